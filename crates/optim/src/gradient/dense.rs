@@ -1,0 +1,185 @@
+//! Dense gradients, read in tiles, so that a division or a conversion happens inside the update's
+//! own pass over memory.
+
+use half::{bf16, f16};
+use ndarray::{ArrayBase, ArrayView, Axis, Data, Dimension, Ix1, IxDyn};
+
+use crate::Real;
+
+/// A gradient with a value for every element of its variable (R-14).
+///
+/// Array views of any layout are gradients, also of `f16` or `bf16` for an `f32` variable; [`Mean`]
+/// divides another one. Implement it to compute elements where they are needed, for example a sum
+/// over several held gradients.
+pub trait DenseGradient<T>: Sync {
+    /// The gradient's shape, which has to be that of the variable.
+    fn shape(&self) -> &[usize];
+
+    /// Writes the elements `start .. start + tile.len()`, counted in row-major order, into `tile`.
+    ///
+    /// # Panics
+    /// May panic when that range goes past the end of the gradient.
+    fn read(&self, start: usize, tile: &mut [T]);
+
+    /// The whole gradient, if it already lies in memory in row-major order; it then spares the copy
+    /// of [`read`](Self::read). `None` is always right.
+    fn lend(&self) -> Option<&[T]> {
+        None
+    }
+}
+
+impl<T, G: DenseGradient<T> + ?Sized> DenseGradient<T> for &G {
+    fn shape(&self) -> &[usize] {
+        (**self).shape()
+    }
+
+    fn read(&self, start: usize, tile: &mut [T]) {
+        (**self).read(start, tile);
+    }
+
+    fn lend(&self) -> Option<&[T]> {
+        (**self).lend()
+    }
+}
+
+impl<T, E, S, D> DenseGradient<T> for ArrayBase<S, D>
+where
+    T: Real,
+    E: GradientElement<T>,
+    S: Data<Elem = E> + Sync,
+    D: Dimension,
+{
+    fn shape(&self) -> &[usize] {
+        ArrayBase::shape(self)
+    }
+
+    fn read(&self, start: usize, tile: &mut [T]) {
+        if let Some(all) = self.as_slice() {
+            let range = start..start + tile.len();
+            for (to, from) in tile.iter_mut().zip(&all[range]) {
+                *to = from.widen();
+            }
+        } else {
+            read_lanes(&self.view().into_dyn(), start, tile);
+        }
+    }
+
+    fn lend(&self) -> Option<&[T]> {
+        self.as_slice().and_then(E::lend)
+    }
+}
+
+/// Reads along the last axis, lane by lane, which costs the same for every layout.
+fn read_lanes<T, E: GradientElement<T>>(
+    view: &ArrayView<'_, E, IxDyn>,
+    start: usize,
+    mut tile: &mut [T],
+) {
+    let Some(&width) = view.shape().last() else { return };
+    let mut position = start;
+    while !tile.is_empty() && width > 0 {
+        let (lane, offset) = (position / width, position % width);
+        let n = tile.len().min(width - offset);
+        let (now, later) = tile.split_at_mut(n);
+        for (to, from) in now.iter_mut().zip(nth_lane(view, lane).iter().skip(offset)) {
+            *to = from.widen();
+        }
+        tile = later;
+        position += n;
+    }
+}
+
+/// The `lane`-th one-dimensional view along the last axis, counted in row-major order.
+fn nth_lane<'a, E>(view: &ArrayView<'a, E, IxDyn>, mut lane: usize) -> ArrayView<'a, E, Ix1> {
+    let mut rest = view.clone();
+    // The axis before the last varies fastest, so it is split off first.
+    while rest.ndim() > 1 {
+        let axis = rest.ndim() - 2;
+        let length = rest.shape()[axis];
+        rest = rest.index_axis_move(Axis(axis), lane % length);
+        lane /= length;
+    }
+    let length = rest.len();
+    rest.into_shape_with_order(length).unwrap_or_else(|_| unreachable!("a lane has one axis"))
+}
+
+/// An element type of gradients for variables of type `T`: `T` itself, or a half-precision type,
+/// which widens exactly to `f32` (R-7).
+pub trait GradientElement<T>: Copy + Send + Sync + 'static {
+    /// The same value as a `T`.
+    fn widen(self) -> T;
+
+    /// The same slice, when this type is `T`.
+    fn lend(slice: &[Self]) -> Option<&[T]>;
+}
+
+macro_rules! its_own_element {
+    ($($t:ty),*) => {$(
+        impl GradientElement<$t> for $t {
+            #[inline]
+            fn widen(self) -> $t {
+                self
+            }
+
+            fn lend(slice: &[$t]) -> Option<&[$t]> {
+                Some(slice)
+            }
+        }
+    )*};
+}
+its_own_element!(f32, f64);
+
+macro_rules! half_element {
+    ($($t:ty),*) => {$(
+        impl GradientElement<f32> for $t {
+            #[inline]
+            fn widen(self) -> f32 {
+                self.to_f32()
+            }
+
+            fn lend(_: &[$t]) -> Option<&[f32]> {
+                None
+            }
+        }
+    )*};
+}
+half_element!(f16, bf16);
+
+/// The mean of gradients of which only the sum is held: every element is `sum / divisor`.
+///
+/// It is a true division and not a multiplication by a reciprocal, so that the mean of one gradient
+/// is that gradient, bit for bit (P-3).
+///
+/// # Examples
+/// ```
+/// use ndarray::array;
+/// use optim::{Mean, OptimizerState, Sgd};
+///
+/// let mut state = OptimizerState::<f32>::new(Sgd::new(1.0))?;
+/// let mut w = array![0.0, 0.0].into_dyn();
+/// state.add_variable("w", w.shape())?;
+/// let sum_of_four = array![4.0_f32, -8.0];
+/// state.apply_dense("w", w.view_mut(), &Mean { sum: sum_of_four.view(), divisor: 4.0 })?;
+/// assert_eq!(w, array![-1.0, 2.0].into_dyn());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Mean<G, T> {
+    /// The sum of the gradients.
+    pub sum: G,
+    /// How many gradients are in the sum. A zero gives what the division gives: infinities or NaN.
+    pub divisor: T,
+}
+
+impl<T: Real, G: DenseGradient<T>> DenseGradient<T> for Mean<G, T> {
+    fn shape(&self) -> &[usize] {
+        self.sum.shape()
+    }
+
+    fn read(&self, start: usize, tile: &mut [T]) {
+        self.sum.read(start, tile);
+        for element in tile {
+            *element /= self.divisor;
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Gradients as the update reads them: dense ones tile by tile, sparse ones row by row.
+//!
+//! Nothing here owns or changes a gradient. Invariant: reading the same elements twice gives the
+//! same values, in row-major order, whatever the memory layout.
+
+mod dense;
+mod sparse;
+
+pub use self::dense::{DenseGradient, GradientElement, Mean};
+pub use self::sparse::SparseGradient;
+pub(crate) use self::sparse::{CanonicalRows, Scattered};

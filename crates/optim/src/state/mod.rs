@@ -1,0 +1,302 @@
+//! An optimizer at work: its formula with the slots of every variable, the scalars and the step.
+//!
+//! It owns no variable: each call is lent one. It reads no clock and starts no thread. Invariant: a
+//! call that fails has changed nothing, because everything is checked before anything is touched.
+
+mod apply;
+mod error;
+mod saved;
+
+use indexmap::IndexMap;
+use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD};
+
+use crate::gradient::{CanonicalRows, Scattered};
+use crate::{
+    DenseGradient, GradientElement, MAX_SLOTS, Optimizer, Real, ScalarSpec, SlotSpec,
+    SparseGradient, SparseReach, Step,
+};
+
+pub use self::error::{AddVariableError, ApplyError, BuildError, RestoreError};
+pub(crate) use self::saved::Reader;
+pub use self::saved::{StateMap, StateValue};
+
+/// The entry of a saved state that counts finished steps.
+const STEP: &str = "step";
+
+/// An optimizer at work (R-14, R-15): named slots for named variables, dense and sparse updates.
+///
+/// One step is: apply a gradient to every variable that has one, then [`finish_step`].
+///
+/// [`finish_step`]: Self::finish_step
+///
+/// # Examples
+/// ```
+/// use ndarray::array;
+/// use optim::{OptimizerState, Sgd, SparseGradient};
+///
+/// let mut state = OptimizerState::<f32>::new(Sgd::new(1.0))?;
+/// let mut table = array![[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]].into_dyn();
+/// state.add_variable("table", table.shape())?;
+///
+/// // Rows of the same index are summed before the update.
+/// let rows = array![[0.5, 0.0], [1.0, 1.0], [0.5, 0.0]].into_dyn();
+/// let gradient = SparseGradient { indices: &[2, 0, 2], rows: rows.view() };
+/// state.apply_sparse("table", table.view_mut(), gradient)?;
+/// state.finish_step();
+/// assert_eq!(table, array![[0.0, 0.0], [2.0, 2.0], [2.0, 3.0]].into_dyn());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct OptimizerState<T: Real> {
+    optimizer: Box<dyn Optimizer<T>>,
+    slots: Vec<SlotSpec>,
+    scalars: Vec<ScalarSpec>,
+    scalar_values: Vec<f64>,
+    finished: u64,
+    variables: IndexMap<String, Variable<T>>,
+    scratch: Vec<T>,
+}
+
+/// What is kept for one variable.
+#[derive(Debug)]
+struct Variable<T> {
+    shape: Vec<usize>,
+    /// In standard layout, in the order in which the optimizer declared them.
+    slots: Vec<ArrayD<T>>,
+}
+
+impl<T: Real> OptimizerState<T> {
+    /// Puts an optimizer to work, with no variables yet and no finished steps.
+    ///
+    /// A `Box<dyn Optimizer<T>>` is an optimizer as well.
+    ///
+    /// # Errors
+    /// A hyper-parameter that the formula cannot take, or slots that cannot be named.
+    pub fn new(optimizer: impl Optimizer<T> + 'static) -> Result<Self, BuildError> {
+        optimizer.validate()?;
+        let (slots, scalars) = (optimizer.slots(), optimizer.scalars());
+        check_declarations(optimizer.name(), &slots, &scalars)?;
+        Ok(Self {
+            optimizer: Box::new(optimizer),
+            slots,
+            scalar_values: scalars.iter().map(|scalar| scalar.initial).collect(),
+            scalars,
+            finished: 0,
+            variables: IndexMap::new(),
+            scratch: Vec::new(),
+        })
+    }
+
+    /// Adds a variable and creates its slots, each filled with its initial value.
+    ///
+    /// # Errors
+    /// The name is taken, or the shape has too many elements.
+    pub fn add_variable(
+        &mut self,
+        name: impl Into<String>,
+        shape: &[usize],
+    ) -> Result<(), AddVariableError> {
+        let name = name.into();
+        if self.variables.contains_key(&name) {
+            return Err(AddVariableError::Duplicate { name });
+        }
+        if !is_countable::<T>(shape) {
+            return Err(AddVariableError::TooLarge { name, shape: shape.to_vec() });
+        }
+        let filled = |slot: &SlotSpec| ArrayD::from_elem(shape, T::of(slot.initial));
+        let slots = self.slots.iter().map(filled).collect();
+        self.variables.insert(name, Variable { shape: shape.to_vec(), slots });
+        Ok(())
+    }
+
+    /// Updates a variable from a gradient of the same shape, in one pass over both.
+    ///
+    /// # Errors
+    /// An unknown name, or a shape that does not fit.
+    pub fn apply_dense(
+        &mut self,
+        name: &str,
+        variable: ArrayViewMutD<'_, T>,
+        gradient: &dyn DenseGradient<T>,
+    ) -> Result<(), ApplyError> {
+        let kept = find(&mut self.variables, name, variable.shape())?;
+        if gradient.shape() != kept.shape {
+            let (expected, actual) = (kept.shape.clone(), gradient.shape().to_vec());
+            return Err(ApplyError::GradientShape { expected, actual });
+        }
+        let step = step(&*self.optimizer, self.finished, &self.scalar_values);
+        let pass = apply::Pass { optimizer: &*self.optimizer, step };
+        pass.dense(variable, &mut kept.slots, gradient, &mut self.scratch);
+        Ok(())
+    }
+
+    /// Updates the rows that a sparse gradient names, or all rows, where the optimizer says so.
+    ///
+    /// For a variable of shape *d₀ × d₁ × …* and *n* indices the rows are *n × d₁ × …*. Rows of the
+    /// same index are summed first. With strictly ascending indices no row is copied.
+    ///
+    /// # Errors
+    /// An unknown name, a shape that does not fit, or an index that is not a row of the variable.
+    pub fn apply_sparse<E: GradientElement<T>>(
+        &mut self,
+        name: &str,
+        variable: ArrayViewMutD<'_, T>,
+        gradient: SparseGradient<'_, E>,
+    ) -> Result<(), ApplyError> {
+        let kept = find(&mut self.variables, name, variable.shape())?;
+        let rows = CanonicalRows::new(&kept.shape, &gradient)?;
+        let step = step(&*self.optimizer, self.finished, &self.scalar_values);
+        let pass = apply::Pass { optimizer: &*self.optimizer, step };
+        match self.optimizer.sparse_reach() {
+            SparseReach::TouchedRows => {
+                pass.rows(variable, &mut kept.slots, &rows, &mut self.scratch);
+            }
+            SparseReach::AllRows => {
+                let scattered = Scattered { shape: kept.shape.clone(), rows };
+                pass.dense(variable, &mut kept.slots, &scattered, &mut self.scratch);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a step, after all its variables were updated: advances the scalars and the schedule.
+    pub fn finish_step(&mut self) {
+        self.optimizer.finish(&mut self.scalar_values);
+        self.finished += 1;
+    }
+
+    /// How many steps were finished.
+    #[must_use]
+    pub fn finished_steps(&self) -> u64 {
+        self.finished
+    }
+
+    /// The learning rate of the step under way.
+    #[must_use]
+    pub fn learning_rate(&self) -> f64 {
+        self.optimizer.learning_rate().at(self.finished)
+    }
+
+    /// The formula.
+    #[must_use]
+    pub fn optimizer(&self) -> &dyn Optimizer<T> {
+        &*self.optimizer
+    }
+
+    /// The names of the slots that every variable has, in the optimizer's order (R-15).
+    pub fn slot_names(&self) -> impl Iterator<Item = &'static str> {
+        self.slots.iter().map(|slot| slot.name)
+    }
+
+    /// A slot of a variable; `None` if there is no such variable or slot (R-15).
+    #[must_use]
+    pub fn slot(&self, variable: &str, slot: &str) -> Option<ArrayViewD<'_, T>> {
+        let position = self.slots.iter().position(|spec| spec.name == slot)?;
+        Some(self.variables.get(variable)?.slots[position].view())
+    }
+
+    /// The names of the variables, in the order in which they were added.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.variables.keys().map(String::as_str)
+    }
+
+    /// Everything that has to be saved, by name: slots as `variable/slot`, scalars such as
+    /// `beta1_power`, and `step` (R-15). Tensors are borrowed, not copied.
+    #[must_use]
+    pub fn state(&self) -> StateMap<'_, T> {
+        let mut map = StateMap::new();
+        map.insert(STEP.to_owned(), StateValue::Counter(self.finished));
+        for (scalar, &value) in self.scalars.iter().zip(&self.scalar_values) {
+            map.insert(scalar.name.to_owned(), StateValue::Scalar(value));
+        }
+        for (name, variable) in &self.variables {
+            for (slot, values) in self.slots.iter().zip(&variable.slots) {
+                let tensor = StateValue::Tensor(values.view().into());
+                map.insert(format!("{name}/{}", slot.name), tensor);
+            }
+        }
+        map
+    }
+
+    /// Replaces everything that [`state`](Self::state) lists, all or nothing (R-15).
+    ///
+    /// Add the variables first. What follows is bit-identical to a run that was never interrupted.
+    ///
+    /// # Errors
+    /// An entry that is missing, not known here, or of another shape or kind.
+    pub fn restore(&mut self, saved: &StateMap<'_, T>) -> Result<(), RestoreError> {
+        let mine = self.state();
+        let reader = Reader::new(saved, |name| mine.contains_key(name))?;
+        let finished = reader.counter(STEP)?;
+        let scalar_values = self
+            .scalars
+            .iter()
+            .map(|scalar| reader.scalar(scalar.name))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut tensors = Vec::with_capacity(self.variables.len() * self.slots.len());
+        for (name, variable) in &self.variables {
+            for slot in &self.slots {
+                let key = format!("{name}/{}", slot.name);
+                tensors.push(reader.tensor(&key, &variable.shape)?);
+            }
+        }
+        self.finished = finished;
+        self.scalar_values = scalar_values;
+        let slots = self.variables.values_mut().flat_map(|variable| &mut variable.slots);
+        for (slot, tensor) in slots.zip(tensors) {
+            slot.assign(&tensor);
+        }
+        Ok(())
+    }
+}
+
+fn step<'a, T: Real>(optimizer: &dyn Optimizer<T>, finished: u64, scalars: &'a [f64]) -> Step<'a> {
+    Step { learning_rate: optimizer.learning_rate().at(finished), finished, scalars }
+}
+
+/// The variable of that name, if the array that was lent has its shape.
+fn find<'a, T>(
+    variables: &'a mut IndexMap<String, Variable<T>>,
+    name: &str,
+    shape: &[usize],
+) -> Result<&'a mut Variable<T>, ApplyError> {
+    let Some(kept) = variables.get_mut(name) else {
+        return Err(ApplyError::UnknownVariable { name: name.to_owned() });
+    };
+    if kept.shape != shape {
+        let (expected, actual) = (kept.shape.clone(), shape.to_vec());
+        return Err(ApplyError::VariableShape { name: name.to_owned(), expected, actual });
+    }
+    Ok(kept)
+}
+
+/// Names have to be unique and without a slash, so that `variable/slot` can mean only one thing.
+fn check_declarations(
+    optimizer: &'static str,
+    slots: &[SlotSpec],
+    scalars: &[ScalarSpec],
+) -> Result<(), BuildError> {
+    if slots.len() > MAX_SLOTS {
+        return Err(BuildError::TooManySlots { optimizer, actual: slots.len() });
+    }
+    let slot_names: Vec<_> = slots.iter().map(|slot| slot.name).collect();
+    let scalar_names: Vec<_> =
+        std::iter::once(STEP).chain(scalars.iter().map(|scalar| scalar.name)).collect();
+    for names in [slot_names, scalar_names] {
+        for (n, &name) in names.iter().enumerate() {
+            if name.contains('/') || names[..n].contains(&name) {
+                return Err(BuildError::Name { optimizer, name });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether an array of this shape could be allocated at all; ndarray would panic on one that cannot.
+fn is_countable<T>(shape: &[usize]) -> bool {
+    let mut counted = shape.iter().filter(|&&n| n != 0);
+    counted
+        .try_fold(1_usize, |product, &n| product.checked_mul(n))
+        .and_then(|n| n.checked_mul(size_of::<T>()))
+        .is_some_and(|bytes| isize::try_from(bytes).is_ok())
+}

@@ -1,0 +1,105 @@
+//! Saved state: a map from names to values, the same for optimizers and moving averages.
+//!
+//! It says nothing about files. Invariant: numbers keep all their bits, whatever the variable's
+//! type, so that a restored run continues bit-identically.
+
+use indexmap::IndexMap;
+use ndarray::{ArrayViewD, CowArray, IxDyn};
+
+use super::RestoreError;
+use crate::Real;
+
+/// Everything that has to be saved, by name, in a fixed order.
+pub type StateMap<'a, T> = IndexMap<String, StateValue<'a, T>>;
+
+/// One entry of a [`StateMap`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum StateValue<'a, T: Real> {
+    /// A slot or an average; borrowed when it is saved, owned or borrowed when it is restored.
+    Tensor(CowArray<'a, T, IxDyn>),
+    /// A number that belongs to no variable, such as `beta1_power`; always `f64`.
+    Scalar(f64),
+    /// A count, such as `step`.
+    Counter(u64),
+}
+
+impl<T: Real> StateValue<'_, T> {
+    /// What this is, for messages.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Tensor(_) => "a tensor",
+            Self::Scalar(_) => "a number",
+            Self::Counter(_) => "a count",
+        }
+    }
+
+    /// The same value, borrowed from nothing.
+    #[must_use]
+    pub fn into_owned(self) -> StateValue<'static, T> {
+        match self {
+            Self::Tensor(tensor) => StateValue::Tensor(tensor.into_owned().into()),
+            Self::Scalar(value) => StateValue::Scalar(value),
+            Self::Counter(value) => StateValue::Counter(value),
+        }
+    }
+}
+
+/// Reads a map whose entries have to be exactly those asked for.
+pub(crate) struct Reader<'m, 'a, T: Real> {
+    map: &'m StateMap<'a, T>,
+}
+
+impl<'m, 'a, T: Real> Reader<'m, 'a, T> {
+    /// Refuses a map with an entry for which `known` is false.
+    pub(crate) fn new(
+        map: &'m StateMap<'a, T>,
+        known: impl Fn(&str) -> bool,
+    ) -> Result<Self, RestoreError> {
+        match map.keys().find(|name| !known(name)) {
+            Some(name) => Err(RestoreError::Unknown { name: name.clone() }),
+            None => Ok(Self { map }),
+        }
+    }
+
+    fn get(&self, name: &str) -> Result<&'m StateValue<'a, T>, RestoreError> {
+        self.map.get(name).ok_or_else(|| RestoreError::Missing { name: name.to_owned() })
+    }
+
+    pub(crate) fn tensor(
+        &self,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<ArrayViewD<'m, T>, RestoreError> {
+        match self.get(name)? {
+            StateValue::Tensor(tensor) if tensor.shape() == shape => Ok(tensor.view()),
+            StateValue::Tensor(tensor) => Err(RestoreError::Shape {
+                name: name.to_owned(),
+                expected: shape.to_vec(),
+                actual: tensor.shape().to_vec(),
+            }),
+            other => Err(wrong_kind(name, "a tensor", other)),
+        }
+    }
+
+    pub(crate) fn scalar(&self, name: &str) -> Result<f64, RestoreError> {
+        match self.get(name)? {
+            StateValue::Scalar(value) => Ok(*value),
+            other => Err(wrong_kind(name, "a number", other)),
+        }
+    }
+
+    pub(crate) fn counter(&self, name: &str) -> Result<u64, RestoreError> {
+        match self.get(name)? {
+            StateValue::Counter(value) => Ok(*value),
+            other => Err(wrong_kind(name, "a count", other)),
+        }
+    }
+}
+
+fn wrong_kind<T: Real>(
+    name: &str,
+    expected: &'static str,
+    actual: &StateValue<'_, T>,
+) -> RestoreError {
+    RestoreError::Kind { name: name.to_owned(), expected, actual: actual.kind() }
+}
