@@ -3,6 +3,20 @@
 //! Each is a plain value that can be cloned, compared and printed; none holds state. Slots, names
 //! and defaults are those of the described system.
 
+mod adagrad;
+mod adam;
+mod adam_w;
+mod ftrl;
+mod lazy_adam;
+mod momentum;
+mod rms_prop;
 mod sgd;
 
+pub use self::adagrad::Adagrad;
+pub use self::adam::Adam;
+pub use self::adam_w::AdamW;
+pub use self::ftrl::Ftrl;
+pub use self::lazy_adam::LazyAdam;
+pub use self::momentum::Momentum;
+pub use self::rms_prop::RmsProp;
 pub use self::sgd::Sgd;

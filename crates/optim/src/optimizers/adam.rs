@@ -1,0 +1,158 @@
+//! Adam, and the moments that its relatives share with it.
+
+use crate::hyper::Checks;
+use crate::{
+    HyperParameterError, Optimizer, Real, ScalarSpec, Schedule, SlotSpec, SparseReach, Step, Tile,
+};
+
+/// Adam (R-14), with *ε* outside the bias correction.
+///
+/// *m ← β₁ m + (1 − β₁) g*, *v ← β₂ v + (1 − β₂) g²*,
+/// *x ← x − η √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε)* in the *t*-th step.
+///
+/// Slots: `m` and `v` (from 0); scalars: `beta1_power` and `beta2_power`. A sparse gradient, even
+/// an empty one, moves **all** rows, because *m* and *v* decay everywhere; [`LazyAdam`] and its
+/// cheaper rule leave the others alone.
+///
+/// [`LazyAdam`]: crate::LazyAdam
+///
+/// # Examples
+/// ```
+/// use ndarray::array;
+/// use optim::{Adam, OptimizerState};
+///
+/// let mut state = OptimizerState::<f32>::new(Adam::new(0.1).beta1(0.8).epsilon(1e-7))?;
+/// let mut w = array![1.0, 1.0].into_dyn();
+/// state.add_variable("w", w.shape())?;
+/// state.apply_dense("w", w.view_mut(), &array![3.0_f32, -0.001])?;
+/// state.finish_step();
+/// // The first step is η, whatever the size of the gradient.
+/// assert!((w[0] - 0.9).abs() < 1e-3 && (w[1] - 1.1).abs() < 1e-3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Adam {
+    learning_rate: Schedule,
+    moments: Moments,
+}
+
+impl Adam {
+    /// Adam with this learning rate, *β₁* = 0.9, *β₂* = 0.999 and *ε* = 1e-8.
+    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
+        Self { learning_rate: learning_rate.into(), moments: Moments::default() }
+    }
+
+    /// The decay of the first moment, in [0, 1).
+    #[must_use]
+    pub fn beta1(mut self, beta1: f64) -> Self {
+        self.moments.beta1 = beta1;
+        self
+    }
+
+    /// The decay of the second moment, in [0, 1).
+    #[must_use]
+    pub fn beta2(mut self, beta2: f64) -> Self {
+        self.moments.beta2 = beta2;
+        self
+    }
+
+    /// What is added to *√v*, above zero.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.moments.epsilon = epsilon;
+        self
+    }
+}
+
+impl<T: Real> Optimizer<T> for Adam {
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+
+    fn learning_rate(&self) -> &Schedule {
+        &self.learning_rate
+    }
+
+    fn slots(&self) -> Vec<SlotSpec> {
+        Moments::slots()
+    }
+
+    fn scalars(&self) -> Vec<ScalarSpec> {
+        self.moments.scalars()
+    }
+
+    fn finish(&self, scalars: &mut [f64]) {
+        self.moments.finish(scalars);
+    }
+
+    fn sparse_reach(&self) -> SparseReach {
+        SparseReach::AllRows
+    }
+
+    fn validate(&self) -> Result<(), HyperParameterError> {
+        self.learning_rate.validate()?;
+        self.moments.validate("adam")
+    }
+
+    fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
+        self.moments.update(step, tile, 0.0);
+    }
+}
+
+/// The two moments with their powers, shared by the whole family.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Moments {
+    pub(super) beta1: f64,
+    pub(super) beta2: f64,
+    pub(super) epsilon: f64,
+}
+
+impl Default for Moments {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+    }
+}
+
+impl Moments {
+    pub(super) fn slots() -> Vec<SlotSpec> {
+        vec![SlotSpec::new("m", 0.0), SlotSpec::new("v", 0.0)]
+    }
+
+    /// The powers start at the betas: they are those of the step under way.
+    pub(super) fn scalars(&self) -> Vec<ScalarSpec> {
+        let (first, second) = (self.beta1, self.beta2);
+        vec![ScalarSpec::new("beta1_power", first), ScalarSpec::new("beta2_power", second)]
+    }
+
+    pub(super) fn finish(&self, scalars: &mut [f64]) {
+        scalars[0] *= self.beta1;
+        scalars[1] *= self.beta2;
+    }
+
+    pub(super) fn validate(&self, owner: &'static str) -> Result<(), HyperParameterError> {
+        let checks = Checks(owner);
+        checks.fraction_below_one("beta1", self.beta1)?;
+        checks.fraction_below_one("beta2", self.beta2)?;
+        // With zero, an element that never had a gradient would become 0 / 0.
+        checks.positive("epsilon", self.epsilon)
+    }
+
+    /// Adam's step after `x ← x − shrinkage · x`.
+    #[inline]
+    pub(super) fn update<T: Real>(&self, step: &Step<'_>, tile: Tile<'_, T>, shrinkage: f64) {
+        let correction = (1.0 - step.scalars[1]).sqrt() / (1.0 - step.scalars[0]);
+        let rate = T::of(step.learning_rate * correction);
+        let (beta1, beta2) = (T::of(self.beta1), T::of(self.beta2));
+        let (rest1, rest2) = (T::of(1.0 - self.beta1), T::of(1.0 - self.beta2));
+        let (epsilon, shrinkage) = (T::of(self.epsilon), T::of(shrinkage));
+        let [first, second, ..] = tile.slots;
+        let elements = tile.variable.iter_mut().zip(first).zip(second).zip(tile.gradient);
+        for (((x, m), v), &g) in elements {
+            *m = beta1 * *m + rest1 * g;
+            *v = beta2 * *v + rest2 * g * g;
+            *x -= shrinkage * *x + rate * *m / (v.sqrt() + epsilon);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Adam with decoupled weight decay.
+
+use super::adam::Moments;
+use crate::hyper::Checks;
+use crate::{
+    HyperParameterError, Optimizer, Real, ScalarSpec, Schedule, SlotSpec, SparseReach, Step, Tile,
+};
+
+/// Adam whose variables also shrink by *η λ x* in each step (R-14), apart from the moments, as in
+/// "Decoupled Weight Decay Regularization" (Loshchilov and Hutter, 2019).
+///
+/// The shrinkage follows the schedule of the learning rate. Slots, scalars, and the reach of a
+/// sparse gradient are those of [`Adam`](crate::Adam): all rows decay.
+///
+/// # Examples
+/// ```
+/// use ndarray::array;
+/// use optim::{AdamW, OptimizerState};
+///
+/// let mut state = OptimizerState::<f64>::new(AdamW::new(0.1).weight_decay(0.5))?;
+/// let mut w = array![2.0].into_dyn();
+/// state.add_variable("w", w.shape())?;
+/// state.apply_dense("w", w.view_mut(), &array![0.0])?;
+/// assert_eq!(w[0], 2.0 - 0.1 * 0.5 * 2.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct AdamW {
+    learning_rate: Schedule,
+    moments: Moments,
+    weight_decay: f64,
+}
+
+impl AdamW {
+    /// AdamW with this learning rate, *λ* = 0.01, *β₁* = 0.9, *β₂* = 0.999 and *ε* = 1e-8.
+    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
+        let learning_rate = learning_rate.into();
+        Self { learning_rate, moments: Moments::default(), weight_decay: 0.01 }
+    }
+
+    /// *λ*, not negative.
+    #[must_use]
+    pub fn weight_decay(mut self, weight_decay: f64) -> Self {
+        self.weight_decay = weight_decay;
+        self
+    }
+
+    /// The decay of the first moment, in [0, 1).
+    #[must_use]
+    pub fn beta1(mut self, beta1: f64) -> Self {
+        self.moments.beta1 = beta1;
+        self
+    }
+
+    /// The decay of the second moment, in [0, 1).
+    #[must_use]
+    pub fn beta2(mut self, beta2: f64) -> Self {
+        self.moments.beta2 = beta2;
+        self
+    }
+
+    /// What is added to *√v*, above zero.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.moments.epsilon = epsilon;
+        self
+    }
+}
+
+impl<T: Real> Optimizer<T> for AdamW {
+    fn name(&self) -> &'static str {
+        "adam_w"
+    }
+
+    fn learning_rate(&self) -> &Schedule {
+        &self.learning_rate
+    }
+
+    fn slots(&self) -> Vec<SlotSpec> {
+        Moments::slots()
+    }
+
+    fn scalars(&self) -> Vec<ScalarSpec> {
+        self.moments.scalars()
+    }
+
+    fn finish(&self, scalars: &mut [f64]) {
+        self.moments.finish(scalars);
+    }
+
+    fn sparse_reach(&self) -> SparseReach {
+        SparseReach::AllRows
+    }
+
+    fn validate(&self) -> Result<(), HyperParameterError> {
+        self.learning_rate.validate()?;
+        Checks("adam_w").not_negative("weight_decay", self.weight_decay)?;
+        self.moments.validate("adam_w")
+    }
+
+    fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
+        self.moments.update(step, tile, step.learning_rate * self.weight_decay);
+    }
+}

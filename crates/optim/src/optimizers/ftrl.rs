@@ -1,0 +1,141 @@
+//! Follow the regularized leader.
+
+use crate::hyper::Checks;
+use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
+
+/// FTRL-proximal with *l₁*, *l₂* and shrinkage (R-14), after "Ad Click Prediction: a View from the
+/// Trenches" (McMahan et al., 2013).
+///
+/// With *p* = `learning_rate_power` and *s* = `l2_shrinkage`: *n' = n + g²*,
+/// *z ← z + g + 2 s x − (n'⁻ᵖ − n⁻ᵖ) / η · x*, *n ← n'*, and then
+/// *x ← (sign(z) l₁ − z) / (n⁻ᵖ / η + 2 l₂)* if *|z| > l₁*, else 0.
+///
+/// Slots: `accum` (*n*, from 0.1) and `linear` (*z*, from 0). A sparse gradient leaves all other
+/// rows alone. A step whose learning rate is zero changes nothing, since the formula divides by it.
+///
+/// # Examples
+/// ```
+/// use ndarray::array;
+/// use optim::{Ftrl, OptimizerState};
+///
+/// let mut state = OptimizerState::<f32>::new(Ftrl::new(0.5).l1(1.0))?;
+/// let mut w = array![0.0, 0.0].into_dyn();
+/// state.add_variable("w", w.shape())?;
+/// state.apply_dense("w", w.view_mut(), &array![0.25_f32, -4.0])?;
+/// // A weight whose gradients are small stays exactly zero.
+/// assert!(w[0] == 0.0 && w[1] > 0.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Ftrl {
+    learning_rate: Schedule,
+    learning_rate_power: f64,
+    initial_accumulator_value: f64,
+    l1: f64,
+    l2: f64,
+    l2_shrinkage: f64,
+}
+
+impl Ftrl {
+    /// FTRL with this learning rate, its power −0.5, and no regularization.
+    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
+        Self {
+            learning_rate: learning_rate.into(),
+            learning_rate_power: -0.5,
+            initial_accumulator_value: 0.1,
+            l1: 0.0,
+            l2: 0.0,
+            l2_shrinkage: 0.0,
+        }
+    }
+
+    /// The power *p* of the rate's decay with *n*, not above zero; zero keeps the rate fixed.
+    #[must_use]
+    pub fn learning_rate_power(mut self, power: f64) -> Self {
+        self.learning_rate_power = power;
+        self
+    }
+
+    /// What `accum` starts at, not negative.
+    #[must_use]
+    pub fn initial_accumulator_value(mut self, value: f64) -> Self {
+        self.initial_accumulator_value = value;
+        self
+    }
+
+    /// The strength of the absolute penalty, not negative.
+    #[must_use]
+    pub fn l1(mut self, l1: f64) -> Self {
+        self.l1 = l1;
+        self
+    }
+
+    /// The strength of the squared penalty, not negative.
+    #[must_use]
+    pub fn l2(mut self, l2: f64) -> Self {
+        self.l2 = l2;
+        self
+    }
+
+    /// The strength of the squared penalty on the gradient's side, not negative.
+    #[must_use]
+    pub fn l2_shrinkage(mut self, l2_shrinkage: f64) -> Self {
+        self.l2_shrinkage = l2_shrinkage;
+        self
+    }
+}
+
+impl<T: Real> Optimizer<T> for Ftrl {
+    fn name(&self) -> &'static str {
+        "ftrl"
+    }
+
+    fn learning_rate(&self) -> &Schedule {
+        &self.learning_rate
+    }
+
+    fn slots(&self) -> Vec<SlotSpec> {
+        let initial = self.initial_accumulator_value;
+        vec![SlotSpec::new("accum", initial), SlotSpec::new("linear", 0.0)]
+    }
+
+    fn validate(&self) -> Result<(), HyperParameterError> {
+        self.learning_rate.validate()?;
+        let checks = Checks("ftrl");
+        let power = self.learning_rate_power;
+        let holds = power <= 0.0 && power.is_finite();
+        let allowed = "finite and not above zero";
+        HyperParameterError::unless(holds, checks.0, "learning_rate_power", allowed, power)?;
+        checks.not_negative("initial_accumulator_value", self.initial_accumulator_value)?;
+        checks.not_negative("l1", self.l1)?;
+        checks.not_negative("l2", self.l2)?;
+        checks.not_negative("l2_shrinkage", self.l2_shrinkage)
+    }
+
+    fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
+        let rate = T::of(step.learning_rate);
+        if rate == T::zero() {
+            return;
+        }
+        let exponent = T::of(-self.learning_rate_power);
+        let root = self.learning_rate_power == -0.5;
+        let power = |n: T| if root { n.sqrt() } else { n.powf(exponent) };
+        let (l1, twice_l2) = (T::of(self.l1), T::of(2.0 * self.l2));
+        let twice_shrinkage = T::of(2.0 * self.l2_shrinkage);
+        let [sums, linears, ..] = tile.slots;
+        let elements = tile.variable.iter_mut().zip(sums).zip(linears).zip(tile.gradient);
+        for (((x, n), z), &g) in elements {
+            let sum = *n + g * g;
+            let grown = power(sum);
+            let sigma = (grown - power(*n)) / rate;
+            *z += g + twice_shrinkage * *x - sigma * *x;
+            *n = sum;
+            *x = if z.abs() <= l1 {
+                T::zero()
+            } else {
+                (z.signum() * l1 - *z) / (grown / rate + twice_l2)
+            };
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Adam for large tables of which a step touches few rows.
+
+use super::adam::Moments;
+use crate::{HyperParameterError, Optimizer, Real, ScalarSpec, Schedule, SlotSpec, Step, Tile};
+
+/// Adam that changes only the rows that a sparse gradient names (R-14).
+///
+/// Formula, slots and scalars are those of [`Adam`](crate::Adam), and with dense gradients it is the
+/// same. With sparse ones the moments of untouched rows do not decay: cheaper for large tables,
+/// and not the same numbers.
+///
+/// # Examples
+/// ```
+/// use ndarray::{ArrayD, array};
+/// use optim::{LazyAdam, OptimizerState, SparseGradient};
+///
+/// let mut state = OptimizerState::<f32>::new(LazyAdam::new(0.1))?;
+/// let mut table = ArrayD::zeros(vec![3, 1]);
+/// state.add_variable("table", table.shape())?;
+/// for row in [0, 2] {
+///     let rows = array![[1.0]].into_dyn();
+///     let gradient = SparseGradient { indices: &[row], rows: rows.view() };
+///     state.apply_sparse("table", table.view_mut(), gradient)?;
+///     state.finish_step();
+/// }
+/// assert_eq!(table[[1, 0]], 0.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct LazyAdam {
+    learning_rate: Schedule,
+    moments: Moments,
+}
+
+impl LazyAdam {
+    /// Lazy Adam with this learning rate, *β₁* = 0.9, *β₂* = 0.999 and *ε* = 1e-8.
+    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
+        Self { learning_rate: learning_rate.into(), moments: Moments::default() }
+    }
+
+    /// The decay of the first moment, in [0, 1).
+    #[must_use]
+    pub fn beta1(mut self, beta1: f64) -> Self {
+        self.moments.beta1 = beta1;
+        self
+    }
+
+    /// The decay of the second moment, in [0, 1).
+    #[must_use]
+    pub fn beta2(mut self, beta2: f64) -> Self {
+        self.moments.beta2 = beta2;
+        self
+    }
+
+    /// What is added to *√v*, above zero.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.moments.epsilon = epsilon;
+        self
+    }
+}
+
+impl<T: Real> Optimizer<T> for LazyAdam {
+    fn name(&self) -> &'static str {
+        "lazy_adam"
+    }
+
+    fn learning_rate(&self) -> &Schedule {
+        &self.learning_rate
+    }
+
+    fn slots(&self) -> Vec<SlotSpec> {
+        Moments::slots()
+    }
+
+    fn scalars(&self) -> Vec<ScalarSpec> {
+        self.moments.scalars()
+    }
+
+    fn finish(&self, scalars: &mut [f64]) {
+        self.moments.finish(scalars);
+    }
+
+    fn validate(&self) -> Result<(), HyperParameterError> {
+        self.learning_rate.validate()?;
+        self.moments.validate("lazy_adam")
+    }
+
+    fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
+        self.moments.update(step, tile, 0.0);
+    }
+}

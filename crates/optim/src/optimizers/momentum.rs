@@ -1,0 +1,74 @@
+//! Gradient descent with momentum, also in Nesterov's form.
+
+use crate::hyper::Checks;
+use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
+
+/// Momentum (R-14): *a ← μ a + g*, *x ← x − η a*; Nesterov's form: *x ← x − η (g + μ a)*.
+///
+/// Slot: `momentum` (*a*, from 0). A sparse gradient leaves all other rows alone, also their *a*.
+///
+/// # Examples
+/// ```
+/// use optim::{Momentum, OptimizerState};
+///
+/// let state = OptimizerState::<f32>::new(Momentum::new(0.1, 0.9).nesterov(true))?;
+/// assert_eq!(state.slot_names().collect::<Vec<_>>(), ["momentum"]);
+/// # Ok::<(), optim::BuildError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Momentum {
+    learning_rate: Schedule,
+    momentum: f64,
+    nesterov: bool,
+}
+
+impl Momentum {
+    /// Momentum with learning rate *η* and *μ* = `momentum`, which is in [0, 1].
+    pub fn new(learning_rate: impl Into<Schedule>, momentum: f64) -> Self {
+        Self { learning_rate: learning_rate.into(), momentum, nesterov: false }
+    }
+
+    /// Whether Nesterov's form is used; not, unless asked for.
+    #[must_use]
+    pub fn nesterov(mut self, nesterov: bool) -> Self {
+        self.nesterov = nesterov;
+        self
+    }
+}
+
+impl<T: Real> Optimizer<T> for Momentum {
+    fn name(&self) -> &'static str {
+        "momentum"
+    }
+
+    fn learning_rate(&self) -> &Schedule {
+        &self.learning_rate
+    }
+
+    fn slots(&self) -> Vec<SlotSpec> {
+        vec![SlotSpec::new("momentum", 0.0)]
+    }
+
+    fn validate(&self) -> Result<(), HyperParameterError> {
+        self.learning_rate.validate()?;
+        Checks("momentum").fraction("momentum", self.momentum)
+    }
+
+    fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
+        let (rate, momentum) = (T::of(step.learning_rate), T::of(self.momentum));
+        let [accumulations, ..] = tile.slots;
+        let elements = tile.variable.iter_mut().zip(accumulations).zip(tile.gradient);
+        if self.nesterov {
+            for ((x, a), &g) in elements {
+                *a = momentum * *a + g;
+                *x -= rate * (g + momentum * *a);
+            }
+        } else {
+            for ((x, a), &g) in elements {
+                *a = momentum * *a + g;
+                *x -= rate * *a;
+            }
+        }
+    }
+}

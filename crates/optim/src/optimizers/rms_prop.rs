@@ -1,0 +1,116 @@
+//! RMSProp, also centred.
+
+use crate::hyper::Checks;
+use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
+
+/// RMSProp (R-14): *r ← ρ r + (1 − ρ) g²*, *p ← μ p + η g / √(r + ε)*, *x ← x − p*.
+///
+/// Centred, it divides by the deviation instead: *c ← ρ c + (1 − ρ) g* and *√(r − c² + ε)*.
+///
+/// Slots: `rms` (*r*, from 1), `momentum` (*p*, from 0) and, when centred, `mg` (*c*, from 0). A
+/// sparse gradient leaves all other rows alone.
+///
+/// # Examples
+/// ```
+/// use optim::{OptimizerState, RmsProp};
+///
+/// let state = OptimizerState::<f32>::new(RmsProp::new(0.01).momentum(0.5).centered(true))?;
+/// assert_eq!(state.slot_names().collect::<Vec<_>>(), ["rms", "momentum", "mg"]);
+/// # Ok::<(), optim::BuildError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct RmsProp {
+    learning_rate: Schedule,
+    decay: f64,
+    momentum: f64,
+    epsilon: f64,
+    centered: bool,
+}
+
+impl RmsProp {
+    /// RMSProp with this learning rate, *ρ* = 0.9, *μ* = 0 and *ε* = 1e-10, not centred.
+    pub fn new(learning_rate: impl Into<Schedule>) -> Self {
+        let learning_rate = learning_rate.into();
+        Self { learning_rate, decay: 0.9, momentum: 0.0, epsilon: 1e-10, centered: false }
+    }
+
+    /// The decay *ρ* of the averages, in [0, 1].
+    #[must_use]
+    pub fn decay(mut self, decay: f64) -> Self {
+        self.decay = decay;
+        self
+    }
+
+    /// The momentum *μ*, in [0, 1].
+    #[must_use]
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.momentum = momentum;
+        self
+    }
+
+    /// What is added under the root, above zero.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Whether the mean of the gradients is subtracted; not, unless asked for.
+    #[must_use]
+    pub fn centered(mut self, centered: bool) -> Self {
+        self.centered = centered;
+        self
+    }
+}
+
+impl<T: Real> Optimizer<T> for RmsProp {
+    fn name(&self) -> &'static str {
+        "rmsprop"
+    }
+
+    fn learning_rate(&self) -> &Schedule {
+        &self.learning_rate
+    }
+
+    fn slots(&self) -> Vec<SlotSpec> {
+        let mut slots = vec![SlotSpec::new("rms", 1.0), SlotSpec::new("momentum", 0.0)];
+        if self.centered {
+            slots.push(SlotSpec::new("mg", 0.0));
+        }
+        slots
+    }
+
+    fn validate(&self) -> Result<(), HyperParameterError> {
+        self.learning_rate.validate()?;
+        let checks = Checks("rmsprop");
+        checks.fraction("decay", self.decay)?;
+        checks.fraction("momentum", self.momentum)?;
+        checks.positive("epsilon", self.epsilon)
+    }
+
+    fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
+        let rate = T::of(step.learning_rate);
+        let (decay, rest) = (T::of(self.decay), T::of(1.0 - self.decay));
+        let (momentum, epsilon) = (T::of(self.momentum), T::of(self.epsilon));
+        let [squares, momenta, means, ..] = tile.slots;
+        let elements = tile.variable.iter_mut().zip(squares).zip(momenta).zip(tile.gradient);
+        if self.centered {
+            for ((((x, r), p), &g), c) in elements.zip(means) {
+                *r = decay * *r + rest * g * g;
+                *c = decay * *c + rest * g;
+                let variance = *r - *c * *c;
+                // Rounding can take it a little below zero, and the root of that is NaN.
+                let variance = if variance < T::zero() { T::zero() } else { variance };
+                *p = momentum * *p + rate * g / (variance + epsilon).sqrt();
+                *x -= *p;
+            }
+        } else {
+            for (((x, r), p), &g) in elements {
+                *r = decay * *r + rest * g * g;
+                *p = momentum * *p + rate * g / (*r + epsilon).sqrt();
+                *x -= *p;
+            }
+        }
+    }
+}
