@@ -1,0 +1,286 @@
+//! One stop for many threads: who asks for it, who waits for it, who is joined after it.
+//!
+//! It starts only the threads it is asked to start and polls nothing: every wait is on one
+//! condition variable that every change signals (P-1). Invariant: the first real error is kept,
+//! and no user code runs under the lock.
+
+mod state;
+mod threads;
+
+use std::error::Error;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use self::state::{Failure, State};
+pub use self::threads::{Registration, ThreadPanicked};
+use crate::{BoxError, HookError, RunError, SharedError};
+
+type CleanStop = dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync;
+
+/// A handle on a shared stop; clones are the same coordinator (R-31).
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use hooks::Coordinator;
+///
+/// let coordinator = Coordinator::new();
+/// coordinator.spawn("worker", |coordinator| -> Result<(), std::io::Error> {
+///     coordinator.wait_for_stop(Duration::MAX);
+///     Ok(())
+/// })?;
+/// coordinator.request_stop("enough");
+/// coordinator.join(Duration::from_secs(10))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Coordinator {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    clean_stop: Box<CleanStop>,
+}
+
+impl Coordinator {
+    /// A coordinator for which [`RunError::EndOfInput`] and [`RunError::Stopped`] are no errors.
+    pub fn new() -> Self {
+        Self::with_clean_stop(|error| {
+            matches!(error.downcast_ref(), Some(RunError::EndOfInput | RunError::Stopped))
+        })
+    }
+
+    /// A coordinator for which the errors that `clean_stop` accepts are a plain stop.
+    pub fn with_clean_stop(
+        clean_stop: impl Fn(&(dyn Error + 'static)) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let (state, changed) = (Mutex::new(State::default()), Condvar::new());
+        Self { shared: Arc::new(Shared { state, changed, clean_stop: Box::new(clean_stop) }) }
+    }
+
+    /// Asks everybody to stop; the first reason given is kept.
+    ///
+    /// All waiters wake and all [`on_stop`](Self::on_stop) callbacks have run when this returns.
+    pub fn request_stop(&self, reason: impl Into<String>) {
+        let reason = reason.into();
+        self.change(|state| {
+            state.reason.get_or_insert(reason);
+        });
+    }
+
+    /// Reports an error and asks everybody to stop; what became of the error is the answer.
+    ///
+    /// The first real error wins. A recoverable one ([`RunError::Recoverable`],
+    /// [`HookError::Recoverable`]) gives way to a real one that comes after it.
+    pub fn request_stop_with_error(&self, error: impl Into<BoxError>) -> Reported {
+        let error = error.into();
+        if (self.shared.clean_stop)(error.as_ref()) {
+            self.request_stop(error.to_string());
+            return Reported::Clean;
+        }
+        let recoverable = is_recoverable(error.as_ref());
+        self.change(|state| {
+            if state.joined {
+                return Reported::Joined(error);
+            }
+            if state.failure.as_ref().is_some_and(|kept| !kept.recoverable || recoverable) {
+                tracing::debug!(%error, "an error came after the first and is not kept");
+                return Reported::Late(error);
+            }
+            state.failure = Some(Failure { error: error.into(), recoverable });
+            Reported::First
+        })
+    }
+
+    /// Whether a stop was requested, by anybody and for any reason.
+    pub fn should_stop(&self) -> bool {
+        self.lock().should_stop()
+    }
+
+    /// The reason of the first [`request_stop`](Self::request_stop), if there was one.
+    pub fn stop_reason(&self) -> Option<String> {
+        self.lock().reason.clone()
+    }
+
+    /// The error that [`join`](Self::join) will return, if one was reported.
+    pub fn first_error(&self) -> Option<SharedError> {
+        self.lock().failure.as_ref().map(|failure| Arc::clone(&failure.error))
+    }
+
+    /// Waits until a stop is requested; `false` when `timeout` passed first.
+    ///
+    /// `Duration::MAX` waits for good.
+    pub fn wait_for_stop(&self, timeout: Duration) -> bool {
+        let wait =
+            self.shared.changed.wait_timeout_while(self.lock(), timeout, |s| !s.should_stop());
+        let (state, _) = wait.unwrap_or_else(PoisonError::into_inner);
+        state.should_stop()
+    }
+
+    /// Has `callback` called at every stop while the returned guard lives; at once if it already is
+    /// one.
+    ///
+    /// This is how a wait that is not on the coordinator wakes at a stop: the callback closes the
+    /// queue or cancels the take (P-1). It runs on the thread that asks for the stop, and a
+    /// session that is created again counts as a stop of the lost one.
+    pub fn on_stop(&self, callback: impl Fn() + Send + Sync + 'static) -> OnStop {
+        let callback: Arc<dyn Fn() + Send + Sync> = Arc::new(callback);
+        let (id, stopped) = {
+            let mut state = self.lock();
+            let id = state.next_id();
+            state.callbacks.insert(id, Arc::clone(&callback));
+            (id, state.should_stop())
+        };
+        if stopped {
+            self.call(&callback);
+        }
+        OnStop { coordinator: self.clone(), id }
+    }
+
+    /// Whether the run was asked to end: a stop that no new session can mend.
+    pub(crate) fn ending(&self) -> bool {
+        let state = self.lock();
+        state.reason.is_some() || state.failed()
+    }
+
+    /// Whether a real error was reported, one that no new session mends.
+    pub(crate) fn failed(&self) -> bool {
+        self.lock().failed()
+    }
+
+    /// The recoverable error that asks for a new session, if the run is not to end anyway.
+    pub(crate) fn interruption(&self) -> Option<SharedError> {
+        let state = self.lock();
+        let failure = state.failure.as_ref().filter(|f| f.recoverable && state.reason.is_none());
+        failure.map(|failure| Arc::clone(&failure.error))
+    }
+
+    /// Stops the threads of a lost session, though not the run.
+    pub(crate) fn begin_recycle(&self) {
+        self.change(|state| state.recycling = true);
+    }
+
+    /// Waits for the threads of the lost session and makes room for those of the next.
+    pub(crate) fn finish_recycle(&self, grace: Duration) -> Result<(), JoinError> {
+        let (mut state, names) = self.wait_for_threads(grace);
+        if !names.is_empty() {
+            return Err(JoinError::StillRunning { names, grace });
+        }
+        state.recycling = false;
+        if state.failure.as_ref().is_some_and(|failure| failure.recoverable) {
+            state.failure = None;
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state, wakes everybody, and calls the callbacks when this made it a stop.
+    fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let (result, callbacks) = {
+            let mut state = self.lock();
+            let before = state.should_stop();
+            let result = change(&mut state);
+            let stopped_now = !before && state.should_stop();
+            let callbacks: Vec<_> =
+                state.callbacks.values().filter(|_| stopped_now).cloned().collect();
+            (result, callbacks)
+        };
+        self.shared.changed.notify_all();
+        for callback in &callbacks {
+            self.call(callback);
+        }
+        result
+    }
+
+    /// A callback that panics must not take the thread that asked for the stop with it.
+    fn call(&self, callback: &Arc<dyn Fn() + Send + Sync>) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| callback())) {
+            self.request_stop_with_error(ThreadPanicked::new("on_stop callback", &*payload));
+        }
+    }
+}
+
+impl Default for Coordinator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Coordinator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Coordinator")
+            .field("should_stop", &state.should_stop())
+            .field("reason", &state.reason)
+            .field("threads", &state.threads.values())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of a reported error.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Reported {
+    /// It is kept, and `join` returns it.
+    First,
+    /// It counts as a plain stop.
+    Clean,
+    /// An earlier error is kept; this one is handed back.
+    Late(BoxError),
+    /// The threads were joined already, so nobody is left to return it; it is handed back.
+    Joined(BoxError),
+}
+
+/// Keeps a stop callback registered; dropping it takes the callback out.
+#[must_use = "the callback is taken out when this is dropped"]
+pub struct OnStop {
+    coordinator: Coordinator,
+    id: u64,
+}
+
+impl Drop for OnStop {
+    fn drop(&mut self) {
+        // The closure is dropped after the lock: its captures may use the coordinator.
+        let callback = self.coordinator.lock().callbacks.remove(&self.id);
+        drop(callback);
+    }
+}
+
+impl fmt::Debug for OnStop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnStop").finish_non_exhaustive()
+    }
+}
+
+/// Why joining did not end well (R-31).
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The first error that was reported.
+    #[error("{0}")]
+    Failed(#[source] SharedError),
+    /// Threads that did not end within the grace period.
+    #[error(
+        "still running {grace:?} after the stop: {}; have them wait on the coordinator or end in an \
+         `on_stop` callback",
+        names.join(", ")
+    )]
+    StillRunning {
+        /// The names they were registered under.
+        names: Vec<String>,
+        /// How long they were given.
+        grace: Duration,
+    },
+}
+
+fn is_recoverable(error: &(dyn Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(RunError::Recoverable(_)))
+        || matches!(error.downcast_ref(), Some(HookError::Recoverable(_)))
+}

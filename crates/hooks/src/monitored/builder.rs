@@ -1,0 +1,79 @@
+//! How a monitored session is described before it starts.
+//!
+//! Nothing is called until `start`: a builder that is dropped has done nothing.
+
+use std::time::Duration;
+
+use super::{Create, MonitoredSession, Phase};
+use crate::{Coordinator, Hook, Session, SessionError};
+
+/// The reference's grace period; a session that wakes its waiters never uses it up.
+const GRACE: Duration = Duration::from_secs(120);
+
+/// More losses in a row than any restart of a healthy system causes.
+const MAX_RECOVERIES: u32 = 16;
+
+/// A monitored session to be; made by [`MonitoredSession::builder`].
+#[must_use = "nothing happens until `start` is called"]
+pub struct Builder<'h, S: Session> {
+    create: Box<Create<'h, S>>,
+    hooks: Vec<Box<dyn Hook<S> + 'h>>,
+    coordinator: Coordinator,
+    grace: Duration,
+    max_recoveries: u32,
+}
+
+impl<'h, S: Session> Builder<'h, S> {
+    pub(super) fn new(create: Box<Create<'h, S>>) -> Self {
+        Self {
+            create,
+            hooks: Vec::new(),
+            coordinator: Coordinator::new(),
+            grace: GRACE,
+            max_recoveries: MAX_RECOVERIES,
+        }
+    }
+
+    /// Adds a hook; hooks are called in the order in which they were added.
+    pub fn hook(mut self, hook: impl Hook<S> + 'h) -> Self {
+        self.hooks.push(Box::new(hook));
+        self
+    }
+
+    /// Adds hooks that are boxed already.
+    pub fn hooks(mut self, hooks: impl IntoIterator<Item = Box<dyn Hook<S> + 'h>>) -> Self {
+        self.hooks.extend(hooks);
+        self
+    }
+
+    /// Uses a coordinator that somebody else holds too, to stop the run from outside.
+    pub fn coordinator(mut self, coordinator: Coordinator) -> Self {
+        self.coordinator = coordinator;
+        self
+    }
+
+    /// How long threads may take to end after a stop; 120 seconds unless set.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// How often in a row a lost session is created again with no step done; 16 unless set.
+    pub fn max_recoveries(mut self, max_recoveries: u32) -> Self {
+        self.max_recoveries = max_recoveries;
+        self
+    }
+
+    /// Calls the hooks' `begin`, creates the session, and calls their `after_create_session`.
+    ///
+    /// When a stop is requested meanwhile, the session starts as one that should stop.
+    ///
+    /// # Errors
+    /// The first real error; what was started by then is stopped, closed and joined.
+    pub fn start(self) -> Result<MonitoredSession<'h, S>, SessionError> {
+        let Self { create, hooks, coordinator, grace, max_recoveries } = self;
+        let (session, phase) = (None, Phase::Open);
+        MonitoredSession { create, hooks, coordinator, grace, max_recoveries, session, phase }
+            .start()
+    }
+}

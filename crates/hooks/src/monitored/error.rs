@@ -1,0 +1,95 @@
+//! What can go wrong with a monitored session, and how its causes are sorted.
+//!
+//! The error is `Clone`: the caller of a failed run and the caller of the close that follows
+//! are told the same thing.
+
+use crate::{HookCall, HookError, JoinError, RunError, SharedError};
+
+/// Why a monitored session could not start, run, or close.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// A hook failed.
+    #[error("hook {hook} failed in {call}: {source}")]
+    Hook {
+        /// The hook's name.
+        hook: String,
+        /// The call it failed in.
+        call: HookCall,
+        /// What it said.
+        source: SharedError,
+    },
+    /// The session could not be created.
+    #[error("the session could not be created: {0}")]
+    Create(#[source] SharedError),
+    /// A step failed.
+    #[error("the step failed: {0}")]
+    Step(#[source] SharedError),
+    /// A thread under the coordinator failed.
+    #[error("a background thread failed: {0}")]
+    Background(#[source] SharedError),
+    /// The session was lost again and again, with no step completed in between.
+    #[error("the session was lost again after {recoveries} recoveries in a row: {source}")]
+    RecoveryLimit {
+        /// How many recoveries were allowed.
+        recoveries: u32,
+        /// The last loss.
+        source: SharedError,
+    },
+    /// Threads under the coordinator did not end.
+    #[error(transparent)]
+    Join(JoinError),
+    /// A step was asked for although the run had ended.
+    #[error("run called after the run ended ({reason}); look at should_stop() before each run")]
+    RunAfterStop {
+        /// Why it ended.
+        reason: String,
+    },
+    /// A step was asked for after closing.
+    #[error("run called on a closed session; start a new one")]
+    Closed,
+}
+
+impl SessionError {
+    pub(super) fn hook(name: &str, call: HookCall, error: HookError) -> Self {
+        let source = match error {
+            HookError::Recoverable(source) | HookError::Failed(source) => source.into(),
+        };
+        Self::Hook { hook: name.to_owned(), call, source }
+    }
+
+    /// The coordinator's first error, in this session's terms.
+    pub(super) fn from_shared(error: SharedError) -> Self {
+        match error.downcast_ref::<Self>() {
+            Some(own) => own.clone(),
+            None => Self::Background(error),
+        }
+    }
+}
+
+/// What a failed attempt means for the driver.
+pub(super) enum Failure {
+    /// End of input, or a stop obeyed.
+    CleanEnd,
+    /// A new session may mend it.
+    Lost(SharedError),
+    /// The run has failed.
+    Fatal(SessionError),
+}
+
+impl Failure {
+    pub(super) fn of_run(error: RunError, place: fn(SharedError) -> SessionError) -> Self {
+        match error {
+            RunError::EndOfInput | RunError::Stopped => Self::CleanEnd,
+            RunError::Recoverable(cause) => Self::Lost(cause.into()),
+            RunError::Fatal(cause) => Self::Fatal(place(cause.into())),
+        }
+    }
+
+    pub(super) fn of_hook(name: &str, call: HookCall, error: HookError) -> Self {
+        match error {
+            HookError::Recoverable(cause) => Self::Lost(cause.into()),
+            failed => Self::Fatal(SessionError::hook(name, call, failed)),
+        }
+    }
+}
