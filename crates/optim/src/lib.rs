@@ -1,15 +1,58 @@
-//! Optimizers with named slots.
+//! Optimizers with named slots for dense and sparse gradients, with learning-rate schedules,
+//! gradient clipping and moving averages.
+//!
+//! An [`Optimizer`] is a formula: hyper-parameters and an elementwise kernel, no state. An
+//! [`OptimizerState`] puts it to work: it owns the named slots of every variable and is lent the
+//! variables. The two meet in tiles of plain slices, so that a division by a count ([`Mean`]) or a
+//! widening from `f16` happens inside the update's own pass over memory, and a formula of your own
+//! is one function.
+//!
+//! ```
+//! use ndarray::array;
+//! use optim::{Adam, OptimizerState, Schedule};
+//!
+//! let schedule: Schedule = "warm-up:steps=10,then=0.1".parse()?;
+//! let mut state = OptimizerState::<f32>::new(Adam::new(schedule).beta2(0.99))?;
+//! let mut w = array![5.0_f32, -3.0].into_dyn();
+//! state.add_variable("w", w.shape())?;
+//!
+//! for _ in 0..300 {
+//!     let mut gradient = w.mapv(|x| 2.0 * x);
+//!     optim::clip_by_global_norm(&mut [gradient.view_mut()], 1.0)?;
+//!     state.apply_dense("w", w.view_mut(), &gradient)?;
+//!     state.finish_step();
+//! }
+//! assert!(w.iter().all(|x| x.abs() < 0.01));
+//! assert!(state.state().contains_key("w/m"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | part | what it is |
+//! |---|---|
+//! | [`Sgd`], [`Momentum`], [`Adam`], [`LazyAdam`], [`AdamW`], [`Adagrad`], [`RmsProp`], [`Ftrl`] | the formulas |
+//! | [`DenseGradient`], [`SparseGradient`] | what they are fed |
+//! | [`OptimizerState`] | slots, names, saving and restoring |
+//! | [`Schedule`] | learning rates over steps, also as text |
+//! | [`clip_by_value`], [`clip_by_norm`], [`clip_by_global_norm`] | for gradients before they are pushed |
+//! | [`ExponentialMovingAverage`] | averages of chosen variables |
+//!
+//! Variables are `f32` or `f64`; hyper-parameters are `f64` and are rounded to the variable's type.
+//! The crate reads no clock, starts no thread and needs no runtime.
 
+mod clip;
 mod gradient;
 mod hyper;
+mod moving_average;
 mod optimizer;
 mod optimizers;
 mod real;
 mod schedule;
 mod state;
 
+pub use crate::clip::{ClipError, clip_by_global_norm, clip_by_norm, clip_by_value};
 pub use crate::gradient::{DenseGradient, GradientElement, Mean, SparseGradient};
 pub use crate::hyper::HyperParameterError;
+pub use crate::moving_average::{ExponentialMovingAverage, MovingAverageError};
 pub use crate::optimizer::{MAX_SLOTS, Optimizer, ScalarSpec, SlotSpec, SparseReach, Step, Tile};
 pub use crate::optimizers::{Adagrad, Adam, AdamW, Ftrl, LazyAdam, Momentum, RmsProp, Sgd};
 pub use crate::real::Real;

@@ -11,8 +11,8 @@ use crate::{
 /// *x ← x − η √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε)* in the *t*-th step.
 ///
 /// Slots: `m` and `v` (from 0); scalars: `beta1_power` and `beta2_power`. A sparse gradient, even
-/// an empty one, moves **all** rows, because *m* and *v* decay everywhere; [`LazyAdam`] and its
-/// cheaper rule leave the others alone.
+/// an empty one, moves **all** rows, because *m* and *v* decay everywhere; [`LazyAdam`] leaves the
+/// others alone.
 ///
 /// [`LazyAdam`]: crate::LazyAdam
 ///

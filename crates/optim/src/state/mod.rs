@@ -293,7 +293,7 @@ fn check_declarations(
 }
 
 /// Whether an array of this shape could be allocated at all; ndarray would panic on one that cannot.
-fn is_countable<T>(shape: &[usize]) -> bool {
+pub(crate) fn is_countable<T>(shape: &[usize]) -> bool {
     let mut counted = shape.iter().filter(|&&n| n != 0);
     counted
         .try_fold(1_usize, |product, &n| product.checked_mul(n))

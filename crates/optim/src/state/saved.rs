@@ -14,6 +14,12 @@ pub type StateMap<'a, T> = IndexMap<String, StateValue<'a, T>>;
 
 /// One entry of a [`StateMap`].
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[cfg_attr(
+    feature = "serde",
+    serde(bound(serialize = "T: serde::Serialize", deserialize = "T: serde::Deserialize<'de>"))
+)]
 pub enum StateValue<'a, T: Real> {
     /// A slot or an average; borrowed when it is saved, owned or borrowed when it is restored.
     Tensor(CowArray<'a, T, IxDyn>),
