@@ -1,0 +1,107 @@
+//! The ways to hand over a dense gradient: owned, borrowed, or lent from a pool.
+//!
+//! It carries data and decides nothing. Invariant: nothing is copied here; who keeps an owned or a
+//! lent gradient keeps its buffer, who keeps a borrowed one has to copy it.
+
+use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, CowArray, Dimension, IxDyn};
+
+use crate::{Element, Lent};
+
+/// A dense gradient of any number of dimensions, on its way to an accumulator.
+///
+/// Made by `From`, so a call takes an array, a view or a lent buffer as it is:
+///
+/// ```
+/// use accum_core::{DenseAccumulator, Reduction};
+/// use ndarray::array;
+///
+/// let mut acc = DenseAccumulator::<f32>::new([2], Reduction::Mean);
+/// let gradient = array![1.0, 2.0];
+/// assert!(acc.apply(gradient.view(), 0)?.is_accepted()); // copied or added
+/// assert!(acc.apply(gradient, 0)?.is_accepted()); // moved
+/// # Ok::<(), accum_core::ApplyError>(())
+/// ```
+#[derive(Debug)]
+pub enum Gradient<'a, E: Element> {
+    /// Given away: as the first of a cycle its buffer becomes the sum.
+    Owned(ArrayD<E>),
+    /// Looked at during the call.
+    Borrowed(ArrayViewD<'a, E>),
+    /// Given for a while: its buffer goes back to its pool.
+    Lent(Lent<E>),
+}
+
+impl<E: Element> Gradient<'_, E> {
+    /// The shape.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            Self::Owned(array) => array.shape(),
+            Self::Borrowed(view) => view.shape(),
+            Self::Lent(lent) => lent.shape(),
+        }
+    }
+
+    /// The values, wherever they are.
+    pub fn view(&self) -> ArrayViewD<'_, E> {
+        match self {
+            Self::Owned(array) => array.view(),
+            Self::Borrowed(view) => view.view(),
+            Self::Lent(lent) => lent.view(),
+        }
+    }
+
+    /// The gradient for keeping: only a borrowed one is copied.
+    pub(crate) fn into_kept(self) -> Gradient<'static, E> {
+        match self {
+            Self::Owned(array) => Gradient::Owned(array),
+            Self::Borrowed(view) => Gradient::Owned(view.to_owned()),
+            Self::Lent(lent) => Gradient::Lent(lent),
+        }
+    }
+
+    /// An array of its own, in standard layout: a copy only if borrowed or laid out otherwise.
+    pub(crate) fn into_array(self) -> ArrayD<E> {
+        let array = match self {
+            Self::Owned(array) => array,
+            Self::Borrowed(view) => view.as_standard_layout().into_owned(),
+            Self::Lent(lent) => lent.into_array(),
+        };
+        match array.is_standard_layout() {
+            true => array,
+            false => array.as_standard_layout().into_owned(),
+        }
+    }
+
+    /// The values in standard layout: a copy only if they are laid out otherwise.
+    pub(crate) fn rows(&self) -> CowArray<'_, E, IxDyn> {
+        let view = self.view();
+        match view.is_standard_layout() {
+            true => view.into(),
+            false => view.as_standard_layout().into_owned().into(),
+        }
+    }
+}
+
+impl<E: Element, D: Dimension> From<Array<E, D>> for Gradient<'_, E> {
+    fn from(array: Array<E, D>) -> Self {
+        Self::Owned(array.into_dyn())
+    }
+}
+
+impl<'a, E: Element, D: Dimension> From<ArrayView<'a, E, D>> for Gradient<'a, E> {
+    fn from(view: ArrayView<'a, E, D>) -> Self {
+        Self::Borrowed(view.into_dyn())
+    }
+}
+
+impl<'a, E: Element, D: Dimension> From<&'a Array<E, D>> for Gradient<'a, E> {
+    fn from(array: &'a Array<E, D>) -> Self {
+        Self::Borrowed(array.view().into_dyn())
+    }
+}
+
+impl<E: Element> From<Lent<E>> for Gradient<'_, E> {
+    fn from(lent: Lent<E>) -> Self {
+        Self::Lent(lent)
+    }
+}

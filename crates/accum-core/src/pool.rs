@@ -1,0 +1,123 @@
+//! Buffers that go round: lent to a replica, pushed, given back, lent again.
+//!
+//! Not an allocator: it finds free arrays by their exact shape, among few. Invariant: an array is
+//! either in the pool or with one owner, and the pool keeps no more than its limit.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+use ndarray::ArrayD;
+
+use crate::Element;
+use crate::sync::{Arc, Mutex, lock};
+
+/// A pool of gradient buffers; clones share it.
+///
+/// ```
+/// use accum_core::{BufferPool, DenseAccumulator, DenseOptions, Reduction, Summation};
+///
+/// let pool = BufferPool::<f32>::new(4);
+/// let mut acc = DenseAccumulator::new([3], Reduction::Mean);
+/// for _ in 0..2 {
+///     let mut gradient = pool.lend(&[3]);
+///     gradient.fill(1.0);
+///     assert!(acc.apply(gradient, 0)?.is_accepted());
+/// }
+/// assert_eq!(pool.free(), 1, "the first became the sum, the second came back");
+/// let sum = acc.try_take(2)?.expect("two came");
+/// pool.give(sum.into_value());
+/// assert_eq!(pool.free(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct BufferPool<E: Element> {
+    shelf: Arc<Mutex<Shelf<E>>>,
+}
+
+struct Shelf<E> {
+    free: Vec<ArrayD<E>>,
+    max_free: usize,
+}
+
+impl<E: Element> BufferPool<E> {
+    /// An empty pool that keeps at most `max_free` buffers that nobody uses.
+    pub fn new(max_free: usize) -> Self {
+        Self { shelf: Arc::new(Mutex::new(Shelf { free: Vec::new(), max_free })) }
+    }
+
+    /// A buffer of this shape: zeros when new, otherwise what its last owner left in it.
+    pub fn lend(&self, shape: &[usize]) -> Lent<E> {
+        let found = {
+            let mut shelf = lock(&self.shelf);
+            let at = shelf.free.iter().rposition(|array| array.shape() == shape);
+            at.map(|at| shelf.free.swap_remove(at))
+        };
+        let array = found.unwrap_or_else(|| ArrayD::from_elem(shape, E::default()));
+        Lent { array, home: Some(self.clone()) }
+    }
+
+    /// Puts a buffer in, wherever it came from; it is freed when the pool is full.
+    pub fn give(&self, array: ArrayD<E>) {
+        let mut shelf = lock(&self.shelf);
+        if shelf.free.len() < shelf.max_free {
+            shelf.free.push(array);
+        }
+    }
+
+    /// How many buffers nobody uses.
+    pub fn free(&self) -> usize {
+        lock(&self.shelf).free.len()
+    }
+}
+
+impl<E: Element> Clone for BufferPool<E> {
+    fn clone(&self) -> Self {
+        Self { shelf: Arc::clone(&self.shelf) }
+    }
+}
+
+impl<E: Element> fmt::Debug for BufferPool<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BufferPool").field("free", &self.free()).finish_non_exhaustive()
+    }
+}
+
+/// A buffer of a [`BufferPool`]; it goes back when dropped.
+///
+/// Pushed to an accumulator, it goes back as soon as it was added; a stale or refused one at once.
+/// Only the first of a cycle becomes the sum itself and leaves the pool with the taken value.
+#[derive(Debug)]
+pub struct Lent<E: Element> {
+    array: ArrayD<E>,
+    /// `None` once the array was taken out for good.
+    home: Option<BufferPool<E>>,
+}
+
+impl<E: Element> Lent<E> {
+    /// The array, for good: it does not go back by itself.
+    pub fn into_array(mut self) -> ArrayD<E> {
+        self.home = None;
+        std::mem::take(&mut self.array)
+    }
+}
+
+impl<E: Element> Deref for Lent<E> {
+    type Target = ArrayD<E>;
+
+    fn deref(&self) -> &ArrayD<E> {
+        &self.array
+    }
+}
+
+impl<E: Element> DerefMut for Lent<E> {
+    fn deref_mut(&mut self) -> &mut ArrayD<E> {
+        &mut self.array
+    }
+}
+
+impl<E: Element> Drop for Lent<E> {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.take() {
+            home.give(std::mem::take(&mut self.array));
+        }
+    }
+}
