@@ -7,9 +7,11 @@ use std::fmt::{Debug, Display};
 
 use num_traits::{Float, NumAssign};
 
+use crate::GradientElement;
+
 /// A variable's element: `f32` or `f64`.
 pub trait Real:
-    Float + NumAssign + Debug + Display + Default + Send + Sync + Unpin + 'static
+    Float + NumAssign + GradientElement<Self> + Debug + Display + Default + Unpin
 {
     /// Rounds a hyper-parameter to this type.
     fn of(value: f64) -> Self;
