@@ -58,6 +58,8 @@ pub struct MonitoredSession<'h, S: Session> {
     coordinator: Coordinator,
     grace: Duration,
     max_recoveries: u32,
+    /// Losses since a step was last completed.
+    losses: u32,
     session: Option<S>,
     phase: Phase,
 }
@@ -193,8 +195,8 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
     }
 
     /// Calls `begin` and creates the first session; on failure everything is closed again.
-    fn start(mut self) -> Result<Self, SessionError> {
-        let started = self.begin().and_then(|()| self.establish(&mut 0));
+    fn start_up(mut self) -> Result<Self, SessionError> {
+        let started = self.begin().and_then(|()| self.establish());
         match started {
             Ok(true) => self.note_stop(),
             Ok(false) => self.phase = Phase::Ended,
@@ -218,12 +220,14 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
 
     /// Retries a step until it is done, fails, or gives way to a clean end.
     fn run_until_done(&mut self) -> Result<Option<StepReport>, SessionError> {
-        let mut losses = 0;
         loop {
             let failure = match self.coordinator.interruption() {
                 Some(reported) => Failure::Lost(reported),
                 None => match self.step() {
-                    Ok(report) => return Ok(Some(report)),
+                    Ok(report) => {
+                        self.losses = 0;
+                        return Ok(Some(report));
+                    }
                     Err(failure) => failure,
                 },
             };
@@ -237,9 +241,9 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
             if self.coordinator.ending() {
                 return Ok(None);
             }
-            self.count_loss(&mut losses, &lost)?;
+            self.count_loss(&lost)?;
             self.discard()?;
-            if !self.establish(&mut losses)? || self.coordinator.ending() {
+            if !self.establish()? || self.coordinator.ending() {
                 return Ok(None);
             }
         }
@@ -258,7 +262,7 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
     }
 
     /// Creates a session, again when it is lost at once; `false` when a stop came first.
-    fn establish(&mut self, losses: &mut u32) -> Result<bool, SessionError> {
+    fn establish(&mut self) -> Result<bool, SessionError> {
         loop {
             let lost = match self.create_once() {
                 Ok(()) => return Ok(true),
@@ -269,7 +273,7 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
             if self.coordinator.ending() {
                 return Ok(false);
             }
-            self.count_loss(losses, &lost)?;
+            self.count_loss(&lost)?;
             self.discard()?;
         }
     }
@@ -294,13 +298,13 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
     }
 
     /// Bounds the losses without a completed step between them, so that no run spins for ever.
-    fn count_loss(&self, losses: &mut u32, lost: &SharedError) -> Result<(), SessionError> {
-        *losses += 1;
-        if *losses > self.max_recoveries {
-            let (recoveries, source) = (self.max_recoveries, SharedError::clone(lost));
+    fn count_loss(&mut self, lost: &SharedError) -> Result<(), SessionError> {
+        if self.losses == self.max_recoveries {
+            let (recoveries, source) = (self.losses, SharedError::clone(lost));
             return Err(SessionError::RecoveryLimit { recoveries, source });
         }
-        tracing::info!(error = %lost, attempt = *losses, "the session was lost; creating it again");
+        self.losses += 1;
+        tracing::info!(error = %lost, attempt = self.losses, "the session was lost; creating it again");
         Ok(())
     }
 

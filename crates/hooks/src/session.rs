@@ -83,10 +83,6 @@ impl StepReport {
     pub fn scalar(&self, name: &str) -> Option<f64> {
         self.scalars.iter().find(|(known, _)| known == name).map(|&(_, value)| value)
     }
-
-    pub(crate) fn has_nan_loss(&self) -> bool {
-        self.loss.is_some_and(f64::is_nan)
-    }
 }
 
 /// Why a step, or the creation of a session, did not succeed.

@@ -200,7 +200,10 @@ pub enum StartError {
         missing: Vec<String>,
     },
     /// Variables were still missing when the time was up.
-    #[error("not ready after waiting {timeout:?}, uninitialised: {}; is the chief running?", missing.join(", "))]
+    #[error(
+        "not ready after waiting {timeout:?}, uninitialised: {}; is the chief running?",
+        missing.join(", ")
+    )]
     DeadlineExceeded {
         /// Their names.
         missing: Vec<String>,

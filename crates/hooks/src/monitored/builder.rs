@@ -72,8 +72,16 @@ impl<'h, S: Session> Builder<'h, S> {
     /// The first real error; what was started by then is stopped, closed and joined.
     pub fn start(self) -> Result<MonitoredSession<'h, S>, SessionError> {
         let Self { create, hooks, coordinator, grace, max_recoveries } = self;
-        let (session, phase) = (None, Phase::Open);
-        MonitoredSession { create, hooks, coordinator, grace, max_recoveries, session, phase }
-            .start()
+        let session = MonitoredSession {
+            create,
+            hooks,
+            coordinator,
+            grace,
+            max_recoveries,
+            losses: 0,
+            session: None,
+            phase: Phase::Open,
+        };
+        session.start_up()
     }
 }

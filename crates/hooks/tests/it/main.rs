@@ -1,1 +1,11 @@
-//! Integration tests.
+//! Integration tests of the session life cycle: what a user of the crate can see.
+
+mod support;
+
+mod coordinator;
+mod life_cycle;
+mod model;
+mod recovery;
+mod start;
+mod stopping;
+mod usual_hooks;

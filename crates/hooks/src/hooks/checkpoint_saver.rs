@@ -1,0 +1,122 @@
+//! Saves the session's state every n steps and at the end.
+//!
+//! It decides when; how is the saver's. Invariant: nothing is saved while the latest known loss is
+//! NaN, so that the last good checkpoint stays the last.
+
+use super::every::Every;
+use crate::{BoxError, Coordinator, Hook, HookError, RunContext, Session, StepReport};
+
+/// Where a session's state is saved; any `FnMut(&mut S, i64) -> Result<(), BoxError>` is one.
+pub trait Saver<S: ?Sized>: Send {
+    /// Saves the state of `session`, which is at global step `step`.
+    ///
+    /// # Errors
+    /// Whatever kept it from being saved; the run then fails.
+    fn save(&mut self, session: &mut S, step: i64) -> Result<(), BoxError>;
+}
+
+impl<S: ?Sized, F> Saver<S> for F
+where
+    F: FnMut(&mut S, i64) -> Result<(), BoxError> + Send,
+{
+    fn save(&mut self, session: &mut S, step: i64) -> Result<(), BoxError> {
+        self(session, step)
+    }
+}
+
+/// Saves checkpoints (R-34).
+///
+/// Steps are counted from where the session started. At a clean end the state is saved unless it
+/// was just saved; a run that failed leaves what there was.
+///
+/// # Examples
+/// ```
+/// use hooks::{BoxError, CheckpointSaver, RunError, Session, StepReport};
+///
+/// struct Counter(i64);
+///
+/// impl Session for Counter {
+///     fn run(&mut self) -> Result<StepReport, RunError> {
+///         self.0 += 1;
+///         Ok(StepReport::new(self.0))
+///     }
+///     fn global_step(&self) -> i64 {
+///         self.0
+///     }
+///     fn close(&mut self) {}
+/// }
+///
+/// let mut saved = Vec::new();
+/// let save = |_: &mut Counter, step: i64| -> Result<(), BoxError> { Ok(saved.push(step)) };
+/// hooks::MonitoredSession::builder(|_| Ok(Counter(0)))
+///     .hook(CheckpointSaver::every(2, save))
+///     .hook(hooks::StopAtStep::last_step(5))
+///     .start()?
+///     .run_until_stopped()?;
+/// assert_eq!(saved, [2, 4, 5]);
+/// # Ok::<(), hooks::SessionError>(())
+/// ```
+pub struct CheckpointSaver<'a, S: ?Sized> {
+    every: Option<Every>,
+    saver: Box<dyn Saver<S> + 'a>,
+    saved: Option<i64>,
+    nan: bool,
+}
+
+impl<'a, S: ?Sized> CheckpointSaver<'a, S> {
+    /// Saves every `steps` steps and at the end.
+    pub fn every(steps: u64, saver: impl Saver<S> + 'a) -> Self {
+        Self { every: Some(Every::new(steps)), ..Self::at_end(saver) }
+    }
+
+    /// Saves at the end only.
+    pub fn at_end(saver: impl Saver<S> + 'a) -> Self {
+        Self { every: None, saver: Box::new(saver), saved: None, nan: false }
+    }
+
+    fn save(&mut self, session: &mut S, step: i64) -> Result<(), HookError> {
+        self.saver.save(session, step)?;
+        self.saved = Some(step);
+        if let Some(every) = &mut self.every {
+            every.mark(step);
+        }
+        Ok(())
+    }
+}
+
+impl<S: Session + ?Sized> Hook<S> for CheckpointSaver<'_, S> {
+    fn begin(&mut self) -> Result<(), HookError> {
+        self.every.as_ref().map_or(Ok(()), Every::check)
+    }
+
+    fn after_create_session(&mut self, session: &mut S, _: &Coordinator) -> Result<(), HookError> {
+        (self.saved, self.nan) = (None, false);
+        if let Some(every) = &mut self.every {
+            every.mark(session.global_step());
+        }
+        Ok(())
+    }
+
+    fn after_run(
+        &mut self,
+        session: &mut S,
+        _: &RunContext<'_>,
+        report: &StepReport,
+    ) -> Result<(), HookError> {
+        // Looked at here too: a guard that comes later in the list has not spoken yet.
+        self.nan = report.loss.map_or(self.nan, f64::is_nan);
+        let step = report.global_step;
+        if self.nan || !self.every.as_ref().is_some_and(|every| every.is_due(step)) {
+            return Ok(());
+        }
+        self.save(session, step)
+    }
+
+    fn end(&mut self, session: &mut S) -> Result<(), HookError> {
+        let step = session.global_step();
+        if self.nan || self.saved == Some(step) {
+            return Ok(());
+        }
+        self.save(session, step)
+    }
+}

@@ -1,0 +1,128 @@
+//! How many global steps a second the run makes.
+//!
+//! The clock is handed in, so that a test decides what time it is.
+
+use std::time::{Duration, Instant};
+
+use super::every::Every;
+use crate::{Coordinator, Hook, HookError, RunContext, Session, StepReport};
+
+/// Time since some fixed moment; any `Fn() -> Duration` is one.
+pub trait Clock: Send {
+    /// The time passed since the clock's moment; never less than at an earlier call.
+    fn now(&self) -> Duration;
+}
+
+impl<F: Fn() -> Duration + Send> Clock for F {
+    fn now(&self) -> Duration {
+        self()
+    }
+}
+
+/// The machine's monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl SystemClock {
+    /// A clock that starts at zero now.
+    pub fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+/// What a [`StepCounter`] measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Rate {
+    /// The global step at the end of the measured stretch.
+    pub global_step: i64,
+    /// Steps of the stretch / its seconds.
+    pub steps_per_second: f64,
+}
+
+/// Measures the rate of global steps, every n steps.
+///
+/// rate = (step - last step) / (time - last time), from the session's start on. A stretch in which the
+/// clock did not move gives no rate.
+pub struct StepCounter<'a> {
+    every: Every,
+    since: Duration,
+    clock: Box<dyn Clock + 'a>,
+    sink: Box<dyn FnMut(Rate) + Send + 'a>,
+}
+
+impl<'a> StepCounter<'a> {
+    /// Logs the rate every `steps` steps by the machine's clock.
+    pub fn every(steps: u64) -> Self {
+        Self {
+            every: Every::new(steps),
+            since: Duration::ZERO,
+            clock: Box::new(SystemClock::new()),
+            sink: Box::new(|rate| {
+                let Rate { global_step, steps_per_second } = rate;
+                tracing::info!(global_step, steps_per_second, "rate");
+            }),
+        }
+    }
+
+    /// Reads this clock instead.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'a) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Hands the rates to `sink` instead of logging them.
+    #[must_use]
+    pub fn sink(mut self, sink: impl FnMut(Rate) + Send + 'a) -> Self {
+        self.sink = Box::new(sink);
+        self
+    }
+}
+
+impl<S: Session + ?Sized> Hook<S> for StepCounter<'_> {
+    fn begin(&mut self) -> Result<(), HookError> {
+        self.every.check()
+    }
+
+    fn after_create_session(&mut self, session: &mut S, _: &Coordinator) -> Result<(), HookError> {
+        self.every.mark(session.global_step());
+        self.since = self.clock.now();
+        Ok(())
+    }
+
+    fn after_run(
+        &mut self,
+        _: &mut S,
+        _: &RunContext<'_>,
+        report: &StepReport,
+    ) -> Result<(), HookError> {
+        let step = report.global_step;
+        if !self.every.is_due(step) {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let seconds = now.saturating_sub(self.since).as_secs_f64();
+        if let Some(last) = self.every.last().filter(|_| seconds > 0.0) {
+            let steps_per_second = step.saturating_sub(last) as f64 / seconds;
+            (self.sink)(Rate { global_step: step, steps_per_second });
+        }
+        self.every.mark(step);
+        self.since = now;
+        Ok(())
+    }
+}
