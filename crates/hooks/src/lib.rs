@@ -1,13 +1,75 @@
 //! Session life cycle: hooks, a monitored session, a coordinator, and the usual hooks.
+//!
+//! A [`Session`] runs one step at a time. A [`MonitoredSession`] drives it: it calls every
+//! [`Hook`] at fixed points, creates the session again when it is lost, ends cleanly at the end
+//! of the input, and hands the first real error to whoever closes it. A [`Coordinator`] is one
+//! stop for all threads that serve the run. A [`SessionManager`] brings sessions to life: it
+//! restores or initialises on the chief and waits on the others.
+//!
+//! What a step computes is not known here: no variables, gradients or tokens. The crate polls
+//! nothing; every wait ends with a stop.
+//!
+//! | call | when | errors |
+//! |---|---|---|
+//! | [`Hook::begin`] | once, before any session | nothing is created |
+//! | [`Hook::after_create_session`] | after each creation | end the run, or create again |
+//! | [`Hook::before_run`] | before each attempt at a step | end the run, or create again |
+//! | [`Hook::after_run`] | after each step that succeeded | end the run, or create again |
+//! | [`Hook::end`] | once, unless the run failed | returned by the close |
+//!
+//! # Examples
+//! ```
+//! use hooks::{
+//!     FinalOp, MonitoredSession, NanGuard, RunError, Session, StepReport, StopAtStep,
+//! };
+//!
+//! /// Walks down a parabola.
+//! struct Descent {
+//!     x: f64,
+//!     step: i64,
+//! }
+//!
+//! impl Session for Descent {
+//!     fn run(&mut self) -> Result<StepReport, RunError> {
+//!         self.x -= 0.25 * 2.0 * self.x;
+//!         self.step += 1;
+//!         Ok(StepReport::new(self.step).with_loss(self.x * self.x))
+//!     }
+//!
+//!     fn global_step(&self) -> i64 {
+//!         self.step
+//!     }
+//!
+//!     fn close(&mut self) {}
+//! }
+//!
+//! let (keep_x, x) = FinalOp::new(|session: &mut Descent| Ok(session.x));
+//! let mut session = MonitoredSession::builder(|_| Ok(Descent { x: 8.0, step: 0 }))
+//!     .hook(StopAtStep::last_step(3))
+//!     .hook(NanGuard::new())
+//!     .hook(keep_x)
+//!     .start()?;
+//! let last = session.run_until_stopped()?;
+//! assert_eq!(last.and_then(|report| report.loss), Some(1.0));
+//! assert_eq!(x.take(), Some(1.0));
+//! # Ok::<(), hooks::SessionError>(())
+//! ```
+
+mod error;
+
+mod session;
+
+mod hook;
 
 mod coordinator;
-mod error;
-mod event;
-mod hook;
-mod hooks;
+
 mod monitored;
-mod session;
+
+mod event;
+
 mod start;
+
+mod hooks;
 
 pub use coordinator::{Coordinator, JoinError, OnStop, Registration, Reported, ThreadPanicked};
 pub use error::{BoxError, SharedError};
@@ -21,3 +83,8 @@ pub use hooks::{
 pub use monitored::{Builder, MonitoredSession, SessionError};
 pub use session::{RunError, Session, StepReport};
 pub use start::{Checkpoint, SessionManager, StartError};
+
+/// Keeps the example of the README compiling and running.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -46,7 +46,8 @@ impl Coordinator {
 
     /// Waits until all threads have ended, after a stop at most for `grace`.
     ///
-    /// Without a stop it waits for as long as the threads run.
+    /// Without a stop it waits for as long as the threads run. A registered thread that calls
+    /// this waits for itself.
     ///
     /// # Errors
     /// The first error reported; else the names of the threads still running.

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod bounds;
 mod coordinator;
 mod life_cycle;
 mod model;

@@ -147,10 +147,11 @@ impl<'a> Model<'a> {
                 }
             },
         };
-        if end == "clean" && self.script.is_some() {
-            if let Event::Failed(failed) = self.hook(HookCall::End) {
-                end = failed;
-            }
+        if end == "clean"
+            && self.script.is_some()
+            && let Event::Failed(failed) = self.hook(HookCall::End)
+        {
+            end = failed;
         }
         self.drop_session();
         Outcome { trace: self.trace, steps, end }

@@ -74,11 +74,11 @@ fn broken(_: &mut Model) -> Result<Option<i64>, BoxError> {
 
 type Manager = SessionManager<'static, Model>;
 
+/// The shared variable, the local one, and the step restored.
+type Prepared = (Option<i64>, Option<i64>, Option<i64>);
+
 #[track_caller]
-fn check_prepare(
-    manager: Manager,
-    expected: Result<(Option<i64>, Option<i64>, Option<i64>), &str>,
-) {
+fn check_prepare(manager: Manager, expected: Result<Prepared, &str>) {
     let mut manager = manager;
     let prepared = manager.prepare_session();
     let prepared = prepared.map(|(model, restored)| (model.v, model.w, restored));

@@ -6,29 +6,29 @@ use std::thread;
 use std::time::Duration;
 
 use hooks::{
-    BoxError, CheckpointSaver, FinalOp, Hook, Logging, MonitoredSession, NanGuard, NanLoss, Rate,
-    RunContext, SessionError, StepCounter, StepReport, StepWatch, StopAtStep, SummarySaver,
-    SummaryWriter, WaitForGlobalStep,
+    BoxError, CheckpointSaver, Coordinator, FinalOp, Hook, Logging, MonitoredSession, NanGuard,
+    NanLoss, Rate, RunContext, RunError, SessionError, StepCounter, StepReport, StepWatch,
+    StopAtStep, SummarySaver, SummaryWriter, WaitForGlobalStep,
 };
 
 use crate::support::{Log, Scripted, Trace, scripts};
 
+type Boxed<'h> = Box<dyn Hook<Scripted> + 'h>;
 type Ended = Result<Option<i64>, SessionError>;
 
 /// Runs one scripted session that starts at `start`, until it ends, with these hooks.
-fn run<'h>(
-    script: &'h str,
-    start: i64,
-    hooks: impl IntoIterator<Item = Box<dyn Hook<Scripted> + 'h>>,
-) -> Ended {
+fn run<'h, I>(script: &str, start: i64, hooks: I) -> Ended
+where
+    I: IntoIterator<Item = Boxed<'h>>,
+{
     let log = Log::default();
-    let mut session = MonitoredSession::builder(move |_| Ok(Scripted::new(script, &log).at(start)))
-        .hooks(hooks)
-        .start()?;
+    let mut once = Some(Scripted::new(script, &log).at(start));
+    let create = move |_: &Coordinator| once.take().ok_or_else(|| RunError::fatal("only once"));
+    let mut session = MonitoredSession::builder(create).hooks(hooks).start()?;
     Ok(session.run_until_stopped()?.map(|report| report.global_step))
 }
 
-fn boxed<'h>(hook: impl Hook<Scripted> + 'h) -> Box<dyn Hook<Scripted> + 'h> {
+fn boxed<'h>(hook: impl Hook<Scripted> + 'h) -> Boxed<'h> {
     Box::new(hook)
 }
 
@@ -65,7 +65,7 @@ fn stop_at_step_counts_over_recoveries() {
 #[test]
 fn intervals_and_lengths_that_make_no_sense_are_refused_at_the_start() {
     #[track_caller]
-    fn check<'h>(hook: Box<dyn Hook<Scripted> + 'h>, message: &str) {
+    fn check(hook: Boxed<'_>, message: &str) {
         let error = run("s", 0, [hook]).expect_err("refused");
         assert!(error.to_string().ends_with(message), "{error}");
     }
@@ -243,7 +243,7 @@ fn wait_for_global_step_wakes_when_the_step_is_published() {
 
 #[test]
 fn wait_for_global_step_gives_way_to_a_stop() {
-    let coordinator = hooks::Coordinator::new();
+    let coordinator = Coordinator::new();
     let log = Log::default();
     let mut scripted = Scripted::new("s", &log);
     let mut hook = WaitForGlobalStep::new(5, StepWatch::new(0));
