@@ -126,12 +126,17 @@ impl Tokens {
         self.runs.iter().flat_map(|run| iter::repeat_n(run.token, run.n))
     }
 
+    /// How many tokens are older than `step`.
+    pub(crate) fn count_older(&self, step: Token) -> usize {
+        self.runs.iter().filter(|run| run.token < step).map(|run| run.n).sum()
+    }
+
     /// Drops every token older than `step` and returns how many there were. (P-12)
     pub(crate) fn discard_older(&mut self, step: Token) -> usize {
-        let before = self.len;
+        let discarded = self.count_older(step);
         self.runs.retain(|run| run.token >= step);
-        self.len = self.runs.iter().map(|run| run.n).sum();
-        before - self.len
+        self.len -= discarded;
+        discarded
     }
 
     /// Moves the first `n` tokens, or all when there are fewer, to the end of `to`.
