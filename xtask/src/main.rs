@@ -1,2 +1,47 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: the one command of the repository, see [`flags`] for what it can do.
+//!
+//! A program for those who work on the project; no crate depends on it. A new command is a line in
+//! `flags.rs`, a file of its name, and an arm below.
+
+mod bench;
+mod ci;
+mod fix;
+mod flags;
+mod steps;
+mod tidy;
+mod workspace;
+
+use std::{error::Error, path::Path, process::ExitCode};
+
+use xshell::Shell;
+
+/// An application's result: the error is shown to a person and nothing else.
+type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    let flags = flags::Xtask::from_env_or_exit();
+    match run(flags.subcommand) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: flags::XtaskCmd) -> Result {
+    let sh = Shell::new()?;
+    sh.change_dir(root()?);
+    match command {
+        flags::XtaskCmd::Ci(_) => ci::run(&sh),
+        flags::XtaskCmd::Fix(_) => fix::run(&sh),
+        flags::XtaskCmd::Tidy(_) => tidy::run(&sh),
+        flags::XtaskCmd::Bench(bench) => bench::run(&sh, bench.filter.as_deref()),
+    }
+}
+
+/// The repository's folder, from wherever the command was called.
+fn root() -> Result<&'static Path> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().ok_or_else(|| format!("{} has no parent folder", here.display()).into())
+}

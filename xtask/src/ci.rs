@@ -1,0 +1,181 @@
+//! `cargo xtask ci`: every check of the repository; it changes no file of the project.
+//!
+//! Goes on after a failed step, so that one run shows all there is to mend. Cheap checks come
+//! first. No step sets `RUSTFLAGS` and all of them ask for all features, so that hardly anything is
+//! built twice.
+
+use std::{path::Path, str};
+
+use serde_json::Value;
+use xshell::{Cmd, Shell, cmd};
+
+use crate::{
+    Result,
+    steps::{Steps, announce},
+    tidy,
+    workspace::Workspace,
+};
+
+/// The models of the main job, with the test accuracy that the defaults must reach.
+const MODELS: [(&str, f64); 3] = [("softmax", 0.94), ("mlp", 0.96), ("embedding", 0.94)];
+
+/// Runs all steps and prints the summary.
+///
+/// # Errors
+/// When a step failed, or when cargo cannot read the workspace at all.
+pub(crate) fn run(sh: &Shell) -> Result {
+    let workspace = Workspace::load(sh)?;
+    let mut steps = Steps::default();
+
+    steps.command("format", cmd!(sh, "cargo fmt --all --check"));
+    steps.step("tidy", || tidy::run(sh));
+    lints(sh, &mut steps);
+
+    let all = ["--workspace", "--all-features"];
+    steps.command("tests", cmd!(sh, "cargo test {all...} --tests --no-fail-fast"));
+    steps.command("doc tests", cmd!(sh, "cargo test {all...} --doc --no-fail-fast"));
+    steps.step("docs", || {
+        println!("$ RUSTDOCFLAGS='-D warnings' cargo doc {} --no-deps", all.join(" "));
+        let docs = cmd!(sh, "cargo doc {all...} --no-deps").env("RUSTDOCFLAGS", "-D warnings");
+        Ok(docs.quiet().run()?)
+    });
+    examples(sh, &mut steps);
+    main_job(sh, &workspace.target_dir, &mut steps);
+
+    steps.finish()
+}
+
+/// Clippy over everything (benchmarks too), then over each pillar as bare as it can be used.
+fn lints(sh: &Shell, steps: &mut Steps) {
+    let deny = ["--", "-D", "warnings"];
+    let all = ["--workspace", "--all-targets", "--all-features"];
+    steps.command("clippy", cmd!(sh, "cargo clippy {all...} {deny...}"));
+    for pillar in tidy::PILLARS {
+        let name = format!("clippy, {pillar} without features");
+        steps.command(&name, cmd!(sh, "cargo clippy -p {pillar} --no-default-features {deny...}"));
+    }
+}
+
+/// Builds every example of every crate, then runs each as a step of its own.
+fn examples(sh: &Shell, steps: &mut Steps) {
+    let built = steps.step("examples are built", || {
+        let build = cmd!(sh, "cargo build --workspace --all-features --examples");
+        announce(&build);
+        let messages = build.arg("--message-format=json-render-diagnostics").quiet().read()?;
+        Ok(example_programs(&messages))
+    });
+    for (name, program) in built.into_iter().flatten() {
+        steps.command(&format!("example {name}"), cmd!(sh, "{program}"));
+    }
+}
+
+/// Name (crate and example) and program of each example, from the messages of cargo's build.
+fn example_programs(messages: &str) -> Vec<(String, String)> {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut found: Vec<_> = messages
+        .filter(|message| message["target"]["kind"][0] == "example")
+        .filter_map(|message| {
+            let folder = Path::new(message["manifest_path"].as_str()?).parent()?.file_name()?;
+            let name = message["target"]["name"].as_str()?;
+            let program = message["executable"].as_str()?.to_owned();
+            Some((format!("{}/{name}", folder.to_string_lossy()), program))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Builds the program as a user would, and trains each model at the defaults.
+fn main_job(sh: &Shell, target_dir: &Path, steps: &mut Steps) {
+    let built = steps.step("release build", || {
+        let build = cmd!(sh, "cargo build --release");
+        announce(&build);
+        Ok(build.quiet().run()?)
+    });
+    if built.is_none() {
+        return;
+    }
+    for (model, accuracy_min) in MODELS {
+        steps.step(&format!("train {model}"), || {
+            let out = target_dir.join(format!("ci-run-{model}"));
+            sh.remove_path(&out)?;
+            let train = cmd!(sh, "cargo run --release -- train --model {model} --json --quiet");
+            let accuracy = test_accuracy(&shown(train.arg("--out").arg(&out))?)?;
+            println!("test accuracy {accuracy:.4}, at least {accuracy_min} expected");
+            if accuracy < accuracy_min {
+                let error = format!("test accuracy {accuracy} is less than {accuracy_min}");
+                return Err(error.into());
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Runs a command whose output is wanted by us and by the person who reads along.
+fn shown(command: Cmd<'_>) -> Result<String> {
+    announce(&command);
+    let output = command.quiet().ignore_status().output()?;
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    let text = str::from_utf8(&output.stdout)?.to_owned();
+    print!("{text}");
+    if !output.status.success() {
+        return Err(format!("the command ended with {}", output.status).into());
+    }
+    Ok(text)
+}
+
+/// The field `test_accuracy` of the JSON object on the last line of a run's output.
+fn test_accuracy(output: &str) -> Result<f64> {
+    let last = output.lines().last().unwrap_or_default();
+    let json: Value = serde_json::from_str(last)
+        .map_err(|error| format!("the last line must be one JSON object, not {last:?}: {error}"))?;
+    let accuracy = json["test_accuracy"].as_f64();
+    accuracy.ok_or_else(|| format!("no number `test_accuracy` in {last}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn accuracy_is_read_from_the_last_line_alone() {
+        let output = "{\"test_accuracy\": 0.1}\nnoise\n{\"test_accuracy\":0.97,\"stale\":3}\n";
+        assert_eq!(test_accuracy(output).expect("a number"), 0.97);
+    }
+
+    #[test]
+    fn an_output_without_accuracy_says_what_came() {
+        #[track_caller]
+        fn check(output: &str, part: &str) {
+            let error = test_accuracy(output).expect_err("no accuracy").to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        check("", "one JSON object");
+        check("{\"test_accuracy\": 1}\ndone", "\"done\"");
+        check("{\"test_accuracy\": null}", "no number `test_accuracy`");
+        check("{\"updates\": 5}", "{\"updates\": 5}");
+    }
+
+    #[test]
+    fn examples_are_found_by_kind_and_named_by_crate() {
+        let message = |kind: &str, folder: &str, name: &str| {
+            let manifest = format!("/repo/crates/{folder}/Cargo.toml");
+            let target = json!({"kind": [kind], "name": name});
+            let executable = (kind != "lib").then(|| format!("/target/{name}"));
+            json!({"manifest_path": manifest, "target": target, "executable": executable})
+                .to_string()
+        };
+        let messages = [
+            message("lib", "optim", "optim"),
+            message("example", "optim", "two"),
+            message("bin", "cli", "sync-replicas"),
+            message("example", "hooks", "one"),
+            r#"{"reason":"build-finished","success":true}"#.to_owned(),
+        ];
+        let expected = [("hooks/one", "/target/one"), ("optim/two", "/target/two")];
+        let expected = expected.map(|(name, program)| (name.to_owned(), program.to_owned()));
+        assert_eq!(example_programs(&messages.join("\n")), expected);
+    }
+}

@@ -1,0 +1,25 @@
+//! The command tree: every command of `cargo xtask`, in one place, with its help.
+//!
+//! Parsing only; what a command does is in the file of its name.
+
+#![allow(missing_docs, reason = "the macro copies no doc comment to the types it makes")]
+
+xflags::xflags! {
+    /// The one command of the repository.
+    cmd xtask {
+        /// Check everything, change nothing: what must pass before a change is merged.
+        cmd ci {}
+
+        /// Do what can be done by itself: format, and apply clippy's suggestions.
+        cmd fix {}
+
+        /// Check the layers and the house rules, read from manifests and files.
+        cmd tidy {}
+
+        /// Run the benchmarks.
+        cmd bench {
+            /// Only those benchmarks whose name contains this.
+            optional filter: String
+        }
+    }
+}
