@@ -60,3 +60,7 @@ pub use crate::schedule::{ParseScheduleError, Schedule};
 pub use crate::state::{
     AddVariableError, ApplyError, BuildError, OptimizerState, RestoreError, StateMap, StateValue,
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

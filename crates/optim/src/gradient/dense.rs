@@ -2,7 +2,7 @@
 //! own pass over memory.
 
 use half::{bf16, f16};
-use ndarray::{ArrayBase, ArrayView, Axis, Data, Dimension, Ix1, IxDyn};
+use ndarray::{ArrayBase, ArrayViewD, Axis, Data, Dimension, Slice};
 
 use crate::Real;
 
@@ -71,7 +71,7 @@ where
 
 /// Reads along the last axis, lane by lane, which costs the same for every layout.
 fn read_lanes<T, E: GradientElement<T>>(
-    view: &ArrayView<'_, E, IxDyn>,
+    view: &ArrayViewD<'_, E>,
     start: usize,
     mut tile: &mut [T],
 ) {
@@ -81,16 +81,17 @@ fn read_lanes<T, E: GradientElement<T>>(
         let (lane, offset) = (position / width, position % width);
         let n = tile.len().min(width - offset);
         let (now, later) = tile.split_at_mut(n);
-        for (to, from) in now.iter_mut().zip(nth_lane(view, lane).iter().skip(offset)) {
-            *to = from.widen();
-        }
+        let mut run = nth_lane(view, lane);
+        run.slice_axis_inplace(Axis(0), Slice::from(offset..offset + n));
+        now.iter_mut().zip(&run).for_each(|(to, from)| *to = from.widen());
         tile = later;
         position += n;
     }
 }
 
-/// The `lane`-th one-dimensional view along the last axis, counted in row-major order.
-fn nth_lane<'a, E>(view: &ArrayView<'a, E, IxDyn>, mut lane: usize) -> ArrayView<'a, E, Ix1> {
+/// The `lane`-th view along the last axis, which is the only one that it has left, counted in
+/// row-major order.
+fn nth_lane<'a, E>(view: &ArrayViewD<'a, E>, mut lane: usize) -> ArrayViewD<'a, E> {
     let mut rest = view.clone();
     // The axis before the last varies fastest, so it is split off first.
     while rest.ndim() > 1 {
@@ -99,8 +100,7 @@ fn nth_lane<'a, E>(view: &ArrayView<'a, E, IxDyn>, mut lane: usize) -> ArrayView
         rest = rest.index_axis_move(Axis(axis), lane % length);
         lane /= length;
     }
-    let length = rest.len();
-    rest.into_shape_with_order(length).unwrap_or_else(|_| unreachable!("a lane has one axis"))
+    rest
 }
 
 /// An element type of gradients for variables of type `T`: `T` itself, or a half-precision type,

@@ -13,7 +13,7 @@ use crate::Real;
 pub type StateMap<'a, T> = IndexMap<String, StateValue<'a, T>>;
 
 /// One entry of a [`StateMap`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[cfg_attr(
@@ -46,6 +46,18 @@ impl<T: Real> StateValue<'_, T> {
             Self::Tensor(tensor) => StateValue::Tensor(tensor.into_owned().into()),
             Self::Scalar(value) => StateValue::Scalar(value),
             Self::Counter(value) => StateValue::Counter(value),
+        }
+    }
+}
+
+// Written out, so that a borrowed value can be compared with an owned one.
+impl<'b, T: Real> PartialEq<StateValue<'b, T>> for StateValue<'_, T> {
+    fn eq(&self, other: &StateValue<'b, T>) -> bool {
+        match (self, other) {
+            (Self::Tensor(one), StateValue::Tensor(other)) => one == other,
+            (Self::Scalar(one), StateValue::Scalar(other)) => one == other,
+            (Self::Counter(one), StateValue::Counter(other)) => one == other,
+            _ => false,
         }
     }
 }

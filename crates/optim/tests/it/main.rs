@@ -1,1 +1,15 @@
-//! Integration tests.
+//! What users see of the crate, in one binary.
+
+mod averages;
+mod clipping;
+mod goldens;
+mod gradients;
+mod hyper_parameters;
+mod layouts;
+mod recursions;
+mod schedules;
+#[cfg(feature = "serde")]
+mod serde;
+mod sparse;
+mod state;
+mod support;

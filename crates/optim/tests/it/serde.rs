@@ -1,0 +1,58 @@
+//! Hyper-parameters, schedules and saved state through serde, behind the feature of that name.
+
+use ndarray::{ArrayD, array};
+use optim::{
+    Adagrad, Adam, AdamW, Ftrl, LazyAdam, Momentum, RmsProp, Schedule, Sgd, StateMap, StateValue,
+};
+use serde_json::json;
+
+use crate::support::{at_work, dense_step};
+
+#[track_caller]
+fn check<V>(value: V)
+where
+    V: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug,
+{
+    let text = serde_json::to_string(&value).expect("plain data");
+    let again: V = serde_json::from_str(&text).expect("it reads what it wrote");
+    assert_eq!(again, value, "{text}");
+}
+
+#[test]
+fn hyper_parameters_read_back() {
+    let schedule = || -> Schedule {
+        "warm-up:steps=3,then=cosine:initial=0.1,steps=9".parse().expect("a valid schedule")
+    };
+    check(schedule());
+    check(Sgd::new(schedule()));
+    check(Momentum::new(0.1, 0.9).nesterov(true));
+    check(Adam::new(0.1).beta1(0.5));
+    check(LazyAdam::new(0.1).beta2(0.5));
+    check(AdamW::new(0.1).weight_decay(0.5));
+    check(Adagrad::new(0.1).initial_accumulator_value(0.5));
+    check(RmsProp::new(0.1).centered(true));
+    check(Ftrl::new(0.1).l1(0.5));
+}
+
+#[test]
+fn names_are_plain() {
+    let schedule = Schedule::Cosine { initial: 0.5, steps: 9, alpha: 0.0 };
+    let value = serde_json::to_value(schedule).expect("plain data");
+    assert_eq!(value, json!({"cosine": {"initial": 0.5, "steps": 9, "alpha": 0.0}}));
+}
+
+#[test]
+fn saved_state_reads_back_and_restores() {
+    //
+    let mut state = at_work::<f32>(Box::new(Adam::new(0.1)), &[2]);
+    let mut w: ArrayD<f32> = array![1.0, 2.0].into_dyn();
+    dense_step(&mut state, &mut w, array![0.1_f32, 0.7].view().into_dyn());
+    let entries: Vec<(String, StateValue<'_, f32>)> = state.state().into_iter().collect();
+    let text = serde_json::to_string(&entries).expect("plain data");
+    let read: Vec<(String, StateValue<'static, f32>)> =
+        serde_json::from_str(&text).expect("it reads what it wrote");
+    let saved: StateMap<'static, f32> = read.into_iter().collect();
+    let mut other = at_work::<f32>(Box::new(Adam::new(0.1)), &[2]);
+    other.restore(&saved).expect("the same optimizer");
+    assert_eq!(other.state(), state.state());
+}
