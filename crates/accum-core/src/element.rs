@@ -25,8 +25,13 @@ pub trait Element:
     /// This value in the type of the sum; exact.
     fn widen(self) -> Self::Sum;
 
-    /// A sum rounded to the nearest value of this type; the identity when they are one type.
-    fn round(sum: Self::Sum) -> Self::Sum;
+    /// A sum as the nearest value of this type; the sum itself when they are one type.
+    fn narrow(sum: Self::Sum) -> Self;
+
+    /// A sum rounded to the nearest value of this type, still in the type of the sum.
+    fn round(sum: Self::Sum) -> Self::Sum {
+        Self::narrow(sum).widen()
+    }
 
     /// A count as a divisor.
     fn divisor(count: u64) -> Self::Sum;
@@ -43,7 +48,7 @@ macro_rules! full {
             fn widen(self) -> $float {
                 self
             }
-            fn round(sum: $float) -> $float {
+            fn narrow(sum: $float) -> $float {
                 sum
             }
             fn divisor(count: u64) -> $float {
@@ -64,8 +69,8 @@ macro_rules! half {
             fn widen(self) -> f32 {
                 self.to_f32()
             }
-            fn round(sum: f32) -> f32 {
-                <$half>::from_f32(sum).to_f32()
+            fn narrow(sum: f32) -> $half {
+                <$half>::from_f32(sum)
             }
             fn divisor(count: u64) -> f32 {
                 count as f32

@@ -55,6 +55,14 @@ pub enum SlicesError {
     /// Values need a first dimension to count rows by.
     #[error("values are a scalar; give one row an index")]
     ValuesScalar,
+    /// A conversion needs values of another number of dimensions.
+    #[error("values have {got} dimensions; this conversion is for {expected}")]
+    ValuesRank {
+        /// The number of dimensions that would have fitted.
+        expected: usize,
+        /// The number of dimensions that the values have.
+        got: usize,
+    },
     /// There is not one row an index.
     #[error("{rows} rows of values for {indices} indices; give one row an index")]
     RowsMismatch {

@@ -1,6 +1,4 @@
 //! Conditional gradient accumulators: fresh gradients are summed, stale ones dropped, the mean handed out.
-#![cfg_attr(docsrs, feature(doc_cfg))]
-
 mod accumulator;
 mod applied;
 mod dense;
@@ -11,6 +9,9 @@ mod gradient;
 mod options;
 mod pool;
 mod shape;
+mod shared;
+mod slices;
+mod sparse;
 mod steps;
 mod sync;
 
@@ -26,4 +27,7 @@ pub use options::{
 };
 pub use pool::{BufferPool, Lent};
 pub use shape::PartialShape;
+pub use shared::{ConditionalAccumulator, Shared, SparseConditionalAccumulator, Taken};
+pub use slices::IndexedSlices;
+pub use sparse::{SparseAccumulator, SparseSum, SparseSums};
 pub use steps::{GlobalStep, LocalStep};
