@@ -83,8 +83,10 @@ fn targets(line: &str) -> Vec<String> {
 
 /// Not an anchor in the same document, and not an address with a scheme (`https:`, `mailto:`).
 fn is_relative(target: &str) -> bool {
-    let scheme =
-        target.split_once(':').is_some_and(|(it, _)| it.chars().all(char::is_alphanumeric));
+    let scheme = target.split_once(':').is_some_and(|(scheme, rest)| {
+        // Two colons make a Rust path, which leads nowhere on a page.
+        scheme.chars().all(char::is_alphanumeric) && !rest.starts_with(':')
+    });
     !scheme && !target.starts_with('#')
 }
 

@@ -41,12 +41,20 @@ fn lifetimes_and_raw_identifiers_are_code() {
 
 #[test]
 fn functions_are_measured_from_their_name_to_their_brace() {
-    let text = "trait T { fn no_body(&self, a: [u8; 2]); }\n\
-                fn one() { \"}\"; }\n\
-                pub async fn four(\n    a: [u8; 3],\n) -> fn(u8) -> u8\n{ if a { b } else { c }; /* } */ }\n\
-                // fn commented() {\n\
-                fn outer() {\n    fn inner() {\n    }\n}\n";
-    let source = Source::new(text);
+    let text = [
+        "trait T { fn no_body(&self, a: [u8; 2]); }",
+        "fn one() { \"}\"; }",
+        "pub async fn four(",
+        "    a: [u8; 3],",
+        ") -> fn(u8) -> u8",
+        "{ if a { b } else { c }; /* } */ }",
+        "// fn commented() {",
+        "fn outer() {",
+        "    fn inner() {",
+        "    }",
+        "}",
+    ];
+    let source = Source::new(&text.join("\n"));
     let expected = [(2, "one", 1), (3, "four", 4), (8, "outer", 4), (9, "inner", 2)];
     assert_eq!(source.functions(), expected);
 }
