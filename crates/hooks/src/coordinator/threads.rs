@@ -65,12 +65,12 @@ impl Coordinator {
         drop(self.shared.changed.wait_while(self.lock(), idle));
         let (mut state, names) = self.wait_for_threads(grace);
         state.joined = true;
-        let (ended, running) = std::mem::take(&mut state.handles)
-            .into_iter()
-            .partition(|(id, _)| !state.threads.contains_key(id));
+        let handles = std::mem::take(&mut state.handles);
+        let (running, ended): (Vec<_>, Vec<_>) =
+            handles.into_iter().partition(|(id, _)| state.threads.contains_key(id));
         state.handles = running;
         drop(state);
-        for (_, handle) in Vec::from_iter::<Vec<_>>(ended) {
+        for (_, handle) in ended {
             // Its panic, if any, was caught and reported inside the thread.
             let _ = handle.join();
         }

@@ -3,7 +3,9 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use hooks::{Coordinator, Hook, HookError, MonitoredSession, RunError, SessionError, StopAtStep};
+use hooks::{
+    Coordinator, Hook, HookError, MonitoredSession, RunContext, RunError, SessionError, StopAtStep,
+};
 
 use crate::support::{Log, Scripted, Trace, scripts};
 
@@ -79,6 +81,32 @@ fn a_loss_reported_by_a_thread_recovers_at_the_next_run() {
     session.close().expect("the loss was mended");
     let created = log.entries().iter().filter(|entry| *entry == "h.after_create_session").count();
     assert_eq!(created, 2);
+}
+
+/// Reports a loss from beside the first step, as a thread would.
+struct Reporter(bool);
+
+impl Hook<Scripted> for Reporter {
+    fn before_run(&mut self, _: &mut Scripted, context: &RunContext<'_>) -> Result<(), HookError> {
+        if std::mem::take(&mut self.0) {
+            context.coordinator().request_stop_with_error(RunError::recoverable("peer lost"));
+        }
+        Ok(())
+    }
+}
+
+/// What a step says after a reported loss, be it a failure or an end, is the loss speaking.
+#[test]
+fn a_reported_loss_explains_what_the_step_says() {
+    for first in ["x", "e", "t"] {
+        let log = Log::default();
+        let mut session = MonitoredSession::builder(scripts(&[first, "ss"], &log))
+            .hook(Reporter(true))
+            .start()
+            .expect("nothing fails");
+        let last = session.run_until_stopped().expect("the loss is mended");
+        assert_eq!(last.map(|report| report.global_step), Some(2), "{first}");
+    }
 }
 
 /// A loss that nobody needed to mend before the close is no error.

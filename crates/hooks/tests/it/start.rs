@@ -153,6 +153,8 @@ fn recovering_never_initialises_what_is_shared() {
     check(new().checkpoint(saved), Some(7), None, true);
     check(new().checkpoint(nothing_saved), None, None, false);
     check(new(), None, None, false);
+    // Nothing is missed, but nothing was restored either.
+    check(SessionManager::new(make).checkpoint(nothing_saved), None, None, false);
     // The local initialiser runs where it may, also without a checkpoint.
     let free = |model: &mut Model| -> Result<(), BoxError> {
         model.w = Some(2);
