@@ -99,8 +99,8 @@ impl Hook<Scripted> for Reporter {
 #[test]
 fn a_reported_loss_explains_what_the_step_says() {
     for first in ["x", "e", "t"] {
-        let log = Log::default();
-        let mut session = MonitoredSession::builder(scripts(&[first, "ss"], &log))
+        let (log, sessions) = (Log::default(), [first, "ss"]);
+        let mut session = MonitoredSession::builder(scripts(&sessions, &log))
             .hook(Reporter(true))
             .start()
             .expect("nothing fails");
