@@ -170,6 +170,21 @@ fn ftrl_minimizes_its_regularized_sum() {
 }
 
 #[test]
+fn one_step_of_ftrl_by_hand() {
+    // the shrinkage enters z and not n; σ pulls towards where the variable was.
+    let (x, g, rate, l1, l2, shrinkage) = (0.5, 0.3, 0.5, 0.05, 0.1, 0.01);
+    let optimizer = Ftrl::new(rate).l1(l1).l2(l2).l2_shrinkage(shrinkage);
+    let mut state = at_work::<f64>(Box::new(optimizer), &[]);
+    let mut w = arr0(x).into_dyn();
+    dense_step(&mut state, &mut w, arr0(g).view().into_dyn());
+    let root = 0.19_f64.sqrt();
+    let z = g + 2.0 * shrinkage * x - (root - 0.1_f64.sqrt()) / rate * x;
+    close("accum", state.slot("w", "accum").expect("a slot")[[]], 0.19, 1e-15, 0.0);
+    close("linear", state.slot("w", "linear").expect("a slot")[[]], z, 1e-15, 0.0);
+    close("x", w[[]], -(z - l1) / (root / rate + 2.0 * l2), 1e-14, 0.0);
+}
+
+#[test]
 fn a_rate_of_zero_moves_nothing() {
     // schedules end at zero, and FTRL divides by the rate.
     let table: [Box<dyn Optimizer<f64>>; 3] =

@@ -106,6 +106,30 @@ proptest! {
 }
 
 #[test]
+fn rows_across_the_ends_of_tiles() {
+    // more elements than a tile has, and rows that do not divide it.
+    let shape = [700, 7];
+    let touched: Vec<i64> = (0..700).filter(|k| k % 3 != 1).rev().collect();
+    let wave = |i: usize, j: usize| ((i * 7 + j) as f64 * 0.37).sin();
+    let row_of = |position: usize| touched[position] as usize;
+    let rows = Array2::from_shape_fn((touched.len(), 7), |(n, j)| wave(row_of(n), j)).into_dyn();
+    let expected =
+        Array2::from_shape_fn((700, 7), |(i, j)| if i % 3 == 1 { 0.0 } else { wave(i, j) });
+    for name in ["adam", "adam_w"] {
+        let make = || {
+            let optimizer = all::<f64>().into_iter().find(|optimizer| optimizer.name() == name);
+            at_work(optimizer.expect("it is one of all"), &shape)
+        };
+        let (mut sparse, mut dense) = (make(), make());
+        let (mut w, mut x) =
+            (ArrayD::from_elem(&shape[..], 0.5), ArrayD::from_elem(&shape[..], 0.5));
+        sparse_step(&mut sparse, &mut w, &touched, rows.view());
+        dense_step(&mut dense, &mut x, expected.view().into_dyn());
+        assert_eq!(bits(&sparse, &w), bits(&dense, &x), "{name}");
+    }
+}
+
+#[test]
 fn every_optimizer_takes_a_repeated_index_as_one() {
     // [1, 1] with 0.1 and 0.1 is [1] with 0.2, over three steps.
     for (one, other) in all::<f64>().into_iter().zip(all::<f64>()) {
