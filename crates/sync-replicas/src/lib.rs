@@ -1,1 +1,40 @@
-//! Placeholder.
+//! Synchronous data-parallel training in which slow and dead replicas never hold a step.
+//!
+//! A step averages the first A fresh gradients of N replicas, drops the late ones, and lets the
+//! replicas go on with tokens. [`SyncReplicas`] is the front door; [`Trainer::fit`] trains, and
+//! [`Trainer::replica`] is for loops of one's own; [`explicit`] mirrors the described system part
+//! by part. The decisions are all made by one state machine, [`engine::Engine`].
+//!
+//! # Examples
+//! See [`Trainer::fit`] for a whole program in twenty lines.
+
+mod fit;
+mod gradients;
+mod hook_list;
+mod ids;
+mod layout;
+mod model;
+mod scalar;
+mod trainer;
+mod variables;
+
+pub mod checkpoint;
+pub mod engine;
+pub mod explicit;
+mod runtime;
+
+pub use accum_core::{GlobalStep, IndexedSlices, LocalStep, SparseMean};
+pub use checkpoint::CheckpointError;
+pub use engine::{InitialTokens, Order, Outcome, TokenPolicy};
+pub use fit::{FitError, ReplicaOutcome, ReplicaReport, Report};
+pub use gradients::{Gradient, Gradients};
+pub use hook_list::Hooks;
+pub use ids::{Generation, Incarnation, ReplicaId};
+pub use model::{BoxError, Computed, Model, Shard, Work};
+pub use runtime::{
+    ChiefSession, Kind, PushError, Replica, Snapshot, Span, SpanKind, Step, Superseded, Totals,
+    UpdateError, WaitError,
+};
+pub use scalar::Scalar;
+pub use trainer::{BuildError, StopHandle, SyncReplicas, Trainer};
+pub use variables::{VariableError, Variables};

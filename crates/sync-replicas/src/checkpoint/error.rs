@@ -1,0 +1,61 @@
+//! What can be wrong with a checkpoint; whoever gets one of these has loaded nothing.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a checkpoint was not written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The file system refused.
+    #[error("{action} {} failed", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no checkpoint here.
+    #[error("no checkpoint in {}: expected a folder `checkpoint-STEP` with a manifest.json", path.display())]
+    NotFound {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The bytes are not those that were written.
+    #[error("{} is damaged: {what}; use an older checkpoint", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// How it shows.
+        what: String,
+    },
+    /// It was written by a version that this one does not know.
+    #[error("{} has format {got}, but this version reads format {expected}", path.display())]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// The format that can be read.
+        expected: u32,
+        /// Its format.
+        got: u32,
+    },
+    /// It belongs to another model or optimizer.
+    #[error("the checkpoint does not fit this run: {what}")]
+    Mismatch {
+        /// What was expected and what it holds.
+        what: String,
+    },
+}
+
+impl CheckpointError {
+    pub(super) fn io(
+        action: &'static str,
+        path: &std::path::Path,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}

@@ -1,0 +1,184 @@
+//! Checkpoints as folders: written aside, synced, renamed; the newest found; old ones removed.
+//!
+//! A crash between any two file operations leaves the old checkpoints as they were.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+
+use super::manifest::{FORMAT, Manifest, sha256_hex};
+use super::state::array;
+use super::{CheckpointError, TrainingState};
+use crate::Scalar;
+
+const PREFIX: &str = "checkpoint-";
+const TENSORS: &str = "tensors.safetensors";
+const MANIFEST: &str = "manifest.json";
+
+/// Writes a checkpoint into `folder`, which is made if need be, and removes the oldest ones beyond
+/// `keep` (at least the new one stays). Answers where it is.
+///
+/// # Errors
+/// [`CheckpointError`]; the checkpoints that were there are untouched.
+pub fn write<T: Scalar>(
+    folder: &Path,
+    state: &TrainingState<T>,
+    keep: usize,
+) -> Result<PathBuf, CheckpointError> {
+    fs::create_dir_all(folder).map_err(CheckpointError::io("making the folder", folder))?;
+    let name = format!("{PREFIX}{:09}", state.global_step.get());
+    let (aside, place) = (folder.join(format!(".{name}.new")), folder.join(&name));
+    remove_if_there(&aside)?;
+    fs::create_dir(&aside).map_err(CheckpointError::io("making the folder", &aside))?;
+    let (numbers, tensors) = state.split();
+    let bytes = serialize(&tensors, &place)?;
+    let manifest = Manifest {
+        format: FORMAT,
+        dtype: T::DTYPE.to_string(),
+        tensors_sha256: sha256_hex(&bytes),
+        tensors_bytes: bytes.len() as u64,
+        numbers,
+    };
+    let json = manifest.to_json().map_err(|error| CheckpointError::Damaged {
+        path: aside.join(MANIFEST),
+        what: error.to_string(),
+    })?;
+    write_synced(&aside.join(TENSORS), &bytes)?;
+    write_synced(&aside.join(MANIFEST), &json)?;
+    sync_folder(&aside)?;
+    // The same step again, after a restore: the new one takes the old one's place.
+    let old = folder.join(format!(".{name}.old"));
+    remove_if_there(&old)?;
+    if place.exists() {
+        fs::rename(&place, &old).map_err(CheckpointError::io("moving", &place))?;
+    }
+    fs::rename(&aside, &place).map_err(CheckpointError::io("moving", &aside))?;
+    sync_folder(folder)?;
+    remove_if_there(&old)?;
+    for surplus in list(folder)?.into_iter().rev().skip(keep.max(1)) {
+        remove_if_there(&surplus.1)?;
+    }
+    tracing::info!(path = %place.display(), "checkpoint written");
+    Ok(place)
+}
+
+/// Reads a checkpoint: a `checkpoint-STEP` folder, or the newest one in `path`.
+///
+/// # Errors
+/// [`CheckpointError::NotFound`], or [`CheckpointError::Damaged`] when a single bit of it is not
+/// what was written.
+pub fn read<T: Scalar>(path: &Path) -> Result<TrainingState<T>, CheckpointError> {
+    let folder = if path.join(MANIFEST).exists() {
+        path.to_owned()
+    } else {
+        latest(path)?.ok_or_else(|| CheckpointError::NotFound { path: path.to_owned() })?
+    };
+    let manifest_path = folder.join(MANIFEST);
+    let json = fs::read(&manifest_path).map_err(CheckpointError::io("reading", &manifest_path))?;
+    let manifest = Manifest::from_json(&json, &manifest_path)?;
+    if manifest.dtype != T::DTYPE.to_string() {
+        let (expected, got) = (T::DTYPE, manifest.dtype);
+        return Err(CheckpointError::Mismatch {
+            what: format!("variables are {expected} here and {got} in the checkpoint"),
+        });
+    }
+    let path = folder.join(TENSORS);
+    let bytes = fs::read(&path).map_err(CheckpointError::io("reading", &path))?;
+    let damaged = |what: String| CheckpointError::Damaged { path: path.clone(), what };
+    if bytes.len() as u64 != manifest.tensors_bytes {
+        let (got, expected) = (bytes.len(), manifest.tensors_bytes);
+        return Err(damaged(format!("{got} bytes, expected {expected}")));
+    }
+    let found = sha256_hex(&bytes);
+    if found != manifest.tensors_sha256 {
+        return Err(damaged(format!("checksum {found}, expected {}", manifest.tensors_sha256)));
+    }
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let mut tensors = IndexMap::new();
+    for (name, tensor) in file.iter() {
+        let array = (tensor.dtype() == T::DTYPE)
+            .then(|| array::<T>(tensor.shape(), tensor.data()))
+            .flatten()
+            .ok_or_else(|| damaged(format!("tensor `{name}` is not what its header says")))?;
+        tensors.insert(name.to_owned(), array);
+    }
+    TrainingState::join(manifest.numbers, tensors)
+}
+
+/// The newest checkpoint in a folder, if there is one.
+///
+/// # Errors
+/// [`CheckpointError::Io`] when the folder cannot be listed.
+pub fn latest(folder: &Path) -> Result<Option<PathBuf>, CheckpointError> {
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    Ok(list(folder)?.pop().map(|(_, path)| path))
+}
+
+/// The checkpoints in a folder, oldest first.
+fn list(folder: &Path) -> Result<Vec<(i64, PathBuf)>, CheckpointError> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(folder).map_err(CheckpointError::io("listing", folder))?;
+    for entry in entries {
+        let path = entry.map_err(CheckpointError::io("listing", folder))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let step = name.strip_prefix(PREFIX).and_then(|step| step.parse::<i64>().ok());
+        found.extend(step.filter(|_| path.join(MANIFEST).exists()).map(|step| (step, path)));
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn serialize<T: Scalar>(
+    tensors: &[(String, ndarray::ArrayD<T>)],
+    path: &Path,
+) -> Result<Vec<u8>, CheckpointError> {
+    let damaged = |error: safetensors::SafeTensorError| CheckpointError::Damaged {
+        path: path.to_owned(),
+        what: error.to_string(),
+    };
+    let mut buffers = Vec::with_capacity(tensors.len());
+    for (_, array) in tensors {
+        let mut bytes = Vec::with_capacity(array.len() * size_of::<T>());
+        array.iter().for_each(|&number| number.put(&mut bytes));
+        buffers.push(bytes);
+    }
+    let views = tensors
+        .iter()
+        .zip(&buffers)
+        .map(|((name, array), bytes)| {
+            let view = TensorView::new(T::DTYPE, array.shape().to_vec(), bytes)?;
+            Ok((name.as_str(), view))
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(damaged)?;
+    safetensors::serialize(views, None).map_err(damaged)
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+    let mut file = File::create(path).map_err(CheckpointError::io("creating", path))?;
+    file.write_all(bytes).map_err(CheckpointError::io("writing", path))?;
+    file.sync_all().map_err(CheckpointError::io("syncing", path))
+}
+
+/// A rename is safe on disk only once its folder is synced; elsewhere than on Unix a folder
+/// cannot be opened for that.
+fn sync_folder(path: &Path) -> Result<(), CheckpointError> {
+    if cfg!(unix) {
+        let folder = File::open(path).map_err(CheckpointError::io("opening", path))?;
+        folder.sync_all().map_err(CheckpointError::io("syncing", path))?;
+    }
+    Ok(())
+}
+
+fn remove_if_there(path: &Path) -> Result<(), CheckpointError> {
+    if path.exists() {
+        fs::remove_dir_all(path).map_err(CheckpointError::io("removing", path))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! Checkpoints: all of a run's state at one step, in one folder, the old one or the new one whole.
+//!
+//! A checkpoint is a folder `checkpoint-STEP` with `tensors.safetensors` and `manifest.json`. It
+//! is written beside its place, synced, and renamed into it, so a reader never meets half of one;
+//! every byte is covered by a checksum, so a damaged one is refused instead of loaded.
+
+mod error;
+mod folder;
+mod manifest;
+mod state;
+mod stored;
+
+pub use error::CheckpointError;
+pub use folder::{latest, read, write};
+pub(crate) use manifest::sha256_hex;
+pub use state::TrainingState;
+pub use stored::Stored;

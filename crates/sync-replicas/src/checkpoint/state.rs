@@ -1,0 +1,131 @@
+//! What a checkpoint holds, and its way into and out of named tensors.
+//!
+//! Knows nothing of files.
+
+use accum_core::GlobalStep;
+use indexmap::IndexMap;
+use ndarray::{ArrayD, IxDyn};
+use optim::{StateMap, StateValue};
+use serde::{Deserialize, Serialize};
+
+use super::CheckpointError;
+use crate::ids::Generation;
+use crate::{Scalar, Variables};
+
+/// All of a run at one step: what it takes to go on as if it had never stopped.
+#[derive(Clone, Debug)]
+pub struct TrainingState<T: Scalar> {
+    /// The number of updates done.
+    pub global_step: GlobalStep,
+    /// The life of the shared state that wrote it (P-9).
+    pub generation: Generation,
+    /// The variables.
+    pub variables: Variables<T>,
+    /// The optimizer's name.
+    pub optimizer: String,
+    /// All of the optimizer's state: slots, powers, steps.
+    pub optimizer_state: StateMap<'static, T>,
+    /// The moving averages' state, if there are any.
+    pub averages: Option<StateMap<'static, T>>,
+    /// How many batches each replica was given: where the data goes on.
+    pub positions: Vec<u64>,
+}
+
+/// What is no tensor.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Numbers {
+    global_step: i64,
+    generation: u64,
+    optimizer: String,
+    positions: Vec<u64>,
+    averages: bool,
+    /// The variables' names, in order.
+    variables: Vec<String>,
+    /// Scalars by name, as bits, since JSON would not keep infinities.
+    scalars: IndexMap<String, u64>,
+    counters: IndexMap<String, u64>,
+}
+
+const VARIABLE: &str = "variable/";
+const OPTIMIZER: &str = "optimizer/";
+const AVERAGE: &str = "average/";
+
+impl<T: Scalar> TrainingState<T> {
+    pub(super) fn split(&self) -> (Numbers, Vec<(String, ArrayD<T>)>) {
+        let mut numbers = Numbers {
+            global_step: self.global_step.get(),
+            generation: self.generation.get(),
+            optimizer: self.optimizer.clone(),
+            positions: self.positions.clone(),
+            averages: self.averages.is_some(),
+            variables: self.variables.names().map(str::to_owned).collect(),
+            scalars: IndexMap::new(),
+            counters: IndexMap::new(),
+        };
+        let mut tensors: Vec<_> = self
+            .variables
+            .iter()
+            .map(|(name, array)| (format!("{VARIABLE}{name}"), array.clone()))
+            .collect();
+        let maps = [(OPTIMIZER, Some(&self.optimizer_state)), (AVERAGE, self.averages.as_ref())];
+        for (prefix, map) in maps {
+            for (name, value) in map.into_iter().flatten() {
+                let name = format!("{prefix}{name}");
+                match value {
+                    StateValue::Tensor(tensor) => tensors.push((name, tensor.to_owned())),
+                    StateValue::Scalar(value) => {
+                        numbers.scalars.insert(name, value.to_bits());
+                    }
+                    StateValue::Counter(value) => {
+                        numbers.counters.insert(name, *value);
+                    }
+                }
+            }
+        }
+        (numbers, tensors)
+    }
+
+    pub(super) fn join(
+        numbers: Numbers,
+        mut tensors: IndexMap<String, ArrayD<T>>,
+    ) -> Result<Self, CheckpointError> {
+        let mut variables = Variables::new();
+        for name in &numbers.variables {
+            let tensor = tensors.shift_remove(&format!("{VARIABLE}{name}")).ok_or_else(|| {
+                CheckpointError::Mismatch { what: format!("variable `{name}` has no tensor") }
+            })?;
+            variables = variables
+                .with(name.as_str(), tensor)
+                .map_err(|error| CheckpointError::Mismatch { what: error.to_string() })?;
+        }
+        let collect = |prefix: &str| {
+            let own = |name: &str| name.strip_prefix(prefix).map(str::to_owned);
+            let mut map = StateMap::new();
+            for (name, &count) in &numbers.counters {
+                own(name).map(|name| map.insert(name, StateValue::Counter(count)));
+            }
+            for (name, &bits) in &numbers.scalars {
+                own(name).map(|name| map.insert(name, StateValue::Scalar(f64::from_bits(bits))));
+            }
+            for (name, tensor) in &tensors {
+                let tensor = || StateValue::Tensor(tensor.clone().into());
+                own(name).map(|name| map.insert(name, tensor()));
+            }
+            map
+        };
+        Ok(Self {
+            global_step: GlobalStep::new(numbers.global_step),
+            generation: Generation::new(numbers.generation),
+            variables,
+            optimizer_state: collect(OPTIMIZER),
+            averages: numbers.averages.then(|| collect(AVERAGE)),
+            optimizer: numbers.optimizer,
+            positions: numbers.positions,
+        })
+    }
+}
+
+/// An array from a tensor's shape and bytes; `None` when they do not fit each other.
+pub(super) fn array<T: Scalar>(shape: &[usize], bytes: &[u8]) -> Option<ArrayD<T>> {
+    ArrayD::from_shape_vec(IxDyn(shape), T::take(bytes)).ok()
+}

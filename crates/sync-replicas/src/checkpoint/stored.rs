@@ -1,0 +1,35 @@
+//! Numbers as bytes on disk: little endian, every bit kept.
+
+use safetensors::Dtype;
+
+/// A number type that a checkpoint can hold.
+pub trait Stored: Copy + 'static {
+    /// Its name in the file.
+    const DTYPE: Dtype;
+
+    /// Appends its bytes.
+    fn put(self, bytes: &mut Vec<u8>);
+
+    /// Reads all numbers; `bytes` has a whole number of them.
+    fn take(bytes: &[u8]) -> Vec<Self>;
+}
+
+macro_rules! stored {
+    ($number:ty, $dtype:ident) => {
+        impl Stored for $number {
+            const DTYPE: Dtype = Dtype::$dtype;
+
+            fn put(self, bytes: &mut Vec<u8>) {
+                bytes.extend_from_slice(&self.to_le_bytes());
+            }
+
+            fn take(bytes: &[u8]) -> Vec<Self> {
+                let (numbers, _) = bytes.as_chunks::<{ size_of::<$number>() }>();
+                numbers.iter().map(|&number| Self::from_le_bytes(number)).collect()
+            }
+        }
+    };
+}
+
+stored!(f32, F32);
+stored!(f64, F64);

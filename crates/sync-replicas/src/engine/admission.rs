@@ -1,0 +1,98 @@
+//! Admission of a push, closing of lanes, and the advance of the step.
+//!
+//! The staleness rule itself is the gate's; this file applies it lane by lane.
+
+use std::time::Duration;
+
+use accum_core::Applied;
+use token_queue::Token;
+
+use super::config::TokenPolicy;
+use super::effect::{Effect, Outcome, Push, StopReason};
+use super::machine::Engine;
+
+impl Engine {
+    /// The staleness rule over the lanes of a push, and in replica order over its share.
+    pub(super) fn admit(&mut self, push: &Push, effects: &mut Vec<Effect>) -> Outcome {
+        let share = self.members.get_mut(push.replica).and_then(|member| member.share.take());
+        if let (Some(shares), Some(share)) = (&mut self.shares, share) {
+            if self.lanes[0].is_fresh(push.local_step) {
+                let Some(others) = shares.contribute(push.replica, share) else {
+                    return Outcome::Duplicate { share };
+                };
+                effects.extend(others.into_iter().map(|replica| Effect::Superseded { replica }));
+            } else {
+                shares.release(push.replica, share);
+            }
+        }
+        let all: Vec<usize>;
+        let lanes = match &push.lanes {
+            Some(lanes) => lanes,
+            None => {
+                all = (0..self.lanes.len()).collect();
+                &all
+            }
+        };
+        let mut accepted = Vec::new();
+        let mut last = None;
+        for &lane in lanes {
+            match self.lanes[lane].admit(push.local_step) {
+                Applied::Accepted { count } => {
+                    accepted.push(lane);
+                    last = Some(Outcome::Accepted { count });
+                }
+                Applied::Stale { local_step, global_step } => {
+                    last.get_or_insert(Outcome::Stale { local_step, global_step });
+                }
+            }
+        }
+        match last {
+            Some(outcome) if accepted.len() == lanes.len() || accepted.is_empty() => outcome,
+            _ => Outcome::Partly { accepted },
+        }
+    }
+
+    pub(super) fn close_lanes(&mut self, effects: &mut Vec<Effect>) {
+        if !self.chief_started || self.stopped.is_some() {
+            return;
+        }
+        let needed = self.config.gradients_needed();
+        for lane in 0..self.lanes.len() {
+            match self.lanes[lane].try_close(needed) {
+                Ok(Some(count)) => effects.push(Effect::Close { lane, count }),
+                Ok(None) => {}
+                Err(overflow) => {
+                    return self.stop(StopReason::Failed(overflow.to_string()), effects);
+                }
+            }
+        }
+    }
+
+    /// R-21, P-12: the step, then the tokens of the new step, then whoever waits.
+    pub(super) fn advance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let Some(next) = self.global_step.next() else {
+            let reason = "the global step cannot exceed the largest 64-bit number".to_owned();
+            return self.stop(StopReason::Failed(reason), effects);
+        };
+        self.global_step = next;
+        self.step_began = now;
+        effects.push(Effect::Advanced { global_step: next });
+        if let Some(shares) = &mut self.shares {
+            shares.reset();
+        }
+        let count = self.config.tokens_per_step();
+        match self.config.settings().token_policy {
+            TokenPolicy::KeepLeftovers => self.put_tokens(count),
+            TokenPolicy::DiscardLeftovers => {
+                let discarded = self.tokens.put_many_discarding(Token::new(next.get()), count);
+                self.ledger.issued += count as u64;
+                self.ledger.discarded += discarded as u64;
+            }
+        }
+        for lane in &mut self.lanes {
+            lane.reopen();
+        }
+        self.serve_line(now, effects);
+        self.close_lanes(effects);
+    }
+}

@@ -1,0 +1,243 @@
+//! The engine's settings, and their checked form.
+//!
+//! `Settings` may hold anything; only `check` makes a `Config`, so the engine never meets A = 0.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+/// What a step does with tokens that an earlier step left over (P-12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenPolicy {
+    /// They stay, first in first out: T - A batches a step are wasted whoever is slow. The
+    /// described system's rule.
+    KeepLeftovers,
+    /// They are discarded when the new step's tokens are put: only what was really late is wasted.
+    DiscardLeftovers,
+}
+
+/// Whether a replica's gradients are admitted as one unit (P-11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// All variables together or not at all; every variable of a step averages the same
+    /// contributions.
+    Together,
+    /// Each variable's accumulator for itself, as in the described system: a push of some
+    /// variables only moves those.
+    PerVariable,
+}
+
+/// In which order a step's contributions are summed (P-14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As they arrive: the last bits depend on the timing.
+    Arrival,
+    /// A step has A shares, each with its own batch; they are summed by number, share r being
+    /// replica r's first choice. Whoever computes a share, its gradient is the same, so a run is
+    /// bit-identical whatever the timing. A backup computes a share that is still missing; of two
+    /// gradients for one share the first counts.
+    Replica,
+}
+
+/// How many tokens are put before the first step (R-24).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitialTokens {
+    /// max(0, A - N): nothing is wasted, and every replica contributes to the first step (P-3).
+    Fewest,
+    /// A: the described system's default; N batches are computed in vain at the start.
+    Aggregate,
+    /// A number of one's own, at least A - N.
+    Exactly(usize),
+}
+
+/// Settings as a user gives them; [`Settings::check`] makes them valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// A: how many gradients make a step.
+    pub replicas_to_aggregate: usize,
+    /// N: how many replicas there are; A when not given (R-18).
+    pub total_num_replicas: Option<usize>,
+    /// Tokens before the first step.
+    pub initial_tokens: InitialTokens,
+    /// What happens to leftover tokens.
+    pub token_policy: TokenPolicy,
+    /// Unit of admission.
+    pub admission: Admission,
+    /// Order of summation.
+    pub order: Order,
+    /// Whether replicas whose step is over are told at once (P-13).
+    pub tell_superseded: bool,
+    /// How long a replica may hold a token before it goes to somebody else (P-5); `None`: for ever.
+    pub lease: Option<Duration>,
+    /// How long a step may take before the waits for it fail and say who is missing (P-5).
+    pub step_deadline: Option<Duration>,
+}
+
+impl Settings {
+    /// The front door's defaults for A gradients a step.
+    #[must_use]
+    pub fn new(replicas_to_aggregate: usize) -> Self {
+        Self {
+            replicas_to_aggregate,
+            total_num_replicas: None,
+            initial_tokens: InitialTokens::Fewest,
+            token_policy: TokenPolicy::DiscardLeftovers,
+            admission: Admission::Together,
+            order: Order::Arrival,
+            tell_superseded: true,
+            lease: Some(Duration::from_secs(10)),
+            step_deadline: Some(Duration::from_secs(600)),
+        }
+    }
+
+    /// The `reference` preset: the described system exactly (P-16).
+    ///
+    /// A dead replica's token is lost, so the step deadline is what ends a wait.
+    #[must_use]
+    pub fn reference(self) -> Self {
+        Self {
+            initial_tokens: match self.initial_tokens {
+                InitialTokens::Fewest => InitialTokens::Aggregate,
+                given => given,
+            },
+            token_policy: TokenPolicy::KeepLeftovers,
+            admission: Admission::PerVariable,
+            order: Order::Arrival,
+            tell_superseded: false,
+            lease: None,
+            ..self
+        }
+    }
+
+    /// Checks the numbers against each other.
+    ///
+    /// # Errors
+    /// [`ConfigError`]; nothing is built then.
+    pub fn check(self) -> Result<Config, ConfigError> {
+        // R-18
+        let aggregate = self.replicas_to_aggregate;
+        let total = self.total_num_replicas.unwrap_or(aggregate);
+        if aggregate == 0 {
+            return Err(ConfigError::Zero { name: "replicas_to_aggregate" });
+        }
+        if total == 0 {
+            return Err(ConfigError::Zero { name: "total_num_replicas" });
+        }
+        if self.order == Order::Replica
+            && (self.token_policy != TokenPolicy::DiscardLeftovers
+                || self.admission != Admission::Together)
+        {
+            return Err(ConfigError::Order);
+        }
+        for (name, duration) in [("lease", self.lease), ("step_deadline", self.step_deadline)] {
+            if duration.is_some_and(|duration| duration.is_zero()) {
+                return Err(ConfigError::NoTime { name });
+            }
+        }
+        let config = Config { total, settings: self };
+        config.initial_tokens(config.settings.initial_tokens)?;
+        Ok(config)
+    }
+}
+
+/// Settings that fit together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    total: usize,
+    settings: Settings,
+}
+
+impl Config {
+    /// A.
+    #[must_use]
+    pub fn replicas_to_aggregate(&self) -> usize {
+        self.settings.replicas_to_aggregate
+    }
+
+    /// A, as the gates want it; never zero.
+    pub(super) fn gradients_needed(&self) -> NonZeroU64 {
+        NonZeroU64::new(self.settings.replicas_to_aggregate as u64).unwrap_or(NonZeroU64::MIN)
+    }
+
+    /// N.
+    #[must_use]
+    pub fn total_num_replicas(&self) -> usize {
+        self.total
+    }
+
+    /// T = max(N, A), the tokens of one step (R-18).
+    #[must_use]
+    pub fn tokens_per_step(&self) -> usize {
+        self.total.max(self.settings.replicas_to_aggregate)
+    }
+
+    /// The settings as given.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// How many initial tokens a choice means here.
+    ///
+    /// # Errors
+    /// [`StartError::TooFewTokens`] when a given number is below A - N (R-24).
+    pub fn initial_tokens(&self, choice: InitialTokens) -> Result<usize, StartError> {
+        let (aggregate, replicas) = (self.settings.replicas_to_aggregate, self.total);
+        let needed = aggregate.saturating_sub(replicas);
+        match choice {
+            InitialTokens::Fewest => Ok(needed),
+            InitialTokens::Aggregate => Ok(aggregate),
+            InitialTokens::Exactly(given) if given >= needed => Ok(given),
+            InitialTokens::Exactly(given) => {
+                Err(StartError::TooFewTokens { given, needed, aggregate, replicas })
+            }
+        }
+    }
+}
+
+/// Why settings were refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A count is zero.
+    #[error("{name} is 0; it must be at least 1")]
+    Zero {
+        /// Which one.
+        name: &'static str,
+    },
+    /// A time is zero.
+    #[error("{name} is zero; give a time longer than nothing, or none for no limit")]
+    NoTime {
+        /// Which one.
+        name: &'static str,
+    },
+    /// Replica order contradicts another setting.
+    #[error(
+        "replica order needs discarded leftover tokens and all-or-nothing admission, which the \
+         `reference` preset and TokenPolicy::KeepLeftovers turn off; choose one of the two"
+    )]
+    Order,
+    /// The initial tokens do not suffice.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+/// Why the chief could not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The first step could never close.
+    #[error(
+        "too few initial tokens: {given} given, at least {needed} needed, since {replicas} \
+         replicas must compute {aggregate} gradients for the first step"
+    )]
+    TooFewTokens {
+        /// What was given.
+        given: usize,
+        /// A - N.
+        needed: usize,
+        /// A.
+        aggregate: usize,
+        /// N.
+        replicas: usize,
+    },
+}

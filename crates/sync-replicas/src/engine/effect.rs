@@ -1,0 +1,217 @@
+//! What goes into the engine and what comes out: pushes, decisions, effects, refusals.
+//!
+//! Plain data, so that a network can carry it and a test can compare it.
+
+use accum_core::{GlobalStep, LocalStep};
+
+use crate::ids::{Generation, Incarnation, ReplicaId};
+
+/// A replica's gradients, without the gradients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// Who pushes.
+    pub replica: ReplicaId,
+    /// Which of its lives.
+    pub incarnation: Incarnation,
+    /// The life of the shared state that it joined.
+    pub generation: Generation,
+    /// The contribution's number in this incarnation, from 1 upwards: the same number again is a
+    /// repetition, and does not count again (P-15).
+    pub sequence: u64,
+    /// The step that the gradients claim.
+    pub local_step: LocalStep,
+    /// Which lanes have a gradient; `None` for all.
+    pub lanes: Option<Vec<usize>>,
+}
+
+/// What became of a push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Its fate.
+    pub outcome: Outcome,
+    /// Whether this answers a repetition: its gradients must not be added again.
+    pub repeated: bool,
+}
+
+/// The fate of one contribution (P-7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It is part of the step.
+    Accepted {
+        /// How many contributions the step holds with it.
+        count: u64,
+    },
+    /// The step that it claims is over; it was dropped.
+    Stale {
+        /// The step that it claimed.
+        local_step: LocalStep,
+        /// The step that gradients must have.
+        global_step: GlobalStep,
+    },
+    /// Another replica was first with this share of the step (replica order only); it was dropped.
+    Duplicate {
+        /// The share.
+        share: u64,
+    },
+    /// Some variables took it, others dropped it (per-variable admission only).
+    Partly {
+        /// The lanes that took it.
+        accepted: Vec<usize>,
+    },
+}
+
+impl Outcome {
+    /// Whether any variable took it.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        matches!(self, Self::Accepted { .. } | Self::Partly { .. })
+    }
+}
+
+/// A permission to compute one batch: the token's value and what to work on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Who may.
+    pub replica: ReplicaId,
+    /// In which of its lives.
+    pub incarnation: Incarnation,
+    /// The step to claim.
+    pub local_step: LocalStep,
+    /// The share of the step to compute (replica order only).
+    pub share: Option<u64>,
+    /// The number of the batch.
+    pub number: u64,
+}
+
+/// What somebody must now do, in the order in which the effects came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effect {
+    /// Give a waiting replica its token.
+    Grant(Grant),
+    /// Take a lane's gradients, update its variables, then report [`Engine::applied`](super::Engine::applied).
+    Close {
+        /// The lane; with all-or-nothing admission the only one, lane 0.
+        lane: usize,
+        /// How many contributions it holds.
+        count: u64,
+    },
+    /// The global step moved: publish it.
+    Advanced {
+        /// The new step.
+        global_step: GlobalStep,
+    },
+    /// A replica computes in vain from now on (P-13); the others that do are those whose step is
+    /// below the one that was just published.
+    Superseded {
+        /// Which one.
+        replica: ReplicaId,
+    },
+    /// A replica kept a token beyond its lease; the token went to the front of the queue (P-5).
+    LeaseExpired {
+        /// Which one.
+        replica: ReplicaId,
+    },
+    /// The step took longer than its deadline: the waits of these replicas fail (P-5).
+    Overdue(Overdue),
+    /// Training ended: every wait ends (P-1, P-2).
+    Ended,
+}
+
+/// A step that took too long, and who is missing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "step {global_step} is overdue: {count} of {needed} gradients are in, and {} not pushed; \
+     raise the step deadline, or see why they are slow",
+    describe(.missing)
+)]
+pub struct Overdue {
+    /// The step.
+    pub global_step: GlobalStep,
+    /// How many contributions it holds.
+    pub count: u64,
+    /// A.
+    pub needed: u64,
+    /// The replicas that hold a token and have not pushed.
+    pub missing: Vec<ReplicaId>,
+    /// The replicas whose waits end with this.
+    pub waiting: Vec<ReplicaId>,
+}
+
+fn describe(missing: &[ReplicaId]) -> String {
+    match missing {
+        [] => "no live replica holds a token: all missing ones have left or died and have".into(),
+        [one] => format!("{one} has"),
+        many => {
+            let names: Vec<String> = many.iter().map(|replica| replica.get().to_string()).collect();
+            format!("replicas {} have", names.join(", "))
+        }
+    }
+}
+
+/// Why training ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// Somebody asked for it, in these words.
+    Requested(String),
+    /// An update failed, in these words; the step was not applied.
+    Failed(String),
+}
+
+/// Why an event was refused; it changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// Training has ended.
+    #[error("training has ended")]
+    Ended,
+    /// It comes from another life of the shared state (P-9).
+    #[error("it belongs to {got}, but {expected} is running; join again")]
+    Generation {
+        /// The running one.
+        expected: Generation,
+        /// The one that came.
+        got: Generation,
+    },
+    /// The sender is not (or no longer) a member in this incarnation.
+    #[error("{replica}, {incarnation}, is not a member; join first")]
+    NotJoined {
+        /// Who.
+        replica: ReplicaId,
+        /// Which of its lives.
+        incarnation: Incarnation,
+    },
+    /// A lane that does not exist.
+    #[error("lane {lane} was named, but there are {lanes}")]
+    Lane {
+        /// The lane that came.
+        lane: usize,
+        /// How many there are.
+        lanes: usize,
+    },
+}
+
+/// Why a replica could not join.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// Training has ended.
+    #[error("training has ended; nobody can join any more")]
+    Ended,
+    /// There is no such replica.
+    #[error("{replica} cannot join: replicas are numbered 0 to {}", total - 1)]
+    Unknown {
+        /// Who asked.
+        replica: ReplicaId,
+        /// N.
+        total: usize,
+    },
+    /// It is already there.
+    #[error("{replica} has joined already and has not left; each replica has one handle at a time")]
+    Present {
+        /// Who asked.
+        replica: ReplicaId,
+    },
+}

@@ -1,0 +1,82 @@
+//! A lane: variables whose gradients are admitted together, and how far their round has come.
+//!
+//! All-or-nothing admission has one lane; the described system has one for each variable, which
+//! takes and updates for itself, and waits for the others only before the step moves.
+
+use std::num::NonZeroU64;
+
+use accum_core::{Applied, Gate, GlobalStep, LocalStep, StepOverflow};
+
+/// One gate and the state of its round.
+#[derive(Clone, Debug)]
+pub(super) struct Lane {
+    gate: Gate,
+    round: Round,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    /// Contributions are being collected.
+    Open,
+    /// A were taken; the update is under way.
+    Taken,
+    /// The variables are updated; other lanes may not be.
+    Applied,
+}
+
+impl Lane {
+    pub(super) fn at(step: GlobalStep) -> Self {
+        let mut gate = Gate::new();
+        gate.set_step(step);
+        Self { gate, round: Round::Open }
+    }
+
+    ///
+    pub(super) fn admit(&mut self, local_step: LocalStep) -> Applied {
+        self.gate.admit(local_step)
+    }
+
+    /// Whether a gradient of this step would be admitted.
+    pub(super) fn is_fresh(&self, local_step: LocalStep) -> bool {
+        self.gate.judge(local_step).is_fresh()
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.gate.count()
+    }
+
+    pub(super) fn step(&self) -> GlobalStep {
+        self.gate.step()
+    }
+
+    /// Closes the round when enough is held and it is still open; the number held.
+    pub(super) fn try_close(&mut self, needed: NonZeroU64) -> Result<Option<u64>, StepOverflow> {
+        if self.round != Round::Open {
+            return Ok(None);
+        }
+        let Some(closed) = self.gate.try_close(needed)? else { return Ok(None) };
+        self.round = Round::Taken;
+        Ok(Some(closed.count))
+    }
+
+    /// Whether an update of this lane was under way, which is now done.
+    pub(super) fn finish(&mut self) -> bool {
+        let taken = self.round == Round::Taken;
+        if taken {
+            self.round = Round::Applied;
+        }
+        taken
+    }
+
+    pub(super) fn is_applied(&self) -> bool {
+        self.round == Round::Applied
+    }
+
+    pub(super) fn is_taken(&self) -> bool {
+        self.round == Round::Taken
+    }
+
+    pub(super) fn reopen(&mut self) {
+        self.round = Round::Open;
+    }
+}

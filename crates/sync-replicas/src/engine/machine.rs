@@ -1,0 +1,339 @@
+//! The machine itself: one method an event, one effect list for the answers.
+//!
+//! The rules behind the events are in the files beside this one: admission, tokens, shares. Its
+//! invariants are in `validate.rs`.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use accum_core::{GlobalStep, LocalStep};
+use token_queue::{Token, Tokens};
+
+use super::config::{Admission, Config, InitialTokens, Order, StartError};
+use super::effect::{Decision, Effect, JoinError, Outcome, Push, Refused, StopReason};
+use super::lane::Lane;
+use super::ledger::Ledger;
+use super::members::{Member, Members};
+use super::shares::Shares;
+use crate::ids::{Generation, Incarnation, ReplicaId};
+
+/// The synchronous step as a state machine (R-18 to R-24, P-2 to P-14).
+///
+/// Every event takes the time since some fixed origin, which must not go backwards, where it
+/// matters, and a list to which its effects are appended.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    pub(super) config: Config,
+    pub(super) generation: Generation,
+    pub(super) global_step: GlobalStep,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) tokens: Tokens,
+    pub(super) line: VecDeque<ReplicaId>,
+    pub(super) members: Members,
+    pub(super) shares: Option<Shares>,
+    pub(super) ledger: Ledger,
+    pub(super) chief_started: bool,
+    pub(super) step_began: Duration,
+    pub(super) stopped: Option<StopReason>,
+}
+
+impl Engine {
+    /// An engine before its chief has started: replicas may join and push, no step closes yet.
+    ///
+    /// `variables` is the number of variables with a gradient: with per-variable admission each
+    /// has a lane, else there is one lane for all. All lanes begin at `global_step`.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        variables: usize,
+        global_step: GlobalStep,
+        generation: Generation,
+    ) -> Self {
+        let lanes = match config.settings().admission {
+            Admission::Together => 1,
+            Admission::PerVariable => variables.max(1),
+        };
+        let (aggregate, total) = (config.replicas_to_aggregate(), config.total_num_replicas());
+        let shares =
+            (config.settings().order == Order::Replica).then(|| Shares::new(aggregate, total));
+        Self {
+            generation,
+            global_step,
+            lanes: vec![Lane::at(global_step); lanes],
+            tokens: Tokens::new(),
+            line: VecDeque::new(),
+            members: Members::new(total),
+            shares,
+            ledger: Ledger::default(),
+            chief_started: false,
+            step_began: Duration::ZERO,
+            stopped: None,
+            config,
+        }
+    }
+
+    /// Says how many variables have a gradient, before the first push. With all-or-nothing
+    /// admission there is one lane whatever the number. Ignored once something was pushed.
+    pub fn set_lanes(&mut self, variables: usize) {
+        let untouched = self.lanes.iter().all(|lane| lane.count() == 0 && !lane.is_taken());
+        if self.config.settings().admission == Admission::PerVariable && untouched {
+            self.lanes = vec![Lane::at(self.global_step); variables.max(1)];
+        }
+    }
+
+    /// The chief starts: puts the initial tokens, and from now on steps close.
+    ///
+    /// # Errors
+    /// [`StartError::TooFewTokens`]; nothing has started then.
+    pub fn start_chief(
+        &mut self,
+        initial: InitialTokens,
+        now: Duration,
+        effects: &mut Vec<Effect>,
+    ) -> Result<usize, StartError> {
+        let count = self.config.initial_tokens(initial)?;
+        self.put_tokens(count);
+        self.chief_started = true;
+        self.step_began = now;
+        self.close_lanes(effects);
+        self.serve_line(now, effects);
+        Ok(count)
+    }
+
+    /// Puts tokens of the current step by hand, as the chief's initial tokens are.
+    pub fn put_initial_tokens(&mut self, count: usize, now: Duration, effects: &mut Vec<Effect>) {
+        self.put_tokens(count);
+        self.serve_line(now, effects);
+    }
+
+    /// A replica comes.
+    ///
+    /// In its first life it may begin at once: it holds a token of the current step, which is the
+    /// described system's first step without a token, made leasable. When it comes back, its old
+    /// token has long been given to others, so it waits in line for one (P-9); the `reference`
+    /// preset lets it begin at once again.
+    ///
+    /// # Errors
+    /// [`JoinError`]; nothing changed.
+    pub fn join(
+        &mut self,
+        replica: ReplicaId,
+        now: Duration,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Incarnation, JoinError> {
+        if self.stopped.is_some() {
+            return Err(JoinError::Ended);
+        }
+        let reference = self.config.settings().admission == Admission::PerVariable;
+        let (member, first) = self.members.join(replica)?;
+        let incarnation = member.incarnation;
+        member.local_step = LocalStep::from(self.global_step);
+        if first || reference {
+            self.ledger.issued += 1;
+            self.hand_over(replica, Token::new(self.global_step.get()), now, effects);
+        } else {
+            self.enter_line(replica);
+            self.serve_line(now, effects);
+        }
+        Ok(incarnation)
+    }
+
+    /// A replica asks for a token, if it does not wait or hold one already.
+    ///
+    /// # Errors
+    /// [`Refused`] when training has ended or it is no member.
+    pub fn request(
+        &mut self,
+        replica: ReplicaId,
+        incarnation: Incarnation,
+        now: Duration,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refused> {
+        self.running()?;
+        let member = self.live(replica, incarnation)?;
+        if member.held.is_none() {
+            self.enter_line(replica);
+            self.serve_line(now, effects);
+        }
+        Ok(())
+    }
+
+    /// A replica pushes its gradients, spends its token, and waits in line for the next.
+    ///
+    /// Whether they count is in the [`Decision`]. A push that completes a step answers
+    /// [`Effect::Close`].
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing changed. Staleness is no error.
+    pub fn push(
+        &mut self,
+        push: &Push,
+        now: Duration,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Decision, Refused> {
+        self.running()?;
+        if push.generation != self.generation {
+            return Err(Refused::Generation { expected: self.generation, got: push.generation });
+        }
+        let lanes = self.lanes.len();
+        if let Some(&lane) = push.lanes.iter().flatten().find(|&&lane| lane >= lanes) {
+            return Err(Refused::Lane { lane, lanes });
+        }
+        let member = self.live(push.replica, push.incarnation)?;
+        if let Some((sequence, outcome)) = &member.last
+            && push.sequence <= *sequence
+        {
+            // P-15: the first answer stands, and its gradients are there already.
+            return Ok(Decision { outcome: outcome.clone(), repeated: true });
+        }
+        let outcome = self.admit(push, effects);
+        let member = self.live(push.replica, push.incarnation)?;
+        member.last = Some((push.sequence, outcome.clone()));
+        member.working = false;
+        match &outcome {
+            Outcome::Accepted { .. } | Outcome::Partly { .. } => member.tally.accepted += 1,
+            Outcome::Stale { .. } => member.tally.stale += 1,
+            Outcome::Duplicate { .. } => member.tally.duplicates += 1,
+        }
+        if matches!(outcome, Outcome::Duplicate { .. }) {
+            // It added nothing to the step, so its token still must.
+            self.return_token(push.replica);
+        } else if member.held.take().is_some() {
+            self.ledger.spent += 1;
+        }
+        self.enter_line(push.replica);
+        self.close_lanes(effects);
+        self.serve_line(now, effects);
+        Ok(Decision { outcome, repeated: false })
+    }
+
+    /// A replica gave its batch up before the push. If its step is over, the token is spent, as by
+    /// a stale push; else somebody else needs it.
+    ///
+    /// # Errors
+    /// [`Refused`] when training has ended or it is no member.
+    pub fn give_up(
+        &mut self,
+        replica: ReplicaId,
+        incarnation: Incarnation,
+        now: Duration,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refused> {
+        self.running()?;
+        let member = self.live(replica, incarnation)?;
+        member.tally.superseded += 1;
+        member.working = false;
+        self.drop_work(replica);
+        self.return_token(replica);
+        self.enter_line(replica);
+        self.serve_line(now, effects);
+        Ok(())
+    }
+
+    /// A replica leaves, dies, or is found dead: its token goes to somebody else (P-2, P-5).
+    pub fn leave(
+        &mut self,
+        replica: ReplicaId,
+        incarnation: Incarnation,
+        now: Duration,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(member) = self.members.live_mut(replica, incarnation) else { return };
+        member.live = false;
+        member.working = false;
+        if std::mem::take(&mut member.waiting) {
+            self.line.retain(|&waiting| waiting != replica);
+        }
+        self.drop_work(replica);
+        if self.config.settings().admission == Admission::PerVariable {
+            // The described system knows no leaving: the token is lost (P-16).
+            if self.members.get_mut(replica).and_then(|member| member.held.take()).is_some() {
+                self.ledger.lost += 1;
+            }
+        } else {
+            self.return_token(replica);
+            self.serve_line(now, effects);
+        }
+    }
+
+    /// A sign of life: the replica's lease begins anew.
+    ///
+    /// # Errors
+    /// [`Refused::NotJoined`].
+    pub fn renew(
+        &mut self,
+        replica: ReplicaId,
+        incarnation: Incarnation,
+        now: Duration,
+    ) -> Result<(), Refused> {
+        let until = self.config.settings().lease.map(|lease| now + lease);
+        if let Some(held) = &mut self.live(replica, incarnation)?.held {
+            held.until = until;
+        }
+        Ok(())
+    }
+
+    /// The variables of a lane are updated. After the last lane the global step moves, then the
+    /// tokens go out. Reports of lanes that were not closed are ignored.
+    pub fn applied(&mut self, lane: usize, now: Duration, effects: &mut Vec<Effect>) {
+        if self.stopped.is_some() || !self.lanes.get_mut(lane).is_some_and(Lane::finish) {
+            return;
+        }
+        if self.lanes.iter().all(Lane::is_applied) {
+            self.advance(now, effects);
+        }
+    }
+
+    /// Training ends, now: every wait ends with it (P-1, P-2). The first reason stands.
+    pub fn stop(&mut self, reason: StopReason, effects: &mut Vec<Effect>) {
+        if self.stopped.is_none() {
+            self.stopped = Some(reason);
+            effects.push(Effect::Ended);
+        }
+    }
+
+    /// Time has passed: ends leases and, if the step is overdue, the waits for it. Answers when
+    /// to call again, at the latest.
+    pub fn tick(&mut self, now: Duration, effects: &mut Vec<Effect>) -> Option<Duration> {
+        if self.stopped.is_some() {
+            return None;
+        }
+        self.expire_leases(now, effects);
+        let settings = self.config.settings();
+        let mut next = settings.lease.map(|lease| now + lease);
+        let earliest = self.members.iter().filter_map(|(_, member)| member.held?.until).min();
+        next = earliest.into_iter().chain(next).min();
+        if let Some(deadline) = settings.step_deadline {
+            if self.step_began + deadline <= now {
+                self.step_began = now;
+                self.fail_waits(effects);
+            }
+            next = next.into_iter().chain([self.step_began + deadline]).min();
+        }
+        next
+    }
+
+    /// Sets the step of everything, for a restore: a new generation begins, whose books are empty,
+    /// and whoever joined before must join again (P-9).
+    /// Its number is above the present one and above `after`, that of the state restored.
+    pub fn restore(&mut self, global_step: GlobalStep, after: Generation, lanes: usize) {
+        let next = self.generation.max(after).next();
+        let batches: Vec<u64> = self.positions();
+        *self = Self::new(self.config.clone(), lanes, global_step, next);
+        self.set_positions(&batches);
+    }
+
+    fn running(&self) -> Result<(), Refused> {
+        if self.stopped.is_some() { Err(Refused::Ended) } else { Ok(()) }
+    }
+
+    fn live(
+        &mut self,
+        replica: ReplicaId,
+        incarnation: Incarnation,
+    ) -> Result<&mut Member, Refused> {
+        self.members
+            .live_mut(replica, incarnation)
+            .ok_or(Refused::NotJoined { replica, incarnation })
+    }
+}

@@ -1,0 +1,113 @@
+//! The replicas: who lives, who holds which token until when, and what came of their work.
+//!
+//! A member is looked up by its number in constant time, however many there are.
+
+use std::time::Duration;
+
+use accum_core::LocalStep;
+use token_queue::Token;
+
+use super::effect::{JoinError, Outcome};
+use crate::ids::{Incarnation, ReplicaId};
+
+/// All replicas that ever joined, by number.
+#[derive(Clone, Debug)]
+pub(super) struct Members {
+    slots: Vec<Member>,
+}
+
+/// One replica.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Member {
+    pub(super) incarnation: Incarnation,
+    pub(super) live: bool,
+    pub(super) waiting: bool,
+    /// Computes a batch that it has not pushed or given up, with or without its lease.
+    pub(super) working: bool,
+    pub(super) local_step: LocalStep,
+    pub(super) held: Option<Held>,
+    /// The share that it works on, kept beyond a lease (replica order only).
+    pub(super) share: Option<u64>,
+    /// The last contribution and its fate, for repetitions (P-15).
+    pub(super) last: Option<(u64, Outcome)>,
+    /// Batches given out so far, over all its lives.
+    pub(super) batches: u64,
+    pub(super) tally: Tally,
+}
+
+/// A token in a replica's hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) token: Token,
+    /// When the lease ends; `None`: never.
+    pub(super) until: Option<Duration>,
+}
+
+/// One replica's counters, over all its lives (P-7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Tally {
+    /// Gradients that became part of a step.
+    pub accepted: u64,
+    /// Gradients dropped because their step was over.
+    pub stale: u64,
+    /// Gradients dropped because another replica was first with the share.
+    pub duplicates: u64,
+    /// Batches given up before the push, because they were superseded.
+    pub superseded: u64,
+    /// Tokens taken from the queue.
+    pub tokens: u64,
+    /// Leases that ran out.
+    pub expired: u64,
+}
+
+impl Members {
+    pub(super) fn new(total: usize) -> Self {
+        Self { slots: vec![Member::default(); total] }
+    }
+
+    pub(super) fn get(&self, replica: ReplicaId) -> Option<&Member> {
+        self.slots.get(usize::try_from(replica.get()).ok()?)
+    }
+
+    pub(super) fn get_mut(&mut self, replica: ReplicaId) -> Option<&mut Member> {
+        self.slots.get_mut(usize::try_from(replica.get()).ok()?)
+    }
+
+    /// The member, if it lives in this incarnation.
+    pub(super) fn live_mut(
+        &mut self,
+        replica: ReplicaId,
+        incarnation: Incarnation,
+    ) -> Option<&mut Member> {
+        self.get_mut(replica).filter(|member| member.live && member.incarnation == incarnation)
+    }
+
+    /// A new life for a replica; says whether it is its first.
+    pub(super) fn join(&mut self, replica: ReplicaId) -> Result<(&mut Member, bool), JoinError> {
+        let total = self.slots.len();
+        let Some(member) = self.get_mut(replica) else {
+            return Err(JoinError::Unknown { replica, total });
+        };
+        if member.live {
+            return Err(JoinError::Present { replica });
+        }
+        let first = member.incarnation == Incarnation::default();
+        member.incarnation = member.incarnation.next();
+        member.live = true;
+        member.waiting = false;
+        member.last = None;
+        Ok((member, first))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ReplicaId, &Member)> {
+        (0..).map(ReplicaId::new).zip(&self.slots)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (ReplicaId, &mut Member)> {
+        (0..).map(ReplicaId::new).zip(&mut self.slots)
+    }
+
+    pub(super) fn held(&self) -> u64 {
+        self.slots.iter().filter(|member| member.held.is_some()).count() as u64
+    }
+}

@@ -1,0 +1,1 @@
+//! The engine driven by hand: exact effects, no threads, no clock.

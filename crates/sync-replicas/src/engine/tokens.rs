@@ -1,0 +1,145 @@
+//! Where tokens go: into the queue, to whoever waits, back in front when nobody uses them.
+//!
+//! Every path keeps the [`Ledger`](super::Ledger) true.
+
+use std::time::Duration;
+
+use accum_core::LocalStep;
+use token_queue::Token;
+
+use super::config::TokenPolicy;
+use super::effect::{Effect, Grant, Overdue};
+use super::lane::Lane;
+use super::machine::Engine;
+use super::members::Held;
+use crate::ids::ReplicaId;
+
+impl Engine {
+    pub(super) fn put_tokens(&mut self, count: usize) {
+        self.tokens.put_many(Token::new(self.global_step.get()), count);
+        self.ledger.issued += count as u64;
+    }
+
+    pub(super) fn enter_line(&mut self, replica: ReplicaId) {
+        if let Some(member) = self.members.get_mut(replica)
+            && member.held.is_none()
+            && !std::mem::replace(&mut member.waiting, true)
+        {
+            self.line.push_back(replica);
+        }
+    }
+
+    pub(super) fn serve_line(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        while !self.line.is_empty() && self.stopped.is_none() {
+            let Some(token) = self.tokens.try_take() else { return };
+            let Some(replica) = self.line.pop_front() else { return };
+            if let Some(member) = self.members.get_mut(replica) {
+                member.waiting = false;
+                member.tally.tokens += 1;
+            }
+            self.hand_over(replica, token, now, effects);
+        }
+    }
+
+    pub(super) fn hand_over(
+        &mut self,
+        replica: ReplicaId,
+        token: Token,
+        now: Duration,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (config, step) = (&self.config, token.step());
+        let current = step == self.global_step.get();
+        let share = self.shares.as_mut().filter(|_| current).and_then(|s| s.assign(replica));
+        let Some(member) = self.members.get_mut(replica) else { return };
+        let until = config.settings().lease.map(|lease| now + lease);
+        member.held = Some(Held { token, until });
+        member.share = share;
+        member.working = true;
+        member.local_step = LocalStep::new(step);
+        let number = match share {
+            // The same batch for a share whoever computes it, also after a restore.
+            Some(share) => (step.unsigned_abs())
+                .saturating_mul(config.replicas_to_aggregate() as u64)
+                .saturating_add(share),
+            None => member
+                .batches
+                .saturating_mul(config.total_num_replicas() as u64)
+                .saturating_add(replica.get()),
+        };
+        member.batches += 1;
+        effects.push(Effect::Grant(Grant {
+            replica,
+            incarnation: member.incarnation,
+            local_step: member.local_step,
+            share,
+            number,
+        }));
+    }
+
+    /// The replica's share, if it works on one, is free again.
+    pub(super) fn drop_work(&mut self, replica: ReplicaId) {
+        let share = self.members.get_mut(replica).and_then(|member| member.share.take());
+        if let (Some(shares), Some(share)) = (&mut self.shares, share) {
+            shares.release(replica, share);
+        }
+    }
+
+    /// P-5: a token that nobody will use goes back in front, unless its step is over and leftovers
+    /// are no work (P-12).
+    pub(super) fn return_token(&mut self, replica: ReplicaId) {
+        let Some(held) = self.members.get_mut(replica).and_then(|member| member.held.take()) else {
+            return;
+        };
+        // While an update is under way the lanes are already one step ahead of the global step.
+        let current = self.lanes.iter().any(|lane| held.token.step() >= lane.step().get());
+        if current || self.config.settings().token_policy == TokenPolicy::KeepLeftovers {
+            self.tokens.put_back(held.token);
+        } else {
+            self.ledger.spent += 1;
+        }
+    }
+
+    pub(super) fn expire_leases(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let expired = |held: Held| held.until.is_some_and(|until| until <= now);
+        let late: Vec<ReplicaId> = self
+            .members
+            .iter()
+            .filter(|(_, member)| member.held.is_some_and(expired))
+            .map(|(replica, _)| replica)
+            .collect();
+        for replica in late {
+            if let Some(member) = self.members.get_mut(replica) {
+                member.tally.expired += 1;
+                let share = member.share;
+                // It may still be first with its share: only the claim on it ends.
+                if let (Some(shares), Some(share)) = (&mut self.shares, share) {
+                    shares.release(replica, share);
+                }
+            }
+            effects.push(Effect::LeaseExpired { replica });
+            self.return_token(replica);
+        }
+        self.serve_line(now, effects);
+    }
+
+    pub(super) fn fail_waits(&mut self, effects: &mut Vec<Effect>) {
+        let waiting: Vec<ReplicaId> = self.line.drain(..).collect();
+        if waiting.is_empty() {
+            return;
+        }
+        for &replica in &waiting {
+            if let Some(member) = self.members.get_mut(replica) {
+                member.waiting = false;
+            }
+        }
+        let missing = self.members.iter().filter(|(_, m)| m.live && m.working);
+        effects.push(Effect::Overdue(Overdue {
+            global_step: self.global_step,
+            count: self.lanes.iter().map(Lane::count).min().unwrap_or(0),
+            needed: self.config.replicas_to_aggregate() as u64,
+            missing: missing.map(|(replica, _)| replica).collect(),
+            waiting,
+        }));
+    }
+}

@@ -1,0 +1,111 @@
+//! What can be read of the engine at any time; nothing here changes it, but for batch positions.
+
+use accum_core::{GlobalStep, LocalStep};
+
+use super::config::Config;
+use super::effect::StopReason;
+use super::lane::Lane;
+use super::ledger::Ledger;
+use super::machine::Engine;
+use super::members::Tally;
+use crate::ids::{Generation, Incarnation, ReplicaId};
+
+impl Engine {
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The running generation.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// The number of updates done (P-8).
+    #[must_use]
+    pub fn global_step(&self) -> GlobalStep {
+        self.global_step
+    }
+
+    /// How many contributions a lane holds.
+    #[must_use]
+    pub fn num_accumulated(&self, lane: usize) -> Option<u64> {
+        self.lanes.get(lane).map(Lane::count)
+    }
+
+    /// Whether a gradient of this step would be dropped by every lane.
+    #[must_use]
+    pub fn judges_stale(&self, local_step: LocalStep) -> bool {
+        !self.lanes.iter().any(|lane| lane.is_fresh(local_step))
+    }
+
+    /// The number of lanes.
+    #[must_use]
+    pub fn num_lanes(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// The tokens in the queue.
+    #[must_use]
+    pub fn num_tokens(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// The step that a replica claims.
+    #[must_use]
+    pub fn local_step(&self, replica: ReplicaId) -> Option<LocalStep> {
+        self.members.get(replica).map(|member| member.local_step)
+    }
+
+    /// A replica's counters (P-7).
+    #[must_use]
+    pub fn tally(&self, replica: ReplicaId) -> Option<Tally> {
+        self.members.get(replica).map(|member| member.tally)
+    }
+
+    /// The replicas that live.
+    #[must_use]
+    pub fn num_live(&self) -> usize {
+        self.members.iter().filter(|(_, member)| member.live).count()
+    }
+
+    /// The replicas that wait for a token, first come first.
+    pub fn waiting(&self) -> impl Iterator<Item = ReplicaId> {
+        self.line.iter().copied()
+    }
+
+    /// The books of the tokens.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        self.ledger
+    }
+
+    /// Whether nobody has ever joined and nothing has happened.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.stopped.is_none()
+            && self.members.iter().all(|(_, member)| member.incarnation == Incarnation::default())
+    }
+
+    /// Why training ended, if it has.
+    #[must_use]
+    pub fn stopped(&self) -> Option<&StopReason> {
+        self.stopped.as_ref()
+    }
+
+    /// How many batches each replica was given, over all its lives; with
+    /// [`Engine::set_positions`] a restored run goes on with the next ones.
+    #[must_use]
+    pub fn positions(&self) -> Vec<u64> {
+        self.members.iter().map(|(_, member)| member.batches).collect()
+    }
+
+    /// Sets how many batches each replica was given; surplus entries are ignored.
+    pub fn set_positions(&mut self, batches: &[u64]) {
+        for ((_, member), &batches) in self.members.iter_mut().zip(batches) {
+            member.batches = batches;
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The sync-replicas hook: readiness, the role's init, the initial tokens, the chief's runner
+//!
+
+use std::sync::{Arc, OnceLock};
+
+use hooks::{Coordinator, Hook, HookError, StartError};
+
+use super::optimizer::NotApplied;
+use super::runner::ChiefQueueRunner;
+use super::session::{Applied, ReplicaSession};
+use crate::Scalar;
+use crate::engine::InitialTokens;
+
+/// Prepares one replica's session for synchronous steps.
+pub struct SyncReplicasHook<T: Scalar> {
+    applied: Arc<OnceLock<Applied<T>>>,
+    is_chief: bool,
+    initial: InitialTokens,
+}
+
+/// Why the hook refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HookStateError {
+    /// It was begun before `apply_gradients`.
+    #[error(transparent)]
+    NotApplied(#[from] NotApplied),
+    /// The initial tokens do not suffice.
+    #[error(transparent)]
+    Tokens(#[from] crate::engine::StartError),
+    /// The replica could not take part.
+    #[error(transparent)]
+    Join(#[from] crate::engine::JoinError),
+    /// Variables are not ready.
+    #[error(transparent)]
+    NotReady(#[from] StartError),
+    /// The runner's thread could not be started.
+    #[error("the chief's runner could not be started")]
+    Runner(#[source] std::io::Error),
+}
+
+impl<T: Scalar> SyncReplicasHook<T> {
+    pub(super) fn new(
+        applied: Arc<OnceLock<Applied<T>>>,
+        is_chief: bool,
+        initial: InitialTokens,
+    ) -> Self {
+        Self { applied, is_chief, initial }
+    }
+
+    fn applied(&self) -> Result<&Applied<T>, HookStateError> {
+        Ok(self.applied.get().ok_or(NotApplied { what: "the sync-replicas hook" })?)
+    }
+
+    fn check(&self) -> Result<(), HookStateError> {
+        let applied = self.applied()?;
+        if self.is_chief {
+            applied.trainer.shared.core().config().initial_tokens(self.initial)?;
+        }
+        Ok(())
+    }
+
+    fn start(
+        &self,
+        session: &mut ReplicaSession<'_, T>,
+        coordinator: &Coordinator,
+    ) -> Result<(), HookStateError> {
+        let applied = self.applied()?;
+        let missing = applied.readiness.missing();
+        if !missing.is_empty() {
+            return Err(StartError::NotReady { missing }.into());
+        }
+        session.join(self.is_chief)?;
+        let shared = &applied.trainer.shared;
+        if self.is_chief {
+            shared.start_chief(self.initial)?;
+            shared.keep_time();
+            let runner = ChiefQueueRunner::new(Arc::clone(shared));
+            runner.start(coordinator).map_err(HookStateError::Runner)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a, T: Scalar> Hook<ReplicaSession<'a, T>> for SyncReplicasHook<T> {
+    fn begin(&mut self) -> Result<(), HookError> {
+        self.check().map_err(|error| HookError::Failed(error.into()))
+    }
+
+    fn after_create_session(
+        &mut self,
+        session: &mut ReplicaSession<'a, T>,
+        coordinator: &Coordinator,
+    ) -> Result<(), HookError> {
+        self.start(session, coordinator).map_err(|error| HookError::Failed(error.into()))
+    }
+}

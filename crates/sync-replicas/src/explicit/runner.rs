@@ -1,0 +1,45 @@
+//! The chief's runner: one thread that applies steps as they close, under a coordinator.
+
+use std::io;
+use std::sync::Arc;
+
+use hooks::Coordinator;
+
+use crate::Scalar;
+use crate::engine::StopReason;
+use crate::runtime::Shared;
+
+/// The thread's body; [`ChiefQueueRunner::start`] runs it.
+pub struct ChiefQueueRunner<T: Scalar> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T: Scalar> ChiefQueueRunner<T> {
+    pub(super) fn new(shared: Arc<Shared<T>>) -> Self {
+        Self { shared }
+    }
+
+    /// Starts the thread. A stop of the coordinator ends it at once (P-1); a failed update is
+    /// reported to the coordinator and ends training for all.
+    ///
+    /// # Errors
+    /// The operating system's, when it has no thread to give.
+    pub fn start(self, coordinator: &Coordinator) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let reason = coordinator.clone();
+        let on_stop = coordinator.on_stop(move || {
+            let reason = reason.stop_reason().unwrap_or_default();
+            shared.stop(StopReason::Requested(reason));
+        });
+        coordinator.spawn("chief-queue-runner", move |_| -> Result<(), io::Error> {
+            let _on_stop = on_stop;
+            while self.shared.wait_due().is_some() {
+                self.shared.close_due();
+            }
+            match self.shared.core().engine.stopped() {
+                Some(StopReason::Failed(reason)) => Err(io::Error::other(reason.clone())),
+                _ => Ok(()),
+            }
+        })
+    }
+}

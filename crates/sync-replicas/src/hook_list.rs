@@ -1,0 +1,160 @@
+//! The hooks of a `fit`: the usual ones by name, one's own beside them.
+//!
+//! They run in the order given, between two updates, on whichever thread closed the step.
+
+use std::fs::OpenOptions;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use hooks::{
+    BoxError, CheckpointSaver, Hook, HookError, NanGuard, RunContext, StepReport, StopAtStep,
+};
+
+use crate::checkpoint;
+use crate::{ChiefSession, Scalar};
+
+/// Hooks for [`Trainer::fit`](crate::Trainer::fit) (R-35).
+///
+/// # Examples
+/// ```
+/// use sync_replicas::Hooks;
+///
+/// let hooks = Hooks::<f32>::new()
+///     .stop_at_step(500)
+///     .nan_guard()
+///     .every(100, |chief, report| {
+///         println!("step {}: {:?}", report.global_step, chief.snapshot().variables.parameters());
+///         Ok(())
+///     });
+/// # drop(hooks);
+/// ```
+#[must_use]
+pub struct Hooks<T: Scalar> {
+    pub(crate) list: Vec<Box<dyn Hook<ChiefSession<T>>>>,
+}
+
+impl<T: Scalar> Default for Hooks<T> {
+    fn default() -> Self {
+        Self { list: Vec::new() }
+    }
+}
+
+impl<T: Scalar> Hooks<T> {
+    /// No hooks: training ends when the data ends or somebody stops it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds any hook.
+    pub fn hook(mut self, hook: impl Hook<ChiefSession<T>> + 'static) -> Self {
+        self.list.push(Box::new(hook));
+        self
+    }
+
+    /// Ends training exactly after update `step` (R-34).
+    pub fn stop_at_step(self, step: i64) -> Self {
+        self.hook(StopAtStep::last_step(step))
+    }
+
+    /// Ends training with an error that names the step when the loss is NaN (R-34).
+    pub fn nan_guard(self) -> Self {
+        self.hook(NanGuard::new())
+    }
+
+    /// Saves a checkpoint every `steps` updates and at the end, keeping the `keep` newest (R-34).
+    pub fn checkpoints(self, folder: impl Into<PathBuf>, steps: u64, keep: usize) -> Self {
+        let folder = folder.into();
+        self.hook(CheckpointSaver::every(steps, move |chief: &mut ChiefSession<T>, _: i64| {
+            checkpoint::write(&folder, &chief.shared.training_state(), keep)?;
+            Ok::<(), BoxError>(())
+        }))
+    }
+
+    /// Calls a closure every `steps` updates, with the chief's session: for evaluation and the
+    /// like (R-35). What it does happens between two updates.
+    pub fn every(
+        self,
+        steps: u64,
+        call: impl FnMut(&mut ChiefSession<T>, &StepReport) -> Result<(), BoxError> + Send + 'static,
+    ) -> Self {
+        self.hook(Every { steps: steps.max(1), call })
+    }
+
+    /// Evaluates the newest variables every `steps` updates; the result is logged at `info`.
+    pub fn evaluate(
+        self,
+        steps: u64,
+        name: &'static str,
+        mut evaluate: impl FnMut(&crate::Variables<T>) -> f64 + Send + 'static,
+    ) -> Self {
+        self.every(steps, move |chief, report| {
+            let value = evaluate(&chief.snapshot().variables);
+            tracing::info!(step = report.global_step, name, value, "evaluation");
+            Ok(())
+        })
+    }
+
+    /// Says on standard error, about once a second, how far training is.
+    pub fn progress(self) -> Self {
+        let mut last = Instant::now();
+        let mut updates = 0_u64;
+        self.every(1, move |chief, report| {
+            updates += 1;
+            let passed = last.elapsed();
+            if passed >= Duration::from_secs(1) {
+                let rate = updates as f64 / passed.as_secs_f64();
+                let loss = report.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}"));
+                let stale = chief.totals().stale;
+                eprintln!(
+                    "step {}: loss {loss}, {rate:.0} updates/s, {stale} stale",
+                    report.global_step
+                );
+                (last, updates) = (Instant::now(), 0);
+            }
+            Ok(())
+        })
+    }
+
+    /// Appends a JSON line for every update to a file (R-34).
+    ///
+    /// # Errors
+    /// Whatever keeps the file from being opened.
+    pub fn metrics(self, path: impl Into<PathBuf>) -> std::io::Result<Self> {
+        let mut file = OpenOptions::new().create(true).append(true).open(path.into())?;
+        Ok(self.every(1, move |_, report| {
+            let scalars: serde_json::Map<_, _> = report
+                .scalars
+                .iter()
+                .map(|(name, value)| (name.to_string(), (*value).into()))
+                .collect();
+            let line = serde_json::json!({
+                "step": report.global_step, "loss": report.loss, "scalars": scalars,
+            });
+            std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes())?;
+            Ok(())
+        }))
+    }
+}
+
+struct Every<F> {
+    steps: u64,
+    call: F,
+}
+
+impl<T, F> Hook<ChiefSession<T>> for Every<F>
+where
+    T: Scalar,
+    F: FnMut(&mut ChiefSession<T>, &StepReport) -> Result<(), BoxError> + Send,
+{
+    fn after_run(
+        &mut self,
+        session: &mut ChiefSession<T>,
+        _: &RunContext<'_>,
+        report: &StepReport,
+    ) -> Result<(), HookError> {
+        if report.global_step.unsigned_abs().is_multiple_of(self.steps) {
+            (self.call)(session, report).map_err(HookError::Failed)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+//! The chief's step: mean, update, global step, tokens, averages, in that order.
+//!
+//! Whoever closes a step acts as the chief, holding its lock; there is no thread to hand over to.
+
+use std::sync::Arc;
+
+use accum_core::GlobalStep;
+use hooks::{RunError, Session, StepReport};
+use ndarray::ArrayD;
+use optim::{ExponentialMovingAverage, Mean, OptimizerState, SparseGradient};
+
+use super::core::Closing;
+use super::shared::Shared;
+use super::snapshot::Snapshot;
+use super::sums::VariableSum;
+use crate::checkpoint::TrainingState;
+use crate::{Gradient, Gradients, IndexedSlices, Scalar, Variables};
+
+/// What only the chief touches: the optimizer and the averages.
+#[derive(Debug)]
+pub(crate) struct Chief<T: Scalar> {
+    pub(crate) optimizer: OptimizerState<T>,
+    pub(crate) averages: Option<ExponentialMovingAverage<T>>,
+    /// Readers wait for an update instead of making it copy.
+    pub(crate) use_locking: bool,
+    /// Whether the last averaged gradient is kept to be looked at (P-10).
+    pub(crate) observe: bool,
+    pub(crate) last_average: Option<Arc<Gradients<T>>>,
+    /// Lanes updated since the step last moved.
+    lanes_applied: usize,
+}
+
+/// Why an update failed; the step was not counted and training ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// The optimizer refused a gradient.
+    #[error("the update of variable `{name}` at step {step} failed")]
+    Optimizer {
+        /// The variable.
+        name: String,
+        /// The step that was to be applied.
+        step: GlobalStep,
+        /// Why.
+        #[source]
+        source: optim::ApplyError,
+    },
+    /// The averages do not fit the variables.
+    #[error("the moving average of variable `{name}` failed")]
+    Average {
+        /// The variable.
+        name: String,
+        /// Why.
+        #[source]
+        source: optim::MovingAverageError,
+    },
+}
+
+impl<T: Scalar> Chief<T> {
+    pub(crate) fn new(
+        optimizer: OptimizerState<T>,
+        averages: Option<ExponentialMovingAverage<T>>,
+        use_locking: bool,
+        observe: bool,
+    ) -> Self {
+        Self { optimizer, averages, use_locking, observe, last_average: None, lanes_applied: 0 }
+    }
+
+    /// Forgets a half-done step of an earlier life.
+    pub(crate) fn clear(&mut self) {
+        self.lanes_applied = 0;
+        self.last_average = None;
+    }
+
+    /// Takes a saved optimizer and averages over, all or nothing; says what does not fit.
+    pub(crate) fn restore(&mut self, state: &TrainingState<T>) -> Result<(), String> {
+        let name = self.optimizer.optimizer().name();
+        if state.optimizer != name {
+            return Err(format!("the optimizer is {name} here and {} there", state.optimizer));
+        }
+        let mut averages = self.averages.clone();
+        match (&mut averages, &state.averages) {
+            (Some(averages), Some(saved)) => {
+                averages.restore(saved).map_err(|error| format!("moving averages: {error}"))?;
+            }
+            (None, None) => {}
+            (Some(_), None) => return Err("moving averages are kept here but not there".into()),
+            (None, Some(_)) => return Err("moving averages are kept there but not here".into()),
+        }
+        self.optimizer
+            .restore(&state.optimizer_state)
+            .map_err(|error| format!("optimizer {name}: {error}"))?;
+        self.averages = averages;
+        Ok(())
+    }
+
+    /// Applies one lane's gradients; the report is there once the step moved.
+    pub(crate) fn apply(
+        &mut self,
+        shared: &Shared<T>,
+        closing: Closing<T>,
+    ) -> Result<Option<StepReport>, UpdateError> {
+        let (loss, examples, count) = (closing.loss, closing.examples, closing.count);
+        let lane = closing.lane;
+        let last = self.lanes_applied + 1 == shared.num_lanes();
+        if self.use_locking {
+            let mut published = shared.published();
+            self.update(Arc::make_mut(&mut published), closing, last)?;
+        } else {
+            let mut next = Snapshot::clone(&shared.snapshot());
+            self.update(&mut next, closing, last)?;
+            *shared.published() = Arc::new(next);
+        }
+        self.lanes_applied = if last { 0 } else { self.lanes_applied + 1 };
+        // The step, then the tokens; whoever waits goes on from here.
+        let Some(step) = shared.applied(lane) else { return Ok(None) };
+        self.average(&shared.snapshot().variables, step)?;
+        let mut report = StepReport::new(step.get())
+            .with_scalar("gradients", count as f64)
+            .with_scalar("examples", examples as f64);
+        report.loss = loss;
+        Ok(Some(report))
+    }
+
+    fn update(
+        &mut self,
+        snapshot: &mut Snapshot<T>,
+        closing: Closing<T>,
+        last: bool,
+    ) -> Result<(), UpdateError> {
+        let step = snapshot.global_step;
+        let mut observed = self.observe.then(Gradients::new);
+        for (index, sum) in closing.sums {
+            let name = snapshot.variables.name(index).to_owned();
+            let view = snapshot.variables.get_mut(index).view_mut();
+            let gradient = match sum {
+                VariableSum::Dense(sum) => {
+                    let (sum, divisor) = sum.into_sum();
+                    // The division happens inside the optimizer's own pass.
+                    let mean = Mean { sum: sum.view(), divisor };
+                    self.optimizer.apply_dense(&name, view, &mean).map(|()| (sum, divisor, None))
+                }
+                VariableSum::Sparse(sum) => {
+                    let slices = sum.into_value();
+                    let gradient =
+                        SparseGradient { indices: &slices.indices, rows: slices.values.view() };
+                    self.optimizer
+                        .apply_sparse(&name, view, gradient)
+                        .map(|()| (ArrayD::default(ndarray::IxDyn(&[0])), T::one(), Some(slices)))
+                }
+            };
+            let (sum, divisor, slices) = gradient.map_err(|source| UpdateError::Optimizer {
+                name: name.clone(),
+                step,
+                source,
+            })?;
+            observed = observed.map(|all| all.with(name, mean_of(sum, divisor, slices)));
+        }
+        if last {
+            self.optimizer.finish_step();
+            snapshot.global_step = step.next().unwrap_or(step);
+        }
+        if let Some(observed) = observed {
+            self.last_average = Some(Arc::new(observed));
+        }
+        Ok(())
+    }
+
+    /// once per global step, after the tokens.
+    fn average(&mut self, variables: &Variables<T>, step: GlobalStep) -> Result<(), UpdateError> {
+        let Some(averages) = &mut self.averages else { return Ok(()) };
+        for (name, array) in variables.iter() {
+            if averages.average(name).is_some() {
+                averages
+                    .apply(name, array.view(), None)
+                    .map_err(|source| UpdateError::Average { name: name.to_owned(), source })?;
+            }
+        }
+        tracing::trace!(%step, "averages updated");
+        Ok(())
+    }
+}
+
+fn mean_of<T: Scalar>(sum: ArrayD<T>, divisor: T, slices: Option<IndexedSlices<T>>) -> Gradient<T> {
+    match slices {
+        Some(slices) => Gradient::Sparse(slices),
+        None => Gradient::Dense(sum.mapv_into(|element| element / divisor)),
+    }
+}
+
+/// The chief's session: one run is one update. This is what hooks at the front door see.
+///
+/// It is driven by whichever thread closes a step, so everything that a hook does here happens
+/// between two updates: variables, optimizer and step belong together.
+pub struct ChiefSession<T: Scalar> {
+    pub(crate) shared: Arc<Shared<T>>,
+    pub(crate) pending: Option<Closing<T>>,
+}
+
+impl<T: Scalar> ChiefSession<T> {
+    pub(crate) fn new(shared: Arc<Shared<T>>) -> Self {
+        Self { shared, pending: None }
+    }
+
+    /// The variables as of now; with their step.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot<T>> {
+        self.shared.snapshot()
+    }
+
+    /// The moving averages, if they were asked for.
+    #[must_use]
+    pub fn averages(&self) -> Option<Variables<T>> {
+        self.shared.averages()
+    }
+
+    /// The counters as of now (P-8).
+    #[must_use]
+    pub fn totals(&self) -> super::Totals {
+        self.shared.totals()
+    }
+}
+
+impl<T: Scalar> Session for ChiefSession<T> {
+    fn run(&mut self) -> Result<StepReport, RunError> {
+        let Some(closing) = self.pending.take() else { return Err(RunError::Stopped) };
+        match self.shared.chief().apply(&self.shared, closing) {
+            Ok(Some(report)) => Ok(report),
+            Ok(None) => Err(RunError::Stopped),
+            Err(error) => Err(RunError::fatal(error)),
+        }
+    }
+
+    fn global_step(&self) -> i64 {
+        self.shared.snapshot().global_step.get()
+    }
+
+    fn close(&mut self) {}
+}

@@ -1,0 +1,416 @@
+//! What is under the one lock of a trainer: the engine, the held gradients, the waiting replicas.
+//!
+//! Nothing slow happens here: gradients are moved in and out, summed and applied elsewhere.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+use accum_core::{ApplyError, GlobalStep};
+
+use super::span::ReplicaLog;
+use super::sums::{Kind, VariableSum, VariableSums};
+use crate::engine::{
+    Admission, Config, Effect, Engine, Grant, Order, Outcome, Overdue, Push, Refused,
+};
+use crate::ids::{Generation, ReplicaId};
+use crate::layout::Layout;
+use crate::{Gradient, Gradients, Scalar};
+
+/// Everything that a trainer's threads share and change.
+pub(crate) struct Core<T: Scalar> {
+    pub(crate) engine: Engine,
+    /// By variable; `None` for variables without a gradient.
+    sums: Vec<Option<VariableSums<T>>>,
+    /// Which variables have gradients of which kind; fixed by the first push.
+    pattern: Option<Pattern>,
+    rules: Rules,
+    /// What the contributions of the open step reported.
+    round: Round,
+    pub(crate) totals: Totals,
+    pub(crate) seats: Vec<Seat>,
+}
+
+/// How gradients are summed and divided, beside the engine's own settings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) sparse_mean: accum_core::SparseMean,
+    pub(crate) sparse_merge: accum_core::SparseMerge,
+}
+
+/// The kind of every variable's gradient, and the lane that admits it.
+#[derive(Debug)]
+struct Pattern {
+    kinds: Vec<Kind>,
+    lanes: Vec<Option<usize>>,
+}
+
+/// The contributions of the open step, in order of their keys.
+#[derive(Debug, Default)]
+struct Round {
+    losses: Vec<(u64, f64)>,
+    examples: u64,
+}
+
+/// The three counters, by their three names (P-8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Batches pushed: computed to the end, whether accepted or dropped.
+    pub batches: u64,
+    /// Examples in accepted batches.
+    pub examples: u64,
+    /// Pushed batches that became part of a step.
+    pub accepted: u64,
+    /// Pushed batches that were dropped as stale.
+    pub stale: u64,
+}
+
+/// Where a replica waits.
+#[derive(Debug, Default)]
+pub(crate) struct Seat {
+    pub(crate) grant: Option<Grant>,
+    pub(crate) overdue: Option<Overdue>,
+    pub(crate) waker: Option<Waker>,
+    pub(crate) superseded: Arc<AtomicBool>,
+    pub(crate) log: ReplicaLog,
+}
+
+/// What must be done once the lock is released.
+pub(crate) struct Settled<T: Scalar> {
+    pub(crate) wakers: Vec<Waker>,
+    pub(crate) closings: Vec<Closing<T>>,
+    pub(crate) advanced: Option<GlobalStep>,
+    pub(crate) superseded: bool,
+    pub(crate) ended: bool,
+}
+
+/// A lane's gradients, taken, to be averaged and applied.
+#[derive(Debug)]
+pub(crate) struct Closing<T: Scalar> {
+    pub(crate) lane: usize,
+    pub(crate) count: u64,
+    pub(crate) sums: Vec<(usize, VariableSum<T>)>,
+    pub(crate) loss: Option<f64>,
+    pub(crate) examples: u64,
+    pub(crate) generation: Generation,
+}
+
+/// Why a push was refused; nothing changed, and the token is still held.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PushError {
+    /// There is not one pair.
+    #[error("no gradients were given; give one for each variable, or say that it is missing")]
+    Empty,
+    /// Every gradient is missing.
+    #[error("no gradients for any variable: all are missing; at least one is needed")]
+    AllMissing,
+    /// A name that no variable has.
+    #[error("a gradient is named `{name}`, but no variable is; the variables are: {known}")]
+    UnknownVariable {
+        /// The name that came.
+        name: String,
+        /// The names that exist.
+        known: String,
+    },
+    /// Two gradients for one variable.
+    #[error("variable `{name}` has two gradients; add them up before the push")]
+    Twice {
+        /// The variable.
+        name: String,
+    },
+    /// A variable's gradient is not of the kind that it was in the first push.
+    #[error("variable `{name}` has {got}, but the first push gave {expected}; keep to one kind")]
+    Kind {
+        /// The variable.
+        name: String,
+        /// The kind of the first push.
+        expected: Kind,
+        /// The kind that came.
+        got: Kind,
+    },
+    /// A gradient that does not fit its variable.
+    #[error("the gradient of `{name}` does not fit")]
+    Gradient {
+        /// The variable.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        source: ApplyError,
+    },
+    /// The engine refused: training has ended, or the sender is fenced off.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+impl<T: Scalar> Core<T> {
+    pub(crate) fn new(engine: Engine, variables: usize, rules: Rules) -> Self {
+        let seats = (0..engine.config().total_num_replicas()).map(|_| Seat::default()).collect();
+        Self {
+            sums: (0..variables).map(|_| None).collect(),
+            pattern: None,
+            rules,
+            round: Round::default(),
+            totals: Totals::default(),
+            seats,
+            engine,
+        }
+    }
+
+    /// Forgets the gradients of an earlier life; the engine was restored already (P-9).
+    pub(crate) fn clear(&mut self) {
+        for sums in self.sums.iter_mut().flatten() {
+            sums.clear();
+        }
+        self.round = Round::default();
+        for seat in &mut self.seats {
+            seat.grant = None;
+            seat.overdue = None;
+        }
+    }
+
+    /// Admits and stores one replica's gradients as a unit (P-11).
+    pub(crate) fn push(
+        &mut self,
+        push: &Push,
+        gradients: Vec<(usize, Gradient<T>)>,
+        (share, loss, examples): (Option<u64>, Option<f64>, u64),
+        now: Duration,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Outcome, PushError> {
+        let lanes = self.lanes_of(&gradients);
+        let push = Push { lanes, ..push.clone() };
+        let decision = self.engine.push(&push, now, effects)?;
+        if decision.repeated {
+            return Ok(decision.outcome);
+        }
+        self.totals.batches += 1;
+        match &decision.outcome {
+            Outcome::Stale { .. } => self.totals.stale += 1,
+            outcome if outcome.is_accepted() => {
+                // In arrival order every key is the same: ties keep the order of arrival.
+                let key = share.unwrap_or(0);
+                self.totals.accepted += 1;
+                self.round.losses.extend(loss.map(|loss| (key, loss)));
+                self.round.examples += examples;
+                self.totals.examples += examples;
+                self.store(gradients, key, outcome);
+            }
+            _ => {}
+        }
+        Ok(decision.outcome)
+    }
+
+    /// Checks kinds and shapes against the first push, which fixes the kinds.
+    pub(crate) fn check(
+        &mut self,
+        layout: &Layout,
+        gradients: &[(usize, Gradient<T>)],
+    ) -> Result<(), PushError> {
+        let kinds = self.kinds_of(layout, gradients)?;
+        if self.pattern.is_none() {
+            self.fix_pattern(layout, kinds);
+        }
+        for (index, gradient) in gradients {
+            if let Some(sums) = &self.sums[*index] {
+                sums.check(gradient).map_err(|source| PushError::Gradient {
+                    name: layout.name(*index).to_owned(),
+                    source,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Declares the kinds before the first push, as the explicit way does.
+    pub(crate) fn fix_pattern(&mut self, layout: &Layout, kinds: Vec<Kind>) {
+        let mut lanes = 0;
+        let together = self.engine.config().settings().admission == Admission::Together;
+        let ordered = self.engine.config().settings().order == Order::Replica;
+        let mut of_variable = Vec::with_capacity(kinds.len());
+        for (index, &kind) in kinds.iter().enumerate() {
+            let shape = layout.shape(index);
+            self.sums[index] = VariableSums::new(kind, shape, self.rules, ordered);
+            of_variable.push((kind != Kind::Missing).then_some(if together { 0 } else { lanes }));
+            lanes += usize::from(kind != Kind::Missing);
+        }
+        self.engine.set_lanes(lanes);
+        self.pattern = Some(Pattern { kinds, lanes: of_variable });
+    }
+
+    /// How many gradients are held for a variable, if it has any.
+    pub(crate) fn num_accumulated(&self, variable: usize) -> Option<u64> {
+        let lane = (*self.pattern.as_ref()?.lanes.get(variable)?)?;
+        self.engine.num_accumulated(lane)
+    }
+
+    /// Turns effects into what must be done outside the lock.
+    pub(crate) fn settle(&mut self, effects: &mut Vec<Effect>) -> Settled<T> {
+        let mut settled = Settled {
+            wakers: Vec::new(),
+            closings: Vec::new(),
+            advanced: None,
+            superseded: false,
+            ended: false,
+        };
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Grant(grant) => {
+                    if let Some(seat) = seat_of(&mut self.seats, grant.replica) {
+                        seat.superseded = Arc::default();
+                        seat.grant = Some(grant);
+                        settled.wakers.extend(seat.waker.take());
+                    }
+                }
+                Effect::Close { lane, count } => {
+                    let closing = self.take(lane, count);
+                    settled.closings.push(closing);
+                }
+                Effect::Advanced { global_step } => settled.advanced = Some(global_step),
+                Effect::Superseded { replica } => {
+                    if let Some(seat) = seat_of(&mut self.seats, replica) {
+                        seat.superseded.store(true, Ordering::Release);
+                        settled.superseded = true;
+                    }
+                }
+                Effect::LeaseExpired { replica } => {
+                    tracing::warn!(%replica, "lease ran out; its token goes to another replica");
+                }
+                Effect::Overdue(overdue) => {
+                    tracing::warn!(%overdue, "a step is overdue");
+                    for &replica in &overdue.waiting {
+                        if let Some(seat) = seat_of(&mut self.seats, replica) {
+                            seat.overdue = Some(overdue.clone());
+                            settled.wakers.extend(seat.waker.take());
+                        }
+                    }
+                }
+                Effect::Ended => {
+                    settled.ended = true;
+                    settled.wakers.extend(self.seats.iter_mut().filter_map(|s| s.waker.take()));
+                }
+            }
+        }
+        settled
+    }
+
+    pub(crate) fn seat(&mut self, replica: ReplicaId) -> Option<&mut Seat> {
+        seat_of(&mut self.seats, replica)
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        self.engine.config()
+    }
+
+    fn kinds_of(
+        &self,
+        layout: &Layout,
+        gradients: &[(usize, Gradient<T>)],
+    ) -> Result<Vec<Kind>, PushError> {
+        let mut kinds = vec![Kind::Missing; layout.len()];
+        for (index, gradient) in gradients {
+            kinds[*index] = Kind::of(gradient);
+        }
+        let Some(pattern) = &self.pattern else { return Ok(kinds) };
+        // Per variable, as in the described system, a push may leave variables out.
+        let partial = self.engine.config().settings().admission == Admission::PerVariable;
+        for (index, (&expected, &got)) in pattern.kinds.iter().zip(&kinds).enumerate() {
+            if expected != got && !(partial && got == Kind::Missing) {
+                let name = layout.name(index).to_owned();
+                return Err(PushError::Kind { name, expected, got });
+            }
+        }
+        Ok(kinds)
+    }
+
+    fn lanes_of(&self, gradients: &[(usize, Gradient<T>)]) -> Option<Vec<usize>> {
+        if self.engine.num_lanes() == 1 {
+            return None;
+        }
+        let lanes = &self.pattern.as_ref()?.lanes;
+        let given = gradients.iter().filter(|(_, gradient)| *gradient != Gradient::Missing);
+        Some(given.filter_map(|(index, _)| lanes[*index]).collect())
+    }
+
+    /// Moves admitted gradients into the sums. They were checked, so none can be refused now.
+    fn store(&mut self, gradients: Vec<(usize, Gradient<T>)>, key: u64, outcome: &Outcome) {
+        for (index, gradient) in gradients {
+            let lane = self.pattern.as_ref().and_then(|pattern| pattern.lanes[index]);
+            let admitted = match outcome {
+                Outcome::Partly { accepted } => lane.is_some_and(|lane| accepted.contains(&lane)),
+                _ => lane.is_some(),
+            };
+            if let (true, Some(sums)) = (admitted, &mut self.sums[index])
+                && let Err(error) = sums.add(gradient, key)
+            {
+                tracing::error!(%error, "a checked gradient was refused");
+            }
+        }
+    }
+
+    fn take(&mut self, lane: usize, count: u64) -> Closing<T> {
+        let step = self.engine.global_step();
+        let lanes = self.pattern.as_ref().map_or(&[][..], |pattern| &pattern.lanes);
+        let sums = self.sums.iter_mut().zip(lanes).enumerate();
+        let sums = sums
+            .filter(|(_, (_, of))| **of == Some(lane))
+            .filter_map(|(index, (sums, _))| Some((index, sums.as_mut()?.drain(step)?)))
+            .collect();
+        let round = if lane == 0 { std::mem::take(&mut self.round) } else { Round::default() };
+        Closing {
+            lane,
+            count,
+            sums,
+            examples: round.examples,
+            loss: round.mean_loss(),
+            generation: self.engine.generation(),
+        }
+    }
+}
+
+impl Round {
+    /// The mean of the contributions' losses, added in order of their keys.
+    fn mean_loss(mut self) -> Option<f64> {
+        self.losses.sort_by_key(|&(key, _)| key);
+        let count = self.losses.len();
+        let sum: f64 = self.losses.iter().map(|(_, loss)| loss).sum();
+        (count > 0).then(|| sum / count as f64)
+    }
+}
+
+fn seat_of(seats: &mut [Seat], replica: ReplicaId) -> Option<&mut Seat> {
+    seats.get_mut(usize::try_from(replica.get()).ok()?)
+}
+
+/// Looks up names and refuses what no variable has; does not look at values.
+pub(crate) fn resolve<T: Scalar>(
+    layout: &Layout,
+    gradients: Gradients<T>,
+) -> Result<Vec<(usize, Gradient<T>)>, PushError> {
+    if gradients.is_empty() {
+        return Err(PushError::Empty);
+    }
+    let mut seen = vec![false; layout.len()];
+    let mut resolved = Vec::with_capacity(gradients.len());
+    for (position, (name, gradient)) in gradients.into_pairs().into_iter().enumerate() {
+        // Most callers give all gradients in the variables' order.
+        let index = if position < layout.len() && layout.name(position) == name {
+            Some(position)
+        } else {
+            layout.index_of(&name)
+        };
+        let Some(index) = index else {
+            let known = layout.known();
+            return Err(PushError::UnknownVariable { name: name.into_owned(), known });
+        };
+        if std::mem::replace(&mut seen[index], true) {
+            return Err(PushError::Twice { name: name.into_owned() });
+        }
+        resolved.push((index, gradient));
+    }
+    if resolved.iter().all(|(_, gradient)| matches!(gradient, Gradient::Missing)) {
+        return Err(PushError::AllMissing);
+    }
+    Ok(resolved)
+}

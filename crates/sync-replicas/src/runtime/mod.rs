@@ -1,0 +1,28 @@
+//! The engine carried out by threads and tasks of one process.
+//!
+//! Decides nothing: it takes the engine's effects and moves gradients, variables and wake-ups.
+//! Lock order: the chief's, then the core's; the published snapshot is locked by itself.
+
+mod chief;
+mod core;
+mod replica;
+mod shared;
+mod snapshot;
+mod span;
+mod step;
+mod sums;
+mod superseded;
+mod timekeeper;
+
+pub use self::chief::{ChiefSession, UpdateError};
+pub use self::core::{PushError, Totals};
+pub use self::replica::{Replica, WaitError};
+pub use self::snapshot::Snapshot;
+pub use self::span::{Span, SpanKind};
+pub use self::step::Step;
+pub use self::sums::Kind;
+pub use self::superseded::Superseded;
+
+pub(crate) use self::chief::Chief;
+pub(crate) use self::core::Rules;
+pub(crate) use self::shared::{Closer, Shared, describe};

@@ -1,0 +1,372 @@
+//! A trainer's shared state, and the one way to change it: lock, decide, unlock, act.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use accum_core::GlobalStep;
+use optim::StateMap;
+
+use super::chief::{Chief, ChiefSession};
+use super::core::{Closing, Core, Settled, Totals, resolve};
+use super::snapshot::Snapshot;
+use super::span::{ReplicaLog, Span};
+use super::sums::Kind;
+use super::superseded::Watch;
+use super::timekeeper::Timekeeper;
+use super::{PushError, core::Rules};
+use crate::checkpoint::{CheckpointError, TrainingState};
+use crate::engine::{Effect, Engine, InitialTokens, Outcome, Push, StartError, StopReason};
+use crate::ids::{Generation, ReplicaId};
+use crate::layout::Layout;
+use crate::{Gradients, Scalar, Variables};
+
+/// Called by whoever closes a step, instead of the plain update, while hooks are installed.
+pub(crate) type Monitor<T> = Box<dyn FnMut(Closing<T>) -> Result<(), StopReason> + Send>;
+
+/// What all handles of one trainer share.
+pub(crate) struct Shared<T: Scalar> {
+    core: Mutex<Core<T>>,
+    chief: Mutex<Chief<T>>,
+    monitor: Mutex<Option<Monitor<T>>>,
+    published: Mutex<Arc<Snapshot<T>>>,
+    /// Names and shapes never change, so they are read without a lock.
+    layout: Layout,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) origin: Instant,
+    pub(crate) timeline: bool,
+    pub(crate) tell_superseded: bool,
+    /// Closed lanes that nobody has applied yet.
+    due: Mutex<VecDeque<Closing<T>>>,
+    due_changed: Condvar,
+    closer: Closer,
+    timekeeper: Mutex<Option<Timekeeper>>,
+}
+
+/// Who acts as the chief when a step closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closer {
+    /// The replica whose push closed it: no hand-over between threads.
+    LastPusher,
+    /// A runner of the chief's, as in the described system.
+    Runner,
+}
+
+impl<T: Scalar> Shared<T> {
+    pub(crate) fn new(
+        engine: Engine,
+        variables: Variables<T>,
+        chief: Chief<T>,
+        rules: Rules,
+        timeline: bool,
+        closer: Closer,
+    ) -> Self {
+        let global_step = engine.global_step();
+        let generation = engine.generation();
+        Self {
+            tell_superseded: engine.config().settings().tell_superseded,
+            core: Mutex::new(Core::new(engine, variables.len(), rules)),
+            chief: Mutex::new(chief),
+            monitor: Mutex::new(None),
+            layout: variables.layout(),
+            published: Mutex::new(Arc::new(Snapshot { global_step, generation, variables })),
+            watch: Arc::new(Watch::new(global_step)),
+            origin: Instant::now(),
+            timeline,
+            due: Mutex::default(),
+            due_changed: Condvar::new(),
+            closer,
+            timekeeper: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    pub(crate) fn core(&self) -> MutexGuard<'_, Core<T>> {
+        lock(&self.core)
+    }
+
+    pub(crate) fn chief(&self) -> MutexGuard<'_, Chief<T>> {
+        lock(&self.chief)
+    }
+
+    pub(crate) fn published(&self) -> MutexGuard<'_, Arc<Snapshot<T>>> {
+        lock(&self.published)
+    }
+
+    /// The newest variables; one reference count, no copy.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot<T>> {
+        Arc::clone(&self.published())
+    }
+
+    pub(crate) fn averages(&self) -> Option<Variables<T>> {
+        let chief = self.chief();
+        let averages = chief.averages.as_ref()?;
+        let mut variables = self.snapshot().variables.clone();
+        for index in 0..variables.len() {
+            let name = variables.name(index).to_owned();
+            if let Some(average) = averages.average(&name) {
+                variables.get_mut(index).assign(&average);
+            }
+        }
+        Some(variables)
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        self.core().totals
+    }
+
+    pub(crate) fn num_lanes(&self) -> usize {
+        self.core().engine.num_lanes()
+    }
+
+    /// Runs an event of the engine under the lock and does what follows from it.
+    pub(crate) fn event<R>(
+        &self,
+        event: impl FnOnce(&mut Core<T>, Duration, &mut Vec<Effect>) -> R,
+    ) -> R {
+        let now = self.now();
+        let mut effects = Vec::new();
+        let (result, settled) = {
+            let mut core = self.core();
+            let result = event(&mut core, now, &mut effects);
+            (result, core.settle(&mut effects))
+        };
+        self.carry_out(settled);
+        result
+    }
+
+    /// The chief starts: initial tokens go out, steps close from now on.
+    pub(crate) fn start_chief(&self, initial: InitialTokens) -> Result<usize, StartError> {
+        self.event(|core, now, effects| core.engine.start_chief(initial, now, effects))
+    }
+
+    pub(crate) fn stop(&self, reason: StopReason) {
+        self.event(|core, _, effects| core.engine.stop(reason, effects));
+    }
+
+    /// Pushes one replica's gradients (P-11).
+    pub(crate) fn push(
+        &self,
+        push: &Push,
+        gradients: Gradients<T>,
+        (share, loss, examples): (Option<u64>, Option<f64>, u64),
+    ) -> Result<Outcome, PushError> {
+        let gradients = resolve(&self.layout, gradients)?;
+        self.event(|core, now, effects| {
+            let stale = core.engine.judges_stale(push.local_step);
+            if !stale {
+                // what is dropped is not validated.
+                core.check(&self.layout, &gradients)?;
+            }
+            core.push(push, gradients, (share, loss, examples), now, effects)
+        })
+    }
+
+    /// Declares which variables have gradients before the first push.
+    pub(crate) fn declare(&self, kinds: Vec<Kind>) {
+        self.core().fix_pattern(&self.layout, kinds);
+    }
+
+    /// A lane was updated; the new step, if that moved it.
+    pub(crate) fn applied(&self, lane: usize) -> Option<GlobalStep> {
+        self.event(|core, now, effects| {
+            core.engine.applied(lane, now, effects);
+            effects.iter().find_map(|effect| match effect {
+                Effect::Advanced { global_step } => Some(*global_step),
+                _ => None,
+            })
+        })
+    }
+
+    /// Applies what is due, unless somebody else is at it, who then does this too.
+    pub(crate) fn close_due(&self) {
+        while !lock(&self.due).is_empty() {
+            // Held by whoever acts as the chief, perhaps by this very thread further up, when an
+            // update let the next step close at once. The holder looks again after letting go.
+            let Ok(mut monitor) = self.monitor.try_lock() else { return };
+            while let Some(closing) = { lock(&self.due).pop_front() } {
+                self.close(&mut monitor, closing);
+            }
+        }
+    }
+
+    /// Waits for a closed lane; `None` once training ended. For the chief's runner.
+    pub(crate) fn wait_due(&self) -> Option<()> {
+        let mut due = lock(&self.due);
+        while due.is_empty() {
+            if self.watch.has_ended() {
+                return None;
+            }
+            due = self.due_changed.wait(due).unwrap_or_else(PoisonError::into_inner);
+        }
+        Some(())
+    }
+
+    fn close(&self, monitor: &mut Option<Monitor<T>>, closing: Closing<T>) {
+        let generation = self.snapshot().generation;
+        if self.core().engine.stopped().is_some() || closing.generation != generation {
+            return;
+        }
+        let result = match monitor {
+            Some(run) => run(closing),
+            None => match self.chief().apply(self, closing) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(StopReason::Failed(describe(&error))),
+            },
+        };
+        if let Err(reason) = result {
+            self.stop(reason);
+        }
+    }
+
+    pub(crate) fn install(&self, monitor: Monitor<T>) {
+        *lock(&self.monitor) = Some(monitor);
+    }
+
+    pub(crate) fn uninstall(&self) {
+        *lock(&self.monitor) = None;
+    }
+
+    /// Everything that a checkpoint holds; of one step, since updates need the chief's lock.
+    pub(crate) fn training_state(&self) -> TrainingState<T> {
+        let chief = self.chief();
+        let snapshot = self.snapshot();
+        let owned = |map: StateMap<'_, T>| -> StateMap<'static, T> {
+            map.into_iter().map(|(name, value)| (name, value.into_owned())).collect()
+        };
+        TrainingState {
+            global_step: snapshot.global_step,
+            generation: snapshot.generation,
+            variables: snapshot.variables.clone(),
+            optimizer: chief.optimizer.optimizer().name().to_owned(),
+            optimizer_state: owned(chief.optimizer.state()),
+            averages: chief.averages.as_ref().map(|averages| owned(averages.state())),
+            positions: self.core().engine.positions(),
+        }
+    }
+
+    /// Puts a saved state in place of the present one, all or nothing.
+    pub(crate) fn restore(&self, state: TrainingState<T>) -> Result<(), CheckpointError> {
+        let mismatch = |what: String| CheckpointError::Mismatch { what };
+        self.layout.check(&state.variables).map_err(mismatch)?;
+        {
+            let mut chief = self.chief();
+            chief.restore(&state).map_err(mismatch)?;
+        }
+        let generation = state.generation;
+        self.restart(state.global_step, generation, Some(state.variables));
+        self.core().engine.set_positions(&state.positions);
+        Ok(())
+    }
+
+    /// A new life of the shared state at a step: what an earlier one left is fenced off (P-9).
+    /// Its generation is above this one's and above `after`.
+    pub(crate) fn restart(
+        &self,
+        global_step: GlobalStep,
+        after: Generation,
+        variables: Option<Variables<T>>,
+    ) {
+        let mut chief = self.chief();
+        let mut core = self.core();
+        let lanes = core.engine.num_lanes();
+        core.engine.restore(global_step, after, lanes);
+        core.clear();
+        chief.clear();
+        lock(&self.due).clear();
+        let mut published = self.published();
+        let snapshot = Arc::make_mut(&mut published);
+        snapshot.global_step = global_step;
+        snapshot.generation = core.engine.generation();
+        if let Some(variables) = variables {
+            snapshot.variables = variables;
+        }
+        self.watch.begin(global_step);
+    }
+
+    /// Starts the clock, if anything can run out.
+    pub(crate) fn keep_time(self: &Arc<Self>) {
+        let settings = self.core().config().settings().clone();
+        if settings.lease.is_none() && settings.step_deadline.is_none() {
+            return;
+        }
+        match Timekeeper::start(Arc::downgrade(self)) {
+            Ok(timekeeper) => *lock(&self.timekeeper) = Some(timekeeper),
+            Err(error) => {
+                tracing::error!(%error, "no clock thread: leases and deadlines will not run out");
+            }
+        }
+    }
+
+    /// The timekeeper's call; how long it may sleep now, `None` once training ended.
+    pub(crate) fn tick(&self) -> Option<Duration> {
+        let next = self.event(|core, now, effects| core.engine.tick(now, effects))?;
+        Some(next.saturating_sub(self.now()))
+    }
+
+    pub(crate) fn hand_in(&self, replica: ReplicaId, log: ReplicaLog) {
+        if let Some(seat) = self.core().seat(replica) {
+            seat.log.absorb(log);
+        }
+    }
+
+    /// Everything that the replicas recorded, in order of time.
+    pub(crate) fn take_spans(&self) -> Vec<Span> {
+        let mut spans: Vec<Span> = Vec::new();
+        for seat in &mut self.core().seats {
+            spans.append(&mut seat.log.spans);
+        }
+        spans.sort_by_key(|span| (span.start, span.replica));
+        spans
+    }
+
+    pub(crate) fn session(self: &Arc<Self>) -> ChiefSession<T> {
+        ChiefSession::new(Arc::clone(self))
+    }
+
+    fn carry_out(&self, settled: Settled<T>) {
+        if let Some(step) = settled.advanced {
+            self.watch.advance(step);
+        }
+        if settled.superseded {
+            self.watch.wake();
+        }
+        for waker in settled.wakers {
+            waker.wake();
+        }
+        if settled.ended {
+            self.watch.end();
+            // The lock makes sure that the runner is not between looking and sleeping.
+            drop(lock(&self.due));
+            self.due_changed.notify_all();
+        }
+        if settled.closings.is_empty() {
+            return;
+        }
+        lock(&self.due).extend(settled.closings);
+        match self.closer {
+            Closer::LastPusher => self.close_due(),
+            Closer::Runner => self.due_changed.notify_one(),
+        }
+    }
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// A panic elsewhere does not make the state wrong: every change is made whole or not at all.
+fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,80 @@
+//! What each replica did when: the timeline, and the counters that only the replica can know.
+//!
+//! Recorded by the replica itself, without a lock; handed in when it leaves.
+
+use std::time::Duration;
+
+use accum_core::LocalStep;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::ReplicaId;
+
+/// One stretch of a replica's time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Span {
+    /// Whose.
+    pub replica: ReplicaId,
+    /// The step that it claimed (after a wait: claims next).
+    pub step: i64,
+    /// What it did, and for computed batches what came of them.
+    pub kind: SpanKind,
+    /// Since the trainer was built.
+    pub start: Duration,
+    /// Since the trainer was built.
+    pub end: Duration,
+}
+
+/// What a replica did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SpanKind {
+    /// It waited for a token.
+    Waited,
+    /// It computed a batch whose gradient became part of the step.
+    Accepted,
+    /// It computed a batch whose gradient was dropped as stale.
+    Stale,
+    /// It computed a share that another replica was first with.
+    Duplicate,
+    /// It began a batch and gave it up, since the step was over.
+    Superseded,
+}
+
+/// One replica's own records.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ReplicaLog {
+    pub(crate) spans: Vec<Span>,
+    pub(crate) batches: u64,
+    pub(crate) waited: Duration,
+    pub(crate) computed: Duration,
+}
+
+impl ReplicaLog {
+    pub(crate) fn record(
+        &mut self,
+        replica: ReplicaId,
+        step: LocalStep,
+        kind: SpanKind,
+        (start, end): (Duration, Duration),
+        timeline: bool,
+    ) {
+        let length = end.saturating_sub(start);
+        if kind == SpanKind::Waited {
+            self.waited += length;
+        } else {
+            self.batches += 1;
+            self.computed += length;
+        }
+        if timeline {
+            self.spans.push(Span { replica, step: step.get(), kind, start, end });
+        }
+    }
+
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.spans.extend(other.spans);
+        self.batches += other.batches;
+        self.waited += other.waited;
+        self.computed += other.computed;
+    }
+}

@@ -1,0 +1,168 @@
+//! One step of one replica, as a guard: it is pushed, or given back when dropped.
+//!
+//! Holds the snapshot that the gradients are computed from, and lets go of it before the push, so
+//! that the update can happen in place.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use accum_core::{GlobalStep, LocalStep};
+
+use super::PushError;
+use super::replica::Replica;
+use super::snapshot::Snapshot;
+use super::span::SpanKind;
+use super::superseded::Superseded;
+use crate::engine::{Grant, Outcome, Push};
+use crate::model::Work;
+use crate::{Computed, Gradients, Scalar, Variables};
+
+/// A permission to compute one batch, with the variables to compute it from.
+///
+/// Dropping it without a push gives the token back: to the others if the step still needs it.
+pub struct Step<'r, T: Scalar> {
+    snapshot: Arc<Snapshot<T>>,
+    permit: Permit<'r, T>,
+}
+
+/// The token, as far as the replica is concerned.
+struct Permit<'r, T: Scalar> {
+    replica: &'r mut Replica<T>,
+    grant: Grant,
+    superseded: Superseded,
+    begun: Duration,
+    spent: bool,
+}
+
+impl<'r, T: Scalar> Step<'r, T> {
+    pub(crate) fn begin(replica: &'r mut Replica<T>, grant: Grant, flag: Arc<AtomicBool>) -> Self {
+        let shared = &replica.shared;
+        let (watch, told) = (Arc::clone(&shared.watch), shared.tell_superseded);
+        let superseded = Superseded::new(watch, flag, grant.local_step, told);
+        let (snapshot, begun) = (shared.snapshot(), shared.now());
+        Self { snapshot, permit: Permit { replica, grant, superseded, begun, spent: false } }
+    }
+
+    /// The variables to compute gradients from.
+    #[must_use]
+    pub fn variables(&self) -> &Variables<T> {
+        &self.snapshot.variables
+    }
+
+    /// The step of those variables.
+    #[must_use]
+    pub fn global_step(&self) -> GlobalStep {
+        self.snapshot.global_step
+    }
+
+    /// The step that the gradients will claim: the token's. It is the variables' own step
+    /// unless leftover tokens are kept.
+    #[must_use]
+    pub fn local_step(&self) -> LocalStep {
+        self.permit.grant.local_step
+    }
+
+    /// The number of the batch to compute.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.permit.grant.number
+    }
+
+    /// Whether its gradients would be dropped, or training has ended (P-13).
+    #[must_use]
+    pub fn superseded(&self) -> bool {
+        self.permit.superseded.is_set()
+    }
+
+    /// The order for a [`Model`](crate::Model).
+    #[must_use]
+    pub fn work(&self) -> Work<'_> {
+        Work {
+            replica: self.permit.replica.id,
+            step: self.snapshot.global_step,
+            number: self.permit.grant.number,
+            superseded: &self.permit.superseded,
+        }
+    }
+
+    /// Pushes the gradients of all variables as one unit (P-11), and says what became of them.
+    ///
+    /// # Errors
+    /// [`PushError`] when they do not fit; nothing was changed, and the token was given back.
+    /// Staleness is no error (P-7).
+    pub fn push(self, gradients: Gradients<T>) -> Result<Outcome, PushError> {
+        self.send(gradients, None, 0)
+    }
+
+    /// The same with the loss and the number of examples, for hooks and reports.
+    ///
+    /// # Errors
+    /// As [`Step::push`].
+    pub fn push_computed(self, computed: Computed<T>) -> Result<Outcome, PushError> {
+        self.send(computed.gradients, Some(computed.loss), computed.examples)
+    }
+
+    /// Gives the batch up; the same as dropping the step.
+    pub fn give_up(self) {}
+
+    fn send(
+        self,
+        gradients: Gradients<T>,
+        loss: Option<f64>,
+        examples: u64,
+    ) -> Result<Outcome, PushError> {
+        let Self { snapshot, mut permit } = self;
+        let generation = snapshot.generation;
+        drop(snapshot);
+        let end = permit.replica.shared.now();
+        let push = Push {
+            replica: permit.replica.id,
+            incarnation: permit.replica.incarnation,
+            generation,
+            sequence: permit.replica.sequence + 1,
+            local_step: permit.grant.local_step,
+            lanes: None,
+        };
+        let report = (permit.grant.share, loss, examples);
+        let outcome = permit.replica.shared.push(&push, gradients, report)?;
+        permit.spent = true;
+        permit.replica.sequence += 1;
+        permit.record(
+            match outcome {
+                Outcome::Stale { .. } => SpanKind::Stale,
+                Outcome::Duplicate { .. } => SpanKind::Duplicate,
+                _ => SpanKind::Accepted,
+            },
+            end,
+        );
+        Ok(outcome)
+    }
+}
+
+impl<T: Scalar> Permit<'_, T> {
+    fn record(&mut self, kind: SpanKind, end: Duration) {
+        let (id, step, timeline) =
+            (self.replica.id, self.grant.local_step, self.replica.shared.timeline);
+        self.replica.log.record(id, step, kind, (self.begun, end), timeline);
+    }
+}
+
+impl<T: Scalar> Drop for Permit<'_, T> {
+    fn drop(&mut self) {
+        if self.spent {
+            return;
+        }
+        let (id, incarnation) = (self.replica.id, self.replica.incarnation);
+        let end = self.replica.shared.now();
+        self.record(SpanKind::Superseded, end);
+        let refused = self
+            .replica
+            .shared
+            .event(|core, now, effects| core.engine.give_up(id, incarnation, now, effects));
+        // Refused means that training ended or the replica is fenced off: no token to give back.
+        if let Err(refused) = refused {
+            tracing::debug!(replica = %id, %refused, "a step ended with its training");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! One variable's gradients of the open step, dense or sparse, on accum-core's own parts.
+//!
+//! Decides nothing about freshness: the engine has judged what comes here.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use accum_core::{
+    ApplyError, DenseOptions, DenseSum, DenseSums, GlobalStep, PartialShape, Reduction,
+    SparseOptions, SparseSum, SparseSums, Summation, Sums,
+};
+
+use super::core::Rules;
+use crate::{Gradient, Scalar};
+
+/// The kind of a variable's gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A number for every element.
+    Dense,
+    /// Indexed slices.
+    Sparse,
+    /// None at all.
+    Missing,
+}
+
+impl Kind {
+    pub(crate) fn of<T>(gradient: &Gradient<T>) -> Self {
+        match gradient {
+            Gradient::Dense(_) => Self::Dense,
+            Gradient::Sparse(_) => Self::Sparse,
+            Gradient::Missing => Self::Missing,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dense => "a dense gradient",
+            Self::Sparse => "a sparse gradient",
+            Self::Missing => "no gradient",
+        })
+    }
+}
+
+/// What is held for one variable.
+pub(crate) enum VariableSums<T: Scalar> {
+    Dense(DenseSums<T>),
+    Sparse(SparseSums<T>),
+}
+
+/// What was taken for one variable: not divided yet, so that the update can do it in its own pass.
+#[derive(Debug)]
+pub(crate) enum VariableSum<T: Scalar> {
+    Dense(DenseSum<T>),
+    Sparse(SparseSum<T>),
+}
+
+impl<T: Scalar> VariableSums<T> {
+    /// Owned gradients are held as they are, so that a push costs no pass over them.
+    pub(crate) fn new(kind: Kind, shape: &[usize], rules: Rules, ordered: bool) -> Option<Self> {
+        let summation = if ordered { Summation::Ordered } else { Summation::Held };
+        let shape = PartialShape::from(shape);
+        match kind {
+            Kind::Dense => {
+                let options = DenseOptions { summation, ..DenseOptions::default() };
+                Some(Self::Dense(DenseSums::new(shape, Reduction::Mean, options)))
+            }
+            Kind::Sparse => {
+                let options = SparseOptions {
+                    summation,
+                    mean: rules.sparse_mean,
+                    merge: rules.sparse_merge,
+                    ..SparseOptions::default()
+                };
+                Some(Self::Sparse(SparseSums::new(shape, Reduction::Mean, options)))
+            }
+            Kind::Missing => None,
+        }
+    }
+
+    pub(crate) fn check(&self, gradient: &Gradient<T>) -> Result<(), ApplyError> {
+        match (self, gradient) {
+            (Self::Dense(sums), Gradient::Dense(array)) => sums.check_shape(array.shape()),
+            (Self::Sparse(sums), Gradient::Sparse(slices)) => sums.check(&Cow::Borrowed(slices)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn add(&mut self, gradient: Gradient<T>, key: u64) -> Result<(), ApplyError> {
+        match (self, gradient) {
+            (Self::Dense(sums), Gradient::Dense(array)) => sums.add(array.into(), key),
+            (Self::Sparse(sums), Gradient::Sparse(slices)) => sums.add(slices.into(), key),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn drain(&mut self, step: GlobalStep) -> Option<VariableSum<T>> {
+        match self {
+            Self::Dense(sums) => sums.drain(step).map(VariableSum::Dense),
+            Self::Sparse(sums) => sums.drain(step).map(VariableSum::Sparse),
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        drop(self.drain(GlobalStep::default()));
+    }
+}

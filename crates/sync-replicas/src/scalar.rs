@@ -1,0 +1,13 @@
+//! The number types a model's variables may have: `f32` and `f64`.
+//!
+//! Gradients in half precision enter through [`Gradient`](crate::Gradient), which widens them once.
+
+/// A variable's element: something an optimizer can update and an accumulator can sum exactly as
+/// it is, without widening.
+pub trait Scalar:
+    optim::Real + accum_core::Element<Sum = Self> + crate::checkpoint::Stored
+{
+}
+
+impl Scalar for f32 {}
+impl Scalar for f64 {}

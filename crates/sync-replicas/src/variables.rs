@@ -1,0 +1,203 @@
+//! A model's variables: named arrays in a fixed order, cheap to clone, copied only when written.
+//!
+//! Holds values alone. Optimizer slots live in the optimizer, gradients in [`Gradients`](crate::Gradients).
+
+use std::sync::Arc;
+
+use indexmap::IndexSet;
+use ndarray::{Array, ArrayD, ArrayView1, ArrayView2, Dimension, Ix1, Ix2};
+
+use crate::layout::Layout;
+
+/// Named arrays, in the order in which they were added.
+///
+/// A clone shares the arrays; [`Variables::get_mut`] copies one only if somebody else still holds
+/// it, so a clone is a consistent snapshot for as long as it lives (P-11).
+///
+/// # Examples
+/// ```
+/// use ndarray::{Array1, Array2};
+/// use sync_replicas::Variables;
+///
+/// let variables = Variables::<f32>::new()
+///     .with("w", Array2::zeros((64, 10)))?
+///     .with("b", Array1::zeros(10))?;
+/// assert_eq!(variables.matrix("w")?.dim(), (64, 10));
+/// assert!(variables.vector("bias").is_err());
+/// # Ok::<(), sync_replicas::VariableError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variables<T> {
+    names: Arc<IndexSet<String>>,
+    arrays: Vec<Arc<ArrayD<T>>>,
+}
+
+/// Why a variable could not be added or found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VariableError {
+    /// Two variables with one name.
+    #[error("variable `{name}` is there twice; give each variable a name of its own")]
+    Twice {
+        /// The repeated name.
+        name: String,
+    },
+    /// No variable has this name.
+    #[error("no variable is named `{name}`; the variables are: {known}")]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The names that exist, separated by commas.
+        known: String,
+    },
+    /// The variable has another number of dimensions.
+    #[error("variable `{name}` was asked for with {expected} dimensions but has shape {got:?}")]
+    Dimensions {
+        /// The variable.
+        name: String,
+        /// The number of dimensions asked for.
+        expected: usize,
+        /// Its shape.
+        got: Vec<usize>,
+    },
+}
+
+impl<T> Default for Variables<T> {
+    fn default() -> Self {
+        Self { names: Arc::default(), arrays: Vec::new() }
+    }
+}
+
+impl<T: Clone> Variables<T> {
+    /// No variables yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a variable of any shape at the end.
+    ///
+    /// # Errors
+    /// [`VariableError::Twice`] when the name is taken.
+    pub fn with<D: Dimension>(
+        mut self,
+        name: impl Into<String>,
+        value: Array<T, D>,
+    ) -> Result<Self, VariableError> {
+        let name = name.into();
+        if self.names.contains(&name) {
+            return Err(VariableError::Twice { name });
+        }
+        Arc::make_mut(&mut self.names).insert(name);
+        // Updates walk contiguous memory; a transposed or sliced initial value is laid out once.
+        self.arrays.push(Arc::new(value.into_dyn().as_standard_layout().into_owned()));
+        Ok(self)
+    }
+
+    /// The array of a variable, to be written; copied first if a snapshot still shares it.
+    pub(crate) fn get_mut(&mut self, index: usize) -> &mut ArrayD<T> {
+        Arc::make_mut(&mut self.arrays[index])
+    }
+}
+
+impl<T> Variables<T> {
+    /// The number of variables.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.arrays.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.arrays.is_empty()
+    }
+
+    /// The number of parameters: all elements of all variables.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        self.arrays.iter().map(|array| array.len()).sum()
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// Names and arrays, in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &ArrayD<T>)> {
+        self.names().zip(self.arrays.iter().map(Arc::as_ref))
+    }
+
+    /// The place of a variable in the order.
+    #[must_use]
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.names.get_index_of(name)
+    }
+
+    /// The name at a place in the order.
+    pub(crate) fn name(&self, index: usize) -> &str {
+        &self.names[index]
+    }
+
+    /// Names and shapes alone.
+    pub(crate) fn layout(&self) -> Layout {
+        let shapes = self.arrays.iter().map(|array| array.shape().to_vec()).collect();
+        Layout::new(Arc::clone(&self.names), shapes)
+    }
+
+    /// SHA-256 over names, shapes and little-endian values, in order: equal only for bit-identical
+    /// variables.
+    #[must_use]
+    pub fn sha256(&self) -> String
+    where
+        T: crate::checkpoint::Stored,
+    {
+        let mut bytes = Vec::new();
+        for (name, array) in self.iter() {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.push(0);
+            for &length in array.shape() {
+                bytes.extend_from_slice(&(length as u64).to_le_bytes());
+            }
+            array.iter().for_each(|&number| number.put(&mut bytes));
+        }
+        crate::checkpoint::sha256_hex(&bytes)
+    }
+
+    /// A variable by name.
+    ///
+    /// # Errors
+    /// [`VariableError::Unknown`] names those that exist.
+    pub fn get(&self, name: &str) -> Result<&ArrayD<T>, VariableError> {
+        match self.index_of(name) {
+            Some(index) => Ok(&self.arrays[index]),
+            None => Err(VariableError::Unknown {
+                name: name.to_owned(),
+                known: self.names().collect::<Vec<_>>().join(", "),
+            }),
+        }
+    }
+
+    /// A variable of shape *rows* x *columns*.
+    ///
+    /// # Errors
+    /// [`VariableError::Unknown`]; [`VariableError::Dimensions`] when it is no matrix.
+    pub fn matrix(&self, name: &str) -> Result<ArrayView2<'_, T>, VariableError> {
+        let array = self.get(name)?;
+        array.view().into_dimensionality::<Ix2>().map_err(|_| dimensions(name, 2, array))
+    }
+
+    /// A variable of shape *n*.
+    ///
+    /// # Errors
+    /// [`VariableError::Unknown`]; [`VariableError::Dimensions`] when it is no vector.
+    pub fn vector(&self, name: &str) -> Result<ArrayView1<'_, T>, VariableError> {
+        let array = self.get(name)?;
+        array.view().into_dimensionality::<Ix1>().map_err(|_| dimensions(name, 1, array))
+    }
+}
+
+fn dimensions<T>(name: &str, expected: usize, array: &ArrayD<T>) -> VariableError {
+    VariableError::Dimensions { name: name.to_owned(), expected, got: array.shape().to_vec() }
+}
