@@ -27,14 +27,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! | part | what it is |
-//! |---|---|
-//! | [`Sgd`], [`Momentum`], [`Adam`], [`LazyAdam`], [`AdamW`], [`Adagrad`], [`RmsProp`], [`Ftrl`] | the formulas |
-//! | [`DenseGradient`], [`SparseGradient`] | what they are fed |
-//! | [`OptimizerState`] | slots, names, saving and restoring |
-//! | [`Schedule`] | learning rates over steps, also as text |
-//! | [`clip_by_value`], [`clip_by_norm`], [`clip_by_global_norm`] | for gradients before they are pushed |
-//! | [`ExponentialMovingAverage`] | averages of chosen variables |
+//! - the formulas: [`Sgd`], [`Momentum`], [`Adam`], [`LazyAdam`], [`AdamW`], [`Adagrad`],
+//!   [`RmsProp`], [`Ftrl`]
+//! - what they are fed: [`DenseGradient`], [`SparseGradient`]
+//! - slots, names, saving and restoring: [`OptimizerState`]
+//! - learning rates over steps, also as text: [`Schedule`]
+//! - for gradients before they are pushed: [`clip_by_value`], [`clip_by_norm`],
+//!   [`clip_by_global_norm`]
+//! - averages of chosen variables: [`ExponentialMovingAverage`]
 //!
 //! Variables are `f32` or `f64`; hyper-parameters are `f64` and are rounded to the variable's type.
 //! The crate reads no clock, starts no thread and needs no runtime.

@@ -88,7 +88,7 @@ impl<T: Real> ExponentialMovingAverage<T> {
     /// Whether averages added with [`add_zeros`](Self::add_zeros) from now on are divided by the
     /// weight that is not the starting zero's: after *t* updates by *1 − dᵗ*.
     ///
-    /// An average that starts at its variable's value has no such bias, and the rule leaves it alone.
+    /// An average that starts at its variable's value has no such bias, and is left alone.
     #[must_use]
     pub fn zero_debias(mut self, zero_debias: bool) -> Self {
         self.zero_debias = zero_debias;

@@ -23,7 +23,9 @@ pub const MAX_SLOTS: usize = 4;
 /// Sign descent with a slot that counts how often each element moved:
 /// ```
 /// use ndarray::array;
-/// use optim::{HyperParameterError, Optimizer, OptimizerState, Real, Schedule, SlotSpec, Step, Tile};
+/// use optim::{
+///     HyperParameterError, Optimizer, OptimizerState, Real, Schedule, SlotSpec, Step, Tile,
+/// };
 ///
 /// #[derive(Debug)]
 /// struct Sign(Schedule);
@@ -146,7 +148,8 @@ pub struct Step<'a> {
 /// A run of consecutive elements of one variable, with what belongs to them.
 ///
 /// `variable`, `gradient` and each declared slot have the same length; the places past the
-/// declared slots are empty, so that a kernel can take what it needs: `let [m, v, ..] = tile.slots;`.
+/// declared slots are empty, so that a kernel can take what it needs:
+/// `let [m, v, ..] = tile.slots;`.
 #[derive(Debug)]
 pub struct Tile<'a, T> {
     /// The elements to update.

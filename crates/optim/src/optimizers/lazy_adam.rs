@@ -5,9 +5,9 @@ use crate::{HyperParameterError, Optimizer, Real, ScalarSpec, Schedule, SlotSpec
 
 /// Adam that changes only the rows that a sparse gradient names (R-14).
 ///
-/// Formula, slots and scalars are those of [`Adam`](crate::Adam), and with dense gradients it is the
-/// same. With sparse ones the moments of untouched rows do not decay: cheaper for large tables,
-/// and not the same numbers.
+/// Formula, slots and scalars are those of [`Adam`](crate::Adam), and with dense gradients it is
+/// the same. With sparse ones the moments of untouched rows do not decay: cheaper for large
+/// tables, and not the same numbers.
 ///
 /// # Examples
 /// ```

@@ -18,10 +18,8 @@ pub use self::text::ParseScheduleError;
 /// ```
 /// use optim::Schedule;
 ///
-/// let schedule = Schedule::WarmUp {
-///     steps: 4,
-///     then: Box::new(Schedule::Exponential { initial: 0.8, decay: 0.5, every: 10, staircase: true }),
-/// };
+/// let stairs = Schedule::Exponential { initial: 0.8, decay: 0.5, every: 10, staircase: true };
+/// let schedule = Schedule::WarmUp { steps: 4, then: Box::new(stairs) };
 /// assert_eq!(schedule.at(0), 0.2);
 /// assert_eq!(schedule.at(9), 0.8);
 /// assert_eq!(schedule.at(10), 0.4);

@@ -292,7 +292,7 @@ fn check_declarations(
     Ok(())
 }
 
-/// Whether an array of this shape could be allocated at all; ndarray would panic on one that cannot.
+/// Whether an array of this shape could be allocated at all; ndarray panics on one that cannot.
 pub(crate) fn is_countable<T>(shape: &[usize]) -> bool {
     let mut counted = shape.iter().filter(|&&n| n != 0);
     counted

@@ -158,8 +158,8 @@ fn centred_rms_prop_survives_a_constant_gradient() {
 
 #[test]
 fn ftrl_minimizes_its_regularized_sum() {
-    // with a power of zero the rate stays fixed, σ is zero, and z is the sum of gradients; the
-    // variable then minimizes z x + x² / 2η + l2 x² + l1 |x|, whatever it was before.
+    // with a power of zero the rate stays fixed, σ is zero, and z is the sum of gradients;
+    // the variable then minimizes z x + x² / 2η + l2 x² + l1 |x|, whatever it was before.
     let (rate, l1, l2) = (0.2, 0.05, 0.3);
     let optimizer = Ftrl::new(rate).learning_rate_power(0.0).l1(l1).l2(l2);
     check(optimizer, |g, x| {

@@ -54,7 +54,8 @@ proptest! {
     fn all_rows_sparse_is_dense(steps in proptest::collection::vec(step(all_rows()), 1..4)) {
         // bit for bit, whatever the order of the rows.
         for (one, other) in all::<f64>().into_iter().zip(all::<f64>()) {
-            let (mut sparse, mut dense) = (at_work(one, &[ROWS, WIDTH]), at_work(other, &[ROWS, WIDTH]));
+            let mut sparse = at_work(one, &[ROWS, WIDTH]);
+            let mut dense = at_work(other, &[ROWS, WIDTH]);
             let (mut w, mut x) = (start(), start());
             for (indices, values) in &steps {
                 let rows = rows(values);
@@ -69,7 +70,8 @@ proptest! {
     fn repeated_is_aggregated(steps in proptest::collection::vec(step(any_indices()), 1..4)) {
         // bit for bit, because rows of one index are summed in the order in which they came.
         for (one, other) in all::<f64>().into_iter().zip(all::<f64>()) {
-            let (mut raw, mut merged) = (at_work(one, &[ROWS, WIDTH]), at_work(other, &[ROWS, WIDTH]));
+            let mut raw = at_work(one, &[ROWS, WIDTH]);
+            let mut merged = at_work(other, &[ROWS, WIDTH]);
             let (mut w, mut x) = (start(), start());
             for (indices, values) in &steps {
                 let rows = rows(values);
@@ -90,15 +92,17 @@ proptest! {
         // Adam's way is a dense step with zeros; everybody else's leaves the rows alone.
         for (one, other) in all::<f64>().into_iter().zip(all::<f64>()) {
             let name = one.name();
-            let (mut sparse, mut dense) = (at_work(one, &[ROWS, WIDTH]), at_work(other, &[ROWS, WIDTH]));
+            let mut sparse = at_work(one, &[ROWS, WIDTH]);
+            let mut dense = at_work(other, &[ROWS, WIDTH]);
             let (mut w, mut x) = (start(), start());
             let rows = rows(&values);
             sparse_step(&mut sparse, &mut w, &indices, rows.view());
             dense_step(&mut dense, &mut x, scattered(&indices, &rows).view());
             for row in 0..ROWS {
-                let (touched, decays) = (indices.contains(&(row as i64)), ["adam", "adam_w"].contains(&name));
-                let expected = if touched || decays { x.index_axis(Axis(0), row).to_owned() }
-                    else { start().index_axis(Axis(0), row).to_owned() };
+                let touched = indices.contains(&(row as i64));
+                let moved = touched || ["adam", "adam_w"].contains(&name);
+                let model = if moved { x.clone() } else { start() };
+                let expected = model.index_axis(Axis(0), row);
                 prop_assert_eq!(w.index_axis(Axis(0), row), expected, "{} row {}", name, row);
             }
         }
