@@ -6,7 +6,6 @@
 use crate::{GlobalStep, LocalStep};
 
 /// What became of a gradient that was pushed (R-2, P-7).
-#[must_use = "a stale gradient was dropped; its replica should be told"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Applied {

@@ -1,1 +1,6 @@
-//! Integration tests.
+//! The public behaviour of accum-core, in one binary.
+
+mod dense;
+mod sparse;
+mod support;
+mod waiting;

@@ -1,0 +1,420 @@
+//! Dense accumulators: arithmetic, shapes, steps, and the ways to hand a gradient over.
+
+use accum_core::{
+    Applied, ApplyError, BufferPool, DenseAccumulator, DenseOptions, DenseSums, Element,
+    GlobalStep, Gradient, HalfSum, LocalStep, PartialShape, Reduction, StepOverflow, Summation,
+    Sums, TakeError,
+};
+use half::{bf16, f16};
+use ndarray::{Array, ArrayD, arr0, array};
+
+const SUMMATIONS: [Summation; 3] = [Summation::Eager, Summation::Held, Summation::Ordered];
+
+fn options(summation: Summation) -> DenseOptions {
+    DenseOptions { summation, ..DenseOptions::default() }
+}
+
+/// Cycles of pushes `(local step, value)`, a take, and what it gives, whatever the summation.
+#[track_caller]
+fn check(reduction: Reduction, cycles: &[(&[(i64, f32)], i64, Option<f32>)]) {
+    for summation in SUMMATIONS {
+        let mut acc = DenseAccumulator::<f32>::with_options([1], reduction, options(summation));
+        for (pushes, required, expected) in cycles {
+            for (local_step, value) in *pushes {
+                acc.apply(array![*value], *local_step).expect("every shape fits");
+            }
+            let taken = acc.try_take(*required).expect("asks for one or more");
+            let value = taken.map(|sum| sum.into_value()[[0]]);
+            assert_eq!(value, *expected, "{summation:?}");
+        }
+    }
+}
+
+#[test]
+fn takes_the_mean_of_what_is_really_held() {
+    // R-3, E1
+    check(Reduction::Mean, &[(&[(0, 1.0), (0, 2.0), (0, 6.0)], 2, Some(3.0))]);
+    check(Reduction::Mean, &[(&[(0, 10.0), (0, 20.0)], 1, Some(15.0))]);
+    check(Reduction::Mean, &[(&[(0, 10.0)], 2, None), (&[(0, 20.0)], 2, Some(15.0))]);
+    let twice: [(&[(i64, f32)], _, _); 2] =
+        [(&[(0, 10.0), (0, 20.0)], 1, Some(15.0)), (&[(1, 20.0), (1, 30.0)], 1, Some(25.0))];
+    check(Reduction::Mean, &twice);
+}
+
+#[test]
+fn takes_the_sum_when_built_so() {
+    let twice: [(&[(i64, f32)], _, _); 2] =
+        [(&[(0, 10.0), (0, 20.0)], 1, Some(30.0)), (&[(1, 20.0), (1, 30.0)], 1, Some(50.0))];
+    check(Reduction::Sum, &twice);
+}
+
+#[test]
+fn drops_what_is_late_and_keeps_what_is_early() {
+    // R-2, E2
+    check(Reduction::Mean, &[(&[(-1, 7.0)], 1, None), (&[(99, 4.0)], 1, Some(4.0))]);
+    check(Reduction::Mean, &[(&[(0, 1.0)], 1, Some(1.0)), (&[(0, 5.0), (1, 2.0)], 1, Some(2.0))]);
+}
+
+#[test]
+fn division_is_division() {
+    // 49 times the reciprocal of 49 is not 1 in f32.
+    check(Reduction::Mean, &[(&[(0, 1.0); 49], 49, Some(1.0))]);
+}
+
+#[test]
+fn nan_and_infinity_pass_through() {
+    let mut acc = DenseAccumulator::<f64>::new([2], Reduction::Mean);
+    acc.apply(array![f64::NAN, f64::INFINITY], 0).expect("fits");
+    acc.apply(array![1.0, f64::NEG_INFINITY], 0).expect("fits");
+    let value = acc.try_take(2).expect("two asked").expect("two held").into_value();
+    assert!(value.iter().all(|value| value.is_nan()));
+}
+
+#[test]
+fn setting_the_step_prevents_accumulation_below_it() {
+    //
+    let expected = [1002.0, 1002.5, 1003.0, 1003.5, 1004.0];
+    for (local_step, expected) in (1000_i64..).zip(expected) {
+        let mut acc = DenseAccumulator::<f64>::new([1], Reduction::Mean);
+        assert_eq!(acc.set_global_step(local_step).get(), 0);
+        for step in 1000_i64..1005 {
+            let applied = acc.apply(array![step as f64], step).expect("fits");
+            assert_eq!(applied.is_accepted(), step >= local_step);
+        }
+        let value = acc.try_take(1).expect("one asked").expect("one held").into_value();
+        assert_eq!(value[[0]], expected);
+    }
+}
+
+#[test]
+fn setting_the_step_lower_is_allowed_and_keeps_the_gradients() {
+    // R-5, E3
+    let mut acc = DenseAccumulator::<f32>::new([1], Reduction::Mean);
+    acc.apply(array![2.0], 0).expect("fits");
+    assert_eq!(acc.set_global_step(10).get(), 0);
+    assert_eq!(acc.set_global_step(3).get(), 10);
+    assert_eq!(acc.num_accumulated(), 1);
+    assert_eq!(acc.apply(array![4.0], 3), Ok(Applied::Accepted { count: 2 }));
+    assert_eq!(acc.set_global_step(-5).get(), 3);
+    assert!(acc.apply(array![6.0], -5).expect("fits").is_accepted());
+    let sum = acc.try_take(1).expect("one asked").expect("three held");
+    assert_eq!((sum.count(), sum.step().get(), acc.global_step().get()), (3, -5, -4));
+}
+
+#[test]
+fn says_what_became_of_a_push() {
+    // P-7
+    let mut acc = DenseAccumulator::<f32>::new([1], Reduction::Mean);
+    acc.set_global_step(4);
+    assert_eq!(acc.apply(array![1.0], 4), Ok(Applied::Accepted { count: 1 }));
+    let (local_step, global_step) = (LocalStep::new(3), GlobalStep::new(4));
+    assert_eq!(acc.apply(array![1.0], 3), Ok(Applied::Stale { local_step, global_step }));
+}
+
+#[test]
+fn a_stale_gradient_is_not_looked_at() {
+    // R-2, E4
+    for summation in SUMMATIONS {
+        let mut acc =
+            DenseAccumulator::<f32>::with_options([1], Reduction::Mean, options(summation));
+        acc.set_global_step(1);
+        assert!(!acc.apply(array![[1.0, 2.0]], 0).expect("no error").is_accepted());
+        assert!(acc.apply(array![[1.0, 2.0]], 1).is_err());
+    }
+}
+
+#[track_caller]
+fn refused(declared: PartialShape, first: Option<&[usize]>, got: &[usize], message: &str) {
+    for summation in SUMMATIONS {
+        let mut acc = DenseAccumulator::<f32>::with_options(
+            declared.clone(),
+            Reduction::Mean,
+            options(summation),
+        );
+        if let Some(first) = first {
+            acc.apply(ArrayD::ones(first), 0).expect("the first fits");
+        }
+        let before = acc.num_accumulated();
+        let error = acc.apply(ArrayD::ones(got), 0).expect_err("does not fit");
+        assert!(matches!(error, ApplyError::Shape { .. }));
+        assert_eq!(error.to_string(), message);
+        assert_eq!(acc.check_shape(got), Err(error.clone()));
+        assert_eq!(acc.check(&ArrayD::ones(got).into()), Err(error));
+        assert_eq!(acc.num_accumulated(), before);
+        let value = acc.try_take(1).expect("one asked").map(|sum| sum.into_value());
+        assert_eq!(value, first.map(ArrayD::ones));
+    }
+}
+
+#[test]
+fn a_shape_that_does_not_fit_is_an_error_that_changes_nothing() {
+    //
+    let known = || PartialShape::from([3, 2]);
+    refused(known(), None, &[2, 2], "gradient of shape [2,2] where [3,2] is needed");
+    refused(known(), Some(&[3, 2]), &[3, 1], "gradient of shape [3,1] where [3,2] is needed");
+    refused(known(), None, &[6], "gradient of shape [6] where [3,2] is needed");
+    let open = || PartialShape::of([None, Some(2)]);
+    refused(open(), None, &[3, 1], "gradient of shape [3,1] where [?,2] is needed");
+    refused(open(), Some(&[3, 2]), &[2, 2], "gradient of shape [2,2] where [3,2] is needed");
+    let unknown = PartialShape::unknown;
+    refused(unknown(), Some(&[3, 2]), &[2, 2], "gradient of shape [2,2] where [3,2] is needed");
+    refused(unknown(), Some(&[]), &[1], "gradient of shape [1] where [] is needed");
+}
+
+#[test]
+fn an_undeclared_shape_may_change_between_cycles() {
+    // E10
+    for shape in [&[3, 2][..], &[2, 2], &[], &[0], &[2, 0, 3]] {
+        for summation in SUMMATIONS {
+            let mut acc = DenseAccumulator::<f32>::with_options(
+                PartialShape::unknown(),
+                Reduction::Mean,
+                options(summation),
+            );
+            for first in [ArrayD::ones(&[5][..]), ArrayD::ones(shape)] {
+                acc.apply(first.clone(), 9).expect("anything fits");
+                acc.apply(&first, 9).expect("the same fits");
+                let value = acc.try_take(2).expect("two asked").expect("two held").into_value();
+                assert_eq!(value, first);
+            }
+        }
+    }
+}
+
+#[test]
+fn num_required_below_one_is_an_error() {
+    //
+    let mut acc = DenseAccumulator::<f32>::new([1], Reduction::Mean);
+    acc.apply(array![1.0], 0).expect("fits");
+    for got in [0, -1, i64::MIN] {
+        assert_eq!(acc.try_take(got).expect_err("too few"), TakeError::NumRequired { got });
+    }
+    assert_eq!((acc.num_accumulated(), acc.global_step().get()), (1, 0));
+}
+
+#[test]
+fn the_last_step_cannot_be_taken() {
+    let mut acc = DenseAccumulator::<f32>::new([1], Reduction::Mean);
+    acc.set_global_step(i64::MAX);
+    acc.apply(array![1.0], i64::MAX).expect("fits");
+    let step = GlobalStep::new(i64::MAX);
+    let error = acc.try_take(1).expect_err("no step follows");
+    assert_eq!(error, TakeError::StepOverflow(StepOverflow { step }));
+    assert_eq!((acc.num_accumulated(), acc.global_step()), (1, step));
+}
+
+#[track_caller]
+fn mean_of_ten<E: Element>(of: impl Fn(f32) -> E, expected: E::Sum) {
+    for half_sum in [HalfSum::Single, HalfSum::Reference] {
+        for summation in SUMMATIONS {
+            let options = DenseOptions { summation, half_sum };
+            let mut acc = DenseAccumulator::<E>::with_options([1], Reduction::Mean, options);
+            for value in 0..10 {
+                acc.apply(array![of(value as f32)], 0).expect("fits");
+            }
+            let value = acc.try_take(1).expect("one asked").expect("ten held").into_value();
+            assert_eq!(value[[0]], expected);
+        }
+    }
+}
+
+#[test]
+fn every_number_type() {
+    //
+    mean_of_ten(f16::from_f32, 4.5);
+    mean_of_ten(bf16::from_f32, 4.5);
+    mean_of_ten(|value| value, 4.5);
+    mean_of_ten(f64::from, 4.5);
+}
+
+#[test]
+fn half_precision_sticks_only_under_the_reference_rule() {
+    // R-7, E8
+    let mean = |half_sum, summation| {
+        let options = DenseOptions { summation, half_sum };
+        let mut acc = DenseAccumulator::<f16>::with_options([1], Reduction::Mean, options);
+        for _ in 0..2060 {
+            acc.apply(array![f16::ONE], 0).expect("fits");
+        }
+        acc.try_take(2060).expect("some asked").expect("all held").into_value()[[0]]
+    };
+    for summation in SUMMATIONS {
+        assert_eq!(mean(HalfSum::Single, summation), 1.0);
+        let expected = f16::from_f32(2048.0 / 2060.0).to_f32();
+        assert_eq!(mean(HalfSum::Reference, summation), expected);
+    }
+    assert_eq!(DenseOptions::reference().half_sum, HalfSum::Reference); // P-16
+}
+
+#[test]
+fn an_owned_first_gradient_is_kept_without_a_copy() {
+    for summation in SUMMATIONS {
+        let mut acc =
+            DenseAccumulator::<f32>::with_options([2, 3], Reduction::Mean, options(summation));
+        let first = Array::from_elem((2, 3), 1.0);
+        let buffer = first.as_ptr();
+        acc.apply(first, 0).expect("fits");
+        acc.apply(Array::from_elem((2, 3), 3.0), 0).expect("fits");
+        let value = acc.try_take(2).expect("two asked").expect("two held").into_value();
+        assert_eq!(value, ArrayD::from_elem(&[2, 3][..], 2.0));
+        assert_eq!(value.as_ptr(), buffer, "{summation:?}");
+    }
+}
+
+#[test]
+fn any_layout_gives_the_same_sum_in_standard_layout() {
+    let base = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
+    let turned = base.t().as_standard_layout().into_owned().reversed_axes();
+    assert!(!turned.is_standard_layout());
+    for summation in SUMMATIONS {
+        for order in [[&base, &turned], [&turned, &base], [&turned, &turned]] {
+            for owned in [false, true] {
+                let mut acc = DenseAccumulator::<f64>::with_options(
+                    [2, 3],
+                    Reduction::Sum,
+                    options(summation),
+                );
+                for gradient in order {
+                    let gradient: Gradient<'_, f64> =
+                        if owned { gradient.clone().into() } else { gradient.into() };
+                    acc.apply(gradient, 0).expect("fits");
+                }
+                let value = acc.try_take(2).expect("two asked").expect("two held").into_value();
+                assert_eq!(value, (&base * 2.0).into_dyn());
+                assert!(value.is_standard_layout());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lent_gradient_goes_back_when_the_accumulator_is_done_with_it() {
+    for (summation, held, after) in
+        [(Summation::Eager, 1, 1), (Summation::Held, 0, 1), (Summation::Ordered, 0, 1)]
+    {
+        let pool = BufferPool::<f32>::new(8);
+        let mut acc =
+            DenseAccumulator::<f32>::with_options([2], Reduction::Sum, options(summation));
+        let [mut a, mut b, stale, misfit] = [2, 2, 2, 3].map(|len| pool.lend(&[len]));
+        (a.fill(1.0), b.fill(2.0));
+        assert!(acc.apply(stale, -1).is_ok_and(|applied| !applied.is_accepted()));
+        assert!(acc.apply(misfit, 0).is_err());
+        assert_eq!(pool.free(), 2);
+        acc.apply(a, 0).expect("fits");
+        acc.apply(b, 0).expect("fits");
+        assert_eq!(pool.free(), 2 + held);
+        let value = acc.try_take(2).expect("two asked").expect("two held").into_value();
+        assert_eq!(value, array![3.0, 3.0].into_dyn());
+        assert_eq!(pool.free(), 2 + after);
+        pool.give(value);
+        assert_eq!(pool.free(), 4);
+    }
+    let small = BufferPool::<f32>::new(1);
+    (drop(small.lend(&[1])), small.give(ArrayD::zeros(&[9][..])));
+    assert_eq!(small.free(), 1, "no more than its limit");
+}
+
+#[test]
+fn what_was_taken_does_not_change_later() {
+    // E9
+    for summation in SUMMATIONS {
+        let mut acc =
+            DenseAccumulator::<f32>::with_options([1], Reduction::Mean, options(summation));
+        acc.apply(array![1.0], 0).expect("fits");
+        let taken = acc.try_take(1).expect("one asked").expect("one held");
+        acc.apply(array![100.0], 1).expect("fits");
+        assert_eq!(taken.into_value(), array![1.0].into_dyn());
+    }
+}
+
+#[test]
+fn a_sum_can_be_had_undivided() {
+    let mut acc = DenseAccumulator::<f32>::new([1], Reduction::Mean);
+    acc.apply(array![1.0], 0).expect("fits");
+    acc.apply(array![4.0], 0).expect("fits");
+    let sum = acc.try_take(1).expect("one asked").expect("two held");
+    assert_eq!(sum.shape(), [1]);
+    assert_eq!(sum.into_sum(), (array![5.0].into_dyn(), 2.0));
+}
+
+#[test]
+fn ordered_sums_do_not_depend_on_arrival() {
+    // P-14: these three give other bits in other orders.
+    let gradients = [(0, 1.0e8_f32), (1, 1.0), (2, -1.0e8)];
+    let mean = |order: [usize; 3]| {
+        let mut acc =
+            DenseAccumulator::<f32>::with_options([1], Reduction::Sum, options(Summation::Ordered));
+        for (key, value) in order.map(|at| gradients[at]) {
+            acc.apply_keyed(array![value], 0, key).expect("fits");
+        }
+        acc.try_take(3).expect("three asked").expect("three held").into_value()[[0]]
+    };
+    for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [0, 2, 1], [2, 0, 1], [1, 2, 0]] {
+        assert_eq!(mean(order), (1.0e8_f32 + 1.0) - 1.0e8);
+    }
+}
+
+#[test]
+fn putting_back_undoes_a_take() {
+    for summation in SUMMATIONS {
+        let mut acc =
+            DenseAccumulator::<f32>::with_options([1], Reduction::Mean, options(summation));
+        acc.apply(array![1.0e8], 0).expect("fits");
+        acc.apply(array![1.0], 0).expect("fits");
+        let sum = acc.try_take(2).expect("two asked").expect("two held");
+        acc.apply(array![-1.0e8], 1).expect("fits");
+        acc.put_back(sum).expect("the same shape");
+        assert_eq!((acc.num_accumulated(), acc.global_step().get()), (3, 0));
+        let value = acc.try_take(3).expect("three asked").expect("three held").into_value();
+        assert_eq!(value[[0]], ((1.0e8_f32 + 1.0) - 1.0e8) / 3.0);
+    }
+}
+
+#[test]
+fn putting_back_leaves_a_step_that_was_moved() {
+    let mut acc = DenseAccumulator::<f32>::new(PartialShape::unknown(), Reduction::Mean);
+    acc.apply(array![1.0], 0).expect("fits");
+    let sum = acc.try_take(1).expect("one asked").expect("one held");
+    acc.set_global_step(7);
+    acc.put_back(sum).expect("nothing came since");
+    assert_eq!((acc.num_accumulated(), acc.global_step().get()), (1, 7));
+
+    let sum = acc.try_take(1).expect("one asked").expect("one held");
+    acc.apply(array![1.0, 2.0], 8).expect("any shape fits now");
+    let error = acc.put_back(sum).expect_err("another shape is held");
+    assert_eq!((acc.num_accumulated(), acc.global_step().get()), (1, 8));
+    assert_eq!(error.sum.into_value(), array![1.0].into_dyn());
+}
+
+#[test]
+fn sums_alone_judge_nobody() {
+    let mut sums = DenseSums::<f32>::new([1], Reduction::Mean, DenseOptions::default());
+    assert!(sums.drain(GlobalStep::new(3)).is_none());
+    sums.add(array![1.0].into(), 0).expect("fits");
+    sums.add(array![3.0].into(), 0).expect("fits");
+    assert!(sums.add(array![1.0, 1.0].into(), 0).is_err());
+    let sum = sums.drain(GlobalStep::new(3)).expect("two are held");
+    assert_eq!((sum.count(), sum.step().get(), sums.count()), (2, 3, 0));
+    sums.put_back(sum).expect("nothing came since");
+    let sum = sums.drain(GlobalStep::new(4)).expect("two are held");
+    assert_eq!(sum.into_value(), array![2.0].into_dyn());
+}
+
+#[test]
+fn scalars_are_fine() {
+    let mut acc = DenseAccumulator::<f64>::new([], Reduction::Mean);
+    acc.apply(arr0(1.0), 0).expect("fits");
+    acc.apply(arr0(2.0), 0).expect("fits");
+    let value = acc.try_take(2).expect("two asked").expect("two held").into_value();
+    assert_eq!(value, arr0(1.5).into_dyn());
+}
+
+#[test]
+fn the_shape_of_the_catalogue() {
+    let mut acc = DenseAccumulator::<f32>::new([3, 2], Reduction::Mean);
+    let gradient = array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]];
+    acc.apply(gradient.view(), 0).expect("fits");
+    acc.apply(&gradient * 10.0, 0).expect("fits");
+    let value = acc.try_take(1).expect("one asked").expect("two held").into_value();
+    assert_eq!(value, array![[5.5, 11.0], [16.5, 22.0], [27.5, 33.0]].into_dyn());
+}
