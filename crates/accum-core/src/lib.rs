@@ -1,4 +1,40 @@
 //! Conditional gradient accumulators: fresh gradients are summed, stale ones dropped, the mean handed out.
+//!
+//! A replica pushes a gradient with the step it was computed at. When that step is over, the gradient
+//! is dropped and the replica is told; otherwise it is added. Whoever updates the model takes the mean
+//! as soon as enough have come, which ends the step. So the slowest replicas never hold up a step.
+//!
+//! ```
+//! use accum_core::{Applied, ConditionalAccumulator, Reduction};
+//! use ndarray::array;
+//!
+//! let acc = ConditionalAccumulator::<f32>::new([2], Reduction::Mean);
+//! assert_eq!(acc.apply_grad(array![1.0, 2.0], 0)?, Applied::Accepted { count: 1 });
+//! assert_eq!(acc.apply_grad(array![3.0, 6.0], 0)?, Applied::Accepted { count: 2 });
+//! let taken = acc.blocking_take_grad(2)?; // or `acc.take_grad(2).await?`
+//! assert_eq!(taken.value, array![2.0, 4.0].into_dyn());
+//! assert!(matches!(acc.apply_grad(array![9.0, 9.0], 0)?, Applied::Stale { .. }));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Three layers
+//! - [`Gate`] is the rule alone: who is late, how many came, when a step closes. It holds no data.
+//! - [`DenseSums`] and [`SparseSums`] hold and add up gradients, and know no rule. Over a gate each is a
+//!   plain [`Accumulator`]: [`DenseAccumulator`], [`SparseAccumulator`].
+//! - [`Shared`] puts a lock and a line of waiting takes around one: [`ConditionalAccumulator`],
+//!   [`SparseConditionalAccumulator`].
+//!
+//! # What it is not
+//! It starts no thread, reads no clock and needs no runtime; the blocking calls park the thread that
+//! makes them. It knows nothing of variables, optimizers or tokens. Invariant: a call that answers an
+//! error, or `Stale`, has changed nothing.
+//!
+//! # Features
+//! `sprs` (on by default) converts [`IndexedSlices`] from and to sparse matrices and vectors; `serde`
+//! makes steps, outcomes and slices serializable.
+//!
+//! Numbers such as R-3 or P-7 are the project's requirements.
+
 mod accumulator;
 mod applied;
 mod dense;
@@ -31,3 +67,8 @@ pub use shared::{ConditionalAccumulator, Shared, SparseConditionalAccumulator, T
 pub use slices::IndexedSlices;
 pub use sparse::{SparseAccumulator, SparseSum, SparseSums};
 pub use steps::{GlobalStep, LocalStep};
+
+/// The README's example, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -14,9 +14,12 @@ fn options(summation: Summation) -> DenseOptions {
     DenseOptions { summation, ..DenseOptions::default() }
 }
 
-/// Cycles of pushes `(local step, value)`, a take, and what it gives, whatever the summation.
+/// Pushes `(local step, value)`, what is asked for then, and what comes.
+type Cycle<'a> = (&'a [(i64, f32)], i64, Option<f32>);
+
+/// Cycle after cycle, whatever the summation.
 #[track_caller]
-fn check(reduction: Reduction, cycles: &[(&[(i64, f32)], i64, Option<f32>)]) {
+fn check(reduction: Reduction, cycles: &[Cycle<'_>]) {
     for summation in SUMMATIONS {
         let mut acc = DenseAccumulator::<f32>::with_options([1], reduction, options(summation));
         for (pushes, required, expected) in cycles {
@@ -36,14 +39,14 @@ fn takes_the_mean_of_what_is_really_held() {
     check(Reduction::Mean, &[(&[(0, 1.0), (0, 2.0), (0, 6.0)], 2, Some(3.0))]);
     check(Reduction::Mean, &[(&[(0, 10.0), (0, 20.0)], 1, Some(15.0))]);
     check(Reduction::Mean, &[(&[(0, 10.0)], 2, None), (&[(0, 20.0)], 2, Some(15.0))]);
-    let twice: [(&[(i64, f32)], _, _); 2] =
+    let twice: [Cycle<'_>; 2] =
         [(&[(0, 10.0), (0, 20.0)], 1, Some(15.0)), (&[(1, 20.0), (1, 30.0)], 1, Some(25.0))];
     check(Reduction::Mean, &twice);
 }
 
 #[test]
 fn takes_the_sum_when_built_so() {
-    let twice: [(&[(i64, f32)], _, _); 2] =
+    let twice: [Cycle<'_>; 2] =
         [(&[(0, 10.0), (0, 20.0)], 1, Some(30.0)), (&[(1, 20.0), (1, 30.0)], 1, Some(50.0))];
     check(Reduction::Sum, &twice);
 }
@@ -296,7 +299,8 @@ fn a_lent_gradient_goes_back_when_the_accumulator_is_done_with_it() {
         let mut acc =
             DenseAccumulator::<f32>::with_options([2], Reduction::Sum, options(summation));
         let [mut a, mut b, stale, misfit] = [2, 2, 2, 3].map(|len| pool.lend(&[len]));
-        (a.fill(1.0), b.fill(2.0));
+        a.fill(1.0);
+        b.fill(2.0);
         assert!(acc.apply(stale, -1).is_ok_and(|applied| !applied.is_accepted()));
         assert!(acc.apply(misfit, 0).is_err());
         assert_eq!(pool.free(), 2);
@@ -310,7 +314,8 @@ fn a_lent_gradient_goes_back_when_the_accumulator_is_done_with_it() {
         assert_eq!(pool.free(), 4);
     }
     let small = BufferPool::<f32>::new(1);
-    (drop(small.lend(&[1])), small.give(ArrayD::zeros(&[9][..])));
+    drop(small.lend(&[1]));
+    small.give(ArrayD::zeros(&[9][..]));
     assert_eq!(small.free(), 1, "no more than its limit");
 }
 

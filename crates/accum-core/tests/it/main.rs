@@ -1,6 +1,7 @@
 //! The public behaviour of accum-core, in one binary.
 
 mod dense;
+mod model;
 mod sparse;
 mod support;
 mod waiting;
