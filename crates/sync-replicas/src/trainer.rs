@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use accum_core::{GlobalStep, SparseMean, SparseMerge};
+use accum_core::{GlobalStep, LocalStep, SparseMean, SparseMerge};
 use optim::{ExponentialMovingAverage, Optimizer, OptimizerState};
 
 use crate::checkpoint::{self, CheckpointError, TrainingState};
@@ -383,6 +383,19 @@ impl<T: Scalar> Trainer<T> {
     #[must_use]
     pub fn num_tokens(&self) -> usize {
         self.shared.core().engine.num_tokens()
+    }
+
+    /// How many gradients a variable's accumulator holds; `None` for one without a gradient.
+    #[must_use]
+    pub fn num_accumulated(&self, variable: &str) -> Option<u64> {
+        let index = self.snapshot().variables.index_of(variable)?;
+        self.shared.core().num_accumulated(index)
+    }
+
+    /// The step that a replica claims.
+    #[must_use]
+    pub fn local_step(&self, replica: ReplicaId) -> Option<LocalStep> {
+        self.shared.core().engine.local_step(replica)
     }
 
     /// An optimizer slot of a variable.

@@ -6,7 +6,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use accum_core::{GlobalStep, LocalStep};
+use accum_core::GlobalStep;
 use hooks::{Readiness, RunError, Session, StepReport};
 
 use crate::engine::{JoinError, StopReason};
@@ -82,19 +82,6 @@ impl<T: Scalar> TrainOp<T> {
             last: None,
             is_chief: false,
         }
-    }
-
-    /// How many gradients a variable's accumulator holds; `None` for one without a gradient.
-    #[must_use]
-    pub fn num_accumulated(&self, variable: &str) -> Option<u64> {
-        let index = self.applied.trainer.snapshot().variables.index_of(variable)?;
-        self.applied.trainer.shared.core().num_accumulated(index)
-    }
-
-    /// The step that a replica claims.
-    #[must_use]
-    pub fn local_step(&self, replica: ReplicaId) -> Option<LocalStep> {
-        self.applied.trainer.shared.core().engine.local_step(replica)
     }
 }
 
