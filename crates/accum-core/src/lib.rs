@@ -31,7 +31,7 @@
 //!
 //! # Features
 //! `sprs` (on by default) converts [`IndexedSlices`] from and to sparse matrices and vectors; `serde`
-//! makes steps, outcomes and slices serializable.
+//! makes steps, outcomes and slices of `f32` and `f64` serializable.
 //!
 //! Numbers such as R-3 or P-7 are the project's requirements.
 

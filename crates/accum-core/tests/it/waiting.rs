@@ -1,5 +1,6 @@
 //! The shared types: waiting in line, leaving it, closing, and threads.
 
+use std::future::Future;
 use std::sync::mpsc;
 use std::thread;
 
@@ -224,7 +225,6 @@ fn setting_the_step_keeps_the_line() {
 #[test]
 fn a_waker_may_use_the_accumulator() {
     // Woken while the lock is held, this would never end.
-    use std::future::Future;
     use std::sync::Arc;
     use std::task::{Context, Wake, Waker};
     struct Asks(Dense);
@@ -242,7 +242,6 @@ fn a_waker_may_use_the_accumulator() {
 
 #[test]
 fn a_panicking_waker_poisons_nobody() {
-    use std::future::Future;
     use std::sync::Arc;
     use std::task::{Context, Wake, Waker};
     struct Panics;
@@ -307,6 +306,27 @@ fn closing_ends_threads_that_block() {
             assert_eq!(taker.join().expect("no panic"), Err(TakeError::Closed));
         }
     });
+}
+
+#[test]
+fn a_push_and_a_cancellation_at_the_same_time_lose_nothing() {
+    // Whatever the interleaving: the gradient is held, and the step is as if nobody had waited.
+    for _ in 0..500 {
+        let acc = new();
+        let together = std::sync::Barrier::new(2);
+        thread::scope(|scope| {
+            let mut take = Box::pin(acc.take_grad(1));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(take.as_mut().poll(&mut context).is_pending());
+            scope.spawn(|| {
+                together.wait();
+                push(&acc, 1.0);
+            });
+            together.wait();
+            drop(take);
+        });
+        assert_eq!((acc.num_accumulated(), acc.global_step().get()), (1, 0));
+    }
 }
 
 #[tokio::test]
