@@ -1,1 +1,2 @@
-//! Integration tests.
+//! The program driven as a user would.
+fn main() {}

@@ -1,0 +1,40 @@
+//! The program `sync-replicas`: it trains a model on real handwritten digits, with replicas,
+//! backups and a straggler, and writes down what happened.
+//!
+//! The rules of training are the `sync-replicas` crate's; here are data, models, options, and the
+//! pages of a run. As a library it serves the program's tests and whoever wants its parts:
+//!
+//! ```
+//! use clap::Parser;
+//! use cli::{args::Cli, interrupt::Interrupt, settings::Settings, train::train};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let out = folder.path().join("run");
+//! let args = Cli::try_parse_from([
+//!     "sync-replicas", "train", "--model", "softmax", "--updates", "20", "--straggler", "none",
+//!     "--quiet", "--out", &out.display().to_string(),
+//! ])?;
+//! let summary = train(&Settings::check(args.into_train())?, &Interrupt::new())?;
+//! assert_eq!(summary.updates, 20);
+//! assert!(summary.test_accuracy > 0.8);
+//! assert!(out.join("report.html").exists());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod args;
+pub mod data;
+pub mod interrupt;
+mod learner;
+pub mod metrics;
+pub mod models;
+mod optimizers;
+pub mod progress;
+pub mod report;
+pub mod run_folder;
+pub mod settings;
+pub mod straggler;
+pub mod summary;
+pub mod train;
+mod watch;
+
+pub use learner::Clip;

@@ -1,0 +1,102 @@
+//! How far a training is: a bar on a terminal, plain lines elsewhere, or nothing.
+//!
+//! Everything goes to standard error; standard output is for results.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Between two plain lines, unless a tenth of the run has passed.
+const LINE_EVERY: Duration = Duration::from_secs(1);
+
+/// Where progress is shown.
+#[derive(Debug)]
+pub enum Progress {
+    /// On a terminal.
+    Bar(ProgressBar),
+    /// In a file or a pipe.
+    Lines {
+        /// The global step at the end.
+        last: u64,
+        /// The tenth of the run that was last told.
+        tenth: u64,
+        /// When that was.
+        told: Instant,
+    },
+    /// Nowhere.
+    Quiet,
+}
+
+/// What is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct State {
+    /// The global step.
+    pub step: u64,
+    /// The mean loss of its gradients.
+    pub loss: Option<f64>,
+    /// Updates in a second.
+    pub rate: f64,
+    /// Stale gradients dropped so far.
+    pub stale: u64,
+    /// The last test accuracy.
+    pub accuracy: Option<f64>,
+}
+
+impl Progress {
+    /// The kind that suits standard error, from one global step to another.
+    #[must_use]
+    pub fn new(quiet: bool, first: u64, last: u64) -> Self {
+        if quiet {
+            return Self::Quiet;
+        }
+        if !io::stderr().is_terminal() {
+            return Self::Lines { last, tenth: 0, told: Instant::now() };
+        }
+        let bar = ProgressBar::with_draw_target(Some(last), ProgressDrawTarget::stderr());
+        let template = "{bar:32.cyan/dim} {pos}/{len} updates  {msg}";
+        // The template is a constant; were it wrong, indicatif's own look would do.
+        let style = ProgressStyle::with_template(template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("━╸─");
+        Self::Bar(bar.with_style(style).with_position(first))
+    }
+
+    /// Shows an update.
+    pub fn update(&mut self, state: &State) {
+        match self {
+            Self::Quiet => {}
+            Self::Bar(bar) => {
+                bar.set_position(state.step);
+                bar.set_message(words(state));
+            }
+            Self::Lines { last, tenth, told } => {
+                let now = state.step.saturating_mul(10) / (*last).max(1);
+                if now > *tenth || told.elapsed() >= LINE_EVERY {
+                    (*tenth, *told) = (now, Instant::now());
+                    // Nobody reads it when this fails, and training goes on.
+                    let _ =
+                        writeln!(io::stderr(), "update {:>5}/{last}  {}", state.step, words(state));
+                }
+            }
+        }
+    }
+
+    /// Leaves what was shown last and makes room for results.
+    pub fn finish(&mut self) {
+        if let Self::Bar(bar) = self {
+            bar.abandon();
+        }
+    }
+}
+
+fn words(state: &State) -> String {
+    let loss = state.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}"));
+    let mut text = format!("loss {loss}  {:.0}/s  {} stale", state.rate, state.stale);
+    if let Some(accuracy) = state.accuracy {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "  test {}", crate::summary::percent(accuracy));
+    }
+    text
+}

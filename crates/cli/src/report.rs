@@ -1,0 +1,195 @@
+//! The page of a run: one HTML file that needs nothing else, and a picture of its first steps.
+//!
+//! Draws what it is given; measures and decides nothing. Colours are CSS variables, so that the
+//! page follows the reader's light or dark choice.
+
+mod chart;
+mod svg;
+mod timeline;
+
+use std::fmt::Write as _;
+
+use sync_replicas::Span;
+
+use crate::metrics::Update;
+use crate::summary::{Summary, percent, seconds, story};
+use chart::{Axis, Chart, Series};
+use svg::escape;
+
+const STYLE: &str = include_str!("report/style.css");
+const SCRIPT: &str = include_str!("report/page.js");
+
+/// Updates in the picture.
+const PICTURE_STEPS: usize = 20;
+
+/// What a page shows.
+#[derive(Clone, Debug)]
+pub struct Page<'a> {
+    /// Its heading.
+    pub title: String,
+    /// Names and values.
+    pub settings: Vec<(&'static str, String)>,
+    /// The result.
+    pub summary: &'a Summary,
+    /// Every update.
+    pub updates: &'a [Update],
+    /// Every span of every replica.
+    pub timeline: &'a [Span],
+}
+
+/// The whole page.
+#[must_use]
+pub fn html(page: &Page<'_>) -> String {
+    let title = escape(&page.title);
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write!(
+        out,
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <header><h1>{title}</h1><p>{}</p></header>\n",
+        escape(&story(page.summary))
+    );
+    tiles(&mut out, page.summary);
+    out.push_str("<section class=\"charts\">\n");
+    out.push_str(&loss_chart(page.updates));
+    out.push_str(&accuracy_chart(page.updates));
+    out.push_str("</section>\n");
+    out.push_str(&timeline::section(page.timeline, page.updates));
+    replicas(&mut out, page.summary);
+    settings(&mut out, page);
+    let _ = write!(out, "</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n");
+    out
+}
+
+/// A picture of the first updates, a file of its own.
+#[must_use]
+pub fn picture(page: &Page<'_>) -> String {
+    timeline::picture(page.timeline, page.updates, PICTURE_STEPS)
+}
+
+fn tiles(out: &mut String, summary: &Summary) {
+    let mut tiles = vec![("test accuracy", percent(summary.test_accuracy))];
+    if let Some(averages) = summary.averages_test_accuracy {
+        tiles.push(("with moving averages", percent(averages)));
+    }
+    let rate = summary.updates_this_run as f64 / summary.seconds.max(1e-9);
+    tiles.extend([
+        ("updates", summary.updates.to_string()),
+        ("updates per second", format!("{rate:.0}")),
+        ("accepted", summary.accepted.to_string()),
+        ("stale", (summary.stale + summary.duplicates).to_string()),
+        ("given up", summary.superseded.to_string()),
+    ]);
+    out.push_str("<section class=\"tiles\">\n");
+    for (name, value) in tiles {
+        let _ = writeln!(out, "<div><b>{value}</b><span>{name}</span></div>");
+    }
+    out.push_str("</section>\n");
+}
+
+fn loss_chart(updates: &[Update]) -> String {
+    let points: Vec<(f64, f64)> = updates
+        .iter()
+        .filter_map(|update| Some((update.step as f64, update.loss?)))
+        .filter(|(_, loss)| loss.is_finite())
+        .collect();
+    let smooth = smoothed(&points);
+    let top = points.iter().map(|point| point.1).fold(0.0, f64::max);
+    Chart {
+        title: "Training loss",
+        note: "mean cross-entropy of each update's gradients, and its running mean",
+        y: Axis { from: 0.0, to: top, percent: false },
+        series: vec![
+            Series { class: "raw", name: "each update", points, dots: false },
+            Series { class: "main", name: "running mean", points: smooth, dots: false },
+        ],
+    }
+    .draw()
+}
+
+fn accuracy_chart(updates: &[Update]) -> String {
+    let points = |of: fn(&Update) -> Option<f64>| -> Vec<(f64, f64)> {
+        let tested = updates.iter().filter_map(|update| Some((update.step as f64, of(update)?)));
+        tested.collect()
+    };
+    let own = points(|update| update.test_accuracy);
+    let averages = points(|update| update.averages_test_accuracy);
+    let mut series = vec![Series { class: "good", name: "variables", points: own, dots: true }];
+    if !averages.is_empty() {
+        let (class, name) = ("main", "moving averages");
+        series.push(Series { class, name, points: averages, dots: true });
+    }
+    Chart {
+        title: "Test accuracy",
+        note: "of images that no replica ever sees",
+        y: Axis { from: 0.0, to: 1.0, percent: true },
+        series,
+    }
+    .draw()
+}
+
+/// The exponential mean, over about a twentieth of the points.
+fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let weight = 1.0 / (points.len() as f64 / 20.0).max(1.0);
+    let mut mean = points.first().map_or(0.0, |point| point.1);
+    points
+        .iter()
+        .map(|&(step, loss)| {
+            mean += weight * (loss - mean);
+            (step, mean)
+        })
+        .collect()
+}
+
+fn replicas(out: &mut String, summary: &Summary) {
+    out.push_str(
+        "<section>\n<h2>Replicas</h2>\n<div class=\"scroll\"><table class=\"numbers\">\n\
+         <tr><th>replica</th><th>batches</th><th>accepted</th><th>stale</th><th>given up</th>\
+         <th>computed</th><th>waited</th><th class=\"wide\">batches begun, by what came of them</th></tr>\n",
+    );
+    let most = summary.replicas.iter().map(|r| r.batches).max().unwrap_or(0).max(1);
+    for r in &summary.replicas {
+        let dropped = r.stale + r.duplicates;
+        let bar = [("accepted", r.accepted), ("stale", dropped), ("superseded", r.superseded)];
+        let bar = bar.iter().fold(String::new(), |mut bar, (class, count)| {
+            let width = 100.0 * *count as f64 / most as f64;
+            let _ = write!(bar, "<i class=\"{class}\" style=\"width:{width:.2}%\"></i>");
+            bar
+        });
+        let slow = r.straggler_ms.map(|ms| format!(" <small>slow by {ms} ms</small>"));
+        let failed = r.failure.as_ref().map(|why| format!(" <small>left: {}</small>", escape(why)));
+        let _ = writeln!(
+            out,
+            "<tr><td>{}{}{}</td><td>{}</td><td>{}</td><td>{dropped}</td><td>{}</td><td>{}</td>\
+             <td>{}</td><td class=\"wide\"><div class=\"bar\">{bar}</div></td></tr>",
+            r.replica,
+            slow.unwrap_or_default(),
+            failed.unwrap_or_default(),
+            r.batches,
+            r.accepted,
+            r.superseded,
+            seconds(r.compute_seconds),
+            seconds(r.wait_seconds),
+        );
+    }
+    out.push_str("</table></div>\n</section>\n");
+}
+
+fn settings(out: &mut String, page: &Page<'_>) {
+    let summary = page.summary;
+    out.push_str("<section>\n<h2>Run</h2>\n<dl>\n");
+    let results = [
+        ("run folder", summary.run_dir.clone()),
+        ("checkpoint", summary.checkpoint.clone()),
+        ("variables, SHA-256", summary.variables_sha256.clone()),
+    ];
+    for (name, value) in page.settings.iter().chain(&results) {
+        let _ = writeln!(out, "<dt>{name}</dt><dd>{}</dd>", escape(value));
+    }
+    out.push_str("</dl>\n</section>\n");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+//! Checked settings: what the options mean together.
+//!
+//! [`Settings`] can only be made by [`Settings::check`]; whoever holds one may train.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use optim::{HyperParameterError, Optimizer, Schedule};
+use sync_replicas::{Order, SparseMean, TokenPolicy};
+
+use crate::args::{
+    ModelKind, OptimizerKind, OptimizerNumbers, SparseMeanKind, TokenPolicyKind, TrainArgs, word,
+};
+use crate::data::{BatchSizeError, Batches, DataError, Digits};
+use crate::learner::Clip;
+use crate::models::{Classifier, Embedding, Mlp, Softmax};
+use crate::optimizers;
+use crate::straggler::Stragglers;
+
+const USUAL_UPDATES: u64 = 300;
+const MLP_UNITS: usize = 64;
+const EMBEDDING_WIDTH: usize = 32;
+
+/// Everything a run needs to know; nothing in it contradicts anything else.
+#[derive(Debug)]
+pub struct Settings {
+    /// The model's word, for names and pages.
+    pub model: ModelKind,
+    /// The model.
+    pub classifier: Arc<dyn Classifier>,
+    /// What it learns from and is tested with.
+    pub digits: Arc<Digits>,
+    /// Which examples are in which batch.
+    pub batches: Batches,
+    /// Seeds the first variables and the batches.
+    pub seed: u64,
+    /// The optimizer's word.
+    pub optimizer_kind: OptimizerKind,
+    /// Its learning rate.
+    pub learning_rate: Schedule,
+    /// Its other numbers.
+    numbers: OptimizerNumbers,
+    /// What happens to gradients before they are pushed.
+    pub clip: Option<Clip>,
+    /// Decay of the moving averages, if they are kept.
+    pub ema: Option<f64>,
+    /// A.
+    pub replicas_to_aggregate: usize,
+    /// N.
+    pub total_num_replicas: usize,
+    /// Who is slow.
+    pub stragglers: Stragglers,
+    /// The preset.
+    pub reference: bool,
+    /// Order of summation.
+    pub order: Order,
+    /// Given by hand, if at all.
+    pub token_policy: Option<TokenPolicy>,
+    /// Given by hand, if at all.
+    pub initial_tokens: Option<usize>,
+    /// Given by hand, if at all.
+    pub sparse_mean: Option<SparseMean>,
+    /// Given by hand, if at all.
+    pub lease: Option<Duration>,
+    /// Given by hand, if at all.
+    pub step_deadline: Option<Duration>,
+    /// The global step to end at.
+    pub updates: u64,
+    /// Examples in a batch.
+    pub batch_size: usize,
+    /// The run folder, if given.
+    pub out: Option<PathBuf>,
+    /// Where checkpoints go, if given.
+    pub checkpoint_dir: Option<PathBuf>,
+    /// Updates from checkpoint to checkpoint.
+    pub save_every: u64,
+    /// What to continue from.
+    pub resume: Option<PathBuf>,
+    /// Whether nothing is shown.
+    pub quiet: bool,
+    /// Whether standard output ends with a JSON object.
+    pub json: bool,
+}
+
+/// Options that cannot be meant. Nothing was done yet.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UsageError {
+    /// The data cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The batches cannot be made.
+    #[error(transparent)]
+    Batch(#[from] BatchSizeError),
+    /// The optimizer cannot take a number.
+    #[error(transparent)]
+    HyperParameter(#[from] HyperParameterError),
+    /// A number for another optimizer.
+    #[error("{option} is not for --optimizer {optimizer}; it belongs to {owners}")]
+    NotForOptimizer {
+        /// The option.
+        option: &'static str,
+        /// The optimizer chosen.
+        optimizer: String,
+        /// Those that have it.
+        owners: String,
+    },
+    /// A number out of its range.
+    #[error("{option}: expected {expected}, got {got}")]
+    Number {
+        /// The option.
+        option: &'static str,
+        /// What it may be.
+        expected: &'static str,
+        /// What it is.
+        got: String,
+    },
+    /// Stragglers that cannot be.
+    #[error("--straggler: {problem}")]
+    Straggler {
+        /// What is wrong, and what was expected.
+        problem: String,
+    },
+    /// The trainer refuses the combination.
+    #[error(transparent)]
+    Build(#[from] sync_replicas::BuildError),
+}
+
+impl Settings {
+    /// Settings out of options.
+    ///
+    /// # Errors
+    /// [`UsageError`] names the option, what was expected and what came.
+    pub fn check(args: TrainArgs) -> Result<Self, UsageError> {
+        let classifier = classifier(args.model, args.hidden)?;
+        let learning_rate = match (args.schedule, args.learning_rate) {
+            (Some(schedule), _) => schedule,
+            (None, Some(rate)) => rate.into(),
+            (None, None) => optimizers::usual_rate(args.model, args.optimizer).into(),
+        };
+        learning_rate.validate()?;
+        optimizers::build(args.optimizer, learning_rate.clone(), &args.numbers)?;
+        let clip = Clip::new(args.clip_value, args.clip_norm, args.clip_global_norm)?;
+        if let Some(decay) = args.ema.filter(|decay| !(0.0..=1.0).contains(decay)) {
+            return Err(number("--ema", "a decay from 0 to 1", decay));
+        }
+        let stragglers = Stragglers::new(&args.straggler, args.total_num_replicas)?;
+        let digits = match &args.data {
+            Some(path) => Digits::read(path)?,
+            None => Digits::embedded()?,
+        };
+        let replicas_to_aggregate =
+            count("-a, --replicas-to-aggregate", args.replicas_to_aggregate)?;
+        let batch_size = count("--batch-size", args.batch_size)?;
+        let batches = Batches::new(digits.train.len(), batch_size, args.seed)?;
+        let updates = match args.epochs {
+            Some(epochs) => {
+                updates_of(epochs, digits.train.len(), replicas_to_aggregate, batch_size)
+            }
+            None => args.updates.unwrap_or(USUAL_UPDATES),
+        };
+        Ok(Self {
+            model: args.model,
+            classifier,
+            digits: Arc::new(digits),
+            batches,
+            seed: args.seed,
+            optimizer_kind: args.optimizer,
+            learning_rate,
+            numbers: args.numbers,
+            clip,
+            ema: args.ema,
+            replicas_to_aggregate,
+            total_num_replicas: count("-n, --total-num-replicas", args.total_num_replicas)?,
+            stragglers,
+            reference: args.reference,
+            order: if args.deterministic { Order::Replica } else { Order::Arrival },
+            token_policy: args.token_policy.map(|policy| match policy {
+                TokenPolicyKind::Discard => TokenPolicy::DiscardLeftovers,
+                TokenPolicyKind::Keep => TokenPolicy::KeepLeftovers,
+            }),
+            initial_tokens: match args.init_tokens {
+                Some(tokens) => Some(count("--init-tokens", tokens)?),
+                None => None,
+            },
+            sparse_mean: args.sparse_mean.map(|mean| match mean {
+                SparseMeanKind::PerRow => SparseMean::PerRow,
+                SparseMeanKind::PerGradient => SparseMean::PerGradient,
+            }),
+            lease: args.lease,
+            step_deadline: args.step_deadline,
+            updates: args_updates(updates)?,
+            batch_size,
+            out: args.out,
+            checkpoint_dir: args.checkpoint_dir,
+            save_every: args.save_every,
+            resume: args.resume,
+            quiet: args.quiet,
+            json: args.json,
+        })
+    }
+
+    /// The update rule, as often as it is wanted.
+    ///
+    /// # Errors
+    /// None in practice: [`Settings::check`] has built it before.
+    pub fn optimizer(&self) -> Result<Box<dyn Optimizer<f32>>, UsageError> {
+        optimizers::build(self.optimizer_kind, self.learning_rate.clone(), &self.numbers)
+    }
+
+    /// What a page or a reader of `metrics.jsonl` wants to know of a run, by name.
+    #[must_use]
+    pub fn describe(&self) -> Vec<(&'static str, String)> {
+        let mut all = vec![
+            ("model", word(self.model)),
+            ("optimizer", word(self.optimizer_kind)),
+            ("learning rate", self.learning_rate.to_string()),
+            ("replicas", format!("{} of {}", self.replicas_to_aggregate, self.total_num_replicas)),
+            ("batch size", self.batch_size.to_string()),
+            ("updates", self.updates.to_string()),
+            ("seed", self.seed.to_string()),
+        ];
+        let slow: Vec<String> = self
+            .stragglers
+            .iter()
+            .map(|(replica, delay)| format!("replica {replica}, {} ms", delay.as_millis()))
+            .collect();
+        all.push(("straggler", if slow.is_empty() { "none".into() } else { slow.join("; ") }));
+        if self.order == Order::Replica {
+            all.push(("order", "replica (deterministic)".into()));
+        }
+        if self.reference {
+            all.push(("preset", "reference".into()));
+        }
+        if let Some(clip) = &self.clip {
+            all.push(("clipping", clip.to_string()));
+        }
+        if let Some(decay) = self.ema {
+            all.push(("moving averages", decay.to_string()));
+        }
+        all
+    }
+}
+
+fn classifier(model: ModelKind, hidden: Option<u64>) -> Result<Arc<dyn Classifier>, UsageError> {
+    /// More would not fit into memory; the option's own check has seen to the zero.
+    const MOST_UNITS: u64 = 1 << 20;
+    if let Some(units) = hidden.filter(|&units| units > MOST_UNITS) {
+        return Err(number("--hidden", "1 to 1048576 units", units));
+    }
+    let hidden = hidden.map(|units| units as usize);
+    Ok(match (model, hidden) {
+        (ModelKind::Softmax, None) => Arc::new(Softmax),
+        (ModelKind::Softmax, Some(units)) => {
+            return Err(number("--hidden", "--model mlp or --model embedding with it", units));
+        }
+        (ModelKind::Mlp, units) => Arc::new(Mlp::new(units.unwrap_or(MLP_UNITS))),
+        (ModelKind::Embedding, units) => Arc::new(Embedding::new(units.unwrap_or(EMBEDDING_WIDTH))),
+    })
+}
+
+/// Updates after which A batches each have used the data `epochs` times.
+fn updates_of(epochs: u64, examples: usize, aggregate: usize, batch_size: usize) -> u64 {
+    let per_update = (aggregate as u64).saturating_mul(batch_size as u64);
+    epochs.saturating_mul(examples as u64).div_ceil(per_update.max(1))
+}
+
+/// Steps are counted in `i64`.
+fn args_updates(updates: u64) -> Result<u64, UsageError> {
+    match i64::try_from(updates) {
+        Ok(_) => Ok(updates),
+        Err(_) => Err(number("--updates", "at most 9223372036854775807", updates)),
+    }
+}
+
+/// More than this many of anything is a slip of the finger; threads and tokens are made of it.
+const MOST: u64 = 1 << 16;
+
+fn count(option: &'static str, got: u64) -> Result<usize, UsageError> {
+    match usize::try_from(got) {
+        Ok(count) if got <= MOST => Ok(count),
+        _ => Err(number(option, "at most 65536", got)),
+    }
+}
+
+fn number(option: &'static str, expected: &'static str, got: impl ToString) -> UsageError {
+    UsageError::Number { option, expected, got: got.to_string() }
+}

@@ -1,0 +1,187 @@
+//! What a run came to: one JSON object, and a table to read.
+//!
+//! Holds numbers only; nothing is measured here.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+use sync_replicas::{ReplicaOutcome, ReplicaReport, Report};
+
+/// The result of a run, as `--json` prints it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The model's word.
+    pub model: String,
+    /// The optimizer's word.
+    pub optimizer: String,
+    /// The part of the test images that the model tells right.
+    pub test_accuracy: f64,
+    /// The same of the moving averages, when they are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub averages_test_accuracy: Option<f64>,
+    /// The mean loss of the last update's gradients.
+    pub loss: Option<f64>,
+    /// The global step at the end (P-8).
+    pub updates: u64,
+    /// Updates made by this run; fewer than `updates` when it was resumed.
+    pub updates_this_run: u64,
+    /// Batches pushed, accepted or not (P-8).
+    pub batches: u64,
+    /// Examples in accepted batches (P-8).
+    pub examples: u64,
+    /// Pushed batches that became part of an update.
+    pub accepted: u64,
+    /// Pushed batches that were dropped as stale (P-7).
+    pub stale: u64,
+    /// Pushed batches whose share another replica was first with.
+    pub duplicates: u64,
+    /// Batches given up before the push because their step was over (P-13).
+    pub superseded: u64,
+    /// How long training took.
+    pub seconds: f64,
+    /// The life of the shared state (P-9).
+    pub generation: u64,
+    /// Whether it was ended before its time.
+    pub interrupted: bool,
+    /// Where its files are.
+    pub run_dir: String,
+    /// Its newest checkpoint.
+    pub checkpoint: String,
+    /// Of names, shapes and values, in order.
+    pub variables_sha256: String,
+    /// Each replica's part.
+    pub replicas: Vec<ReplicaSummary>,
+}
+
+/// One replica's part in a run (P-7).
+#[derive(Clone, Debug, Serialize)]
+pub struct ReplicaSummary {
+    /// Which one.
+    pub replica: u64,
+    /// Batches begun.
+    pub batches: u64,
+    /// Batches that became part of an update.
+    pub accepted: u64,
+    /// Batches dropped as stale.
+    pub stale: u64,
+    /// Batches whose share another was first with.
+    pub duplicates: u64,
+    /// Batches given up.
+    pub superseded: u64,
+    /// Seconds spent computing.
+    pub compute_seconds: f64,
+    /// Seconds spent waiting for tokens.
+    pub wait_seconds: f64,
+    /// Milliseconds it was made slow by, for each batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub straggler_ms: Option<u64>,
+    /// Why it left before the end, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+impl ReplicaSummary {
+    /// One replica's part, of the trainer's report.
+    #[must_use]
+    pub fn new(report: &ReplicaReport, delay: Option<Duration>) -> Self {
+        Self {
+            replica: report.replica.get(),
+            batches: report.batches,
+            accepted: report.tally.accepted,
+            stale: report.tally.stale,
+            duplicates: report.tally.duplicates,
+            superseded: report.tally.superseded,
+            compute_seconds: report.computed.as_secs_f64(),
+            wait_seconds: report.waited.as_secs_f64(),
+            straggler_ms: delay.map(|delay| delay.as_millis() as u64),
+            failure: match &report.outcome {
+                ReplicaOutcome::Failed(reason) | ReplicaOutcome::Panicked(reason) => {
+                    Some(reason.clone())
+                }
+                _ => None,
+            },
+        }
+    }
+}
+
+/// Sums of all replicas that the report does not have.
+pub(crate) fn total(report: &Report, of: impl Fn(&ReplicaReport) -> u64) -> u64 {
+    report.replicas.iter().map(of).sum()
+}
+
+/// The table per replica and the result, for a person.
+#[must_use]
+pub fn table(summary: &Summary) -> String {
+    let mut text = String::new();
+    let mut line = |cells: [&str; 7], note: &str| {
+        let [replica, batches, accepted, stale, superseded, computed, waited] = cells;
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{replica:>9}{batches:>9}{accepted:>10}{stale:>7}{superseded:>10}{computed:>10}{waited:>10}{note}"
+        );
+    };
+    line(["replica", "batches", "accepted", "stale", "given up", "computed", "waited"], "");
+    for r in &summary.replicas {
+        let slow = r.straggler_ms.map(|ms| format!("  slow by {ms} ms"));
+        let failed = r.failure.as_ref().map(|reason| format!("  left: {reason}"));
+        let note = slow.into_iter().chain(failed).collect::<String>();
+        let (computed, waited) = (seconds(r.compute_seconds), seconds(r.wait_seconds));
+        let dropped = (r.stale + r.duplicates).to_string();
+        let cells = [
+            &r.replica.to_string(),
+            &r.batches.to_string(),
+            &r.accepted.to_string(),
+            &dropped,
+            &r.superseded.to_string(),
+            &computed,
+            &waited,
+        ];
+        line(cells.map(String::as_str), &note);
+    }
+    text
+}
+
+/// The result in a sentence.
+#[must_use]
+pub fn verdict(summary: &Summary) -> String {
+    let mut text = format!("test accuracy {}", percent(summary.test_accuracy));
+    if let Some(averages) = summary.averages_test_accuracy {
+        let _ = write!(text, " ({} with the moving averages)", percent(averages));
+    }
+    let _ = write!(text, " after {} updates", summary.updates);
+    if summary.updates_this_run < summary.updates {
+        let _ = write!(text, ", {} of them now", summary.updates_this_run);
+    }
+    text
+}
+
+/// What the run's time says, in a sentence or two.
+#[must_use]
+pub fn story(summary: &Summary) -> String {
+    let (updates, time) = (summary.updates_this_run, summary.seconds);
+    let mut text = format!("{updates} updates took {}.", seconds(time));
+    let slowest = summary.replicas.iter().filter_map(|replica| replica.straggler_ms).max();
+    let held = slowest.unwrap_or(0) as f64 * 1e-3 * updates as f64;
+    if held > time {
+        let held = seconds(held);
+        let _ = write!(text, " Had every update waited for the slow replica: at least {held}.");
+    }
+    if summary.interrupted {
+        text.push_str(" The run was interrupted before its end.");
+    }
+    text
+}
+
+/// `97.22 %`.
+#[must_use]
+pub fn percent(part: f64) -> String {
+    format!("{:.2} %", 100.0 * part)
+}
+
+/// `12.3 ms` or `4.56 s`.
+#[must_use]
+pub fn seconds(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{:.1} ms", 1e3 * seconds) } else { format!("{seconds:.2} s") }
+}
