@@ -21,7 +21,8 @@ type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 fn main() -> ExitCode {
     let flags = flags::Xtask::from_env_or_exit();
     match run(flags.subcommand) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -29,15 +30,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: flags::XtaskCmd) -> Result {
+/// Runs one command; `false` when it failed and has said all there is to say.
+fn run(command: flags::XtaskCmd) -> Result<bool> {
     let sh = Shell::new()?;
     sh.change_dir(root()?);
     match command {
-        flags::XtaskCmd::Ci(_) => ci::run(&sh),
-        flags::XtaskCmd::Fix(_) => fix::run(&sh),
-        flags::XtaskCmd::Tidy(_) => tidy::run(&sh),
-        flags::XtaskCmd::Bench(bench) => bench::run(&sh, bench.filter.as_deref()),
+        flags::XtaskCmd::Ci(_) => return ci::run(&sh),
+        flags::XtaskCmd::Fix(_) => fix::run(&sh)?,
+        flags::XtaskCmd::Tidy(_) => tidy::run(&sh)?,
+        flags::XtaskCmd::Bench(bench) => bench::run(&sh, bench.filter.as_deref())?,
     }
+    Ok(true)
 }
 
 /// The repository's folder, from wherever the command was called.
