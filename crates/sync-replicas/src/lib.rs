@@ -38,3 +38,16 @@ pub use runtime::{
 pub use scalar::Scalar;
 pub use trainer::{BuildError, StopHandle, SyncReplicas, Trainer};
 pub use variables::{VariableError, Variables};
+
+/// Keeps the programs of the project's pages compiling and running.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../../docs/guide.md")]
+    struct Guide;
+
+    #[doc = include_str!("../../../docs/migrating.md")]
+    struct Migrating;
+}

@@ -94,7 +94,7 @@ impl<O> SyncReplicas<O> {
             settings: Settings::new(1),
             rules: Rules { sparse_mean: SparseMean::PerRow, sparse_merge: SparseMerge::Canonical },
             averages: Averages::default(),
-            use_locking: false,
+            use_locking: true,
             observe: false,
             timeline: false,
         }
@@ -161,9 +161,9 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// With locking, an update writes in place and readers wait for it; without, readers never
-    /// wait and the update copies what they still hold. A reader sees whole steps either way
-    /// (R-29, P-11).
+    /// With locking, the default, an update writes in place, and readers that come meanwhile wait
+    /// for it; without, readers never wait and every update makes a copy. Readers that came before
+    /// keep their own step, and a reader sees whole steps either way (R-29, P-11).
     #[must_use]
     pub fn use_locking(mut self, locking: bool) -> Self {
         self.use_locking = locking;

@@ -75,6 +75,7 @@ impl Engine {
             return self.stop(StopReason::Failed(reason), effects);
         };
         self.global_step = next;
+        self.advances += 1;
         self.step_began = now;
         effects.push(Effect::Advanced { global_step: next });
         if let Some(shares) = &mut self.shares {

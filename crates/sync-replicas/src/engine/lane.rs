@@ -45,10 +45,6 @@ impl Lane {
         self.gate.count()
     }
 
-    pub(super) fn step(&self) -> GlobalStep {
-        self.gate.step()
-    }
-
     /// Closes the round when enough is held and it is still open; the number held.
     pub(super) fn try_close(&mut self, needed: NonZeroU64) -> Result<Option<u64>, StepOverflow> {
         if self.round != Round::Open {

@@ -33,6 +33,9 @@ pub struct Engine {
     pub(super) shares: Option<Shares>,
     pub(super) ledger: Ledger,
     pub(super) chief_started: bool,
+    /// Steps since the generation began.
+    pub(super) advances: u64,
+    pub(super) started: Duration,
     pub(super) step_began: Duration,
     pub(super) stopped: Option<StopReason>,
 }
@@ -66,6 +69,8 @@ impl Engine {
             shares,
             ledger: Ledger::default(),
             chief_started: false,
+            advances: 0,
+            started: Duration::ZERO,
             step_began: Duration::ZERO,
             stopped: None,
             config,
@@ -94,7 +99,7 @@ impl Engine {
         let count = self.config.initial_tokens(initial)?;
         self.put_tokens(count);
         self.chief_started = true;
-        self.step_began = now;
+        (self.started, self.step_began) = (now, now);
         self.close_lanes(effects);
         self.serve_line(now, effects);
         Ok(count)
@@ -220,11 +225,13 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refused> {
         self.running()?;
-        let member = self.live(replica, incarnation)?;
-        member.tally.superseded += 1;
-        member.working = false;
+        self.live(replica, incarnation)?.working = false;
+        let in_vain = self.is_superseded(replica);
         self.drop_work(replica);
         self.return_token(replica);
+        if in_vain {
+            self.live(replica, incarnation)?.tally.superseded += 1;
+        }
         self.enter_line(replica);
         self.serve_line(now, effects);
         Ok(())
@@ -301,6 +308,7 @@ impl Engine {
         self.expire_leases(now, effects);
         let settings = self.config.settings();
         let mut next = settings.lease.map(|lease| now + lease);
+        next = self.absence_ends().into_iter().chain(next).min();
         let earliest = self.members.iter().filter_map(|(_, member)| member.held?.until).min();
         next = earliest.into_iter().chain(next).min();
         if let Some(deadline) = settings.step_deadline {
@@ -318,9 +326,9 @@ impl Engine {
     /// Its number is above the present one and above `after`, that of the state restored.
     pub fn restore(&mut self, global_step: GlobalStep, after: Generation, lanes: usize) {
         let next = self.generation.max(after).next();
-        let batches: Vec<u64> = self.positions();
+        let members = self.members.next_generation();
         *self = Self::new(self.config.clone(), lanes, global_step, next);
-        self.set_positions(&batches);
+        self.members = members;
     }
 
     fn running(&self) -> Result<(), Refused> {

@@ -20,6 +20,9 @@ pub(super) struct Members {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Member {
     pub(super) incarnation: Incarnation,
+    /// Whether its starting token was issued in this generation: it has joined, or stayed away
+    /// for so long that another one got the token.
+    pub(super) begun: bool,
     pub(super) live: bool,
     pub(super) waiting: bool,
     /// Computes a batch that it has not pushed or given up, with or without its lease.
@@ -82,7 +85,18 @@ impl Members {
         self.get_mut(replica).filter(|member| member.live && member.incarnation == incarnation)
     }
 
-    /// A new life for a replica; says whether it is its first.
+    /// The members at the start of a new generation: all have left, and whoever comes back is
+    /// another incarnation than any before, so that old handles stay fenced off (P-9).
+    pub(super) fn next_generation(&self) -> Self {
+        let slots = self.slots.iter().map(|old| Member {
+            incarnation: old.incarnation,
+            batches: old.batches,
+            ..Member::default()
+        });
+        Self { slots: slots.collect() }
+    }
+
+    /// A new life for a replica; says whether it is its first in this generation.
     pub(super) fn join(&mut self, replica: ReplicaId) -> Result<(&mut Member, bool), JoinError> {
         let total = self.slots.len();
         let Some(member) = self.get_mut(replica) else {
@@ -91,7 +105,7 @@ impl Members {
         if member.live {
             return Err(JoinError::Present { replica });
         }
-        let first = member.incarnation == Incarnation::default();
+        let first = !std::mem::replace(&mut member.begun, true);
         member.incarnation = member.incarnation.next();
         member.live = true;
         member.waiting = false;

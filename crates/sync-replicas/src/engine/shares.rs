@@ -52,6 +52,12 @@ impl Shares {
         Some(share.workers.clone())
     }
 
+    /// Whether a gradient for the share is in.
+    pub(super) fn is_in(&self, share: u64) -> bool {
+        let share = usize::try_from(share).ok().and_then(|share| self.shares.get(share));
+        share.is_some_and(|share| share.contributed)
+    }
+
     /// The replica no longer works on the share.
     pub(super) fn release(&mut self, replica: ReplicaId, share: u64) {
         if let Some(share) = usize::try_from(share).ok().and_then(|s| self.shares.get_mut(s)) {

@@ -32,6 +32,10 @@ impl Engine {
     pub(super) fn serve_line(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         while !self.line.is_empty() && self.stopped.is_none() {
             let Some(token) = self.tokens.try_take() else { return };
+            if !self.is_work(token) {
+                self.ledger.discarded += 1;
+                continue;
+            }
             let Some(replica) = self.line.pop_front() else { return };
             if let Some(member) = self.members.get_mut(replica) {
                 member.waiting = false;
@@ -85,22 +89,58 @@ impl Engine {
         }
     }
 
+    /// Whether the work that a token permits can still count, or leftovers are handed out anyway
+    /// (P-12). While an update is under way the lanes are already ahead of the global step.
+    fn is_work(&self, token: Token) -> bool {
+        self.config.settings().token_policy == TokenPolicy::KeepLeftovers
+            || !self.judges_stale(LocalStep::new(token.step()))
+    }
+
+    /// Whether what the replica works on can no longer count.
+    pub(super) fn is_superseded(&self, replica: ReplicaId) -> bool {
+        let Some(member) = self.members.get(replica) else { return false };
+        let shares = self.shares.as_ref().zip(member.share);
+        self.judges_stale(member.local_step)
+            || shares.is_some_and(|(shares, share)| shares.is_in(share))
+    }
+
     /// P-5: a token that nobody will use goes back in front, unless its step is over and leftovers
     /// are no work (P-12).
     pub(super) fn return_token(&mut self, replica: ReplicaId) {
         let Some(held) = self.members.get_mut(replica).and_then(|member| member.held.take()) else {
             return;
         };
-        // While an update is under way the lanes are already one step ahead of the global step.
-        let current = self.lanes.iter().any(|lane| held.token.step() >= lane.step().get());
-        if current || self.config.settings().token_policy == TokenPolicy::KeepLeftovers {
+        if self.is_work(held.token) {
             self.tokens.put_back(held.token);
         } else {
             self.ledger.spent += 1;
         }
     }
 
+    /// When replicas that have not joined count as dead; `None` if all have begun.
+    pub(super) fn absence_ends(&self) -> Option<Duration> {
+        let absent = self.chief_started && self.members.iter().any(|(_, member)| !member.begun);
+        self.config.settings().lease.filter(|_| absent).map(|lease| self.started + lease)
+    }
+
+    /// P-5: whoever never comes does not hold the first step: its starting token is given to the
+    /// others. Later steps have tokens enough without it.
+    fn replace_absent(&mut self, now: Duration) {
+        if self.absence_ends().is_none_or(|end| now < end) {
+            return;
+        }
+        let mut absent = 0;
+        for (_, member) in self.members.iter_mut().filter(|(_, member)| !member.begun) {
+            member.begun = true;
+            absent += 1;
+        }
+        if self.advances == 0 {
+            self.put_tokens(absent);
+        }
+    }
+
     pub(super) fn expire_leases(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        self.replace_absent(now);
         let expired = |held: Held| held.until.is_some_and(|until| until <= now);
         let late: Vec<ReplicaId> = self
             .members

@@ -8,7 +8,7 @@ use super::lane::Lane;
 use super::ledger::Ledger;
 use super::machine::Engine;
 use super::members::Tally;
-use crate::ids::{Generation, Incarnation, ReplicaId};
+use crate::ids::{Generation, ReplicaId};
 
 impl Engine {
     /// The settings.
@@ -85,8 +85,7 @@ impl Engine {
     /// Whether nobody has ever joined and nothing has happened.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
-        self.stopped.is_none()
-            && self.members.iter().all(|(_, member)| member.incarnation == Incarnation::default())
+        self.stopped.is_none() && self.members.iter().all(|(_, member)| !member.begun)
     }
 
     /// Why training ended, if it has.

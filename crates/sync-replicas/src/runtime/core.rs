@@ -167,6 +167,7 @@ impl<T: Scalar> Core<T> {
         for seat in &mut self.seats {
             seat.grant = None;
             seat.overdue = None;
+            seat.log = ReplicaLog::default();
         }
     }
 
@@ -209,16 +210,22 @@ impl<T: Scalar> Core<T> {
         gradients: &[(usize, Gradient<T>)],
     ) -> Result<(), PushError> {
         let kinds = self.kinds_of(layout, gradients)?;
+        let ordered = self.engine.config().settings().order == Order::Replica;
+        for (index, gradient) in gradients {
+            let new =
+                || VariableSums::new(kinds[*index], layout.shape(*index), self.rules, ordered);
+            let checked = match &self.sums[*index] {
+                Some(sums) => sums.check(gradient),
+                None => new().map_or(Ok(()), |sums| sums.check(gradient)),
+            };
+            checked.map_err(|source| PushError::Gradient {
+                name: layout.name(*index).to_owned(),
+                source,
+            })?;
+        }
+        // Only a push that fits may say what the later ones must be like.
         if self.pattern.is_none() {
             self.fix_pattern(layout, kinds);
-        }
-        for (index, gradient) in gradients {
-            if let Some(sums) = &self.sums[*index] {
-                sums.check(gradient).map_err(|source| PushError::Gradient {
-                    name: layout.name(*index).to_owned(),
-                    source,
-                })?;
-            }
         }
         Ok(())
     }

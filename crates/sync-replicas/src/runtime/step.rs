@@ -155,7 +155,9 @@ impl<T: Scalar> Drop for Permit<'_, T> {
         }
         let (id, incarnation) = (self.replica.id, self.replica.incarnation);
         let end = self.replica.shared.now();
-        self.record(SpanKind::Superseded, end);
+        if self.superseded.is_set() {
+            self.record(SpanKind::Superseded, end);
+        }
         let refused = self
             .replica
             .shared

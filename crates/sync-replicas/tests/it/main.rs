@@ -1,1 +1,5 @@
 //! Integration tests.
+
+mod determinism;
+mod faults;
+mod fit;

@@ -1,1 +1,0 @@
-//! The engine driven by hand: exact effects, no threads, no clock.

@@ -1,0 +1,105 @@
+//! Leases, deadlines, deaths (P-2, P-5, P-6): one dead or stuck replica, and the others go on.
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_stuck_replica_loses_its_lease_and_not_the_step() {
+    // P-5: A = N = 2, replica 1 takes its token and is never heard of again
+    let mut bench = Bench::joined(Settings { lease: Some(SECOND), ..settings(2, 2) });
+    bench.turn(0);
+    bench.now = SECOND;
+    let (next, effects) = bench.event(|engine, now, out| engine.tick(now, out));
+    assert_eq!(effects[0], Effect::LeaseExpired { replica: id(1) });
+    assert!(matches!(&effects[1], Effect::Grant(grant) if grant.replica == id(0)));
+    assert_eq!(next, Some(2 * SECOND), "the new holder's lease");
+    bench.turn(0);
+    assert_eq!(bench.step(), 1, "replica 0 went on alone");
+    // It was only slow: its gradient is late, not lost, and it takes part again.
+    assert!(matches!(bench.turn(1), Outcome::Stale { .. }));
+    assert_eq!(bench.engine.tally(id(1)).map(|tally| tally.expired), Some(1));
+}
+
+#[test]
+fn a_sign_of_life_keeps_the_lease() {
+    let mut bench = Bench::joined(Settings { lease: Some(SECOND), ..settings(2, 2) });
+    bench.now = SECOND / 2;
+    let incarnation = bench.incarnations[1];
+    let renewed = bench.event(|engine, now, _| engine.renew(id(1), incarnation, now)).0;
+    assert_eq!(renewed, Ok(()));
+    bench.now = SECOND;
+    let (_, effects) = bench.event(|engine, now, out| engine.tick(now, out));
+    assert_eq!(effects, [Effect::LeaseExpired { replica: id(0) }], "only the silent one");
+}
+
+#[test]
+fn an_overdue_step_names_who_is_missing() {
+    // P-5
+    let waiting = Settings { lease: None, step_deadline: Some(SECOND), ..settings(3, 3) };
+    let mut bench = Bench::joined(waiting);
+    bench.turn(0);
+    bench.turn(1);
+    bench.now = SECOND;
+    let (_, effects) = bench.event(|engine, now, out| engine.tick(now, out));
+    let overdue = Overdue {
+        global_step: GlobalStep::new(0),
+        count: 2,
+        needed: 3,
+        missing: vec![id(2)],
+        waiting: vec![id(0), id(1)],
+    };
+    assert!(overdue.to_string().contains("replica 2 has not pushed"), "{overdue}");
+    assert_eq!(effects, [Effect::Overdue(overdue)]);
+    // Nothing is lost: the missing one comes, those who gave up waiting ask again.
+    bench.turn(2);
+    assert_eq!(bench.step(), 1);
+    let incarnation = bench.incarnations[0];
+    let (asked, effects) =
+        bench.event(|engine, now, out| engine.request(id(0), incarnation, now, out));
+    assert_eq!((asked, effects.len()), (Ok(()), 1));
+}
+
+#[test]
+fn uneven_data_is_fine() {
+    // P-6: replicas leave one after the other; the last goes on alone, several batches a step
+    let mut bench = Bench::joined(settings(4, 4));
+    for leaver in [3, 2, 1] {
+        for _ in 0..3 {
+            (0..=leaver).for_each(|replica| drop(bench.turn(replica)));
+        }
+        bench.leave(leaver);
+    }
+    let before = bench.step();
+    (0..8).for_each(|_| drop(bench.turn(0)));
+    assert_eq!(bench.step(), before + 2);
+}
+
+#[test]
+fn the_described_system_hangs_where_it_does() {
+    // R-22, P-16: without leases a death with a token in hand is fatal when no backup is left
+    let mut bench = Bench::joined(Settings { step_deadline: None, ..settings(2, 2).reference() });
+    // Use up the initial tokens, into lock step.
+    for replica in [0, 1, 0, 1] {
+        bench.turn(replica);
+    }
+    bench.leave(1);
+    bench.turn(0);
+    assert_eq!(bench.engine.waiting().collect::<Vec<_>>(), [id(0)], "for ever");
+    assert_eq!(bench.engine.ledger().lost, 1);
+}
+
+#[test]
+fn who_never_comes_does_not_hold_the_first_step() {
+    // P-5: found by the random events
+    let mut bench = Bench::new(Settings { lease: Some(SECOND), ..settings(2, 2) });
+    bench.join(0);
+    bench.turn(0);
+    assert_eq!(bench.engine.waiting().collect::<Vec<_>>(), [id(0)]);
+    bench.now = SECOND;
+    bench.event(|engine, now, out| engine.tick(now, out));
+    bench.turn(0);
+    assert_eq!(bench.step(), 1);
+    // Its starting token is used; what it finds is its token of step 1.
+    assert!(matches!(&bench.join(1)[..], [Effect::Grant(g)] if g.local_step == LocalStep::new(1)));
+}

@@ -1,0 +1,240 @@
+//! `fit` as a whole: ending, failing replicas, counters, snapshots (P-1, P-2, P-5 to P-8, P-11).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ndarray::array;
+use optim::Sgd;
+use sync_replicas::{
+    BoxError, Computed, FitError, Gradients, Hooks, Model, ReplicaId, ReplicaOutcome, SpanKind,
+    SyncReplicas, Trainer, Variables, Work,
+};
+
+/// Calls a function for each batch; its gradient is one.
+struct Calls<F>(F);
+
+impl<F> Model<f64> for Calls<F>
+where
+    F: Fn(&Variables<f64>, u64, &Work<'_>) -> Result<(), BoxError> + Sync,
+{
+    type Batch = u64;
+
+    fn gradients(
+        &self,
+        variables: &Variables<f64>,
+        &batch: &u64,
+        work: &Work<'_>,
+    ) -> Result<Option<Computed<f64>>, BoxError> {
+        (self.0)(variables, batch, work)?;
+        let gradients = Gradients::new().dense("a", array![1.0]).dense("b", array![1.0]);
+        Ok(Some(Computed { loss: 1.0, examples: 8, gradients }))
+    }
+}
+
+/// Makes the compiler see that the function takes any lifetimes.
+fn calls<F>(call: F) -> Calls<F>
+where
+    F: Fn(&Variables<f64>, u64, &Work<'_>) -> Result<(), BoxError> + Sync,
+{
+    Calls(call)
+}
+
+fn build(aggregate: usize, total: usize) -> Trainer<f64> {
+    let variables = Variables::new()
+        .with("a", array![0.0])
+        .and_then(|variables| variables.with("b", array![0.0]))
+        .expect("two names");
+    SyncReplicas::new(Sgd::new(1.0))
+        .replicas_to_aggregate(aggregate)
+        .total_num_replicas(total)
+        .timeline(true)
+        .build(variables)
+        .expect("the numbers fit")
+}
+
+fn endless(_: ReplicaId) -> std::ops::RangeFrom<u64> {
+    0..
+}
+
+#[test]
+fn stops_exactly_and_counts_by_three_names() {
+    // R-34, P-8: updates, batches, examples
+    let trainer = build(3, 3);
+    let report = trainer
+        .fit(&calls(|_, _, _| Ok(())), endless, Hooks::new().stop_at_step(50))
+        .expect("it trains");
+    assert_eq!((report.updates, report.global_step), (50, 50));
+    // The push that closed step 51, if any, came before the end; it was never applied.
+    assert!((150..=153).contains(&report.accepted), "{}", report.accepted);
+    assert_eq!(report.examples, report.accepted * 8);
+    assert!(report.batches >= report.accepted);
+    assert_eq!(trainer.snapshot().variables.vector("a").expect("it is there")[0], -50.0);
+    assert!(report.replicas.iter().all(|replica| replica.outcome == ReplicaOutcome::Finished));
+    assert!(report.timeline.iter().any(|span| span.kind == SpanKind::Accepted));
+    assert!(report.timeline.iter().all(|span| span.start <= span.end));
+}
+
+#[test]
+fn a_replica_that_fails_or_panics_leaves_and_the_rest_go_on() {
+    // P-5
+    let trainer = build(3, 3);
+    let model = calls(|_, _, work| match (work.replica.get(), work.step.get()) {
+        (1, 5..) => Err("out of luck".into()),
+        (2, 9..) => std::panic::resume_unwind(Box::new("out of memory")),
+        _ => Ok(()),
+    });
+    let report = trainer.fit(&model, endless, Hooks::new().stop_at_step(40)).expect("one is left");
+    assert_eq!(report.updates, 40);
+    let outcomes: Vec<_> = report.replicas.into_iter().map(|replica| replica.outcome).collect();
+    assert_eq!(outcomes[0], ReplicaOutcome::Finished);
+    assert_eq!(outcomes[1], ReplicaOutcome::Failed("the model failed: out of luck".to_owned()));
+    assert_eq!(outcomes[2], ReplicaOutcome::Panicked("out of memory".to_owned()));
+}
+
+#[test]
+fn when_all_fail_the_first_failure_is_told() {
+    let trainer = build(2, 2);
+    let model = calls(|_, _, work| Err(format!("no {}", work.replica).into()));
+    match trainer.fit(&model, endless, Hooks::new()) {
+        Err(FitError::AllFailed { count: 2, replica, reason }) => {
+            assert_eq!(
+                (replica, reason.as_str()),
+                (ReplicaId::new(0), "the model failed: no replica 0")
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn uneven_data_ends_when_all_of_it_is_used() {
+    // P-2, P-6: 5, 20 and 40 batches; nobody is left behind
+    let trainer = build(3, 3);
+    let shard = |replica: ReplicaId| 0..[5, 20, 40][replica.get() as usize];
+    let report = trainer.fit(&calls(|_, _, _| Ok(())), shard, Hooks::new()).expect("it trains");
+    assert!(report.replicas.iter().all(|replica| replica.outcome == ReplicaOutcome::DataEnded));
+    assert_eq!(report.batches, 65);
+    assert!(report.updates >= 65 / 3 - 3, "{}", report.updates);
+}
+
+#[test]
+fn sixty_four_waiting_replicas_wake_at_the_end() {
+    // P-1: 64 wait for one that never pushes; the stop wakes all, and nothing is an error.
+    let trainer = build(65, 65);
+    let stop = trainer.stop_handle();
+    let waiting = Arc::new(AtomicU64::new(0));
+    let pushed = Arc::clone(&waiting);
+    let model = calls(move |_, _, work| {
+        if work.replica.get() < 64 {
+            pushed.fetch_add(1, Ordering::SeqCst);
+            return Ok(());
+        }
+        while pushed.load(Ordering::SeqCst) < 64 {
+            std::thread::yield_now();
+        }
+        stop.stop("nobody else comes");
+        assert!(work.pause(Duration::from_secs(3600)), "the end cuts a pause short");
+        Ok(())
+    });
+    let report = trainer.fit(&model, endless, Hooks::new()).expect("a stop is no error");
+    assert_eq!((report.updates, report.stopped.as_str()), (0, "nobody else comes"));
+    assert!(report.replicas.iter().all(|replica| replica.outcome == ReplicaOutcome::Finished));
+}
+
+#[test]
+fn a_reader_never_sees_two_versions_mixed() {
+    // P-11, R-29: both variables fall together, with and without locking
+    for locking in [true, false] {
+        let variables = Variables::new()
+            .with("a", array![0.0])
+            .and_then(|variables| variables.with("b", array![0.0]))
+            .expect("two names");
+        let trainer = SyncReplicas::new(Sgd::new(1.0))
+            .replicas_to_aggregate(2)
+            .use_locking(locking)
+            .build(variables)
+            .expect("the numbers fit");
+        let done = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while done.load(Ordering::SeqCst) == 0 {
+                    let snapshot = trainer.snapshot();
+                    let [a, b] = ["a", "b"]
+                        .map(|name| snapshot.variables.vector(name).expect("it is there")[0]);
+                    assert_eq!(a, b);
+                    assert_eq!(a, -(snapshot.global_step.get() as f64));
+                }
+            });
+            let hooks = Hooks::new().stop_at_step(300);
+            let trained = trainer.fit(&calls(|_, _, _| Ok(())), endless, hooks);
+            done.store(1, Ordering::SeqCst);
+            assert_eq!(trained.expect("it trains").updates, 300);
+        });
+    }
+}
+
+#[test]
+fn a_slow_replica_never_holds_a_step() {
+    // R-22, P-13: one of three takes for ever; it is told, gives up, and starts afresh
+    let trainer = build(2, 3);
+    let model = calls(|_, _, work| {
+        if work.replica.get() == 2 && work.pause(Duration::from_secs(3600)) {
+            return Ok(());
+        }
+        Ok(())
+    });
+    let report = trainer.fit(&model, endless, Hooks::new().stop_at_step(100)).expect("it trains");
+    assert_eq!(report.updates, 100);
+    assert_eq!(report.replicas[2].tally.accepted, 0);
+    assert!(report.elapsed < Duration::from_secs(60));
+}
+
+#[test]
+fn hooks_see_every_update_in_order() {
+    //
+    let trainer = build(2, 2);
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let theirs = Arc::clone(&seen);
+    let hooks = Hooks::new().stop_at_step(10).every(2, move |chief, report| {
+        let snapshot = chief.snapshot();
+        assert_eq!(snapshot.global_step.get(), report.global_step, "between two updates");
+        theirs.lock().map_err(|_| "poisoned")?.push((report.global_step, report.loss));
+        Ok(())
+    });
+    trainer.fit(&calls(|_, _, _| Ok(())), endless, hooks).expect("it trains");
+    let expected: Vec<_> = (1..=5).map(|k| (2 * k, Some(1.0))).collect();
+    assert_eq!(*seen.lock().expect("not poisoned"), expected);
+}
+
+#[test]
+fn a_failing_hook_ends_training_with_its_error() {
+    let trainer = build(2, 2);
+    let hooks = Hooks::new().every(3, |_, _| Err("the disk is full".into()));
+    let failed = trainer.fit(&calls(|_, _, _| Ok(())), endless, hooks);
+    let error = failed.expect_err("the hook failed");
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    assert!(text.contains("the disk is full"), "{text}");
+    assert_eq!(trainer.snapshot().global_step.get(), 3);
+}
+
+#[test]
+fn two_trainers_do_not_collide() {
+    // P-10
+    let (one, two) = (build(2, 2), build(2, 2));
+    std::thread::scope(|scope| {
+        for (trainer, steps) in [(&one, 30), (&two, 50)] {
+            scope.spawn(move || {
+                let hooks = Hooks::new().stop_at_step(steps);
+                trainer.fit(&calls(|_, _, _| Ok(())), endless, hooks).expect("it trains");
+            });
+        }
+    });
+    let at = |trainer: &Trainer<f64>| trainer.snapshot().variables.vector("a").expect("there")[0];
+    assert_eq!((at(&one), at(&two)), (-30.0, -50.0));
+}
