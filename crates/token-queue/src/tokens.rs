@@ -53,6 +53,7 @@ impl Tokens {
     }
 
     /// Puts one token at the end.
+    #[inline]
     pub fn put(&mut self, token: Token) {
         self.put_many(token, 1);
     }
@@ -60,6 +61,7 @@ impl Tokens {
     /// Puts `n` tokens of `step` at the end, in constant time.
     ///
     /// The count stops at `usize::MAX` tokens: what would go past it is not put.
+    #[inline]
     pub fn put_many(&mut self, step: Token, n: usize) {
         let n = n.min(usize::MAX - self.len);
         if n == 0 {
@@ -83,6 +85,7 @@ impl Tokens {
     }
 
     /// Takes the first token, or `None` when there is none.
+    #[inline]
     pub fn try_take(&mut self) -> Option<Token> {
         let first = self.runs.front_mut()?;
         let token = first.token;
@@ -105,6 +108,7 @@ impl Tokens {
     /// tokens.put_back(leased);
     /// assert_eq!(tokens.try_take(), Some(leased));
     /// ```
+    #[inline]
     pub fn put_back(&mut self, token: Token) {
         self.put_back_run(Run { token, n: 1 });
     }

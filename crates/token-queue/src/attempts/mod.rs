@@ -135,6 +135,7 @@ impl Attempts {
     }
 
     /// Puts `n` tokens of `step` at once, or none.
+    #[inline]
     pub(crate) fn try_enqueue(&mut self, step: Token, n: usize) -> Result<(), TryEnqueueError> {
         self.admit(n, self.tokens.len())?;
         self.tokens.put_many(step, n);
@@ -157,6 +158,7 @@ impl Attempts {
     }
 
     /// Takes the first token, if there is one.
+    #[inline]
     pub(crate) fn try_dequeue(&mut self) -> Option<Token> {
         // While a dequeue waits there is no token, so this overtakes nobody.
         let token = self.tokens.try_take()?;
@@ -168,6 +170,12 @@ impl Attempts {
     pub(crate) fn close_cancelling(&mut self) {
         self.closed = true;
         self.settle();
+    }
+
+    /// Whether any attempt ended since they were last taken.
+    #[inline]
+    pub(crate) fn has_completed(&self) -> bool {
+        !self.completed.is_empty()
     }
 
     /// The attempts that ended since the last call, in the order in which they did.
@@ -190,6 +198,7 @@ impl Attempts {
     }
 
     /// Whether `n` tokens can be put on top of `size` without waiting.
+    #[inline]
     fn admit(&self, n: usize, size: usize) -> Result<(), TryEnqueueError> {
         if n == 0 {
             return Ok(());
@@ -206,7 +215,16 @@ impl Attempts {
     }
 
     /// Moves the first attempt of each line until neither can move.
+    #[inline]
     fn settle(&mut self) {
+        // The usual case: nobody waits.
+        if self.entering.is_empty() && self.leaving.is_empty() {
+            return;
+        }
+        self.settle_waiting();
+    }
+
+    fn settle_waiting(&mut self) {
         loop {
             let mut moved = false;
             while self.advance_entering() {
@@ -221,7 +239,7 @@ impl Attempts {
         }
     }
 
-    /// Moves the first enqueue or close as far as it goes; says whether anything changed.
+    /// Moves the first enqueue or close as far as it goes; says whether it ended.
     fn advance_entering(&mut self) -> bool {
         let Some(first) = self.entering.front_mut() else { return false };
         let outcome = match &mut first.wants {
@@ -238,10 +256,10 @@ impl Attempts {
             }
             Entry::Put(batch) => {
                 let room = self.capacity.saturating_sub(self.tokens.len());
-                let before = batch.len();
                 batch.move_to(&mut self.tokens, room);
                 if !batch.is_empty() {
-                    return batch.len() < before;
+                    // The queue is full: nothing more until a token leaves.
+                    return false;
                 }
                 Outcome::Done(Tokens::new())
             }

@@ -166,6 +166,16 @@ fn a_close_restores_what_was_held() {
     );
 }
 
+// what a dequeue held goes in front of what enqueues put before the close took effect.
+#[test]
+fn a_close_restores_in_front_of_later_tokens() {
+    check(
+        2,
+        &[(Put(&[1, 2, 3, 4]), &[]), (Close, &[]), (Take(6), &[(0, Ok), (1, Ok), (2, TooFew(4))])],
+        &[1, 2, 3, 4],
+    );
+}
+
 // E14: an empty batch succeeds at once, closed or not, and overtakes those who wait.
 #[test]
 fn empty_batches_never_wait() {

@@ -77,9 +77,11 @@ impl TokenQueue {
     fn with_state<T>(&self, operation: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let answer = operation(&mut state);
-        let wakers = state.deliver();
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        if state.attempts.has_completed() {
+            let wakers = state.deliver();
+            drop(state);
+            wakers.into_iter().for_each(Waker::wake);
+        }
         answer
     }
 

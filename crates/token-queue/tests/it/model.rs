@@ -38,7 +38,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (0..5usize).prop_map(Op::Put),
         6 => (0..5usize, any::<bool>()).prop_map(|(n, up_to)| Op::Take { n, up_to }),
-        1 => Just(Op::Close),
+        2 => Just(Op::Close),
         1 => Just(Op::CloseNow),
         4 => any::<usize>().prop_map(Op::Poll),
         4 => any::<usize>().prop_map(Op::Drop),
