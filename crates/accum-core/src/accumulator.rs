@@ -11,7 +11,7 @@ use crate::{
 
 /// Gradients held for one variable, without any rule about who may come in.
 ///
-/// Implemented by [`DenseSums`](crate::DenseSums) and `SparseSums`; sealed. Use it
+/// Implemented by [`DenseSums`](crate::DenseSums) and [`SparseSums`](crate::SparseSums); sealed. Use it
 /// alone when a [`Gate`] elsewhere decides, for instance one for all variables of a model.
 pub trait Sums: sealed::Sealed {
     /// What is pushed.
@@ -63,7 +63,7 @@ pub(crate) mod sealed {
 
 /// A conditional accumulator without a lock: fresh gradients in, their mean out.
 ///
-/// See [`DenseAccumulator`](crate::DenseAccumulator) and `SparseAccumulator`
+/// See [`DenseAccumulator`](crate::DenseAccumulator) and [`SparseAccumulator`](crate::SparseAccumulator)
 /// for the two there are, and how they are built.
 #[derive(Debug)]
 pub struct Accumulator<S> {

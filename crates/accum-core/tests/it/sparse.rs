@@ -357,10 +357,11 @@ fn putting_back_undoes_a_take() {
             acc.apply(column(&[4], &[4.0]), 0).expect("fits");
             let sum = acc.try_take(2).expect("two asked").expect("two held");
             acc.apply(column(&[0, 4], &[5.0, 6.0]), 1).expect("fits");
+            acc.apply(column(&[4], &[8.0]), 1).expect("fits");
             acc.put_back(sum).expect("the same rows");
-            assert_eq!((acc.num_accumulated(), acc.global_step().get()), (3, 0));
-            let taken = acc.try_take(3).expect("three asked").expect("three held").into_value();
-            let expected = column(&[0, 1, 4], &[5.0, 1.0, 4.0]);
+            assert_eq!((acc.num_accumulated(), acc.global_step().get()), (4, 0));
+            let taken = acc.try_take(4).expect("four asked").expect("four held").into_value();
+            let expected = column(&[0, 1, 4], &[5.0, 1.0, 5.0]);
             assert_eq!((taken.indices, taken.values), (expected.indices, expected.values));
         }
     }
