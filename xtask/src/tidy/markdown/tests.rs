@@ -10,7 +10,7 @@ fn a_document_without_a_title_or_with_two_is_found() {
         ("b.md", "## B\n"),
         ("c.md", "# C\n\n# D\n"),
         ("d.md", "# D\n```sh\n# a comment\n```\n"),
-        ("e.md", "~~~\n# E\n```\n~~~\n"),
+        ("e.md", "~~~\n```\n# E\n~~~\n"),
     ]);
     check(one_title_a_document, &facts, &["b.md: 0", "c.md: 2", "e.md: 0"]);
 }
