@@ -1,7 +1,7 @@
 //! The plain accumulator: a [`Gate`] that says who comes in, over sums that know no rule.
 //!
-//! It never waits and takes no lock; see [`ConditionalAccumulator`](crate::ConditionalAccumulator) for
-//! that. Invariant: the gate's count is the number of gradients that the sums hold.
+//! It never waits and takes no lock; see [`ConditionalAccumulator`](crate::ConditionalAccumulator)
+//! for that. Invariant: the gate's count is the number of gradients that the sums hold.
 
 use std::num::NonZeroU64;
 
@@ -11,8 +11,8 @@ use crate::{
 
 /// Gradients held for one variable, without any rule about who may come in.
 ///
-/// Implemented by [`DenseSums`](crate::DenseSums) and [`SparseSums`](crate::SparseSums); sealed. Use it
-/// alone when a [`Gate`] elsewhere decides, for instance one for all variables of a model.
+/// Implemented by [`DenseSums`](crate::DenseSums) and [`SparseSums`](crate::SparseSums); sealed.
+/// Use it alone when a [`Gate`] elsewhere decides, for instance one for all variables of a model.
 pub trait Sums: sealed::Sealed {
     /// What is pushed.
     type Gradient<'a>;
@@ -63,8 +63,8 @@ pub(crate) mod sealed {
 
 /// A conditional accumulator without a lock: fresh gradients in, their mean out.
 ///
-/// See [`DenseAccumulator`](crate::DenseAccumulator) and [`SparseAccumulator`](crate::SparseAccumulator)
-/// for the two there are, and how they are built.
+/// See [`DenseAccumulator`](crate::DenseAccumulator) and
+/// [`SparseAccumulator`](crate::SparseAccumulator) for the two there are, and how they are built.
 #[derive(Debug)]
 pub struct Accumulator<S> {
     gate: Gate,
@@ -150,7 +150,8 @@ impl<S: Sums> Accumulator<S> {
     /// nothing came since, all is bit for bit as before the take; what came since is added after.
     ///
     /// # Errors
-    /// [`PutBackError`], with the sum in it, when what came since has another shape; nothing changes.
+    /// [`PutBackError`], with the sum in it, when what came since has another shape; nothing
+    /// changes.
     pub fn put_back(&mut self, sum: S::Sum) -> Result<(), PutBackError<S::Sum>> {
         let closed = sum.closed();
         self.sums.put_back(sum)?;

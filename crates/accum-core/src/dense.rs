@@ -142,8 +142,9 @@ impl<E: Element> Sums for DenseSums<E> {
 
 /// What a take of a dense accumulator gives: all its gradients, not yet divided.
 ///
-/// The division, and under [`Summation::Held`](crate::Summation::Held) the additions, happen when the value is asked for, so
-/// that they can be done outside of a lock, or inside an optimizer's own pass.
+/// The division, and under [`Summation::Held`](crate::Summation::Held) the additions, happen when
+/// the value is asked for, so that they can be done outside of a lock, or inside an optimizer's own
+/// pass.
 #[derive(Debug)]
 pub struct DenseSum<E: Element> {
     parts: Parts<E>,
@@ -186,8 +187,8 @@ impl<E: Element> DenseSum<E> {
 
     /// The sum, and what to divide it by.
     ///
-    /// Dividing gives [`into_value`](Self::into_value)'s bits, save under [`HalfSum::Reference`], where
-    /// that also rounds the quotient to the half type.
+    /// Dividing gives [`into_value`](Self::into_value)'s bits, save under [`HalfSum::Reference`],
+    /// where that also rounds the quotient to the half type.
     pub fn into_sum(self) -> (ArrayD<E::Sum>, E::Sum) {
         let divisor = self.divisor();
         (self.parts.into_array(self.options, None), divisor)

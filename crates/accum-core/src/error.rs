@@ -1,4 +1,4 @@
-//! What can be wrong with a call: one small enum an operation, with what was expected and what came.
+//! What can be wrong with a call: one small enum an operation, saying what would have been right.
 //!
 //! A late gradient is not here; see [`Applied`](crate::Applied). Invariant: whoever returns one of
 //! these has changed nothing.

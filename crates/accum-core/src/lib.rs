@@ -1,8 +1,9 @@
-//! Conditional gradient accumulators: fresh gradients are summed, stale ones dropped, the mean handed out.
+//! Conditional gradient accumulators: fresh gradients are averaged, stale ones dropped.
 //!
-//! A replica pushes a gradient with the step it was computed at. When that step is over, the gradient
-//! is dropped and the replica is told; otherwise it is added. Whoever updates the model takes the mean
-//! as soon as enough have come, which ends the step. So the slowest replicas never hold up a step.
+//! A replica pushes a gradient with the step it was computed at. When that step is over, the
+//! gradient is dropped and the replica is told; otherwise it is added. Whoever updates the model
+//! takes the mean as soon as enough have come, which ends the step. So the slowest replicas never
+//! hold up a step.
 //!
 //! ```
 //! use accum_core::{Applied, ConditionalAccumulator, Reduction};
@@ -19,19 +20,19 @@
 //!
 //! # Three layers
 //! - [`Gate`] is the rule alone: who is late, how many came, when a step closes. It holds no data.
-//! - [`DenseSums`] and [`SparseSums`] hold and add up gradients, and know no rule. Over a gate each is a
-//!   plain [`Accumulator`]: [`DenseAccumulator`], [`SparseAccumulator`].
+//! - [`DenseSums`] and [`SparseSums`] hold and add up gradients, and know no rule. Over a gate each
+//!   is a plain [`Accumulator`]: [`DenseAccumulator`], [`SparseAccumulator`].
 //! - [`Shared`] puts a lock and a line of waiting takes around one: [`ConditionalAccumulator`],
 //!   [`SparseConditionalAccumulator`].
 //!
 //! # What it is not
-//! It starts no thread, reads no clock and needs no runtime; the blocking calls park the thread that
-//! makes them. It knows nothing of variables, optimizers or tokens. Invariant: a call that answers an
-//! error, or `Stale`, has changed nothing.
+//! It starts no thread, reads no clock and needs no runtime; the blocking calls park the thread
+//! that makes them. It knows nothing of variables, optimizers or tokens. Invariant: a call that
+//! answers an error, or `Stale`, has changed nothing.
 //!
 //! # Features
-//! `sprs` (on by default) converts [`IndexedSlices`] from and to sparse matrices and vectors; `serde`
-//! makes steps, outcomes and slices of `f32` and `f64` serializable.
+//! `sprs` (on by default) converts [`IndexedSlices`] from and to sparse matrices and vectors;
+//! `serde` makes steps, outcomes and slices of `f32` and `f64` serializable.
 //!
 //! Numbers such as R-3 or P-7 are the project's requirements.
 

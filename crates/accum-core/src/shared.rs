@@ -1,7 +1,8 @@
-//! Accumulators that many threads and tasks share: the plain one, a lock, and a line of waiting takes.
+//! Accumulators that threads and tasks share: a plain one, a lock, and a line of waiting takes.
 //!
 //! It knows no rule of its own about gradients, and reads no clock. Invariant: whenever the lock is
-//! free, the take at the front of the line cannot be completed, and a closed accumulator has no line.
+//! free, the take at the front of the line cannot be completed, and a closed accumulator has no
+//! line.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -199,7 +200,8 @@ impl<S: Sums> Shared<S> {
     /// Takes what is held when it is at least `num_required` and nobody waits; never waits itself.
     ///
     /// # Errors
-    /// [`TakeError::NumRequired`] when below one, [`TakeError::StepOverflow`] at the last step.
+    /// [`TakeError::NumRequired`] when below one, [`TakeError::StepOverflow`] at the last
+    /// step.
     pub fn try_take_grad(&self, num_required: i64) -> Result<Option<TakenFrom<S>>, TakeError> {
         let required = Accumulator::<S>::required(num_required)?;
         let sum = self.locked(|state| state.try_take(required))?;
@@ -211,7 +213,8 @@ impl<S: Sums> Shared<S> {
         self.locked(|state| state.accumulator.num_accumulated())
     }
 
-    /// Sets the step, also lower, and returns the old one; held gradients and waiting takes stay.
+    /// Sets the step, also lower, and returns the old one; held gradients and waiting takes stay
+    ///
     pub fn set_global_step(&self, step: impl Into<GlobalStep>) -> GlobalStep {
         let step = step.into();
         self.locked(|state| state.accumulator.set_global_step(step))

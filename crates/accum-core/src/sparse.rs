@@ -1,7 +1,7 @@
 //! Sparse gradients of one variable: holding them, checking them, and merging them by index.
 //!
-//! Who may come in is the [`Gate`](crate::Gate)'s. Invariant: all gradients held at one time have rows of
-//! one shape, and it fits the declared one; that of an empty gradient counts.
+//! Who may come in is the [`Gate`](crate::Gate)'s. Invariant: all gradients held at one time have
+//! rows of one shape, and it fits the declared one; that of an empty gradient counts.
 
 use std::borrow::Cow;
 
@@ -187,8 +187,9 @@ impl<E: Element> Sums for SparseSums<E> {
 
 /// What a take of a sparse accumulator gives: all its gradients, not yet divided.
 ///
-/// The division, and under [`Summation::Held`](crate::Summation::Held) the merge, happen when the value
-/// is asked for, so that they can be done outside of a lock, or inside an optimizer's own pass.
+/// The division, and under [`Summation::Held`](crate::Summation::Held) the merge, happen when the
+/// value is asked for, so that they can be done outside of a lock, or inside an optimizer's own
+/// pass.
 #[derive(Debug)]
 pub struct SparseSum<E: Element> {
     parts: Parts<E>,
@@ -210,10 +211,11 @@ impl<E: Element> SparseSum<E> {
         self.closed.step
     }
 
-    /// The mean (or the sum, when built so): row *i* is Σ gᵢ / nᵢ over the nᵢ gradients that had it.
+    /// The mean (or the sum, when built so): row *i* is Σ gᵢ / nᵢ over the nᵢ gradients that had
+    /// it.
     ///
-    /// Ascending indices; the dense shape is the declared number of rows, or -1, then the rows' own.
-    /// nᵢ is the number of all gradients under [`SparseMean::PerGradient`].
+    /// Ascending indices; the dense shape is the declared number of rows, or -1, then the rows'
+    /// own. nᵢ is the number of all gradients under [`SparseMean::PerGradient`].
     pub fn into_value(self) -> IndexedSlices<E::Sum> {
         let half_sum = self.options.half_sum;
         let (mut slices, divisors) = self.into_parts();
@@ -233,8 +235,8 @@ impl<E: Element> SparseSum<E> {
 
     /// The sum, and for each of its rows what to divide it by.
     ///
-    /// Dividing gives [`into_value`](Self::into_value)'s bits, save under [`HalfSum::Reference`], where
-    /// that also rounds the quotient to the half type.
+    /// Dividing gives [`into_value`](Self::into_value)'s bits, save under [`HalfSum::Reference`],
+    /// where that also rounds the quotient to the half type.
     pub fn into_sum(self) -> (IndexedSlices<E::Sum>, Vec<E::Sum>) {
         let (slices, divisors) = self.into_parts();
         let ones = || vec![E::divisor(1); slices.indices.len()];

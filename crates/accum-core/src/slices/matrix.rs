@@ -1,7 +1,7 @@
 //! Indexed slices from and to the matrices and vectors of `sprs`.
 //!
-//! A row of a matrix that has any entry becomes one dense row; an entry of a vector becomes a row that
-//! is one number. Invariant: what is made here is canonical and knows its dense shape.
+//! A row of a matrix that has any entry becomes one dense row; an entry of a vector becomes a row
+//! that is one number. Invariant: what is made here is canonical and knows its dense shape.
 
 use std::ops::Deref;
 
@@ -12,8 +12,8 @@ use super::rows::Rows;
 use super::{IndexedSlices, with_rows};
 use crate::{Element, HalfSum, SlicesError};
 
-/// From a matrix of shape *m* × *d*, stored by rows or by columns: values of shape *n* × *d* for the
-/// *n* rows that have entries, stored zeros included.
+/// From a matrix of shape *m* × *d*, stored by rows or by columns: values of shape *n* × *d* for
+/// the *n* rows that have entries, stored zeros included.
 impl<E, I, Ptr, Ptrs, Inds, Data> From<&CsMatBase<E, I, Ptrs, Inds, Data, Ptr>> for IndexedSlices<E>
 where
     E: Element,
@@ -65,7 +65,8 @@ impl<E: Element> IndexedSlices<E> {
     /// Repeated rows are summed. Zeros are not stored, so a row of nothing but zeros has no entry.
     ///
     /// # Errors
-    /// As [`to_dense`](Self::to_dense), and [`SlicesError::ValuesRank`] for other than two dimensions.
+    /// As [`to_dense`](Self::to_dense), and [`SlicesError::ValuesRank`] for other than two
+    /// dimensions.
     pub fn to_csmat(&self, rows: usize) -> Result<CsMat<E>, SlicesError> {
         self.check_for(2, rows)?;
         let (mut columns, mut values) = (Vec::new(), Vec::new());
@@ -85,7 +86,8 @@ impl<E: Element> IndexedSlices<E> {
     /// A vector of length `len` from values of one dimension; repeated entries are summed.
     ///
     /// # Errors
-    /// As [`to_dense`](Self::to_dense), and [`SlicesError::ValuesRank`] for other than one dimension.
+    /// As [`to_dense`](Self::to_dense), and [`SlicesError::ValuesRank`] for other than one
+    /// dimension.
     pub fn to_csvec(&self, len: usize) -> Result<CsVec<E>, SlicesError> {
         self.check_for(1, len)?;
         let (mut indices, mut values) = (Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
 //! Slices read row by row: in ascending order, each index once.
 //!
-//! Nothing is checked here; whoever builds a [`Rows`] has. Invariant: rows of one index are added in
-//! the order they came in, before anything else is added to them.
+//! Nothing is checked here; whoever builds a [`Rows`] has. Invariant: rows of one index are added
+//! in the order they came in, before anything else is added to them.
 
 use ndarray::{CowArray, IxDyn};
 

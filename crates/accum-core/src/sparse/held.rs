@@ -1,7 +1,8 @@
 //! The sparse gradients of one cycle, merged already or still apart, and the merge of them all.
 //!
-//! No checks here: the caller has. Invariant: for each row, each gradient's own repeated rows are added
-//! first and then the gradients one after the other, so that early and late merges give the same bits.
+//! No checks here: the caller has. Invariant: for each row, each gradient's own repeated rows are
+//! added first and then the gradients one after the other, so that early and late merges give the
+//! same bits.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
 //! Rows by index, with the number of gradients that each row came from.
 //!
-//! No checks and no division here. Invariant: `rows` has `width` numbers an index; under the canonical
-//! merge every index is there once, in the order in which it first came.
+//! No checks and no division here. Invariant: `rows` has `width` numbers an index; under the
+//! canonical merge every index is there once, in the order in which it first came.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
