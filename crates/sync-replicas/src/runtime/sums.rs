@@ -7,7 +7,7 @@ use std::fmt;
 
 use accum_core::{
     ApplyError, DenseOptions, DenseSum, DenseSums, GlobalStep, PartialShape, Reduction,
-    SparseOptions, SparseSum, SparseSums, Summation, Sums,
+    SlicesError, SparseOptions, SparseSum, SparseSums, Summation, Sums,
 };
 
 use super::core::Rules;
@@ -83,7 +83,15 @@ impl<T: Scalar> VariableSums<T> {
     pub(crate) fn check(&self, gradient: &Gradient<T>) -> Result<(), ApplyError> {
         match (self, gradient) {
             (Self::Dense(sums), Gradient::Dense(array)) => sums.check_shape(array.shape()),
-            (Self::Sparse(sums), Gradient::Sparse(slices)) => sums.check(&Cow::Borrowed(slices)),
+            (Self::Sparse(sums), Gradient::Sparse(slices)) => {
+                // the original merge lets a negative index through, and the update would then
+                // fail for everybody.
+                if let Some(position) = slices.indices.iter().position(|&index| index < 0) {
+                    let index = slices.indices[position];
+                    return Err(SlicesError::IndexOutOfRange { position, index, rows: None }.into());
+                }
+                sums.check(&Cow::Borrowed(slices))
+            }
             _ => Ok(()),
         }
     }
