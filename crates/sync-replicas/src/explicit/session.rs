@@ -68,7 +68,9 @@ impl<T: Scalar> TrainOp<T> {
         &self.applied.readiness
     }
 
-    /// A session for a replica; `compute` gives the gradients of its next batch.
+    /// A session for a replica; `compute` gives the gradients of its next batch. A [`RunError`]
+    /// that it returns means what it says: [`RunError::EndOfInput`] ends this replica cleanly
+    /// (P-6). Any other error fails its run.
     pub fn session<'a>(
         &self,
         replica: ReplicaId,
@@ -126,7 +128,7 @@ impl<T: Scalar> Session for ReplicaSession<'_, T> {
         let Some(step) = replica.next_step().map_err(RunError::fatal)? else {
             return Err(RunError::EndOfInput);
         };
-        let gradients = (self.compute)(step.variables(), step.number()).map_err(RunError::Fatal)?;
+        let gradients = (self.compute)(step.variables(), step.number()).map_err(of_compute)?;
         let outcome = step.push(gradients);
         self.last = Some(match outcome {
             Ok(outcome) => outcome,
@@ -153,5 +155,13 @@ impl<T: Scalar> Session for ReplicaSession<'_, T> {
             let reason = "the chief's session was closed".to_owned();
             self.trainer.shared.stop(StopReason::Requested(reason));
         }
+    }
+}
+
+/// What the computation says of the session, if it says anything.
+fn of_compute(error: BoxError) -> RunError {
+    match error.downcast::<RunError>() {
+        Ok(said) => *said,
+        Err(other) => RunError::Fatal(other),
     }
 }
