@@ -231,6 +231,11 @@ impl<T: Scalar> Trainer<T> {
         self.shared.install(Box::new(move |closing| {
             let mut session = theirs.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(chief) = session.session_mut() {
+                // Hooks see whole steps: with a lane for each variable, only the last one that
+                // closes makes the step, and the others are applied without them.
+                if !chief.completes_step() {
+                    return chief.apply(closing).map_err(|e| StopReason::Failed(describe(&e)));
+                }
                 chief.pending = Some(closing);
             }
             let reason = || StopReason::Requested(coordinator.stop_reason().unwrap_or_default());

@@ -398,6 +398,12 @@ impl<T: Scalar> Trainer<T> {
         self.shared.core().engine.local_step(replica)
     }
 
+    /// How many replicas wait for a token right now.
+    #[must_use]
+    pub fn num_waiting(&self) -> usize {
+        self.shared.core().engine.waiting().count()
+    }
+
     /// An optimizer slot of a variable.
     #[must_use]
     pub fn slot(&self, variable: &str, slot: &str) -> Option<ndarray::ArrayD<T>> {

@@ -72,6 +72,11 @@ impl<T: Scalar> Chief<T> {
         self.last_average = None;
     }
 
+    /// Whether the next lane to be applied is the last one of its step.
+    fn completes_step(&self, shared: &Shared<T>) -> bool {
+        self.lanes_applied + 1 == shared.num_lanes()
+    }
+
     /// Takes a saved optimizer and averages over, all or nothing; says what does not fit.
     pub(crate) fn restore(&mut self, state: &TrainingState<T>) -> Result<(), String> {
         let name = self.optimizer.optimizer().name();
@@ -102,7 +107,7 @@ impl<T: Scalar> Chief<T> {
     ) -> Result<Option<StepReport>, UpdateError> {
         let (loss, examples, count) = (closing.loss, closing.examples, closing.count);
         let lane = closing.lane;
-        let last = self.lanes_applied + 1 == shared.num_lanes();
+        let last = self.completes_step(shared);
         if self.use_locking {
             let mut published = shared.published();
             self.update(Arc::make_mut(&mut published), closing, last)?;
@@ -218,6 +223,18 @@ impl<T: Scalar> ChiefSession<T> {
     #[must_use]
     pub fn totals(&self) -> super::Totals {
         self.shared.totals()
+    }
+}
+
+impl<T: Scalar> ChiefSession<T> {
+    /// Whether the next lane to be applied makes the step.
+    pub(crate) fn completes_step(&self) -> bool {
+        self.shared.chief().completes_step(&self.shared)
+    }
+
+    /// Applies a lane outside of a run.
+    pub(crate) fn apply(&self, closing: Closing<T>) -> Result<(), UpdateError> {
+        self.shared.chief().apply(&self.shared, closing).map(drop)
     }
 }
 

@@ -1,1 +1,0 @@
-//! Criterion benchmarks of the workspace; see `benches/*.rs`.
