@@ -163,6 +163,26 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether the sender of a push may push at all; fresh or stale is not looked at.
+    ///
+    /// # Errors
+    /// As [`Engine::push`].
+    pub fn vet(&self, push: &Push) -> Result<(), Refused> {
+        self.running()?;
+        if push.generation != self.generation {
+            return Err(Refused::Generation { expected: self.generation, got: push.generation });
+        }
+        let lanes = self.lanes.len();
+        if let Some(&lane) = push.lanes.iter().flatten().find(|&&lane| lane >= lanes) {
+            return Err(Refused::Lane { lane, lanes });
+        }
+        let (replica, incarnation) = (push.replica, push.incarnation);
+        match self.members.get(replica) {
+            Some(member) if member.live && member.incarnation == incarnation => Ok(()),
+            _ => Err(Refused::NotJoined { replica, incarnation }),
+        }
+    }
+
     /// A replica pushes its gradients, spends its token, and waits in line for the next.
     ///
     /// Whether they count is in the [`Decision`]. A push that completes a step answers
@@ -176,14 +196,7 @@ impl Engine {
         now: Duration,
         effects: &mut Vec<Effect>,
     ) -> Result<Decision, Refused> {
-        self.running()?;
-        if push.generation != self.generation {
-            return Err(Refused::Generation { expected: self.generation, got: push.generation });
-        }
-        let lanes = self.lanes.len();
-        if let Some(&lane) = push.lanes.iter().flatten().find(|&&lane| lane >= lanes) {
-            return Err(Refused::Lane { lane, lanes });
-        }
+        self.vet(push)?;
         let member = self.live(push.replica, push.incarnation)?;
         if let Some((sequence, outcome)) = &member.last
             && push.sequence <= *sequence

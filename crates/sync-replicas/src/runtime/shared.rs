@@ -8,7 +8,8 @@ use accum_core::GlobalStep;
 use optim::StateMap;
 
 use super::chief::{Chief, ChiefSession};
-use super::core::{Closing, Core, Settled, Totals, resolve};
+use super::core::{Closing, Core, Settled, Totals};
+use super::incoming::resolve;
 use super::snapshot::Snapshot;
 use super::span::{ReplicaLog, Span};
 use super::sums::Kind;
@@ -156,6 +157,8 @@ impl<T: Scalar> Shared<T> {
     ) -> Result<Outcome, PushError> {
         let gradients = resolve(&self.layout, gradients)?;
         self.event(|core, now, effects| {
+            // Before the check, which lets the first push say what the later ones must be like.
+            core.engine.vet(push)?;
             let stale = core.engine.judges_stale(push.local_step);
             if !stale {
                 // what is dropped is not validated.
