@@ -130,17 +130,14 @@ fn accuracy_chart(updates: &[Update]) -> String {
     .draw()
 }
 
-/// The exponential mean, over about a twentieth of the points.
+/// The mean over the neighbours, a fiftieth of the points to each side.
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let weight = 1.0 / (points.len() as f64 / 20.0).max(1.0);
-    let mut mean = points.first().map_or(0.0, |point| point.1);
-    points
-        .iter()
-        .map(|&(step, loss)| {
-            mean += weight * (loss - mean);
-            (step, mean)
-        })
-        .collect()
+    let reach = points.len().div_ceil(50);
+    let mean = |n: usize| {
+        let near = &points[n.saturating_sub(reach)..points.len().min(n + reach + 1)];
+        near.iter().map(|point| point.1).sum::<f64>() / near.len() as f64
+    };
+    points.iter().enumerate().map(|(n, point)| (point.0, mean(n))).collect()
 }
 
 fn replicas(out: &mut String, summary: &Summary) {

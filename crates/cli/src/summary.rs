@@ -164,7 +164,8 @@ pub fn story(summary: &Summary) -> String {
     let mut text = format!("{updates} updates took {}.", seconds(time));
     let slowest = summary.replicas.iter().filter_map(|replica| replica.straggler_ms).max();
     let held = slowest.unwrap_or(0) as f64 * 1e-3 * updates as f64;
-    if held > time {
+    // A little above is no story.
+    if held > 1.5 * time {
         let held = seconds(held);
         let _ = write!(text, " Had every update waited for the slow replica: at least {held}.");
     }

@@ -2,11 +2,14 @@
 //!
 //! Its invariant: everything that can be refused is refused before the first update.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use sync_replicas::{CheckpointError, FitError, Hooks, SyncReplicas, Trainer, checkpoint};
+use sync_replicas::{
+    CheckpointError, FitError, Hooks, Report, Span, SyncReplicas, Trainer, checkpoint,
+};
 
 use crate::args::word;
 use crate::interrupt::Interrupt;
@@ -22,6 +25,9 @@ use crate::watch::{Updates, Watch, lock};
 
 /// Checkpoints that are kept: the newest, and one to fall back to.
 const KEEP: usize = 2;
+
+/// Runs up to this long have a timeline; a longer one would fill memory with it.
+const MOST_TIMED: u64 = 100_000;
 
 /// Why there is no trained model.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +99,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
     let model = word(settings.model);
     let described = settings.describe();
     let trainer = build(settings)?;
-    let begun = Instant::now();
+    let built = Instant::now();
     let first = match &settings.resume {
         Some(path) => resume(&trainer, path, settings.updates)?,
         None => 0,
@@ -104,13 +110,13 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
         settings.checkpoint_dir.as_deref(),
         settings.resume.is_some(),
     )?;
-    let metrics = Metrics::create(&folder.root().join("metrics.jsonl"))?;
+    let mut metrics = Metrics::create(&folder.root().join("metrics.jsonl"))?;
+    metrics.write("run", &described.iter().cloned().collect::<BTreeMap<_, _>>())?;
     let metrics = Arc::new(Mutex::new(metrics));
-    lock(&metrics)
-        .write("run", &described.iter().cloned().collect::<std::collections::BTreeMap<_, _>>())?;
     // There is a good checkpoint from the first moment, whatever becomes of the first updates.
     trainer.save(folder.checkpoints(), KEEP)?;
 
+    let begun = Instant::now();
     let updates = Updates::default();
     let watch = Watch {
         classifier: Arc::clone(&settings.classifier),
@@ -138,7 +144,9 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
     let shard = |_| Numbered(settings.batches.clone());
     let report = trainer.fit(&learner, shard, hooks);
     lock(&metrics).flush()?;
-    let report = report.map_err(|source| TrainError::Fit { source, advice: advice(&folder) })?;
+    let mut report =
+        report.map_err(|source| TrainError::Fit { source, advice: advice(&folder) })?;
+    start_from_zero(&mut report.timeline, begun - built);
 
     let updates = std::mem::take(&mut *lock(&updates));
     let summary = summarize(settings, &trainer, &report, &updates, &folder, interrupt)?;
@@ -167,7 +175,7 @@ fn build(settings: &Settings) -> Result<Trainer<f32>, TrainError> {
     if settings.reference {
         replicas = replicas.reference();
     }
-    replicas = replicas.order(settings.order).timeline(true);
+    replicas = replicas.order(settings.order).timeline(settings.updates <= MOST_TIMED);
     if let Some(tokens) = settings.initial_tokens {
         replicas = replicas.initial_tokens(tokens);
     }
@@ -198,6 +206,14 @@ fn resume(trainer: &Trainer<f32>, path: &Path, updates: u64) -> Result<u64, Trai
     }
 }
 
+/// Spans count from when the trainer was built, pages from when training began.
+fn start_from_zero(timeline: &mut [Span], begun: Duration) {
+    for span in timeline {
+        span.start = span.start.saturating_sub(begun);
+        span.end = span.end.saturating_sub(begun);
+    }
+}
+
 fn advice(folder: &RunFolder) -> String {
     match checkpoint::latest(folder.checkpoints()) {
         Ok(Some(path)) => format!("; the last good checkpoint is {}", path.display()),
@@ -208,7 +224,7 @@ fn advice(folder: &RunFolder) -> String {
 fn summarize(
     settings: &Settings,
     trainer: &Trainer<f32>,
-    report: &sync_replicas::Report,
+    report: &Report,
     updates: &[Update],
     folder: &RunFolder,
     interrupt: &Interrupt,
@@ -249,7 +265,7 @@ fn summarize(
 
 fn write_metrics(
     metrics: &mut Metrics,
-    report: &sync_replicas::Report,
+    report: &Report,
     summary: &Summary,
 ) -> Result<(), TrainError> {
     for batch in batches(&report.timeline) {

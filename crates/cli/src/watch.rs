@@ -31,7 +31,7 @@ pub(crate) struct Watch {
     pub(crate) metrics: Arc<Mutex<Metrics>>,
     pub(crate) updates: Updates,
     pub(crate) progress: Progress,
-    /// When the trainer was built: the timeline has the same zero.
+    /// When training began: the timeline has the same zero.
     pub(crate) begun: Instant,
     pub(crate) last_step: u64,
     pub(crate) accuracy: Option<f64>,

@@ -1,6 +1,6 @@
 // The zoom: each timeline keeps its middle where it is.
 const zoom = document.querySelector(".zoom input");
-zoom.addEventListener("input", () => {
+zoom?.addEventListener("input", () => {
   for (const svg of document.querySelectorAll("svg.timeline")) {
     const view = svg.parentElement;
     const middle = (view.scrollLeft + view.clientWidth / 2) / svg.clientWidth;

@@ -25,7 +25,7 @@ fn ticks_are_round() {
 
 #[test]
 fn coordinates_are_short() {
-    for (number, expected) in [(0.0, "0"), (-0.001, "0"), (10.0, "10"), (1.25, "1.3"), (2.04, "2")]
+    for (number, expected) in [(0.0, "0"), (-0.001, "0"), (10.0, "10"), (1.26, "1.3"), (2.04, "2")]
     {
         assert_eq!(short(number, 1), expected);
     }

@@ -94,7 +94,12 @@ impl Scale {
 
 /// The page's section: a legend, a zoom, and one or two windows.
 pub(super) fn section(spans: &[Span], updates: &[Update]) -> String {
-    let mut out = String::from("<section>\n<h2>Timeline</h2>\n<p class=\"keys\">");
+    let mut out = String::from("<section>\n<h2>Timeline</h2>\n");
+    if spans.is_empty() {
+        out.push_str("<p class=\"keys\">None was recorded: the run is too long.</p>\n</section>\n");
+        return out;
+    }
+    out.push_str("<p class=\"keys\">");
     for (class, name) in present(spans) {
         // Writing to a string cannot fail.
         let _ = write!(out, "<span class=\"key {class}\">{name}</span>");
@@ -247,10 +252,12 @@ fn clock(out: &mut String, window: &Window<'_>, scale: Scale) {
     let (from, to) = (1e3 * window.from, 1e3 * window.to);
     let count = (window.updates.len() / 3).clamp(5, 60);
     for tick in ticks(from, to, count) {
-        let x = scale.x(window.part(tick / 1e3));
-        let y = window.height() - 8.0;
+        let part = window.part(tick / 1e3);
+        let (x, y) = (scale.x(part), window.height() - 8.0);
+        // Half of a centred label would be cut off at the left edge.
+        let class = if part < 0.01 { "time" } else { "x time" };
         let _ =
-            write!(out, "<text class=\"x time\" x=\"{x}\" y=\"{y}\">{} ms</text>", short(tick, 3));
+            write!(out, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{} ms</text>", short(tick, 3));
     }
     out.push('\n');
 }

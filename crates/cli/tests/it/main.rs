@@ -1,2 +1,9 @@
 //! The program driven as a user would.
-fn main() {}
+
+mod accuracy;
+mod bad_input;
+mod program;
+mod resume;
+#[cfg(unix)]
+mod signals;
+mod usage;
