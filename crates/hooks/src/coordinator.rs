@@ -268,8 +268,8 @@ pub enum JoinError {
     Failed(#[source] SharedError),
     /// Threads that did not end within the grace period.
     #[error(
-        "still running {grace:?} after the stop: {}; have them wait on the coordinator or end in an \
-         `on_stop` callback",
+        "still running {grace:?} after the stop: {}; have them wait on the coordinator or end in \
+         an `on_stop` callback",
         names.join(", ")
     )]
     StillRunning {

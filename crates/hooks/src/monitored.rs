@@ -304,7 +304,7 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
             return Err(SessionError::RecoveryLimit { recoveries, source });
         }
         self.losses += 1;
-        tracing::info!(error = %lost, attempt = self.losses, "the session was lost; creating it again");
+        tracing::info!(error = %lost, attempt = self.losses, "session lost; creating it again");
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 //! # Examples
 //! See [`Trainer::fit`] for a whole program in twenty lines.
 
+mod builder;
 mod fit;
 mod gradients;
 mod hook_list;
@@ -24,6 +25,7 @@ pub mod explicit;
 mod runtime;
 
 pub use accum_core::{GlobalStep, IndexedSlices, LocalStep, SparseMean};
+pub use builder::{BuildError, SyncReplicas};
 pub use checkpoint::CheckpointError;
 pub use engine::{InitialTokens, Order, Outcome, TokenPolicy};
 pub use fit::{FitError, ReplicaOutcome, ReplicaReport, Report};
@@ -36,7 +38,7 @@ pub use runtime::{
     UpdateError, WaitError,
 };
 pub use scalar::Scalar;
-pub use trainer::{BuildError, StopHandle, SyncReplicas, Trainer};
+pub use trainer::{StopHandle, Trainer};
 pub use variables::{VariableError, Variables};
 
 /// Keeps the programs of the project's pages compiling and running.

@@ -1,6 +1,7 @@
 //! A model's variables: named arrays in a fixed order, cheap to clone, copied only when written.
 //!
-//! Holds values alone. Optimizer slots live in the optimizer, gradients in [`Gradients`](crate::Gradients).
+//! Holds values alone. Optimizer slots live in the optimizer, gradients in
+//! [`Gradients`](crate::Gradients).
 
 use std::sync::Arc;
 

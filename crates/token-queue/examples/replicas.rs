@@ -1,4 +1,5 @@
-//! Three replicas and a chief: the chief puts the tokens of each step, the replicas take what comes.
+//! Three replicas and a chief: the chief puts the tokens of each step, the replicas take what
+//! comes.
 //!
 //! Run it with `cargo run -p token-queue --example replicas`.
 

@@ -1,7 +1,7 @@
 //! The plain first-in first-out line of tokens: no lock, no waiting, no capacity, no closing.
 //!
-//! Tokens of one step nearly always come together, so they are kept as runs of equal tokens: putting
-//! a million costs what putting one costs.
+//! Tokens of one step nearly always come together, so they are kept as runs of equal tokens:
+//! putting a million costs what putting one costs.
 //!
 //! Invariant: no run is empty, and `len` is the sum of the runs.
 

@@ -56,8 +56,8 @@ pub struct Rate {
 
 /// Measures the rate of global steps, every n steps.
 ///
-/// rate = (step - last step) / (time - last time), from the session's start on. A stretch in which the
-/// clock did not move gives no rate.
+/// rate = (step - last step) / (time - last time), from the session's start on. A stretch in which
+/// the clock did not move gives no rate.
 pub struct StepCounter<'a> {
     every: Every,
     since: Duration,

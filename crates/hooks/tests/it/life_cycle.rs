@@ -88,7 +88,8 @@ fn a_lost_session_is_created_again_and_the_step_retried() {
         &["sl", "s"],
         None,
         &format!(
-            "begin create created {STEP} before run close create created {STEP} before run end close"
+            "begin create created {STEP} before run close \
+             create created {STEP} before run end close"
         ),
         Ok(Some(1)),
     );

@@ -25,7 +25,8 @@ impl Log {
 
 /// A session that does what its script says, letter by letter, and then reports end of input.
 ///
-/// `s` step, `n` step with a NaN loss, `e` end of input, `t` gives way to a stop, `l` lost, `x` fails.
+/// `s` step, `n` step with a NaN loss, `e` end of input, `t` gives way to a stop, `l` lost, `x`
+/// fails.
 pub struct Scripted {
     script: VecDeque<char>,
     pub step: i64,

@@ -19,7 +19,10 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// There is no checkpoint here.
-    #[error("no checkpoint in {}: expected a folder `checkpoint-STEP` with a manifest.json", path.display())]
+    #[error(
+        "no checkpoint in {}: expected a folder `checkpoint-STEP` with a manifest.json",
+        path.display()
+    )]
     NotFound {
         /// Where it was looked for.
         path: PathBuf,

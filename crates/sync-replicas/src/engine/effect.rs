@@ -90,7 +90,8 @@ pub struct Grant {
 pub enum Effect {
     /// Give a waiting replica its token.
     Grant(Grant),
-    /// Take a lane's gradients, update its variables, then report [`Engine::applied`](super::Engine::applied).
+    /// Take a lane's gradients, update its variables, then report
+    /// [`Engine::applied`](super::Engine::applied).
     Close {
         /// The lane; with all-or-nothing admission the only one, lane 0.
         lane: usize,

@@ -7,16 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use accum_core::{ApplyError, GlobalStep};
+use accum_core::GlobalStep;
 
+use super::incoming::PushError;
 use super::span::ReplicaLog;
 use super::sums::{Kind, VariableSum, VariableSums};
-use crate::engine::{
-    Admission, Config, Effect, Engine, Grant, Order, Outcome, Overdue, Push, Refused,
-};
+use crate::engine::{Admission, Config, Effect, Engine, Grant, Order, Outcome, Overdue, Push};
 use crate::ids::{Generation, ReplicaId};
 use crate::layout::Layout;
-use crate::{Gradient, Gradients, Scalar};
+use crate::{Gradient, Scalar};
 
 /// Everything that a trainer's threads share and change.
 pub(crate) struct Core<T: Scalar> {
@@ -94,54 +93,6 @@ pub(crate) struct Closing<T: Scalar> {
     pub(crate) loss: Option<f64>,
     pub(crate) examples: u64,
     pub(crate) generation: Generation,
-}
-
-/// Why a push was refused; nothing changed, and the token is still held.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PushError {
-    /// There is not one pair.
-    #[error("no gradients were given; give one for each variable, or say that it is missing")]
-    Empty,
-    /// Every gradient is missing.
-    #[error("no gradients for any variable: all are missing; at least one is needed")]
-    AllMissing,
-    /// A name that no variable has.
-    #[error("a gradient is named `{name}`, but no variable is; the variables are: {known}")]
-    UnknownVariable {
-        /// The name that came.
-        name: String,
-        /// The names that exist.
-        known: String,
-    },
-    /// Two gradients for one variable.
-    #[error("variable `{name}` has two gradients; add them up before the push")]
-    Twice {
-        /// The variable.
-        name: String,
-    },
-    /// A variable's gradient is not of the kind that it was in the first push.
-    #[error("variable `{name}` has {got}, but the first push gave {expected}; keep to one kind")]
-    Kind {
-        /// The variable.
-        name: String,
-        /// The kind of the first push.
-        expected: Kind,
-        /// The kind that came.
-        got: Kind,
-    },
-    /// A gradient that does not fit its variable.
-    #[error("the gradient of `{name}` does not fit")]
-    Gradient {
-        /// The variable.
-        name: String,
-        /// What is wrong with it.
-        #[source]
-        source: ApplyError,
-    },
-    /// The engine refused: training has ended, or the sender is fenced off.
-    #[error(transparent)]
-    Refused(#[from] Refused),
 }
 
 impl<T: Scalar> Core<T> {
@@ -388,36 +339,4 @@ impl Round {
 
 fn seat_of(seats: &mut [Seat], replica: ReplicaId) -> Option<&mut Seat> {
     seats.get_mut(usize::try_from(replica.get()).ok()?)
-}
-
-/// Looks up names and refuses what no variable has; does not look at values.
-pub(crate) fn resolve<T: Scalar>(
-    layout: &Layout,
-    gradients: Gradients<T>,
-) -> Result<Vec<(usize, Gradient<T>)>, PushError> {
-    if gradients.is_empty() {
-        return Err(PushError::Empty);
-    }
-    let mut seen = vec![false; layout.len()];
-    let mut resolved = Vec::with_capacity(gradients.len());
-    for (position, (name, gradient)) in gradients.into_pairs().into_iter().enumerate() {
-        // Most callers give all gradients in the variables' order.
-        let index = if position < layout.len() && layout.name(position) == name {
-            Some(position)
-        } else {
-            layout.index_of(&name)
-        };
-        let Some(index) = index else {
-            let known = layout.known();
-            return Err(PushError::UnknownVariable { name: name.into_owned(), known });
-        };
-        if std::mem::replace(&mut seen[index], true) {
-            return Err(PushError::Twice { name: name.into_owned() });
-        }
-        resolved.push((index, gradient));
-    }
-    if resolved.iter().all(|(_, gradient)| matches!(gradient, Gradient::Missing)) {
-        return Err(PushError::AllMissing);
-    }
-    Ok(resolved)
 }

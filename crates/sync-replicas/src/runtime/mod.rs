@@ -5,6 +5,7 @@
 
 mod chief;
 mod core;
+mod incoming;
 mod replica;
 mod shared;
 mod snapshot;
@@ -15,7 +16,8 @@ mod superseded;
 mod timekeeper;
 
 pub use self::chief::{ChiefSession, UpdateError};
-pub use self::core::{PushError, Totals};
+pub use self::core::Totals;
+pub use self::incoming::PushError;
 pub use self::replica::{Replica, WaitError};
 pub use self::snapshot::Snapshot;
 pub use self::span::{Span, SpanKind};

@@ -27,8 +27,11 @@ pub struct Replica<T: Scalar> {
     pub(crate) sequence: u64,
     pub(crate) log: ReplicaLog,
     /// A token that was waited for and is not used yet.
-    token: Option<(Grant, Arc<AtomicBool>)>,
+    token: Option<Granted>,
 }
+
+/// A token in hand, and the flag that says whether its work is superseded.
+type Granted = (Grant, Arc<AtomicBool>);
 
 /// Why a wait for a step failed; the replica may wait again.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +124,7 @@ impl<T: Scalar> Replica<T> {
     fn poll_grant(
         &mut self,
         context: &mut Context<'_>,
-    ) -> Poll<Result<Option<(Grant, Arc<AtomicBool>)>, WaitError>> {
+    ) -> Poll<Result<Option<Granted>, WaitError>> {
         let (id, incarnation) = (self.id, self.incarnation);
         self.shared.event(|core, now, effects| {
             if let Some(reason) = core.engine.stopped() {
@@ -154,7 +157,7 @@ fn take_grant<T: Scalar>(
     core: &mut Core<T>,
     id: ReplicaId,
     incarnation: Incarnation,
-) -> Option<(Grant, Arc<AtomicBool>)> {
+) -> Option<Granted> {
     let seat = core.seat(id)?;
     let grant = seat.grant.take_if(|grant| grant.incarnation == incarnation)?;
     Some((grant, Arc::clone(&seat.superseded)))

@@ -47,8 +47,8 @@ impl TokenQueue {
     /// behind. No token at all is an empty batch, on a closed queue too.
     ///
     /// # Errors
-    /// [`DequeueError::Closed`] when the queue is closed with fewer than `n` left; what was gathered
-    /// is back in front, in order.
+    /// [`DequeueError::Closed`] when the queue is closed with fewer than `n` left; what was
+    /// gathered is back in front, in order.
     ///
     /// # Cancel safety
     /// No token is lost: what was gathered goes back to the front, in order.
@@ -65,8 +65,8 @@ impl TokenQueue {
         pollster::block_on(self.dequeue_many(n))
     }
 
-    /// Takes `n` tokens like [`dequeue_many`](Self::dequeue_many), or, once the queue is closed, the
-    /// 1 to `n` that are left.
+    /// Takes `n` tokens like [`dequeue_many`](Self::dequeue_many), or, once the queue is closed,
+    /// the 1 to `n` that are left.
     ///
     /// # Errors
     /// [`DequeueError::Closed`] when the queue is closed and empty.

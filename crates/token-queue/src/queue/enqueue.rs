@@ -33,8 +33,8 @@ impl TokenQueue {
 
     /// Puts `n` tokens of `step`, waiting for room on a bounded queue.
     ///
-    /// On an unbounded queue they all appear in one step. On a bounded one those that fit appear, and
-    /// the call keeps its place for the rest. No token at all succeeds on a closed queue too.
+    /// On an unbounded queue they all appear in one step. On a bounded one those that fit appear,
+    /// and the call keeps its place for the rest. No token at all succeeds on a closed queue too.
     ///
     /// # Errors
     /// [`EnqueueError::Closed`], with the tokens that were not put, when the queue is closed.

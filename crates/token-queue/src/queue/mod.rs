@@ -21,13 +21,13 @@ use wait::State;
 /// for threads, not to be called inside an asynchronous task. The `try_` calls never wait.
 ///
 /// # Ordering
-/// Waiting enqueues finish in the order in which they began to wait, and so do waiting dequeues: one
-/// that cannot finish yet holds up those behind it. A call begins when its future is first
+/// Waiting enqueues finish in the order in which they began to wait, and so do waiting dequeues:
+/// one that cannot finish yet holds up those behind it. A call begins when its future is first
 /// polled, not when it is made.
 ///
 /// # Cancel safety
-/// Dropping a future gives up its place. A dequeue's tokens, whether it had some of a batch or all of
-/// what it asked for without having returned it, go back to the *front*, in order, and serve the
+/// Dropping a future gives up its place. A dequeue's tokens, whether it had some of a batch or all
+/// of what it asked for without having returned it, go back to the *front*, in order, and serve the
 /// next in line. Tokens that an enqueue had already put stay; the others never enter.
 ///
 /// # Closing

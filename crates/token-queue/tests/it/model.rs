@@ -1,4 +1,5 @@
-//! Random operations, cancellations among them, against a slow model that moves one token at a time.
+//! Random operations, cancellations among them, against a slow model that moves one token at a
+//! time.
 //!
 //! After every operation the calls that have ended, their results, the wake counts, the size and
 //! the closing must equal the model's. At the end no token is missing and none is there twice.

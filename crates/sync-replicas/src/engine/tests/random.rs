@@ -95,11 +95,11 @@ fn play(bench: &mut Bench, model: &mut Model, event: &Event) -> Result<(), TestC
                 apply_due(bench, model, needed)?;
             }
         }
-        Event::Repeat(replica) if live.contains(&replica) => {
-            if bench.sequences[replica as usize] > 0 {
-                let (decision, effects) = bench.push_again(replica, i64::MAX);
-                prop_assert!(decision.repeated && effects.is_empty());
-            }
+        Event::Repeat(replica)
+            if live.contains(&replica) && bench.sequences[replica as usize] > 0 =>
+        {
+            let (decision, effects) = bench.push_again(replica, i64::MAX);
+            prop_assert!(decision.repeated && effects.is_empty());
         }
         Event::GiveUp(replica) if live.contains(&replica) => {
             let incarnation = bench.incarnations[replica as usize];

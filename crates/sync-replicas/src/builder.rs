@@ -1,0 +1,277 @@
+//! The front door: one builder that starts everything.
+//!
+//! There is no manual start, so nothing can be forgotten (P-4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use accum_core::{GlobalStep, SparseMean, SparseMerge};
+use optim::{ExponentialMovingAverage, Optimizer, OptimizerState};
+
+use crate::engine::{ConfigError, Engine, InitialTokens, Order, Settings, TokenPolicy};
+use crate::ids::Generation;
+use crate::runtime::{Chief, Closer, Rules, Shared};
+use crate::{Scalar, Trainer, Variables};
+
+/// Describes a synchronous training; [`SyncReplicas::build`] starts it (R-18, P-3, P-4).
+///
+/// # Learning rate
+/// The A gradients of a step are averaged, not summed (R-23): the update is as large as that of
+/// one replica. Against training with one replica a step sees A times the examples, and usually
+/// bears a larger rate.
+///
+/// # Examples
+/// ```
+/// use optim::Sgd;
+/// use sync_replicas::{SyncReplicas, Variables};
+///
+/// let variables = Variables::<f32>::new().with("w", ndarray::Array1::zeros(3))?;
+/// let trainer = SyncReplicas::new(Sgd::new(0.1))
+///     .replicas_to_aggregate(4)
+///     .total_num_replicas(5)
+///     .build(variables)?;
+/// assert_eq!(trainer.snapshot().global_step.get(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SyncReplicas<O> {
+    optimizer: O,
+    settings: Settings,
+    rules: Rules,
+    averages: Averages,
+    use_locking: bool,
+    observe: bool,
+    timeline: bool,
+}
+
+/// Which moving averages are kept.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Averages {
+    pub(crate) decay: Option<f64>,
+    /// All variables when not given.
+    pub(crate) names: Option<Vec<String>>,
+}
+
+/// Why a trainer was not built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The numbers of replicas, tokens or times do not fit.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is nothing to train.
+    #[error("there are no variables; add at least one")]
+    NoVariables,
+    /// A hyper-parameter of the optimizer is out of range.
+    #[error(transparent)]
+    Optimizer(#[from] optim::BuildError),
+    /// A variable cannot have slots.
+    #[error(transparent)]
+    Slots(#[from] optim::AddVariableError),
+    /// The moving average's decay is out of range.
+    #[error(transparent)]
+    Decay(#[from] optim::HyperParameterError),
+    /// A variable cannot be averaged.
+    #[error(transparent)]
+    Average(#[from] optim::MovingAverageError),
+    /// A name that is to be averaged belongs to no variable.
+    #[error(transparent)]
+    Variable(#[from] crate::VariableError),
+}
+
+impl<O> SyncReplicas<O> {
+    /// Wraps an optimizer; one replica until something else is said.
+    #[must_use]
+    pub fn new(optimizer: O) -> Self {
+        Self {
+            optimizer,
+            settings: Settings::new(1),
+            rules: Rules { sparse_mean: SparseMean::PerRow, sparse_merge: SparseMerge::Canonical },
+            averages: Averages::default(),
+            use_locking: true,
+            observe: false,
+            timeline: false,
+        }
+    }
+
+    /// A: how many gradients make a step.
+    #[must_use]
+    pub fn replicas_to_aggregate(mut self, count: usize) -> Self {
+        self.settings.replicas_to_aggregate = count;
+        self
+    }
+
+    /// N: how many replicas there are; A when not given. More than A: the surplus are backups.
+    /// Fewer: replicas compute several batches a step (R-22).
+    #[must_use]
+    pub fn total_num_replicas(mut self, count: usize) -> Self {
+        self.settings.total_num_replicas = Some(count);
+        self
+    }
+
+    /// Tokens before the first step; max(0, A - N) when not given (P-3).
+    #[must_use]
+    pub fn initial_tokens(mut self, count: usize) -> Self {
+        self.settings.initial_tokens = InitialTokens::Exactly(count);
+        self
+    }
+
+    /// What happens to leftover tokens; they are discarded when not given (P-12).
+    #[must_use]
+    pub fn token_policy(mut self, policy: TokenPolicy) -> Self {
+        self.settings.token_policy = policy;
+        self
+    }
+
+    /// The order in which contributions are summed; [`Order::Replica`] makes a run bit-identical
+    /// whatever the timing (P-14).
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.settings.order = order;
+        self
+    }
+
+    /// What a sparse gradient's rows are divided by (R-8).
+    #[must_use]
+    pub fn sparse_mean(mut self, mean: SparseMean) -> Self {
+        self.rules.sparse_mean = mean;
+        self
+    }
+
+    /// Keeps exponential moving averages of all variables (R-28).
+    #[must_use]
+    pub fn moving_average(mut self, decay: f64) -> Self {
+        self.averages.decay = Some(decay);
+        self
+    }
+
+    /// Averages only the variables with these names.
+    #[must_use]
+    pub fn variables_to_average<N: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Self {
+        self.averages.names = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// With locking, the default, an update writes in place, and readers that come meanwhile wait
+    /// for it; without, readers never wait and every update makes a copy. Readers that came before
+    /// keep their own step, and a reader sees whole steps either way (R-29, P-11).
+    #[must_use]
+    pub fn use_locking(mut self, locking: bool) -> Self {
+        self.use_locking = locking;
+        self
+    }
+
+    /// How long a replica may hold a token before another one gets it; 10 s when not given (P-5).
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.settings.lease = Some(lease);
+        self
+    }
+
+    /// How long a step may take before waits fail and say who is missing; 10 min when not given
+    /// (P-5).
+    #[must_use]
+    pub fn step_deadline(mut self, deadline: Duration) -> Self {
+        self.settings.step_deadline = Some(deadline);
+        self
+    }
+
+    /// Whether replicas whose step is over are told at once; they are when not given (P-13).
+    #[must_use]
+    pub fn tell_superseded(mut self, tell: bool) -> Self {
+        self.settings.tell_superseded = tell;
+        self
+    }
+
+    /// The `reference` preset: the described system's own rules (P-16). Say this first; what is
+    /// said afterwards holds.
+    #[must_use]
+    pub fn reference(mut self) -> Self {
+        self.settings = self.settings.reference();
+        self.rules =
+            Rules { sparse_mean: SparseMean::PerRow, sparse_merge: SparseMerge::Reference };
+        self
+    }
+
+    /// Keeps the last averaged gradient, to be looked at by [`Trainer::last_average`] (P-10).
+    #[must_use]
+    pub fn observe_gradients(mut self, observe: bool) -> Self {
+        self.observe = observe;
+        self
+    }
+
+    /// Records what each replica did when, for [`Report::timeline`](crate::Report::timeline).
+    #[must_use]
+    pub fn timeline(mut self, timeline: bool) -> Self {
+        self.timeline = timeline;
+        self
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Starts everything (P-4): replicas may join from now on.
+    ///
+    /// # Errors
+    /// [`BuildError`]: zero replicas, too few initial tokens, bad hyper-parameters, no variables.
+    pub fn build<T: Scalar>(self, variables: Variables<T>) -> Result<Trainer<T>, BuildError>
+    where
+        O: Optimizer<T> + 'static,
+    {
+        let all: Vec<String> = variables.names().map(str::to_owned).collect();
+        let trainer = self.assemble(variables, &all, Closer::LastPusher)?;
+        trainer.start()?;
+        Ok(trainer)
+    }
+
+    /// Builds without starting the chief; `trained` are the variables that get slots.
+    pub(crate) fn assemble<T: Scalar>(
+        self,
+        variables: Variables<T>,
+        trained: &[String],
+        closer: Closer,
+    ) -> Result<Trainer<T>, BuildError>
+    where
+        O: Optimizer<T> + 'static,
+    {
+        let initial = self.settings.initial_tokens;
+        let config = self.settings.check()?;
+        if variables.is_empty() {
+            return Err(BuildError::NoVariables);
+        }
+        let mut optimizer = OptimizerState::new(self.optimizer)?;
+        for name in trained {
+            optimizer.add_variable(name, variables.get(name)?.shape())?;
+        }
+        let averages = self.averages.build(&variables)?;
+        tracing::info!(
+            replicas_to_aggregate = config.replicas_to_aggregate(),
+            total_num_replicas = config.total_num_replicas(),
+            tokens_per_step = config.tokens_per_step(),
+            "synchronous replicas"
+        );
+        let engine = Engine::new(config, trained.len(), GlobalStep::default(), Generation::new(1));
+        let chief = Chief::new(optimizer, averages, self.use_locking, self.observe);
+        let shared = Shared::new(engine, variables, chief, self.rules, self.timeline, closer);
+        Ok(Trainer { shared: Arc::new(shared), initial })
+    }
+}
+
+impl Averages {
+    fn build<T: Scalar>(
+        &self,
+        variables: &Variables<T>,
+    ) -> Result<Option<ExponentialMovingAverage<T>>, BuildError> {
+        let Some(decay) = self.decay else { return Ok(None) };
+        let mut averages = ExponentialMovingAverage::new(decay)?;
+        let all = || variables.names().map(str::to_owned).collect();
+        for name in self.names.clone().unwrap_or_else(all) {
+            averages.add(name.as_str(), variables.get(&name)?.view())?;
+        }
+        Ok(Some(averages))
+    }
+}
