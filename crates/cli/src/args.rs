@@ -66,10 +66,13 @@ pub struct TrainArgs {
     pub learning_rate: Option<f64>,
     /// Learning rate over the updates, such as `cosine:initial=0.05,steps=300`
     ///
-    /// Also `exponential:initial=0.1,decay=0.96,every=100`, `inverse-time:...`,
-    /// `polynomial:initial=0.1,end=0.001,steps=300`, `piecewise:values=0.1/0.01,boundaries=200`,
-    /// `warm-up:steps=20,then=cosine:...`.
-    #[arg(long, value_name = "TEXT", help_heading = OPTIMIZER)]
+    ///   exponential:initial=0.1,decay=0.96,every=100     also with staircase=true
+    ///   inverse-time:initial=0.1,decay=0.5,every=100     also with staircase=true
+    ///   polynomial:initial=0.1,end=0.001,steps=300       also with power=2
+    ///   cosine:initial=0.1,steps=300                     also with alpha=0.01
+    ///   piecewise:values=0.1/0.01,boundaries=200         one value more than boundaries
+    ///   warm-up:steps=20,then=cosine:initial=0.1,steps=300
+    #[arg(long, value_name = "TEXT", verbatim_doc_comment, help_heading = OPTIMIZER)]
     pub schedule: Option<Schedule>,
     /// The optimizers' own numbers.
     #[command(flatten)]
@@ -114,10 +117,10 @@ pub struct TrainArgs {
     /// Behave as the original system in everything: tokens, admission, sparse merge
     #[arg(long, conflicts_with_all = ["deterministic"], help_heading = REPLICAS)]
     pub reference: bool,
-    /// After this long without a sign a replica's token goes to another, such as `30s`
+    /// After this long without a sign a replica's token goes to another [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = REPLICAS)]
     pub lease: Option<Duration>,
-    /// A step that takes longer than this fails and says who is missing, such as `2m`
+    /// A step that takes longer than this fails and says who is missing [default: 10m]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = REPLICAS)]
     pub step_deadline: Option<Duration>,
 

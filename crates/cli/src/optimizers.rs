@@ -57,7 +57,7 @@ pub(crate) fn build(
     Ok(optimizer)
 }
 
-/// A learning rate with which the model trains well; each was tried with ten seeds.
+/// A learning rate with which the model trains well; tried with several seeds.
 pub(crate) fn usual_rate(model: ModelKind, optimizer: OptimizerKind) -> f64 {
     use ModelKind as M;
     use OptimizerKind as O;

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use proptest::prelude::*;
 
 use super::examples::INTENSITIES;
 use super::*;
@@ -86,13 +87,20 @@ fn features_are_the_pixels_written_as_sets() {
     }
 }
 
-#[test]
-fn an_epoch_has_each_example_at_most_once() {
-    let mut batches = Batches::new(100, 9, 3).expect("fits");
-    let numbers = batches.per_epoch()..2 * batches.per_epoch();
-    let rows: Vec<usize> = numbers.flat_map(|number| batches.rows(number)).collect();
-    assert_eq!(rows.len(), 99);
-    assert_eq!(rows.iter().collect::<HashSet<_>>().len(), 99);
+proptest! {
+    #[test]
+    fn an_epoch_has_each_example_at_most_once(
+        examples in 1_usize..200, part in 1_usize..200, seed: u64, epoch in 0_u64..1 << 40,
+    ) {
+        let size = part.min(examples);
+        let mut batches = Batches::new(examples, size, seed).expect("fits");
+        let first = epoch * batches.per_epoch();
+        let numbers = first..first + batches.per_epoch();
+        let rows: Vec<usize> = numbers.flat_map(|number| batches.rows(number)).collect();
+        prop_assert_eq!(rows.len(), examples / size * size);
+        prop_assert!(rows.iter().all(|&row| row < examples));
+        prop_assert_eq!(rows.iter().collect::<HashSet<_>>().len(), rows.len());
+    }
 }
 
 #[test]

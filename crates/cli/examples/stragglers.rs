@@ -1,0 +1,45 @@
+//! What a backup is worth: the same training with one replica slow, with and without a backup.
+//!
+//! Run it with `cargo run -p cli --example stragglers`.
+
+use std::error::Error;
+
+use clap::Parser;
+use cli::args::Cli;
+use cli::interrupt::Interrupt;
+use cli::settings::Settings;
+use cli::summary::{Summary, percent, seconds};
+use cli::train::train;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let with = run("4", "5")?;
+    let without = run("4", "4")?;
+    for (name, summary) in [("with a backup", &with), ("without", &without)] {
+        let (time, accuracy) = (seconds(summary.seconds), percent(summary.test_accuracy));
+        println!("{name:>13}: {} updates in {time}, test accuracy {accuracy}", summary.updates);
+    }
+    assert!(with.seconds < without.seconds);
+    Ok(())
+}
+
+/// 50 updates, of A gradients by N replicas, the last of which pauses 10 ms before each batch.
+fn run(aggregate: &str, total: &str) -> Result<Summary, Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("run").display().to_string();
+    let slow = format!("{}=10", total.parse::<u64>()? - 1);
+    let args = Cli::try_parse_from([
+        "sync-replicas",
+        "-a",
+        aggregate,
+        "-n",
+        total,
+        "--straggler",
+        &slow,
+        "--updates",
+        "50",
+        "--quiet",
+        "--out",
+        &out,
+    ])?;
+    Ok(train(&Settings::check(args.into_train())?, &Interrupt::new())?)
+}
