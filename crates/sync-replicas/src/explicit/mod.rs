@@ -40,6 +40,6 @@ mod runner;
 mod session;
 
 pub use hook::{HookStateError, SyncReplicasHook};
-pub use optimizer::{ApplyGradientsError, NotApplied, SyncReplicasOptimizer};
+pub use optimizer::{ApplyGradientsError, InitTokensError, NotApplied, SyncReplicasOptimizer};
 pub use runner::ChiefQueueRunner;
 pub use session::{ReplicaSession, TrainOp};

@@ -64,6 +64,18 @@ pub enum ApplyGradientsError {
     Build(#[from] BuildError),
 }
 
+/// Why the initial tokens could not be told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InitTokensError {
+    /// It was asked for before `apply_gradients`.
+    #[error(transparent)]
+    NotApplied(#[from] NotApplied),
+    /// They do not suffice.
+    #[error(transparent)]
+    Tokens(#[from] StartError),
+}
+
 impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
     /// Wraps `optimizer`, with A = `replicas_to_aggregate` and N = `total_num_replicas`, A when
     /// not given.
@@ -157,11 +169,11 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
     /// How many initial tokens the chief would put: A when not given, at least A - N.
     ///
     /// # Errors
-    /// [`NotApplied`], or [`StartError::TooFewTokens`].
-    pub fn init_tokens(&self, num_tokens: Option<usize>) -> Result<usize, BoxError> {
-        let applied = self.applied("get_init_tokens_op")?;
-        let config = applied.trainer.shared.core().config().clone();
-        Ok(config.initial_tokens(initial(num_tokens)).map_err(|error: StartError| error)?)
+    /// [`InitTokensError`].
+    pub fn init_tokens(&self, num_tokens: Option<usize>) -> Result<usize, InitTokensError> {
+        let applied = self.applied("the number of initial tokens")?;
+        let core = applied.trainer.shared.core();
+        Ok(core.config().initial_tokens(initial(num_tokens))?)
     }
 
     /// The chief's runner: the thread that takes, applies, and puts tokens.
