@@ -44,6 +44,9 @@ pub use variables::{VariableError, Variables};
 /// Keeps the programs of the project's pages compiling and running.
 #[cfg(doctest)]
 mod pages {
+    #[doc = include_str!("../README.md")]
+    struct OwnReadme;
+
     #[doc = include_str!("../../../README.md")]
     struct Readme;
 
