@@ -48,7 +48,7 @@ pub struct TrainArgs {
     /// What to train
     #[arg(long, value_enum, default_value_t = ModelKind::Mlp, help_heading = MODEL)]
     pub model: ModelKind,
-    /// Units of the mlp's hidden layer [default: 64], or numbers in an embedding [default: 32]
+    /// Units of the mlp's hidden layer [default: 128], or numbers in an embedding [default: 32]
     #[arg(long, value_name = "UNITS", value_parser = at_least_one(), help_heading = MODEL)]
     pub hidden: Option<u64>,
     /// Seed of the first variables and of the order of the batches

@@ -19,7 +19,7 @@ use crate::optimizers;
 use crate::straggler::Stragglers;
 
 const USUAL_UPDATES: u64 = 300;
-const MLP_UNITS: usize = 64;
+const MLP_UNITS: usize = 128;
 const EMBEDDING_WIDTH: usize = 32;
 
 /// Everything a run needs to know; nothing in it contradicts anything else.
