@@ -34,9 +34,11 @@ use crate::{BoxError, Coordinator, Session, StepReport};
 /// }
 /// ```
 pub trait Hook<S: Session + ?Sized>: Send {
-    /// What errors call this hook.
+    /// What errors call this hook: its type's own name, without path and parameters.
     fn name(&self) -> &str {
-        std::any::type_name::<Self>()
+        let full = std::any::type_name::<Self>();
+        let plain = full.split('<').next().unwrap_or(full);
+        plain.rsplit("::").next().unwrap_or(plain)
     }
 
     /// Called once, before any session exists.

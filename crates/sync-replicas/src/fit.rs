@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use hooks::{MonitoredSession, SessionError};
 
-use crate::engine::{JoinError, StopReason, Tally};
+use crate::engine::{JoinError, Refused, StopReason, Tally};
 use crate::ids::{Generation, ReplicaId};
 use crate::model::BoxError;
-use crate::runtime::{ChiefSession, PushError, Shared, Span, WaitError, describe};
+use crate::runtime::{ChiefSession, PushError, Replica, Shared, Span, Step, WaitError, describe};
 use crate::{Hooks, Model, Scalar, Shard, Trainer};
 
 /// What a training did.
@@ -353,12 +353,12 @@ where
     M: Model<T>,
     S: Shard<Batch = M::Batch>,
 {
-    let mut replica = match crate::Replica::join(shared, id) {
+    let mut replica = match Replica::join(shared, id) {
         Err(JoinError::Ended) => return Ok(ReplicaOutcome::Finished),
         joined => joined?,
     };
     let mut shard = shard(id);
-    while let Some(step) = replica.next_step()? {
+    while let Some(step) = next_step(&mut replica)? {
         let Some(batch) = shard.batch(step.number()) else {
             return Ok(ReplicaOutcome::DataEnded);
         };
@@ -367,12 +367,20 @@ where
             None => step.give_up(),
             Some(computed) => match step.push_computed(computed) {
                 // Training ended while it computed.
-                Err(PushError::Refused(crate::engine::Refused::Ended)) => {}
+                Err(PushError::Refused(Refused::Ended)) => {}
                 pushed => drop(pushed?),
             },
         }
     }
     Ok(ReplicaOutcome::Finished)
+}
+
+/// The next step; a failed update ends the loop as any end does, since `fit` itself tells it.
+fn next_step<T: Scalar>(replica: &mut Replica<T>) -> Result<Option<Step<'_, T>>, WaitError> {
+    match replica.next_step() {
+        Err(WaitError::Failed { .. }) => Ok(None),
+        step => step,
+    }
 }
 
 /// What a panic said.
