@@ -144,7 +144,8 @@ fn replicas(out: &mut String, summary: &Summary) {
     out.push_str(
         "<section>\n<h2>Replicas</h2>\n<div class=\"scroll\"><table class=\"numbers\">\n\
          <tr><th>replica</th><th>batches</th><th>accepted</th><th>stale</th><th>given up</th>\
-         <th>computed</th><th>waited</th><th class=\"wide\">batches begun, by what came of them</th></tr>\n",
+         <th>computed</th><th>waited</th>\
+         <th class=\"wide\">batches begun, by what came of them</th></tr>\n",
     );
     let most = summary.replicas.iter().map(|r| r.batches).max().unwrap_or(0).max(1);
     for r in &summary.replicas {

@@ -30,7 +30,8 @@ pub enum FolderError {
     },
     /// An earlier run is there.
     #[error(
-        "{} already has a checkpoint ({newest}); give another folder, or continue it with --resume {}",
+        "{} already has a checkpoint ({newest}); give another folder, or continue it with \
+         --resume {}",
         path.display(), path.display()
     )]
     Used {

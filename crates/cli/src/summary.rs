@@ -119,7 +119,8 @@ pub fn table(summary: &Summary) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{replica:>9}{batches:>9}{accepted:>10}{stale:>7}{superseded:>10}{computed:>10}{waited:>10}{note}"
+            "{replica:>9}{batches:>9}{accepted:>10}{stale:>7}{superseded:>10}\
+             {computed:>10}{waited:>10}{note}"
         );
     };
     line(["replica", "batches", "accepted", "stale", "given up", "computed", "waited"], "");

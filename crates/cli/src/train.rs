@@ -151,11 +151,9 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
     let updates = std::mem::take(&mut *lock(&updates));
     let summary = summarize(settings, &trainer, &report, &updates, &folder, interrupt)?;
     write_metrics(&mut lock(&metrics), &report, &summary)?;
+    let (a, n) = (settings.replicas_to_aggregate, settings.total_num_replicas);
     let page = Page {
-        title: format!(
-            "{model} · {} of {} replicas",
-            settings.replicas_to_aggregate, settings.total_num_replicas
-        ),
+        title: format!("{model} · {a} of {n} replicas"),
         settings: described,
         summary: &summary,
         updates: &updates,

@@ -44,7 +44,10 @@ pub enum DataError {
         source: csv::Error,
     },
     /// A line with another number of columns.
-    #[error("{path}, line {line}: expected {} columns (64 pixels, then the digit), got {got}", PIXELS + 1)]
+    #[error(
+        "{path}, line {line}: expected {} columns (64 pixels, then the digit), got {got}",
+        PIXELS + 1
+    )]
     Columns {
         /// The file.
         path: String,

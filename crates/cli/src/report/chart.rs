@@ -46,7 +46,8 @@ impl Chart {
         let _ = write!(
             out,
             "<figure>\n<figcaption><h2>{}</h2><p>{}</p>{}</figcaption>\n\
-             <svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">\n",
+             <svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
+             aria-label=\"{}\">\n",
             self.title,
             self.note,
             self.legend(),
