@@ -9,7 +9,7 @@ use super::optimizer::NotApplied;
 use super::runner::ChiefQueueRunner;
 use super::session::{Applied, ReplicaSession};
 use crate::Scalar;
-use crate::engine::InitialTokens;
+use crate::engine::{InitialTokens, JoinError};
 
 /// Prepares one replica's session for synchronous steps.
 pub struct SyncReplicasHook<T: Scalar> {
@@ -30,7 +30,7 @@ pub enum HookStateError {
     Tokens(#[from] crate::engine::StartError),
     /// The replica could not take part.
     #[error(transparent)]
-    Join(#[from] crate::engine::JoinError),
+    Join(#[from] JoinError),
     /// Variables are not ready.
     #[error(transparent)]
     NotReady(#[from] StartError),
@@ -70,7 +70,14 @@ impl<T: Scalar> SyncReplicasHook<T> {
         if !missing.is_empty() {
             return Err(StartError::NotReady { missing }.into());
         }
-        session.join(self.is_chief)?;
+        match session.join(self.is_chief) {
+            // P-1: whoever comes after a normal end has nothing to do, and nothing went wrong.
+            Err(JoinError::Ended) if !self.is_chief => {
+                coordinator.request_stop("training has ended");
+                return Ok(());
+            }
+            joined => joined?,
+        }
         let shared = &applied.trainer.shared;
         if self.is_chief {
             shared.start_chief(self.initial)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use accum_core::GlobalStep;
 use hooks::{RunError, Session, StepReport};
-use ndarray::ArrayD;
+use ndarray::ArrayViewMutD;
 use optim::{ExponentialMovingAverage, Mean, OptimizerState, SparseGradient};
 
 use super::core::Closing;
@@ -14,7 +14,7 @@ use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::sums::VariableSum;
 use crate::checkpoint::TrainingState;
-use crate::{Gradient, Gradients, IndexedSlices, Scalar, Variables};
+use crate::{Gradient, Gradients, Scalar, Variables};
 
 /// What only the chief touches: the optimizer and the averages.
 #[derive(Debug)]
@@ -26,8 +26,23 @@ pub(crate) struct Chief<T: Scalar> {
     /// Whether the last averaged gradient is kept to be looked at (P-10).
     pub(crate) observe: bool,
     pub(crate) last_average: Option<Arc<Gradients<T>>>,
-    /// Lanes updated since the step last moved.
+    open: OpenStep<T>,
+}
+
+/// What is known of a step whose lanes are not all applied yet; with one lane it lives within one
+/// call.
+#[derive(Debug)]
+struct OpenStep<T> {
     lanes_applied: usize,
+    loss: Option<f64>,
+    examples: u64,
+    averages: Gradients<T>,
+}
+
+impl<T> Default for OpenStep<T> {
+    fn default() -> Self {
+        Self { lanes_applied: 0, loss: None, examples: 0, averages: Gradients::new() }
+    }
 }
 
 /// Why an update failed; the step was not counted and training ended.
@@ -63,18 +78,19 @@ impl<T: Scalar> Chief<T> {
         use_locking: bool,
         observe: bool,
     ) -> Self {
-        Self { optimizer, averages, use_locking, observe, last_average: None, lanes_applied: 0 }
+        let open = OpenStep::default();
+        Self { optimizer, averages, use_locking, observe, last_average: None, open }
     }
 
     /// Forgets a half-done step of an earlier life.
     pub(crate) fn clear(&mut self) {
-        self.lanes_applied = 0;
+        self.open = OpenStep::default();
         self.last_average = None;
     }
 
     /// Whether the next lane to be applied is the last one of its step.
     fn completes_step(&self, shared: &Shared<T>) -> bool {
-        self.lanes_applied + 1 == shared.num_lanes()
+        self.open.lanes_applied + 1 == shared.num_lanes()
     }
 
     /// Takes a saved optimizer and averages over, all or nothing; says what does not fit.
@@ -105,8 +121,7 @@ impl<T: Scalar> Chief<T> {
         shared: &Shared<T>,
         closing: Closing<T>,
     ) -> Result<Option<StepReport>, UpdateError> {
-        let (loss, examples, count) = (closing.loss, closing.examples, closing.count);
-        let lane = closing.lane;
+        let (lane, count) = (closing.lane, closing.count);
         let last = self.completes_step(shared);
         if self.use_locking {
             let mut published = shared.published();
@@ -116,14 +131,19 @@ impl<T: Scalar> Chief<T> {
             self.update(&mut next, closing, last)?;
             *shared.published() = Arc::new(next);
         }
-        self.lanes_applied = if last { 0 } else { self.lanes_applied + 1 };
+        self.open.lanes_applied += 1;
         // The step, then the tokens; whoever waits goes on from here.
-        let Some(step) = shared.applied(lane) else { return Ok(None) };
+        let moved = shared.applied(lane);
+        let Some(step) = moved.filter(|_| last) else { return Ok(None) };
+        let done = std::mem::take(&mut self.open);
+        if self.observe {
+            self.last_average = Some(Arc::new(done.averages));
+        }
         self.average(&shared.snapshot().variables, step)?;
         let mut report = StepReport::new(step.get())
             .with_scalar("gradients", count as f64)
-            .with_scalar("examples", examples as f64);
-        report.loss = loss;
+            .with_scalar("examples", done.examples as f64);
+        report.loss = done.loss;
         Ok(Some(report))
     }
 
@@ -134,41 +154,50 @@ impl<T: Scalar> Chief<T> {
         last: bool,
     ) -> Result<(), UpdateError> {
         let step = snapshot.global_step;
-        let mut observed = self.observe.then(Gradients::new);
+        // Losses are kept with the first lane, which every contribution to a step has.
+        self.open.loss = self.open.loss.or(closing.loss);
+        self.open.examples += closing.examples;
         for (index, sum) in closing.sums {
             let name = snapshot.variables.name(index).to_owned();
             let view = snapshot.variables.get_mut(index).view_mut();
-            let gradient = match sum {
-                VariableSum::Dense(sum) => {
-                    let (sum, divisor) = sum.into_sum();
-                    // The division happens inside the optimizer's own pass.
-                    let mean = Mean { sum: sum.view(), divisor };
-                    self.optimizer.apply_dense(&name, view, &mean).map(|()| (sum, divisor, None))
-                }
-                VariableSum::Sparse(sum) => {
-                    let slices = sum.into_value();
-                    let gradient =
-                        SparseGradient { indices: &slices.indices, rows: slices.values.view() };
-                    self.optimizer
-                        .apply_sparse(&name, view, gradient)
-                        .map(|()| (ArrayD::default(ndarray::IxDyn(&[0])), T::one(), Some(slices)))
-                }
-            };
-            let (sum, divisor, slices) = gradient.map_err(|source| UpdateError::Optimizer {
-                name: name.clone(),
-                step,
-                source,
-            })?;
-            observed = observed.map(|all| all.with(name, mean_of(sum, divisor, slices)));
+            let average = self
+                .update_variable(&name, view, sum)
+                .map_err(|source| UpdateError::Optimizer { name: name.clone(), step, source })?;
+            if let Some(average) = average {
+                self.open.averages = std::mem::take(&mut self.open.averages).with(name, average);
+            }
         }
         if last {
             self.optimizer.finish_step();
             snapshot.global_step = step.next().unwrap_or(step);
         }
-        if let Some(observed) = observed {
-            self.last_average = Some(Arc::new(observed));
-        }
         Ok(())
+    }
+
+    /// Averages and applies one variable's gradients; the average, if it is to be looked at.
+    fn update_variable(
+        &mut self,
+        name: &str,
+        variable: ArrayViewMutD<'_, T>,
+        sum: VariableSum<T>,
+    ) -> Result<Option<Gradient<T>>, optim::ApplyError> {
+        match sum {
+            VariableSum::Dense(sum) => {
+                let (sum, divisor) = sum.into_sum();
+                // The division happens inside the optimizer's own pass.
+                let mean = Mean { sum: sum.view(), divisor };
+                self.optimizer.apply_dense(name, variable, &mean)?;
+                let average = || Gradient::Dense(sum.mapv_into(|element| element / divisor));
+                Ok(self.observe.then(average))
+            }
+            VariableSum::Sparse(sum) => {
+                let slices = sum.into_value();
+                let gradient =
+                    SparseGradient { indices: &slices.indices, rows: slices.values.view() };
+                self.optimizer.apply_sparse(name, variable, gradient)?;
+                Ok(self.observe.then(|| Gradient::Sparse(slices)))
+            }
+        }
     }
 
     /// once per global step, after the tokens.
@@ -183,13 +212,6 @@ impl<T: Scalar> Chief<T> {
         }
         tracing::trace!(%step, "averages updated");
         Ok(())
-    }
-}
-
-fn mean_of<T: Scalar>(sum: ArrayD<T>, divisor: T, slices: Option<IndexedSlices<T>>) -> Gradient<T> {
-    match slices {
-        Some(slices) => Gradient::Sparse(slices),
-        None => Gradient::Dense(sum.mapv_into(|element| element / divisor)),
     }
 }
 

@@ -238,3 +238,26 @@ fn two_trainers_do_not_collide() {
     let at = |trainer: &Trainer<f64>| trainer.snapshot().variables.vector("a").expect("there")[0];
     assert_eq!((at(&one), at(&two)), (-30.0, -50.0));
 }
+
+#[test]
+fn the_reference_preset_tells_loss_and_average_of_the_whole_step() {
+    // P-10, P-16, R-34: with a lane for each variable the report comes with the last one, and yet
+    // has what came with the first. The guard was blind there once.
+    let variables = Variables::new()
+        .with("a", array![0.0])
+        .and_then(|variables| variables.with("b", array![0.0]))
+        .expect("two names");
+    let trainer = SyncReplicas::new(Sgd::new(1.0))
+        .reference()
+        .replicas_to_aggregate(2)
+        .observe_gradients(true)
+        .build(variables)
+        .expect("the numbers fit");
+    let hooks = Hooks::new().stop_at_step(5).every(1, |_, report| {
+        assert_eq!((report.loss, report.scalar("examples")), (Some(1.0), Some(16.0)));
+        Ok(())
+    });
+    trainer.fit(&calls(|_, _, _| Ok(())), endless, hooks).expect("it trains");
+    let average = trainer.last_average().expect("it is kept");
+    assert_eq!(average.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a", "b"]);
+}

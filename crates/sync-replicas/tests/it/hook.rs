@@ -1,5 +1,6 @@
 //! The sync-replicas hook and the sessions around it (R-27, R-32, R-33, P-1, P-2, P-6).
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -165,6 +166,17 @@ fn the_chiefs_end_is_everybodys() {
     assert!(begun.elapsed() < Duration::from_secs(60));
 }
 
+/// P-1: a replica that comes when all is over ends at once, without an error.
+#[test]
+fn after_the_end() {
+    let mut optimizer = wrap(1, 2);
+    let train_op = apply(&mut optimizer);
+    train_op.initialize();
+    train(&optimizer, &train_op, 0, u64::MAX, 3).expect("a clean end");
+    train(&optimizer, &train_op, 1, u64::MAX, 3).expect("a clean end, too");
+    assert_eq!(train_op.snapshot().global_step.get(), 3);
+}
+
 /// R-30, P-6: data that ends is a clean end of that replica; with a backup the others go on.
 #[test]
 fn data_that_ends() {
@@ -206,4 +218,39 @@ fn a_computation_that_fails() {
         .expect_err("it fails");
     assert!(matches!(error, SessionError::Step(_)), "{error:?}");
     assert!(error.to_string().contains("no more memory"), "{error}");
+}
+
+/// a replica whose session is lost gets another one, with the hook's work done again,
+/// and the step is retried; the others do not notice.
+#[test]
+fn a_session_that_is_lost() {
+    let mut optimizer = wrap(1, 2);
+    let train_op = apply(&mut optimizer);
+    train_op.initialize();
+    let coordinator = Coordinator::new();
+    let mut chief = train_op.session(ReplicaId::new(0), |_, _| ones());
+    let mut hook = optimizer.make_session_run_hook(true, None);
+    hook.after_create_session(&mut chief, &coordinator).expect("it is ready");
+
+    let (sessions, computed) = (AtomicU64::new(0), AtomicU64::new(0));
+    let compute = || match computed.fetch_add(1, Ordering::Relaxed) {
+        0 => Err(RunError::recoverable("the line was cut").into()),
+        _ => ones(),
+    };
+    let create = |_: &Coordinator| {
+        sessions.fetch_add(1, Ordering::Relaxed);
+        Ok(train_op.session(ReplicaId::new(1), |_, _| compute()))
+    };
+    let mut worker = MonitoredSession::builder(create)
+        .hook(optimizer.make_session_run_hook(false, None))
+        .start()
+        .expect("it is ready");
+    assert!(worker.run().expect("the step is retried").is_some());
+    worker.close().expect("a clean end");
+    assert_eq!((sessions.load(Ordering::Relaxed), computed.load(Ordering::Relaxed)), (2, 2));
+    // The chief is still there, and so is the training.
+    chief.run().expect("it pushes");
+    coordinator.request_stop("done");
+    coordinator.join(Duration::MAX).expect("the runner ends");
+    assert!(1 <= train_op.snapshot().global_step.get());
 }
