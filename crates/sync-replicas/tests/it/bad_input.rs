@@ -208,7 +208,10 @@ fn a_stale_gradient_of_the_wrong_shape() {
 #[test]
 fn settings_that_do_not_fit() {
     let front = || SyncReplicas::new(Sgd::new(0.1));
-    let zero = |error: &BuildError, which: &str| matches!(error, BuildError::Config(ConfigError::Zero { name }) if *name == which);
+    let zero = |error: &BuildError, which: &str| match error {
+        BuildError::Config(ConfigError::Zero { name }) => *name == which,
+        _ => false,
+    };
     let no_variables = front().build(Variables::<f64>::new()).map(drop);
     assert!(matches!(no_variables, Err(BuildError::NoVariables)));
     let unknown = front().moving_average(0.9).variables_to_average(["nobody"]).build(variables());
