@@ -61,7 +61,8 @@ pub struct TrainArgs {
     /// The update rule
     #[arg(long, value_enum, default_value_t = OptimizerKind::Adam, help_heading = OPTIMIZER)]
     pub optimizer: OptimizerKind,
-    /// Learning rate [default: one that suits the model and the optimizer]
+    /// Learning rate, constant [default: one that suits the model and the optimizer, and that
+    /// falls by half every 200 updates]
     #[arg(long, value_name = "RATE", conflicts_with = "schedule", help_heading = OPTIMIZER)]
     pub learning_rate: Option<f64>,
     /// Learning rate over the updates, such as `cosine:initial=0.05,steps=300`
@@ -124,7 +125,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = REPLICAS)]
     pub step_deadline: Option<Duration>,
 
-    /// Train up to this global step [default: 300]
+    /// Train up to this global step [default: 1000]
     #[arg(long, value_name = "STEPS", value_parser = at_least_one(), help_heading = LENGTH)]
     #[arg(conflicts_with = "epochs")]
     pub updates: Option<u64>,

@@ -57,11 +57,15 @@ pub(crate) fn build(
     Ok(optimizer)
 }
 
-/// A learning rate with which the model trains well; tried with several seeds.
-pub(crate) fn usual_rate(model: ModelKind, optimizer: OptimizerKind) -> f64 {
+/// A learning rate with which the model trains well, tried with dozens of seeds.
+///
+/// It falls by half every 200 updates, since at a constant rate the last few updates decide by
+/// chance whether a run ends one point above or below its mean. It does not depend on the number
+/// of updates, so that a run in two parts equals a run in one.
+pub(crate) fn usual_rate(model: ModelKind, optimizer: OptimizerKind) -> Schedule {
     use ModelKind as M;
     use OptimizerKind as O;
-    match (optimizer, model) {
+    let initial = match (optimizer, model) {
         (O::Adam | O::LazyAdam | O::Adamw, M::Softmax) => 0.05,
         (O::Adam | O::LazyAdam | O::Adamw, M::Mlp | M::Embedding) => 0.01,
         (O::Rmsprop, M::Softmax) => 0.01,
@@ -70,6 +74,11 @@ pub(crate) fn usual_rate(model: ModelKind, optimizer: OptimizerKind) -> f64 {
         (O::Momentum, _) => 0.1,
         (O::Adagrad, _) => 0.1,
         (O::Ftrl, _) => 0.3,
+    };
+    match optimizer {
+        // Their own sums of squares let the rate fall.
+        O::Adagrad | O::Ftrl => initial.into(),
+        _ => Schedule::Exponential { initial, decay: 0.5, every: 200, staircase: false },
     }
 }
 

@@ -18,7 +18,7 @@ use crate::models::{Classifier, Embedding, Mlp, Softmax};
 use crate::optimizers;
 use crate::straggler::Stragglers;
 
-const USUAL_UPDATES: u64 = 300;
+const USUAL_UPDATES: u64 = 1000;
 const MLP_UNITS: usize = 128;
 const EMBEDDING_WIDTH: usize = 32;
 
@@ -137,7 +137,7 @@ impl Settings {
         let learning_rate = match (args.schedule, args.learning_rate) {
             (Some(schedule), _) => schedule,
             (None, Some(rate)) => rate.into(),
-            (None, None) => optimizers::usual_rate(args.model, args.optimizer).into(),
+            (None, None) => optimizers::usual_rate(args.model, args.optimizer),
         };
         learning_rate.validate()?;
         optimizers::build(args.optimizer, learning_rate.clone(), &args.numbers)?;
