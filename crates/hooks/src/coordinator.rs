@@ -121,12 +121,19 @@ impl Coordinator {
         state.should_stop()
     }
 
+    /// Whether the run was asked to end: a stop that no new session can mend. During the exchange of
+    /// a lost session for a new one there is a stop for its threads, but the run does not end.
+    pub fn is_ending(&self) -> bool {
+        self.lock().ending()
+    }
+
     /// Has `callback` called at every stop while the returned guard lives; at once if it already is
     /// one.
     ///
     /// This is how a wait that is not on the coordinator wakes at a stop: the callback closes the
     /// queue or cancels the take (P-1). It runs on the thread that asks for the stop, and a
-    /// session that is created again counts as a stop of the lost one.
+    /// session that is created again counts as a stop of the lost one. When the run is asked to end
+    /// during that, the callbacks are called once more; [`is_ending`](Self::is_ending) tells which.
     pub fn on_stop(&self, callback: impl Fn() + Send + Sync + 'static) -> OnStop {
         let callback: Arc<dyn Fn() + Send + Sync> = Arc::new(callback);
         let (id, stopped) = {
@@ -139,12 +146,6 @@ impl Coordinator {
             self.call(&callback);
         }
         OnStop { coordinator: self.clone(), id }
-    }
-
-    /// Whether the run was asked to end: a stop that no new session can mend.
-    pub(crate) fn ending(&self) -> bool {
-        let state = self.lock();
-        state.reason.is_some() || state.failed()
     }
 
     /// Whether a real error was reported, one that no new session mends.
@@ -185,9 +186,9 @@ impl Coordinator {
     fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let (result, callbacks) = {
             let mut state = self.lock();
-            let before = state.should_stop();
+            let before = (state.should_stop(), state.ending());
             let result = change(&mut state);
-            let stopped_now = !before && state.should_stop();
+            let stopped_now = !before.0 && state.should_stop() || !before.1 && state.ending();
             let callbacks: Vec<_> =
                 state.callbacks.values().filter(|_| stopped_now).cloned().collect();
             (result, callbacks)

@@ -128,7 +128,7 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
     ///
     /// A lost session is no reason to stop: the next run creates it again.
     pub fn should_stop(&self) -> bool {
-        self.phase != Phase::Open || self.coordinator.ending()
+        self.phase != Phase::Open || self.coordinator.is_ending()
     }
 
     /// Runs steps until there is a stop, closes, and returns the last step's report.
@@ -238,12 +238,12 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
                 (None, Failure::CleanEnd) => return Ok(None),
                 (None, Failure::Fatal(error)) => return Err(error),
             };
-            if self.coordinator.ending() {
+            if self.coordinator.is_ending() {
                 return Ok(None);
             }
             self.count_loss(&lost)?;
             self.discard()?;
-            if !self.establish()? || self.coordinator.ending() {
+            if !self.establish()? || self.coordinator.is_ending() {
                 return Ok(None);
             }
         }
@@ -270,7 +270,7 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
                 Err(Failure::Fatal(error)) => return Err(error),
                 Err(Failure::Lost(error)) => error,
             };
-            if self.coordinator.ending() {
+            if self.coordinator.is_ending() {
                 return Ok(false);
             }
             self.count_loss(&lost)?;

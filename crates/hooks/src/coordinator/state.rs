@@ -35,6 +35,11 @@ impl State {
         self.reason.is_some() || self.failure.is_some() || self.recycling
     }
 
+    /// Whether the run is to end, which no new session mends.
+    pub(super) fn ending(&self) -> bool {
+        self.reason.is_some() || self.failed()
+    }
+
     /// Whether the failure kept is one that no new session mends.
     pub(super) fn failed(&self) -> bool {
         self.failure.as_ref().is_some_and(|failure| !failure.recoverable)

@@ -1,7 +1,7 @@
 //! The coordinator: stop, wait, join, and which error is kept (R-31, P-1).
 
 use std::io;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -228,4 +228,21 @@ fn a_callback_may_use_the_coordinator_and_may_panic() {
     coordinator.request_stop("enough");
     let error = coordinator.join(NONE).expect_err("the panic was reported");
     assert_eq!(error.to_string(), "thread 'on_stop callback' panicked: in the callback");
+}
+
+#[test]
+fn the_end_of_a_run_is_told_also_while_a_session_is_replaced() {
+    // the callbacks of a stop have been called for the lost session already.
+    let coordinator = Coordinator::new();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (log, asked) = (Arc::clone(&seen), coordinator.clone());
+    let _guard = coordinator.on_stop(move || {
+        log.lock().expect("no test panics with it").push(asked.is_ending());
+    });
+    let lost = RunError::recoverable("the line was cut");
+    assert!(matches!(coordinator.request_stop_with_error(lost), Reported::First));
+    assert!(coordinator.should_stop() && !coordinator.is_ending());
+    coordinator.request_stop("enough");
+    coordinator.request_stop("again");
+    assert_eq!(*seen.lock().expect("no test panics with it"), [false, true]);
 }

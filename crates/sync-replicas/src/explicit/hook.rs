@@ -3,19 +3,22 @@
 
 use std::sync::{Arc, OnceLock};
 
-use hooks::{Coordinator, Hook, HookError, StartError};
+use hooks::{Coordinator, Hook, HookError, OnStop, StartError};
 
 use super::optimizer::NotApplied;
 use super::runner::ChiefQueueRunner;
 use super::session::{Applied, ReplicaSession};
 use crate::Scalar;
-use crate::engine::{InitialTokens, JoinError};
+use crate::engine::{InitialTokens, JoinError, StopReason};
+use crate::runtime::Shared;
 
 /// Prepares one replica's session for synchronous steps.
 pub struct SyncReplicasHook<T: Scalar> {
     applied: Arc<OnceLock<Applied<T>>>,
     is_chief: bool,
     initial: InitialTokens,
+    /// Tells everybody the end of the chief's run; not that of a session that is replaced.
+    on_stop: Option<OnStop>,
 }
 
 /// Why the hook refused.
@@ -45,7 +48,7 @@ impl<T: Scalar> SyncReplicasHook<T> {
         is_chief: bool,
         initial: InitialTokens,
     ) -> Self {
-        Self { applied, is_chief, initial }
+        Self { applied, is_chief, initial, on_stop: None }
     }
 
     fn applied(&self) -> Result<&Applied<T>, HookStateError> {
@@ -61,7 +64,7 @@ impl<T: Scalar> SyncReplicasHook<T> {
     }
 
     fn start(
-        &self,
+        &mut self,
         session: &mut ReplicaSession<'_, T>,
         coordinator: &Coordinator,
     ) -> Result<(), HookStateError> {
@@ -70,7 +73,7 @@ impl<T: Scalar> SyncReplicasHook<T> {
         if !missing.is_empty() {
             return Err(StartError::NotReady { missing }.into());
         }
-        match session.join(self.is_chief) {
+        match session.join() {
             // P-1: whoever comes after a normal end has nothing to do, and nothing went wrong.
             Err(JoinError::Ended) if !self.is_chief => {
                 coordinator.request_stop("training has ended");
@@ -78,15 +81,27 @@ impl<T: Scalar> SyncReplicasHook<T> {
             }
             joined => joined?,
         }
-        let shared = &applied.trainer.shared;
+        let shared = Arc::clone(&applied.trainer.shared);
         if self.is_chief {
             shared.start_chief(self.initial)?;
             shared.keep_time();
-            let runner = ChiefQueueRunner::new(Arc::clone(shared));
+            let runner = ChiefQueueRunner::new(Arc::clone(&shared));
             runner.start(coordinator).map_err(HookStateError::Runner)?;
+            self.on_stop = Some(tell_the_end(shared, coordinator));
         }
         Ok(())
     }
+}
+
+/// P-2: the end of the chief's run ends training for all.
+fn tell_the_end<T: Scalar>(shared: Arc<Shared<T>>, coordinator: &Coordinator) -> OnStop {
+    let run = coordinator.clone();
+    coordinator.on_stop(move || {
+        if run.is_ending() {
+            let reason = run.stop_reason().unwrap_or_else(|| "the chief's run failed".to_owned());
+            shared.stop(StopReason::Requested(reason));
+        }
+    })
 }
 
 impl<'a, T: Scalar> Hook<ReplicaSession<'a, T>> for SyncReplicasHook<T> {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hooks::Coordinator;
 
@@ -19,21 +20,21 @@ impl<T: Scalar> ChiefQueueRunner<T> {
         Self { shared }
     }
 
-    /// Starts the thread. A stop of the coordinator ends it at once (P-1); a failed update is
-    /// reported to the coordinator and ends training for all.
+    /// Starts the thread. A stop of the coordinator ends it at once (P-1), and leaves what is due
+    /// to the next one; a failed update is reported to the coordinator and ends training for all.
     ///
     /// # Errors
     /// The operating system's, when it has no thread to give.
     pub fn start(self, coordinator: &Coordinator) -> io::Result<()> {
-        let shared = Arc::clone(&self.shared);
-        let reason = coordinator.clone();
+        let leave = Arc::new(AtomicBool::new(false));
+        let (shared, asked) = (Arc::clone(&self.shared), Arc::clone(&leave));
         let on_stop = coordinator.on_stop(move || {
-            let reason = reason.stop_reason().unwrap_or_default();
-            shared.stop(StopReason::Requested(reason));
+            asked.store(true, Ordering::Release);
+            shared.wake_runner();
         });
         coordinator.spawn("chief-queue-runner", move |_| -> Result<(), io::Error> {
             let _on_stop = on_stop;
-            while self.shared.wait_due().is_some() {
+            while self.shared.wait_due(&leave) {
                 self.shared.close_due();
             }
             match self.shared.core().engine.stopped() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use accum_core::GlobalStep;
 use hooks::{Readiness, RunError, Session, StepReport};
 
-use crate::engine::{JoinError, StopReason};
+use crate::engine::JoinError;
 use crate::ids::ReplicaId;
 use crate::model::BoxError;
 use crate::{Gradients, Outcome, Replica, Scalar, Trainer, Variables};
@@ -48,7 +48,6 @@ pub struct ReplicaSession<'a, T: Scalar> {
     replica: Option<Replica<T>>,
     compute: Box<Compute<'a, T>>,
     last: Option<Outcome>,
-    is_chief: bool,
 }
 
 impl<T: Scalar> TrainOp<T> {
@@ -82,7 +81,6 @@ impl<T: Scalar> TrainOp<T> {
             replica: None,
             compute: Box::new(compute),
             last: None,
-            is_chief: false,
         }
     }
 }
@@ -109,8 +107,7 @@ impl<T: Scalar> ReplicaSession<'_, T> {
     }
 
     /// Sets the local step to the global step: the replica takes part from now on.
-    pub(super) fn join(&mut self, is_chief: bool) -> Result<(), JoinError> {
-        self.is_chief = is_chief;
+    pub(super) fn join(&mut self) -> Result<(), JoinError> {
         // A session that was created again is another life of the same replica.
         self.replica = None;
         self.replica = Some(self.trainer.replica(self.id)?);
@@ -150,11 +147,6 @@ impl<T: Scalar> Session for ReplicaSession<'_, T> {
 
     fn close(&mut self) {
         self.replica = None;
-        if self.is_chief {
-            // P-2: the chief's end is told to all.
-            let reason = "the chief's session was closed".to_owned();
-            self.trainer.shared.stop(StopReason::Requested(reason));
-        }
     }
 }
 

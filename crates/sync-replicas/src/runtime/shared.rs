@@ -1,6 +1,7 @@
 //! A trainer's shared state, and the one way to change it: lock, decide, unlock, act.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -196,16 +197,26 @@ impl<T: Scalar> Shared<T> {
         }
     }
 
-    /// Waits for a closed lane; `None` once training ended. For the chief's runner.
-    pub(crate) fn wait_due(&self) -> Option<()> {
+    /// Waits for a closed lane; `false` once training ended or `leave` is set. For the chief's
+    /// runner.
+    pub(crate) fn wait_due(&self, leave: &AtomicBool) -> bool {
         let mut due = lock(&self.due);
-        while due.is_empty() {
-            if self.watch.has_ended() {
-                return None;
+        loop {
+            if leave.load(Ordering::Acquire) || self.watch.has_ended() {
+                return false;
+            }
+            if !due.is_empty() {
+                return true;
             }
             due = self.due_changed.wait(due).unwrap_or_else(PoisonError::into_inner);
         }
-        Some(())
+    }
+
+    /// Has the chief's runner look whether it is to leave. The lock makes sure that it is not
+    /// between looking and sleeping.
+    pub(crate) fn wake_runner(&self) {
+        drop(lock(&self.due));
+        self.due_changed.notify_all();
     }
 
     fn close(&self, monitor: &mut Option<Monitor<T>>, closing: Closing<T>) {
@@ -342,9 +353,7 @@ impl<T: Scalar> Shared<T> {
         }
         if settled.ended {
             self.watch.end();
-            // The lock makes sure that the runner is not between looking and sleeping.
-            drop(lock(&self.due));
-            self.due_changed.notify_all();
+            self.wake_runner();
         }
         if settled.closings.is_empty() {
             return;

@@ -254,3 +254,31 @@ fn a_session_that_is_lost() {
     coordinator.join(Duration::MAX).expect("the runner ends");
     assert!(1 <= train_op.snapshot().global_step.get());
 }
+
+/// the same for the chief. Its runner, initial tokens and replica come anew, and what
+/// the others had pushed is still there; only the end of its run ends training (P-2).
+#[test]
+fn the_chiefs_session_is_lost() {
+    let mut optimizer = wrap(1, 1);
+    let train_op = apply(&mut optimizer);
+    train_op.initialize();
+    let computed = AtomicU64::new(0);
+    let compute = || match computed.fetch_add(1, Ordering::Relaxed) {
+        3 | 5 => Err(RunError::recoverable("the line was cut").into()),
+        _ => ones(),
+    };
+    let last = MonitoredSession::builder(|_: &Coordinator| {
+        Ok(train_op.session(ReplicaId::new(0), |_, _| compute()))
+    })
+    .hook(optimizer.make_session_run_hook(true, None))
+    .hook(hooks::StopAtStep::last_step(6))
+    .start()
+    .expect("it is ready")
+    .run_until_stopped()
+    .expect("lost sessions are replaced");
+    assert!(last.is_some_and(|report| report.global_step >= 6));
+    assert!(train_op.snapshot().global_step.get() >= 6);
+    let ended = train_op.replica(ReplicaId::new(0)).map(|_| ());
+    let expected = Err(sync_replicas::engine::JoinError::Ended);
+    assert_eq!(ended, expected, "the end of the chief's run is told to all");
+}
