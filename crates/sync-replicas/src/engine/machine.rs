@@ -238,13 +238,29 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refused> {
         self.running()?;
-        self.live(replica, incarnation)?.working = false;
-        let in_vain = self.is_superseded(replica);
-        self.drop_work(replica);
-        self.return_token(replica);
-        if in_vain {
+        self.live(replica, incarnation)?;
+        if self.is_superseded(replica) {
             self.live(replica, incarnation)?.tally.superseded += 1;
         }
+        self.decline(replica, incarnation, now, effects)
+    }
+
+    /// A replica sends its token back before it began, as the step was over by then, and waits for
+    /// another one.
+    ///
+    /// # Errors
+    /// [`Refused`] when training has ended or it is no member.
+    pub fn decline(
+        &mut self,
+        replica: ReplicaId,
+        incarnation: Incarnation,
+        now: Duration,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refused> {
+        self.running()?;
+        self.live(replica, incarnation)?.working = false;
+        self.drop_work(replica);
+        self.return_token(replica);
         self.enter_line(replica);
         self.serve_line(now, effects);
         Ok(())

@@ -96,14 +96,6 @@ impl Engine {
             || !self.judges_stale(LocalStep::new(token.step()))
     }
 
-    /// Whether what the replica works on can no longer count.
-    pub(super) fn is_superseded(&self, replica: ReplicaId) -> bool {
-        let Some(member) = self.members.get(replica) else { return false };
-        let shares = self.shares.as_ref().zip(member.share);
-        self.judges_stale(member.local_step)
-            || shares.is_some_and(|(shares, share)| shares.is_in(share))
-    }
-
     /// P-5: a token that nobody will use goes back in front, unless its step is over and leftovers
     /// are no work (P-12).
     pub(super) fn return_token(&mut self, replica: ReplicaId) {

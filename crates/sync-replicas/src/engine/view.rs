@@ -82,6 +82,15 @@ impl Engine {
         self.ledger
     }
 
+    /// Whether what the replica works on can no longer count (P-13).
+    #[must_use]
+    pub fn is_superseded(&self, replica: ReplicaId) -> bool {
+        let Some(member) = self.members.get(replica) else { return false };
+        let shares = self.shares.as_ref().zip(member.share);
+        self.judges_stale(member.local_step)
+            || shares.is_some_and(|(shares, share)| shares.is_in(share))
+    }
+
     /// Whether nobody has ever joined and nothing has happened.
     #[must_use]
     pub fn is_fresh(&self) -> bool {

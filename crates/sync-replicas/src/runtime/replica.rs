@@ -136,7 +136,14 @@ impl<T: Scalar> Replica<T> {
                 });
             }
             if let Some(granted) = take_grant(core, id, incarnation) {
-                return Poll::Ready(Ok(Some(granted)));
+                // It woke after its step was over: nobody would want what it computes (P-13).
+                let late = core.config().settings().tell_superseded;
+                if !late || !core.engine.is_superseded(id) {
+                    return Poll::Ready(Ok(Some(granted)));
+                }
+                if let Err(refused) = core.engine.decline(id, incarnation, now, effects) {
+                    return Poll::Ready(Err(refused.into()));
+                }
             }
             if let Some(overdue) = core.seat(id).and_then(|seat| seat.overdue.take()) {
                 return Poll::Ready(Err(overdue.into()));

@@ -253,3 +253,17 @@ fn stale_and_fresh_are_told_apart() {
     let tally = trainer.tally(ReplicaId::new(1)).expect("it joined");
     assert_eq!((tally.accepted, tally.stale), (0, 1));
 }
+
+#[test]
+fn a_token_whose_step_is_over_is_not_begun() {
+    // P-12, P-13: the slow one had its token before the step closed, and wakes after it
+    let mut stage = Stage::new(1, 2, Order::Arrival);
+    assert!(stage.turn(0));
+    let slow = stage.replicas[1].as_mut().expect("it lives");
+    let step = slow.next_step().expect("no deadline").expect("training goes on");
+    assert_eq!((step.local_step().get(), step.superseded()), (1, false));
+    assert_eq!(step.push(ones()).expect("it fits"), Outcome::Accepted { count: 1 });
+    stage.check_tokens();
+    let tally = stage.trainer.tally(ReplicaId::new(1)).expect("it joined");
+    assert_eq!((tally.accepted, tally.stale, tally.superseded), (1, 0, 0));
+}
