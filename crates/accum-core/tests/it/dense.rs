@@ -34,6 +34,19 @@ fn check(reduction: Reduction, cycles: &[Cycle<'_>]) {
 }
 
 #[test]
+fn a_new_one_is_empty_and_at_step_0() {
+    // R-1, for shapes known, partly known and unknown
+    for shape in
+        [PartialShape::from([3, 2]), PartialShape::of([None, Some(2)]), PartialShape::unknown()]
+    {
+        let mut acc = DenseAccumulator::<f32>::new(shape, Reduction::Mean);
+        assert_eq!((acc.global_step().get(), acc.num_accumulated()), (0, 0));
+        let gradient = ndarray::Array2::<f32>::ones((3, 2));
+        assert_eq!(acc.apply(gradient, 0), Ok(Applied::Accepted { count: 1 }));
+    }
+}
+
+#[test]
 fn takes_the_mean_of_what_is_really_held() {
     // R-3, E1
     check(Reduction::Mean, &[(&[(0, 1.0), (0, 2.0), (0, 6.0)], 2, Some(3.0))]);

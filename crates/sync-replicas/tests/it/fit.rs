@@ -59,7 +59,7 @@ fn endless(_: ReplicaId) -> std::ops::RangeFrom<u64> {
 
 #[test]
 fn stops_exactly_and_counts_by_three_names() {
-    // R-34, P-8: updates, batches, examples
+    // P-4: built is started. R-34, P-8: updates, batches, examples
     let trainer = build(3, 3);
     let report = trainer
         .fit(&calls(|_, _, _| Ok(())), endless, Hooks::new().stop_at_step(50))
