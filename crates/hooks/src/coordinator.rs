@@ -121,8 +121,8 @@ impl Coordinator {
         state.should_stop()
     }
 
-    /// Whether the run was asked to end: a stop that no new session can mend. During the exchange of
-    /// a lost session for a new one there is a stop for its threads, but the run does not end.
+    /// Whether the run was asked to end: a stop that no new session can mend. While a lost session
+    /// is exchanged for a new one there is a stop for its threads, but the run does not end.
     pub fn is_ending(&self) -> bool {
         self.lock().ending()
     }

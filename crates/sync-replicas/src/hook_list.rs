@@ -72,11 +72,10 @@ impl<T: Scalar> Hooks<T> {
 
     /// Calls a closure every `steps` updates, with the chief's session: for evaluation and the
     /// like. What it does happens between two updates.
-    pub fn every(
-        self,
-        steps: u64,
-        call: impl FnMut(&mut ChiefSession<T>, &StepReport) -> Result<(), BoxError> + Send + 'static,
-    ) -> Self {
+    pub fn every<F>(self, steps: u64, call: F) -> Self
+    where
+        F: FnMut(&mut ChiefSession<T>, &StepReport) -> Result<(), BoxError> + Send + 'static,
+    {
         self.hook(Every { steps: steps.max(1), call })
     }
 

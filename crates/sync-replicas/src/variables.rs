@@ -12,8 +12,8 @@ use crate::layout::Layout;
 
 /// Named arrays, in the order in which they were added.
 ///
-/// A clone shares the arrays; [`Variables::get_mut`] copies one only if somebody else still holds
-/// it, so a clone is a consistent snapshot for as long as it lives (P-11).
+/// A clone shares the arrays: it is a consistent snapshot for as long as it lives, since an update
+/// copies an array first if somebody else still holds it (P-11).
 ///
 /// # Examples
 /// ```
