@@ -71,7 +71,7 @@ enum Phase {
     Open,
     /// The caller was told, or could have seen, that no further step is wanted.
     Ended,
-    /// A step or the start failed: the hooks' `end` is not called.
+    /// A step or the start failed or panicked: the hooks' `end` is not called.
     Failed,
     /// Closed.
     Closed,
@@ -107,8 +107,11 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
                 return Err(SessionError::RunAfterStop { reason });
             }
         }
+        // What a panic of the session or of a hook leaves behind; no `end` sees half a step.
+        self.phase = Phase::Failed;
         match self.run_until_done() {
             Ok(Some(report)) => {
+                self.phase = Phase::Open;
                 self.note_stop();
                 Ok(Some(report))
             }

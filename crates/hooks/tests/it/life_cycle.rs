@@ -1,5 +1,7 @@
 //! The order of calls in a session's life, as tables of scripts and traces.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use hooks::HookCall::{AfterCreateSession, AfterRun, BeforeRun, Begin, End};
 use hooks::{HookCall, MonitoredSession, SessionError};
 
@@ -148,4 +150,21 @@ fn every_hook_ends_and_the_first_error_wins() {
     let error = session.run_until_stopped().expect_err("both hooks fail in end");
     assert_eq!(error.to_string(), "hook a failed in end: a in end");
     assert!(log.text().ends_with("a.end b.end close"), "{}", log.text());
+}
+
+#[test]
+fn a_panic_skips_end_as_a_failure_does() {
+    for call in [BeforeRun, AfterRun] {
+        let log = Log::default();
+        let hook = Trace::new("h", &log).doing(call, 1, Deed::Panic);
+        let mut session =
+            MonitoredSession::builder(scripts(&["ss"], &log)).hook(hook).start().expect("it opens");
+        let panicked = catch_unwind(AssertUnwindSafe(|| session.run().map(drop)));
+        assert!(panicked.is_err(), "{call}: the caller sees it");
+        assert!(session.should_stop(), "{call}");
+        assert!(matches!(session.run(), Err(SessionError::RunAfterStop { .. })), "{call}");
+        session.close().expect("no error was reported");
+        assert!(!log.text().contains("h.end"), "{call}: {}", log.text());
+        assert!(log.text().ends_with("close"), "{call}: {}", log.text());
+    }
 }
