@@ -1,9 +1,11 @@
 //! The order of calls in a session's life, as tables of scripts and traces.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use hooks::HookCall::{AfterCreateSession, AfterRun, BeforeRun, Begin, End};
-use hooks::{HookCall, MonitoredSession, SessionError};
+use hooks::{
+    Hook, HookCall, HookError, MonitoredSession, RunContext, Session, SessionError, StepReport,
+};
 
 use crate::support::{Deed, Log, Trace, scripts};
 
@@ -152,13 +154,37 @@ fn every_hook_ends_and_the_first_error_wins() {
     assert!(log.text().ends_with("a.end b.end close"), "{}", log.text());
 }
 
+/// Panics in one of its calls around a step.
+struct Panics(HookCall);
+
+impl<S: Session> Hook<S> for Panics {
+    fn before_run(&mut self, _: &mut S, _: &RunContext<'_>) -> Result<(), HookError> {
+        self.at(BeforeRun)
+    }
+
+    fn after_run(
+        &mut self,
+        _: &mut S,
+        _: &RunContext<'_>,
+        _: &StepReport,
+    ) -> Result<(), HookError> {
+        self.at(AfterRun)
+    }
+}
+
+impl Panics {
+    fn at(&self, call: HookCall) -> Result<(), HookError> {
+        if call == self.0 { resume_unwind(Box::new("a hook panicked")) } else { Ok(()) }
+    }
+}
+
 #[test]
 fn a_panic_skips_end_as_a_failure_does() {
     for call in [BeforeRun, AfterRun] {
         let log = Log::default();
-        let hook = Trace::new("h", &log).doing(call, 1, Deed::Panic);
-        let mut session =
-            MonitoredSession::builder(scripts(&["ss"], &log)).hook(hook).start().expect("it opens");
+        let builder = MonitoredSession::builder(scripts(&["ss"], &log));
+        let hooks = builder.hook(Trace::new("h", &log)).hook(Panics(call));
+        let mut session = hooks.start().expect("it opens");
         let panicked = catch_unwind(AssertUnwindSafe(|| session.run().map(drop)));
         assert!(panicked.is_err(), "{call}: the caller sees it");
         assert!(session.should_stop(), "{call}");

@@ -92,7 +92,6 @@ pub enum Deed {
     Fail,
     Lose,
     Stop,
-    Panic,
 }
 
 /// A hook that writes down its calls, each with its name before it.
@@ -126,7 +125,6 @@ impl Trace {
             Some((when, time, deed)) if when == call && time == *count => match deed {
                 Deed::Fail => Err(HookError::failed(format!("{} in {call}", self.name))),
                 Deed::Lose => Err(HookError::recoverable("lost in a hook")),
-                Deed::Panic => std::panic::resume_unwind(Box::new("a hook panicked")),
                 Deed::Stop => {
                     if let Some(coordinator) = coordinator {
                         coordinator.request_stop(format!("{} in {call}", self.name));
