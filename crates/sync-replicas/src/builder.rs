@@ -2,7 +2,7 @@
 //!
 //! There is no manual start, so nothing can be forgotten (P-4).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use accum_core::{GlobalStep, SparseMean, SparseMerge};
@@ -257,7 +257,7 @@ impl<O> SyncReplicas<O> {
         let engine = Engine::new(config, trained.len(), GlobalStep::default(), Generation::new(1));
         let chief = Chief::new(optimizer, averages, self.use_locking, self.observe);
         let shared = Shared::new(engine, variables, chief, self.rules, self.timeline, closer);
-        Ok(Trainer { shared: Arc::new(shared), initial })
+        Ok(Trainer { shared: Arc::new(shared), initial, fitting: Mutex::default() })
     }
 }
 

@@ -2,73 +2,20 @@
 //!
 //! One thread a replica; a replica that fails leaves, and the others go on (P-5).
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::thread::{Builder, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use hooks::{MonitoredSession, SessionError};
 
-use crate::engine::{JoinError, Refused, StopReason, Tally};
+use crate::engine::{JoinError, Refused, StopReason};
 use crate::ids::{Generation, ReplicaId};
 use crate::model::BoxError;
-use crate::runtime::{ChiefSession, PushError, Replica, Shared, Span, Step, WaitError, describe};
-use crate::{Hooks, Model, Scalar, Shard, Trainer};
-
-/// What a training did.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// Updates that this `fit` made (P-8).
-    pub updates: u64,
-    /// The global step at its end.
-    pub global_step: i64,
-    /// Batches pushed, accepted or not (P-8).
-    pub batches: u64,
-    /// Examples in accepted batches (P-8).
-    pub examples: u64,
-    /// Pushed batches that became part of a step.
-    pub accepted: u64,
-    /// Pushed batches that were dropped as stale.
-    pub stale: u64,
-    /// How long it took.
-    pub elapsed: Duration,
-    /// Why it ended.
-    pub stopped: String,
-    /// What each replica did.
-    pub replicas: Vec<ReplicaReport>,
-    /// Who did what when, if a timeline was asked for.
-    pub timeline: Vec<Span>,
-}
-
-/// What one replica did (P-7).
-#[derive(Clone, Debug)]
-pub struct ReplicaReport {
-    /// Which one.
-    pub replica: ReplicaId,
-    /// Batches begun.
-    pub batches: u64,
-    /// Its counters.
-    pub tally: Tally,
-    /// How long it waited for tokens.
-    pub waited: Duration,
-    /// How long it computed.
-    pub computed: Duration,
-    /// How it ended.
-    pub outcome: ReplicaOutcome,
-}
-
-/// How a replica's loop ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ReplicaOutcome {
-    /// Training ended.
-    Finished,
-    /// Its data ended; the others went on (P-6).
-    DataEnded,
-    /// It failed, in these words; the others went on (P-5).
-    Failed(String),
-    /// It panicked, in these words; the others went on (P-5).
-    Panicked(String),
-}
+use crate::runtime::{ChiefSession, PushError, Replica, Shared, Step, WaitError};
+use crate::runtime::{describe, describe_panic};
+use crate::{Hooks, Model, ReplicaOutcome, ReplicaReport, Report, Scalar, Shard, Trainer};
 
 /// Why a training failed as a whole.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +46,9 @@ pub enum FitError {
         /// How many.
         count: usize,
     },
+    /// Another thread trains it.
+    #[error("fit is running on this trainer already; wait for its end")]
+    Running,
     /// The chief could not start again.
     #[error(transparent)]
     Config(#[from] crate::engine::ConfigError),
@@ -174,24 +124,27 @@ impl<T: Scalar> Trainer<T> {
         M: Model<T>,
         S: Shard<Batch = M::Batch>,
     {
-        let first_step = self.begin()?;
+        // Free also after a panic, which left nothing behind that `begin` does not replace.
+        let _running = match self.fitting.try_lock() {
+            Err(TryLockError::WouldBlock) => return Err(FitError::Running),
+            free => free,
+        };
+        let (first_step, generation) = self.begin()?;
         let (begun, before) = (Instant::now(), self.totals());
-        let monitored = self.monitor(hooks)?;
+        let monitored = self.monitor(hooks, generation)?;
         let count = self.shared.core().config().total_num_replicas();
         let ids = (0..count as u64).map(ReplicaId::new);
         let outcomes: Vec<ReplicaOutcome> = std::thread::scope(|scope| {
             let threads: Vec<_> = ids
                 .map(|id| {
                     let (shard, shared) = (&shard, &self.shared);
-                    scope.spawn(move || run_replica(shared, id, model, shard))
+                    let run = move || run_replica(shared, id, model, shard);
+                    Builder::new().name(id.to_string()).spawn_scoped(scope, run)
                 })
                 .collect();
-            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
-                thread.join().unwrap_or_else(|panic| ReplicaOutcome::Panicked(message(&*panic)))
-            };
-            threads.into_iter().map(join).collect()
+            threads.into_iter().map(outcome).collect()
         });
-        self.shared.stop(StopReason::Requested("every replica has left".to_owned()));
+        self.shared.stop_generation(generation, requested("every replica has left"));
         self.shared.uninstall();
         let closed = monitored.lock().unwrap_or_else(PoisonError::into_inner).close();
         closed?;
@@ -199,8 +152,8 @@ impl<T: Scalar> Trainer<T> {
         self.verdict(report)
     }
 
-    /// A fresh start unless nothing has happened yet; the step to count from.
-    fn begin(&self) -> Result<i64, FitError> {
+    /// A fresh start unless nothing has happened yet; the step to count from, and the generation.
+    fn begin(&self) -> Result<(i64, Generation), FitError> {
         let (live, fresh, step) = {
             let core = self.shared.core();
             (core.engine.num_live(), core.engine.is_fresh(), core.engine.global_step())
@@ -209,14 +162,15 @@ impl<T: Scalar> Trainer<T> {
             return Err(FitError::Busy { count: live });
         }
         if !fresh {
-            self.shared.restart(step, Generation::default(), None);
+            self.shared.restart(step);
             self.start()?;
         }
-        Ok(step.get())
+        let generation = self.shared.core().engine.generation();
+        Ok((step.get(), generation))
     }
 
     /// Puts the hooks between the steps.
-    fn monitor(&self, hooks: Hooks<T>) -> Result<Monitored<T>, FitError> {
+    fn monitor(&self, hooks: Hooks<T>, generation: Generation) -> Result<Monitored<T>, FitError> {
         let shared = Arc::downgrade(&self.shared);
         let session = MonitoredSession::builder(move |_| match shared.upgrade() {
             Some(shared) => Ok(shared.session()),
@@ -238,7 +192,7 @@ impl<T: Scalar> Trainer<T> {
                 }
                 chief.pending = Some(closing);
             }
-            let reason = || StopReason::Requested(coordinator.stop_reason().unwrap_or_default());
+            let reason = || requested(coordinator.stop_reason().unwrap_or_default());
             match session.run() {
                 Ok(Some(_)) if !session.should_stop() => Ok(()),
                 Ok(_) => Err(reason()),
@@ -248,7 +202,7 @@ impl<T: Scalar> Trainer<T> {
         if over {
             let session = monitored.lock().unwrap_or_else(PoisonError::into_inner);
             let reason = session.coordinator().stop_reason().unwrap_or_default();
-            self.shared.stop(StopReason::Requested(reason));
+            self.shared.stop_generation(generation, requested(reason));
         }
         Ok(monitored)
     }
@@ -338,7 +292,7 @@ where
             tracing::warn!(replica = %id, error = describe(&error), "a replica failed and left");
             ReplicaOutcome::Failed(describe(&error))
         }
-        Err(panic) => ReplicaOutcome::Panicked(message(&*panic)),
+        Err(panic) => ReplicaOutcome::Panicked(describe_panic(&*panic)),
     }
 }
 
@@ -383,9 +337,15 @@ fn next_step<T: Scalar>(replica: &mut Replica<T>) -> Result<Option<Step<'_, T>>,
     }
 }
 
-/// What a panic said.
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without words".to_owned())
+/// How a replica's thread ended, if there was one.
+fn outcome(thread: io::Result<ScopedJoinHandle<'_, ReplicaOutcome>>) -> ReplicaOutcome {
+    match thread.map(ScopedJoinHandle::join) {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(panic)) => ReplicaOutcome::Panicked(describe_panic(&*panic)),
+        Err(error) => ReplicaOutcome::Failed(format!("no thread could be started: {error}")),
+    }
+}
+
+fn requested(reason: impl Into<String>) -> StopReason {
+    StopReason::Requested(reason.into())
 }

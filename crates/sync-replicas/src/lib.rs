@@ -15,6 +15,7 @@ mod hook_list;
 mod ids;
 mod layout;
 mod model;
+mod report;
 mod scalar;
 mod trainer;
 mod variables;
@@ -28,11 +29,12 @@ pub use accum_core::{GlobalStep, IndexedSlices, LocalStep, SparseMean};
 pub use builder::{BuildError, SyncReplicas};
 pub use checkpoint::CheckpointError;
 pub use engine::{InitialTokens, Order, Outcome, TokenPolicy};
-pub use fit::{FitError, ReplicaOutcome, ReplicaReport, Report};
+pub use fit::FitError;
 pub use gradients::{Gradient, Gradients};
 pub use hook_list::Hooks;
 pub use ids::{Generation, Incarnation, ReplicaId};
 pub use model::{BoxError, Computed, Model, Shard, Work};
+pub use report::{ReplicaOutcome, ReplicaReport, Report};
 pub use runtime::{
     ChiefSession, Kind, PushError, Replica, Snapshot, Span, SpanKind, Step, Superseded, Totals,
     UpdateError, WaitError,

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use accum_core::{GlobalStep, LocalStep};
 
@@ -20,6 +20,8 @@ use crate::{Gradients, Scalar, Variables};
 pub struct Trainer<T: Scalar> {
     pub(crate) shared: Arc<Shared<T>>,
     pub(crate) initial: InitialTokens,
+    /// Held by `fit` while it runs.
+    pub(crate) fitting: Mutex<()>,
 }
 
 /// Ends a training from anywhere, a signal handler included.

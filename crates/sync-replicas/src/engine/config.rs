@@ -122,6 +122,18 @@ impl Settings {
         if total == 0 {
             return Err(ConfigError::Zero { name: "total_num_replicas" });
         }
+        let given = match self.initial_tokens {
+            InitialTokens::Exactly(given) => given,
+            InitialTokens::Fewest | InitialTokens::Aggregate => 0,
+        };
+        let counts = [
+            ("replicas_to_aggregate", aggregate),
+            ("total_num_replicas", total),
+            ("initial_tokens", given),
+        ];
+        if let Some((name, got)) = counts.into_iter().find(|&(_, count)| count > MOST) {
+            return Err(ConfigError::TooMany { name, got, most: MOST });
+        }
         if self.order == Order::Replica
             && (self.token_policy != TokenPolicy::DiscardLeftovers
                 || self.admission != Admission::Together)
@@ -138,6 +150,9 @@ impl Settings {
         Ok(config)
     }
 }
+
+/// More replicas, shares or tokens than this are a slip of the finger; tables are made of them.
+const MOST: usize = 1 << 20;
 
 /// Settings that fit together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,6 +218,16 @@ pub enum ConfigError {
     Zero {
         /// Which one.
         name: &'static str,
+    },
+    /// A count is out of all proportion.
+    #[error("{name} is {got}; it can be at most {most}")]
+    TooMany {
+        /// Which one.
+        name: &'static str,
+        /// What was given.
+        got: usize,
+        /// The largest that is taken.
+        most: usize,
     },
     /// A time is zero.
     #[error("{name} is zero; give a time longer than nothing, or none for no limit")]

@@ -267,14 +267,15 @@ impl Engine {
     }
 
     /// A replica leaves, dies, or is found dead: its token goes to somebody else (P-2, P-5).
+    /// Says whether it was there.
     pub fn leave(
         &mut self,
         replica: ReplicaId,
         incarnation: Incarnation,
         now: Duration,
         effects: &mut Vec<Effect>,
-    ) {
-        let Some(member) = self.members.live_mut(replica, incarnation) else { return };
+    ) -> bool {
+        let Some(member) = self.members.live_mut(replica, incarnation) else { return false };
         member.live = false;
         member.working = false;
         if std::mem::take(&mut member.waiting) {
@@ -290,6 +291,7 @@ impl Engine {
             self.return_token(replica);
             self.serve_line(now, effects);
         }
+        true
     }
 
     /// A sign of life: the replica's lease begins anew.
@@ -302,7 +304,7 @@ impl Engine {
         incarnation: Incarnation,
         now: Duration,
     ) -> Result<(), Refused> {
-        let until = self.config.settings().lease.map(|lease| now + lease);
+        let until = self.config.settings().lease.map(|lease| now.saturating_add(lease));
         if let Some(held) = &mut self.live(replica, incarnation)?.held {
             held.until = until;
         }
@@ -336,16 +338,16 @@ impl Engine {
         }
         self.expire_leases(now, effects);
         let settings = self.config.settings();
-        let mut next = settings.lease.map(|lease| now + lease);
+        let mut next = settings.lease.map(|lease| now.saturating_add(lease));
         next = self.absence_ends().into_iter().chain(next).min();
         let earliest = self.members.iter().filter_map(|(_, member)| member.held?.until).min();
         next = earliest.into_iter().chain(next).min();
         if let Some(deadline) = settings.step_deadline {
-            if self.step_began + deadline <= now {
+            if self.step_began.saturating_add(deadline) <= now {
                 self.step_began = now;
                 self.fail_waits(effects);
             }
-            next = next.into_iter().chain([self.step_began + deadline]).min();
+            next = next.into_iter().chain([self.step_began.saturating_add(deadline)]).min();
         }
         next
     }

@@ -56,7 +56,7 @@ impl Engine {
         let current = step == self.global_step.get();
         let share = self.shares.as_mut().filter(|_| current).and_then(|s| s.assign(replica));
         let Some(member) = self.members.get_mut(replica) else { return };
-        let until = config.settings().lease.map(|lease| now + lease);
+        let until = config.settings().lease.map(|lease| now.saturating_add(lease));
         member.held = Some(Held { token, until });
         member.share = share;
         member.working = true;
@@ -112,7 +112,11 @@ impl Engine {
     /// When replicas that have not joined count as dead; `None` if all have begun.
     pub(super) fn absence_ends(&self) -> Option<Duration> {
         let absent = self.chief_started && self.members.iter().any(|(_, member)| !member.begun);
-        self.config.settings().lease.filter(|_| absent).map(|lease| self.started + lease)
+        self.config
+            .settings()
+            .lease
+            .filter(|_| absent)
+            .map(|lease| self.started.saturating_add(lease))
     }
 
     /// P-5: whoever never comes does not hold the first step: its starting token is given to the

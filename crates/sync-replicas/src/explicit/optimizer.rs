@@ -13,7 +13,6 @@ use super::hook::SyncReplicasHook;
 use super::runner::ChiefQueueRunner;
 use super::session::{Applied, TrainOp};
 use crate::engine::{ConfigError, InitialTokens, Settings, StartError};
-use crate::ids::Generation;
 use crate::model::BoxError;
 use crate::runtime::Closer;
 use crate::{BuildError, Gradients, Kind, Scalar, SyncReplicas, VariableError, Variables};
@@ -157,7 +156,7 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
         let trainer = wrapped.assemble(variables, &trained, Closer::Runner)?;
         trainer.shared.declare(kinds);
         if global_step != GlobalStep::default() {
-            trainer.shared.restart(global_step, Generation::default(), None);
+            trainer.shared.restart(global_step);
         }
         let applied = Applied::new(trainer, names);
         let train_op = TrainOp::new(applied.clone());

@@ -121,6 +121,10 @@ impl<T: Scalar> Chief<T> {
         shared: &Shared<T>,
         closing: Closing<T>,
     ) -> Result<Option<StepReport>, UpdateError> {
+        if closing.generation != shared.snapshot().generation {
+            // A restore came between the close and this lock (P-9).
+            return Ok(None);
+        }
         let (lane, count) = (closing.lane, closing.count);
         let last = self.completes_step(shared);
         if self.use_locking {

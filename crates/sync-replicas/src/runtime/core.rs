@@ -110,16 +110,18 @@ impl<T: Scalar> Core<T> {
     }
 
     /// Forgets the gradients of an earlier life; the engine was restored already (P-9).
-    pub(crate) fn clear(&mut self) {
+    /// Whoever waits must be woken.
+    pub(crate) fn clear(&mut self) -> Vec<Waker> {
         for sums in self.sums.iter_mut().flatten() {
             sums.clear();
         }
         self.round = Round::default();
         for seat in &mut self.seats {
-            seat.grant = None;
-            seat.overdue = None;
-            seat.log = ReplicaLog::default();
+            // Who computes for the old life does so in vain (P-13).
+            seat.superseded.store(true, Ordering::Release);
         }
+        let left = self.seats.iter_mut().map(std::mem::take);
+        left.filter_map(|seat| seat.waker).collect()
     }
 
     /// Admits and stores one replica's gradients as a unit (P-11).
@@ -163,11 +165,11 @@ impl<T: Scalar> Core<T> {
         let kinds = self.kinds_of(layout, gradients)?;
         let ordered = self.engine.config().settings().order == Order::Replica;
         for (index, gradient) in gradients {
-            let new =
-                || VariableSums::new(kinds[*index], layout.shape(*index), self.rules, ordered);
+            let shape = layout.shape(*index);
             let checked = match &self.sums[*index] {
-                Some(sums) => sums.check(gradient),
-                None => new().map_or(Ok(()), |sums| sums.check(gradient)),
+                Some(sums) => sums.check(shape, gradient),
+                None => VariableSums::new(kinds[*index], shape, self.rules, ordered)
+                    .map_or(Ok(()), |sums| sums.check(shape, gradient)),
             };
             checked.map_err(|source| PushError::Gradient {
                 name: layout.name(*index).to_owned(),

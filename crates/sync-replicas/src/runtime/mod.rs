@@ -1,10 +1,12 @@
 //! The engine carried out by threads and tasks of one process.
 //!
 //! Decides nothing: it takes the engine's effects and moves gradients, variables and wake-ups.
-//! Lock order: the chief's, then the core's; the published snapshot is locked by itself.
+//! Lock order: the monitor's, the chief's, the core's, then what is due, the published snapshot or
+//! the watch.
 
 mod chief;
 mod core;
+mod failure;
 mod incoming;
 mod replica;
 mod shared;
@@ -27,4 +29,5 @@ pub use self::superseded::Superseded;
 
 pub(crate) use self::chief::Chief;
 pub(crate) use self::core::Rules;
-pub(crate) use self::shared::{Closer, Shared, describe};
+pub(crate) use self::failure::{describe, describe_panic};
+pub(crate) use self::shared::{Closer, Shared};

@@ -53,7 +53,15 @@ pub enum WaitError {
 
 impl<T: Scalar> Replica<T> {
     pub(crate) fn join(shared: &Arc<Shared<T>>, id: ReplicaId) -> Result<Self, JoinError> {
-        let incarnation = shared.event(|core, now, effects| core.engine.join(id, now, effects))?;
+        let incarnation = shared.event(|core, now, effects| {
+            let incarnation = core.engine.join(id, now, effects)?;
+            if let Some(seat) = core.seat(id) {
+                // An earlier life may have left a grant or an overdue wait; the first grant of this
+                // one is among the effects, which come after.
+                (seat.grant, seat.overdue, seat.waker) = (None, None, None);
+            }
+            Ok(incarnation)
+        })?;
         Ok(Self {
             shared: Arc::clone(shared),
             id,
@@ -173,7 +181,14 @@ fn take_grant<T: Scalar>(
 impl<T: Scalar> Drop for Replica<T> {
     fn drop(&mut self) {
         let (id, incarnation) = (self.id, self.incarnation);
-        self.shared.hand_in(id, std::mem::take(&mut self.log));
-        self.shared.event(|core, now, effects| core.engine.leave(id, incarnation, now, effects));
+        let log = std::mem::take(&mut self.log);
+        self.shared.event(|core, now, effects| {
+            // A handle of an earlier generation has no place in this one's books (P-9).
+            if core.engine.leave(id, incarnation, now, effects)
+                && let Some(seat) = core.seat(id)
+            {
+                seat.log.absorb(log);
+            }
+        });
     }
 }

@@ -1,8 +1,10 @@
 //! A trainer's shared state, and the one way to change it: lock, decide, unlock, act.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use accum_core::GlobalStep;
@@ -10,16 +12,17 @@ use optim::StateMap;
 
 use super::chief::{Chief, ChiefSession};
 use super::core::{Closing, Core, Settled, Totals};
+use super::failure::{describe, describe_panic};
 use super::incoming::resolve;
 use super::snapshot::Snapshot;
-use super::span::{ReplicaLog, Span};
+use super::span::Span;
 use super::sums::Kind;
 use super::superseded::Watch;
 use super::timekeeper::Timekeeper;
 use super::{PushError, core::Rules};
 use crate::checkpoint::{CheckpointError, TrainingState};
 use crate::engine::{Effect, Engine, InitialTokens, Outcome, Push, StartError, StopReason};
-use crate::ids::{Generation, ReplicaId};
+use crate::ids::Generation;
 use crate::layout::Layout;
 use crate::{Gradients, Scalar, Variables};
 
@@ -134,7 +137,12 @@ impl<T: Scalar> Shared<T> {
         let (result, settled) = {
             let mut core = self.core();
             let result = event(&mut core, now, &mut effects);
-            (result, core.settle(&mut effects))
+            let settled = core.settle(&mut effects);
+            if settled.ended {
+                // Under the lock, so that a late end cannot fall into the next generation (P-9).
+                self.watch.end();
+            }
+            (result, settled)
         };
         self.carry_out(settled);
         result
@@ -147,6 +155,15 @@ impl<T: Scalar> Shared<T> {
 
     pub(crate) fn stop(&self, reason: StopReason) {
         self.event(|core, _, effects| core.engine.stop(reason, effects));
+    }
+
+    /// Ends training unless a restore has begun another generation since (P-9).
+    pub(crate) fn stop_generation(&self, generation: Generation, reason: StopReason) {
+        self.event(|core, _, effects| {
+            if core.engine.generation() == generation {
+                core.engine.stop(reason, effects);
+            }
+        });
     }
 
     /// Pushes one replica's gradients (P-11).
@@ -190,7 +207,11 @@ impl<T: Scalar> Shared<T> {
         while !lock(&self.due).is_empty() {
             // Held by whoever acts as the chief, perhaps by this very thread further up, when an
             // update let the next step close at once. The holder looks again after letting go.
-            let Ok(mut monitor) = self.monitor.try_lock() else { return };
+            let mut monitor = match self.monitor.try_lock() {
+                Ok(monitor) => monitor,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
             while let Some(closing) = { lock(&self.due).pop_front() } {
                 self.close(&mut monitor, closing);
             }
@@ -220,19 +241,23 @@ impl<T: Scalar> Shared<T> {
     }
 
     fn close(&self, monitor: &mut Option<Monitor<T>>, closing: Closing<T>) {
-        let generation = self.snapshot().generation;
-        if self.core().engine.stopped().is_some() || closing.generation != generation {
+        let generation = closing.generation;
+        if self.core().engine.stopped().is_some() {
             return;
         }
-        let result = match monitor {
+        let apply = || match monitor {
             Some(run) => run(closing),
             None => match self.chief().apply(self, closing) {
                 Ok(_) => Ok(()),
                 Err(error) => Err(StopReason::Failed(describe(&error))),
             },
         };
+        // P-1: nobody else would apply this step, so a hook's panic must not leave them waiting.
+        let result = catch_unwind(AssertUnwindSafe(apply)).unwrap_or_else(|panic| {
+            Err(StopReason::Failed(format!("the chief panicked: {}", describe_panic(&*panic))))
+        });
         if let Err(reason) = result {
-            self.stop(reason);
+            self.stop_generation(generation, reason);
         }
     }
 
@@ -262,43 +287,48 @@ impl<T: Scalar> Shared<T> {
         }
     }
 
-    /// Puts a saved state in place of the present one, all or nothing.
+    /// Puts a saved state in place of the present one, all or nothing; no update comes between.
     pub(crate) fn restore(&self, state: TrainingState<T>) -> Result<(), CheckpointError> {
         let mismatch = |what: String| CheckpointError::Mismatch { what };
         self.layout.check(&state.variables).map_err(mismatch)?;
-        {
-            let mut chief = self.chief();
-            chief.restore(&state).map_err(mismatch)?;
-        }
-        let generation = state.generation;
-        self.restart(state.global_step, generation, Some(state.variables));
-        self.core().engine.set_positions(&state.positions);
+        let mut chief = self.chief();
+        chief.restore(&state).map_err(mismatch)?;
+        let saved = Some((state.variables, &state.positions[..]));
+        self.begin_generation(&mut chief, state.global_step, state.generation, saved);
         Ok(())
     }
 
     /// A new life of the shared state at a step: what an earlier one left is fenced off (P-9).
-    /// Its generation is above this one's and above `after`.
-    pub(crate) fn restart(
+    pub(crate) fn restart(&self, global_step: GlobalStep) {
+        self.begin_generation(&mut self.chief(), global_step, Generation::default(), None);
+    }
+
+    /// Its number is above this one's and above `after`. Whoever waits is woken, to be told.
+    fn begin_generation(
         &self,
+        chief: &mut Chief<T>,
         global_step: GlobalStep,
         after: Generation,
-        variables: Option<Variables<T>>,
+        saved: Option<(Variables<T>, &[u64])>,
     ) {
-        let mut chief = self.chief();
         let mut core = self.core();
         let lanes = core.engine.num_lanes();
         core.engine.restore(global_step, after, lanes);
-        core.clear();
+        let wakers = core.clear();
         chief.clear();
         lock(&self.due).clear();
         let mut published = self.published();
         let snapshot = Arc::make_mut(&mut published);
         snapshot.global_step = global_step;
         snapshot.generation = core.engine.generation();
-        if let Some(variables) = variables {
+        if let Some((variables, positions)) = saved {
             snapshot.variables = variables;
+            core.engine.set_positions(positions);
         }
         self.watch.begin(global_step);
+        drop((published, core));
+        self.watch.wake();
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Starts the clock, if anything can run out.
@@ -319,12 +349,6 @@ impl<T: Scalar> Shared<T> {
     pub(crate) fn tick(&self) -> Option<Duration> {
         let next = self.event(|core, now, effects| core.engine.tick(now, effects))?;
         Some(next.saturating_sub(self.now()))
-    }
-
-    pub(crate) fn hand_in(&self, replica: ReplicaId, log: ReplicaLog) {
-        if let Some(seat) = self.core().seat(replica) {
-            seat.log.absorb(log);
-        }
     }
 
     /// Everything that the replicas recorded, in order of time.
@@ -352,7 +376,6 @@ impl<T: Scalar> Shared<T> {
             waker.wake();
         }
         if settled.ended {
-            self.watch.end();
             self.wake_runner();
         }
         if settled.closings.is_empty() {
@@ -364,22 +387,6 @@ impl<T: Scalar> Shared<T> {
             Closer::Runner => self.due_changed.notify_one(),
         }
     }
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        // Some errors tell their cause themselves.
-        if !text.ends_with(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// A panic elsewhere does not make the state wrong: every change is made whole or not at all.

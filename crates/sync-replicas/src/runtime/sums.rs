@@ -80,7 +80,8 @@ impl<T: Scalar> VariableSums<T> {
         }
     }
 
-    pub(crate) fn check(&self, gradient: &Gradient<T>) -> Result<(), ApplyError> {
+    /// Whether the gradient can be added, and later applied to a variable of this shape.
+    pub(crate) fn check(&self, shape: &[usize], gradient: &Gradient<T>) -> Result<(), ApplyError> {
         match (self, gradient) {
             (Self::Dense(sums), Gradient::Dense(array)) => sums.check_shape(array.shape()),
             (Self::Sparse(sums), Gradient::Sparse(slices)) => {
@@ -90,7 +91,21 @@ impl<T: Scalar> VariableSums<T> {
                     let index = slices.indices[position];
                     return Err(SlicesError::IndexOutOfRange { position, index, rows: None }.into());
                 }
-                sums.check(&Cow::Borrowed(slices))
+                sums.check(&Cow::Borrowed(slices))?;
+                // The accumulator lets further dimensions follow, which no update could take.
+                let (got, expected) = (slices.row_shape(), shape.get(1..));
+                if expected == Some(got) {
+                    return Ok(());
+                }
+                Err(match expected {
+                    Some(expected) => {
+                        ApplyError::RowShape { expected: expected.into(), got: got.into() }
+                    }
+                    None => {
+                        let got = slices.values.shape().into();
+                        ApplyError::Shape { expected: shape.into(), got }
+                    }
+                })
             }
             _ => Ok(()),
         }

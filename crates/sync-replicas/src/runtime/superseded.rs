@@ -86,10 +86,10 @@ impl Superseded {
     /// Waits for `duration` or until it is set; returns whether it is.
     #[must_use]
     pub fn wait(&self, duration: Duration) -> bool {
-        let until = Instant::now() + duration;
+        let begun = Instant::now();
         let mut guard = self.watch.lock.lock().unwrap_or_else(PoisonError::into_inner);
         while !self.is_set() {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = duration.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 return false;
             }

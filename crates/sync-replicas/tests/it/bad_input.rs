@@ -65,6 +65,14 @@ fn bad_pushes() -> Vec<(&'static str, Gradients<f64>, Expected)> {
             with_table(slices(vec![0], array![[1.0; 3]].into_dyn())),
             |error| matches!(error, PushError::Gradient { name, .. } if name == "table"),
         ),
+        (
+            "rows of more dimensions",
+            with_table(slices(vec![0], ndarray::ArrayD::zeros(vec![1, 2, 3]))),
+            |error| {
+                matches!(error, PushError::Gradient { name, source: ApplyError::RowShape { .. } }
+                    if name == "table")
+            },
+        ),
         ("scalar values", with_table(slices(vec![], ndarray::arr0(1.0).into_dyn())), |error| {
             matches!(slices_error(error), Some(SlicesError::ValuesScalar))
         }),
@@ -226,6 +234,14 @@ fn settings_that_do_not_fit() {
         matches!(&few, BuildError::Config(ConfigError::Start(start)) if *start == expected),
         "{few:?}"
     );
+    for many in [
+        front().replicas_to_aggregate(usize::MAX),
+        front().total_num_replicas(usize::MAX),
+        front().initial_tokens(usize::MAX),
+    ] {
+        let error = error(many);
+        assert!(matches!(error, BuildError::Config(ConfigError::TooMany { .. })), "{error:?}");
+    }
     for rate in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let error = error(SyncReplicas::new(Sgd::new(rate)));
         assert!(matches!(error, BuildError::Optimizer(_)), "{rate}: {error:?}");

@@ -7,5 +7,8 @@ mod driver;
 mod explicit;
 mod faults;
 mod fit;
+mod generations;
 mod hook;
+mod panics;
 mod reference_runs;
+mod shapes;

@@ -1,0 +1,63 @@
+//! What a `fit` tells when it is over: plain data, filled in by `fit.rs`.
+
+use std::time::Duration;
+
+use crate::engine::Tally;
+use crate::ids::ReplicaId;
+use crate::runtime::Span;
+
+/// What a training did.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Updates that this `fit` made (P-8).
+    pub updates: u64,
+    /// The global step at its end.
+    pub global_step: i64,
+    /// Batches pushed, accepted or not (P-8).
+    pub batches: u64,
+    /// Examples in accepted batches (P-8).
+    pub examples: u64,
+    /// Pushed batches that became part of a step.
+    pub accepted: u64,
+    /// Pushed batches that were dropped as stale.
+    pub stale: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Why it ended.
+    pub stopped: String,
+    /// What each replica did.
+    pub replicas: Vec<ReplicaReport>,
+    /// Who did what when, if a timeline was asked for.
+    pub timeline: Vec<Span>,
+}
+
+/// What one replica did (P-7).
+#[derive(Clone, Debug)]
+pub struct ReplicaReport {
+    /// Which one.
+    pub replica: ReplicaId,
+    /// Batches begun.
+    pub batches: u64,
+    /// Its counters.
+    pub tally: Tally,
+    /// How long it waited for tokens.
+    pub waited: Duration,
+    /// How long it computed.
+    pub computed: Duration,
+    /// How it ended.
+    pub outcome: ReplicaOutcome,
+}
+
+/// How a replica's loop ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplicaOutcome {
+    /// Training ended.
+    Finished,
+    /// Its data ended; the others went on (P-6).
+    DataEnded,
+    /// It failed, in these words; the others went on (P-5).
+    Failed(String),
+    /// It panicked, in these words; the others went on (P-5).
+    Panicked(String),
+}
