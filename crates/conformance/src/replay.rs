@@ -1,0 +1,46 @@
+//! Replays: the recorded calls, made on the crates; one file a kind.
+//!
+//! Each file maps words, none has rules: of what came out, everything recorded is compared.
+
+mod accumulator;
+mod average;
+mod dense;
+mod driver;
+mod formula;
+mod optimizer;
+mod queue;
+mod replicas;
+mod script;
+mod sparse;
+
+use crate::trace::{Dtype, Trace};
+use crate::{Failure, Place};
+
+/// Replays one trace, given as the text of its file.
+///
+/// # Errors
+/// The first [`Failure`]: a difference, or why the text is no trace.
+pub fn replay(text: &str) -> Result<(), Failure> {
+    let trace = serde_json::from_str(text)
+        .map_err(|error| Failure::new(Place::File, format_args!("not a trace: {error}")))?;
+    match trace {
+        Trace::DenseAccumulator(trace) => match trace.dtype {
+            Dtype::Float32 => dense::replay::<f32>(&trace),
+            Dtype::Float64 => dense::replay::<f64>(&trace),
+        },
+        Trace::SparseAccumulator(trace) => match trace.dtype {
+            Dtype::Float32 => sparse::replay::<f32>(&trace),
+            Dtype::Float64 => sparse::replay::<f64>(&trace),
+        },
+        Trace::TokenQueue(trace) => queue::replay(&trace),
+        Trace::Optimizer(trace) => match trace.dtype {
+            Dtype::Float32 => optimizer::replay::<f32>(&trace),
+            Dtype::Float64 => optimizer::replay::<f64>(&trace),
+        },
+        Trace::MovingAverage(trace) => average::replay(&trace),
+        Trace::SyncReplicas(trace) => match trace.dtype {
+            Dtype::Float32 => replicas::replay::<f32>(&trace),
+            Dtype::Float64 => replicas::replay::<f64>(&trace),
+        },
+    }
+}

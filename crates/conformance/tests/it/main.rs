@@ -1,0 +1,7 @@
+//! The crate's tests from outside, as one binary.
+
+mod carried;
+mod folders;
+mod malformed;
+mod recorded;
+mod sensitivity;
