@@ -10,7 +10,7 @@ use serde_json::Value;
 use xshell::{Cmd, Shell, cmd};
 
 use crate::{
-    Result,
+    Result, conformance,
     steps::{Steps, announce},
     tidy,
     workspace::Workspace,
@@ -34,6 +34,10 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
     let all = ["--workspace", "--all-features"];
     steps.command("tests", cmd!(sh, "cargo test {all...} --tests --no-fail-fast"));
     steps.command("doc tests", cmd!(sh, "cargo test {all...} --doc --no-fail-fast"));
+    steps.step("conformance", || match conformance::run(sh, None)? {
+        true => Ok(()),
+        false => Err("a trace was not passed".into()),
+    });
     steps.step("docs", || {
         println!("$ RUSTDOCFLAGS='-D warnings' cargo doc {} --no-deps", all.join(" "));
         let docs = cmd!(sh, "cargo doc {all...} --no-deps").env("RUSTDOCFLAGS", "-D warnings");

@@ -4,6 +4,8 @@
 
 #![allow(missing_docs, reason = "the macro copies no doc comment to the types it makes")]
 
+use std::path::PathBuf;
+
 xflags::xflags! {
     /// The one command of the repository.
     cmd xtask {
@@ -15,6 +17,12 @@ xflags::xflags! {
 
         /// Check the layers and the house rules, read from manifests and files.
         cmd tidy {}
+
+        /// Replay recorded runs of the described system, and compare.
+        cmd conformance {
+            /// A folder of traces; the ones in the repository when not given.
+            optional dir: PathBuf
+        }
 
         /// Run the benchmarks.
         cmd bench {

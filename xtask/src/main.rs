@@ -5,6 +5,7 @@
 
 mod bench;
 mod ci;
+mod conformance;
 mod fix;
 mod flags;
 mod steps;
@@ -38,6 +39,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Ci(_) => return ci::run(&sh),
         flags::XtaskCmd::Fix(_) => fix::run(&sh)?,
         flags::XtaskCmd::Tidy(_) => tidy::run(&sh)?,
+        flags::XtaskCmd::Conformance(conformance) => return conformance::run(&sh, conformance.dir),
         flags::XtaskCmd::Bench(bench) => bench::run(&sh, bench.filter.as_deref())?,
     }
     Ok(true)

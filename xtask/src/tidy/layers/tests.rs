@@ -5,7 +5,7 @@ use crate::tidy::tests::{check, needs, package};
 
 /// A workspace in which `from` has these dependencies, beside empty crates of the other names.
 fn workspace(from: &str, dependencies: Vec<Dependency>) -> Facts {
-    let names = ["accum-core", "hooks", "optim", "token-queue", "sync-replicas", "cli", "benches"];
+    let names = [PILLARS.as_slice(), &["sync-replicas", "cli", "conformance", "benches"]].concat();
     let mut packages: Vec<_> =
         names.iter().filter(|name| **name != from).map(|name| package(name)).collect();
     packages.insert(0, Package { dependencies, ..package(from) });
@@ -42,6 +42,9 @@ fn an_edge_upwards_or_to_a_program_is_found() {
         ("cli", "sync-replicas", &[]),
         ("cli", "benches", &["crates/cli/Cargo.toml: the dependency `benches`"]),
         ("benches", "cli", &["crates/benches/Cargo.toml: the dependency `cli`"]),
+        ("conformance", "sync-replicas", &[]),
+        ("conformance", "cli", &["crates/conformance/Cargo.toml: the dependency `cli`"]),
+        ("cli", "conformance", &["crates/cli/Cargo.toml: the dependency `conformance`"]),
         ("xtask", "optim", &["crates/xtask/Cargo.toml: the dependency `optim`"]),
     ] {
         check(crates_depend_downwards, &workspace(from, vec![needs(to, Kind::Normal)]), came);

@@ -1,0 +1,28 @@
+//! `cargo xtask conformance [DIR]`: recorded runs of the described system, replayed.
+//!
+//! Only starts the program that does it; its last line is `N passed, M failed`.
+
+use std::{
+    path::{self, PathBuf},
+    process::Command,
+};
+
+use xshell::{Shell, cmd};
+
+use crate::{Result, steps::announce};
+
+/// The traces that the repository carries.
+const CARRIED: &str = "crates/conformance/traces";
+
+/// Replays the traces of `folder`, or those carried, and gives whether all of them passed.
+///
+/// # Errors
+/// When cargo cannot be started.
+pub(crate) fn run(sh: &Shell, folder: Option<PathBuf>) -> Result<bool> {
+    // A relative folder is meant from where the command was called, not from the root.
+    let folder = folder.map_or_else(|| Ok(sh.current_dir().join(CARRIED)), path::absolute)?;
+    let replay = cmd!(sh, "cargo run --quiet --package conformance -- {folder}");
+    announce(&replay);
+    // The program has said what failed; its status is no error of this one.
+    Ok(Command::from(replay).status()?.success())
+}
