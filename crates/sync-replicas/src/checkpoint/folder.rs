@@ -1,6 +1,7 @@
 //! Checkpoints as folders: written aside, synced, renamed; the newest found; old ones removed.
 //!
-//! A crash between any two file operations leaves the old checkpoints as they were.
+//! A crash between any two file operations leaves the old checkpoints as they were; but one that is
+//! replaced by another of its own step lies aside, as `.NAME.old`, between two renames.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -56,7 +57,11 @@ pub fn write<T: Scalar>(
     if place.exists() {
         fs::rename(&place, &old).map_err(CheckpointError::io("moving", &place))?;
     }
-    fs::rename(&aside, &place).map_err(CheckpointError::io("moving", &aside))?;
+    if let Err(error) = fs::rename(&aside, &place) {
+        // The old one goes back, if there was one; the first error is what the caller must know.
+        let _ = fs::rename(&old, &place);
+        return Err(CheckpointError::io("moving", &aside)(error));
+    }
     sync_folder(folder)?;
     remove_if_there(&old)?;
     for surplus in list(folder)?.into_iter().rev().skip(keep.max(1)) {

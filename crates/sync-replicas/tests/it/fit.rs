@@ -1,14 +1,14 @@
 //! `fit` as a whole: ending, failing replicas, counters, snapshots (P-1, P-2, P-5 to P-8, P-11).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use ndarray::array;
 use optim::Sgd;
 use sync_replicas::{
-    BoxError, Computed, FitError, Gradients, Hooks, Model, ReplicaId, ReplicaOutcome, SpanKind,
-    SyncReplicas, Trainer, Variables, Work,
+    BoxError, Computed, FitError, Gradients, Hooks, Model, ReplicaId, ReplicaOutcome, Shard,
+    SpanKind, SyncReplicas, Trainer, Variables, Work,
 };
 
 /// Calls a function for each batch; its gradient is one.
@@ -40,17 +40,20 @@ where
     Calls(call)
 }
 
-fn build(aggregate: usize, total: usize) -> Trainer<f64> {
-    let variables = Variables::new()
+fn variables() -> Variables<f64> {
+    Variables::new()
         .with("a", array![0.0])
         .and_then(|variables| variables.with("b", array![0.0]))
-        .expect("two names");
-    SyncReplicas::new(Sgd::new(1.0))
-        .replicas_to_aggregate(aggregate)
-        .total_num_replicas(total)
-        .timeline(true)
-        .build(variables)
-        .expect("the numbers fit")
+        .expect("two names")
+}
+
+fn builder(aggregate: usize, total: usize) -> SyncReplicas<Sgd> {
+    let builder = SyncReplicas::new(Sgd::new(1.0)).replicas_to_aggregate(aggregate);
+    builder.total_num_replicas(total).timeline(true)
+}
+
+fn build(aggregate: usize, total: usize) -> Trainer<f64> {
+    builder(aggregate, total).build(variables()).expect("the numbers fit")
 }
 
 fn endless(_: ReplicaId) -> std::ops::RangeFrom<u64> {
@@ -146,14 +149,10 @@ fn sixty_four_waiting_replicas_wake_at_the_end() {
 fn a_reader_never_sees_two_versions_mixed() {
     // P-11, R-29: both variables fall together, with and without locking
     for locking in [true, false] {
-        let variables = Variables::new()
-            .with("a", array![0.0])
-            .and_then(|variables| variables.with("b", array![0.0]))
-            .expect("two names");
         let trainer = SyncReplicas::new(Sgd::new(1.0))
             .replicas_to_aggregate(2)
             .use_locking(locking)
-            .build(variables)
+            .build(variables())
             .expect("the numbers fit");
         let done = AtomicU64::new(0);
         std::thread::scope(|scope| {
@@ -194,7 +193,7 @@ fn a_slow_replica_never_holds_a_step() {
 fn hooks_see_every_update_in_order() {
     //
     let trainer = build(2, 2);
-    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::new(Mutex::new(Vec::new()));
     let theirs = Arc::clone(&seen);
     let hooks = Hooks::new().stop_at_step(10).every(2, move |chief, report| {
         let snapshot = chief.snapshot();
@@ -243,15 +242,11 @@ fn two_trainers_do_not_collide() {
 fn the_reference_preset_tells_loss_and_average_of_the_whole_step() {
     // P-10, P-16, R-34: with a lane for each variable the report comes with the last one, and yet
     // has what came with the first. The guard was blind there once.
-    let variables = Variables::new()
-        .with("a", array![0.0])
-        .and_then(|variables| variables.with("b", array![0.0]))
-        .expect("two names");
     let trainer = SyncReplicas::new(Sgd::new(1.0))
         .reference()
         .replicas_to_aggregate(2)
         .observe_gradients(true)
-        .build(variables)
+        .build(variables())
         .expect("the numbers fit");
     let hooks = Hooks::new().stop_at_step(5).every(1, |_, report| {
         assert_eq!((report.loss, report.scalar("examples")), (Some(1.0), Some(16.0)));
@@ -260,4 +255,71 @@ fn the_reference_preset_tells_loss_and_average_of_the_whole_step() {
     trainer.fit(&calls(|_, _, _| Ok(())), endless, hooks).expect("it trains");
     let average = trainer.last_average().expect("it is kept");
     assert_eq!(average.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
+fn a_stuck_replicas_lease_runs_out() {
+    // P-5: both are needed, one is stuck until the other has made ten steps without it
+    let trainer = builder(2, 2).lease(Duration::from_millis(20)).build(variables());
+    let trainer = trainer.expect("the numbers fit");
+    let (go, may_go) = mpsc::sync_channel(1);
+    let may_go = Mutex::new(may_go);
+    let model = calls(|_, _, work| {
+        if (work.replica.get(), work.step.get()) == (1, 3) {
+            may_go.lock().map_err(|_| "poisoned")?.recv()?;
+        }
+        Ok(())
+    });
+    let hooks = Hooks::new().stop_at_step(14).every(1, move |_, report| {
+        if report.global_step == 13 {
+            go.send(())?;
+        }
+        Ok(())
+    });
+    let report = trainer.fit(&model, endless, hooks).expect("it trains");
+    assert_eq!(report.updates, 14);
+    assert!(report.replicas[1].tally.expired >= 1);
+    assert!(report.replicas.iter().all(|replica| replica.outcome == ReplicaOutcome::Finished));
+}
+
+/// Tells when it is dropped, which is when its replica has left.
+struct Leaves(Option<mpsc::SyncSender<()>>);
+
+impl Shard for Leaves {
+    type Batch = u64;
+
+    fn batch(&mut self, number: u64) -> Option<u64> {
+        Some(number)
+    }
+}
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        if let Some(left) = &self.0 {
+            let _ = left.try_send(());
+        }
+    }
+}
+
+#[test]
+fn a_step_that_is_overdue_says_who_is_missing() {
+    // P-5: the one that waits fails, and the stuck one goes on by itself
+    let trainer = builder(2, 2).step_deadline(Duration::from_millis(500)).build(variables());
+    let trainer = trainer.expect("the numbers fit");
+    let (left, has_left) = mpsc::sync_channel(1);
+    let has_left = Mutex::new(has_left);
+    let model = calls(|_, _, work| {
+        if (work.replica.get(), work.step.get()) == (1, 3) {
+            has_left.lock().map_err(|_| "poisoned")?.recv()?;
+        }
+        Ok(())
+    });
+    let shard = |replica: ReplicaId| Leaves((replica.get() == 0).then(|| left.clone()));
+    let report = trainer.fit(&model, shard, Hooks::new().stop_at_step(8)).expect("one is left");
+    let ReplicaOutcome::Failed(reason) = &report.replicas[0].outcome else {
+        panic!("{:?}", report.replicas[0])
+    };
+    let told = "step 3 is overdue: 1 of 2 gradients are in, and replica 1 has not pushed";
+    assert!(reason.starts_with(told), "{reason}");
+    assert_eq!(report.updates, 8);
 }

@@ -102,9 +102,10 @@ fn an_optimizer_that_panics_ends_a_loop_of_ones_own() {
     let builder =
         SyncReplicas::new(Fragile(Sgd::new(1.0))).replicas_to_aggregate(1).total_num_replicas(2);
     let trainer = builder.build(variables()).expect("it is valid");
+    // Both join before the first can end training.
+    let replicas = [0, 1].map(|id| trainer.replica(ReplicaId::new(id)).expect("it is free"));
     std::thread::scope(|scope| {
-        for id in 0..2 {
-            let mut replica = trainer.replica(ReplicaId::new(id)).expect("it is free");
+        for mut replica in replicas {
             scope.spawn(move || {
                 loop {
                     match replica.next_step() {
