@@ -172,8 +172,9 @@ impl<T: Scalar> Trainer<T> {
     /// Puts the hooks between the steps.
     fn monitor(&self, hooks: Hooks<T>, generation: Generation) -> Result<Monitored<T>, FitError> {
         let shared = Arc::downgrade(&self.shared);
+        let update = Arc::default();
         let session = MonitoredSession::builder(move |_| match shared.upgrade() {
-            Some(shared) => Ok(shared.session()),
+            Some(shared) => Ok(shared.session(&update)),
             None => Err(hooks::RunError::Stopped),
         })
         .hooks(hooks.list)
@@ -184,13 +185,13 @@ impl<T: Scalar> Trainer<T> {
         let theirs = Arc::clone(&monitored);
         self.shared.install(Box::new(move |closing| {
             let mut session = theirs.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(chief) = session.session_mut() {
+            if let Some(chief) = session.session() {
                 // Hooks see whole steps: with a lane for each variable, only the last one that
                 // closes makes the step, and the others are applied without them.
                 if !chief.completes_step() {
                     return chief.apply(closing).map_err(|e| StopReason::Failed(describe(&e)));
                 }
-                chief.pending = Some(closing);
+                chief.prepare(closing);
             }
             let reason = || requested(coordinator.stop_reason().unwrap_or_default());
             match session.run() {

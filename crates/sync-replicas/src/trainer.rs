@@ -32,7 +32,7 @@ pub struct StopHandle {
 
 impl StopHandle {
     /// Ends it: every wait returns at once, and no error is reported (P-1). The first reason
-    /// stands.
+    /// stands. It ends what runs now; a later [`fit`](Trainer::fit) begins anew.
     pub fn stop(&self, reason: &str) {
         (self.stop)(reason);
     }

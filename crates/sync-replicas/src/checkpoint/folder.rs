@@ -53,8 +53,8 @@ pub fn write<T: Scalar>(
     sync_folder(&aside)?;
     // The same step again, after a restore: the new one takes the old one's place.
     let old = folder.join(format!(".{name}.old"));
-    remove_if_there(&old)?;
     if place.exists() {
+        remove_if_there(&old)?;
         fs::rename(&place, &old).map_err(CheckpointError::io("moving", &place))?;
     }
     if let Err(error) = fs::rename(&aside, &place) {
@@ -132,11 +132,22 @@ fn list(folder: &Path) -> Result<Vec<(i64, PathBuf)>, CheckpointError> {
     for entry in entries {
         let path = entry.map_err(CheckpointError::io("listing", folder))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let step = name.strip_prefix(PREFIX).and_then(|step| step.parse::<i64>().ok());
-        found.extend(step.filter(|_| path.join(MANIFEST).exists()).map(|step| (step, path)));
+        // Of a crash between the two renames that replace a checkpoint, the old one is left aside.
+        let aside = name.strip_prefix('.').and_then(|name| name.strip_suffix(".old"));
+        let in_place = aside.is_none();
+        let step = aside.unwrap_or(name).strip_prefix(PREFIX).and_then(|n| n.parse::<i64>().ok());
+        let step = step.filter(|_| path.join(MANIFEST).exists());
+        found.extend(step.map(|step| ((step, in_place), path)));
     }
     found.sort();
-    Ok(found)
+    found.dedup_by(|later, kept| {
+        let same = later.0.0 == kept.0.0;
+        if same {
+            *kept = later.clone();
+        }
+        same
+    });
+    Ok(found.into_iter().map(|((step, _), path)| (step, path)).collect())
 }
 
 fn serialize<T: Scalar>(

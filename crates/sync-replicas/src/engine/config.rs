@@ -38,6 +38,16 @@ pub enum Order {
     Replica,
 }
 
+/// What the system knows of replicas that leave and come (P-2, P-5, P-9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// A leaver's token goes to somebody else, and who comes back waits in line for a token.
+    Tracked,
+    /// Nothing, as in the described system: a leaver's token is lost, and whoever comes begins at
+    /// once.
+    Unknown,
+}
+
 /// How many tokens are put before the first step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InitialTokens {
@@ -64,6 +74,8 @@ pub struct Settings {
     pub admission: Admission,
     /// Order of summation.
     pub order: Order,
+    /// What becomes of leavers' tokens.
+    pub membership: Membership,
     /// Whether replicas whose step is over are told at once (P-13).
     pub tell_superseded: bool,
     /// How long a replica may hold a token before it goes to somebody else (P-5); `None`: for ever.
@@ -83,6 +95,7 @@ impl Settings {
             token_policy: TokenPolicy::DiscardLeftovers,
             admission: Admission::Together,
             order: Order::Arrival,
+            membership: Membership::Tracked,
             tell_superseded: true,
             lease: Some(Duration::from_secs(10)),
             step_deadline: Some(Duration::from_secs(600)),
@@ -102,6 +115,7 @@ impl Settings {
             token_policy: TokenPolicy::KeepLeftovers,
             admission: Admission::PerVariable,
             order: Order::Arrival,
+            membership: Membership::Unknown,
             tell_superseded: false,
             lease: None,
             ..self

@@ -9,7 +9,7 @@ use std::time::Duration;
 use accum_core::{GlobalStep, LocalStep};
 use token_queue::{Token, Tokens};
 
-use super::config::{Admission, Config, InitialTokens, Order, StartError};
+use super::config::{Admission, Config, InitialTokens, Membership, Order, StartError};
 use super::effect::{Decision, Effect, JoinError, Outcome, Push, Refused, StopReason};
 use super::lane::Lane;
 use super::ledger::Ledger;
@@ -129,11 +129,11 @@ impl Engine {
         if self.stopped.is_some() {
             return Err(JoinError::Ended);
         }
-        let reference = self.config.settings().admission == Admission::PerVariable;
+        let unknown = self.config.settings().membership == Membership::Unknown;
         let (member, first) = self.members.join(replica)?;
         let incarnation = member.incarnation;
         member.local_step = LocalStep::from(self.global_step);
-        if first || reference {
+        if first || unknown {
             self.ledger.issued += 1;
             self.hand_over(replica, Token::new(self.global_step.get()), now, effects);
         } else {
@@ -282,7 +282,7 @@ impl Engine {
             self.line.retain(|&waiting| waiting != replica);
         }
         self.drop_work(replica);
-        if self.config.settings().admission == Admission::PerVariable {
+        if self.config.settings().membership == Membership::Unknown {
             // The described system knows no leaving: the token is lost (P-16).
             if self.members.get_mut(replica).and_then(|member| member.held.take()).is_some() {
                 self.ledger.lost += 1;

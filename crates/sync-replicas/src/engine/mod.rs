@@ -24,7 +24,8 @@ mod validate;
 mod view;
 
 pub use config::{
-    Admission, Config, ConfigError, InitialTokens, Order, Settings, StartError, TokenPolicy,
+    Admission, Config, ConfigError, InitialTokens, Membership, Order, Settings, StartError,
+    TokenPolicy,
 };
 pub use effect::{Decision, Effect, Grant, JoinError, Outcome, Overdue, Push, Refused, StopReason};
 pub use ledger::Ledger;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use accum_core::GlobalStep;
-use hooks::{RunError, Session, StepReport};
+use hooks::StepReport;
 use ndarray::ArrayViewMutD;
 use optim::{ExponentialMovingAverage, Mean, OptimizerState, SparseGradient};
 
@@ -89,7 +89,7 @@ impl<T: Scalar> Chief<T> {
     }
 
     /// Whether the next lane to be applied is the last one of its step.
-    fn completes_step(&self, shared: &Shared<T>) -> bool {
+    pub(crate) fn completes_step(&self, shared: &Shared<T>) -> bool {
         self.open.lanes_applied + 1 == shared.num_lanes()
     }
 
@@ -217,66 +217,4 @@ impl<T: Scalar> Chief<T> {
         tracing::trace!(%step, "averages updated");
         Ok(())
     }
-}
-
-/// The chief's session: one run is one update. This is what hooks at the front door see.
-///
-/// It is driven by whichever thread closes a step, so everything that a hook does here happens
-/// between two updates: variables, optimizer and step belong together.
-pub struct ChiefSession<T: Scalar> {
-    pub(crate) shared: Arc<Shared<T>>,
-    pub(crate) pending: Option<Closing<T>>,
-}
-
-impl<T: Scalar> ChiefSession<T> {
-    pub(crate) fn new(shared: Arc<Shared<T>>) -> Self {
-        Self { shared, pending: None }
-    }
-
-    /// The variables as of now; with their step.
-    #[must_use]
-    pub fn snapshot(&self) -> Arc<Snapshot<T>> {
-        self.shared.snapshot()
-    }
-
-    /// The moving averages, if they were asked for.
-    #[must_use]
-    pub fn averages(&self) -> Option<Variables<T>> {
-        self.shared.averages()
-    }
-
-    /// The counters as of now (P-8).
-    #[must_use]
-    pub fn totals(&self) -> super::Totals {
-        self.shared.totals()
-    }
-}
-
-impl<T: Scalar> ChiefSession<T> {
-    /// Whether the next lane to be applied makes the step.
-    pub(crate) fn completes_step(&self) -> bool {
-        self.shared.chief().completes_step(&self.shared)
-    }
-
-    /// Applies a lane outside of a run.
-    pub(crate) fn apply(&self, closing: Closing<T>) -> Result<(), UpdateError> {
-        self.shared.chief().apply(&self.shared, closing).map(drop)
-    }
-}
-
-impl<T: Scalar> Session for ChiefSession<T> {
-    fn run(&mut self) -> Result<StepReport, RunError> {
-        let Some(closing) = self.pending.take() else { return Err(RunError::Stopped) };
-        match self.shared.chief().apply(&self.shared, closing) {
-            Ok(Some(report)) => Ok(report),
-            Ok(None) => Err(RunError::Stopped),
-            Err(error) => Err(RunError::fatal(error)),
-        }
-    }
-
-    fn global_step(&self) -> i64 {
-        self.shared.snapshot().global_step.get()
-    }
-
-    fn close(&mut self) {}
 }

@@ -5,6 +5,7 @@
 //! the watch.
 
 mod chief;
+mod chief_session;
 mod core;
 mod failure;
 mod incoming;
@@ -17,7 +18,8 @@ mod sums;
 mod superseded;
 mod timekeeper;
 
-pub use self::chief::{ChiefSession, UpdateError};
+pub use self::chief::UpdateError;
+pub use self::chief_session::ChiefSession;
 pub use self::core::Totals;
 pub use self::incoming::PushError;
 pub use self::replica::{Replica, WaitError};

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use accum_core::GlobalStep;
 use optim::StateMap;
 
-use super::chief::{Chief, ChiefSession};
+use super::chief::Chief;
+use super::chief_session::{ChiefSession, Update};
 use super::core::{Closing, Core, Settled, Totals};
 use super::failure::{describe, describe_panic};
 use super::incoming::resolve;
@@ -361,8 +362,8 @@ impl<T: Scalar> Shared<T> {
         spans
     }
 
-    pub(crate) fn session(self: &Arc<Self>) -> ChiefSession<T> {
-        ChiefSession::new(Arc::clone(self))
+    pub(crate) fn session(self: &Arc<Self>, update: &Arc<Mutex<Update<T>>>) -> ChiefSession<T> {
+        ChiefSession::new(Arc::clone(self), Arc::clone(update))
     }
 
     fn carry_out(&self, settled: Settled<T>) {

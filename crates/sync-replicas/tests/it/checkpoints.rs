@@ -349,16 +349,40 @@ fn left_by_a_crash() {
     let aside = folder.path().join(".checkpoint-000000001.new");
     fs::create_dir(&aside).expect("it can be made");
     fs::write(aside.join("manifest.json"), "{").expect("it can be written");
-    // And one between the two renames of an earlier saving of it.
-    let old = folder.path().join(".checkpoint-000000001.old");
+    // And one in the midst of removing what a second saving of step 0 had replaced.
+    let old = folder.path().join(".checkpoint-000000000.old");
     fs::create_dir(&old).expect("it can be made");
     fs::write(old.join("manifest.json"), "{").expect("it can be written");
 
     assert_eq!(small().restore(folder.path()).expect("step 0 is good").get(), 0);
+    small().save(folder.path(), 3).expect("step 0 is written once more");
     trainer.save(folder.path(), 3).expect("it is written");
     assert_eq!(names(folder.path()), ["checkpoint-000000000", "checkpoint-000000001"]);
     // The same step again takes the place of the one that is there.
     trainer.save(folder.path(), 3).expect("it is written");
     assert_eq!(names(folder.path()), ["checkpoint-000000000", "checkpoint-000000001"]);
     assert_eq!(small().restore(folder.path()).expect("step 1 is good").get(), 1);
+}
+
+#[test]
+fn a_crash_between_the_two_renames_leaves_the_old_one() {
+    // The same step written again: the old one is moved aside, then the new one into its place.
+    let folder = tempfile::tempdir().expect("a folder");
+    let trainer = sync_replicas::SyncReplicas::new(optim::Sgd::new(1.0))
+        .build(
+            sync_replicas::Variables::new().with("w", ndarray::array![1.5_f32]).expect("one name"),
+        )
+        .expect("the numbers fit");
+    let place = trainer.save(folder.path(), 3).expect("it is written");
+    let aside = folder.path().join(".checkpoint-000000000.old");
+    std::fs::rename(&place, &aside).expect("the first rename");
+    assert_eq!(
+        sync_replicas::checkpoint::latest(folder.path()).expect("it lists"),
+        Some(aside.clone())
+    );
+    assert_eq!(trainer.restore(folder.path()).expect("it is read").get(), 0);
+    // The next one written takes its place, and nothing stays aside.
+    let place = trainer.save(folder.path(), 3).expect("it is written");
+    assert_eq!(sync_replicas::checkpoint::latest(folder.path()).expect("it lists"), Some(place));
+    assert!(!aside.exists());
 }

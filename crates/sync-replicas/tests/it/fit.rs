@@ -323,3 +323,46 @@ fn a_step_that_is_overdue_says_who_is_missing() {
     assert!(reason.starts_with(told), "{reason}");
     assert_eq!(report.updates, 8);
 }
+
+/// A hook that loses the session at some calls.
+struct Lossy {
+    before: Vec<u64>,
+    after: Vec<u64>,
+    calls: [u64; 2],
+}
+
+impl hooks::Hook<sync_replicas::ChiefSession<f64>> for Lossy {
+    fn before_run(
+        &mut self,
+        _: &mut sync_replicas::ChiefSession<f64>,
+        _: &hooks::RunContext<'_>,
+    ) -> Result<(), hooks::HookError> {
+        self.calls[0] += 1;
+        lost(self.before.contains(&self.calls[0]))
+    }
+
+    fn after_run(
+        &mut self,
+        _: &mut sync_replicas::ChiefSession<f64>,
+        _: &hooks::RunContext<'_>,
+        _: &hooks::StepReport,
+    ) -> Result<(), hooks::HookError> {
+        self.calls[1] += 1;
+        lost(self.after.contains(&self.calls[1]))
+    }
+}
+
+fn lost(lost: bool) -> Result<(), hooks::HookError> {
+    if lost { Err(hooks::HookError::recoverable("the line was cut")) } else { Ok(()) }
+}
+
+#[test]
+fn an_update_is_made_once_however_often_its_session_is_lost() {
+    // before an update, twice in a row, and after one; nothing is lost and nothing doubled
+    let trainer = build(2, 2);
+    let lossy = Lossy { before: vec![3, 4], after: vec![5], calls: [0; 2] };
+    let hooks = Hooks::new().hook(lossy).stop_at_step(20);
+    let report = trainer.fit(&calls(|_, _, _| Ok(())), endless, hooks).expect("it trains");
+    assert_eq!(report.updates, 20);
+    assert_eq!(trainer.snapshot().variables.vector("a").expect("it is there")[0], -20.0);
+}
