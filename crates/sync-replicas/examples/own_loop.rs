@@ -17,17 +17,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .replicas_to_aggregate(2)
         .total_num_replicas(3)
         .build(variables)?;
-    thread::scope(|scope| -> Result<(), Box<dyn std::error::Error>> {
-        for id in 0..3 {
-            let (replica, stop) = (trainer.replica(ReplicaId::new(id))?, trainer.stop_handle());
+    // All join before the first begins: two could be done before the third came.
+    let replicas =
+        (0..3).map(|id| trainer.replica(ReplicaId::new(id))).collect::<Result<Vec<_>, _>>()?;
+    thread::scope(|scope| {
+        for replica in replicas {
+            let stop = trainer.stop_handle();
             scope.spawn(move || {
+                let id = replica.id();
                 if let Err(error) = descend(replica, &stop) {
-                    eprintln!("replica {id} failed and left: {error}");
+                    eprintln!("{id} failed and left: {error}");
                 }
             });
         }
-        Ok(())
-    })?;
+    });
 
     let end = trainer.snapshot();
     println!("x = {} after {} updates", end.variables.vector("x")?, end.global_step);

@@ -19,9 +19,12 @@ async fn main() -> Outcome {
         .replicas_to_aggregate(60)
         .total_num_replicas(64)
         .build(Variables::new().with("x", Array1::<f64>::ones(4))?)?;
+    // All join before the first begins, since nobody can join once training has ended.
+    let replicas = (0..REPLICAS).map(|id| trainer.replica(ReplicaId::new(id)));
+    let replicas = replicas.collect::<Result<Vec<_>, _>>()?;
     let mut tasks = Vec::new();
-    for id in 0..REPLICAS {
-        let (replica, stop) = (trainer.replica(ReplicaId::new(id))?, trainer.stop_handle());
+    for replica in replicas {
+        let stop = trainer.stop_handle();
         tasks.push(tokio::spawn(async move {
             let ended = run(replica).await;
             stop.stop("one of them saw the last step");
