@@ -2,7 +2,6 @@
 //!
 //! Made by the builder, already started; training itself is in `fit.rs`.
 
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -192,11 +191,5 @@ impl<T: Scalar> Trainer<T> {
         self.shared.start_chief(self.initial)?;
         self.shared.keep_time();
         Ok(())
-    }
-}
-
-impl From<CheckpointError> for io::Error {
-    fn from(error: CheckpointError) -> Self {
-        Self::other(error)
     }
 }

@@ -1,7 +1,9 @@
 //! The public behaviour of accum-core, in one binary.
 
 mod dense;
+mod dense_sums;
 mod model;
+mod slices;
 mod sparse;
 mod support;
 mod waiting;

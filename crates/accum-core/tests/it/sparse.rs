@@ -10,11 +10,15 @@ use ndarray::{Array2, ArrayD, array};
 const SUMMATIONS: [Summation; 3] = [Summation::Eager, Summation::Held, Summation::Ordered];
 
 /// A gradient without a dense shape, from parts that need not fit.
-fn raw(indices: &[i64], values: ArrayD<f32>, dense_shape: Option<&[i64]>) -> IndexedSlices<f32> {
+pub(crate) fn raw(
+    indices: &[i64],
+    values: ArrayD<f32>,
+    dense_shape: Option<&[i64]>,
+) -> IndexedSlices<f32> {
     IndexedSlices { indices: indices.to_vec(), values, dense_shape: dense_shape.map(<[_]>::to_vec) }
 }
 
-fn column(indices: &[i64], values: &[f32]) -> IndexedSlices<f32> {
+pub(crate) fn column(indices: &[i64], values: &[f32]) -> IndexedSlices<f32> {
     let rows = Array2::from_shape_vec((values.len(), 1), values.to_vec()).expect("one column");
     raw(indices, rows.into_dyn(), None)
 }
@@ -382,43 +386,4 @@ fn a_sum_can_be_had_undivided() {
     let (sum, divisors) = acc.try_take(1).expect("one asked").expect("two held").into_sum();
     assert_eq!(sum, raw(&[1, 4], array![[1.0], [6.0]].into_dyn(), Some(&[9, 1])));
     assert_eq!(divisors, [1.0, 2.0]);
-}
-
-#[test]
-fn slices_are_checked_when_made() {
-    // R-9
-    let two = || ArrayD::<f32>::ones(&[2, 3][..]);
-    let new = |indices: &[i64], dense_shape: Option<&[i64]>| {
-        IndexedSlices::new(indices.to_vec(), two(), dense_shape.map(<[_]>::to_vec)).err()
-    };
-    assert_eq!(new(&[5, 1], None), None);
-    assert_eq!(new(&[5, 5], Some(&[-1, 3])), None);
-    assert_eq!(new(&[5], None), Some(SlicesError::RowsMismatch { indices: 1, rows: 2 }));
-    let range = |position, index, rows| SlicesError::IndexOutOfRange { position, index, rows };
-    assert_eq!(new(&[5, -1], None), Some(range(1, -1, None)));
-    assert_eq!(new(&[6, 1], Some(&[6, 3])), Some(range(0, 6, Some(6))));
-    for misfit in [&[6, 2][..], &[6], &[6, 3, 1], &[]] {
-        assert!(matches!(new(&[5, 1], Some(misfit)), Some(SlicesError::DenseShape { .. })));
-    }
-    let matrix = array![[0, 1]];
-    let error = IndexedSlices::from_arrays(matrix, two(), None).expect_err("not a vector");
-    assert_eq!(error, SlicesError::IndicesRank { got: 2 });
-    assert!(IndexedSlices::from_arrays(array![0, 1], two(), None).is_ok());
-    let odd = raw(&[1, 1], ArrayD::ones(&[1, 3][..]), None);
-    assert!(odd.clone().canonical().is_err() && odd.to_dense(9).is_err());
-    assert_eq!(column(&[1], &[1.0]).to_dense(1), Err(range(0, 1, Some(1))));
-}
-
-#[cfg(feature = "serde")]
-#[test]
-fn slices_and_outcomes_survive_serde() -> Result<(), Box<dyn std::error::Error>> {
-    use accum_core::Applied;
-    let slices = raw(&[4, 1], array![[1.5], [2.5]].into_dyn(), Some(&[9, 1]));
-    let text = serde_json::to_string(&slices)?;
-    assert_eq!(serde_json::from_str::<IndexedSlices<f32>>(&text)?, slices);
-    let applied = Applied::Stale { local_step: 3.into(), global_step: 4.into() };
-    let text = serde_json::to_string(&applied)?;
-    assert_eq!(text, r#"{"Stale":{"local_step":3,"global_step":4}}"#);
-    assert_eq!(serde_json::from_str::<Applied>(&text)?, applied);
-    Ok(())
 }

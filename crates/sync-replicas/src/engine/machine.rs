@@ -105,12 +105,6 @@ impl Engine {
         Ok(count)
     }
 
-    /// Puts tokens of the current step by hand, as the chief's initial tokens are.
-    pub fn put_initial_tokens(&mut self, count: usize, now: Duration, effects: &mut Vec<Effect>) {
-        self.put_tokens(count);
-        self.serve_line(now, effects);
-    }
-
     /// A replica comes.
     ///
     /// In its first life it may begin at once: it holds a token of the current step, which is the

@@ -289,7 +289,7 @@ impl<T: Scalar> Core<T> {
             return None;
         }
         let lanes = &self.pattern.as_ref()?.lanes;
-        let given = gradients.iter().filter(|(_, gradient)| *gradient != Gradient::Missing);
+        let given = gradients.iter().filter(|(_, gradient)| !matches!(gradient, Gradient::Missing));
         Some(given.filter_map(|(index, _)| lanes[*index]).collect())
     }
 
