@@ -3,14 +3,14 @@
 //! A crash between any two file operations leaves the old checkpoints as they were; but one that is
 //! replaced by another of its own step lies aside, as `.NAME.old`, between two renames.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
+use super::disk::{Disk, SystemDisk};
 use super::manifest::{FORMAT, Manifest, sha256_hex};
 use super::state::array;
 use super::{CheckpointError, TrainingState};
@@ -30,11 +30,21 @@ pub fn write<T: Scalar>(
     state: &TrainingState<T>,
     keep: usize,
 ) -> Result<PathBuf, CheckpointError> {
-    fs::create_dir_all(folder).map_err(CheckpointError::io("making the folder", folder))?;
+    write_on(&mut SystemDisk, folder, state, keep)
+}
+
+/// [`write`], on a disk that may be a test's.
+fn write_on<T: Scalar>(
+    disk: &mut impl Disk,
+    folder: &Path,
+    state: &TrainingState<T>,
+    keep: usize,
+) -> Result<PathBuf, CheckpointError> {
+    disk.create_folder(folder).map_err(CheckpointError::io("making the folder", folder))?;
     let name = format!("{PREFIX}{:09}", state.global_step.get());
     let (aside, place) = (folder.join(format!(".{name}.new")), folder.join(&name));
-    remove_if_there(&aside)?;
-    fs::create_dir(&aside).map_err(CheckpointError::io("making the folder", &aside))?;
+    remove_if_there(disk, &aside)?;
+    disk.create_folder(&aside).map_err(CheckpointError::io("making the folder", &aside))?;
     let (numbers, tensors) = state.split();
     let bytes = serialize(&tensors, &place)?;
     let manifest = Manifest {
@@ -48,27 +58,33 @@ pub fn write<T: Scalar>(
         path: aside.join(MANIFEST),
         what: error.to_string(),
     })?;
-    write_synced(&aside.join(TENSORS), &bytes)?;
-    write_synced(&aside.join(MANIFEST), &json)?;
-    sync_folder(&aside)?;
-    // The same step again, after a restore: the new one takes the old one's place.
-    let old = folder.join(format!(".{name}.old"));
-    if place.exists() {
-        remove_if_there(&old)?;
-        fs::rename(&place, &old).map_err(CheckpointError::io("moving", &place))?;
-    }
-    if let Err(error) = fs::rename(&aside, &place) {
-        // The old one goes back, if there was one; the first error is what the caller must know.
-        let _ = fs::rename(&old, &place);
-        return Err(CheckpointError::io("moving", &aside)(error));
-    }
-    sync_folder(folder)?;
-    remove_if_there(&old)?;
+    write_synced(disk, &aside.join(TENSORS), &bytes)?;
+    write_synced(disk, &aside.join(MANIFEST), &json)?;
+    sync_folder(disk, &aside)?;
+    publish(disk, folder, &name)?;
     for surplus in list(folder)?.into_iter().rev().skip(keep.max(1)) {
-        remove_if_there(&surplus.1)?;
+        remove_if_there(disk, &surplus.1)?;
     }
     tracing::info!(path = %place.display(), "checkpoint written");
     Ok(place)
+}
+
+/// Moves what was written aside and synced into its place: from now on it is the newest.
+fn publish(disk: &mut impl Disk, folder: &Path, name: &str) -> Result<(), CheckpointError> {
+    let (aside, place) = (folder.join(format!(".{name}.new")), folder.join(name));
+    // The same step again, after a restore: the new one takes the old one's place.
+    let old = folder.join(format!(".{name}.old"));
+    if place.exists() {
+        remove_if_there(disk, &old)?;
+        disk.rename(&place, &old).map_err(CheckpointError::io("moving", &place))?;
+    }
+    if let Err(error) = disk.rename(&aside, &place) {
+        // The old one goes back, if there was one; the first error is what the caller must know.
+        let _ = disk.rename(&old, &place);
+        return Err(CheckpointError::io("moving", &aside)(error));
+    }
+    sync_folder(disk, folder)?;
+    remove_if_there(disk, &old)
 }
 
 /// Reads a checkpoint: a `checkpoint-STEP` folder, or the newest one in `path`.
@@ -176,25 +192,22 @@ fn serialize<T: Scalar>(
     safetensors::serialize(views, None).map_err(damaged)
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
-    let mut file = File::create(path).map_err(CheckpointError::io("creating", path))?;
-    file.write_all(bytes).map_err(CheckpointError::io("writing", path))?;
-    file.sync_all().map_err(CheckpointError::io("syncing", path))
+fn write_synced(disk: &mut impl Disk, path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+    disk.write(path, bytes).map_err(CheckpointError::io("writing", path))?;
+    disk.sync_file(path).map_err(CheckpointError::io("syncing", path))
 }
 
-/// A rename is safe on disk only once its folder is synced; elsewhere than on Unix a folder
-/// cannot be opened for that.
-fn sync_folder(path: &Path) -> Result<(), CheckpointError> {
-    if cfg!(unix) {
-        let folder = File::open(path).map_err(CheckpointError::io("opening", path))?;
-        folder.sync_all().map_err(CheckpointError::io("syncing", path))?;
-    }
-    Ok(())
+/// A rename is safe on the medium only once its folder is synced.
+fn sync_folder(disk: &mut impl Disk, path: &Path) -> Result<(), CheckpointError> {
+    disk.sync_folder(path).map_err(CheckpointError::io("syncing", path))
 }
 
-fn remove_if_there(path: &Path) -> Result<(), CheckpointError> {
+fn remove_if_there(disk: &mut impl Disk, path: &Path) -> Result<(), CheckpointError> {
     if path.exists() {
-        fs::remove_dir_all(path).map_err(CheckpointError::io("removing", path))?;
+        disk.remove_folder(path).map_err(CheckpointError::io("removing", path))?;
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

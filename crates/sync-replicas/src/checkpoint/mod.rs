@@ -4,6 +4,7 @@
 //! is written beside its place, synced, and renamed into it, so a reader never meets half of one;
 //! every byte is covered by a checksum, so a damaged one is refused instead of loaded.
 
+mod disk;
 mod error;
 mod folder;
 mod manifest;

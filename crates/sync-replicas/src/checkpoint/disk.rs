@@ -1,0 +1,54 @@
+//! The file operations that writing a checkpoint takes, so that a test can crash between any two.
+//!
+//! Reading is not here: a reader cannot tear anything.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// What changes files and folders; each call is one point at which a crash can come.
+pub(super) trait Disk {
+    /// Makes a folder, and those above it where they are missing.
+    fn create_folder(&mut self, path: &Path) -> io::Result<()>;
+    /// Writes a whole file, which may not be on the medium before [`Disk::sync_file`].
+    fn write(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Brings a file's bytes onto the medium.
+    fn sync_file(&mut self, path: &Path) -> io::Result<()>;
+    /// Brings a folder's names onto the medium: what was made in it, moved, and removed.
+    fn sync_folder(&mut self, path: &Path) -> io::Result<()>;
+    /// Gives a folder another name in one step.
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a folder and what is in it.
+    fn remove_folder(&mut self, path: &Path) -> io::Result<()>;
+}
+
+/// The operating system's own.
+pub(super) struct SystemDisk;
+
+impl Disk for SystemDisk {
+    fn create_folder(&mut self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn write(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        File::create(path)?.write_all(bytes)
+    }
+
+    fn sync_file(&mut self, path: &Path) -> io::Result<()> {
+        // Opened for writing, which Windows asks of whoever syncs.
+        File::options().write(true).open(path)?.sync_all()
+    }
+
+    /// Elsewhere than on Unix a folder cannot be opened for this.
+    fn sync_folder(&mut self, path: &Path) -> io::Result<()> {
+        if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove_folder(&mut self, path: &Path) -> io::Result<()> {
+        fs::remove_dir_all(path)
+    }
+}

@@ -1,0 +1,166 @@
+//! Power cuts between any two file operations of a write: the old checkpoint or the new one, whole.
+//!
+//! The machine of these tests loses as much as POSIX lets it: a file that was not synced keeps any
+//! part of its bytes, and a name that was not synced goes back to what it was.
+
+use std::io;
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use ndarray::array;
+use tempfile::TempDir;
+
+use super::*;
+use crate::Variables;
+use crate::ids::Generation;
+
+/// What a power cut leaves of that which was not synced.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    /// Of a file: this many of every 2 halves of its bytes.
+    halves_kept: usize,
+    /// Of a renamed folder: whether the new name.
+    names_kept: bool,
+}
+
+/// A disk whose machine goes off after so many operations.
+struct FailingDisk {
+    left: usize,
+    done: usize,
+    unsynced_files: Vec<PathBuf>,
+    /// From and to, oldest first.
+    unsynced_names: Vec<(PathBuf, PathBuf)>,
+}
+
+impl FailingDisk {
+    fn new(left: usize) -> Self {
+        Self { left, done: 0, unsynced_files: Vec::new(), unsynced_names: Vec::new() }
+    }
+
+    fn step(&mut self) -> io::Result<()> {
+        if self.done == self.left {
+            return Err(io::Error::other("the machine is off"));
+        }
+        self.done += 1;
+        Ok(())
+    }
+
+    /// The machine comes back, without what was not synced.
+    fn cut(self, cut: Cut) {
+        for (from, to) in self.unsynced_names.into_iter().rev().filter(|_| !cut.names_kept) {
+            if to.exists() {
+                fs::rename(to, from).expect("a name goes back");
+            }
+        }
+        for path in self.unsynced_files {
+            // It may lie under another name by now, or be gone.
+            let found = [path.clone(), moved(&path)].into_iter().find(|path| path.exists());
+            if let Some(path) = found {
+                let bytes = fs::read(&path).expect("a file");
+                fs::write(&path, &bytes[..bytes.len() * cut.halves_kept / 2]).expect("a file");
+            }
+        }
+    }
+}
+
+/// Where a file of the folder that is written aside lies after the rename.
+fn moved(path: &Path) -> PathBuf {
+    let (folder, file) = (path.parent().expect("a folder"), path.file_name().expect("a name"));
+    let name = folder.file_name().and_then(|name| name.to_str()).expect("a name");
+    let name = name.strip_prefix('.').and_then(|name| name.strip_suffix(".new")).unwrap_or(name);
+    folder.with_file_name(name).join(file)
+}
+
+impl Disk for FailingDisk {
+    fn create_folder(&mut self, path: &Path) -> io::Result<()> {
+        self.step()?;
+        SystemDisk.create_folder(path)
+    }
+
+    fn write(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.step()?;
+        self.unsynced_files.push(path.to_owned());
+        SystemDisk.write(path, bytes)
+    }
+
+    fn sync_file(&mut self, path: &Path) -> io::Result<()> {
+        self.step()?;
+        self.unsynced_files.retain(|unsynced| unsynced != path);
+        Ok(())
+    }
+
+    fn sync_folder(&mut self, path: &Path) -> io::Result<()> {
+        self.step()?;
+        self.unsynced_names.retain(|(_, to)| to.parent() != Some(path));
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step()?;
+        SystemDisk.rename(from, to)?;
+        self.unsynced_names.push((from.to_owned(), to.to_owned()));
+        Ok(())
+    }
+
+    fn remove_folder(&mut self, path: &Path) -> io::Result<()> {
+        self.step()?;
+        SystemDisk.remove_folder(path)
+    }
+}
+
+fn state(step: i64, value: f64) -> TrainingState<f64> {
+    TrainingState {
+        global_step: accum_core::GlobalStep::new(step),
+        generation: Generation::new(1),
+        variables: Variables::new().with("w", array![value]).expect("one name"),
+        optimizer: "sgd".to_owned(),
+        optimizer_state: IndexMap::new(),
+        averages: None,
+        positions: vec![0],
+    }
+}
+
+/// A power cut after `left` operations of replacing `old` by `new`, with `keep` 1; whether the
+/// write had already said that it is done.
+fn check_cut(left: usize, cut: Cut, old: &TrainingState<f64>, new: &TrainingState<f64>) -> bool {
+    let folder = TempDir::new().expect("a folder");
+    let folder = folder.path();
+    write(folder, old, 1).expect("the old one is written");
+    let mut disk = FailingDisk::new(left);
+    let written = write_on(&mut disk, folder, new, 1).is_ok();
+    disk.cut(cut);
+    let when = format!("a cut after {left} operations with {cut:?}");
+    let found = read::<f64>(folder).unwrap_or_else(|error| panic!("{when}: {error}"));
+    let is = |state: &TrainingState<f64>| {
+        found.global_step == state.global_step && found.variables == state.variables
+    };
+    assert!(is(new) || (is(old) && !written), "{when}: {found:?}");
+    // What a cut left over is in nobody's way.
+    write(folder, new, 1).unwrap_or_else(|error| panic!("{when}: {error}"));
+    let found = read::<f64>(folder).expect("a good one");
+    assert_eq!(found.variables, new.variables, "{when}");
+    written
+}
+
+/// P-9: what a checkpoint promised is on the medium before it is said, and at every moment one
+/// whole checkpoint can be read.
+#[track_caller]
+fn check(old: &TrainingState<f64>, new: &TrainingState<f64>) {
+    for halves_kept in 0..=2 {
+        for names_kept in [false, true] {
+            let cut = Cut { halves_kept, names_kept };
+            let operations = (0..).find(|&left| check_cut(left, cut, old, new));
+            assert!(operations >= Some(9), "only {operations:?} operations: nothing was cut");
+        }
+    }
+}
+
+#[test]
+fn a_power_cut_while_a_later_step_is_written() {
+    check(&state(3, 0.5), &state(4, 0.25));
+}
+
+#[test]
+fn a_power_cut_while_the_same_step_is_written_again() {
+    check(&state(3, 0.5), &state(3, 0.25));
+}
