@@ -7,10 +7,11 @@ use crate::workspace::{Dependency, Kind, Package};
 const COMPOSITION: &str = "sync-replicas";
 
 /// For each crate that is no pillar, the crates of the workspace that it may depend on.
-const ALLOWED: [(&str, &[&str]); 5] = [
+const ALLOWED: [(&str, &[&str]); 6] = [
     (COMPOSITION, &PILLARS),
-    ("cli", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
-    ("benches", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
+    ("simulator", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
+    ("cli", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "simulator"]),
+    ("benches", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "simulator"]),
     ("conformance", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
     ("xtask", &[]),
 ];

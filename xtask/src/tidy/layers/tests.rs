@@ -5,7 +5,9 @@ use crate::tidy::tests::{check, needs, package};
 
 /// A workspace in which `from` has these dependencies, beside empty crates of the other names.
 fn workspace(from: &str, dependencies: Vec<Dependency>) -> Facts {
-    let names = [PILLARS.as_slice(), &["sync-replicas", "cli", "conformance", "benches"]].concat();
+    let names =
+        [PILLARS.as_slice(), &["sync-replicas", "simulator", "cli", "conformance", "benches"]]
+            .concat();
     let mut packages: Vec<_> =
         names.iter().filter(|name| **name != from).map(|name| package(name)).collect();
     packages.insert(0, Package { dependencies, ..package(from) });
@@ -40,6 +42,8 @@ fn an_edge_upwards_or_to_a_program_is_found() {
         ("sync-replicas", "optim", &[]),
         ("sync-replicas", "ndarray", &[]),
         ("cli", "sync-replicas", &[]),
+        ("cli", "simulator", &[]),
+        ("simulator", "cli", &["crates/simulator/Cargo.toml: the dependency `cli`"]),
         ("cli", "benches", &["crates/cli/Cargo.toml: the dependency `benches`"]),
         ("benches", "cli", &["crates/benches/Cargo.toml: the dependency `cli`"]),
         ("conformance", "sync-replicas", &[]),
