@@ -103,3 +103,18 @@ fn who_never_comes_does_not_hold_the_first_step() {
     // Its starting token is used; what it finds is its token of step 1.
     assert!(matches!(&bench.join(1)[..], [Effect::Grant(g)] if g.local_step == LocalStep::new(1)));
 }
+
+#[test]
+fn a_superseded_replica_spends_its_token_also_where_leftovers_are_kept() {
+    // P-13: else the old token is the first in the queue, and whoever gets it gives it up again.
+    let kept = Settings { token_policy: TokenPolicy::KeepLeftovers, ..settings(1, 3) };
+    let mut bench = Bench::joined(kept);
+    assert_eq!(bench.turn(0), Outcome::Accepted { count: 1 });
+    assert_eq!((bench.step(), bench.engine.local_step(id(0))), (1, Some(LocalStep::new(1))));
+    for replica in [1, 2] {
+        bench.give_up(replica);
+        assert_eq!(bench.engine.local_step(id(replica)), Some(LocalStep::new(1)), "a fresh token");
+    }
+    assert_eq!(bench.engine.num_tokens(), 0);
+    assert_eq!(bench.engine.ledger().spent, 3);
+}
