@@ -20,12 +20,12 @@ fn every_carried_trace_is_passed() {
         }
     }
     let expected = [
-        ("dense_accumulator", 40),
-        ("moving_average", 4),
-        ("optimizer", 44),
-        ("sparse_accumulator", 39),
-        ("sync_replicas", 24),
-        ("token_queue", 39),
+        ("dense_accumulator", 42),
+        ("moving_average", 5),
+        ("optimizer", 47),
+        ("sparse_accumulator", 46),
+        ("sync_replicas", 27),
+        ("token_queue", 43),
     ];
     assert_eq!(kinds, expected.map(|(kind, count)| (kind.to_owned(), count)).into());
     assert_eq!(report.passed(), kinds.values().sum::<usize>());
