@@ -10,7 +10,7 @@ use serde_json::Value;
 use xshell::{Cmd, Shell, cmd};
 
 use crate::{
-    Result, conformance,
+    Result, conformance, spec,
     steps::{Steps, announce},
     tidy,
     workspace::Workspace,
@@ -29,6 +29,7 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
 
     steps.command("format", cmd!(sh, "cargo fmt --all --check"));
     steps.step("tidy", || tidy::run(sh));
+    steps.step("spec", || spec::run(sh));
     lints(sh, &mut steps);
 
     let all = ["--workspace", "--all-features"];

@@ -18,6 +18,9 @@ xflags::xflags! {
         /// Check the layers and the house rules, read from manifests and files.
         cmd tidy {}
 
+        /// Check that every number of docs/spec.md is cited by code and by a test.
+        cmd spec {}
+
         /// Replay recorded runs of the described system, and compare.
         cmd conformance {
             /// A folder of traces; the ones in the repository when not given.

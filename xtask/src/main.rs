@@ -8,6 +8,7 @@ mod ci;
 mod conformance;
 mod fix;
 mod flags;
+mod spec;
 mod steps;
 mod tidy;
 mod workspace;
@@ -39,6 +40,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Ci(_) => return ci::run(&sh),
         flags::XtaskCmd::Fix(_) => fix::run(&sh)?,
         flags::XtaskCmd::Tidy(_) => tidy::run(&sh)?,
+        flags::XtaskCmd::Spec(_) => spec::run(&sh)?,
         flags::XtaskCmd::Conformance(conformance) => return conformance::run(&sh, conformance.dir),
         flags::XtaskCmd::Bench(bench) => bench::run(&sh, bench.filter.as_deref())?,
     }

@@ -6,9 +6,9 @@
 mod layers;
 mod layout;
 mod markdown;
-mod source;
+pub(crate) mod source;
 mod sources;
-mod tree;
+pub(crate) mod tree;
 
 use std::fmt;
 
@@ -58,16 +58,16 @@ struct Facts {
 
 /// One breach of a rule, in the words of the person who has to mend it.
 #[derive(Debug)]
-struct Finding {
-    place: String,
+pub(crate) struct Finding {
+    pub(crate) place: String,
     expected: String,
-    came: String,
+    pub(crate) came: String,
     remedy: &'static str,
     warning: bool,
 }
 
 impl Finding {
-    fn new(
+    pub(crate) fn new(
         place: impl Into<String>,
         expected: impl Into<String>,
         came: impl Into<String>,

@@ -4,12 +4,17 @@
 //! no rule; no more. Invariant: both parts have the lines and columns of the text, with spaces
 //! where the other part (or the inside of a literal) was.
 
+use std::ops::Range;
+
+/// What stands above an item that only tests are built with.
+const TEST_MARK: &str = "#[cfg(test)]";
+
 /// One source text in its two parts.
-pub(super) struct Source {
+pub(crate) struct Source {
     /// The text without comments and without what is inside strings and character literals.
-    pub(super) code: String,
+    pub(crate) code: String,
     /// The comments alone, with their slashes.
-    pub(super) comments: String,
+    pub(crate) comments: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,7 +26,7 @@ enum Part {
 
 impl Source {
     /// Takes `text` apart; what is left open at its end runs to the end.
-    pub(super) fn new(text: &str) -> Source {
+    pub(crate) fn new(text: &str) -> Source {
         let chars: Vec<char> = text.chars().collect();
         let mut source = Source { code: String::new(), comments: String::new() };
         let mut at = 0;
@@ -39,11 +44,10 @@ impl Source {
     }
 
     /// The code with every item under `#[cfg(test)]` blanked.
-    pub(super) fn code_without_tests(&self) -> String {
-        const MARK: &str = "#[cfg(test)]";
+    pub(crate) fn code_without_tests(&self) -> String {
         let mut code = self.code.clone();
-        while let Some(start) = code.find(MARK) {
-            let end = item_end(&code, start + MARK.len());
+        while let Some(start) = code.find(TEST_MARK) {
+            let end = item_end(&code, start + TEST_MARK.len());
             let blank: String =
                 code[start..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
             code.replace_range(start..end, &blank);
@@ -51,8 +55,17 @@ impl Source {
         code
     }
 
+    /// The lines of every item under `#[cfg(test)]`, from 1.
+    pub(crate) fn test_lines(&self) -> Vec<Range<usize>> {
+        let code = &self.code;
+        let starts = code.match_indices(TEST_MARK).map(|(start, _)| start);
+        starts
+            .map(|start| line(code, start)..line(code, item_end(code, start + TEST_MARK.len())) + 1)
+            .collect()
+    }
+
     /// Each function with a body: the line it starts on (from 1), its name, how many lines it has.
-    pub(super) fn functions(&self) -> Vec<(usize, &str, usize)> {
+    pub(crate) fn functions(&self) -> Vec<(usize, &str, usize)> {
         let code = &self.code;
         words(code, "fn ")
             .into_iter()
@@ -71,7 +84,7 @@ impl Source {
 /// Where `needle` stands in `text` as a word of its own.
 ///
 /// An end of `needle` that is no letter, digit or `_` may touch anything.
-pub(super) fn words(text: &str, needle: &str) -> Vec<usize> {
+pub(crate) fn words(text: &str, needle: &str) -> Vec<usize> {
     let opens = needle.starts_with(is_word);
     let closes = needle.ends_with(is_word);
     text.match_indices(needle)
@@ -82,7 +95,7 @@ pub(super) fn words(text: &str, needle: &str) -> Vec<usize> {
 }
 
 /// The line, counted from 1, of the byte `at`.
-pub(super) fn line(text: &str, at: usize) -> usize {
+pub(crate) fn line(text: &str, at: usize) -> usize {
     1 + text[..at].matches('\n').count()
 }
 

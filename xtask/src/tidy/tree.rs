@@ -15,7 +15,7 @@ const READ: [&str; 3] = ["md", "rs", "toml"];
 
 /// Paths in order, with the text of some.
 #[derive(Default)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     files: BTreeMap<String, Option<String>>,
 }
 
@@ -24,7 +24,7 @@ impl Tree {
     ///
     /// # Errors
     /// When a folder or a text cannot be read, also when a text is not UTF-8.
-    pub(super) fn load(root: &Path) -> Result<Tree> {
+    pub(crate) fn load(root: &Path) -> Result<Tree> {
         let mut tree = Tree::default();
         let mut folders = vec![root.to_owned()];
         while let Some(folder) = folders.pop() {
@@ -44,17 +44,17 @@ impl Tree {
     }
 
     /// Adds one file.
-    pub(super) fn insert(&mut self, path: &str, text: Option<String>) {
+    pub(crate) fn insert(&mut self, path: &str, text: Option<String>) {
         self.files.insert(path.to_owned(), text);
     }
 
     /// Every path.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
         self.files.keys().map(String::as_str)
     }
 
     /// Path and text of every file whose name ends with `suffix`.
-    pub(super) fn texts(&self, suffix: &str) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn texts(&self, suffix: &str) -> impl Iterator<Item = (&str, &str)> {
         self.files
             .iter()
             .filter(move |(path, _)| path.ends_with(suffix))
@@ -62,12 +62,12 @@ impl Tree {
     }
 
     /// The text of one file, if it is there.
-    pub(super) fn text(&self, path: &str) -> Option<&str> {
+    pub(crate) fn text(&self, path: &str) -> Option<&str> {
         self.files.get(path)?.as_deref()
     }
 
     /// Whether there is a file or a folder of this path; the empty path is the root.
-    pub(super) fn has(&self, path: &str) -> bool {
+    pub(crate) fn has(&self, path: &str) -> bool {
         let folder = format!("{path}/");
         path.is_empty()
             || self.files.contains_key(path)

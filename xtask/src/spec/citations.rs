@@ -1,0 +1,80 @@
+//! Where sources cite a number: in comments, of code or of a test.
+//!
+//! A range such as `R-1 to R-3` cites its two ends and not what lies between. Words in strings cite
+//! nothing. Invariant: a comment under `#[cfg(test)]`, in a file `tests.rs` and in a folder `tests`
+//! is a test's, and never code's.
+
+use super::numbers::Number;
+use crate::tidy::{
+    source::{Source, line},
+    tree::Tree,
+};
+
+/// One mention of a number.
+pub(super) struct Citation {
+    pub(super) number: Number,
+    pub(super) by: Where,
+    /// File and line.
+    pub(super) place: String,
+}
+
+/// What a comment belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Where {
+    /// A crate's own code.
+    Code,
+    /// A test.
+    Test,
+    /// An example or a benchmark, which proves nothing.
+    Elsewhere,
+}
+
+impl Where {
+    /// As it is written in the list of numbers.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Where::Code => "code",
+            Where::Test => "test",
+            Where::Elsewhere => "example",
+        }
+    }
+}
+
+/// Every citation of every Rust source.
+pub(super) fn all(tree: &Tree) -> Vec<Citation> {
+    tree.texts(".rs").flat_map(|(path, text)| of_file(path, text)).collect()
+}
+
+fn of_file(path: &str, text: &str) -> Vec<Citation> {
+    let source = Source::new(text);
+    let tests = source.test_lines();
+    let comments = &source.comments;
+    let mut found = Vec::new();
+    for at in comments.match_indices(['R', 'P']).map(|(at, _)| at) {
+        let inside_word = comments[..at].ends_with(|c: char| c.is_alphanumeric() || c == '-');
+        let Some((number, rest)) = Number::read(&comments[at..]) else { continue };
+        if inside_word || rest.starts_with(|c: char| c.is_alphanumeric()) {
+            continue;
+        }
+        let line = line(comments, at);
+        let by = match place(path) {
+            Where::Code if tests.iter().any(|lines| lines.contains(&line)) => Where::Test,
+            place => place,
+        };
+        found.push(Citation { number, by, place: format!("{path}:{line}") });
+    }
+    found
+}
+
+/// What a whole file belongs to.
+pub(super) fn place(path: &str) -> Where {
+    let folders = format!("/{path}");
+    let is_in = |folder: &str| folders.contains(&format!("/{folder}/"));
+    if path.ends_with("/tests.rs") || is_in("tests") {
+        Where::Test
+    } else if is_in("examples") || is_in("benches") {
+        Where::Elsewhere
+    } else {
+        Where::Code
+    }
+}

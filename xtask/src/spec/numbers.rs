@@ -1,0 +1,88 @@
+//! The numbers and the list of them: `### R-1 Title`, and below it text and exceptions.
+//!
+//! Reads docs/spec.md as it is written, not all of Markdown. Invariant: every heading that starts
+//! with a number becomes a section, also when the number came before.
+
+use std::fmt;
+
+use super::citations::Where;
+use crate::tidy::Finding;
+
+/// A requirement's number: R is what the described system does, P what is promised beyond it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Number {
+    letter: char,
+    value: u32,
+}
+
+/// One entry of the list.
+pub(super) struct Section {
+    pub(super) number: Number,
+    /// Where its heading stands, from 1.
+    pub(super) line: usize,
+    pub(super) exceptions: Vec<Exception>,
+}
+
+/// A statement that something cites the number nowhere, and why: `Exception (test): reason`.
+pub(super) struct Exception {
+    pub(super) to: Where,
+    pub(super) reason: String,
+}
+
+impl Number {
+    /// The number that `text` starts with, and what follows it.
+    pub(super) fn read(text: &str) -> Option<(Number, &str)> {
+        let letter = text.chars().next().filter(|c| matches!(c, 'R' | 'P'))?;
+        let digits = text[1..].strip_prefix('-')?;
+        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+        let value = digits[..end].parse().ok()?;
+        Some((Number { letter, value }, &digits[end..]))
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.letter, self.value)
+    }
+}
+
+/// The entries of the list, in its order.
+pub(super) fn read(text: &str) -> Vec<Section> {
+    let mut sections = Vec::<Section>::new();
+    for (index, line) in text.lines().enumerate() {
+        let heading = line.strip_prefix("### ").and_then(Number::read);
+        if let Some((number, _)) = heading {
+            sections.push(Section { number, line: index + 1, exceptions: Vec::new() });
+        } else if let (Some(section), Some(exception)) = (sections.last_mut(), exception(line)) {
+            section.exceptions.push(exception);
+        }
+    }
+    sections
+}
+
+fn exception(line: &str) -> Option<Exception> {
+    let (to, reason) = line.strip_prefix("Exception (")?.split_once("):")?;
+    let to = [Where::Code, Where::Test].into_iter().find(|it| it.word() == to)?;
+    Some(Exception { to, reason: reason.trim().to_owned() })
+}
+
+/// Numbers that are not one more than the one before of their letter: missing, or there twice.
+pub(super) fn out_of_order(document: &str, sections: &[Section]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for letter in ['R', 'P'] {
+        let mut next = 1;
+        let of_letter = sections.iter().filter(|section| section.number.letter == letter);
+        for Section { number, line, .. } in of_letter {
+            if number.value != next {
+                findings.push(Finding::new(
+                    format!("{document}:{line}"),
+                    Number { letter, value: next }.to_string(),
+                    number.to_string(),
+                    "give every number one section, in order and without a gap",
+                ));
+            }
+            next = number.value + 1;
+        }
+    }
+    findings
+}
