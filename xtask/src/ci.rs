@@ -10,7 +10,7 @@ use serde_json::Value;
 use xshell::{Cmd, Shell, cmd};
 
 use crate::{
-    Result, conformance, spec,
+    Result, canaries, conformance, spec,
     steps::{Steps, announce},
     tidy,
     workspace::Workspace,
@@ -43,6 +43,10 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
         println!("$ RUSTDOCFLAGS='-D warnings' cargo doc {} --no-deps", all.join(" "));
         let docs = cmd!(sh, "cargo doc {all...} --no-deps").env("RUSTDOCFLAGS", "-D warnings");
         Ok(docs.quiet().run()?)
+    });
+    steps.step("canaries", || match canaries::run(sh, None)? {
+        true => Ok(()),
+        false => Err("a bug was not noticed".into()),
     });
     examples(sh, &mut steps);
     main_job(sh, &workspace.target_dir, &mut steps);

@@ -27,6 +27,12 @@ xflags::xflags! {
             optional dir: PathBuf
         }
 
+        /// Put known bugs back into a copy of the code, one by one: the tests must notice each.
+        cmd canaries {
+            /// Only those bugs whose name contains this.
+            optional filter: String
+        }
+
         /// Run the benchmarks.
         cmd bench {
             /// Only those benchmarks whose name contains this.

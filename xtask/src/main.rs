@@ -4,6 +4,7 @@
 //! `flags.rs`, a file of its name, and an arm below.
 
 mod bench;
+mod canaries;
 mod ci;
 mod conformance;
 mod fix;
@@ -42,6 +43,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Tidy(_) => tidy::run(&sh)?,
         flags::XtaskCmd::Spec(_) => spec::run(&sh)?,
         flags::XtaskCmd::Conformance(conformance) => return conformance::run(&sh, conformance.dir),
+        flags::XtaskCmd::Canaries(it) => return canaries::run(&sh, it.filter.as_deref()),
         flags::XtaskCmd::Bench(bench) => bench::run(&sh, bench.filter.as_deref())?,
     }
     Ok(true)

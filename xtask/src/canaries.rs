@@ -1,0 +1,85 @@
+//! `cargo xtask canaries`: known bugs are put back one by one, and the tests must notice each.
+//!
+//! Works on a copy of the tree below the target folder and never on the tree itself. Invariant: a
+//! bug counts as caught only when a test that passes without it fails with it; a bug that no
+//! longer fits the code, or does not compile, is a failure of this command.
+
+mod bugs;
+mod suite;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use xshell::Shell;
+
+use self::{
+    bugs::{BUGS, Bug},
+    suite::{Failure, Suite},
+    tree::Tree,
+};
+use crate::{Result, steps::Steps, workspace::Workspace};
+
+/// How many of a bug's witnesses are printed.
+const SHOWN: usize = 6;
+
+/// Puts back every bug whose name contains `filter`, and gives whether all of them were caught.
+///
+/// # Errors
+/// When the tree cannot be copied or built, or a test fails without any bug.
+pub(crate) fn run(sh: &Shell, filter: Option<&str>) -> Result<bool> {
+    let workspace = Workspace::load(sh)?;
+    let tree = Tree::copy(sh, &workspace.target_dir.join("canaries"))?;
+    let chosen: Vec<&Bug> =
+        BUGS.iter().filter(|bug| filter.is_none_or(|part| bug.name.contains(part))).collect();
+    if chosen.is_empty() {
+        let names: Vec<_> = BUGS.iter().map(|bug| bug.name).collect();
+        return Err(format!("expected a part of one of {names:?}, got {filter:?}").into());
+    }
+
+    let packages: BTreeSet<&str> = chosen.iter().flat_map(|bug| bug.packages).copied().collect();
+    println!("=== without a bug: {packages:?}");
+    let took = BTreeMap::new();
+    let mut suite = Suite { sh, tree: &tree, target_dir: &workspace.target_dir, took };
+    for package in packages {
+        if let Some(Failure { test, .. }) = suite.run_whole(package)?.first() {
+            return Err(format!("{test} fails without any bug; mend it first").into());
+        }
+    }
+
+    let mut steps = Steps::default();
+    for bug in chosen {
+        steps.step(&format!("{}: {}", bug.name, bug.what), || put_back(&suite, bug));
+    }
+    Ok(steps.finish())
+}
+
+/// One bug in the copy, the tests of its packages until one notices, and the copy as it was.
+fn put_back(suite: &Suite<'_>, bug: &Bug) -> Result {
+    let whole = suite.tree.replace(bug.file, bug.good, bug.bad)?;
+    let failures = first_failures(suite, bug.packages);
+    suite.tree.write(bug.file, &whole)?;
+    let failures = failures?;
+    if failures.is_empty() {
+        let packages = bug.packages;
+        return Err(format!("no test of {packages:?} noticed it; write the one that does").into());
+    }
+    println!("caught by {} of the tests:", failures.len());
+    for failure in failures.iter().take(SHOWN) {
+        println!("  {failure}");
+    }
+    if failures.len() > SHOWN {
+        println!("  and {} more", failures.len() - SHOWN);
+    }
+    Ok(())
+}
+
+/// What fails in the first of `packages` in which anything does.
+fn first_failures(suite: &Suite<'_>, packages: &[&str]) -> Result<Vec<Failure>> {
+    for package in packages {
+        let failures = suite.run(package)?;
+        if !failures.is_empty() {
+            return Ok(failures);
+        }
+    }
+    Ok(Vec::new())
+}
