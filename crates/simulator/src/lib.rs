@@ -6,7 +6,42 @@
 //!
 //! The invariant: one seed decides everything. No clock is read, nothing depends on an address, a
 //! hash map's order or the number of processors, so the same seed gives the same bytes.
+//!
+//! ```
+//! let plan = simulator::Plan::read(
+//!     "replicas_to_aggregate = 50\ntotal_num_replicas = 52\nsteps = 500\n\
+//!      compute.shifted-exponential = { least = 1, mean_excess = 0.2 }\n",
+//! )?;
+//! let report = simulator::simulate(&plan).report;
+//! assert!((report.step_seconds.mean - 1.61).abs() < 0.03);
+//! assert_eq!(report.gradients.accepted, 500 * 50);
+//! # Ok::<(), simulator::PlanError>(())
+//! ```
 
 mod agenda;
+pub mod checks;
+mod ideal;
+mod law;
+mod outcome;
+mod plan;
+pub mod plans;
+mod run;
+pub mod stats;
+mod stream;
 
 pub use agenda::Agenda;
+pub use ideal::{Arrival, Arrivals};
+pub use law::{Above, Law, NumberError, Probability, Samples, Seconds};
+pub use outcome::{Gradients, Outcome, Report, TokenBooks};
+pub use plan::{Churn, Event, Mode, Plan, PlanError, What};
+
+/// Runs a plan. The same plan gives the same outcome, to the bit.
+///
+/// A run that can never end says so in [`Report::stuck`], with the steps that it made.
+#[must_use]
+pub fn simulate(plan: &Plan) -> Outcome {
+    match plan.mode {
+        Mode::Ideal => ideal::run(plan),
+        Mode::Tokens => run::run(plan),
+    }
+}

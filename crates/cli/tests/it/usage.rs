@@ -118,3 +118,11 @@ fn every_way_to_train_trains() {
     check("-a 6 -n 4 --init-tokens 2 --token-policy keep --lease 5s --step-deadline 1m");
     check("-a 4 -n 4 --deterministic");
 }
+
+// P-12, P-13: a token of an old step must not go from one replica to the next for ever.
+#[test]
+fn kept_leftovers_do_not_stop_the_run() {
+    let folder = folder();
+    let args = ["--token-policy", "keep", "--model", "softmax", "--updates", "60"];
+    assert_eq!(train(folder.path(), &args)["updates"], 60);
+}

@@ -1,0 +1,104 @@
+//! The formula: every replica starts each step afresh, and the step ends with the A-th gradient.
+//!
+//! No engine and no token: it is what the engine is compared with. For A <= N a step takes
+//! X_(A:N), the A-th smallest of N drawn times; for A > N a replica that has finished begins
+//! another batch until A are under way or done.
+
+use crate::law::time;
+use crate::outcome::{Gradients, Outcome, Totals};
+use crate::plan::Plan;
+use crate::stream::Stream;
+
+/// Runs a plan by the formula.
+pub(crate) fn run(plan: &Plan) -> Outcome {
+    let mut arrivals = Arrivals::new(plan);
+    let mut updates = Stream::of_updates(plan.seed);
+    let needed = plan.aggregate();
+    let (mut totals, mut durations) = (Totals::default(), Vec::new());
+    for _ in 0..plan.steps {
+        let times = arrivals.step();
+        let last = times[needed - 1].arrives;
+        let update = plan.update.as_ref().map(|law| law.draw_time(&mut updates));
+        let update = update.unwrap_or_default().as_secs_f64();
+        for (place, time) in times.iter().enumerate() {
+            // Whoever is late is stopped when the update is done.
+            let spent = (time.computed - time.began).min(last + update - time.began).max(0.0);
+            totals.computed_seconds += spent;
+            totals.useful_seconds += if place < needed { spent } else { 0.0 };
+        }
+        durations.push(last + update);
+    }
+    let steps = durations.len() as u64;
+    let surplus = (plan.config.tokens_per_step() - needed) as u64;
+    let gradients = Gradients {
+        accepted: steps * needed as u64,
+        superseded: steps * surplus,
+        ..Gradients::default()
+    };
+    Outcome::new(plan, durations, totals, None).with_gradients(gradients)
+}
+
+/// The gradients of one step after another, by arrival.
+pub struct Arrivals<'p> {
+    plan: &'p Plan,
+    streams: Vec<Stream>,
+    times: Vec<Arrival>,
+}
+
+/// One gradient; seconds since its step began.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Arrival {
+    /// When computing began.
+    pub began: f64,
+    /// When it ended.
+    pub computed: f64,
+    /// When the gradient arrived.
+    pub arrives: f64,
+}
+
+impl<'p> Arrivals<'p> {
+    /// Begins with a plan's first step.
+    #[must_use]
+    pub fn new(plan: &'p Plan) -> Self {
+        let replicas = 0..plan.total() as u64;
+        let streams = replicas.map(|replica| Stream::of_replica(plan.seed, replica)).collect();
+        Self { plan, streams, times: Vec::new() }
+    }
+
+    /// The next step's gradients, the earliest first: max(N, A) of them.
+    pub fn step(&mut self) -> &[Arrival] {
+        self.times.clear();
+        let total = self.plan.total();
+        for replica in 0..total {
+            let first = self.draw(replica, 0.0);
+            self.times.push(first);
+        }
+        if self.plan.aggregate() > total {
+            self.more_rounds();
+        }
+        self.times.sort_by(|a, b| a.arrives.total_cmp(&b.arrives));
+        &self.times
+    }
+
+    /// Whoever is free first begins the next batch, until A are begun.
+    fn more_rounds(&mut self) {
+        let mut free: crate::Agenda<usize> = crate::Agenda::new();
+        for (replica, first) in self.times.iter().enumerate() {
+            free.at(time(first.arrives), replica);
+        }
+        while self.times.len() < self.plan.aggregate() {
+            let Some(replica) = free.next() else { return };
+            let next = self.draw(replica, free.now().as_secs_f64());
+            free.at(time(next.arrives), replica);
+            self.times.push(next);
+        }
+    }
+
+    fn draw(&mut self, replica: usize, began: f64) -> Arrival {
+        let stream = &mut self.streams[replica];
+        // To the nanosecond, as the engine has it.
+        let computed = began + self.plan.law(replica as u64).draw_time(stream).as_secs_f64();
+        let wire = time(self.plan.draw_wire(stream)).as_secs_f64();
+        Arrival { began, computed, arrives: computed + wire }
+    }
+}

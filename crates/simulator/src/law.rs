@@ -1,0 +1,158 @@
+//! Laws of random times: what a replica's computing takes, and what else is drawn.
+//!
+//! Times are drawn by inverting the distribution, with `libm`'s functions rather than the
+//! platform's, so that a seed gives the same times on every platform. Crates of distributions
+//! promise that neither across platforms nor across their versions, and need not draw the same
+//! number of numbers each time. Its invariant: a law read from a plan draws finite times, not
+//! below zero.
+
+mod normal;
+mod number;
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub use number::{Above, NumberError, Probability, Seconds};
+
+use crate::stream::Stream;
+
+/// The law of a random time.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Law {
+    /// Always the same.
+    Constant {
+        /// The time.
+        seconds: Seconds,
+    },
+    /// Memoryless: P(T > t) = exp(-t / `mean`).
+    Exponential {
+        /// The mean.
+        mean: Seconds,
+    },
+    /// `least` and then an exponential time; the usual model of a machine with stragglers.
+    ShiftedExponential {
+        /// What every draw has.
+        least: Seconds,
+        /// The mean of what comes on top.
+        mean_excess: Seconds,
+    },
+    /// exp of a normal with mean ln `median` and standard deviation `sigma`.
+    LogNormal {
+        /// The median.
+        median: Seconds,
+        /// The spread, of the logarithm.
+        sigma: Above,
+    },
+    /// A heavy tail: P(T > t) = (`least` / t)^`alpha`, cut off at `most`.
+    Pareto {
+        /// The shortest time.
+        least: Seconds,
+        /// The tail's index: the smaller, the heavier.
+        alpha: Above,
+        /// Longer draws are shortened to this.
+        most: Option<Seconds>,
+    },
+    /// Usually `body`; a `straggler` with some probability, each time anew.
+    Mixture {
+        /// Of a straggler.
+        probability: Probability,
+        /// The usual time.
+        body: Box<Law>,
+        /// A straggler's time.
+        straggler: Box<Law>,
+    },
+    /// One of these, each as likely: what was measured.
+    Samples {
+        /// The measured times.
+        seconds: Samples,
+    },
+}
+
+/// Measured times, at least one.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "Vec<Seconds>")]
+pub struct Samples(Vec<f64>);
+
+impl Samples {
+    /// The times, in the order given.
+    #[must_use]
+    pub fn seconds(&self) -> &[f64] {
+        &self.0
+    }
+}
+
+impl TryFrom<Vec<Seconds>> for Samples {
+    type Error = NumberError;
+
+    fn try_from(seconds: Vec<Seconds>) -> Result<Self, NumberError> {
+        if seconds.is_empty() {
+            return Err(NumberError::Empty);
+        }
+        Ok(Self(seconds.into_iter().map(Seconds::get).collect()))
+    }
+}
+
+impl Law {
+    /// A law that always gives this time.
+    #[must_use]
+    pub fn constant(seconds: Seconds) -> Self {
+        Self::Constant { seconds }
+    }
+
+    /// A law that gives what was measured.
+    ///
+    /// # Errors
+    /// [`NumberError`] when nothing was measured, or a time is no time.
+    pub fn samples(seconds: &[f64]) -> Result<Self, NumberError> {
+        let seconds = seconds.iter().copied().map(Seconds::try_from);
+        let seconds = Samples::try_from(seconds.collect::<Result<Vec<_>, _>>()?)?;
+        Ok(Self::Samples { seconds })
+    }
+
+    /// Draws a time, in seconds. How many numbers it takes from the stream depends on the law, and
+    /// for a mixture on nothing else.
+    pub(crate) fn draw(&self, stream: &mut Stream) -> f64 {
+        match self {
+            Self::Constant { seconds } => seconds.get(),
+            Self::Exponential { mean } => -mean.get() * libm::log(stream.uniform()),
+            Self::ShiftedExponential { least, mean_excess } => {
+                least.get() - mean_excess.get() * libm::log(stream.uniform())
+            }
+            Self::LogNormal { median, sigma } => {
+                median.get() * libm::exp(sigma.get() * normal::quantile(stream.uniform()))
+            }
+            Self::Pareto { least, alpha, most } => {
+                let power = -1.0 / alpha.get();
+                let time = least.get() * libm::pow(stream.uniform(), power);
+                time.min(most.map_or(LONGEST, Seconds::get))
+            }
+            Self::Mixture { probability, body, straggler } => {
+                let law = if stream.uniform() < probability.get() { straggler } else { body };
+                law.draw(stream)
+            }
+            Self::Samples { seconds } => {
+                let seconds = seconds.seconds();
+                seconds[stream.below(seconds.len())]
+            }
+        }
+    }
+
+    /// Draws a time.
+    pub(crate) fn draw_time(&self, stream: &mut Stream) -> Duration {
+        time(self.draw(stream))
+    }
+}
+
+/// No time is longer: thirty years.
+pub(crate) const LONGEST: f64 = 1e9;
+
+/// Seconds as the engine takes them, to the nanosecond.
+pub(crate) fn time(seconds: f64) -> Duration {
+    Duration::from_nanos((seconds.min(LONGEST) * 1e9).round() as u64)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! Each law against its closed form, and the bits of a few draws.
+
+use super::*;
+
+fn law(text: &str) -> Law {
+    #[derive(Deserialize)]
+    struct Table {
+        law: Law,
+    }
+    toml::from_str::<Table>(&format!("law = {{ {text} }}")).expect("is a law").law
+}
+
+fn draws(law: &Law, count: usize) -> Vec<f64> {
+    let mut stream = Stream::of_replica(7, 0);
+    (0..count).map(|_| law.draw(&mut stream)).collect()
+}
+
+#[test]
+fn a_law_has_its_quantiles_and_its_mean() {
+    const DRAWS: usize = 100_000;
+    #[track_caller]
+    fn check(text: &str, median: f64, ninth_decile: f64, mean: f64) {
+        let mut times = draws(&law(text), DRAWS);
+        times.sort_by(f64::total_cmp);
+        let got_mean = times.iter().sum::<f64>() / DRAWS as f64;
+        let got = [times[DRAWS / 2], times[DRAWS / 10 * 9], got_mean];
+        for (got, expected) in got.into_iter().zip([median, ninth_decile, mean]) {
+            assert!((got - expected).abs() <= 0.02 * expected, "{text}: {got}, not {expected}");
+        }
+    }
+    check("constant.seconds = 2", 2.0, 2.0, 2.0);
+    check("exponential.mean = 3", 2.079_442, 6.907_755, 3.0);
+    check("shifted-exponential = { least = 1, mean_excess = 0.2 }", 1.138_629, 1.460_517, 1.2);
+    check("log-normal = { median = 1.5, sigma = 0.5 }", 1.5, 2.846_912, 1.699_722);
+    check("pareto = { least = 1, alpha = 3 }", 1.259_921, 2.154_435, 1.5);
+    check("pareto = { least = 1, alpha = 3, most = 2 }", 1.259_921, 2.0, 1.375);
+    let mixture = "mixture = { probability = 0.25, body.constant.seconds = 1, \
+                   straggler.constant.seconds = 5 }";
+    check(mixture, 1.0, 5.0, 2.0);
+    check("samples.seconds = [1, 1, 4]", 1.0, 4.0, 2.0);
+}
+
+#[test]
+fn a_seed_gives_the_same_bits_everywhere() {
+    #[track_caller]
+    fn check(text: &str, expected: f64) {
+        assert_eq!(draws(&law(text), 3)[2], expected, "{text}");
+    }
+    check("exponential.mean = 3", 15.515310902162177);
+    check("log-normal = { median = 1.5, sigma = 0.5 }", 0.4229856662629782);
+    check("pareto = { least = 1, alpha = 3 }", 5.606482029260809);
+}

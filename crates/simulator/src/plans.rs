@@ -1,0 +1,33 @@
+//! The plans that the crate carries, by name.
+
+/// A plan that the crate carries: its name and its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// What it is asked for by.
+    pub name: &'static str,
+    /// The file.
+    pub text: &'static str,
+}
+
+macro_rules! carried {
+    ($($name:literal),* $(,)?) => {
+        [$(Carried { name: $name, text: include_str!(concat!("../plans/", $name, ".toml")) }),*]
+    };
+}
+
+/// All of them.
+pub const CARRIED: [Carried; 7] = carried![
+    "chen-2016",
+    "osdi-2016",
+    "osdi-2016-tokens",
+    "exponential",
+    "one-slow-machine",
+    "spot-machines",
+    "dead-without-lease",
+];
+
+/// The carried plan of this name.
+#[must_use]
+pub fn carried(name: &str) -> Option<&'static Carried> {
+    CARRIED.iter().find(|plan| plan.name == name)
+}
