@@ -10,7 +10,7 @@ use serde_json::Value;
 use xshell::{Cmd, Shell, cmd};
 
 use crate::{
-    Result, canaries, conformance, spec,
+    Result, canaries, conformance, model, spec,
     steps::{Steps, announce},
     tidy,
     workspace::Workspace,
@@ -38,6 +38,10 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
     steps.step("conformance", || match conformance::run(sh, None)? {
         true => Ok(()),
         false => Err("a trace was not passed".into()),
+    });
+    steps.step("models", || match model::run(sh, None, None)? {
+        true => Ok(()),
+        false => Err("a model and the real thing differ".into()),
     });
     steps.step("docs", || {
         println!("$ RUSTDOCFLAGS='-D warnings' cargo doc {} --no-deps", all.join(" "));

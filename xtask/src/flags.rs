@@ -33,6 +33,14 @@ xflags::xflags! {
             optional filter: String
         }
 
+        /// Run every crate beside its reference model, in random histories.
+        cmd model {
+            /// Histories of each model; 256 when not given.
+            optional --cases cases: u32
+            /// Transitions of the longest history; 100 when not given.
+            optional --transitions transitions: usize
+        }
+
         /// Run the benchmarks.
         cmd bench {
             /// Only those benchmarks whose name contains this.

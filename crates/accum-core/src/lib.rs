@@ -32,7 +32,8 @@
 //!
 //! # Features
 //! `sprs` (on by default) converts [`IndexedSlices`] from and to sparse matrices and vectors;
-//! `serde` makes steps, outcomes and slices of `f32` and `f64` serializable.
+//! `serde` makes steps, outcomes and slices of `f32` and `f64` serializable; `test-util` is a
+//! reference model with generators, to property-test code of your own.
 //!
 //! Numbers such as R-3 or P-7 are the project's requirements.
 
@@ -51,6 +52,8 @@ mod slices;
 mod sparse;
 mod steps;
 mod sync;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 
 pub use accumulator::{Accumulator, Drained, Sums};
 pub use applied::{Applied, Freshness};

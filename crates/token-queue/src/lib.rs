@@ -40,6 +40,7 @@
 //!
 //! # Features
 //! - `serde`: `Serialize` and `Deserialize` for [`Token`], as a plain number.
+//! - `test-util`: a reference model with generators, for property tests.
 
 mod token;
 mod tokens;
@@ -49,6 +50,8 @@ mod queue;
 
 mod error;
 mod sync;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 
 pub use error::{CapacityError, CloseError, DequeueError, EnqueueError, TryEnqueueError};
 pub use queue::TokenQueue;

@@ -2,7 +2,7 @@
 
 mod dense;
 mod dense_sums;
-mod model;
+mod random_sums;
 mod slices;
 mod sparse;
 mod support;

@@ -1,7 +1,6 @@
-//! The queue from outside: tables, a random model, threads.
+//! The queue from outside: tables and threads.
 
 mod cases;
-mod model;
 mod plain;
 mod script;
 mod threads;

@@ -5,9 +5,11 @@ use crate::tidy::tests::{check, needs, package};
 
 /// A workspace in which `from` has these dependencies, beside empty crates of the other names.
 fn workspace(from: &str, dependencies: Vec<Dependency>) -> Facts {
-    let names =
-        [PILLARS.as_slice(), &["sync-replicas", "simulator", "cli", "conformance", "benches"]]
-            .concat();
+    let names = [
+        PILLARS.as_slice(),
+        &["sync-replicas", "simulator", "cli", "conformance", "models", "benches"],
+    ]
+    .concat();
     let mut packages: Vec<_> =
         names.iter().filter(|name| **name != from).map(|name| package(name)).collect();
     packages.insert(0, Package { dependencies, ..package(from) });

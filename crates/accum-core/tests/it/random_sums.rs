@@ -1,17 +1,17 @@
-//! Random runs against plain models: slow, obvious, and in `f64`.
+//! Random sums against plain ones: slow, obvious, and in `f64`.
+//!
+//! Who is let in, and who waits, is compared with the model of `test_util` in the crate `models`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use accum_core::{
-    ConditionalAccumulator, DenseAccumulator, DenseOptions, Gate, HalfSum, IndexedSlices,
-    PartialShape, Reduction, SparseAccumulator, SparseMean, SparseMerge, SparseOptions, Summation,
+    DenseAccumulator, DenseOptions, HalfSum, IndexedSlices, PartialShape, Reduction,
+    SparseAccumulator, SparseMean, SparseMerge, SparseOptions, Summation,
 };
 use half::f16;
 use ndarray::{Array1, Array2, array};
 use proptest::collection::vec;
 use proptest::prelude::*;
-
-use crate::support::Polled;
 
 fn dense(gradients: &[Vec<f32>], options: DenseOptions, keys: &[u64]) -> Vec<f32> {
     let mut acc =
@@ -142,20 +142,6 @@ proptest! {
     }
 
     #[test]
-    fn staleness_depends_on_the_two_steps_alone(
-        steps in vec((any::<i64>(), any::<i64>()), 1..20),
-    ) {
-        //
-        let mut gate = Gate::new();
-        for (global, local) in steps {
-            gate.set_step(global);
-            let before = gate.count();
-            prop_assert_eq!(gate.admit(local).is_accepted(), local >= global);
-            prop_assert_eq!(gate.count(), before + u64::from(local >= global));
-        }
-    }
-
-    #[test]
     fn a_sparse_mean_is_the_slow_mean(
         gradients in vec(slices(), 1..6),
         per_gradient in any::<bool>(),
@@ -222,155 +208,4 @@ proptest! {
         prop_assert_eq!(canonical.to_dense(12).expect("in range"), dense);
         prop_assert_eq!(canonical.clone().canonical().expect("parts fit"), canonical);
     }
-}
-
-/// What can be done to a shared accumulator that has a line.
-#[derive(Clone, Debug)]
-enum Act {
-    Push { behind: bool },
-    Join { required: u64 },
-    Drop { nth: usize },
-    Poll { nth: usize },
-    SetStep { step: i64 },
-}
-
-fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let act = prop_oneof![
-        4 => prop::bool::weighted(0.2).prop_map(|behind| Act::Push { behind }),
-        3 => (1_u64..4).prop_map(|required| Act::Join { required }),
-        2 => (0_usize..6).prop_map(|nth| Act::Drop { nth }),
-        2 => (0_usize..6).prop_map(|nth| Act::Poll { nth }),
-        1 => (-2_i64..9).prop_map(|step| Act::SetStep { step }),
-    ];
-    vec(act, 0..60)
-}
-
-/// What a take of the model is: in the line, or given `(gradients, step)` and not yet looked at.
-#[derive(Clone, Debug, PartialEq)]
-enum Stand {
-    Waits,
-    Given(Vec<u64>, i64),
-}
-
-#[derive(Default)]
-struct Model {
-    held: Vec<u64>,
-    step: i64,
-    /// Required, id: strictly in order.
-    line: VecDeque<(u64, usize)>,
-    stands: BTreeMap<usize, Stand>,
-}
-
-impl Model {
-    fn settle(&mut self) {
-        while let Some((required, id)) = self.line.front().copied() {
-            if (self.held.len() as u64) < required {
-                return;
-            }
-            self.line.pop_front();
-            let given = std::mem::take(&mut self.held);
-            self.stands.insert(id, Stand::Given(given, self.step));
-            self.step += 1;
-        }
-    }
-
-    fn leave(&mut self, id: usize) {
-        match self.stands.remove(&id) {
-            Some(Stand::Given(mut given, step)) => {
-                given.append(&mut self.held);
-                self.held = given;
-                if self.step == step + 1 {
-                    self.step = step;
-                }
-            }
-            _ => self.line.retain(|(_, other)| *other != id),
-        }
-        self.settle();
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn the_line_is_strict_and_loses_nothing(acts in acts()) {
-        // R-3, with wakes: exactly those that are given something are woken, once.
-        let plain = DenseAccumulator::<f64>::new([1], Reduction::Sum);
-        let acc = ConditionalAccumulator::from(plain);
-        let mut model = Model::default();
-        let mut takes = BTreeMap::new();
-        // Every gradient is another power of two, so a sum tells which are in it.
-        let (mut pushed, mut next_id) = (0_u64, 0);
-        let sum = |given: &[u64]| given.iter().map(|nth| 2.0_f64.powi(*nth as i32)).sum::<f64>();
-        for act in acts {
-            let at = |nth: usize| takes_at(&takes, nth);
-            match act {
-                Act::Push { behind } => {
-                    let local_step = model.step - i64::from(behind);
-                    let gradient = array![2.0_f64.powi(pushed as i32)];
-                    let applied = acc.apply_grad(gradient, local_step).expect("one shape");
-                    prop_assert_eq!(applied.is_accepted(), !behind);
-                    if !behind {
-                        model.held.push(pushed);
-                        pushed = (pushed + 1) % 50;
-                        model.settle();
-                    }
-                }
-                Act::Join { required } => {
-                    let handle = acc.clone();
-                    let mut take =
-                        Polled::new(async move { handle.take_grad(required as i64).await });
-                    let answer = take.poll();
-                    model.line.push_back((required, next_id));
-                    model.stands.insert(next_id, Stand::Waits);
-                    model.settle();
-                    match (answer, &model.stands[&next_id]) {
-                        (None, Stand::Waits) => drop(takes.insert(next_id, take)),
-                        (Some(Ok(taken)), Stand::Given(given, step)) => {
-                            prop_assert_eq!(taken.value[[0]], sum(given));
-                            prop_assert_eq!(taken.step.get(), *step);
-                            model.stands.remove(&next_id);
-                        }
-                        (answer, stand) => prop_assert!(false, "{:?} for {:?}", answer, stand),
-                    }
-                    next_id += 1;
-                }
-                Act::Drop { nth } => {
-                    if let Some(id) = at(nth) {
-                        takes.remove(&id);
-                        model.leave(id);
-                    }
-                }
-                Act::Poll { nth } => {
-                    let Some(id) = at(nth) else { continue };
-                    let answer = takes.get_mut(&id).and_then(Polled::poll);
-                    match (answer, &model.stands[&id]) {
-                        (None, Stand::Waits) => {}
-                        (Some(Ok(taken)), Stand::Given(given, step)) => {
-                            prop_assert_eq!(taken.value[[0]], sum(given));
-                            prop_assert_eq!(taken.count, given.len() as u64);
-                            prop_assert_eq!(taken.step.get(), *step);
-                            takes.remove(&id);
-                            model.stands.remove(&id);
-                        }
-                        (answer, stand) => prop_assert!(false, "{:?} for {:?}", answer, stand),
-                    }
-                }
-                Act::SetStep { step } => {
-                    prop_assert_eq!(acc.set_global_step(step).get(), model.step);
-                    model.step = step;
-                }
-            }
-            prop_assert_eq!(acc.num_accumulated(), model.held.len() as u64);
-            prop_assert_eq!(acc.global_step().get(), model.step);
-            for (id, take) in &takes {
-                let given = matches!(model.stands[id], Stand::Given(..));
-                prop_assert_eq!(take.wakes(), usize::from(given));
-            }
-        }
-    }
-}
-
-fn takes_at<T>(takes: &BTreeMap<usize, T>, nth: usize) -> Option<usize> {
-    takes.keys().nth(nth).copied()
 }

@@ -1,0 +1,24 @@
+//! Every crate beside its reference model, in random histories, with the work counted.
+//!
+//! The models are the crates' own (feature `test-util`); here they are run, and next to them the
+//! properties that no step-by-step model states. Invariant: a report counts what was really run.
+
+mod run;
+mod shapes;
+
+use accum_core::test_util as accum;
+use accum_core::{ConditionalAccumulator, SparseConditionalAccumulator};
+
+pub use run::{Model, Report, Size};
+
+/// All models, in the order of the crates' floors.
+pub fn all() -> Vec<Model> {
+    let mut all = vec![
+        model!("accum-core/dense", accum::Against<ConditionalAccumulator<f64>>),
+        model!("accum-core/sparse", accum::Against<SparseConditionalAccumulator<f64>>),
+        model!("token-queue/unbounded", token_queue::test_util::Unbounded),
+        model!("token-queue/bounded", token_queue::test_util::Bounded),
+    ];
+    all.extend(shapes::all());
+    all
+}

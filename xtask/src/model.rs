@@ -1,0 +1,28 @@
+//! `cargo xtask model`: every crate beside its reference model, in random histories.
+//!
+//! Only starts the program that does it; its last line is `N passed, M failed`.
+
+use std::process::Command;
+
+use xshell::{Shell, cmd};
+
+use crate::{Result, steps::announce};
+
+/// Runs all models, with the program's own numbers where none are given; whether all held.
+///
+/// # Errors
+/// When cargo cannot be started.
+pub(crate) fn run(sh: &Shell, cases: Option<u32>, transitions: Option<usize>) -> Result<bool> {
+    let mut models = cmd!(sh, "cargo run --quiet --package models --");
+    for (flag, number) in [
+        ("--cases", cases.map(|cases| cases.to_string())),
+        ("--transitions", transitions.map(|transitions| transitions.to_string())),
+    ] {
+        if let Some(number) = number {
+            models = models.args([flag, &number]);
+        }
+    }
+    announce(&models);
+    // The program has said what failed; its status is no error of this one.
+    Ok(Command::from(models).status()?.success())
+}
