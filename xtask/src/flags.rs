@@ -27,6 +27,12 @@ xflags::xflags! {
             optional dir: PathBuf
         }
 
+        /// Explore every interleaving of the waiting and waking pieces, with loom.
+        cmd loom {
+            /// How often a thread may be interrupted where it need not be; 2 when not given.
+            optional --preemptions preemptions: usize
+        }
+
         /// Put known bugs back into a copy of the code, one by one: the tests must notice each.
         cmd canaries {
             /// Only those bugs whose name contains this.

@@ -9,6 +9,7 @@ mod ci;
 mod conformance;
 mod fix;
 mod flags;
+mod loom;
 mod model;
 mod spec;
 mod steps;
@@ -44,6 +45,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Tidy(_) => tidy::run(&sh)?,
         flags::XtaskCmd::Spec(_) => spec::run(&sh)?,
         flags::XtaskCmd::Conformance(conformance) => return conformance::run(&sh, conformance.dir),
+        flags::XtaskCmd::Loom(it) => loom::run(&sh, it.preemptions)?,
         flags::XtaskCmd::Canaries(it) => return canaries::run(&sh, it.filter.as_deref()),
         flags::XtaskCmd::Model(size) => return model::run(&sh, size.cases, size.transitions),
         flags::XtaskCmd::Bench(bench) => bench::run(&sh, bench.filter.as_deref())?,

@@ -55,6 +55,9 @@ mod sync;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 
+#[cfg(all(test, loom))]
+mod interleavings;
+
 pub use accumulator::{Accumulator, Drained, Sums};
 pub use applied::{Applied, Freshness};
 pub use dense::{DenseAccumulator, DenseSum, DenseSums};

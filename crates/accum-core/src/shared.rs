@@ -8,10 +8,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroU64;
 
-use tokio::sync::oneshot;
-
 use crate::accumulator::Drained;
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, Mutex, block_on, lock, oneshot};
 use crate::{
     Accumulator, Applied, ApplyError, DenseAccumulator, DenseSums, Element, GlobalStep, LocalStep,
     PartialShape, Reduction, SparseAccumulator, SparseSums, Sums, TakeError,
@@ -194,7 +192,7 @@ impl<S: Sums> Shared<S> {
     /// # Errors
     /// As [`take_grad`](Self::take_grad).
     pub fn blocking_take_grad(&self, num_required: i64) -> Result<TakenFrom<S>, TakeError> {
-        pollster::block_on(self.take_grad(num_required))
+        block_on(self.take_grad(num_required))
     }
 
     /// Takes what is held when it is at least `num_required` and nobody waits; never waits itself.

@@ -1,16 +1,34 @@
-//! The one place that names the lock and the shared pointer.
+//! The one place that names the lock, the shared pointer, the hand-over and the blocking wait.
 //!
-//! Under `cfg(loom)` a model checker's own would be named here, and nothing else would change.
-//! Invariant: a lock whose holder panicked is still a lock; nobody panics because somebody did.
+//! Built for the model checker (`cargo xtask loom`), they are loom's, and nothing else changes: the
+//! code that it checks is the code that runs. Invariant: a lock whose holder panicked is still a
+//! lock; nobody panics because somebody did.
 
-pub(crate) use std::sync::{Arc, Mutex};
+#[cfg(not(all(test, loom)))]
+mod named {
+    pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
 
-use std::sync::{MutexGuard, PoisonError};
+    pub(crate) use pollster::block_on;
+    pub(crate) use tokio::sync::oneshot;
+}
+
+#[cfg(all(test, loom))]
+mod named {
+    pub(crate) use loom::future::block_on;
+    pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+}
+
+pub(crate) use self::named::*;
+
+use std::sync::PoisonError;
 
 /// Locks, also after a panic of somebody who held it: no state here is left half changed by one.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+pub(crate) mod oneshot;
+
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -10,11 +10,11 @@ mod threads;
 use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use self::state::{Failure, State};
 pub use self::threads::{Registration, ThreadPanicked};
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, lock, wait_while};
 use crate::{BoxError, HookError, RunError, SharedError};
 
 type CleanStop = dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync;
@@ -115,10 +115,8 @@ impl Coordinator {
     ///
     /// `Duration::MAX` waits for good.
     pub fn wait_for_stop(&self, timeout: Duration) -> bool {
-        let wait =
-            self.shared.changed.wait_timeout_while(self.lock(), timeout, |s| !s.should_stop());
-        let (state, _) = wait.unwrap_or_else(PoisonError::into_inner);
-        state.should_stop()
+        let going_on = |state: &State| !state.should_stop();
+        wait_while(&self.shared.changed, self.lock(), timeout, going_on).should_stop()
     }
 
     /// Whether the run was asked to end: a stop that no new session can mend. While a lost session
@@ -179,7 +177,7 @@ impl Coordinator {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.state)
     }
 
     /// Changes the state, wakes everybody, and calls the callbacks when this made it a stop.

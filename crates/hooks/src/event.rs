@@ -3,10 +3,10 @@
 //! Waiters sleep on a condition variable and are woken by the publisher, by a stop of their
 //! coordinator, or by their deadline; nobody polls.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::Coordinator;
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard, lock, wait_while};
 
 /// Which variables still wait to be initialised; clones are the same event.
 ///
@@ -95,7 +95,7 @@ impl<T: Send + 'static> Event<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, T> {
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.value)
     }
 
     fn change(&self, change: impl FnOnce(&mut T)) {
@@ -112,9 +112,7 @@ impl<T: Send + 'static> Event<T> {
         let waker = Arc::clone(event);
         // Taking the lock orders the wake after a waiter's look at the coordinator.
         let _wake_at_stop = coordinator.on_stop(move || waker.change(|_| {}));
-        let waiting = |value: &mut T| !done(value) && !coordinator.should_stop();
-        let wait = event.changed.wait_timeout_while(event.lock(), timeout, waiting);
-        let (value, _) = wait.unwrap_or_else(PoisonError::into_inner);
-        done(&value)
+        let waiting = |value: &T| !done(value) && !coordinator.should_stop();
+        done(&wait_while(&event.changed, event.lock(), timeout, waiting))
     }
 }

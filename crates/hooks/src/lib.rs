@@ -71,6 +71,11 @@ mod start;
 
 mod hooks;
 
+mod sync;
+
+#[cfg(all(test, loom))]
+mod interleavings;
+
 pub use coordinator::{Coordinator, JoinError, OnStop, Registration, Reported, ThreadPanicked};
 pub use error::{BoxError, SharedError};
 pub use event::{Readiness, StepWatch};

@@ -25,6 +25,8 @@ pub mod engine;
 pub mod explicit;
 mod runtime;
 
+mod sync;
+
 pub use accum_core::{GlobalStep, IndexedSlices, LocalStep, SparseMean};
 pub use builder::{BuildError, SyncReplicas};
 pub use checkpoint::CheckpointError;

@@ -53,6 +53,9 @@ mod sync;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 
+#[cfg(all(test, loom))]
+mod interleavings;
+
 pub use error::{CapacityError, CloseError, DequeueError, EnqueueError, TryEnqueueError};
 pub use queue::TokenQueue;
 pub use token::Token;

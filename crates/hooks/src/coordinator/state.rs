@@ -1,10 +1,10 @@
 //! What a coordinator knows, as plain data: no lock and no wait.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::SharedError;
+use crate::sync::Arc;
 
 #[derive(Default)]
 pub(super) struct State {

@@ -6,12 +6,12 @@
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use super::{Coordinator, JoinError, State};
 use crate::BoxError;
+use crate::sync::{MutexGuard, wait_while};
 
 impl Coordinator {
     /// Starts a thread that is joined with the others; its error or panic is reported.
@@ -61,8 +61,8 @@ impl Coordinator {
     /// # Errors
     /// The first error reported.
     pub fn join_leaving(&self, grace: Duration) -> Result<Vec<String>, JoinError> {
-        let idle = |state: &mut State| !state.threads.is_empty() && !state.should_stop();
-        drop(self.shared.changed.wait_while(self.lock(), idle));
+        let idle = |state: &State| !state.threads.is_empty() && !state.should_stop();
+        drop(wait_while(&self.shared.changed, self.lock(), Duration::MAX, idle));
         let (mut state, names) = self.wait_for_threads(grace);
         state.joined = true;
         let handles = std::mem::take(&mut state.handles);
@@ -82,9 +82,8 @@ impl Coordinator {
 
     /// Waits for the threads for at most `grace`; the names of those that did not end.
     pub(super) fn wait_for_threads(&self, grace: Duration) -> (MutexGuard<'_, State>, Vec<String>) {
-        let running = |state: &mut State| !state.threads.is_empty();
-        let wait = self.shared.changed.wait_timeout_while(self.lock(), grace, running);
-        let (state, _) = wait.unwrap_or_else(PoisonError::into_inner);
+        let running = |state: &State| !state.threads.is_empty();
+        let state = wait_while(&self.shared.changed, self.lock(), grace, running);
         let names = state.threads.values().cloned().collect();
         (state, names)
     }

@@ -1,14 +1,13 @@
 //! The chief's runner: one thread that applies steps as they close, under a coordinator.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use hooks::Coordinator;
 
 use crate::Scalar;
 use crate::engine::StopReason;
 use crate::runtime::Shared;
+use crate::sync::{Arc, AtomicBool, Ordering};
 
 /// The thread's body; [`ChiefQueueRunner::start`] runs it.
 pub struct ChiefQueueRunner<T: Scalar> {

@@ -3,14 +3,13 @@
 //! It holds no state of the training: a session that is created again goes on where the lost one
 //! was, with the update that was under way.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use hooks::{RunError, Session, StepReport};
 
 use super::chief::UpdateError;
 use super::core::Closing;
 use super::shared::Shared;
 use super::snapshot::Snapshot;
+use crate::sync::{Arc, Mutex, lock};
 use crate::{Scalar, Variables};
 
 /// One run is one update.
@@ -70,14 +69,14 @@ impl<T: Scalar> ChiefSession<T> {
 
     /// Sets what the next run applies.
     pub(crate) fn prepare(&self, closing: Closing<T>) {
-        let mut update = self.update.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut update = lock(&self.update);
         *update = Update { closing: Some(closing), made: None };
     }
 }
 
 impl<T: Scalar> Session for ChiefSession<T> {
     fn run(&mut self) -> Result<StepReport, RunError> {
-        let mut update = self.update.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut update = lock(&self.update);
         if let Some(closing) = update.closing.take() {
             let made = self.shared.chief().apply(&self.shared, closing);
             update.made = made.map_err(RunError::fatal)?;

@@ -2,8 +2,6 @@
 //!
 //! Nothing slow happens here: gradients are moved in and out, summed and applied elsewhere.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -15,6 +13,7 @@ use super::sums::{Kind, VariableSum, VariableSums};
 use crate::engine::{Admission, Config, Effect, Engine, Grant, Order, Outcome, Overdue, Push};
 use crate::ids::{Generation, ReplicaId};
 use crate::layout::Layout;
+use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::{Gradient, Scalar};
 
 /// Everything that a trainer's threads share and change.

@@ -33,3 +33,6 @@ pub(crate) use self::chief::Chief;
 pub(crate) use self::core::Rules;
 pub(crate) use self::failure::{describe, describe_panic};
 pub(crate) use self::shared::{Closer, Shared};
+
+#[cfg(all(test, loom))]
+mod interleavings;

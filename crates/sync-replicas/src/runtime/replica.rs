@@ -4,8 +4,6 @@
 //! both are the same future.
 
 use std::future::poll_fn;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
 use super::core::Core;
@@ -15,6 +13,7 @@ use super::step::Step;
 use crate::Scalar;
 use crate::engine::{Grant, JoinError, Overdue, Refused};
 use crate::ids::{Incarnation, ReplicaId};
+use crate::sync::{Arc, AtomicBool, block_on};
 
 /// One replica, from joining to leaving.
 ///
@@ -88,7 +87,7 @@ impl<T: Scalar> Replica<T> {
     /// # Examples
     /// See [`Trainer::replica`](crate::Trainer::replica).
     pub fn next_step(&mut self) -> Result<Option<Step<'_, T>>, WaitError> {
-        pollster::block_on(self.next_step_async())
+        block_on(self.next_step_async())
     }
 
     /// The same for a task.
@@ -113,7 +112,7 @@ impl<T: Scalar> Replica<T> {
     /// # Errors
     /// As [`Replica::next_step`].
     pub fn wait_for_token(&mut self) -> Result<bool, WaitError> {
-        pollster::block_on(self.token_async())
+        block_on(self.token_async())
     }
 
     async fn token_async(&mut self) -> Result<bool, WaitError> {

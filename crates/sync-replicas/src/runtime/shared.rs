@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{PoisonError, TryLockError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -25,6 +24,7 @@ use crate::checkpoint::{CheckpointError, TrainingState};
 use crate::engine::{Effect, Engine, InitialTokens, Outcome, Push, StartError, StopReason};
 use crate::ids::Generation;
 use crate::layout::Layout;
+use crate::sync::{Arc, AtomicBool, Condvar, Mutex, MutexGuard, Ordering, lock};
 use crate::{Gradients, Scalar, Variables};
 
 /// Called by whoever closes a step, instead of the plain update, while hooks are installed.
@@ -388,9 +388,4 @@ impl<T: Scalar> Shared<T> {
             Closer::Runner => self.due_changed.notify_one(),
         }
     }
-}
-
-/// A panic elsewhere does not make the state wrong: every change is made whole or not at all.
-fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

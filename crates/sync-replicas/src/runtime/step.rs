@@ -3,8 +3,6 @@
 //! Holds the snapshot that the gradients are computed from, and lets go of it before the push, so
 //! that the update can happen in place.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use accum_core::{GlobalStep, LocalStep};
@@ -16,6 +14,7 @@ use super::span::SpanKind;
 use super::superseded::Superseded;
 use crate::engine::{Grant, Outcome, Push};
 use crate::model::Work;
+use crate::sync::{Arc, AtomicBool};
 use crate::{Computed, Gradients, Scalar, Variables};
 
 /// A permission to compute one batch, with the variables to compute it from.

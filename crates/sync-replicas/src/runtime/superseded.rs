@@ -3,11 +3,11 @@
 //! One watch for the whole trainer, so that closing a step costs the same for any number of
 //! replicas; a flag of its own for each replica, for shares that another was first with.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use accum_core::{GlobalStep, LocalStep};
+
+use crate::sync::{Arc, AtomicBool, AtomicI64, Condvar, Mutex, Ordering, lock};
 
 /// The current step, and whether training has ended; readable without a lock, waitable with one.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Watch {
 
     /// Wakes whoever pauses. The lock makes sure that nobody is between looking and sleeping.
     pub(crate) fn wake(&self) {
-        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(lock(&self.lock));
         self.moved.notify_all();
     }
 }
@@ -87,7 +87,7 @@ impl Superseded {
     #[must_use]
     pub fn wait(&self, duration: Duration) -> bool {
         let begun = Instant::now();
-        let mut guard = self.watch.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = lock(&self.watch.lock);
         while !self.is_set() {
             let left = duration.saturating_sub(begun.elapsed());
             if left.is_zero() {

@@ -2,11 +2,9 @@
 //!
 //! A thread that sleeps until the next such moment; it ends with the trainer, at once.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
-use std::thread;
-
 use super::shared::Shared;
 use crate::Scalar;
+use crate::sync::{Arc, Condvar, Mutex, Weak, lock, thread};
 
 /// Dropping it ends the thread.
 #[derive(Debug)]
@@ -20,11 +18,11 @@ impl Timekeeper {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let theirs = Arc::clone(&stop);
         thread::Builder::new().name("timekeeper".to_owned()).spawn(move || {
-            let (lock, changed) = &*theirs;
+            let (stop, changed) = &*theirs;
             loop {
                 // The trainer is let go of before sleeping, so that it can end.
                 let Some(sleep) = shared.upgrade().and_then(|shared| shared.tick()) else { return };
-                let stopped = lock.lock().unwrap_or_else(PoisonError::into_inner);
+                let stopped = lock(stop);
                 if *stopped {
                     return;
                 }
@@ -40,8 +38,8 @@ impl Timekeeper {
 
 impl Drop for Timekeeper {
     fn drop(&mut self) {
-        let (lock, changed) = &*self.stop;
-        *lock.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        let (stop, changed) = &*self.stop;
+        *lock(stop) = true;
         changed.notify_all();
     }
 }

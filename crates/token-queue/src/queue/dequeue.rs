@@ -1,6 +1,7 @@
 //! Taking tokens: one, a whole batch, or what a closed queue has left.
 
 use crate::attempts::{Outcome, Request};
+use crate::sync::block_on;
 use crate::{DequeueError, Token, TokenQueue, Tokens};
 
 impl TokenQueue {
@@ -25,7 +26,7 @@ impl TokenQueue {
     /// # Errors
     /// As for [`dequeue`](Self::dequeue).
     pub fn blocking_dequeue(&self) -> Result<Token, DequeueError> {
-        pollster::block_on(self.dequeue())
+        block_on(self.dequeue())
     }
 
     /// Takes the first token, or `None` when none is there and one may still come.
@@ -62,7 +63,7 @@ impl TokenQueue {
     /// # Errors
     /// As for [`dequeue_many`](Self::dequeue_many).
     pub fn blocking_dequeue_many(&self, n: usize) -> Result<Vec<Token>, DequeueError> {
-        pollster::block_on(self.dequeue_many(n))
+        block_on(self.dequeue_many(n))
     }
 
     /// Takes `n` tokens like [`dequeue_many`](Self::dequeue_many), or, once the queue is closed,
@@ -95,7 +96,7 @@ impl TokenQueue {
     /// # Errors
     /// As for [`dequeue_up_to`](Self::dequeue_up_to).
     pub fn blocking_dequeue_up_to(&self, n: usize) -> Result<Vec<Token>, DequeueError> {
-        pollster::block_on(self.dequeue_up_to(n))
+        block_on(self.dequeue_up_to(n))
     }
 
     async fn dequeue_batch(

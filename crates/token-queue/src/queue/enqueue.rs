@@ -1,6 +1,7 @@
 //! Putting tokens: waiting for room, or not.
 
 use crate::attempts::{Outcome, Request};
+use crate::sync::block_on;
 use crate::{EnqueueError, Token, TokenQueue, Tokens, TryEnqueueError};
 
 impl TokenQueue {
@@ -20,7 +21,7 @@ impl TokenQueue {
     /// # Errors
     /// As for [`enqueue`](Self::enqueue).
     pub fn blocking_enqueue(&self, token: Token) -> Result<(), EnqueueError> {
-        pollster::block_on(self.enqueue(token))
+        block_on(self.enqueue(token))
     }
 
     /// Puts one token at the end, if that needs no waiting.
@@ -56,7 +57,7 @@ impl TokenQueue {
     /// # Errors
     /// As for [`enqueue_many`](Self::enqueue_many).
     pub fn blocking_enqueue_many(&self, step: Token, n: usize) -> Result<(), EnqueueError> {
-        pollster::block_on(self.enqueue_many(step, n))
+        block_on(self.enqueue_many(step, n))
     }
 
     /// Puts `n` tokens of `step` in one step, or none. On an unbounded queue there is always room.
@@ -134,7 +135,7 @@ impl TokenQueue {
         &self,
         tokens: impl IntoIterator<Item = Token>,
     ) -> Result<(), EnqueueError> {
-        pollster::block_on(self.enqueue_all(tokens))
+        block_on(self.enqueue_all(tokens))
     }
 
     async fn enqueue_batch(&self, batch: Tokens) -> Result<(), EnqueueError> {

@@ -10,7 +10,7 @@ mod wait;
 use std::fmt;
 
 use crate::attempts::{Attempts, Outcome, Request};
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, block_on};
 use crate::{CapacityError, CloseError, Token};
 
 use wait::State;
@@ -138,7 +138,7 @@ impl TokenQueue {
     /// # Errors
     /// As for [`close`](Self::close).
     pub fn blocking_close(&self) -> Result<(), CloseError> {
-        pollster::block_on(self.close())
+        block_on(self.close())
     }
 
     /// Closes the queue at once: enqueues and closes that wait fail.

@@ -1,0 +1,36 @@
+//! The one place that names locks, condition variables, atomics, threads and the blocking wait.
+//!
+//! Built for the model checker (`cargo xtask loom`), they are loom's, and nothing else changes: the
+//! code that it checks is the code that runs. Invariant: a lock whose holder panicked is still a
+//! lock.
+
+#[cfg(not(all(test, loom)))]
+mod named {
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64};
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use std::thread;
+
+    pub(crate) use pollster::block_on;
+}
+
+#[cfg(all(test, loom))]
+mod named {
+    pub(crate) use loom::future::block_on;
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI64};
+    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use loom::thread;
+}
+
+pub(crate) use self::named::*;
+
+// Also under loom, whose pointer can neither be weak nor copied when written to. So what it does
+// not explore is the counting of references.
+pub(crate) use std::sync::atomic::Ordering;
+pub(crate) use std::sync::{Arc, Weak};
+
+use std::sync::PoisonError;
+
+/// Locks, also after a panic of somebody who held it: every change is made whole or not at all.
+pub(crate) fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
