@@ -1,5 +1,7 @@
 //! The public behaviour of accum-core, in one binary.
 
+mod catalogue;
+mod catalogue_sparse;
 mod dense;
 mod dense_sums;
 mod random_sums;
