@@ -58,13 +58,6 @@ fn takes_the_mean_of_what_is_really_held() {
 }
 
 #[test]
-fn takes_the_sum_when_built_so() {
-    let twice: [Cycle<'_>; 2] =
-        [(&[(0, 10.0), (0, 20.0)], 1, Some(30.0)), (&[(1, 20.0), (1, 30.0)], 1, Some(50.0))];
-    check(Reduction::Sum, &twice);
-}
-
-#[test]
 fn drops_what_is_late_and_keeps_what_is_early() {
     // R-2, E2
     check(Reduction::Mean, &[(&[(-1, 7.0)], 1, None), (&[(99, 4.0)], 1, Some(4.0))]);
@@ -84,22 +77,6 @@ fn nan_and_infinity_pass_through() {
     acc.apply(array![1.0, f64::NEG_INFINITY], 0).expect("fits");
     let value = acc.try_take(2).expect("two asked").expect("two held").into_value();
     assert!(value.iter().all(|value| value.is_nan()));
-}
-
-#[test]
-fn setting_the_step_prevents_accumulation_below_it() {
-    //
-    let expected = [1002.0, 1002.5, 1003.0, 1003.5, 1004.0];
-    for (local_step, expected) in (1000_i64..).zip(expected) {
-        let mut acc = DenseAccumulator::<f64>::new([1], Reduction::Mean);
-        assert_eq!(acc.set_global_step(local_step).get(), 0);
-        for step in 1000_i64..1005 {
-            let applied = acc.apply(array![step as f64], step).expect("fits");
-            assert_eq!(applied.is_accepted(), step >= local_step);
-        }
-        let value = acc.try_take(1).expect("one asked").expect("one held").into_value();
-        assert_eq!(value[[0]], expected);
-    }
 }
 
 #[test]
@@ -210,6 +187,7 @@ fn num_required_below_one_is_an_error() {
 
 #[test]
 fn the_last_step_cannot_be_taken() {
+    // E22: where the described system's 32-bit step wraps and stalls
     let mut acc = DenseAccumulator::<f32>::new([1], Reduction::Mean);
     acc.set_global_step(i64::MAX);
     acc.apply(array![1.0], i64::MAX).expect("fits");
@@ -236,7 +214,7 @@ fn mean_of_ten<E: Element>(of: impl Fn(f32) -> E, expected: E::Sum) {
 
 #[test]
 fn every_number_type() {
-    //
+    // Dtypes
     mean_of_ten(f16::from_f32, 4.5);
     mean_of_ten(bf16::from_f32, 4.5);
     mean_of_ten(|value| value, 4.5);
@@ -269,14 +247,4 @@ fn scalars_are_fine() {
     acc.apply(arr0(2.0), 0).expect("fits");
     let value = acc.try_take(2).expect("two asked").expect("two held").into_value();
     assert_eq!(value, arr0(1.5).into_dyn());
-}
-
-#[test]
-fn the_shape_of_the_catalogue() {
-    let mut acc = DenseAccumulator::<f32>::new([3, 2], Reduction::Mean);
-    let gradient = array![[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]];
-    acc.apply(gradient.view(), 0).expect("fits");
-    acc.apply(&gradient * 10.0, 0).expect("fits");
-    let value = acc.try_take(1).expect("one asked").expect("two held").into_value();
-    assert_eq!(value, array![[5.5, 11.0], [16.5, 22.0], [27.5, 33.0]].into_dyn());
 }

@@ -53,7 +53,7 @@ fn check(reduction: Reduction, options: SparseOptions, pushes: &[Columns<'_>], o
 
 #[test]
 fn a_row_is_divided_by_the_gradients_that_had_it() {
-    //
+    // R-8, E11
     let mean = |pushes: &[Columns<'_>], out: Columns<'_>| {
         check(Reduction::Mean, SparseOptions::default(), pushes, out);
         check(Reduction::Mean, reference(), pushes, out);
@@ -146,12 +146,14 @@ fn repeated(reduction: Reduction, expected: [[f32; 2]; 3]) {
 
 #[test]
 fn the_means_and_sums_of_the_catalogue() {
+    // R-8, E11: TakeGradMean, TakeGradSum, RepeatedTakeGrad.
     repeated(Reduction::Mean, [[0.5, 0.5], [0.0, 2.0], [3.0, 0.0]]);
     repeated(Reduction::Sum, [[1.0, 1.0], [0.0, 2.0], [3.0, 0.0]]);
 }
 
 #[test]
 fn rows_of_any_shape() {
+    // R-8, E11: rows that are scalars; ReturnShape.
     let mut acc = SparseAccumulator::<f32>::new([3], Reduction::Mean);
     acc.apply(raw(&[0, 2], array![2.0, 4.0].into_dyn(), None), 0).expect("fits");
     acc.apply(raw(&[0], array![6.0].into_dyn(), None), 0).expect("fits");
@@ -194,7 +196,7 @@ fn refused(declared: PartialShape, gradient: IndexedSlices<f32>, message: &str) 
 
 #[test]
 fn what_does_not_fit_is_an_error_that_changes_nothing() {
-    //
+    // ValidateShape
     let any = PartialShape::unknown;
     let ones = |shape: &[usize]| ArrayD::<f32>::ones(shape);
     refused(any(), raw(&[], ones(&[]), None), "values are a scalar; give one row an index");
@@ -248,7 +250,7 @@ fn what_does_not_fit_is_an_error_that_changes_nothing() {
 
 #[test]
 fn the_rows_of_a_cycle_have_one_shape() {
-    // R-9, the end of the catalogue's ValidateShape
+    // the end of ValidateShape
     for options in [SparseOptions::default(), reference()] {
         let declared = PartialShape::of([Some(2), Some(2), None]);
         let mut acc = SparseAccumulator::<f32>::with_options(declared, Reduction::Mean, options);
@@ -277,9 +279,11 @@ fn an_empty_gradient_fixes_the_rows_of_its_cycle() {
 
 #[test]
 fn the_reference_looks_less_closely() {
-    // P-16
-    let mut acc = SparseAccumulator::<f32>::with_options([3, 2], Reduction::Mean, reference());
+    // R-9, P-16
     let ones = |shape: &[usize]| ArrayD::<f32>::ones(shape);
+    let mut acc = SparseAccumulator::<f32>::new([3, 2], Reduction::Mean);
+    acc.apply(raw(&[-1], ones(&[1, 2]), None), 0).expect_err("by default it is");
+    let mut acc = SparseAccumulator::<f32>::with_options([3, 2], Reduction::Mean, reference());
     acc.apply(raw(&[-1], ones(&[1, 2]), None), 0).expect("a negative index is not seen");
     let error = acc.apply(raw(&[3], ones(&[1, 2]), None), 0).expect_err("an upper bound is");
     let index = SlicesError::IndexOutOfRange { position: 0, index: 3, rows: Some(3) };
@@ -312,7 +316,7 @@ fn mean_of_two<E: Element>(of: impl Fn(f32) -> E, expected: E::Sum) {
 
 #[test]
 fn every_number_type() {
-    //
+    // Dtypes
     mean_of_two(f16::from_f32, 1.5);
     mean_of_two(bf16::from_f32, 1.5);
     mean_of_two(|value| value, 1.5);

@@ -46,7 +46,7 @@ fn taken(take: &mut Take) -> (f64, u64, i64) {
 
 #[test]
 fn a_take_completes_with_the_push_that_brings_enough() {
-    //
+    // ApplyAndBlockingTake
     let acc = new();
     let mut first = waiting(&acc, 3);
     push(&acc, 10.0);
@@ -262,6 +262,7 @@ fn a_panicking_waker_poisons_nobody() {
 
 #[test]
 fn pushes_from_ten_threads() {
+    // ParallelApplyGrad
     let acc = new();
     thread::scope(|scope| {
         for nth in 1..=10 {
@@ -275,6 +276,7 @@ fn pushes_from_ten_threads() {
 
 #[test]
 fn takes_from_ten_threads() {
+    // ParallelTakeGrad
     let acc = new();
     let (done, results) = mpsc::channel();
     thread::scope(|scope| {
@@ -298,6 +300,7 @@ fn takes_from_ten_threads() {
 
 #[test]
 fn closing_ends_threads_that_block() {
+    // P-1: AccumulatorCancel
     let acc = new();
     thread::scope(|scope| {
         let takers: Vec<_> = (0..4).map(|_| scope.spawn(|| acc.blocking_take_grad(1))).collect();
@@ -347,7 +350,7 @@ async fn works_in_a_runtime_and_can_be_cancelled_there() {
 
 #[test]
 fn sparse_takes_wait_in_the_same_line() {
-    //
+    // ParallelTakeGrad, whose results come in order
     let acc = SparseConditionalAccumulator::<f32>::new([], Reduction::Mean);
     let mut takes: Vec<_> = (0..3)
         .map(|_| {

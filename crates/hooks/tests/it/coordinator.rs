@@ -14,6 +14,7 @@ const NONE: Duration = Duration::ZERO;
 
 #[test]
 fn a_stop_is_seen_by_all() {
+    // StopAPI, StopAsync
     let coordinator = Coordinator::new();
     assert!(!coordinator.should_stop());
     assert!(!coordinator.wait_for_stop(NONE));
@@ -46,6 +47,7 @@ fn a_stop_wakes_every_waiter() {
 
 #[test]
 fn joining_waits_for_threads_and_needs_no_stop() {
+    // Join
     let coordinator = Coordinator::new();
     let (sender, receiver) = mpsc::channel();
     for value in 0..3 {
@@ -62,6 +64,7 @@ fn joining_waits_for_threads_and_needs_no_stop() {
 
 #[test]
 fn threads_still_running_after_the_grace_period_are_named() {
+    // JoinGraceExpires
     let coordinator = Coordinator::new();
     let registered = [coordinator.register("one"), coordinator.register("two")];
     coordinator.request_stop("enough");
@@ -136,6 +139,7 @@ fn check_kept(reports: &[Report], answers: &[&str], kept: Option<&str>) {
 
 #[test]
 fn the_first_real_error_wins() {
+    // JoinRaiseReportExcInfo, JoinRaiseReportException, RequestStopOnException
     use Report::{EndOfInput, Lost, Plain, Stop};
     let lost = "the session was lost and can be created again";
     check_kept(&[Plain("a")], &["first"], Some("a"));

@@ -87,6 +87,7 @@ fn check_prepare(manager: Manager, expected: Result<Prepared, &str>) {
 
 #[test]
 fn the_chief_restores_or_initialises() {
+    // PrepareSessionSucceeds, PrepareSessionFails
     let new = || SessionManager::new(make);
     check_prepare(new().init(init_v).ready(global), Ok((Some(1), None, None)));
     check_prepare(new().checkpoint(saved).ready(global), Ok((Some(7), None, Some(40))));
@@ -111,6 +112,7 @@ fn the_chief_restores_or_initialises() {
 
 #[test]
 fn local_variables_come_after_the_shared_ones() {
+    // PrepareSession and RecoverSession with a local initialiser
     let new = || SessionManager::new(make);
     check_prepare(
         new().init(init_v).local_init(global, init_w).ready(all),
@@ -143,6 +145,7 @@ fn local_variables_come_after_the_shared_ones() {
 
 #[test]
 fn recovering_never_initialises_what_is_shared() {
+    // RecoverSession
     #[track_caller]
     fn check(manager: Manager, v: Option<i64>, w: Option<i64>, ready: bool) {
         let mut manager = manager;
@@ -166,6 +169,7 @@ fn recovering_never_initialises_what_is_shared() {
 
 #[test]
 fn waiting_past_the_deadline_names_what_is_missing() {
+    // WaitForSession
     let readiness = Readiness::new(["a", "b", "c"]);
     readiness.publish("b");
     readiness.publish("unknown");

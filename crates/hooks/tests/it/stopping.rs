@@ -50,6 +50,7 @@ fn a_stop_from_outside_does_not_fail_the_next_run() {
 
 #[test]
 fn an_error_of_a_thread_surfaces_when_closing() {
+    // an exception reported to the coordinator passes through run and surfaces at exit
     let log = Log::default();
     let mut session = MonitoredSession::builder(scripts(&["sss"], &log))
         .hook(Trace::new("h", &log))
@@ -118,6 +119,7 @@ impl Session for Waking {
 // P-1: the grace period is for good, so this ends only because the close wakes the thread.
 #[test]
 fn closing_wakes_threads_and_joins_them() {
+    // CoordinatedSession joins its threads; GracePeriod
     let (sender, receiver) = mpsc::channel();
     let log = Log::default();
     let coordinator = Coordinator::new();

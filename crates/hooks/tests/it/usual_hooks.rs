@@ -40,6 +40,7 @@ fn check_stop(hook: StopAtStep, start: i64, last: Option<i64>) {
 
 #[test]
 fn stop_at_step() {
+    // StopAtStep, last_step 3 then 5, num_steps 3 then 4 more
     check_stop(StopAtStep::last_step(3), 0, Some(3));
     check_stop(StopAtStep::last_step(5), 3, Some(5));
     check_stop(StopAtStep::last_step(3), 3, None);

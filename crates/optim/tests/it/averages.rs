@@ -34,10 +34,13 @@ fn starting_at_zero(decay: f64, zero_debias: bool) -> ExponentialMovingAverage<f
 
 #[test]
 fn the_reference_numbers() {
-    //
+    // R-16, E26; decay 0.25 and assign_moving_average, whose [10, 11] and [1, 2] give [3.25, 4.25].
     let steps = [(-0.2, None, -0.02), (-0.4, None, -0.058), (-0.6, None, -0.1122)];
     check(starting_at(0.9, 0.0), &steps);
     check(starting_at(0.25, 10.0), &[(10.0, None, 10.0), (10.0, None, 10.0)]);
+    check(starting_at(0.25, 30.0), &[(30.0, None, 30.0), (30.0, None, 30.0)]);
+    check(starting_at(0.25, 10.0), &[(1.0, None, 3.25)]);
+    check(starting_at(0.25, 11.0), &[(2.0, None, 4.25)]);
     check(starting_at(0.25, 10.0), &[(20.0, None, 17.5)]);
     check(starting_at_zero(0.25, false), &[(40.0, None, 30.0), (40.0, None, 37.5)]);
 }

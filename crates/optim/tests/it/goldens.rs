@@ -1,7 +1,7 @@
 //! The reference's own numbers: 44 runs of its optimizers, dense and sparse, f32 and f64.
 //!
 //! The reference rounds hyper-parameters to f32 also for f64 variables; here they are not rounded,
-//! so that f64 runs agree to about seven digits only.
+//! so that f64 runs agree to about seven digits only (E25).
 
 use std::collections::BTreeMap;
 
@@ -89,7 +89,7 @@ fn every_run_gives_the_numbers_of_the_reference() {
 
 #[test]
 fn two_variables_of_gradient_descent() {
-    // rate 3, [1, 2] and [3, 4] with [0.1, 0.1] and [0.01, 0.01].
+    // R-14, GradientDescent Basic: rate 3, [1, 2] and [3, 4] with [0.1, 0.1] and [0.01, 0.01].
     let mut state = at_work::<f64>(Box::new(Sgd::new(3.0)), &[2]);
     state.add_variable("b", &[2]).expect("a new name");
     let (mut w, mut b) = (array![1.0, 2.0].into_dyn(), array![3.0, 4.0].into_dyn());
@@ -103,7 +103,7 @@ fn two_variables_of_gradient_descent() {
 
 #[test]
 fn two_variables_of_momentum() {
-    // rate 2, momentum 0.9, the same gradients twice.
+    // R-14, Momentum Basic: rate 2, momentum 0.9, the same gradients twice.
     let mut state = at_work::<f64>(Box::new(Momentum::new(2.0, 0.9)), &[2]);
     state.add_variable("b", &[2]).expect("a new name");
     let (mut w, mut b) = (array![1.0, 2.0].into_dyn(), array![3.0, 4.0].into_dyn());
@@ -120,6 +120,34 @@ fn two_variables_of_momentum() {
         close("w/momentum", state.slot("w", "momentum").expect("a slot")[0], slot_w, 1e-14, 0.0);
         close("b/momentum", state.slot("b", "momentum").expect("a slot")[0], slot_b, 1e-14, 0.0);
     }
+}
+
+/// Which rows have a gradient, what each of its elements is, and all rows after every step.
+type Rows<'a> = (&'a [i64], f64, &'a [f64], &'a [&'a [f64]]);
+
+#[test]
+fn rows_of_two_variables() {
+    // R-14, Sparse of the same two tests: rows without a gradient stay as they are.
+    #[track_caller]
+    fn check(optimizer: Boxed<f64>, (indices, gradient, start, expected): Rows<'_>) {
+        let mut state = at_work(optimizer, &[start.len(), 1]);
+        let mut w = column(start);
+        for expected in expected {
+            let rows = column(&vec![gradient; indices.len()]);
+            sparse_step(&mut state, &mut w, indices, rows.view());
+            for (actual, expected) in w.iter().zip(*expected) {
+                close("w", *actual, *expected, 1e-14, 0.0);
+            }
+        }
+    }
+    let sgd = || Box::new(Sgd::new(3.0));
+    check(sgd(), (&[0], 0.1, &[1.0, 2.0], &[&[0.7, 2.0]]));
+    check(sgd(), (&[1], 0.01, &[3.0, 4.0], &[&[3.0, 3.97]]));
+    let momentum = || Box::new(Momentum::new(2.0, 0.9));
+    let zeros = [[0.0, -0.2, 0.0, 0.0], [0.0, -0.58, 0.0, 0.0]];
+    check(momentum(), (&[1], 0.1, &[0.0; 4], &[&zeros[0], &zeros[1]]));
+    let ones = [[1.0, 1.0, 0.98, 0.98], [1.0, 1.0, 0.942, 0.942]];
+    check(momentum(), (&[2, 3], 0.01, &[1.0; 4], &[&ones[0], &ones[1]]));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod bad_input;
 mod checkpoints;
 mod determinism;
+mod differences;
 mod driver;
 mod explicit;
 mod faults;

@@ -249,7 +249,22 @@ fn joining_wrongly() {
 }
 
 #[test]
+fn a_gradient_outlives_the_chiefs_session() {
+    // R-27, E20: it was pushed before the chief's restart, and counts after it
+    let mut bench = Bench::joined(settings(2, 2).reference());
+    bench.turn(0);
+    let start = |engine: &mut Engine, now, out: &mut Vec<Effect>| {
+        engine.start_chief(InitialTokens::Aggregate, now, out)
+    };
+    bench.event(start).0.expect("it starts again");
+    assert_eq!((bench.engine.num_accumulated(0), bench.engine.num_tokens()), (Some(1), 3));
+    assert_eq!(bench.turn(1), Outcome::Accepted { count: 2 });
+    assert_eq!(bench.step(), 1);
+}
+
+#[test]
 fn the_step_never_wraps() {
+    // E22
     let config = settings(1, 1).check().expect("they fit");
     let engine = Engine::new(config, 1, GlobalStep::new(i64::MAX), Generation::new(1));
     let mut bench = Bench::joined(settings(1, 1));

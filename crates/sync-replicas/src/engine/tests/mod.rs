@@ -1,5 +1,6 @@
 //! The engine driven by hand: exact effects, no threads, no clock.
 
+mod differences;
 mod effects;
 mod faults;
 mod random;
