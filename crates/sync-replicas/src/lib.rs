@@ -24,6 +24,8 @@ pub mod checkpoint;
 pub mod engine;
 pub mod explicit;
 mod runtime;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 
 mod sync;
 

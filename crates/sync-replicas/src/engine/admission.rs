@@ -25,17 +25,19 @@ impl Engine {
                 shares.release(push.replica, share);
             }
         }
-        let all: Vec<usize>;
-        let lanes = match &push.lanes {
-            Some(lanes) => lanes,
-            None => {
-                all = (0..self.lanes.len()).collect();
-                &all
-            }
-        };
+        let mut lanes: Vec<usize> = Vec::new();
+        match &push.lanes {
+            // P-15: one contribution counts once in a lane, however often it names it.
+            Some(named) => named.iter().for_each(|lane| {
+                if !lanes.contains(lane) {
+                    lanes.push(*lane);
+                }
+            }),
+            None => lanes.extend(0..self.lanes.len()),
+        }
         let mut accepted = Vec::new();
         let mut last = None;
-        for &lane in lanes {
+        for &lane in &lanes {
             match self.lanes[lane].admit(push.local_step) {
                 Applied::Accepted { count } => {
                     accepted.push(lane);

@@ -184,6 +184,9 @@ pub enum Refused {
         /// Which of its lives.
         incarnation: Incarnation,
     },
+    /// A push of nothing; it would spend a token and bring no step nearer.
+    #[error("a push names no lane; name at least one, or give the batch up")]
+    Empty,
     /// A lane that does not exist.
     #[error("lane {lane} was named, but there are {lanes}")]
     Lane {

@@ -166,6 +166,9 @@ impl Engine {
         if push.generation != self.generation {
             return Err(Refused::Generation { expected: self.generation, got: push.generation });
         }
+        if push.lanes.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Refused::Empty);
+        }
         let lanes = self.lanes.len();
         if let Some(&lane) = push.lanes.iter().flatten().find(|&&lane| lane >= lanes) {
             return Err(Refused::Lane { lane, lanes });

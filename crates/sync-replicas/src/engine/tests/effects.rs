@@ -27,6 +27,32 @@ fn a_step_closes_then_moves_then_tokens_go_out() {
 }
 
 #[test]
+fn a_push_counts_once_in_each_lane_that_it_names() {
+    // P-15, R-25
+    #[track_caller]
+    fn check(lanes: &[usize], expected: Result<&[u64], Refused>) {
+        let mut bench = Bench::joined(settings(3, 3).reference());
+        let push = Push {
+            replica: id(0),
+            incarnation: bench.incarnations[0],
+            generation: bench.engine.generation(),
+            sequence: 1,
+            local_step: LocalStep::new(0),
+            lanes: Some(lanes.to_vec()),
+        };
+        let (pushed, _) = bench.event(|engine, now, out| engine.push(&push, now, out));
+        let counts: Vec<_> = (0..2).filter_map(|at| bench.engine.num_accumulated(at)).collect();
+        assert_eq!(pushed.map(|_| &counts[..]), expected, "{lanes:?}");
+    }
+    check(&[0], Ok(&[1, 0]));
+    check(&[1, 0], Ok(&[1, 1]));
+    check(&[0, 0], Ok(&[1, 0]));
+    check(&[1, 0, 1], Ok(&[1, 1]));
+    check(&[], Err(Refused::Empty));
+    check(&[2], Err(Refused::Lane { lane: 2, lanes: 2 }));
+}
+
+#[test]
 fn tokens_per_step_is_the_larger_of_both() {
     // T = max(N, A)
     for (aggregate, total, expected) in [(2, 3, 3), (4, 2, 4), (3, 3, 3), (1, 1, 1)] {

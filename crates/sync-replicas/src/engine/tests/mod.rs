@@ -3,7 +3,6 @@
 mod differences;
 mod effects;
 mod faults;
-mod random;
 mod shares;
 
 use std::time::Duration;

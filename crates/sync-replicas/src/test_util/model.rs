@@ -1,0 +1,297 @@
+//! The reference model of the engine: lanes, membership and the step, in their plainest form.
+//!
+//! Tokens and the line are in `tokens`. Invariant: what an event must answer and which effects it
+//! must have follows from the fields here and the shares that the engine gave out.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use accum_core::{GlobalStep, LocalStep};
+
+use super::Setup;
+use crate::engine::{Admission, Config, Effect, Membership, Order, Outcome, TokenPolicy};
+
+/// What an engine is, as far as its answers show it.
+#[derive(Clone, Debug)]
+pub struct EngineModel {
+    pub(super) config: Config,
+    pub(super) step: i64,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) members: Vec<Member>,
+    pub(super) queue: VecDeque<i64>,
+    pub(super) line: VecDeque<u64>,
+    /// Shares of this step that are in.
+    pub(super) contributed: BTreeSet<u64>,
+    pub(super) started: Option<Duration>,
+    pub(super) step_began: Duration,
+    pub(super) advances: u64,
+    pub(super) stopped: bool,
+    /// Whether a member that broke the protocol has spent a token of this step in vain.
+    pub(super) wasted: bool,
+    pub(super) now: Duration,
+    /// The effects that the present event must have, but for those that tell of superseded work.
+    pub(super) effects: Vec<Want>,
+}
+
+/// One lane: the step that gradients must have, who contributed, and how far the round is.
+#[derive(Clone, Debug)]
+pub(super) struct Lane {
+    pub(super) step: i64,
+    /// Replica, which of its lives, number of the contribution. S6: nobody's twice.
+    pub(super) held: Vec<(u64, u64, u64)>,
+    pub(super) taken: bool,
+    pub(super) applied: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Member {
+    pub(super) lives: u64,
+    pub(super) live: bool,
+    pub(super) begun: bool,
+    pub(super) working: bool,
+    pub(super) local_step: i64,
+    /// The token held, and until when.
+    pub(super) held: Option<(i64, Option<Duration>)>,
+    pub(super) share: Option<u64>,
+    pub(super) sequence: u64,
+    pub(super) last: Option<Outcome>,
+}
+
+/// An effect that must come.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Want {
+    Grant { replica: u64, incarnation: u64, step: i64 },
+    Close { lane: usize, count: u64 },
+    Advanced(i64),
+    LeaseExpired(u64),
+    Overdue { missing: Vec<u64>, waiting: Vec<u64> },
+    Ended,
+}
+
+impl EngineModel {
+    pub(super) fn new(setup: &Setup, config: &Config) -> Self {
+        let lanes = match setup.settings.admission {
+            Admission::Together => 1,
+            Admission::PerVariable => setup.variables,
+        };
+        let members = vec![Member::default(); config.total_num_replicas()];
+        Self::at(config.clone(), setup.first_step, lanes, members)
+    }
+
+    fn at(config: Config, step: i64, lanes: usize, members: Vec<Member>) -> Self {
+        let lane = Lane { step, held: Vec::new(), taken: false, applied: false };
+        Self {
+            config,
+            step,
+            lanes: vec![lane; lanes],
+            members,
+            queue: VecDeque::new(),
+            line: VecDeque::new(),
+            contributed: BTreeSet::new(),
+            started: None,
+            step_began: Duration::ZERO,
+            advances: 0,
+            stopped: false,
+            wasted: false,
+            now: Duration::ZERO,
+            effects: Vec::new(),
+        }
+    }
+
+    /// A restore: all is new but how often each replica has lived (P-9).
+    pub(super) fn restore(&mut self, step: i64) {
+        let lives = |old: &Member| Member { lives: old.lives, ..Member::default() };
+        let members = self.members.iter().map(lives).collect();
+        let now = self.now;
+        *self = Self::at(self.config.clone(), step, self.lanes.len(), members);
+        self.now = now;
+    }
+
+    pub(super) fn start(&mut self, initial: usize) {
+        self.queue.extend([self.step].repeat(initial));
+        (self.started, self.step_began) = (Some(self.now), self.now);
+        self.close_lanes();
+        self.serve();
+    }
+
+    pub(super) fn member(&self, replica: u64) -> Option<&Member> {
+        self.members.get(usize::try_from(replica).ok()?)
+    }
+
+    pub(super) fn is_live(&self, replica: u64) -> bool {
+        self.member(replica).is_some_and(|member| member.live)
+    }
+
+    pub(super) fn join(&mut self, replica: u64) {
+        let unknown = self.config.settings().membership == Membership::Unknown;
+        let step = self.step;
+        let member = &mut self.members[replica as usize];
+        let first = !std::mem::replace(&mut member.begun, true);
+        member.lives += 1;
+        (member.live, member.local_step, member.sequence, member.last) = (true, step, 0, None);
+        if first || unknown {
+            self.hand_over(replica, step);
+        } else {
+            self.enter_line(replica);
+            self.serve();
+        }
+    }
+
+    pub(super) fn leave(&mut self, replica: u64) {
+        let member = &mut self.members[replica as usize];
+        (member.live, member.working, member.share) = (false, false, None);
+        self.line.retain(|&waiting| waiting != replica);
+        if self.config.settings().membership == Membership::Unknown {
+            self.members[replica as usize].held = None;
+        } else {
+            self.return_token(replica);
+            self.serve();
+        }
+    }
+
+    /// S1, S6: the fate of a new contribution that claims a step.
+    pub(super) fn push(
+        &mut self,
+        replica: u64,
+        sequence: u64,
+        claims: i64,
+        lanes: &[usize],
+    ) -> Outcome {
+        let member = &mut self.members[replica as usize];
+        (member.sequence, member.working) = (sequence, false);
+        let share = member.share.take();
+        let fresh = claims >= self.lanes[0].step;
+        let duplicate = share.filter(|&share| fresh && !self.contributed.insert(share));
+        let outcome = match duplicate {
+            Some(share) => Outcome::Duplicate { share },
+            None => self.admit(replica, sequence, claims, lanes),
+        };
+        self.members[replica as usize].last = Some(outcome.clone());
+        if duplicate.is_some() {
+            self.return_token(replica);
+        } else {
+            self.members[replica as usize].held = None;
+        }
+        self.enter_line(replica);
+        self.close_lanes();
+        self.serve();
+        outcome
+    }
+
+    fn admit(&mut self, replica: u64, sequence: u64, claims: i64, lanes: &[usize]) -> Outcome {
+        let lives = self.members[replica as usize].lives;
+        let mut accepted = Vec::new();
+        for &at in lanes {
+            let lane = &mut self.lanes[at];
+            if claims >= lane.step {
+                let contribution = (replica, lives, sequence);
+                assert!(!lane.held.contains(&contribution), "S6: {contribution:?} twice");
+                lane.held.push(contribution);
+                accepted.push(at);
+            }
+        }
+        match (lanes.first(), accepted.last()) {
+            (Some(&first), None) => Outcome::Stale {
+                local_step: LocalStep::new(claims),
+                global_step: GlobalStep::new(self.lanes[first].step),
+            },
+            (Some(_), Some(&last)) if accepted.len() == lanes.len() => {
+                Outcome::Accepted { count: self.lanes[last].held.len() as u64 }
+            }
+            _ => Outcome::Partly { accepted },
+        }
+    }
+
+    /// S2: a lane closes with what it holds, as soon as that is A or more.
+    pub(super) fn close_lanes(&mut self) {
+        let needed = self.config.replicas_to_aggregate();
+        if self.started.is_none() || self.stopped {
+            return;
+        }
+        for (at, lane) in self.lanes.iter_mut().enumerate() {
+            if !lane.taken && !lane.applied && lane.held.len() >= needed {
+                let count = std::mem::take(&mut lane.held).len() as u64;
+                (lane.step, lane.taken) = (lane.step + 1, true);
+                self.effects.push(Want::Close { lane: at, count });
+            }
+        }
+    }
+
+    /// S3: all lanes are updated, then the step moves, then its tokens go out.
+    pub(super) fn applied(&mut self, at: usize) {
+        let Some(lane) = self.lanes.get_mut(at).filter(|lane| lane.taken) else { return };
+        (lane.taken, lane.applied) = (false, true);
+        if self.stopped || !self.lanes.iter().all(|lane| lane.applied) {
+            return;
+        }
+        self.step += 1;
+        self.advances += 1;
+        self.wasted = false;
+        self.step_began = self.now;
+        self.effects.push(Want::Advanced(self.step));
+        self.contributed.clear();
+        if self.config.settings().token_policy == TokenPolicy::DiscardLeftovers {
+            self.queue.retain(|&token| token >= self.step);
+        }
+        self.queue.extend([self.step].repeat(self.config.tokens_per_step()));
+        self.lanes.iter_mut().for_each(|lane| lane.applied = false);
+        self.serve();
+        self.close_lanes();
+    }
+
+    pub(super) fn stop(&mut self) {
+        if !std::mem::replace(&mut self.stopped, true) {
+            self.effects.push(Want::Ended);
+        }
+    }
+
+    /// Compares an event's effects, and learns which share came with each grant.
+    pub(super) fn settle(&mut self, effects: &[Effect]) {
+        let wanted = std::mem::take(&mut self.effects);
+        let got: Vec<Want> = effects.iter().filter_map(|effect| self.seen(effect)).collect();
+        assert_eq!(got, wanted, "the effects");
+        let order = self.config.settings().order;
+        let mut shares = BTreeMap::<u64, u64>::new();
+        for effect in effects {
+            if let Effect::Grant(grant) = effect {
+                let missing = self.contributed.len() < self.config.replicas_to_aggregate();
+                let current = grant.local_step.get() == self.step;
+                assert_eq!(
+                    grant.share.is_some(),
+                    order == Order::Replica && current && missing,
+                    "a token of the present step has a share, as long as one is missing"
+                );
+                shares.extend(grant.share.map(|share| (grant.replica.get(), share)));
+                self.members[grant.replica.get() as usize].share = grant.share;
+            }
+        }
+        for share in shares.values() {
+            assert!(!self.contributed.contains(share), "share {share} is in, and given out again");
+        }
+    }
+
+    fn seen(&self, effect: &Effect) -> Option<Want> {
+        let numbers = |ids: &[crate::ReplicaId]| ids.iter().map(|id| id.get()).collect();
+        Some(match effect {
+            Effect::Grant(grant) => Want::Grant {
+                replica: grant.replica.get(),
+                incarnation: grant.incarnation.get(),
+                step: grant.local_step.get(),
+            },
+            Effect::Close { lane, count } => Want::Close { lane: *lane, count: *count },
+            Effect::Advanced { global_step } => Want::Advanced(global_step.get()),
+            Effect::LeaseExpired { replica } => Want::LeaseExpired(replica.get()),
+            Effect::Overdue(it) => {
+                Want::Overdue { missing: numbers(&it.missing), waiting: numbers(&it.waiting) }
+            }
+            Effect::Ended => Want::Ended,
+            Effect::Superseded { replica } => {
+                // P-13: only those are told whose work is in vain.
+                let share = self.member(replica.get()).and_then(|member| member.share);
+                let vain = share.is_some_and(|share| self.contributed.contains(&share));
+                assert!(vain, "{replica} is told to stop, but its work counts");
+                return None;
+            }
+        })
+    }
+}

@@ -1,0 +1,113 @@
+//! The reference model's tokens: one queue, one line, and what each holds (S4, L3).
+//!
+//! Invariant: nobody waits while there is a token that is work.
+
+use std::time::Duration;
+
+use super::EngineModel;
+use super::model::Want;
+use crate::engine::TokenPolicy;
+
+impl EngineModel {
+    /// Whether what a token permits can count, or leftovers are handed out all the same (P-12).
+    fn is_work(&self, token: i64) -> bool {
+        self.config.settings().token_policy == TokenPolicy::KeepLeftovers || !self.is_over(token)
+    }
+
+    pub(super) fn is_over(&self, step: i64) -> bool {
+        self.lanes.iter().all(|lane| step < lane.step)
+    }
+
+    pub(super) fn lease_from_now(&self) -> Option<Duration> {
+        self.config.settings().lease.map(|lease| self.now + lease)
+    }
+
+    pub(super) fn enter_line(&mut self, replica: u64) {
+        let holds = self.members[replica as usize].held.is_some();
+        if !holds && !self.line.contains(&replica) {
+            self.line.push_back(replica);
+        }
+    }
+
+    /// The first in line gets the first token that is work.
+    pub(super) fn serve(&mut self) {
+        while !self.line.is_empty() && !self.stopped {
+            let Some(token) = self.queue.pop_front() else { return };
+            if self.is_work(token)
+                && let Some(replica) = self.line.pop_front()
+            {
+                self.hand_over(replica, token);
+            }
+        }
+    }
+
+    pub(super) fn hand_over(&mut self, replica: u64, step: i64) {
+        let until = self.lease_from_now();
+        let member = &mut self.members[replica as usize];
+        (member.held, member.local_step, member.working) = (Some((step, until)), step, true);
+        self.effects.push(Want::Grant { replica, incarnation: member.lives, step });
+    }
+
+    /// A token that nobody will use: back in front if it is work (P-5).
+    pub(super) fn return_token(&mut self, replica: u64) {
+        let held = self.members[replica as usize].held.take();
+        if let Some((token, _)) = held.filter(|&(token, _)| self.is_work(token)) {
+            self.queue.push_front(token);
+        }
+    }
+
+    /// Work given up: its token goes back, or is spent if its step is over (P-13).
+    pub(super) fn decline(&mut self, replica: u64) {
+        let member = &mut self.members[replica as usize];
+        (member.working, member.share) = (false, None);
+        let held = member.held;
+        match held {
+            Some((token, _)) if self.is_over(token) => self.members[replica as usize].held = None,
+            _ => self.return_token(replica),
+        }
+        self.enter_line(replica);
+        self.serve();
+    }
+
+    /// Leases end, then the waits for a step that takes too long (P-5).
+    pub(super) fn tick(&mut self) {
+        if self.stopped {
+            return;
+        }
+        self.replace_absent();
+        for replica in 0..self.members.len() {
+            let until = self.members[replica].held.and_then(|(_, until)| until);
+            if until.is_some_and(|until| until <= self.now) {
+                self.effects.push(Want::LeaseExpired(replica as u64));
+                self.return_token(replica as u64);
+            }
+        }
+        self.serve();
+        let deadline = self.config.settings().step_deadline;
+        if deadline.is_some_and(|deadline| self.step_began + deadline <= self.now) {
+            self.step_began = self.now;
+            let waiting: Vec<u64> = self.line.drain(..).collect();
+            let works = |&at: &usize| self.members[at].live && self.members[at].working;
+            let missing = (0..self.members.len()).filter(works).map(|at| at as u64).collect();
+            if !waiting.is_empty() {
+                self.effects.push(Want::Overdue { missing, waiting });
+            }
+        }
+    }
+
+    /// Whoever did not come within a lease counts as dead: its starting token goes to others.
+    fn replace_absent(&mut self) {
+        let (Some(started), Some(lease)) = (self.started, self.config.settings().lease) else {
+            return;
+        };
+        if self.now < started + lease {
+            return;
+        }
+        for at in 0..self.members.len() {
+            let begun = std::mem::replace(&mut self.members[at].begun, true);
+            if !begun && self.advances == 0 {
+                self.queue.push_back(self.step);
+            }
+        }
+    }
+}
