@@ -9,7 +9,9 @@ use hooks::{
 
 use crate::support::{Log, Scripted, Trace, scripts};
 
-/// RecoverableSession: three sessions that abort after 1, 2 and 3 runs: the runs add up over them, then it fails.
+/// RecoverableSession: three sessions that abort after 1, 2 and 3 runs.
+///
+/// The runs add up over them, then it fails.
 #[test]
 fn runs_go_on_over_three_sessions() {
     let log = Log::default();
@@ -29,7 +31,7 @@ fn runs_go_on_over_three_sessions() {
     session.close().expect_err("the same error again");
 }
 
-/// RetryOnAborted, with and without a checkpoint: without one the retried run starts over at step 1, with one it goes on.
+/// RetryOnAborted: without a checkpoint the retried run starts over at step 1, with one it goes on.
 #[test]
 fn the_retried_step_starts_where_the_new_session_stands() {
     for (restored, expected) in [(0, [1, 2, 1, 2]), (2, [1, 2, 3, 4])] {
