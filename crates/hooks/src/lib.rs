@@ -68,6 +68,8 @@ mod monitored;
 mod event;
 
 mod start;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 
 mod hooks;
 

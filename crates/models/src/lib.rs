@@ -19,6 +19,7 @@ pub fn all() -> Vec<Model> {
         model!("token-queue/unbounded", token_queue::test_util::Unbounded),
         model!("token-queue/bounded", token_queue::test_util::Bounded),
     ];
+    all.push(model!("hooks/session", hooks::test_util::LifeTest));
     all.push(model!("sync-replicas/engine", sync_replicas::test_util::EngineTest));
     all.extend(shapes::all());
     all

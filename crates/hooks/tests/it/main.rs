@@ -5,7 +5,6 @@ mod support;
 mod bounds;
 mod coordinator;
 mod life_cycle;
-mod model;
 mod recovery;
 mod start;
 mod stopping;
