@@ -10,7 +10,7 @@ use serde_json::Value;
 use xshell::{Cmd, Shell, cmd};
 
 use crate::{
-    Result, canaries, conformance, loom, model, spec,
+    Result, canaries, conformance, loom, model, sim, spec,
     steps::{Steps, announce},
     tidy,
     workspace::Workspace,
@@ -42,6 +42,10 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
     steps.step("models", || match model::run(sh, None, None)? {
         true => Ok(()),
         false => Err("a model and the real thing differ".into()),
+    });
+    steps.step("fault simulation", || match sim::run(sh, None, false)? {
+        true => Ok(()),
+        false => Err("a seed was not passed".into()),
     });
     steps.step("docs", || {
         println!("$ RUSTDOCFLAGS='-D warnings' cargo doc {} --no-deps", all.join(" "));

@@ -47,6 +47,14 @@ xflags::xflags! {
             optional --transitions transitions: usize
         }
 
+        /// Play seeds of the fault simulation: the real engine, a bad network, dying processes.
+        cmd sim {
+            /// Which seeds, as A..B for A to B - 1; those of ci when not given.
+            optional --seeds seeds: String
+            /// Write down everything that happens.
+            optional --trace
+        }
+
         /// Run the benchmarks.
         cmd bench {
             /// Only those benchmarks whose name contains this.

@@ -11,6 +11,7 @@ mod fix;
 mod flags;
 mod loom;
 mod model;
+mod sim;
 mod spec;
 mod steps;
 mod tidy;
@@ -48,6 +49,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Loom(it) => loom::run(&sh, it.preemptions)?,
         flags::XtaskCmd::Canaries(it) => return canaries::run(&sh, it.filter.as_deref()),
         flags::XtaskCmd::Model(size) => return model::run(&sh, size.cases, size.transitions),
+        flags::XtaskCmd::Sim(sim) => return sim::run(&sh, sim.seeds.as_deref(), sim.trace),
         flags::XtaskCmd::Bench(bench) => bench::run(&sh, bench.filter.as_deref())?,
     }
     Ok(true)

@@ -20,6 +20,7 @@
 
 mod agenda;
 pub mod checks;
+pub mod faults;
 mod ideal;
 mod law;
 mod outcome;

@@ -127,10 +127,12 @@ impl Engine {
         let (member, first) = self.members.join(replica)?;
         let incarnation = member.incarnation;
         member.local_step = LocalStep::from(self.global_step);
-        if first || unknown {
+        let has_own = first || unknown;
+        if has_own && !self.awaits_chief() {
             self.ledger.issued += 1;
             self.hand_over(replica, Token::new(self.global_step.get()), now, effects);
         } else {
+            self.put_tokens(usize::from(has_own));
             self.enter_line(replica);
             self.serve_line(now, effects);
         }

@@ -52,6 +52,11 @@ impl Shares {
         Some(share.workers.clone())
     }
 
+    /// Whether a gradient for every share is in.
+    pub(super) fn are_in(&self) -> bool {
+        self.shares.iter().all(|share| share.contributed)
+    }
+
     /// Whether a gradient for the share is in.
     pub(super) fn is_in(&self, share: u64) -> bool {
         let share = usize::try_from(share).ok().and_then(|share| self.shares.get(share));

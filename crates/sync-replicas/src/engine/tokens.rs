@@ -12,6 +12,7 @@ use super::effect::{Effect, Grant, Overdue};
 use super::lane::Lane;
 use super::machine::Engine;
 use super::members::Held;
+use super::shares::Shares;
 use crate::ids::ReplicaId;
 
 impl Engine {
@@ -30,7 +31,7 @@ impl Engine {
     }
 
     pub(super) fn serve_line(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        while !self.line.is_empty() && self.stopped.is_none() {
+        while !self.line.is_empty() && self.stopped.is_none() && !self.awaits_chief() {
             let Some(token) = self.tokens.try_take() else { return };
             if !self.is_work(token) {
                 self.ledger.discarded += 1;
@@ -43,6 +44,12 @@ impl Engine {
             }
             self.hand_over(replica, token, now, effects);
         }
+    }
+
+    /// P-14: all shares of the step are in, and only the chief is missing, which has not started.
+    /// Whoever got a token now would compute a batch beyond the shares.
+    pub(super) fn awaits_chief(&self) -> bool {
+        !self.chief_started && self.shares.as_ref().is_some_and(Shares::are_in)
     }
 
     pub(super) fn hand_over(

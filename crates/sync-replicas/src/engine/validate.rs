@@ -17,7 +17,8 @@ impl Engine {
                  and replicas hold {held}"
             ));
         }
-        if !self.line.is_empty() && !self.tokens.is_empty() && self.stopped.is_none() {
+        let served = self.stopped.is_none() && !self.awaits_chief();
+        if served && !self.line.is_empty() && !self.tokens.is_empty() {
             return Err(format!("{:?} wait while {queued} tokens lie in the queue", self.line));
         }
         for &replica in &self.line {

@@ -69,3 +69,23 @@ fn few_replicas_compute_several_shares() {
     bench.turn(0);
     assert_eq!(bench.step(), 1);
 }
+
+#[test]
+fn who_comes_when_all_shares_are_in_waits_for_the_chief() {
+    // P-14: after a restore replicas may join before the chief starts, and no step closes yet.
+    // A = 1: with replica 0's gradient the step has all its shares, and nothing is left to compute.
+    let config = ordered(1, 3).check().expect("the settings fit");
+    let mut bench = Bench::joined(ordered(1, 3));
+    bench.engine = Engine::new(config, 2, GlobalStep::default(), Generation::new(1));
+    assert_eq!(granted(&bench.join(0)), [(0, Some(0), 0)]);
+    assert_eq!(granted(&bench.join(1)), [(1, Some(0), 0)]);
+    assert_eq!(bench.push_at(0, 0).0.outcome, Outcome::Accepted { count: 1 });
+    assert_eq!(bench.push_at(1, 0).0.outcome, Outcome::Duplicate { share: 0 });
+    assert_eq!(granted(&bench.join(2)), []);
+    let (started, effects) =
+        bench.event(|engine, now, out| engine.start_chief(InitialTokens::Fewest, now, out));
+    assert_eq!(started, Ok(0));
+    assert_eq!(effects, [Effect::Close { lane: 0, count: 1 }]);
+    let effects = bench.apply(effects);
+    assert_eq!(granted(&effects), [(0, Some(0), 1), (1, Some(0), 1), (2, Some(0), 1)]);
+}

@@ -1,0 +1,40 @@
+//! F-7: what a replica was told of its push is what became of it (P-7).
+//!
+//! Source: the oracle of etcd's robustness tests and of openraft's simulation: an answer that was
+//! lost leaves the outcome unknown, never absent, so only answers that arrived are compared.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sync_replicas::engine::Outcome;
+
+use super::{Contributor, Fact, Invariant};
+
+#[derive(Debug, Default)]
+pub(super) struct Acknowledged {
+    decided: BTreeMap<Contributor, Outcome>,
+}
+
+impl Invariant for Acknowledged {
+    fn name(&self) -> &'static str {
+        "F-7 what a replica was told is what happened"
+    }
+
+    fn observe(&mut self, _: Duration, fact: &Fact<'_>) -> Result<(), String> {
+        match *fact {
+            Fact::Decided { push, decision: Ok(decision), .. } if !decision.repeated => {
+                self.decided.insert(Contributor::of(push), decision.outcome.clone());
+            }
+            Fact::Acknowledged { replica, ticket, sequence, outcome } => {
+                let (generation, incarnation) = (ticket.generation, ticket.incarnation);
+                let key = Contributor { generation, replica, incarnation, sequence };
+                let decided = self.decided.get(&key);
+                if decided != Some(outcome) {
+                    return Err(format!("{key:?} was told {outcome:?}, but was {decided:?}"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,36 @@
+//! F-16: a stop reaches everybody, and nothing happens after it (P-1, P-2, L3).
+//!
+//! Source: the described system's users, whose replicas waited out a grace period at every end.
+//! Here whoever waits is told at once: when the messages of that moment have arrived, all know.
+
+use std::time::Duration;
+
+use sync_replicas::ReplicaId;
+use sync_replicas::engine::{Engine, JoinError};
+
+use super::Broken;
+
+pub(in crate::faults) const NAME: &str = "F-16 a stop reaches everybody, and is the end";
+
+/// Judges the engine after the stop, and the replicas that live and do not know of it.
+///
+/// # Errors
+/// What goes on after the end.
+pub(in crate::faults) fn judge(
+    engine: &Engine,
+    now: Duration,
+    unaware: &[ReplicaId],
+) -> Result<(), Broken> {
+    let broken = |what: String| Err(Broken { invariant: NAME, what });
+    if !unaware.is_empty() {
+        return broken(format!("{unaware:?} do not know of it"));
+    }
+    let mut engine = engine.clone();
+    let mut effects = Vec::new();
+    let joined = engine.join(ReplicaId::new(0), now, &mut effects);
+    let next = engine.tick(now + Duration::from_secs(3600), &mut effects);
+    if joined != Err(JoinError::Ended) || next.is_some() || !effects.is_empty() {
+        return broken(format!("then came {joined:?}, {next:?}, {effects:?}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! F-9: nothing of an earlier generation or incarnation changes the present one (P-9).
+//!
+//! Source: fencing tokens, as in Gray and Cheriton, "Leases", 1989, and in every epoch of a view
+//! since: whoever was replaced must be refused, however late its message comes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sync_replicas::engine::Refused;
+use sync_replicas::{Generation, Incarnation, ReplicaId};
+
+use super::{Fact, Invariant};
+
+#[derive(Debug, Default)]
+pub(super) struct Fencing {
+    generation: Generation,
+    /// Who has joined and not left.
+    live: BTreeMap<ReplicaId, Incarnation>,
+    /// The last incarnation of each, in this generation.
+    last: BTreeMap<ReplicaId, Incarnation>,
+}
+
+impl Invariant for Fencing {
+    fn name(&self) -> &'static str {
+        "F-9 an earlier life is fenced off"
+    }
+
+    fn observe(&mut self, _: Duration, fact: &Fact<'_>) -> Result<(), String> {
+        match *fact {
+            Fact::Serves { generation, .. } => {
+                let before = std::mem::replace(&mut self.generation, generation);
+                (self.live, self.last) = Default::default();
+                if generation <= before {
+                    return Err(format!("{generation} came after {before}"));
+                }
+            }
+            Fact::Joined { replica, incarnation } => {
+                self.live.insert(replica, incarnation);
+                let before = self.last.insert(replica, incarnation);
+                if before.is_some_and(|before| before >= incarnation) {
+                    return Err(format!("{incarnation} of {replica} came after {before:?}"));
+                }
+            }
+            Fact::Left { replica } => {
+                self.live.remove(&replica);
+            }
+            Fact::Decided { push, decision, .. } => {
+                let present = push.generation == self.generation
+                    && self.live.get(&push.replica) == Some(&push.incarnation);
+                let refused =
+                    matches!(decision, Err(Refused::Generation { .. } | Refused::NotJoined { .. }));
+                if present == refused && *decision != Err(Refused::Ended) {
+                    return Err(format!("in {}: {push:?} became {decision:?}", self.generation));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! F-4: no token appears from nowhere, none vanishes (R-13, R-21, R-24, S4).
+//!
+//! Source: docs/semantics.md, the arithmetic of tokens: initial + joined + steps * T were put, and
+//! each of them is held, queued, spent by a push, or gone because its step is over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use sync_replicas::ReplicaId;
+use sync_replicas::engine::{Effect, Ledger, Membership, Outcome, TokenPolicy};
+
+use super::{Fact, Invariant, lanes};
+use crate::faults::mix::Mix;
+
+#[derive(Debug)]
+pub(super) struct Conservation {
+    replicas: u64,
+    per_step: u64,
+    lease: Option<Duration>,
+    unknown: bool,
+    keep: bool,
+    /// The books as they must be; `discarded` is what the others leave.
+    books: Ledger,
+    required: Vec<i64>,
+    held: BTreeMap<ReplicaId, i64>,
+    begun: BTreeSet<ReplicaId>,
+    started: Option<Duration>,
+    stepped: bool,
+}
+
+impl Conservation {
+    pub(super) fn new(mix: &Mix) -> Self {
+        let settings = mix.config.settings();
+        Self {
+            replicas: mix.config.total_num_replicas() as u64,
+            per_step: mix.config.tokens_per_step() as u64,
+            lease: settings.lease,
+            unknown: settings.membership == Membership::Unknown,
+            keep: settings.token_policy == TokenPolicy::KeepLeftovers,
+            books: Ledger::default(),
+            required: vec![0; lanes(mix)],
+            held: BTreeMap::new(),
+            begun: BTreeSet::new(),
+            started: None,
+            stepped: false,
+        }
+    }
+
+    /// A token goes back into the queue, unless its step is over: work given up spends it then
+    /// (P-13), and so does everything else where leftovers are no work (P-12).
+    fn give_back(&mut self, replica: ReplicaId, given_up: bool) {
+        if let Some(step) = self.held.remove(&replica)
+            && (given_up || !self.keep)
+            && self.required.iter().all(|&required| step < required)
+        {
+            self.books.spent += 1;
+        }
+    }
+
+    /// P-5: the starting tokens of those who have not come within a lease go to the others.
+    fn replace_absent(&mut self, now: Duration) {
+        let end = self.started.zip(self.lease).map(|(started, lease)| started + lease);
+        if end.is_some_and(|end| now >= end) {
+            let absent = self.replicas - self.begun.len() as u64;
+            self.begun.extend((0..self.replicas).map(ReplicaId::new));
+            self.books.issued += if self.stepped { 0 } else { absent };
+        }
+    }
+
+    fn compare(&self, got: Ledger, queued: u64) -> Result<(), String> {
+        let Ledger { issued, spent, discarded, lost } = got;
+        let held = self.held.len() as u64;
+        let expected = Ledger { discarded, ..self.books };
+        let kept = !self.keep || discarded == 0;
+        if got == expected && kept && issued == spent + discarded + lost + queued + held {
+            return Ok(());
+        }
+        Err(format!("got {got:?}, expected {expected:?}, {queued} queued, {:?} held", self.held))
+    }
+}
+
+impl Invariant for Conservation {
+    fn name(&self) -> &'static str {
+        "F-4 tokens are conserved"
+    }
+
+    fn observe(&mut self, now: Duration, fact: &Fact<'_>) -> Result<(), String> {
+        match *fact {
+            Fact::Serves { global_step, .. } => {
+                self.books = Ledger::default();
+                self.required.fill(global_step.get());
+                self.held.clear();
+                self.begun.clear();
+                (self.started, self.stepped) = (None, false);
+            }
+            Fact::ChiefStarts { tokens } => {
+                self.books.issued += tokens;
+                self.started = Some(now);
+            }
+            Fact::Joined { replica, .. } => {
+                let first = self.begun.insert(replica);
+                self.books.issued += u64::from(first || self.unknown);
+            }
+            Fact::Ticked => self.replace_absent(now),
+            Fact::Effect(Effect::Grant(grant)) => {
+                let before = self.held.insert(grant.replica, grant.local_step.get());
+                if let Some(before) = before {
+                    return Err(format!("{grant:?} came to one who holds a token of {before}"));
+                }
+            }
+            Fact::Effect(Effect::Close { lane, .. }) => self.required[*lane] += 1,
+            Fact::Effect(Effect::Advanced { .. }) => {
+                self.books.issued += self.per_step;
+                self.stepped = true;
+            }
+            Fact::Effect(&Effect::LeaseExpired { replica }) => self.give_back(replica, false),
+            Fact::GaveUp { replica } => self.give_back(replica, true),
+            Fact::Left { replica } if self.unknown => {
+                self.books.lost += u64::from(self.held.remove(&replica).is_some());
+            }
+            Fact::Left { replica } => self.give_back(replica, false),
+            Fact::Decided { push, decision: Ok(decision), .. } if !decision.repeated => {
+                match decision.outcome {
+                    Outcome::Duplicate { .. } => self.give_back(push.replica, false),
+                    _ => self.books.spent += u64::from(self.held.remove(&push.replica).is_some()),
+                }
+            }
+            Fact::Books { ledger, queued } => return self.compare(ledger, queued),
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! What one seed decides before anything happens: the settings, the speeds, the faults.
+//!
+//! Swarm style: every seed has a mix of its own, and each class of fault is absent from a fifth of
+//! them, so that no fault hides what only shows without it. Source: Groce et al., "Swarm Testing",
+//! 2012; the ranges of loss, duplication, partitions and clogging are those of TigerBeetle's VOPR.
+
+use std::time::Duration;
+
+use sync_replicas::engine::{
+    Admission, Config, ConfigError, InitialTokens, Membership, Order, Settings, TokenPolicy,
+};
+
+use super::dice::Dice;
+
+#[derive(Clone, Debug)]
+pub(super) struct Mix {
+    pub(super) config: Config,
+    pub(super) variables: usize,
+    /// The longest batch; a batch takes a tenth of it or more.
+    pub(super) compute: Duration,
+    /// The longest update.
+    pub(super) update: Duration,
+    /// How long a replica waits for an answer before it asks again.
+    pub(super) retry: Duration,
+    /// How often a replica that computes gives a sign of life.
+    pub(super) heartbeat: Option<Duration>,
+    pub(super) checkpoint: Duration,
+    /// How long faults happen.
+    pub(super) safety: Duration,
+    pub(super) faults: Faults,
+}
+
+/// How often what goes wrong; zero is never.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Faults {
+    /// Of a message.
+    pub(super) loss: f64,
+    pub(super) duplication: f64,
+    /// That a message is the first of many which its link swallows, one way.
+    pub(super) partition: f64,
+    /// That a message is the first of many which its link holds back.
+    pub(super) clogging: f64,
+    /// The mean of the exponential part of a message's delay.
+    pub(super) delay: Duration,
+    /// Weights among the mischief done to processes.
+    pub(super) kill: f64,
+    pub(super) pause: f64,
+    pub(super) leave: f64,
+    pub(super) crash: f64,
+    pub(super) suspect: f64,
+    /// The mean time from one mischief to the next.
+    pub(super) every: Duration,
+    /// That a death is noticed and reported.
+    pub(super) noticed: f64,
+    /// That a push has gradients for some variables only (per-variable admission only).
+    pub(super) partial: f64,
+}
+
+impl Mix {
+    /// # Errors
+    /// When a draw does not fit together, which is a mistake here.
+    pub(super) fn draw(dice: &mut Dice) -> Result<Self, ConfigError> {
+        let config = settings(dice).check()?;
+        let lease = config.settings().lease;
+        Ok(Self {
+            variables: dice.between(1, 3) as usize,
+            compute: dice.millis(2, 150),
+            update: dice.millis(0, 20),
+            retry: dice.millis(60, 250),
+            heartbeat: lease.filter(|_| dice.chance(0.6)).map(|lease| lease / 3),
+            checkpoint: dice.millis(100, 1500),
+            safety: dice.millis(3000, 12_000),
+            faults: Faults::draw(dice),
+            config,
+        })
+    }
+}
+
+fn settings(dice: &mut Dice) -> Settings {
+    let (aggregate, total) = (dice.between(1, 5) as usize, dice.between(1, 5) as usize);
+    let needed = aggregate.saturating_sub(total);
+    let initial_tokens = match dice.between(0, 2) {
+        0 => InitialTokens::Fewest,
+        1 if needed == 0 => InitialTokens::Aggregate,
+        _ => InitialTokens::Exactly(needed + dice.between(0, 3) as usize),
+    };
+    let plain = Settings {
+        total_num_replicas: Some(total),
+        initial_tokens,
+        token_policy: dice.pick(&[TokenPolicy::KeepLeftovers, TokenPolicy::DiscardLeftovers]),
+        admission: dice.pick(&[Admission::Together, Admission::Together, Admission::PerVariable]),
+        order: Order::Arrival,
+        membership: Membership::Tracked,
+        tell_superseded: dice.chance(0.7),
+        lease: dice.chance(0.8).then(|| dice.millis(100, 1200)),
+        step_deadline: dice.chance(0.5).then(|| dice.millis(300, 3000)),
+        ..Settings::new(aggregate)
+    };
+    match dice.between(0, 3) {
+        0 => plain.reference(),
+        1 => Settings {
+            order: Order::Replica,
+            token_policy: TokenPolicy::DiscardLeftovers,
+            admission: Admission::Together,
+            ..plain
+        },
+        _ => plain,
+    }
+}
+
+impl Faults {
+    fn draw(dice: &mut Dice) -> Self {
+        let mut class = |most: f64| {
+            let on = !dice.chance(0.2);
+            let drawn = dice.up_to(most);
+            if on { drawn } else { 0.0 }
+        };
+        Self {
+            loss: class(0.3),
+            duplication: class(0.5),
+            partition: class(0.03),
+            clogging: class(0.02),
+            delay: Duration::from_micros(class(40_000.0) as u64),
+            kill: class(1.0),
+            pause: class(1.0),
+            leave: class(0.6),
+            crash: class(0.4),
+            suspect: class(0.4),
+            noticed: class(1.0),
+            partial: class(0.1),
+            every: Duration::from_micros(100_000 + class(500_000.0) as u64),
+        }
+    }
+
+    /// What is left in the second phase: messages are as slow as a quick network makes them.
+    pub(super) fn none() -> Self {
+        Self::default()
+    }
+}
