@@ -10,7 +10,7 @@ use serde_json::Value;
 use xshell::{Cmd, Shell, cmd};
 
 use crate::{
-    Result, canaries, conformance, loom, model, sim, spec,
+    Result, canaries, conformance, explore, loom, model, sim, spec,
     steps::{Steps, announce},
     tidy,
     workspace::Workspace,
@@ -52,6 +52,7 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
         let docs = cmd!(sh, "cargo doc {all...} --no-deps").env("RUSTDOCFLAGS", "-D warnings");
         Ok(docs.quiet().run()?)
     });
+    steps.step("explore", || explore::run(sh));
     steps.step("loom", || loom::run(sh, None));
     steps.step("canaries", || match canaries::run(sh, None)? {
         true => Ok(()),

@@ -27,6 +27,9 @@ xflags::xflags! {
             optional dir: PathBuf
         }
 
+        /// Explore every state of the engine with a few replicas, a crash and a bad network.
+        cmd explore {}
+
         /// Explore every interleaving of the waiting and waking pieces, with loom.
         cmd loom {
             /// How often a thread may be interrupted where it need not be; 2 when not given.

@@ -7,6 +7,7 @@ mod bench;
 mod canaries;
 mod ci;
 mod conformance;
+mod explore;
 mod fix;
 mod flags;
 mod loom;
@@ -46,6 +47,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Tidy(_) => tidy::run(&sh)?,
         flags::XtaskCmd::Spec(_) => spec::run(&sh)?,
         flags::XtaskCmd::Conformance(conformance) => return conformance::run(&sh, conformance.dir),
+        flags::XtaskCmd::Explore(_) => explore::run(&sh)?,
         flags::XtaskCmd::Loom(it) => loom::run(&sh, it.preemptions)?,
         flags::XtaskCmd::Canaries(it) => return canaries::run(&sh, it.filter.as_deref()),
         flags::XtaskCmd::Model(size) => return model::run(&sh, size.cases, size.transitions),

@@ -206,7 +206,7 @@ impl Engine {
         let outcome = self.admit(push, effects);
         let member = self.live(push.replica, push.incarnation)?;
         member.last = Some((push.sequence, outcome.clone()));
-        member.working = false;
+        member.working = member.held.is_some_and(|held| held.is_newer(push.local_step));
         match &outcome {
             Outcome::Accepted { .. } | Outcome::Partly { .. } => member.tally.accepted += 1,
             Outcome::Stale { .. } => member.tally.stale += 1,
@@ -215,7 +215,7 @@ impl Engine {
         if matches!(outcome, Outcome::Duplicate { .. }) {
             // It added nothing to the step, so its token still must.
             self.return_token(push.replica);
-        } else if member.held.take().is_some() {
+        } else if member.held.take_if(|held| !held.is_newer(push.local_step)).is_some() {
             self.ledger.spent += 1;
         }
         self.enter_line(push.replica);

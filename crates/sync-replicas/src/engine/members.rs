@@ -46,6 +46,14 @@ pub(super) struct Held {
     pub(super) until: Option<Duration>,
 }
 
+impl Held {
+    /// Whether work of this step was done for an earlier token, whose lease ended before a late
+    /// push: this one is still to be used.
+    pub(super) fn is_newer(self, local_step: LocalStep) -> bool {
+        self.token.step() > local_step.get()
+    }
+}
+
 /// One replica's counters, over all its lives (P-7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Tally {

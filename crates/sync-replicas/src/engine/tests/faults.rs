@@ -34,6 +34,22 @@ fn a_sign_of_life_keeps_the_lease() {
 }
 
 #[test]
+fn a_late_push_leaves_the_token_that_came_after() {
+    // P-5: found by the exploration of all states; what is late was computed for an earlier token
+    let mut bench = Bench::joined(Settings { lease: Some(SECOND), ..settings(1, 2) });
+    bench.now = SECOND;
+    bench.event(|engine, now, out| engine.tick(now, out));
+    let incarnation = bench.incarnations[1];
+    bench.turn(0);
+    let asked = bench.event(|engine, now, out| engine.request(id(1), incarnation, now, out));
+    assert!(matches!(&asked.1[..], [Effect::Grant(g)] if g.local_step == LocalStep::new(1)));
+    let spent = bench.engine.ledger().spent;
+    assert!(matches!(bench.push_at(1, 0).0.outcome, Outcome::Stale { .. }));
+    assert_eq!(bench.engine.ledger().spent, spent, "the token of step 1 is still in its hands");
+    assert!(matches!(bench.turn(1), Outcome::Accepted { .. }));
+}
+
+#[test]
 fn an_overdue_step_names_who_is_missing() {
     // P-5
     let waiting = Settings { lease: None, step_deadline: Some(SECOND), ..settings(3, 3) };

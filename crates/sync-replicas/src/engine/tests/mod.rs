@@ -2,6 +2,7 @@
 
 mod differences;
 mod effects;
+mod explore;
 mod faults;
 mod shares;
 
