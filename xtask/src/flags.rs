@@ -58,6 +58,14 @@ xflags::xflags! {
             optional --trace
         }
 
+        /// Feed the readers what a fuzzer makes up; needs cargo-fuzz.
+        cmd fuzz {
+            /// The one target to run; all of them when not given.
+            optional target: String
+            /// Seconds for each target; 60 when not given.
+            optional --seconds seconds: u64
+        }
+
         /// Run the benchmarks.
         cmd bench {
             /// Only those benchmarks whose name contains this.

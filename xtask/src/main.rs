@@ -10,6 +10,7 @@ mod conformance;
 mod explore;
 mod fix;
 mod flags;
+mod fuzz;
 mod loom;
 mod model;
 mod sim;
@@ -52,6 +53,9 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Canaries(it) => return canaries::run(&sh, it.filter.as_deref()),
         flags::XtaskCmd::Model(size) => return model::run(&sh, size.cases, size.transitions),
         flags::XtaskCmd::Sim(sim) => return sim::run(&sh, sim.seeds.as_deref(), sim.trace),
+        flags::XtaskCmd::Fuzz(it) => {
+            fuzz::run(&sh, it.target.as_deref(), it.seconds.unwrap_or(60))?;
+        }
         flags::XtaskCmd::Bench(bench) => bench::run(&sh, bench.filter.as_deref())?,
     }
     Ok(true)

@@ -89,6 +89,14 @@ pub enum SlicesError {
         /// The shape of the values.
         values: Vec<usize>,
     },
+    /// The large array has more elements than memory can hold.
+    #[error("{rows} rows of shape {row_shape:?} are more than memory can hold; ask for fewer rows")]
+    TooLarge {
+        /// The rows that were asked for.
+        rows: usize,
+        /// The shape of one.
+        row_shape: Vec<usize>,
+    },
 }
 
 fn in_rows(rows: &Option<usize>) -> String {

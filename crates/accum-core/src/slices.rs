@@ -152,12 +152,14 @@ impl<E: Element> IndexedSlices<E> {
     /// The large array with `rows` rows: zero where no index points, repeated rows summed.
     ///
     /// # Errors
-    /// As [`check`](Self::check), and [`SlicesError::IndexOutOfRange`] for an index beyond `rows`.
+    /// As [`check`](Self::check), [`SlicesError::IndexOutOfRange`] for an index beyond `rows`, and
+    /// [`SlicesError::TooLarge`].
     pub fn to_dense(&self, rows: usize) -> Result<ArrayD<E>, SlicesError> {
         self.check()?;
         self.check_range(Some(rows))?;
         let width: usize = self.row_shape().iter().product();
-        let mut dense = vec![E::default(); rows * width];
+        let mut dense = reserve(rows, self.row_shape())?;
+        dense.resize(rows * width, E::default());
         Rows::of(self).for_each(HalfSum::Single, |index, row| {
             // In range, so it is the number of a row in memory.
             let at = index as usize * width;
@@ -167,6 +169,18 @@ impl<E: Element> IndexedSlices<E> {
         });
         Ok(with_rows(rows, self.row_shape(), dense))
     }
+}
+
+/// Room for `rows` rows, if memory has it; ndarray panics on a shape that it cannot count.
+pub(crate) fn reserve<T>(rows: usize, row_shape: &[usize]) -> Result<Vec<T>, SlicesError> {
+    let too_large = || SlicesError::TooLarge { rows, row_shape: row_shape.to_vec() };
+    // Axes of length zero do not make the others any more countable.
+    let mut axes = [&[rows], row_shape].concat().into_iter().map(|axis| axis.max(1));
+    let bytes = axes.try_fold(size_of::<T>(), |bytes, axis| bytes.checked_mul(axis));
+    bytes.and_then(|bytes| isize::try_from(bytes).ok()).ok_or_else(too_large)?;
+    let mut room = Vec::new();
+    room.try_reserve_exact(rows * row_shape.iter().product::<usize>()).map_err(|_| too_large())?;
+    Ok(room)
 }
 
 /// Row after row as an array of `rows` rows; their number and shape are those of `values`.

@@ -49,7 +49,7 @@ impl Digits {
     /// # Errors
     /// None in practice: the carried file is well formed, as a test proves.
     pub fn embedded() -> Result<Self, DataError> {
-        Ok(Self::split(parse::rows(EMBEDDED, "the embedded digits")?))
+        Self::from_bytes(EMBEDDED, "the embedded digits")
     }
 
     /// Digits of a file: CSV or gzipped CSV, 64 pixels of 0 to 16 and the digit in each line.
@@ -60,7 +60,15 @@ impl Digits {
         let name = path.display().to_string();
         let bytes =
             fs::read(path).map_err(|source| DataError::Open { path: name.clone(), source })?;
-        Ok(Self::split(parse::rows(&bytes, &name)?))
+        Self::from_bytes(&bytes, &name)
+    }
+
+    /// Digits of a file's content; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// [`DataError`] says which line and column is wrong, what belongs there and what is there.
+    pub fn from_bytes(bytes: &[u8], name: &str) -> Result<Self, DataError> {
+        Ok(Self::split(parse::rows(bytes, name)?))
     }
 
     fn split(mut rows: Vec<Row>) -> Self {

@@ -9,7 +9,7 @@ use ndarray::Array;
 use sprs::{CsMat, CsMatBase, CsVec, CsVecBase, SpIndex};
 
 use super::rows::Rows;
-use super::{IndexedSlices, with_rows};
+use super::{IndexedSlices, reserve, with_rows};
 use crate::{Element, HalfSum, SlicesError};
 
 /// From a matrix of shape *m* × *d*, stored by rows or by columns: values of shape *n* × *d* for
@@ -70,7 +70,8 @@ impl<E: Element> IndexedSlices<E> {
     pub fn to_csmat(&self, rows: usize) -> Result<CsMat<E>, SlicesError> {
         self.check_for(2, rows)?;
         let (mut columns, mut values) = (Vec::new(), Vec::new());
-        let mut ends = vec![0];
+        let mut ends = reserve(rows.saturating_add(1), &[])?;
+        ends.push(0);
         Rows::of(self).for_each(HalfSum::Single, |index, row| {
             ends.resize(index as usize + 1, values.len());
             for (column, value) in row.narrow().enumerate().filter(|(_, v)| *v != E::default()) {

@@ -4,6 +4,7 @@ mod catalogue;
 mod catalogue_sparse;
 mod dense;
 mod dense_sums;
+mod fuzz;
 mod random_sums;
 mod slices;
 mod sparse;

@@ -28,6 +28,12 @@ fn slices_are_checked_when_made() {
     let odd = raw(&[1, 1], ArrayD::ones(&[1, 3][..]), None);
     assert!(odd.clone().canonical().is_err() && odd.to_dense(9).is_err());
     assert_eq!(column(&[1], &[1.0]).to_dense(1), Err(range(0, 1, Some(1))));
+    // More rows than memory can hold are refused before memory is asked for them.
+    for rows in [usize::MAX, usize::MAX / 2 + 1] {
+        let row_shape = vec![1];
+        let too_large = SlicesError::TooLarge { rows, row_shape };
+        assert_eq!(column(&[1], &[1.0]).to_dense(rows), Err(too_large));
+    }
 }
 
 #[cfg(feature = "serde")]

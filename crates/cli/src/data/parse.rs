@@ -2,7 +2,9 @@
 //!
 //! Reads from memory only.
 
-use std::io::{Cursor, Read};
+use std::cell::Cell;
+use std::io::{self, Cursor, Read};
+use std::rc::Rc;
 
 use flate2::read::MultiGzDecoder;
 
@@ -13,6 +15,9 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Fewer rows than this cannot be split into something to train on and something to test with.
 const FEWEST_ROWS: usize = 10;
+
+/// A few kilobytes of gzip can hold gigabytes of text; digits in this much of it would be 400,000.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// One image: its pixels, row by row, and the digit it shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +75,14 @@ pub enum DataError {
         /// What is there.
         got: String,
     },
+    /// More text than digits would need, perhaps from a gzip stream made to fill memory.
+    #[error("{path}: expected at most {expected} bytes of text, got more; split the file")]
+    TooLong {
+        /// The file.
+        path: String,
+        /// How many bytes there may be, after gunzipping.
+        expected: u64,
+    },
     /// Too little to split.
     #[error("{path}: expected at least {FEWEST_ROWS} rows, got {got}")]
     TooFew {
@@ -82,25 +95,59 @@ pub enum DataError {
 
 /// All rows of `bytes`, which may be gzipped; `path` names them in errors.
 pub(super) fn rows(bytes: &[u8], path: &str) -> Result<Vec<Row>, DataError> {
+    rows_up_to(MOST_BYTES, bytes, path)
+}
+
+/// As [`rows`], of at most `most` bytes of text.
+pub(super) fn rows_up_to(most: u64, bytes: &[u8], path: &str) -> Result<Vec<Row>, DataError> {
     let text: Box<dyn Read> = if bytes.starts_with(&GZIP) {
         Box::new(MultiGzDecoder::new(bytes))
     } else {
         Box::new(Cursor::new(bytes))
     };
+    let cut = Rc::new(Cell::new(false));
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .trim(csv::Trim::All)
-        .from_reader(text);
+        .from_reader(Capped { text, left: most, cut: Rc::clone(&cut) });
     let mut rows = Vec::new();
     for record in reader.records() {
+        // Where the text was cut, the last line is no line of the file.
+        if cut.get() {
+            return Err(DataError::TooLong { path: path.to_owned(), expected: most });
+        }
         let record = record.map_err(|source| DataError::Read { path: path.to_owned(), source })?;
         rows.push(row(&record, path)?);
+    }
+    if cut.get() {
+        return Err(DataError::TooLong { path: path.to_owned(), expected: most });
     }
     if rows.len() < FEWEST_ROWS {
         return Err(DataError::TooFew { path: path.to_owned(), got: rows.len() });
     }
     Ok(rows)
+}
+
+/// Text that ends after so many bytes, and says whether there was more.
+struct Capped<R> {
+    text: R,
+    left: u64,
+    cut: Rc<Cell<bool>>,
+}
+
+impl<R: Read> Read for Capped<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 && !buffer.is_empty() {
+            let more = self.text.read(&mut [0])?;
+            self.cut.set(more > 0);
+            return Ok(0);
+        }
+        let end = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let read = self.text.read(&mut buffer[..end])?;
+        self.left -= read as u64;
+        Ok(read)
+    }
 }
 
 fn row(record: &csv::StringRecord, path: &str) -> Result<Row, DataError> {

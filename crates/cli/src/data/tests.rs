@@ -51,6 +51,22 @@ fn bad_files_are_named_by_line_and_column() {
 }
 
 #[test]
+fn text_without_end_is_not_read_to_its_end() {
+    let text = lines(12);
+    let length = text.len() as u64;
+    for bytes in [text.clone().into_bytes(), gzipped(&text)] {
+        parse::rows_up_to(length, &bytes, "digits.csv").expect("as long as allowed");
+        let error = parse::rows_up_to(length - 1, &bytes, "digits.csv").expect_err("too long");
+        let message = format!("expected at most {} bytes of text, got more", length - 1);
+        assert!(error.to_string().contains(&message), "{error}");
+    }
+    // A thousandth of its size as a file: one line that never ends.
+    let bomb = gzipped(&"1".repeat(1 << 22));
+    let error = parse::rows_up_to(1 << 16, &bomb, "digits.csv").expect_err("too long");
+    assert!(matches!(error, DataError::TooLong { .. }), "{error}");
+}
+
+#[test]
 fn plain_and_gzipped_files_are_the_same() {
     let text = lines(20);
     let plain = parse::rows(text.as_bytes(), "a").expect("is well formed");

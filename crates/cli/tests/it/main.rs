@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod bad_input;
+mod fuzz;
 mod program;
 mod resume;
 #[cfg(unix)]

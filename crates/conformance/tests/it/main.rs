@@ -2,6 +2,7 @@
 
 mod carried;
 mod folders;
+mod fuzz;
 mod malformed;
 mod recorded;
 mod sensitivity;

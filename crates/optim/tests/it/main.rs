@@ -2,6 +2,7 @@
 
 mod averages;
 mod clipping;
+mod fuzz;
 mod goldens;
 mod gradients;
 mod hyper_parameters;

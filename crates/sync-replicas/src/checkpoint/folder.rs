@@ -6,19 +6,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use indexmap::IndexMap;
-use safetensors::SafeTensors;
-use safetensors::tensor::TensorView;
-
+use super::bytes::{MANIFEST, TENSORS, check_length, join, serialize};
 use super::disk::{Disk, SystemDisk};
 use super::manifest::{FORMAT, Manifest, sha256_hex};
-use super::state::array;
 use super::{CheckpointError, TrainingState};
 use crate::Scalar;
 
 const PREFIX: &str = "checkpoint-";
-const TENSORS: &str = "tensors.safetensors";
-const MANIFEST: &str = "manifest.json";
 
 /// Writes a checkpoint into `folder`, which is made if need be, and removes the oldest ones beyond
 /// `keep` (at least the new one stays). Answers where it is.
@@ -101,33 +95,12 @@ pub fn read<T: Scalar>(path: &Path) -> Result<TrainingState<T>, CheckpointError>
     let manifest_path = folder.join(MANIFEST);
     let json = fs::read(&manifest_path).map_err(CheckpointError::io("reading", &manifest_path))?;
     let manifest = Manifest::from_json(&json, &manifest_path)?;
-    if manifest.dtype != T::DTYPE.to_string() {
-        let (expected, got) = (T::DTYPE, manifest.dtype);
-        return Err(CheckpointError::Mismatch {
-            what: format!("variables are {expected} here and {got} in the checkpoint"),
-        });
-    }
     let path = folder.join(TENSORS);
+    // Before it is read: a file of another length is not worth the memory.
+    let length = fs::metadata(&path).map_err(CheckpointError::io("reading", &path))?.len();
+    check_length(&manifest, length, &path)?;
     let bytes = fs::read(&path).map_err(CheckpointError::io("reading", &path))?;
-    let damaged = |what: String| CheckpointError::Damaged { path: path.clone(), what };
-    if bytes.len() as u64 != manifest.tensors_bytes {
-        let (got, expected) = (bytes.len(), manifest.tensors_bytes);
-        return Err(damaged(format!("{got} bytes, expected {expected}")));
-    }
-    let found = sha256_hex(&bytes);
-    if found != manifest.tensors_sha256 {
-        return Err(damaged(format!("checksum {found}, expected {}", manifest.tensors_sha256)));
-    }
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| damaged(error.to_string()))?;
-    let mut tensors = IndexMap::new();
-    for (name, tensor) in file.iter() {
-        let array = (tensor.dtype() == T::DTYPE)
-            .then(|| array::<T>(tensor.shape(), tensor.data()))
-            .flatten()
-            .ok_or_else(|| damaged(format!("tensor `{name}` is not what its header says")))?;
-        tensors.insert(name.to_owned(), array);
-    }
-    TrainingState::join(manifest.numbers, tensors)
+    join(manifest, &bytes, &path)
 }
 
 /// The newest checkpoint in a folder, if there is one.
@@ -164,32 +137,6 @@ fn list(folder: &Path) -> Result<Vec<(i64, PathBuf)>, CheckpointError> {
         same
     });
     Ok(found.into_iter().map(|((step, _), path)| (step, path)).collect())
-}
-
-fn serialize<T: Scalar>(
-    tensors: &[(String, ndarray::ArrayD<T>)],
-    path: &Path,
-) -> Result<Vec<u8>, CheckpointError> {
-    let damaged = |error: safetensors::SafeTensorError| CheckpointError::Damaged {
-        path: path.to_owned(),
-        what: error.to_string(),
-    };
-    let mut buffers = Vec::with_capacity(tensors.len());
-    for (_, array) in tensors {
-        let mut bytes = Vec::with_capacity(array.len() * size_of::<T>());
-        array.iter().for_each(|&number| number.put(&mut bytes));
-        buffers.push(bytes);
-    }
-    let views = tensors
-        .iter()
-        .zip(&buffers)
-        .map(|((name, array), bytes)| {
-            let view = TensorView::new(T::DTYPE, array.shape().to_vec(), bytes)?;
-            Ok((name.as_str(), view))
-        })
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(damaged)?;
-    safetensors::serialize(views, None).map_err(damaged)
 }
 
 fn write_synced(disk: &mut impl Disk, path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {

@@ -4,6 +4,7 @@
 //! is written beside its place, synced, and renamed into it, so a reader never meets half of one;
 //! every byte is covered by a checksum, so a damaged one is refused instead of loaded.
 
+mod bytes;
 mod disk;
 mod error;
 mod folder;
@@ -11,6 +12,7 @@ mod manifest;
 mod state;
 mod stored;
 
+pub use bytes::from_bytes;
 pub use error::CheckpointError;
 pub use folder::{latest, read, write};
 pub(crate) use manifest::sha256_hex;

@@ -46,6 +46,25 @@ pub(super) struct Numbers {
     counters: IndexMap<String, u64>,
 }
 
+/// A run that goes on has to count on, and none ever counted this far.
+const LAST: u64 = 1 << 62;
+
+impl Numbers {
+    /// No count is so near the end of its type that training could reach it.
+    fn check(&self) -> Result<(), CheckpointError> {
+        let step = u64::try_from(self.global_step).unwrap_or_default();
+        let counts = [("global step", step), ("generation", self.generation)].into_iter();
+        let positions = self.positions.iter().map(|position| ("position", *position));
+        let counters = self.counters.iter().map(|(name, count)| (name.as_str(), *count));
+        match counts.chain(positions).chain(counters).find(|(_, count)| *count > LAST) {
+            None => Ok(()),
+            Some((name, count)) => Err(CheckpointError::Mismatch {
+                what: format!("expected `{name}` to be at most {LAST}, got {count}"),
+            }),
+        }
+    }
+}
+
 const VARIABLE: &str = "variable/";
 const OPTIMIZER: &str = "optimizer/";
 const AVERAGE: &str = "average/";
@@ -89,6 +108,7 @@ impl<T: Scalar> TrainingState<T> {
         numbers: Numbers,
         mut tensors: IndexMap<String, ArrayD<T>>,
     ) -> Result<Self, CheckpointError> {
+        numbers.check()?;
         let mut variables = Variables::new();
         for name in &numbers.variables {
             let tensor = tensors.shift_remove(&format!("{VARIABLE}{name}")).ok_or_else(|| {

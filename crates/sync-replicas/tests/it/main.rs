@@ -8,6 +8,7 @@ mod driver;
 mod explicit;
 mod faults;
 mod fit;
+mod fuzz;
 mod generations;
 mod hook;
 mod panics;

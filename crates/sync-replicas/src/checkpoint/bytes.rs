@@ -1,0 +1,103 @@
+//! The two files of a checkpoint as bytes: made, checked, and taken apart.
+//!
+//! It opens no file; paths only name what an error is about. Invariant: no number is read before
+//! the checksum over its bytes was found right, and no size that the bytes merely claim is believed.
+
+use std::path::Path;
+
+use indexmap::IndexMap;
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+
+use super::manifest::{Manifest, sha256_hex};
+use super::state::array;
+use super::{CheckpointError, TrainingState};
+use crate::Scalar;
+
+pub(super) const TENSORS: &str = "tensors.safetensors";
+pub(super) const MANIFEST: &str = "manifest.json";
+
+/// Reads a checkpoint from the bytes of its two files, wherever they were kept.
+///
+/// # Errors
+/// [`CheckpointError::Damaged`] when a single bit is not what was written, and the others that
+/// [`read`](super::read) has, save those of the file system.
+pub fn from_bytes<T: Scalar>(
+    manifest: &[u8],
+    tensors: &[u8],
+) -> Result<TrainingState<T>, CheckpointError> {
+    let manifest = Manifest::from_json(manifest, Path::new(MANIFEST))?;
+    let path = Path::new(TENSORS);
+    check_length(&manifest, tensors.len() as u64, path)?;
+    join(manifest, tensors, path)
+}
+
+/// The tensors' file is as long as the manifest says.
+pub(super) fn check_length(
+    manifest: &Manifest,
+    got: u64,
+    path: &Path,
+) -> Result<(), CheckpointError> {
+    let expected = manifest.tensors_bytes;
+    if got == expected {
+        return Ok(());
+    }
+    let what = format!("{got} bytes, expected {expected}");
+    Err(CheckpointError::Damaged { path: path.to_owned(), what })
+}
+
+/// The state of a manifest and its tensors, once the checksum is right.
+pub(super) fn join<T: Scalar>(
+    manifest: Manifest,
+    bytes: &[u8],
+    path: &Path,
+) -> Result<TrainingState<T>, CheckpointError> {
+    if manifest.dtype != T::DTYPE.to_string() {
+        let (expected, got) = (T::DTYPE, manifest.dtype);
+        return Err(CheckpointError::Mismatch {
+            what: format!("variables are {expected} here and {got} in the checkpoint"),
+        });
+    }
+    let damaged = |what: String| CheckpointError::Damaged { path: path.to_owned(), what };
+    let found = sha256_hex(bytes);
+    if found != manifest.tensors_sha256 {
+        return Err(damaged(format!("checksum {found}, expected {}", manifest.tensors_sha256)));
+    }
+    let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
+    let mut tensors = IndexMap::new();
+    for (name, tensor) in file.iter() {
+        let array = (tensor.dtype() == T::DTYPE)
+            .then(|| array::<T>(tensor.shape(), tensor.data()))
+            .flatten()
+            .ok_or_else(|| damaged(format!("tensor `{name}` is not what its header says")))?;
+        tensors.insert(name.to_owned(), array);
+    }
+    TrainingState::join(manifest.numbers, tensors)
+}
+
+/// The tensors' file.
+pub(super) fn serialize<T: Scalar>(
+    tensors: &[(String, ndarray::ArrayD<T>)],
+    path: &Path,
+) -> Result<Vec<u8>, CheckpointError> {
+    let damaged = |error: safetensors::SafeTensorError| CheckpointError::Damaged {
+        path: path.to_owned(),
+        what: error.to_string(),
+    };
+    let mut buffers = Vec::with_capacity(tensors.len());
+    for (_, array) in tensors {
+        let mut bytes = Vec::with_capacity(array.len() * size_of::<T>());
+        array.iter().for_each(|&number| number.put(&mut bytes));
+        buffers.push(bytes);
+    }
+    let views = tensors
+        .iter()
+        .zip(&buffers)
+        .map(|((name, array), bytes)| {
+            let view = TensorView::new(T::DTYPE, array.shape().to_vec(), bytes)?;
+            Ok((name.as_str(), view))
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(damaged)?;
+    safetensors::serialize(views, None).map_err(damaged)
+}
