@@ -1,7 +1,7 @@
 //! The two files of a checkpoint as bytes: made, checked, and taken apart.
 //!
 //! It opens no file; paths only name what an error is about. Invariant: no number is read before
-//! the checksum over its bytes was found right, and no size that the bytes merely claim is believed.
+//! the checksum over its bytes was found right, and no size that the bytes claim is believed.
 
 use std::path::Path;
 
