@@ -7,7 +7,9 @@ mod goldens;
 mod gradients;
 mod hyper_parameters;
 mod layouts;
+mod numerics;
 mod recursions;
+mod reference;
 mod schedules;
 #[cfg(feature = "serde")]
 mod serde;
