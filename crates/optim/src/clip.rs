@@ -25,10 +25,11 @@ pub enum ClipError {
         /// What was given.
         actual: f64,
     },
-    /// The gradients have an element that is not finite, so that no scaling can help.
+    /// The gradients have an element that is not finite, so that no scaling can help; or their norm
+    /// is beyond the range of `f64`.
     #[error("the norm of the gradients is {norm}; look for a diverged loss or a division by zero")]
     NotFinite {
-        /// NaN, or infinity if there is an infinite element and no NaN.
+        /// NaN if there is one, else infinity.
         norm: f64,
     },
 }
@@ -122,7 +123,12 @@ pub fn clip_by_global_norm<T: Real>(
         // In f64, since a tiny factor could be zero in the gradient's type.
         let factor = max_norm / norm;
         for gradient in gradients {
-            gradient.mapv_inplace(|element| T::of(element.wide() * factor));
+            if factor.is_normal() {
+                gradient.mapv_inplace(|element| T::of(element.wide() * factor));
+            } else {
+                // So tiny that it lost digits, or all of them.
+                gradient.mapv_inplace(|element| T::of(element.wide() / norm * max_norm));
+            }
         }
     }
     Ok(norm)

@@ -131,11 +131,13 @@ impl<T: Real> Optimizer<T> for Ftrl {
             let sigma = (grown - power(*n)) / rate;
             *z += g + twice_shrinkage * *x - sigma * *x;
             *n = sum;
-            *x = if z.abs() <= l1 {
-                T::zero()
-            } else {
-                (z.signum() * l1 - *z) / (grown / rate + twice_l2)
-            };
+            let curvature = grown / rate + twice_l2;
+            if z.abs() <= l1 {
+                *x = T::zero();
+            } else if curvature != T::zero() {
+                *x = (z.signum() * l1 - *z) / curvature;
+            }
+            // Else no gradient was seen yet, from a start at zero: nothing says how far to go.
         }
     }
 }

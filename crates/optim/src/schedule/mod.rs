@@ -102,10 +102,11 @@ impl Schedule {
                 initial / (1.0 + decay * periods(step, every, staircase))
             }
             Self::Polynomial { initial, end, steps, power } => {
-                (initial - end) * (1.0 - progress(step, steps)).powf(power) + end
+                (initial - end) * left(step, steps).powf(power) + end
             }
             Self::Cosine { initial, steps, alpha } => {
-                let wave = 0.5 * (1.0 + (std::f64::consts::PI * progress(step, steps)).cos());
+                // (1 + cos πp) / 2, in the form that keeps its digits when p is nearly 1.
+                let wave = (std::f64::consts::FRAC_PI_2 * left(step, steps)).sin().powi(2);
                 initial * ((1.0 - alpha) * wave + alpha)
             }
             Self::Piecewise { ref boundaries, ref values } => {
@@ -173,9 +174,9 @@ fn periods(step: u64, every: u64, staircase: bool) -> f64 {
     if staircase { (step / every) as f64 } else { step as f64 / every as f64 }
 }
 
-/// *k / steps*, at most 1.
-fn progress(step: u64, steps: u64) -> f64 {
-    step.min(steps) as f64 / steps as f64
+/// What is left of `steps` at `step`, from 1 down to 0; a difference of integers loses nothing.
+fn left(step: u64, steps: u64) -> f64 {
+    (steps - step.min(steps)) as f64 / steps as f64
 }
 
 fn validate_pieces(boundaries: &[u64], values: &[f64]) -> Result<(), HyperParameterError> {

@@ -28,6 +28,8 @@ fn by_norm() {
     // The squares of these leave the range of f64; the norm does not.
     check_norm(&[3e200, 4e200], 1.0, 5e200, &[0.6, 0.8]);
     check_norm(&[3e-200, 4e-200], 1.0, 5e-200, &[3e-200, 4e-200]);
+    // And here the factor does; what is left of the gradient does not.
+    check_norm(&[3e200, 4e200], 1e-150, 5e200, &[6e-151, 8e-151]);
 }
 
 #[test]

@@ -185,6 +185,18 @@ fn one_step_of_ftrl_by_hand() {
 }
 
 #[test]
+fn ftrl_without_a_gradient_yet_stays_finite() {
+    // from a start at zero, with shrinkage or with a gradient whose square is zero.
+    for gradient in [0.0, 1e-30_f32] {
+        let optimizer = Ftrl::new(0.5).initial_accumulator_value(0.0).l2_shrinkage(0.01);
+        let mut state = at_work::<f32>(Box::new(optimizer), &[]);
+        let mut w = arr0(0.7_f32).into_dyn();
+        dense_step(&mut state, &mut w, arr0(gradient).view().into_dyn());
+        assert_eq!(w[[]], 0.7);
+    }
+}
+
+#[test]
 fn a_rate_of_zero_moves_nothing() {
     // schedules end at zero, and FTRL divides by the rate.
     let table: [Box<dyn Optimizer<f64>>; 3] =

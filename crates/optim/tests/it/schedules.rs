@@ -55,6 +55,19 @@ fn values() {
     );
 }
 
+#[test]
+fn the_last_steps_keep_their_digits() {
+    // a step before the end, where 1 - progress and 1 + cos cancel.
+    for steps in [1_000_000_u64, 1 << 40] {
+        let left = 1.0 / steps as f64;
+        let at = |text: String| text.parse::<Schedule>().expect("a valid schedule").at(steps - 1);
+        let wave = (std::f64::consts::FRAC_PI_2 * left).powi(2);
+        close("cosine", at(format!("cosine:initial=1,steps={steps}")), wave, 1e-11, 0.0);
+        let line = at(format!("polynomial:initial=1,end=0,steps={steps}"));
+        close("polynomial", line, left, 1e-15, 0.0);
+    }
+}
+
 #[track_caller]
 fn check_refused(text: &str, message: &str) {
     let error = text.parse::<Schedule>().expect_err("it is refused");
