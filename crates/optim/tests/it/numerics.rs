@@ -115,7 +115,10 @@ fn check<T: Real, E: GradientElement<T>>(case: &Case, sparse: bool, element: fn(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(256)
+    })]
 
     #[test]
     fn every_formula_is_its_slow_reference(case in case(), sparse in any::<bool>()) {
