@@ -1,4 +1,4 @@
-//! Pushes and takes, dense and sparse; throughput counts the gradients' own bytes or rows.
+//! Pushes and takes, dense and sparse: the table's rows, and eager against held sums.
 
 use std::hint::black_box;
 
@@ -9,41 +9,23 @@ use accum_core::{
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::{Array1, Array2, ArrayD};
 
+mod rows;
+
 const REPLICAS: i64 = 16;
 
-/// Gradients of 1 KB, 1 MB, 16 MB of `f32`.
-const SIZES: [usize; 3] = [256, 262_144, 4_194_304];
-
-fn options(summation: Summation) -> DenseOptions {
-    DenseOptions { summation, ..DenseOptions::default() }
+fn table(criterion: &mut Criterion) {
+    rows::bench(criterion, &["dense_", "sparse_", "first_push", "take_", "mean_", "ceiling/"]);
 }
 
-/// One gradient added to a sum that is there.
-fn dense_push(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("dense_push");
-    for size in SIZES {
-        group.throughput(Throughput::Bytes(size as u64 * 4));
-        let gradient = Array1::<f32>::ones(size).into_dyn();
-        group.bench_with_input(BenchmarkId::new("eager", size * 4), &size, |bench, &size| {
-            let mut accumulator = DenseAccumulator::<f32>::with_options(
-                [size],
-                Reduction::Mean,
-                options(Summation::Eager),
-            );
-            bench.iter(|| accumulator.apply(gradient.view(), 0));
-        });
-    }
-    group.finish();
-}
-
-/// Sixteen owned gradients pushed, their mean taken.
+/// Sixteen owned gradients pushed, their mean taken: when is the adding better done?
 fn dense_step(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("dense_step_16");
-    for size in [SIZES[0], SIZES[1]] {
+    let mut group = criterion.benchmark_group("dense_step_16_owned");
+    for size in [256, 262_144] {
         group.throughput(Throughput::Bytes(size as u64 * 4 * 16));
         for (name, summation) in [("eager", Summation::Eager), ("held", Summation::Held)] {
+            let options = DenseOptions { summation, ..DenseOptions::default() };
             let mut accumulator =
-                DenseAccumulator::<f32>::with_options([size], Reduction::Mean, options(summation));
+                DenseAccumulator::<f32>::with_options([size], Reduction::Mean, options);
             group.bench_function(BenchmarkId::new(name, size * 4), |bench| {
                 bench.iter_batched(
                     || vec![Array1::<f32>::ones(size).into_dyn(); 16],
@@ -62,9 +44,9 @@ fn dense_step(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Sixteen replicas push some random rows of a million, the mean is taken.
+/// Sixteen replicas push some random rows of a million, the mean is taken: eager against held.
 fn sparse_step(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("sparse_step_16");
+    let mut group = criterion.benchmark_group("sparse_step_16_owned");
     group.sample_size(10);
     for rows in [1_000_usize, 20_000] {
         group.throughput(Throughput::Elements(rows as u64 * 16));
@@ -98,5 +80,5 @@ fn slices(rows: usize, replica: usize) -> IndexedSlices<f32> {
     IndexedSlices::new(indices, values, None).expect("one row an index")
 }
 
-criterion_group!(benches, dense_push, dense_step, sparse_step);
+criterion_group!(benches, table, dense_step, sparse_step);
 criterion_main!(benches);

@@ -1,10 +1,16 @@
-//! The update alone: the mean's division happens inside its one pass over memory.
+//! The update alone: the table's rows, all optimizers, and the sparse updates.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::{Array1, Array2};
 use optim::{
     Adagrad, Adam, Ftrl, Mean, Momentum, Optimizer, OptimizerState, RmsProp, Sgd, SparseGradient,
 };
+
+mod rows;
+
+fn table(criterion: &mut Criterion) {
+    rows::bench(criterion, &["update/"]);
+}
 
 fn all() -> Vec<(&'static str, Box<dyn Optimizer<f32>>)> {
     vec![
@@ -62,5 +68,5 @@ fn sparse(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, dense, sparse);
+criterion_group!(benches, table, dense, sparse);
 criterion_main!(benches);

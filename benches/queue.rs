@@ -1,9 +1,13 @@
-//! Tokens through the queue: alone, and there and back between two threads.
-
-use std::thread;
+//! Tokens through the queue: the table's rows, and a step's tokens in one operation.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use token_queue::{Token, TokenQueue};
+
+mod rows;
+
+fn table(criterion: &mut Criterion) {
+    rows::bench(criterion, &["token/"]);
+}
 
 fn one_thread(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("queue_one_thread");
@@ -18,25 +22,5 @@ fn one_thread(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn there_and_back(criterion: &mut Criterion) {
-    let (there, back) = (TokenQueue::unbounded(), TokenQueue::unbounded());
-    let (theirs, mine) = (there.clone(), back.clone());
-    let echo = thread::spawn(move || {
-        while let Ok(token) = theirs.blocking_dequeue() {
-            if mine.try_enqueue(token).is_err() {
-                break;
-            }
-        }
-    });
-    criterion.bench_function("queue_there_and_back", |bench| {
-        bench.iter(|| {
-            there.try_enqueue(Token::new(1)).expect("it is open");
-            back.blocking_dequeue()
-        });
-    });
-    there.blocking_close().expect("it was open");
-    echo.join().expect("the echo ends when the queue closes");
-}
-
-criterion_group!(benches, one_thread, there_and_back);
+criterion_group!(benches, table, one_thread);
 criterion_main!(benches);

@@ -1,14 +1,25 @@
-//! `cargo xtask bench`: the benchmarks of the workspace, all or some.
+//! `cargo xtask bench`: the performance table, or the criterion benchmarks.
+//!
+//! It only builds and starts; what is measured is in the member `benches`.
 
 use xshell::{Shell, cmd};
 
-use crate::Result;
+use crate::{Result, flags::Bench, workspace::Workspace};
 
-/// Runs the benchmarks whose name contains `filter`, all of them without one.
+/// Measures the rows whose name contains the filter, all of them without one.
 ///
 /// # Errors
-/// When the benchmarks do not build or one of them fails.
-pub(crate) fn run(sh: &Shell, filter: Option<&str>) -> Result {
-    cmd!(sh, "cargo bench -p benches -- {filter...}").run()?;
+/// When the programs do not build or one of them fails; a target that is missed is no failure.
+pub(crate) fn run(sh: &Shell, bench: &Bench) -> Result {
+    let filter = bench.filter.as_deref();
+    if bench.criterion {
+        cmd!(sh, "cargo bench -p benches -- {filter...}").run()?;
+        return Ok(());
+    }
+    let folder = Workspace::load(sh)?.target_dir.join("bench");
+    let quick = bench.quick.then_some("--quick");
+    cmd!(sh, "cargo build --release -p benches --bins").run()?;
+    let report = cmd!(sh, "cargo run --release -q -p benches --bin report --");
+    report.args(filter).args(quick).arg("--out").arg(folder).run()?;
     Ok(())
 }

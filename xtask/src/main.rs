@@ -56,7 +56,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Fuzz(it) => {
             fuzz::run(&sh, it.target.as_deref(), it.seconds.unwrap_or(60))?;
         }
-        flags::XtaskCmd::Bench(bench) => bench::run(&sh, bench.filter.as_deref())?,
+        flags::XtaskCmd::Bench(bench) => bench::run(&sh, &bench)?,
     }
     Ok(true)
 }

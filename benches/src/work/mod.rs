@@ -1,0 +1,34 @@
+//! The rows' work, by pillar: each through the public API, as a user would call it.
+
+pub(crate) mod dense;
+pub(crate) mod push;
+pub(crate) mod queue;
+pub(crate) mod sparse;
+pub(crate) mod step;
+pub(crate) mod update;
+
+use std::time::Duration;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::Work;
+
+/// Work that may be spread over a pool of so many threads, and over no more.
+pub(crate) struct OnPool<W> {
+    pool: ThreadPool,
+    work: W,
+}
+
+impl<W> OnPool<W> {
+    pub(crate) fn new(threads: usize, work: W) -> Self {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+        Self { pool: pool.expect("so few threads can be started"), work }
+    }
+}
+
+impl<W: Work + Send> Work for OnPool<W> {
+    fn run(&mut self, times: u64) -> Duration {
+        let work = &mut self.work;
+        self.pool.install(|| work.run(times))
+    }
+}

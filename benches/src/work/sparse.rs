@@ -1,0 +1,57 @@
+//! Some rows of a million, from several replicas: pushed, and their mean taken.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use accum_core::{IndexedSlices, Reduction, SparseConditionalAccumulator};
+use ndarray::Array2;
+
+use crate::Work;
+
+const TABLE_ROWS: u64 = 1_000_000;
+const WIDTH: usize = 64;
+
+/// N gradients of so many random rows pushed to a shared accumulator, their mean taken.
+pub(crate) struct PushesAndTake {
+    accumulator: SparseConditionalAccumulator<f32>,
+    gradients: Vec<IndexedSlices<f32>>,
+}
+
+impl PushesAndTake {
+    pub(crate) fn new(rows: usize, replicas: u64) -> Self {
+        let accumulator =
+            SparseConditionalAccumulator::new([TABLE_ROWS as usize, WIDTH], Reduction::Mean);
+        Self { accumulator, gradients: (0..replicas).map(|seed| random(rows, seed)).collect() }
+    }
+}
+
+impl Work for PushesAndTake {
+    fn run(&mut self, times: u64) -> Duration {
+        let begun = Instant::now();
+        for _ in 0..times {
+            let step = self.accumulator.global_step();
+            for gradient in &self.gradients {
+                let applied = self.accumulator.apply_grad(gradient, step);
+                black_box(applied).expect("it fits");
+            }
+            let taken = self.accumulator.try_take_grad(self.gradients.len() as i64);
+            black_box(taken.expect("it can be taken").expect("enough are held"));
+        }
+        begun.elapsed()
+    }
+}
+
+/// Random rows in no order, some perhaps twice, the same in every run.
+fn random(rows: usize, seed: u64) -> IndexedSlices<f32> {
+    let index = |row: usize| (mixed(seed << 32 | row as u64) % TABLE_ROWS) as i64;
+    let indices = (0..rows).map(index).collect();
+    IndexedSlices::new(indices, Array2::ones((rows, WIDTH)), None).expect("one row an index")
+}
+
+/// The finaliser of SplitMix64: as good as random, without a generator's state.
+fn mixed(number: u64) -> u64 {
+    let number = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    number ^ (number >> 31)
+}

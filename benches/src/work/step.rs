@@ -1,0 +1,143 @@
+//! A whole step of the front door: fetch, push, close, mean, update, tokens.
+//!
+//! All replicas must contribute to each step, so that each computes as many as there are.
+
+use std::time::Duration;
+
+use ndarray::{Array1, ArrayD};
+use optim::Sgd;
+use sync_replicas::{Gradients, Replica, ReplicaId, SyncReplicas, Trainer, Variables};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{Work, together};
+
+/// A training of one variable, `w`, in which so many replicas make a step.
+///
+/// # Panics
+/// When there are no replicas.
+#[must_use]
+pub fn build(replicas: usize, parameters: usize) -> Trainer<f32> {
+    let variables = Variables::new().with("w", Array1::<f32>::zeros(parameters)).expect("one name");
+    SyncReplicas::new(Sgd::new(1e-3))
+        .replicas_to_aggregate(replicas)
+        .build(variables)
+        .expect("the numbers fit")
+}
+
+/// The gradients of a batch, as a replica would hand them over.
+#[must_use]
+pub fn gradients(gradient: &ArrayD<f32>) -> Gradients<f32> {
+    Gradients::new().dense("w", gradient.clone())
+}
+
+/// All replicas of one training, with a gradient each.
+pub struct Replicas {
+    trainer: Trainer<f32>,
+    states: Vec<State>,
+}
+
+struct State {
+    replica: Replica<f32>,
+    gradient: ArrayD<f32>,
+    /// Gradients made beforehand, where making them would cost more than the step.
+    stock: Vec<Gradients<f32>>,
+}
+
+impl Replicas {
+    /// Joins them all.
+    ///
+    /// # Panics
+    /// When there are no replicas.
+    #[must_use]
+    pub fn new(replicas: usize, parameters: usize) -> Self {
+        let trainer = build(replicas, parameters);
+        let states = (0..replicas as u64).map(|id| State {
+            replica: trainer.replica(ReplicaId::new(id)).expect("it is free"),
+            gradient: ArrayD::from_elem([parameters].as_slice(), 1e-3),
+            stock: Vec::new(),
+        });
+        Self { states: states.collect(), trainer }
+    }
+
+    /// So many steps, each replica a thread; one replica is the caller's own.
+    ///
+    /// # Panics
+    /// When a step is overdue.
+    pub fn run_as_threads(&mut self, steps: u64) -> Duration {
+        together(&mut self.states, |state| {
+            for _ in 0..steps {
+                let step = state.replica.next_step().expect("nobody is overdue");
+                let step = step.expect("training goes on");
+                let gradients = state.stock.pop().unwrap_or_else(|| gradients(&state.gradient));
+                step.push(gradients).expect("it fits");
+            }
+        })
+    }
+
+    /// The training.
+    #[must_use]
+    pub fn trainer(&self) -> &Trainer<f32> {
+        &self.trainer
+    }
+}
+
+/// Replicas as threads, each of which makes its gradient by copying.
+pub(crate) struct Threads(pub(crate) Replicas);
+
+impl Work for Threads {
+    fn run(&mut self, times: u64) -> Duration {
+        self.0.run_as_threads(times)
+    }
+}
+
+/// Replicas as threads whose gradients were made before the time began.
+pub(crate) struct Stocked(pub(crate) Replicas);
+
+impl Work for Stocked {
+    fn run(&mut self, times: u64) -> Duration {
+        for state in &mut self.0.states {
+            state.stock = (0..times).map(|_| gradients(&state.gradient)).collect();
+        }
+        self.0.run_as_threads(times)
+    }
+}
+
+/// Replicas as tasks on a runtime of two threads.
+pub(crate) struct Tasks {
+    runtime: Runtime,
+    /// Given to the tasks, which give them back.
+    states: Vec<State>,
+}
+
+impl Tasks {
+    pub(crate) fn new(replicas: usize, parameters: usize) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(2).build();
+        let Replicas { states, .. } = Replicas::new(replicas, parameters);
+        Self { runtime: runtime.expect("two threads can be started"), states }
+    }
+}
+
+impl Work for Tasks {
+    fn run(&mut self, times: u64) -> Duration {
+        let states = std::mem::take(&mut self.states);
+        let begun = std::time::Instant::now();
+        let work = |mut state: State| async move {
+            for _ in 0..times {
+                let step = state.replica.next_step_async().await.expect("nobody is overdue");
+                let step = step.expect("training goes on");
+                step.push(gradients(&state.gradient)).expect("it fits");
+            }
+            state
+        };
+        let tasks: Vec<_> =
+            states.into_iter().map(|state| self.runtime.spawn(work(state))).collect();
+        self.states = self.runtime.block_on(async {
+            let mut states = Vec::with_capacity(tasks.len());
+            for task in tasks {
+                states.push(task.await.expect("it does not panic"));
+            }
+            states
+        });
+        begun.elapsed()
+    }
+}
