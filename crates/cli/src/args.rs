@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use optim::Schedule;
 
+use crate::simulate::SimulateArgs;
 use crate::straggler::{StragglerArg, parse_straggler};
 
 /// Synchronous training in which slow and dead replicas never hold a step.
@@ -24,12 +25,18 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// The options of `train`, whether or not it was written.
+    /// What to do, with its options.
+    #[must_use]
+    pub fn into_command(self) -> Command {
+        self.command.unwrap_or_else(|| Command::Train(Box::new(self.train)))
+    }
+
+    /// The options of `train`; those of another command are set aside.
     #[must_use]
     pub fn into_train(self) -> TrainArgs {
         match self.command {
             Some(Command::Train(train)) => *train,
-            None => self.train,
+            _ => self.train,
         }
     }
 }
@@ -39,6 +46,8 @@ impl Cli {
 pub enum Command {
     /// Train a model on handwritten digits, with replicas, backups and a straggler
     Train(Box<TrainArgs>),
+    /// Simulate stragglers, deaths and returns in virtual time, from a plan
+    Simulate(SimulateArgs),
 }
 
 /// The options of `train`.

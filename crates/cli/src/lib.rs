@@ -23,6 +23,7 @@
 
 pub mod args;
 pub mod data;
+mod drawing;
 pub mod interrupt;
 mod learner;
 pub mod metrics;
@@ -32,6 +33,7 @@ pub mod progress;
 pub mod report;
 pub mod run_folder;
 pub mod settings;
+pub mod simulate;
 pub mod straggler;
 pub mod summary;
 pub mod train;

@@ -6,9 +6,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::args::Cli;
+use cli::args::{Cli, Command, TrainArgs};
 use cli::interrupt::Interrupt;
 use cli::settings::Settings;
+use cli::simulate::simulate;
 use cli::summary::{Summary, story, table, verdict};
 use cli::train::{TrainError, train};
 use tracing_subscriber::EnvFilter;
@@ -17,8 +18,23 @@ use tracing_subscriber::EnvFilter;
 const KILLED_BY_INTERRUPT: i32 = 130;
 
 fn main() -> ExitCode {
-    let args = Cli::parse().into_train();
+    let command = Cli::parse().into_command();
     log_to_stderr();
+    match command {
+        Command::Train(args) => run_train(*args),
+        Command::Simulate(args) => {
+            let result = simulate(&args, &mut io::stdout().lock());
+            result.map_or_else(|error| failed(&error, error.exit_status()), |()| ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn failed(error: &dyn Error, status: u8) -> ExitCode {
+    eprintln!("error: {}", chain(error));
+    ExitCode::from(status)
+}
+
+fn run_train(args: TrainArgs) -> ExitCode {
     let interrupt = Interrupt::new();
     stop_on_signals(&interrupt);
     let (quiet, json) = (args.quiet, args.json);
@@ -30,10 +46,7 @@ fn main() -> ExitCode {
             // The reader has gone, as `head` does; the run is on disk.
             Ok(()) | Err(_) => ExitCode::SUCCESS,
         },
-        Err(error) => {
-            eprintln!("error: {}", chain(&error));
-            ExitCode::from(error.exit_status())
-        }
+        Err(error) => failed(&error, error.exit_status()),
     }
 }
 

@@ -3,18 +3,16 @@
 //! Draws what it is given; measures and decides nothing. Colours are CSS variables, so that the
 //! page follows the reader's light or dark choice.
 
-mod chart;
-mod svg;
 mod timeline;
 
 use std::fmt::Write as _;
 
 use sync_replicas::Span;
 
+use crate::drawing::chart::{Axis, Chart, Series};
+use crate::drawing::svg::escape;
 use crate::metrics::Update;
 use crate::summary::{Summary, percent, seconds, story};
-use chart::{Axis, Chart, Series};
-use svg::escape;
 
 const STYLE: &str = include_str!("report/style.css");
 const SCRIPT: &str = include_str!("report/page.js");
@@ -98,12 +96,14 @@ fn loss_chart(updates: &[Update]) -> String {
     let smooth = smoothed(&points);
     let top = points.iter().map(|point| point.1).fold(0.0, f64::max);
     Chart {
-        title: "Training loss",
+        title: "Training loss".to_owned(),
         note: "mean cross-entropy of each update's gradients, and its running mean",
-        y: Axis { from: 0.0, to: top, percent: false },
+        x: steps(points.iter().map(|point| point.0)),
+        y: Axis { name: "", from: 0.0, to: top, percent: false },
+        marks: Vec::new(),
         series: vec![
-            Series { class: "raw", name: "each update", points, dots: false },
-            Series { class: "main", name: "running mean", points: smooth, dots: false },
+            Series { class: "raw", name: "each update".to_owned(), points, dots: false },
+            Series { class: "main", name: "running mean".to_owned(), points: smooth, dots: false },
         ],
     }
     .draw()
@@ -116,18 +116,27 @@ fn accuracy_chart(updates: &[Update]) -> String {
     };
     let own = points(|update| update.test_accuracy);
     let averages = points(|update| update.averages_test_accuracy);
-    let mut series = vec![Series { class: "good", name: "variables", points: own, dots: true }];
+    let mut series =
+        vec![Series { class: "good", name: "variables".to_owned(), points: own, dots: true }];
     if !averages.is_empty() {
-        let (class, name) = ("main", "moving averages");
+        let (class, name) = ("main", "moving averages".to_owned());
         series.push(Series { class, name, points: averages, dots: true });
     }
     Chart {
-        title: "Test accuracy",
+        title: "Test accuracy".to_owned(),
         note: "of images that no replica ever sees",
-        y: Axis { from: 0.0, to: 1.0, percent: true },
+        x: steps(series.iter().flat_map(|series| series.points.iter().map(|point| point.0))),
+        y: Axis { name: "", from: 0.0, to: 1.0, percent: true },
+        marks: Vec::new(),
         series,
     }
     .draw()
+}
+
+/// The updates that are drawn: a run starts at update 0, a resumed one later.
+fn steps(steps: impl Iterator<Item = f64>) -> Axis {
+    let axis = Axis::over("", steps);
+    if axis.from > 1.0 { axis } else { Axis { from: 0.0, ..axis } }
 }
 
 /// The mean over the neighbours, a fiftieth of the points to each side.

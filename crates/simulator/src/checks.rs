@@ -12,8 +12,8 @@ mod protocol;
 
 use serde::Serialize;
 
-pub use curves::{Arrived, Curves, FleetPoint, curves};
-pub use figure_8c::{Backups, backups};
+pub use curves::{Arrived, Curves, FleetPoint};
+pub use figure_8c::Backups;
 
 use crate::plan::Plan;
 use crate::plans;
@@ -51,17 +51,33 @@ pub struct Check {
     pub holds: bool,
 }
 
-/// All checks; takes some seconds.
-#[must_use]
-pub fn all() -> Vec<Check> {
-    let mut checks = reference_runs().to_vec();
-    checks.push(closed_forms::check());
-    checks.push(conservation::check());
-    let curves = curves();
-    checks.extend(curves::checks(&curves));
-    checks.extend(figure_8c::checks());
-    checks.extend(protocol::checks(&curves));
-    checks
+/// What the checks look at and figures show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    /// A fleet of 100 machines.
+    pub curves: Curves,
+    /// Backups for 50 gradients a step: by the formula, and by tokens.
+    pub backups: [Backups; 2],
+}
+
+impl Published {
+    /// Simulates all of it; takes some seconds.
+    #[must_use]
+    pub fn simulate() -> Self {
+        Self { curves: curves::curves(), backups: figure_8c::PLANS.map(figure_8c::backups) }
+    }
+
+    /// All checks; takes some seconds more.
+    #[must_use]
+    pub fn checks(&self) -> Vec<Check> {
+        let mut checks = reference_runs().to_vec();
+        checks.push(closed_forms::check());
+        checks.push(conservation::check());
+        checks.extend(curves::checks(&self.curves));
+        checks.extend(figure_8c::checks(&self.backups));
+        checks.extend(protocol::checks(&self.curves));
+        checks
+    }
 }
 
 /// The described system's own test runs concern values, not times: tests replay them.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sync_replicas::{ReplicaId, SpanKind};
 
-use super::svg::{short, ticks};
 use super::*;
+use crate::drawing::svg::{short, ticks};
 use crate::summary::ReplicaSummary;
 
 #[test]

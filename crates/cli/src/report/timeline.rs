@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sync_replicas::{Span, SpanKind};
 
-use super::svg::{escape, short, ticks};
+use crate::drawing::svg::{escape, short, ticks};
 use crate::metrics::Update;
 
 const LANE: f64 = 34.0;

@@ -58,8 +58,7 @@ fn iterations(aggregate: usize) -> f64 {
 }
 
 /// Simulates the fleet.
-#[must_use]
-pub fn curves() -> Curves {
+pub(super) fn curves() -> Curves {
     let plan = carried(PLAN);
     let mut arrivals = Arrivals::new(&plan);
     let mut by_k = vec![Vec::new(); MACHINES];

@@ -6,6 +6,9 @@
 use super::{Check, Kind, carried_for};
 use crate::simulate;
 
+/// By the formula, and by tokens.
+pub(super) const PLANS: [&str; 2] = ["osdi-2016", "osdi-2016-tokens"];
+
 const GRADIENTS: usize = 50;
 const MOST_BACKUPS: usize = 5;
 /// The median step with four backups, to which times are scaled.
@@ -21,8 +24,7 @@ pub struct Backups {
 }
 
 /// Simulates a carried plan with 0 to 5 backups.
-#[must_use]
-pub fn backups(plan: &str) -> Backups {
+pub(super) fn backups(plan: &str) -> Backups {
     let medians: Vec<f64> = (0..=MOST_BACKUPS)
         .map(|backups| {
             let plan = carried_for(plan, GRADIENTS, GRADIENTS + backups);
@@ -38,9 +40,9 @@ pub fn backups(plan: &str) -> Backups {
     }
 }
 
-pub(super) fn checks() -> [Check; 2] {
-    [("osdi-2016", "ideal"), ("osdi-2016-tokens", "tokens")].map(|(plan, mode)| {
-        let Backups { seconds, per_machine } = backups(plan);
+pub(super) fn checks([ideal, tokens]: &[Backups; 2]) -> [Check; 2] {
+    [(ideal, "ideal"), (tokens, "tokens")].map(|(backups, mode)| {
+        let Backups { seconds, per_machine } = backups;
         let shortest = seconds.iter().copied().fold(f64::INFINITY, f64::min);
         let is_best = |b: usize| per_machine.iter().all(|speed| *speed <= per_machine[b]);
         let holds = [
@@ -63,7 +65,7 @@ pub(super) fn checks() -> [Check; 2] {
             source: "Abadi and others, OSDI 2016, figure 8c, as others report it",
             mode,
             kind: Kind::Fitted,
-            got: format!("{} s; {}", list(&seconds), list(&per_machine)),
+            got: format!("{} s; {}", list(seconds), list(per_machine)),
             holds: holds.iter().all(|holds| *holds),
         }
     })

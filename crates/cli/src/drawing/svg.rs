@@ -1,7 +1,7 @@
 //! What every drawing needs: text made safe, numbers made short, round tick marks.
 
 /// Text as it may stand between tags and in quoted attributes.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -17,7 +17,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// A coordinate with at most `digits` digits after the point, and no zeros at its end.
-pub(super) fn short(number: f64, digits: usize) -> String {
+pub(crate) fn short(number: f64, digits: usize) -> String {
     let text = format!("{number:.digits$}");
     let text =
         if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
@@ -25,7 +25,7 @@ pub(super) fn short(number: f64, digits: usize) -> String {
 }
 
 /// About `count` round numbers from `from` to `to`: steps of 1, 2 or 5 times a power of ten.
-pub(super) fn ticks(from: f64, to: f64, count: usize) -> Vec<f64> {
+pub(crate) fn ticks(from: f64, to: f64, count: usize) -> Vec<f64> {
     let rough = (to - from) / count.max(1) as f64;
     if !(rough > 0.0 && rough.is_finite()) {
         return vec![from];

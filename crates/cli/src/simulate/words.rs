@@ -1,0 +1,100 @@
+//! What a simulated run and the table of published numbers say.
+
+use std::fmt::Write as _;
+
+use simulator::checks::{Check, Kind};
+use simulator::{Mode, Plan, Report};
+
+/// A run in a few lines.
+pub(super) fn run(plan: &Plan, report: &Report) -> String {
+    let mut out = String::new();
+    let mode = match report.mode {
+        Mode::Ideal => "the formula",
+        Mode::Tokens => "the engine",
+    };
+    let step = report.step_seconds;
+    let gradients = report.gradients;
+    // Writing to a string cannot fail.
+    let _ = write!(
+        out,
+        "{}: {}\nby {mode}, {} of {} gradients make a step, seed {}\n\n\
+         steps        {}, which take {} of virtual time\n\
+         a step       {} s ± {} in the mean (95 %), standard deviation {} s\n\
+        \u{20}            median {} s, 95 % within {} s, 99 % within {} s, longest {} s\n\
+         gradients    {} counted, {} dropped as stale, {} given up in time\n\
+         in vain      {:.2} gradients a step, {:.1} % of all computing\n",
+        if plan.name.is_empty() { "plan" } else { &plan.name },
+        plan.about,
+        report.replicas_to_aggregate,
+        report.total_num_replicas,
+        report.seed,
+        report.steps,
+        length(report.seconds),
+        number(step.mean),
+        number(1.96 * step.standard_error),
+        number(step.deviation),
+        number(step.p50),
+        number(step.p95),
+        number(step.p99),
+        number(step.longest),
+        gradients.accepted,
+        gradients.stale + gradients.duplicates,
+        gradients.superseded,
+        report.wasted_per_step,
+        100.0 * report.wasted_compute,
+    );
+    if let Some(tokens) = report.tokens {
+        let _ = writeln!(
+            out,
+            "tokens       {} put = {} spent + {} discarded + {} lost + {} queued + {} held",
+            tokens.issued, tokens.spent, tokens.discarded, tokens.lost, tokens.queued, tokens.held
+        );
+    }
+    if let Some(stuck) = &report.stuck {
+        let _ = writeln!(out, "\n{stuck}");
+    }
+    out
+}
+
+/// The table of published numbers, in Markdown.
+pub(super) fn checks(checks: &[Check]) -> String {
+    let mut out = String::from(
+        "| id | must hold | source | mode | kind | came out | holds |\n|---|---|---|---|---|---|---|\n",
+    );
+    for check in checks {
+        let kind = match check.kind {
+            Kind::Exact => "exact",
+            Kind::Fitted => "fitted",
+            Kind::Predicted => "predicted",
+            Kind::OwnClaim => "own claim",
+        };
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {kind} | {} | {} |",
+            check.id,
+            check.claim,
+            check.source,
+            check.mode,
+            check.got,
+            if check.holds { "yes" } else { "**no**" }
+        );
+    }
+    out
+}
+
+/// Four digits that matter.
+pub(crate) fn number(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let digits = (3 - value.abs().log10().floor() as i32).clamp(0, 9);
+    format!("{value:.*}", digits as usize)
+}
+
+fn length(seconds: f64) -> String {
+    match seconds {
+        s if s < 120.0 => format!("{} s", number(s)),
+        s if s < 7200.0 => format!("{:.1} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
