@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use optim::Schedule;
 
+use crate::advise::PlanArgs;
 use crate::simulate::SimulateArgs;
 use crate::straggler::{StragglerArg, parse_straggler};
 
@@ -48,6 +49,8 @@ pub enum Command {
     Train(Box<TrainArgs>),
     /// Simulate stragglers, deaths and returns in virtual time, from a plan
     Simulate(SimulateArgs),
+    /// Answer "how many backups?" from a run's own times, or from a law
+    Plan(Box<PlanArgs>),
 }
 
 /// The options of `train`.

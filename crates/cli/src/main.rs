@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use cli::advise::plan;
 use cli::args::{Cli, Command, TrainArgs};
 use cli::interrupt::Interrupt;
 use cli::settings::Settings;
@@ -17,11 +18,19 @@ use tracing_subscriber::EnvFilter;
 /// What shells say of a program that a second Ctrl-C ended.
 const KILLED_BY_INTERRUPT: i32 = 130;
 
+/// What options that cannot be meant end with.
+const USAGE: u8 = 2;
+
 fn main() -> ExitCode {
     let command = Cli::parse().into_command();
     log_to_stderr();
     match command {
         Command::Train(args) => run_train(*args),
+        Command::Plan(args) => {
+            // Whatever is wrong is wrong with what was given.
+            let result = plan(&args, &mut io::stdout().lock());
+            result.map_or_else(|error| failed(&error, USAGE), |()| ExitCode::SUCCESS)
+        }
         Command::Simulate(args) => {
             let result = simulate(&args, &mut io::stdout().lock());
             result.map_or_else(|error| failed(&error, error.exit_status()), |()| ExitCode::SUCCESS)

@@ -2,12 +2,37 @@
 //!
 //! Lines of updates are written while training runs, so that a run that was killed has them too.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use serde::Serialize;
 use sync_replicas::{Span, SpanKind};
+
+use crate::settings::Settings;
+
+/// The run, as it was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Run {
+    /// A.
+    pub replicas_to_aggregate: usize,
+    /// N.
+    pub total_num_replicas: usize,
+    /// All settings, in words.
+    #[serde(flatten)]
+    pub settings: BTreeMap<&'static str, String>,
+}
+
+impl Run {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self {
+            replicas_to_aggregate: settings.replicas_to_aggregate,
+            total_num_replicas: settings.total_num_replicas,
+            settings: settings.describe().into_iter().collect(),
+        }
+    }
+}
 
 /// One update.
 #[derive(Clone, Debug, PartialEq, Serialize)]

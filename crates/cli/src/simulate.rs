@@ -9,6 +9,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+pub(crate) use words::number;
+
 use clap::{Args, ValueEnum};
 use simulator::checks::Published;
 use simulator::{Mode, Outcome, Plan, PlanError, plans};

@@ -2,7 +2,6 @@
 //!
 //! Its invariant: everything that can be refused is refused before the first update.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use sync_replicas::{
 use crate::args::word;
 use crate::interrupt::Interrupt;
 use crate::learner::{Learner, Numbered};
-use crate::metrics::{Metrics, Update, batches};
+use crate::metrics::{Metrics, Run, Update, batches};
 use crate::models::accuracy;
 use crate::progress::Progress;
 use crate::report::{self, Page};
@@ -111,7 +110,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
         settings.resume.is_some(),
     )?;
     let mut metrics = Metrics::create(&folder.root().join("metrics.jsonl"))?;
-    metrics.write("run", &described.iter().cloned().collect::<BTreeMap<_, _>>())?;
+    metrics.write("run", &Run::of(settings))?;
     let metrics = Arc::new(Mutex::new(metrics));
     // There is a good checkpoint from the first moment, whatever becomes of the first updates.
     trainer.save(folder.checkpoints(), KEEP)?;

@@ -18,6 +18,7 @@
 //! # Ok::<(), simulator::PlanError>(())
 //! ```
 
+pub mod advice;
 mod agenda;
 pub mod checks;
 pub mod faults;

@@ -26,6 +26,11 @@ impl Stream {
         Self::numbered(seed, 1 << 63)
     }
 
+    /// Draws that resample what was measured.
+    pub(crate) fn of_resampling(seed: u64) -> Self {
+        Self::numbered(seed, (1 << 63) + 1)
+    }
+
     fn numbered(seed: u64, number: u64) -> Self {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());

@@ -59,7 +59,8 @@ pub(super) fn run(plan: &Plan, report: &Report) -> String {
 /// The table of published numbers, in Markdown.
 pub(super) fn checks(checks: &[Check]) -> String {
     let mut out = String::from(
-        "| id | must hold | source | mode | kind | came out | holds |\n|---|---|---|---|---|---|---|\n",
+        "| id | must hold | source | mode | kind | came out | holds |\n\
+         |---|---|---|---|---|---|---|\n",
     );
     for check in checks {
         let kind = match check.kind {

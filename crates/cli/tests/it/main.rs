@@ -3,8 +3,10 @@
 mod accuracy;
 mod bad_input;
 mod fuzz;
+mod plan;
 mod program;
 mod resume;
 #[cfg(unix)]
 mod signals;
+mod simulate;
 mod usage;

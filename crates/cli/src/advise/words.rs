@@ -1,0 +1,198 @@
+//! The answers as tables, sentences and figures.
+
+use std::fmt::Write as _;
+
+use simulator::advice::{Advice, Choice, Iterations};
+
+use super::{Answer, BatchAnswer, FleetAnswer};
+use crate::drawing::chart::{Axis, Chart, Series};
+use crate::simulate::number;
+
+pub(super) fn iterations(iterations: &Iterations) -> String {
+    match iterations {
+        Iterations::Inverse => "as many as make the same number of gradients".to_owned(),
+        Iterations::Points(points) => {
+            let points = points.iter().map(|(a, steps)| format!("{steps} with A = {a}"));
+            points.collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+pub(super) fn answer(answer: &Answer) -> String {
+    let mut out = format!("How many backups? From {}.\n", answer.source);
+    for note in &answer.notes {
+        out.push_str(&format!("- {note}\n"));
+    }
+    if let Some(fleet) = &answer.fixed_fleet {
+        self::fleet(&mut out, fleet);
+    }
+    if let Some(batch) = &answer.fixed_batch {
+        self::batch(&mut out, batch);
+    }
+    out
+}
+
+/// How a fleet's cost is told: hours where steps are counted, else against the best.
+fn cost(fleet: &FleetAnswer, choice: &Choice) -> f64 {
+    let best = fleet.advice.choices[fleet.advice.best.index].cost;
+    if fleet.hours { choice.cost / 3600.0 } else { choice.cost / best.max(f64::MIN_POSITIVE) }
+}
+
+fn fleet(out: &mut String, fleet: &FleetAnswer) {
+    let FleetAnswer { machines, recommended, as_good: (from, to), .. } = fleet;
+    let unit = if fleet.hours { "hours" } else { "training" };
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        out,
+        "\nA fixed fleet: {machines} machines, of which A make a step. Steps needed: {}.\n",
+        fleet.iterations
+    );
+    table(out, &fleet.advice, fleet.advice.best.index, unit, |choice| cost(fleet, choice));
+    let backups = machines.saturating_sub(*recommended);
+    let _ = writeln!(
+        out,
+        "\nUse A = {recommended} of N = {machines}: {}.{}",
+        count(backups, "backup"),
+        good(*from, *to, "A")
+    );
+}
+
+fn batch(out: &mut String, batch: &BatchAnswer) {
+    let BatchAnswer { gradients, fastest_backups: fast, thriftiest_backups: thrifty, .. } = batch;
+    let _ = writeln!(
+        out,
+        "\nA fixed batch: {gradients} gradients a step, and so many machines more.\n"
+    );
+    let first = &batch.advice.choices[0];
+    let speed = |choice: &Choice| first.cost / choice.cost.max(f64::MIN_POSITIVE);
+    table(out, &batch.advice, *fast, "per machine", speed);
+    let _ = writeln!(
+        out,
+        "\nThe shortest step: N = {}, {}.{}\nThe most work for each machine: N = {}, {}.{}",
+        gradients + fast,
+        count(*fast, "backup"),
+        good(batch.fastest_as_good.0, batch.fastest_as_good.1, "backups"),
+        gradients + thrifty,
+        count(*thrifty, "backup"),
+        good(batch.thriftiest_as_good.0, batch.thriftiest_as_good.1, "backups"),
+    );
+}
+
+fn count(count: usize, what: &str) -> String {
+    match count {
+        0 => format!("no {what}"),
+        1 => format!("1 {what}"),
+        many => format!("{many} {what}s"),
+    }
+}
+
+fn good(from: usize, to: usize, name: &str) -> String {
+    if from == to {
+        String::new()
+    } else {
+        format!(" As far as can be told, {name} from {from} to {to} are as good.")
+    }
+}
+
+/// Lines around the best one, if there are many.
+const MOST_LINES: usize = 24;
+
+fn table(
+    out: &mut String,
+    advice: &Advice,
+    best: usize,
+    last: &str,
+    cost: impl Fn(&Choice) -> f64,
+) {
+    let _ = writeln!(
+        out,
+        "       A     N  backups     step, s  ± (95 %)        sd       p50       p95  in vain  \
+         computing  {last:>11}"
+    );
+    let from = best.saturating_sub(MOST_LINES / 2);
+    let lines = advice.choices.iter().enumerate().skip(from).take(MOST_LINES);
+    for (place, choice) in lines {
+        let bound = if choice.lower_bound { "≥" } else { " " };
+        let _ = writeln!(
+            out,
+            "{} {:>6} {:>5} {:>8} {bound}{:>10} {:>9} {:>9} {:>9} {:>9} {:>8.2} {:>8.1} % {:>12}",
+            if place == best { "*" } else { " " },
+            choice.replicas_to_aggregate,
+            choice.total_num_replicas,
+            choice.backups,
+            number(choice.step_seconds),
+            number(choice.plus_minus),
+            number(choice.deviation),
+            number(choice.p50),
+            number(choice.p95),
+            choice.wasted_per_step,
+            100.0 * choice.wasted_compute,
+            number(cost(choice)),
+        );
+    }
+    if advice.choices.len() > MOST_LINES {
+        let _ = writeln!(out, "  ({} choices; --json has all)", advice.choices.len());
+    }
+}
+
+/// A figure for each answer, by its file's name.
+pub(super) fn figures(answer: &Answer) -> Vec<(&'static str, String)> {
+    let mut figures = Vec::new();
+    if let Some(fleet) = &answer.fixed_fleet {
+        let name = if fleet.hours { "hours of training" } else { "length of training, best = 1" };
+        let title = format!("Training with A of {} machines", fleet.machines);
+        let x = |choice: &Choice| choice.replicas_to_aggregate as f64;
+        let axes = ("A: gradients that make a step", name);
+        let best = fleet.advice.best.index;
+        let figure = curve(title, axes, &fleet.advice, best, x, |choice| cost(fleet, choice));
+        figures.push(("fleet.svg", figure));
+    }
+    if let Some(batch) = &answer.fixed_batch {
+        let title = format!("A step of {} gradients with backups", batch.gradients);
+        let x = |choice: &Choice| choice.backups as f64;
+        let axes = ("backups", "seconds a step");
+        let best = batch.advice.fastest.index;
+        let figure = curve(title, axes, &batch.advice, best, x, |choice| choice.step_seconds);
+        figures.push(("batch.svg", figure));
+    }
+    figures
+}
+
+/// A value over the choices, with its 95 % interval as two more lines.
+fn curve(
+    title: String,
+    (x_name, y_name): (&'static str, &'static str),
+    advice: &Advice,
+    best: usize,
+    x: impl Fn(&Choice) -> f64,
+    y: impl Fn(&Choice) -> f64,
+) -> String {
+    let points = |factor: f64| -> Vec<(f64, f64)> {
+        let known = advice.choices.iter().filter(|choice| !choice.lower_bound);
+        let relative = |choice: &Choice| choice.plus_minus / choice.step_seconds.max(1e-12);
+        known.map(|it| (x(it), y(it) * (1.0 + factor * relative(it)))).collect()
+    };
+    let line = |class, name: &str, factor, dots| Series {
+        class,
+        name: name.to_owned(),
+        points: points(factor),
+        dots,
+    };
+    let series = vec![
+        line("f", "95 % from", -1.0, false),
+        line("a", "expected", 0.0, true),
+        line("f", "95 % to", 1.0, false),
+    ];
+    let all = || series.iter().flat_map(|series| &series.points);
+    let y_axis = Axis::over(y_name, all().map(|point| point.1));
+    let room = 0.1 * (y_axis.to - y_axis.from);
+    Chart {
+        title,
+        note: "",
+        x: Axis::over(x_name, all().map(|point| point.0)),
+        y: Axis { from: (y_axis.from - room).max(0.0), to: y_axis.to + room, ..y_axis },
+        marks: vec![x(&advice.choices[best])],
+        series,
+    }
+    .file()
+}

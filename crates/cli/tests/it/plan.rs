@@ -1,0 +1,144 @@
+//! `plan`: advice from a run, from a plan and from a law, and what is refused.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::program::{folder, json, run, train};
+
+/// A run of so many replicas; each batch of replica r lasts `seconds(r)`.
+fn metrics(
+    replicas: u64,
+    seconds: impl Fn(u64) -> f64,
+    outcome: impl Fn(u64) -> &'static str,
+) -> String {
+    let mut lines = format!(
+        "{{\"kind\":\"run\",\"replicas_to_aggregate\":{},\"total_num_replicas\":{replicas}}}\n",
+        replicas - 1
+    );
+    for step in 0..50 {
+        for replica in 0..replicas {
+            // A little different each time, so that there is something to draw from.
+            let length = seconds(replica) * (1.0 + 0.01 * (step % 7) as f64);
+            let (start, end) = (10.0 * step as f64, 10.0 * step as f64 + length);
+            lines += &format!(
+                "{{\"kind\":\"batch\",\"replica\":{replica},\"step\":{step},\"start\":{start},\
+                 \"computed\":{end},\"pushed\":null,\"outcome\":\"{}\",\"wait\":0}}\n",
+                outcome(replica)
+            );
+        }
+    }
+    lines
+}
+
+fn advice(text: &str, args: &[&str]) -> Value {
+    let folder = folder();
+    fs::write(folder.path().join("metrics.jsonl"), text).expect("is writable");
+    let said = run(folder.path(), &[&["plan", ".", "--json"], args].concat());
+    assert_eq!((said.status, said.err.as_str()), (0, ""));
+    json(&said.out)
+}
+
+#[test]
+fn one_slow_machine_calls_for_one_backup() {
+    let slow = metrics(5, |replica| if replica == 4 { 9.0 } else { 1.0 }, |_| "accepted");
+    let answer = advice(&slow, &[]);
+    assert_eq!(answer["fixed_fleet"]["recommended"], 4);
+    let choices = answer["fixed_fleet"]["advice"]["choices"].as_array().expect("is a list");
+    let step = |aggregate: usize| choices[aggregate - 1]["step_seconds"].as_f64().expect("a time");
+    // Computing and the gap to the next step, which the file says is the rest of 10 s.
+    assert!(step(5) > step(4) + 7.0, "{choices:?}");
+    // Without stragglers all five count.
+    let even = metrics(5, |_| 1.0, |_| "accepted");
+    assert_eq!(advice(&even, &[])["fixed_fleet"]["recommended"], 5);
+}
+
+#[test]
+fn a_machine_that_never_finished_is_not_counted_on() {
+    let outcome = |replica| if replica == 2 { "superseded" } else { "accepted" };
+    let answer = advice(&metrics(3, |_| 1.0, outcome), &["--machines", "3"]);
+    let choices = answer["fixed_fleet"]["advice"]["choices"].as_array().expect("is a list");
+    let bounds: Vec<_> = choices.iter().map(|choice| choice["lower_bound"] == true).collect();
+    assert_eq!(bounds, [false, false, true]);
+    assert_eq!(answer["fixed_fleet"]["recommended"], 2);
+    assert!(answer["notes"][1].as_str().is_some_and(|note| note.contains("replica 2 finished")));
+}
+
+#[test]
+fn a_law_answers_both_questions() {
+    let folder = folder();
+    let law = "shifted-exponential:least=1,mean_excess=1";
+    let args = ["plan", "--compute", law, "--machines", "8", "--gradients", "10", "--out", "f"];
+    let said = run(folder.path(), &args);
+    assert_eq!(said.status, 0, "{}", said.err);
+    for words in ["A fixed fleet: 8 machines", "Use A = ", "The shortest step: N = 15, 5 backups"] {
+        assert!(said.out.contains(words), "{}", said.out);
+    }
+    for figure in ["f/fleet.svg", "f/batch.svg"] {
+        assert!(fs::read_to_string(folder.path().join(figure)).is_ok_and(|it| it.contains("<svg")));
+    }
+    // E[X_(10:10)] = 1 + H_10 = 3.929
+    let batch = run(folder.path(), &["plan", "--compute", law, "--gradients", "10", "--json"]);
+    let choice = &json(&batch.out)["fixed_batch"]["advice"]["choices"][0];
+    let number = |name: &str| choice[name].as_f64().expect("is a number");
+    assert!((number("step_seconds") - 3.929).abs() < 2.0 * number("plus_minus"), "{choice}");
+    assert!(number("p95") > number("p50") && number("deviation") > 0.5, "{choice}");
+    // Work per step in proportion to A, and a shift of 1: the best is known in closed form.
+    let fleet = ["plan", "--compute", law, "--machines", "40", "--json", "--mode", "ideal"];
+    let best = json(&run(folder.path(), &fleet).out)["fixed_fleet"]["recommended"].clone();
+    assert!(best.as_u64().is_some_and(|best| (26..=29).contains(&best)), "{best}");
+}
+
+#[test]
+fn a_training_can_be_planned_with() {
+    let folder = folder();
+    let quick = ["--model", "softmax", "--updates", "30", "--straggler", "4=2", "--out", "run"];
+    train(folder.path(), &quick);
+    let said = run(folder.path(), &["plan", "run"]);
+    assert_eq!(said.status, 0, "{}", said.err);
+    for words in ["From the run run", "A fixed fleet: 5", "A fixed batch: 4"] {
+        assert!(said.out.contains(words), "{}", said.out);
+    }
+    let file = run(folder.path(), &["plan", "run/metrics.jsonl"]);
+    assert_eq!(file.status, 0, "{}", file.err);
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused() {
+    #[track_caller]
+    fn check(args: &str, fragments: &[&str]) {
+        let folder = folder();
+        let root = folder.path();
+        fs::write(root.join("empty"), "").expect("is writable");
+        fs::write(root.join("torn"), "{\"kind\":\"run\"}\n{\"kind\":\"ba").expect("is writable");
+        let killed = metrics(2, |_| 1.0, |_| "accepted");
+        let killed = killed.lines().next().unwrap_or_default();
+        fs::write(root.join("killed"), killed).expect("is writable");
+        let wrong = metrics(2, |_| -1.0, |_| "accepted");
+        fs::write(root.join("wrong"), wrong).expect("is writable");
+        let args: Vec<&str> = args.split_whitespace().collect();
+        let said = run(root, &[&["plan"], &args[..]].concat());
+        assert_eq!((said.status, said.out.as_str()), (2, ""), "{}", said.err);
+        for fragment in fragments {
+            assert!(said.err.contains(fragment), "{args:?}: {} lacks {fragment:?}", said.err);
+        }
+    }
+    check("", &["RUN", "--plan", "--compute"]);
+    check("nowhere", &["nowhere cannot be read", "run folder"]);
+    check("empty", &["empty", "kind run", "train again"]);
+    check("torn", &["torn, line 2", "JSON object"]);
+    check("killed", &["kind batch", "replicas, also 0", "train longer"]);
+    check("wrong", &["wrong, line 2", "cannot last"]);
+    check("empty --plan exponential", &["cannot be used with"]);
+    check("--plan nothing", &["neither a file", "exponential"]);
+    check("--compute gamma:k=1 --gradients 2", &["--compute gamma:k=1", "`pareto`"]);
+    check("--compute exponential:mean=-1 --gradients 2", &["0 to 1e9 seconds", "-1"]);
+    check("--compute exponential --gradients 2", &["missing field `mean`"]);
+    check("--compute a={} --gradients 2", &["expected a law"]);
+    check("--compute exponential:mean=1", &["--machines", "--gradients"]);
+    check("--compute exponential:mean=1 --stragglers 2=constant:seconds=1", &["0 to 1", "got 2"]);
+    check("--compute exponential:mean=1 --stragglers x", &["PART=LAW"]);
+    check("--stragglers 0.1=constant:seconds=1", &["--compute"]);
+    check("--compute exponential:mean=1 --machines 0", &["'0'", "--machines"]);
+    check("--compute exponential:mean=1 --machines 9 --iterations fast", &["inverse", "\"fast\""]);
+}

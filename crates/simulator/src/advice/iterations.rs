@@ -1,0 +1,82 @@
+//! How many steps training needs when A gradients make one.
+
+use std::str::FromStr;
+
+/// The number of steps as A changes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Iterations {
+    /// The same number of gradients altogether, so N / A for each step of all N: half as many
+    /// gradients a step need twice as many steps.
+    Inverse,
+    /// Measured points, A and steps, joined by straight lines, which go on beyond the ends.
+    Points(Vec<(f64, f64)>),
+}
+
+/// Why a text names no such curve.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected `inverse`, or two or more of A=STEPS with commas between, A ascending and both \
+     above 0, such as 50=137500,100=76200; got {0:?}"
+)]
+pub struct IterationsError(String);
+
+impl Iterations {
+    /// Steps to train with `aggregate` of `machines`.
+    #[must_use]
+    pub fn needed(&self, aggregate: usize, machines: usize) -> f64 {
+        let a = aggregate as f64;
+        let Self::Points(points) = self else { return machines as f64 / a };
+        let after = points.partition_point(|point| point.0 < a).clamp(1, points.len() - 1);
+        let ((a0, s0), (a1, s1)) = (points[after - 1], points[after]);
+        // A line that goes on falling must not cross zero.
+        (s0 + (s1 - s0) * (a - a0) / (a1 - a0)).max(1.0)
+    }
+}
+
+impl FromStr for Iterations {
+    type Err = IterationsError;
+
+    fn from_str(text: &str) -> Result<Self, IterationsError> {
+        if text == "inverse" {
+            return Ok(Self::Inverse);
+        }
+        let error = || IterationsError(text.to_owned());
+        let point = |part: &str| {
+            let (aggregate, steps) = part.split_once('=')?;
+            let point: (f64, f64) = (aggregate.trim().parse().ok()?, steps.trim().parse().ok()?);
+            (point.0 > 0.0 && point.1 > 0.0 && point.0.max(point.1) < 1e15).then_some(point)
+        };
+        let points: Option<Vec<_>> = text.split(',').map(point).collect();
+        let points = points.ok_or_else(error)?;
+        let ascends = points.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        if points.len() < 2 || !ascends { Err(error()) } else { Ok(Self::Points(points)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_go_through_their_points() {
+        #[track_caller]
+        fn check(text: &str, aggregate: usize, expected: f64) {
+            let iterations: Iterations = text.parse().expect("is a curve");
+            assert_eq!(iterations.needed(aggregate, 100), expected, "{text}");
+        }
+        check("inverse", 50, 2.0);
+        check("50=137500,100=76200", 50, 137_500.0);
+        check("50=137500,100=76200", 75, 106_850.0);
+        check("1=100,2=50,3=40", 3, 40.0);
+        check("1=100,2=50,3=40", 4, 30.0);
+        check("1=100,2=50", 9, 1.0);
+    }
+
+    #[test]
+    fn what_is_no_curve_is_refused() {
+        for text in ["", "linear", "1=2", "1=2,1=3", "2=1,1=2", "1=0,2=1", "a=1,2=3", "1=nan,2=1"] {
+            let error = text.parse::<Iterations>().expect_err("is no curve").to_string();
+            assert!(error.contains(&format!("{text:?}")), "{error}");
+        }
+    }
+}
