@@ -12,7 +12,7 @@ use xshell::{Shell, cmd};
 use crate::{Result, steps::announce};
 
 /// The crates with models, in a module `interleavings`.
-const CRATES: [&str; 4] = ["accum-core", "token-queue", "hooks", "sync-replicas"];
+const CRATES: [&str; 5] = ["spin-park", "accum-core", "token-queue", "hooks", "sync-replicas"];
 
 /// How often a thread may be interrupted where it need not be, unless asked otherwise; most faults
 /// that there are show with two.

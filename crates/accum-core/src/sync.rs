@@ -8,7 +8,7 @@
 mod named {
     pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
 
-    pub(crate) use pollster::block_on;
+    pub(crate) use spin_park::block_on;
     pub(crate) use tokio::sync::oneshot;
 }
 

@@ -6,17 +6,17 @@
 
 #[cfg(not(all(test, loom)))]
 mod named {
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::thread;
 
-    pub(crate) use pollster::block_on;
+    pub(crate) use spin_park::block_on;
 }
 
 #[cfg(all(test, loom))]
 mod named {
     pub(crate) use loom::future::block_on;
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI64};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use loom::thread;
 }

@@ -95,6 +95,11 @@ impl<T: Clone> Variables<T> {
         Ok(self)
     }
 
+    /// The name and the array of a variable, as [`Variables::get_mut`].
+    pub(crate) fn named_mut(&mut self, index: usize) -> (&str, &mut ArrayD<T>) {
+        (&self.names[index], Arc::make_mut(&mut self.arrays[index]))
+    }
+
     /// The array of a variable, to be written; copied first if a snapshot still shares it.
     pub(crate) fn get_mut(&mut self, index: usize) -> &mut ArrayD<T> {
         Arc::make_mut(&mut self.arrays[index])

@@ -89,8 +89,8 @@ impl<T: Scalar> Chief<T> {
     }
 
     /// Whether the next lane to be applied is the last one of its step.
-    pub(crate) fn completes_step(&self, shared: &Shared<T>) -> bool {
-        self.open.lanes_applied + 1 == shared.num_lanes()
+    pub(crate) fn completes_step(&self, lanes: usize) -> bool {
+        self.open.lanes_applied + 1 == lanes
     }
 
     /// Takes a saved optimizer and averages over, all or nothing; says what does not fit.
@@ -121,12 +121,12 @@ impl<T: Scalar> Chief<T> {
         shared: &Shared<T>,
         closing: Closing<T>,
     ) -> Result<Option<StepReport>, UpdateError> {
-        if closing.generation != shared.snapshot().generation {
+        if closing.generation != shared.published().generation {
             // A restore came between the close and this lock (P-9).
             return Ok(None);
         }
         let (lane, count) = (closing.lane, closing.count);
-        let last = self.completes_step(shared);
+        let last = self.completes_step(closing.lanes);
         if self.use_locking {
             let mut published = shared.published();
             self.update(Arc::make_mut(&mut published), closing, last)?;
@@ -143,7 +143,9 @@ impl<T: Scalar> Chief<T> {
         if self.observe {
             self.last_average = Some(Arc::new(done.averages));
         }
-        self.average(&shared.snapshot().variables, step)?;
+        if self.averages.is_some() {
+            self.average(&shared.snapshot().variables, step)?;
+        }
         let mut report = StepReport::new(step.get())
             .with_scalar("gradients", count as f64)
             .with_scalar("examples", done.examples as f64);
@@ -162,13 +164,13 @@ impl<T: Scalar> Chief<T> {
         self.open.loss = self.open.loss.or(closing.loss);
         self.open.examples += closing.examples;
         for (index, sum) in closing.sums {
-            let name = snapshot.variables.name(index).to_owned();
-            let view = snapshot.variables.get_mut(index).view_mut();
+            let (name, array) = snapshot.variables.named_mut(index);
             let average = self
-                .update_variable(&name, view, sum)
-                .map_err(|source| UpdateError::Optimizer { name: name.clone(), step, source })?;
+                .update_variable(name, array.view_mut(), sum)
+                .map_err(|source| UpdateError::Optimizer { name: name.to_owned(), step, source })?;
             if let Some(average) = average {
-                self.open.averages = std::mem::take(&mut self.open.averages).with(name, average);
+                let averages = std::mem::take(&mut self.open.averages);
+                self.open.averages = averages.with(name.to_owned(), average);
             }
         }
         if last {

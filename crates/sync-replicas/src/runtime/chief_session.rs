@@ -59,7 +59,8 @@ impl<T: Scalar> ChiefSession<T> {
 
     /// Whether the next lane to be applied makes the step.
     pub(crate) fn completes_step(&self) -> bool {
-        self.shared.chief().completes_step(&self.shared)
+        let lanes = self.shared.num_lanes();
+        self.shared.chief().completes_step(lanes)
     }
 
     /// Applies a lane outside of a run.

@@ -10,10 +10,10 @@ use accum_core::GlobalStep;
 use super::incoming::PushError;
 use super::span::ReplicaLog;
 use super::sums::{Kind, VariableSum, VariableSums};
+use super::superseded::Grants;
 use crate::engine::{Admission, Config, Effect, Engine, Grant, Order, Outcome, Overdue, Push};
 use crate::ids::{Generation, ReplicaId};
 use crate::layout::Layout;
-use crate::sync::{Arc, AtomicBool, Ordering};
 use crate::{Gradient, Scalar};
 
 /// Everything that a trainer's threads share and change.
@@ -28,6 +28,8 @@ pub(crate) struct Core<T: Scalar> {
     round: Round,
     pub(crate) totals: Totals,
     pub(crate) seats: Vec<Seat>,
+    /// Empty between events; kept for its memory.
+    pub(crate) effects: Vec<Effect>,
 }
 
 /// How gradients are summed and divided, beside the engine's own settings.
@@ -70,7 +72,7 @@ pub(crate) struct Seat {
     pub(crate) grant: Option<Grant>,
     pub(crate) overdue: Option<Overdue>,
     pub(crate) waker: Option<Waker>,
-    pub(crate) superseded: Arc<AtomicBool>,
+    pub(crate) grants: Grants,
     pub(crate) log: ReplicaLog,
 }
 
@@ -87,6 +89,8 @@ pub(crate) struct Settled<T: Scalar> {
 #[derive(Debug)]
 pub(crate) struct Closing<T: Scalar> {
     pub(crate) lane: usize,
+    /// How many lanes make a step.
+    pub(crate) lanes: usize,
     pub(crate) count: u64,
     pub(crate) sums: Vec<(usize, VariableSum<T>)>,
     pub(crate) loss: Option<f64>,
@@ -104,6 +108,7 @@ impl<T: Scalar> Core<T> {
             round: Round::default(),
             totals: Totals::default(),
             seats,
+            effects: Vec::new(),
             engine,
         }
     }
@@ -117,7 +122,7 @@ impl<T: Scalar> Core<T> {
         self.round = Round::default();
         for seat in &mut self.seats {
             // Who computes for the old life does so in vain (P-13).
-            seat.superseded.store(true, Ordering::Release);
+            seat.grants.supersede();
         }
         let left = self.seats.iter_mut().map(std::mem::take);
         left.filter_map(|seat| seat.waker).collect()
@@ -161,24 +166,33 @@ impl<T: Scalar> Core<T> {
         layout: &Layout,
         gradients: &[(usize, Gradient<T>)],
     ) -> Result<(), PushError> {
-        let kinds = self.kinds_of(layout, gradients)?;
+        let Some(pattern) = &self.pattern else { return self.check_first(layout, gradients) };
+        self.check_kinds(layout, pattern, gradients)?;
+        for (index, gradient) in gradients {
+            if let Some(sums) = &self.sums[*index] {
+                sums.check(layout.shape(*index), gradient)
+                    .map_err(|source| misfit(layout, *index, source))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first push says what the later ones must be like, if it fits itself.
+    fn check_first(
+        &mut self,
+        layout: &Layout,
+        gradients: &[(usize, Gradient<T>)],
+    ) -> Result<(), PushError> {
+        let mut kinds = vec![Kind::Missing; layout.len()];
         let ordered = self.engine.config().settings().order == Order::Replica;
         for (index, gradient) in gradients {
             let shape = layout.shape(*index);
-            let checked = match &self.sums[*index] {
-                Some(sums) => sums.check(shape, gradient),
-                None => VariableSums::new(kinds[*index], shape, self.rules, ordered)
-                    .map_or(Ok(()), |sums| sums.check(shape, gradient)),
-            };
-            checked.map_err(|source| PushError::Gradient {
-                name: layout.name(*index).to_owned(),
-                source,
-            })?;
+            kinds[*index] = Kind::of(gradient);
+            if let Some(sums) = VariableSums::new(kinds[*index], shape, self.rules, ordered) {
+                sums.check(shape, gradient).map_err(|source| misfit(layout, *index, source))?;
+            }
         }
-        // Only a push that fits may say what the later ones must be like.
-        if self.pattern.is_none() {
-            self.fix_pattern(layout, kinds);
-        }
+        self.fix_pattern(layout, kinds);
         Ok(())
     }
 
@@ -217,7 +231,7 @@ impl<T: Scalar> Core<T> {
             match effect {
                 Effect::Grant(grant) => {
                     if let Some(seat) = seat_of(&mut self.seats, grant.replica) {
-                        seat.superseded = Arc::default();
+                        seat.grants.next();
                         seat.grant = Some(grant);
                         settled.wakers.extend(seat.waker.take());
                     }
@@ -229,7 +243,7 @@ impl<T: Scalar> Core<T> {
                 Effect::Advanced { global_step } => settled.advanced = Some(global_step),
                 Effect::Superseded { replica } => {
                     if let Some(seat) = seat_of(&mut self.seats, replica) {
-                        seat.superseded.store(true, Ordering::Release);
+                        seat.grants.supersede();
                         settled.superseded = true;
                     }
                 }
@@ -262,25 +276,26 @@ impl<T: Scalar> Core<T> {
         self.engine.config()
     }
 
-    fn kinds_of(
+    /// Whether every variable's gradient is of the kind that it was in the first push.
+    fn check_kinds(
         &self,
         layout: &Layout,
+        pattern: &Pattern,
         gradients: &[(usize, Gradient<T>)],
-    ) -> Result<Vec<Kind>, PushError> {
-        let mut kinds = vec![Kind::Missing; layout.len()];
-        for (index, gradient) in gradients {
-            kinds[*index] = Kind::of(gradient);
-        }
-        let Some(pattern) = &self.pattern else { return Ok(kinds) };
+    ) -> Result<(), PushError> {
         // Per variable, as in the described system, a push may leave variables out.
         let partial = self.engine.config().settings().admission == Admission::PerVariable;
-        for (index, (&expected, &got)) in pattern.kinds.iter().zip(&kinds).enumerate() {
+        let mut given = gradients.iter().peekable();
+        for (index, &expected) in pattern.kinds.iter().enumerate() {
+            // Sorted by index, so that one walk through both finds what is left out.
+            let own = given.next_if(|(given, _)| *given == index);
+            let got = own.map_or(Kind::Missing, |(_, gradient)| Kind::of(gradient));
             if expected != got && !(partial && got == Kind::Missing) {
                 let name = layout.name(index).to_owned();
                 return Err(PushError::Kind { name, expected, got });
             }
         }
-        Ok(kinds)
+        Ok(())
     }
 
     fn lanes_of(&self, gradients: &[(usize, Gradient<T>)]) -> Option<Vec<usize>> {
@@ -319,6 +334,7 @@ impl<T: Scalar> Core<T> {
         let round = if lane == 0 { std::mem::take(&mut self.round) } else { Round::default() };
         Closing {
             lane,
+            lanes: self.engine.num_lanes(),
             count,
             sums,
             examples: round.examples,
@@ -326,6 +342,10 @@ impl<T: Scalar> Core<T> {
             generation: self.engine.generation(),
         }
     }
+}
+
+fn misfit(layout: &Layout, index: usize, source: accum_core::ApplyError) -> PushError {
+    PushError::Gradient { name: layout.name(index).to_owned(), source }
 }
 
 impl Round {

@@ -57,7 +57,8 @@ pub enum PushError {
     Refused(#[from] Refused),
 }
 
-/// Looks up names and refuses what no variable has; does not look at values.
+/// Looks up names and refuses what no variable has; does not look at values. The answer is
+/// in the variables' order.
 pub(crate) fn resolve<T: Scalar>(
     layout: &Layout,
     gradients: Gradients<T>,
@@ -65,7 +66,6 @@ pub(crate) fn resolve<T: Scalar>(
     if gradients.is_empty() {
         return Err(PushError::Empty);
     }
-    let mut seen = vec![false; layout.len()];
     let mut resolved = Vec::with_capacity(gradients.len());
     for (position, (name, gradient)) in gradients.into_pairs().into_iter().enumerate() {
         // Most callers give all gradients in the variables' order.
@@ -78,10 +78,13 @@ pub(crate) fn resolve<T: Scalar>(
             let known = layout.known();
             return Err(PushError::UnknownVariable { name: name.into_owned(), known });
         };
-        if std::mem::replace(&mut seen[index], true) {
-            return Err(PushError::Twice { name: name.into_owned() });
-        }
         resolved.push((index, gradient));
+    }
+    if !resolved.is_sorted_by_key(|(index, _)| *index) {
+        resolved.sort_by_key(|(index, _)| *index);
+    }
+    if let Some(twice) = resolved.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(PushError::Twice { name: layout.name(twice[0].0).to_owned() });
     }
     if resolved.iter().all(|(_, gradient)| matches!(gradient, Gradient::Missing)) {
         return Err(PushError::AllMissing);

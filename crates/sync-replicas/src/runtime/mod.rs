@@ -8,6 +8,7 @@ mod chief;
 mod chief_session;
 mod core;
 mod failure;
+mod generations;
 mod incoming;
 mod replica;
 mod shared;

@@ -5,15 +5,17 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::core::Core;
 use super::shared::Shared;
 use super::span::{ReplicaLog, SpanKind};
 use super::step::Step;
+use super::superseded::Grants;
 use crate::Scalar;
 use crate::engine::{Grant, JoinError, Overdue, Refused};
 use crate::ids::{Incarnation, ReplicaId};
-use crate::sync::{Arc, AtomicBool, block_on};
+use crate::sync::{Arc, block_on};
 
 /// One replica, from joining to leaving.
 ///
@@ -29,8 +31,8 @@ pub struct Replica<T: Scalar> {
     token: Option<Granted>,
 }
 
-/// A token in hand, and the flag that says whether its work is superseded.
-type Granted = (Grant, Arc<AtomicBool>);
+/// A token in hand, and what says whether its work is superseded.
+pub(super) type Granted = (Grant, Grants);
 
 /// Why a wait for a step failed; the replica may wait again.
 #[derive(Debug, thiserror::Error)]
@@ -99,11 +101,12 @@ impl<T: Scalar> Replica<T> {
     /// # Errors
     /// As [`Replica::next_step`].
     pub async fn next_step_async(&mut self) -> Result<Option<Step<'_, T>>, WaitError> {
-        if !self.token_async().await? {
-            return Ok(None);
-        }
-        let Some((grant, flag)) = self.token.take() else { return Ok(None) };
-        Ok(Some(Step::begin(self, grant, flag)))
+        let ended = match self.token {
+            // Somebody waited for it before, and it is not known how long ago.
+            Some(_) => self.shared.now(),
+            None => self.token_async().await?,
+        };
+        Ok(self.token.take().map(|granted| Step::begin(self, granted, ended)))
     }
 
     /// Waits until this replica has its next token, without beginning the step; `false` when
@@ -112,28 +115,38 @@ impl<T: Scalar> Replica<T> {
     /// # Errors
     /// As [`Replica::next_step`].
     pub fn wait_for_token(&mut self) -> Result<bool, WaitError> {
-        block_on(self.token_async())
-    }
-
-    async fn token_async(&mut self) -> Result<bool, WaitError> {
         if self.token.is_none() {
-            let start = self.shared.now();
-            self.token = poll_fn(|context| self.poll_grant(context)).await?;
-            if let Some((grant, _)) = &self.token {
-                let spent = (start, self.shared.now());
-                let timeline = self.shared.timeline;
-                self.log.record(self.id, grant.local_step, SpanKind::Waited, spent, timeline);
-            }
+            block_on(self.token_async())?;
         }
         Ok(self.token.is_some())
+    }
+
+    /// Waits for the next token, if there is to be one; when the wait ended.
+    async fn token_async(&mut self) -> Result<Duration, WaitError> {
+        let start = self.shared.now();
+        let mut end = start;
+        let mut first = true;
+        self.token = poll_fn(|context| {
+            if !std::mem::take(&mut first) {
+                end = self.shared.now();
+            }
+            self.poll_grant(context, end)
+        })
+        .await?;
+        if let Some((grant, _)) = &self.token {
+            let timeline = self.shared.timeline;
+            self.log.record(self.id, grant.local_step, SpanKind::Waited, (start, end), timeline);
+        }
+        Ok(end)
     }
 
     fn poll_grant(
         &mut self,
         context: &mut Context<'_>,
+        now: Duration,
     ) -> Poll<Result<Option<Granted>, WaitError>> {
         let (id, incarnation) = (self.id, self.incarnation);
-        self.shared.event(|core, now, effects| {
+        self.shared.event_at(now, |core, now, effects| {
             if let Some(reason) = core.engine.stopped() {
                 return Poll::Ready(match reason {
                     crate::engine::StopReason::Failed(reason) => {
@@ -174,7 +187,7 @@ fn take_grant<T: Scalar>(
 ) -> Option<Granted> {
     let seat = core.seat(id)?;
     let grant = seat.grant.take_if(|grant| grant.incarnation == incarnation)?;
-    Some((grant, Arc::clone(&seat.superseded)))
+    Some((grant, seat.grants.clone()))
 }
 
 impl<T: Scalar> Drop for Replica<T> {

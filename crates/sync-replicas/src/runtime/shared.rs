@@ -3,11 +3,9 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{PoisonError, TryLockError};
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use accum_core::GlobalStep;
-use optim::StateMap;
 
 use super::chief::Chief;
 use super::chief_session::{ChiefSession, Update};
@@ -20,7 +18,6 @@ use super::sums::Kind;
 use super::superseded::Watch;
 use super::timekeeper::Timekeeper;
 use super::{PushError, core::Rules};
-use crate::checkpoint::{CheckpointError, TrainingState};
 use crate::engine::{Effect, Engine, InitialTokens, Outcome, Push, StartError, StopReason};
 use crate::ids::Generation;
 use crate::layout::Layout;
@@ -37,13 +34,13 @@ pub(crate) struct Shared<T: Scalar> {
     monitor: Mutex<Option<Monitor<T>>>,
     published: Mutex<Arc<Snapshot<T>>>,
     /// Names and shapes never change, so they are read without a lock.
-    layout: Layout,
+    pub(super) layout: Layout,
     pub(crate) watch: Arc<Watch>,
     pub(crate) origin: Instant,
     pub(crate) timeline: bool,
     pub(crate) tell_superseded: bool,
     /// Closed lanes that nobody has applied yet.
-    due: Mutex<VecDeque<Closing<T>>>,
+    pub(super) due: Mutex<VecDeque<Closing<T>>>,
     due_changed: Condvar,
     closer: Closer,
     timekeeper: Mutex<Option<Timekeeper>>,
@@ -133,12 +130,21 @@ impl<T: Scalar> Shared<T> {
         &self,
         event: impl FnOnce(&mut Core<T>, Duration, &mut Vec<Effect>) -> R,
     ) -> R {
-        let now = self.now();
-        let mut effects = Vec::new();
+        self.event_at(self.now(), event)
+    }
+
+    /// The same at a time that the caller has just read: a clock costs as much as a lock.
+    pub(crate) fn event_at<R>(
+        &self,
+        now: Duration,
+        event: impl FnOnce(&mut Core<T>, Duration, &mut Vec<Effect>) -> R,
+    ) -> R {
         let (result, settled) = {
             let mut core = self.core();
+            let mut effects = std::mem::take(&mut core.effects);
             let result = event(&mut core, now, &mut effects);
             let settled = core.settle(&mut effects);
+            core.effects = effects;
             if settled.ended {
                 // Under the lock, so that a late end cannot fall into the next generation (P-9).
                 self.watch.end();
@@ -173,9 +179,10 @@ impl<T: Scalar> Shared<T> {
         push: &Push,
         gradients: Gradients<T>,
         (share, loss, examples): (Option<u64>, Option<f64>, u64),
+        now: Duration,
     ) -> Result<Outcome, PushError> {
         let gradients = resolve(&self.layout, gradients)?;
-        self.event(|core, now, effects| {
+        self.event_at(now, |core, now, effects| {
             // Before the check, which lets the first push say what the later ones must be like.
             core.engine.vet(push)?;
             let stale = core.engine.judges_stale(push.local_step);
@@ -205,7 +212,7 @@ impl<T: Scalar> Shared<T> {
 
     /// Applies what is due, unless somebody else is at it, who then does this too.
     pub(crate) fn close_due(&self) {
-        while !lock(&self.due).is_empty() {
+        loop {
             // Held by whoever acts as the chief, perhaps by this very thread further up, when an
             // update let the next step close at once. The holder looks again after letting go.
             let mut monitor = match self.monitor.try_lock() {
@@ -215,6 +222,10 @@ impl<T: Scalar> Shared<T> {
             };
             while let Some(closing) = { lock(&self.due).pop_front() } {
                 self.close(&mut monitor, closing);
+            }
+            drop(monitor);
+            if lock(&self.due).is_empty() {
+                return;
             }
         }
     }
@@ -243,7 +254,7 @@ impl<T: Scalar> Shared<T> {
 
     fn close(&self, monitor: &mut Option<Monitor<T>>, closing: Closing<T>) {
         let generation = closing.generation;
-        if self.core().engine.stopped().is_some() {
+        if self.watch.has_ended() {
             return;
         }
         let apply = || match monitor {
@@ -268,68 +279,6 @@ impl<T: Scalar> Shared<T> {
 
     pub(crate) fn uninstall(&self) {
         *lock(&self.monitor) = None;
-    }
-
-    /// Everything that a checkpoint holds; of one step, since updates need the chief's lock.
-    pub(crate) fn training_state(&self) -> TrainingState<T> {
-        let chief = self.chief();
-        let snapshot = self.snapshot();
-        let owned = |map: StateMap<'_, T>| -> StateMap<'static, T> {
-            map.into_iter().map(|(name, value)| (name, value.into_owned())).collect()
-        };
-        TrainingState {
-            global_step: snapshot.global_step,
-            generation: snapshot.generation,
-            variables: snapshot.variables.clone(),
-            optimizer: chief.optimizer.optimizer().name().to_owned(),
-            optimizer_state: owned(chief.optimizer.state()),
-            averages: chief.averages.as_ref().map(|averages| owned(averages.state())),
-            positions: self.core().engine.positions(),
-        }
-    }
-
-    /// Puts a saved state in place of the present one, all or nothing; no update comes between.
-    pub(crate) fn restore(&self, state: TrainingState<T>) -> Result<(), CheckpointError> {
-        let mismatch = |what: String| CheckpointError::Mismatch { what };
-        self.layout.check(&state.variables).map_err(mismatch)?;
-        let mut chief = self.chief();
-        chief.restore(&state).map_err(mismatch)?;
-        let saved = Some((state.variables, &state.positions[..]));
-        self.begin_generation(&mut chief, state.global_step, state.generation, saved);
-        Ok(())
-    }
-
-    /// A new life of the shared state at a step: what an earlier one left is fenced off (P-9).
-    pub(crate) fn restart(&self, global_step: GlobalStep) {
-        self.begin_generation(&mut self.chief(), global_step, Generation::default(), None);
-    }
-
-    /// Its number is above this one's and above `after`. Whoever waits is woken, to be told.
-    fn begin_generation(
-        &self,
-        chief: &mut Chief<T>,
-        global_step: GlobalStep,
-        after: Generation,
-        saved: Option<(Variables<T>, &[u64])>,
-    ) {
-        let mut core = self.core();
-        let lanes = core.engine.num_lanes();
-        core.engine.restore(global_step, after, lanes);
-        let wakers = core.clear();
-        chief.clear();
-        lock(&self.due).clear();
-        let mut published = self.published();
-        let snapshot = Arc::make_mut(&mut published);
-        snapshot.global_step = global_step;
-        snapshot.generation = core.engine.generation();
-        if let Some((variables, positions)) = saved {
-            snapshot.variables = variables;
-            core.engine.set_positions(positions);
-        }
-        self.watch.begin(global_step);
-        drop((published, core));
-        self.watch.wake();
-        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Starts the clock, if anything can run out.

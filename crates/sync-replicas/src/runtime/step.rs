@@ -8,13 +8,13 @@ use std::time::Duration;
 use accum_core::{GlobalStep, LocalStep};
 
 use super::PushError;
-use super::replica::Replica;
+use super::replica::{Granted, Replica};
 use super::snapshot::Snapshot;
 use super::span::SpanKind;
 use super::superseded::Superseded;
 use crate::engine::{Grant, Outcome, Push};
 use crate::model::Work;
-use crate::sync::{Arc, AtomicBool};
+use crate::sync::Arc;
 use crate::{Computed, Gradients, Scalar, Variables};
 
 /// A permission to compute one batch, with the variables to compute it from.
@@ -35,11 +35,15 @@ struct Permit<'r, T: Scalar> {
 }
 
 impl<'r, T: Scalar> Step<'r, T> {
-    pub(crate) fn begin(replica: &'r mut Replica<T>, grant: Grant, flag: Arc<AtomicBool>) -> Self {
+    pub(crate) fn begin(
+        replica: &'r mut Replica<T>,
+        (grant, grants): Granted,
+        begun: Duration,
+    ) -> Self {
         let shared = &replica.shared;
         let (watch, told) = (Arc::clone(&shared.watch), shared.tell_superseded);
-        let superseded = Superseded::new(watch, flag, grant.local_step, told);
-        let (snapshot, begun) = (shared.snapshot(), shared.now());
+        let superseded = Superseded::new(watch, grants, grant.local_step, told);
+        let snapshot = shared.snapshot();
         Self { snapshot, permit: Permit { replica, grant, superseded, begun, spent: false } }
     }
 
@@ -134,7 +138,7 @@ impl<'r, T: Scalar> Step<'r, T> {
             lanes: None,
         };
         let report = (permit.grant.share, loss, examples);
-        let outcome = permit.replica.shared.push(&push, gradients, report)?;
+        let outcome = permit.replica.shared.push(&push, gradients, report, end)?;
         permit.spent = true;
         permit.replica.sequence += 1;
         permit.record(
@@ -170,7 +174,7 @@ impl<T: Scalar> Drop for Permit<'_, T> {
         let refused = self
             .replica
             .shared
-            .event(|core, now, effects| core.engine.give_up(id, incarnation, now, effects));
+            .event_at(end, |core, now, effects| core.engine.give_up(id, incarnation, now, effects));
         // Refused means that training ended or the replica is fenced off: no token to give back.
         if let Err(refused) = refused {
             tracing::debug!(replica = %id, %refused, "a step ended with its training");

@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use accum_core::{GlobalStep, LocalStep};
 
-use crate::sync::{Arc, AtomicBool, AtomicI64, Condvar, Mutex, Ordering, lock};
+use crate::sync::{Arc, AtomicBool, AtomicI64, AtomicU64, Condvar, Mutex, Ordering, lock};
 
 /// The current step, and whether training has ended; readable without a lock, waitable with one.
 #[derive(Debug)]
 pub(crate) struct Watch {
     step: AtomicI64,
     ended: AtomicBool,
-    lock: Mutex<()>,
+    /// How many pause: where nobody does, waking costs no call of the system.
+    pausing: Mutex<usize>,
     moved: Condvar,
 }
 
@@ -23,7 +24,7 @@ impl Watch {
         Self {
             step: AtomicI64::new(step.get()),
             ended: AtomicBool::new(false),
-            lock: Mutex::default(),
+            pausing: Mutex::new(0),
             moved: Condvar::new(),
         }
     }
@@ -49,8 +50,10 @@ impl Watch {
 
     /// Wakes whoever pauses. The lock makes sure that nobody is between looking and sleeping.
     pub(crate) fn wake(&self) {
-        drop(lock(&self.lock));
-        self.moved.notify_all();
+        let pausing = *lock(&self.pausing);
+        if pausing > 0 {
+            self.moved.notify_all();
+        }
     }
 }
 
@@ -58,19 +61,44 @@ impl Watch {
 #[derive(Clone, Debug)]
 pub struct Superseded {
     watch: Arc<Watch>,
-    flag: Arc<AtomicBool>,
+    grants: Grants,
     local_step: LocalStep,
     told: bool,
+}
+
+/// One replica's grants, by serial number: those up to `over` are superseded.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Grants {
+    over: Arc<AtomicU64>,
+    /// The number of the newest, from 1 upwards.
+    newest: u64,
+}
+
+impl Grants {
+    /// The next grant.
+    pub(crate) fn next(&mut self) {
+        self.newest += 1;
+    }
+
+    /// The newest grant, and all before it, are for work that nobody wants any more.
+    pub(crate) fn supersede(&self) {
+        self.over.store(self.newest, Ordering::Release);
+    }
+
+    /// Whether the newest one, as it was when this was cloned, is superseded.
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire) >= self.newest
+    }
 }
 
 impl Superseded {
     pub(crate) fn new(
         watch: Arc<Watch>,
-        flag: Arc<AtomicBool>,
+        grants: Grants,
         local_step: LocalStep,
         told: bool,
     ) -> Self {
-        Self { watch, flag, local_step, told }
+        Self { watch, grants, local_step, told }
     }
 
     /// Whether its gradient would be dropped, or training has ended. Where superseded replicas are
@@ -79,7 +107,7 @@ impl Superseded {
     pub fn is_set(&self) -> bool {
         self.watch.has_ended()
             || (self.told
-                && (self.flag.load(Ordering::Acquire)
+                && (self.grants.is_over()
                     || self.watch.step.load(Ordering::Acquire) > self.local_step.get()))
     }
 
@@ -87,18 +115,18 @@ impl Superseded {
     #[must_use]
     pub fn wait(&self, duration: Duration) -> bool {
         let begun = Instant::now();
-        let mut guard = lock(&self.watch.lock);
-        while !self.is_set() {
-            let left = duration.saturating_sub(begun.elapsed());
-            if left.is_zero() {
-                return false;
-            }
-            guard = self
+        let mut pausing = lock(&self.watch.pausing);
+        *pausing += 1;
+        let mut left = duration;
+        while !self.is_set() && !left.is_zero() {
+            pausing = self
                 .watch
                 .moved
-                .wait_timeout(guard, left)
-                .map_or_else(|poisoned| poisoned.into_inner().0, |(guard, _)| guard);
+                .wait_timeout(pausing, left)
+                .map_or_else(|poisoned| poisoned.into_inner().0, |(pausing, _)| pausing);
+            left = duration.saturating_sub(begun.elapsed());
         }
-        true
+        *pausing -= 1;
+        self.is_set()
     }
 }

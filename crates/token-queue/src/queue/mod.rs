@@ -39,7 +39,7 @@ use wait::State;
 /// use token_queue::{Token, TokenQueue};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # pollster::block_on(async {
+/// # spin_park::block_on(async {
 /// let queue = TokenQueue::unbounded();
 /// queue.try_enqueue_many(Token::new(1), 5)?;
 /// let token = queue.dequeue().await?;
