@@ -3,10 +3,14 @@
 mod catalogue;
 mod catalogue_sparse;
 mod dense;
+mod dense_numerics;
 mod dense_sums;
 mod fuzz;
+mod layouts;
 mod random_sums;
 mod slices;
+mod slow;
 mod sparse;
+mod sparse_numerics;
 mod support;
 mod waiting;
