@@ -81,10 +81,10 @@ mod tests {
             assert_eq!(Load::read(machine[1], process[1]).since(&before).others(), others);
         }
         let before = "cpu  10 0 10 100 0 0 0 0 0 0\ncpu0 5\ncpu1 5\nintr 1";
-        let after = "cpu  50 0 20 140 0 0 0 10 0 0\ncpu0 5\ncpu1 5\nintr 1";
+        let after = "cpu  50 0 20 135 5 0 0 10 0 0\ncpu0 5\ncpu1 5\nintr 1";
         // Of 60 busy ticks 30 are its own; the other 30 of 100 are 0.6 of two processors.
-        let idle = "7 (a b) 1) R 1 1 1 1 1 1 1 1 1 1 1 1 1 1";
-        let spent = "7 (a) R 1 1 1 1 1 1 1 1 1 1 21 6 6 1";
+        let idle = "7 (a b) 1) R 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1";
+        let spent = "7 (a) R 1 1 1 1 1 1 1 1 1 9 16 6 6 6 9";
         check([before, after], [idle, spent], Some(0.6));
         check(["", ""], ["", ""], None);
     }

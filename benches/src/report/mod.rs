@@ -23,7 +23,7 @@ use crate::{CEILINGS, Measure, ROWS, Row};
 pub fn run(filter: Option<&str>, quick: bool, folder: &Path) -> std::io::Result<()> {
     let plan = match quick {
         true => Plan { rounds: 5, slice: Duration::from_millis(30) },
-        false => Plan { rounds: 15, slice: Duration::from_millis(120) },
+        false => Plan { rounds: 21, slice: Duration::from_millis(150) },
     };
     let wanted = |row: &&Row| filter.is_none_or(|filter| row.name.contains(filter));
     let (load, mut noise) = (Load::now(), Noise::new());
