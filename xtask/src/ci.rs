@@ -52,7 +52,7 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
         let docs = cmd!(sh, "cargo doc {all...} --no-deps").env("RUSTDOCFLAGS", "-D warnings");
         Ok(docs.quiet().run()?)
     });
-    steps.step("explore", || explore::run(sh));
+    steps.step("explore", || explore::run(sh, None));
     steps.step("loom", || loom::run(sh, None));
     steps.step("canaries", || match canaries::run(sh, None)? {
         true => Ok(()),

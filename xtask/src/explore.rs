@@ -1,7 +1,7 @@
 //! `cargo xtask explore`: every state of the engine, for a few replicas, a crash and a bad network.
 //!
 //! Only starts the tests that do it, in `engine/tests/explore` of sync-replicas, and shows their
-//! numbers; they run with the other tests too.
+//! numbers; with the other tests most are cut short.
 
 use xshell::{Shell, cmd};
 
@@ -10,13 +10,24 @@ use crate::{Result, steps::announce};
 /// What a walk prints before its numbers.
 const MARK: &str = "explored ";
 
+/// Asks for whole walks, and says how far the one goes that is bounded.
+const BOUND: &str = "EXPLORE_STEPS";
+
+/// Events that keep the bounded walk to a few seconds; after 60 it has ended by itself.
+const STEPS: u32 = 26;
+
 /// Runs the walks, and prints states, transitions, depth, and what happened how often.
+///
+/// `steps` bounds the one walk that takes as long as the others together: so many events from its
+/// start.
 ///
 /// # Errors
 /// When a law was broken; the shortest way to it has then been shown.
-pub(crate) fn run(sh: &Shell) -> Result {
+pub(crate) fn run(sh: &Shell, steps: Option<u32>) -> Result {
+    let steps = steps.unwrap_or(STEPS).to_string();
     let walks =
         cmd!(sh, "cargo test --quiet --package sync-replicas --lib explore:: -- --nocapture")
+            .env(BOUND, steps)
             .ignore_status();
     announce(&walks);
     let output = walks.quiet().output()?;
@@ -33,6 +44,5 @@ pub(crate) fn run(sh: &Shell) -> Result {
 
 /// A walk's numbers, a line each for the states and for what happened on the way.
 fn shown(walk: &str) -> String {
-    let (states, happened) = walk.split_once(" ; ").unwrap_or((walk, ""));
-    format!("{states}\n    {happened}")
+    walk.replacen(" ; ", "\n    ", 1)
 }

@@ -28,7 +28,11 @@ xflags::xflags! {
         }
 
         /// Explore every state of the engine with a few replicas, a crash and a bad network.
-        cmd explore {}
+        cmd explore {
+            /// Events of the longest history in the one walk that is bounded; 26 when not given,
+            /// and 60 are all of it.
+            optional --steps steps: u32
+        }
 
         /// Explore every interleaving of the waiting and waking pieces, with loom.
         cmd loom {

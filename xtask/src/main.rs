@@ -48,7 +48,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Tidy(_) => tidy::run(&sh)?,
         flags::XtaskCmd::Spec(_) => spec::run(&sh)?,
         flags::XtaskCmd::Conformance(conformance) => return conformance::run(&sh, conformance.dir),
-        flags::XtaskCmd::Explore(_) => explore::run(&sh)?,
+        flags::XtaskCmd::Explore(flags) => explore::run(&sh, flags.steps)?,
         flags::XtaskCmd::Loom(it) => loom::run(&sh, it.preemptions)?,
         flags::XtaskCmd::Canaries(it) => return canaries::run(&sh, it.filter.as_deref()),
         flags::XtaskCmd::Model(size) => return model::run(&sh, size.cases, size.transitions),

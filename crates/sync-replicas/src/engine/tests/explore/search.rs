@@ -1,6 +1,7 @@
 //! The walk: breadth first over all states, then backwards, to see from where the step can move.
 //!
-//! A law that is broken is reported with the shortest way to it.
+//! A law that is broken is reported with the shortest way to it. A walk may be bounded: then it
+//! sees what can happen within so many events, and claims nothing of what only comes later.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -15,6 +16,8 @@ pub(super) struct Found {
     states: usize,
     transitions: usize,
     depth: u32,
+    /// States that were met and not gone on from.
+    left: usize,
 }
 
 /// A state that was met: how, and what is known of it.
@@ -26,23 +29,28 @@ struct Node {
     can_advance: bool,
 }
 
-/// Walks through all states; panics at the first law that is broken.
+/// Walks through all states, or those that `bound` events lead to; panics at the first law that is
+/// broken.
 #[track_caller]
-pub(super) fn explore(start: World) -> Found {
+pub(super) fn explore(start: World, bound: Option<u32>) -> Found {
     let mut walk = Walk::default();
     walk.meet(&start, None, 0);
     let mut todo = VecDeque::from([start]);
     let mut number = 0;
     while let Some(world) = todo.pop_front() {
+        if bound == Some(walk.nodes[number as usize].depth) {
+            break; // All that are left to do are as far away.
+        }
         if let Err((broken, event)) = walk.visit(&world, number, &mut todo) {
             panic!("{broken}\n{}\n{:#?}", walk.way(number, event), world.engine);
         }
         number += 1;
     }
-    walk.liveness();
+    walk.liveness(number);
+    let left = walk.nodes.len() - number as usize;
     let depth = walk.nodes.iter().map(|node| node.depth).max().unwrap_or(0);
     let (states, transitions) = (walk.nodes.len(), walk.transitions);
-    Found { hits: walk.hits, states, transitions, depth }
+    Found { hits: walk.hits, states, transitions, depth, left }
 }
 
 #[derive(Default)]
@@ -94,12 +102,15 @@ impl Walk {
     }
 
     /// L1, L2: once faults stop, the step can move from everywhere, save where the hang law says
-    /// that it stands.
+    /// that it stands. What happens after the states from `left` on is not known.
     #[track_caller]
-    fn liveness(&mut self) {
+    fn liveness(&mut self, left: u32) {
         let mut into: Vec<Vec<u32>> = vec![Vec::new(); self.nodes.len()];
         for &(from, to) in &self.edges {
             into[to as usize].push(from);
+        }
+        for node in &mut self.nodes[left as usize..] {
+            node.can_advance = !node.must_hang;
         }
         let advancing = (0_u32..).zip(&self.nodes).filter(|(_, node)| node.can_advance);
         let mut todo: Vec<u32> = advancing.map(|(number, _)| number).collect();
@@ -136,8 +147,12 @@ impl Walk {
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { states, transitions, depth, .. } = self;
-        write!(f, "states {states}, transitions {transitions}, depth {depth} ;")?;
+        let Self { states, transitions, depth, left, .. } = self;
+        write!(f, "states {states}, transitions {transitions}, depth {depth}")?;
+        if *left > 0 {
+            write!(f, ", bounded: {left} states were not gone on from")?;
+        }
+        write!(f, " ;")?;
         let mut happened = self.hits.counts().filter(|&(_, times)| times > 0);
         happened.try_for_each(|(sometimes, times)| write!(f, " {sometimes:?} {times}"))
     }
