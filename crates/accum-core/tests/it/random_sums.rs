@@ -1,15 +1,15 @@
-//! Random sums against plain ones: slow, obvious, and in `f64`.
+//! What holds between sums: arrival order, merges, canonical form.
 //!
+//! That each is right by itself is checked in `dense_numerics` and `sparse_numerics`.
 //! Who is let in, and who waits, is compared with the model of `test_util` in the crate `models`.
 
 use std::collections::BTreeMap;
 
 use accum_core::{
-    DenseAccumulator, DenseOptions, HalfSum, IndexedSlices, PartialShape, Reduction,
-    SparseAccumulator, SparseMean, SparseMerge, SparseOptions, Summation,
+    DenseAccumulator, DenseOptions, IndexedSlices, PartialShape, Reduction, SparseAccumulator,
+    SparseMerge, SparseOptions, Summation,
 };
-use half::f16;
-use ndarray::{Array1, Array2, array};
+use ndarray::{Array1, Array2};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -51,28 +51,6 @@ fn sparse(
     acc.try_take(1).expect("one asked").expect("some held").into_value()
 }
 
-/// The mean that one would write down, by rows in a map.
-fn slow_mean(gradients: &[Vec<(i64, [f32; 2])>], mean: SparseMean) -> BTreeMap<i64, [f64; 2]> {
-    let mut sums = BTreeMap::<i64, ([f64; 2], Vec<usize>)>::new();
-    for (nth, gradient) in gradients.iter().enumerate() {
-        for (index, row) in gradient {
-            let (sum, from) = sums.entry(*index).or_default();
-            (sum[0], sum[1]) = (sum[0] + f64::from(row[0]), sum[1] + f64::from(row[1]));
-            from.push(nth);
-            from.dedup();
-        }
-    }
-    sums.into_iter()
-        .map(|(index, (sum, from))| {
-            let n = match mean {
-                SparseMean::PerRow => from.len(),
-                SparseMean::PerGradient => gradients.len(),
-            };
-            (index, sum.map(|value| value / n as f64))
-        })
-        .collect()
-}
-
 fn gradients() -> impl Strategy<Value = Vec<Vec<f32>>> {
     // Repeated to a length past one block of the blocked pass, now and then.
     let repeat = prop_oneof![9 => Just(1_usize), 1 => Just(500)];
@@ -83,22 +61,6 @@ fn gradients() -> impl Strategy<Value = Vec<Vec<f32>>> {
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn summing_early_or_late_gives_the_same_bits(gradients in gradients()) {
-        //
-        let keys = vec![0; gradients.len()];
-        let options = |summation| DenseOptions { summation, ..DenseOptions::default() };
-        let eager = dense(&gradients, options(Summation::Eager), &keys);
-        let held = dense(&gradients, options(Summation::Held), &keys);
-        prop_assert_eq!(bits(&eager), bits(&held));
-        let mut plain = gradients[0].clone();
-        for gradient in &gradients[1..] {
-            plain.iter_mut().zip(gradient).for_each(|(sum, add)| *sum += add);
-        }
-        plain.iter_mut().for_each(|sum| *sum /= gradients.len() as f32);
-        prop_assert_eq!(bits(&eager), bits(&plain));
-    }
 
     #[test]
     fn arrival_order_hardly_matters_and_with_keys_not_at_all(
@@ -120,49 +82,6 @@ proptest! {
         for (a, b) in a.iter().zip(dense(&shuffled, eager, &shuffled_keys)) {
             prop_assert!((a - b).abs() <= 1.0e-3, "{} and {}", a, b);
         }
-    }
-
-    #[test]
-    fn half_precision_by_the_reference_rule_rounds_each_time(
-        values in vec(-100.0_f32..100.0, 1..40),
-    ) {
-        // the same in f16's own arithmetic.
-        let values: Vec<f16> = values.into_iter().map(f16::from_f32).collect();
-        let plain = values[1..].iter().fold(values[0], |sum, add| sum + *add)
-            / f16::from_f32(values.len() as f32);
-        for summation in [Summation::Eager, Summation::Held] {
-            let options = DenseOptions { summation, half_sum: HalfSum::Reference };
-            let mut acc = DenseAccumulator::<f16>::with_options([1], Reduction::Mean, options);
-            for value in &values {
-                acc.apply(array![*value], 0).expect("one shape");
-            }
-            let value = acc.try_take(1).expect("one asked").expect("some held").into_value()[[0]];
-            prop_assert_eq!(value, plain.to_f32());
-        }
-    }
-
-    #[test]
-    fn a_sparse_mean_is_the_slow_mean(
-        gradients in vec(slices(), 1..6),
-        per_gradient in any::<bool>(),
-    ) {
-        //
-        let mean = if per_gradient { SparseMean::PerGradient } else { SparseMean::PerRow };
-        let expected = slow_mean(&gradients, mean);
-        let keys = vec![0; gradients.len()];
-        let all = [Summation::Eager, Summation::Held, Summation::Ordered].map(|summation| {
-            sparse(&gradients, &keys, SparseOptions { summation, mean, ..Default::default() })
-        });
-        for taken in &all {
-            prop_assert_eq!(&taken.indices, &expected.keys().copied().collect::<Vec<_>>());
-            let expected = expected.values().flatten();
-            for (value, expected) in taken.values.iter().zip(expected) {
-                prop_assert!((f64::from(*value) - expected).abs() < 1.0e-4);
-            }
-        }
-        let bits = all.map(|taken| bits(taken.values.as_slice().expect("standard layout")));
-        prop_assert_eq!(&bits[0], &bits[1]);
-        prop_assert_eq!(&bits[0], &bits[2]);
     }
 
     #[test]

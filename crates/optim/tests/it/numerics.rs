@@ -14,7 +14,7 @@ use crate::reference::{Element, Formula};
 
 /// How the elements lie in memory; the first axis outermost, innermost, or from its end.
 #[derive(Clone, Copy, Debug)]
-enum Layout {
+pub enum Layout {
     Rows,
     Columns,
     Reversed,
@@ -48,17 +48,24 @@ fn formula() -> impl Strategy<Value = Formula> {
     ]
 }
 
+pub fn layout() -> impl Strategy<Value = Layout> {
+    prop_oneof![Just(Layout::Rows), Just(Layout::Columns), Just(Layout::Reversed)]
+}
+
+/// Scalar, empty, of one element, or of up to four dimensions.
+pub fn shape() -> impl Strategy<Value = Vec<usize>> {
+    prop_oneof![3 => vec(1_usize..5, 0..5), 1 => vec(0_usize..3, 1..4)]
+}
+
 fn case() -> impl Strategy<Value = Case> {
-    let layout = prop_oneof![Just(Layout::Rows), Just(Layout::Columns), Just(Layout::Reversed)];
-    let shape = prop_oneof![3 => vec(1_usize..5, 0..5), 1 => vec(0_usize..3, 1..4)];
     let step = (vec(0_i64..4, 0..7), vec(-128..=128_i32, 1..40));
-    (formula(), 0.001..0.5_f64, shape, (layout.clone(), layout), vec(step, 1..8)).prop_map(
+    (formula(), 0.001..0.5_f64, shape(), (layout(), layout()), vec(step, 1..8)).prop_map(
         |(formula, rate, shape, layouts, steps)| Case { formula, rate, shape, layouts, steps },
     )
 }
 
 /// Those numbers in turn, in that shape and layout.
-fn array<E: Clone>(shape: &[usize], layout: Layout, number: impl Fn(usize) -> E) -> ArrayD<E> {
+pub fn array<E: Clone>(shape: &[usize], layout: Layout, number: impl Fn(usize) -> E) -> ArrayD<E> {
     let n = shape.iter().product();
     let numbers = (0..n).map(number).collect();
     let axes: Vec<usize> = match layout {
