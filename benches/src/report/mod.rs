@@ -21,9 +21,10 @@ use crate::{CEILINGS, Measure, ROWS, Row};
 /// # Errors
 /// When a file cannot be written.
 pub fn run(filter: Option<&str>, quick: bool, folder: &Path) -> std::io::Result<()> {
+    let (millis, secs) = (Duration::from_millis, Duration::from_secs);
     let plan = match quick {
-        true => Plan { rounds: 5, slice: Duration::from_millis(30) },
-        false => Plan { rounds: 21, slice: Duration::from_millis(150) },
+        true => Plan { rounds: 21, slice: millis(8), budget: secs(3) },
+        false => Plan { rounds: 75, slice: millis(20), budget: secs(12) },
     };
     let wanted = |row: &&Row| filter.is_none_or(|filter| row.name.contains(filter));
     let (load, mut noise) = (Load::now(), Noise::new());

@@ -9,12 +9,18 @@ use crate::ceilings::Memory;
 use crate::{Work, rows};
 
 /// How much is measured.
+///
+/// Many short slices, so that most of them are not interrupted where the machine is shared.
 pub(crate) struct Plan {
     /// How many times, row and bound in turns.
     pub(crate) rounds: usize,
     /// How long one of these lasts, about.
     pub(crate) slice: Duration,
+    /// When to stop earlier, at [`ROUNDS_MIN`]: some rows take far longer than a slice.
+    pub(crate) budget: Duration,
 }
+
+const ROUNDS_MIN: usize = 5;
 
 /// The middle of several values.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,7 +55,11 @@ impl Plan {
         let times = self.calibrate(&mut *work);
         let mut bound = bound.map(|mut bound| (self.calibrate(&mut *bound), bound));
         let (mut own, mut other) = (Vec::new(), Vec::new());
-        for _ in 0..self.rounds {
+        let begun = Instant::now();
+        for round in 0..self.rounds {
+            if round >= ROUNDS_MIN && begun.elapsed() > self.budget {
+                break;
+            }
             if let Some((times, bound)) = &mut bound {
                 other.push(once(&mut **bound, *times));
             }
@@ -113,6 +123,9 @@ impl fmt::Display for Noise {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -126,22 +139,39 @@ mod tests {
         check(&[1.0, 2.0, 4.0, 5.0, 100.0], 4.0, 0.75);
     }
 
-    /// Takes as many milliseconds as it has been asked for in all.
-    struct Known(u64);
+    /// Says that it takes a millisecond, and counts how often it was started.
+    struct Known(Arc<AtomicUsize>);
 
     impl Work for Known {
         fn run(&mut self, times: u64) -> Duration {
-            self.0 += times;
+            self.0.fetch_add(1, Ordering::Relaxed);
             Duration::from_millis(times)
         }
     }
 
     #[test]
     fn as_often_as_fills_a_slice() {
-        let plan = Plan { rounds: 3, slice: Duration::from_millis(50) };
-        assert_eq!(plan.calibrate(&mut Known(0)), 50);
-        let (own, bound) = plan.in_turns(Box::new(Known(0)), Some(Box::new(Known(0))));
+        let (slice, budget) = (Duration::from_millis(50), Duration::from_secs(3600));
+        let plan = Plan { rounds: 30, slice, budget };
+        assert_eq!(plan.calibrate(&mut Known(Arc::default())), 50);
+        let known = || Box::new(Known(Arc::default()));
+        let (own, bound) = plan.in_turns(known(), Some(known()));
         assert_eq!(own, Sample { median: 1e-3, spread: 0.0 });
         assert_eq!(bound, Some(own));
+    }
+
+    #[test]
+    fn as_many_rounds_as_the_budget_allows() {
+        #[track_caller]
+        fn check(rounds: usize, budget: Duration, expected: usize) {
+            let started = Arc::new(AtomicUsize::new(0));
+            let work = Box::new(Known(Arc::clone(&started)));
+            Plan { rounds, slice: Duration::ZERO, budget }.in_turns(work, None);
+            // Once more to find out how often it fits.
+            assert_eq!(started.load(Ordering::Relaxed), expected + 1);
+        }
+        check(30, Duration::from_secs(3600), 30);
+        check(30, Duration::ZERO, ROUNDS_MIN);
+        check(3, Duration::ZERO, 3);
     }
 }
