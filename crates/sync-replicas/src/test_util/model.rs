@@ -129,9 +129,10 @@ impl EngineModel {
         let first = !std::mem::replace(&mut member.begun, true);
         member.lives += 1;
         (member.live, member.local_step, member.sequence, member.last) = (true, step, 0, None);
-        if first || unknown {
+        if (first || unknown) && !self.awaits_chief() {
             self.hand_over(replica, step);
         } else {
+            self.queue.extend((first || unknown).then_some(step));
             self.enter_line(replica);
             self.serve();
         }
@@ -158,7 +159,9 @@ impl EngineModel {
         lanes: &[usize],
     ) -> Outcome {
         let member = &mut self.members[replica as usize];
-        (member.sequence, member.working) = (sequence, false);
+        // Work for an earlier token, whose lease ended: this one is still to be used.
+        let newer = member.held.is_some_and(|(token, _)| token > claims);
+        (member.sequence, member.working) = (sequence, newer);
         let share = member.share.take();
         let fresh = claims >= self.lanes[0].step;
         let duplicate = share.filter(|&share| fresh && !self.contributed.insert(share));
@@ -169,7 +172,7 @@ impl EngineModel {
         self.members[replica as usize].last = Some(outcome.clone());
         if duplicate.is_some() {
             self.return_token(replica);
-        } else {
+        } else if !newer {
             self.members[replica as usize].held = None;
         }
         self.enter_line(replica);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::EngineModel;
 use super::model::Want;
-use crate::engine::TokenPolicy;
+use crate::engine::{Order, TokenPolicy};
 
 impl EngineModel {
     /// Whether what a token permits can count, or leftovers are handed out all the same (P-12).
@@ -29,9 +29,16 @@ impl EngineModel {
         }
     }
 
+    /// P-14: all shares are in, and whoever got a token before the chief started would compute
+    /// beyond them.
+    pub(super) fn awaits_chief(&self) -> bool {
+        let all_in = self.contributed.len() >= self.config.replicas_to_aggregate();
+        self.started.is_none() && self.config.settings().order == Order::Replica && all_in
+    }
+
     /// The first in line gets the first token that is work.
     pub(super) fn serve(&mut self) {
-        while !self.line.is_empty() && !self.stopped {
+        while !self.line.is_empty() && !self.stopped && !self.awaits_chief() {
             let Some(token) = self.queue.pop_front() else { return };
             if self.is_work(token)
                 && let Some(replica) = self.line.pop_front()
