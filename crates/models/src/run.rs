@@ -88,6 +88,7 @@ impl Model {
     }
 }
 
+/// One line, or for a failure `FAILED at case N: MODEL`, which programs read, and what failed.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, cases, transitions, failure } = self;
@@ -95,7 +96,7 @@ impl fmt::Display for Report {
             None => write!(f, "model {name}: {cases} cases, {transitions} transitions"),
             Some(failure) => write!(
                 f,
-                "model {name}: FAILED at case {cases}, {transitions} transitions run\n{failure}"
+                "FAILED at case {cases}: {name}\n{transitions} transitions run\n{failure}"
             ),
         }
     }
@@ -159,5 +160,22 @@ impl Runner {
             }
             TestError::Abort(reason) => format!("no history could be drawn: {reason}"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_one_line_for_programs_and_the_rest_for_people() {
+        #[track_caller]
+        fn check(failure: Option<&str>, expected: &str) {
+            let failure = failure.map(str::to_owned);
+            let report = Report { name: "crate/what", cases: 17, transitions: 90, failure };
+            assert_eq!(report.to_string().lines().next(), Some(expected));
+        }
+        check(None, "model crate/what: 17 cases, 90 transitions");
+        check(Some("left: 1\nright: 2"), "FAILED at case 17: crate/what");
     }
 }
