@@ -4,11 +4,13 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use accum_core::{
-    BufferPool, ConditionalAccumulator, DenseAccumulator, DenseOptions, Reduction, Summation,
+    Addends, BufferPool, ConditionalAccumulator, DenseAccumulator, DenseOptions, Reduction,
+    Summation,
 };
 use ndarray::{Array1, ArrayD};
-use optim::{Mean, OptimizerState, Sgd};
+use optim::{DenseGradient, OptimizerState, Sgd};
 
+use super::on_pool;
 use crate::{Work, together};
 
 fn with_summation(elements: usize, summation: Summation) -> DenseAccumulator<f32> {
@@ -84,7 +86,8 @@ pub(crate) struct MeanAndUpdate {
 
 impl MeanAndUpdate {
     pub(crate) fn new(elements: usize, replicas: usize) -> Self {
-        let mut optimizer = OptimizerState::new(Sgd::new(1e-3)).expect("a good rate");
+        let optimizer = OptimizerState::new(Sgd::new(1e-3)).expect("a good rate");
+        let mut optimizer = optimizer.side_by_side(2, on_pool);
         optimizer.add_variable("w", &[elements]).expect("a new name");
         let pool = BufferPool::new(replicas);
         for _ in 0..replicas {
@@ -106,14 +109,30 @@ impl Work for MeanAndUpdate {
                 self.accumulator.apply(gradient, step).expect("it fits");
             }
             let taken = self.accumulator.try_take(self.replicas as i64);
-            let (sum, divisor) = taken.expect("positive").expect("enough are held").into_sum();
-            let mean = Mean { sum: sum.view(), divisor };
+            let mut sum = taken.expect("positive").expect("enough are held");
+            let mean = Averaged(sum.addends());
             let variable = self.variable.view_mut();
             self.optimizer.apply_dense("w", variable, &mean).expect("it fits");
             self.optimizer.finish_step();
-            self.pool.give(sum);
         }
         begun.elapsed()
+    }
+}
+
+/// A taken sum as the optimizer reads it.
+struct Averaged<'a>(Addends<'a, f32>);
+
+impl DenseGradient<f32> for Averaged<'_> {
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    fn read(&self, start: usize, tile: &mut [f32]) {
+        self.0.read(start, tile);
+    }
+
+    fn lend(&self) -> Option<&[f32]> {
+        self.0.lend()
     }
 }
 

@@ -13,6 +13,11 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::Work;
 
+/// Runs both on the pool that the caller is in.
+fn on_pool(first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
+    rayon::join(first, second);
+}
+
 /// Work that may be spread over a pool of so many threads, and over no more.
 pub(crate) struct OnPool<W> {
     pool: ThreadPool,

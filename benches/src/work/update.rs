@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use ndarray::ArrayD;
 use optim::{Optimizer, OptimizerState};
 
+use super::on_pool;
 use crate::Work;
 
 /// An optimizer's dense update of one variable.
@@ -16,7 +17,9 @@ pub(crate) struct Update {
 
 impl Update {
     pub(crate) fn new(optimizer: impl Optimizer<f32> + 'static, elements: usize) -> Self {
-        let mut state = OptimizerState::new(optimizer).expect("good parameters");
+        let state = OptimizerState::new(optimizer).expect("good parameters");
+        // On a pool of one thread the two parts follow each other.
+        let mut state = state.side_by_side(2, on_pool);
         state.add_variable("w", &[elements]).expect("a new name");
         let filled = |with| ArrayD::from_elem([elements].as_slice(), with);
         Self { state, variable: filled(0.0), gradient: filled(1e-3) }

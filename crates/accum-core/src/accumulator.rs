@@ -18,6 +18,8 @@ pub trait Sums: sealed::Sealed {
     type Gradient<'a>;
     /// What a take gives: not yet divided.
     type Sum: Drained;
+    /// What is left of an addition once it was begun.
+    type Addition<'a>: Addition;
 
     /// Whether this gradient would be let in, as far as its form goes.
     ///
@@ -32,7 +34,24 @@ pub trait Sums: sealed::Sealed {
     ///
     /// # Errors
     /// [`ApplyError`] when its form does not fit; nothing changes.
-    fn add(&mut self, gradient: Self::Gradient<'_>, key: u64) -> Result<(), ApplyError>;
+    fn add(&mut self, gradient: Self::Gradient<'_>, key: u64) -> Result<(), ApplyError> {
+        self.begin(gradient, key)?.finish();
+        Ok(())
+    }
+
+    /// The first part of [`add`](Self::add): the gradient is validated and counted.
+    ///
+    /// The rest needs the sums no more, so it can be done outside of a lock around them, while
+    /// other gradients are added. Whoever drains meanwhile gets a sum that waits for it when its
+    /// value is asked for. Dropped unfinished, the gradient stays counted and part of it missing.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    fn begin<'a>(
+        &mut self,
+        gradient: Self::Gradient<'a>,
+        key: u64,
+    ) -> Result<Self::Addition<'a>, ApplyError>;
 
     /// Everything held, as one sum that remembers `step`; `None` when nothing is held.
     fn drain(&mut self, step: GlobalStep) -> Option<Self::Sum>;
@@ -55,6 +74,18 @@ pub trait Drained: sealed::Sealed {
 
     /// Adds up what is still to add, and divides.
     fn into_value(self) -> Self::Value;
+}
+
+/// The second part of an addition, which may take long; see [`Sums::begin`].
+#[must_use = "the gradient is counted and not added before it is finished"]
+pub trait Addition {
+    /// Adds what is not yet added.
+    fn finish(self);
+}
+
+/// Nothing was left to do.
+impl Addition for () {
+    fn finish(self) {}
 }
 
 pub(crate) mod sealed {
@@ -106,12 +137,23 @@ impl<S: Sums> Accumulator<S> {
         local_step: impl Into<LocalStep>,
         key: u64,
     ) -> Result<Applied, ApplyError> {
-        let local_step = local_step.into();
+        let (applied, addition) = self.begin(gradient.into(), local_step.into(), key)?;
+        addition.into_iter().for_each(Addition::finish);
+        Ok(applied)
+    }
+
+    /// Judges, validates and counts a gradient; adding it may be left to do.
+    pub(crate) fn begin<'a>(
+        &mut self,
+        gradient: S::Gradient<'a>,
+        local_step: LocalStep,
+        key: u64,
+    ) -> Result<(Applied, Option<S::Addition<'a>>), ApplyError> {
         if let Freshness::Stale { local_step, global_step } = self.gate.judge(local_step) {
-            return Ok(Applied::Stale { local_step, global_step });
+            return Ok((Applied::Stale { local_step, global_step }, None));
         }
-        self.sums.add(gradient.into(), key)?;
-        Ok(self.gate.admit(local_step))
+        let addition = self.sums.begin(gradient, key)?;
+        Ok((self.gate.admit(local_step), Some(addition)))
     }
 
     /// Whether a gradient of this form would be let in when fresh; changes nothing.

@@ -11,9 +11,15 @@ use crate::{
     PartialShape, PutBackError, Reduction, Sums,
 };
 
+mod addends;
+mod kernel;
 mod sum;
+mod total;
+mod under_way;
 
-use sum::{Parts, add_into};
+pub use addends::Addends;
+use sum::Parts;
+use total::{DenseAddition, Total};
 
 /// The plain dense accumulator.
 ///
@@ -101,27 +107,35 @@ impl<E: Element> sealed::Sealed for DenseSums<E> {}
 impl<E: Element> Sums for DenseSums<E> {
     type Gradient<'a> = Gradient<'a, E>;
     type Sum = DenseSum<E>;
+    type Addition<'a> = DenseAddition<'a, E>;
 
     fn check(&self, gradient: &Gradient<'_, E>) -> Result<(), ApplyError> {
         self.check_shape(gradient.shape())
     }
 
-    fn add(&mut self, gradient: Gradient<'_, E>, key: u64) -> Result<(), ApplyError> {
+    fn begin<'a>(
+        &mut self,
+        gradient: Self::Gradient<'a>,
+        key: u64,
+    ) -> Result<Self::Addition<'a>, ApplyError> {
         self.check_shape(gradient.shape())?;
+        self.count += 1;
         match &mut self.parts {
-            Parts::Sum(Some(sum)) => add_into(sum, &gradient, self.options.half_sum),
-            Parts::Sum(none) => *none = Some(E::widen_array(gradient.into_array())),
+            Parts::Sum(Some(sum)) => return Ok(sum.begin(gradient, self.options.half_sum)),
+            Parts::Sum(none) => {
+                *none = Some(Total::Closed(E::widen_array(gradient.into_array())));
+            }
             Parts::Held(held) => held.push((key, gradient.into_kept())),
         }
-        self.count += 1;
-        Ok(())
+        Ok(DenseAddition::done())
     }
 
     fn drain(&mut self, step: GlobalStep) -> Option<DenseSum<E>> {
         if self.count == 0 {
             return None;
         }
-        let parts = std::mem::replace(&mut self.parts, Parts::empty(self.options.summation));
+        let mut parts = std::mem::replace(&mut self.parts, Parts::empty(self.options.summation));
+        parts.sort(self.options.summation);
         let closed = Closed { step, count: std::mem::take(&mut self.count) };
         Some(DenseSum { parts, closed, reduction: self.reduction, options: self.options })
     }
@@ -175,6 +189,17 @@ impl<E: Element> DenseSum<E> {
             Reduction::Mean => self.half_rounded(E::divisor(self.count())),
             Reduction::Sum => E::divisor(1),
         }
+    }
+
+    /// The value of [`into_value`](Self::into_value), to be read range by range.
+    ///
+    /// Additions and the division are done for what is read, when it is read.
+    pub fn addends(&mut self) -> Addends<'_, E> {
+        let divisor = self.divisor();
+        let divisor = (divisor != E::divisor(1)).then_some(divisor);
+        let half_sum = self.options.half_sum;
+        let shape = self.shape().to_vec();
+        Addends { shape, parts: self.parts.slices(), divisor, half_sum }
     }
 
     /// The mean (or the sum, when built so), in standard layout: Σ gᵢ / n.

@@ -29,12 +29,16 @@ pub trait Element:
     fn narrow(sum: Self::Sum) -> Self;
 
     /// A sum rounded to the nearest value of this type, still in the type of the sum.
+    #[inline]
     fn round(sum: Self::Sum) -> Self::Sum {
         Self::narrow(sum).widen()
     }
 
     /// A count as a divisor.
     fn divisor(count: u64) -> Self::Sum;
+
+    /// The same slice, when this type is that of the sum.
+    fn lend(slice: &[Self]) -> Option<&[Self::Sum]>;
 
     /// A whole array in the type of the sum; the same buffer when they are one type.
     fn widen_array(array: ArrayD<Self>) -> ArrayD<Self::Sum>;
@@ -45,15 +49,23 @@ macro_rules! full {
         impl sealed::Sealed for $float {}
         impl Element for $float {
             type Sum = $float;
+            #[inline]
             fn widen(self) -> $float {
                 self
             }
+            #[inline]
             fn narrow(sum: $float) -> $float {
                 sum
             }
+            #[inline]
             fn divisor(count: u64) -> $float {
                 count as $float
             }
+            #[inline]
+            fn lend(slice: &[$float]) -> Option<&[$float]> {
+                Some(slice)
+            }
+            #[inline]
             fn widen_array(array: ArrayD<$float>) -> ArrayD<$float> {
                 array
             }
@@ -66,15 +78,23 @@ macro_rules! half {
         impl sealed::Sealed for $half {}
         impl Element for $half {
             type Sum = f32;
+            #[inline]
             fn widen(self) -> f32 {
                 self.to_f32()
             }
+            #[inline]
             fn narrow(sum: f32) -> $half {
                 <$half>::from_f32(sum)
             }
+            #[inline]
             fn divisor(count: u64) -> f32 {
                 count as f32
             }
+            #[inline]
+            fn lend(_: &[$half]) -> Option<&[f32]> {
+                None
+            }
+            #[inline]
             fn widen_array(array: ArrayD<$half>) -> ArrayD<f32> {
                 array.mapv(<$half>::to_f32)
             }

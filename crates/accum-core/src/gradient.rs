@@ -3,7 +3,9 @@
 //! It carries data and decides nothing. Invariant: nothing is copied here; who keeps an owned or a
 //! lent gradient keeps its buffer, who keeps a borrowed one has to copy it.
 
-use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, CowArray, Dimension, IxDyn};
+use std::borrow::Cow;
+
+use ndarray::{Array, ArrayD, ArrayView, ArrayViewD, Dimension};
 
 use crate::{Element, Lent};
 
@@ -72,12 +74,16 @@ impl<E: Element> Gradient<'_, E> {
         }
     }
 
-    /// The values in standard layout: a copy only if they are laid out otherwise.
-    pub(crate) fn rows(&self) -> CowArray<'_, E, IxDyn> {
-        let view = self.view();
-        match view.is_standard_layout() {
-            true => view.into(),
-            false => view.as_standard_layout().into_owned().into(),
+    /// The values in row-major order: a copy only if they are laid out otherwise.
+    pub(crate) fn elements(&self) -> Cow<'_, [E]> {
+        let slice = match self {
+            Self::Owned(array) => array.as_slice(),
+            Self::Borrowed(view) => view.as_slice(),
+            Self::Lent(lent) => lent.as_slice(),
+        };
+        match slice {
+            Some(slice) => slice.into(),
+            None => self.view().iter().copied().collect(),
         }
     }
 }

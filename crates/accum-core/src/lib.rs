@@ -44,6 +44,7 @@ mod element;
 mod error;
 mod gate;
 mod gradient;
+mod lanes;
 mod options;
 mod pool;
 mod shape;
@@ -58,9 +59,9 @@ pub mod test_util;
 #[cfg(all(test, loom))]
 mod interleavings;
 
-pub use accumulator::{Accumulator, Drained, Sums};
+pub use accumulator::{Accumulator, Addition, Drained, Sums};
 pub use applied::{Applied, Freshness};
-pub use dense::{DenseAccumulator, DenseSum, DenseSums};
+pub use dense::{Addends, DenseAccumulator, DenseSum, DenseSums};
 pub use element::Element;
 pub use error::{ApplyError, PutBackError, SlicesError, StepOverflow, TakeError};
 pub use gate::{Closed, Gate};

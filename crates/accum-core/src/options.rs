@@ -17,6 +17,9 @@ pub enum Reduction {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Summation {
     /// At the push, in arrival order: the memory of one sum.
+    ///
+    /// Pushes that overlap in time have no order: a large gradient is added in chunks, and two of
+    /// them may reach different chunks in different order.
     #[default]
     Eager,
     /// At the take, in arrival order: every gradient is kept, a push moves it in without arithmetic

@@ -11,8 +11,8 @@ use std::num::NonZeroU64;
 use crate::accumulator::Drained;
 use crate::sync::{Arc, Mutex, block_on, lock, oneshot};
 use crate::{
-    Accumulator, Applied, ApplyError, DenseAccumulator, DenseSums, Element, GlobalStep, LocalStep,
-    PartialShape, Reduction, SparseAccumulator, SparseSums, Sums, TakeError,
+    Accumulator, Addition, Applied, ApplyError, DenseAccumulator, DenseSums, Element, GlobalStep,
+    LocalStep, PartialShape, Reduction, SparseAccumulator, SparseSums, Sums, TakeError,
 };
 
 mod line;
@@ -85,7 +85,9 @@ type TakenFrom<S> = Taken<<<S as Sums>::Sum as Drained>::Value>;
 /// Waiting takes complete in the order in which they were first polled. One that asks for more than
 /// there is holds up those behind it, and a `try_take_grad` does not overtake them. The push
 /// that brings enough completes the front take itself: what it takes cannot be added to any more.
-/// Pushes never wait. The division is done by the taker, outside of the lock.
+/// Pushes never wait for takes. A large gradient is added outside of the lock, so that pushes run
+/// side by side; it counts from its admission on, and whoever takes it waits until all of it was
+/// added (P-11). The division is done by the taker, outside of the lock.
 pub struct Shared<S: Sums> {
     state: Arc<Mutex<State<S>>>,
 }
@@ -161,7 +163,15 @@ impl<S: Sums> Shared<S> {
         key: u64,
     ) -> Result<Applied, ApplyError> {
         let (gradient, local_step) = (gradient.into(), local_step.into());
-        self.change(|accumulator| accumulator.apply_keyed(gradient, local_step, key))
+        let (begun, done) = self.locked(|state| {
+            let begun = state.accumulator.begin(gradient, local_step, key);
+            (begun, state.settle())
+        });
+        // Counted, and so part of whatever is taken from here on; the sum waits for it.
+        let (applied, addition) = begun?;
+        addition.into_iter().for_each(Addition::finish);
+        self.hand_over(done);
+        Ok(applied)
     }
 
     /// Waits for `num_required` gradients, and takes all that are held then.
@@ -242,15 +252,6 @@ impl<S: Sums> Shared<S> {
 
     fn locked<T>(&self, act: impl FnOnce(&mut State<S>) -> T) -> T {
         act(&mut lock(&self.state))
-    }
-
-    /// Does something that may let waiting takes complete, and completes them.
-    ///
-    /// Takers are woken after the lock is released, so that one that runs at once finds it free.
-    fn change<T>(&self, act: impl FnOnce(&mut Accumulator<S>) -> T) -> T {
-        let (answer, done) = self.locked(|state| (act(&mut state.accumulator), state.settle()));
-        self.hand_over(done);
-        answer
     }
 
     /// Sends answers; what nobody is there to receive goes back, and on to the next in line.

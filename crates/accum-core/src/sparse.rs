@@ -139,6 +139,7 @@ impl<E: Element> sealed::Sealed for SparseSums<E> {}
 impl<E: Element> Sums for SparseSums<E> {
     type Gradient<'a> = Cow<'a, IndexedSlices<E>>;
     type Sum = SparseSum<E>;
+    type Addition<'a> = ();
 
     fn check(&self, gradient: &Cow<'_, IndexedSlices<E>>) -> Result<(), ApplyError> {
         gradient.check_rows()?;
@@ -149,7 +150,11 @@ impl<E: Element> Sums for SparseSums<E> {
         self.check_row_shape(gradient.row_shape())
     }
 
-    fn add(&mut self, gradient: Cow<'_, IndexedSlices<E>>, key: u64) -> Result<(), ApplyError> {
+    fn begin<'a>(
+        &mut self,
+        gradient: Self::Gradient<'a>,
+        key: u64,
+    ) -> Result<Self::Addition<'a>, ApplyError> {
         self.check(&gradient)?;
         self.row_shape.get_or_insert_with(|| gradient.row_shape().to_vec());
         match &mut self.parts {

@@ -42,6 +42,7 @@
 mod clip;
 mod gradient;
 mod hyper;
+mod lanes;
 mod moving_average;
 mod optimizer;
 mod optimizers;
@@ -58,7 +59,8 @@ pub use crate::optimizers::{Adagrad, Adam, AdamW, Ftrl, LazyAdam, Momentum, RmsP
 pub use crate::real::Real;
 pub use crate::schedule::{ParseScheduleError, Schedule};
 pub use crate::state::{
-    AddVariableError, ApplyError, BuildError, OptimizerState, RestoreError, StateMap, StateValue,
+    AddVariableError, ApplyError, BuildError, Join, OptimizerState, RestoreError, StateMap,
+    StateValue,
 };
 
 #[cfg(doctest)]

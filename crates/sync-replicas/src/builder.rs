@@ -2,6 +2,7 @@
 //!
 //! There is no manual start, so nothing can be forgotten (P-4).
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -243,7 +244,7 @@ impl<O> SyncReplicas<O> {
         if variables.is_empty() {
             return Err(BuildError::NoVariables);
         }
-        let mut optimizer = OptimizerState::new(self.optimizer)?;
+        let mut optimizer = on_all_cores(OptimizerState::new(self.optimizer)?);
         for name in trained {
             optimizer.add_variable(name, variables.get(name)?.shape())?;
         }
@@ -259,6 +260,14 @@ impl<O> SyncReplicas<O> {
         let shared = Shared::new(engine, variables, chief, self.rules, self.timeline, closer);
         Ok(Trainer { shared: Arc::new(shared), initial, fitting: Mutex::default() })
     }
+}
+
+/// Large updates run on rayon's pool, which starts with the first of them.
+fn on_all_cores<T: Scalar>(optimizer: OptimizerState<T>) -> OptimizerState<T> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    optimizer.side_by_side(cores, |first, second| {
+        rayon::join(first, second);
+    })
 }
 
 impl Averages {

@@ -9,9 +9,10 @@ use super::{
 const CLOCKLESS: [&str; 2] = ["accum-core", "optim"];
 
 /// How a clock, a thread or a runtime is named in code.
-const CLOCKS_AND_THREADS: [&str; 8] = [
+const CLOCKS_AND_THREADS: [&str; 9] = [
     "Instant",
     "SystemTime",
+    "rayon::",
     "std::thread",
     "std::time",
     "thread::",

@@ -1,20 +1,25 @@
-//! The gradients of one cycle, summed already or still apart, and the arithmetic over them.
+//! The gradients of one cycle, summed already or still apart.
 //!
 //! No shapes are checked here: the caller has. Invariant: additions are done one gradient after the
 //! other for each element, so that summing early or late gives the same bits.
 
+use std::borrow::Cow;
+
 use ndarray::ArrayD;
 
+use super::addends;
+use super::kernel::{add_all, divide};
+use super::total::{Total, add_array};
 use crate::{DenseOptions, Element, Gradient, HalfSum, Summation};
 
-/// Elements of one block: small enough that a block of the sum stays in the nearest cache while
-/// every gradient's block is added to it.
-const BLOCK: usize = 2048;
+/// Elements of one block: large enough to read every gradient in long runs, small enough that the
+/// block of the sum stays in the second cache meanwhile.
+const BLOCK: usize = 1 << 15;
 
 #[derive(Debug)]
 pub(super) enum Parts<E: Element> {
     /// [`Summation::Eager`]: the sum so far.
-    Sum(Option<ArrayD<E::Sum>>),
+    Sum(Option<Total<E>>),
     /// The others: every gradient with its key, in arrival order.
     Held(Vec<(u64, Gradient<'static, E>)>),
 }
@@ -30,7 +35,7 @@ impl<E: Element> Parts<E> {
     /// The shape of what is held; `None` when nothing is.
     pub(super) fn shape(&self) -> Option<&[usize]> {
         match self {
-            Self::Sum(sum) => sum.as_ref().map(ArrayD::shape),
+            Self::Sum(sum) => sum.as_ref().map(Total::shape),
             Self::Held(held) => held.first().map(|(_, gradient)| gradient.shape()),
         }
     }
@@ -38,15 +43,41 @@ impl<E: Element> Parts<E> {
     /// Adds what came later. Both sides were built under the same options.
     pub(super) fn append(&mut self, later: Self, half_sum: HalfSum) {
         match (self, later) {
-            (Self::Sum(Some(sum)), Self::Sum(Some(later))) => match half_sum {
-                HalfSum::Single => sum.zip_mut_with(&later, |sum, &add| *sum = *sum + add),
-                HalfSum::Reference => {
-                    sum.zip_mut_with(&later, |sum, &add| *sum = E::round(*sum + add));
+            (Self::Sum(Some(sum)), Self::Sum(Some(later))) => {
+                let later = Gradient::<E::Sum>::Owned(later.into_array());
+                match half_sum {
+                    HalfSum::Single => add_array::<E::Sum>(sum.settle(), &later, half_sum),
+                    HalfSum::Reference => {
+                        let add = |sum: &mut E::Sum, add: &E::Sum| *sum = E::round(*sum + *add);
+                        sum.settle().zip_mut_with(&later.view(), add);
+                    }
                 }
-            },
+            }
             (Self::Sum(sum), Self::Sum(later)) => *sum = sum.take().or(later),
             (Self::Held(held), Self::Held(later)) => held.extend(later),
             (Self::Sum(_), Self::Held(_)) | (Self::Held(_), Self::Sum(_)) => {}
+        }
+    }
+
+    /// Puts the gradients in the order in which they are to be added.
+    pub(super) fn sort(&mut self, summation: Summation) {
+        if let (Self::Held(held), Summation::Ordered) = (self, summation) {
+            held.sort_by_key(|(key, _)| *key);
+        }
+    }
+
+    /// What is held as slices.
+    pub(super) fn slices(&mut self) -> addends::Parts<'_, E> {
+        match self {
+            Self::Sum(None) => addends::Parts::Sum(&[]),
+            Self::Sum(Some(sum)) => {
+                // In standard layout, as the first gradient was when it became the sum.
+                addends::Parts::Sum(sum.settle().as_slice().unwrap_or_default())
+            }
+            Self::Held(held) => {
+                let parts = held.iter().map(|(_, gradient)| gradient.elements());
+                addends::Parts::Held(parts.collect())
+            }
         }
     }
 
@@ -57,65 +88,27 @@ impl<E: Element> Parts<E> {
         divisor: Option<E::Sum>,
     ) -> ArrayD<E::Sum> {
         let (mut sum, rest) = match self {
-            Self::Sum(sum) => (sum.unwrap_or_default(), Vec::new()),
-            Self::Held(mut held) => {
-                if options.summation == Summation::Ordered {
-                    held.sort_by_key(|(key, _)| *key);
-                }
+            Self::Sum(sum) => (sum.map(Total::into_array).unwrap_or_default(), Vec::new()),
+            Self::Held(held) => {
                 let mut held = held.into_iter().map(|(_, gradient)| gradient);
                 let first = held.next().map(Gradient::into_array).unwrap_or_default();
                 (E::widen_array(first), held.collect())
             }
         };
-        let rest: Vec<_> = rest.iter().map(Gradient::rows).collect();
-        let rest: Vec<&[E]> = rest.iter().filter_map(|part| part.as_slice()).collect();
-        if let Some(sum) = sum.as_slice_mut() {
-            match options.half_sum {
-                HalfSum::Single => finish(sum, &rest, divisor, |sum| sum),
-                HalfSum::Reference => finish(sum, &rest, divisor, E::round),
+        let rest: Vec<Cow<'_, [E]>> = rest.iter().map(Gradient::elements).collect();
+        let half_sum = options.half_sum;
+        if rest.is_empty() && divisor.is_none() {
+            return sum;
+        }
+        let blocks = sum.as_slice_mut().unwrap_or_default().chunks_mut(BLOCK).enumerate();
+        for (block, sum) in blocks {
+            let range = block * BLOCK..block * BLOCK + sum.len();
+            let rest = rest.iter().map(|part| &part[range.clone()]);
+            add_all::<E>(sum, rest, false, half_sum);
+            if let Some(divisor) = divisor {
+                divide::<E>(sum, divisor, half_sum);
             }
         }
         sum
-    }
-}
-
-/// `sum += gradient`, element by element.
-pub(super) fn add_into<E: Element>(
-    sum: &mut ArrayD<E::Sum>,
-    gradient: &Gradient<'_, E>,
-    half_sum: HalfSum,
-) {
-    match half_sum {
-        HalfSum::Single => {
-            sum.zip_mut_with(&gradient.view(), |sum, &add| *sum = *sum + add.widen());
-        }
-        HalfSum::Reference => {
-            sum.zip_mut_with(&gradient.view(), |sum, &add| *sum = E::round(*sum + add.widen()));
-        }
-    }
-}
-
-/// Adds `rest` to `sum` and divides, block by block: one pass over memory for all of it.
-fn finish<E: Element>(
-    sum: &mut [E::Sum],
-    rest: &[&[E]],
-    divisor: Option<E::Sum>,
-    round: impl Fn(E::Sum) -> E::Sum,
-) {
-    if rest.is_empty() && divisor.is_none() {
-        return;
-    }
-    for (block, sum) in sum.chunks_mut(BLOCK).enumerate() {
-        let range = block * BLOCK..block * BLOCK + sum.len();
-        for part in rest {
-            for (sum, add) in sum.iter_mut().zip(&part[range.clone()]) {
-                *sum = round(*sum + add.widen());
-            }
-        }
-        if let Some(divisor) = divisor {
-            for sum in sum {
-                *sum = round(*sum / divisor);
-            }
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! The public behaviour of accum-core, in one binary.
 
+mod addends;
 mod catalogue;
 mod catalogue_sparse;
 mod dense;
@@ -8,6 +9,7 @@ mod dense_sums;
 mod fuzz;
 mod layouts;
 mod random_sums;
+mod side_by_side;
 mod slices;
 mod slow;
 mod sparse;

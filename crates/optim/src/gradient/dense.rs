@@ -5,6 +5,7 @@ use half::{bf16, f16};
 use ndarray::{ArrayBase, ArrayViewD, Axis, Data, Dimension, Slice};
 
 use crate::Real;
+use crate::lanes::widest;
 
 /// A gradient with a value for every element of its variable.
 ///
@@ -177,9 +178,18 @@ impl<T: Real, G: DenseGradient<T>> DenseGradient<T> for Mean<G, T> {
     }
 
     fn read(&self, start: usize, tile: &mut [T]) {
-        self.sum.read(start, tile);
-        for element in tile {
-            *element /= self.divisor;
+        let divisor = self.divisor;
+        if let Some(all) = self.sum.lend() {
+            let sum = &all[start..start + tile.len()];
+            widest(|| tile.iter_mut().zip(sum).for_each(|(to, &from)| *to = from / divisor));
+        } else {
+            self.sum.read(start, tile);
+            widest(|| tile.iter_mut().for_each(|element| *element /= divisor));
         }
+    }
+
+    fn lend(&self) -> Option<&[T]> {
+        // x / 1 is x, bit for bit.
+        if self.divisor == T::one() { self.sum.lend() } else { None }
     }
 }

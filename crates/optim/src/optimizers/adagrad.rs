@@ -1,6 +1,7 @@
 //! Adagrad.
 
 use crate::hyper::Checks;
+use crate::lanes::widest;
 use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
 
 /// Adagrad: *a ← a + g²*, *x ← x − η g / √a*.
@@ -57,9 +58,12 @@ impl<T: Real> Optimizer<T> for Adagrad {
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
         let rate = T::of(step.learning_rate);
         let [accumulations, ..] = tile.slots;
-        for ((x, a), &g) in tile.variable.iter_mut().zip(accumulations).zip(tile.gradient) {
-            *a += g * g;
-            *x -= rate * g / a.sqrt();
-        }
+        let elements = tile.variable.iter_mut().zip(accumulations).zip(tile.gradient);
+        widest(|| {
+            for ((x, a), &g) in elements {
+                *a += g * g;
+                *x -= rate * g / a.sqrt();
+            }
+        });
     }
 }

@@ -1,6 +1,7 @@
 //! Adam, and the moments that its relatives share with it.
 
 use crate::hyper::Checks;
+use crate::lanes::widest;
 use crate::{
     HyperParameterError, Optimizer, Real, ScalarSpec, Schedule, SlotSpec, SparseReach, Step, Tile,
 };
@@ -149,10 +150,12 @@ impl Moments {
         let (epsilon, shrinkage) = (T::of(self.epsilon), T::of(shrinkage));
         let [first, second, ..] = tile.slots;
         let elements = tile.variable.iter_mut().zip(first).zip(second).zip(tile.gradient);
-        for (((x, m), v), &g) in elements {
-            *m = beta1 * *m + rest1 * g;
-            *v = beta2 * *v + rest2 * g * g;
-            *x -= shrinkage * *x + rate * *m / (v.sqrt() + epsilon);
-        }
+        widest(|| {
+            for (((x, m), v), &g) in elements {
+                *m = beta1 * *m + rest1 * g;
+                *v = beta2 * *v + rest2 * g * g;
+                *x -= shrinkage * *x + rate * *m / (v.sqrt() + epsilon);
+            }
+        });
     }
 }

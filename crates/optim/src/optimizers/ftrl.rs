@@ -1,6 +1,7 @@
 //! Follow the regularized leader.
 
 use crate::hyper::Checks;
+use crate::lanes::widest;
 use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
 
 /// FTRL-proximal with *l₁*, *l₂* and shrinkage (R-14), after "Ad Click Prediction: a View from the
@@ -125,19 +126,21 @@ impl<T: Real> Optimizer<T> for Ftrl {
         let twice_shrinkage = T::of(2.0 * self.l2_shrinkage);
         let [sums, linears, ..] = tile.slots;
         let elements = tile.variable.iter_mut().zip(sums).zip(linears).zip(tile.gradient);
-        for (((x, n), z), &g) in elements {
-            let sum = *n + g * g;
-            let grown = power(sum);
-            let sigma = (grown - power(*n)) / rate;
-            *z += g + twice_shrinkage * *x - sigma * *x;
-            *n = sum;
-            let curvature = grown / rate + twice_l2;
-            if z.abs() <= l1 {
-                *x = T::zero();
-            } else if curvature != T::zero() {
-                *x = (z.signum() * l1 - *z) / curvature;
+        widest(|| {
+            for (((x, n), z), &g) in elements {
+                let sum = *n + g * g;
+                let grown = power(sum);
+                let sigma = (grown - power(*n)) / rate;
+                *z += g + twice_shrinkage * *x - sigma * *x;
+                *n = sum;
+                let curvature = grown / rate + twice_l2;
+                if z.abs() <= l1 {
+                    *x = T::zero();
+                } else if curvature != T::zero() {
+                    *x = (z.signum() * l1 - *z) / curvature;
+                }
+                // Else no gradient was seen yet, from a start at zero: nothing says how far to go.
             }
-            // Else no gradient was seen yet, from a start at zero: nothing says how far to go.
-        }
+        });
     }
 }

@@ -1,6 +1,7 @@
 //! Gradient descent with momentum, also in Nesterov's form.
 
 use crate::hyper::Checks;
+use crate::lanes::widest;
 use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
 
 /// Momentum: *a ← μ a + g*, *x ← x − η a*; Nesterov's form: *x ← x − η (g + μ a)*.
@@ -60,15 +61,19 @@ impl<T: Real> Optimizer<T> for Momentum {
         let [accumulations, ..] = tile.slots;
         let elements = tile.variable.iter_mut().zip(accumulations).zip(tile.gradient);
         if self.nesterov {
-            for ((x, a), &g) in elements {
-                *a = momentum * *a + g;
-                *x -= rate * (g + momentum * *a);
-            }
+            widest(|| {
+                for ((x, a), &g) in elements {
+                    *a = momentum * *a + g;
+                    *x -= rate * (g + momentum * *a);
+                }
+            });
         } else {
-            for ((x, a), &g) in elements {
-                *a = momentum * *a + g;
-                *x -= rate * *a;
-            }
+            widest(|| {
+                for ((x, a), &g) in elements {
+                    *a = momentum * *a + g;
+                    *x -= rate * *a;
+                }
+            });
         }
     }
 }

@@ -1,6 +1,7 @@
 //! RMSProp, also centred.
 
 use crate::hyper::Checks;
+use crate::lanes::widest;
 use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
 
 /// RMSProp: *r ← ρ r + (1 − ρ) g²*, *p ← μ p + η g / √(r + ε)*, *x ← x − p*.
@@ -96,21 +97,25 @@ impl<T: Real> Optimizer<T> for RmsProp {
         let [squares, momenta, means, ..] = tile.slots;
         let elements = tile.variable.iter_mut().zip(squares).zip(momenta).zip(tile.gradient);
         if self.centered {
-            for ((((x, r), p), &g), c) in elements.zip(means) {
-                *r = decay * *r + rest * g * g;
-                *c = decay * *c + rest * g;
-                let variance = *r - *c * *c;
-                // Rounding can take it a little below zero, and the root of that is NaN.
-                let variance = if variance < T::zero() { T::zero() } else { variance };
-                *p = momentum * *p + rate * g / (variance + epsilon).sqrt();
-                *x -= *p;
-            }
+            widest(|| {
+                for ((((x, r), p), &g), c) in elements.zip(means) {
+                    *r = decay * *r + rest * g * g;
+                    *c = decay * *c + rest * g;
+                    let variance = *r - *c * *c;
+                    // Rounding can take it a little below zero, and the root of that is NaN.
+                    let variance = if variance < T::zero() { T::zero() } else { variance };
+                    *p = momentum * *p + rate * g / (variance + epsilon).sqrt();
+                    *x -= *p;
+                }
+            });
         } else {
-            for (((x, r), p), &g) in elements {
-                *r = decay * *r + rest * g * g;
-                *p = momentum * *p + rate * g / (*r + epsilon).sqrt();
-                *x -= *p;
-            }
+            widest(|| {
+                for (((x, r), p), &g) in elements {
+                    *r = decay * *r + rest * g * g;
+                    *p = momentum * *p + rate * g / (*r + epsilon).sqrt();
+                    *x -= *p;
+                }
+            });
         }
     }
 }

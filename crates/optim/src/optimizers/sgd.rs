@@ -1,5 +1,6 @@
 //! Gradient descent.
 
+use crate::lanes::widest;
 use crate::{HyperParameterError, Optimizer, Real, Schedule, Step, Tile};
 
 /// Gradient descent: *x ← x − η g* (R-14). It has no slots.
@@ -44,8 +45,10 @@ impl<T: Real> Optimizer<T> for Sgd {
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
         let rate = T::of(step.learning_rate);
-        for (x, &g) in tile.variable.iter_mut().zip(tile.gradient) {
-            *x -= rate * g;
-        }
+        widest(|| {
+            for (x, &g) in tile.variable.iter_mut().zip(tile.gradient) {
+                *x -= rate * g;
+            }
+        });
     }
 }

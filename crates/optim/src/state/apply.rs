@@ -1,23 +1,35 @@
 //! One pass of the kernel over a variable: cut into tiles when dense, row by row when sparse.
 //!
 //! Nothing is checked here; shapes and indices were. Variables of any layout are updated in
-//! place; one that is not in row-major order costs a copy of what is touched.
+//! place; one that is not in row-major order costs a copy of what is touched. Invariant: the kernel
+//! is elementwise, so neither tiles nor parts can be seen in the result.
 
-use std::array;
 use std::ops::Range;
+use std::{array, mem};
 
 use ndarray::{ArrayD, ArrayViewMutD, Axis};
 
+use super::parts::{Parts, SMALLEST_PART};
 use crate::gradient::CanonicalRows;
 use crate::{DenseGradient, MAX_SLOTS, Optimizer, Real, Step, Tile};
 
-/// Elements in a tile: small enough that variable, slots and gradient stay in the first cache.
-const TILE: usize = 2048;
+/// Elements of a gradient that are computed at a time: large enough that a sum over many held
+/// gradients reads each in long runs, small enough to stay in the second cache until it is used.
+const TILE: usize = 1 << 15;
 
 /// The kernel with what is the same for all its calls.
 pub(super) struct Pass<'a, T: Real> {
     pub(super) optimizer: &'a dyn Optimizer<T>,
     pub(super) step: Step<'a>,
+    pub(super) parts: Parts,
+}
+
+/// Consecutive elements of a variable with their slots, and room for their gradient.
+struct Span<'a, T> {
+    start: usize,
+    variable: &'a mut [T],
+    slots: [&'a mut [T]; MAX_SLOTS],
+    scratch: &'a mut [T],
 }
 
 impl<T: Real> Pass<'_, T> {
@@ -30,34 +42,58 @@ impl<T: Real> Pass<'_, T> {
         scratch: &mut Vec<T>,
     ) {
         if let Some(elements) = variable.as_slice_mut() {
-            self.tiles(elements, slots, gradient, scratch);
+            self.elements(elements, slots, gradient, scratch);
         } else {
             let mut elements: Vec<T> = variable.iter().copied().collect();
-            self.tiles(&mut elements, slots, gradient, scratch);
+            self.elements(&mut elements, slots, gradient, scratch);
             variable.iter_mut().zip(elements).for_each(|(to, from)| *to = from);
         }
     }
 
-    fn tiles(
+    fn elements(
         &self,
-        elements: &mut [T],
+        variable: &mut [T],
         slots: &mut [ArrayD<T>],
         gradient: &dyn DenseGradient<T>,
         scratch: &mut Vec<T>,
     ) {
-        let lent = gradient.lend().filter(|all| all.len() == elements.len());
-        for (n, variable) in elements.chunks_mut(TILE).enumerate() {
-            let range = n * TILE..n * TILE + variable.len();
-            let gradient = match lent {
-                Some(all) => &all[range.clone()],
+        let lent = gradient.lend().filter(|all| all.len() == variable.len());
+        let ways = self.parts.ways.min(variable.len() / SMALLEST_PART).max(1);
+        if lent.is_none() {
+            scratch.resize((ways * TILE).min(variable.len()), T::zero());
+        }
+        let slots = cut(slots, &(0..variable.len()));
+        let mut span = Span { start: 0, variable, slots, scratch };
+        self.spread(&mut span, ways, &Source { gradient, lent });
+    }
+
+    /// Cuts the span into so many parts of one size, and updates them side by side.
+    fn spread(&self, span: &mut Span<'_, T>, ways: usize, source: &Source<'_, T>) {
+        if ways < 2 {
+            return self.tiles(span, source);
+        }
+        let (mut left, mut right) = span.split(ways / 2, ways);
+        (self.parts.join)(&mut || self.spread(&mut left, ways / 2, source), &mut || {
+            self.spread(&mut right, ways - ways / 2, source);
+        });
+    }
+
+    fn tiles(&self, span: &mut Span<'_, T>, source: &Source<'_, T>) {
+        let mut start = span.start;
+        let mut slots = span.slots.each_mut().map(|slot| slot.chunks_mut(TILE));
+        for variable in span.variable.chunks_mut(TILE) {
+            let end = start + variable.len();
+            let gradient = match source.lent {
+                Some(all) => &all[start..end],
                 None => {
-                    scratch.resize(variable.len(), T::zero());
-                    gradient.read(range.start, scratch);
-                    &*scratch
+                    let tile = &mut span.scratch[..variable.len()];
+                    source.gradient.read(start, tile);
+                    &*tile
                 }
             };
-            let slots = cut(slots, &range);
+            let slots = slots.each_mut().map(|slot| slot.next().unwrap_or_default());
             self.optimizer.update(&self.step, Tile { variable, slots, gradient });
+            start = end;
         }
     }
 
@@ -82,6 +118,29 @@ impl<T: Real> Pass<'_, T> {
                 row.iter_mut().zip(scratch.iter()).for_each(|(to, &from)| *to = from);
             }
         }
+    }
+}
+
+/// A gradient, and its elements if they lie in memory.
+struct Source<'a, T> {
+    gradient: &'a dyn DenseGradient<T>,
+    lent: Option<&'a [T]>,
+}
+
+impl<T> Span<'_, T> {
+    /// The first `left` of `ways` shares of it, and the others.
+    fn split(&mut self, left: usize, ways: usize) -> (Span<'_, T>, Span<'_, T>) {
+        let at = self.variable.len() / ways * left;
+        let (variable, later) = self.variable.split_at_mut(at);
+        let mut slots = self.slots.each_mut().map(|slot| slot.split_at_mut(at.min(slot.len())));
+        let (scratch, spare) = self.scratch.split_at_mut(self.scratch.len() / ways * left);
+        let first = slots.each_mut().map(|(first, _)| mem::take(first));
+        let second = slots.map(|(_, second)| second);
+        let start = self.start;
+        (
+            Span { start, variable, slots: first, scratch },
+            Span { start: start + at, variable: later, slots: second, scratch: spare },
+        )
     }
 }
 

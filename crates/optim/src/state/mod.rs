@@ -5,11 +5,13 @@
 
 mod apply;
 mod error;
+mod parts;
 mod saved;
 
 use indexmap::IndexMap;
 use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD};
 
+use self::parts::Parts;
 use crate::gradient::{CanonicalRows, Scattered};
 use crate::{
     DenseGradient, GradientElement, MAX_SLOTS, Optimizer, Real, ScalarSpec, SlotSpec,
@@ -17,6 +19,7 @@ use crate::{
 };
 
 pub use self::error::{AddVariableError, ApplyError, BuildError, RestoreError};
+pub use self::parts::Join;
 pub(crate) use self::saved::Reader;
 pub use self::saved::{StateMap, StateValue};
 
@@ -55,6 +58,7 @@ pub struct OptimizerState<T: Real> {
     finished: u64,
     variables: IndexMap<String, Variable<T>>,
     scratch: Vec<T>,
+    parts: Parts,
 }
 
 /// What is kept for one variable.
@@ -84,7 +88,31 @@ impl<T: Real> OptimizerState<T> {
             finished: 0,
             variables: IndexMap::new(),
             scratch: Vec::new(),
+            parts: Parts::one(),
         })
+    }
+
+    /// Lets dense updates of large variables run as up to `ways` parts, which `join` carries out.
+    ///
+    /// The result has the same bits whatever is chosen. Small variables are never cut.
+    ///
+    /// # Examples
+    /// ```
+    /// use optim::{OptimizerState, Sgd};
+    ///
+    /// // Two threads for as long as an update takes; a pool, such as rayon's, spares the start.
+    /// let state = OptimizerState::<f32>::new(Sgd::new(0.1))?.side_by_side(2, |first, second| {
+    ///     std::thread::scope(|scope| {
+    ///         scope.spawn(first);
+    ///         second();
+    ///     });
+    /// });
+    /// # Ok::<(), optim::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn side_by_side(mut self, ways: usize, join: Join) -> Self {
+        self.parts = Parts { ways, join };
+        self
     }
 
     /// Adds a variable and creates its slots, each filled with its initial value.
@@ -125,7 +153,7 @@ impl<T: Real> OptimizerState<T> {
             return Err(ApplyError::GradientShape { expected, actual });
         }
         let step = step(&*self.optimizer, self.finished, &self.scalar_values);
-        let pass = apply::Pass { optimizer: &*self.optimizer, step };
+        let pass = apply::Pass { optimizer: &*self.optimizer, step, parts: self.parts };
         pass.dense(variable, &mut kept.slots, gradient, &mut self.scratch);
         Ok(())
     }
@@ -146,7 +174,7 @@ impl<T: Real> OptimizerState<T> {
         let kept = find(&mut self.variables, name, variable.shape())?;
         let rows = CanonicalRows::new(&kept.shape, &gradient)?;
         let step = step(&*self.optimizer, self.finished, &self.scalar_values);
-        let pass = apply::Pass { optimizer: &*self.optimizer, step };
+        let pass = apply::Pass { optimizer: &*self.optimizer, step, parts: self.parts };
         match self.optimizer.sparse_reach() {
             SparseReach::TouchedRows => {
                 pass.rows(variable, &mut kept.slots, &rows, &mut self.scratch);

@@ -16,6 +16,7 @@ mod reference;
 mod schedules;
 #[cfg(feature = "serde")]
 mod serde;
+mod side_by_side;
 mod sparse;
 mod state;
 mod support;

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use accum_core::GlobalStep;
 use hooks::StepReport;
 use ndarray::ArrayViewMutD;
-use optim::{ExponentialMovingAverage, Mean, OptimizerState, SparseGradient};
+use optim::{ExponentialMovingAverage, OptimizerState, SparseGradient};
 
 use super::core::Closing;
 use super::shared::Shared;
 use super::snapshot::Snapshot;
-use super::sums::VariableSum;
+use super::sums::{Averaged, VariableSum};
 use crate::checkpoint::TrainingState;
 use crate::{Gradient, Gradients, Scalar, Variables};
 
@@ -188,13 +188,10 @@ impl<T: Scalar> Chief<T> {
         sum: VariableSum<T>,
     ) -> Result<Option<Gradient<T>>, optim::ApplyError> {
         match sum {
-            VariableSum::Dense(sum) => {
-                let (sum, divisor) = sum.into_sum();
-                // The division happens inside the optimizer's own pass.
-                let mean = Mean { sum: sum.view(), divisor };
-                self.optimizer.apply_dense(name, variable, &mean)?;
-                let average = || Gradient::Dense(sum.mapv_into(|element| element / divisor));
-                Ok(self.observe.then(average))
+            VariableSum::Dense(mut sum) => {
+                // Each gradient is read once, inside the optimizer's own pass.
+                self.optimizer.apply_dense(name, variable, &Averaged(sum.addends()))?;
+                Ok(self.observe.then(|| Gradient::Dense(sum.into_value())))
             }
             VariableSum::Sparse(sum) => {
                 let slices = sum.into_value();

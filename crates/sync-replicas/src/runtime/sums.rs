@@ -6,9 +6,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use accum_core::{
-    ApplyError, DenseOptions, DenseSum, DenseSums, GlobalStep, PartialShape, Reduction,
+    Addends, ApplyError, DenseOptions, DenseSum, DenseSums, GlobalStep, PartialShape, Reduction,
     SlicesError, SparseOptions, SparseSum, SparseSums, Summation, Sums,
 };
+use optim::DenseGradient;
 
 use super::core::Rules;
 use crate::{Gradient, Scalar};
@@ -55,6 +56,23 @@ pub(crate) enum VariableSums<T: Scalar> {
 pub(crate) enum VariableSum<T: Scalar> {
     Dense(DenseSum<T>),
     Sparse(SparseSum<T>),
+}
+
+/// A taken sum as the optimizer reads it: added up and divided inside the update's own pass.
+pub(crate) struct Averaged<'a, T: Scalar>(pub(crate) Addends<'a, T>);
+
+impl<T: Scalar> DenseGradient<T> for Averaged<'_, T> {
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    fn read(&self, start: usize, tile: &mut [T]) {
+        self.0.read(start, tile);
+    }
+
+    fn lend(&self) -> Option<&[T]> {
+        self.0.lend()
+    }
 }
 
 impl<T: Scalar> VariableSums<T> {

@@ -1,0 +1,31 @@
+//! Whether a large update is cut into parts, and who carries them out.
+//!
+//! No thread is started here: the caller hands in what runs two things side by side.
+
+/// Runs both, in any order or at the same time, and returns when both are done.
+///
+/// `rayon::join` is one, as `|a, b| drop(rayon::join(a, b))`.
+pub type Join = fn(&mut (dyn FnMut() + Send), &mut (dyn FnMut() + Send));
+
+/// Elements below which a part is not worth a wake-up of a thread, as measured.
+pub(super) const SMALLEST_PART: usize = 1 << 18;
+
+/// How large dense updates are cut.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parts {
+    pub(super) ways: usize,
+    pub(super) join: Join,
+}
+
+impl Parts {
+    /// All in one.
+    pub(super) fn one() -> Self {
+        Self {
+            ways: 1,
+            join: |first, second| {
+                first();
+                second();
+            },
+        }
+    }
+}
