@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod held;
+mod slots;
 mod union;
 
 use held::{Parts, sum_up};
@@ -73,8 +74,9 @@ impl<E: Element> SparseSums<E> {
         reduction: Reduction,
         options: SparseOptions,
     ) -> Self {
-        let parts = Parts::empty(options.summation);
-        Self { declared: shape.into(), reduction, options, parts, row_shape: None, count: 0 }
+        let declared = shape.into();
+        let parts = Parts::empty(options.summation, declared.dim(0));
+        Self { declared, reduction, options, parts, row_shape: None, count: 0 }
     }
 
     /// How many gradients are held.
@@ -167,7 +169,7 @@ impl<E: Element> Sums for SparseSums<E> {
 
     fn drain(&mut self, step: GlobalStep) -> Option<SparseSum<E>> {
         let row_shape = self.row_shape.take()?;
-        let parts = std::mem::replace(&mut self.parts, Parts::empty(self.options.summation));
+        let parts = self.parts.drain();
         let closed = Closed { step, count: std::mem::take(&mut self.count) };
         let (reduction, options) = (self.reduction, self.options);
         Some(SparseSum { parts, closed, row_shape, rows: self.declared.dim(0), reduction, options })
@@ -182,8 +184,7 @@ impl<E: Element> Sums for SparseSums<E> {
             let got = sum.row_shape.as_slice().into();
             return Err(PutBackError { sum: Box::new(sum), expected, got });
         }
-        let since = std::mem::replace(&mut self.parts, sum.parts);
-        self.parts.append(since, self.options);
+        self.parts.prepend(sum.parts, self.options);
         self.row_shape = Some(sum.row_shape);
         self.count += sum.closed.count;
         Ok(())

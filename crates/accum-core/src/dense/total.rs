@@ -1,8 +1,9 @@
 //! The sum that is added to at the push, also by several pushes at once.
 //!
 //! A large sum is added to outside of the accumulator's lock, chunk by chunk, each chunk under a
-//! lock of its own, so that pushes run side by side. Invariant: a push is counted before it adds,
-//! and nobody looks at a sum before every push that it counts has added all of its gradient.
+//! lock of its own, so that pushes run side by side. The locks are std's also for the model
+//! checker, whose gradients are far too small to come here. Invariant: a push is counted before it
+//! adds, and nobody looks at a sum before every push that it counts has added all of its gradient.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

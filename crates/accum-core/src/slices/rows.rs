@@ -34,6 +34,10 @@ impl<'a, E: Element> Rows<'a, E> {
         Self { indices: &slices.indices, values, width: slices.row_shape().iter().product() }
     }
 
+    pub(crate) fn indices(&self) -> &[i64] {
+        self.indices
+    }
+
     pub(crate) fn row(&self, at: usize) -> &[E] {
         // In standard layout, so there is a slice.
         let values = self.values.as_slice().unwrap_or_default();

@@ -19,18 +19,27 @@ pub(super) enum Parts<E: Element> {
 }
 
 impl<E: Element> Parts<E> {
-    pub(super) fn empty(summation: Summation) -> Self {
+    /// For indices below `rows`, when that is known.
+    pub(super) fn empty(summation: Summation, rows: Option<usize>) -> Self {
         match summation {
-            Summation::Eager => Self::Sum(Union::empty()),
+            Summation::Eager => Self::Sum(Union::empty(rows)),
             Summation::Held | Summation::Ordered => Self::Held(Vec::new()),
         }
     }
 
-    /// Adds what came later. Both sides were built under the same options.
-    pub(super) fn append(&mut self, later: Self, options: SparseOptions) {
-        match (self, later) {
-            (Self::Sum(sum), Self::Sum(later)) => sum.append(later, options),
-            (Self::Held(held), Self::Held(later)) => held.extend(later),
+    /// Takes everything out.
+    pub(super) fn drain(&mut self) -> Self {
+        match self {
+            Self::Sum(sum) => Self::Sum(sum.drain()),
+            Self::Held(held) => Self::Held(std::mem::take(held)),
+        }
+    }
+
+    /// Puts what came earlier before it. Both sides were built under the same options.
+    pub(super) fn prepend(&mut self, earlier: Self, options: SparseOptions) {
+        match (self, earlier) {
+            (Self::Sum(sum), Self::Sum(earlier)) => sum.prepend(earlier, options),
+            (Self::Held(held), Self::Held(earlier)) => _ = held.splice(..0, earlier),
             (Self::Sum(_), Self::Held(_)) | (Self::Held(_), Self::Sum(_)) => {}
         }
     }
@@ -57,7 +66,7 @@ pub(super) fn sum_up<E: Element>(
     let mut held: Vec<_> = held.into_iter().map(|(_, gradient)| gradient).collect();
     let alone = held.len() == 1 && is_canonical(&held[0].indices);
     if alone || options.merge == SparseMerge::Reference {
-        let mut union = Union::empty();
+        let mut union = Union::empty(None);
         for gradient in held.drain(..) {
             union.add(Cow::Owned(gradient), options);
         }
@@ -74,19 +83,21 @@ fn merge_all<E: Element>(
 ) -> Union<E> {
     let width = row_shape.iter().product();
     let rows: Vec<Rows<'_, E>> = held.iter().map(Rows::of).collect();
-    let mut entries: Vec<(i64, usize, usize)> = Vec::new();
-    for (nth, gradient) in held.iter().enumerate() {
-        entries.extend(gradient.indices.iter().enumerate().map(|(at, index)| (*index, nth, at)));
+    let mut entries: Vec<(i64, u32, u32)> =
+        Vec::with_capacity(rows.iter().map(|rows| rows.indices().len()).sum());
+    for (nth, rows) in (0..).zip(&rows) {
+        entries.extend(rows.indices().iter().zip(0..).map(|(index, at)| (*index, nth, at)));
     }
-    // Stable, and quick on ascending runs, which is what gradients in canonical form are.
-    entries.sort_by_key(|(index, _, _)| *index);
-    let mut union = Union::empty();
+    // Stable, so that the rows of one index stay in order.
+    radsort::sort_by_key(&mut entries, |(index, _, _)| *index);
+    let distinct = entries.chunk_by(|a, b| a.0 == b.0).count();
+    let mut union = Union::with_room(distinct, width);
     let mut scratch = Vec::new();
     let mut last = None;
     for group in entries.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
         let (index, nth, _) = group[0];
-        let own = group.iter().map(|(_, _, at)| *at);
-        let row = rows[nth].sum_of(own, options.half_sum, &mut scratch);
+        let own = group.iter().map(|(_, _, at)| *at as usize);
+        let row = rows[nth as usize].sum_of(own, options.half_sum, &mut scratch);
         if last == Some(index) {
             union.add_last(row, width, options.half_sum);
         } else {

@@ -4,9 +4,9 @@
 //! canonical merge every index is there once, in the order in which it first came.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::mem;
 
+use super::slots::Slots;
 use crate::slices::rows::{Row, Rows, add_row, is_canonical};
 use crate::{Element, HalfSum, IndexedSlices, SparseMerge, SparseOptions};
 
@@ -17,48 +17,155 @@ pub(super) struct Union<E: Element> {
     pub(super) counts: Vec<u64>,
     pub(super) rows: Vec<E::Sum>,
     width: usize,
-    /// Where each index is; built when a second gradient comes, only for the canonical merge.
-    slots: HashMap<i64, usize, BuildHasherDefault<Spread>>,
+    /// Where each index is; only for the canonical merge.
+    slots: Slots,
+    /// How often the gradient under way has each row, for as many rows as `slots` knows.
+    times: Vec<u32>,
+    /// The place of each row of the gradient under way, reused.
+    places: Vec<usize>,
 }
 
 impl<E: Element> Union<E> {
-    pub(super) fn empty() -> Self {
-        let (indices, counts, rows) = (Vec::new(), Vec::new(), Vec::new());
-        Self { indices, counts, rows, width: 0, slots: HashMap::default() }
+    /// For indices below `rows`, when that is known.
+    pub(super) fn empty(rows: Option<usize>) -> Self {
+        Self { slots: Slots::of(rows), ..Self::with_room(0, 0) }
+    }
+
+    /// With room for so many rows of this width.
+    pub(super) fn with_room(len: usize, width: usize) -> Self {
+        Self {
+            indices: Vec::with_capacity(len),
+            counts: Vec::with_capacity(len),
+            rows: Vec::with_capacity(len * width),
+            width,
+            slots: Slots::of(None),
+            times: Vec::new(),
+            places: Vec::new(),
+        }
+    }
+
+    /// Takes everything out; what is left has room for as much, and keeps its map's memory.
+    pub(super) fn drain(&mut self) -> Self {
+        self.slots.forget(&self.indices[..self.times.len()]);
+        self.times.clear();
+        let mut all = Self::with_room(self.indices.len(), self.width);
+        self.exchange(&mut all);
+        all
     }
 
     /// Adds one gradient, as the merge in the options does.
     pub(super) fn add(&mut self, gradient: Cow<'_, IndexedSlices<E>>, options: SparseOptions) {
         self.width = gradient.row_shape().iter().product();
         match options.merge {
-            SparseMerge::Canonical
-                if self.indices.is_empty() && is_canonical(&gradient.indices) =>
-            {
-                *self = Self::copied(gradient);
-            }
-            SparseMerge::Canonical => {
-                Rows::of(&gradient).for_each(options.half_sum, |index, row| match row {
-                    Row::One(row) => self.add_one(index, row, 1, options.half_sum),
-                    Row::Sum(row) => self.add_one(index, row, 1, options.half_sum),
-                });
-            }
             SparseMerge::Reference => self.merge(Self::copied(gradient), options.half_sum),
+            SparseMerge::Canonical => {
+                let owned = matches!(gradient, Cow::Owned(_));
+                if owned && self.indices.is_empty() && is_canonical(&gradient.indices) {
+                    self.exchange(&mut Self::copied(gradient));
+                } else {
+                    self.add_rows(&gradient, options.half_sum);
+                }
+            }
         }
     }
 
-    /// Adds another union, which came later.
-    pub(super) fn append(&mut self, later: Self, options: SparseOptions) {
-        if self.indices.is_empty() {
-            *self = later;
+    /// Puts another union, which came earlier, before this one.
+    pub(super) fn prepend(&mut self, mut earlier: Self, options: SparseOptions) {
+        let mut later = self.drain();
+        self.width = earlier.width;
+        if earlier.indices.is_empty() {
+            self.exchange(&mut later);
             return;
         }
+        self.exchange(&mut earlier);
         if options.merge == SparseMerge::Reference {
             self.merge(later, options.half_sum);
             return;
         }
+        self.place_held();
         for (at, (index, count)) in later.indices.iter().zip(&later.counts).enumerate() {
-            self.add_one(*index, later.row(at), *count, options.half_sum);
+            let place = self.place(*index);
+            self.add_at(place, later.row(at), *count, options.half_sum);
         }
+    }
+
+    /// Swaps what is held.
+    fn exchange(&mut self, other: &mut Self) {
+        mem::swap(&mut self.indices, &mut other.indices);
+        mem::swap(&mut self.counts, &mut other.counts);
+        mem::swap(&mut self.rows, &mut other.rows);
+    }
+
+    /// Adds every row in its place. Rows that the gradient repeats are summed before.
+    fn add_rows(&mut self, gradient: &IndexedSlices<E>, half_sum: HalfSum) {
+        self.place_held();
+        let mut places = mem::take(&mut self.places);
+        places.clear();
+        for index in &gradient.indices {
+            let place = self.place(*index);
+            self.times[place] += 1;
+            places.push(place);
+        }
+        let rows = Rows::of(gradient);
+        let mut repeated = Vec::new();
+        for (at, &place) in places.iter().enumerate() {
+            if self.times[place] == 1 {
+                self.add_at(place, rows.row(at), 1, half_sum);
+                continue;
+            }
+            repeated.push((place, at));
+            if place * self.width == self.rows.len() {
+                // Its place is kept until the sum is there.
+                self.rows.resize(self.rows.len() + self.width, E::Sum::default());
+            }
+        }
+        repeated.sort_by_key(|(place, _)| *place);
+        let mut scratch = Vec::new();
+        for group in repeated.chunk_by(|a, b| a.0 == b.0) {
+            let own = group.iter().map(|(_, at)| *at);
+            match rows.sum_of(own, half_sum, &mut scratch) {
+                Row::One(row) => self.add_at(group[0].0, row, 1, half_sum),
+                Row::Sum(row) => self.add_at(group[0].0, row, 1, half_sum),
+            }
+        }
+        places.iter().for_each(|place| self.times[*place] = 0);
+        self.places = places;
+    }
+
+    /// Gives a place to what came without one.
+    fn place_held(&mut self) {
+        for at in self.times.len()..self.indices.len() {
+            self.slots.place(self.indices[at], at);
+        }
+        self.times.resize(self.indices.len(), 0);
+    }
+
+    /// The place of an index; a new one has no row yet, and is the next to get one.
+    fn place(&mut self, index: i64) -> usize {
+        let new = self.indices.len();
+        let place = self.slots.place(index, new);
+        if place == new {
+            self.indices.push(index);
+            self.counts.push(0);
+            self.times.push(0);
+        }
+        place
+    }
+
+    fn add_at<T>(&mut self, place: usize, row: &[T], count: u64, half_sum: HalfSum)
+    where
+        T: Element<Sum = E::Sum>,
+    {
+        let range = place * self.width..(place + 1) * self.width;
+        if range.start == self.rows.len() {
+            self.rows.extend(row.iter().map(|value| value.widen()));
+        } else if self.counts[place] == 0 {
+            let values = row.iter().map(|value| value.widen());
+            self.rows[range].iter_mut().zip(values).for_each(|(to, value)| *to = value);
+        } else {
+            add_row::<E, T>(&mut self.rows[range], row, half_sum);
+        }
+        self.counts[place] += count;
     }
 
     /// Makes the indices ascend.
@@ -66,15 +173,35 @@ impl<E: Element> Union<E> {
         if is_canonical(&self.indices) {
             return;
         }
-        let mut order: Vec<usize> = (0..self.indices.len()).collect();
-        order.sort_unstable_by_key(|at| self.indices[*at]);
-        let mut rows = Vec::with_capacity(self.rows.len());
-        for at in &order {
-            rows.extend_from_slice(self.row(*at));
+        let mut order: Vec<(i64, usize)> = self.indices.iter().copied().zip(0..).collect();
+        radsort::sort_by_key(&mut order, |(index, _)| *index);
+        self.counts = order.iter().map(|(_, at)| self.counts[*at]).collect();
+        self.indices.iter_mut().zip(&order).for_each(|(to, (index, _))| *to = *index);
+        self.permute(&mut order);
+    }
+
+    /// Moves the rows to where `order` says each comes from, in place, circle by circle.
+    ///
+    /// A second buffer would cost more than it spares: its pages are new to the process.
+    fn permute(&mut self, order: &mut [(i64, usize)]) {
+        let width = self.width;
+        let mut spare = vec![E::Sum::default(); width];
+        for start in 0..order.len() {
+            if order[start].1 == start {
+                continue;
+            }
+            spare.copy_from_slice(self.row(start));
+            let mut to = start;
+            loop {
+                let from = mem::replace(&mut order[to].1, to);
+                if from == start {
+                    self.rows[to * width..(to + 1) * width].copy_from_slice(&spare);
+                    break;
+                }
+                self.rows.copy_within(from * width..(from + 1) * width, to * width);
+                to = from;
+            }
         }
-        self.rows = rows;
-        self.counts = order.iter().map(|at| self.counts[*at]).collect();
-        self.indices = order.iter().map(|at| self.indices[*at]).collect();
     }
 
     /// Adds a row behind all others, known to be the first of its index.
@@ -112,38 +239,18 @@ impl<E: Element> Union<E> {
             },
             false => values.iter().copied().collect(),
         };
-        Self { counts: vec![1; indices.len()], indices, rows, width, slots: HashMap::default() }
+        Self { counts: vec![1; indices.len()], indices, rows, ..Self::with_room(0, width) }
     }
 
     fn row(&self, at: usize) -> &[E::Sum] {
         &self.rows[at * self.width..(at + 1) * self.width]
     }
 
-    fn add_one<T>(&mut self, index: i64, row: &[T], count: u64, half_sum: HalfSum)
-    where
-        T: Element<Sum = E::Sum>,
-    {
-        if self.slots.len() < self.indices.len() {
-            self.slots = self.indices.iter().enumerate().map(|(at, index)| (*index, at)).collect();
-        }
-        let new = self.indices.len();
-        let at = *self.slots.entry(index).or_insert(new);
-        if at == new {
-            self.indices.push(index);
-            self.counts.push(count);
-            self.rows.extend(row.iter().map(|value| value.widen()));
-        } else {
-            let range = at * self.width..(at + 1) * self.width;
-            add_row::<E, T>(&mut self.rows[range], row, half_sum);
-            self.counts[at] += count;
-        }
-    }
-
     /// The reference's merge: the smaller head goes first, equal heads are added and both go on.
     ///
     /// Right only for ascending indices without repetitions; it does not look.
     fn merge(&mut self, later: Self, half_sum: HalfSum) {
-        let mut merged = Self { width: later.width, ..Self::empty() };
+        let mut merged = Self::with_room(0, later.width);
         let (mut i, mut j) = (0, 0);
         while i < self.indices.len() || j < later.indices.len() {
             let (ours, theirs) = (self.indices.get(i), later.indices.get(j));
@@ -160,28 +267,6 @@ impl<E: Element> Union<E> {
             i += usize::from(take_ours);
             j += usize::from(both || !take_ours);
         }
-        *self = merged;
-    }
-}
-
-/// A hasher of one number: indices are row numbers that were checked, not anybody's text.
-#[derive(Debug, Default)]
-pub(super) struct Spread(u64);
-
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write_i64(&mut self, index: i64) {
-        // The multiplier is 2^64 over the golden ratio; the fold brings the good high bits down.
-        let mixed = (index as u64 as u128) * 0x9E37_79B9_7F4A_7C15;
-        self.0 = (mixed >> 64) as u64 ^ mixed as u64;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_i64(i64::from(*byte) ^ self.0.rotate_left(8) as i64);
-        }
+        self.exchange(&mut merged);
     }
 }

@@ -13,6 +13,7 @@ mod side_by_side;
 mod slices;
 mod slow;
 mod sparse;
+mod sparse_cycles;
 mod sparse_numerics;
 mod support;
 mod waiting;
