@@ -14,3 +14,4 @@ mod hook;
 mod panics;
 mod reference_runs;
 mod shapes;
+mod torn;
