@@ -99,6 +99,11 @@ impl Client {
         self.ticket.take()
     }
 
+    /// It changes its mind about leaving, unless it has said so already.
+    pub(super) fn stay(&mut self) {
+        self.leaving = matches!(self.state, State::Leaving);
+    }
+
     /// It leaves in peace, once it has no piece of work.
     pub(super) fn leave(&mut self, stage: &mut Stage) {
         self.leaving = true;

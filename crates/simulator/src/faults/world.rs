@@ -211,9 +211,10 @@ impl World {
         if !self.clients.iter().any(Client::is_live) {
             self.restart(0);
         }
-        // Who is about to leave comes back at once, so that somebody lives.
+        // Nobody leaves any more, and who has just said so comes back at once: somebody lives.
         let left = self.stage.mix.retry + 4 * LATENCY_MAX;
         for (replica, client) in self.clients.iter_mut().enumerate() {
+            client.stay();
             if client.is_leaving() {
                 self.stage.agenda.after(left, Event::Restart { replica });
             }

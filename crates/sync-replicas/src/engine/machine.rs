@@ -259,7 +259,7 @@ impl Engine {
         self.running()?;
         self.live(replica, incarnation)?.working = false;
         self.drop_work(replica);
-        self.settle_token(replica);
+        self.return_token(replica);
         self.enter_line(replica);
         self.serve_line(now, effects);
         Ok(())

@@ -103,29 +103,17 @@ impl Engine {
             || !self.judges_stale(LocalStep::new(token.step()))
     }
 
-    /// P-13: work given up because its step is over spends its token, as a stale push does, also
-    /// where leftovers are kept: in front of the queue it would only be given up again, for ever.
-    pub(super) fn settle_token(&mut self, replica: ReplicaId) {
-        let Some(held) = self.members.get(replica).and_then(|member| member.held) else { return };
-        if !self.judges_stale(LocalStep::new(held.token.step())) {
-            return self.return_token(replica);
-        }
-        if let Some(member) = self.members.get_mut(replica) {
-            member.held = None;
-        }
-        self.ledger.spent += 1;
-    }
-
-    /// P-5: a token that nobody will use goes back in front, unless its step is over and leftovers
-    /// are no work (P-12).
+    /// P-5: a token that nobody will use goes back in front. One whose step is over is spent, as by
+    /// a stale push, also where leftovers are kept (P-13): in front of the queue it would be taken
+    /// and come back again, for ever.
     pub(super) fn return_token(&mut self, replica: ReplicaId) {
         let Some(held) = self.members.get_mut(replica).and_then(|member| member.held.take()) else {
             return;
         };
-        if self.is_work(held.token) {
-            self.tokens.put_back(held.token);
-        } else {
+        if self.judges_stale(LocalStep::new(held.token.step())) {
             self.ledger.spent += 1;
+        } else {
+            self.tokens.put_back(held.token);
         }
     }
 

@@ -55,23 +55,19 @@ impl EngineModel {
         self.effects.push(Want::Grant { replica, incarnation: member.lives, step });
     }
 
-    /// A token that nobody will use: back in front if it is work (P-5).
+    /// A token that nobody will use: back in front (P-5), or spent if its step is over (P-13).
     pub(super) fn return_token(&mut self, replica: u64) {
         let held = self.members[replica as usize].held.take();
-        if let Some((token, _)) = held.filter(|&(token, _)| self.is_work(token)) {
+        if let Some((token, _)) = held.filter(|&(token, _)| !self.is_over(token)) {
             self.queue.push_front(token);
         }
     }
 
-    /// Work given up: its token goes back, or is spent if its step is over (P-13).
+    /// Work given up.
     pub(super) fn decline(&mut self, replica: u64) {
         let member = &mut self.members[replica as usize];
         (member.working, member.share) = (false, None);
-        let held = member.held;
-        match held {
-            Some((token, _)) if self.is_over(token) => self.members[replica as usize].held = None,
-            _ => self.return_token(replica),
-        }
+        self.return_token(replica);
         self.enter_line(replica);
         self.serve();
     }

@@ -46,11 +46,9 @@ impl Conservation {
         }
     }
 
-    /// A token goes back into the queue, unless its step is over: work given up spends it then
-    /// (P-13), and so does everything else where leftovers are no work (P-12).
-    fn give_back(&mut self, replica: ReplicaId, given_up: bool) {
+    /// A token goes back into the queue (P-5), unless its step is over: it is spent then (P-13).
+    fn give_back(&mut self, replica: ReplicaId) {
         if let Some(step) = self.held.remove(&replica)
-            && (given_up || !self.keep)
             && self.required.iter().all(|&required| step < required)
         {
             self.books.spent += 1;
@@ -113,15 +111,15 @@ impl Invariant for Conservation {
                 self.books.issued += self.per_step;
                 self.stepped = true;
             }
-            Fact::Effect(&Effect::LeaseExpired { replica }) => self.give_back(replica, false),
-            Fact::GaveUp { replica } => self.give_back(replica, true),
+            Fact::Effect(&Effect::LeaseExpired { replica }) => self.give_back(replica),
+            Fact::GaveUp { replica } => self.give_back(replica),
             Fact::Left { replica } if self.unknown => {
                 self.books.lost += u64::from(self.held.remove(&replica).is_some());
             }
-            Fact::Left { replica } => self.give_back(replica, false),
+            Fact::Left { replica } => self.give_back(replica),
             Fact::Decided { push, decision: Ok(decision), .. } if !decision.repeated => {
                 match decision.outcome {
-                    Outcome::Duplicate { .. } => self.give_back(push.replica, false),
+                    Outcome::Duplicate { .. } => self.give_back(push.replica),
                     _ => self.books.spent += u64::from(self.held.remove(&push.replica).is_some()),
                 }
             }

@@ -134,3 +134,18 @@ fn a_superseded_replica_spends_its_token_also_where_leftovers_are_kept() {
     assert_eq!(bench.engine.num_tokens(), 0);
     assert_eq!(bench.engine.ledger().spent, 3);
 }
+
+#[test]
+fn a_lease_that_ends_after_its_step_spends_the_token_also_where_leftovers_are_kept() {
+    // P-5: where batches take longer than a lease, the old token would else be first in the queue
+    // again and again, each time for a batch that comes too late.
+    let lease = Some(Duration::from_secs(2));
+    let kept = Settings { token_policy: TokenPolicy::KeepLeftovers, lease, ..settings(1, 2) };
+    let mut bench = Bench::joined(kept);
+    assert_eq!(bench.turn(0), Outcome::Accepted { count: 1 });
+    bench.now += Duration::from_secs(2);
+    bench.event(|engine, now, effects| engine.tick(now, effects));
+    let stale = Outcome::Stale { local_step: LocalStep::new(0), global_step: GlobalStep::new(1) };
+    assert_eq!(bench.turn(1), stale);
+    assert_eq!(bench.engine.local_step(id(1)), Some(LocalStep::new(1)), "a fresh token");
+}
