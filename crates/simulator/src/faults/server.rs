@@ -156,6 +156,11 @@ impl Server {
         self.updating.contains(&true) || self.variables != self.published
     }
 
+    /// Whether the replica is a member, so that it is told of an end.
+    pub(super) fn is_member(&self, replica: usize) -> bool {
+        self.seats[replica].live
+    }
+
     /// Whether that piece of work is granted to the replica.
     pub(super) fn has_granted(&self, replica: usize, sequence: u64) -> bool {
         let seat = &self.seats[replica];

@@ -287,8 +287,13 @@ impl World {
             }
             return self.end_training();
         }
+        let member = |id| self.server.as_ref().is_some_and(|server| server.is_member(id));
         let unaware = self.clients.iter().enumerate();
-        let unaware = unaware.filter(|(_, client)| client.is_live() && client.state != State::Done);
+        // Who is wrongly taken for dead computes on, and asks when the batch is done.
+        let asks_later = |id, client: &Client| client.ticket.is_some() && !member(id);
+        let unaware = unaware.filter(|&(id, client)| {
+            client.is_live() && client.state != State::Done && !asks_later(id, client)
+        });
         let unaware: Vec<_> = unaware.map(|(id, _)| ReplicaId::new(id as u64)).collect();
         if let Some(server) = &self.server
             && let Err(broken) = ending::judge(&server.engine, self.stage.now(), &unaware)
