@@ -19,6 +19,8 @@ pub fn all() -> Vec<Model> {
         model!("token-queue/unbounded", token_queue::test_util::Unbounded),
         model!("token-queue/bounded", token_queue::test_util::Bounded),
     ];
+    all.push(model!("hooks/coordinator", hooks::test_util::CoordinatorTest));
+    all.push(model!("hooks/start", hooks::test_util::StartTest));
     all.push(model!("hooks/session", hooks::test_util::LifeTest));
     all.push(model!("sync-replicas/engine", sync_replicas::test_util::EngineTest));
     all.extend(shapes::all());

@@ -1,0 +1,250 @@
+//! The reference model of starts: what a session manager calls, and what comes of it.
+//!
+//! One shared variable and one local one, each there or not; nobody waits. Invariant: a start that
+//! succeeds has no variable missing where the manager can tell.
+
+mod against;
+
+use proptest::prelude::*;
+use proptest_state_machine::ReferenceStateMachine;
+
+pub use against::{Manager, StartTest};
+
+/// What one call comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Luck {
+    /// It does its work: a checkpoint is found, a variable is there afterwards.
+    Fine,
+    /// It goes well and has nothing to show: no checkpoint is found, the variable is still missing.
+    Nothing,
+    /// It fails.
+    Fails,
+}
+
+/// What the calls of one start come to.
+#[derive(Clone, Copy, Debug)]
+pub struct Fate {
+    /// Making the session; it is made unless it fails.
+    pub make: Luck,
+    /// Looking for a checkpoint, which has the shared variable.
+    pub restore: Luck,
+    /// Initialising the shared variable.
+    pub init: Luck,
+    /// Initialising the local variable.
+    pub local_init: Luck,
+}
+
+/// What a manager was given.
+#[derive(Clone, Copy, Debug)]
+pub struct Given {
+    /// A checkpoint to look for.
+    pub checkpoint: bool,
+    /// An initialiser of the shared variable.
+    pub init: bool,
+    /// One of the local variable, which runs when the shared one is there.
+    pub local_init: bool,
+    /// The check that names what is missing.
+    pub ready: bool,
+}
+
+/// One thing done to a manager, or to what it waits for.
+#[derive(Clone, Debug)]
+pub enum StartAct {
+    /// The chief's start.
+    Prepare(Fate),
+    /// A start that initialises nothing shared.
+    Recover(Fate),
+    /// Everybody else's start, which has no time to wait.
+    Wait(Fate),
+    /// One of the two published variables is ready.
+    Publish(bool),
+    /// Both are.
+    PublishAll,
+    /// Somebody asks for a stop.
+    RequestStop,
+}
+
+/// What an act answers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Started {
+    /// Nothing.
+    Nothing,
+    /// A session: its shared variable, its local one, and whether it was restored, as far as told.
+    Session(bool, bool, Option<bool>),
+    /// This kind of error, and the variables it names.
+    Error(&'static str, Vec<String>),
+}
+
+/// A session manager with its readiness, as far as anyone can see.
+#[derive(Clone, Debug)]
+pub struct StartModel {
+    given: Given,
+    unpublished: Vec<String>,
+    stop: bool,
+    calls: Vec<&'static str>,
+    answer: Started,
+}
+
+/// A session in the making.
+#[derive(Default)]
+struct Made {
+    shared: bool,
+    local: bool,
+}
+
+impl StartModel {
+    /// A manager that was given this, before its first start; `a` and `b` are to be published.
+    pub fn new(given: Given) -> Self {
+        let unpublished = ["a", "b"].map(str::to_owned).to_vec();
+        Self { given, unpublished, stop: false, calls: Vec::new(), answer: Started::Nothing }
+    }
+
+    /// Does one act; see [`calls`](Self::calls) and [`answer`](Self::answer) for what it must do.
+    pub fn apply(&mut self, act: &StartAct) {
+        self.calls.clear();
+        let answer = match act {
+            StartAct::Prepare(fate) => self.prepare(fate),
+            StartAct::Recover(fate) => self.recover(fate),
+            StartAct::Wait(fate) => self.wait(fate),
+            StartAct::Publish(first) => {
+                let ready = if *first { "a" } else { "b" };
+                self.unpublished.retain(|name| name != ready);
+                Ok(Started::Nothing)
+            }
+            StartAct::PublishAll => {
+                self.unpublished.clear();
+                Ok(Started::Nothing)
+            }
+            StartAct::RequestStop => {
+                self.stop = true;
+                Ok(Started::Nothing)
+            }
+        };
+        self.answer = answer.unwrap_or_else(|kind| Started::Error(kind, Vec::new()));
+    }
+
+    /// What the manager was given.
+    pub fn given(&self) -> Given {
+        self.given
+    }
+
+    /// The calls that the last act must have made, in order.
+    pub fn calls(&self) -> &[&'static str] {
+        &self.calls
+    }
+
+    /// What the last act must answer.
+    pub fn answer(&self) -> &Started {
+        &self.answer
+    }
+
+    fn call(&mut self, name: &'static str, luck: Luck) -> Result<bool, &'static str> {
+        self.calls.push(name);
+        if luck == Luck::Fails { Err(name) } else { Ok(luck == Luck::Fine) }
+    }
+
+    fn prepare(&mut self, fate: &Fate) -> Result<Started, &'static str> {
+        self.call("make", fate.make)?;
+        let restored = self.given.checkpoint && self.call("restore", fate.restore)?;
+        let mut made = Made { shared: restored, local: false };
+        if !restored && self.given.init {
+            made.shared = self.call("init", fate.init)?;
+        } else if !restored && !self.given.local_init {
+            return Err("nothing to start from");
+        }
+        let missing = self.finish(fate, &mut made)?;
+        Ok(Self::ended(made, missing, Some(restored)))
+    }
+
+    fn recover(&mut self, fate: &Fate) -> Result<Started, &'static str> {
+        self.call("make", fate.make)?;
+        let restored = self.given.checkpoint && self.call("restore", fate.restore)?;
+        let mut made = Made { shared: restored, local: false };
+        let missing = self.finish(fate, &mut made)?;
+        Ok(Started::Session(made.shared, made.local, Some(restored && missing.is_empty())))
+    }
+
+    fn wait(&mut self, fate: &Fate) -> Result<Started, &'static str> {
+        if !self.unpublished.is_empty() {
+            let late = Started::Error("deadline", self.unpublished.clone());
+            return if self.stop { Err("stopped") } else { Ok(late) };
+        }
+        self.call("make", fate.make)?;
+        let mut made = Made::default();
+        let missing = self.finish(fate, &mut made)?;
+        Ok(Self::ended(made, missing, None))
+    }
+
+    fn ended(made: Made, missing: Vec<String>, restored: Option<bool>) -> Started {
+        if missing.is_empty() {
+            Started::Session(made.shared, made.local, restored)
+        } else {
+            Started::Error("not ready", missing)
+        }
+    }
+
+    /// What is local, once what is shared is there; then the names of what is missing.
+    fn finish(&mut self, fate: &Fate, made: &mut Made) -> Result<Vec<String>, &'static str> {
+        if self.given.local_init {
+            self.calls.push("ready for local");
+            if !made.shared {
+                return Ok(vec!["shared".to_owned()]);
+            }
+            made.local = self.call("local init", fate.local_init)?;
+        }
+        if !self.given.ready {
+            return Ok(Vec::new());
+        }
+        self.calls.push("ready");
+        let all = [("shared", made.shared), ("local", made.local)];
+        Ok(all.iter().filter(|(_, there)| !there).map(|(name, _)| (*name).to_owned()).collect())
+    }
+}
+
+/// Histories of any manager.
+#[derive(Debug)]
+pub struct Starts;
+
+impl ReferenceStateMachine for Starts {
+    type State = StartModel;
+    type Transition = StartAct;
+
+    fn init_state() -> BoxedStrategy<StartModel> {
+        let given = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+        let given = given.prop_map(|(checkpoint, init, local_init, ready)| {
+            StartModel::new(Given { checkpoint, init, local_init, ready })
+        });
+        given.boxed()
+    }
+
+    fn transitions(_: &StartModel) -> BoxedStrategy<StartAct> {
+        let seldom = prop_oneof![
+            4 => any::<bool>().prop_map(StartAct::Publish),
+            1 => Just(StartAct::PublishAll),
+            1 => Just(StartAct::RequestStop),
+        ];
+        prop_oneof![
+            4 => fate().prop_map(StartAct::Prepare),
+            2 => fate().prop_map(StartAct::Recover),
+            4 => fate().prop_map(StartAct::Wait),
+            1 => seldom,
+        ]
+        .boxed()
+    }
+
+    fn apply(mut model: StartModel, act: &StartAct) -> StartModel {
+        model.apply(act);
+        model
+    }
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    let luck =
+        || prop_oneof![6 => Just(Luck::Fine), 2 => Just(Luck::Nothing), 1 => Just(Luck::Fails)];
+    (luck(), luck(), luck(), luck()).prop_map(|(make, restore, init, local_init)| Fate {
+        make,
+        restore,
+        init,
+        local_init,
+    })
+}

@@ -1,0 +1,171 @@
+//! A [`SessionManager`] run beside the model: calls, sessions and errors must be the same.
+//!
+//! No thread is started, and a wait has no time. Invariant: what a call comes to is the model's.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use proptest_state_machine::StateMachineTest;
+
+use super::{Fate, Luck, StartAct, StartModel, Started, Starts};
+use crate::{BoxError, Coordinator, Readiness, SessionManager, StartError};
+
+/// The test of a session manager, for
+/// [`prop_state_machine!`](proptest_state_machine::prop_state_machine).
+#[derive(Debug)]
+pub struct StartTest;
+
+/// A manager in the middle of a history.
+pub struct Manager {
+    manager: SessionManager<'static, Vars>,
+    readiness: Readiness,
+    coordinator: Coordinator,
+    play: Play,
+}
+
+/// What the calls come to, and which were made.
+#[derive(Clone, Default)]
+struct Play(Arc<Mutex<(Option<Fate>, Vec<&'static str>)>>);
+
+/// The session: which of its variables are there.
+#[derive(Default)]
+struct Vars {
+    shared: bool,
+    local: bool,
+}
+
+impl Play {
+    fn expect(&self, fate: Fate) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (Some(fate), Vec::new());
+    }
+
+    /// Whether the call has something to show for it.
+    fn call(&self, name: &'static str, luck: fn(Fate) -> Luck) -> Result<bool, BoxError> {
+        let mut play = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        play.1.push(name);
+        match play.0.map_or(Luck::Fine, luck) {
+            Luck::Fails => Err(name.into()),
+            luck => Ok(luck == Luck::Fine),
+        }
+    }
+
+    fn called(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).1)
+    }
+}
+
+fn missing(vars: &[(&str, bool)]) -> Vec<String> {
+    vars.iter().filter(|(_, there)| !there).map(|(name, _)| (*name).to_owned()).collect()
+}
+
+fn error(error: StartError) -> Started {
+    let (kind, missing) = match error {
+        StartError::Make(_) => ("make", Vec::new()),
+        StartError::Restore(_) => ("restore", Vec::new()),
+        StartError::Init(_) => ("init", Vec::new()),
+        StartError::LocalInit(_) => ("local init", Vec::new()),
+        StartError::NothingToStartFrom => ("nothing to start from", Vec::new()),
+        StartError::NotReady { missing } => ("not ready", missing),
+        StartError::DeadlineExceeded { missing, .. } => ("deadline", missing),
+        StartError::Stopped => ("stopped", Vec::new()),
+    };
+    Started::Error(kind, missing)
+}
+
+impl Manager {
+    fn new(model: &StartModel) -> Self {
+        let (play, given) = (Play::default(), model.given());
+        let of = || play.clone();
+        let make = of();
+        let mut manager = SessionManager::new(move || {
+            make.call("make", |fate| fate.make).map(|_| Vars::default())
+        });
+        if given.checkpoint {
+            let play = of();
+            manager = manager.checkpoint(move |vars: &mut Vars| {
+                vars.shared = play.call("restore", |fate| fate.restore)?;
+                Ok(vars.shared.then_some(40))
+            });
+        }
+        if given.init {
+            let play = of();
+            manager = manager.init(move |vars| {
+                vars.shared = play.call("init", |fate| fate.init)?;
+                Ok(())
+            });
+        }
+        if given.local_init {
+            let (ready, init) = (of(), of());
+            manager = manager.local_init(
+                move |vars| {
+                    drop(ready.call("ready for local", |_| Luck::Fine));
+                    missing(&[("shared", vars.shared)])
+                },
+                move |vars| {
+                    vars.local = init.call("local init", |fate| fate.local_init)?;
+                    Ok(())
+                },
+            );
+        }
+        if given.ready {
+            let play = of();
+            manager = manager.ready(move |vars| {
+                drop(play.call("ready", |_| Luck::Fine));
+                missing(&[("shared", vars.shared), ("local", vars.local)])
+            });
+        }
+        let (readiness, coordinator) = (Readiness::new(["a", "b"]), Coordinator::new());
+        Self { manager, readiness, coordinator, play }
+    }
+
+    fn act(&mut self, act: &StartAct) -> Started {
+        match act {
+            StartAct::Prepare(fate) => {
+                self.play.expect(*fate);
+                self.manager.prepare_session().map_or_else(error, |(vars, restored)| {
+                    Started::Session(vars.shared, vars.local, Some(restored == Some(40)))
+                })
+            }
+            StartAct::Recover(fate) => {
+                self.play.expect(*fate);
+                self.manager.recover_session().map_or_else(error, |(vars, ready)| {
+                    Started::Session(vars.shared, vars.local, Some(ready))
+                })
+            }
+            StartAct::Wait(fate) => {
+                self.play.expect(*fate);
+                let (readiness, coordinator) = (&self.readiness, &self.coordinator);
+                self.manager
+                    .wait_for_session(readiness, coordinator, Duration::ZERO)
+                    .map_or_else(error, |vars| Started::Session(vars.shared, vars.local, None))
+            }
+            StartAct::Publish(first) => {
+                self.readiness.publish(if *first { "a" } else { "b" });
+                Started::Nothing
+            }
+            StartAct::PublishAll => {
+                self.readiness.publish_all();
+                Started::Nothing
+            }
+            StartAct::RequestStop => {
+                self.coordinator.request_stop("somebody wants it");
+                Started::Nothing
+            }
+        }
+    }
+}
+
+impl StateMachineTest for StartTest {
+    type SystemUnderTest = Manager;
+    type Reference = Starts;
+
+    fn init_test(model: &StartModel) -> Manager {
+        Manager::new(model)
+    }
+
+    fn apply(mut run: Manager, after: &StartModel, act: StartAct) -> Manager {
+        assert_eq!(&run.act(&act), after.answer(), "the answer");
+        assert_eq!(run.play.called(), after.calls(), "the calls");
+        run
+    }
+}
