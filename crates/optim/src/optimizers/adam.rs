@@ -146,7 +146,8 @@ impl Moments {
         let correction = (1.0 - step.scalars[1]).sqrt() / (1.0 - step.scalars[0]);
         let rate = T::of(step.learning_rate * correction);
         let (beta1, beta2) = (T::of(self.beta1), T::of(self.beta2));
-        let (rest1, rest2) = (T::of(1.0 - self.beta1), T::of(1.0 - self.beta2));
+        // Of the betas as they are in T, so that the two weights of a moment sum to one.
+        let (rest1, rest2) = (T::one() - beta1, T::one() - beta2);
         let (epsilon, shrinkage) = (T::of(self.epsilon), T::of(shrinkage));
         let [first, second, ..] = tile.slots;
         let elements = tile.variable.iter_mut().zip(first).zip(second).zip(tile.gradient);

@@ -92,7 +92,9 @@ impl<T: Real> Optimizer<T> for RmsProp {
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
         let rate = T::of(step.learning_rate);
-        let (decay, rest) = (T::of(self.decay), T::of(1.0 - self.decay));
+        // Of the decay as it is in T, so that the two weights sum to one.
+        let decay = T::of(self.decay);
+        let rest = T::one() - decay;
         let (momentum, epsilon) = (T::of(self.momentum), T::of(self.epsilon));
         let [squares, momenta, means, ..] = tile.slots;
         let elements = tile.variable.iter_mut().zip(squares).zip(momenta).zip(tile.gradient);
