@@ -36,7 +36,7 @@ pub(crate) fn run(sh: &Shell, filter: Option<&str>) -> Result<bool> {
         return Err(format!("expected a part of one of {names:?}, got {filter:?}").into());
     }
 
-    let packages: BTreeSet<&str> = chosen.iter().flat_map(|bug| bug.packages).copied().collect();
+    let packages: BTreeSet<&str> = chosen.iter().map(|bug| bug.package).collect();
     println!("=== without a bug: {packages:?}");
     let took = BTreeMap::new();
     let mut suite = Suite { sh, tree: &tree, target_dir: &workspace.target_dir, took };
@@ -53,33 +53,34 @@ pub(crate) fn run(sh: &Shell, filter: Option<&str>) -> Result<bool> {
     Ok(steps.finish())
 }
 
-/// One bug in the copy, the tests of its packages until one notices, and the copy as it was.
+/// One bug in the copy, the tests and models that must notice, and the copy as it was.
 fn put_back(suite: &Suite<'_>, bug: &Bug) -> Result {
     let whole = suite.tree.replace(bug.file, bug.good, bug.bad)?;
-    let failures = first_failures(suite, bug.packages);
+    let witnesses = witnesses(suite, bug);
     suite.tree.write(bug.file, &whole)?;
-    let failures = failures?;
-    if failures.is_empty() {
-        let packages = bug.packages;
-        return Err(format!("no test of {packages:?} noticed it; write the one that does").into());
+    let (tests, models) = witnesses?;
+    for failures in [&tests, &models] {
+        for failure in failures.iter().take(SHOWN) {
+            println!("  caught by {failure}");
+        }
+        if failures.len() > SHOWN {
+            println!("  and by {} more", failures.len() - SHOWN);
+        }
     }
-    println!("caught by {} of the tests:", failures.len());
-    for failure in failures.iter().take(SHOWN) {
-        println!("  {failure}");
+    if tests.is_empty() {
+        let package = bug.package;
+        return Err(format!("no test of {package} noticed it; write the one that does").into());
     }
-    if failures.len() > SHOWN {
-        println!("  and {} more", failures.len() - SHOWN);
+    if let (true, Some(prefix)) = (models.is_empty(), bug.models) {
+        let expected = format!("no model of {prefix} noticed it in 256 cases; extend the model");
+        return Err(expected.into());
     }
     Ok(())
 }
 
-/// What fails in the first of `packages` in which anything does.
-fn first_failures(suite: &Suite<'_>, packages: &[&str]) -> Result<Vec<Failure>> {
-    for package in packages {
-        let failures = suite.run(package)?;
-        if !failures.is_empty() {
-            return Ok(failures);
-        }
-    }
-    Ok(Vec::new())
+/// The tests and the models that fail.
+fn witnesses(suite: &Suite<'_>, bug: &Bug) -> Result<(Vec<Failure>, Vec<Failure>)> {
+    let tests = suite.run(bug.package)?;
+    let models = bug.models.map_or(Ok(Vec::new()), |prefix| suite.run_models(prefix))?;
+    Ok((tests, models))
 }

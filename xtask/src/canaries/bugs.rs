@@ -15,8 +15,11 @@ pub(super) struct Bug {
     pub(super) good: &'static str,
     /// The code with the bug.
     pub(super) bad: &'static str,
-    /// The packages whose tests must notice; at least one test of them all.
-    pub(super) packages: &'static [&'static str],
+    /// The package whose tests must notice.
+    pub(super) package: &'static str,
+    /// What the names of the reference models begin with that must notice as well, if there are
+    /// any for it.
+    pub(super) models: Option<&'static str>,
 }
 
 /// All of them.
@@ -27,7 +30,8 @@ pub(super) const BUGS: [Bug; 13] = [
         file: "crates/accum-core/src/gate.rs",
         good: "if local_step.get() < self.step.get() {",
         bad: "if local_step.get() <= self.step.get() {",
-        packages: &["accum-core", "sync-replicas"],
+        package: "accum-core",
+        models: Some("accum-core"),
     },
     Bug {
         name: "mean-of-required",
@@ -35,7 +39,8 @@ pub(super) const BUGS: [Bug; 13] = [
         file: "crates/accum-core/src/gate.rs",
         good: "let closed = Closed { step: self.step, count: self.count };",
         bad: "let closed = Closed { step: self.step, count: num_required.get() };",
-        packages: &["accum-core", "sync-replicas"],
+        package: "accum-core",
+        models: Some("accum-core"),
     },
     Bug {
         name: "sparse-mean-of-held",
@@ -43,7 +48,8 @@ pub(super) const BUGS: [Bug; 13] = [
         file: "crates/accum-core/src/sparse.rs",
         good: "SparseMean::PerRow => counts.into_iter().map(divisor).collect(),",
         bad: "SparseMean::PerRow => counts.into_iter().map(|_| divisor(closed.count)).collect(),",
-        packages: &["accum-core"],
+        package: "accum-core",
+        models: Some("accum-core"),
     },
     Bug {
         name: "count-stays",
@@ -51,7 +57,8 @@ pub(super) const BUGS: [Bug; 13] = [
         file: "crates/accum-core/src/gate.rs",
         good: "        self.step = next;\n        self.count = 0;\n",
         bad: "        self.step = next;\n",
-        packages: &["accum-core", "sync-replicas"],
+        package: "accum-core",
+        models: Some("accum-core"),
     },
     Bug {
         name: "step-stays",
@@ -59,7 +66,8 @@ pub(super) const BUGS: [Bug; 13] = [
         file: "crates/accum-core/src/gate.rs",
         good: "        self.step = next;\n        self.count = 0;\n",
         bad: "        let _ = next;\n        self.count = 0;\n",
-        packages: &["accum-core", "sync-replicas"],
+        package: "accum-core",
+        models: Some("accum-core"),
     },
     Bug {
         name: "tokens-before-step",
@@ -76,7 +84,8 @@ pub(super) const BUGS: [Bug; 13] = [
     }
 }
 ",
-        packages: &["sync-replicas"],
+        package: "sync-replicas",
+        models: Some("sync-replicas"),
     },
     Bug {
         name: "tokens-of-replicas",
@@ -84,7 +93,8 @@ pub(super) const BUGS: [Bug; 13] = [
         file: "crates/sync-replicas/src/engine/config.rs",
         good: "self.total.max(self.settings.replicas_to_aggregate)",
         bad: "self.total",
-        packages: &["sync-replicas"],
+        package: "sync-replicas",
+        models: Some("sync-replicas"),
     },
     Bug {
         name: "token-lost-on-drop",
@@ -92,7 +102,8 @@ pub(super) const BUGS: [Bug; 13] = [
         file: "crates/token-queue/src/queue/wait.rs",
         good: "Some(Slot::Ended(Outcome::Done(tokens))) => state.attempts.put_back(tokens),",
         bad: "Some(Slot::Ended(Outcome::Done(_))) => {}",
-        packages: &["token-queue"],
+        package: "token-queue",
+        models: Some("token-queue"),
     },
     Bug {
         name: "one-waiter-woken",
@@ -100,7 +111,8 @@ pub(super) const BUGS: [Bug; 13] = [
         file: "crates/token-queue/src/queue/wait.rs",
         good: "wakers.push(waker);",
         bad: "wakers.truncate(0);\n                wakers.push(waker);",
-        packages: &["token-queue"],
+        package: "token-queue",
+        models: Some("token-queue"),
     },
     Bug {
         name: "duplicate-counted",
@@ -108,7 +120,8 @@ pub(super) const BUGS: [Bug; 13] = [
         file: "crates/sync-replicas/src/engine/machine.rs",
         good: "&& push.sequence <= *sequence",
         bad: "&& push.sequence < *sequence",
-        packages: &["sync-replicas"],
+        package: "sync-replicas",
+        models: Some("sync-replicas"),
     },
     Bug {
         name: "set-step-clears",
@@ -116,7 +129,8 @@ pub(super) const BUGS: [Bug; 13] = [
         file: "crates/accum-core/src/gate.rs",
         good: "std::mem::replace(&mut self.step, step.into())",
         bad: "self.count = 0;\n        std::mem::replace(&mut self.step, step.into())",
-        packages: &["accum-core"],
+        package: "accum-core",
+        models: Some("accum-core"),
     },
     Bug {
         name: "close-forgets",
@@ -124,7 +138,8 @@ pub(super) const BUGS: [Bug; 13] = [
         file: "crates/token-queue/src/attempts/mod.rs",
         good: "        self.closed = true;\n        self.settle();",
         bad: "        self.closed = true;",
-        packages: &["token-queue"],
+        package: "token-queue",
+        models: Some("token-queue"),
     },
     Bug {
         name: "rename-before-sync",
@@ -132,7 +147,8 @@ pub(super) const BUGS: [Bug; 13] = [
         file: "crates/sync-replicas/src/checkpoint/folder.rs",
         good: "disk.sync_file(path).map_err(CheckpointError::io(\"syncing\", path))",
         bad: "Ok(())",
-        packages: &["sync-replicas"],
+        package: "sync-replicas",
+        models: None,
     },
 ];
 

@@ -38,7 +38,7 @@ pub(super) struct Suite<'a> {
 pub(super) struct Failure {
     /// The program and the test's path in it.
     pub(super) test: String,
-    /// How many random cases passed before, where the test tries random cases.
+    /// How many random cases passed before, where random cases are tried.
     pub(super) cases: Option<u64>,
 }
 
@@ -50,6 +50,12 @@ impl fmt::Display for Failure {
         }
     }
 }
+
+/// So many histories of each model are tried.
+const MODEL_CASES: &str = "256";
+
+/// A minute more than all of them need without a bug.
+const MODEL_LIMIT: Duration = Duration::from_secs(90);
 
 /// A test program that cargo built.
 struct Program {
@@ -80,20 +86,46 @@ impl Suite<'_> {
         Ok(failures)
     }
 
+    /// Runs the reference models whose name begins with `prefix`.
+    pub(super) fn run_models(&self, prefix: &str) -> Result<Vec<Failure>> {
+        let (sh, target) = (self.sh, self.target_dir);
+        let _there = sh.push_dir(self.tree.folder());
+        let build = cmd!(sh, "cargo build --quiet -p models --message-format=json")
+            .arg("--target-dir")
+            .arg(target);
+        let Some(models) = programs(&build.quiet().read()?, false).pop() else {
+            return Err("cargo built no program of the package models".into());
+        };
+        let (_, output) = models.output(&[prefix, "--cases", MODEL_CASES], Some(MODEL_LIMIT))?;
+        Ok(failed_models(&output))
+    }
+
     fn build(&self, package: &str) -> Result<Vec<Program>> {
         let (sh, target) = (self.sh, self.target_dir);
         let _there = sh.push_dir(self.tree.folder());
         let build = cmd!(sh, "cargo test -p {package} --all-features --lib --tests --no-run")
             .args(["--quiet", "--message-format=json-render-diagnostics", "--target-dir"])
             .arg(target);
-        Ok(programs(&build.quiet().read()?))
+        Ok(programs(&build.quiet().read()?, true))
     }
 }
 
 impl Program {
     /// Runs all its tests, and ends it when that takes longer than `limit`.
     fn run(&self, limit: Option<Duration>) -> Result<Vec<Failure>> {
+        let (status, output) = self.output(&[], limit)?;
+        let mut failures = failed_tests(&self.name, &output);
+        if status.is_none() || (failures.is_empty() && status != Some(true)) {
+            let how = if status.is_none() { "some test waits for ever" } else { "ended badly" };
+            failures.push(Failure { test: format!("{}: {how}", self.name), cases: None });
+        }
+        Ok(failures)
+    }
+
+    /// Whether it succeeded, `None` when it took longer than `limit`; and what it printed.
+    fn output(&self, args: &[&str], limit: Option<Duration>) -> Result<(Option<bool>, String)> {
         let mut child = Command::new(&self.file)
+            .args(args)
             .current_dir(&self.folder)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -105,13 +137,7 @@ impl Program {
             String::from_utf8_lossy(&text).into_owned()
         });
         let status = wait(&mut child, limit)?;
-        let output = reader.join().unwrap_or_default();
-        let mut failures = failed_tests(&self.name, &output);
-        if status.is_none() || (failures.is_empty() && status != Some(true)) {
-            let how = if status.is_none() { "some test waits for ever" } else { "ended badly" };
-            failures.push(Failure { test: format!("{}: {how}", self.name), cases: None });
-        }
-        Ok(failures)
+        Ok((status, reader.join().unwrap_or_default()))
     }
 }
 
@@ -131,10 +157,10 @@ fn wait(child: &mut Child, limit: Option<Duration>) -> Result<Option<bool>> {
     }
 }
 
-/// The test programs that the messages of cargo's build name.
-fn programs(messages: &str) -> Vec<Program> {
+/// The test programs that the messages of cargo's build name, or the other programs.
+fn programs(messages: &str, tests: bool) -> Vec<Program> {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let found = messages.filter(|message| message["profile"]["test"] == true);
+    let found = messages.filter(|message| message["profile"]["test"] == tests);
     let found = found.filter_map(|message| {
         let folder = Path::new(message["manifest_path"].as_str()?).parent()?;
         let (package, target) = (folder.file_name()?.to_string_lossy(), &message["target"]["name"]);
@@ -155,6 +181,17 @@ fn failed_tests(program: &str, output: &str) -> Vec<Failure> {
     let mut failures: Vec<_> = named.map(failure).collect();
     failures.sort_by(|a, b| a.test.cmp(&b.test));
     failures
+}
+
+/// The models that failed, and how many cases passed before, from the lines that begin with
+/// `FAILED at case N: MODEL`.
+fn failed_models(output: &str) -> Vec<Failure> {
+    let failed = output.lines().filter_map(|line| {
+        let (case, name) = line.strip_prefix("FAILED at case ")?.split_once(": ")?;
+        let case: u64 = case.parse().ok()?;
+        Some(Failure { test: format!("model {name}"), cases: Some(case.saturating_sub(1)) })
+    });
+    failed.collect()
 }
 
 /// How many cases of a property passed, from what proptest prints below a failed test's heading.
@@ -196,6 +233,13 @@ minimal failing input: events = []
     }
 
     #[test]
+    fn failed_models_are_read() {
+        let output = "model a/b: 256 cases, 9 transitions\nFAILED at case 4: a/c\nx";
+        let expected = [Failure { test: "model a/c".to_owned(), cases: Some(3) }];
+        assert_eq!(failed_models(output), expected);
+    }
+
+    #[test]
     fn test_programs_are_told_from_the_rest() {
         let message = |test: bool, executable: Value| {
             serde_json::json!({
@@ -207,7 +251,12 @@ minimal failing input: events = []
             .to_string()
         };
         let messages = [message(true, "/t/it".into()), message(false, "/t/x".into()), "no".into()];
-        let found = programs(&messages.join("\n"));
+        let others = programs(&messages.join("\n"), false);
+        assert_eq!(
+            others.iter().map(|it| it.file.as_path()).collect::<Vec<_>>(),
+            [Path::new("/t/x")]
+        );
+        let found = programs(&messages.join("\n"), true);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].name, "optim it");
         assert_eq!(found[0].folder, Path::new("/copy/crates/optim"));
