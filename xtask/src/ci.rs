@@ -10,7 +10,7 @@ use serde_json::Value;
 use xshell::{Cmd, Shell, cmd};
 
 use crate::{
-    Result, canaries, conformance, explore, loom, model, sim, spec,
+    Result, conformance, explore, loom, model, sim, spec,
     steps::{Steps, announce},
     tidy,
     workspace::Workspace,
@@ -54,10 +54,6 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
     });
     steps.step("explore", || explore::run(sh, None));
     steps.step("loom", || loom::run(sh, None));
-    steps.step("canaries", || match canaries::run(sh, None)? {
-        true => Ok(()),
-        false => Err("a bug was not noticed".into()),
-    });
     examples(sh, &mut steps);
     main_job(sh, &workspace.target_dir, &mut steps);
 

@@ -7,8 +7,8 @@
 /// `rayon::join` is one, as `|a, b| drop(rayon::join(a, b))`.
 pub type Join = fn(&mut (dyn FnMut() + Send), &mut (dyn FnMut() + Send));
 
-/// Elements below which a part is not worth a wake-up of a thread: 1 MB of `f32` takes about as long
-/// to pass over.
+/// Elements below which a part is not worth a wake-up of a thread: to pass over 1 MB of `f32` takes
+/// about as long.
 pub(super) const SMALLEST_PART: usize = 1 << 18;
 
 /// How large dense updates are cut.
