@@ -1,6 +1,6 @@
 //! Fault simulation: the real engine behind a bad network, with replicas and a server that die.
 //!
-//! A seed decides a [mix](mix) of settings and faults, and then everything that happens. In the
+//! A seed decides a `mix` of settings and faults, and then everything that happens. In the
 //! first phase faults happen and no invariant may break; in the second all is healed, and every
 //! live replica must make progress. No rule of the engine is repeated outside `invariants`.
 
