@@ -7,12 +7,16 @@ use crate::workspace::{Dependency, Kind, Package};
 const COMPOSITION: &str = "sync-replicas";
 
 /// For each crate that is no pillar, the crates of the workspace that it may depend on.
-const ALLOWED: [(&str, &[&str]); 8] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     (COMPOSITION, &["accum-core", "hooks", "optim", "spin-park", "token-queue"]),
     ("simulator", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
-    ("cli", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "simulator"]),
-    ("benches", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "simulator"]),
-    ("conformance", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
+    ("cluster", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
+    ("cli", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "cluster", "simulator"]),
+    (
+        "benches",
+        &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "cluster", "simulator"],
+    ),
+    ("conformance", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "cluster"]),
     ("models", &["accum-core", "hooks", "token-queue", COMPOSITION]),
     ("spin-park", &[]),
     ("xtask", &[]),
