@@ -5,6 +5,7 @@
 
 use std::process::Command;
 
+use accum_core::Summation;
 use optim::{Adam, Sgd};
 
 use crate::ceilings::{Barrier, Memory, PingPong};
@@ -178,23 +179,37 @@ pub const ROWS: &[Row] = &[
     timed(
         "sparse_step/1e3x64/16_pushes",
         (Milliseconds, 1.0),
-        || boxed(sparse::PushesAndTake::new(1_000, 16)),
+        || boxed(sparse::PushesAndTake::new(1_000, 16, Summation::Held, 1)),
         None,
         &[AtMost(0.5)],
     ),
     timed(
         "sparse_step/1e5x64/16_pushes/1_thread",
         (Milliseconds, 1.0),
-        || boxed(OnPool::new(1, sparse::PushesAndTake::new(100_000, 16))),
+        || boxed(OnPool::new(1, sparse::PushesAndTake::new(100_000, 16, Summation::Held, 2))),
         None,
         &[AtMost(140.0)],
     ),
     timed(
         "sparse_step/1e5x64/16_pushes/2_threads",
         (Milliseconds, 1.0),
-        || boxed(OnPool::new(2, sparse::PushesAndTake::new(100_000, 16))),
+        || boxed(OnPool::new(2, sparse::PushesAndTake::new(100_000, 16, Summation::Held, 2))),
         None,
         &[AtMost(90.0)],
+    ),
+    timed(
+        "sparse_step_eager/1e3x64/16_pushes",
+        (Milliseconds, 1.0),
+        || boxed(sparse::PushesAndTake::new(1_000, 16, Summation::Eager, 1)),
+        None,
+        &[],
+    ),
+    timed(
+        "sparse_step_eager/1e5x64/16_pushes",
+        (Milliseconds, 1.0),
+        || boxed(sparse::PushesAndTake::new(100_000, 16, Summation::Eager, 1)),
+        None,
+        &[],
     ),
     timed(
         "token/there_and_back/2_threads",

@@ -1,27 +1,43 @@
 //! Some rows of a million, from several replicas: pushed, and their mean taken.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use accum_core::{IndexedSlices, Reduction, SparseConditionalAccumulator};
+use accum_core::{
+    BufferPool, IndexedSlices, Reduction, SparseAccumulator, SparseConditionalAccumulator,
+    SparseOptions, Summation,
+};
 use ndarray::Array2;
 
+use super::on_pool;
 use crate::Work;
 
 const TABLE_ROWS: u64 = 1_000_000;
 const WIDTH: usize = 64;
 
 /// N gradients of so many random rows pushed to a shared accumulator, their mean taken.
+///
+/// The replicas keep their gradients: shared ones when they are held until the take, borrowed ones
+/// when they are added at the push. The mean's memory goes back when it was looked at.
 pub(crate) struct PushesAndTake {
     accumulator: SparseConditionalAccumulator<f32>,
-    gradients: Vec<IndexedSlices<f32>>,
+    summation: Summation,
+    gradients: Vec<Arc<IndexedSlices<f32>>>,
+    pool: BufferPool<f32>,
 }
 
 impl PushesAndTake {
-    pub(crate) fn new(rows: usize, replicas: u64) -> Self {
-        let accumulator =
-            SparseConditionalAccumulator::new([TABLE_ROWS as usize, WIDTH], Reduction::Mean);
-        Self { accumulator, gradients: (0..replicas).map(|seed| random(rows, seed)).collect() }
+    pub(crate) fn new(rows: usize, replicas: u64, summation: Summation, ways: usize) -> Self {
+        let options = SparseOptions { summation, ..SparseOptions::default() };
+        let shape = [TABLE_ROWS as usize, WIDTH];
+        let pool = BufferPool::new(3);
+        let accumulator = SparseAccumulator::with_options(shape, Reduction::Mean, options)
+            .with_pool(pool.clone())
+            .side_by_side(ways, on_pool)
+            .into();
+        let gradients = (0..replicas).map(|seed| Arc::new(random(rows, seed))).collect();
+        Self { accumulator, summation, gradients, pool }
     }
 }
 
@@ -31,11 +47,15 @@ impl Work for PushesAndTake {
         for _ in 0..times {
             let step = self.accumulator.global_step();
             for gradient in &self.gradients {
-                let applied = self.accumulator.apply_grad(gradient, step);
+                let applied = match self.summation {
+                    Summation::Eager => self.accumulator.apply_grad(&**gradient, step),
+                    _ => self.accumulator.apply_grad(Arc::clone(gradient), step),
+                };
                 black_box(applied).expect("it fits");
             }
             let taken = self.accumulator.try_take_grad(self.gradients.len() as i64);
-            black_box(taken.expect("it can be taken").expect("enough are held"));
+            let taken = black_box(taken).expect("it can be taken").expect("enough are held");
+            self.pool.give(taken.value.values);
         }
         begun.elapsed()
     }

@@ -108,6 +108,11 @@ impl<S: Sums> Accumulator<S> {
         Self { gate: Gate::new(), sums }
     }
 
+    /// The same over other sums, which hold what these do.
+    pub(crate) fn map(self, change: impl FnOnce(S) -> S) -> Self {
+        Self { sums: change(self.sums), ..self }
+    }
+
     pub(crate) fn sums(&self) -> &S {
         &self.sums
     }

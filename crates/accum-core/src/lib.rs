@@ -44,6 +44,7 @@ mod element;
 mod error;
 mod gate;
 mod gradient;
+mod join;
 mod lanes;
 mod options;
 mod pool;
@@ -66,6 +67,7 @@ pub use element::Element;
 pub use error::{ApplyError, PutBackError, SlicesError, StepOverflow, TakeError};
 pub use gate::{Closed, Gate};
 pub use gradient::Gradient;
+pub use join::Join;
 pub use options::{
     DenseOptions, HalfSum, Reduction, SparseMean, SparseMerge, SparseOptions, Summation,
 };
@@ -73,7 +75,7 @@ pub use pool::{BufferPool, Lent};
 pub use shape::PartialShape;
 pub use shared::{ConditionalAccumulator, Shared, SparseConditionalAccumulator, Taken};
 pub use slices::IndexedSlices;
-pub use sparse::{SparseAccumulator, SparseSum, SparseSums};
+pub use sparse::{SparseAccumulator, SparseGradient, SparseSum, SparseSums};
 pub use steps::{GlobalStep, LocalStep};
 
 /// The README's example, run as a test.

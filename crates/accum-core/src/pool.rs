@@ -63,6 +63,27 @@ impl<E: Element> BufferPool<E> {
         }
     }
 
+    /// The memory of a free buffer for `len` elements, whatever is in them; new when there is none.
+    pub(crate) fn room(&self, len: usize) -> Vec<E> {
+        let found = {
+            let mut shelf = lock(&self.shelf);
+            // The smallest that is large enough, else the largest.
+            let fit = |array: &ArrayD<E>| match array.len() {
+                has if has < len => (true, len - has),
+                has => (false, has - len),
+            };
+            let best = (0..shelf.free.len()).min_by_key(|at| fit(&shelf.free[*at]));
+            best.map(|at| shelf.free.swap_remove(at))
+        };
+        let (mut room, _) = found.unwrap_or_default().into_raw_vec_and_offset();
+        if room.capacity() == 0 {
+            return vec![E::default(); len];
+        }
+        room.reserve_exact(len.saturating_sub(room.len()));
+        room.resize(len, E::default());
+        room
+    }
+
     /// How many buffers nobody uses.
     pub fn free(&self) -> usize {
         lock(&self.shelf).free.len()

@@ -3,8 +3,6 @@
 //! Plain data as a replica made it; accumulators and optimizers give it meaning. Invariant: none is
 //! assumed. The fields are open, so every operation checks what it relies on.
 
-use std::borrow::Cow;
-
 use ndarray::{Array, ArrayD, Dimension};
 
 use crate::{Element, HalfSum, SlicesError};
@@ -187,16 +185,4 @@ pub(crate) fn reserve<T>(rows: usize, row_shape: &[usize]) -> Result<Vec<T>, Sli
 pub(crate) fn with_rows<T: Default>(rows: usize, row_shape: &[usize], values: Vec<T>) -> ArrayD<T> {
     let shape: Vec<usize> = [&[rows], row_shape].concat();
     ArrayD::from_shape_vec(shape, values).unwrap_or_default()
-}
-
-impl<'a, E: Element> From<&'a IndexedSlices<E>> for Cow<'a, IndexedSlices<E>> {
-    fn from(slices: &'a IndexedSlices<E>) -> Self {
-        Cow::Borrowed(slices)
-    }
-}
-
-impl<E: Element> From<IndexedSlices<E>> for Cow<'_, IndexedSlices<E>> {
-    fn from(slices: IndexedSlices<E>) -> Self {
-        Cow::Owned(slices)
-    }
 }

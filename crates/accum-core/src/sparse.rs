@@ -3,19 +3,25 @@
 //! Who may come in is the [`Gate`](crate::Gate)'s. Invariant: all gradients held at one time have
 //! rows of one shape, and it fits the declared one; that of an empty gradient counts.
 
-use std::borrow::Cow;
-
 use crate::accumulator::{Drained, sealed};
+use crate::join::{Join, Ways};
 use crate::{
-    Accumulator, ApplyError, Closed, Element, GlobalStep, HalfSum, IndexedSlices, PartialShape,
-    PutBackError, Reduction, SparseMean, SparseMerge, SparseOptions, Sums,
+    Accumulator, ApplyError, BufferPool, Closed, Element, GlobalStep, IndexedSlices, PartialShape,
+    PutBackError, Reduction, SparseMerge, SparseOptions, Sums,
 };
 
+mod division;
+mod entries;
+mod gradient;
 mod held;
+mod merge;
+mod order;
 mod slots;
 mod union;
 
-use held::{Parts, sum_up};
+use division::Division;
+pub use gradient::SparseGradient;
+use held::{Means, Parts};
 use union::Union;
 
 /// The plain sparse accumulator (R-8 to R-10).
@@ -53,6 +59,18 @@ impl<E: Element> SparseAccumulator<E> {
     ) -> Self {
         Self::over(SparseSums::new(shape, reduction, options))
     }
+
+    /// As [`SparseSums::with_pool`].
+    #[must_use]
+    pub fn with_pool(self, pool: BufferPool<E::Sum>) -> Self {
+        self.map(|sums| sums.with_pool(pool))
+    }
+
+    /// As [`SparseSums::side_by_side`].
+    #[must_use]
+    pub fn side_by_side(self, ways: usize, join: Join) -> Self {
+        self.map(|sums| sums.side_by_side(ways, join))
+    }
 }
 
 /// Sparse gradients held for one variable, without a rule about who may come in.
@@ -62,6 +80,7 @@ pub struct SparseSums<E: Element> {
     reduction: Reduction,
     options: SparseOptions,
     parts: Parts<E>,
+    means: Means<E>,
     /// The shape of a row in this cycle; `None` when nothing is held.
     row_shape: Option<Vec<usize>>,
     count: u64,
@@ -76,7 +95,46 @@ impl<E: Element> SparseSums<E> {
     ) -> Self {
         let declared = shape.into();
         let parts = Parts::empty(options.summation, declared.dim(0));
-        Self { declared, reduction, options, parts, row_shape: None, count: 0 }
+        let means = Means { pool: None, ways: Ways::one() };
+        Self { declared, reduction, options, parts, means, row_shape: None, count: 0 }
+    }
+
+    /// Takes the memory of sums from a pool; whoever is done with a taken value gives it back with
+    /// [`BufferPool::give`].
+    ///
+    /// Worth it where a sum is large: memory that is new to the process costs about as much as the
+    /// sum that is written to it. While it adds at the push, it keeps one more sum's memory.
+    ///
+    /// ```
+    /// use accum_core::{BufferPool, IndexedSlices, Reduction, SparseAccumulator};
+    /// use ndarray::array;
+    ///
+    /// let pool = BufferPool::new(2);
+    /// let acc = SparseAccumulator::<f32>::new([3, 1], Reduction::Mean);
+    /// let mut acc = acc.with_pool(pool.clone());
+    /// for step in 0..4 {
+    ///     let gradient = IndexedSlices::new(vec![2, 0], array![[4.0], [1.0]], None)?;
+    ///     assert!(acc.apply(gradient, step)?.is_accepted());
+    ///     let mean = acc.try_take(1)?.expect("one is held").into_value();
+    ///     assert_eq!(mean.values, array![[1.0], [4.0]].into_dyn());
+    ///     pool.give(mean.values);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_pool(mut self, pool: BufferPool<E::Sum>) -> Self {
+        self.means.pool = Some(pool);
+        self
+    }
+
+    /// Lets the sum of held gradients be made as up to `ways` parts, which `join` carries out.
+    ///
+    /// The result has the same bits whatever is chosen. Little is never cut, and what is added at
+    /// the push is not.
+    #[must_use]
+    pub fn side_by_side(mut self, ways: usize, join: Join) -> Self {
+        self.means.ways = Ways { ways, join };
+        self
     }
 
     /// How many gradients are held.
@@ -139,11 +197,12 @@ impl<E: Element> SparseSums<E> {
 impl<E: Element> sealed::Sealed for SparseSums<E> {}
 
 impl<E: Element> Sums for SparseSums<E> {
-    type Gradient<'a> = Cow<'a, IndexedSlices<E>>;
+    type Gradient<'a> = SparseGradient<'a, E>;
     type Sum = SparseSum<E>;
     type Addition<'a> = ();
 
-    fn check(&self, gradient: &Cow<'_, IndexedSlices<E>>) -> Result<(), ApplyError> {
+    fn check(&self, gradient: &SparseGradient<'_, E>) -> Result<(), ApplyError> {
+        let gradient = gradient.slices();
         gradient.check_rows()?;
         if let Some(dense_shape) = &gradient.dense_shape {
             self.check_dense_shape(dense_shape)?;
@@ -158,10 +217,10 @@ impl<E: Element> Sums for SparseSums<E> {
         key: u64,
     ) -> Result<Self::Addition<'a>, ApplyError> {
         self.check(&gradient)?;
-        self.row_shape.get_or_insert_with(|| gradient.row_shape().to_vec());
+        self.row_shape.get_or_insert_with(|| gradient.slices().row_shape().to_vec());
         match &mut self.parts {
             Parts::Sum(sum) => sum.add(gradient, self.options),
-            Parts::Held(held) => held.push((key, gradient.into_owned())),
+            Parts::Held(held) => held.push((key, gradient.into_shared())),
         }
         self.count += 1;
         Ok(())
@@ -169,16 +228,18 @@ impl<E: Element> Sums for SparseSums<E> {
 
     fn drain(&mut self, step: GlobalStep) -> Option<SparseSum<E>> {
         let row_shape = self.row_shape.take()?;
-        let parts = self.parts.drain();
+        let parts = self.parts.drain(&self.means);
         let closed = Closed { step, count: std::mem::take(&mut self.count) };
-        let (reduction, options) = (self.reduction, self.options);
-        Some(SparseSum { parts, closed, row_shape, rows: self.declared.dim(0), reduction, options })
+        let division =
+            Division { reduction: self.reduction, options: self.options, count: closed.count };
+        let (rows, means) = (self.declared.dim(0), self.means.clone());
+        Some(SparseSum { parts, closed, row_shape, rows, division, means })
     }
 
     fn put_back(&mut self, sum: SparseSum<E>) -> Result<(), PutBackError<SparseSum<E>>> {
         let refused = match self.check_row_shape(&sum.row_shape) {
             Err(ApplyError::RowShape { expected, .. }) => Some(expected),
-            _ => (sum.options != self.options).then(|| sum.row_shape.as_slice().into()),
+            _ => (sum.division.options != self.options).then(|| sum.row_shape.as_slice().into()),
         };
         if let Some(expected) = refused {
             let got = sum.row_shape.as_slice().into();
@@ -202,8 +263,8 @@ pub struct SparseSum<E: Element> {
     closed: Closed,
     row_shape: Vec<usize>,
     rows: Option<usize>,
-    reduction: Reduction,
-    options: SparseOptions,
+    division: Division,
+    means: Means<E>,
 }
 
 impl<E: Element> SparseSum<E> {
@@ -223,50 +284,34 @@ impl<E: Element> SparseSum<E> {
     /// Ascending indices; the dense shape is the declared number of rows, or -1, then the rows'
     /// own. nᵢ is the number of all gradients under [`SparseMean::PerGradient`].
     pub fn into_value(self) -> IndexedSlices<E::Sum> {
-        let half_sum = self.options.half_sum;
-        let (mut slices, divisors) = self.into_parts();
-        let width: usize = slices.row_shape().iter().product();
-        // Just made, in standard layout.
-        let values = slices.values.as_slice_mut().unwrap_or_default();
-        for (row, divisor) in values.chunks_mut(width.max(1)).zip(divisors.into_iter().flatten()) {
-            match half_sum {
-                HalfSum::Single => row.iter_mut().for_each(|value| *value = *value / divisor),
-                HalfSum::Reference => {
-                    row.iter_mut().for_each(|value| *value = E::round(*value / divisor));
-                }
-            }
-        }
-        slices
+        let division = self.division;
+        self.into_slices(Some(division)).0
     }
 
     /// The sum, and for each of its rows what to divide it by.
     ///
-    /// Dividing gives [`into_value`](Self::into_value)'s bits, save under [`HalfSum::Reference`],
-    /// where that also rounds the quotient to the half type.
+    /// Dividing gives [`into_value`](Self::into_value)'s bits, save under
+    /// [`HalfSum::Reference`](crate::HalfSum::Reference), where that also rounds the quotient to
+    /// the half type.
     pub fn into_sum(self) -> (IndexedSlices<E::Sum>, Vec<E::Sum>) {
-        let (slices, divisors) = self.into_parts();
-        let ones = || vec![E::divisor(1); slices.indices.len()];
-        let divisors = divisors.unwrap_or_else(ones);
+        let division = self.division;
+        let (slices, counts) = self.into_slices(None);
+        let divisors = counts.into_iter().map(|had| division.divisor::<E>(had)).collect();
         (slices, divisors)
     }
 
-    /// The sum by ascending index, and the rows' divisors when there is anything to divide.
-    fn into_parts(self) -> (IndexedSlices<E::Sum>, Option<Vec<E::Sum>>) {
-        let Self { parts, closed, row_shape, rows, reduction, options } = self;
-        let Union { indices, counts, rows: values, .. } = sum_up(parts, &row_shape, options);
-        let divisor = |count| match options.half_sum {
-            HalfSum::Single => E::divisor(count),
-            HalfSum::Reference => E::round(E::divisor(count)),
-        };
-        let divisors = (reduction == Reduction::Mean).then(|| match options.mean {
-            SparseMean::PerRow => counts.into_iter().map(divisor).collect(),
-            SparseMean::PerGradient => vec![divisor(closed.count); indices.len()],
-        });
+    /// The sum by ascending index, divided when it is said by what, and how many gradients had each
+    /// row.
+    fn into_slices(self, division: Option<Division>) -> (IndexedSlices<E::Sum>, Vec<u64>) {
+        let Self { parts, row_shape, rows, means, .. } = self;
+        let options = self.division.options;
+        let Union { indices, counts, rows: values, .. } =
+            parts.sum_up(&row_shape, options, division, &means);
         let dense_rows = rows.map_or(-1, |rows| rows as i64);
         let dense_shape = [dense_rows].into_iter().chain(row_shape.iter().map(|dim| *dim as i64));
         let dense_shape = Some(dense_shape.collect());
         let values = crate::slices::with_rows(indices.len(), &row_shape, values);
-        (IndexedSlices { indices, values, dense_shape }, divisors)
+        (IndexedSlices { indices, values, dense_shape }, counts)
     }
 }
 

@@ -45,9 +45,9 @@ pub(super) const BUGS: [Bug; 13] = [
     Bug {
         name: "sparse-mean-of-held",
         what: "sparse rows are divided by all gradients, not by those that had the row (R-8)",
-        file: "crates/accum-core/src/sparse.rs",
-        good: "SparseMean::PerRow => counts.into_iter().map(divisor).collect(),",
-        bad: "SparseMean::PerRow => counts.into_iter().map(|_| divisor(closed.count)).collect(),",
+        file: "crates/accum-core/src/sparse/division.rs",
+        good: "(Reduction::Mean, SparseMean::PerRow) => had,",
+        bad: "(Reduction::Mean, SparseMean::PerRow) => had.max(self.count),",
         package: "accum-core",
         models: Some("accum-core"),
     },

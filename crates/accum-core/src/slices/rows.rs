@@ -3,15 +3,15 @@
 //! Nothing is checked here; whoever builds a [`Rows`] has. Invariant: rows of one index are added
 //! in the order they came in, before anything else is added to them.
 
-use ndarray::{CowArray, IxDyn};
+use std::borrow::Cow;
 
 use super::IndexedSlices;
 use crate::{Element, HalfSum};
 
 /// The rows of some slices as plain memory.
-pub(crate) struct Rows<'a, E> {
+pub(crate) struct Rows<'a, E: Element> {
     indices: &'a [i64],
-    values: CowArray<'a, E, IxDyn>,
+    values: Cow<'a, [E]>,
     width: usize,
 }
 
@@ -26,10 +26,9 @@ pub(crate) enum Row<'a, E: Element> {
 impl<'a, E: Element> Rows<'a, E> {
     /// The values are copied only if they are not in standard layout.
     pub(crate) fn of(slices: &'a IndexedSlices<E>) -> Self {
-        let view = slices.values.view();
-        let values = match view.is_standard_layout() {
-            true => view.into(),
-            false => view.as_standard_layout().into_owned().into(),
+        let values = match slices.values.as_slice() {
+            Some(values) => values.into(),
+            None => slices.values.iter().copied().collect(),
         };
         Self { indices: &slices.indices, values, width: slices.row_shape().iter().product() }
     }
@@ -38,10 +37,9 @@ impl<'a, E: Element> Rows<'a, E> {
         self.indices
     }
 
+    #[inline(always)]
     pub(crate) fn row(&self, at: usize) -> &[E] {
-        // In standard layout, so there is a slice.
-        let values = self.values.as_slice().unwrap_or_default();
-        &values[at * self.width..(at + 1) * self.width]
+        &self.values[at * self.width..(at + 1) * self.width]
     }
 
     /// Every index once, ascending, with the sum of its rows.
@@ -61,7 +59,9 @@ impl<'a, E: Element> Rows<'a, E> {
         }
     }
 
+    // Inlined, as all that a loop in the widest instructions calls.
     /// The sum of these rows, the first of them copied and the others added.
+    #[inline(always)]
     pub(crate) fn sum_of<'b>(
         &'b self,
         rows: impl ExactSizeIterator<Item = usize>,
@@ -98,6 +98,7 @@ pub(crate) fn is_canonical(indices: &[i64]) -> bool {
 }
 
 /// `sum += row`, element by element, rounded as gradients of `E` are.
+#[inline(always)]
 pub(crate) fn add_row<E, T>(sum: &mut [E::Sum], row: &[T], half_sum: HalfSum)
 where
     E: Element,

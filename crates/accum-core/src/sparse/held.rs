@@ -1,21 +1,33 @@
-//! The sparse gradients of one cycle, merged already or still apart, and the merge of them all.
+//! The sparse gradients of one cycle, merged already or still apart, and how they become one sum.
 //!
 //! No checks here: the caller has. Invariant: for each row, each gradient's own repeated rows are
 //! added first and then the gradients one after the other, so that early and late merges give the
 //! same bits.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
+use super::division::Division;
+use super::merge::Merge;
 use super::union::Union;
-use crate::slices::rows::{Rows, is_canonical};
-use crate::{Element, IndexedSlices, SparseMerge, SparseOptions, Summation};
+use crate::join::Ways;
+use crate::slices::rows::is_canonical;
+use crate::{
+    BufferPool, Element, IndexedSlices, SparseGradient, SparseMerge, SparseOptions, Summation,
+};
 
 #[derive(Debug)]
 pub(super) enum Parts<E: Element> {
     /// [`Summation::Eager`]: the rows so far.
     Sum(Union<E>),
     /// The others: every gradient with its key, in arrival order.
-    Held(Vec<(u64, IndexedSlices<E>)>),
+    Held(Vec<(u64, Arc<IndexedSlices<E>>)>),
+}
+
+/// Where the memory of a sum comes from, and how the work on it is spread.
+#[derive(Clone, Debug)]
+pub(super) struct Means<E: Element> {
+    pub(super) pool: Option<BufferPool<E::Sum>>,
+    pub(super) ways: Ways,
 }
 
 impl<E: Element> Parts<E> {
@@ -28,9 +40,9 @@ impl<E: Element> Parts<E> {
     }
 
     /// Takes everything out.
-    pub(super) fn drain(&mut self) -> Self {
+    pub(super) fn drain(&mut self, means: &Means<E>) -> Self {
         match self {
-            Self::Sum(sum) => Self::Sum(sum.drain()),
+            Self::Sum(sum) => Self::Sum(sum.drain(means.pool.as_ref())),
             Self::Held(held) => Self::Held(std::mem::take(held)),
         }
     }
@@ -43,67 +55,43 @@ impl<E: Element> Parts<E> {
             (Self::Sum(_), Self::Held(_)) | (Self::Held(_), Self::Sum(_)) => {}
         }
     }
-}
 
-/// All rows in one union; ascending, save where the reference's merge left them otherwise.
-pub(super) fn sum_up<E: Element>(
-    parts: Parts<E>,
-    row_shape: &[usize],
-    options: SparseOptions,
-) -> Union<E> {
-    let mut held = match parts {
-        Parts::Sum(mut sum) => {
-            if options.merge == SparseMerge::Canonical {
-                sum.sort();
+    /// All rows in one union, divided when it is said by what; ascending, save where the
+    /// reference's merge left them otherwise.
+    pub(super) fn sum_up(
+        self,
+        row_shape: &[usize],
+        options: SparseOptions,
+        division: Option<Division>,
+        means: &Means<E>,
+    ) -> Union<E> {
+        let canonical = options.merge == SparseMerge::Canonical;
+        let pool = means.pool.as_ref();
+        let mut held = match self {
+            Self::Held(held) => held,
+            Self::Sum(mut sum) => {
+                sum.finish(canonical, division, pool);
+                return sum;
             }
-            return sum;
+        };
+        if options.summation == Summation::Ordered {
+            held.sort_by_key(|(key, _)| *key);
         }
-        Parts::Held(held) => held,
-    };
-    if options.summation == Summation::Ordered {
-        held.sort_by_key(|(key, _)| *key);
-    }
-    let mut held: Vec<_> = held.into_iter().map(|(_, gradient)| gradient).collect();
-    let alone = held.len() == 1 && is_canonical(&held[0].indices);
-    if alone || options.merge == SparseMerge::Reference {
-        let mut union = Union::empty(None);
-        for gradient in held.drain(..) {
-            union.add(Cow::Owned(gradient), options);
+        let alone = held.len() == 1 && is_canonical(&held[0].1.indices);
+        if alone || !canonical {
+            let mut union = Union::empty(None);
+            for (_, gradient) in held {
+                // An owned one is nobody else's, and its memory can become the sum's.
+                let gradient = match Arc::try_unwrap(gradient) {
+                    Ok(owned) => SparseGradient::Owned(owned),
+                    Err(shared) => SparseGradient::Shared(shared),
+                };
+                union.add(gradient, options);
+            }
+            union.finish(false, division, pool);
+            return union;
         }
-        return union;
+        let gradients = held.iter().map(|(_, gradient)| &**gradient);
+        Merge::of(gradients, row_shape, options.half_sum, division).run(means.ways, pool)
     }
-    merge_all(&held, row_shape, options)
-}
-
-/// Merges any number of gradients in one go: every row is read once and added in its final place.
-fn merge_all<E: Element>(
-    held: &[IndexedSlices<E>],
-    row_shape: &[usize],
-    options: SparseOptions,
-) -> Union<E> {
-    let width = row_shape.iter().product();
-    let rows: Vec<Rows<'_, E>> = held.iter().map(Rows::of).collect();
-    let mut entries: Vec<(i64, u32, u32)> =
-        Vec::with_capacity(rows.iter().map(|rows| rows.indices().len()).sum());
-    for (nth, rows) in (0..).zip(&rows) {
-        entries.extend(rows.indices().iter().zip(0..).map(|(index, at)| (*index, nth, at)));
-    }
-    // Stable, so that the rows of one index stay in order.
-    radsort::sort_by_key(&mut entries, |(index, _, _)| *index);
-    let distinct = entries.chunk_by(|a, b| a.0 == b.0).count();
-    let mut union = Union::with_room(distinct, width);
-    let mut scratch = Vec::new();
-    let mut last = None;
-    for group in entries.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
-        let (index, nth, _) = group[0];
-        let own = group.iter().map(|(_, _, at)| *at as usize);
-        let row = rows[nth as usize].sum_of(own, options.half_sum, &mut scratch);
-        if last == Some(index) {
-            union.add_last(row, width, options.half_sum);
-        } else {
-            union.push(index, row);
-        }
-        last = Some(index);
-    }
-    union
 }

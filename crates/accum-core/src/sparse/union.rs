@@ -3,12 +3,13 @@
 //! No checks and no division here. Invariant: `rows` has `width` numbers an index; under the
 //! canonical merge every index is there once, in the order in which it first came.
 
-use std::borrow::Cow;
 use std::mem;
 
 use super::slots::Slots;
 use crate::slices::rows::{Row, Rows, add_row, is_canonical};
-use crate::{Element, HalfSum, IndexedSlices, SparseMerge, SparseOptions};
+use crate::{
+    BufferPool, Element, HalfSum, IndexedSlices, SparseGradient, SparseMerge, SparseOptions,
+};
 
 #[derive(Debug)]
 pub(super) struct Union<E: Element> {
@@ -16,7 +17,7 @@ pub(super) struct Union<E: Element> {
     /// How many gradients had the row.
     pub(super) counts: Vec<u64>,
     pub(super) rows: Vec<E::Sum>,
-    width: usize,
+    pub(super) width: usize,
     /// Where each index is; only for the canonical merge.
     slots: Slots,
     /// How often the gradient under way has each row, for as many rows as `slots` knows.
@@ -31,8 +32,13 @@ impl<E: Element> Union<E> {
         Self { slots: Slots::of(rows), ..Self::with_room(0, 0) }
     }
 
+    /// Of rows that need no more additions.
+    pub(super) fn of(indices: Vec<i64>, counts: Vec<u64>, rows: Vec<E::Sum>, width: usize) -> Self {
+        Self { indices, counts, rows, ..Self::with_room(0, width) }
+    }
+
     /// With room for so many rows of this width.
-    pub(super) fn with_room(len: usize, width: usize) -> Self {
+    fn with_room(len: usize, width: usize) -> Self {
         Self {
             indices: Vec::with_capacity(len),
             counts: Vec::with_capacity(len),
@@ -45,25 +51,34 @@ impl<E: Element> Union<E> {
     }
 
     /// Takes everything out; what is left has room for as much, and keeps its map's memory.
-    pub(super) fn drain(&mut self) -> Self {
+    pub(super) fn drain(&mut self, pool: Option<&BufferPool<E::Sum>>) -> Self {
         self.slots.forget(&self.indices[..self.times.len()]);
         self.times.clear();
-        let mut all = Self::with_room(self.indices.len(), self.width);
+        let len = self.indices.len();
+        let mut all = match pool {
+            None => Self::with_room(len, self.width),
+            Some(pool) => {
+                let mut rows = pool.room(len * self.width);
+                rows.clear();
+                Self { rows, width: self.width, ..Self::with_room(len, 0) }
+            }
+        };
         self.exchange(&mut all);
         all
     }
 
     /// Adds one gradient, as the merge in the options does.
-    pub(super) fn add(&mut self, gradient: Cow<'_, IndexedSlices<E>>, options: SparseOptions) {
-        self.width = gradient.row_shape().iter().product();
+    pub(super) fn add(&mut self, gradient: SparseGradient<'_, E>, options: SparseOptions) {
+        let slices = gradient.slices();
+        self.width = slices.row_shape().iter().product();
         match options.merge {
             SparseMerge::Reference => self.merge(Self::copied(gradient), options.half_sum),
             SparseMerge::Canonical => {
-                let owned = matches!(gradient, Cow::Owned(_));
-                if owned && self.indices.is_empty() && is_canonical(&gradient.indices) {
+                let owned = matches!(gradient, SparseGradient::Owned(_));
+                if owned && self.indices.is_empty() && is_canonical(&slices.indices) {
                     self.exchange(&mut Self::copied(gradient));
                 } else {
-                    self.add_rows(&gradient, options.half_sum);
+                    self.add_rows(slices, options.half_sum);
                 }
             }
         }
@@ -71,7 +86,7 @@ impl<E: Element> Union<E> {
 
     /// Puts another union, which came earlier, before this one.
     pub(super) fn prepend(&mut self, mut earlier: Self, options: SparseOptions) {
-        let mut later = self.drain();
+        let mut later = self.drain(None);
         self.width = earlier.width;
         if earlier.indices.is_empty() {
             self.exchange(&mut later);
@@ -168,68 +183,10 @@ impl<E: Element> Union<E> {
         self.counts[place] += count;
     }
 
-    /// Makes the indices ascend.
-    pub(super) fn sort(&mut self) {
-        if is_canonical(&self.indices) {
-            return;
-        }
-        let mut order: Vec<(i64, usize)> = self.indices.iter().copied().zip(0..).collect();
-        radsort::sort_by_key(&mut order, |(index, _)| *index);
-        self.counts = order.iter().map(|(_, at)| self.counts[*at]).collect();
-        self.indices.iter_mut().zip(&order).for_each(|(to, (index, _))| *to = *index);
-        self.permute(&mut order);
-    }
-
-    /// Moves the rows to where `order` says each comes from, in place, circle by circle.
-    ///
-    /// A second buffer would cost more than it spares: its pages are new to the process.
-    fn permute(&mut self, order: &mut [(i64, usize)]) {
-        let width = self.width;
-        let mut spare = vec![E::Sum::default(); width];
-        for start in 0..order.len() {
-            if order[start].1 == start {
-                continue;
-            }
-            spare.copy_from_slice(self.row(start));
-            let mut to = start;
-            loop {
-                let from = mem::replace(&mut order[to].1, to);
-                if from == start {
-                    self.rows[to * width..(to + 1) * width].copy_from_slice(&spare);
-                    break;
-                }
-                self.rows.copy_within(from * width..(from + 1) * width, to * width);
-                to = from;
-            }
-        }
-    }
-
-    /// Adds a row behind all others, known to be the first of its index.
-    pub(super) fn push(&mut self, index: i64, row: Row<'_, E>) {
-        self.indices.push(index);
-        self.counts.push(1);
-        match row {
-            Row::One(row) => self.rows.extend(row.iter().map(|value| value.widen())),
-            Row::Sum(row) => self.rows.extend_from_slice(row),
-        }
-    }
-
-    /// Adds to the last row.
-    pub(super) fn add_last(&mut self, row: Row<'_, E>, width: usize, half_sum: HalfSum) {
-        let start = self.rows.len() - width;
-        match row {
-            Row::One(row) => add_row::<E, E>(&mut self.rows[start..], row, half_sum),
-            Row::Sum(row) => add_row::<E, E::Sum>(&mut self.rows[start..], row, half_sum),
-        }
-        if let Some(count) = self.counts.last_mut() {
-            *count += 1;
-        }
-    }
-
     /// The gradient as it is, row by row; an owned one's buffer is kept when the types allow.
-    fn copied(gradient: Cow<'_, IndexedSlices<E>>) -> Self {
-        let width = gradient.row_shape().iter().product();
-        let IndexedSlices { indices, values, .. } = gradient.into_owned();
+    fn copied(gradient: SparseGradient<'_, E>) -> Self {
+        let width = gradient.slices().row_shape().iter().product();
+        let IndexedSlices { indices, values, .. } = gradient.into_slices();
         let values = E::widen_array(values);
         let len = values.len();
         let rows = match values.is_standard_layout() {
@@ -242,7 +199,7 @@ impl<E: Element> Union<E> {
         Self { counts: vec![1; indices.len()], indices, rows, ..Self::with_room(0, width) }
     }
 
-    fn row(&self, at: usize) -> &[E::Sum] {
+    pub(super) fn row(&self, at: usize) -> &[E::Sum] {
         &self.rows[at * self.width..(at + 1) * self.width]
     }
 

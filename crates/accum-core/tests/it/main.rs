@@ -14,6 +14,7 @@ mod slices;
 mod slow;
 mod sparse;
 mod sparse_cycles;
+mod sparse_large;
 mod sparse_numerics;
 mod support;
 mod waiting;

@@ -2,7 +2,6 @@
 //!
 //! Decides nothing about freshness: the engine has judged what comes here.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use accum_core::{
@@ -109,7 +108,7 @@ impl<T: Scalar> VariableSums<T> {
                     let index = slices.indices[position];
                     return Err(SlicesError::IndexOutOfRange { position, index, rows: None }.into());
                 }
-                sums.check(&Cow::Borrowed(slices))?;
+                sums.check(&slices.into())?;
                 // The accumulator lets further dimensions follow, which no update could take.
                 let (got, expected) = (slices.row_shape(), shape.get(1..));
                 if expected == Some(got) {
