@@ -12,7 +12,7 @@ use crate::ceilings::{Barrier, Memory, PingPong};
 use crate::work::dense::{Cycle, MeanAndUpdate, Part, Push, PushesAndTake};
 use crate::work::push::Registered;
 use crate::work::queue::{Alone, ThereAndBack};
-use crate::work::step::{Replicas, Stocked, Tasks, Threads};
+use crate::work::step::{Given, Replicas, Tasks, Threads};
 use crate::work::update::Update;
 use crate::work::{OnPool, sparse};
 use crate::{Bound, Measure, Row, Target, Unit, Work};
@@ -277,7 +277,7 @@ pub const ROWS: &[Row] = &[
     timed(
         "step/2.5e7/1_replica",
         (PerSecond, 1.0),
-        || boxed(Stocked(Replicas::new(1, LARGE))),
+        || boxed(Given::new(1, LARGE)),
         bound("read/256MB/2_threads", READ / bytes(LARGE, 1 + 2), || {
             boxed(Memory::read(256 * MB, 2))
         }),
@@ -286,7 +286,7 @@ pub const ROWS: &[Row] = &[
     timed(
         "step/2.5e7/4_replicas",
         (PerSecond, 1.0),
-        || boxed(Stocked(Replicas::new(4, LARGE))),
+        || boxed(Given::new(4, LARGE)),
         bound("read/256MB/2_threads", READ / bytes(LARGE, 4 + 2), || {
             boxed(Memory::read(256 * MB, 2))
         }),

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use ndarray::ArrayD;
-use sync_replicas::{Replica, ReplicaId};
+use sync_replicas::{Gradients, Replica, ReplicaId};
 
-use super::step::{build, gradients};
+use super::step::build;
 use crate::Work;
 
 /// All replicas hold a step; all but the last push, timed; the last one closes the step, untimed.
@@ -35,7 +35,8 @@ impl Work for Registered {
             let mut ready = Vec::with_capacity(self.replicas.len());
             for replica in &mut self.replicas {
                 let step = replica.next_step().expect("nobody is overdue");
-                ready.push((step.expect("training goes on"), gradients(&self.gradient)));
+                let gradients = Gradients::new().dense("w", self.gradient.clone());
+                ready.push((step.expect("training goes on"), gradients));
             }
             let last = ready.pop();
             let begun = Instant::now();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ndarray::{Array1, ArrayD};
 use optim::Sgd;
-use sync_replicas::{Gradients, Replica, ReplicaId, SyncReplicas, Trainer, Variables};
+use sync_replicas::{Gradients, Replica, ReplicaId, Step, SyncReplicas, Trainer, Variables};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{Work, together};
@@ -24,12 +24,6 @@ pub fn build(replicas: usize, parameters: usize) -> Trainer<f32> {
         .expect("the numbers fit")
 }
 
-/// The gradients of a batch, as a replica would hand them over.
-#[must_use]
-pub fn gradients(gradient: &ArrayD<f32>) -> Gradients<f32> {
-    Gradients::new().dense("w", gradient.clone())
-}
-
 /// All replicas of one training, with a gradient each.
 pub struct Replicas {
     trainer: Trainer<f32>,
@@ -38,9 +32,25 @@ pub struct Replicas {
 
 struct State {
     replica: Replica<f32>,
-    gradient: ArrayD<f32>,
-    /// Gradients made beforehand, where making them would cost more than the step.
-    stock: Vec<Gradients<f32>>,
+    gradient: Made,
+}
+
+/// How a replica makes its gradient in a buffer of the step.
+enum Made {
+    /// By copying this, which is timed.
+    Copied(ArrayD<f32>),
+    /// Not at all: it is what the buffer has from the step before, as if computing took no time.
+    Left,
+}
+
+impl Made {
+    fn push(&self, step: Step<'_, f32>) {
+        let mut gradient = step.buffer("w").expect("it is a variable");
+        if let Self::Copied(made) = self {
+            gradient.assign(made);
+        }
+        step.push(Gradients::new().dense("w", gradient)).expect("it fits");
+    }
 }
 
 impl Replicas {
@@ -53,8 +63,7 @@ impl Replicas {
         let trainer = build(replicas, parameters);
         let states = (0..replicas as u64).map(|id| State {
             replica: trainer.replica(ReplicaId::new(id)).expect("it is free"),
-            gradient: ArrayD::from_elem([parameters].as_slice(), 1e-3),
-            stock: Vec::new(),
+            gradient: Made::Copied(ArrayD::from_elem([parameters].as_slice(), 1e-3)),
         });
         Self { states: states.collect(), trainer }
     }
@@ -68,8 +77,7 @@ impl Replicas {
             for _ in 0..steps {
                 let step = state.replica.next_step().expect("nobody is overdue");
                 let step = step.expect("training goes on");
-                let gradients = state.stock.pop().unwrap_or_else(|| gradients(&state.gradient));
-                step.push(gradients).expect("it fits");
+                state.gradient.push(step);
             }
         })
     }
@@ -90,14 +98,23 @@ impl Work for Threads {
     }
 }
 
-/// Replicas as threads whose gradients were made before the time began.
-pub(crate) struct Stocked(pub(crate) Replicas);
+/// Replicas as threads whose gradients cost nothing to compute: the step alone is timed.
+pub(crate) struct Given(Replicas);
 
-impl Work for Stocked {
-    fn run(&mut self, times: u64) -> Duration {
-        for state in &mut self.0.states {
-            state.stock = (0..times).map(|_| gradients(&state.gradient)).collect();
+impl Given {
+    pub(crate) fn new(replicas: usize, parameters: usize) -> Self {
+        let mut all = Replicas::new(replicas, parameters);
+        // One step that writes its buffers, which are all that there will be.
+        all.run_as_threads(1);
+        for state in &mut all.states {
+            state.gradient = Made::Left;
         }
+        Self(all)
+    }
+}
+
+impl Work for Given {
+    fn run(&mut self, times: u64) -> Duration {
         self.0.run_as_threads(times)
     }
 }
@@ -125,7 +142,7 @@ impl Work for Tasks {
             for _ in 0..times {
                 let step = state.replica.next_step_async().await.expect("nobody is overdue");
                 let step = step.expect("training goes on");
-                step.push(gradients(&state.gradient)).expect("it fits");
+                state.gradient.push(step);
             }
             state
         };

@@ -51,7 +51,11 @@ impl<E: Element> BufferPool<E> {
             let at = shelf.free.iter().rposition(|array| array.shape() == shape);
             at.map(|at| shelf.free.swap_remove(at))
         };
-        let array = found.unwrap_or_else(|| ArrayD::from_elem(shape, E::default()));
+        self.adopt(found.unwrap_or_else(|| ArrayD::from_elem(shape, E::default())))
+    }
+
+    /// Lends a buffer that came from elsewhere, so that it goes to this pool when it is done with.
+    pub fn adopt(&self, array: ArrayD<E>) -> Lent<E> {
         Lent { array, home: Some(self.clone()) }
     }
 
@@ -59,8 +63,11 @@ impl<E: Element> BufferPool<E> {
     pub fn give(&self, array: ArrayD<E>) {
         let mut shelf = lock(&self.shelf);
         if shelf.free.len() < shelf.max_free {
-            shelf.free.push(array);
+            return shelf.free.push(array);
         }
+        // Unmapping a large array takes long; nobody should wait for it.
+        drop(shelf);
+        drop(array);
     }
 
     /// The memory of a free buffer for `len` elements, whatever is in them; new when there is none.

@@ -29,7 +29,7 @@ impl Model<f32> for Learner<'_> {
         &self,
         variables: &Variables<f32>,
         rows: &Vec<usize>,
-        work: &Work<'_>,
+        work: &Work<'_, f32>,
     ) -> Result<Option<Computed<f32>>, BoxError> {
         if let Some(delay) = self.stragglers.delay(work.replica.get())
             && work.pause(delay)

@@ -23,7 +23,7 @@ impl Model<f64> for Line {
         &self,
         variables: &Variables<f64>,
         batch: &Vec<(f64, f64)>,
-        work: &Work<'_>,
+        work: &Work<'_, f64>,
     ) -> Result<Option<Computed<f64>>, BoxError> {
         let pause = if work.replica.get() == self.straggler { 20 } else { 1 };
         if work.pause(Duration::from_millis(pause)) {

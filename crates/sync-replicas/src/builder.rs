@@ -156,8 +156,9 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// With locking, the default, an update writes in place, and readers that come meanwhile wait
-    /// for it; without, readers never wait and every update makes a copy. Readers that came before
+    /// With locking, the default, an update that nobody reads beside writes in place, and readers
+    /// that come meanwhile wait for it; without, readers never wait, and there are two arrays of
+    /// each variable, written by turns. Readers that came before
     /// keep their own step, and a reader sees whole steps either way (R-29, P-11).
     #[must_use]
     pub fn use_locking(mut self, locking: bool) -> Self {
@@ -255,8 +256,12 @@ impl<O> SyncReplicas<O> {
             tokens_per_step = config.tokens_per_step(),
             "synchronous replicas"
         );
+        // Each backup may hold the variables of another step, and so may one more reader; one is
+        // free.
+        let backups = config.total_num_replicas().saturating_sub(config.replicas_to_aggregate());
+        let readers = backups + 2;
         let engine = Engine::new(config, trained.len(), GlobalStep::default(), Generation::new(1));
-        let chief = Chief::new(optimizer, averages, self.use_locking, self.observe);
+        let chief = Chief::new(optimizer, averages, self.use_locking, self.observe, readers);
         let shared = Shared::new(engine, variables, chief, self.rules, self.timeline, closer);
         Ok(Trainer { shared: Arc::new(shared), initial, fitting: Mutex::default() })
     }

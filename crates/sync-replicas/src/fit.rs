@@ -97,7 +97,7 @@ impl<T: Scalar> Trainer<T> {
     ///         &self,
     ///         variables: &Variables<f64>,
     ///         &(x, y): &(f64, f64),
-    ///         _: &Work<'_>,
+    ///         _: &Work<'_, f64>,
     ///     ) -> Result<Option<Computed<f64>>, BoxError> {
     ///         let error = variables.vector("slope")?[0] * x - y;
     ///         let gradients = Gradients::new().dense("slope", array![2.0 * error * x]);

@@ -1,11 +1,14 @@
 //! What the front door asks of a model and of its data; nothing here runs anything.
 
 use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
+use ndarray::ArrayD;
+
 use crate::ids::ReplicaId;
-use crate::runtime::Superseded;
-use crate::{GlobalStep, Gradients, Variables};
+use crate::runtime::{Buffers, Superseded};
+use crate::{GlobalStep, Gradients, Scalar, VariableError, Variables};
 
 /// Any error of a user's own code.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
@@ -13,7 +16,7 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// Something that can be trained: it computes gradients of its loss.
 ///
 /// One value serves all replicas at once, so it is `Sync` and takes `&self`.
-pub trait Model<T>: Sync {
+pub trait Model<T: Scalar>: Sync {
     /// What one step of one replica works on.
     type Batch;
 
@@ -28,7 +31,7 @@ pub trait Model<T>: Sync {
         &self,
         variables: &Variables<T>,
         batch: &Self::Batch,
-        work: &Work<'_>,
+        work: &Work<'_, T>,
     ) -> Result<Option<Computed<T>>, BoxError>;
 }
 
@@ -44,8 +47,7 @@ pub struct Computed<T> {
 }
 
 /// The order for one batch: who computes it, for which step, and which batch it is.
-#[derive(Debug)]
-pub struct Work<'a> {
+pub struct Work<'a, T: Scalar> {
     /// The replica that computes.
     pub replica: ReplicaId,
     /// The step whose variables are used, and which the gradient will claim.
@@ -54,9 +56,22 @@ pub struct Work<'a> {
     /// and the share alone, so whoever computes it, the gradient is the same (P-14).
     pub number: u64,
     pub(crate) superseded: &'a Superseded,
+    pub(crate) buffers: &'a Buffers<T>,
 }
 
-impl Work<'_> {
+impl<T: Scalar> fmt::Debug for Work<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { replica, step, number, superseded, buffers: _ } = self;
+        f.debug_struct("Work")
+            .field("replica", replica)
+            .field("step", step)
+            .field("number", number)
+            .field("superseded", superseded)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Scalar> Work<'_, T> {
     /// Whether the step was finished without this work, so that its gradient would be dropped
     /// (P-13).
     #[must_use]
@@ -69,6 +84,41 @@ impl Work<'_> {
     #[must_use]
     pub fn pause(&self, duration: Duration) -> bool {
         self.superseded.wait(duration)
+    }
+
+    /// An array of a variable's shape to write its gradient to, so that a step allocates nothing.
+    ///
+    /// As [`Step::buffer`](crate::Step::buffer).
+    ///
+    /// # Errors
+    /// [`VariableError::Unknown`] names those that exist.
+    ///
+    /// # Examples
+    /// The gradient of *w²*:
+    /// ```
+    /// use sync_replicas::{BoxError, Computed, Gradients, Model, Variables, Work};
+    ///
+    /// struct Square;
+    ///
+    /// impl Model<f32> for Square {
+    ///     type Batch = ();
+    ///
+    ///     fn gradients(
+    ///         &self,
+    ///         variables: &Variables<f32>,
+    ///         _: &(),
+    ///         work: &Work<'_, f32>,
+    ///     ) -> Result<Option<Computed<f32>>, BoxError> {
+    ///         let w = variables.get("w")?;
+    ///         let mut gradient = work.buffer("w")?;
+    ///         gradient.zip_mut_with(w, |gradient, w| *gradient = 2.0 * w);
+    ///         let gradients = Gradients::new().dense("w", gradient);
+    ///         Ok(Some(Computed { loss: f64::from((w * w).sum()), examples: 1, gradients }))
+    ///     }
+    /// }
+    /// ```
+    pub fn buffer(&self, variable: &str) -> Result<ArrayD<T>, VariableError> {
+        self.buffers.get(variable)
     }
 }
 

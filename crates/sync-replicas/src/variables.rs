@@ -95,9 +95,9 @@ impl<T: Clone> Variables<T> {
         Ok(self)
     }
 
-    /// The name and the array of a variable, as [`Variables::get_mut`].
-    pub(crate) fn named_mut(&mut self, index: usize) -> (&str, &mut ArrayD<T>) {
-        (&self.names[index], Arc::make_mut(&mut self.arrays[index]))
+    /// The name of a variable, and its array, which a snapshot may share.
+    pub(crate) fn named_mut(&mut self, index: usize) -> (&str, &mut Arc<ArrayD<T>>) {
+        (&self.names[index], &mut self.arrays[index])
     }
 
     /// The array of a variable, to be written; copied first if a snapshot still shares it.

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::{array, mem};
 
-use ndarray::{ArrayD, ArrayViewMutD, Axis};
+use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, Axis};
 
 use super::parts::{Parts, SMALLEST_PART};
 use crate::gradient::CanonicalRows;
@@ -33,26 +33,32 @@ struct Span<'a, T> {
 }
 
 impl<T: Real> Pass<'_, T> {
-    /// Updates every element.
+    /// Updates every element, from other values than the variable's own if there are.
     pub(super) fn dense(
         &self,
+        from: Option<ArrayViewD<'_, T>>,
         mut variable: ArrayViewMutD<'_, T>,
         slots: &mut [ArrayD<T>],
         gradient: &dyn DenseGradient<T>,
         scratch: &mut Vec<T>,
     ) {
+        let from = from.as_ref();
+        let slice = from.and_then(|from| from.as_slice());
+        if let (Some(from), false) = (from, slice.is_some() && variable.is_standard_layout()) {
+            variable.assign(from);
+        }
         if let Some(elements) = variable.as_slice_mut() {
-            self.elements(elements, slots, gradient, scratch);
+            self.elements((slice, elements), slots, gradient, scratch);
         } else {
             let mut elements: Vec<T> = variable.iter().copied().collect();
-            self.elements(&mut elements, slots, gradient, scratch);
+            self.elements((None, &mut elements), slots, gradient, scratch);
             variable.iter_mut().zip(elements).for_each(|(to, from)| *to = from);
         }
     }
 
     fn elements(
         &self,
-        variable: &mut [T],
+        (from, variable): (Option<&[T]>, &mut [T]),
         slots: &mut [ArrayD<T>],
         gradient: &dyn DenseGradient<T>,
         scratch: &mut Vec<T>,
@@ -64,7 +70,7 @@ impl<T: Real> Pass<'_, T> {
         }
         let slots = cut(slots, &(0..variable.len()));
         let mut span = Span { start: 0, variable, slots, scratch };
-        self.spread(&mut span, ways, &Source { gradient, lent });
+        self.spread(&mut span, ways, &Source { from, gradient, lent });
     }
 
     /// Cuts the span into so many parts of one size, and updates them side by side.
@@ -91,6 +97,10 @@ impl<T: Real> Pass<'_, T> {
                     &*tile
                 }
             };
+            if let Some(from) = source.from {
+                // The tile stays in the second cache until it is updated.
+                variable.copy_from_slice(&from[start..end]);
+            }
             let slots = slots.each_mut().map(|slot| slot.next().unwrap_or_default());
             self.optimizer.update(&self.step, Tile { variable, slots, gradient });
             start = end;
@@ -121,8 +131,10 @@ impl<T: Real> Pass<'_, T> {
     }
 }
 
-/// A gradient, and its elements if they lie in memory.
+/// A gradient, and its elements if they lie in memory; and the variable's values if they lie
+/// elsewhere than where they go.
 struct Source<'a, T> {
+    from: Option<&'a [T]>,
     gradient: &'a dyn DenseGradient<T>,
     lent: Option<&'a [T]>,
 }

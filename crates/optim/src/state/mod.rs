@@ -147,6 +147,45 @@ impl<T: Real> OptimizerState<T> {
         variable: ArrayViewMutD<'_, T>,
         gradient: &dyn DenseGradient<T>,
     ) -> Result<(), ApplyError> {
+        self.dense(name, None, variable, gradient)
+    }
+
+    /// The same from a variable's values to another array, so that readers keep the old ones; what
+    /// was in the other array does not matter.
+    ///
+    /// # Errors
+    /// As [`apply_dense`](Self::apply_dense), for either array.
+    ///
+    /// # Examples
+    /// ```
+    /// use ndarray::array;
+    /// use optim::{OptimizerState, Sgd};
+    ///
+    /// let mut state = OptimizerState::<f32>::new(Sgd::new(1.0))?;
+    /// let (old, mut new) = (array![5.0].into_dyn(), array![f32::NAN].into_dyn());
+    /// state.add_variable("w", old.shape())?;
+    /// state.apply_dense_from("w", old.view(), new.view_mut(), &array![2.0_f32])?;
+    /// assert_eq!((old[0], new[0]), (5.0, 3.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn apply_dense_from(
+        &mut self,
+        name: &str,
+        from: ArrayViewD<'_, T>,
+        to: ArrayViewMutD<'_, T>,
+        gradient: &dyn DenseGradient<T>,
+    ) -> Result<(), ApplyError> {
+        find(&mut self.variables, name, from.shape())?;
+        self.dense(name, Some(from), to, gradient)
+    }
+
+    fn dense(
+        &mut self,
+        name: &str,
+        from: Option<ArrayViewD<'_, T>>,
+        variable: ArrayViewMutD<'_, T>,
+        gradient: &dyn DenseGradient<T>,
+    ) -> Result<(), ApplyError> {
         let kept = find(&mut self.variables, name, variable.shape())?;
         if gradient.shape() != kept.shape {
             let (expected, actual) = (kept.shape.clone(), gradient.shape().to_vec());
@@ -154,7 +193,7 @@ impl<T: Real> OptimizerState<T> {
         }
         let step = step(&*self.optimizer, self.finished, &self.scalar_values);
         let pass = apply::Pass { optimizer: &*self.optimizer, step, parts: self.parts };
-        pass.dense(variable, &mut kept.slots, gradient, &mut self.scratch);
+        pass.dense(from, variable, &mut kept.slots, gradient, &mut self.scratch);
         Ok(())
     }
 
@@ -181,7 +220,7 @@ impl<T: Real> OptimizerState<T> {
             }
             SparseReach::AllRows => {
                 let scattered = Scattered { shape: kept.shape.clone(), rows };
-                pass.dense(variable, &mut kept.slots, &scattered, &mut self.scratch);
+                pass.dense(None, variable, &mut kept.slots, &scattered, &mut self.scratch);
             }
         }
         Ok(())

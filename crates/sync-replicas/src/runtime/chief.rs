@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use accum_core::GlobalStep;
 use hooks::StepReport;
-use ndarray::ArrayViewMutD;
+use ndarray::ArrayD;
 use optim::{ExponentialMovingAverage, OptimizerState, SparseGradient};
 
 use super::core::Closing;
+use super::retired::Retired;
 use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::sums::{Averaged, VariableSum};
@@ -21,12 +22,14 @@ use crate::{Gradient, Gradients, Scalar, Variables};
 pub(crate) struct Chief<T: Scalar> {
     pub(crate) optimizer: OptimizerState<T>,
     pub(crate) averages: Option<ExponentialMovingAverage<T>>,
-    /// Readers wait for an update instead of making it copy.
+    /// Readers wait for an update that nobody read before.
     pub(crate) use_locking: bool,
     /// Whether the last averaged gradient is kept to be looked at (P-10).
     pub(crate) observe: bool,
     pub(crate) last_average: Option<Arc<Gradients<T>>>,
     open: OpenStep<T>,
+    /// Where the next values go while somebody reads the newest ones.
+    retired: Retired<T>,
 }
 
 /// What is known of a step whose lanes are not all applied yet; with one lane it lives within one
@@ -77,9 +80,17 @@ impl<T: Scalar> Chief<T> {
         averages: Option<ExponentialMovingAverage<T>>,
         use_locking: bool,
         observe: bool,
+        readers: usize,
     ) -> Self {
-        let open = OpenStep::default();
-        Self { optimizer, averages, use_locking, observe, last_average: None, open }
+        Self {
+            optimizer,
+            averages,
+            use_locking,
+            observe,
+            last_average: None,
+            open: OpenStep::default(),
+            retired: Retired::new(readers),
+        }
     }
 
     /// Forgets a half-done step of an earlier life.
@@ -127,21 +138,14 @@ impl<T: Scalar> Chief<T> {
         }
         let (lane, count) = (closing.lane, closing.count);
         let last = self.completes_step(closing.lanes);
-        if self.use_locking {
-            let mut published = shared.published();
-            self.update(Arc::make_mut(&mut published), closing, last)?;
-        } else {
-            let mut next = Snapshot::clone(&shared.snapshot());
-            self.update(&mut next, closing, last)?;
-            *shared.published() = Arc::new(next);
-        }
+        self.publish(shared, closing, last)?;
         self.open.lanes_applied += 1;
         // The step, then the tokens; whoever waits goes on from here.
         let moved = shared.applied(lane);
         let Some(step) = moved.filter(|_| last) else { return Ok(None) };
         let done = std::mem::take(&mut self.open);
         if self.observe {
-            self.last_average = Some(Arc::new(done.averages));
+            self.observed(shared, done.averages);
         }
         if self.averages.is_some() {
             self.average(&shared.snapshot().variables, step)?;
@@ -151,6 +155,24 @@ impl<T: Scalar> Chief<T> {
             .with_scalar("examples", done.examples as f64);
         report.loss = done.loss;
         Ok(Some(report))
+    }
+
+    /// Updates in place what nobody reads; otherwise beside it, and readers never wait.
+    fn publish(
+        &mut self,
+        shared: &Shared<T>,
+        closing: Closing<T>,
+        last: bool,
+    ) -> Result<(), UpdateError> {
+        let mut published = shared.published();
+        if let Some(snapshot) = Arc::get_mut(&mut published).filter(|_| self.use_locking) {
+            return self.update(snapshot, closing, last);
+        }
+        let mut next = Snapshot::clone(&published);
+        drop(published);
+        self.update(&mut next, closing, last)?;
+        *shared.published() = Arc::new(next);
+        Ok(())
     }
 
     fn update(
@@ -166,7 +188,7 @@ impl<T: Scalar> Chief<T> {
         for (index, sum) in closing.sums {
             let (name, array) = snapshot.variables.named_mut(index);
             let average = self
-                .update_variable(name, array.view_mut(), sum)
+                .update_variable((index, name), array, sum)
                 .map_err(|source| UpdateError::Optimizer { name: name.to_owned(), step, source })?;
             if let Some(average) = average {
                 let averages = std::mem::take(&mut self.open.averages);
@@ -183,24 +205,62 @@ impl<T: Scalar> Chief<T> {
     /// Averages and applies one variable's gradients; the average, if it is to be looked at.
     fn update_variable(
         &mut self,
+        (index, name): (usize, &str),
+        variable: &mut Arc<ArrayD<T>>,
+        sum: VariableSum<T>,
+    ) -> Result<Option<Gradient<T>>, optim::ApplyError> {
+        if let Some(variable) = Arc::get_mut(variable) {
+            return self.write(name, (None, variable), sum);
+        }
+        // Somebody reads it, so the next values go to another array.
+        let mut next = self.retired.take(index, variable);
+        let average = self.write(name, (Some(variable), &mut next), sum)?;
+        self.retired.keep(index, std::mem::replace(variable, Arc::new(next)));
+        Ok(average)
+    }
+
+    /// Writes a variable's next values, from its old ones if these are elsewhere.
+    fn write(
+        &mut self,
         name: &str,
-        variable: ArrayViewMutD<'_, T>,
+        (from, to): (Option<&ArrayD<T>>, &mut ArrayD<T>),
         sum: VariableSum<T>,
     ) -> Result<Option<Gradient<T>>, optim::ApplyError> {
         match sum {
             VariableSum::Dense(mut sum) => {
                 // Each gradient is read once, inside the optimizer's own pass.
-                self.optimizer.apply_dense(name, variable, &Averaged(sum.addends()))?;
+                let mean = Averaged(sum.addends());
+                match from {
+                    Some(from) => {
+                        self.optimizer.apply_dense_from(name, from.view(), to.view_mut(), &mean)?;
+                    }
+                    None => self.optimizer.apply_dense(name, to.view_mut(), &mean)?,
+                }
                 Ok(self.observe.then(|| Gradient::Dense(sum.into_value())))
             }
             VariableSum::Sparse(sum) => {
+                if let Some(from) = from {
+                    to.assign(from);
+                }
                 let slices = sum.into_value();
                 let gradient =
                     SparseGradient { indices: &slices.indices, rows: slices.values.view() };
-                self.optimizer.apply_sparse(name, variable, gradient)?;
+                self.optimizer.apply_sparse(name, to.view_mut(), gradient)?;
                 Ok(self.observe.then(|| Gradient::Sparse(slices)))
             }
         }
+    }
+
+    /// Keeps the average to be looked at (P-10); the buffers of the one before are free again
+    /// unless somebody looks at it.
+    fn observed(&mut self, shared: &Shared<T>, average: Gradients<T>) {
+        let before = self.last_average.replace(Arc::new(average));
+        let Some(before) = before.and_then(Arc::into_inner) else { return };
+        let index_of = |name: &str| shared.layout.index_of(name);
+        let pairs = before.into_pairs().into_iter();
+        shared
+            .buffers
+            .take_back(pairs.filter_map(|(name, gradient)| Some((index_of(&name)?, gradient))));
     }
 
     /// once per global step, after the tokens.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use accum_core::GlobalStep;
 
+use super::buffers::Buffers;
 use super::incoming::PushError;
 use super::span::ReplicaLog;
 use super::sums::{Kind, VariableSum, VariableSums};
@@ -14,11 +15,14 @@ use super::superseded::Grants;
 use crate::engine::{Admission, Config, Effect, Engine, Grant, Order, Outcome, Overdue, Push};
 use crate::ids::{Generation, ReplicaId};
 use crate::layout::Layout;
+use crate::sync::Arc;
 use crate::{Gradient, Scalar};
 
 /// Everything that a trainer's threads share and change.
 pub(crate) struct Core<T: Scalar> {
     pub(crate) engine: Engine,
+    /// Where gradients go once they are applied.
+    buffers: Arc<Buffers<T>>,
     /// By variable; `None` for variables without a gradient.
     sums: Vec<Option<VariableSums<T>>>,
     /// Which variables have gradients of which kind; fixed by the first push.
@@ -99,10 +103,11 @@ pub(crate) struct Closing<T: Scalar> {
 }
 
 impl<T: Scalar> Core<T> {
-    pub(crate) fn new(engine: Engine, variables: usize, rules: Rules) -> Self {
+    pub(crate) fn new(engine: Engine, buffers: Arc<Buffers<T>>, rules: Rules) -> Self {
         let seats = (0..engine.config().total_num_replicas()).map(|_| Seat::default()).collect();
         Self {
-            sums: (0..variables).map(|_| None).collect(),
+            sums: (0..buffers.len()).map(|_| None).collect(),
+            buffers,
             pattern: None,
             rules,
             round: Round::default(),
@@ -128,16 +133,17 @@ impl<T: Scalar> Core<T> {
         left.filter_map(|seat| seat.waker).collect()
     }
 
-    /// Admits and stores one replica's gradients as a unit (P-11).
+    /// Admits and stores one replica's gradients as a unit (P-11); what it does not store, it
+    /// leaves.
     pub(crate) fn push(
         &mut self,
         push: &Push,
-        gradients: Vec<(usize, Gradient<T>)>,
+        gradients: &mut Vec<(usize, Gradient<T>)>,
         (share, loss, examples): (Option<u64>, Option<f64>, u64),
         now: Duration,
         effects: &mut Vec<Effect>,
     ) -> Result<Outcome, PushError> {
-        let lanes = self.lanes_of(&gradients);
+        let lanes = self.lanes_of(gradients);
         let push = Push { lanes, ..push.clone() };
         let decision = self.engine.push(&push, now, effects)?;
         if decision.repeated {
@@ -308,16 +314,21 @@ impl<T: Scalar> Core<T> {
     }
 
     /// Moves admitted gradients into the sums. They were checked, so none can be refused now.
-    fn store(&mut self, gradients: Vec<(usize, Gradient<T>)>, key: u64, outcome: &Outcome) {
+    fn store(&mut self, gradients: &mut Vec<(usize, Gradient<T>)>, key: u64, outcome: &Outcome) {
         for (index, gradient) in gradients {
+            let index = *index;
             let lane = self.pattern.as_ref().and_then(|pattern| pattern.lanes[index]);
             let admitted = match outcome {
                 Outcome::Partly { accepted } => lane.is_some_and(|lane| accepted.contains(&lane)),
                 _ => lane.is_some(),
             };
-            if let (true, Some(sums)) = (admitted, &mut self.sums[index])
-                && let Err(error) = sums.add(gradient, key)
-            {
+            let (true, Some(sums)) = (admitted, &mut self.sums[index]) else { continue };
+            let added = match std::mem::replace(gradient, Gradient::Missing) {
+                Gradient::Dense(array) => sums.add_dense(self.buffers.lend(index, array), key),
+                Gradient::Sparse(slices) => sums.add_sparse(slices, key),
+                Gradient::Missing => Ok(()),
+            };
+            if let Err(error) = added {
                 tracing::error!(%error, "a checked gradient was refused");
             }
         }

@@ -4,6 +4,7 @@
 //! Lock order: the monitor's, the chief's, the core's, then what is due, the published snapshot or
 //! the watch.
 
+mod buffers;
 mod chief;
 mod chief_session;
 mod core;
@@ -11,6 +12,7 @@ mod failure;
 mod generations;
 mod incoming;
 mod replica;
+mod retired;
 mod shared;
 mod snapshot;
 mod span;
@@ -30,6 +32,7 @@ pub use self::step::Step;
 pub use self::sums::Kind;
 pub use self::superseded::Superseded;
 
+pub(crate) use self::buffers::Buffers;
 pub(crate) use self::chief::Chief;
 pub(crate) use self::core::Rules;
 pub(crate) use self::failure::{describe, describe_panic};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use accum_core::GlobalStep;
 
+use super::buffers::Buffers;
 use super::chief::Chief;
 use super::chief_session::{ChiefSession, Update};
 use super::core::{Closing, Core, Settled, Totals};
@@ -35,6 +36,7 @@ pub(crate) struct Shared<T: Scalar> {
     published: Mutex<Arc<Snapshot<T>>>,
     /// Names and shapes never change, so they are read without a lock.
     pub(super) layout: Layout,
+    pub(crate) buffers: Arc<Buffers<T>>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) origin: Instant,
     pub(crate) timeline: bool,
@@ -66,12 +68,18 @@ impl<T: Scalar> Shared<T> {
     ) -> Self {
         let global_step = engine.global_step();
         let generation = engine.generation();
+        let layout = variables.layout();
+        let config = engine.config();
+        // Those of a step that is being applied, and one in the hands of each replica.
+        let in_use = config.replicas_to_aggregate() + config.total_num_replicas();
+        let buffers = Arc::new(Buffers::new(layout.clone(), in_use));
         Self {
-            tell_superseded: engine.config().settings().tell_superseded,
-            core: Mutex::new(Core::new(engine, variables.len(), rules)),
+            tell_superseded: config.settings().tell_superseded,
+            core: Mutex::new(Core::new(engine, Arc::clone(&buffers), rules)),
             chief: Mutex::new(chief),
             monitor: Mutex::new(None),
-            layout: variables.layout(),
+            layout,
+            buffers,
             published: Mutex::new(Arc::new(Snapshot { global_step, generation, variables })),
             watch: Arc::new(Watch::new(global_step)),
             origin: Instant::now(),
@@ -181,8 +189,8 @@ impl<T: Scalar> Shared<T> {
         (share, loss, examples): (Option<u64>, Option<f64>, u64),
         now: Duration,
     ) -> Result<Outcome, PushError> {
-        let gradients = resolve(&self.layout, gradients)?;
-        self.event_at(now, |core, now, effects| {
+        let mut gradients = resolve(&self.layout, gradients)?;
+        let outcome = self.event_at(now, |core, now, effects| {
             // Before the check, which lets the first push say what the later ones must be like.
             core.engine.vet(push)?;
             let stale = core.engine.judges_stale(push.local_step);
@@ -190,8 +198,10 @@ impl<T: Scalar> Shared<T> {
                 // what is dropped is not validated.
                 core.check(&self.layout, &gradients)?;
             }
-            core.push(push, gradients, (share, loss, examples), now, effects)
-        })
+            core.push(push, &mut gradients, (share, loss, examples), now, effects)
+        });
+        self.buffers.take_back(gradients);
+        outcome
     }
 
     /// Declares which variables have gradients before the first push.

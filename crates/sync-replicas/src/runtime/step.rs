@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use accum_core::{GlobalStep, LocalStep};
+use ndarray::ArrayD;
 
 use super::PushError;
 use super::replica::{Granted, Replica};
@@ -15,7 +16,7 @@ use super::superseded::Superseded;
 use crate::engine::{Grant, Outcome, Push};
 use crate::model::Work;
 use crate::sync::Arc;
-use crate::{Computed, Gradients, Scalar, Variables};
+use crate::{Computed, Gradients, Scalar, VariableError, Variables};
 
 /// A permission to compute one batch, with the variables to compute it from.
 ///
@@ -90,13 +91,45 @@ impl<'r, T: Scalar> Step<'r, T> {
 
     /// The order for a [`Model`](crate::Model).
     #[must_use]
-    pub fn work(&self) -> Work<'_> {
+    pub fn work(&self) -> Work<'_, T> {
         Work {
             replica: self.permit.replica.id,
             step: self.snapshot.global_step,
             number: self.permit.grant.number,
             superseded: &self.permit.superseded,
+            buffers: &self.permit.replica.shared.buffers,
         }
+    }
+
+    /// An array of a variable's shape to write its gradient to, so that a step allocates nothing:
+    /// once pushed and applied, or dropped as stale, it is there for another step.
+    ///
+    /// What is in it is whatever an earlier step left: write all of it. One that is dropped
+    /// instead of pushed is freed, and when none is free, a new one is made.
+    ///
+    /// # Errors
+    /// [`VariableError::Unknown`] names those that exist.
+    ///
+    /// # Examples
+    /// ```
+    /// use ndarray::array;
+    /// use optim::Sgd;
+    /// use sync_replicas::{Gradients, ReplicaId, SyncReplicas, Variables};
+    ///
+    /// let variables = Variables::new().with("w", array![4.0_f64, 2.0])?;
+    /// let trainer = SyncReplicas::new(Sgd::new(0.5)).build(variables)?;
+    /// let mut replica = trainer.replica(ReplicaId::new(0))?;
+    /// for _ in 0..2 {
+    ///     let step = replica.next_step()?.expect("training goes on");
+    ///     let mut gradient = step.buffer("w")?;
+    ///     gradient.assign(step.variables().get("w")?);
+    ///     step.push(Gradients::new().dense("w", gradient))?;
+    /// }
+    /// assert_eq!(trainer.snapshot().variables.vector("w")?, array![1.0, 0.5]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn buffer(&self, variable: &str) -> Result<ArrayD<T>, VariableError> {
+        self.permit.replica.shared.buffers.get(variable)
     }
 
     /// Pushes the gradients of all variables as one unit (P-11), and says what became of them.

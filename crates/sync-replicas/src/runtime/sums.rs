@@ -5,8 +5,8 @@
 use std::fmt;
 
 use accum_core::{
-    Addends, ApplyError, DenseOptions, DenseSum, DenseSums, GlobalStep, PartialShape, Reduction,
-    SlicesError, SparseOptions, SparseSum, SparseSums, Summation, Sums,
+    Addends, ApplyError, DenseOptions, DenseSum, DenseSums, GlobalStep, IndexedSlices,
+    PartialShape, Reduction, SlicesError, SparseOptions, SparseSum, SparseSums, Summation, Sums,
 };
 use optim::DenseGradient;
 
@@ -128,11 +128,27 @@ impl<T: Scalar> VariableSums<T> {
         }
     }
 
-    pub(crate) fn add(&mut self, gradient: Gradient<T>, key: u64) -> Result<(), ApplyError> {
-        match (self, gradient) {
-            (Self::Dense(sums), Gradient::Dense(array)) => sums.add(array.into(), key),
-            (Self::Sparse(sums), Gradient::Sparse(slices)) => sums.add(slices.into(), key),
-            _ => Ok(()),
+    /// Adds a dense gradient where dense ones are held.
+    pub(crate) fn add_dense(
+        &mut self,
+        gradient: accum_core::Gradient<'static, T>,
+        key: u64,
+    ) -> Result<(), ApplyError> {
+        match self {
+            Self::Dense(sums) => sums.add(gradient, key),
+            Self::Sparse(_) => Ok(()),
+        }
+    }
+
+    /// Adds a sparse gradient where sparse ones are held.
+    pub(crate) fn add_sparse(
+        &mut self,
+        gradient: IndexedSlices<T>,
+        key: u64,
+    ) -> Result<(), ApplyError> {
+        match self {
+            Self::Sparse(sums) => sums.add(gradient.into(), key),
+            Self::Dense(_) => Ok(()),
         }
     }
 

@@ -290,7 +290,7 @@ impl Model<f64> for BreaksAt {
         &self,
         _: &Variables<f64>,
         &batch: &u64,
-        _: &Work<'_>,
+        _: &Work<'_, f64>,
     ) -> Result<Option<Computed<f64>>, BoxError> {
         let loss = if batch < self.0 { 1.0 } else { f64::NAN };
         let gradients = Gradients::new().dense("w", array![loss, loss]).missing("table");

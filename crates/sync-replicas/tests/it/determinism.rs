@@ -37,7 +37,7 @@ impl Model<f32> for Regression {
         &self,
         variables: &Variables<f32>,
         &number: &u64,
-        work: &Work<'_>,
+        work: &Work<'_, f32>,
     ) -> Result<Option<Computed<f32>>, BoxError> {
         let delay = (self.delay)(work.replica.get(), number);
         if work.pause(Duration::from_micros(delay)) {

@@ -16,7 +16,7 @@ struct Calls<F>(F);
 
 impl<F> Model<f64> for Calls<F>
 where
-    F: Fn(&Variables<f64>, u64, &Work<'_>) -> Result<(), BoxError> + Sync,
+    F: Fn(&Variables<f64>, u64, &Work<'_, f64>) -> Result<(), BoxError> + Sync,
 {
     type Batch = u64;
 
@@ -24,7 +24,7 @@ where
         &self,
         variables: &Variables<f64>,
         &batch: &u64,
-        work: &Work<'_>,
+        work: &Work<'_, f64>,
     ) -> Result<Option<Computed<f64>>, BoxError> {
         (self.0)(variables, batch, work)?;
         let gradients = Gradients::new().dense("a", array![1.0]).dense("b", array![1.0]);
@@ -35,7 +35,7 @@ where
 /// Makes the compiler see that the function takes any lifetimes.
 fn calls<F>(call: F) -> Calls<F>
 where
-    F: Fn(&Variables<f64>, u64, &Work<'_>) -> Result<(), BoxError> + Sync,
+    F: Fn(&Variables<f64>, u64, &Work<'_, f64>) -> Result<(), BoxError> + Sync,
 {
     Calls(call)
 }

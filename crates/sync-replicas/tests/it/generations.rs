@@ -20,7 +20,7 @@ struct Calls<F>(F);
 
 impl<F> Model<f64> for Calls<F>
 where
-    F: Fn(&Work<'_>) + Sync,
+    F: Fn(&Work<'_, f64>) + Sync,
 {
     type Batch = u64;
 
@@ -28,7 +28,7 @@ where
         &self,
         _: &Variables<f64>,
         _: &u64,
-        work: &Work<'_>,
+        work: &Work<'_, f64>,
     ) -> Result<Option<Computed<f64>>, BoxError> {
         (self.0)(work);
         Ok(Some(Computed { loss: 1.0, examples: 1, gradients: ones() }))
@@ -36,7 +36,7 @@ where
 }
 
 /// Makes the compiler see that the function takes any lifetime.
-fn calls<F: Fn(&Work<'_>) + Sync>(call: F) -> Calls<F> {
+fn calls<F: Fn(&Work<'_, f64>) + Sync>(call: F) -> Calls<F> {
     Calls(call)
 }
 

@@ -16,7 +16,7 @@ impl Model<f64> for Ones {
         &self,
         _: &Variables<f64>,
         _: &u64,
-        _: &Work<'_>,
+        _: &Work<'_, f64>,
     ) -> Result<Option<Computed<f64>>, BoxError> {
         let gradients = Gradients::new().dense("w", array![1.0]);
         Ok(Some(Computed { loss: 1.0, examples: 1, gradients }))

@@ -20,7 +20,7 @@ impl Model<f32> for Constant {
         &self,
         _: &Variables<f32>,
         _: &u64,
-        _: &Work<'_>,
+        _: &Work<'_, f32>,
     ) -> Result<Option<Computed<f32>>, BoxError> {
         Ok(Some(Computed { loss: 0.0, examples: 1, gradients: self.0.clone() }))
     }

@@ -1,0 +1,118 @@
+//! Gradient buffers that go round: asked for in a step, pushed, and free again once applied.
+//!
+//! Decides nothing about gradients. Invariant: a buffer is either here or with one owner, a
+//! variable has no more free ones than could be in use, and none before one was asked for.
+
+use std::sync::OnceLock;
+
+use accum_core::BufferPool;
+use ndarray::ArrayD;
+
+use crate::layout::Layout;
+use crate::{Gradient, Scalar, VariableError};
+
+/// Bytes of the smallest gradient that is kept: a smaller one costs less to allocate than the lock
+/// around those that are free.
+const SMALLEST: usize = 4096;
+
+/// The free buffers of every variable.
+pub(crate) struct Buffers<T: Scalar> {
+    layout: Layout,
+    /// Made when the first buffer is asked for: who brings gradients of their own keeps them.
+    pools: Vec<OnceLock<BufferPool<T>>>,
+    max_free: usize,
+}
+
+impl<T: Scalar> Buffers<T> {
+    /// None yet; later at most `max_free` a variable.
+    pub(crate) fn new(layout: Layout, max_free: usize) -> Self {
+        let pools = (0..layout.len()).map(|_| OnceLock::new()).collect();
+        Self { layout, pools, max_free }
+    }
+
+    /// How many variables there are.
+    pub(crate) fn len(&self) -> usize {
+        self.pools.len()
+    }
+
+    /// An array of the variable's shape with whatever an earlier step left in it.
+    pub(crate) fn get(&self, name: &str) -> Result<ArrayD<T>, VariableError> {
+        let Some(index) = self.layout.index_of(name) else {
+            return Err(VariableError::Unknown {
+                name: name.to_owned(),
+                known: self.layout.known(),
+            });
+        };
+        let shape = self.layout.shape(index);
+        if shape.iter().product::<usize>() * size_of::<T>() < SMALLEST {
+            return Ok(ArrayD::zeros(shape));
+        }
+        let pool = self.pools[index].get_or_init(|| BufferPool::new(self.max_free));
+        Ok(pool.lend(shape).into_array())
+    }
+
+    /// A gradient of the variable's shape on its way to the sum, which comes back when applied.
+    pub(crate) fn lend(&self, index: usize, array: ArrayD<T>) -> accum_core::Gradient<'static, T> {
+        match self.pools[index].get() {
+            // Whoever gets it next counts on the usual layout.
+            Some(pool) if array.is_standard_layout() => pool.adopt(array).into(),
+            _ => array.into(),
+        }
+    }
+
+    /// Takes back what was not added: it was stale, a duplicate or refused, so it may be of any
+    /// shape.
+    pub(crate) fn take_back(&self, gradients: impl IntoIterator<Item = (usize, Gradient<T>)>) {
+        for (index, gradient) in gradients {
+            if let Gradient::Dense(array) = gradient
+                && array.shape() == self.layout.shape(index)
+            {
+                drop(self.lend(index, array));
+            }
+        }
+    }
+
+    /// How many of a variable's buffers nobody uses.
+    #[cfg(test)]
+    pub(crate) fn free(&self, index: usize) -> usize {
+        self.pools[index].get().map_or(0, BufferPool::free)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array1;
+
+    use super::*;
+    use crate::Variables;
+
+    const MANY: usize = SMALLEST / size_of::<f32>();
+
+    fn buffers() -> Buffers<f32> {
+        let variables = Variables::new().with("w", Array1::<f32>::zeros(MANY)).expect("one name");
+        Buffers::new(variables.layout(), 2)
+    }
+
+    #[test]
+    fn no_more_are_kept_than_can_be_in_use_and_none_that_nobody_asked_for() {
+        let buffers = buffers();
+        let pushed = |length| [(0, Gradient::Dense(ArrayD::zeros([length].as_slice())))];
+        buffers.take_back(pushed(MANY));
+        assert_eq!(buffers.free(0), 0, "nobody asked for any");
+        drop(buffers.get("w"));
+        for (length, free) in [(3, 0), (MANY, 1), (MANY, 2), (MANY, 2)] {
+            buffers.take_back(pushed(length));
+            assert_eq!(buffers.free(0), free);
+        }
+    }
+
+    #[test]
+    fn another_layout_is_not_lent_on() {
+        let variables = Variables::<f32>::new().with("m", ndarray::Array2::zeros((2, MANY)));
+        let buffers = Buffers::new(variables.expect("one name").layout(), 2);
+        drop(buffers.get("m"));
+        let transposed = ndarray::Array2::<f32>::zeros((MANY, 2)).reversed_axes().into_dyn();
+        buffers.take_back([(0, Gradient::Dense(transposed))]);
+        assert_eq!(buffers.free(0), 0);
+    }
+}
