@@ -3,4 +3,6 @@
 //! The same rules as in one process: the coordinator runs the same
 //! [`Engine`](sync_replicas::engine::Engine), shards hold the same accumulators and optimizers.
 
+pub mod exit;
 mod proto;
+pub mod spec;

@@ -1,0 +1,64 @@
+//! What is wrong with a description of a cluster.
+//!
+//! Not about networks: nothing was connected to yet. Invariant: a message stays short, however long
+//! the text that was refused.
+
+/// The description of a cluster could not be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// A variable that the others need is not set.
+    #[error("{variable} is not set: expected {expected}")]
+    Missing {
+        /// Which variable.
+        variable: &'static str,
+        /// What it should have said.
+        expected: &'static str,
+    },
+    /// A variable, key or option says something else than it should.
+    #[error("{variable}: expected {expected}, got {got}")]
+    Invalid {
+        /// The variable, with the key in it, or the option.
+        variable: String,
+        /// What it should have said.
+        expected: String,
+        /// What it said, shortened.
+        got: String,
+    },
+}
+
+const SHOWN: usize = 120;
+
+impl SpecError {
+    pub(super) fn invalid(
+        variable: impl Into<String>,
+        expected: impl Into<String>,
+        got: impl AsRef<str>,
+    ) -> Self {
+        let got = got.as_ref();
+        let mut shown: String = got.chars().take(SHOWN).collect();
+        if shown.len() < got.len() {
+            shown.push_str("...");
+        }
+        if shown.is_empty() {
+            shown.push_str("nothing");
+        }
+        Self::Invalid { variable: variable.into(), expected: expected.into(), got: shown }
+    }
+}
+
+/// `host:port`, where an IPv6 host is in brackets.
+pub(super) fn check_address(variable: &str, address: &str) -> Result<(), SpecError> {
+    let good = address.rsplit_once(':').is_some_and(|(host, port)| {
+        let plain = !host.is_empty() && !host.contains([':', '/', '@']);
+        let bracketed = host.starts_with('[') && host.ends_with(']') && host.len() > 2;
+        let visible = !host.contains(|c: char| c.is_whitespace() || c.is_control());
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        (plain || bracketed) && visible && digits && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
+    if good {
+        return Ok(());
+    }
+    let expected = "host:port with a port from 1 to 65535";
+    Err(SpecError::invalid(variable, expected, address))
+}
