@@ -5,4 +5,5 @@
 
 pub mod exit;
 mod proto;
+pub mod security;
 pub mod spec;

@@ -1,0 +1,32 @@
+//! Who may reach a process of a cluster.
+//!
+//! The rule where to listen, a key that all processes share, and TLS; not accounts, and no rights
+//! that differ between callers. Invariant: what is open to other machines asks every caller for a
+//! proof.
+
+mod bind;
+mod guard;
+mod header;
+mod key;
+mod layer;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+pub use bind::{BindError, check_bind};
+pub use guard::{Guard, Refusal, RefusalCounts};
+pub use key::{KeyError, SharedKey};
+pub use layer::{Admission, AdmissionLayer, Signer};
+pub use tls::{TlsError, TlsSettings};
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since 1970; a plain function, so that a test can hand in another.
+pub type WallClock = fn() -> u64;
+
+/// The machine's clock.
+#[must_use]
+pub fn wall_clock() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,147 @@
+//! Decides whether a call may come in.
+//!
+//! Has no clock and no connection: path, value and time are handed in. Invariant: a value is let
+//! in at most once, and only within [`WINDOW_MS`] of the time that its maker wrote into it.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Serialize;
+
+use super::SharedKey;
+use super::header::{self, Header, Nonce};
+
+/// Knows the key and what was let in lately.
+#[derive(Debug)]
+pub struct Guard {
+    key: SharedKey,
+    seen: Mutex<Seen>,
+    refusals: [AtomicU64; KINDS],
+}
+
+/// How far apart the clocks of two machines may be, and how long a value is good for.
+const WINDOW_MS: u64 = 60_000;
+/// So many calls in a window are no training, whoever makes them; the memory of them ends here.
+const MOST_SEEN: usize = 1 << 16;
+const KINDS: usize = 6;
+
+/// Why a call was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It carries no value.
+    #[error("expected an authorization made with the shared key, got none; give --key-file")]
+    Missing = 0,
+    /// The value has another form.
+    #[error("expected an authorization of the form v1.TIME.NONCE.PROOF, got something else")]
+    Malformed = 1,
+    /// The value was made with another key, or for another call, or was changed.
+    #[error("expected an authorization made with the shared key, got another; compare --key-file")]
+    WrongKey = 2,
+    /// The value is too old, or of a time to come.
+    #[error("expected an authorization of the last 60 s, got another time; set the clocks")]
+    Expired = 3,
+    /// The value was let in before.
+    #[error("expected an authorization that is new, got one that was used; make one for each call")]
+    Replayed = 4,
+    /// There were more calls than are remembered.
+    #[error("expected fewer than 65536 calls in 60 s, got more; wait a minute")]
+    Flooded = 5,
+}
+
+/// How many calls were refused so far, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RefusalCounts {
+    /// Calls without a value.
+    pub missing: u64,
+    /// Values of another form.
+    pub malformed: u64,
+    /// Values that another key made.
+    pub wrong_key: u64,
+    /// Values of another time.
+    pub expired: u64,
+    /// Values that were used before.
+    pub replayed: u64,
+    /// Calls beyond what is remembered.
+    pub flooded: u64,
+}
+
+/// What was let in and could still be replayed.
+#[derive(Debug, Default)]
+struct Seen {
+    /// By time, so that the oldest are forgotten first.
+    values: BTreeSet<(u64, Nonce)>,
+    /// Nothing of this time or before it comes in, or a clock set back would open the door to what
+    /// has been forgotten.
+    forgotten: Option<u64>,
+}
+
+impl Guard {
+    /// Lets in who knows `key`.
+    #[must_use]
+    pub fn new(key: SharedKey) -> Self {
+        Self { key, seen: Mutex::default(), refusals: Default::default() }
+    }
+
+    /// Judges a call of `path` (`/package.Service/Method`) that carries `value`, at `now` on this
+    /// machine's clock.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`], which is also counted.
+    pub fn admit(&self, path: &str, value: Option<&[u8]>, now: u64) -> Result<(), Refusal> {
+        let judged = self.judge(path, value, now);
+        if let Err(refusal) = judged {
+            // A number for people to read: no other memory hangs on it.
+            self.refusals[refusal as usize].fetch_add(1, Ordering::Relaxed);
+        }
+        judged
+    }
+
+    /// What was refused until now.
+    #[must_use]
+    pub fn refusals(&self) -> RefusalCounts {
+        let count = |refusal: Refusal| self.refusals[refusal as usize].load(Ordering::Relaxed);
+        RefusalCounts {
+            missing: count(Refusal::Missing),
+            malformed: count(Refusal::Malformed),
+            wrong_key: count(Refusal::WrongKey),
+            expired: count(Refusal::Expired),
+            replayed: count(Refusal::Replayed),
+            flooded: count(Refusal::Flooded),
+        }
+    }
+
+    fn judge(&self, path: &str, value: Option<&[u8]>, now: u64) -> Result<(), Refusal> {
+        let header = header::parse(value.ok_or(Refusal::Missing)?).ok_or(Refusal::Malformed)?;
+        // First of all, so that who has no key fills no memory and learns nothing about clocks.
+        if !self.key.verify(header.claim, path, &header.proof) {
+            return Err(Refusal::WrongKey);
+        }
+        if header.time.abs_diff(now) > WINDOW_MS {
+            return Err(Refusal::Expired);
+        }
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remember(&header, now)
+    }
+}
+
+impl Seen {
+    fn remember(&mut self, header: &Header<'_>, now: u64) -> Result<(), Refusal> {
+        let oldest = now.saturating_sub(WINDOW_MS);
+        while self.values.first().is_some_and(|(time, _)| *time < oldest) {
+            self.forgotten = self.values.pop_first().map(|(time, _)| time).max(self.forgotten);
+        }
+        if self.forgotten.is_some_and(|forgotten| header.time <= forgotten) {
+            return Err(Refusal::Expired);
+        }
+        let value = (header.time, header.nonce);
+        if self.values.contains(&value) {
+            return Err(Refusal::Replayed);
+        }
+        if self.values.len() >= MOST_SEEN {
+            return Err(Refusal::Flooded);
+        }
+        self.values.insert(value);
+        Ok(())
+    }
+}

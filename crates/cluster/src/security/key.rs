@@ -1,0 +1,117 @@
+//! The key that all processes of a cluster share.
+//!
+//! Reads it and computes with it; decides nothing. Invariant: the key is in no message, no log and
+//! no `Debug` output.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// A key from a file, ready to sign and to verify.
+#[derive(Clone)]
+pub struct SharedKey(Hmac<Sha256>);
+
+/// Fewer bytes could be guessed.
+const LEAST: usize = 32;
+/// A longer file is no key, but something else that was named by mistake.
+const MOST: u64 = 4096;
+
+/// The shared key could not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The file could not be read.
+    #[error(
+        "--key-file {}: expected a file that this process can read, got: {source}",
+        path.display()
+    )]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Other users of the machine could read the key.
+    #[error(
+        "--key-file {}: expected a file that only its owner can read, got mode {mode:03o}; \
+         chmod 600 it", path.display()
+    )]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// Too short, or too long to be a key.
+    #[error(
+        "--key-file {}: expected {LEAST} to {MOST} bytes without spaces around them, got {got}; \
+         make one with: openssl rand -hex 32", path.display()
+    )]
+    Length {
+        /// Which file.
+        path: PathBuf,
+        /// How many bytes it has; one past the limit if it has more.
+        got: usize,
+    },
+}
+
+impl SharedKey {
+    /// Reads a key. White space around it, such as a newline at the end, is not part of it.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] when the file cannot be read, can be read by other users, or is no key.
+    pub fn read(path: &Path) -> Result<Self, KeyError> {
+        let read = |source| KeyError::Read { path: path.to_owned(), source };
+        let file = File::open(path).map_err(read)?;
+        let mode = permissions(&file).map_err(read)?;
+        if mode & 0o077 != 0 {
+            return Err(KeyError::Exposed { path: path.to_owned(), mode });
+        }
+        let mut bytes = Vec::new();
+        file.take(MOST + 1).read_to_end(&mut bytes).map_err(read)?;
+        let key = bytes.trim_ascii();
+        let length = || KeyError::Length { path: path.to_owned(), got: key.len() };
+        if key.len() < LEAST || bytes.len() as u64 > MOST {
+            return Err(length());
+        }
+        Hmac::new_from_slice(key).map(Self).map_err(|_| length())
+    }
+
+    /// The proof for a call of `path`, stated by `claim`.
+    pub(super) fn sign(&self, claim: &str, path: &str) -> [u8; 32] {
+        self.over(claim, path).finalize().into_bytes().into()
+    }
+
+    /// Takes equally long for every wrong proof.
+    pub(super) fn verify(&self, claim: &str, path: &str, proof: &[u8; 32]) -> bool {
+        self.over(claim, path).verify_slice(proof).is_ok()
+    }
+
+    fn over(&self, claim: &str, path: &str) -> Hmac<Sha256> {
+        // A claim has no newline, so no claim and path run into another claim and path.
+        self.0.clone().chain_update(claim).chain_update("\n").chain_update(path)
+    }
+}
+
+#[cfg(unix)]
+fn permissions(file: &File) -> io::Result<u32> {
+    use std::os::unix::fs::PermissionsExt;
+
+    Ok(file.metadata()?.permissions().mode() & 0o777)
+}
+
+#[cfg(not(unix))]
+fn permissions(_file: &File) -> io::Result<u32> {
+    Ok(0)
+}
+
+impl fmt::Debug for SharedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedKey(..)")
+    }
+}

@@ -1,0 +1,146 @@
+//! TLS from files.
+//!
+//! Reads PEM files and hands them to the library; no certificate is made or renewed here.
+//! Invariant: with settings at hand a connection is encrypted and checked, or there is an error:
+//! never plain text.
+
+use std::path::{Path, PathBuf};
+use std::{error, fs, io};
+
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
+
+/// Which files; all of them PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The certificate of this process, with those between it and the authority.
+    pub cert: Option<PathBuf>,
+    /// The private key of `cert`.
+    pub key: Option<PathBuf>,
+    /// The authority that signed the others' certificates. A server that has it asks every caller
+    /// for a certificate.
+    pub ca: Option<PathBuf>,
+}
+
+/// TLS could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file was not named.
+    #[error("TLS: expected {option}, which {needed_by}, got none")]
+    Missing {
+        /// The option that names it.
+        option: &'static str,
+        /// Why it is needed.
+        needed_by: &'static str,
+    },
+    /// A file could not be read.
+    #[error(
+        "{option} {}: expected a PEM file that this process can read, got: {source}",
+        path.display()
+    )]
+    Read {
+        /// The option that names it.
+        option: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file holds something else.
+    #[error("{option} {}: expected a PEM file with a {expected}, got none in it", path.display())]
+    Content {
+        /// The option that names it.
+        option: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// The files can be read and do not work.
+    #[error(
+        "TLS: expected files of --tls-cert, --tls-key and --tls-ca that fit together, got: {0}"
+    )]
+    Unusable(String),
+}
+
+const CERT: &str = "--tls-cert";
+const KEY: &str = "--tls-key";
+const CA: &str = "--tls-ca";
+
+impl TlsSettings {
+    /// Whether callers must prove who they are, which is what [`check_bind`](super::check_bind)
+    /// asks for.
+    #[must_use]
+    pub fn is_mutual(&self) -> bool {
+        self.ca.is_some()
+    }
+
+    /// For a process that listens.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] when a file is missing, cannot be read or does not fit the others.
+    pub fn server(&self) -> Result<ServerTlsConfig, TlsError> {
+        let mut config = ServerTlsConfig::new().identity(self.identity()?);
+        if let Some(ca) = &self.ca {
+            config = config.client_ca_root(certificate(ca)?);
+        }
+        // Tried at once, so that the error comes from here and not from the first connection.
+        Server::builder().tls_config(config.clone()).map_err(|error| unusable(&error))?;
+        Ok(config)
+    }
+
+    /// For a process that calls another, which must be an `https://` address.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] when a file is missing, cannot be read or does not fit the others.
+    pub fn client(&self) -> Result<ClientTlsConfig, TlsError> {
+        let needed_by = "says whom to trust";
+        let ca = self.ca.as_deref().ok_or(TlsError::Missing { option: CA, needed_by })?;
+        let mut config = ClientTlsConfig::new().ca_certificate(certificate(ca)?);
+        if self.cert.is_some() || self.key.is_some() {
+            config = config.identity(self.identity()?);
+        }
+        let endpoint = Endpoint::from_static("https://localhost");
+        endpoint.tls_config(config.clone()).map_err(|error| unusable(&error))?;
+        Ok(config)
+    }
+
+    fn identity(&self) -> Result<Identity, TlsError> {
+        let missing = |option, needed_by| TlsError::Missing { option, needed_by };
+        let cert = self.cert.as_deref();
+        let cert = cert.ok_or(missing(CERT, "says who this process is"))?;
+        let key = self.key.as_deref().ok_or(missing(KEY, "belongs to --tls-cert"))?;
+        let cert = read(CERT, cert, "CERTIFICATE")?;
+        Ok(Identity::from_pem(cert, read(KEY, key, "PRIVATE KEY")?))
+    }
+}
+
+fn certificate(path: &Path) -> Result<Certificate, TlsError> {
+    read(CA, path, "CERTIFICATE").map(Certificate::from_pem)
+}
+
+fn read(option: &'static str, path: &Path, expected: &'static str) -> Result<String, TlsError> {
+    let text = fs::read_to_string(path).map_err(|source| {
+        let path = path.to_owned();
+        TlsError::Read { option, path, source }
+    })?;
+    // The label may be longer, such as "EC PRIVATE KEY".
+    let holds = |line: &str| line.starts_with("-----BEGIN ") && line.contains(expected);
+    if text.lines().any(holds) {
+        return Ok(text);
+    }
+    Err(TlsError::Content { option, path: path.to_owned(), expected })
+}
+
+/// The library says what is wrong only in the causes of its error.
+fn unusable(error: &dyn error::Error) -> TlsError {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    TlsError::Unusable(text)
+}
