@@ -62,6 +62,9 @@ xflags::xflags! {
             optional --trace
         }
 
+        /// Run the digits job on a Slurm of one node; skipped where Slurm is not installed.
+        cmd slurm {}
+
         /// Feed the readers what a fuzzer makes up; needs cargo-fuzz.
         cmd fuzz {
             /// The one target to run; all of them when not given.

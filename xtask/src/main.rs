@@ -14,6 +14,7 @@ mod fuzz;
 mod loom;
 mod model;
 mod sim;
+mod slurm;
 mod spec;
 mod steps;
 mod tidy;
@@ -53,6 +54,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Canaries(it) => return canaries::run(&sh, it.filter.as_deref()),
         flags::XtaskCmd::Model(size) => return model::run(&sh, size.cases, size.transitions),
         flags::XtaskCmd::Sim(sim) => return sim::run(&sh, sim.seeds.as_deref(), sim.trace),
+        flags::XtaskCmd::Slurm(_) => slurm::run(&sh)?,
         flags::XtaskCmd::Fuzz(it) => {
             fuzz::run(&sh, it.target.as_deref(), it.seconds.unwrap_or(60))?;
         }

@@ -223,7 +223,7 @@ fn ports_end_at_65535_and_tf_config_goes_first() {
 
 #[test]
 fn node_lists() {
-    let cases: [(&str, Option<&[&str]>); 20] = [
+    let cases: [(&str, Option<&[&str]>); 21] = [
         ("a", Some(&["a"])),
         ("a,b.c-d_e", Some(&["a", "b.c-d_e"])),
         ("node[001-003,7],x", Some(&["node001", "node002", "node003", "node7", "x"])),
@@ -243,6 +243,7 @@ fn node_lists() {
         ("a[+1]", None),
         ("a b", None),
         ("a[0-65536]", None),
+        ("a[0-999999999999999999]", None),
         ("a[0-999]b[0-999]", None),
     ];
     for (text, expected) in cases {
