@@ -4,6 +4,8 @@
 //! [`Engine`](sync_replicas::engine::Engine), shards hold the same accumulators and optimizers.
 
 pub mod exit;
+pub mod placement;
 mod proto;
 pub mod security;
+pub mod shard;
 pub mod spec;

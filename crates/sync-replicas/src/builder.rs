@@ -267,8 +267,11 @@ impl<O> SyncReplicas<O> {
     }
 }
 
-/// Large updates run on rayon's pool, which starts with the first of them.
-fn on_all_cores<T: Scalar>(optimizer: OptimizerState<T>) -> OptimizerState<T> {
+/// Lets an optimizer's large updates run on rayon's pool, which starts with the first of them.
+///
+/// [`SyncReplicas::build`] does it; this is for whoever carries out the engine in another way.
+#[must_use]
+pub fn on_all_cores<T: Scalar>(optimizer: OptimizerState<T>) -> OptimizerState<T> {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     optimizer.side_by_side(cores, |first, second| {
         rayon::join(first, second);

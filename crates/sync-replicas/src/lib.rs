@@ -30,7 +30,7 @@ pub mod test_util;
 mod sync;
 
 pub use accum_core::{GlobalStep, IndexedSlices, LocalStep, SparseMean};
-pub use builder::{BuildError, SyncReplicas};
+pub use builder::{BuildError, SyncReplicas, on_all_cores};
 pub use checkpoint::CheckpointError;
 pub use engine::{InitialTokens, Order, Outcome, TokenPolicy};
 pub use fit::FitError;

@@ -11,7 +11,14 @@ pub trait Stored: Copy + 'static {
     fn put(self, bytes: &mut Vec<u8>);
 
     /// Reads all numbers; `bytes` has a whole number of them.
-    fn take(bytes: &[u8]) -> Vec<Self>;
+    fn take(bytes: &[u8]) -> Vec<Self> {
+        let mut numbers = Vec::new();
+        Self::take_into(bytes, &mut numbers);
+        numbers
+    }
+
+    /// Reads all numbers onto the end of those there.
+    fn take_into(bytes: &[u8], numbers: &mut Vec<Self>);
 }
 
 macro_rules! stored {
@@ -23,9 +30,9 @@ macro_rules! stored {
                 bytes.extend_from_slice(&self.to_le_bytes());
             }
 
-            fn take(bytes: &[u8]) -> Vec<Self> {
-                let (numbers, _) = bytes.as_chunks::<{ size_of::<$number>() }>();
-                numbers.iter().map(|&number| Self::from_le_bytes(number)).collect()
+            fn take_into(bytes: &[u8], numbers: &mut Vec<Self>) {
+                let (chunks, _) = bytes.as_chunks::<{ size_of::<$number>() }>();
+                numbers.extend(chunks.iter().map(|&number| Self::from_le_bytes(number)));
             }
         }
     };

@@ -1,0 +1,189 @@
+//! Which parameter server owns which rows of which variable.
+//!
+//! Knows shapes alone: it holds no value and sends nothing. Invariant: every row of every variable
+//! is in exactly one part, and everybody who knows the same shapes computes the same placement.
+
+mod cut;
+
+use std::ops::Range;
+
+pub(crate) use self::cut::check_indices;
+pub use self::cut::{check_slices, cut_dense, cut_sparse};
+
+/// The parts of all variables, shard by shard.
+///
+/// # Examples
+/// ```
+/// use cluster::placement::Placement;
+///
+/// let shapes = [("table", vec![1000, 8]), ("bias", vec![8])];
+/// let placement = Placement::new(&shapes, 4, 2);
+/// let names: Vec<_> = placement.parts(0).iter().map(|part| part.name.as_str()).collect();
+/// assert_eq!(names, ["table[0..500]", "bias"]);
+/// assert_eq!(placement.parts(1)[0].rows, 500..1000);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    variables: Vec<(String, Vec<usize>)>,
+    shards: Vec<Vec<Part>>,
+    /// For each variable its parts as (shard, position there), in the order of their rows.
+    places: Vec<Vec<(usize, usize)>>,
+}
+
+/// One variable, or some consecutive rows of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The variable's place in the order of variables.
+    pub variable: usize,
+    /// The variable's name, followed by `[first..end]` when these are not all of its rows.
+    pub name: String,
+    /// Whether these are all rows of the variable.
+    pub whole: bool,
+    /// The rows, which are numbered along the first axis. A scalar counts as one row.
+    pub rows: Range<usize>,
+    /// The part's own shape.
+    pub shape: Vec<usize>,
+}
+
+impl Part {
+    /// The number of elements.
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The name of the variable that it is a part of.
+    #[must_use]
+    pub fn variable_name(&self) -> &str {
+        if self.whole {
+            return &self.name;
+        }
+        self.name.rsplit_once('[').map_or(&*self.name, |(name, _)| name)
+    }
+
+    /// The number of elements of one row.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.shape.iter().skip(1).product()
+    }
+}
+
+/// Some rows of a variable that are placed as one.
+struct Piece {
+    variable: usize,
+    rows: Range<usize>,
+    bytes: u128,
+}
+
+impl Placement {
+    /// Spreads variables of these names and shapes evenly over so many shards, at least one.
+    ///
+    /// A variable larger than an even share is split by rows; then each piece, the largest first,
+    /// goes to the shard that has the least.
+    #[must_use]
+    pub fn new<N: AsRef<str>, S: AsRef<[usize]>>(
+        shapes: &[(N, S)],
+        bytes_per_element: usize,
+        shards: usize,
+    ) -> Self {
+        let shards = shards.max(1);
+        let variables: Vec<(String, Vec<usize>)> = shapes
+            .iter()
+            .map(|(name, shape)| (name.as_ref().to_owned(), shape.as_ref().to_vec()))
+            .collect();
+        let mut pieces = pieces(&variables, bytes_per_element, shards);
+        // Stable, so that among equals the order of the variables decides.
+        pieces.sort_by_key(|piece| std::cmp::Reverse(piece.bytes));
+        let mut loads = vec![0_u128; shards];
+        let mut placed: Vec<Vec<Part>> = vec![Vec::new(); shards];
+        for piece in pieces {
+            let least = (0..shards).min_by_key(|&shard| loads[shard]).unwrap_or_default();
+            loads[least] += piece.bytes;
+            placed[least].push(part(&variables, &piece));
+        }
+        let mut places = vec![Vec::new(); variables.len()];
+        for (shard, parts) in placed.iter_mut().enumerate() {
+            parts.sort_by_key(|part| (part.variable, part.rows.start));
+            for (position, part) in parts.iter().enumerate() {
+                places[part.variable].push((part.rows.start, (shard, position)));
+            }
+        }
+        let places = places.into_iter().map(|mut of: Vec<_>| {
+            of.sort_unstable();
+            of.into_iter().map(|(_, place)| place).collect()
+        });
+        let places = places.collect();
+        Self { variables, shards: placed, places }
+    }
+
+    /// The number of shards.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The parts of one shard, in the order of variables and rows; none for a shard there is not.
+    #[must_use]
+    pub fn parts(&self, shard: usize) -> &[Part] {
+        self.shards.get(shard).map_or(&[], Vec::as_slice)
+    }
+
+    /// Names and shapes of the whole variables, in order.
+    #[must_use]
+    pub fn variables(&self) -> &[(String, Vec<usize>)] {
+        &self.variables
+    }
+
+    /// Where the parts of a variable are, as (shard, position among its parts), by ascending rows.
+    #[must_use]
+    pub fn places(&self, variable: usize) -> &[(usize, usize)] {
+        self.places.get(variable).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// All variables, those that are larger than an even share cut into ranges of rows.
+fn pieces(
+    variables: &[(String, Vec<usize>)],
+    bytes_per_element: usize,
+    shards: usize,
+) -> Vec<Piece> {
+    let row_bytes = |shape: &[usize]| {
+        let elements = shape.iter().skip(1).map(|&axis| axis as u128);
+        elements.fold(bytes_per_element as u128, u128::saturating_mul)
+    };
+    let bytes = |shape: &[usize]| row_bytes(shape).saturating_mul(row_count(shape) as u128);
+    let total: u128 = variables.iter().map(|(_, shape)| bytes(shape)).sum();
+    let share = total.div_ceil(shards as u128).max(1);
+    let mut pieces = Vec::new();
+    for (variable, (_, shape)) in variables.iter().enumerate() {
+        let rows = row_count(shape);
+        // At most one piece a shard, since no variable has more bytes than all of them together.
+        let wanted = usize::try_from(bytes(shape).div_ceil(share)).unwrap_or(shards);
+        let count = wanted.min(rows).max(1);
+        let start = |piece: usize| rows / count * piece + (rows % count).min(piece);
+        pieces.extend((0..count).map(|piece| {
+            let rows = start(piece)..start(piece + 1);
+            let bytes = row_bytes(shape).saturating_mul(rows.len() as u128);
+            Piece { variable, rows, bytes }
+        }));
+    }
+    pieces
+}
+
+fn row_count(shape: &[usize]) -> usize {
+    shape.first().copied().unwrap_or(1)
+}
+
+fn part(variables: &[(String, Vec<usize>)], piece: &Piece) -> Part {
+    let (name, shape) = &variables[piece.variable];
+    let rows = piece.rows.clone();
+    let mut shape = shape.clone();
+    let whole = rows.len() == row_count(&shape);
+    let name = if whole {
+        name.clone()
+    } else {
+        shape[0] = rows.len();
+        format!("{name}[{}..{}]", rows.start, rows.end)
+    };
+    Part { variable: piece.variable, name, whole, rows, shape }
+}

@@ -1,0 +1,104 @@
+//! Cutting values and gradients of whole variables into parts, and joining parts again.
+//!
+//! A dense array is cut without a copy. Invariant: joining what was cut gives the same bits.
+
+use std::borrow::Cow;
+
+use accum_core::{IndexedSlices, SlicesError};
+use ndarray::{ArrayD, ArrayViewD, Axis};
+
+use super::{Part, Placement};
+
+/// The rows of a whole variable, or of its dense gradient, that make up a part.
+///
+/// # Panics
+/// When the array is not of the variable's shape.
+#[must_use]
+pub fn cut_dense<'a, T>(part: &Part, whole: ArrayViewD<'a, T>) -> ArrayViewD<'a, T> {
+    if whole.ndim() == 0 {
+        return whole;
+    }
+    let (head, _) = whole.split_at(Axis(0), part.rows.end);
+    head.split_at(Axis(0), part.rows.start).1
+}
+
+/// The slices of a whole variable's sparse gradient that fall into a part, in their order, with
+/// indices that count from the part's first row.
+///
+/// Lent when the part is the whole variable. Rows that the variable does not have are in no part,
+/// so [`check_slices`] comes first.
+#[must_use]
+pub fn cut_sparse<'a, T: Clone>(
+    part: &Part,
+    whole: &'a IndexedSlices<T>,
+) -> Cow<'a, IndexedSlices<T>> {
+    if part.whole {
+        return Cow::Borrowed(whole);
+    }
+    let mut positions = Vec::new();
+    let mut indices = Vec::new();
+    for (position, &index) in whole.indices.iter().enumerate() {
+        let Ok(row) = usize::try_from(index) else { continue };
+        if part.rows.contains(&row) {
+            positions.push(position);
+            indices.push((row - part.rows.start) as i64);
+        }
+    }
+    let values = whole.values.select(Axis(0), &positions);
+    Cow::Owned(IndexedSlices { indices, values, dense_shape: None })
+}
+
+/// Whether a sparse gradient fits a variable of this shape: rows of its shape, one an index, and
+/// every index one of its rows.
+///
+/// # Errors
+/// The first [`SlicesError`] found.
+pub fn check_slices<T>(shape: &[usize], slices: &IndexedSlices<T>) -> Result<(), SlicesError> {
+    let mismatch = || SlicesError::DenseShape {
+        dense_shape: shape.iter().map(|&axis| axis as i64).collect(),
+        values: slices.values.shape().to_vec(),
+    };
+    let (&rows, row_shape) = shape.split_first().ok_or_else(mismatch)?;
+    if slices.values.ndim() == 0 || slices.row_shape() != row_shape {
+        return Err(mismatch());
+    }
+    let (indices, given) = (slices.indices.len(), slices.values.shape()[0]);
+    if indices != given {
+        return Err(SlicesError::RowsMismatch { indices, rows: given });
+    }
+    check_indices(rows, &slices.indices)
+}
+
+/// Whether every index is one of so many rows.
+pub(crate) fn check_indices(rows: usize, indices: &[i64]) -> Result<(), SlicesError> {
+    let outside = |&index: &i64| usize::try_from(index).map_or(true, |index| index >= rows);
+    match indices.iter().position(outside) {
+        None => Ok(()),
+        Some(position) => {
+            let index = indices[position];
+            Err(SlicesError::IndexOutOfRange { position, index, rows: Some(rows) })
+        }
+    }
+}
+
+impl Placement {
+    /// A whole variable from its parts; `part` lends the array of a shard's part by (shard,
+    /// position).
+    ///
+    /// # Panics
+    /// When an array is not of its part's shape, or there is no such variable.
+    #[must_use]
+    pub fn join<'a, T: Clone + 'a>(
+        &self,
+        variable: usize,
+        part: impl Fn(usize, usize) -> ArrayViewD<'a, T>,
+    ) -> ArrayD<T> {
+        match self.places(variable) {
+            [(shard, position)] => part(*shard, *position).to_owned(),
+            places => {
+                let parts: Vec<_> = places.iter().map(|&(s, p)| part(s, p)).collect();
+                ndarray::concatenate(Axis(0), &parts).expect("parts of one variable fit together")
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What can go wrong with a shard, one enum an operation.
+//!
+//! Staging errors are the sender's fault and leave everybody else's contributions alone.
+
+use accum_core::{GlobalStep, SlicesError};
+use sync_replicas::{Generation, Kind};
+
+use super::Contribution;
+
+/// Why a contribution was not staged. What was staged of it is gone.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StageError {
+    /// A section names a part that there is not.
+    #[error("section {section} is for part {got}; this shard has {parts} parts, from 0")]
+    Part {
+        /// The section's place.
+        section: usize,
+        /// The part it names.
+        got: usize,
+        /// How many there are.
+        parts: usize,
+    },
+    /// Sections are not in the order of their parts, or name one twice.
+    #[error("section {section} is for part {got}, after one for part {previous}; order them")]
+    Order {
+        /// The section's place.
+        section: usize,
+        /// The part it names.
+        got: usize,
+        /// The part of the section before.
+        previous: usize,
+    },
+    /// The gradient is of another kind than that of the first contribution.
+    #[error("part `{name}` has {got}; it had {expected} in the first contribution")]
+    Kind {
+        /// The part.
+        name: String,
+        /// The kind at first.
+        expected: Kind,
+        /// The kind now.
+        got: Kind,
+    },
+    /// A sparse gradient with more rows than memory can hold.
+    #[error("part `{name}` was announced with {got} rows, expected at most {most}")]
+    Rows {
+        /// The part.
+        name: String,
+        /// The largest number.
+        most: usize,
+        /// The number that came.
+        got: u64,
+    },
+    /// The replica began a later contribution already.
+    #[error("{got} comes after {staged}; a replica's contributions have ascending numbers")]
+    Older {
+        /// The later one.
+        staged: Contribution,
+        /// The one that came.
+        got: Contribution,
+    },
+    /// Data of a contribution that was not begun, or was replaced or discarded.
+    #[error("{contribution} was not begun here, or is no longer wanted")]
+    Unknown {
+        /// The contribution.
+        contribution: Contribution,
+    },
+    /// Data for a section that was not announced.
+    #[error("{contribution} has {sections} sections; there is no section {got}, from 0")]
+    Section {
+        /// The contribution.
+        contribution: Contribution,
+        /// The number that came.
+        got: usize,
+        /// How many were announced.
+        sections: usize,
+    },
+    /// More bytes than were announced.
+    #[error("{got} bytes came for part `{name}`; {expected} were still expected")]
+    TooMany {
+        /// The part.
+        name: String,
+        /// The bytes still expected.
+        expected: usize,
+        /// The bytes that came.
+        got: usize,
+    },
+    /// Bytes that end within a number.
+    #[error("{got} bytes came for part `{name}`; send whole elements of {element} bytes")]
+    Torn {
+        /// The part.
+        name: String,
+        /// The bytes of one element.
+        element: usize,
+        /// The bytes that came.
+        got: usize,
+    },
+    /// Rows that the part does not have.
+    #[error("the sparse gradient of part `{name}` does not fit")]
+    Slices {
+        /// The part.
+        name: String,
+        /// Why.
+        #[source]
+        source: SlicesError,
+    },
+}
+
+/// Why a shard was not built, or could not admit or apply. Training cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShardError {
+    /// Initial values do not fit the parts.
+    #[error("initial value {position} has shape {got:?}; part `{name}` has shape {expected:?}")]
+    Initial {
+        /// The part's place.
+        position: usize,
+        /// The part.
+        name: String,
+        /// Its shape.
+        expected: Vec<usize>,
+        /// The value's shape.
+        got: Vec<usize>,
+    },
+    /// Not one initial value a part.
+    #[error("{got} initial values came for {expected} parts")]
+    Count {
+        /// The number of parts.
+        expected: usize,
+        /// The number of values.
+        got: usize,
+    },
+    /// bf16 stands for `f32` alone.
+    #[error("bf16 on the wire is for variables of f32; these have elements of {got} bytes")]
+    Wire {
+        /// The bytes of an element.
+        got: usize,
+    },
+    /// A part cannot have slots.
+    #[error(transparent)]
+    Slots(#[from] optim::AddVariableError),
+    /// The moving average's decay is out of range.
+    #[error(transparent)]
+    Decay(#[from] optim::HyperParameterError),
+    /// A part cannot be averaged.
+    #[error(transparent)]
+    Average(#[from] optim::MovingAverageError),
+    /// The coordinator admitted what is not wholly staged here.
+    #[error("{contribution} is to be admitted, but is not wholly staged here")]
+    NotStaged {
+        /// The contribution.
+        contribution: Contribution,
+    },
+    /// The gradient is of another kind than that of the first contribution.
+    #[error("part `{name}` has {got} in {contribution}; the first contribution had {expected}")]
+    Kind {
+        /// The contribution.
+        contribution: Contribution,
+        /// The part.
+        name: String,
+        /// The kind at first.
+        expected: Kind,
+        /// The kind now.
+        got: Kind,
+    },
+    /// A gradient that was checked was refused by the sums.
+    #[error("the gradient of part `{name}` cannot be added")]
+    Sum {
+        /// The part.
+        name: String,
+        /// Why.
+        #[source]
+        source: accum_core::ApplyError,
+    },
+    /// An order of another life of the shared state (P-9).
+    #[error("an update of {got} came, but {expected} is under way; begin the generation first")]
+    Generation {
+        /// The life under way.
+        expected: Generation,
+        /// The life of the order.
+        got: Generation,
+    },
+    /// The optimizer refused a gradient.
+    #[error("the update of part `{name}` at step {step} failed")]
+    Optimizer {
+        /// The part.
+        name: String,
+        /// The step that was to be applied.
+        step: GlobalStep,
+        /// Why.
+        #[source]
+        source: optim::ApplyError,
+    },
+}
+
+/// Why a saved state was not taken over, put together or taken apart. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+#[error("the saved state does not fit: {what}")]
+pub struct StateError {
+    /// What was expected and what came.
+    pub what: String,
+}

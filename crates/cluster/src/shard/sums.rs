@@ -1,0 +1,113 @@
+//! One part's gradients of the open step, dense or sparse, on accum-core's own pieces.
+//!
+//! Checks nothing that staging has checked. Invariant: without an order of keys the gradients are
+//! added as they come, so that one sum is all that is held.
+
+use accum_core::{
+    Addends, ApplyError, DenseOptions, DenseSums, GlobalStep, Reduction, SparseOptions, SparseSums,
+    Summation, Sums,
+};
+use ndarray::ArrayViewMutD;
+use optim::{DenseGradient, OptimizerState, SparseGradient};
+use sync_replicas::{Gradient, Kind, Scalar};
+
+use super::ShardSettings;
+
+/// What is held for one part.
+#[derive(Debug)]
+pub(super) enum PartSums<T: Scalar> {
+    Dense(DenseSums<T>),
+    Sparse(SparseSums<T>),
+    Missing,
+}
+
+/// A taken sum as the optimizer reads it: added up and divided inside the update's own pass.
+struct Averaged<'a, T: Scalar>(Addends<'a, T>);
+
+impl<T: Scalar> DenseGradient<T> for Averaged<'_, T> {
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    fn read(&self, start: usize, tile: &mut [T]) {
+        self.0.read(start, tile);
+    }
+
+    fn lend(&self) -> Option<&[T]> {
+        self.0.lend()
+    }
+}
+
+impl<T: Scalar> PartSums<T> {
+    pub(super) fn new(kind: Kind, shape: &[usize], settings: &ShardSettings) -> Self {
+        let summation = if settings.ordered { Summation::Ordered } else { Summation::Eager };
+        match kind {
+            Kind::Dense => {
+                let options = DenseOptions { summation, ..DenseOptions::default() };
+                Self::Dense(DenseSums::new(shape, Reduction::Mean, options))
+            }
+            Kind::Sparse => {
+                let (mean, merge) = (settings.sparse_mean, settings.sparse_merge);
+                let options = SparseOptions { summation, mean, merge, ..SparseOptions::default() };
+                Self::Sparse(SparseSums::new(shape, Reduction::Mean, options))
+            }
+            Kind::Missing => Self::Missing,
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Dense(_) => Kind::Dense,
+            Self::Sparse(_) => Kind::Sparse,
+            Self::Missing => Kind::Missing,
+        }
+    }
+
+    /// Adds a gradient of the same kind.
+    pub(super) fn add(&mut self, gradient: Gradient<T>, key: u64) -> Result<(), ApplyError> {
+        match (self, gradient) {
+            (Self::Dense(sums), Gradient::Dense(array)) => sums.add(array.into(), key),
+            (Self::Sparse(sums), Gradient::Sparse(slices)) => sums.add(slices.into(), key),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the sum, and updates the part with its mean in one pass.
+    pub(super) fn apply(
+        &mut self,
+        step: GlobalStep,
+        optimizer: &mut OptimizerState<T>,
+        (name, variable): (&str, ArrayViewMutD<'_, T>),
+    ) -> Result<(), optim::ApplyError> {
+        match self {
+            Self::Dense(sums) => {
+                let Some(mut sum) = sums.drain(step) else { return Ok(()) };
+                optimizer.apply_dense(name, variable, &Averaged(sum.addends()))
+            }
+            Self::Sparse(sums) => {
+                let Some(sum) = sums.drain(step) else { return Ok(()) };
+                let slices = sum.into_value();
+                let rows = slices.values.view();
+                let gradient = SparseGradient { indices: &slices.indices, rows };
+                optimizer.apply_sparse(name, variable, gradient)
+            }
+            Self::Missing => Ok(()),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Dense(sums) => sums.count() == 0,
+            Self::Sparse(sums) => sums.count() == 0,
+            Self::Missing => true,
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        match self {
+            Self::Dense(sums) => drop(sums.drain(GlobalStep::default())),
+            Self::Sparse(sums) => drop(sums.drain(GlobalStep::default())),
+            Self::Missing => {}
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Numbers on the wire: little endian, in the variable's own type or rounded to bf16.
+//!
+//! Knows nothing of messages. Invariant: native numbers keep every bit; bf16 widens exactly.
+
+use half::bf16;
+use sync_replicas::Scalar;
+
+/// The element type of gradients on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wire {
+    /// The variables' own type.
+    #[default]
+    Native,
+    /// Half the bytes of `f32`: the upper 16 bits, rounded to the nearest.
+    Bf16,
+}
+
+impl Wire {
+    /// The bytes of one element.
+    #[must_use]
+    pub const fn element<T>(self) -> usize {
+        match self {
+            Self::Native => size_of::<T>(),
+            Self::Bf16 => size_of::<bf16>(),
+        }
+    }
+
+    /// Whether numbers of this type can travel so: bf16 is for `f32` alone.
+    #[must_use]
+    pub const fn fits<T>(self) -> bool {
+        matches!(self, Self::Native) || size_of::<T>() == size_of::<f32>()
+    }
+
+    /// Appends the numbers' bytes.
+    pub fn put<T: Scalar>(self, numbers: &[T], bytes: &mut Vec<u8>) {
+        bytes.reserve(numbers.len() * self.element::<T>());
+        match self {
+            Self::Native => numbers.iter().for_each(|number| number.put(bytes)),
+            Self::Bf16 => {
+                let rounded = |number: &T| bf16::from_f64(number.wide()).to_le_bytes();
+                bytes.extend(numbers.iter().flat_map(rounded));
+            }
+        }
+    }
+
+    /// Appends the numbers that the bytes are; `bytes` has a whole number of them.
+    pub fn take<T: Scalar>(self, bytes: &[u8], numbers: &mut Vec<T>) {
+        match self {
+            Self::Native => T::take_into(bytes, numbers),
+            Self::Bf16 => {
+                let (halves, _) = bytes.as_chunks::<{ size_of::<bf16>() }>();
+                let widened = |&half: &[u8; 2]| T::of(bf16::from_le_bytes(half).to_f64());
+                numbers.extend(halves.iter().map(widened));
+            }
+        }
+    }
+}
