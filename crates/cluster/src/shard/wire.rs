@@ -33,12 +33,16 @@ impl Wire {
 
     /// Appends the numbers' bytes.
     pub fn put<T: Scalar>(self, numbers: &[T], bytes: &mut Vec<u8>) {
-        bytes.reserve(numbers.len() * self.element::<T>());
         match self {
-            Self::Native => numbers.iter().for_each(|number| number.put(bytes)),
+            Self::Native => T::put_all(numbers, bytes),
             Self::Bf16 => {
-                let rounded = |number: &T| bf16::from_f64(number.wide()).to_le_bytes();
-                bytes.extend(numbers.iter().flat_map(rounded));
+                let start = bytes.len();
+                bytes.resize(start + numbers.len() * size_of::<bf16>(), 0);
+                let (halves, _) = bytes[start..].as_chunks_mut::<{ size_of::<bf16>() }>();
+                for (half, number) in halves.iter_mut().zip(numbers) {
+                    // An `f32` again, which is what bf16 is for; rounded once.
+                    *half = bf16::from_f32(number.wide() as f32).to_le_bytes();
+                }
             }
         }
     }
@@ -49,7 +53,8 @@ impl Wire {
             Self::Native => T::take_into(bytes, numbers),
             Self::Bf16 => {
                 let (halves, _) = bytes.as_chunks::<{ size_of::<bf16>() }>();
-                let widened = |&half: &[u8; 2]| T::of(bf16::from_le_bytes(half).to_f64());
+                let widened =
+                    |&half: &[u8; 2]| T::of(f64::from(bf16::from_le_bytes(half).to_f32()));
                 numbers.extend(halves.iter().map(widened));
             }
         }

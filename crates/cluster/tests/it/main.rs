@@ -1,3 +1,8 @@
 //! Tests of the crate as its users see it.
 
+mod placement;
 mod security;
+mod shard_runs;
+mod shard_staging;
+mod shard_states;
+mod support;

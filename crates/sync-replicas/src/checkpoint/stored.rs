@@ -10,6 +10,9 @@ pub trait Stored: Copy + 'static {
     /// Appends its bytes.
     fn put(self, bytes: &mut Vec<u8>);
 
+    /// Appends the bytes of all numbers.
+    fn put_all(numbers: &[Self], bytes: &mut Vec<u8>);
+
     /// Reads all numbers; `bytes` has a whole number of them.
     fn take(bytes: &[u8]) -> Vec<Self> {
         let mut numbers = Vec::new();
@@ -28,6 +31,16 @@ macro_rules! stored {
 
             fn put(self, bytes: &mut Vec<u8>) {
                 bytes.extend_from_slice(&self.to_le_bytes());
+            }
+
+            fn put_all(numbers: &[Self], bytes: &mut Vec<u8>) {
+                // Cleared room is filled at the speed of memory; appending number by number is not.
+                let start = bytes.len();
+                bytes.resize(start + size_of_val(numbers), 0);
+                let (chunks, _) = bytes[start..].as_chunks_mut::<{ size_of::<$number>() }>();
+                for (chunk, number) in chunks.iter_mut().zip(numbers) {
+                    *chunk = number.to_le_bytes();
+                }
             }
 
             fn take_into(bytes: &[u8], numbers: &mut Vec<Self>) {

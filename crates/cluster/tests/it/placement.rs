@@ -1,0 +1,144 @@
+//! Placement: every row once, evenly, and the same everywhere.
+
+use cluster::placement::{Placement, check_slices, cut_dense, cut_sparse};
+use ndarray::{ArrayD, Axis};
+use proptest::prelude::*;
+use sync_replicas::IndexedSlices;
+
+use crate::support::array;
+
+fn shape() -> impl Strategy<Value = Vec<usize>> {
+    prop_oneof![
+        Just(vec![]),
+        Just(vec![0, 3]),
+        (1_usize..40).prop_map(|n| vec![n]),
+        (0_usize..60, 0_usize..6).prop_map(|(n, m)| vec![n, m]),
+        (1_usize..9, 1_usize..4, 1_usize..4).prop_map(|(n, m, k)| vec![n, m, k]),
+    ]
+}
+
+fn named(shapes: Vec<Vec<usize>>) -> Vec<(String, Vec<usize>)> {
+    shapes.into_iter().enumerate().map(|(n, shape)| (format!("v{n}"), shape)).collect()
+}
+
+fn slices(shape: &[usize], seed: u64) -> IndexedSlices<f32> {
+    let n = if shape[0] == 0 { 0 } else { 9 };
+    let indices = (0..n).map(|k| (seed.wrapping_mul(31).wrapping_add(k * 17)) % shape[0] as u64);
+    let indices: Vec<i64> = indices.map(|index| index as i64).collect();
+    let values = array(&[&[indices.len()], &shape[1..]].concat(), seed);
+    IndexedSlices { indices, values, dense_shape: None }
+}
+
+proptest! {
+    #[test]
+    fn every_row_is_in_exactly_one_part(
+        shapes in prop::collection::vec(shape(), 0..7).prop_map(named),
+        shards in 1_usize..6,
+    ) {
+        let placement = Placement::new(&shapes, 4, shards);
+        prop_assert_eq!(placement.shards(), shards);
+        prop_assert_eq!(&placement, &Placement::new(&shapes, 4, shards));
+        for (variable, (name, shape)) in shapes.iter().enumerate() {
+            let rows = shape.first().copied().unwrap_or(1);
+            let parts: Vec<_> = placement
+                .places(variable)
+                .iter()
+                .map(|&(shard, position)| &placement.parts(shard)[position])
+                .collect();
+            prop_assert!(parts.len() <= rows.max(1));
+            prop_assert!(parts.len() <= shards);
+            let mut next = 0;
+            for part in &parts {
+                prop_assert_eq!(part.variable, variable);
+                prop_assert_eq!(part.variable_name(), name);
+                prop_assert_eq!(part.whole, parts.len() == 1);
+                prop_assert_eq!(part.rows.start, next);
+                next = part.rows.end;
+                let own = [&[part.rows.len()], shape.get(1..).unwrap_or_default()].concat();
+                prop_assert_eq!(&part.shape, if shape.is_empty() { shape } else { &own });
+            }
+            prop_assert_eq!(next, rows);
+        }
+        let all: usize = (0..shards).map(|shard| placement.parts(shard).len()).sum();
+        let placed: usize = (0..shapes.len()).map(|n| placement.places(n).len()).sum();
+        prop_assert_eq!(all, placed, "a shard has a part that no variable knows");
+    }
+
+    /// Whoever gets the last piece had at most an even share before.
+    #[test]
+    fn no_shard_has_more_than_an_even_share_and_one_piece(
+        shapes in prop::collection::vec(shape(), 1..7).prop_map(named),
+        shards in 1_usize..6,
+    ) {
+        let placement = Placement::new(&shapes, 4, shards);
+        let all = || (0..shards).flat_map(|shard| placement.parts(shard));
+        let total: usize = all().map(|part| part.elements()).sum();
+        let share = total.div_ceil(shards);
+        let largest = all().map(|part| part.elements()).max().unwrap_or_default();
+        for part in all() {
+            prop_assert!(part.elements() <= share + part.width(), "a piece is too large: {part:?}");
+        }
+        for shard in 0..shards {
+            let load: usize = placement.parts(shard).iter().map(|part| part.elements()).sum();
+            prop_assert!(load <= share + largest, "shard {shard} has {load} of {total}");
+        }
+    }
+
+    #[test]
+    fn what_was_cut_joins_to_the_same(
+        shape in shape(),
+        shards in 1_usize..6,
+        seed in any::<u64>(),
+    ) {
+        let whole: ArrayD<f32> = array(&shape, seed);
+        let placement = Placement::new(&[("v", shape.clone())], 4, shards);
+        let joined = placement.join(0, |shard, position| {
+            cut_dense(&placement.parts(shard)[position], whole.view())
+        });
+        prop_assert_eq!(&joined, &whole);
+        if shape.is_empty() {
+            return Ok(());
+        }
+        let sparse = slices(&shape, seed);
+        check_slices(&shape, &sparse).expect("its indices are rows");
+        let dense = sparse.to_dense(shape[0]).expect("it fits");
+        let joined = placement.places(0).iter().map(|&(shard, position)| {
+            let part = &placement.parts(shard)[position];
+            let cut = cut_sparse(part, &sparse).into_owned();
+            check_slices(&part.shape, &cut).expect("a part's rows");
+            cut.to_dense(part.shape[0]).expect("it fits")
+        });
+        let joined: Vec<_> = joined.collect();
+        let views: Vec<_> = joined.iter().map(|it| it.view()).collect();
+        prop_assert_eq!(ndarray::concatenate(Axis(0), &views).expect("one shape"), dense);
+    }
+}
+
+#[track_caller]
+fn check(shapes: &[(&str, &[usize])], shards: usize, expected: &[&[&str]]) {
+    let placement = Placement::new(shapes, 4, shards);
+    let names = |shard| placement.parts(shard).iter().map(|part| part.name.as_str()).collect();
+    let got: Vec<Vec<&str>> = (0..shards).map(names).collect();
+    assert_eq!(got, expected);
+}
+
+#[test]
+fn the_largest_go_first_and_what_is_too_large_is_split() {
+    check(&[("w", &[4, 2])], 1, &[&["w"]]);
+    check(&[("w", &[4, 2]), ("b", &[2])], 2, &[&["w[0..2]", "b"], &["w[2..4]"]]);
+    check(&[("w", &[1, 9])], 2, &[&["w"], &[]]);
+    check(&[("s", &[]), ("e", &[0])], 2, &[&["s"], &["e"]]);
+    check(&[("a", &[2]), ("b", &[3]), ("c", &[4])], 2, &[&["c"], &["a", "b"]]);
+    check(&[("w", &[5])], 3, &[&["w[0..2]"], &["w[2..4]"], &["w[4..5]"]]);
+    check(&[], 2, &[&[], &[]]);
+}
+
+#[test]
+fn a_row_outside_is_refused_before_it_falls_between_the_parts() {
+    let given =
+        IndexedSlices { indices: vec![0, 3], values: array::<f32>(&[2, 2], 1), dense_shape: None };
+    let error = check_slices(&[3, 2], &given).expect_err("there is no row 3").to_string();
+    assert_eq!(error, "index 3 at position 1 is not one of the 3 rows, from 0");
+    assert!(check_slices(&[4, 3], &given).is_err(), "rows of another width");
+    assert!(check_slices(&[], &given).is_err(), "a scalar has no rows");
+}

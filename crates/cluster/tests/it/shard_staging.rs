@@ -1,0 +1,176 @@
+//! Staging: what is announced comes whole, or not at all.
+
+use cluster::placement::Placement;
+use cluster::shard::{Section, Shard, ShardSettings, StageError, Wire};
+use ndarray::arr1;
+use optim::{OptimizerState, Sgd};
+use sync_replicas::{Generation, Kind};
+
+use crate::support::{array, contribution};
+
+/// A vector of three, a table of 4 x 2 rows, and a scalar, of `f32`.
+fn shard(wire: Wire) -> Shard<f32> {
+    let shapes = [("b", vec![3]), ("table", vec![4, 2]), ("s", vec![])];
+    let placement = Placement::new(&shapes, 4, 1);
+    let initial = shapes.iter().map(|(_, shape)| array(shape, 1)).collect();
+    let optimizer = OptimizerState::new(Sgd::new(1.0)).expect("a good rate");
+    let settings = ShardSettings { wire, ..Default::default() };
+    let mut shard = Shard::new(placement.parts(0), initial, optimizer, settings).expect("it fits");
+    shard.begin_generation(Generation::new(1), 0.into());
+    shard
+}
+
+fn dense(part: usize) -> Section {
+    Section { part, kind: Kind::Dense, rows: 0 }
+}
+
+fn sparse(part: usize, rows: u64) -> Section {
+    Section { part, kind: Kind::Sparse, rows }
+}
+
+#[track_caller]
+fn refuse_begin(sections: &[Section], expected: &str) {
+    let mut shard = shard(Wire::Native);
+    let error = shard.begin(contribution(0, 1), sections).expect_err("it does not fit");
+    assert!(error.to_string().contains(expected), "{error}");
+    assert_eq!(shard.staged_bytes(), 0);
+    assert!(!shard.is_staged(contribution(0, 1)));
+}
+
+#[test]
+fn announcements_that_do_not_fit_are_refused_before_anything_is_allocated() {
+    refuse_begin(&[dense(3)], "part 3; this shard has 3 parts");
+    refuse_begin(&[dense(1), dense(0)], "part 0, after one for part 1");
+    refuse_begin(&[dense(1), dense(1)], "part 1, after one for part 1");
+    refuse_begin(&[sparse(1, u64::MAX)], "rows, expected at most");
+    refuse_begin(&[sparse(1, 1 << 60)], "rows, expected at most");
+    refuse_begin(&[sparse(2, 1)], "part `s` does not fit");
+}
+
+/// A sender's word alone makes no room: only what a part itself would take.
+#[test]
+fn a_claim_of_many_rows_takes_no_memory_until_they_come() {
+    let mut shard = shard(Wire::Native);
+    shard.begin(contribution(0, 1), &[sparse(1, 1 << 40)]).expect("it could be");
+    assert!(shard.staged_bytes() <= 4 * 8 + 8 * 4, "{}", shard.staged_bytes());
+}
+
+#[track_caller]
+fn refuse_data(sections: &[Section], section: usize, bytes: &[u8], expected: &str) {
+    let mut shard = shard(Wire::Native);
+    let id = contribution(0, 1);
+    assert_eq!(shard.begin(id, sections), Ok(false));
+    let error = shard.receive(id, section, bytes).expect_err("it does not fit");
+    let mut text = error.to_string();
+    if let Some(source) = std::error::Error::source(&error) {
+        text = format!("{text}: {source}");
+    }
+    assert!(text.contains(expected), "{text}");
+    let gone = shard.receive(id, 0, &[]);
+    assert_eq!(gone, Err(StageError::Unknown { contribution: id }), "it is still staged");
+}
+
+#[test]
+fn data_that_do_not_fit_end_the_contribution() {
+    let row = |index: i64| [&index.to_le_bytes()[..], &[0; 8]].concat();
+    refuse_data(&[dense(0)], 1, &[0; 4], "has 1 sections; there is no section 1");
+    refuse_data(&[dense(0)], 0, &[0; 16], "16 bytes came for part `b`; 12 were still expected");
+    refuse_data(&[dense(0)], 0, &[0; 6], "send whole elements of 4 bytes");
+    refuse_data(&[sparse(1, 2)], 0, &[0; 12], "send whole elements of 8 bytes");
+    refuse_data(&[sparse(1, 1)], 0, &row(-1), "index -1 at position 0 is not one of the 4 rows");
+    refuse_data(&[sparse(1, 1)], 0, &row(4), "index 4 at position 0 is not one of the 4 rows");
+    refuse_data(&[sparse(1, 0), dense(2)], 0, &[0; 8], "0 were still expected");
+}
+
+#[test]
+fn sections_come_in_any_order_and_in_pieces() {
+    let mut shard = shard(Wire::Native);
+    let id = contribution(3, 9);
+    let sections = [dense(0), sparse(1, 2), Section { part: 2, kind: Kind::Missing, rows: 0 }];
+    assert_eq!(shard.begin(id, &sections), Ok(false));
+    let indices: Vec<u8> = [3_i64, 0].iter().flat_map(|index| index.to_le_bytes()).collect();
+    let mut values = Vec::new();
+    Wire::Native.put(&[1.0_f32, 2.0, 3.0, 4.0], &mut values);
+    assert_eq!(shard.receive(id, 1, &indices[..8]), Ok(false));
+    assert_eq!(shard.receive(id, 0, &values[..12]), Ok(false));
+    assert_eq!(shard.receive(id, 0, &[]), Ok(false));
+    assert_eq!(shard.receive(id, 1, &[&indices[8..], &values[..4]].concat()), Ok(false));
+    assert!(!shard.is_staged(id));
+    assert_eq!(shard.receive(id, 1, &values[4..]), Ok(true));
+    assert!(shard.is_staged(id));
+    let before = shard.snapshot();
+    shard.admit(id, 0, None).expect("it is staged");
+    shard.apply(0, true, 1.into(), Generation::new(1)).expect("it fits");
+    let after = shard.snapshot();
+    let change = |part: usize| &*before.parts[part] - &*after.parts[part];
+    let near = |got: ndarray::ArrayD<f32>, expected: &[f32]| {
+        got.iter().zip(expected).all(|(got, expected)| (got - expected).abs() < 1e-6)
+    };
+    assert!(near(change(0), &[1.0, 2.0, 3.0]));
+    assert!(near(change(1), &[3.0, 4.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0]));
+    assert_eq!(before.parts[2], after.parts[2]);
+}
+
+#[test]
+fn what_carries_no_data_is_whole_at_once() {
+    let mut shard = shard(Wire::Native);
+    assert_eq!(shard.begin(contribution(0, 1), &[sparse(1, 0)]), Ok(true));
+    assert_eq!(shard.begin(contribution(1, 1), &[]), Ok(true));
+    assert!(shard.is_staged(contribution(0, 1)) && shard.is_staged(contribution(1, 1)));
+}
+
+/// The coordinator's word on a whole contribution may come after the replica went on.
+#[test]
+fn a_later_contribution_replaces_what_is_not_whole_and_no_more() {
+    let mut shard = shard(Wire::Native);
+    let [first, second, third] = [1, 2, 3].map(|sequence| contribution(0, sequence));
+    shard.begin(first, &[dense(2)]).expect("it fits");
+    assert_eq!(shard.receive(first, 0, &[0; 4]), Ok(true));
+    shard.begin(second, &[dense(2)]).expect("it fits");
+    shard.begin(contribution(1, 1), &[dense(2)]).expect("another replica's own");
+    shard.begin(third, &[dense(2)]).expect("it fits");
+    let gone = shard.receive(second, 0, &[0; 4]);
+    assert_eq!(gone, Err(StageError::Unknown { contribution: second }));
+    assert!(shard.is_staged(first));
+    let older = shard.begin(second, &[dense(2)]);
+    assert_eq!(older, Err(StageError::Older { staged: third, got: second }));
+    // The same one again starts over.
+    assert_eq!(shard.begin(third, &[dense(0)]), Ok(false));
+    assert_eq!(shard.receive(third, 0, &[0; 4]), Ok(false));
+    shard.admit(first, 0, None).expect("it is still there");
+    shard.discard(third);
+    assert_eq!(shard.receive(contribution(1, 1), 0, &[0; 4]), Ok(true));
+    shard.discard_all(contribution(1, 0).replica);
+    assert_eq!(shard.staged_bytes(), 0);
+}
+
+#[test]
+fn a_kind_other_than_at_first_is_refused_at_the_announcement() {
+    let mut shard = shard(Wire::Native);
+    shard.begin(contribution(0, 1), &[dense(2)]).expect("it fits");
+    shard.receive(contribution(0, 1), 0, &[0; 4]).expect("it fits");
+    shard.admit(contribution(0, 1), 0, None).expect("it is staged");
+    let error = shard.begin(contribution(1, 1), &[dense(0), dense(2)]).expect_err("another kind");
+    let expected = "part `b` has a dense gradient; it had no gradient in the first contribution";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn bf16_rounds_once_and_is_for_f32_alone() {
+    let numbers = [1.0_f32, -2.5, 0.1];
+    let mut bytes = Vec::new();
+    Wire::Bf16.put(&numbers, &mut bytes);
+    assert_eq!(bytes.len(), 6);
+    let mut got: Vec<f32> = Vec::new();
+    Wire::Bf16.take(&bytes, &mut got);
+    assert_eq!(got, [1.0, -2.5, 0.100_097_656]);
+    let mut all: Vec<f64> = Vec::new();
+    Wire::Native.take(&f64::NAN.to_le_bytes(), &mut all);
+    assert_eq!(all[0].to_bits(), f64::NAN.to_bits());
+    let placement = Placement::new(&[("b", vec![3])], 8, 1);
+    let settings = ShardSettings { wire: Wire::Bf16, ..Default::default() };
+    let optimizer = OptimizerState::new(Sgd::new(1.0)).expect("a good rate");
+    let initial = vec![arr1(&[0.0_f64; 3]).into_dyn()];
+    let error = Shard::new(placement.parts(0), initial, optimizer, settings).expect_err("f64");
+    assert!(error.to_string().contains("elements of 8 bytes"), "{error}");
+}
