@@ -2,10 +2,23 @@
 //!
 //! The same rules as in one process: the coordinator runs the same
 //! [`Engine`](sync_replicas::engine::Engine), shards hold the same accumulators and optimizers.
+//! [`OnCluster`] is the front door; [`server`] and [`client`] are its two sides.
 
+mod batches;
+pub mod client;
+pub mod coordinator;
 pub mod exit;
+mod front;
 pub mod placement;
 mod proto;
 pub mod security;
+pub mod server;
 pub mod shard;
 pub mod spec;
+mod tensor;
+mod wire;
+
+pub use front::{
+    Cluster, ClusterError, ClusterReport, ClusterTrainer, Clustered, Counts, OnCluster,
+};
+pub use shard::Wire;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use accum_core::{GlobalStep, SparseMean, SparseMerge};
 use optim::{ExponentialMovingAverage, Optimizer, OptimizerState};
 
-use crate::engine::{ConfigError, Engine, InitialTokens, Order, Settings, TokenPolicy};
+use crate::engine::{Config, ConfigError, Engine, InitialTokens, Order, Settings, TokenPolicy};
 use crate::ids::Generation;
 use crate::runtime::{Chief, Closer, Rules, Shared};
 use crate::{Scalar, Trainer, Variables};
@@ -51,6 +51,23 @@ pub(crate) struct Averages {
     pub(crate) decay: Option<f64>,
     /// All variables when not given.
     pub(crate) names: Option<Vec<String>>,
+}
+
+/// What a description says, checked, for who makes the updates elsewhere.
+#[derive(Clone, Debug)]
+pub struct Parts<O> {
+    /// The update rule.
+    pub optimizer: O,
+    /// The engine's settings.
+    pub config: Config,
+    /// What a sparse gradient's rows are divided by.
+    pub sparse_mean: SparseMean,
+    /// How a sparse gradient's rows come together.
+    pub sparse_merge: SparseMerge,
+    /// The decay of the moving averages, if there are any.
+    pub moving_average: Option<f64>,
+    /// The variables that are averaged; all when not given.
+    pub variables_to_average: Option<Vec<String>>,
 }
 
 /// Why a trainer was not built.
@@ -210,6 +227,21 @@ impl<O> SyncReplicas<O> {
     pub fn timeline(mut self, timeline: bool) -> Self {
         self.timeline = timeline;
         self
+    }
+
+    /// The description in its parts, checked.
+    ///
+    /// # Errors
+    /// [`BuildError::Config`] when the numbers do not fit.
+    pub fn into_parts(self) -> Result<Parts<O>, BuildError> {
+        Ok(Parts {
+            optimizer: self.optimizer,
+            config: self.settings.check()?,
+            sparse_mean: self.rules.sparse_mean,
+            sparse_merge: self.rules.sparse_merge,
+            moving_average: self.averages.decay,
+            variables_to_average: self.averages.names,
+        })
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -177,7 +177,7 @@ impl<T: Scalar> Trainer<T> {
             Some(shared) => Ok(shared.session(&update)),
             None => Err(hooks::RunError::Stopped),
         })
-        .hooks(hooks.list)
+        .hooks(hooks.into_list())
         .start()?;
         let coordinator = session.coordinator().clone();
         let over = session.should_stop();

@@ -113,6 +113,15 @@ impl<T> Gradients<T> {
     }
 }
 
+impl<T> IntoIterator for Gradients<T> {
+    type Item = (Cow<'static, str>, Gradient<T>);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.pairs.into_iter()
+    }
+}
+
 /// Half precision widens exactly; sums are then made in `f32`.
 impl<D: Dimension> From<Array<f16, D>> for Gradient<f32> {
     fn from(gradient: Array<f16, D>) -> Self {

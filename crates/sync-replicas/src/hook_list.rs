@@ -30,7 +30,35 @@ use crate::{ChiefSession, Scalar};
 /// ```
 #[must_use]
 pub struct Hooks<T: Scalar> {
-    pub(crate) list: Vec<Box<dyn Hook<ChiefSession<T>>>>,
+    list: Vec<Entry<T>>,
+}
+
+/// What a list holds: code, or what whoever makes the updates can do better.
+enum Entry<T: Scalar> {
+    Hook(Box<dyn Hook<ChiefSession<T>>>),
+    StopAtStep(i64),
+    Checkpoints(Checkpoints),
+}
+
+/// Where checkpoints go, how often, and how many are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoints {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Every so many updates.
+    pub steps: u64,
+    /// How many are kept.
+    pub keep: usize,
+}
+
+/// What [`Hooks::stop_at_step`] and [`Hooks::checkpoints`] asked for, for who makes the updates
+/// elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// The update to end after.
+    pub last_step: Option<i64>,
+    /// The checkpoints.
+    pub checkpoints: Option<Checkpoints>,
 }
 
 impl<T: Scalar> Default for Hooks<T> {
@@ -47,13 +75,37 @@ impl<T: Scalar> Hooks<T> {
 
     /// Adds any hook.
     pub fn hook(mut self, hook: impl Hook<ChiefSession<T>> + 'static) -> Self {
-        self.list.push(Box::new(hook));
+        self.list.push(Entry::Hook(Box::new(hook)));
         self
     }
 
+    /// All hooks, in order, for who makes the updates in this process.
+    pub(crate) fn into_list(self) -> Vec<Box<dyn Hook<ChiefSession<T>>>> {
+        self.list.into_iter().map(Entry::into_hook).collect()
+    }
+
+    /// Those that are code, and what else was asked for: whoever makes the updates of a cluster
+    /// ends and saves by itself.
+    #[must_use]
+    pub fn split(self) -> (Self, Wishes) {
+        let mut wishes = Wishes::default();
+        let mut list = Vec::new();
+        for entry in self.list {
+            match entry {
+                Entry::StopAtStep(step) => {
+                    wishes.last_step = Some(wishes.last_step.map_or(step, |last| last.min(step)));
+                }
+                Entry::Checkpoints(checkpoints) => wishes.checkpoints = Some(checkpoints),
+                code => list.push(code),
+            }
+        }
+        (Self { list }, wishes)
+    }
+
     /// Ends training exactly after update `step` (R-34).
-    pub fn stop_at_step(self, step: i64) -> Self {
-        self.hook(StopAtStep::last_step(step))
+    pub fn stop_at_step(mut self, step: i64) -> Self {
+        self.list.push(Entry::StopAtStep(step));
+        self
     }
 
     /// Ends training with an error that names the step when the loss is NaN (R-34).
@@ -62,12 +114,10 @@ impl<T: Scalar> Hooks<T> {
     }
 
     /// Saves a checkpoint every `steps` updates and at the end, keeping the `keep` newest (R-34).
-    pub fn checkpoints(self, folder: impl Into<PathBuf>, steps: u64, keep: usize) -> Self {
+    pub fn checkpoints(mut self, folder: impl Into<PathBuf>, steps: u64, keep: usize) -> Self {
         let folder = folder.into();
-        self.hook(CheckpointSaver::every(steps, move |chief: &mut ChiefSession<T>, _: i64| {
-            checkpoint::write(&folder, &chief.shared.training_state(), keep)?;
-            Ok::<(), BoxError>(())
-        }))
+        self.list.push(Entry::Checkpoints(Checkpoints { folder, steps, keep }));
+        self
     }
 
     /// Calls a closure every `steps` updates, with the chief's session: for evaluation and the
@@ -132,6 +182,21 @@ impl<T: Scalar> Hooks<T> {
             std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes())?;
             Ok(())
         }))
+    }
+}
+
+impl<T: Scalar> Entry<T> {
+    fn into_hook(self) -> Box<dyn Hook<ChiefSession<T>>> {
+        match self {
+            Self::Hook(hook) => hook,
+            Self::StopAtStep(step) => Box::new(StopAtStep::last_step(step)),
+            Self::Checkpoints(Checkpoints { folder, steps, keep }) => Box::new(
+                CheckpointSaver::every(steps, move |chief: &mut ChiefSession<T>, _: i64| {
+                    checkpoint::write(&folder, &chief.shared.training_state(), keep)?;
+                    Ok::<(), BoxError>(())
+                }),
+            ),
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod builder;
 mod fit;
+mod follow;
 mod gradients;
 mod hook_list;
 mod ids;
@@ -29,19 +30,21 @@ pub mod test_util;
 
 mod sync;
 
+pub use accum_core::SparseMerge;
 pub use accum_core::{GlobalStep, IndexedSlices, LocalStep, SparseMean};
-pub use builder::{BuildError, SyncReplicas, on_all_cores};
+pub use builder::{BuildError, Parts, SyncReplicas, on_all_cores};
 pub use checkpoint::CheckpointError;
 pub use engine::{InitialTokens, Order, Outcome, TokenPolicy};
 pub use fit::FitError;
+pub use follow::Follower;
 pub use gradients::{Gradient, Gradients};
-pub use hook_list::Hooks;
+pub use hook_list::{Checkpoints, Hooks, Wishes};
 pub use ids::{Generation, Incarnation, ReplicaId};
 pub use model::{BoxError, Computed, Model, Shard, Work};
 pub use report::{ReplicaOutcome, ReplicaReport, Report};
 pub use runtime::{
-    ChiefSession, Kind, PushError, Replica, Snapshot, Span, SpanKind, Step, Superseded, Totals,
-    UpdateError, WaitError,
+    ChiefSession, Kind, PushError, Replica, Snapshot, Span, SpanKind, Step, Superseded,
+    SupersededSignal, Totals, UpdateError, WaitError,
 };
 pub use scalar::Scalar;
 pub use trainer::{StopHandle, Trainer};

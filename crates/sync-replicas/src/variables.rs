@@ -100,8 +100,12 @@ impl<T: Clone> Variables<T> {
         (&self.names[index], &mut self.arrays[index])
     }
 
-    /// The array of a variable, to be written; copied first if a snapshot still shares it.
-    pub(crate) fn get_mut(&mut self, index: usize) -> &mut ArrayD<T> {
+    /// The array of a variable, by its place in the order, to be written; copied first if a clone
+    /// still shares it.
+    ///
+    /// # Panics
+    /// When there is no such place.
+    pub fn get_mut(&mut self, index: usize) -> &mut ArrayD<T> {
         Arc::make_mut(&mut self.arrays[index])
     }
 }

@@ -68,6 +68,11 @@ impl<T: Scalar> ChiefSession<T> {
         self.shared.chief().apply(&self.shared, closing).map(drop)
     }
 
+    /// Sets what the next run reports: an update that was made elsewhere.
+    pub(crate) fn report(&self, made: StepReport) {
+        *lock(&self.update) = Update { closing: None, made: Some(made) };
+    }
+
     /// Sets what the next run applies.
     pub(crate) fn prepare(&self, closing: Closing<T>) {
         let mut update = lock(&self.update);

@@ -9,6 +9,7 @@ use accum_core::GlobalStep;
 use optim::StateMap;
 
 use super::chief::Chief;
+use super::core::Totals;
 use super::shared::Shared;
 use crate::checkpoint::{CheckpointError, TrainingState};
 use crate::ids::Generation;
@@ -43,6 +44,15 @@ impl<T: Scalar> Shared<T> {
         let saved = Some((state.variables, &state.positions[..]));
         self.begin_generation(&mut chief, state.global_step, state.generation, saved);
         Ok(())
+    }
+
+    /// What hooks see of a training that is made elsewhere.
+    pub(crate) fn mirror(&self, step: GlobalStep, variables: &Variables<T>, totals: Totals) {
+        self.core().totals = totals;
+        let mut published = self.published();
+        let snapshot = Arc::make_mut(&mut published);
+        snapshot.global_step = step;
+        snapshot.variables = variables.clone();
     }
 
     /// A new life of the shared state at a step: what an earlier one left is fenced off (P-9).

@@ -130,3 +130,53 @@ impl Superseded {
         self.is_set()
     }
 }
+
+/// The telling end of [`Superseded`], for whoever learns of steps from elsewhere.
+#[derive(Clone, Debug)]
+pub struct SupersededSignal {
+    watch: Arc<Watch>,
+    grants: Arc<Mutex<Grants>>,
+}
+
+impl SupersededSignal {
+    /// At a step, with no work under way.
+    #[must_use]
+    pub fn new(step: GlobalStep) -> Self {
+        Self { watch: Arc::new(Watch::new(step)), grants: Arc::default() }
+    }
+
+    /// Work of this step begins; `told` says whether its being superseded counts.
+    #[must_use]
+    pub fn next(&self, local_step: LocalStep, told: bool) -> Superseded {
+        let mut grants = lock(&self.grants);
+        grants.next();
+        Superseded::new(Arc::clone(&self.watch), grants.clone(), local_step, told)
+    }
+
+    /// The present work is in vain.
+    pub fn supersede(&self) {
+        lock(&self.grants).supersede();
+        self.watch.wake();
+    }
+
+    /// The step moved.
+    pub fn advance(&self, step: GlobalStep) {
+        self.watch.advance(step);
+    }
+
+    /// Training ended.
+    pub fn end(&self) {
+        self.watch.end();
+    }
+
+    /// Another life begins at a step.
+    pub fn begin(&self, step: GlobalStep) {
+        self.watch.begin(step);
+    }
+
+    /// The newest step that was told.
+    #[must_use]
+    pub fn step(&self) -> GlobalStep {
+        GlobalStep::new(self.watch.step.load(Ordering::Acquire))
+    }
+}

@@ -1,0 +1,17 @@
+//! A replica's side: connections to all servers, the variables' copy, tokens, pushes.
+//!
+//! It never decides that a contribution was lost: it repeats it with the same number until the
+//! coordinator has spoken (P-15), or until it is a member no more.
+
+mod line;
+mod mirror;
+mod outgoing;
+mod reach;
+mod session;
+mod signals;
+
+pub(crate) use line::describe;
+pub use outgoing::GradientError;
+pub(crate) use reach::FRAME;
+pub use reach::{Dial, DialFuture, Reach};
+pub use session::{PushError, Session, SessionSettings, WaitError};

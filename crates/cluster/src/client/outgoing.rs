@@ -1,0 +1,245 @@
+//! One contribution as messages to each server: which sections there are, then their bytes.
+//!
+//! Everything that a replica can get wrong is found here, before anything is sent. Dense
+//! gradients are sent from their own memory.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ndarray::{ArrayD, Axis};
+use sync_replicas::{Gradient, Gradients, IndexedSlices, Scalar, Variables};
+
+use crate::coordinator::Ticket;
+use crate::placement::{Part, Placement};
+use crate::proto::to_server::Message;
+use crate::proto::{Begin, Chunk, Kind, Section};
+use crate::shard::Wire;
+use crate::tensor::CHUNK;
+
+/// Why gradients cannot be pushed; nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GradientError {
+    /// A name that no variable has.
+    #[error("a gradient is named `{name}`, but no variable is; the variables are: {known}")]
+    Unknown {
+        /// The name that came.
+        name: String,
+        /// Those that exist.
+        known: String,
+    },
+    /// Two gradients for one variable.
+    #[error("variable `{name}` has two gradients; add them up before the push")]
+    Twice {
+        /// The variable.
+        name: String,
+    },
+    /// Not one gradient.
+    #[error("no gradients for any variable; at least one is needed")]
+    Empty,
+    /// A gradient of another shape than its variable.
+    #[error("the gradient of `{name}` has shape {got:?}; expected {expected:?}")]
+    Shape {
+        /// The variable.
+        name: String,
+        /// Its shape.
+        expected: Vec<usize>,
+        /// What came.
+        got: Vec<usize>,
+    },
+    /// A row that the variable does not have.
+    #[error("the gradient of `{name}` has index {index}; expected 0 to {}", rows.saturating_sub(1))]
+    Index {
+        /// The variable.
+        name: String,
+        /// What came.
+        index: i64,
+        /// How many rows there are.
+        rows: usize,
+    },
+}
+
+/// A contribution, ready to be sent, and sent again (P-15).
+pub(super) struct Outgoing {
+    /// The variables with a gradient, ascending.
+    pub(super) variables: Vec<usize>,
+    /// By server.
+    sections: Vec<Vec<Section>>,
+    chunks: Vec<Vec<(u32, Piece)>>,
+}
+
+/// Some bytes of a section; cheap to clone.
+type Piece = Arc<dyn Fn() -> Box<dyn Iterator<Item = Bytes> + Send> + Send + Sync>;
+
+#[derive(Clone)]
+struct Shared<T>(Arc<ArrayD<T>>);
+
+impl<T> AsRef<ArrayD<T>> for Shared<T> {
+    fn as_ref(&self) -> &ArrayD<T> {
+        &self.0
+    }
+}
+
+impl Outgoing {
+    pub(super) fn new<T: Scalar + bytemuck::Pod>(
+        gradients: Gradients<T>,
+        variables: &Variables<T>,
+        placement: &Placement,
+        wire: Wire,
+    ) -> Result<Self, GradientError> {
+        let by_variable = sort(gradients, variables)?;
+        let shards = placement.shards();
+        let mut outgoing = Self {
+            variables: Vec::new(),
+            sections: vec![Vec::new(); shards],
+            chunks: (0..shards).map(|_| Vec::new()).collect(),
+        };
+        let mut dense: Vec<Option<Shared<T>>> = Vec::with_capacity(by_variable.len());
+        let mut sparse = Vec::with_capacity(by_variable.len());
+        for (index, gradient) in by_variable.into_iter().enumerate() {
+            let (array, slices) = match gradient {
+                None | Some(Gradient::Missing) => (None, None),
+                Some(Gradient::Dense(array)) => {
+                    (Some(Shared(Arc::new(array.as_standard_layout().into_owned()))), None)
+                }
+                Some(Gradient::Sparse(slices)) => (None, Some(slices)),
+            };
+            if array.is_some() || slices.is_some() {
+                outgoing.variables.push(index);
+            }
+            dense.push(array);
+            sparse.push(slices);
+        }
+        if outgoing.variables.is_empty() {
+            return Err(GradientError::Empty);
+        }
+        for server in 0..shards {
+            for (number, part) in placement.parts(server).iter().enumerate() {
+                match (&dense[part.variable], &sparse[part.variable]) {
+                    (Some(array), _) => outgoing.add_dense(server, number, part, array, wire),
+                    (_, Some(slices)) => outgoing.add_sparse(server, number, part, slices, wire),
+                    _ => {}
+                }
+            }
+        }
+        Ok(outgoing)
+    }
+
+    /// The messages to one server, from the first to the last byte.
+    pub(super) fn messages(&self, server: usize, ticket: Ticket, sequence: u64) -> Vec<Message> {
+        let begin = Begin {
+            ticket: Some(ticket.into()),
+            sequence,
+            sections: self.sections[server].clone(),
+        };
+        let mut messages = vec![Message::Begin(begin)];
+        for (section, piece) in &self.chunks[server] {
+            let section = *section;
+            messages.extend(piece().map(|data| Message::Chunk(Chunk { section, data })));
+        }
+        messages
+    }
+
+    fn add_dense<T: Scalar + bytemuck::Pod>(
+        &mut self,
+        server: usize,
+        number: usize,
+        part: &Part,
+        array: &Shared<T>,
+        wire: Wire,
+    ) {
+        let row: usize = array.0.shape().iter().skip(1).product();
+        let range = part.rows.start * row..part.rows.end * row;
+        let array = array.clone();
+        let pieces = move || -> Box<dyn Iterator<Item = Bytes> + Send> {
+            Box::new(wire.pieces(array.clone(), range.clone()).map(|(_, bytes)| bytes))
+        };
+        self.add(
+            server,
+            Section { part: number as u32, kind: Kind::Dense.into(), rows: 0 },
+            pieces,
+        );
+    }
+
+    fn add_sparse<T: Scalar + bytemuck::Pod>(
+        &mut self,
+        server: usize,
+        number: usize,
+        part: &Part,
+        slices: &IndexedSlices<T>,
+        wire: Wire,
+    ) {
+        let first = part.rows.start as i64;
+        let inside = |index: i64| index >= first && index < part.rows.end as i64;
+        let places: Vec<usize> =
+            (0..slices.indices.len()).filter(|&at| inside(slices.indices[at])).collect();
+        let indices: Vec<u8> =
+            places.iter().flat_map(|&at| (slices.indices[at] - first).to_le_bytes()).collect();
+        let rows = Shared(Arc::new(slices.values.select(Axis(0), &places)));
+        let (indices, length) = (Bytes::from(indices), rows.0.len());
+        let pieces = move || -> Box<dyn Iterator<Item = Bytes> + Send> {
+            let indices = indices.clone();
+            let starts = (0..indices.len()).step_by(CHUNK);
+            let bytes = starts.map(move |at| indices.slice(at..(at + CHUNK).min(indices.len())));
+            Box::new(bytes.chain(wire.pieces(rows.clone(), 0..length).map(|(_, bytes)| bytes)))
+        };
+        let section =
+            Section { part: number as u32, kind: Kind::Sparse.into(), rows: places.len() as u64 };
+        self.add(server, section, pieces);
+    }
+
+    fn add(
+        &mut self,
+        server: usize,
+        section: Section,
+        pieces: impl Fn() -> Box<dyn Iterator<Item = Bytes> + Send> + Send + Sync + 'static,
+    ) {
+        let place = self.sections[server].len() as u32;
+        self.sections[server].push(section);
+        self.chunks[server].push((place, Arc::new(pieces)));
+    }
+}
+
+/// Gradients in the variables' order, checked against them.
+fn sort<T: Scalar>(
+    gradients: Gradients<T>,
+    variables: &Variables<T>,
+) -> Result<Vec<Option<Gradient<T>>>, GradientError> {
+    let mut sorted: Vec<Option<Gradient<T>>> = (0..variables.len()).map(|_| None).collect();
+    for (name, gradient) in gradients {
+        let Some(index) = variables.index_of(&name) else {
+            let known = variables.names().collect::<Vec<_>>().join(", ");
+            return Err(GradientError::Unknown { name: name.into_owned(), known });
+        };
+        let Ok(variable) = variables.get(&name) else { continue };
+        check(&name, variable.shape(), &gradient)?;
+        if sorted[index].replace(gradient).is_some() {
+            return Err(GradientError::Twice { name: name.into_owned() });
+        }
+    }
+    Ok(sorted)
+}
+
+fn check<T>(name: &str, shape: &[usize], gradient: &Gradient<T>) -> Result<(), GradientError> {
+    let wrong = |got: &[usize]| GradientError::Shape {
+        name: name.to_owned(),
+        expected: shape.to_vec(),
+        got: got.to_vec(),
+    };
+    match gradient {
+        Gradient::Missing => Ok(()),
+        Gradient::Dense(array) if array.shape() == shape => Ok(()),
+        Gradient::Dense(array) => Err(wrong(array.shape())),
+        Gradient::Sparse(slices) => {
+            let rows = *shape.first().ok_or_else(|| wrong(slices.values.shape()))?;
+            if slices.values.shape().get(1..) != shape.get(1..) {
+                return Err(wrong(slices.values.shape()));
+            }
+            let outside = |index: &&i64| usize::try_from(**index).map_or(true, |it| it >= rows);
+            match slices.indices.iter().find(outside) {
+                Some(&index) => Err(GradientError::Index { name: name.to_owned(), index, rows }),
+                None => Ok(()),
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! How servers are reached: addresses, the way to connect, the key.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tonic::transport::{Channel, Endpoint};
+
+use super::describe;
+use crate::proto::cluster_client::ClusterClient;
+use crate::security::Signer;
+
+/// A connection that is being made.
+pub type DialFuture = Pin<Box<dyn Future<Output = Result<Channel, String>> + Send>>;
+
+/// Makes a connection to an address; a simulation hands in its own.
+pub type Dial = Arc<dyn Fn(String) -> DialFuture + Send + Sync>;
+
+/// What it takes to call any of the servers.
+#[derive(Clone)]
+pub struct Reach {
+    addresses: Arc<[String]>,
+    dial: Dial,
+    signer: Signer,
+    call_timeout: Duration,
+}
+
+/// Connections carry few, large streams: windows and frames are as large as chunks need.
+const WINDOW: u32 = 16 << 20;
+pub(crate) const FRAME: u32 = 1 << 20;
+
+impl Reach {
+    /// The servers by number, reached over TCP; with TLS when it is given.
+    #[must_use]
+    pub fn tcp(
+        addresses: Vec<String>,
+        signer: Signer,
+        tls: Option<tonic::transport::ClientTlsConfig>,
+    ) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let dial = move |address: String| -> DialFuture {
+            let tls = tls.clone();
+            Box::pin(async move {
+                let endpoint = endpoint(&format!("{scheme}://{address}"))?;
+                let endpoint = match tls {
+                    Some(tls) => endpoint.tls_config(tls).map_err(|error| words(&error))?,
+                    None => endpoint,
+                };
+                // A name is looked up anew at every attempt: a restarted server may have moved.
+                endpoint.connect().await.map_err(|error| words(&error))
+            })
+        };
+        Self::new(addresses, Arc::new(dial), signer)
+    }
+
+    /// The same over connections of another kind.
+    #[must_use]
+    pub fn new(addresses: Vec<String>, dial: Dial, signer: Signer) -> Self {
+        Self { addresses: addresses.into(), dial, signer, call_timeout: Duration::from_secs(5) }
+    }
+
+    /// The address of a server.
+    #[must_use]
+    pub fn address(&self, server: usize) -> &str {
+        self.addresses.get(server).map_or("(none)", String::as_str)
+    }
+
+    /// How many servers there are.
+    #[must_use]
+    pub fn servers(&self) -> usize {
+        self.addresses.len()
+    }
+
+    pub(crate) fn call_timeout(&self) -> Duration {
+        self.call_timeout
+    }
+
+    pub(crate) async fn client(&self, server: usize) -> Result<ClusterClient<Channel>, String> {
+        let channel = (self.dial)(self.address(server).to_owned()).await?;
+        let limit = 4 * FRAME as usize;
+        Ok(ClusterClient::new(channel)
+            .max_decoding_message_size(limit)
+            .max_encoding_message_size(limit))
+    }
+
+    /// A request that shows the key.
+    pub(crate) fn request<M>(&self, method: &str, message: M) -> Result<tonic::Request<M>, String> {
+        let mut request = tonic::Request::new(message);
+        let path = format!("/sync_replicas.v1.Cluster/{method}");
+        let authorization = self.signer.authorization(&path).map_err(|it| describe(&it))?;
+        if let Some(value) = authorization {
+            let value = value.parse().map_err(|_| "a bad header".to_owned())?;
+            request.metadata_mut().insert("authorization", value);
+        }
+        Ok(request)
+    }
+}
+
+/// An endpoint with this protocol's settings.
+///
+/// # Errors
+/// When the address is none.
+pub(crate) fn endpoint(uri: &str) -> Result<Endpoint, String> {
+    let endpoint = Endpoint::from_shared(uri.to_owned())
+        .map_err(|error| format!("{uri} is no address: {error}"))?;
+    Ok(endpoint
+        .connect_timeout(Duration::from_secs(3))
+        .tcp_nodelay(true)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_frame_size(FRAME)
+        .http2_keep_alive_interval(Duration::from_secs(2))
+        .keep_alive_timeout(Duration::from_secs(5)))
+}
+
+fn words(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,461 @@
+//! The replica as a state machine over its lines: join, wait, push, give up, leave.
+//!
+//! One piece of work at a time. Lines may break at any moment: what was asked over a broken one is
+//! asked again over the next, with the same numbers, until `patience` runs out.
+
+mod take;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sync_replicas::engine::{Grant, Outcome};
+use sync_replicas::{Computed, GlobalStep, ReplicaId, Scalar, Superseded, Variables};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::Reach;
+use super::line::{Incoming, Line, pause};
+use super::mirror::Mirror;
+use super::outgoing::{GradientError, Outgoing};
+use super::signals::Signals;
+use crate::coordinator::{StepMade, Ticket};
+use crate::placement::Placement;
+use crate::proto;
+use crate::proto::to_server::Message;
+use crate::shard::Wire;
+
+/// What a session must know beside the servers.
+#[derive(Clone, Debug)]
+pub struct SessionSettings {
+    /// Which replica it is.
+    pub replica: ReplicaId,
+    /// A number that a later process of the same replica has a higher one of.
+    pub process: u64,
+    /// What all processes must agree on.
+    pub fingerprint: Vec<u8>,
+    /// How numbers travel.
+    pub wire: Wire,
+    /// How long servers may be out of reach before the replica gives up.
+    pub patience: Duration,
+    /// How often it says that it lives; well below the lease.
+    pub heartbeat: Duration,
+    /// Whether work of a step that is over is given up (P-13).
+    pub tell_superseded: bool,
+}
+
+/// Why a wait for the next step ended.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// A server could not be reached for too long.
+    #[error("ps {server} at {address} was out of reach for {seconds:.0} s: {reason}")]
+    Unreachable {
+        /// Which one.
+        server: usize,
+        /// Where.
+        address: String,
+        /// How long it was tried.
+        seconds: f64,
+        /// What the last attempt said.
+        reason: String,
+    },
+    /// The cluster does not take this replica.
+    #[error("the cluster refused this replica: {reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// The step took too long (P-5).
+    #[error("{reason}")]
+    Overdue {
+        /// Who is missing.
+        reason: String,
+    },
+    /// Training failed.
+    #[error("training failed: {reason}")]
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a push has no outcome.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PushError {
+    /// The gradients do not fit; nothing was sent, and the token was given back.
+    #[error(transparent)]
+    Gradient(#[from] GradientError),
+    /// The cluster refused it.
+    #[error("the push was refused: {reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// The replica was fenced off meanwhile: whether it counts is unknown, or it belongs to an
+    /// earlier life. The next step joins again.
+    #[error("the push was lost: {reason}")]
+    Lost {
+        /// How.
+        reason: String,
+    },
+    /// Training ended meanwhile.
+    #[error("training has ended")]
+    Ended,
+    /// Servers are out of reach.
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+}
+
+/// One replica of a training in a cluster.
+pub struct Session<T: Scalar + bytemuck::Pod> {
+    reach: Reach,
+    settings: SessionSettings,
+    placement: Arc<Placement>,
+    lines: Vec<Option<Line>>,
+    opened: u64,
+    sender: UnboundedSender<Incoming>,
+    inbox: UnboundedReceiver<Incoming>,
+    signals: Signals,
+    heartbeat: JoinHandle<()>,
+    mirror: Mirror<T>,
+    ticket: Option<Ticket>,
+    sequence: u64,
+    grant: Option<Grant>,
+    pushing: Option<Pushing>,
+    ended: Option<(String, bool)>,
+    refused: Option<String>,
+    overdue: Option<String>,
+    /// Steps that were made, for hooks; kept only where somebody asks.
+    made: VecDeque<StepMade>,
+    keep_made: bool,
+}
+
+/// A contribution without an outcome yet.
+struct Pushing {
+    outgoing: Outgoing,
+    commit: proto::Commit,
+    /// By server.
+    staged: Vec<bool>,
+    committed: bool,
+    result: Option<Result<Outcome, PushError>>,
+}
+
+impl<T: Scalar + bytemuck::Pod> Session<T> {
+    /// A replica that has not connected yet; the first wait does. Needs a tokio runtime.
+    #[must_use]
+    pub fn new(
+        reach: Reach,
+        settings: SessionSettings,
+        placement: Arc<Placement>,
+        variables: Variables<T>,
+        keep_made: bool,
+    ) -> Self {
+        let (sender, inbox) = unbounded_channel();
+        let signals = Signals::new();
+        let (beats, every) = (signals.clone(), settings.heartbeat);
+        let heartbeat = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                beats.beat();
+            }
+        });
+        Self {
+            lines: (0..reach.servers()).map(|_| None).collect(),
+            mirror: Mirror::new(variables, Arc::clone(&placement), settings.wire),
+            reach,
+            settings,
+            placement,
+            opened: 0,
+            sender,
+            inbox,
+            signals,
+            heartbeat,
+            ticket: None,
+            sequence: 0,
+            grant: None,
+            pushing: None,
+            ended: None,
+            refused: None,
+            overdue: None,
+            made: VecDeque::new(),
+            keep_made,
+        }
+    }
+
+    /// Waits for a permission and for the variables that it is for; `None` once training ended.
+    ///
+    /// # Errors
+    /// [`WaitError`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost; the next call goes on waiting.
+    pub async fn next_step(&mut self) -> Result<Option<Grant>, WaitError> {
+        loop {
+            if let Some((reason, failed)) = &self.ended {
+                let reason = reason.clone();
+                return if *failed { Err(WaitError::Failed { reason }) } else { Ok(None) };
+            }
+            if let Some(reason) = self.overdue.take() {
+                return Err(WaitError::Overdue { reason });
+            }
+            self.connect().await?;
+            if let Some(grant) = self.ready() {
+                return Ok(Some(grant));
+            }
+            self.receive().await;
+        }
+    }
+
+    /// The grant, once the variables are of one step that is not below it.
+    fn ready(&mut self) -> Option<Grant> {
+        let (ticket, grant) = (self.ticket?, self.grant.clone()?);
+        let least = (ticket.generation, GlobalStep::new(grant.local_step.get()));
+        if let Some(version) = self.mirror.version().filter(|version| *version >= least) {
+            let over = self.settings.tell_superseded && version.1.get() > least.1.get();
+            if !over {
+                self.grant = None;
+                return Some(grant);
+            }
+            // P-13: the step was over before it began.
+            self.grant = None;
+            let give_up = self.give_up_message(false)?;
+            self.send(0, vec![give_up]);
+            return None;
+        }
+        for server in 0..self.lines.len() {
+            if let Some(after) = self.mirror.to_ask(server, least) {
+                self.send(server, vec![pull(after)]);
+            }
+        }
+        None
+    }
+
+    /// The variables that the last grant is for.
+    #[must_use]
+    pub fn variables(&self) -> &Variables<T> {
+        &self.mirror.variables
+    }
+
+    /// The step of the variables.
+    #[must_use]
+    pub fn global_step(&self) -> GlobalStep {
+        self.mirror.version().map(|(_, step)| step).unwrap_or_default()
+    }
+
+    /// Tells when the work of a grant is in vain.
+    #[must_use]
+    pub fn superseded(&self, grant: &Grant) -> Superseded {
+        self.signals.superseded.next(grant.local_step, self.settings.tell_superseded)
+    }
+
+    /// Pushes the gradients of a grant's batch, and says what became of them.
+    ///
+    /// # Errors
+    /// [`PushError`].
+    pub async fn push(
+        &mut self,
+        grant: &Grant,
+        computed: Computed<T>,
+    ) -> Result<Outcome, PushError> {
+        let variables = &self.mirror.variables;
+        let wire = self.settings.wire;
+        let outgoing = match Outgoing::new(computed.gradients, variables, &self.placement, wire) {
+            Ok(outgoing) => outgoing,
+            Err(error) => {
+                self.give_up();
+                return Err(error.into());
+            }
+        };
+        let Some(ticket) = self.ticket.filter(|it| it.incarnation == grant.incarnation) else {
+            return Err(PushError::Lost { reason: "the replica was fenced off".to_owned() });
+        };
+        let commit = proto::Commit {
+            ticket: Some(ticket.into()),
+            sequence: self.sequence,
+            local_step: grant.local_step.get(),
+            variables: outgoing.variables.iter().map(|it| *it as u64).collect(),
+            loss: Some(computed.loss),
+            examples: computed.examples,
+        };
+        let staged = vec![false; self.lines.len()];
+        self.pushing = Some(Pushing { outgoing, commit, staged, committed: false, result: None });
+        for server in (0..self.lines.len()).rev() {
+            self.send_contribution(server);
+        }
+        loop {
+            if let Some(result) = self.pushing.as_mut().and_then(|pushing| pushing.result.take()) {
+                self.pushing = None;
+                return result;
+            }
+            if self.ended.is_some() {
+                self.pushing = None;
+                return Err(PushError::Ended);
+            }
+            if let Err(error) = self.connect().await {
+                self.pushing = None;
+                return Err(error.into());
+            }
+            self.commit();
+            if self.pushing.as_ref().is_some_and(|pushing| pushing.result.is_none()) {
+                self.receive().await;
+            }
+        }
+    }
+
+    /// Sends the contribution to one server, with a wish for the variables that come of it. The
+    /// coordinator's own part is followed by the commit at once, if nobody else has a part.
+    fn send_contribution(&mut self, server: usize) {
+        let Some(ticket) = self.ticket else { return };
+        let Some(pushing) = &self.pushing else { return };
+        let mut messages = pushing.outgoing.messages(server, ticket, self.sequence);
+        if let Some(after) = self.mirror.ask_next(server) {
+            messages.insert(0, pull(after));
+        }
+        if server == 0 && self.lines.len() == 1 {
+            messages.push(Message::Commit(pushing.commit.clone()));
+        }
+        self.send(server, messages);
+        if let Some(pushing) = &mut self.pushing {
+            pushing.committed = server == 0 && self.lines.len() == 1;
+        }
+    }
+
+    /// Commits once every other server holds its part.
+    fn commit(&mut self) {
+        let Some(pushing) = &mut self.pushing else { return };
+        if !pushing.committed && pushing.staged.iter().skip(1).all(|&staged| staged) {
+            pushing.committed = true;
+            let commit = Message::Commit(pushing.commit.clone());
+            self.send(0, vec![commit]);
+        }
+    }
+
+    /// Gives the present piece of work up.
+    pub fn give_up(&mut self) {
+        if let Some(message) = self.give_up_message(true) {
+            self.send(0, vec![message]);
+        }
+    }
+
+    fn give_up_message(&self, begun: bool) -> Option<Message> {
+        let ticket = Some(self.ticket?.into());
+        Some(Message::GiveUp(proto::GiveUp { ticket, sequence: self.sequence, begun }))
+    }
+
+    /// Leaves in peace (P-2, P-6): waits until the coordinator knows, for a moment.
+    pub async fn leave(&mut self, failure: Option<String>) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let reason = failure.unwrap_or_default();
+        self.send(0, vec![Message::Leave(proto::Leave { ticket: Some(ticket.into()), reason })]);
+        let known = async {
+            while self.lines.first().is_some_and(Option::is_some) && !self.left() {
+                self.receive().await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(1), known).await;
+    }
+
+    /// The newest variables of all servers, after the end; `None` if they cannot be had.
+    pub async fn final_variables(&mut self) -> Option<(GlobalStep, &Variables<T>)> {
+        let last = self.signals.superseded.step();
+        let generation = self.mirror.version()?.0;
+        let fetch = async {
+            loop {
+                if self.mirror.version().is_some_and(|it| it >= (generation, last)) {
+                    return Some(());
+                }
+                self.connect().await.ok()?;
+                for server in 0..self.lines.len() {
+                    if let Some(after) = self.mirror.to_ask(server, (generation, last)) {
+                        self.send(server, vec![pull(after)]);
+                    }
+                }
+                self.receive().await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(5), fetch).await;
+        self.mirror.version().map(|(_, step)| (step, &self.mirror.variables))
+    }
+
+    /// Why training ended, if it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<&str> {
+        self.ended.as_ref().map(|(reason, _)| reason.as_str())
+    }
+
+    /// Steps that were made since the last look.
+    pub fn take_made(&mut self) -> impl Iterator<Item = StepMade> {
+        std::mem::take(&mut self.made).into_iter()
+    }
+
+    fn send(&self, server: usize, messages: Vec<Message>) {
+        if let Some(Some(line)) = self.lines.get(server) {
+            line.send(messages);
+        }
+    }
+
+    /// Opens the lines that are missing, the coordinator's first.
+    async fn connect(&mut self) -> Result<(), WaitError> {
+        let begun = Instant::now();
+        let mut attempt = 0;
+        while let Some(server) = self.lines.iter().position(Option::is_none) {
+            if let Some(reason) = self.refused.take() {
+                return Err(WaitError::Refused { reason });
+            }
+            self.opened += 1;
+            let hello = proto::Hello {
+                replica: self.settings.replica.get(),
+                connection: self.settings.process.saturating_add(self.opened),
+                fingerprint: self.settings.fingerprint.clone().into(),
+                ticket: self.ticket.map(Into::into),
+            };
+            let place = (server, self.opened);
+            let (inbox, signals) = (self.sender.clone(), self.signals.clone());
+            match Line::open(&self.reach, place, hello, inbox, signals).await {
+                Ok(line) => {
+                    self.lines[server] = Some(line);
+                    if server > 0 {
+                        self.ask_again(server);
+                    }
+                }
+                Err(reason) if begun.elapsed() >= self.settings.patience => {
+                    return Err(WaitError::Unreachable {
+                        server,
+                        address: self.reach.address(server).to_owned(),
+                        seconds: begun.elapsed().as_secs_f64(),
+                        reason,
+                    });
+                }
+                Err(reason) => {
+                    tracing::debug!(server, reason, "no connection yet");
+                    tokio::time::sleep(pause(attempt)).await;
+                    attempt += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What was under way over a line that broke is asked again.
+    fn ask_again(&mut self, server: usize) {
+        // Once committed it was staged everywhere.
+        if self.pushing.as_ref().is_some_and(|pushing| !pushing.committed) {
+            self.send_contribution(server);
+        }
+    }
+}
+
+impl<T: Scalar + bytemuck::Pod> Drop for Session<T> {
+    fn drop(&mut self) {
+        self.heartbeat.abort();
+    }
+}
+
+fn pull(after: Option<super::mirror::Version>) -> Message {
+    let (generation, after) =
+        after.map_or((0, -1), |(generation, step)| (generation.get(), step.get()));
+    Message::Pull(proto::Pull { generation, after })
+}

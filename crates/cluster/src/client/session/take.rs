@@ -1,0 +1,165 @@
+//! What comes over the lines, one event at a time.
+
+use sync_replicas::{GlobalStep, Scalar};
+
+use super::{PushError, Session};
+use crate::client::line::Event;
+use crate::proto;
+use crate::proto::to_replica::Message;
+use crate::wire::{self, WireError};
+
+impl<T: Scalar + bytemuck::Pod> Session<T> {
+    /// Waits for one event and takes it, and whatever else has come.
+    pub(super) async fn receive(&mut self) {
+        let Some(incoming) = self.inbox.recv().await else { return };
+        let mut next = Some(incoming);
+        while let Some(incoming) = next {
+            let open = self.lines.get(incoming.server).and_then(Option::as_ref);
+            // What a line said before it was given up is void.
+            if open.is_some_and(|line| line.opened == incoming.opened) {
+                self.take(incoming.server, incoming.event);
+            }
+            next = self.inbox.try_recv().ok();
+        }
+    }
+
+    fn take(&mut self, server: usize, event: Event) {
+        match event {
+            Event::Lost(reason) => {
+                tracing::info!(server, address = self.reach.address(server), reason, "line lost");
+                self.drop_line(server);
+            }
+            Event::Message(message) => {
+                if let Err(error) = self.take_message(server, message) {
+                    tracing::warn!(server, %error, "a message makes no sense; connecting again");
+                    self.drop_line(server);
+                }
+            }
+        }
+    }
+
+    fn take_message(&mut self, server: usize, message: Message) -> Result<(), WireError> {
+        match message {
+            Message::Welcome(welcome) => self.welcome(server, &welcome),
+            Message::Values(values) => self.mirror.take(server, &values)?,
+            Message::Granted(granted) if granted.sequence == self.sequence => {
+                if let Some(ticket) = self.ticket {
+                    let grant = wire::grant(self.settings.replica, ticket, &granted);
+                    self.grant = Some(grant);
+                }
+            }
+            Message::Pushed(pushed) if pushed.sequence == self.sequence => {
+                let outcome = wire::outcome(pushed.outcome)?;
+                self.next_piece();
+                if let Some(pushing) = &mut self.pushing {
+                    pushing.result = Some(Ok(outcome));
+                }
+            }
+            Message::GaveUp(it) if it.sequence == self.sequence => self.next_piece(),
+            Message::Staged(it) if it.sequence == self.sequence => {
+                let staged = self.pushing.as_mut().and_then(|it| it.staged.get_mut(server));
+                if let Some(staged) = staged {
+                    *staged = true;
+                }
+            }
+            Message::Refused(refused) => self.refuse(server, refused),
+            Message::Overdue(overdue) => {
+                self.overdue = Some(overdue.reason);
+                // The wait is over; the next one asks anew.
+                if let Some(ticket) = self.ticket {
+                    let ask = proto::Ask { ticket: Some(ticket.into()), sequence: self.sequence };
+                    self.send(0, vec![proto::to_server::Message::Ask(ask)]);
+                }
+            }
+            Message::Ended(ended) => self.ended = Some((ended.reason, ended.failed)),
+            Message::Advanced(advanced) => {
+                if self.keep_made {
+                    self.made.push_back(advanced.into());
+                }
+            }
+            Message::Left(_) => self.drop_line(0),
+            // Of a piece of work that is over; or signalled when it came.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn welcome(&mut self, server: usize, welcome: &proto::Welcome) {
+        let Some(ticket) = welcome.ticket.map(crate::coordinator::Ticket::from) else { return };
+        if server != 0 {
+            return;
+        }
+        if self.ticket != Some(ticket) {
+            if self.ticket.is_some_and(|old| old.generation != ticket.generation) {
+                tracing::info!(generation = ticket.generation.get(), "a new life of the cluster");
+            }
+            self.fenced_off("the replica joined anew");
+            self.ticket = Some(ticket);
+            self.sequence = 1;
+            let step = GlobalStep::new(welcome.global_step);
+            self.signals.superseded.begin(step);
+        }
+        if let Some(Some(line)) = self.lines.first() {
+            self.signals.join(ticket, self.sequence, line.sender());
+        }
+        if self.pushing.is_some() {
+            self.send_contribution(0);
+            if let Some(pushing) = &mut self.pushing {
+                pushing.committed &= self.lines.len() == 1;
+            }
+        } else if self.grant.is_none() {
+            let ask = proto::Ask { ticket: Some(ticket.into()), sequence: self.sequence };
+            self.send(0, vec![proto::to_server::Message::Ask(ask)]);
+        }
+    }
+
+    fn refuse(&mut self, server: usize, refused: proto::Refused) {
+        if refused.rejoin {
+            tracing::info!(server, reason = refused.reason, "fenced off; joining again");
+            if server == 0 {
+                self.ticket = None;
+                self.fenced_off(&refused.reason);
+            }
+            self.drop_line(server);
+        } else if refused.sequence == self.sequence && self.pushing.is_some() {
+            if let Some(pushing) = &mut self.pushing {
+                pushing.result = Some(Err(PushError::Refused { reason: refused.reason }));
+            }
+            self.give_up();
+        } else if refused.sequence == 0 {
+            self.refused = Some(refused.reason);
+            self.drop_line(server);
+        }
+    }
+
+    /// The present piece of work belongs to a life that is over.
+    fn fenced_off(&mut self, reason: &str) {
+        self.grant = None;
+        self.signals.superseded.supersede();
+        if let Some(pushing) = &mut self.pushing {
+            let lost = PushError::Lost { reason: reason.to_owned() };
+            pushing.result.get_or_insert(Err(lost));
+        }
+    }
+
+    fn next_piece(&mut self) {
+        self.sequence += 1;
+        self.grant = None;
+        self.signals.work_on(self.sequence);
+    }
+
+    fn drop_line(&mut self, server: usize) {
+        self.lines[server] = None;
+        self.mirror.lost(server);
+        if server == 0 {
+            self.signals.leave();
+        }
+        if let Some(staged) = self.pushing.as_mut().and_then(|it| it.staged.get_mut(server)) {
+            *staged = false;
+        }
+    }
+
+    pub(super) fn left(&self) -> bool {
+        self.lines.first().is_none_or(Option::is_none)
+    }
+}

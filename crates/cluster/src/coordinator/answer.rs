@@ -1,0 +1,135 @@
+//! What goes to replicas and shards, as plain data; the wire form is the `wire` module's.
+
+use sync_replicas::engine::{Grant, Outcome, Overdue, Refused};
+use sync_replicas::{Generation, GlobalStep, Incarnation, LocalStep, ReplicaId};
+
+use super::StepMade;
+pub use crate::shard::Contribution;
+
+/// What a replica got when it joined, and shows with every request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket {
+    /// The life of the shared state.
+    pub generation: Generation,
+    /// The life of the replica.
+    pub incarnation: Incarnation,
+}
+
+/// A contribution whose data is staged on every shard.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Commit {
+    /// Whose it is.
+    pub ticket: Ticket,
+    /// The piece of work.
+    pub sequence: u64,
+    /// The step that the gradients claim.
+    pub local_step: LocalStep,
+    /// The variables with a gradient.
+    pub variables: Vec<usize>,
+    /// The loss, for hooks.
+    pub loss: Option<f64>,
+    /// How many examples the batch had.
+    pub examples: u64,
+}
+
+/// To one replica.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// It may compute.
+    Granted {
+        /// The piece of work.
+        sequence: u64,
+        /// The permission.
+        grant: Grant,
+    },
+    /// What became of a contribution (P-7).
+    Pushed {
+        /// The piece of work.
+        sequence: u64,
+        /// Its fate.
+        outcome: Outcome,
+    },
+    /// A piece of work was given up.
+    GaveUp {
+        /// Which one.
+        sequence: u64,
+    },
+    /// Another replica was first with the share (P-13).
+    Superseded {
+        /// The piece of work that is in vain.
+        sequence: u64,
+    },
+    /// The step took too long, and who is missing (P-5).
+    Overdue(Overdue),
+    /// It has left.
+    Left,
+    /// It may not; whether joining again can help.
+    Refused(Refusal),
+}
+
+/// Why a request was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The piece of work, zero for the connection as a whole.
+    pub sequence: u64,
+    /// In words.
+    pub reason: String,
+    /// Whether joining again can help.
+    pub rejoin: bool,
+}
+
+impl Refusal {
+    pub(super) fn of(refused: &Refused, sequence: u64) -> Self {
+        let rejoin = matches!(refused, Refused::Generation { .. } | Refused::NotJoined { .. });
+        Self { sequence, reason: refused.to_string(), rejoin }
+    }
+}
+
+/// To every shard; each carries its orders out in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// A staged contribution counts.
+    Admit {
+        /// Which one.
+        contribution: Contribution,
+        /// Its place in the sum, in replica order.
+        key: u64,
+        /// The variables that took it; `None` for all.
+        variables: Option<Vec<usize>>,
+    },
+    /// A staged contribution does not count.
+    Discard(Contribution),
+    /// Take the gradients of a variable (`None`: of all) and update it.
+    Apply {
+        /// The variable, where each is admitted by itself.
+        variable: Option<usize>,
+        /// The step that is made once all are applied.
+        global_step: GlobalStep,
+        /// Whether this makes it.
+        last: bool,
+    },
+}
+
+/// What must be done, in order.
+#[derive(Debug, Default)]
+pub struct Actions {
+    /// Orders to every shard.
+    pub orders: Vec<Order>,
+    /// Answers to replicas.
+    pub answers: Vec<(ReplicaId, Answer)>,
+    /// A step was made: to be told to all replicas.
+    pub made: Vec<StepMade>,
+    /// Training ended: in these words, and whether it failed.
+    pub ended: Option<(String, bool)>,
+}
+
+impl Actions {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.orders.is_empty()
+            && self.answers.is_empty()
+            && self.made.is_empty()
+            && self.ended.is_none()
+    }
+}

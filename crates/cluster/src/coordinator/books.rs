@@ -1,0 +1,99 @@
+//! What is counted: batches, examples, losses of the open step (P-8).
+
+use serde::Serialize;
+use sync_replicas::engine::Outcome;
+use sync_replicas::{Generation, GlobalStep};
+
+/// The counters of a training, by their names (P-8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Batches pushed.
+    pub batches: u64,
+    /// Examples in accepted batches.
+    pub examples: u64,
+    /// Batches that became part of a step.
+    pub accepted: u64,
+    /// Batches dropped as stale.
+    pub stale: u64,
+    /// Batches dropped because another replica was first with the share.
+    pub duplicates: u64,
+}
+
+/// A step that was made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepMade {
+    /// In which life of the shared state.
+    pub generation: Generation,
+    /// The new step.
+    pub global_step: GlobalStep,
+    /// The mean loss of its contributions.
+    pub loss: Option<f64>,
+    /// How many contributions it has.
+    pub gradients: u64,
+    /// Their examples.
+    pub examples: u64,
+    /// All counters as of then.
+    pub totals: Totals,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Books {
+    totals: Totals,
+    open: Round,
+    /// Rounds that were closed and whose step is not made yet.
+    closed: Round,
+}
+
+/// What the contributions of one step reported.
+#[derive(Clone, Debug, Default)]
+struct Round {
+    losses: Vec<(u64, f64)>,
+    gradients: u64,
+    examples: u64,
+}
+
+impl Books {
+    pub(super) fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    pub(super) fn push(&mut self, outcome: &Outcome, key: u64, loss: Option<f64>, examples: u64) {
+        self.totals.batches += 1;
+        match outcome {
+            Outcome::Stale { .. } => self.totals.stale += 1,
+            Outcome::Duplicate { .. } => self.totals.duplicates += 1,
+            _ => {
+                self.totals.accepted += 1;
+                self.totals.examples += examples;
+                self.open.losses.extend(loss.map(|loss| (key, loss)));
+                self.open.gradients += 1;
+                self.open.examples += examples;
+            }
+        }
+    }
+
+    /// The first lane of a step closed: what comes from now on belongs to the next.
+    pub(super) fn close(&mut self) {
+        self.closed = std::mem::take(&mut self.open);
+    }
+
+    pub(super) fn made(&mut self, generation: Generation, global_step: GlobalStep) -> StepMade {
+        let mut round = std::mem::take(&mut self.closed);
+        // Added in the order of keys, whatever the order of arrival (P-14).
+        round.losses.sort_by_key(|&(key, _)| key);
+        let count = round.losses.len();
+        let sum: f64 = round.losses.iter().map(|(_, loss)| loss).sum();
+        StepMade {
+            generation,
+            global_step,
+            loss: (count > 0).then(|| sum / count as f64),
+            gradients: round.gradients,
+            examples: round.examples,
+            totals: self.totals,
+        }
+    }
+
+    pub(super) fn forget_round(&mut self) {
+        (self.open, self.closed) = (Round::default(), Round::default());
+    }
+}

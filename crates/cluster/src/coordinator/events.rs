@@ -1,0 +1,344 @@
+//! What replicas ask, each request idempotent.
+
+use std::time::Duration;
+
+use sync_replicas::engine::{JoinError, Outcome, Push, Refused, StopReason};
+use sync_replicas::{Generation, ReplicaId};
+
+use super::{Actions, Answer, Commit, Contribution, Coordinator, Order, Refusal, Seat, Ticket};
+
+impl Coordinator {
+    /// A replica says hello; answers its ticket.
+    ///
+    /// With a valid ticket of an earlier connection it goes on where it was. A higher connection
+    /// number of the same replica ends its earlier life; a lower one is refused for good, so two
+    /// processes never take each other's place again and again.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the number is unknown, an older process asks, or training has ended.
+    pub fn hello(
+        &mut self,
+        replica: ReplicaId,
+        connection: u64,
+        ticket: Option<Ticket>,
+        now: Duration,
+        actions: &mut Actions,
+    ) -> Result<Ticket, Refusal> {
+        let refuse = |reason: String| Refusal { sequence: 0, reason, rejoin: false };
+        let total = self.seats.len();
+        let Some(index) = self.index(replica) else {
+            return Err(refuse(JoinError::Unknown { replica, total }.to_string()));
+        };
+        let seat = &mut self.seats[index];
+        if connection < seat.connection {
+            return Err(refuse(format!(
+                "a newer process has taken the place of {replica}; end one of the two"
+            )));
+        }
+        seat.heard = now;
+        let known = Ticket { generation: self.engine.generation(), incarnation: seat.incarnation };
+        if seat.live && ticket == Some(known) {
+            seat.connection = connection;
+            return Ok(known);
+        }
+        if seat.live {
+            let incarnation = seat.incarnation;
+            self.depart(index, incarnation, now, actions);
+        }
+        let mut effects = Vec::new();
+        let incarnation = self
+            .engine
+            .join(replica, now, &mut effects)
+            .map_err(|error| refuse(error.to_string()))?;
+        self.seats[index] = Seat {
+            connection,
+            incarnation,
+            live: true,
+            sequence: 1,
+            heard: now,
+            ..Seat::default()
+        };
+        self.settle(effects, now, actions);
+        Ok(Ticket { incarnation, ..known })
+    }
+
+    /// A contribution is staged everywhere: does it count? (P-11, P-15)
+    pub fn commit(
+        &mut self,
+        replica: ReplicaId,
+        commit: &Commit,
+        now: Duration,
+        actions: &mut Actions,
+    ) {
+        let contribution = Contribution {
+            replica,
+            incarnation: commit.ticket.incarnation,
+            sequence: commit.sequence,
+        };
+        let (index, push) = match self.vet(replica, commit, now) {
+            Ok(vetted) => vetted,
+            Err(refusal) => {
+                actions.orders.push(Order::Discard(contribution));
+                actions.answers.push((replica, Answer::Refused(refusal)));
+                return;
+            }
+        };
+        let mut effects = Vec::new();
+        let decision = match self.engine.push(&push, now, &mut effects) {
+            Ok(decision) => decision,
+            Err(refused) => {
+                actions.orders.push(Order::Discard(contribution));
+                refuse(replica, &refused, commit.sequence, actions);
+                return;
+            }
+        };
+        let outcome = decision.outcome;
+        if decision.repeated {
+            // It was staged once more; it counts, or does not, as the first time.
+            actions.orders.push(Order::Discard(contribution));
+        } else {
+            let grant = self.seats[index].grant.take();
+            let key = grant.and_then(|grant| grant.share).unwrap_or(0);
+            self.books.push(&outcome, key, commit.loss, commit.examples);
+            actions.orders.push(match &outcome {
+                Outcome::Accepted { .. } => {
+                    let variables = push.lanes.as_ref().map(|_| commit.variables.clone());
+                    Order::Admit { contribution, key, variables }
+                }
+                Outcome::Partly { accepted } => {
+                    let took = accepted.iter().filter_map(|&lane| self.variable_of(lane));
+                    Order::Admit { contribution, key, variables: Some(took.collect()) }
+                }
+                _ => Order::Discard(contribution),
+            });
+            self.seats[index].sequence = commit.sequence + 1;
+        }
+        let sequence = commit.sequence;
+        actions.answers.push((replica, Answer::Pushed { sequence, outcome }));
+        self.settle(effects, now, actions);
+    }
+
+    /// A replica asks for the token of a piece of work, perhaps once more.
+    pub fn ask(
+        &mut self,
+        replica: ReplicaId,
+        ticket: Ticket,
+        sequence: u64,
+        now: Duration,
+        actions: &mut Actions,
+    ) {
+        let Some(index) = self.admitted(replica, ticket, sequence, now, actions) else { return };
+        if sequence != self.seats[index].sequence {
+            return;
+        }
+        if let Some(grant) = self.seats[index].grant.clone() {
+            actions.answers.push((replica, Answer::Granted { sequence, grant }));
+            return;
+        }
+        let mut effects = Vec::new();
+        match self.engine.request(replica, ticket.incarnation, now, &mut effects) {
+            Ok(()) => self.settle(effects, now, actions),
+            Err(refused) => {
+                refuse(replica, &refused, sequence, actions);
+            }
+        }
+    }
+
+    /// A replica will not finish a piece of work.
+    pub fn give_up(
+        &mut self,
+        replica: ReplicaId,
+        ticket: Ticket,
+        (sequence, begun): (u64, bool),
+        now: Duration,
+        actions: &mut Actions,
+    ) {
+        let Some(index) = self.admitted(replica, ticket, sequence, now, actions) else { return };
+        if sequence == self.seats[index].sequence {
+            let (incarnation, mut effects) = (ticket.incarnation, Vec::new());
+            let done = if begun {
+                self.engine.give_up(replica, incarnation, now, &mut effects)
+            } else {
+                self.engine.decline(replica, incarnation, now, &mut effects)
+            };
+            if let Err(refused) = done {
+                refuse(replica, &refused, sequence, actions);
+                return;
+            }
+            let seat = &mut self.seats[index];
+            (seat.sequence, seat.grant) = (sequence + 1, None);
+            // Before the effects: what they grant is the next piece of work.
+            actions.answers.push((replica, Answer::GaveUp { sequence }));
+            self.settle(effects, now, actions);
+        } else {
+            actions.answers.push((replica, Answer::GaveUp { sequence }));
+        }
+    }
+
+    /// A sign of life: the lease begins anew (P-5).
+    pub fn alive(&mut self, replica: ReplicaId, ticket: Ticket, now: Duration) {
+        if let Ok(index) = self.check(replica, ticket) {
+            self.seats[index].heard = now;
+            // Refused only by a lease that is not there.
+            let _ = self.engine.renew(replica, ticket.incarnation, now);
+        }
+    }
+
+    /// A replica leaves: its data ended, or it failed (P-2, P-6).
+    pub fn leave(
+        &mut self,
+        replica: ReplicaId,
+        ticket: Ticket,
+        failure: Option<String>,
+        now: Duration,
+        actions: &mut Actions,
+    ) {
+        if let Ok(index) = self.check(replica, ticket) {
+            self.depart(index, ticket.incarnation, now, actions);
+            let seat = &mut self.seats[index];
+            (seat.left, seat.failure) = (true, failure);
+        }
+        actions.answers.push((replica, Answer::Left));
+        if self.seats.iter().all(|seat| seat.left) {
+            let failure = self.seats.iter().find_map(|seat| seat.failure.clone());
+            let all_failed = self.seats.iter().all(|seat| seat.failure.is_some());
+            self.stop(
+                match failure.filter(|_| all_failed) {
+                    Some(reason) => StopReason::Failed(format!("every replica failed: {reason}")),
+                    None => StopReason::Requested("every replica has left".to_owned()),
+                },
+                now,
+                actions,
+            );
+        }
+    }
+
+    pub(super) fn depart(
+        &mut self,
+        index: usize,
+        incarnation: sync_replicas::Incarnation,
+        now: Duration,
+        actions: &mut Actions,
+    ) {
+        let (id, mut effects) = (ReplicaId::new(index as u64), Vec::new());
+        self.engine.leave(id, incarnation, now, &mut effects);
+        let seat = &mut self.seats[index];
+        let sequence = seat.sequence;
+        (seat.live, seat.grant) = (false, None);
+        // Whatever it staged and did not commit is void.
+        let contribution = Contribution { replica: id, incarnation, sequence };
+        actions.orders.push(Order::Discard(contribution));
+        self.settle(effects, now, actions);
+    }
+
+    /// The sender's seat, if it is who it says; the engine fences incarnations, and what it is
+    /// asked without a generation is fenced here (P-9).
+    fn check(&self, replica: ReplicaId, ticket: Ticket) -> Result<usize, Refused> {
+        let expected: Generation = self.engine.generation();
+        if ticket.generation != expected {
+            return Err(Refused::Generation { expected, got: ticket.generation });
+        }
+        let incarnation = ticket.incarnation;
+        self.index(replica)
+            .filter(|&index| {
+                let seat = &self.seats[index];
+                seat.live && seat.incarnation == incarnation
+            })
+            .ok_or(Refused::NotJoined { replica, incarnation })
+    }
+
+    fn admitted(
+        &mut self,
+        replica: ReplicaId,
+        ticket: Ticket,
+        sequence: u64,
+        now: Duration,
+        actions: &mut Actions,
+    ) -> Option<usize> {
+        match self.check(replica, ticket) {
+            Ok(index) => {
+                self.seats[index].heard = now;
+                Some(index)
+            }
+            Err(refused) => {
+                refuse(replica, &refused, sequence, actions);
+                None
+            }
+        }
+    }
+
+    /// Checks a commit, and says what the engine is to judge.
+    fn vet(
+        &mut self,
+        replica: ReplicaId,
+        commit: &Commit,
+        now: Duration,
+    ) -> Result<(usize, Push), Refusal> {
+        let sequence = commit.sequence;
+        let index = self.check(replica, commit.ticket).map_err(|it| Refusal::of(&it, sequence))?;
+        self.seats[index].heard = now;
+        let refuse = |reason: String| Refusal { sequence, reason, rejoin: false };
+        let current = self.seats[index].sequence;
+        if sequence > current {
+            return Err(refuse(format!(
+                "piece of work {sequence} was committed, but {current} is the newest"
+            )));
+        }
+        let lanes = self.lanes(&commit.variables).map_err(refuse)?;
+        let push = Push {
+            replica,
+            incarnation: commit.ticket.incarnation,
+            generation: commit.ticket.generation,
+            sequence,
+            local_step: commit.local_step,
+            lanes,
+        };
+        Ok((index, push))
+    }
+
+    /// The lanes of the variables with a gradient; the first contribution fixes which those are
+    /// (R-19, R-25).
+    fn lanes(&mut self, variables: &[usize]) -> Result<Option<Vec<usize>>, String> {
+        if variables.is_empty() {
+            return Err("no gradients for any variable; at least one is needed".to_owned());
+        }
+        let ascending = variables.windows(2).all(|pair| pair[0] < pair[1]);
+        if !ascending || variables.last().is_some_and(|&last| last >= self.variables) {
+            return Err(format!(
+                "the variables with a gradient are {variables:?}; expected ascending numbers \
+                 below {}",
+                self.variables
+            ));
+        }
+        if self.pattern.is_none() {
+            self.engine.set_lanes(variables.len());
+            self.updating = vec![0; self.engine.num_lanes()];
+        }
+        let pattern = self.pattern.get_or_insert_with(|| variables.to_vec());
+        if pattern == variables {
+            return Ok(None);
+        }
+        let per_variable = self.engine.config().settings().admission
+            == sync_replicas::engine::Admission::PerVariable;
+        let lanes = variables.iter().map(|it| pattern.iter().position(|known| known == it));
+        match lanes.collect::<Option<Vec<usize>>>() {
+            Some(lanes) if per_variable => Ok(Some(lanes)),
+            _ => Err(format!(
+                "gradients of variables {variables:?} came, but the first contribution had those \
+                 of {pattern:?}; give the same in every step"
+            )),
+        }
+    }
+
+    fn index(&self, replica: ReplicaId) -> Option<usize> {
+        usize::try_from(replica.get()).ok().filter(|&index| index < self.seats.len())
+    }
+}
+
+/// Tells a replica why not; an end is told to all as such.
+fn refuse(replica: ReplicaId, refused: &Refused, sequence: u64, actions: &mut Actions) {
+    if *refused != Refused::Ended {
+        let refusal = Refusal::of(refused, sequence);
+        actions.answers.push((replica, Answer::Refused(refusal)));
+    }
+}

@@ -1,0 +1,214 @@
+//! The coordinator: the engine behind tickets, and what its replicas may ask again.
+//!
+//! It decides nothing that the engine decides. What it adds is what any network needs: whoever
+//! speaks shows its generation and incarnation, each piece of work has a number, and what comes
+//! twice is answered twice and done once (P-9, P-15). No clock, no lock, no socket.
+
+mod answer;
+mod books;
+mod events;
+mod settle;
+mod status;
+
+pub use answer::{Actions, Answer, Commit, Contribution, Order, Refusal, Ticket};
+pub use books::{StepMade, Totals};
+pub use status::{ReplicaStatus, Status};
+
+use std::time::Duration;
+
+use sync_replicas::engine::{Admission, Config, Engine, Grant, StartError, StopReason};
+use sync_replicas::{Generation, GlobalStep, Incarnation};
+
+use books::Books;
+
+/// The engine and one seat a replica.
+#[derive(Debug)]
+pub struct Coordinator {
+    engine: Engine,
+    seats: Vec<Seat>,
+    books: Books,
+    /// Per variable: those with a gradient, in order; a lane is a place in it. Fixed by the first
+    /// contribution.
+    pattern: Option<Vec<usize>>,
+    /// How many variables there are.
+    variables: usize,
+    /// How many shards carry orders out.
+    shards: usize,
+    /// By lane: the shards whose update is not done.
+    updating: Vec<usize>,
+    /// How many lanes of the open step have closed.
+    closed_lanes: usize,
+    last_step: Option<i64>,
+}
+
+/// What is known of one replica's connection.
+#[derive(Clone, Debug, Default)]
+struct Seat {
+    connection: u64,
+    incarnation: Incarnation,
+    live: bool,
+    /// The piece of work that is granted, or waited for.
+    sequence: u64,
+    grant: Option<Grant>,
+    /// When it was last heard of.
+    heard: Duration,
+    /// Since when it has had its grant.
+    granted: Duration,
+    /// Why it left, if it did so with a reason.
+    failure: Option<String>,
+    /// It left because its data ended or it failed; it is not waited for.
+    left: bool,
+}
+
+impl Coordinator {
+    /// At `global_step`, in a generation that no earlier life had.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        variables: usize,
+        shards: usize,
+        global_step: GlobalStep,
+        generation: Generation,
+    ) -> Self {
+        let replicas = config.total_num_replicas();
+        Self {
+            engine: Engine::new(config, variables, global_step, generation),
+            seats: vec![Seat::default(); replicas],
+            books: Books::default(),
+            pattern: None,
+            variables,
+            shards,
+            updating: vec![0; variables.max(1)],
+            closed_lanes: 0,
+            last_step: None,
+        }
+    }
+
+    /// Ends training exactly after this update.
+    pub fn set_last_step(&mut self, step: i64) {
+        self.last_step = Some(step);
+    }
+
+    /// Initial tokens go out; from now on steps close.
+    ///
+    /// # Errors
+    /// [`StartError`] when the initial tokens are too few.
+    pub fn start(&mut self, now: Duration, actions: &mut Actions) -> Result<(), StartError> {
+        let mut effects = Vec::new();
+        let initial = self.engine.config().settings().initial_tokens;
+        self.engine.start_chief(initial, now, &mut effects)?;
+        self.settle(effects, now, actions);
+        self.end_if_reached(now, actions);
+        Ok(())
+    }
+
+    /// A new generation from a saved state: everybody joins again (P-9).
+    pub fn restore(&mut self, global_step: GlobalStep, after: Generation, positions: &[u64]) {
+        self.engine.restore(global_step, after, self.engine.num_lanes());
+        self.engine.set_positions(positions);
+        for seat in &mut self.seats {
+            let (connection, left) = (seat.connection, seat.left);
+            *seat = Seat { connection, left, ..Seat::default() };
+        }
+        self.books.forget_round();
+        self.updating.fill(0);
+        self.closed_lanes = 0;
+    }
+
+    /// Training ends for everybody (P-1, P-2).
+    pub fn stop(&mut self, reason: StopReason, now: Duration, actions: &mut Actions) {
+        let mut effects = Vec::new();
+        self.engine.stop(reason, &mut effects);
+        self.settle(effects, now, actions);
+    }
+
+    /// Time has passed (P-5); when to call again, at the latest.
+    pub fn tick(&mut self, now: Duration, actions: &mut Actions) -> Option<Duration> {
+        let silent = self.end_silent(now, actions);
+        let mut effects = Vec::new();
+        let next = self.engine.tick(now, &mut effects);
+        self.settle(effects, now, actions);
+        next.into_iter().chain(silent).min()
+    }
+
+    /// Whoever was silent for a whole lease is no member any more: its token goes to another, and
+    /// it joins again if it comes back (P-5). When the next one could be.
+    fn end_silent(&mut self, now: Duration, actions: &mut Actions) -> Option<Duration> {
+        let lease = self.engine.config().settings().lease?;
+        for index in 0..self.seats.len() {
+            let seat = &self.seats[index];
+            if seat.live && seat.heard.saturating_add(lease) <= now {
+                tracing::warn!(replica = index, ?lease, "silent for a lease; it is taken for dead");
+                self.depart(index, seat.incarnation, now, actions);
+            }
+        }
+        let heard = self.seats.iter().filter(|seat| seat.live).map(|seat| seat.heard).min();
+        heard.map(|heard| heard.saturating_add(lease))
+    }
+
+    /// One shard has updated a variable, or all where they are admitted together. The last one
+    /// moves the step.
+    pub fn applied(&mut self, variable: Option<usize>, now: Duration, actions: &mut Actions) {
+        let Some(lane) = self.lane_of(variable) else { return };
+        let Some(left) = self.updating.get_mut(lane).filter(|left| **left > 0) else { return };
+        *left -= 1;
+        if *left == 0 {
+            let mut effects = Vec::new();
+            self.engine.applied(lane, now, &mut effects);
+            self.settle(effects, now, actions);
+            self.end_if_reached(now, actions);
+        }
+    }
+
+    /// The running generation.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.engine.generation()
+    }
+
+    /// The number of updates done.
+    #[must_use]
+    pub fn global_step(&self) -> GlobalStep {
+        self.engine.global_step()
+    }
+
+    /// The engine, to be looked at.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The three counters (P-8).
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.books.totals()
+    }
+
+    fn end_if_reached(&mut self, now: Duration, actions: &mut Actions) {
+        let step = self.engine.global_step().get();
+        if self.last_step.is_some_and(|last| step >= last) {
+            let reason = format!("step {step} was reached");
+            self.stop(StopReason::Requested(reason), now, actions);
+        }
+    }
+
+    fn is_per_variable(&self) -> bool {
+        self.engine.config().settings().admission == Admission::PerVariable
+    }
+
+    /// The lane that admits a variable's gradient.
+    fn lane_of(&self, variable: Option<usize>) -> Option<usize> {
+        match (self.is_per_variable(), variable) {
+            (true, Some(variable)) => {
+                self.pattern.as_ref()?.iter().position(|&known| known == variable)
+            }
+            (true, None) => None,
+            (false, _) => Some(0),
+        }
+    }
+
+    /// The variable of a lane, where each has its own.
+    fn variable_of(&self, lane: usize) -> Option<usize> {
+        if self.is_per_variable() { self.pattern.as_ref()?.get(lane).copied() } else { None }
+    }
+}

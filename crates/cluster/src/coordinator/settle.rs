@@ -1,0 +1,76 @@
+//! What the engine answered, turned into orders and answers, in its order.
+
+use std::time::Duration;
+
+use sync_replicas::ReplicaId;
+use sync_replicas::engine::{Effect, StopReason};
+
+use super::{Actions, Answer, Coordinator, Order};
+
+impl Coordinator {
+    pub(super) fn settle(&mut self, effects: Vec<Effect>, now: Duration, actions: &mut Actions) {
+        for effect in effects {
+            self.carry_out(effect, now, actions);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, now: Duration, actions: &mut Actions) {
+        match effect {
+            Effect::Grant(grant) => {
+                let replica = grant.replica;
+                if let Some(seat) = self.seats.get_mut(replica.get() as usize) {
+                    (seat.grant, seat.granted) = (Some(grant.clone()), now);
+                    let sequence = seat.sequence;
+                    actions.answers.push((replica, Answer::Granted { sequence, grant }));
+                }
+            }
+            Effect::Close { lane, .. } => self.close(lane, actions),
+            Effect::Advanced { global_step } => {
+                actions.made.push(self.books.made(self.engine.generation(), global_step));
+            }
+            Effect::Superseded { replica } => {
+                let told = self.engine.config().settings().tell_superseded;
+                if let Some(seat) = self.seats.get(replica.get() as usize).filter(|_| told) {
+                    let sequence = seat.sequence;
+                    actions.answers.push((replica, Answer::Superseded { sequence }));
+                }
+            }
+            Effect::LeaseExpired { replica } => {
+                tracing::warn!(%replica, "lease ran out; its token goes to another replica");
+            }
+            Effect::Overdue(overdue) => {
+                tracing::warn!(%overdue, "a step is overdue");
+                let waiting: Vec<ReplicaId> = overdue.waiting.clone();
+                actions
+                    .answers
+                    .extend(waiting.into_iter().map(|it| (it, Answer::Overdue(overdue.clone()))));
+            }
+            Effect::Ended => {
+                actions.ended = self.engine.stopped().map(|reason| match reason {
+                    StopReason::Failed(reason) => (reason.clone(), true),
+                    StopReason::Requested(reason) => (reason.clone(), false),
+                    _ => ("training ended".to_owned(), false),
+                });
+            }
+            other => tracing::warn!(?other, "an effect that the cluster does not know"),
+        }
+    }
+
+    fn close(&mut self, lane: usize, actions: &mut Actions) {
+        // A step is made by the last of its lanes that closes.
+        let lanes = self.engine.num_lanes();
+        if self.closed_lanes == 0 {
+            self.books.close();
+        }
+        self.closed_lanes += 1;
+        let last = self.closed_lanes == lanes;
+        if last {
+            self.closed_lanes = 0;
+        }
+        self.updating[lane] = self.shards;
+        let global_step = self.engine.global_step();
+        let global_step = global_step.next().unwrap_or(global_step);
+        let variable = self.variable_of(lane);
+        actions.orders.push(Order::Apply { variable, global_step, last });
+    }
+}

@@ -1,0 +1,102 @@
+//! Who is alive, the step, the tokens, and whom the step waits for since when.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use sync_replicas::ReplicaId;
+
+use super::{Coordinator, Totals};
+
+/// A look at the coordinator.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// The life of the shared state.
+    pub generation: u64,
+    /// The number of updates done.
+    pub global_step: i64,
+    /// A.
+    pub replicas_to_aggregate: usize,
+    /// N.
+    pub total_num_replicas: usize,
+    /// Contributions that the open step holds.
+    pub gradients: u64,
+    /// Tokens in the queue.
+    pub tokens: usize,
+    /// Why training ended, if it has.
+    pub ended: Option<String>,
+    /// The counters.
+    pub totals: Totals,
+    /// The replicas that hold a token and have not pushed, and for how many seconds.
+    pub waiting_for: Vec<(u64, f64)>,
+    /// Each replica.
+    pub replicas: Vec<ReplicaStatus>,
+}
+
+/// A look at one replica.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReplicaStatus {
+    /// Which one.
+    pub replica: u64,
+    /// `absent`, `computing`, `waiting`, `silent` (its lease is running out), `left` or `failed`.
+    pub state: &'static str,
+    /// Seconds since it was last heard of.
+    pub silent_seconds: Option<f64>,
+    /// The step that it claims.
+    pub local_step: i64,
+    /// Gradients that became part of a step.
+    pub accepted: u64,
+    /// Gradients dropped because their step was over.
+    pub stale: u64,
+    /// Leases that ran out.
+    pub expired: u64,
+    /// Why it failed, if it did.
+    pub failure: Option<String>,
+}
+
+impl Coordinator {
+    /// A look at everything, as of `now`.
+    #[must_use]
+    pub fn status(&self, now: Duration) -> Status {
+        let engine = &self.engine;
+        let since = |then: Duration| now.saturating_sub(then).as_secs_f64();
+        let holding = self.seats.iter().enumerate().filter(|(_, seat)| seat.live);
+        let holding = holding.filter(|(_, seat)| seat.grant.is_some());
+        Status {
+            generation: engine.generation().get(),
+            global_step: engine.global_step().get(),
+            replicas_to_aggregate: engine.config().replicas_to_aggregate(),
+            total_num_replicas: engine.config().total_num_replicas(),
+            gradients: engine.num_accumulated(0).unwrap_or(0),
+            tokens: engine.num_tokens(),
+            ended: engine.stopped().map(|reason| format!("{reason:?}")),
+            totals: self.totals(),
+            waiting_for: holding.map(|(index, seat)| (index as u64, since(seat.granted))).collect(),
+            replicas: (0..self.seats.len()).map(|index| self.replica(index, now)).collect(),
+        }
+    }
+
+    fn replica(&self, index: usize, now: Duration) -> ReplicaStatus {
+        let (seat, id) = (&self.seats[index], ReplicaId::new(index as u64));
+        let silent = now.saturating_sub(seat.heard);
+        let lease = self.engine.config().settings().lease;
+        let state = match seat {
+            seat if !seat.live && seat.failure.is_some() => "failed",
+            seat if !seat.live && seat.left => "left",
+            seat if !seat.live => "absent",
+            _ if lease.is_some_and(|lease| silent >= lease) => "silent",
+            seat if seat.grant.is_some() => "computing",
+            _ => "waiting",
+        };
+        let tally = self.engine.tally(id).unwrap_or_default();
+        ReplicaStatus {
+            replica: index as u64,
+            state,
+            silent_seconds: seat.live.then(|| silent.as_secs_f64()),
+            local_step: self.engine.local_step(id).map_or(0, |step| step.get()),
+            accepted: tally.accepted,
+            stale: tally.stale,
+            expired: tally.expired,
+            failure: seat.failure.clone(),
+        }
+    }
+}

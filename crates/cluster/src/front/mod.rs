@@ -1,0 +1,169 @@
+//! The front door of a cluster: the same program as in one process, with `.on(&cluster)`.
+//!
+//! Every process of the cluster runs the same program; what it does follows from its place.
+
+mod options;
+mod replica;
+mod report;
+mod serving;
+
+pub use options::Cluster;
+pub use report::{ClusterError, ClusterReport, Counts};
+
+use std::sync::Arc;
+
+use optim::Optimizer;
+use sha2::{Digest, Sha256};
+use sync_replicas::{
+    Hooks, Model, Parts, ReplicaId, Scalar, Shard as Batches, SyncReplicas, Variables,
+};
+
+use crate::placement::Placement;
+use crate::spec::Role;
+
+/// A description of a training, run by a cluster instead of threads.
+///
+/// # Examples
+/// ```no_run
+/// # use sync_replicas::{BoxError, Computed, Gradients, Model, Work};
+/// # struct Line;
+/// # impl Model<f32> for Line {
+/// #     type Batch = (f32, f32);
+/// #     fn gradients(&self, variables: &Variables<f32>, &(x, y): &(f32, f32), _: &Work<'_, f32>)
+/// #         -> Result<Option<Computed<f32>>, BoxError>
+/// #     {
+/// #         let error = variables.vector("slope")?[0] * x - y;
+/// #         let gradients = Gradients::new().dense("slope", ndarray::array![2.0 * error * x]);
+/// #         Ok(Some(Computed { loss: f64::from(error * error), examples: 1, gradients }))
+/// #     }
+/// # }
+/// use cluster::{Cluster, OnCluster};
+/// use optim::Sgd;
+/// use sync_replicas::{Hooks, SyncReplicas, Variables};
+///
+/// // TF_CONFIG or Slurm's variables say which process of which cluster this is.
+/// let cluster = Cluster::from_env(1)?.expect("it runs in a cluster");
+/// let report = SyncReplicas::new(Sgd::new(0.1))
+///     .replicas_to_aggregate(2)
+///     .total_num_replicas(3)
+///     .on(&cluster)
+///     .build(Variables::new().with("slope", ndarray::array![0.0])?)?
+///     .fit(&Line, |_| [(1.0, 3.0)].into_iter().cycle(), Hooks::new().stop_at_step(100))?;
+/// println!("{} updates", report.global_step);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait OnCluster<O> {
+    /// Runs it as this process's part of a cluster.
+    fn on(self, cluster: &Cluster) -> Clustered<'_, O>;
+}
+
+impl<O> OnCluster<O> for SyncReplicas<O> {
+    fn on(self, cluster: &Cluster) -> Clustered<'_, O> {
+        Clustered { replicas: self, cluster }
+    }
+}
+
+/// A description and a place in a cluster.
+#[derive(Debug)]
+pub struct Clustered<'c, O> {
+    replicas: SyncReplicas<O>,
+    cluster: &'c Cluster,
+}
+
+impl<'c, O> Clustered<'c, O> {
+    /// Checks everything that can be checked without the others.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub fn build<T: Scalar + bytemuck::Pod>(
+        self,
+        variables: Variables<T>,
+    ) -> Result<ClusterTrainer<'c, T, O>, ClusterError>
+    where
+        O: Optimizer<T> + 'static,
+    {
+        let mut parts = self.replicas.into_parts()?;
+        if variables.is_empty() {
+            return Err(ClusterError::Build(sync_replicas::BuildError::NoVariables));
+        }
+        let mut settings = parts.config.settings().clone();
+        settings.lease = settings.lease.map(|_| self.cluster.lease);
+        parts.config = settings.check().map_err(sync_replicas::BuildError::from)?;
+        let replicas = self.cluster.place.num_replicas();
+        let expected = parts.config.total_num_replicas() as u64;
+        if expected != replicas {
+            return Err(ClusterError::Replicas { expected, got: replicas });
+        }
+        let shapes: Vec<_> =
+            variables.iter().map(|(name, array)| (name, array.shape().to_vec())).collect();
+        let shards = self.cluster.place.cluster.ps.len();
+        let placement = Arc::new(Placement::new(&shapes, size_of::<T>(), shards));
+        let optimizer = Optimizer::<T>::name(&parts.optimizer);
+        let fingerprint = fingerprint::<T, O>(&parts, optimizer, &placement, self.cluster);
+        Ok(ClusterTrainer { parts, cluster: self.cluster, placement, fingerprint, variables })
+    }
+}
+
+/// One process of a cluster, ready to take part.
+pub struct ClusterTrainer<'c, T: Scalar, O> {
+    parts: Parts<O>,
+    cluster: &'c Cluster,
+    placement: Arc<Placement>,
+    fingerprint: Vec<u8>,
+    variables: Variables<T>,
+}
+
+impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
+    /// Takes part until training is over: a parameter server serves, a worker computes.
+    ///
+    /// `shard` makes a replica's source of batches. Hooks run in the chief; the end and the
+    /// checkpoints that they ask for are the first parameter server's work, so that neither needs
+    /// a live chief.
+    ///
+    /// # Errors
+    /// [`ClusterError`]; its exit code says whether a restart can help.
+    pub fn fit<M, S>(
+        self,
+        model: &M,
+        shard: impl Fn(ReplicaId) -> S + Sync,
+        hooks: Hooks<T>,
+    ) -> Result<ClusterReport<T>, ClusterError>
+    where
+        M: Model<T>,
+        S: Batches<Batch = M::Batch>,
+    {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(ClusterError::Runtime)?;
+        let (hooks, wishes) = hooks.split();
+        match self.cluster.place.task.role {
+            Role::Ps => runtime.block_on(self.serve(wishes)),
+            Role::Chief | Role::Worker => runtime.block_on(self.compute(model, shard, hooks)),
+            Role::Evaluator => Err(ClusterError::Evaluator),
+        }
+    }
+}
+
+/// What all processes must agree on.
+fn fingerprint<T: Scalar, O>(
+    parts: &Parts<O>,
+    optimizer: &str,
+    placement: &Placement,
+    cluster: &Cluster,
+) -> Vec<u8> {
+    let text = format!(
+        "1 {} {optimizer} {:?} {:?} {:?} {:?} {:?} {} {:?} {:?}",
+        std::any::type_name::<T>(),
+        parts.config,
+        parts.sparse_mean,
+        parts.sparse_merge,
+        parts.moving_average,
+        parts.variables_to_average,
+        placement.shards(),
+        placement.variables(),
+        cluster.wire,
+    );
+    Sha256::digest(text.as_bytes()).to_vec()
+}

@@ -1,0 +1,149 @@
+//! A process's place in a cluster, and how it talks to the others.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ClusterError;
+use crate::client::Reach;
+use crate::security::{Guard, SharedKey, Signer, TlsSettings, check_bind, wall_clock};
+use crate::server::ServeSettings;
+use crate::shard::Wire;
+use crate::spec::{DEFAULT_PORT_BASE, Node, SpecError};
+
+/// This process in its cluster.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    pub(super) place: Node,
+    pub(super) wire: Wire,
+    pub(super) lease: Duration,
+    pub(super) patience: Duration,
+    pub(super) staging: Option<usize>,
+    key: Option<SharedKey>,
+    guard: Option<Arc<Guard>>,
+    tls: Option<TlsSettings>,
+    listen: Option<IpAddr>,
+}
+
+impl Cluster {
+    /// A place that is known.
+    #[must_use]
+    pub fn new(place: Node) -> Self {
+        Self {
+            place,
+            wire: Wire::Native,
+            lease: Duration::from_secs(5),
+            patience: Duration::from_secs(60),
+            staging: None,
+            key: None,
+            guard: None,
+            tls: None,
+            listen: None,
+        }
+    }
+
+    /// The place that `TF_CONFIG` or Slurm's variables name, of which the first `ps` processes are
+    /// parameter servers in Slurm's case; `None` without any.
+    ///
+    /// # Errors
+    /// [`SpecError`] when they make no sense.
+    pub fn from_env(ps: u64) -> Result<Option<Self>, SpecError> {
+        let variable = |name: &str| std::env::var(name).ok();
+        Ok(Node::from_env(variable, ps, DEFAULT_PORT_BASE)?.map(Self::new))
+    }
+
+    /// The place.
+    #[must_use]
+    pub fn place(&self) -> &Node {
+        &self.place
+    }
+
+    /// How numbers travel; must be the same everywhere.
+    #[must_use]
+    pub fn wire(mut self, wire: Wire) -> Self {
+        self.wire = wire;
+        self
+    }
+
+    /// How long a replica may be silent before its token goes to another; 5 s when not given (P-5).
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// How long a worker tries to reach servers that are gone; 60 s when not given.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How many contributions a server stages at once; as many as there are replicas when not
+    /// given. Others wait on their connections.
+    #[must_use]
+    pub fn staging(mut self, contributions: usize) -> Self {
+        self.staging = Some(contributions);
+        self
+    }
+
+    /// The key that all processes share: every call shows it, and a server asks for it.
+    #[must_use]
+    pub fn key(mut self, key: SharedKey) -> Self {
+        self.guard = Some(Arc::new(Guard::new(key.clone())));
+        self.key = Some(key);
+        self
+    }
+
+    /// TLS, mutual where a CA is given.
+    #[must_use]
+    pub fn tls(mut self, tls: TlsSettings) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// The address to listen on, if it is not the one that the others know.
+    #[must_use]
+    pub fn listen(mut self, address: IpAddr) -> Self {
+        self.listen = Some(address);
+        self
+    }
+
+    /// How this process reaches the parameter servers.
+    ///
+    /// # Errors
+    /// [`ClusterError::Tls`] when certificates cannot be read.
+    pub fn reach(&self) -> Result<Reach, ClusterError> {
+        let tls = self.tls.as_ref().map(TlsSettings::client).transpose()?;
+        let signer = Signer::new(self.key.clone(), wall_clock);
+        Ok(Reach::tcp(self.place.cluster.ps.clone(), signer, tls))
+    }
+
+    pub(super) fn serve_settings(&self) -> Result<ServeSettings, ClusterError> {
+        let tls = self.tls.as_ref().map(TlsSettings::server).transpose()?;
+        Ok(ServeSettings { guard: self.guard.clone(), tls })
+    }
+
+    /// Where this server listens; refused when others could reach it unprotected.
+    pub(super) async fn listen_address(&self) -> Result<SocketAddr, ClusterError> {
+        let address = self.place.address().unwrap_or_default();
+        let unknown =
+            |reason: String| ClusterError::Address { address: address.to_owned(), reason };
+        let mut resolved = tokio::net::lookup_host(address)
+            .await
+            .map_err(|error| unknown(error.to_string()))?
+            .collect::<Vec<_>>();
+        // IPv4 first, as most clients try it first.
+        resolved.sort_by_key(SocketAddr::is_ipv6);
+        let Some(first) = resolved.first() else {
+            return Err(unknown("the name has no address".to_owned()));
+        };
+        let listen = match self.listen {
+            Some(listen) => SocketAddr::new(listen, first.port()),
+            None => *first,
+        };
+        let protected = self.key.is_some() || self.tls.as_ref().is_some_and(TlsSettings::is_mutual);
+        check_bind(&listen.to_string(), protected)?;
+        Ok(listen)
+    }
+}

@@ -1,0 +1,199 @@
+//! A worker: one replica's loop, and in the chief the hooks.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hooks::StepReport;
+use optim::Optimizer;
+use sync_replicas::engine::Outcome;
+use sync_replicas::{Follower, Hooks, Model, ReplicaId, Scalar, Shard as Batches, Totals};
+use tokio::time::Instant;
+
+use super::{ClusterError, ClusterReport, ClusterTrainer, Counts};
+use crate::client::{PushError, Reach, Session, SessionSettings};
+use crate::coordinator::StepMade;
+use crate::proto::ControlRequest;
+use crate::proto::control_request::Action;
+
+impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
+    pub(super) async fn compute<M, S>(
+        self,
+        model: &M,
+        shard: impl Fn(ReplicaId) -> S + Sync,
+        hooks: Hooks<T>,
+    ) -> Result<ClusterReport<T>, ClusterError>
+    where
+        M: Model<T>,
+        S: Batches<Batch = M::Batch>,
+    {
+        let place = &self.cluster.place;
+        let replica = ReplicaId::new(place.replica_id().unwrap_or_default());
+        let reach = self.cluster.reach()?;
+        let settings = self.parts.config.settings();
+        let session = SessionSettings {
+            replica,
+            process: process_number(),
+            fingerprint: self.fingerprint,
+            wire: self.cluster.wire,
+            patience: self.cluster.patience,
+            heartbeat: self.cluster.lease / 4,
+            tell_superseded: settings.tell_superseded,
+        };
+        let mut follower = Follower::new(self.variables.clone())?;
+        let chief = place.is_chief();
+        if chief {
+            follower.run_hooks(hooks)?;
+        }
+        let session = Session::new(reach.clone(), session, self.placement, self.variables, chief);
+        let begun = Instant::now();
+        let counts = Counts::default();
+        let mut worker = Worker { session, follower, reach, replica, counts };
+        let ended = worker.run(model, shard(replica)).await;
+        worker.finish(ended, place.task, begun).await
+    }
+}
+
+/// Higher for a later process of the same replica, with room for its connections.
+fn process_number() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (now.as_millis() as u64) << 20
+}
+
+struct Worker<T: Scalar + bytemuck::Pod> {
+    session: Session<T>,
+    follower: Follower<T>,
+    reach: Reach,
+    replica: ReplicaId,
+    counts: Counts,
+}
+
+impl<T: Scalar + bytemuck::Pod> Worker<T> {
+    /// Computes until training ends, or this replica's data does.
+    async fn run<M, S>(&mut self, model: &M, mut shard: S) -> Result<(), ClusterError>
+    where
+        M: Model<T>,
+        S: Batches<Batch = M::Batch>,
+    {
+        loop {
+            let waiting = Instant::now();
+            let grant = self.session.next_step().await?;
+            self.counts.waited += waiting.elapsed();
+            self.run_hooks().await?;
+            let Some(grant) = grant else { return Ok(()) };
+            let Some(batch) = shard.batch(grant.number) else {
+                self.session.leave(None).await;
+                return Ok(());
+            };
+            let superseded = self.session.superseded(&grant);
+            let step = self.session.global_step();
+            let work = self.follower.work(self.replica, step, grant.number, &superseded);
+            let variables = self.session.variables();
+            // P-5: whatever happens to one replica, the others are told and go on.
+            let computed = catch_unwind(AssertUnwindSafe(|| {
+                model.gradients(variables, &batch, &work).map_err(|error| error.to_string())
+            }))
+            .unwrap_or_else(|_| Err("it panicked".to_owned()));
+            let computed = match computed {
+                Ok(Some(computed)) => computed,
+                Ok(None) => {
+                    self.counts.superseded += 1;
+                    self.session.give_up();
+                    continue;
+                }
+                Err(reason) => {
+                    self.session.leave(Some(reason.clone())).await;
+                    return Err(ClusterError::Model(reason));
+                }
+            };
+            match self.session.push(&grant, computed).await {
+                Ok(Outcome::Stale { .. }) => self.counts.stale += 1,
+                Ok(Outcome::Duplicate { .. }) => self.counts.duplicates += 1,
+                Ok(_) => self.counts.accepted += 1,
+                Err(PushError::Lost { reason }) => {
+                    tracing::info!(reason, "a push was lost");
+                    self.counts.lost += 1;
+                }
+                Err(PushError::Ended) => {}
+                Err(PushError::Wait(error)) => return Err(error.into()),
+                Err(error) => {
+                    self.session.leave(Some(error.to_string())).await;
+                    return Err(ClusterError::Push(error));
+                }
+            }
+        }
+    }
+
+    /// The hooks' turn for the steps that were made since the last one.
+    async fn run_hooks(&mut self) -> Result<(), ClusterError> {
+        if !self.follower.has_hooks() {
+            return Ok(());
+        }
+        let made: Vec<StepMade> = self.session.take_made().collect();
+        for made in made {
+            let mut report = StepReport::new(made.global_step.get())
+                .with_scalar("gradients", made.gradients as f64)
+                .with_scalar("examples", made.examples as f64);
+            report.loss = made.loss;
+            let totals = totals(&made);
+            let step = self.session.global_step();
+            let variables = self.session.variables();
+            match self.follower.made(step, variables, totals, report) {
+                Ok(None) => {}
+                Ok(Some(reason)) => self.stop(reason).await,
+                Err(error) => {
+                    self.stop(error.to_string()).await;
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the coordinator to end training.
+    async fn stop(&self, reason: String) {
+        let call = async {
+            let mut client = self.reach.client(0).await?;
+            let action = Some(Action::Stop(reason));
+            let request = self.reach.request("Control", ControlRequest { action })?;
+            client.control(request).await.map_err(|status| crate::client::describe(&status))
+        };
+        match tokio::time::timeout(Duration::from_secs(5), call).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(reason)) => tracing::warn!(reason, "the coordinator could not be told to stop"),
+            Err(_) => tracing::warn!("the coordinator could not be told to stop in 5 s"),
+        }
+    }
+
+    async fn finish(
+        mut self,
+        ended: Result<(), ClusterError>,
+        task: crate::spec::Task,
+        begun: Instant,
+    ) -> Result<ClusterReport<T>, ClusterError> {
+        ended?;
+        let last = self.session.final_variables().await;
+        let (global_step, variables) = match last {
+            Some((step, variables)) => (step, Some(variables.clone())),
+            None => (self.session.global_step(), None),
+        };
+        self.run_hooks().await?;
+        self.follower.close()?;
+        Ok(ClusterReport {
+            task,
+            global_step,
+            stopped: self.session.ended().unwrap_or("its data has ended").to_owned(),
+            elapsed: begun.elapsed(),
+            counts: self.counts,
+            variables,
+        })
+    }
+}
+
+fn totals(made: &StepMade) -> Totals {
+    Totals {
+        batches: made.totals.batches,
+        examples: made.totals.examples,
+        accepted: made.totals.accepted,
+        stale: made.totals.stale,
+    }
+}

@@ -1,0 +1,126 @@
+//! What a process of a cluster tells at its end, and why it may have failed.
+
+use std::time::Duration;
+
+use sync_replicas::{BuildError, GlobalStep, Scalar, Variables};
+
+use crate::client::WaitError;
+use crate::exit::Exit;
+use crate::server::ServeError;
+use crate::spec::{SpecError, Task};
+
+/// What a process did.
+#[derive(Clone, Debug)]
+pub struct ClusterReport<T: Scalar> {
+    /// Its role and number.
+    pub task: Task,
+    /// Updates at the end.
+    pub global_step: GlobalStep,
+    /// Why training ended.
+    pub stopped: String,
+    /// How long this process took part.
+    pub elapsed: Duration,
+    /// What a replica did; zeros for a parameter server.
+    pub counts: Counts,
+    /// The variables at the end, as far as this replica could fetch them.
+    pub variables: Option<Variables<T>>,
+}
+
+/// What one replica did (P-7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Its gradients that became part of a step.
+    pub accepted: u64,
+    /// Those dropped because their step was over.
+    pub stale: u64,
+    /// Those dropped because another replica was first with the share.
+    pub duplicates: u64,
+    /// Batches given up because they were superseded.
+    pub superseded: u64,
+    /// Pushes whose fate is unknown, since the replica was fenced off meanwhile.
+    pub lost: u64,
+    /// How long it waited for tokens and variables.
+    pub waited: Duration,
+}
+
+/// Why a process of a cluster failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// The description does not fit.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The place in the cluster makes no sense.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// N is not the number of workers.
+    #[error(
+        "the program expects {expected} replicas (total_num_replicas), but the cluster has {got} \
+         workers, the chief included; make the two the same"
+    )]
+    Replicas {
+        /// N.
+        expected: u64,
+        /// Workers and chief.
+        got: u64,
+    },
+    /// The address to listen on needs protection.
+    #[error(transparent)]
+    Bind(#[from] crate::security::BindError),
+    /// Certificates.
+    #[error(transparent)]
+    Tls(#[from] crate::security::TlsError),
+    /// An address that cannot be looked up.
+    #[error("{address}: {reason}")]
+    Address {
+        /// Which.
+        address: String,
+        /// Why.
+        reason: String,
+    },
+    /// No threads or no timers.
+    #[error("the runtime could not start: {0}")]
+    Runtime(std::io::Error),
+    /// A slot or an average could not be made.
+    #[error("{0}")]
+    Shard(String),
+    /// The server failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// The wait for a step failed.
+    #[error(transparent)]
+    Wait(#[from] WaitError),
+    /// The model failed; the replica left, and the others went on.
+    #[error("the model failed: {0}")]
+    Model(String),
+    /// A push was refused.
+    #[error(transparent)]
+    Push(crate::client::PushError),
+    /// A hook failed; training was ended.
+    #[error(transparent)]
+    Hook(#[from] hooks::SessionError),
+    /// An evaluator has no part in training.
+    #[error(
+        "an evaluator has no part in training; evaluate the checkpoints, or in a hook of the chief"
+    )]
+    Evaluator,
+}
+
+impl ClusterError {
+    /// What to tell the scheduler.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Build(_)
+            | Self::Spec(_)
+            | Self::Replicas { .. }
+            | Self::Bind(_)
+            | Self::Tls(_)
+            | Self::Evaluator => Exit::Usage,
+            Self::Wait(WaitError::Unreachable { .. } | WaitError::Overdue { .. })
+            | Self::Address { .. }
+            | Self::Serve(ServeError::Transport(_)) => Exit::Restart,
+            _ => Exit::Failed,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A parameter server of the program: its shard, and the node around it.
+
+use optim::{Optimizer, OptimizerState};
+use sync_replicas::{Scalar, Wishes};
+use tokio::time::Instant;
+
+use super::{ClusterError, ClusterReport, ClusterTrainer, Counts};
+use crate::placement::cut_dense;
+use crate::server::{Node, NodeSettings, serve};
+use crate::shard::{AverageSettings, Shard, ShardSettings};
+
+impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
+    pub(super) async fn serve(self, wishes: Wishes) -> Result<ClusterReport<T>, ClusterError> {
+        let begun = Instant::now();
+        let cluster = self.cluster;
+        let listen = cluster.listen_address().await?;
+        let settings = cluster.serve_settings()?;
+        let reach = cluster.reach()?;
+        let node = self.node(reach, wishes)?;
+        tracing::info!(address = %listen, "parameter server {}", cluster.place.task.index);
+        let stopped = serve(node.clone(), listen, settings).await?;
+        Ok(ClusterReport {
+            task: cluster.place.task,
+            global_step: node.global_step(),
+            stopped,
+            elapsed: begun.elapsed(),
+            counts: Counts::default(),
+            variables: None,
+        })
+    }
+
+    /// The server of this process's place.
+    ///
+    /// # Errors
+    /// [`ClusterError::Shard`] when a variable cannot have slots or averages.
+    pub(crate) fn node(
+        self,
+        reach: crate::client::Reach,
+        wishes: Wishes,
+    ) -> Result<std::sync::Arc<Node<T>>, ClusterError> {
+        let index = self.cluster.place.task.index as usize;
+        let config = self.parts.config;
+        let optimizer = OptimizerState::new(self.parts.optimizer)
+            .map_err(|error| ClusterError::Build(error.into()))?;
+        let shard = ShardSettings {
+            sparse_mean: self.parts.sparse_mean,
+            sparse_merge: self.parts.sparse_merge,
+            ordered: config.settings().order == sync_replicas::Order::Replica,
+            admission: config.settings().admission,
+            averages: self
+                .parts
+                .moving_average
+                .map(|decay| AverageSettings { decay, variables: self.parts.variables_to_average }),
+            wire: self.cluster.wire,
+        };
+        let parts = self.placement.parts(index);
+        let arrays: Vec<_> = self.variables.iter().map(|(_, array)| array).collect();
+        let initial = parts.iter().map(|part| cut_dense(part, arrays[part.variable].view()));
+        let initial = initial.map(|view| view.to_owned()).collect();
+        let shard = Shard::new(parts, initial, optimizer, shard)
+            .map_err(|error| ClusterError::Shard(error.to_string()))?;
+        let settings = NodeSettings {
+            index,
+            staging: self.cluster.staging.unwrap_or(config.total_num_replicas()),
+            placement: self.placement,
+            fingerprint: self.fingerprint,
+            config,
+            variables: self.variables.len(),
+            wire: self.cluster.wire,
+            reach,
+            checkpoints: wishes.checkpoints,
+            last_step: wishes.last_step,
+        };
+        Ok(Node::new(settings, shard, draw()))
+    }
+}
+
+/// A number that no other life of a server has.
+fn draw() -> u64 {
+    let mut bytes = [0; 8];
+    if getrandom::fill(&mut bytes).is_err() {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        return now.unwrap_or_default().as_nanos() as u64;
+    }
+    u64::from_le_bytes(bytes)
+}

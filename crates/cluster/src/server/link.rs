@@ -1,0 +1,247 @@
+//! The coordinator's side of a link to another server: numbered orders, sent again after a lost
+//! connection until they are known to be done.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sync_replicas::{Generation, GlobalStep, Scalar};
+use tokio::sync::oneshot;
+use tonic::Streaming;
+
+use super::link_serve::{Gathered, Layout};
+use super::node::{Node, lock};
+use crate::batches::{BatchSender, batch, batches};
+use crate::proto::done::Done as Answer;
+use crate::proto::order::Order as Message;
+use crate::proto::{self, Done, Order};
+use crate::shard::{ShardState, Wire};
+use crate::wire;
+
+/// Whether a shard is in a new generation.
+pub(super) type Begun = oneshot::Receiver<Result<(), String>>;
+
+/// What the coordinator holds of a link.
+#[derive(Clone)]
+pub(super) struct LinkHandle(Arc<Shared>);
+
+struct Shared {
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    last: u64,
+    /// Not known to be done, in order.
+    orders: VecDeque<Order>,
+    /// Of those, how many were sent over the present connection.
+    sent: usize,
+    sender: Option<BatchSender<Order>>,
+    begun: Option<oneshot::Sender<Result<(), String>>>,
+}
+
+impl LinkHandle {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Shared { queue: Mutex::default() }))
+    }
+
+    /// Queues an order; it is carried out once, whatever becomes of the connection.
+    pub(super) fn send(&self, order: Message) {
+        lock(&self.0.queue).push(order);
+    }
+
+    /// Has the shard begin a generation with a saved state, or with the program's initial values.
+    /// Orders of an earlier generation are void.
+    pub(super) fn begin<T: Scalar + bytemuck::Pod>(
+        &self,
+        state: Option<ShardState<T>>,
+        generation: Generation,
+        step: GlobalStep,
+    ) -> Begun {
+        let (sender, begun) = oneshot::channel();
+        let mut queue = lock(&self.0.queue);
+        queue.orders.clear();
+        queue.sent = 0;
+        let restored = state.is_some();
+        if let Some(state) = state {
+            for (tensor, data) in pieces(&state) {
+                queue.push(Message::Restore(proto::Tensor { tensor, data }));
+            }
+            queue.push(Message::RestoreScalars(scalars(&state)));
+        }
+        let (generation, global_step) = (generation.get(), step.get());
+        queue.begun = Some(sender);
+        queue.push(Message::Begin(proto::BeginGeneration { generation, global_step, restored }));
+        begun
+    }
+}
+
+impl Queue {
+    fn push(&mut self, order: Message) {
+        self.last += 1;
+        self.orders.push_back(Order { number: self.last, order: Some(order) });
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        let Some(sender) = &self.sender else { return };
+        let new: Vec<Order> = self.orders.iter().skip(self.sent).cloned().collect();
+        self.sent = self.orders.len();
+        if !new.is_empty() {
+            drop(sender.send(batch(new)));
+        }
+    }
+
+    /// Everything up to this number is done.
+    fn done(&mut self, number: u64) {
+        while self.orders.front().is_some_and(|order| order.number <= number) {
+            self.orders.pop_front();
+            self.sent = self.sent.saturating_sub(1);
+        }
+    }
+}
+
+/// Keeps the link to one server: connects, passes on, connects again; begins a new generation when
+/// the server has lost its state.
+pub(super) async fn keep<T: Scalar + bytemuck::Pod>(
+    node: Arc<Node<T>>,
+    server: usize,
+    link: LinkHandle,
+) {
+    let mut life = None;
+    let mut attempt = 0_u32;
+    loop {
+        match connect(&node, server, &link, &mut life).await {
+            Ok(incoming) => {
+                attempt = 0;
+                let reason = read(&node, server, &link, incoming).await;
+                tracing::warn!(server, reason, "the link to a parameter server broke");
+            }
+            Err(reason) => tracing::debug!(server, reason, "no link yet"),
+        }
+        lock(&link.0.queue).sender = None;
+        if node.over.borrow().is_some() {
+            return;
+        }
+        let pause = Duration::from_millis(50 << attempt.min(5)).min(Duration::from_secs(1));
+        tokio::time::sleep(pause).await;
+        attempt += 1;
+    }
+}
+
+async fn connect<T: Scalar + bytemuck::Pod>(
+    node: &Arc<Node<T>>,
+    server: usize,
+    link: &LinkHandle,
+    life: &mut Option<u64>,
+) -> Result<Streaming<Done>, String> {
+    let reach = &node.settings.reach;
+    let (sender, outgoing) = batches();
+    let hello = proto::ServeHello { fingerprint: node.settings.fingerprint.clone().into() };
+    let hello = Order { number: 0, order: Some(Message::Hello(hello)) };
+    drop(sender.send(batch(vec![hello])));
+    let attempt = async {
+        let mut client = reach.client(server).await?;
+        let request = reach.request("Serve", outgoing)?;
+        let answer = client.serve(request).await;
+        let mut incoming = answer.map_err(|it| crate::client::describe(&it))?.into_inner();
+        let first = incoming.message().await.map_err(|it| crate::client::describe(&it))?;
+        match first.and_then(|done| done.done) {
+            Some(Answer::Welcome(welcome)) => Ok((welcome, incoming)),
+            _ => Err("the first answer was no welcome".to_owned()),
+        }
+    };
+    let (welcome, incoming) = tokio::time::timeout(Duration::from_secs(5), attempt)
+        .await
+        .map_err(|_| "no answer in time".to_owned())??;
+    let known = life.replace(welcome.life);
+    let mut queue = lock(&link.0.queue);
+    queue.sender = Some(sender);
+    queue.sent = 0;
+    if known.is_none_or(|known| known == welcome.life) {
+        queue.done(welcome.done);
+        queue.flush();
+        return Ok(incoming);
+    }
+    // What it was told before is lost with its state.
+    queue.orders.clear();
+    drop(queue);
+    tracing::warn!(server, "a parameter server came back without its state");
+    let node = Arc::clone(node);
+    tokio::spawn(async move { node.begin_generation().await });
+    Ok(incoming)
+}
+
+async fn read<T: Scalar + bytemuck::Pod>(
+    node: &Arc<Node<T>>,
+    server: usize,
+    link: &LinkHandle,
+    mut incoming: Streaming<Done>,
+) -> String {
+    let mut gathered = Gathered::default();
+    loop {
+        let done = match incoming.message().await {
+            Ok(Some(done)) => done,
+            Ok(None) => return "it closed the connection".to_owned(),
+            Err(status) => return crate::client::describe(&status),
+        };
+        let number = done.number;
+        match done.done {
+            Some(Answer::Applied(applied)) => {
+                lock(&link.0.queue).done(number);
+                match applied.variable.map(|it| wire::indices(&[it])).transpose() {
+                    Ok(variable) => node.link_applied(variable.and_then(|mut it| it.pop())),
+                    Err(error) => return error.to_string(),
+                }
+            }
+            Some(Answer::Saved(tensor)) => gathered.push(&tensor),
+            Some(Answer::SavedScalars(scalars)) => {
+                lock(&link.0.queue).done(number);
+                let like = Layout::of(&node, server);
+                match std::mem::take(&mut gathered).state(&like, &scalars) {
+                    Ok(state) => node.link_saved(server, state),
+                    Err(error) => return error,
+                }
+            }
+            Some(Answer::Begun(_)) => {
+                let mut queue = lock(&link.0.queue);
+                queue.done(number);
+                if let Some(begun) = queue.begun.take() {
+                    drop(begun.send(Ok(())));
+                }
+            }
+            Some(Answer::Failed(reason)) => {
+                let begun = lock(&link.0.queue).begun.take();
+                match begun {
+                    Some(begun) => drop(begun.send(Err(reason))),
+                    None => node.stop(sync_replicas::engine::StopReason::Failed(reason)),
+                }
+            }
+            Some(Answer::Welcome(_)) | None => {}
+        }
+    }
+}
+
+/// A state's tensors as bytes, in pieces.
+pub(super) fn pieces<T: Scalar + bytemuck::Pod>(
+    state: &ShardState<T>,
+) -> impl Iterator<Item = (u32, Bytes)> {
+    state.tensors.iter().enumerate().flat_map(|(place, (_, tensor))| {
+        let pieces = Wire::Native.pieces(Arc::clone(tensor), 0..tensor.len());
+        pieces.map(move |(_, data)| (place as u32, data))
+    })
+}
+
+pub(super) fn scalars<T: Scalar>(state: &ShardState<T>) -> proto::Scalars {
+    proto::Scalars {
+        scalars: state
+            .scalars
+            .iter()
+            .map(|(name, value)| (name.clone(), value.to_bits()))
+            .collect(),
+        counters: state.counters.iter().cloned().collect(),
+        generation: state.generation.get(),
+        global_step: state.global_step.get(),
+    }
+}

@@ -1,0 +1,212 @@
+//! Another server's side of the link: the coordinator's orders, carried out once and in order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ndarray::ArrayD;
+use sync_replicas::{Generation, GlobalStep, Scalar};
+use tonic::{Status, Streaming};
+
+use super::link::{pieces, scalars};
+use super::node::{Node, lock};
+use crate::batches::{BatchSender, Batches, batch, batches};
+use crate::proto::done::Done as Answer;
+use crate::proto::order::Order as Message;
+use crate::proto::{self, Done, Order};
+use crate::shard::{ShardState, state_layout};
+use crate::wire;
+
+/// What this server knows of the coordinator's link.
+pub(super) struct Served<T: Scalar> {
+    /// The last order that was carried out.
+    done: u64,
+    /// The present link; an earlier one is void.
+    link: u64,
+    /// A state that is coming in.
+    restoring: Gathered,
+    state: Option<ShardState<T>>,
+}
+
+impl<T: Scalar> Default for Served<T> {
+    fn default() -> Self {
+        Self { done: 0, link: 0, restoring: Gathered::default(), state: None }
+    }
+}
+
+/// A state's tensors as bytes, while they come.
+#[derive(Default)]
+pub(super) struct Gathered {
+    tensors: BTreeMap<u32, Vec<Bytes>>,
+}
+
+impl Gathered {
+    pub(super) fn push(&mut self, tensor: &proto::Tensor) {
+        self.tensors.entry(tensor.tensor).or_default().push(tensor.data.clone());
+    }
+
+    /// The state, of the shape that a shard has.
+    pub(super) fn state<T: Scalar + bytemuck::Pod>(
+        mut self,
+        like: &Layout,
+        scalars: &proto::Scalars,
+    ) -> Result<ShardState<T>, String> {
+        let tensors = like.tensors.iter().enumerate().map(|(place, (name, shape))| {
+            let pieces = self.tensors.remove(&(place as u32)).unwrap_or_default();
+            let bytes: Vec<u8> = pieces.into_iter().flatten().collect();
+            let numbers = bytes.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned);
+            let array = ArrayD::from_shape_vec(shape.as_slice(), numbers.collect())
+                .map_err(|error| format!("tensor `{name}` of a saved state: {error}"))?;
+            Ok((name.clone(), Arc::new(array)))
+        });
+        let values = scalars.scalars.iter();
+        let values = values.map(|(name, bits)| (name.clone(), f64::from_bits(*bits)));
+        Ok(ShardState {
+            generation: Generation::new(scalars.generation),
+            global_step: GlobalStep::new(scalars.global_step),
+            optimizer: like.optimizer.clone(),
+            averages: like.averages,
+            tensors: tensors.collect::<Result<_, String>>()?,
+            scalars: values.collect(),
+            counters: scalars.counters.iter().map(|(name, it)| (name.clone(), *it)).collect(),
+        })
+    }
+}
+
+/// What a shard's state consists of.
+pub(super) struct Layout {
+    tensors: Vec<(String, Vec<usize>)>,
+    optimizer: String,
+    averages: bool,
+}
+
+impl Layout {
+    /// That of another server, which runs the same program.
+    pub(super) fn of<T: Scalar + bytemuck::Pod>(node: &Node<T>, server: usize) -> Self {
+        let shard = node.shard();
+        let slots: Vec<_> = shard.optimizer().slot_names().collect();
+        let averages = shard.settings().averages.as_ref();
+        let parts = node.settings.placement.parts(server);
+        Self {
+            tensors: state_layout(parts, &slots, averages),
+            optimizer: shard.optimizer().optimizer().name().to_owned(),
+            averages: averages.is_some(),
+        }
+    }
+}
+
+impl<T: Scalar + bytemuck::Pod> Node<T> {
+    /// Takes a link of the coordinator's.
+    pub(super) async fn serve_link(
+        self: Arc<Self>,
+        mut incoming: Streaming<Order>,
+    ) -> Result<Batches<Result<Done, Status>>, Status> {
+        if self.hub.is_some() {
+            return Err(Status::failed_precondition("ps 0 coordinates; it serves no coordinator"));
+        }
+        let first = incoming.message().await?.and_then(|order| order.order);
+        let Some(Message::Hello(hello)) = first else {
+            return Err(Status::invalid_argument("the first message must be a hello"));
+        };
+        if hello.fingerprint[..] != self.settings.fingerprint[..] {
+            return Err(Status::failed_precondition(
+                "the coordinator runs another program than this server",
+            ));
+        }
+        let (sender, outgoing) = batches();
+        let link = {
+            let mut served = lock(&self.served);
+            served.link += 1;
+            served.restoring = Gathered::default();
+            let welcome = proto::ServeWelcome { life: self.life, done: served.done };
+            answer(&sender, 0, vec![Answer::Welcome(welcome)]);
+            served.link
+        };
+        tokio::spawn(self.read_orders(link, incoming, sender));
+        Ok(outgoing)
+    }
+
+    async fn read_orders(
+        self: Arc<Self>,
+        link: u64,
+        mut incoming: Streaming<Order>,
+        sender: BatchSender<Result<Done, Status>>,
+    ) {
+        while let Ok(Some(order)) = incoming.message().await {
+            let mut served = lock(&self.served);
+            if served.link != link {
+                return;
+            }
+            let number = order.number;
+            // It came before, over a connection that broke.
+            if number <= served.done {
+                continue;
+            }
+            let Some(message) = order.order else { continue };
+            let answers = match self.obey(&mut served, message) {
+                Ok(answers) => answers,
+                Err(reason) => {
+                    tracing::error!(reason, "an order of the coordinator failed");
+                    vec![Answer::Failed(reason)]
+                }
+            };
+            served.done = number;
+            answer(&sender, number, answers);
+        }
+        tracing::info!("the coordinator's link is gone");
+    }
+
+    fn obey(&self, served: &mut Served<T>, message: Message) -> Result<Vec<Answer>, String> {
+        if let Some(order) = wire::order(&message).map_err(|error| error.to_string())? {
+            let applied = self.carry_out(&order).map_err(|error| error.to_string())?;
+            let Some(applied) = applied else { return Ok(Vec::new()) };
+            if applied.published {
+                self.publish();
+            }
+            let variable = applied.variable.map(|it| it as u64);
+            return Ok(vec![Answer::Applied(proto::Applied { variable })]);
+        }
+        match message {
+            Message::Save(_) => {
+                let state = self.shard().state();
+                let tensors = pieces(&state);
+                let mut answers: Vec<_> = tensors
+                    .map(|(tensor, data)| Answer::Saved(proto::Tensor { tensor, data }))
+                    .collect();
+                answers.push(Answer::SavedScalars(scalars(&state)));
+                Ok(answers)
+            }
+            Message::Restore(tensor) => {
+                served.restoring.push(&tensor);
+                Ok(Vec::new())
+            }
+            Message::RestoreScalars(scalars) => {
+                let gathered = std::mem::take(&mut served.restoring);
+                served.state =
+                    Some(gathered.state(&Layout::of(self, self.settings.index), &scalars)?);
+                Ok(Vec::new())
+            }
+            Message::Begin(begin) => {
+                let state = served.state.take();
+                if begin.restored != state.is_some() {
+                    return Err("a state was announced and did not come, or came unasked".into());
+                }
+                let generation = Generation::new(begin.generation);
+                self.begin_shard(state, generation, GlobalStep::new(begin.global_step))?;
+                Ok(vec![Answer::Begun(true)])
+            }
+            Message::End(ended) => {
+                let told = proto::to_replica::Message::Ended(ended.clone());
+                self.posts().send_to_all(&told);
+                self.over.send_replace(Some((ended.reason, ended.failed)));
+                Ok(Vec::new())
+            }
+            _ => Err("an order that this version does not know".to_owned()),
+        }
+    }
+}
+
+fn answer(sender: &BatchSender<Result<Done, Status>>, number: u64, answers: Vec<Answer>) {
+    let answers = answers.into_iter().map(|done| Ok(Done { number, done: Some(done) })).collect();
+    drop(sender.send(batch(answers)));
+}

@@ -1,0 +1,20 @@
+//! A parameter server: its shard, the replicas that are connected, and on the first one the
+//! coordinator with its links to the others.
+//!
+//! Lock order: the hub's, the shard's, the replicas'. No lock is held across an await.
+
+mod hub;
+mod link;
+mod link_serve;
+mod node;
+mod posts;
+mod recovery;
+mod saving;
+mod serve;
+mod service;
+mod status;
+mod train;
+
+pub use node::{Node, NodeSettings};
+pub use serve::{ServeError, ServeSettings, serve, serve_with_incoming};
+pub use status::ServerStatus;

@@ -1,0 +1,168 @@
+//! What all connections of one parameter server share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sync_replicas::engine::Config;
+use sync_replicas::{Checkpoints, ReplicaId, Scalar};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
+
+use super::hub::Hub;
+use super::link_serve::Served;
+use super::posts::Posts;
+use crate::client::Reach;
+use crate::coordinator::Order;
+use crate::placement::Placement;
+use crate::shard::{Shard, ShardError, Wire};
+
+/// What a parameter server must know.
+pub struct NodeSettings {
+    /// Which server it is; number 0 coordinates.
+    pub index: usize,
+    /// Who owns which parts.
+    pub placement: Arc<Placement>,
+    /// What all processes must agree on.
+    pub fingerprint: Vec<u8>,
+    /// The engine's settings.
+    pub config: Config,
+    /// How many variables there are.
+    pub variables: usize,
+    /// How numbers travel.
+    pub wire: Wire,
+    /// How the coordinator reaches the others.
+    pub reach: Reach,
+    /// Where checkpoints go and how often; `None` for none.
+    pub checkpoints: Option<Checkpoints>,
+    /// The update to end after.
+    pub last_step: Option<i64>,
+    /// How many contributions may be staged at once.
+    pub staging: usize,
+}
+
+/// One parameter server.
+pub struct Node<T: Scalar> {
+    pub(super) settings: NodeSettings,
+    /// Drawn when the process started.
+    pub(super) life: u64,
+    pub(super) origin: Instant,
+    pub(super) shard: Mutex<Shard<T>>,
+    pub(super) posts: Mutex<Posts>,
+    pub(super) hub: Option<Mutex<Hub<T>>>,
+    pub(super) served: Mutex<Served<T>>,
+    staging: Arc<Semaphore>,
+    /// By replica: the room that its staged contribution takes.
+    permits: Mutex<HashMap<ReplicaId, OwnedSemaphorePermit>>,
+    /// How the training ended, once it has and everything is saved.
+    pub(super) over: watch::Sender<Option<(String, bool)>>,
+    pub(super) counters: Counters,
+}
+
+/// What is counted for metrics.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Payload bytes received.
+    pub received_bytes: AtomicU64,
+    /// Snapshots sent.
+    pub snapshots: AtomicU64,
+    /// Messages that made no sense.
+    pub bad_messages: AtomicU64,
+    /// Checkpoints written.
+    pub checkpoints: AtomicU64,
+}
+
+impl<T: Scalar + bytemuck::Pod> Node<T> {
+    /// A server that does not serve yet; its shard has the program's initial values.
+    #[must_use]
+    pub fn new(settings: NodeSettings, shard: Shard<T>, life: u64) -> Arc<Self> {
+        let hub = (settings.index == 0).then(|| Mutex::new(Hub::new(&settings)));
+        Arc::new(Self {
+            shard: Mutex::new(shard),
+            posts: Mutex::new(Posts::new(settings.wire)),
+            staging: Arc::new(Semaphore::new(settings.staging.max(1))),
+            hub,
+            settings,
+            life,
+            origin: Instant::now(),
+            served: Mutex::default(),
+            permits: Mutex::default(),
+            over: watch::channel(None).0,
+            counters: Counters::default(),
+        })
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    pub(super) fn shard(&self) -> MutexGuard<'_, Shard<T>> {
+        lock(&self.shard)
+    }
+
+    pub(super) fn posts(&self) -> MutexGuard<'_, Posts> {
+        lock(&self.posts)
+    }
+
+    /// Takes room for a contribution; waits while others have it all.
+    pub(super) async fn reserve(&self, replica: ReplicaId) {
+        if lock(&self.permits).contains_key(&replica) {
+            return;
+        }
+        // Never closed.
+        if let Ok(permit) = Arc::clone(&self.staging).acquire_owned().await {
+            lock(&self.permits).insert(replica, permit);
+        }
+    }
+
+    pub(super) fn release(&self, replica: ReplicaId) {
+        lock(&self.permits).remove(&replica);
+    }
+
+    /// One order of the coordinator, on this shard; the variable that was updated, if one was.
+    pub(super) fn carry_out(&self, order: &Order) -> Result<Option<Applied>, ShardError> {
+        let mut shard = self.shard();
+        match order {
+            Order::Admit { contribution, key, variables } => {
+                self.release(contribution.replica);
+                shard.admit(*contribution, *key, variables.as_deref())?;
+                Ok(None)
+            }
+            Order::Discard(contribution) => {
+                self.release(contribution.replica);
+                shard.discard(*contribution);
+                Ok(None)
+            }
+            Order::Apply { variable, global_step, last } => {
+                let generation = shard.snapshot().generation;
+                shard.apply(variable.unwrap_or(0), *last, *global_step, generation)?;
+                Ok(Some(Applied { variable: *variable, published: *last }))
+            }
+        }
+    }
+
+    /// The step of this server's variables.
+    #[must_use]
+    pub fn global_step(&self) -> sync_replicas::GlobalStep {
+        self.shard().snapshot().global_step
+    }
+
+    /// Sends the newest variables to whoever waits for them.
+    pub(super) fn publish(&self) {
+        let snapshot = self.shard().snapshot();
+        let sent = self.posts().publish(&snapshot);
+        self.counters.snapshots.fetch_add(sent, Ordering::Relaxed);
+    }
+}
+
+/// A shard's part of an update is done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Applied {
+    pub(super) variable: Option<usize>,
+    pub(super) published: bool,
+}
+
+pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,131 @@
+//! The replicas that are connected to a server: where messages to them go, and which variables
+//! they wait for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar};
+use tonic::Status;
+
+use crate::batches::{Batch, BatchSender};
+use crate::proto::to_replica::Message;
+use crate::proto::{ToReplica, Values};
+use crate::shard::{Snapshot, Wire};
+
+pub(super) type Sent = Result<ToReplica, Status>;
+
+/// By replica.
+pub(super) struct Posts {
+    posts: HashMap<ReplicaId, Post>,
+    wire: Wire,
+}
+
+struct Post {
+    sender: BatchSender<Sent>,
+    connection: u64,
+    /// The version after which the replica waits for a newer one.
+    pull: Option<(Generation, GlobalStep)>,
+}
+
+impl Posts {
+    pub(super) fn new(wire: Wire) -> Self {
+        Self { posts: HashMap::new(), wire }
+    }
+
+    /// A replica has connected; an earlier connection of it is closed, a later one stays.
+    pub(super) fn open(
+        &mut self,
+        replica: ReplicaId,
+        connection: u64,
+        sender: BatchSender<Sent>,
+    ) -> bool {
+        if self.posts.get(&replica).is_some_and(|post| post.connection > connection) {
+            return false;
+        }
+        self.posts.insert(replica, Post { sender, connection, pull: None });
+        true
+    }
+
+    pub(super) fn close(&mut self, replica: ReplicaId, connection: u64) {
+        if self.posts.get(&replica).is_some_and(|post| post.connection == connection) {
+            self.posts.remove(&replica);
+        }
+    }
+
+    /// Whether this is the replica's connection still.
+    pub(super) fn is_open(&self, replica: ReplicaId, connection: u64) -> bool {
+        self.posts.get(&replica).is_some_and(|post| post.connection == connection)
+    }
+
+    pub(super) fn replicas(&self) -> Vec<ReplicaId> {
+        self.posts.keys().copied().collect()
+    }
+
+    pub(super) fn close_all(&mut self) {
+        self.posts.clear();
+    }
+
+    pub(super) fn send(&self, replica: ReplicaId, messages: Vec<Message>) {
+        if let Some(post) = self.posts.get(&replica) {
+            drop(post.sender.send(wrap(messages.into_iter())));
+        }
+    }
+
+    pub(super) fn send_to_all(&self, message: &Message) {
+        for post in self.posts.values() {
+            drop(post.sender.send(wrap(std::iter::once(message.clone()))));
+        }
+    }
+
+    /// A replica wants the variables once they are newer than `after`; says whether they are.
+    pub(super) fn pull<T: Scalar + bytemuck::Pod>(
+        &mut self,
+        replica: ReplicaId,
+        after: (Generation, GlobalStep),
+        snapshot: &Arc<Snapshot<T>>,
+    ) -> u64 {
+        if let Some(post) = self.posts.get_mut(&replica) {
+            post.pull = Some(after);
+        }
+        self.publish(snapshot)
+    }
+
+    /// Sends a snapshot to whoever waits for one that is newer than theirs; how many do.
+    pub(super) fn publish<T: Scalar + bytemuck::Pod>(
+        &mut self,
+        snapshot: &Arc<Snapshot<T>>,
+    ) -> u64 {
+        let version = (snapshot.generation, snapshot.global_step);
+        let wire = self.wire;
+        let mut sent = 0;
+        for post in self.posts.values_mut() {
+            if post.pull.take_if(|after| version > *after).is_some() {
+                drop(post.sender.send(wrap(values(Arc::clone(snapshot), wire))));
+                sent += 1;
+            }
+        }
+        sent
+    }
+}
+
+fn wrap(messages: impl Iterator<Item = Message> + Send + 'static) -> Batch<Sent> {
+    Box::new(messages.map(|message| Ok(ToReplica { message: Some(message) })))
+}
+
+/// A snapshot in pieces, each made when it is sent.
+fn values<T: Scalar + bytemuck::Pod>(
+    snapshot: Arc<Snapshot<T>>,
+    wire: Wire,
+) -> impl Iterator<Item = Message> + Send {
+    let (generation, global_step) = (snapshot.generation.get(), snapshot.global_step.get());
+    let message = move |part: usize, offset: usize, data: Bytes, last: bool| {
+        let (part, offset) = (part as u32, offset as u64);
+        Message::Values(Values { generation, global_step, part, offset, data, last })
+    };
+    let pieces = snapshot.parts.clone().into_iter().enumerate().flat_map(move |(part, array)| {
+        let length = array.len();
+        wire.pieces(array, 0..length).map(move |(offset, data)| message(part, offset, data, false))
+    });
+    pieces.chain(std::iter::once(message(0, 0, Bytes::new(), true)))
+}

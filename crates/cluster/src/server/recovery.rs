@@ -1,0 +1,169 @@
+//! A new life of the shared state: at the start, and whenever a server has lost its state.
+//!
+//! All shards go back to the newest checkpoint, or to the program's initial values where there is
+//! none, under a generation that no earlier life had and that is on disk before anybody is served
+//! (P-9).
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use sync_replicas::checkpoint::{self, TrainingState};
+use sync_replicas::engine::StopReason;
+use sync_replicas::{Generation, GlobalStep, Scalar};
+
+use super::link::Begun;
+use super::node::{Node, lock};
+use super::saving::blocking;
+use crate::coordinator::Actions;
+use crate::shard::{ShardState, scatter};
+
+impl<T: Scalar + bytemuck::Pod> Node<T> {
+    /// Begins a new generation on all shards; ends training if that cannot be.
+    pub(super) async fn begin_generation(self: &Arc<Self>) {
+        if let Err(reason) = self.try_begin_generation().await {
+            tracing::error!(reason, "the cluster cannot go on");
+            self.stop(StopReason::Failed(reason));
+        }
+    }
+
+    async fn try_begin_generation(self: &Arc<Self>) -> Result<(), String> {
+        let Some(hub) = &self.hub else { return Ok(()) };
+        let first = {
+            let mut hub = lock(hub);
+            hub.serving = false;
+            hub.saving = None;
+            hub.coordinator.generation() == Generation::new(0)
+        };
+        // Whoever is connected says hello again once all shards are ready.
+        self.posts().close_all();
+        let saved = blocking(|| self.newest())?;
+        if saved.is_none() && !first {
+            return Err("a parameter server has lost its state, and there is no checkpoint to go \
+                        back to; give --checkpoint-dir"
+                .to_owned());
+        }
+        let (step, after, positions) = match &saved {
+            Some(state) => (state.global_step, state.generation, state.positions.clone()),
+            None => (GlobalStep::default(), Generation::default(), Vec::new()),
+        };
+        let present = lock(hub).coordinator.generation();
+        let after = blocking(|| self.claim(after.max(present)))?;
+        let generation = after.next();
+        let states = match &saved {
+            Some(state) => {
+                let states = scatter(&self.settings.placement, state);
+                Some(states.map_err(|error| error.to_string())?)
+            }
+            None => None,
+        };
+        tracing::info!(%generation, %step, restored = saved.is_some(), "a new generation begins");
+        self.begin_shards(states, generation, step).await?;
+        let (mut hub, mut actions) = (lock(hub), Actions::default());
+        hub.coordinator.restore(step, after, &positions);
+        hub.serving = true;
+        let now = self.now();
+        hub.coordinator.start(now, &mut actions).map_err(|error| error.to_string())?;
+        self.act(&mut hub, actions);
+        if saved.is_none() {
+            // There is a checkpoint from the first moment.
+            self.begin_save(&mut hub);
+        }
+        Ok(())
+    }
+
+    /// Puts every shard into the new generation, this one last.
+    async fn begin_shards(
+        self: &Arc<Self>,
+        states: Option<Vec<ShardState<T>>>,
+        generation: Generation,
+        step: GlobalStep,
+    ) -> Result<(), String> {
+        let mut states = states.map(|states| states.into_iter().map(Some).collect::<Vec<_>>());
+        let mut state_of =
+            |server: usize| states.as_mut().and_then(|it| it.get_mut(server)?.take());
+        let own = state_of(0);
+        let waits: Vec<Begun> = match &self.hub {
+            Some(hub) => {
+                let hub = lock(hub);
+                let links = hub.links.iter().enumerate();
+                links
+                    .map(|(index, link)| link.begin(state_of(index + 1), generation, step))
+                    .collect()
+            }
+            None => Vec::new(),
+        };
+        for begun in waits {
+            begun.await.map_err(|_| "a link to a parameter server is gone".to_owned())??;
+        }
+        self.begin_shard(own, generation, step)
+    }
+
+    /// Puts this server's shard into a generation, with a saved state or the initial one.
+    pub(super) fn begin_shard(
+        &self,
+        state: Option<ShardState<T>>,
+        generation: Generation,
+        step: GlobalStep,
+    ) -> Result<(), String> {
+        {
+            let mut shard = self.shard();
+            match state {
+                Some(state) => shard.restore(&state).map_err(|error| error.to_string())?,
+                None if shard.snapshot().generation == Generation::default() => {}
+                None => {
+                    return Err("the coordinator has lost its state, and there is no checkpoint \
+                                to go back to; give --checkpoint-dir"
+                        .to_owned());
+                }
+            }
+            shard.begin_generation(generation, step);
+        }
+        for replica in self.posts().replicas() {
+            self.release(replica);
+        }
+        self.publish();
+        Ok(())
+    }
+
+    fn newest(&self) -> Result<Option<TrainingState<T>>, String> {
+        let Some(checkpoints) = &self.settings.checkpoints else { return Ok(None) };
+        let words = |error: checkpoint::CheckpointError| error.to_string();
+        match checkpoint::latest(&checkpoints.folder).map_err(words)? {
+            Some(path) => checkpoint::read(&path).map(Some).map_err(words),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes the next generation's number for this life, on disk; answers the one before it.
+    fn claim(&self, after: Generation) -> Result<Generation, String> {
+        let Some(checkpoints) = &self.settings.checkpoints else { return Ok(after) };
+        claim(&checkpoints.folder, after)
+            .map_err(|error| format!("{}: {error}", checkpoints.folder.display()))
+    }
+}
+
+/// The file that holds the number of the newest generation.
+const FILE: &str = "generation";
+
+fn claim(folder: &Path, after: Generation) -> io::Result<Generation> {
+    fs::create_dir_all(folder)?;
+    let path = folder.join(FILE);
+    let known = match fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse::<u64>().map_err(|_| {
+            let what = format!("`{FILE}` holds {text:?}, expected a number; remove it");
+            io::Error::new(io::ErrorKind::InvalidData, what)
+        })?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(error),
+    };
+    let after = after.max(Generation::new(known));
+    let aside = folder.join(".generation.new");
+    let mut file = File::create(&aside)?;
+    writeln!(file, "{}", after.next().get())?;
+    file.sync_all()?;
+    fs::rename(&aside, &path)?;
+    File::open(folder)?.sync_all()?;
+    Ok(after)
+}

@@ -1,0 +1,116 @@
+//! A checkpoint of the whole cluster: every shard's state at one step, gathered, then written.
+//!
+//! The order to save stands among the updates, so all shards save the same step, and training goes
+//! on meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use sync_replicas::checkpoint::{self, TrainingState};
+use sync_replicas::{GlobalStep, Scalar};
+
+use super::hub::Hub;
+use super::node::{Node, lock};
+use crate::proto;
+use crate::shard::{ShardState, gather};
+
+/// A checkpoint that is being gathered or written.
+pub(super) struct Saving<T: Scalar> {
+    global_step: GlobalStep,
+    positions: Vec<u64>,
+    /// By shard; `None` until it has come.
+    states: Vec<Option<ShardState<T>>>,
+    /// Another was asked for meanwhile.
+    again: bool,
+}
+
+impl<T: Scalar + bytemuck::Pod> Node<T> {
+    /// Has every shard send its state as of now. While one is under way, the newest wish is kept.
+    pub(super) fn begin_save(self: &Arc<Self>, hub: &mut Hub<T>) {
+        if let Some(saving) = &mut hub.saving {
+            saving.again = true;
+            return;
+        }
+        if !hub.serving || self.settings.checkpoints.is_none() {
+            return;
+        }
+        let mut states: Vec<_> = (0..self.settings.placement.shards()).map(|_| None).collect();
+        states[0] = Some(self.shard().state());
+        for link in &hub.links {
+            link.send(proto::order::Order::Save(proto::SaveState {}));
+        }
+        hub.saving = Some(Saving {
+            global_step: hub.coordinator.global_step(),
+            positions: hub.coordinator.engine().positions(),
+            states,
+            again: false,
+        });
+        self.write_if_gathered(hub);
+    }
+
+    /// One of the other shards has sent its state.
+    pub(super) fn link_saved(self: &Arc<Self>, server: usize, state: ShardState<T>) {
+        let Some(hub) = &self.hub else { return };
+        let mut hub = lock(hub);
+        if let Some(slot) = hub.saving.as_mut().and_then(|it| it.states.get_mut(server)) {
+            *slot = Some(state);
+        }
+        self.write_if_gathered(&mut hub);
+    }
+
+    fn write_if_gathered(self: &Arc<Self>, hub: &mut Hub<T>) {
+        let Some(saving) = &mut hub.saving else { return };
+        if saving.states.iter().any(Option::is_none) {
+            return;
+        }
+        let states: Vec<ShardState<T>> =
+            saving.states.iter_mut().filter_map(Option::take).collect();
+        let global_step = saving.global_step;
+        let positions = std::mem::take(&mut saving.positions);
+        let node = Arc::clone(self);
+        tokio::spawn(async move {
+            node.write(states, global_step, positions);
+        });
+    }
+
+    fn write(
+        self: &Arc<Self>,
+        states: Vec<ShardState<T>>,
+        global_step: GlobalStep,
+        positions: Vec<u64>,
+    ) {
+        let placement = &self.settings.placement;
+        let state = gather(placement, &states, positions);
+        let written = match state {
+            Ok(state) => self.write_state(&state),
+            Err(error) => Err(error.to_string()),
+        };
+        match written {
+            Ok(()) => {
+                self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => tracing::error!(error, step = %global_step, "no checkpoint was written"),
+        }
+        let Some(hub) = &self.hub else { return };
+        let mut hub = lock(hub);
+        let again = hub.saving.take().is_some_and(|saving| saving.again);
+        if again && hub.serving {
+            self.begin_save(&mut hub);
+        }
+        self.finish_if_saved(&mut hub);
+    }
+
+    pub(super) fn write_state(&self, state: &TrainingState<T>) -> Result<(), String> {
+        let Some(checkpoints) = &self.settings.checkpoints else { return Ok(()) };
+        blocking(|| checkpoint::write(&checkpoints.folder, state, checkpoints.keep))
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Runs what blocks without holding up other tasks, where the runtime has other threads.
+pub(super) fn blocking<R>(run: impl FnOnce() -> R) -> R {
+    let several = tokio::runtime::Handle::try_current()
+        .is_ok_and(|it| it.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread);
+    if several { tokio::task::block_in_place(run) } else { run() }
+}

@@ -1,0 +1,148 @@
+//! Serving until training is over: the listener, the health service, the tasks, the shutdown.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sync_replicas::Scalar;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_stream::Stream;
+use tonic::transport::server::{Connected, TcpIncoming};
+use tonic::transport::{Server, ServerTlsConfig};
+
+use super::link::{self, LinkHandle};
+use super::node::{Node, lock};
+use super::service::Service;
+use crate::client::FRAME;
+use crate::proto::cluster_server::ClusterServer;
+use crate::security::{AdmissionLayer, Guard, wall_clock};
+
+/// How a server listens.
+#[derive(Clone, Default)]
+pub struct ServeSettings {
+    /// Who asks callers for the key.
+    pub guard: Option<Arc<Guard>>,
+    /// TLS, mutual where it has a CA.
+    pub tls: Option<ServerTlsConfig>,
+}
+
+/// Why a server ended otherwise than by the end of training.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// It cannot listen there.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The transport failed.
+    #[error("the server failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// Training failed.
+    #[error("training failed: {reason}")]
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// After the end replicas may fetch the last variables for so long.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Serves on an address until training is over; answers why it ended.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve<T: Scalar + bytemuck::Pod>(
+    node: Arc<Node<T>>,
+    address: SocketAddr,
+    settings: ServeSettings,
+) -> Result<String, ServeError> {
+    let incoming = TcpIncoming::bind(address)
+        .map_err(|source| ServeError::Bind { address, source })?
+        .with_nodelay(Some(true));
+    serve_with_incoming(node, incoming, settings).await
+}
+
+/// The same on connections of any kind.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve_with_incoming<T, I, IO, E>(
+    node: Arc<Node<T>>,
+    incoming: I,
+    settings: ServeSettings,
+) -> Result<String, ServeError>
+where
+    T: Scalar + bytemuck::Pod,
+    I: Stream<Item = Result<IO, E>>,
+    IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    E: Into<Box<dyn Error + Send + Sync>>,
+{
+    let mut tasks = tokio::task::JoinSet::new();
+    if let Some(hub) = &node.hub {
+        let servers = node.settings.placement.shards();
+        let links: Vec<_> = (1..servers).map(|_| LinkHandle::new()).collect();
+        lock(hub).links.clone_from(&links);
+        for (index, link) in links.into_iter().enumerate() {
+            tasks.spawn(link::keep(Arc::clone(&node), index + 1, link));
+        }
+        tasks.spawn(Arc::clone(&node).keep_time());
+        let starting = Arc::clone(&node);
+        tasks.spawn(async move { starting.begin_generation().await });
+    }
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<ClusterServer<Service<T>>>().await;
+    let limit = 4 * FRAME as usize;
+    let service = ClusterServer::new(Service(Arc::clone(&node)))
+        .max_decoding_message_size(limit)
+        .max_encoding_message_size(limit);
+    let mut server = Server::builder()
+        .tcp_nodelay(true)
+        .initial_stream_window_size(16 << 20)
+        .initial_connection_window_size(16 << 20)
+        .max_frame_size(FRAME)
+        .http2_max_header_list_size(16 << 10)
+        .http2_keepalive_interval(Some(Duration::from_secs(2)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(5)));
+    if let Some(tls) = settings.tls {
+        server = server.tls_config(tls)?;
+    }
+    let ending = over(Arc::clone(&node), reporter);
+    server
+        .layer(AdmissionLayer::new(settings.guard, wall_clock))
+        .add_service(health)
+        .add_service(service)
+        .serve_with_incoming_shutdown(incoming, ending)
+        .await?;
+    let over = node.over.borrow().clone();
+    match over {
+        Some((reason, true)) => Err(ServeError::Failed { reason }),
+        Some((reason, false)) => Ok(reason),
+        None => Ok("the server was shut down".to_owned()),
+    }
+}
+
+/// Waits for the end of training, then until the replicas are gone, at most [`GRACE`].
+async fn over<T: Scalar + bytemuck::Pod>(
+    node: Arc<Node<T>>,
+    reporter: tonic_health::server::HealthReporter,
+) {
+    let mut over = node.over.subscribe();
+    // Fails only when the node is gone.
+    let _ = over.wait_for(Option::is_some).await;
+    reporter.set_not_serving::<ClusterServer<Service<T>>>().await;
+    let gone = async {
+        while !node.posts().replicas().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // The links' last orders are on their way.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let _ = tokio::time::timeout(GRACE, gone).await;
+    node.posts().close_all();
+}

@@ -1,0 +1,89 @@
+//! Tensors in pieces: cut for messages from their own memory, and read into their place.
+//!
+//! What a number looks like on the wire is [`Wire`]'s.
+
+use bytes::Bytes;
+use half::bf16;
+use ndarray::ArrayD;
+use sync_replicas::Scalar;
+
+use crate::shard::Wire;
+
+/// Bytes of one message; larger tensors go in several.
+pub(crate) const CHUNK: usize = 1 << 20;
+
+#[cfg(not(target_endian = "little"))]
+compile_error!("tensors are little endian on the wire and are not converted");
+
+impl Wire {
+    /// Writes as many numbers as there are bytes for; a rest that is no whole number is left out.
+    pub(crate) fn read<T: Scalar + bytemuck::Pod>(self, bytes: &[u8], numbers: &mut [T]) {
+        match self {
+            Self::Native => {
+                let all: &mut [u8] = bytemuck::cast_slice_mut(numbers);
+                let count = bytes.len().min(all.len());
+                all[..count].copy_from_slice(&bytes[..count]);
+            }
+            Self::Bf16 => {
+                let (pairs, _) = bytes.as_chunks::<2>();
+                for (number, pair) in numbers.iter_mut().zip(pairs) {
+                    *number = T::of(f64::from(bf16::from_le_bytes(*pair)));
+                }
+            }
+        }
+    }
+
+    /// The bytes of a range of an array, in pieces of at most [`CHUNK`]; at full width they are the
+    /// array's own memory.
+    pub(crate) fn pieces<T, A>(
+        self,
+        array: A,
+        range: std::ops::Range<usize>,
+    ) -> impl Iterator<Item = (usize, Bytes)> + Send + use<T, A>
+    where
+        T: Scalar + bytemuck::Pod,
+        A: AsRef<ArrayD<T>> + Clone + Send + Sync + 'static,
+    {
+        let per_piece = CHUNK / self.element::<T>();
+        let starts = range.clone().step_by(per_piece.max(1));
+        starts.map(move |start| {
+            let part = start..(start + per_piece).min(range.end);
+            let offset = start - range.start;
+            let bytes = match self {
+                Self::Native => Bytes::from_owner(Owned::<T, A> {
+                    array: array.clone(),
+                    part,
+                    number: std::marker::PhantomData,
+                }),
+                Self::Bf16 => {
+                    let numbers = slice(array.as_ref());
+                    let part = numbers.get(part).unwrap_or_default();
+                    let halves: Vec<u8> = part
+                        .iter()
+                        .flat_map(|number| bf16::from_f64(number.wide()).to_le_bytes())
+                        .collect();
+                    Bytes::from(halves)
+                }
+            };
+            (offset, bytes)
+        })
+    }
+}
+
+/// Keeps the array alive as long as its bytes are in use.
+struct Owned<T, A> {
+    array: A,
+    part: std::ops::Range<usize>,
+    number: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T: Scalar + bytemuck::Pod, A: AsRef<ArrayD<T>>> AsRef<[u8]> for Owned<T, A> {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(slice(self.array.as_ref()).get(self.part.clone()).unwrap_or_default())
+    }
+}
+
+/// All numbers; what is sent is in standard layout.
+fn slice<T>(array: &ArrayD<T>) -> &[T] {
+    array.as_slice().unwrap_or_default()
+}

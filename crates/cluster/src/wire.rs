@@ -1,0 +1,252 @@
+//! Between the protocol's messages and the engine's own types.
+//!
+//! What a peer sends may be anything: a message without a body, or with numbers that make no
+//! sense, is an error with a name, never a panic.
+
+use sync_replicas::engine::{Grant, Outcome};
+use sync_replicas::{Generation, GlobalStep, Incarnation, Kind, LocalStep, ReplicaId};
+
+use crate::coordinator::{Answer, Commit, Contribution, Order, Refusal, StepMade, Ticket, Totals};
+use crate::proto;
+use crate::shard::Section;
+use proto::order::Order as WireOrder;
+use proto::to_replica::Message as ToReplica;
+
+/// A message that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected}, got {got}; do both sides run the same version?")]
+pub struct WireError {
+    /// What should have come.
+    pub expected: &'static str,
+    /// What came.
+    pub got: String,
+}
+
+impl WireError {
+    pub(crate) fn missing(expected: &'static str) -> Self {
+        Self { expected, got: "a message without it".to_owned() }
+    }
+}
+
+impl From<Ticket> for proto::Ticket {
+    fn from(ticket: Ticket) -> Self {
+        Self { generation: ticket.generation.get(), incarnation: ticket.incarnation.get() }
+    }
+}
+
+impl From<proto::Ticket> for Ticket {
+    fn from(ticket: proto::Ticket) -> Self {
+        Self {
+            generation: Generation::new(ticket.generation),
+            incarnation: Incarnation::new(ticket.incarnation),
+        }
+    }
+}
+
+/// The ticket that a request must have.
+pub(crate) fn ticket(ticket: Option<proto::Ticket>) -> Result<Ticket, WireError> {
+    ticket.map(Ticket::from).ok_or_else(|| WireError::missing("a ticket"))
+}
+
+/// Numbers that index something here.
+pub(crate) fn indices(numbers: &[u64]) -> Result<Vec<usize>, WireError> {
+    let fits = numbers.iter().map(|&number| usize::try_from(number));
+    fits.collect::<Result<_, _>>()
+        .map_err(|_| WireError { expected: "indices", got: format!("{numbers:?}") })
+}
+
+pub(crate) fn commit(commit: proto::Commit) -> Result<Commit, WireError> {
+    Ok(Commit {
+        ticket: ticket(commit.ticket)?,
+        sequence: commit.sequence,
+        local_step: LocalStep::new(commit.local_step),
+        variables: indices(&commit.variables)?,
+        loss: commit.loss,
+        examples: commit.examples,
+    })
+}
+
+pub(crate) fn answer(answer: Answer) -> ToReplica {
+    match answer {
+        Answer::Granted { sequence, grant } => ToReplica::Granted(proto::Granted {
+            sequence,
+            local_step: grant.local_step.get(),
+            share: grant.share,
+            number: grant.number,
+        }),
+        Answer::Pushed { sequence, outcome } => {
+            ToReplica::Pushed(proto::Pushed { sequence, outcome: Some(outcome.into()) })
+        }
+        Answer::GaveUp { sequence } => ToReplica::GaveUp(proto::GaveUp { sequence }),
+        Answer::Superseded { sequence } => ToReplica::Superseded(proto::Superseded { sequence }),
+        Answer::Overdue(overdue) => {
+            ToReplica::Overdue(proto::Overdue { reason: overdue.to_string() })
+        }
+        Answer::Left => ToReplica::Left(proto::Left {}),
+        Answer::Refused(refusal) => ToReplica::Refused(refusal.into()),
+    }
+}
+
+impl From<Refusal> for proto::Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { sequence: refusal.sequence, reason: refusal.reason, rejoin: refusal.rejoin }
+    }
+}
+
+pub(crate) fn grant(replica: ReplicaId, ticket: Ticket, granted: &proto::Granted) -> Grant {
+    Grant {
+        replica,
+        incarnation: ticket.incarnation,
+        local_step: LocalStep::new(granted.local_step),
+        share: granted.share,
+        number: granted.number,
+    }
+}
+
+impl From<Outcome> for proto::Outcome {
+    fn from(outcome: Outcome) -> Self {
+        use proto::outcome::Outcome as Wire;
+        let outcome = match outcome {
+            Outcome::Accepted { count } => Some(Wire::Accepted(count)),
+            Outcome::Stale { local_step, global_step } => Some(Wire::Stale(proto::Stale {
+                local_step: local_step.get(),
+                global_step: global_step.get(),
+            })),
+            Outcome::Duplicate { share } => Some(Wire::Duplicate(share)),
+            Outcome::Partly { accepted } => Some(Wire::Partly(proto::Lanes {
+                lanes: accepted.into_iter().map(|lane| lane as u64).collect(),
+            })),
+            _ => None,
+        };
+        Self { outcome }
+    }
+}
+
+pub(crate) fn outcome(outcome: Option<proto::Outcome>) -> Result<Outcome, WireError> {
+    use proto::outcome::Outcome as Wire;
+    let outcome = outcome.and_then(|outcome| outcome.outcome);
+    Ok(match outcome.ok_or_else(|| WireError::missing("an outcome"))? {
+        Wire::Accepted(count) => Outcome::Accepted { count },
+        Wire::Stale(stale) => Outcome::Stale {
+            local_step: LocalStep::new(stale.local_step),
+            global_step: GlobalStep::new(stale.global_step),
+        },
+        Wire::Duplicate(share) => Outcome::Duplicate { share },
+        Wire::Partly(lanes) => Outcome::Partly { accepted: indices(&lanes.lanes)? },
+    })
+}
+
+impl From<StepMade> for proto::Advanced {
+    fn from(made: StepMade) -> Self {
+        Self {
+            generation: made.generation.get(),
+            global_step: made.global_step.get(),
+            loss: made.loss,
+            gradients: made.gradients,
+            examples: made.examples,
+            totals: Some(proto::Totals {
+                batches: made.totals.batches,
+                examples: made.totals.examples,
+                accepted: made.totals.accepted,
+                stale: made.totals.stale,
+                duplicates: made.totals.duplicates,
+            }),
+        }
+    }
+}
+
+impl From<proto::Advanced> for StepMade {
+    fn from(advanced: proto::Advanced) -> Self {
+        let totals = advanced.totals.unwrap_or_default();
+        Self {
+            generation: Generation::new(advanced.generation),
+            global_step: GlobalStep::new(advanced.global_step),
+            loss: advanced.loss,
+            gradients: advanced.gradients,
+            examples: advanced.examples,
+            totals: Totals {
+                batches: totals.batches,
+                examples: totals.examples,
+                accepted: totals.accepted,
+                stale: totals.stale,
+                duplicates: totals.duplicates,
+            },
+        }
+    }
+}
+
+impl From<Contribution> for proto::Contribution {
+    fn from(it: Contribution) -> Self {
+        Self { replica: it.replica.get(), incarnation: it.incarnation.get(), sequence: it.sequence }
+    }
+}
+
+impl From<proto::Contribution> for Contribution {
+    fn from(it: proto::Contribution) -> Self {
+        Self {
+            replica: ReplicaId::new(it.replica),
+            incarnation: Incarnation::new(it.incarnation),
+            sequence: it.sequence,
+        }
+    }
+}
+
+impl From<Order> for WireOrder {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Admit { contribution, key, variables } => Self::Admit(proto::Admit {
+                contribution: Some(contribution.into()),
+                key,
+                some: variables.is_some(),
+                variables: variables.into_iter().flatten().map(|it| it as u64).collect(),
+            }),
+            Order::Discard(contribution) => Self::Discard(contribution.into()),
+            Order::Apply { variable, global_step, last } => Self::Apply(proto::Apply {
+                variable: variable.map(|it| it as u64),
+                global_step: global_step.get(),
+                last,
+            }),
+        }
+    }
+}
+
+/// An order that the coordinator gave while training; `None` for one of another kind.
+pub(crate) fn order(order: &WireOrder) -> Result<Option<Order>, WireError> {
+    Ok(Some(match order {
+        WireOrder::Admit(admit) => Order::Admit {
+            contribution: admit
+                .contribution
+                .ok_or_else(|| WireError::missing("a contribution"))?
+                .into(),
+            key: admit.key,
+            variables: if admit.some { Some(indices(&admit.variables)?) } else { None },
+        },
+        WireOrder::Discard(contribution) => Order::Discard((*contribution).into()),
+        WireOrder::Apply(apply) => Order::Apply {
+            variable: match apply.variable {
+                Some(variable) => indices(&[variable])?.pop(),
+                None => None,
+            },
+            global_step: GlobalStep::new(apply.global_step),
+            last: apply.last,
+        },
+        _ => return Ok(None),
+    }))
+}
+
+impl TryFrom<&proto::Section> for Section {
+    type Error = WireError;
+
+    fn try_from(section: &proto::Section) -> Result<Self, WireError> {
+        let kind = match proto::Kind::try_from(section.kind) {
+            Ok(proto::Kind::Missing) => Kind::Missing,
+            Ok(proto::Kind::Dense) => Kind::Dense,
+            Ok(proto::Kind::Sparse) => Kind::Sparse,
+            Err(_) => {
+                let got = format!("kind {}", section.kind);
+                return Err(WireError { expected: "a kind of gradient", got });
+            }
+        };
+        Ok(Self { part: section.part as usize, kind, rows: section.rows })
+    }
+}

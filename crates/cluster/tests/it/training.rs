@@ -1,0 +1,53 @@
+//! Whole trainings over real sockets on loopback.
+
+use sync_replicas::{Hooks, Variables};
+
+use crate::loopback::{Pull, addresses, numbers, replicas, take_part, variables};
+
+/// The same training in one process.
+fn alone(aggregate: usize, total: usize, steps: i64) -> Variables<f32> {
+    let trainer = replicas(aggregate, total).build(variables()).expect("it fits");
+    trainer.fit(&Pull, numbers, Hooks::new().stop_at_step(steps)).expect("it trains");
+    trainer.snapshot().variables.clone()
+}
+
+#[track_caller]
+fn check(ps: usize, (aggregate, total): (usize, usize), steps: i64) {
+    let (servers, workers) = (addresses(ps), addresses(total));
+    let reports: Vec<_> = std::thread::scope(|scope| {
+        let run = |role: &'static str, index: u64| {
+            let (servers, workers) = (&servers, &workers);
+            let hooks = Hooks::new().stop_at_step(steps);
+            scope.spawn(move || {
+                take_part((servers, workers), (role, index), (aggregate, total), hooks)
+            })
+        };
+        let servers: Vec<_> = (0..ps as u64).map(|index| run("ps", index)).collect();
+        let workers: Vec<_> = (0..total as u64).map(|index| run("worker", index)).collect();
+        servers.into_iter().chain(workers).map(|it| it.join().expect("it ends")).collect()
+    });
+    let expected = alone(aggregate, total, steps);
+    for report in reports {
+        let report = report.expect("it trains");
+        // A worker that came after the end has none.
+        if let Some(variables) = report.variables {
+            assert_eq!(report.global_step.get(), steps, "{:?}", report.task);
+            assert_eq!(variables.sha256(), expected.sha256(), "{:?}", report.task);
+        }
+    }
+}
+
+/// P-14 over the network: in replica order the bits are those of one process.
+#[test]
+fn a_cluster_trains_to_the_bits_of_one_process() {
+    check(1, (1, 1), 20);
+    check(1, (2, 3), 20);
+    check(2, (2, 2), 20);
+    check(3, (3, 4), 20);
+}
+
+/// fewer replicas than gradients.
+#[test]
+fn one_worker_computes_several_batches_a_step() {
+    check(2, (3, 1), 10);
+}
