@@ -27,7 +27,7 @@ pub fn variables() -> Variables<f32> {
         .and_then(|it| it.with("b", filled(&[4], 3)))
         .and_then(|it| it.with("scale", filled(&[], 4)))
         .and_then(|it| it.with("nothing", filled(&[0, 5], 5)))
-        .and_then(|it| it.with("fixed", filled(&[2], 6)))
+        .and_then(|it| it.with("b/fixed", filled(&[2], 6)))
         .expect("names of their own")
 }
 
@@ -40,7 +40,7 @@ pub fn array<T: Scalar>(shape: &[usize], seed: u64) -> ArrayD<T> {
     })
 }
 
-/// The gradients of batch `number`; `fixed` has none, and the table's rows repeat.
+/// The gradients of batch `number`; `b/fixed` has none, and the table's rows repeat.
 pub fn gradients(number: u64) -> Gradients<f32> {
     let rows: Vec<i64> = (0..5).map(|k| ((number * 5 + k * k) % 11) as i64).collect();
     let values = array(&[rows.len(), 2], 50 + number);
@@ -51,7 +51,7 @@ pub fn gradients(number: u64) -> Gradients<f32> {
         .dense("b", array(&[4], 200 + number))
         .dense("scale", array(&[], 300 + number))
         .dense("nothing", array(&[0, 5], 0))
-        .missing("fixed")
+        .missing("b/fixed")
 }
 
 pub fn contribution(replica: u64, sequence: u64) -> Contribution {
