@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
-use tonic::Streaming;
+use tonic::{Code, Streaming};
 
 use super::Reach;
 use super::signals::Signals;
@@ -41,6 +41,30 @@ pub(super) struct Line {
     reader: JoinHandle<()>,
 }
 
+/// Why there is no line.
+#[derive(Debug)]
+pub(super) enum NoLine {
+    /// Another attempt may succeed.
+    Later(String),
+    /// It would say the same again.
+    Never(String),
+}
+
+impl NoLine {
+    fn of(status: &tonic::Status) -> Self {
+        let reason = describe(status);
+        match status.code() {
+            Code::AlreadyExists
+            | Code::FailedPrecondition
+            | Code::InvalidArgument
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+            | Code::Unimplemented => Self::Never(reason),
+            _ => Self::Later(reason),
+        }
+    }
+}
+
 impl Line {
     /// Connects to server number `server` and says hello; the welcome comes over the inbox.
     pub(super) async fn open(
@@ -49,20 +73,20 @@ impl Line {
         hello: Hello,
         inbox: UnboundedSender<Incoming>,
         signals: Signals,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, NoLine> {
         let attempt = async {
-            let mut client = reach.client(server).await?;
+            let mut client = reach.client(server).await.map_err(NoLine::Later)?;
             let (sender, outgoing) = batches();
             // Before the call, so that the hello goes out with the headers.
             let first = ToServer { message: Some(ToServerMessage::Hello(hello)) };
             drop(sender.send(batch(vec![first])));
-            let request = reach.request("Train", outgoing)?;
-            let response = client.train(request).await.map_err(|status| describe(&status))?;
-            Ok::<_, String>((sender, response.into_inner()))
+            let request = reach.request("Train", outgoing).map_err(NoLine::Never)?;
+            let response = client.train(request).await.map_err(|status| NoLine::of(&status))?;
+            Ok((sender, response.into_inner()))
         };
         let (sender, incoming) = tokio::time::timeout(reach.call_timeout(), attempt)
             .await
-            .map_err(|_| "no answer in time".to_owned())??;
+            .map_err(|_| NoLine::Later("no answer in time".to_owned()))??;
         let reader = tokio::spawn(read(incoming, (server, opened), inbox, signals));
         Ok(Self { sender, opened, reader })
     }

@@ -3,111 +3,30 @@
 //! One piece of work at a time. Lines may break at any moment: what was asked over a broken one is
 //! asked again over the next, with the same numbers, until `patience` runs out.
 
+mod settings;
 mod take;
+
+pub use settings::{PushError, SessionSettings, WaitError};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sync_replicas::engine::{Grant, Outcome};
-use sync_replicas::{Computed, GlobalStep, ReplicaId, Scalar, Superseded, Variables};
+use sync_replicas::{Computed, GlobalStep, Scalar, Superseded, Variables};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Reach;
-use super::line::{Incoming, Line, pause};
+use super::line::{Incoming, Line, NoLine, pause};
 use super::mirror::Mirror;
-use super::outgoing::{GradientError, Outgoing};
+use super::outgoing::Outgoing;
 use super::signals::Signals;
 use crate::coordinator::{StepMade, Ticket};
 use crate::placement::Placement;
 use crate::proto;
 use crate::proto::to_server::Message;
-use crate::shard::Wire;
-
-/// What a session must know beside the servers.
-#[derive(Clone, Debug)]
-pub struct SessionSettings {
-    /// Which replica it is.
-    pub replica: ReplicaId,
-    /// A number that a later process of the same replica has a higher one of.
-    pub process: u64,
-    /// What all processes must agree on.
-    pub fingerprint: Vec<u8>,
-    /// How numbers travel.
-    pub wire: Wire,
-    /// How long servers may be out of reach before the replica gives up.
-    pub patience: Duration,
-    /// How often it says that it lives; well below the lease.
-    pub heartbeat: Duration,
-    /// Whether work of a step that is over is given up (P-13).
-    pub tell_superseded: bool,
-}
-
-/// Why a wait for the next step ended.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WaitError {
-    /// A server could not be reached for too long.
-    #[error("ps {server} at {address} was out of reach for {seconds:.0} s: {reason}")]
-    Unreachable {
-        /// Which one.
-        server: usize,
-        /// Where.
-        address: String,
-        /// How long it was tried.
-        seconds: f64,
-        /// What the last attempt said.
-        reason: String,
-    },
-    /// The cluster does not take this replica.
-    #[error("the cluster refused this replica: {reason}")]
-    Refused {
-        /// Why.
-        reason: String,
-    },
-    /// The step took too long (P-5).
-    #[error("{reason}")]
-    Overdue {
-        /// Who is missing.
-        reason: String,
-    },
-    /// Training failed.
-    #[error("training failed: {reason}")]
-    Failed {
-        /// Why.
-        reason: String,
-    },
-}
-
-/// Why a push has no outcome.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PushError {
-    /// The gradients do not fit; nothing was sent, and the token was given back.
-    #[error(transparent)]
-    Gradient(#[from] GradientError),
-    /// The cluster refused it.
-    #[error("the push was refused: {reason}")]
-    Refused {
-        /// Why.
-        reason: String,
-    },
-    /// The replica was fenced off meanwhile: whether it counts is unknown, or it belongs to an
-    /// earlier life. The next step joins again.
-    #[error("the push was lost: {reason}")]
-    Lost {
-        /// How.
-        reason: String,
-    },
-    /// Training ended meanwhile.
-    #[error("training has ended")]
-    Ended,
-    /// Servers are out of reach.
-    #[error(transparent)]
-    Wait(#[from] WaitError),
-}
 
 /// One replica of a training in a cluster.
 pub struct Session<T: Scalar + bytemuck::Pod> {
@@ -124,10 +43,16 @@ pub struct Session<T: Scalar + bytemuck::Pod> {
     ticket: Option<Ticket>,
     sequence: u64,
     grant: Option<Grant>,
+    /// Whether a contribution goes to one server after the other.
+    in_turn: bool,
     pushing: Option<Pushing>,
     ended: Option<(String, bool)>,
     refused: Option<String>,
     overdue: Option<String>,
+    /// Since when the cluster has been out of reach.
+    down: Option<Instant>,
+    /// Not to be tried again before.
+    retry: Option<Instant>,
     /// Steps that were made, for hooks; kept only where somebody asks.
     made: VecDeque<StepMade>,
     keep_made: bool,
@@ -176,10 +101,13 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             ticket: None,
             sequence: 0,
             grant: None,
+            in_turn: false,
             pushing: None,
             ended: None,
             refused: None,
             overdue: None,
+            down: None,
+            retry: None,
             made: VecDeque::new(),
             keep_made,
         }
@@ -282,9 +210,8 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         };
         let staged = vec![false; self.lines.len()];
         self.pushing = Some(Pushing { outgoing, commit, staged, committed: false, result: None });
-        for server in (0..self.lines.len()).rev() {
-            self.send_contribution(server);
-        }
+        let first = if self.in_turn { 0..1 } else { 0..self.lines.len() };
+        first.rev().for_each(|server| self.send_contribution(server));
         loop {
             if let Some(result) = self.pushing.as_mut().and_then(|pushing| pushing.result.take()) {
                 self.pushing = None;
@@ -326,7 +253,8 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     /// Commits once every other server holds its part.
     fn commit(&mut self) {
         let Some(pushing) = &mut self.pushing else { return };
-        if !pushing.committed && pushing.staged.iter().skip(1).all(|&staged| staged) {
+        let first = usize::from(!self.in_turn);
+        if !pushing.committed && pushing.staged.iter().skip(first).all(|&staged| staged) {
             pushing.committed = true;
             let commit = Message::Commit(pushing.commit.clone());
             self.send(0, vec![commit]);
@@ -367,6 +295,10 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                 if self.mirror.version().is_some_and(|it| it >= (generation, last)) {
                     return Some(());
                 }
+                // Whoever left must not join again for this.
+                if self.ended.is_none() {
+                    return None;
+                }
                 self.connect().await.ok()?;
                 for server in 0..self.lines.len() {
                     if let Some(after) = self.mirror.to_ask(server, (generation, last)) {
@@ -397,44 +329,57 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         }
     }
 
-    /// Opens the lines that are missing, the coordinator's first.
+    /// Opens the lines that are missing, the coordinator's first. Until all are there and the
+    /// coordinator has welcomed the replica, its patience runs.
     async fn connect(&mut self) -> Result<(), WaitError> {
-        let begun = Instant::now();
         let mut attempt = 0;
         while let Some(server) = self.lines.iter().position(Option::is_none) {
             if let Some(reason) = self.refused.take() {
                 return Err(WaitError::Refused { reason });
             }
-            self.opened += 1;
-            let hello = proto::Hello {
-                replica: self.settings.replica.get(),
-                connection: self.settings.process.saturating_add(self.opened),
-                fingerprint: self.settings.fingerprint.clone().into(),
-                ticket: self.ticket.map(Into::into),
-            };
-            let place = (server, self.opened);
-            let (inbox, signals) = (self.sender.clone(), self.signals.clone());
-            match Line::open(&self.reach, place, hello, inbox, signals).await {
-                Ok(line) => {
-                    self.lines[server] = Some(line);
-                    if server > 0 {
-                        self.ask_again(server);
-                    }
-                }
-                Err(reason) if begun.elapsed() >= self.settings.patience => {
+            let down = self.down.get_or_insert_with(Instant::now);
+            let spent = down.elapsed();
+            if let Some(retry) = self.retry.take() {
+                tokio::time::sleep_until(retry).await;
+            }
+            match self.open(server).await {
+                Ok(()) => {}
+                Err(NoLine::Never(reason)) => return Err(WaitError::Refused { reason }),
+                Err(NoLine::Later(reason)) if spent >= self.settings.patience => {
                     return Err(WaitError::Unreachable {
                         server,
                         address: self.reach.address(server).to_owned(),
-                        seconds: begun.elapsed().as_secs_f64(),
+                        seconds: spent.as_secs_f64(),
                         reason,
                     });
                 }
-                Err(reason) => {
+                Err(NoLine::Later(reason)) => {
                     tracing::debug!(server, reason, "no connection yet");
                     tokio::time::sleep(pause(attempt)).await;
                     attempt += 1;
                 }
             }
+        }
+        if self.ticket.is_some() {
+            self.down = None;
+        }
+        Ok(())
+    }
+
+    async fn open(&mut self, server: usize) -> Result<(), NoLine> {
+        self.opened += 1;
+        let hello = proto::Hello {
+            replica: self.settings.replica.get(),
+            connection: self.settings.process.saturating_add(self.opened),
+            fingerprint: self.settings.fingerprint.clone().into(),
+            ticket: self.ticket.map(Into::into),
+        };
+        let place = (server, self.opened);
+        let (inbox, signals) = (self.sender.clone(), self.signals.clone());
+        let line = Line::open(&self.reach, place, hello, inbox, signals).await?;
+        self.lines[server] = Some(line);
+        if server > 0 {
+            self.ask_again(server);
         }
         Ok(())
     }
@@ -442,7 +387,9 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     /// What was under way over a line that broke is asked again.
     fn ask_again(&mut self, server: usize) {
         // Once committed it was staged everywhere.
-        if self.pushing.as_ref().is_some_and(|pushing| !pushing.committed) {
+        let due =
+            |pushing: &Pushing| !pushing.committed && (!self.in_turn || pushing.staged[server - 1]);
+        if self.pushing.as_ref().is_some_and(due) {
             self.send_contribution(server);
         }
     }

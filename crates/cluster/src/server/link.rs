@@ -118,7 +118,11 @@ pub(super) async fn keep<T: Scalar + bytemuck::Pod>(
                 let reason = read(&node, server, &link, incoming).await;
                 tracing::warn!(server, reason, "the link to a parameter server broke");
             }
-            Err(reason) => tracing::debug!(server, reason, "no link yet"),
+            // Said once in a while: a server that never comes must not go unnoticed.
+            Err(reason) if attempt % 30 == 5 => {
+                tracing::warn!(server, reason, "no link to a parameter server yet");
+            }
+            Err(_) => {}
         }
         lock(&link.0.queue).sender = None;
         if node.over.borrow().is_some() {
@@ -138,7 +142,10 @@ async fn connect<T: Scalar + bytemuck::Pod>(
 ) -> Result<Streaming<Done>, String> {
     let reach = &node.settings.reach;
     let (sender, outgoing) = batches();
-    let hello = proto::ServeHello { fingerprint: node.settings.fingerprint.clone().into() };
+    let hello = proto::ServeHello {
+        fingerprint: node.settings.fingerprint.clone().into(),
+        life: node.life,
+    };
     let hello = Order { number: 0, order: Some(Message::Hello(hello)) };
     drop(sender.send(batch(vec![hello])));
     let attempt = async {
@@ -164,12 +171,12 @@ async fn connect<T: Scalar + bytemuck::Pod>(
         queue.flush();
         return Ok(incoming);
     }
-    // What it was told before is lost with its state.
+    // What it was told before is lost with its state; whoever waits for it to begin tries again.
     queue.orders.clear();
+    queue.begun = None;
     drop(queue);
     tracing::warn!(server, "a parameter server came back without its state");
-    let node = Arc::clone(node);
-    tokio::spawn(async move { node.begin_generation().await });
+    node.renew();
     Ok(incoming)
 }
 

@@ -19,7 +19,9 @@ use crate::wire;
 
 /// What this server knows of the coordinator's link.
 pub(super) struct Served<T: Scalar> {
-    /// The last order that was carried out.
+    /// The life of the coordinator that the orders are from.
+    coordinator: u64,
+    /// The last of them that was carried out.
     done: u64,
     /// The present link; an earlier one is void.
     link: u64,
@@ -30,7 +32,7 @@ pub(super) struct Served<T: Scalar> {
 
 impl<T: Scalar> Default for Served<T> {
     fn default() -> Self {
-        Self { done: 0, link: 0, restoring: Gathered::default(), state: None }
+        Self { coordinator: 0, done: 0, link: 0, restoring: Gathered::default(), state: None }
     }
 }
 
@@ -117,6 +119,9 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         let link = {
             let mut served = lock(&self.served);
             served.link += 1;
+            if std::mem::replace(&mut served.coordinator, hello.life) != hello.life {
+                served.done = 0;
+            }
             served.restoring = Gathered::default();
             let welcome = proto::ServeWelcome { life: self.life, done: served.done };
             answer(&sender, 0, vec![Answer::Welcome(welcome)]);

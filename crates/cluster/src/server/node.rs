@@ -1,13 +1,13 @@
 //! What all connections of one parameter server share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sync_replicas::engine::Config;
 use sync_replicas::{Checkpoints, ReplicaId, Scalar};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::hub::Hub;
@@ -52,6 +52,9 @@ pub struct Node<T: Scalar> {
     pub(super) posts: Mutex<Posts>,
     pub(super) hub: Option<Mutex<Hub<T>>>,
     pub(super) served: Mutex<Served<T>>,
+    /// A new generation is needed, and whoever begins it is told.
+    pub(super) stale: AtomicBool,
+    pub(super) renewed: Notify,
     staging: Arc<Semaphore>,
     /// By replica: the room that its staged contribution takes.
     permits: Mutex<HashMap<ReplicaId, OwnedSemaphorePermit>>,
@@ -83,6 +86,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             posts: Mutex::new(Posts::new(settings.wire)),
             staging: Arc::new(Semaphore::new(settings.staging.max(1))),
             hub,
+            stale: AtomicBool::new(true),
+            renewed: Notify::new(),
             settings,
             life,
             origin: Instant::now(),
@@ -118,6 +123,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
 
     pub(super) fn release(&self, replica: ReplicaId) {
         lock(&self.permits).remove(&replica);
+    }
+
+    pub(super) fn release_all(&self) {
+        lock(&self.permits).clear();
     }
 
     /// One order of the coordinator, on this shard; the variable that was updated, if one was.

@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::engine::StopReason;
@@ -19,16 +20,47 @@ use super::saving::blocking;
 use crate::coordinator::Actions;
 use crate::shard::{ShardState, scatter};
 
+/// Why a generation did not begin.
+enum Hitch {
+    /// A server was lost meanwhile.
+    Again,
+    Failed(String),
+}
+
+impl From<String> for Hitch {
+    fn from(reason: String) -> Self {
+        Self::Failed(reason)
+    }
+}
+
 impl<T: Scalar + bytemuck::Pod> Node<T> {
-    /// Begins a new generation on all shards; ends training if that cannot be.
-    pub(super) async fn begin_generation(self: &Arc<Self>) {
-        if let Err(reason) = self.try_begin_generation().await {
-            tracing::error!(reason, "the cluster cannot go on");
-            self.stop(StopReason::Failed(reason));
+    /// A new generation is needed: a server has lost its state.
+    pub(super) fn renew(&self) {
+        self.stale.store(true, Ordering::Release);
+        self.renewed.notify_one();
+    }
+
+    /// Begins a new generation on all shards at the start, and whenever one is needed; ends
+    /// training if that cannot be.
+    pub(super) async fn keep_generations(self: Arc<Self>) {
+        loop {
+            while self.stale.swap(false, Ordering::AcqRel) {
+                match self.begin_generation().await {
+                    Ok(()) => {}
+                    // Another server was lost meanwhile; with it the flag is set again.
+                    Err(Hitch::Again) => self.stale.store(true, Ordering::Release),
+                    Err(Hitch::Failed(reason)) => {
+                        tracing::error!(reason, "the cluster cannot go on");
+                        self.stop(StopReason::Failed(reason));
+                        return;
+                    }
+                }
+            }
+            self.renewed.notified().await;
         }
     }
 
-    async fn try_begin_generation(self: &Arc<Self>) -> Result<(), String> {
+    async fn begin_generation(self: &Arc<Self>) -> Result<(), Hitch> {
         let Some(hub) = &self.hub else { return Ok(()) };
         let first = {
             let mut hub = lock(hub);
@@ -40,9 +72,11 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         self.posts().close_all();
         let saved = blocking(|| self.newest())?;
         if saved.is_none() && !first {
-            return Err("a parameter server has lost its state, and there is no checkpoint to go \
+            return Err(Hitch::Failed(
+                "a parameter server has lost its state, and there is no checkpoint to go \
                         back to; give --checkpoint-dir"
-                .to_owned());
+                    .to_owned(),
+            ));
         }
         let (step, after, positions) = match &saved {
             Some(state) => (state.global_step, state.generation, state.positions.clone()),
@@ -54,7 +88,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         let states = match &saved {
             Some(state) => {
                 let states = scatter(&self.settings.placement, state);
-                Some(states.map_err(|error| error.to_string())?)
+                Some(states.map_err(|error| Hitch::Failed(error.to_string()))?)
             }
             None => None,
         };
@@ -64,7 +98,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         hub.coordinator.restore(step, after, &positions);
         hub.serving = true;
         let now = self.now();
-        hub.coordinator.start(now, &mut actions).map_err(|error| error.to_string())?;
+        let started = hub.coordinator.start(now, &mut actions);
+        started.map_err(|error| Hitch::Failed(error.to_string()))?;
         self.act(&mut hub, actions);
         if saved.is_none() {
             // There is a checkpoint from the first moment.
@@ -79,7 +114,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         states: Option<Vec<ShardState<T>>>,
         generation: Generation,
         step: GlobalStep,
-    ) -> Result<(), String> {
+    ) -> Result<(), Hitch> {
         let mut states = states.map(|states| states.into_iter().map(Some).collect::<Vec<_>>());
         let mut state_of =
             |server: usize| states.as_mut().and_then(|it| it.get_mut(server)?.take());
@@ -95,9 +130,9 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             None => Vec::new(),
         };
         for begun in waits {
-            begun.await.map_err(|_| "a link to a parameter server is gone".to_owned())??;
+            begun.await.map_err(|_| Hitch::Again)??;
         }
-        self.begin_shard(own, generation, step)
+        Ok(self.begin_shard(own, generation, step)?)
     }
 
     /// Puts this server's shard into a generation, with a saved state or the initial one.
@@ -120,9 +155,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             }
             shard.begin_generation(generation, step);
         }
-        for replica in self.posts().replicas() {
-            self.release(replica);
-        }
+        self.release_all();
         self.publish();
         Ok(())
     }

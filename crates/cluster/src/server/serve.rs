@@ -92,8 +92,7 @@ where
             tasks.spawn(link::keep(Arc::clone(&node), index + 1, link));
         }
         tasks.spawn(Arc::clone(&node).keep_time());
-        let starting = Arc::clone(&node);
-        tasks.spawn(async move { starting.begin_generation().await });
+        tasks.spawn(Arc::clone(&node).keep_generations());
     }
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<ClusterServer<Service<T>>>().await;

@@ -12,11 +12,14 @@ use crate::coordinator::{Contribution, Refusal, Ticket};
 use crate::proto::to_replica::Message as Answer;
 use crate::proto::to_server::Message;
 use crate::proto::{self, ToServer};
-use crate::shard::Section;
+use crate::shard::{Section, StageError};
 use crate::wire;
 
 /// How long a connection may take to say hello.
 const HELLO: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How often whoever waits for room is noted as alive.
+const BEAT: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Who is at the other end, and what it is sending.
 struct Connection {
@@ -65,14 +68,14 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     }
 
     fn welcome(self: &Arc<Self>, replica: ReplicaId, hello: &proto::Hello) -> Result<(), Refusal> {
-        let staging = self.settings.staging as u64;
+        let in_turn = self.settings.staging < self.settings.config.total_num_replicas();
         let Some(hub) = &self.hub else {
             let snapshot = self.shard().snapshot();
             let welcome = proto::Welcome {
                 generation: snapshot.generation.get(),
                 global_step: snapshot.global_step.get(),
                 ticket: None,
-                staging,
+                in_turn,
             };
             self.posts().send(replica, vec![Answer::Welcome(welcome)]);
             return Ok(());
@@ -92,7 +95,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             generation: ticket.generation.get(),
             global_step: hub.coordinator.global_step().get(),
             ticket: Some(ticket.into()),
-            staging,
+            in_turn,
         };
         self.posts().send(replica, vec![Answer::Welcome(welcome)]);
         self.act(&mut hub, actions);
@@ -154,7 +157,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             // Of an earlier life; the coordinator tells the replica (P-9).
             return Ok(());
         }
-        self.reserve(connection.replica).await;
+        self.make_room(connection.replica, ticket).await;
         let contribution = Contribution {
             replica: connection.replica,
             incarnation: ticket.incarnation,
@@ -171,19 +174,45 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                     self.staged(connection);
                 }
             }
-            Err(error) => self.refuse(connection.replica, begin.sequence, error.to_string()),
+            // An old packet: the replica has long gone on.
+            Err(StageError::Older { .. }) => {}
+            Err(error) => {
+                self.release(connection.replica);
+                self.refuse(connection.replica, begin.sequence, error.to_string());
+            }
         }
         Ok(())
+    }
+
+    /// Waits for room; whoever waits on this connection lives, though its heartbeats wait with it.
+    async fn make_room(&self, replica: ReplicaId, ticket: Ticket) {
+        let room = self.reserve(replica);
+        tokio::pin!(room);
+        while tokio::time::timeout(BEAT, &mut room).await.is_err() {
+            self.heard(replica, ticket);
+        }
+    }
+
+    /// Data on its way is a sign of life: the heartbeats come behind it.
+    fn heard(&self, replica: ReplicaId, ticket: Ticket) {
+        if let Some(hub) = &self.hub {
+            lock(hub).coordinator.alive(replica, ticket, self.now());
+        }
     }
 
     fn chunk(&self, connection: &mut Connection, chunk: &proto::Chunk) -> Result<(), String> {
         self.counters.received_bytes.fetch_add(chunk.data.len() as u64, Ordering::Relaxed);
         // Chunks of a contribution that was refused are let pass.
         let Some(contribution) = connection.open else { return Ok(()) };
+        let generation = self.shard().snapshot().generation;
+        let incarnation = contribution.incarnation;
+        self.heard(connection.replica, Ticket { generation, incarnation });
         let received = self.shard().receive(contribution, chunk.section as usize, &chunk.data);
         match received {
             Ok(true) => self.staged(connection),
             Ok(false) => {}
+            // A new life of the shared state has begun meanwhile (P-9).
+            Err(StageError::Unknown { .. }) => connection.open = None,
             Err(error) => {
                 connection.open = None;
                 self.shard().discard(contribution);

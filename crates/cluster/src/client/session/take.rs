@@ -1,12 +1,18 @@
 //! What comes over the lines, one event at a time.
 
+use std::time::Duration;
+
 use sync_replicas::{GlobalStep, Scalar};
+use tokio::time::Instant;
 
 use super::{PushError, Session};
 use crate::client::line::Event;
 use crate::proto;
 use crate::proto::to_replica::Message;
 use crate::wire::{self, WireError};
+
+/// How long a replica that must join anew waits before it does.
+const AGAIN: Duration = Duration::from_millis(100);
 
 impl<T: Scalar + bytemuck::Pod> Session<T> {
     /// Waits for one event and takes it, and whatever else has come.
@@ -60,6 +66,9 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                 let staged = self.pushing.as_mut().and_then(|it| it.staged.get_mut(server));
                 if let Some(staged) = staged {
                     *staged = true;
+                    if self.in_turn && server + 1 < self.lines.len() {
+                        self.send_contribution(server + 1);
+                    }
                 }
             }
             Message::Refused(refused) => self.refuse(server, refused),
@@ -89,6 +98,8 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         if server != 0 {
             return;
         }
+        self.down = None;
+        self.in_turn = welcome.in_turn;
         if self.ticket != Some(ticket) {
             if self.ticket.is_some_and(|old| old.generation != ticket.generation) {
                 tracing::info!(generation = ticket.generation.get(), "a new life of the cluster");
@@ -116,6 +127,8 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     fn refuse(&mut self, server: usize, refused: proto::Refused) {
         if refused.rejoin {
             tracing::info!(server, reason = refused.reason, "fenced off; joining again");
+            // The servers may not be ready for a while; asking at once would be asking all the time.
+            self.retry = Some(Instant::now() + AGAIN);
             if server == 0 {
                 self.ticket = None;
                 self.fenced_off(&refused.reason);
