@@ -51,3 +51,37 @@ fn a_cluster_trains_to_the_bits_of_one_process() {
 fn one_worker_computes_several_batches_a_step() {
     check(2, (3, 1), 10);
 }
+
+/// All processes of one run in threads, with checkpoints in a folder.
+fn train(ps: usize, total: usize, hooks: impl Fn() -> Hooks<f32> + Sync) -> Option<Variables<f32>> {
+    let (servers, workers) = (addresses(ps), addresses(total));
+    let reports: Vec<_> = std::thread::scope(|scope| {
+        let run = |role: &'static str, index: u64| {
+            let (servers, workers, hooks) = (&servers, &workers, &hooks);
+            scope.spawn(move || {
+                take_part((servers, workers), (role, index), (total, total), hooks())
+            })
+        };
+        let servers: Vec<_> = (0..ps as u64).map(|index| run("ps", index)).collect();
+        let workers: Vec<_> = (0..total as u64).map(|index| run("worker", index)).collect();
+        servers.into_iter().chain(workers).map(|it| it.join().expect("it ends")).collect()
+    });
+    reports.into_iter().filter_map(|report| report.expect("it trains").variables).next()
+}
+
+/// A checkpoint fits any number of servers, and what goes on from it has the bits of a run that was
+/// never interrupted.
+#[test]
+fn a_checkpoint_goes_on_with_another_number_of_servers() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hooks = |last: i64| {
+        let path = folder.path().to_owned();
+        move || Hooks::new().stop_at_step(last).checkpoints(path.clone(), 4, 2)
+    };
+    train(2, 2, hooks(10));
+    let variables = train(3, 2, hooks(20)).expect("it fetched them");
+    assert_eq!(variables.sha256(), alone(2, 2, 20).sha256());
+    let generation =
+        std::fs::read_to_string(folder.path().join("generation")).expect("it is there");
+    assert_eq!(generation.trim(), "2");
+}
