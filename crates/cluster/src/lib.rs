@@ -22,3 +22,8 @@ pub use front::{
     Cluster, ClusterError, ClusterReport, ClusterTrainer, Clustered, Counts, OnCluster,
 };
 pub use shard::Wire;
+
+/// Keeps the program of the crate's page compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -86,7 +86,6 @@ impl<T: Scalar> Hooks<T> {
 
     /// Those that are code, and what else was asked for: whoever makes the updates of a cluster
     /// ends and saves by itself.
-    #[must_use]
     pub fn split(self) -> (Self, Wishes) {
         let mut wishes = Wishes::default();
         let mut list = Vec::new();

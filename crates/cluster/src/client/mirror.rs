@@ -8,7 +8,8 @@ use std::sync::Arc;
 use sync_replicas::{Generation, GlobalStep, Scalar, Variables};
 
 use crate::placement::Placement;
-use crate::proto::Values;
+use crate::proto::to_server::Message;
+use crate::proto::{self, Values};
 use crate::shard::Wire;
 use crate::wire::WireError;
 
@@ -44,7 +45,7 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
 
     /// What a server must be asked for to get to a common version, if it was not yet: a version
     /// newer than the answer's.
-    pub(super) fn to_ask(&mut self, server: usize, least: Version) -> Option<Option<Version>> {
+    pub(super) fn ask_up_to(&mut self, server: usize, least: Version) -> Option<Option<Version>> {
         let newest = self.servers.iter().filter_map(|copy| copy.version).max();
         let copy = &mut self.servers[server];
         let wanted = newest.map_or(least, |newest| newest.max(least));
@@ -100,4 +101,11 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
         }
         Ok(())
     }
+}
+
+/// "Send me what is newer than this."
+pub(super) fn pull(after: Option<Version>) -> Message {
+    let (generation, after) =
+        after.map_or((0, -1), |(generation, step)| (generation.get(), step.get()));
+    Message::Pull(proto::Pull { generation, after })
 }

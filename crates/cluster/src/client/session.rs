@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::Reach;
 use super::line::{Incoming, Line, NoLine, pause};
-use super::mirror::Mirror;
+use super::mirror::{Mirror, pull};
 use super::outgoing::Outgoing;
 use super::signals::Signals;
 use crate::coordinator::{StepMade, Ticket};
@@ -154,7 +154,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             return None;
         }
         for server in 0..self.lines.len() {
-            if let Some(after) = self.mirror.to_ask(server, least) {
+            if let Some(after) = self.mirror.ask_up_to(server, least) {
                 self.send(server, vec![pull(after)]);
             }
         }
@@ -296,12 +296,10 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                     return Some(());
                 }
                 // Whoever left must not join again for this.
-                if self.ended.is_none() {
-                    return None;
-                }
+                self.ended.as_ref()?;
                 self.connect().await.ok()?;
                 for server in 0..self.lines.len() {
-                    if let Some(after) = self.mirror.to_ask(server, (generation, last)) {
+                    if let Some(after) = self.mirror.ask_up_to(server, (generation, last)) {
                         self.send(server, vec![pull(after)]);
                     }
                 }
@@ -399,10 +397,4 @@ impl<T: Scalar + bytemuck::Pod> Drop for Session<T> {
     fn drop(&mut self) {
         self.heartbeat.abort();
     }
-}
-
-fn pull(after: Option<super::mirror::Version>) -> Message {
-    let (generation, after) =
-        after.map_or((0, -1), |(generation, step)| (generation.get(), step.get()));
-    Message::Pull(proto::Pull { generation, after })
 }

@@ -91,7 +91,7 @@ impl Coordinator {
         ReplicaStatus {
             replica: index as u64,
             state,
-            silent_seconds: seat.live.then(|| silent.as_secs_f64()),
+            silent_seconds: seat.live.then_some(silent.as_secs_f64()),
             local_step: self.engine.local_step(id).map_or(0, |step| step.get()),
             accepted: tally.accepted,
             stale: tally.stale,

@@ -205,7 +205,7 @@ async fn read<T: Scalar + bytemuck::Pod>(
             Some(Answer::Saved(tensor)) => gathered.push(&tensor),
             Some(Answer::SavedScalars(scalars)) => {
                 lock(&link.0.queue).done(number);
-                let like = Layout::of(&node, server);
+                let like = Layout::of(node, server);
                 match std::mem::take(&mut gathered).state(&like, &scalars) {
                     Ok(state) => node.link_saved(server, state),
                     Err(error) => return error,

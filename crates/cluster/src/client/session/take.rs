@@ -81,10 +81,8 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                 }
             }
             Message::Ended(ended) => self.ended = Some((ended.reason, ended.failed)),
-            Message::Advanced(advanced) => {
-                if self.keep_made {
-                    self.made.push_back(advanced.into());
-                }
+            Message::Advanced(advanced) if self.keep_made => {
+                self.made.push_back(advanced.into());
             }
             Message::Left(_) => self.drop_line(0),
             // Of a piece of work that is over; or signalled when it came.
@@ -102,7 +100,8 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         self.in_turn = welcome.in_turn;
         if self.ticket != Some(ticket) {
             if self.ticket.is_some_and(|old| old.generation != ticket.generation) {
-                tracing::info!(generation = ticket.generation.get(), "a new life of the cluster");
+                let generation = ticket.generation.get();
+                tracing::info!(generation, "a new life of the cluster");
             }
             self.fenced_off("the replica joined anew");
             self.ticket = Some(ticket);
