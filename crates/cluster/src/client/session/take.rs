@@ -126,7 +126,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     fn refuse(&mut self, server: usize, refused: proto::Refused) {
         if refused.rejoin {
             tracing::info!(server, reason = refused.reason, "fenced off; joining again");
-            // The servers may not be ready for a while; asking at once would be asking all the time.
+            // The servers may not be ready for a while; asking at once would be asking always.
             self.retry = Some(Instant::now() + AGAIN);
             if server == 0 {
                 self.ticket = None;
