@@ -2,8 +2,8 @@
 //!
 //! A parked thread costs tens of microseconds to wake, and a wake-up that comes from another core
 //! is often there sooner. How long a thread spins follows from how its last waits went: where
-//! spinning pays it grows, where it does not it shrinks to next to nothing, so that many threads
-//! on few cores do not burn each other's time.
+//! spinning pays it grows, where it does not it shrinks to nothing and is tried again now and then,
+//! so that many threads on few cores do not burn each other's time.
 //!
 //! It is no runtime: it starts no thread, reads no clock and polls nothing but the one future.
 //! Invariant: a wake-up that comes after a poll has begun leads to another poll.

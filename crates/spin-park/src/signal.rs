@@ -13,12 +13,11 @@ const PARKED: u8 = 2;
 
 /// The most rounds that a thread spins: about what parking and being woken costs.
 const MOST: u32 = if cfg!(all(test, loom)) { 1 } else { 1000 };
-/// The fewest: too few to be felt.
-const FEWEST: u32 = if cfg!(all(test, loom)) { 1 } else { 8 };
-/// One in so many waits spins longer than the last ones suggest, to see whether it pays by now.
-const PROBE_EVERY: u32 = 64;
-/// How many rounds such a wait spins.
-const PROBE: u32 = MOST / 4;
+/// How many it begins with, before it knows anything.
+const FIRST: u32 = MOST.div_ceil(4);
+/// One in so many waits spins as long as it may, to see whether that pays by now. While it does
+/// not, the waits in between double, up to the second number.
+const PROBE_EVERY: (u32, u32) = (64, 4096);
 
 /// Invariant: `state` is [`PARKED`] only while the owner is in [`Signal::wait`].
 pub(crate) struct Signal {
@@ -26,7 +25,10 @@ pub(crate) struct Signal {
     state: AtomicU8,
     /// How many rounds the next wait spins; touched by the owner alone.
     rounds: AtomicU32,
-    waits: AtomicU32,
+    /// How many waits are left until the next one that spins as long as it may.
+    until_probe: AtomicU32,
+    /// How many waits lie between two of those.
+    probe_every: AtomicU32,
 }
 
 impl Signal {
@@ -35,26 +37,43 @@ impl Signal {
         Arc::new(Self {
             owner: current(),
             state: AtomicU8::new(IDLE),
-            rounds: AtomicU32::new(MOST),
-            waits: AtomicU32::new(0),
+            rounds: AtomicU32::new(FIRST),
+            until_probe: AtomicU32::new(PROBE_EVERY.0),
+            probe_every: AtomicU32::new(PROBE_EVERY.0),
         })
     }
 
     /// Waits for a wake-up, and uses it up.
     pub(crate) fn wait(&self) {
-        let rounds = self.rounds.load(Ordering::Relaxed);
-        let waits = self.waits.load(Ordering::Relaxed).wrapping_add(1);
-        self.waits.store(waits, Ordering::Relaxed);
-        let tried = if waits.is_multiple_of(PROBE_EVERY) { rounds.max(PROBE) } else { rounds };
-        let next = if self.spin(tried) {
-            (2 * tried).min(MOST)
-        } else {
+        let probes = self.until_probe.load(Ordering::Relaxed) == 0;
+        let rounds = if probes { MOST } else { self.rounds.load(Ordering::Relaxed) };
+        let paid = self.spin(rounds);
+        if !paid {
             self.park();
-            (rounds / 2).max(FEWEST)
-        };
-        self.rounds.store(next, Ordering::Relaxed);
+        }
+        self.learn(probes, rounds, paid);
         // Sees what every wake-up so far was about, also one that came this moment.
         self.state.swap(IDLE, Ordering::Acquire);
+    }
+
+    /// How long the next waits spin, from how this one went.
+    fn learn(&self, probed: bool, rounds: u32, paid: bool) {
+        // Down to none at all: where threads outnumber cores, every round is another's time.
+        let next = match (paid, probed) {
+            (true, _) => (2 * rounds).clamp(1, MOST),
+            (false, true) => self.rounds.load(Ordering::Relaxed),
+            (false, false) => rounds / 4,
+        };
+        self.rounds.store(next, Ordering::Relaxed);
+        if probed {
+            let longer = (2 * self.probe_every.load(Ordering::Relaxed)).min(PROBE_EVERY.1);
+            let every = if paid { PROBE_EVERY.0 } else { longer };
+            self.probe_every.store(every, Ordering::Relaxed);
+            self.until_probe.store(every, Ordering::Relaxed);
+        } else {
+            let left = self.until_probe.load(Ordering::Relaxed).saturating_sub(1);
+            self.until_probe.store(left, Ordering::Relaxed);
+        }
     }
 
     /// Whether a wake-up came within so many rounds.
