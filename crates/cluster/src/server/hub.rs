@@ -185,6 +185,11 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
     }
 
+    /// Whether another server has not carried out all its orders.
+    pub(super) fn has_open_orders(&self) -> bool {
+        self.hub.as_ref().is_some_and(|hub| lock(hub).links.iter().any(|link| !link.is_idle()))
+    }
+
     /// A shard on another server has done its part of an update.
     pub(super) fn link_applied(self: &Arc<Self>, variable: Option<usize>) {
         let Some(hub) = &self.hub else { return };

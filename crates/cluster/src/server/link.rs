@@ -51,6 +51,11 @@ impl LinkHandle {
         lock(&self.0.queue).push(order);
     }
 
+    /// Whether the server has carried out all orders.
+    pub(super) fn is_idle(&self) -> bool {
+        lock(&self.0.queue).orders.is_empty()
+    }
+
     /// Has the shard begin a generation with a saved state, or with the program's initial values.
     /// Orders of an earlier generation are void.
     pub(super) fn begin<T: Scalar + bytemuck::Pod>(
@@ -225,7 +230,8 @@ async fn read<T: Scalar + bytemuck::Pod>(
                     None => node.stop(sync_replicas::engine::StopReason::Failed(reason)),
                 }
             }
-            Some(Answer::Welcome(_)) | None => {}
+            None => lock(&link.0.queue).done(number),
+            Some(Answer::Welcome(_)) => {}
         }
     }
 }

@@ -156,6 +156,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 }
             };
             served.done = number;
+            if answers.is_empty() {
+                // Known to be done, without a word.
+                drop(sender.send(batch(vec![Ok(Done { number, done: None })])));
+            }
             answer(&sender, number, answers);
         }
         tracing::info!("the coordinator's link is gone");

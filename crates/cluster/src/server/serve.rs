@@ -139,8 +139,10 @@ async fn over<T: Scalar + bytemuck::Pod>(
         while !node.posts().replicas().is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        // The links' last orders are on their way.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        // The other servers must have heard of the end.
+        while node.has_open_orders() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     };
     let _ = tokio::time::timeout(GRACE, gone).await;
     node.posts().close_all();
