@@ -111,7 +111,8 @@ impl Coordinator {
                 }
                 _ => Order::Discard(contribution),
             });
-            self.seats[index].sequence = commit.sequence + 1;
+            let seat = &mut self.seats[index];
+            (seat.pushed, seat.sequence) = (commit.sequence, commit.sequence + 1);
         }
         let sequence = commit.sequence;
         actions.answers.push((replica, Answer::Pushed { sequence, outcome }));
@@ -193,8 +194,13 @@ impl Coordinator {
         now: Duration,
         actions: &mut Actions,
     ) {
-        if let Ok(index) = self.check(replica, ticket) {
+        let member = self.check(replica, ticket).ok();
+        if let Some(index) = member {
             self.depart(index, ticket.incarnation, now, actions);
+        }
+        // Who was taken for dead, or joined before a restore, is not waited for either.
+        let absent = self.index(replica).filter(|&index| !self.seats[index].live);
+        if let Some(index) = member.or(absent) {
             let seat = &mut self.seats[index];
             (seat.left, seat.failure) = (true, failure);
         }
@@ -283,6 +289,9 @@ impl Coordinator {
             return Err(refuse(format!(
                 "piece of work {sequence} was committed, but {current} is the newest"
             )));
+        }
+        if sequence < current && sequence > self.seats[index].pushed {
+            return Err(refuse(format!("piece of work {sequence} was given up")));
         }
         let lanes = self.lanes(&commit.variables).map_err(refuse)?;
         let push = Push {

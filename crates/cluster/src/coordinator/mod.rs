@@ -50,6 +50,8 @@ struct Seat {
     /// The piece of work that is granted, or waited for.
     sequence: u64,
     grant: Option<Grant>,
+    /// The last piece of work that was pushed; others up to `sequence` were given up.
+    pushed: u64,
     /// When it was last heard of.
     heard: Duration,
     /// Since when it has had its grant.

@@ -1,5 +1,6 @@
 //! Tests of the crate as its users see it.
 
+mod coordinator;
 mod loopback;
 mod placement;
 mod security;

@@ -1,0 +1,296 @@
+//! The coordinator by itself: each message, when it comes once, twice, late or from an earlier life.
+//!
+//! Tables of histories; random ones are in [`histories`].
+
+mod histories;
+mod rig;
+
+use rig::Rig;
+
+type Lines<'a> = &'a [(&'a str, &'a [&'a str])];
+
+/// A history of A of N replicas over some shards: each line, and all that comes of it.
+#[track_caller]
+fn check(name: &str, (aggregate, total, shards): (usize, usize, usize), lines: Lines<'_>) {
+    let mut rig = Rig::new(aggregate, total, shards);
+    for (at, (line, expected)) in lines.iter().enumerate() {
+        let got = rig.run(line);
+        assert_eq!(got, *expected, "{name}, line {at}: {line}");
+    }
+}
+
+const FIRST: (&str, &[&str]) = ("hello 0 1", &["0 welcome 1.1", "0 granted 1 @0"]);
+const STEP: (&str, &[&str]) = ("commit 0 1 @0", &["admit 0.1", "apply @1", "0 accepted 1"]);
+
+/// P-9, P-15: who comes, who comes back, and who is too late.
+#[test]
+fn hello() {
+    let one = (1, 1, 1);
+    check("a first life begins at once", one, &[FIRST, STEP]);
+    check(
+        "a ticket goes on where it was",
+        one,
+        &[FIRST, ("hello 0/0 2", &["0 welcome 1.1"]), ("ask 0 1", &["0 granted 1 @0"])],
+    );
+    check(
+        "a new process ends the earlier life, whose token comes back",
+        one,
+        &[
+            FIRST,
+            ("hello 0 2", &["0 welcome 1.2", "discard 0.1", "0 granted 1 @0"]),
+            ("commit 0/0 1 @0", &["discard 0.1", "0 join again"]),
+            STEP,
+        ],
+    );
+    let older = "0 refused: a newer process has taken the place of replica 0; end one of the two";
+    check(
+        "an older process never takes the place back",
+        one,
+        &[("hello 0 5", &["0 welcome 1.1", "0 granted 1 @0"]), ("hello 0 4", &[older]), STEP],
+    );
+    check(
+        "nobody joins after the end",
+        one,
+        &[
+            ("last_step 1", &[]),
+            FIRST,
+            STEP,
+            ("applied", &["0 granted 2 @1", "made @1", "ended: step 1 was reached"]),
+            (
+                "hello 0 2",
+                &["0 refused: training has ended; nobody can join any more", "discard 0.2"],
+            ),
+        ],
+    );
+}
+
+/// P-11, P-15: a contribution counts once, however often it comes.
+#[test]
+fn commit() {
+    check(
+        "twice in its step",
+        (1, 1, 1),
+        &[
+            FIRST,
+            STEP,
+            ("commit 0 1 @0", &["discard 0.1", "0 accepted 1"]),
+            ("applied", &["0 granted 2 @1", "made @1"]),
+            ("commit 0 1 @0", &["discard 0.1", "0 accepted 1"]),
+            ("commit 0 2 @1", &["admit 0.2", "apply @2", "0 accepted 2"]),
+        ],
+    );
+    check(
+        "one that was never granted",
+        (1, 1, 1),
+        &[FIRST, ("commit 0 2 @0", &["discard 0.2", "0 refused 2"]), STEP],
+    );
+    check(
+        "a piece of work that was given up does not count later",
+        (1, 2, 1),
+        &[
+            FIRST,
+            ("give_up 0 1", &["0 gave up 1", "0 granted 2 @0"]),
+            ("commit 0 1 @0", &["discard 0.1", "0 refused 1"]),
+            ("commit 0 2 @0", &["admit 0.2", "apply @1", "0 accepted 2"]),
+        ],
+    );
+    check(
+        "one that is late is stale",
+        (1, 2, 1),
+        &[
+            FIRST,
+            ("hello 1 1", &["1 welcome 1.1", "1 granted 1 @0"]),
+            STEP,
+            ("applied", &["0 granted 2 @1", "made @1"]),
+            ("commit 1 1 @0", &["discard 1.1", "1 stale 1", "1 granted 2 @1"]),
+        ],
+    );
+    check(
+        "from an earlier generation",
+        (1, 1, 1),
+        &[
+            FIRST,
+            ("restore 0 1", &[]),
+            ("commit 0 1 @0", &["discard 0.1", "0 join again"]),
+            ("hello 0 1", &["0 welcome 2.2", "0 granted 1 @0"]),
+            STEP,
+        ],
+    );
+}
+
+/// P-15: a token that is asked for again is the same one.
+#[test]
+fn ask_and_give_up() {
+    check(
+        "asked twice",
+        (1, 1, 1),
+        &[
+            FIRST,
+            ("ask 0 1", &["0 granted 1 @0"]),
+            ("ask 0 1", &["0 granted 1 @0"]),
+            STEP,
+            ("ask 0 1", &[]),
+            ("ask 0 2", &[]),
+            ("ask 0 2", &[]),
+            ("applied", &["0 granted 2 @1", "made @1"]),
+        ],
+    );
+    check(
+        "given up twice",
+        (1, 1, 1),
+        &[
+            FIRST,
+            ("give_up 0 1", &["0 gave up 1", "0 granted 2 @0"]),
+            ("give_up 0 1", &["0 gave up 1"]),
+            ("commit 0 2 @0", &["admit 0.2", "apply @1", "0 accepted 2"]),
+        ],
+    );
+    check(
+        "with the ticket of an earlier life",
+        (1, 1, 1),
+        &[
+            FIRST,
+            ("hello 0 2", &["0 welcome 1.2", "discard 0.1", "0 granted 1 @0"]),
+            ("ask 0/0 1", &["0 join again"]),
+            ("give_up 0/0 1", &["0 join again"]),
+            STEP,
+        ],
+    );
+}
+
+/// P-2, P-6: training ends once nobody is left, and not before.
+#[test]
+fn leave() {
+    check(
+        "all data has ended",
+        (1, 2, 1),
+        &[
+            FIRST,
+            ("hello 1 1", &["1 welcome 1.1", "1 granted 1 @0"]),
+            ("leave 0", &["discard 0.1", "0 left"]),
+            ("leave 0", &["0 left"]),
+            ("leave 1", &["discard 1.1", "1 left", "ended: every replica has left"]),
+        ],
+    );
+    check(
+        "one failed, the other's data ended",
+        (1, 2, 1),
+        &[
+            FIRST,
+            ("hello 1 1", &["1 welcome 1.1", "1 granted 1 @0"]),
+            ("fail 0", &["discard 0.1", "0 left"]),
+            ("leave 1", &["discard 1.1", "1 left", "ended: every replica has left"]),
+        ],
+    );
+    check(
+        "who was taken for dead may leave all the same",
+        (1, 1, 1),
+        &[
+            FIRST,
+            ("wait 6", &["discard 0.1"]),
+            ("leave 0", &["0 left", "ended: every replica has left"]),
+        ],
+    );
+    check(
+        "who left before a restore has left",
+        (1, 2, 1),
+        &[
+            FIRST,
+            ("leave 0", &["discard 0.1", "0 left"]),
+            ("restore 0 1", &[]),
+            ("hello 1 1", &["1 welcome 2.1", "1 granted 1 @0"]),
+            ("leave 1", &["discard 1.1", "1 left", "ended: every replica has left"]),
+        ],
+    );
+    check(
+        "the leave of an earlier life is late",
+        (1, 1, 1),
+        &[
+            FIRST,
+            ("hello 0 2", &["0 welcome 1.2", "discard 0.1", "0 granted 1 @0"]),
+            ("leave 0/0", &["0 left"]),
+            STEP,
+        ],
+    );
+}
+
+/// P-5: whoever is silent for a lease gives its token back; whoever says that it lives does not.
+#[test]
+fn alive_and_tick() {
+    check(
+        "silent",
+        (1, 2, 1),
+        &[
+            FIRST,
+            ("wait 3", &[]),
+            ("hello 1 1", &["1 welcome 1.1", "1 granted 1 @0"]),
+            ("wait 3", &["discard 0.1"]),
+            ("alive 0", &[]),
+            ("commit 0 1 @0", &["discard 0.1", "0 join again"]),
+            ("commit 1 1 @0", &["admit 1.1", "apply @1", "1 accepted 1"]),
+            ("applied", &["1 granted 2 @1", "made @1"]),
+        ],
+    );
+    check(
+        "alive",
+        (1, 1, 1),
+        &[
+            FIRST,
+            ("wait 3", &[]),
+            ("alive 0", &[]),
+            ("wait 3", &[]),
+            ("alive 0", &[]),
+            ("wait 3", &[]),
+            STEP,
+        ],
+    );
+}
+
+/// the step is made once every shard has applied, and not twice.
+#[test]
+fn applied() {
+    check(
+        "by three shards",
+        (1, 1, 3),
+        &[
+            FIRST,
+            ("one_applied", &[]),
+            STEP,
+            ("one_applied", &[]),
+            ("one_applied", &[]),
+            ("one_applied", &["0 granted 2 @1", "made @1"]),
+            ("one_applied", &[]),
+        ],
+    );
+    check(
+        "the last step is exact",
+        (2, 2, 1),
+        &[
+            ("last_step 1", &[]),
+            FIRST,
+            ("hello 1 1", &["1 welcome 1.1", "1 granted 1 @0"]),
+            ("commit 0 1 @0", &["admit 0.1", "0 accepted 1"]),
+            ("commit 1 1 @0", &["admit 1.1", "apply @1", "1 accepted 1"]),
+            (
+                "applied",
+                &["0 granted 2 @1", "1 granted 2 @1", "made @1", "ended: step 1 was reached"],
+            ),
+            ("commit 0 2 @1", &["discard 0.2"]),
+        ],
+    );
+    check(
+        "a report of before the restore",
+        (1, 1, 2),
+        &[
+            FIRST,
+            STEP,
+            ("one_applied", &[]),
+            ("restore 0 1", &[]),
+            ("one_applied", &[]),
+            ("hello 0 1", &["0 welcome 2.2", "0 granted 1 @0"]),
+            STEP,
+            ("one_applied", &[]),
+            ("one_applied", &["0 granted 2 @1", "made @1"]),
+        ],
+    );
+}

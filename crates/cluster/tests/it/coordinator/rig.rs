@@ -1,0 +1,150 @@
+//! A coordinator that is driven by lines of text, and answers in lines of text.
+//!
+//! A line is what one message over the network would be. After each the engine's own invariants
+//! are checked, so a table needs to say only what it is about.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use cluster::coordinator::{Actions, Answer, Commit, Coordinator, Order, Ticket};
+use sync_replicas::engine::{Outcome, Settings};
+use sync_replicas::{Generation, GlobalStep, LocalStep, ReplicaId};
+
+pub(super) struct Rig {
+    pub(super) coordinator: Coordinator,
+    now: Duration,
+    /// By replica: what it was welcomed with, first to last.
+    tickets: HashMap<u64, Vec<Ticket>>,
+    shards: usize,
+}
+
+impl Rig {
+    /// Of `aggregate` of `total` replicas over `shards`, one variable, with a lease of 5 s.
+    pub(super) fn new(aggregate: usize, total: usize, shards: usize) -> Self {
+        let config = Settings {
+            total_num_replicas: Some(total),
+            lease: Some(Duration::from_secs(5)),
+            ..Settings::new(aggregate)
+        };
+        let config = config.check().expect("good settings");
+        let step = GlobalStep::default();
+        let mut coordinator = Coordinator::new(config, 1, shards, step, Generation::new(1));
+        coordinator.start(Duration::ZERO, &mut Actions::default()).expect("it starts");
+        Self { coordinator, now: Duration::ZERO, tickets: HashMap::new(), shards }
+    }
+
+    /// The ticket of a replica's life number `life`, from 0.
+    fn ticket(&self, replica: u64, life: Option<usize>) -> Ticket {
+        let lives = self.tickets.get(&replica).map_or(&[][..], Vec::as_slice);
+        let ticket = life.map_or_else(|| lives.last(), |life| lives.get(life));
+        ticket.copied().unwrap_or_default()
+    }
+
+    /// How many lives the replica of a line has had: which of them a message of its newest names.
+    pub(super) fn lives(&self, line: &str) -> usize {
+        let who = line.split_whitespace().nth(1).unwrap_or("0");
+        let (who, life) = who.split_once('/').unwrap_or((who, ""));
+        let lives = who.parse().ok().and_then(|who: u64| self.tickets.get(&who));
+        life.parse().unwrap_or_else(|_| lives.map_or(0, Vec::len).saturating_sub(1))
+    }
+
+    /// Does one line: a verb, then a replica (`0`, or `0/1` with its second life's ticket), then
+    /// the verb's own words. Answers what came of it.
+    pub(super) fn run(&mut self, line: &str) -> Vec<String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (who, life) = match words.get(1).and_then(|it| it.split_once('/')) {
+            Some((who, life)) => (who, Some(life.parse().expect("a life"))),
+            None => (words.get(1).copied().unwrap_or("0"), None),
+        };
+        let replica: u64 = who.parse().expect("a replica");
+        let number = |at: usize| -> u64 {
+            words.get(at).map_or(0, |it| it.trim_start_matches('@').parse().expect("a number"))
+        };
+        let (id, ticket, now) = (ReplicaId::new(replica), self.ticket(replica, life), self.now);
+        let mut actions = Actions::default();
+        let mut said = Vec::new();
+        let coordinator = &mut self.coordinator;
+        match words[0] {
+            "hello" => {
+                let known = life.map(|_| ticket);
+                match coordinator.hello(id, number(2), known, now, &mut actions) {
+                    Ok(ticket) => {
+                        self.tickets.entry(replica).or_default().push(ticket);
+                        let (generation, life) = (ticket.generation, ticket.incarnation);
+                        said.push(format!("{replica} welcome {}.{}", generation.get(), life.get()));
+                    }
+                    Err(refusal) => said.push(format!("{replica} refused: {}", refusal.reason)),
+                }
+            }
+            "commit" => {
+                let commit = Commit {
+                    ticket,
+                    sequence: number(2),
+                    local_step: LocalStep::new(number(3) as i64),
+                    variables: vec![0],
+                    loss: Some(1.0),
+                    examples: 1,
+                };
+                coordinator.commit(id, &commit, now, &mut actions);
+            }
+            "ask" => coordinator.ask(id, ticket, number(2), now, &mut actions),
+            "give_up" => coordinator.give_up(id, ticket, (number(2), true), now, &mut actions),
+            "leave" => coordinator.leave(id, ticket, None, now, &mut actions),
+            "fail" => coordinator.leave(id, ticket, Some("why".into()), now, &mut actions),
+            "alive" => coordinator.alive(id, ticket, now),
+            "wait" => {
+                self.now += Duration::from_secs(replica);
+                coordinator.tick(self.now, &mut actions);
+            }
+            "applied" => {
+                (0..self.shards).for_each(|_| coordinator.applied(None, now, &mut actions))
+            }
+            "one_applied" => coordinator.applied(None, now, &mut actions),
+            "restore" => {
+                let after = Generation::new(number(2));
+                coordinator.restore(GlobalStep::new(replica as i64), after, &[]);
+                coordinator.start(now, &mut actions).expect("it starts");
+            }
+            "last_step" => coordinator.set_last_step(replica as i64),
+            other => panic!("no verb: {other}"),
+        }
+        coordinator.engine().validate().unwrap_or_else(|broken| panic!("{line}: {broken}"));
+        said.extend(written(&actions));
+        said
+    }
+}
+
+fn written(actions: &Actions) -> Vec<String> {
+    let orders = actions.orders.iter().map(|order| match order {
+        Order::Admit { contribution, .. } => {
+            format!("admit {}.{}", contribution.replica.get(), contribution.sequence)
+        }
+        Order::Discard(it) => format!("discard {}.{}", it.replica.get(), it.sequence),
+        Order::Apply { global_step, .. } => format!("apply @{}", global_step.get()),
+    });
+    let answers = actions.answers.iter().map(|(replica, answer)| {
+        let what = match answer {
+            Answer::Granted { sequence, grant } => {
+                format!("granted {sequence} @{}", grant.local_step.get())
+            }
+            Answer::Pushed { sequence, outcome } => match outcome {
+                Outcome::Accepted { .. } => format!("accepted {sequence}"),
+                Outcome::Stale { .. } => format!("stale {sequence}"),
+                other => format!("{other:?} {sequence}"),
+            },
+            Answer::GaveUp { sequence } => format!("gave up {sequence}"),
+            Answer::Superseded { sequence } => format!("superseded {sequence}"),
+            Answer::Overdue(_) => "overdue".to_owned(),
+            Answer::Left => "left".to_owned(),
+            Answer::Refused(it) if it.rejoin => "join again".to_owned(),
+            Answer::Refused(it) => format!("refused {}", it.sequence),
+        };
+        format!("{} {what}", replica.get())
+    });
+    let made = actions.made.iter().map(|made| format!("made @{}", made.global_step.get()));
+    let ended = actions
+        .ended
+        .iter()
+        .map(|(reason, failed)| format!("{}: {reason}", if *failed { "failed" } else { "ended" }));
+    orders.chain(answers).chain(made).chain(ended).collect()
+}
