@@ -14,6 +14,8 @@ mod proto;
 pub mod security;
 pub mod server;
 pub mod shard;
+#[cfg(test)]
+mod simulated;
 pub mod spec;
 mod tensor;
 mod wire;

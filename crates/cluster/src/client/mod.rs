@@ -13,5 +13,7 @@ mod signals;
 pub(crate) use line::describe;
 pub use outgoing::GradientError;
 pub(crate) use reach::FRAME;
+#[cfg(test)]
+pub(crate) use reach::endpoint;
 pub use reach::{Dial, DialFuture, Reach};
 pub use session::{PushError, Session, SessionSettings, WaitError};

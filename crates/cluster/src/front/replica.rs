@@ -26,13 +26,28 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         M: Model<T>,
         S: Batches<Batch = M::Batch>,
     {
+        let reach = self.cluster.reach()?;
+        self.compute_over((reach, process_number()), model, shard, hooks).await
+    }
+
+    /// The same over connections of any kind, as this life of the process.
+    pub(crate) async fn compute_over<M, S>(
+        self,
+        (reach, process): (Reach, u64),
+        model: &M,
+        shard: impl Fn(ReplicaId) -> S + Sync,
+        hooks: Hooks<T>,
+    ) -> Result<ClusterReport<T>, ClusterError>
+    where
+        M: Model<T>,
+        S: Batches<Batch = M::Batch>,
+    {
         let place = &self.cluster.place;
         let replica = ReplicaId::new(place.replica_id().unwrap_or_default());
-        let reach = self.cluster.reach()?;
         let settings = self.parts.config.settings();
         let session = SessionSettings {
             replica,
-            process: process_number(),
+            process,
             fingerprint: self.fingerprint,
             wire: self.cluster.wire,
             patience: self.cluster.patience,

@@ -1,7 +1,7 @@
 //! The replicas that are connected to a server: where messages to them go, and which variables
 //! they wait for.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,7 +17,7 @@ pub(super) type Sent = Result<ToReplica, Status>;
 
 /// By replica.
 pub(super) struct Posts {
-    posts: HashMap<ReplicaId, Post>,
+    posts: BTreeMap<ReplicaId, Post>,
     wire: Wire,
 }
 
@@ -30,7 +30,7 @@ struct Post {
 
 impl Posts {
     pub(super) fn new(wire: Wire) -> Self {
-        Self { posts: HashMap::new(), wire }
+        Self { posts: BTreeMap::new(), wire }
     }
 
     /// A replica has connected; an earlier connection of it is closed, a later one stays.

@@ -42,6 +42,13 @@ pub struct ServerStatus {
 }
 
 impl<T: Scalar + bytemuck::Pod> Node<T> {
+    /// The coordinator's generation and step.
+    #[cfg(test)]
+    pub(crate) fn version(&self) -> Option<(u64, i64)> {
+        let hub = lock(self.hub.as_ref()?);
+        Some((hub.coordinator.generation().get(), hub.coordinator.global_step().get()))
+    }
+
     /// A look at everything.
     #[must_use]
     pub fn status(&self) -> ServerStatus {

@@ -1,4 +1,4 @@
-//! The coordinator by itself: each message, when it comes once, twice, late or from an earlier life.
+//! The coordinator by itself: each message, once, twice, late or from an earlier life.
 //!
 //! Tables of histories; random ones are in [`histories`].
 

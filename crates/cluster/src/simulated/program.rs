@@ -1,0 +1,183 @@
+//! The program that every simulated process runs, and what its model checks at every batch.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use ndarray::array;
+use optim::Momentum;
+use sync_replicas::{
+    BoxError, Computed, Gradients, Hooks, Model, Order, ReplicaId, SyncReplicas, Variables, Work,
+};
+
+use super::net;
+use crate::client::Reach;
+use crate::security::{Signer, wall_clock};
+use crate::server::{Node, ServeSettings, serve_with_incoming};
+use crate::spec;
+use crate::{Cluster, ClusterReport, OnCluster};
+
+/// How many servers and workers, A, and the step to end after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Plan {
+    pub(super) ps: u64,
+    pub(super) workers: u64,
+    pub(super) aggregate: usize,
+    pub(super) last_step: i64,
+}
+
+/// The program: the plan, and the folder of the checkpoints.
+#[derive(Clone, Debug)]
+pub(super) struct Program {
+    pub(super) plan: Plan,
+    pub(super) folder: PathBuf,
+    expected: Arc<Vec<String>>,
+}
+
+pub(super) const LEASE: Duration = Duration::from_secs(2);
+/// Longer than faults last: who gives up did so because all servers have ended.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+impl Program {
+    pub(super) fn new(plan: Plan, folder: PathBuf) -> Self {
+        Self { plan, folder, expected: expected(plan.aggregate, plan.last_step) }
+    }
+
+    /// The variables' fingerprint at a step, in a run without faults in one process.
+    pub(super) fn expected(&self, step: i64) -> Option<&str> {
+        usize::try_from(step).ok().and_then(|step| self.expected.get(step)).map(String::as_str)
+    }
+
+    fn cluster(&self, role: &str, index: u64) -> Cluster {
+        let hosts = |name: &str, count: u64| -> String {
+            let names: Vec<_> = (0..count).map(|n| format!("{name}{n}:{}", net::PORT)).collect();
+            names.join(",")
+        };
+        let (ps, workers) = (hosts("ps", self.plan.ps), hosts("worker", self.plan.workers));
+        let place = spec::Node::from_flags(&ps, &workers, role, index).expect("it makes sense");
+        Cluster::new(place).lease(LEASE).patience(PATIENCE)
+    }
+
+    fn hooks(&self) -> Hooks<f32> {
+        Hooks::new().stop_at_step(self.plan.last_step).checkpoints(&self.folder, 5, 2)
+    }
+
+    /// A parameter server, until training is over; `started` gets to see it.
+    pub(super) async fn serve(
+        self,
+        index: u64,
+        started: impl Fn(Arc<Node<f32>>),
+    ) -> Result<String, BoxError> {
+        let cluster = self.cluster("ps", index);
+        let trainer = description(self.plan).on(&cluster).build(variables())?;
+        let (_, wishes) = self.hooks().split();
+        let node = trainer.node(reach(&cluster), wishes)?;
+        started(Arc::clone(&node));
+        let incoming = net::listen().await?;
+        Ok(serve_with_incoming(node, incoming, ServeSettings::default()).await?)
+    }
+
+    /// A worker, until training is over.
+    pub(super) async fn work(
+        self,
+        index: u64,
+        process: u64,
+    ) -> Result<ClusterReport<f32>, BoxError> {
+        let cluster = self.cluster("worker", index);
+        let trainer = description(self.plan).on(&cluster).build(variables())?;
+        let (reach, hooks) = (reach(&cluster), self.hooks());
+        Ok(trainer.compute_over((reach, process), &self, |_| Numbers, hooks).await?)
+    }
+}
+
+fn reach(cluster: &Cluster) -> Reach {
+    let signer = Signer::new(None, wall_clock);
+    Reach::new(cluster.place().cluster.ps.clone(), net::dial(), signer)
+}
+
+fn description(plan: Plan) -> SyncReplicas<Momentum> {
+    SyncReplicas::new(Momentum::new(0.1, 0.9))
+        .replicas_to_aggregate(plan.aggregate)
+        .total_num_replicas(plan.workers as usize)
+        .order(Order::Replica)
+}
+
+fn variables() -> Variables<f32> {
+    Variables::new()
+        .with("w", array![[0.5_f32, 0.25], [0.125, 1.0], [2.0, 3.0]])
+        .and_then(|it| it.with("b", array![0.0_f32, 1.0]))
+        .expect("names of their own")
+}
+
+/// P-11, P-14: no replica ever computes from variables that a run without faults did not have at
+/// that step, or on another step's batch.
+impl Model<f32> for Program {
+    type Batch = u64;
+
+    fn gradients(
+        &self,
+        variables: &Variables<f32>,
+        batch: &u64,
+        work: &Work<'_, f32>,
+    ) -> Result<Option<Computed<f32>>, BoxError> {
+        let (step, now) = (work.step.get(), variables.sha256());
+        if self.expected(step) != Some(now.as_str()) {
+            return Err(format!("step {step} has variables that no run without faults has").into());
+        }
+        gradients(variables, *batch)
+    }
+}
+
+struct Alone;
+
+impl Model<f32> for Alone {
+    type Batch = u64;
+
+    fn gradients(
+        &self,
+        variables: &Variables<f32>,
+        batch: &u64,
+        _: &Work<'_, f32>,
+    ) -> Result<Option<Computed<f32>>, BoxError> {
+        gradients(variables, *batch)
+    }
+}
+
+fn gradients(variables: &Variables<f32>, batch: u64) -> Result<Option<Computed<f32>>, BoxError> {
+    let noise = (batch % 7) as f32 / 7.0;
+    let mut gradients = Gradients::new();
+    for (name, w) in variables.iter() {
+        gradients = gradients.dense(name.to_owned(), w.mapv(|w| w - 1.0 + noise));
+    }
+    Ok(Some(Computed { loss: f64::from(noise), examples: 1, gradients }))
+}
+
+pub(super) struct Numbers;
+
+impl sync_replicas::Shard for Numbers {
+    type Batch = u64;
+
+    fn batch(&mut self, number: u64) -> Option<u64> {
+        Some(number)
+    }
+}
+
+type Known = HashMap<(usize, i64), Arc<Vec<String>>>;
+static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+
+/// Fingerprints by step, from one process with one replica (P-14: N does not matter).
+fn expected(aggregate: usize, last: i64) -> Arc<Vec<String>> {
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let at = |step: i64| {
+        let plan = Plan { ps: 1, workers: 1, aggregate, last_step: step };
+        let trainer = description(plan).build(variables()).expect("it fits");
+        trainer.fit(&Alone, |_: ReplicaId| Numbers, Hooks::new().stop_at_step(step)).expect("runs");
+        trainer.snapshot().variables.sha256()
+    };
+    let all = || {
+        let first = variables().sha256();
+        Arc::new(std::iter::once(first).chain((1..=last).map(at)).collect::<Vec<String>>())
+    };
+    Arc::clone(known.entry((aggregate, last)).or_insert_with(all))
+}
