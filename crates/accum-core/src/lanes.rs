@@ -4,6 +4,6 @@
 //! differ in how many elements they take, and no two operations are fused into one.
 
 /// Runs a loop that was compiled once for each kind of machine, the right one for this.
-pub(crate) fn widest<R>(run: impl FnOnce() -> R) -> R {
+pub(crate) fn widest<L: pulp::WithSimd>(run: L) -> L::Output {
     pulp::Arch::new().dispatch(run)
 }

@@ -37,6 +37,11 @@ impl<'a, E: Element> Rows<'a, E> {
         self.indices
     }
 
+    /// Row after row.
+    pub(crate) fn values(&self) -> &[E] {
+        &self.values
+    }
+
     #[inline(always)]
     pub(crate) fn row(&self, at: usize) -> &[E] {
         &self.values[at * self.width..(at + 1) * self.width]

@@ -5,6 +5,8 @@
 
 use std::mem;
 
+use prefetch_index::prefetch_index;
+
 use super::division::Division;
 use super::entries::{Entry, Packing, distinct, sorted_wide, whole};
 use super::union::Union;
@@ -15,6 +17,18 @@ use crate::{BufferPool, Element, HalfSum, IndexedSlices};
 
 /// Elements to read below which a part is not worth a wake-up of a thread.
 const SMALLEST_PART: usize = 1 << 18;
+
+/// How many rows before it is added a row is asked for.
+const AHEAD: usize = 8;
+
+/// Bytes that the memory gives at a time, on most machines.
+const LINE: usize = 64;
+
+/// Lines of a row that are asked for; the processor sees by itself that the others will follow.
+const LINES: usize = 16;
+
+/// Elements of a sum that the widest instructions keep in registers while rows are added.
+const IN_REGISTERS: usize = 64;
 
 pub(super) struct Merge<'a, E: Element> {
     pub(super) rows: Vec<Rows<'a, E>>,
@@ -78,7 +92,7 @@ impl<'a, E: Element> Merge<'a, E> {
         let (by_first, by_second) = by.halves();
         let first = whole(entries, entries.len() * by_first.ways / by.ways.max(1));
         if small || by.ways < 2 || first.is_empty() {
-            widest(|| self.fill(entries, packing, to));
+            widest(Fill { merge: self, entries, packing, to });
             return;
         }
         let (first, second) = entries.split_at(first.end);
@@ -88,24 +102,77 @@ impl<'a, E: Element> Merge<'a, E> {
         });
     }
 
+    // Short on purpose: the processor looks some hundred instructions ahead, and the next rows
+    // are on their way only if they are among these.
     #[inline(always)]
     fn fill<T: Entry>(&self, entries: &[T], packing: Packing, to: &mut Part<'_, E::Sum>) {
+        let (width, values) = (self.width, self.rows.iter().map(Rows::values).collect::<Vec<_>>());
+        let row = |entry: &T| &values[entry.nth(packing)][entry.at(packing) * width..][..width];
         let mut own = Vec::new();
-        let same = |a: &T, b: &T| a.index() == b.index();
-        for (nth, group) in entries.chunk_by(same).enumerate() {
-            let sum = &mut to.rows[nth * self.width..(nth + 1) * self.width];
-            let had = self.add_up(group, packing, sum, &mut own);
-            if let Some(division) = &self.division {
-                division.divide::<E>(sum, had);
+        let mut ahead = &entries[AHEAD.min(entries.len())..];
+        let groups = entries.chunk_by(|a, b| a.index() == b.index());
+        let slots = to.indices.iter_mut().zip(to.counts.iter_mut());
+        for (nth, (group, (index, count))) in groups.zip(slots).enumerate() {
+            let (soon, later) = ahead.split_at(group.len().min(ahead.len()));
+            for entry in soon {
+                fetch(row(entry));
             }
-            to.indices[nth] = group[0].index();
-            to.counts[nth] = had;
+            ahead = later;
+            let sum = &mut to.rows[nth * width..][..width];
+            let mut pairs = group.iter().zip(&group[1..]);
+            let repeated = pairs.any(|(a, b)| a.nth(packing) == b.nth(packing));
+            *index = group[0].index();
+            *count = if repeated {
+                self.add_repeated(group, packing, sum, &mut own)
+            } else {
+                self.add_up(group, row, sum)
+            };
         }
     }
 
-    /// The sum of the rows of one index, and how many gradients had it.
+    /// The mean of the rows of one index, no two of them from one gradient, and their number.
     #[inline(always)]
-    fn add_up<T: Entry>(
+    fn add_up<'r, T: 'r>(
+        &self,
+        group: &'r [T],
+        row: impl Fn(&'r T) -> &'r [E],
+        sum: &mut [E::Sum],
+    ) -> u64 {
+        let (had, (first, others)) = (group.len() as u64, (&group[0], &group[1..]));
+        let (parts, rest) = sum.as_chunks_mut::<IN_REGISTERS>();
+        let from = parts.len() * IN_REGISTERS;
+        for (nth, to) in parts.iter_mut().enumerate() {
+            let mut part = [E::Sum::default(); IN_REGISTERS];
+            copy::<E, E>(&mut part, &row(first).as_chunks::<IN_REGISTERS>().0[nth]);
+            for other in others {
+                let other = &row(other).as_chunks::<IN_REGISTERS>().0[nth];
+                add_row::<E, E>(&mut part, other, self.half_sum);
+            }
+            self.divide(&mut part, had);
+            *to = part;
+        }
+        if !rest.is_empty() {
+            copy::<E, E>(rest, &row(first)[from..]);
+            for other in others {
+                add_row::<E, E>(rest, &row(other)[from..], self.half_sum);
+            }
+            self.divide(rest, had);
+        }
+        had
+    }
+
+    #[inline(always)]
+    fn divide(&self, sum: &mut [E::Sum], had: u64) {
+        if let Some(division) = &self.division {
+            division.divide::<E>(sum, had);
+        }
+    }
+
+    /// The same where one gradient has several: they are added first. How many gradients had it.
+    ///
+    /// Rare, so kept out of the loop that should be short.
+    #[inline(never)]
+    fn add_repeated<T: Entry>(
         &self,
         group: &[T],
         packing: Packing,
@@ -124,6 +191,7 @@ impl<'a, E: Element> Merge<'a, E> {
             }
             had += 1;
         }
+        self.divide(sum, had);
         had
     }
 }
@@ -139,7 +207,35 @@ impl<S> Part<'_, S> {
     }
 }
 
+/// Asks the memory for a row; rows lie where the processor cannot guess.
+#[inline(always)]
+fn fetch<E>(row: &[E]) {
+    let (mut at, end) = (0, row.len().min(LINES * LINE / size_of::<E>()));
+    while at < end {
+        prefetch_index(row, at);
+        at += LINE / size_of::<E>();
+    }
+}
+
 #[inline(always)]
 fn copy<E: Element, T: Element<Sum = E::Sum>>(to: &mut [E::Sum], row: &[T]) {
     to.iter_mut().zip(row).for_each(|(to, value)| *to = value.widen());
+}
+
+/// [`Merge::fill`] as what [`widest`] compiles: a closure as long as it would not be inlined, and
+/// then be compiled for the plainest machine.
+struct Fill<'f, 'p, 'a, E: Element, T> {
+    merge: &'f Merge<'a, E>,
+    entries: &'f [T],
+    packing: Packing,
+    to: &'f mut Part<'p, E::Sum>,
+}
+
+impl<E: Element, T: Entry> pulp::WithSimd for Fill<'_, '_, '_, E, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        self.merge.fill(self.entries, self.packing, self.to);
+    }
 }

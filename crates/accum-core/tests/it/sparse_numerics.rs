@@ -49,6 +49,7 @@ fn case() -> impl Strategy<Value = Case> {
         4 => vec(1_usize..5, 0..3),
         1 => vec(0_usize..3, 1..4),
         1 => vec(0_usize..40, 1),
+        1 => vec(60_usize..140, 1),
     ];
     let shape_and_keys = prop_oneof![
         5 => (row_shape, keys(1..9_u64)),
