@@ -9,7 +9,7 @@ use accum_core::Summation;
 use optim::{Adam, Sgd};
 
 use crate::ceilings::{Barrier, Memory, PingPong};
-use crate::work::dense::{Cycle, MeanAndUpdate, Part, Push, PushesAndTake};
+use crate::work::dense::{Cycle, HeldAndTaken, MeanAndUpdate, Part, Push, PushesAndTake};
 use crate::work::push::Registered;
 use crate::work::queue::{Alone, ThereAndBack};
 use crate::work::step::{Given, Replicas, Tasks, Threads};
@@ -145,7 +145,14 @@ pub const ROWS: &[Row] = &[
         "dense_step/1MB/16_pushes",
         (Milliseconds, 1.0),
         || boxed(PushesAndTake::new(MB, 16)),
-        None,
+        bound("read/17MB/1_thread", 1.0, || boxed(Memory::read(17 * MB, 1))),
+        &[AtMost(0.35)],
+    ),
+    timed(
+        "dense_step_held/1MB/16_pushes",
+        (Milliseconds, 1.0),
+        || boxed(HeldAndTaken::new(MB, 16)),
+        bound("read/17MB/1_thread", 1.0, || boxed(Memory::read(17 * MB, 1))),
         &[AtMost(0.35)],
     ),
     timed(

@@ -42,7 +42,7 @@ impl AllocationTracker for Counter {
 
 fn main() {
     AllocationRegistry::set_global_tracker(Counter).expect("it is the first");
-    let mut replicas = Replicas::new(REPLICAS, PARAMETERS);
+    let mut replicas = Replicas::new(REPLICAS, PARAMETERS).with_buffers();
     replicas.run_as_threads(STEPS);
     // Starting threads allocates too: what many steps have more than few is theirs alone.
     let few = counted(&mut replicas, STEPS);

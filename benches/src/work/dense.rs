@@ -75,6 +75,43 @@ impl Work for PushesAndTake {
     }
 }
 
+/// N gradients in a pool's buffers pushed to a shared accumulator and held, their mean taken.
+pub(crate) struct HeldAndTaken {
+    accumulator: ConditionalAccumulator<f32>,
+    pool: BufferPool<f32>,
+    elements: usize,
+    replicas: usize,
+}
+
+impl HeldAndTaken {
+    pub(crate) fn new(elements: usize, replicas: usize) -> Self {
+        let pool = BufferPool::new(replicas);
+        for _ in 0..replicas {
+            pool.give(ArrayD::from_elem([elements].as_slice(), 1e-3));
+        }
+        let accumulator = with_summation(elements, Summation::Held).into();
+        Self { accumulator, pool, elements, replicas }
+    }
+}
+
+impl Work for HeldAndTaken {
+    fn run(&mut self, times: u64) -> Duration {
+        let begun = Instant::now();
+        for _ in 0..times {
+            let step = self.accumulator.global_step();
+            for _ in 0..self.replicas {
+                let gradient = self.pool.lend(&[self.elements]);
+                black_box(self.accumulator.apply_grad(gradient, step)).expect("it fits");
+            }
+            let taken = self.accumulator.try_take_grad(self.replicas as i64);
+            let taken = taken.expect("it can be taken").expect("enough are held");
+            // It is in the first gradient's buffer, which the pool lacks.
+            self.pool.give(black_box(taken.value));
+        }
+        begun.elapsed()
+    }
+}
+
 /// N gradients from a pool's buffers pushed, held, and applied as their mean.
 pub(crate) struct MeanAndUpdate {
     accumulator: DenseAccumulator<f32>,

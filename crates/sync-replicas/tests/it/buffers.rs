@@ -38,20 +38,24 @@ fn buffer(step: &Step<'_, f32>) -> (ArrayD<f32>, *const f32) {
     (buffer, place)
 }
 
+/// Whether the next buffer was used before: a new one is zero. Its place alone would not tell, since
+/// freed memory is soon allocated again.
+fn one_is_free(step: &Step<'_, f32>) -> bool {
+    step.buffer("w").expect("it is a variable").iter().all(|element| *element == 1.0)
+}
+
 #[test]
 fn a_buffer_has_its_variables_shape_and_is_there_again_once_applied() {
     let trainer = trainer(1, 1);
     let mut replica = join(&trainer, 0);
-    let mut places = Vec::new();
-    for _ in 0..3 {
+    for nth in 0..3 {
         let step = next(&mut replica);
-        let (buffer, place) = buffer(&step);
+        let buffer = buffer(&step).0;
         assert_eq!(buffer.shape(), [LENGTH]);
         assert!(matches!(step.buffer("b"), Err(VariableError::Unknown { .. })));
         step.push(Gradients::new().dense("w", buffer)).expect("it fits");
-        places.push(place);
+        assert!(one_is_free(&next(&mut replica)), "after {nth}");
     }
-    assert_eq!(places, [places[0]; 3]);
 }
 
 #[test]
@@ -65,6 +69,39 @@ fn a_buffer_comes_back_from_a_stale_push() {
     let outcome = late.push(Gradients::new().dense("w", gradient)).expect("late is no error");
     assert!(matches!(outcome, Outcome::Stale { .. }), "{outcome:?}");
     assert_eq!(buffer(&next(&mut fast)).1, place);
+}
+
+#[test]
+fn a_buffer_comes_back_from_a_duplicate_push() {
+    // P-14: A = 2 of N = 3, so that a backup computes share 0 a second time
+    let trainer = SyncReplicas::new(Sgd::new(0.5))
+        .replicas_to_aggregate(2)
+        .total_num_replicas(3)
+        .order(Order::Replica)
+        .build(variables())
+        .expect("the numbers fit");
+    let [mut own, mut other, mut backup] = [0, 1, 2].map(|id| join(&trainer, id));
+    let (first, _second, again) = (next(&mut own), next(&mut other), next(&mut backup));
+    let gradient = buffer(&again).0;
+    first.push(Gradients::new().dense("w", Array1::ones(LENGTH))).expect("it fits");
+    let outcome = again.push(Gradients::new().dense("w", gradient)).expect("it is no error");
+    assert!(matches!(outcome, Outcome::Duplicate { share: 0 }), "{outcome:?}");
+    assert!(one_is_free(&next(&mut backup)));
+}
+
+#[test]
+fn a_buffer_comes_back_from_a_refused_push() {
+    // P-11: what was refused for another variable's gradient is free, the first push's also
+    let variables = variables().with("b", Array1::zeros(2)).expect("another name");
+    let trainer = SyncReplicas::new(Sgd::new(0.5)).build(variables).expect("the numbers fit");
+    let mut replica = join(&trainer, 0);
+    for length in [3, 2, 3, 2] {
+        let step = next(&mut replica);
+        let gradients = Gradients::new().dense("w", buffer(&step).0);
+        let pushed = step.push(gradients.dense("b", Array1::ones(length)));
+        assert_eq!(pushed.is_ok(), length == 2, "{pushed:?}");
+        assert!(one_is_free(&next(&mut replica)), "after {length}");
+    }
 }
 
 #[test]
