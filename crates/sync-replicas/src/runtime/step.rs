@@ -106,6 +106,7 @@ impl<'r, T: Scalar> Step<'r, T> {
     ///
     /// What is in it is whatever an earlier step left: write all of it. One that is dropped
     /// instead of pushed is freed, and when none is free, a new one is made.
+    /// Worth it for large variables; a gradient of a few KB is as well an array of your own.
     ///
     /// # Errors
     /// [`VariableError::Unknown`] names those that exist.
