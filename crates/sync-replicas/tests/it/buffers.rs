@@ -38,8 +38,8 @@ fn buffer(step: &Step<'_, f32>) -> (ArrayD<f32>, *const f32) {
     (buffer, place)
 }
 
-/// Whether the next buffer was used before: a new one is zero. Its place alone would not tell, since
-/// freed memory is soon allocated again.
+/// Whether the next buffer was used before: a new one is zero. Its place alone would not tell,
+/// since freed memory is soon allocated again.
 fn one_is_free(step: &Step<'_, f32>) -> bool {
     step.buffer("w").expect("it is a variable").iter().all(|element| *element == 1.0)
 }
