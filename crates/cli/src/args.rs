@@ -9,7 +9,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use optim::Schedule;
 
 use crate::advise::PlanArgs;
+use crate::launch::LaunchArgs;
+use crate::node::NodeArgs;
 use crate::simulate::SimulateArgs;
+use crate::status::StatusArgs;
 use crate::straggler::{StragglerArg, parse_straggler};
 
 /// Synchronous training in which slow and dead replicas never hold a step.
@@ -51,6 +54,12 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Answer "how many backups?" from a run's own times, or from a law
     Plan(Box<PlanArgs>),
+    /// Run the same training as a cluster of processes on this machine
+    Launch(Box<LaunchArgs>),
+    /// Take part in a cluster as one process: a parameter server or a worker
+    Node(Box<NodeArgs>),
+    /// Ask a parameter server who is alive, the step, and whom it waits for
+    Status(StatusArgs),
 }
 
 /// The options of `train`.
@@ -286,7 +295,7 @@ fn at_least_one() -> clap::builder::RangedU64ValueParser {
 }
 
 /// A number with `ms`, `s` or `m`; without a unit, seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[number.len()..] {
         "ms" => 1e-3,

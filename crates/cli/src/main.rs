@@ -2,17 +2,23 @@
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Mutex;
 
 use clap::Parser;
 use cli::advise::plan;
 use cli::args::{Cli, Command, TrainArgs};
 use cli::interrupt::Interrupt;
+use cli::launch::{LaunchArgs, launch, without};
+use cli::node::{NodeArgs, Process};
 use cli::settings::Settings;
 use cli::simulate::simulate;
+use cli::status::status;
 use cli::summary::{Summary, story, table, verdict};
 use cli::train::{TrainError, train};
+use cluster::exit::Exit;
 use tracing_subscriber::EnvFilter;
 
 /// What shells say of a program that a second Ctrl-C ended.
@@ -23,13 +29,21 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let command = Cli::parse().into_command();
-    log_to_stderr();
+    if let Err(error) = log(&command) {
+        return failed(&error, USAGE);
+    }
     match command {
         Command::Train(args) => run_train(*args),
         Command::Plan(args) => {
             // Whatever is wrong is wrong with what was given.
             let result = plan(&args, &mut io::stdout().lock());
             result.map_or_else(|error| failed(&error, USAGE), |()| ExitCode::SUCCESS)
+        }
+        Command::Launch(args) => run_launch(*args),
+        Command::Node(args) => run_node(*args),
+        Command::Status(args) => {
+            let result = status(&args, &mut io::stdout().lock());
+            result.map_or_else(|error| failed(&error, error.exit_status()), |()| ExitCode::SUCCESS)
         }
         Command::Simulate(args) => {
             let result = simulate(&args, &mut io::stdout().lock());
@@ -45,34 +59,95 @@ fn failed(error: &dyn Error, status: u8) -> ExitCode {
 
 fn run_train(args: TrainArgs) -> ExitCode {
     let interrupt = Interrupt::new();
-    stop_on_signals(&interrupt);
+    stop_on_signals(&interrupt, "stopping; a checkpoint is written", || {});
     let (quiet, json) = (args.quiet, args.json);
     let result = Settings::check(args)
         .map_err(TrainError::from)
         .and_then(|settings| train(&settings, &interrupt));
     match result {
-        Ok(summary) => match tell(&summary, quiet, json) {
-            // The reader has gone, as `head` does; the run is on disk.
-            Ok(()) | Err(_) => ExitCode::SUCCESS,
-        },
+        Ok(summary) => {
+            if summary.interrupted {
+                tell_resume(&summary.run_dir);
+            }
+            // When the reader has gone, as `head` does, the run is on disk.
+            let _ = tell(&summary, quiet, json);
+            ExitCode::SUCCESS
+        }
         Err(error) => failed(&error, error.exit_status()),
     }
 }
 
-/// Warnings only, unless `RUST_LOG` says otherwise.
-fn log_to_stderr() {
+fn run_launch(args: LaunchArgs) -> ExitCode {
+    let interrupt = Interrupt::new();
+    stop_on_signals(&interrupt, "stopping all processes; a checkpoint is written", || {});
+    let words: Vec<OsString> = std::env::args_os().skip(2).collect();
+    match launch(args, &words, &interrupt) {
+        Ok(launched) => {
+            if launched.interrupted {
+                tell_resume(&launched.run_dir.display().to_string());
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error, error.exit_status()),
+    }
+}
+
+fn run_node(args: NodeArgs) -> ExitCode {
+    let (quiet, json, end_with_stdin) = (args.train.quiet, args.train.json, args.end_with_stdin);
+    if end_with_stdin {
+        end_with_launcher();
+    }
+    let process = match Process::new(args) {
+        Ok(process) => process,
+        Err(error) => return failed(&error, error.exit() as u8),
+    };
+    let stop = process.stop_handle();
+    stop_on_signals(&Interrupt::new(), "leaving", move || stop.stop());
+    match process.run() {
+        Ok(Some(summary)) => {
+            let _ = tell(&summary, quiet, json);
+            ExitCode::SUCCESS
+        }
+        Ok(None) => ExitCode::SUCCESS,
+        Err(error) => failed(&error, error.exit() as u8),
+    }
+}
+
+/// A process whose launcher was killed ends at once: nobody would look after it.
+fn end_with_launcher() {
+    std::thread::spawn(|| {
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        std::process::exit(Exit::Failed as i32);
+    });
+}
+
+/// Warnings only, unless `RUST_LOG` says otherwise; to standard error, or a file that is asked for.
+fn log(command: &Command) -> io::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    let path = match command {
+        Command::Node(args) => args.log.as_ref(),
+        _ => None,
+    };
+    match path {
+        Some(path) => {
+            let file = File::options().create(true).append(true).open(path)?;
+            builder.with_ansi(false).with_writer(Mutex::new(file)).init();
+        }
+        None => builder.with_writer(io::stderr).init(),
+    }
+    Ok(())
 }
 
 /// The first Ctrl-C ends the run cleanly, the second one the program.
-fn stop_on_signals(interrupt: &Interrupt) {
+fn stop_on_signals(interrupt: &Interrupt, words: &'static str, stop: impl Fn() + Send + 'static) {
     let interrupt = interrupt.clone();
     let handler = move || {
         if !interrupt.request() {
             std::process::exit(KILLED_BY_INTERRUPT);
         }
-        eprintln!("\nstopping; a checkpoint is written (Ctrl-C again ends at once)");
+        stop();
+        eprintln!("\n{words} (Ctrl-C again ends at once)");
     };
     if let Err(error) = ctrlc::set_handler(handler) {
         tracing::warn!(%error, "Ctrl-C will end the run without a checkpoint");
@@ -89,28 +164,21 @@ fn tell(summary: &Summary, quiet: bool, json: bool) -> io::Result<()> {
         writeln!(people, "{}", verdict(summary))?;
         writeln!(people, "report: {}/report.html", summary.run_dir)?;
     }
-    if summary.interrupted {
-        eprintln!("interrupted; continue with: {}", resume_command(&summary.run_dir));
-    }
     if json {
         writeln!(out, "{}", serde_json::to_string(summary)?)?;
     }
     Ok(())
 }
 
+fn tell_resume(run_dir: &str) {
+    eprintln!("interrupted; continue with: {}", resume_command(run_dir));
+}
+
 /// The same command again, from this run's checkpoint and into a new folder.
 fn resume_command(run_dir: &str) -> String {
     let mut args = std::env::args_os();
     let mut words: Vec<OsString> = args.next().into_iter().collect();
-    let replaced = ["--resume", "--out"];
-    while let Some(arg) = args.next() {
-        let text = arg.to_string_lossy();
-        if replaced.contains(&&*text) {
-            args.next();
-        } else if !replaced.iter().any(|option| text.starts_with(&format!("{option}="))) {
-            words.push(arg);
-        }
-    }
+    words.extend(without(args, &["--resume", "--out"]));
     words.extend(["--resume".into(), run_dir.into()]);
     words.iter().map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
 }

@@ -94,6 +94,15 @@ impl Metrics {
         Ok(Self { file: BufWriter::new(File::create(path)?) })
     }
 
+    /// Goes on with a file, or begins it.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being written.
+    pub fn append(path: &Path) -> io::Result<Self> {
+        let file = File::options().create(true).append(true).open(path)?;
+        Ok(Self { file: BufWriter::new(file) })
+    }
+
     /// Writes one object with `"kind": kind`.
     ///
     /// # Errors

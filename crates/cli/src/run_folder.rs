@@ -111,7 +111,8 @@ pub fn checkpoint_in(path: &Path) -> PathBuf {
 /// Permissions lie about network drives and read-only mounts; a file that was written does not.
 fn probe(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    let file = folder.join(".writable");
+    // Several processes of a cluster may look at once.
+    let file = folder.join(format!(".writable-{}", std::process::id()));
     fs::write(&file, "")?;
     fs::remove_file(&file)
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use optim::Optimizer;
 use sync_replicas::{
     CheckpointError, FitError, Hooks, Report, Span, SyncReplicas, Trainer, checkpoint,
 };
@@ -115,33 +116,12 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
     // There is a good checkpoint from the first moment, whatever becomes of the first updates.
     trainer.save(folder.checkpoints(), KEEP)?;
 
-    let begun = Instant::now();
     let updates = Updates::default();
-    let watch = Watch {
-        classifier: Arc::clone(&settings.classifier),
-        digits: Arc::clone(&settings.digits),
-        interrupt: interrupt.clone(),
-        metrics: Arc::clone(&metrics),
-        updates: Arc::clone(&updates),
-        progress: Progress::new(settings.quiet, first, settings.updates),
-        begun,
-        last_step: settings.updates,
-        accuracy: None,
-    };
-    let hooks = Hooks::new()
-        .hook(watch)
-        .nan_guard()
-        .checkpoints(folder.checkpoints(), settings.save_every, KEEP)
-        .stop_at_step(i64::try_from(settings.updates).unwrap_or(i64::MAX));
-    let learner = Learner {
-        classifier: &*settings.classifier,
-        examples: &settings.digits.train,
-        stragglers: &settings.stragglers,
-        clip: settings.clip,
-    };
+    let watch = watch(settings, interrupt, (&metrics, &updates), first);
+    let begun = watch.begun;
     interrupt.attach(trainer.stop_handle());
-    let shard = |_| Numbered(settings.batches.clone());
-    let report = trainer.fit(&learner, shard, hooks);
+    let hooks = hooks(settings, Some(watch), Some(&folder));
+    let report = trainer.fit(&learner(settings), |_| shard(settings), hooks);
     lock(&metrics).flush()?;
     let mut report =
         report.map_err(|source| TrainError::Fit { source, advice: advice(&folder) })?;
@@ -163,9 +143,68 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
     Ok(summary)
 }
 
+/// The chief's own hook.
+pub(crate) fn watch(
+    settings: &Settings,
+    interrupt: &Interrupt,
+    (metrics, updates): (&Arc<Mutex<Metrics>>, &Updates),
+    first: u64,
+) -> Watch {
+    Watch {
+        classifier: Arc::clone(&settings.classifier),
+        digits: Arc::clone(&settings.digits),
+        interrupt: interrupt.clone(),
+        metrics: Arc::clone(metrics),
+        updates: Arc::clone(updates),
+        progress: Progress::new(settings.quiet, first, settings.updates),
+        begun: Instant::now(),
+        last_step: settings.updates,
+        accuracy: None,
+    }
+}
+
+/// What watches over a training, and what ends it.
+pub(crate) fn hooks(
+    settings: &Settings,
+    watch: Option<Watch>,
+    folder: Option<&RunFolder>,
+) -> Hooks<f32> {
+    let mut hooks = Hooks::new();
+    if let Some(watch) = watch {
+        hooks = hooks.hook(watch);
+    }
+    hooks = hooks.nan_guard();
+    if let Some(folder) = folder {
+        hooks = hooks.checkpoints(folder.checkpoints(), settings.save_every, KEEP);
+    }
+    hooks.stop_at_step(i64::try_from(settings.updates).unwrap_or(i64::MAX))
+}
+
+/// What is trained.
+pub(crate) fn learner(settings: &Settings) -> Learner<'_> {
+    Learner {
+        classifier: &*settings.classifier,
+        examples: &settings.digits.train,
+        stragglers: &settings.stragglers,
+        clip: settings.clip,
+    }
+}
+
+/// A replica's source of batches.
+pub(crate) fn shard(settings: &Settings) -> Numbered {
+    Numbered(settings.batches.clone())
+}
+
 /// The trainer that the settings describe.
 fn build(settings: &Settings) -> Result<Trainer<f32>, TrainError> {
     let variables = settings.classifier.variables(settings.seed)?;
+    Ok(replicas(settings)?.build(variables).map_err(UsageError::from)?)
+}
+
+/// The replicas that the settings describe, in one process or in many.
+pub(crate) fn replicas(
+    settings: &Settings,
+) -> Result<SyncReplicas<Box<dyn Optimizer<f32>>>, TrainError> {
     let mut replicas = SyncReplicas::new(settings.optimizer()?)
         .replicas_to_aggregate(settings.replicas_to_aggregate)
         .total_num_replicas(settings.total_num_replicas);
@@ -191,7 +230,7 @@ fn build(settings: &Settings) -> Result<Trainer<f32>, TrainError> {
     if let Some(deadline) = settings.step_deadline {
         replicas = replicas.step_deadline(deadline);
     }
-    Ok(replicas.build(variables).map_err(UsageError::from)?)
+    Ok(replicas)
 }
 
 /// Loads a checkpoint; answers its step.

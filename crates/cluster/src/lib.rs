@@ -22,6 +22,7 @@ mod wire;
 
 pub use front::{
     Cluster, ClusterError, ClusterReport, ClusterTrainer, Clustered, Counts, OnCluster,
+    StatusError, StopHandle, status,
 };
 pub use shard::Wire;
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sync_replicas::engine::{Grant, Outcome};
-use sync_replicas::{Computed, GlobalStep, Scalar, Superseded, Variables};
+use sync_replicas::{Computed, Generation, GlobalStep, Scalar, Superseded, Variables};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -171,6 +171,12 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     #[must_use]
     pub fn global_step(&self) -> GlobalStep {
         self.mirror.version().map(|(_, step)| step).unwrap_or_default()
+    }
+
+    /// The life of the shared state that the variables are of.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.mirror.version().map(|(generation, _)| generation).unwrap_or_default()
     }
 
     /// Tells when the work of a grant is in vain.

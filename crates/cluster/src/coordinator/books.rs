@@ -1,11 +1,11 @@
 //! What is counted: batches, examples, losses of the open step (P-8).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sync_replicas::engine::Outcome;
 use sync_replicas::{Generation, GlobalStep};
 
 /// The counters of a training, by their names (P-8).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Batches pushed.
     pub batches: u64,

@@ -1,14 +1,15 @@
 //! Who is alive, the step, the tokens, and whom the step waits for since when.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sync_replicas::ReplicaId;
 
 use super::{Coordinator, Totals};
 
 /// A look at the coordinator.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// The life of the shared state.
     pub generation: u64,
@@ -33,12 +34,12 @@ pub struct Status {
 }
 
 /// A look at one replica.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReplicaStatus {
     /// Which one.
     pub replica: u64,
     /// `absent`, `computing`, `waiting`, `silent` (its lease is running out), `left` or `failed`.
-    pub state: &'static str,
+    pub state: Cow<'static, str>,
     /// Seconds since it was last heard of.
     pub silent_seconds: Option<f64>,
     /// The step that it claims.
@@ -90,7 +91,7 @@ impl Coordinator {
         let tally = self.engine.tally(id).unwrap_or_default();
         ReplicaStatus {
             replica: index as u64,
-            state,
+            state: Cow::Borrowed(state),
             silent_seconds: seat.live.then_some(silent.as_secs_f64()),
             local_step: self.engine.local_step(id).map_or(0, |step| step.get()),
             accepted: tally.accepted,

@@ -6,9 +6,13 @@ mod options;
 mod replica;
 mod report;
 mod serving;
+mod status;
+mod stop;
 
 pub use options::Cluster;
 pub use report::{ClusterError, ClusterReport, Counts};
+pub use status::{StatusError, status};
+pub use stop::StopHandle;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ClusterError;
+use super::{ClusterError, StopHandle};
 use crate::client::Reach;
 use crate::security::{Guard, SharedKey, Signer, TlsSettings, check_bind, wall_clock};
 use crate::server::ServeSettings;
@@ -23,6 +23,7 @@ pub struct Cluster {
     guard: Option<Arc<Guard>>,
     tls: Option<TlsSettings>,
     listen: Option<IpAddr>,
+    pub(super) stop: StopHandle,
 }
 
 impl Cluster {
@@ -39,6 +40,7 @@ impl Cluster {
             guard: None,
             tls: None,
             listen: None,
+            stop: StopHandle::new(),
         }
     }
 
@@ -109,6 +111,12 @@ impl Cluster {
         self
     }
 
+    /// Ends this process's part from outside, while [`fit`](super::ClusterTrainer::fit) runs.
+    #[must_use]
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop.clone()
+    }
+
     /// How this process reaches the parameter servers.
     ///
     /// # Errors
@@ -117,6 +125,10 @@ impl Cluster {
         let tls = self.tls.as_ref().map(TlsSettings::client).transpose()?;
         let signer = Signer::new(self.key.clone(), wall_clock);
         Ok(Reach::tcp(self.place.cluster.ps.clone(), signer, tls))
+    }
+
+    pub(super) fn guard(&self) -> Option<Arc<Guard>> {
+        self.guard.clone()
     }
 
     pub(super) fn serve_settings(&self) -> Result<ServeSettings, ClusterError> {

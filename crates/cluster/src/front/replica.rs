@@ -9,7 +9,7 @@ use sync_replicas::engine::Outcome;
 use sync_replicas::{Follower, Hooks, Model, ReplicaId, Scalar, Shard as Batches, Totals};
 use tokio::time::Instant;
 
-use super::{ClusterError, ClusterReport, ClusterTrainer, Counts};
+use super::{ClusterError, ClusterReport, ClusterTrainer, Counts, StopHandle};
 use crate::client::{PushError, Reach, Session, SessionSettings};
 use crate::coordinator::StepMade;
 use crate::proto::ControlRequest;
@@ -62,8 +62,9 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let session = Session::new(reach.clone(), session, self.placement, self.variables, chief);
         let begun = Instant::now();
         let counts = Counts::default();
-        let mut worker = Worker { session, follower, reach, replica, counts };
-        let ended = worker.run(model, shard(replica)).await;
+        let totals = Totals::default();
+        let mut worker = Worker { session, follower, reach, replica, counts, totals, left: false };
+        let ended = worker.run(model, shard(replica), &self.cluster.stop).await;
         worker.finish(ended, place.task, begun).await
     }
 }
@@ -80,18 +81,33 @@ struct Worker<T: Scalar + bytemuck::Pod> {
     reach: Reach,
     replica: ReplicaId,
     counts: Counts,
+    totals: Totals,
+    left: bool,
 }
 
 impl<T: Scalar + bytemuck::Pod> Worker<T> {
     /// Computes until training ends, or this replica's data does.
-    async fn run<M, S>(&mut self, model: &M, mut shard: S) -> Result<(), ClusterError>
+    async fn run<M, S>(
+        &mut self,
+        model: &M,
+        mut shard: S,
+        stop: &StopHandle,
+    ) -> Result<(), ClusterError>
     where
         M: Model<T>,
         S: Batches<Batch = M::Batch>,
     {
         loop {
             let waiting = Instant::now();
-            let grant = self.session.next_step().await?;
+            let grant = tokio::select! {
+                biased;
+                () = stop.wished() => {
+                    self.left = true;
+                    self.session.leave(None).await;
+                    return Ok(());
+                }
+                grant = self.session.next_step() => grant?,
+            };
             self.counts.waited += waiting.elapsed();
             self.run_hooks().await?;
             let Some(grant) = grant else { return Ok(()) };
@@ -149,34 +165,19 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                 .with_scalar("gradients", made.gradients as f64)
                 .with_scalar("examples", made.examples as f64);
             report.loss = made.loss;
-            let totals = totals(&made);
+            self.totals = totals(&made);
             let step = self.session.global_step();
             let variables = self.session.variables();
-            match self.follower.made(step, variables, totals, report) {
+            match self.follower.made(step, variables, self.totals, report) {
                 Ok(None) => {}
-                Ok(Some(reason)) => self.stop(reason).await,
+                Ok(Some(reason)) => request_stop(&self.reach, reason).await,
                 Err(error) => {
-                    self.stop(error.to_string()).await;
+                    request_stop(&self.reach, error.to_string()).await;
                     return Err(error.into());
                 }
             }
         }
         Ok(())
-    }
-
-    /// Asks the coordinator to end training.
-    async fn stop(&self, reason: String) {
-        let call = async {
-            let mut client = self.reach.client(0).await?;
-            let action = Some(Action::Stop(reason));
-            let request = self.reach.request("Control", ControlRequest { action })?;
-            client.control(request).await.map_err(|status| crate::client::describe(&status))
-        };
-        match tokio::time::timeout(Duration::from_secs(5), call).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(reason)) => tracing::warn!(reason, "the coordinator could not be told to stop"),
-            Err(_) => tracing::warn!("the coordinator could not be told to stop in 5 s"),
-        }
     }
 
     async fn finish(
@@ -186,7 +187,8 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         begun: Instant,
     ) -> Result<ClusterReport<T>, ClusterError> {
         ended?;
-        let last = self.session.final_variables().await;
+        // Whoever left would join again to fetch them.
+        let last = if self.left { None } else { self.session.final_variables().await };
         let (global_step, variables) = match last {
             Some((step, variables)) => (step, Some(variables.clone())),
             None => (self.session.global_step(), None),
@@ -199,8 +201,26 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             stopped: self.session.ended().unwrap_or("its data has ended").to_owned(),
             elapsed: begun.elapsed(),
             counts: self.counts,
+            totals: self.totals,
+            generation: self.session.generation(),
+            left: self.left,
             variables,
         })
+    }
+}
+
+/// Asks the coordinator to end training.
+pub(super) async fn request_stop(reach: &Reach, reason: String) {
+    let call = async {
+        let mut client = reach.client(0).await?;
+        let action = Some(Action::Stop(reason));
+        let request = reach.request("Control", ControlRequest { action })?;
+        client.control(request).await.map_err(|status| crate::client::describe(&status))
+    };
+    match tokio::time::timeout(Duration::from_secs(5), call).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(reason)) => tracing::warn!(reason, "the coordinator could not be told to stop"),
+        Err(_) => tracing::warn!("the coordinator could not be told to stop in 5 s"),
     }
 }
 

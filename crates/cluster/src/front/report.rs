@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::{BuildError, GlobalStep, Scalar, Variables};
+use sync_replicas::{BuildError, Generation, GlobalStep, Scalar, Totals, Variables};
 
 use crate::client::WaitError;
 use crate::exit::Exit;
@@ -22,6 +22,12 @@ pub struct ClusterReport<T: Scalar> {
     pub elapsed: Duration,
     /// What a replica did; zeros for a parameter server.
     pub counts: Counts,
+    /// The training's counters at the last step that the chief's hooks saw; zeros elsewhere.
+    pub totals: Totals,
+    /// The life of the shared state that it was last in.
+    pub generation: Generation,
+    /// Whether this process left since [`StopHandle::stop`](crate::StopHandle::stop) asked it to.
+    pub left: bool,
     /// The variables at the end, as far as this replica could fetch them.
     pub variables: Option<Variables<T>>,
 }

@@ -1,7 +1,8 @@
 //! A parameter server of the program: its shard, and the node around it.
 
 use optim::{Optimizer, OptimizerState};
-use sync_replicas::{Scalar, Wishes};
+use sync_replicas::engine::StopReason;
+use sync_replicas::{Scalar, Totals, Wishes};
 use tokio::time::Instant;
 
 use super::{ClusterError, ClusterReport, ClusterTrainer, Counts};
@@ -18,13 +19,20 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let reach = cluster.reach()?;
         let node = self.node(reach, wishes)?;
         tracing::info!(address = %listen, "parameter server {}", cluster.place.task.index);
-        let stopped = serve(node.clone(), listen, settings).await?;
+        let stopped = tokio::select! {
+            stopped = serve(node.clone(), listen, settings) => stopped?,
+            // Never done: it only passes the wish on.
+            () = pass_on(cluster, &node) => String::new(),
+        };
         Ok(ClusterReport {
             task: cluster.place.task,
             global_step: node.global_step(),
             stopped,
             elapsed: begun.elapsed(),
             counts: Counts::default(),
+            totals: Totals::default(),
+            generation: node.generation(),
+            left: false,
             variables: None,
         })
     }
@@ -70,10 +78,28 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             reach,
             checkpoints: wishes.checkpoints,
             last_step: wishes.last_step,
+            guard: self.cluster.guard(),
         };
         Ok(Node::new(settings, shard, draw()))
     }
 }
+
+/// Ends training once this process is asked to end.
+async fn pass_on<T: Scalar + bytemuck::Pod>(
+    cluster: &super::Cluster,
+    node: &std::sync::Arc<Node<T>>,
+) {
+    cluster.stop.wished().await;
+    if cluster.place.task.index == 0 {
+        node.stop(StopReason::Requested(STOPPED.to_owned()));
+    } else if let Ok(reach) = cluster.reach() {
+        super::replica::request_stop(&reach, STOPPED.to_owned()).await;
+    }
+    std::future::pending().await
+}
+
+/// Why training ends when a parameter server is asked to end.
+const STOPPED: &str = "a parameter server was asked to end";
 
 /// A number that no other life of a server has.
 fn draw() -> u64 {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::SharedKey;
 use super::header::{self, Header, Nonce};
@@ -50,7 +50,7 @@ pub enum Refusal {
 }
 
 /// How many calls were refused so far, by reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusalCounts {
     /// Calls without a value.
     pub missing: u64,

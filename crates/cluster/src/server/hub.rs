@@ -199,7 +199,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     }
 
     /// Ends training from outside.
-    pub(super) fn stop(self: &Arc<Self>, reason: StopReason) {
+    pub(crate) fn stop(self: &Arc<Self>, reason: StopReason) {
         let Some(hub) = &self.hub else { return };
         let (mut hub, mut actions) = (lock(hub), Actions::default());
         hub.coordinator.stop(reason, self.now(), &mut actions);

@@ -16,6 +16,7 @@ use super::posts::Posts;
 use crate::client::Reach;
 use crate::coordinator::Order;
 use crate::placement::Placement;
+use crate::security::Guard;
 use crate::shard::{Shard, ShardError, Wire};
 
 /// What a parameter server must know.
@@ -40,6 +41,8 @@ pub struct NodeSettings {
     pub last_step: Option<i64>,
     /// How many contributions may be staged at once.
     pub staging: usize,
+    /// Who asks callers for the key, if anybody does: for its counts.
+    pub guard: Option<Arc<Guard>>,
 }
 
 /// One parameter server.
@@ -155,6 +158,12 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     #[must_use]
     pub fn global_step(&self) -> sync_replicas::GlobalStep {
         self.shard().snapshot().global_step
+    }
+
+    /// The life of the shared state that this server is in.
+    #[must_use]
+    pub fn generation(&self) -> sync_replicas::Generation {
+        self.shard().snapshot().generation
     }
 
     /// Sends the newest variables to whoever waits for them.

@@ -2,14 +2,15 @@
 
 use std::sync::atomic::Ordering;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sync_replicas::Scalar;
 
 use super::node::{Node, lock};
 use crate::coordinator::Status;
+use crate::security::RefusalCounts;
 
 /// A look at one parameter server.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerStatus {
     /// Which one.
     pub server: usize,
@@ -37,6 +38,8 @@ pub struct ServerStatus {
     pub updates_per_second: Option<f64>,
     /// Whether all shards are ready (ps 0).
     pub serving: Option<bool>,
+    /// Calls that were refused for want of the key, where one is asked for.
+    pub refusals: Option<RefusalCounts>,
     /// The coordinator (ps 0).
     pub coordinator: Option<Status>,
 }
@@ -80,6 +83,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             checkpoints: count(&self.counters.checkpoints),
             updates_per_second: pace,
             serving,
+            refusals: self.settings.guard.as_ref().map(|guard| guard.refusals()),
             coordinator,
         }
     }

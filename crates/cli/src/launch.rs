@@ -1,0 +1,234 @@
+//! A cluster of processes on this machine, started, watched and ended together.
+//!
+//! Every process is this program with `node`. Invariant: none outlives the launcher, however that
+//! ends.
+
+mod args;
+mod child;
+mod ports;
+mod signal;
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+pub use args::LaunchArgs;
+
+use self::child::{Child, Look};
+use crate::args::word;
+use crate::interrupt::Interrupt;
+use crate::node::{NodeError, sized};
+use crate::run_folder::{FolderError, RunFolder, checkpoint_in};
+use crate::settings::Settings;
+use crate::train::TrainError;
+
+/// Between two looks at the processes.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long processes may take to end once they should.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// Options that are the launcher's own, or that it gives each process itself.
+const OWN: [&str; 6] =
+    ["--ps", "--workers", "--out", "--checkpoint-dir", "--resume", "--metrics-port"];
+
+/// Why a launched training failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LaunchError {
+    /// The options, or the run folder.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The options.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// A process could not be started.
+    #[error("a process could not be started: {0}")]
+    Start(#[from] io::Error),
+    /// There is no room for so many servers.
+    #[error("expected {wanted} free ports on loopback, got {found}; end what listens there")]
+    Ports {
+        /// How many are needed.
+        wanted: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A process that the training cannot do without has failed.
+    #[error("{name} {how}; its messages are in {}", log.display())]
+    Failed {
+        /// Which one.
+        name: String,
+        /// How it ended.
+        how: String,
+        /// Where to look.
+        log: PathBuf,
+    },
+}
+
+impl LaunchError {
+    /// The exit status of the program: 2 when nothing was begun, 1 for a run that failed.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Train(error) => error.exit_status(),
+            Self::Node(error) => error.exit() as u8,
+            _ => 1,
+        }
+    }
+}
+
+/// How a launched training ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launched {
+    /// Where its files are.
+    pub run_dir: PathBuf,
+    /// Whether it was ended before its time.
+    pub interrupted: bool,
+}
+
+/// Runs a cluster to its end; the chief shows how far it is, and the result. `words` are the
+/// command line's, without the program and the command.
+///
+/// # Errors
+/// [`LaunchError`]; every process has ended by then.
+pub fn launch(
+    args: LaunchArgs,
+    words: &[OsString],
+    interrupt: &Interrupt,
+) -> Result<Launched, LaunchError> {
+    let mut train = args.train;
+    let resumed = train.resume.take();
+    let checkpoints = resumed.as_deref().map(checkpoint_in).or(train.checkpoint_dir.take());
+    let quiet = train.quiet;
+    let settings = sized(train, args.workers, args.backup)?;
+    let settings = Settings::check(settings).map_err(TrainError::from)?;
+    let (model, out) = (word(settings.model), settings.out.as_deref());
+    let folder = RunFolder::prepare(&model, out, checkpoints.as_deref(), resumed.is_some())
+        .map_err(TrainError::from)?;
+    let logs = folder.root().join("logs");
+    std::fs::create_dir_all(&logs)?;
+
+    let mut common: Vec<OsString> = vec!["node".into(), "--end-with-stdin".into()];
+    common.extend(without(words.iter().cloned(), &OWN));
+    common.extend(["--out".into(), folder.root().into()]);
+    common.extend(["--checkpoint-dir".into(), folder.checkpoints().into()]);
+    let (ps, workers) = (args.ps as usize, args.workers as usize);
+    let ports = ports::free(ps + workers)?;
+    let list = |ports: &[u16]| {
+        ports.iter().map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
+    };
+    common.extend(["--ps".into(), list(&ports[..ps]).into()]);
+    common.extend(["--worker-hosts".into(), list(&ports[ps..]).into()]);
+    let tasks = (0..ps).map(|i| ("ps", i)).chain((0..workers).map(|i| ("worker", i)));
+    let children = tasks.map(|(role, index)| {
+        let mut words = common.clone();
+        words.extend(["--role".into(), role.into(), "--index".into(), index.to_string().into()]);
+        if let ("ps", Some(port)) = (role, args.metrics_port) {
+            words.extend(["--metrics-port".into(), (port + index as u16).to_string().into()]);
+        }
+        Child::start(role, index, words, &logs)
+    });
+    let mut herd = Herd { children: children.collect::<Result<_, _>>()?, quiet };
+    let interrupted = herd.watch(interrupt)?;
+    Ok(Launched { run_dir: folder.root().to_owned(), interrupted })
+}
+
+/// A command line without some options and their values.
+pub fn without(words: impl IntoIterator<Item = OsString>, options: &[&str]) -> Vec<OsString> {
+    let (mut words, mut kept) = (words.into_iter(), Vec::new());
+    while let Some(word) = words.next() {
+        let text = word.to_string_lossy();
+        if options.contains(&&*text) {
+            words.next();
+        } else if !options.iter().any(|option| text.starts_with(&format!("{option}="))) {
+            kept.push(word);
+        }
+    }
+    kept
+}
+
+/// All processes.
+struct Herd {
+    children: Vec<Child>,
+    quiet: bool,
+}
+
+impl Herd {
+    /// Waits for the chief's result; whether it was interrupted.
+    fn watch(&mut self, interrupt: &Interrupt) -> Result<bool, LaunchError> {
+        let mut told: Option<Instant> = None;
+        loop {
+            if interrupt.requested() && told.is_none() {
+                // Which ends training everywhere, with a checkpoint.
+                self.children[0].interrupt();
+                told = Some(Instant::now());
+            }
+            if told.is_some_and(|told| told.elapsed() > GRACE) {
+                return Ok(true);
+            }
+            for child in &mut self.children {
+                match child.look(told.is_none())? {
+                    Look::Nothing => {}
+                    Look::Again(what) => {
+                        if !self.quiet {
+                            eprintln!("\n{}: {what}", child.name());
+                        }
+                    }
+                    Look::Done if child.is_chief() => {
+                        self.wait();
+                        return Ok(told.is_some());
+                    }
+                    Look::Done => {}
+                    Look::Failed(how) if child.is_needed() && told.is_none() => {
+                        let (name, log) = (child.name(), child.log().to_owned());
+                        return Err(LaunchError::Failed { name, how, log });
+                    }
+                    Look::Failed(how) => {
+                        if !self.quiet && told.is_none() {
+                            eprintln!("\n{}: {how}; the others go on", child.name());
+                        }
+                    }
+                }
+            }
+            sleep(LOOK);
+        }
+    }
+
+    /// The others end by themselves, once the chief has its result.
+    fn wait(&mut self) {
+        let since = Instant::now();
+        let ended = |child: &mut Child| !matches!(child.look(false), Ok(Look::Nothing));
+        while since.elapsed() < GRACE {
+            if self.children.iter_mut().all(|child| child.has_ended() || ended(child)) {
+                return;
+            }
+            sleep(LOOK);
+        }
+    }
+}
+
+impl From<FolderError> for LaunchError {
+    fn from(error: FolderError) -> Self {
+        Self::Train(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_the_launcher_are_taken_out() {
+        #[track_caller]
+        fn check(words: &str, expected: &str) {
+            let words = words.split_whitespace().map(OsString::from);
+            let kept = without(words, &OWN);
+            assert_eq!(kept.join(std::ffi::OsStr::new(" ")), OsString::from(expected), "{kept:?}");
+        }
+        check("--ps 2 --workers=4 --backup 1", "--backup 1");
+        check("--updates 10 --out a --json", "--updates 10 --json");
+        check("--psi 2 --resume", "--psi 2");
+    }
+}

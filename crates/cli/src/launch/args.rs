@@ -1,0 +1,40 @@
+//! The options of `launch`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::args::{TrainArgs, parse_duration};
+use crate::node::WireKind;
+
+/// The options of `launch`.
+#[derive(Clone, Debug, Args)]
+pub struct LaunchArgs {
+    /// How many parameter servers
+    #[arg(long, value_name = "COUNT", default_value_t = 1, help_heading = PLACE)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=256))]
+    pub ps: u64,
+    /// N: how many workers
+    #[arg(long, value_name = "COUNT", default_value_t = 5, help_heading = PLACE)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=256))]
+    pub workers: u64,
+    /// How many workers are spare: A is the number of workers less this
+    #[arg(long, value_name = "B", conflicts_with = "replicas_to_aggregate", help_heading = PLACE)]
+    pub backup: Option<u64>,
+    /// How numbers travel
+    #[arg(long, value_enum, default_value_t = WireKind::F32, help_heading = PLACE)]
+    pub wire: WireKind,
+    /// How long a worker looks for servers that are gone before it ends
+    #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = PLACE)]
+    #[arg(value_parser = parse_duration)]
+    pub patience: Duration,
+    /// Metrics for Prometheus: of ps 0 on this port, of ps 1 on the next, and so on
+    #[arg(long, value_name = "PORT", help_heading = PLACE)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=65_000))]
+    pub metrics_port: Option<u16>,
+    /// What is trained.
+    #[command(flatten)]
+    pub train: TrainArgs,
+}
+
+const PLACE: &str = "Cluster";

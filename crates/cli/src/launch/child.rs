@@ -1,0 +1,155 @@
+//! One process of a launched cluster: started, looked after, started again, ended.
+//!
+//! Invariant: it is started again only when that can help, and only so many times.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use cluster::exit::Exit;
+
+use super::signal;
+
+/// How often one process is started again.
+const TIMES: u32 = 10;
+
+/// A process and what it is for.
+pub(super) struct Child {
+    role: &'static str,
+    index: usize,
+    words: Vec<OsString>,
+    log: PathBuf,
+    state: State,
+    again: u32,
+}
+
+enum State {
+    Runs(std::process::Child),
+    /// To be started at this time.
+    Waits(Instant),
+    Ended,
+}
+
+/// What a look at a process found.
+pub(super) enum Look {
+    Nothing,
+    /// It ended, and is started again, in these words.
+    Again(String),
+    Done,
+    Failed(String),
+}
+
+impl Child {
+    pub(super) fn start(
+        role: &'static str,
+        index: usize,
+        mut words: Vec<OsString>,
+        logs: &Path,
+    ) -> io::Result<Self> {
+        let log = logs.join(format!("{role}-{index}.log"));
+        words.extend(["--log".into(), log.clone().into()]);
+        let state = State::Ended;
+        let mut child = Self { role, index, words, log, state, again: 0 };
+        child.spawn()?;
+        Ok(child)
+    }
+
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.role, self.index)
+    }
+
+    pub(super) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    pub(super) fn is_chief(&self) -> bool {
+        self.role == "worker" && self.index == 0
+    }
+
+    /// Whether training cannot end well without it.
+    pub(super) fn is_needed(&self) -> bool {
+        self.role == "ps" || self.is_chief()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+
+    /// Asks it to end.
+    pub(super) fn interrupt(&self) {
+        if let State::Runs(process) = &self.state {
+            signal::interrupt(process.id());
+        }
+    }
+
+    /// How it is; starts it again when it is time, if `again` says so.
+    pub(super) fn look(&mut self, again: bool) -> io::Result<Look> {
+        let status = match &mut self.state {
+            State::Ended => return Ok(Look::Nothing),
+            State::Waits(_) if !again => {
+                self.state = State::Ended;
+                return Ok(Look::Nothing);
+            }
+            State::Waits(until) if Instant::now() < *until => return Ok(Look::Nothing),
+            State::Waits(_) => {
+                self.spawn()?;
+                return Ok(Look::Nothing);
+            }
+            State::Runs(process) => match process.try_wait()? {
+                None => return Ok(Look::Nothing),
+                Some(status) => status,
+            },
+        };
+        self.state = State::Ended;
+        if status.success() {
+            return Ok(Look::Done);
+        }
+        let killed = status.code().is_none();
+        let how = how(status);
+        if again && (killed || status.code() == Some(Exit::Restart as i32)) && self.again < TIMES {
+            let pause = Duration::from_millis(200 << self.again.min(5));
+            self.again += 1;
+            self.state = State::Waits(Instant::now() + pause);
+            let times = format!("{} of at most {TIMES} times", self.again);
+            return Ok(Look::Again(format!("{how}; it is started again ({times})")));
+        }
+        Ok(Look::Failed(how))
+    }
+
+    fn spawn(&mut self) -> io::Result<()> {
+        let mut command = Command::new(std::env::current_exe()?);
+        // It ends when the other end of its standard input does, with this process.
+        command.args(&self.words).stdin(Stdio::piped());
+        if !self.is_chief() {
+            let log = File::options().create(true).append(true).open(&self.log)?;
+            command.stdout(log.try_clone()?).stderr(log);
+        }
+        if std::env::var_os("RUST_LOG").is_none() {
+            command.env("RUST_LOG", "info");
+        }
+        signal::shield(&mut command);
+        self.state = State::Runs(command.spawn()?);
+        Ok(())
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if let State::Runs(process) = &mut self.state {
+            // It may have ended just now.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+fn how(status: ExitStatus) -> String {
+    match (status.code(), signal::of(status)) {
+        (Some(code), _) => format!("ended with status {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "was ended".to_owned(),
+    }
+}

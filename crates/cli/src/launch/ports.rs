@@ -1,0 +1,26 @@
+//! Free ports on loopback.
+//!
+//! Invariant: none is one that the system gives to outgoing connections. A client that looks for a
+//! server on such a port, while the server is away, could be given the port and hold it.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use super::LaunchError;
+
+/// Below what Linux, macOS and Windows hand out, above what services use.
+const FROM: u16 = 20_000;
+const TO: u16 = 32_000;
+
+/// So many ports on which nothing listens now.
+pub(super) fn free(wanted: usize) -> Result<Vec<u16>, LaunchError> {
+    let range = TO - FROM;
+    // Launchers that begin at the same time look in different places.
+    let first = (std::process::id().wrapping_mul(64) % u32::from(range)) as u16;
+    let ports = (0..range).map(|i| FROM + (first + i) % range);
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let ports: Vec<u16> = ports.filter(free).take(wanted).collect();
+    if ports.len() < wanted {
+        return Err(LaunchError::Ports { wanted, found: ports.len() });
+    }
+    Ok(ports)
+}

@@ -1,0 +1,99 @@
+//! Metrics of a parameter server in Prometheus's text format, on a port of loopback.
+//!
+//! Each scrape asks the server for its status as `sync-replicas status` does: nothing is counted
+//! here. Invariant: a scrape that fails, or a port that is taken, never holds up training.
+
+use std::net::Ipv4Addr;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use cluster::client::Reach;
+use cluster::server::ServerStatus;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use std::sync::atomic::AtomicU64;
+
+/// A number that may be a fraction.
+type Number = Gauge<f64, AtomicU64>;
+
+/// Serves until the process ends.
+pub(super) fn serve(reach: Reach, server: usize, port: u16) {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let served = runtime.and_then(|runtime| runtime.block_on(listen(reach, server, port)));
+        if let Err(error) = served {
+            tracing::warn!(%error, port, "no metrics");
+        }
+    });
+}
+
+async fn listen(reach: Reach, server: usize, port: u16) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let page = move || {
+        let reach = reach.clone();
+        async move {
+            match cluster::status(&reach, server).await {
+                Ok(status) => (StatusCode::OK, text(&status)),
+                Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+            }
+        }
+    };
+    axum::serve(listener, Router::new().route("/metrics", get(page))).await
+}
+
+/// A status as Prometheus reads it.
+fn text(status: &ServerStatus) -> String {
+    let mut registry = Registry::with_prefix("sync_replicas");
+    let mut set = |name: &str, help: &str, value: f64| {
+        let gauge = Number::default();
+        gauge.set(value);
+        registry.register(name, help, gauge);
+    };
+    set("generation", "Life of the shared state", status.generation as f64);
+    set("global_step", "Updates of this server's variables", status.global_step as f64);
+    set("elements", "Elements of the variables that it owns", status.elements as f64);
+    set("staged_bytes", "Bytes of contributions not committed", status.staged_bytes as f64);
+    set("connected_replicas", "Replicas that are connected", status.connected as f64);
+    set("received_bytes", "Payload bytes received", status.received_bytes as f64);
+    set("snapshots", "Snapshots of the variables sent", status.snapshots as f64);
+    set("bad_messages", "Messages that made no sense", status.bad_messages as f64);
+    set("checkpoints", "Checkpoints written", status.checkpoints as f64);
+    if let Some(pace) = status.updates_per_second {
+        set("updates_per_second", "Updates a second, lately", pace);
+    }
+    if let Some(it) = &status.coordinator {
+        set("tokens", "Tokens in the queue", it.tokens as f64);
+        set("gradients", "Gradients that the open step holds", it.gradients as f64);
+        set("batches", "Batches pushed", it.totals.batches as f64);
+        set("accepted", "Batches that became part of an update", it.totals.accepted as f64);
+        set("stale", "Batches dropped as stale", it.totals.stale as f64);
+        set("duplicates", "Batches whose share another had", it.totals.duplicates as f64);
+        let alive = it.replicas.iter().filter(|it| it.silent_seconds.is_some()).count();
+        set("live_replicas", "Replicas that are members", alive as f64);
+        let waiting = it.waiting_for.iter().map(|(_, seconds)| *seconds).fold(0.0, f64::max);
+        set("longest_wait_seconds", "How long the slowest holder has had its token", waiting);
+    }
+    if let Some(counts) = &status.refusals {
+        let refused = Family::<Vec<(String, String)>, Gauge>::default();
+        let reasons = [
+            ("missing", counts.missing),
+            ("malformed", counts.malformed),
+            ("wrong_key", counts.wrong_key),
+            ("expired", counts.expired),
+            ("replayed", counts.replayed),
+            ("flooded", counts.flooded),
+        ];
+        for (reason, count) in reasons {
+            let label = vec![("reason".to_owned(), reason.to_owned())];
+            refused.get_or_create(&label).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        registry.register("refused_calls", "Calls refused for want of the key", refused);
+    }
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = encode(&mut text, &registry);
+    text
+}

@@ -1,0 +1,127 @@
+//! `status`: a parameter server's own words, as a table or as JSON.
+//!
+//! Asks once and changes nothing.
+
+use std::fmt::Write as _;
+use std::io::Write;
+
+use clap::Args;
+use cluster::client::Reach;
+use cluster::security::{KeyError, Signer, TlsError, TlsSettings, wall_clock};
+use cluster::server::ServerStatus;
+
+use crate::node::SecurityArgs;
+
+/// The options of `status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// A parameter server, HOST:PORT; the first one also tells of the replicas
+    #[arg(value_name = "ADDR")]
+    pub address: String,
+    /// All of it, as one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// How to come in.
+    #[command(flatten)]
+    pub security: SecurityArgs,
+}
+
+/// Why there is no status.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatusError {
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The server did not answer as it should.
+    #[error(transparent)]
+    Ask(#[from] cluster::StatusError),
+    /// No runtime, or nobody reads.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl StatusError {
+    /// The exit status of the program: 2 when nobody was asked, 1 when there was no good answer.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Key(_) | Self::Tls(_) => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// Asks, and writes the answer to `out`.
+///
+/// # Errors
+/// [`StatusError`].
+pub fn status(args: &StatusArgs, out: &mut impl Write) -> Result<(), StatusError> {
+    let tls = args.security.tls().as_ref().map(TlsSettings::client).transpose()?;
+    let signer = Signer::new(args.security.key()?, wall_clock);
+    let reach = Reach::tcp(vec![args.address.clone()], signer, tls);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let status = runtime.block_on(cluster::status(&reach, 0))?;
+    if args.json {
+        serde_json::to_writer(&mut *out, &status).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", table(&status))?;
+    }
+    Ok(())
+}
+
+/// The status for a person.
+#[must_use]
+pub fn table(status: &ServerStatus) -> String {
+    let mut text = format!(
+        "ps {}: step {}, generation {}, {} numbers in {} parts, {} replicas connected\n",
+        status.server,
+        status.global_step,
+        status.generation,
+        status.elements,
+        status.parts,
+        status.connected,
+    );
+    let Some(it) = &status.coordinator else { return text };
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "{} of {} gradients make an update; it has {}, {} tokens are free, {:.0} updates/s",
+        it.replicas_to_aggregate,
+        it.total_num_replicas,
+        it.gradients,
+        it.tokens,
+        status.updates_per_second.unwrap_or_default(),
+    );
+    if let Some(reason) = &it.ended {
+        let _ = writeln!(text, "training has ended: {reason}");
+    } else if status.serving == Some(false) {
+        text.push_str("it waits for the other parameter servers, or restores a checkpoint\n");
+    }
+    let waits: Vec<String> = it
+        .waiting_for
+        .iter()
+        .map(|(replica, seconds)| format!("replica {replica} ({seconds:.1} s)"))
+        .collect();
+    let waits = if waits.is_empty() { "nobody".to_owned() } else { waits.join(", ") };
+    let _ = writeln!(text, "the step waits for {waits}\n");
+    let _ = writeln!(
+        text,
+        "{:>7}  {:<10}{:>10}{:>8}{:>10}{:>8}{:>9}",
+        "replica", "state", "heard", "step", "accepted", "stale", "expired"
+    );
+    for r in &it.replicas {
+        let heard = r.silent_seconds.map_or_else(|| "-".to_owned(), |it| format!("{it:.1} s"));
+        let failure = r.failure.as_ref().map(|it| format!("  {it}")).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "{:>7}  {:<10}{heard:>10}{:>8}{:>10}{:>8}{:>9}{failure}",
+            r.replica, r.state, r.local_step, r.accepted, r.stale, r.expired
+        );
+    }
+    text
+}
