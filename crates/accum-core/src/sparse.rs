@@ -282,7 +282,8 @@ impl<E: Element> SparseSum<E> {
     /// it.
     ///
     /// Ascending indices; the dense shape is the declared number of rows, or -1, then the rows'
-    /// own. nᵢ is the number of all gradients under [`SparseMean::PerGradient`](crate::SparseMean::PerGradient).
+    /// own. nᵢ is the number of all gradients under
+    /// [`SparseMean::PerGradient`](crate::SparseMean::PerGradient).
     pub fn into_value(self) -> IndexedSlices<E::Sum> {
         let division = self.division;
         self.into_slices(Some(division)).0
