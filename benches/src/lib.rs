@@ -6,14 +6,17 @@
 //! changes its meaning.
 
 mod ceilings;
+mod cluster_rows;
 mod report;
 mod row;
 mod rows;
 mod team;
 mod work;
 
+pub use cluster_rows::CLUSTER;
 pub use report::run as report;
 pub use row::{Bound, Measure, Row, Target, Unit, Work};
 pub use rows::{CEILINGS, ROWS};
 pub use team::together;
+pub use work::process::play_part;
 pub use work::step::{Replicas, build};

@@ -28,7 +28,7 @@ const KB: usize = 256;
 const MB: usize = 1024 * KB;
 
 /// The large model: 100 MB of parameters.
-const LARGE: usize = 25_000_000;
+pub(crate) const LARGE: usize = 25_000_000;
 
 /// What is read to see how noisy a run is.
 pub(crate) const NOISE: usize = 64 * MB;
@@ -41,11 +41,11 @@ pub(crate) const fn bytes(elements: usize, streams: usize) -> f64 {
     (elements * streams * size_of::<f32>()) as f64
 }
 
-fn boxed(work: impl Work + 'static) -> Box<dyn Work> {
+pub(crate) fn boxed(work: impl Work + 'static) -> Box<dyn Work> {
     Box::new(work)
 }
 
-const fn timed(
+pub(crate) const fn timed(
     name: &'static str,
     (unit, amount): (Unit, f64),
     work: fn() -> Box<dyn Work>,
@@ -59,7 +59,11 @@ const fn ceiling(name: &'static str, bytes: f64, work: fn() -> Box<dyn Work>) ->
     timed(name, (GigabytesPerSecond, bytes), work, None, &[])
 }
 
-const fn bound(name: &'static str, amount: f64, work: fn() -> Box<dyn Work>) -> Option<Bound> {
+pub(crate) const fn bound(
+    name: &'static str,
+    amount: f64,
+    work: fn() -> Box<dyn Work>,
+) -> Option<Bound> {
     Some(Bound { name, amount, work })
 }
 

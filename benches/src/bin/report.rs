@@ -18,6 +18,9 @@ xflags::xflags! {
 }
 
 fn main() -> ExitCode {
+    if benches::play_part() {
+        return ExitCode::SUCCESS;
+    }
     let flags = Report::from_env_or_exit();
     match benches::report(flags.filter.as_deref(), flags.quick, &flags.out) {
         Ok(()) => ExitCode::SUCCESS,

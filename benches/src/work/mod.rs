@@ -1,10 +1,13 @@
 //! The rows' work, by pillar: each through the public API, as a user would call it.
 
+pub(crate) mod cluster;
 pub(crate) mod dense;
+pub(crate) mod process;
 pub(crate) mod push;
 pub(crate) mod queue;
 pub(crate) mod sparse;
 pub(crate) mod step;
+pub(crate) mod tcp;
 pub(crate) mod update;
 
 use std::time::Duration;

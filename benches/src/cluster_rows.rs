@@ -1,0 +1,68 @@
+//! The rows of the network: one parameter server and replicas as processes on loopback.
+//!
+//! Apart from the others because they start processes of the program `report` itself, which a
+//! criterion target is not.
+
+use crate::rows::{LARGE, bound, boxed, bytes, timed};
+use crate::work::cluster::{Processes, memory_of_server};
+use crate::work::tcp::Tcp;
+use crate::{Measure, Row, Target, Unit};
+
+use Target::{AtLeast, AtMost, RatioAtLeast};
+use Unit::{Count, PerSecond};
+
+/// Bytes of all parameters of the large model.
+const LARGE_BYTES: usize = bytes(LARGE, 1) as usize;
+
+/// Steps a second of whole clusters, and what a server needs.
+pub const CLUSTER: &[Row] = &[
+    timed(
+        "cluster/1e3/1_replica",
+        (PerSecond, 1.0),
+        || boxed(Processes::new(1, 1_000)),
+        None,
+        &[AtLeast(4_000.0)],
+    ),
+    timed(
+        "cluster/1e3/4_replicas",
+        (PerSecond, 1.0),
+        || boxed(Processes::new(4, 1_000)),
+        None,
+        &[AtLeast(1_500.0)],
+    ),
+    timed(
+        "cluster/1e6/1_replica",
+        (PerSecond, 1.0),
+        || boxed(Processes::new(1, 1_000_000)),
+        None,
+        &[AtLeast(260.0)],
+    ),
+    timed(
+        "cluster/1e6/4_replicas",
+        (PerSecond, 1.0),
+        || boxed(Processes::new(4, 1_000_000)),
+        None,
+        &[AtLeast(116.0)],
+    ),
+    timed(
+        "cluster/2.5e7/1_replica",
+        (PerSecond, 1.0),
+        || boxed(Processes::new(1, LARGE)),
+        bound("tcp/100MB/1_client", 1.0, || boxed(Tcp::new(1, LARGE_BYTES))),
+        &[RatioAtLeast(0.7), AtLeast(8.0)],
+    ),
+    timed(
+        "cluster/2.5e7/4_replicas",
+        (PerSecond, 1.0),
+        || boxed(Processes::new(4, LARGE)),
+        bound("tcp/100MB/4_clients", 1.0, || boxed(Tcp::new(4, LARGE_BYTES))),
+        &[RatioAtLeast(0.7), AtLeast(2.8)],
+    ),
+    Row {
+        name: "cluster/ps_memory/2.5e7/4_replicas",
+        unit: Count,
+        measure: Measure::Counted(|| memory_of_server(4, LARGE)),
+        bound: None,
+        targets: &[AtMost(5.0)],
+    },
+];
