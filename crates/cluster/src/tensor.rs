@@ -10,7 +10,10 @@ use sync_replicas::Scalar;
 use crate::shard::Wire;
 
 /// Bytes of one message; larger tensors go in several.
-pub(crate) const CHUNK: usize = 1 << 20;
+///
+/// Few enough that the buffers on the way stay in a core's cache and in the allocator's hands: those
+/// of 1 MiB went back to the system after each message, and every page of them faulted again.
+pub(crate) const CHUNK: usize = 1 << 17;
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("tensors are little endian on the wire and are not converted");

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use accum_core::GlobalStep;
 use hooks::{MonitoredSession, SessionError, StepReport};
+use ndarray::ArrayD;
 use optim::Sgd;
 
 use crate::builder::BuildError;
 use crate::ids::ReplicaId;
 use crate::model::Work;
 use crate::runtime::{ChiefSession, Closer, Superseded, Totals};
-use crate::{Hooks, Scalar, SyncReplicas, Trainer, Variables};
+use crate::{Gradient, Hooks, Scalar, SyncReplicas, Trainer, Variables};
 
 /// The hooks of a training whose updates are made elsewhere, and what its replica computes with.
 pub struct Follower<T: Scalar> {
@@ -65,6 +66,12 @@ impl<T: Scalar> Follower<T> {
         superseded: &'a Superseded,
     ) -> Work<'a, T> {
         Work { replica, step, number, superseded, buffers: &self.trainer.shared.buffers }
+    }
+
+    /// Dense gradients by variable, whose memory nobody uses any more: the model gets it again.
+    pub fn take_back(&self, gradients: impl IntoIterator<Item = (usize, ArrayD<T>)>) {
+        let gradients = gradients.into_iter().map(|(index, it)| (index, Gradient::Dense(it)));
+        self.trainer.shared.buffers.take_back(gradients);
     }
 
     /// An update was made elsewhere: hooks run, and see these variables and totals. A reason to end

@@ -71,8 +71,19 @@ pub(super) struct Outgoing {
 /// Some bytes of a section; cheap to clone.
 type Piece = Arc<dyn Fn() -> Box<dyn Iterator<Item = Bytes> + Send> + Send + Sync>;
 
+/// A dense gradient that is sent from its own memory.
 #[derive(Clone)]
-struct Shared<T>(Arc<ArrayD<T>>);
+pub(super) struct Shared<T>(Arc<ArrayD<T>>);
+
+impl<T> Shared<T> {
+    /// The array, once nothing of it is left to be sent.
+    pub(super) fn into_array(self) -> Option<ArrayD<T>> {
+        Arc::try_unwrap(self.0).ok()
+    }
+}
+
+/// Dense gradients by variable.
+pub(super) type Dense<T> = Vec<(usize, Shared<T>)>;
 
 impl<T> AsRef<ArrayD<T>> for Shared<T> {
     fn as_ref(&self) -> &ArrayD<T> {
@@ -81,12 +92,13 @@ impl<T> AsRef<ArrayD<T>> for Shared<T> {
 }
 
 impl Outgoing {
+    /// Also hands out the dense gradients, whose memory is the caller's again once they are sent.
     pub(super) fn new<T: Scalar + bytemuck::Pod>(
         gradients: Gradients<T>,
         variables: &Variables<T>,
         placement: &Placement,
         wire: Wire,
-    ) -> Result<Self, GradientError> {
+    ) -> Result<(Self, Dense<T>), GradientError> {
         let by_variable = sort(gradients, variables)?;
         let shards = placement.shards();
         let mut outgoing = Self {
@@ -99,6 +111,10 @@ impl Outgoing {
         for (index, gradient) in by_variable.into_iter().enumerate() {
             let (array, slices) = match gradient {
                 None | Some(Gradient::Missing) => (None, None),
+                // Sent from its own memory, which is copied only to be in order.
+                Some(Gradient::Dense(array)) if array.is_standard_layout() => {
+                    (Some(Shared(Arc::new(array))), None)
+                }
                 Some(Gradient::Dense(array)) => {
                     (Some(Shared(Arc::new(array.as_standard_layout().into_owned()))), None)
                 }
@@ -122,7 +138,8 @@ impl Outgoing {
                 }
             }
         }
-        Ok(outgoing)
+        let dense = dense.into_iter().enumerate();
+        Ok((outgoing, dense.filter_map(|(index, it)| Some((index, it?))).collect()))
     }
 
     /// The messages to one server, from the first to the last byte.

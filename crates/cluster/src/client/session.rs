@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ndarray::ArrayD;
 use sync_replicas::engine::{Grant, Outcome};
 use sync_replicas::{Computed, Generation, GlobalStep, Scalar, Superseded, Variables};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -47,6 +48,7 @@ pub struct Session<T: Scalar + bytemuck::Pod> {
     /// Whether a contribution goes to one server after the other.
     in_turn: bool,
     pushing: Option<Pushing>,
+    spent: Vec<(usize, ArrayD<T>)>,
     ended: Option<(String, bool)>,
     refused: Option<String>,
     overdue: Option<String>,
@@ -104,6 +106,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             grant: None,
             in_turn: false,
             pushing: None,
+            spent: Vec::new(),
             ended: None,
             refused: None,
             overdue: None,
@@ -197,8 +200,9 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     ) -> Result<Outcome, PushError> {
         let variables = &self.mirror.variables;
         let wire = self.settings.wire;
-        let outgoing = match Outgoing::new(computed.gradients, variables, &self.placement, wire) {
-            Ok(outgoing) => outgoing,
+        let sent = Outgoing::new(computed.gradients, variables, &self.placement, wire);
+        let (outgoing, dense) = match sent {
+            Ok(sent) => sent,
             Err(error) => {
                 self.give_up();
                 return Err(error.into());
@@ -219,19 +223,28 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         self.pushing = Some(Pushing { outgoing, commit, staged, committed: false, result: None });
         let first = if self.in_turn { 0..1 } else { 0..self.lines.len() };
         first.rev().for_each(|server| self.send_contribution(server));
+        let outcome = self.outcome().await;
+        self.pushing = None;
+        let sent = dense.into_iter();
+        self.spent.extend(sent.filter_map(|(index, it)| Some((index, it.into_array()?))));
+        outcome
+    }
+
+    /// The dense gradients of pushes that are over, by variable, so that their memory is used again.
+    pub fn take_spent(&mut self) -> impl Iterator<Item = (usize, ArrayD<T>)> {
+        std::mem::take(&mut self.spent).into_iter()
+    }
+
+    /// Waits for what becomes of the contribution under way.
+    async fn outcome(&mut self) -> Result<Outcome, PushError> {
         loop {
             if let Some(result) = self.pushing.as_mut().and_then(|pushing| pushing.result.take()) {
-                self.pushing = None;
                 return result;
             }
             if self.ended.is_some() {
-                self.pushing = None;
                 return Err(PushError::Ended);
             }
-            if let Err(error) = self.connect().await {
-                self.pushing = None;
-                return Err(error.into());
-            }
+            self.connect().await?;
             self.commit();
             if self.pushing.as_ref().is_some_and(|pushing| pushing.result.is_none()) {
                 self.receive().await;

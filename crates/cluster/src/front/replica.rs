@@ -136,7 +136,9 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                     return Err(ClusterError::Model(reason));
                 }
             };
-            match self.session.push(&grant, computed).await {
+            let pushed = self.session.push(&grant, computed).await;
+            self.follower.take_back(self.session.take_spent());
+            match pushed {
                 Ok(Outcome::Stale { .. }) => self.counts.stale += 1,
                 Ok(Outcome::Duplicate { .. }) => self.counts.duplicates += 1,
                 Ok(_) => self.counts.accepted += 1,

@@ -181,7 +181,7 @@ impl<T: Scalar> Shard<T> {
         }
         let (generation, global_step) = (Generation::new(0), GlobalStep::default());
         let published = Arc::new(Snapshot { generation, global_step, parts: values });
-        let staging = Staging::new(settings.wire);
+        let staging = Staging::new(settings.wire, parts.len());
         let parts = parts.to_vec();
         let (averages, sums, open) = (kept, None, None);
         Ok(Self { parts, settings, staging, sums, optimizer, averages, published, open })

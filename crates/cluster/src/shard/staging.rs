@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use accum_core::{IndexedSlices, SlicesError};
+use accum_core::{BufferPool, IndexedSlices, SlicesError};
 use ndarray::{ArrayD, IxDyn};
 use sync_replicas::{Gradient, Kind, ReplicaId, Scalar};
 
@@ -19,10 +19,13 @@ const INDEX: usize = size_of::<i64>();
 
 /// All contributions that are neither admitted nor discarded.
 #[derive(Debug)]
-pub(super) struct Staging<T> {
+pub(super) struct Staging<T: Scalar> {
     wire: Wire,
     /// By replica, then by (incarnation, sequence), so that later ones come last.
     staged: BTreeMap<Contribution, Staged<T>>,
+    /// By part: buffers of dense gradients that were added, for the next ones. No more than were
+    /// staged at once.
+    pools: Vec<BufferPool<T>>,
 }
 
 #[derive(Debug)]
@@ -46,8 +49,14 @@ struct Filling<T> {
 }
 
 impl<T: Scalar> Staging<T> {
-    pub(super) fn new(wire: Wire) -> Self {
-        Self { wire, staged: BTreeMap::new() }
+    pub(super) fn new(wire: Wire, parts: usize) -> Self {
+        let pools = (0..parts).map(|_| BufferPool::new(usize::MAX)).collect();
+        Self { wire, staged: BTreeMap::new(), pools }
+    }
+
+    /// Where the buffers of a part's dense gradients go once they are added.
+    pub(super) fn pool(&self, part: usize) -> &BufferPool<T> {
+        &self.pools[part]
     }
 
     /// Announces a contribution; true if it is whole already because it has no data.
@@ -67,7 +76,7 @@ impl<T: Scalar> Staging<T> {
             return Err(StageError::Older { staged, got: contribution });
         }
         self.staged.remove(&contribution);
-        let sections = announced(sections, parts, self.wire)?;
+        let sections = self.announced(sections, parts)?;
         let replaced = self.staged.range(own()).filter(|(_, staged)| staged.open > 0);
         let replaced: Vec<_> = replaced.map(|(&key, _)| key).collect();
         replaced.iter().for_each(|key| drop(self.staged.remove(key)));
@@ -92,6 +101,27 @@ impl<T: Scalar> Staging<T> {
             self.staged.remove(&contribution);
         }
         done
+    }
+
+    /// The sections as they were announced, once everything about them was found right.
+    fn announced(
+        &self,
+        sections: &[Section],
+        parts: &[Part],
+    ) -> Result<Vec<Filling<T>>, StageError> {
+        let mut fillings = Vec::with_capacity(sections.len().min(parts.len()));
+        let mut previous = None;
+        for (section, announced) in sections.iter().enumerate() {
+            let got = announced.part;
+            let part = parts.get(got);
+            let part = part.ok_or(StageError::Part { section, got, parts: parts.len() })?;
+            if let Some(previous) = previous.filter(|&previous| previous >= got) {
+                return Err(StageError::Order { section, got, previous });
+            }
+            previous = Some(got);
+            fillings.push(Filling::new(announced, part, (self.wire, &self.pools[got]))?);
+        }
+        Ok(fillings)
     }
 
     pub(super) fn is_staged(&self, contribution: Contribution) -> bool {
@@ -171,29 +201,12 @@ impl<T: Scalar> Staged<T> {
     }
 }
 
-/// The sections as they were announced, once everything about them was found right.
-fn announced<T>(
-    sections: &[Section],
-    parts: &[Part],
-    wire: Wire,
-) -> Result<Vec<Filling<T>>, StageError> {
-    let mut fillings = Vec::with_capacity(sections.len().min(parts.len()));
-    let mut previous = None;
-    for (section, announced) in sections.iter().enumerate() {
-        let got = announced.part;
-        let part = parts.get(got);
-        let part = part.ok_or(StageError::Part { section, got, parts: parts.len() })?;
-        if let Some(previous) = previous.filter(|&previous| previous >= got) {
-            return Err(StageError::Order { section, got, previous });
-        }
-        previous = Some(got);
-        fillings.push(Filling::new(announced, part, wire)?);
-    }
-    Ok(fillings)
-}
-
-impl<T> Filling<T> {
-    fn new(section: &Section, part: &Part, wire: Wire) -> Result<Self, StageError> {
+impl<T: Scalar> Filling<T> {
+    fn new(
+        section: &Section,
+        part: &Part,
+        (wire, pool): (Wire, &BufferPool<T>),
+    ) -> Result<Self, StageError> {
         let (rows, elements) = match section.kind {
             Kind::Missing => (0, 0),
             Kind::Dense => (0, part.elements()),
@@ -216,7 +229,14 @@ impl<T> Filling<T> {
         // A dense part is as large as what the shard holds anyway. Sparse ones may have any number
         // of rows: room for as many as the part has, and for more as they come.
         let indices = Vec::with_capacity(rows.min(part.rows.len()));
-        let values = Vec::with_capacity(elements.min(part.elements()));
+        let values = match section.kind {
+            Kind::Dense => {
+                let (mut free, _) = pool.lend(&part.shape).into_array().into_raw_vec_and_offset();
+                free.clear();
+                free
+            }
+            _ => Vec::with_capacity(elements.min(part.elements())),
+        };
         Ok(Self { part: section.part, kind: section.kind, rows, elements, indices, values })
     }
 

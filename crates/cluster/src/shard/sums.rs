@@ -4,8 +4,8 @@
 //! added as they come, so that one sum is all that is held.
 
 use accum_core::{
-    Addends, ApplyError, DenseOptions, DenseSums, GlobalStep, Reduction, SparseOptions, SparseSums,
-    Summation, Sums,
+    Addends, ApplyError, BufferPool, DenseOptions, DenseSums, GlobalStep, Reduction, SparseOptions,
+    SparseSums, Summation, Sums,
 };
 use ndarray::ArrayViewMutD;
 use optim::{DenseGradient, OptimizerState, SparseGradient};
@@ -63,10 +63,15 @@ impl<T: Scalar> PartSums<T> {
         }
     }
 
-    /// Adds a gradient of the same kind.
-    pub(super) fn add(&mut self, gradient: Gradient<T>, key: u64) -> Result<(), ApplyError> {
+    /// Adds a gradient of the same kind; a dense one's buffer goes to the pool when it is done with.
+    pub(super) fn add(
+        &mut self,
+        gradient: Gradient<T>,
+        key: u64,
+        pool: &BufferPool<T>,
+    ) -> Result<(), ApplyError> {
         match (self, gradient) {
-            (Self::Dense(sums), Gradient::Dense(array)) => sums.add(array.into(), key),
+            (Self::Dense(sums), Gradient::Dense(array)) => sums.add(pool.adopt(array).into(), key),
             (Self::Sparse(sums), Gradient::Sparse(slices)) => sums.add(slices.into(), key),
             _ => Ok(()),
         }

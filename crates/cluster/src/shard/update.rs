@@ -50,7 +50,7 @@ impl<T: Scalar> Shard<T> {
         for (part, gradient) in gradients {
             let lane = self.lane(part);
             if lanes.is_none_or(|lanes| lanes.contains(&lane))
-                && let Err(source) = sums[part].add(gradient, key)
+                && let Err(source) = sums[part].add(gradient, key, self.staging.pool(part))
             {
                 added = Err(ShardError::Sum { name: self.parts[part].name.clone(), source });
             }
