@@ -61,6 +61,9 @@ impl Drop for Process {
 }
 
 /// Plays the part that a parent has named, if one has; says whether it did.
+///
+/// # Panics
+/// When the part makes no sense, or cannot be played.
 #[must_use]
 pub fn play_part() -> bool {
     let Ok(part) = std::env::var(PART) else { return false };

@@ -80,6 +80,12 @@ impl<T: Scalar> Hooks<T> {
     }
 
     /// All hooks, in order, for who makes the updates in this process.
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     pub(crate) fn into_list(self) -> Vec<Box<dyn Hook<ChiefSession<T>>>> {
         self.list.into_iter().map(Entry::into_hook).collect()
     }

@@ -77,17 +77,23 @@ impl<T: Scalar> PartSums<T> {
         }
     }
 
-    /// Takes the sum, and updates the part with its mean in one pass.
+    /// Takes the sum, and updates the part with its mean in one pass. A pool gets the memory of a
+    /// dense sum, which is its first gradient's.
     pub(super) fn apply(
         &mut self,
         step: GlobalStep,
         optimizer: &mut OptimizerState<T>,
         (name, variable): (&str, ArrayViewMutD<'_, T>),
+        pool: Option<&BufferPool<T>>,
     ) -> Result<(), optim::ApplyError> {
         match self {
             Self::Dense(sums) => {
                 let Some(mut sum) = sums.drain(step) else { return Ok(()) };
-                optimizer.apply_dense(name, variable, &Averaged(sum.addends()))
+                optimizer.apply_dense(name, variable, &Averaged(sum.addends()))?;
+                if let Some(pool) = pool {
+                    pool.give(sum.into_sum().0);
+                }
+                Ok(())
             }
             Self::Sparse(sums) => {
                 let Some(sum) = sums.drain(step) else { return Ok(()) };

@@ -134,14 +134,20 @@ impl<T: Scalar> Shard<T> {
         step: GlobalStep,
     ) -> Result<(), ShardError> {
         let sums = self.sums.iter_mut().flatten();
-        for ((part, sums), value) in self.parts.iter().zip(sums).zip(values) {
+        let parts = self.parts.iter().enumerate();
+        for (((position, part), sums), value) in parts.zip(sums).zip(values) {
             // Nothing is copied for a variable that passes through untouched.
             if sums.is_empty() || !(together || part.variable == lane) {
                 continue;
             }
             let variable = Arc::make_mut(value).view_mut();
-            sums.apply(step, &mut self.optimizer, (&part.name, variable)).map_err(|source| {
-                ShardError::Optimizer { name: part.name.clone(), step, source }
+            // In order each gradient is kept by itself, and goes back by itself.
+            let pool = (!self.settings.ordered).then(|| self.staging.pool(position));
+            let applied = sums.apply(step, &mut self.optimizer, (&part.name, variable), pool);
+            applied.map_err(|source| ShardError::Optimizer {
+                name: part.name.clone(),
+                step,
+                source,
             })?;
         }
         Ok(())
