@@ -230,7 +230,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         outcome
     }
 
-    /// The dense gradients of pushes that are over, by variable, so that their memory is used again.
+    /// The dense gradients of pushes that are over, by variable: memory to be used again.
     pub fn take_spent(&mut self) -> impl Iterator<Item = (usize, ArrayD<T>)> {
         std::mem::take(&mut self.spent).into_iter()
     }

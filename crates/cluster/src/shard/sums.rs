@@ -63,7 +63,7 @@ impl<T: Scalar> PartSums<T> {
         }
     }
 
-    /// Adds a gradient of the same kind; a dense one's buffer goes to the pool when it is done with.
+    /// Adds a gradient of the same kind; a dense one's buffer goes to the pool afterwards.
     pub(super) fn add(
         &mut self,
         gradient: Gradient<T>,
