@@ -12,7 +12,7 @@ use crate::shard::Wire;
 /// Bytes of one message; larger tensors go in several.
 ///
 /// Few enough that the buffers on the way stay in a core's cache and in the allocator's hands:
-/// those of 1 MiB went back to the system after each message, and their pages faulted again.
+/// those of 1 MiB may go back to the system after each message, and their pages fault again.
 pub(crate) const CHUNK: usize = 1 << 17;
 
 #[cfg(not(target_endian = "little"))]
