@@ -120,9 +120,9 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             let mut served = lock(&self.served);
             served.link += 1;
             if std::mem::replace(&mut served.coordinator, hello.life) != hello.life {
-                served.done = 0;
+                (served.done, served.state) = (0, None);
+                served.restoring = Gathered::default();
             }
-            served.restoring = Gathered::default();
             let welcome = proto::ServeWelcome { life: self.life, done: served.done };
             answer(&sender, 0, vec![Answer::Welcome(welcome)]);
             served.link
@@ -146,6 +146,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             // It came before, over a connection that broke.
             if number <= served.done {
                 continue;
+            }
+            if number != served.done + 1 {
+                // Orders between were taken back; a state that they began to send is void.
+                (served.restoring, served.state) = (Gathered::default(), None);
             }
             let Some(message) = order.order else { continue };
             let answers = match self.obey(&mut served, message) {
