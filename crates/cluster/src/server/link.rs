@@ -98,6 +98,12 @@ impl Queue {
         }
     }
 
+    /// Takes out what is done up to this number.
+    fn take_done(&mut self, number: u64) -> Vec<Order> {
+        let count = self.orders.iter().take_while(|order| order.number <= number).count();
+        self.orders.drain(..count).collect()
+    }
+
     /// Everything up to this number is done.
     fn done(&mut self, number: u64) {
         while self.orders.front().is_some_and(|order| order.number <= number) {
@@ -172,8 +178,10 @@ async fn connect<T: Scalar + bytemuck::Pod>(
     queue.sender = Some(sender);
     queue.sent = 0;
     if known.is_none_or(|known| known == welcome.life) {
-        queue.done(welcome.done);
+        let done = queue.take_done(welcome.done);
         queue.flush();
+        drop(queue);
+        unanswered(node, link, done);
         return Ok(incoming);
     }
     // What it was told before is lost with its state; whoever waits for it to begin tries again.
@@ -183,6 +191,24 @@ async fn connect<T: Scalar + bytemuck::Pod>(
     tracing::warn!(server, "a parameter server came back without its state");
     node.renew();
     Ok(incoming)
+}
+
+/// These orders were carried out, and their answers were lost with a connection.
+fn unanswered<T: Scalar + bytemuck::Pod>(node: &Arc<Node<T>>, link: &LinkHandle, done: Vec<Order>) {
+    for order in done {
+        match order.order {
+            Some(Message::Apply(apply)) => {
+                node.link_applied(apply.variable.and_then(|it| usize::try_from(it).ok()));
+            }
+            Some(Message::Save(_)) => node.save_again(),
+            Some(Message::Begin(_)) => {
+                if let Some(begun) = lock(&link.0.queue).begun.take() {
+                    drop(begun.send(Ok(())));
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 async fn read<T: Scalar + bytemuck::Pod>(

@@ -58,6 +58,16 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         self.write_if_gathered(&mut hub);
     }
 
+    /// A shard's state was lost on its way: another is gathered, as of now.
+    pub(super) fn save_again(self: &Arc<Self>) {
+        let Some(hub) = &self.hub else { return };
+        let mut hub = lock(hub);
+        if hub.saving.take().is_some() {
+            self.begin_save(&mut hub);
+        }
+        self.finish_if_saved(&mut hub);
+    }
+
     fn write_if_gathered(self: &Arc<Self>, hub: &mut Hub<T>) {
         let Some(saving) = &mut hub.saving else { return };
         if saving.states.iter().any(Option::is_none) {
