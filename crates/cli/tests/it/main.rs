@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod bad_input;
+mod cluster;
 mod fuzz;
 mod plan;
 mod program;

@@ -1,0 +1,136 @@
+//! A cluster of real processes on one machine, and what becomes of it when one is killed.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::program::{folder, json, program, run};
+
+/// The launched training, once its first updates are made; its standard error is read on.
+fn begun(folder: &Path, args: &[&str]) -> (Child, BufReader<std::process::ChildStderr>) {
+    let launch = ["launch", "--out", "a", "--json", "--straggler", "none", "--lease", "2s"];
+    let mut command = program(folder, &[&launch[..], args].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    let mut err = BufReader::new(child.stderr.take().expect("is piped"));
+    let mut line = String::new();
+    while !line.starts_with("update ") {
+        line.clear();
+        assert!(err.read_line(&mut line).expect("is text") > 0, "it ended before an update");
+    }
+    (child, err)
+}
+
+/// The process that writes this log, found by its command line.
+#[cfg(target_os = "linux")]
+fn process_of(folder: &Path, log: &str) -> Option<String> {
+    let log = folder.join("a/logs").join(log);
+    let ends = format!("a/logs/{}", log.file_name()?.to_string_lossy());
+    let ours = std::fs::canonicalize(folder).ok()?;
+    std::fs::read_dir("/proc").ok()?.filter_map(Result::ok).find_map(|entry| {
+        let words = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let matches = words.split(|byte| *byte == 0).any(|word| word == ends.as_bytes());
+        let here = std::fs::read_link(entry.path().join("cwd")).ok()? == ours;
+        (matches && here).then(|| entry.file_name().to_string_lossy().into_owned())
+    })
+}
+
+#[test]
+fn processes_train_as_threads_do() {
+    let folder = folder();
+    let args = ["launch", "--ps", "2", "--workers", "3", "--backup", "1", "--updates", "60"];
+    let said = run(folder.path(), &[&args[..], &["--out", "a", "--json", "--quiet"]].concat());
+    assert_eq!(said.status, 0, "{}", said.err);
+    let summary = json(&said.out);
+    assert_eq!(summary["updates"], 60);
+    assert!(summary["test_accuracy"].as_f64().expect("a number") > 0.9, "{summary}");
+    for file in ["report.html", "metrics.jsonl", "logs/ps-1.log", "logs/worker-2.log"] {
+        assert!(folder.path().join("a").join(file).exists(), "{file}");
+    }
+}
+
+/// P-5: whoever is killed, the training ends with all its updates.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_killed_process_is_started_again() {
+    #[track_caller]
+    fn check(log: &str, name: &str) {
+        let folder = folder();
+        let sizes = ["--ps", "2", "--workers", "3", "--backup", "1", "--updates", "1500"];
+        let (child, mut err) = begun(folder.path(), &sizes);
+        let process = process_of(folder.path(), log).expect("it runs");
+        let killed = Command::new("kill").args(["-KILL", &process]).status();
+        assert!(killed.expect("kill is there").success());
+        let mut rest = String::new();
+        err.read_to_string(&mut rest).expect("is text");
+        let output = child.wait_with_output().expect("ends");
+        assert!(output.status.success(), "{rest}");
+        let told = format!("{name}: was ended by signal 9; it is started again");
+        assert!(rest.contains(&told), "{rest}");
+        let summary = json(&String::from_utf8_lossy(&output.stdout));
+        assert_eq!(summary["updates"], 1500);
+        assert!(summary["test_accuracy"].as_f64().expect("a number") > 0.95, "{summary}");
+    }
+    check("worker-1.log", "worker 1");
+    check("worker-0.log", "worker 0");
+    check("ps-0.log", "ps 0");
+    check("ps-1.log", "ps 1");
+}
+
+#[cfg(unix)]
+#[test]
+fn status_metrics_and_an_interrupt() {
+    let folder = folder();
+    let port = "19317";
+    let args = ["--workers", "2", "--updates", "1000000", "--metrics-port", port];
+    let (child, mut err) = begun(folder.path(), &args);
+
+    // The page is served beside the training, from a moment on that is not known.
+    let mut stream = loop {
+        if let Ok(stream) = TcpStream::connect(format!("127.0.0.1:{port}")) {
+            break stream;
+        }
+        std::thread::yield_now();
+    };
+    let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).expect("is open");
+    let mut page = String::new();
+    stream.read_to_string(&mut page).expect("is text");
+    assert!(page.starts_with("HTTP/1.1 200 OK"), "{page}");
+    for line in ["sync_replicas_generation 1.0\n", "sync_replicas_tokens "] {
+        assert!(page.contains(line), "{page}");
+    }
+
+    let log = std::fs::read_to_string(folder.path().join("a/logs/ps-0.log")).expect("is there");
+    let (_, address) = log.split_once("address=").expect("it says where it listens");
+    let address = address.split_whitespace().next().expect("an address");
+    let said = run(folder.path(), &["status", address]);
+    assert!(said.out.contains("4 of 2 gradients make an update"), "{} {}", said.out, said.err);
+    assert_eq!(json(&run(folder.path(), &["status", "--json", address]).out)["server"], 0);
+
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("kill is there").success());
+    let mut rest = String::new();
+    err.read_to_string(&mut rest).expect("is text");
+    let output = child.wait_with_output().expect("ends");
+    assert!(output.status.success(), "{rest}");
+    assert_eq!(json(&String::from_utf8_lossy(&output.stdout))["interrupted"], true);
+    assert!(rest.contains("launch --json --straggler none --lease 2s"), "{rest}");
+}
+
+#[test]
+fn a_process_without_a_place_says_what_to_do() {
+    #[track_caller]
+    fn check(args: &[&str], status: i32, words: &str) {
+        let mut command = program(folder().path(), args);
+        let output = command.env_remove("TF_CONFIG").env_remove("SLURM_PROCID").output();
+        let said = crate::program::Said::from(output.expect("starts"));
+        assert_eq!(said.status, status, "{}", said.err);
+        assert!(said.err.contains(words), "{}", said.err);
+    }
+    check(&["node"], 2, "`sync-replicas launch`");
+    check(&["node", "--role", "worker"], 2, "--worker-hosts");
+    check(&["launch", "--workers", "2", "--backup", "2"], 2, "fewer than the 2 workers");
+    check(&["status", "127.0.0.1:1"], 1, "expected the status of a parameter server");
+    check(&["status", "127.0.0.1:1", "--key-file", "none"], 2, "--key-file none");
+}
