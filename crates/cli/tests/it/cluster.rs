@@ -56,7 +56,7 @@ fn a_killed_process_is_started_again() {
     #[track_caller]
     fn check(log: &str, name: &str) {
         let folder = folder();
-        let sizes = ["--ps", "2", "--workers", "3", "--backup", "1", "--updates", "1500"];
+        let sizes = ["--ps", "2", "--workers", "3", "--backup", "1", "--updates", "600"];
         let (child, mut err) = begun(folder.path(), &sizes);
         let process = process_of(folder.path(), log).expect("it runs");
         let killed = Command::new("kill").args(["-KILL", &process]).status();
@@ -68,7 +68,7 @@ fn a_killed_process_is_started_again() {
         let told = format!("{name}: was ended by signal 9; it is started again");
         assert!(rest.contains(&told), "{rest}");
         let summary = json(&String::from_utf8_lossy(&output.stdout));
-        assert_eq!(summary["updates"], 1500);
+        assert_eq!(summary["updates"], 600);
         assert!(summary["test_accuracy"].as_f64().expect("a number") > 0.95, "{summary}");
     }
     check("worker-1.log", "worker 1");
@@ -122,7 +122,8 @@ fn status_metrics_and_an_interrupt() {
 fn a_process_without_a_place_says_what_to_do() {
     #[track_caller]
     fn check(args: &[&str], status: i32, words: &str) {
-        let mut command = program(folder().path(), args);
+        let folder = folder();
+        let mut command = program(folder.path(), args);
         let output = command.env_remove("TF_CONFIG").env_remove("SLURM_PROCID").output();
         let said = crate::program::Said::from(output.expect("starts"));
         assert_eq!(said.status, status, "{}", said.err);
