@@ -18,7 +18,16 @@ fn begun(folder: &Path, args: &[&str]) -> (Child, BufReader<std::process::ChildS
         line.clear();
         assert!(err.read_line(&mut line).expect("is text") > 0, "it ended before an update");
     }
+    // What a lost server goes back to.
+    while !has_checkpoint(&folder.join("a/checkpoint")) {
+        std::thread::yield_now();
+    }
     (child, err)
+}
+
+fn has_checkpoint(folder: &Path) -> bool {
+    let mut entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.any(|entry| entry.path().join("manifest.json").exists())
 }
 
 /// The process that writes this log, found by its command line.
