@@ -86,7 +86,8 @@ impl Program {
     ) -> Result<ClusterReport<f32>, BoxError> {
         let cluster = self.cluster("worker", index);
         let trainer = description(self.plan).on(&cluster).build(variables())?;
-        let (reach, hooks) = (reach(&cluster), self.hooks());
+        // Checkpoints are the first server's.
+        let (reach, (hooks, _)) = (reach(&cluster), self.hooks().split());
         Ok(trainer.compute_over((reach, process), &self, |_| Numbers, hooks).await?)
     }
 }
