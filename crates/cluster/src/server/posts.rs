@@ -15,7 +15,7 @@ use crate::shard::{Snapshot, Wire};
 
 pub(super) type Sent = Result<ToReplica, Status>;
 
-/// By replica.
+/// By replica, in order, so that a simulation sends in the same order each time.
 pub(super) struct Posts {
     posts: BTreeMap<ReplicaId, Post>,
     wire: Wire,

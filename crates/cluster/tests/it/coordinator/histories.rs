@@ -55,7 +55,8 @@ impl Seen {
                     self.open += 1;
                 }
                 ["apply", _] => {
-                    assert_eq!(self.open, aggregate, "{line}: {it}");
+                    // the mean is over all that are held, which gradients of a later step can raise.
+                    assert!(self.open >= aggregate, "{line}: {it}");
                     self.open = 0;
                 }
                 ["made", step] => {
