@@ -55,7 +55,7 @@ impl Seen {
                     self.open += 1;
                 }
                 ["apply", _] => {
-                    // the mean is over all that are held, which gradients of a later step can raise.
+                    // the mean is over all that are held; a later step's may be among them.
                     assert!(self.open >= aggregate, "{line}: {it}");
                     self.open = 0;
                 }
