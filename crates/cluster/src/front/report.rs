@@ -125,7 +125,7 @@ impl ClusterError {
             | Self::Evaluator => Exit::Usage,
             Self::Wait(WaitError::Unreachable { .. } | WaitError::Overdue { .. })
             | Self::Address { .. }
-            | Self::Serve(ServeError::Transport(_)) => Exit::Restart,
+            | Self::Serve(ServeError::Transport(_) | ServeError::Abandoned { .. }) => Exit::Restart,
             _ => Exit::Failed,
         }
     }

@@ -69,6 +69,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             .map_err(|error| ClusterError::Shard(error.to_string()))?;
         let settings = NodeSettings {
             index,
+            patience: self.cluster.patience,
             staging: self.cluster.staging.unwrap_or(config.total_num_replicas()),
             placement: self.placement,
             fingerprint: self.fingerprint,

@@ -2,6 +2,7 @@
 //! connection until they are known to be done.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,7 +39,14 @@ struct Queue {
     /// Of those, how many were sent over the present connection.
     sent: usize,
     sender: Option<BatchSender<Order>>,
-    begun: Option<oneshot::Sender<Result<(), String>>>,
+    beginning: Option<Beginning>,
+}
+
+/// A generation that the server is to begin.
+struct Beginning {
+    /// The numbers of its orders; the last is the beginning itself.
+    orders: RangeInclusive<u64>,
+    begun: oneshot::Sender<Result<(), String>>,
 }
 
 impl LinkHandle {
@@ -68,6 +76,7 @@ impl LinkHandle {
         let mut queue = lock(&self.0.queue);
         queue.orders.clear();
         queue.sent = 0;
+        let first = queue.last + 1;
         let restored = state.is_some();
         if let Some(state) = state {
             for (tensor, data) in pieces(&state) {
@@ -76,8 +85,8 @@ impl LinkHandle {
             queue.push(Message::RestoreScalars(scalars(&state)));
         }
         let (generation, global_step) = (generation.get(), step.get());
-        queue.begun = Some(sender);
         queue.push(Message::Begin(proto::BeginGeneration { generation, global_step, restored }));
+        queue.beginning = Some(Beginning { orders: first..=queue.last, begun: sender });
         begun
     }
 }
@@ -87,6 +96,13 @@ impl Queue {
         self.last += 1;
         self.orders.push_back(Order { number: self.last, order: Some(order) });
         self.flush();
+    }
+
+    /// That order was carried out; if it is the one waited for, the generation has begun.
+    fn begun(&mut self, number: u64) {
+        if let Some(beginning) = self.beginning.take_if(|it| *it.orders.end() == number) {
+            drop(beginning.begun.send(Ok(())));
+        }
     }
 
     fn flush(&mut self) {
@@ -186,7 +202,7 @@ async fn connect<T: Scalar + bytemuck::Pod>(
     }
     // What it was told before is lost with its state; whoever waits for it to begin tries again.
     queue.orders.clear();
-    queue.begun = None;
+    queue.beginning = None;
     drop(queue);
     tracing::warn!(server, "a parameter server came back without its state");
     node.renew();
@@ -202,9 +218,7 @@ fn unanswered<T: Scalar + bytemuck::Pod>(node: &Arc<Node<T>>, link: &LinkHandle,
             }
             Some(Message::Save(_)) => node.save_again(),
             Some(Message::Begin(_)) => {
-                if let Some(begun) = lock(&link.0.queue).begun.take() {
-                    drop(begun.send(Ok(())));
-                }
+                lock(&link.0.queue).begun(order.number);
             }
             _ => {}
         }
@@ -245,14 +259,14 @@ async fn read<T: Scalar + bytemuck::Pod>(
             Some(Answer::Begun(_)) => {
                 let mut queue = lock(&link.0.queue);
                 queue.done(number);
-                if let Some(begun) = queue.begun.take() {
-                    drop(begun.send(Ok(())));
-                }
+                queue.begun(number);
             }
             Some(Answer::Failed(reason)) => {
-                let begun = lock(&link.0.queue).begun.take();
-                match begun {
-                    Some(begun) => drop(begun.send(Err(reason))),
+                let mut queue = lock(&link.0.queue);
+                let beginning = queue.beginning.take_if(|it| it.orders.contains(&number));
+                drop(queue);
+                match beginning {
+                    Some(beginning) => drop(beginning.begun.send(Err(reason))),
                     None => node.stop(sync_replicas::engine::StopReason::Failed(reason)),
                 }
             }

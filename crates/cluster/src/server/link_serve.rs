@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ndarray::ArrayD;
 use sync_replicas::{Generation, GlobalStep, Scalar};
+use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::link::{pieces, scalars};
@@ -25,6 +27,8 @@ pub(super) struct Served<T: Scalar> {
     done: u64,
     /// The present link; an earlier one is void.
     link: u64,
+    /// Since when there has been none.
+    alone: Option<Instant>,
     /// A state that is coming in.
     restoring: Gathered,
     state: Option<ShardState<T>>,
@@ -32,7 +36,14 @@ pub(super) struct Served<T: Scalar> {
 
 impl<T: Scalar> Default for Served<T> {
     fn default() -> Self {
-        Self { coordinator: 0, done: 0, link: 0, restoring: Gathered::default(), state: None }
+        Self {
+            coordinator: 0,
+            done: 0,
+            link: 0,
+            alone: Some(Instant::now()),
+            restoring: Gathered::default(),
+            state: None,
+        }
     }
 }
 
@@ -119,6 +130,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         let link = {
             let mut served = lock(&self.served);
             served.link += 1;
+            served.alone = None;
             if std::mem::replace(&mut served.coordinator, hello.life) != hello.life {
                 (served.done, served.state) = (0, None);
                 served.restoring = Gathered::default();
@@ -166,7 +178,22 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             }
             answer(&sender, number, answers);
         }
-        tracing::info!("the coordinator's link is gone");
+        let mut served = lock(&self.served);
+        if served.link == link {
+            served.alone = Some(Instant::now());
+            tracing::info!("the coordinator's link is gone");
+        }
+    }
+
+    /// Waits until the coordinator has been gone for too long: nobody would ever end this server.
+    pub(super) async fn abandoned(&self) {
+        loop {
+            let alone = lock(&self.served).alone.map(|since| since.elapsed());
+            match alone.filter(|alone| *alone >= self.settings.patience) {
+                Some(_) => return,
+                None => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        }
     }
 
     fn obey(&self, served: &mut Served<T>, message: Message) -> Result<Vec<Answer>, String> {

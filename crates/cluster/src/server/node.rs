@@ -39,6 +39,8 @@ pub struct NodeSettings {
     pub checkpoints: Option<Checkpoints>,
     /// The update to end after.
     pub last_step: Option<i64>,
+    /// How long a server waits for a coordinator that is gone.
+    pub patience: Duration,
     /// How many contributions may be staged at once.
     pub staging: usize,
     /// Who asks callers for the key, if anybody does: for its counts.
@@ -58,6 +60,10 @@ pub struct Node<T: Scalar> {
     /// A new generation is needed, and whoever begins it is told.
     pub(super) stale: AtomicBool,
     pub(super) renewed: Notify,
+    /// Another server stayed away for too long.
+    pub(super) gave_up: Notify,
+    /// A checkpoint was written, or cannot be.
+    pub(super) saved: Notify,
     staging: Arc<Semaphore>,
     /// By replica: the room that its staged contribution takes.
     permits: Mutex<HashMap<ReplicaId, OwnedSemaphorePermit>>,
@@ -91,6 +97,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             hub,
             stale: AtomicBool::new(true),
             renewed: Notify::new(),
+            saved: Notify::new(),
+            gave_up: Notify::new(),
             settings,
             life,
             origin: Instant::now(),

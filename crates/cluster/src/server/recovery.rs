@@ -24,6 +24,8 @@ use crate::shard::{ShardState, scatter};
 enum Hitch {
     /// A server was lost meanwhile.
     Again,
+    /// A server stays away: whoever places the processes must see to it.
+    Alone,
     Failed(String),
 }
 
@@ -38,6 +40,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     pub(super) fn renew(&self) {
         self.stale.store(true, Ordering::Release);
         self.renewed.notify_one();
+        self.saved.notify_one();
     }
 
     /// Begins a new generation on all shards at the start, and whenever one is needed; ends
@@ -49,6 +52,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                     Ok(()) => {}
                     // Another server was lost meanwhile; with it the flag is set again.
                     Err(Hitch::Again) => self.stale.store(true, Ordering::Release),
+                    Err(Hitch::Alone) => return self.gave_up.notify_one(),
                     Err(Hitch::Failed(reason)) => {
                         tracing::error!(reason, "the cluster cannot go on");
                         self.stop(StopReason::Failed(reason));
@@ -66,7 +70,14 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             let mut hub = lock(hub);
             hub.serving = false;
             hub.saving = None;
-            hub.coordinator.generation() == Generation::new(0)
+            if hub.ending.is_some() {
+                tracing::error!(
+                    "a server was lost before the last checkpoint; the one before stands"
+                );
+                self.finish_if_saved(&mut hub);
+                return Ok(());
+            }
+            hub.coordinator.global_step() == GlobalStep::default()
         };
         // Whoever is connected says hello again once all shards are ready.
         self.posts().close_all();
@@ -82,6 +93,14 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             Some(state) => (state.global_step, state.generation, state.positions.clone()),
             None => (GlobalStep::default(), Generation::default(), Vec::new()),
         };
+        if saved.is_some() && self.settings.last_step.is_some_and(|last| step.get() >= last) {
+            // It ended in an earlier life, and the others may be gone.
+            let mut hub = lock(hub);
+            hub.ending = Some((format!("step {step} was reached"), false));
+            hub.links.clear();
+            self.finish_if_saved(&mut hub);
+            return Ok(());
+        }
         let present = lock(hub).coordinator.generation();
         let after = blocking(|| self.claim(after.max(present)))?;
         let generation = after.next();
@@ -94,18 +113,34 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         };
         tracing::info!(%generation, %step, restored = saved.is_some(), "a new generation begins");
         self.begin_shards(states, generation, step).await?;
+        lock(hub).coordinator.restore(step, after, &positions);
+        if saved.is_none() {
+            // Before anybody is served: from the first step on there is something to go back to.
+            self.begin_save(&mut lock(hub));
+            self.until_saved().await?;
+        }
         let (mut hub, mut actions) = (lock(hub), Actions::default());
-        hub.coordinator.restore(step, after, &positions);
         hub.serving = true;
         let now = self.now();
         let started = hub.coordinator.start(now, &mut actions);
         started.map_err(|error| Hitch::Failed(error.to_string()))?;
         self.act(&mut hub, actions);
-        if saved.is_none() {
-            // There is a checkpoint from the first moment.
-            self.begin_save(&mut hub);
-        }
         Ok(())
+    }
+
+    /// Waits until no checkpoint is under way; a server that is lost meanwhile cannot send its
+    /// part.
+    async fn until_saved(&self) -> Result<(), Hitch> {
+        let Some(hub) = &self.hub else { return Ok(()) };
+        loop {
+            if self.stale.load(Ordering::Acquire) {
+                return Err(Hitch::Again);
+            }
+            if lock(hub).saving.is_none() {
+                return Ok(());
+            }
+            self.saved.notified().await;
+        }
     }
 
     /// Puts every shard into the new generation, this one last.
@@ -129,9 +164,14 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             }
             None => Vec::new(),
         };
-        for begun in waits {
-            begun.await.map_err(|_| Hitch::Again)??;
-        }
+        let all = async {
+            for begun in waits {
+                begun.await.map_err(|_| Hitch::Again)??;
+            }
+            Ok::<_, Hitch>(())
+        };
+        let patience = self.settings.patience;
+        tokio::time::timeout(patience, all).await.map_err(|_| Hitch::Alone)??;
         Ok(self.begin_shard(own, generation, step)?)
     }
 
@@ -146,7 +186,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             let mut shard = self.shard();
             match state {
                 Some(state) => shard.restore(&state).map_err(|error| error.to_string())?,
-                None if shard.snapshot().generation == Generation::default() => {}
+                // No step was made of the initial values.
+                None if shard.snapshot().global_step == GlobalStep::default() => {}
                 None => {
                     return Err("the coordinator has lost its state, and there is no checkpoint \
                                 to go back to; give --checkpoint-dir"

@@ -31,7 +31,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             saving.again = true;
             return;
         }
-        if !hub.serving || self.settings.checkpoints.is_none() {
+        if self.settings.checkpoints.is_none() {
             return;
         }
         let mut states: Vec<_> = (0..self.settings.placement.shards()).map(|_| None).collect();
@@ -108,6 +108,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             self.begin_save(&mut hub);
         }
         self.finish_if_saved(&mut hub);
+        self.saved.notify_one();
     }
 
     pub(super) fn write_state(&self, state: &TrainingState<T>) -> Result<(), String> {

@@ -42,6 +42,12 @@ pub enum ServeError {
     /// The transport failed.
     #[error("the server failed: {0}")]
     Transport(#[from] tonic::transport::Error),
+    /// The coordinator, or for it another server, was gone for too long; training may be over.
+    #[error("other parameter servers were gone for {seconds:.0} s")]
+    Abandoned {
+        /// How long they were waited for.
+        seconds: f64,
+    },
     /// Training failed.
     #[error("training failed: {reason}")]
     Failed {
@@ -119,10 +125,11 @@ where
         .serve_with_incoming_shutdown(incoming, ending)
         .await?;
     let over = node.over.borrow().clone();
+    let patience = node.settings.patience;
     match over {
         Some((reason, true)) => Err(ServeError::Failed { reason }),
         Some((reason, false)) => Ok(reason),
-        None => Ok("the server was shut down".to_owned()),
+        None => Err(ServeError::Abandoned { seconds: patience.as_secs_f64() }),
     }
 }
 
@@ -132,8 +139,12 @@ async fn over<T: Scalar + bytemuck::Pod>(
     reporter: tonic_health::server::HealthReporter,
 ) {
     let mut over = node.over.subscribe();
-    // Fails only when the node is gone.
-    let _ = over.wait_for(Option::is_some).await;
+    tokio::select! {
+        // Fails only when the node is gone.
+        _ = over.wait_for(Option::is_some) => {}
+        () = node.abandoned(), if node.hub.is_none() => {}
+        () = node.gave_up.notified() => {}
+    }
     reporter.set_not_serving::<ClusterServer<Service<T>>>().await;
     let gone = async {
         while !node.posts().replicas().is_empty() {
