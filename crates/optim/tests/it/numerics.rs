@@ -87,7 +87,7 @@ fn check<T: Real, E: GradientElement<T>>(case: &Case, sparse: bool, element: fn(
     let sparse = sparse && !shape.is_empty();
     let epsilon = T::epsilon().wide();
     let mut w = array(shape, layouts.0, |k| T::of((k as f64 * 0.7).sin()));
-    let mut slow: Vec<_> = w.iter().map(|x| Element::new(*formula, x.wide())).collect();
+    let mut slow: Vec<_> = w.iter().map(|&x| Element::new(*formula, x)).collect();
     let mut state = OptimizerState::new(formula.real::<T>(*rate)).expect("valid numbers");
     state.add_variable("w", shape).expect("a new name");
     for (t, (indices, numbers)) in (1..).zip(&case.steps) {

@@ -4,6 +4,10 @@
 //! An element is rounded fewer than 16 times a step, and each error lives on in all later steps.
 //! After *t* steps the error is thus at most *16 t ε S*, where *S* sums the magnitudes of all that
 //! was ever added into the element, with those of cancelled terms counted in full.
+//!
+//! The decay of an average is the one that the number type holds, and its powers are products, one
+//! factor a step: near one, *1 − β* and *1 − βᵗ* make any rounding of *β* or *βᵗ* many times larger,
+//! and that is not the formula's.
 
 use optim::{
     Adagrad, Adam, AdamW, Ftrl, LazyAdam, Momentum, Optimizer, Real, RmsProp, Sgd, SparseReach,
@@ -72,17 +76,21 @@ pub struct Element {
     a_magnitude: f64,
     b: f64,
     c: f64,
+    /// What the number type makes of a number.
+    narrow: fn(f64) -> f64,
 }
 
 impl Element {
-    pub fn new(formula: Formula, x: f64) -> Self {
+    pub fn new<T: Real>(formula: Formula, x: T) -> Self {
+        let x = x.wide();
         let (a, b) = match formula {
             Formula::Adagrad { initial } => (0.0, initial),
             Formula::RmsProp { .. } => (0.0, 1.0),
             Formula::Ftrl { .. } => (0.0, INITIAL),
             _ => (0.0, 0.0),
         };
-        Self { x, magnitude: x.abs(), a, a_magnitude: 0.0, b, c: 0.0 }
+        let narrow = |number| T::of(number).wide();
+        Self { x, magnitude: x.abs(), a, a_magnitude: 0.0, b, c: 0.0, narrow }
     }
 
     /// Step `t`, from 1.
@@ -95,11 +103,13 @@ impl Element {
                 let ahead = |a: f64, g: f64| if nesterov { g + momentum * a } else { a };
                 (rate * ahead(self.a, g), rate * ahead(self.a_magnitude, g.abs()))
             }
-            Formula::Adam { beta1, beta2, weight_decay, .. } => {
+            Formula::Adam { beta1: exact1, beta2: exact2, weight_decay, .. } => {
+                let (beta1, beta2) = ((self.narrow)(exact1), (self.narrow)(exact2));
                 self.a = beta1 * self.a + (1.0 - beta1) * g;
                 self.a_magnitude = beta1 * self.a_magnitude + (1.0 - beta1) * g.abs();
                 self.b = beta2 * self.b + (1.0 - beta2) * g * g;
-                let rate_now = rate * (1.0 - beta2.powi(t)).sqrt() / (1.0 - beta1.powi(t));
+                let left = |beta: f64| 1.0 - std::iter::repeat_n(beta, t as usize).product::<f64>();
+                let rate_now = rate * left(exact2).sqrt() / left(exact1);
                 let scale = rate_now / (self.b.sqrt() + EPSILON);
                 let shrunk = weight_decay.map_or(0.0, |decay| rate * decay * self.x);
                 (shrunk + scale * self.a, shrunk.abs() + scale * self.a_magnitude)
@@ -109,6 +119,7 @@ impl Element {
                 (rate * g / self.b.sqrt(), rate * g.abs() / self.b.sqrt())
             }
             Formula::RmsProp { decay, momentum, centered } => {
+                let decay = (self.narrow)(decay);
                 self.b = decay * self.b + (1.0 - decay) * g * g;
                 self.c = decay * self.c + (1.0 - decay) * g;
                 let square = if centered { self.c * self.c } else { 0.0 };
