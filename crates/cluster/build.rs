@@ -4,6 +4,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto/cluster.proto");
     let descriptors = protox::compile(["proto/cluster.proto"], ["proto"])?;
     // Payloads stay slices of the buffer that they were received in.
-    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    tonic_prost_build::configure().bytes(".").build_server(false).compile_fds(descriptors)?;
     Ok(())
 }

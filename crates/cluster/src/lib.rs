@@ -17,6 +17,7 @@ pub mod shard;
 #[cfg(test)]
 mod simulated;
 pub mod spec;
+mod stream;
 mod tensor;
 mod wire;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
-use tonic::{Code, Streaming};
+use tonic::Code;
 
 use super::Reach;
 use super::signals::Signals;
@@ -15,6 +15,7 @@ use crate::batches::{BatchSender, batch, batches};
 use crate::proto::to_replica::Message;
 use crate::proto::to_server::Message as ToServerMessage;
 use crate::proto::{Hello, ToReplica, ToServer};
+use crate::stream::Receiving;
 
 /// What comes over a line.
 #[derive(Debug)]
@@ -75,14 +76,12 @@ impl Line {
         signals: Signals,
     ) -> Result<Self, NoLine> {
         let attempt = async {
-            let mut client = reach.client(server).await.map_err(NoLine::Later)?;
             let (sender, outgoing) = batches();
             // Before the call, so that the hello goes out with the headers.
             let first = ToServer { message: Some(ToServerMessage::Hello(hello)) };
             drop(sender.send(batch(vec![first])));
-            let request = reach.request("Train", outgoing).map_err(NoLine::Never)?;
-            let response = client.train(request).await.map_err(|status| NoLine::of(&status))?;
-            Ok((sender, response.into_inner()))
+            let incoming = reach.open(server, "Train", outgoing).await;
+            Ok((sender, incoming.map_err(|status| NoLine::of(&status))?))
         };
         let (sender, incoming) = tokio::time::timeout(reach.call_timeout(), attempt)
             .await
@@ -109,7 +108,7 @@ impl Drop for Line {
 }
 
 async fn read(
-    mut incoming: Streaming<ToReplica>,
+    mut incoming: Receiving<ToReplica>,
     (server, opened): (usize, u64),
     inbox: UnboundedSender<Incoming>,
     signals: Signals,

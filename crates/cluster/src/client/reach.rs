@@ -5,11 +5,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tonic::Status;
+use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 
 use super::describe;
+use crate::batches::Batches;
 use crate::proto::cluster_client::ClusterClient;
 use crate::security::Signer;
+use crate::stream::{self, Bulk, Receiving};
 
 /// A connection that is being made.
 pub type DialFuture = Pin<Box<dyn Future<Output = Result<Channel, String>> + Send>>;
@@ -78,23 +82,44 @@ impl Reach {
 
     pub(crate) async fn client(&self, server: usize) -> Result<ClusterClient<Channel>, String> {
         let channel = (self.dial)(self.address(server).to_owned()).await?;
-        let limit = 4 * FRAME as usize;
         Ok(ClusterClient::new(channel)
-            .max_decoding_message_size(limit)
-            .max_encoding_message_size(limit))
+            .max_decoding_message_size(stream::LIMIT)
+            .max_encoding_message_size(stream::LIMIT))
+    }
+
+    /// Opens a stream to server number `server`.
+    pub(crate) async fn open<Q: Bulk, A: prost::Message + Default>(
+        &self,
+        server: usize,
+        method: &str,
+        outgoing: Batches<Q>,
+    ) -> Result<Receiving<A>, Status> {
+        let channel = (self.dial)(self.address(server).to_owned()).await;
+        let channel = channel.map_err(Status::unavailable)?;
+        let path = path(method);
+        stream::open(channel, &path, outgoing, self.metadata(&path)?).await
     }
 
     /// A request that shows the key.
     pub(crate) fn request<M>(&self, method: &str, message: M) -> Result<tonic::Request<M>, String> {
         let mut request = tonic::Request::new(message);
-        let path = format!("/sync_replicas.v1.Cluster/{method}");
-        let authorization = self.signer.authorization(&path).map_err(|it| describe(&it))?;
-        if let Some(value) = authorization {
-            let value = value.parse().map_err(|_| "a bad header".to_owned())?;
-            request.metadata_mut().insert("authorization", value);
-        }
+        *request.metadata_mut() = self.metadata(&path(method)).map_err(|it| describe(&it))?;
         Ok(request)
     }
+
+    /// What shows the key, if there is one.
+    fn metadata(&self, path: &str) -> Result<MetadataMap, Status> {
+        let mut metadata = MetadataMap::new();
+        if let Some(value) = self.signer.authorization(path)? {
+            let value = value.parse().map_err(|_| Status::internal("a bad header"))?;
+            metadata.insert("authorization", value);
+        }
+        Ok(metadata)
+    }
+}
+
+fn path(method: &str) -> String {
+    format!("/{}/{method}", stream::SERVICE)
 }
 
 /// An endpoint with this protocol's settings.

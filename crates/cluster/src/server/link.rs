@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use sync_replicas::{Generation, GlobalStep, Scalar};
 use tokio::sync::oneshot;
-use tonic::Streaming;
 
 use super::link_serve::{Gathered, Layout};
 use super::node::{Node, lock};
@@ -18,6 +17,7 @@ use crate::proto::done::Done as Answer;
 use crate::proto::order::Order as Message;
 use crate::proto::{self, Done, Order};
 use crate::shard::{ShardState, Wire};
+use crate::stream::Receiving;
 use crate::wire;
 
 /// Whether a shard is in a new generation.
@@ -166,7 +166,7 @@ async fn connect<T: Scalar + bytemuck::Pod>(
     server: usize,
     link: &LinkHandle,
     life: &mut Option<u64>,
-) -> Result<Streaming<Done>, String> {
+) -> Result<Receiving<Done>, String> {
     let reach = &node.settings.reach;
     let (sender, outgoing) = batches();
     let hello = proto::ServeHello {
@@ -176,10 +176,8 @@ async fn connect<T: Scalar + bytemuck::Pod>(
     let hello = Order { number: 0, order: Some(Message::Hello(hello)) };
     drop(sender.send(batch(vec![hello])));
     let attempt = async {
-        let mut client = reach.client(server).await?;
-        let request = reach.request("Serve", outgoing)?;
-        let answer = client.serve(request).await;
-        let mut incoming = answer.map_err(|it| crate::client::describe(&it))?.into_inner();
+        let opened: Result<Receiving<Done>, _> = reach.open(server, "Serve", outgoing).await;
+        let mut incoming = opened.map_err(|it| crate::client::describe(&it))?;
         let first = incoming.message().await.map_err(|it| crate::client::describe(&it))?;
         match first.and_then(|done| done.done) {
             Some(Answer::Welcome(welcome)) => Ok((welcome, incoming)),
@@ -229,7 +227,7 @@ async fn read<T: Scalar + bytemuck::Pod>(
     node: &Arc<Node<T>>,
     server: usize,
     link: &LinkHandle,
-    mut incoming: Streaming<Done>,
+    mut incoming: Receiving<Done>,
 ) -> String {
     let mut gathered = Gathered::default();
     loop {

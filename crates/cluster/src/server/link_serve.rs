@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ndarray::ArrayD;
 use sync_replicas::{Generation, GlobalStep, Scalar};
 use tokio::time::Instant;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 use super::link::{pieces, scalars};
 use super::node::{Node, lock};
@@ -17,6 +17,7 @@ use crate::proto::done::Done as Answer;
 use crate::proto::order::Order as Message;
 use crate::proto::{self, Done, Order};
 use crate::shard::{ShardState, state_layout};
+use crate::stream::Receiving;
 use crate::wire;
 
 /// What this server knows of the coordinator's link.
@@ -112,8 +113,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     /// Takes a link of the coordinator's.
     pub(super) async fn serve_link(
         self: Arc<Self>,
-        mut incoming: Streaming<Order>,
-    ) -> Result<Batches<Result<Done, Status>>, Status> {
+        mut incoming: Receiving<Order>,
+    ) -> Result<Batches<Done>, Status> {
         if self.hub.is_some() {
             return Err(Status::failed_precondition("ps 0 coordinates; it serves no coordinator"));
         }
@@ -146,8 +147,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     async fn read_orders(
         self: Arc<Self>,
         link: u64,
-        mut incoming: Streaming<Order>,
-        sender: BatchSender<Result<Done, Status>>,
+        mut incoming: Receiving<Order>,
+        sender: BatchSender<Done>,
     ) {
         while let Ok(Some(order)) = incoming.message().await {
             let mut served = lock(&self.served);
@@ -174,7 +175,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             served.done = number;
             if answers.is_empty() {
                 // Known to be done, without a word.
-                drop(sender.send(batch(vec![Ok(Done { number, done: None })])));
+                drop(sender.send(batch(vec![Done { number, done: None }])));
             }
             answer(&sender, number, answers);
         }
@@ -246,7 +247,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     }
 }
 
-fn answer(sender: &BatchSender<Result<Done, Status>>, number: u64, answers: Vec<Answer>) {
-    let answers = answers.into_iter().map(|done| Ok(Done { number, done: Some(done) })).collect();
+fn answer(sender: &BatchSender<Done>, number: u64, answers: Vec<Answer>) {
+    let answers = answers.into_iter().map(|done| Done { number, done: Some(done) }).collect();
     drop(sender.send(batch(answers)));
 }

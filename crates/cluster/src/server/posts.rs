@@ -6,14 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar};
-use tonic::Status;
 
 use crate::batches::{Batch, BatchSender};
 use crate::proto::to_replica::Message;
 use crate::proto::{ToReplica, Values};
 use crate::shard::{Snapshot, Wire};
-
-pub(super) type Sent = Result<ToReplica, Status>;
 
 /// By replica, in order, so that a simulation sends in the same order each time.
 pub(super) struct Posts {
@@ -22,7 +19,7 @@ pub(super) struct Posts {
 }
 
 struct Post {
-    sender: BatchSender<Sent>,
+    sender: BatchSender<ToReplica>,
     connection: u64,
     /// The version after which the replica waits for a newer one.
     pull: Option<(Generation, GlobalStep)>,
@@ -38,7 +35,7 @@ impl Posts {
         &mut self,
         replica: ReplicaId,
         connection: u64,
-        sender: BatchSender<Sent>,
+        sender: BatchSender<ToReplica>,
     ) -> bool {
         if self.posts.get(&replica).is_some_and(|post| post.connection > connection) {
             return false;
@@ -109,8 +106,8 @@ impl Posts {
     }
 }
 
-fn wrap(messages: impl Iterator<Item = Message> + Send + 'static) -> Batch<Sent> {
-    Box::new(messages.map(|message| Ok(ToReplica { message: Some(message) })))
+fn wrap(messages: impl Iterator<Item = Message> + Send + 'static) -> Batch<ToReplica> {
+    Box::new(messages.map(|message| ToReplica { message: Some(message) }))
 }
 
 /// A snapshot in pieces, each made when it is sent.

@@ -15,7 +15,6 @@ use super::link::{self, LinkHandle};
 use super::node::{Node, lock};
 use super::service::Service;
 use crate::client::FRAME;
-use crate::proto::cluster_server::ClusterServer;
 use crate::security::{AdmissionLayer, Guard, wall_clock};
 
 /// How a server listens.
@@ -101,11 +100,7 @@ where
         tasks.spawn(Arc::clone(&node).keep_generations());
     }
     let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_serving::<ClusterServer<Service<T>>>().await;
-    let limit = 4 * FRAME as usize;
-    let service = ClusterServer::new(Service(Arc::clone(&node)))
-        .max_decoding_message_size(limit)
-        .max_encoding_message_size(limit);
+    reporter.set_serving::<Service<T>>().await;
     let mut server = Server::builder()
         .tcp_nodelay(true)
         .initial_stream_window_size(16 << 20)
@@ -121,7 +116,7 @@ where
     server
         .layer(AdmissionLayer::new(settings.guard, wall_clock))
         .add_service(health)
-        .add_service(service)
+        .add_service(Service(Arc::clone(&node)))
         .serve_with_incoming_shutdown(incoming, ending)
         .await?;
     let over = node.over.borrow().clone();
@@ -145,7 +140,7 @@ async fn over<T: Scalar + bytemuck::Pod>(
         () = node.abandoned(), if node.hub.is_none() => {}
         () = node.gave_up.notified() => {}
     }
-    reporter.set_not_serving::<ClusterServer<Service<T>>>().await;
+    reporter.set_not_serving::<Service<T>>().await;
     let gone = async {
         while !node.posts().replicas().is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -1,66 +1,104 @@
 //! The gRPC service: each call handed to the node.
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use prost::Message;
 use sync_replicas::Scalar;
 use sync_replicas::engine::StopReason;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::body::Body;
+use tonic::server::{Grpc, NamedService};
+use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
+use tower::service_fn;
 
 use super::node::{Node, lock};
-use super::posts::Sent;
-use crate::batches::Batches;
-use crate::proto::cluster_server::Cluster;
 use crate::proto::control_request::Action;
-use crate::proto::{
-    ControlReply, ControlRequest, Done, Order, StatusReply, StatusRequest, ToServer,
-};
+use crate::proto::{ControlReply, ControlRequest, StatusReply, StatusRequest};
+use crate::stream;
 
 /// One parameter server as a service.
 pub(super) struct Service<T: Scalar>(pub(super) Arc<Node<T>>);
 
-#[tonic::async_trait]
-impl<T: Scalar + bytemuck::Pod> Cluster for Service<T> {
-    type TrainStream = Batches<Sent>;
-    type ServeStream = Batches<Result<Done, Status>>;
+impl<T: Scalar> Clone for Service<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
-    async fn train(
-        &self,
-        request: Request<Streaming<ToServer>>,
-    ) -> Result<Response<Self::TrainStream>, Status> {
-        Arc::clone(&self.0).train(request.into_inner()).await.map(Response::new)
+impl<T: Scalar> NamedService for Service<T> {
+    const NAME: &'static str = stream::SERVICE;
+}
+
+impl<T: Scalar + bytemuck::Pod> tower::Service<http::Request<Body>> for Service<T> {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
-    async fn serve(
-        &self,
-        request: Request<Streaming<Order>>,
-    ) -> Result<Response<Self::ServeStream>, Status> {
-        Arc::clone(&self.0).serve_link(request.into_inner()).await.map(Response::new)
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let node = Arc::clone(&self.0);
+        Box::pin(async move {
+            let path = request.uri().path().to_owned();
+            let method = path.rsplit('/').next().unwrap_or_default();
+            Ok(match method {
+                "Train" => stream::answer(request, |incoming| node.train(incoming)).await,
+                "Serve" => stream::answer(request, |incoming| node.serve_link(incoming)).await,
+                "Status" => once(request, move |_: StatusRequest| status(&node)).await,
+                "Control" => once(request, move |it: ControlRequest| control(&node, it)).await,
+                _ => Status::unimplemented(format!("there is no method {method}")).into_http(),
+            })
+        })
     }
+}
 
-    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusReply>, Status> {
-        let json = serde_json::to_string(&self.0.status())
-            .map_err(|error| Status::internal(error.to_string()))?;
-        Ok(Response::new(StatusReply { json }))
-    }
+/// A call of one message and one answer.
+async fn once<Q, A>(
+    request: http::Request<Body>,
+    answer: impl Fn(Q) -> Result<A, Status> + Clone + Send,
+) -> http::Response<Body>
+where
+    Q: Message + Default + 'static,
+    A: Message + Default + 'static,
+{
+    let service = service_fn(|request: Request<Q>| -> Ready<Result<Response<A>, Status>> {
+        ready(answer(request.into_inner()).map(Response::new))
+    });
+    Grpc::new(ProstCodec::<A, Q>::default())
+        .apply_max_message_size_config(Some(stream::LIMIT), Some(stream::LIMIT))
+        .unary(service, request)
+        .await
+}
 
-    async fn control(
-        &self,
-        request: Request<ControlRequest>,
-    ) -> Result<Response<ControlReply>, Status> {
-        let Some(hub) = &self.0.hub else {
-            return Err(Status::failed_precondition("ask ps 0, which coordinates"));
-        };
-        let message = match request.into_inner().action {
-            Some(Action::Stop(reason)) => {
-                self.0.stop(StopReason::Requested(reason));
-                "training ends"
-            }
-            Some(Action::Save(true)) => {
-                self.0.begin_save(&mut lock(hub));
-                "a checkpoint is being written"
-            }
-            _ => return Err(Status::invalid_argument("expected `stop` with a reason, or `save`")),
-        };
-        Ok(Response::new(ControlReply { message: message.to_owned() }))
-    }
+fn status<T: Scalar + bytemuck::Pod>(node: &Arc<Node<T>>) -> Result<StatusReply, Status> {
+    let json = serde_json::to_string(&node.status())
+        .map_err(|error| Status::internal(error.to_string()))?;
+    Ok(StatusReply { json })
+}
+
+fn control<T: Scalar + bytemuck::Pod>(
+    node: &Arc<Node<T>>,
+    request: ControlRequest,
+) -> Result<ControlReply, Status> {
+    let Some(hub) = &node.hub else {
+        return Err(Status::failed_precondition("ask ps 0, which coordinates"));
+    };
+    let message = match request.action {
+        Some(Action::Stop(reason)) => {
+            node.stop(StopReason::Requested(reason));
+            "training ends"
+        }
+        Some(Action::Save(true)) => {
+            node.begin_save(&mut lock(hub));
+            "a checkpoint is being written"
+        }
+        _ => return Err(Status::invalid_argument("expected `stop` with a reason, or `save`")),
+    };
+    Ok(ControlReply { message: message.to_owned() })
 }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar};
-use tonic::{Status, Streaming};
+use tonic::Status;
 
 use super::node::{Node, lock};
 use crate::batches::{Batches, batches};
 use crate::coordinator::{Contribution, Refusal, Ticket};
 use crate::proto::to_replica::Message as Answer;
 use crate::proto::to_server::Message;
-use crate::proto::{self, ToServer};
-use crate::shard::{Section, StageError};
+use crate::proto::{self, ToReplica, ToServer};
+use crate::shard::{Open, Section, StageError};
+use crate::stream::Receiving;
 use crate::wire;
 
 /// How long a connection may take to say hello.
@@ -22,19 +23,19 @@ const HELLO: std::time::Duration = std::time::Duration::from_secs(5);
 const BEAT: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Who is at the other end, and what it is sending.
-struct Connection {
+struct Connection<T> {
     replica: ReplicaId,
     number: u64,
-    /// The contribution whose chunks come.
-    open: Option<Contribution>,
+    /// The contribution whose chunks come, and whose it is.
+    open: Option<(Open<T>, Ticket)>,
 }
 
 impl<T: Scalar + bytemuck::Pod> Node<T> {
     /// Takes a connection: the hello first, then the rest in a task of its own.
     pub(super) async fn train(
         self: Arc<Self>,
-        mut incoming: Streaming<ToServer>,
-    ) -> Result<Batches<super::posts::Sent>, Status> {
+        mut incoming: Receiving<ToServer>,
+    ) -> Result<Batches<ToReplica>, Status> {
         let first = tokio::time::timeout(HELLO, incoming.message())
             .await
             .map_err(|_| Status::deadline_exceeded("no hello within 5 s"))??;
@@ -102,7 +103,11 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         Ok(())
     }
 
-    async fn read(self: Arc<Self>, mut connection: Connection, mut incoming: Streaming<ToServer>) {
+    async fn read(
+        self: Arc<Self>,
+        mut connection: Connection<T>,
+        mut incoming: Receiving<ToServer>,
+    ) {
         loop {
             match incoming.message().await {
                 Ok(Some(ToServer { message: Some(message) })) => {
@@ -131,7 +136,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     /// An error closes the connection: what came makes no sense.
     async fn take(
         self: &Arc<Self>,
-        connection: &mut Connection,
+        connection: &mut Connection<T>,
         message: Message,
     ) -> Result<(), String> {
         let replica = connection.replica;
@@ -150,7 +155,11 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
     }
 
-    async fn begin(&self, connection: &mut Connection, begin: proto::Begin) -> Result<(), String> {
+    async fn begin(
+        &self,
+        connection: &mut Connection<T>,
+        begin: proto::Begin,
+    ) -> Result<(), String> {
         let ticket = wire::ticket(begin.ticket).map_err(|error| error.to_string())?;
         connection.open = None;
         if ticket.generation != self.shard().snapshot().generation {
@@ -166,14 +175,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         let sections: Result<Vec<Section>, _> =
             begin.sections.iter().map(Section::try_from).collect();
         let sections = sections.map_err(|error| error.to_string())?;
-        let begun = self.shard().begin(contribution, &sections);
+        let begun = self.begin_staging(contribution, &sections);
         match begun {
-            Ok(complete) => {
-                connection.open = Some(contribution);
-                if complete {
-                    self.staged(connection);
-                }
-            }
+            Ok((_, true)) => self.staged(connection.replica, begin.sequence),
+            Ok((open, false)) => connection.open = Some((open, ticket)),
             // An old packet: the replica has long gone on.
             Err(StageError::Older { .. }) => {}
             Err(error) => {
@@ -182,6 +187,16 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             }
         }
         Ok(())
+    }
+
+    fn begin_staging(
+        &self,
+        contribution: Contribution,
+        sections: &[Section],
+    ) -> Result<(Open<T>, bool), StageError> {
+        let mut shard = self.shard();
+        let complete = shard.begin(contribution, sections)?;
+        Ok((shard.open(contribution)?, complete))
     }
 
     /// Waits for room; whoever waits on this connection lives, though its heartbeats wait with it.
@@ -193,24 +208,27 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
     }
 
-    /// Data on its way is a sign of life: the heartbeats come behind it.
+    /// Data on its way is a sign of life: the heartbeats come behind it. While the coordinator is
+    /// at work nobody waits to say so; the next piece will.
     fn heard(&self, replica: ReplicaId, ticket: Ticket) {
-        if let Some(hub) = &self.hub {
-            lock(hub).coordinator.alive(replica, ticket, self.now());
+        if let Some(mut hub) = self.hub.as_ref().and_then(|hub| hub.try_lock().ok()) {
+            hub.coordinator.alive(replica, ticket, self.now());
         }
     }
 
-    fn chunk(&self, connection: &mut Connection, chunk: &proto::Chunk) -> Result<(), String> {
+    fn chunk(&self, connection: &mut Connection<T>, chunk: &proto::Chunk) -> Result<(), String> {
         self.counters.received_bytes.fetch_add(chunk.data.len() as u64, Ordering::Relaxed);
         // Chunks of a contribution that was refused are let pass.
-        let Some(contribution) = connection.open else { return Ok(()) };
-        let generation = self.shard().snapshot().generation;
-        let incarnation = contribution.incarnation;
-        self.heard(connection.replica, Ticket { generation, incarnation });
-        let received = self.shard().receive(contribution, chunk.section as usize, &chunk.data);
-        match received {
-            Ok(true) => self.staged(connection),
+        let Some((open, ticket)) = &connection.open else { return Ok(()) };
+        self.heard(connection.replica, *ticket);
+        let contribution = open.contribution();
+        // In a lock of its own: the shard may be at work on what others have sent.
+        match open.receive(chunk.section as usize, &chunk.data) {
             Ok(false) => {}
+            Ok(true) => {
+                connection.open = None;
+                self.staged(connection.replica, contribution.sequence);
+            }
             // A new life of the shared state has begun meanwhile (P-9).
             Err(StageError::Unknown { .. }) => connection.open = None,
             Err(error) => {
@@ -223,12 +241,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         Ok(())
     }
 
-    fn staged(&self, connection: &mut Connection) {
-        let Some(contribution) = connection.open.take() else { return };
+    fn staged(&self, replica: ReplicaId, sequence: u64) {
         // With one server the commit is on its way already.
         if self.settings.placement.shards() > 1 {
-            let staged = proto::Staged { sequence: contribution.sequence };
-            self.posts().send(connection.replica, vec![Answer::Staged(staged)]);
+            self.posts().send(replica, vec![Answer::Staged(proto::Staged { sequence })]);
         }
     }
 

@@ -5,6 +5,7 @@
 //! the coordinator's order give the bits of a single process, however variables are split.
 
 mod error;
+mod filling;
 mod staging;
 mod state;
 mod sums;
@@ -26,13 +27,14 @@ use self::sums::PartSums;
 use crate::placement::Part;
 
 pub use self::error::{ShardError, StageError, StateError};
+pub use self::staging::Open;
 pub use self::state::{ShardState, gather, scatter, state_layout};
 pub use self::wire::Wire;
 
 /// Staging, sums, optimizer and snapshots of the parts that a parameter server owns.
 #[derive(Debug)]
 pub struct Shard<T: Scalar> {
-    parts: Vec<Part>,
+    parts: Arc<[Part]>,
     settings: ShardSettings,
     staging: Staging<T>,
     /// By part; the kinds are fixed by the first contribution that is admitted.
@@ -182,7 +184,7 @@ impl<T: Scalar> Shard<T> {
         let (generation, global_step) = (Generation::new(0), GlobalStep::default());
         let published = Arc::new(Snapshot { generation, global_step, parts: values });
         let staging = Staging::new(settings.wire, parts.len());
-        let parts = parts.to_vec();
+        let parts = Arc::from(parts);
         let (averages, sums, open) = (kept, None, None);
         Ok(Self { parts, settings, staging, sums, optimizer, averages, published, open })
     }
@@ -241,21 +243,12 @@ impl<T: Scalar> Shard<T> {
         self.staging.begin(contribution, sections, &self.parts)
     }
 
-    /// Takes the next bytes of a section; true once the whole contribution is there.
-    ///
-    /// A sparse section is its row numbers, counted from the part's first row, as 64-bit integers,
-    /// then the rows. Sections may come in any order, and each in pieces of whole numbers.
+    /// A contribution that was begun, to be filled while the shard does other work.
     ///
     /// # Errors
-    /// [`StageError`], after which nothing is staged of the contribution: it was not begun, more
-    /// bytes than announced, a piece that ends within a number, a row that the part does not have.
-    pub fn receive(
-        &mut self,
-        contribution: Contribution,
-        section: usize,
-        bytes: &[u8],
-    ) -> Result<bool, StageError> {
-        self.staging.receive(contribution, section, bytes, &self.parts)
+    /// [`StageError::Unknown`].
+    pub fn open(&self, contribution: Contribution) -> Result<Open<T>, StageError> {
+        self.staging.open(contribution)
     }
 
     /// Whether all of a contribution is there, and neither admitted nor discarded.

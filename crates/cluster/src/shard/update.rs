@@ -31,7 +31,7 @@ impl<T: Scalar> Shard<T> {
         let kinds = kinds.ok_or(ShardError::NotStaged { contribution })?;
         let mut sums = match self.sums.take() {
             Some(sums) => {
-                if let Some((part, expected, got)) = self.misfit(&sums, kinds) {
+                if let Some((part, expected, got)) = self.misfit(&sums, kinds.into_iter()) {
                     let name = self.parts[part].name.clone();
                     self.sums = Some(sums);
                     return Err(ShardError::Kind { contribution, name, expected, got });
@@ -40,12 +40,12 @@ impl<T: Scalar> Shard<T> {
             }
             None => {
                 let mut fixed = vec![Kind::Missing; self.parts.len()];
-                kinds.for_each(|(part, kind)| fixed[part] = kind);
-                let fixed = fixed.into_iter().zip(&self.parts);
+                kinds.into_iter().for_each(|(part, kind)| fixed[part] = kind);
+                let fixed = fixed.into_iter().zip(&*self.parts);
                 fixed.map(|(kind, part)| PartSums::new(kind, &part.shape, &self.settings)).collect()
             }
         };
-        let gradients = self.staging.take(contribution, &self.parts).unwrap_or_default();
+        let gradients = self.staging.take(contribution).unwrap_or_default();
         let mut added = Ok(());
         for (part, gradient) in gradients {
             let lane = self.lane(part);

@@ -6,7 +6,7 @@ use ndarray::arr1;
 use optim::{OptimizerState, Sgd};
 use sync_replicas::{Generation, Kind};
 
-use crate::support::{array, contribution};
+use crate::support::{array, contribution, receive};
 
 /// A vector of three, a table of 4 x 2 rows, and a scalar, of `f32`.
 fn shard(wire: Wire) -> Shard<f32> {
@@ -60,13 +60,13 @@ fn refuse_data(sections: &[Section], section: usize, bytes: &[u8], expected: &st
     let mut shard = shard(Wire::Native);
     let id = contribution(0, 1);
     assert_eq!(shard.begin(id, sections), Ok(false));
-    let error = shard.receive(id, section, bytes).expect_err("it does not fit");
+    let error = receive(&shard, id, section, bytes).expect_err("it does not fit");
     let mut text = error.to_string();
     if let Some(source) = std::error::Error::source(&error) {
         text = format!("{text}: {source}");
     }
     assert!(text.contains(expected), "{text}");
-    let gone = shard.receive(id, 0, &[]);
+    let gone = receive(&shard, id, 0, &[]);
     assert_eq!(gone, Err(StageError::Unknown { contribution: id }), "it is still staged");
 }
 
@@ -91,12 +91,12 @@ fn sections_come_in_any_order_and_in_pieces() {
     let indices: Vec<u8> = [3_i64, 0].iter().flat_map(|index| index.to_le_bytes()).collect();
     let mut values = Vec::new();
     Wire::Native.put(&[1.0_f32, 2.0, 3.0, 4.0], &mut values);
-    assert_eq!(shard.receive(id, 1, &indices[..8]), Ok(false));
-    assert_eq!(shard.receive(id, 0, &values[..12]), Ok(false));
-    assert_eq!(shard.receive(id, 0, &[]), Ok(false));
-    assert_eq!(shard.receive(id, 1, &[&indices[8..], &values[..4]].concat()), Ok(false));
+    assert_eq!(receive(&shard, id, 1, &indices[..8]), Ok(false));
+    assert_eq!(receive(&shard, id, 0, &values[..12]), Ok(false));
+    assert_eq!(receive(&shard, id, 0, &[]), Ok(false));
+    assert_eq!(receive(&shard, id, 1, &[&indices[8..], &values[..4]].concat()), Ok(false));
     assert!(!shard.is_staged(id));
-    assert_eq!(shard.receive(id, 1, &values[4..]), Ok(true));
+    assert_eq!(receive(&shard, id, 1, &values[4..]), Ok(true));
     assert!(shard.is_staged(id));
     let before = shard.snapshot();
     shard.admit(id, 0, None).expect("it is staged");
@@ -125,21 +125,21 @@ fn a_later_contribution_replaces_what_is_not_whole_and_no_more() {
     let mut shard = shard(Wire::Native);
     let [first, second, third] = [1, 2, 3].map(|sequence| contribution(0, sequence));
     shard.begin(first, &[dense(2)]).expect("it fits");
-    assert_eq!(shard.receive(first, 0, &[0; 4]), Ok(true));
+    assert_eq!(receive(&shard, first, 0, &[0; 4]), Ok(true));
     shard.begin(second, &[dense(2)]).expect("it fits");
     shard.begin(contribution(1, 1), &[dense(2)]).expect("another replica's own");
     shard.begin(third, &[dense(2)]).expect("it fits");
-    let gone = shard.receive(second, 0, &[0; 4]);
+    let gone = receive(&shard, second, 0, &[0; 4]);
     assert_eq!(gone, Err(StageError::Unknown { contribution: second }));
     assert!(shard.is_staged(first));
     let older = shard.begin(second, &[dense(2)]);
     assert_eq!(older, Err(StageError::Older { staged: third, got: second }));
     // The same one again starts over.
     assert_eq!(shard.begin(third, &[dense(0)]), Ok(false));
-    assert_eq!(shard.receive(third, 0, &[0; 4]), Ok(false));
+    assert_eq!(receive(&shard, third, 0, &[0; 4]), Ok(false));
     shard.admit(first, 0, None).expect("it is still there");
     shard.discard(third);
-    assert_eq!(shard.receive(contribution(1, 1), 0, &[0; 4]), Ok(true));
+    assert_eq!(receive(&shard, contribution(1, 1), 0, &[0; 4]), Ok(true));
     shard.discard_all(contribution(1, 0).replica);
     assert_eq!(shard.staged_bytes(), 0);
 }
@@ -148,7 +148,7 @@ fn a_later_contribution_replaces_what_is_not_whole_and_no_more() {
 fn a_kind_other_than_at_first_is_refused_at_the_announcement() {
     let mut shard = shard(Wire::Native);
     shard.begin(contribution(0, 1), &[dense(2)]).expect("it fits");
-    shard.receive(contribution(0, 1), 0, &[0; 4]).expect("it fits");
+    receive(&shard, contribution(0, 1), 0, &[0; 4]).expect("it fits");
     shard.admit(contribution(0, 1), 0, None).expect("it is staged");
     let error = shard.begin(contribution(1, 1), &[dense(0), dense(2)]).expect_err("another kind");
     let expected = "part `b` has a dense gradient; it had no gradient in the first contribution";

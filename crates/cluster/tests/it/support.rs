@@ -1,7 +1,7 @@
 //! What several tests need: variables and gradients, and shards driven as a coordinator does.
 
 use cluster::placement::{Part, Placement, cut_dense, cut_sparse};
-use cluster::shard::{Contribution, Section, Shard, ShardSettings};
+use cluster::shard::{Contribution, Section, Shard, ShardSettings, StageError};
 use ndarray::ArrayD;
 use optim::{Adam, Momentum, Optimizer, OptimizerState, Sgd};
 use sync_replicas::{
@@ -123,10 +123,20 @@ pub fn stage(
     for (n, bytes) in bytes.iter().enumerate() {
         for piece in bytes.chunks(piece) {
             assert!(!whole, "it was whole before all of it came");
-            whole = shard.receive(contribution, n, piece).expect("good data");
+            whole = receive(shard, contribution, n, piece).expect("good data");
         }
     }
     assert!(whole && shard.is_staged(contribution));
+}
+
+/// Hands the next bytes of a section to a shard.
+pub fn receive(
+    shard: &Shard<f32>,
+    contribution: Contribution,
+    section: usize,
+    bytes: &[u8],
+) -> Result<bool, StageError> {
+    shard.open(contribution)?.receive(section, bytes)
 }
 
 /// The whole variables from the shards' snapshots.

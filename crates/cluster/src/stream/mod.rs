@@ -1,0 +1,81 @@
+//! Calls that stream messages both ways, as gRPC frames them, without copies of what is large.
+//!
+//! Tensors are sent from their own memory, and what is received lies in the buffer that it was read
+//! into, so the only copies beside the kernel's are made by whoever puts it in its place. Invariant:
+//! a message is not collected before its length was found to be within the limit.
+
+mod payload;
+mod receiving;
+mod sending;
+#[cfg(test)]
+mod tests;
+
+use std::future::poll_fn;
+
+use http::header::{CONTENT_TYPE, TE};
+use http::{HeaderValue, Method, Request, Response, Version};
+use prost::Message;
+use tonic::body::Body;
+use tonic::metadata::{GRPC_CONTENT_TYPE, MetadataMap};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tower::Service;
+
+pub(crate) use self::payload::Bulk;
+pub(crate) use self::receiving::Receiving;
+use self::sending::Sending;
+use crate::batches::Batches;
+
+/// The service's name in paths: `/SERVICE/METHOD`.
+pub(crate) const SERVICE: &str = "sync_replicas.v1.Cluster";
+
+/// The most bytes of a message.
+pub(crate) const LIMIT: usize = 4 << 20;
+
+/// Opens a stream to a server.
+///
+/// # Errors
+/// The server's status, or what kept the call from it.
+pub(crate) async fn open<Q: Bulk, A: Message + Default>(
+    mut channel: Channel,
+    path: &str,
+    outgoing: Batches<Q>,
+    metadata: MetadataMap,
+) -> Result<Receiving<A>, Status> {
+    let mut request = Request::new(Body::new(Sending::request(outgoing)));
+    *request.method_mut() = Method::POST;
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = path
+        .parse()
+        .map_err(|_| Status::internal(format!("expected a path of a method, got {path}")))?;
+    *request.headers_mut() = metadata.into_headers();
+    let headers = request.headers_mut();
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    headers.insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
+    let lost = |error: tonic::transport::Error| Status::from_error(Box::new(error));
+    poll_fn(|context| channel.poll_ready(context)).await.map_err(lost)?;
+    let (head, body) = channel.call(request).await.map_err(lost)?.into_parts();
+    match Status::from_header_map(&head.headers) {
+        Some(status) if status.code() != Code::Ok => Err(status),
+        _ if head.status.is_success() => Ok(Receiving::new(body)),
+        _ => Err(Status::unknown(format!("expected a stream, got HTTP status {}", head.status))),
+    }
+}
+
+/// Answers a call that opens a stream, with `serve`'s messages or its refusal.
+pub(crate) async fn answer<Q: Message + Default, A: Bulk, F>(
+    request: Request<Body>,
+    serve: impl FnOnce(Receiving<Q>) -> F,
+) -> Response<Body>
+where
+    F: Future<Output = Result<Batches<A>, Status>>,
+{
+    match serve(Receiving::new(request.into_body())).await {
+        Ok(outgoing) => {
+            let mut response = Response::new(Body::new(Sending::response(outgoing)));
+            response.headers_mut().insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
+            response
+        }
+        Err(status) => status.into_http(),
+    }
+}
