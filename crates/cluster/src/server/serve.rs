@@ -58,6 +58,9 @@ pub enum ServeError {
 /// After the end replicas may fetch the last variables for so long.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// After that, connections may take so long to close.
+const CLOSING: Duration = Duration::from_secs(5);
+
 /// Serves on an address until training is over; answers why it ended.
 ///
 /// # Errors
@@ -112,13 +115,29 @@ where
     if let Some(tls) = settings.tls {
         server = server.tls_config(tls)?;
     }
+    let (told, closing) = tokio::sync::oneshot::channel();
     let ending = over(Arc::clone(&node), reporter);
-    server
+    let ending = async {
+        ending.await;
+        // Fails only when nobody serves any more.
+        let _ = told.send(());
+    };
+    let served = server
         .layer(AdmissionLayer::new(settings.guard, wall_clock))
         .add_service(health)
         .add_service(Service(Arc::clone(&node)))
-        .serve_with_incoming_shutdown(incoming, ending)
-        .await?;
+        .serve_with_incoming_shutdown(incoming, ending);
+    // A connection whose other end vanished while it was made never closes by itself.
+    let closed = async {
+        match closing.await {
+            Ok(()) => tokio::time::sleep(CLOSING).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        served = served => served?,
+        () = closed => tracing::warn!("connections did not close in time; they are dropped"),
+    }
     let over = node.over.borrow().clone();
     let patience = node.settings.patience;
     match over {

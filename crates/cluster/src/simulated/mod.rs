@@ -19,7 +19,7 @@ use faults::{Draw, Faults};
 use program::{Plan, Program};
 
 /// The seeds of `ci`, or those of the variable, as A..B.
-const SEEDS: std::ops::Range<u64> = 0..100;
+const SEEDS: std::ops::Range<u64> = 0..200;
 const VARIABLE: &str = "SYNC_REPLICAS_CLUSTER_SEEDS";
 
 /// Virtual time from the last mend to the end of training.
