@@ -16,6 +16,7 @@ pub mod server;
 pub mod shard;
 #[cfg(test)]
 mod simulated;
+mod socket;
 pub mod spec;
 mod stream;
 mod tensor;

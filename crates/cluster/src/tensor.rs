@@ -11,9 +11,9 @@ use crate::shard::Wire;
 
 /// Bytes of one message; larger tensors go in several.
 ///
-/// Few enough that the buffers on the way stay in a core's cache and in the allocator's hands:
-/// those of 1 MiB may go back to the system after each message, and their pages fault again.
-pub(crate) const CHUNK: usize = 1 << 17;
+/// Few enough that the buffers on the way stay in a core's cache, many enough that a message's own
+/// cost is small.
+pub(crate) const CHUNK: usize = 1 << 19;
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("tensors are little endian on the wire and are not converted");

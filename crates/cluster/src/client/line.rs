@@ -5,11 +5,13 @@
 
 use std::time::Duration;
 
+use sync_replicas::Scalar;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinHandle;
 use tonic::Code;
 
 use super::Reach;
+use super::landing::Landing;
 use super::signals::Signals;
 use crate::batches::{BatchSender, batch, batches};
 use crate::proto::to_replica::Message;
@@ -22,6 +24,8 @@ use crate::stream::Receiving;
 pub(super) enum Event {
     /// A message.
     Message(Message),
+    /// All of a server's values are in their place.
+    Landed,
     /// The connection is gone, in these words.
     Lost(String),
 }
@@ -33,6 +37,13 @@ pub(super) struct Incoming {
     /// Which of the lines to that server.
     pub(super) opened: u64,
     pub(super) event: Event,
+}
+
+/// The ways that what comes over a line may take.
+pub(super) struct Ways<T: Scalar> {
+    pub(super) inbox: UnboundedSender<Incoming>,
+    pub(super) landing: Landing<T>,
+    pub(super) signals: Signals,
 }
 
 /// An open connection; dropping it closes it.
@@ -68,12 +79,11 @@ impl NoLine {
 
 impl Line {
     /// Connects to server number `server` and says hello; the welcome comes over the inbox.
-    pub(super) async fn open(
+    pub(super) async fn open<T: Scalar + bytemuck::Pod>(
         reach: &Reach,
         (server, opened): (usize, u64),
         hello: Hello,
-        inbox: UnboundedSender<Incoming>,
-        signals: Signals,
+        ways: Ways<T>,
     ) -> Result<Self, NoLine> {
         let attempt = async {
             let (sender, outgoing) = batches();
@@ -86,7 +96,7 @@ impl Line {
         let (sender, incoming) = tokio::time::timeout(reach.call_timeout(), attempt)
             .await
             .map_err(|_| NoLine::Later("no answer in time".to_owned()))??;
-        let reader = tokio::spawn(read(incoming, (server, opened), inbox, signals));
+        let reader = tokio::spawn(read(incoming, (server, opened), ways));
         Ok(Self { sender, opened, reader })
     }
 
@@ -107,28 +117,41 @@ impl Drop for Line {
     }
 }
 
-async fn read(
+async fn read<T: Scalar + bytemuck::Pod>(
     mut incoming: Receiving<ToReplica>,
-    (server, opened): (usize, u64),
-    inbox: UnboundedSender<Incoming>,
-    signals: Signals,
+    line: (usize, u64),
+    ways: Ways<T>,
 ) {
+    let (server, opened) = line;
+    // The values that went into the inbox.
+    let mut queued = 0;
     let lost = loop {
-        match incoming.message().await {
-            Ok(Some(ToReplica { message: Some(message) })) => {
-                signals.note(&message);
-                if inbox.send(Incoming { server, opened, event: Event::Message(message) }).is_err()
-                {
-                    return;
+        let event = match incoming.message().await {
+            Ok(Some(ToReplica { message: Some(Message::Values(values)) })) => {
+                match ways.landing.land(line, queued, &values) {
+                    Ok(true) if values.last => Event::Landed,
+                    Ok(true) => continue,
+                    Ok(false) => {
+                        queued += 1;
+                        Event::Message(Message::Values(values))
+                    }
+                    Err(error) => break error.to_string(),
                 }
             }
+            Ok(Some(ToReplica { message: Some(message) })) => {
+                ways.signals.note(&message);
+                Event::Message(message)
+            }
             // A message of a kind that this version does not know.
-            Ok(Some(ToReplica { message: None })) => {}
+            Ok(Some(ToReplica { message: None })) => continue,
             Ok(None) => break "the server closed the connection".to_owned(),
             Err(status) => break describe(&status),
+        };
+        if ways.inbox.send(Incoming { server, opened, event }).is_err() {
+            return;
         }
     };
-    drop(inbox.send(Incoming { server, opened, event: Event::Lost(lost) }));
+    drop(ways.inbox.send(Incoming { server, opened, event: Event::Lost(lost) }));
 }
 
 /// A status in words, with what is beneath it.

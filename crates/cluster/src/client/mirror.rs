@@ -29,12 +29,21 @@ struct Server {
     version: Option<Version>,
     /// The version after which a newer one was asked for and has not come.
     asked: Option<Option<Version>>,
+    /// Its line, and how many of what that put into the inbox was taken.
+    line: u64,
+    taken: u64,
 }
 
 impl<T: Scalar + bytemuck::Pod> Mirror<T> {
     pub(super) fn new(variables: Variables<T>, placement: Arc<Placement>, wire: Wire) -> Self {
         let servers = vec![Server::default(); placement.shards()];
         Self { variables, placement, servers, wire }
+    }
+
+    /// One without variables, in the place of one that is lent.
+    pub(super) fn hollow(&self) -> Self {
+        let placement = Arc::clone(&self.placement);
+        Self { variables: Variables::new(), placement, servers: Vec::new(), wire: self.wire }
     }
 
     /// The version of all parts, if they are of one.
@@ -68,7 +77,25 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
 
     /// The line to a server is gone: what was asked will not come, what came in part is void.
     pub(super) fn lost(&mut self, server: usize) {
-        self.servers[server].asked = None;
+        let version = self.servers[server].version;
+        self.servers[server] = Server { version, ..Server::default() };
+    }
+
+    /// From now on a server's values come over this line.
+    pub(super) fn opened(&mut self, server: usize, line: u64) {
+        self.lost(server);
+        self.servers[server].line = line;
+    }
+
+    /// Whether values of this line may be taken past the inbox, into which it has put so many.
+    pub(super) fn is_level(&self, (server, line): (usize, u64), queued: u64) -> bool {
+        self.servers.get(server).is_some_and(|it| it.line == line && it.taken == queued)
+    }
+
+    /// Takes values out of the inbox.
+    pub(super) fn take_queued(&mut self, server: usize, values: &Values) -> Result<(), WireError> {
+        self.servers[server].taken += 1;
+        self.take(server, values)
     }
 
     /// One piece of a snapshot.

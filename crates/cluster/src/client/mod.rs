@@ -3,6 +3,7 @@
 //! It never decides that a contribution was lost: it repeats it with the same number until the
 //! coordinator has spoken (P-15), or until it is a member no more.
 
+mod landing;
 mod line;
 mod mirror;
 mod outgoing;
@@ -12,8 +13,8 @@ mod signals;
 
 pub(crate) use line::describe;
 pub use outgoing::GradientError;
-pub(crate) use reach::FRAME;
 #[cfg(test)]
 pub(crate) use reach::endpoint;
 pub use reach::{Dial, DialFuture, Reach};
+pub(crate) use reach::{FRAME, WINDOW};
 pub use session::{PushError, Session, SessionSettings, WaitError};

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
@@ -13,6 +14,7 @@ use super::describe;
 use crate::batches::Batches;
 use crate::proto::cluster_client::ClusterClient;
 use crate::security::Signer;
+use crate::socket;
 use crate::stream::{self, Bulk, Receiving};
 
 /// A connection that is being made.
@@ -30,8 +32,9 @@ pub struct Reach {
     call_timeout: Duration,
 }
 
-/// Connections carry few, large streams: windows and frames are as large as chunks need.
-const WINDOW: u32 = 16 << 20;
+/// A connection carries one large stream: a message is one frame, and a few are under way. More
+/// would lie about in memory; fewer would have the sender wait for news of the receiver.
+pub(crate) const WINDOW: u32 = 2 << 20;
 pub(crate) const FRAME: u32 = 1 << 20;
 
 impl Reach {
@@ -52,7 +55,12 @@ impl Reach {
                     None => endpoint,
                 };
                 // A name is looked up anew at every attempt: a restarted server may have moved.
-                endpoint.connect().await.map_err(|error| words(&error))
+                let connector = tower::service_fn(move |_| {
+                    let address = address.clone();
+                    async move { socket::connect(&address).await.map(TokioIo::new) }
+                });
+                let channel = endpoint.connect_with_connector(connector).await;
+                channel.map_err(|error| words(&error))
             })
         };
         Self::new(addresses, Arc::new(dial), signer)
@@ -131,7 +139,6 @@ pub(crate) fn endpoint(uri: &str) -> Result<Endpoint, String> {
         .map_err(|error| format!("{uri} is no address: {error}"))?;
     Ok(endpoint
         .connect_timeout(Duration::from_secs(3))
-        .tcp_nodelay(true)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_frame_size(FRAME)

@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Reach;
+use super::landing::Landing;
 use super::line::{Incoming, Line};
 use super::mirror::{Mirror, pull};
 use super::outgoing::Outgoing;
@@ -42,6 +43,7 @@ pub struct Session<T: Scalar + bytemuck::Pod> {
     signals: Signals,
     heartbeat: JoinHandle<()>,
     mirror: Mirror<T>,
+    landing: Landing<T>,
     ticket: Option<Ticket>,
     sequence: u64,
     grant: Option<Grant>,
@@ -93,6 +95,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         Self {
             lines: (0..reach.servers()).map(|_| None).collect(),
             mirror: Mirror::new(variables, Arc::clone(&placement), settings.wire),
+            landing: Landing::new(),
             reach,
             settings,
             placement,

@@ -2,6 +2,7 @@
 //!
 //! Every process of the cluster runs the same program; what it does follows from its place.
 
+mod memory;
 mod options;
 mod replica;
 mod report;
@@ -141,6 +142,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             .enable_all()
             .build()
             .map_err(ClusterError::Runtime)?;
+        memory::keep_freed();
         let (hooks, wishes) = hooks.split();
         match self.cluster.place.task.role {
             Role::Ps => runtime.block_on(self.serve(wishes)),

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use sync_replicas::Scalar;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_stream::Stream;
+use tokio_stream::{Stream, StreamExt};
 use tonic::transport::server::{Connected, TcpIncoming};
 use tonic::transport::{Server, ServerTlsConfig};
 
 use super::link::{self, LinkHandle};
 use super::node::{Node, lock};
 use super::service::Service;
-use crate::client::FRAME;
+use crate::client::{FRAME, WINDOW};
 use crate::security::{AdmissionLayer, Guard, wall_clock};
+use crate::socket;
 
 /// How a server listens.
 #[derive(Clone, Default)]
@@ -70,9 +71,9 @@ pub async fn serve<T: Scalar + bytemuck::Pod>(
     address: SocketAddr,
     settings: ServeSettings,
 ) -> Result<String, ServeError> {
-    let incoming = TcpIncoming::bind(address)
-        .map_err(|source| ServeError::Bind { address, source })?
-        .with_nodelay(Some(true));
+    let incoming =
+        TcpIncoming::bind(address).map_err(|source| ServeError::Bind { address, source })?;
+    let incoming = incoming.map(|accepted| accepted.inspect(socket::prepare));
     serve_with_incoming(node, incoming, settings).await
 }
 
@@ -105,9 +106,8 @@ where
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<Service<T>>().await;
     let mut server = Server::builder()
-        .tcp_nodelay(true)
-        .initial_stream_window_size(16 << 20)
-        .initial_connection_window_size(16 << 20)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
         .max_frame_size(FRAME)
         .http2_max_header_list_size(16 << 10)
         .http2_keepalive_interval(Some(Duration::from_secs(2)))

@@ -6,7 +6,7 @@ use sync_replicas::Scalar;
 use tokio::time::Instant;
 
 use super::{Pushing, Session, WaitError};
-use crate::client::line::{Line, NoLine, pause};
+use crate::client::line::{Line, NoLine, Ways, pause};
 use crate::proto;
 
 impl<T: Scalar + bytemuck::Pod> Session<T> {
@@ -56,8 +56,13 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             ticket: self.ticket.map(Into::into),
         };
         let place = (server, self.opened);
-        let (inbox, signals) = (self.sender.clone(), self.signals.clone());
-        let line = Line::open(&self.reach, place, hello, inbox, signals).await?;
+        let ways = Ways {
+            inbox: self.sender.clone(),
+            landing: self.landing.clone(),
+            signals: self.signals.clone(),
+        };
+        self.mirror.opened(server, self.opened);
+        let line = Line::open(&self.reach, place, hello, ways).await?;
         self.lines[server] = Some(line);
         if server > 0 {
             self.ask_again(server);

@@ -17,7 +17,11 @@ const AGAIN: Duration = Duration::from_millis(100);
 impl<T: Scalar + bytemuck::Pod> Session<T> {
     /// Waits for one event and takes it, and whatever else has come.
     pub(super) async fn receive(&mut self) {
-        let Some(incoming) = self.inbox.recv().await else { return };
+        let incoming = {
+            let _lent = self.landing.lend(&mut self.mirror);
+            self.inbox.recv().await
+        };
+        let Some(incoming) = incoming else { return };
         let mut next = Some(incoming);
         while let Some(incoming) = next {
             let open = self.lines.get(incoming.server).and_then(Option::as_ref);
@@ -35,6 +39,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                 tracing::info!(server, address = self.reach.address(server), reason, "line lost");
                 self.drop_line(server);
             }
+            Event::Landed => {}
             Event::Message(message) => {
                 if let Err(error) = self.take_message(server, message) {
                     tracing::warn!(server, %error, "a message makes no sense; connecting again");
@@ -47,7 +52,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     fn take_message(&mut self, server: usize, message: Message) -> Result<(), WireError> {
         match message {
             Message::Welcome(welcome) => self.welcome(server, &welcome),
-            Message::Values(values) => self.mirror.take(server, &values)?,
+            Message::Values(values) => self.mirror.take_queued(server, &values)?,
             Message::Granted(granted) if granted.sequence == self.sequence => {
                 if let Some(ticket) = self.ticket {
                     let grant = wire::grant(self.settings.replica, ticket, &granted);

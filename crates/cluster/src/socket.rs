@@ -1,0 +1,33 @@
+//! Sockets, as streams of large messages want them.
+
+use std::io;
+
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+/// What a process of the same machine is sent before it has read it.
+///
+/// More would only have left the cache when it is read. Over a real network more must be under way,
+/// and the system finds out how much.
+const LOOPBACK: usize = 256 << 10;
+
+/// Connects to a host and port.
+pub(crate) async fn connect(address: &str) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    prepare(&stream);
+    Ok(stream)
+}
+
+/// Sets the options of a connection. Without them it is slower, and no less a connection.
+pub(crate) fn prepare(stream: &TcpStream) {
+    let options = || {
+        stream.set_nodelay(true)?;
+        if stream.peer_addr()?.ip().to_canonical().is_loopback() {
+            SockRef::from(stream).set_send_buffer_size(LOOPBACK)?;
+        }
+        Ok::<_, io::Error>(())
+    };
+    if let Err(error) = options() {
+        tracing::debug!(%error, "a socket's options were not set");
+    }
+}
