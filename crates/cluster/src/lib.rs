@@ -20,6 +20,8 @@ mod socket;
 pub mod spec;
 mod stream;
 mod tensor;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 mod wire;
 
 pub use front::{

@@ -50,9 +50,24 @@ pub(crate) fn ticket(ticket: Option<proto::Ticket>) -> Result<Ticket, WireError>
 
 /// Numbers that index something here.
 pub(crate) fn indices(numbers: &[u64]) -> Result<Vec<usize>, WireError> {
-    let fits = numbers.iter().map(|&number| usize::try_from(number));
-    fits.collect::<Result<_, _>>()
-        .map_err(|_| WireError { expected: "indices", got: format!("{numbers:?}") })
+    let index = |&number: &u64| {
+        let large = |_| WireError { expected: "an index", got: number.to_string() };
+        usize::try_from(number).map_err(large)
+    };
+    numbers.iter().map(index).collect()
+}
+
+/// The longest reason that is passed on to others, in bytes.
+const REASON: usize = 1000;
+
+/// A reason in somebody's words, short enough for every message and status that repeats it.
+pub(crate) fn reason(mut words: String) -> String {
+    if words.len() > REASON {
+        let end = (0..=REASON).rev().find(|&end| words.is_char_boundary(end));
+        words.truncate(end.unwrap_or_default());
+        words.push_str(" ...");
+    }
+    words
 }
 
 pub(crate) fn commit(commit: proto::Commit) -> Result<Commit, WireError> {
@@ -248,5 +263,17 @@ impl TryFrom<&proto::Section> for Section {
             }
         };
         Ok(Self { part: section.part as usize, kind, rows: section.rows })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_short() {
+        assert_eq!(reason("short".to_owned()), "short");
+        let long = reason("é".repeat(5000));
+        assert!(long.len() < 1100 && long.ends_with("é ..."), "{}", long.len());
     }
 }

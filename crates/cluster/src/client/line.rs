@@ -100,6 +100,13 @@ impl Line {
         Ok(Self { sender, opened, reader })
     }
 
+    /// A line at whose other end nobody is.
+    #[cfg(feature = "test-util")]
+    pub(super) fn offline(opened: u64) -> Self {
+        let (sender, _) = batches();
+        Self { sender, opened, reader: tokio::spawn(std::future::ready(())) }
+    }
+
     /// Queues messages; a line that is gone says so over the inbox.
     pub(super) fn send(&self, messages: Vec<ToServerMessage>) {
         let messages = messages.into_iter().map(|message| ToServer { message: Some(message) });
@@ -117,7 +124,7 @@ impl Drop for Line {
     }
 }
 
-async fn read<T: Scalar + bytemuck::Pod>(
+pub(super) async fn read<T: Scalar + bytemuck::Pod>(
     mut incoming: Receiving<ToReplica>,
     line: (usize, u64),
     ways: Ways<T>,

@@ -17,4 +17,6 @@ pub use outgoing::GradientError;
 pub(crate) use reach::endpoint;
 pub use reach::{Dial, DialFuture, Reach};
 pub(crate) use reach::{FRAME, WINDOW};
+#[cfg(feature = "test-util")]
+pub(crate) use session::offline;
 pub use session::{PushError, Session, SessionSettings, WaitError};

@@ -4,6 +4,8 @@
 //! asked again over the next, with the same numbers, until `patience` runs out.
 
 mod connect;
+#[cfg(feature = "test-util")]
+pub(crate) mod offline;
 mod settings;
 mod take;
 
@@ -24,7 +26,7 @@ use super::Reach;
 use super::landing::Landing;
 use super::line::{Incoming, Line};
 use super::mirror::{Mirror, pull};
-use super::outgoing::Outgoing;
+use super::outgoing::{Dense, Outgoing};
 use super::signals::Signals;
 use crate::coordinator::{StepMade, Ticket};
 use crate::placement::Placement;
@@ -201,6 +203,20 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         grant: &Grant,
         computed: Computed<T>,
     ) -> Result<Outcome, PushError> {
+        let dense = self.begin_push(grant, computed)?;
+        let outcome = self.outcome().await;
+        self.pushing = None;
+        let sent = dense.into_iter();
+        self.spent.extend(sent.filter_map(|(index, it)| Some((index, it.into_array()?))));
+        outcome
+    }
+
+    /// Sends a contribution on its way; its dense gradients' memory is free again afterwards.
+    pub(super) fn begin_push(
+        &mut self,
+        grant: &Grant,
+        computed: Computed<T>,
+    ) -> Result<Dense<T>, PushError> {
         let variables = &self.mirror.variables;
         let wire = self.settings.wire;
         let sent = Outgoing::new(computed.gradients, variables, &self.placement, wire);
@@ -226,11 +242,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         self.pushing = Some(Pushing { outgoing, commit, staged, committed: false, result: None });
         let first = if self.in_turn { 0..1 } else { 0..self.lines.len() };
         first.rev().for_each(|server| self.send_contribution(server));
-        let outcome = self.outcome().await;
-        self.pushing = None;
-        let sent = dense.into_iter();
-        self.spent.extend(sent.filter_map(|(index, it)| Some((index, it.into_array()?))));
-        outcome
+        Ok(dense)
     }
 
     /// The dense gradients of pushes that are over, by variable: memory to be used again.

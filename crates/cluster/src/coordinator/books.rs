@@ -64,10 +64,10 @@ impl Books {
             Outcome::Duplicate { .. } => self.totals.duplicates += 1,
             _ => {
                 self.totals.accepted += 1;
-                self.totals.examples += examples;
+                self.totals.examples = self.totals.examples.saturating_add(examples);
                 self.open.losses.extend(loss.map(|loss| (key, loss)));
                 self.open.gradients += 1;
-                self.open.examples += examples;
+                self.open.examples = self.open.examples.saturating_add(examples);
             }
         }
     }

@@ -83,8 +83,15 @@ impl Coordinator {
                 return;
             }
         };
+        let first = self.pattern.is_none();
+        self.fix_pattern(&commit.variables);
         let mut effects = Vec::new();
-        let decision = match self.engine.push(&push, now, &mut effects) {
+        let decision = self.engine.push(&push, now, &mut effects);
+        let accepted = decision.as_ref().is_ok_and(|it| it.outcome.is_accepted());
+        if first && !accepted {
+            self.pattern = None;
+        }
+        let decision = match decision {
             Ok(decision) => decision,
             Err(refused) => {
                 actions.orders.push(Order::Discard(contribution));
@@ -293,6 +300,9 @@ impl Coordinator {
         if sequence < current && sequence > self.seats[index].pushed {
             return Err(refuse(format!("piece of work {sequence} was given up")));
         }
+        if sequence == current && self.seats[index].grant.is_none() {
+            return Err(refuse(format!("piece of work {sequence} was not granted")));
+        }
         let lanes = self.lanes(&commit.variables).map_err(refuse)?;
         let push = Push {
             replica,
@@ -305,42 +315,57 @@ impl Coordinator {
         Ok((index, push))
     }
 
-    /// The lanes of the variables with a gradient; the first contribution fixes which those are
-    /// (R-19, R-25).
-    fn lanes(&mut self, variables: &[usize]) -> Result<Option<Vec<usize>>, String> {
+    /// The first contribution that is accepted fixes which variables have a gradient (R-19).
+    fn fix_pattern(&mut self, variables: &[usize]) {
+        if self.pattern.is_none() {
+            self.engine.set_lanes(variables.len());
+            self.updating = vec![0; self.engine.num_lanes()];
+            self.pattern = Some(variables.to_vec());
+        }
+    }
+
+    /// The lanes of the variables with a gradient, where they are not all of the pattern (R-25).
+    fn lanes(&self, variables: &[usize]) -> Result<Option<Vec<usize>>, String> {
         if variables.is_empty() {
             return Err("no gradients for any variable; at least one is needed".to_owned());
         }
         let ascending = variables.windows(2).all(|pair| pair[0] < pair[1]);
         if !ascending || variables.last().is_some_and(|&last| last >= self.variables) {
             return Err(format!(
-                "the variables with a gradient are {variables:?}; expected ascending numbers \
-                 below {}",
+                "the variables with a gradient are {}; expected ascending numbers below {}",
+                few(variables),
                 self.variables
             ));
         }
-        if self.pattern.is_none() {
-            self.engine.set_lanes(variables.len());
-            self.updating = vec![0; self.engine.num_lanes()];
-        }
-        let pattern = self.pattern.get_or_insert_with(|| variables.to_vec());
-        if pattern == variables {
-            return Ok(None);
-        }
+        let pattern = match &self.pattern {
+            Some(pattern) if pattern != variables => pattern,
+            _ => return Ok(None),
+        };
         let per_variable = self.engine.config().settings().admission
             == sync_replicas::engine::Admission::PerVariable;
         let lanes = variables.iter().map(|it| pattern.iter().position(|known| known == it));
         match lanes.collect::<Option<Vec<usize>>>() {
             Some(lanes) if per_variable => Ok(Some(lanes)),
             _ => Err(format!(
-                "gradients of variables {variables:?} came, but the first contribution had those \
-                 of {pattern:?}; give the same in every step"
+                "gradients of variables {} came, but the first contribution had those of {}; give \
+                 the same in every step",
+                few(variables),
+                few(pattern)
             )),
         }
     }
 
     fn index(&self, replica: ReplicaId) -> Option<usize> {
         usize::try_from(replica.get()).ok().filter(|&index| index < self.seats.len())
+    }
+}
+
+/// Numbers in words, of many the first ones.
+fn few(numbers: &[usize]) -> String {
+    const FEW: usize = 16;
+    match numbers.get(..FEW) {
+        Some(first) if numbers.len() > FEW => format!("{first:?} and {} more", numbers.len() - FEW),
+        _ => format!("{numbers:?}"),
     }
 }
 

@@ -7,7 +7,7 @@ mod options;
 mod replica;
 mod report;
 mod serving;
-mod status;
+pub(crate) mod status;
 mod stop;
 
 pub use options::Cluster;

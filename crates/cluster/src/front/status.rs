@@ -3,7 +3,7 @@
 //! Asks and reads; shows nothing.
 
 use crate::client::{Reach, describe};
-use crate::proto::StatusRequest;
+use crate::proto::{StatusReply, StatusRequest};
 use crate::server::ServerStatus;
 
 /// A parameter server that did not say how it is.
@@ -23,10 +23,17 @@ pub async fn status(reach: &Reach, server: usize) -> Result<ServerStatus, Status
         let mut client = reach.client(server).await?;
         let request = reach.request("Status", StatusRequest {})?;
         let reply = client.status(request).await.map_err(|status| describe(&status))?;
-        let json = reply.into_inner().json;
-        serde_json::from_str(&json).map_err(|error| format!("{error}, in {json}"))
+        read(&reply.into_inner())
     };
     let answer = tokio::time::timeout(reach.call_timeout(), call).await;
     let answer = answer.unwrap_or_else(|_| Err("no answer in time".to_owned()));
     answer.map_err(|reason| StatusError { address: reach.address(server).to_owned(), reason })
+}
+
+/// The status in a server's words.
+pub(crate) fn read(reply: &StatusReply) -> Result<ServerStatus, String> {
+    serde_json::from_str(&reply.json).map_err(|error| {
+        let begins: String = reply.json.chars().take(200).collect();
+        format!("{error}, in what begins with {begins:?}")
+    })
 }

@@ -59,6 +59,12 @@ impl LinkHandle {
         lock(&self.0.queue).push(order);
     }
 
+    /// The orders that are not known to be done.
+    #[cfg(feature = "test-util")]
+    pub(super) fn orders(&self) -> Vec<Order> {
+        lock(&self.0.queue).orders.iter().cloned().collect()
+    }
+
     /// Whether the server has carried out all orders.
     pub(super) fn is_idle(&self) -> bool {
         lock(&self.0.queue).orders.is_empty()
@@ -120,12 +126,44 @@ impl Queue {
         self.orders.drain(..count).collect()
     }
 
-    /// Everything up to this number is done.
-    fn done(&mut self, number: u64) {
-        while self.orders.front().is_some_and(|order| order.number <= number) {
-            self.orders.pop_front();
-            self.sent = self.sent.saturating_sub(1);
+    /// Whether this is the answer to the order that is under way. One to an order that was taken
+    /// back says nothing any more.
+    ///
+    /// # Errors
+    /// No server answers so.
+    fn awaits(&self, answer: &Done) -> Result<bool, String> {
+        let Done { number, done } = answer;
+        match self.orders.front() {
+            Some(order) if order.number == *number => match answers(order.order.as_ref(), done) {
+                true => Ok(true),
+                false => Err(format!("the answer to order {number} is one to another order")),
+            },
+            Some(order) if order.number < *number => {
+                let expected = order.number;
+                Err(format!("expected the answer to order {expected}, got that to {number}"))
+            }
+            None if self.last < *number => {
+                Err(format!("an answer to order {number} came, but {} is the last", self.last))
+            }
+            _ => Ok(false),
         }
+    }
+
+    /// The order under way is done.
+    fn done(&mut self) {
+        self.orders.pop_front();
+        self.sent = self.sent.saturating_sub(1);
+    }
+}
+
+/// Whether an answer is one to this order.
+fn answers(order: Option<&Message>, answer: &Option<Answer>) -> bool {
+    match (order, answer) {
+        (Some(Message::Apply(apply)), Some(Answer::Applied(it))) => apply.variable == it.variable,
+        (Some(Message::Save(_)), Some(Answer::Saved(_) | Answer::SavedScalars(_))) => true,
+        (Some(Message::Begin(_)), Some(Answer::Begun(_))) => true,
+        (Some(Message::Apply(_) | Message::Save(_) | Message::Begin(_)), None) => false,
+        (_, answer) => matches!(answer, None | Some(Answer::Failed(_))),
     }
 }
 
@@ -223,55 +261,80 @@ fn unanswered<T: Scalar + bytemuck::Pod>(node: &Arc<Node<T>>, link: &LinkHandle,
     }
 }
 
-async fn read<T: Scalar + bytemuck::Pod>(
+pub(super) async fn read<T: Scalar + bytemuck::Pod>(
     node: &Arc<Node<T>>,
     server: usize,
     link: &LinkHandle,
     mut incoming: Receiving<Done>,
 ) -> String {
-    let mut gathered = Gathered::default();
+    let mut gathered = (0, Gathered::default());
     loop {
-        let done = match incoming.message().await {
-            Ok(Some(done)) => done,
+        let answer = match incoming.message().await {
+            Ok(Some(answer)) => answer,
             Ok(None) => return "it closed the connection".to_owned(),
-            Err(status) => return crate::client::describe(&status),
+            Err(status) => {
+                node.broke("a parameter server", &status);
+                return crate::client::describe(&status);
+            }
         };
-        let number = done.number;
-        match done.done {
-            Some(Answer::Applied(applied)) => {
-                lock(&link.0.queue).done(number);
-                match applied.variable.map(|it| wire::indices(&[it])).transpose() {
-                    Ok(variable) => node.link_applied(variable.and_then(|mut it| it.pop())),
-                    Err(error) => return error.to_string(),
-                }
-            }
-            Some(Answer::Saved(tensor)) => gathered.push(&tensor),
-            Some(Answer::SavedScalars(scalars)) => {
-                lock(&link.0.queue).done(number);
-                let like = Layout::of(node, server);
-                match std::mem::take(&mut gathered).state(&like, &scalars) {
-                    Ok(state) => node.link_saved(server, state),
-                    Err(error) => return error,
-                }
-            }
-            Some(Answer::Begun(_)) => {
-                let mut queue = lock(&link.0.queue);
-                queue.done(number);
-                queue.begun(number);
-            }
-            Some(Answer::Failed(reason)) => {
-                let mut queue = lock(&link.0.queue);
-                let beginning = queue.beginning.take_if(|it| it.orders.contains(&number));
-                drop(queue);
-                match beginning {
-                    Some(beginning) => drop(beginning.begun.send(Err(reason))),
-                    None => node.stop(sync_replicas::engine::StopReason::Failed(reason)),
-                }
-            }
-            None => lock(&link.0.queue).done(number),
-            Some(Answer::Welcome(_)) => {}
+        if let Err(reason) = take(node, server, link, &mut gathered, answer) {
+            node.nonsense("a parameter server", &reason);
+            return reason;
         }
     }
+}
+
+/// Takes one answer; an error closes the connection, over whose successor orders are sent again.
+fn take<T: Scalar + bytemuck::Pod>(
+    node: &Arc<Node<T>>,
+    server: usize,
+    link: &LinkHandle,
+    gathered: &mut (u64, Gathered),
+    answer: Done,
+) -> Result<(), String> {
+    let mut queue = lock(&link.0.queue);
+    if !queue.awaits(&answer)? {
+        return Ok(());
+    }
+    let number = answer.number;
+    if gathered.0 != number {
+        // What came of a state whose order was taken back is void.
+        *gathered = (number, Gathered::default());
+    }
+    match answer.done {
+        Some(Answer::Saved(tensor)) => {
+            drop(queue);
+            return gathered.1.push::<T>(tensor, || Layout::of(node, server));
+        }
+        Some(Answer::SavedScalars(scalars)) => {
+            drop(queue);
+            let like = Layout::of(node, server);
+            let state = std::mem::take(&mut gathered.1).state(&like, &scalars)?;
+            lock(&link.0.queue).done();
+            node.link_saved(server, state);
+        }
+        Some(Answer::Applied(applied)) => {
+            queue.done();
+            drop(queue);
+            node.link_applied(applied.variable.and_then(|it| usize::try_from(it).ok()));
+        }
+        Some(Answer::Failed(reason)) => {
+            queue.done();
+            let beginning = queue.beginning.take_if(|it| it.orders.contains(&number));
+            drop(queue);
+            let reason = wire::reason(reason);
+            match beginning {
+                Some(beginning) => drop(beginning.begun.send(Err(reason))),
+                None => node.stop(sync_replicas::engine::StopReason::Failed(reason)),
+            }
+        }
+        Some(Answer::Begun(_)) => {
+            queue.done();
+            queue.begun(number);
+        }
+        Some(Answer::Welcome(_)) | None => queue.done(),
+    }
+    Ok(())
 }
 
 /// A state's tensors as bytes, in pieces.

@@ -51,12 +51,40 @@ impl<T: Scalar> Default for Served<T> {
 /// A state's tensors as bytes, while they come.
 #[derive(Default)]
 pub(super) struct Gathered {
-    tensors: BTreeMap<u32, Vec<Bytes>>,
+    /// What is to come; known with the first piece.
+    like: Option<Layout>,
+    tensors: BTreeMap<u32, Pieces>,
+}
+
+#[derive(Default)]
+struct Pieces {
+    bytes: usize,
+    pieces: Vec<Bytes>,
 }
 
 impl Gathered {
-    pub(super) fn push(&mut self, tensor: &proto::Tensor) {
-        self.tensors.entry(tensor.tensor).or_default().push(tensor.data.clone());
+    /// Takes a piece, if its tensor has room for it: nobody's word makes a state larger than it is.
+    pub(super) fn push<T>(
+        &mut self,
+        piece: proto::Tensor,
+        like: impl FnOnce() -> Layout,
+    ) -> Result<(), String> {
+        let like = self.like.get_or_insert_with(like);
+        let Some((name, shape)) = like.tensors.get(piece.tensor as usize) else {
+            let (got, tensors) = (piece.tensor, like.tensors.len());
+            return Err(format!("a piece of tensor {got} came; a state here has {tensors}"));
+        };
+        let most = shape.iter().product::<usize>() * size_of::<T>();
+        let held = self.tensors.entry(piece.tensor).or_default();
+        if piece.data.len() > most - held.bytes {
+            let got = held.bytes.saturating_add(piece.data.len());
+            return Err(format!("tensor `{name}` of a state has {most} bytes, {got} came"));
+        }
+        if !piece.data.is_empty() {
+            held.bytes += piece.data.len();
+            held.pieces.push(piece.data);
+        }
+        Ok(())
     }
 
     /// The state, of the shape that a shard has.
@@ -66,8 +94,8 @@ impl Gathered {
         scalars: &proto::Scalars,
     ) -> Result<ShardState<T>, String> {
         let tensors = like.tensors.iter().enumerate().map(|(place, (name, shape))| {
-            let pieces = self.tensors.remove(&(place as u32)).unwrap_or_default();
-            let bytes: Vec<u8> = pieces.into_iter().flatten().collect();
+            let held = self.tensors.remove(&(place as u32)).unwrap_or_default();
+            let bytes: Vec<u8> = held.pieces.into_iter().flatten().collect();
             let numbers = bytes.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned);
             let array = ArrayD::from_shape_vec(shape.as_slice(), numbers.collect())
                 .map_err(|error| format!("tensor `{name}` of a saved state: {error}"))?;
@@ -118,9 +146,11 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         if self.hub.is_some() {
             return Err(Status::failed_precondition("ps 0 coordinates; it serves no coordinator"));
         }
-        let first = incoming.message().await?.and_then(|order| order.order);
+        let first = self.first(&mut incoming).await?.and_then(|order| order.order);
         let Some(Message::Hello(hello)) = first else {
-            return Err(Status::invalid_argument("the first message must be a hello"));
+            let reason = "the first message must be a hello";
+            self.nonsense("a caller", reason);
+            return Err(Status::invalid_argument(reason));
         };
         if hello.fingerprint[..] != self.settings.fingerprint[..] {
             return Err(Status::failed_precondition(
@@ -150,7 +180,15 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         mut incoming: Receiving<Order>,
         sender: BatchSender<Done>,
     ) {
-        while let Ok(Some(order)) = incoming.message().await {
+        loop {
+            let order = match incoming.message().await {
+                Ok(Some(order)) => order,
+                Ok(None) => break,
+                Err(status) => {
+                    self.broke("the coordinator", &status);
+                    break;
+                }
+            };
             let mut served = lock(&self.served);
             if served.link != link {
                 return;
@@ -164,8 +202,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 // Orders between were taken back; a state that they began to send is void.
                 (served.restoring, served.state) = (Gathered::default(), None);
             }
-            let Some(message) = order.order else { continue };
-            let answers = match self.obey(&mut served, message) {
+            let obeyed = order.order.ok_or_else(unknown_order);
+            let answers = match obeyed.and_then(|message| self.obey(&mut served, message)) {
                 Ok(answers) => answers,
                 Err(reason) => {
                     tracing::error!(reason, "an order of the coordinator failed");
@@ -218,7 +256,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 Ok(answers)
             }
             Message::Restore(tensor) => {
-                served.restoring.push(&tensor);
+                served.restoring.push::<T>(tensor, || Layout::of(self, self.settings.index))?;
                 Ok(Vec::new())
             }
             Message::RestoreScalars(scalars) => {
@@ -242,12 +280,53 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 self.over.send_replace(Some((ended.reason, ended.failed)));
                 Ok(Vec::new())
             }
-            _ => Err("an order that this version does not know".to_owned()),
+            _ => Err(unknown_order()),
         }
     }
+}
+
+fn unknown_order() -> String {
+    "an order that this version does not know".to_owned()
 }
 
 fn answer(sender: &BatchSender<Done>, number: u64, answers: Vec<Answer>) {
     let answers = answers.into_iter().map(|done| Done { number, done: Some(done) }).collect();
     drop(sender.send(batch(answers)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody's word makes a state larger than it is.
+    #[test]
+    fn pieces_of_a_state_have_room_or_are_refused() {
+        #[track_caller]
+        fn check(pieces: &[(u32, usize)], expected: &str) {
+            let like = || Layout {
+                tensors: vec![("a".to_owned(), vec![2, 2]), ("b".to_owned(), vec![0])],
+                optimizer: String::new(),
+                averages: false,
+            };
+            let mut gathered = Gathered::default();
+            let push = |&(tensor, bytes): &(u32, usize)| {
+                let data = vec![0; bytes].into();
+                gathered.push::<f32>(proto::Tensor { tensor, data }, like)
+            };
+            let pushed = pieces.iter().try_for_each(push);
+            let scalars = proto::Scalars::default();
+            let state = pushed.and_then(|()| gathered.state::<f32>(&like(), &scalars));
+            let error = state.err().unwrap_or_default();
+            assert_eq!(error.is_empty(), expected.is_empty(), "{pieces:?}: {error}");
+            assert!(error.contains(expected), "{error}");
+        }
+        check(&[(0, 16)], "");
+        check(&[(0, 10), (1, 0), (0, 6)], "");
+        check(&[(0, 10), (0, 7)], "tensor `a` of a state has 16 bytes, 17 came");
+        check(&[(1, 1)], "tensor `b` of a state has 0 bytes, 1 came");
+        check(&[(2, 0)], "a piece of tensor 2 came; a state here has 2");
+        check(&[(u32::MAX, 9)], "a piece of tensor 4294967295 came");
+        check(&[(0, 15)], "tensor `a` of a saved state");
+        check(&[], "tensor `a` of a saved state");
+    }
 }

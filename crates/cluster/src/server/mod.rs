@@ -3,10 +3,13 @@
 //!
 //! Lock order: the hub's, the shard's, the replicas'. No lock is held across an await.
 
+mod heard;
 mod hub;
 mod link;
 mod link_serve;
 mod node;
+#[cfg(feature = "test-util")]
+pub(crate) mod offline;
 mod posts;
 mod recovery;
 mod saving;

@@ -30,14 +30,15 @@ impl Posts {
         Self { posts: BTreeMap::new(), wire }
     }
 
-    /// A replica has connected; an earlier connection of it is closed, a later one stays.
+    /// A replica has connected; an earlier connection of it is closed. The same number again is no
+    /// connection of a replica, which counts them, but something that was sent before.
     pub(super) fn open(
         &mut self,
         replica: ReplicaId,
         connection: u64,
         sender: BatchSender<ToReplica>,
     ) -> bool {
-        if self.posts.get(&replica).is_some_and(|post| post.connection > connection) {
+        if self.posts.get(&replica).is_some_and(|post| post.connection >= connection) {
             return false;
         }
         self.posts.insert(replica, Post { sender, connection, pull: None });

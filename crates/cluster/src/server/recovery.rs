@@ -21,7 +21,7 @@ use crate::coordinator::Actions;
 use crate::shard::{ShardState, scatter};
 
 /// Why a generation did not begin.
-enum Hitch {
+pub(super) enum Hitch {
     /// A server was lost meanwhile.
     Again,
     /// A server stays away: whoever places the processes must see to it.
@@ -64,7 +64,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
     }
 
-    async fn begin_generation(self: &Arc<Self>) -> Result<(), Hitch> {
+    pub(super) async fn begin_generation(self: &Arc<Self>) -> Result<(), Hitch> {
         let Some(hub) = &self.hub else { return Ok(()) };
         let first = {
             let mut hub = lock(hub);

@@ -18,7 +18,7 @@ use tower::service_fn;
 use super::node::{Node, lock};
 use crate::proto::control_request::Action;
 use crate::proto::{ControlReply, ControlRequest, StatusReply, StatusRequest};
-use crate::stream;
+use crate::{stream, wire};
 
 /// One parameter server as a service.
 pub(super) struct Service<T: Scalar>(pub(super) Arc<Node<T>>);
@@ -82,7 +82,7 @@ fn status<T: Scalar + bytemuck::Pod>(node: &Arc<Node<T>>) -> Result<StatusReply,
     Ok(StatusReply { json })
 }
 
-fn control<T: Scalar + bytemuck::Pod>(
+pub(super) fn control<T: Scalar + bytemuck::Pod>(
     node: &Arc<Node<T>>,
     request: ControlRequest,
 ) -> Result<ControlReply, Status> {
@@ -91,14 +91,18 @@ fn control<T: Scalar + bytemuck::Pod>(
     };
     let message = match request.action {
         Some(Action::Stop(reason)) => {
-            node.stop(StopReason::Requested(reason));
+            node.stop(StopReason::Requested(wire::reason(reason)));
             "training ends"
         }
         Some(Action::Save(true)) => {
             node.begin_save(&mut lock(hub));
             "a checkpoint is being written"
         }
-        _ => return Err(Status::invalid_argument("expected `stop` with a reason, or `save`")),
+        _ => {
+            let reason = "expected `stop` with a reason, or `save`";
+            node.nonsense("a caller", reason);
+            return Err(Status::invalid_argument(reason));
+        }
     };
     Ok(ControlReply { message: message.to_owned() })
 }

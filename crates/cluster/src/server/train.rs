@@ -3,21 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use sync_replicas::engine::JoinError;
 use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar};
 use tonic::Status;
 
 use super::node::{Node, lock};
 use crate::batches::{Batches, batches};
-use crate::coordinator::{Contribution, Refusal, Ticket};
+use crate::coordinator::{Answer as Reply, Contribution, Order, Refusal, Ticket};
 use crate::proto::to_replica::Message as Answer;
 use crate::proto::to_server::Message;
 use crate::proto::{self, ToReplica, ToServer};
 use crate::shard::{Open, Section, StageError};
 use crate::stream::Receiving;
 use crate::wire;
-
-/// How long a connection may take to say hello.
-const HELLO: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How often whoever waits for room is noted as alive.
 const BEAT: std::time::Duration = std::time::Duration::from_secs(1);
@@ -36,12 +34,11 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         self: Arc<Self>,
         mut incoming: Receiving<ToServer>,
     ) -> Result<Batches<ToReplica>, Status> {
-        let first = tokio::time::timeout(HELLO, incoming.message())
-            .await
-            .map_err(|_| Status::deadline_exceeded("no hello within 5 s"))??;
+        let first = self.first(&mut incoming).await?;
         let Some(ToServer { message: Some(Message::Hello(hello)) }) = first else {
-            self.counters.bad_messages.fetch_add(1, Ordering::Relaxed);
-            return Err(Status::invalid_argument("the first message must be a hello"));
+            let reason = "the first message must be a hello";
+            self.nonsense("a caller", reason);
+            return Err(Status::invalid_argument(reason));
         };
         if hello.fingerprint[..] != self.settings.fingerprint[..] {
             return Err(Status::failed_precondition(
@@ -50,9 +47,16 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             ));
         }
         let replica = ReplicaId::new(hello.replica);
+        let total = self.settings.config.total_num_replicas();
+        if hello.replica >= total as u64 {
+            let unknown = JoinError::Unknown { replica, total };
+            return Err(Status::failed_precondition(unknown.to_string()));
+        }
         let (sender, outgoing) = batches();
         if !self.posts().open(replica, hello.connection, sender) {
-            return Err(Status::already_exists("a newer connection of this replica is open"));
+            return Err(Status::already_exists(
+                "this connection of the replica is open already, or a newer one is",
+            ));
         }
         match self.welcome(replica, &hello) {
             Ok(()) => {}
@@ -114,17 +118,15 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                     if !self.posts().is_open(connection.replica, connection.number) {
                         break;
                     }
-                    if let Err(error) = self.take(&mut connection, message).await {
-                        self.counters.bad_messages.fetch_add(1, Ordering::Relaxed);
-                        tracing::warn!(replica = %connection.replica, error, "a bad message");
+                    if let Err(reason) = self.take(&mut connection, message).await {
+                        self.nonsense(&connection.replica.to_string(), &reason);
                         break;
                     }
                 }
                 Ok(Some(ToServer { message: None })) => {}
                 Ok(None) => break,
                 Err(status) => {
-                    let reason = crate::client::describe(&status);
-                    tracing::debug!(replica = %connection.replica, reason, "connection lost");
+                    self.broke(&connection.replica.to_string(), &status);
                     break;
                 }
             }
@@ -165,6 +167,11 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         if ticket.generation != self.shard().snapshot().generation {
             // Of an earlier life; the coordinator tells the replica (P-9).
             return Ok(());
+        }
+        // Memory is for what this server has parts for, not for what somebody announces.
+        let (got, parts) = (begin.sections.len(), self.shard().parts().len());
+        if got > parts {
+            return Err(format!("{got} sections came, expected at most {parts}, one a part"));
         }
         self.make_room(connection.replica, ticket).await;
         let contribution = Contribution {
@@ -273,9 +280,17 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                     incarnation: commit.ticket.incarnation,
                     sequence: commit.sequence,
                 };
-                // Its own part may have been refused; whoever sent that knows.
-                if self.shard().is_staged(contribution) {
-                    coordinator.commit(replica, &commit, now, &mut actions);
+                let fits = self.shard().vet(contribution, &commit.variables);
+                match fits {
+                    Ok(true) => coordinator.commit(replica, &commit, now, &mut actions),
+                    // Its own part may have been refused; whoever sent that knows.
+                    Ok(false) => {}
+                    Err(reason) => {
+                        let (sequence, rejoin) = (commit.sequence, false);
+                        let refusal = Refusal { sequence, reason, rejoin };
+                        actions.orders.push(Order::Discard(contribution));
+                        actions.answers.push((replica, Reply::Refused(refusal)));
+                    }
                 }
             }
             Message::Ask(ask) => {
@@ -292,7 +307,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             }
             Message::Leave(leave) => {
                 let ticket = wire::ticket(leave.ticket).map_err(words)?;
-                let failure = (!leave.reason.is_empty()).then_some(leave.reason);
+                let failure = (!leave.reason.is_empty()).then(|| wire::reason(leave.reason));
                 coordinator.leave(replica, ticket, failure, now, &mut actions);
             }
             _ => return Err("a message that a replica does not send".to_owned()),

@@ -257,6 +257,36 @@ impl<T: Scalar> Shard<T> {
         self.staging.is_staged(contribution)
     }
 
+    /// Whether a contribution is staged and can be admitted as one of gradients of these variables:
+    /// what is committed is what came (R-19, R-25).
+    ///
+    /// # Errors
+    /// What does not fit, in words.
+    pub fn vet(&self, contribution: Contribution, variables: &[usize]) -> Result<bool, String> {
+        let Some(kinds) = self.staging.kinds(contribution) else { return Ok(false) };
+        let mut given = kinds.iter().copied().peekable();
+        for (position, part) in self.parts.iter().enumerate() {
+            let kind = given.next_if(|&(at, _)| at == position).map(|(_, kind)| kind);
+            let given = kind.is_some_and(|kind| kind != Kind::Missing);
+            if given != variables.binary_search(&part.variable).is_ok() {
+                let name = part.variable_name();
+                let (came, named) = if given { ("came", "not ") } else { ("did not come", "") };
+                return Err(format!(
+                    "a gradient of `{name}` {came}, and it was {named}committed; commit what was \
+                     sent"
+                ));
+            }
+        }
+        let kinds = kinds.into_iter();
+        match self.sums.as_ref().and_then(|sums| self.misfit(sums, kinds)) {
+            Some((part, expected, got)) => {
+                let name = self.parts[part].name.clone();
+                Err(StageError::Kind { name, expected, got }.to_string())
+            }
+            None => Ok(true),
+        }
+    }
+
     /// Forgets a staged contribution and the replica's earlier ones.
     pub fn discard(&mut self, contribution: Contribution) {
         self.staging.discard(contribution);

@@ -24,7 +24,7 @@ pub(crate) struct Receiving<M> {
 }
 
 impl<M: Message + Default> Receiving<M> {
-    pub(super) fn new(body: Body) -> Self {
+    pub(crate) fn new(body: Body) -> Self {
         Self { body, received: Received::default(), length: None, message: PhantomData }
     }
 

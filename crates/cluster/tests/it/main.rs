@@ -1,8 +1,15 @@
 //! Tests of the crate as its users see it.
 
+#[cfg(feature = "test-util")]
+mod allocations;
 mod coordinator;
+#[cfg(feature = "test-util")]
+mod fuzz;
 mod loopback;
+#[cfg(feature = "test-util")]
+mod malformed;
 mod placement;
+mod raw;
 mod security;
 mod shard_runs;
 mod shard_staging;

@@ -155,6 +155,34 @@ fn a_kind_other_than_at_first_is_refused_at_the_announcement() {
     assert_eq!(error.to_string(), expected);
 }
 
+/// what is committed is what was sent.
+#[test]
+fn a_commit_names_what_is_staged() {
+    let mut shard = shard(Wire::Native);
+    let [first, second] = [contribution(0, 1), contribution(1, 1)];
+    assert_eq!(shard.vet(first, &[0]), Ok(false), "nothing is staged");
+    shard.begin(first, &[dense(0), sparse(1, 0)]).expect("it fits");
+    assert_eq!(shard.vet(first, &[0, 1]), Ok(false), "it is not whole");
+    assert_eq!(receive(&shard, first, 0, &[0; 12]), Ok(true));
+    let cases: [(&[usize], &str); 5] = [
+        (&[0], "a gradient of `table` came, and it was not committed"),
+        (&[1], "a gradient of `b` came, and it was not committed"),
+        (&[0, 1, 2], "a gradient of `s` did not come, and it was committed"),
+        (&[], "a gradient of `b` came"),
+        (&[0, 1, 9], ""),
+    ];
+    for (variables, expected) in cases {
+        let got = shard.vet(first, variables);
+        // Variables of other servers are theirs to look at.
+        let error = got.clone().err().unwrap_or_default();
+        assert!(error.contains(expected) && got.is_ok() == expected.is_empty(), "{got:?}");
+    }
+    shard.begin(second, &[sparse(1, 0)]).expect("kinds are not fixed yet");
+    shard.admit(first, 0, None).expect("it is staged");
+    let error = shard.vet(second, &[1]).expect_err("the first one had another gradient");
+    assert!(error.contains("in the first contribution"), "{error}");
+}
+
 #[test]
 fn bf16_rounds_once_and_is_for_f32_alone() {
     let numbers = [1.0_f32, -2.5, 0.1];

@@ -118,6 +118,31 @@ fn commit() {
     );
 }
 
+/// Commits that no replica sends.
+#[test]
+fn commits_of_nonsense() {
+    check(
+        "one that waits for its token",
+        (1, 1, 1),
+        &[
+            FIRST,
+            STEP,
+            ("commit 0 2 @0", &["discard 0.2", "0 refused 2"]),
+            ("applied", &["0 granted 2 @1", "made @1"]),
+        ],
+    );
+    check(
+        "more examples than can be counted",
+        (1, 1, 1),
+        &[
+            FIRST,
+            ("commit 0 1 @0 18446744073709551615", &["admit 0.1", "apply @1", "0 accepted 1"]),
+            ("applied", &["0 granted 2 @1", "made @1"]),
+            ("commit 0 2 @1 18446744073709551615", &["admit 0.2", "apply @2", "0 accepted 2"]),
+        ],
+    );
+}
+
 /// P-15: a token that is asked for again is the same one.
 #[test]
 fn ask_and_give_up() {

@@ -49,7 +49,7 @@ impl Rig {
     }
 
     /// Does one line: a verb, then a replica (`0`, or `0/1` with its second life's ticket), then
-    /// the verb's own words. Answers what came of it.
+    /// the verb's own words; a commit may say how many examples it has. Answers what came of it.
     pub(super) fn run(&mut self, line: &str) -> Vec<String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (who, life) = match words.get(1).and_then(|it| it.split_once('/')) {
@@ -83,7 +83,7 @@ impl Rig {
                     local_step: LocalStep::new(number(3) as i64),
                     variables: vec![0],
                     loss: Some(1.0),
-                    examples: 1,
+                    examples: words.get(4).map_or(1, |it| it.parse().expect("a number")),
                 };
                 coordinator.commit(id, &commit, now, &mut actions);
             }

@@ -1,0 +1,164 @@
+//! What the coordinator hears, while another replica has sent half of its contribution.
+
+use prost::Message as _;
+
+use super::example::{commit, contribution, other_hello};
+use super::{CONNECTION, Heard, OTHER, node, placement};
+use crate::placement::cut_dense;
+use crate::proto::ToServer;
+use crate::proto::to_replica::Message as Said;
+use crate::proto::to_server::Message;
+use crate::server::offline::{self, Link, Talk, begin};
+use crate::server::{Node, ServerStatus};
+
+use std::sync::Arc;
+
+/// A replica's connection to the only server.
+pub(super) async fn hear(bytes: &[u8]) -> Heard {
+    let node = node(0, 1);
+    begin(&node).await;
+    let mut other = Other::begun(&node, 1).await;
+    offline::train(&node, bytes).await;
+    let status = node.status();
+    let changed = accepted(&status) > 0;
+    let others = match changed || names_the_other(bytes) {
+        true => Ok(()),
+        false => other.finish(&node).await,
+    };
+    Heard { bad_messages: status.bad_messages, changed, others }
+}
+
+/// A call that controls the training.
+pub(super) async fn control(bytes: &[u8]) -> Heard {
+    let node = node(0, 1);
+    begin(&node).await;
+    let mut other = Other::begun(&node, 1).await;
+    // What cannot be read is refused before the call is made.
+    if let Ok(Some(request)) = offline::whole(bytes).message().await {
+        offline::control(&node, request);
+    }
+    let status = node.status();
+    let changed = status.coordinator.is_some_and(|it| it.ended.is_some());
+    let others = if changed { Ok(()) } else { other.finish(&node).await };
+    Heard { bad_messages: status.bad_messages, changed, others }
+}
+
+/// Another server's answers, while an update and a save are under way there.
+pub(super) async fn answers(bytes: &[u8]) -> Heard {
+    let node = node(0, 2);
+    let served = super::node(1, 2);
+    offline::begin_served(&served);
+    let link = Link::begin(&node, served).await;
+    let mut other = Other::begun(&node, 2).await;
+    let mut others = other.commit().await;
+    link.save();
+    link.hear(&node, bytes).await;
+    let status = node.status();
+    let ended = status.coordinator.as_ref().is_some_and(|it| it.ended.is_some());
+    let step = |status: &ServerStatus| status.coordinator.as_ref().map(|it| it.global_step);
+    let changed = ended || step(&status) != Some(0);
+    link.answer_all(&node).await;
+    if !ended && step(&node.status()) != Some(1) {
+        others = others.and(Err(format!("the step is {:?}, expected 1", step(&node.status()))));
+    }
+    Heard { bad_messages: status.bad_messages, changed, others }
+}
+
+fn accepted(status: &ServerStatus) -> u64 {
+    status.coordinator.as_ref().map_or(0, |it| it.totals.accepted)
+}
+
+/// Whether the bytes begin with a hello in the other replica's name, which ends its connection.
+pub(super) fn names_the_other(bytes: &[u8]) -> bool {
+    let length = bytes.get(1..5).and_then(|it| it.try_into().ok()).map(u32::from_be_bytes);
+    let end = length.and_then(|length| 5_usize.checked_add(length as usize));
+    let first = end.and_then(|end| ToServer::decode(bytes.get(5..end)?).ok());
+    match first.and_then(|it| it.message) {
+        Some(Message::Hello(hello)) => hello.replica == OTHER && hello.connection > CONNECTION,
+        _ => false,
+    }
+}
+
+/// The well-behaved replica.
+pub(super) struct Other {
+    talk: Talk,
+    rest: Vec<Message>,
+}
+
+impl Other {
+    /// It has said hello, and sent the first half of its contribution to this one of `servers`.
+    pub(super) async fn begun(node: &Arc<Node<f32>>, servers: usize) -> Self {
+        let index = node.status().server;
+        let mut talk = Talk::open(node, other_hello()).await.expect("it is welcome");
+        // A server that coordinates also gives it a token.
+        for _ in 0..if index == 0 { 2 } else { 1 } {
+            talk.hear().await.expect("it is welcome");
+        }
+        let mut rest = contribution(placement(servers).parts(index));
+        let later = rest.split_off(2);
+        rest.into_iter().for_each(|message| say(&talk, message));
+        Self { talk, rest: later }
+    }
+
+    /// Sends the other half and the commit; an error if the contribution does not count.
+    pub(super) async fn commit(&mut self) -> Result<(), String> {
+        self.send_rest();
+        say(&self.talk, commit());
+        loop {
+            match self.talk.hear().await {
+                Some(Said::Pushed(pushed)) => {
+                    let outcome = crate::wire::outcome(pushed.outcome);
+                    return match outcome.is_ok_and(|it| it.is_accepted()) {
+                        true => Ok(()),
+                        false => Err("its contribution was not accepted".to_owned()),
+                    };
+                }
+                Some(Said::Staged(_) | Said::Values(_)) => {}
+                answer => return Err(format!("expected an outcome, got {answer:?}")),
+            }
+        }
+    }
+
+    pub(super) fn send_rest(&mut self) {
+        std::mem::take(&mut self.rest).into_iter().for_each(|it| say(&self.talk, it));
+    }
+
+    pub(super) fn say(&self, message: Message) {
+        say(&self.talk, message);
+    }
+
+    pub(super) async fn hear(&mut self) -> Option<Said> {
+        self.talk.hear().await
+    }
+
+    /// Makes the first step alone, whose values are known.
+    async fn finish(&mut self, node: &Arc<Node<f32>>) -> Result<(), String> {
+        self.commit().await?;
+        check(node, 1)
+    }
+}
+
+fn say(talk: &Talk, message: Message) {
+    talk.say(&ToServer { message: Some(message) });
+}
+
+/// Whether a server's values are those after the other's contribution alone: minus one wherever it
+/// has a gradient.
+pub(super) fn check(node: &Arc<Node<f32>>, servers: usize) -> Result<(), String> {
+    let whole = ndarray::arr2(&[[-1.0_f32, -1.0], [-1.0, -1.0], [0.0, 0.0], [0.0, 0.0]]).into_dyn();
+    let snapshot = offline::snapshot(node);
+    let parts = placement(servers);
+    for (part, got) in parts.parts(node.status().server).iter().zip(&snapshot.parts) {
+        let expected = match part.variable_name() {
+            "t" => cut_dense(part, whole.view()).to_owned(),
+            _ => ndarray::ArrayD::from_elem(&*part.shape, -1.0),
+        };
+        if **got != expected {
+            return Err(format!("`{}` is {got}, expected {expected}", part.name));
+        }
+    }
+    match snapshot.global_step.get() {
+        1 => Ok(()),
+        step => Err(format!("the step is {step}, expected 1")),
+    }
+}

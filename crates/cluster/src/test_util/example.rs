@@ -1,0 +1,283 @@
+//! A valid message of every kind, and what goes before it on its connection.
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use super::{CONNECTION, Ear, FINGERPRINT, OTHER, SENDER, node, placement};
+use crate::placement::Part;
+use crate::proto::control_request::Action;
+use crate::proto::done::Done as Answer;
+use crate::proto::order::Order as Orders;
+use crate::proto::to_replica::Message as Said;
+use crate::proto::to_server::Message;
+use crate::proto::{self, ControlRequest, Done, Order, ToReplica, ToServer};
+use crate::server::offline::{begin_served, restoring, saved};
+
+/// One message, by its name in the protocol.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// Its name; of a message in several forms, with what is special about this one.
+    pub name: &'static str,
+    /// Who hears it.
+    pub ear: Ear,
+    /// What is said first over the connection.
+    pub before: Vec<Vec<u8>>,
+    /// The message.
+    pub message: Vec<u8>,
+}
+
+/// Valid messages of every kind.
+#[must_use]
+pub fn examples() -> Vec<Example> {
+    [to_servers(), controls(), to_replicas(), orders(), answers(), replies()].concat()
+}
+
+pub(super) fn ticket() -> Option<proto::Ticket> {
+    Some(proto::Ticket { generation: 1, incarnation: 1 })
+}
+
+/// The hello of a replica.
+pub(super) fn hello(replica: u64, connection: u64) -> Message {
+    let fingerprint = Bytes::from_static(FINGERPRINT);
+    Message::Hello(proto::Hello { replica, connection, fingerprint, ticket: None })
+}
+
+/// The hello of the replica that goes on beside the sender.
+pub(super) fn other_hello() -> ToServer {
+    ToServer { message: Some(hello(OTHER, CONNECTION)) }
+}
+
+/// A contribution to these parts: ones everywhere, and in the table in its rows 1 and 0.
+pub(super) fn contribution(parts: &[Part]) -> Vec<Message> {
+    let mut sections = Vec::new();
+    let mut chunks = Vec::new();
+    for (number, part) in parts.iter().enumerate() {
+        let sparse = part.variable_name() == "t";
+        let (kind, rows) = if sparse { (proto::Kind::Sparse, 2) } else { (proto::Kind::Dense, 0) };
+        sections.push(proto::Section { part: number as u32, kind: kind.into(), rows });
+        let mut data = Vec::new();
+        let mut elements = part.elements();
+        if sparse {
+            [1_i64, 0].iter().for_each(|row| data.extend(row.to_le_bytes()));
+            elements = 2 * part.width();
+        }
+        (0..elements).for_each(|_| data.extend(1.0_f32.to_le_bytes()));
+        chunks.push(Message::Chunk(proto::Chunk { section: number as u32, data: data.into() }));
+    }
+    let begin = Message::Begin(proto::Begin { ticket: ticket(), sequence: 1, sections });
+    [vec![begin], chunks].concat()
+}
+
+pub(super) fn commit() -> Message {
+    Message::Commit(proto::Commit {
+        ticket: ticket(),
+        sequence: 1,
+        local_step: 0,
+        variables: vec![0, 1, 2],
+        loss: Some(0.5),
+        examples: 3,
+    })
+}
+
+fn to_server(name: &'static str, ear: Ear, before: &[Message], message: &Message) -> Example {
+    let bytes = |it: &Message| ToServer { message: Some(it.clone()) }.encode_to_vec();
+    Example { name, ear, before: before.iter().map(bytes).collect(), message: bytes(message) }
+}
+
+fn to_servers() -> Vec<Example> {
+    let first = hello(SENDER, 5);
+    let mut again = first.clone();
+    if let Message::Hello(hello) = &mut again {
+        hello.ticket = ticket();
+    }
+    let mut examples = Vec::new();
+    for (ear, index, servers) in [(Ear::Coordinator, 0, 1), (Ear::Server, 1, 2)] {
+        let pushed = contribution(placement(servers).parts(index));
+        examples.push(to_server("Hello", ear, &[], &first));
+        examples.push(to_server("Hello, with a ticket", ear, &[], &again));
+        for (at, message) in pushed.iter().enumerate() {
+            let before = [&[first.clone()][..], &pushed[..at]].concat();
+            let name = if at == 0 { "Begin" } else { "Chunk" };
+            examples.push(to_server(name, ear, &before, message));
+        }
+        let pull = Message::Pull(proto::Pull { generation: 1, after: 0 });
+        examples.push(to_server("Pull", ear, std::slice::from_ref(&first), &pull));
+        if ear == Ear::Coordinator {
+            let whole = [&[first.clone()][..], &pushed].concat();
+            examples.push(to_server("Commit", ear, &whole, &commit()));
+        }
+    }
+    let (ticket, sequence) = (ticket(), 1);
+    let others = [
+        ("Ask", Message::Ask(proto::Ask { ticket, sequence })),
+        ("GiveUp", Message::GiveUp(proto::GiveUp { ticket, sequence, begun: true })),
+        ("Alive", Message::Alive(proto::Alive { ticket })),
+        ("Leave", Message::Leave(proto::Leave { ticket, reason: "its data".to_owned() })),
+    ];
+    let first = [first];
+    for (name, message) in &others {
+        examples.push(to_server(name, Ear::Coordinator, &first, message));
+    }
+    examples
+}
+
+fn controls() -> Vec<Example> {
+    let control = |name, action| {
+        let message = ControlRequest { action: Some(action) }.encode_to_vec();
+        Example { name, ear: Ear::Control, before: Vec::new(), message }
+    };
+    vec![
+        control("ControlRequest, stop", Action::Stop("enough".to_owned())),
+        control("ControlRequest, save", Action::Save(true)),
+    ]
+}
+
+/// What a server says of itself.
+fn replies() -> Vec<Example> {
+    let json = serde_json::to_string(&node(0, 2).status()).expect("it is plain data");
+    let message = proto::StatusReply { json }.encode_to_vec();
+    vec![Example { name: "StatusReply", ear: Ear::Status, before: Vec::new(), message }]
+}
+
+/// All that servers say to a replica that has begun to push its first contribution.
+fn to_replicas() -> Vec<Example> {
+    let outcome = |outcome| Some(proto::Outcome { outcome: Some(outcome) });
+    let pushed = |it| Said::Pushed(proto::Pushed { sequence: 1, outcome: outcome(it) });
+    use proto::outcome::Outcome;
+    let totals = proto::Totals { batches: 5, examples: 9, accepted: 3, stale: 1, duplicates: 1 };
+    let advanced = proto::Advanced {
+        generation: 1,
+        global_step: 1,
+        loss: Some(0.25),
+        gradients: 1,
+        examples: 3,
+        totals: Some(totals),
+    };
+    let values = |last| proto::Values {
+        generation: 1,
+        global_step: 1,
+        part: 0,
+        offset: 1,
+        data: [1.5_f32, -2.0].iter().flat_map(|it| it.to_le_bytes()).collect(),
+        last,
+    };
+    let refused = |sequence, rejoin| proto::Refused { sequence, reason: "why".to_owned(), rejoin };
+    let stale = proto::Stale { local_step: 0, global_step: 1 };
+    let welcome = |ticket, in_turn| {
+        Said::Welcome(proto::Welcome { generation: 1, global_step: 0, ticket, in_turn })
+    };
+    let granted = proto::Granted { sequence: 1, local_step: 0, share: Some(2), number: 4 };
+    let messages = [
+        ("Welcome", welcome(ticket(), false)),
+        ("Welcome, without a ticket", welcome(None, true)),
+        ("Granted", Said::Granted(granted)),
+        ("Pushed, accepted", pushed(Outcome::Accepted(1))),
+        ("Pushed, stale", pushed(Outcome::Stale(stale))),
+        ("Pushed, duplicate", pushed(Outcome::Duplicate(1))),
+        ("Pushed, partly", pushed(Outcome::Partly(proto::Lanes { lanes: vec![0, 2] }))),
+        ("Staged", Said::Staged(proto::Staged { sequence: 1 })),
+        ("GaveUp", Said::GaveUp(proto::GaveUp { sequence: 1 })),
+        ("Superseded", Said::Superseded(proto::Superseded { sequence: 1 })),
+        ("Advanced", Said::Advanced(advanced)),
+        ("Refused", Said::Refused(refused(1, false))),
+        ("Refused, join again", Said::Refused(refused(0, true))),
+        ("Overdue", Said::Overdue(proto::Overdue { reason: "who".to_owned() })),
+        ("Ended", Said::Ended(proto::Ended { reason: "step 1".to_owned(), failed: false })),
+        ("Values", Said::Values(values(false))),
+        ("Values, the last", Said::Values(values(true))),
+        ("Left", Said::Left(proto::Left {})),
+    ];
+    let ears = [Ear::FirstServer, Ear::SecondServer];
+    let example = |ear, (name, said): &(&'static str, Said)| {
+        let message = ToReplica { message: Some(said.clone()) }.encode_to_vec();
+        Example { name, ear, before: Vec::new(), message }
+    };
+    ears.iter().flat_map(|&ear| messages.iter().map(move |it| example(ear, it))).collect()
+}
+
+/// A coordinator's hello to another server.
+pub(super) fn coordinator_hello(life: u64) -> Order {
+    let fingerprint = Bytes::from_static(FINGERPRINT);
+    let hello = proto::ServeHello { fingerprint, life };
+    Order { number: 0, order: Some(Orders::Hello(hello)) }
+}
+
+/// The other replica's contribution.
+pub(super) fn others() -> proto::Contribution {
+    proto::Contribution { replica: OTHER, incarnation: 1, sequence: 1 }
+}
+
+fn orders() -> Vec<Example> {
+    let served = node(1, 2);
+    begin_served(&served);
+    let admit = proto::Admit {
+        contribution: Some(proto::Contribution { replica: SENDER, incarnation: 1, sequence: 9 }),
+        key: 3,
+        variables: vec![0, 2],
+        some: true,
+    };
+    let first = [
+        ("Admit", Orders::Admit(admit)),
+        ("Discard", Orders::Discard(others())),
+        ("Apply", Orders::Apply(proto::Apply { variable: None, global_step: 1, last: true })),
+        ("SaveState", Orders::Save(proto::SaveState {})),
+        ("Ended", Orders::End(proto::Ended { reason: "step 1".to_owned(), failed: false })),
+    ];
+    let numbered = |number: usize, order: &Orders| {
+        Order { number: number as u64, order: Some(order.clone()) }.encode_to_vec()
+    };
+    let hello = coordinator_hello(3).encode_to_vec();
+    let ear = Ear::Orders;
+    let mut examples =
+        vec![Example { name: "ServeHello", ear, before: Vec::new(), message: hello.clone() }];
+    for (name, order) in &first {
+        let before = vec![hello.clone()];
+        examples.push(Example { name, ear, before, message: numbered(1, order) });
+    }
+    let state = restoring(&served, 2, 6);
+    for (at, order) in state.iter().enumerate() {
+        let name = match order {
+            Orders::Restore(_) => "Tensor",
+            Orders::RestoreScalars(_) => "Scalars",
+            _ => "BeginGeneration",
+        };
+        let earlier = state[..at].iter().enumerate().map(|(at, order)| numbered(at + 1, order));
+        let before = [hello.clone()].into_iter().chain(earlier).collect();
+        examples.push(Example { name, ear, before, message: numbered(at + 1, order) });
+    }
+    examples
+}
+
+/// What another server answers to the orders that follow the first generation's beginning, which
+/// was order 1: to admit, to apply and to save.
+fn answers() -> Vec<Example> {
+    let other = node(1, 2);
+    begin_served(&other);
+    let applied = Answer::Applied(proto::Applied { variable: None });
+    let mut done = vec![(2, None), (3, Some(applied))];
+    done.extend(saved(&other).into_iter().map(|it| (4, Some(it))));
+    let encoded = |(number, done): &(u64, Option<Answer>)| {
+        Done { number: *number, done: done.clone() }.encode_to_vec()
+    };
+    let (ear, mut examples) = (Ear::Answers, Vec::new());
+    for (at, answer) in done.iter().enumerate() {
+        let name = match answer.1 {
+            None => "Done",
+            Some(Answer::Applied(_)) => "Applied",
+            Some(Answer::Saved(_)) => "Tensor, of a server",
+            _ => "Scalars, of a server",
+        };
+        let before = done[..at].iter().map(encoded).collect();
+        examples.push(Example { name, ear, before, message: encoded(answer) });
+    }
+    let welcome = Answer::Welcome(proto::ServeWelcome { life: 7, done: 1 });
+    for (name, number, answer) in [
+        ("ServeWelcome", 0, welcome),
+        ("Failed", 2, Answer::Failed("why".to_owned())),
+        ("Begun", 1, Answer::Begun(true)),
+    ] {
+        let message = encoded(&(number, Some(answer)));
+        examples.push(Example { name, ear, before: Vec::new(), message });
+    }
+    examples
+}

@@ -1,0 +1,143 @@
+//! Whoever hears messages over the network, without the network: bytes in, and what came of them.
+//!
+//! Each of the [`Ear`]s is the real server, coordinator or replica. Beside whoever sends the bytes
+//! a well-behaved peer is in the middle of its own work; it goes on afterwards, and what becomes of
+//! it is told.
+
+mod coordinator;
+mod example;
+mod read;
+mod replica;
+mod server;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ndarray::ArrayD;
+use optim::{OptimizerState, Sgd};
+use sync_replicas::engine::Settings;
+
+pub use example::{Example, examples};
+pub use read::{Read, read};
+
+use crate::client::offline::nowhere;
+use crate::placement::Placement;
+use crate::server::offline::framed;
+use crate::server::{Node, NodeSettings};
+use crate::shard::{Shard, ShardSettings, Wire};
+
+/// Who hears whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ear {
+    /// The coordinator hears a replica.
+    Coordinator,
+    /// The coordinator hears whoever controls the training.
+    Control,
+    /// The coordinator hears the answers of another server.
+    Answers,
+    /// Another server hears a replica.
+    Server,
+    /// Another server hears the coordinator.
+    Orders,
+    /// A replica hears the first of two servers, which coordinates.
+    FirstServer,
+    /// A replica hears the second of two servers.
+    SecondServer,
+    /// Whoever asks a server how it is hears its reply.
+    Status,
+}
+
+impl Ear {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Coordinator,
+        Self::Control,
+        Self::Answers,
+        Self::Server,
+        Self::Orders,
+        Self::FirstServer,
+        Self::SecondServer,
+        Self::Status,
+    ];
+}
+
+/// What came of some bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Messages that made no sense, as the server counts them; a replica counts none.
+    pub bad_messages: u64,
+    /// Whether the bytes made a step, ended training or put the state back, which messages may.
+    pub changed: bool,
+    /// What was wrong with the peer's own work afterwards, if anything was.
+    pub others: Result<(), String>,
+}
+
+/// One connection of these bytes, from its first to its last.
+///
+/// # Panics
+/// When there are no timers, or the peer's own work cannot even begin.
+#[must_use]
+pub fn hear(ear: Ear, bytes: &[u8]) -> Heard {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("threads and timers").block_on(async {
+        match ear {
+            Ear::Coordinator => coordinator::hear(bytes).await,
+            Ear::Control => coordinator::control(bytes).await,
+            Ear::Answers => coordinator::answers(bytes).await,
+            Ear::Server => server::hear(bytes).await,
+            Ear::Orders => server::orders(bytes).await,
+            Ear::FirstServer => replica::hear(0, bytes).await,
+            Ear::SecondServer => replica::hear(1, bytes).await,
+            Ear::Status => replica::status(bytes).await,
+        }
+    })
+}
+
+/// Messages as they stand on a connection, one after the other.
+#[must_use]
+pub fn connection<B: AsRef<[u8]>>(messages: &[B]) -> Vec<u8> {
+    messages.iter().flat_map(|message| framed(message.as_ref())).collect()
+}
+
+const FINGERPRINT: &[u8] = b"f";
+/// The replica that sends, and the one that goes on beside it: no flipped bit makes one the other.
+const SENDER: u64 = 1;
+const OTHER: u64 = 2;
+const REPLICAS: usize = 3;
+/// The other's connection, above any that the sender's bytes are likely to name.
+const CONNECTION: u64 = 1 << 60;
+
+/// Two dense variables and one whose gradient is sparse.
+fn shapes() -> [(&'static str, Vec<usize>); 3] {
+    [("w", vec![3, 2]), ("b", vec![2]), ("t", vec![4, 2])]
+}
+
+fn placement(servers: usize) -> Arc<Placement> {
+    Arc::new(Placement::new(&shapes(), size_of::<f32>(), servers))
+}
+
+/// One of so many servers, in a training whose every contribution makes a step.
+fn node(index: usize, servers: usize) -> Arc<Node<f32>> {
+    let placement = placement(servers);
+    let settings = Settings { total_num_replicas: Some(REPLICAS), ..Settings::new(1) };
+    let parts = placement.parts(index);
+    let initial = parts.iter().map(|part| ArrayD::zeros(&*part.shape)).collect();
+    let optimizer = OptimizerState::new(Sgd::new(1.0)).expect("a good rate");
+    let shard = Shard::new(parts, initial, optimizer, ShardSettings::default());
+    let shard = shard.expect("the values fit");
+    let settings = NodeSettings {
+        index,
+        variables: shapes().len(),
+        fingerprint: FINGERPRINT.to_vec(),
+        config: settings.check().expect("good settings"),
+        wire: Wire::Native,
+        reach: nowhere(servers),
+        checkpoints: None,
+        last_step: None,
+        patience: Duration::from_secs(60),
+        staging: REPLICAS,
+        guard: None,
+        placement,
+    };
+    Node::new(settings, shard, 7)
+}

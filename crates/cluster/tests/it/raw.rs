@@ -1,0 +1,304 @@
+//! Bytes that no client of ours sends, over real connections to a server that trains: each is
+//! refused and counted, and a replica that trains meanwhile ends with the same bits.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cluster::Wire;
+use cluster::client::{Reach, Session, SessionSettings};
+use cluster::placement::Placement;
+use cluster::security::{Guard, SharedKey, Signer, wall_clock};
+use cluster::server::{Node, NodeSettings, ServeSettings, ServerStatus, serve_with_incoming};
+use cluster::shard::{Shard, ShardSettings};
+use http_body::{Body, Frame};
+use optim::{OptimizerState, Sgd};
+use sync_replicas::engine::Settings;
+use sync_replicas::{Computed, Gradients, ReplicaId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tonic::transport::Endpoint;
+use tonic::transport::server::TcpIncoming;
+use tower::{Service, ServiceExt};
+
+use crate::loopback::variables;
+
+const FINGERPRINT: &[u8] = b"the same program";
+/// Nothing here waits for longer than this.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The one server of a training of three replicas, whose every contribution makes a step.
+struct Server {
+    node: Arc<Node<f32>>,
+    address: SocketAddr,
+    placement: Arc<Placement>,
+    key: Option<SharedKey>,
+}
+
+impl Server {
+    async fn start(key: Option<SharedKey>) -> Self {
+        let start = variables();
+        let shapes: Vec<_> = start.iter().map(|(name, it)| (name, it.shape().to_vec())).collect();
+        let placement = Arc::new(Placement::new(&shapes, size_of::<f32>(), 1));
+        let optimizer = OptimizerState::new(Sgd::new(0.1)).expect("a good rate");
+        let initial = start.iter().map(|(_, it)| it.clone()).collect();
+        let shard = Shard::new(placement.parts(0), initial, optimizer, ShardSettings::default());
+        let guard = key.clone().map(|key| Arc::new(Guard::new(key)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let settings = Settings { total_num_replicas: Some(3), ..Settings::new(1) };
+        let settings = NodeSettings {
+            index: 0,
+            placement: Arc::clone(&placement),
+            fingerprint: FINGERPRINT.to_vec(),
+            config: settings.check().expect("good settings"),
+            variables: start.len(),
+            wire: Wire::Native,
+            reach: Reach::tcp(Vec::new(), Signer::new(None, wall_clock), None),
+            checkpoints: None,
+            last_step: None,
+            patience: PATIENCE,
+            staging: 3,
+            guard: guard.clone(),
+        };
+        let node = Node::new(settings, shard.expect("it fits"), 1);
+        let settings = ServeSettings { guard, tls: None };
+        tokio::spawn(serve_with_incoming(node.clone(), TcpIncoming::from(listener), settings));
+        Self { node, address, placement, key }
+    }
+
+    /// A replica that trains.
+    fn session(&self) -> Session<f32> {
+        let settings = SessionSettings {
+            replica: ReplicaId::new(2),
+            process: 1,
+            fingerprint: FINGERPRINT.to_vec(),
+            wire: Wire::Native,
+            patience: PATIENCE,
+            heartbeat: Duration::from_millis(500),
+            tell_superseded: true,
+        };
+        let signer = Signer::new(self.key.clone(), wall_clock);
+        let reach = Reach::tcp(vec![self.address.to_string()], signer, None);
+        Session::new(reach, settings, Arc::clone(&self.placement), variables(), false)
+    }
+}
+
+/// One step of a replica, whose gradients depend on the variables.
+async fn step(session: &mut Session<f32>) {
+    let grant = session.next_step().await.expect("it is served").expect("it goes on");
+    let gradients = session.variables().iter().fold(Gradients::new(), |all, (name, w)| {
+        all.dense(name.to_owned(), w.mapv(|w| 0.5 * w - 1.0 + grant.number as f32 / 8.0))
+    });
+    let computed = Computed { loss: 0.0, examples: 1, gradients };
+    let outcome = session.push(&grant, computed).await.expect("it is taken");
+    assert!(outcome.is_accepted(), "{outcome:?}");
+}
+
+/// A body of these bytes.
+struct Bytewise(Option<Bytes>);
+
+impl Body for Bytewise {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+/// What a caller does to the server.
+#[derive(Clone)]
+enum Attack {
+    /// Writes these bytes to the socket, and goes.
+    Socket(Vec<u8>),
+    /// Calls a method with this body, and perhaps an authorization.
+    Call(&'static str, Vec<u8>, Option<String>),
+}
+
+impl Attack {
+    /// The status that the call is answered with; none if the connection was closed.
+    async fn make(self, address: SocketAddr) -> Option<String> {
+        match self {
+            Self::Socket(bytes) => {
+                let mut stream = TcpStream::connect(address).await.expect("it listens");
+                drop(stream.write_all(&bytes).await);
+                drop(stream.shutdown().await);
+                // Until the server closes its side.
+                drop(stream.read_to_end(&mut Vec::new()).await);
+                None
+            }
+            Self::Call(method, body, authorization) => {
+                let answer = call(address, method, body, authorization).await;
+                let mut answer = answer?;
+                let status = |headers: &http::HeaderMap| {
+                    let status = headers.get("grpc-status")?.to_str().ok();
+                    let message = headers.get("grpc-message").map(|it| it.as_bytes());
+                    let message =
+                        String::from_utf8_lossy(message.unwrap_or_default()).replace("%20", " ");
+                    Some(format!("{} {message}", status.unwrap_or_default()))
+                };
+                if let Some(status) = status(answer.headers()) {
+                    return Some(status);
+                }
+                let body = answer.body_mut();
+                loop {
+                    let frame =
+                        std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
+                    match frame.await?.ok()?.into_trailers() {
+                        Ok(trailers) => return status(&trailers),
+                        Err(_) => continue,
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Calls a method over a connection of its own, with a body of these bytes.
+async fn call(
+    address: SocketAddr,
+    method: &str,
+    body: Vec<u8>,
+    authorization: Option<String>,
+) -> Option<http::Response<tonic::body::Body>> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    let mut channel = endpoint.connect().await.expect("it listens");
+    let uri = format!("http://{address}/sync_replicas.v1.Cluster/{method}");
+    let mut request = http::Request::post(uri).header("content-type", "application/grpc");
+    if let Some(value) = authorization {
+        request = request.header("authorization", value);
+    }
+    let body = Bytewise(Some(body.into()));
+    let request = request.body(tonic::body::Body::new(body)).expect("a request");
+    channel.ready().await.ok()?.call(request).await.ok()
+}
+
+/// A frame of these bytes, whose head says so many.
+fn frame(length: u32, bytes: &[u8]) -> Vec<u8> {
+    [&[0][..], &length.to_be_bytes(), bytes].concat()
+}
+
+/// A hello of this replica and connection, with the right fingerprint.
+fn hello(replica: u8, connection: u8) -> Vec<u8> {
+    let inner =
+        [&[0x08, replica, 0x10, connection, 0x1a, FINGERPRINT.len() as u8][..], FINGERPRINT]
+            .concat();
+    let message = [&[0x0a, inner.len() as u8][..], &inner].concat();
+    frame(message.len() as u32, &message)
+}
+
+/// The replica's values after some steps with attacks between them, and the server's status then.
+async fn train(
+    key: Option<SharedKey>,
+    attacks: Vec<(Attack, &'static str)>,
+) -> (String, ServerStatus) {
+    const STEPS: usize = 20;
+    let server = Server::start(key).await;
+    let mut session = server.session();
+    let mut attacks = attacks.into_iter();
+    for _ in 0..STEPS {
+        step(&mut session).await;
+        for (attack, expected) in attacks.by_ref().take(2) {
+            let got = tokio::time::timeout(PATIENCE, attack.make(server.address)).await;
+            let got = got.unwrap_or_else(|_| panic!("no answer, expected {expected:?}"));
+            let got = got.unwrap_or_default();
+            assert!(got.contains(expected), "expected {expected:?}, got {got:?}");
+        }
+    }
+    assert!(attacks.next().is_none(), "all were made");
+    session.next_step().await.expect("it is served");
+    (session.variables().sha256(), server.node.status())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_else_notices_what_makes_no_sense() {
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let large = 5 << 20;
+    let socket = |bytes: &[u8]| (Attack::Socket(bytes.to_vec()), "");
+    let call = |method, body: Vec<u8>, status| (Attack::Call(method, body, None), status);
+    // Those that a server reads and counts.
+    let bad = call;
+    let attacks = vec![
+        socket(b""),
+        socket(b"\0\x01\x02\x03 garbage \xff\xff"),
+        socket(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+        socket(&preface[..10]),
+        socket(&[&preface[..], &[0xff; 64]].concat()),
+        // A frame of 16 MB is announced, of a kind that there is not.
+        socket(&[&preface[..], &[0xff, 0xff, 0xff, 0x77, 0, 0, 0, 0, 1]].concat()),
+        call("Nothing", Vec::new(), "12"),
+        bad("Train", Vec::new(), "3 the first message must be a hello"),
+        bad("Train", frame(0, b""), "3 the first message must be a hello"),
+        bad("Train", hello(0, 1)[..9].to_vec(), "13 "),
+        bad("Train", frame(4, &[0xff; 4]), "13 "),
+        bad("Train", frame(3, &[0xff; 9]), "13 "),
+        bad("Train", frame(u32::MAX, b"x"), "11 "),
+        bad("Train", frame(large, &vec![0; large as usize]), "11 "),
+        bad("Train", [&[1][..], &hello(0, 1)[1..]].concat(), "12 expected no compression"),
+        bad("Train", [&[9][..], &hello(0, 1)[1..]].concat(), "12 expected no compression"),
+        call("Train", hello(3, 1), "9 replica 3"),
+        call("Train", frame(6, &[0x0a, 4, 0x08, 0, 0x10, 1]), "9 this replica runs another"),
+        // An old hello of the replica that trains, whose connection is a newer one.
+        call("Train", hello(2, 1), "6 "),
+        call("Train", hello(2, 2), "6 "),
+        // A hello that is welcome, and garbage behind it.
+        bad("Train", [hello(0, 1), frame(2, &[0xff; 2])].concat(), ""),
+        bad("Train", [hello(0, 2), hello(0, 2)].concat(), ""),
+        bad("Train", [hello(1, 1), frame(u32::MAX, b"")].concat(), ""),
+        call("Serve", frame(2, &[0xff; 2]), "9 "),
+        bad("Control", frame(0, b""), "3 "),
+        call("Control", frame(2, &[0xff; 2]), "13 "),
+        call("Status", frame(2, &[0xff; 2]), "13 "),
+    ];
+    let (expected, _) = train(None, Vec::new()).await;
+    let (got, status) = train(None, attacks).await;
+    assert_eq!(got, expected, "the other replica noticed");
+    assert_eq!(status.bad_messages, 13, "{status:?}");
+    assert_eq!(status.staged_bytes, 0, "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_no_key_is_refused_before_anything_is_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = |letter: &str| {
+        let path = folder.path().join(letter);
+        std::fs::write(&path, letter.repeat(32)).expect("a file");
+        let owner = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&path, owner).expect("permissions");
+        SharedKey::read(&path).expect("a key")
+    };
+    let path = "/sync_replicas.v1.Cluster/Train";
+    let signed = |letter: &str| {
+        let signer = Signer::new(Some(key(letter)), wall_clock);
+        signer.authorization(path).expect("random bytes").expect("there is a key")
+    };
+    let good = signed("a");
+    let call = |authorization: Option<String>, status| {
+        // What would be refused as a message is not read at all.
+        (Attack::Call("Train", frame(2, &[0xff; 2]), authorization), status)
+    };
+    let attacks = vec![
+        call(None, "16 expected"),
+        call(Some("v1.nothing".to_owned()), "16 "),
+        call(Some(signed("b")), "16 "),
+        call(Some(good.clone()), "13 "),
+        call(Some(good.clone()), "16 "),
+        call(Some(good[..good.len() - 1].to_owned()), "16 "),
+    ];
+    let (expected, _) = train(Some(key("a")), Vec::new()).await;
+    let (got, status) = train(Some(key("a")), attacks).await;
+    assert_eq!(got, expected, "the other replica noticed");
+    assert_eq!(status.bad_messages, 1, "{status:?}");
+    let refusals = status.refusals.expect("it asks for a key");
+    let counts = (refusals.missing, refusals.malformed, refusals.wrong_key, refusals.replayed);
+    assert_eq!(counts, (1, 2, 1, 1), "{refusals:?}");
+}
