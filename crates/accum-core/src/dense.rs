@@ -134,7 +134,7 @@ impl<E: Element> Sums for DenseSums<E> {
         if self.count == 0 {
             return None;
         }
-        let mut parts = std::mem::replace(&mut self.parts, Parts::empty(self.options.summation));
+        let mut parts = self.parts.drain();
         parts.sort(self.options.summation);
         let closed = Closed { step, count: std::mem::take(&mut self.count) };
         Some(DenseSum { parts, closed, reduction: self.reduction, options: self.options })

@@ -2,13 +2,13 @@
 //!
 //! There is no manual start, so nothing can be forgotten (P-4).
 
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use accum_core::{GlobalStep, SparseMean, SparseMerge};
 use optim::{ExponentialMovingAverage, Optimizer, OptimizerState};
 
+use crate::cores::on_all_cores;
 use crate::engine::{Config, ConfigError, Engine, InitialTokens, Order, Settings, TokenPolicy};
 use crate::ids::Generation;
 use crate::runtime::{Chief, Closer, Rules, Shared};
@@ -297,17 +297,6 @@ impl<O> SyncReplicas<O> {
         let shared = Shared::new(engine, variables, chief, self.rules, self.timeline, closer);
         Ok(Trainer { shared: Arc::new(shared), initial, fitting: Mutex::default() })
     }
-}
-
-/// Lets an optimizer's large updates run on rayon's pool, which starts with the first of them.
-///
-/// [`SyncReplicas::build`] does it; this is for whoever carries out the engine in another way.
-#[must_use]
-pub fn on_all_cores<T: Scalar>(optimizer: OptimizerState<T>) -> OptimizerState<T> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    optimizer.side_by_side(cores, |first, second| {
-        rayon::join(first, second);
-    })
 }
 
 impl Averages {

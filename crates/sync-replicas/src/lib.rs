@@ -9,6 +9,7 @@
 //! See [`Trainer::fit`] for a whole program in twenty lines.
 
 mod builder;
+mod cores;
 mod fit;
 mod follow;
 mod gradients;
@@ -32,8 +33,9 @@ mod sync;
 
 pub use accum_core::SparseMerge;
 pub use accum_core::{GlobalStep, IndexedSlices, LocalStep, SparseMean};
-pub use builder::{BuildError, Parts, SyncReplicas, on_all_cores};
+pub use builder::{BuildError, Parts, SyncReplicas};
 pub use checkpoint::CheckpointError;
+pub use cores::on_all_cores;
 pub use engine::{InitialTokens, Order, Outcome, TokenPolicy};
 pub use fit::FitError;
 pub use follow::Follower;

@@ -32,6 +32,17 @@ impl<E: Element> Parts<E> {
         }
     }
 
+    /// Takes everything out. As many may come again, so there is room for them at once.
+    pub(super) fn drain(&mut self) -> Self {
+        match self {
+            Self::Sum(sum) => Self::Sum(sum.take()),
+            Self::Held(held) => {
+                let room = Vec::with_capacity(held.len());
+                Self::Held(std::mem::replace(held, room))
+            }
+        }
+    }
+
     /// The shape of what is held; `None` when nothing is.
     pub(super) fn shape(&self) -> Option<&[usize]> {
         match self {

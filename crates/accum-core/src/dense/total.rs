@@ -47,8 +47,11 @@ struct Chunked<S> {
 }
 
 /// What is left to do of a push once the accumulator's lock is free.
+///
+/// Boxed, since it is mostly nothing: a small push would else move all of its bytes about, under
+/// the lock.
 #[derive(Debug)]
-pub struct DenseAddition<'a, E: Element>(Option<Adding<'a, E>>);
+pub struct DenseAddition<'a, E: Element>(Option<Box<Adding<'a, E>>>);
 
 #[derive(Debug)]
 struct Adding<'a, E: Element> {
@@ -88,7 +91,8 @@ impl<E: Element> Total<E> {
                 open.begun += 1;
                 let (sum, begun) = (Arc::clone(&open.sum), open.begun);
                 let pass = open.adding.begin();
-                DenseAddition(Some(Adding { gradient, half_sum, begun, sum, _pass: pass }))
+                let adding = Adding { gradient, half_sum, begun, sum, _pass: pass };
+                DenseAddition(Some(Box::new(adding)))
             }
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing is added up here. Invariant: every row ends where its index does.
 
+use std::marker::PhantomData;
 use std::mem;
 
 use ndarray::{ArrayD, IxDyn};
@@ -42,7 +43,8 @@ impl<E: Element> Union<E> {
     fn divide(&mut self, division: Option<Division>) {
         let Some(division) = division else { return };
         let rows = self.rows.chunks_mut(self.width.max(1)).zip(&self.counts);
-        widest(|| rows.for_each(|(row, had)| division.divide::<E>(row, *had)));
+        let rows = rows.map(|(row, had)| (row, None, *had));
+        widest(Pass::<E, _> { rows, division: Some(division), element: PhantomData });
     }
 
     /// Copies each row to where `order` wants it.
@@ -54,14 +56,8 @@ impl<E: Element> Union<E> {
     ) {
         let mut sorted = pool.room(self.rows.len());
         let rows = sorted.chunks_mut(self.width.max(1)).zip(order).zip(&self.counts);
-        widest(|| {
-            for ((to, (_, from)), had) in rows {
-                to.copy_from_slice(self.row(*from));
-                if let Some(division) = &division {
-                    division.divide::<E>(to, *had);
-                }
-            }
-        });
+        let rows = rows.map(|((to, (_, from)), had)| (to, Some(self.row(*from)), *had));
+        widest(Pass::<E, _> { rows, division, element: PhantomData });
         let unsorted = mem::replace(&mut self.rows, sorted);
         let shape = IxDyn(&[unsorted.len()]);
         pool.give(ArrayD::from_shape_vec(shape, unsorted).unwrap_or_default());
@@ -87,6 +83,36 @@ impl<E: Element> Union<E> {
                 }
                 self.rows.copy_within(from * width..(from + 1) * width, to * width);
                 to = from;
+            }
+        }
+    }
+}
+
+/// A pass over rows, each with where it is copied from, if it is, and how many gradients had it.
+///
+/// A type as what [`widest`] compiles: a closure as long would not be inlined, and then be compiled
+/// for the plainest machine.
+struct Pass<E, I> {
+    rows: I,
+    division: Option<Division>,
+    element: PhantomData<E>,
+}
+
+impl<'r, E, I> pulp::WithSimd for Pass<E, I>
+where
+    E: Element,
+    I: Iterator<Item = (&'r mut [E::Sum], Option<&'r [E::Sum]>, u64)>,
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        for (to, from, had) in self.rows {
+            if let Some(from) = from {
+                to.copy_from_slice(from);
+            }
+            if let Some(division) = &self.division {
+                division.divide::<E>(to, had);
             }
         }
     }

@@ -25,6 +25,9 @@ impl Engine {
                 shares.release(push.replica, share);
             }
         }
+        if let ([lane], None) = (&mut self.lanes[..], &push.lanes) {
+            return outcome(lane.admit(push.local_step));
+        }
         let mut lanes: Vec<usize> = Vec::new();
         match &push.lanes {
             // P-15: one contribution counts once in a lane, however often it names it.
@@ -38,14 +41,12 @@ impl Engine {
         let mut accepted = Vec::new();
         let mut last = None;
         for &lane in &lanes {
-            match self.lanes[lane].admit(push.local_step) {
-                Applied::Accepted { count } => {
-                    accepted.push(lane);
-                    last = Some(Outcome::Accepted { count });
-                }
-                Applied::Stale { local_step, global_step } => {
-                    last.get_or_insert(Outcome::Stale { local_step, global_step });
-                }
+            let applied = self.lanes[lane].admit(push.local_step);
+            if applied.is_accepted() {
+                accepted.push(lane);
+                last = Some(outcome(applied));
+            } else {
+                last.get_or_insert(outcome(applied));
             }
         }
         match last {
@@ -97,5 +98,13 @@ impl Engine {
         }
         self.serve_line(now, effects);
         self.close_lanes(effects);
+    }
+}
+
+/// What one lane says.
+fn outcome(applied: Applied) -> Outcome {
+    match applied {
+        Applied::Accepted { count } => Outcome::Accepted { count },
+        Applied::Stale { local_step, global_step } => Outcome::Stale { local_step, global_step },
     }
 }

@@ -41,6 +41,11 @@ impl Lane {
         self.gate.judge(local_step).is_fresh()
     }
 
+    /// The lowest step that a gradient may claim.
+    pub(super) fn step(&self) -> GlobalStep {
+        self.gate.step()
+    }
+
     pub(super) fn count(&self) -> u64 {
         self.gate.count()
     }

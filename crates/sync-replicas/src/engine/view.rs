@@ -41,6 +41,13 @@ impl Engine {
         !self.lanes.iter().any(|lane| lane.is_fresh(local_step))
     }
 
+    /// The lowest step that is not stale: the global step, or the next while an update is under
+    /// way.
+    #[must_use]
+    pub fn open_step(&self) -> GlobalStep {
+        self.lanes.iter().map(Lane::step).min().unwrap_or(self.global_step)
+    }
+
     /// The number of lanes.
     #[must_use]
     pub fn num_lanes(&self) -> usize {

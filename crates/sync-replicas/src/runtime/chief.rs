@@ -238,7 +238,7 @@ impl<T: Scalar> Chief<T> {
                 }
                 Ok(self.observe.then(|| Gradient::Dense(sum.into_value())))
             }
-            VariableSum::Sparse(sum) => {
+            VariableSum::Sparse(sum, pool) => {
                 if let Some(from) = from {
                     to.assign(from);
                 }
@@ -246,7 +246,11 @@ impl<T: Scalar> Chief<T> {
                 let gradient =
                     SparseGradient { indices: &slices.indices, rows: slices.values.view() };
                 self.optimizer.apply_sparse(name, to.view_mut(), gradient)?;
-                Ok(self.observe.then(|| Gradient::Sparse(slices)))
+                if self.observe {
+                    return Ok(Some(Gradient::Sparse(slices)));
+                }
+                pool.give(slices.values);
+                Ok(None)
             }
         }
     }

@@ -5,14 +5,13 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use accum_core::GlobalStep;
-
 use super::buffers::Buffers;
+use super::desk::{Desk, Granted};
 use super::incoming::PushError;
 use super::span::ReplicaLog;
 use super::sums::{Kind, VariableSum, VariableSums};
 use super::superseded::Grants;
-use crate::engine::{Admission, Config, Effect, Engine, Grant, Order, Outcome, Overdue, Push};
+use crate::engine::{Admission, Config, Effect, Engine, Order, Outcome, Push};
 use crate::ids::{Generation, ReplicaId};
 use crate::layout::Layout;
 use crate::sync::Arc;
@@ -70,12 +69,10 @@ pub struct Totals {
     pub stale: u64,
 }
 
-/// Where a replica waits.
+/// A replica's place, with the desk of its newest life.
 #[derive(Debug, Default)]
 pub(crate) struct Seat {
-    pub(crate) grant: Option<Grant>,
-    pub(crate) overdue: Option<Overdue>,
-    pub(crate) waker: Option<Waker>,
+    pub(crate) desk: Arc<Desk>,
     pub(crate) grants: Grants,
     pub(crate) log: ReplicaLog,
 }
@@ -84,7 +81,7 @@ pub(crate) struct Seat {
 pub(crate) struct Settled<T: Scalar> {
     pub(crate) wakers: Vec<Waker>,
     pub(crate) closings: Vec<Closing<T>>,
-    pub(crate) advanced: Option<GlobalStep>,
+    /// Whether some work, or all of a step's, became useless.
     pub(crate) superseded: bool,
     pub(crate) ended: bool,
 }
@@ -125,12 +122,13 @@ impl<T: Scalar> Core<T> {
             sums.clear();
         }
         self.round = Round::default();
-        for seat in &mut self.seats {
+        let left = self.seats.iter_mut().map(std::mem::take);
+        left.filter_map(|seat| {
             // Who computes for the old life does so in vain (P-13).
             seat.grants.supersede();
-        }
-        let left = self.seats.iter_mut().map(std::mem::take);
-        left.filter_map(|seat| seat.waker).collect()
+            seat.desk.close()
+        })
+        .collect()
     }
 
     /// Admits and stores one replica's gradients as a unit (P-11); what it does not store, it
@@ -227,9 +225,8 @@ impl<T: Scalar> Core<T> {
     /// Turns effects into what must be done outside the lock.
     pub(crate) fn settle(&mut self, effects: &mut Vec<Effect>) -> Settled<T> {
         let mut settled = Settled {
-            wakers: Vec::new(),
+            wakers: Vec::with_capacity(effects.len()),
             closings: Vec::new(),
-            advanced: None,
             superseded: false,
             ended: false,
         };
@@ -237,16 +234,15 @@ impl<T: Scalar> Core<T> {
             match effect {
                 Effect::Grant(grant) => {
                     if let Some(seat) = seat_of(&mut self.seats, grant.replica) {
-                        seat.grants.next();
-                        seat.grant = Some(grant);
-                        settled.wakers.extend(seat.waker.take());
+                        let serial = seat.grants.next();
+                        settled.wakers.extend(seat.desk.lay(Granted { grant, serial }));
                     }
                 }
                 Effect::Close { lane, count } => {
                     let closing = self.take(lane, count);
                     settled.closings.push(closing);
                 }
-                Effect::Advanced { global_step } => settled.advanced = Some(global_step),
+                Effect::Advanced { .. } => settled.superseded = true,
                 Effect::Superseded { replica } => {
                     if let Some(seat) = seat_of(&mut self.seats, replica) {
                         seat.grants.supersede();
@@ -255,19 +251,21 @@ impl<T: Scalar> Core<T> {
                 }
                 Effect::LeaseExpired { replica } => {
                     tracing::warn!(%replica, "lease ran out; its token goes to another replica");
+                    // Should it wait for one already, it must first stand in line.
+                    let seat = seat_of(&mut self.seats, replica);
+                    settled.wakers.extend(seat.and_then(|seat| seat.desk.call()));
                 }
                 Effect::Overdue(overdue) => {
                     tracing::warn!(%overdue, "a step is overdue");
                     for &replica in &overdue.waiting {
                         if let Some(seat) = seat_of(&mut self.seats, replica) {
-                            seat.overdue = Some(overdue.clone());
-                            settled.wakers.extend(seat.waker.take());
+                            settled.wakers.extend(seat.desk.call_overdue(overdue.clone()));
                         }
                     }
                 }
                 Effect::Ended => {
                     settled.ended = true;
-                    settled.wakers.extend(self.seats.iter_mut().filter_map(|s| s.waker.take()));
+                    settled.wakers.extend(self.seats.iter().filter_map(|seat| seat.desk.call()));
                 }
             }
         }

@@ -8,6 +8,7 @@ mod buffers;
 mod chief;
 mod chief_session;
 mod core;
+mod desk;
 mod failure;
 mod generations;
 mod incoming;

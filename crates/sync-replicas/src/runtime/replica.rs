@@ -7,13 +7,15 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::core::Core;
+use accum_core::LocalStep;
+
+use super::desk::{Desk, Found, Granted};
 use super::shared::Shared;
 use super::span::{ReplicaLog, SpanKind};
 use super::step::Step;
-use super::superseded::Grants;
+use super::superseded::{Grants, Superseded};
 use crate::Scalar;
-use crate::engine::{Grant, JoinError, Overdue, Refused};
+use crate::engine::{JoinError, Overdue, Refused, StopReason};
 use crate::ids::{Incarnation, ReplicaId};
 use crate::sync::{Arc, block_on};
 
@@ -27,12 +29,12 @@ pub struct Replica<T: Scalar> {
     pub(crate) incarnation: Incarnation,
     pub(crate) sequence: u64,
     pub(crate) log: ReplicaLog,
+    /// Of the newest grant that it looked at.
+    pub(super) superseded: Superseded,
+    desk: Arc<Desk>,
     /// A token that was waited for and is not used yet.
     token: Option<Granted>,
 }
-
-/// A token in hand, and what says whether its work is superseded.
-pub(super) type Granted = (Grant, Grants);
 
 /// Why a wait for a step failed; the replica may wait again.
 #[derive(Debug, thiserror::Error)]
@@ -54,21 +56,24 @@ pub enum WaitError {
 
 impl<T: Scalar> Replica<T> {
     pub(crate) fn join(shared: &Arc<Shared<T>>, id: ReplicaId) -> Result<Self, JoinError> {
+        let (desk, grants) = (Arc::new(Desk::default()), Grants::default());
         let incarnation = shared.event(|core, now, effects| {
             let incarnation = core.engine.join(id, now, effects)?;
             if let Some(seat) = core.seat(id) {
-                // An earlier life may have left a grant or an overdue wait; the first grant of this
-                // one is among the effects, which come after.
-                (seat.grant, seat.overdue, seat.waker) = (None, None, None);
+                // The first grant of this life is among the effects, which come after.
+                (seat.desk, seat.grants) = (Arc::clone(&desk), grants.clone());
             }
             Ok(incarnation)
         })?;
+        let (watch, told) = (Arc::clone(&shared.watch), shared.tell_superseded);
         Ok(Self {
             shared: Arc::clone(shared),
             id,
             incarnation,
             sequence: 0,
             log: ReplicaLog::default(),
+            superseded: Superseded::new(watch, grants, LocalStep::default(), told),
+            desk,
             token: None,
         })
     }
@@ -133,7 +138,7 @@ impl<T: Scalar> Replica<T> {
             self.poll_grant(context, end)
         })
         .await?;
-        if let Some((grant, _)) = &self.token {
+        if let Some(Granted { grant, .. }) = &self.token {
             let timeline = self.shared.timeline;
             self.log.record(self.id, grant.local_step, SpanKind::Waited, (start, end), timeline);
         }
@@ -145,49 +150,56 @@ impl<T: Scalar> Replica<T> {
         context: &mut Context<'_>,
         now: Duration,
     ) -> Poll<Result<Option<Granted>, WaitError>> {
-        let (id, incarnation) = (self.id, self.incarnation);
-        self.shared.event_at(now, |core, now, effects| {
+        match self.desk.look(context) {
+            Found::Nothing => Poll::Pending,
+            Found::Token(granted) if !self.is_late(&granted) => Poll::Ready(Ok(Some(granted))),
+            Found::Token(_) => self.ask(context, now, true),
+            Found::Ask => self.ask(context, now, false),
+        }
+    }
+
+    /// Whether the step was over before the replica saw its token: nobody would want what it
+    /// computes (P-13).
+    fn is_late(&mut self, granted: &Granted) -> bool {
+        self.superseded.begin(granted.serial, granted.grant.local_step);
+        self.superseded.is_over()
+    }
+
+    /// What the desk alone cannot answer; `late` when the token that lay there is of no use.
+    fn ask(
+        &mut self,
+        context: &mut Context<'_>,
+        now: Duration,
+        mut late: bool,
+    ) -> Poll<Result<Option<Granted>, WaitError>> {
+        let (shared, id, incarnation) = (Arc::clone(&self.shared), self.id, self.incarnation);
+        shared.event_at(now, |core, now, effects| {
             if let Some(reason) = core.engine.stopped() {
                 return Poll::Ready(match reason {
-                    crate::engine::StopReason::Failed(reason) => {
-                        Err(WaitError::Failed { reason: reason.clone() })
-                    }
-                    _ => Ok(None),
+                    StopReason::Failed(reason) => Err(WaitError::Failed { reason: reason.clone() }),
+                    StopReason::Requested(_) => Ok(None),
                 });
             }
-            if let Some(granted) = take_grant(core, id, incarnation) {
-                // It woke after its step was over: nobody would want what it computes (P-13).
-                let late = core.config().settings().tell_superseded;
-                if !late || !core.engine.is_superseded(id) {
+            if let Some(granted) = self.desk.take() {
+                late = self.is_late(&granted);
+                if !late {
                     return Poll::Ready(Ok(Some(granted)));
                 }
-                if let Err(refused) = core.engine.decline(id, incarnation, now, effects) {
-                    return Poll::Ready(Err(refused.into()));
-                }
             }
-            if let Some(overdue) = core.seat(id).and_then(|seat| seat.overdue.take()) {
+            if late && let Err(refused) = core.engine.decline(id, incarnation, now, effects) {
+                return Poll::Ready(Err(refused.into()));
+            }
+            if let Some(overdue) = self.desk.take_overdue() {
                 return Poll::Ready(Err(overdue.into()));
             }
             if let Err(refused) = core.engine.request(id, incarnation, now, effects) {
                 return Poll::Ready(Err(refused.into()));
             }
-            // Registered before the effects are carried out: a grant among them wakes this waker.
-            if let Some(seat) = core.seat(id) {
-                seat.waker = Some(context.waker().clone());
-            }
+            // Before the effects are carried out: a grant among them wakes this waker.
+            self.desk.wait(context);
             Poll::Pending
         })
     }
-}
-
-fn take_grant<T: Scalar>(
-    core: &mut Core<T>,
-    id: ReplicaId,
-    incarnation: Incarnation,
-) -> Option<Granted> {
-    let seat = core.seat(id)?;
-    let grant = seat.grant.take_if(|grant| grant.incarnation == incarnation)?;
-    Some((grant, seat.grants.clone()))
 }
 
 impl<T: Scalar> Drop for Replica<T> {
@@ -202,5 +214,72 @@ impl<T: Scalar> Drop for Replica<T> {
                 seat.log.absorb(log);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Waker;
+
+    use accum_core::GlobalStep;
+    use ndarray::array;
+    use optim::Sgd;
+
+    use super::*;
+    use crate::engine::InitialTokens;
+    use crate::runtime::Closer;
+    use crate::{Gradients, SyncReplicas, Variables};
+
+    /// A trainer's inside, started, without a clock: one of N makes a step.
+    fn one_of(total: usize, closer: Closer) -> Arc<Shared<f32>> {
+        let variables = Variables::new().with("w", array![1.0]).expect("one name");
+        let builder =
+            SyncReplicas::new(Sgd::new(1.0)).replicas_to_aggregate(1).total_num_replicas(total);
+        let trainer = builder.assemble(variables, &["w".to_owned()], closer).expect("it fits");
+        trainer.shared.start_chief(InitialTokens::Fewest).expect("the tokens suffice");
+        Arc::clone(&trainer.shared)
+    }
+
+    fn join(shared: &Arc<Shared<f32>>, id: u64) -> Replica<f32> {
+        Replica::join(shared, ReplicaId::new(id)).expect("it is free")
+    }
+
+    fn begin(replica: &mut Replica<f32>) -> Step<'_, f32> {
+        replica.next_step().expect("nobody is overdue").expect("it goes on")
+    }
+
+    // P-13: the step is over for the others when it closes, though its update is not made yet.
+    #[test]
+    fn work_is_superseded_once_its_step_closes() {
+        let shared = one_of(2, Closer::Runner);
+        let (mut first, mut second) = (join(&shared, 0), join(&shared, 1));
+        let late = begin(&mut second);
+        assert!(!late.superseded());
+        begin(&mut first).push(Gradients::new().dense("w", array![1.0])).expect("it fits");
+        assert_eq!(shared.snapshot().global_step, GlobalStep::new(0));
+        assert!(late.superseded());
+        drop(late);
+        shared.close_due();
+        assert_eq!(begin(&mut second).global_step(), GlobalStep::new(1));
+    }
+
+    // P-5: nobody else can give it its next token.
+    #[test]
+    fn who_forgot_a_step_gets_another_once_the_lease_ends() {
+        let shared = one_of(1, Closer::LastPusher);
+        let mut replica = join(&shared, 0);
+        std::mem::forget(begin(&mut replica));
+        let mut wait = pin!(replica.next_step_async());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(wait.as_mut().poll(&mut context).is_pending());
+        let later = Duration::from_secs(3_600);
+        shared.event(|core, _, effects| core.engine.tick(later, effects));
+        // It stands in line, and is given the token.
+        assert!(wait.as_mut().poll(&mut context).is_pending());
+        let Poll::Ready(Ok(Some(step))) = wait.poll(&mut context) else {
+            panic!("it waits on");
+        };
+        assert_eq!(step.local_step().get(), 0);
     }
 }

@@ -153,8 +153,11 @@ impl<T: Scalar> Shared<T> {
             let result = event(&mut core, now, &mut effects);
             let settled = core.settle(&mut effects);
             core.effects = effects;
+            // Under the lock, so that a late change cannot fall into the next generation (P-9).
+            if settled.superseded || !settled.closings.is_empty() {
+                self.watch.open(core.engine.open_step());
+            }
             if settled.ended {
-                // Under the lock, so that a late end cannot fall into the next generation (P-9).
                 self.watch.end();
             }
             (result, settled)
@@ -326,10 +329,7 @@ impl<T: Scalar> Shared<T> {
     }
 
     fn carry_out(&self, settled: Settled<T>) {
-        if let Some(step) = settled.advanced {
-            self.watch.advance(step);
-        }
-        if settled.superseded {
+        if settled.superseded || settled.ended {
             self.watch.wake();
         }
         for waker in settled.wakers {

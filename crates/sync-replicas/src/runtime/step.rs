@@ -9,10 +9,10 @@ use accum_core::{GlobalStep, LocalStep};
 use ndarray::ArrayD;
 
 use super::PushError;
-use super::replica::{Granted, Replica};
+use super::desk::Granted;
+use super::replica::Replica;
 use super::snapshot::Snapshot;
 use super::span::SpanKind;
-use super::superseded::Superseded;
 use crate::engine::{Grant, Outcome, Push};
 use crate::model::Work;
 use crate::sync::Arc;
@@ -30,7 +30,6 @@ pub struct Step<'r, T: Scalar> {
 struct Permit<'r, T: Scalar> {
     replica: &'r mut Replica<T>,
     grant: Grant,
-    superseded: Superseded,
     begun: Duration,
     spent: bool,
 }
@@ -38,14 +37,11 @@ struct Permit<'r, T: Scalar> {
 impl<'r, T: Scalar> Step<'r, T> {
     pub(crate) fn begin(
         replica: &'r mut Replica<T>,
-        (grant, grants): Granted,
+        Granted { grant, .. }: Granted,
         begun: Duration,
     ) -> Self {
-        let shared = &replica.shared;
-        let (watch, told) = (Arc::clone(&shared.watch), shared.tell_superseded);
-        let superseded = Superseded::new(watch, grants, grant.local_step, told);
-        let snapshot = shared.snapshot();
-        Self { snapshot, permit: Permit { replica, grant, superseded, begun, spent: false } }
+        let snapshot = replica.shared.snapshot();
+        Self { snapshot, permit: Permit { replica, grant, begun, spent: false } }
     }
 
     /// The variables to compute gradients from.
@@ -76,7 +72,7 @@ impl<'r, T: Scalar> Step<'r, T> {
     /// Whether its gradients would be dropped, or training has ended (P-13).
     #[must_use]
     pub fn superseded(&self) -> bool {
-        self.permit.superseded.is_set()
+        self.permit.replica.superseded.is_set()
     }
 
     /// A sign of life in a long computation: the token's lease begins anew (P-5).
@@ -96,7 +92,7 @@ impl<'r, T: Scalar> Step<'r, T> {
             replica: self.permit.replica.id,
             step: self.snapshot.global_step,
             number: self.permit.grant.number,
-            superseded: &self.permit.superseded,
+            superseded: &self.permit.replica.superseded,
             buffers: &self.permit.replica.shared.buffers,
         }
     }
@@ -202,7 +198,7 @@ impl<T: Scalar> Drop for Permit<'_, T> {
         }
         let (id, incarnation) = (self.replica.id, self.replica.incarnation);
         let end = self.replica.shared.now();
-        if self.superseded.is_set() {
+        if self.replica.superseded.is_set() {
             self.record(SpanKind::Superseded, end);
         }
         let refused = self

@@ -5,12 +5,13 @@
 use std::fmt;
 
 use accum_core::{
-    Addends, ApplyError, DenseOptions, DenseSum, DenseSums, GlobalStep, IndexedSlices,
+    Addends, ApplyError, BufferPool, DenseOptions, DenseSum, DenseSums, GlobalStep, IndexedSlices,
     PartialShape, Reduction, SlicesError, SparseOptions, SparseSum, SparseSums, Summation, Sums,
 };
 use optim::DenseGradient;
 
 use super::core::Rules;
+use crate::cores::sums_on_all_cores;
 use crate::{Gradient, Scalar};
 
 /// The kind of a variable's gradient.
@@ -47,14 +48,16 @@ impl fmt::Display for Kind {
 /// What is held for one variable.
 pub(crate) enum VariableSums<T: Scalar> {
     Dense(DenseSums<T>),
-    Sparse(SparseSums<T>),
+    /// With what the memory of its sums comes from.
+    Sparse(SparseSums<T>, BufferPool<T>),
 }
 
 /// What was taken for one variable: not divided yet, so that the update can do it in its own pass.
 #[derive(Debug)]
 pub(crate) enum VariableSum<T: Scalar> {
     Dense(DenseSum<T>),
-    Sparse(SparseSum<T>),
+    /// With where its memory goes once it is applied.
+    Sparse(SparseSum<T>, BufferPool<T>),
 }
 
 /// A taken sum as the optimizer reads it: added up and divided inside the update's own pass.
@@ -91,7 +94,10 @@ impl<T: Scalar> VariableSums<T> {
                     merge: rules.sparse_merge,
                     ..SparseOptions::default()
                 };
-                Some(Self::Sparse(SparseSums::new(shape, Reduction::Mean, options)))
+                // A step's sum is applied before the next is made.
+                let pool = BufferPool::new(1);
+                let sums = SparseSums::new(shape, Reduction::Mean, options);
+                Some(Self::Sparse(sums_on_all_cores(sums.with_pool(pool.clone())), pool))
             }
             Kind::Missing => None,
         }
@@ -101,7 +107,7 @@ impl<T: Scalar> VariableSums<T> {
     pub(crate) fn check(&self, shape: &[usize], gradient: &Gradient<T>) -> Result<(), ApplyError> {
         match (self, gradient) {
             (Self::Dense(sums), Gradient::Dense(array)) => sums.check_shape(array.shape()),
-            (Self::Sparse(sums), Gradient::Sparse(slices)) => {
+            (Self::Sparse(sums, _), Gradient::Sparse(slices)) => {
                 // the original merge lets a negative index through, and the update would then
                 // fail for everybody.
                 if let Some(position) = slices.indices.iter().position(|&index| index < 0) {
@@ -136,7 +142,7 @@ impl<T: Scalar> VariableSums<T> {
     ) -> Result<(), ApplyError> {
         match self {
             Self::Dense(sums) => sums.add(gradient, key),
-            Self::Sparse(_) => Ok(()),
+            Self::Sparse(..) => Ok(()),
         }
     }
 
@@ -147,7 +153,7 @@ impl<T: Scalar> VariableSums<T> {
         key: u64,
     ) -> Result<(), ApplyError> {
         match self {
-            Self::Sparse(sums) => sums.add(gradient.into(), key),
+            Self::Sparse(sums, _) => sums.add(gradient.into(), key),
             Self::Dense(_) => Ok(()),
         }
     }
@@ -155,7 +161,9 @@ impl<T: Scalar> VariableSums<T> {
     pub(crate) fn drain(&mut self, step: GlobalStep) -> Option<VariableSum<T>> {
         match self {
             Self::Dense(sums) => sums.drain(step).map(VariableSum::Dense),
-            Self::Sparse(sums) => sums.drain(step).map(VariableSum::Sparse),
+            Self::Sparse(sums, pool) => {
+                sums.drain(step).map(|sum| VariableSum::Sparse(sum, pool.clone()))
+            }
         }
     }
 

@@ -9,10 +9,12 @@ use accum_core::{GlobalStep, LocalStep};
 
 use crate::sync::{Arc, AtomicBool, AtomicI64, AtomicU64, Condvar, Mutex, Ordering, lock};
 
-/// The current step, and whether training has ended; readable without a lock, waitable with one.
+/// The open step, and whether training has ended; readable without a lock, waitable with one.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    step: AtomicI64,
+    /// The lowest step that a gradient may claim: ahead of the global step while an update is
+    /// under way.
+    open: AtomicI64,
     ended: AtomicBool,
     /// How many pause: where nobody does, waking costs no call of the system.
     pausing: Mutex<usize>,
@@ -22,21 +24,21 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn new(step: GlobalStep) -> Self {
         Self {
-            step: AtomicI64::new(step.get()),
+            open: AtomicI64::new(step.get()),
             ended: AtomicBool::new(false),
             pausing: Mutex::new(0),
             moved: Condvar::new(),
         }
     }
 
-    pub(crate) fn advance(&self, step: GlobalStep) {
-        self.step.store(step.get(), Ordering::Release);
-        self.wake();
+    /// Gradients of earlier steps would be dropped from now on. Whoever pauses must be woken.
+    pub(crate) fn open(&self, step: GlobalStep) {
+        self.open.store(step.get(), Ordering::Release);
     }
 
+    /// Training has ended. Whoever pauses must be woken.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Release);
-        self.wake();
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -44,7 +46,7 @@ impl Watch {
     }
 
     pub(crate) fn begin(&self, step: GlobalStep) {
-        self.step.store(step.get(), Ordering::Release);
+        self.open(step);
         self.ended.store(false, Ordering::Release);
     }
 
@@ -75,9 +77,10 @@ pub(crate) struct Grants {
 }
 
 impl Grants {
-    /// The next grant.
-    pub(crate) fn next(&mut self) {
+    /// The next grant, by its number.
+    pub(crate) fn next(&mut self) -> u64 {
         self.newest += 1;
+        self.newest
     }
 
     /// The newest grant, and all before it, are for work that nobody wants any more.
@@ -101,14 +104,24 @@ impl Superseded {
         Self { watch, grants, local_step, told }
     }
 
+    /// Other work begins: that of the grant with this number.
+    pub(crate) fn begin(&mut self, serial: u64, local_step: LocalStep) {
+        self.grants.newest = serial;
+        self.local_step = local_step;
+    }
+
     /// Whether its gradient would be dropped, or training has ended. Where superseded replicas are
     /// not told (the `reference` preset), only the end counts.
     #[must_use]
     pub fn is_set(&self) -> bool {
-        self.watch.has_ended()
-            || (self.told
-                && (self.grants.is_over()
-                    || self.watch.step.load(Ordering::Acquire) > self.local_step.get()))
+        self.watch.has_ended() || self.is_over()
+    }
+
+    /// The same without the end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.told
+            && (self.grants.is_over()
+                || self.watch.open.load(Ordering::Acquire) > self.local_step.get())
     }
 
     /// Waits for `duration` or until it is set; returns whether it is.
@@ -161,12 +174,14 @@ impl SupersededSignal {
 
     /// The step moved.
     pub fn advance(&self, step: GlobalStep) {
-        self.watch.advance(step);
+        self.watch.open(step);
+        self.watch.wake();
     }
 
     /// Training ended.
     pub fn end(&self) {
         self.watch.end();
+        self.watch.wake();
     }
 
     /// Another life begins at a step.
@@ -177,6 +192,6 @@ impl SupersededSignal {
     /// The newest step that was told.
     #[must_use]
     pub fn step(&self) -> GlobalStep {
-        GlobalStep::new(self.watch.step.load(Ordering::Acquire))
+        GlobalStep::new(self.watch.open.load(Ordering::Acquire))
     }
 }
