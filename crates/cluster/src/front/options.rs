@@ -81,8 +81,10 @@ impl Cluster {
         self
     }
 
-    /// How many contributions a server stages at once; as many as there are replicas when not
-    /// given. Others wait on their connections.
+    /// How many contributions a server stages at once. Others wait on their connections.
+    ///
+    /// When not given, as many as there are replicas; but where one server holds large variables,
+    /// two more than a step can do without, which bounds its memory.
     #[must_use]
     pub fn staging(mut self, contributions: usize) -> Self {
         self.staging = Some(contributions);

@@ -6,7 +6,7 @@ use sync_replicas::{Scalar, Totals, Wishes};
 use tokio::time::Instant;
 
 use super::{ClusterError, ClusterReport, ClusterTrainer, Counts};
-use crate::placement::cut_dense;
+use crate::placement::{Part, Placement, cut_dense};
 use crate::server::{Node, NodeSettings, serve};
 use crate::shard::{AverageSettings, Shard, ShardSettings};
 
@@ -67,10 +67,14 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let initial = initial.map(|view| view.to_owned()).collect();
         let shard = Shard::new(parts, initial, optimizer, shard)
             .map_err(|error| ClusterError::Shard(error.to_string()))?;
+        let (needed, replicas) =
+            (config.settings().replicas_to_aggregate, config.total_num_replicas());
+        let staging =
+            self.cluster.staging.unwrap_or_else(|| staging::<T>(&self.placement, needed, replicas));
         let settings = NodeSettings {
             index,
             patience: self.cluster.patience,
-            staging: self.cluster.staging.unwrap_or(config.total_num_replicas()),
+            staging,
             placement: self.placement,
             fingerprint: self.fingerprint,
             config,
@@ -84,6 +88,23 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         Ok(Node::new(settings, shard, draw()))
     }
 }
+
+/// How many contributions a server stages at once when nobody says: all that there may be, unless
+/// they are large.
+///
+/// Then it is those that may get stuck half way without a step waiting for them, and two more. With
+/// several servers it is all: each contribution would go to one server after the other.
+fn staging<T>(placement: &Placement, needed: usize, replicas: usize) -> usize {
+    let elements: usize = placement.parts(0).iter().map(Part::elements).sum();
+    let bytes = elements.saturating_mul(size_of::<T>());
+    if placement.shards() > 1 || bytes.saturating_mul(replicas) <= LARGE {
+        return replicas;
+    }
+    (replicas.saturating_sub(needed) + 2).min(replicas)
+}
+
+/// Contributions of so many bytes together are not worth waiting for each other.
+const LARGE: usize = 64 << 20;
 
 /// Ends training once this process is asked to end.
 async fn pass_on<T: Scalar + bytemuck::Pod>(
@@ -110,4 +131,27 @@ fn draw() -> u64 {
         return now.unwrap_or_default().as_nanos() as u64;
     }
     u64::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_contributions_are_staged_two_at_a_time_and_those_that_may_get_stuck() {
+        let (small, large) = (1_000, 25_000_000);
+        for (elements, servers, needed, replicas, expected) in [
+            (small, 1, 4, 4, 4),
+            (large, 1, 4, 4, 2),
+            (large, 1, 3, 5, 4),
+            (large, 1, 1, 2, 2),
+            (large, 1, 1, 1, 1),
+            (large, 1, 4, 2, 2),
+            (large, 2, 4, 4, 4),
+        ] {
+            let placement = Placement::new(&[("w", vec![elements])], size_of::<f32>(), servers);
+            let got = staging::<f32>(&placement, needed, replicas);
+            assert_eq!(got, expected, "{elements} {servers} {needed} {replicas}");
+        }
+    }
 }
