@@ -1,9 +1,8 @@
-//! Tensors in pieces: cut for messages from their own memory, and read into their place.
+//! Tensors in pieces, cut for messages from their own memory.
 //!
 //! What a number looks like on the wire is [`Wire`]'s.
 
 use bytes::Bytes;
-use half::bf16;
 use ndarray::ArrayD;
 use sync_replicas::Scalar;
 
@@ -19,23 +18,6 @@ pub(crate) const CHUNK: usize = 1 << 19;
 compile_error!("tensors are little endian on the wire and are not converted");
 
 impl Wire {
-    /// Writes as many numbers as there are bytes for; a rest that is no whole number is left out.
-    pub(crate) fn read<T: Scalar + bytemuck::Pod>(self, bytes: &[u8], numbers: &mut [T]) {
-        match self {
-            Self::Native => {
-                let all: &mut [u8] = bytemuck::cast_slice_mut(numbers);
-                let count = bytes.len().min(all.len());
-                all[..count].copy_from_slice(&bytes[..count]);
-            }
-            Self::Bf16 => {
-                let (pairs, _) = bytes.as_chunks::<2>();
-                for (number, pair) in numbers.iter_mut().zip(pairs) {
-                    *number = T::of(f64::from(bf16::from_le_bytes(*pair)));
-                }
-            }
-        }
-    }
-
     /// The bytes of a range of an array, in pieces of at most [`CHUNK`]; at full width they are the
     /// array's own memory.
     pub(crate) fn pieces<T, A>(
@@ -61,10 +43,8 @@ impl Wire {
                 Self::Bf16 => {
                     let numbers = slice(array.as_ref());
                     let part = numbers.get(part).unwrap_or_default();
-                    let halves: Vec<u8> = part
-                        .iter()
-                        .flat_map(|number| bf16::from_f64(number.wide()).to_le_bytes())
-                        .collect();
+                    let mut halves = Vec::new();
+                    self.put(part, &mut halves);
                     Bytes::from(halves)
                 }
             };

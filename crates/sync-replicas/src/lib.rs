@@ -45,7 +45,7 @@ pub use ids::{Generation, Incarnation, ReplicaId};
 pub use model::{BoxError, Computed, Model, Shard, Work};
 pub use report::{ReplicaOutcome, ReplicaReport, Report};
 pub use runtime::{
-    ChiefSession, Kind, PushError, Replica, Snapshot, Span, SpanKind, Step, Superseded,
+    Averaged, ChiefSession, Kind, PushError, Replica, Snapshot, Span, SpanKind, Step, Superseded,
     SupersededSignal, Totals, UpdateError, WaitError,
 };
 pub use scalar::Scalar;

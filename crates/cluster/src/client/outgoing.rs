@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
+use accum_core::SlicesError;
 use bytes::Bytes;
-use ndarray::{ArrayD, Axis};
+use ndarray::ArrayD;
 use sync_replicas::{Gradient, Gradients, IndexedSlices, Scalar, Variables};
 
 use crate::coordinator::Ticket;
-use crate::placement::{Part, Placement};
+use crate::placement::{Part, Placement, check_slices, cut_sparse};
 use crate::proto::to_server::Message;
 use crate::proto::{Begin, Chunk, Kind, Section};
 use crate::shard::Wire;
@@ -47,15 +48,13 @@ pub enum GradientError {
         /// What came.
         got: Vec<usize>,
     },
-    /// A row that the variable does not have.
-    #[error("the gradient of `{name}` has index {index}; expected 0 to {}", rows.saturating_sub(1))]
-    Index {
+    /// A sparse gradient that does not fit its variable.
+    #[error("the sparse gradient of `{name}` does not fit: {source}")]
+    Slices {
         /// The variable.
         name: String,
-        /// What came.
-        index: i64,
-        /// How many rows there are.
-        rows: usize,
+        /// Why.
+        source: SlicesError,
     },
 }
 
@@ -186,13 +185,9 @@ impl Outgoing {
         slices: &IndexedSlices<T>,
         wire: Wire,
     ) {
-        let first = part.rows.start as i64;
-        let inside = |index: i64| index >= first && index < part.rows.end as i64;
-        let places: Vec<usize> =
-            (0..slices.indices.len()).filter(|&at| inside(slices.indices[at])).collect();
-        let indices: Vec<u8> =
-            places.iter().flat_map(|&at| (slices.indices[at] - first).to_le_bytes()).collect();
-        let rows = Shared(Arc::new(slices.values.select(Axis(0), &places)));
+        let cut = cut_sparse(part, slices).into_owned();
+        let indices: Vec<u8> = cut.indices.iter().flat_map(|index| index.to_le_bytes()).collect();
+        let rows = Shared(Arc::new(cut.values.as_standard_layout().into_owned()));
         let (indices, length) = (Bytes::from(indices), rows.0.len());
         let pieces = move || -> Box<dyn Iterator<Item = Bytes> + Send> {
             let indices = indices.clone();
@@ -200,8 +195,11 @@ impl Outgoing {
             let bytes = starts.map(move |at| indices.slice(at..(at + CHUNK).min(indices.len())));
             Box::new(bytes.chain(wire.pieces(rows.clone(), 0..length).map(|(_, bytes)| bytes)))
         };
-        let section =
-            Section { part: number as u32, kind: Kind::Sparse.into(), rows: places.len() as u64 };
+        let section = Section {
+            part: number as u32,
+            kind: Kind::Sparse.into(),
+            rows: cut.indices.len() as u64,
+        };
         self.add(server, section, pieces);
     }
 
@@ -247,16 +245,7 @@ fn check<T>(name: &str, shape: &[usize], gradient: &Gradient<T>) -> Result<(), G
         Gradient::Missing => Ok(()),
         Gradient::Dense(array) if array.shape() == shape => Ok(()),
         Gradient::Dense(array) => Err(wrong(array.shape())),
-        Gradient::Sparse(slices) => {
-            let rows = *shape.first().ok_or_else(|| wrong(slices.values.shape()))?;
-            if slices.values.shape().get(1..) != shape.get(1..) {
-                return Err(wrong(slices.values.shape()));
-            }
-            let outside = |index: &&i64| usize::try_from(**index).map_or(true, |it| it >= rows);
-            match slices.indices.iter().find(outside) {
-                Some(&index) => Err(GradientError::Index { name: name.to_owned(), index, rows }),
-                None => Ok(()),
-            }
-        }
+        Gradient::Sparse(slices) => check_slices(shape, slices)
+            .map_err(|source| GradientError::Slices { name: name.to_owned(), source }),
     }
 }

@@ -4,12 +4,12 @@
 //! added as they come, so that one sum is all that is held.
 
 use accum_core::{
-    Addends, ApplyError, BufferPool, DenseOptions, DenseSums, GlobalStep, Reduction, SparseOptions,
+    ApplyError, BufferPool, DenseOptions, DenseSums, GlobalStep, Reduction, SparseOptions,
     SparseSums, Summation, Sums,
 };
 use ndarray::ArrayViewMutD;
-use optim::{DenseGradient, OptimizerState, SparseGradient};
-use sync_replicas::{Gradient, Kind, Scalar};
+use optim::{OptimizerState, SparseGradient};
+use sync_replicas::{Averaged, Gradient, Kind, Scalar};
 
 use super::ShardSettings;
 
@@ -19,23 +19,6 @@ pub(super) enum PartSums<T: Scalar> {
     Dense(DenseSums<T>),
     Sparse(SparseSums<T>),
     Missing,
-}
-
-/// A taken sum as the optimizer reads it: added up and divided inside the update's own pass.
-struct Averaged<'a, T: Scalar>(Addends<'a, T>);
-
-impl<T: Scalar> DenseGradient<T> for Averaged<'_, T> {
-    fn shape(&self) -> &[usize] {
-        self.0.shape()
-    }
-
-    fn read(&self, start: usize, tile: &mut [T]) {
-        self.0.read(start, tile);
-    }
-
-    fn lend(&self) -> Option<&[T]> {
-        self.0.lend()
-    }
 }
 
 impl<T: Scalar> PartSums<T> {

@@ -52,11 +52,30 @@ impl Wire {
         match self {
             Self::Native => T::take_into(bytes, numbers),
             Self::Bf16 => {
-                let (halves, _) = bytes.as_chunks::<{ size_of::<bf16>() }>();
-                let widened =
-                    |&half: &[u8; 2]| T::of(f64::from(bf16::from_le_bytes(half).to_f32()));
-                numbers.extend(halves.iter().map(widened));
+                let (halves, _) = bytes.as_chunks();
+                numbers.extend(halves.iter().map(widened::<T>));
             }
         }
     }
+
+    /// Writes as many numbers as there are bytes for; a rest that is no whole number is left out.
+    pub(crate) fn read<T: Scalar + bytemuck::Pod>(self, bytes: &[u8], numbers: &mut [T]) {
+        match self {
+            Self::Native => {
+                let all: &mut [u8] = bytemuck::cast_slice_mut(numbers);
+                let count = bytes.len().min(all.len());
+                all[..count].copy_from_slice(&bytes[..count]);
+            }
+            Self::Bf16 => {
+                let (halves, _) = bytes.as_chunks();
+                for (number, half) in numbers.iter_mut().zip(halves) {
+                    *number = widened(half);
+                }
+            }
+        }
+    }
+}
+
+fn widened<T: Scalar>(half: &[u8; size_of::<bf16>()]) -> T {
+    T::of(f64::from(bf16::from_le_bytes(*half)))
 }

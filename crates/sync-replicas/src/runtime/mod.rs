@@ -30,7 +30,7 @@ pub use self::replica::{Replica, WaitError};
 pub use self::snapshot::Snapshot;
 pub use self::span::{Span, SpanKind};
 pub use self::step::Step;
-pub use self::sums::Kind;
+pub use self::sums::{Averaged, Kind};
 pub use self::superseded::{Superseded, SupersededSignal};
 
 pub(crate) use self::buffers::Buffers;

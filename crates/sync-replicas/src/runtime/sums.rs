@@ -61,7 +61,8 @@ pub(crate) enum VariableSum<T: Scalar> {
 }
 
 /// A taken sum as the optimizer reads it: added up and divided inside the update's own pass.
-pub(crate) struct Averaged<'a, T: Scalar>(pub(crate) Addends<'a, T>);
+#[derive(Debug)]
+pub struct Averaged<'a, T: Scalar>(pub Addends<'a, T>);
 
 impl<T: Scalar> DenseGradient<T> for Averaged<'_, T> {
     fn shape(&self) -> &[usize] {
