@@ -35,10 +35,12 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
     let all = ["--workspace", "--all-features"];
     steps.command("tests", cmd!(sh, "cargo test {all...} --tests --no-fail-fast"));
     steps.command("doc tests", cmd!(sh, "cargo test {all...} --doc --no-fail-fast"));
-    steps.step("conformance", || match conformance::run(sh, None)? {
-        true => Ok(()),
-        false => Err("a trace was not passed".into()),
-    });
+    for (name, cluster) in [("conformance", false), ("conformance over a network", true)] {
+        steps.step(name, || match conformance::run(sh, None, cluster)? {
+            true => Ok(()),
+            false => Err("a trace was not passed".into()),
+        });
+    }
     steps.step("models", || match model::run(sh, None, None)? {
         true => Ok(()),
         false => Err("a model and the real thing differ".into()),

@@ -1,4 +1,4 @@
-//! `cargo xtask conformance [DIR]`: recorded runs of the described system, replayed.
+//! `cargo xtask conformance [--cluster] [DIR]`: recorded runs of the described system, replayed.
 //!
 //! Only starts the program that does it; its last line is `N passed, M failed`.
 
@@ -14,14 +14,16 @@ use crate::{Result, steps::announce};
 /// The traces that the repository carries.
 const CARRIED: &str = "crates/conformance/traces";
 
-/// Replays the traces of `folder`, or those carried, and gives whether all of them passed.
+/// Replays the traces of `folder`, or those carried, and gives whether all of them passed; on
+/// clusters if asked for.
 ///
 /// # Errors
 /// When cargo cannot be started.
-pub(crate) fn run(sh: &Shell, folder: Option<PathBuf>) -> Result<bool> {
+pub(crate) fn run(sh: &Shell, folder: Option<PathBuf>, cluster: bool) -> Result<bool> {
     // A relative folder is meant from where the command was called, not from the root.
     let folder = folder.map_or_else(|| Ok(sh.current_dir().join(CARRIED)), path::absolute)?;
-    let replay = cmd!(sh, "cargo run --quiet --package conformance -- {folder}");
+    let cluster = cluster.then_some("--cluster");
+    let replay = cmd!(sh, "cargo run --quiet --package conformance -- {cluster...} {folder}");
     announce(&replay);
     // The program has said what failed; its status is no error of this one.
     Ok(Command::from(replay).status()?.success())

@@ -23,6 +23,8 @@ xflags::xflags! {
 
         /// Replay recorded runs of the described system, and compare.
         cmd conformance {
+            /// On clusters over TCP, those runs that have a counterpart there.
+            optional --cluster
             /// A folder of traces; the ones in the repository when not given.
             optional dir: PathBuf
         }

@@ -48,7 +48,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Fix(_) => fix::run(&sh)?,
         flags::XtaskCmd::Tidy(_) => tidy::run(&sh)?,
         flags::XtaskCmd::Spec(_) => spec::run(&sh)?,
-        flags::XtaskCmd::Conformance(conformance) => return conformance::run(&sh, conformance.dir),
+        flags::XtaskCmd::Conformance(it) => return conformance::run(&sh, it.dir, it.cluster),
         flags::XtaskCmd::Explore(flags) => explore::run(&sh, flags.steps)?,
         flags::XtaskCmd::Loom(it) => loom::run(&sh, it.preemptions)?,
         flags::XtaskCmd::Canaries(it) => return canaries::run(&sh, it.filter.as_deref()),

@@ -26,7 +26,7 @@ mod wire;
 
 pub use front::{
     Cluster, ClusterError, ClusterReport, ClusterTrainer, Clustered, Counts, OnCluster,
-    StatusError, StopHandle, status,
+    StatusError, StopHandle, save, status,
 };
 pub use shard::Wire;
 

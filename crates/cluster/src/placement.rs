@@ -86,12 +86,24 @@ impl Placement {
         bytes_per_element: usize,
         shards: usize,
     ) -> Self {
-        let shards = shards.max(1);
-        let variables: Vec<(String, Vec<usize>)> = shapes
-            .iter()
-            .map(|(name, shape)| (name.as_ref().to_owned(), shape.as_ref().to_vec()))
-            .collect();
-        let mut pieces = pieces(&variables, bytes_per_element, shards);
+        let variables = owned(shapes);
+        let pieces = pieces(&variables, bytes_per_element, Some(shards.max(1)));
+        Self::of(variables, pieces, shards.max(1))
+    }
+
+    /// The same with each variable whole on one shard, however large it is.
+    #[must_use]
+    pub fn whole<N: AsRef<str>, S: AsRef<[usize]>>(
+        shapes: &[(N, S)],
+        bytes_per_element: usize,
+        shards: usize,
+    ) -> Self {
+        let variables = owned(shapes);
+        let pieces = pieces(&variables, bytes_per_element, None);
+        Self::of(variables, pieces, shards.max(1))
+    }
+
+    fn of(variables: Vec<(String, Vec<usize>)>, mut pieces: Vec<Piece>, shards: usize) -> Self {
         // Stable, so that among equals the order of the variables decides.
         pieces.sort_by_key(|piece| std::cmp::Reverse(piece.bytes));
         let mut loads = vec![0_u128; shards];
@@ -141,11 +153,16 @@ impl Placement {
     }
 }
 
-/// All variables, those that are larger than an even share cut into ranges of rows.
+fn owned<N: AsRef<str>, S: AsRef<[usize]>>(shapes: &[(N, S)]) -> Vec<(String, Vec<usize>)> {
+    let owned = |(name, shape): &(N, S)| (name.as_ref().to_owned(), shape.as_ref().to_vec());
+    shapes.iter().map(owned).collect()
+}
+
+/// All variables, those that are larger than an even share of so many cut into ranges of rows.
 fn pieces(
     variables: &[(String, Vec<usize>)],
     bytes_per_element: usize,
-    shards: usize,
+    shards: Option<usize>,
 ) -> Vec<Piece> {
     let row_bytes = |shape: &[usize]| {
         let elements = shape.iter().skip(1).map(|&axis| axis as u128);
@@ -153,12 +170,12 @@ fn pieces(
     };
     let bytes = |shape: &[usize]| row_bytes(shape).saturating_mul(row_count(shape) as u128);
     let total: u128 = variables.iter().map(|(_, shape)| bytes(shape)).sum();
-    let share = total.div_ceil(shards as u128).max(1);
+    let share = shards.map_or(total, |shards| total.div_ceil(shards as u128)).max(1);
     let mut pieces = Vec::new();
     for (variable, (_, shape)) in variables.iter().enumerate() {
         let rows = row_count(shape);
         // At most one piece a shard, since no variable has more bytes than all of them together.
-        let wanted = usize::try_from(bytes(shape).div_ceil(share)).unwrap_or(shards);
+        let wanted = usize::try_from(bytes(shape).div_ceil(share)).unwrap_or(rows);
         let count = wanted.min(rows).max(1);
         let start = |piece: usize| rows / count * piece + (rows % count).min(piece);
         pieces.extend((0..count).map(|piece| {

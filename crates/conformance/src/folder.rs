@@ -6,15 +6,15 @@ use std::any::Any;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::panic::catch_unwind;
+use std::panic::{RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use crate::{Failure, Place, replay};
+use crate::{Failure, Place, Replayed, replay, replay_on_clusters};
 
 /// What became of every trace of a folder, in the order of their names.
 #[derive(Clone, Debug)]
 pub struct Report {
-    results: Vec<(String, Result<(), Failure>)>,
+    results: Vec<(String, Result<Replayed, Failure>)>,
 }
 
 /// A folder from which nothing could be replayed.
@@ -43,6 +43,25 @@ pub enum FolderError {
 /// [`FolderError`] when there is nothing to replay. A file that cannot be read, is no trace, or
 /// makes its replay panic is a failed trace and no error.
 pub fn run_folder(folder: &Path) -> Result<Report, FolderError> {
+    run(folder, |text| replay(text).map(|()| Replayed::Passed))
+}
+
+/// The same on clusters, for those traces that have a counterpart there.
+///
+/// # Errors
+/// [`FolderError`] when there is nothing to replay.
+pub fn run_folder_on_clusters(folder: &Path) -> Result<Report, FolderError> {
+    let report = run(folder, replay_on_clusters)?;
+    match report.passed() + report.failed() {
+        0 => Err(FolderError::Empty { path: folder.to_owned() }),
+        _ => Ok(report),
+    }
+}
+
+fn run(
+    folder: &Path,
+    replay: impl Fn(&str) -> Result<Replayed, Failure> + RefUnwindSafe,
+) -> Result<Report, FolderError> {
     let unreadable = |source| FolderError::Unreadable { path: folder.to_owned(), source };
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
@@ -55,7 +74,7 @@ pub fn run_folder(folder: &Path) -> Result<Report, FolderError> {
         return Err(FolderError::Empty { path: folder.to_owned() });
     }
     paths.sort();
-    let results = paths.iter().map(|path| (file_name(path), replay_file(path))).collect();
+    let results = paths.iter().map(|path| (file_name(path), replay_file(path, &replay))).collect();
     Ok(Report { results })
 }
 
@@ -63,15 +82,16 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn replay_file(path: &Path) -> Result<(), Failure> {
+fn replay_file(
+    path: &Path,
+    replay: impl Fn(&str) -> Result<Replayed, Failure> + RefUnwindSafe,
+) -> Result<Replayed, Failure> {
     let text = fs::read_to_string(path).map_err(|error| Failure::new(Place::File, error))?;
     guarded(|| replay(&text))
 }
 
 /// Makes a panic a failure of this trace alone.
-fn guarded(
-    work: impl FnOnce() -> Result<(), Failure> + std::panic::UnwindSafe,
-) -> Result<(), Failure> {
+fn guarded<V>(work: impl FnOnce() -> Result<V, Failure> + UnwindSafe) -> Result<V, Failure> {
     catch_unwind(work).unwrap_or_else(|panic| Err(Failure::new(Place::Panic, message(&*panic))))
 }
 
@@ -84,7 +104,13 @@ impl Report {
     /// How many traces were passed.
     #[must_use]
     pub fn passed(&self) -> usize {
-        self.results.len() - self.failed()
+        self.results.iter().filter(|(_, result)| *result == Ok(Replayed::Passed)).count()
+    }
+
+    /// How many traces have no counterpart where they were to be replayed.
+    #[must_use]
+    pub fn without_counterpart(&self) -> usize {
+        self.results.len() - self.passed() - self.failed()
     }
 
     /// How many traces were not.
@@ -106,6 +132,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (file, failure) in self.failures() {
             writeln!(f, "FAILED {file}, {failure}")?;
+        }
+        match self.without_counterpart() {
+            0 => {}
+            count => writeln!(f, "{count} are of one part alone: no counterpart over a network")?,
         }
         write!(f, "{} passed, {} failed", self.passed(), self.failed())
     }

@@ -32,6 +32,8 @@
 //! It knows no rule: every number it compares was made by the crates, and it takes any trace of the
 //! format, not only those that it carries. It sleeps nowhere and starts no thread: calls that block
 //! are futures polled by hand, so that "still blocked" is seen, not guessed. Nothing depends on it.
+//! [`replay_on_clusters`] is another matter: there every server and every replica is a thread, and
+//! what is blocked is asked of the coordinator.
 //!
 //! - `trace` is the format, one struct a kind
 //! - `compare` says what counts as equal
@@ -45,8 +47,8 @@ mod replay;
 mod trace;
 
 pub use failure::{Failure, Place};
-pub use folder::{FolderError, Report, run_folder};
-pub use replay::replay;
+pub use folder::{FolderError, Report, run_folder, run_folder_on_clusters};
+pub use replay::{Replayed, replay, replay_on_clusters};
 
 /// The README's example, run as a test.
 #[cfg(doctest)]

@@ -21,6 +21,9 @@ pub struct Status {
     pub total_num_replicas: usize,
     /// Contributions that the open step holds.
     pub gradients: u64,
+    /// The same by lane: one for all variables, or where each is admitted by itself one for each
+    /// that has gradients, in their order.
+    pub gradients_by_lane: Vec<u64>,
     /// Tokens in the queue.
     pub tokens: usize,
     /// Why training ended, if it has.
@@ -68,6 +71,9 @@ impl Coordinator {
             replicas_to_aggregate: engine.config().replicas_to_aggregate(),
             total_num_replicas: engine.config().total_num_replicas(),
             gradients: engine.num_accumulated(0).unwrap_or(0),
+            gradients_by_lane: (0..engine.num_lanes())
+                .filter_map(|lane| engine.num_accumulated(lane))
+                .collect(),
             tokens: engine.num_tokens(),
             ended: engine.stopped().map(|reason| format!("{reason:?}")),
             totals: self.totals(),

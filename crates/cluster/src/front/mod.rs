@@ -12,7 +12,7 @@ mod stop;
 
 pub use options::Cluster;
 pub use report::{ClusterError, ClusterReport, Counts};
-pub use status::{StatusError, status};
+pub use status::{StatusError, save, status};
 pub use stop::StopHandle;
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use optim::Optimizer;
 use sha2::{Digest, Sha256};
 use sync_replicas::{
-    Hooks, Model, Parts, ReplicaId, Scalar, Shard as Batches, SyncReplicas, Variables,
+    Hooks, Model, Parts, ReplicaId, Scalar, Shard as Batches, SparseMerge, SyncReplicas, Variables,
 };
 
 use crate::placement::Placement;
@@ -102,7 +102,12 @@ impl<'c, O> Clustered<'c, O> {
         let shapes: Vec<_> =
             variables.iter().map(|(name, array)| (name, array.shape().to_vec())).collect();
         let shards = self.cluster.place.cluster.ps.len();
-        let placement = Arc::new(Placement::new(&shapes, size_of::<T>(), shards));
+        let placement = match parts.sparse_merge {
+            // It looks at a gradient's rows in the order in which they come, so it needs all of them.
+            SparseMerge::Reference => Placement::whole(&shapes, size_of::<T>(), shards),
+            _ => Placement::new(&shapes, size_of::<T>(), shards),
+        };
+        let placement = Arc::new(placement);
         let optimizer = Optimizer::<T>::name(&parts.optimizer);
         let fingerprint = fingerprint::<T, O>(&parts, optimizer, &placement, self.cluster);
         Ok(ClusterTrainer { parts, cluster: self.cluster, placement, fingerprint, variables })

@@ -168,9 +168,11 @@ impl<T: Scalar> ShardState<T> {
         all.filter_map(|(name, value)| Some((own(name)?, value))).collect()
     }
 
-    fn numbers(&self) -> impl Iterator<Item = (&str, u64)> {
+    /// By name: over the network they come in any order.
+    fn numbers(&self) -> BTreeMap<&str, u64> {
         let scalars = self.scalars.iter().map(|(name, value)| (name.as_str(), value.to_bits()));
-        scalars.chain(self.counters.iter().map(|(name, count)| (name.as_str(), *count)))
+        let counters = self.counters.iter().map(|(name, count)| (name.as_str(), *count));
+        scalars.chain(counters).collect()
     }
 }
 
@@ -191,7 +193,7 @@ pub fn gather<T: Scalar>(
     }
     for (shard, other) in (1..).zip(others) {
         let head = |it: &ShardState<T>| (it.generation, it.global_step, it.averages);
-        if head(first) != head(other) || !first.numbers().eq(other.numbers()) {
+        if head(first) != head(other) || first.numbers() != other.numbers() {
             let (expected, got) = (first.global_step, other.global_step);
             return misfit(format!(
                 "shard {shard} is at {got} and shard 0 at {expected}, or they \

@@ -142,3 +142,12 @@ fn a_row_outside_is_refused_before_it_falls_between_the_parts() {
     assert!(check_slices(&[4, 3], &given).is_err(), "rows of another width");
     assert!(check_slices(&[], &given).is_err(), "a scalar has no rows");
 }
+
+#[test]
+fn whole_variables_stay_whole() {
+    let shapes = [("table", vec![1000, 8]), ("bias", vec![8]), ("w", vec![9, 8])];
+    let placement = Placement::whole(&shapes, 4, 3);
+    let names = |shard| placement.parts(shard).iter().map(|part| &*part.name).collect::<Vec<_>>();
+    assert_eq!((names(0), names(1), names(2)), (vec!["table"], vec!["w"], vec!["bias"]));
+    assert!((0..3).all(|shard| placement.parts(shard)[0].whole));
+}

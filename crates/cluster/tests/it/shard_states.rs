@@ -134,6 +134,17 @@ fn a_state_that_does_not_fit_changes_nothing() {
     refuse(|state| state.counters.push(("optimizer/x".into(), 1)), "is not known here");
 }
 
+/// Over the network numbers have names and no order.
+#[test]
+fn numbers_may_come_in_any_order() {
+    let (placement, mut shards) = placed(2, 2);
+    step(&mut shards, 0);
+    let mut states: Vec<_> = shards.iter().map(Shard::state).collect();
+    assert!(states[1].scalars.len() > 1, "{:?}", states[1].scalars);
+    states[1].scalars.reverse();
+    gather(&placement, &states, vec![0]).expect("they count the same");
+}
+
 #[test]
 fn states_that_do_not_fit_each_other_are_not_gathered() {
     let (placement, mut shards) = placed(1, 2);

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use super::replicas::{DENSE, Driven, SPARSE, Seen};
 use sync_replicas::{Gradients, PushError, Replica, ReplicaId, Scalar, Trainer, WaitError};
 
 /// A trainer and its replicas.
@@ -46,8 +47,13 @@ impl<T: Scalar> Driver<T> {
         Ok(driver)
     }
 
-    /// One replica pushes; then everybody gets as far as they can.
-    pub(super) fn push(&mut self, replica: usize, gradients: Gradients<T>) -> Result<(), String> {
+    fn poll(&mut self) -> Result<(), String> {
+        self.replicas.iter_mut().try_for_each(Life::poll)
+    }
+}
+
+impl<T: Scalar> Driven<T> for Driver<T> {
+    fn push(&mut self, replica: usize, gradients: Gradients<T>) -> Result<(), String> {
         let count = self.replicas.len();
         let Some(life) = self.replicas.get_mut(replica) else {
             return Err(format!("replica {replica} pushes, and there are {count} of them"));
@@ -63,22 +69,22 @@ impl<T: Scalar> Driver<T> {
         self.poll()
     }
 
-    /// Whether a replica waits for a token.
-    pub(super) fn waits(&self, replica: usize) -> bool {
+    fn waits(&self, replica: usize) -> bool {
         self.replicas.get(replica).is_some_and(|life| !life.desk.borrow().has_token)
     }
 
-    pub(super) fn trainer(&self) -> &Trainer<T> {
-        &self.trainer
-    }
-
-    pub(super) fn local_steps(&self) -> Vec<i64> {
+    fn look(&mut self) -> Result<Seen<T>, String> {
+        let trainer = &self.trainer;
+        let snapshot = trainer.snapshot();
         let ids = (0..).take(self.replicas.len()).map(ReplicaId::new);
-        ids.filter_map(|id| Some(self.trainer.local_step(id)?.get())).collect()
-    }
-
-    fn poll(&mut self) -> Result<(), String> {
-        self.replicas.iter_mut().try_for_each(Life::poll)
+        Ok(Seen {
+            global_step: snapshot.global_step.get(),
+            accumulated: [DENSE, SPARSE].map(|name| trainer.num_accumulated(name).unwrap_or(0)),
+            tokens: trainer.num_tokens(),
+            local_steps: ids.filter_map(|id| Some(trainer.local_step(id)?.get())).collect(),
+            variables: snapshot.variables.clone(),
+            averages: trainer.averages(),
+        })
     }
 }
 

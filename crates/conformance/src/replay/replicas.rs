@@ -2,33 +2,78 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sync_replicas::{Gradients, IndexedSlices, Scalar, SyncReplicas, Trainer, Variables};
+use optim::Optimizer;
+use sync_replicas::{Gradients, IndexedSlices, Scalar, SyncReplicas, Variables};
 
 use super::driver::Driver;
 use super::formula::optimizer;
-use crate::Failure;
+use super::network::Network;
 use crate::compare::{Check, Tolerance, equal};
 use crate::trace::{ReplicasEvent, ReplicasPush, ReplicasState, ReplicasTrace, Tensor};
+use crate::{Failure, Place};
 
 /// The two variables, by the names of their fields in a state.
-const DENSE: &str = "dense";
-const SPARSE: &str = "sparse";
+pub(super) const DENSE: &str = "dense";
+pub(super) const SPARSE: &str = "sparse";
 
+/// A training that is driven one event at a time.
+pub(super) trait Driven<T: Scalar> {
+    /// One replica pushes; then everybody gets as far as they can.
+    fn push(&mut self, replica: usize, gradients: Gradients<T>) -> Result<(), String>;
+
+    /// Whether a replica waits for a token.
+    fn waits(&self, replica: usize) -> bool;
+
+    /// How all stands.
+    fn look(&mut self) -> Result<Seen<T>, String>;
+}
+
+/// How all stands: what is compared with a recorded state.
+pub(super) struct Seen<T: Scalar> {
+    pub(super) global_step: i64,
+    /// Gradients held for the dense and for the sparse variable.
+    pub(super) accumulated: [u64; 2],
+    pub(super) tokens: usize,
+    pub(super) local_steps: Vec<i64>,
+    pub(super) variables: Variables<T>,
+    pub(super) averages: Option<Variables<T>>,
+}
+
+/// In this process.
 pub(super) fn replay<T: Scalar>(trace: &ReplicasTrace) -> Result<(), Failure> {
-    let trainer = build::<T>(trace).map_err(Failure::start)?;
+    let described = describe::<T>(trace).and_then(|it| Ok((it, variables(trace)?)));
+    let (described, variables) = described.map_err(Failure::start)?;
+    let trainer = described.build(variables).map_err(Failure::start)?;
     let driver = Driver::new(trainer, trace.total_num_replicas).map_err(Failure::start)?;
-    let mut run = Run { driver, waiting: BTreeMap::new() };
+    play::<T, _>(trace, &mut Run { driver, waiting: BTreeMap::new() })
+}
+
+/// On a cluster with so many parameter servers.
+pub(super) fn replay_on_cluster<T: Scalar + bytemuck::Pod>(
+    trace: &ReplicasTrace,
+    servers: usize,
+) -> Result<(), Failure> {
+    let network = Network::<T>::start(trace, servers).map_err(Failure::start)?;
+    let mut run = Run { driver: network, waiting: BTreeMap::new() };
+    play::<T, _>(trace, &mut run)?;
+    run.driver.finish().map_err(|error| Failure::new(Place::End, error))
+}
+
+fn play<T: Scalar, D: Driven<T>>(trace: &ReplicasTrace, run: &mut Run<D>) -> Result<(), Failure> {
     for (number, event) in trace.events.iter().enumerate() {
         let (name, check) = match event {
-            ReplicasEvent::Start { state } => ("start", run.compare(state)),
-            ReplicasEvent::Push(push) => ("push", run.push(push)),
+            ReplicasEvent::Start { state } => ("start", run.compare::<T>(state)),
+            ReplicasEvent::Push(push) => ("push", run.push::<T>(push)),
         };
         check.map_err(|difference| Failure::at(number, name, difference))?;
     }
     Ok(())
 }
 
-fn build<T: Scalar>(trace: &ReplicasTrace) -> Result<Trainer<T>, String> {
+/// The training that a trace is of.
+pub(super) fn describe<T: Scalar>(
+    trace: &ReplicasTrace,
+) -> Result<SyncReplicas<Box<dyn Optimizer<T>>>, String> {
     let formula = trace.formula().map_err(|error| error.to_string())?;
     let mut builder = SyncReplicas::new(optimizer::<T>(&formula))
         .reference()
@@ -42,27 +87,34 @@ fn build<T: Scalar>(trace: &ReplicasTrace) -> Result<Trainer<T>, String> {
     if let Some(decay) = trace.ema_decay {
         builder = builder.moving_average(decay);
     }
-    let variables = Variables::new()
-        .with(DENSE, trace.initial_dense.to::<T>())
-        .and_then(|variables| variables.with(SPARSE, trace.initial_sparse.to::<T>()))
-        .map_err(|error| error.to_string())?;
-    builder.build(variables).map_err(|error| error.to_string())
+    Ok(builder)
 }
 
-struct Run<T: Scalar> {
-    driver: Driver<T>,
+/// Its initial values.
+pub(super) fn variables<T: Scalar>(trace: &ReplicasTrace) -> Result<Variables<T>, String> {
+    Variables::new()
+        .with(DENSE, trace.initial_dense.to::<T>())
+        .and_then(|variables| variables.with(SPARSE, trace.initial_sparse.to::<T>()))
+        .map_err(|error| error.to_string())
+}
+
+struct Run<D> {
+    driver: D,
     /// The id of the last push of each replica that waits for a token.
     waiting: BTreeMap<usize, i64>,
 }
 
-impl<T: Scalar> Run<T> {
+impl<D> Run<D> {
     /// One step of one replica.
     ///
     /// Whose wait ended is compared as a set. Which of the waiting replicas gets which token would
     /// be the scheduler's choice if there were fewer tokens than replicas. There never are: while
     /// somebody waits the queue is empty, then max(N, A) tokens of one step come at once, and at
     /// most N replicas wait.
-    fn push(&mut self, push: &ReplicasPush) -> Check {
+    fn push<T: Scalar>(&mut self, push: &ReplicasPush) -> Check
+    where
+        D: Driven<T>,
+    {
         let rows = IndexedSlices::new(push.indices.clone(), push.values.to::<T>(), None)
             .map_err(|error| error.to_string())?;
         let gradients = Gradients::new().dense(DENSE, push.dense.to::<T>()).sparse(SPARSE, rows);
@@ -71,23 +123,24 @@ impl<T: Scalar> Run<T> {
         let mut returned = BTreeSet::new();
         self.waiting.retain(|&replica, &mut id| self.driver.waits(replica) || !returned.insert(id));
         equal("the set of returned pushes", returned, push.returned.iter().copied().collect())?;
-        self.compare(&push.state)
+        self.compare::<T>(&push.state)
     }
 
-    fn compare(&self, state: &ReplicasState) -> Check {
-        let trainer = self.driver.trainer();
-        let snapshot = trainer.snapshot();
-        equal("the global step", snapshot.global_step.get(), state.global_step)?;
-        let counts = [DENSE, SPARSE].map(|name| trainer.num_accumulated(name).unwrap_or(0));
-        equal("the count of gradients held", counts, state.accumulated)?;
-        equal("the number of tokens", trainer.num_tokens(), state.tokens)?;
-        equal("the list of local steps", &self.driver.local_steps(), &state.local_steps)?;
-        tensor(&snapshot.variables, DENSE, "dense", &state.dense)?;
-        tensor(&snapshot.variables, SPARSE, "sparse", &state.sparse)?;
-        match (trainer.averages(), &state.average_dense, &state.average_sparse) {
+    fn compare<T: Scalar>(&mut self, state: &ReplicasState) -> Check
+    where
+        D: Driven<T>,
+    {
+        let seen = self.driver.look()?;
+        equal("the global step", seen.global_step, state.global_step)?;
+        equal("the count of gradients held", seen.accumulated, state.accumulated)?;
+        equal("the number of tokens", seen.tokens, state.tokens)?;
+        equal("the list of local steps", &seen.local_steps, &state.local_steps)?;
+        tensor(&seen.variables, DENSE, "dense", &state.dense)?;
+        tensor(&seen.variables, SPARSE, "sparse", &state.sparse)?;
+        match (&seen.averages, &state.average_dense, &state.average_sparse) {
             (Some(averages), Some(dense), Some(sparse)) => {
-                tensor(&averages, DENSE, "average_dense", dense)?;
-                tensor(&averages, SPARSE, "average_sparse", sparse)
+                tensor(averages, DENSE, "average_dense", dense)?;
+                tensor(averages, SPARSE, "average_sparse", sparse)
             }
             (None, None, None) => Ok(()),
             (averages, ..) => {

@@ -70,6 +70,6 @@ fn nothing_to_replay_is_an_error_of_its_own() {
     }
     check(&[empty.path()], "there is no *.json in");
     check(&[&missing], "cannot be read");
-    check(&[], "usage: conformance DIR");
-    check(&[empty.path(), empty.path()], "usage: conformance DIR");
+    check(&[], "usage: conformance [--cluster] DIR");
+    check(&[empty.path(), empty.path()], "usage: conformance [--cluster] DIR");
 }

@@ -4,5 +4,6 @@ mod carried;
 mod folders;
 mod fuzz;
 mod malformed;
+mod network;
 mod recorded;
 mod sensitivity;
