@@ -1,7 +1,8 @@
 //! Buffers that go round: lent to a replica, pushed, given back, lent again.
 //!
 //! Not an allocator: it finds free arrays by their exact shape, among few. Invariant: an array is
-//! either in the pool or with one owner, and the pool keeps no more than its limit.
+//! either in the pool or with one owner, and the pool keeps no more than its limit; beside them it
+//! keeps a few lists that a sparse sum works with.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -36,12 +37,18 @@ pub struct BufferPool<E: Element> {
 struct Shelf<E> {
     free: Vec<ArrayD<E>>,
     max_free: usize,
+    /// What a sparse sum works with beside its values.
+    words: Vec<Vec<u64>>,
 }
+
+/// Lists of words that are kept: a sparse sum works with so many.
+const LISTS: usize = 3;
 
 impl<E: Element> BufferPool<E> {
     /// An empty pool that keeps at most `max_free` buffers that nobody uses.
     pub fn new(max_free: usize) -> Self {
-        Self { shelf: Arc::new(Mutex::new(Shelf { free: Vec::new(), max_free })) }
+        let shelf = Shelf { free: Vec::new(), max_free, words: Vec::new() };
+        Self { shelf: Arc::new(Mutex::new(shelf)) }
     }
 
     /// A buffer of this shape: zeros when new, otherwise what its last owner left in it.
@@ -74,12 +81,7 @@ impl<E: Element> BufferPool<E> {
     pub(crate) fn room(&self, len: usize) -> Vec<E> {
         let found = {
             let mut shelf = lock(&self.shelf);
-            // The smallest that is large enough, else the largest.
-            let fit = |array: &ArrayD<E>| match array.len() {
-                has if has < len => (true, len - has),
-                has => (false, has - len),
-            };
-            let best = (0..shelf.free.len()).min_by_key(|at| fit(&shelf.free[*at]));
+            let best = best_fit(len, shelf.free.iter().map(|array| array.len()));
             best.map(|at| shelf.free.swap_remove(at))
         };
         let (mut room, _) = found.unwrap_or_default().into_raw_vec_and_offset();
@@ -91,10 +93,38 @@ impl<E: Element> BufferPool<E> {
         room
     }
 
+    /// A list of `len` words, whatever they are; new when there is none.
+    pub(crate) fn words(&self, len: usize) -> Vec<u64> {
+        let found = {
+            let mut shelf = lock(&self.shelf);
+            let best = best_fit(len, shelf.words.iter().map(Vec::capacity));
+            best.map(|at| shelf.words.swap_remove(at))
+        };
+        let mut words = found.unwrap_or_default();
+        words.resize(len, 0);
+        words
+    }
+
+    /// Puts a list of words in; it is freed when there are enough.
+    pub(crate) fn give_words(&self, words: Vec<u64>) {
+        let mut shelf = lock(&self.shelf);
+        if shelf.words.len() < LISTS {
+            return shelf.words.push(words);
+        }
+        drop(shelf);
+        drop(words);
+    }
+
     /// How many buffers nobody uses.
     pub fn free(&self) -> usize {
         lock(&self.shelf).free.len()
     }
+}
+
+/// Where the smallest is that is large enough, else the largest.
+fn best_fit(len: usize, lengths: impl Iterator<Item = usize>) -> Option<usize> {
+    let fit = |has: usize| if has < len { (true, len - has) } else { (false, has - len) };
+    lengths.enumerate().min_by_key(|(_, has)| fit(*has)).map(|(at, _)| at)
 }
 
 impl<E: Element> Clone for BufferPool<E> {
@@ -147,5 +177,22 @@ impl<E: Element> Drop for Lent<E> {
         if let Some(home) = self.home.take() {
             home.give(std::mem::take(&mut self.array));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_words_come_back_and_few_are_kept() {
+        let pool = BufferPool::<f32>::new(0);
+        (1..=4).for_each(|len| pool.give_words(vec![len; 10 * len as usize]));
+        // The smallest that is large enough, else the largest; new ones are zeros.
+        for (len, first) in [(15, 2), (31, 3), (1, 1), (5, 0)] {
+            let words = pool.words(len);
+            assert_eq!((words.len(), words[0]), (len, first));
+        }
+        assert_eq!(pool.free(), 0, "they are no buffers");
     }
 }

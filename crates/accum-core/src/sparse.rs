@@ -285,8 +285,12 @@ impl<E: Element> SparseSum<E> {
     /// own. nᵢ is the number of all gradients under
     /// [`SparseMean::PerGradient`](crate::SparseMean::PerGradient).
     pub fn into_value(self) -> IndexedSlices<E::Sum> {
-        let division = self.division;
-        self.into_slices(Some(division)).0
+        let (division, pool) = (self.division, self.means.pool.clone());
+        let (slices, counts) = self.into_slices(Some(division));
+        if let Some(pool) = pool {
+            pool.give_words(counts);
+        }
+        slices
     }
 
     /// The sum, and for each of its rows what to divide it by.

@@ -60,9 +60,18 @@ impl<'a, E: Element> Merge<'a, E> {
     pub(super) fn run(&self, ways: Ways, pool: Option<&BufferPool<E::Sum>>) -> Union<E> {
         let indices: Vec<&[i64]> = self.rows.iter().map(Rows::indices).collect();
         let longest = indices.iter().map(|indices| indices.len()).max().unwrap_or(0);
-        let largest = indices.iter().flat_map(|indices| *indices).max();
-        match Packing::of(indices.len(), longest, largest.copied().unwrap_or(0)) {
-            Some(packing) => self.over(&packing.sorted(&indices), packing, ways, pool),
+        let largest = indices.iter().flat_map(|indices| *indices).max().copied().unwrap_or(0);
+        match Packing::of(indices.len(), longest, largest) {
+            Some(packing) => {
+                let len = indices.iter().map(|indices| indices.len()).sum();
+                let mut lists = [words(len, pool), words(len, pool)];
+                packing.sort(&indices, largest, &mut lists);
+                let union = self.over(&lists[0], packing, ways, pool);
+                if let Some(pool) = pool {
+                    lists.into_iter().for_each(|list| pool.give_words(list));
+                }
+                union
+            }
             None => self.over(&sorted_wide(&indices), Packing::none(), ways, pool),
         }
     }
@@ -80,7 +89,7 @@ impl<'a, E: Element> Merge<'a, E> {
             Some(pool) => pool.room(room),
             None => vec![E::Sum::default(); room],
         };
-        let (mut indices, mut counts) = (vec![0; len], vec![0; len]);
+        let (mut indices, mut counts) = (vec![0; len], words(len, pool));
         let mut whole = Part { indices: &mut indices, counts: &mut counts, rows: &mut rows };
         self.make(entries, packing, &mut whole, ways);
         Union::of(indices, counts, rows, self.width)
@@ -207,13 +216,26 @@ impl<S> Part<'_, S> {
     }
 }
 
+/// Room for so many words, with whatever is in it; new where there is no pool.
+fn words<S: Element>(len: usize, pool: Option<&BufferPool<S>>) -> Vec<u64> {
+    pool.map_or_else(|| vec![0; len], |pool| pool.words(len))
+}
+
 /// Asks the memory for a row; rows lie where the processor cannot guess.
 #[inline(always)]
 fn fetch<E>(row: &[E]) {
-    let (mut at, end) = (0, row.len().min(LINES * LINE / size_of::<E>()));
-    while at < end {
-        prefetch_index(row, at);
-        at += LINE / size_of::<E>();
+    let line = LINE / size_of::<E>();
+    let row = &row[..row.len().min(LINES * line)];
+    // Four lines without a branch between them: the loop around this one should be short.
+    let blocks = row.chunks_exact(4 * line);
+    let rest = blocks.remainder();
+    for block in blocks {
+        (0..4).for_each(|nth| prefetch_index(block, nth * line));
+    }
+    let mut at = 0;
+    while at < rest.len() {
+        prefetch_index(rest, at);
+        at += line;
     }
 }
 
