@@ -249,3 +249,40 @@ fn check<T>(name: &str, shape: &[usize], gradient: &Gradient<T>) -> Result<(), G
             .map_err(|source| GradientError::Slices { name: name.to_owned(), source }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{arr1, arr2};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(gradients: Gradients<f32>, expected: &str) {
+        let table = arr2(&[[0.0; 2]; 3]);
+        let variables = Variables::new().with("table", table).expect("a name");
+        let placement = Placement::new(&[("table", vec![3, 2])], size_of::<f32>(), 2);
+        let refused = Outgoing::new(gradients, &variables, &placement, Wire::Native);
+        let error = refused.map(drop).expect_err("it does not fit");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+
+    ///
+    #[test]
+    fn gradients_that_do_not_fit_are_refused_by_their_sender() {
+        let rows = |indices: &[i64], rows: usize| IndexedSlices {
+            indices: indices.to_vec(),
+            values: ArrayD::zeros(vec![rows, 2]),
+            dense_shape: None,
+        };
+        let sparse = |slices| Gradients::new().sparse("table", slices);
+        check(Gradients::new(), "at least one is needed");
+        check(Gradients::new().missing("table"), "at least one is needed");
+        check(Gradients::new().dense("chair", arr1(&[0.0])), "named `chair`, but no variable is");
+        check(Gradients::new().dense("table", arr1(&[0.0])), "has shape [1]; expected [3, 2]");
+        check(sparse(rows(&[0, 3], 2)), "index 3 at position 1 is not one of the 3 rows");
+        check(sparse(rows(&[-1], 1)), "index -1");
+        check(sparse(rows(&[0, 1, 2], 2)), "does not fit");
+        let once = || sparse(rows(&[0], 1));
+        check(once().sparse("table", rows(&[1], 1)), "has two gradients");
+    }
+}
