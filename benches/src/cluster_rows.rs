@@ -14,6 +14,10 @@ use Unit::{Count, PerSecond};
 /// Bytes of all parameters of the large model.
 const LARGE_BYTES: usize = bytes(LARGE, 1) as usize;
 
+/// Parameters of the medium model, and their bytes.
+const MEDIUM: usize = 1_000_000;
+const MEDIUM_BYTES: usize = bytes(MEDIUM, 1) as usize;
+
 /// Steps a second of whole clusters, and what a server needs.
 pub const CLUSTER: &[Row] = &[
     timed(
@@ -33,15 +37,15 @@ pub const CLUSTER: &[Row] = &[
     timed(
         "cluster/1e6/1_replica",
         (PerSecond, 1.0),
-        || boxed(Processes::new(1, 1_000_000)),
-        None,
+        || boxed(Processes::new(1, MEDIUM)),
+        bound("tcp/4MB/1_client", 1.0, || boxed(Tcp::new(1, MEDIUM_BYTES))),
         &[AtLeast(260.0)],
     ),
     timed(
         "cluster/1e6/4_replicas",
         (PerSecond, 1.0),
-        || boxed(Processes::new(4, 1_000_000)),
-        None,
+        || boxed(Processes::new(4, MEDIUM)),
+        bound("tcp/4MB/4_clients", 1.0, || boxed(Tcp::new(4, MEDIUM_BYTES))),
         &[AtLeast(116.0)],
     ),
     timed(
