@@ -108,6 +108,25 @@ impl<T: Clone> Variables<T> {
     pub fn get_mut(&mut self, index: usize) -> &mut ArrayD<T> {
         Arc::make_mut(&mut self.arrays[index])
     }
+
+    /// Puts another array of the same shape in a variable's place, if a clone still shares the one
+    /// there; `fresh` makes it of that one, which is the answer.
+    ///
+    /// # Panics
+    /// When there is no such place, or the shape is another.
+    pub fn replace_shared(
+        &mut self,
+        index: usize,
+        fresh: impl FnOnce(&ArrayD<T>) -> ArrayD<T>,
+    ) -> Option<Arc<ArrayD<T>>> {
+        let place = &mut self.arrays[index];
+        if Arc::get_mut(place).is_some() {
+            return None;
+        }
+        let fresh = fresh(place);
+        assert_eq!(fresh.shape(), place.shape(), "a variable keeps its shape");
+        Some(std::mem::replace(place, Arc::new(fresh)))
+    }
 }
 
 impl<T> Variables<T> {

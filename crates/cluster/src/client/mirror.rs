@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use ndarray::{ArrayD, Axis, Slice};
 use sync_replicas::{Generation, GlobalStep, Scalar, Variables};
 
 use crate::placement::Placement;
@@ -21,6 +22,8 @@ pub(super) struct Mirror<T: Scalar> {
     placement: Arc<Placement>,
     servers: Vec<Server>,
     wire: Wire,
+    /// By variable: an array that hooks looked at, to be written once they have let go of it.
+    spares: Vec<Option<Arc<ArrayD<T>>>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,13 +40,15 @@ struct Server {
 impl<T: Scalar + bytemuck::Pod> Mirror<T> {
     pub(super) fn new(variables: Variables<T>, placement: Arc<Placement>, wire: Wire) -> Self {
         let servers = vec![Server::default(); placement.shards()];
-        Self { variables, placement, servers, wire }
+        let spares = vec![None; variables.len()];
+        Self { variables, placement, servers, wire, spares }
     }
 
     /// One without variables, in the place of one that is lent.
     pub(super) fn hollow(&self) -> Self {
-        let placement = Arc::clone(&self.placement);
-        Self { variables: Variables::new(), placement, servers: Vec::new(), wire: self.wire }
+        let (variables, placement) = (Variables::new(), Arc::clone(&self.placement));
+        let (servers, spares) = (Vec::new(), Vec::new());
+        Self { variables, placement, servers, wire: self.wire, spares }
     }
 
     /// The version of all parts, if they are of one.
@@ -108,6 +113,12 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
             let part = usize::try_from(values.part).ok().and_then(|part| parts.get(part));
             let part =
                 part.ok_or_else(|| bad("a part of this server", format!("part {}", values.part)))?;
+            unshare(
+                &mut self.variables,
+                &mut self.spares,
+                &self.placement,
+                (server, part.variable),
+            );
             let array = self.variables.get_mut(part.variable);
             let row: usize = array.shape().iter().skip(1).product();
             let range = part.rows.start * row..part.rows.end * row;
@@ -130,9 +141,89 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
     }
 }
 
+/// Has a variable lie in memory of the mirror's own: hooks keep the variables that they saw.
+///
+/// Nothing is copied but what other servers have sent, since this one sends all of its part.
+fn unshare<T: Scalar>(
+    variables: &mut Variables<T>,
+    spares: &mut [Option<Arc<ArrayD<T>>>],
+    placement: &Placement,
+    (server, variable): (usize, usize),
+) {
+    let spare = &mut spares[variable];
+    let former = variables.replace_shared(variable, |shared| {
+        let free = spare.take().and_then(|spare| Arc::try_unwrap(spare).ok());
+        let mut fresh = free.unwrap_or_else(|| ArrayD::from_elem(shared.raw_dim(), T::default()));
+        for &(shard, position) in placement.places(variable) {
+            if shard != server {
+                let rows = Slice::from(placement.parts(shard)[position].rows.clone());
+                let kept = shared.slice_axis(Axis(0), rows);
+                fresh.slice_axis_mut(Axis(0), rows).assign(&kept);
+            }
+        }
+        fresh
+    });
+    if former.is_some() {
+        *spare = former;
+    }
+}
+
 /// "Send me what is newer than this."
 pub(super) fn pull(after: Option<Version>) -> Message {
     let (generation, after) =
         after.map_or((0, -1), |(generation, step)| (generation.get(), step.get()));
     Message::Pull(proto::Pull { generation, after })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use ndarray::arr1;
+
+    use super::*;
+
+    /// A vector of four on two servers, which send it as so many copies of a step's number.
+    struct Sent(Mirror<f32>);
+
+    impl Sent {
+        fn new() -> Self {
+            let placement = Placement::new(&[("w", vec![4])], size_of::<f32>(), 2);
+            let variables = Variables::new().with("w", arr1(&[0.0; 4])).expect("a name");
+            Self(Mirror::new(variables, Arc::new(placement), Wire::Native))
+        }
+
+        fn send(&mut self, server: usize, step: i64) {
+            let data = Bytes::from([step as f32; 2].map(f32::to_le_bytes).concat());
+            let values = Values { global_step: step, data, ..Values::default() };
+            self.0.take(server, &values).expect("it fits");
+            let last = Values { global_step: step, last: true, ..Values::default() };
+            self.0.take(server, &last).expect("it fits");
+        }
+
+        fn values(&self) -> (Vec<f32>, *const f32) {
+            let w = self.0.variables.get("w").expect("it is there");
+            (w.iter().copied().collect(), w.as_ptr())
+        }
+    }
+
+    #[test]
+    fn hooks_keep_what_they_saw_and_its_memory_comes_back() {
+        let mut sent = Sent::new();
+        let mut seen = sent.0.variables.clone();
+        let mut places = Vec::new();
+        for step in 1..=6 {
+            let before = seen.get("w").expect("it is there").clone();
+            sent.send(0, step);
+            let half = [step as f32, step as f32, step as f32 - 1.0, step as f32 - 1.0];
+            assert_eq!(sent.values().0, half, "another server's part was lost");
+            assert_eq!(sent.0.version(), None);
+            sent.send(1, step);
+            assert_eq!(sent.values().0, [step as f32; 4]);
+            assert_eq!(seen.get("w"), Ok(&before), "a hook saw it change");
+            places.push(sent.values().1);
+            seen = sent.0.variables.clone();
+        }
+        assert_eq!(places[1..3], places[3..5], "memory was not used again");
+        assert_ne!(places[1], places[2]);
+    }
 }
