@@ -15,4 +15,5 @@ mod hook;
 mod panics;
 mod reference_runs;
 mod shapes;
+mod sparse_large;
 mod torn;
