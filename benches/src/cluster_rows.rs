@@ -5,11 +5,12 @@
 
 use crate::rows::{LARGE, bound, boxed, bytes, timed};
 use crate::work::cluster::{Processes, memory_of_server};
+use crate::work::simulated::Simulated;
 use crate::work::tcp::Tcp;
 use crate::{Measure, Row, Target, Unit};
 
 use Target::{AtLeast, AtMost, RatioAtLeast};
-use Unit::{Count, PerSecond};
+use Unit::{Count, Milliseconds, PerSecond};
 
 /// Bytes of all parameters of the large model.
 const LARGE_BYTES: usize = bytes(LARGE, 1) as usize;
@@ -18,7 +19,7 @@ const LARGE_BYTES: usize = bytes(LARGE, 1) as usize;
 const MEDIUM: usize = 1_000_000;
 const MEDIUM_BYTES: usize = bytes(MEDIUM, 1) as usize;
 
-/// Steps a second of whole clusters, and what a server needs.
+/// Steps a second of whole clusters, what a server needs, and a cluster in virtual time.
 pub const CLUSTER: &[Row] = &[
     timed(
         "cluster/1e3/1_replica",
@@ -61,6 +62,13 @@ pub const CLUSTER: &[Row] = &[
         || boxed(Processes::new(4, LARGE)),
         bound("tcp/100MB/4_clients", 1.0, || boxed(Tcp::new(4, LARGE_BYTES))),
         &[RatioAtLeast(0.7), AtLeast(2.8)],
+    ),
+    timed(
+        "simulated/96_of_100/2000_steps",
+        (Milliseconds, 1.0),
+        || boxed(Simulated::new(2_000)),
+        None,
+        &[AtMost(120_000.0)],
     ),
     Row {
         name: "cluster/ps_memory/2.5e7/4_replicas",

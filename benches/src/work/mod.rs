@@ -5,6 +5,7 @@ pub(crate) mod dense;
 pub(crate) mod process;
 pub(crate) mod push;
 pub(crate) mod queue;
+pub(crate) mod simulated;
 pub(crate) mod sparse;
 pub(crate) mod step;
 pub(crate) mod tcp;
