@@ -5,8 +5,10 @@
 
 mod args;
 mod chief;
+mod evaluator;
 mod metrics_page;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use args::{NodeArgs, SecurityArgs, WireKind};
@@ -60,6 +62,17 @@ pub enum NodeError {
     /// Training ended, and the chief could not fetch what came of it.
     #[error("training ended before the chief could fetch the variables; start it again")]
     NoVariables,
+    /// An evaluator does not know where the checkpoints are.
+    #[error("an evaluator tests checkpoints: give --out or --checkpoint-dir of the training")]
+    NoFolder,
+    /// An evaluator waited in vain.
+    #[error("no new checkpoint came to {} within {seconds:.0} s (--patience)", folder.display())]
+    NoCheckpoint {
+        /// Where it waited.
+        folder: PathBuf,
+        /// For how long.
+        seconds: f64,
+    },
     /// The chief was asked to end before training did.
     #[error("this worker is the chief and was asked to end; start it again for the result")]
     ChiefLeft,
@@ -70,11 +83,13 @@ impl NodeError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NoPlace | Self::Spec(_) | Self::Number { .. } | Self::Key(_) => Exit::Usage,
+            Self::NoPlace | Self::Spec(_) | Self::Number { .. } | Self::Key(_) | Self::NoFolder => {
+                Exit::Usage
+            }
             Self::Train(error) if error.exit_status() == 2 => Exit::Usage,
             Self::Train(_) => Exit::Failed,
             Self::Cluster(error) => error.exit(),
-            Self::ChiefLeft | Self::NoVariables => Exit::Restart,
+            Self::ChiefLeft | Self::NoVariables | Self::NoCheckpoint { .. } => Exit::Restart,
         }
     }
 }
@@ -84,6 +99,7 @@ impl NodeError {
 pub struct Process {
     cluster: Cluster,
     settings: Settings,
+    patience: Duration,
     metrics_port: Option<u16>,
 }
 
@@ -111,7 +127,7 @@ impl Process {
         let train = sized(args.train, workers, args.backup)?;
         let settings = Settings::check(train).map_err(TrainError::from)?;
         let cluster = cluster.lease(settings.lease.unwrap_or(LEASE));
-        Ok(Self { cluster, settings, metrics_port: args.metrics_port })
+        Ok(Self { cluster, settings, patience: args.patience, metrics_port: args.metrics_port })
     }
 
     /// Ends its part from outside.
@@ -134,6 +150,9 @@ impl Process {
         let task = self.cluster.place().task;
         if self.is_chief() {
             return chief::run(&self).map(Some);
+        }
+        if task.role == Role::Evaluator {
+            return evaluator::run(&self).map(|()| None);
         }
         if task.role == Role::Ps
             && let Some(port) = self.metrics_port

@@ -4,6 +4,7 @@
 //! result, from the last checkpoint.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use cluster::ClusterReport;
 use sync_replicas::checkpoint::{self, TrainingState};
@@ -20,6 +21,9 @@ use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
 use crate::train::{TrainError, hooks, watch};
 use crate::watch::{Updates, lock};
+
+/// How long after the end the last checkpoint may be on its way.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(10);
 
 pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
     let settings = &process.settings;
@@ -43,12 +47,15 @@ pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
         Err(error) => Found::of_checkpoint(last_checkpoint(settings, &folder).ok_or(error)?),
         Ok(found) => found,
     };
+    let averages = settings.ema.and_then(|_| averages(settings, &folder));
+    let found = Found { averages, ..found };
     finish(settings, &folder, &mut lock(&metrics), &updates, found)
 }
 
 /// What the training came to, as far as this process knows.
 struct Found {
     variables: Variables<f32>,
+    averages: Option<Variables<f32>>,
     global_step: u64,
     generation: u64,
     totals: Totals,
@@ -65,6 +72,8 @@ impl Found {
         let waited = counts.waited.as_secs_f64();
         Ok(Self {
             variables,
+            // Servers do not send them; they are in the last checkpoint.
+            averages: None,
             global_step: report.global_step.get().unsigned_abs(),
             generation: report.generation.get(),
             totals: report.totals,
@@ -86,6 +95,7 @@ impl Found {
 
     fn of_checkpoint(state: TrainingState<f32>) -> Self {
         Self {
+            averages: state.averaged(),
             variables: state.variables,
             global_step: state.global_step.get().unsigned_abs(),
             generation: state.generation.get(),
@@ -101,6 +111,18 @@ fn last_checkpoint(settings: &Settings, folder: &RunFolder) -> Option<TrainingSt
     let newest = checkpoint::latest(folder.checkpoints()).ok()??;
     let state: TrainingState<f32> = checkpoint::read(&newest).ok()?;
     (state.global_step.get().unsigned_abs() >= settings.updates).then_some(state)
+}
+
+/// The averages at the end. It is told before its checkpoint is written, so this waits a moment.
+fn averages(settings: &Settings, folder: &RunFolder) -> Option<Variables<f32>> {
+    let begun = Instant::now();
+    while begun.elapsed() < LAST_CHECKPOINT {
+        if let Some(state) = last_checkpoint(settings, folder) {
+            return state.averaged();
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    None
 }
 
 fn open_metrics(settings: &Settings, folder: &RunFolder) -> std::io::Result<Arc<Mutex<Metrics>>> {
@@ -142,12 +164,12 @@ fn summarize(
     found: Found,
 ) -> Result<Summary, sync_replicas::VariableError> {
     let newest = checkpoint::latest(folder.checkpoints()).ok().flatten();
-    let classifier = &*settings.classifier;
+    let test = |variables: &_| accuracy(&*settings.classifier, variables, &settings.digits.test);
     Ok(Summary {
         model: word(settings.model),
         optimizer: word(settings.optimizer_kind),
-        test_accuracy: accuracy(classifier, &found.variables, &settings.digits.test)?,
-        averages_test_accuracy: None,
+        test_accuracy: test(&found.variables)?,
+        averages_test_accuracy: found.averages.as_ref().map(test).transpose()?,
         loss: updates.last().and_then(|update| update.loss),
         updates: found.global_step,
         updates_this_run: found.global_step,

@@ -3,6 +3,7 @@
 mod accuracy;
 mod bad_input;
 mod cluster;
+mod evaluator;
 mod fuzz;
 mod plan;
 mod program;

@@ -21,8 +21,8 @@ impl StopHandle {
         self.0.send_replace(true);
     }
 
-    /// Waits for the wish.
-    pub(super) async fn wished(&self) {
+    /// Waits for the wish: for a part that the cluster does not play, such as an evaluator's.
+    pub async fn wished(&self) {
         // Fails only when the sender is gone, which this holds.
         let _ = self.0.subscribe().wait_for(|wished| *wished).await;
     }

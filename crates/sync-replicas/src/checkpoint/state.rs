@@ -70,6 +70,24 @@ const OPTIMIZER: &str = "optimizer/";
 const AVERAGE: &str = "average/";
 
 impl<T: Scalar> TrainingState<T> {
+    /// The variables, each with its moving average in its place where it has one; `None`
+    /// where no averages were kept.
+    #[must_use]
+    pub fn averaged(&self) -> Option<Variables<T>> {
+        let averages = self.averages.as_ref()?;
+        let mut variables = self.variables.clone();
+        for index in 0..variables.len() {
+            let name = format!("{}/average", variables.name(index));
+            let variable = variables.get_mut(index);
+            if let Some(StateValue::Tensor(average)) = averages.get(&name)
+                && average.shape() == variable.shape()
+            {
+                variable.assign(average);
+            }
+        }
+        Some(variables)
+    }
+
     pub(super) fn split(&self) -> (Numbers, Vec<(String, ArrayD<T>)>) {
         let mut numbers = Numbers {
             global_step: self.global_step.get(),

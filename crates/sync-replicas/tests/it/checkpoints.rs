@@ -76,6 +76,8 @@ fn there_and_back() {
     assert_eq!(everything(&second), everything(&first));
     assert_eq!(second.snapshot().variables.sha256(), first.snapshot().variables.sha256());
     assert_eq!(second.averages(), first.averages());
+    let read: checkpoint::TrainingState<f64> = checkpoint::read(&place).expect("it is good");
+    assert_eq!(read.averaged(), first.averages());
     for (variable, slot) in [("w", "m"), ("table", "v")] {
         assert_eq!(second.slot(variable, slot), first.slot(variable, slot), "{variable} {slot}");
         assert!(second.slot(variable, slot).is_some());

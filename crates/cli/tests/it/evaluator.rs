@@ -1,0 +1,48 @@
+//! The evaluator of a cluster: it tests the checkpoints that others write.
+
+use crate::program::{folder, json, run};
+
+/// As an evaluator of two workers and a server, none of which it speaks to.
+const EVALUATOR: [&str; 9] = [
+    "node",
+    "--role",
+    "evaluator",
+    "--ps",
+    "127.0.0.1:1",
+    "--worker-hosts",
+    "127.0.0.1:2,127.0.0.1:3",
+    "--updates",
+    "40",
+];
+
+#[test]
+fn it_tests_checkpoints_up_to_the_last_update() {
+    let folder = folder();
+    let launch = ["launch", "--ps", "2", "--workers", "2", "--updates", "40", "--ema", "0.9"];
+    let said = run(folder.path(), &[&launch[..], &["--out", "a", "--json", "--quiet"]].concat());
+    assert_eq!(said.status, 0, "{}", said.err);
+    let trained = json(&said.out);
+    let said = run(folder.path(), &[&EVALUATOR[..], &["--out", "a", "--ema", "0.9"]].concat());
+    assert_eq!(said.status, 0, "{}", said.err);
+    assert!(said.err.contains("update 40  test accuracy"), "{}", said.err);
+    let lines = std::fs::read_to_string(folder.path().join("a/evaluations.jsonl"));
+    let lines = lines.expect("was written");
+    let last = json(lines.lines().last().expect("has a line"));
+    assert_eq!(last["step"], 40);
+    for figure in ["test_accuracy", "averages_test_accuracy"] {
+        assert!(last[figure].as_f64().is_some_and(|it| it > 0.5), "{last}");
+        assert_eq!(last[figure], trained[figure], "{figure}");
+    }
+}
+
+#[test]
+fn it_says_what_it_misses() {
+    #[track_caller]
+    fn check(args: &[&str], status: i32, words: &str) {
+        let folder = folder();
+        let said = run(folder.path(), &[&EVALUATOR[..], args].concat());
+        assert_eq!((said.status, said.err.contains(words)), (status, true), "{}", said.err);
+    }
+    check(&[], 2, "give --out or --checkpoint-dir");
+    check(&["--out", "a", "--patience", "1s"], 138, "no new checkpoint came to a/checkpoint");
+}
