@@ -103,7 +103,7 @@ impl<'c, O> Clustered<'c, O> {
             variables.iter().map(|(name, array)| (name, array.shape().to_vec())).collect();
         let shards = self.cluster.place.cluster.ps.len();
         let placement = match parts.sparse_merge {
-            // It looks at a gradient's rows in the order in which they come, so it needs all of them.
+            // It looks at a gradient's rows in the order in which they come, so it needs all.
             SparseMerge::Reference => Placement::whole(&shapes, size_of::<T>(), shards),
             _ => Placement::new(&shapes, size_of::<T>(), shards),
         };
