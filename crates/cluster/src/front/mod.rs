@@ -142,8 +142,14 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         M: Model<T>,
         S: Batches<Batch = M::Batch>,
     {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let threads = match self.cluster.place.task.role {
+            // All replicas are read and written side by side.
+            Role::Ps => cores.max(2),
+            _ => 2,
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(threads)
             .enable_all()
             .build()
             .map_err(ClusterError::Runtime)?;

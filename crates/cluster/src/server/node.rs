@@ -145,9 +145,11 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         let mut shard = self.shard();
         match order {
             Order::Admit { contribution, key, variables } => {
+                let admitted = shard.admit(*contribution, *key, variables.as_deref());
+                // Not before: whoever gets the room wants the shard at once, and while that is at
+                // work would hold up a thread that others are read on.
                 self.release(contribution.replica);
-                shard.admit(*contribution, *key, variables.as_deref())?;
-                Ok(None)
+                admitted.map(|()| None)
             }
             Order::Discard(contribution) => {
                 self.release(contribution.replica);
