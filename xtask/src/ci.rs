@@ -10,7 +10,7 @@ use serde_json::Value;
 use xshell::{Cmd, Shell, cmd};
 
 use crate::{
-    Result, conformance, explore, loom, model, sim, spec,
+    Result, conformance, explore, faults, loom, model, sim, spec,
     steps::{Steps, announce},
     tidy,
     workspace::Workspace,
@@ -57,6 +57,7 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
     steps.step("explore", || explore::run(sh, None));
     steps.step("loom", || loom::run(sh, None));
     examples(sh, &mut steps);
+    steps.step("killed processes", || faults::smoke(sh));
     main_job(sh, &workspace.target_dir, &mut steps);
 
     Ok(steps.finish())

@@ -64,6 +64,16 @@ xflags::xflags! {
             optional --trace
         }
 
+        /// Kill and stop real processes of a cluster at named points; the training must bear it.
+        cmd faults {
+            /// Only those points whose line contains this.
+            optional filter: String
+            /// Points, processes and signals at random instead: seeds A..B, for A to B - 1.
+            optional --seeds seeds: String
+            /// The few of ci.
+            optional --smoke
+        }
+
         /// Run the digits job on a Slurm of one node; skipped where Slurm is not installed.
         cmd slurm {}
 

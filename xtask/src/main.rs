@@ -8,6 +8,7 @@ mod canaries;
 mod ci;
 mod conformance;
 mod explore;
+mod faults;
 mod fix;
 mod flags;
 mod fuzz;
@@ -54,6 +55,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Canaries(it) => return canaries::run(&sh, it.filter.as_deref()),
         flags::XtaskCmd::Model(size) => return model::run(&sh, size.cases, size.transitions),
         flags::XtaskCmd::Sim(sim) => return sim::run(&sh, sim.seeds.as_deref(), sim.trace),
+        flags::XtaskCmd::Faults(it) => return faults::run(&sh, &it),
         flags::XtaskCmd::Slurm(_) => slurm::run(&sh)?,
         flags::XtaskCmd::Fuzz(it) => {
             fuzz::run(&sh, it.target.as_deref(), it.seconds.unwrap_or(60))?;

@@ -4,6 +4,9 @@
 //! [`Engine`](sync_replicas::engine::Engine), shards hold the same accumulators and optimizers.
 //! [`OnCluster`] is the front door; [`server`] and [`client`] are its two sides.
 
+#[macro_use]
+mod crash;
+
 mod batches;
 pub mod client;
 pub mod coordinator;

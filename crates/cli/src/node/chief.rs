@@ -43,9 +43,12 @@ pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
         Err(error) => Err(error),
     };
     let found = match found {
-        // The servers may have ended before it could fetch what they had.
-        Err(error) => Found::of_checkpoint(last_checkpoint(settings, &folder).ok_or(error)?),
-        Ok(found) => found,
+        Ok(found) if found.global_step >= settings.updates => found,
+        // The servers may have ended before it could fetch what they had, or heard of it.
+        found => match last_checkpoint(settings, &folder) {
+            Some(state) => Found::of_checkpoint(state),
+            None => found?,
+        },
     };
     let averages = settings.ema.and_then(|_| averages(settings, &folder));
     let found = Found { averages, ..found };

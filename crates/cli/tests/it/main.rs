@@ -9,8 +9,6 @@ mod plan;
 mod program;
 mod resume;
 #[cfg(unix)]
-mod secured;
-#[cfg(unix)]
 mod signals;
 mod simulate;
 mod usage;

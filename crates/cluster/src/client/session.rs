@@ -4,7 +4,6 @@
 //! asked again over the next, with the same numbers, until `patience` runs out.
 
 mod connect;
-mod leave;
 #[cfg(feature = "test-util")]
 pub(crate) mod offline;
 mod settings;
@@ -131,6 +130,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     /// # Cancel safety
     /// Nothing is lost; the next call goes on waiting.
     pub async fn next_step(&mut self) -> Result<Option<Grant>, WaitError> {
+        crash_point!("worker/before-variables");
         loop {
             if let Some((reason, failed)) = &self.ended {
                 let reason = reason.clone();
@@ -204,6 +204,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         grant: &Grant,
         computed: Computed<T>,
     ) -> Result<Outcome, PushError> {
+        crash_point!("worker/after-gradient");
         let dense = self.begin_push(grant, computed)?;
         let outcome = self.outcome().await;
         self.pushing = None;
@@ -242,7 +243,10 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         let staged = vec![false; self.lines.len()];
         self.pushing = Some(Pushing { outgoing, commit, staged, committed: false, result: None });
         let first = if self.in_turn { 0..1 } else { 0..self.lines.len() };
-        first.rev().for_each(|server| self.send_contribution(server));
+        for server in first.rev() {
+            self.send_contribution(server);
+            crash_point!("worker/between-pushes");
+        }
         Ok(dense)
     }
 
@@ -291,9 +295,11 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         let Some(pushing) = &mut self.pushing else { return };
         let first = usize::from(!self.in_turn);
         if !pushing.committed && pushing.staged.iter().skip(first).all(|&staged| staged) {
+            crash_point!("worker/before-commit");
             pushing.committed = true;
             let commit = Message::Commit(pushing.commit.clone());
             self.send(0, vec![commit]);
+            crash_point!("worker/commit-sent");
         }
     }
 
@@ -309,17 +315,35 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         Some(Message::GiveUp(proto::GiveUp { ticket, sequence: self.sequence, begun }))
     }
 
-    /// The newest variables of all servers, after the end; `None` if they cannot be had.
+    /// Leaves in peace (P-2, P-6): waits until the coordinator knows, for a moment.
+    pub async fn leave(&mut self, failure: Option<String>) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let reason = failure.unwrap_or_default();
+        self.send(0, vec![Message::Leave(proto::Leave { ticket: Some(ticket.into()), reason })]);
+        let known = async {
+            while self.lines.first().is_some_and(Option::is_some) && !self.left() {
+                self.receive().await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(1), known).await;
+    }
+
+    /// The newest variables of all servers, after the end; `None` if they cannot be had. Those that
+    /// are here, where training goes on without this replica.
     pub async fn final_variables(&mut self) -> Option<(GlobalStep, &Variables<T>)> {
+        let version = self.mirror.version();
+        if self.ended.is_none() {
+            // Whoever left must not join again for this.
+            return version.map(|(_, step)| (step, &self.mirror.variables));
+        }
         let last = self.signals.superseded.step();
-        let generation = self.mirror.version()?.0;
+        // The mirror has none while servers are at different steps.
+        let generation = self.ticket.map(|it| it.generation).or(version.map(|it| it.0))?;
         let fetch = async {
             loop {
                 if self.mirror.version().is_some_and(|it| it >= (generation, last)) {
                     return Some(());
                 }
-                // Whoever left must not join again for this.
-                self.ended.as_ref()?;
                 self.connect().await.ok()?;
                 for server in 0..self.lines.len() {
                     if let Some(after) = self.mirror.ask_up_to(server, (generation, last)) {
@@ -329,7 +353,9 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                 self.receive().await;
             }
         };
-        let _ = tokio::time::timeout(Duration::from_secs(5), fetch).await;
+        let fetched = tokio::time::timeout(Duration::from_secs(5), fetch).await;
+        // Older ones are no result: the last checkpoint has it.
+        fetched.ok().flatten()?;
         self.mirror.version().map(|(_, step)| (step, &self.mirror.variables))
     }
 

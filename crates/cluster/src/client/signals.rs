@@ -41,7 +41,10 @@ impl Signals {
             {
                 self.superseded.supersede();
             }
-            Message::Ended(_) => self.superseded.end(),
+            Message::Ended(ended) => {
+                self.superseded.advance(GlobalStep::new(ended.global_step));
+                self.superseded.end();
+            }
             _ => {}
         }
     }

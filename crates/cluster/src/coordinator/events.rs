@@ -183,10 +183,16 @@ impl Coordinator {
         }
     }
 
-    /// A sign of life: the lease begins anew (P-5).
-    pub fn alive(&mut self, replica: ReplicaId, ticket: Ticket, now: Duration) {
-        if let Ok(index) = self.check(replica, ticket) {
-            self.seats[index].heard = now;
+    /// A sign of life: the lease begins anew (P-5). Who was taken for dead meanwhile is told to
+    /// join again, since it may be waiting for what will not come.
+    pub fn alive(
+        &mut self,
+        replica: ReplicaId,
+        ticket: Ticket,
+        now: Duration,
+        actions: &mut Actions,
+    ) {
+        if self.admitted(replica, ticket, 0, now, actions).is_some() {
             // Refused only by a lease that is not there.
             let _ = self.engine.renew(replica, ticket.incarnation, now);
         }

@@ -112,6 +112,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             self.counts.waited += waiting.elapsed();
             self.run_hooks().await?;
             let Some(grant) = grant else { return Ok(()) };
+            crash_point!("worker/token-held");
             let Some(batch) = shard.batch(grant.number) else {
                 self.session.leave(None).await;
                 return Ok(());
@@ -137,39 +138,24 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                     return Err(ClusterError::Model(reason));
                 }
             };
-            let pushed = tokio::select! {
-                biased;
-                // What it has computed is left to another, as it is when it dies.
-                () = stop.wished() => {
-                    self.left = true;
-                    self.session.leave(None).await;
-                    return Ok(());
-                }
-                pushed = self.session.push(&grant, computed) => pushed,
-            };
+            let pushed = self.session.push(&grant, computed).await;
             self.follower.take_back(self.session.take_spent());
-            self.book(pushed).await?;
-        }
-    }
-
-    /// Counts what became of a push; a replica that cannot go on leaves.
-    async fn book(&mut self, pushed: Result<Outcome, PushError>) -> Result<(), ClusterError> {
-        match pushed {
-            Ok(Outcome::Stale { .. }) => self.counts.stale += 1,
-            Ok(Outcome::Duplicate { .. }) => self.counts.duplicates += 1,
-            Ok(_) => self.counts.accepted += 1,
-            Err(PushError::Lost { reason }) => {
-                tracing::info!(reason, "a push was lost");
-                self.counts.lost += 1;
-            }
-            Err(PushError::Ended) => {}
-            Err(PushError::Wait(error)) => return Err(error.into()),
-            Err(error) => {
-                self.session.leave(Some(error.to_string())).await;
-                return Err(ClusterError::Push(error));
+            match pushed {
+                Ok(Outcome::Stale { .. }) => self.counts.stale += 1,
+                Ok(Outcome::Duplicate { .. }) => self.counts.duplicates += 1,
+                Ok(_) => self.counts.accepted += 1,
+                Err(PushError::Lost { reason }) => {
+                    tracing::info!(reason, "a push was lost");
+                    self.counts.lost += 1;
+                }
+                Err(PushError::Ended) => {}
+                Err(PushError::Wait(error)) => return Err(error.into()),
+                Err(error) => {
+                    self.session.leave(Some(error.to_string())).await;
+                    return Err(ClusterError::Push(error));
+                }
             }
         }
-        Ok(())
     }
 
     /// The hooks' turn for the steps that were made since the last one.
@@ -183,6 +169,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                 .with_scalar("gradients", made.gradients as f64)
                 .with_scalar("examples", made.examples as f64);
             report.loss = made.loss;
+            crash_point!("chief/before-hooks");
             self.totals = totals(&made);
             let step = self.session.global_step();
             let variables = self.session.variables();
@@ -194,6 +181,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                     return Err(error.into());
                 }
             }
+            crash_point!("chief/after-hooks");
         }
         Ok(())
     }
@@ -205,6 +193,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         begun: Instant,
     ) -> Result<ClusterReport<T>, ClusterError> {
         ended?;
+        crash_point!("worker/before-result");
         // Whoever left would join again to fetch them.
         let last = if self.left { None } else { self.session.final_variables().await };
         let (global_step, variables) = match last {
@@ -213,6 +202,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         };
         self.run_hooks().await?;
         self.follower.close()?;
+        crash_point!("worker/before-report");
         Ok(ClusterReport {
             task,
             global_step,

@@ -26,7 +26,7 @@ pub(crate) struct Hub<T: Scalar> {
     pub(super) serving: bool,
     pub(super) saving: Option<Saving<T>>,
     /// Training ended; this is told once everything is saved.
-    pub(super) ending: Option<(String, bool)>,
+    pub(super) ending: Option<proto::Ended>,
     /// Steps that were made lately, and when: for the rate.
     pub(super) pace: VecDeque<(Duration, GlobalStep)>,
 }
@@ -131,6 +131,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         let posts = self.posts();
         for (replica, messages) in letters {
             posts.send(replica, messages);
+            crash_point!("coordinator/between-tokens");
         }
     }
 
@@ -140,6 +141,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         made: StepMade,
         letters: &mut BTreeMap<ReplicaId, Vec<Message>>,
     ) {
+        crash_point!("coordinator/step-made");
         hub.note_pace(self.now(), &made);
         for replica in self.posts().replicas() {
             letters.entry(replica).or_default().push(Message::Advanced(made.into()));
@@ -160,12 +162,13 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         letters: &mut BTreeMap<ReplicaId, Vec<Message>>,
     ) {
         tracing::info!(reason, failed, "training ended");
-        let ended = proto::Ended { reason: reason.clone(), failed };
+        let global_step = hub.coordinator.global_step().get();
+        let ended = proto::Ended { reason, failed, global_step };
         // After the last step, which a replica must know of to fetch its variables.
         for replica in self.posts().replicas() {
             letters.entry(replica).or_default().push(Message::Ended(ended.clone()));
         }
-        hub.ending = Some((reason, failed));
+        hub.ending = Some(ended);
         if self.settings.checkpoints.is_some() && !failed {
             self.begin_save(hub);
         }
@@ -175,13 +178,13 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     /// Tells everybody on this server's side that it is over, once nothing is left to be saved.
     pub(super) fn finish_if_saved(&self, hub: &mut Hub<T>) {
         if hub.saving.is_none()
-            && let Some((reason, failed)) = hub.ending.clone()
+            && let Some(ended) = hub.ending.clone()
         {
+            crash_point!("coordinator/all-saved");
             for link in &hub.links {
-                let ended = proto::Ended { reason: reason.clone(), failed };
-                link.send(proto::order::Order::End(ended));
+                link.send(proto::order::Order::End(ended.clone()));
             }
-            self.over.send_replace(Some((reason, failed)));
+            self.over.send_replace(Some((ended.reason, ended.failed)));
         }
     }
 
@@ -194,6 +197,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     pub(super) fn link_applied(self: &Arc<Self>, variable: Option<usize>) {
         let Some(hub) = &self.hub else { return };
         let (mut hub, mut actions) = (lock(hub), Actions::default());
+        crash_point!("coordinator/before-step");
         hub.coordinator.applied(variable, self.now(), &mut actions);
         self.act(&mut hub, actions);
     }

@@ -248,6 +248,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         match message {
             Message::Save(_) => {
                 let state = self.shard().state();
+                crash_point!("server/state-taken");
                 let tensors = pieces(&state);
                 let mut answers: Vec<_> = tensors
                     .map(|(tensor, data)| Answer::Saved(proto::Tensor { tensor, data }))
@@ -275,6 +276,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 Ok(vec![Answer::Begun(true)])
             }
             Message::End(ended) => {
+                crash_point!("server/end-heard");
                 let told = proto::to_replica::Message::Ended(ended.clone());
                 self.posts().send_to_all(&told);
                 self.over.send_replace(Some((ended.reason, ended.failed)));

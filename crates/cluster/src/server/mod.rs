@@ -18,6 +18,9 @@ mod service;
 mod status;
 mod train;
 
+#[cfg(all(unix, feature = "crash-points"))]
+pub(crate) use saving::blocking;
+
 pub use node::{Node, NodeSettings};
 pub use serve::{ServeError, ServeSettings, serve, serve_with_incoming};
 pub use status::ServerStatus;

@@ -145,11 +145,11 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         let mut shard = self.shard();
         match order {
             Order::Admit { contribution, key, variables } => {
-                let admitted = shard.admit(*contribution, *key, variables.as_deref());
-                // Not before: whoever gets the room wants the shard at once, and while that is at
-                // work would hold up a thread that others are read on.
+                crash_point!("server/before-admit");
                 self.release(contribution.replica);
-                admitted.map(|()| None)
+                shard.admit(*contribution, *key, variables.as_deref())?;
+                crash_point!("server/after-admit");
+                Ok(None)
             }
             Order::Discard(contribution) => {
                 self.release(contribution.replica);
@@ -157,8 +157,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 Ok(None)
             }
             Order::Apply { variable, global_step, last } => {
+                crash_point!("server/before-apply");
                 let generation = shard.snapshot().generation;
                 shard.apply(variable.unwrap_or(0), *last, *global_step, generation)?;
+                crash_point!("server/after-apply");
                 Ok(Some(Applied { variable: *variable, published: *last }))
             }
         }

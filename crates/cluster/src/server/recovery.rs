@@ -66,6 +66,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
 
     pub(super) async fn begin_generation(self: &Arc<Self>) -> Result<(), Hitch> {
         let Some(hub) = &self.hub else { return Ok(()) };
+        crash_point!("coordinator/before-generation");
         let first = {
             let mut hub = lock(hub);
             hub.serving = false;
@@ -96,13 +97,16 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         if saved.is_some() && self.settings.last_step.is_some_and(|last| step.get() >= last) {
             // It ended in an earlier life, and the others may be gone.
             let mut hub = lock(hub);
-            hub.ending = Some((format!("step {step} was reached"), false));
+            let reason = format!("step {step} was reached");
+            let global_step = step.get();
+            hub.ending = Some(crate::proto::Ended { reason, failed: false, global_step });
             hub.links.clear();
             self.finish_if_saved(&mut hub);
             return Ok(());
         }
         let present = lock(hub).coordinator.generation();
         let after = blocking(|| self.claim(after.max(present)))?;
+        crash_point!("coordinator/generation-claimed");
         let generation = after.next();
         let states = match &saved {
             Some(state) => {
@@ -119,6 +123,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             self.begin_save(&mut lock(hub));
             self.until_saved().await?;
         }
+        crash_point!("coordinator/before-serving");
         let (mut hub, mut actions) = (lock(hub), Actions::default());
         hub.serving = true;
         let now = self.now();
@@ -172,6 +177,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         };
         let patience = self.settings.patience;
         tokio::time::timeout(patience, all).await.map_err(|_| Hitch::Alone)??;
+        crash_point!("coordinator/others-begun");
         Ok(self.begin_shard(own, generation, step)?)
     }
 
@@ -182,6 +188,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         generation: Generation,
         step: GlobalStep,
     ) -> Result<(), String> {
+        crash_point!("server/before-generation");
         {
             let mut shard = self.shard();
             match state {
@@ -196,6 +203,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             }
             shard.begin_generation(generation, step);
         }
+        crash_point!("server/generation-begun");
         self.release_all();
         self.publish();
         Ok(())

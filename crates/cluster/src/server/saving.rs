@@ -6,11 +6,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use sync_replicas::checkpoint::{self, TrainingState};
+use sync_replicas::checkpoint::TrainingState;
 use sync_replicas::{GlobalStep, Scalar};
 
 use super::hub::Hub;
 use super::node::{Node, lock};
+use crate::crash::write_checkpoint;
 use crate::proto;
 use crate::shard::{ShardState, gather};
 
@@ -75,6 +76,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
         let states: Vec<ShardState<T>> =
             saving.states.iter_mut().filter_map(Option::take).collect();
+        crash_point!("coordinator/states-gathered");
         let global_step = saving.global_step;
         let positions = std::mem::take(&mut saving.positions);
         let node = Arc::clone(self);
@@ -113,14 +115,14 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
 
     pub(super) fn write_state(&self, state: &TrainingState<T>) -> Result<(), String> {
         let Some(checkpoints) = &self.settings.checkpoints else { return Ok(()) };
-        blocking(|| checkpoint::write(&checkpoints.folder, state, checkpoints.keep))
+        blocking(|| write_checkpoint(&checkpoints.folder, state, checkpoints.keep))
             .map(drop)
             .map_err(|error| error.to_string())
     }
 }
 
 /// Runs what blocks without holding up other tasks, where the runtime has other threads.
-pub(super) fn blocking<R>(run: impl FnOnce() -> R) -> R {
+pub(crate) fn blocking<R>(run: impl FnOnce() -> R) -> R {
     let several = tokio::runtime::Handle::try_current()
         .is_ok_and(|it| it.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread);
     if several { tokio::task::block_in_place(run) } else { run() }

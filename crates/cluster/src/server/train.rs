@@ -86,9 +86,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             return Ok(());
         };
         let mut hub = lock(hub);
-        if let Some((reason, failed)) = hub.ending.clone() {
+        if let Some(ended) = hub.ending.clone() {
             // It comes too late, which is no fault of its own (P-1).
-            let ended = proto::Ended { reason, failed };
             self.posts().send(replica, vec![Answer::Ended(ended)]);
             return Ok(());
         }
@@ -219,7 +218,9 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     /// at work nobody waits to say so; the next piece will.
     fn heard(&self, replica: ReplicaId, ticket: Ticket) {
         if let Some(mut hub) = self.hub.as_ref().and_then(|hub| hub.try_lock().ok()) {
-            hub.coordinator.alive(replica, ticket, self.now());
+            // Whoever is no member any more is told so when it commits.
+            let mut unsaid = crate::coordinator::Actions::default();
+            hub.coordinator.alive(replica, ticket, self.now(), &mut unsaid);
         }
     }
 
@@ -249,6 +250,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     }
 
     fn staged(&self, replica: ReplicaId, sequence: u64) {
+        crash_point!("server/part-staged");
         // With one server the commit is on its way already.
         if self.settings.placement.shards() > 1 {
             self.posts().send(replica, vec![Answer::Staged(proto::Staged { sequence })]);
@@ -282,7 +284,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 };
                 let fits = self.shard().vet(contribution, &commit.variables);
                 match fits {
-                    Ok(true) => coordinator.commit(replica, &commit, now, &mut actions),
+                    Ok(true) => {
+                        coordinator.commit(replica, &commit, now, &mut actions);
+                        crash_point!("coordinator/commit-decided");
+                    }
                     // Its own part may have been refused; whoever sent that knows.
                     Ok(false) => {}
                     Err(reason) => {
@@ -303,7 +308,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 coordinator.give_up(replica, ticket, work, now, &mut actions);
             }
             Message::Alive(alive) => {
-                coordinator.alive(replica, wire::ticket(alive.ticket).map_err(words)?, now);
+                let ticket = wire::ticket(alive.ticket).map_err(words)?;
+                coordinator.alive(replica, ticket, now, &mut actions);
             }
             Message::Leave(leave) => {
                 let ticket = wire::ticket(leave.ticket).map_err(words)?;

@@ -182,7 +182,7 @@ fn to_replicas() -> Vec<Example> {
         ("Refused", Said::Refused(refused(1, false))),
         ("Refused, join again", Said::Refused(refused(0, true))),
         ("Overdue", Said::Overdue(proto::Overdue { reason: "who".to_owned() })),
-        ("Ended", Said::Ended(proto::Ended { reason: "step 1".to_owned(), failed: false })),
+        ("Ended", Said::Ended(ended())),
         ("Values", Said::Values(values(false))),
         ("Values, the last", Said::Values(values(true))),
         ("Left", Said::Left(proto::Left {})),
@@ -207,6 +207,10 @@ pub(super) fn others() -> proto::Contribution {
     proto::Contribution { replica: OTHER, incarnation: 1, sequence: 1 }
 }
 
+fn ended() -> proto::Ended {
+    proto::Ended { reason: "step 1".to_owned(), failed: false, global_step: 1 }
+}
+
 fn orders() -> Vec<Example> {
     let served = node(1, 2);
     begin_served(&served);
@@ -221,7 +225,7 @@ fn orders() -> Vec<Example> {
         ("Discard", Orders::Discard(others())),
         ("Apply", Orders::Apply(proto::Apply { variable: None, global_step: 1, last: true })),
         ("SaveState", Orders::Save(proto::SaveState {})),
-        ("Ended", Orders::End(proto::Ended { reason: "step 1".to_owned(), failed: false })),
+        ("Ended", Orders::End(ended())),
     ];
     let numbered = |number: usize, order: &Orders| {
         Order { number: number as u64, order: Some(order.clone()) }.encode_to_vec()

@@ -159,6 +159,11 @@ fn states_that_do_not_fit_each_other_are_not_gathered() {
     check(&lacking, "expected `variable/");
     step(&mut shards[..1], 0);
     check(&states(&shards), "or they count differently");
+    let (placement, shards) = placed(2, 2);
+    let mut states: Vec<_> = shards.iter().map(Shard::state).collect();
+    states[1].scalars.reverse();
+    states[1].counters.reverse();
+    gather(&placement, &states, vec![0]).expect("the order of numbers does not matter");
     let mut other = trained(1, 1);
     other.variables = Variables::new().with("w", ndarray::arr1(&[0.0_f32])).expect("a name");
     let error = scatter(&placement, &other).expect_err("other variables").to_string();

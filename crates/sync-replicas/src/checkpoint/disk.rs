@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// What changes files and folders; each call is one point at which a crash can come.
-pub(super) trait Disk {
+#[allow(clippy::missing_errors_doc, reason = "each fails with what the system says")]
+pub trait Disk {
     /// Makes a folder, and those above it where they are missing.
     fn create_folder(&mut self, path: &Path) -> io::Result<()>;
     /// Writes a whole file, which may not be on the medium before [`Disk::sync_file`].
@@ -23,7 +24,7 @@ pub(super) trait Disk {
 }
 
 /// The operating system's own.
-pub(super) struct SystemDisk;
+pub struct SystemDisk;
 
 impl Disk for SystemDisk {
     fn create_folder(&mut self, path: &Path) -> io::Result<()> {

@@ -28,7 +28,10 @@ pub fn write<T: Scalar>(
 }
 
 /// [`write`], on a disk that may be a test's.
-fn write_on<T: Scalar>(
+///
+/// # Errors
+/// As [`write`].
+pub fn write_on<T: Scalar>(
     disk: &mut impl Disk,
     folder: &Path,
     state: &TrainingState<T>,

@@ -13,7 +13,11 @@ mod state;
 mod stored;
 
 pub use bytes::from_bytes;
+#[cfg(feature = "crash-points")]
+pub use disk::{Disk, SystemDisk};
 pub use error::CheckpointError;
+#[cfg(feature = "crash-points")]
+pub use folder::write_on;
 pub use folder::{latest, read, write};
 pub(crate) use manifest::sha256_hex;
 pub use state::TrainingState;

@@ -54,12 +54,14 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             Message::Welcome(welcome) => self.welcome(server, &welcome),
             Message::Values(values) => self.mirror.take_queued(server, &values)?,
             Message::Granted(granted) if granted.sequence == self.sequence => {
+                crash_point!("worker/token-assigned");
                 if let Some(ticket) = self.ticket {
                     let grant = wire::grant(self.settings.replica, ticket, &granted);
                     self.grant = Some(grant);
                 }
             }
             Message::Pushed(pushed) if pushed.sequence == self.sequence => {
+                crash_point!("worker/reply-lost");
                 let outcome = wire::outcome(pushed.outcome)?;
                 self.next_piece();
                 if let Some(pushing) = &mut self.pushing {
@@ -89,10 +91,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             Message::Advanced(advanced) if self.keep_made => {
                 self.made.push_back(advanced.into());
             }
-            Message::Left(_) => {
-                self.ticket = None;
-                self.drop_line(0);
-            }
+            Message::Left(_) => self.drop_line(0),
             // Of a piece of work that is over; or signalled when it came.
             _ => {}
         }
@@ -177,5 +176,9 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         if let Some(staged) = self.pushing.as_mut().and_then(|it| it.staged.get_mut(server)) {
             *staged = false;
         }
+    }
+
+    pub(super) fn left(&self) -> bool {
+        self.lines.first().is_none_or(Option::is_none)
     }
 }

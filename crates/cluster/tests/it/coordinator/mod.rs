@@ -250,10 +250,23 @@ fn alive_and_tick() {
             ("wait 3", &[]),
             ("hello 1 1", &["1 welcome 1.1", "1 granted 1 @0"]),
             ("wait 3", &["discard 0.1"]),
-            ("alive 0", &[]),
             ("commit 0 1 @0", &["discard 0.1", "0 join again"]),
             ("commit 1 1 @0", &["admit 1.1", "apply @1", "1 accepted 1"]),
             ("applied", &["1 granted 2 @1", "made @1"]),
+        ],
+    );
+    // It may be waiting for a token that will not come: nothing else would tell it.
+    check(
+        "taken for dead while it waits",
+        (2, 2, 1),
+        &[
+            FIRST,
+            ("commit 0 1 @0", &["admit 0.1", "0 accepted 1"]),
+            ("wait 6", &["discard 0.2"]),
+            ("alive 0", &["0 join again"]),
+            ("hello 0 2", &["0 welcome 1.2", "0 granted 1 @0"]),
+            ("alive 0/0", &["0 join again"]),
+            ("alive 0", &[]),
         ],
     );
     check(

@@ -1,0 +1,25 @@
+//! Named points at which a test ends or stops this very process, with a real signal.
+//!
+//! Only with the feature `crash-points`; without it there is no code of this here, and a point is
+//! an empty statement. What is true at each point, and what must become of it, is in
+//! `docs/faults.md`.
+
+/// Marks a point; every name has a line in the table of `docs/faults.md`.
+macro_rules! crash_point {
+    ($name:literal) => {
+        #[cfg(all(unix, feature = "crash-points"))]
+        crate::crash::reach($name);
+    };
+}
+
+#[cfg(all(unix, feature = "crash-points"))]
+mod disk;
+#[cfg(all(unix, feature = "crash-points"))]
+mod plan;
+
+#[cfg(all(unix, feature = "crash-points"))]
+pub(crate) use disk::write_checkpoint;
+#[cfg(all(unix, feature = "crash-points"))]
+pub(crate) use plan::{enter, reach};
+#[cfg(not(all(unix, feature = "crash-points")))]
+pub(crate) use sync_replicas::checkpoint::write as write_checkpoint;

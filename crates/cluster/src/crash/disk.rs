@@ -1,0 +1,80 @@
+//! The disk that checkpoints are written to, with a point after each operation that counts.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sync_replicas::checkpoint::{Disk, SystemDisk, TrainingState, write_on};
+use sync_replicas::{CheckpointError, Scalar};
+
+use super::reach;
+
+/// The points of a write, in their order.
+pub(super) const POINTS: [&str; 6] = [
+    "checkpoint/tensors-written",
+    "checkpoint/files-synced",
+    "checkpoint/folder-synced",
+    "checkpoint/old-aside",
+    "checkpoint/renamed",
+    "checkpoint/published",
+];
+
+/// Writes a checkpoint as usual.
+///
+/// # Errors
+/// [`CheckpointError`].
+pub(crate) fn write_checkpoint<T: Scalar>(
+    folder: &Path,
+    state: &TrainingState<T>,
+    keep: usize,
+) -> Result<PathBuf, CheckpointError> {
+    write_on(&mut CrashingDisk, folder, state, keep)
+}
+
+struct CrashingDisk;
+
+impl Disk for CrashingDisk {
+    fn create_folder(&mut self, path: &Path) -> io::Result<()> {
+        SystemDisk.create_folder(path)
+    }
+
+    fn write(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        SystemDisk.write(path, bytes)?;
+        if !is_manifest(path) {
+            reach("checkpoint/tensors-written");
+        }
+        Ok(())
+    }
+
+    fn sync_file(&mut self, path: &Path) -> io::Result<()> {
+        SystemDisk.sync_file(path)?;
+        if is_manifest(path) {
+            reach("checkpoint/files-synced");
+        }
+        Ok(())
+    }
+
+    fn sync_folder(&mut self, path: &Path) -> io::Result<()> {
+        SystemDisk.sync_folder(path)?;
+        let aside = ends_with(path, ".new");
+        reach(if aside { "checkpoint/folder-synced" } else { "checkpoint/published" });
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        SystemDisk.rename(from, to)?;
+        reach(if ends_with(to, ".old") { "checkpoint/old-aside" } else { "checkpoint/renamed" });
+        Ok(())
+    }
+
+    fn remove_folder(&mut self, path: &Path) -> io::Result<()> {
+        SystemDisk.remove_folder(path)
+    }
+}
+
+fn is_manifest(path: &Path) -> bool {
+    ends_with(path, "manifest.json")
+}
+
+fn ends_with(path: &Path, end: &str) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(end))
+}

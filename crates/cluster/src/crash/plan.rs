@@ -1,0 +1,195 @@
+//! Which process crashes where, read from the environment.
+//!
+//! `SYNC_REPLICAS_CRASH_AT` is a list, with commas, of `PROCESS POINT#VISIT=SIGNAL`, such as
+//! `worker-1 worker/before-commit#3=kill`: the third time that a life of worker 1 is there, it is
+//! killed. `stop` stops it until somebody has it go on. `SYNC_REPLICAS_CRASH_MARKS` is a folder:
+//! each crash of the list leaves a file there, named by its place in the list, with the number of
+//! the process that it struck. Invariant: each happens once, whatever is started again.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, raise};
+
+use super::disk;
+use crate::exit::Exit;
+use crate::server::blocking;
+use crate::spec::Task;
+
+const CRASHES: &str = "SYNC_REPLICAS_CRASH_AT";
+const MARKS: &str = "SYNC_REPLICAS_CRASH_MARKS";
+
+/// Every point beside those of the disk.
+const POINTS: [&str; 31] = [
+    "worker/before-variables",
+    "worker/token-assigned",
+    "worker/token-held",
+    "worker/after-gradient",
+    "worker/between-pushes",
+    "worker/before-commit",
+    "worker/commit-sent",
+    "worker/reply-lost",
+    "worker/before-result",
+    "worker/before-report",
+    "chief/before-hooks",
+    "chief/after-hooks",
+    "server/part-staged",
+    "server/before-admit",
+    "server/after-admit",
+    "server/before-apply",
+    "server/after-apply",
+    "server/before-generation",
+    "server/generation-begun",
+    "server/state-taken",
+    "server/end-heard",
+    "coordinator/before-generation",
+    "coordinator/generation-claimed",
+    "coordinator/others-begun",
+    "coordinator/before-serving",
+    "coordinator/commit-decided",
+    "coordinator/before-step",
+    "coordinator/step-made",
+    "coordinator/between-tokens",
+    "coordinator/states-gathered",
+    "coordinator/all-saved",
+];
+
+/// Before the signal, so that what was sent before the point has left the process.
+const HOLD: Duration = Duration::from_millis(20);
+
+/// One crash of this process.
+struct Crash {
+    point: String,
+    visit: u64,
+    visits: AtomicU64,
+    signal: Signal,
+    mark: PathBuf,
+}
+
+static HERE: OnceLock<Vec<Crash>> = OnceLock::new();
+
+/// Takes this process's crashes from the environment; ends it where they make no sense.
+pub(crate) fn enter(task: Task) {
+    let Ok(list) = std::env::var(CRASHES) else { return };
+    let marks = std::env::var_os(MARKS).map(PathBuf::from);
+    match read(&list, marks, &format!("{}-{}", task.role, task.index)) {
+        Ok(crashes) => {
+            // Only the first of several trainings in a process has them.
+            let _ = HERE.set(crashes);
+        }
+        Err(reason) => {
+            eprintln!("error: {CRASHES}: {reason}");
+            std::process::exit(Exit::Usage as i32);
+        }
+    }
+}
+
+/// This process is at a point, and may not leave it.
+pub(crate) fn reach(point: &str) {
+    for crash in HERE.get().into_iter().flatten().filter(|crash| crash.point == point) {
+        if crash.visits.fetch_add(1, Ordering::Relaxed) + 1 == crash.visit {
+            blocking(|| crash.happen());
+        }
+    }
+}
+
+impl Crash {
+    fn happen(&self) {
+        // Whoever makes the file is the one that crashes.
+        let Ok(mut mark) = File::options().write(true).create_new(true).open(&self.mark) else {
+            return;
+        };
+        let written = writeln!(mark, "{}", std::process::id());
+        std::thread::sleep(HOLD);
+        if let Err(error) = written.and_then(|()| raise(self.signal).map_err(Into::into)) {
+            eprintln!("error: {CRASHES}: {} did not crash: {error}", self.point);
+            std::process::exit(Exit::Failed as i32);
+        }
+    }
+}
+
+/// The crashes of the list that are of this process.
+fn read(list: &str, marks: Option<PathBuf>, process: &str) -> Result<Vec<Crash>, String> {
+    let marks = marks.ok_or_else(|| format!("expected a folder in {MARKS} beside it, got none"))?;
+    let mut crashes = Vec::new();
+    for (place, text) in list.split(',').enumerate() {
+        let (whose, crash) = one(text.trim(), marks.join(place.to_string()))?;
+        if whose == process {
+            crashes.push(crash);
+        }
+    }
+    Ok(crashes)
+}
+
+/// One crash, and the process that it is of.
+fn one(text: &str, mark: PathBuf) -> Result<(&str, Crash), String> {
+    let wrong = |what: &str| {
+        format!("expected {what} in PROCESS POINT#VISIT=SIGNAL, got {text:?}; mend or unset it")
+    };
+    let (process, rest) = text.split_once(' ').ok_or_else(|| wrong("a space"))?;
+    let (point, rest) = rest.split_once('#').ok_or_else(|| wrong("a `#`"))?;
+    let (visit, signal) = rest.split_once('=').ok_or_else(|| wrong("a `=`"))?;
+    let numbered = process.split_once('-').filter(|(role, _)| matches!(*role, "ps" | "worker"));
+    if numbered.is_none_or(|(_, index)| index.parse::<u64>().is_err()) {
+        return Err(wrong("a process such as `ps-0` or `worker-2`"));
+    }
+    if !POINTS.contains(&point) && !disk::POINTS.contains(&point) {
+        return Err(wrong("a point of docs/faults.md"));
+    }
+    let visit = visit.parse().ok().filter(|visit| *visit > 0);
+    let visit = visit.ok_or_else(|| wrong("a visit from 1 on"))?;
+    let signal = match signal {
+        "kill" => Signal::SIGKILL,
+        "stop" => Signal::SIGSTOP,
+        _ => return Err(wrong("`kill` or `stop`")),
+    };
+    let (point, visits) = (point.to_owned(), AtomicU64::new(0));
+    Ok((process, Crash { point, visit, visits, signal, mark }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crashes_are_read_by_process() {
+        let list = "ps-0 server/before-apply#12=stop, worker-1 worker/token-held#3=kill,\
+                    worker-1 checkpoint/renamed#1=kill";
+        let crashes = read(list, Some("/marks".into()), "worker-1").expect("they make sense");
+        let found: Vec<_> = crashes
+            .iter()
+            .map(|it| (it.point.as_str(), it.visit, it.signal, it.mark.to_str()))
+            .collect();
+        let expected = [
+            ("worker/token-held", 3, Signal::SIGKILL, Some("/marks/1")),
+            ("checkpoint/renamed", 1, Signal::SIGKILL, Some("/marks/2")),
+        ];
+        assert_eq!(found, expected);
+        assert!(read(list, Some("/marks".into()), "ps-1").expect("they make sense").is_empty());
+    }
+
+    #[test]
+    fn what_makes_no_sense_says_what_was_expected() {
+        #[track_caller]
+        fn check(list: &str, expected: &str) {
+            let error = read(list, Some("/marks".into()), "ps-0").err().expect("no sense");
+            assert!(error.contains(expected), "{error}");
+        }
+        check("", "a space");
+        check("ps-0 server/before-apply", "a `#`");
+        check("ps-0 server/before-apply#1", "a `=`");
+        check("ps server/before-apply#1=kill", "a process");
+        check("chief-0 server/before-apply#1=kill", "a process");
+        check("ps-0 server/nowhere#1=kill", "a point of docs/faults.md");
+        check("ps-0 server/before-apply#0=kill", "a visit");
+        check("ps-0 server/before-apply#x=kill", "a visit");
+        check("ps-0 server/before-apply#1=hang", "`kill` or `stop`");
+        check("ps-0 server/before-apply#1=kill,", "a space");
+        let error = read("ps-0 server/before-apply#1=kill", None, "ps-0").err();
+        assert!(error.expect("no folder").contains(MARKS));
+    }
+}

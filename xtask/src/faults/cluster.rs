@@ -1,0 +1,130 @@
+//! One launched training: real processes, struck as a scenario says, watched until they end.
+//!
+//! Judges nothing but time. Invariant: when it returns, no process of the training is left.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::scenario::{Scenario, Signal};
+use crate::Result;
+
+/// The training: short, in the order of replicas, so that its bits are known.
+const JOB: &str = "launch --ps 2 --workers 3 --model softmax --deterministic --straggler 2=10 \
+                   --updates 24 --save-every 4 --lease 600ms --patience 10s --json";
+
+/// What `--updates` says.
+pub(super) const UPDATES: i64 = 24;
+
+/// How long a training may take, with all that happens to it.
+const DEADLINE: Duration = Duration::from_secs(40);
+
+/// How long processes may outlive their launcher.
+const LATE: Duration = Duration::from_secs(2);
+
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How a training ended.
+pub(super) struct Ended {
+    pub(super) status: ExitStatus,
+    pub(super) out: String,
+    pub(super) err: String,
+    /// For each crash whether it happened.
+    pub(super) struck: Vec<bool>,
+}
+
+/// Runs a training in this folder, which is empty.
+///
+/// # Errors
+/// When it cannot be started, is not over in time, or leaves a process behind.
+pub(super) fn run(program: &Path, folder: &Path, scenario: &Scenario) -> Result<Ended> {
+    let marks = folder.join("marks");
+    fs::create_dir_all(&marks)?;
+    let (out, err) = (folder.join("out.txt"), folder.join("err.txt"));
+    let mut command = Command::new(program);
+    command.args(JOB.split_whitespace()).args(["-a", &scenario.aggregate.to_string()]);
+    command.arg("--out").arg(folder.join("run")).current_dir(folder).env_remove("RUST_LOG");
+    if !scenario.crashes.is_empty() {
+        let list: Vec<_> = scenario.crashes.iter().map(|it| it.to_variable()).collect();
+        command.env("SYNC_REPLICAS_CRASH_AT", list.join(","));
+        command.env("SYNC_REPLICAS_CRASH_MARKS", &marks);
+    }
+    command.stdin(Stdio::null()).stdout(File::create(&out)?).stderr(File::create(&err)?);
+    let mut launcher = command.spawn()?;
+    let status = watch(&mut launcher, scenario, &marks);
+    let left = left_behind(folder);
+    for process in &left {
+        send("KILL", process);
+    }
+    let mark = |place: usize| read_mark(&marks, place).is_some();
+    let struck = (0..scenario.crashes.len()).map(mark).collect();
+    let status = status?;
+    if !left.is_empty() {
+        return Err(format!("{} processes outlived the launcher", left.len()).into());
+    }
+    let text = |path: PathBuf| fs::read_to_string(path);
+    Ok(Ended { status, out: text(out)?, err: text(err)?, struck })
+}
+
+/// Waits for the launcher; has stopped processes go on when it is time.
+fn watch(launcher: &mut Child, scenario: &Scenario, marks: &Path) -> Result<ExitStatus> {
+    let begun = Instant::now();
+    let mut stopped = vec![None; scenario.crashes.len()];
+    loop {
+        if let Some(status) = launcher.try_wait()? {
+            return Ok(status);
+        }
+        for (place, crash) in scenario.crashes.iter().enumerate() {
+            let Signal::Stop(time) = crash.signal else { continue };
+            let Some(process) = read_mark(marks, place) else { continue };
+            // Again and again, as it may take a while until the process really stops.
+            if stopped[place].get_or_insert_with(Instant::now).elapsed() > time {
+                send("CONT", &process);
+            }
+        }
+        if begun.elapsed() > DEADLINE {
+            let (_, _) = (launcher.kill(), launcher.wait());
+            return Err(format!("it was not over after {} s", DEADLINE.as_secs()).into());
+        }
+        sleep(LOOK);
+    }
+}
+
+/// The process that a crash struck, once it has.
+fn read_mark(marks: &Path, place: usize) -> Option<String> {
+    let text = fs::read_to_string(marks.join(place.to_string())).ok()?;
+    text.strip_suffix('\n').map(str::to_owned)
+}
+
+fn send(signal: &str, process: &str) {
+    // It may have ended just now, which `kill` says.
+    let kill =
+        Command::new("kill").args([&format!("-{signal}"), process]).stderr(Stdio::null()).status();
+    drop(kill);
+}
+
+/// Processes whose command line names the folder, once they had time to end.
+fn left_behind(folder: &Path) -> Vec<String> {
+    let since = Instant::now();
+    loop {
+        let left = processes_of(folder);
+        if left.is_empty() || since.elapsed() > LATE {
+            return left;
+        }
+        sleep(LOOK);
+    }
+}
+
+/// Where the system lists no processes, none are found.
+fn processes_of(folder: &Path) -> Vec<String> {
+    let name = folder.as_os_str().as_encoded_bytes();
+    let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(|it| it.ok());
+    let names_it = |path: PathBuf| {
+        let words = fs::read(path.join("cmdline")).unwrap_or_default();
+        words.windows(name.len()).any(|part| part == name)
+    };
+    let found = entries.filter(|entry| names_it(entry.path()));
+    found.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}

@@ -1,0 +1,127 @@
+//! The crash points, where each is struck, and what must become of the training.
+//!
+//! The table of `docs/faults.md` says the same in words; a test compares the two, and both with the
+//! points that the code has.
+
+/// What must become of a training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It goes on; at most a gradient is computed once more.
+    Continues,
+    /// All servers go on from the newest checkpoint, in a later generation.
+    Restores,
+    /// Nobody was served yet: the servers begin once more.
+    StartsAgain,
+    /// It was over: its result is as it would have been.
+    Over,
+}
+
+impl Outcome {
+    /// As the table of the document has it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Continues => "continues",
+            Self::Restores => "restores",
+            Self::StartsAgain => "starts again",
+            Self::Over => "over",
+        }
+    }
+}
+
+/// One point.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Point {
+    pub(super) name: &'static str,
+    /// The processes that are struck there, each at its so-manieth visit.
+    pub(super) at: &'static [(&'static str, u64)],
+    /// What becomes of it when they are killed; who is stopped goes on, and so does all else.
+    pub(super) killed: Outcome,
+}
+
+const fn point(name: &'static str, at: &'static [(&'static str, u64)], killed: Outcome) -> Point {
+    Point { name, at, killed }
+}
+
+use Outcome::{Continues, Over, Restores, StartsAgain};
+
+/// A worker that is no chief.
+const WORKER: &[(&str, u64)] = &[("worker-1", 5)];
+/// Two parts of a contribution: the fifth one's first.
+const PARTS: &[(&str, u64)] = &[("worker-1", 9)];
+/// At the end of the training.
+const BOTH_WORKERS: &[(&str, u64)] = &[("worker-0", 1), ("worker-1", 1)];
+const CHIEF: &[(&str, u64)] = &[("worker-0", 5)];
+/// Three contributions a step: the third one of the fourth step.
+const CONTRIBUTION: &[(&str, u64)] = &[("ps-0", 12), ("ps-1", 12)];
+const UPDATE: &[(&str, u64)] = &[("ps-0", 7), ("ps-1", 7)];
+const BOTH_SERVERS: &[(&str, u64)] = &[("ps-0", 1), ("ps-1", 1)];
+const FIRST: &[(&str, u64)] = &[("ps-0", 1)];
+const SECOND: &[(&str, u64)] = &[("ps-0", 2)];
+const STEP: &[(&str, u64)] = &[("ps-0", 7)];
+
+/// All of them.
+pub(super) const POINTS: [Point; 37] = [
+    point("worker/before-variables", WORKER, Continues),
+    point("worker/token-assigned", WORKER, Continues),
+    point("worker/token-held", WORKER, Continues),
+    point("worker/after-gradient", WORKER, Continues),
+    point("worker/between-pushes", PARTS, Continues),
+    point("worker/before-commit", WORKER, Continues),
+    point("worker/commit-sent", WORKER, Continues),
+    point("worker/reply-lost", WORKER, Continues),
+    point("worker/before-result", BOTH_WORKERS, Over),
+    point("worker/before-report", BOTH_WORKERS, Over),
+    point("chief/before-hooks", CHIEF, Continues),
+    point("chief/after-hooks", CHIEF, Continues),
+    point("server/part-staged", CONTRIBUTION, Restores),
+    point("server/before-admit", CONTRIBUTION, Restores),
+    point("server/after-admit", CONTRIBUTION, Restores),
+    point("server/before-apply", UPDATE, Restores),
+    point("server/after-apply", UPDATE, Restores),
+    point("server/before-generation", BOTH_SERVERS, StartsAgain),
+    point("server/generation-begun", BOTH_SERVERS, StartsAgain),
+    point("server/state-taken", &[("ps-1", 2)], Restores),
+    point("server/end-heard", &[("ps-1", 1)], Over),
+    point("coordinator/before-generation", FIRST, StartsAgain),
+    point("coordinator/generation-claimed", FIRST, StartsAgain),
+    point("coordinator/others-begun", FIRST, StartsAgain),
+    point("coordinator/before-serving", FIRST, StartsAgain),
+    point("coordinator/commit-decided", &[("ps-0", 12)], Restores),
+    point("coordinator/before-step", STEP, Restores),
+    point("coordinator/step-made", STEP, Restores),
+    point("coordinator/between-tokens", &[("ps-0", 30)], Restores),
+    point("coordinator/states-gathered", SECOND, Restores),
+    point("coordinator/all-saved", FIRST, Over),
+    point("checkpoint/tensors-written", SECOND, Restores),
+    point("checkpoint/files-synced", SECOND, Restores),
+    point("checkpoint/folder-synced", SECOND, Restores),
+    point("checkpoint/renamed", SECOND, Restores),
+    point("checkpoint/published", SECOND, Restores),
+    point("checkpoint/old-aside", FIRST, Over),
+];
+
+/// A crash while the training recovers from another: what happens, in order.
+pub(super) const DOUBLE: [(&str, &str); 11] = [
+    ("ps-1 server/before-apply#7", "ps-0 coordinator/before-generation#2"),
+    ("ps-1 server/before-apply#7", "ps-0 coordinator/generation-claimed#2"),
+    ("ps-1 server/before-apply#7", "ps-0 coordinator/others-begun#2"),
+    ("ps-1 server/before-apply#7", "ps-0 server/generation-begun#2"),
+    ("ps-1 server/before-apply#7", "ps-0 coordinator/before-serving#2"),
+    ("ps-0 server/before-apply#7", "ps-1 server/before-generation#2"),
+    ("ps-0 server/before-apply#7", "ps-1 server/generation-begun#2"),
+    ("ps-0 server/after-apply#7", "ps-1 server/after-apply#7"),
+    ("worker-1 worker/token-held#5", "worker-2 worker/token-held#5"),
+    ("worker-0 worker/before-commit#5", "worker-1 worker/reply-lost#5"),
+    ("worker-1 worker/before-commit#5", "ps-0 coordinator/step-made#7"),
+];
+
+/// Those of `ci`: name, process and signal.
+pub(super) const SMOKE: [(&str, &str, &str); 7] = [
+    ("worker/before-variables", "worker-1", "stop long"),
+    ("worker/token-held", "worker-1", "kill"),
+    ("worker/reply-lost", "worker-1", "kill"),
+    ("worker/before-result", "worker-0", "kill"),
+    ("server/before-apply", "ps-1", "kill"),
+    ("coordinator/step-made", "ps-0", "kill"),
+    ("checkpoint/renamed", "ps-0", "kill"),
+];

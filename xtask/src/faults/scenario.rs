@@ -1,0 +1,155 @@
+//! What is done to one training: which processes crash where, how, and what must come of it.
+
+use std::time::Duration;
+
+use super::points::{DOUBLE, Outcome, POINTS, Point, SMOKE};
+use crate::Result;
+
+/// How long a process is stopped: less than a lease, and more than two.
+pub(super) const SHORT: Duration = Duration::from_millis(200);
+pub(super) const LONG: Duration = Duration::from_millis(1500);
+
+/// What strikes a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    Kill,
+    /// SIGSTOP, and SIGCONT after so long.
+    Stop(Duration),
+}
+
+/// One process, one point, one signal.
+#[derive(Clone, Debug)]
+pub(super) struct Crash {
+    pub(super) process: String,
+    pub(super) point: String,
+    pub(super) visit: u64,
+    pub(super) signal: Signal,
+}
+
+/// One training among faults.
+#[derive(Clone, Debug)]
+pub(super) struct Scenario {
+    pub(super) name: String,
+    /// A.
+    pub(super) aggregate: u64,
+    pub(super) crashes: Vec<Crash>,
+    /// `None` where only the result is known before.
+    pub(super) expected: Option<Outcome>,
+}
+
+impl Crash {
+    /// As the program's variable has it.
+    pub(super) fn to_variable(&self) -> String {
+        let Self { process, point, visit, signal } = self;
+        let signal = if *signal == Signal::Kill { "kill" } else { "stop" };
+        format!("{process} {point}#{visit}={signal}")
+    }
+
+    /// As the launcher calls the process.
+    pub(super) fn process_words(&self) -> String {
+        self.process.replacen('-', " ", 1)
+    }
+}
+
+/// Every point with every signal, then pairs of points; those whose names contain `filter`.
+pub(super) fn all(filter: Option<&str>) -> Result<Vec<Scenario>> {
+    let single = POINTS.iter().flat_map(of_point);
+    let double = DOUBLE.iter().map(|(first, then)| of_pair(first, then));
+    let every: Vec<Scenario> = single.chain(double.collect::<Result<Vec<_>>>()?).collect();
+    let chosen: Vec<_> =
+        every.into_iter().filter(|it| filter.is_none_or(|part| it.name.contains(part))).collect();
+    if chosen.is_empty() {
+        return Err(format!("expected a part of a line of docs/faults.md, got {filter:?}").into());
+    }
+    Ok(chosen)
+}
+
+/// Those of `ci`.
+pub(super) fn smoke() -> Vec<Scenario> {
+    let chosen = |it: &Scenario| {
+        SMOKE.iter().any(|(point, process, signal)| it.name == name(point, process, signal))
+    };
+    POINTS.iter().flat_map(of_point).filter(chosen).collect()
+}
+
+/// One or two crashes at random, of any kind; the same for a seed whenever it is asked.
+pub(super) fn random(seed: u64) -> Scenario {
+    let mut draw = Draw(seed);
+    let aggregate = 1 + draw.below(4);
+    let count = 1 + draw.below(3);
+    let crashes: Vec<_> = (0..count)
+        .map(|_| {
+            let point = &POINTS[draw.below(POINTS.len() as u64) as usize];
+            let (process, usual) = point.at[draw.below(point.at.len() as u64) as usize];
+            let process = match process {
+                "worker-1" => format!("worker-{}", draw.below(3)),
+                other => other.to_owned(),
+            };
+            let visit = 1 + draw.below(2 * usual);
+            let signal = match draw.below(3) {
+                0 => Signal::Stop(Duration::from_millis(20 + draw.below(1500))),
+                _ => Signal::Kill,
+            };
+            Crash { process, point: point.name.to_owned(), visit, signal }
+        })
+        .collect();
+    let words: Vec<_> = crashes.iter().map(Crash::to_variable).collect();
+    let name = format!("seed {seed}: A = {aggregate}, {}", words.join(", "));
+    Scenario { name, aggregate, crashes, expected: None }
+}
+
+fn of_point(point: &Point) -> impl Iterator<Item = Scenario> {
+    let Point { name: point, at, killed } = *point;
+    let signals = [Signal::Kill, Signal::Stop(SHORT), Signal::Stop(LONG)];
+    at.iter().flat_map(move |&(process, visit)| {
+        signals.map(|signal| {
+            let expected = match (signal, killed) {
+                (Signal::Kill, outcome) | (_, outcome @ Outcome::Over) => outcome,
+                _ => Outcome::Continues,
+            };
+            let name = name(point, process, word(signal));
+            let (process, point) = (process.to_owned(), point.to_owned());
+            let crashes = vec![Crash { process, point, visit, signal }];
+            Scenario { name, aggregate: 3, crashes, expected: Some(expected) }
+        })
+    })
+}
+
+fn of_pair(first: &str, then: &str) -> Result<Scenario> {
+    let crashes = [first, then].map(|text| {
+        let (process, rest) = text.split_once(' ')?;
+        let (point, visit) = rest.split_once('#')?;
+        let (process, point) = (process.to_owned(), point.to_owned());
+        Some(Crash { process, point, visit: visit.parse().ok()?, signal: Signal::Kill })
+    });
+    let crashes: Option<Vec<_>> = crashes.into_iter().collect();
+    let crashes = crashes.ok_or_else(|| format!("{first:?} or {then:?} is no crash"))?;
+    let servers = crashes.iter().any(|crash| crash.process.starts_with("ps"));
+    let expected = Some(if servers { Outcome::Restores } else { Outcome::Continues });
+    Ok(Scenario { name: format!("{first}, then {then}"), aggregate: 3, crashes, expected })
+}
+
+fn name(point: &str, process: &str, signal: &str) -> String {
+    format!("{point} {process} {signal}")
+}
+
+fn word(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Kill => "kill",
+        Signal::Stop(time) if time == SHORT => "stop short",
+        Signal::Stop(_) => "stop long",
+    }
+}
+
+/// Random numbers of a seed (SplitMix64).
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % end.max(1)
+    }
+}
