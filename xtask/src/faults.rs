@@ -72,7 +72,9 @@ pub(crate) fn smoke(sh: &Shell) -> Result {
 
 /// The program with crash points, put aside so that another build does not replace it.
 fn build(sh: &Shell, target: &Path, root: &Path) -> Result<PathBuf> {
-    let build = cmd!(sh, "cargo build --quiet --package cli --all-features --bin sync-replicas");
+    // Examples are built as well since cargo then takes the crates as the tests have built them.
+    let all = ["--workspace", "--all-features", "--examples"];
+    let build = cmd!(sh, "cargo build --quiet {all...} --bin sync-replicas");
     announce(&build);
     build.quiet().run()?;
     sh.create_dir(root)?;
