@@ -15,8 +15,8 @@ use crate::Result;
 pub(super) struct Truth {
     /// Of the variables, as the chief has them.
     sha256: String,
-    /// Variables and optimizer, as the last checkpoint has them.
-    tensors: Vec<u8>,
+    /// Variables and optimizer, as the checkpoint of the last step has them, if there is one.
+    tensors: Option<Vec<u8>>,
     generation: u64,
 }
 
@@ -40,11 +40,11 @@ pub(super) fn truth(folder: &Path, ended: &Ended) -> Result<Truth> {
         newest = newest.max(Some(whole(&checkpoint)?));
     }
     match newest {
-        Some((UPDATES, generation, tensors)) => Ok(Truth { sha256, tensors, generation }),
-        other => {
-            let step = other.map(|(step, ..)| step);
-            Err(format!("expected a checkpoint of step {UPDATES}, got {step:?}").into())
+        Some((step, generation, tensors)) => {
+            let tensors = (step == UPDATES).then_some(tensors);
+            Ok(Truth { sha256, tensors, generation })
         }
+        None => Err("expected a checkpoint, got none".into()),
     }
 }
 
@@ -57,7 +57,13 @@ pub(super) fn judge(folder: &Path, scenario: &Scenario, ended: &Ended, expected:
     if got.sha256 != expected.sha256 {
         return Err("the chief's variables are not those of a run without faults".into());
     }
-    if got.tensors != expected.tensors {
+    // The one loss that is documented: the first server dies between the end and its last write.
+    let writer = scenario.crashes.iter().zip(&ended.struck);
+    let mut writer = writer.filter(|(crash, struck)| **struck && crash.process == "ps-0");
+    let excused = scenario.expected.is_none()
+        && got.tensors.is_none()
+        && writer.any(|(crash, _)| crash.signal == Signal::Kill);
+    if got.tensors != expected.tensors && !excused {
         return Err("the last checkpoint is not that of a run without faults".into());
     }
     // Of random crashes some have no turn.
