@@ -20,7 +20,8 @@ pub struct NodeArgs {
     /// Workers: addresses in their order; worker 0 is the chief
     #[arg(long, value_name = "HOST:PORT,...", requires = "role", help_heading = PLACE)]
     pub worker_hosts: Option<String>,
-    /// What this process is: ps, worker or evaluator; without it TF_CONFIG or Slurm's variables say so
+    /// What this process is: ps, worker or evaluator; without it TF_CONFIG or Slurm's variables
+    /// say so
     #[arg(long, value_name = "ROLE", requires_all = ["ps", "worker_hosts"], help_heading = PLACE)]
     pub role: Option<String>,
     /// Which of its role it is, from 0
@@ -35,8 +36,8 @@ pub struct NodeArgs {
     /// How numbers travel; the same in every process
     #[arg(long, value_enum, default_value_t = WireKind::F32, help_heading = PLACE)]
     pub wire: WireKind,
-    /// How long a worker looks for servers that are gone, or an evaluator for a checkpoint, before it
-    /// ends
+    /// How long a worker looks for servers that are gone, or an evaluator for a checkpoint, before
+    /// it ends
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = PLACE)]
     #[arg(value_parser = parse_duration)]
     pub patience: Duration,
