@@ -139,7 +139,8 @@ pub struct TrainArgs {
     /// Behave as the original system in everything: tokens, admission, sparse merge
     #[arg(long, conflicts_with_all = ["deterministic"], help_heading = REPLICAS)]
     pub reference: bool,
-    /// After this long without a sign a replica's token goes to another [default: 10s]
+    /// After this long without a sign a replica's token goes to another [default: 10s; in a
+    /// cluster 5s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = REPLICAS)]
     pub lease: Option<Duration>,
     /// A step that takes longer than this fails and says who is missing [default: 10m]

@@ -98,6 +98,8 @@ pub fn launch(
     words: &[OsString],
     interrupt: &Interrupt,
 ) -> Result<Launched, LaunchError> {
+    // Said here, and not by every process in its log.
+    args.security.check()?;
     let mut train = args.train;
     let resumed = train.resume.take();
     let checkpoints = resumed.as_deref().map(checkpoint_in).or(train.checkpoint_dir.take());

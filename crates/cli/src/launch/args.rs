@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::args::{TrainArgs, parse_duration};
-use crate::node::WireKind;
+use crate::node::{SecurityArgs, WireKind};
 
 /// The options of `launch`.
 #[derive(Clone, Debug, Args)]
@@ -32,6 +32,9 @@ pub struct LaunchArgs {
     #[arg(long, value_name = "PORT", help_heading = PLACE)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=65_000))]
     pub metrics_port: Option<u16>,
+    /// Who may come in.
+    #[command(flatten)]
+    pub security: SecurityArgs,
     /// What is trained.
     #[command(flatten)]
     pub train: TrainArgs,

@@ -85,6 +85,18 @@ impl SecurityArgs {
         self.key_file.as_deref().map(SharedKey::read).transpose()
     }
 
+    /// Reads all files once.
+    ///
+    /// # Errors
+    /// [`NodeError`](super::NodeError) names the file and what is wrong with it.
+    pub fn check(&self) -> Result<(), super::NodeError> {
+        self.key()?;
+        if let Some(tls) = self.tls() {
+            tls.server().map_err(cluster::ClusterError::from)?;
+        }
+        Ok(())
+    }
+
     /// The files for TLS, if any is given.
     #[must_use]
     pub fn tls(&self) -> Option<TlsSettings> {

@@ -9,6 +9,8 @@ mod plan;
 mod program;
 mod resume;
 #[cfg(unix)]
+mod secured;
+#[cfg(unix)]
 mod signals;
 mod simulate;
 mod usage;

@@ -30,6 +30,8 @@ pub struct Reach {
     dial: Dial,
     signer: Signer,
     call_timeout: Duration,
+    /// Whether addresses are those of sockets.
+    sockets: bool,
 }
 
 /// A connection carries one large stream: a message is one frame, and a few are under way. More
@@ -63,13 +65,14 @@ impl Reach {
                 channel.map_err(|error| words(&error))
             })
         };
-        Self::new(addresses, Arc::new(dial), signer)
+        Self { sockets: true, ..Self::new(addresses, Arc::new(dial), signer) }
     }
 
     /// The same over connections of another kind.
     #[must_use]
     pub fn new(addresses: Vec<String>, dial: Dial, signer: Signer) -> Self {
-        Self { addresses: addresses.into(), dial, signer, call_timeout: Duration::from_secs(5) }
+        let call_timeout = Duration::from_secs(5);
+        Self { addresses: addresses.into(), dial, signer, call_timeout, sockets: false }
     }
 
     /// The address of a server.
@@ -82,6 +85,20 @@ impl Reach {
     #[must_use]
     pub fn servers(&self) -> usize {
         self.addresses.len()
+    }
+
+    /// What to do about a server that could not be called, in words to append: where something
+    /// listens at its address, the two may differ in TLS.
+    pub(crate) async fn advice(&self, server: usize) -> &'static str {
+        let connected = tokio::net::TcpStream::connect(self.address(server));
+        let connected = tokio::time::timeout(Duration::from_secs(1), connected);
+        match self.sockets && connected.await.is_ok_and(|it| it.is_ok()) {
+            true => {
+                "; something listens there, so compare --tls-cert, --tls-key and --tls-ca, which \
+                 both sides have or neither"
+            }
+            false => "",
+        }
     }
 
     pub(crate) fn call_timeout(&self) -> Duration {

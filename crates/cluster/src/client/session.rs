@@ -4,6 +4,7 @@
 //! asked again over the next, with the same numbers, until `patience` runs out.
 
 mod connect;
+mod leave;
 #[cfg(feature = "test-util")]
 pub(crate) mod offline;
 mod settings;
@@ -313,19 +314,6 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     fn give_up_message(&self, begun: bool) -> Option<Message> {
         let ticket = Some(self.ticket?.into());
         Some(Message::GiveUp(proto::GiveUp { ticket, sequence: self.sequence, begun }))
-    }
-
-    /// Leaves in peace (P-2, P-6): waits until the coordinator knows, for a moment.
-    pub async fn leave(&mut self, failure: Option<String>) {
-        let Some(ticket) = self.ticket.take() else { return };
-        let reason = failure.unwrap_or_default();
-        self.send(0, vec![Message::Leave(proto::Leave { ticket: Some(ticket.into()), reason })]);
-        let known = async {
-            while self.lines.first().is_some_and(Option::is_some) && !self.left() {
-                self.receive().await;
-            }
-        };
-        let _ = tokio::time::timeout(Duration::from_secs(1), known).await;
     }
 
     /// The newest variables of all servers, after the end; `None` if they cannot be had. Those that

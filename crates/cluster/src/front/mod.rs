@@ -103,7 +103,7 @@ impl<'c, O> Clustered<'c, O> {
             variables.iter().map(|(name, array)| (name, array.shape().to_vec())).collect();
         let shards = self.cluster.place.cluster.ps.len();
         let placement = match parts.sparse_merge {
-            // It looks at a gradient's rows in their order, so it needs all of them.
+            // It looks at a gradient's rows in the order in which they come, so it needs all.
             SparseMerge::Reference => Placement::whole(&shapes, size_of::<T>(), shards),
             _ => Placement::new(&shapes, size_of::<T>(), shards),
         };
@@ -142,10 +142,16 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         M: Model<T>,
         S: Batches<Batch = M::Batch>,
     {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let threads = match self.cluster.place.task.role {
+            // All replicas are read and written side by side.
+            Role::Ps => cores.max(2),
+            _ => 2,
+        };
         #[cfg(all(unix, feature = "crash-points"))]
         crate::crash::enter(self.cluster.place.task);
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(threads)
             .enable_all()
             .build()
             .map_err(ClusterError::Runtime)?;

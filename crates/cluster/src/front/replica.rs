@@ -138,24 +138,39 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                     return Err(ClusterError::Model(reason));
                 }
             };
-            let pushed = self.session.push(&grant, computed).await;
+            let pushed = tokio::select! {
+                biased;
+                // What it has computed is left to another, as it is when it dies.
+                () = stop.wished() => {
+                    self.left = true;
+                    self.session.leave(None).await;
+                    return Ok(());
+                }
+                pushed = self.session.push(&grant, computed) => pushed,
+            };
             self.follower.take_back(self.session.take_spent());
-            match pushed {
-                Ok(Outcome::Stale { .. }) => self.counts.stale += 1,
-                Ok(Outcome::Duplicate { .. }) => self.counts.duplicates += 1,
-                Ok(_) => self.counts.accepted += 1,
-                Err(PushError::Lost { reason }) => {
-                    tracing::info!(reason, "a push was lost");
-                    self.counts.lost += 1;
-                }
-                Err(PushError::Ended) => {}
-                Err(PushError::Wait(error)) => return Err(error.into()),
-                Err(error) => {
-                    self.session.leave(Some(error.to_string())).await;
-                    return Err(ClusterError::Push(error));
-                }
+            self.book(pushed).await?;
+        }
+    }
+
+    /// Counts what became of a push; a replica that cannot go on leaves.
+    async fn book(&mut self, pushed: Result<Outcome, PushError>) -> Result<(), ClusterError> {
+        match pushed {
+            Ok(Outcome::Stale { .. }) => self.counts.stale += 1,
+            Ok(Outcome::Duplicate { .. }) => self.counts.duplicates += 1,
+            Ok(_) => self.counts.accepted += 1,
+            Err(PushError::Lost { reason }) => {
+                tracing::info!(reason, "a push was lost");
+                self.counts.lost += 1;
+            }
+            Err(PushError::Ended) => {}
+            Err(PushError::Wait(error)) => return Err(error.into()),
+            Err(error) => {
+                self.session.leave(Some(error.to_string())).await;
+                return Err(ClusterError::Push(error));
             }
         }
+        Ok(())
     }
 
     /// The hooks' turn for the steps that were made since the last one.

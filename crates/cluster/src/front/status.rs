@@ -2,6 +2,10 @@
 //!
 //! Asks and reads; shows nothing.
 
+use std::error::Error;
+
+use tonic::Status;
+
 use crate::client::{Reach, describe};
 use crate::proto::control_request::Action;
 use crate::proto::{ControlRequest, StatusReply, StatusRequest};
@@ -22,10 +26,10 @@ pub struct StatusError {
 /// [`StatusError`] when it cannot be reached, refuses the key, or speaks another language.
 pub async fn status(reach: &Reach, server: usize) -> Result<ServerStatus, StatusError> {
     let call = async {
-        let mut client = reach.client(server).await?;
-        let request = reach.request("Status", StatusRequest {})?;
-        let reply = client.status(request).await.map_err(|status| describe(&status))?;
-        read(&reply.into_inner())
+        let mut client = reach.client(server).await.map_err(Hitch::Unheard)?;
+        let request = reach.request("Status", StatusRequest {}).map_err(Hitch::Said)?;
+        let reply = client.status(request).await?;
+        read(&reply.into_inner()).map_err(Hitch::Said)
     };
     answered(reach, (server, "the status"), call).await
 }
@@ -37,23 +41,43 @@ pub async fn status(reach: &Reach, server: usize) -> Result<ServerStatus, Status
 /// [`StatusError`] when it cannot be reached or refuses the key.
 pub async fn save(reach: &Reach) -> Result<(), StatusError> {
     let call = async {
-        let mut client = reach.client(0).await?;
+        let mut client = reach.client(0).await.map_err(Hitch::Unheard)?;
         let action = Some(Action::Save(true));
-        let request = reach.request("Control", ControlRequest { action })?;
-        client.control(request).await.map(drop).map_err(|status| describe(&status))
+        let request = reach.request("Control", ControlRequest { action }).map_err(Hitch::Said)?;
+        client.control(request).await?;
+        Ok(())
     };
     answered(reach, (0, "a checkpoint"), call).await
+}
+
+/// Why a call failed, in words.
+enum Hitch {
+    /// The server may not have heard it.
+    Unheard(String),
+    /// It was answered.
+    Said(String),
+}
+
+impl From<Status> for Hitch {
+    fn from(status: Status) -> Self {
+        let words = describe(&status);
+        // What the transport failed with has a cause beneath it; what a server says has none.
+        if status.source().is_some() { Self::Unheard(words) } else { Self::Said(words) }
+    }
 }
 
 async fn answered<V>(
     reach: &Reach,
     (server, expected): (usize, &'static str),
-    call: impl Future<Output = Result<V, String>>,
+    call: impl Future<Output = Result<V, Hitch>>,
 ) -> Result<V, StatusError> {
     let answer = tokio::time::timeout(reach.call_timeout(), call).await;
-    let answer = answer.unwrap_or_else(|_| Err("no answer in time".to_owned()));
-    let address = reach.address(server).to_owned();
-    answer.map_err(|reason| StatusError { expected, address, reason })
+    let reason = match answer.unwrap_or_else(|_| Err(Hitch::Said("no answer in time".to_owned()))) {
+        Ok(answer) => return Ok(answer),
+        Err(Hitch::Said(reason)) => reason,
+        Err(Hitch::Unheard(reason)) => format!("{reason}{}", reach.advice(server).await),
+    };
+    Err(StatusError { expected, address: reach.address(server).to_owned(), reason })
 }
 
 /// The status in a server's words.

@@ -146,8 +146,11 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         match order {
             Order::Admit { contribution, key, variables } => {
                 crash_point!("server/before-admit");
+                let admitted = shard.admit(*contribution, *key, variables.as_deref());
+                // Not before: whoever gets the room wants the shard at once, and while that is at
+                // work would hold up a thread that others are read on.
                 self.release(contribution.replica);
-                shard.admit(*contribution, *key, variables.as_deref())?;
+                admitted?;
                 crash_point!("server/after-admit");
                 Ok(None)
             }

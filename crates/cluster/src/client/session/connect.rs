@@ -27,6 +27,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                 Ok(()) => {}
                 Err(NoLine::Never(reason)) => return Err(WaitError::Refused { reason }),
                 Err(NoLine::Later(reason)) if spent >= self.settings.patience => {
+                    let reason = format!("{reason}{}", self.reach.advice(server).await);
                     return Err(WaitError::Unreachable {
                         server,
                         address: self.reach.address(server).to_owned(),
@@ -47,7 +48,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         Ok(())
     }
 
-    async fn open(&mut self, server: usize) -> Result<(), NoLine> {
+    pub(super) async fn open(&mut self, server: usize) -> Result<(), NoLine> {
         self.opened += 1;
         let hello = proto::Hello {
             replica: self.settings.replica.get(),

@@ -91,7 +91,10 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             Message::Advanced(advanced) if self.keep_made => {
                 self.made.push_back(advanced.into());
             }
-            Message::Left(_) => self.drop_line(0),
+            Message::Left(_) => {
+                self.ticket = None;
+                self.drop_line(0);
+            }
             // Of a piece of work that is over; or signalled when it came.
             _ => {}
         }
@@ -176,9 +179,5 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         if let Some(staged) = self.pushing.as_mut().and_then(|it| it.staged.get_mut(server)) {
             *staged = false;
         }
-    }
-
-    pub(super) fn left(&self) -> bool {
-        self.lines.first().is_none_or(Option::is_none)
     }
 }

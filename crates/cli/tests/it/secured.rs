@@ -1,0 +1,183 @@
+//! Clusters of real processes with a shared key and with TLS: who has neither is refused in words
+//! that say what to do, and training goes on.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::Value;
+
+use crate::program::{folder, json, program, run};
+
+/// Nothing here takes this long.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A launched training that goes on until it is interrupted.
+struct Training {
+    child: Option<Child>,
+    /// Of ps 0.
+    address: String,
+}
+
+impl Training {
+    fn begin(folder: &Path, security: &[&str]) -> Self {
+        let launch = ["launch", "--workers", "2", "--updates", "1000000", "--out", "a", "--json"];
+        let rest = ["--straggler", "none", "--quiet"];
+        let mut command = program(folder, &[&launch[..], &rest, security].concat());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        let mut training = Self { child: Some(child), address: String::new() };
+        let log = folder.join("a/logs/ps-0.log");
+        let address = wait("it listens", || {
+            let log = fs::read_to_string(&log).ok()?;
+            let (_, address) = log.split_once("address=")?;
+            Some(address.split_whitespace().next()?.to_owned())
+        });
+        training.address = address;
+        training
+    }
+
+    /// The step, once it is above another.
+    fn step_after(&self, folder: &Path, security: &[&str], step: i64) -> i64 {
+        wait("steps are made", || {
+            let args = [&["status", "--json", &self.address][..], security].concat();
+            let said = run(folder, &args);
+            let status: Value = serde_json::from_str(&said.out).ok()?;
+            status["global_step"].as_i64().filter(|&now| now > step)
+        })
+    }
+
+    /// Interrupts it; it must end in peace.
+    fn end(mut self) {
+        let id = self.child.as_ref().map_or(0, Child::id);
+        let sent = Command::new("kill").args(["-INT", &id.to_string()]).status();
+        assert!(sent.expect("kill is there").success());
+        let child = self.child.take().expect("it runs");
+        let output = child.wait_with_output().expect("ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(json(&String::from_utf8_lossy(&output.stdout))["interrupted"], true);
+    }
+}
+
+/// Also where a check fails: its processes end with the launcher.
+impl Drop for Training {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            drop((child.kill(), child.wait()));
+        }
+    }
+}
+
+#[track_caller]
+fn wait<V>(what: &str, look: impl Fn() -> Option<V>) -> V {
+    let begun = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(begun.elapsed() < LONG, "{what}: not within {} s", LONG.as_secs());
+        std::thread::yield_now();
+    }
+}
+
+/// A training with `security`, and others that are not let in: their options, their exit status
+/// as a worker, and what they say as a worker and as somebody who asks for the status.
+fn check(folder: &Path, security: &[&str], others: &[(&[&str], i32, &str, &str)]) {
+    let training = Training::begin(folder, security);
+    let mut step = training.step_after(folder, security, 0);
+    for (options, status, worker, asker) in others {
+        let place = ["node", "--role", "worker", "--index", "1", "--ps", &training.address];
+        let rest = ["--worker-hosts", "127.0.0.1:1,127.0.0.1:2", "--patience", "1s"];
+        let said = run(folder, &[&place[..], &rest, options].concat());
+        assert_eq!(said.status, *status, "{options:?}: {}", said.err);
+        assert!(said.err.contains(worker), "{options:?}: {}", said.err);
+        let said = run(folder, &[&["status", &training.address][..], options].concat());
+        assert_eq!(said.status, 1, "{options:?}: {}", said.err);
+        assert!(said.err.contains(asker), "{options:?}: {}", said.err);
+        step = training.step_after(folder, security, step);
+    }
+    training.end();
+}
+
+fn key(folder: &Path, name: &str) {
+    let path = folder.join(name);
+    fs::write(&path, name.repeat(32)).expect("a file");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("permissions");
+}
+
+#[test]
+fn a_key_lets_in_those_who_have_it() {
+    let folder = folder();
+    key(folder.path(), "ours");
+    key(folder.path(), "theirs");
+    let none = "expected an authorization made with the shared key, got none; give --key-file";
+    let other =
+        "expected an authorization made with the shared key, got another; compare --key-file";
+    check(
+        folder.path(),
+        &["--key-file", "ours"],
+        &[(&[], 1, none, none), (&["--key-file", "theirs"], 1, other, other)],
+    );
+    let said = run(folder.path(), &["launch", "--key-file", "gone"]);
+    assert_eq!(said.status, 2, "{}", said.err);
+    assert!(said.err.contains("--key-file gone: expected a file"), "{}", said.err);
+}
+
+/// An authority, and a certificate for this machine that it signed: `NAME-ca.pem` and so on.
+fn certificates(folder: &Path, name: &str) {
+    let mut params = CertificateParams::new([]).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let authority = CertifiedIssuer::self_signed(params, key).expect("an authority");
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("parameters");
+    let cert = params.signed_by(&key, &authority).expect("a certificate");
+    for (kind, text) in
+        [("cert", cert.pem()), ("key", key.serialize_pem()), ("ca", authority.pem())]
+    {
+        fs::write(folder.join(format!("{name}-{kind}.pem")), text).expect("a file");
+    }
+}
+
+#[test]
+fn certificates_let_in_those_of_the_same_authority() {
+    let folder = folder();
+    certificates(folder.path(), "ours");
+    certificates(folder.path(), "theirs");
+    let mutual =
+        ["--tls-cert", "ours-cert.pem", "--tls-key", "ours-key.pem", "--tls-ca", "ours-ca.pem"];
+    let stranger =
+        ["--tls-cert", "theirs-cert.pem", "--tls-key", "theirs-key.pem", "--tls-ca", "ours-ca.pem"];
+    let suspicious =
+        ["--tls-cert", "ours-cert.pem", "--tls-key", "ours-key.pem", "--tls-ca", "theirs-ca.pem"];
+    let anonymous = ["--tls-ca", "ours-ca.pem"];
+    let advice = "something listens there, so compare --tls-cert, --tls-key and --tls-ca";
+    let other = "invalid peer certificate";
+    check(
+        folder.path(),
+        &mutual,
+        &[
+            (&[], 138, advice, advice),
+            (&anonymous, 138, advice, advice),
+            (&stranger, 138, advice, advice),
+            (&suspicious, 138, advice, other),
+        ],
+    );
+    let said = run(folder.path(), &["launch", "--tls-cert", "ours-cert.pem"]);
+    assert_eq!(said.status, 2, "{}", said.err);
+    assert!(said.err.contains("expected --tls-key, which belongs to"), "{}", said.err);
+}
+
+/// A server calls others as well, so it must know whom to trust.
+#[test]
+fn a_server_without_an_authority_says_so() {
+    let folder = folder();
+    certificates(folder.path(), "ours");
+    let place = ["node", "--role", "ps", "--ps", "127.0.0.1:1", "--worker-hosts", "127.0.0.1:1"];
+    let tls = ["--tls-cert", "ours-cert.pem", "--tls-key", "ours-key.pem"];
+    let said = run(folder.path(), &[&place[..], &tls].concat());
+    assert_eq!(said.status, 2, "{}", said.err);
+    assert!(said.err.contains("expected --tls-ca, which says whom to trust"), "{}", said.err);
+}
