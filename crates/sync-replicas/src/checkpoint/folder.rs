@@ -27,10 +27,10 @@ pub fn write<T: Scalar>(
     write_on(&mut SystemDisk, folder, state, keep)
 }
 
-/// [`write`], on a disk that may be a test's.
+/// [`write()`], on a disk that may be a test's.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_on<T: Scalar>(
     disk: &mut impl Disk,
     folder: &Path,
