@@ -42,7 +42,7 @@ pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
         Ok(report) => Found::of_report(report),
         Err(error) => Err(error),
     };
-    let found = match found {
+    let mut found = match found {
         Ok(found) if found.global_step >= settings.updates => found,
         // The servers may have ended before it could fetch what they had, or heard of it.
         found => match last_checkpoint(settings, &folder) {
@@ -50,8 +50,11 @@ pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
             None => found?,
         },
     };
-    let averages = settings.ema.and_then(|_| averages(settings, &folder));
-    let found = Found { averages, ..found };
+    // Whoever was interrupted before has no last checkpoint to wait for.
+    let is_last = found.global_step >= settings.updates;
+    if settings.ema.is_some() && found.averages.is_none() && is_last {
+        found.averages = averages(settings, &folder);
+    }
     finish(settings, &folder, &mut lock(&metrics), &updates, found)
 }
 
