@@ -40,9 +40,9 @@ pub struct ReplicaReport {
     pub batches: u64,
     /// Its counters.
     pub tally: Tally,
-    /// How long it waited for tokens.
+    /// How long it had no token, and waited for one.
     pub waited: Duration,
-    /// How long it computed.
+    /// How long it had tokens, from being given each to its push.
     pub computed: Duration,
     /// How it ended.
     pub outcome: ReplicaOutcome,

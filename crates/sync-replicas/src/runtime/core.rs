@@ -223,7 +223,7 @@ impl<T: Scalar> Core<T> {
     }
 
     /// Turns effects into what must be done outside the lock.
-    pub(crate) fn settle(&mut self, effects: &mut Vec<Effect>) -> Settled<T> {
+    pub(crate) fn settle(&mut self, now: Duration, effects: &mut Vec<Effect>) -> Settled<T> {
         let mut settled = Settled {
             wakers: Vec::with_capacity(effects.len()),
             closings: Vec::new(),
@@ -235,7 +235,7 @@ impl<T: Scalar> Core<T> {
                 Effect::Grant(grant) => {
                     if let Some(seat) = seat_of(&mut self.seats, grant.replica) {
                         let serial = seat.grants.next();
-                        settled.wakers.extend(seat.desk.lay(Granted { grant, serial }));
+                        settled.wakers.extend(seat.desk.lay(Granted { grant, serial, at: now }));
                     }
                 }
                 Effect::Close { lane, count } => {

@@ -5,6 +5,7 @@
 //! need not ask stands in line, or has a token, here or in hand.
 
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use crate::engine::{Grant, Overdue};
 use crate::sync::{Mutex, lock};
@@ -22,11 +23,14 @@ struct Papers {
     waker: Option<Waker>,
 }
 
-/// A token with the serial number of its grant, which says whether its work is superseded.
+/// A token, as it was given.
 #[derive(Clone, Debug)]
 pub(crate) struct Granted {
     pub(crate) grant: Grant,
+    /// The number of its grant, which says whether its work is superseded.
     pub(crate) serial: u64,
+    /// When: the end of the wait for it, whenever the replica comes for it.
+    pub(crate) at: Duration,
 }
 
 /// What a replica finds at its desk.
@@ -135,7 +139,7 @@ mod tests {
             share: None,
             number: 0,
         };
-        Granted { grant, serial }
+        Granted { grant, serial, at: Duration::ZERO }
     }
 
     /// Looks twice, with `act` in between; what was found, and how often it was woken.

@@ -57,16 +57,16 @@ pub enum PushError {
     Refused(#[from] Refused),
 }
 
-/// Looks up names and refuses what no variable has; does not look at values. The answer is
-/// in the variables' order.
+/// Looks up names and refuses what no variable has; does not look at values. What comes out
+/// is in the variables' order.
 pub(crate) fn resolve<T: Scalar>(
     layout: &Layout,
     gradients: Gradients<T>,
-) -> Result<Vec<(usize, Gradient<T>)>, PushError> {
+    resolved: &mut Vec<(usize, Gradient<T>)>,
+) -> Result<(), PushError> {
     if gradients.is_empty() {
         return Err(PushError::Empty);
     }
-    let mut resolved = Vec::with_capacity(gradients.len());
     for (position, (name, gradient)) in gradients.into_pairs().into_iter().enumerate() {
         // Most callers give all gradients in the variables' order.
         let index = if position < layout.len() && layout.name(position) == name {
@@ -89,5 +89,5 @@ pub(crate) fn resolve<T: Scalar>(
     if resolved.iter().all(|(_, gradient)| matches!(gradient, Gradient::Missing)) {
         return Err(PushError::AllMissing);
     }
-    Ok(resolved)
+    Ok(())
 }

@@ -14,10 +14,10 @@ use super::shared::Shared;
 use super::span::{ReplicaLog, SpanKind};
 use super::step::Step;
 use super::superseded::{Grants, Superseded};
-use crate::Scalar;
 use crate::engine::{JoinError, Overdue, Refused, StopReason};
 use crate::ids::{Incarnation, ReplicaId};
 use crate::sync::{Arc, block_on};
+use crate::{Gradient, Scalar};
 
 /// One replica, from joining to leaving.
 ///
@@ -32,6 +32,10 @@ pub struct Replica<T: Scalar> {
     /// Of the newest grant that it looked at.
     pub(super) superseded: Superseded,
     desk: Arc<Desk>,
+    /// When it joined or was done with its last step: it has waited for a token since then.
+    pub(super) idle_since: Duration,
+    /// Empty between pushes; kept for its memory.
+    pub(super) outgoing: Vec<(usize, Gradient<T>)>,
     /// A token that was waited for and is not used yet.
     token: Option<Granted>,
 }
@@ -57,13 +61,13 @@ pub enum WaitError {
 impl<T: Scalar> Replica<T> {
     pub(crate) fn join(shared: &Arc<Shared<T>>, id: ReplicaId) -> Result<Self, JoinError> {
         let (desk, grants) = (Arc::new(Desk::default()), Grants::default());
-        let incarnation = shared.event(|core, now, effects| {
+        let (incarnation, joined) = shared.event(|core, now, effects| {
             let incarnation = core.engine.join(id, now, effects)?;
             if let Some(seat) = core.seat(id) {
                 // The first grant of this life is among the effects, which come after.
                 (seat.desk, seat.grants) = (Arc::clone(&desk), grants.clone());
             }
-            Ok(incarnation)
+            Ok((incarnation, now))
         })?;
         let (watch, told) = (Arc::clone(&shared.watch), shared.tell_superseded);
         Ok(Self {
@@ -74,6 +78,8 @@ impl<T: Scalar> Replica<T> {
             log: ReplicaLog::default(),
             superseded: Superseded::new(watch, grants, LocalStep::default(), told),
             desk,
+            idle_since: joined,
+            outgoing: Vec::new(),
             token: None,
         })
     }
@@ -106,12 +112,8 @@ impl<T: Scalar> Replica<T> {
     /// # Errors
     /// As [`Replica::next_step`].
     pub async fn next_step_async(&mut self) -> Result<Option<Step<'_, T>>, WaitError> {
-        let ended = match self.token {
-            // Somebody waited for it before, and it is not known how long ago.
-            Some(_) => self.shared.now(),
-            None => self.token_async().await?,
-        };
-        Ok(self.token.take().map(|granted| Step::begin(self, granted, ended)))
+        self.token_async().await?;
+        Ok(self.token.take().map(|granted| Step::begin(self, granted)))
     }
 
     /// Waits until this replica has its next token, without beginning the step; `false` when
@@ -120,41 +122,38 @@ impl<T: Scalar> Replica<T> {
     /// # Errors
     /// As [`Replica::next_step`].
     pub fn wait_for_token(&mut self) -> Result<bool, WaitError> {
-        if self.token.is_none() {
-            block_on(self.token_async())?;
-        }
+        block_on(self.token_async())?;
         Ok(self.token.is_some())
     }
 
-    /// Waits for the next token, if there is to be one; when the wait ended.
-    async fn token_async(&mut self) -> Result<Duration, WaitError> {
-        let start = self.shared.now();
-        let mut end = start;
-        let mut first = true;
-        self.token = poll_fn(|context| {
-            if !std::mem::take(&mut first) {
-                end = self.shared.now();
-            }
-            self.poll_grant(context, end)
-        })
-        .await?;
-        if let Some(Granted { grant, .. }) = &self.token {
-            let timeline = self.shared.timeline;
-            self.log.record(self.id, grant.local_step, SpanKind::Waited, (start, end), timeline);
+    /// Waits for the next token, if there is to be one and it has none.
+    async fn token_async(&mut self) -> Result<(), WaitError> {
+        if self.token.is_some() {
+            return Ok(());
         }
-        Ok(end)
+        self.token = poll_fn(|context| self.poll_grant(context)).await?;
+        if let Some(Granted { grant, at, .. }) = &self.token {
+            let waited = (self.idle_since, *at);
+            self.log.record(
+                self.id,
+                grant.local_step,
+                SpanKind::Waited,
+                waited,
+                self.shared.timeline,
+            );
+        }
+        Ok(())
     }
 
     fn poll_grant(
         &mut self,
         context: &mut Context<'_>,
-        now: Duration,
     ) -> Poll<Result<Option<Granted>, WaitError>> {
         match self.desk.look(context) {
             Found::Nothing => Poll::Pending,
             Found::Token(granted) if !self.is_late(&granted) => Poll::Ready(Ok(Some(granted))),
-            Found::Token(_) => self.ask(context, now, true),
-            Found::Ask => self.ask(context, now, false),
+            Found::Token(_) => self.ask(context, true),
+            Found::Ask => self.ask(context, false),
         }
     }
 
@@ -169,11 +168,10 @@ impl<T: Scalar> Replica<T> {
     fn ask(
         &mut self,
         context: &mut Context<'_>,
-        now: Duration,
         mut late: bool,
     ) -> Poll<Result<Option<Granted>, WaitError>> {
         let (shared, id, incarnation) = (Arc::clone(&self.shared), self.id, self.incarnation);
-        shared.event_at(now, |core, now, effects| {
+        shared.event(|core, now, effects| {
             if let Some(reason) = core.engine.stopped() {
                 return Poll::Ready(match reason {
                     StopReason::Failed(reason) => Err(WaitError::Failed { reason: reason.clone() }),

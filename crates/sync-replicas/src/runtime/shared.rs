@@ -23,7 +23,7 @@ use crate::engine::{Effect, Engine, InitialTokens, Outcome, Push, StartError, St
 use crate::ids::Generation;
 use crate::layout::Layout;
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex, MutexGuard, Ordering, lock};
-use crate::{Gradients, Scalar, Variables};
+use crate::{Gradient, Gradients, Scalar, Variables};
 
 /// Called by whoever closes a step, instead of the plain update, while hooks are installed.
 pub(crate) type Monitor<T> = Box<dyn FnMut(Closing<T>) -> Result<(), StopReason> + Send>;
@@ -151,7 +151,7 @@ impl<T: Scalar> Shared<T> {
             let mut core = self.core();
             let mut effects = std::mem::take(&mut core.effects);
             let result = event(&mut core, now, &mut effects);
-            let settled = core.settle(&mut effects);
+            let settled = core.settle(now, &mut effects);
             core.effects = effects;
             // Under the lock, so that a late change cannot fall into the next generation (P-9).
             if settled.superseded || !settled.closings.is_empty() {
@@ -184,26 +184,29 @@ impl<T: Scalar> Shared<T> {
         });
     }
 
-    /// Pushes one replica's gradients (P-11).
+    /// Pushes one replica's gradients (P-11); `resolved` is empty before and after, and lends its
+    /// memory.
     pub(crate) fn push(
         &self,
         push: &Push,
         gradients: Gradients<T>,
+        resolved: &mut Vec<(usize, Gradient<T>)>,
         (share, loss, examples): (Option<u64>, Option<f64>, u64),
         now: Duration,
     ) -> Result<Outcome, PushError> {
-        let mut gradients = resolve(&self.layout, gradients)?;
-        let outcome = self.event_at(now, |core, now, effects| {
-            // Before the check, which lets the first push say what the later ones must be like.
-            core.engine.vet(push)?;
-            let stale = core.engine.judges_stale(push.local_step);
-            if !stale {
-                // what is dropped is not validated.
-                core.check(&self.layout, &gradients)?;
-            }
-            core.push(push, &mut gradients, (share, loss, examples), now, effects)
+        let outcome = resolve(&self.layout, gradients, resolved).and_then(|()| {
+            self.event_at(now, |core, now, effects| {
+                // Before the check, which lets the first push say what the others must be like.
+                core.engine.vet(push)?;
+                let stale = core.engine.judges_stale(push.local_step);
+                if !stale {
+                    // what is dropped is not validated.
+                    core.check(&self.layout, resolved)?;
+                }
+                core.push(push, resolved, (share, loss, examples), now, effects)
+            })
         });
-        self.buffers.take_back(gradients);
+        self.buffers.take_back(resolved.drain(..));
         outcome
     }
 

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::ids::ReplicaId;
 
 /// One stretch of a replica's time.
+///
+/// A wait ends, and computing begins, when the token is given: a replica that comes for it late is
+/// slow, and does not wait. Measured once a step, at the push, as a clock costs as much as a lock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Span {
     /// Whose.

@@ -35,13 +35,9 @@ struct Permit<'r, T: Scalar> {
 }
 
 impl<'r, T: Scalar> Step<'r, T> {
-    pub(crate) fn begin(
-        replica: &'r mut Replica<T>,
-        Granted { grant, .. }: Granted,
-        begun: Duration,
-    ) -> Self {
+    pub(crate) fn begin(replica: &'r mut Replica<T>, Granted { grant, at, .. }: Granted) -> Self {
         let snapshot = replica.shared.snapshot();
-        Self { snapshot, permit: Permit { replica, grant, begun, spent: false } }
+        Self { snapshot, permit: Permit { replica, grant, begun: at, spent: false } }
     }
 
     /// The variables to compute gradients from.
@@ -168,9 +164,11 @@ impl<'r, T: Scalar> Step<'r, T> {
             lanes: None,
         };
         let report = (permit.grant.share, loss, examples);
-        let outcome = permit.replica.shared.push(&push, gradients, report, end)?;
+        let replica = &mut *permit.replica;
+        let outcome = replica.shared.push(&push, gradients, &mut replica.outgoing, report, end)?;
         permit.spent = true;
         permit.replica.sequence += 1;
+        permit.replica.idle_since = end;
         permit.record(
             match outcome {
                 Outcome::Stale { .. } => SpanKind::Stale,
@@ -198,6 +196,7 @@ impl<T: Scalar> Drop for Permit<'_, T> {
         }
         let (id, incarnation) = (self.replica.id, self.replica.incarnation);
         let end = self.replica.shared.now();
+        self.replica.idle_since = end;
         if self.replica.superseded.is_set() {
             self.record(SpanKind::Superseded, end);
         }
