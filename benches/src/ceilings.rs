@@ -4,16 +4,13 @@
 //! These use no crate of the project. The loops are compiled for the best instructions that the
 //! machine has, as a fair ceiling must be.
 
-use std::future::poll_fn;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::task::{Poll, Waker};
+use std::sync::{Condvar, Mutex};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use pulp::Arch;
-use tokio::runtime::{Builder, Runtime};
 
 use crate::{Work, together};
 
@@ -77,7 +74,7 @@ fn read(from: &[f32]) -> u32 {
     Arch::new().dispatch(|| from.iter().fold(0, |folded, element| folded ^ element.to_bits()))
 }
 
-fn add(to: &mut [f32], from: &[f32]) {
+pub(crate) fn add(to: &mut [f32], from: &[f32]) {
     Arch::new().dispatch(|| {
         for (to, from) in to.iter_mut().zip(from) {
             *to += *from;
@@ -116,75 +113,6 @@ impl Work for Barrier {
             }
         })
     }
-}
-
-/// The same of tasks on a runtime of two threads: the last to come wakes the others.
-///
-/// Each takes one lock and is woken once a round, which is the least that a step of theirs does.
-pub(crate) struct TaskBarrier {
-    runtime: Runtime,
-    tasks: usize,
-}
-
-impl TaskBarrier {
-    pub(crate) fn new(tasks: usize) -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(2).build();
-        Self { runtime: runtime.expect("two threads can be started"), tasks }
-    }
-}
-
-impl Work for TaskBarrier {
-    fn run(&mut self, times: u64) -> Duration {
-        let meeting = Arc::new(Mutex::new(Meeting::default()));
-        let begun = Instant::now();
-        let tasks: Vec<_> = (0..self.tasks)
-            .map(|_| {
-                let (meeting, tasks) = (Arc::clone(&meeting), self.tasks);
-                self.runtime.spawn(async move {
-                    for now in 0..times {
-                        arrive(&meeting, tasks, now).await;
-                    }
-                })
-            })
-            .collect();
-        self.runtime.block_on(async {
-            for task in tasks {
-                task.await.expect("nobody panics");
-            }
-        });
-        begun.elapsed()
-    }
-}
-
-#[derive(Default)]
-struct Meeting {
-    round: u64,
-    waiting: Vec<Waker>,
-}
-
-/// Waits until all have come to this round.
-async fn arrive(meeting: &Mutex<Meeting>, tasks: usize, now: u64) {
-    let mut came = false;
-    poll_fn(|context| {
-        let mut here = meeting.lock().expect("nobody panics");
-        if here.round > now {
-            return Poll::Ready(());
-        }
-        if came {
-            return Poll::Pending;
-        }
-        came = true;
-        if here.waiting.len() + 1 < tasks {
-            here.waiting.push(context.waker().clone());
-            return Poll::Pending;
-        }
-        here.round += 1;
-        let waiting = std::mem::take(&mut here.waiting);
-        drop(here);
-        waiting.into_iter().for_each(Waker::wake);
-        Poll::Ready(())
-    })
-    .await;
 }
 
 /// Everybody else's handle, once all have come.

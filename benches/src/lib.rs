@@ -5,6 +5,7 @@
 //! fast: rows use the public API of the crates, as their users do. Invariant: a row's name never
 //! changes its meaning.
 
+mod bare_step;
 mod ceilings;
 mod cluster_rows;
 mod report;

@@ -8,7 +8,8 @@ use std::process::Command;
 use accum_core::Summation;
 use optim::{Adam, Sgd};
 
-use crate::ceilings::{Barrier, Memory, PingPong, TaskBarrier};
+use crate::bare_step::BareStep;
+use crate::ceilings::{Barrier, Memory, PingPong};
 use crate::work::dense::{Cycle, HeldAndTaken, MeanAndUpdate, Part, Push, PushesAndTake};
 use crate::work::push::Registered;
 use crate::work::queue::{Alone, ThereAndBack};
@@ -268,21 +269,21 @@ pub const ROWS: &[Row] = &[
         "step/1e3/4_tasks",
         (PerSecond, 1.0),
         || boxed(Tasks::new(4, 1_000)),
-        bound("barrier/4_tasks", 1.0, || boxed(TaskBarrier::new(4))),
+        bound("bare_step/4_tasks", 1.0, || boxed(BareStep::new(4, 1_000))),
         &[AtLeast(200_000.0)],
     ),
     timed(
         "step/1e3/16_tasks",
         (PerSecond, 1.0),
         || boxed(Tasks::new(16, 1_000)),
-        bound("barrier/16_tasks", 1.0, || boxed(TaskBarrier::new(16))),
+        bound("bare_step/16_tasks", 1.0, || boxed(BareStep::new(16, 1_000))),
         &[AtLeast(60_000.0)],
     ),
     timed(
         "step/1e3/64_tasks",
         (PerSecond, 1.0),
         || boxed(Tasks::new(64, 1_000)),
-        bound("barrier/64_tasks", 1.0, || boxed(TaskBarrier::new(64))),
+        bound("bare_step/64_tasks", 1.0, || boxed(BareStep::new(64, 1_000))),
         &[AtLeast(20_000.0)],
     ),
     timed(

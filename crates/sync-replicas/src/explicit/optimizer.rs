@@ -154,7 +154,7 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
             names.filter(|(_, kind)| **kind != Kind::Missing).map(|(name, _)| name).collect();
         let names: Vec<String> = variables.names().map(str::to_owned).collect();
         let trainer = wrapped.assemble(variables, &trained, Closer::Runner)?;
-        trainer.shared.declare(kinds);
+        trainer.shared.declare(&kinds);
         if global_step != GlobalStep::default() {
             trainer.shared.restart(global_step);
         }

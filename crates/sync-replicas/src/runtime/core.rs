@@ -2,16 +2,18 @@
 //!
 //! Nothing slow happens here: gradients are moved in and out, summed and applied elsewhere.
 
+use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::Duration;
 
 use super::buffers::Buffers;
 use super::desk::{Desk, Granted};
 use super::incoming::PushError;
+use super::pattern::Pattern;
 use super::span::ReplicaLog;
 use super::sums::{Kind, VariableSum, VariableSums};
 use super::superseded::Grants;
-use crate::engine::{Admission, Config, Effect, Engine, Order, Outcome, Push};
+use crate::engine::{Config, Effect, Engine, Outcome, Push};
 use crate::ids::{Generation, ReplicaId};
 use crate::layout::Layout;
 use crate::sync::Arc;
@@ -24,8 +26,8 @@ pub(crate) struct Core<T: Scalar> {
     buffers: Arc<Buffers<T>>,
     /// By variable; `None` for variables without a gradient.
     sums: Vec<Option<VariableSums<T>>>,
-    /// Which variables have gradients of which kind; fixed by the first push.
-    pattern: Option<Pattern>,
+    /// Set by the first push, under the core's lock.
+    pattern: Arc<OnceLock<Pattern<T>>>,
     rules: Rules,
     /// What the contributions of the open step reported.
     round: Round,
@@ -40,13 +42,6 @@ pub(crate) struct Core<T: Scalar> {
 pub(crate) struct Rules {
     pub(crate) sparse_mean: accum_core::SparseMean,
     pub(crate) sparse_merge: accum_core::SparseMerge,
-}
-
-/// The kind of every variable's gradient, and the lane that admits it.
-#[derive(Debug)]
-struct Pattern {
-    kinds: Vec<Kind>,
-    lanes: Vec<Option<usize>>,
 }
 
 /// The contributions of the open step, in order of their keys.
@@ -100,12 +95,17 @@ pub(crate) struct Closing<T: Scalar> {
 }
 
 impl<T: Scalar> Core<T> {
-    pub(crate) fn new(engine: Engine, buffers: Arc<Buffers<T>>, rules: Rules) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        buffers: Arc<Buffers<T>>,
+        pattern: Arc<OnceLock<Pattern<T>>>,
+        rules: Rules,
+    ) -> Self {
         let seats = (0..engine.config().total_num_replicas()).map(|_| Seat::default()).collect();
         Self {
             sums: (0..buffers.len()).map(|_| None).collect(),
             buffers,
-            pattern: None,
+            pattern,
             rules,
             round: Round::default(),
             totals: Totals::default(),
@@ -164,62 +164,41 @@ impl<T: Scalar> Core<T> {
         Ok(decision.outcome)
     }
 
-    /// Checks kinds and shapes against the first push, which fixes the kinds.
-    pub(crate) fn check(
+    /// The first push says what the later ones must be like, if it fits itself; another may have
+    /// been first meanwhile.
+    pub(crate) fn check_first(
         &mut self,
         layout: &Layout,
         gradients: &[(usize, Gradient<T>)],
     ) -> Result<(), PushError> {
-        let Some(pattern) = &self.pattern else { return self.check_first(layout, gradients) };
-        self.check_kinds(layout, pattern, gradients)?;
-        for (index, gradient) in gradients {
-            if let Some(sums) = &self.sums[*index] {
-                sums.check(layout.shape(*index), gradient)
-                    .map_err(|source| misfit(layout, *index, source))?;
-            }
+        if let Some(pattern) = self.pattern.get() {
+            return pattern.check(layout, gradients);
         }
-        Ok(())
-    }
-
-    /// The first push says what the later ones must be like, if it fits itself.
-    fn check_first(
-        &mut self,
-        layout: &Layout,
-        gradients: &[(usize, Gradient<T>)],
-    ) -> Result<(), PushError> {
-        let mut kinds = vec![Kind::Missing; layout.len()];
-        let ordered = self.engine.config().settings().order == Order::Replica;
-        for (index, gradient) in gradients {
-            let shape = layout.shape(*index);
-            kinds[*index] = Kind::of(gradient);
-            if let Some(sums) = VariableSums::new(kinds[*index], shape, self.rules, ordered) {
-                sums.check(shape, gradient).map_err(|source| misfit(layout, *index, source))?;
-            }
-        }
-        self.fix_pattern(layout, kinds);
+        let settings = self.engine.config().settings();
+        let pattern = Pattern::of(layout, gradients, self.rules, settings)?;
+        self.fix_pattern(layout, pattern);
         Ok(())
     }
 
     /// Declares the kinds before the first push, as the explicit way does.
-    pub(crate) fn fix_pattern(&mut self, layout: &Layout, kinds: Vec<Kind>) {
-        let mut lanes = 0;
-        let together = self.engine.config().settings().admission == Admission::Together;
-        let ordered = self.engine.config().settings().order == Order::Replica;
-        let mut of_variable = Vec::with_capacity(kinds.len());
-        for (index, &kind) in kinds.iter().enumerate() {
-            let shape = layout.shape(index);
-            self.sums[index] = VariableSums::new(kind, shape, self.rules, ordered);
-            of_variable.push((kind != Kind::Missing).then_some(if together { 0 } else { lanes }));
-            lanes += usize::from(kind != Kind::Missing);
+    pub(crate) fn declare(&mut self, layout: &Layout, kinds: &[Kind]) {
+        let pattern = Pattern::new(layout, kinds, self.rules, self.engine.config().settings());
+        self.fix_pattern(layout, pattern);
+    }
+
+    fn fix_pattern(&mut self, layout: &Layout, pattern: Pattern<T>) {
+        // Under the core's lock and after a look, so that none is there.
+        if let Ok(()) = self.pattern.set(pattern)
+            && let Some(pattern) = self.pattern.get()
+        {
+            self.sums = pattern.sums(layout);
+            self.engine.set_lanes(pattern.lanes());
         }
-        self.engine.set_lanes(lanes);
-        self.pattern = Some(Pattern { kinds, lanes: of_variable });
     }
 
     /// How many gradients are held for a variable, if it has any.
     pub(crate) fn num_accumulated(&self, variable: usize) -> Option<u64> {
-        let lane = (*self.pattern.as_ref()?.lanes.get(variable)?)?;
-        self.engine.num_accumulated(lane)
+        self.engine.num_accumulated(self.pattern.get()?.lane(variable)?)
     }
 
     /// Turns effects into what must be done outside the lock.
@@ -280,42 +259,20 @@ impl<T: Scalar> Core<T> {
         self.engine.config()
     }
 
-    /// Whether every variable's gradient is of the kind that it was in the first push.
-    fn check_kinds(
-        &self,
-        layout: &Layout,
-        pattern: &Pattern,
-        gradients: &[(usize, Gradient<T>)],
-    ) -> Result<(), PushError> {
-        // Per variable, as in the described system, a push may leave variables out.
-        let partial = self.engine.config().settings().admission == Admission::PerVariable;
-        let mut given = gradients.iter().peekable();
-        for (index, &expected) in pattern.kinds.iter().enumerate() {
-            // Sorted by index, so that one walk through both finds what is left out.
-            let own = given.next_if(|(given, _)| *given == index);
-            let got = own.map_or(Kind::Missing, |(_, gradient)| Kind::of(gradient));
-            if expected != got && !(partial && got == Kind::Missing) {
-                let name = layout.name(index).to_owned();
-                return Err(PushError::Kind { name, expected, got });
-            }
-        }
-        Ok(())
-    }
-
     fn lanes_of(&self, gradients: &[(usize, Gradient<T>)]) -> Option<Vec<usize>> {
         if self.engine.num_lanes() == 1 {
             return None;
         }
-        let lanes = &self.pattern.as_ref()?.lanes;
+        let pattern = self.pattern.get()?;
         let given = gradients.iter().filter(|(_, gradient)| !matches!(gradient, Gradient::Missing));
-        Some(given.filter_map(|(index, _)| lanes[*index]).collect())
+        Some(given.filter_map(|(index, _)| pattern.lane(*index)).collect())
     }
 
     /// Moves admitted gradients into the sums. They were checked, so none can be refused now.
     fn store(&mut self, gradients: &mut Vec<(usize, Gradient<T>)>, key: u64, outcome: &Outcome) {
         for (index, gradient) in gradients {
             let index = *index;
-            let lane = self.pattern.as_ref().and_then(|pattern| pattern.lanes[index]);
+            let lane = self.pattern.get().and_then(|pattern| pattern.lane(index));
             let admitted = match outcome {
                 Outcome::Partly { accepted } => lane.is_some_and(|lane| accepted.contains(&lane)),
                 _ => lane.is_some(),
@@ -334,11 +291,12 @@ impl<T: Scalar> Core<T> {
 
     fn take(&mut self, lane: usize, count: u64) -> Closing<T> {
         let step = self.engine.global_step();
-        let lanes = self.pattern.as_ref().map_or(&[][..], |pattern| &pattern.lanes);
-        let sums = self.sums.iter_mut().zip(lanes).enumerate();
+        let pattern = self.pattern.get();
+        let is_in_lane = |index: usize| pattern.and_then(|of| of.lane(index)) == Some(lane);
+        let sums = self.sums.iter_mut().enumerate();
         let sums = sums
-            .filter(|(_, (_, of))| **of == Some(lane))
-            .filter_map(|(index, (sums, _))| Some((index, sums.as_mut()?.drain(step)?)))
+            .filter(|(index, _)| is_in_lane(*index))
+            .filter_map(|(index, sums)| Some((index, sums.as_mut()?.drain(step)?)))
             .collect();
         let round = if lane == 0 { std::mem::take(&mut self.round) } else { Round::default() };
         Closing {
@@ -351,10 +309,6 @@ impl<T: Scalar> Core<T> {
             generation: self.engine.generation(),
         }
     }
-}
-
-fn misfit(layout: &Layout, index: usize, source: accum_core::ApplyError) -> PushError {
-    PushError::Gradient { name: layout.name(index).to_owned(), source }
 }
 
 impl Round {

@@ -12,6 +12,7 @@ mod desk;
 mod failure;
 mod generations;
 mod incoming;
+mod pattern;
 mod replica;
 mod retired;
 mod shared;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{PoisonError, TryLockError};
+use std::sync::{OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use accum_core::GlobalStep;
@@ -13,6 +13,7 @@ use super::chief_session::{ChiefSession, Update};
 use super::core::{Closing, Core, Settled, Totals};
 use super::failure::{describe, describe_panic};
 use super::incoming::resolve;
+use super::pattern::Pattern;
 use super::snapshot::Snapshot;
 use super::span::Span;
 use super::sums::Kind;
@@ -37,6 +38,7 @@ pub(crate) struct Shared<T: Scalar> {
     /// Names and shapes never change, so they are read without a lock.
     pub(super) layout: Layout,
     pub(crate) buffers: Arc<Buffers<T>>,
+    pattern: Arc<OnceLock<Pattern<T>>>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) origin: Instant,
     pub(crate) timeline: bool,
@@ -73,9 +75,11 @@ impl<T: Scalar> Shared<T> {
         // Those of a step that is being applied, and one in the hands of each replica.
         let in_use = config.replicas_to_aggregate() + config.total_num_replicas();
         let buffers = Arc::new(Buffers::new(layout.clone(), in_use));
+        let pattern = Arc::new(OnceLock::new());
         Self {
             tell_superseded: config.settings().tell_superseded,
-            core: Mutex::new(Core::new(engine, Arc::clone(&buffers), rules)),
+            core: Mutex::new(Core::new(engine, Arc::clone(&buffers), Arc::clone(&pattern), rules)),
+            pattern,
             chief: Mutex::new(chief),
             monitor: Mutex::new(None),
             layout,
@@ -195,13 +199,14 @@ impl<T: Scalar> Shared<T> {
         now: Duration,
     ) -> Result<Outcome, PushError> {
         let outcome = resolve(&self.layout, gradients, resolved).and_then(|()| {
+            let checked = self.pattern.get().map(|of| of.check(&self.layout, resolved));
             self.event_at(now, |core, now, effects| {
                 // Before the check, which lets the first push say what the others must be like.
                 core.engine.vet(push)?;
                 let stale = core.engine.judges_stale(push.local_step);
                 if !stale {
                     // what is dropped is not validated.
-                    core.check(&self.layout, resolved)?;
+                    checked.unwrap_or_else(|| core.check_first(&self.layout, resolved))?;
                 }
                 core.push(push, resolved, (share, loss, examples), now, effects)
             })
@@ -211,8 +216,8 @@ impl<T: Scalar> Shared<T> {
     }
 
     /// Declares which variables have gradients before the first push.
-    pub(crate) fn declare(&self, kinds: Vec<Kind>) {
-        self.core().fix_pattern(&self.layout, kinds);
+    pub(crate) fn declare(&self, kinds: &[Kind]) {
+        self.core().declare(&self.layout, kinds);
     }
 
     /// A lane was updated; the new step, if that moved it.
