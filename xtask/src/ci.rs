@@ -49,6 +49,7 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
         true => Ok(()),
         false => Err("a seed was not passed".into()),
     });
+    steps.step("clusters in virtual time", || sim::clusters(sh, None));
     steps.step("docs", || {
         println!("$ RUSTDOCFLAGS='-D warnings' cargo doc {} --no-deps", all.join(" "));
         let docs = cmd!(sh, "cargo doc {all...} --no-deps").env("RUSTDOCFLAGS", "-D warnings");

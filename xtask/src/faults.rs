@@ -83,7 +83,7 @@ fn build(sh: &Shell, target: &Path, root: &Path) -> Result<PathBuf> {
     Ok(program)
 }
 
-fn range(text: &str) -> Result<Range<u64>> {
+pub(crate) fn range(text: &str) -> Result<Range<u64>> {
     let parsed = text.split_once("..").and_then(|(a, b)| Some(a.parse().ok()?..b.parse().ok()?));
     parsed.ok_or_else(|| format!("expected --seeds as A..B, got {text:?}").into())
 }

@@ -60,8 +60,10 @@ xflags::xflags! {
         cmd sim {
             /// Which seeds, as A..B for A to B - 1; those of ci when not given.
             optional --seeds seeds: String
-            /// Write down everything that happens.
+            /// Write down everything that happens; with --cluster a single seed always does.
             optional --trace
+            /// Whole clusters over simulated TCP instead.
+            optional --cluster
         }
 
         /// Kill and stop real processes of a cluster at named points; the training must bear it.

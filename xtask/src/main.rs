@@ -54,7 +54,8 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Loom(it) => loom::run(&sh, it.preemptions)?,
         flags::XtaskCmd::Canaries(it) => return canaries::run(&sh, it.filter.as_deref()),
         flags::XtaskCmd::Model(size) => return model::run(&sh, size.cases, size.transitions),
-        flags::XtaskCmd::Sim(sim) => return sim::run(&sh, sim.seeds.as_deref(), sim.trace),
+        flags::XtaskCmd::Sim(it) if it.cluster => sim::clusters(&sh, it.seeds.as_deref())?,
+        flags::XtaskCmd::Sim(it) => return sim::run(&sh, it.seeds.as_deref(), it.trace),
         flags::XtaskCmd::Faults(it) => return faults::run(&sh, &it),
         flags::XtaskCmd::Slurm(_) => slurm::run(&sh)?,
         flags::XtaskCmd::Fuzz(it) => {

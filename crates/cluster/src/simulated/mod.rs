@@ -7,6 +7,7 @@
 mod faults;
 mod net;
 mod program;
+mod seeds;
 
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -17,10 +18,6 @@ use std::time::Duration;
 use crate::server::Node;
 use faults::{Draw, Faults};
 use program::{Plan, Program};
-
-/// The seeds of `ci`, or those of the variable, as A..B.
-const SEEDS: std::ops::Range<u64> = 0..200;
-const VARIABLE: &str = "SYNC_REPLICAS_CLUSTER_SEEDS";
 
 /// Virtual time from the last mend to the end of training.
 const BOUND: Duration = Duration::from_secs(120);
@@ -208,30 +205,4 @@ impl Seen {
             self.failure.get_or_insert(wrong);
         }
     }
-}
-
-fn seeds() -> std::ops::Range<u64> {
-    let Ok(given) = std::env::var(VARIABLE) else { return SEEDS };
-    let range = given
-        .split_once("..")
-        .and_then(|(from, to)| Some(from.trim().parse().ok()?..to.trim().parse().ok()?));
-    range.unwrap_or_else(|| panic!("{VARIABLE} is {given:?}; expected A..B"))
-}
-
-/// P-1 to P-15 over the network, among faults and after them.
-#[test]
-fn whole_clusters_live_through_faults() {
-    let (seeds, mut failed) = (seeds(), Vec::new());
-    let single = seeds.end - seeds.start == 1;
-    for seed in seeds.clone() {
-        let (trace, result) = play(seed);
-        if single {
-            println!("{trace}");
-        }
-        if let Err(reason) = result {
-            println!("seed {seed} failed: {reason}\n{VARIABLE}={seed}..{} replays it", seed + 1);
-            failed.push(seed);
-        }
-    }
-    assert!(failed.is_empty(), "{} of {seeds:?} failed: {failed:?}", failed.len());
 }

@@ -1,0 +1,88 @@
+//! The seeds, each played in a process of its own: what a seed comes to then depends on nothing
+//! that was played before it, and one that failed can be looked at again.
+//!
+//! All of it is drawn from the seed where tokio is built with `tokio_unstable`, as `cargo xtask sim
+//! --cluster` does; otherwise about one seed in a hundred goes otherwise now and then.
+
+use std::ops::Range;
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+
+use super::play;
+
+/// Those of `ci`, and a few for whoever only runs the tests.
+const SEEDS: Range<u64> = if cfg!(tokio_unstable) { 0..200 } else { 0..10 };
+/// Chooses others, as A..B; a single one is played in this very process, and told about.
+const VARIABLE: &str = "SYNC_REPLICAS_CLUSTER_SEEDS";
+/// The test below, by its full name.
+const TEST: &str = "simulated::seeds::whole_clusters_live_through_faults";
+
+fn chosen() -> Range<u64> {
+    let Ok(given) = std::env::var(VARIABLE) else { return SEEDS };
+    let range = given
+        .split_once("..")
+        .and_then(|(from, to)| Some(from.trim().parse().ok()?..to.trim().parse().ok()?));
+    range.unwrap_or_else(|| panic!("{VARIABLE} is {given:?}; expected A..B"))
+}
+
+/// What a process says that plays this seed, and whether it passed.
+fn play_apart(seed: u64) -> (String, bool) {
+    let program = std::env::current_exe().expect("this program has a name");
+    let played = Command::new(program)
+        .args([TEST, "--exact", "--nocapture"])
+        .env(VARIABLE, format!("{seed}..{}", seed + 1))
+        .output()
+        .expect("it can be started again");
+    let said = String::from_utf8_lossy(&played.stdout);
+    // The last line has how long it took.
+    let lines = said.lines().filter(|line| !line.starts_with("test result"));
+    (lines.map(|line| format!("{line}\n")).collect(), played.status.success())
+}
+
+/// Calls `run` for every seed, on all cores.
+fn for_each(seeds: Range<u64>, run: impl Fn(u64) + Sync) {
+    let next = Mutex::new(seeds);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(seed) = { next.lock().expect("nobody panics with it").next() } {
+                    run(seed);
+                }
+            });
+        }
+    });
+}
+
+/// P-1 to P-15 over the network, among faults and after them.
+#[test]
+fn whole_clusters_live_through_faults() {
+    let seeds = chosen();
+    if seeds.end - seeds.start == 1 {
+        let (trace, result) = play(seeds.start);
+        println!("{trace}");
+        return result.expect("it passes");
+    }
+    let failed = Mutex::new(Vec::new());
+    for_each(seeds.clone(), |seed| {
+        let (said, passed) = play_apart(seed);
+        if !passed {
+            let this = format!("{seed}..{}", seed + 1);
+            println!("{said}\nseed {seed} failed; cargo xtask sim --cluster --seeds {this}");
+            failed.lock().expect("nobody panics with it").push(seed);
+        }
+    });
+    let failed = failed.into_inner().expect("nobody panics with it");
+    assert!(failed.is_empty(), "{} of {seeds:?} failed: {failed:?}", failed.len());
+}
+
+#[cfg(tokio_unstable)]
+#[test]
+fn a_seed_gives_the_same_trace_twice() {
+    for_each(80..84, |seed| {
+        let (first, second) = (play_apart(seed), play_apart(seed));
+        let differ = first.0.lines().zip(second.0.lines()).find(|(one, other)| one != other);
+        assert!(first == second, "seed {seed}: {differ:?}");
+        assert!(first.0.contains("generation, step"), "it tells what happened: {}", first.0);
+    });
+}
