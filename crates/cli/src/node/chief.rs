@@ -4,7 +4,6 @@
 //! result, from the last checkpoint.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use cluster::ClusterReport;
 use sync_replicas::checkpoint::{self, TrainingState};
@@ -21,9 +20,6 @@ use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
 use crate::train::{TrainError, hooks, watch};
 use crate::watch::{Updates, lock};
-
-/// How long after the end the last checkpoint may be on its way.
-const LAST_CHECKPOINT: Duration = Duration::from_secs(10);
 
 pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
     let settings = &process.settings;
@@ -50,10 +46,9 @@ pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
             None => found?,
         },
     };
-    // Whoever was interrupted before has no last checkpoint to wait for.
-    let is_last = found.global_step >= settings.updates;
-    if settings.ema.is_some() && found.averages.is_none() && is_last {
-        found.averages = averages(settings, &folder);
+    if settings.ema.is_some() && found.averages.is_none() {
+        // The end is told once it is written.
+        found.averages = last_checkpoint(settings, &folder).and_then(|state| state.averaged());
     }
     finish(settings, &folder, &mut lock(&metrics), &updates, found)
 }
@@ -117,18 +112,6 @@ fn last_checkpoint(settings: &Settings, folder: &RunFolder) -> Option<TrainingSt
     let newest = checkpoint::latest(folder.checkpoints()).ok()??;
     let state: TrainingState<f32> = checkpoint::read(&newest).ok()?;
     (state.global_step.get().unsigned_abs() >= settings.updates).then_some(state)
-}
-
-/// The averages at the end. It is told before its checkpoint is written, so this waits a moment.
-fn averages(settings: &Settings, folder: &RunFolder) -> Option<Variables<f32>> {
-    let begun = Instant::now();
-    while begun.elapsed() < LAST_CHECKPOINT {
-        if let Some(state) = last_checkpoint(settings, folder) {
-            return state.averaged();
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    None
 }
 
 fn open_metrics(settings: &Settings, folder: &RunFolder) -> std::io::Result<Arc<Mutex<Metrics>>> {

@@ -16,7 +16,7 @@ pub use outgoing::GradientError;
 #[cfg(test)]
 pub(crate) use reach::endpoint;
 pub use reach::{Dial, DialFuture, Reach};
-pub(crate) use reach::{FRAME, WINDOW};
+pub(crate) use reach::{FRAME, WINDOW, words};
 #[cfg(feature = "test-util")]
 pub(crate) use session::offline;
 pub use session::{PushError, Session, SessionSettings, WaitError};

@@ -163,7 +163,8 @@ pub(crate) fn endpoint(uri: &str) -> Result<Endpoint, String> {
         .keep_alive_timeout(Duration::from_secs(5)))
 }
 
-fn words(error: &dyn std::error::Error) -> String {
+/// An error with its causes.
+pub(crate) fn words(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

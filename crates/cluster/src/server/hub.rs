@@ -78,6 +78,13 @@ impl<T: Scalar + bytemuck::Pod> Hub<T> {
         }
     }
 
+    /// Tells the other servers that it is over.
+    pub(super) fn tell_servers(&self, ended: &proto::Ended) {
+        for link in &self.links {
+            link.send(proto::order::Order::End(ended.clone()));
+        }
+    }
+
     /// Updates a second, lately.
     pub(super) fn updates_per_second(&self) -> f64 {
         let (Some((first, from)), Some((last, to))) = (self.pace.front(), self.pace.back()) else {
@@ -121,7 +128,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 self.step_made(hub, made, &mut letters);
             }
             if let Some((reason, failed)) = actions.ended.take() {
-                self.end(hub, reason, failed, &mut letters);
+                self.end(hub, reason, failed);
             }
             actions = more;
         }
@@ -133,6 +140,9 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             posts.send(replica, messages);
             crash_point!("coordinator/between-tokens");
         }
+        drop(posts);
+        // After the last step, which a replica must know of to fetch its variables.
+        self.finish_if_saved(hub);
     }
 
     fn step_made(
@@ -153,39 +163,33 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
     }
 
-    /// Training ended: all are told at once; the end itself waits for a last checkpoint (P-1).
-    fn end(
-        self: &Arc<Self>,
-        hub: &mut Hub<T>,
-        reason: String,
-        failed: bool,
-        letters: &mut BTreeMap<ReplicaId, Vec<Message>>,
-    ) {
+    /// Training ended, which is told once a last checkpoint is on disk.
+    fn end(self: &Arc<Self>, hub: &mut Hub<T>, reason: String, failed: bool) {
         tracing::info!(reason, failed, "training ended");
         let global_step = hub.coordinator.global_step().get();
-        let ended = proto::Ended { reason, failed, global_step };
-        // After the last step, which a replica must know of to fetch its variables.
-        for replica in self.posts().replicas() {
-            letters.entry(replica).or_default().push(Message::Ended(ended.clone()));
-        }
-        hub.ending = Some(ended);
+        hub.ending = Some(proto::Ended { reason, failed, global_step });
         if self.settings.checkpoints.is_some() && !failed {
             self.begin_save(hub);
         }
-        self.finish_if_saved(hub);
     }
 
-    /// Tells everybody on this server's side that it is over, once nothing is left to be saved.
+    /// Tells everybody that it is over, once nothing is left to be saved (P-1). Whoever is told
+    /// does not come back, so nobody could make the last updates again.
     pub(super) fn finish_if_saved(&self, hub: &mut Hub<T>) {
         if hub.saving.is_none()
+            && !self.is_over()
             && let Some(ended) = hub.ending.clone()
         {
             crash_point!("coordinator/all-saved");
-            for link in &hub.links {
-                link.send(proto::order::Order::End(ended.clone()));
-            }
+            self.posts().send_to_all(&Message::Ended(ended.clone()));
+            hub.tell_servers(&ended);
             self.over.send_replace(Some((ended.reason, ended.failed)));
         }
+    }
+
+    /// Whether the end was told.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.borrow().is_some()
     }
 
     /// Whether another server has not carried out all its orders.

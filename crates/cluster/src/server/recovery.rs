@@ -14,6 +14,7 @@ use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::engine::StopReason;
 use sync_replicas::{Generation, GlobalStep, Scalar};
 
+use super::hub::Hub;
 use super::link::Begun;
 use super::node::{Node, lock};
 use super::saving::blocking;
@@ -71,11 +72,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             let mut hub = lock(hub);
             hub.serving = false;
             hub.saving = None;
-            if hub.ending.is_some() {
-                tracing::error!(
-                    "a server was lost before the last checkpoint; the one before stands"
-                );
-                self.finish_if_saved(&mut hub);
+            if self.stays_ended(&mut hub) {
                 return Ok(());
             }
             hub.coordinator.global_step() == GlobalStep::default()
@@ -94,7 +91,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             Some(state) => (state.global_step, state.generation, state.positions.clone()),
             None => (GlobalStep::default(), Generation::default(), Vec::new()),
         };
-        if saved.is_some() && self.settings.last_step.is_some_and(|last| step.get() >= last) {
+        if saved.is_some() && self.is_last(step.get()) {
             // It ended in an earlier life, and the others may be gone.
             let mut hub = lock(hub);
             let reason = format!("step {step} was reached");
@@ -131,6 +128,34 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         started.map_err(|error| Hitch::Failed(error.to_string()))?;
         self.act(&mut hub, actions);
         Ok(())
+    }
+
+    /// A server was lost after the end: whether it stays at that. Where nobody has heard of it, all
+    /// can make the last updates again.
+    fn stays_ended(&self, hub: &mut Hub<T>) -> bool {
+        match &hub.ending {
+            None => false,
+            // The lost one is to hear of it when it comes back.
+            Some(ended) if self.is_over() => {
+                hub.tell_servers(ended);
+                true
+            }
+            Some(ended) if !ended.failed && self.is_last(ended.global_step) => {
+                tracing::warn!("a server was lost before the last checkpoint was written");
+                hub.ending = None;
+                false
+            }
+            Some(_) => {
+                tracing::error!("a server was lost at the end; the checkpoint before stands");
+                self.finish_if_saved(hub);
+                true
+            }
+        }
+    }
+
+    /// Whether training ends after this step.
+    fn is_last(&self, step: i64) -> bool {
+        self.settings.last_step.is_some_and(|last| step >= last)
     }
 
     /// Waits until no checkpoint is under way; a server that is lost meanwhile cannot send its

@@ -11,6 +11,7 @@ use sync_replicas::{GlobalStep, Scalar};
 
 use super::hub::Hub;
 use super::node::{Node, lock};
+use crate::client::words;
 use crate::crash::write_checkpoint;
 use crate::proto;
 use crate::shard::{ShardState, gather};
@@ -97,16 +98,24 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             Ok(state) => self.write_state(&state),
             Err(error) => Err(error.to_string()),
         };
+        let Some(hub) = &self.hub else { return };
+        let mut hub = lock(hub);
+        let again = hub.saving.take().is_some_and(|saving| saving.again) && hub.serving;
         match written {
             Ok(()) => {
                 self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
             }
-            Err(error) => tracing::error!(error, step = %global_step, "no checkpoint was written"),
+            Err(error) => {
+                tracing::error!(error, step = %global_step, "no checkpoint was written");
+                if !again && let Some(ending) = &mut hub.ending {
+                    // What was trained is lost with the servers.
+                    ending.failed = true;
+                    ending.reason =
+                        format!("{}, but no last checkpoint was written: {error}", ending.reason);
+                }
+            }
         }
-        let Some(hub) = &self.hub else { return };
-        let mut hub = lock(hub);
-        let again = hub.saving.take().is_some_and(|saving| saving.again);
-        if again && hub.serving {
+        if again {
             self.begin_save(&mut hub);
         }
         self.finish_if_saved(&mut hub);
@@ -117,7 +126,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         let Some(checkpoints) = &self.settings.checkpoints else { return Ok(()) };
         blocking(|| write_checkpoint(&checkpoints.folder, state, checkpoints.keep))
             .map(drop)
-            .map_err(|error| error.to_string())
+            .map_err(|error| words(&error))
     }
 }
 

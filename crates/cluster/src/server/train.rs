@@ -87,8 +87,11 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         };
         let mut hub = lock(hub);
         if let Some(ended) = hub.ending.clone() {
-            // It comes too late, which is no fault of its own (P-1).
-            self.posts().send(replica, vec![Answer::Ended(ended)]);
+            if self.is_over() {
+                // It comes too late, which is no fault of its own (P-1).
+                self.posts().send(replica, vec![Answer::Ended(ended)]);
+            }
+            // Otherwise it hears of the end with the others.
             return Ok(());
         }
         let mut actions = crate::coordinator::Actions::default();
