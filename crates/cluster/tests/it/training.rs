@@ -85,3 +85,35 @@ fn a_checkpoint_goes_on_with_another_number_of_servers() {
         std::fs::read_to_string(folder.path().join("generation")).expect("it is there");
     assert_eq!(generation.trim(), "2");
 }
+
+/// What was trained would be lost with the servers, so it is no success.
+#[test]
+fn a_last_checkpoint_that_cannot_be_written_fails_the_training() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("checkpoints");
+    let hooks = || {
+        let inner = path.clone();
+        // Every step needs worker 0, which does this before its second.
+        let spoil = move |_: &mut _, _: &_| {
+            if inner.is_dir() {
+                std::fs::remove_dir_all(&inner)?;
+                std::fs::write(&inner, "no folder")?;
+            }
+            Ok(())
+        };
+        Hooks::new().stop_at_step(5).checkpoints(&path, 100, 2).every(1, spoil)
+    };
+    let (servers, workers) = (addresses(2), addresses(1));
+    let reports: Vec<_> = std::thread::scope(|scope| {
+        let run = |role: &'static str, index: u64| {
+            let (servers, workers, hooks) = (&servers, &workers, &hooks);
+            scope.spawn(move || take_part((servers, workers), (role, index), (1, 1), hooks()))
+        };
+        let all = [run("ps", 0), run("ps", 1), run("worker", 0)];
+        all.map(|it| it.join().expect("it ends")).into_iter().collect()
+    });
+    for report in reports {
+        let error = report.expect_err("it must not pass for a success").to_string();
+        assert!(error.contains("no last checkpoint was written"), "{error}");
+    }
+}

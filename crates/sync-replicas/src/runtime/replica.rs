@@ -14,10 +14,10 @@ use super::shared::Shared;
 use super::span::{ReplicaLog, SpanKind};
 use super::step::Step;
 use super::superseded::{Grants, Superseded};
+use crate::Scalar;
 use crate::engine::{JoinError, Overdue, Refused, StopReason};
 use crate::ids::{Incarnation, ReplicaId};
 use crate::sync::{Arc, block_on};
-use crate::{Gradient, Scalar};
 
 /// One replica, from joining to leaving.
 ///
@@ -34,8 +34,6 @@ pub struct Replica<T: Scalar> {
     desk: Arc<Desk>,
     /// When it joined or was done with its last step: it has waited for a token since then.
     pub(super) idle_since: Duration,
-    /// Empty between pushes; kept for its memory.
-    pub(super) outgoing: Vec<(usize, Gradient<T>)>,
     /// A token that was waited for and is not used yet.
     token: Option<Granted>,
 }
@@ -79,7 +77,6 @@ impl<T: Scalar> Replica<T> {
             superseded: Superseded::new(watch, grants, LocalStep::default(), told),
             desk,
             idle_since: joined,
-            outgoing: Vec::new(),
             token: None,
         })
     }

@@ -24,7 +24,7 @@ use crate::engine::{Effect, Engine, InitialTokens, Outcome, Push, StartError, St
 use crate::ids::Generation;
 use crate::layout::Layout;
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex, MutexGuard, Ordering, lock};
-use crate::{Gradient, Gradients, Scalar, Variables};
+use crate::{Gradients, Scalar, Variables};
 
 /// Called by whoever closes a step, instead of the plain update, while hooks are installed.
 pub(crate) type Monitor<T> = Box<dyn FnMut(Closing<T>) -> Result<(), StopReason> + Send>;
@@ -188,30 +188,27 @@ impl<T: Scalar> Shared<T> {
         });
     }
 
-    /// Pushes one replica's gradients (P-11); `resolved` is empty before and after, and lends its
-    /// memory.
+    /// Pushes one replica's gradients (P-11).
     pub(crate) fn push(
         &self,
         push: &Push,
         gradients: Gradients<T>,
-        resolved: &mut Vec<(usize, Gradient<T>)>,
         (share, loss, examples): (Option<u64>, Option<f64>, u64),
         now: Duration,
     ) -> Result<Outcome, PushError> {
-        let outcome = resolve(&self.layout, gradients, resolved).and_then(|()| {
-            let checked = self.pattern.get().map(|of| of.check(&self.layout, resolved));
-            self.event_at(now, |core, now, effects| {
-                // Before the check, which lets the first push say what the others must be like.
-                core.engine.vet(push)?;
-                let stale = core.engine.judges_stale(push.local_step);
-                if !stale {
-                    // what is dropped is not validated.
-                    checked.unwrap_or_else(|| core.check_first(&self.layout, resolved))?;
-                }
-                core.push(push, resolved, (share, loss, examples), now, effects)
-            })
+        let mut gradients = resolve(&self.layout, gradients)?;
+        let checked = self.pattern.get().map(|of| of.check(&self.layout, &gradients));
+        let outcome = self.event_at(now, |core, now, effects| {
+            // Before the check, which lets the first push say what the later ones must be like.
+            core.engine.vet(push)?;
+            let stale = core.engine.judges_stale(push.local_step);
+            if !stale {
+                // what is dropped is not validated.
+                checked.unwrap_or_else(|| core.check_first(&self.layout, &gradients))?;
+            }
+            core.push(push, &mut gradients, (share, loss, examples), now, effects)
         });
-        self.buffers.take_back(resolved.drain(..));
+        self.buffers.take_back(gradients);
         outcome
     }
 

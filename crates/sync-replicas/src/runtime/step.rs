@@ -164,8 +164,7 @@ impl<'r, T: Scalar> Step<'r, T> {
             lanes: None,
         };
         let report = (permit.grant.share, loss, examples);
-        let replica = &mut *permit.replica;
-        let outcome = replica.shared.push(&push, gradients, &mut replica.outgoing, report, end)?;
+        let outcome = permit.replica.shared.push(&push, gradients, report, end)?;
         permit.spent = true;
         permit.replica.sequence += 1;
         permit.replica.idle_since = end;
