@@ -1,5 +1,6 @@
 //! Whole trainings over real sockets on loopback.
 
+use cluster::{ClusterError, ClusterReport};
 use sync_replicas::{Hooks, Variables};
 
 use crate::loopback::{Pull, addresses, numbers, replicas, take_part, variables};
@@ -11,21 +12,29 @@ fn alone(aggregate: usize, total: usize, steps: i64) -> Variables<f32> {
     trainer.snapshot().variables.clone()
 }
 
-#[track_caller]
-fn check(ps: usize, (aggregate, total): (usize, usize), steps: i64) {
+/// All processes of one run, each in a thread; their reports, servers first.
+fn run_all(
+    ps: usize,
+    (aggregate, total): (usize, usize),
+    hooks: impl Fn() -> Hooks<f32> + Sync,
+) -> Vec<Result<ClusterReport<f32>, ClusterError>> {
     let (servers, workers) = (addresses(ps), addresses(total));
-    let reports: Vec<_> = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let run = |role: &'static str, index: u64| {
-            let (servers, workers) = (&servers, &workers);
-            let hooks = Hooks::new().stop_at_step(steps);
+            let (servers, workers, hooks) = (&servers, &workers, &hooks);
             scope.spawn(move || {
-                take_part((servers, workers), (role, index), (aggregate, total), hooks)
+                take_part((servers, workers), (role, index), (aggregate, total), hooks())
             })
         };
         let servers: Vec<_> = (0..ps as u64).map(|index| run("ps", index)).collect();
         let workers: Vec<_> = (0..total as u64).map(|index| run("worker", index)).collect();
         servers.into_iter().chain(workers).map(|it| it.join().expect("it ends")).collect()
-    });
+    })
+}
+
+#[track_caller]
+fn check(ps: usize, (aggregate, total): (usize, usize), steps: i64) {
+    let reports = run_all(ps, (aggregate, total), || Hooks::new().stop_at_step(steps));
     let expected = alone(aggregate, total, steps);
     for report in reports {
         let report = report.expect("it trains");
@@ -52,20 +61,9 @@ fn one_worker_computes_several_batches_a_step() {
     check(2, (3, 1), 10);
 }
 
-/// All processes of one run in threads, with checkpoints in a folder.
+/// The variables that a run ends with.
 fn train(ps: usize, total: usize, hooks: impl Fn() -> Hooks<f32> + Sync) -> Option<Variables<f32>> {
-    let (servers, workers) = (addresses(ps), addresses(total));
-    let reports: Vec<_> = std::thread::scope(|scope| {
-        let run = |role: &'static str, index: u64| {
-            let (servers, workers, hooks) = (&servers, &workers, &hooks);
-            scope.spawn(move || {
-                take_part((servers, workers), (role, index), (total, total), hooks())
-            })
-        };
-        let servers: Vec<_> = (0..ps as u64).map(|index| run("ps", index)).collect();
-        let workers: Vec<_> = (0..total as u64).map(|index| run("worker", index)).collect();
-        servers.into_iter().chain(workers).map(|it| it.join().expect("it ends")).collect()
-    });
+    let reports = run_all(ps, (total, total), hooks);
     reports.into_iter().filter_map(|report| report.expect("it trains").variables).next()
 }
 
@@ -103,16 +101,7 @@ fn a_last_checkpoint_that_cannot_be_written_fails_the_training() {
         };
         Hooks::new().stop_at_step(5).checkpoints(&path, 100, 2).every(1, spoil)
     };
-    let (servers, workers) = (addresses(2), addresses(1));
-    let reports: Vec<_> = std::thread::scope(|scope| {
-        let run = |role: &'static str, index: u64| {
-            let (servers, workers, hooks) = (&servers, &workers, &hooks);
-            scope.spawn(move || take_part((servers, workers), (role, index), (1, 1), hooks()))
-        };
-        let all = [run("ps", 0), run("ps", 1), run("worker", 0)];
-        all.map(|it| it.join().expect("it ends")).into_iter().collect()
-    });
-    for report in reports {
+    for report in run_all(2, (1, 1), hooks) {
         let error = report.expect_err("it must not pass for a success").to_string();
         assert!(error.contains("no last checkpoint was written"), "{error}");
     }
