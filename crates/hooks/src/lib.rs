@@ -67,6 +67,7 @@ mod monitored;
 
 mod event;
 
+mod running;
 mod start;
 #[cfg(feature = "test-util")]
 pub mod test_util;
@@ -88,6 +89,7 @@ pub use hooks::{
     ZeroInterval,
 };
 pub use monitored::{Builder, MonitoredSession, SessionError};
+pub use running::RunningHook;
 pub use session::{RunError, Session, StepReport};
 pub use start::{Checkpoint, SessionManager, StartError};
 

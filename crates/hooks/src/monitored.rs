@@ -15,7 +15,7 @@ pub use self::builder::Builder;
 use self::error::Failure;
 pub use self::error::SessionError;
 use crate::{Coordinator, Hook, HookCall, HookError, JoinError, RunContext, RunError, Session};
-use crate::{SharedError, StepReport};
+use crate::{RunningHook, SharedError, StepReport};
 
 type Create<'h, S> = dyn FnMut(&Coordinator) -> Result<S, RunError> + Send + 'h;
 
@@ -55,6 +55,7 @@ type Create<'h, S> = dyn FnMut(&Coordinator) -> Result<S, RunError> + Send + 'h;
 pub struct MonitoredSession<'h, S: Session> {
     create: Box<Create<'h, S>>,
     hooks: Vec<Box<dyn Hook<S> + 'h>>,
+    running: RunningHook,
     coordinator: Coordinator,
     grace: Duration,
     max_recoveries: u32,
@@ -192,6 +193,11 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
         self.session.as_mut()
     }
 
+    /// Which hook is being called, to be asked from another thread.
+    pub fn running_hook(&self) -> RunningHook {
+        self.running.clone()
+    }
+
     /// The coordinator of this run: the same one over all recoveries.
     pub fn coordinator(&self) -> &Coordinator {
         &self.coordinator
@@ -213,10 +219,11 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
     }
 
     fn begin(&mut self) -> Result<(), SessionError> {
-        for hook in &mut self.hooks {
-            if let Err(source) = hook.begin() {
-                return Err(SessionError::hook(hook.name(), HookCall::Begin, source));
-            }
+        for (place, hook) in self.hooks.iter_mut().enumerate() {
+            self.running.begin(place);
+            let begun = hook.begin();
+            self.running.end();
+            begun.map_err(|source| SessionError::hook(hook.name(), HookCall::Begin, source))?;
         }
         Ok(())
     }
@@ -254,13 +261,15 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
 
     /// One attempt at a step, with the hooks around it.
     fn step(&mut self) -> Result<StepReport, Failure> {
-        let Self { session: Some(session), hooks, coordinator, .. } = self else {
+        let Self { session: Some(session), hooks, running, coordinator, .. } = self else {
             return Err(Failure::CleanEnd);
         };
         let context = RunContext::new(coordinator);
-        each(hooks, HookCall::BeforeRun, |hook| hook.before_run(session, &context))?;
+        let before = HookCall::BeforeRun;
+        each((hooks, running), before, |hook| hook.before_run(session, &context))?;
         let report = session.run().map_err(|error| Failure::of_run(error, SessionError::Step))?;
-        each(hooks, HookCall::AfterRun, |hook| hook.after_run(session, &context, &report))?;
+        let after = HookCall::AfterRun;
+        each((hooks, running), after, |hook| hook.after_run(session, &context, &report))?;
         Ok(report)
     }
 
@@ -286,7 +295,8 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
         let session = created.map_err(|error| Failure::of_run(error, SessionError::Create))?;
         let session = self.session.insert(session);
         let coordinator = &self.coordinator;
-        each(&mut self.hooks, HookCall::AfterCreateSession, |hook| {
+        let hooks = (&mut self.hooks[..], &self.running);
+        each(hooks, HookCall::AfterCreateSession, |hook| {
             hook.after_create_session(session, coordinator)
         })
     }
@@ -313,9 +323,12 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
 
     /// Calls every hook's `end`; errors go where the first one wins.
     fn end_hooks(&mut self) {
-        let Self { session: Some(session), hooks, coordinator, .. } = self else { return };
-        for hook in hooks {
-            if let Err(source) = hook.end(session) {
+        let Self { session: Some(session), hooks, running, coordinator, .. } = self else { return };
+        for (place, hook) in hooks.iter_mut().enumerate() {
+            running.begin(place);
+            let ended = hook.end(session);
+            running.end();
+            if let Err(source) = ended {
                 let error = SessionError::hook(hook.name(), HookCall::End, source);
                 coordinator.request_stop_with_error(error);
             }
@@ -362,14 +375,15 @@ impl<S: Session> fmt::Debug for MonitoredSession<'_, S> {
 
 /// Makes one call to every hook in order, until one fails.
 fn each<'h, S: Session>(
-    hooks: &mut [Box<dyn Hook<S> + 'h>],
+    (hooks, running): (&mut [Box<dyn Hook<S> + 'h>], &RunningHook),
     call: HookCall,
     mut body: impl FnMut(&mut (dyn Hook<S> + 'h)) -> Result<(), HookError>,
 ) -> Result<(), Failure> {
-    for hook in hooks {
-        if let Err(error) = body(&mut **hook) {
-            return Err(Failure::of_hook(hook.name(), call, error));
-        }
+    for (place, hook) in hooks.iter_mut().enumerate() {
+        running.begin(place);
+        let called = body(&mut **hook);
+        running.end();
+        called.map_err(|error| Failure::of_hook(hook.name(), call, error))?;
     }
     Ok(())
 }

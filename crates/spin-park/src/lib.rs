@@ -39,8 +39,9 @@ thread_local! {
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     // A call within a call finds none and gets one of its own: the two must not take each other's
-    // wake-ups.
-    let signal = SIGNAL.take().unwrap_or_else(Signal::new);
+    // wake-ups. Nor does one that comes when the thread ends and its signal is gone.
+    let kept = SIGNAL.try_with(Cell::take).ok().flatten();
+    let signal = kept.unwrap_or_else(Signal::new);
     let waker = Waker::from(Arc::clone(&signal));
     let mut context = Context::from_waker(&waker);
     let output = loop {
@@ -49,6 +50,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
             Poll::Pending => signal.wait(),
         }
     };
-    SIGNAL.set(Some(signal));
+    // Where it is not kept, it goes with the call.
+    let _ = SIGNAL.try_with(|kept| kept.set(Some(signal)));
     output
 }

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{Builder, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,8 @@ use hooks::{MonitoredSession, SessionError};
 use crate::engine::{JoinError, Refused, StopReason};
 use crate::ids::{Generation, ReplicaId};
 use crate::model::BoxError;
-use crate::runtime::{ChiefSession, PushError, Replica, Shared, Step, WaitError};
-use crate::runtime::{describe, describe_panic};
+use crate::runtime::{BeginError, ChiefSession, Monitor, PushError, Replica, Shared, Step};
+use crate::runtime::{UpdateError, WaitError, describe, describe_panic};
 use crate::{Hooks, Model, ReplicaOutcome, ReplicaReport, Report, Scalar, Shard, Trainer};
 
 /// Why a training failed as a whole.
@@ -30,6 +30,18 @@ pub enum FitError {
         /// What failed.
         reason: String,
     },
+    /// An earlier update failed half-way.
+    #[error(transparent)]
+    Torn(#[from] UpdateError),
+    /// A hook panicked before the first update or after the last.
+    #[error("a hook panicked: {reason}")]
+    Hook {
+        /// What it said.
+        reason: String,
+    },
+    /// A checkpoint was restored while it ran, which began another life of the training.
+    #[error("a checkpoint was restored while fit ran; call fit again to go on from it")]
+    Restored,
     /// No replica is left: the first failure tells why.
     #[error("all {count} replicas failed; {replica}: {reason}")]
     AllFailed {
@@ -129,9 +141,8 @@ impl<T: Scalar> Trainer<T> {
             Err(TryLockError::WouldBlock) => return Err(FitError::Running),
             free => free,
         };
-        let (first_step, generation) = self.begin()?;
+        let (monitored, (first_step, generation)) = self.begin(hooks)?;
         let (begun, before) = (Instant::now(), self.totals());
-        let monitored = self.monitor(hooks, generation)?;
         let count = self.shared.core().config().total_num_replicas();
         let ids = (0..count as u64).map(ReplicaId::new);
         let outcomes: Vec<ReplicaOutcome> = std::thread::scope(|scope| {
@@ -146,66 +157,55 @@ impl<T: Scalar> Trainer<T> {
         });
         self.shared.stop_generation(generation, requested("every replica has left"));
         self.shared.uninstall();
-        let closed = monitored.lock().unwrap_or_else(PoisonError::into_inner).close();
-        closed?;
+        guarded(|| monitored.lock().unwrap_or_else(PoisonError::into_inner).close())?;
         let report = self.report(first_step, begun.elapsed(), before, outcomes);
-        self.verdict(report)
+        self.verdict(report, generation)
     }
 
-    /// A fresh start unless nothing has happened yet; the step to count from, and the generation.
-    fn begin(&self) -> Result<(i64, Generation), FitError> {
-        let (live, fresh, step) = {
-            let core = self.shared.core();
-            (core.engine.num_live(), core.engine.is_fresh(), core.engine.global_step())
+    /// Puts the hooks between the steps, and makes a fresh start unless nothing has happened yet;
+    /// the step to count from, and the generation.
+    fn begin(&self, hooks: Hooks<T>) -> Result<(Monitored<T>, (i64, Generation)), FitError> {
+        // Before a hook is called; whoever joins meanwhile is found below.
+        let count = self.shared.core().engine.num_live();
+        if count > 0 {
+            return Err(FitError::Busy { count });
+        }
+        self.shared.chief().whole()?;
+        let monitored = self.monitored(hooks)?;
+        let hook = locked(&monitored).running_hook();
+        let begun = self.shared.begin(self.initial, (monitor(&monitored), hook));
+        let (step, generation) = match begun {
+            Ok(begun) => begun,
+            Err(error) => {
+                guarded(|| locked(&monitored).close())?;
+                return Err(match error {
+                    BeginError::Busy(count) => FitError::Busy { count },
+                    BeginError::Torn(error) => error.into(),
+                    BeginError::Config(error) => FitError::Config(error.into()),
+                });
+            }
         };
-        if live > 0 {
-            return Err(FitError::Busy { count: live });
-        }
-        if !fresh {
-            self.shared.restart(step);
-            self.start()?;
-        }
-        let generation = self.shared.core().engine.generation();
-        Ok((step.get(), generation))
-    }
-
-    /// Puts the hooks between the steps.
-    fn monitor(&self, hooks: Hooks<T>, generation: Generation) -> Result<Monitored<T>, FitError> {
-        let shared = Arc::downgrade(&self.shared);
-        let update = Arc::default();
-        let session = MonitoredSession::builder(move |_| match shared.upgrade() {
-            Some(shared) => Ok(shared.session(&update)),
-            None => Err(hooks::RunError::Stopped),
-        })
-        .hooks(hooks.into_list())
-        .start()?;
-        let coordinator = session.coordinator().clone();
-        let over = session.should_stop();
-        let monitored = Arc::new(Mutex::new(session));
-        let theirs = Arc::clone(&monitored);
-        self.shared.install(Box::new(move |closing| {
-            let mut session = theirs.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(chief) = session.session() {
-                // Hooks see whole steps: with a lane for each variable, only the last one that
-                // closes makes the step, and the others are applied without them.
-                if !chief.completes_step() {
-                    return chief.apply(closing).map_err(|e| StopReason::Failed(describe(&e)));
-                }
-                chief.prepare(closing);
-            }
-            let reason = || requested(coordinator.stop_reason().unwrap_or_default());
-            match session.run() {
-                Ok(Some(_)) if !session.should_stop() => Ok(()),
-                Ok(_) => Err(reason()),
-                Err(error) => Err(StopReason::Failed(describe(&error))),
-            }
-        }));
-        if over {
-            let session = monitored.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared.keep_time();
+        let session = locked(&monitored);
+        if session.should_stop() {
             let reason = session.coordinator().stop_reason().unwrap_or_default();
             self.shared.stop_generation(generation, requested(reason));
         }
-        Ok(monitored)
+        drop(session);
+        Ok((monitored, (step.get(), generation)))
+    }
+
+    fn monitored(&self, hooks: Hooks<T>) -> Result<Monitored<T>, FitError> {
+        let shared = Arc::downgrade(&self.shared);
+        let update = Arc::default();
+        let session = guarded(|| {
+            let session = MonitoredSession::builder(move |_| match shared.upgrade() {
+                Some(shared) => Ok(shared.session(&update)),
+                None => Err(hooks::RunError::Stopped),
+            });
+            session.hooks(hooks.into_list()).start()
+        })?;
+        Ok(Arc::new(Mutex::new(session)))
     }
 
     fn report(
@@ -241,6 +241,7 @@ impl<T: Scalar> Trainer<T> {
             updates: global_step.saturating_sub(first_step).unsigned_abs(),
             global_step,
             batches: core.totals.batches - before.batches,
+            // It stands at the largest number once it has come there.
             examples: core.totals.examples - before.examples,
             accepted: core.totals.accepted - before.accepted,
             stale: core.totals.stale - before.stale,
@@ -251,7 +252,10 @@ impl<T: Scalar> Trainer<T> {
         }
     }
 
-    fn verdict(&self, report: Report) -> Result<Report, FitError> {
+    fn verdict(&self, report: Report, generation: Generation) -> Result<Report, FitError> {
+        if self.shared.core().engine.generation() != generation {
+            return Err(FitError::Restored);
+        }
         if let Some(StopReason::Failed(reason)) = self.shared.core().engine.stopped() {
             return Err(FitError::Update { reason: reason.clone() });
         }
@@ -272,6 +276,47 @@ impl<T: Scalar> Trainer<T> {
             }
             _ => Ok(report),
         }
+    }
+}
+
+/// Makes an update with the hooks around it.
+fn monitor<T: Scalar>(monitored: &Monitored<T>) -> Monitor<T> {
+    let monitored = Arc::clone(monitored);
+    Box::new(move |closing| {
+        let mut session = locked(&monitored);
+        let coordinator = session.coordinator().clone();
+        let reason = || requested(coordinator.stop_reason().unwrap_or_default());
+        if session.should_stop() {
+            // Its last update is made; whoever pushes by hand beside it closed another one.
+            return Err(reason());
+        }
+        if let Some(chief) = session.session() {
+            // Hooks see whole steps: where each variable is admitted for itself, only those that
+            // close last make the step, and the others are applied without hooks.
+            if !closing.is_last() {
+                return chief.apply(closing).map_err(|e| StopReason::Failed(describe(&e)));
+            }
+            chief.prepare(closing);
+        }
+        match session.run() {
+            Ok(Some(_)) if !session.should_stop() => Ok(()),
+            Ok(_) => Err(reason()),
+            Err(error) => Err(StopReason::Failed(describe(&error))),
+        }
+    })
+}
+
+fn locked<T: Scalar>(
+    monitored: &Monitored<T>,
+) -> MutexGuard<'_, MonitoredSession<'static, ChiefSession<T>>> {
+    monitored.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Calls hooks; one that panics must not take the caller with it.
+fn guarded<R>(run: impl FnOnce() -> Result<R, SessionError>) -> Result<R, FitError> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(done) => Ok(done?),
+        Err(panic) => Err(FitError::Hook { reason: describe_panic(&*panic) }),
     }
 }
 

@@ -197,7 +197,7 @@ impl<T: Scalar> Entry<T> {
             Self::StopAtStep(step) => Box::new(StopAtStep::last_step(step)),
             Self::Checkpoints(Checkpoints { folder, steps, keep }) => Box::new(
                 CheckpointSaver::every(steps, move |chief: &mut ChiefSession<T>, _: i64| {
-                    checkpoint::write(&folder, &chief.shared.training_state(), keep)?;
+                    checkpoint::write(&folder, &chief.shared.training_state()?, keep)?;
                     Ok::<(), BoxError>(())
                 }),
             ),
@@ -215,6 +215,12 @@ where
     T: Scalar,
     F: FnMut(&mut ChiefSession<T>, &StepReport) -> Result<(), BoxError> + Send,
 {
+    /// Where the closure was written.
+    fn name(&self) -> &str {
+        let closure = std::any::type_name::<F>();
+        closure.strip_suffix("::{{closure}}").unwrap_or(closure)
+    }
+
     fn after_run(
         &mut self,
         session: &mut ChiefSession<T>,

@@ -8,7 +8,7 @@
 mod named {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
-    pub(crate) use std::thread;
+    pub(crate) use std::thread::{self, Thread, park_timeout};
 
     pub(crate) use spin_park::block_on;
 }
@@ -18,7 +18,12 @@ mod named {
     pub(crate) use loom::future::block_on;
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
-    pub(crate) use loom::thread;
+    pub(crate) use loom::thread::{self, Thread};
+
+    /// No time passes: only being unparked ends it.
+    pub(crate) fn park_timeout(_: std::time::Duration) {
+        thread::park();
+    }
 }
 
 pub(crate) use self::named::*;

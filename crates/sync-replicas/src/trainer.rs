@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use accum_core::{GlobalStep, LocalStep};
 
 use crate::checkpoint::{self, CheckpointError, TrainingState};
-use crate::engine::{ConfigError, InitialTokens, JoinError, Ledger, StopReason, Tally};
+use crate::engine::{ConfigError, InitialTokens, JoinError, Ledger, Tally};
 use crate::ids::ReplicaId;
-use crate::runtime::{Replica, Shared, Snapshot, Totals};
+use crate::runtime::{Replica, Shared, Snapshot, StopWish, Totals, UpdateError, Watch};
 use crate::{Gradients, Scalar, Variables};
 
 /// A running training: variables, optimizer, engine, and the door for replicas.
@@ -23,17 +23,21 @@ pub struct Trainer<T: Scalar> {
     pub(crate) fitting: Mutex<()>,
 }
 
-/// Ends a training from anywhere, a signal handler included.
+/// Ends a training from anywhere, a signal handler included: it takes no lock and no memory.
 #[derive(Clone)]
 pub struct StopHandle {
-    stop: Arc<dyn Fn(&str) + Send + Sync>,
+    watch: Arc<Watch>,
+    wish: Arc<StopWish>,
 }
 
 impl StopHandle {
     /// Ends it: every wait returns at once, and no error is reported (P-1). The first reason
-    /// stands. It ends what runs now; a later [`fit`](Trainer::fit) begins anew.
+    /// stands, to its 255th byte. An update under way is finished and counted. It ends what runs
+    /// now; a later [`fit`](Trainer::fit) begins anew.
     pub fn stop(&self, reason: &str) {
-        (self.stop)(reason);
+        // In this order: what begins in between ends by the wish.
+        self.watch.end();
+        self.wish.leave(reason);
     }
 }
 
@@ -76,6 +80,10 @@ impl<T: Scalar> Trainer<T> {
     }
 
     /// The newest variables with their step; readers never meet a half-written one (P-11).
+    ///
+    /// After an update that failed half-way, which [`fit`](Self::fit) and [`save`](Self::save) say,
+    /// they may be of no one step until a checkpoint is restored; with
+    /// [`use_locking(false)`](crate::SyncReplicas::use_locking) they are those before it.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot<T>> {
         self.shared.snapshot()
@@ -121,7 +129,7 @@ impl<T: Scalar> Trainer<T> {
     /// How many gradients a variable's accumulator holds; `None` for one without a gradient.
     #[must_use]
     pub fn num_accumulated(&self, variable: &str) -> Option<u64> {
-        let index = self.snapshot().variables.index_of(variable)?;
+        let index = self.shared.layout.index_of(variable)?;
         self.shared.core().num_accumulated(index)
     }
 
@@ -146,19 +154,18 @@ impl<T: Scalar> Trainer<T> {
     /// A handle that ends this training.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
-        let shared = Arc::downgrade(&self.shared);
-        StopHandle {
-            stop: Arc::new(move |reason| {
-                if let Some(shared) = shared.upgrade() {
-                    shared.stop(StopReason::Requested(reason.to_owned()));
-                }
-            }),
-        }
+        // Its thread is what makes an event of a wish.
+        self.shared.keep_time();
+        let (watch, wish) = (Arc::clone(&self.shared.watch), Arc::clone(&self.shared.wish));
+        StopHandle { watch, wish }
     }
 
     /// Everything that a checkpoint holds, as of one step.
-    #[must_use]
-    pub fn training_state(&self) -> TrainingState<T> {
+    ///
+    /// # Errors
+    /// [`UpdateError::Torn`] when an update failed half-way: there is no such state before a
+    /// [`restore`](Self::restore).
+    pub fn training_state(&self) -> Result<TrainingState<T>, UpdateError> {
         self.shared.training_state()
     }
 
@@ -166,9 +173,10 @@ impl<T: Scalar> Trainer<T> {
     /// on meanwhile.
     ///
     /// # Errors
-    /// [`CheckpointError`]; older checkpoints are untouched.
+    /// [`CheckpointError`]; older checkpoints are untouched. After an update that failed half-way
+    /// there is nothing to save: [`CheckpointError::Torn`].
     pub fn save(&self, folder: &Path, keep: usize) -> Result<std::path::PathBuf, CheckpointError> {
-        checkpoint::write(folder, &self.training_state(), keep)
+        checkpoint::write(folder, &self.training_state()?, keep)
     }
 
     /// Goes on from a checkpoint: a `checkpoint-STEP` folder, or the newest one in `path`.
@@ -181,8 +189,8 @@ impl<T: Scalar> Trainer<T> {
     pub fn restore(&self, path: &Path) -> Result<GlobalStep, CheckpointError> {
         let state = checkpoint::read::<T>(path)?;
         let step = state.global_step;
-        self.shared.restore(state)?;
-        self.start().map_err(|error| CheckpointError::Mismatch { what: error.to_string() })?;
+        self.shared.restore(state, self.initial)?;
+        self.shared.keep_time();
         Ok(step)
     }
 

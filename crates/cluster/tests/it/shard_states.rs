@@ -28,7 +28,7 @@ fn trained(which: usize, steps: u64) -> TrainingState<f32> {
         open.push(gradients(number)).expect("it fits");
     }
     drop(replica);
-    trainer.training_state()
+    trainer.training_state().expect("it is whole")
 }
 
 fn placed(which: usize, count: usize) -> (Placement, Vec<Shard<f32>>) {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{Create, MonitoredSession, Phase};
-use crate::{Coordinator, Hook, Session, SessionError};
+use crate::{Coordinator, Hook, RunningHook, Session, SessionError};
 
 /// The reference's grace period; a session that wakes its waiters never uses it up.
 const GRACE: Duration = Duration::from_secs(120);
@@ -72,9 +72,11 @@ impl<'h, S: Session> Builder<'h, S> {
     /// The first real error; what was started by then is stopped, closed and joined.
     pub fn start(self) -> Result<MonitoredSession<'h, S>, SessionError> {
         let Self { create, hooks, coordinator, grace, max_recoveries } = self;
+        let running = RunningHook::new(hooks.iter().map(|hook| hook.name().to_owned()));
         let session = MonitoredSession {
             create,
             hooks,
+            running,
             coordinator,
             grace,
             max_recoveries,

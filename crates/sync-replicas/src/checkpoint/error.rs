@@ -45,6 +45,13 @@ pub enum CheckpointError {
         /// Its format.
         got: u32,
     },
+    /// There is no state of one step to be written.
+    #[error("nothing was saved, and older checkpoints are untouched: {source}")]
+    Torn {
+        /// What became of the update.
+        #[from]
+        source: crate::UpdateError,
+    },
     /// It belongs to another model or optimizer.
     #[error("the checkpoint does not fit this run: {what}")]
     Mismatch {

@@ -31,6 +31,11 @@ impl Lane {
         Self { gate, round: Round::Open }
     }
 
+    /// One that has no part in the step under way; gradients must have the step after.
+    pub(super) fn applied_at(step: GlobalStep) -> Self {
+        Self { round: Round::Applied, ..Self::at(step) }
+    }
+
     ///
     pub(super) fn admit(&mut self, local_step: LocalStep) -> Applied {
         self.gate.admit(local_step)
@@ -75,6 +80,16 @@ impl Lane {
 
     pub(super) fn is_taken(&self) -> bool {
         self.round == Round::Taken
+    }
+
+    /// Whether contributions are being collected.
+    pub(super) fn is_open(&self) -> bool {
+        self.round == Round::Open
+    }
+
+    /// Whether nothing was ever done with it, or all that was is over.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.round == Round::Open && self.gate.count() == 0
     }
 
     pub(super) fn reopen(&mut self) {

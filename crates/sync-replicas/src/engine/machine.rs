@@ -38,6 +38,15 @@ pub struct Engine {
     pub(super) started: Duration,
     pub(super) step_began: Duration,
     pub(super) stopped: Option<StopReason>,
+    pub(super) hooks: Option<AtHooks>,
+}
+
+/// The chief calls hooks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AtHooks {
+    /// Whose thread it is on.
+    pub(super) replica: Option<ReplicaId>,
+    pub(super) since: Duration,
 }
 
 impl Engine {
@@ -73,17 +82,27 @@ impl Engine {
             started: Duration::ZERO,
             step_began: Duration::ZERO,
             stopped: None,
+            hooks: None,
             config,
         }
     }
 
-    /// Says how many variables have a gradient, before the first push. With all-or-nothing
-    /// admission there is one lane whatever the number. Ignored once something was pushed.
+    /// Says how many variables have a gradient. With all-or-nothing admission there is one lane
+    /// whatever the number. Once something was pushed, lanes are only added: one that comes while
+    /// an update is under way has a part in the next step.
     pub fn set_lanes(&mut self, variables: usize) {
-        let untouched = self.lanes.iter().all(|lane| lane.count() == 0 && !lane.is_taken());
-        if self.config.settings().admission == Admission::PerVariable && untouched {
-            self.lanes = vec![Lane::at(self.global_step); variables.max(1)];
+        if self.config.settings().admission == Admission::Together {
+            return;
         }
+        if self.lanes.iter().all(Lane::is_untouched) {
+            self.lanes = vec![Lane::at(self.global_step); variables.max(1)];
+            return;
+        }
+        let added = match self.is_updating() {
+            true => Lane::applied_at(self.open_step()),
+            false => Lane::at(self.global_step),
+        };
+        self.lanes.resize(variables.max(self.lanes.len()), added);
     }
 
     /// The chief starts: puts the initial tokens, and from now on steps close.
@@ -311,13 +330,23 @@ impl Engine {
     }
 
     /// The variables of a lane are updated. After the last lane the global step moves, then the
-    /// tokens go out. Reports of lanes that were not closed are ignored.
+    /// tokens go out, also when training has ended meanwhile: an update that is made counts.
+    /// Reports of lanes that were not closed are ignored.
     pub fn applied(&mut self, lane: usize, now: Duration, effects: &mut Vec<Effect>) {
-        if self.stopped.is_some() || !self.lanes.get_mut(lane).is_some_and(Lane::finish) {
+        if !self.lanes.get_mut(lane).is_some_and(Lane::finish) {
             return;
         }
         if self.lanes.iter().all(Lane::is_applied) {
             self.advance(now, effects);
+        }
+    }
+
+    /// The variables of all lanes that were closed are updated: [`Engine::applied`] for each.
+    pub fn updated(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        // Which ones, before the step moves: it may close lanes of the next step.
+        let last = self.lanes.iter().rposition(Lane::is_taken);
+        for lane in 0..last.map_or(0, |last| last + 1) {
+            self.applied(lane, now, effects);
         }
     }
 
@@ -329,8 +358,25 @@ impl Engine {
         }
     }
 
-    /// Time has passed: ends leases and, if the step is overdue, the waits for it. Answers when
-    /// to call again, at the latest.
+    /// The chief calls hooks from now on, perhaps on a replica's own thread. The step's deadline
+    /// does not run meanwhile, nor does that replica's lease: neither can do anything about it.
+    pub fn hooks_begin(&mut self, replica: Option<ReplicaId>, now: Duration) {
+        self.hooks = Some(AtHooks { replica, since: now });
+    }
+
+    /// The hooks are done. Deadline and lease begin anew.
+    pub fn hooks_end(&mut self, now: Duration) {
+        let Some(hooks) = self.hooks.take() else { return };
+        self.step_began = now;
+        let until = self.config.settings().lease.map(|lease| now.saturating_add(lease));
+        let member = hooks.replica.and_then(|replica| self.members.get_mut(replica));
+        if let Some(held) = member.and_then(|member| member.held.as_mut()) {
+            held.until = until;
+        }
+    }
+
+    /// Time has passed: ends leases and, if replicas hold up the step beyond its deadline, the
+    /// waits for it. Answers when to call again, at the latest.
     pub fn tick(&mut self, now: Duration, effects: &mut Vec<Effect>) -> Option<Duration> {
         if self.stopped.is_some() {
             return None;
@@ -339,9 +385,14 @@ impl Engine {
         let settings = self.config.settings();
         let mut next = settings.lease.map(|lease| now.saturating_add(lease));
         next = self.absence_ends().into_iter().chain(next).min();
-        let earliest = self.members.iter().filter_map(|(_, member)| member.held?.until).min();
+        let leases = self.members.iter().filter_map(|(replica, _)| self.lease_ends(replica));
+        let earliest = leases.min();
         next = earliest.into_iter().chain(next).min();
         if let Some(deadline) = settings.step_deadline {
+            // An update and hooks are the chief's: no replica is missing.
+            if self.hooks.is_some() || self.is_updating() {
+                return next.into_iter().chain([now.saturating_add(deadline)]).min();
+            }
             if self.step_began.saturating_add(deadline) <= now {
                 self.step_began = now;
                 self.fail_waits(effects);
@@ -356,9 +407,10 @@ impl Engine {
     /// Its number is above the present one and above `after`, that of the state restored.
     pub fn restore(&mut self, global_step: GlobalStep, after: Generation, lanes: usize) {
         let next = self.generation.max(after).next();
-        let members = self.members.next_generation();
+        let (members, hooks) = (self.members.next_generation(), self.hooks.take());
         *self = Self::new(self.config.clone(), lanes, global_step, next);
-        self.members = members;
+        // Hooks outlive the generation: it may be one of them that restores.
+        (self.members, self.hooks) = (members, hooks);
     }
 
     fn running(&self) -> Result<(), Refused> {

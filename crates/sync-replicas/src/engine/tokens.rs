@@ -143,15 +143,18 @@ impl Engine {
         }
     }
 
+    /// When the token in a replica's hands goes to another; `None` while it holds none, or the
+    /// chief calls hooks on its thread.
+    pub(super) fn lease_ends(&self, replica: ReplicaId) -> Option<Duration> {
+        let at_hooks = self.hooks.is_some_and(|hooks| hooks.replica == Some(replica));
+        self.members.get(replica)?.held.filter(|_| !at_hooks)?.until
+    }
+
     pub(super) fn expire_leases(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         self.replace_absent(now);
-        let expired = |held: Held| held.until.is_some_and(|until| until <= now);
-        let late: Vec<ReplicaId> = self
-            .members
-            .iter()
-            .filter(|(_, member)| member.held.is_some_and(expired))
-            .map(|(replica, _)| replica)
-            .collect();
+        let is_late = |&replica: &ReplicaId| self.lease_ends(replica).is_some_and(|end| end <= now);
+        let late: Vec<ReplicaId> =
+            self.members.iter().map(|(replica, _)| replica).filter(is_late).collect();
         for replica in late {
             if let Some(member) = self.members.get_mut(replica) {
                 member.tally.expired += 1;

@@ -1,5 +1,7 @@
 //! What can be read of the engine at any time; nothing here changes it, but for batch positions.
 
+use std::time::Duration;
+
 use accum_core::{GlobalStep, LocalStep};
 
 use super::config::Config;
@@ -52,6 +54,18 @@ impl Engine {
     #[must_use]
     pub fn num_lanes(&self) -> usize {
         self.lanes.len()
+    }
+
+    /// Whether all gradients of the step are in, and its update is under way.
+    #[must_use]
+    pub fn is_updating(&self) -> bool {
+        !self.lanes.iter().any(Lane::is_open)
+    }
+
+    /// Since when the chief calls hooks, if it does.
+    #[must_use]
+    pub fn hooks_since(&self) -> Option<Duration> {
+        self.hooks.map(|hooks| hooks.since)
     }
 
     /// The tokens in the queue.

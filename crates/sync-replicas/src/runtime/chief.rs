@@ -7,9 +7,10 @@ use std::sync::Arc;
 use accum_core::GlobalStep;
 use hooks::StepReport;
 use ndarray::ArrayD;
-use optim::{ExponentialMovingAverage, OptimizerState, SparseGradient};
+use optim::{ExponentialMovingAverage, OptimizerState, SparseGradient, StateMap, StateValue};
 
 use super::core::Closing;
+use super::failure::describe;
 use super::retired::Retired;
 use super::shared::Shared;
 use super::snapshot::Snapshot;
@@ -27,25 +28,31 @@ pub(crate) struct Chief<T: Scalar> {
     /// Whether the last averaged gradient is kept to be looked at (P-10).
     pub(crate) observe: bool,
     pub(crate) last_average: Option<Arc<Gradients<T>>>,
-    open: OpenStep<T>,
+    condition: Condition,
+    half: Option<Half<T>>,
     /// Where the next values go while somebody reads the newest ones.
     retired: Retired<T>,
 }
 
-/// What is known of a step whose lanes are not all applied yet; with one lane it lives within one
-/// call.
+/// A step of which some lanes are applied and others are not, where each variable is admitted for
+/// itself: readers see it as it is, checkpoints and new generations do not (P-11).
 #[derive(Debug)]
-struct OpenStep<T> {
-    lanes_applied: usize,
-    loss: Option<f64>,
-    examples: u64,
+struct Half<T: Scalar> {
+    /// The variables before the first of them.
+    before: Arc<Snapshot<T>>,
+    /// The slots before, by name.
+    slots: Vec<(String, ArrayD<T>)>,
     averages: Gradients<T>,
 }
 
-impl<T> Default for OpenStep<T> {
-    fn default() -> Self {
-        Self { lanes_applied: 0, loss: None, examples: 0, averages: Gradients::new() }
-    }
+/// Whether variables, slots and averages are of one step (P-11).
+#[derive(Debug)]
+enum Condition {
+    Whole,
+    /// The update of this step is under way; should it panic, it is found like this.
+    Updating(GlobalStep),
+    /// An update failed, in these words; only a restore mends it.
+    Torn(String),
 }
 
 /// Why an update failed; the step was not counted and training ended.
@@ -72,6 +79,12 @@ pub enum UpdateError {
         #[source]
         source: optim::MovingAverageError,
     },
+    /// An earlier update did not come to its end.
+    #[error("{reason}; variables and slots are not of one step any more: restore a checkpoint")]
+    Torn {
+        /// What became of that update.
+        reason: String,
+    },
 }
 
 impl<T: Scalar> Chief<T> {
@@ -88,20 +101,55 @@ impl<T: Scalar> Chief<T> {
             use_locking,
             observe,
             last_average: None,
-            open: OpenStep::default(),
+            condition: Condition::Whole,
+            half: None,
             retired: Retired::new(readers),
         }
     }
 
-    /// Forgets a half-done step of an earlier life.
-    pub(crate) fn clear(&mut self) {
-        self.open = OpenStep::default();
+    /// Forgets what belongs to an earlier life, a half-made step among it: the variables before it,
+    /// if there is one.
+    pub(crate) fn clear(&mut self) -> Option<Variables<T>> {
         self.last_average = None;
+        self.half.as_ref()?;
+        let state = self.optimizer_state();
+        let half = self.half.take()?;
+        if let Err(error) = self.optimizer.restore(&state) {
+            self.condition = Condition::Torn(error.to_string());
+        }
+        Some(half.before.variables.clone())
     }
 
-    /// Whether the next lane to be applied is the last one of its step.
-    pub(crate) fn completes_step(&self, lanes: usize) -> bool {
-        self.open.lanes_applied + 1 == lanes
+    /// The newest variables of a whole step.
+    pub(crate) fn whole_step(&self, shared: &Shared<T>) -> Arc<Snapshot<T>> {
+        match &self.half {
+            Some(half) => Arc::clone(&half.before),
+            None => shared.snapshot(),
+        }
+    }
+
+    /// The optimizer's state as of that step.
+    pub(crate) fn optimizer_state(&self) -> StateMap<'static, T> {
+        let state = self.optimizer.state().into_iter();
+        let mut state: StateMap<'static, T> =
+            state.map(|(name, value)| (name, value.into_owned())).collect();
+        for (name, slot) in self.half.iter().flat_map(|half| &half.slots) {
+            state.insert(name.clone(), StateValue::Tensor(slot.clone().into()));
+        }
+        state
+    }
+
+    /// Whether all that it has is of one step.
+    ///
+    /// # Errors
+    /// [`UpdateError::Torn`].
+    pub(crate) fn whole(&self) -> Result<(), UpdateError> {
+        let reason = match &self.condition {
+            Condition::Whole => return Ok(()),
+            Condition::Updating(step) => format!("the update of step {step} panicked"),
+            Condition::Torn(reason) => reason.clone(),
+        };
+        Err(UpdateError::Torn { reason })
     }
 
     /// Takes a saved optimizer and averages over, all or nothing; says what does not fit.
@@ -123,83 +171,132 @@ impl<T: Scalar> Chief<T> {
             .restore(&state.optimizer_state)
             .map_err(|error| format!("optimizer {name}: {error}"))?;
         self.averages = averages;
+        self.half = None;
+        self.condition = Condition::Whole;
         Ok(())
     }
 
-    /// Applies one lane's gradients; the report is there once the step moved.
+    /// Updates the variables of lanes that closed; the report is there once the step is made.
     pub(crate) fn apply(
         &mut self,
         shared: &Shared<T>,
         closing: Closing<T>,
     ) -> Result<Option<StepReport>, UpdateError> {
-        if closing.generation != shared.published().generation {
+        let (step, generation) = {
+            let published = shared.published();
+            (published.global_step, published.generation)
+        };
+        if closing.generation != generation {
             // A restore came between the close and this lock (P-9).
             return Ok(None);
         }
-        let (lane, count) = (closing.lane, closing.count);
-        let last = self.completes_step(closing.lanes);
-        self.publish(shared, closing, last)?;
-        self.open.lanes_applied += 1;
-        // The step, then the tokens; whoever waits goes on from here.
-        let moved = shared.applied(lane);
-        let Some(step) = moved.filter(|_| last) else { return Ok(None) };
-        let done = std::mem::take(&mut self.open);
-        if self.observe {
-            self.observed(shared, done.averages);
-        }
-        if self.averages.is_some() {
-            self.average(&shared.snapshot().variables, step)?;
-        }
-        let mut report = StepReport::new(step.get())
-            .with_scalar("gradients", count as f64)
-            .with_scalar("examples", done.examples as f64);
-        report.loss = done.loss;
-        Ok(Some(report))
+        self.whole()?;
+        let last = closing.is_last();
+        let mut report = StepReport::new(step.get().saturating_add(1))
+            .with_scalar("gradients", closing.count as f64)
+            .with_scalar("examples", closing.examples as f64);
+        report.loss = closing.loss;
+        self.condition = Condition::Updating(step);
+        let made = self.make(shared, closing);
+        self.condition = match &made {
+            Ok(()) => Condition::Whole,
+            Err(error) => Condition::Torn(describe(error)),
+        };
+        made?;
+        Ok(last.then_some(report))
     }
 
-    /// Updates in place what nobody reads; otherwise beside it, and readers never wait.
+    /// variables, global step, tokens, averages. A stop that comes in between changes
+    /// nothing about it.
+    fn make(&mut self, shared: &Shared<T>, mut closing: Closing<T>) -> Result<(), UpdateError> {
+        let lanes = closing.lanes.take();
+        if lanes.is_some() {
+            self.keep_before(shared, &closing);
+        }
+        let last = lanes.is_none();
+        let mut average = self.publish(shared, (closing, last))?;
+        if let Some(half) = &mut self.half {
+            let earlier = std::mem::take(&mut half.averages);
+            let own = average.into_pairs().into_iter();
+            average = own.fold(earlier, |all, (name, gradient)| all.with(name, gradient));
+        }
+        if !last {
+            if let Some(half) = &mut self.half {
+                half.averages = average;
+            }
+            shared.updated(lanes.as_deref());
+            return Ok(());
+        }
+        self.half = None;
+        // The step, then the tokens; whoever waits goes on from here.
+        shared.updated(None);
+        if self.observe {
+            self.observed(shared, average);
+        }
+        if self.averages.is_some() {
+            self.average(&shared.snapshot().variables)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what lanes that do not make the step are about to change.
+    fn keep_before(&mut self, shared: &Shared<T>, closing: &Closing<T>) {
+        let names = closing.sums.iter().map(|(index, _)| shared.layout.name(*index));
+        let mut slots = Vec::new();
+        for name in names {
+            for slot in self.optimizer.slot_names() {
+                let value = self.optimizer.slot(name, slot).map(|slot| slot.to_owned());
+                slots.extend(value.map(|value| (format!("{name}/{slot}"), value)));
+            }
+        }
+        let averages = Gradients::new();
+        let half = self.half.get_or_insert_with(|| Half {
+            before: shared.snapshot(),
+            slots: Vec::new(),
+            averages,
+        });
+        half.slots.extend(slots);
+    }
+
+    /// Updates in place what nobody reads; otherwise beside it, and readers never wait. The
+    /// averages, if they are to be looked at.
     fn publish(
         &mut self,
         shared: &Shared<T>,
-        closing: Closing<T>,
-        last: bool,
-    ) -> Result<(), UpdateError> {
+        closing: (Closing<T>, bool),
+    ) -> Result<Gradients<T>, UpdateError> {
         let mut published = shared.published();
         if let Some(snapshot) = Arc::get_mut(&mut published).filter(|_| self.use_locking) {
-            return self.update(snapshot, closing, last);
+            return shared.updating(|| self.update(snapshot, closing));
         }
         let mut next = Snapshot::clone(&published);
         drop(published);
-        self.update(&mut next, closing, last)?;
+        let averages = shared.updating(|| self.update(&mut next, closing))?;
         *shared.published() = Arc::new(next);
-        Ok(())
+        Ok(averages)
     }
 
     fn update(
         &mut self,
         snapshot: &mut Snapshot<T>,
-        closing: Closing<T>,
-        last: bool,
-    ) -> Result<(), UpdateError> {
+        (closing, last): (Closing<T>, bool),
+    ) -> Result<Gradients<T>, UpdateError> {
         let step = snapshot.global_step;
-        // Losses are kept with the first lane, which every contribution to a step has.
-        self.open.loss = self.open.loss.or(closing.loss);
-        self.open.examples += closing.examples;
+        let mut averages = Gradients::new();
         for (index, sum) in closing.sums {
             let (name, array) = snapshot.variables.named_mut(index);
             let average = self
                 .update_variable((index, name), array, sum)
                 .map_err(|source| UpdateError::Optimizer { name: name.to_owned(), step, source })?;
             if let Some(average) = average {
-                let averages = std::mem::take(&mut self.open.averages);
-                self.open.averages = averages.with(name.to_owned(), average);
+                averages = averages.with(name.to_owned(), average);
             }
         }
         if last {
             self.optimizer.finish_step();
             snapshot.global_step = step.next().unwrap_or(step);
         }
-        Ok(())
+        Ok(averages)
     }
 
     /// Averages and applies one variable's gradients; the average, if it is to be looked at.
@@ -268,7 +365,7 @@ impl<T: Scalar> Chief<T> {
     }
 
     /// once per global step, after the tokens.
-    fn average(&mut self, variables: &Variables<T>, step: GlobalStep) -> Result<(), UpdateError> {
+    fn average(&mut self, variables: &Variables<T>) -> Result<(), UpdateError> {
         let Some(averages) = &mut self.averages else { return Ok(()) };
         for (name, array) in variables.iter() {
             if averages.average(name).is_some() {
@@ -277,7 +374,6 @@ impl<T: Scalar> Chief<T> {
                     .map_err(|source| UpdateError::Average { name: name.to_owned(), source })?;
             }
         }
-        tracing::trace!(%step, "averages updated");
         Ok(())
     }
 }

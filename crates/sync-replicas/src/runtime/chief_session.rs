@@ -57,20 +57,14 @@ impl<T: Scalar> ChiefSession<T> {
         self.shared.totals()
     }
 
-    /// Whether the next lane to be applied makes the step.
-    pub(crate) fn completes_step(&self) -> bool {
-        let lanes = self.shared.num_lanes();
-        self.shared.chief().completes_step(lanes)
-    }
-
-    /// Applies a lane outside of a run.
-    pub(crate) fn apply(&self, closing: Closing<T>) -> Result<(), UpdateError> {
-        self.shared.chief().apply(&self.shared, closing).map(drop)
-    }
-
     /// Sets what the next run reports: an update that was made elsewhere.
     pub(crate) fn report(&self, made: StepReport) {
         *lock(&self.update) = Update { closing: None, made: Some(made) };
+    }
+
+    /// Applies lanes that do not make the step, outside of a run.
+    pub(crate) fn apply(&self, closing: Closing<T>) -> Result<(), UpdateError> {
+        self.shared.chief().apply(&self.shared, closing).map(drop)
     }
 
     /// Sets what the next run applies.

@@ -2,14 +2,13 @@
 //!
 //! Nothing slow happens here: gradients are moved in and out, summed and applied elsewhere.
 
-use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::Duration;
 
 use super::buffers::Buffers;
 use super::desk::{Desk, Granted};
 use super::incoming::PushError;
-use super::pattern::Pattern;
+use super::pattern::{Expected, Pattern};
 use super::span::ReplicaLog;
 use super::sums::{Kind, VariableSum, VariableSums};
 use super::superseded::Grants;
@@ -26,9 +25,12 @@ pub(crate) struct Core<T: Scalar> {
     buffers: Arc<Buffers<T>>,
     /// By variable; `None` for variables without a gradient.
     sums: Vec<Option<VariableSums<T>>>,
-    /// Set by the first push, under the core's lock.
-    pattern: Arc<OnceLock<Pattern<T>>>,
-    rules: Rules,
+    /// Fixed by the first pushes, under the core's lock.
+    pattern: Arc<Pattern<T>>,
+    /// How many variables have gradients, as far as is known.
+    with_gradients: usize,
+    /// The lanes that the present event closed.
+    closing: Option<Closing<T>>,
     /// What the contributions of the open step reported.
     round: Round,
     pub(crate) totals: Totals,
@@ -75,18 +77,19 @@ pub(crate) struct Seat {
 /// What must be done once the lock is released.
 pub(crate) struct Settled<T: Scalar> {
     pub(crate) wakers: Vec<Waker>,
-    pub(crate) closings: Vec<Closing<T>>,
+    /// What closed.
+    pub(crate) closing: Option<Closing<T>>,
     /// Whether some work, or all of a step's, became useless.
     pub(crate) superseded: bool,
     pub(crate) ended: bool,
 }
 
-/// A lane's gradients, taken, to be averaged and applied.
+/// The gradients of lanes that closed at once, taken, to be averaged and applied together.
 #[derive(Debug)]
 pub(crate) struct Closing<T: Scalar> {
-    pub(crate) lane: usize,
-    /// How many lanes make a step.
-    pub(crate) lanes: usize,
+    /// Which, where the step has others beside them that have not closed; else those that are left.
+    pub(crate) lanes: Option<Vec<usize>>,
+    /// How many gradients there were, in the last of them.
     pub(crate) count: u64,
     pub(crate) sums: Vec<(usize, VariableSum<T>)>,
     pub(crate) loss: Option<f64>,
@@ -95,18 +98,14 @@ pub(crate) struct Closing<T: Scalar> {
 }
 
 impl<T: Scalar> Core<T> {
-    pub(crate) fn new(
-        engine: Engine,
-        buffers: Arc<Buffers<T>>,
-        pattern: Arc<OnceLock<Pattern<T>>>,
-        rules: Rules,
-    ) -> Self {
+    pub(crate) fn new(engine: Engine, buffers: Arc<Buffers<T>>, pattern: Arc<Pattern<T>>) -> Self {
         let seats = (0..engine.config().total_num_replicas()).map(|_| Seat::default()).collect();
         Self {
             sums: (0..buffers.len()).map(|_| None).collect(),
             buffers,
             pattern,
-            rules,
+            with_gradients: 0,
+            closing: None,
             round: Round::default(),
             totals: Totals::default(),
             seats,
@@ -122,6 +121,7 @@ impl<T: Scalar> Core<T> {
             sums.clear();
         }
         self.round = Round::default();
+        self.closing = None;
         let left = self.seats.iter_mut().map(std::mem::take);
         left.filter_map(|seat| {
             // Who computes for the old life does so in vain (P-13).
@@ -155,8 +155,8 @@ impl<T: Scalar> Core<T> {
                 let key = share.unwrap_or(0);
                 self.totals.accepted += 1;
                 self.round.losses.extend(loss.map(|loss| (key, loss)));
-                self.round.examples += examples;
-                self.totals.examples += examples;
+                self.round.examples = self.round.examples.saturating_add(examples);
+                self.totals.examples = self.totals.examples.saturating_add(examples);
                 self.store(gradients, key, outcome);
             }
             _ => {}
@@ -164,48 +164,44 @@ impl<T: Scalar> Core<T> {
         Ok(decision.outcome)
     }
 
-    /// The first push says what the later ones must be like, if it fits itself; another may have
-    /// been first meanwhile.
+    /// A push that has what no other had before says what the later ones must be like, if it fits
+    /// itself; another may have been first meanwhile.
     pub(crate) fn check_first(
         &mut self,
         layout: &Layout,
         gradients: &[(usize, Gradient<T>)],
     ) -> Result<(), PushError> {
-        if let Some(pattern) = self.pattern.get() {
-            return pattern.check(layout, gradients);
+        if self.pattern.check(layout, gradients)? {
+            return Ok(());
         }
-        let settings = self.engine.config().settings();
-        let pattern = Pattern::of(layout, gradients, self.rules, settings)?;
-        self.fix_pattern(layout, pattern);
+        let fixed = self.pattern.first(layout, gradients, self.with_gradients)?;
+        self.fix(layout, fixed);
         Ok(())
     }
 
     /// Declares the kinds before the first push, as the explicit way does.
     pub(crate) fn declare(&mut self, layout: &Layout, kinds: &[Kind]) {
-        let pattern = Pattern::new(layout, kinds, self.rules, self.engine.config().settings());
-        self.fix_pattern(layout, pattern);
+        self.fix(layout, self.pattern.declared(layout, kinds));
     }
 
-    fn fix_pattern(&mut self, layout: &Layout, pattern: Pattern<T>) {
-        // Under the core's lock and after a look, so that none is there.
-        if let Ok(()) = self.pattern.set(pattern)
-            && let Some(pattern) = self.pattern.get()
-        {
-            self.sums = pattern.sums(layout);
-            self.engine.set_lanes(pattern.lanes());
+    fn fix(&mut self, layout: &Layout, fixed: Vec<(usize, Expected<T>)>) {
+        for (index, expected) in fixed {
+            self.with_gradients += usize::from(expected.has_lane());
+            self.sums[index] = self.pattern.fix(layout, index, expected);
         }
+        self.engine.set_lanes(self.with_gradients);
     }
 
     /// How many gradients are held for a variable, if it has any.
     pub(crate) fn num_accumulated(&self, variable: usize) -> Option<u64> {
-        self.engine.num_accumulated(self.pattern.get()?.lane(variable)?)
+        self.engine.num_accumulated(self.pattern.lane(variable)?)
     }
 
     /// Turns effects into what must be done outside the lock.
     pub(crate) fn settle(&mut self, now: Duration, effects: &mut Vec<Effect>) -> Settled<T> {
         let mut settled = Settled {
             wakers: Vec::with_capacity(effects.len()),
-            closings: Vec::new(),
+            closing: None,
             superseded: false,
             ended: false,
         };
@@ -217,10 +213,7 @@ impl<T: Scalar> Core<T> {
                         settled.wakers.extend(seat.desk.lay(Granted { grant, serial, at: now }));
                     }
                 }
-                Effect::Close { lane, count } => {
-                    let closing = self.take(lane, count);
-                    settled.closings.push(closing);
-                }
+                Effect::Close { lane, count } => self.take(lane, count),
                 Effect::Advanced { .. } => settled.superseded = true,
                 Effect::Superseded { replica } => {
                     if let Some(seat) = seat_of(&mut self.seats, replica) {
@@ -248,6 +241,11 @@ impl<T: Scalar> Core<T> {
                 }
             }
         }
+        let last = self.engine.is_updating();
+        settled.closing = self.closing.take().map(|closing| match last {
+            true => closing.of(&mut self.round),
+            false => closing,
+        });
         settled
     }
 
@@ -263,16 +261,15 @@ impl<T: Scalar> Core<T> {
         if self.engine.num_lanes() == 1 {
             return None;
         }
-        let pattern = self.pattern.get()?;
         let given = gradients.iter().filter(|(_, gradient)| !matches!(gradient, Gradient::Missing));
-        Some(given.filter_map(|(index, _)| pattern.lane(*index)).collect())
+        Some(given.filter_map(|(index, _)| self.pattern.lane(*index)).collect())
     }
 
     /// Moves admitted gradients into the sums. They were checked, so none can be refused now.
     fn store(&mut self, gradients: &mut Vec<(usize, Gradient<T>)>, key: u64, outcome: &Outcome) {
         for (index, gradient) in gradients {
             let index = *index;
-            let lane = self.pattern.get().and_then(|pattern| pattern.lane(index));
+            let lane = self.pattern.lane(index);
             let admitted = match outcome {
                 Outcome::Partly { accepted } => lane.is_some_and(|lane| accepted.contains(&lane)),
                 _ => lane.is_some(),
@@ -289,25 +286,37 @@ impl<T: Scalar> Core<T> {
         }
     }
 
-    fn take(&mut self, lane: usize, count: u64) -> Closing<T> {
-        let step = self.engine.global_step();
-        let pattern = self.pattern.get();
-        let is_in_lane = |index: usize| pattern.and_then(|of| of.lane(index)) == Some(lane);
+    /// Takes a lane's gradients.
+    fn take(&mut self, lane: usize, count: u64) {
+        let (step, generation) = (self.engine.global_step(), self.engine.generation());
         let sums = self.sums.iter_mut().enumerate();
         let sums = sums
-            .filter(|(index, _)| is_in_lane(*index))
-            .filter_map(|(index, sums)| Some((index, sums.as_mut()?.drain(step)?)))
-            .collect();
-        let round = if lane == 0 { std::mem::take(&mut self.round) } else { Round::default() };
-        Closing {
-            lane,
-            lanes: self.engine.num_lanes(),
-            count,
-            sums,
-            examples: round.examples,
-            loss: round.mean_loss(),
-            generation: self.engine.generation(),
+            .filter(|(index, _)| self.pattern.lane(*index) == Some(lane))
+            .filter_map(|(index, sums)| Some((index, sums.as_mut()?.drain(step)?)));
+        let closing = self.closing.get_or_insert_with(|| Closing::new(generation));
+        closing.count = count;
+        closing.sums.extend(sums);
+        if let Some(lanes) = closing.lanes.as_mut().filter(|_| self.engine.num_lanes() > 1) {
+            lanes.push(lane);
         }
+    }
+}
+
+impl<T: Scalar> Closing<T> {
+    fn new(generation: Generation) -> Self {
+        let lanes = Some(Vec::new());
+        Self { lanes, count: 0, sums: Vec::new(), loss: None, examples: 0, generation }
+    }
+
+    /// The last of its step, with what the step's contributions reported.
+    fn of(self, round: &mut Round) -> Self {
+        let round = std::mem::take(round);
+        Self { lanes: None, examples: round.examples, loss: round.mean_loss(), ..self }
+    }
+
+    /// Whether it makes the step.
+    pub(crate) fn is_last(&self) -> bool {
+        self.lanes.is_none()
     }
 }
 

@@ -72,17 +72,27 @@ impl Desk {
 
     /// Takes the token, or waits for it, if nothing else has come.
     pub(crate) fn look(&self, context: &Context<'_>) -> Found {
-        let mut papers = lock(&self.0);
-        if papers.ask {
-            return Found::Ask;
-        }
-        match papers.token.take() {
-            Some(granted) => Found::Token(granted),
-            None => {
-                papers.wait(context);
-                Found::Nothing
+        {
+            let mut papers = lock(&self.0);
+            if let Some(found) = papers.found() {
+                return found;
+            }
+            if papers.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                return Found::Nothing;
             }
         }
+        // Cloning and dropping a waker runs somebody else's code, so not under the lock.
+        let waker = context.waker().clone();
+        let mut papers = lock(&self.0);
+        // Another token may have come meanwhile.
+        if let Some(found) = papers.found() {
+            drop(papers);
+            return found;
+        }
+        let before = papers.waker.replace(waker);
+        drop(papers);
+        drop(before);
+        Found::Nothing
     }
 
     /// Takes the token, whatever else has come.
@@ -94,20 +104,23 @@ impl Desk {
         lock(&self.0).overdue.take()
     }
 
-    /// The replica asked, and stands in line: it is to be woken by a token.
-    pub(crate) fn wait(&self, context: &Context<'_>) {
+    /// The replica asked, and stands in line: it is to be woken by a token. The waker that was
+    /// there, to be dropped where no lock is held.
+    #[must_use]
+    pub(crate) fn wait(&self, waker: Waker) -> Option<Waker> {
         let mut papers = lock(&self.0);
         papers.ask = false;
-        papers.wait(context);
+        papers.waker.replace(waker)
     }
 }
 
 impl Papers {
-    fn wait(&mut self, context: &Context<'_>) {
-        match &mut self.waker {
-            Some(waker) => waker.clone_from(context.waker()),
-            none => *none = Some(context.waker().clone()),
+    /// What is there, if anything is.
+    fn found(&mut self) -> Option<Found> {
+        if self.ask {
+            return Some(Found::Ask);
         }
+        self.token.take().map(Found::Token)
     }
 }
 
@@ -190,7 +203,7 @@ mod tests {
         let (desk, found, _) = check(Desk::call);
         assert!(matches!(found, Found::Ask));
         let context = Context::from_waker(Waker::noop());
-        desk.wait(&context);
+        drop(desk.wait(context.waker().clone()));
         assert!(matches!(desk.look(&context), Found::Nothing));
     }
 }

@@ -6,44 +6,113 @@
 use std::task::Waker;
 
 use accum_core::GlobalStep;
+use hooks::RunningHook;
 use optim::StateMap;
 
-use super::chief::Chief;
-use super::core::Totals;
-use super::shared::Shared;
+use super::chief::{Chief, UpdateError};
+use super::closer::Monitor;
+use super::core::{Core, Totals};
+use super::shared::{Shared, wake};
 use crate::checkpoint::{CheckpointError, TrainingState};
+use crate::engine::{Effect, InitialTokens};
 use crate::ids::Generation;
 use crate::sync::{Arc, lock};
 use crate::{Scalar, Variables};
 
+/// Why a training cannot begin again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BeginError {
+    #[error("{0} replicas take part")]
+    Busy(usize),
+    #[error(transparent)]
+    Torn(#[from] UpdateError),
+    #[error(transparent)]
+    Config(#[from] crate::engine::StartError),
+}
+
 impl<T: Scalar> Shared<T> {
     /// Everything that a checkpoint holds; of one step, since updates need the chief's lock.
-    pub(crate) fn training_state(&self) -> TrainingState<T> {
+    ///
+    /// # Errors
+    /// [`UpdateError::Torn`].
+    pub(crate) fn training_state(&self) -> Result<TrainingState<T>, UpdateError> {
         let chief = self.chief();
-        let snapshot = self.snapshot();
+        chief.whole()?;
+        let snapshot = chief.whole_step(self);
         let owned = |map: StateMap<'_, T>| -> StateMap<'static, T> {
             map.into_iter().map(|(name, value)| (name, value.into_owned())).collect()
         };
-        TrainingState {
+        Ok(TrainingState {
             global_step: snapshot.global_step,
             generation: snapshot.generation,
             variables: snapshot.variables.clone(),
             optimizer: chief.optimizer.optimizer().name().to_owned(),
-            optimizer_state: owned(chief.optimizer.state()),
+            optimizer_state: chief.optimizer_state(),
             averages: chief.averages.as_ref().map(|averages| owned(averages.state())),
             positions: self.core().engine.positions(),
-        }
+        })
     }
 
-    /// Puts a saved state in place of the present one, all or nothing; no update comes between.
-    pub(crate) fn restore(&self, state: TrainingState<T>) -> Result<(), CheckpointError> {
+    /// Puts a saved state in place of the present one, all or nothing, and starts the chief; no
+    /// update and no other restore comes between.
+    pub(crate) fn restore(
+        &self,
+        state: TrainingState<T>,
+        initial: InitialTokens,
+    ) -> Result<(), CheckpointError> {
         let mismatch = |what: String| CheckpointError::Mismatch { what };
         self.layout.check(&state.variables).map_err(mismatch)?;
         let mut chief = self.chief();
+        let tokens = self.core().config().initial_tokens(initial);
+        tokens.map_err(|error| mismatch(error.to_string()))?;
         chief.restore(&state).map_err(mismatch)?;
-        let saved = Some((state.variables, &state.positions[..]));
-        self.begin_generation(&mut chief, state.global_step, state.generation, saved);
+        let TrainingState { global_step, generation, variables, positions, .. } = state;
+        let wakers = self.event(|core, now, effects| {
+            let wakers = self.replace(&mut chief, core, (global_step, generation), effects);
+            core.engine.set_positions(&positions);
+            Arc::make_mut(&mut self.published()).variables = variables;
+            // The tokens suffice, as was seen.
+            drop(core.engine.start_chief(initial, now, effects));
+            wakers
+        });
+        drop(chief);
+        self.tell(wakers);
         Ok(())
+    }
+
+    /// Makes ready for a training of whoever joins next, with hooks around its updates: a new
+    /// generation, unless nothing has happened in this one. The step to count from, and the
+    /// generation.
+    ///
+    /// # Errors
+    /// [`BeginError`]; nothing changed.
+    pub(crate) fn begin(
+        &self,
+        initial: InitialTokens,
+        (hooks, hook): (Monitor<T>, RunningHook),
+    ) -> Result<(GlobalStep, Generation), BeginError> {
+        let mut monitor = lock(&self.monitor);
+        let mut chief = self.chief();
+        chief.whole()?;
+        let (begun, wakers) = self.event(|core, now, effects| {
+            let live = core.engine.num_live();
+            if live > 0 {
+                return Err(BeginError::Busy(live));
+            }
+            let step = core.engine.global_step();
+            let mut wakers = Vec::new();
+            if !core.engine.is_fresh() {
+                core.config().initial_tokens(initial)?;
+                wakers = self.replace(&mut chief, core, (step, Generation::default()), effects);
+                core.engine.start_chief(initial, now, effects)?;
+            }
+            Ok(((step, core.engine.generation()), wakers))
+        })?;
+        *monitor = Some(hooks);
+        *lock(&self.hook) = Some(hook);
+        drop((monitor, chief));
+        self.tell(wakers);
+        Ok(begun)
     }
 
     /// What hooks see of a training that is made elsewhere.
@@ -55,36 +124,47 @@ impl<T: Scalar> Shared<T> {
         snapshot.variables = variables.clone();
     }
 
-    /// A new life of the shared state at a step: what an earlier one left is fenced off (P-9).
+    /// A new life of the shared state at a step, before its chief has started (P-9).
     pub(crate) fn restart(&self, global_step: GlobalStep) {
-        self.begin_generation(&mut self.chief(), global_step, Generation::default(), None);
+        let mut chief = self.chief();
+        let wakers = self.event(|core, _, effects| {
+            self.replace(&mut chief, core, (global_step, Generation::default()), effects)
+        });
+        drop(chief);
+        self.tell(wakers);
     }
 
-    /// Its number is above this one's and above `after`. Whoever waits is woken, to be told.
-    fn begin_generation(
+    /// A new life of the shared state: what an earlier one left is fenced off (P-9). Its number is
+    /// above this one's and above `after`. Whoever waits must be told.
+    fn replace(
         &self,
         chief: &mut Chief<T>,
-        global_step: GlobalStep,
-        after: Generation,
-        saved: Option<(Variables<T>, &[u64])>,
-    ) {
-        let mut core = self.core();
+        core: &mut Core<T>,
+        (global_step, after): (GlobalStep, Generation),
+        effects: &mut Vec<Effect>,
+    ) -> Vec<Waker> {
         let lanes = core.engine.num_lanes();
         core.engine.restore(global_step, after, lanes);
+        // A stop, and whatever else was to be done in the earlier life, is not for this one.
+        effects.clear();
+        drop(self.wish.take());
         let wakers = core.clear();
-        chief.clear();
-        lock(&self.due).clear();
+        self.due.clear();
+        let before = chief.clear();
         let mut published = self.published();
         let snapshot = Arc::make_mut(&mut published);
+        if let Some(variables) = before {
+            snapshot.variables = variables;
+        }
         snapshot.global_step = global_step;
         snapshot.generation = core.engine.generation();
-        if let Some((variables, positions)) = saved {
-            snapshot.variables = variables;
-            core.engine.set_positions(positions);
-        }
         self.watch.begin(global_step);
-        drop((published, core));
+        wakers
+    }
+
+    /// Wakes those whose life has ended.
+    fn tell(&self, wakers: Vec<Waker>) {
         self.watch.wake();
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(wake);
     }
 }

@@ -7,6 +7,7 @@
 mod buffers;
 mod chief;
 mod chief_session;
+mod closer;
 mod core;
 mod desk;
 mod failure;
@@ -19,6 +20,7 @@ mod shared;
 mod snapshot;
 mod span;
 mod step;
+mod stop_wish;
 mod sums;
 mod superseded;
 mod timekeeper;
@@ -36,9 +38,13 @@ pub use self::superseded::{Superseded, SupersededSignal};
 
 pub(crate) use self::buffers::Buffers;
 pub(crate) use self::chief::Chief;
+pub(crate) use self::closer::{Closer, Monitor};
 pub(crate) use self::core::Rules;
 pub(crate) use self::failure::{describe, describe_panic};
-pub(crate) use self::shared::{Closer, Shared};
+pub(crate) use self::generations::BeginError;
+pub(crate) use self::shared::Shared;
+pub(crate) use self::stop_wish::StopWish;
+pub(crate) use self::superseded::Watch;
 
 #[cfg(all(test, loom))]
 mod interleavings;

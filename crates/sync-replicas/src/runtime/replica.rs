@@ -168,6 +168,8 @@ impl<T: Scalar> Replica<T> {
         mut late: bool,
     ) -> Poll<Result<Option<Granted>, WaitError>> {
         let (shared, id, incarnation) = (Arc::clone(&self.shared), self.id, self.incarnation);
+        // Somebody else's code clones and drops wakers, so not under the core's lock.
+        let mut waker = Some(context.waker().clone());
         shared.event(|core, now, effects| {
             if let Some(reason) = core.engine.stopped() {
                 return Poll::Ready(match reason {
@@ -191,7 +193,9 @@ impl<T: Scalar> Replica<T> {
                 return Poll::Ready(Err(refused.into()));
             }
             // Before the effects are carried out: a grant among them wakes this waker.
-            self.desk.wait(context);
+            if let Some(new) = waker.take() {
+                waker = self.desk.wait(new);
+            }
             Poll::Pending
         })
     }
@@ -255,7 +259,7 @@ mod tests {
         assert_eq!(shared.snapshot().global_step, GlobalStep::new(0));
         assert!(late.superseded());
         drop(late);
-        shared.close_due();
+        shared.close_due(None);
         assert_eq!(begin(&mut second).global_step(), GlobalStep::new(1));
     }
 

@@ -1,62 +1,53 @@
 //! A trainer's shared state, and the one way to change it: lock, decide, unlock, act.
 
-use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{OnceLock, PoisonError, TryLockError};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::OnceLock;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use accum_core::GlobalStep;
+use hooks::RunningHook;
 
 use super::buffers::Buffers;
 use super::chief::Chief;
 use super::chief_session::{ChiefSession, Update};
-use super::core::{Closing, Core, Settled, Totals};
-use super::failure::{describe, describe_panic};
+use super::closer::Due;
+use super::core::{Core, Settled, Totals};
+use super::failure::describe_panic;
 use super::incoming::resolve;
 use super::pattern::Pattern;
 use super::snapshot::Snapshot;
 use super::span::Span;
+use super::stop_wish::StopWish;
 use super::sums::Kind;
 use super::superseded::Watch;
 use super::timekeeper::Timekeeper;
-use super::{PushError, core::Rules};
+use super::{Closer, Monitor, PushError, core::Rules};
 use crate::engine::{Effect, Engine, InitialTokens, Outcome, Push, StartError, StopReason};
-use crate::ids::Generation;
+use crate::ids::{Generation, ReplicaId};
 use crate::layout::Layout;
-use crate::sync::{Arc, AtomicBool, Condvar, Mutex, MutexGuard, Ordering, lock};
-use crate::{Gradients, Scalar, Variables};
-
-/// Called by whoever closes a step, instead of the plain update, while hooks are installed.
-pub(crate) type Monitor<T> = Box<dyn FnMut(Closing<T>) -> Result<(), StopReason> + Send>;
+use crate::sync::{Arc, Mutex, MutexGuard, lock};
+use crate::{Gradients, Scalar, Variables, cores};
 
 /// What all handles of one trainer share.
 pub(crate) struct Shared<T: Scalar> {
     core: Mutex<Core<T>>,
     chief: Mutex<Chief<T>>,
-    monitor: Mutex<Option<Monitor<T>>>,
+    pub(super) monitor: Mutex<Option<Monitor<T>>>,
+    /// Which of the installed hooks is being called.
+    pub(super) hook: Mutex<Option<RunningHook>>,
     published: Mutex<Arc<Snapshot<T>>>,
     /// Names and shapes never change, so they are read without a lock.
-    pub(super) layout: Layout,
+    pub(crate) layout: Layout,
     pub(crate) buffers: Arc<Buffers<T>>,
-    pattern: Arc<OnceLock<Pattern<T>>>,
+    pattern: Arc<Pattern<T>>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) origin: Instant,
     pub(crate) timeline: bool,
     pub(crate) tell_superseded: bool,
-    /// Closed lanes that nobody has applied yet.
-    pub(super) due: Mutex<VecDeque<Closing<T>>>,
-    due_changed: Condvar,
+    pub(super) due: Due<T>,
     closer: Closer,
-    timekeeper: Mutex<Option<Timekeeper>>,
-}
-
-/// Who acts as the chief when a step closes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Closer {
-    /// The replica whose push closed it: no hand-over between threads.
-    LastPusher,
-    /// A runner of the chief's, as in the described system.
-    Runner,
+    pub(crate) wish: Arc<StopWish>,
+    timekeeper: OnceLock<Timekeeper>,
 }
 
 impl<T: Scalar> Shared<T> {
@@ -75,23 +66,24 @@ impl<T: Scalar> Shared<T> {
         // Those of a step that is being applied, and one in the hands of each replica.
         let in_use = config.replicas_to_aggregate() + config.total_num_replicas();
         let buffers = Arc::new(Buffers::new(layout.clone(), in_use));
-        let pattern = Arc::new(OnceLock::new());
+        let pattern = Arc::new(Pattern::new(layout.len(), rules, config.settings()));
         Self {
             tell_superseded: config.settings().tell_superseded,
-            core: Mutex::new(Core::new(engine, Arc::clone(&buffers), Arc::clone(&pattern), rules)),
+            core: Mutex::new(Core::new(engine, Arc::clone(&buffers), Arc::clone(&pattern))),
             pattern,
             chief: Mutex::new(chief),
             monitor: Mutex::new(None),
+            hook: Mutex::new(None),
             layout,
             buffers,
             published: Mutex::new(Arc::new(Snapshot { global_step, generation, variables })),
             watch: Arc::new(Watch::new(global_step)),
             origin: Instant::now(),
             timeline,
-            due: Mutex::default(),
-            due_changed: Condvar::new(),
+            due: Due::default(),
             closer,
-            timekeeper: Mutex::new(None),
+            wish: Arc::new(StopWish::new()),
+            timekeeper: OnceLock::new(),
         }
     }
 
@@ -104,11 +96,26 @@ impl<T: Scalar> Shared<T> {
     }
 
     pub(crate) fn chief(&self) -> MutexGuard<'_, Chief<T>> {
+        self.refuse_while_updating();
         lock(&self.chief)
     }
 
     pub(crate) fn published(&self) -> MutexGuard<'_, Arc<Snapshot<T>>> {
+        self.refuse_while_updating();
         lock(&self.published)
+    }
+
+    /// Runs the optimizer's own code, which must not ask for what it is writing: it would wait for
+    /// itself.
+    pub(super) fn updating<R>(&self, update: impl FnOnce() -> R) -> R {
+        cores::marked(std::ptr::from_ref(self).addr(), update)
+    }
+
+    fn refuse_while_updating(&self) {
+        assert!(
+            cores::mark() != std::ptr::from_ref(self).addr(),
+            "an optimizer asked for the variables, slots or averages of the training whose update              it was making; it must do with what it was given"
+        );
     }
 
     /// The newest variables; one reference count, no copy.
@@ -133,41 +140,59 @@ impl<T: Scalar> Shared<T> {
         self.core().totals
     }
 
-    pub(crate) fn num_lanes(&self) -> usize {
-        self.core().engine.num_lanes()
-    }
-
     /// Runs an event of the engine under the lock and does what follows from it.
     pub(crate) fn event<R>(
         &self,
         event: impl FnOnce(&mut Core<T>, Duration, &mut Vec<Effect>) -> R,
     ) -> R {
-        self.event_at(self.now(), event)
+        self.event_at(self.now(), None, event)
     }
 
-    /// The same at a time that the caller has just read: a clock costs as much as a lock.
+    /// The same at a time that the caller has just read, since a clock costs as much as a lock; and
+    /// on a replica's own thread, if it is one's.
     pub(crate) fn event_at<R>(
         &self,
         now: Duration,
+        replica: Option<ReplicaId>,
         event: impl FnOnce(&mut Core<T>, Duration, &mut Vec<Effect>) -> R,
     ) -> R {
         let (result, settled) = {
             let mut core = self.core();
             let mut effects = std::mem::take(&mut core.effects);
-            let result = event(&mut core, now, &mut effects);
-            let settled = core.settle(now, &mut effects);
+            self.heed(&mut core, &mut effects);
+            // What the engine has decided by then is carried out, whatever becomes of the rest.
+            let result = catch_unwind(AssertUnwindSafe(|| event(&mut core, now, &mut effects)));
+            let settled = self.settle(&mut core, now, &mut effects);
             core.effects = effects;
-            // Under the lock, so that a late change cannot fall into the next generation (P-9).
-            if settled.superseded || !settled.closings.is_empty() {
-                self.watch.open(core.engine.open_step());
-            }
-            if settled.ended {
-                self.watch.end();
-            }
             (result, settled)
         };
-        self.carry_out(settled);
-        result
+        self.carry_out(settled, replica);
+        result.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// A wish to end training is part of the next event, whichever that is.
+    pub(super) fn heed(&self, core: &mut Core<T>, effects: &mut Vec<Effect>) {
+        if let Some(reason) = self.wish.take() {
+            core.engine.stop(StopReason::Requested(reason), effects);
+        }
+    }
+
+    /// What the effects make necessary outside of the lock; and what must happen under it, so that
+    /// a late change cannot fall into the next generation (P-9).
+    pub(super) fn settle(
+        &self,
+        core: &mut Core<T>,
+        now: Duration,
+        effects: &mut Vec<Effect>,
+    ) -> Settled<T> {
+        let settled = core.settle(now, effects);
+        if settled.superseded || settled.closing.is_some() {
+            self.watch.open(core.engine.open_step());
+        }
+        if settled.ended {
+            self.watch.end();
+        }
+        settled
     }
 
     /// The chief starts: initial tokens go out, steps close from now on.
@@ -197,14 +222,14 @@ impl<T: Scalar> Shared<T> {
         now: Duration,
     ) -> Result<Outcome, PushError> {
         let mut gradients = resolve(&self.layout, gradients)?;
-        let checked = self.pattern.get().map(|of| of.check(&self.layout, &gradients));
-        let outcome = self.event_at(now, |core, now, effects| {
+        let checked = self.pattern.check(&self.layout, &gradients);
+        let outcome = self.event_at(now, Some(push.replica), |core, now, effects| {
             // Before the check, which lets the first push say what the later ones must be like.
             core.engine.vet(push)?;
             let stale = core.engine.judges_stale(push.local_step);
-            if !stale {
-                // what is dropped is not validated.
-                checked.unwrap_or_else(|| core.check_first(&self.layout, &gradients))?;
+            // what is dropped is not validated.
+            if !stale && !checked? {
+                core.check_first(&self.layout, &gradients)?;
             }
             core.push(push, &mut gradients, (share, loss, examples), now, effects)
         });
@@ -217,106 +242,45 @@ impl<T: Scalar> Shared<T> {
         self.core().declare(&self.layout, kinds);
     }
 
-    /// A lane was updated; the new step, if that moved it.
-    pub(crate) fn applied(&self, lane: usize) -> Option<GlobalStep> {
-        self.event(|core, now, effects| {
-            core.engine.applied(lane, now, effects);
-            effects.iter().find_map(|effect| match effect {
-                Effect::Advanced { global_step } => Some(*global_step),
-                _ => None,
-            })
-        })
-    }
-
-    /// Applies what is due, unless somebody else is at it, who then does this too.
-    pub(crate) fn close_due(&self) {
-        loop {
-            // Held by whoever acts as the chief, perhaps by this very thread further up, when an
-            // update let the next step close at once. The holder looks again after letting go.
-            let mut monitor = match self.monitor.try_lock() {
-                Ok(monitor) => monitor,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
-            };
-            while let Some(closing) = { lock(&self.due).pop_front() } {
-                self.close(&mut monitor, closing);
-            }
-            drop(monitor);
-            if lock(&self.due).is_empty() {
-                return;
-            }
-        }
-    }
-
-    /// Waits for a closed lane; `false` once training ended or `leave` is set. For the chief's
-    /// runner.
-    pub(crate) fn wait_due(&self, leave: &AtomicBool) -> bool {
-        let mut due = lock(&self.due);
-        loop {
-            if leave.load(Ordering::Acquire) || self.watch.has_ended() {
-                return false;
-            }
-            if !due.is_empty() {
-                return true;
-            }
-            due = self.due_changed.wait(due).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Has the chief's runner look whether it is to leave. The lock makes sure that it is not
-    /// between looking and sleeping.
-    pub(crate) fn wake_runner(&self) {
-        drop(lock(&self.due));
-        self.due_changed.notify_all();
-    }
-
-    fn close(&self, monitor: &mut Option<Monitor<T>>, closing: Closing<T>) {
-        let generation = closing.generation;
-        if self.watch.has_ended() {
-            return;
-        }
-        let apply = || match monitor {
-            Some(run) => run(closing),
-            None => match self.chief().apply(self, closing) {
-                Ok(_) => Ok(()),
-                Err(error) => Err(StopReason::Failed(describe(&error))),
-            },
-        };
-        // P-1: nobody else would apply this step, so a hook's panic must not leave them waiting.
-        let result = catch_unwind(AssertUnwindSafe(apply)).unwrap_or_else(|panic| {
-            Err(StopReason::Failed(format!("the chief panicked: {}", describe_panic(&*panic))))
+    /// The variables of these lanes were updated, or of all that are left, which moves the step.
+    pub(crate) fn updated(&self, lanes: Option<&[usize]>) {
+        self.event(|core, now, effects| match lanes {
+            Some(lanes) => lanes.iter().for_each(|&lane| core.engine.applied(lane, now, effects)),
+            None => core.engine.updated(now, effects),
         });
-        if let Err(reason) = result {
-            self.stop_generation(generation, reason);
-        }
     }
 
-    pub(crate) fn install(&self, monitor: Monitor<T>) {
-        *lock(&self.monitor) = Some(monitor);
-    }
-
-    pub(crate) fn uninstall(&self) {
-        *lock(&self.monitor) = None;
-    }
-
-    /// Starts the clock, if anything can run out.
+    /// Starts the clock, which ends with the trainer; or tells it that there is something new.
     pub(crate) fn keep_time(self: &Arc<Self>) {
-        let settings = self.core().config().settings().clone();
-        if settings.lease.is_none() && settings.step_deadline.is_none() {
-            return;
+        if let Some(timekeeper) = self.timekeeper.get() {
+            return timekeeper.rouse();
         }
         match Timekeeper::start(Arc::downgrade(self)) {
-            Ok(timekeeper) => *lock(&self.timekeeper) = Some(timekeeper),
+            Ok(timekeeper) => {
+                // Of two that come at once one is dropped, which ends it.
+                let kept = self.timekeeper.get_or_init(|| timekeeper);
+                self.wish.serve_by(kept.thread().clone());
+            }
             Err(error) => {
                 tracing::error!(%error, "no clock thread: leases and deadlines will not run out");
             }
         }
     }
 
-    /// The timekeeper's call; how long it may sleep now, `None` once training ended.
-    pub(crate) fn tick(&self) -> Option<Duration> {
-        let next = self.event(|core, now, effects| core.engine.tick(now, effects))?;
-        Some(next.saturating_sub(self.now()))
+    /// The timekeeper's call; how long it may sleep now.
+    pub(crate) fn tick(&self) -> Duration {
+        let (next, hooks) = self.event(|core, now, effects| {
+            let next = core.engine.tick(now, effects);
+            let deadline = core.config().settings().step_deadline;
+            let taken = core.engine.hooks_since().map(|since| now.saturating_sub(since));
+            (next, taken.zip(deadline).filter(|(taken, deadline)| taken >= deadline))
+        });
+        if let Some((taken, deadline)) = hooks {
+            let hook = lock(&self.hook).as_ref().and_then(|hook| hook.name().map(str::to_owned));
+            let hook = hook.unwrap_or_else(|| "the update".to_owned());
+            tracing::warn!(hook, ?taken, ?deadline, "all replicas wait for a hook of the chief's");
+        }
+        next.map_or(Duration::MAX, |next| next.saturating_sub(self.now()))
     }
 
     /// Everything that the replicas recorded, in order of time.
@@ -333,23 +297,29 @@ impl<T: Scalar> Shared<T> {
         ChiefSession::new(Arc::clone(self), Arc::clone(update))
     }
 
-    fn carry_out(&self, settled: Settled<T>) {
+    pub(super) fn carry_out(&self, settled: Settled<T>, replica: Option<ReplicaId>) {
+        let closes = settled.closing.is_some();
+        if let Some(closing) = settled.closing {
+            self.due.push(closing);
+        }
         if settled.superseded || settled.ended {
             self.watch.wake();
         }
-        for waker in settled.wakers {
-            waker.wake();
-        }
+        settled.wakers.into_iter().for_each(wake);
         if settled.ended {
             self.wake_runner();
         }
-        if settled.closings.is_empty() {
-            return;
-        }
-        lock(&self.due).extend(settled.closings);
         match self.closer {
-            Closer::LastPusher => self.close_due(),
-            Closer::Runner => self.due_changed.notify_one(),
+            _ if !closes => {}
+            Closer::LastPusher => self.close_due(replica),
+            Closer::Runner => self.wake_runner(),
         }
+    }
+}
+
+/// A waker is somebody else's code: should it panic, that is its own matter.
+pub(super) fn wake(waker: Waker) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+        tracing::error!(panic = describe_panic(&*panic), "a waker panicked");
     }
 }

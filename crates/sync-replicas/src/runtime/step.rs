@@ -202,7 +202,7 @@ impl<T: Scalar> Drop for Permit<'_, T> {
         let refused = self
             .replica
             .shared
-            .event_at(end, |core, now, effects| core.engine.give_up(id, incarnation, now, effects));
+            .event_at(end, None, |core, now, out| core.engine.give_up(id, incarnation, now, out));
         // Refused means that training ended or the replica is fenced off: no token to give back.
         if let Err(refused) = refused {
             tracing::debug!(replica = %id, %refused, "a step ended with its training");

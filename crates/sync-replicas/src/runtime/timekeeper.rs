@@ -1,45 +1,47 @@
-//! The one clock of a trainer: tells the engine when a lease or a step's deadline has passed.
+//! The one clock of a trainer: tells the engine when a lease or a step's deadline has passed, and
+//! that somebody wished the end.
 //!
 //! A thread that sleeps until the next such moment; it ends with the trainer, at once.
 
 use super::shared::Shared;
 use crate::Scalar;
-use crate::sync::{Arc, Condvar, Mutex, Weak, lock, thread};
+use crate::sync::{Arc, AtomicBool, Ordering, Thread, Weak, park_timeout, thread};
 
 /// Dropping it ends the thread.
 #[derive(Debug)]
 pub(crate) struct Timekeeper {
-    stop: Arc<(Mutex<bool>, Condvar)>,
+    over: Arc<AtomicBool>,
+    thread: Thread,
 }
 
 impl Timekeeper {
     /// Starts the clock over a trainer, which it does not keep alive.
     pub(crate) fn start<T: Scalar>(shared: Weak<Shared<T>>) -> std::io::Result<Self> {
-        let stop = Arc::new((Mutex::new(false), Condvar::new()));
-        let theirs = Arc::clone(&stop);
-        thread::Builder::new().name("timekeeper".to_owned()).spawn(move || {
-            let (stop, changed) = &*theirs;
-            loop {
+        let over = Arc::new(AtomicBool::new(false));
+        let theirs = Arc::clone(&over);
+        let clock = thread::Builder::new().name("timekeeper".to_owned()).spawn(move || {
+            while !theirs.load(Ordering::Acquire) {
                 // The trainer is let go of before sleeping, so that it can end.
-                let Some(sleep) = shared.upgrade().and_then(|shared| shared.tick()) else { return };
-                let stopped = lock(stop);
-                if *stopped {
-                    return;
-                }
-                let waited = changed.wait_timeout(stopped, sleep);
-                if *waited.map_or_else(|poisoned| poisoned.into_inner().0, |(guard, _)| guard) {
-                    return;
-                }
+                let Some(sleep) = shared.upgrade().map(|shared| shared.tick()) else { return };
+                park_timeout(sleep);
             }
         })?;
-        Ok(Self { stop })
+        Ok(Self { over, thread: clock.thread().clone() })
+    }
+
+    pub(crate) fn thread(&self) -> &Thread {
+        &self.thread
+    }
+
+    /// Has it look again: there may be something sooner.
+    pub(crate) fn rouse(&self) {
+        self.thread.unpark();
     }
 }
 
 impl Drop for Timekeeper {
     fn drop(&mut self) {
-        let (stop, changed) = &*self.stop;
-        *lock(stop) = true;
-        changed.notify_all();
+        self.over.store(true, Ordering::Release);
+        self.rouse();
     }
 }

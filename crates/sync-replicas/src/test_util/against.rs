@@ -24,7 +24,6 @@ pub struct Run {
     engine: Engine,
     twin: Engine,
     model: EngineModel,
-    variables: usize,
 }
 
 impl StateMachineTest for EngineTest {
@@ -55,7 +54,7 @@ impl Run {
         let model = EngineModel::new(setup, &config);
         let first = GlobalStep::new(setup.first_step);
         let engine = Engine::new(config, setup.variables, first, Generation::new(1));
-        Self { twin: engine.clone(), engine, model, variables: setup.variables }
+        Self { twin: engine.clone(), engine, model }
     }
 
     /// The engine.
@@ -101,12 +100,26 @@ impl Run {
             Event::Renew(replica) => self.renew(replica),
             Event::Apply(lane) => {
                 let ((), effects) = self.both(|engine, now, out| engine.applied(lane, now, out));
-                if !self.model.stopped {
-                    self.model.applied(lane);
-                }
+                self.model.applied(lane);
                 self.settle(&effects);
             }
             Event::Tick(seconds) => self.tick(Duration::from_secs(seconds)),
+            Event::Hooks(replica) => {
+                let id = replica.map(ReplicaId::new);
+                let ((), effects) = self.both(|engine, now, _| engine.hooks_begin(id, now));
+                self.model.hooks = Some(replica);
+                self.settle(&effects);
+            }
+            Event::HooksEnd => {
+                let ((), effects) = self.both(|engine, now, _| engine.hooks_end(now));
+                self.model.hooks_end();
+                self.settle(&effects);
+            }
+            Event::Lanes(count) => {
+                let ((), effects) = self.both(|engine, _, _| engine.set_lanes(count));
+                self.model.set_lanes(count);
+                self.settle(&effects);
+            }
             Event::Restore(by) => self.restore(by),
             Event::Stop => {
                 let reason = || StopReason::Requested("enough".to_owned());
@@ -283,7 +296,7 @@ impl Run {
     }
 
     fn restore(&mut self, by: i64) {
-        let (before, variables) = (self.engine.generation(), self.variables);
+        let (before, variables) = (self.engine.generation(), self.engine.num_lanes());
         let step = self.model.step + by;
         let ((), effects) =
             self.both(|engine, _, _| engine.restore(GlobalStep::new(step), before, variables));
@@ -306,6 +319,7 @@ impl Run {
             return;
         }
         self.event(&Event::Start);
+        self.event(&Event::HooksEnd);
         let total = self.model.members.len() as u64;
         let alone = settings.lease.filter(|_| self.model.step % 2 == 0);
         let who = if alone.is_some() { 0..1 } else { 0..total };

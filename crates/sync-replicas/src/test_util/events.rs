@@ -71,6 +71,12 @@ pub enum Event {
     Apply(usize),
     /// Time passes, in seconds.
     Tick(u64),
+    /// The chief calls hooks from now on, perhaps on a replica's thread.
+    Hooks(Option<u64>),
+    /// The hooks are done.
+    HooksEnd,
+    /// So many variables have a gradient.
+    Lanes(usize),
     /// Everything is set to a step, measured from the present one, and the chief starts again.
     Restore(i64),
     /// Training ends.
@@ -165,6 +171,8 @@ pub fn event() -> impl Strategy<Value = Event> {
         1 => replica().prop_map(Event::Renew),
         12 => (0_usize..4).prop_map(Event::Apply),
         3 => (0_u64..3).prop_map(Event::Tick),
+        1 => prop::option::of(replica()).prop_map(Event::Hooks),
+        1 => prop_oneof![2 => Just(Event::HooksEnd), 1 => (0_usize..4).prop_map(Event::Lanes)],
         1 => prop_oneof![5 => Just(Event::Start), 2 => (-2_i64..3).prop_map(Event::Restore)],
         1 => prop_oneof![12 => Just(Event::Start), 1 => Just(Event::Stop)],
     ]

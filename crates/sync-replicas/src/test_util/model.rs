@@ -26,6 +26,8 @@ pub struct EngineModel {
     pub(super) step_began: Duration,
     pub(super) advances: u64,
     pub(super) stopped: bool,
+    /// Whether the chief calls hooks, and on whose thread.
+    pub(super) hooks: Option<Option<u64>>,
     /// Whether a member that broke the protocol has spent a token of this step in vain.
     pub(super) wasted: bool,
     pub(super) now: Duration,
@@ -92,6 +94,7 @@ impl EngineModel {
             step_began: Duration::ZERO,
             advances: 0,
             stopped: false,
+            hooks: None,
             wasted: false,
             now: Duration::ZERO,
             effects: Vec::new(),
@@ -102,9 +105,9 @@ impl EngineModel {
     pub(super) fn restore(&mut self, step: i64) {
         let lives = |old: &Member| Member { lives: old.lives, ..Member::default() };
         let members = self.members.iter().map(lives).collect();
-        let now = self.now;
+        let (now, hooks) = (self.now, self.hooks);
         *self = Self::at(self.config.clone(), step, self.lanes.len(), members);
-        self.now = now;
+        (self.now, self.hooks) = (now, hooks);
     }
 
     pub(super) fn start(&mut self, initial: usize) {
@@ -112,6 +115,39 @@ impl EngineModel {
         (self.started, self.step_began) = (Some(self.now), self.now);
         self.close_lanes();
         self.serve();
+    }
+
+    /// Lanes that come while something is held are added; those that come during an update have a
+    /// part in the step after.
+    pub(super) fn set_lanes(&mut self, count: usize) {
+        if self.config.settings().admission == Admission::Together {
+            return;
+        }
+        let updating = self.is_updating();
+        let (step, applied) = if updating { (self.step + 1, true) } else { (self.step, false) };
+        let lane = Lane { step, held: Vec::new(), taken: false, applied };
+        let untouched = |lane: &Lane| !lane.taken && !lane.applied && lane.held.is_empty();
+        if self.lanes.iter().all(untouched) {
+            self.lanes.clear();
+            self.lanes.resize(count.max(1), lane);
+        } else if count > self.lanes.len() {
+            self.lanes.resize(count, lane);
+        }
+    }
+
+    /// All lanes are closed, and the step waits for the chief alone.
+    pub(super) fn is_updating(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.taken || lane.applied)
+    }
+
+    pub(super) fn hooks_end(&mut self) {
+        let Some(replica) = self.hooks.take() else { return };
+        self.step_began = self.now;
+        let until = self.lease_from_now();
+        let member = replica.and_then(|replica| self.members.get_mut(replica as usize));
+        if let Some((_, ends)) = member.and_then(|member| member.held.as_mut()) {
+            *ends = until;
+        }
     }
 
     pub(super) fn member(&self, replica: u64) -> Option<&Member> {
@@ -224,7 +260,8 @@ impl EngineModel {
     pub(super) fn applied(&mut self, at: usize) {
         let Some(lane) = self.lanes.get_mut(at).filter(|lane| lane.taken) else { return };
         (lane.taken, lane.applied) = (false, true);
-        if self.stopped || !self.lanes.iter().all(|lane| lane.applied) {
+        // An update that is made counts, also when training has ended meanwhile.
+        if !self.lanes.iter().all(|lane| lane.applied) {
             return;
         }
         self.step += 1;

@@ -79,14 +79,19 @@ impl EngineModel {
         }
         self.replace_absent();
         for replica in 0..self.members.len() {
-            let until = self.members[replica].held.and_then(|(_, until)| until);
+            // Who cannot go on for the hooks on its thread keeps its token.
+            let at_hooks = self.hooks == Some(Some(replica as u64));
+            let until =
+                self.members[replica].held.and_then(|(_, until)| until).filter(|_| !at_hooks);
             if until.is_some_and(|until| until <= self.now) {
                 self.effects.push(Want::LeaseExpired(replica as u64));
                 self.return_token(replica as u64);
             }
         }
         self.serve();
-        let deadline = self.config.settings().step_deadline;
+        // No replica is missing while the chief is at work.
+        let chief = self.hooks.is_some() || self.is_updating();
+        let deadline = self.config.settings().step_deadline.filter(|_| !chief);
         if deadline.is_some_and(|deadline| self.step_began + deadline <= self.now) {
             self.step_began = self.now;
             let waiting: Vec<u64> = self.line.drain(..).collect();

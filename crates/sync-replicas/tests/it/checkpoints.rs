@@ -53,7 +53,7 @@ fn advance(trainer: Trainer<f64>, steps: i64) -> Trainer<f64> {
 
 /// Everything but the generation, as text: every number with all its digits.
 fn everything(trainer: &Trainer<f64>) -> String {
-    let state = trainer.training_state();
+    let state = trainer.training_state().expect("it is whole");
     format!(
         "{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
         state.global_step, state.variables, state.optimizer_state, state.averages, state.positions

@@ -94,7 +94,7 @@ fn a_runner_applies_what_closes_until_it_is_to_leave() {
             let (shared, leave) = (Arc::clone(&shared), Arc::clone(&leave));
             move || {
                 while shared.wait_due(&leave) {
-                    shared.close_due();
+                    shared.close_due(None);
                 }
             }
         });

@@ -1,8 +1,8 @@
-//! What must hold whenever something happens: S1 to S6 of the promises, and the hang law.
+//! What must hold whenever something happens: S1 to S7 of the promises, and the hang law.
 //!
 //! S1 no stale gradient contributes; S2 a step closes with what it holds, at least A; S3 updates,
 //! then the step, then exactly max(N, A) tokens; S4 tokens are conserved; S5 the step moves by one
-//! and never back; S6 a push counts at most once.
+//! and never back; S6 a push counts at most once; S7 a stop tears no update from its count.
 
 use super::key::key;
 use super::sometimes::{Hits, Sometimes::*};
@@ -84,6 +84,26 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// S7: a stop may come at any moment, and updates under way are made after it: the step moves
+    /// exactly when all lanes of it are updated, and nobody is given anything any more.
+    pub(super) fn stops(&self, hits: &mut Hits) -> Result<(), Broken> {
+        let mut ended = self.clone();
+        let step = ended.engine.global_step().get();
+        let whole = ended.engine.is_updating();
+        let mut effects = Vec::new();
+        ended.engine.stop(StopReason::Requested("enough".to_owned()), &mut effects);
+        for lane in std::mem::take(&mut ended.due) {
+            ended.engine.applied(lane, self.now, &mut effects);
+        }
+        let moved = ended.engine.global_step().get() - step;
+        let told = effects.iter().filter(|it| matches!(it, Effect::Advanced { .. })).count();
+        if moved != i64::from(whole) || told != usize::from(whole) || effects.len() != 1 + told {
+            return Err(format!("S7: stopped, the update made, and it went on: {effects:?}"));
+        }
+        hits.hit(StoppedInUpdate, u64::from(whole));
+        ended.engine.validate()
     }
 
     fn changes_nothing(&self, push: &Push, member: bool) -> Result<(), Broken> {

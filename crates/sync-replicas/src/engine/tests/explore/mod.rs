@@ -90,8 +90,8 @@ fn walk(bound: Option<u32>, preset: Preset, size: Size) -> Found {
 /// Events of the longest history in a walk that is cut short.
 const BRIEF: u32 = 12;
 
-/// What a bad network does to any of them.
-const NETWORK: [Sometimes; 4] = [StaleDrop, Repeated, LateGrant, EarlierLife];
+/// What a bad network and a stop do to any of them.
+const NETWORK: [Sometimes; 5] = [StaleDrop, Repeated, LateGrant, EarlierLife, StoppedInUpdate];
 /// What leases and told replicas do.
 const FRONT_DOOR: [Sometimes; 6] =
     [LeaseEnded, LeaverReturned, AbsentReplaced, Discarded, GivenUp, Unleased];

@@ -72,6 +72,7 @@ impl Walk {
         todo: &mut VecDeque<World>,
     ) -> Result<(), (String, Option<Event>)> {
         world.repetitions(&mut self.hits).map_err(|broken| (broken, None))?;
+        world.stops(&mut self.hits).map_err(|broken| (broken, None))?;
         let depth = self.nodes[number as usize].depth + 1;
         for event in world.events() {
             let mut next = world.clone();

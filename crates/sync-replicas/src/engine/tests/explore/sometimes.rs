@@ -29,13 +29,15 @@ pub(super) enum Sometimes {
     Partly,
     /// A token was lost with its holder.
     TokenLost,
+    /// Training ended while an update was under way, which was made all the same.
+    StoppedInUpdate,
     /// The step cannot move any more.
     Hang,
 }
 
 /// How often each happened; the order is that of the enum.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Hits([u64; 14]);
+pub(super) struct Hits([u64; 15]);
 
 impl Hits {
     pub(super) fn hit(&mut self, sometimes: Sometimes, times: u64) {
@@ -62,6 +64,7 @@ impl Hits {
             GivenUp,
             Partly,
             TokenLost,
+            StoppedInUpdate,
             Hang,
         ];
         all.into_iter().map(|sometimes| (sometimes, self.0[sometimes as usize]))

@@ -1,0 +1,146 @@
+//! Steps that have closed and wait for their update, and the one thread at a time that makes them.
+//!
+//! Invariant: while a step is due, somebody is at it or about to be: whoever adds one looks, and
+//! whoever was at it looks again. No lock that others wait for is held while hooks and optimizers
+//! run, but for that of the hooks themselves, which only `fit` takes.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::core::Closing;
+use super::failure::{describe, describe_panic};
+use super::shared::Shared;
+use crate::Scalar;
+use crate::engine::StopReason;
+use crate::ids::ReplicaId;
+use crate::sync::{AtomicBool, Condvar, Mutex, Ordering, lock};
+
+/// Called by whoever closes a step, instead of the plain update, while hooks are installed.
+pub(crate) type Monitor<T> = Box<dyn FnMut(Closing<T>) -> Result<(), StopReason> + Send>;
+
+/// Who acts as the chief when a step closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closer {
+    /// The replica whose push closed it: no hand-over between threads.
+    LastPusher,
+    /// A runner of the chief's, as in the described system.
+    Runner,
+}
+
+/// Closed steps that nobody has applied yet.
+pub(crate) struct Due<T: Scalar> {
+    line: Mutex<Line<T>>,
+    changed: Condvar,
+}
+
+struct Line<T: Scalar> {
+    closings: VecDeque<Closing<T>>,
+    /// Somebody is at one of them, perhaps this very thread further up, when an update let the
+    /// next step close at once.
+    busy: bool,
+}
+
+impl<T: Scalar> Default for Due<T> {
+    fn default() -> Self {
+        let line = Line { closings: VecDeque::new(), busy: false };
+        Self { line: Mutex::new(line), changed: Condvar::new() }
+    }
+}
+
+impl<T: Scalar> Due<T> {
+    pub(super) fn push(&self, closing: Closing<T>) {
+        lock(&self.line).closings.push_back(closing);
+    }
+
+    /// Forgets those of an earlier generation.
+    pub(super) fn clear(&self) {
+        lock(&self.line).closings.clear();
+    }
+
+    /// The next one, unless somebody is at one, who then does this too.
+    fn begin(&self) -> Option<Closing<T>> {
+        let mut line = lock(&self.line);
+        if line.busy {
+            return None;
+        }
+        let next = line.closings.pop_front();
+        line.busy = next.is_some();
+        next
+    }
+
+    fn end(&self) {
+        lock(&self.line).busy = false;
+    }
+}
+
+impl<T: Scalar> Shared<T> {
+    /// Applies what is due, unless somebody else is at it; on a replica's own thread, if it is
+    /// one's.
+    pub(crate) fn close_due(&self, replica: Option<ReplicaId>) {
+        while let Some(closing) = self.due.begin() {
+            self.close(closing, replica);
+            self.due.end();
+        }
+    }
+
+    /// Waits for a closed step; `false` once training ended or `leave` is set. For the chief's
+    /// runner.
+    pub(crate) fn wait_due(&self, leave: &AtomicBool) -> bool {
+        let mut line = lock(&self.due.line);
+        loop {
+            if leave.load(Ordering::Acquire) || self.watch.has_ended() {
+                return false;
+            }
+            if !line.closings.is_empty() {
+                return true;
+            }
+            line = self.due.changed.wait(line).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+    }
+
+    /// Has the chief's runner look whether there is something to do, or it is to leave. The lock
+    /// makes sure that it is not between looking and sleeping.
+    pub(crate) fn wake_runner(&self) {
+        drop(lock(&self.due.line));
+        self.due.changed.notify_all();
+    }
+
+    /// No hook is called any more; waits for those that are.
+    pub(crate) fn uninstall(&self) {
+        *lock(&self.monitor) = None;
+        *lock(&self.hook) = None;
+    }
+
+    fn close(&self, closing: Closing<T>, replica: Option<ReplicaId>) {
+        let generation = closing.generation;
+        if self.watch.has_ended() {
+            return;
+        }
+        let mut monitor = lock(&self.monitor);
+        let made = match &mut *monitor {
+            // A restore came between, and began another life with other hooks, or none.
+            Some(_) if self.published().generation != generation => return,
+            Some(run) => {
+                self.event(|core, now, _| core.engine.hooks_begin(replica, now));
+                let made = guarded(|| run(closing));
+                self.event(|core, now, _| core.engine.hooks_end(now));
+                made
+            }
+            None => guarded(|| {
+                let made = self.chief().apply(self, closing);
+                made.map(drop).map_err(|error| StopReason::Failed(describe(&error)))
+            }),
+        };
+        drop(monitor);
+        if let Err(reason) = made {
+            self.stop_generation(generation, reason);
+        }
+    }
+}
+
+/// P-1: nobody else would apply this step, so a hook's panic must not leave them waiting.
+fn guarded(run: impl FnOnce() -> Result<(), StopReason>) -> Result<(), StopReason> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        Err(StopReason::Failed(format!("the chief panicked: {}", describe_panic(&*panic))))
+    })
+}
