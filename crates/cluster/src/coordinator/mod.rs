@@ -16,7 +16,7 @@ pub use status::{ReplicaStatus, Status};
 
 use std::time::Duration;
 
-use sync_replicas::engine::{Admission, Config, Engine, Grant, StartError, StopReason};
+use sync_replicas::engine::{Admission, Config, Engine, Grant, Positions, StartError, StopReason};
 use sync_replicas::{Generation, GlobalStep, Incarnation};
 
 use books::Books;
@@ -105,9 +105,14 @@ impl Coordinator {
     }
 
     /// A new generation from a saved state: everybody joins again (P-9).
-    pub fn restore(&mut self, global_step: GlobalStep, after: Generation, positions: &[u64]) {
+    pub fn restore(&mut self, global_step: GlobalStep, after: Generation, positions: &Positions) {
         self.engine.restore(global_step, after, self.engine.num_lanes());
-        self.engine.set_positions(positions);
+        if !self.engine.set_positions(positions) {
+            tracing::warn!(
+                "the checkpoint is of a run in arrival order and goes on in replica order: batches \
+                 are numbered by the step, so some may be repeated or skipped"
+            );
+        }
         for seat in &mut self.seats {
             let (connection, left) = (seat.connection, seat.left);
             *seat = Seat { connection, left, ..Seat::default() };

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sync_replicas::checkpoint::{self, TrainingState};
-use sync_replicas::engine::StopReason;
+use sync_replicas::engine::{Positions, StopReason};
 use sync_replicas::{Generation, GlobalStep, Scalar};
 
 use super::hub::Hub;
@@ -89,7 +89,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
         let (step, after, positions) = match &saved {
             Some(state) => (state.global_step, state.generation, state.positions.clone()),
-            None => (GlobalStep::default(), Generation::default(), Vec::new()),
+            None => (GlobalStep::default(), Generation::default(), Positions::default()),
         };
         if saved.is_some() && self.is_last(step.get()) {
             // It ended in an earlier life, and the others may be gone.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sync_replicas::checkpoint::TrainingState;
+use sync_replicas::engine::Positions;
 use sync_replicas::{GlobalStep, Scalar};
 
 use super::hub::Hub;
@@ -19,7 +20,7 @@ use crate::shard::{ShardState, gather};
 /// A checkpoint that is being gathered or written.
 pub(super) struct Saving<T: Scalar> {
     global_step: GlobalStep,
-    positions: Vec<u64>,
+    positions: Positions,
     /// By shard; `None` until it has come.
     states: Vec<Option<ShardState<T>>>,
     /// Another was asked for meanwhile.
@@ -90,7 +91,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         self: &Arc<Self>,
         states: Vec<ShardState<T>>,
         global_step: GlobalStep,
-        positions: Vec<u64>,
+        positions: Positions,
     ) {
         let placement = &self.settings.placement;
         let state = gather(placement, &states, positions);

@@ -11,6 +11,7 @@ use accum_core::GlobalStep;
 use ndarray::{ArrayD, ArrayViewD};
 use optim::{StateMap, StateValue};
 use sync_replicas::checkpoint::TrainingState;
+use sync_replicas::engine::Positions;
 use sync_replicas::{Generation, Scalar, Variables};
 
 use super::{AverageSettings, Shard, Snapshot, StateError};
@@ -176,15 +177,14 @@ impl<T: Scalar> ShardState<T> {
     }
 }
 
-/// The state of the whole run from those of all its shards; `positions` are the replicas' places in
-/// the data.
+/// The state of the whole run from those of all its shards; `positions` is where it is in its data.
 ///
 /// # Errors
 /// [`StateError`]: shards of different steps, or without a tensor that their parts have.
 pub fn gather<T: Scalar>(
     placement: &Placement,
     states: &[ShardState<T>],
-    positions: Vec<u64>,
+    positions: Positions,
 ) -> Result<TrainingState<T>, StateError> {
     let (shards, got) = (placement.shards(), states.len());
     let [first, others @ ..] = states else { return misfit("there are no shards") };

@@ -4,6 +4,7 @@ use cluster::placement::Placement;
 use cluster::shard::{AverageSettings, Shard, ShardSettings, ShardState, gather, scatter};
 use proptest::prelude::*;
 use sync_replicas::checkpoint::TrainingState;
+use sync_replicas::engine::Positions;
 use sync_replicas::{Generation, SyncReplicas, Variables};
 
 use crate::support::{
@@ -142,7 +143,7 @@ fn numbers_may_come_in_any_order() {
     let mut states: Vec<_> = shards.iter().map(Shard::state).collect();
     assert!(states[1].scalars.len() > 1, "{:?}", states[1].scalars);
     states[1].scalars.reverse();
-    gather(&placement, &states, vec![0]).expect("they count the same");
+    gather(&placement, &states, Positions::default()).expect("they count the same");
 }
 
 #[test]
@@ -150,7 +151,9 @@ fn states_that_do_not_fit_each_other_are_not_gathered() {
     let (placement, mut shards) = placed(1, 2);
     let states = |shards: &[Shard<f32>]| shards.iter().map(Shard::state).collect::<Vec<_>>();
     let check = |states: &[ShardState<f32>], expected: &str| {
-        let error = gather(&placement, states, vec![0]).expect_err("they do not fit").to_string();
+        let error = gather(&placement, states, Positions::default())
+            .expect_err("they do not fit")
+            .to_string();
         assert!(error.contains(expected), "{error}");
     };
     check(&states(&shards)[..1], "expected the states of 2 shards, got 1");
@@ -163,7 +166,8 @@ fn states_that_do_not_fit_each_other_are_not_gathered() {
     let mut states: Vec<_> = shards.iter().map(Shard::state).collect();
     states[1].scalars.reverse();
     states[1].counters.reverse();
-    gather(&placement, &states, vec![0]).expect("the order of numbers does not matter");
+    gather(&placement, &states, Positions::default())
+        .expect("the order of numbers does not matter");
     let mut other = trained(1, 1);
     other.variables = Variables::new().with("w", ndarray::arr1(&[0.0_f32])).expect("a name");
     let error = scatter(&placement, &other).expect_err("other variables").to_string();

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::engine::{Effect, Engine, Grant, Push, Refused, StopReason};
+use sync_replicas::engine::{Effect, Engine, Grant, Positions, Push, Refused, StopReason};
 use sync_replicas::{Generation, GlobalStep, Incarnation, ReplicaId};
 
 use super::happenings::Happening;
@@ -27,7 +27,7 @@ pub(super) struct Server {
     means: Vec<f64>,
     variables: Vec<f64>,
     /// Which lanes are taken and not yet applied.
-    updating: Vec<bool>,
+    pub(super) updating: Vec<bool>,
     /// The variables of the global step, whole; `variables` may be amidst an update.
     published: Vec<f64>,
 }
@@ -38,7 +38,7 @@ pub(super) struct Saved {
     pub(super) generation: Generation,
     pub(super) global_step: GlobalStep,
     pub(super) variables: Vec<f64>,
-    pub(super) positions: Vec<u64>,
+    pub(super) positions: Positions,
 }
 
 /// What the server knows of one replica's connection.
@@ -68,7 +68,8 @@ impl Server {
         let mut values = vec![0.0; variables];
         if let Some(saved) = saved {
             engine.restore(saved.global_step, saved.generation, engine.num_lanes());
-            engine.set_positions(&saved.positions);
+            // It was saved in the same order.
+            let _exact = engine.set_positions(&saved.positions);
             values.clone_from(&saved.variables);
         }
         let server = Self {

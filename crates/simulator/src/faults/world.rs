@@ -296,7 +296,8 @@ impl World {
         });
         let unaware: Vec<_> = unaware.map(|(id, _)| ReplicaId::new(id as u64)).collect();
         if let Some(server) = &self.server
-            && let Err(broken) = ending::judge(&server.engine, self.stage.now(), &unaware)
+            && let Err(broken) =
+                ending::judge(&server.engine, self.stage.now(), &server.updating, &unaware)
         {
             self.stage.fail(broken);
         }

@@ -18,6 +18,18 @@ pub enum CheckpointError {
         #[source]
         source: io::Error,
     },
+    /// Somebody else saves into the same folder, and does not come to an end.
+    #[error(
+        "another save into {} has not ended for {waited:?}; see what holds it up, or save into \
+         another folder",
+        path.display()
+    )]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+        /// How long it was waited for.
+        waited: std::time::Duration,
+    },
     /// There is no checkpoint here.
     #[error(
         "no checkpoint in {}: expected a folder `checkpoint-STEP` with a manifest.json",

@@ -1,7 +1,8 @@
 //! Checkpoints as folders: written aside, synced, renamed; the newest found; old ones removed.
 //!
 //! A crash between any two file operations leaves the old checkpoints as they were; but one that is
-//! replaced by another of its own step lies aside, as `.NAME.old`, between two renames.
+//! replaced by another of its own step lies aside, as `.NAME.old`, between two renames. One writes
+//! at a time: the names aside are the same for all.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,13 +10,16 @@ use std::path::{Path, PathBuf};
 use super::bytes::{MANIFEST, TENSORS, check_length, join, serialize};
 use super::disk::{Disk, SystemDisk};
 use super::manifest::{FORMAT, Manifest, sha256_hex};
+use super::turn::Turn;
 use super::{CheckpointError, TrainingState};
 use crate::Scalar;
 
 const PREFIX: &str = "checkpoint-";
 
 /// Writes a checkpoint into `folder`, which is made if need be, and removes the oldest ones beyond
-/// `keep` (at least the new one stays). Answers where it is.
+/// `keep`; the new one stays in any case. Answers where it is.
+///
+/// Others that save into the folder meanwhile, from this process or another, take their turn.
 ///
 /// # Errors
 /// [`CheckpointError`]; the checkpoints that were there are untouched.
@@ -38,6 +42,7 @@ pub fn write_on<T: Scalar>(
     keep: usize,
 ) -> Result<PathBuf, CheckpointError> {
     disk.create_folder(folder).map_err(CheckpointError::io("making the folder", folder))?;
+    let _turn = Turn::wait(folder)?;
     let name = format!("{PREFIX}{:09}", state.global_step.get());
     let (aside, place) = (folder.join(format!(".{name}.new")), folder.join(&name));
     remove_if_there(disk, &aside)?;
@@ -59,7 +64,8 @@ pub fn write_on<T: Scalar>(
     write_synced(disk, &aside.join(MANIFEST), &json)?;
     sync_folder(disk, &aside)?;
     publish(disk, folder, &name)?;
-    for surplus in list(folder)?.into_iter().rev().skip(keep.max(1)) {
+    let others = list(folder)?.into_iter().rev().filter(|(_, path)| *path != place);
+    for surplus in others.skip(keep.saturating_sub(1)) {
         remove_if_there(disk, &surplus.1)?;
     }
     tracing::info!(path = %place.display(), "checkpoint written");

@@ -11,6 +11,7 @@ mod folder;
 mod manifest;
 mod state;
 mod stored;
+mod turn;
 
 pub use bytes::from_bytes;
 #[cfg(feature = "crash-points")]

@@ -9,6 +9,7 @@ use optim::{StateMap, StateValue};
 use serde::{Deserialize, Serialize};
 
 use super::CheckpointError;
+use crate::engine::Positions;
 use crate::ids::Generation;
 use crate::{Scalar, Variables};
 
@@ -27,8 +28,8 @@ pub struct TrainingState<T: Scalar> {
     pub optimizer_state: StateMap<'static, T>,
     /// The moving averages' state, if there are any.
     pub averages: Option<StateMap<'static, T>>,
-    /// How many batches each replica was given: where the data goes on.
-    pub positions: Vec<u64>,
+    /// Where the data goes on.
+    pub positions: Positions,
 }
 
 /// What is no tensor.
@@ -37,7 +38,12 @@ pub(super) struct Numbers {
     global_step: i64,
     generation: u64,
     optimizer: String,
+    /// How many batches each stream has given.
     positions: Vec<u64>,
+    #[serde(default)]
+    again: Vec<u64>,
+    #[serde(default)]
+    first_of_step: Option<u64>,
     averages: bool,
     /// The variables' names, in order.
     variables: Vec<String>,
@@ -54,7 +60,8 @@ impl Numbers {
     fn check(&self) -> Result<(), CheckpointError> {
         let step = u64::try_from(self.global_step).unwrap_or_default();
         let counts = [("global step", step), ("generation", self.generation)].into_iter();
-        let positions = self.positions.iter().map(|position| ("position", *position));
+        let positions = self.positions.iter().chain(&self.again).chain(&self.first_of_step);
+        let positions = positions.map(|position| ("position", *position));
         let counters = self.counters.iter().map(|(name, count)| (name.as_str(), *count));
         match counts.chain(positions).chain(counters).find(|(_, count)| *count > LAST) {
             None => Ok(()),
@@ -93,7 +100,9 @@ impl<T: Scalar> TrainingState<T> {
             global_step: self.global_step.get(),
             generation: self.generation.get(),
             optimizer: self.optimizer.clone(),
-            positions: self.positions.clone(),
+            positions: self.positions.given.clone(),
+            again: self.positions.again.clone(),
+            first_of_step: self.positions.first_of_step,
             averages: self.averages.is_some(),
             variables: self.variables.names().map(str::to_owned).collect(),
             scalars: IndexMap::new(),
@@ -158,7 +167,11 @@ impl<T: Scalar> TrainingState<T> {
             optimizer_state: collect(OPTIMIZER),
             averages: numbers.averages.then(|| collect(AVERAGE)),
             optimizer: numbers.optimizer,
-            positions: numbers.positions,
+            positions: Positions {
+                given: numbers.positions,
+                again: numbers.again,
+                first_of_step: numbers.first_of_step,
+            },
         })
     }
 }

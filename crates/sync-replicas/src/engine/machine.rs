@@ -9,6 +9,7 @@ use std::time::Duration;
 use accum_core::{GlobalStep, LocalStep};
 use token_queue::{Token, Tokens};
 
+use super::batches::Batches;
 use super::config::{Admission, Config, InitialTokens, Membership, Order, StartError};
 use super::effect::{Decision, Effect, JoinError, Outcome, Push, Refused, StopReason};
 use super::lane::Lane;
@@ -31,6 +32,9 @@ pub struct Engine {
     pub(super) line: VecDeque<ReplicaId>,
     pub(super) members: Members,
     pub(super) shares: Option<Shares>,
+    pub(super) batches: Batches,
+    /// A step and the number of its first batch (replica order only).
+    pub(super) origin: (GlobalStep, u64),
     pub(super) ledger: Ledger,
     pub(super) chief_started: bool,
     /// Steps since the generation began.
@@ -76,6 +80,8 @@ impl Engine {
             line: VecDeque::new(),
             members: Members::new(total),
             shares,
+            batches: Batches::new(total),
+            origin: (GlobalStep::default(), 0),
             ledger: Ledger::default(),
             chief_started: false,
             advances: 0,
@@ -222,10 +228,16 @@ impl Engine {
             // P-15: the first answer stands, and its gradients are there already.
             return Ok(Decision { outcome: outcome.clone(), repeated: true });
         }
-        let outcome = self.admit(push, effects);
+        let (outcome, step) = (self.admit(push, effects), self.global_step.get());
         let member = self.live(push.replica, push.incarnation)?;
         member.last = Some((push.sequence, outcome.clone()));
         member.working = member.held.is_some_and(|held| held.is_newer(push.local_step));
+        match &outcome {
+            // Work for an earlier token: the batch in hand is another.
+            _ if member.working => {}
+            outcome if outcome.is_accepted() => member.contribute(step),
+            _ => member.batch = None,
+        }
         match &outcome {
             Outcome::Accepted { .. } | Outcome::Partly { .. } => member.tally.accepted += 1,
             Outcome::Stale { .. } => member.tally.stale += 1,
@@ -276,7 +288,8 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Result<(), Refused> {
         self.running()?;
-        self.live(replica, incarnation)?.working = false;
+        let member = self.live(replica, incarnation)?;
+        (member.working, member.batch) = (false, None);
         self.drop_work(replica);
         self.return_token(replica);
         self.enter_line(replica);
@@ -296,6 +309,8 @@ impl Engine {
         let Some(member) = self.members.live_mut(replica, incarnation) else { return false };
         member.live = false;
         member.working = false;
+        // Nobody has computed it, or nobody will hear of it.
+        self.batches.give_again(member.batch.take());
         if std::mem::take(&mut member.waiting) {
             self.line.retain(|&waiting| waiting != replica);
         }
@@ -403,12 +418,16 @@ impl Engine {
     }
 
     /// Sets the step of everything, for a restore: a new generation begins, whose books are empty,
-    /// and whoever joined before must join again (P-9).
+    /// and whoever joined before must join again (P-9). Batches that are in no update are given
+    /// again, unless [`Engine::set_positions`] says otherwise.
     /// Its number is above the present one and above `after`, that of the state restored.
     pub fn restore(&mut self, global_step: GlobalStep, after: Generation, lanes: usize) {
         let next = self.generation.max(after).next();
         let (members, hooks) = (self.members.next_generation(), self.hooks.take());
+        let batches = Batches::at(&self.positions(), self.config.total_num_replicas());
+        let origin = self.origin;
         *self = Self::new(self.config.clone(), lanes, global_step, next);
+        (self.batches, self.origin) = (batches, origin);
         // Hooks outlive the generation: it may be one of them that restores.
         (self.members, self.hooks) = (members, hooks);
     }

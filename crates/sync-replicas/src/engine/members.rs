@@ -33,9 +33,29 @@ pub(super) struct Member {
     pub(super) share: Option<u64>,
     /// The last contribution and its fate, for repetitions (P-15).
     pub(super) last: Option<(u64, Outcome)>,
-    /// Batches given out so far, over all its lives.
-    pub(super) batches: u64,
+    /// The batch that it computes (arrival order only).
+    pub(super) batch: Option<u64>,
+    /// Its batches in the step that is open, by that step (arrival order only).
+    pub(super) in_step: (i64, Vec<u64>),
     pub(super) tally: Tally,
+}
+
+impl Member {
+    /// Its batch is in the open step, which is not applied yet.
+    pub(super) fn contribute(&mut self, step: i64) {
+        let Some(batch) = self.batch.take() else { return };
+        if self.in_step.0 != step {
+            self.in_step.1.clear();
+        }
+        self.in_step.0 = step;
+        self.in_step.1.push(batch);
+    }
+
+    /// Batches that were given to it and are in no update, of which the newest made this step.
+    pub(super) fn open_batches(&self, step: i64) -> impl Iterator<Item = u64> {
+        let in_step = if self.in_step.0 == step { &self.in_step.1[..] } else { &[] };
+        in_step.iter().copied().chain(self.batch.filter(|_| self.live))
+    }
 }
 
 /// A token in a replica's hands.
@@ -96,11 +116,10 @@ impl Members {
     /// The members at the start of a new generation: all have left, and whoever comes back is
     /// another incarnation than any before, so that old handles stay fenced off (P-9).
     pub(super) fn next_generation(&self) -> Self {
-        let slots = self.slots.iter().map(|old| Member {
-            incarnation: old.incarnation,
-            batches: old.batches,
-            ..Member::default()
-        });
+        let slots = self
+            .slots
+            .iter()
+            .map(|old| Member { incarnation: old.incarnation, ..Member::default() });
         Self { slots: slots.collect() }
     }
 

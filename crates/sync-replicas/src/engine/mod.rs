@@ -13,6 +13,7 @@
 mod machine;
 
 mod admission;
+mod batches;
 mod config;
 mod effect;
 mod lane;
@@ -23,6 +24,7 @@ mod tokens;
 mod validate;
 mod view;
 
+pub use batches::Positions;
 pub use config::{
     Admission, Config, ConfigError, InitialTokens, Membership, Order, Settings, StartError,
     TokenPolicy,

@@ -59,26 +59,21 @@ impl Engine {
         now: Duration,
         effects: &mut Vec<Effect>,
     ) {
-        let (config, step) = (&self.config, token.step());
+        let step = token.step();
         let current = step == self.global_step.get();
         let share = self.shares.as_mut().filter(|_| current).and_then(|s| s.assign(replica));
+        let number = match share {
+            // The same batch for a share whoever computes it, also after a restore.
+            Some(share) => self.first_of_step(step).saturating_add(share),
+            None => self.batches.next(replica),
+        };
         let Some(member) = self.members.get_mut(replica) else { return };
-        let until = config.settings().lease.map(|lease| now.saturating_add(lease));
+        let until = self.config.settings().lease.map(|lease| now.saturating_add(lease));
         member.held = Some(Held { token, until });
         member.share = share;
         member.working = true;
         member.local_step = LocalStep::new(step);
-        let number = match share {
-            // The same batch for a share whoever computes it, also after a restore.
-            Some(share) => (step.unsigned_abs())
-                .saturating_mul(config.replicas_to_aggregate() as u64)
-                .saturating_add(share),
-            None => member
-                .batches
-                .saturating_mul(config.total_num_replicas() as u64)
-                .saturating_add(replica.get()),
-        };
-        member.batches += 1;
+        member.batch = share.is_none().then_some(number);
         effects.push(Effect::Grant(Grant {
             replica,
             incarnation: member.incarnation,
@@ -86,6 +81,13 @@ impl Engine {
             share,
             number,
         }));
+    }
+
+    /// The number of a step's first batch, where the shares of a step follow each other (P-14).
+    pub(super) fn first_of_step(&self, step: i64) -> u64 {
+        let (origin, first) = self.origin;
+        let steps = step.saturating_sub(origin.get()).unsigned_abs();
+        first.saturating_add(steps.saturating_mul(self.config.replicas_to_aggregate() as u64))
     }
 
     /// The replica's share, if it works on one, is free again.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use accum_core::{GlobalStep, LocalStep};
 
+use super::batches::{Batches, Positions};
 use super::config::Config;
 use super::effect::StopReason;
 use super::lane::Lane;
@@ -124,17 +125,33 @@ impl Engine {
         self.stopped.as_ref()
     }
 
-    /// How many batches each replica was given, over all its lives; with
-    /// [`Engine::set_positions`] a restored run goes on with the next ones.
+    /// Where the run is in its data as of the global step: what is in no update yet counts as not
+    /// given. With [`Engine::set_positions`] a restored run goes on from there.
     #[must_use]
-    pub fn positions(&self) -> Vec<u64> {
-        self.members.iter().map(|(_, member)| member.batches).collect()
+    pub fn positions(&self) -> Positions {
+        let step = self.global_step.get();
+        if self.shares.is_some() {
+            // All before them were given, as in a single stream.
+            let first = self.first_of_step(step);
+            return Positions { given: vec![first], again: Vec::new(), first_of_step: Some(first) };
+        }
+        self.batches
+            .positions(self.members.iter().flat_map(|(_, member)| member.open_batches(step)))
     }
 
-    /// Sets how many batches each replica was given; surplus entries are ignored.
-    pub fn set_positions(&mut self, batches: &[u64]) {
-        for ((_, member), &batches) in self.members.iter_mut().zip(batches) {
-            member.batches = batches;
+    /// Goes on from where a run was in its data, in any number of replicas and any order; whether
+    /// it neither repeats nor skips a batch. It may do so when a run in arrival order goes on in
+    /// replica order: there the numbers of a step are A times the step, and those that follow.
+    pub fn set_positions(&mut self, positions: &Positions) -> bool {
+        if self.shares.is_none() {
+            self.batches = Batches::at(positions, self.config.total_num_replicas());
+            return true;
         }
+        match positions.first_of_step {
+            Some(first) => self.origin = (self.global_step, first),
+            None => self.origin = (GlobalStep::default(), 0),
+        }
+        let given: u64 = positions.given.iter().fold(0, |sum, given| sum.saturating_add(*given));
+        positions.first_of_step.is_some() || given == 0
     }
 }

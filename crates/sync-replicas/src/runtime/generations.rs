@@ -68,9 +68,14 @@ impl<T: Scalar> Shared<T> {
         chief.restore(&state).map_err(mismatch)?;
         let TrainingState { global_step, generation, variables, positions, .. } = state;
         let wakers = self.event(|core, now, effects| {
-            let wakers = self.replace(&mut chief, core, (global_step, generation), effects);
-            core.engine.set_positions(&positions);
-            Arc::make_mut(&mut self.published()).variables = variables;
+            let fences = (global_step, generation);
+            let wakers = self.replace(&mut chief, core, fences, Some(variables), effects);
+            if !core.engine.set_positions(&positions) {
+                tracing::warn!(
+                    "the checkpoint is of a run in arrival order and goes on in replica order: \
+                     batches are numbered by the step, so some may be repeated or skipped"
+                );
+            }
             // The tokens suffice, as was seen.
             drop(core.engine.start_chief(initial, now, effects));
             wakers
@@ -103,7 +108,8 @@ impl<T: Scalar> Shared<T> {
             let mut wakers = Vec::new();
             if !core.engine.is_fresh() {
                 core.config().initial_tokens(initial)?;
-                wakers = self.replace(&mut chief, core, (step, Generation::default()), effects);
+                let fences = (step, Generation::default());
+                wakers = self.replace(&mut chief, core, fences, None, effects);
                 core.engine.start_chief(initial, now, effects)?;
             }
             Ok(((step, core.engine.generation()), wakers))
@@ -128,7 +134,7 @@ impl<T: Scalar> Shared<T> {
     pub(crate) fn restart(&self, global_step: GlobalStep) {
         let mut chief = self.chief();
         let wakers = self.event(|core, _, effects| {
-            self.replace(&mut chief, core, (global_step, Generation::default()), effects)
+            self.replace(&mut chief, core, (global_step, Generation::default()), None, effects)
         });
         drop(chief);
         self.tell(wakers);
@@ -141,6 +147,7 @@ impl<T: Scalar> Shared<T> {
         chief: &mut Chief<T>,
         core: &mut Core<T>,
         (global_step, after): (GlobalStep, Generation),
+        variables: Option<Variables<T>>,
         effects: &mut Vec<Effect>,
     ) -> Vec<Waker> {
         let lanes = core.engine.num_lanes();
@@ -151,9 +158,10 @@ impl<T: Scalar> Shared<T> {
         let wakers = core.clear();
         self.due.clear();
         let before = chief.clear();
+        // Under one lock: a reader sees either life whole.
         let mut published = self.published();
         let snapshot = Arc::make_mut(&mut published);
-        if let Some(variables) = before {
+        if let Some(variables) = variables.or(before) {
             snapshot.variables = variables;
         }
         snapshot.global_step = global_step;

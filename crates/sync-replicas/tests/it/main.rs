@@ -14,6 +14,7 @@ mod generations;
 mod hook;
 mod panics;
 mod reference_runs;
+mod seams;
 mod shapes;
 mod sparse_large;
 mod torn;

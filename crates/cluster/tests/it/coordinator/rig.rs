@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use cluster::coordinator::{Actions, Answer, Commit, Coordinator, Order, Ticket};
-use sync_replicas::engine::{Outcome, Settings};
+use sync_replicas::engine::{Outcome, Positions, Settings};
 use sync_replicas::{Generation, GlobalStep, LocalStep, ReplicaId};
 
 pub(super) struct Rig {
@@ -102,7 +102,7 @@ impl Rig {
             "one_applied" => coordinator.applied(None, now, &mut actions),
             "restore" => {
                 let after = Generation::new(number(2));
-                coordinator.restore(GlobalStep::new(replica as i64), after, &[]);
+                coordinator.restore(GlobalStep::new(replica as i64), after, &Positions::default());
                 coordinator.start(now, &mut actions).expect("it starts");
             }
             "last_step" => coordinator.set_last_step(replica as i64),

@@ -1,4 +1,5 @@
-//! F-16: a stop reaches everybody, and nothing happens after it (P-1, P-2, L3).
+//! F-16: a stop reaches everybody, and nothing happens after it but the end of an update that was
+//! under way, which counts (P-1, P-2, L3).
 //!
 //! Source: the described system's users, whose replicas waited out a grace period at every end.
 //! Here whoever waits is told at once: when the messages of that moment have arrived, all know.
@@ -12,16 +13,22 @@ use super::Broken;
 
 pub(in crate::faults) const NAME: &str = "F-16 a stop reaches everybody, and is the end";
 
-/// Judges the engine after the stop, and the replicas that live and do not know of it.
+/// Judges the engine after the stop, with the lanes that are still being updated, and the replicas
+/// that live and do not know of it.
 ///
 /// # Errors
 /// What goes on after the end.
 pub(in crate::faults) fn judge(
     engine: &Engine,
     now: Duration,
+    updating: &[bool],
     unaware: &[ReplicaId],
 ) -> Result<(), Broken> {
     let broken = |what: String| Err(Broken { invariant: NAME, what });
+    if engine.is_updating() && !updating.contains(&true) {
+        let step = engine.global_step();
+        return broken(format!("the update of step {step} was made and not counted"));
+    }
     if !unaware.is_empty() {
         return broken(format!("{unaware:?} do not know of it"));
     }

@@ -116,7 +116,7 @@ fn state(step: i64, value: f64) -> TrainingState<f64> {
         optimizer: "sgd".to_owned(),
         optimizer_state: IndexMap::new(),
         averages: None,
-        positions: vec![0],
+        positions: crate::engine::Positions::default(),
     }
 }
 

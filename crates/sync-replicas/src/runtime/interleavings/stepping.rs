@@ -85,6 +85,19 @@ fn a_superseded_replica_is_told_while_it_pauses() {
 }
 
 #[test]
+fn a_step_that_closes_while_hooks_are_taken_out_is_made() {
+    // P-1: nobody would look again
+    check(|| {
+        let shared = start(1, 1);
+        let mut replica = join(&shared, 0);
+        let pusher = spawn(move || contribute(&mut replica));
+        shared.uninstall();
+        pusher.join().expect("it ends");
+        assert_eq!(step(&shared), 1);
+    });
+}
+
+#[test]
 fn a_runner_applies_what_closes_until_it_is_to_leave() {
     // the chief's runner, as in the described system
     check(|| {
