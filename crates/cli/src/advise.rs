@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 use serde::Serialize;
-use simulator::advice::{Advice, Iterations, fixed_batch, fixed_fleet};
+use simulator::advice::{Advice, AdviceError, Fleet, Iterations, fixed_batch, fixed_fleet};
 
 use crate::simulate::{ModeKind, SimulateError, write};
 use run::RunError;
@@ -49,7 +49,8 @@ pub struct PlanArgs {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(0..=200))]
     pub most_backups: Option<u64>,
     /// Steps that training needs with A gradients each: `inverse` (the same number of gradients
-    /// altogether), or points A=STEPS joined by lines, as in 50=137500,100=76200
+    /// altogether), or points A=STEPS joined by lines, as in 50=137500,100=76200; nothing is said
+    /// of an A beyond the points
     #[arg(long, value_name = "CURVE", default_value = "inverse")]
     pub iterations: Iterations,
     /// Who decides how a step goes
@@ -81,8 +82,9 @@ Examples:
       --stragglers 0.02=pareto:least=1.7,alpha=2,most=310 --machines 100 --out figures
 
 A fixed fleet trades the length of a step against the number of steps; a fixed batch trades it
-against the price of machines. Intervals are 95 %. Machines are taken to be independent: where
-they share processors or a network, more of them are slower than this says.";
+against the price of machines. Every choice is looked at: where there are many, all by the formula
+(--mode ideal), and the promising ones by simulation. Intervals are 95 %. Machines are taken to be
+independent: where they share processors or a network, more of them are slower than this says.";
 
 /// Why there is no advice.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +96,9 @@ pub enum PlanError {
     /// A plan cannot be read, or a figure not be written.
     #[error(transparent)]
     Simulate(#[from] SimulateError),
+    /// The question cannot be answered.
+    #[error(transparent)]
+    Advice(#[from] AdviceError),
     /// A law cannot be meant.
     #[error("{option} {text}: {problem}")]
     Law {
@@ -129,6 +134,7 @@ struct FleetAnswer {
     iterations: String,
     recommended: usize,
     as_good: (usize, usize),
+    at_edge: bool,
     #[serde(skip)]
     hours: bool,
     advice: Advice,
@@ -139,8 +145,10 @@ struct BatchAnswer {
     gradients: usize,
     fastest_backups: usize,
     fastest_as_good: (usize, usize),
+    fastest_at_edge: bool,
     thriftiest_backups: usize,
     thriftiest_as_good: (usize, usize),
+    thriftiest_at_edge: bool,
     advice: Advice,
 }
 
@@ -155,33 +163,15 @@ pub fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), PlanError> {
     if machines.is_none() && gradients.is_none() {
         return Err(PlanError::NoQuestion);
     }
+    let fleet = machines.map(|machines| fleet_answer(&source.fleet, machines, &args.iterations));
+    let batch = gradients.map(|gradients| {
+        let usual = gradients.div_ceil(5) + 3;
+        let most = args.most_backups.map_or(usual, |most| most as usize);
+        batch_answer(&source.fleet, gradients, most)
+    });
     let answer = Answer {
-        fixed_fleet: machines.map(|machines| {
-            let advice = fixed_fleet(&source.fleet, machines, &args.iterations);
-            let aggregate = |place: usize| advice.choices[place].replicas_to_aggregate;
-            let (from, to) = advice.best.as_good;
-            FleetAnswer {
-                machines,
-                iterations: words::iterations(&args.iterations),
-                recommended: aggregate(advice.best.index),
-                as_good: (aggregate(from), aggregate(to)),
-                hours: args.iterations != Iterations::Inverse,
-                advice,
-            }
-        }),
-        fixed_batch: gradients.map(|gradients| {
-            let usual = gradients.div_ceil(5) + 3;
-            let most = args.most_backups.map_or(usual, |most| most as usize);
-            let advice = fixed_batch(&source.fleet, gradients, most);
-            BatchAnswer {
-                gradients,
-                fastest_backups: advice.fastest.index,
-                fastest_as_good: advice.fastest.as_good,
-                thriftiest_backups: advice.best.index,
-                thriftiest_as_good: advice.best.as_good,
-                advice,
-            }
-        }),
+        fixed_fleet: fleet.transpose()?,
+        fixed_batch: batch.transpose()?,
         source: source.name,
         notes: source.notes,
         seed: args.seed,
@@ -198,4 +188,43 @@ pub fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), PlanError> {
         out.write_all(words::answer(&answer).as_bytes())
     };
     Ok(())
+}
+
+fn fleet_answer(
+    fleet: &Fleet,
+    machines: usize,
+    iterations: &Iterations,
+) -> Result<FleetAnswer, AdviceError> {
+    let advice = fixed_fleet(fleet, machines, iterations)?;
+    let aggregate = |place: usize| advice.choices[place].replicas_to_aggregate;
+    let (from, to) = advice.best.as_good;
+    Ok(FleetAnswer {
+        machines,
+        iterations: words::iterations(iterations),
+        recommended: aggregate(advice.best.index),
+        as_good: (aggregate(from), aggregate(to)),
+        at_edge: advice.best.at_edge,
+        hours: *iterations != Iterations::Inverse,
+        advice,
+    })
+}
+
+fn batch_answer(
+    fleet: &Fleet,
+    gradients: usize,
+    most_backups: usize,
+) -> Result<BatchAnswer, AdviceError> {
+    let advice = fixed_batch(fleet, gradients, most_backups)?;
+    let backups = |place: usize| advice.choices[place].backups;
+    let as_good = |(from, to): (usize, usize)| (backups(from), backups(to));
+    Ok(BatchAnswer {
+        gradients,
+        fastest_backups: backups(advice.fastest.index),
+        fastest_as_good: as_good(advice.fastest.as_good),
+        fastest_at_edge: advice.fastest.at_edge,
+        thriftiest_backups: backups(advice.best.index),
+        thriftiest_as_good: as_good(advice.best.as_good),
+        thriftiest_at_edge: advice.best.at_edge,
+        advice,
+    })
 }

@@ -6,16 +6,21 @@
 //! how little was measured.
 
 mod estimate;
+mod formula;
 mod iterations;
 mod measured;
+mod search;
 
 use serde::Serialize;
+use sync_replicas::engine::ConfigError;
 
 pub use iterations::{Iterations, IterationsError};
 pub use measured::{Measured, Observation};
 
+use crate::law::NumberError;
 use crate::plan::{Mode, Plan};
-use estimate::{Candidate, Estimate, estimate};
+use estimate::{BUDGET, Candidate, Estimate};
+use search::Search;
 
 /// What the machines are like, and how the steps go.
 #[derive(Clone, Debug)]
@@ -64,6 +69,9 @@ pub struct Best {
     pub index: usize,
     /// The places of the first and the last choice that is as good, as far as can be told.
     pub as_good: (usize, usize),
+    /// Whether one as good lies at an end of what was looked at and not of what there is, so that
+    /// there may be better ones beyond.
+    pub at_edge: bool,
 }
 
 /// Choices, from few backups to many or the other way, and the best.
@@ -71,108 +79,127 @@ pub struct Best {
 pub struct Advice {
     /// All that were simulated.
     pub choices: Vec<Choice>,
+    /// How many more there are that were compared by the formula alone, each of them, and looked
+    /// worse or no better than these.
+    pub by_formula_alone: usize,
     /// The least cost.
     pub best: Best,
     /// The shortest step.
     pub fastest: Best,
 }
 
+/// Why there is no advice.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdviceError {
+    /// A or N cannot be, or does not fit the plan.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A measured time is no time.
+    #[error(transparent)]
+    Number(#[from] NumberError),
+    /// The number of steps is not known for any A of this fleet.
+    #[error(
+        "expected points A=STEPS around some A from 1 to {machines}, the machines of the fleet; \
+         got {points}, and nothing is known beyond them; measure steps for such an A"
+    )]
+    NothingKnown {
+        /// N.
+        machines: usize,
+        /// From which A to which the points are.
+        points: String,
+    },
+}
+
 /// A fixed fleet of machines: which A trains fastest?
 ///
 /// All `machines` compute, and A of them make a step. Fewer gradients a step make quicker steps of
-/// which more are needed: `iterations` says how many.
-#[must_use]
-pub fn fixed_fleet(fleet: &Fleet, machines: usize, iterations: &Iterations) -> Advice {
-    const MOST: usize = 41;
-    let least = if machines <= 16 { 1 } else { machines.div_ceil(2) };
-    let candidates = |from: usize, to: usize| {
-        let step = ((to - from) / (MOST - 1)).max(1);
-        let mut list: Vec<usize> = (from..=to).rev().step_by(step).collect();
-        list.reverse();
-        list
+/// which more are needed: `iterations` says how many, and where it does not know, A is no choice.
+/// Every A is looked at: all are simulated where there are few, otherwise all are compared by the
+/// formula first, and the best of them and some all over the range are simulated.
+///
+/// # Errors
+/// [`AdviceError`].
+pub fn fixed_fleet(
+    fleet: &Fleet,
+    machines: usize,
+    iterations: &Iterations,
+) -> Result<Advice, AdviceError> {
+    fixed_fleet_within(BUDGET, fleet, machines, iterations)
+}
+
+fn fixed_fleet_within(
+    budget: usize,
+    fleet: &Fleet,
+    machines: usize,
+    iterations: &Iterations,
+) -> Result<Advice, AdviceError> {
+    // An N that cannot be is an error before it is a range.
+    fleet.plan.with(|settings| settings.total_num_replicas = Some(machines))?;
+    let candidate = |aggregate: usize| {
+        let weight = iterations.needed(aggregate, machines)?;
+        Some(Candidate { aggregate, total: machines, weight, shuffled: false })
     };
-    let advise = |list: &[usize]| {
-        let candidates = list.iter().map(|&aggregate| Candidate {
-            aggregate,
-            total: machines,
-            weight: iterations.needed(aggregate, machines),
-            shuffled: false,
-        });
-        advise(fleet, &candidates.collect::<Vec<_>>())
+    let candidates: Vec<_> = (1..=machines).filter_map(candidate).collect();
+    let Some((first, last)) = candidates.first().zip(candidates.last()) else {
+        let points = iterations.to_string();
+        return Err(AdviceError::NothingKnown { machines, points });
     };
-    let coarse = candidates(least, machines);
-    let advice = advise(&coarse);
-    let at = advice.best.index;
-    let (from, to) = (coarse[at.saturating_sub(1)], coarse[(at + 1).min(coarse.len() - 1)]);
-    if to - from <= 2 {
-        return advice;
-    }
-    // A second look at what lies between the neighbours of the best.
-    let mut fine = candidates(from, to);
-    fine.extend(coarse.iter().filter(|&&aggregate| aggregate < from || aggregate > to));
-    fine.sort_unstable();
-    advise(&fine)
+    let open = (first.aggregate > 1, last.aggregate < machines);
+    Search { budget, fleet, candidates: &candidates, open }.advise()
 }
 
 /// A fixed batch of `gradients` a step: how many machines more than that?
-#[must_use]
-pub fn fixed_batch(fleet: &Fleet, gradients: usize, most_backups: usize) -> Advice {
+///
+/// Looked at are all numbers up to `most_backups`, in the way of [`fixed_fleet`].
+///
+/// # Errors
+/// [`AdviceError`].
+pub fn fixed_batch(
+    fleet: &Fleet,
+    gradients: usize,
+    most_backups: usize,
+) -> Result<Advice, AdviceError> {
+    fixed_batch_within(BUDGET, fleet, gradients, most_backups)
+}
+
+fn fixed_batch_within(
+    budget: usize,
+    fleet: &Fleet,
+    gradients: usize,
+    most_backups: usize,
+) -> Result<Advice, AdviceError> {
+    fleet.plan.with(|settings| {
+        settings.replicas_to_aggregate = gradients;
+        settings.total_num_replicas = Some(gradients.saturating_add(most_backups));
+    })?;
     let candidates = (0..=most_backups).map(|backups| Candidate {
         aggregate: gradients,
         total: gradients + backups,
         weight: (gradients + backups) as f64,
         shuffled: true,
     });
-    advise(fleet, &candidates.collect::<Vec<_>>())
+    let candidates: Vec<_> = candidates.collect();
+    Search { budget, fleet, candidates: &candidates, open: (false, true) }.advise()
 }
 
-fn advise(fleet: &Fleet, candidates: &[Candidate]) -> Advice {
-    let replica_steps = candidates.iter().map(|it| it.total.max(it.aggregate)).sum();
-    let estimates: Vec<Estimate> =
-        candidates.iter().map(|candidate| estimate(fleet, candidate, replica_steps)).collect();
-    let is_measured = !fleet.measured.is_empty();
-    let costs = |estimate: &Estimate, weight: f64| -> Vec<f64> {
-        estimate.means.iter().map(|mean| mean * weight).collect()
-    };
-    let weighted: Vec<Vec<f64>> =
-        candidates.iter().zip(&estimates).map(|(it, e)| costs(e, it.weight)).collect();
-    let plain: Vec<Vec<f64>> = estimates.iter().map(|e| costs(e, 1.0)).collect();
-    let known: Vec<bool> = estimates.iter().map(|estimate| !estimate.lower_bound).collect();
-    let choices = candidates.iter().zip(&estimates).map(|(it, estimate)| Choice {
-        replicas_to_aggregate: it.aggregate,
-        total_num_replicas: it.total,
-        backups: it.total.saturating_sub(it.aggregate),
-        step_seconds: estimate.mean(),
-        plus_minus: estimate::half_width(&estimate.means, is_measured),
-        deviation: estimate.deviation,
-        p50: estimate.p50,
-        p95: estimate.p95,
-        wasted_per_step: estimate.wasted_per_step,
-        wasted_compute: estimate.wasted_compute,
-        cost: estimate.mean() * it.weight,
-        lower_bound: estimate.lower_bound,
-    });
-    Advice {
-        choices: choices.collect(),
-        best: best(&weighted, &known, is_measured),
-        fastest: best(&plain, &known, is_measured),
+impl Choice {
+    fn new(candidate: &Candidate, estimate: &Estimate, is_measured: bool) -> Self {
+        Self {
+            replicas_to_aggregate: candidate.aggregate,
+            total_num_replicas: candidate.total,
+            backups: candidate.total.saturating_sub(candidate.aggregate),
+            step_seconds: estimate.mean(),
+            plus_minus: estimate::half_width(&estimate.means, is_measured),
+            deviation: estimate.deviation,
+            p50: estimate.p50,
+            p95: estimate.p95,
+            wasted_per_step: estimate.wasted_per_step,
+            wasted_compute: estimate.wasted_compute,
+            cost: estimate.mean() * candidate.weight,
+            lower_bound: estimate.lower_bound,
+        }
     }
-}
-
-/// The least mean cost, among the known ones if there are any, and what is not surely worse.
-fn best(costs: &[Vec<f64>], known: &[bool], is_measured: bool) -> Best {
-    let any = known.contains(&true);
-    let places = || (0..costs.len()).filter(|&place| known[place] || !any);
-    let mean = |place: usize| crate::stats::mean(&costs[place]);
-    let index = places().min_by(|a, b| mean(*a).total_cmp(&mean(*b))).unwrap_or(0);
-    let as_good = |place: &usize| {
-        let more: Vec<f64> =
-            costs[*place].iter().zip(&costs[index]).map(|(one, best)| one - best).collect();
-        crate::stats::mean(&more) <= estimate::half_width(&more, is_measured)
-    };
-    let good: Vec<usize> = places().filter(as_good).collect();
-    let ends = good.first().zip(good.last()).map(|(first, last)| (*first, *last));
-    Best { index, as_good: ends.unwrap_or((index, index)) }
 }
 
 /// A fleet whose machines all follow a plan's laws.
@@ -190,3 +217,6 @@ impl Fleet {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;

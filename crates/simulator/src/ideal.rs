@@ -67,6 +67,18 @@ impl<'p> Arrivals<'p> {
 
     /// The next step's gradients, the earliest first: max(N, A) of them.
     pub fn step(&mut self) -> &[Arrival] {
+        self.draw_all();
+        self.times.sort_by(|a, b| a.arrives.total_cmp(&b.arrives));
+        &self.times
+    }
+
+    /// The next step's gradients, the N first ones by replica.
+    pub(crate) fn by_replica(&mut self) -> &[Arrival] {
+        self.draw_all();
+        &self.times
+    }
+
+    fn draw_all(&mut self) {
         self.times.clear();
         let total = self.plan.total();
         for replica in 0..total {
@@ -76,8 +88,6 @@ impl<'p> Arrivals<'p> {
         if self.plan.aggregate() > total {
             self.more_rounds();
         }
-        self.times.sort_by(|a, b| a.arrives.total_cmp(&b.arrives));
-        &self.times
     }
 
     /// Whoever is free first begins the next batch, until A are begun.

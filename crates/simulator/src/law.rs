@@ -122,11 +122,11 @@ impl Law {
                 least.get() - mean_excess.get() * libm::log(stream.uniform())
             }
             Self::LogNormal { median, sigma } => {
-                median.get() * libm::exp(sigma.get() * normal::quantile(stream.uniform()))
+                times(median.get(), libm::exp(sigma.get() * normal::quantile(stream.uniform())))
             }
             Self::Pareto { least, alpha, most } => {
                 let power = -1.0 / alpha.get();
-                let time = least.get() * libm::pow(stream.uniform(), power);
+                let time = times(least.get(), libm::pow(stream.uniform(), power));
                 time.min(most.map_or(LONGEST, Seconds::get))
             }
             Self::Mixture { probability, body, straggler } => {
@@ -144,6 +144,11 @@ impl Law {
     pub(crate) fn draw_time(&self, stream: &mut Stream) -> Duration {
         time(self.draw(stream))
     }
+}
+
+/// A multiple of a time, also where the factor is beyond all numbers: of no time it is none.
+fn times(seconds: f64, factor: f64) -> f64 {
+    if seconds == 0.0 { 0.0 } else { seconds * factor }
 }
 
 /// No time is longer: thirty years.

@@ -13,7 +13,7 @@ pub(super) fn iterations(iterations: &Iterations) -> String {
         Iterations::Inverse => "as many as make the same number of gradients".to_owned(),
         Iterations::Points(points) => {
             let points = points.iter().map(|(a, steps)| format!("{steps} with A = {a}"));
-            points.collect::<Vec<_>>().join(", ")
+            format!("{}; beyond that nothing is known", points.collect::<Vec<_>>().join(", "))
         }
     }
 }
@@ -51,11 +51,17 @@ fn fleet(out: &mut String, fleet: &FleetAnswer) {
     let backups = machines.saturating_sub(*recommended);
     let _ = writeln!(
         out,
-        "\nUse A = {recommended} of N = {machines}: {}.{}",
+        "\nUse A = {recommended} of N = {machines}: {}.{}{}",
         count(backups, "backup"),
-        good(*from, *to, "A")
+        good(*from, *to, "A"),
+        if fleet.at_edge { A_EDGE } else { "" }
     );
 }
+
+const A_EDGE: &str = " That is as far as the points of --iterations go: an A beyond them may be \
+                      better; measure the steps that it needs.";
+const BACKUPS_EDGE: &str = " That is the most that was looked at: more may be better; give \
+                            --most-backups.";
 
 fn batch(out: &mut String, batch: &BatchAnswer) {
     let BatchAnswer { gradients, fastest_backups: fast, thriftiest_backups: thrifty, .. } = batch;
@@ -65,16 +71,18 @@ fn batch(out: &mut String, batch: &BatchAnswer) {
     );
     let first = &batch.advice.choices[0];
     let speed = |choice: &Choice| first.cost / choice.cost.max(f64::MIN_POSITIVE);
-    table(out, &batch.advice, *fast, "per machine", speed);
+    table(out, &batch.advice, batch.advice.fastest.index, "per machine", speed);
     let _ = writeln!(
         out,
-        "\nThe shortest step: N = {}, {}.{}\nThe most work for each machine: N = {}, {}.{}",
+        "\nThe shortest step: N = {}, {}.{}{}\nThe most work for each machine: N = {}, {}.{}{}",
         gradients + fast,
         count(*fast, "backup"),
         good(batch.fastest_as_good.0, batch.fastest_as_good.1, "backups"),
+        if batch.fastest_at_edge { BACKUPS_EDGE } else { "" },
         gradients + thrifty,
         count(*thrifty, "backup"),
         good(batch.thriftiest_as_good.0, batch.thriftiest_as_good.1, "backups"),
+        if batch.thriftiest_at_edge { BACKUPS_EDGE } else { "" },
     );
 }
 
@@ -132,6 +140,13 @@ fn table(
     }
     if advice.choices.len() > MOST_LINES {
         let _ = writeln!(out, "  ({} choices; --json has all)", advice.choices.len());
+    }
+    if advice.by_formula_alone > 0 {
+        let _ = writeln!(
+            out,
+            "  ({} more were looked at by the formula alone, and seemed no better)",
+            advice.by_formula_alone
+        );
     }
 }
 

@@ -90,6 +90,42 @@ fn a_law_answers_both_questions() {
 }
 
 #[test]
+fn few_gradients_a_step_are_looked_at_as_well() {
+    // Memoryless times: the first gradient alone trains fastest, with any number of machines.
+    let folder = folder();
+    let law = ["plan", "--compute", "exponential:mean=1", "--json", "--machines", "20"];
+    let answer = json(&run(folder.path(), &law).out)["fixed_fleet"].clone();
+    let costs = |place: &str| {
+        let choices = &answer["advice"]["choices"];
+        let mut choices = choices.as_array().expect("a list").iter();
+        let of = choices.find(|it| it["replicas_to_aggregate"] == answer[place]);
+        of.and_then(|it| it["cost"].as_f64()).expect("it is a choice")
+    };
+    assert!(costs("recommended") < 1.05, "{answer}");
+    // 12 of 20 are ten times slower: the other 8 cost 20 / 8.
+    let slow = metrics(20, |replica| if replica < 12 { 8.0 } else { 0.8 }, |_| "accepted");
+    assert_eq!(advice(&slow, &[])["fixed_fleet"]["recommended"], 8);
+}
+
+#[test]
+fn nothing_is_promised_beyond_the_points() {
+    let folder = folder();
+    let points = ["--iterations", "50=137500,100=76200", "--machines", "200"];
+    let args = [&["plan", "--plan", "chen-2016"], &points[..]].concat();
+    let said = run(folder.path(), &args);
+    assert_eq!(said.status, 0, "{}", said.err);
+    for words in ["beyond that nothing is known", "Use A = 100 of N = 200", "as far as the points"]
+    {
+        assert!(said.out.contains(words), "{}", said.out);
+    }
+    let answer = json(&run(folder.path(), &[&args[..], &["--json"]].concat()).out);
+    let fleet = &answer["fixed_fleet"];
+    let looked_at = fleet["advice"]["choices"].as_array().map_or(0, Vec::len) as u64;
+    assert_eq!(fleet["at_edge"], true);
+    assert_eq!(fleet["advice"]["by_formula_alone"].as_u64(), Some(51 - looked_at));
+}
+
+#[test]
 fn a_training_can_be_planned_with() {
     let folder = folder();
     let quick = ["--model", "softmax", "--updates", "30", "--straggler", "4=2", "--out", "run"];
@@ -141,4 +177,6 @@ fn what_cannot_be_meant_is_refused() {
     check("--stragglers 0.1=constant:seconds=1", &["--compute"]);
     check("--compute exponential:mean=1 --machines 0", &["'0'", "--machines"]);
     check("--compute exponential:mean=1 --machines 9 --iterations fast", &["inverse", "\"fast\""]);
+    let beyond = "--compute exponential:mean=1 --machines 9 --iterations 50=9,100=5";
+    check(beyond, &["from 1 to 9", "50=9,100=5", "measure"]);
 }

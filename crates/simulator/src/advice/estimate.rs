@@ -2,7 +2,7 @@
 
 use sync_replicas::engine::InitialTokens;
 
-use super::{Fleet, Measured};
+use super::{AdviceError, Fleet, Measured};
 use crate::law::Law;
 use crate::plan::Plan;
 use crate::simulate;
@@ -10,15 +10,22 @@ use crate::stats::{Spread, deviation, mean};
 use crate::stream::Stream;
 
 /// How often each choice is simulated, with other random numbers each time.
-const REPLICATIONS: u64 = 20;
+pub(super) const REPLICATIONS: u64 = 20;
 /// The 97.5 % quantile of Student's t with one degree of freedom less.
 const T: f64 = 2.093;
 /// That of the normal distribution.
 const Z: f64 = 1.96;
 /// Replica-steps that all choices together may take, more or less: a few seconds.
-const BUDGET: usize = 10_000_000;
+pub(super) const BUDGET: usize = 10_000_000;
 /// Steps before a run counts: all replicas begin the first one together.
 const WARM_UP: usize = 10;
+/// Steps that count in a run: no more than this, as intervals are then narrow enough, and no fewer
+/// than that, as they say nothing then.
+const MOST_STEPS: usize = 2000;
+const LEAST_STEPS: usize = 20;
+/// Choices that are simulated at most, where there are many; and at least, whatever it takes.
+const MOST_CHOICES: usize = 41;
+const LEAST_CHOICES: usize = 8;
 
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
@@ -41,6 +48,31 @@ pub(super) struct Estimate {
     pub(super) lower_bound: bool,
 }
 
+impl Candidate {
+    /// How many replica-steps a step takes, more or less.
+    pub(super) fn machines(&self) -> usize {
+        self.total.max(self.aggregate)
+    }
+}
+
+/// How many choices can be simulated of which the largest has so many machines.
+pub(super) fn affordable(budget: usize, machines: usize) -> usize {
+    let one = machines.max(1) * REPLICATIONS as usize * (WARM_UP + LEAST_STEPS);
+    (budget / one).clamp(LEAST_CHOICES, MOST_CHOICES)
+}
+
+/// The replica-steps of all choices of so many machines, when there are more than can be simulated.
+#[cfg(test)]
+pub(super) fn replica_steps(budget: usize, machines: usize) -> usize {
+    let a_step = affordable(budget, machines) * machines * REPLICATIONS as usize;
+    a_step * (WARM_UP + steps(budget, a_step))
+}
+
+/// Steps that count, when one of all choices and replications together takes so many replica-steps.
+fn steps(budget: usize, a_step: usize) -> usize {
+    (budget / a_step.max(1)).clamp(LEAST_STEPS, MOST_STEPS)
+}
+
 impl Estimate {
     pub(super) fn mean(&self) -> f64 {
         mean(&self.means)
@@ -57,9 +89,13 @@ pub(super) fn half_width(replications: &[f64], resampled: bool) -> f64 {
 }
 
 /// Simulates a choice; all choices of a question together take `replica_steps` for each step.
-pub(super) fn estimate(fleet: &Fleet, candidate: &Candidate, replica_steps: usize) -> Estimate {
-    let all = replica_steps.max(1) * REPLICATIONS as usize;
-    let steps = (BUDGET / all).clamp(100, 2000);
+pub(super) fn estimate(
+    budget: usize,
+    fleet: &Fleet,
+    candidate: &Candidate,
+    replica_steps: usize,
+) -> Result<Estimate, AdviceError> {
+    let steps = steps(budget, replica_steps * REPLICATIONS as usize);
     let mut estimate = Estimate {
         means: Vec::new(),
         deviation: 0.0,
@@ -71,7 +107,7 @@ pub(super) fn estimate(fleet: &Fleet, candidate: &Candidate, replica_steps: usiz
     };
     let part = 1.0 / REPLICATIONS as f64;
     for replication in 0..REPLICATIONS {
-        let Some((mut plan, unknown)) = drawn(fleet, candidate, replication) else { continue };
+        let (mut plan, unknown) = drawn(fleet, candidate, replication)?;
         plan.steps = (steps + WARM_UP) as u64;
         let outcome = simulate(&plan);
         let spread = Spread::of(outcome.step_seconds.get(WARM_UP..).unwrap_or(&[]));
@@ -85,21 +121,24 @@ pub(super) fn estimate(fleet: &Fleet, candidate: &Candidate, replica_steps: usiz
         let needs_unknown = candidate.aggregate + unknown > candidate.total && unknown > 0;
         estimate.lower_bound |= needs_unknown || outcome.report.stuck.is_some();
     }
-    estimate
+    Ok(estimate)
 }
 
 /// The plan of a replication, and how many of its machines were hardly seen to finish.
-fn drawn(fleet: &Fleet, candidate: &Candidate, replication: u64) -> Option<(Plan, usize)> {
-    let plan = fleet.plan.with(|settings| {
+pub(super) fn drawn(
+    fleet: &Fleet,
+    candidate: &Candidate,
+    replication: u64,
+) -> Result<(Plan, usize), AdviceError> {
+    let mut plan = fleet.plan.with(|settings| {
         settings.replicas_to_aggregate = candidate.aggregate;
         settings.total_num_replicas = Some(candidate.total);
         // A wasted round at the start would count for too much in so short a run.
         settings.initial_tokens = InitialTokens::Fewest;
-    });
-    let mut plan = plan.ok()?;
+    })?;
     plan.seed = fleet.plan.seed.wrapping_add(replication);
     if fleet.measured.is_empty() {
-        return Some((plan, 0));
+        return Ok((plan, 0));
     }
     let mut stream = Stream::of_resampling(plan.seed);
     let mut unknown = 0;
@@ -110,7 +149,7 @@ fn drawn(fleet: &Fleet, candidate: &Candidate, replication: u64) -> Option<(Plan
         let machine: &Measured = &fleet.measured[which];
         let (seconds, bounds) = machine.resample(&mut stream);
         unknown += usize::from(2 * bounds > seconds.len());
-        plan.replicas.insert(replica as u64, Law::samples(&seconds).ok()?);
+        plan.replicas.insert(replica as u64, Law::samples(&seconds)?);
     }
-    Some((plan, unknown))
+    Ok((plan, unknown))
 }

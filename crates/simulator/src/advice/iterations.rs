@@ -1,5 +1,6 @@
 //! How many steps training needs when A gradients make one.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// The number of steps as A changes.
@@ -8,7 +9,8 @@ pub enum Iterations {
     /// The same number of gradients altogether, so N / A for each step of all N: half as many
     /// gradients a step need twice as many steps.
     Inverse,
-    /// Measured points, A and steps, joined by straight lines, which go on beyond the ends.
+    /// Measured points, A and steps, by ascending A and joined by straight lines. Beyond the ends
+    /// nothing is known.
     Points(Vec<(f64, f64)>),
 }
 
@@ -21,15 +23,32 @@ pub enum Iterations {
 pub struct IterationsError(String);
 
 impl Iterations {
-    /// Steps to train with `aggregate` of `machines`.
+    /// Steps to train with `aggregate` of `machines`; `None` where nothing is known of them.
     #[must_use]
-    pub fn needed(&self, aggregate: usize, machines: usize) -> f64 {
+    pub fn needed(&self, aggregate: usize, machines: usize) -> Option<f64> {
         let a = aggregate as f64;
-        let Self::Points(points) = self else { return machines as f64 / a };
-        let after = points.partition_point(|point| point.0 < a).clamp(1, points.len() - 1);
-        let ((a0, s0), (a1, s1)) = (points[after - 1], points[after]);
-        // A line that goes on falling must not cross zero.
-        (s0 + (s1 - s0) * (a - a0) / (a1 - a0)).max(1.0)
+        let Self::Points(points) = self else { return Some(machines as f64 / a) };
+        let after = points.partition_point(|point| point.0 < a);
+        let (a1, s1) = *points.get(after)?;
+        match after.checked_sub(1) {
+            Some(before) => {
+                let (a0, s0) = points[before];
+                Some(s0 + (s1 - s0) * (a - a0) / (a1 - a0))
+            }
+            None => (a1 == a).then_some(s1),
+        }
+    }
+}
+
+/// As it is read.
+impl fmt::Display for Iterations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Points(points) = self else { return f.write_str("inverse") };
+        if points.is_empty() {
+            return f.write_str("no points");
+        }
+        let points = points.iter().map(|(aggregate, steps)| format!("{aggregate}={steps}"));
+        f.write_str(&points.collect::<Vec<_>>().join(","))
     }
 }
 
@@ -58,18 +77,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn curves_go_through_their_points() {
+    fn curves_go_through_their_points_and_end_there() {
         #[track_caller]
-        fn check(text: &str, aggregate: usize, expected: f64) {
+        fn check(text: &str, aggregate: usize, expected: impl Into<Option<f64>>) {
             let iterations: Iterations = text.parse().expect("is a curve");
-            assert_eq!(iterations.needed(aggregate, 100), expected, "{text}");
+            assert_eq!(iterations.needed(aggregate, 100), expected.into(), "{text}");
+            assert_eq!(iterations.to_string(), text);
         }
         check("inverse", 50, 2.0);
+        check("50=137500,100=76200", 49, None);
         check("50=137500,100=76200", 50, 137_500.0);
         check("50=137500,100=76200", 75, 106_850.0);
+        check("50=137500,100=76200", 100, 76_200.0);
+        check("50=137500,100=76200", 101, None);
         check("1=100,2=50,3=40", 3, 40.0);
-        check("1=100,2=50,3=40", 4, 30.0);
-        check("1=100,2=50", 9, 1.0);
+        check("1=100,2=50,3=40", 4, None);
+        check("1.5=100,2.5=50", 1, None);
+        check("1.5=100,2.5=50", 2, 75.0);
+        // Made without being read.
+        assert_eq!(Iterations::Points(vec![]).needed(1, 1), None);
+        assert_eq!(Iterations::Points(vec![(2.0, 9.0)]).needed(2, 3), Some(9.0));
+        assert_eq!(Iterations::Points(vec![(2.0, 9.0)]).needed(3, 3), None);
     }
 
     #[test]

@@ -50,3 +50,34 @@ fn a_seed_gives_the_same_bits_everywhere() {
     check("log-normal = { median = 1.5, sigma = 0.5 }", 0.4229856662629782);
     check("pareto = { least = 1, alpha = 3 }", 5.606482029260809);
 }
+
+#[test]
+fn laws_at_the_edges_of_their_numbers_draw_times() {
+    // Every law with every combination of the least and largest numbers that a plan can give.
+    const SECONDS: [f64; 4] = [0.0, 5e-324, 1.0, LONGEST];
+    const ABOVE: [f64; 5] = [5e-324, 1e-3, 1.0, 1e3, 1e6];
+    let seconds = |number: f64| Seconds::try_from(number).expect("is a time");
+    let above = |number: f64| Above::try_from(number).expect("is above zero");
+    #[track_caller]
+    fn check(law: Law, is_nothing: bool) {
+        for time in draws(&law, 200) {
+            assert!(time >= 0.0, "{law:?} drew {time}");
+            assert!(!is_nothing || time == 0.0, "{law:?} drew {time}");
+        }
+    }
+    for a in SECONDS {
+        check(Law::constant(seconds(a)), a == 0.0);
+        check(Law::Exponential { mean: seconds(a) }, a == 0.0);
+        for b in SECONDS {
+            let (least, mean_excess) = (seconds(a), seconds(b));
+            check(Law::ShiftedExponential { least, mean_excess }, a == 0.0 && b == 0.0);
+        }
+        for b in ABOVE {
+            check(Law::LogNormal { median: seconds(a), sigma: above(b) }, a == 0.0);
+            for most in [None, Some(seconds(0.0)), Some(seconds(7.0))] {
+                let nothing = a == 0.0 || most == Some(seconds(0.0));
+                check(Law::Pareto { least: seconds(a), alpha: above(b), most }, nothing);
+            }
+        }
+    }
+}
