@@ -180,6 +180,27 @@ impl<E: Element> SparseSums<E> {
         }
     }
 
+    /// What a sum that was taken elsewhere would have to be, and what it is.
+    fn check_sum(&self, sum: &SparseSum<E>) -> Result<(), (PartialShape, PartialShape)> {
+        let got = || PartialShape::from(sum.row_shape.as_slice());
+        match self.check_row_shape(&sum.row_shape) {
+            Err(ApplyError::RowShape { expected, .. }) => return Err((expected, got())),
+            _ if sum.division.options != self.options => return Err((got(), got())),
+            _ => {}
+        }
+        // A sum of as few rows cannot have others; only else are they looked at.
+        match (self.declared.dim(0), sum.rows) {
+            (None, _) => Ok(()),
+            (Some(rows), Some(own)) if own <= rows => Ok(()),
+            (Some(rows), _) => {
+                let end = sum.parts.end();
+                let with_rows =
+                    |rows: usize| PartialShape::from([&[rows], sum.row_shape.as_slice()].concat());
+                if end <= rows { Ok(()) } else { Err((with_rows(rows), with_rows(end))) }
+            }
+        }
+    }
+
     fn check_row_shape(&self, got: &[usize]) -> Result<(), ApplyError> {
         let (fits, expected) = match &self.row_shape {
             Some(held) => (held == got, held.as_slice().into()),
@@ -237,12 +258,7 @@ impl<E: Element> Sums for SparseSums<E> {
     }
 
     fn put_back(&mut self, sum: SparseSum<E>) -> Result<(), PutBackError<SparseSum<E>>> {
-        let refused = match self.check_row_shape(&sum.row_shape) {
-            Err(ApplyError::RowShape { expected, .. }) => Some(expected),
-            _ => (sum.division.options != self.options).then(|| sum.row_shape.as_slice().into()),
-        };
-        if let Some(expected) = refused {
-            let got = sum.row_shape.as_slice().into();
+        if let Err((expected, got)) = self.check_sum(&sum) {
             return Err(PutBackError { sum: Box::new(sum), expected, got });
         }
         self.parts.prepend(sum.parts, self.options);

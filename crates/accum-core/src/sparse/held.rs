@@ -47,6 +47,16 @@ impl<E: Element> Parts<E> {
         }
     }
 
+    /// The first row that none of the indices is at or beyond.
+    pub(super) fn end(&self) -> usize {
+        let end = |indices: &[i64]| indices.iter().max().map_or(0, |last| last.saturating_add(1));
+        let end = match self {
+            Self::Sum(sum) => end(sum.indices.as_slice()),
+            Self::Held(held) => held.iter().map(|(_, it)| end(&it.indices)).max().unwrap_or(0),
+        };
+        usize::try_from(end).unwrap_or(0)
+    }
+
     /// Puts what came earlier before it. Both sides were built under the same options.
     pub(super) fn prepend(&mut self, earlier: Self, options: SparseOptions) {
         match (self, earlier) {

@@ -1,7 +1,8 @@
 //! Sparse sums over several cycles: what one cycle leaves behind must not be seen in the next.
 
 use accum_core::{
-    IndexedSlices, PartialShape, Reduction, SparseAccumulator, SparseOptions, Summation,
+    IndexedSlices, PartialShape, Reduction, SparseAccumulator, SparseMerge, SparseOptions,
+    Summation,
 };
 use ndarray::Array2;
 
@@ -65,4 +66,48 @@ fn a_gradients_own_rows_are_summed_before_they_are_added() {
     check(&[&[(5, 1.0)], &[(5, 1e8), (6, 4.0), (5, -1e8)]], &[(5, 0.5), (6, 4.0)]);
     check(&[&[(5, 1e8), (1, 7.0), (5, -1e8)], &[(5, 1.0)]], &[(1, 7.0), (5, 0.5)]);
     check(&[&[(3, 2.0), (8, 1.0), (3, 2.0), (8, 1.0)]], &[(3, 4.0), (8, 2.0)]);
+}
+
+#[test]
+fn a_sum_goes_back_only_where_all_its_rows_are() {
+    // rows of which there is a table, a map as they are too many, and a map as nobody said.
+    const ROWS: [Option<usize>; 4] = [Some(3), Some(8), Some(1 << 25), None];
+    let of = |rows, options| {
+        let shape = PartialShape::of([rows, Some(1)]);
+        SparseAccumulator::<f32>::with_options(shape, Reduction::Sum, options)
+    };
+    let check = |from: Option<usize>, to: Option<usize>, index: i64, options: SparseOptions| {
+        let what = format!("row {index} of {from:?} to {to:?}, {options:?}");
+        let (mut from, mut other) = (of(from, options), of(to, options));
+        from.apply(column(&[(index, 4.0), (1, 1.0)]), 0).expect("it fits");
+        let sum = from.try_take(1).expect("positive").expect("one is held");
+        let fits = to.is_none_or(|rows| (index as usize) < rows);
+        let back = other.put_back(sum);
+        assert_eq!(back.is_ok(), fits, "{what}");
+        if let Err(refused) = back {
+            let expected = format!("[{},1]", to.unwrap_or_default());
+            assert_eq!(refused.expected.to_string(), expected, "{what}");
+            assert_eq!(refused.got.to_string(), format!("[{},1]", index + 1), "{what}");
+            assert_eq!(refused.sum.into_value().indices.len(), 2, "{what}");
+        }
+        // Whichever it was, the next push finds all in order.
+        other.apply(column(&[(2, 16.0)]), 0).expect("it fits");
+        let sum = other.try_take(1).expect("positive").expect("some are held").into_value();
+        let total: f32 = sum.values.iter().sum();
+        assert_eq!(total, if fits { 21.0 } else { 16.0 }, "{what}");
+    };
+    for merge in [SparseMerge::Canonical, SparseMerge::Reference] {
+        for summation in [Summation::Eager, Summation::Held, Summation::Ordered] {
+            let options = SparseOptions { summation, merge, ..SparseOptions::default() };
+            for from in ROWS {
+                for to in ROWS {
+                    for index in [0, 2, 3, 7, 8, 1 << 24, 1 << 25, i64::MAX - 1] {
+                        if from.is_none_or(|rows| (index as usize) < rows) {
+                            check(from, to, index, options);
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
