@@ -2,6 +2,10 @@
 //!
 //! Every rule is one call that names the parameter; the comparison is written so that NaN fails it.
 
+use std::marker::PhantomData;
+
+use crate::{Real, Schedule};
+
 /// A hyper-parameter has a value that its formula cannot take.
 ///
 /// The message names who owns the parameter, the parameter, what is allowed, and what came.
@@ -50,51 +54,111 @@ impl HyperParameterError {
 }
 
 /// The checks of one owner, so that each rule below is one short line.
-#[derive(Clone, Copy)]
-pub(crate) struct Checks(pub(crate) &'static str);
+///
+/// A number must fit the formula as it was given and as the formula will see it, rounded to `T`:
+/// 1e-46 is above zero and 0 in `f32`, and 0.99999999 is below one and 1.
+pub(crate) struct Checks<T> {
+    owner: &'static str,
+    number: PhantomData<T>,
+}
 
-impl Checks {
+impl<T: Real> Checks<T> {
+    pub(crate) fn of(owner: &'static str) -> Self {
+        Self { owner, number: PhantomData }
+    }
+
+    /// Refuses a value unless `holds` as given, and then unless `rounded` holds for it in `T`.
+    fn check(
+        &self,
+        parameter: &'static str,
+        value: f64,
+        (holds, allowed): (bool, &'static str),
+        (rounded, allowed_rounded): (impl Fn(T) -> bool, &'static str),
+    ) -> Result<(), HyperParameterError> {
+        HyperParameterError::unless(holds, self.owner, parameter, allowed, value)?;
+        let fits = rounded(T::of(value));
+        HyperParameterError::unless(fits, self.owner, parameter, allowed_rounded, value)
+    }
+
     pub(crate) fn not_negative(
-        self,
+        &self,
         parameter: &'static str,
         value: f64,
     ) -> Result<(), HyperParameterError> {
-        let holds = value >= 0.0 && value.is_finite();
-        HyperParameterError::unless(holds, self.0, parameter, "finite and not negative", value)
+        let given = (value >= 0.0 && value.is_finite(), "finite and not negative");
+        let rounded = (T::is_finite, "finite also in the variables' number type");
+        self.check(parameter, value, given, rounded)
+    }
+
+    pub(crate) fn not_positive(
+        &self,
+        parameter: &'static str,
+        value: f64,
+    ) -> Result<(), HyperParameterError> {
+        let given = (value <= 0.0 && value.is_finite(), "finite and not above zero");
+        let rounded = (T::is_finite, "finite also in the variables' number type");
+        self.check(parameter, value, given, rounded)
     }
 
     pub(crate) fn positive(
-        self,
+        &self,
         parameter: &'static str,
         value: f64,
     ) -> Result<(), HyperParameterError> {
-        let holds = value > 0.0 && value.is_finite();
-        HyperParameterError::unless(holds, self.0, parameter, "finite and above zero", value)
+        let given = (value > 0.0 && value.is_finite(), "finite and above zero");
+        let fits = |value: T| value > T::zero() && value.is_finite();
+        self.check(
+            parameter,
+            value,
+            given,
+            (fits, "finite and above zero also in the variables' number type"),
+        )
     }
 
     pub(crate) fn fraction(
-        self,
+        &self,
         parameter: &'static str,
         value: f64,
     ) -> Result<(), HyperParameterError> {
-        let holds = (0.0..=1.0).contains(&value);
-        HyperParameterError::unless(holds, self.0, parameter, "in [0, 1]", value)
+        let given = ((0.0..=1.0).contains(&value), "in [0, 1]");
+        let fits = |rounded: T| value == 1.0 || rounded < T::one();
+        self.check(
+            parameter,
+            value,
+            given,
+            (fits, "1, or below 1 also in the variables' number type"),
+        )
     }
 
     pub(crate) fn fraction_below_one(
-        self,
+        &self,
         parameter: &'static str,
         value: f64,
     ) -> Result<(), HyperParameterError> {
-        let holds = (0.0..1.0).contains(&value);
-        HyperParameterError::unless(holds, self.0, parameter, "in [0, 1)", value)
+        let given = ((0.0..1.0).contains(&value), "in [0, 1)");
+        let fits = |rounded: T| rounded < T::one();
+        self.check(parameter, value, given, (fits, "below 1 also in the variables' number type"))
     }
 
     pub(crate) fn at_least_one(
-        self,
+        &self,
         parameter: &'static str,
         value: u64,
     ) -> Result<(), HyperParameterError> {
-        HyperParameterError::unless(value > 0, self.0, parameter, "at least 1", value as f64)
+        HyperParameterError::unless(value > 0, self.owner, parameter, "at least 1", value as f64)
+    }
+
+    /// A schedule all of whose rates are numbers of `T`, also times the largest `factor` that the
+    /// formula has for them.
+    pub(crate) fn learning_rate(
+        schedule: &Schedule,
+        factor: f64,
+    ) -> Result<(), HyperParameterError> {
+        schedule.validate()?;
+        let most = schedule.most();
+        Self::of("learning rate").not_negative("the largest value", most)?;
+        let fits = T::of(most * factor).is_finite();
+        let allowed = "so small that its products are numbers of the variables' type";
+        HyperParameterError::unless(fits, "learning rate", "the largest value", allowed, most)
     }
 }

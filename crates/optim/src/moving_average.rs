@@ -79,9 +79,9 @@ impl<T: Real> ExponentialMovingAverage<T> {
     /// Averages with this decay, and of no variables yet.
     ///
     /// # Errors
-    /// `decay` is not in [0, 1].
+    /// `decay` is not in [0, 1], or rounds to 1 in `T` without being 1.
     pub fn new(decay: f64) -> Result<Self, HyperParameterError> {
-        Checks("moving average").fraction("decay", decay)?;
+        Checks::<T>::of("moving average").fraction("decay", decay)?;
         Ok(Self { decay, zero_debias: false, averages: IndexMap::new() })
     }
 
@@ -160,7 +160,12 @@ impl<T: Real> ExponentialMovingAverage<T> {
             });
         }
         let weight = T::of(average.next_weight(decay));
-        Zip::from(&mut average.values).and(&variable).for_each(|s, &x| *s -= weight * (*s - x));
+        if weight == T::one() {
+            // Nothing is left of what was; in s - (s - x) a large one would leave its rounding.
+            average.values.assign(&variable);
+        } else {
+            Zip::from(&mut average.values).and(&variable).for_each(|s, &x| *s -= weight * (*s - x));
+        }
         Ok(())
     }
 
@@ -199,14 +204,15 @@ impl<T: Real> ExponentialMovingAverage<T> {
     /// Replaces everything that [`state`](Self::state) lists, all or nothing.
     ///
     /// # Errors
-    /// An entry that is missing, not known here, or of another shape or kind.
+    /// An entry that is missing, not known here, of another shape or kind, or a weight that is not
+    /// in [0, 1].
     pub fn restore(&mut self, saved: &StateMap<'_, T>) -> Result<(), RestoreError> {
         let mine = self.state();
         let reader = Reader::new(saved, |name| mine.contains_key(name))?;
         let mut restored = Vec::with_capacity(self.averages.len());
         for (name, average) in &self.averages {
             let values = reader.tensor(&values_key(name), average.values.shape())?;
-            let weight = average.zero_weight.map(|_| reader.scalar(&weight_key(name)));
+            let weight = average.zero_weight.map(|_| reader.scalar(&weight_key(name), (0.0, 1.0)));
             restored.push((values, weight.transpose()?));
         }
         for (average, (values, zero_weight)) in self.averages.values_mut().zip(restored) {

@@ -89,7 +89,8 @@ pub trait Optimizer<T: Real>: Send + Sync + Debug {
         SparseReach::TouchedRows
     }
 
-    /// Checks the hyper-parameters; called once, when the state is built.
+    /// Checks the hyper-parameters; called once, when the state is built. A number must fit the
+    /// formula also once it is rounded to `T`.
     ///
     /// # Errors
     /// The first parameter that the formula cannot take.
@@ -186,13 +187,23 @@ pub struct ScalarSpec {
     pub name: &'static str,
     /// What it starts at.
     pub initial: f64,
+    /// The least that it can ever be: a saved one below is refused.
+    pub least: f64,
+    /// The most that it can ever be.
+    pub most: f64,
 }
 
 impl ScalarSpec {
-    /// A scalar called `name` that starts at `initial`.
+    /// A scalar called `name` that starts at `initial`, and is any finite number later.
     #[must_use]
     pub const fn new(name: &'static str, initial: f64) -> Self {
-        Self { name, initial }
+        Self { name, initial, least: f64::MIN, most: f64::MAX }
+    }
+
+    /// The same, always from `least` to `most`.
+    #[must_use]
+    pub const fn within(self, least: f64, most: f64) -> Self {
+        Self { least, most, ..self }
     }
 }
 

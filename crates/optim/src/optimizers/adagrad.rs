@@ -51,8 +51,9 @@ impl<T: Real> Optimizer<T> for Adagrad {
     }
 
     fn validate(&self) -> Result<(), HyperParameterError> {
-        self.learning_rate.validate()?;
-        Checks("adagrad").positive("initial_accumulator_value", self.initial_accumulator_value)
+        Checks::<T>::learning_rate(&self.learning_rate, 1.0)?;
+        Checks::<T>::of("adagrad")
+            .positive("initial_accumulator_value", self.initial_accumulator_value)
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {

@@ -44,14 +44,14 @@ impl Adam {
         Self { learning_rate: learning_rate.into(), moments: Moments::default() }
     }
 
-    /// The decay of the first moment, in [0, 1).
+    /// The decay of the first moment, in [0, 1), also once rounded to the variables' number type.
     #[must_use]
     pub fn beta1(mut self, beta1: f64) -> Self {
         self.moments.beta1 = beta1;
         self
     }
 
-    /// The decay of the second moment, in [0, 1).
+    /// The decay of the second moment, in [0, 1), also once rounded to the variables' number type.
     #[must_use]
     pub fn beta2(mut self, beta2: f64) -> Self {
         self.moments.beta2 = beta2;
@@ -80,11 +80,11 @@ impl<T: Real> Optimizer<T> for Adam {
     }
 
     fn scalars(&self) -> Vec<ScalarSpec> {
-        self.moments.scalars()
+        self.moments.scalars::<T>()
     }
 
     fn finish(&self, scalars: &mut [f64]) {
-        self.moments.finish(scalars);
+        self.moments.finish::<T>(scalars);
     }
 
     fn sparse_reach(&self) -> SparseReach {
@@ -92,8 +92,7 @@ impl<T: Real> Optimizer<T> for Adam {
     }
 
     fn validate(&self) -> Result<(), HyperParameterError> {
-        self.learning_rate.validate()?;
-        self.moments.validate("adam")
+        self.moments.validate::<T>("adam", &self.learning_rate)
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
@@ -121,23 +120,38 @@ impl Moments {
         vec![SlotSpec::new("m", 0.0), SlotSpec::new("v", 0.0)]
     }
 
+    /// The betas as the moments see them. Near one, any other would be far from one minus it, and
+    /// the correction would not be that of the moments.
+    fn betas<T: Real>(&self) -> [f64; 2] {
+        [self.beta1, self.beta2].map(|beta| T::of(beta).wide())
+    }
+
     /// The powers start at the betas: they are those of the step under way.
-    pub(super) fn scalars(&self) -> Vec<ScalarSpec> {
-        let (first, second) = (self.beta1, self.beta2);
-        vec![ScalarSpec::new("beta1_power", first), ScalarSpec::new("beta2_power", second)]
+    pub(super) fn scalars<T: Real>(&self) -> Vec<ScalarSpec> {
+        let [first, second] = self.betas::<T>();
+        // A power of one would be a moment that nothing ever enters.
+        let power = |name, beta| ScalarSpec::new(name, beta).within(0.0, 1.0_f64.next_down());
+        vec![power("beta1_power", first), power("beta2_power", second)]
     }
 
-    pub(super) fn finish(&self, scalars: &mut [f64]) {
-        scalars[0] *= self.beta1;
-        scalars[1] *= self.beta2;
+    pub(super) fn finish<T: Real>(&self, scalars: &mut [f64]) {
+        let betas = self.betas::<T>();
+        scalars.iter_mut().zip(betas).for_each(|(power, beta)| *power *= beta);
     }
 
-    pub(super) fn validate(&self, owner: &'static str) -> Result<(), HyperParameterError> {
-        let checks = Checks(owner);
+    pub(super) fn validate<T: Real>(
+        &self,
+        owner: &'static str,
+        learning_rate: &Schedule,
+    ) -> Result<(), HyperParameterError> {
+        let checks = Checks::<T>::of(owner);
         checks.fraction_below_one("beta1", self.beta1)?;
         checks.fraction_below_one("beta2", self.beta2)?;
         // With zero, an element that never had a gradient would become 0 / 0.
-        checks.positive("epsilon", self.epsilon)
+        checks.positive("epsilon", self.epsilon)?;
+        // The largest bias correction there can be.
+        let [beta1, _] = self.betas::<T>();
+        Checks::<T>::learning_rate(learning_rate, 1.0 / (1.0 - beta1))
     }
 
     /// Adam's step after `x ← x − shrinkage · x`.

@@ -46,14 +46,14 @@ impl AdamW {
         self
     }
 
-    /// The decay of the first moment, in [0, 1).
+    /// The decay of the first moment, in [0, 1), also once rounded to the variables' number type.
     #[must_use]
     pub fn beta1(mut self, beta1: f64) -> Self {
         self.moments.beta1 = beta1;
         self
     }
 
-    /// The decay of the second moment, in [0, 1).
+    /// The decay of the second moment, in [0, 1), also once rounded to the variables' number type.
     #[must_use]
     pub fn beta2(mut self, beta2: f64) -> Self {
         self.moments.beta2 = beta2;
@@ -82,11 +82,11 @@ impl<T: Real> Optimizer<T> for AdamW {
     }
 
     fn scalars(&self) -> Vec<ScalarSpec> {
-        self.moments.scalars()
+        self.moments.scalars::<T>()
     }
 
     fn finish(&self, scalars: &mut [f64]) {
-        self.moments.finish(scalars);
+        self.moments.finish::<T>(scalars);
     }
 
     fn sparse_reach(&self) -> SparseReach {
@@ -94,9 +94,9 @@ impl<T: Real> Optimizer<T> for AdamW {
     }
 
     fn validate(&self) -> Result<(), HyperParameterError> {
-        self.learning_rate.validate()?;
-        Checks("adam_w").not_negative("weight_decay", self.weight_decay)?;
-        self.moments.validate("adam_w")
+        self.moments.validate::<T>("adam_w", &self.learning_rate)?;
+        Checks::<T>::of("adam_w").not_negative("weight_decay", self.weight_decay)?;
+        Checks::<T>::learning_rate(&self.learning_rate, self.weight_decay)
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {

@@ -12,7 +12,13 @@ use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile
 /// *x ← (sign(z) l₁ − z) / (n⁻ᵖ / η + 2 l₂)* if *|z| > l₁*, else 0.
 ///
 /// Slots: `accum` (*n*, from 0.1) and `linear` (*z*, from 0). A sparse gradient leaves all other
-/// rows alone. A step whose learning rate is zero changes nothing, since the formula divides by it.
+/// rows alone. A step whose learning rate is zero, or so small that a quotient by it is beyond the
+/// number type, changes nothing, since the formula divides by it.
+///
+/// As in the described system, *x* is made anew from *z* in each step, in proportion to the *η* of
+/// that step alone: when a schedule lowers *η*, all of the model shrinks towards zero with it, also
+/// what was learnt before. FTRL lowers its rate by itself, by *n*; give it a constant *η*, or a
+/// schedule whose end is not far below its start.
 ///
 /// # Examples
 /// ```
@@ -102,16 +108,16 @@ impl<T: Real> Optimizer<T> for Ftrl {
     }
 
     fn validate(&self) -> Result<(), HyperParameterError> {
-        self.learning_rate.validate()?;
-        let checks = Checks("ftrl");
+        Checks::<T>::learning_rate(&self.learning_rate, 1.0)?;
+        let checks = Checks::<T>::of("ftrl");
         let power = self.learning_rate_power;
-        let holds = power <= 0.0 && power.is_finite();
-        let allowed = "finite and not above zero";
-        HyperParameterError::unless(holds, checks.0, "learning_rate_power", allowed, power)?;
+        checks.not_positive("learning_rate_power", power)?;
         checks.not_negative("initial_accumulator_value", self.initial_accumulator_value)?;
         checks.not_negative("l1", self.l1)?;
         checks.not_negative("l2", self.l2)?;
-        checks.not_negative("l2_shrinkage", self.l2_shrinkage)
+        checks.not_negative("l2_shrinkage", self.l2_shrinkage)?;
+        checks.not_negative("twice l2", 2.0 * self.l2)?;
+        checks.not_negative("twice l2_shrinkage", 2.0 * self.l2_shrinkage)
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
@@ -131,15 +137,23 @@ impl<T: Real> Optimizer<T> for Ftrl {
                 let sum = *n + g * g;
                 let grown = power(sum);
                 let sigma = (grown - power(*n)) / rate;
-                *z += g + twice_shrinkage * *x - sigma * *x;
-                *n = sum;
+                let linear = *z + (g + twice_shrinkage * *x - sigma * *x);
                 let curvature = grown / rate + twice_l2;
-                if z.abs() <= l1 {
-                    *x = T::zero();
+                // A rate too small to divide by moves nothing, as zero does. What a gradient that
+                // is no number makes is let through, to be seen.
+                let overflows = !(curvature.is_finite() && linear.is_finite());
+                let keeps = overflows && grown.is_finite();
+                let next = if linear.abs() <= l1 {
+                    T::zero()
                 } else if curvature != T::zero() {
-                    *x = (z.signum() * l1 - *z) / curvature;
-                }
-                // Else no gradient was seen yet, from a start at zero: nothing says how far to go.
+                    (linear.signum() * l1 - linear) / curvature
+                } else {
+                    // No gradient was seen yet, from a start at zero: nothing says how far to go.
+                    *x
+                };
+                *x = if keeps { *x } else { next };
+                *z = if keeps { *z } else { linear };
+                *n = if keeps { *n } else { sum };
             }
         });
     }

@@ -39,14 +39,14 @@ impl LazyAdam {
         Self { learning_rate: learning_rate.into(), moments: Moments::default() }
     }
 
-    /// The decay of the first moment, in [0, 1).
+    /// The decay of the first moment, in [0, 1), also once rounded to the variables' number type.
     #[must_use]
     pub fn beta1(mut self, beta1: f64) -> Self {
         self.moments.beta1 = beta1;
         self
     }
 
-    /// The decay of the second moment, in [0, 1).
+    /// The decay of the second moment, in [0, 1), also once rounded to the variables' number type.
     #[must_use]
     pub fn beta2(mut self, beta2: f64) -> Self {
         self.moments.beta2 = beta2;
@@ -75,16 +75,15 @@ impl<T: Real> Optimizer<T> for LazyAdam {
     }
 
     fn scalars(&self) -> Vec<ScalarSpec> {
-        self.moments.scalars()
+        self.moments.scalars::<T>()
     }
 
     fn finish(&self, scalars: &mut [f64]) {
-        self.moments.finish(scalars);
+        self.moments.finish::<T>(scalars);
     }
 
     fn validate(&self) -> Result<(), HyperParameterError> {
-        self.learning_rate.validate()?;
-        self.moments.validate("lazy_adam")
+        self.moments.validate::<T>("lazy_adam", &self.learning_rate)
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {

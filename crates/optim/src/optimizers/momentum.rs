@@ -52,8 +52,8 @@ impl<T: Real> Optimizer<T> for Momentum {
     }
 
     fn validate(&self) -> Result<(), HyperParameterError> {
-        self.learning_rate.validate()?;
-        Checks("momentum").fraction("momentum", self.momentum)
+        Checks::<T>::learning_rate(&self.learning_rate, 1.0)?;
+        Checks::<T>::of("momentum").fraction("momentum", self.momentum)
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {

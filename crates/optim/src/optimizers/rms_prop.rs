@@ -36,7 +36,8 @@ impl RmsProp {
         Self { learning_rate, decay: 0.9, momentum: 0.0, epsilon: 1e-10, centered: false }
     }
 
-    /// The decay *ρ* of the averages, in [0, 1].
+    /// The decay *ρ* of the averages, in [0, 1]; below 1 it must be so as well once rounded to the
+    /// variables' number type.
     #[must_use]
     pub fn decay(mut self, decay: f64) -> Self {
         self.decay = decay;
@@ -83,8 +84,8 @@ impl<T: Real> Optimizer<T> for RmsProp {
     }
 
     fn validate(&self) -> Result<(), HyperParameterError> {
-        self.learning_rate.validate()?;
-        let checks = Checks("rmsprop");
+        Checks::<T>::learning_rate(&self.learning_rate, 1.0)?;
+        let checks = Checks::<T>::of("rmsprop");
         checks.fraction("decay", self.decay)?;
         checks.fraction("momentum", self.momentum)?;
         checks.positive("epsilon", self.epsilon)

@@ -1,5 +1,6 @@
 //! Gradient descent.
 
+use crate::hyper::Checks;
 use crate::lanes::widest;
 use crate::{HyperParameterError, Optimizer, Real, Schedule, Step, Tile};
 
@@ -40,7 +41,7 @@ impl<T: Real> Optimizer<T> for Sgd {
     }
 
     fn validate(&self) -> Result<(), HyperParameterError> {
-        self.learning_rate.validate()
+        Checks::<T>::learning_rate(&self.learning_rate, 1.0)
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {

@@ -91,6 +91,11 @@ pub enum Schedule {
 
 impl Schedule {
     /// The learning rate at step `step`, the number of steps that were finished before.
+    ///
+    /// # Panics
+    /// May panic when [`validate`](Self::validate) refuses the schedule, as a piecewise one without
+    /// values has no rate, and stairs of no steps have no height. What is read from text, and what
+    /// an [`OptimizerState`](crate::OptimizerState) was built with, was checked.
     #[must_use]
     pub fn at(&self, step: u64) -> f64 {
         match *self {
@@ -100,6 +105,13 @@ impl Schedule {
             }
             Self::InverseTime { initial, decay, every, staircase } => {
                 initial / (1.0 + decay * periods(step, every, staircase))
+            }
+            Self::Polynomial { end, steps, .. } if step >= steps => end,
+            Self::Polynomial { initial, end, steps, power } if initial < end => {
+                // 1 - (1 - k / steps)^power, in the form that keeps its digits when it is small,
+                // so that a start that is small beside the end is not lost.
+                let gone = -(power * (-(step as f64 / steps as f64)).ln_1p()).exp_m1();
+                initial + (end - initial) * gone
             }
             Self::Polynomial { initial, end, steps, power } => {
                 (initial - end) * left(step, steps).powf(power) + end
@@ -119,44 +131,63 @@ impl Schedule {
         }
     }
 
+    /// No rate is larger, at whatever step.
+    pub(crate) fn most(&self) -> f64 {
+        match *self {
+            Self::Constant(rate) => rate,
+            Self::Exponential { initial, .. }
+            | Self::InverseTime { initial, .. }
+            | Self::Cosine { initial, .. } => initial,
+            Self::Polynomial { initial, end, .. } => initial.max(end),
+            Self::Piecewise { ref values, .. } => values.iter().copied().fold(0.0, f64::max),
+            Self::WarmUp { ref then, .. } => then.most(),
+        }
+    }
+
     /// Checks every number of the schedule.
     ///
     /// # Errors
     /// The first number that the formula cannot take.
     pub fn validate(&self) -> Result<(), HyperParameterError> {
         match *self {
-            Self::Constant(rate) => Checks("learning rate").not_negative("value", rate),
+            Self::Constant(rate) => Checks::<f64>::of("learning rate").not_negative("value", rate),
             Self::Exponential { initial, decay, every, .. } => {
-                let checks = Checks("exponential schedule");
+                let checks = Checks::<f64>::of("exponential schedule");
                 checks.not_negative("initial", initial)?;
                 checks.fraction("decay", decay)?;
                 checks.at_least_one("every", every)
             }
             Self::InverseTime { initial, decay, every, .. } => {
-                let checks = Checks("inverse-time schedule");
+                let checks = Checks::<f64>::of("inverse-time schedule");
                 checks.not_negative("initial", initial)?;
                 checks.not_negative("decay", decay)?;
                 checks.at_least_one("every", every)
             }
             Self::Polynomial { initial, end, steps, power } => {
-                let checks = Checks("polynomial schedule");
+                let checks = Checks::<f64>::of("polynomial schedule");
                 checks.not_negative("initial", initial)?;
                 checks.not_negative("end", end)?;
                 checks.at_least_one("steps", steps)?;
                 checks.positive("power", power)
             }
             Self::Cosine { initial, steps, alpha } => {
-                let checks = Checks("cosine schedule");
+                let checks = Checks::<f64>::of("cosine schedule");
                 checks.not_negative("initial", initial)?;
                 checks.at_least_one("steps", steps)?;
                 checks.fraction("alpha", alpha)
             }
             Self::Piecewise { ref boundaries, ref values } => validate_pieces(boundaries, values),
             Self::WarmUp { steps, ref then } => {
-                let checks = Checks("warm-up schedule");
+                let checks = Checks::<f64>::of("warm-up schedule");
                 checks.at_least_one("steps", steps)?;
                 let once = !matches!(**then, Self::WarmUp { .. });
-                HyperParameterError::unless(once, checks.0, "the number of warm-ups", "1", 2.0)?;
+                HyperParameterError::unless(
+                    once,
+                    "warm-up schedule",
+                    "the number of warm-ups",
+                    "1",
+                    2.0,
+                )?;
                 then.validate()
             }
         }
@@ -180,10 +211,11 @@ fn left(step: u64, steps: u64) -> f64 {
 }
 
 fn validate_pieces(boundaries: &[u64], values: &[f64]) -> Result<(), HyperParameterError> {
-    let checks = Checks("piecewise schedule");
+    const OWNER: &str = "piecewise schedule";
+    let checks = Checks::<f64>::of(OWNER);
     HyperParameterError::unless(
         values.len() == boundaries.len() + 1,
-        checks.0,
+        OWNER,
         "the number of values",
         "one more than the number of boundaries",
         values.len() as f64,
@@ -191,7 +223,7 @@ fn validate_pieces(boundaries: &[u64], values: &[f64]) -> Result<(), HyperParame
     for pair in boundaries.windows(2) {
         let ascending = pair[0] < pair[1];
         let allowed = "above the boundary before it";
-        HyperParameterError::unless(ascending, checks.0, "boundary", allowed, pair[1] as f64)?;
+        HyperParameterError::unless(ascending, OWNER, "boundary", allowed, pair[1] as f64)?;
     }
     values.iter().try_for_each(|&value| checks.not_negative("value", value))
 }

@@ -126,6 +126,16 @@ pub enum RestoreError {
         /// The shape that was saved.
         actual: Vec<usize>,
     },
+    /// A saved number is none that there can be, such as a power of Adam's beta that is NaN.
+    #[error("{name:?} was saved as {actual}, but must be {expected}")]
+    Value {
+        /// The entry's name.
+        name: String,
+        /// What it may be.
+        expected: String,
+        /// What was saved.
+        actual: String,
+    },
     /// A tensor was saved where a number is needed, or the like.
     #[error("{name:?} was saved as {actual}, but is {expected} here")]
     Kind {

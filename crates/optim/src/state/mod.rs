@@ -5,6 +5,8 @@
 
 mod apply;
 mod error;
+#[cfg(feature = "serde")]
+mod numbers;
 mod parts;
 mod saved;
 
@@ -290,7 +292,8 @@ impl<T: Real> OptimizerState<T> {
     /// Add the variables first. What follows is bit-identical to a run that was never interrupted.
     ///
     /// # Errors
-    /// An entry that is missing, not known here, or of another shape or kind.
+    /// An entry that is missing, not known here, of another shape or kind, or a number that there
+    /// cannot be.
     pub fn restore(&mut self, saved: &StateMap<'_, T>) -> Result<(), RestoreError> {
         let mine = self.state();
         let reader = Reader::new(saved, |name| mine.contains_key(name))?;
@@ -298,7 +301,7 @@ impl<T: Real> OptimizerState<T> {
         let scalar_values = self
             .scalars
             .iter()
-            .map(|scalar| reader.scalar(scalar.name))
+            .map(|scalar| reader.scalar(scalar.name, (scalar.least, scalar.most)))
             .collect::<Result<Vec<_>, _>>()?;
         let mut tensors = Vec::with_capacity(self.variables.len() * self.slots.len());
         for (name, variable) in &self.variables {

@@ -13,6 +13,9 @@ use crate::Real;
 pub type StateMap<'a, T> = IndexMap<String, StateValue<'a, T>>;
 
 /// One entry of a [`StateMap`].
+///
+/// Through serde, a number that JSON has no word for is a text there, such as `"NaN"`, and reads
+/// back. (With `serde_json`, its feature `float_roundtrip` keeps the last bit of all others.)
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -22,9 +25,12 @@ pub type StateMap<'a, T> = IndexMap<String, StateValue<'a, T>>;
 )]
 pub enum StateValue<'a, T: Real> {
     /// A slot or an average; borrowed when it is saved, owned or borrowed when it is restored.
-    Tensor(CowArray<'a, T, IxDyn>),
+    Tensor(
+        #[cfg_attr(feature = "serde", serde(with = "super::numbers::tensor"))]
+        CowArray<'a, T, IxDyn>,
+    ),
     /// A number that belongs to no variable, such as `beta1_power`; always `f64`.
-    Scalar(f64),
+    Scalar(#[cfg_attr(feature = "serde", serde(with = "super::numbers::scalar"))] f64),
     /// A count, such as `step`.
     Counter(u64),
 }
@@ -99,16 +105,31 @@ impl<'m, 'a, T: Real> Reader<'m, 'a, T> {
         }
     }
 
-    pub(crate) fn scalar(&self, name: &str) -> Result<f64, RestoreError> {
+    /// A number from `least` to `most`.
+    pub(crate) fn scalar(
+        &self,
+        name: &str,
+        (least, most): (f64, f64),
+    ) -> Result<f64, RestoreError> {
         match self.get(name)? {
-            StateValue::Scalar(value) => Ok(*value),
+            StateValue::Scalar(value) if (least..=most).contains(value) => Ok(*value),
+            StateValue::Scalar(value) => Err(RestoreError::Value {
+                name: name.to_owned(),
+                expected: format!("from {least} to {most}"),
+                actual: value.to_string(),
+            }),
             other => Err(wrong_kind(name, "a number", other)),
         }
     }
 
     pub(crate) fn counter(&self, name: &str) -> Result<u64, RestoreError> {
         match self.get(name)? {
-            StateValue::Counter(value) => Ok(*value),
+            StateValue::Counter(value) if i64::try_from(*value).is_ok() => Ok(*value),
+            StateValue::Counter(value) => Err(RestoreError::Value {
+                name: name.to_owned(),
+                expected: format!("at most {}, the last step there is", i64::MAX),
+                actual: value.to_string(),
+            }),
             other => Err(wrong_kind(name, "a count", other)),
         }
     }

@@ -155,3 +155,29 @@ fn restored_averages_continue_bit_identically() {
     assert!(matches!(error, RestoreError::Missing { .. }), "{error}");
     assert_eq!(second.state(), whole.state(), "something changed");
 }
+
+#[test]
+fn a_weight_that_there_cannot_be_is_not_restored() {
+    //
+    for weight in [f64::NAN, -0.1, 1.1, f64::INFINITY] {
+        let averages = ExponentialMovingAverage::<f64>::new(0.5).expect("a fraction");
+        let mut averages = averages.zero_debias(true);
+        averages.add_zeros("x", &[]).expect("a new name");
+        let mut saved: optim::StateMap<'static, f64> =
+            averages.state().into_iter().map(|(name, it)| (name, it.into_owned())).collect();
+        saved.insert("x/zero_weight".to_owned(), optim::StateValue::Scalar(weight));
+        let error = averages.restore(&saved).expect_err("no weight").to_string();
+        assert!(error.contains("x/zero_weight") && error.contains("from 0 to 1"), "{error}");
+    }
+}
+
+#[test]
+fn nothing_is_left_without_a_decay() {
+    // also of a value beside which the next one is nothing.
+    for decay in [0.0, 1e-30] {
+        let mut averages = ExponentialMovingAverage::<f32>::new(decay).expect("a fraction");
+        averages.add("x", ndarray::arr0(1e30_f32).into_dyn().view()).expect("a new name");
+        averages.apply("x", ndarray::arr0(1.0_f32).into_dyn().view(), None).expect("it was added");
+        assert_eq!(averages.average("x").expect("it was added")[[]], 1.0);
+    }
+}

@@ -2,6 +2,7 @@
 
 mod averages;
 mod clipping;
+mod edges;
 mod fuzz;
 mod goldens;
 mod gradients;

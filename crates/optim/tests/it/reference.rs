@@ -5,8 +5,8 @@
 //! After *t* steps the error is thus at most *16 t ε S*, where *S* sums the magnitudes of all that
 //! was ever added into the element, with those of cancelled terms counted in full.
 //!
-//! The decay of an average is the one that the number type holds, and its powers are products, one
-//! factor a step: near one, *1 − β* and *1 − βᵗ* make any rounding of *β* or *βᵗ* many times
+//! The decay of an average is the one that the number type holds, also in the correction of Adam,
+//! and its powers are products, one factor a step: near one, *1 − β* and *1 − βᵗ* make any rounding of *β* or *βᵗ* many times
 //! larger, and that is not the formula's.
 
 use optim::{
@@ -103,13 +103,13 @@ impl Element {
                 let ahead = |a: f64, g: f64| if nesterov { g + momentum * a } else { a };
                 (rate * ahead(self.a, g), rate * ahead(self.a_magnitude, g.abs()))
             }
-            Formula::Adam { beta1: exact1, beta2: exact2, weight_decay, .. } => {
-                let (beta1, beta2) = ((self.narrow)(exact1), (self.narrow)(exact2));
+            Formula::Adam { beta1, beta2, weight_decay, .. } => {
+                let (beta1, beta2) = ((self.narrow)(beta1), (self.narrow)(beta2));
                 self.a = beta1 * self.a + (1.0 - beta1) * g;
                 self.a_magnitude = beta1 * self.a_magnitude + (1.0 - beta1) * g.abs();
                 self.b = beta2 * self.b + (1.0 - beta2) * g * g;
                 let left = |beta: f64| 1.0 - std::iter::repeat_n(beta, t as usize).product::<f64>();
-                let rate_now = rate * left(exact2).sqrt() / left(exact1);
+                let rate_now = rate * left(beta2).sqrt() / left(beta1);
                 let scale = rate_now / (self.b.sqrt() + EPSILON);
                 let shrunk = weight_decay.map_or(0.0, |decay| rate * decay * self.x);
                 (shrunk + scale * self.a, shrunk.abs() + scale * self.a_magnitude)

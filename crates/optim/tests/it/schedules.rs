@@ -226,3 +226,28 @@ proptest! {
         let _ = kind.parse::<Schedule>();
     }
 }
+
+#[test]
+fn a_polynomial_keeps_the_digits_of_its_smaller_end() {
+    // whichever end is the smaller, at its side and between.
+    const ENDS: [f64; 6] = [0.0, 1e-300, 1e-10, 0.3, 1e10, 1e300];
+    for initial in ENDS {
+        for end in ENDS {
+            for (power, steps) in [(1.0, 8), (2.0, 8), (1.0, 1 << 40), (2.0, 1 << 40)] {
+                let schedule = Schedule::Polynomial { initial, end, steps, power };
+                for k in [0, 1, 2, steps / 2, steps - 1, steps, steps + 1] {
+                    let part = k.min(steps) as f64 / steps as f64;
+                    let left = 1.0 - part;
+                    // 1 - left^2 is part (2 - part), which loses nothing.
+                    let (left, gone) = match power {
+                        1.0 => (left, part),
+                        _ => (left * left, part * (2.0 - part)),
+                    };
+                    let (got, expected) = (schedule.at(k), initial * left + end * gone);
+                    let error = (got - expected).abs();
+                    assert!(error <= 4e-15 * expected, "{schedule} at {k}: {got}, not {expected}");
+                }
+            }
+        }
+    }
+}

@@ -56,3 +56,32 @@ fn saved_state_reads_back_and_restores() {
     other.restore(&saved).expect("the same optimizer");
     assert_eq!(other.state(), state.state());
 }
+
+#[test]
+fn numbers_that_json_has_no_word_for_read_back() {
+    //
+    #[track_caller]
+    fn check<T>(number: f64)
+    where
+        T: optim::Real + serde::Serialize + serde::de::DeserializeOwned,
+    {
+        let tensor = ArrayD::from_elem(vec![2, 1], T::of(number));
+        for value in [StateValue::Tensor(tensor.into()), StateValue::Scalar(number)] {
+            let text = serde_json::to_string(&value).expect("plain data");
+            let read: StateValue<'_, T> = serde_json::from_str(&text).expect(&text);
+            // Printed, as NaN is not equal to itself.
+            assert_eq!(format!("{read:?}"), format!("{value:?}"), "{text}");
+        }
+    }
+    let numbers = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, 5e-324, 0.1, -3.0, 1e300];
+    for number in numbers {
+        check::<f32>(number);
+        check::<f64>(number);
+    }
+    let number: Result<StateValue<'_, f32>, _> = serde_json::from_str("{\"scalar\":\"one\"}");
+    assert!(number.expect_err("no number").to_string().contains("\"-inf\""));
+    // Numbers are written as they were before there were texts.
+    let tensor = StateValue::<f32>::Tensor(array![0.5_f32, 2.0].into_dyn().into());
+    let value = serde_json::to_value(tensor).expect("plain data");
+    assert_eq!(value, json!({"tensor": {"v": 1, "dim": [2], "data": [0.5, 2.0]}}));
+}

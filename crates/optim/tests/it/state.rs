@@ -16,6 +16,39 @@ fn adam() -> OptimizerState<f32> {
 }
 
 #[test]
+fn numbers_that_there_cannot_be_are_not_restored() {
+    //
+    #[track_caller]
+    fn check(name: &str, value: StateValue<'static, f32>, fragment: &str) {
+        let mut state = adam();
+        let mut saved: StateMap<'static, f32> =
+            state.state().into_iter().map(|(name, value)| (name, value.into_owned())).collect();
+        saved.insert(name.to_owned(), value);
+        let error = state.restore(&saved).expect_err("it cannot be").to_string();
+        assert!(error.contains(name) && error.contains(fragment), "{error}");
+        // Nothing was restored, and the next step can be made.
+        assert_eq!(state.state(), adam().state());
+        state.finish_step();
+    }
+    for name in ["beta1_power", "beta2_power"] {
+        for (value, said) in
+            [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (-0.5, "-0.5"), (1.0, "1"), (7.0, "7")]
+        {
+            check(name, StateValue::Scalar(value), said);
+        }
+    }
+    check("step", StateValue::Counter(u64::MAX), "the last step");
+    check("step", StateValue::Counter(1 << 63), "the last step");
+    let mut state = adam();
+    let mut saved: StateMap<'static, f32> =
+        state.state().into_iter().map(|(name, value)| (name, value.into_owned())).collect();
+    saved.insert("step".to_owned(), StateValue::Counter(i64::MAX as u64));
+    saved.insert("beta1_power".to_owned(), StateValue::Scalar(0.0));
+    state.restore(&saved).expect("the last step there is");
+    state.finish_step();
+}
+
+#[test]
 fn everything_is_listed_by_name() {
     //
     let mut state = adam();
@@ -34,8 +67,9 @@ fn everything_is_listed_by_name() {
             StateValue::Scalar(value) => value,
             _ => panic!("{name} is a number"),
         };
-        close("beta1_power", scalar("beta1_power"), 0.9_f64.powi(t), 1e-15, 0.0);
-        close("beta2_power", scalar("beta2_power"), 0.999_f64.powi(t), 1e-15, 0.0);
+        let [beta1, beta2] = [0.9_f32, 0.999].map(f64::from);
+        close("beta1_power", scalar("beta1_power"), beta1.powi(t), 1e-15, 0.0);
+        close("beta2_power", scalar("beta2_power"), beta2.powi(t), 1e-15, 0.0);
         assert_eq!(state.finished_steps(), t as u64 - 1);
         dense_step(&mut state, &mut w, array![0.1_f32, 0.1].view().into_dyn());
     }
