@@ -7,6 +7,7 @@ mod connect;
 mod leave;
 #[cfg(feature = "test-util")]
 pub(crate) mod offline;
+mod push;
 mod settings;
 mod take;
 
@@ -17,17 +18,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ndarray::ArrayD;
-use sync_replicas::engine::{Grant, Outcome};
-use sync_replicas::{Computed, Generation, GlobalStep, Scalar, Superseded, Variables};
+use sync_replicas::engine::Grant;
+use sync_replicas::{Generation, GlobalStep, Scalar, Superseded, Variables};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+
+use push::Pushing;
 
 use super::Reach;
 use super::landing::Landing;
 use super::line::{Incoming, Line};
 use super::mirror::{Mirror, pull};
-use super::outgoing::{Dense, Outgoing};
 use super::signals::Signals;
 use crate::coordinator::{StepMade, Ticket};
 use crate::placement::Placement;
@@ -49,6 +51,10 @@ pub struct Session<T: Scalar + bytemuck::Pod> {
     landing: Landing<T>,
     ticket: Option<Ticket>,
     sequence: u64,
+    /// Whether the coordinator has welcomed the replica over its present line.
+    welcomed: bool,
+    /// Whether no piece of work has ended since then.
+    resumed: bool,
     grant: Option<Grant>,
     /// Whether a contribution goes to one server after the other.
     in_turn: bool,
@@ -64,16 +70,6 @@ pub struct Session<T: Scalar + bytemuck::Pod> {
     /// Steps that were made, for hooks; kept only where somebody asks.
     made: VecDeque<StepMade>,
     keep_made: bool,
-}
-
-/// A contribution without an outcome yet.
-struct Pushing {
-    outgoing: Outgoing,
-    commit: proto::Commit,
-    /// By server.
-    staged: Vec<bool>,
-    committed: bool,
-    result: Option<Result<Outcome, PushError>>,
 }
 
 impl<T: Scalar + bytemuck::Pod> Session<T> {
@@ -109,6 +105,8 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             heartbeat,
             ticket: None,
             sequence: 0,
+            welcomed: false,
+            resumed: false,
             grant: None,
             in_turn: false,
             pushing: None,
@@ -141,11 +139,23 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                 return Err(WaitError::Overdue { reason });
             }
             self.connect().await?;
+            if self.has_news() {
+                continue;
+            }
             if let Some(grant) = self.ready() {
                 return Ok(Some(grant));
             }
             self.receive().await;
         }
+    }
+
+    /// Whether something has come that ends the present wait.
+    fn has_news(&self) -> bool {
+        let told = match &self.pushing {
+            Some(pushing) => pushing.result.is_some(),
+            None => self.overdue.is_some(),
+        };
+        told || self.ended.is_some()
     }
 
     /// The grant, once the variables are of one step that is not below it.
@@ -194,114 +204,6 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     #[must_use]
     pub fn superseded(&self, grant: &Grant) -> Superseded {
         self.signals.superseded.next(grant.local_step, self.settings.tell_superseded)
-    }
-
-    /// Pushes the gradients of a grant's batch, and says what became of them.
-    ///
-    /// # Errors
-    /// [`PushError`].
-    pub async fn push(
-        &mut self,
-        grant: &Grant,
-        computed: Computed<T>,
-    ) -> Result<Outcome, PushError> {
-        crash_point!("worker/after-gradient");
-        let dense = self.begin_push(grant, computed)?;
-        let outcome = self.outcome().await;
-        self.pushing = None;
-        let sent = dense.into_iter();
-        self.spent.extend(sent.filter_map(|(index, it)| Some((index, it.into_array()?))));
-        outcome
-    }
-
-    /// Sends a contribution on its way; its dense gradients' memory is free again afterwards.
-    pub(super) fn begin_push(
-        &mut self,
-        grant: &Grant,
-        computed: Computed<T>,
-    ) -> Result<Dense<T>, PushError> {
-        let variables = &self.mirror.variables;
-        let wire = self.settings.wire;
-        let sent = Outgoing::new(computed.gradients, variables, &self.placement, wire);
-        let (outgoing, dense) = match sent {
-            Ok(sent) => sent,
-            Err(error) => {
-                self.give_up();
-                return Err(error.into());
-            }
-        };
-        let Some(ticket) = self.ticket.filter(|it| it.incarnation == grant.incarnation) else {
-            return Err(PushError::Lost { reason: "the replica was fenced off".to_owned() });
-        };
-        let commit = proto::Commit {
-            ticket: Some(ticket.into()),
-            sequence: self.sequence,
-            local_step: grant.local_step.get(),
-            variables: outgoing.variables.iter().map(|it| *it as u64).collect(),
-            loss: Some(computed.loss),
-            examples: computed.examples,
-        };
-        let staged = vec![false; self.lines.len()];
-        self.pushing = Some(Pushing { outgoing, commit, staged, committed: false, result: None });
-        let first = if self.in_turn { 0..1 } else { 0..self.lines.len() };
-        for server in first.rev() {
-            self.send_contribution(server);
-            crash_point!("worker/between-pushes");
-        }
-        Ok(dense)
-    }
-
-    /// The dense gradients of pushes that are over, by variable: memory to be used again.
-    pub fn take_spent(&mut self) -> impl Iterator<Item = (usize, ArrayD<T>)> {
-        std::mem::take(&mut self.spent).into_iter()
-    }
-
-    /// Waits for what becomes of the contribution under way.
-    async fn outcome(&mut self) -> Result<Outcome, PushError> {
-        loop {
-            if let Some(result) = self.pushing.as_mut().and_then(|pushing| pushing.result.take()) {
-                return result;
-            }
-            if self.ended.is_some() {
-                return Err(PushError::Ended);
-            }
-            self.connect().await?;
-            self.commit();
-            if self.pushing.as_ref().is_some_and(|pushing| pushing.result.is_none()) {
-                self.receive().await;
-            }
-        }
-    }
-
-    /// Sends the contribution to one server, with a wish for the variables that come of it. The
-    /// coordinator's own part is followed by the commit at once, if nobody else has a part.
-    fn send_contribution(&mut self, server: usize) {
-        let Some(ticket) = self.ticket else { return };
-        let Some(pushing) = &self.pushing else { return };
-        let mut messages = pushing.outgoing.messages(server, ticket, self.sequence);
-        if let Some(after) = self.mirror.ask_next(server) {
-            messages.insert(0, pull(after));
-        }
-        if server == 0 && self.lines.len() == 1 {
-            messages.push(Message::Commit(pushing.commit.clone()));
-        }
-        self.send(server, messages);
-        if let Some(pushing) = &mut self.pushing {
-            pushing.committed = server == 0 && self.lines.len() == 1;
-        }
-    }
-
-    /// Commits once every other server holds its part.
-    fn commit(&mut self) {
-        let Some(pushing) = &mut self.pushing else { return };
-        let first = usize::from(!self.in_turn);
-        if !pushing.committed && pushing.staged.iter().skip(first).all(|&staged| staged) {
-            crash_point!("worker/before-commit");
-            pushing.committed = true;
-            let commit = Message::Commit(pushing.commit.clone());
-            self.send(0, vec![commit]);
-            crash_point!("worker/commit-sent");
-        }
     }
 
     /// Gives the present piece of work up.

@@ -136,7 +136,12 @@ impl Coordinator {
         actions: &mut Actions,
     ) {
         let Some(index) = self.admitted(replica, ticket, sequence, now, actions) else { return };
-        if sequence != self.seats[index].sequence {
+        let seat = &self.seats[index];
+        if sequence != seat.sequence {
+            // The answer that it was given up may be lost with a connection.
+            if sequence > seat.pushed && sequence < seat.sequence {
+                actions.answers.push((replica, Answer::GaveUp { sequence }));
+            }
             return;
         }
         if let Some(grant) = self.seats[index].grant.clone() {

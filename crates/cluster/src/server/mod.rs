@@ -11,7 +11,9 @@ mod node;
 #[cfg(feature = "test-util")]
 pub(crate) mod offline;
 mod posts;
+mod receive;
 mod recovery;
+mod room;
 mod saving;
 mod serve;
 mod service;

@@ -1,18 +1,18 @@
 //! What all connections of one parameter server share.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sync_replicas::engine::Config;
-use sync_replicas::{Checkpoints, ReplicaId, Scalar};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use sync_replicas::{Checkpoints, Scalar};
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::hub::Hub;
 use super::link_serve::Served;
 use super::posts::Posts;
+use super::room::Room;
 use crate::client::Reach;
 use crate::coordinator::Order;
 use crate::placement::Placement;
@@ -64,9 +64,7 @@ pub struct Node<T: Scalar> {
     pub(super) gave_up: Notify,
     /// A checkpoint was written, or cannot be.
     pub(super) saved: Notify,
-    staging: Arc<Semaphore>,
-    /// By replica: the room that its staged contribution takes.
-    permits: Mutex<HashMap<ReplicaId, OwnedSemaphorePermit>>,
+    pub(super) room: Room,
     /// How the training ended, once it has and everything is saved.
     pub(super) over: watch::Sender<Option<(String, bool)>>,
     pub(super) counters: Counters,
@@ -93,7 +91,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         Arc::new(Self {
             shard: Mutex::new(shard),
             posts: Mutex::new(Posts::new(settings.wire)),
-            staging: Arc::new(Semaphore::new(settings.staging.max(1))),
+            room: Room::new(settings.staging),
             hub,
             stale: AtomicBool::new(true),
             renewed: Notify::new(),
@@ -103,7 +101,6 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             life,
             origin: Instant::now(),
             served: Mutex::default(),
-            permits: Mutex::default(),
             over: watch::channel(None).0,
             counters: Counters::default(),
         })
@@ -121,25 +118,6 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         lock(&self.posts)
     }
 
-    /// Takes room for a contribution; waits while others have it all.
-    pub(super) async fn reserve(&self, replica: ReplicaId) {
-        if lock(&self.permits).contains_key(&replica) {
-            return;
-        }
-        // Never closed.
-        if let Ok(permit) = Arc::clone(&self.staging).acquire_owned().await {
-            lock(&self.permits).insert(replica, permit);
-        }
-    }
-
-    pub(super) fn release(&self, replica: ReplicaId) {
-        lock(&self.permits).remove(&replica);
-    }
-
-    pub(super) fn release_all(&self) {
-        lock(&self.permits).clear();
-    }
-
     /// One order of the coordinator, on this shard; the variable that was updated, if one was.
     pub(super) fn carry_out(&self, order: &Order) -> Result<Option<Applied>, ShardError> {
         let mut shard = self.shard();
@@ -149,13 +127,13 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 let admitted = shard.admit(*contribution, *key, variables.as_deref());
                 // Not before: whoever gets the room wants the shard at once, and while that is at
                 // work would hold up a thread that others are read on.
-                self.release(contribution.replica);
+                self.room.release(*contribution);
                 admitted?;
                 crash_point!("server/after-admit");
                 Ok(None)
             }
             Order::Discard(contribution) => {
-                self.release(contribution.replica);
+                self.room.release(*contribution);
                 shard.discard(*contribution);
                 Ok(None)
             }

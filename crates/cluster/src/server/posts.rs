@@ -56,6 +56,12 @@ impl Posts {
         self.posts.get(&replica).is_some_and(|post| post.connection == connection)
     }
 
+    /// The same, and somebody still reads what is sent over it.
+    pub(super) fn is_live(&self, replica: ReplicaId, connection: u64) -> bool {
+        let post = self.posts.get(&replica).filter(|post| post.connection == connection);
+        post.is_some_and(|post| !post.sender.is_closed())
+    }
+
     pub(super) fn replicas(&self) -> Vec<ReplicaId> {
         self.posts.keys().copied().collect()
     }
@@ -67,6 +73,13 @@ impl Posts {
     pub(super) fn send(&self, replica: ReplicaId, messages: Vec<Message>) {
         if let Some(post) = self.posts.get(&replica) {
             drop(post.sender.send(wrap(messages.into_iter())));
+        }
+    }
+
+    /// Answers over one connection; a later one of the replica asks for itself.
+    pub(super) fn answer(&self, replica: ReplicaId, connection: u64, message: Message) {
+        if self.is_open(replica, connection) {
+            self.send(replica, vec![message]);
         }
     }
 

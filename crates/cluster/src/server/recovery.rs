@@ -229,7 +229,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             shard.begin_generation(generation, step);
         }
         crash_point!("server/generation-begun");
-        self.release_all();
+        self.room.release_all();
         self.publish();
         Ok(())
     }

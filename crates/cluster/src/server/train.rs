@@ -13,19 +13,16 @@ use crate::coordinator::{Answer as Reply, Contribution, Order, Refusal, Ticket};
 use crate::proto::to_replica::Message as Answer;
 use crate::proto::to_server::Message;
 use crate::proto::{self, ToReplica, ToServer};
-use crate::shard::{Open, Section, StageError};
+use crate::shard::Open;
 use crate::stream::Receiving;
 use crate::wire;
 
-/// How often whoever waits for room is noted as alive.
-const BEAT: std::time::Duration = std::time::Duration::from_secs(1);
-
 /// Who is at the other end, and what it is sending.
-struct Connection<T> {
-    replica: ReplicaId,
-    number: u64,
+pub(super) struct Connection<T> {
+    pub(super) replica: ReplicaId,
+    pub(super) number: u64,
     /// The contribution whose chunks come, and whose it is.
-    open: Option<(Open<T>, Ticket)>,
+    pub(super) open: Option<(Open<T>, Ticket)>,
 }
 
 impl<T: Scalar + bytemuck::Pod> Node<T> {
@@ -62,7 +59,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             Ok(()) => {}
             Err(refusal) => {
                 let refused = Answer::Refused(refusal.into());
-                self.posts().send(replica, vec![refused]);
+                self.posts().answer(replica, hello.connection, refused);
                 self.posts().close(replica, hello.connection);
                 return Ok(outgoing);
             }
@@ -82,16 +79,20 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 ticket: None,
                 in_turn,
             };
-            self.posts().send(replica, vec![Answer::Welcome(welcome)]);
+            self.posts().answer(replica, hello.connection, Answer::Welcome(welcome));
             return Ok(());
         };
         let mut hub = lock(hub);
         if let Some(ended) = hub.ending.clone() {
             if self.is_over() {
                 // It comes too late, which is no fault of its own (P-1).
-                self.posts().send(replica, vec![Answer::Ended(ended)]);
+                self.posts().answer(replica, hello.connection, Answer::Ended(ended));
             }
             // Otherwise it hears of the end with the others.
+            return Ok(());
+        }
+        if !self.posts().is_open(replica, hello.connection) {
+            // It has connected anew while this one waited for the coordinator.
             return Ok(());
         }
         let mut actions = crate::coordinator::Actions::default();
@@ -104,7 +105,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             ticket: Some(ticket.into()),
             in_turn,
         };
-        self.posts().send(replica, vec![Answer::Welcome(welcome)]);
+        self.posts().answer(replica, hello.connection, Answer::Welcome(welcome));
         self.act(&mut hub, actions);
         Ok(())
     }
@@ -159,112 +160,6 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
     }
 
-    async fn begin(
-        &self,
-        connection: &mut Connection<T>,
-        begin: proto::Begin,
-    ) -> Result<(), String> {
-        let ticket = wire::ticket(begin.ticket).map_err(|error| error.to_string())?;
-        connection.open = None;
-        if ticket.generation != self.shard().snapshot().generation {
-            // Of an earlier life; the coordinator tells the replica (P-9).
-            return Ok(());
-        }
-        // Memory is for what this server has parts for, not for what somebody announces.
-        let (got, parts) = (begin.sections.len(), self.shard().parts().len());
-        if got > parts {
-            return Err(format!("{got} sections came, expected at most {parts}, one a part"));
-        }
-        self.make_room(connection.replica, ticket).await;
-        let contribution = Contribution {
-            replica: connection.replica,
-            incarnation: ticket.incarnation,
-            sequence: begin.sequence,
-        };
-        let sections: Result<Vec<Section>, _> =
-            begin.sections.iter().map(Section::try_from).collect();
-        let sections = sections.map_err(|error| error.to_string())?;
-        let begun = self.begin_staging(contribution, &sections);
-        match begun {
-            Ok((_, true)) => self.staged(connection.replica, begin.sequence),
-            Ok((open, false)) => connection.open = Some((open, ticket)),
-            // An old packet: the replica has long gone on.
-            Err(StageError::Older { .. }) => {}
-            Err(error) => {
-                self.release(connection.replica);
-                self.refuse(connection.replica, begin.sequence, error.to_string());
-            }
-        }
-        Ok(())
-    }
-
-    fn begin_staging(
-        &self,
-        contribution: Contribution,
-        sections: &[Section],
-    ) -> Result<(Open<T>, bool), StageError> {
-        let mut shard = self.shard();
-        let complete = shard.begin(contribution, sections)?;
-        Ok((shard.open(contribution)?, complete))
-    }
-
-    /// Waits for room; whoever waits on this connection lives, though its heartbeats wait with it.
-    async fn make_room(&self, replica: ReplicaId, ticket: Ticket) {
-        let room = self.reserve(replica);
-        tokio::pin!(room);
-        while tokio::time::timeout(BEAT, &mut room).await.is_err() {
-            self.heard(replica, ticket);
-        }
-    }
-
-    /// Data on its way is a sign of life: the heartbeats come behind it. While the coordinator is
-    /// at work nobody waits to say so; the next piece will.
-    fn heard(&self, replica: ReplicaId, ticket: Ticket) {
-        if let Some(mut hub) = self.hub.as_ref().and_then(|hub| hub.try_lock().ok()) {
-            // Whoever is no member any more is told so when it commits.
-            let mut unsaid = crate::coordinator::Actions::default();
-            hub.coordinator.alive(replica, ticket, self.now(), &mut unsaid);
-        }
-    }
-
-    fn chunk(&self, connection: &mut Connection<T>, chunk: &proto::Chunk) -> Result<(), String> {
-        self.counters.received_bytes.fetch_add(chunk.data.len() as u64, Ordering::Relaxed);
-        // Chunks of a contribution that was refused are let pass.
-        let Some((open, ticket)) = &connection.open else { return Ok(()) };
-        self.heard(connection.replica, *ticket);
-        let contribution = open.contribution();
-        // In a lock of its own: the shard may be at work on what others have sent.
-        match open.receive(chunk.section as usize, &chunk.data) {
-            Ok(false) => {}
-            Ok(true) => {
-                connection.open = None;
-                self.staged(connection.replica, contribution.sequence);
-            }
-            // A new life of the shared state has begun meanwhile (P-9).
-            Err(StageError::Unknown { .. }) => connection.open = None,
-            Err(error) => {
-                connection.open = None;
-                self.shard().discard(contribution);
-                self.release(connection.replica);
-                self.refuse(connection.replica, contribution.sequence, error.to_string());
-            }
-        }
-        Ok(())
-    }
-
-    fn staged(&self, replica: ReplicaId, sequence: u64) {
-        crash_point!("server/part-staged");
-        // With one server the commit is on its way already.
-        if self.settings.placement.shards() > 1 {
-            self.posts().send(replica, vec![Answer::Staged(proto::Staged { sequence })]);
-        }
-    }
-
-    fn refuse(&self, replica: ReplicaId, sequence: u64, reason: String) {
-        let refused = proto::Refused { sequence, reason, rejoin: false };
-        self.posts().send(replica, vec![Answer::Refused(refused)]);
-    }
-
     fn for_coordinator(
         self: &Arc<Self>,
         replica: ReplicaId,
@@ -285,14 +180,19 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                     incarnation: commit.ticket.incarnation,
                     sequence: commit.sequence,
                 };
-                let fits = self.shard().vet(contribution, &commit.variables);
+                let (fits, decided) = {
+                    let shard = self.shard();
+                    let fits = shard.vet(contribution, &commit.variables);
+                    (fits, shard.is_decided(contribution))
+                };
                 match fits {
-                    Ok(true) => {
+                    // One that was decided on is answered once more.
+                    Ok(held) if held || decided => {
                         coordinator.commit(replica, &commit, now, &mut actions);
                         crash_point!("coordinator/commit-decided");
                     }
                     // Its own part may have been refused; whoever sent that knows.
-                    Ok(false) => {}
+                    Ok(_) => {}
                     Err(reason) => {
                         let (sequence, rejoin) = (commit.sequence, false);
                         let refusal = Refusal { sequence, reason, rejoin };

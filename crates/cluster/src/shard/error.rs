@@ -59,6 +59,12 @@ pub enum StageError {
         /// The one that came.
         got: Contribution,
     },
+    /// A contribution that was admitted or discarded, or is older than one that was.
+    #[error("{contribution} was decided on; it is not staged again")]
+    Decided {
+        /// The contribution.
+        contribution: Contribution,
+    },
     /// Data of a contribution that was not begun, or was replaced or discarded.
     #[error("{contribution} was not begun here, or is no longer wanted")]
     Unknown {

@@ -219,15 +219,16 @@ impl<T: Scalar> Shard<T> {
         Arc::clone(&self.published)
     }
 
-    /// Announces a contribution; true if it is whole already, because it carries no data.
+    /// Announces a contribution; true if it is whole already, because it carries no data or has
+    /// come before.
     ///
-    /// The same one again starts over. It replaces the replica's earlier ones that are not whole;
-    /// those that are stay until the coordinator's word on them arrives, which may have been on its
-    /// way when the replica went on.
+    /// What is whole stays as it is until the coordinator's word on it arrives, which may have been
+    /// on its way when the replica sent it again or went on (P-15). What is not whole starts over,
+    /// and the replica's earlier ones that are not whole are replaced.
     ///
     /// # Errors
     /// [`StageError`]: parts out of order or not there, another kind than at first, too many rows,
-    /// a number below one that was begun.
+    /// a number below one that was begun, one that was decided on.
     pub fn begin(
         &mut self,
         contribution: Contribution,
@@ -249,6 +250,12 @@ impl<T: Scalar> Shard<T> {
     /// [`StageError::Unknown`].
     pub fn open(&self, contribution: Contribution) -> Result<Open<T>, StageError> {
         self.staging.open(contribution)
+    }
+
+    /// Whether the coordinator's word on a contribution has come, or on a later one of its replica.
+    #[must_use]
+    pub fn is_decided(&self, contribution: Contribution) -> bool {
+        self.staging.is_decided(contribution)
     }
 
     /// Whether all of a contribution is there, and neither admitted nor discarded.
@@ -287,14 +294,10 @@ impl<T: Scalar> Shard<T> {
         }
     }
 
-    /// Forgets a staged contribution and the replica's earlier ones.
+    /// Forgets a contribution and the replica's earlier ones, none of which is staged again in this
+    /// generation.
     pub fn discard(&mut self, contribution: Contribution) {
         self.staging.discard(contribution);
-    }
-
-    /// Forgets all staged contributions of a replica.
-    pub fn discard_all(&mut self, replica: ReplicaId) {
-        self.staging.discard_all(replica);
     }
 
     /// The bytes that staged contributions hold.

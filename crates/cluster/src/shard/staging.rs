@@ -23,6 +23,8 @@ pub(super) struct Staging<T: Scalar> {
     wire: Wire,
     /// By replica, then by (incarnation, sequence), so that later ones come last.
     staged: BTreeMap<Contribution, Open<T>>,
+    /// By replica: the newest that was decided on. Neither it nor an earlier one is staged again.
+    decided: BTreeMap<ReplicaId, Contribution>,
     /// By part: buffers of dense gradients that were added, for the next ones. No more than were
     /// staged at once.
     pools: Vec<BufferPool<T>>,
@@ -92,7 +94,7 @@ impl<T: Scalar> Open<T> {
 impl<T: Scalar> Staging<T> {
     pub(super) fn new(wire: Wire, parts: usize) -> Self {
         let pools = (0..parts).map(|_| BufferPool::new(usize::MAX)).collect();
-        Self { wire, staged: BTreeMap::new(), pools }
+        Self { wire, staged: BTreeMap::new(), decided: BTreeMap::new(), pools }
     }
 
     /// Where the buffers of a part's dense gradients go once they are added.
@@ -100,10 +102,10 @@ impl<T: Scalar> Staging<T> {
         &self.pools[part]
     }
 
-    /// Announces a contribution; true if it is whole already because it has no data.
+    /// Announces a contribution; true if it is whole already, because it has no data or came before.
     ///
     /// It replaces the replica's earlier ones that are not whole. Those that are may have been
-    /// accepted by the coordinator, whose word is still on its way.
+    /// accepted by the coordinator, whose word is still on its way; so may this one itself.
     pub(super) fn begin(
         &mut self,
         contribution: Contribution,
@@ -116,6 +118,12 @@ impl<T: Scalar> Staging<T> {
             && staged > contribution
         {
             return Err(StageError::Older { staged, got: contribution });
+        }
+        if self.is_decided(contribution) {
+            return Err(StageError::Decided { contribution });
+        }
+        if self.is_staged(contribution) {
+            return Ok(true);
         }
         self.remove(contribution);
         let sections = self.announced(sections, parts)?;
@@ -155,6 +163,10 @@ impl<T: Scalar> Staging<T> {
         Ok(fillings)
     }
 
+    pub(super) fn is_decided(&self, contribution: Contribution) -> bool {
+        self.decided.get(&contribution.replica).is_some_and(|decided| contribution <= *decided)
+    }
+
     pub(super) fn is_staged(&self, contribution: Contribution) -> bool {
         self.staged.get(&contribution).is_some_and(Open::is_whole)
     }
@@ -178,19 +190,17 @@ impl<T: Scalar> Staging<T> {
         Some(gradients.map(|section| (section.part, section.finish(&parts))).collect())
     }
 
-    /// Forgets a contribution and the replica's earlier ones.
+    /// Forgets a contribution and the replica's earlier ones, for good: they are decided.
     pub(super) fn discard(&mut self, contribution: Contribution) {
         let first = Contribution::first_of(contribution.replica);
         self.remove_all(first..=contribution);
-    }
-
-    /// Forgets all contributions of a replica.
-    pub(super) fn discard_all(&mut self, replica: ReplicaId) {
-        self.remove_all(Contribution::all_of(replica));
+        let decided = self.decided.entry(contribution.replica).or_insert(contribution);
+        *decided = contribution.max(*decided);
     }
 
     pub(super) fn clear(&mut self) {
         self.remove_all(..);
+        self.decided.clear();
     }
 
     /// The bytes that staged contributions hold.

@@ -1,9 +1,10 @@
-//! Simulated TCP for the server and the client: what they take instead of sockets.
+//! Simulated TCP for the server and the client: what they take instead of sockets, and can be cut
+//! between any two bytes.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -67,13 +68,120 @@ pub(super) async fn listen() -> io::Result<ReceiverStream<io::Result<Accepted>>>
     Ok(ReceiverStream::new(incoming))
 }
 
-/// Connects to a host by its name.
-pub(super) fn dial() -> Dial {
-    Arc::new(|address: String| -> DialFuture {
+/// The connections that were made, by the names of both ends.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cables(Arc<Mutex<Vec<Cable>>>);
+
+#[derive(Debug)]
+struct Cable {
+    from: String,
+    to: String,
+    fuse: Fuse,
+}
+
+/// How many bytes may still pass, once somebody has set it on fire.
+#[derive(Clone, Debug, Default)]
+struct Fuse(Arc<Mutex<(Option<u64>, Option<Waker>)>>);
+
+impl Cables {
+    /// Breaks the connections from one to the other after so many bytes, of either direction.
+    pub(super) fn burn(&self, from: &str, to: &str, bytes: u64) {
+        let mut cables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody else has the fuses of those that are gone.
+        cables.retain(|cable| Arc::strong_count(&cable.fuse.0) > 1);
+        for cable in cables.iter().filter(|cable| cable.from == from && cable.to == to) {
+            let mut fuse = cable.fuse.lock();
+            fuse.0 = Some(bytes);
+            // Whoever waits for bytes does not wait for more than these.
+            fuse.1.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn lay(&self, from: &str, to: &str) -> Fuse {
+        let (fuse, mut cables) =
+            (Fuse::default(), self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let to = to.split(':').next().unwrap_or(to).to_owned();
+        cables.push(Cable { from: from.to_owned(), to, fuse: fuse.clone() });
+        fuse
+    }
+}
+
+impl Fuse {
+    fn lock(&self) -> MutexGuard<'_, (Option<u64>, Option<Waker>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many of so many bytes may pass.
+    fn most(&self, bytes: usize) -> io::Result<usize> {
+        match self.lock().0 {
+            Some(0) => Err(io::ErrorKind::ConnectionReset.into()),
+            left => Ok(left.map_or(bytes, |left| bytes.min(left as usize))),
+        }
+    }
+
+    fn passed(&self, bytes: usize) {
+        let mut fuse = self.lock();
+        fuse.0 = fuse.0.map(|left| left.saturating_sub(bytes as u64));
+    }
+}
+
+/// A connection that can be cut.
+struct Cut {
+    stream: TcpStream,
+    fuse: Fuse,
+}
+
+impl AsyncRead for Cut {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.fuse.lock().1 = Some(context.waker().clone());
+        let most = self.fuse.most(buffer.remaining())?;
+        let mut bytes = vec![0; most];
+        let mut some = ReadBuf::new(&mut bytes);
+        let read = Pin::new(&mut self.stream).poll_read(context, &mut some);
+        buffer.put_slice(some.filled());
+        self.fuse.passed(some.filled().len());
+        read
+    }
+}
+
+impl AsyncWrite for Cut {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let most = self.fuse.most(buffer.len())?;
+        let written = Pin::new(&mut self.stream).poll_write(context, &buffer[..most]);
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.fuse.passed(*bytes);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// Connects this host to others by their names.
+pub(super) fn dial(host: String, cables: Cables) -> Dial {
+    Arc::new(move |address: String| -> DialFuture {
+        let (host, cables) = (host.clone(), cables.clone());
         Box::pin(async move {
             let connector = tower::service_fn(move |_| {
-                let address = address.clone();
-                async move { TcpStream::connect(address).await.map(TokioIo::new) }
+                let (address, fuse) = (address.clone(), cables.lay(&host, &address));
+                async move {
+                    let stream = TcpStream::connect(address).await?;
+                    Ok::<_, io::Error>(TokioIo::new(Cut { stream, fuse }))
+                }
             });
             let endpoint = endpoint("http://simulated")?;
             endpoint.connect_with_connector(connector).await.map_err(|error| error.to_string())

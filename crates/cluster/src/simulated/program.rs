@@ -18,13 +18,15 @@ use crate::server::{Node, ServeSettings, serve_with_incoming};
 use crate::spec;
 use crate::{Cluster, ClusterReport, OnCluster};
 
-/// How many servers and workers, A, and the step to end after.
+/// How many servers and workers, A, the step to end after, and the room of each server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Plan {
     pub(super) ps: u64,
     pub(super) workers: u64,
     pub(super) aggregate: usize,
     pub(super) last_step: i64,
+    /// How many contributions a server stages at once, if it is for fewer than there may be.
+    pub(super) staging: Option<usize>,
 }
 
 /// The program: the plan, and the folder of the checkpoints.
@@ -32,6 +34,7 @@ pub(super) struct Plan {
 pub(super) struct Program {
     pub(super) plan: Plan,
     pub(super) folder: PathBuf,
+    pub(super) cables: net::Cables,
     expected: Arc<Vec<String>>,
 }
 
@@ -41,7 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 impl Program {
     pub(super) fn new(plan: Plan, folder: PathBuf) -> Self {
-        Self { plan, folder, expected: expected(plan.aggregate, plan.last_step) }
+        let expected = expected(plan.aggregate, plan.last_step);
+        Self { plan, folder, cables: net::Cables::default(), expected }
     }
 
     /// The variables' fingerprint at a step, in a run without faults in one process.
@@ -56,7 +60,17 @@ impl Program {
         };
         let (ps, workers) = (hosts("ps", self.plan.ps), hosts("worker", self.plan.workers));
         let place = spec::Node::from_flags(&ps, &workers, role, index).expect("it makes sense");
-        Cluster::new(place).lease(LEASE).patience(PATIENCE)
+        let cluster = Cluster::new(place).lease(LEASE).patience(PATIENCE);
+        match self.plan.staging {
+            Some(contributions) => cluster.staging(contributions),
+            None => cluster,
+        }
+    }
+
+    /// How the process of this name reaches the servers.
+    fn reach(&self, cluster: &Cluster, host: String) -> Reach {
+        let (servers, signer) = (cluster.place().cluster.ps.clone(), Signer::new(None, wall_clock));
+        Reach::new(servers, net::dial(host, self.cables.clone()), signer)
     }
 
     fn hooks(&self) -> Hooks<f32> {
@@ -72,7 +86,7 @@ impl Program {
         let cluster = self.cluster("ps", index);
         let trainer = description(self.plan).on(&cluster).build(variables())?;
         let (_, wishes) = self.hooks().split();
-        let node = trainer.node(reach(&cluster), wishes)?;
+        let node = trainer.node(self.reach(&cluster, format!("ps{index}")), wishes)?;
         started(Arc::clone(&node));
         let incoming = net::listen().await?;
         Ok(serve_with_incoming(node, incoming, ServeSettings::default()).await?)
@@ -87,14 +101,10 @@ impl Program {
         let cluster = self.cluster("worker", index);
         let trainer = description(self.plan).on(&cluster).build(variables())?;
         // Checkpoints are the first server's.
-        let (reach, (hooks, _)) = (reach(&cluster), self.hooks().split());
+        let reach = self.reach(&cluster, format!("worker{index}"));
+        let (hooks, _) = self.hooks().split();
         Ok(trainer.compute_over((reach, process), &self, |_| Numbers, hooks).await?)
     }
-}
-
-fn reach(cluster: &Cluster) -> Reach {
-    let signer = Signer::new(None, wall_clock);
-    Reach::new(cluster.place().cluster.ps.clone(), net::dial(), signer)
 }
 
 fn description(plan: Plan) -> SyncReplicas<Momentum> {
@@ -171,7 +181,7 @@ static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
 fn expected(aggregate: usize, last: i64) -> Arc<Vec<String>> {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let at = |step: i64| {
-        let plan = Plan { ps: 1, workers: 1, aggregate, last_step: step };
+        let plan = Plan { ps: 1, workers: 1, aggregate, last_step: step, staging: None };
         let trainer = description(plan).build(variables()).expect("it fits");
         trainer.fit(&Alone, |_: ReplicaId| Numbers, Hooks::new().stop_at_step(step)).expect("runs");
         trainer.snapshot().variables.sha256()

@@ -139,9 +139,30 @@ fn a_later_contribution_replaces_what_is_not_whole_and_no_more() {
     assert_eq!(receive(&shard, third, 0, &[0; 4]), Ok(false));
     shard.admit(first, 0, None).expect("it is still there");
     shard.discard(third);
+    let late = shard.begin(third, &[dense(2)]);
+    assert_eq!(late, Err(StageError::Decided { contribution: third }));
     assert_eq!(receive(&shard, contribution(1, 1), 0, &[0; 4]), Ok(true));
-    shard.discard_all(contribution(1, 0).replica);
+    shard.discard(contribution(1, 1));
     assert_eq!(shard.staged_bytes(), 0);
+}
+
+/// P-15: what is whole may have been accepted when it comes again over another connection.
+#[test]
+fn what_is_whole_stays_when_it_comes_again_and_until_it_is_decided() {
+    let mut shard = shard(Wire::Native);
+    let [first, second] = [1, 2].map(|sequence| contribution(0, sequence));
+    shard.begin(first, &[dense(2)]).expect("it fits");
+    assert_eq!(receive(&shard, first, 0, &[0; 4]), Ok(true));
+    assert_eq!(shard.begin(first, &[dense(2)]), Ok(true));
+    assert!(shard.is_staged(first) && !shard.is_decided(first));
+    shard.admit(first, 0, None).expect("it is staged");
+    assert!(shard.is_decided(first) && !shard.is_decided(second));
+    assert_eq!(shard.begin(first, &[dense(2)]), Err(StageError::Decided { contribution: first }));
+    assert_eq!(shard.begin(second, &[dense(2)]), Ok(false));
+    // Another life counts its contributions anew.
+    shard.begin_generation(Generation::new(2), 0.into());
+    assert!(!shard.is_decided(first));
+    assert_eq!(shard.begin(first, &[dense(2)]), Ok(false));
 }
 
 #[test]

@@ -1,30 +1,36 @@
 //! The session's lines: opened, opened again, and for how long that is tried.
 //!
-//! What was under way over a line that broke is asked again over the next, with the same numbers.
+//! While one line is being opened the others go on: what comes over them is taken at once, so that
+//! whoever is told of the end does not look for a server that has ended too.
 
 use sync_replicas::Scalar;
 use tokio::time::Instant;
 
-use super::{Pushing, Session, WaitError};
+use super::{Session, WaitError};
 use crate::client::line::{Line, NoLine, Ways, pause};
 use crate::proto;
 
 impl<T: Scalar + bytemuck::Pod> Session<T> {
     /// Opens the lines that are missing, the coordinator's first. Until all are there and the
-    /// coordinator has welcomed the replica, its patience runs.
+    /// coordinator has welcomed the replica, its patience runs. Also done once something has come
+    /// that ends the wait; after the end of training that is nothing new.
     pub(super) async fn connect(&mut self) -> Result<(), WaitError> {
-        let mut attempt = 0;
+        let (mut attempt, over) = (0, self.ended.is_some());
         while let Some(server) = self.lines.iter().position(Option::is_none) {
             if let Some(reason) = self.refused.take() {
                 return Err(WaitError::Refused { reason });
             }
             let down = self.down.get_or_insert_with(Instant::now);
             let spent = down.elapsed();
-            if let Some(retry) = self.retry.take() {
-                tokio::time::sleep_until(retry).await;
+            if let Some(retry) = self.retry.take()
+                && self.meanwhile(tokio::time::sleep_until(retry), over).await.is_none()
+            {
+                return Ok(());
             }
-            match self.open(server).await {
-                Ok(()) => {}
+            let opening = self.opening(server);
+            let Some(opened) = self.meanwhile(opening, over).await else { return Ok(()) };
+            match opened {
+                Ok(line) => self.lines[server] = Some(line),
                 Err(NoLine::Never(reason)) => return Err(WaitError::Refused { reason }),
                 Err(NoLine::Later(reason)) if spent >= self.settings.patience => {
                     let reason = format!("{reason}{}", self.reach.advice(server).await);
@@ -37,7 +43,9 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                 }
                 Err(NoLine::Later(reason)) => {
                     tracing::debug!(server, reason, "no connection yet");
-                    tokio::time::sleep(pause(attempt)).await;
+                    if self.meanwhile(tokio::time::sleep(pause(attempt)), over).await.is_none() {
+                        return Ok(());
+                    }
                     attempt += 1;
                 }
             }
@@ -48,7 +56,29 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         Ok(())
     }
 
+    /// Waits for something, and takes what comes over the lines meanwhile; `None` once that ends
+    /// the wait. With `over` the end of training does not.
+    async fn meanwhile<W: Future>(&mut self, work: W, over: bool) -> Option<W::Output> {
+        tokio::pin!(work);
+        loop {
+            if self.has_news() && !over {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                done = &mut work => return Some(done),
+                () = self.receive() => {}
+            }
+        }
+    }
+
+    /// Opens one line.
     pub(super) async fn open(&mut self, server: usize) -> Result<(), NoLine> {
+        self.lines[server] = Some(self.opening(server).await?);
+        Ok(())
+    }
+
+    fn opening(&mut self, server: usize) -> impl Future<Output = Result<Line, NoLine>> + use<T> {
         self.opened += 1;
         let hello = proto::Hello {
             replica: self.settings.replica.get(),
@@ -63,21 +93,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             signals: self.signals.clone(),
         };
         self.mirror.opened(server, self.opened);
-        let line = Line::open(&self.reach, place, hello, ways).await?;
-        self.lines[server] = Some(line);
-        if server > 0 {
-            self.ask_again(server);
-        }
-        Ok(())
-    }
-
-    /// What was under way over a line that broke is asked again.
-    fn ask_again(&mut self, server: usize) {
-        // Once committed it was staged everywhere.
-        let due =
-            |pushing: &Pushing| !pushing.committed && (!self.in_turn || pushing.staged[server - 1]);
-        if self.pushing.as_ref().is_some_and(due) {
-            self.send_contribution(server);
-        }
+        let reach = self.reach.clone();
+        async move { Line::open(&reach, place, hello, ways).await }
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use sync_replicas::Scalar;
-use tokio::time::Instant;
 
 use super::Session;
 use crate::proto;
@@ -30,11 +29,10 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     /// Until the coordinator knows, or the line is gone.
     async fn say_that_it_leaves(&mut self, reason: &str) {
         if self.ticket.is_some() && !self.is_open() {
-            self.down = Some(Instant::now());
             if self.open(0).await.is_err() {
                 return;
             }
-            while self.down.is_some() && self.is_open() {
+            while !self.welcomed && self.is_open() {
                 self.receive().await;
             }
         }

@@ -69,23 +69,12 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                 }
             }
             Message::GaveUp(it) if it.sequence == self.sequence => self.next_piece(),
-            Message::Staged(it) if it.sequence == self.sequence => {
-                let staged = self.pushing.as_mut().and_then(|it| it.staged.get_mut(server));
-                if let Some(staged) = staged {
-                    *staged = true;
-                    if self.in_turn && server + 1 < self.lines.len() {
-                        self.send_contribution(server + 1);
-                    }
-                }
-            }
+            Message::Staged(it) if it.sequence == self.sequence => self.staged(server),
             Message::Refused(refused) => self.refuse(server, refused),
             Message::Overdue(overdue) => {
                 self.overdue = Some(overdue.reason);
                 // The wait is over; the next one asks anew.
-                if let Some(ticket) = self.ticket {
-                    let ask = proto::Ask { ticket: Some(ticket.into()), sequence: self.sequence };
-                    self.send(0, vec![proto::to_server::Message::Ask(ask)]);
-                }
+                self.ask();
             }
             Message::Ended(ended) => self.ended = Some((ended.reason, ended.failed)),
             Message::Advanced(advanced) if self.keep_made => {
@@ -106,7 +95,10 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         if server != 0 {
             return;
         }
-        self.down = None;
+        (self.welcomed, self.resumed) = (true, true);
+        if self.lines.iter().all(Option::is_some) {
+            self.down = None;
+        }
         self.in_turn = welcome.in_turn;
         if self.ticket != Some(ticket) {
             if self.ticket.is_some_and(|old| old.generation != ticket.generation) {
@@ -122,12 +114,16 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         if let Some(Some(line)) = self.lines.first() {
             self.signals.join(ticket, self.sequence, line.sender());
         }
-        if self.pushing.is_some() {
-            self.send_contribution(0);
-            if let Some(pushing) = &mut self.pushing {
-                pushing.committed &= self.lines.len() == 1;
-            }
-        } else if self.grant.is_none() {
+        // What is being pushed in this life is sent again; what belongs to an earlier one is lost.
+        let pushes = self.pushing.as_ref().is_some_and(|pushing| pushing.result.is_none());
+        if !pushes && self.grant.is_none() {
+            self.ask();
+        }
+    }
+
+    /// Asks for the token of the present piece of work, perhaps once more.
+    fn ask(&self) {
+        if let Some(ticket) = self.ticket {
             let ask = proto::Ask { ticket: Some(ticket.into()), sequence: self.sequence };
             self.send(0, vec![proto::to_server::Message::Ask(ask)]);
         }
@@ -168,6 +164,10 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         self.sequence += 1;
         self.grant = None;
         self.signals.work_on(self.sequence);
+        // Its token may have been sent over the line that broke, before the answer came again.
+        if std::mem::take(&mut self.resumed) {
+            self.ask();
+        }
     }
 
     fn drop_line(&mut self, server: usize) {
@@ -175,9 +175,8 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         self.mirror.lost(server);
         if server == 0 {
             self.signals.leave();
-        }
-        if let Some(staged) = self.pushing.as_mut().and_then(|it| it.staged.get_mut(server)) {
-            *staged = false;
+            self.welcomed = false;
+            self.uncommitted();
         }
     }
 }

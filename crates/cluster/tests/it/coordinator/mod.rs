@@ -170,6 +170,17 @@ fn ask_and_give_up() {
             ("commit 0 2 @0", &["admit 0.2", "apply @1", "0 accepted 2"]),
         ],
     );
+    // Its answer was lost with a line, over whose successor the replica asks.
+    check(
+        "asked for after it was given up",
+        (1, 2, 1),
+        &[
+            FIRST,
+            ("give_up 0 1", &["0 gave up 1", "0 granted 2 @0"]),
+            ("ask 0 1", &["0 gave up 1"]),
+            ("ask 0 2", &["0 granted 2 @0"]),
+        ],
+    );
     check(
         "with the ticket of an earlier life",
         (1, 1, 1),

@@ -1,0 +1,177 @@
+//! A contribution on its way: sent to every server, sent again over lines that broke, committed once
+//! all of them hold it.
+//!
+//! Invariant: what a server has said it holds it does hold until the coordinator decides, whatever
+//! becomes of the line; all else is sent again.
+
+use ndarray::ArrayD;
+use sync_replicas::engine::{Grant, Outcome};
+use sync_replicas::{Computed, Scalar};
+
+use super::{PushError, Session};
+use crate::client::mirror::pull;
+use crate::client::outgoing::{Dense, Outgoing};
+use crate::proto;
+use crate::proto::to_server::Message;
+
+/// A contribution without an outcome yet.
+pub(super) struct Pushing {
+    outgoing: Outgoing,
+    commit: proto::Commit,
+    /// By server.
+    parts: Vec<Part>,
+    /// Whether the commit was sent over the coordinator's present line.
+    committed: bool,
+    pub(super) result: Option<Result<Outcome, PushError>>,
+}
+
+/// What is known of one server's part.
+#[derive(Clone, Debug, Default)]
+struct Part {
+    /// The line that it was sent over last; zero for none.
+    sent: u64,
+    /// Whether the server has said that it holds it.
+    staged: bool,
+}
+
+impl<T: Scalar + bytemuck::Pod> Session<T> {
+    /// Pushes the gradients of a grant's batch, and says what became of them.
+    ///
+    /// # Errors
+    /// [`PushError`].
+    pub async fn push(
+        &mut self,
+        grant: &Grant,
+        computed: Computed<T>,
+    ) -> Result<Outcome, PushError> {
+        crash_point!("worker/after-gradient");
+        let dense = self.begin_push(grant, computed)?;
+        let outcome = self.outcome().await;
+        self.pushing = None;
+        let sent = dense.into_iter();
+        self.spent.extend(sent.filter_map(|(index, it)| Some((index, it.into_array()?))));
+        outcome
+    }
+
+    /// Sends a contribution on its way; its dense gradients' memory is free again afterwards.
+    pub(super) fn begin_push(
+        &mut self,
+        grant: &Grant,
+        computed: Computed<T>,
+    ) -> Result<Dense<T>, PushError> {
+        let variables = &self.mirror.variables;
+        let wire = self.settings.wire;
+        let sent = Outgoing::new(computed.gradients, variables, &self.placement, wire);
+        let (outgoing, dense) = match sent {
+            Ok(sent) => sent,
+            Err(error) => {
+                self.give_up();
+                return Err(error.into());
+            }
+        };
+        let Some(ticket) = self.ticket.filter(|it| it.incarnation == grant.incarnation) else {
+            return Err(PushError::Lost { reason: "the replica was fenced off".to_owned() });
+        };
+        let commit = proto::Commit {
+            ticket: Some(ticket.into()),
+            sequence: self.sequence,
+            local_step: grant.local_step.get(),
+            variables: outgoing.variables.iter().map(|it| *it as u64).collect(),
+            loss: Some(computed.loss),
+            examples: computed.examples,
+        };
+        let parts = vec![Part::default(); self.lines.len()];
+        self.pushing = Some(Pushing { outgoing, commit, parts, committed: false, result: None });
+        self.send_due();
+        Ok(dense)
+    }
+
+    /// The dense gradients of pushes that are over, by variable: memory to be used again.
+    pub fn take_spent(&mut self) -> impl Iterator<Item = (usize, ArrayD<T>)> {
+        std::mem::take(&mut self.spent).into_iter()
+    }
+
+    /// Waits for what becomes of the contribution under way.
+    async fn outcome(&mut self) -> Result<Outcome, PushError> {
+        loop {
+            if let Some(result) = self.pushing.as_mut().and_then(|pushing| pushing.result.take()) {
+                return result;
+            }
+            if self.ended.is_some() {
+                return Err(PushError::Ended);
+            }
+            self.connect().await?;
+            self.send_due();
+            self.commit();
+            if !self.has_news() {
+                self.receive().await;
+            }
+        }
+    }
+
+    /// Sends the contribution to each server that is to have it and was not sent it over its
+    /// present line, whatever was committed: what broke off with a line is lost.
+    pub(super) fn send_due(&mut self) {
+        while let Some(server) = (0..self.lines.len()).rev().find(|&it| self.is_due(it)) {
+            self.send_contribution(server);
+            crash_point!("worker/between-pushes");
+        }
+    }
+
+    fn is_due(&self, server: usize) -> bool {
+        let Some(pushing) = self.pushing.as_ref().filter(|it| it.result.is_none()) else {
+            return false;
+        };
+        let Some(line) = &self.lines[server] else { return false };
+        let part = &pushing.parts[server];
+        // The coordinator first says whether the replica goes on where it was.
+        let welcome = server > 0 || self.welcomed;
+        let its_turn = !self.in_turn || pushing.parts[..server].iter().all(|it| it.staged);
+        welcome && its_turn && !part.staged && part.sent != line.opened
+    }
+
+    /// Sends the contribution to one server, with a wish for the variables that come of it. The
+    /// coordinator's own part is followed by the commit at once, if nobody else has a part.
+    fn send_contribution(&mut self, server: usize) {
+        let Some(ticket) = self.ticket else { return };
+        let after = self.mirror.ask_next(server);
+        let (Some(pushing), Some(line)) = (&mut self.pushing, &self.lines[server]) else { return };
+        pushing.parts[server].sent = line.opened;
+        let mut messages = pushing.outgoing.messages(server, ticket, self.sequence);
+        messages.splice(0..0, after.map(pull));
+        if self.lines.len() == 1 {
+            pushing.committed = true;
+            messages.push(Message::Commit(pushing.commit.clone()));
+        }
+        line.send(messages);
+    }
+
+    /// A server holds its part whole, until the coordinator has decided.
+    pub(super) fn staged(&mut self, server: usize) {
+        if let Some(part) = self.pushing.as_mut().and_then(|it| it.parts.get_mut(server)) {
+            part.staged = true;
+        }
+        self.send_due();
+    }
+
+    /// The coordinator's line is gone, and perhaps the commit with it.
+    pub(super) fn uncommitted(&mut self) {
+        if let Some(pushing) = &mut self.pushing {
+            pushing.committed = false;
+        }
+    }
+
+    /// Commits once the coordinator was sent its part, and every other server holds its own.
+    fn commit(&mut self) {
+        let (Some(pushing), Some(line)) = (&mut self.pushing, &self.lines[0]) else { return };
+        let first = usize::from(!self.in_turn);
+        let held = pushing.parts.iter().skip(first).all(|part| part.staged);
+        let sent = pushing.parts[0].staged || pushing.parts[0].sent == line.opened;
+        if self.welcomed && held && sent && !pushing.committed && pushing.result.is_none() {
+            crash_point!("worker/before-commit");
+            pushing.committed = true;
+            line.send(vec![Message::Commit(pushing.commit.clone())]);
+            crash_point!("worker/commit-sent");
+        }
+    }
+}
