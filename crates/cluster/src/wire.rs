@@ -78,7 +78,13 @@ pub(crate) fn commit(commit: proto::Commit) -> Result<Commit, WireError> {
         variables: indices(&commit.variables)?,
         loss: commit.loss,
         examples: commit.examples,
+        receipts: commit.receipts,
     })
+}
+
+/// A message to a replica, about the life of a ticket if it is about one.
+pub(crate) fn to_replica(ticket: Option<Ticket>, message: ToReplica) -> proto::ToReplica {
+    proto::ToReplica { ticket: ticket.map(Into::into), message: Some(message) }
 }
 
 pub(crate) fn answer(answer: Answer) -> ToReplica {

@@ -14,6 +14,7 @@ use super::Reach;
 use super::landing::Landing;
 use super::signals::Signals;
 use crate::batches::{BatchSender, batch, batches};
+use crate::coordinator::Ticket;
 use crate::proto::to_replica::Message;
 use crate::proto::to_server::Message as ToServerMessage;
 use crate::proto::{Hello, ToReplica, ToServer};
@@ -22,8 +23,8 @@ use crate::stream::Receiving;
 /// What comes over a line.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// A message.
-    Message(Message),
+    /// A message, and the life that it is about if it is about one.
+    Message(Option<Ticket>, Message),
     /// All of a server's values are in their place.
     Landed,
     /// The connection is gone, in these words.
@@ -134,23 +135,24 @@ pub(super) async fn read<T: Scalar + bytemuck::Pod>(
     let mut queued = 0;
     let lost = loop {
         let event = match incoming.message().await {
-            Ok(Some(ToReplica { message: Some(Message::Values(values)) })) => {
+            Ok(Some(ToReplica { message: Some(Message::Values(values)), .. })) => {
                 match ways.landing.land(line, queued, &values) {
                     Ok(true) if values.last => Event::Landed,
                     Ok(true) => continue,
                     Ok(false) => {
                         queued += 1;
-                        Event::Message(Message::Values(values))
+                        Event::Message(None, Message::Values(values))
                     }
                     Err(error) => break error.to_string(),
                 }
             }
-            Ok(Some(ToReplica { message: Some(message) })) => {
-                ways.signals.note(&message);
-                Event::Message(message)
+            Ok(Some(ToReplica { message: Some(message), ticket })) => {
+                let ticket = ticket.map(Ticket::from);
+                ways.signals.note(ticket, &message);
+                Event::Message(ticket, message)
             }
             // A message of a kind that this version does not know.
-            Ok(Some(ToReplica { message: None })) => continue,
+            Ok(Some(ToReplica { message: None, .. })) => continue,
             Ok(None) => break "the server closed the connection".to_owned(),
             Err(status) => break describe(&status),
         };

@@ -30,14 +30,16 @@ impl Signals {
         Self { superseded, member: Arc::default() }
     }
 
-    /// Looks at a message before the replica does.
-    pub(super) fn note(&self, message: &Message) {
+    /// Looks at a message, about the life of a ticket, before the replica does.
+    pub(super) fn note(&self, ticket: Option<Ticket>, message: &Message) {
         match message {
             Message::Advanced(advanced) if self.is_of(advanced.generation) => {
                 self.superseded.advance(GlobalStep::new(advanced.global_step));
             }
             Message::Superseded(it)
-                if self.member().as_ref().is_some_and(|m| m.sequence == it.sequence) =>
+                if self.member().as_ref().is_some_and(|member| {
+                    member.sequence == it.sequence && ticket == Some(member.ticket)
+                }) =>
             {
                 self.superseded.supersede();
             }

@@ -30,6 +30,8 @@ pub struct Commit {
     pub loss: Option<f64>,
     /// How many examples the batch had.
     pub examples: u64,
+    /// The receipts of all shards together: each bit is the parity of theirs.
+    pub receipts: u64,
 }
 
 /// To one replica.
@@ -115,8 +117,8 @@ pub enum Order {
 pub struct Actions {
     /// Orders to every shard.
     pub orders: Vec<Order>,
-    /// Answers to replicas.
-    pub answers: Vec<(ReplicaId, Answer)>,
+    /// Answers to replicas, each about the life of this ticket.
+    pub answers: Vec<(ReplicaId, Ticket, Answer)>,
     /// A step was made: to be told to all replicas.
     pub made: Vec<StepMade>,
     /// Training ended: in these words, and whether it failed.

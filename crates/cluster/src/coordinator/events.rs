@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::engine::{JoinError, Outcome, Push, Refused, StopReason};
+use sync_replicas::engine::{JoinError, Outcome, Refused, StopReason};
 use sync_replicas::{Generation, ReplicaId};
 
 use super::{Actions, Answer, Commit, Contribution, Coordinator, Order, Refusal, Seat, Ticket};
@@ -78,9 +78,7 @@ impl Coordinator {
         let (index, push) = match self.vet(replica, commit, now) {
             Ok(vetted) => vetted,
             Err(refusal) => {
-                actions.orders.push(Order::Discard(contribution));
-                actions.answers.push((replica, Answer::Refused(refusal)));
-                return;
+                return self.refuse_commit(replica, commit, refusal, actions);
             }
         };
         let first = self.pattern.is_none();
@@ -95,7 +93,7 @@ impl Coordinator {
             Ok(decision) => decision,
             Err(refused) => {
                 actions.orders.push(Order::Discard(contribution));
-                refuse(replica, &refused, commit.sequence, actions);
+                refuse((replica, commit.ticket), &refused, commit.sequence, actions);
                 return;
             }
         };
@@ -122,7 +120,7 @@ impl Coordinator {
             (seat.pushed, seat.sequence) = (commit.sequence, commit.sequence + 1);
         }
         let sequence = commit.sequence;
-        actions.answers.push((replica, Answer::Pushed { sequence, outcome }));
+        actions.answers.push((replica, commit.ticket, Answer::Pushed { sequence, outcome }));
         self.settle(effects, now, actions);
     }
 
@@ -140,19 +138,19 @@ impl Coordinator {
         if sequence != seat.sequence {
             // The answer that it was given up may be lost with a connection.
             if sequence > seat.pushed && sequence < seat.sequence {
-                actions.answers.push((replica, Answer::GaveUp { sequence }));
+                actions.answers.push((replica, ticket, Answer::GaveUp { sequence }));
             }
             return;
         }
         if let Some(grant) = self.seats[index].grant.clone() {
-            actions.answers.push((replica, Answer::Granted { sequence, grant }));
+            actions.answers.push((replica, ticket, Answer::Granted { sequence, grant }));
             return;
         }
         let mut effects = Vec::new();
         match self.engine.request(replica, ticket.incarnation, now, &mut effects) {
             Ok(()) => self.settle(effects, now, actions),
             Err(refused) => {
-                refuse(replica, &refused, sequence, actions);
+                refuse((replica, ticket), &refused, sequence, actions);
             }
         }
     }
@@ -175,16 +173,16 @@ impl Coordinator {
                 self.engine.decline(replica, incarnation, now, &mut effects)
             };
             if let Err(refused) = done {
-                refuse(replica, &refused, sequence, actions);
+                refuse((replica, ticket), &refused, sequence, actions);
                 return;
             }
             let seat = &mut self.seats[index];
             (seat.sequence, seat.grant) = (sequence + 1, None);
             // Before the effects: what they grant is the next piece of work.
-            actions.answers.push((replica, Answer::GaveUp { sequence }));
+            actions.answers.push((replica, ticket, Answer::GaveUp { sequence }));
             self.settle(effects, now, actions);
         } else {
-            actions.answers.push((replica, Answer::GaveUp { sequence }));
+            actions.answers.push((replica, ticket, Answer::GaveUp { sequence }));
         }
     }
 
@@ -222,7 +220,7 @@ impl Coordinator {
             let seat = &mut self.seats[index];
             (seat.left, seat.failure) = (true, failure);
         }
-        actions.answers.push((replica, Answer::Left));
+        actions.answers.push((replica, ticket, Answer::Left));
         if self.seats.iter().all(|seat| seat.left) {
             let failure = self.seats.iter().find_map(|seat| seat.failure.clone());
             let all_failed = self.seats.iter().all(|seat| seat.failure.is_some());
@@ -247,17 +245,16 @@ impl Coordinator {
         let (id, mut effects) = (ReplicaId::new(index as u64), Vec::new());
         self.engine.leave(id, incarnation, now, &mut effects);
         let seat = &mut self.seats[index];
-        let sequence = seat.sequence;
         (seat.live, seat.grant) = (false, None);
-        // Whatever it staged and did not commit is void.
-        let contribution = Contribution { replica: id, incarnation, sequence };
+        // Whatever it staged and did not commit is void, and whatever of that life comes yet.
+        let contribution = Contribution { replica: id, incarnation, sequence: u64::MAX };
         actions.orders.push(Order::Discard(contribution));
         self.settle(effects, now, actions);
     }
 
     /// The sender's seat, if it is who it says; the engine fences incarnations, and what it is
     /// asked without a generation is fenced here (P-9).
-    fn check(&self, replica: ReplicaId, ticket: Ticket) -> Result<usize, Refused> {
+    pub(super) fn check(&self, replica: ReplicaId, ticket: Ticket) -> Result<usize, Refused> {
         let expected: Generation = self.engine.generation();
         if ticket.generation != expected {
             return Err(Refused::Generation { expected, got: ticket.generation });
@@ -285,84 +282,9 @@ impl Coordinator {
                 Some(index)
             }
             Err(refused) => {
-                refuse(replica, &refused, sequence, actions);
+                refuse((replica, ticket), &refused, sequence, actions);
                 None
             }
-        }
-    }
-
-    /// Checks a commit, and says what the engine is to judge.
-    fn vet(
-        &mut self,
-        replica: ReplicaId,
-        commit: &Commit,
-        now: Duration,
-    ) -> Result<(usize, Push), Refusal> {
-        let sequence = commit.sequence;
-        let index = self.check(replica, commit.ticket).map_err(|it| Refusal::of(&it, sequence))?;
-        self.seats[index].heard = now;
-        let refuse = |reason: String| Refusal { sequence, reason, rejoin: false };
-        let current = self.seats[index].sequence;
-        if sequence > current {
-            return Err(refuse(format!(
-                "piece of work {sequence} was committed, but {current} is the newest"
-            )));
-        }
-        if sequence < current && sequence > self.seats[index].pushed {
-            return Err(refuse(format!("piece of work {sequence} was given up")));
-        }
-        if sequence == current && self.seats[index].grant.is_none() {
-            return Err(refuse(format!("piece of work {sequence} was not granted")));
-        }
-        let lanes = self.lanes(&commit.variables).map_err(refuse)?;
-        let push = Push {
-            replica,
-            incarnation: commit.ticket.incarnation,
-            generation: commit.ticket.generation,
-            sequence,
-            local_step: commit.local_step,
-            lanes,
-        };
-        Ok((index, push))
-    }
-
-    /// The first contribution that is accepted fixes which variables have a gradient (R-19).
-    fn fix_pattern(&mut self, variables: &[usize]) {
-        if self.pattern.is_none() {
-            self.engine.set_lanes(variables.len());
-            self.updating = vec![0; self.engine.num_lanes()];
-            self.pattern = Some(variables.to_vec());
-        }
-    }
-
-    /// The lanes of the variables with a gradient, where they are not all of the pattern (R-25).
-    fn lanes(&self, variables: &[usize]) -> Result<Option<Vec<usize>>, String> {
-        if variables.is_empty() {
-            return Err("no gradients for any variable; at least one is needed".to_owned());
-        }
-        let ascending = variables.windows(2).all(|pair| pair[0] < pair[1]);
-        if !ascending || variables.last().is_some_and(|&last| last >= self.variables) {
-            return Err(format!(
-                "the variables with a gradient are {}; expected ascending numbers below {}",
-                few(variables),
-                self.variables
-            ));
-        }
-        let pattern = match &self.pattern {
-            Some(pattern) if pattern != variables => pattern,
-            _ => return Ok(None),
-        };
-        let per_variable = self.engine.config().settings().admission
-            == sync_replicas::engine::Admission::PerVariable;
-        let lanes = variables.iter().map(|it| pattern.iter().position(|known| known == it));
-        match lanes.collect::<Option<Vec<usize>>>() {
-            Some(lanes) if per_variable => Ok(Some(lanes)),
-            _ => Err(format!(
-                "gradients of variables {} came, but the first contribution had those of {}; give \
-                 the same in every step",
-                few(variables),
-                few(pattern)
-            )),
         }
     }
 
@@ -371,19 +293,15 @@ impl Coordinator {
     }
 }
 
-/// Numbers in words, of many the first ones.
-fn few(numbers: &[usize]) -> String {
-    const FEW: usize = 16;
-    match numbers.get(..FEW) {
-        Some(first) if numbers.len() > FEW => format!("{first:?} and {} more", numbers.len() - FEW),
-        _ => format!("{numbers:?}"),
-    }
-}
-
-/// Tells a replica why not; an end is told to all as such.
-fn refuse(replica: ReplicaId, refused: &Refused, sequence: u64, actions: &mut Actions) {
+/// Tells a replica's life why not; an end is told to all as such.
+fn refuse(
+    (replica, ticket): (ReplicaId, Ticket),
+    refused: &Refused,
+    sequence: u64,
+    actions: &mut Actions,
+) {
     if *refused != Refused::Ended {
         let refusal = Refusal::of(refused, sequence);
-        actions.answers.push((replica, Answer::Refused(refusal)));
+        actions.answers.push((replica, ticket, Answer::Refused(refusal)));
     }
 }

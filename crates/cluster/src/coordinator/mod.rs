@@ -7,11 +7,14 @@
 mod answer;
 mod books;
 mod events;
+mod receipts;
 mod settle;
 mod status;
+mod vet;
 
 pub use answer::{Actions, Answer, Commit, Contribution, Order, Refusal, Ticket};
 pub use books::{StepMade, Totals};
+pub use receipts::receipt;
 pub use status::{ReplicaStatus, Status};
 
 use std::time::Duration;
@@ -34,6 +37,8 @@ pub struct Coordinator {
     variables: usize,
     /// How many shards carry orders out.
     shards: usize,
+    /// What the shards make receipts with.
+    secret: u64,
     /// By lane: the shards whose update is not done.
     updating: Vec<usize>,
     /// How many lanes of the open step have closed.
@@ -62,6 +67,12 @@ struct Seat {
     left: bool,
 }
 
+impl Seat {
+    fn ticket(&self, generation: Generation) -> Ticket {
+        Ticket { generation, incarnation: self.incarnation }
+    }
+}
+
 impl Coordinator {
     /// At `global_step`, in a generation that no earlier life had.
     #[must_use]
@@ -80,10 +91,16 @@ impl Coordinator {
             pattern: None,
             variables,
             shards,
+            secret: 0,
             updating: vec![0; variables.max(1)],
             closed_lanes: 0,
             last_step: None,
         }
+    }
+
+    /// The secret that shards make their receipts with; see [`receipt`].
+    pub fn set_secret(&mut self, secret: u64) {
+        self.secret = secret;
     }
 
     /// Ends training exactly after this update.

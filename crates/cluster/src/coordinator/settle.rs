@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sync_replicas::ReplicaId;
 use sync_replicas::engine::{Effect, StopReason};
 
 use super::{Actions, Answer, Coordinator, Order};
@@ -18,10 +17,11 @@ impl Coordinator {
         match effect {
             Effect::Grant(grant) => {
                 let replica = grant.replica;
+                let generation = self.engine.generation();
                 if let Some(seat) = self.seats.get_mut(replica.get() as usize) {
                     (seat.grant, seat.granted) = (Some(grant.clone()), now);
-                    let sequence = seat.sequence;
-                    actions.answers.push((replica, Answer::Granted { sequence, grant }));
+                    let (sequence, ticket) = (seat.sequence, seat.ticket(generation));
+                    actions.answers.push((replica, ticket, Answer::Granted { sequence, grant }));
                 }
             }
             Effect::Close { lane, .. } => self.close(lane, actions),
@@ -30,9 +30,10 @@ impl Coordinator {
             }
             Effect::Superseded { replica } => {
                 let told = self.engine.config().settings().tell_superseded;
+                let generation = self.engine.generation();
                 if let Some(seat) = self.seats.get(replica.get() as usize).filter(|_| told) {
-                    let sequence = seat.sequence;
-                    actions.answers.push((replica, Answer::Superseded { sequence }));
+                    let (sequence, ticket) = (seat.sequence, seat.ticket(generation));
+                    actions.answers.push((replica, ticket, Answer::Superseded { sequence }));
                 }
             }
             Effect::LeaseExpired { replica } => {
@@ -40,10 +41,13 @@ impl Coordinator {
             }
             Effect::Overdue(overdue) => {
                 tracing::warn!(%overdue, "a step is overdue");
-                let waiting: Vec<ReplicaId> = overdue.waiting.clone();
-                actions
-                    .answers
-                    .extend(waiting.into_iter().map(|it| (it, Answer::Overdue(overdue.clone()))));
+                let generation = self.engine.generation();
+                for &replica in &overdue.waiting {
+                    if let Some(seat) = self.seats.get(replica.get() as usize) {
+                        let (ticket, told) = (seat.ticket(generation), overdue.clone());
+                        actions.answers.push((replica, ticket, Answer::Overdue(told)));
+                    }
+                }
             }
             Effect::Ended => {
                 actions.ended = self.engine.stopped().map(|reason| match reason {

@@ -16,7 +16,7 @@ use tower::{Layer, Service};
 use super::*;
 
 const NOW: u64 = 1_000_000_000;
-const PATH: &str = "/sync_replicas.v1.Cluster/Train";
+const PATH: &str = "/sync_replicas.v2.Cluster/Train";
 
 fn clock() -> u64 {
     NOW
@@ -121,7 +121,7 @@ fn check(guard: &Guard, value: Option<&str>, now: u64, expected: Result<(), Refu
 fn a_value_is_good_once_and_for_a_minute() {
     let good = value(NOW, 1);
     let other_key = header::make(&key("x"), PATH, NOW, [1; 16]);
-    let other_path = header::make(&key("k"), "/sync_replicas.v1.Cluster/Status", NOW, [1; 16]);
+    let other_path = header::make(&key("k"), "/sync_replicas.v2.Cluster/Status", NOW, [1; 16]);
     let guard = Guard::new(key("k"));
     let cases = [
         (None, NOW, Err(Refusal::Missing)),
@@ -227,7 +227,7 @@ fn a_signed_call_comes_through_the_layer_once() {
     let guard = Arc::new(Guard::new(key("k")));
     let layer = AdmissionLayer::new(Some(Arc::clone(&guard)), clock);
     let mut request = Request::new(());
-    request.extensions_mut().insert(GrpcMethod::new("sync_replicas.v1.Cluster", "Train"));
+    request.extensions_mut().insert(GrpcMethod::new("sync_replicas.v2.Cluster", "Train"));
     let signed = Signer::new(Some(key("k")), clock).call(request).expect("a signed request");
     let value = signed.metadata().get("authorization").expect("a value").to_str().expect("text");
 

@@ -13,8 +13,8 @@ use super::link::LinkHandle;
 use super::node::{Node, NodeSettings, lock};
 use super::saving::Saving;
 use crate::coordinator::{Actions, Coordinator, Refusal, StepMade, Ticket};
-use crate::proto;
 use crate::proto::to_replica::Message;
+use crate::proto::{self, ToReplica};
 use crate::wire;
 
 /// The coordinator and its links to the other servers.
@@ -32,7 +32,7 @@ pub(crate) struct Hub<T: Scalar> {
 }
 
 impl<T: Scalar + bytemuck::Pod> Hub<T> {
-    pub(super) fn new(settings: &NodeSettings) -> Self {
+    pub(super) fn new(settings: &NodeSettings, secret: u64) -> Self {
         let mut coordinator = Coordinator::new(
             settings.config.clone(),
             settings.variables,
@@ -40,6 +40,7 @@ impl<T: Scalar + bytemuck::Pod> Hub<T> {
             GlobalStep::default(),
             Generation::new(0),
         );
+        coordinator.set_secret(secret);
         if let Some(last) = settings.last_step {
             coordinator.set_last_step(last);
         }
@@ -101,7 +102,7 @@ const MOST_PACES: usize = 10_000;
 impl<T: Scalar + bytemuck::Pod> Node<T> {
     /// Carries actions out: orders to all shards in their order, then what replicas are told.
     pub(super) fn act(self: &Arc<Self>, hub: &mut Hub<T>, mut actions: Actions) {
-        let mut letters: BTreeMap<ReplicaId, Vec<Message>> = BTreeMap::new();
+        let mut letters: BTreeMap<ReplicaId, Vec<ToReplica>> = BTreeMap::new();
         let mut published = false;
         while !actions.is_empty() {
             let mut more = Actions::default();
@@ -121,8 +122,9 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                     }
                 }
             }
-            for (replica, answer) in std::mem::take(&mut actions.answers) {
-                letters.entry(replica).or_default().push(wire::answer(answer));
+            for (replica, ticket, answer) in std::mem::take(&mut actions.answers) {
+                let letter = wire::to_replica(Some(ticket), wire::answer(answer));
+                letters.entry(replica).or_default().push(letter);
             }
             for made in std::mem::take(&mut actions.made) {
                 self.step_made(hub, made, &mut letters);
@@ -149,12 +151,13 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         self: &Arc<Self>,
         hub: &mut Hub<T>,
         made: StepMade,
-        letters: &mut BTreeMap<ReplicaId, Vec<Message>>,
+        letters: &mut BTreeMap<ReplicaId, Vec<ToReplica>>,
     ) {
         crash_point!("coordinator/step-made");
         hub.note_pace(self.now(), &made);
         for replica in self.posts().replicas() {
-            letters.entry(replica).or_default().push(Message::Advanced(made.into()));
+            let letter = wire::to_replica(None, Message::Advanced(made.into()));
+            letters.entry(replica).or_default().push(letter);
         }
         if let Some(checkpoints) = &self.settings.checkpoints
             && made.global_step.get().unsigned_abs().is_multiple_of(checkpoints.steps.max(1))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -162,6 +163,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             let mut served = lock(&self.served);
             served.link += 1;
             served.alone = None;
+            self.secret.store(hello.life, Ordering::Release);
             if std::mem::replace(&mut served.coordinator, hello.life) != hello.life {
                 (served.done, served.state) = (0, None);
                 served.restoring = Gathered::default();

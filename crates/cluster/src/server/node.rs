@@ -52,6 +52,8 @@ pub struct Node<T: Scalar> {
     pub(super) settings: NodeSettings,
     /// Drawn when the process started.
     pub(super) life: u64,
+    /// The life of the coordinator, which no replica knows: receipts are made with it.
+    pub(super) secret: AtomicU64,
     pub(super) origin: Instant,
     pub(super) shard: Mutex<Shard<T>>,
     pub(super) posts: Mutex<Posts>,
@@ -87,7 +89,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     /// A server that does not serve yet; its shard has the program's initial values.
     #[must_use]
     pub fn new(settings: NodeSettings, shard: Shard<T>, life: u64) -> Arc<Self> {
-        let hub = (settings.index == 0).then(|| Mutex::new(Hub::new(&settings)));
+        let hub = (settings.index == 0).then(|| Mutex::new(Hub::new(&settings, life)));
         Arc::new(Self {
             shard: Mutex::new(shard),
             posts: Mutex::new(Posts::new(settings.wire)),
@@ -99,6 +101,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             gave_up: Notify::new(),
             settings,
             life,
+            secret: AtomicU64::new(life),
             origin: Instant::now(),
             served: Mutex::default(),
             over: watch::channel(None).0,

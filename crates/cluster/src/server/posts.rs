@@ -7,10 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar};
 
-use crate::batches::{Batch, BatchSender};
+use crate::batches::{Batch, BatchSender, batch};
+use crate::coordinator::Ticket;
 use crate::proto::to_replica::Message;
 use crate::proto::{ToReplica, Values};
 use crate::shard::{Snapshot, Wire};
+use crate::wire;
 
 /// By replica, in order, so that a simulation sends in the same order each time.
 pub(super) struct Posts {
@@ -70,16 +72,21 @@ impl Posts {
         self.posts.clear();
     }
 
-    pub(super) fn send(&self, replica: ReplicaId, messages: Vec<Message>) {
+    pub(super) fn send(&self, replica: ReplicaId, messages: Vec<ToReplica>) {
         if let Some(post) = self.posts.get(&replica) {
-            drop(post.sender.send(wrap(messages.into_iter())));
+            drop(post.sender.send(batch(messages)));
         }
     }
 
     /// Answers over one connection; a later one of the replica asks for itself.
-    pub(super) fn answer(&self, replica: ReplicaId, connection: u64, message: Message) {
+    pub(super) fn answer(
+        &self,
+        replica: ReplicaId,
+        connection: u64,
+        (ticket, message): (Option<Ticket>, Message),
+    ) {
         if self.is_open(replica, connection) {
-            self.send(replica, vec![message]);
+            self.send(replica, vec![wire::to_replica(ticket, message)]);
         }
     }
 
@@ -121,7 +128,7 @@ impl Posts {
 }
 
 fn wrap(messages: impl Iterator<Item = Message> + Send + 'static) -> Batch<ToReplica> {
-    Box::new(messages.map(|message| ToReplica { message: Some(message) }))
+    Box::new(messages.map(|message| wire::to_replica(None, message)))
 }
 
 /// A snapshot in pieces, each made when it is sent.

@@ -11,9 +11,9 @@ use sync_replicas::{Generation, Scalar};
 
 use super::node::Node;
 use super::train::Connection;
-use crate::coordinator::{Actions, Contribution, Ticket};
+use crate::coordinator::{self, Actions, Contribution, Ticket};
+use crate::proto;
 use crate::proto::to_replica::Message as Answer;
-use crate::proto::{self};
 use crate::shard::{Open, Section, StageError};
 use crate::wire;
 
@@ -22,8 +22,10 @@ const BEAT: Duration = Duration::from_secs(1);
 
 /// What is to be done about a contribution that is announced.
 enum Announced<T> {
-    /// It is whole, or was decided on: nothing that follows is wanted.
+    /// It is whole: nothing that follows is wanted.
     Held,
+    /// The coordinator's word on it has come.
+    Decided,
     Open(Open<T>),
     /// An old packet: the replica has long gone on.
     Old,
@@ -42,10 +44,13 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             incarnation: ticket.incarnation,
             sequence: begin.sequence,
         };
-        let (generation, parts, held) = {
+        let (generation, parts, known) = {
             let shard = self.shard();
-            let held = shard.is_decided(contribution) || shard.is_staged(contribution);
-            (shard.snapshot().generation, shard.parts().len(), held)
+            let known = match shard.is_staged(contribution) {
+                true => Some(Announced::Held),
+                false => shard.is_decided(contribution).then_some(Announced::Decided),
+            };
+            (shard.snapshot().generation, shard.parts().len(), known)
         };
         if ticket.generation != generation {
             // Of an earlier life; the coordinator tells the replica (P-9).
@@ -60,21 +65,24 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             begin.sections.iter().map(Section::try_from).collect();
         let sections = sections.map_err(|error| error.to_string())?;
         // What needs no room does not wait for it: the room that it took may be another's by now.
-        if held {
-            self.staged(connection, begin.sequence);
-            return Ok(());
+        let announced = match known {
+            Some(known) => Ok(known),
+            None if !self.make_room(connection, ticket, contribution).await => return Ok(()),
+            None => self.announce(contribution, &sections, ticket.generation),
+        };
+        let keeps = matches!(announced, Ok(Announced::Open(_) | Announced::Held));
+        if !keeps {
+            self.room.release(contribution);
         }
-        if !self.make_room(connection, ticket, contribution).await {
-            return Ok(());
-        }
-        match self.announce(contribution, &sections, ticket.generation) {
+        match announced {
             Ok(Announced::Open(open)) => connection.open = Some((open, ticket)),
-            Ok(Announced::Held) => self.staged(connection, begin.sequence),
-            Ok(Announced::Old) => self.room.release(contribution),
-            Err(error) => {
-                self.room.release(contribution);
-                self.refuse(connection, begin.sequence, error.to_string());
+            Ok(Announced::Held) => {
+                let receipt = self.receipt(ticket.generation, contribution);
+                self.staged(connection, ticket, (begin.sequence, receipt));
             }
+            Ok(Announced::Decided) => self.staged(connection, ticket, (begin.sequence, 0)),
+            Ok(Announced::Old) => {}
+            Err(error) => self.refuse(connection, ticket, begin.sequence, error.to_string()),
         }
         Ok(())
     }
@@ -93,10 +101,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         match shard.begin(contribution, sections) {
             Ok(true) => Ok(Announced::Held),
             Ok(false) => Ok(Announced::Open(shard.open(contribution)?)),
-            Err(StageError::Decided { .. }) => {
-                self.room.release(contribution);
-                Ok(Announced::Held)
-            }
+            Err(StageError::Decided { .. }) => Ok(Announced::Decided),
             Err(StageError::Older { .. }) => Ok(Announced::Old),
             Err(error) => Err(error),
         }
@@ -154,13 +159,14 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         // Chunks of a contribution that was refused are let pass.
         let Some((open, ticket)) = &connection.open else { return Ok(()) };
         self.heard(connection, *ticket);
-        let contribution = open.contribution();
+        let (contribution, ticket) = (open.contribution(), *ticket);
         // In a lock of its own: the shard may be at work on what others have sent.
         match open.receive(chunk.section as usize, &chunk.data) {
             Ok(false) => {}
             Ok(true) => {
                 connection.open = None;
-                self.staged(connection, contribution.sequence);
+                let receipt = self.receipt(ticket.generation, contribution);
+                self.staged(connection, ticket, (contribution.sequence, receipt));
             }
             // A new life of the shared state has begun meanwhile (P-9).
             Err(StageError::Unknown { .. }) => connection.open = None,
@@ -168,23 +174,34 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             Err(error) => {
                 connection.open = None;
                 self.room.release(contribution);
-                self.refuse(connection, contribution.sequence, error.to_string());
+                self.refuse(connection, ticket, contribution.sequence, error.to_string());
             }
         }
         Ok(())
     }
 
-    fn staged(&self, connection: &Connection<T>, sequence: u64) {
+    /// What shows the coordinator that this server holds a contribution.
+    pub(super) fn receipt(&self, generation: Generation, contribution: Contribution) -> u64 {
+        let (secret, server) = (self.secret.load(Ordering::Acquire), self.settings.index);
+        coordinator::receipt(secret, server, generation, contribution)
+    }
+
+    fn staged(&self, connection: &Connection<T>, ticket: Ticket, (sequence, receipt): (u64, u64)) {
         crash_point!("server/part-staged");
         // With one server the commit is on its way already.
         if self.settings.placement.shards() > 1 {
-            let staged = Answer::Staged(proto::Staged { sequence });
-            self.posts().answer(connection.replica, connection.number, staged);
+            let staged = Answer::Staged(proto::Staged { sequence, receipt });
+            self.answer(connection, ticket, staged);
         }
     }
 
-    fn refuse(&self, connection: &Connection<T>, sequence: u64, reason: String) {
+    fn refuse(&self, connection: &Connection<T>, ticket: Ticket, sequence: u64, reason: String) {
         let refused = Answer::Refused(proto::Refused { sequence, reason, rejoin: false });
-        self.posts().answer(connection.replica, connection.number, refused);
+        self.answer(connection, ticket, refused);
+    }
+
+    fn answer(&self, connection: &Connection<T>, ticket: Ticket, answer: Answer) {
+        let (replica, number) = (connection.replica, connection.number);
+        self.posts().answer(replica, number, (Some(ticket), answer));
     }
 }

@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::node::{Node, lock};
 use crate::batches::{Batches, batches};
-use crate::coordinator::{Answer as Reply, Contribution, Order, Refusal, Ticket};
+use crate::coordinator::{Commit, Contribution, Refusal, Ticket};
 use crate::proto::to_replica::Message as Answer;
 use crate::proto::to_server::Message;
 use crate::proto::{self, ToReplica, ToServer};
@@ -59,7 +59,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             Ok(()) => {}
             Err(refusal) => {
                 let refused = Answer::Refused(refusal.into());
-                self.posts().answer(replica, hello.connection, refused);
+                self.posts().answer(replica, hello.connection, (None, refused));
                 self.posts().close(replica, hello.connection);
                 return Ok(outgoing);
             }
@@ -79,14 +79,14 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 ticket: None,
                 in_turn,
             };
-            self.posts().answer(replica, hello.connection, Answer::Welcome(welcome));
+            self.posts().answer(replica, hello.connection, (None, Answer::Welcome(welcome)));
             return Ok(());
         };
         let mut hub = lock(hub);
         if let Some(ended) = hub.ending.clone() {
             if self.is_over() {
                 // It comes too late, which is no fault of its own (P-1).
-                self.posts().answer(replica, hello.connection, Answer::Ended(ended));
+                self.posts().answer(replica, hello.connection, (None, Answer::Ended(ended)));
             }
             // Otherwise it hears of the end with the others.
             return Ok(());
@@ -105,7 +105,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             ticket: Some(ticket.into()),
             in_turn,
         };
-        self.posts().answer(replica, hello.connection, Answer::Welcome(welcome));
+        self.posts().answer(replica, hello.connection, (None, Answer::Welcome(welcome)));
         self.act(&mut hub, actions);
         Ok(())
     }
@@ -175,31 +175,15 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         match message {
             Message::Commit(commit) => {
                 let commit = wire::commit(commit).map_err(words)?;
-                let contribution = Contribution {
-                    replica,
-                    incarnation: commit.ticket.incarnation,
-                    sequence: commit.sequence,
-                };
-                let (fits, decided) = {
-                    let shard = self.shard();
-                    let fits = shard.vet(contribution, &commit.variables);
-                    (fits, shard.is_decided(contribution))
-                };
-                match fits {
-                    // One that was decided on is answered once more.
-                    Ok(held) if held || decided => {
-                        coordinator.commit(replica, &commit, now, &mut actions);
-                        crash_point!("coordinator/commit-decided");
-                    }
-                    // Its own part may have been refused; whoever sent that knows.
-                    Ok(_) => {}
-                    Err(reason) => {
+                match self.with_own_receipt(replica, commit) {
+                    Ok(commit) => coordinator.commit(replica, &commit, now, &mut actions),
+                    Err((commit, reason)) => {
                         let (sequence, rejoin) = (commit.sequence, false);
                         let refusal = Refusal { sequence, reason, rejoin };
-                        actions.orders.push(Order::Discard(contribution));
-                        actions.answers.push((replica, Reply::Refused(refusal)));
+                        coordinator.refuse_commit(replica, &commit, refusal, &mut actions);
                     }
                 }
+                crash_point!("coordinator/commit-decided");
             }
             Message::Ask(ask) => {
                 let ticket = wire::ticket(ask.ticket).map_err(words)?;
@@ -223,5 +207,28 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
         self.act(&mut hub, actions);
         Ok(())
+    }
+
+    /// Adds this server's own receipt to those of the others, if it holds the contribution.
+    ///
+    /// # Errors
+    /// The commit names other variables than came, which the words say.
+    fn with_own_receipt(
+        &self,
+        replica: ReplicaId,
+        mut commit: Commit,
+    ) -> Result<Commit, (Commit, String)> {
+        let Ticket { generation, incarnation } = commit.ticket;
+        let contribution = Contribution { replica, incarnation, sequence: commit.sequence };
+        let held = self.shard().vet(contribution, &commit.variables);
+        match held {
+            Ok(held) => {
+                if held {
+                    commit.receipts ^= self.receipt(generation, contribution);
+                }
+                Ok(commit)
+            }
+            Err(reason) => Err((commit, reason)),
+        }
     }
 }

@@ -27,7 +27,7 @@ use self::sending::Sending;
 use crate::batches::Batches;
 
 /// The service's name in paths: `/SERVICE/METHOD`.
-pub(crate) const SERVICE: &str = "sync_replicas.v1.Cluster";
+pub(crate) const SERVICE: &str = "sync_replicas.v2.Cluster";
 
 /// The most bytes of a message.
 pub(crate) const LIMIT: usize = 4 << 20;

@@ -74,7 +74,7 @@ async fn check_all(length: usize) {
         last: true,
     };
     let values = proto::to_replica::Message::Values(values);
-    check(vec![ToReplica { message: Some(values) }; 2]).await;
+    check(vec![ToReplica { ticket: None, message: Some(values) }; 2]).await;
     let tensor = proto::Tensor { tensor: 5, data: data(length) };
     let restore = proto::order::Order::Restore(tensor.clone());
     check(vec![Order { number: 9, order: Some(restore) }; 2]).await;

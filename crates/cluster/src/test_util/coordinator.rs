@@ -2,8 +2,11 @@
 
 use prost::Message as _;
 
-use super::example::{commit, contribution, other_hello};
-use super::{CONNECTION, Heard, OTHER, node, placement};
+use sync_replicas::Generation;
+
+use super::example::{commit, contribution, other_hello, others};
+use super::{CONNECTION, Heard, LIFE, OTHER, node, placement};
+use crate::coordinator;
 use crate::placement::cut_dense;
 use crate::proto::ToServer;
 use crate::proto::to_replica::Message as Said;
@@ -83,6 +86,8 @@ pub(super) fn names_the_other(bytes: &[u8]) -> bool {
 pub(super) struct Other {
     talk: Talk,
     rest: Vec<Message>,
+    /// Of the servers that are not there.
+    receipts: u64,
 }
 
 impl Other {
@@ -97,13 +102,18 @@ impl Other {
         let mut rest = contribution(placement(servers).parts(index));
         let later = rest.split_off(2);
         rest.into_iter().for_each(|message| say(&talk, message));
-        Self { talk, rest: later }
+        let of = |server| {
+            let (generation, contribution) = (Generation::new(1), others().into());
+            coordinator::receipt(LIFE, server, generation, contribution)
+        };
+        let receipts = (1..servers).map(of).fold(0, |together, one| together ^ one);
+        Self { talk, rest: later, receipts }
     }
 
     /// Sends the other half and the commit; an error if the contribution does not count.
     pub(super) async fn commit(&mut self) -> Result<(), String> {
         self.send_rest();
-        say(&self.talk, commit());
+        say(&self.talk, commit(self.receipts));
         loop {
             match self.talk.hear().await {
                 Some(Said::Pushed(pushed)) => {

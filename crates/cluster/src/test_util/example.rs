@@ -68,7 +68,8 @@ pub(super) fn contribution(parts: &[Part]) -> Vec<Message> {
     [vec![begin], chunks].concat()
 }
 
-pub(super) fn commit() -> Message {
+/// The commit, with the other servers' receipts.
+pub(super) fn commit(receipts: u64) -> Message {
     Message::Commit(proto::Commit {
         ticket: ticket(),
         sequence: 1,
@@ -76,6 +77,7 @@ pub(super) fn commit() -> Message {
         variables: vec![0, 1, 2],
         loss: Some(0.5),
         examples: 3,
+        receipts,
     })
 }
 
@@ -104,7 +106,7 @@ fn to_servers() -> Vec<Example> {
         examples.push(to_server("Pull", ear, std::slice::from_ref(&first), &pull));
         if ear == Ear::Coordinator {
             let whole = [&[first.clone()][..], &pushed].concat();
-            examples.push(to_server("Commit", ear, &whole, &commit()));
+            examples.push(to_server("Commit", ear, &whole, &commit(0)));
         }
     }
     let (ticket, sequence) = (ticket(), 1);
@@ -175,7 +177,7 @@ fn to_replicas() -> Vec<Example> {
         ("Pushed, stale", pushed(Outcome::Stale(stale))),
         ("Pushed, duplicate", pushed(Outcome::Duplicate(1))),
         ("Pushed, partly", pushed(Outcome::Partly(proto::Lanes { lanes: vec![0, 2] }))),
-        ("Staged", Said::Staged(proto::Staged { sequence: 1 })),
+        ("Staged", Said::Staged(proto::Staged { sequence: 1, receipt: 1 })),
         ("GaveUp", Said::GaveUp(proto::GaveUp { sequence: 1 })),
         ("Superseded", Said::Superseded(proto::Superseded { sequence: 1 })),
         ("Advanced", Said::Advanced(advanced)),
@@ -189,7 +191,12 @@ fn to_replicas() -> Vec<Example> {
     ];
     let ears = [Ear::FirstServer, Ear::SecondServer];
     let example = |ear, (name, said): &(&'static str, Said)| {
-        let message = ToReplica { message: Some(said.clone()) }.encode_to_vec();
+        let about = !matches!(
+            said,
+            Said::Welcome(_) | Said::Advanced(_) | Said::Ended(_) | Said::Values(_)
+        );
+        let ticket = ticket().filter(|_| about);
+        let message = ToReplica { ticket, message: Some(said.clone()) }.encode_to_vec();
         Example { name, ear, before: Vec::new(), message }
     };
     ears.iter().flat_map(|&ear| messages.iter().map(move |it| example(ear, it))).collect()

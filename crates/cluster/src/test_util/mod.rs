@@ -100,6 +100,8 @@ pub fn connection<B: AsRef<[u8]>>(messages: &[B]) -> Vec<u8> {
 }
 
 const FINGERPRINT: &[u8] = b"f";
+/// The life of every server.
+const LIFE: u64 = 7;
 /// The replica that sends, and the one that goes on beside it: no flipped bit makes one the other.
 const SENDER: u64 = 1;
 const OTHER: u64 = 2;
@@ -139,5 +141,5 @@ fn node(index: usize, servers: usize) -> Arc<Node<f32>> {
         guard: None,
         placement,
     };
-    Node::new(settings, shard, 7)
+    Node::new(settings, shard, LIFE)
 }

@@ -77,7 +77,11 @@ async fn welcome(replica: &mut Offline, generation: u64, global_step: i64, value
             said.push(values(number as u32, data, false));
         }
         said.push(values(0, Vec::new(), true));
-        let messages = said.into_iter().map(|it| ToReplica { message: Some(it) }.encode_to_vec());
+        let ticket = Some(proto::Ticket { generation, incarnation: generation });
+        let about = |it: &Said| ticket.filter(|_| matches!(it, Said::Granted(_)));
+        let messages = said
+            .into_iter()
+            .map(|it| ToReplica { ticket: about(&it), message: Some(it) }.encode_to_vec());
         replica.hear(server, &connection(&messages.collect::<Vec<_>>())).await;
     }
 }

@@ -171,7 +171,7 @@ async fn call(
 ) -> Option<http::Response<tonic::body::Body>> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
     let mut channel = endpoint.connect().await.expect("it listens");
-    let uri = format!("http://{address}/sync_replicas.v1.Cluster/{method}");
+    let uri = format!("http://{address}/sync_replicas.v2.Cluster/{method}");
     let mut request = http::Request::post(uri).header("content-type", "application/grpc");
     if let Some(value) = authorization {
         request = request.header("authorization", value);
@@ -276,7 +276,7 @@ async fn whoever_has_no_key_is_refused_before_anything_is_read() {
         std::fs::set_permissions(&path, owner).expect("permissions");
         SharedKey::read(&path).expect("a key")
     };
-    let path = "/sync_replicas.v1.Cluster/Train";
+    let path = "/sync_replicas.v2.Cluster/Train";
     let signed = |letter: &str| {
         let signer = Signer::new(Some(key(letter)), wall_clock);
         signer.authorization(path).expect("random bytes").expect("there is a key")

@@ -30,8 +30,14 @@ pub(super) struct Pushing {
 struct Part {
     /// The line that it was sent over last; zero for none.
     sent: u64,
-    /// Whether the server has said that it holds it.
-    staged: bool,
+    /// The server's receipt, once it holds it.
+    receipt: Option<u64>,
+}
+
+impl Part {
+    fn is_staged(&self) -> bool {
+        self.receipt.is_some()
+    }
 }
 
 impl<T: Scalar + bytemuck::Pod> Session<T> {
@@ -79,6 +85,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             variables: outgoing.variables.iter().map(|it| *it as u64).collect(),
             loss: Some(computed.loss),
             examples: computed.examples,
+            receipts: 0,
         };
         let parts = vec![Part::default(); self.lines.len()];
         self.pushing = Some(Pushing { outgoing, commit, parts, committed: false, result: None });
@@ -126,8 +133,8 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         let part = &pushing.parts[server];
         // The coordinator first says whether the replica goes on where it was.
         let welcome = server > 0 || self.welcomed;
-        let its_turn = !self.in_turn || pushing.parts[..server].iter().all(|it| it.staged);
-        welcome && its_turn && !part.staged && part.sent != line.opened
+        let its_turn = !self.in_turn || pushing.parts[..server].iter().all(Part::is_staged);
+        welcome && its_turn && !part.is_staged() && part.sent != line.opened
     }
 
     /// Sends the contribution to one server, with a wish for the variables that come of it. The
@@ -147,9 +154,9 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     }
 
     /// A server holds its part whole, until the coordinator has decided.
-    pub(super) fn staged(&mut self, server: usize) {
+    pub(super) fn staged(&mut self, server: usize, receipt: u64) {
         if let Some(part) = self.pushing.as_mut().and_then(|it| it.parts.get_mut(server)) {
-            part.staged = true;
+            part.receipt = Some(receipt);
         }
         self.send_due();
     }
@@ -165,12 +172,16 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     fn commit(&mut self) {
         let (Some(pushing), Some(line)) = (&mut self.pushing, &self.lines[0]) else { return };
         let first = usize::from(!self.in_turn);
-        let held = pushing.parts.iter().skip(first).all(|part| part.staged);
-        let sent = pushing.parts[0].staged || pushing.parts[0].sent == line.opened;
+        let held = pushing.parts.iter().skip(first).all(Part::is_staged);
+        let sent = pushing.parts[0].is_staged() || pushing.parts[0].sent == line.opened;
         if self.welcomed && held && sent && !pushing.committed && pushing.result.is_none() {
             crash_point!("worker/before-commit");
             pushing.committed = true;
-            line.send(vec![Message::Commit(pushing.commit.clone())]);
+            // The coordinator knows of its own part.
+            let receipts = pushing.parts[1..].iter().filter_map(|part| part.receipt);
+            let receipts = receipts.fold(0, |together, one| together ^ one);
+            let commit = proto::Commit { receipts, ..pushing.commit.clone() };
+            line.send(vec![Message::Commit(commit)]);
             crash_point!("worker/commit-sent");
         }
     }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{PushError, Session};
 use crate::client::line::Event;
+use crate::coordinator::Ticket;
 use crate::proto;
 use crate::proto::to_replica::Message;
 use crate::wire::{self, WireError};
@@ -40,8 +41,10 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                 self.drop_line(server);
             }
             Event::Landed => {}
-            Event::Message(message) => {
-                if let Err(error) = self.take_message(server, message) {
+            // It is about a life that is over, or that this replica does not know of yet.
+            Event::Message(Some(ticket), _) if self.ticket != Some(ticket) => {}
+            Event::Message(ticket, message) => {
+                if let Err(error) = self.take_message(server, ticket, message) {
                     tracing::warn!(server, %error, "a message makes no sense; connecting again");
                     self.drop_line(server);
                 }
@@ -49,10 +52,32 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         }
     }
 
-    fn take_message(&mut self, server: usize, message: Message) -> Result<(), WireError> {
+    fn take_message(
+        &mut self,
+        server: usize,
+        ticket: Option<Ticket>,
+        message: Message,
+    ) -> Result<(), WireError> {
+        if ticket.is_some() {
+            return self.take_answer(server, message);
+        }
         match message {
             Message::Welcome(welcome) => self.welcome(server, &welcome),
             Message::Values(values) => self.mirror.take_queued(server, &values)?,
+            Message::Refused(refused) => self.refuse(server, refused),
+            Message::Ended(ended) => self.ended = Some((ended.reason, ended.failed)),
+            Message::Advanced(advanced) if self.keep_made => {
+                self.made.push_back(advanced.into());
+            }
+            // Signalled when it came; or an answer that does not say to which life.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes what was said to this very life: pieces of work are counted anew in each.
+    fn take_answer(&mut self, server: usize, message: Message) -> Result<(), WireError> {
+        match message {
             Message::Granted(granted) if granted.sequence == self.sequence => {
                 crash_point!("worker/token-assigned");
                 if let Some(ticket) = self.ticket {
@@ -69,16 +94,14 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                 }
             }
             Message::GaveUp(it) if it.sequence == self.sequence => self.next_piece(),
-            Message::Staged(it) if it.sequence == self.sequence => self.staged(server),
+            Message::Staged(it) if it.sequence == self.sequence => {
+                self.staged(server, it.receipt);
+            }
             Message::Refused(refused) => self.refuse(server, refused),
             Message::Overdue(overdue) => {
                 self.overdue = Some(overdue.reason);
                 // The wait is over; the next one asks anew.
                 self.ask();
-            }
-            Message::Ended(ended) => self.ended = Some((ended.reason, ended.failed)),
-            Message::Advanced(advanced) if self.keep_made => {
-                self.made.push_back(advanced.into());
             }
             Message::Left(_) => {
                 self.ticket = None;
@@ -91,7 +114,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     }
 
     fn welcome(&mut self, server: usize, welcome: &proto::Welcome) {
-        let Some(ticket) = welcome.ticket.map(crate::coordinator::Ticket::from) else { return };
+        let Some(ticket) = welcome.ticket.map(Ticket::from) else { return };
         if server != 0 {
             return;
         }

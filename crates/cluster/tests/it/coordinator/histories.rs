@@ -1,7 +1,7 @@
 //! Random histories of a coordinator: every message may come twice, late, and from an earlier life.
 //!
-//! What must hold whatever comes: a contribution is admitted at most once, orders name what was
-//! committed, a step is made of exactly A contributions, and steps follow one another.
+//! What must hold whatever comes: a contribution is admitted at most once, and only where every
+//! shard holds it; orders name what was committed, a step is made of exactly A contributions, and steps follow one another.
 
 use std::collections::HashSet;
 
@@ -22,6 +22,12 @@ fn line() -> impl Strategy<Value = String> {
             .prop_map(|(r, sequence, step)| format!("commit {r} {sequence} @{step}")),
         1 => (replica.clone(), 0..3_usize, 1..5_u64, 0..3_u64)
             .prop_map(|(r, life, sequence, step)| format!("commit {r}/{life} {sequence} @{step}")),
+        6 => (replica.clone(), 1..5_u64, 0..2_u64)
+            .prop_map(|(r, sequence, shard)| format!("stage {r} {sequence} {shard}")),
+        1 => (replica.clone(), 0..3_usize, 1..5_u64, 0..2_u64)
+            .prop_map(|(r, life, sequence, shard)| format!("stage {r}/{life} {sequence} {shard}")),
+        6 => (replica.clone(), 1..5_u64, 0..4_u64)
+            .prop_map(|(r, sequence, step)| format!("claim {r} {sequence} @{step}")),
         2 => (replica.clone(), 1..8_u64).prop_map(|(r, n)| format!("ask {r} {n}")),
         2 => (replica.clone(), 1..8_u64).prop_map(|(r, n)| format!("give_up {r} {n}")),
         1 => replica.clone().prop_map(|r| format!("leave {r}")),
@@ -48,7 +54,8 @@ impl Seen {
             let words: Vec<&str> = it.split_whitespace().collect();
             match words[..] {
                 ["admit", which] => {
-                    assert!(line.starts_with("commit"), "{line}: {it}");
+                    let committed = line.starts_with("commit") || line.starts_with("claim");
+                    assert!(committed, "{line}: {it}");
                     let (who, sequence) = which.split_once('.').expect("both");
                     let key = (who.to_owned(), life, sequence.to_owned());
                     assert!(self.admitted.insert(key), "{line}: admitted twice: {it}");

@@ -3,10 +3,12 @@
 //! A line is what one message over the network would be. After each the engine's own invariants
 //! are checked, so a table needs to say only what it is about.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use cluster::coordinator::{Actions, Answer, Commit, Coordinator, Order, Ticket};
+use cluster::coordinator::{
+    Actions, Answer, Commit, Contribution, Coordinator, Order, Ticket, receipt,
+};
 use sync_replicas::engine::{Outcome, Positions, Settings};
 use sync_replicas::{Generation, GlobalStep, LocalStep, ReplicaId};
 
@@ -16,7 +18,13 @@ pub(super) struct Rig {
     /// By replica: what it was welcomed with, first to last.
     tickets: HashMap<u64, Vec<Ticket>>,
     shards: usize,
+    /// What each shard has ever held whole.
+    held: BTreeSet<(usize, Ticket, Contribution)>,
+    /// By replica and shard: the newest receipt, of whatever life and piece of work.
+    receipts: HashMap<(u64, usize), u64>,
 }
+
+const SECRET: u64 = 7;
 
 impl Rig {
     /// Of `aggregate` of `total` replicas over `shards`, one variable, with a lease of 5 s.
@@ -29,8 +37,10 @@ impl Rig {
         let config = config.check().expect("good settings");
         let step = GlobalStep::default();
         let mut coordinator = Coordinator::new(config, 1, shards, step, Generation::new(1));
+        coordinator.set_secret(SECRET);
         coordinator.start(Duration::ZERO, &mut Actions::default()).expect("it starts");
-        Self { coordinator, now: Duration::ZERO, tickets: HashMap::new(), shards }
+        let (now, held, receipts) = (Duration::ZERO, BTreeSet::new(), HashMap::new());
+        Self { coordinator, now, tickets: HashMap::new(), shards, held, receipts }
     }
 
     /// The ticket of a replica's life number `life`, from 0.
@@ -48,8 +58,28 @@ impl Rig {
         life.parse().unwrap_or_else(|_| lives.map_or(0, Vec::len).saturating_sub(1))
     }
 
+    /// A shard holds a contribution, and gives its replica a receipt.
+    fn stage(&mut self, shard: usize, ticket: Ticket, (replica, sequence): (u64, u64)) {
+        let (id, incarnation) = (ReplicaId::new(replica), ticket.incarnation);
+        let contribution = Contribution { replica: id, incarnation, sequence };
+        let receipt = receipt(SECRET, shard, ticket.generation, contribution);
+        self.held.insert((shard, ticket, contribution));
+        self.receipts.insert((replica, shard), receipt);
+    }
+
+    /// P-11: what is admitted is held by every shard.
+    fn look(&self, line: &str, ticket: Ticket, actions: &Actions) {
+        for order in &actions.orders {
+            if let Order::Admit { contribution, .. } = order {
+                let held = |shard| self.held.contains(&(shard, ticket, *contribution));
+                assert!((0..self.shards).all(held), "{line}: {contribution} is not everywhere");
+            }
+        }
+    }
+
     /// Does one line: a verb, then a replica (`0`, or `0/1` with its second life's ticket), then
-    /// the verb's own words; a commit may say how many examples it has. Answers what came of it.
+    /// the verb's own words; a commit may say how many examples it has. A `commit` is staged
+    /// everywhere before, a `claim` comes with whatever receipts there are. Answers what came of it.
     pub(super) fn run(&mut self, line: &str) -> Vec<String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (who, life) = match words.get(1).and_then(|it| it.split_once('/')) {
@@ -63,8 +93,15 @@ impl Rig {
         let (id, ticket, now) = (ReplicaId::new(replica), self.ticket(replica, life), self.now);
         let mut actions = Actions::default();
         let mut said = Vec::new();
+        if words[0] == "commit" {
+            (0..self.shards).for_each(|shard| self.stage(shard, ticket, (replica, number(2))));
+        }
         let coordinator = &mut self.coordinator;
         match words[0] {
+            "stage" => {
+                let shard = number(3) as usize % self.shards;
+                self.stage(shard, ticket, (replica, number(2)));
+            }
             "hello" => {
                 let known = life.map(|_| ticket);
                 match coordinator.hello(id, number(2), known, now, &mut actions) {
@@ -76,13 +113,16 @@ impl Rig {
                     Err(refusal) => said.push(format!("{replica} refused: {}", refusal.reason)),
                 }
             }
-            "commit" => {
+            "commit" | "claim" => {
+                let own = self.receipts.iter().filter(|((whose, _), _)| *whose == replica);
+                let receipts = own.fold(0, |together, (_, one)| together ^ one);
                 let commit = Commit {
                     ticket,
                     sequence: number(2),
                     local_step: LocalStep::new(number(3) as i64),
                     variables: vec![0],
                     loss: Some(1.0),
+                    receipts,
                     examples: words.get(4).map_or(1, |it| it.parse().expect("a number")),
                 };
                 coordinator.commit(id, &commit, now, &mut actions);
@@ -108,7 +148,8 @@ impl Rig {
             "last_step" => coordinator.set_last_step(replica as i64),
             other => panic!("no verb: {other}"),
         }
-        coordinator.engine().validate().unwrap_or_else(|broken| panic!("{line}: {broken}"));
+        self.look(line, ticket, &actions);
+        self.coordinator.engine().validate().unwrap_or_else(|broken| panic!("{line}: {broken}"));
         said.extend(written(&actions));
         said
     }
@@ -119,10 +160,11 @@ fn written(actions: &Actions) -> Vec<String> {
         Order::Admit { contribution, .. } => {
             format!("admit {}.{}", contribution.replica.get(), contribution.sequence)
         }
+        Order::Discard(it) if it.sequence == u64::MAX => format!("discard {}.*", it.replica.get()),
         Order::Discard(it) => format!("discard {}.{}", it.replica.get(), it.sequence),
         Order::Apply { global_step, .. } => format!("apply @{}", global_step.get()),
     });
-    let answers = actions.answers.iter().map(|(replica, answer)| {
+    let answers = actions.answers.iter().map(|(replica, _, answer)| {
         let what = match answer {
             Answer::Granted { sequence, grant } => {
                 format!("granted {sequence} @{}", grant.local_step.get())

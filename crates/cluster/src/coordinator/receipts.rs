@@ -1,0 +1,43 @@
+//! What shows that servers hold a contribution: each gives the replica a receipt, and the replica
+//! shows them all with its commit.
+//!
+//! Servers know one secret, replicas do not, so nobody commits what a server did not get. All
+//! receipts together are as long as one, and no server tells the coordinator anything: what it gets
+//! in a step does not grow with the servers times the replicas.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use sync_replicas::Generation;
+
+use super::Contribution;
+
+/// The receipt of one server, for a contribution in a generation.
+///
+/// It depends on all of these, so that none of another life, another replica or another server
+/// stands for it.
+#[must_use]
+pub fn receipt(
+    secret: u64,
+    server: usize,
+    generation: Generation,
+    contribution: Contribution,
+) -> u64 {
+    let Contribution { replica, incarnation, sequence } = contribution;
+    let numbers = [server as u64, generation.get(), replica.get(), incarnation.get(), sequence];
+    // A key may have any length.
+    let Ok(mac) = Hmac::<Sha256>::new_from_slice(&secret.to_le_bytes()) else { return 0 };
+    let mac = numbers.iter().fold(mac, |mac, number| mac.chain_update(number.to_le_bytes()));
+    let bytes: [u8; 32] = mac.finalize().into_bytes().into();
+    bytes.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// The receipts of so many servers together.
+pub(super) fn receipts(
+    secret: u64,
+    servers: usize,
+    generation: Generation,
+    contribution: Contribution,
+) -> u64 {
+    let all = (0..servers).map(|server| receipt(secret, server, generation, contribution));
+    all.fold(0, |together, one| together ^ one)
+}

@@ -1,0 +1,129 @@
+//! What is looked at before the engine judges a commit: whose it is, whether it is staged
+//! everywhere, and of which variables it is (P-11, R-19, R-25).
+
+use std::time::Duration;
+
+use sync_replicas::ReplicaId;
+use sync_replicas::engine::Push;
+
+use super::receipts::receipts;
+use super::{Actions, Answer, Commit, Contribution, Coordinator, Order, Refusal, Seat};
+
+impl Coordinator {
+    /// Refuses a commit. What the replica has staged for it is void, unless its time may come: what
+    /// is ahead of its replica is none of a good one's, and earlier lives were discarded whole.
+    pub(crate) fn refuse_commit(
+        &self,
+        replica: ReplicaId,
+        commit: &Commit,
+        refusal: Refusal,
+        actions: &mut Actions,
+    ) {
+        let (Commit { ticket, sequence, .. }, incarnation) = (commit, commit.ticket.incarnation);
+        let seat = self.check(replica, *ticket).ok().map(|index| &self.seats[index]);
+        let over = |seat: &Seat| {
+            *sequence < seat.sequence || (*sequence == seat.sequence && seat.grant.is_some())
+        };
+        if seat.is_some_and(over) {
+            let contribution = Contribution { replica, incarnation, sequence: *sequence };
+            actions.orders.push(Order::Discard(contribution));
+        }
+        actions.answers.push((replica, *ticket, Answer::Refused(refusal)));
+    }
+
+    /// Checks a commit, and says what the engine is to judge.
+    pub(super) fn vet(
+        &mut self,
+        replica: ReplicaId,
+        commit: &Commit,
+        now: Duration,
+    ) -> Result<(usize, Push), Refusal> {
+        let sequence = commit.sequence;
+        let index = self.check(replica, commit.ticket).map_err(|it| Refusal::of(&it, sequence))?;
+        self.seats[index].heard = now;
+        let refuse = |reason: String| Refusal { sequence, reason, rejoin: false };
+        let current = self.seats[index].sequence;
+        if sequence > current {
+            return Err(refuse(format!(
+                "piece of work {sequence} was committed, but {current} is the newest"
+            )));
+        }
+        if sequence < current && sequence > self.seats[index].pushed {
+            return Err(refuse(format!("piece of work {sequence} was given up")));
+        }
+        if sequence == current && self.seats[index].grant.is_none() {
+            return Err(refuse(format!("piece of work {sequence} was not granted")));
+        }
+        let contribution =
+            Contribution { replica, incarnation: commit.ticket.incarnation, sequence };
+        let (secret, generation) = (self.secret, commit.ticket.generation);
+        // Once it was pushed its data was everywhere (P-11).
+        if sequence == current
+            && receipts(secret, self.shards, generation, contribution) != commit.receipts
+        {
+            return Err(refuse(format!(
+                "piece of work {sequence} is not staged on every server; send it to all of them, \
+                 and commit with the receipts that they give"
+            )));
+        }
+        let lanes = self.lanes(&commit.variables).map_err(refuse)?;
+        let push = Push {
+            replica,
+            incarnation: commit.ticket.incarnation,
+            generation: commit.ticket.generation,
+            sequence,
+            local_step: commit.local_step,
+            lanes,
+        };
+        Ok((index, push))
+    }
+
+    /// The first contribution that is accepted fixes which variables have a gradient (R-19).
+    pub(super) fn fix_pattern(&mut self, variables: &[usize]) {
+        if self.pattern.is_none() {
+            self.engine.set_lanes(variables.len());
+            self.updating = vec![0; self.engine.num_lanes()];
+            self.pattern = Some(variables.to_vec());
+        }
+    }
+
+    /// The lanes of the variables with a gradient, where they are not all of the pattern (R-25).
+    fn lanes(&self, variables: &[usize]) -> Result<Option<Vec<usize>>, String> {
+        if variables.is_empty() {
+            return Err("no gradients for any variable; at least one is needed".to_owned());
+        }
+        let ascending = variables.windows(2).all(|pair| pair[0] < pair[1]);
+        if !ascending || variables.last().is_some_and(|&last| last >= self.variables) {
+            return Err(format!(
+                "the variables with a gradient are {}; expected ascending numbers below {}",
+                few(variables),
+                self.variables
+            ));
+        }
+        let pattern = match &self.pattern {
+            Some(pattern) if pattern != variables => pattern,
+            _ => return Ok(None),
+        };
+        let per_variable = self.engine.config().settings().admission
+            == sync_replicas::engine::Admission::PerVariable;
+        let lanes = variables.iter().map(|it| pattern.iter().position(|known| known == it));
+        match lanes.collect::<Option<Vec<usize>>>() {
+            Some(lanes) if per_variable => Ok(Some(lanes)),
+            _ => Err(format!(
+                "gradients of variables {} came, but the first contribution had those of {}; give \
+                 the same in every step",
+                few(variables),
+                few(pattern)
+            )),
+        }
+    }
+}
+
+/// Numbers in words, of many the first ones.
+fn few(numbers: &[usize]) -> String {
+    const FEW: usize = 16;
+    match numbers.get(..FEW) {
+        Some(first) if numbers.len() > FEW => format!("{first:?} and {} more", numbers.len() - FEW),
+        _ => format!("{numbers:?}"),
+    }
+}
