@@ -24,6 +24,8 @@ pub(super) struct Mirror<T: Scalar> {
     wire: Wire,
     /// By variable: an array that hooks looked at, to be written once they have let go of it.
     spares: Vec<Option<Arc<ArrayD<T>>>>,
+    /// How many pieces have come.
+    pieces: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,14 +43,14 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
     pub(super) fn new(variables: Variables<T>, placement: Arc<Placement>, wire: Wire) -> Self {
         let servers = vec![Server::default(); placement.shards()];
         let spares = vec![None; variables.len()];
-        Self { variables, placement, servers, wire, spares }
+        Self { variables, placement, servers, wire, spares, pieces: 0 }
     }
 
     /// One without variables, in the place of one that is lent.
     pub(super) fn hollow(&self) -> Self {
         let (variables, placement) = (Variables::new(), Arc::clone(&self.placement));
         let (servers, spares) = (Vec::new(), Vec::new());
-        Self { variables, placement, servers, wire: self.wire, spares }
+        Self { variables, placement, servers, wire: self.wire, spares, pieces: 0 }
     }
 
     /// The version of all parts, if they are of one.
@@ -57,10 +59,20 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
         self.servers.iter().all(|copy| copy.version == Some(first)).then_some(first)
     }
 
+    /// The newest version of any part.
+    pub(super) fn newest(&self) -> Option<Version> {
+        self.servers.iter().filter_map(|copy| copy.version).max()
+    }
+
+    /// How many pieces have come so far: whether there is any news.
+    pub(super) fn pieces(&self) -> u64 {
+        self.pieces
+    }
+
     /// What a server must be asked for to get to a common version, if it was not yet: a version
     /// newer than the answer's.
     pub(super) fn ask_up_to(&mut self, server: usize, least: Version) -> Option<Option<Version>> {
-        let newest = self.servers.iter().filter_map(|copy| copy.version).max();
+        let newest = self.newest();
         let copy = &mut self.servers[server];
         let wanted = newest.map_or(least, |newest| newest.max(least));
         if copy.asked.is_some() || copy.version.is_some_and(|version| version >= wanted) {
@@ -105,6 +117,7 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
 
     /// One piece of a snapshot.
     pub(super) fn take(&mut self, server: usize, values: &Values) -> Result<(), WireError> {
+        self.pieces += 1;
         let copy = &mut self.servers[server];
         copy.version = None;
         let parts = self.placement.parts(server);

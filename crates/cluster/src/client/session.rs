@@ -4,6 +4,7 @@
 //! asked again over the next, with the same numbers, until `patience` runs out.
 
 mod connect;
+mod last;
 mod leave;
 #[cfg(feature = "test-util")]
 pub(crate) mod offline;
@@ -15,7 +16,6 @@ pub use settings::{PushError, SessionSettings, WaitError};
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ndarray::ArrayD;
 use sync_replicas::engine::Grant;
@@ -61,6 +61,8 @@ pub struct Session<T: Scalar + bytemuck::Pod> {
     pushing: Option<Pushing>,
     spent: Vec<(usize, ArrayD<T>)>,
     ended: Option<(String, bool)>,
+    /// The last step, once training has ended.
+    last: GlobalStep,
     refused: Option<String>,
     overdue: Option<String>,
     /// Since when the cluster has been out of reach.
@@ -112,6 +114,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             pushing: None,
             spent: Vec::new(),
             ended: None,
+            last: GlobalStep::default(),
             refused: None,
             overdue: None,
             down: None,
@@ -216,37 +219,6 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     fn give_up_message(&self, begun: bool) -> Option<Message> {
         let ticket = Some(self.ticket?.into());
         Some(Message::GiveUp(proto::GiveUp { ticket, sequence: self.sequence, begun }))
-    }
-
-    /// The newest variables of all servers, after the end; `None` if they cannot be had. Those that
-    /// are here, where training goes on without this replica.
-    pub async fn final_variables(&mut self) -> Option<(GlobalStep, &Variables<T>)> {
-        let version = self.mirror.version();
-        if self.ended.is_none() {
-            // Whoever left must not join again for this.
-            return version.map(|(_, step)| (step, &self.mirror.variables));
-        }
-        let last = self.signals.superseded.step();
-        // The mirror has none while servers are at different steps.
-        let generation = self.ticket.map(|it| it.generation).or(version.map(|it| it.0))?;
-        let fetch = async {
-            loop {
-                if self.mirror.version().is_some_and(|it| it >= (generation, last)) {
-                    return Some(());
-                }
-                self.connect().await.ok()?;
-                for server in 0..self.lines.len() {
-                    if let Some(after) = self.mirror.ask_up_to(server, (generation, last)) {
-                        self.send(server, vec![pull(after)]);
-                    }
-                }
-                self.receive().await;
-            }
-        };
-        let fetched = tokio::time::timeout(Duration::from_secs(5), fetch).await;
-        // Older ones are no result: the last checkpoint has it.
-        fetched.ok().flatten()?;
-        self.mirror.version().map(|(_, step)| (step, &self.mirror.variables))
     }
 
     /// Why training ended, if it has.

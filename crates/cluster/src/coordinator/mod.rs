@@ -5,6 +5,7 @@
 //! twice is answered twice and done once (P-9, P-15). No clock, no lock, no socket.
 
 mod answer;
+mod awaited;
 mod books;
 mod events;
 mod receipts;

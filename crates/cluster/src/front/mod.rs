@@ -12,6 +12,8 @@ mod stop;
 
 pub use options::Cluster;
 pub use report::{ClusterError, ClusterReport, Counts};
+#[cfg(test)]
+pub(crate) use serving::pass_on;
 pub use status::{StatusError, save, status};
 pub use stop::StopHandle;
 

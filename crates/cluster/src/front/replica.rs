@@ -62,9 +62,17 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         }
         let session = Session::new(reach.clone(), session, self.placement, self.variables, chief);
         let begun = Instant::now();
-        let counts = Counts::default();
-        let totals = Totals::default();
-        let mut worker = Worker { session, follower, reach, replica, counts, totals, left: false };
+        let mut worker = Worker {
+            session,
+            follower,
+            reach,
+            patience: self.cluster.patience,
+            replica,
+            counts: Counts::default(),
+            totals: Totals::default(),
+            left: false,
+            wished: false,
+        };
         let ended = worker.run(model, shard(replica), &self.cluster.stop).await;
         worker.finish(ended, place.task, begun).await
     }
@@ -80,10 +88,13 @@ struct Worker<T: Scalar + bytemuck::Pod> {
     session: Session<T>,
     follower: Follower<T>,
     reach: Reach,
+    patience: Duration,
     replica: ReplicaId,
     counts: Counts,
     totals: Totals,
     left: bool,
+    /// A hook has wished for the end; no hook runs after that but for its last turn.
+    wished: bool,
 }
 
 impl<T: Scalar + bytemuck::Pod> Worker<T> {
@@ -175,7 +186,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
 
     /// The hooks' turn for the steps that were made since the last one.
     async fn run_hooks(&mut self) -> Result<(), ClusterError> {
-        if !self.follower.has_hooks() {
+        if !self.follower.has_hooks() || self.wished {
             return Ok(());
         }
         let made: Vec<StepMade> = self.session.take_made().collect();
@@ -190,15 +201,31 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             let variables = self.session.variables();
             match self.follower.made(step, variables, self.totals, report) {
                 Ok(None) => {}
-                Ok(Some(reason)) => request_stop(&self.reach, reason).await,
+                Ok(Some(reason)) => {
+                    self.wished = true;
+                    self.wish_to_stop(reason).await;
+                    return Ok(());
+                }
                 Err(error) => {
-                    request_stop(&self.reach, error.to_string()).await;
+                    let reason = error.to_string();
+                    let insist = insist_on_stop(&self.reach, &reason);
+                    // Where nobody comes back, nobody is left to be told.
+                    let _ = tokio::time::timeout(self.patience, insist).await;
                     return Err(error.into());
                 }
             }
             crash_point!("chief/after-hooks");
         }
         Ok(())
+    }
+
+    /// Has training end: told at once where the coordinator is there, and otherwise as soon as it
+    /// is; this replica goes on meanwhile.
+    async fn wish_to_stop(&self, reason: String) {
+        if !request_stop(&self.reach, &reason).await {
+            let reach = self.reach.clone();
+            tokio::spawn(async move { insist_on_stop(&reach, &reason).await });
+        }
     }
 
     async fn finish(
@@ -213,7 +240,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         let last = if self.left { None } else { self.session.final_variables().await };
         let (global_step, variables) = match last {
             Some((step, variables)) => (step, Some(variables.clone())),
-            None => (self.session.global_step(), None),
+            None => (self.session.last_step().unwrap_or(self.session.global_step()), None),
         };
         self.run_hooks().await?;
         self.follower.close()?;
@@ -232,20 +259,32 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
     }
 }
 
-/// Asks the coordinator to end training.
-pub(super) async fn request_stop(reach: &Reach, reason: String) {
+/// Asks the coordinator to end training; whether it has heard.
+async fn request_stop(reach: &Reach, reason: &str) -> bool {
     let call = async {
         let mut client = reach.client(0).await?;
-        let action = Some(Action::Stop(reason));
+        let action = Some(Action::Stop(reason.to_owned()));
         let request = reach.request("Control", ControlRequest { action })?;
         client.control(request).await.map_err(|status| crate::client::describe(&status))
     };
-    match tokio::time::timeout(Duration::from_secs(5), call).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(reason)) => tracing::warn!(reason, "the coordinator could not be told to stop"),
-        Err(_) => tracing::warn!("the coordinator could not be told to stop in 5 s"),
+    let reason = match tokio::time::timeout(reach.call_timeout(), call).await {
+        Ok(Ok(_)) => return true,
+        Ok(Err(reason)) => reason,
+        Err(_) => "no answer in time".to_owned(),
+    };
+    tracing::warn!(reason, "the coordinator could not be told to stop");
+    false
+}
+
+/// Asks the coordinator to end training until it has heard, however often it is away.
+pub(super) async fn insist_on_stop(reach: &Reach, reason: &str) {
+    while !request_stop(reach, reason).await {
+        tokio::time::sleep(AGAIN).await;
     }
 }
+
+/// Before a wish that was not heard is said again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 fn totals(made: &StepMade) -> Totals {
     Totals {

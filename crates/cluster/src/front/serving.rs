@@ -1,11 +1,14 @@
 //! A parameter server of the program: its shard, and the node around it.
 
+use std::sync::Arc;
+
 use optim::{Optimizer, OptimizerState};
 use sync_replicas::engine::StopReason;
 use sync_replicas::{Scalar, Totals, Wishes};
 use tokio::time::Instant;
 
 use super::{ClusterError, ClusterReport, ClusterTrainer, Counts};
+use crate::client::Reach;
 use crate::placement::{Part, Placement, cut_dense};
 use crate::server::{Node, NodeSettings, serve};
 use crate::shard::{AverageSettings, Shard, ShardSettings};
@@ -17,12 +20,12 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let listen = cluster.listen_address().await?;
         let settings = cluster.serve_settings()?;
         let reach = cluster.reach()?;
-        let node = self.node(reach, wishes)?;
+        let node = self.node(reach.clone(), wishes)?;
         tracing::info!(address = %listen, "parameter server {}", cluster.place.task.index);
         let stopped = tokio::select! {
             stopped = serve(node.clone(), listen, settings) => stopped?,
             // Never done: it only passes the wish on.
-            () = pass_on(cluster, &node) => String::new(),
+            () = pass_on(cluster, &reach, &node) => String::new(),
         };
         Ok(ClusterReport {
             task: cluster.place.task,
@@ -41,11 +44,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     ///
     /// # Errors
     /// [`ClusterError::Shard`] when a variable cannot have slots or averages.
-    pub(crate) fn node(
-        self,
-        reach: crate::client::Reach,
-        wishes: Wishes,
-    ) -> Result<std::sync::Arc<Node<T>>, ClusterError> {
+    pub(crate) fn node(self, reach: Reach, wishes: Wishes) -> Result<Arc<Node<T>>, ClusterError> {
         let index = self.cluster.place.task.index as usize;
         let config = self.parts.config;
         let optimizer = OptimizerState::new(self.parts.optimizer)
@@ -107,15 +106,16 @@ fn staging<T>(placement: &Placement, needed: usize, replicas: usize) -> usize {
 const LARGE: usize = 64 << 20;
 
 /// Ends training once this process is asked to end.
-async fn pass_on<T: Scalar + bytemuck::Pod>(
+pub(crate) async fn pass_on<T: Scalar + bytemuck::Pod>(
     cluster: &super::Cluster,
-    node: &std::sync::Arc<Node<T>>,
+    reach: &Reach,
+    node: &Arc<Node<T>>,
 ) {
     cluster.stop.wished().await;
     if cluster.place.task.index == 0 {
         node.stop(StopReason::Requested(STOPPED.to_owned()));
-    } else if let Ok(reach) = cluster.reach() {
-        super::replica::request_stop(&reach, STOPPED.to_owned()).await;
+    } else {
+        super::replica::insist_on_stop(reach, STOPPED).await;
     }
     std::future::pending().await
 }

@@ -2,7 +2,7 @@
 //!
 //! One lock holds the coordinator while its orders go out, so every shard gets them in one order.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar};
 use super::link::LinkHandle;
 use super::node::{Node, NodeSettings, lock};
 use super::saving::Saving;
-use crate::coordinator::{Actions, Coordinator, Refusal, StepMade, Ticket};
+use crate::coordinator::{Actions, Coordinator, Order, Refusal, StepMade, Ticket};
 use crate::proto::to_replica::Message;
 use crate::proto::{self, ToReplica};
 use crate::wire;
@@ -24,11 +24,28 @@ pub(crate) struct Hub<T: Scalar> {
     pub(super) links: Vec<LinkHandle>,
     /// Whether all shards are in the coordinator's generation.
     pub(super) serving: bool,
+    /// When that came about.
+    pub(super) began: Option<Duration>,
+    /// What was wished for while they were not: done as soon as they are.
+    pub(super) wishes: Wishes,
+    /// How many updates were ordered.
+    pub(super) updates: u64,
+    /// After how many of them the newest checkpoint was taken, if it is of this generation.
+    pub(super) saved: Option<u64>,
     pub(super) saving: Option<Saving<T>>,
     /// Training ended; this is told once everything is saved.
     pub(super) ending: Option<proto::Ended>,
+    /// The replicas that were told.
+    pub(super) told: BTreeSet<ReplicaId>,
     /// Steps that were made lately, and when: for the rate.
     pub(super) pace: VecDeque<(Duration, GlobalStep)>,
+}
+
+/// What somebody wishes for who cannot know what the servers are about.
+#[derive(Debug, Default)]
+pub(super) struct Wishes {
+    pub(super) stop: Option<StopReason>,
+    pub(super) save: bool,
 }
 
 impl<T: Scalar + bytemuck::Pod> Hub<T> {
@@ -48,8 +65,13 @@ impl<T: Scalar + bytemuck::Pod> Hub<T> {
             coordinator,
             links: Vec::new(),
             serving: false,
+            began: None,
+            wishes: Wishes::default(),
+            updates: 0,
+            saved: None,
             saving: None,
             ending: None,
+            told: BTreeSet::new(),
             pace: VecDeque::new(),
         }
     }
@@ -79,13 +101,6 @@ impl<T: Scalar + bytemuck::Pod> Hub<T> {
         }
     }
 
-    /// Tells the other servers that it is over.
-    pub(super) fn tell_servers(&self, ended: &proto::Ended) {
-        for link in &self.links {
-            link.send(proto::order::Order::End(ended.clone()));
-        }
-    }
-
     /// Updates a second, lately.
     pub(super) fn updates_per_second(&self) -> f64 {
         let (Some((first, from)), Some((last, to))) = (self.pace.front(), self.pace.back()) else {
@@ -107,6 +122,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         while !actions.is_empty() {
             let mut more = Actions::default();
             for order in std::mem::take(&mut actions.orders) {
+                hub.updates += u64::from(matches!(order, Order::Apply { .. }));
                 for link in &hub.links {
                     link.send(order.clone().into());
                 }
@@ -129,8 +145,12 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             for made in std::mem::take(&mut actions.made) {
                 self.step_made(hub, made, &mut letters);
             }
-            if let Some((reason, failed)) = actions.ended.take() {
-                self.end(hub, reason, failed);
+            match actions.ended.take() {
+                None => {}
+                Some((reason, false)) if !hub.serving => {
+                    hub.wishes.stop.get_or_insert(StopReason::Requested(reason));
+                }
+                Some((reason, failed)) => self.end(hub, reason, failed),
             }
             actions = more;
         }
@@ -162,59 +182,29 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         if let Some(checkpoints) = &self.settings.checkpoints
             && made.global_step.get().unsigned_abs().is_multiple_of(checkpoints.steps.max(1))
         {
-            self.begin_save(hub);
+            self.save_if_new(hub);
         }
-    }
-
-    /// Training ended, which is told once a last checkpoint is on disk.
-    fn end(self: &Arc<Self>, hub: &mut Hub<T>, reason: String, failed: bool) {
-        tracing::info!(reason, failed, "training ended");
-        let global_step = hub.coordinator.global_step().get();
-        hub.ending = Some(proto::Ended { reason, failed, global_step });
-        if self.settings.checkpoints.is_some() && !failed {
-            self.begin_save(hub);
-        }
-    }
-
-    /// Tells everybody that it is over, once nothing is left to be saved (P-1). Whoever is told
-    /// does not come back, so nobody could make the last updates again.
-    pub(super) fn finish_if_saved(&self, hub: &mut Hub<T>) {
-        if hub.saving.is_none()
-            && !self.is_over()
-            && let Some(ended) = hub.ending.clone()
-        {
-            crash_point!("coordinator/all-saved");
-            self.posts().send_to_all(&Message::Ended(ended.clone()));
-            hub.tell_servers(&ended);
-            self.over.send_replace(Some((ended.reason, ended.failed)));
-        }
-    }
-
-    /// Whether the end was told.
-    pub(super) fn is_over(&self) -> bool {
-        self.over.borrow().is_some()
-    }
-
-    /// Whether another server has not carried out all its orders.
-    pub(super) fn has_open_orders(&self) -> bool {
-        self.hub.as_ref().is_some_and(|hub| lock(hub).links.iter().any(|link| !link.is_idle()))
     }
 
     /// A shard on another server has done its part of an update.
     pub(super) fn link_applied(self: &Arc<Self>, variable: Option<usize>) {
         let Some(hub) = &self.hub else { return };
         let (mut hub, mut actions) = (lock(hub), Actions::default());
+        if !hub.serving {
+            // Of a life that is given up.
+            return;
+        }
         crash_point!("coordinator/before-step");
         hub.coordinator.applied(variable, self.now(), &mut actions);
         self.act(&mut hub, actions);
     }
 
-    /// Ends training from outside.
-    pub(crate) fn stop(self: &Arc<Self>, reason: StopReason) {
-        let Some(hub) = &self.hub else { return };
-        let (mut hub, mut actions) = (lock(hub), Actions::default());
-        hub.coordinator.stop(reason, self.now(), &mut actions);
-        self.act(&mut hub, actions);
+    /// A shard on another server could not do as it was told.
+    pub(super) fn order_failed(self: &Arc<Self>, reason: String) {
+        // Otherwise it is one of a life that is given up.
+        if self.hub.as_ref().is_some_and(|hub| lock(hub).serving) {
+            self.stop(StopReason::Failed(reason));
+        }
     }
 
     /// Has leases end in time (P-5).

@@ -54,9 +54,11 @@ impl LinkHandle {
         Self(Arc::new(Shared { queue: Mutex::default() }))
     }
 
-    /// Queues an order; it is carried out once, whatever becomes of the connection.
-    pub(super) fn send(&self, order: Message) {
-        lock(&self.0.queue).push(order);
+    /// Queues an order; it is carried out once, whatever becomes of the connection. Its number.
+    pub(super) fn send(&self, order: Message) -> u64 {
+        let mut queue = lock(&self.0.queue);
+        queue.push(order);
+        queue.last
     }
 
     /// The orders that are not known to be done.
@@ -67,7 +69,12 @@ impl LinkHandle {
 
     /// Whether the server has carried out all orders.
     pub(super) fn is_idle(&self) -> bool {
-        lock(&self.0.queue).orders.is_empty()
+        self.open() == 0
+    }
+
+    /// How many orders are not known to be done.
+    pub(super) fn open(&self) -> usize {
+        lock(&self.0.queue).orders.len()
     }
 
     /// Has the shard begin a generation with a saved state, or with the program's initial values.
@@ -190,7 +197,8 @@ pub(super) async fn keep<T: Scalar + bytemuck::Pod>(
             Err(_) => {}
         }
         lock(&link.0.queue).sender = None;
-        if node.over.borrow().is_some() {
+        // A server that was away is told of the end when it is back.
+        if node.is_over() && link.is_idle() {
             return;
         }
         let pause = Duration::from_millis(50 << attempt.min(5)).min(Duration::from_secs(1));
@@ -226,14 +234,19 @@ async fn connect<T: Scalar + bytemuck::Pod>(
         .await
         .map_err(|_| "no answer in time".to_owned())??;
     let known = life.replace(welcome.life);
+    let lost = known.is_some_and(|known| known != welcome.life);
+    if lost {
+        // Before it hears anything: it has nothing of what orders are about.
+        node.give_up_life();
+    }
     let mut queue = lock(&link.0.queue);
     queue.sender = Some(sender);
     queue.sent = 0;
-    if known.is_none_or(|known| known == welcome.life) {
+    if !lost {
         let done = queue.take_done(welcome.done);
         queue.flush();
         drop(queue);
-        unanswered(node, link, done);
+        unanswered(node, (server, link), done);
         return Ok(incoming);
     }
     // What it was told before is lost with its state; whoever waits for it to begin tries again.
@@ -246,13 +259,17 @@ async fn connect<T: Scalar + bytemuck::Pod>(
 }
 
 /// These orders were carried out, and their answers were lost with a connection.
-fn unanswered<T: Scalar + bytemuck::Pod>(node: &Arc<Node<T>>, link: &LinkHandle, done: Vec<Order>) {
+fn unanswered<T: Scalar + bytemuck::Pod>(
+    node: &Arc<Node<T>>,
+    (server, link): (usize, &LinkHandle),
+    done: Vec<Order>,
+) {
     for order in done {
         match order.order {
             Some(Message::Apply(apply)) => {
                 node.link_applied(apply.variable.and_then(|it| usize::try_from(it).ok()));
             }
-            Some(Message::Save(_)) => node.save_again(),
+            Some(Message::Save(_)) => node.save_again(server, order.number),
             Some(Message::Begin(_)) => {
                 lock(&link.0.queue).begun(order.number);
             }
@@ -311,7 +328,7 @@ fn take<T: Scalar + bytemuck::Pod>(
             let like = Layout::of(node, server);
             let state = std::mem::take(&mut gathered.1).state(&like, &scalars)?;
             lock(&link.0.queue).done();
-            node.link_saved(server, state);
+            node.link_saved((server, number), state);
         }
         Some(Answer::Applied(applied)) => {
             queue.done();
@@ -325,7 +342,7 @@ fn take<T: Scalar + bytemuck::Pod>(
             let reason = wire::reason(reason);
             match beginning {
                 Some(beginning) => drop(beginning.begun.send(Err(reason))),
-                None => node.stop(sync_replicas::engine::StopReason::Failed(reason)),
+                None => node.order_failed(reason),
             }
         }
         Some(Answer::Begun(_)) => {

@@ -49,6 +49,13 @@ impl<T: Scalar> Default for Served<T> {
     }
 }
 
+impl<T: Scalar> Served<T> {
+    /// Whether the coordinator is there.
+    pub(super) fn is_linked(&self) -> bool {
+        self.alone.is_none()
+    }
+}
+
 /// A state's tensors as bytes, while they come.
 #[derive(Default)]
 pub(super) struct Gathered {
@@ -279,9 +286,9 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             }
             Message::End(ended) => {
                 crash_point!("server/end-heard");
-                let told = proto::to_replica::Message::Ended(ended.clone());
-                self.posts().send_to_all(&told);
-                self.over.send_replace(Some((ended.reason, ended.failed)));
+                // First, so that whoever comes meanwhile is told as well.
+                self.over.send_replace(Some(ended.clone()));
+                self.posts().send_to_all(&proto::to_replica::Message::Ended(ended));
                 Ok(Vec::new())
             }
             _ => Err(unknown_order()),

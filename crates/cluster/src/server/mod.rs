@@ -3,6 +3,7 @@
 //!
 //! Lock order: the hub's, the shard's, the replicas'. No lock is held across an await.
 
+mod ending;
 mod heard;
 mod hub;
 mod link;

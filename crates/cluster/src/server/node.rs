@@ -16,6 +16,7 @@ use super::room::Room;
 use crate::client::Reach;
 use crate::coordinator::Order;
 use crate::placement::Placement;
+use crate::proto::Ended;
 use crate::security::Guard;
 use crate::shard::{Shard, ShardError, Wire};
 
@@ -68,7 +69,7 @@ pub struct Node<T: Scalar> {
     pub(super) saved: Notify,
     pub(super) room: Room,
     /// How the training ended, once it has and everything is saved.
-    pub(super) over: watch::Sender<Option<(String, bool)>>,
+    pub(super) over: watch::Sender<Option<Ended>>,
     pub(super) counters: Counters,
 }
 

@@ -2,22 +2,24 @@
 //!
 //! All shards go back to the newest checkpoint, or to the program's initial values where there is
 //! none, under a generation that no earlier life had and that is on disk before anybody is served
-//! (P-9).
+//! (P-9). Invariant: what is wished for meanwhile is done afterwards, and an end stays one.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::engine::{Positions, StopReason};
 use sync_replicas::{Generation, GlobalStep, Scalar};
+use tokio::time::Instant;
 
 use super::hub::Hub;
-use super::link::Begun;
+use super::link::{Begun, LinkHandle};
 use super::node::{Node, lock};
-use super::saving::blocking;
+use super::saving::{Saving, blocking};
 use crate::coordinator::Actions;
 use crate::shard::{ShardState, scatter};
 
@@ -36,10 +38,24 @@ impl From<String> for Hitch {
     }
 }
 
+/// Servers that do not come within so long are not waited for to end training.
+const SOON: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether a state still comes in somewhere.
+const LOOK: Duration = Duration::from_millis(100);
+
 impl<T: Scalar + bytemuck::Pod> Node<T> {
-    /// A new generation is needed: a server has lost its state.
+    /// A server has lost its state: what is under way is in vain, and wishes wait.
+    pub(super) fn give_up_life(&self) {
+        if let Some(hub) = &self.hub {
+            let mut hub = lock(hub);
+            hub.serving = false;
+            self.stale.store(true, Ordering::Release);
+        }
+    }
+
+    /// The new generation that is needed can begin.
     pub(super) fn renew(&self) {
-        self.stale.store(true, Ordering::Release);
         self.renewed.notify_one();
         self.saved.notify_one();
     }
@@ -56,7 +72,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                     Err(Hitch::Alone) => return self.gave_up.notify_one(),
                     Err(Hitch::Failed(reason)) => {
                         tracing::error!(reason, "the cluster cannot go on");
-                        self.stop(StopReason::Failed(reason));
+                        self.end_without(self.global_step(), reason, true);
                         return;
                     }
                 }
@@ -68,9 +84,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     pub(super) async fn begin_generation(self: &Arc<Self>) -> Result<(), Hitch> {
         let Some(hub) = &self.hub else { return Ok(()) };
         crash_point!("coordinator/before-generation");
+        lock(hub).serving = false;
+        self.until_written().await;
         let first = {
             let mut hub = lock(hub);
-            hub.serving = false;
             hub.saving = None;
             if self.stays_ended(&mut hub) {
                 return Ok(());
@@ -91,71 +108,117 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             Some(state) => (state.global_step, state.generation, state.positions.clone()),
             None => (GlobalStep::default(), Generation::default(), Positions::default()),
         };
-        if saved.is_some() && self.is_last(step.get()) {
-            // It ended in an earlier life, and the others may be gone.
-            let mut hub = lock(hub);
-            let reason = format!("step {step} was reached");
-            let global_step = step.get();
-            hub.ending = Some(crate::proto::Ended { reason, failed: false, global_step });
-            hub.links.clear();
-            self.finish_if_saved(&mut hub);
-            return Ok(());
-        }
         let present = lock(hub).coordinator.generation();
         let after = blocking(|| self.claim(after.max(present)))?;
         crash_point!("coordinator/generation-claimed");
         let generation = after.next();
-        let states = match &saved {
+        let restored = saved.is_some();
+        let states = match saved {
             Some(state) => {
-                let states = scatter(&self.settings.placement, state);
+                let states = scatter(&self.settings.placement, &state);
                 Some(states.map_err(|error| Hitch::Failed(error.to_string()))?)
             }
             None => None,
         };
-        tracing::info!(%generation, %step, restored = saved.is_some(), "a new generation begins");
-        self.begin_shards(states, generation, step).await?;
-        lock(hub).coordinator.restore(step, after, &positions);
-        if saved.is_none() {
-            // Before anybody is served: from the first step on there is something to go back to.
-            self.begin_save(&mut lock(hub));
-            self.until_saved().await?;
+        tracing::info!(%generation, %step, restored, "a new generation begins");
+        match self.begin_shards(states, generation, step).await {
+            Err(Hitch::Alone) => return self.end_alone(step, restored),
+            begun => begun?,
         }
+        self.serve_generation((step, after, &positions), restored).await
+    }
+
+    /// All shards are in a new generation: the coordinator as well, and its replicas may come.
+    async fn serve_generation(
+        self: &Arc<Self>,
+        (step, after, positions): (GlobalStep, Generation, &[u64]),
+        restored: bool,
+    ) -> Result<(), Hitch> {
+        let Some(hub) = &self.hub else { return Ok(()) };
+        {
+            let mut hub = lock(hub);
+            hub.coordinator.restore(step, after, positions);
+            hub.saved = restored.then_some(hub.updates);
+            if !restored {
+                // Before anybody is served: from the first step on there is one to go back to.
+                self.begin_save(&mut hub);
+            }
+        }
+        self.until_saved().await?;
         crash_point!("coordinator/before-serving");
         let (mut hub, mut actions) = (lock(hub), Actions::default());
-        hub.serving = true;
+        if self.stale.load(Ordering::Acquire) {
+            return Err(Hitch::Again);
+        }
         let now = self.now();
+        (hub.serving, hub.began) = (true, Some(now));
         let started = hub.coordinator.start(now, &mut actions);
         started.map_err(|error| Hitch::Failed(error.to_string()))?;
         self.act(&mut hub, actions);
+        let wishes = std::mem::take(&mut hub.wishes);
+        if wishes.save {
+            self.begin_save(&mut hub);
+        }
+        if let Some(reason) = wishes.stop {
+            let mut actions = Actions::default();
+            hub.coordinator.stop(reason, now, &mut actions);
+            self.act(&mut hub, actions);
+        }
         Ok(())
     }
 
     /// A server was lost after the end: whether it stays at that. Where nobody has heard of it, all
-    /// can make the last updates again.
+    /// can make the last updates again, or end at an earlier step as it was wished.
     fn stays_ended(&self, hub: &mut Hub<T>) -> bool {
-        match &hub.ending {
+        match hub.ending.take() {
             None => false,
-            // The lost one is to hear of it when it comes back.
             Some(ended) if self.is_over() => {
-                hub.tell_servers(ended);
+                // The lost one is to hear of it when it comes back.
+                hub.tell_servers(&ended);
+                hub.ending = Some(ended);
                 true
             }
-            Some(ended) if !ended.failed && self.is_last(ended.global_step) => {
-                tracing::warn!("a server was lost before the last checkpoint was written");
-                hub.ending = None;
-                false
-            }
-            Some(_) => {
-                tracing::error!("a server was lost at the end; the checkpoint before stands");
+            Some(ended) if ended.failed => {
+                hub.ending = Some(ended);
                 self.finish_if_saved(hub);
                 true
             }
+            Some(ended) => {
+                tracing::warn!("a server was lost before the last checkpoint was written");
+                if !self.is_last(ended.global_step) {
+                    hub.wishes.stop.get_or_insert(StopReason::Requested(ended.reason));
+                }
+                false
+            }
         }
+    }
+
+    /// Servers stay away. Where training is over, or somebody wishes that it be, the newest
+    /// checkpoint is what came of it.
+    fn end_alone(&self, step: GlobalStep, restored: bool) -> Result<(), Hitch> {
+        let Some(hub) = &self.hub else { return Ok(()) };
+        let wish = lock(hub).wishes.stop.take();
+        let reason = match wish {
+            Some(StopReason::Requested(reason)) => reason,
+            _ if restored && self.is_last(step.get()) => format!("step {step} was reached"),
+            _ => return Err(Hitch::Alone),
+        };
+        self.end_without(step, reason, false);
+        Ok(())
     }
 
     /// Whether training ends after this step.
     fn is_last(&self, step: i64) -> bool {
         self.settings.last_step.is_some_and(|last| step >= last)
+    }
+
+    /// Waits until the checkpoint that is on its way to the disk is there: it is the newest, and
+    /// of the next ones none may overtake it.
+    async fn until_written(&self) {
+        let Some(hub) = &self.hub else { return };
+        while lock(hub).saving.as_ref().is_some_and(Saving::is_written) {
+            self.saved.notified().await;
+        }
     }
 
     /// Waits until no checkpoint is under way; a server that is lost meanwhile cannot send its
@@ -200,10 +263,36 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             }
             Ok::<_, Hitch>(())
         };
-        let patience = self.settings.patience;
-        tokio::time::timeout(patience, all).await.map_err(|_| Hitch::Alone)??;
+        self.while_they_come(step, all).await?;
         crash_point!("coordinator/others-begun");
         Ok(self.begin_shard(own, generation, step)?)
+    }
+
+    /// Waits for the other servers for as long as they come and receive, and beyond that for the
+    /// patience; not so long where all that is left is to end.
+    async fn while_they_come(
+        &self,
+        step: GlobalStep,
+        all: impl Future<Output = Result<(), Hitch>>,
+    ) -> Result<(), Hitch> {
+        let Some(hub) = &self.hub else { return Ok(()) };
+        let open = || lock(hub).links.iter().map(LinkHandle::open).sum::<usize>();
+        let (mut left, mut since) = (open(), Instant::now());
+        tokio::pin!(all);
+        loop {
+            if let Ok(begun) = tokio::time::timeout(LOOK, &mut all).await {
+                return begun;
+            }
+            let now_left = open();
+            if now_left != left {
+                (left, since) = (now_left, Instant::now());
+            }
+            let ends = lock(hub).wishes.stop.is_some() || self.is_last(step.get());
+            let patience = self.settings.patience;
+            if since.elapsed() >= if ends { patience.min(SOON) } else { patience } {
+                return Err(Hitch::Alone);
+            }
+        }
     }
 
     /// Puts this server's shard into a generation, with a saved state or the initial one.

@@ -1,7 +1,7 @@
 //! A checkpoint of the whole cluster: every shard's state at one step, gathered, then written.
 //!
 //! The order to save stands among the updates, so all shards save the same step, and training goes
-//! on meanwhile.
+//! on meanwhile. Invariant: what is on disk, or on its way there, is not saved once more.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,63 +21,106 @@ use crate::shard::{ShardState, gather};
 pub(super) struct Saving<T: Scalar> {
     global_step: GlobalStep,
     positions: Positions,
-    /// By shard; `None` until it has come.
-    states: Vec<Option<ShardState<T>>>,
-    /// Another was asked for meanwhile.
+    /// How many updates had been ordered when it began.
+    updates: u64,
+    /// By shard.
+    states: Vec<Part<T>>,
+    /// What it is for was asked for once more, after an update.
     again: bool,
 }
 
+/// One shard's part of a checkpoint.
+enum Part<T: Scalar> {
+    /// Comes as the answer to the order of this number, and to no other: one that was asked for
+    /// before may be of another step.
+    Ordered(u64),
+    Here(Box<ShardState<T>>),
+    /// It is being written.
+    Taken,
+}
+
+impl<T: Scalar> Saving<T> {
+    /// Whether all states are there and on their way to the disk.
+    pub(super) fn is_written(&self) -> bool {
+        self.states.iter().all(|part| matches!(part, Part::Taken))
+    }
+}
+
 impl<T: Scalar + bytemuck::Pod> Node<T> {
+    /// Somebody wishes for a checkpoint of now; while the servers start or recover, of then.
+    pub(super) fn wish_to_save(self: &Arc<Self>, hub: &mut Hub<T>) {
+        if !hub.serving {
+            hub.wishes.save = true;
+        } else if !self.is_over() {
+            self.begin_save(hub);
+        }
+    }
+
+    /// Has every shard send its state as of now, unless that is saved or being saved.
+    pub(super) fn save_if_new(self: &Arc<Self>, hub: &mut Hub<T>) {
+        if hub.saving.is_some() || hub.saved != Some(hub.updates) {
+            self.begin_save(hub);
+        }
+    }
+
     /// Has every shard send its state as of now. While one is under way, the newest wish is kept.
     pub(super) fn begin_save(self: &Arc<Self>, hub: &mut Hub<T>) {
         if let Some(saving) = &mut hub.saving {
-            saving.again = true;
+            saving.again |= saving.updates != hub.updates;
             return;
         }
         if self.settings.checkpoints.is_none() {
             return;
         }
-        let mut states: Vec<_> = (0..self.settings.placement.shards()).map(|_| None).collect();
-        states[0] = Some(self.shard().state());
-        for link in &hub.links {
-            link.send(proto::order::Order::Save(proto::SaveState {}));
-        }
+        let own = Part::Here(Box::new(self.shard().state()));
+        let save = || proto::order::Order::Save(proto::SaveState {});
+        let others = hub.links.iter().map(|link| Part::Ordered(link.send(save())));
         hub.saving = Some(Saving {
             global_step: hub.coordinator.global_step(),
             positions: hub.coordinator.engine().positions(),
-            states,
+            updates: hub.updates,
+            states: std::iter::once(own).chain(others).collect(),
             again: false,
         });
         self.write_if_gathered(hub);
     }
 
-    /// One of the other shards has sent its state.
-    pub(super) fn link_saved(self: &Arc<Self>, server: usize, state: ShardState<T>) {
+    /// One of the other shards has sent its state, as an order of this number said.
+    pub(super) fn link_saved(
+        self: &Arc<Self>,
+        (server, order): (usize, u64),
+        state: ShardState<T>,
+    ) {
         let Some(hub) = &self.hub else { return };
         let mut hub = lock(hub);
-        if let Some(slot) = hub.saving.as_mut().and_then(|it| it.states.get_mut(server)) {
-            *slot = Some(state);
+        if let Some(part) = hub.part_of(server, order) {
+            *part = Part::Here(Box::new(state));
+            self.write_if_gathered(&mut hub);
         }
-        self.write_if_gathered(&mut hub);
     }
 
-    /// A shard's state was lost on its way: another is gathered, as of now.
-    pub(super) fn save_again(self: &Arc<Self>) {
+    /// The state that an order of this number asked for was lost on its way: all are gathered
+    /// anew, as of now.
+    pub(super) fn save_again(self: &Arc<Self>, server: usize, order: u64) {
         let Some(hub) = &self.hub else { return };
         let mut hub = lock(hub);
-        if hub.saving.take().is_some() {
+        if hub.part_of(server, order).is_some() {
+            hub.saving = None;
             self.begin_save(&mut hub);
         }
-        self.finish_if_saved(&mut hub);
     }
 
     fn write_if_gathered(self: &Arc<Self>, hub: &mut Hub<T>) {
         let Some(saving) = &mut hub.saving else { return };
-        if saving.states.iter().any(Option::is_none) {
+        if !saving.states.iter().all(|part| matches!(part, Part::Here(_))) {
             return;
         }
-        let states: Vec<ShardState<T>> =
-            saving.states.iter_mut().filter_map(Option::take).collect();
+        let states = saving.states.iter_mut().map(|part| std::mem::replace(part, Part::Taken));
+        let here = |part| match part {
+            Part::Here(state) => Some(*state),
+            Part::Ordered(_) | Part::Taken => None,
+        };
+        let states: Vec<ShardState<T>> = states.filter_map(here).collect();
         crash_point!("coordinator/states-gathered");
         let global_step = saving.global_step;
         let positions = std::mem::take(&mut saving.positions);
@@ -101,9 +144,12 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         };
         let Some(hub) = &self.hub else { return };
         let mut hub = lock(hub);
-        let again = hub.saving.take().is_some_and(|saving| saving.again) && hub.serving;
+        // A generation begins once this is done, so it is the one that was taken.
+        let Some(saving) = hub.saving.take() else { return };
+        let again = saving.again && hub.serving;
         match written {
             Ok(()) => {
+                hub.saved = Some(saving.updates);
                 self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => {
@@ -130,6 +176,17 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             .map_err(|error| words(&error))
     }
 }
+
+impl<T: Scalar> Hub<T> {
+    /// The part that this order asked for, if it is still waited for.
+    fn part_of(&mut self, server: usize, order: u64) -> Option<&mut Part<T>> {
+        let part = self.saving.as_mut()?.states.get_mut(server)?;
+        matches!(part, Part::Ordered(number) if *number == order).then_some(part)
+    }
+}
+
+#[cfg(all(test, feature = "test-util"))]
+mod tests;
 
 /// Runs what blocks without holding up other tasks, where the runtime has other threads.
 pub(crate) fn blocking<R>(run: impl FnOnce() -> R) -> R {

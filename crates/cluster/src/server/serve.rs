@@ -15,6 +15,7 @@ use super::link::{self, LinkHandle};
 use super::node::{Node, lock};
 use super::service::Service;
 use crate::client::{FRAME, WINDOW};
+use crate::proto::Ended;
 use crate::security::{AdmissionLayer, Guard, wall_clock};
 use crate::socket;
 
@@ -56,10 +57,7 @@ pub enum ServeError {
     },
 }
 
-/// After the end replicas may fetch the last variables for so long.
-const GRACE: Duration = Duration::from_secs(10);
-
-/// After that, connections may take so long to close.
+/// After the end was told, connections may take so long to close.
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// Serves on an address until training is over; answers why it ended.
@@ -141,13 +139,13 @@ where
     let over = node.over.borrow().clone();
     let patience = node.settings.patience;
     match over {
-        Some((reason, true)) => Err(ServeError::Failed { reason }),
-        Some((reason, false)) => Ok(reason),
+        Some(Ended { reason, failed: true, .. }) => Err(ServeError::Failed { reason }),
+        Some(Ended { reason, .. }) => Ok(reason),
         None => Err(ServeError::Abandoned { seconds: patience.as_secs_f64() }),
     }
 }
 
-/// Waits for the end of training, then until the replicas are gone, at most [`GRACE`].
+/// Waits for the end of training, then until all have heard of it.
 async fn over<T: Scalar + bytemuck::Pod>(
     node: Arc<Node<T>>,
     reporter: tonic_health::server::HealthReporter,
@@ -160,15 +158,8 @@ async fn over<T: Scalar + bytemuck::Pod>(
         () = node.gave_up.notified() => {}
     }
     reporter.set_not_serving::<Service<T>>().await;
-    let gone = async {
-        while !node.posts().replicas().is_empty() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        // The other servers must have heard of the end.
-        while node.has_open_orders() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let _ = tokio::time::timeout(GRACE, gone).await;
+    if node.is_over() {
+        node.until_all_have_heard().await;
+    }
     node.posts().close_all();
 }

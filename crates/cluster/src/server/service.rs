@@ -95,8 +95,8 @@ pub(super) fn control<T: Scalar + bytemuck::Pod>(
             "training ends"
         }
         Some(Action::Save(true)) => {
-            node.begin_save(&mut lock(hub));
-            "a checkpoint is being written"
+            node.wish_to_save(&mut lock(hub));
+            "a checkpoint is written"
         }
         _ => {
             let reason = "expected `stop` with a reason, or `save`";

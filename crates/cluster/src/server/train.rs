@@ -72,6 +72,11 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     fn welcome(self: &Arc<Self>, replica: ReplicaId, hello: &proto::Hello) -> Result<(), Refusal> {
         let in_turn = self.settings.staging < self.settings.config.total_num_replicas();
         let Some(hub) = &self.hub else {
+            let over = self.over.borrow().clone();
+            if let Some(ended) = over {
+                self.posts().answer(replica, hello.connection, (None, Answer::Ended(ended)));
+                return Ok(());
+            }
             let snapshot = self.shard().snapshot();
             let welcome = proto::Welcome {
                 generation: snapshot.generation.get(),
@@ -87,6 +92,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             if self.is_over() {
                 // It comes too late, which is no fault of its own (P-1).
                 self.posts().answer(replica, hello.connection, (None, Answer::Ended(ended)));
+                hub.told.insert(replica);
             }
             // Otherwise it hears of the end with the others.
             return Ok(());
@@ -170,6 +176,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         };
         let words = |error: wire::WireError| error.to_string();
         let mut hub = lock(hub);
+        if !hub.serving && !matches!(message, Message::Leave(_)) {
+            // Of a life that is given up; it is asked again in the next.
+            return Ok(());
+        }
         let (now, mut actions) = (self.now(), crate::coordinator::Actions::default());
         let coordinator = &mut hub.coordinator;
         match message {

@@ -28,6 +28,8 @@ pub(super) struct Faults {
     pub(super) plan: Plan,
     hosts: Vec<String>,
     crashed: BTreeSet<String>,
+    /// When a server crashed or came back for the first and for the last time.
+    pub(super) struck: Option<(Duration, Duration)>,
     cut: BTreeSet<(String, String)>,
     held: BTreeSet<(String, String)>,
     next: Duration,
@@ -57,6 +59,7 @@ impl Faults {
             plan: *plan,
             hosts,
             crashed: BTreeSet::new(),
+            struck: None,
             cut: BTreeSet::new(),
             held: BTreeSet::new(),
             next: Duration::from_millis(draw.below(1000)),
@@ -85,7 +88,11 @@ impl Faults {
         let kind = self.kinds[draw.below(self.kinds.len() as u64) as usize];
         let servers = self.plan.ps;
         match kind {
-            Kind::CrashServer => self.crash(draw.below(servers), now, sim, trace),
+            Kind::CrashServer => {
+                let (first, _) = self.struck.unwrap_or((now, now));
+                self.struck = Some((first, now));
+                self.crash(draw.below(servers), now, sim, trace);
+            }
             Kind::CrashWorker => {
                 self.crash(servers + draw.below(self.plan.workers), now, sim, trace);
             }
@@ -153,6 +160,9 @@ impl Faults {
             sim.release(one, other);
         }
         for host in std::mem::take(&mut self.crashed) {
+            if let (true, Some((_, last))) = (host.starts_with("ps"), &mut self.struck) {
+                *last = sim.elapsed();
+            }
             sim.bounce(host);
         }
         let _ = writeln!(trace, "{:?} all is mended", sim.elapsed());

@@ -9,8 +9,10 @@ mod mischief;
 mod net;
 mod program;
 mod seeds;
+mod wishes;
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,17 +22,28 @@ use crate::server::Node;
 use faults::{Draw, Faults};
 use mischief::Mischief;
 use program::{Plan, Program};
+use wishes::{Ear, Wishes};
 
 /// Virtual time from the last mend to the end of training.
 const BOUND: Duration = Duration::from_secs(120);
+
+/// Once nothing has been broken for so long, whoever runs is connected: it must hear of the end.
+const PEACE: Duration = Duration::from_secs(15);
 
 /// What is seen of a run from outside.
 #[derive(Default)]
 struct Seen {
     /// The coordinator of the present life of ps 0.
     coordinator: Option<Arc<Node<f32>>>,
+    /// Who hears wishes, by process: that of its present life.
+    ears: BTreeMap<String, Ear>,
     /// Whether the coordinator has ended training.
     servers_ended: bool,
+    /// Whether it did so when nothing had been broken for [`PEACE`].
+    in_peace: bool,
+    peace: bool,
+    /// Processes whose present life began before that.
+    early: BTreeSet<String>,
     /// How each process ended that did.
     ends: Vec<String>,
     failure: Option<String>,
@@ -58,6 +71,7 @@ struct Run<'a> {
     seen: Rc<RefCell<Seen>>,
     faults: Faults,
     mischief: Mischief,
+    wishes: Wishes,
     trace: String,
     /// The coordinator's generation and step, as last seen.
     version: (u64, i64),
@@ -81,9 +95,11 @@ impl Run<'_> {
             sim.host(format!("ps{index}"), move || {
                 let (program, seen) = (program.clone(), Rc::clone(&seen));
                 async move {
-                    let started = |node| {
+                    let started = |node, ear| {
+                        let mut seen = seen.borrow_mut();
+                        seen.begins(format!("ps{index}"), ear);
                         if index == 0 {
-                            seen.borrow_mut().coordinator = Some(node);
+                            seen.coordinator = Some(node);
                         }
                     };
                     let ended = program.serve(index, started).await;
@@ -101,7 +117,10 @@ impl Run<'_> {
                 let process = *life.borrow() << 20;
                 async move {
                     let known = program.clone();
-                    let ended = program.work(index, process).await;
+                    let started = |ear| {
+                        seen.borrow_mut().begins(format!("worker{index}"), ear);
+                    };
+                    let ended = program.work(index, process, started).await;
                     let ended = ended.map_err(|it| it.to_string());
                     seen.borrow_mut().worker_ended(index, &known, ended);
                     Ok(())
@@ -111,8 +130,9 @@ impl Run<'_> {
         let faults = Faults::new(draw, &program.plan);
         let latency = Duration::from_millis(slowest);
         let mischief = Mischief::new(draw, &program.plan, program.cables.clone(), latency);
+        let wishes = Wishes::new(seed, &program.plan);
         let trace = format!("seed {seed}: {:?}, latency to {slowest} ms\n", program.plan);
-        Self { sim, seen, faults, mischief, trace, version: (0, 0), told: 0 }
+        Self { sim, seen, faults, mischief, wishes, trace, version: (0, 0), told: 0 }
     }
 
     fn play(&mut self, draw: &mut Draw) -> Result<(), String> {
@@ -129,9 +149,12 @@ impl Run<'_> {
                 self.faults.happen(now, draw, &mut self.sim, &mut self.trace);
                 self.mischief.happen(now, draw, &mut self.sim, &mut self.trace);
             }
+            self.seen.borrow_mut().peace = healed.is_some_and(|healed| now > healed + PEACE);
+            let (step, struck) = (self.version.1, self.faults.struck.map(|(first, _)| first));
+            self.wishes.tell(now, (step, struck), &self.seen.borrow(), &mut self.trace);
             self.sim.step().map_err(|error| error.to_string())?;
             self.look()?;
-            if healed.is_some() && self.faults.all_ended(&mut self.sim) {
+            if healed.is_some() && (self.faults.all_ended(&mut self.sim) || self.is_forgotten()) {
                 return self.finished();
             }
             if healed.is_some_and(|healed| now > healed + BOUND) {
@@ -169,17 +192,36 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Whether all workers have gone since they were told of an end that a later life of the
+    /// servers does not know of: only an end at the last step can be seen on disk.
+    fn is_forgotten(&mut self) -> bool {
+        let mut workers = (0..self.faults.plan.workers).map(|index| format!("worker{index}"));
+        let gone = workers.all(|it| !self.sim.is_host_running(it.as_str()));
+        gone && self.wishes.is_forgotten(self.faults.struck.map(|(_, last)| last))
+    }
+
     fn finished(&self) -> Result<(), String> {
-        let last = self.faults.plan.last_step;
-        if self.version.1 == last { Ok(()) } else { Err(format!("ended at {:?}", self.version)) }
+        let steps = (self.version.1, self.faults.plan.last_step);
+        let struck = self.faults.struck.map(|(_, last)| last);
+        self.wishes.judge(steps, struck, &self.seen.borrow().ends)
     }
 }
 
 impl Seen {
+    fn begins(&mut self, process: String, ear: Ear) {
+        match self.servers_ended {
+            true => self.early.remove(&process),
+            false => self.early.insert(process.clone()),
+        };
+        self.ears.insert(process, ear);
+    }
+
     fn server_ended(&mut self, index: u64, ended: Result<String, String>) {
-        self.servers_ended |= index == 0;
+        if index == 0 && !self.servers_ended {
+            (self.servers_ended, self.in_peace) = (true, self.peace && ended.is_ok());
+        }
         // One that comes back after the end finds nobody, waits, and says so.
-        let late = self.late();
+        let late = self.late(&format!("ps{index}"));
         self.ends.push(format!("ps{index} ended: {ended:?}"));
         if let Err(reason) = ended
             && !(late && reason.contains("were gone for"))
@@ -188,9 +230,12 @@ impl Seen {
         }
     }
 
-    /// Whether somebody has heard of the end.
-    fn late(&self) -> bool {
-        self.servers_ended || self.ends.iter().any(|it| it.contains("was reached"))
+    /// Whether this process may not have heard of the end, which somebody has heard of: it came
+    /// later, or something was broken (P-2).
+    fn late(&self, process: &str) -> bool {
+        let heard = |it: &String| it.contains("was reached") || it.contains("asked to end");
+        let ended = self.servers_ended || self.ends.iter().any(heard);
+        ended && (process == "ps0" || !(self.in_peace && self.early.contains(process)))
     }
 
     fn worker_ended(
@@ -207,7 +252,11 @@ impl Seen {
             }),
             // It came after the end, and nobody was there to say so.
             // Whoever reaches the first server hears of the end, whatever else is away.
-            Err(reason) if self.late() && reason.contains("ps 0 at") => None,
+            Err(reason)
+                if self.late(&format!("worker{index}")) && reason.contains("ps 0 at") =>
+            {
+                None
+            }
             Err(reason) => Some(format!("worker{index}: {reason}")),
         };
         let told = ended.map(|report| (report.global_step.get(), report.stopped));

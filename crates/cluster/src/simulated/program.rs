@@ -12,7 +12,9 @@ use sync_replicas::{
 };
 
 use super::net;
+use super::wishes::Ear;
 use crate::client::Reach;
+use crate::front::pass_on;
 use crate::security::{Signer, wall_clock};
 use crate::server::{Node, ServeSettings, serve_with_incoming};
 use crate::spec;
@@ -77,28 +79,38 @@ impl Program {
         Hooks::new().stop_at_step(self.plan.last_step).checkpoints(&self.folder, 5, 2)
     }
 
-    /// A parameter server, until training is over; `started` gets to see it.
+    /// A parameter server, until training is over; `started` gets to see it, and its ear.
     pub(super) async fn serve(
         self,
         index: u64,
-        started: impl Fn(Arc<Node<f32>>),
+        started: impl Fn(Arc<Node<f32>>, Ear),
     ) -> Result<String, BoxError> {
         let cluster = self.cluster("ps", index);
+        let reach = self.reach(&cluster, format!("ps{index}"));
         let trainer = description(self.plan).on(&cluster).build(variables())?;
         let (_, wishes) = self.hooks().split();
-        let node = trainer.node(self.reach(&cluster, format!("ps{index}")), wishes)?;
-        started(Arc::clone(&node));
+        let node = trainer.node(reach.clone(), wishes)?;
+        let ear = Ear::of(&cluster);
+        started(Arc::clone(&node), ear.clone());
         let incoming = net::listen().await?;
-        Ok(serve_with_incoming(node, incoming, ServeSettings::default()).await?)
+        let served = serve_with_incoming(Arc::clone(&node), incoming, ServeSettings::default());
+        tokio::select! {
+            biased;
+            served = served => Ok(served?),
+            () = pass_on(&cluster, &reach, &node) => Err("it only passes the wish on".into()),
+            () = ear.pass_saves_on(&reach) => Err("it only passes wishes on".into()),
+        }
     }
 
-    /// A worker, until training is over.
+    /// A worker, until training is over; `started` gets its ear.
     pub(super) async fn work(
         self,
         index: u64,
         process: u64,
+        started: impl Fn(Ear),
     ) -> Result<ClusterReport<f32>, BoxError> {
         let cluster = self.cluster("worker", index);
+        started(Ear::of(&cluster));
         let trainer = description(self.plan).on(&cluster).build(variables())?;
         // Checkpoints are the first server's.
         let reach = self.reach(&cluster, format!("worker{index}"));

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use ndarray::ArrayD;
 use optim::{OptimizerState, Sgd};
+use sync_replicas::Checkpoints;
 use sync_replicas::engine::Settings;
 
 pub use example::{Example, examples};
@@ -120,6 +121,15 @@ fn placement(servers: usize) -> Arc<Placement> {
 
 /// One of so many servers, in a training whose every contribution makes a step.
 fn node(index: usize, servers: usize) -> Arc<Node<f32>> {
+    node_that_saves(index, servers, None)
+}
+
+/// The same with checkpoints.
+pub(crate) fn node_that_saves(
+    index: usize,
+    servers: usize,
+    checkpoints: Option<Checkpoints>,
+) -> Arc<Node<f32>> {
     let placement = placement(servers);
     let settings = Settings { total_num_replicas: Some(REPLICAS), ..Settings::new(1) };
     let parts = placement.parts(index);
@@ -134,7 +144,7 @@ fn node(index: usize, servers: usize) -> Arc<Node<f32>> {
         config: settings.check().expect("good settings"),
         wire: Wire::Native,
         reach: nowhere(servers),
-        checkpoints: None,
+        checkpoints,
         last_step: None,
         patience: Duration::from_secs(60),
         staging: REPLICAS,

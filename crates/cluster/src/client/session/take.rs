@@ -65,7 +65,10 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             Message::Welcome(welcome) => self.welcome(server, &welcome),
             Message::Values(values) => self.mirror.take_queued(server, &values)?,
             Message::Refused(refused) => self.refuse(server, refused),
-            Message::Ended(ended) => self.ended = Some((ended.reason, ended.failed)),
+            Message::Ended(ended) => {
+                self.last = GlobalStep::new(ended.global_step);
+                self.ended = Some((ended.reason, ended.failed));
+            }
             Message::Advanced(advanced) if self.keep_made => {
                 self.made.push_back(advanced.into());
             }
