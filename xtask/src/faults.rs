@@ -14,12 +14,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use std::{fs, thread};
 
 use xshell::{Shell, cmd};
 
-use self::scenario::Scenario;
+use self::points::Outcome;
+use self::scenario::{SAVE_EVERY, Scenario};
 use self::verdict::Truth;
 use crate::{Result, flags, steps::announce, workspace::Workspace};
 
@@ -92,21 +94,34 @@ pub(crate) fn range(text: &str) -> Result<Range<u64>> {
 struct Harness {
     program: PathBuf,
     root: PathBuf,
-    /// Results without faults, by A.
-    truths: BTreeMap<u64, Truth>,
+    /// Results without faults, by A and the number of updates.
+    truths: Mutex<BTreeMap<(u64, i64), Truth>>,
 }
 
 impl Harness {
     fn new(program: PathBuf, root: PathBuf, scenarios: &[Scenario]) -> Result<Self> {
-        let mut truths = BTreeMap::new();
+        let harness = Self { program, root, truths: Mutex::default() };
         for aggregate in scenarios.iter().map(|it| it.aggregate).collect::<BTreeSet<_>>() {
-            let folder = root.join(format!("without-faults-{aggregate}"));
-            let (name, crashes) = (String::new(), Vec::new());
-            let scenario = Scenario { name, aggregate, crashes, expected: None };
-            let ended = cluster::run(&program, &folder, &scenario)?;
-            truths.insert(aggregate, verdict::truth(&folder, &ended)?);
+            harness.truth(aggregate, cluster::UPDATES)?;
         }
-        Ok(Self { program, root, truths })
+        Ok(harness)
+    }
+
+    /// What so many updates come to without faults.
+    fn truth(&self, aggregate: u64, updates: i64) -> Result<Truth> {
+        // Held while one is made, so that each is made once.
+        let mut truths = self.truths.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(truth) = truths.get(&(aggregate, updates)) {
+            return Ok(truth.clone());
+        }
+        let folder = self.root.join(format!("without-faults-{aggregate}-{updates}"));
+        let (name, crashes) = (String::new(), Vec::new());
+        let scenario =
+            Scenario { name, aggregate, save_every: SAVE_EVERY, crashes, expected: None };
+        let ended = cluster::run(&self.program, &folder, &scenario, updates)?;
+        let truth = verdict::truth(&folder, &ended, updates)?;
+        truths.insert((aggregate, updates), truth.clone());
+        Ok(truth)
     }
 
     /// All of them, several at once; their rows in order.
@@ -134,9 +149,18 @@ impl Harness {
     fn play(&self, place: usize, scenario: &Scenario) -> Row {
         let folder = self.root.join(format!("{place:05}"));
         let begun = Instant::now();
-        let result = cluster::run(&self.program, &folder, scenario).and_then(|ended| {
-            let truth = self.truths.get(&scenario.aggregate).ok_or("no run without faults")?;
-            verdict::judge(&folder, scenario, &ended, truth)
+        let result = cluster::run(&self.program, &folder, scenario, cluster::UPDATES);
+        let result = result.and_then(|ended| match scenario.expected {
+            Some(Outcome::Ends) => {
+                let updates = verdict::interrupted(&folder, scenario, &ended)?;
+                // Nothing can be trained to no update.
+                let truth = (updates > 0).then(|| self.truth(scenario.aggregate, updates));
+                truth.map_or(Ok(()), |truth| verdict::same(&folder, &ended, updates, &truth?))
+            }
+            _ => {
+                let truth = self.truth(scenario.aggregate, cluster::UPDATES)?;
+                verdict::judge(&folder, scenario, &ended, &truth)
+            }
         });
         let took = begun.elapsed().as_secs_f64();
         let name = scenario.name.clone();

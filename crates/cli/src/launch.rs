@@ -55,6 +55,20 @@ pub enum LaunchError {
         /// How many there are.
         found: usize,
     },
+    /// It was interrupted, and did not end.
+    #[error(
+        "the training did not end within {seconds} s of the interrupt, and its processes were \
+         ended; {} has its newest checkpoint, and the messages are in {}",
+        checkpoints.display(), logs.display()
+    )]
+    Stuck {
+        /// How long it had.
+        seconds: u64,
+        /// Where the checkpoints are.
+        checkpoints: PathBuf,
+        /// Where to look.
+        logs: PathBuf,
+    },
     /// A process that the training cannot do without has failed.
     #[error("{name} {how}; its messages are in {}", log.display())]
     Failed {
@@ -133,7 +147,10 @@ pub fn launch(
         Child::start(role, index, words, &logs)
     });
     let mut herd = Herd { children: children.collect::<Result<_, _>>()?, quiet };
-    let interrupted = herd.watch(interrupt)?;
+    let Some(interrupted) = herd.watch(interrupt)? else {
+        let (seconds, checkpoints) = (GRACE.as_secs(), folder.checkpoints().to_owned());
+        return Err(LaunchError::Stuck { seconds, checkpoints, logs });
+    };
     Ok(Launched { run_dir: folder.root().to_owned(), interrupted })
 }
 
@@ -158,20 +175,23 @@ struct Herd {
 }
 
 impl Herd {
-    /// Waits for the chief's result; whether it was interrupted.
-    fn watch(&mut self, interrupt: &Interrupt) -> Result<bool, LaunchError> {
+    /// Waits for the chief's result; whether it was interrupted. `None` if there is no result soon
+    /// after an interrupt.
+    fn watch(&mut self, interrupt: &Interrupt) -> Result<Option<bool>, LaunchError> {
         let mut told: Option<Instant> = None;
         loop {
             if interrupt.requested() && told.is_none() {
                 // Which ends training everywhere, with a checkpoint.
-                self.children[0].interrupt();
+                self.children[0].ask_to_end();
                 told = Some(Instant::now());
             }
             if told.is_some_and(|told| told.elapsed() > GRACE) {
-                return Ok(true);
+                return Ok(None);
             }
             for child in &mut self.children {
-                match child.look(told.is_none())? {
+                // The end needs the servers' state and the chief, as the training does.
+                let again = told.is_none() || child.is_needed();
+                match child.look(again)? {
                     Look::Nothing => {}
                     Look::Again(what) => {
                         if !self.quiet {
@@ -180,10 +200,10 @@ impl Herd {
                     }
                     Look::Done if child.is_chief() => {
                         self.wait();
-                        return Ok(told.is_some());
+                        return Ok(Some(told.is_some()));
                     }
                     Look::Done => {}
-                    Look::Failed(how) if child.is_needed() && told.is_none() => {
+                    Look::Failed(how) if child.is_needed() => {
                         let (name, log) = (child.name(), child.log().to_owned());
                         return Err(LaunchError::Failed { name, how, log });
                     }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
@@ -12,7 +12,7 @@ use cli::advise::plan;
 use cli::args::{Cli, Command, TrainArgs};
 use cli::interrupt::Interrupt;
 use cli::launch::{LaunchArgs, launch, without};
-use cli::node::{NodeArgs, Process};
+use cli::node::{Ending, NodeArgs, Process};
 use cli::settings::Settings;
 use cli::simulate::simulate;
 use cli::status::status;
@@ -94,15 +94,18 @@ fn run_launch(args: LaunchArgs) -> ExitCode {
 
 fn run_node(args: NodeArgs) -> ExitCode {
     let (quiet, json, end_with_stdin) = (args.train.quiet, args.train.json, args.end_with_stdin);
+    // Whoever wishes for the end need not wait until there is something to end.
+    let ending = Ending::default();
+    let wish = ending.clone();
+    stop_on_signals(&Interrupt::new(), "leaving", move || wish.wish());
     if end_with_stdin {
-        end_with_launcher();
+        listen_to_launcher(ending.clone());
     }
     let process = match Process::new(args) {
         Ok(process) => process,
         Err(error) => return failed(&error, error.exit() as u8),
     };
-    let stop = process.stop_handle();
-    stop_on_signals(&Interrupt::new(), "leaving", move || stop.stop());
+    ending.attach(process.stop_handle());
     match process.run() {
         Ok(Some(summary)) => {
             let _ = tell(&summary, quiet, json);
@@ -113,10 +116,14 @@ fn run_node(args: NodeArgs) -> ExitCode {
     }
 }
 
-/// A process whose launcher was killed ends at once: nobody would look after it.
-fn end_with_launcher() {
-    std::thread::spawn(|| {
-        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+/// Ends this process's part once its launcher says so. A process whose launcher was killed ends at
+/// once: nobody would look after it.
+fn listen_to_launcher(ending: Ending) {
+    std::thread::spawn(move || {
+        // Whatever it says; it has nothing else to say.
+        while io::stdin().lock().read(&mut [0; 16]).is_ok_and(|count| count > 0) {
+            ending.wish();
+        }
         std::process::exit(Exit::Failed as i32);
     });
 }

@@ -5,6 +5,7 @@
 
 mod args;
 mod chief;
+mod ending;
 mod evaluator;
 mod metrics_page;
 
@@ -16,6 +17,7 @@ use cluster::exit::Exit;
 use cluster::security::KeyError;
 use cluster::spec::{Node, Role, SpecError};
 use cluster::{Cluster, ClusterError, ClusterReport, OnCluster, StopHandle, Wire};
+pub use ending::Ending;
 use sync_replicas::Hooks;
 
 use crate::args::TrainArgs;

@@ -8,14 +8,14 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::scenario::{Scenario, Signal};
+use super::scenario::{SHORT, Scenario, Signal};
 use crate::Result;
 
 /// The training: short, in the order of replicas, so that its bits are known.
 const JOB: &str = "launch --ps 2 --workers 3 --model softmax --deterministic --straggler 2=10 \
-                   --updates 24 --save-every 4 --lease 600ms --patience 10s --json";
+                   --lease 600ms --patience 10s --json";
 
-/// What `--updates` says.
+/// What `--updates` says, a multiple of `--save-every` as with the defaults.
 pub(super) const UPDATES: i64 = 24;
 
 /// How long a training may take, with all that happens to it.
@@ -33,18 +33,27 @@ pub(super) struct Ended {
     pub(super) err: String,
     /// For each crash whether it happened.
     pub(super) struck: Vec<bool>,
+    /// How long it took after it was interrupted, if it was.
+    pub(super) ending: Option<Duration>,
 }
 
 /// Runs a training in this folder, which is empty.
 ///
 /// # Errors
 /// When it cannot be started, is not over in time, or leaves a process behind.
-pub(super) fn run(program: &Path, folder: &Path, scenario: &Scenario) -> Result<Ended> {
+pub(super) fn run(
+    program: &Path,
+    folder: &Path,
+    scenario: &Scenario,
+    updates: i64,
+) -> Result<Ended> {
     let marks = folder.join("marks");
     fs::create_dir_all(&marks)?;
     let (out, err) = (folder.join("out.txt"), folder.join("err.txt"));
     let mut command = Command::new(program);
     command.args(JOB.split_whitespace()).args(["-a", &scenario.aggregate.to_string()]);
+    command.args(["--updates", &updates.to_string()]);
+    command.args(["--save-every", &scenario.save_every.to_string()]);
     command.arg("--out").arg(folder.join("run")).current_dir(folder).env_remove("RUST_LOG");
     if !scenario.crashes.is_empty() {
         let list: Vec<_> = scenario.crashes.iter().map(|it| it.to_variable()).collect();
@@ -53,34 +62,59 @@ pub(super) fn run(program: &Path, folder: &Path, scenario: &Scenario) -> Result<
     }
     command.stdin(Stdio::null()).stdout(File::create(&out)?).stderr(File::create(&err)?);
     let mut launcher = command.spawn()?;
-    let status = watch(&mut launcher, scenario, &marks);
+    let watched = watch(&mut launcher, scenario, folder);
     let left = left_behind(folder);
     for process in &left {
         send("KILL", process);
     }
     let mark = |place: usize| read_mark(&marks, place).is_some();
     let struck = (0..scenario.crashes.len()).map(mark).collect();
-    let status = status?;
+    let (status, ending) = watched?;
     if !left.is_empty() {
         return Err(format!("{} processes outlived the launcher", left.len()).into());
     }
     let text = |path: PathBuf| fs::read_to_string(path);
-    Ok(Ended { status, out: text(out)?, err: text(err)?, struck })
+    Ok(Ended { status, out: text(out)?, err: text(err)?, struck, ending })
 }
 
-/// Waits for the launcher; has stopped processes go on when it is time.
-fn watch(launcher: &mut Child, scenario: &Scenario, marks: &Path) -> Result<ExitStatus> {
-    let begun = Instant::now();
-    let mut stopped = vec![None; scenario.crashes.len()];
+/// Waits for the launcher; does what else is to happen when a process is at its point, and has
+/// stopped processes go on when it is time. How it ended, and how long after an interrupt.
+fn watch(
+    launcher: &mut Child,
+    scenario: &Scenario,
+    folder: &Path,
+) -> Result<(ExitStatus, Option<Duration>)> {
+    let (begun, marks) = (Instant::now(), folder.join("marks"));
+    let mut struck = vec![None; scenario.crashes.len()];
+    let mut interrupted: Option<Instant> = None;
     loop {
         if let Some(status) = launcher.try_wait()? {
-            return Ok(status);
+            return Ok((status, interrupted.map(|it| it.elapsed())));
         }
         for (place, crash) in scenario.crashes.iter().enumerate() {
-            let Signal::Stop(time) = crash.signal else { continue };
-            let Some(process) = read_mark(marks, place) else { continue };
+            let Some(process) = read_mark(&marks, place) else { continue };
+            if struck[place].is_none() {
+                struck[place] = Some(Instant::now());
+                match crash.signal {
+                    Signal::Interrupt | Signal::KillAndInterrupt => {
+                        send("INT", &launcher.id().to_string());
+                        interrupted.get_or_insert_with(Instant::now);
+                    }
+                    Signal::KillOther(other) => {
+                        let words = role(other);
+                        processes_of(folder, &words).iter().for_each(|it| send("KILL", it));
+                    }
+                    Signal::Kill | Signal::Stop(_) => {}
+                }
+            }
+            let stands = match crash.signal {
+                Signal::Kill | Signal::KillAndInterrupt => continue,
+                Signal::Stop(time) => time,
+                // So that what happens meanwhile is known before it goes on.
+                Signal::Interrupt | Signal::KillOther(_) => SHORT,
+            };
             // Again and again, as it may take a while until the process really stops.
-            if stopped[place].get_or_insert_with(Instant::now).elapsed() > time {
+            if struck[place].is_some_and(|since: Instant| since.elapsed() > stands) {
                 send("CONT", &process);
             }
         }
@@ -90,6 +124,12 @@ fn watch(launcher: &mut Child, scenario: &Scenario, marks: &Path) -> Result<Exit
         }
         sleep(LOOK);
     }
+}
+
+/// `ps-1` as the launcher writes it on a command line.
+fn role(process: &str) -> String {
+    let (role, index) = process.split_once('-').unwrap_or((process, "0"));
+    format!("--role\0{role}\0--index\0{index}\0")
 }
 
 /// The process that a crash struck, once it has.
@@ -109,7 +149,7 @@ fn send(signal: &str, process: &str) {
 fn left_behind(folder: &Path) -> Vec<String> {
     let since = Instant::now();
     loop {
-        let left = processes_of(folder);
+        let left = processes_of(folder, "");
         if left.is_empty() || since.elapsed() > LATE {
             return left;
         }
@@ -117,14 +157,16 @@ fn left_behind(folder: &Path) -> Vec<String> {
     }
 }
 
-/// Where the system lists no processes, none are found.
-fn processes_of(folder: &Path) -> Vec<String> {
+/// Those that name the folder and have these words. Where the system lists no processes, none are
+/// found.
+fn processes_of(folder: &Path, words: &str) -> Vec<String> {
     let name = folder.as_os_str().as_encoded_bytes();
     let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(|it| it.ok());
-    let names_it = |path: PathBuf| {
-        let words = fs::read(path.join("cmdline")).unwrap_or_default();
-        words.windows(name.len()).any(|part| part == name)
-    };
-    let found = entries.filter(|entry| names_it(entry.path()));
+    let has =
+        |line: &[u8], part: &[u8]| part.is_empty() || line.windows(part.len()).any(|it| it == part);
+    let found = entries.filter(|entry| {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        has(&line, name) && has(&line, words.as_bytes())
+    });
     found.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }

@@ -14,6 +14,8 @@ pub(super) enum Outcome {
     StartsAgain,
     /// It was over: its result is as it would have been.
     Over,
+    /// Somebody wished for the end: it ends soon, with the step that it tells of on disk.
+    Ends,
 }
 
 impl Outcome {
@@ -24,6 +26,7 @@ impl Outcome {
             Self::Restores => "restores",
             Self::StartsAgain => "starts again",
             Self::Over => "over",
+            Self::Ends => "ends",
         }
     }
 }
@@ -60,7 +63,7 @@ const SECOND: &[(&str, u64)] = &[("ps-0", 2)];
 const STEP: &[(&str, u64)] = &[("ps-0", 7)];
 
 /// All of them.
-pub(super) const POINTS: [Point; 37] = [
+pub(super) const POINTS: [Point; 36] = [
     point("worker/before-variables", WORKER, Continues),
     point("worker/token-assigned", WORKER, Continues),
     point("worker/token-held", WORKER, Continues),
@@ -97,7 +100,6 @@ pub(super) const POINTS: [Point; 37] = [
     point("checkpoint/folder-synced", SECOND, Restores),
     point("checkpoint/renamed", SECOND, Restores),
     point("checkpoint/published", SECOND, Restores),
-    point("checkpoint/old-aside", FIRST, Over),
 ];
 
 /// A crash while the training recovers from another: what happens, in order.
@@ -115,8 +117,45 @@ pub(super) const DOUBLE: [(&str, &str); 11] = [
     ("worker-1 worker/before-commit#5", "ps-0 coordinator/step-made#7"),
 ];
 
+/// Deaths while the last checkpoint is taken and written, which is that of the last update: whose
+/// process is killed where, or stands there while another is killed.
+pub(super) const LAST: [(&str, Option<&str>, Outcome); 15] = [
+    ("ps-1 server/state-taken#2", None, Restores),
+    ("ps-0 coordinator/states-gathered#2", None, Restores),
+    ("ps-0 checkpoint/tensors-written#2", None, Restores),
+    ("ps-0 checkpoint/files-synced#2", None, Restores),
+    ("ps-0 checkpoint/folder-synced#2", None, Restores),
+    ("ps-0 checkpoint/renamed#2", None, Over),
+    ("ps-0 checkpoint/published#2", None, Over),
+    ("ps-1 server/state-taken#2", Some("ps-0"), Restores),
+    ("ps-0 coordinator/states-gathered#2", Some("ps-1"), Over),
+    ("ps-0 checkpoint/tensors-written#2", Some("ps-1"), Over),
+    ("ps-0 checkpoint/folder-synced#2", Some("ps-1"), Over),
+    ("ps-0 checkpoint/renamed#2", Some("ps-1"), Over),
+    ("ps-0 checkpoint/published#2", Some("ps-1"), Over),
+    ("ps-0 coordinator/all-saved#1", Some("ps-1"), Over),
+    ("ps-1 server/end-heard#1", Some("ps-0"), Over),
+];
+
+/// A wish to end while the training starts or recovers: who is killed where, and where somebody
+/// stands when the wish comes; without that it comes at the death.
+pub(super) const WISHED: [(&str, Option<&str>); 12] = [
+    ("ps-1 server/before-apply#7", None),
+    ("ps-0 server/before-apply#7", None),
+    ("ps-1 server/before-generation#1", None),
+    ("ps-0 coordinator/before-generation#1", None),
+    ("ps-1 server/state-taken#3", None),
+    ("worker-0 worker/token-held#5", None),
+    ("worker-1 worker/token-held#5", None),
+    ("ps-1 server/before-apply#7", Some("ps-0 coordinator/before-generation#2")),
+    ("ps-1 server/before-apply#7", Some("ps-0 coordinator/generation-claimed#2")),
+    ("ps-1 server/before-apply#7", Some("ps-0 coordinator/others-begun#2")),
+    ("ps-1 server/before-apply#7", Some("ps-0 coordinator/before-serving#2")),
+    ("ps-0 server/before-apply#7", Some("ps-1 server/before-generation#2")),
+];
+
 /// Those of `ci`: name, process and signal.
-pub(super) const SMOKE: [(&str, &str, &str); 7] = [
+pub(super) const SMOKE: [(&str, &str, &str); 8] = [
     ("worker/before-variables", "worker-1", "stop long"),
     ("worker/token-held", "worker-1", "kill"),
     ("worker/reply-lost", "worker-1", "kill"),
@@ -124,4 +163,5 @@ pub(super) const SMOKE: [(&str, &str, &str); 7] = [
     ("server/before-apply", "ps-1", "kill"),
     ("coordinator/step-made", "ps-0", "kill"),
     ("checkpoint/renamed", "ps-0", "kill"),
+    ("coordinator/before-serving", "ps-0", "interrupt"),
 ];

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use super::points::{DOUBLE, Outcome, POINTS, Point, SMOKE};
+use super::cluster::UPDATES;
+use super::points::{DOUBLE, LAST, Outcome, POINTS, Point, SMOKE, WISHED};
 use crate::Result;
 
 /// How long a process is stopped: less than a lease, and more than two.
 pub(super) const SHORT: Duration = Duration::from_millis(200);
 pub(super) const LONG: Duration = Duration::from_millis(1500);
+
+/// Saves so often that there is always one to go back to.
+pub(super) const SAVE_EVERY: u64 = 4;
 
 /// What strikes a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +19,19 @@ pub(super) enum Signal {
     Kill,
     /// SIGSTOP, and SIGCONT after so long.
     Stop(Duration),
+    /// It stands there while the launcher gets SIGINT.
+    Interrupt,
+    /// It is killed, and the launcher gets SIGINT.
+    KillAndInterrupt,
+    /// It stands there while another process is killed.
+    KillOther(&'static str),
+}
+
+impl Signal {
+    /// Whether the process that comes to the point dies there.
+    pub(super) fn kills(self) -> bool {
+        matches!(self, Self::Kill | Self::KillAndInterrupt)
+    }
 }
 
 /// One process, one point, one signal.
@@ -32,6 +49,8 @@ pub(super) struct Scenario {
     pub(super) name: String,
     /// A.
     pub(super) aggregate: u64,
+    /// What `--save-every` says.
+    pub(super) save_every: u64,
     pub(super) crashes: Vec<Crash>,
     /// `None` where only the result is known before.
     pub(super) expected: Option<Outcome>,
@@ -41,7 +60,7 @@ impl Crash {
     /// As the program's variable has it.
     pub(super) fn to_variable(&self) -> String {
         let Self { process, point, visit, signal } = self;
-        let signal = if *signal == Signal::Kill { "kill" } else { "stop" };
+        let signal = if signal.kills() { "kill" } else { "stop" };
         format!("{process} {point}#{visit}={signal}")
     }
 
@@ -55,7 +74,10 @@ impl Crash {
 pub(super) fn all(filter: Option<&str>) -> Result<Vec<Scenario>> {
     let single = POINTS.iter().flat_map(of_point);
     let double = DOUBLE.iter().map(|(first, then)| of_pair(first, then));
-    let every: Vec<Scenario> = single.chain(double.collect::<Result<Vec<_>>>()?).collect();
+    let last = LAST.iter().map(|(at, other, outcome)| of_last(at, *other, *outcome));
+    let wished = WISHED.iter().map(|(first, then)| of_wish(first, *then));
+    let listed = double.chain(last).chain(wished).collect::<Result<Vec<_>>>()?;
+    let every: Vec<Scenario> = single.chain(listed).collect();
     let chosen: Vec<_> =
         every.into_iter().filter(|it| filter.is_none_or(|part| it.name.contains(part))).collect();
     if chosen.is_empty() {
@@ -95,38 +117,85 @@ pub(super) fn random(seed: u64) -> Scenario {
         .collect();
     let words: Vec<_> = crashes.iter().map(Crash::to_variable).collect();
     let name = format!("seed {seed}: A = {aggregate}, {}", words.join(", "));
-    Scenario { name, aggregate, crashes, expected: None }
+    Scenario { name, aggregate, save_every: SAVE_EVERY, crashes, expected: None }
 }
 
 fn of_point(point: &Point) -> impl Iterator<Item = Scenario> {
     let Point { name: point, at, killed } = *point;
-    let signals = [Signal::Kill, Signal::Stop(SHORT), Signal::Stop(LONG)];
+    let signals = [Signal::Kill, Signal::Stop(SHORT), Signal::Stop(LONG), Signal::Interrupt];
     at.iter().flat_map(move |&(process, visit)| {
         signals.map(|signal| {
             let expected = match (signal, killed) {
+                (Signal::Interrupt, _) => Outcome::Ends,
                 (Signal::Kill, outcome) | (_, outcome @ Outcome::Over) => outcome,
                 _ => Outcome::Continues,
             };
             let name = name(point, process, word(signal));
             let (process, point) = (process.to_owned(), point.to_owned());
             let crashes = vec![Crash { process, point, visit, signal }];
-            Scenario { name, aggregate: 3, crashes, expected: Some(expected) }
+            Scenario {
+                name,
+                aggregate: 3,
+                save_every: SAVE_EVERY,
+                crashes,
+                expected: Some(expected),
+            }
         })
     })
 }
 
 fn of_pair(first: &str, then: &str) -> Result<Scenario> {
-    let crashes = [first, then].map(|text| {
+    let crashes = vec![crash(first, Signal::Kill)?, crash(then, Signal::Kill)?];
+    let servers = crashes.iter().any(|crash| crash.process.starts_with("ps"));
+    let expected = Some(if servers { Outcome::Restores } else { Outcome::Continues });
+    Ok(Scenario {
+        name: format!("{first}, then {then}"),
+        aggregate: 3,
+        save_every: SAVE_EVERY,
+        crashes,
+        expected,
+    })
+}
+
+/// At the last checkpoint.
+fn of_last(at: &str, other: Option<&'static str>, outcome: Outcome) -> Result<Scenario> {
+    let (name, signal) = match other {
+        None => (format!("last: {at} kill"), Signal::Kill),
+        Some(other) => (format!("last: {at}, {other} kill"), Signal::KillOther(other)),
+    };
+    let crashes = vec![crash(at, signal)?];
+    // Those of the start and of the last update, so that the second one is always the last.
+    let save_every = UPDATES.unsigned_abs();
+    Ok(Scenario { name, aggregate: 3, save_every, crashes, expected: Some(outcome) })
+}
+
+/// A wish to end during a recovery.
+fn of_wish(first: &str, then: Option<&str>) -> Result<Scenario> {
+    let (name, crashes) = match then {
+        None => (format!("wish: {first}"), vec![crash(first, Signal::KillAndInterrupt)?]),
+        Some(then) => {
+            let crashes = vec![crash(first, Signal::Kill)?, crash(then, Signal::Interrupt)?];
+            (format!("wish: {first}, then {then}"), crashes)
+        }
+    };
+    Ok(Scenario {
+        name,
+        aggregate: 3,
+        save_every: SAVE_EVERY,
+        crashes,
+        expected: Some(Outcome::Ends),
+    })
+}
+
+/// A process, a point and a visit, as the tables have them.
+fn crash(text: &str, signal: Signal) -> Result<Crash> {
+    let parts = || {
         let (process, rest) = text.split_once(' ')?;
         let (point, visit) = rest.split_once('#')?;
         let (process, point) = (process.to_owned(), point.to_owned());
-        Some(Crash { process, point, visit: visit.parse().ok()?, signal: Signal::Kill })
-    });
-    let crashes: Option<Vec<_>> = crashes.into_iter().collect();
-    let crashes = crashes.ok_or_else(|| format!("{first:?} or {then:?} is no crash"))?;
-    let servers = crashes.iter().any(|crash| crash.process.starts_with("ps"));
-    let expected = Some(if servers { Outcome::Restores } else { Outcome::Continues });
-    Ok(Scenario { name: format!("{first}, then {then}"), aggregate: 3, crashes, expected })
+        Some(Crash { process, point, visit: visit.parse().ok()?, signal })
+    };
+    parts().ok_or_else(|| format!("expected PROCESS POINT#VISIT, got {text:?}").into())
 }
 
 fn name(point: &str, process: &str, signal: &str) -> String {
@@ -138,6 +207,9 @@ fn word(signal: Signal) -> &'static str {
         Signal::Kill => "kill",
         Signal::Stop(time) if time == SHORT => "stop short",
         Signal::Stop(_) => "stop long",
+        Signal::Interrupt => "interrupt",
+        Signal::KillAndInterrupt => "kill and interrupt",
+        Signal::KillOther(other) => other,
     }
 }
 

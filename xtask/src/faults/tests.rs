@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::points::{DOUBLE, POINTS, SMOKE};
+use super::points::{DOUBLE, LAST, POINTS, SMOKE, WISHED};
 use super::scenario;
 use crate::tidy::{source::Source, tree::Tree};
 
@@ -64,8 +64,16 @@ fn the_document_has_the_points_of_the_harness() {
         let killed = cells.get(3).copied().unwrap_or_default();
         assert!(killed.starts_with(point.killed.word()), "{}: {killed}", point.name);
     }
-    for (first, then) in DOUBLE {
-        let row = format!("| `{first}` | `{then}` |");
+    let double = DOUBLE.iter().map(|(first, then)| format!("| `{first}` | `{then}` |"));
+    let last = LAST.iter().map(|(at, other, outcome)| {
+        let who = other.unwrap_or("the same");
+        format!("| `{at}` | {who} | {} |", outcome.word())
+    });
+    let wished = WISHED.iter().map(|(first, then)| {
+        let then = then.map_or("then".to_owned(), |then| format!("`{then}`"));
+        format!("| `{first}` | {then} |")
+    });
+    for row in double.chain(last).chain(wished) {
         assert!(text.contains(&row), "{DOCUMENT} has no {row}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -20,40 +21,62 @@ pub(super) struct Truth {
     generation: u64,
 }
 
-/// What a training came to.
+/// What a training of so many updates came to.
 ///
 /// # Errors
 /// When it failed, ended early, or left a checkpoint that is not whole.
-pub(super) fn truth(folder: &Path, ended: &Ended) -> Result<Truth> {
+pub(super) fn truth(folder: &Path, ended: &Ended, updates: i64) -> Result<Truth> {
+    let summary = summary(ended)?;
+    if summary["updates"] != updates {
+        return Err(format!("expected {updates} updates, got {}", summary["updates"]).into());
+    }
+    let sha256 = summary["variables_sha256"].as_str().unwrap_or_default().to_owned();
+    let (step, generation, tensors) = newest(folder)?;
+    let tensors = (step == updates).then_some(tensors);
+    Ok(Truth { sha256, tensors, generation })
+}
+
+/// The chief's result.
+fn summary(ended: &Ended) -> Result<Value> {
     if !ended.status.success() {
         return Err(format!("the launcher ended with {}", ended.status).into());
     }
     let last = ended.out.lines().last().unwrap_or_default();
-    let summary: Value = serde_json::from_str(last)
-        .map_err(|error| format!("expected a result as JSON, got {last:?}: {error}"))?;
-    if summary["updates"] != UPDATES {
-        return Err(format!("expected {UPDATES} updates, got {}", summary["updates"]).into());
-    }
-    let sha256 = summary["variables_sha256"].as_str().unwrap_or_default().to_owned();
-    let mut newest = None;
-    for checkpoint in checkpoints(&folder.join("run/checkpoint"))? {
-        newest = newest.max(Some(whole(&checkpoint)?));
-    }
-    match newest {
-        Some((step, generation, tensors)) => {
-            let tensors = (step == UPDATES).then_some(tensors);
-            Ok(Truth { sha256, tensors, generation })
-        }
-        None => Err("expected a checkpoint, got none".into()),
-    }
+    serde_json::from_str(last)
+        .map_err(|error| format!("expected a result as JSON, got {last:?}: {error}").into())
 }
+
+/// How many updates an interrupted training made, by its own words.
+///
+/// # Errors
+/// When it did not end well and soon, or left another step on disk than the one that it tells of.
+pub(super) fn interrupted(folder: &Path, scenario: &Scenario, ended: &Ended) -> Result<i64> {
+    let summary = summary(ended)?;
+    all_struck(scenario, ended)?;
+    match ended.ending {
+        Some(took) if took <= SOON => {}
+        took => return Err(format!("expected an end within {SOON:?}, got {took:?}").into()),
+    }
+    let updates = summary["updates"].as_i64().unwrap_or(-1);
+    let (step, ..) = newest(folder)?;
+    if step != updates {
+        return Err(format!("it tells of {updates} updates, and saved {step}").into());
+    }
+    if summary["interrupted"] != (updates < UPDATES) {
+        return Err(format!("it is untrue that it was interrupted: {summary}").into());
+    }
+    Ok(updates)
+}
+
+/// How soon a training ends that was interrupted, whatever it was about.
+const SOON: Duration = Duration::from_secs(10);
 
 /// Compares a training with one that had no faults.
 ///
 /// # Errors
 /// In words, what is wrong.
 pub(super) fn judge(folder: &Path, scenario: &Scenario, ended: &Ended, expected: &Truth) -> Result {
-    let got = truth(folder, ended)?;
+    let got = truth(folder, ended, UPDATES)?;
     if got.sha256 != expected.sha256 {
         return Err("the chief's variables are not those of a run without faults".into());
     }
@@ -68,13 +91,10 @@ pub(super) fn judge(folder: &Path, scenario: &Scenario, ended: &Ended, expected:
     }
     // Of random crashes some have no turn.
     let Some(outcome) = scenario.expected else { return Ok(()) };
-    let mut crashes = scenario.crashes.iter().zip(&ended.struck);
-    if let Some((crash, _)) = crashes.find(|(_, struck)| !**struck) {
-        return Err(format!("no process came to {}", crash.to_variable()).into());
-    }
+    all_struck(scenario, ended)?;
     let (known, now) = (expected.generation, got.generation);
     let fits = match outcome {
-        Outcome::Continues | Outcome::Over => now == known,
+        Outcome::Continues | Outcome::Over | Outcome::Ends => now == known,
         Outcome::Restores => now > known,
         Outcome::StartsAgain => now >= known,
     };
@@ -93,6 +113,35 @@ pub(super) fn judge(folder: &Path, scenario: &Scenario, ended: &Ended, expected:
         }
     }
     Ok(())
+}
+
+/// Whether an interrupted training has the bits of one that was to make so many updates.
+///
+/// # Errors
+/// In words, what differs.
+pub(super) fn same(folder: &Path, ended: &Ended, updates: i64, expected: &Truth) -> Result {
+    let got = truth(folder, ended, updates)?;
+    if (got.sha256, got.tensors) != (expected.sha256.clone(), expected.tensors.clone()) {
+        return Err(format!("it has not the bits of {updates} updates without faults").into());
+    }
+    Ok(())
+}
+
+fn all_struck(scenario: &Scenario, ended: &Ended) -> Result {
+    let mut crashes = scenario.crashes.iter().zip(&ended.struck);
+    match crashes.find(|(_, struck)| !**struck) {
+        Some((crash, _)) => Err(format!("no process came to {}", crash.to_variable()).into()),
+        None => Ok(()),
+    }
+}
+
+/// Step, generation and tensors of the newest checkpoint, where all are whole.
+fn newest(folder: &Path) -> Result<(i64, u64, Vec<u8>)> {
+    let mut newest = None;
+    for checkpoint in checkpoints(&folder.join("run/checkpoint"))? {
+        newest = newest.max(Some(whole(&checkpoint)?));
+    }
+    newest.ok_or_else(|| "expected a checkpoint, got none".into())
 }
 
 /// Whatever a restore would look at: checkpoints, and those that lie aside while one is replaced.

@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -24,6 +24,8 @@ pub(super) struct Child {
     log: PathBuf,
     state: State,
     again: u32,
+    /// Whether it was asked to end: so is each of its later lives.
+    asked: bool,
 }
 
 enum State {
@@ -52,7 +54,7 @@ impl Child {
         let log = logs.join(format!("{role}-{index}.log"));
         words.extend(["--log".into(), log.clone().into()]);
         let state = State::Ended;
-        let mut child = Self { role, index, words, log, state, again: 0 };
+        let mut child = Self { role, index, words, log, state, again: 0, asked: false };
         child.spawn()?;
         Ok(child)
     }
@@ -78,10 +80,14 @@ impl Child {
         matches!(self.state, State::Ended)
     }
 
-    /// Asks it to end.
-    pub(super) fn interrupt(&self) {
-        if let State::Runs(process) = &self.state {
-            signal::interrupt(process.id());
+    /// Asks it to end, at whatever it is: a process that has just been started reads it later, and
+    /// one that waits to be started again is started now, since others wait for it.
+    pub(super) fn ask_to_end(&mut self) {
+        self.asked = true;
+        match &mut self.state {
+            State::Runs(process) => tell(process),
+            State::Waits(until) => *until = Instant::now(),
+            State::Ended => {}
         }
     }
 
@@ -131,7 +137,11 @@ impl Child {
             command.env("RUST_LOG", "info");
         }
         signal::shield(&mut command);
-        self.state = State::Runs(command.spawn()?);
+        let mut process = command.spawn()?;
+        if self.asked {
+            tell(&mut process);
+        }
+        self.state = State::Runs(process);
         Ok(())
     }
 }
@@ -143,6 +153,14 @@ impl Drop for Child {
             let _ = process.kill();
             let _ = process.wait();
         }
+    }
+}
+
+/// Over standard input, which nothing can come too early for, as a signal can.
+fn tell(process: &mut std::process::Child) {
+    if let Some(input) = &mut process.stdin {
+        // It may have ended just now.
+        let _ = input.write_all(b"end\n");
     }
 }
 

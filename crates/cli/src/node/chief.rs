@@ -26,29 +26,29 @@ pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
     let folder = process.folder()?;
     let metrics = open_metrics(settings, &folder).map_err(TrainError::from)?;
     let updates = Updates::default();
-    if let Some(state) = last_checkpoint(settings, &folder) {
+    if let Some(state) = checkpoint_of(settings.updates, &folder) {
         let found = Found::of_checkpoint(state);
         return finish(settings, &folder, &mut lock(&metrics), &updates, found);
     }
     let watch = watch(settings, &Interrupt::new(), (&metrics, &updates), 0);
     let ended = process.fit(hooks(settings, Some(watch), Some(&folder)));
     lock(&metrics).flush().map_err(TrainError::from)?;
-    let found = match ended {
+    // The end is told once the last checkpoint is written; it may have come at any step.
+    let (last, found) = match ended {
         Ok(report) if report.left => return Err(NodeError::ChiefLeft),
-        Ok(report) => Found::of_report(report),
-        Err(error) => Err(error),
+        Ok(report) => (report.global_step.get().unsigned_abs(), Found::of_report(report)),
+        Err(error) => (settings.updates, Err(error)),
     };
     let mut found = match found {
-        Ok(found) if found.global_step >= settings.updates => found,
+        Ok(found) => found,
         // The servers may have ended before it could fetch what they had, or heard of it.
-        found => match last_checkpoint(settings, &folder) {
+        Err(error) => match checkpoint_of(last, &folder) {
             Some(state) => Found::of_checkpoint(state),
-            None => found?,
+            None => return Err(error),
         },
     };
     if settings.ema.is_some() && found.averages.is_none() {
-        // The end is told once it is written.
-        found.averages = last_checkpoint(settings, &folder).and_then(|state| state.averaged());
+        found.averages = checkpoint_of(last, &folder).and_then(|state| state.averaged());
     }
     finish(settings, &folder, &mut lock(&metrics), &updates, found)
 }
@@ -107,11 +107,11 @@ impl Found {
     }
 }
 
-/// The newest checkpoint, if training ended with it.
-fn last_checkpoint(settings: &Settings, folder: &RunFolder) -> Option<TrainingState<f32>> {
+/// The newest checkpoint, if training that ended with this update ended with it.
+fn checkpoint_of(update: u64, folder: &RunFolder) -> Option<TrainingState<f32>> {
     let newest = checkpoint::latest(folder.checkpoints()).ok()??;
     let state: TrainingState<f32> = checkpoint::read(&newest).ok()?;
-    (state.global_step.get().unsigned_abs() >= settings.updates).then_some(state)
+    (state.global_step.get().unsigned_abs() >= update).then_some(state)
 }
 
 fn open_metrics(settings: &Settings, folder: &RunFolder) -> std::io::Result<Arc<Mutex<Metrics>>> {
