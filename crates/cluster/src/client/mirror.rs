@@ -1,8 +1,10 @@
 //! The replica's own copy of the variables, filled from what the servers send.
 //!
 //! A version counts only once all servers' parts are of one generation and step, so a replica never
-//! computes from a mixture (P-11).
+//! computes from a mixture (P-11). Where variables travel rounded, all replicas compute from
+//! rounded ones; what is shown, to hooks and as the result, has all bits.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::{ArrayD, Axis, Slice};
@@ -18,7 +20,10 @@ use crate::wire::WireError;
 pub(super) type Version = (Generation, GlobalStep);
 
 pub(super) struct Mirror<T: Scalar> {
+    /// What the replica computes from; none once it only shows.
     pub(super) variables: Variables<T>,
+    /// What it shows, where that is something else.
+    full: Option<Variables<T>>,
     placement: Arc<Placement>,
     servers: Vec<Server>,
     wire: Wire,
@@ -43,14 +48,46 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
     pub(super) fn new(variables: Variables<T>, placement: Arc<Placement>, wire: Wire) -> Self {
         let servers = vec![Server::default(); placement.shards()];
         let spares = vec![None; variables.len()];
-        Self { variables, placement, servers, wire, spares, pieces: 0 }
+        Self { variables, full: None, placement, servers, wire, spares, pieces: 0 }
     }
 
     /// One without variables, in the place of one that is lent.
     pub(super) fn hollow(&self) -> Self {
         let (variables, placement) = (Variables::new(), Arc::clone(&self.placement));
         let (servers, spares) = (Vec::new(), Vec::new());
-        Self { variables, placement, servers, wire: self.wire, spares, pieces: 0 }
+        let (full, wire) = (None, self.wire);
+        Self { variables, full, placement, servers, wire, spares, pieces: 0 }
+    }
+
+    /// From now on variables come with all bits, and are shown so.
+    pub(super) fn show_all_bits(&mut self) {
+        if self.wire != Wire::Native && self.full.is_none() {
+            self.full = Some(self.variables.clone());
+            self.forget();
+        }
+    }
+
+    /// The same, where the replica computes no more.
+    pub(super) fn only_show_all_bits(&mut self) {
+        if self.wire != Wire::Native {
+            let computed = std::mem::take(&mut self.variables);
+            if self.full.is_none() {
+                self.full = Some(computed);
+                self.forget();
+            }
+        }
+    }
+
+    /// What is here, or was asked for, is of no use.
+    fn forget(&mut self) {
+        for copy in &mut self.servers {
+            (copy.version, copy.asked) = (None, None);
+        }
+    }
+
+    /// The variables as hooks and the result have them.
+    pub(super) fn shown(&self) -> &Variables<T> {
+        self.full.as_ref().unwrap_or(&self.variables)
     }
 
     /// The version of all parts, if they are of one.
@@ -69,9 +106,8 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
         self.pieces
     }
 
-    /// What a server must be asked for to get to a common version, if it was not yet: a version
-    /// newer than the answer's.
-    pub(super) fn ask_up_to(&mut self, server: usize, least: Version) -> Option<Option<Version>> {
+    /// What a server must be asked for to get to a common version, if it was not yet.
+    pub(super) fn ask_up_to(&mut self, server: usize, least: Version) -> Option<Message> {
         let newest = self.newest();
         let copy = &mut self.servers[server];
         let wanted = newest.map_or(least, |newest| newest.max(least));
@@ -79,17 +115,17 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
             return None;
         }
         copy.asked = Some(copy.version);
-        Some(copy.version)
+        Some(pull(copy.version, self.full.is_some()))
     }
 
-    /// Notes that the version after the present one was asked for; `None` if it was before.
-    pub(super) fn ask_next(&mut self, server: usize) -> Option<Option<Version>> {
+    /// What a server must be asked for to get the version after the present one; `None` if it was.
+    pub(super) fn ask_next(&mut self, server: usize) -> Option<Message> {
         let copy = &mut self.servers[server];
         if copy.asked.is_some() {
             return None;
         }
         copy.asked = Some(copy.version);
-        copy.asked
+        Some(pull(copy.version, self.full.is_some()))
     }
 
     /// The line to a server is gone: what was asked will not come, what came in part is void.
@@ -118,6 +154,10 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
     /// One piece of a snapshot.
     pub(super) fn take(&mut self, server: usize, values: &Values) -> Result<(), WireError> {
         self.pieces += 1;
+        if self.full.is_some() && !values.full {
+            // Asked for before all bits were.
+            return Ok(());
+        }
         let copy = &mut self.servers[server];
         copy.version = None;
         let parts = self.placement.parts(server);
@@ -126,24 +166,27 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
             let part = usize::try_from(values.part).ok().and_then(|part| parts.get(part));
             let part =
                 part.ok_or_else(|| bad("a part of this server", format!("part {}", values.part)))?;
-            unshare(
-                &mut self.variables,
-                &mut self.spares,
-                &self.placement,
-                (server, part.variable),
-            );
-            let array = self.variables.get_mut(part.variable);
+            let (shown, wire) = match &mut self.full {
+                Some(full) => (full, Wire::Native),
+                None => (&mut self.variables, self.wire),
+            };
+            unshare(shown, &mut self.spares, &self.placement, (server, part.variable));
+            let array = shown.get_mut(part.variable);
             let row: usize = array.shape().iter().skip(1).product();
             let range = part.rows.start * row..part.rows.end * row;
-            let numbers = array.as_slice_mut().and_then(|all| all.get_mut(range));
+            let numbers = array.as_slice_mut().and_then(|all| all.get_mut(range.clone()));
             let numbers = numbers.ok_or_else(|| bad("a part in range", part.name.clone()))?;
             let start = usize::try_from(values.offset).unwrap_or(usize::MAX);
-            let count = values.data.len() / self.wire.element::<T>();
-            let numbers = start
-                .checked_add(count)
-                .and_then(|end| numbers.get_mut(start..end))
+            let count = values.data.len() / wire.element::<T>();
+            let within = start.saturating_add(count);
+            let numbers = numbers
+                .get_mut(start..within)
                 .ok_or_else(|| bad("numbers within the part", format!("{count} from {start}")))?;
-            self.wire.read(&values.data, numbers);
+            wire.read(&values.data, numbers);
+            if let Some(full) = self.full.as_ref().filter(|_| !self.variables.is_empty()) {
+                let range = range.start + start..range.start + within;
+                round(self.wire, (full, &mut self.variables), part.variable, range);
+            }
         }
         if values.last {
             let generation = Generation::new(values.generation);
@@ -151,6 +194,20 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
             copy.asked = None;
         }
         Ok(())
+    }
+}
+
+/// Has the replica compute from these numbers of a variable as they travel to the others.
+fn round<T: Scalar>(
+    wire: Wire,
+    (full, computed): (&Variables<T>, &mut Variables<T>),
+    variable: usize,
+    range: Range<usize>,
+) {
+    let full = full.iter().nth(variable).and_then(|(_, array)| array.as_slice());
+    let computed = computed.get_mut(variable).as_slice_mut();
+    if let (Some(full), Some(computed)) = (full, computed) {
+        wire.round(&full[range.clone()], &mut computed[range]);
     }
 }
 
@@ -182,10 +239,10 @@ fn unshare<T: Scalar>(
 }
 
 /// "Send me what is newer than this."
-pub(super) fn pull(after: Option<Version>) -> Message {
+fn pull(after: Option<Version>, full: bool) -> Message {
     let (generation, after) =
         after.map_or((0, -1), |(generation, step)| (generation.get(), step.get()));
-    Message::Pull(proto::Pull { generation, after })
+    Message::Pull(proto::Pull { generation, after, full })
 }
 
 #[cfg(test)]

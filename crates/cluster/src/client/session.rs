@@ -29,7 +29,7 @@ use push::Pushing;
 use super::Reach;
 use super::landing::Landing;
 use super::line::{Incoming, Line};
-use super::mirror::{Mirror, pull};
+use super::mirror::Mirror;
 use super::signals::Signals;
 use crate::coordinator::{StepMade, Ticket};
 use crate::placement::Placement;
@@ -93,9 +93,13 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                 beats.beat();
             }
         });
+        let mut mirror = Mirror::new(variables, Arc::clone(&placement), settings.wire);
+        if keep_made {
+            mirror.show_all_bits();
+        }
         Self {
             lines: (0..reach.servers()).map(|_| None).collect(),
-            mirror: Mirror::new(variables, Arc::clone(&placement), settings.wire),
+            mirror,
             landing: Landing::new(),
             reach,
             settings,
@@ -178,8 +182,8 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             return None;
         }
         for server in 0..self.lines.len() {
-            if let Some(after) = self.mirror.ask_up_to(server, least) {
-                self.send(server, vec![pull(after)]);
+            if let Some(pull) = self.mirror.ask_up_to(server, least) {
+                self.send(server, vec![pull]);
             }
         }
         None
@@ -189,6 +193,12 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     #[must_use]
     pub fn variables(&self) -> &Variables<T> {
         &self.mirror.variables
+    }
+
+    /// The same as hooks see them: with all bits, also where variables travel rounded.
+    #[must_use]
+    pub fn shown(&self) -> &Variables<T> {
+        self.mirror.shown()
     }
 
     /// The step of the variables.

@@ -198,7 +198,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             crash_point!("chief/before-hooks");
             self.totals = totals(&made);
             let step = self.session.global_step();
-            let variables = self.session.variables();
+            let variables = self.session.shown();
             match self.follower.made(step, variables, self.totals, report) {
                 Ok(None) => {}
                 Ok(Some(reason)) => {

@@ -23,8 +23,15 @@ pub(super) struct Posts {
 struct Post {
     sender: BatchSender<ToReplica>,
     connection: u64,
-    /// The version after which the replica waits for a newer one.
-    pull: Option<(Generation, GlobalStep)>,
+    pull: Option<Wanted>,
+}
+
+/// The variables that a replica waits for.
+pub(super) struct Wanted {
+    /// A newer version than this.
+    pub(super) after: (Generation, GlobalStep),
+    /// With all bits, also where variables travel rounded.
+    pub(super) full: bool,
 }
 
 impl Posts {
@@ -96,15 +103,15 @@ impl Posts {
         }
     }
 
-    /// A replica wants the variables once they are newer than `after`; says whether they are.
+    /// A replica wants the variables once they are newer; says whether they are.
     pub(super) fn pull<T: Scalar + bytemuck::Pod>(
         &mut self,
         replica: ReplicaId,
-        after: (Generation, GlobalStep),
+        wanted: Wanted,
         snapshot: &Arc<Snapshot<T>>,
     ) -> u64 {
         if let Some(post) = self.posts.get_mut(&replica) {
-            post.pull = Some(after);
+            post.pull = Some(wanted);
         }
         self.publish(snapshot)
     }
@@ -118,8 +125,10 @@ impl Posts {
         let wire = self.wire;
         let mut sent = 0;
         for post in self.posts.values_mut() {
-            if post.pull.take_if(|after| version > *after).is_some() {
-                drop(post.sender.send(wrap(values(Arc::clone(snapshot), wire))));
+            if let Some(wanted) = post.pull.take_if(|wanted| version > wanted.after) {
+                let wire = if wanted.full { Wire::Native } else { wire };
+                let values = values(Arc::clone(snapshot), (wire, wanted.full));
+                drop(post.sender.send(wrap(values)));
                 sent += 1;
             }
         }
@@ -134,12 +143,12 @@ fn wrap(messages: impl Iterator<Item = Message> + Send + 'static) -> Batch<ToRep
 /// A snapshot in pieces, each made when it is sent.
 fn values<T: Scalar + bytemuck::Pod>(
     snapshot: Arc<Snapshot<T>>,
-    wire: Wire,
+    (wire, full): (Wire, bool),
 ) -> impl Iterator<Item = Message> + Send {
     let (generation, global_step) = (snapshot.generation.get(), snapshot.global_step.get());
     let message = move |part: usize, offset: usize, data: Bytes, last: bool| {
         let (part, offset) = (part as u32, offset as u64);
-        Message::Values(Values { generation, global_step, part, offset, data, last })
+        Message::Values(Values { generation, global_step, part, offset, data, last, full })
     };
     let pieces = snapshot.parts.clone().into_iter().enumerate().flat_map(move |(part, array)| {
         let length = array.len();

@@ -8,6 +8,7 @@ use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar};
 use tonic::Status;
 
 use super::node::{Node, lock};
+use super::posts::Wanted;
 use crate::batches::{Batches, batches};
 use crate::coordinator::{Commit, Contribution, Refusal, Ticket};
 use crate::proto::to_replica::Message as Answer;
@@ -155,7 +156,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             Message::Pull(pull) => {
                 let after = (Generation::new(pull.generation), GlobalStep::new(pull.after));
                 let snapshot = self.shard().snapshot();
-                let sent = self.posts().pull(replica, after, &snapshot);
+                let wanted = Wanted { after, full: pull.full };
+                let sent = self.posts().pull(replica, wanted, &snapshot);
                 self.counters.snapshots.fetch_add(sent, Ordering::Relaxed);
                 Ok(())
             }

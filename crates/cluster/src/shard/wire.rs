@@ -47,6 +47,18 @@ impl Wire {
         }
     }
 
+    /// Writes numbers as they are once they have travelled so.
+    pub(crate) fn round<T: Scalar>(self, numbers: &[T], rounded: &mut [T]) {
+        match self {
+            Self::Native => rounded.copy_from_slice(numbers),
+            Self::Bf16 => {
+                for (rounded, number) in rounded.iter_mut().zip(numbers) {
+                    *rounded = widened(&bf16::from_f32(number.wide() as f32).to_le_bytes());
+                }
+            }
+        }
+    }
+
     /// Appends the numbers that the bytes are; `bytes` has a whole number of them.
     pub fn take<T: Scalar>(self, bytes: &[u8], numbers: &mut Vec<T>) {
         match self {

@@ -72,6 +72,7 @@ async fn check_all(length: usize) {
         offset: 3,
         data: data(length),
         last: true,
+        full: false,
     };
     let values = proto::to_replica::Message::Values(values);
     check(vec![ToReplica { ticket: None, message: Some(values) }; 2]).await;

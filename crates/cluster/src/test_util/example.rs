@@ -102,7 +102,7 @@ fn to_servers() -> Vec<Example> {
             let name = if at == 0 { "Begin" } else { "Chunk" };
             examples.push(to_server(name, ear, &before, message));
         }
-        let pull = Message::Pull(proto::Pull { generation: 1, after: 0 });
+        let pull = Message::Pull(proto::Pull { generation: 1, after: 0, full: false });
         examples.push(to_server("Pull", ear, std::slice::from_ref(&first), &pull));
         if ear == Ear::Coordinator {
             let whole = [&[first.clone()][..], &pushed].concat();
@@ -162,6 +162,7 @@ fn to_replicas() -> Vec<Example> {
         offset: 1,
         data: [1.5_f32, -2.0].iter().flat_map(|it| it.to_le_bytes()).collect(),
         last,
+        full: false,
     };
     let refused = |sequence, rejoin| proto::Refused { sequence, reason: "why".to_owned(), rejoin };
     let stale = proto::Stale { local_step: 0, global_step: 1 };

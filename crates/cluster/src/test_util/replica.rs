@@ -69,8 +69,10 @@ async fn welcome(replica: &mut Offline, generation: u64, global_step: i64, value
         }
         let placement = placement(2);
         let values = |part, data: Vec<u8>, last| {
-            let (data, offset) = (data.into(), 0);
-            Said::Values(proto::Values { generation, global_step, part, offset, data, last })
+            let data = data.into();
+            let values =
+                proto::Values { generation, global_step, part, data, last, ..Default::default() };
+            Said::Values(values)
         };
         for (number, part) in placement.parts(server).iter().enumerate() {
             let data = (0..part.elements()).flat_map(|_| value.to_le_bytes()).collect();

@@ -61,7 +61,7 @@ pub(super) async fn orders(bytes: &[u8]) -> Heard {
         if restored.parts != before.parts || restored.global_step.get() != 6 {
             return Err(format!("expected what was restored, got {restored:?}"));
         }
-        other.say(Message::Pull(proto::Pull { generation: GENERATION, after: 5 }));
+        other.say(Message::Pull(proto::Pull { generation: GENERATION, after: 5, full: false }));
         loop {
             match other.hear().await {
                 Some(Said::Values(values)) if values.last => {

@@ -17,3 +17,4 @@ mod shard_staging;
 mod shard_states;
 mod support;
 mod training;
+mod wire;

@@ -7,15 +7,17 @@ use std::time::Duration;
 use sync_replicas::{GlobalStep, Scalar, Variables};
 
 use super::Session;
-use crate::client::mirror::pull;
 
 /// So long after the last news of them nothing more is expected.
 const SILENCE: Duration = Duration::from_secs(5);
 
 impl<T: Scalar + bytemuck::Pod> Session<T> {
-    /// The newest variables of all servers, after the end; `None` if they cannot be had. Those that
-    /// are here, where training goes on without this replica.
+    /// The newest variables of all servers, with all bits, after the end; `None` if they cannot be
+    /// had. Those that are here, where training goes on without this replica.
     pub async fn final_variables(&mut self) -> Option<(GlobalStep, &Variables<T>)> {
+        if self.ended.is_some() {
+            self.mirror.only_show_all_bits();
+        }
         // Whoever left must not join again for this.
         while self.ended.is_some() {
             let before = self.mirror.pieces();
@@ -29,7 +31,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                 Err(_) => {}
             }
         }
-        self.mirror.version().map(|(_, step)| (step, &self.mirror.variables))
+        self.mirror.version().map(|(_, step)| (step, self.mirror.shown()))
     }
 
     /// Until the variables of the last step are here; `None` where servers do not let it in.
@@ -45,8 +47,8 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             }
             self.connect().await.ok()?;
             for server in 0..self.lines.len() {
-                if let Some(after) = self.mirror.ask_up_to(server, (generation, last)) {
-                    self.send(server, vec![pull(after)]);
+                if let Some(pull) = self.mirror.ask_up_to(server, (generation, last)) {
+                    self.send(server, vec![pull]);
                 }
             }
             self.receive().await;

@@ -9,7 +9,6 @@ use sync_replicas::engine::{Grant, Outcome};
 use sync_replicas::{Computed, Scalar};
 
 use super::{PushError, Session};
-use crate::client::mirror::pull;
 use crate::client::outgoing::{Dense, Outgoing};
 use crate::proto;
 use crate::proto::to_server::Message;
@@ -141,11 +140,11 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     /// coordinator's own part is followed by the commit at once, if nobody else has a part.
     fn send_contribution(&mut self, server: usize) {
         let Some(ticket) = self.ticket else { return };
-        let after = self.mirror.ask_next(server);
+        let pull = self.mirror.ask_next(server);
         let (Some(pushing), Some(line)) = (&mut self.pushing, &self.lines[server]) else { return };
         pushing.parts[server].sent = line.opened;
         let mut messages = pushing.outgoing.messages(server, ticket, self.sequence);
-        messages.splice(0..0, after.map(pull));
+        messages.splice(0..0, pull);
         if self.lines.len() == 1 {
             pushing.committed = true;
             messages.push(Message::Commit(pushing.commit.clone()));
