@@ -131,7 +131,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     /// All shards are in a new generation: the coordinator as well, and its replicas may come.
     async fn serve_generation(
         self: &Arc<Self>,
-        (step, after, positions): (GlobalStep, Generation, &[u64]),
+        (step, after, positions): (GlobalStep, Generation, &Positions),
         restored: bool,
     ) -> Result<(), Hitch> {
         let Some(hub) = &self.hub else { return Ok(()) };

@@ -252,9 +252,7 @@ impl Seen {
             }),
             // It came after the end, and nobody was there to say so.
             // Whoever reaches the first server hears of the end, whatever else is away.
-            Err(reason)
-                if self.late(&format!("worker{index}")) && reason.contains("ps 0 at") =>
-            {
+            Err(reason) if self.late(&format!("worker{index}")) && reason.contains("ps 0 at") => {
                 None
             }
             Err(reason) => Some(format!("worker{index}: {reason}")),
