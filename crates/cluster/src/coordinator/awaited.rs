@@ -1,18 +1,16 @@
-//! Who is expected to come, and whom nobody waits for.
+//! Who may come once more, and when it was last heard of.
 
-use sync_replicas::{Incarnation, ReplicaId};
+use std::time::Duration;
+
+use sync_replicas::ReplicaId;
 
 use super::Coordinator;
 
 impl Coordinator {
-    /// The replicas that have not left and are not taken for dead, and whether each of them has
-    /// joined this generation.
-    pub fn awaited(&self) -> impl Iterator<Item = (ReplicaId, bool)> {
-        (0..).map(ReplicaId::new).zip(&self.seats).filter(|(_, seat)| !seat.left).filter_map(
-            |(replica, seat)| {
-                let joined = seat.incarnation != Incarnation::default();
-                (seat.live || !joined).then_some((replica, joined))
-            },
-        )
+    /// The replicas that have not left, and when each was last heard of in this generation; zero
+    /// if it was not.
+    pub fn awaited(&self) -> impl Iterator<Item = (ReplicaId, Duration)> {
+        let replicas = (0..).map(ReplicaId::new).zip(&self.seats);
+        replicas.filter(|(_, seat)| !seat.left).map(|(replica, seat)| (replica, seat.heard))
     }
 }

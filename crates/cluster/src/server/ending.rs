@@ -118,11 +118,13 @@ impl<T: Scalar> Hub<T> {
         }
     }
 
-    /// Whether somebody has not heard of the end who will: another server, or a replica that lives.
-    /// Whoever was not seen since the generation began is expected for a while only.
+    /// Whether somebody has not heard of the end who may: another server, or a replica that was
+    /// heard of lately, also if it has died; it may be started again. Where the generation has just
+    /// begun, or none has, nobody can have come yet.
     fn awaits(&self, now: Duration) -> bool {
-        let expected = self.began.is_none_or(|began| now < began + GRACE);
-        let mut replicas = self.coordinator.awaited().filter(|(_, joined)| *joined || expected);
+        let began = self.began.unwrap_or(now);
+        let lately = |heard: Duration| now < heard.max(began) + GRACE;
+        let mut replicas = self.coordinator.awaited().filter(|(_, heard)| lately(*heard));
         replicas.any(|(replica, _)| !self.told.contains(&replica))
             || self.links.iter().any(|link| !link.is_idle())
     }
