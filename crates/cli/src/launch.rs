@@ -188,9 +188,11 @@ impl Herd {
             if told.is_some_and(|told| told.elapsed() > GRACE) {
                 return Ok(None);
             }
+            // It waits a while for whoever died, to say that it is over.
+            let serves = !self.children[0].has_ended();
             for child in &mut self.children {
                 // The end needs the servers' state and the chief, as the training does.
-                let again = told.is_none() || child.is_needed();
+                let again = told.is_none() || serves || child.is_needed();
                 match child.look(again)? {
                     Look::Nothing => {}
                     Look::Again(what) => {
@@ -221,9 +223,14 @@ impl Herd {
     /// The others end by themselves, once the chief has its result.
     fn wait(&mut self) {
         let since = Instant::now();
-        let ended = |child: &mut Child| !matches!(child.look(false), Ok(Look::Nothing));
         while since.elapsed() < GRACE {
-            if self.children.iter_mut().all(|child| child.has_ended() || ended(child)) {
+            let serves = !self.children[0].has_ended();
+            for (place, child) in self.children.iter_mut().enumerate() {
+                // Whoever died comes back to hear that it is over, while somebody can say so. What
+                // cannot be looked at is ended with the launcher.
+                drop(child.look(serves && place > 0));
+            }
+            if self.children.iter().all(Child::has_ended) {
                 return;
             }
             sleep(LOOK);
