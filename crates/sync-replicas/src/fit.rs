@@ -14,7 +14,7 @@ use crate::engine::{JoinError, Refused, StopReason};
 use crate::ids::{Generation, ReplicaId};
 use crate::model::BoxError;
 use crate::runtime::{BeginError, ChiefSession, Monitor, PushError, Replica, Shared, Step};
-use crate::runtime::{UpdateError, WaitError, describe, describe_panic};
+use crate::runtime::{Torn, WaitError, describe, describe_panic};
 use crate::{Hooks, Model, ReplicaOutcome, ReplicaReport, Report, Scalar, Shard, Trainer};
 
 /// Why a training failed as a whole.
@@ -32,7 +32,7 @@ pub enum FitError {
     },
     /// An earlier update failed half-way.
     #[error(transparent)]
-    Torn(#[from] UpdateError),
+    Torn(#[from] Torn),
     /// A hook panicked before the first update or after the last.
     #[error("a hook panicked: {reason}")]
     Hook {

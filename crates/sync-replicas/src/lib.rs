@@ -46,7 +46,7 @@ pub use model::{BoxError, Computed, Model, Shard, Work};
 pub use report::{ReplicaOutcome, ReplicaReport, Report};
 pub use runtime::{
     Averaged, ChiefSession, Kind, PushError, Replica, Snapshot, Span, SpanKind, Step, Superseded,
-    SupersededSignal, Totals, UpdateError, WaitError,
+    SupersededSignal, Torn, Totals, UpdateError, WaitError,
 };
 pub use scalar::Scalar;
 pub use trainer::{StopHandle, Trainer};

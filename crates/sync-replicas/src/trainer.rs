@@ -10,7 +10,7 @@ use accum_core::{GlobalStep, LocalStep};
 use crate::checkpoint::{self, CheckpointError, TrainingState};
 use crate::engine::{ConfigError, InitialTokens, JoinError, Ledger, Tally};
 use crate::ids::ReplicaId;
-use crate::runtime::{Replica, Shared, Snapshot, StopWish, Totals, UpdateError, Watch};
+use crate::runtime::{Replica, Shared, Snapshot, StopWish, Torn, Totals, Watch};
 use crate::{Gradients, Scalar, Variables};
 
 /// A running training: variables, optimizer, engine, and the door for replicas.
@@ -163,9 +163,9 @@ impl<T: Scalar> Trainer<T> {
     /// Everything that a checkpoint holds, as of one step.
     ///
     /// # Errors
-    /// [`UpdateError::Torn`] when an update failed half-way: there is no such state before a
+    /// [`Torn`] when an update failed half-way: there is no such state before a
     /// [`restore`](Self::restore).
-    pub fn training_state(&self) -> Result<TrainingState<T>, UpdateError> {
+    pub fn training_state(&self) -> Result<TrainingState<T>, Torn> {
         self.shared.training_state()
     }
 

@@ -60,9 +60,9 @@ pub enum CheckpointError {
     /// There is no state of one step to be written.
     #[error("nothing was saved, and older checkpoints are untouched: {source}")]
     Torn {
-        /// What became of the update.
+        /// What became of an update.
         #[from]
-        source: crate::UpdateError,
+        source: crate::Torn,
     },
     /// It belongs to another model or optimizer.
     #[error("the checkpoint does not fit this run: {what}")]

@@ -80,11 +80,16 @@ pub enum UpdateError {
         source: optim::MovingAverageError,
     },
     /// An earlier update did not come to its end.
-    #[error("{reason}; variables and slots are not of one step any more: restore a checkpoint")]
-    Torn {
-        /// What became of that update.
-        reason: String,
-    },
+    #[error(transparent)]
+    Torn(#[from] Torn),
+}
+
+/// Variables, slots and averages are not of one step any more, since an update failed half-way.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{reason}; variables and slots are not of one step any more: restore a checkpoint")]
+pub struct Torn {
+    /// What became of that update.
+    pub reason: String,
 }
 
 impl<T: Scalar> Chief<T> {
@@ -142,14 +147,14 @@ impl<T: Scalar> Chief<T> {
     /// Whether all that it has is of one step.
     ///
     /// # Errors
-    /// [`UpdateError::Torn`].
-    pub(crate) fn whole(&self) -> Result<(), UpdateError> {
+    /// [`Torn`].
+    pub(crate) fn whole(&self) -> Result<(), Torn> {
         let reason = match &self.condition {
             Condition::Whole => return Ok(()),
             Condition::Updating(step) => format!("the update of step {step} panicked"),
             Condition::Torn(reason) => reason.clone(),
         };
-        Err(UpdateError::Torn { reason })
+        Err(Torn { reason })
     }
 
     /// Takes a saved optimizer and averages over, all or nothing; says what does not fit.

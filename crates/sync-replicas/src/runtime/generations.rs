@@ -9,7 +9,7 @@ use accum_core::GlobalStep;
 use hooks::RunningHook;
 use optim::StateMap;
 
-use super::chief::{Chief, UpdateError};
+use super::chief::{Chief, Torn};
 use super::closer::Monitor;
 use super::core::{Core, Totals};
 use super::shared::{Shared, wake};
@@ -25,7 +25,7 @@ pub(crate) enum BeginError {
     #[error("{0} replicas take part")]
     Busy(usize),
     #[error(transparent)]
-    Torn(#[from] UpdateError),
+    Torn(#[from] Torn),
     #[error(transparent)]
     Config(#[from] crate::engine::StartError),
 }
@@ -34,8 +34,8 @@ impl<T: Scalar> Shared<T> {
     /// Everything that a checkpoint holds; of one step, since updates need the chief's lock.
     ///
     /// # Errors
-    /// [`UpdateError::Torn`].
-    pub(crate) fn training_state(&self) -> Result<TrainingState<T>, UpdateError> {
+    /// [`Torn`].
+    pub(crate) fn training_state(&self) -> Result<TrainingState<T>, Torn> {
         let chief = self.chief();
         chief.whole()?;
         let snapshot = chief.whole_step(self);

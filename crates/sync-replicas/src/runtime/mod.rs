@@ -25,7 +25,7 @@ mod sums;
 mod superseded;
 mod timekeeper;
 
-pub use self::chief::UpdateError;
+pub use self::chief::{Torn, UpdateError};
 pub use self::chief_session::ChiefSession;
 pub use self::core::Totals;
 pub use self::incoming::PushError;
