@@ -102,7 +102,7 @@ impl<T: Scalar> Staging<T> {
         &self.pools[part]
     }
 
-    /// Announces a contribution; true if it is whole already, because it has no data or came before.
+    /// Announces a contribution; true if it is whole already: it has no data, or came before.
     ///
     /// It replaces the replica's earlier ones that are not whole. Those that are may have been
     /// accepted by the coordinator, whose word is still on its way; so may this one itself.

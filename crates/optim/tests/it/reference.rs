@@ -6,8 +6,8 @@
 //! was ever added into the element, with those of cancelled terms counted in full.
 //!
 //! The decay of an average is the one that the number type holds, also in the correction of Adam,
-//! and its powers are products, one factor a step: near one, *1 − β* and *1 − βᵗ* make any rounding of *β* or *βᵗ* many times
-//! larger, and that is not the formula's.
+//! and its powers are products, one factor a step: near one, *1 − β* and *1 − βᵗ* make any rounding
+//! of *β* or *βᵗ* many times larger, and that is not the formula's.
 
 use optim::{
     Adagrad, Adam, AdamW, Ftrl, LazyAdam, Momentum, Optimizer, Real, RmsProp, Sgd, SparseReach,

@@ -14,6 +14,7 @@ mod machine;
 
 mod admission;
 mod batches;
+mod clock;
 mod config;
 mod effect;
 mod lane;

@@ -114,7 +114,8 @@ impl<T: Scalar> Shared<T> {
     fn refuse_while_updating(&self) {
         assert!(
             cores::mark() != std::ptr::from_ref(self).addr(),
-            "an optimizer asked for the variables, slots or averages of the training whose update              it was making; it must do with what it was given"
+            "an optimizer asked for the variables, slots or averages of the training whose update \
+             it was making; it must do with what it was given"
         );
     }
 

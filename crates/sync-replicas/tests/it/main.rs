@@ -18,3 +18,4 @@ mod seams;
 mod shapes;
 mod sparse_large;
 mod torn;
+mod wishes;

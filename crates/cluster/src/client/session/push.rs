@@ -1,5 +1,5 @@
-//! A contribution on its way: sent to every server, sent again over lines that broke, committed once
-//! all of them hold it.
+//! A contribution on its way: sent to every server, sent again over lines that broke, committed
+//! once all of them hold it.
 //!
 //! Invariant: what a server has said it holds it does hold until the coordinator decides, whatever
 //! becomes of the line; all else is sent again.

@@ -1,7 +1,8 @@
 //! Random histories of a coordinator: every message may come twice, late, and from an earlier life.
 //!
 //! What must hold whatever comes: a contribution is admitted at most once, and only where every
-//! shard holds it; orders name what was committed, a step is made of exactly A contributions, and steps follow one another.
+//! shard holds it; orders name what was committed, a step is made of exactly A contributions, and
+//! steps follow one another.
 
 use std::collections::HashSet;
 

@@ -1,0 +1,63 @@
+//! What time does: leases end, and waits for a step that takes too long; and when neither runs.
+//!
+//! Reads no clock. Invariant: no time runs against replicas that wait for the chief alone.
+
+use std::time::Duration;
+
+use super::effect::Effect;
+use super::machine::Engine;
+use crate::ids::ReplicaId;
+
+/// The chief calls hooks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AtHooks {
+    /// Whose thread it is on.
+    pub(super) replica: Option<ReplicaId>,
+    pub(super) since: Duration,
+}
+
+impl Engine {
+    /// The chief calls hooks from now on, perhaps on a replica's own thread. The step's deadline
+    /// does not run meanwhile, nor does that replica's lease: neither can do anything about it.
+    pub fn hooks_begin(&mut self, replica: Option<ReplicaId>, now: Duration) {
+        self.hooks = Some(AtHooks { replica, since: now });
+    }
+
+    /// The hooks are done. Deadline and lease begin anew.
+    pub fn hooks_end(&mut self, now: Duration) {
+        let Some(hooks) = self.hooks.take() else { return };
+        self.step_began = now;
+        let until = self.config.settings().lease.map(|lease| now.saturating_add(lease));
+        let member = hooks.replica.and_then(|replica| self.members.get_mut(replica));
+        if let Some(held) = member.and_then(|member| member.held.as_mut()) {
+            held.until = until;
+        }
+    }
+
+    /// Time has passed: ends leases and, if replicas hold up the step beyond its deadline, the
+    /// waits for it. Answers when to call again, at the latest.
+    pub fn tick(&mut self, now: Duration, effects: &mut Vec<Effect>) -> Option<Duration> {
+        if self.stopped.is_some() {
+            return None;
+        }
+        self.expire_leases(now, effects);
+        let settings = self.config.settings();
+        let mut next = settings.lease.map(|lease| now.saturating_add(lease));
+        next = self.absence_ends().into_iter().chain(next).min();
+        let leases = self.members.iter().filter_map(|(replica, _)| self.lease_ends(replica));
+        let earliest = leases.min();
+        next = earliest.into_iter().chain(next).min();
+        if let Some(deadline) = settings.step_deadline {
+            // An update and hooks are the chief's: no replica is missing.
+            if self.hooks.is_some() || self.is_updating() {
+                return next.into_iter().chain([now.saturating_add(deadline)]).min();
+            }
+            if self.step_began.saturating_add(deadline) <= now {
+                self.step_began = now;
+                self.fail_waits(effects);
+            }
+            next = next.into_iter().chain([self.step_began.saturating_add(deadline)]).min();
+        }
+        next
+    }
+}
