@@ -72,12 +72,15 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         if self.settings.checkpoints.is_none() {
             return;
         }
-        let own = Part::Here(Box::new(self.shard().state()));
+        let own = self.shard().state();
+        // An update that was ordered and not yet answered is in the state.
+        let positions = hub.coordinator.engine().positions(own.global_step);
+        let own = Part::Here(Box::new(own));
         let save = || proto::order::Order::Save(proto::SaveState {});
         let others = hub.links.iter().map(|link| Part::Ordered(link.send(save())));
         hub.saving = Some(Saving {
             global_step: hub.coordinator.global_step(),
-            positions: hub.coordinator.engine().positions(),
+            positions,
             updates: hub.updates,
             states: std::iter::once(own).chain(others).collect(),
             again: false,

@@ -148,7 +148,7 @@ impl Server {
             generation: self.engine.generation(),
             global_step: self.engine.global_step(),
             variables: self.published.clone(),
-            positions: self.engine.positions(),
+            positions: self.engine.positions(self.engine.global_step()),
         }
     }
 

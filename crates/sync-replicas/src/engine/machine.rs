@@ -373,7 +373,8 @@ impl Engine {
     pub fn restore(&mut self, global_step: GlobalStep, after: Generation, lanes: usize) {
         let next = self.generation.max(after).next();
         let (members, hooks) = (self.members.next_generation(), self.hooks.take());
-        let batches = Batches::at(&self.positions(), self.config.total_num_replicas());
+        let batches =
+            Batches::at(&self.positions(self.global_step), self.config.total_num_replicas());
         let origin = self.origin;
         *self = Self::new(self.config.clone(), lanes, global_step, next);
         (self.batches, self.origin) = (batches, origin);

@@ -51,9 +51,9 @@ impl Member {
         self.in_step.1.push(batch);
     }
 
-    /// Batches that were given to it and are in no update, of which the newest made this step.
-    pub(super) fn open_batches(&self, step: i64) -> impl Iterator<Item = u64> {
-        let in_step = if self.in_step.0 == step { &self.in_step.1[..] } else { &[] };
+    /// Batches that were given to it and are in no update, of which the newest made the saved step.
+    pub(super) fn open_batches(&self, saved: i64) -> impl Iterator<Item = u64> {
+        let in_step = if self.in_step.0 >= saved { &self.in_step.1[..] } else { &[] };
         in_step.iter().copied().chain(self.batch.filter(|_| self.live))
     }
 }

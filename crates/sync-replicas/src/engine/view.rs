@@ -125,11 +125,12 @@ impl Engine {
         self.stopped.as_ref()
     }
 
-    /// Where the run is in its data as of the global step: what is in no update yet counts as not
-    /// given. With [`Engine::set_positions`] a restored run goes on from there.
+    /// Where the run is in its data in a state that is saved, as of its step: the global step, or
+    /// the next while an update is under way. What is in no update by then counts as not given. With
+    /// [`Engine::set_positions`] a restored run goes on from there.
     #[must_use]
-    pub fn positions(&self) -> Positions {
-        let step = self.global_step.get();
+    pub fn positions(&self, saved: GlobalStep) -> Positions {
+        let step = saved.get();
         if self.shares.is_some() {
             // All before them were given, as in a single stream.
             let first = self.first_of_step(step);

@@ -49,7 +49,7 @@ impl<T: Scalar> Shared<T> {
             optimizer: chief.optimizer.optimizer().name().to_owned(),
             optimizer_state: chief.optimizer_state(),
             averages: chief.averages.as_ref().map(|averages| owned(averages.state())),
-            positions: self.core().engine.positions(),
+            positions: self.core().engine.positions(snapshot.global_step),
         })
     }
 
