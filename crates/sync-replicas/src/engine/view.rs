@@ -126,8 +126,8 @@ impl Engine {
     }
 
     /// Where the run is in its data in a state that is saved, as of its step: the global step, or
-    /// the next while an update is under way. What is in no update by then counts as not given. With
-    /// [`Engine::set_positions`] a restored run goes on from there.
+    /// the next while an update is under way. What is in no update by then counts as not given.
+    /// With [`Engine::set_positions`] a restored run goes on from there.
     #[must_use]
     pub fn positions(&self, saved: GlobalStep) -> Positions {
         let step = saved.get();
