@@ -35,7 +35,8 @@ pub struct Placement {
 pub struct Part {
     /// The variable's place in the order of variables.
     pub variable: usize,
-    /// The variable's name, followed by `[first..end]` when these are not all of its rows.
+    /// The variable's name, followed by `[first..end]` when these are not all of its rows, or when the
+    /// name alone could be that of a part of another variable.
     pub name: String,
     /// Whether these are all rows of the variable.
     pub whole: bool,
@@ -55,10 +56,7 @@ impl Part {
     /// The name of the variable that it is a part of.
     #[must_use]
     pub fn variable_name(&self) -> &str {
-        if self.whole {
-            return &self.name;
-        }
-        self.name.rsplit_once('[').map_or(&*self.name, |(name, _)| name)
+        without_rows(&self.name).unwrap_or(&self.name)
     }
 
     /// The number of elements of one row.
@@ -191,15 +189,26 @@ fn row_count(shape: &[usize]) -> usize {
     shape.first().copied().unwrap_or(1)
 }
 
+/// What stands before the rows, `[first..end]`, in the name of a part; `None` if no rows are named.
+fn without_rows(name: &str) -> Option<&str> {
+    let (variable, rows) = name.strip_suffix(']')?.rsplit_once('[')?;
+    let (first, end) = rows.split_once("..")?;
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (number(first) && number(end)).then_some(variable)
+}
+
 fn part(variables: &[(String, Vec<usize>)], piece: &Piece) -> Part {
     let (name, shape) = &variables[piece.variable];
     let rows = piece.rows.clone();
     let mut shape = shape.clone();
     let whole = rows.len() == row_count(&shape);
-    let name = if whole {
+    if !whole {
+        shape[0] = rows.len();
+    }
+    // A variable may be called `w[0..5]`, which is no part of `w`.
+    let name = if whole && without_rows(name).is_none() {
         name.clone()
     } else {
-        shape[0] = rows.len();
         format!("{name}[{}..{}]", rows.start, rows.end)
     };
     Part { variable: piece.variable, name, whole, rows, shape }

@@ -188,12 +188,16 @@ impl Coordinator {
             let result = change(&mut state);
             let stopped_now = !before.0 && state.should_stop() || !before.1 && state.ending();
             let callbacks: Vec<_> =
-                state.callbacks.values().filter(|_| stopped_now).cloned().collect();
+                state.callbacks.keys().filter(|_| stopped_now).copied().collect();
             (result, callbacks)
         };
         self.shared.changed.notify_all();
-        for callback in &callbacks {
-            self.call(callback);
+        for id in callbacks {
+            // Those before it took time, in which its guard may have been dropped.
+            let callback = self.lock().callbacks.get(&id).cloned();
+            if let Some(callback) = callback {
+                self.call(&callback);
+            }
         }
         result
     }
@@ -238,6 +242,9 @@ pub enum Reported {
 }
 
 /// Keeps a stop callback registered; dropping it takes the callback out.
+///
+/// Dropping does not wait for the one call that another thread may be in, or about to enter, at that
+/// moment; of a stop that is still calling others it is left out.
 #[must_use = "the callback is taken out when this is dropped"]
 pub struct OnStop {
     coordinator: Coordinator,

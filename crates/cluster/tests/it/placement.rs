@@ -1,5 +1,7 @@
 //! Placement: every row once, evenly, and the same everywhere.
 
+use std::collections::BTreeSet;
+
 use cluster::placement::{Placement, check_slices, cut_dense, cut_sparse};
 use ndarray::{ArrayD, Axis};
 use proptest::prelude::*;
@@ -150,4 +152,19 @@ fn whole_variables_stay_whole() {
     let names = |shard| placement.parts(shard).iter().map(|part| &*part.name).collect::<Vec<_>>();
     assert_eq!((names(0), names(1), names(2)), (vec!["table"], vec!["w"], vec!["bias"]));
     assert!((0..3).all(|shard| placement.parts(shard)[0].whole));
+}
+
+/// A checkpoint and a shard know parts by name.
+#[test]
+fn a_variable_named_like_a_part_is_not_taken_for_one() {
+    let like_parts = ["w[0..500]", "w[500..1000]", "w[0..500][0..3]", "w[..]", "w[0..x]", "w[]"];
+    let mut shapes = vec![("w", vec![1000, 8])];
+    shapes.extend(like_parts.map(|name| (name, vec![3])));
+    let placement = Placement::new(&shapes, 4, 2);
+    let parts: Vec<_> = (0..2).flat_map(|shard| placement.parts(shard)).collect();
+    let names: BTreeSet<_> = parts.iter().map(|part| &part.name).collect();
+    assert_eq!(names.len(), parts.len(), "two parts of one name: {names:?}");
+    for part in parts {
+        assert_eq!(part.variable_name(), shapes[part.variable].0, "{}", part.name);
+    }
 }

@@ -222,6 +222,19 @@ fn callbacks_run_at_the_stop_once_and_not_when_taken_out() {
 }
 
 #[test]
+fn a_callback_that_is_taken_out_during_the_stop_is_not_called_after_it() {
+    let coordinator = Coordinator::new();
+    let log = Log::default();
+    let second = Arc::new(Mutex::new(None));
+    let taken = Arc::clone(&second);
+    let _first = coordinator.on_stop(move || drop(taken.lock().expect("unused").take()));
+    let called = log.clone();
+    *second.lock().expect("unused") = Some(coordinator.on_stop(move || called.push("second")));
+    coordinator.request_stop("enough");
+    assert_eq!(log.text(), "");
+}
+
+#[test]
 fn a_callback_may_use_the_coordinator_and_may_panic() {
     let coordinator = Coordinator::new();
     let inner = coordinator.clone();
