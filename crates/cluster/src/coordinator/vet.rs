@@ -78,16 +78,21 @@ impl Coordinator {
         Ok((index, push))
     }
 
-    /// The first contribution that is accepted fixes which variables have a gradient (R-19).
+    /// The first contribution that is accepted fixes which variables have a gradient (R-19). Where
+    /// each is admitted for itself, one that was left out is fixed by the first that has it.
     pub(super) fn fix_pattern(&mut self, variables: &[usize]) {
-        if self.pattern.is_none() {
-            self.engine.set_lanes(variables.len());
-            self.updating = vec![0; self.engine.num_lanes()];
-            self.pattern = Some(variables.to_vec());
+        let per_variable = self.is_per_variable();
+        match &mut self.pattern {
+            None => self.pattern = Some(variables.to_vec()),
+            Some(pattern) if per_variable => pattern.extend(new(pattern, variables)),
+            Some(_) => return,
         }
+        self.engine.set_lanes(self.pattern.as_ref().map_or(0, Vec::len));
+        self.updating.resize(self.engine.num_lanes(), 0);
     }
 
-    /// The lanes of the variables with a gradient, where they are not all of the pattern (R-25).
+    /// The lanes of the variables with a gradient, where they are not all of the pattern (R-25);
+    /// those that have none yet are the next ones.
     fn lanes(&self, variables: &[usize]) -> Result<Option<Vec<usize>>, String> {
         if variables.is_empty() {
             return Err("no gradients for any variable; at least one is needed".to_owned());
@@ -104,19 +109,23 @@ impl Coordinator {
             Some(pattern) if pattern != variables => pattern,
             _ => return Ok(None),
         };
-        let per_variable = self.engine.config().settings().admission
-            == sync_replicas::engine::Admission::PerVariable;
-        let lanes = variables.iter().map(|it| pattern.iter().position(|known| known == it));
-        match lanes.collect::<Option<Vec<usize>>>() {
-            Some(lanes) if per_variable => Ok(Some(lanes)),
-            _ => Err(format!(
+        if !self.is_per_variable() {
+            return Err(format!(
                 "gradients of variables {} came, but the first contribution had those of {}; give \
                  the same in every step",
                 few(variables),
                 few(pattern)
-            )),
+            ));
         }
+        let known = |variable: &usize| pattern.iter().position(|known| known == variable);
+        let mut next = pattern.len()..;
+        Ok(Some(variables.iter().filter_map(|it| known(it).or_else(|| next.next())).collect()))
     }
+}
+
+/// The variables of which none is in the pattern yet.
+fn new(pattern: &[usize], variables: &[usize]) -> Vec<usize> {
+    variables.iter().filter(|variable| !pattern.contains(variable)).copied().collect()
 }
 
 /// Numbers in words, of many the first ones.

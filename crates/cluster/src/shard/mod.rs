@@ -312,13 +312,14 @@ impl<T: Scalar> Shard<T> {
         sums: &[PartSums<T>],
         kinds: impl Iterator<Item = (usize, Kind)>,
     ) -> Option<(usize, Kind, Kind)> {
-        // Per variable, as in the described system, a push may leave variables out.
+        // Per variable, as in the described system, a push may leave variables out, the first too.
         let partial = self.settings.admission == Admission::PerVariable;
         let mut given = kinds.peekable();
         for (part, sums) in sums.iter().enumerate() {
             let got = given.next_if(|&(given, _)| given == part).map_or(Kind::Missing, |it| it.1);
             let expected = sums.kind();
-            if expected != got && !(partial && got == Kind::Missing) {
+            let missing = [expected, got].contains(&Kind::Missing);
+            if expected != got && !(partial && missing) {
                 return Some((part, expected, got));
             }
         }

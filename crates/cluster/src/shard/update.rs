@@ -31,20 +31,21 @@ impl<T: Scalar> Shard<T> {
         let kinds = kinds.ok_or(ShardError::NotStaged { contribution })?;
         let mut sums = match self.sums.take() {
             Some(sums) => {
-                if let Some((part, expected, got)) = self.misfit(&sums, kinds.into_iter()) {
+                if let Some((part, expected, got)) = self.misfit(&sums, kinds.iter().copied()) {
                     let name = self.parts[part].name.clone();
                     self.sums = Some(sums);
                     return Err(ShardError::Kind { contribution, name, expected, got });
                 }
                 sums
             }
-            None => {
-                let mut fixed = vec![Kind::Missing; self.parts.len()];
-                kinds.into_iter().for_each(|(part, kind)| fixed[part] = kind);
-                let fixed = fixed.into_iter().zip(&*self.parts);
-                fixed.map(|(kind, part)| PartSums::new(kind, &part.shape, &self.settings)).collect()
-            }
+            None => self.parts.iter().map(|_| PartSums::Missing).collect(),
         };
+        // What fits and is there no sum for has a gradient here for the first time.
+        for (part, kind) in kinds {
+            if sums[part].kind() == Kind::Missing {
+                sums[part] = PartSums::new(kind, &self.parts[part].shape, &self.settings);
+            }
+        }
         let gradients = self.staging.take(contribution).unwrap_or_default();
         let mut added = Ok(());
         for (part, gradient) in gradients {

@@ -1,7 +1,9 @@
 //! Whole trainings over real sockets on loopback.
 
-use cluster::{ClusterError, ClusterReport};
-use sync_replicas::{Hooks, Variables};
+use cluster::spec::Node;
+use cluster::{Cluster, ClusterError, ClusterReport, OnCluster};
+use optim::Sgd;
+use sync_replicas::{BoxError, Computed, Gradients, Hooks, Model, SyncReplicas, Variables, Work};
 
 use crate::loopback::{Pull, addresses, numbers, replicas, take_part, variables};
 
@@ -104,5 +106,52 @@ fn a_last_checkpoint_that_cannot_be_written_fails_the_training() {
     for report in run_all(2, (1, 1), hooks) {
         let error = report.expect_err("it must not pass for a success").to_string();
         assert!(error.contains("no last checkpoint was written"), "{error}");
+    }
+}
+
+/// The first batch has a gradient of one variable alone.
+struct OneFirst;
+
+impl Model<f32> for OneFirst {
+    type Batch = u64;
+
+    fn gradients(
+        &self,
+        variables: &Variables<f32>,
+        batch: &u64,
+        _: &Work<'_, f32>,
+    ) -> Result<Option<Computed<f32>>, BoxError> {
+        let mut gradients = Gradients::new();
+        for (name, w) in variables.iter().filter(|(name, _)| *batch > 0 || *name == "b") {
+            gradients = gradients.dense(name.to_owned(), w.mapv(|w| w - 1.0));
+        }
+        Ok(Some(Computed { loss: 0.0, examples: 1, gradients }))
+    }
+}
+
+/// where each variable is admitted for itself, one that the first push leaves out has a
+/// part from the first push that has it, over a network as in one process.
+#[test]
+fn a_variable_that_the_first_push_leaves_out_is_trained_later() {
+    let replicas = || SyncReplicas::new(Sgd::new(0.1)).replicas_to_aggregate(1).reference();
+    let hooks = || Hooks::new().stop_at_step(5);
+    let trainer = replicas().build(variables()).expect("it fits");
+    trainer.fit(&OneFirst, numbers, hooks()).expect("it trains");
+    let alone = trainer.snapshot().variables.sha256();
+    for ps in [1, 2] {
+        let (servers, workers) = (addresses(ps), addresses(1));
+        let run = |role: &str, index: u64| {
+            let place = Node::from_flags(&servers, &workers, role, index).expect("it makes sense");
+            let cluster = Cluster::new(place);
+            let trainer = replicas().on(&cluster).build(variables()).expect("it fits");
+            trainer.fit(&OneFirst, numbers, hooks()).expect("it trains")
+        };
+        let run = &run;
+        let report = std::thread::scope(|scope| {
+            (0..ps as u64).for_each(|index| drop(scope.spawn(move || run("ps", index))));
+            run("worker", 0)
+        });
+        let got = report.variables.expect("it was there at the end").sha256();
+        assert_eq!(got, alone, "{ps} servers");
     }
 }
