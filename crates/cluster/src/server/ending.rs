@@ -65,6 +65,19 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         self.finish_if_saved(&mut hub);
     }
 
+    /// Another server was told of the end by an earlier life of this one, which saved first: there
+    /// is nothing to begin, and nothing to save.
+    pub(super) fn learn_of_end(&self, ended: Ended) {
+        let Some(hub) = &self.hub else { return };
+        let mut hub = lock(hub);
+        if hub.ending.is_none() {
+            (hub.serving, hub.saving) = (false, None);
+            drop(hub);
+            self.end_without(GlobalStep::new(ended.global_step), ended.reason, ended.failed);
+            self.saved.notify_one();
+        }
+    }
+
     /// Tells everybody that it is over, once nothing is left to be saved (P-1).
     pub(super) fn finish_if_saved(&self, hub: &mut Hub<T>) {
         if hub.saving.is_none()

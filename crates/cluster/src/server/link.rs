@@ -233,6 +233,9 @@ async fn connect<T: Scalar + bytemuck::Pod>(
     let (welcome, incoming) = tokio::time::timeout(Duration::from_secs(5), attempt)
         .await
         .map_err(|_| "no answer in time".to_owned())??;
+    if let Some(ended) = welcome.ended {
+        node.learn_of_end(ended);
+    }
     let known = life.replace(welcome.life);
     let lost = known.is_some_and(|known| known != welcome.life);
     if lost {

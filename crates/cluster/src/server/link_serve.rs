@@ -175,7 +175,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 (served.done, served.state) = (0, None);
                 served.restoring = Gathered::default();
             }
-            let welcome = proto::ServeWelcome { life: self.life, done: served.done };
+            let ended = self.over.borrow().clone();
+            let welcome = proto::ServeWelcome { life: self.life, done: served.done, ended };
             answer(&sender, 0, vec![Answer::Welcome(welcome)]);
             served.link
         };

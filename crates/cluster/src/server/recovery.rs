@@ -147,7 +147,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         self.until_saved().await?;
         crash_point!("coordinator/before-serving");
         let (mut hub, mut actions) = (lock(hub), Actions::default());
-        if self.stale.load(Ordering::Acquire) {
+        if self.stale.load(Ordering::Acquire) || hub.ending.is_some() {
             return Err(Hitch::Again);
         }
         let now = self.now();
@@ -226,7 +226,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     async fn until_saved(&self) -> Result<(), Hitch> {
         let Some(hub) = &self.hub else { return Ok(()) };
         loop {
-            if self.stale.load(Ordering::Acquire) {
+            if self.stale.load(Ordering::Acquire) || self.is_over() {
                 return Err(Hitch::Again);
             }
             if lock(hub).saving.is_none() {
@@ -282,6 +282,9 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         loop {
             if let Ok(begun) = tokio::time::timeout(LOOK, &mut all).await {
                 return begun;
+            }
+            if self.is_over() {
+                return Err(Hitch::Again);
             }
             let now_left = open();
             if now_left != left {

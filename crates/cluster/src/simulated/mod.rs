@@ -44,6 +44,8 @@ struct Seen {
     peace: bool,
     /// Processes whose present life began before that.
     early: BTreeSet<String>,
+    /// Whether ps 0 lives anew since somebody heard of the end: it knows of one at the last step.
+    forgotten: bool,
     /// How each process ended that did.
     ends: Vec<String>,
     failure: Option<String>,
@@ -213,6 +215,7 @@ impl Seen {
             true => self.early.remove(&process),
             false => self.early.insert(process.clone()),
         };
+        self.forgotten |= process == "ps0" && self.is_heard();
         self.ears.insert(process, ear);
     }
 
@@ -233,9 +236,14 @@ impl Seen {
     /// Whether this process may not have heard of the end, which somebody has heard of: it came
     /// later, or something was broken (P-2).
     fn late(&self, process: &str) -> bool {
-        let heard = |it: &String| it.contains("was reached") || it.contains("asked to end");
-        let ended = self.servers_ended || self.ends.iter().any(heard);
+        let ended = self.servers_ended || self.is_heard();
         ended && (process == "ps0" || !(self.in_peace && self.early.contains(process)))
+    }
+
+    /// Whether somebody has ended who was told of the end.
+    fn is_heard(&self) -> bool {
+        let heard = |it: &String| it.contains("was reached") || it.contains("asked to end");
+        self.ends.iter().any(heard)
     }
 
     fn worker_ended(
@@ -250,9 +258,12 @@ impl Seen {
                 let right = program.expected(step) == Some(variables.sha256().as_str());
                 (!right).then(|| format!("worker{index} got variables that no step has: {step}"))
             }),
-            // It came after the end, and nobody was there to say so.
-            // Whoever reaches the first server hears of the end, whatever else is away.
-            Err(reason) if self.late(&format!("worker{index}")) && reason.contains("ps 0 at") => {
+            // It came after the end, and nobody was there to say so. Whoever reaches the first
+            // server hears of the end, whatever else is away, unless that server does not know.
+            Err(reason)
+                if self.late(&format!("worker{index}"))
+                    && (self.forgotten || reason.contains("ps 0 at")) =>
+            {
                 None
             }
             Err(reason) => Some(format!("worker{index}: {reason}")),

@@ -282,7 +282,7 @@ fn answers() -> Vec<Example> {
         let before = done[..at].iter().map(encoded).collect();
         examples.push(Example { name, ear, before, message: encoded(answer) });
     }
-    let welcome = Answer::Welcome(proto::ServeWelcome { life: 7, done: 1 });
+    let welcome = Answer::Welcome(proto::ServeWelcome { life: 7, done: 1, ended: None });
     for (name, number, answer) in [
         ("ServeWelcome", 0, welcome),
         ("Failed", 2, Answer::Failed("why".to_owned())),
