@@ -1,8 +1,8 @@
 //! `cargo xtask ci`: every check of the repository; it changes no file of the project.
 //!
 //! Goes on after a failed step, so that one run shows all there is to mend. Cheap checks come
-//! first. No step sets `RUSTFLAGS` and all of them ask for all features, so that hardly anything is
-//! built twice.
+//! first. All steps but loom's and the release build have the same flags and features, so that
+//! hardly anything is built twice.
 
 use std::{path::Path, str};
 
@@ -10,7 +10,9 @@ use serde_json::Value;
 use xshell::{Cmd, Shell, cmd};
 
 use crate::{
-    Result, conformance, explore, faults, loom, model, sim, spec,
+    Result, conformance, explore, faults, loom, model,
+    programs::{ALL, EXACT, Programs},
+    sim, spec,
     steps::{Steps, announce},
     tidy,
     workspace::Workspace,
@@ -26,15 +28,16 @@ const MODELS: [(&str, f64); 3] = [("softmax", 0.94), ("mlp", 0.96), ("embedding"
 pub(crate) fn run(sh: &Shell) -> Result<bool> {
     let workspace = Workspace::load(sh)?;
     let mut steps = Steps::default();
+    let (name, value) = EXACT;
+    sh.set_var(name, value);
 
     steps.command("format", cmd!(sh, "cargo fmt --all --check"));
     steps.step("tidy", || tidy::run(sh));
     steps.step("spec", || spec::run(sh));
     lints(sh, &mut steps);
 
-    let all = ["--workspace", "--all-features"];
-    steps.command("tests", cmd!(sh, "cargo test {all...} --tests --no-fail-fast"));
-    steps.command("doc tests", cmd!(sh, "cargo test {all...} --doc --no-fail-fast"));
+    steps.command("tests", cmd!(sh, "cargo test {ALL...} --tests --no-fail-fast"));
+    steps.command("doc tests", cmd!(sh, "cargo test {ALL...} --doc --no-fail-fast"));
     for (name, cluster) in [("conformance", false), ("conformance over a network", true)] {
         steps.step(name, || match conformance::run(sh, None, cluster)? {
             true => Ok(()),
@@ -51,8 +54,8 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
     });
     steps.step("clusters in virtual time", || sim::clusters(sh, None));
     steps.step("docs", || {
-        println!("$ RUSTDOCFLAGS='-D warnings' cargo doc {} --no-deps", all.join(" "));
-        let docs = cmd!(sh, "cargo doc {all...} --no-deps").env("RUSTDOCFLAGS", "-D warnings");
+        println!("$ RUSTDOCFLAGS='-D warnings' cargo doc {} --no-deps", ALL.join(" "));
+        let docs = cmd!(sh, "cargo doc {ALL...} --no-deps").env("RUSTDOCFLAGS", "-D warnings");
         Ok(docs.quiet().run()?)
     });
     steps.step("explore", || explore::run(sh, None));
@@ -67,47 +70,25 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
 /// Clippy over everything (benchmarks too), then over each pillar as bare as it can be used.
 fn lints(sh: &Shell, steps: &mut Steps) {
     let deny = ["--", "-D", "warnings"];
-    let all = ["--workspace", "--all-targets", "--all-features"];
-    steps.command("clippy", cmd!(sh, "cargo clippy {all...} {deny...}"));
+    steps.command("clippy", cmd!(sh, "cargo clippy {ALL...} --all-targets {deny...}"));
     for pillar in tidy::PILLARS {
         let name = format!("clippy, {pillar} without features");
         steps.command(&name, cmd!(sh, "cargo clippy -p {pillar} --no-default-features {deny...}"));
     }
 }
 
-/// Builds every example of every crate, then runs each as a step of its own.
+/// Runs every example of every crate, each as a step of its own.
 fn examples(sh: &Shell, steps: &mut Steps) {
-    let built = steps.step("examples are built", || {
-        let build = cmd!(sh, "cargo build --workspace --all-features --examples");
-        announce(&build);
-        let messages = build.arg("--message-format=json-render-diagnostics").quiet().read()?;
-        Ok(example_programs(&messages))
-    });
-    for (name, program) in built.into_iter().flatten() {
+    let programs = steps.step("examples are built", || Programs::build(sh));
+    for (name, program) in programs.iter().flat_map(Programs::examples) {
         steps.command(&format!("example {name}"), cmd!(sh, "{program}"));
     }
-}
-
-/// Name (crate and example) and program of each example, from the messages of cargo's build.
-fn example_programs(messages: &str) -> Vec<(String, String)> {
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut found: Vec<_> = messages
-        .filter(|message| message["target"]["kind"][0] == "example")
-        .filter_map(|message| {
-            let folder = Path::new(message["manifest_path"].as_str()?).parent()?.file_name()?;
-            let name = message["target"]["name"].as_str()?;
-            let program = message["executable"].as_str()?.to_owned();
-            Some((format!("{}/{name}", folder.to_string_lossy()), program))
-        })
-        .collect();
-    found.sort();
-    found
 }
 
 /// Builds the program as a user would, and trains each model at the defaults.
 fn main_job(sh: &Shell, target_dir: &Path, steps: &mut Steps) {
     let built = steps.step("release build", || {
-        let build = cmd!(sh, "cargo build --release");
+        let build = cmd!(sh, "cargo build --release").env_remove(EXACT.0);
         announce(&build);
         Ok(build.quiet().run()?)
     });
@@ -118,7 +99,8 @@ fn main_job(sh: &Shell, target_dir: &Path, steps: &mut Steps) {
         steps.step(&format!("train {model}"), || {
             let out = target_dir.join(format!("ci-run-{model}"));
             sh.remove_path(&out)?;
-            let train = cmd!(sh, "cargo run --release -- train --model {model} --json --quiet");
+            let train = cmd!(sh, "cargo run --release -- train --model {model} --json --quiet")
+                .env_remove(EXACT.0);
             let accuracy = test_accuracy(&shown(train.arg("--out").arg(&out))?)?;
             println!("test accuracy {accuracy:.4}, at least {accuracy_min} expected");
             if accuracy < accuracy_min {
@@ -154,8 +136,6 @@ fn test_accuracy(output: &str) -> Result<f64> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -175,26 +155,5 @@ mod tests {
         check("{\"test_accuracy\": 1}\ndone", "\"done\"");
         check("{\"test_accuracy\": null}", "no number `test_accuracy`");
         check("{\"updates\": 5}", "{\"updates\": 5}");
-    }
-
-    #[test]
-    fn examples_are_found_by_kind_and_named_by_crate() {
-        let message = |kind: &str, folder: &str, name: &str| {
-            let manifest = format!("/repo/crates/{folder}/Cargo.toml");
-            let target = json!({"kind": [kind], "name": name});
-            let executable = (kind != "lib").then(|| format!("/target/{name}"));
-            json!({"manifest_path": manifest, "target": target, "executable": executable})
-                .to_string()
-        };
-        let messages = [
-            message("lib", "optim", "optim"),
-            message("example", "optim", "two"),
-            message("bin", "cli", "sync-replicas"),
-            message("example", "hooks", "one"),
-            r#"{"reason":"build-finished","success":true}"#.to_owned(),
-        ];
-        let expected = [("hooks/one", "/target/one"), ("optim/two", "/target/two")];
-        let expected = expected.map(|(name, program)| (name.to_owned(), program.to_owned()));
-        assert_eq!(example_programs(&messages.join("\n")), expected);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use xshell::{Shell, cmd};
 
-use crate::{Result, steps::announce};
+use crate::{Result, programs::Programs, steps::announce};
 
 /// The traces that the repository carries.
 const CARRIED: &str = "crates/conformance/traces";
@@ -18,12 +18,14 @@ const CARRIED: &str = "crates/conformance/traces";
 /// clusters if asked for.
 ///
 /// # Errors
-/// When cargo cannot be started.
+/// When the program cannot be built or started.
 pub(crate) fn run(sh: &Shell, folder: Option<PathBuf>, cluster: bool) -> Result<bool> {
     // A relative folder is meant from where the command was called, not from the root.
     let folder = folder.map_or_else(|| Ok(sh.current_dir().join(CARRIED)), path::absolute)?;
     let cluster = cluster.then_some("--cluster");
-    let replay = cmd!(sh, "cargo run --quiet --package conformance -- {cluster...} {folder}");
+    let programs = Programs::build(sh)?;
+    let program = programs.named("conformance")?;
+    let replay = cmd!(sh, "{program} {cluster...} {folder}");
     announce(&replay);
     // The program has said what failed; its status is no error of this one.
     Ok(Command::from(replay).status()?.success())

@@ -5,7 +5,7 @@
 
 use xshell::{Shell, cmd};
 
-use crate::{Result, steps::announce};
+use crate::{Result, programs::ALL, steps::announce};
 
 /// What a walk prints before its numbers.
 const MARK: &str = "explored ";
@@ -25,10 +25,9 @@ const STEPS: u32 = 26;
 /// When a law was broken; the shortest way to it has then been shown.
 pub(crate) fn run(sh: &Shell, steps: Option<u32>) -> Result {
     let steps = steps.unwrap_or(STEPS).to_string();
-    let walks =
-        cmd!(sh, "cargo test --quiet --package sync-replicas --lib explore:: -- --nocapture")
-            .env(BOUND, steps)
-            .ignore_status();
+    let walks = cmd!(sh, "cargo test --quiet {ALL...} --lib explore:: -- --nocapture")
+        .env(BOUND, steps)
+        .ignore_status();
     announce(&walks);
     let output = walks.quiet().output()?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -18,12 +18,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use std::{fs, thread};
 
-use xshell::{Shell, cmd};
+use xshell::Shell;
 
 use self::points::Outcome;
 use self::scenario::{SAVE_EVERY, Scenario};
 use self::verdict::Truth;
-use crate::{Result, flags, steps::announce, workspace::Workspace};
+use crate::{Result, flags, programs::Programs, workspace::Workspace};
 
 /// Trainings at once beyond the number of processors.
 const BEYOND: usize = 1;
@@ -47,7 +47,7 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Faults) -> Result<bool> {
     let target = Workspace::load(sh)?.target_dir;
     let root = target.join("faults");
     sh.remove_path(&root)?;
-    let program = build(sh, &target, &root)?;
+    let program = build(sh, &root)?;
     let harness = Harness::new(program, root, &scenarios)?;
 
     let begun = Instant::now();
@@ -73,15 +73,11 @@ pub(crate) fn smoke(sh: &Shell) -> Result {
 }
 
 /// The program with crash points, put aside so that another build does not replace it.
-fn build(sh: &Shell, target: &Path, root: &Path) -> Result<PathBuf> {
-    // Examples are built as well since cargo then takes the crates as the tests have built them.
-    let all = ["--workspace", "--all-features", "--examples"];
-    let build = cmd!(sh, "cargo build --quiet {all...} --bin sync-replicas");
-    announce(&build);
-    build.quiet().run()?;
+fn build(sh: &Shell, root: &Path) -> Result<PathBuf> {
+    let programs = Programs::build(sh)?;
     sh.create_dir(root)?;
     let program = root.join("sync-replicas");
-    fs::copy(target.join("debug/sync-replicas"), &program)?;
+    fs::copy(programs.named("sync-replicas")?, &program)?;
     Ok(program)
 }
 

@@ -14,6 +14,7 @@ mod flags;
 mod fuzz;
 mod loom;
 mod model;
+mod programs;
 mod sim;
 mod slurm;
 mod spec;

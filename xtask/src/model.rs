@@ -6,14 +6,16 @@ use std::process::Command;
 
 use xshell::{Shell, cmd};
 
-use crate::{Result, steps::announce};
+use crate::{Result, programs::Programs, steps::announce};
 
 /// Runs all models, with the program's own numbers where none are given; whether all held.
 ///
 /// # Errors
-/// When cargo cannot be started.
+/// When the program cannot be built or started.
 pub(crate) fn run(sh: &Shell, cases: Option<u32>, transitions: Option<usize>) -> Result<bool> {
-    let mut models = cmd!(sh, "cargo run --quiet --package models --");
+    let programs = Programs::build(sh)?;
+    let program = programs.named("models")?;
+    let mut models = cmd!(sh, "{program}");
     for (flag, number) in [
         ("--cases", cases.map(|cases| cases.to_string())),
         ("--transitions", transitions.map(|transitions| transitions.to_string())),

@@ -19,7 +19,8 @@ use cli::status::status;
 use cli::summary::{Summary, story, table, verdict};
 use cli::train::{TrainError, train};
 use cluster::exit::Exit;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 /// What shells say of a program that a second Ctrl-C ended.
 const KILLED_BY_INTERRUPT: i32 = 130;
@@ -128,10 +129,14 @@ fn listen_to_launcher(ending: Ending) {
     });
 }
 
-/// Warnings only, unless `RUST_LOG` says otherwise; to standard error, or a file that is asked for.
+/// Warnings only, unless `RUST_LOG` says otherwise (`info`, or by module: `warn,cluster=debug`); to
+/// standard error, or a file that is asked for.
 fn log(command: &Command) -> io::Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    let wished = std::env::var("RUST_LOG").ok().filter(|it| !it.is_empty());
+    let filter = wished.as_deref().map(str::parse::<Targets>).transpose();
+    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE);
+    let usual = || Targets::new().with_default(LevelFilter::WARN);
+    let chosen = filter.as_ref().ok().cloned().flatten().unwrap_or_else(usual);
     let path = match command {
         Command::Node(args) => args.log.as_ref(),
         _ => None,
@@ -139,9 +144,14 @@ fn log(command: &Command) -> io::Result<()> {
     match path {
         Some(path) => {
             let file = File::options().create(true).append(true).open(path)?;
-            builder.with_ansi(false).with_writer(Mutex::new(file)).init();
+            let log = builder.with_ansi(false).with_writer(Mutex::new(file)).finish();
+            log.with(chosen).init();
         }
-        None => builder.with_writer(io::stderr).init(),
+        None => builder.with_writer(io::stderr).finish().with(chosen).init(),
+    }
+    if let Err(error) = filter {
+        let got = wished.as_deref().unwrap_or_default();
+        tracing::warn!(%error, "RUST_LOG is {got:?}; expected `info`, or `warn,cluster=debug`");
     }
     Ok(())
 }

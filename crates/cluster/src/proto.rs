@@ -2,4 +2,4 @@
 
 #![allow(missing_docs, clippy::missing_errors_doc, clippy::all)]
 
-tonic::include_proto!("sync_replicas.v2");
+include!("../proto/sync_replicas.v2.rs");

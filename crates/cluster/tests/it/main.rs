@@ -5,6 +5,7 @@ mod allocations;
 mod coordinator;
 #[cfg(feature = "test-util")]
 mod fuzz;
+mod generated;
 mod leaving;
 mod loopback;
 #[cfg(feature = "test-util")]
