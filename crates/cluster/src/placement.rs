@@ -35,8 +35,8 @@ pub struct Placement {
 pub struct Part {
     /// The variable's place in the order of variables.
     pub variable: usize,
-    /// The variable's name, followed by `[first..end]` when these are not all of its rows, or when the
-    /// name alone could be that of a part of another variable.
+    /// The variable's name, followed by `[first..end]` when these are not all of its rows, or when
+    /// the name alone could be that of a part of another variable.
     pub name: String,
     /// Whether these are all rows of the variable.
     pub whole: bool,

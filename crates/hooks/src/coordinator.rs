@@ -243,8 +243,8 @@ pub enum Reported {
 
 /// Keeps a stop callback registered; dropping it takes the callback out.
 ///
-/// Dropping does not wait for the one call that another thread may be in, or about to enter, at that
-/// moment; of a stop that is still calling others it is left out.
+/// Dropping does not wait for the one call that another thread may be in, or about to enter, at
+/// that moment; of a stop that is still calling others it is left out.
 #[must_use = "the callback is taken out when this is dropped"]
 pub struct OnStop {
     coordinator: Coordinator,

@@ -34,6 +34,7 @@ impl Tree {
                 if !entry.file_type()?.is_dir() {
                     let read = path.extension().is_some_and(|it| READ.iter().any(|ext| it == *ext));
                     let text = if read { Some(read_text(&path)?) } else { None };
+                    let text = text.filter(|text| !is_generated(text));
                     tree.insert(&relative(&path, root)?, text);
                 } else if SKIPPED.iter().all(|skipped| entry.file_name() != *skipped) {
                     folders.push(path);
@@ -77,6 +78,11 @@ impl Tree {
                 .next()
                 .is_some_and(|(it, _)| it.starts_with(&folder))
     }
+}
+
+/// What a program has written is held to no rule of style, as rustfmt and others do.
+fn is_generated(text: &str) -> bool {
+    text.lines().next().is_some_and(|first| first.contains("@generated"))
 }
 
 fn read_text(path: &Path) -> Result<String> {

@@ -116,15 +116,8 @@ impl Rig {
             "commit" | "claim" => {
                 let own = self.receipts.iter().filter(|((whose, _), _)| *whose == replica);
                 let receipts = own.fold(0, |together, (_, one)| together ^ one);
-                let commit = Commit {
-                    ticket,
-                    sequence: number(2),
-                    local_step: LocalStep::new(number(3) as i64),
-                    variables: vec![0],
-                    loss: Some(1.0),
-                    receipts,
-                    examples: words.get(4).map_or(1, |it| it.parse().expect("a number")),
-                };
+                let examples = words.get(4).map_or(1, |it| it.parse().expect("a number"));
+                let commit = commit(ticket, (number(2), number(3)), receipts, examples);
                 coordinator.commit(id, &commit, now, &mut actions);
             }
             "ask" => coordinator.ask(id, ticket, number(2), now, &mut actions),
@@ -153,6 +146,17 @@ impl Rig {
         said.extend(written(&actions));
         said
     }
+}
+
+fn commit(
+    ticket: Ticket,
+    (sequence, local_step): (u64, u64),
+    receipts: u64,
+    examples: u64,
+) -> Commit {
+    let local_step = LocalStep::new(local_step as i64);
+    let variables = vec![0];
+    Commit { ticket, sequence, local_step, variables, loss: Some(1.0), receipts, examples }
 }
 
 fn written(actions: &Actions) -> Vec<String> {
