@@ -22,7 +22,12 @@ mod steps;
 mod tidy;
 mod workspace;
 
-use std::{error::Error, path::Path, process::ExitCode};
+use std::{
+    env,
+    error::Error,
+    path::Path,
+    process::{Command, ExitCode},
+};
 
 use xshell::Shell;
 
@@ -30,6 +35,9 @@ use xshell::Shell;
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {
+    if let Some(ended) = without_cargos_words() {
+        return ended;
+    }
     let flags = flags::Xtask::from_env_or_exit();
     match run(flags.subcommand) {
         Ok(true) => ExitCode::SUCCESS,
@@ -39,6 +47,24 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs this program once more without what `cargo run` has told it of its package: build scripts
+/// look at that (ring's does), so what is built here would differ from what is built by hand, and
+/// each would build the other's half of the crates again.
+fn without_cargos_words() -> Option<ExitCode> {
+    let mut words = env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_")
+    });
+    let first = words.next()?;
+    let mut again = Command::new(env::current_exe().ok()?);
+    again.args(env::args_os().skip(1)).env_remove(first);
+    words.for_each(|name| {
+        again.env_remove(name);
+    });
+    let code = again.status().ok()?.code().and_then(|code| u8::try_from(code).ok());
+    Some(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// Runs one command; `false` when it failed and has said all there is to say.

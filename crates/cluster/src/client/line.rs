@@ -117,6 +117,13 @@ impl Line {
     pub(super) fn sender(&self) -> BatchSender<ToServer> {
         self.sender.clone()
     }
+
+    /// Says that nothing more comes, and waits until the server has closed its side too.
+    pub(super) async fn close(mut self) {
+        (self.sender, _) = batches();
+        // Fails only where the reader panicked, and the line is gone.
+        let _ = (&mut self.reader).await;
+    }
 }
 
 impl Drop for Line {

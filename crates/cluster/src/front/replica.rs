@@ -244,6 +244,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         };
         self.run_hooks().await?;
         self.follower.close()?;
+        self.session.close().await;
         crash_point!("worker/before-report");
         Ok(ClusterReport {
             task,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sync_replicas::engine::StopReason;
-use sync_replicas::{GlobalStep, Scalar};
+use sync_replicas::{GlobalStep, ReplicaId, Scalar};
 
 use super::hub::Hub;
 use super::node::{Node, lock};
@@ -85,12 +85,17 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             && let Some(ended) = hub.ending.clone()
         {
             crash_point!("coordinator/all-saved");
-            let posts = self.posts();
-            hub.told.extend(posts.replicas());
-            posts.send_to_all(&Message::Ended(ended.clone()));
-            drop(posts);
+            self.posts().send_to_all(&Message::Ended(ended.clone()));
             hub.tell_servers(&ended);
             self.over.send_replace(Some(ended));
+        }
+    }
+
+    /// A replica has closed its connection, as it does once it has heard of the end. One that breaks
+    /// may be that of a process which died with the word unread, and is started again.
+    pub(super) fn has_heard(&self, replica: ReplicaId) {
+        if let Some(hub) = self.hub.as_ref().filter(|_| self.is_over()) {
+            lock(hub).heard.insert(replica);
         }
     }
 
@@ -138,7 +143,7 @@ impl<T: Scalar> Hub<T> {
         let began = self.began.unwrap_or(now);
         let lately = |heard: Duration| now < heard.max(began) + GRACE;
         let mut replicas = self.coordinator.awaited().filter(|(_, heard)| lately(*heard));
-        replicas.any(|(replica, _)| !self.told.contains(&replica))
+        replicas.any(|(replica, _)| !self.heard.contains(&replica))
             || self.links.iter().any(|link| !link.is_idle())
     }
 }

@@ -35,8 +35,8 @@ pub(crate) struct Hub<T: Scalar> {
     pub(super) saving: Option<Saving<T>>,
     /// Training ended; this is told once everything is saved.
     pub(super) ending: Option<proto::Ended>,
-    /// The replicas that were told.
-    pub(super) told: BTreeSet<ReplicaId>,
+    /// The replicas that have heard of it.
+    pub(super) heard: BTreeSet<ReplicaId>,
     /// Steps that were made lately, and when: for the rate.
     pub(super) pace: VecDeque<(Duration, GlobalStep)>,
 }
@@ -71,7 +71,7 @@ impl<T: Scalar + bytemuck::Pod> Hub<T> {
             saved: None,
             saving: None,
             ending: None,
-            told: BTreeSet::new(),
+            heard: BTreeSet::new(),
             pace: VecDeque::new(),
         }
     }

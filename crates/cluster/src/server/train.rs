@@ -93,7 +93,6 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             if self.is_over() {
                 // It comes too late, which is no fault of its own (P-1).
                 self.posts().answer(replica, hello.connection, (None, Answer::Ended(ended)));
-                hub.told.insert(replica);
             }
             // Otherwise it hears of the end with the others.
             return Ok(());
@@ -134,7 +133,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                     }
                 }
                 Ok(Some(ToServer { message: None })) => {}
-                Ok(None) => break,
+                Ok(None) => {
+                    self.has_heard(connection.replica);
+                    break;
+                }
                 Err(status) => {
                     self.broke(&connection.replica.to_string(), &status);
                     break;

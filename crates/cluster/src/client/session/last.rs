@@ -11,6 +11,9 @@ use super::Session;
 /// So long after the last news of them nothing more is expected.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// Connections may take so long to close.
+const CLOSING: Duration = Duration::from_secs(1);
+
 impl<T: Scalar + bytemuck::Pod> Session<T> {
     /// The newest variables of all servers, with all bits, after the end; `None` if they cannot be
     /// had. Those that are here, where training goes on without this replica.
@@ -53,6 +56,19 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             }
             self.receive().await;
         }
+    }
+
+    /// Closes the connections in order, by which the servers know that this replica has heard of
+    /// the end; one that does not close in time is dropped.
+    pub async fn close(&mut self) {
+        self.signals.leave();
+        let lines: Vec<_> = self.lines.iter_mut().filter_map(Option::take).collect();
+        let all = async {
+            for line in lines {
+                line.close().await;
+            }
+        };
+        let _ = tokio::time::timeout(CLOSING, all).await;
     }
 
     /// The step that training ended with, once it has.
