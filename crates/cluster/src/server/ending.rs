@@ -91,8 +91,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
     }
 
-    /// A replica has closed its connection, as it does once it has heard of the end. One that breaks
-    /// may be that of a process which died with the word unread, and is started again.
+    /// A replica has closed its connection, as it does once it has heard of the end. One that
+    /// breaks may be that of a process which died with the word unread, and is started again.
     pub(super) fn has_heard(&self, replica: ReplicaId) {
         if let Some(hub) = self.hub.as_ref().filter(|_| self.is_over()) {
             lock(hub).heard.insert(replica);
