@@ -3,7 +3,7 @@
 use cluster::spec::Node;
 use cluster::{Cluster, ClusterError, ClusterReport, OnCluster};
 use optim::Sgd;
-use sync_replicas::{BoxError, Computed, Gradients, Hooks, Model, SyncReplicas, Variables, Work};
+use sync_replicas::{BoxError, Computed, Hooks, Model, SyncReplicas, Variables, Work};
 
 use crate::loopback::{Pull, addresses, numbers, replicas, take_part, variables};
 
@@ -119,13 +119,13 @@ impl Model<f32> for OneFirst {
         &self,
         variables: &Variables<f32>,
         batch: &u64,
-        _: &Work<'_, f32>,
+        work: &Work<'_, f32>,
     ) -> Result<Option<Computed<f32>>, BoxError> {
-        let mut gradients = Gradients::new();
-        for (name, w) in variables.iter().filter(|(name, _)| *batch > 0 || *name == "b") {
-            gradients = gradients.dense(name.to_owned(), w.mapv(|w| w - 1.0));
+        if *batch > 0 {
+            return Pull.gradients(variables, batch, work);
         }
-        Ok(Some(Computed { loss: 0.0, examples: 1, gradients }))
+        let one = Variables::new().with("b", variables.vector("b")?.to_owned())?;
+        Pull.gradients(&one, batch, work)
     }
 }
 
