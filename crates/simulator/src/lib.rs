@@ -1,7 +1,7 @@
 //! The engine of `sync-replicas` in virtual time.
 //!
 //! Nothing here decides who is admitted or who gets a token: that is the engine's, the same one
-//! that trains. What is here draws times and faults from a seed and carries the engine's effects
+//! that trains. What is here draws times from a seed and carries the engine's effects
 //! out on an [`Agenda`] instead of on threads.
 //!
 //! The invariant: one seed decides everything. No clock is read, nothing depends on an address, a
@@ -21,7 +21,6 @@
 pub mod advice;
 mod agenda;
 pub mod checks;
-pub mod faults;
 mod ideal;
 mod law;
 mod outcome;

@@ -7,9 +7,10 @@ use crate::workspace::{Dependency, Kind, Package};
 const COMPOSITION: &str = "sync-replicas";
 
 /// For each crate that is no pillar, the crates of the workspace that it may depend on.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     (COMPOSITION, &["accum-core", "hooks", "optim", "spin-park", "token-queue"]),
     ("simulator", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
+    ("fault-sim", &["simulator", COMPOSITION]),
     ("cluster", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
     ("cli", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "cluster", "simulator"]),
     (

@@ -3,18 +3,28 @@
 //! Each scrape asks the server for its status as `sync-replicas status` does: nothing is counted
 //! here. Invariant: a scrape that fails, or a port that is taken, never holds up training.
 
+use std::convert::Infallible;
 use std::net::Ipv4Addr;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::get;
 use cluster::client::Reach;
 use cluster::server::ServerStatus;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use std::sync::atomic::AtomicU64;
+use tokio::net::TcpListener;
+
+/// What Prometheus and people with a browser take.
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// A number that may be a fraction.
 type Number = Gauge<f64, AtomicU64>;
@@ -31,17 +41,51 @@ pub(super) fn serve(reach: Reach, server: usize, port: u16) {
 }
 
 async fn listen(reach: Reach, server: usize, port: u16) -> std::io::Result<()> {
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    let page = move || {
-        let reach = reach.clone();
-        async move {
-            match cluster::status(&reach, server).await {
-                Ok(status) => (StatusCode::OK, text(&status)),
-                Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // No descriptor is free, perhaps; the next scrape may find one.
+                tracing::debug!(%error, "a scrape was not accepted");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
             }
+        };
+        let reach = reach.clone();
+        let page = service_fn(move |request| page(reach.clone(), server, request));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(stream), page);
+        // A scraper that went away in the middle comes back for the next scrape.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a scrape broke off");
+            }
+        });
+    }
+}
+
+/// The page for one request.
+async fn page<B>(
+    reach: Reach,
+    server: usize,
+    request: Request<B>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (code, text) = if request.uri().path() != "/metrics" {
+        (StatusCode::NOT_FOUND, "the metrics are at /metrics\n".to_owned())
+    } else if request.method() != Method::GET && request.method() != Method::HEAD {
+        (StatusCode::METHOD_NOT_ALLOWED, "GET is all there is\n".to_owned())
+    } else {
+        match cluster::status(&reach, server).await {
+            Ok(status) => (StatusCode::OK, text(&status)),
+            Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
         }
     };
-    axum::serve(listener, Router::new().route("/metrics", get(page))).await
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, TEXT);
+    Ok(response)
 }
 
 /// A status as Prometheus reads it.

@@ -20,6 +20,7 @@ mod serve;
 mod service;
 mod status;
 mod train;
+mod transport;
 
 #[cfg(all(unix, feature = "crash-points"))]
 pub(crate) use saving::blocking;

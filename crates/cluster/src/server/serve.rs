@@ -1,4 +1,4 @@
-//! Serving until training is over: the listener, the health service, the tasks, the shutdown.
+//! Serving until training is over: the listener, the tasks, the health, the shutdown.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -8,15 +8,17 @@ use std::time::Duration;
 use sync_replicas::Scalar;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::{Stream, StreamExt};
-use tonic::transport::server::{Connected, TcpIncoming};
-use tonic::transport::{Server, ServerTlsConfig};
+use tonic::transport::ServerTlsConfig;
+use tonic::transport::server::TcpIncoming;
+
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
 
 use super::link::{self, LinkHandle};
 use super::node::{Node, lock};
-use super::service::Service;
-use crate::client::{FRAME, WINDOW};
+use super::transport::{self, Calls, Services};
 use crate::proto::Ended;
-use crate::security::{AdmissionLayer, Guard, wall_clock};
+use crate::security::Guard;
 use crate::socket;
 
 /// How a server listens.
@@ -86,8 +88,8 @@ pub async fn serve_with_incoming<T, I, IO, E>(
 ) -> Result<String, ServeError>
 where
     T: Scalar + bytemuck::Pod,
-    I: Stream<Item = Result<IO, E>>,
-    IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    I: Stream<Item = Result<IO, E>> + Send + 'static,
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let mut tasks = tokio::task::JoinSet::new();
@@ -101,30 +103,19 @@ where
         tasks.spawn(Arc::clone(&node).keep_time());
         tasks.spawn(Arc::clone(&node).keep_generations());
     }
-    let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_serving::<Service<T>>().await;
-    let mut server = Server::builder()
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
-        .max_frame_size(FRAME)
-        .http2_max_header_list_size(16 << 10)
-        .http2_keepalive_interval(Some(Duration::from_secs(2)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(5)));
-    if let Some(tls) = settings.tls {
-        server = server.tls_config(tls)?;
-    }
+    let reporter = HealthReporter::new();
+    let health = HealthService::from_health_reporter(reporter.clone());
+    reporter.set_serving::<transport::Name>().await;
     let (told, closing) = tokio::sync::oneshot::channel();
     let ending = over(Arc::clone(&node), reporter);
-    let ending = async {
+    let ending = Box::pin(async {
         ending.await;
         // Fails only when nobody serves any more.
         let _ = told.send(());
-    };
-    let served = server
-        .layer(AdmissionLayer::new(settings.guard, wall_clock))
-        .add_service(health)
-        .add_service(Service(Arc::clone(&node)))
-        .serve_with_incoming_shutdown(incoming, ending);
+    });
+    let services =
+        Services { health: HealthServer::new(health), calls: Arc::clone(&node) as Arc<dyn Calls> };
+    let served = transport::serve(services, transport::any_kind(incoming), settings, ending);
     // A connection whose other end vanished while it was made never closes by itself.
     let closed = async {
         match closing.await {
@@ -146,10 +137,7 @@ where
 }
 
 /// Waits for the end of training, then until all have heard of it.
-async fn over<T: Scalar + bytemuck::Pod>(
-    node: Arc<Node<T>>,
-    reporter: tonic_health::server::HealthReporter,
-) {
+async fn over<T: Scalar + bytemuck::Pod>(node: Arc<Node<T>>, reporter: HealthReporter) {
     let mut over = node.over.subscribe();
     tokio::select! {
         // Fails only when the node is gone.
@@ -157,7 +145,7 @@ async fn over<T: Scalar + bytemuck::Pod>(
         () = node.abandoned(), if node.hub.is_none() => {}
         () = node.gave_up.notified() => {}
     }
-    reporter.set_not_serving::<Service<T>>().await;
+    reporter.set_not_serving::<transport::Name>().await;
     if node.is_over() {
         node.until_all_have_heard().await;
     }

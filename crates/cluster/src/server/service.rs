@@ -1,57 +1,33 @@
-//! The gRPC service: each call handed to the node.
+//! The calls of the gRPC service, each handed to the node.
 
-use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use prost::Message;
 use sync_replicas::Scalar;
 use sync_replicas::engine::StopReason;
 use tonic::body::Body;
-use tonic::server::{Grpc, NamedService};
+use tonic::server::Grpc;
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
 use super::node::{Node, lock};
+use super::transport::{Answer, Calls};
 use crate::proto::control_request::Action;
 use crate::proto::{ControlReply, ControlRequest, StatusReply, StatusRequest};
 use crate::{stream, wire};
 
-/// One parameter server as a service.
-pub(super) struct Service<T: Scalar>(pub(super) Arc<Node<T>>);
-
-impl<T: Scalar> Clone for Service<T> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<T: Scalar> NamedService for Service<T> {
-    const NAME: &'static str = stream::SERVICE;
-}
-
-impl<T: Scalar + bytemuck::Pod> tower::Service<http::Request<Body>> for Service<T> {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let node = Arc::clone(&self.0);
+impl<T: Scalar + bytemuck::Pod> Calls for Node<T> {
+    fn call(self: Arc<Self>, request: http::Request<Body>) -> Answer {
         Box::pin(async move {
             let path = request.uri().path().to_owned();
             let method = path.rsplit('/').next().unwrap_or_default();
             Ok(match method {
-                "Train" => stream::answer(request, |incoming| node.train(incoming)).await,
-                "Serve" => stream::answer(request, |incoming| node.serve_link(incoming)).await,
-                "Status" => once(request, move |_: StatusRequest| status(&node)).await,
-                "Control" => once(request, move |it: ControlRequest| control(&node, it)).await,
+                "Train" => stream::answer(request, |incoming| self.train(incoming)).await,
+                "Serve" => stream::answer(request, |incoming| self.serve_link(incoming)).await,
+                "Status" => once(request, move |_: StatusRequest| status(&self)).await,
+                "Control" => once(request, move |it: ControlRequest| control(&self, it)).await,
                 _ => Status::unimplemented(format!("there is no method {method}")).into_http(),
             })
         })

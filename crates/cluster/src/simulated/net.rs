@@ -9,57 +9,19 @@ use std::task::{Context, Poll, Waker};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::Connected;
 use turmoil::net::{TcpListener, TcpStream};
 
 use crate::client::{Dial, DialFuture, endpoint};
 
 pub(super) const PORT: u16 = 7000;
 
-/// A simulated connection that a server has accepted.
-pub(super) struct Accepted(TcpStream);
-
-impl Connected for Accepted {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
-}
-
-impl AsyncRead for Accepted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Accepted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, buffer)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
-    }
-}
-
 /// Listens on this host.
-pub(super) async fn listen() -> io::Result<ReceiverStream<io::Result<Accepted>>> {
+pub(super) async fn listen() -> io::Result<ReceiverStream<io::Result<TcpStream>>> {
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     let (sender, incoming) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
         loop {
-            let accepted = listener.accept().await.map(|(stream, _)| Accepted(stream));
+            let accepted = listener.accept().await.map(|(stream, _)| stream);
             if sender.send(accepted).await.is_err() {
                 return;
             }

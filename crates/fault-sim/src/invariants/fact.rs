@@ -3,10 +3,10 @@
 use sync_replicas::engine::{Decision, Effect, Grant, Ledger, Outcome, Push, Refused};
 use sync_replicas::{Generation, GlobalStep, Incarnation, ReplicaId};
 
-use crate::faults::message::Ticket;
+use crate::message::Ticket;
 
 #[derive(Clone, Copy, Debug)]
-pub(in crate::faults) enum Fact<'a> {
+pub(crate) enum Fact<'a> {
     /// A server begins to serve: the first, or one restored.
     Serves {
         generation: Generation,
@@ -76,7 +76,7 @@ pub(in crate::faults) enum Fact<'a> {
 
 /// Who made a contribution, and which of its own it is; never the same for two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::faults) struct Contributor {
+pub(crate) struct Contributor {
     pub(super) generation: Generation,
     pub(super) replica: ReplicaId,
     pub(super) incarnation: Incarnation,
@@ -84,7 +84,7 @@ pub(in crate::faults) struct Contributor {
 }
 
 impl Contributor {
-    pub(in crate::faults) fn of(push: &Push) -> Self {
+    pub(crate) fn of(push: &Push) -> Self {
         Self {
             generation: push.generation,
             replica: push.replica,
@@ -95,7 +95,7 @@ impl Contributor {
 }
 
 /// The gradient of a batch: a small whole number, so that sums are exact in any order.
-pub(in crate::faults) fn gradient(batch: u64, variable: usize) -> f64 {
+pub(crate) fn gradient(batch: u64, variable: usize) -> f64 {
     let mixed = (batch ^ ((variable as u64) << 56)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     ((mixed >> 48) % 33) as f64 - 16.0
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sync_replicas::engine::Effect;
 
 use super::{Fact, Invariant, lanes};
-use crate::faults::mix::Mix;
+use crate::mix::Mix;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Round {

@@ -11,7 +11,7 @@ const NAME: &str = "F-17 a seed replays to the byte";
 ///
 /// # Errors
 /// When they differ.
-pub(in crate::faults) fn judge(first: u64, second: u64) -> Result<(), Broken> {
+pub(crate) fn judge(first: u64, second: u64) -> Result<(), Broken> {
     if first == second {
         return Ok(());
     }

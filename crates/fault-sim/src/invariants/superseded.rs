@@ -10,7 +10,7 @@ use sync_replicas::engine::{Effect, Grant, Outcome};
 use sync_replicas::{Generation, ReplicaId};
 
 use super::{Fact, Invariant, lanes};
-use crate::faults::mix::Mix;
+use crate::mix::Mix;
 
 #[derive(Debug)]
 pub(super) struct ToldRightly {

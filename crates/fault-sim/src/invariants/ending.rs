@@ -11,14 +11,14 @@ use sync_replicas::engine::{Engine, JoinError};
 
 use super::Broken;
 
-pub(in crate::faults) const NAME: &str = "F-16 a stop reaches everybody, and is the end";
+pub(crate) const NAME: &str = "F-16 a stop reaches everybody, and is the end";
 
 /// Judges the engine after the stop, with the lanes that are still being updated, and the replicas
 /// that live and do not know of it.
 ///
 /// # Errors
 /// What goes on after the end.
-pub(in crate::faults) fn judge(
+pub(crate) fn judge(
     engine: &Engine,
     now: Duration,
     updating: &[bool],

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sync_replicas::engine::{Effect, Outcome};
 
 use super::{Fact, Invariant, lanes};
-use crate::faults::mix::Mix;
+use crate::mix::Mix;
 
 #[derive(Debug)]
 pub(super) struct Divisor {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Phase, World};
-use crate::faults::client::State;
-use crate::faults::happenings::Happening;
-use crate::faults::message::Request;
-use crate::faults::stage::Event;
+use crate::client::State;
+use crate::happenings::Happening;
+use crate::message::Request;
+use crate::stage::Event;
 
 /// How long somebody stays away, on average.
 const ABSENCE: Duration = Duration::from_millis(350);

@@ -10,7 +10,7 @@ use sync_replicas::ReplicaId;
 use sync_replicas::engine::{Effect, Ledger, Membership, Outcome, TokenPolicy};
 
 use super::{Fact, Invariant, lanes};
-use crate::faults::mix::Mix;
+use crate::mix::Mix;
 
 #[derive(Debug)]
 pub(super) struct Conservation {

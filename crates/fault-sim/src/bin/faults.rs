@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::process::ExitCode;
 
-use simulator::faults::{run, sweep};
+use fault_sim::{run, sweep};
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;

@@ -15,7 +15,7 @@ use super::mix::Mix;
 use super::network::{Direction, Network};
 use super::server::Saved;
 use super::trace::Trace;
-use crate::Agenda;
+use simulator::Agenda;
 
 /// Something that is to happen.
 #[derive(Clone, Debug)]

@@ -10,14 +10,14 @@ use sync_replicas::ReplicaId;
 use sync_replicas::engine::{Effect, Membership};
 
 use super::{Fact, lanes};
-use crate::faults::mix::Mix;
+use crate::mix::Mix;
 
-pub(in crate::faults) const NAME: &str =
+pub(crate) const NAME: &str =
     "F-15 once faults stop, the step advances and every live replica makes progress";
 
 /// The books of the present step's tokens: how many gradients it can still get.
 #[derive(Debug)]
-pub(in crate::faults) struct HangLaw {
+pub(crate) struct HangLaw {
     leased: bool,
     unknown: bool,
     needed: u64,
@@ -54,7 +54,7 @@ impl HangLaw {
     ///
     /// Per variable there is a second way to stop, which no lease mends: replicas that pushed some
     /// variables only have spent tokens that the others needed.
-    pub(in crate::faults) fn allows_a_hang(&self, is_dead: impl Fn(ReplicaId) -> bool) -> bool {
+    pub(crate) fn allows_a_hang(&self, is_dead: impl Fn(ReplicaId) -> bool) -> bool {
         let buried =
             self.held.iter().filter(|&(&replica, &step)| step == self.step && is_dead(replica));
         let issued = self.issued - self.earlier;

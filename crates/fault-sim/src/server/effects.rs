@@ -4,10 +4,10 @@ use sync_replicas::ReplicaId;
 use sync_replicas::engine::{Admission, Effect, Outcome, Push};
 
 use super::{Contribution, Server};
-use crate::faults::happenings::Happening;
-use crate::faults::invariants::{Contributor, Fact};
-use crate::faults::message::Answer;
-use crate::faults::stage::{Event, Stage};
+use crate::happenings::Happening;
+use crate::invariants::{Contributor, Fact};
+use crate::message::Answer;
+use crate::stage::{Event, Stage};
 
 impl Server {
     /// Keeps an accepted gradient for the variables that took it (P-11).
@@ -115,7 +115,7 @@ impl Server {
     }
 
     /// The chief has updated a lane: the variables first, then the engine, which moves the step.
-    pub(in crate::faults) fn applied(&mut self, lane: usize, stage: &mut Stage) {
+    pub(crate) fn applied(&mut self, lane: usize, stage: &mut Stage) {
         for (variable, mean) in self.means.iter().enumerate() {
             if lane_of(variable, stage) == lane {
                 self.variables[variable] -= mean;

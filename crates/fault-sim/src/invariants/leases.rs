@@ -10,7 +10,7 @@ use sync_replicas::ReplicaId;
 use sync_replicas::engine::Effect;
 
 use super::{Fact, Invariant};
-use crate::faults::mix::Mix;
+use crate::mix::Mix;
 
 #[derive(Debug)]
 pub(super) struct Leases {
