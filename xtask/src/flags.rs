@@ -12,6 +12,12 @@ xflags::xflags! {
         /// Check everything, change nothing: what must pass before a change is merged.
         cmd ci {}
 
+        /// Answer within a minute: format, house rules, lints, unit tests of the packages changed.
+        cmd check {
+            /// Packages that differ from this commit; from the last one when not given.
+            optional --since since: String
+        }
+
         /// Do what can be done by itself: format, and apply clippy's suggestions.
         cmd fix {}
 

@@ -5,6 +5,7 @@
 
 mod bench;
 mod canaries;
+mod check;
 mod ci;
 mod conformance;
 mod explore;
@@ -73,6 +74,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
     sh.change_dir(root()?);
     match command {
         flags::XtaskCmd::Ci(_) => return ci::run(&sh),
+        flags::XtaskCmd::Check(it) => return check::run(&sh, it.since.as_deref()),
         flags::XtaskCmd::Fix(_) => fix::run(&sh)?,
         flags::XtaskCmd::Tidy(_) => tidy::run(&sh)?,
         flags::XtaskCmd::Spec(_) => spec::run(&sh)?,

@@ -100,6 +100,11 @@ impl Workspace {
 }
 
 impl Package {
+    /// Whether others can use it.
+    pub(crate) fn is_library(&self) -> bool {
+        self.targets.iter().any(|it| it.kind == "lib")
+    }
+
     fn parse(json: &Value, root: &Path, graph: &Graph<'_>) -> Result<Package> {
         let manifest = relative(Path::new(string(json, "manifest_path")?), root)?;
         let (folder, _) = manifest.rsplit_once('/').unwrap_or(("", ""));

@@ -7,10 +7,10 @@ use std::fmt;
 use optim::{clip_by_global_norm, clip_by_norm, clip_by_value};
 use sync_replicas::{BoxError, Computed, Gradients, Model, Shard, Variables, Work};
 
-use crate::data::{Batches, Examples};
-use crate::models::Classifier;
 use crate::settings::UsageError;
 use crate::straggler::Stragglers;
+use digits::data::{Batches, Examples};
+use digits::models::Classifier;
 
 /// The model as the replicas see it.
 #[derive(Debug)]

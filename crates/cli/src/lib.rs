@@ -23,13 +23,11 @@
 
 pub mod advise;
 pub mod args;
-pub mod data;
 mod drawing;
 pub mod interrupt;
 pub mod launch;
 mod learner;
 pub mod metrics;
-pub mod models;
 pub mod node;
 mod optimizers;
 pub mod progress;

@@ -12,11 +12,11 @@ use sync_replicas::{Order, SparseMean, TokenPolicy};
 use crate::args::{
     ModelKind, OptimizerKind, OptimizerNumbers, SparseMeanKind, TokenPolicyKind, TrainArgs, word,
 };
-use crate::data::{BatchSizeError, Batches, DataError, Digits};
 use crate::learner::Clip;
-use crate::models::{Classifier, Embedding, Mlp, Softmax};
 use crate::optimizers;
 use crate::straggler::Stragglers;
+use digits::data::{BatchSizeError, Batches, DataError, Digits};
+use digits::models::{Classifier, Embedding, Mlp, Softmax};
 
 const USUAL_UPDATES: u64 = 1000;
 const MLP_UNITS: usize = 128;

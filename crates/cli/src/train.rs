@@ -15,13 +15,13 @@ use crate::args::word;
 use crate::interrupt::Interrupt;
 use crate::learner::{Learner, Numbered};
 use crate::metrics::{Metrics, Run, Update, batches};
-use crate::models::accuracy;
 use crate::progress::Progress;
 use crate::report::{self, Page};
 use crate::run_folder::{FolderError, RunFolder, checkpoint_in};
 use crate::settings::{Settings, UsageError};
 use crate::summary::{ReplicaSummary, Summary, total};
 use crate::watch::{Updates, Watch, lock};
+use digits::models::accuracy;
 
 /// Checkpoints that are kept: the newest, and one to fall back to.
 const KEEP: usize = 2;

@@ -8,11 +8,11 @@ use std::time::Instant;
 use hooks::{Coordinator, Hook, HookError, RunContext, StepReport};
 use sync_replicas::{BoxError, ChiefSession};
 
-use crate::data::Digits;
 use crate::interrupt::{Interrupt, REASON};
 use crate::metrics::{Metrics, Update};
-use crate::models::{Classifier, accuracy};
 use crate::progress::{Progress, State};
+use digits::data::Digits;
+use digits::models::{Classifier, accuracy};
 
 /// The model is tested about so many times in a run.
 const TESTS: u64 = 25;

@@ -7,12 +7,13 @@ use crate::workspace::{Dependency, Kind, Package};
 const COMPOSITION: &str = "sync-replicas";
 
 /// For each crate that is no pillar, the crates of the workspace that it may depend on.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     (COMPOSITION, &["accum-core", "hooks", "optim", "spin-park", "token-queue"]),
     ("simulator", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
     ("fault-sim", &["simulator", COMPOSITION]),
     ("cluster", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
-    ("cli", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "cluster", "simulator"]),
+    ("digits", &["accum-core", COMPOSITION]),
+    ("cli", &["hooks", "optim", COMPOSITION, "cluster", "digits", "simulator"]),
     (
         "benches",
         &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "cluster", "simulator"],

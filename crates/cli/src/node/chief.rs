@@ -13,13 +13,13 @@ use super::{NodeError, Process};
 use crate::args::word;
 use crate::interrupt::Interrupt;
 use crate::metrics::{Metrics, Run, Update};
-use crate::models::accuracy;
 use crate::report::{self, Page};
 use crate::run_folder::RunFolder;
 use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
 use crate::train::{TrainError, hooks, watch};
 use crate::watch::{Updates, lock};
+use digits::models::accuracy;
 
 pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
     let settings = &process.settings;

@@ -13,9 +13,9 @@ use tokio::time::timeout;
 
 use super::{NodeError, Process};
 use crate::metrics::Metrics;
-use crate::models::accuracy;
 use crate::run_folder::RunFolder;
 use crate::train::TrainError;
+use digits::models::accuracy;
 
 /// Between two looks at the folder, which may be a network's and tells nobody of its changes.
 const LOOK: Duration = Duration::from_millis(500);

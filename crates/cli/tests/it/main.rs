@@ -4,7 +4,6 @@ mod accuracy;
 mod bad_input;
 mod cluster;
 mod evaluator;
-mod fuzz;
 mod plan;
 mod program;
 mod resume;

@@ -1,6 +1,6 @@
 //! Any bytes as a data file: refused with a reason that names the file, or split with no row lost.
 
-use cli::data::Digits;
+use digits::data::Digits;
 
 pub fn check(data: &[u8]) {
     match Digits::from_bytes(data, "digits.csv") {

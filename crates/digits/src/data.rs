@@ -31,9 +31,9 @@ const TEST_ONE_IN: usize = 5;
 ///
 /// # Examples
 /// ```
-/// let digits = cli::data::Digits::embedded()?;
+/// let digits = digits::data::Digits::embedded()?;
 /// assert_eq!((digits.train.len(), digits.test.len()), (1438, 359));
-/// # Ok::<(), cli::data::DataError>(())
+/// # Ok::<(), digits::data::DataError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Digits {

@@ -11,14 +11,14 @@ use rand_chacha::ChaCha8Rng;
 ///
 /// # Examples
 /// ```
-/// use cli::data::Batches;
+/// use digits::data::Batches;
 ///
 /// let mut batches = Batches::new(100, 32, 7)?;
 /// assert_eq!(batches.per_epoch(), 3); // the 4 left over wait for another epoch's shuffle
 /// let later = batches.rows(1_000_000);
 /// assert_eq!(later.len(), 32);
 /// assert_eq!(later, Batches::new(100, 32, 7)?.rows(1_000_000));
-/// # Ok::<(), cli::data::BatchSizeError>(())
+/// # Ok::<(), digits::data::BatchSizeError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Batches {

@@ -1,0 +1,3 @@
+//! The corpus of the fuzz target, replayed.
+
+mod fuzz;
