@@ -3,7 +3,6 @@
 //! Every process is this program with `node`. Invariant: none outlives the launcher, however that
 //! ends.
 
-mod args;
 mod child;
 mod ports;
 mod signal;
@@ -14,13 +13,14 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-pub use args::LaunchArgs;
+use cluster::ClusterError;
 
 use self::child::{Child, Look};
-use crate::args::word;
+use crate::args::{LaunchArgs, SecurityArgs, cli_name};
 use crate::interrupt::Interrupt;
 use crate::node::{NodeError, sized};
 use crate::run_folder::{FolderError, RunFolder, checkpoint_in};
+use crate::security;
 use crate::settings::Settings;
 use crate::train::TrainError;
 
@@ -113,14 +113,14 @@ pub fn launch(
     interrupt: &Interrupt,
 ) -> Result<Launched, LaunchError> {
     // Said here, and not by every process in its log.
-    args.security.check()?;
+    check_security(&args.security)?;
     let mut train = args.train;
     let resumed = train.resume.take();
     let checkpoints = resumed.as_deref().map(checkpoint_in).or(train.checkpoint_dir.take());
     let quiet = train.quiet;
     let settings = sized(train, args.workers, args.backup)?;
     let settings = Settings::check(settings).map_err(TrainError::from)?;
-    let (model, out) = (word(settings.model), settings.out.as_deref());
+    let (model, out) = (cli_name(settings.model), settings.out.as_deref());
     let folder = RunFolder::prepare(&model, out, checkpoints.as_deref(), resumed.is_some())
         .map_err(TrainError::from)?;
     let logs = folder.root().join("logs");
@@ -152,6 +152,15 @@ pub fn launch(
         return Err(LaunchError::Stuck { seconds, checkpoints, logs });
     };
     Ok(Launched { run_dir: folder.root().to_owned(), interrupted })
+}
+
+/// Reads the key and the certificates once.
+fn check_security(args: &SecurityArgs) -> Result<(), NodeError> {
+    security::key(args)?;
+    if let Some(tls) = security::tls(args) {
+        tls.server().map_err(ClusterError::from)?;
+    }
+    Ok(())
 }
 
 /// A command line without some options and their values.

@@ -9,10 +9,10 @@ use std::sync::Mutex;
 
 use clap::Parser;
 use cli::advise::plan;
-use cli::args::{Cli, Command, TrainArgs};
+use cli::args::{Cli, Command, LaunchArgs, NodeArgs, TrainArgs};
 use cli::interrupt::Interrupt;
-use cli::launch::{LaunchArgs, launch, without};
-use cli::node::{Ending, NodeArgs, Process};
+use cli::launch::{launch, without};
+use cli::node::{Ending, Process};
 use cli::settings::Settings;
 use cli::simulate::simulate;
 use cli::status::status;

@@ -3,7 +3,6 @@
 //! The training is the one of `train`, from the same settings. Invariant: a process that can be
 //! started again goes on from the run folder that it has written before.
 
-mod args;
 mod chief;
 mod ending;
 mod evaluator;
@@ -12,7 +11,6 @@ mod metrics_page;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use args::{NodeArgs, SecurityArgs, WireKind};
 use cluster::exit::Exit;
 use cluster::security::KeyError;
 use cluster::spec::{Node, Role, SpecError};
@@ -20,8 +18,9 @@ use cluster::{Cluster, ClusterError, ClusterReport, OnCluster, StopHandle, Wire}
 pub use ending::Ending;
 use sync_replicas::Hooks;
 
-use crate::args::TrainArgs;
+use crate::args::{NodeArgs, TrainArgs, WireKind, cli_name};
 use crate::run_folder::RunFolder;
+use crate::security;
 use crate::settings::Settings;
 use crate::summary::Summary;
 use crate::train::{TrainError, hooks, replicas};
@@ -116,10 +115,10 @@ impl Process {
             WireKind::F32 => Wire::Native,
             WireKind::Bf16 => Wire::Bf16,
         });
-        if let Some(key) = args.security.key()? {
+        if let Some(key) = security::key(&args.security)? {
             cluster = cluster.key(key);
         }
-        if let Some(tls) = args.security.tls() {
+        if let Some(tls) = security::tls(&args.security) {
             cluster = cluster.tls(tls);
         }
         if let Some(listen) = args.listen {
@@ -171,7 +170,7 @@ impl Process {
     /// The run folder, in which an earlier life of this process may have been.
     fn folder(&self) -> Result<RunFolder, NodeError> {
         let (out, checkpoints) = (&self.settings.out, &self.settings.checkpoint_dir);
-        let model = crate::args::word(self.settings.model);
+        let model = cli_name(self.settings.model);
         RunFolder::prepare(&model, out.as_deref(), checkpoints.as_deref(), true)
             .map_err(|error| TrainError::from(error).into())
     }

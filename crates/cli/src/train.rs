@@ -11,7 +11,8 @@ use sync_replicas::{
     CheckpointError, FitError, Hooks, Report, Span, SyncReplicas, Trainer, checkpoint,
 };
 
-use crate::args::word;
+use crate::args::cli_name;
+use crate::error::UsageError;
 use crate::interrupt::Interrupt;
 use crate::learner::{Learner, Numbered};
 use crate::metrics::{Metrics, Run, Update, batches};
@@ -19,7 +20,7 @@ use crate::models::accuracy;
 use crate::progress::Progress;
 use crate::report::{self, Page};
 use crate::run_folder::{FolderError, RunFolder, checkpoint_in};
-use crate::settings::{Settings, UsageError};
+use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary, total};
 use crate::watch::{Updates, Watch, lock};
 
@@ -96,7 +97,7 @@ impl TrainError {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, TrainError> {
-    let model = word(settings.model);
+    let model = cli_name(settings.model);
     let described = settings.describe();
     let trainer = build(settings)?;
     let built = Instant::now();
@@ -270,8 +271,8 @@ fn summarize(
     let newest = checkpoint::latest(folder.checkpoints())?;
     let updates_made = u64::try_from(report.global_step).unwrap_or_default();
     Ok(Summary {
-        model: word(settings.model),
-        optimizer: word(settings.optimizer_kind),
+        model: cli_name(settings.model),
+        optimizer: cli_name(settings.optimizer_kind),
         test_accuracy: test(&snapshot.variables)?,
         averages_test_accuracy: trainer.averages().as_ref().map(test).transpose()?,
         loss: updates.last().and_then(|update| update.loss),

@@ -10,7 +10,7 @@ use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::{Totals, Variables};
 
 use super::{NodeError, Process};
-use crate::args::word;
+use crate::args::cli_name;
 use crate::interrupt::Interrupt;
 use crate::metrics::{Metrics, Run, Update};
 use crate::models::accuracy;
@@ -155,8 +155,8 @@ fn summarize(
     let newest = checkpoint::latest(folder.checkpoints()).ok().flatten();
     let test = |variables: &_| accuracy(&*settings.classifier, variables, &settings.digits.test);
     Ok(Summary {
-        model: word(settings.model),
-        optimizer: word(settings.optimizer_kind),
+        model: cli_name(settings.model),
+        optimizer: cli_name(settings.optimizer_kind),
         test_accuracy: test(&found.variables)?,
         averages_test_accuracy: found.averages.as_ref().map(test).transpose()?,
         loss: updates.last().and_then(|update| update.loss),
