@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 use cluster::ClusterError;
 
 use self::child::{Child, Look};
+pub use self::ports::PortsError;
 use crate::args::{LaunchArgs, SecurityArgs, cli_name};
 use crate::interrupt::Interrupt;
-use crate::node::{NodeError, sized};
+use crate::node::{NodeError, with_cluster_size};
 use crate::run_folder::{FolderError, RunFolder, checkpoint_in};
 use crate::security;
 use crate::settings::Settings;
@@ -48,13 +49,8 @@ pub enum LaunchError {
     #[error("a process could not be started: {0}")]
     Start(#[from] io::Error),
     /// There is no room for so many servers.
-    #[error("expected {wanted} free ports on loopback, got {found}; end what listens there")]
-    Ports {
-        /// How many are needed.
-        wanted: usize,
-        /// How many there are.
-        found: usize,
-    },
+    #[error(transparent)]
+    Ports(#[from] PortsError),
     /// It was interrupted, and did not end.
     #[error(
         "the training did not end within {seconds} s of the interrupt, and its processes were \
@@ -118,7 +114,7 @@ pub fn launch(
     let resumed = train.resume.take();
     let checkpoints = resumed.as_deref().map(checkpoint_in).or(train.checkpoint_dir.take());
     let quiet = train.quiet;
-    let settings = sized(train, args.workers, args.backup)?;
+    let settings = with_cluster_size(train, args.workers, args.backup)?;
     let settings = Settings::check(settings).map_err(TrainError::from)?;
     let (model, out) = (cli_name(settings.model), settings.out.as_deref());
     let folder = RunFolder::prepare(&model, out, checkpoints.as_deref(), resumed.is_some())

@@ -12,7 +12,7 @@ use cli::advise::plan;
 use cli::args::{Cli, Command, LaunchArgs, NodeArgs, TrainArgs};
 use cli::interrupt::Interrupt;
 use cli::launch::{launch, without};
-use cli::node::{Ending, Process};
+use cli::node::{self, Ending, Process};
 use cli::settings::Settings;
 use cli::simulate::simulate;
 use cli::status::status;
@@ -107,7 +107,7 @@ fn run_node(args: NodeArgs) -> ExitCode {
         Err(error) => return failed(&error, error.exit() as u8),
     };
     ending.attach(process.stop_handle());
-    match process.run() {
+    match node::run(&process) {
         Ok(Some(summary)) => {
             let _ = tell(&summary, quiet, json);
             ExitCode::SUCCESS

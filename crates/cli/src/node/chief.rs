@@ -9,7 +9,8 @@ use cluster::ClusterReport;
 use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::{Totals, Variables};
 
-use super::{NodeError, Process};
+use super::error::NodeError;
+use super::process::Process;
 use crate::args::cli_name;
 use crate::interrupt::Interrupt;
 use crate::metrics::{Metrics, Run, Update};
