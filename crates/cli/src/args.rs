@@ -6,7 +6,6 @@
 mod kinds;
 mod launch;
 mod node;
-mod optimizer;
 mod parse;
 mod plan;
 mod security;
@@ -22,13 +21,12 @@ pub use kinds::{
 };
 pub use launch::LaunchArgs;
 pub use node::NodeArgs;
-pub use optimizer::OptimizerNumbers;
 pub use plan::PlanArgs;
 pub use security::SecurityArgs;
 pub use simulate::SimulateArgs;
 pub use status::StatusArgs;
 pub use straggler::StragglerArg;
-pub use train::TrainArgs;
+pub use train::{OptimizerNumbers, TrainArgs};
 
 use train::EXAMPLES;
 

@@ -33,7 +33,7 @@ pub enum UsageError {
         /// The option.
         option: &'static str,
         /// What it may be.
-        expected: &'static str,
+        expected: String,
         /// What it is.
         got: String,
     },
@@ -49,7 +49,11 @@ pub enum UsageError {
 }
 
 impl UsageError {
-    pub(crate) fn number(option: &'static str, expected: &'static str, got: impl ToString) -> Self {
-        Self::Number { option, expected, got: got.to_string() }
+    pub(crate) fn number(
+        option: &'static str,
+        expected: impl Into<String>,
+        got: impl ToString,
+    ) -> Self {
+        Self::Number { option, expected: expected.into(), got: got.to_string() }
     }
 }

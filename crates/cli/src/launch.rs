@@ -13,17 +13,16 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use cluster::ClusterError;
+use cluster::security::{KeyError, TlsError};
 
 use self::child::{Child, Look};
 pub use self::ports::PortsError;
-use crate::args::{LaunchArgs, SecurityArgs, cli_name};
+use crate::args::{LaunchArgs, SecurityArgs};
+use crate::error::UsageError;
 use crate::interrupt::Interrupt;
-use crate::node::{NodeError, with_cluster_size};
 use crate::run_folder::{FolderError, RunFolder, checkpoint_in};
 use crate::security;
 use crate::settings::Settings;
-use crate::train::TrainError;
 
 /// Between two looks at the processes.
 const LOOK: Duration = Duration::from_millis(50);
@@ -39,12 +38,18 @@ const OWN: [&str; 6] =
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LaunchError {
-    /// The options, or the run folder.
+    /// Invalid options.
     #[error(transparent)]
-    Train(#[from] TrainError),
-    /// The options.
+    Usage(#[from] UsageError),
+    /// The run folder cannot be used.
     #[error(transparent)]
-    Node(#[from] NodeError),
+    Folder(#[from] FolderError),
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A process could not be started.
     #[error("a process could not be started: {0}")]
     Start(#[from] io::Error),
@@ -82,8 +87,7 @@ impl LaunchError {
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Train(error) => error.exit_status(),
-            Self::Node(error) => error.exit() as u8,
+            Self::Usage(_) | Self::Folder(_) | Self::Key(_) | Self::Tls(_) => 2,
             _ => 1,
         }
     }
@@ -112,13 +116,11 @@ pub fn launch(
     check_security(&args.security)?;
     let mut train = args.train;
     let resumed = train.resume.take();
-    let checkpoints = resumed.as_deref().map(checkpoint_in).or(train.checkpoint_dir.take());
-    let quiet = train.quiet;
-    let settings = with_cluster_size(train, args.workers, args.backup)?;
-    let settings = Settings::check(settings).map_err(TrainError::from)?;
-    let (model, out) = (cli_name(settings.model), settings.out.as_deref());
-    let folder = RunFolder::prepare(&model, out, checkpoints.as_deref(), resumed.is_some())
-        .map_err(TrainError::from)?;
+    if let Some(path) = &resumed {
+        train.checkpoint_dir = Some(checkpoint_in(path));
+    }
+    let settings = Settings::check_in_cluster(train, args.workers, args.backup)?;
+    let folder = RunFolder::prepare(&settings, resumed.is_some())?;
     let logs = folder.root().join("logs");
     std::fs::create_dir_all(&logs)?;
 
@@ -142,7 +144,7 @@ pub fn launch(
         }
         Child::start(role, index, words, &logs)
     });
-    let mut herd = Herd { children: children.collect::<Result<_, _>>()?, quiet };
+    let mut herd = Herd { children: children.collect::<Result<_, _>>()?, quiet: settings.quiet };
     let Some(interrupted) = herd.watch(interrupt)? else {
         let (seconds, checkpoints) = (GRACE.as_secs(), folder.checkpoints().to_owned());
         return Err(LaunchError::Stuck { seconds, checkpoints, logs });
@@ -151,10 +153,10 @@ pub fn launch(
 }
 
 /// Reads the key and the certificates once.
-fn check_security(args: &SecurityArgs) -> Result<(), NodeError> {
+fn check_security(args: &SecurityArgs) -> Result<(), LaunchError> {
     security::key(args)?;
     if let Some(tls) = security::tls(args) {
-        tls.server().map_err(ClusterError::from)?;
+        tls.server()?;
     }
     Ok(())
 }
@@ -240,12 +242,6 @@ impl Herd {
             }
             sleep(LOOK);
         }
-    }
-}
-
-impl From<FolderError> for LaunchError {
-    fn from(error: FolderError) -> Self {
-        Self::Train(error.into())
     }
 }
 

@@ -33,9 +33,11 @@ pub mod metrics;
 pub mod models;
 pub mod node;
 mod optimizers;
+mod optional;
 pub mod progress;
 pub mod report;
 pub mod run_folder;
+mod run_hook;
 mod security;
 pub mod settings;
 pub mod simulate;
@@ -43,6 +45,5 @@ pub mod status;
 pub mod straggler;
 pub mod summary;
 pub mod train;
-mod watch;
 
 pub use learner::Clip;

@@ -15,7 +15,6 @@ use cluster::spec::Role;
 pub use ending::Ending;
 pub use error::NodeError;
 pub use process::Process;
-pub(crate) use process::with_cluster_size;
 
 use crate::summary::Summary;
 use crate::train::hooks;

@@ -6,6 +6,7 @@ use optim::{Adagrad, Adam, AdamW, Ftrl, LazyAdam, Momentum, Optimizer, RmsProp, 
 
 use crate::args::{ModelKind, OptimizerKind, OptimizerNumbers, cli_name};
 use crate::error::UsageError;
+use crate::optional::set;
 
 /// The optimizer that the options describe.
 pub(crate) fn build(
@@ -79,13 +80,6 @@ pub(crate) fn usual_rate(model: ModelKind, optimizer: OptimizerKind) -> Schedule
         // Their own sums of squares let the rate fall.
         O::Adagrad | O::Ftrl => initial.into(),
         _ => Schedule::Exponential { initial, decay: 0.5, every: 200, staircase: false },
-    }
-}
-
-fn set<O>(optimizer: O, value: Option<f64>, with: impl FnOnce(O, f64) -> O) -> O {
-    match value {
-        Some(value) => with(optimizer, value),
-        None => optimizer,
     }
 }
 

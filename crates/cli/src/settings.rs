@@ -138,10 +138,7 @@ impl Settings {
                 TokenPolicyKind::Discard => TokenPolicy::DiscardLeftovers,
                 TokenPolicyKind::Keep => TokenPolicy::KeepLeftovers,
             }),
-            initial_tokens: match args.init_tokens {
-                Some(tokens) => Some(count("--init-tokens", tokens)?),
-                None => None,
-            },
+            initial_tokens: args.init_tokens.map(|n| count("--init-tokens", n)).transpose()?,
             sparse_mean: args.sparse_mean.map(|mean| match mean {
                 SparseMeanKind::PerRow => SparseMean::PerRow,
                 SparseMeanKind::PerGradient => SparseMean::PerGradient,
@@ -157,6 +154,30 @@ impl Settings {
             quiet: args.quiet,
             json: args.json,
         })
+    }
+
+    /// Settings of a process of a cluster: N is the number of workers, and A may be given as N less
+    /// the backups.
+    ///
+    /// # Errors
+    /// [`UsageError`] names the option, what was expected and what came.
+    pub fn check_in_cluster(
+        mut args: TrainArgs,
+        workers: u64,
+        backup: Option<u64>,
+    ) -> Result<Self, UsageError> {
+        if args.resume.is_some() {
+            let expected = "a run that goes on by itself from --out or --checkpoint-dir";
+            return Err(UsageError::number("--resume", expected, "an option of `train`"));
+        }
+        args.total_num_replicas = workers;
+        if let Some(backup) = backup {
+            let aggregate = workers.checked_sub(backup).filter(|&aggregate| aggregate > 0);
+            args.replicas_to_aggregate = aggregate.ok_or_else(|| {
+                UsageError::number("--backup", format!("fewer than the {workers} workers"), backup)
+            })?;
+        }
+        Self::check(args)
     }
 
     /// The update rule, as often as it is wanted.
@@ -191,12 +212,8 @@ impl Settings {
         if self.reference {
             all.push(("preset", "reference".into()));
         }
-        if let Some(clip) = &self.clip {
-            all.push(("clipping", clip.to_string()));
-        }
-        if let Some(decay) = self.ema {
-            all.push(("moving averages", decay.to_string()));
-        }
+        all.extend(self.clip.map(|clip| ("clipping", clip.to_string())));
+        all.extend(self.ema.map(|decay| ("moving averages", decay.to_string())));
         all
     }
 }

@@ -7,6 +7,7 @@ use cluster::exit::Exit;
 use cluster::security::KeyError;
 use cluster::spec::SpecError;
 
+use crate::error::UsageError;
 use crate::train::TrainError;
 
 /// Why a process ended otherwise than by the end of training.
@@ -22,16 +23,9 @@ pub enum NodeError {
     /// What says so makes no sense.
     #[error(transparent)]
     Spec(#[from] SpecError),
-    /// A number that is none, or does not fit the cluster.
-    #[error("{option}: expected {expected}, got {got}")]
-    Number {
-        /// The option.
-        option: &'static str,
-        /// What it may be.
-        expected: String,
-        /// What it is.
-        got: String,
-    },
+    /// Invalid options.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
     /// The key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -65,7 +59,7 @@ impl NodeError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NoPlace | Self::Spec(_) | Self::Number { .. } | Self::Key(_) | Self::NoFolder => {
+            Self::NoPlace | Self::Spec(_) | Self::Usage(_) | Self::Key(_) | Self::NoFolder => {
                 Exit::Usage
             }
             Self::Train(error) if error.exit_status() == 2 => Exit::Usage,

@@ -9,7 +9,9 @@ use cluster::{Cluster, ClusterReport, OnCluster, StopHandle, Wire};
 use sync_replicas::Hooks;
 
 use super::error::NodeError;
-use crate::args::{NodeArgs, TrainArgs, WireKind, cli_name};
+use crate::args::{NodeArgs, WireKind};
+use crate::error::UsageError;
+use crate::optional::set;
 use crate::run_folder::RunFolder;
 use crate::security;
 use crate::settings::Settings;
@@ -34,22 +36,15 @@ impl Process {
     /// [`NodeError`], before anything is opened or written.
     pub fn new(args: NodeArgs) -> Result<Self, NodeError> {
         let place = place(&args)?;
-        let mut cluster = Cluster::new(place).patience(args.patience).wire(match args.wire {
+        let cluster = Cluster::new(place).patience(args.patience).wire(match args.wire {
             WireKind::F32 => Wire::Native,
             WireKind::Bf16 => Wire::Bf16,
         });
-        if let Some(key) = security::key(&args.security)? {
-            cluster = cluster.key(key);
-        }
-        if let Some(tls) = security::tls(&args.security) {
-            cluster = cluster.tls(tls);
-        }
-        if let Some(listen) = args.listen {
-            cluster = cluster.listen(listen);
-        }
+        let cluster = set(cluster, security::key(&args.security)?, Cluster::key);
+        let cluster = set(cluster, security::tls(&args.security), Cluster::tls);
+        let cluster = set(cluster, args.listen, Cluster::listen);
         let workers = cluster.place().num_replicas();
-        let train = with_cluster_size(args.train, workers, args.backup)?;
-        let settings = Settings::check(train).map_err(TrainError::from)?;
+        let settings = Settings::check_in_cluster(args.train, workers, args.backup)?;
         let cluster = cluster.lease(settings.lease.unwrap_or(LEASE));
         Ok(Self { cluster, settings, patience: args.patience, metrics_port: args.metrics_port })
     }
@@ -62,10 +57,7 @@ impl Process {
 
     /// The run folder, in which an earlier life of this process may have been.
     pub(super) fn folder(&self) -> Result<RunFolder, NodeError> {
-        let (out, checkpoints) = (&self.settings.out, &self.settings.checkpoint_dir);
-        let model = cli_name(self.settings.model);
-        RunFolder::prepare(&model, out.as_deref(), checkpoints.as_deref(), true)
-            .map_err(|error| TrainError::from(error).into())
+        RunFolder::prepare(&self.settings, true).map_err(|error| TrainError::from(error).into())
     }
 
     /// This process's part, whichever it is.
@@ -85,33 +77,10 @@ fn place(args: &NodeArgs) -> Result<Node, NodeError> {
     }
     let ps = match &args.ps {
         None => 1,
-        Some(count) => count.parse().map_err(|_| NodeError::Number {
-            option: "--ps",
-            expected: "a number, or addresses together with --role and --worker-hosts".to_owned(),
-            got: count.clone(),
+        Some(count) => count.parse().map_err(|_| {
+            let expected = "a number, or addresses together with --role and --worker-hosts";
+            UsageError::number("--ps", expected, count)
         })?,
     };
     Ok(Cluster::from_env(ps)?.ok_or(NodeError::NoPlace)?.place().clone())
-}
-
-/// N is the number of workers; A may be given as N less the backups.
-pub(crate) fn with_cluster_size(
-    mut train: TrainArgs,
-    workers: u64,
-    backup: Option<u64>,
-) -> Result<TrainArgs, NodeError> {
-    let number =
-        |option, expected: String, got: String| NodeError::Number { option, expected, got };
-    if train.resume.is_some() {
-        let expected = "a run that goes on by itself from --out or --checkpoint-dir";
-        return Err(number("--resume", expected.to_owned(), "an option of `train`".to_owned()));
-    }
-    train.total_num_replicas = workers;
-    if let Some(backup) = backup {
-        let aggregate = workers.checked_sub(backup).filter(|&aggregate| aggregate > 0);
-        train.replicas_to_aggregate = aggregate.ok_or_else(|| {
-            number("--backup", format!("fewer than the {workers} workers"), backup.to_string())
-        })?;
-    }
-    Ok(train)
 }
