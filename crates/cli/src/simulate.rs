@@ -30,7 +30,7 @@ pub enum SimulateError {
         /// Why it is no file.
         error: io::Error,
     },
-    /// The plan cannot be meant.
+    /// An invalid plan.
     #[error("{name}, {error}")]
     Plan {
         /// The file.
@@ -57,7 +57,7 @@ pub enum SimulateError {
 }
 
 impl SimulateError {
-    /// What the program ends with: 2 when it cannot be meant, 1 when it failed.
+    /// The exit status of the program: 2 for invalid options, 1 for checks that failed.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         if matches!(self, Self::Checks { .. }) { 1 } else { 2 }
@@ -91,7 +91,7 @@ pub fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Simulate
 /// A plan by the name of its file, or by its own.
 ///
 /// # Errors
-/// [`SimulateError`] when there is none, or when it cannot be meant.
+/// [`SimulateError`] when there is none, or when it is invalid.
 pub fn read_plan(name: &str) -> Result<Plan, SimulateError> {
     let text = match (fs::read_to_string(name), plans::carried(name)) {
         (Ok(text), _) => text,

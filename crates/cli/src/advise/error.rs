@@ -18,7 +18,7 @@ pub enum PlanError {
     /// The question cannot be answered.
     #[error(transparent)]
     Advice(#[from] AdviceError),
-    /// A law cannot be meant.
+    /// An invalid law.
     #[error("{option} {text}: {problem}")]
     Law {
         /// Which option.
