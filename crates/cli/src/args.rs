@@ -1,19 +1,34 @@
 //! The command line as it is written; what it means together is [`settings`](crate::settings)'s.
 //!
 //! Each option is checked by itself here, so that an unknown value lists the possible ones.
+//! Invariant: it imports nothing else of the program, so that every command can import it.
 
-use std::path::PathBuf;
-use std::time::Duration;
+mod kinds;
+mod launch;
+mod node;
+mod parse;
+mod plan;
+mod security;
+mod simulate;
+mod status;
+mod straggler;
+mod train;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use optim::Schedule;
+use clap::{Parser, Subcommand};
 
-use crate::advise::PlanArgs;
-use crate::launch::LaunchArgs;
-use crate::node::NodeArgs;
-use crate::simulate::SimulateArgs;
-use crate::status::StatusArgs;
-use crate::straggler::{StragglerArg, parse_straggler};
+pub use kinds::{
+    ModeKind, ModelKind, OptimizerKind, SparseMeanKind, TokenPolicyKind, WireKind, cli_name,
+};
+pub use launch::LaunchArgs;
+pub use node::NodeArgs;
+pub use plan::PlanArgs;
+pub use security::SecurityArgs;
+pub use simulate::SimulateArgs;
+pub use status::StatusArgs;
+pub use straggler::StragglerArg;
+pub use train::{OptimizerNumbers, TrainArgs};
+
+use train::EXAMPLES;
 
 /// Synchronous training in which slow and dead replicas never hold a step.
 #[derive(Debug, Parser)]
@@ -62,255 +77,6 @@ pub enum Command {
     Status(StatusArgs),
 }
 
-/// The options of `train`.
-#[derive(Clone, Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
-pub struct TrainArgs {
-    /// What to train
-    #[arg(long, value_enum, default_value_t = ModelKind::Mlp, help_heading = MODEL)]
-    pub model: ModelKind,
-    /// Units of the mlp's hidden layer [default: 128], or numbers in an embedding [default: 32]
-    #[arg(long, value_name = "UNITS", value_parser = at_least_one(), help_heading = MODEL)]
-    pub hidden: Option<u64>,
-    /// Seed of the first variables and of the order of the batches
-    #[arg(long, value_name = "NUMBER", default_value_t = 0, help_heading = MODEL)]
-    pub seed: u64,
-    /// Digits to use instead of the built-in ones: CSV, also gzipped, 64 pixels and a digit a line
-    #[arg(long, value_name = "FILE", help_heading = MODEL)]
-    pub data: Option<PathBuf>,
-
-    /// The update rule
-    #[arg(long, value_enum, default_value_t = OptimizerKind::Adam, help_heading = OPTIMIZER)]
-    pub optimizer: OptimizerKind,
-    /// Learning rate, constant [default: one that suits the model and the optimizer, and that
-    /// falls by half every 200 updates]
-    #[arg(long, value_name = "RATE", conflicts_with = "schedule", help_heading = OPTIMIZER)]
-    pub learning_rate: Option<f64>,
-    /// Learning rate over the updates, such as `cosine:initial=0.05,steps=300`
-    ///
-    ///   exponential:initial=0.1,decay=0.96,every=100     also with staircase=true
-    ///   inverse-time:initial=0.1,decay=0.5,every=100     also with staircase=true
-    ///   polynomial:initial=0.1,end=0.001,steps=300       also with power=2
-    ///   cosine:initial=0.1,steps=300                     also with alpha=0.01
-    ///   piecewise:values=0.1/0.01,boundaries=200         one value more than boundaries
-    ///   warm-up:steps=20,then=cosine:initial=0.1,steps=300
-    #[arg(long, value_name = "TEXT", verbatim_doc_comment, help_heading = OPTIMIZER)]
-    pub schedule: Option<Schedule>,
-    /// The optimizers' own numbers.
-    #[command(flatten)]
-    pub numbers: OptimizerNumbers,
-    /// Clip each element of a gradient to ±VALUE before it is pushed
-    #[arg(long, value_name = "VALUE", group = "clip", help_heading = OPTIMIZER)]
-    pub clip_value: Option<f64>,
-    /// Scale each variable's gradient to at most this norm before it is pushed
-    #[arg(long, value_name = "NORM", group = "clip", help_heading = OPTIMIZER)]
-    pub clip_norm: Option<f64>,
-    /// Scale a replica's gradients together to at most this norm before they are pushed
-    #[arg(long, value_name = "NORM", group = "clip", help_heading = OPTIMIZER)]
-    pub clip_global_norm: Option<f64>,
-    /// Also keep moving averages of the variables, and test them too
-    #[arg(long, value_name = "DECAY", help_heading = OPTIMIZER)]
-    pub ema: Option<f64>,
-
-    /// A: how many gradients make an update; the first A fresh ones win
-    #[arg(long, short = 'a', value_name = "A", default_value_t = 4)]
-    #[arg(value_parser = at_least_one(), help_heading = REPLICAS)]
-    pub replicas_to_aggregate: u64,
-    /// N: how many replicas compute; N - A of them are backups
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 5)]
-    #[arg(value_parser = at_least_one(), help_heading = REPLICAS)]
-    pub total_num_replicas: u64,
-    /// Make a replica slow; may be repeated; `none` for no straggler [default: the last one, 20 ms]
-    #[arg(long, value_name = "REPLICA=MILLISECONDS", value_parser = parse_straggler)]
-    #[arg(help_heading = REPLICAS)]
-    pub straggler: Vec<StragglerArg>,
-    /// Give every gradient the same batch and sum in a fixed order: runs have the same bits
-    #[arg(long, help_heading = REPLICAS)]
-    pub deterministic: bool,
-    /// What happens to tokens that are left when a step ends [default: discard]
-    #[arg(long, value_enum, value_name = "POLICY", help_heading = REPLICAS)]
-    pub token_policy: Option<TokenPolicyKind>,
-    /// Tokens at the start, at least A - N [default: max(0, A - N), fully synchronous]
-    #[arg(long, value_name = "TOKENS", help_heading = REPLICAS)]
-    pub init_tokens: Option<u64>,
-    /// What a row of a sparse gradient is divided by [default: per-row]
-    #[arg(long, value_enum, value_name = "RULE", help_heading = REPLICAS)]
-    pub sparse_mean: Option<SparseMeanKind>,
-    /// Behave as the original system in everything: tokens, admission, sparse merge
-    #[arg(long, conflicts_with_all = ["deterministic"], help_heading = REPLICAS)]
-    pub reference: bool,
-    /// After this long without a sign a replica's token goes to another [default: 10s; in a
-    /// cluster 5s]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = REPLICAS)]
-    pub lease: Option<Duration>,
-    /// A step that takes longer than this fails and says who is missing [default: 10m]
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = REPLICAS)]
-    pub step_deadline: Option<Duration>,
-
-    /// Train up to this global step [default: 1000]
-    #[arg(long, value_name = "STEPS", value_parser = at_least_one(), help_heading = LENGTH)]
-    #[arg(conflicts_with = "epochs")]
-    pub updates: Option<u64>,
-    /// Train until this many times the training data was used
-    #[arg(long, value_name = "EPOCHS", value_parser = at_least_one(), help_heading = LENGTH)]
-    pub epochs: Option<u64>,
-    /// Examples in one replica's batch
-    #[arg(long, short = 'b', value_name = "EXAMPLES", default_value_t = 32)]
-    #[arg(value_parser = at_least_one(), help_heading = LENGTH)]
-    pub batch_size: u64,
-
-    /// Run folder to write [default: runs/MODEL-TIME]
-    #[arg(long, value_name = "DIR", help_heading = OUTPUT)]
-    pub out: Option<PathBuf>,
-    /// Where checkpoints go [default: the run folder's `checkpoint`]
-    #[arg(long, value_name = "DIR", help_heading = OUTPUT)]
-    pub checkpoint_dir: Option<PathBuf>,
-    /// Save a checkpoint every so many updates; the end is always saved
-    #[arg(long, value_name = "UPDATES", default_value_t = 100)]
-    #[arg(value_parser = at_least_one(), help_heading = OUTPUT)]
-    pub save_every: u64,
-    /// Continue from a checkpoint or run folder, up to the same --updates
-    #[arg(long, value_name = "PATH", help_heading = OUTPUT)]
-    pub resume: Option<PathBuf>,
-    /// Write one JSON object as the last line on standard output
-    #[arg(long, help_heading = OUTPUT)]
-    pub json: bool,
-    /// Show nothing but errors, and the JSON line if asked for
-    #[arg(long, short, help_heading = OUTPUT)]
-    pub quiet: bool,
-}
-
-/// Numbers that belong to some optimizers only; giving one to another optimizer is an error.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = OPTIMIZER)]
-pub struct OptimizerNumbers {
-    /// momentum [default: 0.9], rmsprop [default: 0]
-    #[arg(long, value_name = "FACTOR")]
-    pub momentum: Option<f64>,
-    /// momentum: look ahead as Nesterov does
-    #[arg(long)]
-    pub nesterov: bool,
-    /// adam, lazy-adam, adamw: decay of the first moment [default: 0.9]
-    #[arg(long, value_name = "DECAY")]
-    pub beta1: Option<f64>,
-    /// adam, lazy-adam, adamw: decay of the second moment [default: 0.999]
-    #[arg(long, value_name = "DECAY")]
-    pub beta2: Option<f64>,
-    /// adam, lazy-adam, adamw, rmsprop: what keeps the division finite
-    #[arg(long, value_name = "NUMBER")]
-    pub epsilon: Option<f64>,
-    /// adamw: part of a weight taken away at each update, times the rate [default: 0.01]
-    #[arg(long, value_name = "RATE")]
-    pub weight_decay: Option<f64>,
-    /// rmsprop: decay of the mean square [default: 0.9]
-    #[arg(long, value_name = "DECAY")]
-    pub decay: Option<f64>,
-    /// rmsprop: subtract the squared mean
-    #[arg(long)]
-    pub centered: bool,
-    /// adagrad, ftrl: first value of the sum of squares [default: 0.1]
-    #[arg(long, value_name = "NUMBER")]
-    pub initial_accumulator: Option<f64>,
-    /// ftrl: strength of the L1 penalty [default: 0]
-    #[arg(long, value_name = "STRENGTH")]
-    pub l1: Option<f64>,
-    /// ftrl: strength of the L2 penalty [default: 0]
-    #[arg(long, value_name = "STRENGTH")]
-    pub l2: Option<f64>,
-}
-
-/// The models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ModelKind {
-    /// Softmax regression on the pixels
-    Softmax,
-    /// A hidden layer with rectifiers
-    Mlp,
-    /// Summed embeddings of (pixel, intensity) features; sparse gradients
-    Embedding,
-}
-
-/// The optimizers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OptimizerKind {
-    /// Plain gradient descent
-    Sgd,
-    /// Gradient descent with momentum, also Nesterov's
-    Momentum,
-    /// Adam
-    Adam,
-    /// Adam that touches only the rows a sparse gradient has
-    LazyAdam,
-    /// Adam with decoupled weight decay
-    Adamw,
-    /// Adagrad
-    Adagrad,
-    /// RMSProp, also centered
-    Rmsprop,
-    /// FTRL-Proximal
-    Ftrl,
-}
-
-/// What happens to leftover tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TokenPolicyKind {
-    /// Old tokens go when new ones come: only what was really late is wasted
-    Discard,
-    /// Old tokens stay, first in first out, as in the original system
-    Keep,
-}
-
-/// How rows of sparse gradients are averaged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SparseMeanKind {
-    /// By the number of gradients that have the row, as in the original system
-    PerRow,
-    /// By the number of gradients
-    PerGradient,
-}
-
-/// The word that is written on the command line.
-pub fn word(kind: impl ValueEnum) -> String {
-    kind.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-}
-
-const MODEL: &str = "Model and data";
-const OPTIMIZER: &str = "Optimizer";
-const REPLICAS: &str = "Replicas";
-const LENGTH: &str = "Length";
-const OUTPUT: &str = "Output";
-
-const EXAMPLES: &str = "\
-Examples:
-  sync-replicas                                   4 of 5 replicas, the last one slow
-  sync-replicas -a 5                              no backup: every step waits for the slow one
-  sync-replicas --model embedding --optimizer lazy-adam --sparse-mean per-gradient
-  sync-replicas --schedule warm-up:steps=20,then=cosine:initial=0.1,steps=300
-  sync-replicas --deterministic --json | tail -1  the same variables_sha256 every time
-  sync-replicas --resume runs/mlp-...             go on where Ctrl-C ended
-
-The run folder has report.html (open it in a browser), metrics.jsonl and a checkpoint.";
-
-fn at_least_one() -> clap::builder::RangedU64ValueParser {
-    clap::value_parser!(u64).range(1..)
-}
-
-/// A number with `ms`, `s` or `m`; without a unit, seconds.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[number.len()..] {
-        "ms" => 1e-3,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        other => return Err(format!("expected a number with ms, s or m, got the unit {other:?}")),
-    };
-    let duration = number.trim().parse::<f64>().ok().map(|number| number * unit);
-    duration
-        .filter(|seconds| *seconds > 0.0)
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| format!("expected a length of time such as 500ms, 30s or 2m, got {text:?}"))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -320,21 +86,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn durations_have_units() {
-        #[track_caller]
-        fn check(text: &str, expected: Option<u64>) {
-            assert_eq!(parse_duration(text).ok().map(|d| d.as_millis() as u64), expected, "{text}");
-        }
-        check("500ms", Some(500));
-        check("30s", Some(30_000));
-        check("1.5", Some(1_500));
-        check("2m", Some(120_000));
-        for wrong in ["", "s", "-1s", "0", "nan", "inf", "1e300m", "5h", "5 parsecs"] {
-            check(wrong, None);
-        }
     }
 
     #[test]

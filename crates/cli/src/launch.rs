@@ -3,7 +3,6 @@
 //! Every process is this program with `node`. Invariant: none outlives the launcher, however that
 //! ends.
 
-mod args;
 mod child;
 mod ports;
 mod signal;
@@ -14,15 +13,16 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-pub use args::LaunchArgs;
+use cluster::security::{KeyError, TlsError};
 
 use self::child::{Child, Look};
-use crate::args::word;
+pub use self::ports::PortsError;
+use crate::args::{LaunchArgs, SecurityArgs};
+use crate::error::UsageError;
 use crate::interrupt::Interrupt;
-use crate::node::{NodeError, sized};
 use crate::run_folder::{FolderError, RunFolder, checkpoint_in};
+use crate::security;
 use crate::settings::Settings;
-use crate::train::TrainError;
 
 /// Between two looks at the processes.
 const LOOK: Duration = Duration::from_millis(50);
@@ -38,23 +38,24 @@ const OWN: [&str; 6] =
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LaunchError {
-    /// The options, or the run folder.
+    /// Invalid options.
     #[error(transparent)]
-    Train(#[from] TrainError),
-    /// The options.
+    Usage(#[from] UsageError),
+    /// The run folder cannot be used.
     #[error(transparent)]
-    Node(#[from] NodeError),
+    Folder(#[from] FolderError),
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A process could not be started.
     #[error("a process could not be started: {0}")]
     Start(#[from] io::Error),
     /// There is no room for so many servers.
-    #[error("expected {wanted} free ports on loopback, got {found}; end what listens there")]
-    Ports {
-        /// How many are needed.
-        wanted: usize,
-        /// How many there are.
-        found: usize,
-    },
+    #[error(transparent)]
+    Ports(#[from] PortsError),
     /// It was interrupted, and did not end.
     #[error(
         "the training did not end within {seconds} s of the interrupt, and its processes were \
@@ -86,8 +87,7 @@ impl LaunchError {
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Train(error) => error.exit_status(),
-            Self::Node(error) => error.exit() as u8,
+            Self::Usage(_) | Self::Folder(_) | Self::Key(_) | Self::Tls(_) => 2,
             _ => 1,
         }
     }
@@ -113,16 +113,14 @@ pub fn launch(
     interrupt: &Interrupt,
 ) -> Result<Launched, LaunchError> {
     // Said here, and not by every process in its log.
-    args.security.check()?;
+    check_security(&args.security)?;
     let mut train = args.train;
     let resumed = train.resume.take();
-    let checkpoints = resumed.as_deref().map(checkpoint_in).or(train.checkpoint_dir.take());
-    let quiet = train.quiet;
-    let settings = sized(train, args.workers, args.backup)?;
-    let settings = Settings::check(settings).map_err(TrainError::from)?;
-    let (model, out) = (word(settings.model), settings.out.as_deref());
-    let folder = RunFolder::prepare(&model, out, checkpoints.as_deref(), resumed.is_some())
-        .map_err(TrainError::from)?;
+    if let Some(path) = &resumed {
+        train.checkpoint_dir = Some(checkpoint_in(path));
+    }
+    let settings = Settings::check_in_cluster(train, args.workers, args.backup)?;
+    let folder = RunFolder::prepare(&settings, resumed.is_some())?;
     let logs = folder.root().join("logs");
     std::fs::create_dir_all(&logs)?;
 
@@ -146,12 +144,21 @@ pub fn launch(
         }
         Child::start(role, index, words, &logs)
     });
-    let mut herd = Herd { children: children.collect::<Result<_, _>>()?, quiet };
+    let mut herd = Herd { children: children.collect::<Result<_, _>>()?, quiet: settings.quiet };
     let Some(interrupted) = herd.watch(interrupt)? else {
         let (seconds, checkpoints) = (GRACE.as_secs(), folder.checkpoints().to_owned());
         return Err(LaunchError::Stuck { seconds, checkpoints, logs });
     };
     Ok(Launched { run_dir: folder.root().to_owned(), interrupted })
+}
+
+/// Reads the key and the certificates once.
+fn check_security(args: &SecurityArgs) -> Result<(), LaunchError> {
+    security::key(args)?;
+    if let Some(tls) = security::tls(args) {
+        tls.server()?;
+    }
+    Ok(())
 }
 
 /// A command line without some options and their values.
@@ -235,12 +242,6 @@ impl Herd {
             }
             sleep(LOOK);
         }
-    }
-}
-
-impl From<FolderError> for LaunchError {
-    fn from(error: FolderError) -> Self {
-        Self::Train(error.into())
     }
 }
 

@@ -4,13 +4,13 @@
 
 use std::fmt;
 
+use digits::data::{Batches, Examples};
+use digits::models::Classifier;
 use optim::{clip_by_global_norm, clip_by_norm, clip_by_value};
 use sync_replicas::{BoxError, Computed, Gradients, Model, Shard, Variables, Work};
 
-use crate::settings::UsageError;
+use crate::error::UsageError;
 use crate::straggler::Stragglers;
-use digits::data::{Batches, Examples};
-use digits::models::Classifier;
 
 /// The model as the replicas see it.
 #[derive(Debug)]
@@ -85,8 +85,7 @@ impl Clip {
         for (option, clip, limit) in clips {
             if let Some(got) = limit {
                 if !(got.is_finite() && got > 0.0) {
-                    let (expected, got) = ("a finite number above 0", got.to_string());
-                    return Err(UsageError::Number { option, expected, got });
+                    return Err(UsageError::number(option, "a finite number above 0", got));
                 }
                 return Ok(clip);
             }

@@ -24,21 +24,24 @@
 pub mod advise;
 pub mod args;
 mod drawing;
+pub mod error;
 pub mod interrupt;
 pub mod launch;
 mod learner;
 pub mod metrics;
 pub mod node;
 mod optimizers;
+mod optional;
 pub mod progress;
 pub mod report;
 pub mod run_folder;
+mod run_hook;
+mod security;
 pub mod settings;
 pub mod simulate;
 pub mod status;
 pub mod straggler;
 pub mod summary;
 pub mod train;
-mod watch;
 
 pub use learner::Clip;

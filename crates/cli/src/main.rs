@@ -9,13 +9,13 @@ use std::sync::Mutex;
 
 use clap::Parser;
 use cli::advise::plan;
-use cli::args::{Cli, Command, TrainArgs};
+use cli::args::{Cli, Command, LaunchArgs, NodeArgs, TrainArgs};
 use cli::interrupt::Interrupt;
-use cli::launch::{LaunchArgs, launch, without};
-use cli::node::{Ending, NodeArgs, Process};
+use cli::launch::{LaunchError, launch, without};
+use cli::node::{self, Ending, Process};
 use cli::settings::Settings;
-use cli::simulate::simulate;
-use cli::status::status;
+use cli::simulate::{SimulateError, simulate};
+use cli::status::{StatusError, status};
 use cli::summary::{Summary, story, table, verdict};
 use cli::train::{TrainError, train};
 use cluster::exit::Exit;
@@ -25,7 +25,7 @@ use tracing_subscriber::prelude::*;
 /// What shells say of a program that a second Ctrl-C ended.
 const KILLED_BY_INTERRUPT: i32 = 130;
 
-/// What options that cannot be meant end with.
+/// The exit status for invalid options.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -35,22 +35,21 @@ fn main() -> ExitCode {
     }
     match command {
         Command::Train(args) => run_train(*args),
-        Command::Plan(args) => {
-            // Whatever is wrong is wrong with what was given.
-            let result = plan(&args, &mut io::stdout().lock());
-            result.map_or_else(|error| failed(&error, USAGE), |()| ExitCode::SUCCESS)
-        }
+        // Whatever is wrong is wrong with what was given.
+        Command::Plan(args) => ended(plan(&args, &mut io::stdout().lock()), |_| USAGE),
         Command::Launch(args) => run_launch(*args),
         Command::Node(args) => run_node(*args),
         Command::Status(args) => {
-            let result = status(&args, &mut io::stdout().lock());
-            result.map_or_else(|error| failed(&error, error.exit_status()), |()| ExitCode::SUCCESS)
+            ended(status(&args, &mut io::stdout().lock()), StatusError::exit_status)
         }
         Command::Simulate(args) => {
-            let result = simulate(&args, &mut io::stdout().lock());
-            result.map_or_else(|error| failed(&error, error.exit_status()), |()| ExitCode::SUCCESS)
+            ended(simulate(&args, &mut io::stdout().lock()), SimulateError::exit_status)
         }
     }
+}
+
+fn ended<E: Error>(result: Result<(), E>, exit_status: impl Fn(&E) -> u8) -> ExitCode {
+    result.map_or_else(|error| failed(&error, exit_status(&error)), |()| ExitCode::SUCCESS)
 }
 
 fn failed(error: &dyn Error, status: u8) -> ExitCode {
@@ -65,32 +64,26 @@ fn run_train(args: TrainArgs) -> ExitCode {
     let result = Settings::check(args)
         .map_err(TrainError::from)
         .and_then(|settings| train(&settings, &interrupt));
-    match result {
-        Ok(summary) => {
-            if summary.interrupted {
-                tell_resume(&summary.run_dir);
-            }
-            // When the reader has gone, as `head` does, the run is on disk.
-            let _ = tell(&summary, quiet, json);
-            ExitCode::SUCCESS
+    let told = result.map(|summary| {
+        if summary.interrupted {
+            tell_resume(&summary.run_dir);
         }
-        Err(error) => failed(&error, error.exit_status()),
-    }
+        // When the reader has gone, as `head` does, the run is on disk.
+        let _ = tell(&summary, quiet, json);
+    });
+    ended(told, TrainError::exit_status)
 }
 
 fn run_launch(args: LaunchArgs) -> ExitCode {
     let interrupt = Interrupt::new();
     stop_on_signals(&interrupt, "stopping all processes; a checkpoint is written", || {});
     let words: Vec<OsString> = std::env::args_os().skip(2).collect();
-    match launch(args, &words, &interrupt) {
-        Ok(launched) => {
-            if launched.interrupted {
-                tell_resume(&launched.run_dir.display().to_string());
-            }
-            ExitCode::SUCCESS
+    let told = launch(args, &words, &interrupt).map(|launched| {
+        if launched.interrupted {
+            tell_resume(&launched.run_dir.display().to_string());
         }
-        Err(error) => failed(&error, error.exit_status()),
-    }
+    });
+    ended(told, LaunchError::exit_status)
 }
 
 fn run_node(args: NodeArgs) -> ExitCode {
@@ -102,19 +95,16 @@ fn run_node(args: NodeArgs) -> ExitCode {
     if end_with_stdin {
         listen_to_launcher(ending.clone());
     }
-    let process = match Process::new(args) {
-        Ok(process) => process,
-        Err(error) => return failed(&error, error.exit() as u8),
-    };
-    ending.attach(process.stop_handle());
-    match process.run() {
-        Ok(Some(summary)) => {
+    let result = Process::new(args).and_then(|process| {
+        ending.attach(process.stop_handle());
+        node::run(&process)
+    });
+    let told = result.map(|summary| {
+        if let Some(summary) = summary {
             let _ = tell(&summary, quiet, json);
-            ExitCode::SUCCESS
         }
-        Ok(None) => ExitCode::SUCCESS,
-        Err(error) => failed(&error, error.exit() as u8),
-    }
+    });
+    ended(told, |error| error.exit() as u8)
 }
 
 /// Ends this process's part once its launcher says so. A process whose launcher was killed ends at

@@ -1,11 +1,12 @@
-//! From the command line's words and numbers to an optimizer.
+//! From the options to an optimizer.
 //!
 //! Its invariant: a number that the chosen optimizer does not have is refused, never ignored.
 
 use optim::{Adagrad, Adam, AdamW, Ftrl, LazyAdam, Momentum, Optimizer, RmsProp, Schedule, Sgd};
 
-use crate::args::{ModelKind, OptimizerKind, OptimizerNumbers, word};
-use crate::settings::UsageError;
+use crate::args::{ModelKind, OptimizerKind, OptimizerNumbers, cli_name};
+use crate::error::UsageError;
+use crate::optional::set;
 
 /// The optimizer that the options describe.
 pub(crate) fn build(
@@ -13,7 +14,7 @@ pub(crate) fn build(
     rate: Schedule,
     numbers: &OptimizerNumbers,
 ) -> Result<Box<dyn Optimizer<f32>>, UsageError> {
-    refuse_strangers(kind, numbers)?;
+    reject_foreign_options(kind, numbers)?;
     let n = numbers;
     let optimizer: Box<dyn Optimizer<f32>> = match kind {
         OptimizerKind::Sgd => Box::new(Sgd::new(rate)),
@@ -82,14 +83,7 @@ pub(crate) fn usual_rate(model: ModelKind, optimizer: OptimizerKind) -> Schedule
     }
 }
 
-fn set<O>(optimizer: O, value: Option<f64>, with: impl FnOnce(O, f64) -> O) -> O {
-    match value {
-        Some(value) => with(optimizer, value),
-        None => optimizer,
-    }
-}
-
-fn refuse_strangers(kind: OptimizerKind, n: &OptimizerNumbers) -> Result<(), UsageError> {
+fn reject_foreign_options(kind: OptimizerKind, n: &OptimizerNumbers) -> Result<(), UsageError> {
     use OptimizerKind as O;
     let adams: &[O] = &[O::Adam, O::LazyAdam, O::Adamw];
     let dividing: &[O] = &[O::Adam, O::LazyAdam, O::Adamw, O::Rmsprop];
@@ -108,8 +102,8 @@ fn refuse_strangers(kind: OptimizerKind, n: &OptimizerNumbers) -> Result<(), Usa
     ];
     for (option, given, owners) in options {
         if given && !owners.contains(&kind) {
-            let owners = owners.iter().map(|&owner| word(owner)).collect::<Vec<_>>().join(", ");
-            return Err(UsageError::NotForOptimizer { option, optimizer: word(kind), owners });
+            let owners = owners.iter().map(|&owner| cli_name(owner)).collect::<Vec<_>>().join(", ");
+            return Err(UsageError::NotForOptimizer { option, optimizer: cli_name(kind), owners });
         }
     }
     Ok(())

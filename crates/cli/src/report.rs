@@ -64,7 +64,7 @@ pub fn html(page: &Page<'_>) -> String {
 /// A picture of the first updates, a file of its own.
 #[must_use]
 pub fn picture(page: &Page<'_>) -> String {
-    timeline::picture(page.timeline, page.updates, PICTURE_STEPS)
+    timeline::picture(page.timeline, page.updates, PICTURE_STEPS, STYLE)
 }
 
 fn tiles(out: &mut String, summary: &Summary) {

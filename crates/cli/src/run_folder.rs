@@ -9,6 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sync_replicas::{CheckpointError, checkpoint};
 
+use crate::args::cli_name;
+use crate::settings::Settings;
+
 /// Where the files of a run are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFolder {
@@ -46,22 +49,18 @@ pub enum FolderError {
 }
 
 impl RunFolder {
-    /// Makes the folder, or checks that it can be used: `out`, or `runs/MODEL-TIME`.
+    /// Makes the folder, or checks that it can be used: `--out`, or `runs/MODEL-TIME`.
     ///
     /// # Errors
     /// [`FolderError`] when it cannot be written, or when it has another run's checkpoints and
     /// `resumed` does not say that this run goes on from them.
-    pub fn prepare(
-        model: &str,
-        out: Option<&Path>,
-        checkpoints: Option<&Path>,
-        resumed: bool,
-    ) -> Result<Self, FolderError> {
-        let root = match out {
-            Some(out) => out.to_owned(),
-            None => unused(&Path::new("runs").join(format!("{model}-{}", utc(SystemTime::now())))),
-        };
-        let checkpoints = checkpoints.map_or_else(|| root.join("checkpoint"), Path::to_owned);
+    pub fn prepare(settings: &Settings, resumed: bool) -> Result<Self, FolderError> {
+        let root = settings.out.clone().unwrap_or_else(|| {
+            let (model, now) = (cli_name(settings.model), utc(SystemTime::now()));
+            unused(&Path::new("runs").join(format!("{model}-{now}")))
+        });
+        let checkpoints = settings.checkpoint_dir.clone();
+        let checkpoints = checkpoints.unwrap_or_else(|| root.join("checkpoint"));
         let folder = Self { root, checkpoints };
         for path in [&folder.root, &folder.checkpoints] {
             probe(path).map_err(|source| FolderError::Write { path: path.clone(), source })?;
@@ -91,12 +90,9 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`FolderError::Write`] names the file.
-    pub fn write(&self, name: &str, text: &str) -> Result<PathBuf, FolderError> {
+    pub fn write(&self, name: &str, text: &str) -> Result<(), FolderError> {
         let path = self.root.join(name);
-        match fs::write(&path, text) {
-            Ok(()) => Ok(path),
-            Err(source) => Err(FolderError::Write { path, source }),
-        }
+        fs::write(&path, text).map_err(|source| FolderError::Write { path, source })
     }
 }
 
@@ -154,7 +150,10 @@ fn civil(days: u64) -> (u64, u64, u64) {
 mod tests {
     use std::time::Duration;
 
+    use clap::Parser;
+
     use super::*;
+    use crate::args::Cli;
 
     #[test]
     fn times_are_universal() {
@@ -185,7 +184,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let file = dir.path().join("file");
         fs::write(&file, "").expect("is writable");
-        let error = RunFolder::prepare("mlp", Some(&file.join("run")), None, false);
+        let args = ["x".into(), "--out".into(), file.join("run")];
+        let args = Cli::try_parse_from(args.map(PathBuf::into_os_string)).expect("parses");
+        let settings = Settings::check(args.into_train()).expect("is valid");
+        let error = RunFolder::prepare(&settings, false);
         assert!(matches!(error, Err(FolderError::Write { .. })), "{error:?}");
     }
 

@@ -6,17 +6,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use optim::{HyperParameterError, Optimizer, Schedule};
+use digits::data::{Batches, Digits};
+use digits::models::{Classifier, Embedding, Mlp, Softmax};
+use optim::{Optimizer, Schedule};
 use sync_replicas::{Order, SparseMean, TokenPolicy};
 
 use crate::args::{
-    ModelKind, OptimizerKind, OptimizerNumbers, SparseMeanKind, TokenPolicyKind, TrainArgs, word,
+    ModelKind, OptimizerKind, OptimizerNumbers, SparseMeanKind, TokenPolicyKind, TrainArgs,
+    cli_name,
 };
+use crate::error::UsageError;
 use crate::learner::Clip;
 use crate::optimizers;
 use crate::straggler::Stragglers;
-use digits::data::{BatchSizeError, Batches, DataError, Digits};
-use digits::models::{Classifier, Embedding, Mlp, Softmax};
 
 const USUAL_UPDATES: u64 = 1000;
 const MLP_UNITS: usize = 128;
@@ -25,7 +27,7 @@ const EMBEDDING_WIDTH: usize = 32;
 /// Everything a run needs to know; nothing in it contradicts anything else.
 #[derive(Debug)]
 pub struct Settings {
-    /// The model's word, for names and pages.
+    /// The model's name, for folders and pages.
     pub model: ModelKind,
     /// The model.
     pub classifier: Arc<dyn Classifier>,
@@ -35,7 +37,7 @@ pub struct Settings {
     pub batches: Batches,
     /// Seeds the first variables and the batches.
     pub seed: u64,
-    /// The optimizer's word.
+    /// The optimizer's name.
     pub optimizer_kind: OptimizerKind,
     /// Its learning rate.
     pub learning_rate: Schedule,
@@ -83,50 +85,6 @@ pub struct Settings {
     pub json: bool,
 }
 
-/// Options that cannot be meant. Nothing was done yet.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum UsageError {
-    /// The data cannot be used.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// The batches cannot be made.
-    #[error(transparent)]
-    Batch(#[from] BatchSizeError),
-    /// The optimizer cannot take a number.
-    #[error(transparent)]
-    HyperParameter(#[from] HyperParameterError),
-    /// A number for another optimizer.
-    #[error("{option} is not for --optimizer {optimizer}; it belongs to {owners}")]
-    NotForOptimizer {
-        /// The option.
-        option: &'static str,
-        /// The optimizer chosen.
-        optimizer: String,
-        /// Those that have it.
-        owners: String,
-    },
-    /// A number out of its range.
-    #[error("{option}: expected {expected}, got {got}")]
-    Number {
-        /// The option.
-        option: &'static str,
-        /// What it may be.
-        expected: &'static str,
-        /// What it is.
-        got: String,
-    },
-    /// Stragglers that cannot be.
-    #[error("--straggler: {problem}")]
-    Straggler {
-        /// What is wrong, and what was expected.
-        problem: String,
-    },
-    /// The trainer refuses the combination.
-    #[error(transparent)]
-    Build(#[from] sync_replicas::BuildError),
-}
-
 impl Settings {
     /// Settings out of options.
     ///
@@ -143,7 +101,7 @@ impl Settings {
         optimizers::build(args.optimizer, learning_rate.clone(), &args.numbers)?;
         let clip = Clip::new(args.clip_value, args.clip_norm, args.clip_global_norm)?;
         if let Some(decay) = args.ema.filter(|decay| !(0.0..=1.0).contains(decay)) {
-            return Err(number("--ema", "a decay from 0 to 1", decay));
+            return Err(UsageError::number("--ema", "a decay from 0 to 1", decay));
         }
         let stragglers = Stragglers::new(&args.straggler, args.total_num_replicas)?;
         let digits = match &args.data {
@@ -180,17 +138,14 @@ impl Settings {
                 TokenPolicyKind::Discard => TokenPolicy::DiscardLeftovers,
                 TokenPolicyKind::Keep => TokenPolicy::KeepLeftovers,
             }),
-            initial_tokens: match args.init_tokens {
-                Some(tokens) => Some(count("--init-tokens", tokens)?),
-                None => None,
-            },
+            initial_tokens: args.init_tokens.map(|n| count("--init-tokens", n)).transpose()?,
             sparse_mean: args.sparse_mean.map(|mean| match mean {
                 SparseMeanKind::PerRow => SparseMean::PerRow,
                 SparseMeanKind::PerGradient => SparseMean::PerGradient,
             }),
             lease: args.lease,
             step_deadline: args.step_deadline,
-            updates: args_updates(updates)?,
+            updates: checked_updates(updates)?,
             batch_size,
             out: args.out,
             checkpoint_dir: args.checkpoint_dir,
@@ -199,6 +154,30 @@ impl Settings {
             quiet: args.quiet,
             json: args.json,
         })
+    }
+
+    /// Settings of a process of a cluster: N is the number of workers, and A may be given as N less
+    /// the backups.
+    ///
+    /// # Errors
+    /// [`UsageError`] names the option, what was expected and what came.
+    pub fn check_in_cluster(
+        mut args: TrainArgs,
+        workers: u64,
+        backup: Option<u64>,
+    ) -> Result<Self, UsageError> {
+        if args.resume.is_some() {
+            let expected = "a run that goes on by itself from --out or --checkpoint-dir";
+            return Err(UsageError::number("--resume", expected, "an option of `train`"));
+        }
+        args.total_num_replicas = workers;
+        if let Some(backup) = backup {
+            let aggregate = workers.checked_sub(backup).filter(|&aggregate| aggregate > 0);
+            args.replicas_to_aggregate = aggregate.ok_or_else(|| {
+                UsageError::number("--backup", format!("fewer than the {workers} workers"), backup)
+            })?;
+        }
+        Self::check(args)
     }
 
     /// The update rule, as often as it is wanted.
@@ -213,8 +192,8 @@ impl Settings {
     #[must_use]
     pub fn describe(&self) -> Vec<(&'static str, String)> {
         let mut all = vec![
-            ("model", word(self.model)),
-            ("optimizer", word(self.optimizer_kind)),
+            ("model", cli_name(self.model)),
+            ("optimizer", cli_name(self.optimizer_kind)),
             ("learning rate", self.learning_rate.to_string()),
             ("replicas", format!("{} of {}", self.replicas_to_aggregate, self.total_num_replicas)),
             ("batch size", self.batch_size.to_string()),
@@ -233,12 +212,8 @@ impl Settings {
         if self.reference {
             all.push(("preset", "reference".into()));
         }
-        if let Some(clip) = &self.clip {
-            all.push(("clipping", clip.to_string()));
-        }
-        if let Some(decay) = self.ema {
-            all.push(("moving averages", decay.to_string()));
-        }
+        all.extend(self.clip.map(|clip| ("clipping", clip.to_string())));
+        all.extend(self.ema.map(|decay| ("moving averages", decay.to_string())));
         all
     }
 }
@@ -247,13 +222,14 @@ fn classifier(model: ModelKind, hidden: Option<u64>) -> Result<Arc<dyn Classifie
     /// More would not fit into memory; the option's own check has seen to the zero.
     const MOST_UNITS: u64 = 1 << 20;
     if let Some(units) = hidden.filter(|&units| units > MOST_UNITS) {
-        return Err(number("--hidden", "1 to 1048576 units", units));
+        return Err(UsageError::number("--hidden", "1 to 1048576 units", units));
     }
     let hidden = hidden.map(|units| units as usize);
     Ok(match (model, hidden) {
         (ModelKind::Softmax, None) => Arc::new(Softmax),
         (ModelKind::Softmax, Some(units)) => {
-            return Err(number("--hidden", "--model mlp or --model embedding with it", units));
+            let expected = "--model mlp or --model embedding with it";
+            return Err(UsageError::number("--hidden", expected, units));
         }
         (ModelKind::Mlp, units) => Arc::new(Mlp::new(units.unwrap_or(MLP_UNITS))),
         (ModelKind::Embedding, units) => Arc::new(Embedding::new(units.unwrap_or(EMBEDDING_WIDTH))),
@@ -267,23 +243,19 @@ fn updates_of(epochs: u64, examples: usize, aggregate: usize, batch_size: usize)
 }
 
 /// Steps are counted in `i64`.
-fn args_updates(updates: u64) -> Result<u64, UsageError> {
+fn checked_updates(updates: u64) -> Result<u64, UsageError> {
     match i64::try_from(updates) {
         Ok(_) => Ok(updates),
-        Err(_) => Err(number("--updates", "at most 9223372036854775807", updates)),
+        Err(_) => Err(UsageError::number("--updates", "at most 9223372036854775807", updates)),
     }
 }
 
-/// More than this many of anything is a slip of the finger; threads and tokens are made of it.
+/// More than this many of anything is certainly a typo; threads and tokens are made of it.
 const MOST: u64 = 1 << 16;
 
 fn count(option: &'static str, got: u64) -> Result<usize, UsageError> {
     match usize::try_from(got) {
         Ok(count) if got <= MOST => Ok(count),
-        _ => Err(number(option, "at most 65536", got)),
+        _ => Err(UsageError::number(option, "at most 65536", got)),
     }
-}
-
-fn number(option: &'static str, expected: &'static str, got: impl ToString) -> UsageError {
-    UsageError::Number { option, expected, got: got.to_string() }
 }

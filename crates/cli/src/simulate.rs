@@ -3,79 +3,17 @@
 //! What is simulated is the `simulator` crate's; here are options, words and figures.
 
 mod figures;
-mod words;
+mod text;
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-pub(crate) use words::number;
-
-use clap::{Args, ValueEnum};
 use simulator::checks::Published;
 use simulator::{Mode, Outcome, Plan, PlanError, plans};
 
-/// The options of `simulate`.
-#[derive(Clone, Debug, Args)]
-#[command(after_long_help = AFTER_HELP, after_help = "The carried plans are listed by --help.")]
-pub struct SimulateArgs {
-    /// A plan file, or the name of a plan that the program carries
-    #[arg(value_name = "PLAN", required_unless_present = "checks", conflicts_with = "checks")]
-    pub plan: Option<String>,
-    /// Decides every random number [default: the plan's]
-    #[arg(long, value_name = "NUMBER", conflicts_with = "checks")]
-    pub seed: Option<u64>,
-    /// How many steps to simulate [default: the plan's]
-    #[arg(long, value_name = "STEPS", conflicts_with = "checks")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=Plan::MOST_STEPS))]
-    pub steps: Option<u64>,
-    /// Who decides how a step goes [default: the plan's]
-    #[arg(long, value_enum, conflicts_with = "checks")]
-    pub mode: Option<ModeKind>,
-    /// Recompute what is published about stragglers, as a table
-    #[arg(long)]
-    pub checks: bool,
-    /// Write one JSON object instead of words
-    #[arg(long)]
-    pub json: bool,
-    /// Also write files to this folder: the report, every step's time, figures
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-}
-
-/// Who decides how a step goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ModeKind {
-    /// The formula: all replicas start each step together
-    Ideal,
-    /// The engine and its tokens, as in training
-    Tokens,
-}
-
-impl From<ModeKind> for Mode {
-    fn from(kind: ModeKind) -> Self {
-        match kind {
-            ModeKind::Ideal => Self::Ideal,
-            ModeKind::Tokens => Self::Tokens,
-        }
-    }
-}
-
-const AFTER_HELP: &str = "\
-Plans that the program carries:
-  chen-2016            100 machines with a heavy tail
-  osdi-2016            50 gradients a step, by the formula
-  osdi-2016-tokens     50 gradients a step, by tokens
-  exponential          a law for which the expected step is known exactly
-  one-slow-machine     one of five machines is always ten times slower
-  spot-machines        machines that die, come back and stand still
-  dead-without-lease   too many die at once, without leases: it gets stuck
-
-Examples:
-  sync-replicas simulate chen-2016
-  sync-replicas simulate chen-2016 --mode ideal --seed 7 --json
-  sync-replicas simulate my-plan.toml --steps 5000 --out figures
-  sync-replicas simulate --checks --out figures";
+use crate::args::SimulateArgs;
+pub(crate) use text::number;
 
 /// Why nothing was simulated, or not written.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +30,7 @@ pub enum SimulateError {
         /// Why it is no file.
         error: io::Error,
     },
-    /// The plan cannot be meant.
+    /// An invalid plan.
     #[error("{name}, {error}")]
     Plan {
         /// The file.
@@ -119,7 +57,7 @@ pub enum SimulateError {
 }
 
 impl SimulateError {
-    /// What the program ends with: 2 when it cannot be meant, 1 when it failed.
+    /// The exit status of the program: 2 for invalid options, 1 for checks that failed.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         if matches!(self, Self::Checks { .. }) { 1 } else { 2 }
@@ -142,7 +80,7 @@ pub fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Simulate
             let _ = if args.json {
                 writeln!(out, "{}", json(&outcome.report))
             } else {
-                out.write_all(words::run(&plan, &outcome.report).as_bytes())
+                out.write_all(text::run(&plan, &outcome.report).as_bytes())
             };
             Ok(())
         }
@@ -153,7 +91,7 @@ pub fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Simulate
 /// A plan by the name of its file, or by its own.
 ///
 /// # Errors
-/// [`SimulateError`] when there is none, or when it cannot be meant.
+/// [`SimulateError`] when there is none, or when it is invalid.
 pub fn read_plan(name: &str) -> Result<Plan, SimulateError> {
     let text = match (fs::read_to_string(name), plans::carried(name)) {
         (Ok(text), _) => text,
@@ -208,7 +146,7 @@ fn checks(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), SimulateError>
     let _ = if args.json {
         writeln!(out, "{}", json(&checks))
     } else {
-        out.write_all(words::checks(&checks).as_bytes())
+        out.write_all(text::checks(&checks).as_bytes())
     };
     let (all, failed) = (checks.len(), checks.iter().filter(|check| !check.holds).count());
     if failed > 0 { Err(SimulateError::Checks { failed, all }) } else { Ok(()) }

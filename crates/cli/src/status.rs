@@ -5,26 +5,12 @@
 use std::fmt::Write as _;
 use std::io::Write;
 
-use clap::Args;
 use cluster::client::Reach;
 use cluster::security::{KeyError, Signer, TlsError, TlsSettings, wall_clock};
 use cluster::server::ServerStatus;
 
-use crate::node::SecurityArgs;
-
-/// The options of `status`.
-#[derive(Clone, Debug, Args)]
-pub struct StatusArgs {
-    /// A parameter server, HOST:PORT; the first one also tells of the replicas
-    #[arg(value_name = "ADDR")]
-    pub address: String,
-    /// All of it, as one JSON object
-    #[arg(long)]
-    pub json: bool,
-    /// How to come in.
-    #[command(flatten)]
-    pub security: SecurityArgs,
-}
+use crate::args::StatusArgs;
+use crate::security;
 
 /// Why there is no status.
 #[derive(Debug, thiserror::Error)]
@@ -60,8 +46,8 @@ impl StatusError {
 /// # Errors
 /// [`StatusError`].
 pub fn status(args: &StatusArgs, out: &mut impl Write) -> Result<(), StatusError> {
-    let tls = args.security.tls().as_ref().map(TlsSettings::client).transpose()?;
-    let signer = Signer::new(args.security.key()?, wall_clock);
+    let tls = security::tls(&args.security).as_ref().map(TlsSettings::client).transpose()?;
+    let signer = Signer::new(security::key(&args.security)?, wall_clock);
     let reach = Reach::tcp(vec![args.address.clone()], signer, tls);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let status = runtime.block_on(cluster::status(&reach, 0))?;

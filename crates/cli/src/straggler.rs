@@ -5,38 +5,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::settings::UsageError;
+use crate::args::StragglerArg;
+use crate::error::UsageError;
 
 /// How slow the straggler is that nobody asked for.
 const USUAL_DELAY: Duration = Duration::from_millis(20);
-
-/// One `--straggler` as written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StragglerArg {
-    /// `none`: no replica is slow.
-    None,
-    /// `REPLICA=MILLISECONDS`.
-    Slow {
-        /// Which replica.
-        replica: u64,
-        /// How long it pauses before each batch.
-        delay: Duration,
-    },
-}
-
-/// Reads one `--straggler`.
-pub(crate) fn parse_straggler(text: &str) -> Result<StragglerArg, String> {
-    if text == "none" {
-        return Ok(StragglerArg::None);
-    }
-    text.split_once('=')
-        .and_then(|(replica, millis)| Some((replica.parse().ok()?, millis.parse().ok()?)))
-        .map(|(replica, millis)| StragglerArg::Slow {
-            replica,
-            delay: Duration::from_millis(millis),
-        })
-        .ok_or_else(|| "expected REPLICA=MILLISECONDS, such as 4=20, or none".to_owned())
-}
 
 /// How long each slow replica pauses before a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,7 +62,7 @@ mod tests {
 
     #[track_caller]
     fn check(texts: &[&str], replicas: u64, expected: Result<&[(u64, u64)], &str>) {
-        let parsed = texts.iter().map(|text| parse_straggler(text)).collect::<Result<Vec<_>, _>>();
+        let parsed = texts.iter().map(|text| text.parse()).collect::<Result<Vec<_>, _>>();
         let got = parsed
             .and_then(|args| Stragglers::new(&args, replicas).map_err(|error| error.to_string()));
         match (got, expected) {

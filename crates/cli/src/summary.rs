@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
-use sync_replicas::{ReplicaOutcome, ReplicaReport, Report};
+use sync_replicas::{ReplicaOutcome, ReplicaReport};
 
 /// The result of a run, as `--json` prints it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
-    /// The model's word.
+    /// The model's name.
     pub model: String,
-    /// The optimizer's word.
+    /// The optimizer's name.
     pub optimizer: String,
     /// The part of the test images that the model tells right.
     pub test_accuracy: f64,
@@ -103,11 +103,6 @@ impl ReplicaSummary {
             },
         }
     }
-}
-
-/// Sums of all replicas that the report does not have.
-pub(crate) fn total(report: &Report, of: impl Fn(&ReplicaReport) -> u64) -> u64 {
-    report.replicas.iter().map(of).sum()
 }
 
 /// The table per replica and the result, for a person.

@@ -15,8 +15,8 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 pub use batches::{BatchSizeError, Batches};
-pub use examples::{CLASSES, Examples, FEATURES, PIXELS};
-pub use parse::{DataError, Row};
+pub use examples::{CLASSES, Examples, FEATURES, PIXELS, Row};
+pub use parse::DataError;
 
 /// The program's own copy, so that it runs anywhere; see `data/README.md` for whose work it is.
 const EMBEDDED: &[u8] = include_bytes!("../data/digits.csv.gz");

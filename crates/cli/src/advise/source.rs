@@ -4,7 +4,9 @@ use simulator::advice::Fleet;
 use simulator::{Law, Mode, Plan};
 use sync_replicas::engine::Settings;
 
-use super::{PlanArgs, PlanError, run};
+use super::error::PlanError;
+use super::run;
+use crate::args::PlanArgs;
 use crate::simulate::read_plan;
 
 pub(super) struct Source {

@@ -5,14 +5,20 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
-use super::LaunchError;
-
 /// Below what Linux, macOS and Windows hand out, above what services use.
 const FROM: u16 = 20_000;
 const TO: u16 = 32_000;
 
+/// Why there is no room for so many servers.
+#[derive(Debug, thiserror::Error)]
+#[error("expected {wanted} free ports on loopback, got {found}; end what listens there")]
+pub struct PortsError {
+    wanted: usize,
+    found: usize,
+}
+
 /// So many ports on which nothing listens now.
-pub(super) fn free(wanted: usize) -> Result<Vec<u16>, LaunchError> {
+pub(super) fn free(wanted: usize) -> Result<Vec<u16>, PortsError> {
     let range = TO - FROM;
     // Launchers that begin at the same time look in different places.
     let first = (std::process::id().wrapping_mul(64) % u32::from(range)) as u16;
@@ -20,7 +26,7 @@ pub(super) fn free(wanted: usize) -> Result<Vec<u16>, LaunchError> {
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let ports: Vec<u16> = ports.filter(free).take(wanted).collect();
     if ports.len() < wanted {
-        return Err(LaunchError::Ports { wanted, found: ports.len() });
+        return Err(PortsError { wanted, found: ports.len() });
     }
     Ok(ports)
 }

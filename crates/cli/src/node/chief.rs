@@ -1,109 +1,96 @@
-//! The chief's own work: it shows how far training is, and writes down what it came to.
+//! The chief's own work: it shows how far training is, and records what it came to.
 //!
 //! Training does not need it. Invariant: a chief that comes back after the end still has the
 //! result, from the last checkpoint.
 
-use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use cluster::ClusterReport;
+use sync_replicas::Totals;
 use sync_replicas::checkpoint::{self, TrainingState};
-use sync_replicas::{Totals, Variables};
 
-use super::{NodeError, Process};
-use crate::args::word;
+use super::error::NodeError;
+use super::process::Process;
 use crate::interrupt::Interrupt;
-use crate::metrics::{Metrics, Run, Update};
-use crate::report::{self, Page};
+use crate::metrics::Metrics;
 use crate::run_folder::RunFolder;
-use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
-use crate::train::{TrainError, hooks, watch};
-use crate::watch::{Updates, lock};
-use digits::models::accuracy;
+use crate::train::{RunOutcome, RunRecord, TrainError, hooks};
 
 pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
     let settings = &process.settings;
-    let folder = process.folder()?;
-    let metrics = open_metrics(settings, &folder).map_err(TrainError::from)?;
-    let updates = Updates::default();
-    if let Some(state) = checkpoint_of(settings.updates, &folder) {
-        let found = Found::of_checkpoint(state);
-        return finish(settings, &folder, &mut lock(&metrics), &updates, found);
+    // An earlier life of the chief has written the lines before.
+    let record = RunRecord::open(settings, process.folder()?, Metrics::append)?;
+    let folder = record.folder();
+    if let Some(state) = checkpoint_of(settings.updates, folder) {
+        return Ok(record.finish(of_checkpoint(state))?);
     }
-    let watch = watch(settings, &Interrupt::new(), (&metrics, &updates), 0);
-    let ended = process.fit(hooks(settings, Some(watch), Some(&folder)));
-    lock(&metrics).flush().map_err(TrainError::from)?;
+    let run_hook = record.hook(&Interrupt::new(), 0);
+    let ended = process.fit(hooks(settings, Some(run_hook), Some(folder)));
+    record.flush().map_err(TrainError::from)?;
     // The end is told once the last checkpoint is written; it may have come at any step.
-    let (last, found) = match ended {
+    let (last, outcome) = match ended {
         Ok(report) if report.left => return Err(NodeError::ChiefLeft),
-        Ok(report) => (report.global_step.get().unsigned_abs(), Found::of_report(report)),
+        Ok(report) => (report.global_step.get().unsigned_abs(), of_report(report)),
         Err(error) => (settings.updates, Err(error)),
     };
-    let mut found = match found {
-        Ok(found) => found,
+    let mut outcome = match outcome {
+        Ok(outcome) => outcome,
         // The servers may have ended before it could fetch what they had, or heard of it.
-        Err(error) => match checkpoint_of(last, &folder) {
-            Some(state) => Found::of_checkpoint(state),
+        Err(error) => match checkpoint_of(last, folder) {
+            Some(state) => of_checkpoint(state),
             None => return Err(error),
         },
     };
-    if settings.ema.is_some() && found.averages.is_none() {
-        found.averages = checkpoint_of(last, &folder).and_then(|state| state.averaged());
+    if settings.ema.is_some() && outcome.averages.is_none() {
+        outcome.averages = checkpoint_of(last, folder).and_then(|state| state.averaged());
     }
-    finish(settings, &folder, &mut lock(&metrics), &updates, found)
+    Ok(record.finish(outcome)?)
 }
 
-/// What the training came to, as far as this process knows.
-struct Found {
-    variables: Variables<f32>,
-    averages: Option<Variables<f32>>,
-    global_step: u64,
-    generation: u64,
-    totals: Totals,
-    seconds: f64,
-    /// This replica's own part.
-    own: Option<ReplicaSummary>,
+fn of_report(report: ClusterReport<f32>) -> Result<RunOutcome, NodeError> {
+    let Some(variables) = report.variables else { return Err(NodeError::NoVariables) };
+    let counts = report.counts;
+    let global_step = report.global_step.get().unsigned_abs();
+    Ok(RunOutcome {
+        variables,
+        // Servers do not send them; they are in the last checkpoint.
+        averages: None,
+        generation: report.generation.get(),
+        global_step,
+        updates: global_step,
+        totals: report.totals,
+        duplicates: 0,
+        elapsed: report.elapsed,
+        replicas: vec![ReplicaSummary {
+            replica: 0,
+            batches: counts.accepted + counts.stale + counts.duplicates + counts.superseded,
+            accepted: counts.accepted,
+            stale: counts.stale,
+            duplicates: counts.duplicates,
+            superseded: counts.superseded,
+            compute_seconds: report.elapsed.saturating_sub(counts.waited).as_secs_f64(),
+            wait_seconds: counts.waited.as_secs_f64(),
+            straggler_ms: None,
+            failure: None,
+        }],
+        timeline: None,
+    })
 }
 
-impl Found {
-    fn of_report(report: ClusterReport<f32>) -> Result<Self, NodeError> {
-        let Some(variables) = report.variables else { return Err(NodeError::NoVariables) };
-        let counts = report.counts;
-        let batches = counts.accepted + counts.stale + counts.duplicates + counts.superseded;
-        let waited = counts.waited.as_secs_f64();
-        Ok(Self {
-            variables,
-            // Servers do not send them; they are in the last checkpoint.
-            averages: None,
-            global_step: report.global_step.get().unsigned_abs(),
-            generation: report.generation.get(),
-            totals: report.totals,
-            seconds: report.elapsed.as_secs_f64(),
-            own: Some(ReplicaSummary {
-                replica: 0,
-                batches,
-                accepted: counts.accepted,
-                stale: counts.stale,
-                duplicates: counts.duplicates,
-                superseded: counts.superseded,
-                compute_seconds: (report.elapsed.as_secs_f64() - waited).max(0.0),
-                wait_seconds: waited,
-                straggler_ms: None,
-                failure: None,
-            }),
-        })
-    }
-
-    fn of_checkpoint(state: TrainingState<f32>) -> Self {
-        Self {
-            averages: state.averaged(),
-            variables: state.variables,
-            global_step: state.global_step.get().unsigned_abs(),
-            generation: state.generation.get(),
-            totals: Totals::default(),
-            seconds: 0.0,
-            own: None,
-        }
+fn of_checkpoint(state: TrainingState<f32>) -> RunOutcome {
+    let global_step = state.global_step.get().unsigned_abs();
+    RunOutcome {
+        averages: state.averaged(),
+        variables: state.variables,
+        generation: state.generation.get(),
+        global_step,
+        updates: global_step,
+        totals: Totals::default(),
+        duplicates: 0,
+        elapsed: Duration::ZERO,
+        replicas: Vec::new(),
+        timeline: None,
     }
 }
 
@@ -112,68 +99,4 @@ fn checkpoint_of(update: u64, folder: &RunFolder) -> Option<TrainingState<f32>> 
     let newest = checkpoint::latest(folder.checkpoints()).ok()??;
     let state: TrainingState<f32> = checkpoint::read(&newest).ok()?;
     (state.global_step.get().unsigned_abs() >= update).then_some(state)
-}
-
-fn open_metrics(settings: &Settings, folder: &RunFolder) -> std::io::Result<Arc<Mutex<Metrics>>> {
-    // An earlier life of the chief has written the lines before.
-    let mut metrics = Metrics::append(&folder.root().join("metrics.jsonl"))?;
-    metrics.write("run", &Run::of(settings))?;
-    metrics.flush()?;
-    Ok(Arc::new(Mutex::new(metrics)))
-}
-
-fn finish(
-    settings: &Settings,
-    folder: &RunFolder,
-    metrics: &mut Metrics,
-    updates: &Updates,
-    found: Found,
-) -> Result<Summary, NodeError> {
-    let updates = std::mem::take(&mut *lock(updates));
-    let summary = summarize(settings, folder, &updates, found).map_err(TrainError::from)?;
-    metrics.write("result", &summary).map_err(TrainError::from)?;
-    metrics.flush().map_err(TrainError::from)?;
-    let (model, a, n) =
-        (&summary.model, settings.replicas_to_aggregate, settings.total_num_replicas);
-    let page = Page {
-        title: format!("{model} · {a} of {n} replicas"),
-        settings: settings.describe(),
-        summary: &summary,
-        updates: &updates,
-        timeline: &[],
-    };
-    folder.write("report.html", &report::html(&page)).map_err(TrainError::from)?;
-    Ok(summary)
-}
-
-fn summarize(
-    settings: &Settings,
-    folder: &RunFolder,
-    updates: &[Update],
-    found: Found,
-) -> Result<Summary, sync_replicas::VariableError> {
-    let newest = checkpoint::latest(folder.checkpoints()).ok().flatten();
-    let test = |variables: &_| accuracy(&*settings.classifier, variables, &settings.digits.test);
-    Ok(Summary {
-        model: word(settings.model),
-        optimizer: word(settings.optimizer_kind),
-        test_accuracy: test(&found.variables)?,
-        averages_test_accuracy: found.averages.as_ref().map(test).transpose()?,
-        loss: updates.last().and_then(|update| update.loss),
-        updates: found.global_step,
-        updates_this_run: found.global_step,
-        batches: found.totals.batches,
-        examples: found.totals.examples,
-        accepted: found.totals.accepted,
-        stale: found.totals.stale,
-        duplicates: 0,
-        superseded: found.own.as_ref().map_or(0, |own| own.superseded),
-        seconds: found.seconds,
-        generation: found.generation,
-        interrupted: found.global_step < settings.updates,
-        run_dir: folder.root().display().to_string(),
-        checkpoint: newest.map(|path| path.display().to_string()).unwrap_or_default(),
-        variables_sha256: found.variables.sha256(),
-        replicas: found.own.into_iter().collect(),
-    })
 }

@@ -7,15 +7,17 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use cluster::ClusterError;
+use digits::models::accuracy;
 use serde::Serialize;
 use sync_replicas::checkpoint::{self, TrainingState};
 use tokio::time::timeout;
 
-use super::{NodeError, Process};
+use super::error::NodeError;
+use super::process::Process;
 use crate::metrics::Metrics;
 use crate::run_folder::RunFolder;
+use crate::settings::Settings;
 use crate::train::TrainError;
-use digits::models::accuracy;
 
 /// Between two looks at the folder, which may be a network's and tells nobody of its changes.
 const LOOK: Duration = Duration::from_millis(500);
@@ -45,7 +47,7 @@ pub(super) fn run(process: &Process) -> Result<(), NodeError> {
     let (mut known, mut since) = (None, Instant::now());
     loop {
         if let Some((path, state)) = newer(&folder, known.as_ref())? {
-            let evaluation = process.evaluate(&state)?;
+            let evaluation = evaluate(settings, &state)?;
             lines.write("evaluation", &evaluation).map_err(TrainError::from)?;
             lines.flush().map_err(TrainError::from)?;
             if !settings.quiet {
@@ -83,20 +85,14 @@ fn newer(
     }
 }
 
-impl Process {
-    fn evaluate(&self, state: &TrainingState<f32>) -> Result<Evaluation, NodeError> {
-        let settings = &self.settings;
-        let test = |variables: &_| {
-            accuracy(&*settings.classifier, variables, &settings.digits.test)
-                .map_err(TrainError::from)
-        };
-        Ok(Evaluation {
-            step: state.global_step.get(),
-            generation: state.generation.get(),
-            test_accuracy: test(&state.variables)?,
-            averages_test_accuracy: state.averaged().as_ref().map(test).transpose()?,
-        })
-    }
+fn evaluate(settings: &Settings, state: &TrainingState<f32>) -> Result<Evaluation, TrainError> {
+    let test = |variables: &_| accuracy(&*settings.classifier, variables, &settings.digits.test);
+    Ok(Evaluation {
+        step: state.global_step.get(),
+        generation: state.generation.get(),
+        test_accuracy: test(&state.variables)?,
+        averages_test_accuracy: state.averaged().as_ref().map(test).transpose()?,
+    })
 }
 
 fn words(evaluation: &Evaluation) -> String {

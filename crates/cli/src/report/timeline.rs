@@ -147,7 +147,7 @@ fn strip(out: &mut String, window: &Window<'_>, name: &str) {
 }
 
 /// A file of its own: the first `steps` updates.
-pub(super) fn picture(spans: &[Span], updates: &[Update], steps: usize) -> String {
+pub(super) fn picture(spans: &[Span], updates: &[Update], steps: usize, style: &str) -> String {
     const NAMES: f64 = 84.0;
     const WIDTH: f64 = 1100.0;
     const LEGEND: f64 = 30.0;
@@ -156,9 +156,8 @@ pub(super) fn picture(spans: &[Span], updates: &[Update], steps: usize) -> Strin
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
          width=\"{WIDTH}\" height=\"{height}\" class=\"timeline\" role=\"img\" \
-         aria-label=\"What each replica did in the first updates\">\n<style>\n{}</style>\n\
-         <rect class=\"paper\" width=\"{WIDTH}\" height=\"{height}\"/>\n",
-        super::STYLE
+         aria-label=\"What each replica did in the first updates\">\n<style>\n{style}</style>\n\
+         <rect class=\"paper\" width=\"{WIDTH}\" height=\"{height}\"/>\n"
     );
     for replica in 0..window.replicas {
         let y = top(replica) + BAR / 2.0 + 4.0;

@@ -1,4 +1,4 @@
-//! What cannot be meant is refused in one line, before anything is written.
+//! Invalid options are refused in one line, before anything is written.
 
 use std::fs;
 

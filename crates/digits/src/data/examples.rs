@@ -5,8 +5,6 @@
 use ndarray::{Array2, Axis};
 use sprs::CsMat;
 
-use super::Row;
-
 /// Pixels of an image: 8 rows of 8.
 pub const PIXELS: usize = 64;
 /// Digits to tell apart.
@@ -15,6 +13,15 @@ pub const CLASSES: usize = 10;
 pub(super) const INTENSITIES: usize = 16;
 /// All (pixel, intensity) pairs.
 pub const FEATURES: usize = PIXELS * INTENSITIES;
+
+/// One image: its pixels, row by row, and the digit it shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Each 0 (paper) to 16 (ink).
+    pub pixels: [u8; PIXELS],
+    /// 0 to 9.
+    pub digit: u8,
+}
 
 /// *n* images.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use flate2::read::MultiGzDecoder;
 
-use super::examples::{CLASSES, INTENSITIES, PIXELS};
+use super::examples::{CLASSES, INTENSITIES, PIXELS, Row};
 
 /// The first two bytes of every gzip file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -18,15 +18,6 @@ const FEWEST_ROWS: usize = 10;
 
 /// A few kilobytes of gzip can hold gigabytes of text; digits in this much of it would be 400,000.
 const MOST_BYTES: u64 = 64 << 20;
-
-/// One image: its pixels, row by row, and the digit it shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Each 0 (paper) to 16 (ink).
-    pub pixels: [u8; PIXELS],
-    /// 0 to 9.
-    pub digit: u8,
-}
 
 /// Why digits could not be read.
 #[derive(Debug, thiserror::Error)]

@@ -2,21 +2,11 @@
 
 use std::fmt::Write as _;
 
-use simulator::advice::{Advice, Choice, Iterations};
+use simulator::advice::{Advice, Choice};
 
-use super::{Answer, BatchAnswer, FleetAnswer};
+use super::answer::{Answer, BatchAnswer, FleetAnswer};
 use crate::drawing::chart::{Axis, Chart, Series};
 use crate::simulate::number;
-
-pub(super) fn iterations(iterations: &Iterations) -> String {
-    match iterations {
-        Iterations::Inverse => "as many as make the same number of gradients".to_owned(),
-        Iterations::Points(points) => {
-            let points = points.iter().map(|(a, steps)| format!("{steps} with A = {a}"));
-            format!("{}; beyond that nothing is known", points.collect::<Vec<_>>().join(", "))
-        }
-    }
-}
 
 pub(super) fn answer(answer: &Answer) -> String {
     let mut out = format!("How many backups? From {}.\n", answer.source);

@@ -1,15 +1,15 @@
-//! The options of `node`, and those that it shares with `status`.
-//!
-//! As written; what they mean is for [`place`](super::place) and the cluster to say.
+//! The options of `node`.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
-use cluster::security::{KeyError, SharedKey, TlsSettings};
+use clap::Args;
 
-use crate::args::{TrainArgs, parse_duration};
+use super::kinds::WireKind;
+use super::parse::parse_duration;
+use super::security::SecurityArgs;
+use super::train::TrainArgs;
 
 /// The options of `node`.
 #[derive(Clone, Debug, Args)]
@@ -58,62 +58,4 @@ pub struct NodeArgs {
     pub train: TrainArgs,
 }
 
-/// A key or certificates.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = SECURITY)]
-pub struct SecurityArgs {
-    /// A key of at least 32 bytes that all processes share, readable by its owner alone
-    #[arg(long, value_name = "FILE")]
-    pub key_file: Option<PathBuf>,
-    /// The certificate of this process
-    #[arg(long, value_name = "FILE")]
-    pub tls_cert: Option<PathBuf>,
-    /// The private key of --tls-cert
-    #[arg(long, value_name = "FILE")]
-    pub tls_key: Option<PathBuf>,
-    /// The authority that signed the others' certificates; servers then ask callers for one
-    #[arg(long, value_name = "FILE")]
-    pub tls_ca: Option<PathBuf>,
-}
-
-impl SecurityArgs {
-    /// The key, read from its file.
-    ///
-    /// # Errors
-    /// [`KeyError`] names the file and what is wrong with it.
-    pub fn key(&self) -> Result<Option<SharedKey>, KeyError> {
-        self.key_file.as_deref().map(SharedKey::read).transpose()
-    }
-
-    /// Reads all files once.
-    ///
-    /// # Errors
-    /// [`NodeError`](super::NodeError) names the file and what is wrong with it.
-    pub fn check(&self) -> Result<(), super::NodeError> {
-        self.key()?;
-        if let Some(tls) = self.tls() {
-            tls.server().map_err(cluster::ClusterError::from)?;
-        }
-        Ok(())
-    }
-
-    /// The files for TLS, if any is given.
-    #[must_use]
-    pub fn tls(&self) -> Option<TlsSettings> {
-        let (cert, key, ca) = (self.tls_cert.clone(), self.tls_key.clone(), self.tls_ca.clone());
-        let any = cert.is_some() || key.is_some() || ca.is_some();
-        any.then_some(TlsSettings { cert, key, ca })
-    }
-}
-
-/// The element type of gradients on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum WireKind {
-    /// As they are computed
-    F32,
-    /// Half the bytes, rounded; sums are still made in full
-    Bf16,
-}
-
-const PLACE: &str = "Cluster";
-const SECURITY: &str = "Security";
+pub(super) const PLACE: &str = "Cluster";

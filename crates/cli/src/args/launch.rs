@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::args::{TrainArgs, parse_duration};
-use crate::node::{SecurityArgs, WireKind};
+use super::kinds::WireKind;
+use super::node::PLACE;
+use super::parse::parse_duration;
+use super::security::SecurityArgs;
+use super::train::TrainArgs;
 
 /// The options of `launch`.
 #[derive(Clone, Debug, Args)]
@@ -39,5 +42,3 @@ pub struct LaunchArgs {
     #[command(flatten)]
     pub train: TrainArgs,
 }
-
-const PLACE: &str = "Cluster";

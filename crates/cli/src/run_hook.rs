@@ -5,31 +5,33 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use digits::data::Digits;
+use digits::models::{Classifier, accuracy};
 use hooks::{Coordinator, Hook, HookError, RunContext, StepReport};
 use sync_replicas::{BoxError, ChiefSession};
 
 use crate::interrupt::{Interrupt, REASON};
 use crate::metrics::{Metrics, Update};
 use crate::progress::{Progress, State};
-use digits::data::Digits;
-use digits::models::{Classifier, accuracy};
 
 /// The model is tested about so many times in a run.
 const TESTS: u64 = 25;
 
-/// What is kept of the updates, for the page at the end.
-pub(crate) type Updates = Arc<Mutex<Vec<Update>>>;
-
-pub(crate) fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
+/// What the hook writes, and what it keeps for the page at the end.
+pub(crate) struct RunLog {
+    pub(crate) metrics: Metrics,
+    pub(crate) updates: Vec<Update>,
 }
 
-pub(crate) struct Watch {
+pub(crate) fn lock(log: &Mutex<RunLog>) -> MutexGuard<'_, RunLog> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(crate) struct RunHook {
     pub(crate) classifier: Arc<dyn Classifier>,
     pub(crate) digits: Arc<Digits>,
     pub(crate) interrupt: Interrupt,
-    pub(crate) metrics: Arc<Mutex<Metrics>>,
-    pub(crate) updates: Updates,
+    pub(crate) log: Arc<Mutex<RunLog>>,
     pub(crate) progress: Progress,
     /// When training began: the timeline has the same zero.
     pub(crate) begun: Instant,
@@ -37,7 +39,7 @@ pub(crate) struct Watch {
     pub(crate) accuracy: Option<f64>,
 }
 
-impl Hook<ChiefSession<f32>> for Watch {
+impl Hook<ChiefSession<f32>> for RunHook {
     fn after_create_session(
         &mut self,
         _: &mut ChiefSession<f32>,
@@ -72,10 +74,10 @@ impl Hook<ChiefSession<f32>> for Watch {
         if step.is_multiple_of(every) || step == 1 {
             self.test(session, &mut update)?;
         }
-        lock(&self.metrics).write("update", &update).map_err(failed)?;
-        let mut updates = lock(&self.updates);
-        updates.push(update);
-        let rate = updates.len() as f64 / seconds.max(1e-9);
+        let mut log = lock(&self.log);
+        log.metrics.write("update", &update).map_err(failed)?;
+        log.updates.push(update);
+        let rate = log.updates.len() as f64 / seconds.max(1e-9);
         let stale = session.totals().stale;
         self.progress.update(&State {
             step,
@@ -93,7 +95,7 @@ impl Hook<ChiefSession<f32>> for Watch {
     }
 }
 
-impl Watch {
+impl RunHook {
     fn test(&mut self, session: &ChiefSession<f32>, update: &mut Update) -> Result<(), HookError> {
         let classifier = &*self.classifier;
         let of = |variables: &_| accuracy(classifier, variables, &self.digits.test).map_err(failed);

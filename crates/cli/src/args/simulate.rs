@@ -1,0 +1,52 @@
+//! The options of `simulate`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use simulator::Plan;
+
+use super::kinds::ModeKind;
+
+/// The options of `simulate`.
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = AFTER_HELP, after_help = "The carried plans are listed by --help.")]
+pub struct SimulateArgs {
+    /// A plan file, or the name of a plan that the program carries
+    #[arg(value_name = "PLAN", required_unless_present = "checks", conflicts_with = "checks")]
+    pub plan: Option<String>,
+    /// Decides every random number [default: the plan's]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "checks")]
+    pub seed: Option<u64>,
+    /// How many steps to simulate [default: the plan's]
+    #[arg(long, value_name = "STEPS", conflicts_with = "checks")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=Plan::MOST_STEPS))]
+    pub steps: Option<u64>,
+    /// Who decides how a step goes [default: the plan's]
+    #[arg(long, value_enum, conflicts_with = "checks")]
+    pub mode: Option<ModeKind>,
+    /// Recompute what is published about stragglers, as a table
+    #[arg(long)]
+    pub checks: bool,
+    /// Write one JSON object instead of words
+    #[arg(long)]
+    pub json: bool,
+    /// Also write files to this folder: the report, every step's time, figures
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+const AFTER_HELP: &str = "\
+Plans that the program carries:
+  chen-2016            100 machines with a heavy tail
+  osdi-2016            50 gradients a step, by the formula
+  osdi-2016-tokens     50 gradients a step, by tokens
+  exponential          a law for which the expected step is known exactly
+  one-slow-machine     one of five machines is always ten times slower
+  spot-machines        machines that die, come back and stand still
+  dead-without-lease   too many die at once, without leases: it gets stuck
+
+Examples:
+  sync-replicas simulate chen-2016
+  sync-replicas simulate chen-2016 --mode ideal --seed 7 --json
+  sync-replicas simulate my-plan.toml --steps 5000 --out figures
+  sync-replicas simulate --checks --out figures";

@@ -1,0 +1,71 @@
+//! Why a process of a cluster fails, and what its scheduler should do.
+
+use std::path::PathBuf;
+
+use cluster::ClusterError;
+use cluster::exit::Exit;
+use cluster::security::KeyError;
+use cluster::spec::SpecError;
+
+use crate::error::UsageError;
+use crate::train::TrainError;
+
+/// Why a process ended otherwise than by the end of training.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// Nothing says which process of which cluster this is.
+    #[error(
+        "expected a place in a cluster from --role, --index, --ps and --worker-hosts, from \
+         TF_CONFIG, or from srun, got none of them; `sync-replicas launch` starts all processes"
+    )]
+    NoPlace,
+    /// What says so makes no sense.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// Invalid options.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The training itself, or its files.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// Training ended, and the chief could not fetch what came of it.
+    #[error("training ended before the chief could fetch the variables; start it again")]
+    NoVariables,
+    /// An evaluator does not know where the checkpoints are.
+    #[error("an evaluator tests checkpoints: give --out or --checkpoint-dir of the training")]
+    NoFolder,
+    /// An evaluator waited in vain.
+    #[error("no new checkpoint came to {} within {seconds:.0} s (--patience)", folder.display())]
+    NoCheckpoint {
+        /// Where it waited.
+        folder: PathBuf,
+        /// For how long.
+        seconds: f64,
+    },
+    /// The chief was asked to end before training did.
+    #[error("this worker is the chief and was asked to end; start it again for the result")]
+    ChiefLeft,
+}
+
+impl NodeError {
+    /// What to tell the scheduler.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NoPlace | Self::Spec(_) | Self::Usage(_) | Self::Key(_) | Self::NoFolder => {
+                Exit::Usage
+            }
+            Self::Train(error) if error.exit_status() == 2 => Exit::Usage,
+            Self::Train(_) => Exit::Failed,
+            Self::Cluster(error) => error.exit(),
+            Self::ChiefLeft | Self::NoVariables | Self::NoCheckpoint { .. } => Exit::Restart,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A process that knows its place in a cluster, and what it trains.
+//!
+//! The training is the one of `train`, from the same settings.
+
+use std::time::Duration;
+
+use cluster::spec::Node;
+use cluster::{Cluster, ClusterReport, OnCluster, StopHandle, Wire};
+use sync_replicas::Hooks;
+
+use super::error::NodeError;
+use crate::args::{NodeArgs, WireKind};
+use crate::error::UsageError;
+use crate::optional::set;
+use crate::run_folder::RunFolder;
+use crate::security;
+use crate::settings::Settings;
+use crate::train::{TrainError, learner, replicas, shard};
+
+/// After this long without a sign a replica's token goes to another.
+const LEASE: Duration = Duration::from_secs(5);
+
+/// A process that knows its place, ready to run.
+#[derive(Debug)]
+pub struct Process {
+    pub(super) cluster: Cluster,
+    pub(super) settings: Settings,
+    pub(super) patience: Duration,
+    pub(super) metrics_port: Option<u16>,
+}
+
+impl Process {
+    /// The place, the key and the settings.
+    ///
+    /// # Errors
+    /// [`NodeError`], before anything is opened or written.
+    pub fn new(args: NodeArgs) -> Result<Self, NodeError> {
+        let place = place(&args)?;
+        let cluster = Cluster::new(place).patience(args.patience).wire(match args.wire {
+            WireKind::F32 => Wire::Native,
+            WireKind::Bf16 => Wire::Bf16,
+        });
+        let cluster = set(cluster, security::key(&args.security)?, Cluster::key);
+        let cluster = set(cluster, security::tls(&args.security), Cluster::tls);
+        let cluster = set(cluster, args.listen, Cluster::listen);
+        let workers = cluster.place().num_replicas();
+        let settings = Settings::check_in_cluster(args.train, workers, args.backup)?;
+        let cluster = cluster.lease(settings.lease.unwrap_or(LEASE));
+        Ok(Self { cluster, settings, patience: args.patience, metrics_port: args.metrics_port })
+    }
+
+    /// Ends its part from outside.
+    #[must_use]
+    pub fn stop_handle(&self) -> StopHandle {
+        self.cluster.stop_handle()
+    }
+
+    /// The run folder, in which an earlier life of this process may have been.
+    pub(super) fn folder(&self) -> Result<RunFolder, NodeError> {
+        RunFolder::prepare(&self.settings, true).map_err(|error| TrainError::from(error).into())
+    }
+
+    /// This process's part, whichever it is.
+    pub(super) fn fit(&self, hooks: Hooks<f32>) -> Result<ClusterReport<f32>, NodeError> {
+        let variables = self.settings.classifier.variables(self.settings.seed);
+        let variables = variables.map_err(TrainError::from)?;
+        let trainer = replicas(&self.settings)?.on(&self.cluster).build(variables)?;
+        let learner = learner(&self.settings);
+        Ok(trainer.fit(&learner, |_| shard(&self.settings), hooks)?)
+    }
+}
+
+/// From options where they say it, else from the environment.
+fn place(args: &NodeArgs) -> Result<Node, NodeError> {
+    if let (Some(role), Some(ps), Some(workers)) = (&args.role, &args.ps, &args.worker_hosts) {
+        return Ok(Node::from_flags(ps, workers, role, args.index)?);
+    }
+    let ps = match &args.ps {
+        None => 1,
+        Some(count) => count.parse().map_err(|_| {
+            let expected = "a number, or addresses together with --role and --worker-hosts";
+            UsageError::number("--ps", expected, count)
+        })?,
+    };
+    Ok(Cluster::from_env(ps)?.ok_or(NodeError::NoPlace)?.place().clone())
+}

@@ -1,0 +1,17 @@
+//! From the options to the key and the certificates that `cluster` takes.
+
+use cluster::security::{KeyError, SharedKey, TlsSettings};
+
+use crate::args::SecurityArgs;
+
+/// The key, read from its file.
+pub(crate) fn key(args: &SecurityArgs) -> Result<Option<SharedKey>, KeyError> {
+    args.key_file.as_deref().map(SharedKey::read).transpose()
+}
+
+/// The files for TLS, if any is given.
+pub(crate) fn tls(args: &SecurityArgs) -> Option<TlsSettings> {
+    let (cert, key, ca) = (args.tls_cert.clone(), args.tls_key.clone(), args.tls_ca.clone());
+    let any = cert.is_some() || key.is_some() || ca.is_some();
+    any.then_some(TlsSettings { cert, key, ca })
+}

@@ -1,0 +1,57 @@
+//! Why a training fails.
+
+use sync_replicas::{CheckpointError, FitError};
+
+use crate::error::UsageError;
+use crate::run_folder::FolderError;
+
+/// Why there is no trained model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// Invalid options.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// The run folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A checkpoint cannot be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The checkpoint is at or past the end that was asked for.
+    #[error(
+        "nothing is left to train: the checkpoint is at update {at}, and --updates is {updates}; \
+         give a larger number"
+    )]
+    NothingLeft {
+        /// The checkpoint's global step.
+        at: i64,
+        /// The end asked for.
+        updates: u64,
+    },
+    /// Training failed.
+    #[error("{source}{advice}")]
+    Fit {
+        /// Why.
+        source: FitError,
+        /// Where the last good checkpoint is.
+        advice: String,
+    },
+    /// A file of the run folder could not be written.
+    #[error("writing metrics.jsonl failed: {0}")]
+    Metrics(#[from] std::io::Error),
+    /// The model does not fit its variables.
+    #[error(transparent)]
+    Variables(#[from] sync_replicas::VariableError),
+}
+
+impl TrainError {
+    /// The exit status of the program: 2 when nothing was begun, 1 for a run that failed.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Folder(_) | Self::NothingLeft { .. } => 2,
+            _ => 1,
+        }
+    }
+}
