@@ -7,18 +7,22 @@ use crate::workspace::{Dependency, Kind, Package};
 const COMPOSITION: &str = "sync-replicas";
 
 /// For each crate that is no pillar, the crates of the workspace that it may depend on.
-const ALLOWED: [(&str, &[&str]); 9] = [
-    (COMPOSITION, &["accum-core", "hooks", "optim", "spin-park", "token-queue"]),
+const ALLOWED: [(&str, &[&str]); 10] = [
+    (COMPOSITION, &["accum-core", "hooks", "optim", "spin-park", "testing", "token-queue"]),
     ("simulator", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
-    ("cluster", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
+    ("cluster", &["accum-core", "hooks", "optim", "testing", "token-queue", COMPOSITION]),
     ("cli", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "cluster", "simulator"]),
     (
         "benches",
         &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "cluster", "simulator"],
     ),
-    ("conformance", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "cluster"]),
+    (
+        "conformance",
+        &["accum-core", "hooks", "optim", "testing", "token-queue", COMPOSITION, "cluster"],
+    ),
     ("models", &["accum-core", "hooks", "token-queue", COMPOSITION]),
     ("spin-park", &[]),
+    ("testing", &["optim", COMPOSITION]),
     ("xtask", &[]),
 ];
 
