@@ -142,7 +142,7 @@ impl<T: Scalar> Trainer<T> {
             Err(TryLockError::WouldBlock) => return Err(FitError::Running),
             free => free,
         };
-        let (host, (first_step, generation)) = self.begin(hooks)?;
+        let (host, first_step, generation) = self.begin(hooks)?;
         let (begun, before) = (Instant::now(), self.totals());
         let count = self.shared.core().config().total_num_replicas();
         let ids = (0..count as u64).map(ReplicaId::new);
@@ -164,8 +164,8 @@ impl<T: Scalar> Trainer<T> {
     }
 
     /// Puts the hooks between the steps, and makes a fresh start unless nothing has happened yet;
-    /// the step to count from, and the generation.
-    fn begin(&self, hooks: Hooks<T>) -> Result<(Arc<HookHost<T>>, (i64, Generation)), FitError> {
+    /// what hosts the hooks, the step to count from, and the generation.
+    fn begin(&self, hooks: Hooks<T>) -> Result<(Arc<HookHost<T>>, i64, Generation), FitError> {
         // Before a hook is called; whoever joins meanwhile is found below.
         let count = self.shared.core().engine.num_live();
         if count > 0 {
@@ -191,7 +191,7 @@ impl<T: Scalar> Trainer<T> {
         if let Some(reason) = host.stop_reason() {
             self.shared.stop_generation(generation, requested(reason));
         }
-        Ok((host, (step.get(), generation)))
+        Ok((host, step.get(), generation))
     }
 
     fn report(
