@@ -26,6 +26,40 @@ pub trait TrainingView<T: Scalar>: Send + Sync {
 pub type BoxedHooks<T> = Vec<Box<dyn Hook<ChiefSession<T>>>>;
 
 /// Runs the hooks of one training around its updates.
+///
+/// # Examples
+/// Updates that are nothing but their reports, until a hook has seen enough:
+/// ```
+/// use std::sync::Arc;
+///
+/// use hooks::{StepReport, StopAtStep};
+/// use sync_replicas::{
+///     Generation, GlobalStep, HookHost, Snapshot, Totals, TrainingView, Variables,
+/// };
+///
+/// struct Unchanged(Arc<Snapshot<f32>>);
+///
+/// impl TrainingView<f32> for Unchanged {
+///     fn snapshot(&self) -> Arc<Snapshot<f32>> {
+///         Arc::clone(&self.0)
+///     }
+///     fn averages(&self) -> Option<Variables<f32>> {
+///         None
+///     }
+///     fn totals(&self) -> Totals {
+///         Totals::default()
+///     }
+/// }
+///
+/// let (global_step, generation) = (GlobalStep::new(0), Generation::new(1));
+/// let snapshot = Snapshot { global_step, generation, variables: Variables::new() };
+/// let view = Arc::new(Unchanged(Arc::new(snapshot)));
+/// let host = HookHost::start(view, vec![Box::new(StopAtStep::last_step(2))])?;
+/// assert_eq!(host.run(|| Ok(Some(StepReport::new(1))))?, None);
+/// assert!(host.run(|| Ok(Some(StepReport::new(2))))?.is_some());
+/// host.close()?;
+/// # Ok::<(), hooks::SessionError>(())
+/// ```
 pub struct HookHost<T: Scalar> {
     monitored: Mutex<MonitoredSession<'static, ChiefSession<T>>>,
     update: Arc<Mutex<Update>>,

@@ -55,7 +55,7 @@ pub struct Work<'a, T: Scalar> {
     /// The number of the batch. In a run it never repeats; in replica order it depends on the step
     /// and the share alone, so whoever computes it, the gradient is the same (P-14).
     pub number: u64,
-    superseded: &'a Superseded,
+    pub(crate) superseded: &'a Superseded,
     buffers: &'a GradientBuffers<T>,
 }
 
