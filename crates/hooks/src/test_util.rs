@@ -8,9 +8,6 @@
 //! others ask for a stop, or report errors. Which calls come in which order, how a run ends and
 //! which error is kept must be the model's (R-30, R-31).
 //!
-//! Beside the life there are two smaller models: [`StartModel`] for how a session manager starts
-//! one (R-32), and [`CoordinatorModel`] for stops, errors and joins alone (R-31).
-//!
 //! # Examples
 //! ```
 //! use hooks::test_util::{Act, Deed, LifeModel};
@@ -24,14 +21,10 @@
 //! ```
 
 mod against;
-mod coordinator;
 mod model;
-mod start;
 
 pub use against::{LifeTest, Run};
-pub use coordinator::{CoordinatorModel, CoordinatorTest, Coordinators, Told, ToldAct, Under};
 pub use model::{Act, Answer, Deed, LifeModel, Lives};
-pub use start::{Fate, Given, Luck, Manager, StartAct, StartModel, StartTest, Started, Starts};
 
 /// The crate that the generators are made with, in the version that fits.
 pub use proptest;

@@ -1,10 +1,13 @@
 //! Every crate beside its reference model, in random histories, with the work counted.
 //!
-//! The models are the crates' own (feature `test-util`); here they are run, and next to them the
-//! properties that no step-by-step model states. Invariant: a report counts what was really run.
+//! The models that users may want are the crates' own (feature `test-util`); here are those of
+//! hooks' coordinator and session manager, and the properties that no step-by-step model states.
+//! All are run here. Invariant: a report counts what was really run.
 
+mod coordinator;
 mod run;
 mod shapes;
+mod start;
 
 use accum_core::test_util as accum;
 use accum_core::{ConditionalAccumulator, SparseConditionalAccumulator};
@@ -19,8 +22,8 @@ pub fn all() -> Vec<Model> {
         model!("token-queue/unbounded", token_queue::test_util::Unbounded),
         model!("token-queue/bounded", token_queue::test_util::Bounded),
     ];
-    all.push(model!("hooks/coordinator", hooks::test_util::CoordinatorTest));
-    all.push(model!("hooks/start", hooks::test_util::StartTest));
+    all.push(model!("hooks/coordinator", coordinator::CoordinatorTest));
+    all.push(model!("hooks/start", start::StartTest));
     all.push(model!("hooks/session", hooks::test_util::LifeTest));
     all.push(model!("sync-replicas/engine", sync_replicas::test_util::EngineTest));
     all.extend(shapes::all());

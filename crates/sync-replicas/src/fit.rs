@@ -2,20 +2,23 @@
 //!
 //! One thread a replica; a replica that fails leaves, and the others go on (P-5).
 
+use std::error::Error;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, TryLockError};
 use std::thread::{Builder, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use hooks::{MonitoredSession, SessionError};
+use hooks::{RunError, SessionError};
 
 use crate::engine::{JoinError, Refused, StopReason};
 use crate::ids::{Generation, ReplicaId};
 use crate::model::BoxError;
-use crate::runtime::{BeginError, ChiefSession, Monitor, PushError, Replica, Shared, Step};
+use crate::runtime::{BeginError, Monitor, PushError, Replica, Shared, Step};
 use crate::runtime::{Torn, WaitError, describe, describe_panic};
-use crate::{Hooks, Model, ReplicaOutcome, ReplicaReport, Report, Scalar, Shard, Trainer};
+use crate::{
+    HookHost, Hooks, Model, ReplicaOutcome, ReplicaReport, Report, Scalar, Shard, Trainer,
+};
 
 /// Why a training failed as a whole.
 #[derive(Debug, thiserror::Error)]
@@ -79,8 +82,6 @@ enum LoopError {
     Model(#[source] BoxError),
 }
 
-type Monitored<T> = Arc<Mutex<MonitoredSession<'static, ChiefSession<T>>>>;
-
 impl<T: Scalar> Trainer<T> {
     /// Trains until a hook or a [`StopHandle`](crate::StopHandle) ends it, or all data has ended.
     ///
@@ -141,7 +142,7 @@ impl<T: Scalar> Trainer<T> {
             Err(TryLockError::WouldBlock) => return Err(FitError::Running),
             free => free,
         };
-        let (monitored, (first_step, generation)) = self.begin(hooks)?;
+        let (host, first_step, generation) = self.begin(hooks)?;
         let (begun, before) = (Instant::now(), self.totals());
         let count = self.shared.core().config().total_num_replicas();
         let ids = (0..count as u64).map(ReplicaId::new);
@@ -157,27 +158,28 @@ impl<T: Scalar> Trainer<T> {
         });
         self.shared.stop_generation(generation, requested("every replica has left"));
         self.shared.uninstall();
-        guarded(|| monitored.lock().unwrap_or_else(PoisonError::into_inner).close())?;
+        guarded(|| host.close())?;
         let report = self.report(first_step, begun.elapsed(), before, outcomes);
         self.verdict(report, generation)
     }
 
     /// Puts the hooks between the steps, and makes a fresh start unless nothing has happened yet;
-    /// the step to count from, and the generation.
-    fn begin(&self, hooks: Hooks<T>) -> Result<(Monitored<T>, (i64, Generation)), FitError> {
+    /// what hosts the hooks, the step to count from, and the generation.
+    fn begin(&self, hooks: Hooks<T>) -> Result<(Arc<HookHost<T>>, i64, Generation), FitError> {
         // Before a hook is called; whoever joins meanwhile is found below.
         let count = self.shared.core().engine.num_live();
         if count > 0 {
             return Err(FitError::Busy { count });
         }
         self.shared.chief().whole()?;
-        let monitored = self.monitored(hooks)?;
-        let hook = locked(&monitored).running_hook();
-        let begun = self.shared.begin(self.initial, (monitor(&monitored), hook));
+        let (view, hooks) = (Arc::clone(&self.shared), hooks.into_boxed(&self.shared));
+        let host = Arc::new(guarded(|| HookHost::start(view, hooks))?);
+        let monitor = monitor(&host, &self.shared);
+        let begun = self.shared.begin(self.initial, (monitor, host.running_hook()));
         let (step, generation) = match begun {
             Ok(begun) => begun,
             Err(error) => {
-                guarded(|| locked(&monitored).close())?;
+                guarded(|| host.close())?;
                 return Err(match error {
                     BeginError::Busy(count) => FitError::Busy { count },
                     BeginError::Torn(error) => error.into(),
@@ -186,26 +188,10 @@ impl<T: Scalar> Trainer<T> {
             }
         };
         self.shared.keep_time();
-        let session = locked(&monitored);
-        if session.should_stop() {
-            let reason = session.coordinator().stop_reason().unwrap_or_default();
+        if let Some(reason) = host.stop_reason() {
             self.shared.stop_generation(generation, requested(reason));
         }
-        drop(session);
-        Ok((monitored, (step.get(), generation)))
-    }
-
-    fn monitored(&self, hooks: Hooks<T>) -> Result<Monitored<T>, FitError> {
-        let shared = Arc::downgrade(&self.shared);
-        let update = Arc::default();
-        let session = guarded(|| {
-            let session = MonitoredSession::builder(move |_| match shared.upgrade() {
-                Some(shared) => Ok(shared.session(&update)),
-                None => Err(hooks::RunError::Stopped),
-            });
-            session.hooks(hooks.into_list()).start()
-        })?;
-        Ok(Arc::new(Mutex::new(session)))
+        Ok((host, step.get(), generation))
     }
 
     fn report(
@@ -279,37 +265,28 @@ impl<T: Scalar> Trainer<T> {
     }
 }
 
-/// Makes an update with the hooks around it.
-fn monitor<T: Scalar>(monitored: &Monitored<T>) -> Monitor<T> {
-    let monitored = Arc::clone(monitored);
+/// Makes updates with the hooks around them.
+fn monitor<T: Scalar>(host: &Arc<HookHost<T>>, shared: &Arc<Shared<T>>) -> Monitor<T> {
+    let (host, shared) = (Arc::clone(host), Arc::clone(shared));
     Box::new(move |closing| {
-        let mut session = locked(&monitored);
-        let coordinator = session.coordinator().clone();
-        let reason = || requested(coordinator.stop_reason().unwrap_or_default());
-        if session.should_stop() {
-            // Its last update is made; whoever pushes by hand beside it closed another one.
-            return Err(reason());
+        if let Some(reason) = host.stop_reason() {
+            // Its last update is made; a replica that pushes by hand beside it closed another one.
+            return Err(requested(reason));
         }
-        if let Some(chief) = session.session() {
-            // Hooks see whole steps: where each variable is admitted for itself, only those that
-            // close last make the step, and the others are applied without hooks.
-            if !closing.is_last() {
-                return chief.apply(closing).map_err(|e| StopReason::Failed(describe(&e)));
-            }
-            chief.prepare(closing);
+        // Hooks see whole steps: where each variable is admitted for itself, only those that
+        // close last make the step, and the others are applied without hooks.
+        let failed = |error: &dyn Error| StopReason::Failed(describe(error));
+        if !closing.is_last() {
+            return shared.chief().apply(&shared, closing).map(drop).map_err(|it| failed(&it));
         }
-        match session.run() {
-            Ok(Some(_)) if !session.should_stop() => Ok(()),
-            Ok(_) => Err(reason()),
-            Err(error) => Err(StopReason::Failed(describe(&error))),
+        let shared = Arc::clone(&shared);
+        let update = move || shared.chief().apply(&shared, closing).map_err(RunError::fatal);
+        match host.run(update) {
+            Ok(None) => Ok(()),
+            Ok(Some(reason)) => Err(requested(reason)),
+            Err(error) => Err(failed(&error)),
         }
     })
-}
-
-fn locked<T: Scalar>(
-    monitored: &Monitored<T>,
-) -> MutexGuard<'_, MonitoredSession<'static, ChiefSession<T>>> {
-    monitored.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Calls hooks; one that panics must not take the caller with it.

@@ -4,6 +4,7 @@
 
 use std::fs::OpenOptions;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hooks::{
@@ -11,7 +12,8 @@ use hooks::{
 };
 
 use crate::checkpoint;
-use crate::{ChiefSession, Scalar};
+use crate::runtime::Shared;
+use crate::{BoxedHooks, ChiefSession, Scalar};
 
 /// Hooks for [`Trainer::fit`](crate::Trainer::fit).
 ///
@@ -33,7 +35,7 @@ pub struct Hooks<T: Scalar> {
     list: Vec<Entry<T>>,
 }
 
-/// What a list holds: code, or what whoever makes the updates can do better.
+/// What a list holds: code, or what the process that makes the updates can do better.
 enum Entry<T: Scalar> {
     Hook(Box<dyn Hook<ChiefSession<T>>>),
     StopAtStep(i64),
@@ -79,20 +81,15 @@ impl<T: Scalar> Hooks<T> {
         self
     }
 
-    /// All hooks, in order, for who makes the updates in this process.
-    /// Whether there is none.
+    /// All hooks, in order, for a training whose updates are made in this process.
+    pub(crate) fn into_boxed(self, shared: &Arc<Shared<T>>) -> BoxedHooks<T> {
+        self.list.into_iter().map(|entry| entry.into_hook(shared)).collect()
+    }
+
+    /// Those that are code, and what else was asked for: the parameter servers of a cluster make
+    /// the updates, and end and save by themselves.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
-    pub(crate) fn into_list(self) -> Vec<Box<dyn Hook<ChiefSession<T>>>> {
-        self.list.into_iter().map(Entry::into_hook).collect()
-    }
-
-    /// Those that are code, and what else was asked for: whoever makes the updates of a cluster
-    /// ends and saves by itself.
-    pub fn split(self) -> (Self, Wishes) {
+    pub fn split(self) -> (BoxedHooks<T>, Wishes) {
         let mut wishes = Wishes::default();
         let mut list = Vec::new();
         for entry in self.list {
@@ -101,10 +98,10 @@ impl<T: Scalar> Hooks<T> {
                     wishes.last_step = Some(wishes.last_step.map_or(step, |last| last.min(step)));
                 }
                 Entry::Checkpoints(checkpoints) => wishes.checkpoints = Some(checkpoints),
-                code => list.push(code),
+                Entry::Hook(hook) => list.push(hook),
             }
         }
-        (Self { list }, wishes)
+        (list, wishes)
     }
 
     /// Ends training exactly after update `step`.
@@ -191,16 +188,18 @@ impl<T: Scalar> Hooks<T> {
 }
 
 impl<T: Scalar> Entry<T> {
-    fn into_hook(self) -> Box<dyn Hook<ChiefSession<T>>> {
+    fn into_hook(self, shared: &Arc<Shared<T>>) -> Box<dyn Hook<ChiefSession<T>>> {
         match self {
             Self::Hook(hook) => hook,
             Self::StopAtStep(step) => Box::new(StopAtStep::last_step(step)),
-            Self::Checkpoints(Checkpoints { folder, steps, keep }) => Box::new(
-                CheckpointSaver::every(steps, move |chief: &mut ChiefSession<T>, _: i64| {
-                    checkpoint::write(&folder, &chief.shared.training_state()?, keep)?;
+            Self::Checkpoints(Checkpoints { folder, steps, keep }) => {
+                let shared = Arc::clone(shared);
+                let save = move |_: &mut ChiefSession<T>, _: i64| {
+                    checkpoint::write(&folder, &shared.training_state()?, keep)?;
                     Ok::<(), BoxError>(())
-                }),
-            ),
+                };
+                Box::new(CheckpointSaver::every(steps, save))
+            }
         }
     }
 }

@@ -11,8 +11,8 @@
 mod builder;
 mod cores;
 mod fit;
-mod follow;
 mod gradients;
+mod hook_host;
 mod hook_list;
 mod ids;
 mod layout;
@@ -38,15 +38,15 @@ pub use checkpoint::CheckpointError;
 pub use cores::on_all_cores;
 pub use engine::{InitialTokens, Order, Outcome, TokenPolicy};
 pub use fit::FitError;
-pub use follow::Follower;
 pub use gradients::{Gradient, Gradients};
+pub use hook_host::{BoxedHooks, ChiefSession, HookHost, TrainingView};
 pub use hook_list::{Checkpoints, Hooks, Wishes};
 pub use ids::{Generation, Incarnation, ReplicaId};
 pub use model::{BoxError, Computed, Model, Shard, Work};
 pub use report::{ReplicaOutcome, ReplicaReport, Report};
 pub use runtime::{
-    Averaged, ChiefSession, Kind, PushError, Replica, Snapshot, Span, SpanKind, Step, Superseded,
-    SupersededSignal, Torn, Totals, UpdateError, WaitError,
+    Averaged, GradientBuffers, Kind, PushError, Replica, Snapshot, Span, SpanKind, Step,
+    Superseded, SupersededSignal, Torn, Totals, UpdateError, WaitError,
 };
 pub use scalar::Scalar;
 pub use trainer::{StopHandle, Trainer};

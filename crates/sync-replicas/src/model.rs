@@ -7,7 +7,7 @@ use std::time::Duration;
 use ndarray::ArrayD;
 
 use crate::ids::ReplicaId;
-use crate::runtime::{Buffers, Superseded};
+use crate::runtime::{GradientBuffers, Superseded};
 use crate::{GlobalStep, Gradients, Scalar, VariableError, Variables};
 
 /// Any error of a user's own code.
@@ -56,7 +56,7 @@ pub struct Work<'a, T: Scalar> {
     /// and the share alone, so whoever computes it, the gradient is the same (P-14).
     pub number: u64,
     pub(crate) superseded: &'a Superseded,
-    pub(crate) buffers: &'a Buffers<T>,
+    buffers: &'a GradientBuffers<T>,
 }
 
 impl<T: Scalar> fmt::Debug for Work<'_, T> {
@@ -71,7 +71,19 @@ impl<T: Scalar> fmt::Debug for Work<'_, T> {
     }
 }
 
-impl<T: Scalar> Work<'_, T> {
+impl<'a, T: Scalar> Work<'a, T> {
+    /// The order for the batch with this number.
+    #[must_use]
+    pub fn new(
+        replica: ReplicaId,
+        step: GlobalStep,
+        number: u64,
+        superseded: &'a Superseded,
+        buffers: &'a GradientBuffers<T>,
+    ) -> Self {
+        Self { replica, step, number, superseded, buffers }
+    }
+
     /// Whether the step was finished without this work, so that its gradient would be dropped
     /// (P-13).
     #[must_use]

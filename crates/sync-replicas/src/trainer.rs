@@ -11,7 +11,7 @@ use crate::checkpoint::{self, CheckpointError, TrainingState};
 use crate::engine::{ConfigError, InitialTokens, JoinError, Ledger, Tally};
 use crate::ids::ReplicaId;
 use crate::runtime::{Replica, Shared, Snapshot, StopWish, Torn, Totals, Watch};
-use crate::{Gradients, Scalar, Variables};
+use crate::{Gradients, Scalar, TrainingView, Variables};
 
 /// A running training: variables, optimizer, engine, and the door for replicas.
 ///

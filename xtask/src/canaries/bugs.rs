@@ -135,7 +135,7 @@ pub(super) const BUGS: [Bug; 13] = [
     Bug {
         name: "close-forgets",
         what: "a close forgets somebody who waits (R-12)",
-        file: "crates/token-queue/src/attempts/mod.rs",
+        file: "crates/token-queue/src/attempts.rs",
         good: "        self.closed = true;\n        self.settle();",
         bad: "        self.closed = true;",
         package: "token-queue",

@@ -7,20 +7,24 @@ use crate::workspace::{Dependency, Kind, Package};
 const COMPOSITION: &str = "sync-replicas";
 
 /// For each crate that is no pillar, the crates of the workspace that it may depend on.
-const ALLOWED: [(&str, &[&str]); 11] = [
-    (COMPOSITION, &["accum-core", "hooks", "optim", "spin-park", "token-queue"]),
-    ("simulator", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
+const ALLOWED: [(&str, &[&str]); 12] = [
+    (COMPOSITION, &["accum-core", "hooks", "optim", "spin-park", "testing", "token-queue"]),
+    ("simulator", &["accum-core", "hooks", "optim", "testing", "token-queue", COMPOSITION]),
     ("fault-sim", &["simulator", COMPOSITION]),
-    ("cluster", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
-    ("digits", &["accum-core", COMPOSITION]),
+    ("cluster", &["accum-core", "hooks", "optim", "testing", "token-queue", COMPOSITION]),
+    ("digits", &["accum-core", COMPOSITION, "testing"]),
     ("cli", &["hooks", "optim", COMPOSITION, "cluster", "digits", "simulator"]),
     (
         "benches",
         &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "cluster", "simulator"],
     ),
-    ("conformance", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "cluster"]),
+    (
+        "conformance",
+        &["accum-core", "hooks", "optim", "testing", "token-queue", COMPOSITION, "cluster"],
+    ),
     ("models", &["accum-core", "hooks", "token-queue", COMPOSITION]),
     ("spin-park", &[]),
+    ("testing", &["optim", COMPOSITION]),
     ("xtask", &[]),
 ];
 

@@ -1,14 +1,15 @@
-//! A worker: one replica's loop, and in the chief the hooks.
+//! A worker: one replica's loop, and in the chief the turns of the hooks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hooks::StepReport;
 use optim::Optimizer;
 use sync_replicas::engine::Outcome;
-use sync_replicas::{Follower, Hooks, Model, ReplicaId, Scalar, Shard as Batches, Totals};
+use sync_replicas::{BoxedHooks, Gradient, GradientBuffers, Model, ReplicaId, Scalar};
+use sync_replicas::{Shard as Batches, Snapshot, Work};
 use tokio::time::Instant;
 
+use super::hooks::ChiefHooks;
 use super::{ClusterError, ClusterReport, ClusterTrainer, Counts, StopHandle};
 use crate::client::{PushError, Reach, Session, SessionSettings};
 use crate::coordinator::StepMade;
@@ -20,7 +21,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         self,
         model: &M,
         shard: impl Fn(ReplicaId) -> S + Sync,
-        hooks: Hooks<T>,
+        hooks: BoxedHooks<T>,
     ) -> Result<ClusterReport<T>, ClusterError>
     where
         M: Model<T>,
@@ -36,7 +37,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         (reach, process): (Reach, u64),
         model: &M,
         shard: impl Fn(ReplicaId) -> S + Sync,
-        hooks: Hooks<T>,
+        hooks: BoxedHooks<T>,
     ) -> Result<ClusterReport<T>, ClusterError>
     where
         M: Model<T>,
@@ -54,22 +55,22 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             heartbeat: self.cluster.lease / 4,
             tell_superseded: settings.tell_superseded,
         };
-        let mut follower = Follower::new(self.variables.clone())?;
         // Hooks hold the variables that they saw, which is one more copy a step.
         let chief = place.is_chief() && !hooks.is_empty();
-        if chief {
-            follower.run_hooks(hooks)?;
-        }
+        let start = || ChiefHooks::start(hooks, self.variables.clone());
+        let hooks = chief.then(start).transpose()?;
+        // One in the model's hands, one on its way.
+        let buffers = GradientBuffers::new(&self.variables, 2);
         let session = Session::new(reach.clone(), session, self.placement, self.variables, chief);
         let begun = Instant::now();
         let mut worker = Worker {
             session,
-            follower,
+            hooks,
+            buffers,
             reach,
             patience: self.cluster.patience,
             replica,
             counts: Counts::default(),
-            totals: Totals::default(),
             left: false,
             wished: false,
         };
@@ -86,12 +87,13 @@ fn process_number() -> u64 {
 
 struct Worker<T: Scalar + bytemuck::Pod> {
     session: Session<T>,
-    follower: Follower<T>,
+    /// In the chief, if it has any.
+    hooks: Option<ChiefHooks<T>>,
+    buffers: GradientBuffers<T>,
     reach: Reach,
     patience: Duration,
     replica: ReplicaId,
     counts: Counts,
-    totals: Totals,
     left: bool,
     /// A hook has wished for the end; no hook runs after that but for its last turn.
     wished: bool,
@@ -130,7 +132,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             };
             let superseded = self.session.superseded(&grant);
             let step = self.session.global_step();
-            let work = self.follower.work(self.replica, step, grant.number, &superseded);
+            let work = Work::new(self.replica, step, grant.number, &superseded, &self.buffers);
             let variables = self.session.variables();
             // P-5: whatever happens to one replica, the others are told and go on.
             let computed = catch_unwind(AssertUnwindSafe(|| {
@@ -159,7 +161,8 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                 }
                 pushed = self.session.push(&grant, computed) => pushed,
             };
-            self.follower.take_back(self.session.take_spent());
+            let spent = self.session.take_spent();
+            self.buffers.take_back(spent.map(|(index, it)| (index, Gradient::Dense(it))));
             self.book(pushed).await?;
         }
     }
@@ -186,20 +189,16 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
 
     /// The hooks' turn for the steps that were made since the last one.
     async fn run_hooks(&mut self) -> Result<(), ClusterError> {
-        if !self.follower.has_hooks() || self.wished {
-            return Ok(());
-        }
+        let Some(hooks) = self.hooks.as_ref().filter(|_| !self.wished) else { return Ok(()) };
         let made: Vec<StepMade> = self.session.take_made().collect();
         for made in made {
-            let mut report = StepReport::new(made.global_step.get())
-                .with_scalar("gradients", made.gradients as f64)
-                .with_scalar("examples", made.examples as f64);
-            report.loss = made.loss;
             crash_point!("chief/before-hooks");
-            self.totals = totals(&made);
-            let step = self.session.global_step();
-            let variables = self.session.shown();
-            match self.follower.made(step, variables, self.totals, report) {
+            let snapshot = Snapshot {
+                global_step: self.session.global_step(),
+                generation: self.session.generation(),
+                variables: self.session.shown().clone(),
+            };
+            match hooks.run(&made, snapshot) {
                 Ok(None) => {}
                 Ok(Some(reason)) => {
                     self.wished = true;
@@ -243,7 +242,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             None => (self.session.last_step().unwrap_or(self.session.global_step()), None),
         };
         self.run_hooks().await?;
-        self.follower.close()?;
+        self.hooks.as_ref().map_or(Ok(()), ChiefHooks::close)?;
         self.session.close().await;
         crash_point!("worker/before-report");
         Ok(ClusterReport {
@@ -252,7 +251,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             stopped: self.session.ended().unwrap_or("its data has ended").to_owned(),
             elapsed: begun.elapsed(),
             counts: self.counts,
-            totals: self.totals,
+            totals: self.hooks.as_ref().map(ChiefHooks::totals).unwrap_or_default(),
             generation: self.session.generation(),
             left: self.left,
             variables,
@@ -286,12 +285,3 @@ pub(super) async fn insist_on_stop(reach: &Reach, reason: &str) {
 
 /// Before a wish that was not heard is said again.
 const AGAIN: Duration = Duration::from_millis(500);
-
-fn totals(made: &StepMade) -> Totals {
-    Totals {
-        batches: made.totals.batches,
-        examples: made.totals.examples,
-        accepted: made.totals.accepted,
-        stale: made.totals.stale,
-    }
-}

@@ -9,23 +9,25 @@ use accum_core::BufferPool;
 use ndarray::ArrayD;
 
 use crate::layout::Layout;
-use crate::{Gradient, Scalar, VariableError};
+use crate::{Gradient, Scalar, VariableError, Variables};
 
 /// Bytes of the smallest gradient that is kept: a smaller one costs less to allocate than the lock
 /// around those that are free.
 const SMALLEST: usize = 4096;
 
 /// The free buffers of every variable.
-pub(crate) struct Buffers<T: Scalar> {
+pub struct GradientBuffers<T: Scalar> {
     layout: Layout,
     /// Made when the first buffer is asked for: who brings gradients of their own keeps them.
     pools: Vec<OnceLock<BufferPool<T>>>,
     max_free: usize,
 }
 
-impl<T: Scalar> Buffers<T> {
-    /// None yet; later at most `max_free` a variable.
-    pub(crate) fn new(layout: Layout, max_free: usize) -> Self {
+impl<T: Scalar> GradientBuffers<T> {
+    /// None yet; later at most `max_free` for each of the variables.
+    #[must_use]
+    pub fn new(variables: &Variables<T>, max_free: usize) -> Self {
+        let layout = variables.layout();
         let pools = (0..layout.len()).map(|_| OnceLock::new()).collect();
         Self { layout, pools, max_free }
     }
@@ -60,9 +62,9 @@ impl<T: Scalar> Buffers<T> {
         }
     }
 
-    /// Takes back what was not added: it was stale, a duplicate or refused, so it may be of any
-    /// shape.
-    pub(crate) fn take_back(&self, gradients: impl IntoIterator<Item = (usize, Gradient<T>)>) {
+    /// Takes back what nobody uses any more, by variable. It may be of any shape: a refused
+    /// gradient comes back too.
+    pub fn take_back(&self, gradients: impl IntoIterator<Item = (usize, Gradient<T>)>) {
         for (index, gradient) in gradients {
             if let Gradient::Dense(array) = gradient
                 && array.shape() == self.layout.shape(index)
@@ -84,13 +86,12 @@ mod tests {
     use ndarray::Array1;
 
     use super::*;
-    use crate::Variables;
 
     const MANY: usize = SMALLEST / size_of::<f32>();
 
-    fn buffers() -> Buffers<f32> {
+    fn buffers() -> GradientBuffers<f32> {
         let variables = Variables::new().with("w", Array1::<f32>::zeros(MANY)).expect("one name");
-        Buffers::new(variables.layout(), 2)
+        GradientBuffers::new(&variables, 2)
     }
 
     #[test]
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn another_layout_is_not_lent_on() {
         let variables = Variables::<f32>::new().with("m", ndarray::Array2::zeros((2, MANY)));
-        let buffers = Buffers::new(variables.expect("one name").layout(), 2);
+        let buffers = GradientBuffers::new(&variables.expect("one name"), 2);
         drop(buffers.get("m"));
         let transposed = ndarray::Array2::<f32>::zeros((MANY, 2)).reversed_axes().into_dyn();
         buffers.take_back([(0, Gradient::Dense(transposed))]);

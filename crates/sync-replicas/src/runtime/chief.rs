@@ -16,7 +16,7 @@ use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::sums::{Averaged, VariableSum};
 use crate::checkpoint::TrainingState;
-use crate::{Gradient, Gradients, Scalar, Variables};
+use crate::{Gradient, Gradients, Scalar, TrainingView, Variables};
 
 /// What only the chief touches: the optimizer and the averages.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use super::buffers::Buffers;
+use super::buffers::GradientBuffers;
 use super::desk::{Desk, Granted};
 use super::incoming::PushError;
 use super::pattern::{Expected, Pattern};
@@ -22,7 +22,7 @@ use crate::{Gradient, Scalar};
 pub(crate) struct Core<T: Scalar> {
     pub(crate) engine: Engine,
     /// Where gradients go once they are applied.
-    buffers: Arc<Buffers<T>>,
+    buffers: Arc<GradientBuffers<T>>,
     /// By variable; `None` for variables without a gradient.
     sums: Vec<Option<VariableSums<T>>>,
     /// Fixed by the first pushes, under the core's lock.
@@ -98,7 +98,11 @@ pub(crate) struct Closing<T: Scalar> {
 }
 
 impl<T: Scalar> Core<T> {
-    pub(crate) fn new(engine: Engine, buffers: Arc<Buffers<T>>, pattern: Arc<Pattern<T>>) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        buffers: Arc<GradientBuffers<T>>,
+        pattern: Arc<Pattern<T>>,
+    ) -> Self {
         let seats = (0..engine.config().total_num_replicas()).map(|_| Seat::default()).collect();
         Self {
             sums: (0..buffers.len()).map(|_| None).collect(),

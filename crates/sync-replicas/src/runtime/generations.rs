@@ -11,7 +11,7 @@ use optim::StateMap;
 
 use super::chief::{Chief, Torn};
 use super::closer::Monitor;
-use super::core::{Core, Totals};
+use super::core::Core;
 use super::shared::{Shared, wake};
 use crate::checkpoint::{CheckpointError, TrainingState};
 use crate::engine::{Effect, InitialTokens};
@@ -119,15 +119,6 @@ impl<T: Scalar> Shared<T> {
         drop((monitor, chief));
         self.tell(wakers);
         Ok(begun)
-    }
-
-    /// What hooks see of a training that is made elsewhere.
-    pub(crate) fn mirror(&self, step: GlobalStep, variables: &Variables<T>, totals: Totals) {
-        self.core().totals = totals;
-        let mut published = self.published();
-        let snapshot = Arc::make_mut(&mut published);
-        snapshot.global_step = step;
-        snapshot.variables = variables.clone();
     }
 
     /// A new life of the shared state at a step, before its chief has started (P-9).

@@ -20,7 +20,7 @@ use crate::ids::ReplicaId;
 use crate::runtime::timekeeper::Timekeeper;
 use crate::runtime::{Closer, Replica, Shared};
 use crate::sync::{Arc, Ordering};
-use crate::{Gradients, Outcome, SyncReplicas, Variables, WaitError};
+use crate::{Gradients, Outcome, SyncReplicas, TrainingView, Variables, WaitError};
 
 const FOR_GOOD: Duration = Duration::MAX;
 

@@ -228,7 +228,7 @@ mod tests {
     use super::*;
     use crate::engine::InitialTokens;
     use crate::runtime::Closer;
-    use crate::{Gradients, SyncReplicas, Variables};
+    use crate::{Gradients, SyncReplicas, TrainingView, Variables};
 
     /// A trainer's inside, started, without a clock: one of N makes a step.
     fn one_of(total: usize, closer: Closer) -> Arc<Shared<f32>> {

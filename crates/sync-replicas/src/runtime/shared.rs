@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use hooks::RunningHook;
 
-use super::buffers::Buffers;
+use super::buffers::GradientBuffers;
 use super::chief::Chief;
-use super::chief_session::{ChiefSession, Update};
 use super::closer::Due;
 use super::core::{Core, Settled, Totals};
 use super::failure::describe_panic;
@@ -26,7 +25,7 @@ use crate::engine::{Effect, Engine, InitialTokens, Outcome, Push, StartError, St
 use crate::ids::{Generation, ReplicaId};
 use crate::layout::Layout;
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
-use crate::{Gradients, Scalar, Variables, cores};
+use crate::{Gradients, Scalar, TrainingView, Variables, cores};
 
 /// What all handles of one trainer share.
 pub(crate) struct Shared<T: Scalar> {
@@ -38,7 +37,7 @@ pub(crate) struct Shared<T: Scalar> {
     published: Mutex<Arc<Snapshot<T>>>,
     /// Names and shapes never change, so they are read without a lock.
     pub(crate) layout: Layout,
-    pub(crate) buffers: Arc<Buffers<T>>,
+    pub(crate) buffers: Arc<GradientBuffers<T>>,
     pattern: Arc<Pattern<T>>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) origin: Instant,
@@ -65,7 +64,7 @@ impl<T: Scalar> Shared<T> {
         let config = engine.config();
         // Those of a step that is being applied, and one in the hands of each replica.
         let in_use = config.replicas_to_aggregate() + config.total_num_replicas();
-        let buffers = Arc::new(Buffers::new(layout.clone(), in_use));
+        let buffers = Arc::new(GradientBuffers::new(&variables, in_use));
         let pattern = Arc::new(Pattern::new(layout.len(), rules, config.settings()));
         Self {
             tell_superseded: config.settings().tell_superseded,
@@ -117,28 +116,6 @@ impl<T: Scalar> Shared<T> {
             "an optimizer asked for the variables, slots or averages of the training whose update \
              it was making; it must do with what it was given"
         );
-    }
-
-    /// The newest variables; one reference count, no copy.
-    pub(crate) fn snapshot(&self) -> Arc<Snapshot<T>> {
-        Arc::clone(&self.published())
-    }
-
-    pub(crate) fn averages(&self) -> Option<Variables<T>> {
-        let chief = self.chief();
-        let averages = chief.averages.as_ref()?;
-        let mut variables = self.snapshot().variables.clone();
-        for index in 0..variables.len() {
-            let name = variables.name(index).to_owned();
-            if let Some(average) = averages.average(&name) {
-                variables.get_mut(index).assign(&average);
-            }
-        }
-        Some(variables)
-    }
-
-    pub(crate) fn totals(&self) -> Totals {
-        self.core().totals
     }
 
     /// Runs an event of the engine under the lock and does what follows from it.
@@ -294,10 +271,6 @@ impl<T: Scalar> Shared<T> {
         spans
     }
 
-    pub(crate) fn session(self: &Arc<Self>, update: &Arc<Mutex<Update<T>>>) -> ChiefSession<T> {
-        ChiefSession::new(Arc::clone(self), Arc::clone(update))
-    }
-
     pub(super) fn carry_out(&self, settled: Settled<T>, replica: Option<ReplicaId>) {
         let closes = settled.closing.is_some();
         if let Some(closing) = settled.closing {
@@ -315,6 +288,29 @@ impl<T: Scalar> Shared<T> {
             Closer::LastPusher => self.close_due(replica),
             Closer::Runner => self.wake_runner(),
         }
+    }
+}
+
+impl<T: Scalar> TrainingView<T> for Shared<T> {
+    fn snapshot(&self) -> Arc<Snapshot<T>> {
+        Arc::clone(&self.published())
+    }
+
+    fn averages(&self) -> Option<Variables<T>> {
+        let chief = self.chief();
+        let averages = chief.averages.as_ref()?;
+        let mut variables = self.snapshot().variables.clone();
+        for index in 0..variables.len() {
+            let name = variables.name(index).to_owned();
+            if let Some(average) = averages.average(&name) {
+                variables.get_mut(index).assign(&average);
+            }
+        }
+        Some(variables)
+    }
+
+    fn totals(&self) -> Totals {
+        self.core().totals
     }
 }
 

@@ -16,7 +16,7 @@ use super::span::SpanKind;
 use crate::engine::{Grant, Outcome, Push};
 use crate::model::Work;
 use crate::sync::Arc;
-use crate::{Computed, Gradients, Scalar, VariableError, Variables};
+use crate::{Computed, Gradients, Scalar, TrainingView, VariableError, Variables};
 
 /// A permission to compute one batch, with the variables to compute it from.
 ///
@@ -84,13 +84,9 @@ impl<'r, T: Scalar> Step<'r, T> {
     /// The order for a [`Model`](crate::Model).
     #[must_use]
     pub fn work(&self) -> Work<'_, T> {
-        Work {
-            replica: self.permit.replica.id,
-            step: self.snapshot.global_step,
-            number: self.permit.grant.number,
-            superseded: &self.permit.replica.superseded,
-            buffers: &self.permit.replica.shared.buffers,
-        }
+        let replica = &self.permit.replica;
+        let (step, number) = (self.snapshot.global_step, self.permit.grant.number);
+        Work::new(replica.id, step, number, &replica.superseded, &replica.shared.buffers)
     }
 
     /// An array of a variable's shape to write its gradient to, so that a step allocates nothing:

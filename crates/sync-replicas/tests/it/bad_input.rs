@@ -10,8 +10,7 @@ use sync_replicas::{
     BoxError, BuildError, Computed, FitError, Gradient, Gradients, Hooks, IndexedSlices, Model,
     Outcome, PushError, ReplicaId, SyncReplicas, Variables, Work, checkpoint,
 };
-
-use crate::driver::Driver;
+use testing::{Driver, DriverError};
 
 fn variables() -> Variables<f64> {
     Variables::new()
@@ -129,7 +128,9 @@ fn check_refused(
     expected: impl Fn(&PushError) -> bool,
 ) {
     let before = (driver.trainer.snapshot(), driver.trainer.totals());
-    let error = driver.push(0, gradients).expect_err(what);
+    let Err(DriverError::Push(error)) = driver.push(0, gradients) else {
+        panic!("{what}: it was not refused");
+    };
     assert!(expected(&error), "{what}: {error:?}");
     assert!(!error.to_string().is_empty());
     let after = (driver.trainer.snapshot(), driver.trainer.totals());

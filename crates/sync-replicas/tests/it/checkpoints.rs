@@ -11,8 +11,7 @@ use sync_replicas::{
     Variables, WaitError, checkpoint,
 };
 use tempfile::TempDir;
-
-use crate::driver::Driver;
+use testing::Driver;
 
 fn variables() -> Variables<f64> {
     Variables::new()

@@ -13,8 +13,7 @@ use sync_replicas::explicit::SyncReplicasOptimizer;
 use sync_replicas::{
     GlobalStep, Gradients, Kind, Order, ReplicaId, SyncReplicas, Trainer, Variables,
 };
-
-use crate::driver::Driver;
+use testing::Driver;
 
 type Builder = SyncReplicas<Sgd>;
 

@@ -12,8 +12,7 @@ use sync_replicas::explicit::{
 use sync_replicas::{
     GlobalStep, Gradients, IndexedSlices, Kind, ReplicaId, SyncReplicas, Variables,
 };
-
-use crate::driver::Driver;
+use testing::Driver;
 
 const BOTH: [(&str, Kind); 2] = [("w", Kind::Dense), ("table", Kind::Sparse)];
 

@@ -5,7 +5,6 @@ mod buffers;
 mod checkpoints;
 mod determinism;
 mod differences;
-mod driver;
 mod explicit;
 mod faults;
 mod fit;

@@ -12,8 +12,7 @@ use sync_replicas::{
     GlobalStep, Gradients, IndexedSlices, Kind, Outcome, ReplicaId, SparseMean, SyncReplicas,
     Variables,
 };
-
-use crate::driver::Driver;
+use testing::Driver;
 
 fn variables() -> Variables<f64> {
     Variables::new()
@@ -38,7 +37,7 @@ fn start(aggregate: usize, total: usize, tokens: Option<usize>) -> Driver<f64> {
     if let Some(tokens) = tokens {
         builder = builder.initial_tokens(tokens);
     }
-    Driver::new(builder.build(variables()).expect("it is valid"), total as u64)
+    Driver::new(builder.build(variables()).expect("it is valid"), total)
 }
 
 /// One push, and what is to be seen when everybody has gone as far as they can.

@@ -3,8 +3,7 @@
 use ndarray::Array2;
 use optim::Sgd;
 use sync_replicas::{Gradients, IndexedSlices, SyncReplicas, Variables};
-
-use super::driver::Driver;
+use testing::Driver;
 
 const ROWS: usize = 5_000;
 const WIDTH: usize = 64;

@@ -8,7 +8,7 @@ mod against;
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 
-pub use against::{Manager, StartTest};
+pub use against::StartTest;
 
 /// What one call comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

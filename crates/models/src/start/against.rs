@@ -5,10 +5,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use hooks::{BoxError, Coordinator, Readiness, SessionManager, StartError};
 use proptest_state_machine::StateMachineTest;
 
 use super::{Fate, Luck, StartAct, StartModel, Started, Starts};
-use crate::{BoxError, Coordinator, Readiness, SessionManager, StartError};
 
 /// The test of a session manager, for
 /// [`prop_state_machine!`](proptest_state_machine::prop_state_machine).
@@ -68,6 +68,7 @@ fn error(error: StartError) -> Started {
         StartError::NotReady { missing } => ("not ready", missing),
         StartError::DeadlineExceeded { missing, .. } => ("deadline", missing),
         StartError::Stopped => ("stopped", Vec::new()),
+        other => panic!("the model does not know {other:?}"),
     };
     Started::Error(kind, missing)
 }

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use hooks::{Coordinator, JoinError, OnStop, Registration, Reported, RunError};
 use proptest_state_machine::StateMachineTest;
 
 use super::{CoordinatorModel, Coordinators, Told, ToldAct};
-use crate::coordinator::{OnStop, Registration, Reported};
-use crate::{Coordinator, JoinError, RunError};
 
 /// The test of a coordinator, for
 /// [`prop_state_machine!`](proptest_state_machine::prop_state_machine).
@@ -52,6 +51,7 @@ impl Under {
                     Reported::Clean => "clean",
                     Reported::Late(_) => "late",
                     Reported::Joined(_) => "joined",
+                    other => panic!("the model does not know {other:?}"),
                 }
                 .to_owned();
             }
@@ -95,6 +95,7 @@ impl Under {
             Ok(joined) => joined,
             Err(JoinError::Failed(error)) => format!("failed: {}", words(error.as_ref())),
             Err(JoinError::StillRunning { names, .. }) => format!("still running: {names:?}"),
+            Err(other) => panic!("the model does not know {other:?}"),
         }
     }
 

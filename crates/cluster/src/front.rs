@@ -2,6 +2,7 @@
 //!
 //! Every process of the cluster runs the same program; what it does follows from its place.
 
+mod hooks;
 mod memory;
 mod options;
 mod replica;

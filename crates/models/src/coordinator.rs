@@ -8,7 +8,7 @@ mod against;
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 
-pub use against::{CoordinatorTest, Under};
+pub use against::CoordinatorTest;
 
 /// What somebody tells a coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,6 @@
 
 mod buffers;
 mod chief;
-mod chief_session;
 mod closer;
 mod core;
 mod desk;
@@ -25,8 +24,8 @@ mod sums;
 mod superseded;
 mod timekeeper;
 
+pub use self::buffers::GradientBuffers;
 pub use self::chief::{Torn, UpdateError};
-pub use self::chief_session::ChiefSession;
 pub use self::core::Totals;
 pub use self::incoming::PushError;
 pub use self::replica::{Replica, WaitError};
@@ -36,7 +35,6 @@ pub use self::step::Step;
 pub use self::sums::{Averaged, Kind};
 pub use self::superseded::{Superseded, SupersededSignal};
 
-pub(crate) use self::buffers::Buffers;
 pub(crate) use self::chief::Chief;
 pub(crate) use self::closer::{Closer, Monitor};
 pub(crate) use self::core::Rules;
