@@ -3,6 +3,7 @@
 //! The models are the crates' own (feature `test-util`); here they are run, and next to them the
 //! properties that no step-by-step model states. Invariant: a report counts what was really run.
 
+mod gate;
 mod run;
 mod shapes;
 
@@ -16,6 +17,7 @@ pub fn all() -> Vec<Model> {
     let mut all = vec![
         model!("accum-core/dense", accum::Against<ConditionalAccumulator<f64>>),
         model!("accum-core/sparse", accum::Against<SparseConditionalAccumulator<f64>>),
+        property!("accum-core/gate", gate::answers_are_the_models),
         model!("token-queue/unbounded", token_queue::test_util::Unbounded),
         model!("token-queue/bounded", token_queue::test_util::Bounded),
     ];

@@ -48,12 +48,11 @@ impl Under {
             }
             ToldAct::Report(told) => {
                 return match self.coordinator.request_stop_with_error(error(told)) {
-                    Reported::First => "first",
-                    Reported::Clean => "clean",
-                    Reported::Late(_) => "late",
-                    Reported::Joined(_) => "joined",
-                }
-                .to_owned();
+                    Reported::First => "first".to_owned(),
+                    Reported::Clean => "clean".to_owned(),
+                    Reported::Late(back) => format!("late, back: {}", words(&*back)),
+                    Reported::Joined(back) => format!("joined, back: {}", words(&*back)),
+                };
             }
             ToldAct::Register => {
                 let name = format!("thread {}", self.registered);
@@ -94,7 +93,10 @@ impl Under {
         match joined {
             Ok(joined) => joined,
             Err(JoinError::Failed(error)) => format!("failed: {}", words(error.as_ref())),
-            Err(JoinError::StillRunning { names, .. }) => format!("still running: {names:?}"),
+            Err(JoinError::StillRunning { names, grace }) => {
+                assert_eq!(grace, Duration::ZERO, "how long they were given");
+                format!("still running: {names:?}")
+            }
         }
     }
 
