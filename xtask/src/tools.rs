@@ -30,7 +30,7 @@ const QUICK: [Tool; 3] = [
 const SLOW: [Tool; 2] = [
     Tool {
         step: "features",
-        command: "cargo hack check --workspace --feature-powerset --depth 2",
+        command: "cargo hack check --workspace --feature-powerset --depth 2 --skip default",
         install: "cargo install --locked cargo-hack",
     },
     Tool {
