@@ -14,7 +14,7 @@ use crate::{
     programs::{ALL, EXACT, Programs},
     sim, spec,
     steps::{Steps, announce},
-    tidy,
+    tidy, tools,
     workspace::Workspace,
 };
 
@@ -63,6 +63,7 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
     examples(sh, &mut steps);
     steps.step("killed processes", || faults::smoke(sh));
     main_job(sh, &workspace.target_dir, &mut steps);
+    tools::run(sh, &mut steps, false);
 
     Ok(steps.finish())
 }

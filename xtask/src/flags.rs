@@ -24,6 +24,12 @@ xflags::xflags! {
         /// Check the layers and the house rules, read from manifests and files.
         cmd tidy {}
 
+        /// Check spelling, documents, licences with the tools for it, where they are installed.
+        cmd tools {
+            /// Build with other sets of features, and with the oldest Rust, too.
+            optional --slow
+        }
+
         /// Check that every number of docs/spec.md is cited by code and by a test.
         cmd spec {}
 
@@ -81,9 +87,6 @@ xflags::xflags! {
             /// The few of ci.
             optional --smoke
         }
-
-        /// Run the digits job on a Slurm of one node; skipped where Slurm is not installed.
-        cmd slurm {}
 
         /// Feed the readers what a fuzzer makes up; needs cargo-fuzz.
         cmd fuzz {

@@ -17,10 +17,10 @@ mod loom;
 mod model;
 mod programs;
 mod sim;
-mod slurm;
 mod spec;
 mod steps;
 mod tidy;
+mod tools;
 mod workspace;
 
 use std::{
@@ -77,6 +77,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Check(it) => return check::run(&sh, it.since.as_deref()),
         flags::XtaskCmd::Fix(_) => fix::run(&sh)?,
         flags::XtaskCmd::Tidy(_) => tidy::run(&sh)?,
+        flags::XtaskCmd::Tools(it) => return Ok(tools::alone(&sh, it.slow)),
         flags::XtaskCmd::Spec(_) => spec::run(&sh)?,
         flags::XtaskCmd::Conformance(it) => return conformance::run(&sh, it.dir, it.cluster),
         flags::XtaskCmd::Explore(flags) => explore::run(&sh, flags.steps)?,
@@ -86,7 +87,6 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Sim(it) if it.cluster => sim::clusters(&sh, it.seeds.as_deref())?,
         flags::XtaskCmd::Sim(it) => return sim::run(&sh, it.seeds.as_deref(), it.trace),
         flags::XtaskCmd::Faults(it) => return faults::run(&sh, &it),
-        flags::XtaskCmd::Slurm(_) => slurm::run(&sh)?,
         flags::XtaskCmd::Fuzz(it) => {
             fuzz::run(&sh, it.target.as_deref(), it.seconds.unwrap_or(60))?;
         }

@@ -7,6 +7,7 @@
 mod citations;
 mod named_tests;
 mod numbers;
+mod source;
 
 use std::collections::BTreeMap;
 

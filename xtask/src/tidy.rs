@@ -5,8 +5,6 @@
 
 mod layers;
 mod layout;
-mod markdown;
-pub(crate) mod source;
 mod sources;
 pub(crate) mod tree;
 
@@ -27,26 +25,20 @@ pub(crate) const PILLARS: [&str; 4] = ["accum-core", "hooks", "optim", "token-qu
 type Rule = fn(&Facts) -> Vec<Finding>;
 
 /// Every rule by the name under which it reports.
-const RULES: [(&str, Rule); 19] = [
+const RULES: [(&str, Rule); 13] = [
     ("pillars", layers::pillars_do_not_know_each_other),
     ("layers", layers::crates_depend_downwards),
     ("tokio", layers::tokio_only_for_its_sync_part),
     ("grpc", layers::no_grpc_below_the_cluster),
     ("serde", layers::serde_is_optional_in_pillars),
-    ("clockless", sources::no_clock_and_no_thread),
     ("prose-first", sources::files_open_with_prose),
     ("file-length", sources::files_are_short),
-    ("function-length", sources::functions_fit_a_screen),
     ("columns", sources::lines_fit_the_page),
-    ("finished", sources::nothing_is_left_unfinished),
-    ("safe", sources::no_unsafe_code),
     ("manifest", layout::crates_inherit_what_is_shared),
     ("one-test-binary", layout::one_integration_binary_a_crate),
     ("example-names", layout::example_names_are_distinct),
     ("toolchain", layout::no_toolchain_file),
     ("top-level", layout::top_level_is_known),
-    ("one-title", markdown::one_title_a_document),
-    ("links", markdown::links_lead_somewhere),
 ];
 
 /// All that rules may look at.

@@ -4,6 +4,8 @@
 //!
 //! Run it with `cargo run -p accum-core --example backup_replica`.
 
+#![allow(clippy::disallowed_methods, reason = "it is the caller that brings threads")]
+
 use std::sync::Barrier;
 use std::thread;
 

@@ -5,8 +5,8 @@
 
 use accum_core::test_util::proptest::test_runner::{Config, TestError, TestRunner};
 use accum_core::test_util::proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
-use accum_core::test_util::{Act, Against, DenseHistories, Pushed, Subject, Take};
-use accum_core::{Applied, ApplyError, ConditionalAccumulator};
+use accum_core::test_util::{Act, Against, DenseHistories, Pushed, Rows, Subject, Take};
+use accum_core::{Applied, ApplyError, ConditionalAccumulator, TakeError, Taken};
 
 /// Claims the present step for every gradient, however old it is.
 struct Careless(ConditionalAccumulator<f64>);
@@ -27,6 +27,10 @@ impl Subject for Careless {
         self.0.take(required)
     }
 
+    fn try_take(&mut self, required: i64) -> Result<Option<Taken<Rows>>, TakeError> {
+        self.0.try_take(required)
+    }
+
     fn set_step(&mut self, step: i64) -> i64 {
         self.0.set_step(step)
     }
@@ -41,6 +45,10 @@ impl Subject for Careless {
 
     fn close(&mut self) {
         Subject::close(&mut self.0);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.is_closed()
     }
 }
 

@@ -14,8 +14,8 @@
 //!
 //! ```
 //! use accum_core::test_util::proptest_state_machine::prop_state_machine;
-//! use accum_core::test_util::{Against, DenseHistories, Pushed, Subject, Take};
-//! use accum_core::{Applied, ApplyError, ConditionalAccumulator};
+//! use accum_core::test_util::{Against, DenseHistories, Pushed, Rows, Subject, Take};
+//! use accum_core::{Applied, ApplyError, ConditionalAccumulator, TakeError, Taken};
 //!
 //! struct Counting {
 //!     inner: ConditionalAccumulator<f64>,
@@ -39,6 +39,10 @@
 //!         self.inner.take(required)
 //!     }
 //!
+//!     fn try_take(&mut self, required: i64) -> Result<Option<Taken<Rows>>, TakeError> {
+//!         self.inner.try_take(required)
+//!     }
+//!
 //!     fn set_step(&mut self, step: i64) -> i64 {
 //!         self.inner.set_step(step)
 //!     }
@@ -53,6 +57,10 @@
 //!
 //!     fn close(&mut self) {
 //!         self.inner.close();
+//!     }
+//!
+//!     fn is_closed(&self) -> bool {
+//!         self.inner.is_closed()
 //!     }
 //! }
 //!

@@ -66,7 +66,7 @@ impl CoordinatorModel {
                 self.reason.get_or_insert(format!("reason {number}"));
                 String::new()
             }
-            ToldAct::Report(told) => self.report(told).to_owned(),
+            ToldAct::Report(told) => self.report(told),
             ToldAct::Register => {
                 self.threads.push(format!("thread {}", self.registered));
                 self.registered += 1;
@@ -128,21 +128,21 @@ impl CoordinatorModel {
         !self.threads.is_empty() && !self.should_stop()
     }
 
-    fn report(&mut self, told: Told) -> &'static str {
+    fn report(&mut self, told: Told) -> String {
         let (error, lost) = match told {
             Told::Clean => {
                 self.reason.get_or_insert("the input has ended".to_owned());
-                return "clean";
+                return "clean".to_owned();
             }
             Told::Lost(number) => (format!("loss {number}"), true),
             Told::Failed(number) => (format!("error {number}"), false),
         };
         match self.failure {
-            _ if self.joined => "joined",
-            Some((_, kept_is_lost)) if lost || !kept_is_lost => "late",
+            _ if self.joined => format!("joined, back: {error}"),
+            Some((_, kept_is_lost)) if lost || !kept_is_lost => format!("late, back: {error}"),
             _ => {
                 self.failure = Some((error, lost));
-                "first"
+                "first".to_owned()
             }
         }
     }

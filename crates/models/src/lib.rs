@@ -5,6 +5,7 @@
 //! All are run here. Invariant: a report counts what was really run.
 
 mod coordinator;
+mod gate;
 mod run;
 mod shapes;
 mod start;
@@ -19,6 +20,7 @@ pub fn all() -> Vec<Model> {
     let mut all = vec![
         model!("accum-core/dense", accum::Against<ConditionalAccumulator<f64>>),
         model!("accum-core/sparse", accum::Against<SparseConditionalAccumulator<f64>>),
+        property!("accum-core/gate", gate::answers_are_the_models),
         model!("token-queue/unbounded", token_queue::test_util::Unbounded),
         model!("token-queue/bounded", token_queue::test_util::Bounded),
     ];

@@ -35,7 +35,7 @@ fn play(acc: &mut DenseAccumulator<f64>, act: &Act) -> Option<(Vec<f64>, u64, i6
             // A gradient that does not fit is refused, and changes nothing.
             let _ = acc.apply(array(gradient), local_step);
         }
-        Act::Take { required } => {
+        Act::Take { required } | Act::TryTake { required } => {
             let sum = acc.try_take(*required).ok().flatten()?;
             let closed = accum_core::Drained::closed(&sum);
             let mean = sum.into_value().into_iter().collect();

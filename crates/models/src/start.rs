@@ -128,6 +128,11 @@ impl StartModel {
         self.given
     }
 
+    /// The variables that nobody has published.
+    pub fn unpublished(&self) -> &[String] {
+        &self.unpublished
+    }
+
     /// The calls that the last act must have made, in order.
     pub fn calls(&self) -> &[&'static str] {
         &self.calls

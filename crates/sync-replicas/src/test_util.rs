@@ -33,6 +33,7 @@ mod against;
 mod events;
 mod model;
 mod tokens;
+mod views;
 
 pub use against::{EngineTest, Run};
 pub use events::{Event, Histories, Sent, Setup, any_settings, event};

@@ -22,7 +22,7 @@ fn first_difference(take: fn(&mut VecDeque<i64>) -> Option<i64>) -> Option<(Vec<
                 line.extend(model.last_offered(n));
             } else {
                 let steps = take(&mut line).into_iter().collect();
-                let taken = Answer::Call(Some(Returned { steps, closed: false }));
+                let taken = Answer::Call(Some(Returned { steps, closed: false, left: 0 }));
                 prop_assert_eq!(&taken, model.answer());
             }
         }

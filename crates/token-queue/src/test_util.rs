@@ -26,7 +26,7 @@ mod model;
 mod ops;
 
 pub use against::{Bounded, Run, Unbounded};
-pub use model::{Answer, QueueModel, Returned};
+pub use model::{Answer, QueueModel, Refusal, Returned};
 pub use ops::{AnyBounded, AnyUnbounded, Op, op};
 
 /// The crate that the generators are made with, in the version that fits.

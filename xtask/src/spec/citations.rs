@@ -4,11 +4,8 @@
 //! nothing. Invariant: a comment under `#[cfg(test)]`, in a file `tests.rs` and in a folder `tests`
 //! is a test's, and never code's.
 
-use super::numbers::Number;
-use crate::tidy::{
-    source::{Source, line},
-    tree::Tree,
-};
+use super::{numbers::Number, source};
+use crate::tidy::tree::Tree;
 
 /// One mention of a number.
 pub(super) struct Citation {
@@ -46,24 +43,27 @@ pub(super) fn all(tree: &Tree) -> Vec<Citation> {
 }
 
 fn of_file(path: &str, text: &str) -> Vec<Citation> {
-    let source = Source::new(text);
-    let tests = source.test_lines();
-    let comments = &source.comments;
     let mut found = Vec::new();
-    for at in comments.match_indices(['R', 'P']).map(|(at, _)| at) {
-        let inside_word = comments[..at].ends_with(|c: char| c.is_alphanumeric() || c == '-');
-        let Some((number, rest)) = Number::read(&comments[at..]) else { continue };
-        if inside_word || rest.starts_with(|c: char| c.is_alphanumeric()) {
-            continue;
-        }
-        let line = line(comments, at);
+    for line in source::lines(text) {
         let by = match place(path) {
-            Where::Code if tests.iter().any(|lines| lines.contains(&line)) => Where::Test,
+            Where::Code if line.of_test => Where::Test,
             place => place,
         };
-        found.push(Citation { number, by, place: format!("{path}:{line}") });
+        let place = format!("{path}:{}", line.number);
+        let numbers = numbers(line.comment());
+        found.extend(numbers.map(|number| Citation { number, by, place: place.clone() }));
     }
     found
+}
+
+/// The numbers that stand in a comment as words of their own.
+fn numbers(comment: &str) -> impl Iterator<Item = Number> {
+    let starts = comment.match_indices(['R', 'P']).map(|(at, _)| at);
+    starts.filter_map(|at| {
+        let inside_word = comment[..at].ends_with(|c: char| c.is_alphanumeric() || c == '-');
+        let (number, rest) = Number::read(&comment[at..])?;
+        (!inside_word && !rest.starts_with(char::is_alphanumeric)).then_some(number)
+    })
 }
 
 /// What a whole file belongs to.

@@ -6,8 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use super::citations::{Where, place};
-use crate::tidy::{Finding, source::Source, tree::Tree};
+use super::{
+    citations::{Where, place},
+    source,
+};
+use crate::tidy::{Finding, tree::Tree};
 
 const HEADS: [&str; 2] = ["test", "test that shows it"];
 
@@ -31,13 +34,9 @@ pub(super) fn missing(tree: &Tree) -> Vec<Finding> {
 fn functions_of_tests(tree: &Tree) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for (path, text) in tree.texts(".rs") {
-        let source = Source::new(text);
-        let tests = source.test_lines();
         let whole = place(path) == Where::Test;
-        let functions = source.functions().into_iter();
-        let of_tests =
-            functions.filter(|(line, ..)| whole || tests.iter().any(|it| it.contains(line)));
-        names.extend(of_tests.map(|(_, name, _)| name.to_owned()));
+        let lines = source::lines(text).filter(|line| whole || line.of_test);
+        names.extend(lines.filter_map(|line| line.function()).map(str::to_owned));
     }
     names
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Facts, Finding};
 
 /// What may lie in the root beside dotfiles.
-const TOP_LEVEL: [&str; 13] = [
+const TOP_LEVEL: [&str; 16] = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Cargo.lock",
@@ -13,9 +13,12 @@ const TOP_LEVEL: [&str; 13] = [
     "LICENSE",
     "NOTICE",
     "README.md",
+    "SECURITY.md",
+    "_typos.toml",
     "benches",
     "clippy.toml",
     "crates",
+    "deny.toml",
     "docs",
     "rustfmt.toml",
     "xtask",

@@ -1,5 +1,7 @@
 //! The lock after a panic.
 
+#![allow(clippy::disallowed_methods, reason = "tests may start threads")]
+
 use super::*;
 
 #[test]

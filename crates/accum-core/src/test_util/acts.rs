@@ -59,6 +59,11 @@ pub enum Act {
         /// As asked for; below 1 is refused.
         required: i64,
     },
+    /// Take if there is enough and nobody waits.
+    TryTake {
+        /// As asked for; below 1 is refused.
+        required: i64,
+    },
     /// Poll one of the takes that were pending.
     Poll {
         /// Which of them, modulo their number.
@@ -118,10 +123,11 @@ pub fn act(kind: Kind) -> impl Strategy<Value = Act> {
     let age = prop_oneof![12 => Just(0_i64), 3 => -3_i64..0, 3 => 1_i64..4];
     let step = prop_oneof![20 => -3_i64..9, 1 => Just(i64::MAX), 1 => Just(i64::MIN)];
     let nth = 0_usize..8;
-    let required = prop_oneof![20 => 1_i64..4, 1 => -1_i64..1];
+    let required = || prop_oneof![20 => 1_i64..4, 1 => -1_i64..1];
     prop_oneof![
         12 => (age, gradient(kind)).prop_map(|(age, gradient)| Act::Push { age, gradient }),
-        6 => required.prop_map(|required| Act::Take { required }),
+        6 => required().prop_map(|required| Act::Take { required }),
+        2 => required().prop_map(|required| Act::TryTake { required }),
         4 => nth.clone().prop_map(|nth| Act::Poll { nth }),
         4 => nth.prop_map(|nth| Act::Drop { nth }),
         2 => step.prop_map(|step| Act::SetStep { step }),

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use proptest_state_machine::StateMachineTest;
 
-use super::{Act, Answer, Given, Kind, Rows, StalenessModel, Subject, Take};
-use crate::{Applied, TakeError, Taken};
+use super::{Act, Answer, Given, Kind, Pushed, Rows, StalenessModel, Subject, Take, WIDTH};
+use crate::{Applied, ApplyError, SlicesError, TakeError, Taken};
 
 /// The test of `S` against its model, for
 /// [`prop_state_machine!`](proptest_state_machine::prop_state_machine).
@@ -51,6 +51,7 @@ impl<S: Subject> StateMachineTest for Against<S> {
         //
         assert_eq!(run.subject.step(), model.step, "the step");
         assert_eq!(run.subject.count(), model.held.len() as u64, "the count");
+        assert_eq!(run.subject.is_closed(), model.closed, "whether it is closed");
         for (id, (_, wakes)) in &run.takes {
             let expected = usize::from(model.answered.contains_key(id));
             let got = wakes.0.load(Ordering::SeqCst);
@@ -71,7 +72,10 @@ impl<S: Subject> Run<S> {
                         local_step: local_step.get(),
                         global_step: global_step.get(),
                     },
-                    Err(_) => Answer::Refused,
+                    Err(error) => {
+                        assert_eq!(error, misfit(gradient, after.kind), "why it was refused");
+                        Answer::Refused
+                    }
                 };
                 assert_eq!(applied, after.answer, "what became of the push");
             }
@@ -80,6 +84,10 @@ impl<S: Subject> Run<S> {
                 self.takes.insert(after.takes - 1, take);
                 self.poll(after.takes - 1, after);
             }
+            Act::TryTake { required } => match self.subject.try_take(required).transpose() {
+                Some(answer) => taken("try_take", answer, after),
+                None => assert_eq!(after.answer, Answer::TooFewHeld, "try_take gives nothing"),
+            },
             Act::Poll { nth } => {
                 if let Some(id) = self.nth(nth) {
                     self.poll(id, after);
@@ -116,14 +124,39 @@ impl<S: Subject> Run<S> {
             return;
         };
         self.takes.remove(&id);
-        match (answer, &after.answer) {
-            (Ok(taken), Answer::Took(given)) => same(&taken, given, after.kind),
-            (Err(TakeError::Closed), Answer::Closed)
-            | (Err(TakeError::StepOverflow(_)), Answer::LastStep)
-            | (Err(TakeError::NumRequired { .. }), Answer::Refused) => {}
-            (answer, expected) => panic!("take {id} answers {answer:?}, expected {expected:?}"),
-        }
+        taken(&format!("take {id}"), answer, after);
     }
+}
+
+/// What a take answers, an error's numbers included.
+fn taken(what: &str, answer: Result<Taken<Rows>, TakeError>, after: &StalenessModel) {
+    match (answer, &after.answer) {
+        (Ok(taken), Answer::Took(given)) => same(&taken, given, after.kind),
+        (Err(TakeError::Closed), Answer::Closed) => {}
+        (Err(TakeError::StepOverflow(error)), Answer::LastStep(step)) => {
+            assert_eq!(error.step.get(), *step, "the last step");
+        }
+        (Err(TakeError::NumRequired { got }), Answer::TooFewAsked(asked)) => {
+            assert_eq!(got, *asked, "how many were asked for");
+        }
+        (answer, expected) => panic!("{what} answers {answer:?}, expected {expected:?}"),
+    }
+}
+
+/// what is said of a gradient that does not fit; of its indices before its rows.
+fn misfit(gradient: &Pushed, kind: Kind) -> ApplyError {
+    if kind == Kind::Dense {
+        return ApplyError::Shape {
+            expected: [WIDTH as usize].into(),
+            got: [gradient.rows.len()].into(),
+        };
+    }
+    let outside = |&(_, (index, _)): &(usize, &(i64, f64))| !(0..WIDTH).contains(index);
+    let Some((position, &(index, _))) = gradient.rows.iter().enumerate().find(outside) else {
+        return ApplyError::RowShape { expected: [1].into(), got: [gradient.columns].into() };
+    };
+    let rows = Some(WIDTH as usize);
+    SlicesError::IndexOutOfRange { position, index, rows }.into()
 }
 
 /// the mean within n · eps · sum |g|, the count and the step exactly.

@@ -42,16 +42,20 @@ pub enum Answer {
         /// The accumulator's.
         global_step: i64,
     },
-    /// The push, or the number asked for, was refused.
+    /// The push was refused, as the gradient does not fit.
     Refused,
+    /// The take was refused, as it asks for so few.
+    TooFewAsked(i64),
     /// The take must wait.
     Pending,
     /// The take gives this.
     Took(Given),
     /// The take ends because of a close.
     Closed,
+    /// A take that never waits gives nothing.
+    TooFewHeld,
     /// The take fails, as there is no step after this one.
-    LastStep,
+    LastStep(i64),
     /// A count, or the step before it was set.
     Number(i64),
 }
@@ -113,6 +117,10 @@ impl StalenessModel {
         self.answer = match *act {
             Act::Push { age, ref gradient } => self.push(self.step.saturating_add(age), gradient),
             Act::Take { required } => self.begin(required),
+            Act::TryTake { required } if required < 1 => Answer::TooFewAsked(required),
+            Act::TryTake { required } => {
+                self.at_once(required as u64).unwrap_or(Answer::TooFewHeld)
+            }
             Act::Poll { nth } => self.poll(nth),
             Act::Drop { nth } => self.give_up(nth),
             Act::SetStep { step } => Answer::Number(std::mem::replace(&mut self.step, step)),
@@ -152,11 +160,9 @@ impl StalenessModel {
         let id = self.takes;
         self.takes += 1;
         if required < 1 {
-            return Answer::Refused;
+            return Answer::TooFewAsked(required);
         }
-        if self.waiting.is_empty()
-            && let Some(answer) = self.try_take(required as u64)
-        {
+        if let Some(answer) = self.at_once(required as u64) {
             return answer;
         }
         if self.closed {
@@ -164,6 +170,11 @@ impl StalenessModel {
         }
         self.waiting.push_back((id, required as u64));
         Answer::Pending
+    }
+
+    /// Nobody is overtaken.
+    fn at_once(&mut self, required: u64) -> Option<Answer> {
+        if self.waiting.is_empty() { self.try_take(required) } else { None }
     }
 
     fn poll(&mut self, nth: usize) -> Answer {
@@ -199,7 +210,7 @@ impl StalenessModel {
         if (self.held.len() as u64) < required {
             return None;
         }
-        let Some(next) = self.step.checked_add(1) else { return Some(Answer::LastStep) };
+        let Some(next) = self.step.checked_add(1) else { return Some(Answer::LastStep(self.step)) };
         let step = std::mem::replace(&mut self.step, next);
         Some(Answer::Took(Given { held: std::mem::take(&mut self.held), step }))
     }

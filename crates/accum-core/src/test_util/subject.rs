@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use ndarray::{Array1, Array2};
+use ndarray::{Array1, Array2, ArrayD};
 use proptest_state_machine::ReferenceStateMachine;
 
 use super::{Act, DenseHistories, Pushed, SparseHistories, StalenessModel, WIDTH};
@@ -37,6 +37,12 @@ pub trait Subject {
     /// Begins a take, inert until it is polled.
     fn take(&mut self, required: i64) -> Take;
 
+    /// Takes if there is enough and nobody waits.
+    ///
+    /// # Errors
+    /// As a take that waits, but for a close.
+    fn try_take(&mut self, required: i64) -> Result<Option<Taken<Rows>>, TakeError>;
+
     /// Sets the step, and gives the old one.
     fn set_step(&mut self, step: i64) -> i64;
 
@@ -48,6 +54,9 @@ pub trait Subject {
 
     /// Ends all waiting.
     fn close(&mut self);
+
+    /// Whether it was closed.
+    fn is_closed(&self) -> bool;
 }
 
 macro_rules! the_same_for_both {
@@ -67,11 +76,23 @@ macro_rules! the_same_for_both {
         fn close(&mut self) {
             Self::close(self);
         }
+
+        fn is_closed(&self) -> bool {
+            Self::is_closed(self)
+        }
     };
 }
 
 fn rows<T>(taken: Taken<T>, rows: impl FnOnce(T) -> Rows) -> Taken<Rows> {
     Taken { value: rows(taken.value), count: taken.count, step: taken.step }
+}
+
+fn dense_rows(mean: ArrayD<f64>) -> Rows {
+    (0..).zip(mean).collect()
+}
+
+fn sparse_rows(mean: IndexedSlices<f64>) -> Rows {
+    mean.indices.into_iter().zip(mean.values).collect()
 }
 
 impl Subject for ConditionalAccumulator<f64> {
@@ -90,8 +111,12 @@ impl Subject for ConditionalAccumulator<f64> {
         let handle = self.clone();
         Box::pin(async move {
             let taken = handle.take_grad(required).await?;
-            Ok(rows(taken, |mean| (0..).zip(mean).collect()))
+            Ok(rows(taken, dense_rows))
         })
+    }
+
+    fn try_take(&mut self, required: i64) -> Result<Option<Taken<Rows>>, TakeError> {
+        Ok(self.try_take_grad(required)?.map(|taken| rows(taken, dense_rows)))
     }
 
     the_same_for_both!();
@@ -117,8 +142,12 @@ impl Subject for SparseConditionalAccumulator<f64> {
         let handle = self.clone();
         Box::pin(async move {
             let taken = handle.take_grad(required).await?;
-            Ok(rows(taken, |mean| mean.indices.into_iter().zip(mean.values).collect()))
+            Ok(rows(taken, sparse_rows))
         })
+    }
+
+    fn try_take(&mut self, required: i64) -> Result<Option<Taken<Rows>>, TakeError> {
+        Ok(self.try_take_grad(required)?.map(|taken| rows(taken, sparse_rows)))
     }
 
     the_same_for_both!();

@@ -1,5 +1,7 @@
 //! The public behaviour of accum-core, in one binary.
 
+#![allow(clippy::disallowed_methods, reason = "tests may start threads")]
+
 mod addends;
 mod catalogue;
 mod catalogue_sparse;

@@ -99,6 +99,10 @@ impl Recorder {
 }
 
 impl Hook<Played> for Recorder {
+    fn name(&self) -> &str {
+        self.0
+    }
+
     fn begin(&mut self) -> Result<(), HookError> {
         self.called("begin", None)
     }
@@ -129,15 +133,15 @@ impl Hook<Played> for Recorder {
     }
 }
 
-fn kind(error: &SessionError) -> &'static str {
+fn words(error: &SessionError) -> String {
     match error {
-        SessionError::Hook { .. } => "hook",
-        SessionError::Create(_) => "create",
-        SessionError::Step(_) => "step",
-        SessionError::RecoveryLimit { .. } => "limit",
-        SessionError::RunAfterStop { .. } => "run after stop",
-        SessionError::Closed => "closed",
-        _ => "reported",
+        SessionError::Hook { hook, call, .. } => format!("{hook}.{call}"),
+        SessionError::Create(_) => "create".to_owned(),
+        SessionError::Step(_) => "step".to_owned(),
+        SessionError::RecoveryLimit { recoveries, .. } => format!("limit of {recoveries}"),
+        SessionError::RunAfterStop { reason } => format!("run after stop: {reason}"),
+        SessionError::Closed => "closed".to_owned(),
+        _ => "reported".to_owned(),
     }
 }
 
@@ -159,7 +163,7 @@ impl StateMachineTest for LifeTest {
         .hook(Recorder("b", play.clone()))
         .max_recoveries(model.max_recoveries())
         .start();
-        let answer = session.as_ref().map_or_else(|it| Answer::Error(kind(it)), |_| Answer::Done);
+        let answer = session.as_ref().map_or_else(|it| Answer::Error(words(it)), |_| Answer::Done);
         assert_eq!(&answer, model.answer(), "how it starts");
         assert_eq!(play.calls(), model.calls(), "the calls of the start");
         Run { session: session.ok(), play }
@@ -171,9 +175,9 @@ impl StateMachineTest for LifeTest {
             Act::Run(deeds) => {
                 run.play.expect(deeds);
                 match session.run() {
-                    Ok(Some(_)) => Answer::Done,
+                    Ok(Some(report)) => Answer::Step(report.global_step),
                     Ok(None) => Answer::End,
-                    Err(error) => Answer::Error(kind(&error)),
+                    Err(error) => Answer::Error(words(&error)),
                 }
             }
             Act::RequestStop => {
@@ -189,7 +193,7 @@ impl StateMachineTest for LifeTest {
             }
             Act::Close(deeds) => {
                 run.play.expect(deeds);
-                session.close().map_or_else(|it| Answer::Error(kind(&it)), |()| Answer::Done)
+                session.close().map_or_else(|it| Answer::Error(words(&it)), |()| Answer::Done)
             }
         };
         assert_eq!(&answer, after.answer(), "the answer");

@@ -36,17 +36,19 @@ pub enum Act {
     Close(Vec<Deed>),
 }
 
-/// What an act answers; errors by their kind.
+/// What an act answers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// Nothing.
     Nothing,
-    /// A step was done, or the close went well.
+    /// The close went well, or the start.
     Done,
+    /// The step was done with which the session has this global step.
+    Step(i64),
     /// The run came to its clean end.
     End,
-    /// This kind of error.
-    Error(&'static str),
+    /// An error: its kind, or the hook and the call that failed.
+    Error(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,7 +62,7 @@ enum Phase {
 enum Failure {
     Clean,
     Lost,
-    Fatal(&'static str),
+    Fatal(String),
 }
 
 /// A monitored session with the hooks `a` and `b`, as far as anyone can see.
@@ -69,11 +71,13 @@ pub struct LifeModel {
     max_recoveries: u32,
     first: Vec<Deed>,
     phase: Phase,
-    stop: bool,
+    /// The first reason for a stop.
+    stop: Option<&'static str>,
     /// The error kept, and whether it only says that the session is lost.
-    failure: Option<(&'static str, bool)>,
+    failure: Option<(String, bool)>,
     losses: u32,
-    session: bool,
+    /// The session's global step.
+    session: Option<i64>,
     deeds: VecDeque<Deed>,
     calls: Vec<String>,
     answer: Answer,
@@ -86,10 +90,10 @@ impl LifeModel {
             max_recoveries,
             first: first.to_vec(),
             phase: Phase::Open,
-            stop: false,
+            stop: None,
             failure: None,
             losses: 0,
-            session: false,
+            session: None,
             deeds: first.iter().copied().collect(),
             calls: Vec::new(),
             answer: Answer::Nothing,
@@ -108,11 +112,11 @@ impl LifeModel {
                 self.run()
             }
             Act::RequestStop => {
-                self.stop = true;
+                self.request_stop("somebody wants it");
                 Answer::Nothing
             }
             Act::Report { recoverable } => {
-                self.report("reported", *recoverable);
+                self.report("reported".to_owned(), *recoverable);
                 Answer::Nothing
             }
             Act::Close(deeds) => {
@@ -147,15 +151,19 @@ impl LifeModel {
         &self.first
     }
 
+    fn request_stop(&mut self, reason: &'static str) {
+        self.stop.get_or_insert(reason);
+    }
+
     fn is_ending(&self) -> bool {
-        self.stop || self.failure.is_some_and(|(_, recoverable)| !recoverable)
+        self.stop.is_some() || self.failure.as_ref().is_some_and(|(_, recoverable)| !recoverable)
     }
 
     /// the first real error wins, also over a loss.
-    fn report(&mut self, kind: &'static str, recoverable: bool) {
-        let kept = self.failure.is_some_and(|(_, kept)| !kept || recoverable);
+    fn report(&mut self, error: String, recoverable: bool) {
+        let kept = self.failure.as_ref().is_some_and(|(_, kept)| !kept || recoverable);
         if !kept && self.phase != Phase::Closed {
-            self.failure = Some((kind, recoverable));
+            self.failure = Some((error, recoverable));
         }
     }
 
@@ -166,11 +174,12 @@ impl LifeModel {
 
     fn hooks(&mut self, call: &str) -> Result<(), Failure> {
         for hook in ["a", "b"] {
-            match self.call(format!("{hook}.{call}")) {
+            let name = format!("{hook}.{call}");
+            match self.call(name.clone()) {
                 Deed::Fine => {}
-                Deed::Stop => self.stop = true,
+                Deed::Stop => self.request_stop("a hook wants it"),
                 Deed::Lose => return Err(Failure::Lost),
-                Deed::Fail => return Err(Failure::Fatal("hook")),
+                Deed::Fail => return Err(Failure::Fatal(name)),
             }
         }
         Ok(())
@@ -182,13 +191,14 @@ impl LifeModel {
     }
 
     fn start(&mut self) -> Answer {
-        let failed = ["a", "b"].iter().any(|hook| Self::bound(self.call(format!("{hook}.begin"))));
-        let started = if failed { Err("hook") } else { self.establish() };
+        let begins = ["a.begin", "b.begin"];
+        let failed = begins.into_iter().find(|begin| Self::bound(self.call(*begin)));
+        let started = failed.map_or_else(|| self.establish(), |begin| Err(begin.to_owned()));
         match started {
             Ok(true) => self.note_stop(),
             Ok(false) => self.phase = Phase::Ended,
-            Err(kind) => {
-                self.fail(kind);
+            Err(error) => {
+                self.fail(error);
                 return self.close();
             }
         }
@@ -198,92 +208,97 @@ impl LifeModel {
     fn run(&mut self) -> Answer {
         match self.phase {
             Phase::Open => {}
-            Phase::Closed => return Answer::Error("closed"),
-            Phase::Ended | Phase::Failed => return Answer::Error("run after stop"),
+            Phase::Closed => return Answer::Error("closed".to_owned()),
+            Phase::Ended | Phase::Failed => {
+                let reason = self.stop.unwrap_or("an earlier step failed");
+                return Answer::Error(format!("run after stop: {reason}"));
+            }
         }
         match self.until_done() {
-            Ok(true) => {
+            Ok(Some(step)) => {
                 self.note_stop();
-                Answer::Done
+                Answer::Step(step)
             }
-            Ok(false) => {
-                (self.phase, self.stop) = (Phase::Ended, true);
+            Ok(None) => {
+                self.phase = Phase::Ended;
+                self.request_stop("the run came to its end");
                 Answer::End
             }
-            Err(kind) => {
-                self.fail(kind);
-                Answer::Error(kind)
+            Err(error) => {
+                self.fail(error.clone());
+                Answer::Error(error)
             }
         }
     }
 
-    fn until_done(&mut self) -> Result<bool, &'static str> {
+    fn until_done(&mut self) -> Result<Option<i64>, String> {
         loop {
             let outcome = if self.interrupted() { Err(Failure::Lost) } else { self.step() };
             match outcome {
-                Ok(()) => {
+                Ok(step) => {
                     self.losses = 0;
-                    return Ok(true);
+                    return Ok(Some(step));
                 }
                 Err(_) if self.interrupted() => {}
                 Err(Failure::Lost) => {}
-                Err(Failure::Clean) => return Ok(false),
-                Err(Failure::Fatal(kind)) => return Err(kind),
+                Err(Failure::Clean) => return Ok(None),
+                Err(Failure::Fatal(error)) => return Err(error),
             }
             if self.is_ending() {
-                return Ok(false);
+                return Ok(None);
             }
             self.lose()?;
             if !self.establish()? || self.is_ending() {
-                return Ok(false);
+                return Ok(None);
             }
         }
     }
 
     fn interrupted(&self) -> bool {
-        !self.stop && self.failure.is_some_and(|(_, recoverable)| recoverable)
+        self.stop.is_none() && self.failure.as_ref().is_some_and(|(_, recoverable)| *recoverable)
     }
 
-    fn step(&mut self) -> Result<(), Failure> {
-        if !self.session {
-            return Err(Failure::Clean);
-        }
+    fn step(&mut self) -> Result<i64, Failure> {
+        let Some(step) = self.session else { return Err(Failure::Clean) };
         self.hooks("before_run")?;
         match self.call("run") {
-            Deed::Fine => self.hooks("after_run"),
-            Deed::Lose => Err(Failure::Lost),
-            Deed::Fail => Err(Failure::Fatal("step")),
-            Deed::Stop => Err(Failure::Clean),
+            Deed::Fine => {}
+            Deed::Lose => return Err(Failure::Lost),
+            Deed::Fail => return Err(Failure::Fatal("step".to_owned())),
+            Deed::Stop => return Err(Failure::Clean),
         }
+        self.session = Some(step + 1);
+        self.hooks("after_run")?;
+        Ok(step + 1)
     }
 
-    fn establish(&mut self) -> Result<bool, &'static str> {
+    fn establish(&mut self) -> Result<bool, String> {
         loop {
             let created = match self.call("create") {
                 Deed::Fine => {
-                    self.session = true;
+                    self.session = Some(0);
                     self.hooks("after_create_session")
                 }
                 Deed::Lose => Err(Failure::Lost),
-                Deed::Fail => Err(Failure::Fatal("create")),
+                Deed::Fail => Err(Failure::Fatal("create".to_owned())),
                 Deed::Stop => Err(Failure::Clean),
             };
             match created {
                 Ok(()) => return Ok(true),
                 Err(Failure::Clean) => return Ok(false),
-                Err(Failure::Fatal(kind)) => return Err(kind),
+                Err(Failure::Fatal(error)) => return Err(error),
                 Err(Failure::Lost) if self.is_ending() => return Ok(false),
                 Err(Failure::Lost) => self.lose()?,
             }
         }
     }
 
-    fn lose(&mut self) -> Result<(), &'static str> {
+    fn lose(&mut self) -> Result<(), String> {
         if self.losses == self.max_recoveries {
-            return Err("limit");
+            return Err(format!("limit of {}", self.losses));
         }
         self.losses += 1;
-        if std::mem::take(&mut self.session) {
+        if self.session.take().is_some() {
             self.calls.push("close".to_owned());
         }
         if self.interrupted() {
@@ -296,32 +311,33 @@ impl LifeModel {
         if self.phase == Phase::Closed {
             return Answer::Done;
         }
-        if self.phase != Phase::Failed && self.session {
-            for hook in ["a", "b"] {
-                if Self::bound(self.call(format!("{hook}.end"))) {
-                    self.report("hook", false);
+        if self.phase != Phase::Failed && self.session.is_some() {
+            for end in ["a.end", "b.end"] {
+                if Self::bound(self.call(end)) {
+                    self.report(end.to_owned(), false);
                 }
             }
         }
-        (self.phase, self.stop) = (Phase::Closed, true);
-        if self.session {
+        self.phase = Phase::Closed;
+        self.request_stop("the session was closed");
+        if self.session.is_some() {
             self.calls.push("close".to_owned());
         }
-        match self.failure {
-            Some((kind, false)) => Answer::Error(kind),
+        match &self.failure {
+            Some((error, false)) => Answer::Error(error.clone()),
             _ => Answer::Done,
         }
     }
 
     fn note_stop(&mut self) {
-        if self.stop {
+        if self.stop.is_some() {
             self.phase = Phase::Ended;
         }
     }
 
-    fn fail(&mut self, kind: &'static str) {
+    fn fail(&mut self, error: String) {
         self.phase = Phase::Failed;
-        self.report(kind, false);
+        self.report(error, false);
     }
 }
 

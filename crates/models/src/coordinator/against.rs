@@ -47,13 +47,12 @@ impl Under {
             }
             ToldAct::Report(told) => {
                 return match self.coordinator.request_stop_with_error(error(told)) {
-                    Reported::First => "first",
-                    Reported::Clean => "clean",
-                    Reported::Late(_) => "late",
-                    Reported::Joined(_) => "joined",
+                    Reported::First => "first".to_owned(),
+                    Reported::Clean => "clean".to_owned(),
+                    Reported::Late(back) => format!("late, back: {}", words(&*back)),
+                    Reported::Joined(back) => format!("joined, back: {}", words(&*back)),
                     other => panic!("the model does not know {other:?}"),
-                }
-                .to_owned();
+                };
             }
             ToldAct::Register => {
                 let name = format!("thread {}", self.registered);
@@ -94,7 +93,10 @@ impl Under {
         match joined {
             Ok(joined) => joined,
             Err(JoinError::Failed(error)) => format!("failed: {}", words(error.as_ref())),
-            Err(JoinError::StillRunning { names, .. }) => format!("still running: {names:?}"),
+            Err(JoinError::StillRunning { names, grace }) => {
+                assert_eq!(grace, Duration::ZERO, "how long they were given");
+                format!("still running: {names:?}")
+            }
             Err(other) => panic!("the model does not know {other:?}"),
         }
     }

@@ -59,14 +59,22 @@ fn missing(vars: &[(&str, bool)]) -> Vec<String> {
 }
 
 fn error(error: StartError) -> Started {
+    // A call that fails says its name.
+    let failed = |name, cause: BoxError| {
+        assert_eq!(cause.to_string(), name, "the cause");
+        (name, Vec::new())
+    };
     let (kind, missing) = match error {
-        StartError::Make(_) => ("make", Vec::new()),
-        StartError::Restore(_) => ("restore", Vec::new()),
-        StartError::Init(_) => ("init", Vec::new()),
-        StartError::LocalInit(_) => ("local init", Vec::new()),
+        StartError::Make(cause) => failed("make", cause),
+        StartError::Restore(cause) => failed("restore", cause),
+        StartError::Init(cause) => failed("init", cause),
+        StartError::LocalInit(cause) => failed("local init", cause),
         StartError::NothingToStartFrom => ("nothing to start from", Vec::new()),
         StartError::NotReady { missing } => ("not ready", missing),
-        StartError::DeadlineExceeded { missing, .. } => ("deadline", missing),
+        StartError::DeadlineExceeded { missing, timeout } => {
+            assert_eq!(timeout, Duration::ZERO, "how long was waited");
+            ("deadline", missing)
+        }
         StartError::Stopped => ("stopped", Vec::new()),
         other => panic!("the model does not know {other:?}"),
     };
@@ -124,7 +132,8 @@ impl Manager {
             StartAct::Prepare(fate) => {
                 self.play.expect(*fate);
                 self.manager.prepare_session().map_or_else(error, |(vars, restored)| {
-                    Started::Session(vars.shared, vars.local, Some(restored == Some(40)))
+                    assert!(restored.is_none_or(|step| step == 40), "{restored:?}");
+                    Started::Session(vars.shared, vars.local, Some(restored.is_some()))
                 })
             }
             StartAct::Recover(fate) => {
@@ -167,6 +176,7 @@ impl StateMachineTest for StartTest {
     fn apply(mut run: Manager, after: &StartModel, act: StartAct) -> Manager {
         assert_eq!(&run.act(&act), after.answer(), "the answer");
         assert_eq!(run.play.called(), after.calls(), "the calls");
+        assert_eq!(run.readiness.missing(), after.unpublished(), "what is not published");
         run
     }
 }

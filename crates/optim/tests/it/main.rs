@@ -1,5 +1,7 @@
 //! What users see of the crate, in one binary.
 
+#![allow(clippy::disallowed_methods, reason = "tests may start threads")]
+
 mod averages;
 mod clipping;
 mod edges;

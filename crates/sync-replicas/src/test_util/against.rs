@@ -78,7 +78,11 @@ impl Run {
                 let got = self.both(|engine, now, out| {
                     engine.give_up(ReplicaId::new(replica), incarnation, now, out)
                 });
-                self.allowed(replica, got, |model| model.decline(replica));
+                self.allowed(replica, got, |model| {
+                    let superseded = model.is_superseded(replica);
+                    model.members[replica as usize].tally.superseded += u64::from(superseded);
+                    model.decline(replica);
+                });
             }
             Event::Decline(replica) => {
                 let incarnation = self.incarnation(replica);
@@ -107,7 +111,7 @@ impl Run {
             Event::Hooks(replica) => {
                 let id = replica.map(ReplicaId::new);
                 let ((), effects) = self.both(|engine, now, _| engine.hooks_begin(id, now));
-                self.model.hooks = Some(replica);
+                (self.model.hooks, self.model.hooks_since) = (Some(replica), self.model.now);
                 self.settle(&effects);
             }
             Event::HooksEnd => {
@@ -152,9 +156,7 @@ impl Run {
         assert_eq!(engine.num_tokens(), model.queue.len(), "tokens in the queue");
         assert_eq!(engine.ledger().outstanding(), (model.queue.len() + held) as u64, "S4");
         assert!(engine.waiting().map(ReplicaId::get).eq(model.line.iter().copied()), "the line");
-        for (at, lane) in model.lanes.iter().enumerate() {
-            assert_eq!(engine.num_accumulated(at), Some(lane.held.len() as u64), "lane {at}");
-        }
+        model.check_views(engine);
     }
 
     fn incarnation(&self, replica: u64) -> Incarnation {
@@ -184,7 +186,7 @@ impl Run {
     fn start(&mut self) {
         let initial = self.engine.config().settings().initial_tokens;
         let (got, effects) = self.both(|engine, now, out| engine.start_chief(initial, now, out));
-        self.model.start(got.expect("settings that fit have tokens enough"));
+        assert_eq!(got, Ok(self.model.start()), "the initial tokens");
         self.settle(&effects);
     }
 
@@ -235,6 +237,7 @@ impl Run {
             local_step: LocalStep::new(member.local_step.saturating_add(age)),
             lanes: lanes.clone(),
         };
+        let vetted = self.engine.vet(&push);
         let (got, effects) = self.both(|engine, now, out| engine.push(&push, now, out));
         let count = self.model.lanes.len();
         let outside = lanes.iter().flatten().copied().find(|&lane| lane >= count);
@@ -253,6 +256,7 @@ impl Run {
         } else {
             None
         };
+        assert_eq!(vetted, refused.clone().map_or(Ok(()), Err), "whether it may push at all");
         match (got, refused, member.last) {
             (got, Some(refused), _) => assert_eq!(got, Err(refused)),
             (Ok(decision), None, Some(last)) if sent == Sent::Again => {
@@ -277,7 +281,8 @@ impl Run {
     fn renew(&mut self, replica: u64) {
         let (id, incarnation) = (ReplicaId::new(replica), self.incarnation(replica));
         let (got, effects) = self.both(|engine, now, _| engine.renew(id, incarnation, now));
-        assert_eq!(got.is_ok(), self.model.is_live(replica));
+        let refused = Refused::NotJoined { replica: id, incarnation };
+        assert_eq!(got, if self.model.is_live(replica) { Ok(()) } else { Err(refused) });
         let until = self.model.lease_from_now();
         if got.is_ok()
             && let Some((_, ends)) = &mut self.model.members[replica as usize].held
@@ -291,7 +296,7 @@ impl Run {
         self.model.now += by;
         let (next, effects) = self.both(|engine, now, out| engine.tick(now, out));
         self.model.tick();
-        assert!(next.is_none_or(|next| next > self.model.now), "a tick that is due already");
+        assert_eq!(next, self.model.next_tick(), "when the next tick is due");
         self.settle(&effects);
     }
 

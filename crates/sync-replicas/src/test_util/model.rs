@@ -9,7 +9,8 @@ use std::time::Duration;
 use accum_core::{GlobalStep, LocalStep};
 
 use super::Setup;
-use crate::engine::{Admission, Config, Effect, Membership, Order, Outcome, TokenPolicy};
+use crate::engine::{Admission, Config, Effect, Grant, Membership, Order, Outcome};
+use crate::engine::{InitialTokens, Tally, TokenPolicy};
 
 /// What an engine is, as far as its answers show it.
 #[derive(Clone, Debug)]
@@ -28,6 +29,9 @@ pub struct EngineModel {
     pub(super) stopped: bool,
     /// Whether the chief calls hooks, and on whose thread.
     pub(super) hooks: Option<Option<u64>>,
+    pub(super) hooks_since: Duration,
+    /// Batches that were given out, but for those that their replica left behind.
+    pub(super) given: BTreeSet<u64>,
     /// Whether a member that broke the protocol has spent a token of this step in vain.
     pub(super) wasted: bool,
     pub(super) now: Duration,
@@ -55,8 +59,11 @@ pub(super) struct Member {
     /// The token held, and until when.
     pub(super) held: Option<(i64, Option<Duration>)>,
     pub(super) share: Option<u64>,
+    /// What it computes, where batches are no shares.
+    pub(super) batch: Option<u64>,
     pub(super) sequence: u64,
     pub(super) last: Option<Outcome>,
+    pub(super) tally: Tally,
 }
 
 /// An effect that must come.
@@ -66,7 +73,7 @@ pub(super) enum Want {
     Close { lane: usize, count: u64 },
     Advanced(i64),
     LeaseExpired(u64),
-    Overdue { missing: Vec<u64>, waiting: Vec<u64> },
+    Overdue { step: i64, count: u64, needed: u64, missing: Vec<u64>, waiting: Vec<u64> },
     Ended,
 }
 
@@ -95,6 +102,8 @@ impl EngineModel {
             advances: 0,
             stopped: false,
             hooks: None,
+            hooks_since: Duration::ZERO,
+            given: BTreeSet::new(),
             wasted: false,
             now: Duration::ZERO,
             effects: Vec::new(),
@@ -105,16 +114,24 @@ impl EngineModel {
     pub(super) fn restore(&mut self, step: i64) {
         let lives = |old: &Member| Member { lives: old.lives, ..Member::default() };
         let members = self.members.iter().map(lives).collect();
-        let (now, hooks) = (self.now, self.hooks);
-        *self = Self::at(self.config.clone(), step, self.lanes.len(), members);
-        (self.now, self.hooks) = (now, hooks);
+        let (now, hooks, hooks_since) = (self.now, self.hooks, self.hooks_since);
+        let new = Self::at(self.config.clone(), step, self.lanes.len(), members);
+        *self = Self { now, hooks, hooks_since, ..new };
     }
 
-    pub(super) fn start(&mut self, initial: usize) {
+    /// the chief starts; with how many tokens.
+    pub(super) fn start(&mut self) -> usize {
+        let (needed, total) = (self.config.replicas_to_aggregate(), self.members.len());
+        let initial = match self.config.settings().initial_tokens {
+            InitialTokens::Exactly(given) => given,
+            InitialTokens::Aggregate => needed,
+            InitialTokens::Fewest => needed.saturating_sub(total),
+        };
         self.queue.extend([self.step].repeat(initial));
         (self.started, self.step_began) = (Some(self.now), self.now);
         self.close_lanes();
         self.serve();
+        initial
     }
 
     /// Lanes that come while something is held are added; those that come during an update have a
@@ -177,6 +194,7 @@ impl EngineModel {
     pub(super) fn leave(&mut self, replica: u64) {
         let member = &mut self.members[replica as usize];
         (member.live, member.working, member.share) = (false, false, None);
+        self.given.remove(&member.batch.take().unwrap_or(u64::MAX));
         self.line.retain(|&waiting| waiting != replica);
         if self.config.settings().membership == Membership::Unknown {
             self.members[replica as usize].held = None;
@@ -205,7 +223,14 @@ impl EngineModel {
             Some(share) => Outcome::Duplicate { share },
             None => self.admit(replica, sequence, claims, lanes),
         };
-        self.members[replica as usize].last = Some(outcome.clone());
+        let member = &mut self.members[replica as usize];
+        member.last = Some(outcome.clone());
+        member.batch.take_if(|_| !newer);
+        match outcome {
+            Outcome::Accepted { .. } | Outcome::Partly { .. } => member.tally.accepted += 1,
+            Outcome::Stale { .. } => member.tally.stale += 1,
+            Outcome::Duplicate { .. } => member.tally.duplicates += 1,
+        }
         if duplicate.is_some() {
             self.return_token(replica);
         } else if !newer {
@@ -302,11 +327,28 @@ impl EngineModel {
                     "a token of the present step has a share, as long as one is missing"
                 );
                 shares.extend(grant.share.map(|share| (grant.replica.get(), share)));
-                self.members[grant.replica.get() as usize].share = grant.share;
+                self.numbered(grant);
             }
         }
         for share in shares.values() {
             assert!(!self.contributed.contains(share), "share {share} is in, and given out again");
+        }
+    }
+
+    /// P-14: a share's batch follows from step and share; any other is of the replica's own stream,
+    /// and nobody had it before who did not leave it behind.
+    fn numbered(&mut self, grant: &Grant) {
+        let Grant { replica, local_step, share, number, .. } = *grant;
+        let member = &mut self.members[replica.get() as usize];
+        (member.share, member.batch) = (share, share.is_none().then_some(number));
+        if let Some(share) = share {
+            let before =
+                local_step.get().unsigned_abs() * self.config.replicas_to_aggregate() as u64;
+            assert_eq!(number, before + share, "the batch of share {share}");
+        } else {
+            let streams = self.members.len() as u64;
+            assert_eq!(number % streams, replica.get(), "the stream of batch {number}");
+            assert!(self.given.insert(number), "batch {number} is given twice");
         }
     }
 
@@ -321,9 +363,13 @@ impl EngineModel {
             Effect::Close { lane, count } => Want::Close { lane: *lane, count: *count },
             Effect::Advanced { global_step } => Want::Advanced(global_step.get()),
             Effect::LeaseExpired { replica } => Want::LeaseExpired(replica.get()),
-            Effect::Overdue(it) => {
-                Want::Overdue { missing: numbers(&it.missing), waiting: numbers(&it.waiting) }
-            }
+            Effect::Overdue(it) => Want::Overdue {
+                step: it.global_step.get(),
+                count: it.count,
+                needed: it.needed,
+                missing: numbers(&it.missing),
+                waiting: numbers(&it.waiting),
+            },
             Effect::Ended => Want::Ended,
             Effect::Superseded { replica } => {
                 // P-13: only those are told whose work is in vain.

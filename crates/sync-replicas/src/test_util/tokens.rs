@@ -43,6 +43,7 @@ impl EngineModel {
             if self.is_work(token)
                 && let Some(replica) = self.line.pop_front()
             {
+                self.members[replica as usize].tally.tokens += 1;
                 self.hand_over(replica, token);
             }
         }
@@ -66,7 +67,7 @@ impl EngineModel {
     /// Work given up.
     pub(super) fn decline(&mut self, replica: u64) {
         let member = &mut self.members[replica as usize];
-        (member.working, member.share) = (false, None);
+        (member.working, member.share, member.batch) = (false, None, None);
         self.return_token(replica);
         self.enter_line(replica);
         self.serve();
@@ -84,6 +85,7 @@ impl EngineModel {
             let until =
                 self.members[replica].held.and_then(|(_, until)| until).filter(|_| !at_hooks);
             if until.is_some_and(|until| until <= self.now) {
+                self.members[replica].tally.expired += 1;
                 self.effects.push(Want::LeaseExpired(replica as u64));
                 self.return_token(replica as u64);
             }
@@ -98,7 +100,9 @@ impl EngineModel {
             let works = |&at: &usize| self.members[at].live && self.members[at].working;
             let missing = (0..self.members.len()).filter(works).map(|at| at as u64).collect();
             if !waiting.is_empty() {
-                self.effects.push(Want::Overdue { missing, waiting });
+                let (step, needed) = (self.step, self.config.replicas_to_aggregate() as u64);
+                let count = self.lanes.iter().map(|lane| lane.held.len() as u64).min().unwrap_or(0);
+                self.effects.push(Want::Overdue { step, count, needed, missing, waiting });
             }
         }
     }

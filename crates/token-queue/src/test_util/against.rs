@@ -12,8 +12,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use proptest_state_machine::StateMachineTest;
 
-use super::{Answer, AnyBounded, AnyUnbounded, Op, QueueModel, Returned};
-use crate::{DequeueError, EnqueueError, Token, TokenQueue};
+use super::{Answer, AnyBounded, AnyUnbounded, Op, QueueModel, Refusal, Returned};
+use crate::{CloseError, DequeueError, EnqueueError, Token, TokenQueue, TryEnqueueError};
 
 /// The test of an unbounded queue, for
 /// [`prop_state_machine!`](proptest_state_machine::prop_state_machine).
@@ -89,23 +89,25 @@ impl Run {
                 let steps = after.last_offered(n).to_vec();
                 self.begin(after, Box::pin(put(queue, steps, same)));
             }
+            Op::TryPut(_) => {
+                let Answer::Put(step, n, expected) = *after.answer() else { return };
+                let put = match n {
+                    1 => queue.try_enqueue(Token::new(step)),
+                    n => queue.try_enqueue_many(Token::new(step), n),
+                };
+                assert_eq!(put, expected.map_err(|it| refused(it, n, after)), "a put at once");
+            }
             Op::Take { n, up_to } => self.begin(after, Box::pin(take(queue, n, up_to))),
             Op::TryTake => {
-                let returned = match queue.try_dequeue() {
-                    Ok(token) => Returned {
-                        steps: token.map(|token| token.step()).into_iter().collect(),
-                        closed: false,
-                    },
-                    Err(_) => Returned { steps: Vec::new(), closed: true },
-                };
+                let returned = taken(queue.try_dequeue().map(Vec::from_iter), 1);
                 self.received.extend(&returned.steps);
                 assert_eq!(&Answer::Call(Some(returned)), after.answer(), "try_dequeue");
             }
             Op::Close => self.begin(
                 after,
                 Box::pin(async move {
-                    let closed = queue.close().await.is_err();
-                    (Returned { steps: Vec::new(), closed }, false)
+                    let closed = queue.close().await == Err(CloseError::AlreadyClosed);
+                    (Returned { steps: Vec::new(), closed, left: 0 }, false)
                 }),
             ),
             Op::CloseNow => queue.close_cancelling_pending_enqueues(),
@@ -126,10 +128,10 @@ impl Run {
                 }
             }
             Op::Discard { .. } => {
-                let Answer::Discarded(step, n, _) = *after.answer() else { return };
-                let discarded = queue.try_enqueue_many_discarding_older(Token::new(step), n).ok();
-                let got = Answer::Discarded(step, n, discarded);
-                assert_eq!(&got, after.answer(), "what a discard found");
+                let Answer::Discarded(step, n, expected) = *after.answer() else { return };
+                let discarded = queue.try_enqueue_many_discarding_older(Token::new(step), n);
+                let expected = expected.map_err(|it| refused(it, n, after));
+                assert_eq!(discarded, expected, "what a discard found");
             }
         }
     }
@@ -196,25 +198,43 @@ async fn put(queue: TokenQueue, steps: Vec<i64>, same: bool) -> (Returned, bool)
         _ => queue.enqueue_all(tokens).await,
     };
     let returned = match done {
-        Ok(()) => Returned { steps: Vec::new(), closed: false },
+        Ok(()) => Returned { steps: Vec::new(), closed: false, left: 0 },
         Err(EnqueueError::Closed { not_enqueued }) => {
-            Returned { steps: not_enqueued.iter().map(Token::step).collect(), closed: true }
+            let steps = not_enqueued.iter().map(Token::step).collect();
+            Returned { steps, closed: true, left: 0 }
         }
     };
     (returned, false)
 }
 
 async fn take(queue: TokenQueue, n: usize, up_to: bool) -> (Returned, bool) {
-    let taken = match (n, up_to) {
+    let tokens = match (n, up_to) {
         (1, false) => queue.dequeue().await.map(|token| vec![token]),
         (_, false) => queue.dequeue_many(n).await,
         (_, true) => queue.dequeue_up_to(n).await,
     };
-    let returned = match taken {
+    (taken(tokens, n), true)
+}
+
+/// What a take of `n` returned.
+fn taken(tokens: Result<Vec<Token>, DequeueError>, n: usize) -> Returned {
+    match tokens {
         Ok(tokens) => {
-            Returned { steps: tokens.into_iter().map(Token::step).collect(), closed: false }
+            let steps = tokens.into_iter().map(Token::step).collect();
+            Returned { steps, closed: false, left: 0 }
         }
-        Err(DequeueError::Closed { .. }) => Returned { steps: Vec::new(), closed: true },
-    };
-    (returned, true)
+        Err(DequeueError::Closed { requested, available }) => {
+            assert_eq!(requested, n, "how many were asked for");
+            Returned { steps: Vec::new(), closed: true, left: available }
+        }
+    }
+}
+
+fn refused(refusal: Refusal, requested: usize, model: &QueueModel) -> TryEnqueueError {
+    match refusal {
+        Refusal::Closed => TryEnqueueError::Closed { requested },
+        Refusal::Full(room) => {
+            TryEnqueueError::Full { requested, room, capacity: model.capacity() }
+        }
+    }
 }

@@ -16,6 +16,17 @@ pub struct Returned {
     pub steps: Vec<i64>,
     /// Whether it failed because the queue is closed.
     pub closed: bool,
+    /// How many tokens are left, by a take that failed.
+    pub left: usize,
+}
+
+/// Why a call that never waits put nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Refusal {
+    /// The queue is closed.
+    Closed,
+    /// There is room for so many only.
+    Full(usize),
 }
 
 /// What an operation must answer.
@@ -25,12 +36,13 @@ pub enum Answer {
     Nothing,
     /// A call that was begun or polled returned this, or `None` while it waits.
     Call(Option<Returned>),
-    /// A discard below this step, putting so many of it, discarded so many; `None` when refused.
-    Discarded(i64, usize, Option<usize>),
+    /// So many tokens of this step were put, or none.
+    Put(i64, usize, Result<(), Refusal>),
+    /// A discard below this step, putting so many of it, discarded so many, or nothing.
+    Discarded(i64, usize, Result<usize, Refusal>),
 }
 
 #[derive(Clone, Debug)]
-
 enum Wish {
     Put(VecDeque<i64>),
     Close,
@@ -85,6 +97,17 @@ impl QueueModel {
                 self.offered.extend(&steps);
                 self.begin(Wish::Put(steps))
             }
+            Op::TryPut(n) => {
+                let (step, refused) = (self.next, self.refusal(n, self.line.len()));
+                if refused.is_none() {
+                    let tokens = [step].repeat(n);
+                    self.next += i64::from(n > 0);
+                    self.offered.extend(&tokens);
+                    self.line.extend(tokens);
+                    self.settle();
+                }
+                Answer::Put(step, n, refused.map_or(Ok(()), Err))
+            }
             Op::Take { n, up_to } => self.begin(Wish::Take { n, up_to, held: VecDeque::new() }),
             Op::TryTake => self.try_take(),
             Op::Close => self.begin(Wish::Close),
@@ -113,7 +136,7 @@ impl QueueModel {
                 let step = if put { self.next } else { (self.next - keep).max(0) };
                 let n = usize::from(put);
                 let discarded = self.discard(step, n);
-                if put && discarded.is_some() {
+                if put && discarded.is_ok() {
                     self.offered.push(step);
                     self.next += 1;
                 }
@@ -191,7 +214,7 @@ impl QueueModel {
         self.received.extend(token);
         let closed = token.is_none() && self.closed && nobody_waits;
         self.settle();
-        let returned = Returned { steps: token.into_iter().collect(), closed };
+        let returned = Returned { steps: token.into_iter().collect(), closed, left: 0 };
         Answer::Call(Some(returned))
     }
 
@@ -210,7 +233,8 @@ impl QueueModel {
     fn end(&mut self, id: usize, steps: impl IntoIterator<Item = i64>, closed: bool) {
         let took = matches!(self.wishes.remove(&id), Some(Wish::Take { .. }));
         let steps = steps.into_iter().collect();
-        self.ended.insert(id, (Returned { steps, closed }, took));
+        let left = if took && closed { self.line.len() } else { 0 };
+        self.ended.insert(id, (Returned { steps, closed, left }, took));
     }
 
     /// One smallest move of the first put or close, then of the first take, until nothing moves.
@@ -296,12 +320,21 @@ impl QueueModel {
         self.settle();
     }
 
-    /// `None` when it is refused.
-    fn discard(&mut self, step: i64, n: usize) -> Option<usize> {
+    /// Why `n` tokens cannot be put on top of those that stay, if they cannot.
+    fn refusal(&self, n: usize, stays: usize) -> Option<Refusal> {
+        let room =
+            if self.first(false).is_none() { self.capacity.saturating_sub(stays) } else { 0 };
+        match n {
+            0 => None,
+            _ if self.closed => Some(Refusal::Closed),
+            n => (n > room).then_some(Refusal::Full(room)),
+        }
+    }
+
+    fn discard(&mut self, step: i64, n: usize) -> Result<usize, Refusal> {
         let stays = self.line.iter().filter(|&&token| token >= step).count();
-        let fits = self.first(false).is_none() && stays + n <= self.capacity;
-        if n > 0 && (self.closed || !fits) {
-            return None;
+        if let Some(refusal) = self.refusal(n, stays) {
+            return Err(refusal);
         }
         let before = self.discarded.len();
         let head = self.first(true);
@@ -316,6 +349,6 @@ impl QueueModel {
         self.line.extend([step].repeat(n));
         let discarded = self.discarded.len() - before;
         self.settle();
-        Some(discarded)
+        Ok(discarded)
     }
 }

@@ -18,6 +18,8 @@ pub enum Op {
         /// Whether all are of one step, so one `enqueue_many`.
         same: bool,
     },
+    /// Put so many tokens of one step if there is room; never waits.
+    TryPut(usize),
     /// Take tokens, and poll once.
     Take {
         /// How many.
@@ -51,6 +53,7 @@ pub fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (0..5usize, any::<bool>()).prop_map(|(n, same)| Op::Put { n, same }),
         6 => (0..5usize, any::<bool>()).prop_map(|(n, up_to)| Op::Take { n, up_to }),
+        2 => (0..4usize).prop_map(Op::TryPut),
         2 => Just(Op::TryTake),
         // Seldom, as little happens after it.
         1 => prop_oneof![4 => Just(Op::TryTake), 1 => Just(Op::Close), 1 => Just(Op::CloseNow)],
