@@ -115,7 +115,7 @@ where
     });
     let services =
         Services { health: HealthServer::new(health), calls: Arc::clone(&node) as Arc<dyn Calls> };
-    let served = transport::serve(services, transport::any_kind(incoming), settings, ending);
+    let served = transport::serve(services, transport::any_kind(incoming), settings, ending)?;
     // A connection whose other end vanished while it was made never closes by itself.
     let closed = async {
         match closing.await {

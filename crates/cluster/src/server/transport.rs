@@ -33,6 +33,9 @@ pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infa
 /// Connections as they come in.
 pub(super) type Incoming = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
 
+/// Serving, until its end.
+pub(super) type Served = Pin<Box<dyn Future<Output = Result<(), tonic::transport::Error>> + Send>>;
+
 /// What answers the calls of [`stream::SERVICE`].
 pub(super) trait Calls: Send + Sync {
     /// Answers one call.
@@ -48,14 +51,16 @@ pub(super) struct Services {
 
 /// Serves until `ending` has come and all connections are closed.
 ///
+/// The future is in a box since one that is not is compiled by each crate that awaits it.
+///
 /// # Errors
 /// When the settings of TLS cannot be used, or the transport failed.
-pub(super) async fn serve(
+pub(super) fn serve(
     services: Services,
     incoming: Incoming,
     settings: ServeSettings,
     ending: Pin<Box<dyn Future<Output = ()> + Send>>,
-) -> Result<(), tonic::transport::Error> {
+) -> Result<Served, tonic::transport::Error> {
     let mut server = Server::builder()
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
@@ -66,10 +71,8 @@ pub(super) async fn serve(
     if let Some(tls) = settings.tls {
         server = server.tls_config(tls)?;
     }
-    server
-        .layer(AdmissionLayer::new(settings.guard, wall_clock))
-        .serve_with_incoming_shutdown(services, incoming, ending)
-        .await
+    let server = server.layer(AdmissionLayer::new(settings.guard, wall_clock));
+    Ok(Box::pin(server.serve_with_incoming_shutdown(services, incoming, ending)))
 }
 
 /// Connections of one kind as those of any kind.
