@@ -38,7 +38,7 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
     steps.step("spec", || spec::run(sh));
     lints(sh, &mut steps);
 
-    steps.command("tests", tests(sh));
+    steps.command("tests", cmd!(sh, "cargo test {ALL...} --tests --no-fail-fast"));
     steps.command("doc tests", cmd!(sh, "cargo test {ALL...} --doc --no-fail-fast"));
     for (name, cluster) in [("conformance", false), ("conformance over a network", true)] {
         steps.step(name, || match conformance::run(sh, None, cluster)? {
@@ -68,19 +68,6 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
     tools::run(sh, &mut steps, false);
 
     Ok(steps.finish())
-}
-
-/// All tests but those of documentation; with nextest, where it is installed, those of all crates
-/// side by side, two for each core since half of their time is waiting for processes.
-fn tests(sh: &Shell) -> Cmd<'_> {
-    let nextest = cmd!(sh, "cargo nextest --version").quiet().ignore_stderr().read();
-    if nextest.is_err() {
-        return cmd!(sh, "cargo test {ALL...} --tests --no-fail-fast");
-    }
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = (2 * cores).to_string();
-    cmd!(sh, "cargo nextest run {ALL...} --tests --no-fail-fast --test-threads {threads}")
-        .args(["--status-level", "slow"])
 }
 
 /// Clippy over everything, then over each pillar as bare as it can be used.

@@ -30,7 +30,7 @@ pub(crate) fn run(sh: &Shell, seeds: Option<&str>, trace: bool) -> Result<bool> 
 }
 
 /// The whole clusters of `ci`.
-const CLUSTERS: &str = "0..100";
+const CLUSTERS: &str = "0..50";
 
 /// Plays whole clusters, those of `ci` where no seeds are given.
 ///

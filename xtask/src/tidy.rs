@@ -25,7 +25,7 @@ pub(crate) const PILLARS: [&str; 4] = ["accum-core", "hooks", "optim", "token-qu
 type Rule = fn(&Facts) -> Vec<Finding>;
 
 /// Every rule by the name under which it reports.
-const RULES: [(&str, Rule); 13] = [
+const RULES: [(&str, Rule); 14] = [
     ("pillars", layers::pillars_do_not_know_each_other),
     ("layers", layers::crates_depend_downwards),
     ("tokio", layers::tokio_only_for_its_sync_part),
@@ -34,6 +34,7 @@ const RULES: [(&str, Rule); 13] = [
     ("prose-first", sources::files_open_with_prose),
     ("file-length", sources::files_are_short),
     ("columns", sources::lines_fit_the_page),
+    ("options", sources::options_import_no_command),
     ("manifest", layout::crates_inherit_what_is_shared),
     ("one-test-binary", layout::one_integration_binary_a_crate),
     ("example-names", layout::example_names_are_distinct),

@@ -26,5 +26,6 @@ mod transport;
 pub(crate) use saving::blocking;
 
 pub use node::{Node, NodeSettings};
-pub use serve::{ServeError, ServeSettings, serve, serve_with_incoming};
+pub use serve::{ServeError, serve, serve_with_incoming};
 pub use status::ServerStatus;
+pub use transport::ServeSettings;

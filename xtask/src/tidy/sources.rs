@@ -61,5 +61,29 @@ pub(super) fn lines_fit_the_page(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// The command line is written down without what is done with it: commands import it, it imports
+/// no command.
+pub(super) fn options_import_no_command(facts: &Facts) -> Vec<Finding> {
+    let options = facts.tree.texts(".rs").filter(|(path, _)| {
+        let rest = path.strip_prefix("crates/cli/src/args");
+        rest.is_some_and(|rest| rest.starts_with(['.', '/']))
+    });
+    let mut findings = Vec::new();
+    for (path, text) in options {
+        for (index, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            if code.contains("crate::") && !code.contains("crate::args") {
+                findings.push(Finding::new(
+                    format!("{path}:{}", index + 1),
+                    "nothing of the program but `crate::args`",
+                    format!("`{}`", code.trim()),
+                    "convert the options where they are used",
+                ));
+            }
+        }
+    }
+    findings
+}
+
 #[cfg(test)]
 mod tests;

@@ -8,27 +8,15 @@ use std::time::Duration;
 use sync_replicas::Scalar;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::{Stream, StreamExt};
-use tonic::transport::ServerTlsConfig;
 use tonic::transport::server::TcpIncoming;
-
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use super::link::{self, LinkHandle};
 use super::node::{Node, lock};
-use super::transport::{self, Calls, Services};
+use super::transport::{self, Calls, ServeSettings, Services};
 use crate::proto::Ended;
-use crate::security::Guard;
 use crate::socket;
-
-/// How a server listens.
-#[derive(Clone, Default)]
-pub struct ServeSettings {
-    /// Who asks callers for the key.
-    pub guard: Option<Arc<Guard>>,
-    /// TLS, mutual where it has a CA.
-    pub tls: Option<ServerTlsConfig>,
-}
 
 /// Why a server ended otherwise than by the end of training.
 #[derive(Debug, thiserror::Error)]

@@ -16,16 +16,24 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
 use tonic::server::NamedService;
-use tonic::transport::Server;
 use tonic::transport::server::Connected;
+use tonic::transport::{Server, ServerTlsConfig};
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 use tower::Service;
 
-use super::serve::ServeSettings;
 use crate::client::{FRAME, WINDOW};
-use crate::security::{AdmissionLayer, wall_clock};
+use crate::security::{AdmissionLayer, Guard, wall_clock};
 use crate::stream;
+
+/// How a server listens.
+#[derive(Clone, Default)]
+pub struct ServeSettings {
+    /// Who asks callers for the key.
+    pub guard: Option<Arc<Guard>>,
+    /// TLS, mutual where it has a CA.
+    pub tls: Option<ServerTlsConfig>,
+}
 
 /// What comes of a call.
 pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;

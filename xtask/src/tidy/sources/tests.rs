@@ -30,3 +30,15 @@ fn a_wide_line_is_found_by_its_characters() {
     let text = format!("//! A.\n{}\n{}\n", "é".repeat(100), "é".repeat(101));
     check(lines_fit_the_page, &files([("a.rs", &*text)]), &["a.rs:3: 101"]);
 }
+
+#[test]
+fn options_that_know_a_command_are_found() {
+    let facts = files([
+        ("crates/cli/src/args.rs", "//! See [`run`](crate::run).\nuse crate::args::train;\n"),
+        ("crates/cli/src/args/node.rs", "//! A.\nuse super::train;\nuse crate::node::Place;\n"),
+        ("crates/cli/src/args_of_others.rs", "//! A.\nuse crate::node;\n"),
+        ("crates/cli/src/node.rs", "//! A.\nuse crate::args::node;\n"),
+    ]);
+    let came = ["crates/cli/src/args/node.rs:3: `use crate::node::Place;`"];
+    check(options_import_no_command, &facts, &came);
+}
