@@ -187,10 +187,8 @@ impl<S: Sums> Accumulator<S> {
     }
 
     pub(crate) fn take_if(&mut self, required: NonZeroU64) -> Result<Option<S::Sum>, TakeError> {
-        let Some(closed) = self.gate.try_close(required)? else { return Ok(None) };
-        let sum = self.sums.drain(closed.step);
-        debug_assert_eq!(sum.as_ref().map(Drained::closed), Some(closed), "gate and sums differ");
-        Ok(sum)
+        let closed = self.gate.try_close(required)?;
+        Ok(closed.and_then(|closed| self.sums.drain(closed.step)))
     }
 
     /// Undoes a take: its gradients are held again, before those that came since.
