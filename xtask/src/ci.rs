@@ -30,7 +30,7 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
     let mut steps = Steps::default();
     let (name, value) = EXACT;
     sh.set_var(name, value);
-    // What a next build would go on from costs this one a third more time.
+    // A run from nothing pays for what a next build would go on from, and has no next build.
     sh.set_var("CARGO_INCREMENTAL", "0");
 
     steps.command("format", cmd!(sh, "cargo fmt --all --check"));
