@@ -1,6 +1,6 @@
 //! `cargo xtask explore`: every state of the engine, for a few replicas, a crash and a bad network.
 //!
-//! Only starts the tests that do it, in `engine/tests/explore` of sync-replicas, and shows their
+//! Only starts the tests that do it, in `tests/explore` of the crate `engine`, and shows their
 //! numbers; with the other tests most are cut short.
 
 use xshell::{Shell, cmd};

@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use sync_replicas::engine::{Admission, Grant, Outcome, Push, Refused};
-use sync_replicas::{Generation, GlobalStep, ReplicaId};
+use accum_core::GlobalStep;
+use engine::{Admission, Grant, Outcome, Push, Refused};
+use engine::{Generation, ReplicaId};
 
 use super::happenings::Happening;
 use super::invariants::{Fact, gradient};

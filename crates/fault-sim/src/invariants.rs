@@ -93,7 +93,7 @@ impl Witnesses {
 /// The number of lanes of a mix: one for each variable, or one for all.
 fn lanes(mix: &Mix) -> usize {
     match mix.config.settings().admission {
-        sync_replicas::engine::Admission::Together => 1,
-        sync_replicas::engine::Admission::PerVariable => mix.variables,
+        engine::Admission::Together => 1,
+        engine::Admission::PerVariable => mix.variables,
     }
 }

@@ -3,9 +3,9 @@
 //! Plain data. Every request can come twice, late or never: whatever it asks for is named by
 //! generation, incarnation and sequence number, so that a repetition is known as one (P-9, P-15).
 
-use sync_replicas::GlobalStep;
-use sync_replicas::engine::{Grant, Outcome, Push, Refused};
-use sync_replicas::{Generation, Incarnation};
+use accum_core::GlobalStep;
+use engine::{Generation, Incarnation};
+use engine::{Grant, Outcome, Push, Refused};
 
 /// What a replica got when it joined, and shows with every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

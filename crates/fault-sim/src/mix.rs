@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::engine::{
+use engine::{
     Admission, Config, ConfigError, InitialTokens, Membership, Order, Settings, TokenPolicy,
 };
 

@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use sync_replicas::engine::{Effect, Engine, Grant, Positions, Push, Refused, StopReason};
-use sync_replicas::{Generation, GlobalStep, Incarnation, ReplicaId};
+use accum_core::GlobalStep;
+use engine::{Effect, Engine, Grant, Positions, Push, Refused, StopReason};
+use engine::{Generation, Incarnation, ReplicaId};
 
 use super::happenings::Happening;
 use super::invariants::{Broken, Contributor, Fact};

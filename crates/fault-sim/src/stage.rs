@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::engine::Engine;
+use engine::Engine;
 
 use super::dice::Dice;
 use super::happenings::{Happening, Happenings};

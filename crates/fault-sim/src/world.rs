@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::ReplicaId;
+use engine::ReplicaId;
 
 use super::client::{Client, SLOW, State};
 use super::happenings::Happening;

@@ -27,7 +27,7 @@ pub fn all() -> Vec<Model> {
     all.push(model!("hooks/coordinator", coordinator::CoordinatorTest));
     all.push(model!("hooks/start", start::StartTest));
     all.push(model!("hooks/session", hooks::test_util::LifeTest));
-    all.push(model!("sync-replicas/engine", sync_replicas::test_util::EngineTest));
+    all.push(model!("engine/machine", engine::test_util::EngineTest));
     all.extend(shapes::all());
     all
 }

@@ -11,8 +11,8 @@ mod iterations;
 mod measured;
 mod search;
 
+use engine::ConfigError;
 use serde::Serialize;
-use sync_replicas::engine::ConfigError;
 
 pub use iterations::{Iterations, IterationsError};
 pub use measured::{Measured, Observation};

@@ -1,4 +1,4 @@
-//! The engine of `sync-replicas` in virtual time.
+//! The engine in virtual time.
 //!
 //! Nothing here decides who is admitted or who gets a token: that is the engine's, the same one
 //! that trains. What is here draws times from a seed and carries the engine's effects

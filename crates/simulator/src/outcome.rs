@@ -1,7 +1,7 @@
 //! What came of a run: how long its steps took, and what was computed in vain.
 
+use engine::{Engine, Tally};
 use serde::Serialize;
-use sync_replicas::engine::{Engine, Tally};
 
 use crate::plan::{Mode, Plan};
 use crate::stats::Spread;

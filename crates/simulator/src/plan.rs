@@ -9,8 +9,8 @@ mod file;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use engine::{Config, ConfigError, Settings};
 use serde::{Deserialize, Serialize};
-use sync_replicas::engine::{Config, ConfigError, Settings};
 
 pub use error::PlanError;
 

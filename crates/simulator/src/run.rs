@@ -8,8 +8,9 @@ mod worker;
 
 use std::time::Duration;
 
-use sync_replicas::engine::{Effect, Engine, Grant, Outcome as Fate, Push};
-use sync_replicas::{Generation, GlobalStep, ReplicaId};
+use accum_core::GlobalStep;
+use engine::{Effect, Engine, Grant, Outcome as Fate, Push};
+use engine::{Generation, ReplicaId};
 
 use crate::agenda::Agenda;
 use crate::law::LONGEST;

@@ -9,10 +9,10 @@ use accum_core::{GlobalStep, SparseMean, SparseMerge};
 use optim::{ExponentialMovingAverage, Optimizer, OptimizerState};
 
 use crate::cores::on_all_cores;
-use crate::engine::{Config, ConfigError, Engine, InitialTokens, Order, Settings, TokenPolicy};
-use crate::ids::Generation;
 use crate::runtime::{Chief, Closer, Rules, Shared};
 use crate::{Scalar, Trainer, Variables};
+use engine::Generation;
+use engine::{Config, ConfigError, Engine, InitialTokens, Order, Settings, TokenPolicy};
 
 /// Describes a synchronous training; [`SyncReplicas::build`] starts it (R-18, P-3, P-4).
 ///

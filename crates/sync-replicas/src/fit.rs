@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use hooks::{RunError, SessionError};
 
-use crate::engine::{JoinError, Refused, StopReason};
-use crate::ids::{Generation, ReplicaId};
 use crate::model::BoxError;
 use crate::runtime::{BeginError, Monitor, PushError, Replica, Shared, Step};
 use crate::runtime::{Torn, WaitError, describe, describe_panic};
 use crate::{
     HookHost, Hooks, Model, ReplicaOutcome, ReplicaReport, Report, Scalar, Shard, Trainer,
 };
+use engine::{Generation, ReplicaId};
+use engine::{JoinError, Refused, StopReason};
 
 /// Why a training failed as a whole.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +66,7 @@ pub enum FitError {
     Running,
     /// The chief could not start again.
     #[error(transparent)]
-    Config(#[from] crate::engine::ConfigError),
+    Config(#[from] engine::ConfigError),
 }
 
 /// Why one replica's loop failed.

@@ -14,7 +14,6 @@ mod fit;
 mod gradients;
 mod hook_host;
 mod hook_list;
-mod ids;
 mod layout;
 mod model;
 mod report;
@@ -23,11 +22,8 @@ mod trainer;
 mod variables;
 
 pub mod checkpoint;
-pub mod engine;
 pub mod explicit;
 mod runtime;
-#[cfg(feature = "test-util")]
-pub mod test_util;
 
 mod sync;
 
@@ -36,12 +32,15 @@ pub use accum_core::{GlobalStep, IndexedSlices, LocalStep, SparseMean};
 pub use builder::{BuildError, Parts, SyncReplicas};
 pub use checkpoint::CheckpointError;
 pub use cores::on_all_cores;
+pub use engine;
+#[cfg(feature = "test-util")]
+pub use engine::test_util;
+pub use engine::{Generation, Incarnation, ReplicaId};
 pub use engine::{InitialTokens, Order, Outcome, TokenPolicy};
 pub use fit::FitError;
 pub use gradients::{Gradient, Gradients};
 pub use hook_host::{BoxedHooks, ChiefSession, HookHost, TrainingView};
 pub use hook_list::{Checkpoints, Hooks, Wishes};
-pub use ids::{Generation, Incarnation, ReplicaId};
 pub use model::{BoxError, Computed, Model, Shard, Work};
 pub use report::{ReplicaOutcome, ReplicaReport, Report};
 pub use runtime::{

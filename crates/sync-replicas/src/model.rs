@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use ndarray::ArrayD;
 
-use crate::ids::ReplicaId;
 use crate::runtime::{GradientBuffers, Superseded};
 use crate::{GlobalStep, Gradients, Scalar, VariableError, Variables};
+use engine::ReplicaId;
 
 /// Any error of a user's own code.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::engine::Tally;
-use crate::ids::ReplicaId;
 use crate::runtime::Span;
+use engine::ReplicaId;
+use engine::Tally;
 
 /// What a training did.
 #[derive(Clone, Debug)]

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use accum_core::{GlobalStep, LocalStep};
 
 use crate::checkpoint::{self, CheckpointError, TrainingState};
-use crate::engine::{ConfigError, InitialTokens, JoinError, Ledger, Tally};
-use crate::ids::ReplicaId;
 use crate::runtime::{Replica, Shared, Snapshot, StopWish, Torn, Totals, Watch};
 use crate::{Gradients, Scalar, TrainingView, Variables};
+use engine::ReplicaId;
+use engine::{ConfigError, InitialTokens, JoinError, Ledger, Tally};
 
 /// A running training: variables, optimizer, engine, and the door for replicas.
 ///

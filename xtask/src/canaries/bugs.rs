@@ -72,7 +72,7 @@ pub(super) const BUGS: [Bug; 13] = [
     Bug {
         name: "tokens-before-step",
         what: "the tokens go out before the step moves (R-21)",
-        file: "crates/sync-replicas/src/engine/admission.rs",
+        file: "crates/engine/src/admission.rs",
         good: "        self.serve_line(now, effects);
         self.close_lanes(effects);
     }
@@ -84,17 +84,17 @@ pub(super) const BUGS: [Bug; 13] = [
     }
 }
 ",
-        package: "sync-replicas",
-        models: Some("sync-replicas"),
+        package: "engine",
+        models: Some("engine"),
     },
     Bug {
         name: "tokens-of-replicas",
         what: "N tokens a step instead of max(N, A) (R-18)",
-        file: "crates/sync-replicas/src/engine/config.rs",
+        file: "crates/engine/src/config.rs",
         good: "self.total.max(self.settings.replicas_to_aggregate)",
         bad: "self.total",
-        package: "sync-replicas",
-        models: Some("sync-replicas"),
+        package: "engine",
+        models: Some("engine"),
     },
     Bug {
         name: "token-lost-on-drop",
@@ -117,11 +117,11 @@ pub(super) const BUGS: [Bug; 13] = [
     Bug {
         name: "duplicate-counted",
         what: "a repeated push counts again (P-15)",
-        file: "crates/sync-replicas/src/engine/machine.rs",
+        file: "crates/engine/src/machine.rs",
         good: "&& push.sequence <= *sequence",
         bad: "&& push.sequence < *sequence",
-        package: "sync-replicas",
-        models: Some("sync-replicas"),
+        package: "engine",
+        models: Some("engine"),
     },
     Bug {
         name: "set-step-clears",

@@ -53,10 +53,8 @@ impl Coordinator {
                 actions.ended = self.engine.stopped().map(|reason| match reason {
                     StopReason::Failed(reason) => (reason.clone(), true),
                     StopReason::Requested(reason) => (reason.clone(), false),
-                    _ => ("training ended".to_owned(), false),
                 });
             }
-            other => tracing::warn!(?other, "an effect that the cluster does not know"),
         }
     }
 

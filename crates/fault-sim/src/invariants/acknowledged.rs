@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sync_replicas::engine::Outcome;
+use engine::Outcome;
 
 use super::{Contributor, Fact, Invariant};
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::engine::{Effect, Outcome};
+use engine::{Effect, Outcome};
 
 use super::{Fact, Invariant, lanes};
 use crate::mix::Mix;

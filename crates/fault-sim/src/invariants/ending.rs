@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use sync_replicas::ReplicaId;
-use sync_replicas::engine::{Engine, JoinError};
+use engine::ReplicaId;
+use engine::{Engine, JoinError};
 
 use super::Broken;
 

@@ -1,7 +1,8 @@
 //! What the invariants are shown: everything that the server did and was answered, in its order.
 
-use sync_replicas::engine::{Decision, Effect, Grant, Ledger, Outcome, Push, Refused};
-use sync_replicas::{Generation, GlobalStep, Incarnation, ReplicaId};
+use accum_core::GlobalStep;
+use engine::{Decision, Effect, Grant, Ledger, Outcome, Push, Refused};
+use engine::{Generation, Incarnation, ReplicaId};
 
 use crate::message::Ticket;
 

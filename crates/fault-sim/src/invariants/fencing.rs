@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sync_replicas::engine::Refused;
-use sync_replicas::{Generation, Incarnation, ReplicaId};
+use engine::Refused;
+use engine::{Generation, Incarnation, ReplicaId};
 
 use super::{Fact, Invariant};
 

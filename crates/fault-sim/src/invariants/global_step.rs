@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::engine::Effect;
+use engine::Effect;
 
 use super::{Fact, Invariant};
 

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sync_replicas::ReplicaId;
-use sync_replicas::engine::Effect;
+use engine::Effect;
+use engine::ReplicaId;
 
 use super::{Fact, Invariant};
 use crate::mix::Mix;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::engine::Effect;
+use engine::Effect;
 
 use super::{Fact, Invariant, lanes};
 use crate::mix::Mix;

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use sync_replicas::ReplicaId;
-use sync_replicas::engine::{Effect, Membership};
+use engine::ReplicaId;
+use engine::{Effect, Membership};
 
 use super::{Fact, lanes};
 use crate::mix::Mix;

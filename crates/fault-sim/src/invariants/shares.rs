@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::engine::{Effect, Order};
+use engine::{Effect, Order};
 
 use super::{Fact, Invariant, gradient};
 use crate::mix::Mix;

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sync_replicas::engine::{Effect, Grant, Outcome};
-use sync_replicas::{Generation, ReplicaId};
+use engine::{Effect, Grant, Outcome};
+use engine::{Generation, ReplicaId};
 
 use super::{Fact, Invariant, lanes};
 use crate::mix::Mix;

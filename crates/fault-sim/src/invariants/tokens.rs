@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sync_replicas::ReplicaId;
-use sync_replicas::engine::{Effect, Ledger, Membership, Outcome, TokenPolicy};
+use engine::ReplicaId;
+use engine::{Effect, Ledger, Membership, Outcome, TokenPolicy};
 
 use super::{Fact, Invariant, lanes};
 use crate::mix::Mix;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::engine::{Admission, Outcome};
+use engine::{Admission, Outcome};
 
 use super::{Fact, Invariant};
 use crate::mix::Mix;

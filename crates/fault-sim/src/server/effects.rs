@@ -1,7 +1,7 @@
 //! What the engine answered, carried out: gradients kept, taken and applied, replicas told.
 
-use sync_replicas::ReplicaId;
-use sync_replicas::engine::{Admission, Effect, Outcome, Push};
+use engine::ReplicaId;
+use engine::{Admission, Effect, Outcome, Push};
 
 use super::{Contribution, Server};
 use crate::happenings::Happening;
@@ -82,7 +82,6 @@ impl Server {
                 }
             }
             Effect::Ended => self.tell_all(&Answer::Ended, true, stage),
-            _ => {}
         }
     }
 

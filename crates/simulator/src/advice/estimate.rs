@@ -1,6 +1,6 @@
 //! One choice of A and N, simulated many times over.
 
-use sync_replicas::engine::InitialTokens;
+use engine::InitialTokens;
 
 use super::{AdviceError, Fleet, Measured};
 use crate::law::Law;

@@ -1,6 +1,6 @@
 //! Q5: no token appears from nowhere or vanishes, and max(N, A) - A gradients a step are in vain.
 
-use sync_replicas::engine::{InitialTokens, TokenPolicy};
+use engine::{InitialTokens, TokenPolicy};
 
 use super::{Check, Kind, carried_for};
 use crate::outcome::Report;

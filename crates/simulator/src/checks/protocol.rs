@@ -1,6 +1,6 @@
 //! Q9: what tokens cost against the formula, and that telling replicas at once takes it back.
 
-use sync_replicas::engine::TokenPolicy;
+use engine::TokenPolicy;
 
 use super::{Check, Curves, Kind, carried_for};
 use crate::law::Seconds;
@@ -77,7 +77,7 @@ fn with(plan: &crate::Plan, told: bool) -> crate::Outcome {
     let changed = plan.with(|settings| {
         settings.tell_superseded = told;
         settings.lease = None;
-        settings.initial_tokens = sync_replicas::engine::InitialTokens::Fewest;
+        settings.initial_tokens = engine::InitialTokens::Fewest;
         settings.token_policy =
             if told { TokenPolicy::DiscardLeftovers } else { TokenPolicy::KeepLeftovers };
     });

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use engine::{Admission, InitialTokens, Order, Settings, TokenPolicy};
 use serde::Deserialize;
-use sync_replicas::engine::{Admission, InitialTokens, Order, Settings, TokenPolicy};
 use toml::Spanned;
 
 use super::{Churn, Event, Mode, Plan, PlanError, What};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::{Incarnation, ReplicaId};
+use engine::{Incarnation, ReplicaId};
 
 use super::{Event, Run};
 use crate::law::{Law, time};

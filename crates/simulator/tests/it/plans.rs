@@ -23,10 +23,7 @@ fn every_carried_plan_can_be_read_and_bears_its_name() {
 #[test]
 fn what_is_not_said_is_the_front_doors_default() {
     let plan = Plan::read(&plan("")).expect("is a plan");
-    let front_door = sync_replicas::engine::Settings {
-        total_num_replicas: Some(5),
-        ..sync_replicas::engine::Settings::new(4)
-    };
+    let front_door = engine::Settings { total_num_replicas: Some(5), ..engine::Settings::new(4) };
     assert_eq!(plan.config.settings(), &front_door);
     assert_eq!((plan.mode, plan.seed, plan.steps), (Mode::Tokens, 0, 1000));
     assert!(matches!(plan.law(3), Law::Constant { .. }));

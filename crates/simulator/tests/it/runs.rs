@@ -111,10 +111,8 @@ fn a_run_that_cannot_go_on_says_so() {
     let leased = carried("dead-without-lease", |plan| {
         *plan = plan
             .with(|settings| {
-                *settings = sync_replicas::engine::Settings {
-                    total_num_replicas: Some(3),
-                    ..sync_replicas::engine::Settings::new(2)
-                }
+                *settings =
+                    engine::Settings { total_num_replicas: Some(3), ..engine::Settings::new(2) }
             })
             .expect("fits");
     });
@@ -144,8 +142,7 @@ fn policies_cost_what_they_should() {
                 .with(|settings| {
                     settings.tell_superseded = tell;
                     if !keep {
-                        settings.token_policy =
-                            sync_replicas::engine::TokenPolicy::DiscardLeftovers;
+                        settings.token_policy = engine::TokenPolicy::DiscardLeftovers;
                     }
                 })
                 .expect("fits");

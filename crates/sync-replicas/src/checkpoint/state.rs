@@ -9,9 +9,9 @@ use optim::{StateMap, StateValue};
 use serde::{Deserialize, Serialize};
 
 use super::CheckpointError;
-use crate::engine::Positions;
-use crate::ids::Generation;
 use crate::{Scalar, Variables};
+use engine::Generation;
+use engine::Positions;
 
 /// All of a run at one step: what it takes to go on as if it had never stopped.
 #[derive(Clone, Debug)]

@@ -9,8 +9,8 @@ use super::optimizer::NotApplied;
 use super::runner::ChiefQueueRunner;
 use super::session::{Applied, ReplicaSession};
 use crate::Scalar;
-use crate::engine::{InitialTokens, JoinError, StopReason};
 use crate::runtime::Shared;
+use engine::{InitialTokens, JoinError, StopReason};
 
 /// Prepares one replica's session for synchronous steps.
 pub struct SyncReplicasHook<T: Scalar> {
@@ -30,7 +30,7 @@ pub enum HookStateError {
     NotApplied(#[from] NotApplied),
     /// The initial tokens do not suffice.
     #[error(transparent)]
-    Tokens(#[from] crate::engine::StartError),
+    Tokens(#[from] engine::StartError),
     /// The replica could not take part.
     #[error(transparent)]
     Join(#[from] JoinError),

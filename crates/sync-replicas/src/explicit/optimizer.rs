@@ -12,10 +12,10 @@ use optim::Optimizer;
 use super::hook::SyncReplicasHook;
 use super::runner::ChiefQueueRunner;
 use super::session::{Applied, TrainOp};
-use crate::engine::{ConfigError, InitialTokens, Settings, StartError};
 use crate::model::BoxError;
 use crate::runtime::Closer;
 use crate::{BuildError, Gradients, Kind, Scalar, SyncReplicas, VariableError, Variables};
+use engine::{ConfigError, InitialTokens, Settings, StartError};
 
 /// Wraps an optimizer so that the mean of A replicas' gradients is applied at once.
 pub struct SyncReplicasOptimizer<T: Scalar, O> {

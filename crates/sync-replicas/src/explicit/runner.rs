@@ -5,9 +5,9 @@ use std::io;
 use hooks::Coordinator;
 
 use crate::Scalar;
-use crate::engine::StopReason;
 use crate::runtime::Shared;
 use crate::sync::{Arc, AtomicBool, Ordering};
+use engine::StopReason;
 
 /// The thread's body; [`ChiefQueueRunner::start`] runs it.
 pub struct ChiefQueueRunner<T: Scalar> {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use accum_core::GlobalStep;
 use hooks::{Readiness, RunError, Session, StepReport};
 
-use crate::engine::JoinError;
-use crate::ids::ReplicaId;
 use crate::model::BoxError;
 use crate::{Gradients, Outcome, Replica, Scalar, Trainer, Variables};
+use engine::JoinError;
+use engine::ReplicaId;
 
 /// What `apply_gradients` built, shared by its operation, hooks and runner.
 pub(super) struct Applied<T: Scalar> {
@@ -129,7 +129,7 @@ impl<T: Scalar> Session for ReplicaSession<'_, T> {
         let outcome = step.push(gradients);
         self.last = Some(match outcome {
             Ok(outcome) => outcome,
-            Err(crate::PushError::Refused(crate::engine::Refused::Ended)) => {
+            Err(crate::PushError::Refused(engine::Refused::Ended)) => {
                 return Err(RunError::EndOfInput);
             }
             Err(error) => return Err(RunError::fatal(error)),

@@ -11,9 +11,9 @@ use super::core::Closing;
 use super::failure::{describe, describe_panic};
 use super::shared::Shared;
 use crate::Scalar;
-use crate::engine::StopReason;
-use crate::ids::ReplicaId;
 use crate::sync::{AtomicBool, Condvar, Mutex, Ordering, lock};
+use engine::ReplicaId;
+use engine::StopReason;
 
 /// Called by whoever closes a step, instead of the plain update, while hooks are installed.
 pub(crate) type Monitor<T> = Box<dyn FnMut(Closing<T>) -> Result<(), StopReason> + Send>;

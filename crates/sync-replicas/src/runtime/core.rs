@@ -12,11 +12,11 @@ use super::pattern::{Expected, Pattern};
 use super::span::ReplicaLog;
 use super::sums::{Kind, VariableSum, VariableSums};
 use super::superseded::Grants;
-use crate::engine::{Config, Effect, Engine, Outcome, Push};
-use crate::ids::{Generation, ReplicaId};
 use crate::layout::Layout;
 use crate::sync::Arc;
 use crate::{Gradient, Scalar};
+use engine::{Config, Effect, Engine, Outcome, Push};
+use engine::{Generation, ReplicaId};
 
 /// Everything that a trainer's threads share and change.
 pub(crate) struct Core<T: Scalar> {

@@ -7,8 +7,8 @@
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use crate::engine::{Grant, Overdue};
 use crate::sync::{Mutex, lock};
+use engine::{Grant, Overdue};
 
 /// One for each life: a handle of an earlier one looks at a desk that nobody serves any more.
 #[derive(Debug, Default)]
@@ -133,7 +133,7 @@ mod tests {
     use accum_core::LocalStep;
 
     use super::*;
-    use crate::ids::{Incarnation, ReplicaId};
+    use engine::{Incarnation, ReplicaId};
 
     #[derive(Default)]
     struct Woken(AtomicUsize);

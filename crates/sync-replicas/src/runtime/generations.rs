@@ -14,10 +14,10 @@ use super::closer::Monitor;
 use super::core::Core;
 use super::shared::{Shared, wake};
 use crate::checkpoint::{CheckpointError, TrainingState};
-use crate::engine::{Effect, InitialTokens};
-use crate::ids::Generation;
 use crate::sync::{Arc, lock};
 use crate::{Scalar, Variables};
+use engine::Generation;
+use engine::{Effect, InitialTokens};
 
 /// Why a training cannot begin again.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub(crate) enum BeginError {
     #[error(transparent)]
     Torn(#[from] Torn),
     #[error(transparent)]
-    Config(#[from] crate::engine::StartError),
+    Config(#[from] engine::StartError),
 }
 
 impl<T: Scalar> Shared<T> {

@@ -5,9 +5,9 @@
 use accum_core::ApplyError;
 
 use super::sums::Kind;
-use crate::engine::Refused;
 use crate::layout::Layout;
 use crate::{Gradient, Gradients, Scalar};
+use engine::Refused;
 
 /// Why a push was refused; nothing changed, and the token is still held.
 #[derive(Debug, thiserror::Error)]

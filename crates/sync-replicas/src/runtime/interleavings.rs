@@ -15,12 +15,12 @@ use loom::thread::{JoinHandle, spawn};
 use ndarray::array;
 use optim::Sgd;
 
-use crate::engine::{InitialTokens, StopReason};
-use crate::ids::ReplicaId;
 use crate::runtime::timekeeper::Timekeeper;
 use crate::runtime::{Closer, Replica, Shared};
 use crate::sync::{Arc, Ordering};
 use crate::{Gradients, Outcome, SyncReplicas, TrainingView, Variables, WaitError};
+use engine::ReplicaId;
+use engine::{InitialTokens, StopReason};
 
 const FOR_GOOD: Duration = Duration::MAX;
 

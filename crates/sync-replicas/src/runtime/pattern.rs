@@ -11,9 +11,9 @@ use std::sync::OnceLock;
 use super::core::Rules;
 use super::incoming::PushError;
 use super::sums::{Kind, VariableSums};
-use crate::engine::{Admission, Order, Settings};
 use crate::layout::Layout;
 use crate::{Gradient, Scalar};
+use engine::{Admission, Order, Settings};
 
 pub(crate) struct Pattern<T: Scalar> {
     variables: Vec<OnceLock<Expected<T>>>,

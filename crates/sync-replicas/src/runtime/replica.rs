@@ -15,9 +15,9 @@ use super::span::{ReplicaLog, SpanKind};
 use super::step::Step;
 use super::superseded::{Grants, Superseded};
 use crate::Scalar;
-use crate::engine::{JoinError, Overdue, Refused, StopReason};
-use crate::ids::{Incarnation, ReplicaId};
 use crate::sync::{Arc, block_on};
+use engine::{Incarnation, ReplicaId};
+use engine::{JoinError, Overdue, Refused, StopReason};
 
 /// One replica, from joining to leaving.
 ///
@@ -226,9 +226,9 @@ mod tests {
     use optim::Sgd;
 
     use super::*;
-    use crate::engine::InitialTokens;
     use crate::runtime::Closer;
     use crate::{Gradients, SyncReplicas, TrainingView, Variables};
+    use engine::InitialTokens;
 
     /// A trainer's inside, started, without a clock: one of N makes a step.
     fn one_of(total: usize, closer: Closer) -> Arc<Shared<f32>> {

@@ -21,11 +21,11 @@ use super::sums::Kind;
 use super::superseded::Watch;
 use super::timekeeper::Timekeeper;
 use super::{Closer, Monitor, PushError, core::Rules};
-use crate::engine::{Effect, Engine, InitialTokens, Outcome, Push, StartError, StopReason};
-use crate::ids::{Generation, ReplicaId};
 use crate::layout::Layout;
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
 use crate::{Gradients, Scalar, TrainingView, Variables, cores};
+use engine::{Effect, Engine, InitialTokens, Outcome, Push, StartError, StopReason};
+use engine::{Generation, ReplicaId};
 
 /// What all handles of one trainer share.
 pub(crate) struct Shared<T: Scalar> {

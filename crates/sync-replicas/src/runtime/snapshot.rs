@@ -3,7 +3,7 @@
 use accum_core::GlobalStep;
 
 use crate::Variables;
-use crate::ids::Generation;
+use engine::Generation;
 
 /// The variables as they were at one step.
 #[derive(Clone, Debug, PartialEq)]

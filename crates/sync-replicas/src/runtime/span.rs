@@ -7,7 +7,7 @@ use std::time::Duration;
 use accum_core::LocalStep;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::ReplicaId;
+use engine::ReplicaId;
 
 /// One stretch of a replica's time.
 ///

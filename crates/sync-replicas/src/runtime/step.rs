@@ -13,10 +13,10 @@ use super::desk::Granted;
 use super::replica::Replica;
 use super::snapshot::Snapshot;
 use super::span::SpanKind;
-use crate::engine::{Grant, Outcome, Push};
 use crate::model::Work;
 use crate::sync::Arc;
 use crate::{Computed, Gradients, Scalar, TrainingView, VariableError, Variables};
+use engine::{Grant, Outcome, Push};
 
 /// A permission to compute one batch, with the variables to compute it from.
 ///

@@ -1,7 +1,7 @@
 //! Each deliberate difference that shows in variables and gradients: one scenario, played under the
 //! reference preset and at the front door, with what comes of it on either side (P-16).
 //!
-//! Those that the engine decides alone are in `src/engine/tests/differences.rs`.
+//! Those that the engine decides alone are in the crate `engine`, `src/tests/differences.rs`.
 
 use std::fmt::Debug;
 

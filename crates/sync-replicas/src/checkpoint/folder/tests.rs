@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::Variables;
-use crate::ids::Generation;
+use engine::Generation;
 
 /// What a power cut leaves of that which was not synced.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +116,7 @@ fn state(step: i64, value: f64) -> TrainingState<f64> {
         optimizer: "sgd".to_owned(),
         optimizer_state: IndexMap::new(),
         averages: None,
-        positions: crate::engine::Positions::default(),
+        positions: engine::Positions::default(),
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use accum_core::{GlobalStep, LocalStep};
 
 use super::*;
-use crate::ids::{Generation, Incarnation, ReplicaId};
+use crate::{Generation, Incarnation, ReplicaId};
 
 /// An engine with a clock that moves only when told, which checks the invariants after every
 /// event and applies closed lanes when asked.

@@ -9,15 +9,15 @@ use std::time::Duration;
 use accum_core::{GlobalStep, LocalStep};
 use token_queue::{Token, Tokens};
 
-use super::batches::Batches;
-use super::clock::AtHooks;
-use super::config::{Admission, Config, InitialTokens, Membership, Order, StartError};
-use super::effect::{Decision, Effect, JoinError, Outcome, Push, Refused, StopReason};
-use super::lane::Lane;
-use super::ledger::Ledger;
-use super::members::{Member, Members};
-use super::shares::Shares;
-use crate::ids::{Generation, Incarnation, ReplicaId};
+use crate::batches::Batches;
+use crate::clock::AtHooks;
+use crate::config::{Admission, Config, InitialTokens, Membership, Order, StartError};
+use crate::effect::{Decision, Effect, JoinError, Outcome, Push, Refused, StopReason};
+use crate::lane::Lane;
+use crate::ledger::Ledger;
+use crate::members::{Member, Members};
+use crate::shares::Shares;
+use crate::{Generation, Incarnation, ReplicaId};
 
 /// The synchronous step as a state machine (R-18 to R-24, P-2 to P-14).
 ///
@@ -25,25 +25,25 @@ use crate::ids::{Generation, Incarnation, ReplicaId};
 /// matters, and a list to which its effects are appended.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    pub(super) config: Config,
-    pub(super) generation: Generation,
-    pub(super) global_step: GlobalStep,
-    pub(super) lanes: Vec<Lane>,
-    pub(super) tokens: Tokens,
-    pub(super) line: VecDeque<ReplicaId>,
-    pub(super) members: Members,
-    pub(super) shares: Option<Shares>,
-    pub(super) batches: Batches,
+    pub(crate) config: Config,
+    pub(crate) generation: Generation,
+    pub(crate) global_step: GlobalStep,
+    pub(crate) lanes: Vec<Lane>,
+    pub(crate) tokens: Tokens,
+    pub(crate) line: VecDeque<ReplicaId>,
+    pub(crate) members: Members,
+    pub(crate) shares: Option<Shares>,
+    pub(crate) batches: Batches,
     /// A step and the number of its first batch (replica order only).
-    pub(super) origin: (GlobalStep, u64),
-    pub(super) ledger: Ledger,
-    pub(super) chief_started: bool,
+    pub(crate) origin: (GlobalStep, u64),
+    pub(crate) ledger: Ledger,
+    pub(crate) chief_started: bool,
     /// Steps since the generation began.
-    pub(super) advances: u64,
-    pub(super) started: Duration,
-    pub(super) step_began: Duration,
-    pub(super) stopped: Option<StopReason>,
-    pub(super) hooks: Option<AtHooks>,
+    pub(crate) advances: u64,
+    pub(crate) started: Duration,
+    pub(crate) step_began: Duration,
+    pub(crate) stopped: Option<StopReason>,
+    pub(crate) hooks: Option<AtHooks>,
 }
 
 impl Engine {

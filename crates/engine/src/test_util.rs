@@ -16,8 +16,8 @@
 //! A short history, event by event, beside the model:
 //!
 //! ```
-//! use sync_replicas::engine::Settings;
-//! use sync_replicas::test_util::{Event, Run, Setup, Sent};
+//! use engine::Settings;
+//! use engine::test_util::{Event, Run, Setup, Sent};
 //!
 //! let setup = Setup { settings: Settings::new(2), variables: 1, first_step: 0 };
 //! let mut run = Run::new(&setup);

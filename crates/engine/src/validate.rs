@@ -1,7 +1,7 @@
 //! The engine's invariants, as a check that tests make after every event.
 
-use super::lane::Lane;
-use super::machine::Engine;
+use crate::lane::Lane;
+use crate::machine::Engine;
 
 impl Engine {
     /// Checks the invariants.

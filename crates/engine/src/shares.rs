@@ -3,11 +3,11 @@
 //! Decides only who computes what, never the result: a share's gradient is the same whoever
 //! computes it (P-14), so a dead or slow replica's share can be given to another.
 
-use crate::ids::ReplicaId;
+use crate::ReplicaId;
 
 /// The shares of the current step.
 #[derive(Clone, Debug)]
-pub(super) struct Shares {
+pub(crate) struct Shares {
     shares: Vec<Share>,
     /// Shares that each replica was first with, over the whole run: the slow have few.
     firsts: Vec<u64>,
@@ -20,13 +20,13 @@ struct Share {
 }
 
 impl Shares {
-    pub(super) fn new(aggregate: usize, total: usize) -> Self {
+    pub(crate) fn new(aggregate: usize, total: usize) -> Self {
         Self { shares: vec![Share::default(); aggregate], firsts: vec![0; total] }
     }
 
     /// A share for a replica that has just got a token: its own, else one nobody works on, else,
     /// as a backup, one whose workers are the slowest so far.
-    pub(super) fn assign(&mut self, replica: ReplicaId) -> Option<u64> {
+    pub(crate) fn assign(&mut self, replica: ReplicaId) -> Option<u64> {
         let own = usize::try_from(replica.get()).ok().filter(|&share| self.is_free(share));
         let share = own
             .or_else(|| (0..self.shares.len()).find(|&share| self.is_free(share)))
@@ -37,7 +37,7 @@ impl Shares {
 
     /// Records a gradient for a share: `None` when another was first, else the other replicas
     /// that work on it in vain from now on.
-    pub(super) fn contribute(&mut self, replica: ReplicaId, share: u64) -> Option<Vec<ReplicaId>> {
+    pub(crate) fn contribute(&mut self, replica: ReplicaId, share: u64) -> Option<Vec<ReplicaId>> {
         self.release(replica, share);
         let share = self.shares.get_mut(usize::try_from(share).ok()?)?;
         if share.contributed {
@@ -53,25 +53,25 @@ impl Shares {
     }
 
     /// Whether a gradient for every share is in.
-    pub(super) fn are_in(&self) -> bool {
+    pub(crate) fn are_in(&self) -> bool {
         self.shares.iter().all(|share| share.contributed)
     }
 
     /// Whether a gradient for the share is in.
-    pub(super) fn is_in(&self, share: u64) -> bool {
+    pub(crate) fn is_in(&self, share: u64) -> bool {
         let share = usize::try_from(share).ok().and_then(|share| self.shares.get(share));
         share.is_some_and(|share| share.contributed)
     }
 
     /// The replica no longer works on the share.
-    pub(super) fn release(&mut self, replica: ReplicaId, share: u64) {
+    pub(crate) fn release(&mut self, replica: ReplicaId, share: u64) {
         if let Some(share) = usize::try_from(share).ok().and_then(|s| self.shares.get_mut(s)) {
             share.workers.retain(|&worker| worker != replica);
         }
     }
 
     /// A new step: nothing is in, nobody works.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         for share in &mut self.shares {
             share.contributed = false;
             share.workers.clear();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::EngineModel;
 use super::model::Want;
-use crate::engine::{Order, TokenPolicy};
+use crate::{Order, TokenPolicy};
 
 impl EngineModel {
     /// Whether what a token permits can count, or leftovers are handed out all the same (P-12).

@@ -9,7 +9,7 @@ use accum_core::{Applied, Gate, GlobalStep, LocalStep, StepOverflow};
 
 /// One gate and the state of its round.
 #[derive(Clone, Debug)]
-pub(super) struct Lane {
+pub(crate) struct Lane {
     gate: Gate,
     round: Round,
 }
@@ -25,38 +25,38 @@ enum Round {
 }
 
 impl Lane {
-    pub(super) fn at(step: GlobalStep) -> Self {
+    pub(crate) fn at(step: GlobalStep) -> Self {
         let mut gate = Gate::new();
         gate.set_step(step);
         Self { gate, round: Round::Open }
     }
 
     /// One that has no part in the step under way; gradients must have the step after.
-    pub(super) fn applied_at(step: GlobalStep) -> Self {
+    pub(crate) fn applied_at(step: GlobalStep) -> Self {
         Self { round: Round::Applied, ..Self::at(step) }
     }
 
     ///
-    pub(super) fn admit(&mut self, local_step: LocalStep) -> Applied {
+    pub(crate) fn admit(&mut self, local_step: LocalStep) -> Applied {
         self.gate.admit(local_step)
     }
 
     /// Whether a gradient of this step would be admitted.
-    pub(super) fn is_fresh(&self, local_step: LocalStep) -> bool {
+    pub(crate) fn is_fresh(&self, local_step: LocalStep) -> bool {
         self.gate.judge(local_step).is_fresh()
     }
 
     /// The lowest step that a gradient may claim.
-    pub(super) fn step(&self) -> GlobalStep {
+    pub(crate) fn step(&self) -> GlobalStep {
         self.gate.step()
     }
 
-    pub(super) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.gate.count()
     }
 
     /// Closes the round when enough is held and it is still open; the number held.
-    pub(super) fn try_close(&mut self, needed: NonZeroU64) -> Result<Option<u64>, StepOverflow> {
+    pub(crate) fn try_close(&mut self, needed: NonZeroU64) -> Result<Option<u64>, StepOverflow> {
         if self.round != Round::Open {
             return Ok(None);
         }
@@ -66,7 +66,7 @@ impl Lane {
     }
 
     /// Whether an update of this lane was under way, which is now done.
-    pub(super) fn finish(&mut self) -> bool {
+    pub(crate) fn finish(&mut self) -> bool {
         let taken = self.round == Round::Taken;
         if taken {
             self.round = Round::Applied;
@@ -74,25 +74,25 @@ impl Lane {
         taken
     }
 
-    pub(super) fn is_applied(&self) -> bool {
+    pub(crate) fn is_applied(&self) -> bool {
         self.round == Round::Applied
     }
 
-    pub(super) fn is_taken(&self) -> bool {
+    pub(crate) fn is_taken(&self) -> bool {
         self.round == Round::Taken
     }
 
     /// Whether contributions are being collected.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.round == Round::Open
     }
 
     /// Whether nothing was ever done with it, or all that was is over.
-    pub(super) fn is_untouched(&self) -> bool {
+    pub(crate) fn is_untouched(&self) -> bool {
         self.round == Round::Open && self.gate.count() == 0
     }
 
-    pub(super) fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         self.round = Round::Open;
     }
 }

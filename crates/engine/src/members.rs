@@ -7,42 +7,42 @@ use std::time::Duration;
 use accum_core::LocalStep;
 use token_queue::Token;
 
-use super::effect::{JoinError, Outcome};
-use crate::ids::{Incarnation, ReplicaId};
+use crate::effect::{JoinError, Outcome};
+use crate::{Incarnation, ReplicaId};
 
 /// All replicas that ever joined, by number.
 #[derive(Clone, Debug)]
-pub(super) struct Members {
+pub(crate) struct Members {
     slots: Vec<Member>,
 }
 
 /// One replica.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Member {
-    pub(super) incarnation: Incarnation,
+pub(crate) struct Member {
+    pub(crate) incarnation: Incarnation,
     /// Whether its starting token was issued in this generation: it has joined, or stayed away
     /// for so long that another one got the token.
-    pub(super) begun: bool,
-    pub(super) live: bool,
-    pub(super) waiting: bool,
+    pub(crate) begun: bool,
+    pub(crate) live: bool,
+    pub(crate) waiting: bool,
     /// Computes a batch that it has not pushed or given up, with or without its lease.
-    pub(super) working: bool,
-    pub(super) local_step: LocalStep,
-    pub(super) held: Option<Held>,
+    pub(crate) working: bool,
+    pub(crate) local_step: LocalStep,
+    pub(crate) held: Option<Held>,
     /// The share that it works on, kept beyond a lease (replica order only).
-    pub(super) share: Option<u64>,
+    pub(crate) share: Option<u64>,
     /// The last contribution and its fate, for repetitions (P-15).
-    pub(super) last: Option<(u64, Outcome)>,
+    pub(crate) last: Option<(u64, Outcome)>,
     /// The batch that it computes (arrival order only).
-    pub(super) batch: Option<u64>,
+    pub(crate) batch: Option<u64>,
     /// Its batches in the step that is open, by that step (arrival order only).
-    pub(super) in_step: (i64, Vec<u64>),
-    pub(super) tally: Tally,
+    pub(crate) in_step: (i64, Vec<u64>),
+    pub(crate) tally: Tally,
 }
 
 impl Member {
     /// Its batch is in the open step, which is not applied yet.
-    pub(super) fn contribute(&mut self, step: i64) {
+    pub(crate) fn contribute(&mut self, step: i64) {
         let Some(batch) = self.batch.take() else { return };
         if self.in_step.0 != step {
             self.in_step.1.clear();
@@ -52,7 +52,7 @@ impl Member {
     }
 
     /// Batches that were given to it and are in no update, of which the newest made the saved step.
-    pub(super) fn open_batches(&self, saved: i64) -> impl Iterator<Item = u64> {
+    pub(crate) fn open_batches(&self, saved: i64) -> impl Iterator<Item = u64> {
         let in_step = if self.in_step.0 >= saved { &self.in_step.1[..] } else { &[] };
         in_step.iter().copied().chain(self.batch.filter(|_| self.live))
     }
@@ -60,16 +60,16 @@ impl Member {
 
 /// A token in a replica's hands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Held {
-    pub(super) token: Token,
+pub(crate) struct Held {
+    pub(crate) token: Token,
     /// When the lease ends; `None`: never.
-    pub(super) until: Option<Duration>,
+    pub(crate) until: Option<Duration>,
 }
 
 impl Held {
     /// Whether work of this step was done for an earlier token, whose lease ended before a late
     /// push: this one is still to be used.
-    pub(super) fn is_newer(self, local_step: LocalStep) -> bool {
+    pub(crate) fn is_newer(self, local_step: LocalStep) -> bool {
         self.token.step() > local_step.get()
     }
 }
@@ -92,20 +92,20 @@ pub struct Tally {
 }
 
 impl Members {
-    pub(super) fn new(total: usize) -> Self {
+    pub(crate) fn new(total: usize) -> Self {
         Self { slots: vec![Member::default(); total] }
     }
 
-    pub(super) fn get(&self, replica: ReplicaId) -> Option<&Member> {
+    pub(crate) fn get(&self, replica: ReplicaId) -> Option<&Member> {
         self.slots.get(usize::try_from(replica.get()).ok()?)
     }
 
-    pub(super) fn get_mut(&mut self, replica: ReplicaId) -> Option<&mut Member> {
+    pub(crate) fn get_mut(&mut self, replica: ReplicaId) -> Option<&mut Member> {
         self.slots.get_mut(usize::try_from(replica.get()).ok()?)
     }
 
     /// The member, if it lives in this incarnation.
-    pub(super) fn live_mut(
+    pub(crate) fn live_mut(
         &mut self,
         replica: ReplicaId,
         incarnation: Incarnation,
@@ -115,7 +115,7 @@ impl Members {
 
     /// The members at the start of a new generation: all have left, and whoever comes back is
     /// another incarnation than any before, so that old handles stay fenced off (P-9).
-    pub(super) fn next_generation(&self) -> Self {
+    pub(crate) fn next_generation(&self) -> Self {
         let slots = self
             .slots
             .iter()
@@ -124,7 +124,7 @@ impl Members {
     }
 
     /// A new life for a replica; says whether it is its first in this generation.
-    pub(super) fn join(&mut self, replica: ReplicaId) -> Result<(&mut Member, bool), JoinError> {
+    pub(crate) fn join(&mut self, replica: ReplicaId) -> Result<(&mut Member, bool), JoinError> {
         let total = self.slots.len();
         let Some(member) = self.get_mut(replica) else {
             return Err(JoinError::Unknown { replica, total });
@@ -140,15 +140,15 @@ impl Members {
         Ok((member, first))
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (ReplicaId, &Member)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ReplicaId, &Member)> {
         (0..).map(ReplicaId::new).zip(&self.slots)
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (ReplicaId, &mut Member)> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (ReplicaId, &mut Member)> {
         (0..).map(ReplicaId::new).zip(&mut self.slots)
     }
 
-    pub(super) fn held(&self) -> u64 {
+    pub(crate) fn held(&self) -> u64 {
         self.slots.iter().filter(|member| member.held.is_some()).count() as u64
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::ReplicaId;
+use crate::ReplicaId;
 
 /// Where a run is in its data, for a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct Positions {
 
 /// The streams of a run in arrival order.
 #[derive(Clone, Debug)]
-pub(super) struct Batches {
+pub(crate) struct Batches {
     given: Vec<u64>,
     again: BTreeSet<u64>,
     replicas: usize,
@@ -35,19 +35,19 @@ pub(super) struct Batches {
 
 impl Batches {
     /// A stream for each replica.
-    pub(super) fn new(replicas: usize) -> Self {
+    pub(crate) fn new(replicas: usize) -> Self {
         Self { given: vec![0; replicas], again: BTreeSet::new(), replicas }
     }
 
     /// Those that a checkpoint left.
-    pub(super) fn at(positions: &Positions, replicas: usize) -> Self {
+    pub(crate) fn at(positions: &Positions, replicas: usize) -> Self {
         let Positions { given, again, .. } = positions;
         let given = if given.is_empty() { vec![0; replicas] } else { given.clone() };
         Self { given, again: again.iter().copied().collect(), replicas }
     }
 
     /// The number of a replica's next batch.
-    pub(super) fn next(&mut self, replica: ReplicaId) -> u64 {
+    pub(crate) fn next(&mut self, replica: ReplicaId) -> u64 {
         let own = self.own(replica);
         let streams = self.given.len() as u64;
         let is_own = |&&number: &&u64| own.is_none_or(|own| number % streams == own as u64);
@@ -63,12 +63,12 @@ impl Batches {
     }
 
     /// A batch whose replica is gone: its stream gives it again.
-    pub(super) fn give_again(&mut self, batch: Option<u64>) {
+    pub(crate) fn give_again(&mut self, batch: Option<u64>) {
         self.again.extend(batch);
     }
 
     /// Where the run is, when these batches were given and are in no update.
-    pub(super) fn positions(&self, open: impl Iterator<Item = u64>) -> Positions {
+    pub(crate) fn positions(&self, open: impl Iterator<Item = u64>) -> Positions {
         let mut left = self.clone();
         left.again.extend(open);
         // What a stream gave last, it has not given.

@@ -183,7 +183,7 @@ impl Config {
     }
 
     /// A, as the gates want it; never zero.
-    pub(super) fn gradients_needed(&self) -> NonZeroU64 {
+    pub(crate) fn gradients_needed(&self) -> NonZeroU64 {
         NonZeroU64::new(self.settings.replicas_to_aggregate as u64).unwrap_or(NonZeroU64::MIN)
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use accum_core::{GlobalStep, LocalStep};
 
 use super::Setup;
-use crate::engine::{Admission, Config, Effect, Grant, Membership, Order, Outcome};
-use crate::engine::{InitialTokens, Tally, TokenPolicy};
+use crate::{Admission, Config, Effect, Grant, Membership, Order, Outcome};
+use crate::{InitialTokens, Tally, TokenPolicy};
 
 /// What an engine is, as far as its answers show it.
 #[derive(Clone, Debug)]

@@ -3,12 +3,12 @@
 //! The belief: the queue never holds more tokens than a step puts into it. The histories hold it up
 //! for the defaults, and show the shortest way in which it is wrong of the reference's rules.
 
-use sync_replicas::engine::Settings;
-use sync_replicas::test_util::proptest::prelude::*;
-use sync_replicas::test_util::proptest::test_runner::{
+use engine::Settings;
+use engine::test_util::proptest::prelude::*;
+use engine::test_util::proptest::test_runner::{
     Config, RngAlgorithm, TestError, TestRng, TestRunner,
 };
-use sync_replicas::test_util::{Event, Run, Setup, event};
+use engine::test_util::{Event, Run, Setup, event};
 
 /// The shortest history found in which the queue holds more than `most` tokens.
 fn too_many_tokens(settings: Settings, most: usize, cases: u32) -> Option<Vec<Event>> {

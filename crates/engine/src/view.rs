@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use accum_core::{GlobalStep, LocalStep};
 
-use super::batches::{Batches, Positions};
-use super::config::Config;
-use super::effect::StopReason;
-use super::lane::Lane;
-use super::ledger::Ledger;
-use super::machine::Engine;
-use super::members::Tally;
-use crate::ids::{Generation, ReplicaId};
+use crate::batches::{Batches, Positions};
+use crate::config::Config;
+use crate::effect::StopReason;
+use crate::lane::Lane;
+use crate::ledger::Ledger;
+use crate::machine::Engine;
+use crate::members::Tally;
+use crate::{Generation, ReplicaId};
 
 impl Engine {
     /// The settings.

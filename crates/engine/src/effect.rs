@@ -4,7 +4,7 @@
 
 use accum_core::{GlobalStep, LocalStep};
 
-use crate::ids::{Generation, Incarnation, ReplicaId};
+use crate::{Generation, Incarnation, ReplicaId};
 
 /// A replica's gradients, without the gradients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +85,9 @@ pub struct Grant {
 }
 
 /// What somebody must now do, in the order in which the effects came.
+///
+/// Exhaustive, so that the compiler shows everybody who acts on effects a new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Effect {
     /// Give a waiting replica its token.
     Grant(Grant),
@@ -153,7 +154,6 @@ fn describe(missing: &[ReplicaId]) -> String {
 
 /// Why training ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum StopReason {
     /// Somebody asked for it, in these words.
     Requested(String),

@@ -8,7 +8,7 @@ use accum_core::LocalStep;
 
 use super::EngineModel;
 use crate::ReplicaId;
-use crate::engine::{Engine, StopReason};
+use crate::{Engine, StopReason};
 
 impl EngineModel {
     pub(super) fn check_views(&self, engine: &Engine) {

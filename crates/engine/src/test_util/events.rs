@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 
-use crate::engine::{Admission, InitialTokens, Membership, Order, Settings, TokenPolicy};
+use crate::{Admission, InitialTokens, Membership, Order, Settings, TokenPolicy};
 
 /// How an engine begins.
 #[derive(Clone, Debug)]

@@ -17,6 +17,7 @@ mod batches;
 mod clock;
 mod config;
 mod effect;
+mod ids;
 mod lane;
 mod ledger;
 mod members;
@@ -25,15 +26,24 @@ mod tokens;
 mod validate;
 mod view;
 
+#[cfg(feature = "test-util")]
+pub mod test_util;
+
 pub use batches::Positions;
 pub use config::{
     Admission, Config, ConfigError, InitialTokens, Membership, Order, Settings, StartError,
     TokenPolicy,
 };
 pub use effect::{Decision, Effect, Grant, JoinError, Outcome, Overdue, Push, Refused, StopReason};
+pub use ids::{Generation, Incarnation, ReplicaId};
 pub use ledger::Ledger;
 pub use machine::Engine;
 pub use members::Tally;
 
 #[cfg(test)]
 mod tests;
+
+/// Keeps the README's program compiling and running.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

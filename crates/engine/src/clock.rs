@@ -4,16 +4,16 @@
 
 use std::time::Duration;
 
-use super::effect::Effect;
-use super::machine::Engine;
-use crate::ids::ReplicaId;
+use crate::ReplicaId;
+use crate::effect::Effect;
+use crate::machine::Engine;
 
 /// The chief calls hooks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct AtHooks {
+pub(crate) struct AtHooks {
     /// Whose thread it is on.
-    pub(super) replica: Option<ReplicaId>,
-    pub(super) since: Duration,
+    pub(crate) replica: Option<ReplicaId>,
+    pub(crate) since: Duration,
 }
 
 impl Engine {

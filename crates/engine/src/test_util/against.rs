@@ -10,7 +10,7 @@ use accum_core::{GlobalStep, LocalStep};
 use proptest_state_machine::StateMachineTest;
 
 use super::{EngineModel, Event, Histories, Sent, Setup};
-use crate::engine::{Effect, Engine, JoinError, Membership, Push, Refused, StopReason};
+use crate::{Effect, Engine, JoinError, Membership, Push, Refused, StopReason};
 use crate::{Generation, Incarnation, ReplicaId};
 
 /// The test of the engine, for

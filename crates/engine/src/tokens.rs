@@ -7,21 +7,21 @@ use std::time::Duration;
 use accum_core::LocalStep;
 use token_queue::Token;
 
-use super::config::TokenPolicy;
-use super::effect::{Effect, Grant, Overdue};
-use super::lane::Lane;
-use super::machine::Engine;
-use super::members::Held;
-use super::shares::Shares;
-use crate::ids::ReplicaId;
+use crate::ReplicaId;
+use crate::config::TokenPolicy;
+use crate::effect::{Effect, Grant, Overdue};
+use crate::lane::Lane;
+use crate::machine::Engine;
+use crate::members::Held;
+use crate::shares::Shares;
 
 impl Engine {
-    pub(super) fn put_tokens(&mut self, count: usize) {
+    pub(crate) fn put_tokens(&mut self, count: usize) {
         self.tokens.put_many(Token::new(self.global_step.get()), count);
         self.ledger.issued += count as u64;
     }
 
-    pub(super) fn enter_line(&mut self, replica: ReplicaId) {
+    pub(crate) fn enter_line(&mut self, replica: ReplicaId) {
         if let Some(member) = self.members.get_mut(replica)
             && member.held.is_none()
             && !std::mem::replace(&mut member.waiting, true)
@@ -30,7 +30,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn serve_line(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+    pub(crate) fn serve_line(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         while !self.line.is_empty() && self.stopped.is_none() && !self.awaits_chief() {
             let Some(token) = self.tokens.try_take() else { return };
             if !self.is_work(token) {
@@ -48,11 +48,11 @@ impl Engine {
 
     /// P-14: all shares of the step are in, and only the chief is missing, which has not started.
     /// Whoever got a token now would compute a batch beyond the shares.
-    pub(super) fn awaits_chief(&self) -> bool {
+    pub(crate) fn awaits_chief(&self) -> bool {
         !self.chief_started && self.shares.as_ref().is_some_and(Shares::are_in)
     }
 
-    pub(super) fn hand_over(
+    pub(crate) fn hand_over(
         &mut self,
         replica: ReplicaId,
         token: Token,
@@ -84,14 +84,14 @@ impl Engine {
     }
 
     /// The number of a step's first batch, where the shares of a step follow each other (P-14).
-    pub(super) fn first_of_step(&self, step: i64) -> u64 {
+    pub(crate) fn first_of_step(&self, step: i64) -> u64 {
         let (origin, first) = self.origin;
         let steps = step.saturating_sub(origin.get()).unsigned_abs();
         first.saturating_add(steps.saturating_mul(self.config.replicas_to_aggregate() as u64))
     }
 
     /// The replica's share, if it works on one, is free again.
-    pub(super) fn drop_work(&mut self, replica: ReplicaId) {
+    pub(crate) fn drop_work(&mut self, replica: ReplicaId) {
         let share = self.members.get_mut(replica).and_then(|member| member.share.take());
         if let (Some(shares), Some(share)) = (&mut self.shares, share) {
             shares.release(replica, share);
@@ -108,7 +108,7 @@ impl Engine {
     /// P-5: a token that nobody will use goes back in front. One whose step is over is spent, as by
     /// a stale push, also where leftovers are kept (P-13): in front of the queue it would be taken
     /// and come back again, for ever.
-    pub(super) fn return_token(&mut self, replica: ReplicaId) {
+    pub(crate) fn return_token(&mut self, replica: ReplicaId) {
         let Some(held) = self.members.get_mut(replica).and_then(|member| member.held.take()) else {
             return;
         };
@@ -120,7 +120,7 @@ impl Engine {
     }
 
     /// When replicas that have not joined count as dead; `None` if all have begun.
-    pub(super) fn absence_ends(&self) -> Option<Duration> {
+    pub(crate) fn absence_ends(&self) -> Option<Duration> {
         let absent = self.chief_started && self.members.iter().any(|(_, member)| !member.begun);
         self.config
             .settings()
@@ -147,12 +147,12 @@ impl Engine {
 
     /// When the token in a replica's hands goes to another; `None` while it holds none, or the
     /// chief calls hooks on its thread.
-    pub(super) fn lease_ends(&self, replica: ReplicaId) -> Option<Duration> {
+    pub(crate) fn lease_ends(&self, replica: ReplicaId) -> Option<Duration> {
         let at_hooks = self.hooks.is_some_and(|hooks| hooks.replica == Some(replica));
         self.members.get(replica)?.held.filter(|_| !at_hooks)?.until
     }
 
-    pub(super) fn expire_leases(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+    pub(crate) fn expire_leases(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         self.replace_absent(now);
         let is_late = |&replica: &ReplicaId| self.lease_ends(replica).is_some_and(|end| end <= now);
         let late: Vec<ReplicaId> =
@@ -172,7 +172,7 @@ impl Engine {
         self.serve_line(now, effects);
     }
 
-    pub(super) fn fail_waits(&mut self, effects: &mut Vec<Effect>) {
+    pub(crate) fn fail_waits(&mut self, effects: &mut Vec<Effect>) {
         let waiting: Vec<ReplicaId> = self.line.drain(..).collect();
         if waiting.is_empty() {
             return;

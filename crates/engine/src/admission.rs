@@ -7,13 +7,13 @@ use std::time::Duration;
 use accum_core::Applied;
 use token_queue::Token;
 
-use super::config::TokenPolicy;
-use super::effect::{Effect, Outcome, Push, StopReason};
-use super::machine::Engine;
+use crate::config::TokenPolicy;
+use crate::effect::{Effect, Outcome, Push, StopReason};
+use crate::machine::Engine;
 
 impl Engine {
     /// The staleness rule over the lanes of a push, and in replica order over its share.
-    pub(super) fn admit(&mut self, push: &Push, effects: &mut Vec<Effect>) -> Outcome {
+    pub(crate) fn admit(&mut self, push: &Push, effects: &mut Vec<Effect>) -> Outcome {
         let share = self.members.get_mut(push.replica).and_then(|member| member.share.take());
         if let (Some(shares), Some(share)) = (&mut self.shares, share) {
             if self.lanes[0].is_fresh(push.local_step) {
@@ -55,7 +55,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn close_lanes(&mut self, effects: &mut Vec<Effect>) {
+    pub(crate) fn close_lanes(&mut self, effects: &mut Vec<Effect>) {
         if !self.chief_started || self.stopped.is_some() {
             return;
         }
@@ -72,7 +72,7 @@ impl Engine {
     }
 
     /// R-21, P-12: the step, then the tokens of the new step, then whoever waits.
-    pub(super) fn advance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+    pub(crate) fn advance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let Some(next) = self.global_step.next() else {
             let reason = "the global step cannot exceed the largest 64-bit number".to_owned();
             return self.stop(StopReason::Failed(reason), effects);
