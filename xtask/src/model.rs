@@ -6,7 +6,11 @@ use std::process::Command;
 
 use xshell::{Shell, cmd};
 
-use crate::{Result, programs::Programs, steps::announce};
+use crate::{
+    Result,
+    programs::{ALL, Programs},
+    steps::announce,
+};
 
 /// Runs all models, with the program's own numbers where none are given; whether all held.
 ///
@@ -26,5 +30,20 @@ pub(crate) fn run(sh: &Shell, cases: Option<u32>, transitions: Option<usize>) ->
     }
     announce(&models);
     // The program has said what failed; its status is no error of this one.
-    Ok(Command::from(models).status()?.success())
+    let held = Command::from(models).status()?.success();
+    match cases {
+        Some(cases) => Ok(lives(sh, cases)? && held),
+        // With the other tests a few are tried anyway.
+        None => Ok(held),
+    }
+}
+
+/// Histories of the program itself: starts, signals, damage and full disks, for `train` and
+/// `launch`. One takes seconds where a model takes milliseconds, so there are fewer.
+fn lives(sh: &Shell, cases: u32) -> Result<bool> {
+    let count = (cases / 64).max(1).to_string();
+    let lives = cmd!(sh, "cargo test {ALL...} --test it lives:: -- --nocapture")
+        .env("SYNC_REPLICAS_LIVES", count);
+    announce(&lives);
+    Ok(Command::from(lives).status()?.success())
 }

@@ -20,7 +20,7 @@ pub use self::ports::PortsError;
 use crate::args::{LaunchArgs, SecurityArgs};
 use crate::error::UsageError;
 use crate::interrupt::Interrupt;
-use crate::run_folder::{FolderError, RunFolder, checkpoint_in};
+use crate::run_folder::{FolderError, RunFolder};
 use crate::security;
 use crate::settings::Settings;
 
@@ -87,7 +87,8 @@ impl LaunchError {
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Folder(_) | Self::Key(_) | Self::Tls(_) => 2,
+            Self::Folder(error) => error.exit_status(),
+            Self::Usage(_) | Self::Key(_) | Self::Tls(_) => 2,
             _ => 1,
         }
     }
@@ -100,6 +101,8 @@ pub struct Launched {
     pub run_dir: PathBuf,
     /// Whether it was ended before its time.
     pub interrupted: bool,
+    /// Whether there is a checkpoint to go on from.
+    pub saved: bool,
 }
 
 /// Runs a cluster to its end; the chief shows how far it is, and the result. `words` are the
@@ -114,13 +117,14 @@ pub fn launch(
 ) -> Result<Launched, LaunchError> {
     // Said here, and not by every process in its log.
     check_security(&args.security)?;
-    let mut train = args.train;
-    let resumed = train.resume.take();
-    if let Some(path) = &resumed {
-        train.checkpoint_dir = Some(checkpoint_in(path));
+    let settings = Settings::check_in_cluster(args.train, args.workers, args.backup)?;
+    let mut folder = RunFolder::open(&settings)?;
+    folder.record(&settings)?;
+    // Parameter server 0 holds it.
+    folder.let_go();
+    if let Some(from) = folder.from().filter(|_| !settings.quiet) {
+        eprintln!("{}", from.words());
     }
-    let settings = Settings::check_in_cluster(train, args.workers, args.backup)?;
-    let folder = RunFolder::prepare(&settings, resumed.is_some())?;
     let logs = folder.root().join("logs");
     std::fs::create_dir_all(&logs)?;
 
@@ -149,7 +153,11 @@ pub fn launch(
         let (seconds, checkpoints) = (GRACE.as_secs(), folder.checkpoints().to_owned());
         return Err(LaunchError::Stuck { seconds, checkpoints, logs });
     };
-    Ok(Launched { run_dir: folder.root().to_owned(), interrupted })
+    if interrupted {
+        folder.abandon();
+    }
+    let saved = folder.checkpoints().is_dir();
+    Ok(Launched { run_dir: folder.root().to_owned(), interrupted, saved })
 }
 
 /// Reads the key and the certificates once.

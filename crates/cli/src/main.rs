@@ -79,8 +79,10 @@ fn run_launch(args: LaunchArgs) -> ExitCode {
     stop_on_signals(&interrupt, "stopping all processes; a checkpoint is written", || {});
     let words: Vec<OsString> = std::env::args_os().skip(2).collect();
     let told = launch(args, &words, &interrupt).map(|launched| {
-        if launched.interrupted {
+        if launched.interrupted && launched.saved {
             tell_resume(&launched.run_dir.display().to_string());
+        } else if launched.interrupted {
+            eprintln!("interrupted before there was anything to save; begin again when you like");
         }
     });
     ended(told, LaunchError::exit_status)

@@ -86,14 +86,6 @@ struct Line<'a, T> {
 }
 
 impl Metrics {
-    /// Begins a new file.
-    ///
-    /// # Errors
-    /// Whatever keeps it from being written.
-    pub fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self { file: BufWriter::new(File::create(path)?) })
-    }
-
     /// Goes on with a file, or begins it.
     ///
     /// # Errors
@@ -187,7 +179,7 @@ mod tests {
     fn lines_are_json_objects_with_a_kind() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("metrics.jsonl");
-        let mut metrics = Metrics::create(&path).expect("is writable");
+        let mut metrics = Metrics::append(&path).expect("is writable");
         let update = Update {
             step: 3,
             loss: Some(f64::NAN),

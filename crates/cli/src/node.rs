@@ -15,7 +15,9 @@ use cluster::spec::Role;
 pub use ending::Ending;
 pub use error::NodeError;
 pub use process::Process;
+use sync_replicas::checkpoint::RunId;
 
+use crate::run_folder::RunFolder;
 use crate::summary::Summary;
 use crate::train::hooks;
 
@@ -37,9 +39,9 @@ pub fn run(process: &Process) -> Result<Option<Summary>, NodeError> {
     {
         metrics_page::serve(process.cluster.reach()?, task.index as usize, port);
     }
-    let folder =
-        (task.role == Role::Ps && task.index == 0).then(|| process.folder()).transpose()?;
-    let report = process.fit(hooks(&process.settings, None, folder.as_ref()))?;
+    let folder = (task.role == Role::Ps && task.index == 0).then(|| process.owned()).transpose()?;
+    let run = folder.as_ref().map_or_else(RunId::draw, RunFolder::run);
+    let report = process.fit(hooks(&process.settings, None, folder.as_ref()), run)?;
     tracing::info!(reason = report.stopped, "{task} has ended");
     Ok(None)
 }

@@ -1,76 +1,164 @@
-//! The folder of one run: what is in it, and that it can be written.
+//! The folder of one run: where it is, where its checkpoints are, and what it goes on from (P-24).
 //!
-//! Its invariant: an earlier run is never written over.
+//! The one notion of that for `train`, `launch` and `node`. Its invariants: an earlier run is never
+//! written over, a path without a checkpoint makes nothing, and what is gone on from is the newest
+//! checkpoint of the folder that is gone on in.
+
+mod error;
+mod find;
+mod hold;
+mod name;
+mod run_file;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use sync_replicas::{CheckpointError, checkpoint};
+use sync_replicas::GlobalStep;
+use sync_replicas::checkpoint::{self, RunId, TrainingState};
+
+pub use error::FolderError;
 
 use crate::args::cli_name;
-use crate::settings::Settings;
+use crate::settings::{Resume, Settings};
+use find::{Place, USUAL, same};
+use hold::Hold;
+pub use run_file::Resumed;
+use run_file::RunFile;
 
-/// Where the files of a run are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where the files of a run are, for one of its processes.
+#[derive(Debug)]
 pub struct RunFolder {
     root: PathBuf,
     checkpoints: PathBuf,
+    run: RunId,
+    from: Option<From>,
+    /// What was not there before.
+    made: Vec<PathBuf>,
+    holds: Vec<Hold>,
 }
 
-/// Why a run folder cannot be used. Training has not begun.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FolderError {
-    /// The system does not let it be written.
-    #[error("the run folder {} cannot be written: {source}", path.display())]
-    Write {
-        /// The folder or the file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// An earlier run is there.
-    #[error(
-        "{} already has a checkpoint ({newest}); give another folder, or continue it with \
-         --resume {}",
-        path.display(), path.display()
-    )]
-    Used {
-        /// The folder.
-        path: PathBuf,
-        /// The newest checkpoint's name.
-        newest: String,
-    },
-    /// Its checkpoints cannot be listed.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
+/// The checkpoint that a run goes on from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct From {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its update.
+    pub step: GlobalStep,
+    /// What is set otherwise than before, in words.
+    pub changed: Vec<String>,
+}
+
+/// What is to be gone on from, before anything is made.
+struct Source {
+    place: Place,
+    path: PathBuf,
+    state: TrainingState<f32>,
+}
+
+impl From {
+    /// The news for a person.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let mut words = format!("going on from {} (update {})", self.path.display(), self.step);
+        for change in &self.changed {
+            words += &format!("\n  {change}");
+        }
+        words
+    }
 }
 
 impl RunFolder {
-    /// Makes the folder, or checks that it can be used: `--out`, or `runs/MODEL-TIME`.
+    /// For the process that writes the checkpoints, and for a launcher of one: begins a run, or
+    /// goes on, as the settings say. It holds the folder until it is dropped, or lets go.
     ///
     /// # Errors
-    /// [`FolderError`] when it cannot be written, or when it has another run's checkpoints and
-    /// `resumed` does not say that this run goes on from them.
-    pub fn prepare(settings: &Settings, resumed: bool) -> Result<Self, FolderError> {
-        let root = settings.out.clone().unwrap_or_else(|| {
-            let (model, now) = (cli_name(settings.model), utc(SystemTime::now()));
-            unused(&Path::new("runs").join(format!("{model}-{now}")))
-        });
-        let checkpoints = settings.checkpoint_dir.clone();
-        let checkpoints = checkpoints.unwrap_or_else(|| root.join("checkpoint"));
-        let folder = Self { root, checkpoints };
-        for path in [&folder.root, &folder.checkpoints] {
-            probe(path).map_err(|source| FolderError::Write { path: path.clone(), source })?;
+    /// [`FolderError`] when there is nothing to go on from, nothing left to do, an earlier or
+    /// another run in the way, or a folder that cannot be written. Nothing was made then.
+    pub fn open(settings: &Settings) -> Result<Self, FolderError> {
+        let source = source(settings)?;
+        let root = root(settings, source.as_ref());
+        let file = RunFile::read(&root)?;
+        let checkpoints = checkpoints(settings, &root, file.as_ref());
+        if source.is_none() {
+            refuse_used(settings, &root, &checkpoints)?;
         }
-        match checkpoint::latest(&folder.checkpoints)? {
-            Some(newest) if !resumed => Err(FolderError::Used {
-                path: folder.checkpoints,
-                newest: newest.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        let run = source.as_ref().and_then(|it| it.state.run);
+        let run = run.or(file.as_ref().map(|file| file.run)).unwrap_or_else(RunId::draw);
+        let mut folder =
+            Self { root, checkpoints, run, from: None, made: Vec::new(), holds: Vec::new() };
+        let ready = folder.make().and_then(|()| folder.hold()).and_then(|()| match source {
+            Some(source) => folder.go_on(settings, source, file.as_ref()),
+            None => Ok(()),
+        });
+        match ready {
+            Ok(()) => Ok(folder),
+            Err(error) => {
+                folder.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    /// For a process that adds files of its own to a run that another one writes: the chief of a
+    /// cluster, its evaluator, and every process of a launcher.
+    ///
+    /// # Errors
+    /// [`FolderError`] when the folder cannot be written.
+    pub fn join(settings: &Settings) -> Result<Self, FolderError> {
+        let root = root(settings, None);
+        let file = RunFile::read(&root)?;
+        let checkpoints = checkpoints(settings, &root, file.as_ref());
+        let run = file.as_ref().map_or_else(RunId::draw, |file| file.run);
+        let mut folder =
+            Self { root, checkpoints, run, from: None, made: Vec::new(), holds: Vec::new() };
+        folder.make()?;
+        Ok(folder)
+    }
+
+    /// Takes the folders for this process, until it is dropped.
+    ///
+    /// # Errors
+    /// [`FolderError::Held`] says who has them.
+    pub fn hold(&mut self) -> Result<(), FolderError> {
+        self.holds.push(Hold::take(&self.root)?);
+        if !self.checkpoints.starts_with(&self.root) {
+            self.holds.push(Hold::take(&self.checkpoints)?);
+        }
+        Ok(())
+    }
+
+    /// Leaves the folders to the process that is to write them.
+    pub fn let_go(&mut self) {
+        self.holds.clear();
+    }
+
+    /// Writes down which run this is and how it was begun: from now on the folder is its own.
+    ///
+    /// # Errors
+    /// [`FolderError::Write`].
+    pub fn record(&self, settings: &Settings) -> Result<(), FolderError> {
+        let told = settings.describe().into_iter();
+        let file = RunFile {
+            run: self.run,
+            checkpoints: RunFile::name_of(&self.root, &self.checkpoints),
+            settings: told.map(|(name, value)| (name.to_owned(), value)).collect(),
+            resumed: self.from.as_ref().map(|from| Resumed {
+                checkpoint: from.path.clone(),
+                step: from.step.get().unsigned_abs(),
             }),
-            _ => Ok(folder),
+        };
+        file.write(&self.root)
+    }
+
+    /// Removes what was made, if there is no checkpoint in it: a start that failed leaves nothing.
+    pub fn abandon(&mut self) {
+        self.holds.clear();
+        if matches!(checkpoint::latest(&self.checkpoints), Ok(None)) {
+            for path in std::mem::take(&mut self.made).iter().rev() {
+                // It may be gone, or not ours to remove; there is nothing to be said of that.
+                let _ = fs::remove_dir_all(path);
+            }
         }
     }
 
@@ -86,6 +174,24 @@ impl RunFolder {
         &self.checkpoints
     }
 
+    /// Whose they are.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// What this process goes on from, if it does not begin.
+    #[must_use]
+    pub fn from(&self) -> Option<&From> {
+        self.from.as_ref()
+    }
+
+    /// What the run went on from when it was started last, whichever process did that.
+    #[must_use]
+    pub fn resumed(&self) -> Option<Resumed> {
+        RunFile::read(&self.root).ok().flatten().and_then(|file| file.resumed)
+    }
+
     /// Writes one of its files.
     ///
     /// # Errors
@@ -94,14 +200,109 @@ impl RunFolder {
         let path = self.root.join(name);
         fs::write(&path, text).map_err(|source| FolderError::Write { path, source })
     }
+
+    fn make(&mut self) -> Result<(), FolderError> {
+        for path in [self.root.clone(), self.checkpoints.clone()] {
+            let above = path.ancestors().take_while(|it| !it.as_os_str().is_empty());
+            let missing = above.take_while(|it| !it.exists()).last().map(Path::to_owned);
+            probe(&path).map_err(|source| FolderError::Write { path, source })?;
+            self.made.extend(missing);
+        }
+        Ok(())
+    }
+
+    /// Makes what is gone on from the newest checkpoint of this folder.
+    fn go_on(
+        &mut self,
+        settings: &Settings,
+        source: Source,
+        file: Option<&RunFile>,
+    ) -> Result<(), FolderError> {
+        let Source { place, mut path, mut state } = source;
+        let step = state.global_step;
+        if matches!(place, Place::One(_)) || !same(place.checkpoints(), &self.checkpoints) {
+            let known = checkpoint::newest_generation(&self.checkpoints)?;
+            let used = checkpoint::latest(&self.checkpoints)?.is_some();
+            state.run = Some(self.run);
+            state.generation = state.generation.max(if used { known.next() } else { known });
+            checkpoint::write(&self.checkpoints, &state, settings.keep)?;
+        } else if let Some((newest, _)) = checkpoint::recover::<f32>(&self.checkpoints)? {
+            path = newest;
+        }
+        let before = match place {
+            Place::Run { root, .. } => RunFile::read(&root)?.or(file.cloned()),
+            _ => file.cloned(),
+        };
+        let changed = before.map_or_else(Vec::new, |before| changes(&before, settings));
+        self.from = Some(From { path, step, changed });
+        Ok(())
+    }
 }
 
-/// Where a run's checkpoint is: `path` may be a run folder, its checkpoint folder, or one of the
-/// checkpoints in that.
-#[must_use]
-pub fn checkpoint_in(path: &Path) -> PathBuf {
-    let inside = path.join("checkpoint");
-    if inside.is_dir() { inside } else { path.to_owned() }
+/// What the settings say to go on from; `None` for a run that begins.
+fn source(settings: &Settings) -> Result<Option<Source>, FolderError> {
+    let own = || {
+        let root = root(settings, None);
+        let checkpoints = checkpoints(settings, &root, RunFile::read(&root)?.as_ref());
+        let newest = checkpoint::latest(&checkpoints)?;
+        Ok::<_, FolderError>(newest.map(|_| Place::Run { root, checkpoints }))
+    };
+    let place = match &settings.resume {
+        Resume::Never => None,
+        Resume::From(path) => Some(Place::of(path)?),
+        Resume::IfAny => own()?,
+        Resume::OwnOr(path) => Some(own()?.map_or_else(|| Place::of(path), Ok)?),
+    };
+    let Some(place) = place else { return Ok(None) };
+    let path = match &place {
+        Place::One(path) => path.clone(),
+        folder => checkpoint::latest(folder.checkpoints())?.unwrap_or_default(),
+    };
+    let state: TrainingState<f32> = checkpoint::read(place.checkpoints())?;
+    let (at, updates) = (state.global_step.get(), settings.updates);
+    if matches!(settings.resume, Resume::From(_)) && at.unsigned_abs() >= updates {
+        return Err(FolderError::NothingLeft { at, updates });
+    }
+    Ok(Some(Source { place, path, state }))
+}
+
+fn root(settings: &Settings, source: Option<&Source>) -> PathBuf {
+    match (&settings.out, source.map(|source| &source.place)) {
+        (Some(out), _) => out.clone(),
+        (None, Some(Place::Run { root, .. })) => root.clone(),
+        (None, _) => name::fresh(&cli_name(settings.model)),
+    }
+}
+
+fn checkpoints(settings: &Settings, root: &Path, file: Option<&RunFile>) -> PathBuf {
+    match (&settings.checkpoint_dir, file) {
+        (Some(folder), _) => folder.clone(),
+        (None, Some(file)) => file.checkpoints_of(root),
+        (None, None) => root.join(USUAL),
+    }
+}
+
+/// A run that begins takes no folder in which another has trained.
+fn refuse_used(settings: &Settings, root: &Path, checkpoints: &Path) -> Result<(), FolderError> {
+    if let Some(newest) = checkpoint::latest(checkpoints)? {
+        let newest = newest.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        return Err(FolderError::Used { path: checkpoints.to_owned(), newest });
+    }
+    // The chief of a cluster may have begun its file before this process was there.
+    if matches!(settings.resume, Resume::Never) && root.join("metrics.jsonl").exists() {
+        return Err(FolderError::Metrics { path: root.to_owned() });
+    }
+    Ok(())
+}
+
+/// What the settings say otherwise than those of before.
+fn changes(before: &RunFile, settings: &Settings) -> Vec<String> {
+    let told = settings.describe().into_iter();
+    let differs = told.filter_map(|(name, now)| {
+        let then = before.settings.get(name)?;
+        (*then != now).then(|| format!("{name}: {then} before, {now} now"))
+    });
+    differs.collect()
 }
 
 /// Permissions lie about network drives and read-only mounts; a file that was written does not.
@@ -113,91 +314,5 @@ fn probe(folder: &Path) -> io::Result<()> {
     fs::remove_file(&file)
 }
 
-/// Two runs that start in the same second get folders of their own.
-fn unused(path: &Path) -> PathBuf {
-    let numbered = |n: u32| {
-        path.with_file_name(format!(
-            "{}-{n}",
-            path.file_name().unwrap_or_default().to_string_lossy()
-        ))
-    };
-    let mut candidates = std::iter::once(path.to_owned()).chain((2..).map(numbered));
-    candidates.find(|path| !path.exists()).unwrap_or_else(|| path.to_owned())
-}
-
-/// `20260131-235959`, in universal time.
-fn utc(time: SystemTime) -> String {
-    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let (year, month, day) = civil(seconds / 86_400);
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}")
-}
-
-/// Year, month and day of a number of days since 1970-01-01 in the Gregorian calendar, counted in
-/// years that begin in March so that the leap day comes last.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use clap::Parser;
-
-    use super::*;
-    use crate::args::Cli;
-
-    #[test]
-    fn times_are_universal() {
-        #[track_caller]
-        fn check(seconds: u64, expected: &str) {
-            assert_eq!(utc(UNIX_EPOCH + Duration::from_secs(seconds)), expected);
-        }
-        check(0, "19700101-000000");
-        check(951_782_399, "20000228-235959");
-        check(951_782_400, "20000229-000000");
-        check(951_868_800, "20000301-000000");
-        check(1_735_689_599, "20241231-235959");
-        check(4_107_542_399, "21000228-235959");
-        check(4_107_542_400, "21000301-000000");
-    }
-
-    #[test]
-    fn names_taken_get_a_number() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let wanted = dir.path().join("mlp-1");
-        assert_eq!(unused(&wanted), wanted);
-        fs::create_dir(&wanted).expect("is new");
-        assert_eq!(unused(&wanted), dir.path().join("mlp-1-2"));
-    }
-
-    #[test]
-    fn a_folder_under_a_file_is_refused() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let file = dir.path().join("file");
-        fs::write(&file, "").expect("is writable");
-        let args = ["x".into(), "--out".into(), file.join("run")];
-        let args = Cli::try_parse_from(args.map(PathBuf::into_os_string)).expect("parses");
-        let settings = Settings::check(args.into_train()).expect("is valid");
-        let error = RunFolder::prepare(&settings, false);
-        assert!(matches!(error, Err(FolderError::Write { .. })), "{error:?}");
-    }
-
-    #[test]
-    fn a_checkpoint_is_found_from_any_of_its_folders() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let inside = dir.path().join("checkpoint");
-        assert_eq!(checkpoint_in(dir.path()), dir.path());
-        fs::create_dir(&inside).expect("is new");
-        assert_eq!(checkpoint_in(dir.path()), inside);
-        assert_eq!(checkpoint_in(&inside), inside);
-    }
-}
+mod tests;

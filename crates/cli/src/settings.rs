@@ -24,6 +24,33 @@ const USUAL_UPDATES: u64 = 1000;
 const MLP_UNITS: usize = 128;
 const EMBEDDING_WIDTH: usize = 32;
 
+/// Whether a run begins or goes on (P-24).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// It begins, and no earlier one may be in its folder.
+    Never,
+    /// It goes on from a run folder, a folder of checkpoints, or one checkpoint.
+    From(PathBuf),
+    /// It goes on if its own folder has a checkpoint: for what is started again by itself.
+    IfAny,
+    /// The same, and goes on from elsewhere the first time.
+    OwnOr(PathBuf),
+}
+
+impl Resume {
+    fn new(asked: Option<PathBuf>, has_out: bool) -> Result<Self, UsageError> {
+        match asked {
+            None => Ok(Self::Never),
+            Some(path) if path.as_os_str() != "auto" => Ok(Self::From(path)),
+            Some(_) if has_out => Ok(Self::IfAny),
+            Some(_) => {
+                let expected = "--out DIR with it, to look for a checkpoint in";
+                Err(UsageError::number("--resume auto", expected, "none"))
+            }
+        }
+    }
+}
+
 /// Everything a run needs to know; nothing in it contradicts anything else.
 #[derive(Debug)]
 pub struct Settings {
@@ -77,8 +104,10 @@ pub struct Settings {
     pub checkpoint_dir: Option<PathBuf>,
     /// Updates from checkpoint to checkpoint.
     pub save_every: u64,
+    /// How many checkpoints are kept.
+    pub keep: usize,
     /// What to continue from.
-    pub resume: Option<PathBuf>,
+    pub resume: Resume,
     /// Whether nothing is shown.
     pub quiet: bool,
     /// Whether standard output ends with a JSON object.
@@ -111,6 +140,7 @@ impl Settings {
         let replicas_to_aggregate =
             count("-a, --replicas-to-aggregate", args.replicas_to_aggregate)?;
         let batch_size = count("--batch-size", args.batch_size)?;
+        let resume = Resume::new(args.resume, args.out.is_some())?;
         let batches = Batches::new(digits.train.len(), batch_size, args.seed)?;
         let updates = match args.epochs {
             Some(epochs) => {
@@ -150,7 +180,8 @@ impl Settings {
             out: args.out,
             checkpoint_dir: args.checkpoint_dir,
             save_every: args.save_every,
-            resume: args.resume,
+            keep: count("--keep", args.keep)?,
+            resume,
             quiet: args.quiet,
             json: args.json,
         })
@@ -166,10 +197,6 @@ impl Settings {
         workers: u64,
         backup: Option<u64>,
     ) -> Result<Self, UsageError> {
-        if args.resume.is_some() {
-            let expected = "a run that goes on by itself from --out or --checkpoint-dir";
-            return Err(UsageError::number("--resume", expected, "an option of `train`"));
-        }
         args.total_num_replicas = workers;
         if let Some(backup) = backup {
             let aggregate = workers.checked_sub(backup).filter(|&aggregate| aggregate > 0);

@@ -44,6 +44,9 @@ pub struct Summary {
     pub generation: u64,
     /// Whether it was ended before its time.
     pub interrupted: bool,
+    /// The checkpoint that it went on from, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed_from: Option<String>,
     /// Where its files are.
     pub run_dir: String,
     /// Its newest checkpoint.

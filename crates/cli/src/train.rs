@@ -6,7 +6,6 @@ mod error;
 mod record;
 mod setup;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sync_replicas::{Report, Span, Totals, Trainer, checkpoint};
@@ -17,11 +16,9 @@ pub(crate) use setup::{hooks, learner, replicas, shard};
 
 use crate::error::UsageError;
 use crate::interrupt::Interrupt;
-use crate::metrics::Metrics;
-use crate::run_folder::{RunFolder, checkpoint_in};
+use crate::run_folder::RunFolder;
 use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
-use setup::KEEP;
 
 /// Trains, and writes the run folder.
 ///
@@ -39,17 +36,24 @@ use setup::KEEP;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, TrainError> {
-    let trainer = build(settings)?;
-    let built = Instant::now();
-    let first = match &settings.resume {
-        Some(path) => resume(&trainer, path, settings.updates)?,
-        None => 0,
+    let mut folder = RunFolder::open(settings)?;
+    let trainer = match start(settings, &folder) {
+        Ok(trainer) => trainer,
+        Err(error) => {
+            folder.abandon();
+            return Err(error);
+        }
     };
-    let folder = RunFolder::prepare(settings, settings.resume.is_some())?;
-    let record = RunRecord::open(settings, folder, Metrics::create)?;
+    let built = Instant::now();
+    let first = folder.from().map_or(0, |from| from.step.get().unsigned_abs());
+    let record = RunRecord::open(settings, folder)?;
     let folder = record.folder();
+    if first >= settings.updates {
+        // It had ended when it was started again.
+        return record.finish(RunOutcome::of_checkpoint(checkpoint::read(folder.checkpoints())?));
+    }
     // There is a good checkpoint from the first moment, whatever becomes of the first updates.
-    trainer.save(folder.checkpoints(), KEEP)?;
+    trainer.save(folder.checkpoints(), settings.keep)?;
 
     let run_hook = record.hook(interrupt, first);
     let begun = run_hook.begun;
@@ -62,19 +66,19 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
     record.finish(outcome(settings, &trainer, report))
 }
 
-/// The trainer that the settings describe.
-fn build(settings: &Settings) -> Result<Trainer<f32>, TrainError> {
+/// The trainer that the settings describe, with the variables to go on from.
+fn start(settings: &Settings, folder: &RunFolder) -> Result<Trainer<f32>, TrainError> {
     let variables = settings.classifier.variables(settings.seed)?;
-    Ok(replicas(settings)?.build(variables).map_err(UsageError::from)?)
-}
-
-/// Loads a checkpoint; answers its step.
-fn resume(trainer: &Trainer<f32>, path: &Path, updates: u64) -> Result<u64, TrainError> {
-    let at = trainer.restore(&checkpoint_in(path))?.get();
-    match u64::try_from(at) {
-        Ok(first) if first < updates => Ok(first),
-        _ => Err(TrainError::NothingLeft { at, updates }),
+    let replicas = replicas(settings)?.run_id(folder.run());
+    let trainer = replicas.build(variables).map_err(UsageError::from)?;
+    if let Some(from) = folder.from() {
+        trainer.restore(folder.checkpoints())?;
+        if !settings.quiet {
+            eprintln!("{}", from.words());
+        }
     }
+    folder.record(settings)?;
+    Ok(trainer)
 }
 
 /// Spans count from when the trainer was built, pages from when training began.

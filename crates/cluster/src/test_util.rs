@@ -16,6 +16,7 @@ use std::time::Duration;
 use ndarray::ArrayD;
 use optim::{OptimizerState, Sgd};
 use sync_replicas::Checkpoints;
+use sync_replicas::checkpoint::RunId;
 use sync_replicas::engine::Settings;
 
 pub use example::{Example, examples};
@@ -139,6 +140,7 @@ pub(crate) fn node_that_saves(
     let shard = shard.expect("the values fit");
     let settings = NodeSettings {
         index,
+        run: RunId::draw(),
         variables: shapes().len(),
         fingerprint: FINGERPRINT.to_vec(),
         config: settings.check().expect("good settings"),

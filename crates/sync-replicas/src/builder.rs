@@ -8,6 +8,7 @@ use std::time::Duration;
 use accum_core::{GlobalStep, SparseMean, SparseMerge};
 use optim::{ExponentialMovingAverage, Optimizer, OptimizerState};
 
+use crate::checkpoint::RunId;
 use crate::cores::on_all_cores;
 use crate::runtime::{Chief, Closer, Rules, Shared};
 use crate::{Scalar, Trainer, Variables};
@@ -43,6 +44,7 @@ pub struct SyncReplicas<O> {
     use_locking: bool,
     observe: bool,
     timeline: bool,
+    run: Option<RunId>,
 }
 
 /// Which moving averages are kept.
@@ -68,6 +70,8 @@ pub struct Parts<O> {
     pub moving_average: Option<f64>,
     /// The variables that are averaged; all when not given.
     pub variables_to_average: Option<Vec<String>>,
+    /// The run that its checkpoints belong to.
+    pub run: RunId,
 }
 
 /// Why a trainer was not built.
@@ -109,6 +113,7 @@ impl<O> SyncReplicas<O> {
             use_locking: true,
             observe: false,
             timeline: false,
+            run: None,
         }
     }
 
@@ -229,6 +234,14 @@ impl<O> SyncReplicas<O> {
         self
     }
 
+    /// The run that its checkpoints belong to; a new one when not given, and the checkpoint's after
+    /// a restore (P-24).
+    #[must_use]
+    pub fn run_id(mut self, run: RunId) -> Self {
+        self.run = Some(run);
+        self
+    }
+
     /// The description in its parts, checked.
     ///
     /// # Errors
@@ -241,6 +254,7 @@ impl<O> SyncReplicas<O> {
             sparse_merge: self.rules.sparse_merge,
             moving_average: self.averages.decay,
             variables_to_average: self.averages.names,
+            run: self.run.unwrap_or_else(RunId::draw),
         })
     }
 
@@ -293,7 +307,8 @@ impl<O> SyncReplicas<O> {
         let backups = config.total_num_replicas().saturating_sub(config.replicas_to_aggregate());
         let readers = backups + 2;
         let engine = Engine::new(config, trained.len(), GlobalStep::default(), Generation::new(1));
-        let chief = Chief::new(optimizer, averages, self.use_locking, self.observe, readers);
+        let run = self.run.unwrap_or_else(RunId::draw);
+        let chief = Chief::new(run, optimizer, averages, self.use_locking, self.observe, readers);
         let shared = Shared::new(engine, variables, chief, self.rules, self.timeline, closer);
         Ok(Trainer { shared: Arc::new(shared), initial, fitting: Mutex::default() })
     }

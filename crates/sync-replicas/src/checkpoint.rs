@@ -5,21 +5,28 @@
 //! every byte is covered by a checksum, so a damaged one is refused instead of loaded.
 
 mod bytes;
+mod claim;
 mod disk;
 mod error;
 mod folder;
+mod listing;
 mod manifest;
+mod reading;
+mod run_id;
 mod state;
 mod stored;
 mod turn;
 
 pub use bytes::from_bytes;
+pub use claim::{claim, newest_generation};
 #[cfg(feature = "crash-points")]
 pub use disk::{Disk, SystemDisk};
 pub use error::CheckpointError;
+pub use folder::write;
 #[cfg(feature = "crash-points")]
 pub use folder::write_on;
-pub use folder::{latest, read, write};
 pub(crate) use manifest::sha256_hex;
+pub use reading::{latest, read, recover};
+pub use run_id::{RunId, RunIdError};
 pub use state::TrainingState;
 pub use stored::Stored;

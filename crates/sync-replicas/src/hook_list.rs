@@ -11,7 +11,6 @@ use hooks::{
     BoxError, CheckpointSaver, Hook, HookError, NanGuard, RunContext, StepReport, StopAtStep,
 };
 
-use crate::checkpoint;
 use crate::runtime::Shared;
 use crate::{BoxedHooks, ChiefSession, Scalar};
 
@@ -195,7 +194,7 @@ impl<T: Scalar> Entry<T> {
             Self::Checkpoints(Checkpoints { folder, steps, keep }) => {
                 let shared = Arc::clone(shared);
                 let save = move |_: &mut ChiefSession<T>, _: i64| {
-                    checkpoint::write(&folder, &shared.training_state()?, keep)?;
+                    shared.save(&folder, keep)?;
                     Ok::<(), BoxError>(())
                 };
                 Box::new(CheckpointSaver::every(steps, save))

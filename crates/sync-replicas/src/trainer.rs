@@ -176,7 +176,7 @@ impl<T: Scalar> Trainer<T> {
     /// [`CheckpointError`]; older checkpoints are untouched. After an update that failed half-way
     /// there is nothing to save: [`CheckpointError::Torn`].
     pub fn save(&self, folder: &Path, keep: usize) -> Result<std::path::PathBuf, CheckpointError> {
-        checkpoint::write(folder, &self.training_state()?, keep)
+        self.shared.save(folder, keep)
     }
 
     /// Goes on from a checkpoint: a `checkpoint-STEP` folder, or the newest one in `path`.
@@ -187,8 +187,12 @@ impl<T: Scalar> Trainer<T> {
     /// [`CheckpointError`] when there is none, it is damaged, or it belongs to another model or
     /// optimizer; nothing has changed then.
     pub fn restore(&self, path: &Path) -> Result<GlobalStep, CheckpointError> {
-        let state = checkpoint::read::<T>(path)?;
+        let mut state = checkpoint::read::<T>(path)?;
         let step = state.global_step;
+        // Of a single checkpoint it is the folder around it in which others may have gone on.
+        for folder in [Some(path), path.parent()].into_iter().flatten() {
+            state.generation = state.generation.max(checkpoint::newest_generation(folder)?);
+        }
         self.shared.restore(state, self.initial)?;
         self.shared.keep_time();
         Ok(step)

@@ -116,7 +116,13 @@ pub struct TrainArgs {
     #[arg(long, value_name = "UPDATES", default_value_t = 100)]
     #[arg(value_parser = at_least_one(), help_heading = OUTPUT)]
     pub save_every: u64,
-    /// Continue from a checkpoint or run folder, up to the same --updates
+    /// How many checkpoints stay; older ones are removed
+    #[arg(long, value_name = "COUNT", default_value_t = 2)]
+    #[arg(value_parser = at_least_one(), help_heading = OUTPUT)]
+    pub keep: u64,
+    /// Go on, up to the same --updates, from a run folder, a folder of checkpoints or one
+    /// checkpoint; `auto`: if --out has a checkpoint, else begin. Writes into the run's own folder
+    /// unless --out names another
     #[arg(long, value_name = "PATH", help_heading = OUTPUT)]
     pub resume: Option<PathBuf>,
     /// Write one JSON object as the last line on standard output

@@ -3,16 +3,12 @@
 //! Training does not need it. Invariant: a chief that comes back after the end still has the
 //! result, from the last checkpoint.
 
-use std::time::Duration;
-
 use cluster::ClusterReport;
-use sync_replicas::Totals;
 use sync_replicas::checkpoint::{self, TrainingState};
 
 use super::error::NodeError;
 use super::process::Process;
 use crate::interrupt::Interrupt;
-use crate::metrics::Metrics;
 use crate::run_folder::RunFolder;
 use crate::summary::{ReplicaSummary, Summary};
 use crate::train::{RunOutcome, RunRecord, TrainError, hooks};
@@ -20,25 +16,26 @@ use crate::train::{RunOutcome, RunRecord, TrainError, hooks};
 pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
     let settings = &process.settings;
     // An earlier life of the chief has written the lines before.
-    let record = RunRecord::open(settings, process.folder()?, Metrics::append)?;
+    let record = RunRecord::open(settings, process.joined()?)?;
     let folder = record.folder();
     if let Some(state) = checkpoint_of(settings.updates, folder) {
-        return Ok(record.finish(of_checkpoint(state))?);
+        return Ok(record.finish(RunOutcome::of_checkpoint(state))?);
     }
-    let run_hook = record.hook(&Interrupt::new(), 0);
-    let ended = process.fit(hooks(settings, Some(run_hook), Some(folder)));
+    let first = folder.resumed().map_or(0, |resumed| resumed.step);
+    let run_hook = record.hook(&Interrupt::new(), first);
+    let ended = process.fit(hooks(settings, Some(run_hook), Some(folder)), folder.run());
     record.flush().map_err(TrainError::from)?;
     // The end is told once the last checkpoint is written; it may have come at any step.
     let (last, outcome) = match ended {
         Ok(report) if report.left => return Err(NodeError::ChiefLeft),
-        Ok(report) => (report.global_step.get().unsigned_abs(), of_report(report)),
+        Ok(report) => (report.global_step.get().unsigned_abs(), of_report(report, first)),
         Err(error) => (settings.updates, Err(error)),
     };
     let mut outcome = match outcome {
         Ok(outcome) => outcome,
         // The servers may have ended before it could fetch what they had, or heard of it.
         Err(error) => match checkpoint_of(last, folder) {
-            Some(state) => of_checkpoint(state),
+            Some(state) => RunOutcome::of_checkpoint(state),
             None => return Err(error),
         },
     };
@@ -48,7 +45,7 @@ pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
     Ok(record.finish(outcome)?)
 }
 
-fn of_report(report: ClusterReport<f32>) -> Result<RunOutcome, NodeError> {
+fn of_report(report: ClusterReport<f32>, first: u64) -> Result<RunOutcome, NodeError> {
     let Some(variables) = report.variables else { return Err(NodeError::NoVariables) };
     let counts = report.counts;
     let global_step = report.global_step.get().unsigned_abs();
@@ -58,7 +55,7 @@ fn of_report(report: ClusterReport<f32>) -> Result<RunOutcome, NodeError> {
         averages: None,
         generation: report.generation.get(),
         global_step,
-        updates: global_step,
+        updates: global_step.saturating_sub(first),
         totals: report.totals,
         duplicates: 0,
         elapsed: report.elapsed,
@@ -76,22 +73,6 @@ fn of_report(report: ClusterReport<f32>) -> Result<RunOutcome, NodeError> {
         }],
         timeline: None,
     })
-}
-
-fn of_checkpoint(state: TrainingState<f32>) -> RunOutcome {
-    let global_step = state.global_step.get().unsigned_abs();
-    RunOutcome {
-        averages: state.averaged(),
-        variables: state.variables,
-        generation: state.generation.get(),
-        global_step,
-        updates: global_step,
-        totals: Totals::default(),
-        duplicates: 0,
-        elapsed: Duration::ZERO,
-        replicas: Vec::new(),
-        timeline: None,
-    }
 }
 
 /// The newest checkpoint, if training that ended with this update ended with it.

@@ -38,7 +38,7 @@ pub(super) fn run(process: &Process) -> Result<(), NodeError> {
     if settings.out.is_none() && settings.checkpoint_dir.is_none() {
         return Err(NodeError::NoFolder);
     }
-    let folder = process.folder()?;
+    let folder = process.joined()?;
     let file = folder.root().join("evaluations.jsonl");
     let mut lines = Metrics::append(&file).map_err(TrainError::from)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();

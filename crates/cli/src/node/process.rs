@@ -7,6 +7,7 @@ use std::time::Duration;
 use cluster::spec::Node;
 use cluster::{Cluster, ClusterReport, OnCluster, StopHandle, Wire};
 use sync_replicas::Hooks;
+use sync_replicas::checkpoint::RunId;
 
 use super::error::NodeError;
 use crate::args::{NodeArgs, WireKind};
@@ -14,7 +15,7 @@ use crate::error::UsageError;
 use crate::optional::set;
 use crate::run_folder::RunFolder;
 use crate::security;
-use crate::settings::Settings;
+use crate::settings::{Resume, Settings};
 use crate::train::{TrainError, learner, replicas, shard};
 
 /// After this long without a sign a replica's token goes to another.
@@ -27,6 +28,8 @@ pub struct Process {
     pub(super) settings: Settings,
     pub(super) patience: Duration,
     pub(super) metrics_port: Option<u16>,
+    /// Whether a launcher looks after it.
+    launched: bool,
 }
 
 impl Process {
@@ -44,9 +47,15 @@ impl Process {
         let cluster = set(cluster, security::tls(&args.security), Cluster::tls);
         let cluster = set(cluster, args.listen, Cluster::listen);
         let workers = cluster.place().num_replicas();
-        let settings = Settings::check_in_cluster(args.train, workers, args.backup)?;
+        let mut settings = Settings::check_in_cluster(args.train, workers, args.backup)?;
+        settings.resume = match settings.resume {
+            Resume::From(path) => Resume::OwnOr(path),
+            _ => Resume::IfAny,
+        };
         let cluster = cluster.lease(settings.lease.unwrap_or(LEASE));
-        Ok(Self { cluster, settings, patience: args.patience, metrics_port: args.metrics_port })
+        let (patience, metrics_port) = (args.patience, args.metrics_port);
+        let launched = args.end_with_stdin;
+        Ok(Self { cluster, settings, patience, metrics_port, launched })
     }
 
     /// Ends its part from outside.
@@ -55,16 +64,37 @@ impl Process {
         self.cluster.stop_handle()
     }
 
-    /// The run folder, in which an earlier life of this process may have been.
-    pub(super) fn folder(&self) -> Result<RunFolder, NodeError> {
-        RunFolder::prepare(&self.settings, true).map_err(|error| TrainError::from(error).into())
+    /// The run folder, for the process that writes the checkpoints: an earlier life of it may have
+    /// been there, or its launcher has made it ready.
+    pub(super) fn owned(&self) -> Result<RunFolder, NodeError> {
+        let owned = if self.launched {
+            RunFolder::join(&self.settings).and_then(|mut folder| folder.hold().map(|()| folder))
+        } else {
+            RunFolder::open(&self.settings).and_then(|folder| {
+                folder.record(&self.settings)?;
+                if let Some(from) = folder.from() {
+                    tracing::info!("{}", from.words());
+                }
+                Ok(folder)
+            })
+        };
+        owned.map_err(|error| TrainError::from(error).into())
     }
 
-    /// This process's part, whichever it is.
-    pub(super) fn fit(&self, hooks: Hooks<f32>) -> Result<ClusterReport<f32>, NodeError> {
+    /// The run folder, for the others.
+    pub(super) fn joined(&self) -> Result<RunFolder, NodeError> {
+        RunFolder::join(&self.settings).map_err(|error| TrainError::from(error).into())
+    }
+
+    /// This process's part, whichever it is, in a run.
+    pub(super) fn fit(
+        &self,
+        hooks: Hooks<f32>,
+        run: RunId,
+    ) -> Result<ClusterReport<f32>, NodeError> {
         let variables = self.settings.classifier.variables(self.settings.seed);
         let variables = variables.map_err(TrainError::from)?;
-        let trainer = replicas(&self.settings)?.on(&self.cluster).build(variables)?;
+        let trainer = replicas(&self.settings)?.run_id(run).on(&self.cluster).build(variables)?;
         let learner = learner(&self.settings);
         Ok(trainer.fit(&learner, |_| shard(&self.settings), hooks)?)
     }

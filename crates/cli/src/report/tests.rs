@@ -56,6 +56,7 @@ fn summary() -> Summary {
         failure: Some("<panic> & \"worse\"".to_owned()),
     };
     Summary {
+        resumed_from: None,
         model: "mlp".into(),
         optimizer: "adam".into(),
         test_accuracy: 0.5,

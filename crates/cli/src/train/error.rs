@@ -18,17 +18,6 @@ pub enum TrainError {
     /// A checkpoint cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The checkpoint is at or past the end that was asked for.
-    #[error(
-        "nothing is left to train: the checkpoint is at update {at}, and --updates is {updates}; \
-         give a larger number"
-    )]
-    NothingLeft {
-        /// The checkpoint's global step.
-        at: i64,
-        /// The end asked for.
-        updates: u64,
-    },
     /// Training failed.
     #[error("{source}{advice}")]
     Fit {
@@ -50,7 +39,8 @@ impl TrainError {
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Folder(_) | Self::NothingLeft { .. } => 2,
+            Self::Folder(error) => error.exit_status(),
+            Self::Usage(_) => 2,
             _ => 1,
         }
     }

@@ -3,12 +3,12 @@
 //! The same for a training in one process and for the chief of a cluster.
 
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use digits::models::accuracy;
-use sync_replicas::{Span, Totals, Variables, checkpoint};
+use sync_replicas::checkpoint::{self, TrainingState};
+use sync_replicas::{Span, Totals, Variables};
 
 use super::error::TrainError;
 use crate::args::cli_name;
@@ -38,6 +38,24 @@ pub(crate) struct RunOutcome {
     pub(crate) timeline: Option<Vec<Span>>,
 }
 
+impl RunOutcome {
+    /// Of a training that has ended before: its last checkpoint says all that is left.
+    pub(crate) fn of_checkpoint(state: TrainingState<f32>) -> Self {
+        Self {
+            averages: state.averaged(),
+            variables: state.variables,
+            generation: state.generation.get(),
+            global_step: state.global_step.get().unsigned_abs(),
+            updates: 0,
+            totals: Totals::default(),
+            duplicates: 0,
+            elapsed: Duration::ZERO,
+            replicas: Vec::new(),
+            timeline: None,
+        }
+    }
+}
+
 /// The record while the run trains.
 pub(crate) struct RunRecord<'a> {
     settings: &'a Settings,
@@ -46,13 +64,9 @@ pub(crate) struct RunRecord<'a> {
 }
 
 impl<'a> RunRecord<'a> {
-    /// Opens the metrics, as a new file or an earlier life's, and writes the line of the run.
-    pub(crate) fn open(
-        settings: &'a Settings,
-        folder: RunFolder,
-        open_metrics: fn(&Path) -> io::Result<Metrics>,
-    ) -> Result<Self, TrainError> {
-        let mut metrics = open_metrics(&folder.root().join("metrics.jsonl"))?;
+    /// Opens the metrics, where there are some already behind them, and writes the line of the run.
+    pub(crate) fn open(settings: &'a Settings, folder: RunFolder) -> Result<Self, TrainError> {
+        let mut metrics = Metrics::append(&folder.root().join("metrics.jsonl"))?;
         metrics.write("run", &Run::of(settings))?;
         metrics.flush()?;
         let log = Arc::new(Mutex::new(RunLog { metrics, updates: Vec::new() }));
@@ -131,6 +145,7 @@ impl<'a> RunRecord<'a> {
             seconds: outcome.elapsed.as_secs_f64(),
             generation: outcome.generation,
             interrupted: outcome.global_step < settings.updates,
+            resumed_from: self.folder.resumed().map(|it| it.checkpoint.display().to_string()),
             run_dir: self.folder.root().display().to_string(),
             checkpoint: newest.map(|path| path.display().to_string()).unwrap_or_default(),
             variables_sha256: outcome.variables.sha256(),

@@ -10,9 +10,6 @@ use crate::run_folder::RunFolder;
 use crate::run_hook::RunHook;
 use crate::settings::Settings;
 
-/// Checkpoints that are kept: the newest, and one to fall back to.
-pub(super) const KEEP: usize = 2;
-
 /// Runs up to this long have a timeline; a longer one would fill memory with it.
 const MOST_TIMED: u64 = 100_000;
 
@@ -47,7 +44,7 @@ pub(crate) fn hooks(
     }
     hooks = hooks.nan_guard();
     if let Some(folder) = folder {
-        hooks = hooks.checkpoints(folder.checkpoints(), settings.save_every, KEEP);
+        hooks = hooks.checkpoints(folder.checkpoints(), settings.save_every, settings.keep);
     }
     hooks.stop_at_step(i64::try_from(settings.updates).unwrap_or(i64::MAX))
 }

@@ -4,6 +4,8 @@ mod accuracy;
 mod bad_input;
 mod cluster;
 mod evaluator;
+#[cfg(unix)]
+mod lives;
 mod plan;
 mod program;
 mod resume;

@@ -23,7 +23,7 @@ fn a_run_writes_its_folder() {
         .map(|entry| entry.expect("can be listed").file_name().to_string_lossy().into_owned())
         .collect();
     saved.sort();
-    assert_eq!(saved, ["checkpoint-000000010", "checkpoint-000000012"]);
+    assert_eq!(saved, ["checkpoint-000000010", "checkpoint-000000012", "generation"]);
     let left: Vec<_> = fs::read_dir(folder.path()).expect("is there").collect();
     assert_eq!(left.len(), 1, "nothing is written outside the run folder");
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sync_replicas::checkpoint::RunId;
 use sync_replicas::engine::StopReason;
 use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar};
 
@@ -32,6 +33,8 @@ pub(crate) struct Hub<T: Scalar> {
     pub(super) updates: u64,
     /// After how many of them the newest checkpoint was taken, if it is of this generation.
     pub(super) saved: Option<u64>,
+    /// The run that checkpoints belong to (P-24).
+    pub(super) run: RunId,
     pub(super) saving: Option<Saving<T>>,
     /// Training ended; this is told once everything is saved.
     pub(super) ending: Option<proto::Ended>,
@@ -67,6 +70,7 @@ impl<T: Scalar + bytemuck::Pod> Hub<T> {
             serving: false,
             began: None,
             wishes: Wishes::default(),
+            run: settings.run,
             updates: 0,
             saved: None,
             saving: None,

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sync_replicas::checkpoint::RunId;
 use sync_replicas::engine::Config;
 use sync_replicas::{Checkpoints, Scalar};
 use tokio::sync::{Notify, watch};
@@ -30,6 +31,8 @@ pub struct NodeSettings {
     pub fingerprint: Vec<u8>,
     /// The engine's settings.
     pub config: Config,
+    /// The run that checkpoints belong to, until one is gone on from.
+    pub run: RunId,
     /// How many variables there are.
     pub variables: usize,
     /// How numbers travel.

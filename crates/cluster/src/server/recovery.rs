@@ -4,9 +4,6 @@
 //! none, under a generation that no earlier life had and that is on disk before anybody is served
 //! (P-9). Invariant: what is wished for meanwhile is done afterwards, and an end stays one.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,6 +17,7 @@ use super::hub::Hub;
 use super::link::{Begun, LinkHandle};
 use super::node::{Node, lock};
 use super::saving::{Saving, blocking};
+use crate::client::words;
 use crate::coordinator::Actions;
 use crate::shard::{ShardState, scatter};
 
@@ -108,7 +106,11 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             Some(state) => (state.global_step, state.generation, state.positions.clone()),
             None => (GlobalStep::default(), Generation::default(), Positions::default()),
         };
-        let present = lock(hub).coordinator.generation();
+        let present = {
+            let mut hub = lock(hub);
+            hub.run = saved.as_ref().and_then(|state| state.run).unwrap_or(hub.run);
+            hub.coordinator.generation()
+        };
         let after = blocking(|| self.claim(after.max(present)))?;
         crash_point!("coordinator/generation-claimed");
         let generation = after.next();
@@ -326,43 +328,16 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         Ok(())
     }
 
+    /// What to go on from, passing over what is damaged.
     fn newest(&self) -> Result<Option<TrainingState<T>>, String> {
         let Some(checkpoints) = &self.settings.checkpoints else { return Ok(None) };
-        let words = |error: checkpoint::CheckpointError| error.to_string();
-        match checkpoint::latest(&checkpoints.folder).map_err(words)? {
-            Some(path) => checkpoint::read(&path).map(Some).map_err(words),
-            None => Ok(None),
-        }
+        let found = checkpoint::recover(&checkpoints.folder).map_err(|error| words(&error))?;
+        Ok(found.map(|(_, state)| state))
     }
 
     /// Takes the next generation's number for this life, on disk; answers the one before it.
     fn claim(&self, after: Generation) -> Result<Generation, String> {
         let Some(checkpoints) = &self.settings.checkpoints else { return Ok(after) };
-        claim(&checkpoints.folder, after)
-            .map_err(|error| format!("{}: {error}", checkpoints.folder.display()))
+        checkpoint::claim(&checkpoints.folder, after).map_err(|error| words(&error))
     }
-}
-
-/// The file that holds the number of the newest generation.
-const FILE: &str = "generation";
-
-fn claim(folder: &Path, after: Generation) -> io::Result<Generation> {
-    fs::create_dir_all(folder)?;
-    let path = folder.join(FILE);
-    let known = match fs::read_to_string(&path) {
-        Ok(text) => text.trim().parse::<u64>().map_err(|_| {
-            let what = format!("`{FILE}` holds {text:?}, expected a number; remove it");
-            io::Error::new(io::ErrorKind::InvalidData, what)
-        })?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-        Err(error) => return Err(error),
-    };
-    let after = after.max(Generation::new(known));
-    let aside = folder.join(".generation.new");
-    let mut file = File::create(&aside)?;
-    writeln!(file, "{}", after.next().get())?;
-    file.sync_all()?;
-    fs::rename(&aside, &path)?;
-    File::open(folder)?.sync_all()?;
-    Ok(after)
 }

@@ -127,24 +127,16 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         crash_point!("coordinator/states-gathered");
         let global_step = saving.global_step;
         let positions = std::mem::take(&mut saving.positions);
-        let node = Arc::clone(self);
+        let (node, run) = (Arc::clone(self), hub.run);
         tokio::spawn(async move {
-            node.write(states, global_step, positions);
+            let state = gather(&node.settings.placement, &states, positions);
+            let state = state.map(|state| TrainingState { run: Some(run), ..state });
+            node.write(state.map_err(|error| error.to_string()), global_step);
         });
     }
 
-    fn write(
-        self: &Arc<Self>,
-        states: Vec<ShardState<T>>,
-        global_step: GlobalStep,
-        positions: Positions,
-    ) {
-        let placement = &self.settings.placement;
-        let state = gather(placement, &states, positions);
-        let written = match state {
-            Ok(state) => self.write_state(&state),
-            Err(error) => Err(error.to_string()),
-        };
+    fn write(self: &Arc<Self>, state: Result<TrainingState<T>, String>, global_step: GlobalStep) {
+        let written = state.and_then(|state| self.write_state(&state));
         let Some(hub) = &self.hub else { return };
         let mut hub = lock(hub);
         // A generation begins once this is done, so it is the one that was taken.

@@ -222,6 +222,7 @@ pub fn gather<T: Scalar>(
     let (global_step, generation) = (first.global_step, first.generation);
     let optimizer = first.optimizer.clone();
     Ok(TrainingState {
+        run: None,
         global_step,
         generation,
         variables,

@@ -17,6 +17,7 @@ use cluster::server::{Node, NodeSettings, ServeSettings, ServerStatus, serve_wit
 use cluster::shard::{Shard, ShardSettings};
 use http_body::{Body, Frame};
 use optim::{OptimizerState, Sgd};
+use sync_replicas::checkpoint::RunId;
 use sync_replicas::engine::Settings;
 use sync_replicas::{Computed, Gradients, ReplicaId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -56,6 +57,7 @@ impl Server {
             placement: Arc::clone(&placement),
             fingerprint: FINGERPRINT.to_vec(),
             config: settings.check().expect("good settings"),
+            run: RunId::draw(),
             variables: start.len(),
             wire: Wire::Native,
             reach: Reach::tcp(Vec::new(), Signer::new(None, wall_clock), None),

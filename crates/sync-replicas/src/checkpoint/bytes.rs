@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
-use super::manifest::{Manifest, sha256_hex};
+use super::manifest::{FileEntry, Manifest, sha256_hex};
 use super::state::array;
 use super::{CheckpointError, TrainingState};
 use crate::Scalar;
@@ -28,17 +28,24 @@ pub fn from_bytes<T: Scalar>(
 ) -> Result<TrainingState<T>, CheckpointError> {
     let manifest = Manifest::from_json(manifest, Path::new(MANIFEST))?;
     let path = Path::new(TENSORS);
-    check_length(&manifest, tensors.len() as u64, path)?;
+    check_length(tensors_of(&manifest, path)?, tensors.len() as u64, path)?;
     join(manifest, tensors, path)
 }
 
-/// The tensors' file is as long as the manifest says.
-pub(super) fn check_length(
-    manifest: &Manifest,
-    got: u64,
+/// What the manifest says of the tensors' file.
+pub(super) fn tensors_of<'a>(
+    manifest: &'a Manifest,
     path: &Path,
-) -> Result<(), CheckpointError> {
-    let expected = manifest.tensors_bytes;
+) -> Result<&'a FileEntry, CheckpointError> {
+    manifest.files.iter().find(|file| file.name == TENSORS).ok_or_else(|| {
+        let what = format!("the manifest does not list {TENSORS}");
+        CheckpointError::Damaged { path: path.to_owned(), what }
+    })
+}
+
+/// A file is as long as the manifest says.
+pub(super) fn check_length(file: &FileEntry, got: u64, path: &Path) -> Result<(), CheckpointError> {
+    let expected = file.bytes;
     if got == expected {
         return Ok(());
     }
@@ -59,9 +66,9 @@ pub(super) fn join<T: Scalar>(
         });
     }
     let damaged = |what: String| CheckpointError::Damaged { path: path.to_owned(), what };
-    let found = sha256_hex(bytes);
-    if found != manifest.tensors_sha256 {
-        return Err(damaged(format!("checksum {found}, expected {}", manifest.tensors_sha256)));
+    let (found, expected) = (sha256_hex(bytes), &tensors_of(&manifest, path)?.sha256);
+    if found != *expected {
+        return Err(damaged(format!("checksum {found}, expected {expected}")));
     }
     let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
     let mut tensors = IndexMap::new();
@@ -72,7 +79,7 @@ pub(super) fn join<T: Scalar>(
             .ok_or_else(|| damaged(format!("tensor `{name}` is not what its header says")))?;
         tensors.insert(name.to_owned(), array);
     }
-    TrainingState::join(manifest.numbers, tensors)
+    TrainingState::join(manifest.run, manifest.numbers, tensors).map_err(damaged)
 }
 
 /// The tensors' file.
@@ -80,7 +87,7 @@ pub(super) fn serialize<T: Scalar>(
     tensors: &[(String, ndarray::ArrayD<T>)],
     path: &Path,
 ) -> Result<Vec<u8>, CheckpointError> {
-    let damaged = |error: safetensors::SafeTensorError| CheckpointError::Damaged {
+    let unwritable = |error: safetensors::SafeTensorError| CheckpointError::Unwritable {
         path: path.to_owned(),
         what: error.to_string(),
     };
@@ -98,6 +105,6 @@ pub(super) fn serialize<T: Scalar>(
             Ok((name.as_str(), view))
         })
         .collect::<Result<Vec<_>, _>>()
-        .map_err(damaged)?;
-    safetensors::serialize(views, None).map_err(damaged)
+        .map_err(unwritable)?;
+    safetensors::serialize(views, None).map_err(unwritable)
 }

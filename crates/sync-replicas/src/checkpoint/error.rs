@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use engine::Generation;
+
 /// Why a checkpoint was not written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -40,19 +42,68 @@ pub enum CheckpointError {
         path: PathBuf,
     },
     /// The bytes are not those that were written.
-    #[error("{} is damaged: {what}; use an older checkpoint", path.display())]
+    #[error("{} is damaged: {what}", path.display())]
     Damaged {
         /// Which file.
         path: PathBuf,
         /// How it shows.
         what: String,
     },
+    /// It holds what its file format cannot.
+    #[error(
+        "{} cannot be written: {what}; use fewer or shorter names of variables",
+        path.display()
+    )]
+    Unwritable {
+        /// Which checkpoint.
+        path: PathBuf,
+        /// Why not.
+        what: String,
+    },
+    /// None of a folder's checkpoints can be read.
+    #[error(
+        "no checkpoint in {} is good: {}; take one from a copy, or begin anew in another folder",
+        path.display(), what.join("; ")
+    )]
+    NoneGood {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with each, the newest first.
+        what: Vec<String>,
+    },
+    /// The folder belongs to another run.
+    #[error(
+        "{} is of another run: its checkpoints are kept, and this run's need another folder; or \
+         go on from it",
+        path.display()
+    )]
+    OtherRun {
+        /// One of its checkpoints.
+        path: PathBuf,
+    },
+    /// Another process has gone on from the folder.
+    #[error(
+        "another process has gone on from {} since: it is in generation {claimed}, and this \
+         training, in generation {own}, saves nothing more there; go on from its newest checkpoint",
+        path.display()
+    )]
+    Replaced {
+        /// The folder.
+        path: PathBuf,
+        /// The newest generation there.
+        claimed: Generation,
+        /// This training's.
+        own: Generation,
+    },
     /// It was written by a version that this one does not know.
-    #[error("{} has format {got}, but this version reads format {expected}", path.display())]
+    #[error(
+        "{} has format {got}, but this version reads formats up to {expected}; use a newer one",
+        path.display()
+    )]
     Format {
         /// Which file.
         path: PathBuf,
-        /// The format that can be read.
+        /// The newest format that can be read.
         expected: u32,
         /// Its format.
         got: u32,
@@ -73,6 +124,11 @@ pub enum CheckpointError {
 }
 
 impl CheckpointError {
+    /// Whether the bytes are at fault, so that an older checkpoint may help.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. })
+    }
+
     pub(super) fn io(
         action: &'static str,
         path: &std::path::Path,

@@ -1,4 +1,4 @@
-//! Checkpoints as folders: written aside, synced, renamed; the newest found; old ones removed.
+//! Writing a checkpoint: aside, synced, renamed; then old ones of the same run are removed.
 //!
 //! A crash between any two file operations leaves the old checkpoints as they were; but one that is
 //! replaced by another of its own step lies aside, as `.NAME.old`, between two renames. One writes
@@ -7,22 +7,23 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::bytes::{MANIFEST, TENSORS, check_length, join, serialize};
+use super::bytes::{MANIFEST, TENSORS, serialize};
+use super::claim;
 use super::disk::{Disk, SystemDisk};
-use super::manifest::{FORMAT, Manifest, sha256_hex};
+use super::listing::{Entry, PREFIX, list};
+use super::manifest::{FileEntry, Manifest};
 use super::turn::Turn;
 use super::{CheckpointError, TrainingState};
 use crate::Scalar;
 
-const PREFIX: &str = "checkpoint-";
-
-/// Writes a checkpoint into `folder`, which is made if need be, and removes the oldest ones beyond
-/// `keep`; the new one stays in any case. Answers where it is.
+/// Writes a checkpoint into `folder`, which is made if need be, and removes the oldest ones of the
+/// same run beyond `keep`; the new one stays in any case. Answers where it is.
 ///
 /// Others that save into the folder meanwhile, from this process or another, take their turn.
 ///
 /// # Errors
-/// [`CheckpointError`]; the checkpoints that were there are untouched.
+/// [`CheckpointError`]; the checkpoints that were there are untouched. A folder of another run is
+/// refused, as is one from which somebody has gone on since, in a later generation (P-24).
 pub fn write<T: Scalar>(
     folder: &Path,
     state: &TrainingState<T>,
@@ -43,33 +44,69 @@ pub fn write_on<T: Scalar>(
 ) -> Result<PathBuf, CheckpointError> {
     disk.create_folder(folder).map_err(CheckpointError::io("making the folder", folder))?;
     let _turn = Turn::wait(folder)?;
+    refuse_another_run(folder, state)?;
+    claim::raise(folder, state.generation)?;
+    remove_leftovers(disk, folder)?;
     let name = format!("{PREFIX}{:09}", state.global_step.get());
     let (aside, place) = (folder.join(format!(".{name}.new")), folder.join(&name));
-    remove_if_there(disk, &aside)?;
     disk.create_folder(&aside).map_err(CheckpointError::io("making the folder", &aside))?;
     let (numbers, tensors) = state.split();
     let bytes = serialize(&tensors, &place)?;
-    let manifest = Manifest {
-        format: FORMAT,
-        dtype: T::DTYPE.to_string(),
-        tensors_sha256: sha256_hex(&bytes),
-        tensors_bytes: bytes.len() as u64,
-        numbers,
-    };
-    let json = manifest.to_json().map_err(|error| CheckpointError::Damaged {
-        path: aside.join(MANIFEST),
+    let files = vec![FileEntry::of(TENSORS, &bytes)];
+    let manifest = Manifest::new(state.run, T::DTYPE.to_string(), files, numbers);
+    let json = manifest.to_json().map_err(|error| CheckpointError::Unwritable {
+        path: place.clone(),
         what: error.to_string(),
     })?;
     write_synced(disk, &aside.join(TENSORS), &bytes)?;
     write_synced(disk, &aside.join(MANIFEST), &json)?;
     sync_folder(disk, &aside)?;
+    // It may have taken long.
+    refuse_if_replaced(folder, state)?;
     publish(disk, folder, &name)?;
-    let others = list(folder)?.into_iter().rev().filter(|(_, path)| *path != place);
-    for surplus in others.skip(keep.saturating_sub(1)) {
-        remove_if_there(disk, &surplus.1)?;
-    }
+    rotate(disk, folder, state, &place, keep)?;
     tracing::info!(path = %place.display(), "checkpoint written");
     Ok(place)
+}
+
+/// P-24: a folder of checkpoints belongs to one run, and to the newest of its lives.
+fn refuse_another_run<T: Scalar>(
+    folder: &Path,
+    state: &TrainingState<T>,
+) -> Result<(), CheckpointError> {
+    let Some(own) = state.run else { return refuse_if_replaced(folder, state) };
+    let others = |entry: &Entry| {
+        entry.head.as_ref().is_ok_and(|head| head.run.is_some_and(|run| run != own))
+    };
+    match list(folder)?.into_iter().find(others) {
+        Some(entry) => Err(CheckpointError::OtherRun { path: entry.path }),
+        None => refuse_if_replaced(folder, state),
+    }
+}
+
+fn refuse_if_replaced<T: Scalar>(
+    folder: &Path,
+    state: &TrainingState<T>,
+) -> Result<(), CheckpointError> {
+    let (claimed, own) = (claim::newest_generation(folder)?, state.generation);
+    if claimed <= own {
+        return Ok(());
+    }
+    Err(CheckpointError::Replaced { path: folder.to_owned(), claimed, own })
+}
+
+/// What a process that died while it wrote has left: nobody else writes now.
+fn remove_leftovers(disk: &mut impl Disk, folder: &Path) -> Result<(), CheckpointError> {
+    let listed = fs::read_dir(folder).map_err(CheckpointError::io("listing", folder))?;
+    for entry in listed {
+        let path = entry.map_err(CheckpointError::io("listing", folder))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let middle = name.strip_prefix('.').and_then(|name| name.strip_suffix(".new"));
+        if middle.is_some_and(|name| name.starts_with(PREFIX)) {
+            remove_if_there(disk, &path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Moves what was written aside and synced into its place: from now on it is the newest.
@@ -90,62 +127,24 @@ fn publish(disk: &mut impl Disk, folder: &Path, name: &str) -> Result<(), Checkp
     remove_if_there(disk, &old)
 }
 
-/// Reads a checkpoint: a `checkpoint-STEP` folder, or the newest one in `path`.
-///
-/// # Errors
-/// [`CheckpointError::NotFound`], or [`CheckpointError::Damaged`] when a single bit of it is not
-/// what was written.
-pub fn read<T: Scalar>(path: &Path) -> Result<TrainingState<T>, CheckpointError> {
-    let folder = if path.join(MANIFEST).exists() {
-        path.to_owned()
-    } else {
-        latest(path)?.ok_or_else(|| CheckpointError::NotFound { path: path.to_owned() })?
+/// Removes the oldest checkpoints beyond `keep`, the one at `place` first among those that stay.
+/// One that cannot be read, or is another run's, is not ours to remove.
+fn rotate<T: Scalar>(
+    disk: &mut impl Disk,
+    folder: &Path,
+    state: &TrainingState<T>,
+    place: &Path,
+    keep: usize,
+) -> Result<(), CheckpointError> {
+    let own = |entry: &Entry| {
+        let head = entry.head.as_ref();
+        head.is_ok_and(|head| head.run.is_none_or(|run| Some(run) == state.run))
     };
-    let manifest_path = folder.join(MANIFEST);
-    let json = fs::read(&manifest_path).map_err(CheckpointError::io("reading", &manifest_path))?;
-    let manifest = Manifest::from_json(&json, &manifest_path)?;
-    let path = folder.join(TENSORS);
-    // Before it is read: a file of another length is not worth the memory.
-    let length = fs::metadata(&path).map_err(CheckpointError::io("reading", &path))?.len();
-    check_length(&manifest, length, &path)?;
-    let bytes = fs::read(&path).map_err(CheckpointError::io("reading", &path))?;
-    join(manifest, &bytes, &path)
-}
-
-/// The newest checkpoint in a folder, if there is one.
-///
-/// # Errors
-/// [`CheckpointError::Io`] when the folder cannot be listed.
-pub fn latest(folder: &Path) -> Result<Option<PathBuf>, CheckpointError> {
-    if !folder.is_dir() {
-        return Ok(None);
+    let others = list(folder)?.into_iter().filter(|entry| own(entry) && entry.path != place);
+    for surplus in others.skip(keep.saturating_sub(1)) {
+        remove_if_there(disk, &surplus.path)?;
     }
-    Ok(list(folder)?.pop().map(|(_, path)| path))
-}
-
-/// The checkpoints in a folder, oldest first.
-fn list(folder: &Path) -> Result<Vec<(i64, PathBuf)>, CheckpointError> {
-    let mut found = Vec::new();
-    let entries = fs::read_dir(folder).map_err(CheckpointError::io("listing", folder))?;
-    for entry in entries {
-        let path = entry.map_err(CheckpointError::io("listing", folder))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        // Of a crash between the two renames that replace a checkpoint, the old one is left aside.
-        let aside = name.strip_prefix('.').and_then(|name| name.strip_suffix(".old"));
-        let in_place = aside.is_none();
-        let step = aside.unwrap_or(name).strip_prefix(PREFIX).and_then(|n| n.parse::<i64>().ok());
-        let step = step.filter(|_| path.join(MANIFEST).exists());
-        found.extend(step.map(|step| ((step, in_place), path)));
-    }
-    found.sort();
-    found.dedup_by(|later, kept| {
-        let same = later.0.0 == kept.0.0;
-        if same {
-            *kept = later.clone();
-        }
-        same
-    });
-    Ok(found.into_iter().map(|((step, _), path)| (step, path)).collect())
+    Ok(())
 }
 
 fn write_synced(disk: &mut impl Disk, path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {

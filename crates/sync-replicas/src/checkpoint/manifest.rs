@@ -1,28 +1,54 @@
-//! The manifest: what the tensor file must be, and the numbers beside it, under a checksum.
+//! The manifest: which files a checkpoint has, and the numbers beside them, under a checksum.
 //!
 //! Its own checksum covers the inner object's exact text, so that a flipped bit anywhere is found.
 
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::CheckpointError;
 use super::state::Numbers;
+use super::{CheckpointError, RunId};
 
-/// The format that this version writes and reads.
-pub(super) const FORMAT: u32 = 1;
+/// The format that this version writes; it reads those before as well.
+const FORMAT: u32 = 2;
 
 /// What the checksum covers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Manifest {
-    pub(super) format: u32,
+    format: u32,
+    /// `None` before format 2.
+    pub(super) run: Option<RunId>,
     pub(super) dtype: String,
-    /// Of `tensors.safetensors`.
-    pub(super) tensors_sha256: String,
-    pub(super) tensors_bytes: u64,
+    /// Every file beside the manifest.
+    pub(super) files: Vec<FileEntry>,
     pub(super) numbers: Numbers,
+}
+
+/// One file of a checkpoint, as it was written.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FileEntry {
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    pub(super) sha256: String,
+}
+
+/// Format 1 had one file, and no run.
+#[derive(Deserialize)]
+struct Manifest1 {
+    dtype: String,
+    tensors_sha256: String,
+    tensors_bytes: u64,
+    numbers: Numbers,
+}
+
+/// What all formats have.
+#[derive(Deserialize)]
+struct AnyFormat {
+    format: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -32,28 +58,66 @@ struct Sealed {
     manifest: Box<RawValue>,
 }
 
+impl FileEntry {
+    pub(super) fn of(name: &str, bytes: &[u8]) -> Self {
+        Self { name: name.to_owned(), bytes: bytes.len() as u64, sha256: sha256_hex(bytes) }
+    }
+}
+
 impl Manifest {
+    pub(super) fn new(
+        run: Option<RunId>,
+        dtype: String,
+        files: Vec<FileEntry>,
+        numbers: Numbers,
+    ) -> Self {
+        Self { format: FORMAT, run, dtype, files, numbers }
+    }
+
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         let manifest = serde_json::value::to_raw_value(self)?;
         let sha256 = sha256_hex(manifest.get().as_bytes());
         serde_json::to_vec(&Sealed { sha256, manifest })
     }
 
+    /// One on disk; a checkpoint without one is damaged.
+    pub(super) fn read(path: &Path) -> Result<Self, CheckpointError> {
+        let json = fs::read(path).map_err(|error| missing_or_unreadable(error, path))?;
+        Self::from_json(&json, path)
+    }
+
     pub(super) fn from_json(json: &[u8], path: &Path) -> Result<Self, CheckpointError> {
         let damaged = |what: String| CheckpointError::Damaged { path: path.to_owned(), what };
-        let sealed: Sealed =
-            serde_json::from_slice(json).map_err(|error| damaged(error.to_string()))?;
-        let found = sha256_hex(sealed.manifest.get().as_bytes());
+        let invalid = |error: serde_json::Error| damaged(error.to_string());
+        let sealed: Sealed = serde_json::from_slice(json).map_err(invalid)?;
+        let text = sealed.manifest.get();
+        let found = sha256_hex(text.as_bytes());
         if found != sealed.sha256 {
             return Err(damaged(format!("checksum {found}, expected {}", sealed.sha256)));
         }
-        let manifest: Self = serde_json::from_str(sealed.manifest.get())
-            .map_err(|error| damaged(error.to_string()))?;
-        if manifest.format != FORMAT {
-            let (path, got) = (path.to_owned(), manifest.format);
-            return Err(CheckpointError::Format { path, expected: FORMAT, got });
+        let AnyFormat { format } = serde_json::from_str(text).map_err(invalid)?;
+        match format {
+            FORMAT => serde_json::from_str(text).map_err(invalid),
+            1 => serde_json::from_str(text).map(Self::from_first).map_err(invalid),
+            got => Err(CheckpointError::Format { path: path.to_owned(), expected: FORMAT, got }),
         }
-        Ok(manifest)
+    }
+
+    fn from_first(first: Manifest1) -> Self {
+        let (name, sha256) = (super::bytes::TENSORS.to_owned(), first.tensors_sha256);
+        let files = vec![FileEntry { name, bytes: first.tensors_bytes, sha256 }];
+        Self { format: 1, run: None, dtype: first.dtype, files, numbers: first.numbers }
+    }
+}
+
+/// A file that should be there and is not is damage; one that the system does not give is not.
+pub(super) fn missing_or_unreadable(error: io::Error, path: &Path) -> CheckpointError {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            let what = "there is no such file".to_owned();
+            CheckpointError::Damaged { path: path.to_owned(), what }
+        }
+        _ => CheckpointError::io("reading", path)(error),
     }
 }
 

@@ -8,7 +8,7 @@ use ndarray::{ArrayD, IxDyn};
 use optim::{StateMap, StateValue};
 use serde::{Deserialize, Serialize};
 
-use super::CheckpointError;
+use super::RunId;
 use crate::{Scalar, Variables};
 use engine::Generation;
 use engine::Positions;
@@ -16,6 +16,8 @@ use engine::Positions;
 /// All of a run at one step: what it takes to go on as if it had never stopped.
 #[derive(Clone, Debug)]
 pub struct TrainingState<T: Scalar> {
+    /// The run that it belongs to; `None` of a version that knew no identities (P-24).
+    pub run: Option<RunId>,
     /// The number of updates done.
     pub global_step: GlobalStep,
     /// The life of the shared state that wrote it (P-9).
@@ -56,8 +58,12 @@ pub(super) struct Numbers {
 const LAST: u64 = 1 << 62;
 
 impl Numbers {
+    pub(super) fn generation(&self) -> Generation {
+        Generation::new(self.generation)
+    }
+
     /// No count is so near the end of its type that training could reach it.
-    fn check(&self) -> Result<(), CheckpointError> {
+    fn check(&self) -> Result<(), String> {
         let step = u64::try_from(self.global_step).unwrap_or_default();
         let counts = [("global step", step), ("generation", self.generation)].into_iter();
         let positions = self.positions.iter().chain(&self.again).chain(&self.first_of_step);
@@ -65,9 +71,9 @@ impl Numbers {
         let counters = self.counters.iter().map(|(name, count)| (name.as_str(), *count));
         match counts.chain(positions).chain(counters).find(|(_, count)| *count > LAST) {
             None => Ok(()),
-            Some((name, count)) => Err(CheckpointError::Mismatch {
-                what: format!("expected `{name}` to be at most {LAST}, got {count}"),
-            }),
+            Some((name, count)) => {
+                Err(format!("expected `{name}` to be at most {LAST}, got {count}"))
+            }
         }
     }
 }
@@ -132,18 +138,16 @@ impl<T: Scalar> TrainingState<T> {
     }
 
     pub(super) fn join(
+        run: Option<RunId>,
         numbers: Numbers,
         mut tensors: IndexMap<String, ArrayD<T>>,
-    ) -> Result<Self, CheckpointError> {
+    ) -> Result<Self, String> {
         numbers.check()?;
         let mut variables = Variables::new();
         for name in &numbers.variables {
-            let tensor = tensors.shift_remove(&format!("{VARIABLE}{name}")).ok_or_else(|| {
-                CheckpointError::Mismatch { what: format!("variable `{name}` has no tensor") }
-            })?;
-            variables = variables
-                .with(name.as_str(), tensor)
-                .map_err(|error| CheckpointError::Mismatch { what: error.to_string() })?;
+            let tensor = tensors.shift_remove(&format!("{VARIABLE}{name}"));
+            let tensor = tensor.ok_or_else(|| format!("variable `{name}` has no tensor"))?;
+            variables = variables.with(name.as_str(), tensor).map_err(|error| error.to_string())?;
         }
         let collect = |prefix: &str| {
             let own = |name: &str| name.strip_prefix(prefix).map(str::to_owned);
@@ -161,6 +165,7 @@ impl<T: Scalar> TrainingState<T> {
             map
         };
         Ok(Self {
+            run,
             global_step: GlobalStep::new(numbers.global_step),
             generation: Generation::new(numbers.generation),
             variables,

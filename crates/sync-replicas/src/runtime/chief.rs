@@ -15,12 +15,14 @@ use super::retired::Retired;
 use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::sums::{Averaged, VariableSum};
-use crate::checkpoint::TrainingState;
+use crate::checkpoint::{RunId, TrainingState};
 use crate::{Gradient, Gradients, Scalar, TrainingView, Variables};
 
 /// What only the chief touches: the optimizer and the averages.
 #[derive(Debug)]
 pub(crate) struct Chief<T: Scalar> {
+    /// Whose checkpoints these are (P-24).
+    pub(crate) run: RunId,
     pub(crate) optimizer: OptimizerState<T>,
     pub(crate) averages: Option<ExponentialMovingAverage<T>>,
     /// Readers wait for an update that nobody read before.
@@ -94,6 +96,7 @@ pub struct Torn {
 
 impl<T: Scalar> Chief<T> {
     pub(crate) fn new(
+        run: RunId,
         optimizer: OptimizerState<T>,
         averages: Option<ExponentialMovingAverage<T>>,
         use_locking: bool,
@@ -101,6 +104,7 @@ impl<T: Scalar> Chief<T> {
         readers: usize,
     ) -> Self {
         Self {
+            run,
             optimizer,
             averages,
             use_locking,

@@ -3,6 +3,7 @@
 //! Invariant: what is taken out is of one step, and whatever an earlier life of the shared state
 //! left behind is fenced off by a higher generation (P-9).
 
+use std::path::{Path, PathBuf};
 use std::task::Waker;
 
 use accum_core::GlobalStep;
@@ -13,7 +14,7 @@ use super::chief::{Chief, Torn};
 use super::closer::Monitor;
 use super::core::Core;
 use super::shared::{Shared, wake};
-use crate::checkpoint::{CheckpointError, TrainingState};
+use crate::checkpoint::{self, CheckpointError, TrainingState};
 use crate::sync::{Arc, lock};
 use crate::{Scalar, Variables};
 use engine::Generation;
@@ -43,6 +44,7 @@ impl<T: Scalar> Shared<T> {
             map.into_iter().map(|(name, value)| (name, value.into_owned())).collect()
         };
         Ok(TrainingState {
+            run: Some(chief.run),
             global_step: snapshot.global_step,
             generation: snapshot.generation,
             variables: snapshot.variables.clone(),
@@ -51,6 +53,21 @@ impl<T: Scalar> Shared<T> {
             averages: chief.averages.as_ref().map(|averages| owned(averages.state())),
             positions: self.core().engine.positions(snapshot.global_step),
         })
+    }
+
+    /// Writes a checkpoint of now.
+    ///
+    /// # Errors
+    /// [`CheckpointError`].
+    pub(crate) fn save(&self, folder: &Path, keep: usize) -> Result<PathBuf, CheckpointError> {
+        loop {
+            match checkpoint::write(folder, &self.training_state()?, keep) {
+                // A restore came in between, and somebody has saved what came of it.
+                Err(CheckpointError::Replaced { own, .. })
+                    if self.core().engine.generation() > own => {}
+                written => return written,
+            }
+        }
     }
 
     /// Puts a saved state in place of the present one, all or nothing, and starts the chief; no
@@ -66,6 +83,7 @@ impl<T: Scalar> Shared<T> {
         let tokens = self.core().config().initial_tokens(initial);
         tokens.map_err(|error| mismatch(error.to_string()))?;
         chief.restore(&state).map_err(mismatch)?;
+        chief.run = state.run.unwrap_or(chief.run);
         let TrainingState { global_step, generation, variables, positions, .. } = state;
         let wakers = self.event(|core, now, effects| {
             let fences = (global_step, generation);

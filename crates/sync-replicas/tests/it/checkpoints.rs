@@ -331,8 +331,8 @@ fn only_so_many_are_kept() {
             advance_one(&trainer);
             trainer.save(folder.path(), keep).expect("it is written");
         }
-        let expected: Vec<String> =
-            (1..=4).skip(4 - kept).map(|step| format!("checkpoint-{step:09}")).collect();
+        let kept = (1..=4).skip(4 - kept).map(|step| format!("checkpoint-{step:09}"));
+        let expected: Vec<String> = kept.chain(["generation".to_owned()]).collect();
         assert_eq!(names(folder.path()), expected, "keep {keep}");
         let latest = checkpoint::latest(folder.path()).expect("it is there").expect("one");
         assert!(latest.ends_with("checkpoint-000000004"));
@@ -345,7 +345,6 @@ fn left_by_a_crash() {
     let folder = folder();
     let trainer = small();
     trainer.save(folder.path(), 3).expect("it is written");
-    advance_one(&trainer);
     // A crash in the midst of saving step 1.
     let aside = folder.path().join(".checkpoint-000000001.new");
     fs::create_dir(&aside).expect("it can be made");
@@ -356,12 +355,19 @@ fn left_by_a_crash() {
     fs::write(old.join("manifest.json"), "{").expect("it can be written");
 
     assert_eq!(small().restore(folder.path()).expect("step 0 is good").get(), 0);
-    small().save(folder.path(), 3).expect("step 0 is written once more");
+    trainer.save(folder.path(), 3).expect("step 0 is written once more");
+    advance_one(&trainer);
     trainer.save(folder.path(), 3).expect("it is written");
-    assert_eq!(names(folder.path()), ["checkpoint-000000000", "checkpoint-000000001"]);
+    assert_eq!(
+        names(folder.path()),
+        ["checkpoint-000000000", "checkpoint-000000001", "generation"]
+    );
     // The same step again takes the place of the one that is there.
     trainer.save(folder.path(), 3).expect("it is written");
-    assert_eq!(names(folder.path()), ["checkpoint-000000000", "checkpoint-000000001"]);
+    assert_eq!(
+        names(folder.path()),
+        ["checkpoint-000000000", "checkpoint-000000001", "generation"]
+    );
     assert_eq!(small().restore(folder.path()).expect("step 1 is good").get(), 1);
 }
 

@@ -10,6 +10,7 @@ mod faults;
 mod fit;
 mod fuzz;
 mod generations;
+mod going_on;
 mod hook;
 mod panics;
 mod reference_runs;

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::Variables;
+use crate::checkpoint::read;
 use engine::Generation;
 
 /// What a power cut leaves of that which was not synced.
@@ -110,6 +111,7 @@ impl Disk for FailingDisk {
 
 fn state(step: i64, value: f64) -> TrainingState<f64> {
     TrainingState {
+        run: None,
         global_step: accum_core::GlobalStep::new(step),
         generation: Generation::new(1),
         variables: Variables::new().with("w", array![value]).expect("one name"),

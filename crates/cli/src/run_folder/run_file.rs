@@ -1,0 +1,85 @@
+//! `run.json`: which run a folder is of, where its checkpoints are, and how it was begun last.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sync_replicas::checkpoint::RunId;
+
+use super::FolderError;
+
+const FILE: &str = "run.json";
+
+/// What the file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RunFile {
+    pub(super) run: RunId,
+    /// From the run folder, where it lies in it.
+    pub(super) checkpoints: PathBuf,
+    /// By the names of [`Settings::describe`](crate::settings::Settings::describe).
+    pub(super) settings: BTreeMap<String, String>,
+    /// The checkpoint that it went on from when it was started last.
+    pub(super) resumed: Option<Resumed>,
+}
+
+/// A checkpoint and its update.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// Where it was.
+    pub checkpoint: PathBuf,
+    /// The updates before it.
+    pub step: u64,
+}
+
+impl RunFile {
+    /// That of a run folder; `None` where there is none.
+    pub(super) fn read(root: &Path) -> Result<Option<Self>, FolderError> {
+        let path = root.join(FILE);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(None);
+            }
+            Err(source) => return Err(FolderError::Read { path, source }),
+        };
+        let invalid = |error: serde_json::Error| {
+            let source = io::Error::new(io::ErrorKind::InvalidData, error);
+            FolderError::Read { path: path.clone(), source }
+        };
+        serde_json::from_str(&text).map(Some).map_err(invalid)
+    }
+
+    /// Where the checkpoints of this run folder are.
+    pub(super) fn checkpoints_of(&self, root: &Path) -> PathBuf {
+        root.join(&self.checkpoints)
+    }
+
+    /// How the file names a folder of checkpoints: so that a run folder can be moved with what is
+    /// in it.
+    pub(super) fn name_of(root: &Path, checkpoints: &Path) -> PathBuf {
+        match checkpoints.strip_prefix(root) {
+            Ok(inside) => inside.to_owned(),
+            Err(_) => std::path::absolute(checkpoints).unwrap_or_else(|_| checkpoints.to_owned()),
+        }
+    }
+
+    /// Writes it whole, or leaves the one before.
+    pub(super) fn write(&self, root: &Path) -> Result<(), FolderError> {
+        let (aside, path) = (root.join(".run.json.new"), root.join(FILE));
+        let write = || {
+            let mut file = File::create(&aside)?;
+            serde_json::to_writer_pretty(&mut file, self)?;
+            file.write_all(b"\n")?;
+            file.sync_all()?;
+            fs::rename(&aside, &path)
+        };
+        write().map_err(|source| FolderError::Write { path: path.clone(), source })
+    }
+}

@@ -1,0 +1,116 @@
+//! Reading a checkpoint: the newest good one of a folder, or a given one.
+//!
+//! A damaged one is passed over, with a warning, for the one before it; what is merely out of reach
+//! (a permission, a disk that fails, a format of a newer version) is an error, since the newest may
+//! be good.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::bytes::{MANIFEST, TENSORS, check_length, join, tensors_of};
+use super::listing::list;
+use super::manifest::{Manifest, missing_or_unreadable};
+use super::{CheckpointError, TrainingState};
+use crate::Scalar;
+
+/// Reads a checkpoint: a `checkpoint-STEP` folder, or the newest good one in `path`.
+///
+/// # Errors
+/// [`CheckpointError::NotFound`], or [`CheckpointError::Damaged`] when a single bit of it is not
+/// what was written; of a folder [`CheckpointError::NoneGood`] when that holds for all in it.
+pub fn read<T: Scalar>(path: &Path) -> Result<TrainingState<T>, CheckpointError> {
+    if path.join(MANIFEST).exists() {
+        return read_one(path);
+    }
+    let found = newest_good(path, |_| Ok(()))?;
+    let found = found.ok_or_else(|| CheckpointError::NotFound { path: path.to_owned() })?;
+    Ok(found.1)
+}
+
+/// The newest good checkpoint of a folder, for the process that goes on from it and owns it, and
+/// where it is. Damaged ones are renamed to `checkpoint-STEP.damaged`, so that they are read once.
+///
+/// # Errors
+/// As [`read`], save that a folder without a checkpoint is none.
+pub fn recover<T: Scalar>(
+    folder: &Path,
+) -> Result<Option<(PathBuf, TrainingState<T>)>, CheckpointError> {
+    newest_good(folder, |path| set_aside(path, "damaged").map(drop))
+}
+
+/// The newest checkpoint in a folder, if there is one; it may turn out to be damaged.
+///
+/// # Errors
+/// [`CheckpointError::Io`] when the folder or a manifest in it cannot be read.
+pub fn latest(folder: &Path) -> Result<Option<PathBuf>, CheckpointError> {
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let (good, bad): (Vec<_>, Vec<_>) =
+        list(folder)?.into_iter().partition(|entry| entry.head.is_ok());
+    Ok(good.into_iter().chain(bad).next().map(|entry| entry.path))
+}
+
+/// Gives a checkpoint a name under which nobody looks for one; answers it.
+fn set_aside(path: &Path, why: &str) -> Result<PathBuf, CheckpointError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let named = |n: u32| match n {
+        0 => path.with_file_name(format!("{name}.{why}")),
+        n => path.with_file_name(format!("{name}.{why}-{n}")),
+    };
+    let free = (0..).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(0));
+    fs::rename(path, &free).map_err(CheckpointError::io("renaming", path))?;
+    Ok(free)
+}
+
+fn newest_good<T: Scalar>(
+    folder: &Path,
+    pass_over: impl Fn(&Path) -> Result<(), CheckpointError>,
+) -> Result<Option<(PathBuf, TrainingState<T>)>, CheckpointError> {
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let mut damaged: Vec<(PathBuf, CheckpointError)> = Vec::new();
+    let mut good = None;
+    for entry in list(folder)? {
+        match entry.head.and_then(|_| read_one(&entry.path)) {
+            Ok(state) => {
+                good = Some((entry.path, state));
+                break;
+            }
+            // Rotation has removed it since it was listed; the next one is as new.
+            Err(_) if !entry.path.is_dir() => {}
+            Err(error) if error.is_damage() => damaged.push((entry.path, error)),
+            Err(error) => return Err(error),
+        }
+    }
+    let Some((instead, _)) = &good else { return none_good(folder, damaged) };
+    for (path, error) in damaged {
+        tracing::warn!("{error}; {} is taken instead", instead.display());
+        pass_over(&path)?;
+    }
+    Ok(good)
+}
+
+/// There is none, or all there are were damaged.
+fn none_good<S>(
+    folder: &Path,
+    mut damaged: Vec<(PathBuf, CheckpointError)>,
+) -> Result<Option<S>, CheckpointError> {
+    if damaged.len() > 1 {
+        let what = damaged.iter().map(|(_, error)| error.to_string()).collect();
+        return Err(CheckpointError::NoneGood { path: folder.to_owned(), what });
+    }
+    damaged.pop().map_or(Ok(None), |(_, error)| Err(error))
+}
+
+fn read_one<T: Scalar>(folder: &Path) -> Result<TrainingState<T>, CheckpointError> {
+    let manifest = Manifest::read(&folder.join(MANIFEST))?;
+    let path = folder.join(TENSORS);
+    let unreadable = |error| missing_or_unreadable(error, &path);
+    // Before it is read: a file of another length is not worth the memory.
+    let length = fs::metadata(&path).map_err(unreadable)?.len();
+    check_length(tensors_of(&manifest, &path)?, length, &path)?;
+    let bytes = fs::read(&path).map_err(unreadable)?;
+    join(manifest, &bytes, &path)
+}
