@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
@@ -139,7 +139,10 @@ fn log(command: &Command) -> io::Result<()> {
             let log = builder.with_ansi(false).with_writer(Mutex::new(file)).finish();
             log.with(chosen).init();
         }
-        None => builder.with_writer(io::stderr).finish().with(chosen).init(),
+        None => {
+            let ansi = io::stderr().is_terminal();
+            builder.with_ansi(ansi).with_writer(io::stderr).finish().with(chosen).init();
+        }
     }
     if let Err(error) = filter {
         let got = wished.as_deref().unwrap_or_default();

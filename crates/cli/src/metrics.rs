@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sync_replicas::{Span, SpanKind};
 
 use crate::settings::Settings;
@@ -73,10 +74,21 @@ pub struct Batch {
 }
 
 /// The file, open for lines.
+///
+/// Whatever becomes of the process, the file has whole lines, and all but those of the last second.
 #[derive(Debug)]
 pub struct Metrics {
-    file: BufWriter<File>,
+    file: File,
+    lines: Vec<u8>,
+    written: Instant,
+    last_step: Option<i64>,
 }
+
+/// Lines wait no longer than this for the file.
+const SOON: Duration = Duration::from_secs(1);
+
+/// And no more than so many bytes of them.
+const MOST_BYTES: usize = 1 << 16;
 
 #[derive(Serialize)]
 struct Line<'a, T> {
@@ -85,14 +97,28 @@ struct Line<'a, T> {
     value: &'a T,
 }
 
+/// Updates that a restore has taken back: those after `step`, of the lines before this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restore {
+    /// The update that the run goes on from.
+    pub step: i64,
+}
+
 impl Metrics {
-    /// Goes on with a file, or begins it.
+    /// Goes on with a file, or begins it. Half a line at its end, of a process that was killed by a
+    /// version before, is taken away.
     ///
     /// # Errors
     /// Whatever keeps it from being written.
     pub fn append(path: &Path) -> io::Result<Self> {
         let file = File::options().create(true).append(true).open(path)?;
-        Ok(Self { file: BufWriter::new(file) })
+        let text = std::fs::read(path)?;
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        if whole < text.len() {
+            file.set_len(whole as u64)?;
+        }
+        let last_step = last_step(&text[..whole]);
+        Ok(Self { file, lines: Vec::new(), written: Instant::now(), last_step })
     }
 
     /// Writes one object with `"kind": kind`.
@@ -100,8 +126,28 @@ impl Metrics {
     /// # Errors
     /// Whatever keeps it from being written.
     pub fn write(&mut self, kind: &'static str, value: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.file, &Line { kind, value })?;
-        self.file.write_all(b"\n")
+        serde_json::to_writer(&mut self.lines, &Line { kind, value })?;
+        self.lines.push(b'\n');
+        if self.lines.len() >= MOST_BYTES || self.written.elapsed() >= SOON {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the line of an update; where a restore took earlier ones back, that line first, and
+    /// answers the update that the run went back to.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being written.
+    pub fn write_update(&mut self, update: &Update) -> io::Result<Option<i64>> {
+        let back = self.last_step.is_some_and(|last| update.step <= last);
+        let back = back.then_some(update.step - 1);
+        if let Some(step) = back {
+            self.write("restore", &Restore { step })?;
+        }
+        self.last_step = Some(update.step);
+        self.write("update", update)?;
+        Ok(back)
     }
 
     /// Hands everything to the system.
@@ -109,8 +155,23 @@ impl Metrics {
     /// # Errors
     /// Whatever keeps it from being written.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.written = Instant::now();
+        self.file.write_all(&self.lines)?;
+        self.lines.clear();
+        Ok(())
     }
+}
+
+/// The step of the last line of kind update.
+fn last_step(text: &[u8]) -> Option<i64> {
+    #[derive(Deserialize)]
+    struct Any {
+        kind: String,
+        step: Option<i64>,
+    }
+    let lines = text.rsplit(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let lines = lines.filter_map(|line| serde_json::from_slice::<Any>(line).ok());
+    lines.filter(|line| line.kind == "update").find_map(|line| line.step)
 }
 
 /// The batches in a timeline, by replica and then by time, each with the wait before it.
@@ -175,23 +236,50 @@ mod tests {
         assert_eq!(got, expected);
     }
 
-    #[test]
-    fn lines_are_json_objects_with_a_kind() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let path = dir.path().join("metrics.jsonl");
-        let mut metrics = Metrics::append(&path).expect("is writable");
-        let update = Update {
-            step: 3,
+    fn update(step: i64) -> Update {
+        Update {
+            step,
             loss: Some(f64::NAN),
             seconds: 0.5,
             examples: 128,
             test_accuracy: None,
             averages_test_accuracy: None,
-        };
-        metrics.write("update", &update).expect("is writable");
+        }
+    }
+
+    fn text(step: i64) -> String {
+        format!(
+            "{{\"kind\":\"update\",\"step\":{step},\"loss\":null,\"seconds\":0.5,\
+             \"examples\":128}}\n"
+        )
+    }
+
+    #[test]
+    fn lines_are_whole_json_objects_with_a_kind() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("metrics.jsonl");
+        // What a process of a version before left when it was killed.
+        std::fs::write(&path, text(2) + "{\"kind\":\"upd").expect("is writable");
+        let mut metrics = Metrics::append(&path).expect("is writable");
+        assert_eq!(metrics.write_update(&update(3)).expect("is writable"), None);
         metrics.flush().expect("is writable");
-        let line = std::fs::read_to_string(&path).expect("is there");
-        let expected = r#"{"kind":"update","step":3,"loss":null,"seconds":0.5,"examples":128}"#;
-        assert_eq!(line, format!("{expected}\n"));
+        assert_eq!(std::fs::read_to_string(&path).expect("is there"), text(2) + &text(3));
+    }
+
+    // What a restore takes back stays in the file, and is told apart.
+    #[test]
+    fn updates_that_are_made_again_follow_a_line() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("metrics.jsonl");
+        let mut metrics = Metrics::append(&path).expect("is writable");
+        let went_back: Vec<_> = [1, 2, 3, 2, 3]
+            .map(|step| metrics.write_update(&update(step)).expect("is writable"))
+            .into();
+        assert_eq!(went_back, [None, None, None, Some(1), None]);
+        drop(metrics.flush());
+        // By another process as well.
+        let mut metrics = Metrics::append(&path).expect("is writable");
+        assert_eq!(metrics.write_update(&update(3)).expect("is writable"), Some(2));
+        assert_eq!(metrics.write_update(&update(4)).expect("is writable"), None);
     }
 }

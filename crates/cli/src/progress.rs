@@ -40,8 +40,8 @@ pub struct State {
     pub rate: f64,
     /// Stale gradients dropped so far.
     pub stale: u64,
-    /// The last test accuracy.
-    pub accuracy: Option<f64>,
+    /// The update that was tested last, and its test accuracy.
+    pub accuracy: Option<(i64, f64)>,
 }
 
 impl Progress {
@@ -51,11 +51,19 @@ impl Progress {
         if quiet {
             return Self::Quiet;
         }
-        if !io::stderr().is_terminal() {
+        // A dumb terminal shows no bar: it cannot go back in its line.
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        if dumb || !io::stderr().is_terminal() {
             return Self::Lines { last, tenth: 0, told: Instant::now() };
         }
         let bar = ProgressBar::with_draw_target(Some(last), ProgressDrawTarget::stderr());
-        let template = "{bar:32.cyan/dim} {pos}/{len} updates  {msg}";
+        // What does not fit is cut off: a line that wraps cannot be drawn over, and would take
+        // other messages with it.
+        let template = match console::Term::stderr().size().1 {
+            100.. => "{bar:32.cyan/dim} {pos}/{len} updates  {wide_msg}",
+            60.. => "{bar:12.cyan/dim} {pos}/{len}  {wide_msg}",
+            _ => "{pos}/{len}  {wide_msg}",
+        };
         // The template is a constant; were it wrong, indicatif's own look would do.
         let style = ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -94,9 +102,9 @@ impl Progress {
 fn words(state: &State) -> String {
     let loss = state.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}"));
     let mut text = format!("loss {loss}  {:.0}/s  {} stale", state.rate, state.stale);
-    if let Some(accuracy) = state.accuracy {
+    if let Some((step, accuracy)) = state.accuracy {
         // Writing to a string cannot fail.
-        let _ = write!(text, "  test {}", crate::summary::percent(accuracy));
+        let _ = write!(text, "  test {} at {step}", crate::summary::percent(accuracy));
     }
     text
 }

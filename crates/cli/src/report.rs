@@ -93,7 +93,8 @@ fn loss_chart(updates: &[Update]) -> String {
         .filter_map(|update| Some((update.step as f64, update.loss?)))
         .filter(|(_, loss)| loss.is_finite())
         .collect();
-    let smooth = smoothed(&points);
+    let smooth = thinned(smoothed(&points));
+    let points = thinned(points);
     let top = points.iter().map(|point| point.1).fold(0.0, f64::max);
     Chart {
         title: "Training loss".to_owned(),
@@ -114,8 +115,8 @@ fn accuracy_chart(updates: &[Update]) -> String {
         let tested = updates.iter().filter_map(|update| Some((update.step as f64, of(update)?)));
         tested.collect()
     };
-    let own = points(|update| update.test_accuracy);
-    let averages = points(|update| update.averages_test_accuracy);
+    let own = thinned(points(|update| update.test_accuracy));
+    let averages = thinned(points(|update| update.averages_test_accuracy));
     let mut series =
         vec![Series { class: "good", name: "variables".to_owned(), points: own, dots: true }];
     if !averages.is_empty() {
@@ -142,11 +143,37 @@ fn steps(steps: impl Iterator<Item = f64>) -> Axis {
 /// The mean over the neighbours, a fiftieth of the points to each side.
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let reach = points.len().div_ceil(50);
+    let mut sums = Vec::with_capacity(points.len() + 1);
+    sums.push(0.0);
+    sums.extend(points.iter().scan(0.0, |sum, point| {
+        *sum += point.1;
+        Some(*sum)
+    }));
     let mean = |n: usize| {
-        let near = &points[n.saturating_sub(reach)..points.len().min(n + reach + 1)];
-        near.iter().map(|point| point.1).sum::<f64>() / near.len() as f64
+        let (from, to) = (n.saturating_sub(reach), points.len().min(n + reach + 1));
+        (sums[to] - sums[from]) / (to - from) as f64
     };
     points.iter().enumerate().map(|(n, point)| (point.0, mean(n))).collect()
+}
+
+/// More points than a chart has pixels cannot be seen: of each group the lowest and the highest
+/// stay, in their order.
+fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    const GROUPS: usize = 1000;
+    if points.len() <= 2 * GROUPS {
+        return points;
+    }
+    let group = points.len().div_ceil(GROUPS);
+    let ends = |group: &[(f64, f64)]| {
+        let by_height = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+        let lowest = group.iter().min_by(by_height).copied();
+        let highest = group.iter().max_by(by_height).copied();
+        let mut ends: Vec<_> = lowest.into_iter().chain(highest).collect();
+        ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+        ends.dedup();
+        ends
+    };
+    points.chunks(group).flat_map(ends).collect()
 }
 
 fn replicas(out: &mut String, summary: &Summary) {

@@ -14,9 +14,6 @@ use crate::interrupt::{Interrupt, REASON};
 use crate::metrics::{Metrics, Update};
 use crate::progress::{Progress, State};
 
-/// The model is tested about so many times in a run.
-const TESTS: u64 = 25;
-
 /// What the hook writes, and what it keeps for the page at the end.
 pub(crate) struct RunLog {
     pub(crate) metrics: Metrics,
@@ -35,8 +32,10 @@ pub(crate) struct RunHook {
     pub(crate) progress: Progress,
     /// When training began: the timeline has the same zero.
     pub(crate) begun: Instant,
-    pub(crate) last_step: u64,
-    pub(crate) accuracy: Option<f64>,
+    /// The model is tested every so many updates.
+    pub(crate) eval_every: u64,
+    /// Of the update that was tested last.
+    pub(crate) accuracy: Option<(i64, f64)>,
 }
 
 impl Hook<ChiefSession<f32>> for RunHook {
@@ -70,12 +69,13 @@ impl Hook<ChiefSession<f32>> for RunHook {
             test_accuracy: None,
             averages_test_accuracy: None,
         };
-        let every = (self.last_step / TESTS).max(1);
-        if step.is_multiple_of(every) || step == 1 {
+        if step.is_multiple_of(self.eval_every) || step == 1 {
             self.test(session, &mut update)?;
         }
         let mut log = lock(&self.log);
-        log.metrics.write("update", &update).map_err(failed)?;
+        if let Some(back) = log.metrics.write_update(&update).map_err(failed)? {
+            log.updates.retain(|update| update.step <= back);
+        }
         log.updates.push(update);
         let rate = log.updates.len() as f64 / seconds.max(1e-9);
         let stale = session.totals().stale;
@@ -101,7 +101,7 @@ impl RunHook {
         let of = |variables: &_| accuracy(classifier, variables, &self.digits.test).map_err(failed);
         update.test_accuracy = Some(of(&session.snapshot().variables)?);
         update.averages_test_accuracy = session.averages().as_ref().map(of).transpose()?;
-        self.accuracy = update.test_accuracy;
+        self.accuracy = update.test_accuracy.map(|accuracy| (update.step, accuracy));
         Ok(())
     }
 }

@@ -21,6 +21,8 @@ use crate::optimizers;
 use crate::straggler::Stragglers;
 
 const USUAL_UPDATES: u64 = 1000;
+/// The model is tested about so many times in a run, if nobody says how often.
+const USUAL_TESTS: u64 = 25;
 const MLP_UNITS: usize = 128;
 const EMBEDDING_WIDTH: usize = 32;
 
@@ -96,6 +98,8 @@ pub struct Settings {
     pub step_deadline: Option<Duration>,
     /// The global step to end at.
     pub updates: u64,
+    /// Updates from test to test.
+    pub eval_every: u64,
     /// Examples in a batch.
     pub batch_size: usize,
     /// The run folder, if given.
@@ -176,6 +180,7 @@ impl Settings {
             lease: args.lease,
             step_deadline: args.step_deadline,
             updates: checked_updates(updates)?,
+            eval_every: args.eval_every.unwrap_or(updates / USUAL_TESTS).max(1),
             batch_size,
             out: args.out,
             checkpoint_dir: args.checkpoint_dir,

@@ -116,6 +116,9 @@ pub struct TrainArgs {
     #[arg(long, value_name = "UPDATES", default_value_t = 100)]
     #[arg(value_parser = at_least_one(), help_heading = OUTPUT)]
     pub save_every: u64,
+    /// Test the model every so many updates [default: 25 times in a run]
+    #[arg(long, value_name = "UPDATES", value_parser = at_least_one(), help_heading = OUTPUT)]
+    pub eval_every: Option<u64>,
     /// How many checkpoints stay; older ones are removed
     #[arg(long, value_name = "COUNT", default_value_t = 2)]
     #[arg(value_parser = at_least_one(), help_heading = OUTPUT)]

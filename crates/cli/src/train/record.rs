@@ -87,7 +87,7 @@ impl<'a> RunRecord<'a> {
             log: Arc::clone(&self.log),
             progress: Progress::new(settings.quiet, first, settings.updates),
             begun: Instant::now(),
-            last_step: settings.updates,
+            eval_every: settings.eval_every,
             accuracy: None,
         }
     }
