@@ -33,7 +33,12 @@ pub use front::{
 };
 pub use shard::Wire;
 
-/// Keeps the program of the crate's page compiling.
+/// Keeps the programs of the crate's and the project's pages compiling, and running where they can.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../../docs/own-model.md")]
+    struct OwnModel;
+}
