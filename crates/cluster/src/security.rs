@@ -9,6 +9,7 @@ mod guard;
 mod header;
 mod key;
 mod layer;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -17,6 +18,7 @@ pub use bind::{BindError, check_bind};
 pub use guard::{Guard, Refusal, RefusalCounts};
 pub use key::{KeyError, SharedKey};
 pub use layer::{Admission, AdmissionLayer, Signer};
+pub use secret::Exposed;
 pub use tls::{TlsError, TlsSettings};
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -142,5 +142,12 @@ fn a_process_without_a_place_says_what_to_do() {
     check(&["node", "--role", "worker"], 2, "--worker-hosts");
     check(&["launch", "--workers", "2", "--backup", "2"], 2, "fewer than the 2 workers");
     check(&["status", "127.0.0.1:1"], 1, "expected the status of a parameter server");
+    // What the system says is said once.
+    #[cfg(target_os = "linux")]
+    check(
+        &["status", "127.0.0.1:1"],
+        1,
+        "got: transport error: Connection refused (os error 111)\n",
+    );
     check(&["status", "127.0.0.1:1", "--key-file", "none"], 2, "--key-file none");
 }

@@ -137,7 +137,9 @@ fn certificates(folder: &Path, name: &str) {
     for (kind, text) in
         [("cert", cert.pem()), ("key", key.serialize_pem()), ("ca", authority.pem())]
     {
-        fs::write(folder.join(format!("{name}-{kind}.pem")), text).expect("a file");
+        let path = folder.join(format!("{name}-{kind}.pem"));
+        fs::write(&path, text).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("permissions");
     }
 }
 

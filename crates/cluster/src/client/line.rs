@@ -172,17 +172,11 @@ pub(super) async fn read<T: Scalar + bytemuck::Pod>(
 
 /// A status in words, with what is beneath it.
 pub(crate) fn describe(status: &tonic::Status) -> String {
-    use std::error::Error;
-    let mut text = status.message().to_owned();
-    if text.is_empty() {
-        text = status.code().to_string();
-    }
-    let mut source = status.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
+    let text = match status.message() {
+        "" => status.code().to_string(),
+        said => said.to_owned(),
+    };
+    super::reach::with_causes(text, status)
 }
 
 /// How long a failed attempt waits before the next: doubled each time, up to two seconds.

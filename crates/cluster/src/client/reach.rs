@@ -163,13 +163,51 @@ pub(crate) fn endpoint(uri: &str) -> Result<Endpoint, String> {
         .keep_alive_timeout(Duration::from_secs(5)))
 }
 
-/// An error with its causes.
+/// An error with its causes, each said once: many errors tell their cause themselves.
 pub(crate) fn words(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    with_causes(error.to_string(), error)
+}
+
+/// What was said of an error, and what it does not say of its causes.
+pub(super) fn with_causes(mut text: String, error: &dyn std::error::Error) -> String {
     let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::words;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Told {
+        #[error("no connection")]
+        Apart(#[source] io::Error),
+        #[error("no connection: {0}")]
+        Within(#[source] io::Error),
+        #[error("try later")]
+        Above(#[source] Box<Told>),
+    }
+
+    #[track_caller]
+    fn check(error: &Told, expected: &str) {
+        assert_eq!(words(error), expected);
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let refused = || io::Error::other("refused (os error 111)");
+        check(&Told::Apart(refused()), "no connection: refused (os error 111)");
+        check(&Told::Within(refused()), "no connection: refused (os error 111)");
+        let above = Told::Above(Box::new(Told::Within(refused())));
+        check(&above, "try later: no connection: refused (os error 111)");
+    }
 }

@@ -4,12 +4,13 @@
 //! no `Debug` output.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+
+use super::secret::{self, Closed, Exposed};
 
 /// A key from a file, ready to sign and to verify.
 #[derive(Clone)]
@@ -36,16 +37,8 @@ pub enum KeyError {
         source: io::Error,
     },
     /// Other users of the machine could read the key.
-    #[error(
-        "--key-file {}: expected a file that only its owner can read, got mode {mode:03o}; \
-         chmod 600 it", path.display()
-    )]
-    Exposed {
-        /// Which file.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
+    #[error(transparent)]
+    Exposed(Exposed),
     /// Too short, or too long to be a key.
     #[error(
         "--key-file {}: expected {LEAST} to {MOST} bytes without spaces around them, got {got}; \
@@ -64,14 +57,13 @@ impl SharedKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError`] when the file cannot be read, can be read by other users, or is no key.
+    /// [`KeyError`] when the file cannot be read, can be read by strangers, or is no key.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
         let read = |source| KeyError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(read)?;
-        let mode = permissions(&file).map_err(read)?;
-        if mode & 0o077 != 0 {
-            return Err(KeyError::Exposed { path: path.to_owned(), mode });
-        }
+        let file = secret::open("--key-file", path).map_err(|closed| match closed {
+            Closed::Read(source) => read(source),
+            Closed::Exposed(exposed) => KeyError::Exposed(exposed),
+        })?;
         let mut bytes = Vec::new();
         file.take(MOST + 1).read_to_end(&mut bytes).map_err(read)?;
         let key = bytes.trim_ascii();
@@ -96,18 +88,6 @@ impl SharedKey {
         // A claim has no newline, so no claim and path run into another claim and path.
         self.0.clone().chain_update(claim).chain_update("\n").chain_update(path)
     }
-}
-
-#[cfg(unix)]
-fn permissions(file: &File) -> io::Result<u32> {
-    use std::os::unix::fs::PermissionsExt;
-
-    Ok(file.metadata()?.permissions().mode() & 0o777)
-}
-
-#[cfg(not(unix))]
-fn permissions(_file: &File) -> io::Result<u32> {
-    Ok(0)
 }
 
 impl fmt::Debug for SharedKey {

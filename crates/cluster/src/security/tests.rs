@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fs;
 use std::future::{Ready, ready};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -24,8 +25,6 @@ fn clock() -> u64 {
 
 /// A key file of `text` with the permissions `mode`.
 fn key_file(text: &str, mode: u32) -> (tempfile::TempDir, PathBuf) {
-    use std::os::unix::fs::PermissionsExt;
-
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("key");
     fs::write(&path, text).expect("a file");
@@ -91,8 +90,6 @@ fn key_files() {
         ),
         (" ".repeat(40), 0o600, "got 0"),
         (long, 0o600, "got 4097"),
-        ("k".repeat(32), 0o640, "expected a file that only its owner can read, got mode 640"),
-        ("k".repeat(32), 0o604, "got mode 604; chmod 600 it"),
     ];
     for (text, mode, expected) in cases {
         let (_folder, path) = key_file(&text, mode);
@@ -110,6 +107,45 @@ fn key_files() {
     }
     let missing = SharedKey::read(std::path::Path::new("/nowhere/key")).expect_err("no file");
     assert!(missing.to_string().starts_with("--key-file /nowhere/key: expected a file"));
+}
+
+/// A secret of Kubernetes has mode 0440 and the pod's group, where the pod has an `fsGroup`.
+#[test]
+fn secrets_may_be_read_by_owner_and_group_alone() {
+    let cases = [
+        (0o400, true),
+        (0o440, true),
+        (0o600, true),
+        (0o640, true),
+        (0o700, true),
+        (0o660, false),
+        (0o604, false),
+        (0o644, false),
+        (0o444, false),
+        (0o602, false),
+        (0o777, false),
+    ];
+    let (key, pem) = ("k".repeat(32), "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----");
+    for (mode, good) in cases {
+        let exposed = format!("got mode {mode:03o}; chmod 600 it, or 640 for the group");
+        let says = |option: &str, error: &str| {
+            error.contains(&exposed) && error.starts_with(&format!("{option} /"))
+        };
+        let (_folder, path) = key_file(&key, mode);
+        match SharedKey::read(&path) {
+            Ok(_) => assert!(good, "{mode:o}"),
+            Err(error) => assert!(!good && says("--key-file", &error.to_string()), "{error}"),
+        }
+        let (_folder, path) = key_file(pem, mode);
+        let files = Some(path.clone());
+        let settings = TlsSettings { cert: files.clone(), key: files.clone(), ca: files };
+        // A certificate is no secret, and no file here is whole.
+        for error in [settings.server().expect_err("no key"), settings.client().expect_err("none")]
+        {
+            let error = error.to_string();
+            assert_eq!(says("--tls-key", &error), !good, "{mode:o}: {error}");
+        }
+    }
 }
 
 #[track_caller]
@@ -249,6 +285,7 @@ fn tls_files() {
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
         fs::write(&path, text).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("permissions");
         Some(path)
     };
     let pem = |label: &str| format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n");

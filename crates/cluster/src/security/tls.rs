@@ -4,10 +4,15 @@
 //! Invariant: with settings at hand a connection is encrypted and checked, or there is an error:
 //! never plain text.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::{error, fs, io};
+use std::{error, io};
 
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
+
+use super::secret::{self, Closed, Exposed};
+use crate::client::words;
 
 /// Which files; all of them PEM.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +51,9 @@ pub enum TlsError {
         /// What the system said.
         source: io::Error,
     },
+    /// Other users of the machine could read the private key.
+    #[error(transparent)]
+    Exposed(Exposed),
     /// A file holds something else.
     #[error("{option} {}: expected a PEM file with a {expected}, got none in it", path.display())]
     Content {
@@ -113,7 +121,7 @@ impl TlsSettings {
         let cert = cert.ok_or(missing(CERT, "says who this process is"))?;
         let key = self.key.as_deref().ok_or(missing(KEY, "belongs to --tls-cert"))?;
         let cert = read(CERT, cert, "CERTIFICATE")?;
-        Ok(Identity::from_pem(cert, read(KEY, key, "PRIVATE KEY")?))
+        Ok(Identity::from_pem(cert, private_key(key)?))
     }
 }
 
@@ -121,12 +129,28 @@ fn certificate(path: &Path) -> Result<Certificate, TlsError> {
     read(CA, path, "CERTIFICATE").map(Certificate::from_pem)
 }
 
-fn read(option: &'static str, path: &Path, expected: &'static str) -> Result<String, TlsError> {
-    let text = fs::read_to_string(path).map_err(|source| {
-        let path = path.to_owned();
-        TlsError::Read { option, path, source }
+fn private_key(path: &Path) -> Result<String, TlsError> {
+    let file = secret::open(KEY, path).map_err(|closed| match closed {
+        Closed::Read(source) => unreadable(KEY, path, source),
+        Closed::Exposed(exposed) => TlsError::Exposed(exposed),
     })?;
     // The label may be longer, such as "EC PRIVATE KEY".
+    pem(KEY, path, file, "PRIVATE KEY")
+}
+
+fn read(option: &'static str, path: &Path, expected: &'static str) -> Result<String, TlsError> {
+    let file = File::open(path).map_err(|source| unreadable(option, path, source))?;
+    pem(option, path, file, expected)
+}
+
+fn pem(
+    option: &'static str,
+    path: &Path,
+    mut file: File,
+    expected: &'static str,
+) -> Result<String, TlsError> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(|source| unreadable(option, path, source))?;
     let holds = |line: &str| line.starts_with("-----BEGIN ") && line.contains(expected);
     if text.lines().any(holds) {
         return Ok(text);
@@ -134,13 +158,11 @@ fn read(option: &'static str, path: &Path, expected: &'static str) -> Result<Str
     Err(TlsError::Content { option, path: path.to_owned(), expected })
 }
 
+fn unreadable(option: &'static str, path: &Path, source: io::Error) -> TlsError {
+    TlsError::Read { option, path: path.to_owned(), source }
+}
+
 /// The library says what is wrong only in the causes of its error.
 fn unusable(error: &dyn error::Error) -> TlsError {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    TlsError::Unusable(text)
+    TlsError::Unusable(words(error))
 }

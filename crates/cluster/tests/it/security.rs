@@ -57,6 +57,7 @@ fn certificates(folder: &Path, name: &str) -> TlsSettings {
     let file = |kind: &str, text: String| {
         let path = folder.join(format!("{name}-{kind}.pem"));
         fs::write(&path, text).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("permissions");
         Some(path)
     };
     TlsSettings {
