@@ -28,12 +28,15 @@ pub use status::StatusArgs;
 pub use straggler::StragglerArg;
 pub use train::{OptimizerNumbers, TrainArgs};
 
+use parse::with_negative_numbers;
 use train::EXAMPLES;
 
 /// Synchronous training in which slow and dead replicas never hold a step.
 #[derive(Debug, Parser)]
 #[command(name = "sync-replicas", version, args_conflicts_with_subcommands = true)]
 #[command(after_long_help = EXAMPLES, next_line_help = false, max_term_width = 100)]
+#[command(mut_args(with_negative_numbers))]
+#[command(mut_subcommands(|command| command.mut_args(with_negative_numbers)))]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::kinds::WireKind;
 use super::node::PLACE;
-use super::parse::parse_duration;
+use super::parse::{parse_duration, whole};
 use super::security::SecurityArgs;
 use super::train::TrainArgs;
 
@@ -15,11 +15,11 @@ use super::train::TrainArgs;
 pub struct LaunchArgs {
     /// How many parameter servers
     #[arg(long, value_name = "COUNT", default_value_t = 1, help_heading = PLACE)]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=256))]
+    #[arg(value_parser = whole::<u64>(1..=256))]
     pub ps: u64,
     /// N: how many workers
     #[arg(long, value_name = "COUNT", default_value_t = 5, help_heading = PLACE)]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=256))]
+    #[arg(value_parser = whole::<u64>(1..=256))]
     pub workers: u64,
     /// How many workers are spare: A is the number of workers less this
     #[arg(long, value_name = "B", conflicts_with = "replicas_to_aggregate", help_heading = PLACE)]
@@ -33,7 +33,7 @@ pub struct LaunchArgs {
     pub patience: Duration,
     /// Metrics for Prometheus: of ps 0 on this port, of ps 1 on the next, and so on
     #[arg(long, value_name = "PORT", help_heading = PLACE)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=65_000))]
+    #[arg(value_parser = whole::<u16>(1..=65_000))]
     pub metrics_port: Option<u16>,
     /// Who may come in.
     #[command(flatten)]

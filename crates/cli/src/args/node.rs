@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::kinds::WireKind;
-use super::parse::parse_duration;
+use super::parse::{parse_duration, whole};
 use super::security::SecurityArgs;
 use super::train::TrainArgs;
 
@@ -26,6 +26,7 @@ pub struct NodeArgs {
     pub role: Option<String>,
     /// Which of its role it is, from 0
     #[arg(long, value_name = "NUMBER", default_value_t = 0, help_heading = PLACE)]
+    #[arg(value_parser = whole::<u64>(0..=u64::MAX))]
     pub index: u64,
     /// How many workers are spare: A is the number of workers less this
     #[arg(long, value_name = "B", conflicts_with = "replicas_to_aggregate", help_heading = PLACE)]
@@ -43,6 +44,7 @@ pub struct NodeArgs {
     pub patience: Duration,
     /// Parameter servers: metrics for Prometheus on this port, on loopback
     #[arg(long, value_name = "PORT", help_heading = PLACE)]
+    #[arg(value_parser = whole::<u16>(0..=65_535))]
     pub metrics_port: Option<u16>,
     /// Messages about the run go to this file instead of standard error
     #[arg(long, value_name = "FILE", help_heading = PLACE)]

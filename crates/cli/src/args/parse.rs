@@ -1,11 +1,41 @@
 //! Parsers of numbers and durations, for options of more than one command.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use clap::builder::RangedU64ValueParser;
+use clap::Arg;
 
-pub(super) fn at_least_one() -> RangedU64ValueParser {
-    clap::value_parser!(u64).range(1..)
+/// Reads a whole number of a range; a negative one is told of the range as any other is.
+pub(super) fn whole<T: TryFrom<u64>>(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
+            let (least, most) = (range.start(), range.end());
+            match *most {
+                u64::MAX => format!("expected a whole number of at least {least}"),
+                _ => format!("expected a whole number from {least} to {most}"),
+            }
+        })
+    }
+}
+
+/// Reads a count.
+pub(super) fn at_least_one() -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync {
+    whole(1..=u64::MAX)
+}
+
+/// Has an option take what begins with a minus and a digit, so that its own check can say what is
+/// wrong with it.
+pub(super) fn with_negative_numbers(option: Arg) -> Arg {
+    let name = option.get_value_names().and_then(<[_]>::first).map(|name| name.to_string());
+    match name.as_deref() {
+        // `-5s` and `-1=20` are no numbers.
+        Some("DURATION" | "REPLICA=MILLISECONDS") => option.allow_hyphen_values(true),
+        _ if option.get_action().takes_values() => option.allow_negative_numbers(true),
+        _ => option,
+    }
 }
 
 /// A number with `ms`, `s` or `m`; without a unit, seconds.
@@ -27,6 +57,22 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers_are_of_their_range() {
+        #[track_caller]
+        fn check(text: &str, range: RangeInclusive<u64>, expected: Result<u16, &str>) {
+            assert_eq!(whole::<u16>(range)(text), expected.map_err(str::to_owned), "{text}");
+        }
+        let least = Err("expected a whole number of at least 1");
+        check("7", 1..=u64::MAX, Ok(7));
+        for wrong in ["0", "-7", "7.5", "", "70000", "18446744073709551616"] {
+            check(wrong, 1..=u64::MAX, least);
+        }
+        check("256", 1..=256, Ok(256));
+        check("-0", 1..=256, Err("expected a whole number from 1 to 256"));
+        check("257", 1..=256, Err("expected a whole number from 1 to 256"));
+    }
 
     #[test]
     fn durations_have_units() {

@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args};
 use simulator::advice::Iterations;
 
 use super::kinds::ModeKind;
+use super::parse::whole;
 
 /// The options of `plan`.
 #[derive(Clone, Debug, Args)]
@@ -30,13 +31,13 @@ pub struct PlanArgs {
     pub stragglers: Option<String>,
 
     /// A fixed fleet: which A of so many machines? [default: as many as the run or plan has]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST))]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(1..=MOST))]
     pub machines: Option<u64>,
     /// A fixed batch: how many machines for so many gradients a step? [default: as the run or plan]
-    #[arg(long, value_name = "A", value_parser = clap::value_parser!(u64).range(1..=MOST))]
+    #[arg(long, value_name = "A", value_parser = whole::<u64>(1..=MOST))]
     pub gradients: Option<u64>,
     /// The most backups to look at for a fixed batch [default: a fifth of A, and 3]
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(0..=200))]
+    #[arg(long, value_name = "NUMBER", value_parser = whole::<u64>(0..=200))]
     pub most_backups: Option<u64>,
     /// Steps that training needs with A gradients each: `inverse` (the same number of gradients
     /// altogether), or points A=STEPS joined by lines, as in 50=137500,100=76200; nothing is said
@@ -50,7 +51,7 @@ pub struct PlanArgs {
     #[arg(long, conflicts_with = "plan")]
     pub reference: bool,
     /// Decides every random number
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = whole::<u64>(0..=u64::MAX))]
     pub seed: u64,
     /// Write one JSON object instead of words
     #[arg(long)]

@@ -6,6 +6,7 @@ use clap::Args;
 use simulator::Plan;
 
 use super::kinds::ModeKind;
+use super::parse::whole;
 
 /// The options of `simulate`.
 #[derive(Clone, Debug, Args)]
@@ -16,10 +17,11 @@ pub struct SimulateArgs {
     pub plan: Option<String>,
     /// Decides every random number [default: the plan's]
     #[arg(long, value_name = "NUMBER", conflicts_with = "checks")]
+    #[arg(value_parser = whole::<u64>(0..=u64::MAX))]
     pub seed: Option<u64>,
     /// How many steps to simulate [default: the plan's]
     #[arg(long, value_name = "STEPS", conflicts_with = "checks")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=Plan::MOST_STEPS))]
+    #[arg(value_parser = whole::<u64>(1..=Plan::MOST_STEPS))]
     pub steps: Option<u64>,
     /// Who decides how a step goes [default: the plan's]
     #[arg(long, value_enum, conflicts_with = "checks")]

@@ -7,7 +7,7 @@ use clap::Args;
 use optim::Schedule;
 
 use super::kinds::{ModelKind, OptimizerKind, SparseMeanKind, TokenPolicyKind};
-use super::parse::{at_least_one, parse_duration};
+use super::parse::{at_least_one, parse_duration, whole};
 use super::straggler::StragglerArg;
 
 /// The options of `train`.
@@ -22,8 +22,10 @@ pub struct TrainArgs {
     pub hidden: Option<u64>,
     /// Seed of the first variables and of the order of the batches
     #[arg(long, value_name = "NUMBER", default_value_t = 0, help_heading = MODEL)]
+    #[arg(value_parser = whole::<u64>(0..=u64::MAX))]
     pub seed: u64,
-    /// Digits to use instead of the built-in ones: CSV, also gzipped, 64 pixels and a digit a line
+    /// Digits to use instead of the built-in ones: CSV without headings, also gzipped, of at least
+    /// 10 lines, each with 64 pixels from 0 to 16 and the digit
     #[arg(long, value_name = "FILE", help_heading = MODEL)]
     pub data: Option<PathBuf>,
 
@@ -79,6 +81,7 @@ pub struct TrainArgs {
     pub token_policy: Option<TokenPolicyKind>,
     /// Tokens at the start, at least A - N [default: max(0, A - N), fully synchronous]
     #[arg(long, value_name = "TOKENS", help_heading = REPLICAS)]
+    #[arg(value_parser = whole::<u64>(0..=u64::MAX))]
     pub init_tokens: Option<u64>,
     /// What a row of a sparse gradient is divided by [default: per-row]
     #[arg(long, value_enum, value_name = "RULE", help_heading = REPLICAS)]

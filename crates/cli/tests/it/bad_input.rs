@@ -54,6 +54,29 @@ fn counts_that_cannot_be_are_refused() {
     check("--deterministic --token-policy keep", &["replica order", "discarded"]);
 }
 
+// F-39 and its kind: a minus is no option.
+#[test]
+fn negative_numbers_are_told_the_range() {
+    let count = "expected a whole number of at least 1";
+    let least = "expected a whole number of at least 0";
+    check("--updates -5", &["'-5'", "--updates", count]);
+    check("-a -1", &["'-1'", count]);
+    check("train --batch-size -32", &["'-32'", count]);
+    check("--seed -1", &["'-1'", least]);
+    check("--init-tokens -1", &["'-1'", least]);
+    check("--learning-rate -0.5", &["learning rate", "-0.5"]);
+    check("--ema -0.5", &["-0.5"]);
+    check("--momentum -1 --optimizer momentum", &["momentum", "-1"]);
+    check("--lease -5s", &["'-5s'", "expected a length of time"]);
+    check("--straggler -1=20", &["'-1=20'", "REPLICA=MILLISECONDS"]);
+    check("launch --workers -1", &["'-1'", "from 1 to 256"]);
+    check("launch --metrics-port -1", &["'-1'", "from 1 to 65000"]);
+    check("node --index -1", &["'-1'", least]);
+    check("plan --compute exponential:mean=1 --machines -3", &["'-3'", "from 1 to 4096"]);
+    check("simulate spot-machines --steps -3", &["'-3'", "from 1 to"]);
+    check("simulate -3", &["-3", "spot-machines"]);
+}
+
 #[test]
 fn numbers_that_no_formula_takes_are_refused() {
     check("--learning-rate nan", &["learning rate", "NaN"]);
