@@ -43,5 +43,6 @@ pub mod status;
 pub mod straggler;
 pub mod summary;
 pub mod train;
+mod units;
 
 pub use learner::Clip;

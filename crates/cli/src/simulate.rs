@@ -13,7 +13,6 @@ use simulator::checks::Published;
 use simulator::{Mode, Outcome, Plan, PlanError, plans};
 
 use crate::args::SimulateArgs;
-pub(crate) use text::number;
 
 /// Why nothing was simulated, or not written.
 #[derive(Debug, thiserror::Error)]

@@ -6,11 +6,13 @@ use std::fmt::Write as _;
 use std::io::Write;
 
 use cluster::client::Reach;
+use cluster::coordinator;
 use cluster::security::{KeyError, Signer, TlsError, TlsSettings, wall_clock};
 use cluster::server::ServerStatus;
 
 use crate::args::StatusArgs;
 use crate::security;
+use crate::units::time;
 
 /// Why there is no status.
 #[derive(Debug, thiserror::Error)]
@@ -64,50 +66,76 @@ pub fn status(args: &StatusArgs, out: &mut impl Write) -> Result<(), StatusError
 #[must_use]
 pub fn table(status: &ServerStatus) -> String {
     let mut text = format!(
-        "ps {}: step {}, generation {}, {} numbers in {} parts, {} replicas connected\n",
+        "ps {}: step {}, generation {}, {} in {}, {} connected\n",
         status.server,
         status.global_step,
         status.generation,
-        status.elements,
-        status.parts,
-        status.connected,
+        count(status.elements, "number"),
+        count(status.parts, "part"),
+        count(status.connected, "replica"),
     );
     let Some(it) = &status.coordinator else { return text };
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,
-        "{} of {} gradients make an update; it has {}, {} tokens are free, {:.0} updates/s",
-        it.replicas_to_aggregate,
-        it.total_num_replicas,
-        it.gradients,
-        it.tokens,
-        status.updates_per_second.unwrap_or_default(),
+        "{} of {} gradients make an update",
+        it.replicas_to_aggregate, it.total_num_replicas
     );
     if let Some(reason) = &it.ended {
         let _ = writeln!(text, "training has ended: {reason}");
-    } else if status.serving == Some(false) {
-        text.push_str("it waits for the other parameter servers, or restores a checkpoint\n");
+    } else {
+        open_step(&mut text, status, it);
     }
-    let waits: Vec<String> = it
-        .waiting_for
-        .iter()
-        .map(|(replica, seconds)| format!("replica {replica} ({seconds:.1} s)"))
-        .collect();
-    let waits = if waits.is_empty() { "nobody".to_owned() } else { waits.join(", ") };
-    let _ = writeln!(text, "the step waits for {waits}\n");
     let _ = writeln!(
         text,
-        "{:>7}  {:<10}{:>10}{:>8}{:>10}{:>8}{:>9}",
-        "replica", "state", "heard", "step", "accepted", "stale", "expired"
+        "\n{:>7}  {:<10}{:>14}{:>8}{:>10}{:>8}  lost tokens",
+        "replica", "state", "last heard", "step", "accepted", "stale"
     );
     for r in &it.replicas {
-        let heard = r.silent_seconds.map_or_else(|| "-".to_owned(), |it| format!("{it:.1} s"));
-        let failure = r.failure.as_ref().map(|it| format!("  {it}")).unwrap_or_default();
-        let _ = writeln!(
+        let ago = |silent| format!("{} ago", time(silent));
+        let heard = r.silent_seconds.map_or_else(|| "-".to_owned(), ago);
+        let _ = write!(
             text,
-            "{:>7}  {:<10}{heard:>10}{:>8}{:>10}{:>8}{:>9}{failure}",
+            "{:>7}  {:<10}{heard:>14}{:>8}{:>10}{:>8}{:>13}",
             r.replica, r.state, r.local_step, r.accepted, r.stale, r.expired
         );
+        let failure = r.failure.as_ref().map(|it| format!("\n{:9}{it}", "")).unwrap_or_default();
+        let _ = writeln!(text, "{failure}");
     }
     text
 }
+
+/// What the next update waits for.
+fn open_step(text: &mut String, status: &ServerStatus, it: &coordinator::Status) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "the open step has {}, and {} free; {:.0} updates a second",
+        match it.gradients {
+            0 => "none yet".to_owned(),
+            some => format!("{some} of them"),
+        },
+        match it.tokens {
+            0 => "no token is".to_owned(),
+            1 => "1 token is".to_owned(),
+            many => format!("{many} tokens are"),
+        },
+        status.updates_per_second.unwrap_or_default(),
+    );
+    if status.serving == Some(false) {
+        text.push_str("it waits for the other parameter servers, or restores a checkpoint\n");
+    }
+    let waits = it.waiting_for.iter();
+    let waits: Vec<String> =
+        waits.map(|(replica, since)| format!("replica {replica} ({})", time(*since))).collect();
+    let waits = if waits.is_empty() { "nobody".to_owned() } else { waits.join(", ") };
+    let _ = writeln!(text, "the step waits for {waits}");
+}
+
+/// `1 part`, `2 parts`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::Serialize;
 use sync_replicas::{ReplicaOutcome, ReplicaReport};
 
+use crate::units::time;
+
 /// The result of a run, as `--json` prints it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Summary {
@@ -180,8 +182,8 @@ pub fn percent(part: f64) -> String {
     format!("{:.2} %", 100.0 * part)
 }
 
-/// `12.3 ms` or `4.56 s`.
+/// `12.3 ms`, `4.56 s`, `3.20 min` or `5.10 h`.
 #[must_use]
 pub fn seconds(seconds: f64) -> String {
-    if seconds < 1.0 { format!("{:.1} ms", 1e3 * seconds) } else { format!("{seconds:.2} s") }
+    time(seconds)
 }

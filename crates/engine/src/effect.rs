@@ -2,6 +2,8 @@
 //!
 //! Plain data, so that a network can carry it and a test can compare it.
 
+use std::fmt;
+
 use accum_core::{GlobalStep, LocalStep};
 
 use crate::{Generation, Incarnation, ReplicaId};
@@ -159,6 +161,16 @@ pub enum StopReason {
     Requested(String),
     /// An update failed, in these words; the step was not applied.
     Failed(String),
+}
+
+/// The words; a failure is told apart.
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Requested(reason) => f.write_str(reason),
+            Self::Failed(reason) => write!(f, "it failed: {reason}"),
+        }
+    }
 }
 
 /// Why an event was refused; it changed nothing.

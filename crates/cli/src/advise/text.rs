@@ -6,7 +6,7 @@ use simulator::advice::{Advice, Choice};
 
 use super::answer::{Answer, BatchAnswer, FleetAnswer};
 use crate::drawing::chart::{Axis, Chart, Series};
-use crate::simulate::number;
+use crate::units::time;
 
 pub(super) fn answer(answer: &Answer) -> String {
     let mut out = format!("How many backups? From {}.\n", answer.source);
@@ -30,14 +30,17 @@ fn cost(fleet: &FleetAnswer, choice: &Choice) -> f64 {
 
 fn fleet(out: &mut String, fleet: &FleetAnswer) {
     let FleetAnswer { machines, recommended, as_good: (from, to), .. } = fleet;
-    let unit = if fleet.hours { "hours" } else { "training" };
     // Writing to a string cannot fail.
     let _ = writeln!(
         out,
         "\nA fixed fleet: {machines} machines, of which A make a step. Steps needed: {}.\n",
         fleet.iterations
     );
-    table(out, &fleet.advice, fleet.advice.best.index, unit, |choice| cost(fleet, choice));
+    let training = |choice: &Choice| match fleet.hours {
+        true => time(choice.cost),
+        false => format!("{:.2} ×", cost(fleet, choice)),
+    };
+    table(out, &fleet.advice, fleet.advice.best.index, "training", training);
     let backups = machines.saturating_sub(*recommended);
     let _ = writeln!(
         out,
@@ -60,8 +63,9 @@ fn batch(out: &mut String, batch: &BatchAnswer) {
         "\nA fixed batch: {gradients} gradients a step, and so many machines more.\n"
     );
     let first = &batch.advice.choices[0];
-    let speed = |choice: &Choice| first.cost / choice.cost.max(f64::MIN_POSITIVE);
-    table(out, &batch.advice, batch.advice.fastest.index, "per machine", speed);
+    let speed =
+        |choice: &Choice| format!("{:.2} ×", first.cost / choice.cost.max(f64::MIN_POSITIVE));
+    table(out, &batch.advice, batch.advice.fastest.index, "work each", speed);
     let _ = writeln!(
         out,
         "\nThe shortest step: N = {}, {}.{}{}\nThe most work for each machine: N = {}, {}.{}{}",
@@ -100,32 +104,29 @@ fn table(
     advice: &Advice,
     best: usize,
     last: &str,
-    cost: impl Fn(&Choice) -> f64,
+    cost: impl Fn(&Choice) -> String,
 ) {
     let _ = writeln!(
         out,
-        "       A     N  backups     step, s  ± (95 %)        sd       p50       p95  in vain  \
-         computing  {last:>11}"
+        "     A    N backups       step  ± (95 %)        sd       p95  in vain {last:>10}"
     );
     let from = best.saturating_sub(MOST_LINES / 2);
     let lines = advice.choices.iter().enumerate().skip(from).take(MOST_LINES);
     for (place, choice) in lines {
-        let bound = if choice.lower_bound { "≥" } else { " " };
+        let bound = if choice.lower_bound { "≥ " } else { "" };
         let _ = writeln!(
             out,
-            "{} {:>6} {:>5} {:>8} {bound}{:>10} {:>9} {:>9} {:>9} {:>9} {:>8.2} {:>8.1} % {:>12}",
+            "{} {:>4} {:>4} {:>7} {:>10} {:>9} {:>9} {:>9} {:>6.1} % {:>10}",
             if place == best { "*" } else { " " },
             choice.replicas_to_aggregate,
             choice.total_num_replicas,
             choice.backups,
-            number(choice.step_seconds),
-            number(choice.plus_minus),
-            number(choice.deviation),
-            number(choice.p50),
-            number(choice.p95),
-            choice.wasted_per_step,
+            format!("{bound}{}", time(choice.step_seconds)),
+            time(choice.plus_minus),
+            time(choice.deviation),
+            time(choice.p95),
             100.0 * choice.wasted_compute,
-            number(cost(choice)),
+            cost(choice),
         );
     }
     if advice.choices.len() > MOST_LINES {

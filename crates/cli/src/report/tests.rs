@@ -141,8 +141,8 @@ fn pages_are_whole_and_stand_alone() {
         span(1, 1, SpanKind::Duplicate, 2_500, 2_900),
     ];
     let words = [
-        "replica 0, step 0: computed and accepted, 0.9 ms",
-        "replica 0, for step 1: waited for a token, 0.1 ms",
+        "replica 0, step 0: computed and accepted, 900 µs",
+        "replica 0, for step 1: waited for a token, 100 µs",
         "given up: the step was over",
         "dropped as stale",
         "another was first",

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use simulator::checks::{Check, Kind};
 use simulator::{Mode, Plan, Report};
 
+use crate::units::time;
+
 /// A run in a few lines.
 pub(super) fn run(plan: &Plan, report: &Report) -> String {
     let mut out = String::new();
@@ -19,8 +21,9 @@ pub(super) fn run(plan: &Plan, report: &Report) -> String {
         out,
         "{}: {}\nby {mode}, {} of {} gradients make a step, seed {}\n\n\
          steps        {}, which take {} of virtual time\n\
-         a step       {} s ± {} in the mean (95 %), standard deviation {} s\n\
-        \u{20}            median {} s, 95 % within {} s, 99 % within {} s, longest {} s\n\
+         a step       {} ± {} in the mean (95 %), standard deviation {}\n\
+        \u{20}            median {}, 95 % within {}, 99 % within {}\n\
+        \u{20}            longest {}\n\
          gradients    {} counted, {} dropped as stale, {} given up in time\n\
          in vain      {:.2} gradients a step, {:.1} % of all computing\n",
         if plan.name.is_empty() { "plan" } else { &plan.name },
@@ -29,14 +32,14 @@ pub(super) fn run(plan: &Plan, report: &Report) -> String {
         report.total_num_replicas,
         report.seed,
         report.steps,
-        length(report.seconds),
-        number(step.mean),
-        number(1.96 * step.standard_error),
-        number(step.deviation),
-        number(step.p50),
-        number(step.p95),
-        number(step.p99),
-        number(step.longest),
+        time(report.seconds),
+        time(step.mean),
+        time(1.96 * step.standard_error),
+        time(step.deviation),
+        time(step.p50),
+        time(step.p95),
+        time(step.p99),
+        time(step.longest),
         gradients.accepted,
         gradients.stale + gradients.duplicates,
         gradients.superseded,
@@ -46,7 +49,8 @@ pub(super) fn run(plan: &Plan, report: &Report) -> String {
     if let Some(tokens) = report.tokens {
         let _ = writeln!(
             out,
-            "tokens       {} put = {} spent + {} discarded + {} lost + {} queued + {} held",
+            "tokens       {} put = {} spent + {} discarded\n             \
+             + {} lost + {} queued + {} held",
             tokens.issued, tokens.spent, tokens.discarded, tokens.lost, tokens.queued, tokens.held
         );
     }
@@ -81,21 +85,4 @@ pub(super) fn checks(checks: &[Check]) -> String {
         );
     }
     out
-}
-
-/// Four digits that matter.
-pub(crate) fn number(value: f64) -> String {
-    if value == 0.0 {
-        return "0".to_owned();
-    }
-    let digits = (3 - value.abs().log10().floor() as i32).clamp(0, 9);
-    format!("{value:.*}", digits as usize)
-}
-
-fn length(seconds: f64) -> String {
-    match seconds {
-        s if s < 120.0 => format!("{} s", number(s)),
-        s if s < 7200.0 => format!("{:.1} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
-    }
 }

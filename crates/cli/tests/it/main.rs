@@ -8,6 +8,7 @@ mod evaluator;
 mod lives;
 mod plan;
 mod program;
+mod results;
 mod resume;
 #[cfg(unix)]
 mod secured;

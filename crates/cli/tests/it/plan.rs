@@ -64,6 +64,15 @@ fn a_machine_that_never_finished_is_not_counted_on() {
     assert!(answer["notes"][1].as_str().is_some_and(|note| note.contains("replica 2 finished")));
 }
 
+/// The lines of tables fit a terminal, and their times have units.
+#[track_caller]
+fn fits(out: &str) {
+    let lines: Vec<&str> = out.lines().filter(|line| line.starts_with([' ', '*'])).collect();
+    assert!(lines.len() > 2, "{out}");
+    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{out}");
+    assert!(lines.iter().any(|line| line.contains(" s ") || line.contains(" ms ")), "{out}");
+}
+
 #[test]
 fn a_law_answers_both_questions() {
     let folder = folder();
@@ -74,6 +83,7 @@ fn a_law_answers_both_questions() {
     for words in ["A fixed fleet: 8 machines", "Use A = ", "The shortest step: N = 15, 5 backups"] {
         assert!(said.out.contains(words), "{}", said.out);
     }
+    fits(&said.out);
     for figure in ["f/fleet.svg", "f/batch.svg"] {
         assert!(fs::read_to_string(folder.path().join(figure)).is_ok_and(|it| it.contains("<svg")));
     }
@@ -118,6 +128,7 @@ fn nothing_is_promised_beyond_the_points() {
     {
         assert!(said.out.contains(words), "{}", said.out);
     }
+    fits(&said.out);
     let answer = json(&run(folder.path(), &[&args[..], &["--json"]].concat()).out);
     let fleet = &answer["fixed_fleet"];
     let looked_at = fleet["advice"]["choices"].as_array().map_or(0, Vec::len) as u64;

@@ -26,6 +26,10 @@ fn words_and_files_say_what_came_of_a_run() {
     for words in ["by the engine, 50 of 54", "steps        50,", "in vain", "tokens  "] {
         assert!(said.out.contains(words), "{}", said.out);
     }
+    // The first line is the plan's own.
+    let table = said.out.lines().skip(1);
+    assert!(table.clone().all(|line| line.chars().count() <= 80), "{}", said.out);
+    assert!(table.clone().any(|line| line.starts_with("a step ") && line.contains(" s ±")));
     let file = |name: &str| fs::read_to_string(folder.path().join("a/b").join(name));
     assert_eq!(file("steps.csv").expect("is written").lines().count(), 51);
     assert!(file("steps.svg").expect("is written").starts_with("<svg xmlns="));

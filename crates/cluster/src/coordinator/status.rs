@@ -75,7 +75,7 @@ impl Coordinator {
                 .filter_map(|lane| engine.num_accumulated(lane))
                 .collect(),
             tokens: engine.num_tokens(),
-            ended: engine.stopped().map(|reason| format!("{reason:?}")),
+            ended: engine.stopped().map(ToString::to_string),
             totals: self.totals(),
             waiting_for: holding.map(|(index, seat)| (index as u64, since(seat.granted))).collect(),
             replicas: (0..self.seats.len()).map(|index| self.replica(index, now)).collect(),

@@ -1,0 +1,95 @@
+//! What is said of a server, line by line.
+
+use super::*;
+use cluster::coordinator::{ReplicaStatus, Status};
+
+fn server(coordinator: Option<Status>) -> ServerStatus {
+    ServerStatus {
+        server: 0,
+        generation: 1,
+        global_step: 200,
+        parts: 1,
+        elements: 650,
+        staged_bytes: 0,
+        connected: 1,
+        received_bytes: 0,
+        snapshots: 0,
+        bad_messages: 0,
+        checkpoints: 1,
+        updates_per_second: Some(57.4),
+        serving: Some(true),
+        refusals: None,
+        coordinator,
+    }
+}
+
+fn training() -> Status {
+    Status {
+        generation: 1,
+        global_step: 200,
+        replicas_to_aggregate: 3,
+        total_num_replicas: 4,
+        gradients: 0,
+        gradients_by_lane: vec![0],
+        tokens: 0,
+        ended: None,
+        totals: coordinator::Totals::default(),
+        waiting_for: vec![(2, 0.0123), (3, 400.0)],
+        replicas: vec![ReplicaStatus {
+            replica: 2,
+            state: "computing".into(),
+            silent_seconds: Some(0.25),
+            local_step: 200,
+            accepted: 190,
+            stale: 7,
+            expired: 1,
+            failure: Some("it panicked".to_owned()),
+        }],
+    }
+}
+
+#[track_caller]
+fn check(status: &ServerStatus, expected: &[&str]) {
+    let text = table(status);
+    for line in expected {
+        assert!(text.lines().any(|it| it == *line), "no line {line:?} in\n{text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    for internal in ["Requested", "Failed(", "has 0,"] {
+        assert!(!text.contains(internal), "{text}");
+    }
+}
+
+#[test]
+fn the_status_is_in_plain_words() {
+    let first = "ps 0: step 200, generation 1, 650 numbers in 1 part, 1 replica connected";
+    check(&server(None), &[first]);
+    check(
+        &server(Some(training())),
+        &[
+            first,
+            "3 of 4 gradients make an update",
+            "the open step has none yet, and no token is free; 57 updates a second",
+            "the step waits for replica 2 (12.3 ms), replica 3 (6.67 min)",
+            "replica  state         last heard    step  accepted   stale  lost tokens",
+            "      2  computing     250 ms ago     200       190       7            1",
+            "         it panicked",
+        ],
+    );
+    check(
+        &server(Some(Status { gradients: 2, tokens: 1, waiting_for: Vec::new(), ..training() })),
+        &[
+            "the open step has 2 of them, and 1 token is free; 57 updates a second",
+            "the step waits for nobody",
+        ],
+    );
+}
+
+#[test]
+fn an_end_is_told_with_its_reason() {
+    let ended = |reason: &str| {
+        server(Some(Status { ended: Some(reason.to_owned()), tokens: 5, ..training() }))
+    };
+    check(&ended("step 200 was reached"), &["training has ended: step 200 was reached"]);
+    assert!(!table(&ended("step 200 was reached")).contains("waits for"));
+}

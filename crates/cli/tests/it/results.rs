@@ -1,0 +1,45 @@
+//! The page on what a run writes has every key of it.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::program::{folder, train};
+
+const PAGE: &str = include_str!("../../../../docs/results.md");
+
+/// Every key of `value`, and of what is in it, is on the page.
+#[track_caller]
+fn check(value: &Value) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                assert!(PAGE.contains(&format!("`{key}`")), "docs/results.md lacks {key}");
+                check(value);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(check),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_is_in_the_page() {
+    let folder = folder();
+    let options = ["--model", "softmax", "--updates", "30", "--ema", "0.9", "--straggler", "4=2"];
+    check(&train(folder.path(), &[&options[..], &["--out", "run"]].concat()));
+    let resumed = ["--updates", "40", "--resume", "run"];
+    check(&train(folder.path(), &[&options[..2], &options[4..], &resumed].concat()));
+    let lines = fs::read_to_string(folder.path().join("run/metrics.jsonl")).expect("is written");
+    for line in lines.lines() {
+        let mut line: Value = serde_json::from_str(line).expect("is JSON");
+        let line = line.as_object_mut().expect("is an object");
+        let kind = line.remove("kind").expect("each line has a kind");
+        let kind = kind.as_str().expect("is text").to_owned();
+        assert!(PAGE.contains(&format!("`{kind}` ")), "docs/results.md lacks lines of {kind}");
+        // Its other keys are the settings' names.
+        if kind != "run" {
+            check(&Value::Object(line.clone()));
+        }
+    }
+}
