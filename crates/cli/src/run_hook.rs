@@ -39,6 +39,10 @@ pub(crate) struct RunHook {
 }
 
 impl Hook<ChiefSession<f32>> for RunHook {
+    fn name(&self) -> &str {
+        "record of the run"
+    }
+
     fn after_create_session(
         &mut self,
         _: &mut ChiefSession<f32>,

@@ -34,7 +34,8 @@ use crate::{BoxError, Coordinator, Session, StepReport};
 /// }
 /// ```
 pub trait Hook<S: Session + ?Sized>: Send {
-    /// What errors call this hook: its type's own name, without path and parameters.
+    /// What errors call this hook, in a word or two; its type's own name when not given, without
+    /// path and parameters.
     fn name(&self) -> &str {
         let full = std::any::type_name::<Self>();
         let plain = full.split('<').next().unwrap_or(full);

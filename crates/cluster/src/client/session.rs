@@ -67,6 +67,8 @@ pub struct Session<T: Scalar + bytemuck::Pod> {
     overdue: Option<String>,
     /// Since when the cluster has been out of reach.
     down: Option<Instant>,
+    /// Whether somebody was told of that.
+    told: bool,
     /// Not to be tried again before.
     retry: Option<Instant>,
     /// Steps that were made, for hooks; kept only where somebody asks.
@@ -122,6 +124,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             refused: None,
             overdue: None,
             down: None,
+            told: false,
             retry: None,
             made: VecDeque::new(),
             keep_made,

@@ -45,14 +45,14 @@ impl Coordinator {
         let current = self.seats[index].sequence;
         if sequence > current {
             return Err(refuse(format!(
-                "piece of work {sequence} was committed, but {current} is the newest"
+                "push {sequence} came, but {current} is the newest that was asked for; join anew"
             )));
         }
         if sequence < current && sequence > self.seats[index].pushed {
-            return Err(refuse(format!("piece of work {sequence} was given up")));
+            return Err(refuse(format!("push {sequence} came, but its batch was given up")));
         }
         if sequence == current && self.seats[index].grant.is_none() {
-            return Err(refuse(format!("piece of work {sequence} was not granted")));
+            return Err(refuse(format!("push {sequence} came, but no token was given for it")));
         }
         let contribution =
             Contribution { replica, incarnation: commit.ticket.incarnation, sequence };
@@ -62,7 +62,7 @@ impl Coordinator {
             && receipts(secret, self.shards, generation, contribution) != commit.receipts
         {
             return Err(refuse(format!(
-                "piece of work {sequence} is not staged on every server; send it to all of them, \
+                "push {sequence} has not reached every parameter server; send it to all of them, \
                  and commit with the receipts that they give"
             )));
         }

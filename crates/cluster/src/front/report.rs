@@ -43,7 +43,7 @@ pub struct Counts {
     pub duplicates: u64,
     /// Batches given up because they were superseded.
     pub superseded: u64,
-    /// Pushes whose fate is unknown, since the replica was fenced off meanwhile.
+    /// Pushes whose fate is unknown, since the replica had to join anew meanwhile.
     pub lost: u64,
     /// How long it waited for tokens and variables.
     pub waited: Duration,

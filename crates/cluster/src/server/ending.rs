@@ -28,7 +28,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         let Some(hub) = &self.hub else { return };
         let mut hub = lock(hub);
         if !hub.serving && hub.ending.is_none() {
-            tracing::info!(?reason, "training ends once the servers are ready");
+            tracing::info!(%reason, "training ends once the servers are ready");
             hub.wishes.stop.get_or_insert(reason);
             return;
         }

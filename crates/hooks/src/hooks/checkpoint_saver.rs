@@ -85,6 +85,10 @@ impl<'a, S: ?Sized> CheckpointSaver<'a, S> {
 }
 
 impl<S: Session + ?Sized> Hook<S> for CheckpointSaver<'_, S> {
+    fn name(&self) -> &str {
+        "saving a checkpoint"
+    }
+
     fn begin(&mut self) -> Result<(), HookError> {
         self.every.as_ref().map_or(Ok(()), Every::check)
     }

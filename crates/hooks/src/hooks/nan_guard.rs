@@ -29,6 +29,10 @@ impl Default for NanGuard {
 }
 
 impl<S: Session + ?Sized> Hook<S> for NanGuard {
+    fn name(&self) -> &str {
+        "guard of the loss"
+    }
+
     fn after_run(
         &mut self,
         _: &mut S,

@@ -36,6 +36,10 @@ impl<'a> SummarySaver<'a> {
 }
 
 impl<S: Session + ?Sized> Hook<S> for SummarySaver<'_> {
+    fn name(&self) -> &str {
+        "writing metrics"
+    }
+
     fn begin(&mut self) -> Result<(), HookError> {
         self.every.check()
     }

@@ -10,7 +10,7 @@ use crate::{HookCall, HookError, JoinError, RunError, SharedError};
 #[non_exhaustive]
 pub enum SessionError {
     /// A hook failed.
-    #[error("hook {hook} failed in {call}: {source}")]
+    #[error("{hook}: {source}")]
     Hook {
         /// The hook's name.
         hook: String,

@@ -52,30 +52,30 @@ fn a_stop_asked_for_by_a_hook_ends_after_the_step() {
 
 #[test]
 fn a_failure_skips_end_and_is_the_result() {
-    check(&["s"], Some((Begin, 1, Deed::Fail)), "begin", Err("hook h failed in begin: h in begin"));
+    check(&["s"], Some((Begin, 1, Deed::Fail)), "begin", Err("h: h in begin"));
     check(
         &["s"],
         Some((AfterCreateSession, 1, Deed::Fail)),
         "begin create created close",
-        Err("hook h failed in after_create_session: h in after_create_session"),
+        Err("h: h in after_create_session"),
     );
     check(
         &["s"],
         Some((BeforeRun, 1, Deed::Fail)),
         "begin create created before close",
-        Err("hook h failed in before_run: h in before_run"),
+        Err("h: h in before_run"),
     );
     check(
         &["s"],
         Some((AfterRun, 1, Deed::Fail)),
         "begin create created before run after close",
-        Err("hook h failed in after_run: h in after_run"),
+        Err("h: h in after_run"),
     );
     check(
         &["s"],
         Some((End, 1, Deed::Fail)),
         &format!("begin create created {STEP} before run end close"),
-        Err("hook h failed in end: h in end"),
+        Err("h: h in end"),
     );
     check(&["?"], None, "begin create", Err("the session could not be created: no such session"));
     check(
@@ -150,7 +150,7 @@ fn every_hook_ends_and_the_first_error_wins() {
         .start()
         .expect("nothing fails at the start");
     let error = session.run_until_stopped().expect_err("both hooks fail in end");
-    assert_eq!(error.to_string(), "hook a failed in end: a in end");
+    assert_eq!(error.to_string(), "a: a in end");
     assert!(log.text().ends_with("a.end b.end close"), "{}", log.text());
 }
 

@@ -3,12 +3,17 @@
 //! While one line is being opened the others go on: what comes over them is taken at once, so that
 //! whoever is told of the end does not look for a server that has ended too.
 
+use std::time::Duration;
+
 use sync_replicas::Scalar;
 use tokio::time::Instant;
 
 use super::{Session, WaitError};
 use crate::client::line::{Line, NoLine, Ways, pause};
 use crate::proto;
+
+/// Servers that are away for no longer are not worth a warning.
+const QUIET: Duration = Duration::from_secs(5);
 
 impl<T: Scalar + bytemuck::Pod> Session<T> {
     /// Opens the lines that are missing, the coordinator's first. Until all are there and the
@@ -42,7 +47,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                     });
                 }
                 Err(NoLine::Later(reason)) => {
-                    tracing::debug!(server, reason, "no connection yet");
+                    self.tell_of_wait(server, spent, &reason);
                     if self.meanwhile(tokio::time::sleep(pause(attempt)), over).await.is_none() {
                         return Ok(());
                     }
@@ -51,9 +56,24 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             }
         }
         if self.ticket.is_some() {
-            self.down = None;
+            (self.down, self.told) = (None, false);
         }
         Ok(())
+    }
+
+    /// Says that a server is out of reach, aloud once it is for longer than a start takes.
+    fn tell_of_wait(&mut self, server: usize, spent: Duration, reason: &str) {
+        if spent < QUIET || self.told {
+            tracing::debug!(server, reason, "no connection yet");
+            return;
+        }
+        self.told = true;
+        let (address, left) =
+            (self.reach.address(server), self.settings.patience.saturating_sub(spent));
+        tracing::warn!(
+            "ps {server} at {address} is out of reach, and is tried for {:.0} s more: {reason}",
+            left.as_secs_f64()
+        );
     }
 
     /// Waits for something, and takes what comes over the lines meanwhile; `None` once that ends

@@ -75,7 +75,9 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             }
         };
         let Some(ticket) = self.ticket.filter(|it| it.incarnation == grant.incarnation) else {
-            return Err(PushError::Lost { reason: "the replica was fenced off".to_owned() });
+            return Err(PushError::Lost {
+                reason: "the replica has joined anew meanwhile".to_owned(),
+            });
         };
         let commit = proto::Commit {
             ticket: Some(ticket.into()),

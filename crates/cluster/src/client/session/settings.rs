@@ -75,7 +75,7 @@ pub enum PushError {
         /// Why.
         reason: String,
     },
-    /// The replica was fenced off meanwhile: whether it counts is unknown, or it belongs to an
+    /// The replica has joined anew meanwhile: whether it counts is unknown, or it belongs to an
     /// earlier life. The next step joins again.
     #[error("the push was lost: {reason}")]
     Lost {

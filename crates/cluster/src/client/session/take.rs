@@ -123,7 +123,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         }
         (self.welcomed, self.resumed) = (true, true);
         if self.lines.iter().all(Option::is_some) {
-            self.down = None;
+            (self.down, self.told) = (None, false);
         }
         self.in_turn = welcome.in_turn;
         if self.ticket != Some(ticket) {
@@ -157,7 +157,11 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
 
     fn refuse(&mut self, server: usize, refused: proto::Refused) {
         if refused.rejoin {
-            tracing::info!(server, reason = refused.reason, "fenced off; joining again");
+            match self.ticket {
+                Some(_) => tracing::info!(server, reason = refused.reason, "joining anew"),
+                // At every start: servers listen before all of them are ready.
+                None => tracing::debug!(server, reason = refused.reason, "not let in yet"),
+            }
             // The servers may not be ready for a while; asking at once would be asking always.
             self.retry = Some(Instant::now() + AGAIN);
             if server == 0 {
