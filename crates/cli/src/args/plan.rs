@@ -51,7 +51,8 @@ pub struct PlanArgs {
     #[arg(long, conflicts_with = "plan")]
     pub reference: bool,
     /// Decides every random number
-    #[arg(long, value_name = "NUMBER", default_value_t = 0, value_parser = whole::<u64>(0..=u64::MAX))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    #[arg(value_parser = whole::<u64>(0..=u64::MAX))]
     pub seed: u64,
     /// Write one JSON object instead of words
     #[arg(long)]
