@@ -21,6 +21,7 @@ use crate::args::{LaunchArgs, SecurityArgs};
 use crate::error::UsageError;
 use crate::interrupt::Interrupt;
 use crate::run_folder::{FolderError, RunFolder, checkpoint_in};
+use crate::say::say;
 use crate::security;
 use crate::settings::Settings;
 
@@ -204,7 +205,7 @@ impl Herd {
                     Look::Nothing => {}
                     Look::Again(what) => {
                         if !self.quiet {
-                            eprintln!("\n{}: {what}", child.name());
+                            say(format!("\n{}: {what}", child.name()));
                         }
                     }
                     Look::Done if child.is_chief() => {
@@ -218,7 +219,7 @@ impl Herd {
                     }
                     Look::Failed(how) => {
                         if !self.quiet && told.is_none() {
-                            eprintln!("\n{}: {how}; the others go on", child.name());
+                            say(format!("\n{}: {how}; the others go on", child.name()));
                         }
                     }
                 }

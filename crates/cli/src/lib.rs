@@ -36,6 +36,7 @@ pub mod progress;
 pub mod report;
 pub mod run_folder;
 mod run_hook;
+pub mod say;
 mod security;
 pub mod settings;
 pub mod simulate;

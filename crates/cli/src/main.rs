@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 
 use clap::Parser;
-use cli::advise::plan;
+use cli::advise::{PlanError, plan};
 use cli::args::{Cli, Command, LaunchArgs, NodeArgs, TrainArgs};
 use cli::interrupt::Interrupt;
 use cli::launch::{LaunchError, launch, without};
 use cli::node::{self, Ending, Process};
+use cli::say::{self, JsonError, say};
 use cli::settings::Settings;
 use cli::simulate::{SimulateError, simulate};
 use cli::status::{StatusError, status};
@@ -25,6 +26,9 @@ use tracing_subscriber::prelude::*;
 /// What shells say of a program that a second Ctrl-C ended.
 const KILLED_BY_INTERRUPT: i32 = 130;
 
+/// The exit status of a run that failed.
+const FAILED: u8 = 1;
+
 /// The exit status for invalid options.
 const USAGE: u8 = 2;
 
@@ -35,8 +39,7 @@ fn main() -> ExitCode {
     }
     match command {
         Command::Train(args) => run_train(*args),
-        // Whatever is wrong is wrong with what was given.
-        Command::Plan(args) => ended(plan(&args, &mut io::stdout().lock()), |_| USAGE),
+        Command::Plan(args) => ended(plan(&args, &mut io::stdout().lock()), PlanError::exit_status),
         Command::Launch(args) => run_launch(*args),
         Command::Node(args) => run_node(*args),
         Command::Status(args) => {
@@ -53,7 +56,7 @@ fn ended<E: Error>(result: Result<(), E>, exit_status: impl Fn(&E) -> u8) -> Exi
 }
 
 fn failed(error: &dyn Error, status: u8) -> ExitCode {
-    eprintln!("error: {}", chain(error));
+    say(format!("error: {}", chain(error)));
     ExitCode::from(status)
 }
 
@@ -64,14 +67,14 @@ fn run_train(args: TrainArgs) -> ExitCode {
     let result = Settings::check(args)
         .map_err(TrainError::from)
         .and_then(|settings| train(&settings, &interrupt));
-    let told = result.map(|summary| {
-        if summary.interrupted {
-            tell_resume(&summary.run_dir);
-        }
-        // When the reader has gone, as `head` does, the run is on disk.
-        let _ = tell(&summary, quiet, json);
-    });
-    ended(told, TrainError::exit_status)
+    let summary = match result {
+        Ok(summary) => summary,
+        Err(error) => return failed(&error, error.exit_status()),
+    };
+    if summary.interrupted {
+        tell_resume(&summary.run_dir);
+    }
+    ended(tell(&summary, quiet, json), |_| FAILED)
 }
 
 fn run_launch(args: LaunchArgs) -> ExitCode {
@@ -99,12 +102,11 @@ fn run_node(args: NodeArgs) -> ExitCode {
         ending.attach(process.stop_handle());
         node::run(&process)
     });
-    let told = result.map(|summary| {
-        if let Some(summary) = summary {
-            let _ = tell(&summary, quiet, json);
-        }
-    });
-    ended(told, |error| error.exit() as u8)
+    match result {
+        Ok(Some(summary)) => ended(tell(&summary, quiet, json), |_| FAILED),
+        Ok(None) => ExitCode::SUCCESS,
+        Err(error) => failed(&error, error.exit() as u8),
+    }
 }
 
 /// Ends this process's part once its launcher says so. A process whose launcher was killed ends at
@@ -124,7 +126,9 @@ fn listen_to_launcher(ending: Ending) {
 fn log(command: &Command) -> io::Result<()> {
     let wished = std::env::var("RUST_LOG").ok().filter(|it| !it.is_empty());
     let filter = wished.as_deref().map(str::parse::<Targets>).transpose();
-    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE);
+    // It tells its own errors with `eprintln!`, which ends whoever logs where nobody reads.
+    let builder = tracing_subscriber::fmt().log_internal_errors(false);
+    let builder = builder.with_max_level(LevelFilter::TRACE);
     let usual = || Targets::new().with_default(LevelFilter::WARN);
     let chosen = filter.as_ref().ok().cloned().flatten().unwrap_or_else(usual);
     let path = match command {
@@ -154,31 +158,36 @@ fn stop_on_signals(interrupt: &Interrupt, words: &'static str, stop: impl Fn() +
             std::process::exit(KILLED_BY_INTERRUPT);
         }
         stop();
-        eprintln!("\n{words} (Ctrl-C again ends at once)");
+        say(format!("\n{words} (Ctrl-C again ends at once)"));
     };
     if let Err(error) = ctrlc::set_handler(handler) {
         tracing::warn!(%error, "Ctrl-C will end the run without a checkpoint");
     }
 }
 
-fn tell(summary: &Summary, quiet: bool, json: bool) -> io::Result<()> {
+/// Tells the result; what people do not read is in the run folder.
+fn tell(summary: &Summary, quiet: bool, json: bool) -> Result<(), JsonError> {
     let mut out = io::stdout().lock();
     if !quiet {
+        let words = format!(
+            "\n{}\n{}\n{}\nreport: {}/report.html",
+            table(summary),
+            story(summary),
+            verdict(summary),
+            summary.run_dir
+        );
         // With --json standard output belongs to the object alone.
-        let mut people: Box<dyn Write> =
-            if json { Box::new(io::stderr()) } else { Box::new(&mut out) };
-        writeln!(people, "\n{}\n{}", table(summary), story(summary))?;
-        writeln!(people, "{}", verdict(summary))?;
-        writeln!(people, "report: {}/report.html", summary.run_dir)?;
+        if json {
+            say(words);
+        } else {
+            let _ = writeln!(out, "{words}");
+        }
     }
-    if json {
-        writeln!(out, "{}", serde_json::to_string(summary)?)?;
-    }
-    Ok(())
+    if json { say::json(&mut out, summary) } else { Ok(()) }
 }
 
 fn tell_resume(run_dir: &str) {
-    eprintln!("interrupted; continue with: {}", resume_command(run_dir));
+    say(format!("interrupted; continue with: {}", resume_command(run_dir)));
 }
 
 /// The same command again, from this run's checkpoint and into a new folder.

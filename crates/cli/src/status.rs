@@ -10,6 +10,7 @@ use cluster::security::{KeyError, Signer, TlsError, TlsSettings, wall_clock};
 use cluster::server::ServerStatus;
 
 use crate::args::StatusArgs;
+use crate::say::{self, JsonError};
 use crate::security;
 
 /// Why there is no status.
@@ -25,6 +26,9 @@ pub enum StatusError {
     /// The server did not answer as it should.
     #[error(transparent)]
     Ask(#[from] cluster::StatusError),
+    /// Nobody has the status.
+    #[error(transparent)]
+    Json(#[from] JsonError),
     /// No runtime, or nobody reads.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -52,8 +56,7 @@ pub fn status(args: &StatusArgs, out: &mut impl Write) -> Result<(), StatusError
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let status = runtime.block_on(cluster::status(&reach, 0))?;
     if args.json {
-        serde_json::to_writer(&mut *out, &status).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        say::json(out, &status)?;
     } else {
         write!(out, "{}", table(&status))?;
     }

@@ -3,6 +3,7 @@
 use simulator::advice::AdviceError;
 
 use super::run::RunError;
+use crate::say::JsonError;
 use crate::simulate::SimulateError;
 
 /// Why there is no advice.
@@ -28,9 +29,21 @@ pub enum PlanError {
         /// Why not.
         problem: String,
     },
+    /// Nobody has the answer.
+    #[error(transparent)]
+    Json(#[from] JsonError),
     /// Neither question was asked.
     #[error(
         "nothing to plan: give --machines N (a fixed fleet), --gradients A (a fixed batch), or both"
     )]
     NoQuestion,
+}
+
+impl PlanError {
+    /// The exit status of the program: 2, as what is wrong is wrong with what was given, but for an
+    /// answer that nobody has.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        if matches!(self, Self::Json(_)) { 1 } else { 2 }
+    }
 }

@@ -16,6 +16,7 @@ use super::error::NodeError;
 use super::process::Process;
 use crate::metrics::Metrics;
 use crate::run_folder::RunFolder;
+use crate::say::say;
 use crate::settings::Settings;
 use crate::train::TrainError;
 
@@ -51,7 +52,7 @@ pub(super) fn run(process: &Process) -> Result<(), NodeError> {
             lines.write("evaluation", &evaluation).map_err(TrainError::from)?;
             lines.flush().map_err(TrainError::from)?;
             if !settings.quiet {
-                eprintln!("update {}  {}", evaluation.step, words(&evaluation));
+                say(format!("update {}  {}", evaluation.step, words(&evaluation)));
             }
             if evaluation.step.unsigned_abs() >= settings.updates {
                 return Ok(());

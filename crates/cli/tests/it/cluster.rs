@@ -86,6 +86,22 @@ fn a_killed_process_is_started_again() {
     check("ps-1.log", "ps 1");
 }
 
+/// What the launcher has to say of a lost worker may find no reader.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_launcher_that_nobody_listens_to_goes_on() {
+    let folder = folder();
+    let sizes = ["--workers", "3", "--backup", "1", "--updates", "600"];
+    let (child, err) = begun(folder.path(), &sizes);
+    drop(err);
+    let process = process_of(folder.path(), "worker-2.log").expect("it runs");
+    let killed = Command::new("kill").args(["-KILL", &process]).status();
+    assert!(killed.expect("kill is there").success());
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(json(&String::from_utf8_lossy(&output.stdout))["updates"], 600);
+}
+
 #[cfg(unix)]
 #[test]
 fn status_metrics_and_an_interrupt() {

@@ -12,4 +12,5 @@ mod secured;
 #[cfg(unix)]
 mod signals;
 mod simulate;
+mod unread;
 mod usage;
