@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use cluster::exit::Exit;
 use simulator::checks::Published;
 use simulator::{Mode, Outcome, Plan, PlanError, plans};
 
@@ -61,11 +62,13 @@ pub enum SimulateError {
 }
 
 impl SimulateError {
-    /// The exit status of the program: 2 for invalid options, 1 for checks that failed or a result
-    /// that nobody has.
+    /// The exit status of the program: whether the options are wrong, or what came of them.
     #[must_use]
-    pub fn exit_status(&self) -> u8 {
-        if matches!(self, Self::Checks { .. } | Self::Json(_)) { 1 } else { 2 }
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Checks { .. } | Self::Json(_) => Exit::Failed,
+            _ => Exit::Usage,
+        }
     }
 }
 

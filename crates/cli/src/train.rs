@@ -54,6 +54,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
     let run_hook = record.hook(interrupt, first);
     let begun = run_hook.begun;
     interrupt.attach(trainer.stop_handle());
+    interrupt.attach_saver(saver(&trainer, folder))?;
     let hooks = hooks(settings, Some(run_hook), Some(folder));
     let report = trainer.fit(&learner(settings), |_| shard(settings), hooks);
     record.flush()?;
@@ -82,6 +83,15 @@ fn start_from_zero(timeline: &mut [Span], begun: Duration) {
     for span in timeline {
         span.start = span.start.saturating_sub(begun);
         span.end = span.end.saturating_sub(begun);
+    }
+}
+
+/// What writes a checkpoint of now.
+fn saver(trainer: &Trainer<f32>, folder: &RunFolder) -> impl Fn() + Send + 'static {
+    let (training, folder) = (trainer.save_handle(), folder.checkpoints().to_owned());
+    move || match training.save(&folder, KEEP) {
+        Ok(path) => tracing::info!(path = %path.display(), "a checkpoint is written, as asked"),
+        Err(error) => tracing::error!(%error, "the checkpoint that was asked for is not written"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why there is no advice.
 
+use cluster::exit::Exit;
 use simulator::advice::AdviceError;
 
 use super::run::RunError;
@@ -40,10 +41,10 @@ pub enum PlanError {
 }
 
 impl PlanError {
-    /// The exit status of the program: 2, as what is wrong is wrong with what was given, but for an
+    /// The exit status of the program: what is wrong is wrong with what was given, but for an
     /// answer that nobody has.
     #[must_use]
-    pub fn exit_status(&self) -> u8 {
-        if matches!(self, Self::Json(_)) { 1 } else { 2 }
+    pub fn exit(&self) -> Exit {
+        if matches!(self, Self::Json(_)) { Exit::Failed } else { Exit::Usage }
     }
 }

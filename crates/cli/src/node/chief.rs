@@ -9,28 +9,29 @@ use cluster::ClusterReport;
 use sync_replicas::Totals;
 use sync_replicas::checkpoint::{self, TrainingState};
 
+use super::Ended;
 use super::error::NodeError;
 use super::process::Process;
 use crate::interrupt::Interrupt;
 use crate::metrics::Metrics;
 use crate::run_folder::RunFolder;
-use crate::summary::{ReplicaSummary, Summary};
+use crate::summary::ReplicaSummary;
 use crate::train::{RunOutcome, RunRecord, TrainError, hooks};
 
-pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
+pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
     let settings = &process.settings;
     // An earlier life of the chief has written the lines before.
     let record = RunRecord::open(settings, process.folder()?, Metrics::append)?;
     let folder = record.folder();
     if let Some(state) = checkpoint_of(settings.updates, folder) {
-        return Ok(record.finish(of_checkpoint(state))?);
+        return over(&record, of_checkpoint(state));
     }
     let run_hook = record.hook(&Interrupt::new(), 0);
     let ended = process.fit(hooks(settings, Some(run_hook), Some(folder)));
     record.flush().map_err(TrainError::from)?;
     // The end is told once the last checkpoint is written; it may have come at any step.
     let (last, outcome) = match ended {
-        Ok(report) if report.left => return Err(NodeError::ChiefLeft),
+        Ok(report) if report.left => return Ok(Ended::Left),
         Ok(report) => (report.global_step.get().unsigned_abs(), of_report(report)),
         Err(error) => (settings.updates, Err(error)),
     };
@@ -45,7 +46,11 @@ pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
     if settings.ema.is_some() && outcome.averages.is_none() {
         outcome.averages = checkpoint_of(last, folder).and_then(|state| state.averaged());
     }
-    Ok(record.finish(outcome)?)
+    over(&record, outcome)
+}
+
+fn over(record: &RunRecord<'_>, outcome: RunOutcome) -> Result<Ended, NodeError> {
+    Ok(Ended::Over(Some(Box::new(record.finish(outcome)?))))
 }
 
 fn of_report(report: ClusterReport<f32>) -> Result<RunOutcome, NodeError> {

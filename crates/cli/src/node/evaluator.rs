@@ -12,6 +12,7 @@ use serde::Serialize;
 use sync_replicas::checkpoint::{self, TrainingState};
 use tokio::time::timeout;
 
+use super::Ended;
 use super::error::NodeError;
 use super::process::Process;
 use crate::metrics::Metrics;
@@ -34,7 +35,7 @@ struct Evaluation {
 }
 
 /// Tests checkpoints until that of the last update, or until it is asked to end.
-pub(super) fn run(process: &Process) -> Result<(), NodeError> {
+pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
     let settings = &process.settings;
     if settings.out.is_none() && settings.checkpoint_dir.is_none() {
         return Err(NodeError::NoFolder);
@@ -55,7 +56,7 @@ pub(super) fn run(process: &Process) -> Result<(), NodeError> {
                 say(format!("update {}  {}", evaluation.step, words(&evaluation)));
             }
             if evaluation.step.unsigned_abs() >= settings.updates {
-                return Ok(());
+                return Ok(Ended::Over(None));
             }
             (known, since) = (Some(path), Instant::now());
         }
@@ -66,7 +67,7 @@ pub(super) fn run(process: &Process) -> Result<(), NodeError> {
             });
         }
         if runtime.block_on(async { timeout(LOOK, stop.wished()).await.is_ok() }) {
-            return Ok(());
+            return Ok(Ended::Left);
         }
     }
 }

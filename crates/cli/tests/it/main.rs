@@ -4,6 +4,8 @@ mod accuracy;
 mod bad_input;
 mod cluster;
 mod evaluator;
+#[cfg(target_os = "linux")]
+mod leaving;
 mod plan;
 mod program;
 mod resume;
