@@ -17,6 +17,7 @@ pub(crate) use setup::{hooks, learner, replicas, shard};
 use crate::error::UsageError;
 use crate::interrupt::Interrupt;
 use crate::run_folder::RunFolder;
+use crate::say::say;
 use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
 
@@ -58,6 +59,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
     let run_hook = record.hook(interrupt, first);
     let begun = run_hook.begun;
     interrupt.attach(trainer.stop_handle());
+    interrupt.attach_saver(saver(&trainer, folder, settings.keep))?;
     let hooks = hooks(settings, Some(run_hook), Some(folder));
     let report = trainer.fit(&learner(settings), |_| shard(settings), hooks);
     record.flush()?;
@@ -74,7 +76,7 @@ fn start(settings: &Settings, folder: &RunFolder) -> Result<Trainer<f32>, TrainE
     if let Some(from) = folder.from() {
         trainer.restore(folder.checkpoints())?;
         if !settings.quiet {
-            eprintln!("{}", from.words());
+            say(from.words());
         }
     }
     folder.record(settings)?;
@@ -86,6 +88,15 @@ fn start_from_zero(timeline: &mut [Span], begun: Duration) {
     for span in timeline {
         span.start = span.start.saturating_sub(begun);
         span.end = span.end.saturating_sub(begun);
+    }
+}
+
+/// What writes a checkpoint of now.
+fn saver(trainer: &Trainer<f32>, folder: &RunFolder, keep: usize) -> impl Fn() + Send + 'static {
+    let (training, folder) = (trainer.save_handle(), folder.checkpoints().to_owned());
+    move || match training.save(&folder, keep) {
+        Ok(path) => tracing::info!(path = %path.display(), "a checkpoint is written, as asked"),
+        Err(error) => tracing::error!(%error, "the checkpoint that was asked for is not written"),
     }
 }
 

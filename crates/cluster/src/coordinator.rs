@@ -8,6 +8,7 @@ mod answer;
 mod awaited;
 mod books;
 mod events;
+mod leaving;
 mod receipts;
 mod settle;
 mod status;
@@ -15,6 +16,7 @@ mod vet;
 
 pub use answer::{Actions, Answer, Commit, Contribution, Order, Refusal, Ticket};
 pub use books::{StepMade, Totals};
+pub use leaving::{Farewell, Saves};
 pub use receipts::receipt;
 pub use status::{ReplicaStatus, Status};
 
@@ -24,6 +26,7 @@ use sync_replicas::engine::{Admission, Config, Engine, Grant, Positions, StartEr
 use sync_replicas::{Generation, GlobalStep, Incarnation};
 
 use books::Books;
+use leaving::Leaving;
 
 /// The engine and one seat a replica.
 #[derive(Debug)]
@@ -45,6 +48,7 @@ pub struct Coordinator {
     /// How many lanes of the open step have closed.
     closed_lanes: usize,
     last_step: Option<i64>,
+    leaving: Leaving,
 }
 
 /// What is known of one replica's connection.
@@ -96,6 +100,7 @@ impl Coordinator {
             updating: vec![0; variables.max(1)],
             closed_lanes: 0,
             last_step: None,
+            leaving: Leaving::default(),
         }
     }
 
@@ -136,6 +141,7 @@ impl Coordinator {
             *seat = Seat { connection, left, ..Seat::default() };
         }
         self.books.forget_round();
+        self.leaving = Leaving::default();
         self.updating.fill(0);
         self.closed_lanes = 0;
     }

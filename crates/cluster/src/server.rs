@@ -6,6 +6,7 @@
 mod ending;
 mod heard;
 mod hub;
+mod leaving;
 mod link;
 mod link_serve;
 mod node;

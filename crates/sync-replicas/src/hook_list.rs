@@ -3,6 +3,7 @@
 //! They run in the order given, between two updates, on whichever thread closed the step.
 
 use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -155,10 +156,12 @@ impl<T: Scalar> Hooks<T> {
                 let rate = updates as f64 / passed.as_secs_f64();
                 let loss = report.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}"));
                 let stale = chief.totals().stale;
-                eprintln!(
-                    "step {}: loss {loss}, {rate:.0} updates/s, {stale} stale",
+                let line = format!(
+                    "step {}: loss {loss}, {rate:.0} updates/s, {stale} stale\n",
                     report.global_step
                 );
+                // Nobody reads it when this fails, and training goes on.
+                let _ = std::io::stderr().write_all(line.as_bytes());
                 (last, updates) = (Instant::now(), 0);
             }
             Ok(())
@@ -180,7 +183,7 @@ impl<T: Scalar> Hooks<T> {
             let line = serde_json::json!({
                 "step": report.global_step, "loss": report.loss, "scalars": scalars,
             });
-            std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes())?;
+            file.write_all(format!("{line}\n").as_bytes())?;
             Ok(())
         }))
     }

@@ -48,7 +48,7 @@ pub use runtime::{
     Superseded, SupersededSignal, Torn, Totals, UpdateError, WaitError,
 };
 pub use scalar::Scalar;
-pub use trainer::{StopHandle, Trainer};
+pub use trainer::{SaveHandle, StopHandle, Trainer};
 pub use variables::{VariableError, Variables};
 
 /// Keeps the programs of the project's pages compiling and running.

@@ -49,9 +49,6 @@ pub enum NodeError {
         /// For how long.
         seconds: f64,
     },
-    /// The chief was asked to end before training did.
-    #[error("this worker is the chief and was asked to end; start it again for the result")]
-    ChiefLeft,
 }
 
 impl NodeError {
@@ -62,10 +59,9 @@ impl NodeError {
             Self::NoPlace | Self::Spec(_) | Self::Usage(_) | Self::Key(_) | Self::NoFolder => {
                 Exit::Usage
             }
-            Self::Train(error) if error.exit_status() == 2 => Exit::Usage,
-            Self::Train(_) => Exit::Failed,
+            Self::Train(error) => error.exit(),
             Self::Cluster(error) => error.exit(),
-            Self::ChiefLeft | Self::NoVariables | Self::NoCheckpoint { .. } => Exit::Restart,
+            Self::NoVariables | Self::NoCheckpoint { .. } => Exit::Restart,
         }
     }
 }

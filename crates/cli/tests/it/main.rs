@@ -4,6 +4,8 @@ mod accuracy;
 mod bad_input;
 mod cluster;
 mod evaluator;
+#[cfg(target_os = "linux")]
+mod leaving;
 #[cfg(unix)]
 mod lives;
 mod plan;
@@ -14,4 +16,5 @@ mod secured;
 #[cfg(unix)]
 mod signals;
 mod simulate;
+mod unread;
 mod usage;

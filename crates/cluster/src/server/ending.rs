@@ -5,6 +5,7 @@
 //! told nothing takes it back.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sync_replicas::engine::StopReason;
@@ -121,7 +122,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             return true;
         }
         match &self.hub {
-            Some(hub) => lock(hub).awaits(self.now()),
+            Some(hub) => lock(hub).awaits(self.now(), !self.leaving.load(Ordering::Acquire)),
             // The coordinator knows who has not come yet.
             None => lock(&self.served).is_linked(),
         }
@@ -137,13 +138,13 @@ impl<T: Scalar> Hub<T> {
     }
 
     /// Whether somebody has not heard of the end who may: another server, or a replica that was
-    /// heard of lately, also if it has died; it may be started again. Where the generation has just
-    /// begun, or none has, nobody can have come yet.
-    fn awaits(&self, now: Duration) -> bool {
+    /// heard of lately, also if it has died; it may be started again, if `absent` ones are waited
+    /// for. Where the generation has just begun, or none has, nobody can have come yet.
+    fn awaits(&self, now: Duration, absent: bool) -> bool {
         let began = self.began.unwrap_or(now);
         let lately = |heard: Duration| now < heard.max(began) + GRACE;
         let mut replicas = self.coordinator.awaited().filter(|(_, heard)| lately(*heard));
-        replicas.any(|(replica, _)| !self.heard.contains(&replica))
+        absent && replicas.any(|(replica, _)| !self.heard.contains(&replica))
             || self.links.iter().any(|link| !link.is_idle())
     }
 }

@@ -312,6 +312,10 @@ fn take<T: Scalar + bytemuck::Pod>(
     gathered: &mut (u64, Gathered),
     answer: Done,
 ) -> Result<(), String> {
+    if let Some(Answer::Leaving(_)) = answer.done {
+        node.link_leaves(server);
+        return Ok(());
+    }
     let mut queue = lock(&link.0.queue);
     if !queue.awaits(&answer)? {
         return Ok(());
@@ -352,7 +356,7 @@ fn take<T: Scalar + bytemuck::Pod>(
             queue.done();
             queue.begun(number);
         }
-        Some(Answer::Welcome(_)) | None => queue.done(),
+        Some(Answer::Welcome(_) | Answer::Leaving(_)) | None => queue.done(),
     }
     Ok(())
 }

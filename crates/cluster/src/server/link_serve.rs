@@ -31,6 +31,8 @@ pub(super) struct Served<T: Scalar> {
     link: u64,
     /// Since when there has been none.
     alone: Option<Instant>,
+    /// What it is told over the present link.
+    sender: Option<BatchSender<Done>>,
     /// A state that is coming in.
     restoring: Gathered,
     state: Option<ShardState<T>>,
@@ -43,6 +45,7 @@ impl<T: Scalar> Default for Served<T> {
             done: 0,
             link: 0,
             alone: Some(Instant::now()),
+            sender: None,
             restoring: Gathered::default(),
             state: None,
         }
@@ -53,6 +56,13 @@ impl<T: Scalar> Served<T> {
     /// Whether the coordinator is there.
     pub(super) fn is_linked(&self) -> bool {
         self.alone.is_none()
+    }
+
+    /// Tells the coordinator that this server wishes to leave, if it is there.
+    pub(super) fn say_that_it_leaves(&self) -> bool {
+        let Some(sender) = self.sender.as_ref().filter(|_| self.is_linked()) else { return false };
+        answer(sender, 0, vec![Answer::Leaving(true)]);
+        true
     }
 }
 
@@ -178,6 +188,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             let ended = self.over.borrow().clone();
             let welcome = proto::ServeWelcome { life: self.life, done: served.done, ended };
             answer(&sender, 0, vec![Answer::Welcome(welcome)]);
+            served.sender = Some(sender.clone());
+            if self.leaving.load(Ordering::Acquire) {
+                served.say_that_it_leaves();
+            }
             served.link
         };
         tokio::spawn(self.read_orders(link, incoming, sender));
@@ -229,8 +243,12 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
         let mut served = lock(&self.served);
         if served.link == link {
-            served.alone = Some(Instant::now());
+            (served.alone, served.sender) = (Some(Instant::now()), None);
             tracing::info!("the coordinator's link is gone");
+            if self.leaving.load(Ordering::Acquire) {
+                // Whoever could save what this server holds has gone before it.
+                self.may_go(String::new());
+            }
         }
     }
 
@@ -284,6 +302,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 let generation = Generation::new(begin.generation);
                 self.begin_shard(state, generation, GlobalStep::new(begin.global_step))?;
                 Ok(vec![Answer::Begun(true)])
+            }
+            Message::LetGo(it) => {
+                self.may_go(wire::reason(it.unsaved));
+                Ok(Vec::new())
             }
             Message::End(ended) => {
                 crash_point!("server/end-heard");

@@ -71,6 +71,10 @@ pub struct Node<T: Scalar> {
     /// A checkpoint was written, or cannot be.
     pub(super) saved: Notify,
     pub(super) room: Room,
+    /// Whether this server was asked to end.
+    pub(super) leaving: AtomicBool,
+    /// Once it may leave: why what it holds is not saved, empty where it is.
+    pub(super) let_go: watch::Sender<Option<String>>,
     /// How the training ended, once it has and everything is saved.
     pub(super) over: watch::Sender<Option<Ended>>,
     pub(super) counters: Counters,
@@ -108,6 +112,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             secret: AtomicU64::new(life),
             origin: Instant::now(),
             served: Mutex::default(),
+            leaving: AtomicBool::new(false),
+            let_go: watch::channel(None).0,
             over: watch::channel(None).0,
             counters: Counters::default(),
         })

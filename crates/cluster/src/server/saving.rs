@@ -56,6 +56,13 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
     }
 
+    /// The same, wished of this process.
+    pub(crate) fn save_wished(self: &Arc<Self>) {
+        if let Some(hub) = &self.hub {
+            self.wish_to_save(&mut lock(hub));
+        }
+    }
+
     /// Has every shard send its state as of now, unless that is saved or being saved.
     pub(super) fn save_if_new(self: &Arc<Self>, hub: &mut Hub<T>) {
         if hub.saving.is_some() || hub.saved != Some(hub.updates) {
@@ -141,8 +148,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         let mut hub = lock(hub);
         // A generation begins once this is done, so it is the one that was taken.
         let Some(saving) = hub.saving.take() else { return };
-        let again = saving.again && hub.serving;
-        match written {
+        let mut again = saving.again && hub.serving;
+        match &written {
             Ok(()) => {
                 hub.saved = Some(saving.updates);
                 self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
@@ -157,6 +164,14 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 }
             }
         }
+        let leave = match &written {
+            Ok(()) => hub.coordinator.saved(saving.updates),
+            Err(_) if again => Vec::new(),
+            Err(_) => hub.coordinator.nothing_is_saved(),
+        };
+        // Of those who go nothing can be saved any more.
+        again &= leave.is_empty();
+        self.let_go(&hub, leave, &written.err().unwrap_or_default());
         if again {
             self.begin_save(&mut hub);
         }

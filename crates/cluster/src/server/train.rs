@@ -215,7 +215,11 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             Message::Leave(leave) => {
                 let ticket = wire::ticket(leave.ticket).map_err(words)?;
                 let failure = (!leave.reason.is_empty()).then(|| wire::reason(leave.reason));
-                coordinator.leave(replica, ticket, failure, now, &mut actions);
+                if leave.for_now {
+                    coordinator.leave_for_now(replica, ticket, now, &mut actions);
+                } else {
+                    coordinator.leave(replica, ticket, failure, now, &mut actions);
+                }
             }
             _ => return Err("a message that a replica does not send".to_owned()),
         }

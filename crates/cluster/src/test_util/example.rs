@@ -110,11 +110,13 @@ fn to_servers() -> Vec<Example> {
         }
     }
     let (ticket, sequence) = (ticket(), 1);
+    let leave = proto::Leave { ticket, reason: "its data".to_owned(), for_now: false };
     let others = [
         ("Ask", Message::Ask(proto::Ask { ticket, sequence })),
         ("GiveUp", Message::GiveUp(proto::GiveUp { ticket, sequence, begun: true })),
         ("Alive", Message::Alive(proto::Alive { ticket })),
-        ("Leave", Message::Leave(proto::Leave { ticket, reason: "its data".to_owned() })),
+        ("Leave", Message::Leave(leave.clone())),
+        ("Leave, for now", Message::Leave(proto::Leave { for_now: true, ..leave })),
     ];
     let first = [first];
     for (name, message) in &others {
