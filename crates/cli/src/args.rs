@@ -17,7 +17,8 @@ mod train;
 use clap::{Parser, Subcommand};
 
 pub use kinds::{
-    ModeKind, ModelKind, OptimizerKind, SparseMeanKind, TokenPolicyKind, WireKind, cli_name,
+    ModeKind, ModelKind, NonFiniteKind, OptimizerKind, SparseMeanKind, TokenPolicyKind, WireKind,
+    cli_name,
 };
 pub use launch::LaunchArgs;
 pub use node::NodeArgs;

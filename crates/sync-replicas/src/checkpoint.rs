@@ -4,6 +4,7 @@
 //! is written beside its place, synced, and renamed into it, so a reader never meets half of one;
 //! every byte is covered by a checksum, so a damaged one is refused instead of loaded.
 
+mod aside;
 mod bytes;
 mod disk;
 mod error;
@@ -13,6 +14,7 @@ mod state;
 mod stored;
 mod turn;
 
+pub use aside::{Kept, Tested, set_aside};
 pub use bytes::from_bytes;
 #[cfg(feature = "crash-points")]
 pub use disk::{Disk, SystemDisk};

@@ -124,7 +124,7 @@ pub fn latest(folder: &Path) -> Result<Option<PathBuf>, CheckpointError> {
 }
 
 /// The checkpoints in a folder, oldest first.
-fn list(folder: &Path) -> Result<Vec<(i64, PathBuf)>, CheckpointError> {
+pub(super) fn list(folder: &Path) -> Result<Vec<(i64, PathBuf)>, CheckpointError> {
     let mut found = Vec::new();
     let entries = fs::read_dir(folder).map_err(CheckpointError::io("listing", folder))?;
     for entry in entries {
@@ -154,11 +154,11 @@ fn write_synced(disk: &mut impl Disk, path: &Path, bytes: &[u8]) -> Result<(), C
 }
 
 /// A rename is safe on the medium only once its folder is synced.
-fn sync_folder(disk: &mut impl Disk, path: &Path) -> Result<(), CheckpointError> {
+pub(super) fn sync_folder(disk: &mut impl Disk, path: &Path) -> Result<(), CheckpointError> {
     disk.sync_folder(path).map_err(CheckpointError::io("syncing", path))
 }
 
-fn remove_if_there(disk: &mut impl Disk, path: &Path) -> Result<(), CheckpointError> {
+pub(super) fn remove_if_there(disk: &mut impl Disk, path: &Path) -> Result<(), CheckpointError> {
     if path.exists() {
         disk.remove_folder(path).map_err(CheckpointError::io("removing", path))?;
     }
