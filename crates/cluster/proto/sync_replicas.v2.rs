@@ -440,7 +440,7 @@ pub struct Done {
     /// The order that this answers.
     #[prost(uint64, tag = "10")]
     pub number: u64,
-    #[prost(oneof = "done::Done", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "done::Done", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub done: ::core::option::Option<done::Done>,
 }
 /// Nested message and enum types in `Done`.
@@ -459,6 +459,9 @@ pub mod done {
         Failed(::prost::alloc::string::String),
         #[prost(bool, tag = "6")]
         Begun(bool),
+        /// An update came out infinite or NaN and was not made; what it was.
+        #[prost(string, tag = "7")]
+        NotFinite(::prost::alloc::string::String),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
