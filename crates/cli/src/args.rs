@@ -19,7 +19,8 @@ use clap::{Parser, Subcommand};
 use cluster::exit::Exit;
 
 pub use kinds::{
-    ModeKind, ModelKind, OptimizerKind, SparseMeanKind, TokenPolicyKind, WireKind, cli_name,
+    ModeKind, ModelKind, NonFiniteKind, OptimizerKind, SparseMeanKind, TokenPolicyKind, WireKind,
+    cli_name,
 };
 pub use launch::LaunchArgs;
 pub use node::NodeArgs;

@@ -9,11 +9,11 @@ use std::time::Duration;
 use digits::data::{Batches, Digits};
 use digits::models::{Classifier, Embedding, Mlp, Softmax};
 use optim::{Optimizer, Schedule};
-use sync_replicas::{Order, SparseMean, TokenPolicy};
+use sync_replicas::{NonFinite, Order, SparseMean, TokenPolicy};
 
 use crate::args::{
-    ModelKind, OptimizerKind, OptimizerNumbers, SparseMeanKind, TokenPolicyKind, TrainArgs,
-    cli_name,
+    ModelKind, NonFiniteKind, OptimizerKind, OptimizerNumbers, SparseMeanKind, TokenPolicyKind,
+    TrainArgs, cli_name,
 };
 use crate::error::UsageError;
 use crate::learner::Clip;
@@ -96,6 +96,8 @@ pub struct Settings {
     pub lease: Option<Duration>,
     /// Given by hand, if at all.
     pub step_deadline: Option<Duration>,
+    /// What becomes of numbers that are not finite, if that was given.
+    pub non_finite: Option<NonFinite>,
     /// The global step to end at.
     pub updates: u64,
     /// Updates from test to test.
@@ -179,6 +181,10 @@ impl Settings {
             }),
             lease: args.lease,
             step_deadline: args.step_deadline,
+            non_finite: args.non_finite.map(|choice| match choice {
+                NonFiniteKind::Fail => NonFinite::Fail,
+                NonFiniteKind::Allow => NonFinite::Allow,
+            }),
             updates: checked_updates(updates)?,
             eval_every: args.eval_every.unwrap_or(updates / USUAL_TESTS).max(1),
             batch_size,

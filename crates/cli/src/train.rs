@@ -8,7 +8,7 @@ mod setup;
 
 use std::time::{Duration, Instant};
 
-use sync_replicas::{Report, Span, Totals, Trainer, checkpoint};
+use sync_replicas::{FitError, Report, Span, Totals, Trainer, checkpoint};
 
 pub use error::TrainError;
 pub(crate) use record::{RunOutcome, RunRecord};
@@ -63,7 +63,10 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
     let hooks = hooks(settings, Some(run_hook), Some(folder));
     let report = trainer.fit(&learner(settings), |_| shard(settings), hooks);
     record.flush()?;
-    let mut report = report.map_err(|source| TrainError::Fit { source, advice: advice(folder) })?;
+    let mut report = report.map_err(|source| {
+        let advice = advice(&source, folder);
+        TrainError::Fit { source, advice }
+    })?;
     start_from_zero(&mut report.timeline, begun - built);
     record.finish(outcome(settings, &trainer, report))
 }
@@ -100,8 +103,10 @@ fn saver(trainer: &Trainer<f32>, folder: &RunFolder, keep: usize) -> impl Fn() +
     }
 }
 
-fn advice(folder: &RunFolder) -> String {
+fn advice(error: &FitError, folder: &RunFolder) -> String {
     match checkpoint::latest(folder.checkpoints()) {
+        // It says so itself.
+        _ if matches!(error, FitError::NotFinite { .. }) => String::new(),
         Ok(Some(path)) => format!("; the last good checkpoint is {}", path.display()),
         _ => String::new(),
     }

@@ -474,6 +474,9 @@ pub mod done {
         /// Its process was asked to end, and waits to be let go. Answers no order.
         #[prost(bool, tag = "7")]
         Leaving(bool),
+        /// An update came out infinite or NaN and was not made; what it was.
+        #[prost(string, tag = "8")]
+        NotFinite(::prost::alloc::string::String),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

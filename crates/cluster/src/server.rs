@@ -4,6 +4,7 @@
 //! Lock order: the hub's, the shard's, the replicas'. No lock is held across an await.
 
 mod ending;
+mod failure;
 mod heard;
 mod hub;
 mod leaving;

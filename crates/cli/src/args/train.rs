@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use optim::Schedule;
 
-use super::kinds::{ModelKind, OptimizerKind, SparseMeanKind, TokenPolicyKind};
+use super::kinds::{ModelKind, NonFiniteKind, OptimizerKind, SparseMeanKind, TokenPolicyKind};
 use super::parse::{at_least_one, parse_duration};
 use super::straggler::StragglerArg;
 
@@ -93,6 +93,10 @@ pub struct TrainArgs {
     /// A step that takes longer than this fails and says who is missing [default: 10m]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = REPLICAS)]
     pub step_deadline: Option<Duration>,
+
+    /// What becomes of gradients and updates that are infinite or NaN [default: fail]
+    #[arg(long, value_enum, value_name = "CHOICE", help_heading = REPLICAS)]
+    pub non_finite: Option<NonFiniteKind>,
 
     /// Train up to this global step [default: 1000]
     #[arg(long, value_name = "STEPS", value_parser = at_least_one(), help_heading = LENGTH)]

@@ -240,7 +240,11 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         task: crate::spec::Task,
         begun: Instant,
     ) -> Result<ClusterReport<T>, ClusterError> {
-        ended?;
+        if let Err(error) = ended {
+            // Servers that have ended wait for whoever may not have heard of it.
+            self.session.close().await;
+            return Err(error);
+        }
         crash_point!("worker/before-result");
         // Whoever left would join again to fetch them.
         let last = if self.left { None } else { self.session.final_variables().await };

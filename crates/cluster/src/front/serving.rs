@@ -62,6 +62,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
                 .moving_average
                 .map(|decay| AverageSettings { decay, variables: self.parts.variables_to_average }),
             wire: self.cluster.wire,
+            non_finite: config.settings().non_finite,
         };
         let parts = self.placement.parts(index);
         let arrays: Vec<_> = self.variables.iter().map(|(_, array)| array).collect();
@@ -86,6 +87,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             reach,
             checkpoints: wishes.checkpoints,
             last_step: wishes.last_step,
+            nan_guard: wishes.nan_guard,
             guard: self.cluster.guard(),
         };
         Ok(Node::new(settings, shard, draw()))

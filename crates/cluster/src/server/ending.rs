@@ -9,10 +9,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sync_replicas::engine::StopReason;
-use sync_replicas::{GlobalStep, ReplicaId, Scalar};
+use sync_replicas::{GlobalStep, ReplicaId, Scalar, checkpoint};
 
 use super::hub::Hub;
 use super::node::{Node, lock};
+use super::saving::blocking;
+use crate::client::words;
 use crate::coordinator::Actions;
 use crate::proto::Ended;
 use crate::proto::order::Order;
@@ -83,13 +85,27 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     pub(super) fn finish_if_saved(&self, hub: &mut Hub<T>) {
         if hub.saving.is_none()
             && !self.is_over()
-            && let Some(ended) = hub.ending.clone()
+            && let Some(mut ended) = hub.ending.clone()
         {
             crash_point!("coordinator/all-saved");
+            self.keep_good(hub, &mut ended);
+            hub.ending = Some(ended.clone());
             self.posts().send_to_all(&Message::Ended(ended.clone()));
             hub.tell_servers(&ended);
             self.over.send_replace(Some(ended));
         }
+    }
+
+    /// After an end by numbers that are not finite: sets aside checkpoints that are not known to be
+    /// good, and says which one is (P-25).
+    fn keep_good(&self, hub: &Hub<T>, ended: &mut Ended) {
+        let Some(tested) = hub.coordinator.tested_when_not_finite() else { return };
+        let Some(checkpoints) = &self.settings.checkpoints else { return };
+        let kept = match blocking(|| checkpoint::set_aside(&checkpoints.folder, tested)) {
+            Ok(kept) => kept.to_string(),
+            Err(error) => format!("bad checkpoints were not set aside: {}", words(&error)),
+        };
+        ended.reason = format!("{}; {kept}", ended.reason);
     }
 
     /// A replica has closed its connection, as it does once it has heard of the end. One that

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use sync_replicas::{Generation, GlobalStep, Scalar};
 use tokio::sync::oneshot;
 
+use super::failure::Failure;
 use super::link_serve::{Gathered, Layout};
 use super::node::{Node, lock};
 use crate::batches::{BatchSender, batch, batches};
@@ -170,7 +171,7 @@ fn answers(order: Option<&Message>, answer: &Option<Answer>) -> bool {
         (Some(Message::Save(_)), Some(Answer::Saved(_) | Answer::SavedScalars(_))) => true,
         (Some(Message::Begin(_)), Some(Answer::Begun(_))) => true,
         (Some(Message::Apply(_) | Message::Save(_) | Message::Begin(_)), None) => false,
-        (_, answer) => matches!(answer, None | Some(Answer::Failed(_))),
+        (_, answer) => matches!(answer, None | Some(Answer::Failed(_) | Answer::NotFinite(_))),
     }
 }
 
@@ -349,8 +350,14 @@ fn take<T: Scalar + bytemuck::Pod>(
             let reason = wire::reason(reason);
             match beginning {
                 Some(beginning) => drop(beginning.begun.send(Err(reason))),
-                None => node.order_failed(reason),
+                None => node.order_failed((server, number), Failure::Other(reason)),
             }
+        }
+        Some(Answer::NotFinite(reason)) => {
+            queue.done();
+            drop(queue);
+            let failure = Failure::NotFinite(wire::reason(reason));
+            node.order_failed((server, number), failure);
         }
         Some(Answer::Begun(_)) => {
             queue.done();

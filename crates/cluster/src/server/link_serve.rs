@@ -11,6 +11,7 @@ use sync_replicas::{Generation, GlobalStep, Scalar};
 use tokio::time::Instant;
 use tonic::Status;
 
+use super::failure::Failure;
 use super::link::{pieces, scalars};
 use super::node::{Node, lock};
 use crate::batches::{BatchSender, Batches, batch, batches};
@@ -226,12 +227,15 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 // Orders between were taken back; a state that they began to send is void.
                 (served.restoring, served.state) = (Gathered::default(), None);
             }
-            let obeyed = order.order.ok_or_else(unknown_order);
+            let obeyed = order.order.ok_or_else(|| unknown_order().into());
             let answers = match obeyed.and_then(|message| self.obey(&mut served, message)) {
                 Ok(answers) => answers,
-                Err(reason) => {
-                    tracing::error!(reason, "an order of the coordinator failed");
-                    vec![Answer::Failed(reason)]
+                Err(failure) => {
+                    tracing::error!(%failure, "an order of the coordinator failed");
+                    vec![match failure {
+                        Failure::NotFinite(reason) => Answer::NotFinite(reason),
+                        Failure::Other(reason) => Answer::Failed(reason),
+                    }]
                 }
             };
             served.done = number;
@@ -263,9 +267,9 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
     }
 
-    fn obey(&self, served: &mut Served<T>, message: Message) -> Result<Vec<Answer>, String> {
+    fn obey(&self, served: &mut Served<T>, message: Message) -> Result<Vec<Answer>, Failure> {
         if let Some(order) = wire::order(&message).map_err(|error| error.to_string())? {
-            let applied = self.carry_out(&order).map_err(|error| error.to_string())?;
+            let applied = self.carry_out(&order)?;
             let Some(applied) = applied else { return Ok(Vec::new()) };
             if applied.published {
                 self.publish();
@@ -275,7 +279,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
         match message {
             Message::Save(_) => {
-                let state = self.shard().state();
+                let state = self.whole_state()?;
                 crash_point!("server/state-taken");
                 let tensors = pieces(&state);
                 let mut answers: Vec<_> = tensors
@@ -297,7 +301,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             Message::Begin(begin) => {
                 let state = served.state.take();
                 if begin.restored != state.is_some() {
-                    return Err("a state was announced and did not come, or came unasked".into());
+                    let reason = "a state was announced and did not come, or came unasked";
+                    return Err(reason.to_owned().into());
                 }
                 let generation = Generation::new(begin.generation);
                 self.begin_shard(state, generation, GlobalStep::new(begin.global_step))?;
@@ -314,7 +319,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 self.posts().send_to_all(&proto::to_replica::Message::Ended(ended));
                 Ok(Vec::new())
             }
-            _ => Err(unknown_order()),
+            _ => Err(unknown_order().into()),
         }
     }
 }

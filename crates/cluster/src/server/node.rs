@@ -19,7 +19,7 @@ use crate::coordinator::Order;
 use crate::placement::Placement;
 use crate::proto::Ended;
 use crate::security::Guard;
-use crate::shard::{Shard, ShardError, Wire};
+use crate::shard::{Shard, ShardError, ShardState, Wire};
 
 /// What a parameter server must know.
 pub struct NodeSettings {
@@ -43,6 +43,8 @@ pub struct NodeSettings {
     pub checkpoints: Option<Checkpoints>,
     /// The update to end after.
     pub last_step: Option<i64>,
+    /// Whether to end when the loss is NaN or infinite.
+    pub nan_guard: bool,
     /// How long a server waits for a coordinator that is gone.
     pub patience: Duration,
     /// How many contributions may be staged at once.
@@ -170,6 +172,18 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     #[must_use]
     pub fn generation(&self) -> sync_replicas::Generation {
         self.shard().snapshot().generation
+    }
+
+    /// The state of this server's shard.
+    ///
+    /// # Errors
+    /// There is none of one step, since an update failed.
+    pub(super) fn whole_state(&self) -> Result<ShardState<T>, String> {
+        let shard = self.shard();
+        match shard.is_whole() {
+            true => Ok(shard.state()),
+            false => Err("an update failed; what this server holds is of no one step".to_owned()),
+        }
     }
 
     /// Sends the newest variables to whoever waits for them.

@@ -29,6 +29,9 @@ pub(super) struct Saving<T: Scalar> {
     again: bool,
 }
 
+/// The newest checkpoint, and one that is known to be good (P-25).
+const KEPT: usize = 2;
+
 /// One shard's part of a checkpoint.
 enum Part<T: Scalar> {
     /// Comes as the answer to the order of this number, and to no other: one that was asked for
@@ -79,7 +82,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         if self.settings.checkpoints.is_none() {
             return;
         }
-        let own = self.shard().state();
+        let own = match self.whole_state() {
+            Ok(own) => own,
+            Err(reason) => return tracing::error!(reason, "no checkpoint can be taken"),
+        };
         // An update that was ordered and not yet answered is in the state.
         let positions = hub.coordinator.engine().positions(own.global_step);
         let own = Part::Here(Box::new(own));
@@ -181,13 +187,21 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
 
     pub(super) fn write_state(&self, state: &TrainingState<T>) -> Result<(), String> {
         let Some(checkpoints) = &self.settings.checkpoints else { return Ok(()) };
-        blocking(|| write_checkpoint(&checkpoints.folder, state, checkpoints.keep))
+        blocking(|| write_checkpoint(&checkpoints.folder, state, checkpoints.keep.max(KEPT)))
             .map(drop)
             .map_err(|error| words(&error))
     }
 }
 
 impl<T: Scalar> Hub<T> {
+    /// A server has no state to send, since an update of it failed: nobody will ever have them all.
+    pub(super) fn lose_part(&mut self, server: usize, order: u64) {
+        if self.part_of(server, order).is_some() {
+            tracing::error!(server, "a server's state cannot be had; no checkpoint is written");
+            self.saving = None;
+        }
+    }
+
     /// The part that this order asked for, if it is still waited for.
     fn part_of(&mut self, server: usize, order: u64) -> Option<&mut Part<T>> {
         let part = self.saving.as_mut()?.states.get_mut(server)?;

@@ -157,7 +157,14 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         match message {
             Message::Pull(pull) => {
                 let after = (Generation::new(pull.generation), GlobalStep::new(pull.after));
-                let snapshot = self.shard().snapshot();
+                let (snapshot, whole) = {
+                    let shard = self.shard();
+                    (shard.snapshot(), shard.is_whole())
+                };
+                if !whole {
+                    // There is nothing to be read any more, and soon the end is told (P-25).
+                    return Ok(());
+                }
                 let wanted = Wanted { after, full: pull.full };
                 let sent = self.posts().pull(replica, wanted, &snapshot);
                 self.counters.snapshots.fetch_add(sent, Ordering::Relaxed);

@@ -288,6 +288,7 @@ fn answers() -> Vec<Example> {
     for (name, number, answer) in [
         ("ServeWelcome", 0, welcome),
         ("Failed", 2, Answer::Failed("why".to_owned())),
+        ("NotFinite", 2, Answer::NotFinite("why".to_owned())),
         ("Begun", 1, Answer::Begun(true)),
     ] {
         let message = encoded(&(number, Some(answer)));
