@@ -452,7 +452,7 @@ pub struct Done {
     /// The order that this answers.
     #[prost(uint64, tag = "10")]
     pub number: u64,
-    #[prost(oneof = "done::Done", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "done::Done", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub done: ::core::option::Option<done::Done>,
 }
 /// Nested message and enum types in `Done`.

@@ -91,6 +91,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_documentation_has_the_same_table() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cluster.md");
+        let page = std::fs::read_to_string(page).expect("it is there");
+        for exit in Exit::ALL {
+            let row = format!("| {} | {} | {} |", exit as u8, exit.meaning(), exit.advice());
+            assert!(page.contains(&row), "expected the line {row:?} in docs/cluster.md");
+        }
+    }
+
+    #[test]
     fn a_signal_has_128_and_its_number() {
         #[track_caller]
         fn check(status: i32, exit: Option<Exit>, asked: bool) {

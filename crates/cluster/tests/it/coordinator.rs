@@ -3,6 +3,7 @@
 //! Tables of histories; random ones are in [`histories`].
 
 mod histories;
+mod leaving;
 mod rig;
 
 use rig::Rig;

@@ -125,6 +125,7 @@ impl Rig {
             "give_up" => coordinator.give_up(id, ticket, (number(2), true), now, &mut actions),
             "leave" => coordinator.leave(id, ticket, None, now, &mut actions),
             "fail" => coordinator.leave(id, ticket, Some("why".into()), now, &mut actions),
+            "leave_for_now" => coordinator.leave_for_now(id, ticket, now, &mut actions),
             "alive" => coordinator.alive(id, ticket, now, &mut actions),
             "wait" => {
                 self.now += Duration::from_secs(replica);
