@@ -37,7 +37,8 @@ use train::EXAMPLES;
 /// Synchronous training in which slow and dead replicas never hold a step.
 #[derive(Debug, Parser)]
 #[command(name = "sync-replicas", version, args_conflicts_with_subcommands = true)]
-#[command(after_long_help = format!("{EXAMPLES}\n\n{}", statuses()), next_line_help = false, max_term_width = 100)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{}", statuses()))]
+#[command(next_line_help = false, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -1,7 +1,7 @@
 //! What signals ask for: SIGINT (Ctrl-C), SIGTERM and SIGHUP the end, SIGUSR1 a checkpoint.
 //!
-//! Whoever listens does what is asked; here is only what a signal means. Invariant: none but a second
-//! Ctrl-C shortens an end that is under way, and what was ignored at the start stays ignored.
+//! Whoever listens does what is asked; here is only what a signal means. Invariant: none but a
+//! second Ctrl-C shortens an end under way, and what was ignored at the start stays ignored.
 
 #[cfg(not(unix))]
 mod other;

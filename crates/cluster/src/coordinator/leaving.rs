@@ -1,7 +1,7 @@
 //! Who leaves for now: a process that was asked to end, and is expected to be started again.
 //!
-//! A replica goes at once. A parameter server holds what nobody else has, so it goes when that is in
-//! a checkpoint. Invariant: whoever waits to leave is let go, also where nothing can be saved.
+//! A replica goes at once. A parameter server holds what nobody else has, so it goes when that is
+//! in a checkpoint. Invariant: whoever waits to leave is let go, also where nothing can be saved.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -41,7 +41,8 @@ pub enum ServeError {
     },
     /// It was asked to end, and what it holds is in no checkpoint.
     #[error(
-        "asked to end, and no checkpoint was written: {reason}; training goes on from the one before"
+        "asked to end, and no checkpoint was written: {reason}; training goes on from the one \
+         before"
     )]
     Unsaved {
         /// Why not.
