@@ -203,8 +203,8 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// What becomes of gradients and updates that are infinite or NaN; training fails when not given
-    /// (P-25).
+    /// What becomes of gradients and updates that are infinite or NaN; training fails when not
+    /// given (P-25).
     #[must_use]
     pub fn non_finite(mut self, choice: NonFinite) -> Self {
         self.settings.non_finite = choice;

@@ -54,8 +54,8 @@ pub struct Checkpoints {
     pub keep: usize,
 }
 
-/// What [`Hooks::stop_at_step`], [`Hooks::nan_guard`] and [`Hooks::checkpoints`] asked for, for who makes the updates
-/// elsewhere.
+/// What [`Hooks::stop_at_step`], [`Hooks::nan_guard`] and [`Hooks::checkpoints`] asked for, for who
+/// makes the updates elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wishes {
     /// The update to end after.

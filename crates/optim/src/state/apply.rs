@@ -10,17 +10,12 @@ use std::{array, mem};
 use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD, Axis};
 
 use super::parts::{Parts, SMALLEST_PART};
-use crate::finite::all_finite;
 use crate::gradient::CanonicalRows;
 use crate::{DenseGradient, MAX_SLOTS, Optimizer, Real, Step, Tile};
 
 /// Elements of a gradient that are computed at a time: large enough that a sum over many held
 /// gradients reads each in long runs, small enough to stay in the second cache until it is used.
 const TILE: usize = 1 << 15;
-
-/// Elements of a tile that are updated at a time: with their slots and their gradient they are in
-/// the first cache, where they are looked at once more.
-const BLOCK: usize = 1 << 11;
 
 /// The kernel with what is the same for all its calls.
 pub(super) struct Pass<'a, T: Real> {
@@ -111,27 +106,14 @@ impl<T: Real> Pass<'_, T> {
                 variable.copy_from_slice(&from[start..end]);
             }
             let slots = slots.each_mut().map(|slot| slot.next().unwrap_or_default());
-            finite &= self.blocks(variable, slots, gradient);
+            finite &= self.update(Tile { variable, slots, gradient });
             start = end;
         }
         finite
     }
 
-    fn blocks(&self, variable: &mut [T], mut slots: [&mut [T]; MAX_SLOTS], gradient: &[T]) -> bool {
-        let mut finite = true;
-        let mut slots = slots.each_mut().map(|slot| slot.chunks_mut(BLOCK));
-        for (variable, gradient) in variable.chunks_mut(BLOCK).zip(gradient.chunks(BLOCK)) {
-            let slots = slots.each_mut().map(|slot| slot.next().unwrap_or_default());
-            finite &= self.update(Tile { variable, slots, gradient });
-        }
-        finite
-    }
-
     fn update(&self, tile: Tile<'_, T>) -> bool {
-        let Tile { variable, mut slots, gradient } = tile;
-        let lent = slots.each_mut().map(|slot| &mut **slot);
-        self.optimizer.update(&self.step, Tile { variable: &mut *variable, slots: lent, gradient });
-        all_finite(gradient) & all_finite(variable) & slots.iter().all(|slot| all_finite(slot))
+        self.optimizer.update_checked(&self.step, tile)
     }
 
     /// Updates the rows that are named, and no others; whether gradient and results are finite.

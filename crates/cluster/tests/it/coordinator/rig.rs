@@ -78,8 +78,8 @@ impl Rig {
     }
 
     /// Does one line: a verb, then a replica (`0`, or `0/1` with its second life's ticket), then
-    /// the verb's own words; a commit may say how many examples it has, and its loss. A `commit` is staged
-    /// everywhere before, a `claim` comes with whatever receipts there are. What came of it.
+    /// the verb's own words; a commit may say how many examples it has, and its loss. A `commit` is
+    /// staged everywhere before, a `claim` comes with whatever receipts there are. What came of it.
     pub(super) fn run(&mut self, line: &str) -> Vec<String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (who, life) = match words.get(1).and_then(|it| it.split_once('/')) {
