@@ -121,6 +121,11 @@ pub fn launch(
 ) -> Result<Launched, LaunchError> {
     // Said here, and not by every process in its log.
     check_security(&args.security)?;
+    let (ps, workers) = (args.ps as usize, args.workers as usize);
+    let ports = ports::free(ps + workers)?;
+    if let Some(first) = args.metrics_port {
+        ports::check((0..ps).map(|index| first + index as u16))?;
+    }
     let settings = Settings::check_in_cluster(args.train, args.workers, args.backup)?;
     let mut folder = RunFolder::open(&settings)?;
     folder.record(&settings)?;
@@ -129,6 +134,9 @@ pub fn launch(
     if let Some(from) = folder.from().filter(|_| !settings.quiet) {
         say(from.words());
     }
+    if !settings.quiet {
+        say(beginning(&folder, &settings, ports[0]));
+    }
     let logs = folder.root().join("logs");
     std::fs::create_dir_all(&logs)?;
 
@@ -136,8 +144,6 @@ pub fn launch(
     common.extend(without(words.iter().cloned(), &OWN));
     common.extend(["--out".into(), folder.root().into()]);
     common.extend(["--checkpoint-dir".into(), folder.checkpoints().into()]);
-    let (ps, workers) = (args.ps as usize, args.workers as usize);
-    let ports = ports::free(ps + workers)?;
     let list = |ports: &[u16]| {
         ports.iter().map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
     };
@@ -162,6 +168,16 @@ pub fn launch(
     }
     let saved = folder.checkpoints().is_dir();
     Ok(Launched { run_dir: folder.root().to_owned(), interrupted, saved })
+}
+
+/// What somebody who waits for the first update wants to know.
+fn beginning(folder: &RunFolder, settings: &Settings, port: u16) -> String {
+    let (a, n) = (settings.replicas_to_aggregate, settings.total_num_replicas);
+    format!(
+        "run folder {}: the first {a} of {n} workers make an update; how it is: \
+         sync-replicas status 127.0.0.1:{port}",
+        folder.root().display()
+    )
 }
 
 /// Reads the key and the certificates once.

@@ -46,7 +46,7 @@ pub fn run(process: &Process) -> Result<Ended, NodeError> {
     if task.role == Role::Ps
         && let Some(port) = process.metrics_port
     {
-        metrics_page::serve(process.cluster.reach()?, task.index as usize, port);
+        metrics_page::serve(process.cluster.reach()?, task.index as usize, port)?;
     }
     let folder = (task.role == Role::Ps && task.index == 0).then(|| process.owned()).transpose()?;
     let run = folder.as_ref().map_or_else(RunId::draw, RunFolder::run);
