@@ -56,7 +56,8 @@ impl Training {
         assert!(sent.expect("kill is there").success());
         let child = self.child.take().expect("it runs");
         let output = child.wait_with_output().expect("ends");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{said}");
         assert_eq!(json(&String::from_utf8_lossy(&output.stdout))["interrupted"], true);
     }
 }

@@ -236,6 +236,7 @@ fn orders() -> Vec<Example> {
         ("Apply", Orders::Apply(proto::Apply { variable: None, global_step: 1, last: true })),
         ("SaveState", Orders::Save(proto::SaveState {})),
         ("Ended", Orders::End(ended())),
+        ("LetGo", Orders::LetGo(proto::LetGo { unsaved: "why".to_owned() })),
     ];
     let numbered = |number: usize, order: &Orders| {
         Order { number: number as u64, order: Some(order.clone()) }.encode_to_vec()
@@ -290,6 +291,7 @@ fn answers() -> Vec<Example> {
         ("Failed", 2, Answer::Failed("why".to_owned())),
         ("NotFinite", 2, Answer::NotFinite("why".to_owned())),
         ("Begun", 1, Answer::Begun(true)),
+        ("Leaving", 0, Answer::Leaving(true)),
     ] {
         let message = encoded(&(number, Some(answer)));
         examples.push(Example { name, ear, before: Vec::new(), message });
