@@ -178,7 +178,7 @@ fn a_server_without_an_authority_says_so() {
     certificates(folder.path(), "ours");
     let place = ["node", "--role", "ps", "--ps", "127.0.0.1:1", "--worker-hosts", "127.0.0.1:1"];
     let tls = ["--tls-cert", "ours-cert.pem", "--tls-key", "ours-key.pem"];
-    let said = run(folder.path(), &[&place[..], &tls].concat());
+    let said = run(folder.path(), &[&place[..], &tls, &["--out", "a"]].concat());
     assert_eq!(said.status, 2, "{}", said.err);
     assert!(said.err.contains("expected --tls-ca, which says whom to trust"), "{}", said.err);
 }
