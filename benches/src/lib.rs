@@ -5,6 +5,8 @@
 //! fast: rows use the public API of the crates, as their users do. Invariant: a row's name never
 //! changes its meaning.
 
+#![allow(clippy::print_stdout, reason = "a tool for a terminal")]
+
 mod bare_step;
 mod ceilings;
 mod cluster_rows;

@@ -3,6 +3,8 @@
 //! A program for those who work on the project; no crate depends on it. A new command is a line in
 //! `flags.rs`, a file of its name, and an arm below.
 
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "a tool for a terminal")]
+
 mod bench;
 mod canaries;
 mod check;

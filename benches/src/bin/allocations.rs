@@ -3,6 +3,8 @@
 //! Its own program, since its allocator counts: no time is measured here. Four replicas as threads,
 //! a model of 4 MB; what the replicas do to hand over a gradient counts as well.
 
+#![allow(clippy::print_stdout, reason = "a tool for a terminal")]
+
 use std::alloc::System;
 use std::sync::atomic::{AtomicU64, Ordering};
 

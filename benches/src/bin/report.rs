@@ -1,5 +1,6 @@
 //! Measures the performance table; `cargo xtask bench` builds and starts it.
 
+#![allow(clippy::print_stderr, reason = "a tool for a terminal")]
 #![allow(missing_docs, reason = "the macro copies no doc comment to the types it makes")]
 
 use std::path::PathBuf;

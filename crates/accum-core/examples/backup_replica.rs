@@ -4,6 +4,7 @@
 //!
 //! Run it with `cargo run -p accum-core --example backup_replica`.
 
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "an example shows what it does")]
 #![allow(clippy::disallowed_methods, reason = "it is the caller that brings threads")]
 
 use std::sync::Barrier;

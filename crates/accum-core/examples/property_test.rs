@@ -3,6 +3,8 @@
 //! The wrapper has a typical mistake: it forgets to tell stale from fresh. The model finds it and
 //! shows the shortest history that does.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use accum_core::test_util::proptest::test_runner::{Config, TestError, TestRunner};
 use accum_core::test_util::proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use accum_core::test_util::{Act, Against, DenseHistories, Pushed, Rows, Subject, Take};

@@ -3,7 +3,7 @@
 //! Who may come in is the [`Gate`](crate::Gate)'s; this knows shapes and arithmetic. Invariant: all
 //! gradients held at one time have one shape, and it fits the declared one.
 
-use ndarray::ArrayD;
+use ndarray::{ArrayD, ArrayViewD};
 
 use crate::accumulator::{Drained, sealed};
 use crate::{
@@ -200,6 +200,12 @@ impl<E: Element> DenseSum<E> {
         let half_sum = self.options.half_sum;
         let shape = self.shape().to_vec();
         Addends { shape, parts: self.parts.slices(), divisor, half_sum }
+    }
+
+    /// The gradients that are still apart, each with its key, in the order in which they are added;
+    /// none where they were summed as they came.
+    pub fn held(&self) -> impl Iterator<Item = (u64, ArrayViewD<'_, E>)> {
+        self.parts.held().iter().map(|(key, gradient)| (*key, gradient.view()))
     }
 
     /// The mean (or the sum, when built so), in standard layout: Σ gᵢ / n.

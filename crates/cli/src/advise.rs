@@ -14,6 +14,7 @@ use std::io::Write;
 use self::answer::{Answer, BatchAnswer, FleetAnswer};
 pub use self::error::PlanError;
 use crate::args::PlanArgs;
+use crate::say;
 use crate::simulate::write;
 
 /// Answers "how many backups?".
@@ -45,11 +46,10 @@ pub fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), PlanError> {
             write(folder, name, &figure)?;
         }
     }
+    if args.json {
+        return Ok(say::json(out, &answer)?);
+    }
     // A reader that has gone, as `head` does, is no failure.
-    let _ = if args.json {
-        writeln!(out, "{}", serde_json::to_string(&answer).unwrap_or_default())
-    } else {
-        out.write_all(text::answer(&answer).as_bytes())
-    };
+    let _ = out.write_all(text::answer(&answer).as_bytes());
     Ok(())
 }

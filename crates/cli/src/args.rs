@@ -11,13 +11,16 @@ mod plan;
 mod security;
 mod simulate;
 mod status;
+mod stop;
 mod straggler;
 mod train;
 
 use clap::{Parser, Subcommand};
+use cluster::exit::Exit;
 
 pub use kinds::{
-    ModeKind, ModelKind, OptimizerKind, SparseMeanKind, TokenPolicyKind, WireKind, cli_name,
+    ModeKind, ModelKind, NonFiniteKind, OptimizerKind, SparseMeanKind, TokenPolicyKind, WireKind,
+    cli_name,
 };
 pub use launch::LaunchArgs;
 pub use node::NodeArgs;
@@ -25,6 +28,7 @@ pub use plan::PlanArgs;
 pub use security::SecurityArgs;
 pub use simulate::SimulateArgs;
 pub use status::StatusArgs;
+pub use stop::StopArgs;
 pub use straggler::StragglerArg;
 pub use train::{OptimizerNumbers, TrainArgs};
 
@@ -34,7 +38,8 @@ use train::EXAMPLES;
 /// Synchronous training in which slow and dead replicas never hold a step.
 #[derive(Debug, Parser)]
 #[command(name = "sync-replicas", version, args_conflicts_with_subcommands = true)]
-#[command(after_long_help = EXAMPLES, next_line_help = false, max_term_width = 100)]
+#[command(after_long_help = format!("{EXAMPLES}\n\n{}", statuses()))]
+#[command(next_line_help = false, max_term_width = 100)]
 #[command(mut_args(with_negative_numbers))]
 #[command(mut_subcommands(|command| command.mut_args(with_negative_numbers)))]
 pub struct Cli {
@@ -67,17 +72,33 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a model on handwritten digits, with replicas, backups and a straggler
+    #[command(after_long_help = statuses())]
     Train(Box<TrainArgs>),
     /// Simulate stragglers, deaths and returns in virtual time, from a plan
+    #[command(after_long_help = statuses())]
     Simulate(SimulateArgs),
     /// Answer "how many backups?" from a run's own times, or from a law
+    #[command(after_long_help = statuses())]
     Plan(Box<PlanArgs>),
     /// Run the same training as a cluster of processes on this machine
+    #[command(after_long_help = statuses())]
     Launch(Box<LaunchArgs>),
     /// Take part in a cluster as one process: a parameter server or a worker
+    #[command(after_long_help = statuses())]
     Node(Box<NodeArgs>),
     /// Ask a parameter server who is alive, the step, and whom it waits for
+    #[command(after_long_help = statuses())]
     Status(StatusArgs),
+    /// End a cluster's training everywhere, with a checkpoint
+    #[command(after_long_help = statuses())]
+    Stop(StopArgs),
+}
+
+/// The exit statuses of all commands, as a page of help has them.
+fn statuses() -> String {
+    let row = |exit: &Exit| format!("{:>5}  {}", *exit as u8, exit.meaning());
+    let rows: Vec<_> = Exit::ALL.iter().map(row).collect();
+    format!("Exit status:\n{}", rows.join("\n"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! A wish to stop, from a signal to a training, whichever of the two comes first.
+//! Wishes for the end and for a checkpoint, from a signal to a training, whichever comes first.
 //!
 //! Handles no signals itself, so that tests and other programs can interrupt a training as well.
+//! Invariant: a wish is never forgotten, and whoever wishes never waits.
 
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sync_replicas::StopHandle;
@@ -23,6 +25,9 @@ pub struct Interrupt {
 struct State {
     requested: bool,
     training: Option<StopHandle>,
+    /// A checkpoint was wished for when nobody could write one.
+    save: bool,
+    saver: Option<SyncSender<()>>,
 }
 
 /// What a stopped training says of itself.
@@ -36,7 +41,6 @@ impl Interrupt {
     }
 
     /// Asks for the end; returns whether this was the first time.
-    #[must_use]
     pub fn request(&self) -> bool {
         let mut state = self.state();
         let first = !state.requested;
@@ -53,12 +57,72 @@ impl Interrupt {
         self.state().requested
     }
 
+    /// Asks for a checkpoint of now; training goes on.
+    pub fn request_save(&self) {
+        let mut state = self.state();
+        match &state.saver {
+            // One that waits already will be of a later moment than this.
+            Some(saver) => {
+                let _ = saver.try_send(());
+            }
+            None => state.save = true,
+        }
+    }
+
+    /// Whether a checkpoint was asked for since this was last called, where nothing is attached
+    /// that writes one.
+    pub(crate) fn take_save(&self) -> bool {
+        std::mem::take(&mut self.state().save)
+    }
+
     /// The training that a request stops from now on.
     pub(crate) fn attach(&self, training: StopHandle) {
         self.state().training = Some(training);
     }
 
+    /// What writes a checkpoint from now on, on a thread of its own; that ends with the wishes.
+    pub(crate) fn attach_saver(&self, save: impl Fn() + Send + 'static) -> std::io::Result<()> {
+        let (sender, wishes) = sync_channel(1);
+        let saver = std::thread::Builder::new().name("saver".to_owned());
+        saver.spawn(move || wishes.iter().for_each(|()| save()))?;
+        let mut state = self.state();
+        if std::mem::take(&mut state.save) {
+            let _ = sender.try_send(());
+        }
+        state.saver = Some(sender);
+        Ok(())
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn a_wish_for_a_checkpoint_is_heard_whenever_it_comes() {
+        #[track_caller]
+        fn check(before: bool, after: bool) {
+            let (interrupt, (saved, saves)) = (Interrupt::new(), channel());
+            if before {
+                interrupt.request_save();
+            }
+            interrupt.attach_saver(move || saved.send(()).expect("is heard")).expect("starts");
+            if after {
+                interrupt.request_save();
+            }
+            drop(interrupt);
+            let count = saves.iter().count();
+            assert_eq!(count > 0, before || after, "{count}");
+        }
+        check(false, false);
+        check(true, false);
+        check(false, true);
+        check(true, true);
     }
 }

@@ -4,6 +4,7 @@
 //! ends.
 
 mod child;
+mod listen;
 mod ports;
 mod signal;
 
@@ -13,14 +14,17 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use cluster::exit::Exit;
 use cluster::security::{KeyError, TlsError};
 
-use self::child::{Child, Look};
+use self::child::{Child, Look, Restart};
+pub use self::listen::listen_to_launcher;
 pub use self::ports::PortsError;
 use crate::args::{LaunchArgs, SecurityArgs};
 use crate::error::UsageError;
 use crate::interrupt::Interrupt;
 use crate::run_folder::{FolderError, RunFolder};
+use crate::say::say;
 use crate::security;
 use crate::settings::Settings;
 
@@ -83,13 +87,13 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
-    /// The exit status of the program: 2 when nothing was begun, 1 for a run that failed.
+    /// The exit status of the program: whether anything was begun.
     #[must_use]
-    pub fn exit_status(&self) -> u8 {
+    pub fn exit(&self) -> Exit {
         match self {
-            Self::Folder(error) => error.exit_status(),
-            Self::Usage(_) | Self::Key(_) | Self::Tls(_) => 2,
-            _ => 1,
+            Self::Folder(error) => error.exit(),
+            Self::Usage(_) | Self::Key(_) | Self::Tls(_) => Exit::Usage,
+            _ => Exit::Failed,
         }
     }
 }
@@ -117,13 +121,21 @@ pub fn launch(
 ) -> Result<Launched, LaunchError> {
     // Said here, and not by every process in its log.
     check_security(&args.security)?;
+    let (ps, workers) = (args.ps as usize, args.workers as usize);
+    let ports = ports::free(ps + workers)?;
+    if let Some(first) = args.metrics_port {
+        ports::check((0..ps).map(|index| first + index as u16))?;
+    }
     let settings = Settings::check_in_cluster(args.train, args.workers, args.backup)?;
     let mut folder = RunFolder::open(&settings)?;
     folder.record(&settings)?;
     // Parameter server 0 holds it.
     folder.let_go();
     if let Some(from) = folder.from().filter(|_| !settings.quiet) {
-        eprintln!("{}", from.words());
+        say(from.words());
+    }
+    if !settings.quiet {
+        say(beginning(&folder, &settings, ports[0]));
     }
     let logs = folder.root().join("logs");
     std::fs::create_dir_all(&logs)?;
@@ -132,8 +144,6 @@ pub fn launch(
     common.extend(without(words.iter().cloned(), &OWN));
     common.extend(["--out".into(), folder.root().into()]);
     common.extend(["--checkpoint-dir".into(), folder.checkpoints().into()]);
-    let (ps, workers) = (args.ps as usize, args.workers as usize);
-    let ports = ports::free(ps + workers)?;
     let list = |ports: &[u16]| {
         ports.iter().map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
     };
@@ -158,6 +168,16 @@ pub fn launch(
     }
     let saved = folder.checkpoints().is_dir();
     Ok(Launched { run_dir: folder.root().to_owned(), interrupted, saved })
+}
+
+/// What somebody who waits for the first update wants to know.
+fn beginning(folder: &RunFolder, settings: &Settings, port: u16) -> String {
+    let (a, n) = (settings.replicas_to_aggregate, settings.total_num_replicas);
+    format!(
+        "run folder {}: the first {a} of {n} workers make an update; how it is: \
+         sync-replicas status 127.0.0.1:{port}",
+        folder.root().display()
+    )
 }
 
 /// Reads the key and the certificates once.
@@ -195,6 +215,9 @@ impl Herd {
     fn watch(&mut self, interrupt: &Interrupt) -> Result<Option<bool>, LaunchError> {
         let mut told: Option<Instant> = None;
         loop {
+            if interrupt.take_save() {
+                self.children[0].ask_to_save();
+            }
             if interrupt.requested() && told.is_none() {
                 // Which ends training everywhere, with a checkpoint.
                 self.children[0].ask_to_end();
@@ -207,29 +230,37 @@ impl Herd {
             let serves = !self.children[0].has_ended();
             for child in &mut self.children {
                 // The end needs the servers' state and the chief, as the training does.
-                let again = told.is_none() || serves || child.is_needed();
-                match child.look(again)? {
+                let restart = match told {
+                    None => Restart::Yes,
+                    Some(_) if serves || child.is_needed() => Restart::UnlessAsked,
+                    Some(_) => Restart::No,
+                };
+                match child.look(restart)? {
                     Look::Nothing => {}
                     Look::Again(what) => {
                         if !self.quiet {
-                            eprintln!("\n{}: {what}", child.name());
+                            say(format!("\n{}: {what}", child.name()));
                         }
                     }
                     Look::Done if child.is_chief() => {
                         self.wait();
                         return Ok(Some(told.is_some()));
                     }
-                    Look::Done => {}
+                    Look::Done | Look::Left => {}
                     Look::Failed(how) if child.is_needed() => {
                         let (name, log) = (child.name(), child.log().to_owned());
                         return Err(LaunchError::Failed { name, how, log });
                     }
                     Look::Failed(how) => {
                         if !self.quiet && told.is_none() {
-                            eprintln!("\n{}: {how}; the others go on", child.name());
+                            say(format!("\n{}: {how}; the others go on", child.name()));
                         }
                     }
                 }
+            }
+            // A signal to the whole group has asked the chief as well, and there is no result.
+            if told.is_some() && self.children.iter().all(Child::has_ended) {
+                return Ok(Some(true));
             }
             sleep(LOOK);
         }
@@ -243,7 +274,8 @@ impl Herd {
             for (place, child) in self.children.iter_mut().enumerate() {
                 // Whoever died comes back to hear that it is over, while somebody can say so. What
                 // cannot be looked at is ended with the launcher.
-                drop(child.look(serves && place > 0));
+                let again = serves && place > 0;
+                drop(child.look(if again { Restart::UnlessAsked } else { Restart::No }));
             }
             if self.children.iter().all(Child::has_ended) {
                 return;

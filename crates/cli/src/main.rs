@@ -3,97 +3,102 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
 use clap::Parser;
-use cli::advise::plan;
+use cli::advise::{PlanError, plan};
 use cli::args::{Cli, Command, LaunchArgs, NodeArgs, TrainArgs};
 use cli::interrupt::Interrupt;
-use cli::launch::{LaunchError, launch, without};
-use cli::node::{self, Ending, Process};
+use cli::launch::{LaunchError, launch, listen_to_launcher, without};
+use cli::node::{self, Ended, Ending, NodeError, Process};
+use cli::say::{self, JsonError, say};
 use cli::settings::Settings;
+use cli::signals::{self, Wish};
 use cli::simulate::{SimulateError, simulate};
 use cli::status::{StatusError, status};
+use cli::stop::stop;
 use cli::summary::{Summary, story, table, verdict};
 use cli::train::{TrainError, train};
 use cluster::exit::Exit;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
-/// What shells say of a program that a second Ctrl-C ended.
-const KILLED_BY_INTERRUPT: i32 = 130;
-
-/// The exit status for invalid options.
-const USAGE: u8 = 2;
-
 fn main() -> ExitCode {
     let command = Cli::parse().into_command();
     if let Err(error) = log(&command) {
-        return failed(&error, USAGE);
+        return failed(&error, Exit::Usage).into();
     }
-    match command {
+    let out = &mut io::stdout();
+    let exit = match command {
         Command::Train(args) => run_train(*args),
-        // Whatever is wrong is wrong with what was given.
-        Command::Plan(args) => ended(plan(&args, &mut io::stdout().lock()), |_| USAGE),
+        Command::Plan(args) => ended(plan(&args, out), PlanError::exit),
         Command::Launch(args) => run_launch(*args),
         Command::Node(args) => run_node(*args),
-        Command::Status(args) => {
-            ended(status(&args, &mut io::stdout().lock()), StatusError::exit_status)
-        }
-        Command::Simulate(args) => {
-            ended(simulate(&args, &mut io::stdout().lock()), SimulateError::exit_status)
-        }
-    }
+        Command::Status(args) => ended(status(&args, out), StatusError::exit),
+        Command::Stop(args) => ended(stop(&args, out), StatusError::exit),
+        Command::Simulate(args) => ended(simulate(&args, out), SimulateError::exit),
+    };
+    exit.into()
 }
 
-fn ended<E: Error>(result: Result<(), E>, exit_status: impl Fn(&E) -> u8) -> ExitCode {
-    result.map_or_else(|error| failed(&error, exit_status(&error)), |()| ExitCode::SUCCESS)
+fn ended<E: Error>(result: Result<(), E>, exit: impl Fn(&E) -> Exit) -> Exit {
+    result.map_or_else(|error| failed(&error, exit(&error)), |()| Exit::Done)
 }
 
-fn failed(error: &dyn Error, status: u8) -> ExitCode {
-    eprintln!("error: {}", chain(error));
-    ExitCode::from(status)
+fn failed(error: &dyn Error, exit: Exit) -> Exit {
+    say(format!("error: {}", chain(error)));
+    exit
 }
 
-fn run_train(args: TrainArgs) -> ExitCode {
+fn run_train(args: TrainArgs) -> Exit {
     let interrupt = Interrupt::new();
-    stop_on_signals(&interrupt, "stopping; a checkpoint is written", || {});
+    let asked = listen(&interrupt, "stopping; a checkpoint is written");
     let (quiet, json) = (args.quiet, args.json);
     let result = Settings::check(args)
         .map_err(TrainError::from)
         .and_then(|settings| train(&settings, &interrupt));
-    let told = result.map(|summary| {
-        if summary.interrupted {
-            tell_resume(&summary.run_dir);
-        }
-        // When the reader has gone, as `head` does, the run is on disk.
-        let _ = tell(&summary, quiet, json);
-    });
-    ended(told, TrainError::exit_status)
+    let summary = match result {
+        Ok(summary) => summary,
+        Err(error) => return failed(&error, error.exit()),
+    };
+    if summary.interrupted {
+        tell_resume(&summary.run_dir);
+    }
+    match tell(&summary, quiet, json) {
+        Ok(()) => asked.exit().filter(|_| summary.interrupted).unwrap_or(Exit::Done),
+        Err(error) => failed(&error, Exit::Failed),
+    }
 }
 
-fn run_launch(args: LaunchArgs) -> ExitCode {
+fn run_launch(args: LaunchArgs) -> Exit {
     let interrupt = Interrupt::new();
-    stop_on_signals(&interrupt, "stopping all processes; a checkpoint is written", || {});
+    let asked = listen(&interrupt, "stopping all processes; a checkpoint is written");
     let words: Vec<OsString> = std::env::args_os().skip(2).collect();
-    let told = launch(args, &words, &interrupt).map(|launched| {
-        if launched.interrupted && launched.saved {
-            tell_resume(&launched.run_dir.display().to_string());
-        } else if launched.interrupted {
-            eprintln!("interrupted before there was anything to save; begin again when you like");
-        }
-    });
-    ended(told, LaunchError::exit_status)
+    let launched = match launch(args, &words, &interrupt) {
+        Ok(launched) => launched,
+        Err(error) => return failed(&error, LaunchError::exit(&error)),
+    };
+    if launched.interrupted && launched.saved {
+        tell_resume(&launched.run_dir.display().to_string());
+    } else if launched.interrupted {
+        say("interrupted before there was anything to save; begin again when you like");
+    }
+    asked.exit().filter(|_| launched.interrupted).unwrap_or(Exit::Done)
 }
 
-fn run_node(args: NodeArgs) -> ExitCode {
+fn run_node(args: NodeArgs) -> Exit {
     let (quiet, json, end_with_stdin) = (args.train.quiet, args.train.json, args.end_with_stdin);
     // Whoever wishes for the end need not wait until there is something to end.
     let ending = Ending::default();
     let wish = ending.clone();
-    stop_on_signals(&Interrupt::new(), "leaving", move || wish.wish());
+    let asked = signals::listen("leaving; the others wait or go on", move |wished| {
+        wish.wish(match wished {
+            Wish::End => node::Wish::Leave,
+            Wish::Save => node::Wish::Save,
+        });
+    });
     if end_with_stdin {
         listen_to_launcher(ending.clone());
     }
@@ -101,24 +106,21 @@ fn run_node(args: NodeArgs) -> ExitCode {
         ending.attach(process.stop_handle());
         node::run(&process)
     });
-    let told = result.map(|summary| {
-        if let Some(summary) = summary {
-            let _ = tell(&summary, quiet, json);
-        }
-    });
-    ended(told, |error| error.exit() as u8)
+    match result {
+        Ok(Ended::Over(Some(summary))) => ended(tell(&summary, quiet, json), |_| Exit::Failed),
+        Ok(Ended::Over(None)) => Exit::Done,
+        // Nobody but a signal asks a process to leave.
+        Ok(Ended::Left) => asked.exit().unwrap_or(Exit::Restart),
+        Err(error) => failed(&error, NodeError::exit(&error)),
+    }
 }
 
-/// Ends this process's part once its launcher says so. A process whose launcher was killed ends at
-/// once: nobody would look after it.
-fn listen_to_launcher(ending: Ending) {
-    std::thread::spawn(move || {
-        // Whatever it says; it has nothing else to say.
-        while io::stdin().lock().read(&mut [0; 16]).is_ok_and(|count| count > 0) {
-            ending.wish();
-        }
-        std::process::exit(Exit::Failed as i32);
-    });
+fn listen(interrupt: &Interrupt, words: &'static str) -> signals::Asked {
+    let interrupt = interrupt.clone();
+    signals::listen(words, move |wish| match wish {
+        Wish::End => drop(interrupt.request()),
+        Wish::Save => interrupt.request_save(),
+    })
 }
 
 /// Warnings only, unless `RUST_LOG` says otherwise (`info`, or by module: `warn,cluster=debug`); to
@@ -126,7 +128,9 @@ fn listen_to_launcher(ending: Ending) {
 fn log(command: &Command) -> io::Result<()> {
     let wished = std::env::var("RUST_LOG").ok().filter(|it| !it.is_empty());
     let filter = wished.as_deref().map(str::parse::<Targets>).transpose();
-    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE);
+    // It tells its own errors with `eprintln!`, which ends whoever logs where nobody reads.
+    let builder = tracing_subscriber::fmt().log_internal_errors(false);
+    let builder = builder.with_max_level(LevelFilter::TRACE);
     let usual = || Targets::new().with_default(LevelFilter::WARN);
     let chosen = filter.as_ref().ok().cloned().flatten().unwrap_or_else(usual);
     let path = match command {
@@ -151,39 +155,29 @@ fn log(command: &Command) -> io::Result<()> {
     Ok(())
 }
 
-/// The first Ctrl-C ends the run cleanly, the second one the program.
-fn stop_on_signals(interrupt: &Interrupt, words: &'static str, stop: impl Fn() + Send + 'static) {
-    let interrupt = interrupt.clone();
-    let handler = move || {
-        if !interrupt.request() {
-            std::process::exit(KILLED_BY_INTERRUPT);
-        }
-        stop();
-        eprintln!("\n{words} (Ctrl-C again ends at once)");
-    };
-    if let Err(error) = ctrlc::set_handler(handler) {
-        tracing::warn!(%error, "Ctrl-C will end the run without a checkpoint");
-    }
-}
-
-fn tell(summary: &Summary, quiet: bool, json: bool) -> io::Result<()> {
+/// Tells the result; what people do not read is in the run folder.
+fn tell(summary: &Summary, quiet: bool, json: bool) -> Result<(), JsonError> {
     let mut out = io::stdout().lock();
     if !quiet {
+        let words = format!(
+            "\n{}\n{}\n{}\nreport: {}/report.html",
+            table(summary),
+            story(summary),
+            verdict(summary),
+            summary.run_dir
+        );
         // With --json standard output belongs to the object alone.
-        let mut people: Box<dyn Write> =
-            if json { Box::new(io::stderr()) } else { Box::new(&mut out) };
-        writeln!(people, "\n{}\n{}", table(summary), story(summary))?;
-        writeln!(people, "{}", verdict(summary))?;
-        writeln!(people, "report: {}/report.html", summary.run_dir)?;
+        if json {
+            say(words);
+        } else {
+            let _ = writeln!(out, "{words}");
+        }
     }
-    if json {
-        writeln!(out, "{}", serde_json::to_string(summary)?)?;
-    }
-    Ok(())
+    if json { say::json(&mut out, summary) } else { Ok(()) }
 }
 
 fn tell_resume(run_dir: &str) {
-    eprintln!("interrupted; continue with: {}", resume_command(run_dir));
+    say(format!("interrupted; continue with: {}", resume_command(run_dir)));
 }
 
 /// The same command again, from this run's checkpoint and into a new folder.

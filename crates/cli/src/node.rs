@@ -12,7 +12,7 @@ mod process;
 
 use cluster::spec::Role;
 
-pub use ending::Ending;
+pub use ending::{Ending, Wish};
 pub use error::NodeError;
 pub use process::Process;
 use sync_replicas::checkpoint::RunId;
@@ -21,27 +21,36 @@ use crate::run_folder::RunFolder;
 use crate::summary::Summary;
 use crate::train::hooks;
 
-/// Takes part until training is over; the chief has the result.
+/// How a process's part ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// With the training; the chief has the result.
+    Over(Option<Box<Summary>>),
+    /// Before it, as it was asked to.
+    Left,
+}
+
+/// Takes part until training is over, or until it is asked to leave.
 ///
 /// # Errors
-/// [`NodeError`]; its exit code says whether a restart can help.
-pub fn run(process: &Process) -> Result<Option<Summary>, NodeError> {
+/// [`NodeError`]; its exit status says whether a restart can help.
+pub fn run(process: &Process) -> Result<Ended, NodeError> {
     let place = process.cluster.place();
     let task = place.task;
     if place.is_chief() {
-        return chief::run(process).map(Some);
+        return chief::run(process);
     }
     if task.role == Role::Evaluator {
-        return evaluator::run(process).map(|()| None);
+        return evaluator::run(process);
     }
     if task.role == Role::Ps
         && let Some(port) = process.metrics_port
     {
-        metrics_page::serve(process.cluster.reach()?, task.index as usize, port);
+        metrics_page::serve(process.cluster.reach()?, task.index as usize, port)?;
     }
     let folder = (task.role == Role::Ps && task.index == 0).then(|| process.owned()).transpose()?;
     let run = folder.as_ref().map_or_else(RunId::draw, RunFolder::run);
     let report = process.fit(hooks(&process.settings, None, folder.as_ref()), run)?;
     tracing::info!(reason = report.stopped, "{task} has ended");
-    Ok(None)
+    Ok(if report.left { Ended::Left } else { Ended::Over(None) })
 }

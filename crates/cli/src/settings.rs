@@ -9,17 +9,19 @@ use std::time::Duration;
 use digits::data::{Batches, Digits};
 use digits::models::{Classifier, Embedding, Mlp, Softmax};
 use optim::{Optimizer, Schedule};
-use sync_replicas::{Order, SparseMean, TokenPolicy};
+use sync_replicas::{NonFinite, Order, SparseMean, TokenPolicy};
 
 use crate::args::{
-    ModelKind, OptimizerKind, OptimizerNumbers, SparseMeanKind, TokenPolicyKind, TrainArgs,
-    cli_name,
+    ModelKind, NonFiniteKind, OptimizerKind, OptimizerNumbers, SparseMeanKind, StragglerArg,
+    TokenPolicyKind, TrainArgs, cli_name,
 };
 use crate::error::UsageError;
 use crate::learner::Clip;
 use crate::optimizers;
 use crate::straggler::Stragglers;
 
+const USUAL_AGGREGATE: u64 = 4;
+const USUAL_REPLICAS: u64 = 5;
 const USUAL_UPDATES: u64 = 1000;
 /// The model is tested about so many times in a run, if nobody says how often.
 const USUAL_TESTS: u64 = 25;
@@ -96,6 +98,8 @@ pub struct Settings {
     pub lease: Option<Duration>,
     /// Given by hand, if at all.
     pub step_deadline: Option<Duration>,
+    /// What becomes of numbers that are not finite, if that was given.
+    pub non_finite: Option<NonFinite>,
     /// The global step to end at.
     pub updates: u64,
     /// Updates from test to test.
@@ -136,13 +140,16 @@ impl Settings {
         if let Some(decay) = args.ema.filter(|decay| !(0.0..=1.0).contains(decay)) {
             return Err(UsageError::number("--ema", "a decay from 0 to 1", decay));
         }
-        let stragglers = Stragglers::new(&args.straggler, args.total_num_replicas)?;
+        let total_num_replicas = args.total_num_replicas.unwrap_or(USUAL_REPLICAS);
+        let stragglers = Stragglers::new(&args.straggler, total_num_replicas)?;
         let digits = match &args.data {
             Some(path) => Digits::read(path)?,
             None => Digits::embedded()?,
         };
-        let replicas_to_aggregate =
-            count("-a, --replicas-to-aggregate", args.replicas_to_aggregate)?;
+        let replicas_to_aggregate = count(
+            "-a, --replicas-to-aggregate",
+            args.replicas_to_aggregate.unwrap_or(USUAL_AGGREGATE),
+        )?;
         let batch_size = count("--batch-size", args.batch_size)?;
         let resume = Resume::new(args.resume, args.out.is_some())?;
         let batches = Batches::new(digits.train.len(), batch_size, args.seed)?;
@@ -164,7 +171,7 @@ impl Settings {
             clip,
             ema: args.ema,
             replicas_to_aggregate,
-            total_num_replicas: count("-n, --total-num-replicas", args.total_num_replicas)?,
+            total_num_replicas: count("-n, --total-num-replicas", total_num_replicas)?,
             stragglers,
             reference: args.reference,
             order: if args.deterministic { Order::Replica } else { Order::Arrival },
@@ -179,6 +186,10 @@ impl Settings {
             }),
             lease: args.lease,
             step_deadline: args.step_deadline,
+            non_finite: args.non_finite.map(|choice| match choice {
+                NonFiniteKind::Fail => NonFinite::Fail,
+                NonFiniteKind::Allow => NonFinite::Allow,
+            }),
             updates: checked_updates(updates)?,
             eval_every: args.eval_every.unwrap_or(updates / USUAL_TESTS).max(1),
             batch_size,
@@ -192,8 +203,8 @@ impl Settings {
         })
     }
 
-    /// Settings of a process of a cluster: N is the number of workers, and A may be given as N less
-    /// the backups.
+    /// Settings of a process of a cluster: N is the number of workers, and A is N less the backups
+    /// unless it is given.
     ///
     /// # Errors
     /// [`UsageError`] names the option, what was expected and what came.
@@ -202,12 +213,20 @@ impl Settings {
         workers: u64,
         backup: Option<u64>,
     ) -> Result<Self, UsageError> {
-        args.total_num_replicas = workers;
-        if let Some(backup) = backup {
-            let aggregate = workers.checked_sub(backup).filter(|&aggregate| aggregate > 0);
-            args.replicas_to_aggregate = aggregate.ok_or_else(|| {
-                UsageError::number("--backup", format!("fewer than the {workers} workers"), backup)
-            })?;
+        if let Some(got) = args.total_num_replicas {
+            let expected = format!("none: N is the number of workers, {workers}");
+            return Err(UsageError::number("-n, --total-num-replicas", expected, got));
+        }
+        args.total_num_replicas = Some(workers);
+        let spare = backup.unwrap_or(0);
+        let aggregate = workers.checked_sub(spare).filter(|&aggregate| aggregate > 0);
+        let aggregate = aggregate.ok_or_else(|| {
+            UsageError::number("--backup", format!("fewer than the {workers} workers"), spare)
+        })?;
+        args.replicas_to_aggregate.get_or_insert(aggregate);
+        // Nobody is slowed down unasked: these may be somebody's machines.
+        if args.straggler.is_empty() {
+            args.straggler.push(StragglerArg::None);
         }
         Self::check(args)
     }

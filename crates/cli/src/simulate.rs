@@ -9,10 +9,12 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use cluster::exit::Exit;
 use simulator::checks::Published;
 use simulator::{Mode, Outcome, Plan, PlanError, plans};
 
 use crate::args::SimulateArgs;
+use crate::say::{self, JsonError};
 
 /// Why nothing was simulated, or not written.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +47,9 @@ pub enum SimulateError {
         /// Why.
         error: io::Error,
     },
+    /// Nobody has the result.
+    #[error(transparent)]
+    Json(#[from] JsonError),
     /// A published number does not come out.
     #[error("{failed} of {all} checks do not hold; see the table")]
     Checks {
@@ -56,10 +61,13 @@ pub enum SimulateError {
 }
 
 impl SimulateError {
-    /// The exit status of the program: 2 for invalid options, 1 for checks that failed.
+    /// The exit status of the program: whether the options are wrong, or what came of them.
     #[must_use]
-    pub fn exit_status(&self) -> u8 {
-        if matches!(self, Self::Checks { .. }) { 1 } else { 2 }
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Checks { .. } | Self::Json(_) => Exit::Failed,
+            _ => Exit::Usage,
+        }
     }
 }
 
@@ -75,12 +83,11 @@ pub fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Simulate
             if let Some(folder) = &args.out {
                 write_run(folder, &plan, &outcome)?;
             }
+            if args.json {
+                return Ok(say::json(out, &outcome.report)?);
+            }
             // A reader that has gone, as `head` does, is no failure.
-            let _ = if args.json {
-                writeln!(out, "{}", json(&outcome.report))
-            } else {
-                out.write_all(text::run(&plan, &outcome.report).as_bytes())
-            };
+            let _ = out.write_all(text::run(&plan, &outcome.report).as_bytes());
             Ok(())
         }
         None => checks(args, out),
@@ -142,11 +149,11 @@ fn checks(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), SimulateError>
             write(folder, name, &figure)?;
         }
     }
-    let _ = if args.json {
-        writeln!(out, "{}", json(&checks))
+    if args.json {
+        say::json(out, &checks)?;
     } else {
-        out.write_all(text::checks(&checks).as_bytes())
-    };
+        let _ = out.write_all(text::checks(&checks).as_bytes());
+    }
     let (all, failed) = (checks.len(), checks.iter().filter(|check| !check.holds).count());
     if failed > 0 { Err(SimulateError::Checks { failed, all }) } else { Ok(()) }
 }

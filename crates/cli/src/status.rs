@@ -7,10 +7,12 @@ use std::io::Write;
 
 use cluster::client::Reach;
 use cluster::coordinator;
+use cluster::exit::Exit;
 use cluster::security::{KeyError, Signer, TlsError, TlsSettings, wall_clock};
 use cluster::server::ServerStatus;
 
-use crate::args::StatusArgs;
+use crate::args::{SecurityArgs, StatusArgs};
+use crate::say::{self, JsonError};
 use crate::security;
 use crate::units::time;
 
@@ -27,18 +29,21 @@ pub enum StatusError {
     /// The server did not answer as it should.
     #[error(transparent)]
     Ask(#[from] cluster::StatusError),
+    /// Nobody has the status.
+    #[error(transparent)]
+    Json(#[from] JsonError),
     /// No runtime, or nobody reads.
     #[error("{0}")]
     Io(#[from] std::io::Error),
 }
 
 impl StatusError {
-    /// The exit status of the program: 2 when nobody was asked, 1 when there was no good answer.
+    /// The exit status of the program: whether anybody was asked.
     #[must_use]
-    pub fn exit_status(&self) -> u8 {
+    pub fn exit(&self) -> Exit {
         match self {
-            Self::Key(_) | Self::Tls(_) => 2,
-            _ => 1,
+            Self::Key(_) | Self::Tls(_) => Exit::Usage,
+            _ => Exit::Failed,
         }
     }
 }
@@ -48,18 +53,26 @@ impl StatusError {
 /// # Errors
 /// [`StatusError`].
 pub fn status(args: &StatusArgs, out: &mut impl Write) -> Result<(), StatusError> {
-    let tls = security::tls(&args.security).as_ref().map(TlsSettings::client).transpose()?;
-    let signer = Signer::new(security::key(&args.security)?, wall_clock);
-    let reach = Reach::tcp(vec![args.address.clone()], signer, tls);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let status = runtime.block_on(cluster::status(&reach, 0))?;
+    let status = ask(&args.address, &args.security, async |reach| cluster::status(reach, 0).await)?;
     if args.json {
-        serde_json::to_writer(&mut *out, &status).map_err(std::io::Error::from)?;
-        writeln!(out)?;
+        say::json(out, &status)?;
     } else {
         write!(out, "{}", table(&status))?;
     }
     Ok(())
+}
+
+/// Asks a parameter server something, over a connection that ends with the answer.
+pub(crate) fn ask<V>(
+    address: &str,
+    args: &SecurityArgs,
+    question: impl AsyncFnOnce(&Reach) -> Result<V, cluster::StatusError>,
+) -> Result<V, StatusError> {
+    let tls = security::tls(args).as_ref().map(TlsSettings::client).transpose()?;
+    let signer = Signer::new(security::key(args)?, wall_clock);
+    let reach = Reach::tcp(vec![address.to_owned()], signer, tls);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(question(&reach))?)
 }
 
 /// The status for a person.

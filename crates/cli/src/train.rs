@@ -8,7 +8,7 @@ mod setup;
 
 use std::time::{Duration, Instant};
 
-use sync_replicas::{Report, Span, Totals, Trainer, checkpoint};
+use sync_replicas::{FitError, Report, Span, Totals, Trainer, checkpoint};
 
 pub use error::TrainError;
 pub(crate) use record::{RunOutcome, RunRecord};
@@ -17,6 +17,7 @@ pub(crate) use setup::{hooks, learner, replicas, shard};
 use crate::error::UsageError;
 use crate::interrupt::Interrupt;
 use crate::run_folder::RunFolder;
+use crate::say::say;
 use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
 
@@ -58,10 +59,14 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
     let run_hook = record.hook(interrupt, first);
     let begun = run_hook.begun;
     interrupt.attach(trainer.stop_handle());
+    interrupt.attach_saver(saver(&trainer, folder, settings.keep))?;
     let hooks = hooks(settings, Some(run_hook), Some(folder));
     let report = trainer.fit(&learner(settings), |_| shard(settings), hooks);
     record.flush()?;
-    let mut report = report.map_err(|source| TrainError::Fit { source, advice: advice(folder) })?;
+    let mut report = report.map_err(|source| {
+        let advice = advice(&source, folder);
+        TrainError::Fit { source, advice }
+    })?;
     start_from_zero(&mut report.timeline, begun - built);
     record.finish(outcome(settings, &trainer, report))
 }
@@ -74,7 +79,7 @@ fn start(settings: &Settings, folder: &RunFolder) -> Result<Trainer<f32>, TrainE
     if let Some(from) = folder.from() {
         trainer.restore(folder.checkpoints())?;
         if !settings.quiet {
-            eprintln!("{}", from.words());
+            say(from.words());
         }
     }
     folder.record(settings)?;
@@ -89,8 +94,19 @@ fn start_from_zero(timeline: &mut [Span], begun: Duration) {
     }
 }
 
-fn advice(folder: &RunFolder) -> String {
+/// What writes a checkpoint of now.
+fn saver(trainer: &Trainer<f32>, folder: &RunFolder, keep: usize) -> impl Fn() + Send + 'static {
+    let (training, folder) = (trainer.save_handle(), folder.checkpoints().to_owned());
+    move || match training.save(&folder, keep) {
+        Ok(path) => tracing::info!(path = %path.display(), "a checkpoint is written, as asked"),
+        Err(error) => tracing::error!(%error, "the checkpoint that was asked for is not written"),
+    }
+}
+
+fn advice(error: &FitError, folder: &RunFolder) -> String {
     match checkpoint::latest(folder.checkpoints()) {
+        // It says so itself.
+        _ if matches!(error, FitError::NotFinite { .. }) => String::new(),
         Ok(Some(path)) => format!("; the last good checkpoint is {}", path.display()),
         _ => String::new(),
     }

@@ -138,6 +138,9 @@ pub struct Leave {
     /// Why, if it failed.
     #[prost(string, tag = "2")]
     pub reason: ::prost::alloc::string::String,
+    /// Its process was asked to end, and is expected to be started again.
+    #[prost(bool, tag = "3")]
+    pub for_now: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToReplica {
@@ -352,7 +355,7 @@ pub struct Order {
     /// From 1 upwards. After a lost connection those not done are sent again.
     #[prost(uint64, tag = "10")]
     pub number: u64,
-    #[prost(oneof = "order::Order", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "order::Order", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 11")]
     pub order: ::core::option::Option<order::Order>,
 }
 /// Nested message and enum types in `Order`.
@@ -377,6 +380,8 @@ pub mod order {
         Begin(super::BeginGeneration),
         #[prost(message, tag = "9")]
         End(super::Ended),
+        #[prost(message, tag = "11")]
+        LetGo(super::LetGo),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -423,6 +428,13 @@ pub struct BeginGeneration {
     #[prost(bool, tag = "3")]
     pub restored: bool,
 }
+/// A server that wishes to leave may: what it holds is in a checkpoint, or cannot be saved.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LetGo {
+    /// Why no checkpoint was written, if none was.
+    #[prost(string, tag = "1")]
+    pub unsaved: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Scalars {
     /// By name, as bits.
@@ -440,7 +452,7 @@ pub struct Done {
     /// The order that this answers.
     #[prost(uint64, tag = "10")]
     pub number: u64,
-    #[prost(oneof = "done::Done", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "done::Done", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub done: ::core::option::Option<done::Done>,
 }
 /// Nested message and enum types in `Done`.
@@ -459,6 +471,12 @@ pub mod done {
         Failed(::prost::alloc::string::String),
         #[prost(bool, tag = "6")]
         Begun(bool),
+        /// Its process was asked to end, and waits to be let go. Answers no order.
+        #[prost(bool, tag = "7")]
+        Leaving(bool),
+        /// An update came out infinite or NaN and was not made; what it was.
+        #[prost(string, tag = "8")]
+        NotFinite(::prost::alloc::string::String),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

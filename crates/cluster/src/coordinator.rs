@@ -8,6 +8,7 @@ mod answer;
 mod awaited;
 mod books;
 mod events;
+mod leaving;
 mod receipts;
 mod settle;
 mod status;
@@ -15,15 +16,18 @@ mod vet;
 
 pub use answer::{Actions, Answer, Commit, Contribution, Order, Refusal, Ticket};
 pub use books::{StepMade, Totals};
+pub use leaving::{Farewell, Saves};
 pub use receipts::receipt;
 pub use status::{ReplicaStatus, Status};
 
 use std::time::Duration;
 
+use sync_replicas::checkpoint::Tested;
 use sync_replicas::engine::{Admission, Config, Engine, Grant, Positions, StartError, StopReason};
 use sync_replicas::{Generation, GlobalStep, Incarnation};
 
 use books::Books;
+use leaving::Leaving;
 
 /// The engine and one seat a replica.
 #[derive(Debug)]
@@ -45,6 +49,11 @@ pub struct Coordinator {
     /// How many lanes of the open step have closed.
     closed_lanes: usize,
     last_step: Option<i64>,
+    leaving: Leaving,
+    /// Whether to end when the loss is NaN or infinite.
+    nan_guard: bool,
+    /// Training ended since a loss or an update is not finite.
+    not_finite: bool,
 }
 
 /// What is known of one replica's connection.
@@ -96,6 +105,9 @@ impl Coordinator {
             updating: vec![0; variables.max(1)],
             closed_lanes: 0,
             last_step: None,
+            leaving: Leaving::default(),
+            nan_guard: false,
+            not_finite: false,
         }
     }
 
@@ -107,6 +119,11 @@ impl Coordinator {
     /// Ends training exactly after this update.
     pub fn set_last_step(&mut self, step: i64) {
         self.last_step = Some(step);
+    }
+
+    /// Ends training when the mean loss of a step is NaN or infinite; the step is not made.
+    pub fn set_nan_guard(&mut self, guard: bool) {
+        self.nan_guard = guard;
     }
 
     /// Initial tokens go out; from now on steps close.
@@ -136,6 +153,8 @@ impl Coordinator {
             *seat = Seat { connection, left, ..Seat::default() };
         }
         self.books.forget_round();
+        self.leaving = Leaving::default();
+        self.not_finite = false;
         self.updating.fill(0);
         self.closed_lanes = 0;
     }
@@ -145,6 +164,19 @@ impl Coordinator {
         let mut effects = Vec::new();
         self.engine.stop(reason, &mut effects);
         self.settle(effects, now, actions);
+    }
+
+    /// A loss or an update is not finite: training ends, and nothing of the step is published or
+    /// saved (P-25).
+    pub fn not_finite(&mut self, reason: String, now: Duration, actions: &mut Actions) {
+        self.not_finite |= self.engine.stopped().is_none();
+        self.stop(StopReason::Failed(reason), now, actions);
+    }
+
+    /// What the losses have told of checkpoints, if training ended by a number that is not finite.
+    #[must_use]
+    pub fn tested_when_not_finite(&self) -> Option<Tested> {
+        self.not_finite.then(|| self.books.tested())
     }
 
     /// Time has passed (P-5); when to call again, at the latest.

@@ -15,7 +15,7 @@ pub use options::Cluster;
 pub use report::{ClusterError, ClusterReport, Counts};
 #[cfg(test)]
 pub(crate) use serving::pass_on;
-pub use status::{StatusError, save, status};
+pub use status::{StatusError, save, status, stop};
 pub use stop::StopHandle;
 
 use std::sync::Arc;

@@ -29,7 +29,7 @@ mod wire;
 
 pub use front::{
     Cluster, ClusterError, ClusterReport, ClusterTrainer, Clustered, Counts, OnCluster,
-    StatusError, StopHandle, save, status,
+    StatusError, StopHandle, save, status, stop,
 };
 pub use shard::Wire;
 

@@ -4,8 +4,10 @@
 //! Lock order: the hub's, the shard's, the replicas'. No lock is held across an await.
 
 mod ending;
+mod failure;
 mod heard;
 mod hub;
+mod leaving;
 mod link;
 mod link_serve;
 mod node;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use accum_core::{GlobalStep, SparseMean, SparseMerge};
 use ndarray::ArrayD;
 use optim::{ExponentialMovingAverage, OptimizerState};
-use sync_replicas::engine::Admission;
+use sync_replicas::engine::{Admission, NonFinite};
 use sync_replicas::{Generation, Incarnation, Kind, ReplicaId, Scalar, on_all_cores};
 
 use self::staging::Staging;
@@ -44,6 +44,10 @@ pub struct Shard<T: Scalar> {
     published: Arc<Snapshot<T>>,
     /// The values of a step of which some lanes are applied, but not the last.
     open: Option<Vec<Arc<ArrayD<T>>>>,
+    /// Whose contributions are in the sums, by their keys.
+    contributors: Vec<(u64, ReplicaId)>,
+    /// No update failed half-way since the generation began.
+    whole: bool,
 }
 
 /// How a shard sums, divides and averages; the same on all shards.
@@ -61,6 +65,8 @@ pub struct ShardSettings {
     pub admission: Admission,
     /// Which moving averages are kept, if any.
     pub averages: Option<AverageSettings>,
+    /// What becomes of an update that is not finite (P-25).
+    pub non_finite: NonFinite,
 }
 
 /// Which moving averages are kept, and how slow they are.
@@ -115,6 +121,7 @@ impl Default for ShardSettings {
             ordered: false,
             admission: Admission::Together,
             averages: None,
+            non_finite: NonFinite::Fail,
         }
     }
 }
@@ -185,8 +192,18 @@ impl<T: Scalar> Shard<T> {
         let published = Arc::new(Snapshot { generation, global_step, parts: values });
         let staging = Staging::new(settings.wire, parts.len());
         let parts = Arc::from(parts);
-        let (averages, sums, open) = (kept, None, None);
-        Ok(Self { parts, settings, staging, sums, optimizer, averages, published, open })
+        Ok(Self {
+            parts,
+            settings,
+            staging,
+            sums: None,
+            optimizer,
+            averages: kept,
+            published,
+            open: None,
+            contributors: Vec::new(),
+            whole: true,
+        })
     }
 
     /// The parts, in order.
@@ -211,6 +228,13 @@ impl<T: Scalar> Shard<T> {
     #[must_use]
     pub fn averages(&self) -> Option<&ExponentialMovingAverage<T>> {
         self.averages.as_ref()
+    }
+
+    /// Whether values and slots are of one step. After an update that failed they are not: there is
+    /// nothing to be read or saved until a saved state is restored (P-11, P-25).
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// The values of the last whole step. As long as it is held, updates copy what they change.

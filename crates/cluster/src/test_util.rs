@@ -148,6 +148,7 @@ pub(crate) fn node_that_saves(
         reach: nowhere(servers),
         checkpoints,
         last_step: None,
+        nan_guard: false,
         patience: Duration::from_secs(60),
         staging: REPLICAS,
         guard: None,

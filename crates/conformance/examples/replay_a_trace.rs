@@ -1,5 +1,7 @@
 //! One trace, replayed as it was recorded and with one number changed.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use conformance::replay;
 
 const TRACE: &str = r#"{

@@ -4,6 +4,8 @@
 //! Ends with the line `N passed, M failed`. Exit status: 0 when all passed, 1 when one failed, 2
 //! when there was nothing to replay.
 
+#![allow(clippy::print_stderr, reason = "a tool for a terminal")]
+
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -3,6 +3,8 @@
 //! The belief: the queue never holds more tokens than a step puts into it. The histories hold it up
 //! for the defaults, and show the shortest way in which it is wrong of the reference's rules.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use engine::Settings;
 use engine::test_util::proptest::prelude::*;
 use engine::test_util::proptest::test_runner::{

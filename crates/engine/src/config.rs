@@ -48,6 +48,17 @@ pub enum Membership {
     Unknown,
 }
 
+/// What becomes of gradients and updates that are infinite or NaN (P-25).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NonFinite {
+    /// The update is not made, and training fails: the error names variable and step, and the
+    /// replica where it is known.
+    #[default]
+    Fail,
+    /// They are used like any others, as in the described system.
+    Allow,
+}
+
 /// How many tokens are put before the first step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InitialTokens {
@@ -82,6 +93,8 @@ pub struct Settings {
     pub lease: Option<Duration>,
     /// How long a step may take before the waits for it fail and say who is missing (P-5).
     pub step_deadline: Option<Duration>,
+    /// What becomes of numbers that are not finite (P-25).
+    pub non_finite: NonFinite,
 }
 
 impl Settings {
@@ -99,6 +112,7 @@ impl Settings {
             tell_superseded: true,
             lease: Some(Duration::from_secs(10)),
             step_deadline: Some(Duration::from_secs(600)),
+            non_finite: NonFinite::Fail,
         }
     }
 
@@ -118,6 +132,7 @@ impl Settings {
             membership: Membership::Unknown,
             tell_superseded: false,
             lease: None,
+            non_finite: NonFinite::Allow,
             ..self
         }
     }

@@ -3,6 +3,8 @@
 //! The belief: every hook that has begun is told of the end. The histories show the shortest life
 //! in which it is wrong, and that a monitored session lives as the model says.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use hooks::test_util::proptest::prelude::*;
 use hooks::test_util::proptest::test_runner::{Config, TestError, TestRunner};
 use hooks::test_util::proptest_state_machine::{ReferenceStateMachine, StateMachineTest};

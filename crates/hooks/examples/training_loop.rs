@@ -2,6 +2,8 @@
 //!
 //! It computes next to nothing: the point is who is called when.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::error::Error;
 use std::sync::mpsc;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! One model, a few short histories, and the report.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use models::{Size, all};
 
 fn main() {

@@ -2,6 +2,8 @@
 //!
 //! Invariant: the exit status is 0 exactly when nothing failed and something ran.
 
+#![allow(clippy::print_stdout, reason = "a tool for a terminal")]
+
 use std::panic;
 use std::process::ExitCode;
 

@@ -1,6 +1,8 @@
 //! Fits the coefficients of a cubic to points of a sine, with Adam, a schedule, clipping and a
 //! moving average: `cargo run -p optim --example fit_a_curve`.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use ndarray::{Array1, Array2, ArrayD};
 use optim::{Adam, ExponentialMovingAverage, OptimizerState, Schedule, clip_by_global_norm};
 

@@ -40,6 +40,7 @@
 //! The crate reads no clock, starts no thread and needs no runtime.
 
 mod clip;
+mod finite;
 mod gradient;
 mod hyper;
 mod lanes;

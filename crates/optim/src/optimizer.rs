@@ -9,6 +9,7 @@
 
 use std::fmt::Debug;
 
+use crate::finite::all_finite;
 use crate::{HyperParameterError, Real, Schedule};
 
 /// The most slots that an optimizer may have for one variable.
@@ -99,6 +100,17 @@ pub trait Optimizer<T: Real>: Send + Sync + Debug {
     /// Updates one tile in place: element `i` of the variable and of each slot from element `i` of
     /// the gradient, and from nothing else.
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>);
+
+    /// The same, and whether the gradient and all that came of it is finite (P-25).
+    ///
+    /// When not overridden, the tile is looked at once more; a kernel that has the numbers at hand
+    /// finds out sooner.
+    fn update_checked(&self, step: &Step<'_>, tile: Tile<'_, T>) -> bool {
+        let Tile { variable, mut slots, gradient } = tile;
+        let lent = slots.each_mut().map(|slot| &mut **slot);
+        self.update(step, Tile { variable: &mut *variable, slots: lent, gradient });
+        all_finite(gradient) & all_finite(variable) & slots.iter().all(|slot| all_finite(slot))
+    }
 }
 
 impl<T: Real, O: Optimizer<T> + ?Sized> Optimizer<T> for Box<O> {
@@ -132,6 +144,10 @@ impl<T: Real, O: Optimizer<T> + ?Sized> Optimizer<T> for Box<O> {
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
         (**self).update(step, tile);
+    }
+
+    fn update_checked(&self, step: &Step<'_>, tile: Tile<'_, T>) -> bool {
+        (**self).update_checked(step, tile)
     }
 }
 

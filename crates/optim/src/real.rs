@@ -4,6 +4,7 @@
 //! once, where they meet it.
 
 use std::fmt::{Debug, Display};
+use std::ops::BitOrAssign;
 
 use num_traits::{Float, NumAssign};
 
@@ -13,6 +14,12 @@ use crate::GradientElement;
 pub trait Real:
     Float + NumAssign + GradientElement<Self> + Debug + Display + Default + Unpin
 {
+    /// As many bits as it has.
+    type Bits: Copy + Default + Eq + BitOrAssign;
+
+    /// Its bits.
+    fn bits(self) -> Self::Bits;
+
     /// Rounds a hyper-parameter to this type.
     fn of(value: f64) -> Self;
 
@@ -21,6 +28,13 @@ pub trait Real:
 }
 
 impl Real for f32 {
+    type Bits = u32;
+
+    #[inline]
+    fn bits(self) -> u32 {
+        self.to_bits()
+    }
+
     #[inline]
     fn of(value: f64) -> Self {
         value as f32
@@ -33,6 +47,13 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
+    type Bits = u64;
+
+    #[inline]
+    fn bits(self) -> u64 {
+        self.to_bits()
+    }
+
     #[inline]
     fn of(value: f64) -> Self {
         value

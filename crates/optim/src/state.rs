@@ -61,6 +61,7 @@ pub struct OptimizerState<T: Real> {
     variables: IndexMap<String, Variable<T>>,
     scratch: Vec<T>,
     parts: Parts,
+    finite: bool,
 }
 
 /// What is kept for one variable.
@@ -91,6 +92,7 @@ impl<T: Real> OptimizerState<T> {
             variables: IndexMap::new(),
             scratch: Vec::new(),
             parts: Parts::one(),
+            finite: true,
         })
     }
 
@@ -195,7 +197,8 @@ impl<T: Real> OptimizerState<T> {
         }
         let step = step(&*self.optimizer, self.finished, &self.scalar_values);
         let pass = apply::Pass { optimizer: &*self.optimizer, step, parts: self.parts };
-        pass.dense(from, variable, &mut kept.slots, gradient, &mut self.scratch);
+        let finite = pass.dense(from, variable, &mut kept.slots, gradient, &mut self.scratch);
+        self.finite &= finite;
         Ok(())
     }
 
@@ -216,16 +219,25 @@ impl<T: Real> OptimizerState<T> {
         let rows = CanonicalRows::new(&kept.shape, &gradient)?;
         let step = step(&*self.optimizer, self.finished, &self.scalar_values);
         let pass = apply::Pass { optimizer: &*self.optimizer, step, parts: self.parts };
-        match self.optimizer.sparse_reach() {
+        let finite = match self.optimizer.sparse_reach() {
             SparseReach::TouchedRows => {
-                pass.rows(variable, &mut kept.slots, &rows, &mut self.scratch);
+                pass.rows(variable, &mut kept.slots, &rows, &mut self.scratch)
             }
             SparseReach::AllRows => {
                 let scattered = Scattered { shape: kept.shape.clone(), rows };
-                pass.dense(None, variable, &mut kept.slots, &scattered, &mut self.scratch);
+                pass.dense(None, variable, &mut kept.slots, &scattered, &mut self.scratch)
             }
-        }
+        };
+        self.finite &= finite;
         Ok(())
+    }
+
+    /// Whether all gradients were finite, and all that the updates made of them, variables and
+    /// slots; since the last [`restore`](Self::restore), if there was one (P-25).
+    /// The updates find it out in their own pass; what follows from it is the caller's to decide.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.finite
     }
 
     /// Ends a step, after all its variables were updated: advances the scalars and the schedule.
@@ -310,6 +322,7 @@ impl<T: Real> OptimizerState<T> {
                 tensors.push(reader.tensor(&key, &variable.shape)?);
             }
         }
+        self.finite = true;
         self.finished = finished;
         self.scalar_values = scalar_values;
         let slots = self.variables.values_mut().flat_map(|variable| &mut variable.slots);

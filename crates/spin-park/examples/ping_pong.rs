@@ -1,5 +1,7 @@
 //! Two threads pass a ball: most returns are caught while spinning.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::thread;
 
 use spin_park::block_on;

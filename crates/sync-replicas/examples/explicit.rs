@@ -4,6 +4,8 @@
 //! sync-replicas hook, and the chief's end is everybody's. Run it with
 //! `cargo run -p sync-replicas --example explicit`.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::thread;
 
 use hooks::{MonitoredSession, RunError, SessionError, StopAtStep};

@@ -3,6 +3,8 @@
 //! Replica 4 is slow on purpose. No step waits for it; the table at the end shows where its work
 //! went. Run it with `cargo run -p sync-replicas --example front_door`.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::time::Duration;
 
 use ndarray::{Array1, array};

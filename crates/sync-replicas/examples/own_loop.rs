@@ -3,6 +3,8 @@
 //! A step is a guard: whoever drops it, also by a panic, gives the token back, and training goes
 //! on. Run it with `cargo run -p sync-replicas --example own_loop`.
 
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::thread;
 
 use ndarray::array;

@@ -3,6 +3,8 @@
 //! The crate itself needs no runtime; any that polls futures will do. Run it with
 //! `cargo run -p sync-replicas --example tasks`.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use ndarray::Array1;
 use optim::Adam;
 use sync_replicas::{Gradients, PushError, Replica, ReplicaId, SyncReplicas, Variables};

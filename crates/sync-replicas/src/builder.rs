@@ -13,7 +13,7 @@ use crate::cores::on_all_cores;
 use crate::runtime::{Chief, Closer, Rules, Shared};
 use crate::{Scalar, Trainer, Variables};
 use engine::Generation;
-use engine::{Config, ConfigError, Engine, InitialTokens, Order, Settings, TokenPolicy};
+use engine::{Config, ConfigError, Engine, InitialTokens, NonFinite, Order, Settings, TokenPolicy};
 
 /// Describes a synchronous training; [`SyncReplicas::build`] starts it (R-18, P-3, P-4).
 ///
@@ -203,6 +203,14 @@ impl<O> SyncReplicas<O> {
         self
     }
 
+    /// What becomes of gradients and updates that are infinite or NaN; training fails when not
+    /// given (P-25).
+    #[must_use]
+    pub fn non_finite(mut self, choice: NonFinite) -> Self {
+        self.settings.non_finite = choice;
+        self
+    }
+
     /// Whether replicas whose step is over are told at once; they are when not given (P-13).
     #[must_use]
     pub fn tell_superseded(mut self, tell: bool) -> Self {
@@ -306,9 +314,11 @@ impl<O> SyncReplicas<O> {
         // free.
         let backups = config.total_num_replicas().saturating_sub(config.replicas_to_aggregate());
         let readers = backups + 2;
+        let finite_only = config.settings().non_finite != NonFinite::Allow;
         let engine = Engine::new(config, trained.len(), GlobalStep::default(), Generation::new(1));
-        let run = self.run.unwrap_or_else(RunId::draw);
-        let chief = Chief::new(run, optimizer, averages, self.use_locking, self.observe, readers);
+        let (locking, observe) = (self.use_locking, self.observe);
+        let chief = Chief::new(optimizer, averages, locking, observe, finite_only, readers);
+        let chief = chief.of_run(self.run.unwrap_or_else(RunId::draw));
         let shared = Shared::new(engine, variables, chief, self.rules, self.timeline, closer);
         Ok(Trainer { shared: Arc::new(shared), initial, fitting: Mutex::default() })
     }

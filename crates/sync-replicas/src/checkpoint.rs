@@ -4,6 +4,7 @@
 //! is written beside its place, synced, and renamed into it, so a reader never meets half of one;
 //! every byte is covered by a checksum, so a damaged one is refused instead of loaded.
 
+mod aside;
 mod bytes;
 mod claim;
 mod disk;
@@ -17,6 +18,7 @@ mod state;
 mod stored;
 mod turn;
 
+pub use aside::{Kept, Tested, set_aside};
 pub use bytes::from_bytes;
 pub use claim::{claim, newest_generation};
 #[cfg(feature = "crash-points")]

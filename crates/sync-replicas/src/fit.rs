@@ -5,15 +5,17 @@
 use std::error::Error;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, TryLockError};
 use std::thread::{Builder, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use hooks::{RunError, SessionError};
+use hooks::{NanLoss, RunError, SessionError};
 
+use crate::checkpoint;
 use crate::model::BoxError;
 use crate::runtime::{BeginError, Monitor, PushError, Replica, Shared, Step};
-use crate::runtime::{Torn, WaitError, describe, describe_panic};
+use crate::runtime::{Torn, UpdateError, WaitError, describe, describe_panic};
 use crate::{
     HookHost, Hooks, Model, ReplicaOutcome, ReplicaReport, Report, Scalar, Shard, Trainer,
 };
@@ -32,6 +34,15 @@ pub enum FitError {
     Update {
         /// What failed.
         reason: String,
+    },
+    /// A loss, a gradient or an update is NaN or infinite (P-25). Checkpoints of
+    /// [`Hooks::checkpoints`] that are not known to be good were set aside.
+    #[error("training ended: {reason}{kept}")]
+    NotFinite {
+        /// What is not finite.
+        reason: String,
+        /// Which checkpoint is good, where there are any, and which ones were set aside.
+        kept: String,
     },
     /// An earlier update failed half-way.
     #[error(transparent)]
@@ -142,6 +153,7 @@ impl<T: Scalar> Trainer<T> {
             Err(TryLockError::WouldBlock) => return Err(FitError::Running),
             free => free,
         };
+        let folders = hooks.checkpoint_folders();
         let (host, first_step, generation) = self.begin(hooks)?;
         let (begun, before) = (Instant::now(), self.totals());
         let count = self.shared.core().config().total_num_replicas();
@@ -158,9 +170,31 @@ impl<T: Scalar> Trainer<T> {
         });
         self.shared.stop_generation(generation, requested("every replica has left"));
         self.shared.uninstall();
-        guarded(|| host.close())?;
+        let closed = guarded(|| host.close());
         let report = self.report(first_step, begun.elapsed(), before, outcomes);
-        self.verdict(report, generation)
+        let ended = closed.and_then(|()| self.verdict(report, generation));
+        ended.map_err(|error| self.good_ones(error, &folders))
+    }
+
+    /// After an end by numbers that are not finite: sets aside checkpoints that are not known to be
+    /// good, and says which one is.
+    fn good_ones(&self, error: FitError, folders: &[PathBuf]) -> FitError {
+        let FitError::Session(SessionError::Hook { source, .. } | SessionError::Step(source)) =
+            &error
+        else {
+            return error;
+        };
+        let update = source.downcast_ref::<UpdateError>();
+        let found = matches!(update, Some(UpdateError::NotFinite(_))) || source.is::<NanLoss>();
+        if !found {
+            return error;
+        }
+        let tested = self.shared.chief().tested;
+        let kept = folders.iter().map(|folder| match checkpoint::set_aside(folder, tested) {
+            Ok(kept) => format!("; {kept}"),
+            Err(error) => format!("; bad checkpoints were not set aside: {}", describe(&error)),
+        });
+        FitError::NotFinite { reason: source.to_string(), kept: kept.collect() }
     }
 
     /// Puts the hooks between the steps, and makes a fresh start unless nothing has happened yet;

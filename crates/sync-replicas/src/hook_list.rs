@@ -3,6 +3,7 @@
 //! They run in the order given, between two updates, on whichever thread closed the step.
 
 use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ pub struct Hooks<T: Scalar> {
 enum Entry<T: Scalar> {
     Hook(Box<dyn Hook<ChiefSession<T>>>),
     StopAtStep(i64),
+    NanGuard,
     Checkpoints(Checkpoints),
 }
 
@@ -52,12 +54,14 @@ pub struct Checkpoints {
     pub keep: usize,
 }
 
-/// What [`Hooks::stop_at_step`] and [`Hooks::checkpoints`] asked for, for who makes the updates
-/// elsewhere.
+/// What [`Hooks::stop_at_step`], [`Hooks::nan_guard`] and [`Hooks::checkpoints`] asked for, for who
+/// makes the updates elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wishes {
     /// The update to end after.
     pub last_step: Option<i64>,
+    /// Whether to end when the loss is NaN or infinite.
+    pub nan_guard: bool,
     /// The checkpoints.
     pub checkpoints: Option<Checkpoints>,
 }
@@ -85,6 +89,15 @@ impl<T: Scalar> Hooks<T> {
         self.list.into_iter().map(|entry| entry.into_hook(shared)).collect()
     }
 
+    /// Where checkpoints go.
+    pub(crate) fn checkpoint_folders(&self) -> Vec<PathBuf> {
+        let folder = |entry: &Entry<T>| match entry {
+            Entry::Checkpoints(checkpoints) => Some(checkpoints.folder.clone()),
+            _ => None,
+        };
+        self.list.iter().filter_map(folder).collect()
+    }
+
     /// Those that are code, and what else was asked for: the parameter servers of a cluster make
     /// the updates, and end and save by themselves.
     #[must_use]
@@ -96,6 +109,7 @@ impl<T: Scalar> Hooks<T> {
                 Entry::StopAtStep(step) => {
                     wishes.last_step = Some(wishes.last_step.map_or(step, |last| last.min(step)));
                 }
+                Entry::NanGuard => wishes.nan_guard = true,
                 Entry::Checkpoints(checkpoints) => wishes.checkpoints = Some(checkpoints),
                 Entry::Hook(hook) => list.push(hook),
             }
@@ -109,12 +123,17 @@ impl<T: Scalar> Hooks<T> {
         self
     }
 
-    /// Ends training with an error that names the step when the loss is NaN.
-    pub fn nan_guard(self) -> Self {
-        self.hook(NanGuard::new())
+    /// Ends training with an error that names the step when the mean loss of a step is NaN or
+    /// infinite. It looks at the loss alone, in a cluster before the step is made and in one
+    /// process after it; gradients and variables are guarded by [`NonFinite`](crate::NonFinite).
+    pub fn nan_guard(mut self) -> Self {
+        self.list.push(Entry::NanGuard);
+        self
     }
 
-    /// Saves a checkpoint every `steps` updates and at the end, keeping the `keep` newest.
+    /// Saves a checkpoint every `steps` updates and at the end, keeping the `keep` newest;
+    /// at least two, since the newest is not known to be good before a batch that was computed from
+    /// its variables has a finite loss (P-25).
     pub fn checkpoints(mut self, folder: impl Into<PathBuf>, steps: u64, keep: usize) -> Self {
         let folder = folder.into();
         self.list.push(Entry::Checkpoints(Checkpoints { folder, steps, keep }));
@@ -155,10 +174,12 @@ impl<T: Scalar> Hooks<T> {
                 let rate = updates as f64 / passed.as_secs_f64();
                 let loss = report.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}"));
                 let stale = chief.totals().stale;
-                eprintln!(
-                    "step {}: loss {loss}, {rate:.0} updates/s, {stale} stale",
+                let line = format!(
+                    "step {}: loss {loss}, {rate:.0} updates/s, {stale} stale\n",
                     report.global_step
                 );
+                // Nobody reads it when this fails, and training goes on.
+                let _ = std::io::stderr().write_all(line.as_bytes());
                 (last, updates) = (Instant::now(), 0);
             }
             Ok(())
@@ -180,7 +201,7 @@ impl<T: Scalar> Hooks<T> {
             let line = serde_json::json!({
                 "step": report.global_step, "loss": report.loss, "scalars": scalars,
             });
-            std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes())?;
+            file.write_all(format!("{line}\n").as_bytes())?;
             Ok(())
         }))
     }
@@ -191,10 +212,11 @@ impl<T: Scalar> Entry<T> {
         match self {
             Self::Hook(hook) => hook,
             Self::StopAtStep(step) => Box::new(StopAtStep::last_step(step)),
+            Self::NanGuard => Box::new(NanGuard::new()),
             Self::Checkpoints(Checkpoints { folder, steps, keep }) => {
                 let shared = Arc::clone(shared);
                 let save = move |_: &mut ChiefSession<T>, _: i64| {
-                    shared.save(&folder, keep)?;
+                    shared.save(&folder, keep.max(KEPT))?;
                     Ok::<(), BoxError>(())
                 };
                 Box::new(CheckpointSaver::every(steps, save))
@@ -202,6 +224,9 @@ impl<T: Scalar> Entry<T> {
         }
     }
 }
+
+/// The newest checkpoint, and one that is known to be good.
+const KEPT: usize = 2;
 
 struct Every<F> {
     steps: u64,

@@ -36,7 +36,7 @@ pub use engine;
 #[cfg(feature = "test-util")]
 pub use engine::test_util;
 pub use engine::{Generation, Incarnation, ReplicaId};
-pub use engine::{InitialTokens, Order, Outcome, TokenPolicy};
+pub use engine::{InitialTokens, NonFinite, Order, Outcome, TokenPolicy};
 pub use fit::FitError;
 pub use gradients::{Gradient, Gradients};
 pub use hook_host::{BoxedHooks, ChiefSession, HookHost, TrainingView};
@@ -44,11 +44,12 @@ pub use hook_list::{Checkpoints, Hooks, Wishes};
 pub use model::{BoxError, Computed, Model, Shard, Work};
 pub use report::{ReplicaOutcome, ReplicaReport, Report};
 pub use runtime::{
-    Averaged, GradientBuffers, Kind, PushError, Replica, Snapshot, Span, SpanKind, Step,
-    Superseded, SupersededSignal, Torn, Totals, UpdateError, WaitError,
+    Averaged, Cause, GradientBuffers, Kind, NotFinite, PushError, Replica, Snapshot, Span,
+    SpanKind, Step, Superseded, SupersededSignal, Torn, Totals, UpdateError, WaitError,
+    not_finite_in,
 };
 pub use scalar::Scalar;
-pub use trainer::{StopHandle, Trainer};
+pub use trainer::{SaveHandle, StopHandle, Trainer};
 pub use variables::{VariableError, Variables};
 
 /// Keeps the programs of the project's pages compiling and running.

@@ -12,6 +12,7 @@ mod desk;
 mod failure;
 mod generations;
 mod incoming;
+mod not_finite;
 mod pattern;
 mod replica;
 mod retired;
@@ -23,17 +24,19 @@ mod stop_wish;
 mod sums;
 mod superseded;
 mod timekeeper;
+mod update_error;
 
 pub use self::buffers::GradientBuffers;
-pub use self::chief::{Torn, UpdateError};
 pub use self::core::Totals;
 pub use self::incoming::PushError;
+pub use self::not_finite::{Cause, NotFinite, not_finite_in};
 pub use self::replica::{Replica, WaitError};
 pub use self::snapshot::Snapshot;
 pub use self::span::{Span, SpanKind};
 pub use self::step::Step;
 pub use self::sums::{Averaged, Kind};
 pub use self::superseded::{Superseded, SupersededSignal};
+pub use self::update_error::{Torn, UpdateError};
 
 pub(crate) use self::chief::Chief;
 pub(crate) use self::closer::{Closer, Monitor};

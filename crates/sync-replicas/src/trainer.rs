@@ -2,7 +2,7 @@
 //!
 //! Made by the builder, already started; training itself is in `fit.rs`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use accum_core::{GlobalStep, LocalStep};
@@ -38,6 +38,22 @@ impl StopHandle {
         // In this order: what begins in between ends by the wish.
         self.watch.end();
         self.wish.leave(reason);
+    }
+}
+
+/// Saves a training from any thread.
+#[derive(Clone)]
+pub struct SaveHandle<T: Scalar> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T: Scalar> SaveHandle<T> {
+    /// Writes a checkpoint, as [`Trainer::save`] does.
+    ///
+    /// # Errors
+    /// [`CheckpointError`], as there.
+    pub fn save(&self, folder: &Path, keep: usize) -> Result<PathBuf, CheckpointError> {
+        self.shared.save(folder, keep)
     }
 }
 
@@ -175,8 +191,14 @@ impl<T: Scalar> Trainer<T> {
     /// # Errors
     /// [`CheckpointError`]; older checkpoints are untouched. After an update that failed half-way
     /// there is nothing to save: [`CheckpointError::Torn`].
-    pub fn save(&self, folder: &Path, keep: usize) -> Result<std::path::PathBuf, CheckpointError> {
-        self.shared.save(folder, keep)
+    pub fn save(&self, folder: &Path, keep: usize) -> Result<PathBuf, CheckpointError> {
+        self.save_handle().save(folder, keep)
+    }
+
+    /// A handle that saves this training from any thread, while `fit` runs.
+    #[must_use]
+    pub fn save_handle(&self) -> SaveHandle<T> {
+        SaveHandle { shared: Arc::clone(&self.shared) }
     }
 
     /// Goes on from a checkpoint: a `checkpoint-STEP` folder, or the newest one in `path`.

@@ -8,6 +8,7 @@ use std::path::Path;
 ///
 /// # Panics
 /// When there is no input, and when `check` does.
+#[allow(clippy::print_stdout, reason = "a test shows it when it fails")]
 pub fn replay_corpus(crate_folder: &str, target: &str, check: fn(&[u8])) {
     let folder = Path::new(crate_folder).join("fuzz/corpus").join(target);
     let mut inputs = 0;

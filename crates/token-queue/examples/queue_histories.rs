@@ -3,6 +3,8 @@
 //! It has a typical mistake: the newest token goes out first. The model finds it and shows the
 //! shortest history that does.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::collections::VecDeque;
 
 use token_queue::test_util::proptest::prelude::*;

@@ -3,6 +3,8 @@
 //!
 //! Run it with `cargo run -p token-queue --example replicas`.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
 use std::error::Error;
 use std::thread;
 

@@ -22,11 +22,12 @@ fn check_list(list: &str, expected: &[&str]) {
 }
 
 #[test]
-fn numbers_go_up_by_one() {
+fn numbers_go_up_and_those_of_rules_by_one() {
     check_list("### R-1 a\n### R-2 b\n### P-1 c\n## more\n### R-3 d\n", &[]);
     check_list("### R-1 a\n### R-3 b\n### R-4 c\n", &["docs/spec.md:2: R-3"]);
     check_list("### R-1 a\n### R-1 b\n", &["docs/spec.md:2: R-1"]);
-    check_list("### R-1\n### P-2\n", &["docs/spec.md:2: P-2"]);
+    check_list("### R-1\n### P-2\n### P-9\n", &[]);
+    check_list("### P-2\n### P-2\n### P-1\n", &["docs/spec.md:2: P-2", "docs/spec.md:3: P-1"]);
     check_list("### Rules\n### R\n### Q-7\n## R-9\nR-9\n", &[]);
 }
 

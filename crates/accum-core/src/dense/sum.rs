@@ -70,6 +70,14 @@ impl<E: Element> Parts<E> {
         }
     }
 
+    /// The gradients that are still apart.
+    pub(super) fn held(&self) -> &[(u64, Gradient<'static, E>)] {
+        match self {
+            Self::Sum(_) => &[],
+            Self::Held(held) => held,
+        }
+    }
+
     /// Puts the gradients in the order in which they are to be added.
     pub(super) fn sort(&mut self, summation: Summation) {
         if let (Self::Held(held), Summation::Ordered) = (self, summation) {

@@ -1,8 +1,10 @@
 //! Why there is no advice.
 
+use cluster::exit::Exit;
 use simulator::advice::AdviceError;
 
 use super::run::RunError;
+use crate::say::JsonError;
 use crate::simulate::SimulateError;
 
 /// Why there is no advice.
@@ -28,9 +30,21 @@ pub enum PlanError {
         /// Why not.
         problem: String,
     },
+    /// Nobody has the answer.
+    #[error(transparent)]
+    Json(#[from] JsonError),
     /// Neither question was asked.
     #[error(
         "nothing to plan: give --machines N (a fixed fleet), --gradients A (a fixed batch), or both"
     )]
     NoQuestion,
+}
+
+impl PlanError {
+    /// The exit status of the program: what is wrong is wrong with what was given, but for an
+    /// answer that nobody has.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        if matches!(self, Self::Json(_)) { Exit::Failed } else { Exit::Usage }
+    }
 }

@@ -53,6 +53,15 @@ pub enum SparseMeanKind {
     PerGradient,
 }
 
+/// What becomes of gradients and updates that are infinite or NaN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NonFiniteKind {
+    /// Training fails, and nothing of the step is kept
+    Fail,
+    /// They are used like any others, as in the original system
+    Allow,
+}
+
 /// The element type of gradients on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum WireKind {

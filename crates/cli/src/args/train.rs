@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use optim::Schedule;
 
-use super::kinds::{ModelKind, OptimizerKind, SparseMeanKind, TokenPolicyKind};
+use super::kinds::{ModelKind, NonFiniteKind, OptimizerKind, SparseMeanKind, TokenPolicyKind};
 use super::parse::{at_least_one, parse_duration, whole};
 use super::straggler::StragglerArg;
 
@@ -63,14 +63,17 @@ pub struct TrainArgs {
     pub ema: Option<f64>,
 
     /// A: how many gradients make an update; the first A fresh ones win
-    #[arg(long, short = 'a', value_name = "A", default_value_t = 4)]
+    /// [default: 4; in a cluster the workers less --backup]
+    #[arg(long, short = 'a', value_name = "A")]
     #[arg(value_parser = at_least_one(), help_heading = REPLICAS)]
-    pub replicas_to_aggregate: u64,
-    /// N: how many replicas compute; N - A of them are backups
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 5)]
+    pub replicas_to_aggregate: Option<u64>,
+    /// N: how many replicas compute; N - A of them are backups [default: 5; in a cluster N is the
+    /// number of workers, and this option is refused]
+    #[arg(long, short = 'n', value_name = "N")]
     #[arg(value_parser = at_least_one(), help_heading = REPLICAS)]
-    pub total_num_replicas: u64,
-    /// Make a replica slow; may be repeated; `none` for no straggler [default: the last one, 20 ms]
+    pub total_num_replicas: Option<u64>,
+    /// Make a replica slow; may be repeated; `none` for no straggler [default: the last one, 20 ms;
+    /// in a cluster none]
     #[arg(long, value_name = "REPLICA=MILLISECONDS", help_heading = REPLICAS)]
     pub straggler: Vec<StragglerArg>,
     /// Give every gradient the same batch and sum in a fixed order: runs have the same bits
@@ -97,6 +100,10 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = REPLICAS)]
     pub step_deadline: Option<Duration>,
 
+    /// What becomes of gradients and updates that are infinite or NaN [default: fail]
+    #[arg(long, value_enum, value_name = "CHOICE", help_heading = REPLICAS)]
+    pub non_finite: Option<NonFiniteKind>,
+
     /// Train up to this global step [default: 1000]
     #[arg(long, value_name = "STEPS", value_parser = at_least_one(), help_heading = LENGTH)]
     #[arg(conflicts_with = "epochs")]
@@ -122,7 +129,7 @@ pub struct TrainArgs {
     /// Test the model every so many updates [default: 25 times in a run]
     #[arg(long, value_name = "UPDATES", value_parser = at_least_one(), help_heading = OUTPUT)]
     pub eval_every: Option<u64>,
-    /// How many checkpoints stay; older ones are removed
+    /// How many checkpoints stay, two at least: the newest may turn out to be of a loss that is NaN
     #[arg(long, value_name = "COUNT", default_value_t = 2)]
     #[arg(value_parser = at_least_one(), help_heading = OUTPUT)]
     pub keep: u64,

@@ -13,6 +13,12 @@ use cluster::exit::Exit;
 
 use super::signal;
 
+/// What a process is told on its standard input: to end training.
+pub(super) const END: &str = "end\n";
+
+/// To write a checkpoint.
+pub(super) const SAVE: &str = "save\n";
+
 /// How often one process is started again.
 const TIMES: u32 = 10;
 
@@ -35,12 +41,23 @@ enum State {
     Ended,
 }
 
+/// Whether a process that has ended, as a restart could mend, is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Restart {
+    Yes,
+    /// Not if somebody else has asked it to end: it is the end of all that was asked for.
+    UnlessAsked,
+    No,
+}
+
 /// What a look at a process found.
 pub(super) enum Look {
     Nothing,
     /// It ended, and is started again, in these words.
     Again(String),
     Done,
+    /// Somebody else has asked it to end, which is as well.
+    Left,
     Failed(String),
 }
 
@@ -85,17 +102,24 @@ impl Child {
     pub(super) fn ask_to_end(&mut self) {
         self.asked = true;
         match &mut self.state {
-            State::Runs(process) => tell(process),
+            State::Runs(process) => tell(process, END),
             State::Waits(until) => *until = Instant::now(),
             State::Ended => {}
         }
     }
 
-    /// How it is; starts it again when it is time, if `again` says so.
-    pub(super) fn look(&mut self, again: bool) -> io::Result<Look> {
+    /// Asks it to write a checkpoint; one that is being started again goes on from one.
+    pub(super) fn ask_to_save(&mut self) {
+        if let State::Runs(process) = &mut self.state {
+            tell(process, SAVE);
+        }
+    }
+
+    /// How it is; starts it again when it is time, if `restart` says so.
+    pub(super) fn look(&mut self, restart: Restart) -> io::Result<Look> {
         let status = match &mut self.state {
             State::Ended => return Ok(Look::Nothing),
-            State::Waits(_) if !again => {
+            State::Waits(_) if restart == Restart::No => {
                 self.state = State::Ended;
                 return Ok(Look::Nothing);
             }
@@ -110,12 +134,16 @@ impl Child {
             },
         };
         self.state = State::Ended;
-        if status.success() {
-            return Ok(Look::Done);
-        }
-        let killed = status.code().is_none();
+        let exit = status.code().and_then(Exit::of);
+        let asked = exit.is_some_and(Exit::was_asked_for);
+        let mendable = status.code().is_none() || asked || exit == Some(Exit::Restart);
+        let again = match restart {
+            _ if status.success() => return Ok(Look::Done),
+            Restart::UnlessAsked if asked => return Ok(Look::Left),
+            restart => restart != Restart::No && mendable && self.again < TIMES,
+        };
         let how = how(status);
-        if again && (killed || status.code() == Some(Exit::Restart as i32)) && self.again < TIMES {
+        if again {
             let pause = Duration::from_millis(200 << self.again.min(5));
             self.again += 1;
             self.state = State::Waits(Instant::now() + pause);
@@ -139,7 +167,7 @@ impl Child {
         signal::shield(&mut command);
         let mut process = command.spawn()?;
         if self.asked {
-            tell(&mut process);
+            tell(&mut process, END);
         }
         self.state = State::Runs(process);
         Ok(())
@@ -157,10 +185,10 @@ impl Drop for Child {
 }
 
 /// Over standard input, which nothing can come too early for, as a signal can.
-fn tell(process: &mut std::process::Child) {
+fn tell(process: &mut std::process::Child, wish: &str) {
     if let Some(input) = &mut process.stdin {
         // It may have ended just now.
-        let _ = input.write_all(b"end\n");
+        let _ = input.write_all(wish.as_bytes());
     }
 }
 

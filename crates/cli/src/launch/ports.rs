@@ -11,10 +11,24 @@ const TO: u16 = 32_000;
 
 /// Why there is no room for so many servers.
 #[derive(Debug, thiserror::Error)]
-#[error("expected {wanted} free ports on loopback, got {found}; end what listens there")]
-pub struct PortsError {
-    wanted: usize,
-    found: usize,
+#[non_exhaustive]
+pub enum PortsError {
+    /// Nearly all are taken.
+    #[error("expected {wanted} free ports on loopback, got {found}; end what listens there")]
+    Few {
+        /// How many are needed.
+        wanted: usize,
+        /// How many are free.
+        found: usize,
+    },
+    /// One that was asked for is taken.
+    #[error("--metrics-port: port {port} on loopback cannot be used: {source}; give another one")]
+    Taken {
+        /// Which.
+        port: u16,
+        /// What the system says.
+        source: std::io::Error,
+    },
 }
 
 /// So many ports on which nothing listens now.
@@ -26,7 +40,16 @@ pub(super) fn free(wanted: usize) -> Result<Vec<u16>, PortsError> {
     let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let ports: Vec<u16> = ports.filter(free).take(wanted).collect();
     if ports.len() < wanted {
-        return Err(PortsError { wanted, found: ports.len() });
+        return Err(PortsError::Few { wanted, found: ports.len() });
     }
     Ok(ports)
+}
+
+/// Whether nothing listens on these ports now.
+pub(super) fn check(ports: impl Iterator<Item = u16>) -> Result<(), PortsError> {
+    for port in ports {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .map_err(|source| PortsError::Taken { port, source })?;
+    }
+    Ok(())
 }

@@ -6,20 +6,21 @@
 use cluster::ClusterReport;
 use sync_replicas::checkpoint::{self, TrainingState};
 
+use super::Ended;
 use super::error::NodeError;
 use super::process::Process;
 use crate::interrupt::Interrupt;
 use crate::run_folder::RunFolder;
-use crate::summary::{ReplicaSummary, Summary};
+use crate::summary::ReplicaSummary;
 use crate::train::{RunOutcome, RunRecord, TrainError, hooks};
 
-pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
+pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
     let settings = &process.settings;
     // An earlier life of the chief has written the lines before.
     let record = RunRecord::open(settings, process.joined()?)?;
     let folder = record.folder();
     if let Some(state) = checkpoint_of(settings.updates, folder) {
-        return Ok(record.finish(RunOutcome::of_checkpoint(state))?);
+        return over(&record, RunOutcome::of_checkpoint(state));
     }
     let first = folder.resumed().map_or(0, |resumed| resumed.step);
     let run_hook = record.hook(&Interrupt::new(), first);
@@ -27,7 +28,7 @@ pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
     record.flush().map_err(TrainError::from)?;
     // The end is told once the last checkpoint is written; it may have come at any step.
     let (last, outcome) = match ended {
-        Ok(report) if report.left => return Err(NodeError::ChiefLeft),
+        Ok(report) if report.left => return Ok(Ended::Left),
         Ok(report) => (report.global_step.get().unsigned_abs(), of_report(report, first)),
         Err(error) => (settings.updates, Err(error)),
     };
@@ -42,7 +43,11 @@ pub(super) fn run(process: &Process) -> Result<Summary, NodeError> {
     if settings.ema.is_some() && outcome.averages.is_none() {
         outcome.averages = checkpoint_of(last, folder).and_then(|state| state.averaged());
     }
-    Ok(record.finish(outcome)?)
+    over(&record, outcome)
+}
+
+fn over(record: &RunRecord<'_>, outcome: RunOutcome) -> Result<Ended, NodeError> {
+    Ok(Ended::Over(Some(Box::new(record.finish(outcome)?))))
 }
 
 fn of_report(report: ClusterReport<f32>, first: u64) -> Result<RunOutcome, NodeError> {

@@ -1,36 +1,57 @@
-//! A wish for the end of a process's part, which may come before there is anything to end.
+//! Wishes to a process of a cluster, which may come before there is anything that hears them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cluster::StopHandle;
 
-/// Clones are the same wish.
+/// Clones are the same wishes.
 #[derive(Clone, Default)]
 pub struct Ending(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    wished: bool,
+    wishes: Vec<Wish>,
     part: Option<StopHandle>,
 }
 
+/// What somebody wishes of a process of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// That it leaves; training goes on.
+    Leave,
+    /// That training ends everywhere.
+    EndTraining,
+    /// That a checkpoint is written.
+    Save,
+}
+
 impl Ending {
-    /// Somebody wishes for it.
-    pub fn wish(&self) {
+    /// Somebody wishes for this.
+    pub fn wish(&self, wish: Wish) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.wished = true;
-        if let Some(part) = &state.part {
-            part.stop();
+        match &state.part {
+            Some(part) => wish.tell(part),
+            None => state.wishes.push(wish),
         }
     }
 
-    /// The part that is ended, at once if that was wished for before.
+    /// The part that hears of wishes, at once of those that came before.
     pub fn attach(&self, part: StopHandle) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.wished {
-            part.stop();
+        for wish in state.wishes.drain(..) {
+            wish.tell(&part);
         }
         state.part = Some(part);
+    }
+}
+
+impl Wish {
+    fn tell(self, part: &StopHandle) {
+        match self {
+            Self::Leave => part.stop(),
+            Self::EndTraining => part.end_training(),
+            Self::Save => part.save(),
+        }
     }
 }
 
@@ -48,22 +69,19 @@ mod tests {
     #[test]
     fn a_wish_is_heard_whenever_it_comes() {
         #[track_caller]
-        fn check(before: bool, after: bool, expected: bool) {
+        fn check(before: Option<Wish>, after: Option<Wish>, expected: bool) {
             let place = Node::from_flags("a:1", "b:1", "ps", 0).expect("it makes sense");
             let (stop, ending) = (Cluster::new(place).stop_handle(), Ending::default());
-            if before {
-                ending.wish();
-            }
+            before.into_iter().for_each(|wish| ending.wish(wish));
             ending.attach(stop.clone());
-            if after {
-                ending.wish();
-            }
+            after.into_iter().for_each(|wish| ending.wish(wish));
             let heard = pin!(stop.wished()).poll(&mut Context::from_waker(Waker::noop()));
-            assert_eq!(heard.is_ready(), expected, "{before} {after}");
+            assert_eq!(heard.is_ready(), expected, "{before:?} {after:?}");
         }
-        check(false, false, false);
-        check(true, false, true);
-        check(false, true, true);
-        check(true, true, true);
+        check(None, None, false);
+        check(Some(Wish::Leave), None, true);
+        check(None, Some(Wish::Leave), true);
+        check(Some(Wish::Leave), Some(Wish::Leave), true);
+        check(Some(Wish::Save), Some(Wish::EndTraining), false);
     }
 }

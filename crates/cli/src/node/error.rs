@@ -41,6 +41,22 @@ pub enum NodeError {
     /// An evaluator does not know where the checkpoints are.
     #[error("an evaluator tests checkpoints: give --out or --checkpoint-dir of the training")]
     NoFolder,
+    /// The process that writes checkpoints, or shows the result, does not know where.
+    #[error(
+        "{task} writes into the run folder, and a later life of it must find that again: give --out"
+    )]
+    NoOut {
+        /// Which process this is.
+        task: String,
+    },
+    /// Metrics were asked for, and their port cannot be had.
+    #[error("--metrics-port: port {port} on loopback cannot be used: {source}; give another one")]
+    MetricsPort {
+        /// Which.
+        port: u16,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// An evaluator waited in vain.
     #[error("no new checkpoint came to {} within {seconds:.0} s (--patience)", folder.display())]
     NoCheckpoint {
@@ -49,9 +65,6 @@ pub enum NodeError {
         /// For how long.
         seconds: f64,
     },
-    /// The chief was asked to end before training did.
-    #[error("this worker is the chief and was asked to end; start it again for the result")]
-    ChiefLeft,
 }
 
 impl NodeError {
@@ -59,13 +72,16 @@ impl NodeError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NoPlace | Self::Spec(_) | Self::Usage(_) | Self::Key(_) | Self::NoFolder => {
-                Exit::Usage
-            }
-            Self::Train(error) if error.exit_status() == 2 => Exit::Usage,
-            Self::Train(_) => Exit::Failed,
+            Self::NoPlace
+            | Self::Spec(_)
+            | Self::Usage(_)
+            | Self::Key(_)
+            | Self::NoFolder
+            | Self::NoOut { .. } => Exit::Usage,
+            Self::MetricsPort { .. } => Exit::Failed,
+            Self::Train(error) => error.exit(),
             Self::Cluster(error) => error.exit(),
-            Self::ChiefLeft | Self::NoVariables | Self::NoCheckpoint { .. } => Exit::Restart,
+            Self::NoVariables | Self::NoCheckpoint { .. } => Exit::Restart,
         }
     }
 }

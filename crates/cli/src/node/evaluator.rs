@@ -12,10 +12,12 @@ use serde::Serialize;
 use sync_replicas::checkpoint::{self, TrainingState};
 use tokio::time::timeout;
 
+use super::Ended;
 use super::error::NodeError;
 use super::process::Process;
 use crate::metrics::Metrics;
 use crate::run_folder::RunFolder;
+use crate::say::say;
 use crate::settings::Settings;
 use crate::train::TrainError;
 
@@ -33,7 +35,7 @@ struct Evaluation {
 }
 
 /// Tests checkpoints until that of the last update, or until it is asked to end.
-pub(super) fn run(process: &Process) -> Result<(), NodeError> {
+pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
     let settings = &process.settings;
     if settings.out.is_none() && settings.checkpoint_dir.is_none() {
         return Err(NodeError::NoFolder);
@@ -51,10 +53,10 @@ pub(super) fn run(process: &Process) -> Result<(), NodeError> {
             lines.write("evaluation", &evaluation).map_err(TrainError::from)?;
             lines.flush().map_err(TrainError::from)?;
             if !settings.quiet {
-                eprintln!("update {}  {}", evaluation.step, words(&evaluation));
+                say(format!("update {}  {}", evaluation.step, words(&evaluation)));
             }
             if evaluation.step.unsigned_abs() >= settings.updates {
-                return Ok(());
+                return Ok(Ended::Over(None));
             }
             (known, since) = (Some(path), Instant::now());
         }
@@ -65,7 +67,7 @@ pub(super) fn run(process: &Process) -> Result<(), NodeError> {
             });
         }
         if runtime.block_on(async { timeout(LOOK, stop.wished()).await.is_ok() }) {
-            return Ok(());
+            return Ok(Ended::Left);
         }
     }
 }

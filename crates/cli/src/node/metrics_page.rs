@@ -1,7 +1,7 @@
 //! Metrics of a parameter server in Prometheus's text format, on a port of loopback.
 //!
 //! Each scrape asks the server for its status as `sync-replicas status` does: nothing is counted
-//! here. Invariant: a scrape that fails, or a port that is taken, never holds up training.
+//! here. Invariant: a scrape that fails never holds up training.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -23,6 +23,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
+use super::error::NodeError;
+
 /// What Prometheus and people with a browser take.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
@@ -30,18 +32,30 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 type Number = Gauge<f64, AtomicU64>;
 
 /// Serves until the process ends.
-pub(super) fn serve(reach: Reach, server: usize, port: u16) {
+///
+/// # Errors
+/// [`NodeError::MetricsPort`] when the port cannot be had: whoever asked for metrics counts on
+/// them.
+pub(super) fn serve(reach: Reach, server: usize, port: u16) -> Result<(), NodeError> {
+    let failed = |source| NodeError::MetricsPort { port, source };
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(failed)?;
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let served = runtime.and_then(|runtime| runtime.block_on(listen(reach, server, port)));
-        if let Err(error) = served {
+        if let Err(error) = runtime.block_on(listen(reach, server, listener)) {
             tracing::warn!(%error, port, "no metrics");
         }
     });
+    Ok(())
 }
 
-async fn listen(reach: Reach, server: usize, port: u16) -> std::io::Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+async fn listen(
+    reach: Reach,
+    server: usize,
+    listener: std::net::TcpListener,
+) -> std::io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,

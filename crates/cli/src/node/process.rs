@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use cluster::spec::Node;
+use cluster::spec::{Node, Role};
 use cluster::{Cluster, ClusterReport, OnCluster, StopHandle, Wire};
 use sync_replicas::Hooks;
 use sync_replicas::checkpoint::RunId;
@@ -52,6 +52,11 @@ impl Process {
             Resume::From(path) => Resume::OwnOr(path),
             _ => Resume::IfAny,
         };
+        let (task, writes) = (cluster.place().task, cluster.place().is_chief());
+        let writes = writes || (task.role == Role::Ps && task.index == 0);
+        if writes && settings.out.is_none() {
+            return Err(NodeError::NoOut { task: task.to_string() });
+        }
         let cluster = cluster.lease(settings.lease.unwrap_or(LEASE));
         let (patience, metrics_port) = (args.patience, args.metrics_port);
         let launched = args.end_with_stdin;

@@ -96,7 +96,10 @@ impl Scale {
 pub(super) fn section(spans: &[Span], updates: &[Update]) -> String {
     let mut out = String::from("<section>\n<h2>Timeline</h2>\n");
     if spans.is_empty() {
-        out.push_str("<p class=\"keys\">None was recorded: the run is too long.</p>\n</section>\n");
+        out.push_str(
+            "<p class=\"keys\">None was recorded: of a run beyond 100,000 updates, and \
+             in a cluster, no batch's times are kept.</p>\n</section>\n",
+        );
         return out;
     }
     out.push_str("<p class=\"keys\">");

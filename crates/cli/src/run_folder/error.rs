@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use cluster::exit::Exit;
 use sync_replicas::CheckpointError;
 
 /// Why a run folder cannot be used. Training has not begun, and nothing was made.
@@ -75,13 +76,15 @@ pub enum FolderError {
 }
 
 impl FolderError {
-    /// The exit status of the program: 1 for a disk that failed, which may be mended by itself, and
-    /// else 2, since the same command would be refused again.
+    /// The exit status of the program: that of a run that failed for a disk that did, which may be
+    /// mended by itself; else the same command would be refused again.
     #[must_use]
-    pub fn exit_status(&self) -> u8 {
+    pub fn exit(&self) -> Exit {
         match self {
-            Self::Checkpoint(CheckpointError::Io { .. } | CheckpointError::Busy { .. }) => 1,
-            _ => 2,
+            Self::Checkpoint(CheckpointError::Io { .. } | CheckpointError::Busy { .. }) => {
+                Exit::Failed
+            }
+            _ => Exit::Usage,
         }
     }
 }

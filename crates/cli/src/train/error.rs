@@ -1,5 +1,6 @@
 //! Why a training fails.
 
+use cluster::exit::Exit;
 use sync_replicas::{CheckpointError, FitError};
 
 use crate::error::UsageError;
@@ -35,13 +36,13 @@ pub enum TrainError {
 }
 
 impl TrainError {
-    /// The exit status of the program: 2 when nothing was begun, 1 for a run that failed.
+    /// The exit status of the program: whether anything was begun.
     #[must_use]
-    pub fn exit_status(&self) -> u8 {
+    pub fn exit(&self) -> Exit {
         match self {
-            Self::Folder(error) => error.exit_status(),
-            Self::Usage(_) => 2,
-            _ => 1,
+            Self::Folder(error) => error.exit(),
+            Self::Usage(_) => Exit::Usage,
+            _ => Exit::Failed,
         }
     }
 }

@@ -3,12 +3,14 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
+#[cfg(unix)]
+use crate::program::send;
 use crate::program::{folder, json, program, run};
 
 /// The launched training, once its first updates are made; its standard error is read on.
-fn begun(folder: &Path, args: &[&str]) -> (Child, BufReader<std::process::ChildStderr>) {
+pub fn begun(folder: &Path, args: &[&str]) -> (Child, BufReader<std::process::ChildStderr>) {
     let launch = ["launch", "--out", "a", "--json", "--straggler", "none", "--lease", "2s"];
     let mut command = program(folder, &[&launch[..], args].concat());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
@@ -32,7 +34,7 @@ fn has_checkpoint(folder: &Path) -> bool {
 
 /// The process that writes this log, found by its command line.
 #[cfg(target_os = "linux")]
-fn process_of(folder: &Path, log: &str) -> Option<String> {
+pub fn process_of(folder: &Path, log: &str) -> Option<u32> {
     let log = folder.join("a/logs").join(log);
     let ends = format!("a/logs/{}", log.file_name()?.to_string_lossy());
     let ours = std::fs::canonicalize(folder).ok()?;
@@ -40,8 +42,16 @@ fn process_of(folder: &Path, log: &str) -> Option<String> {
         let words = std::fs::read(entry.path().join("cmdline")).ok()?;
         let matches = words.split(|byte| *byte == 0).any(|word| word == ends.as_bytes());
         let here = std::fs::read_link(entry.path().join("cwd")).ok()? == ours;
-        (matches && here).then(|| entry.file_name().to_string_lossy().into_owned())
+        (matches && here).then(|| entry.file_name().to_string_lossy().parse().ok())?
     })
+}
+
+/// Where the first parameter server listens, which its log says.
+#[cfg(unix)]
+pub fn address_of(folder: &Path) -> String {
+    let log = std::fs::read_to_string(folder.join("a/logs/ps-0.log")).expect("is there");
+    let (_, address) = log.split_once("address=").expect("it says where it listens");
+    address.split_whitespace().next().expect("an address").to_owned()
 }
 
 #[test]
@@ -68,8 +78,7 @@ fn a_killed_process_is_started_again() {
         let sizes = ["--ps", "2", "--workers", "3", "--backup", "1", "--updates", "600"];
         let (child, mut err) = begun(folder.path(), &sizes);
         let process = process_of(folder.path(), log).expect("it runs");
-        let killed = Command::new("kill").args(["-KILL", &process]).status();
-        assert!(killed.expect("kill is there").success());
+        send("KILL", process);
         let mut rest = String::new();
         err.read_to_string(&mut rest).expect("is text");
         let output = child.wait_with_output().expect("ends");
@@ -84,6 +93,21 @@ fn a_killed_process_is_started_again() {
     check("worker-0.log", "worker 0");
     check("ps-0.log", "ps 0");
     check("ps-1.log", "ps 1");
+}
+
+/// What the launcher has to say of a lost worker may find no reader.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_launcher_that_nobody_listens_to_goes_on() {
+    let folder = folder();
+    let sizes = ["--workers", "3", "--backup", "1", "--updates", "600"];
+    let (child, err) = begun(folder.path(), &sizes);
+    drop(err);
+    let process = process_of(folder.path(), "worker-2.log").expect("it runs");
+    send("KILL", process);
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(json(&String::from_utf8_lossy(&output.stdout))["updates"], 600);
 }
 
 #[cfg(unix)]
@@ -110,19 +134,16 @@ fn status_metrics_and_an_interrupt() {
         assert!(page.contains(line), "{page}");
     }
 
-    let log = std::fs::read_to_string(folder.path().join("a/logs/ps-0.log")).expect("is there");
-    let (_, address) = log.split_once("address=").expect("it says where it listens");
-    let address = address.split_whitespace().next().expect("an address");
+    let address = &address_of(folder.path());
     let said = run(folder.path(), &["status", address]);
-    assert!(said.out.contains("4 of 2 gradients make an update"), "{} {}", said.out, said.err);
+    assert!(said.out.contains("2 of 2 gradients make an update"), "{} {}", said.out, said.err);
     assert_eq!(json(&run(folder.path(), &["status", "--json", address]).out)["server"], 0);
 
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(sent.expect("kill is there").success());
+    send("INT", child.id());
     let mut rest = String::new();
     err.read_to_string(&mut rest).expect("is text");
     let output = child.wait_with_output().expect("ends");
-    assert!(output.status.success(), "{rest}");
+    assert_eq!(output.status.code(), Some(130), "{rest}");
     assert_eq!(json(&String::from_utf8_lossy(&output.stdout))["interrupted"], true);
     assert!(rest.contains("launch --json --straggler none --lease 2s"), "{rest}");
 }

@@ -4,6 +4,8 @@ mod accuracy;
 mod bad_input;
 mod cluster;
 mod evaluator;
+#[cfg(target_os = "linux")]
+mod leaving;
 #[cfg(unix)]
 mod lives;
 mod plan;
@@ -15,4 +17,5 @@ mod secured;
 #[cfg(unix)]
 mod signals;
 mod simulate;
+mod unread;
 mod usage;

@@ -53,3 +53,11 @@ pub fn json(out: &str) -> Value {
 pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
+
+/// Sends a signal to a process that runs.
+#[cfg(unix)]
+#[track_caller]
+pub fn send(signal: &str, process: u32) {
+    let sent = Command::new("kill").args([&format!("-{signal}"), &process.to_string()]).status();
+    assert!(sent.expect("kill is there").success(), "{signal} to {process}");
+}

@@ -56,7 +56,8 @@ impl Training {
         assert!(sent.expect("kill is there").success());
         let child = self.child.take().expect("it runs");
         let output = child.wait_with_output().expect("ends");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{said}");
         assert_eq!(json(&String::from_utf8_lossy(&output.stdout))["interrupted"], true);
     }
 }
@@ -179,7 +180,7 @@ fn a_server_without_an_authority_says_so() {
     certificates(folder.path(), "ours");
     let place = ["node", "--role", "ps", "--ps", "127.0.0.1:1", "--worker-hosts", "127.0.0.1:1"];
     let tls = ["--tls-cert", "ours-cert.pem", "--tls-key", "ours-key.pem"];
-    let said = run(folder.path(), &[&place[..], &tls].concat());
+    let said = run(folder.path(), &[&place[..], &tls, &["--out", "a"]].concat());
     assert_eq!(said.status, 2, "{}", said.err);
     assert!(said.err.contains("expected --tls-ca, which says whom to trust"), "{}", said.err);
 }

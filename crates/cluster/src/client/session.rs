@@ -222,6 +222,12 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         self.signals.superseded.next(grant.local_step, self.settings.tell_superseded)
     }
 
+    /// Tells from elsewhere that all work of this replica is in vain.
+    pub(crate) fn in_vain(&self) -> impl FnOnce() + Send + 'static {
+        let superseded = self.signals.superseded.clone();
+        move || superseded.end()
+    }
+
     /// Gives the present piece of work up.
     pub fn give_up(&mut self) {
         if let Some(message) = self.give_up_message(true) {

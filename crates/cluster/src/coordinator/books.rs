@@ -1,6 +1,7 @@
 //! What is counted: batches, examples, losses of the open step (P-8).
 
 use serde::{Deserialize, Serialize};
+use sync_replicas::checkpoint::Tested;
 use sync_replicas::engine::Outcome;
 use sync_replicas::{Generation, GlobalStep};
 
@@ -42,6 +43,8 @@ pub(super) struct Books {
     open: Round,
     /// Rounds that were closed and whose step is not made yet.
     closed: Round,
+    /// What the losses have told of the variables' steps (P-25).
+    tested: Tested,
 }
 
 /// What the contributions of one step reported.
@@ -57,7 +60,13 @@ impl Books {
         self.totals
     }
 
-    pub(super) fn push(&mut self, outcome: &Outcome, key: u64, loss: Option<f64>, examples: u64) {
+    pub(super) fn push(
+        &mut self,
+        outcome: &Outcome,
+        (key, step): (u64, i64),
+        loss: Option<f64>,
+        examples: u64,
+    ) {
         self.totals.batches += 1;
         match outcome {
             Outcome::Stale { .. } => self.totals.stale += 1,
@@ -65,7 +74,10 @@ impl Books {
             _ => {
                 self.totals.accepted += 1;
                 self.totals.examples = self.totals.examples.saturating_add(examples);
-                self.open.losses.extend(loss.map(|loss| (key, loss)));
+                if let Some(loss) = loss {
+                    self.open.losses.push((key, loss));
+                    self.tested.loss(step, loss.is_finite());
+                }
                 self.open.gradients += 1;
                 self.open.examples = self.open.examples.saturating_add(examples);
             }
@@ -79,21 +91,38 @@ impl Books {
 
     pub(super) fn made(&mut self, generation: Generation, global_step: GlobalStep) -> StepMade {
         let mut round = std::mem::take(&mut self.closed);
-        // Added in the order of keys, whatever the order of arrival (P-14).
-        round.losses.sort_by_key(|&(key, _)| key);
-        let count = round.losses.len();
-        let sum: f64 = round.losses.iter().map(|(_, loss)| loss).sum();
         StepMade {
             generation,
             global_step,
-            loss: (count > 0).then(|| sum / count as f64),
+            loss: round.mean_loss(),
             gradients: round.gradients,
             examples: round.examples,
             totals: self.totals,
         }
     }
 
+    /// The mean loss of the step that has closed, if it is NaN or infinite.
+    pub(super) fn bad_loss(&mut self) -> Option<f64> {
+        self.closed.mean_loss().filter(|loss| !loss.is_finite())
+    }
+
+    pub(super) fn tested(&self) -> Tested {
+        self.tested
+    }
+
+    /// A generation begins from a saved state.
     pub(super) fn forget_round(&mut self) {
         (self.open, self.closed) = (Round::default(), Round::default());
+        self.tested = Tested::default();
+    }
+}
+
+impl Round {
+    /// Added in the order of keys, whatever the order of arrival (P-14).
+    fn mean_loss(&mut self) -> Option<f64> {
+        self.losses.sort_by_key(|&(key, _)| key);
+        let count = self.losses.len();
+        let sum: f64 = self.losses.iter().map(|(_, loss)| loss).sum();
+        (count > 0).then(|| sum / count as f64)
     }
 }

@@ -104,7 +104,8 @@ impl Coordinator {
         } else {
             let grant = self.seats[index].grant.take();
             let key = grant.and_then(|grant| grant.share).unwrap_or(0);
-            self.books.push(&outcome, key, commit.loss, commit.examples);
+            let step = commit.local_step.get();
+            self.books.push(&outcome, (key, step), commit.loss, commit.examples);
             actions.orders.push(match &outcome {
                 Outcome::Accepted { .. } => {
                     let variables = push.lanes.as_ref().map(|_| commit.variables.clone());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hooks::NanLoss;
 use sync_replicas::engine::{Effect, StopReason};
 
 use super::{Actions, Answer, Coordinator, Order};
@@ -24,7 +25,7 @@ impl Coordinator {
                     actions.answers.push((replica, ticket, Answer::Granted { sequence, grant }));
                 }
             }
-            Effect::Close { lane, .. } => self.close(lane, actions),
+            Effect::Close { lane, .. } => self.close(lane, now, actions),
             Effect::Advanced { global_step } => {
                 actions.made.push(self.books.made(self.engine.generation(), global_step));
             }
@@ -58,7 +59,7 @@ impl Coordinator {
         }
     }
 
-    fn close(&mut self, lane: usize, actions: &mut Actions) {
+    fn close(&mut self, lane: usize, now: Duration, actions: &mut Actions) {
         // A step is made by the last of its lanes that closes.
         let lanes = self.engine.num_lanes();
         if self.closed_lanes == 0 {
@@ -69,9 +70,13 @@ impl Coordinator {
         if last {
             self.closed_lanes = 0;
         }
-        self.updating[lane] = self.shards;
         let global_step = self.engine.global_step();
         let global_step = global_step.next().unwrap_or(global_step);
+        if let Some(loss) = self.books.bad_loss().filter(|_| self.nan_guard) {
+            let found = NanLoss::new(global_step.get(), loss);
+            return self.not_finite(found.to_string(), now, actions);
+        }
+        self.updating[lane] = self.shards;
         let variable = self.variable_of(lane);
         actions.orders.push(Order::Apply { variable, global_step, last });
     }

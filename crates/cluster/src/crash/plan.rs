@@ -82,8 +82,7 @@ pub(crate) fn enter(task: Task) {
             let _ = HERE.set(crashes);
         }
         Err(reason) => {
-            eprintln!("error: {CRASHES}: {reason}");
-            std::process::exit(Exit::Usage as i32);
+            give_up(&reason, Exit::Usage);
         }
     }
 }
@@ -97,6 +96,12 @@ pub(crate) fn reach(point: &str) {
     }
 }
 
+/// Ends this process, which is not what its test takes it for.
+fn give_up(reason: &str, exit: Exit) -> ! {
+    let _ = writeln!(std::io::stderr(), "error: {CRASHES}: {reason}");
+    std::process::exit(exit as i32);
+}
+
 impl Crash {
     fn happen(&self) {
         // Whoever makes the file is the one that crashes.
@@ -106,8 +111,7 @@ impl Crash {
         let written = writeln!(mark, "{}", std::process::id());
         std::thread::sleep(HOLD);
         if let Err(error) = written.and_then(|()| raise(self.signal).map_err(Into::into)) {
-            eprintln!("error: {CRASHES}: {} did not crash: {error}", self.point);
-            std::process::exit(Exit::Failed as i32);
+            give_up(&format!("{} did not crash: {error}", self.point), Exit::Failed);
         }
     }
 }

@@ -74,7 +74,14 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             left: false,
             wished: false,
         };
+        // A wish is heard in the middle of a batch, too.
+        let (wish, in_vain) = (self.cluster.stop.clone(), worker.session.in_vain());
+        let hears = tokio::spawn(async move {
+            wish.wished().await;
+            in_vain();
+        });
         let ended = worker.run(model, shard(replica), &self.cluster.stop).await;
+        hears.abort();
         worker.finish(ended, place.task, begun).await
     }
 }
@@ -117,7 +124,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                 biased;
                 () = stop.wished() => {
                     self.left = true;
-                    self.session.leave(None).await;
+                    self.session.leave_for_now().await;
                     return Ok(());
                 }
                 grant = self.session.next_step() => grant?,
@@ -156,7 +163,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                 // What it has computed is left to another, as it is when it dies.
                 () = stop.wished() => {
                     self.left = true;
-                    self.session.leave(None).await;
+                    self.session.leave_for_now().await;
                     return Ok(());
                 }
                 pushed = self.session.push(&grant, computed) => pushed,
@@ -233,7 +240,11 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         task: crate::spec::Task,
         begun: Instant,
     ) -> Result<ClusterReport<T>, ClusterError> {
-        ended?;
+        if let Err(error) = ended {
+            // Servers that have ended wait for whoever may not have heard of it.
+            self.session.close().await;
+            return Err(error);
+        }
         crash_point!("worker/before-result");
         // Whoever left would join again to fetch them.
         let last = if self.left { None } else { self.session.final_variables().await };

@@ -125,7 +125,11 @@ impl ClusterError {
             | Self::Evaluator => Exit::Usage,
             Self::Wait(WaitError::Unreachable { .. } | WaitError::Overdue { .. })
             | Self::Address { .. }
-            | Self::Serve(ServeError::Transport(_) | ServeError::Abandoned { .. }) => Exit::Restart,
+            | Self::Serve(
+                ServeError::Transport(_)
+                | ServeError::Abandoned { .. }
+                | ServeError::Unsaved { .. },
+            ) => Exit::Restart,
             _ => Exit::Failed,
         }
     }

@@ -7,10 +7,11 @@ use sync_replicas::engine::StopReason;
 use sync_replicas::{Scalar, Totals, Wishes};
 use tokio::time::Instant;
 
+use super::stop::Wished;
 use super::{ClusterError, ClusterReport, ClusterTrainer, Counts};
 use crate::client::Reach;
 use crate::placement::{Part, Placement, cut_dense};
-use crate::server::{Node, NodeSettings, serve};
+use crate::server::{Node, NodeSettings, ServeError, serve};
 use crate::shard::{AverageSettings, Shard, ShardSettings};
 
 impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
@@ -22,10 +23,12 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let reach = cluster.reach()?;
         let node = self.node(reach.clone(), wishes)?;
         tracing::info!(address = %listen, "parameter server {}", cluster.place.task.index);
-        let stopped = tokio::select! {
-            stopped = serve(node.clone(), listen, settings) => stopped?,
-            // Never done: it only passes the wish on.
-            () = pass_on(cluster, &reach, &node) => String::new(),
+        let (stopped, left) = tokio::select! {
+            stopped = serve(node.clone(), listen, settings) => (stopped?, false),
+            left = pass_on(cluster, &reach, &node) => {
+                left?;
+                ("it was asked to end".to_owned(), true)
+            }
         };
         Ok(ClusterReport {
             task: cluster.place.task,
@@ -35,7 +38,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             counts: Counts::default(),
             totals: Totals::default(),
             generation: node.generation(),
-            left: false,
+            left,
             variables: None,
         })
     }
@@ -59,6 +62,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
                 .moving_average
                 .map(|decay| AverageSettings { decay, variables: self.parts.variables_to_average }),
             wire: self.cluster.wire,
+            non_finite: config.settings().non_finite,
         };
         let parts = self.placement.parts(index);
         let arrays: Vec<_> = self.variables.iter().map(|(_, array)| array).collect();
@@ -83,6 +87,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             reach,
             checkpoints: wishes.checkpoints,
             last_step: wishes.last_step,
+            nan_guard: wishes.nan_guard,
             guard: self.cluster.guard(),
         };
         Ok(Node::new(settings, shard, draw()))
@@ -106,23 +111,39 @@ fn staging<T>(placement: &Placement, needed: usize, replicas: usize) -> usize {
 /// Contributions of so many bytes together are not worth waiting for each other.
 const LARGE: usize = 64 << 20;
 
-/// Ends training once this process is asked to end.
+/// Does what is wished of this process, until it has left.
 pub(crate) async fn pass_on<T: Scalar + bytemuck::Pod>(
     cluster: &super::Cluster,
     reach: &Reach,
     node: &Arc<Node<T>>,
-) {
-    cluster.stop.wished().await;
-    if cluster.place.task.index == 0 {
-        node.stop(StopReason::Requested(STOPPED.to_owned()));
-    } else {
-        super::replica::insist_on_stop(reach, STOPPED).await;
+) -> Result<(), ServeError> {
+    let mut wishes = cluster.stop.wishes();
+    let mut done = Wished::default();
+    let coordinates = cluster.place.task.index == 0;
+    loop {
+        let wished = *wishes.borrow_and_update();
+        if wished.saves != done.saves && coordinates {
+            node.save_wished();
+        }
+        if wished.end && !done.end {
+            if coordinates {
+                node.stop(StopReason::Requested(STOPPED.to_owned()));
+            } else {
+                let reach = reach.clone();
+                tokio::spawn(async move { super::replica::insist_on_stop(&reach, STOPPED).await });
+            }
+        }
+        if wished.leave {
+            return node.leave().await;
+        }
+        done = wished;
+        // Fails only when the sender is gone, which the cluster holds.
+        let _ = wishes.changed().await;
     }
-    std::future::pending().await
 }
 
-/// Why training ends when a parameter server is asked to end.
-const STOPPED: &str = "a parameter server was asked to end";
+/// Why training ends when a parameter server is asked to end it.
+const STOPPED: &str = "a parameter server was asked to end it";
 
 /// A number that no other life of a server has.
 fn draw() -> u64 {

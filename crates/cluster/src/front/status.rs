@@ -1,4 +1,4 @@
-//! A look at one parameter server from outside, and the wish for a checkpoint.
+//! A look at one parameter server from outside, and wishes for a checkpoint and for the end.
 //!
 //! Asks and reads; shows nothing.
 
@@ -40,14 +40,25 @@ pub async fn status(reach: &Reach, server: usize) -> Result<ServerStatus, Status
 /// # Errors
 /// [`StatusError`] when it cannot be reached or refuses the key.
 pub async fn save(reach: &Reach) -> Result<(), StatusError> {
+    control(reach, "a checkpoint", Action::Save(true)).await
+}
+
+/// Asks the coordinator to end training everywhere, with a checkpoint; answers once it has heard.
+///
+/// # Errors
+/// [`StatusError`] when it cannot be reached or refuses the key.
+pub async fn stop(reach: &Reach, reason: &str) -> Result<(), StatusError> {
+    control(reach, "the end of training", Action::Stop(reason.to_owned())).await
+}
+
+async fn control(reach: &Reach, expected: &'static str, action: Action) -> Result<(), StatusError> {
     let call = async {
         let mut client = reach.client(0).await.map_err(Hitch::Unheard)?;
-        let action = Some(Action::Save(true));
-        let request = reach.request("Control", ControlRequest { action }).map_err(Hitch::Said)?;
-        client.control(request).await?;
+        let request = ControlRequest { action: Some(action) };
+        client.control(reach.request("Control", request).map_err(Hitch::Said)?).await?;
         Ok(())
     };
-    answered(reach, (0, "a checkpoint"), call).await
+    answered(reach, (0, expected), call).await
 }
 
 /// Why a call failed, in words.

@@ -1,4 +1,4 @@
-//! A wish from outside that this process ends its part: of a signal, most often.
+//! Wishes from outside to a process of a cluster: of a signal, most often.
 //!
 //! Handles no signals itself. Invariant: a wish is never forgotten, whenever it comes.
 
@@ -6,24 +6,53 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// Ends this process's part: a worker leaves and the others go on; a parameter server ends
-/// training everywhere, with a checkpoint.
+/// What somebody wishes of this process; from any thread, at any time, also before `fit` begins.
 #[derive(Clone, Debug)]
-pub struct StopHandle(Arc<watch::Sender<bool>>);
+pub struct StopHandle(Arc<watch::Sender<Wished>>);
+
+/// All that was wished for so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wished {
+    /// That this process leaves.
+    pub(crate) leave: bool,
+    /// That training ends everywhere.
+    pub(crate) end: bool,
+    /// That a checkpoint is written: how often.
+    pub(crate) saves: u64,
+}
 
 impl StopHandle {
     pub(super) fn new() -> Self {
-        Self(Arc::new(watch::channel(false).0))
+        Self(Arc::new(watch::channel(Wished::default()).0))
     }
 
-    /// Wishes for the end. Returns at once; it works from any thread, also before `fit` begins.
+    /// Ends this process's part, and not the training (P-5): it is expected to be started again. A
+    /// worker leaves, and the others go on. A parameter server leaves once the cluster has written
+    /// a checkpoint, and the others wait for it as for one that was lost.
     pub fn stop(&self) {
-        self.0.send_replace(true);
+        self.0.send_modify(|wished| wished.leave = true);
     }
 
-    /// Waits for the wish: for a part that the cluster does not play, such as an evaluator's.
+    /// Has training end everywhere, with a checkpoint; heard by parameter servers.
+    pub fn end_training(&self) {
+        self.0.send_modify(|wished| wished.end = true);
+    }
+
+    /// Has a checkpoint written while training goes on; heard by the first parameter server, which
+    /// writes them.
+    pub fn save(&self) {
+        self.0.send_modify(|wished| wished.saves += 1);
+    }
+
+    /// Waits for the wish that this process ends its part: for a part that the cluster does not
+    /// play, such as an evaluator's.
     pub async fn wished(&self) {
         // Fails only when the sender is gone, which this holds.
-        let _ = self.0.subscribe().wait_for(|wished| *wished).await;
+        let _ = self.0.subscribe().wait_for(|wished| wished.leave).await;
+    }
+
+    /// All wishes, as they come.
+    pub(crate) fn wishes(&self) -> watch::Receiver<Wished> {
+        self.0.subscribe()
     }
 }

@@ -5,13 +5,16 @@
 //! told nothing takes it back.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sync_replicas::engine::StopReason;
-use sync_replicas::{GlobalStep, ReplicaId, Scalar};
+use sync_replicas::{GlobalStep, ReplicaId, Scalar, checkpoint};
 
 use super::hub::Hub;
 use super::node::{Node, lock};
+use super::saving::blocking;
+use crate::client::words;
 use crate::coordinator::Actions;
 use crate::proto::Ended;
 use crate::proto::order::Order;
@@ -82,13 +85,27 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     pub(super) fn finish_if_saved(&self, hub: &mut Hub<T>) {
         if hub.saving.is_none()
             && !self.is_over()
-            && let Some(ended) = hub.ending.clone()
+            && let Some(mut ended) = hub.ending.clone()
         {
             crash_point!("coordinator/all-saved");
+            self.keep_good(hub, &mut ended);
+            hub.ending = Some(ended.clone());
             self.posts().send_to_all(&Message::Ended(ended.clone()));
             hub.tell_servers(&ended);
             self.over.send_replace(Some(ended));
         }
+    }
+
+    /// After an end by numbers that are not finite: sets aside checkpoints that are not known to be
+    /// good, and says which one is (P-25).
+    fn keep_good(&self, hub: &Hub<T>, ended: &mut Ended) {
+        let Some(tested) = hub.coordinator.tested_when_not_finite() else { return };
+        let Some(checkpoints) = &self.settings.checkpoints else { return };
+        let kept = match blocking(|| checkpoint::set_aside(&checkpoints.folder, tested)) {
+            Ok(kept) => kept.to_string(),
+            Err(error) => format!("bad checkpoints were not set aside: {}", words(&error)),
+        };
+        ended.reason = format!("{}; {kept}", ended.reason);
     }
 
     /// A replica has closed its connection, as it does once it has heard of the end. One that
@@ -121,7 +138,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             return true;
         }
         match &self.hub {
-            Some(hub) => lock(hub).awaits(self.now()),
+            Some(hub) => lock(hub).awaits(self.now(), !self.leaving.load(Ordering::Acquire)),
             // The coordinator knows who has not come yet.
             None => lock(&self.served).is_linked(),
         }
@@ -137,13 +154,13 @@ impl<T: Scalar> Hub<T> {
     }
 
     /// Whether somebody has not heard of the end who may: another server, or a replica that was
-    /// heard of lately, also if it has died; it may be started again. Where the generation has just
-    /// begun, or none has, nobody can have come yet.
-    fn awaits(&self, now: Duration) -> bool {
+    /// heard of lately, also if it has died; it may be started again, if `absent` ones are waited
+    /// for. Where the generation has just begun, or none has, nobody can have come yet.
+    fn awaits(&self, now: Duration, absent: bool) -> bool {
         let began = self.began.unwrap_or(now);
         let lately = |heard: Duration| now < heard.max(began) + GRACE;
         let mut replicas = self.coordinator.awaited().filter(|(_, heard)| lately(*heard));
-        replicas.any(|(replica, _)| !self.heard.contains(&replica))
+        absent && replicas.any(|(replica, _)| !self.heard.contains(&replica))
             || self.links.iter().any(|link| !link.is_idle())
     }
 }

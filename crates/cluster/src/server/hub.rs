@@ -10,6 +10,7 @@ use sync_replicas::checkpoint::RunId;
 use sync_replicas::engine::StopReason;
 use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar};
 
+use super::failure::Failure;
 use super::link::LinkHandle;
 use super::node::{Node, NodeSettings, lock};
 use super::saving::Saving;
@@ -64,6 +65,7 @@ impl<T: Scalar + bytemuck::Pod> Hub<T> {
         if let Some(last) = settings.last_step {
             coordinator.set_last_step(last);
         }
+        coordinator.set_nan_guard(settings.nan_guard);
         Self {
             coordinator,
             links: Vec::new(),
@@ -136,10 +138,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                         hub.coordinator.applied(applied.variable, self.now(), &mut more);
                     }
                     Ok(None) => {}
-                    Err(error) => {
-                        let reason = StopReason::Failed(error.to_string());
-                        hub.coordinator.stop(reason, self.now(), &mut more);
-                    }
+                    Err(error) => self.fail(hub, error.into(), &mut more),
                 }
             }
             for (replica, ticket, answer) in std::mem::take(&mut actions.answers) {
@@ -204,10 +203,24 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     }
 
     /// A shard on another server could not do as it was told.
-    pub(super) fn order_failed(self: &Arc<Self>, reason: String) {
+    pub(super) fn order_failed(self: &Arc<Self>, (server, order): (usize, u64), failure: Failure) {
+        let Some(hub) = &self.hub else { return };
+        let (mut hub, mut actions) = (lock(hub), Actions::default());
+        hub.lose_part(server, order);
         // Otherwise it is one of a life that is given up.
-        if self.hub.as_ref().is_some_and(|hub| lock(hub).serving) {
-            self.stop(StopReason::Failed(reason));
+        if hub.serving {
+            self.fail(&mut hub, failure, &mut actions);
+            self.act(&mut hub, actions);
+        }
+    }
+
+    fn fail(&self, hub: &mut Hub<T>, failure: Failure, actions: &mut Actions) {
+        let now = self.now();
+        match failure {
+            Failure::NotFinite(reason) => hub.coordinator.not_finite(reason, now, actions),
+            Failure::Other(reason) => {
+                hub.coordinator.stop(StopReason::Failed(reason), now, actions);
+            }
         }
     }
 

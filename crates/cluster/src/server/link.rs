@@ -10,6 +10,7 @@ use bytes::Bytes;
 use sync_replicas::{Generation, GlobalStep, Scalar};
 use tokio::sync::oneshot;
 
+use super::failure::Failure;
 use super::link_serve::{Gathered, Layout};
 use super::node::{Node, lock};
 use crate::batches::{BatchSender, batch, batches};
@@ -170,7 +171,7 @@ fn answers(order: Option<&Message>, answer: &Option<Answer>) -> bool {
         (Some(Message::Save(_)), Some(Answer::Saved(_) | Answer::SavedScalars(_))) => true,
         (Some(Message::Begin(_)), Some(Answer::Begun(_))) => true,
         (Some(Message::Apply(_) | Message::Save(_) | Message::Begin(_)), None) => false,
-        (_, answer) => matches!(answer, None | Some(Answer::Failed(_))),
+        (_, answer) => matches!(answer, None | Some(Answer::Failed(_) | Answer::NotFinite(_))),
     }
 }
 
@@ -312,6 +313,10 @@ fn take<T: Scalar + bytemuck::Pod>(
     gathered: &mut (u64, Gathered),
     answer: Done,
 ) -> Result<(), String> {
+    if let Some(Answer::Leaving(_)) = answer.done {
+        node.link_leaves(server);
+        return Ok(());
+    }
     let mut queue = lock(&link.0.queue);
     if !queue.awaits(&answer)? {
         return Ok(());
@@ -345,14 +350,20 @@ fn take<T: Scalar + bytemuck::Pod>(
             let reason = wire::reason(reason);
             match beginning {
                 Some(beginning) => drop(beginning.begun.send(Err(reason))),
-                None => node.order_failed(reason),
+                None => node.order_failed((server, number), Failure::Other(reason)),
             }
+        }
+        Some(Answer::NotFinite(reason)) => {
+            queue.done();
+            drop(queue);
+            let failure = Failure::NotFinite(wire::reason(reason));
+            node.order_failed((server, number), failure);
         }
         Some(Answer::Begun(_)) => {
             queue.done();
             queue.begun(number);
         }
-        Some(Answer::Welcome(_)) | None => queue.done(),
+        Some(Answer::Welcome(_) | Answer::Leaving(_)) | None => queue.done(),
     }
     Ok(())
 }

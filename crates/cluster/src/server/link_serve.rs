@@ -11,6 +11,7 @@ use sync_replicas::{Generation, GlobalStep, Scalar};
 use tokio::time::Instant;
 use tonic::Status;
 
+use super::failure::Failure;
 use super::link::{pieces, scalars};
 use super::node::{Node, lock};
 use crate::batches::{BatchSender, Batches, batch, batches};
@@ -31,6 +32,8 @@ pub(super) struct Served<T: Scalar> {
     link: u64,
     /// Since when there has been none.
     alone: Option<Instant>,
+    /// What it is told over the present link.
+    sender: Option<BatchSender<Done>>,
     /// A state that is coming in.
     restoring: Gathered,
     state: Option<ShardState<T>>,
@@ -43,6 +46,7 @@ impl<T: Scalar> Default for Served<T> {
             done: 0,
             link: 0,
             alone: Some(Instant::now()),
+            sender: None,
             restoring: Gathered::default(),
             state: None,
         }
@@ -53,6 +57,13 @@ impl<T: Scalar> Served<T> {
     /// Whether the coordinator is there.
     pub(super) fn is_linked(&self) -> bool {
         self.alone.is_none()
+    }
+
+    /// Tells the coordinator that this server wishes to leave, if it is there.
+    pub(super) fn say_that_it_leaves(&self) -> bool {
+        let Some(sender) = self.sender.as_ref().filter(|_| self.is_linked()) else { return false };
+        answer(sender, 0, vec![Answer::Leaving(true)]);
+        true
     }
 }
 
@@ -178,6 +189,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             let ended = self.over.borrow().clone();
             let welcome = proto::ServeWelcome { life: self.life, done: served.done, ended };
             answer(&sender, 0, vec![Answer::Welcome(welcome)]);
+            served.sender = Some(sender.clone());
+            if self.leaving.load(Ordering::Acquire) {
+                served.say_that_it_leaves();
+            }
             served.link
         };
         tokio::spawn(self.read_orders(link, incoming, sender));
@@ -212,12 +227,15 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 // Orders between were taken back; a state that they began to send is void.
                 (served.restoring, served.state) = (Gathered::default(), None);
             }
-            let obeyed = order.order.ok_or_else(unknown_order);
+            let obeyed = order.order.ok_or_else(|| unknown_order().into());
             let answers = match obeyed.and_then(|message| self.obey(&mut served, message)) {
                 Ok(answers) => answers,
-                Err(reason) => {
-                    tracing::error!(reason, "an order of the coordinator failed");
-                    vec![Answer::Failed(reason)]
+                Err(failure) => {
+                    tracing::error!(%failure, "an order of the coordinator failed");
+                    vec![match failure {
+                        Failure::NotFinite(reason) => Answer::NotFinite(reason),
+                        Failure::Other(reason) => Answer::Failed(reason),
+                    }]
                 }
             };
             served.done = number;
@@ -229,8 +247,12 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
         let mut served = lock(&self.served);
         if served.link == link {
-            served.alone = Some(Instant::now());
+            (served.alone, served.sender) = (Some(Instant::now()), None);
             tracing::info!("the coordinator's link is gone");
+            if self.leaving.load(Ordering::Acquire) {
+                // Whoever could save what this server holds has gone before it.
+                self.may_go(String::new());
+            }
         }
     }
 
@@ -245,9 +267,9 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
     }
 
-    fn obey(&self, served: &mut Served<T>, message: Message) -> Result<Vec<Answer>, String> {
+    fn obey(&self, served: &mut Served<T>, message: Message) -> Result<Vec<Answer>, Failure> {
         if let Some(order) = wire::order(&message).map_err(|error| error.to_string())? {
-            let applied = self.carry_out(&order).map_err(|error| error.to_string())?;
+            let applied = self.carry_out(&order)?;
             let Some(applied) = applied else { return Ok(Vec::new()) };
             if applied.published {
                 self.publish();
@@ -257,7 +279,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
         match message {
             Message::Save(_) => {
-                let state = self.shard().state();
+                let state = self.whole_state()?;
                 crash_point!("server/state-taken");
                 let tensors = pieces(&state);
                 let mut answers: Vec<_> = tensors
@@ -279,11 +301,16 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             Message::Begin(begin) => {
                 let state = served.state.take();
                 if begin.restored != state.is_some() {
-                    return Err("a state was announced and did not come, or came unasked".into());
+                    let reason = "a state was announced and did not come, or came unasked";
+                    return Err(reason.to_owned().into());
                 }
                 let generation = Generation::new(begin.generation);
                 self.begin_shard(state, generation, GlobalStep::new(begin.global_step))?;
                 Ok(vec![Answer::Begun(true)])
+            }
+            Message::LetGo(it) => {
+                self.may_go(wire::reason(it.unsaved));
+                Ok(Vec::new())
             }
             Message::End(ended) => {
                 crash_point!("server/end-heard");
@@ -292,7 +319,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 self.posts().send_to_all(&proto::to_replica::Message::Ended(ended));
                 Ok(Vec::new())
             }
-            _ => Err(unknown_order()),
+            _ => Err(unknown_order().into()),
         }
     }
 }

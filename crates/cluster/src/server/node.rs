@@ -19,7 +19,7 @@ use crate::coordinator::Order;
 use crate::placement::Placement;
 use crate::proto::Ended;
 use crate::security::Guard;
-use crate::shard::{Shard, ShardError, Wire};
+use crate::shard::{Shard, ShardError, ShardState, Wire};
 
 /// What a parameter server must know.
 pub struct NodeSettings {
@@ -43,6 +43,8 @@ pub struct NodeSettings {
     pub checkpoints: Option<Checkpoints>,
     /// The update to end after.
     pub last_step: Option<i64>,
+    /// Whether to end when the loss is NaN or infinite.
+    pub nan_guard: bool,
     /// How long a server waits for a coordinator that is gone.
     pub patience: Duration,
     /// How many contributions may be staged at once.
@@ -71,6 +73,10 @@ pub struct Node<T: Scalar> {
     /// A checkpoint was written, or cannot be.
     pub(super) saved: Notify,
     pub(super) room: Room,
+    /// Whether this server was asked to end.
+    pub(super) leaving: AtomicBool,
+    /// Once it may leave: why what it holds is not saved, empty where it is.
+    pub(super) let_go: watch::Sender<Option<String>>,
     /// How the training ended, once it has and everything is saved.
     pub(super) over: watch::Sender<Option<Ended>>,
     pub(super) counters: Counters,
@@ -108,6 +114,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             secret: AtomicU64::new(life),
             origin: Instant::now(),
             served: Mutex::default(),
+            leaving: AtomicBool::new(false),
+            let_go: watch::channel(None).0,
             over: watch::channel(None).0,
             counters: Counters::default(),
         })
@@ -164,6 +172,18 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     #[must_use]
     pub fn generation(&self) -> sync_replicas::Generation {
         self.shard().snapshot().generation
+    }
+
+    /// The state of this server's shard.
+    ///
+    /// # Errors
+    /// There is none of one step, since an update failed.
+    pub(super) fn whole_state(&self) -> Result<ShardState<T>, String> {
+        let shard = self.shard();
+        match shard.is_whole() {
+            true => Ok(shard.state()),
+            false => Err("an update failed; what this server holds is of no one step".to_owned()),
+        }
     }
 
     /// Sends the newest variables to whoever waits for them.

@@ -87,6 +87,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         let first = {
             let mut hub = lock(hub);
             hub.saving = None;
+            let leave = hub.coordinator.nothing_is_saved();
+            self.let_go(&hub, leave, "");
             if self.stays_ended(&mut hub) {
                 return Ok(());
             }

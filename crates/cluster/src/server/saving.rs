@@ -29,6 +29,9 @@ pub(super) struct Saving<T: Scalar> {
     again: bool,
 }
 
+/// The newest checkpoint, and one that is known to be good (P-25).
+const KEPT: usize = 2;
+
 /// One shard's part of a checkpoint.
 enum Part<T: Scalar> {
     /// Comes as the answer to the order of this number, and to no other: one that was asked for
@@ -56,6 +59,13 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
     }
 
+    /// The same, wished of this process.
+    pub(crate) fn save_wished(self: &Arc<Self>) {
+        if let Some(hub) = &self.hub {
+            self.wish_to_save(&mut lock(hub));
+        }
+    }
+
     /// Has every shard send its state as of now, unless that is saved or being saved.
     pub(super) fn save_if_new(self: &Arc<Self>, hub: &mut Hub<T>) {
         if hub.saving.is_some() || hub.saved != Some(hub.updates) {
@@ -72,7 +82,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         if self.settings.checkpoints.is_none() {
             return;
         }
-        let own = self.shard().state();
+        let own = match self.whole_state() {
+            Ok(own) => own,
+            Err(reason) => return tracing::error!(reason, "no checkpoint can be taken"),
+        };
         // An update that was ordered and not yet answered is in the state.
         let positions = hub.coordinator.engine().positions(own.global_step);
         let own = Part::Here(Box::new(own));
@@ -141,8 +154,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         let mut hub = lock(hub);
         // A generation begins once this is done, so it is the one that was taken.
         let Some(saving) = hub.saving.take() else { return };
-        let again = saving.again && hub.serving;
-        match written {
+        let mut again = saving.again && hub.serving;
+        match &written {
             Ok(()) => {
                 hub.saved = Some(saving.updates);
                 self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
@@ -157,6 +170,14 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 }
             }
         }
+        let leave = match &written {
+            Ok(()) => hub.coordinator.saved(saving.updates),
+            Err(_) if again => Vec::new(),
+            Err(_) => hub.coordinator.nothing_is_saved(),
+        };
+        // Of those who go nothing can be saved any more.
+        again &= leave.is_empty();
+        self.let_go(&hub, leave, &written.err().unwrap_or_default());
         if again {
             self.begin_save(&mut hub);
         }
@@ -166,13 +187,21 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
 
     pub(super) fn write_state(&self, state: &TrainingState<T>) -> Result<(), String> {
         let Some(checkpoints) = &self.settings.checkpoints else { return Ok(()) };
-        blocking(|| write_checkpoint(&checkpoints.folder, state, checkpoints.keep))
+        blocking(|| write_checkpoint(&checkpoints.folder, state, checkpoints.keep.max(KEPT)))
             .map(drop)
             .map_err(|error| words(&error))
     }
 }
 
 impl<T: Scalar> Hub<T> {
+    /// A server has no state to send, since an update of it failed: nobody will ever have them all.
+    pub(super) fn lose_part(&mut self, server: usize, order: u64) {
+        if self.part_of(server, order).is_some() {
+            tracing::error!(server, "a server's state cannot be had; no checkpoint is written");
+            self.saving = None;
+        }
+    }
+
     /// The part that this order asked for, if it is still waited for.
     fn part_of(&mut self, server: usize, order: u64) -> Option<&mut Part<T>> {
         let part = self.saving.as_mut()?.states.get_mut(server)?;

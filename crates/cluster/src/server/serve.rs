@@ -39,6 +39,15 @@ pub enum ServeError {
         /// How long they were waited for.
         seconds: f64,
     },
+    /// It was asked to end, and what it holds is in no checkpoint.
+    #[error(
+        "asked to end, and no checkpoint was written: {reason}; training goes on from the one \
+         before"
+    )]
+    Unsaved {
+        /// Why not.
+        reason: String,
+    },
     /// Training failed.
     #[error("training failed: {reason}")]
     Failed {

@@ -157,7 +157,14 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         match message {
             Message::Pull(pull) => {
                 let after = (Generation::new(pull.generation), GlobalStep::new(pull.after));
-                let snapshot = self.shard().snapshot();
+                let (snapshot, whole) = {
+                    let shard = self.shard();
+                    (shard.snapshot(), shard.is_whole())
+                };
+                if !whole {
+                    // There is nothing to be read any more, and soon the end is told (P-25).
+                    return Ok(());
+                }
                 let wanted = Wanted { after, full: pull.full };
                 let sent = self.posts().pull(replica, wanted, &snapshot);
                 self.counters.snapshots.fetch_add(sent, Ordering::Relaxed);
@@ -215,7 +222,11 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             Message::Leave(leave) => {
                 let ticket = wire::ticket(leave.ticket).map_err(words)?;
                 let failure = (!leave.reason.is_empty()).then(|| wire::reason(leave.reason));
-                coordinator.leave(replica, ticket, failure, now, &mut actions);
+                if leave.for_now {
+                    coordinator.leave_for_now(replica, ticket, now, &mut actions);
+                } else {
+                    coordinator.leave(replica, ticket, failure, now, &mut actions);
+                }
             }
             _ => return Err("a message that a replica does not send".to_owned()),
         }

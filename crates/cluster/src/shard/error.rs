@@ -186,6 +186,9 @@ pub enum ShardError {
         /// The life of the order.
         got: Generation,
     },
+    /// The mean of the gradients, or what the update made of it, is not finite (P-25).
+    #[error(transparent)]
+    NotFinite(#[from] sync_replicas::NotFinite),
     /// The optimizer refused a gradient.
     #[error("the update of part `{name}` at step {step} failed")]
     Optimizer {

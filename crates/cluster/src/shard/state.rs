@@ -137,6 +137,7 @@ impl<T: Scalar> Shard<T> {
         self.optimizer.restore(&saved).or_else(|error| misfit(format!("optimizer: {error}")))?;
         self.averages = averages;
         self.forget_gradients();
+        self.whole = true;
         let parts = state.tensors.iter().take(self.parts.len());
         // Updates walk contiguous memory.
         let standard = |array: &Arc<ArrayD<T>>| match array.is_standard_layout() {

@@ -9,7 +9,7 @@ use accum_core::{
 };
 use ndarray::ArrayViewMutD;
 use optim::{OptimizerState, SparseGradient};
-use sync_replicas::{Averaged, Gradient, Kind, Scalar};
+use sync_replicas::{Averaged, Gradient, Kind, Scalar, not_finite_in};
 
 use super::ShardSettings;
 
@@ -61,31 +61,36 @@ impl<T: Scalar> PartSums<T> {
     }
 
     /// Takes the sum, and updates the part with its mean in one pass. A pool gets the memory of a
-    /// dense sum, which is its first gradient's.
+    /// dense sum, which is its first gradient's. If the optimizer is not finite any more, answers
+    /// the keys of the gradients that are not, where they are still apart.
     pub(super) fn apply(
         &mut self,
         step: GlobalStep,
         optimizer: &mut OptimizerState<T>,
         (name, variable): (&str, ArrayViewMutD<'_, T>),
         pool: Option<&BufferPool<T>>,
-    ) -> Result<(), optim::ApplyError> {
+    ) -> Result<Option<Vec<u64>>, optim::ApplyError> {
+        let finite = optimizer.is_finite();
         match self {
             Self::Dense(sums) => {
-                let Some(mut sum) = sums.drain(step) else { return Ok(()) };
+                let Some(mut sum) = sums.drain(step) else { return Ok(None) };
                 optimizer.apply_dense(name, variable, &Averaged(sum.addends()))?;
+                if finite && !optimizer.is_finite() {
+                    return Ok(not_finite_in(&sum));
+                }
                 if let Some(pool) = pool {
                     pool.give(sum.into_sum().0);
                 }
-                Ok(())
+                Ok(None)
             }
             Self::Sparse(sums) => {
-                let Some(sum) = sums.drain(step) else { return Ok(()) };
+                let Some(sum) = sums.drain(step) else { return Ok(None) };
                 let slices = sum.into_value();
                 let rows = slices.values.view();
                 let gradient = SparseGradient { indices: &slices.indices, rows };
-                optimizer.apply_sparse(name, variable, gradient)
+                optimizer.apply_sparse(name, variable, gradient).map(|()| None)
             }
-            Self::Missing => Ok(()),
+            Self::Missing => Ok(None),
         }
     }
 

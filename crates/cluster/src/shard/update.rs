@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use accum_core::GlobalStep;
 use ndarray::ArrayD;
-use sync_replicas::engine::Admission;
-use sync_replicas::{Generation, Kind, Scalar};
+use sync_replicas::engine::{Admission, NonFinite};
+use sync_replicas::{Cause, Generation, Kind, NotFinite, Scalar};
 
 use super::sums::PartSums;
 use super::{Contribution, Shard, ShardError, Snapshot};
@@ -46,6 +46,7 @@ impl<T: Scalar> Shard<T> {
                 sums[part] = PartSums::new(kind, &self.parts[part].shape, &self.settings);
             }
         }
+        self.contributors.push((key, contribution.replica));
         let gradients = self.staging.take(contribution).unwrap_or_default();
         let mut added = Ok(());
         for (part, gradient) in gradients {
@@ -66,8 +67,10 @@ impl<T: Scalar> Shard<T> {
     /// Values are copied first if a reader still holds them, or if the step has further lanes.
     ///
     /// # Errors
-    /// [`ShardError::Generation`], which changes nothing; [`ShardError::Optimizer`] and
-    /// [`ShardError::Average`], after which training cannot go on.
+    /// [`ShardError::Generation`], which changes nothing; [`ShardError::Optimizer`],
+    /// [`ShardError::Average`] and, for a mean or a result that is not finite, unless that was
+    /// allowed, [`ShardError::NotFinite`] (P-25). After those nothing is published, and training
+    /// cannot go on: the shard [is not whole](Self::is_whole).
     pub fn apply(
         &mut self,
         lane: usize,
@@ -79,6 +82,19 @@ impl<T: Scalar> Shard<T> {
         if generation != expected {
             return Err(ShardError::Generation { expected, got: generation });
         }
+        // Until it is known that it is.
+        let whole = std::mem::replace(&mut self.whole, false);
+        self.apply_lane(lane, last, (global_step, generation))?;
+        self.whole = whole;
+        Ok(())
+    }
+
+    fn apply_lane(
+        &mut self,
+        lane: usize,
+        last: bool,
+        (global_step, generation): (GlobalStep, Generation),
+    ) -> Result<(), ShardError> {
         let step = self.published.global_step;
         let together = self.settings.admission == Admission::Together;
         match self.open.take() {
@@ -118,6 +134,7 @@ impl<T: Scalar> Shard<T> {
     pub(super) fn forget_gradients(&mut self) {
         self.staging.clear();
         self.sums.iter_mut().flatten().for_each(PartSums::clear);
+        self.contributors.clear();
         self.open = None;
     }
 
@@ -134,6 +151,7 @@ impl<T: Scalar> Shard<T> {
         (lane, together): (usize, bool),
         step: GlobalStep,
     ) -> Result<(), ShardError> {
+        let finite_only = self.settings.non_finite != NonFinite::Allow;
         let sums = self.sums.iter_mut().flatten();
         let parts = self.parts.iter().enumerate();
         for (((position, part), sums), value) in parts.zip(sums).zip(values) {
@@ -145,17 +163,23 @@ impl<T: Scalar> Shard<T> {
             // In order each gradient is kept by itself, and goes back by itself.
             let pool = (!self.settings.ordered).then(|| self.staging.pool(position));
             let applied = sums.apply(step, &mut self.optimizer, (&part.name, variable), pool);
-            applied.map_err(|source| ShardError::Optimizer {
+            let applied = applied.map_err(|source| ShardError::Optimizer {
                 name: part.name.clone(),
                 step,
                 source,
             })?;
+            if finite_only && !self.optimizer.is_finite() {
+                let cause = Cause::of(&self.contributors, applied.as_deref());
+                let variable = part.variable_name().to_owned();
+                return Err(NotFinite { variable, step, cause }.into());
+            }
         }
         Ok(())
     }
 
     /// The end of a step: the optimizer counts it, then the averages move.
     fn finish(&mut self) -> Result<(), ShardError> {
+        self.contributors.clear();
         self.optimizer.finish_step();
         let Some(averages) = &mut self.averages else { return Ok(()) };
         for (part, value) in self.parts.iter().zip(&self.published.parts) {

@@ -97,7 +97,9 @@ impl Program {
         tokio::select! {
             biased;
             served = served => Ok(served?),
-            () = pass_on(&cluster, &reach, &node) => Err("it only passes the wish on".into()),
+            left = pass_on(&cluster, &reach, &node) => {
+                Err(format!("nobody asked it to leave: {left:?}").into())
+            }
             () = ear.pass_saves_on(&reach) => Err("it only passes wishes on".into()),
         }
     }

@@ -107,7 +107,7 @@ impl Wishes {
                 Kind::Save => ear.save.notify_one(),
                 Kind::Leave => ear.stop.stop(),
                 Kind::Stop => {
-                    ear.stop.stop();
+                    ear.stop.end_training();
                     self.stopped.get_or_insert((now, step));
                 }
             }

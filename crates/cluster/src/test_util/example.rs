@@ -110,11 +110,13 @@ fn to_servers() -> Vec<Example> {
         }
     }
     let (ticket, sequence) = (ticket(), 1);
+    let leave = proto::Leave { ticket, reason: "its data".to_owned(), for_now: false };
     let others = [
         ("Ask", Message::Ask(proto::Ask { ticket, sequence })),
         ("GiveUp", Message::GiveUp(proto::GiveUp { ticket, sequence, begun: true })),
         ("Alive", Message::Alive(proto::Alive { ticket })),
-        ("Leave", Message::Leave(proto::Leave { ticket, reason: "its data".to_owned() })),
+        ("Leave", Message::Leave(leave.clone())),
+        ("Leave, for now", Message::Leave(proto::Leave { for_now: true, ..leave })),
     ];
     let first = [first];
     for (name, message) in &others {
@@ -234,6 +236,7 @@ fn orders() -> Vec<Example> {
         ("Apply", Orders::Apply(proto::Apply { variable: None, global_step: 1, last: true })),
         ("SaveState", Orders::Save(proto::SaveState {})),
         ("Ended", Orders::End(ended())),
+        ("LetGo", Orders::LetGo(proto::LetGo { unsaved: "why".to_owned() })),
     ];
     let numbered = |number: usize, order: &Orders| {
         Order { number: number as u64, order: Some(order.clone()) }.encode_to_vec()
@@ -286,7 +289,9 @@ fn answers() -> Vec<Example> {
     for (name, number, answer) in [
         ("ServeWelcome", 0, welcome),
         ("Failed", 2, Answer::Failed("why".to_owned())),
+        ("NotFinite", 2, Answer::NotFinite("why".to_owned())),
         ("Begun", 1, Answer::Begun(true)),
+        ("Leaving", 0, Answer::Leaving(true)),
     ] {
         let message = encoded(&(number, Some(answer)));
         examples.push(Example { name, ear, before: Vec::new(), message });

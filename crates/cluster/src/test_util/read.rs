@@ -49,7 +49,8 @@ fn may_change(ear: Ear, message: &[u8]) -> Result<bool, DecodeError> {
         }
         Ear::Control => matches!(ControlRequest::decode(message)?.action, Some(Action::Stop(_))),
         Ear::Answers => {
-            matches!(Done::decode(message)?.done, Some(Answer::Applied(_) | Answer::Failed(_)))
+            let done = Done::decode(message)?.done;
+            matches!(done, Some(Answer::Applied(_) | Answer::Failed(_) | Answer::NotFinite(_)))
         }
         Ear::Orders => {
             matches!(Order::decode(message)?.order, Some(Orders::Apply(_) | Orders::Begin(_)))

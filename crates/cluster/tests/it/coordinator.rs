@@ -3,9 +3,11 @@
 //! Tables of histories; random ones are in [`histories`].
 
 mod histories;
+mod leaving;
 mod rig;
 
 use rig::Rig;
+use sync_replicas::checkpoint::Tested;
 
 type Lines<'a> = &'a [(&'a str, &'a [&'a str])];
 
@@ -374,4 +376,57 @@ fn applied() {
             ("one_applied", &["0 granted 2 @1", "made @1"]),
         ],
     );
+}
+
+/// P-25: nothing of a step is made whose loss or update is not finite.
+#[test]
+fn not_finite() {
+    let failed = "failed: the loss was NaN at global step 1; try a lower learning rate or clipping";
+    let guard = ("nan_guard", &[][..]);
+    let bad = "commit 0 1 @0 1 NaN";
+    check(
+        "the guard ends training before the update",
+        (1, 1, 2),
+        &[guard, FIRST, (bad, &["admit 0.1", "0 accepted 1", failed]), ("applied", &[])],
+    );
+    check("nobody looks unasked", (1, 1, 1), &[FIRST, (bad, STEP.1)]);
+    check(
+        "an update that is not finite is not made, whatever the other shards did",
+        (1, 1, 2),
+        &[
+            FIRST,
+            STEP,
+            ("one_applied", &[]),
+            ("not_finite", &["failed: w"]),
+            (
+                "hello 0 2",
+                &["0 refused: training has ended; nobody can join any more", "discard 0.*"],
+            ),
+        ],
+    );
+}
+
+/// P-25: the losses tell which checkpoints are good, those of before the end as well.
+#[test]
+fn tested() {
+    #[track_caller]
+    fn check(lines: &[&str], expected: Option<&[(i64, bool)]>) {
+        let mut rig = Rig::new(1, 1, 1);
+        for line in lines {
+            rig.run(line);
+        }
+        let expected = expected.map(|losses| {
+            let mut tested = Tested::default();
+            losses.iter().for_each(|&(step, finite)| tested.loss(step, finite));
+            tested
+        });
+        assert_eq!(rig.coordinator.tested_when_not_finite(), expected, "{lines:?}");
+    }
+    let steps = ["nan_guard", "hello 0 1", "commit 0 1 @0", "applied"];
+    let with = |more: &[&'static str]| [&steps[..], more].concat();
+    check(&steps, None);
+    check(&with(&["commit 0 2 @1 1 inf"]), Some(&[(0, true), (1, false)]));
+    check(&with(&["commit 0 2 @1", "not_finite"]), Some(&[(1, true)]));
+    check(&with(&["leave 0", "not_finite"]), None);
+    check(&with(&["commit 0 2 @1 1 inf", "restore 0 1"]), None);
 }

@@ -87,6 +87,7 @@ fn every_message_has_an_example() {
 }
 
 /// P-15 among others: nothing that is cut or flipped counts, stops or unsettles anybody else.
+#[allow(clippy::print_stdout, reason = "a test shows it when it fails")]
 fn check_ears(ears: &[Ear]) {
     let mut tally = Tally::default();
     let examples = examples();

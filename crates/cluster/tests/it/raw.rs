@@ -63,6 +63,7 @@ impl Server {
             reach: Reach::tcp(Vec::new(), Signer::new(None, wall_clock), None),
             checkpoints: None,
             last_step: None,
+            nan_guard: false,
             patience: PATIENCE,
             staging: 3,
             guard: guard.clone(),

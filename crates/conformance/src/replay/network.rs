@@ -139,7 +139,7 @@ impl<T: Scalar + bytemuck::Pod> Network<T> {
     }
 
     fn end(&mut self) -> Result<(), String> {
-        self.stop.stop();
+        self.stop.end_training();
         self.desks.clear();
         let threads = self.threads.drain(..);
         let ends: Vec<_> = threads
@@ -254,7 +254,7 @@ impl<T: Scalar + bytemuck::Pod> Driven<T> for Network<T> {
 impl<T: Scalar> Drop for Network<T> {
     fn drop(&mut self) {
         // After a failure; nobody is left to be told of another.
-        self.stop.stop();
+        self.stop.end_training();
         self.desks.clear();
         self.threads.drain(..).for_each(|thread| drop(thread.join()));
     }

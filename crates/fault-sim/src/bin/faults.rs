@@ -3,6 +3,8 @@
 //! Ends with the line `N passed, M failed`. Exit status: 0 when all passed and every kind of fault
 //! occurred, 1 when not, 2 when the arguments cannot be read.
 
+#![allow(clippy::print_stderr, reason = "a tool for a terminal")]
+
 use std::env;
 use std::io::{self, Write};
 use std::ops::Range;

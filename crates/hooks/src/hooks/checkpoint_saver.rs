@@ -1,7 +1,7 @@
 //! Saves the session's state every n steps and at the end.
 //!
 //! It decides when; how is the saver's. Invariant: nothing is saved while the latest known loss is
-//! NaN, so that the last good checkpoint stays the last.
+//! not finite, so that the last good checkpoint stays the last.
 
 use super::every::Every;
 use crate::{BoxError, Coordinator, Hook, HookError, RunContext, Session, StepReport};
@@ -60,7 +60,8 @@ pub struct CheckpointSaver<'a, S: ?Sized> {
     every: Option<Every>,
     saver: Box<dyn Saver<S> + 'a>,
     saved: Option<i64>,
-    nan: bool,
+    /// The last loss was not.
+    not_finite: bool,
 }
 
 impl<'a, S: ?Sized> CheckpointSaver<'a, S> {
@@ -71,7 +72,7 @@ impl<'a, S: ?Sized> CheckpointSaver<'a, S> {
 
     /// Saves at the end only.
     pub fn at_end(saver: impl Saver<S> + 'a) -> Self {
-        Self { every: None, saver: Box::new(saver), saved: None, nan: false }
+        Self { every: None, saver: Box::new(saver), saved: None, not_finite: false }
     }
 
     fn save(&mut self, session: &mut S, step: i64) -> Result<(), HookError> {
@@ -94,7 +95,7 @@ impl<S: Session + ?Sized> Hook<S> for CheckpointSaver<'_, S> {
     }
 
     fn after_create_session(&mut self, session: &mut S, _: &Coordinator) -> Result<(), HookError> {
-        (self.saved, self.nan) = (None, false);
+        (self.saved, self.not_finite) = (None, false);
         if let Some(every) = &mut self.every {
             every.mark(session.global_step());
         }
@@ -108,9 +109,9 @@ impl<S: Session + ?Sized> Hook<S> for CheckpointSaver<'_, S> {
         report: &StepReport,
     ) -> Result<(), HookError> {
         // Looked at here too: a guard that comes later in the list has not spoken yet.
-        self.nan = report.loss.map_or(self.nan, f64::is_nan);
+        self.not_finite = report.loss.map_or(self.not_finite, |loss| !loss.is_finite());
         let step = report.global_step;
-        if self.nan || !self.every.as_ref().is_some_and(|every| every.is_due(step)) {
+        if self.not_finite || !self.every.as_ref().is_some_and(|every| every.is_due(step)) {
             return Ok(());
         }
         self.save(session, step)
@@ -118,7 +119,7 @@ impl<S: Session + ?Sized> Hook<S> for CheckpointSaver<'_, S> {
 
     fn end(&mut self, session: &mut S) -> Result<(), HookError> {
         let step = session.global_step();
-        if self.nan || self.saved == Some(step) {
+        if self.not_finite || self.saved == Some(step) {
             return Ok(());
         }
         self.save(session, step)

@@ -1,10 +1,14 @@
-//! Ends a run whose loss is no longer a number.
+//! Ends a run whose loss is not a finite number any more.
 //!
-//! It looks at the loss only, and not at infinite ones: those can still come down.
+//! It looks at the loss only, after the step that reports it: that it is finite says nothing of
+//! gradients and variables, and it is the loss of the variables before the step.
 
 use crate::{Hook, HookError, RunContext, Session, StepReport};
 
-/// Stops at a NaN loss, as an error unless asked otherwise.
+/// Stops at a loss that is NaN or infinite, as an error unless asked otherwise.
+///
+/// A step without a loss passes. The step that reported it is made: whoever saves should look at
+/// the loss first.
 #[derive(Clone, Debug)]
 pub struct NanGuard {
     fail: bool,
@@ -39,10 +43,8 @@ impl<S: Session + ?Sized> Hook<S> for NanGuard {
         context: &RunContext<'_>,
         report: &StepReport,
     ) -> Result<(), HookError> {
-        if !report.loss.is_some_and(f64::is_nan) {
-            return Ok(());
-        }
-        let found = NanLoss { global_step: report.global_step };
+        let Some(loss) = report.loss.filter(|loss| !loss.is_finite()) else { return Ok(()) };
+        let found = NanLoss::new(report.global_step, loss);
         if self.fail {
             return Err(HookError::failed(found));
         }
@@ -52,11 +54,21 @@ impl<S: Session + ?Sized> Hook<S> for NanGuard {
     }
 }
 
-/// The loss of a step was NaN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the loss was NaN at global step {global_step}; try a lower learning rate or clipping")]
+/// The loss of a step was NaN or infinite.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("the loss was {loss} at global step {global_step}; try a lower learning rate or clipping")]
 #[non_exhaustive]
 pub struct NanLoss {
     /// The step that reported it.
     pub global_step: i64,
+    /// The loss.
+    pub loss: f64,
+}
+
+impl NanLoss {
+    /// Of the step that reported this loss.
+    #[must_use]
+    pub fn new(global_step: i64, loss: f64) -> Self {
+        Self { global_step, loss }
+    }
 }

@@ -50,6 +50,7 @@ impl Session for Scripted {
         let loss = match self.script.pop_front() {
             Some('s') => 1.0,
             Some('n') => f64::NAN,
+            Some('i') => f64::INFINITY,
             Some('t') => return Err(RunError::Stopped),
             Some('l') => return Err(RunError::recoverable("lost")),
             Some('x') => return Err(RunError::fatal("failed")),

@@ -125,6 +125,9 @@ fn nan_guard_names_the_step() {
     assert_eq!(nan.map(|nan| nan.global_step), Some(7));
     assert!(error.to_string().contains("the loss was NaN at global step 7"), "{error}");
 
+    let error = run("ssis", 4, [boxed(NanGuard::new())]).expect_err("the loss is infinite");
+    assert!(error.to_string().contains("the loss was inf at global step 7"), "{error}");
+
     let ended = run("ssns", 4, [boxed(NanGuard::stop_without_error())]);
     assert_eq!(ended.expect("asked not to fail"), Some(7));
     assert_eq!(run("ss", 0, [boxed(NanGuard::new())]).expect("no NaN"), Some(2));
@@ -170,6 +173,7 @@ fn checkpoints_are_saved_and_never_after_a_nan() {
     check_saved("sssx", Some(2), Guard::None, &[2]);
     check_saved("sssx", None, Guard::None, &[]);
     check_saved("ssn", Some(1), Guard::Fails, &[1, 2]);
+    check_saved("ssi", Some(1), Guard::Fails, &[1, 2]);
     check_saved("ssn", Some(1), Guard::Stops, &[1, 2]);
     check_saved("ssn", None, Guard::Stops, &[]);
     check_saved("sns", Some(1), Guard::None, &[1, 3]);

@@ -1,5 +1,6 @@
 //! Adagrad.
 
+use crate::finite::Seen;
 use crate::hyper::Checks;
 use crate::lanes::widest;
 use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
@@ -57,14 +58,23 @@ impl<T: Real> Optimizer<T> for Adagrad {
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
+        let _ = self.update_checked(step, tile);
+    }
+
+    fn update_checked(&self, step: &Step<'_>, tile: Tile<'_, T>) -> bool {
         let rate = T::of(step.learning_rate);
         let [accumulations, ..] = tile.slots;
         let elements = tile.variable.iter_mut().zip(accumulations).zip(tile.gradient);
         widest(|| {
+            let mut seen = Seen::nothing();
             for ((x, a), &g) in elements {
                 *a += g * g;
                 *x -= rate * g / a.sqrt();
+                // An infinite sum leaves a finite variable where it is.
+                seen.see(*a);
+                seen.see(*x);
             }
-        });
+            seen.all_finite()
+        })
     }
 }

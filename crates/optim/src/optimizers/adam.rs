@@ -1,5 +1,6 @@
 //! Adam, and the moments that its relatives share with it.
 
+use crate::finite::Seen;
 use crate::hyper::Checks;
 use crate::lanes::widest;
 use crate::{
@@ -96,7 +97,11 @@ impl<T: Real> Optimizer<T> for Adam {
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
-        self.moments.update(step, tile, 0.0);
+        let _ = self.update_checked(step, tile);
+    }
+
+    fn update_checked(&self, step: &Step<'_>, tile: Tile<'_, T>) -> bool {
+        self.moments.update(step, tile, 0.0)
     }
 }
 
@@ -154,9 +159,14 @@ impl Moments {
         Checks::<T>::learning_rate(learning_rate, 1.0 / (1.0 - beta1))
     }
 
-    /// Adam's step after `x ← x − shrinkage · x`.
+    /// Adam's step after `x ← x − shrinkage · x`; whether all of it is finite.
     #[inline]
-    pub(super) fn update<T: Real>(&self, step: &Step<'_>, tile: Tile<'_, T>, shrinkage: f64) {
+    pub(super) fn update<T: Real>(
+        &self,
+        step: &Step<'_>,
+        tile: Tile<'_, T>,
+        shrinkage: f64,
+    ) -> bool {
         let correction = (1.0 - step.scalars[1]).sqrt() / (1.0 - step.scalars[0]);
         let rate = T::of(step.learning_rate * correction);
         let (beta1, beta2) = (T::of(self.beta1), T::of(self.beta2));
@@ -166,11 +176,16 @@ impl Moments {
         let [first, second, ..] = tile.slots;
         let elements = tile.variable.iter_mut().zip(first).zip(second).zip(tile.gradient);
         widest(|| {
+            let mut seen = Seen::nothing();
             for (((x, m), v), &g) in elements {
                 *m = beta1 * *m + rest1 * g;
                 *v = beta2 * *v + rest2 * g * g;
                 *x -= shrinkage * *x + rate * *m / (v.sqrt() + epsilon);
+                // An infinite second moment leaves a finite variable where it is.
+                seen.see(*v);
+                seen.see(*x);
             }
-        });
+            seen.all_finite()
+        })
     }
 }

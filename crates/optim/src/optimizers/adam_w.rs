@@ -100,6 +100,10 @@ impl<T: Real> Optimizer<T> for AdamW {
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
-        self.moments.update(step, tile, step.learning_rate * self.weight_decay);
+        let _ = self.update_checked(step, tile);
+    }
+
+    fn update_checked(&self, step: &Step<'_>, tile: Tile<'_, T>) -> bool {
+        self.moments.update(step, tile, step.learning_rate * self.weight_decay)
     }
 }

@@ -87,6 +87,10 @@ impl<T: Real> Optimizer<T> for LazyAdam {
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
-        self.moments.update(step, tile, 0.0);
+        let _ = self.update_checked(step, tile);
+    }
+
+    fn update_checked(&self, step: &Step<'_>, tile: Tile<'_, T>) -> bool {
+        self.moments.update(step, tile, 0.0)
     }
 }

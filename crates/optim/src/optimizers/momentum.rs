@@ -1,5 +1,6 @@
 //! Gradient descent with momentum, also in Nesterov's form.
 
+use crate::finite::Seen;
 use crate::hyper::Checks;
 use crate::lanes::widest;
 use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
@@ -57,23 +58,33 @@ impl<T: Real> Optimizer<T> for Momentum {
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
+        let _ = self.update_checked(step, tile);
+    }
+
+    fn update_checked(&self, step: &Step<'_>, tile: Tile<'_, T>) -> bool {
         let (rate, momentum) = (T::of(step.learning_rate), T::of(self.momentum));
         let [accumulations, ..] = tile.slots;
         let elements = tile.variable.iter_mut().zip(accumulations).zip(tile.gradient);
         if self.nesterov {
             widest(|| {
+                let mut seen = Seen::nothing();
                 for ((x, a), &g) in elements {
                     *a = momentum * *a + g;
                     *x -= rate * (g + momentum * *a);
+                    seen.see(*x);
                 }
-            });
+                seen.all_finite()
+            })
         } else {
             widest(|| {
+                let mut seen = Seen::nothing();
                 for ((x, a), &g) in elements {
                     *a = momentum * *a + g;
                     *x -= rate * *a;
+                    seen.see(*x);
                 }
-            });
+                seen.all_finite()
+            })
         }
     }
 }

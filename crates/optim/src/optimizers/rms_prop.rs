@@ -1,5 +1,6 @@
 //! RMSProp, also centred.
 
+use crate::finite::Seen;
 use crate::hyper::Checks;
 use crate::lanes::widest;
 use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
@@ -92,6 +93,10 @@ impl<T: Real> Optimizer<T> for RmsProp {
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
+        let _ = self.update_checked(step, tile);
+    }
+
+    fn update_checked(&self, step: &Step<'_>, tile: Tile<'_, T>) -> bool {
         let rate = T::of(step.learning_rate);
         // Of the decay as it is in T, so that the two weights sum to one.
         let decay = T::of(self.decay);
@@ -101,6 +106,7 @@ impl<T: Real> Optimizer<T> for RmsProp {
         let elements = tile.variable.iter_mut().zip(squares).zip(momenta).zip(tile.gradient);
         if self.centered {
             widest(|| {
+                let mut seen = Seen::nothing();
                 for ((((x, r), p), &g), c) in elements.zip(means) {
                     *r = decay * *r + rest * g * g;
                     *c = decay * *c + rest * g;
@@ -109,16 +115,24 @@ impl<T: Real> Optimizer<T> for RmsProp {
                     let variance = if variance < T::zero() { T::zero() } else { variance };
                     *p = momentum * *p + rate * g / (variance + epsilon).sqrt();
                     *x -= *p;
+                    seen.see(*r);
+                    seen.see(*x);
                 }
-            });
+                seen.all_finite()
+            })
         } else {
             widest(|| {
+                let mut seen = Seen::nothing();
                 for (((x, r), p), &g) in elements {
                     *r = decay * *r + rest * g * g;
                     *p = momentum * *p + rate * g / (*r + epsilon).sqrt();
                     *x -= *p;
+                    // Infinite squares leave a finite variable where it is.
+                    seen.see(*r);
+                    seen.see(*x);
                 }
-            });
+                seen.all_finite()
+            })
         }
     }
 }

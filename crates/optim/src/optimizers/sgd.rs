@@ -1,5 +1,6 @@
 //! Gradient descent.
 
+use crate::finite::Seen;
 use crate::hyper::Checks;
 use crate::lanes::widest;
 use crate::{HyperParameterError, Optimizer, Real, Schedule, Step, Tile};
@@ -45,11 +46,18 @@ impl<T: Real> Optimizer<T> for Sgd {
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {
+        let _ = self.update_checked(step, tile);
+    }
+
+    fn update_checked(&self, step: &Step<'_>, tile: Tile<'_, T>) -> bool {
         let rate = T::of(step.learning_rate);
         widest(|| {
+            let mut seen = Seen::nothing();
             for (x, &g) in tile.variable.iter_mut().zip(tile.gradient) {
                 *x -= rate * g;
+                seen.see(*x);
             }
-        });
+            seen.all_finite()
+        })
     }
 }

@@ -33,7 +33,8 @@ struct Span<'a, T> {
 }
 
 impl<T: Real> Pass<'_, T> {
-    /// Updates every element, from other values than the variable's own if there are.
+    /// Updates every element, from other values than the variable's own if there are; whether
+    /// gradient and results are finite (P-25).
     pub(super) fn dense(
         &self,
         from: Option<ArrayViewD<'_, T>>,
@@ -41,19 +42,19 @@ impl<T: Real> Pass<'_, T> {
         slots: &mut [ArrayD<T>],
         gradient: &dyn DenseGradient<T>,
         scratch: &mut Vec<T>,
-    ) {
+    ) -> bool {
         let from = from.as_ref();
         let slice = from.and_then(|from| from.as_slice());
         if let (Some(from), false) = (from, slice.is_some() && variable.is_standard_layout()) {
             variable.assign(from);
         }
         if let Some(elements) = variable.as_slice_mut() {
-            self.elements((slice, elements), slots, gradient, scratch);
-        } else {
-            let mut elements: Vec<T> = variable.iter().copied().collect();
-            self.elements((None, &mut elements), slots, gradient, scratch);
-            variable.iter_mut().zip(elements).for_each(|(to, from)| *to = from);
+            return self.elements((slice, elements), slots, gradient, scratch);
         }
+        let mut elements: Vec<T> = variable.iter().copied().collect();
+        let finite = self.elements((None, &mut elements), slots, gradient, scratch);
+        variable.iter_mut().zip(elements).for_each(|(to, from)| *to = from);
+        finite
     }
 
     fn elements(
@@ -62,7 +63,7 @@ impl<T: Real> Pass<'_, T> {
         slots: &mut [ArrayD<T>],
         gradient: &dyn DenseGradient<T>,
         scratch: &mut Vec<T>,
-    ) {
+    ) -> bool {
         let lent = gradient.lend().filter(|all| all.len() == variable.len());
         let ways = self.parts.ways.min(variable.len() / SMALLEST_PART).max(1);
         if lent.is_none() {
@@ -70,21 +71,24 @@ impl<T: Real> Pass<'_, T> {
         }
         let slots = cut(slots, &(0..variable.len()));
         let mut span = Span { start: 0, variable, slots, scratch };
-        self.spread(&mut span, ways, &Source { from, gradient, lent });
+        self.spread(&mut span, ways, &Source { from, gradient, lent })
     }
 
     /// Cuts the span into so many parts of one size, and updates them side by side.
-    fn spread(&self, span: &mut Span<'_, T>, ways: usize, source: &Source<'_, T>) {
+    fn spread(&self, span: &mut Span<'_, T>, ways: usize, source: &Source<'_, T>) -> bool {
         if ways < 2 {
             return self.tiles(span, source);
         }
         let (mut left, mut right) = span.split(ways / 2, ways);
-        (self.parts.join)(&mut || self.spread(&mut left, ways / 2, source), &mut || {
-            self.spread(&mut right, ways - ways / 2, source);
+        let (mut first, mut second) = (false, false);
+        (self.parts.join)(&mut || first = self.spread(&mut left, ways / 2, source), &mut || {
+            second = self.spread(&mut right, ways - ways / 2, source);
         });
+        first & second
     }
 
-    fn tiles(&self, span: &mut Span<'_, T>, source: &Source<'_, T>) {
+    fn tiles(&self, span: &mut Span<'_, T>, source: &Source<'_, T>) -> bool {
+        let mut finite = true;
         let mut start = span.start;
         let mut slots = span.slots.each_mut().map(|slot| slot.chunks_mut(TILE));
         for variable in span.variable.chunks_mut(TILE) {
@@ -102,32 +106,39 @@ impl<T: Real> Pass<'_, T> {
                 variable.copy_from_slice(&from[start..end]);
             }
             let slots = slots.each_mut().map(|slot| slot.next().unwrap_or_default());
-            self.optimizer.update(&self.step, Tile { variable, slots, gradient });
+            finite &= self.update(Tile { variable, slots, gradient });
             start = end;
         }
+        finite
     }
 
-    /// Updates the rows that are named, and no others.
+    fn update(&self, tile: Tile<'_, T>) -> bool {
+        self.optimizer.update_checked(&self.step, tile)
+    }
+
+    /// Updates the rows that are named, and no others; whether gradient and results are finite.
     pub(super) fn rows(
         &self,
         mut variable: ArrayViewMutD<'_, T>,
         slots: &mut [ArrayD<T>],
         gradient: &CanonicalRows<'_, T>,
         scratch: &mut Vec<T>,
-    ) {
+    ) -> bool {
+        let mut finite = true;
         for (index, gradient) in gradient.iter() {
             let range = index * gradient.len()..(index + 1) * gradient.len();
             let slots = cut(slots, &range);
             let mut row = variable.index_axis_mut(Axis(0), index);
             if let Some(variable) = row.as_slice_mut() {
-                self.optimizer.update(&self.step, Tile { variable, slots, gradient });
+                finite &= self.update(Tile { variable, slots, gradient });
             } else {
                 scratch.clear();
                 scratch.extend(row.iter().copied());
-                self.optimizer.update(&self.step, Tile { variable: scratch, slots, gradient });
+                finite &= self.update(Tile { variable: scratch, slots, gradient });
                 row.iter_mut().zip(scratch.iter()).for_each(|(to, &from)| *to = from);
             }
         }
+        finite
     }
 }
 

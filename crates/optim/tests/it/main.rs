@@ -5,6 +5,7 @@
 mod averages;
 mod clipping;
 mod edges;
+mod finite;
 mod fuzz;
 mod goldens;
 mod gradients;

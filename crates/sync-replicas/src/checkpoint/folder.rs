@@ -153,11 +153,11 @@ fn write_synced(disk: &mut impl Disk, path: &Path, bytes: &[u8]) -> Result<(), C
 }
 
 /// A rename is safe on the medium only once its folder is synced.
-fn sync_folder(disk: &mut impl Disk, path: &Path) -> Result<(), CheckpointError> {
+pub(super) fn sync_folder(disk: &mut impl Disk, path: &Path) -> Result<(), CheckpointError> {
     disk.sync_folder(path).map_err(CheckpointError::io("syncing", path))
 }
 
-fn remove_if_there(disk: &mut impl Disk, path: &Path) -> Result<(), CheckpointError> {
+pub(super) fn remove_if_there(disk: &mut impl Disk, path: &Path) -> Result<(), CheckpointError> {
     if path.exists() {
         disk.remove_folder(path).map_err(CheckpointError::io("removing", path))?;
     }

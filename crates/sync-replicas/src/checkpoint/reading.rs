@@ -35,7 +35,7 @@ pub fn read<T: Scalar>(path: &Path) -> Result<TrainingState<T>, CheckpointError>
 pub fn recover<T: Scalar>(
     folder: &Path,
 ) -> Result<Option<(PathBuf, TrainingState<T>)>, CheckpointError> {
-    newest_good(folder, |path| set_aside(path, "damaged").map(drop))
+    newest_good(folder, rename_damaged)
 }
 
 /// The newest checkpoint in a folder, if there is one; it may turn out to be damaged.
@@ -51,16 +51,15 @@ pub fn latest(folder: &Path) -> Result<Option<PathBuf>, CheckpointError> {
     Ok(good.into_iter().chain(bad).next().map(|entry| entry.path))
 }
 
-/// Gives a checkpoint a name under which nobody looks for one; answers it.
-fn set_aside(path: &Path, why: &str) -> Result<PathBuf, CheckpointError> {
+/// Gives a checkpoint a name under which nobody looks for one.
+fn rename_damaged(path: &Path) -> Result<(), CheckpointError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let named = |n: u32| match n {
-        0 => path.with_file_name(format!("{name}.{why}")),
-        n => path.with_file_name(format!("{name}.{why}-{n}")),
+        0 => path.with_file_name(format!("{name}.damaged")),
+        n => path.with_file_name(format!("{name}.damaged-{n}")),
     };
     let free = (0..).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(0));
-    fs::rename(path, &free).map_err(CheckpointError::io("renaming", path))?;
-    Ok(free)
+    fs::rename(path, &free).map_err(CheckpointError::io("renaming", path))
 }
 
 fn newest_good<T: Scalar>(

@@ -11,11 +11,13 @@ use optim::{ExponentialMovingAverage, OptimizerState, SparseGradient, StateMap, 
 
 use super::core::Closing;
 use super::failure::describe;
+use super::not_finite::{Cause, NotFinite, not_finite_in};
 use super::retired::Retired;
 use super::shared::Shared;
 use super::snapshot::Snapshot;
 use super::sums::{Averaged, VariableSum};
-use crate::checkpoint::{RunId, TrainingState};
+use super::update_error::{Failed, Torn, UpdateError};
+use crate::checkpoint::{RunId, Tested, TrainingState};
 use crate::{Gradient, Gradients, Scalar, TrainingView, Variables};
 
 /// What only the chief touches: the optimizer and the averages.
@@ -30,6 +32,10 @@ pub(crate) struct Chief<T: Scalar> {
     /// Whether the last averaged gradient is kept to be looked at (P-10).
     pub(crate) observe: bool,
     pub(crate) last_average: Option<Arc<Gradients<T>>>,
+    /// Whether an update that is not finite is refused (P-25).
+    finite_only: bool,
+    /// What the losses have told of the variables' steps.
+    pub(crate) tested: Tested,
     condition: Condition,
     half: Option<Half<T>>,
     /// Where the next values go while somebody reads the newest ones.
@@ -57,63 +63,33 @@ enum Condition {
     Torn(String),
 }
 
-/// Why an update failed; the step was not counted and training ended.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum UpdateError {
-    /// The optimizer refused a gradient.
-    #[error("the update of variable `{name}` at step {step} failed")]
-    Optimizer {
-        /// The variable.
-        name: String,
-        /// The step that was to be applied.
-        step: GlobalStep,
-        /// Why.
-        #[source]
-        source: optim::ApplyError,
-    },
-    /// The averages do not fit the variables.
-    #[error("the moving average of variable `{name}` failed")]
-    Average {
-        /// The variable.
-        name: String,
-        /// Why.
-        #[source]
-        source: optim::MovingAverageError,
-    },
-    /// An earlier update did not come to its end.
-    #[error(transparent)]
-    Torn(#[from] Torn),
-}
-
-/// Variables, slots and averages are not of one step any more, since an update failed half-way.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{reason}; variables and slots are not of one step any more: restore a checkpoint")]
-pub struct Torn {
-    /// What became of that update.
-    pub reason: String,
-}
-
 impl<T: Scalar> Chief<T> {
     pub(crate) fn new(
-        run: RunId,
         optimizer: OptimizerState<T>,
         averages: Option<ExponentialMovingAverage<T>>,
         use_locking: bool,
         observe: bool,
+        finite_only: bool,
         readers: usize,
     ) -> Self {
         Self {
-            run,
+            run: RunId::draw(),
             optimizer,
             averages,
             use_locking,
             observe,
             last_average: None,
+            finite_only,
+            tested: Tested::default(),
             condition: Condition::Whole,
             half: None,
             retired: Retired::new(readers),
         }
+    }
+
+    /// Whose checkpoints these are.
+    pub(crate) fn of_run(self, run: RunId) -> Self {
+        Self { run, ..self }
     }
 
     /// Forgets what belongs to an earlier life, a half-made step among it: the variables before it,
@@ -180,6 +156,7 @@ impl<T: Scalar> Chief<T> {
             .restore(&state.optimizer_state)
             .map_err(|error| format!("optimizer {name}: {error}"))?;
         self.averages = averages;
+        self.tested = Tested::default();
         self.half = None;
         self.condition = Condition::Whole;
         Ok(())
@@ -205,6 +182,10 @@ impl<T: Scalar> Chief<T> {
             .with_scalar("gradients", closing.count as f64)
             .with_scalar("examples", closing.examples as f64);
         report.loss = closing.loss;
+        if let Some(finite) = closing.finite_loss {
+            // The batches were computed from the variables before the update.
+            self.tested.loss(step.get(), finite);
+        }
         self.condition = Condition::Updating(step);
         let made = self.make(shared, closing);
         self.condition = match &made {
@@ -294,9 +275,16 @@ impl<T: Scalar> Chief<T> {
         let mut averages = Gradients::new();
         for (index, sum) in closing.sums {
             let (name, array) = snapshot.variables.named_mut(index);
-            let average = self
-                .update_variable((index, name), array, sum)
-                .map_err(|source| UpdateError::Optimizer { name: name.to_owned(), step, source })?;
+            let average = self.update_variable((index, name), array, sum);
+            let average = average.map_err(|failed| match failed {
+                Failed::Optimizer(source) => {
+                    UpdateError::Optimizer { name: name.to_owned(), step, source }
+                }
+                Failed::NotFinite(found) => {
+                    let cause = Cause::of(&closing.contributors, found.as_deref());
+                    NotFinite { variable: name.to_owned(), step, cause }.into()
+                }
+            })?;
             if let Some(average) = average {
                 averages = averages.with(name.to_owned(), average);
             }
@@ -314,7 +302,7 @@ impl<T: Scalar> Chief<T> {
         (index, name): (usize, &str),
         variable: &mut Arc<ArrayD<T>>,
         sum: VariableSum<T>,
-    ) -> Result<Option<Gradient<T>>, optim::ApplyError> {
+    ) -> Result<Option<Gradient<T>>, Failed> {
         if let Some(variable) = Arc::get_mut(variable) {
             return self.write(name, (None, variable), sum);
         }
@@ -331,7 +319,7 @@ impl<T: Scalar> Chief<T> {
         name: &str,
         (from, to): (Option<&ArrayD<T>>, &mut ArrayD<T>),
         sum: VariableSum<T>,
-    ) -> Result<Option<Gradient<T>>, optim::ApplyError> {
+    ) -> Result<Option<Gradient<T>>, Failed> {
         match sum {
             VariableSum::Dense(mut sum) => {
                 // Each gradient is read once, inside the optimizer's own pass.
@@ -341,6 +329,9 @@ impl<T: Scalar> Chief<T> {
                         self.optimizer.apply_dense_from(name, from.view(), to.view_mut(), &mean)?;
                     }
                     None => self.optimizer.apply_dense(name, to.view_mut(), &mean)?,
+                }
+                if self.is_not_finite() {
+                    return Err(Failed::NotFinite(not_finite_in(&sum)));
                 }
                 Ok(self.observe.then(|| Gradient::Dense(sum.into_value())))
             }
@@ -352,6 +343,9 @@ impl<T: Scalar> Chief<T> {
                 let gradient =
                     SparseGradient { indices: &slices.indices, rows: slices.values.view() };
                 self.optimizer.apply_sparse(name, to.view_mut(), gradient)?;
+                if self.is_not_finite() {
+                    return Err(Failed::NotFinite(None));
+                }
                 if self.observe {
                     return Ok(Some(Gradient::Sparse(slices)));
                 }
@@ -359,6 +353,10 @@ impl<T: Scalar> Chief<T> {
                 Ok(None)
             }
         }
+    }
+
+    fn is_not_finite(&self) -> bool {
+        self.finite_only && !self.optimizer.is_finite()
     }
 
     /// Keeps the average to be looked at (P-10); the buffers of the one before are free again

@@ -50,6 +50,8 @@ pub(crate) struct Rules {
 #[derive(Debug, Default)]
 struct Round {
     losses: Vec<(u64, f64)>,
+    /// Whose they are, by their keys.
+    contributors: Vec<(u64, ReplicaId)>,
     examples: u64,
 }
 
@@ -93,6 +95,10 @@ pub(crate) struct Closing<T: Scalar> {
     pub(crate) count: u64,
     pub(crate) sums: Vec<(usize, VariableSum<T>)>,
     pub(crate) loss: Option<f64>,
+    /// Whether one of the losses is finite, if there is one.
+    pub(crate) finite_loss: Option<bool>,
+    /// Whose gradients these are, by their keys.
+    pub(crate) contributors: Vec<(u64, ReplicaId)>,
     pub(crate) examples: u64,
     pub(crate) generation: Generation,
 }
@@ -155,8 +161,9 @@ impl<T: Scalar> Core<T> {
         match &decision.outcome {
             Outcome::Stale { .. } => self.totals.stale += 1,
             outcome if outcome.is_accepted() => {
-                // In arrival order every key is the same: ties keep the order of arrival.
-                let key = share.unwrap_or(0);
+                // The share; in arrival order, how many came before.
+                let key = share.unwrap_or(self.round.contributors.len() as u64);
+                self.round.contributors.push((key, push.replica));
                 self.totals.accepted += 1;
                 self.round.losses.extend(loss.map(|loss| (key, loss)));
                 self.round.examples = self.round.examples.saturating_add(examples);
@@ -248,7 +255,7 @@ impl<T: Scalar> Core<T> {
         let last = self.engine.is_updating();
         settled.closing = self.closing.take().map(|closing| match last {
             true => closing.of(&mut self.round),
-            false => closing,
+            false => Closing { contributors: self.round.contributors.clone(), ..closing },
         });
         settled
     }
@@ -309,13 +316,19 @@ impl<T: Scalar> Core<T> {
 impl<T: Scalar> Closing<T> {
     fn new(generation: Generation) -> Self {
         let lanes = Some(Vec::new());
-        Self { lanes, count: 0, sums: Vec::new(), loss: None, examples: 0, generation }
+        let (sums, contributors) = (Vec::new(), Vec::new());
+        let (count, loss, finite_loss, examples) = (0, None, None, 0);
+        Self { lanes, count, sums, loss, finite_loss, contributors, examples, generation }
     }
 
     /// The last of its step, with what the step's contributions reported.
     fn of(self, round: &mut Round) -> Self {
-        let round = std::mem::take(round);
-        Self { lanes: None, examples: round.examples, loss: round.mean_loss(), ..self }
+        let mut round = std::mem::take(round);
+        let contributors = std::mem::take(&mut round.contributors);
+        let finite = round.losses.iter().any(|(_, loss)| loss.is_finite());
+        let finite_loss = (!round.losses.is_empty()).then_some(finite);
+        let (examples, loss) = (round.examples, round.mean_loss());
+        Self { lanes: None, contributors, examples, loss, finite_loss, ..self }
     }
 
     /// Whether it makes the step.

@@ -10,10 +10,11 @@ use accum_core::GlobalStep;
 use hooks::RunningHook;
 use optim::StateMap;
 
-use super::chief::{Chief, Torn};
+use super::chief::Chief;
 use super::closer::Monitor;
 use super::core::Core;
 use super::shared::{Shared, wake};
+use super::update_error::Torn;
 use crate::checkpoint::{self, CheckpointError, TrainingState};
 use crate::sync::{Arc, lock};
 use crate::{Scalar, Variables};

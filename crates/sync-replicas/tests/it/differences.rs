@@ -160,3 +160,16 @@ fn who_applies_an_update() {
     coordinator.request_stop("done");
     coordinator.join(std::time::Duration::MAX).expect("the runner ends");
 }
+
+// P-25: one of two gradients is NaN.
+#[test]
+fn numbers_that_are_not_finite() {
+    let play = |builder| {
+        let mut driver = Driver::new(build(builder), 2);
+        driver.push(0, both(1.0)).expect("it fits");
+        // At the front door its next wait tells it of the end.
+        let _ = driver.push(1, both(f64::NAN));
+        driver.global_step()
+    };
+    check((2, 2), play, 1, 0);
+}

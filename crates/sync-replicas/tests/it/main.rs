@@ -7,6 +7,7 @@ mod determinism;
 mod differences;
 mod explicit;
 mod faults;
+mod finite;
 mod fit;
 mod fuzz;
 mod generations;

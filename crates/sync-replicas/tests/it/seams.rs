@@ -304,6 +304,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 /// Plays a seed on a thread of its own, which must come to an end.
+#[allow(clippy::print_stderr, reason = "a test shows it when it fails")]
 fn play_in_time(seed: u64) -> BTreeMap<String, u64> {
     let (done, wait) = mpsc::channel();
     let player = std::thread::spawn(move || done.send(play(seed)));

@@ -78,8 +78,8 @@ impl Rig {
     }
 
     /// Does one line: a verb, then a replica (`0`, or `0/1` with its second life's ticket), then
-    /// the verb's own words; a commit may say how many examples it has. A `commit` is staged
-    /// everywhere before, a `claim` comes with whatever receipts there are. What came of it.
+    /// the verb's own words; a commit may say how many examples it has, and its loss. A `commit` is
+    /// staged everywhere before, a `claim` comes with whatever receipts there are. What came of it.
     pub(super) fn run(&mut self, line: &str) -> Vec<String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (who, life) = match words.get(1).and_then(|it| it.split_once('/')) {
@@ -117,13 +117,15 @@ impl Rig {
                 let own = self.receipts.iter().filter(|((whose, _), _)| *whose == replica);
                 let receipts = own.fold(0, |together, (_, one)| together ^ one);
                 let examples = words.get(4).map_or(1, |it| it.parse().expect("a number"));
-                let commit = commit(ticket, (number(2), number(3)), receipts, examples);
+                let loss = words.get(5).map_or(1.0, |it| it.parse().expect("a loss"));
+                let commit = commit(ticket, (number(2), number(3)), receipts, (loss, examples));
                 coordinator.commit(id, &commit, now, &mut actions);
             }
             "ask" => coordinator.ask(id, ticket, number(2), now, &mut actions),
             "give_up" => coordinator.give_up(id, ticket, (number(2), true), now, &mut actions),
             "leave" => coordinator.leave(id, ticket, None, now, &mut actions),
             "fail" => coordinator.leave(id, ticket, Some("why".into()), now, &mut actions),
+            "leave_for_now" => coordinator.leave_for_now(id, ticket, now, &mut actions),
             "alive" => coordinator.alive(id, ticket, now, &mut actions),
             "wait" => {
                 self.now += Duration::from_secs(replica);
@@ -138,6 +140,8 @@ impl Rig {
                 coordinator.restore(GlobalStep::new(replica as i64), after, &Positions::default());
                 coordinator.start(now, &mut actions).expect("it starts");
             }
+            "nan_guard" => coordinator.set_nan_guard(true),
+            "not_finite" => coordinator.not_finite("w".to_owned(), now, &mut actions),
             "last_step" => coordinator.set_last_step(replica as i64),
             other => panic!("no verb: {other}"),
         }
@@ -152,11 +156,11 @@ fn commit(
     ticket: Ticket,
     (sequence, local_step): (u64, u64),
     receipts: u64,
-    examples: u64,
+    (loss, examples): (f64, u64),
 ) -> Commit {
     let local_step = LocalStep::new(local_step as i64);
     let variables = vec![0];
-    Commit { ticket, sequence, local_step, variables, loss: Some(1.0), receipts, examples }
+    Commit { ticket, sequence, local_step, variables, loss: Some(loss), receipts, examples }
 }
 
 fn written(actions: &Actions) -> Vec<String> {

@@ -1,0 +1,28 @@
+//! The launcher's words, heard by a process that it has started.
+//!
+//! Invariant: a process whose launcher was killed ends at once: nobody would look after it.
+
+use std::io::{self, BufRead};
+
+use cluster::exit::Exit;
+
+use super::child::{END, SAVE};
+use crate::node::{Ending, Wish};
+
+/// Passes on what the launcher says, which is said on standard input, from now on.
+pub fn listen_to_launcher(ending: Ending) {
+    std::thread::spawn(move || {
+        let mut words = io::stdin().lock();
+        let mut line = String::new();
+        while words.read_line(&mut line).is_ok_and(|count| count > 0) {
+            match line.as_str() {
+                END => ending.wish(Wish::EndTraining),
+                SAVE => ending.wish(Wish::Save),
+                // It has nothing else to say.
+                _ => {}
+            }
+            line.clear();
+        }
+        std::process::exit(Exit::Failed as i32);
+    });
+}

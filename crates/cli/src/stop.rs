@@ -1,0 +1,22 @@
+//! `stop`: ends a cluster's training everywhere, with a checkpoint.
+//!
+//! Asks the first parameter server and does not wait for the end.
+
+use std::io::Write;
+
+use crate::args::StopArgs;
+use crate::status::{StatusError, ask};
+
+/// What training says of its end.
+const REASON: &str = "`sync-replicas stop` was called";
+
+/// Asks for the end, and says to `out` that it was heard.
+///
+/// # Errors
+/// [`StatusError`] when nobody has heard it.
+pub fn stop(args: &StopArgs, out: &mut impl Write) -> Result<(), StatusError> {
+    ask(&args.address, &args.security, async |reach| cluster::stop(reach, REASON).await)?;
+    // A reader that has gone, as `head` does, is no failure.
+    let _ = writeln!(out, "training ends; its last checkpoint is written first");
+    Ok(())
+}

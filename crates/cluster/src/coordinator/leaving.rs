@@ -1,0 +1,92 @@
+//! Who leaves for now: a process that was asked to end, and is expected to be started again.
+//!
+//! A replica goes at once. A parameter server holds what nobody else has, so it goes when that is
+//! in a checkpoint. Invariant: whoever waits to leave is let go, also where nothing can be saved.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sync_replicas::ReplicaId;
+
+use super::{Actions, Answer, Coordinator, Ticket};
+
+/// The parameter servers that wait to leave.
+#[derive(Debug, Default)]
+pub(super) struct Leaving {
+    /// By server: after how many ordered updates a checkpoint has all that it holds.
+    servers: BTreeMap<usize, u64>,
+    /// Some were let go: of this life of the shared state nothing more can be saved.
+    gone: bool,
+}
+
+/// What becomes of a parameter server's wish to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// It may leave.
+    Go,
+    /// Once a checkpoint is written, which is to be begun.
+    Save,
+    /// Once the one that is under way is written.
+    Wait,
+}
+
+/// How checkpoints stand when a parameter server wishes to leave.
+#[derive(Clone, Copy, Debug)]
+pub struct Saves {
+    /// How many updates were ordered.
+    pub updates: u64,
+    /// How many of them the newest checkpoint on disk has, if it is of this life.
+    pub on_disk: Option<u64>,
+    /// Whether another can be begun.
+    pub possible: bool,
+    /// Whether one is being written, for which nobody is needed any more.
+    pub under_way: bool,
+}
+
+impl Coordinator {
+    /// A replica's process was asked to end: its token goes to another at once, and it is expected
+    /// back, so its leaving ends nothing (P-5).
+    pub fn leave_for_now(
+        &mut self,
+        replica: ReplicaId,
+        ticket: Ticket,
+        now: Duration,
+        actions: &mut Actions,
+    ) {
+        if let Ok(index) = self.check(replica, ticket) {
+            self.depart(index, ticket.incarnation, now, actions);
+        }
+        actions.answers.push((replica, ticket, Answer::Left));
+    }
+
+    /// A parameter server wishes to leave; it may say so again and again.
+    pub fn server_leaves(&mut self, server: usize, saves: Saves) -> Farewell {
+        let Saves { updates, on_disk, possible, under_way } = saves;
+        let leaving = &mut self.leaving;
+        if possible && !leaving.gone && on_disk != Some(updates) {
+            leaving.servers.entry(server).or_insert(updates);
+            return Farewell::Save;
+        }
+        if under_way {
+            leaving.servers.entry(server).or_default();
+            return Farewell::Wait;
+        }
+        leaving.servers.remove(&server);
+        leaving.gone = true;
+        Farewell::Go
+    }
+
+    /// A checkpoint after so many updates was written, or failed; answers the servers that may
+    /// leave now, together, as none of them can be saved without the others.
+    pub fn saved(&mut self, updates: u64) -> Vec<usize> {
+        let later = self.leaving.servers.values().any(|&needed| needed > updates);
+        if later { Vec::new() } else { self.nothing_is_saved() }
+    }
+
+    /// No checkpoint of this life comes any more; answers the servers that may leave now.
+    pub fn nothing_is_saved(&mut self) -> Vec<usize> {
+        let servers: Vec<_> = std::mem::take(&mut self.leaving.servers).into_keys().collect();
+        self.leaving.gone |= !servers.is_empty();
+        servers
+    }
+}
