@@ -7,7 +7,7 @@
 pub fn time(seconds: f64) -> String {
     // Each unit begins a little early, where the one before would be rounded up to it.
     let (number, unit) = match seconds {
-        it if it == 0.0 => return "0 s".to_owned(),
+        0.0 => return "0 s".to_owned(),
         it if it < 0.999_5e-3 => (1e6 * it, "µs"),
         it if it < 0.999_5 => (1e3 * it, "ms"),
         it if it < 119.5 => (it, "s"),
