@@ -43,6 +43,8 @@ fn counts_that_cannot_be_are_refused() {
     check("--replicas-to-aggregate 0", &["'0'", "--replicas-to-aggregate"]);
     check("--total-num-replicas -1", &["-1"]);
     check("--total-num-replicas 70000", &["at most 65536", "70000"]);
+    check("--min-replicas 0", &["'0'", "--min-replicas"]);
+    check("-n 5 --min-replicas 6", &["min_replicas", "1 to 5", "got 6"]);
     check("--batch-size 0", &["'0'", "--batch-size"]);
     check("--batch-size 2000", &["--batch-size", "1 to 1438", "2000"]);
     check("--updates 0", &["'0'"]);
@@ -119,10 +121,9 @@ fn a_loss_that_is_no_number_ends_the_run() {
     assert_eq!(said.status, 1, "{}", said.err);
     let error = said.err.lines().last().expect("says why");
     assert!(error.starts_with("error: "), "{error}");
-    for words in [
-        "at step 1 is not finite",
-        "last good checkpoint is a/checkpoint/checkpoint-000000000",
-    ] {
+    for words in
+        ["at step 1 is not finite", "last good checkpoint is a/checkpoint/checkpoint-000000000"]
+    {
         assert!(error.contains(words), "{error}");
     }
     assert_eq!(said.out, "", "there is no result");
