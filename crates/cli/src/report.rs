@@ -193,7 +193,8 @@ fn replicas(out: &mut String, summary: &Summary) {
             bar
         });
         let slow = r.straggler_ms.map(|ms| format!(" <small>slow by {ms} ms</small>"));
-        let failed = r.failure.as_ref().map(|why| format!(" <small>left: {}</small>", escape(why)));
+        let failed =
+            r.failure.as_ref().map(|why| format!(" <small>failed: {}</small>", escape(why)));
         let _ = writeln!(
             out,
             "<tr><td>{}{}{}</td><td>{}</td><td>{}</td><td>{dropped}</td><td>{}</td><td>{}</td>\

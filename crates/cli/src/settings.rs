@@ -98,6 +98,8 @@ pub struct Settings {
     pub lease: Option<Duration>,
     /// Given by hand, if at all.
     pub step_deadline: Option<Duration>,
+    /// How many replicas must be left when others fail, if that was given.
+    pub min_replicas: Option<usize>,
     /// What becomes of numbers that are not finite, if that was given.
     pub non_finite: Option<NonFinite>,
     /// The global step to end at.
@@ -186,6 +188,7 @@ impl Settings {
             }),
             lease: args.lease,
             step_deadline: args.step_deadline,
+            min_replicas: args.min_replicas.map(|n| count("--min-replicas", n)).transpose()?,
             non_finite: args.non_finite.map(|choice| match choice {
                 NonFiniteKind::Fail => NonFinite::Fail,
                 NonFiniteKind::Allow => NonFinite::Allow,
@@ -216,6 +219,10 @@ impl Settings {
         if let Some(got) = args.total_num_replicas {
             let expected = format!("none: N is the number of workers, {workers}");
             return Err(UsageError::number("-n, --total-num-replicas", expected, got));
+        }
+        if let Some(got) = args.min_replicas {
+            let expected = "none: a worker is a process, which fails by itself";
+            return Err(UsageError::number("--min-replicas", expected, got));
         }
         args.total_num_replicas = Some(workers);
         let spare = backup.unwrap_or(0);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
-use sync_replicas::{ReplicaOutcome, ReplicaReport};
+use sync_replicas::ReplicaReport;
 
 use crate::units::time;
 
@@ -55,6 +55,8 @@ pub struct Summary {
     pub checkpoint: String,
     /// Of names, shapes and values, in order.
     pub variables_sha256: String,
+    /// How many of the replicas failed (P-5).
+    pub failed_replicas: usize,
     /// Each replica's part.
     pub replicas: Vec<ReplicaSummary>,
 }
@@ -81,7 +83,7 @@ pub struct ReplicaSummary {
     /// Milliseconds it was made slow by, for each batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub straggler_ms: Option<u64>,
-    /// Why it left before the end, if it did.
+    /// Why it failed, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
@@ -100,12 +102,7 @@ impl ReplicaSummary {
             compute_seconds: report.computed.as_secs_f64(),
             wait_seconds: report.waited.as_secs_f64(),
             straggler_ms: delay.map(|delay| delay.as_millis() as u64),
-            failure: match &report.outcome {
-                ReplicaOutcome::Failed(reason) | ReplicaOutcome::Panicked(reason) => {
-                    Some(reason.clone())
-                }
-                _ => None,
-            },
+            failure: report.outcome.failure().map(str::to_owned),
         }
     }
 }
@@ -126,7 +123,7 @@ pub fn table(summary: &Summary) -> String {
     line(["replica", "batches", "accepted", "stale", "given up", "computed", "waited"], "");
     for r in &summary.replicas {
         let slow = r.straggler_ms.map(|ms| format!("  slow by {ms} ms"));
-        let failed = r.failure.as_ref().map(|reason| format!("  left: {reason}"));
+        let failed = r.failure.as_ref().map(|reason| format!("  FAILED: {reason}"));
         let note = slow.into_iter().chain(failed).collect::<String>();
         let (computed, waited) = (seconds(r.compute_seconds), seconds(r.wait_seconds));
         let dropped = (r.stale + r.duplicates).to_string();
@@ -169,6 +166,10 @@ pub fn story(summary: &Summary) -> String {
     if held > 1.5 * time {
         let held = seconds(held);
         let _ = write!(text, " Had every update waited for the slow replica: at least {held}.");
+    }
+    if summary.failed_replicas > 0 {
+        let (failed, all) = (summary.failed_replicas, summary.replicas.len());
+        let _ = write!(text, " {failed} of {all} replicas FAILED.");
     }
     if summary.interrupted {
         text.push_str(" The run was interrupted before its end.");

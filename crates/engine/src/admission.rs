@@ -79,7 +79,7 @@ impl Engine {
         };
         self.global_step = next;
         self.advances += 1;
-        self.step_began = now;
+        (self.step_began, self.overdue) = (now, false);
         effects.push(Effect::Advanced { global_step: next });
         if let Some(shares) = &mut self.shares {
             shares.reset();

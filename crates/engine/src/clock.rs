@@ -21,6 +21,7 @@ impl Engine {
     /// does not run meanwhile, nor does that replica's lease: neither can do anything about it.
     pub fn hooks_begin(&mut self, replica: Option<ReplicaId>, now: Duration) {
         self.hooks = Some(AtHooks { replica, since: now });
+        self.overdue = false;
     }
 
     /// The hooks are done. Deadline and lease begin anew.
@@ -35,7 +36,8 @@ impl Engine {
     }
 
     /// Time has passed: ends leases and, if replicas hold up the step beyond its deadline, the
-    /// waits for it. Answers when to call again, at the latest.
+    /// waits for it: those of now, and from then on that of whoever gives a batch up, which brings
+    /// no step nearer. Answers when to call again, at the latest.
     pub fn tick(&mut self, now: Duration, effects: &mut Vec<Effect>) -> Option<Duration> {
         if self.stopped.is_some() {
             return None;
@@ -53,7 +55,7 @@ impl Engine {
                 return next.into_iter().chain([now.saturating_add(deadline)]).min();
             }
             if self.step_began.saturating_add(deadline) <= now {
-                self.step_began = now;
+                (self.step_began, self.overdue) = (now, true);
                 self.fail_waits(effects);
             }
             next = next.into_iter().chain([self.step_began.saturating_add(deadline)]).min();

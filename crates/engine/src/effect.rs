@@ -117,7 +117,8 @@ pub enum Effect {
         /// Which one.
         replica: ReplicaId,
     },
-    /// The step took longer than its deadline: the waits of these replicas fail (P-5).
+    /// The step took longer than its deadline: the waits of these replicas fail, or their batches
+    /// were given up (P-5).
     Overdue(Overdue),
     /// Training ended: every wait ends (P-1, P-2).
     Ended,
@@ -139,7 +140,7 @@ pub struct Overdue {
     pub needed: u64,
     /// The replicas that hold a token and have not pushed.
     pub missing: Vec<ReplicaId>,
-    /// The replicas whose waits end with this.
+    /// The replicas that are told: their waits end, or they have just given a batch up.
     pub waiting: Vec<ReplicaId>,
 }
 

@@ -42,6 +42,8 @@ pub struct Engine {
     pub(crate) advances: u64,
     pub(crate) started: Duration,
     pub(crate) step_began: Duration,
+    /// The step's deadline has passed, and not for the chief.
+    pub(crate) overdue: bool,
     pub(crate) stopped: Option<StopReason>,
     pub(crate) hooks: Option<AtHooks>,
 }
@@ -80,6 +82,7 @@ impl Engine {
             advances: 0,
             started: Duration::ZERO,
             step_began: Duration::ZERO,
+            overdue: false,
             stopped: None,
             hooks: None,
             config,
@@ -117,7 +120,7 @@ impl Engine {
         let count = self.config.initial_tokens(initial)?;
         self.put_tokens(count);
         self.chief_started = true;
-        (self.started, self.step_began) = (now, now);
+        (self.started, self.step_began, self.overdue) = (now, now, false);
         self.close_lanes(effects);
         self.serve_line(now, effects);
         Ok(count)
@@ -248,48 +251,6 @@ impl Engine {
         Ok(Decision { outcome, repeated: false })
     }
 
-    /// A replica gave its batch up before the push. If its step is over, the token is spent, as by
-    /// a stale push; else somebody else needs it.
-    ///
-    /// # Errors
-    /// [`Refused`] when training has ended or it is no member.
-    pub fn give_up(
-        &mut self,
-        replica: ReplicaId,
-        incarnation: Incarnation,
-        now: Duration,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Refused> {
-        self.running()?;
-        self.live(replica, incarnation)?;
-        if self.is_superseded(replica) {
-            self.live(replica, incarnation)?.tally.superseded += 1;
-        }
-        self.decline(replica, incarnation, now, effects)
-    }
-
-    /// A replica sends its token back before it began, as the step was over by then, and waits for
-    /// another one.
-    ///
-    /// # Errors
-    /// [`Refused`] when training has ended or it is no member.
-    pub fn decline(
-        &mut self,
-        replica: ReplicaId,
-        incarnation: Incarnation,
-        now: Duration,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), Refused> {
-        self.running()?;
-        let member = self.live(replica, incarnation)?;
-        (member.working, member.batch) = (false, None);
-        self.drop_work(replica);
-        self.return_token(replica);
-        self.enter_line(replica);
-        self.serve_line(now, effects);
-        Ok(())
-    }
-
     /// A replica leaves, dies, or is found dead: its token goes to somebody else (P-2, P-5).
     /// Says whether it was there.
     pub fn leave(
@@ -382,11 +343,11 @@ impl Engine {
         (self.members, self.hooks) = (members, hooks);
     }
 
-    fn running(&self) -> Result<(), Refused> {
+    pub(crate) fn running(&self) -> Result<(), Refused> {
         if self.stopped.is_some() { Err(Refused::Ended) } else { Ok(()) }
     }
 
-    fn live(
+    pub(crate) fn live(
         &mut self,
         replica: ReplicaId,
         incarnation: Incarnation,

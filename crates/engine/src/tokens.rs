@@ -7,15 +7,71 @@ use std::time::Duration;
 use accum_core::LocalStep;
 use token_queue::Token;
 
-use crate::ReplicaId;
 use crate::config::TokenPolicy;
-use crate::effect::{Effect, Grant, Overdue};
+use crate::effect::{Effect, Grant, Overdue, Refused};
 use crate::lane::Lane;
 use crate::machine::Engine;
 use crate::members::Held;
 use crate::shares::Shares;
+use crate::{Incarnation, ReplicaId};
 
 impl Engine {
+    /// A replica gave its batch up before the push. If its step is over, the token is spent, as by
+    /// a stale push; else somebody else needs it, and if the step is overdue by now, the replica is
+    /// told so in place of another token (P-5): one that always gives up would never wait for it.
+    ///
+    /// # Errors
+    /// [`Refused`] when training has ended or it is no member.
+    pub fn give_up(
+        &mut self,
+        replica: ReplicaId,
+        incarnation: Incarnation,
+        now: Duration,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refused> {
+        self.running()?;
+        self.live(replica, incarnation)?;
+        if self.is_superseded(replica) {
+            self.live(replica, incarnation)?.tally.superseded += 1;
+        } else if self.overdue {
+            // While it still counts as missing.
+            self.tell_overdue(vec![replica], effects);
+            self.put_down(replica);
+            self.serve_line(now, effects);
+            return Ok(());
+        }
+        self.decline(replica, incarnation, now, effects)
+    }
+
+    /// A replica sends its token back before it began, as the step was over by then, and waits for
+    /// another one.
+    ///
+    /// # Errors
+    /// [`Refused`] when training has ended or it is no member.
+    pub fn decline(
+        &mut self,
+        replica: ReplicaId,
+        incarnation: Incarnation,
+        now: Duration,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), Refused> {
+        self.running()?;
+        self.live(replica, incarnation)?;
+        self.put_down(replica);
+        self.enter_line(replica);
+        self.serve_line(now, effects);
+        Ok(())
+    }
+
+    /// The replica works on nothing, and has no token.
+    fn put_down(&mut self, replica: ReplicaId) {
+        if let Some(member) = self.members.get_mut(replica) {
+            (member.working, member.batch) = (false, None);
+        }
+        self.drop_work(replica);
+        self.return_token(replica);
+    }
+
     pub(crate) fn put_tokens(&mut self, count: usize) {
         self.tokens.put_many(Token::new(self.global_step.get()), count);
         self.ledger.issued += count as u64;
@@ -182,6 +238,11 @@ impl Engine {
                 member.waiting = false;
             }
         }
+        self.tell_overdue(waiting, effects);
+    }
+
+    /// Tells these replicas that the step is overdue, and who is missing.
+    fn tell_overdue(&self, waiting: Vec<ReplicaId>, effects: &mut Vec<Effect>) {
         let missing = self.members.iter().filter(|(_, m)| m.live && m.working);
         effects.push(Effect::Overdue(Overdue {
             global_step: self.global_step,

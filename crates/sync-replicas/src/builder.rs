@@ -40,6 +40,7 @@ pub struct SyncReplicas<O> {
     optimizer: O,
     settings: Settings,
     rules: Rules,
+    min_replicas: Option<usize>,
     averages: Averages,
     use_locking: bool,
     observe: bool,
@@ -81,6 +82,20 @@ pub enum BuildError {
     /// The numbers of replicas, tokens or times do not fit.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// `min_replicas` is none of the numbers of replicas that can be left.
+    #[error("min_replicas: expected 1 to {total}, the number of replicas, got {got}")]
+    MinReplicas {
+        /// N.
+        total: usize,
+        /// What was given.
+        got: usize,
+    },
+    /// `min_replicas` was given for a training whose replicas are not in this process.
+    #[error(
+        "min_replicas is for a training in one process; in a cluster a worker that fails ends with \
+         an error of its own, which whoever started it sees: do not set it there"
+    )]
+    MinReplicasElsewhere,
     /// There is nothing to train.
     #[error("there are no variables; add at least one")]
     NoVariables,
@@ -109,6 +124,7 @@ impl<O> SyncReplicas<O> {
             optimizer,
             settings: Settings::new(1),
             rules: Rules { sparse_mean: SparseMean::PerRow, sparse_merge: SparseMerge::Canonical },
+            min_replicas: None,
             averages: Averages::default(),
             use_locking: true,
             observe: false,
@@ -203,6 +219,16 @@ impl<O> SyncReplicas<O> {
         self
     }
 
+    /// How many replicas must be left of those of a [`fit`](crate::Trainer::fit) when others fail
+    /// or panic; 1 when not given, so that training goes on while one is left (P-5). With fewer it
+    /// ends with [`FitError::TooFewReplicas`](crate::FitError::TooFewReplicas). A replica whose
+    /// data ended is no failure. Not for a cluster, whose replicas are processes of their own.
+    #[must_use]
+    pub fn min_replicas(mut self, count: usize) -> Self {
+        self.min_replicas = Some(count);
+        self
+    }
+
     /// What becomes of gradients and updates that are infinite or NaN; training fails when not
     /// given (P-25).
     #[must_use]
@@ -253,8 +279,11 @@ impl<O> SyncReplicas<O> {
     /// The description in its parts, checked.
     ///
     /// # Errors
-    /// [`BuildError::Config`] when the numbers do not fit.
+    /// [`BuildError::Config`] when the numbers do not fit; [`BuildError::MinReplicasElsewhere`].
     pub fn into_parts(self) -> Result<Parts<O>, BuildError> {
+        if self.min_replicas.is_some() {
+            return Err(BuildError::MinReplicasElsewhere);
+        }
         Ok(Parts {
             optimizer: self.optimizer,
             config: self.settings.check()?,
@@ -296,6 +325,10 @@ impl<O> SyncReplicas<O> {
     {
         let initial = self.settings.initial_tokens;
         let config = self.settings.check()?;
+        let (min_replicas, total) = (self.min_replicas.unwrap_or(1), config.total_num_replicas());
+        if !(1..=total).contains(&min_replicas) {
+            return Err(BuildError::MinReplicas { total, got: min_replicas });
+        }
         if variables.is_empty() {
             return Err(BuildError::NoVariables);
         }
@@ -320,7 +353,7 @@ impl<O> SyncReplicas<O> {
         let chief = Chief::new(optimizer, averages, locking, observe, finite_only, readers);
         let chief = chief.of_run(self.run.unwrap_or_else(RunId::draw));
         let shared = Shared::new(engine, variables, chief, self.rules, self.timeline, closer);
-        Ok(Trainer { shared: Arc::new(shared), initial, fitting: Mutex::default() })
+        Ok(Trainer { shared: Arc::new(shared), initial, min_replicas, fitting: Mutex::default() })
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! One thread a replica; a replica that fails leaves, and the others go on (P-5).
 
+mod error;
+mod failures;
+
 use std::error::Error;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,70 +18,15 @@ use hooks::{NanLoss, RunError, SessionError};
 use crate::checkpoint;
 use crate::model::BoxError;
 use crate::runtime::{BeginError, Monitor, PushError, Replica, Shared, Step};
-use crate::runtime::{Torn, UpdateError, WaitError, describe, describe_panic};
+use crate::runtime::{UpdateError, WaitError, describe, describe_panic};
 use crate::{
     HookHost, Hooks, Model, ReplicaOutcome, ReplicaReport, Report, Scalar, Shard, Trainer,
 };
 use engine::{Generation, ReplicaId};
 use engine::{JoinError, Refused, StopReason};
 
-/// Why a training failed as a whole.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FitError {
-    /// A hook failed, or an update did.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    /// An update failed.
-    #[error("training ended: {reason}")]
-    Update {
-        /// What failed.
-        reason: String,
-    },
-    /// A loss, a gradient or an update is NaN or infinite (P-25). Checkpoints of
-    /// [`Hooks::checkpoints`] that are not known to be good were set aside.
-    #[error("training ended: {reason}{kept}")]
-    NotFinite {
-        /// What is not finite.
-        reason: String,
-        /// Which checkpoint is good, where there are any, and which ones were set aside.
-        kept: String,
-    },
-    /// An earlier update failed half-way.
-    #[error(transparent)]
-    Torn(#[from] Torn),
-    /// A hook panicked before the first update or after the last.
-    #[error("a hook panicked: {reason}")]
-    Hook {
-        /// What it said.
-        reason: String,
-    },
-    /// A checkpoint was restored while it ran, which began another life of the training.
-    #[error("a checkpoint was restored while fit ran; call fit again to go on from it")]
-    Restored,
-    /// No replica is left: the first failure tells why.
-    #[error("all {count} replicas failed; {replica}: {reason}")]
-    AllFailed {
-        /// How many there were.
-        count: usize,
-        /// The first that failed, by number.
-        replica: ReplicaId,
-        /// Why it did.
-        reason: String,
-    },
-    /// Replicas of one's own are still there.
-    #[error("{count} replicas have joined by hand; drop their handles before fit")]
-    Busy {
-        /// How many.
-        count: usize,
-    },
-    /// Another thread trains it.
-    #[error("fit is running on this trainer already; wait for its end")]
-    Running,
-    /// The chief could not start again.
-    #[error(transparent)]
-    Config(#[from] engine::ConfigError),
-}
+pub use error::FitError;
+use failures::Failures;
 
 /// Why one replica's loop failed.
 #[derive(Debug, thiserror::Error)]
@@ -100,8 +48,9 @@ impl<T: Scalar> Trainer<T> {
     /// goes on from where it stopped, in a new generation.
     ///
     /// # Errors
-    /// [`FitError`] when a hook or an update fails, or every replica does. The failure of some
-    /// replicas is in the report.
+    /// [`FitError`] when a hook or an update fails, or so many replicas that fewer than
+    /// [`min_replicas`](crate::SyncReplicas::min_replicas) are left. The failure of some is a
+    /// warning at once, and in the report (P-5).
     ///
     /// # Examples
     /// A line through points, by two replicas of which both must contribute:
@@ -158,12 +107,22 @@ impl<T: Scalar> Trainer<T> {
         let (begun, before) = (Instant::now(), self.totals());
         let count = self.shared.core().config().total_num_replicas();
         let ids = (0..count as u64).map(ReplicaId::new);
+        let failures = Failures::new(&self.shared, generation, self.min_replicas);
         let outcomes: Vec<ReplicaOutcome> = std::thread::scope(|scope| {
             let threads: Vec<_> = ids
                 .map(|id| {
-                    let (shard, shared) = (&shard, &self.shared);
-                    let run = move || run_replica(shared, id, model, shard);
-                    Builder::new().name(id.to_string()).spawn_scoped(scope, run)
+                    let (shard, shared, failures) = (&shard, &self.shared, &failures);
+                    let run = move || {
+                        let outcome = run_replica(shared, id, model, shard);
+                        failures.heed(id, &outcome);
+                        outcome
+                    };
+                    let thread = Builder::new().name(id.to_string()).spawn_scoped(scope, run);
+                    thread.map_err(|error| {
+                        let outcome = no_thread(&error);
+                        failures.heed(id, &outcome);
+                        outcome
+                    })
                 })
                 .collect();
             threads.into_iter().map(outcome).collect()
@@ -172,7 +131,7 @@ impl<T: Scalar> Trainer<T> {
         self.shared.uninstall();
         let closed = guarded(|| host.close());
         let report = self.report(first_step, begun.elapsed(), before, outcomes);
-        let ended = closed.and_then(|()| self.verdict(report, generation));
+        let ended = closed.and_then(|()| self.verdict(report, generation, &failures));
         ended.map_err(|error| self.good_ones(error, &folders))
     }
 
@@ -272,30 +231,20 @@ impl<T: Scalar> Trainer<T> {
         }
     }
 
-    fn verdict(&self, report: Report, generation: Generation) -> Result<Report, FitError> {
+    fn verdict(
+        &self,
+        report: Report,
+        generation: Generation,
+        failures: &Failures<'_, T>,
+    ) -> Result<Report, FitError> {
         if self.shared.core().engine.generation() != generation {
             return Err(FitError::Restored);
         }
+        failures.verdict()?;
         if let Some(StopReason::Failed(reason)) = self.shared.core().engine.stopped() {
             return Err(FitError::Update { reason: reason.clone() });
         }
-        let failures: Vec<_> = report
-            .replicas
-            .iter()
-            .filter_map(|replica| match &replica.outcome {
-                ReplicaOutcome::Failed(reason) | ReplicaOutcome::Panicked(reason) => {
-                    Some((replica.replica, reason.clone()))
-                }
-                _ => None,
-            })
-            .collect();
-        match failures.first() {
-            Some((replica, reason)) if failures.len() == report.replicas.len() => {
-                let (replica, reason) = (*replica, reason.clone());
-                Err(FitError::AllFailed { count: report.replicas.len(), replica, reason })
-            }
-            _ => Ok(report),
-        }
+        Ok(report)
     }
 }
 
@@ -345,10 +294,7 @@ where
 {
     match catch_unwind(AssertUnwindSafe(|| replica_loop(shared, id, model, shard))) {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => {
-            tracing::warn!(replica = %id, error = describe(&error), "a replica failed and left");
-            ReplicaOutcome::Failed(describe(&error))
-        }
+        Ok(Err(error)) => ReplicaOutcome::Failed(describe(&error)),
         Err(panic) => ReplicaOutcome::Panicked(describe_panic(&*panic)),
     }
 }
@@ -395,12 +341,15 @@ fn next_step<T: Scalar>(replica: &mut Replica<T>) -> Result<Option<Step<'_, T>>,
 }
 
 /// How a replica's thread ended, if there was one.
-fn outcome(thread: io::Result<ScopedJoinHandle<'_, ReplicaOutcome>>) -> ReplicaOutcome {
+fn outcome(thread: Result<ScopedJoinHandle<'_, ReplicaOutcome>, ReplicaOutcome>) -> ReplicaOutcome {
     match thread.map(ScopedJoinHandle::join) {
-        Ok(Ok(outcome)) => outcome,
+        Ok(Ok(outcome)) | Err(outcome) => outcome,
         Ok(Err(panic)) => ReplicaOutcome::Panicked(describe_panic(&*panic)),
-        Err(error) => ReplicaOutcome::Failed(format!("no thread could be started: {error}")),
     }
+}
+
+fn no_thread(error: &io::Error) -> ReplicaOutcome {
+    ReplicaOutcome::Failed(format!("no thread could be started: {error}"))
 }
 
 fn requested(reason: impl Into<String>) -> StopReason {

@@ -31,6 +31,14 @@ pub struct Report {
     pub timeline: Vec<Span>,
 }
 
+impl Report {
+    /// The replicas that failed or panicked, by number, and why (P-5); a replica whose data ended
+    /// is none of them.
+    pub fn failed(&self) -> impl Iterator<Item = (ReplicaId, &str)> {
+        self.replicas.iter().filter_map(|it| Some((it.replica, it.outcome.failure()?)))
+    }
+}
+
 /// What one replica did (P-7).
 #[derive(Clone, Debug)]
 pub struct ReplicaReport {
@@ -60,4 +68,15 @@ pub enum ReplicaOutcome {
     Failed(String),
     /// It panicked, in these words; the others went on (P-5).
     Panicked(String),
+}
+
+impl ReplicaOutcome {
+    /// Why it left, if it failed or panicked.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        match self {
+            Self::Failed(reason) | Self::Panicked(reason) => Some(reason),
+            Self::Finished | Self::DataEnded => None,
+        }
+    }
 }

@@ -19,6 +19,7 @@ use engine::{ConfigError, InitialTokens, JoinError, Ledger, Tally};
 pub struct Trainer<T: Scalar> {
     pub(crate) shared: Arc<Shared<T>>,
     pub(crate) initial: InitialTokens,
+    pub(crate) min_replicas: usize,
     /// Held by `fit` while it runs.
     pub(crate) fitting: Mutex<()>,
 }

@@ -99,6 +99,10 @@ pub struct TrainArgs {
     /// A step that takes longer than this fails and says who is missing [default: 10m]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = REPLICAS)]
     pub step_deadline: Option<Duration>,
+    /// Fail when so many replicas have failed that fewer than this are left; one whose data ended
+    /// is no failure [default: 1; in a cluster refused]
+    #[arg(long, value_name = "COUNT", value_parser = at_least_one(), help_heading = REPLICAS)]
+    pub min_replicas: Option<u64>,
 
     /// What becomes of gradients and updates that are infinite or NaN [default: fail]
     #[arg(long, value_enum, value_name = "CHOICE", help_heading = REPLICAS)]

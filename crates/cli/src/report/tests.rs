@@ -6,7 +6,7 @@ use sync_replicas::{ReplicaId, SpanKind};
 
 use super::*;
 use crate::drawing::svg::{short, ticks};
-use crate::summary::ReplicaSummary;
+use crate::summary::{ReplicaSummary, story, table};
 
 #[test]
 fn ticks_are_round() {
@@ -76,6 +76,7 @@ fn summary() -> Summary {
         run_dir: "runs/a<b".into(),
         checkpoint: "c".into(),
         variables_sha256: "00".into(),
+        failed_replicas: 2,
         replicas: vec![replica(0), replica(1)],
     }
 }
@@ -131,7 +132,7 @@ fn pages_are_whole_and_stand_alone() {
     check_page(
         &[],
         &[],
-        &["mlp &lt;1&gt;", "runs/a&lt;b", "&lt;panic&gt; &amp; &quot;worse&quot;"],
+        &["mlp &lt;1&gt;", "runs/a&lt;b", "failed: &lt;panic&gt; &amp; &quot;worse&quot;"],
     );
     let timeline = [
         span(0, 0, SpanKind::Accepted, 0, 900),
@@ -149,6 +150,20 @@ fn pages_are_whole_and_stand_alone() {
         "at least 2.00 s",
     ];
     check_page(&updates(3), &timeline, &words);
+}
+
+// P-5: in the table, in the sentence below it and in the JSON.
+#[test]
+fn replicas_that_failed_are_shown() {
+    let summary = summary();
+    let json = serde_json::to_string(&summary).expect("it is plain data");
+    for (text, words) in [
+        (table(&summary), "FAILED: <panic> & \"worse\"\n"),
+        (story(&summary), "2 of 2 replicas FAILED."),
+        (json, "\"failed_replicas\":2,"),
+    ] {
+        assert!(text.contains(words), "{words} is not in: {text}");
+    }
 }
 
 #[test]

@@ -128,6 +128,7 @@ impl<'a> RunRecord<'a> {
         let test =
             |variables: &_| accuracy(&*settings.classifier, variables, &settings.digits.test);
         let newest = checkpoint::latest(self.folder.checkpoints())?;
+        let replicas = outcome.replicas.iter();
         Ok(Summary {
             model: cli_name(settings.model),
             optimizer: cli_name(settings.optimizer_kind),
@@ -141,7 +142,7 @@ impl<'a> RunRecord<'a> {
             accepted: outcome.totals.accepted,
             stale: outcome.totals.stale,
             duplicates: outcome.duplicates,
-            superseded: outcome.replicas.iter().map(|replica| replica.superseded).sum(),
+            superseded: replicas.clone().map(|replica| replica.superseded).sum(),
             seconds: outcome.elapsed.as_secs_f64(),
             generation: outcome.generation,
             interrupted: outcome.global_step < settings.updates,
@@ -149,6 +150,7 @@ impl<'a> RunRecord<'a> {
             run_dir: self.folder.root().display().to_string(),
             checkpoint: newest.map(|path| path.display().to_string()).unwrap_or_default(),
             variables_sha256: outcome.variables.sha256(),
+            failed_replicas: replicas.filter(|replica| replica.failure.is_some()).count(),
             replicas: outcome.replicas.clone(),
         })
     }

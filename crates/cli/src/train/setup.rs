@@ -29,6 +29,7 @@ pub(crate) fn replicas(
     let replicas = set(replicas, settings.sparse_mean, SyncReplicas::sparse_mean);
     let replicas = set(replicas, settings.ema, SyncReplicas::moving_average);
     let replicas = set(replicas, settings.lease, SyncReplicas::lease);
+    let replicas = set(replicas, settings.min_replicas, SyncReplicas::min_replicas);
     let replicas = set(replicas, settings.non_finite, SyncReplicas::non_finite);
     Ok(set(replicas, settings.step_deadline, SyncReplicas::step_deadline))
 }

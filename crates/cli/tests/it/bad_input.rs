@@ -43,6 +43,8 @@ fn counts_that_cannot_be_are_refused() {
     check("--replicas-to-aggregate 0", &["'0'", "--replicas-to-aggregate"]);
     check("--total-num-replicas -1", &["-1"]);
     check("--total-num-replicas 70000", &["at most 65536", "70000"]);
+    check("--min-replicas 0", &["'0'", "--min-replicas"]);
+    check("-n 5 --min-replicas 6", &["min_replicas", "1 to 5", "got 6"]);
     check("--batch-size 0", &["'0'", "--batch-size"]);
     check("--batch-size 2000", &["--batch-size", "1 to 1438", "2000"]);
     check("--updates 0", &["'0'"]);

@@ -162,6 +162,7 @@ fn a_process_without_a_place_says_what_to_do() {
     check(&["node"], 2, "`sync-replicas launch`");
     check(&["node", "--role", "worker"], 2, "--worker-hosts");
     check(&["launch", "--workers", "2", "--backup", "2"], 2, "fewer than the 2 workers");
+    check(&["launch", "--min-replicas", "2"], 2, "--min-replicas: expected none");
     check(&["status", "127.0.0.1:1"], 1, "expected the status of a parameter server");
     // What the system says is said once.
     #[cfg(target_os = "linux")]

@@ -79,9 +79,7 @@ impl Run {
                     engine.give_up(ReplicaId::new(replica), incarnation, now, out)
                 });
                 self.allowed(replica, got, |model| {
-                    let superseded = model.is_superseded(replica);
-                    model.members[replica as usize].tally.superseded += u64::from(superseded);
-                    model.decline(replica);
+                    model.give_up(replica);
                 });
             }
             Event::Decline(replica) => {
@@ -111,7 +109,7 @@ impl Run {
             Event::Hooks(replica) => {
                 let id = replica.map(ReplicaId::new);
                 let ((), effects) = self.both(|engine, now, _| engine.hooks_begin(id, now));
-                (self.model.hooks, self.model.hooks_since) = (Some(replica), self.model.now);
+                self.model.hooks_begin(replica);
                 self.settle(&effects);
             }
             Event::HooksEnd => {

@@ -25,6 +25,8 @@ pub struct EngineModel {
     pub(super) contributed: BTreeSet<u64>,
     pub(super) started: Option<Duration>,
     pub(super) step_began: Duration,
+    /// Whether its deadline has passed while replicas held it up.
+    pub(super) overdue: bool,
     pub(super) advances: u64,
     pub(super) stopped: bool,
     /// Whether the chief calls hooks, and on whose thread.
@@ -99,6 +101,7 @@ impl EngineModel {
             contributed: BTreeSet::new(),
             started: None,
             step_began: Duration::ZERO,
+            overdue: false,
             advances: 0,
             stopped: false,
             hooks: None,
@@ -128,7 +131,7 @@ impl EngineModel {
             InitialTokens::Fewest => needed.saturating_sub(total),
         };
         self.queue.extend([self.step].repeat(initial));
-        (self.started, self.step_began) = (Some(self.now), self.now);
+        (self.started, self.step_began, self.overdue) = (Some(self.now), self.now, false);
         self.close_lanes();
         self.serve();
         initial
@@ -155,6 +158,10 @@ impl EngineModel {
     /// All lanes are closed, and the step waits for the chief alone.
     pub(super) fn is_updating(&self) -> bool {
         self.lanes.iter().all(|lane| lane.taken || lane.applied)
+    }
+
+    pub(super) fn hooks_begin(&mut self, replica: Option<u64>) {
+        (self.hooks, self.hooks_since, self.overdue) = (Some(replica), self.now, false);
     }
 
     pub(super) fn hooks_end(&mut self) {
@@ -292,7 +299,7 @@ impl EngineModel {
         self.step += 1;
         self.advances += 1;
         self.wasted = false;
-        self.step_began = self.now;
+        (self.step_began, self.overdue) = (self.now, false);
         self.effects.push(Want::Advanced(self.step));
         self.contributed.clear();
         if self.config.settings().token_policy == TokenPolicy::DiscardLeftovers {

@@ -64,11 +64,35 @@ impl EngineModel {
         }
     }
 
-    /// Work given up.
-    pub(super) fn decline(&mut self, replica: u64) {
+    /// Work given up: in a step that is overdue, P-5, for no other token.
+    pub(super) fn give_up(&mut self, replica: u64) {
+        if self.is_superseded(replica) {
+            self.members[replica as usize].tally.superseded += 1;
+        } else if self.overdue {
+            self.tell_overdue(vec![replica]);
+            self.put_down(replica);
+            return self.serve();
+        }
+        self.decline(replica);
+    }
+
+    fn put_down(&mut self, replica: u64) {
         let member = &mut self.members[replica as usize];
         (member.working, member.share, member.batch) = (false, None, None);
         self.return_token(replica);
+    }
+
+    fn tell_overdue(&mut self, waiting: Vec<u64>) {
+        let works = |&at: &usize| self.members[at].live && self.members[at].working;
+        let missing = (0..self.members.len()).filter(works).map(|at| at as u64).collect();
+        let (step, needed) = (self.step, self.config.replicas_to_aggregate() as u64);
+        let count = self.lanes.iter().map(|lane| lane.held.len() as u64).min().unwrap_or(0);
+        self.effects.push(Want::Overdue { step, count, needed, missing, waiting });
+    }
+
+    /// Work sent back.
+    pub(super) fn decline(&mut self, replica: u64) {
+        self.put_down(replica);
         self.enter_line(replica);
         self.serve();
     }
@@ -95,14 +119,10 @@ impl EngineModel {
         let chief = self.hooks.is_some() || self.is_updating();
         let deadline = self.config.settings().step_deadline.filter(|_| !chief);
         if deadline.is_some_and(|deadline| self.step_began + deadline <= self.now) {
-            self.step_began = self.now;
+            (self.step_began, self.overdue) = (self.now, true);
             let waiting: Vec<u64> = self.line.drain(..).collect();
-            let works = |&at: &usize| self.members[at].live && self.members[at].working;
-            let missing = (0..self.members.len()).filter(works).map(|at| at as u64).collect();
             if !waiting.is_empty() {
-                let (step, needed) = (self.step, self.config.replicas_to_aggregate() as u64);
-                let count = self.lanes.iter().map(|lane| lane.held.len() as u64).min().unwrap_or(0);
-                self.effects.push(Want::Overdue { step, count, needed, missing, waiting });
+                self.tell_overdue(waiting);
             }
         }
     }

@@ -77,6 +77,42 @@ fn an_overdue_step_names_who_is_missing() {
 }
 
 #[test]
+fn who_gives_up_in_an_overdue_step_is_told() {
+    // P-5: all give up all the time, so that nobody ever waits; each is told at its next batch
+    for order in [Order::Arrival, Order::Replica] {
+        let spinning = settings(2, 3);
+        let spinning = Settings { lease: None, step_deadline: Some(SECOND), order, ..spinning };
+        let mut bench = Bench::joined(spinning);
+        (0..3).for_each(|replica| bench.give_up(replica));
+        assert_eq!(bench.engine.waiting().count(), 0, "each has the next token at once");
+        bench.now = SECOND;
+        assert_eq!(bench.event(|engine, now, out| engine.tick(now, out)).1, []);
+        for (replica, missing) in [(0, vec![id(0), id(1), id(2)]), (2, vec![id(1), id(2)])] {
+            let incarnation = bench.incarnations[replica as usize];
+            let (_, effects) =
+                bench.event(|engine, now, out| engine.give_up(id(replica), incarnation, now, out));
+            let overdue = Overdue {
+                global_step: GlobalStep::new(0),
+                count: 0,
+                needed: 2,
+                missing,
+                waiting: vec![id(replica)],
+            };
+            assert_eq!(effects, [Effect::Overdue(overdue)], "{order:?}");
+        }
+        // Nothing is lost: whoever is told may ask again, and the next step has its own time.
+        let incarnation = bench.incarnations[0];
+        let asked = bench.event(|engine, now, out| engine.request(id(0), incarnation, now, out));
+        assert!(matches!(&asked.1[..], [Effect::Grant(_)]), "{asked:?}");
+        (0..2).for_each(|replica| drop(bench.turn(replica)));
+        assert_eq!(bench.step(), 1);
+        bench.give_up(0);
+        let holds = bench.engine.members.get(id(0)).is_some_and(|member| member.held.is_some());
+        assert!(holds, "{order:?}: it has another token");
+    }
+}
+
+#[test]
 fn uneven_data_is_fine() {
     // P-6: replicas leave one after the other; the last goes on alone, several batches a step
     let mut bench = Bench::joined(settings(4, 4));

@@ -48,8 +48,8 @@ pub enum WaitError {
     /// The replica is fenced off: a new generation began without it (P-9).
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// Training was ended by a failed update.
-    #[error("training ended because an update failed: {reason}")]
+    /// Training was ended by a failure, of an update or of too many replicas.
+    #[error("training failed: {reason}")]
     Failed {
         /// What failed.
         reason: String,

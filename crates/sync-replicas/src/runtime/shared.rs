@@ -183,12 +183,14 @@ impl<T: Scalar> Shared<T> {
     }
 
     /// Ends training unless a restore has begun another generation since (P-9).
-    pub(crate) fn stop_generation(&self, generation: Generation, reason: StopReason) {
+    pub(crate) fn stop_generation(&self, generation: Generation, reason: StopReason) -> bool {
         self.event(|core, _, effects| {
-            if core.engine.generation() == generation {
+            let runs = core.engine.generation() == generation && core.engine.stopped().is_none();
+            if runs {
                 core.engine.stop(reason, effects);
             }
-        });
+            runs
+        })
     }
 
     /// Pushes one replica's gradients (P-11).

@@ -7,8 +7,8 @@ use std::time::Duration;
 use ndarray::array;
 use optim::Sgd;
 use sync_replicas::{
-    BoxError, Computed, FitError, Gradients, Hooks, Model, ReplicaId, ReplicaOutcome, Shard,
-    SpanKind, SyncReplicas, Trainer, Variables, Work,
+    BoxError, Computed, Gradients, Hooks, Model, ReplicaId, ReplicaOutcome, Shard, SpanKind,
+    SyncReplicas, Trainer, Variables, Work,
 };
 
 /// Calls a function for each batch; its gradient is one.
@@ -97,25 +97,12 @@ fn a_replica_that_fails_or_panics_leaves_and_the_rest_go_on() {
     });
     let report = trainer.fit(&model, endless, Hooks::new().stop_at_step(40)).expect("one is left");
     assert_eq!(report.updates, 40);
+    let failed: Vec<_> = report.failed().map(|(replica, _)| replica.get()).collect();
+    assert_eq!(failed, [1, 2]);
     let outcomes: Vec<_> = report.replicas.into_iter().map(|replica| replica.outcome).collect();
     assert_eq!(outcomes[0], ReplicaOutcome::Finished);
     assert_eq!(outcomes[1], ReplicaOutcome::Failed("the model failed: out of luck".to_owned()));
     assert_eq!(outcomes[2], ReplicaOutcome::Panicked("out of memory".to_owned()));
-}
-
-#[test]
-fn when_all_fail_the_first_failure_is_told() {
-    let trainer = build(2, 2);
-    let model = calls(|_, _, work| Err(format!("no {}", work.replica).into()));
-    match trainer.fit(&model, endless, Hooks::new()) {
-        Err(FitError::AllFailed { count: 2, replica, reason }) => {
-            assert_eq!(
-                (replica, reason.as_str()),
-                (ReplicaId::new(0), "the model failed: no replica 0")
-            );
-        }
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod fuzz;
 mod generations;
 mod going_on;
 mod hook;
+mod loud;
 mod panics;
 mod reference_runs;
 mod seams;

@@ -155,8 +155,8 @@ impl Seam {
                 Ok(report) => self.count(format!("fit: {}", words(&report.stopped))),
                 Err(FitError::Busy { .. }) => self.count("fit: busy"),
                 Err(FitError::Restored) => self.count("fit: restored"),
-                // A replica of the same number took part by hand, or all were fenced off at once.
-                Err(FitError::AllFailed { .. }) => self.count("fit: all failed"),
+                // A replica of the same number took part by hand.
+                Err(FitError::TooFewReplicas { .. }) => self.count("fit: all failed"),
                 Err(error) => panic!("fit: {error}"),
             }
             let snapshot = self.trainer.snapshot();
