@@ -177,22 +177,13 @@ impl Settings {
             stragglers,
             reference: args.reference,
             order: if args.deterministic { Order::Replica } else { Order::Arrival },
-            token_policy: args.token_policy.map(|policy| match policy {
-                TokenPolicyKind::Discard => TokenPolicy::DiscardLeftovers,
-                TokenPolicyKind::Keep => TokenPolicy::KeepLeftovers,
-            }),
+            token_policy: args.token_policy.map(TokenPolicy::from),
             initial_tokens: args.init_tokens.map(|n| count("--init-tokens", n)).transpose()?,
-            sparse_mean: args.sparse_mean.map(|mean| match mean {
-                SparseMeanKind::PerRow => SparseMean::PerRow,
-                SparseMeanKind::PerGradient => SparseMean::PerGradient,
-            }),
+            sparse_mean: args.sparse_mean.map(SparseMean::from),
             lease: args.lease,
             step_deadline: args.step_deadline,
             min_replicas: args.min_replicas.map(|n| count("--min-replicas", n)).transpose()?,
-            non_finite: args.non_finite.map(|choice| match choice {
-                NonFiniteKind::Fail => NonFinite::Fail,
-                NonFiniteKind::Allow => NonFinite::Allow,
-            }),
+            non_finite: args.non_finite.map(NonFinite::from),
             updates: checked_updates(updates)?,
             eval_every: args.eval_every.unwrap_or(updates / USUAL_TESTS).max(1),
             batch_size,
@@ -273,6 +264,33 @@ impl Settings {
         all.extend(self.clip.map(|clip| ("clipping", clip.to_string())));
         all.extend(self.ema.map(|decay| ("moving averages", decay.to_string())));
         all
+    }
+}
+
+impl From<TokenPolicyKind> for TokenPolicy {
+    fn from(kind: TokenPolicyKind) -> Self {
+        match kind {
+            TokenPolicyKind::Discard => Self::DiscardLeftovers,
+            TokenPolicyKind::Keep => Self::KeepLeftovers,
+        }
+    }
+}
+
+impl From<SparseMeanKind> for SparseMean {
+    fn from(kind: SparseMeanKind) -> Self {
+        match kind {
+            SparseMeanKind::PerRow => Self::PerRow,
+            SparseMeanKind::PerGradient => Self::PerGradient,
+        }
+    }
+}
+
+impl From<NonFiniteKind> for NonFinite {
+    fn from(kind: NonFiniteKind) -> Self {
+        match kind {
+            NonFiniteKind::Fail => Self::Fail,
+            NonFiniteKind::Allow => Self::Allow,
+        }
     }
 }
 

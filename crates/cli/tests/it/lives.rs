@@ -53,7 +53,7 @@ impl History {
         let folder = folder();
         let other = ["--updates", "3", "--straggler", "none", "--quiet", "--out", "other"];
         assert_eq!(run(folder.path(), &other).status, 0);
-        let (dice, log) = (Dice(seed), Vec::new());
+        let (dice, log) = (Dice(seed), vec![format!("seed {seed}")]);
         Self { folder, kind, dice, floor: None, printed: None, log }
     }
 
@@ -218,7 +218,6 @@ fn contents(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
 fn histories(kind: &'static [&'static str]) {
     let count = std::env::var("SYNC_REPLICAS_LIVES").ok().and_then(|text| text.parse().ok());
     for seed in 0..count.unwrap_or(HISTORIES) {
-        println!("seed {seed}");
         History::new(seed, kind).play();
     }
 }

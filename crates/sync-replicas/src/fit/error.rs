@@ -72,7 +72,8 @@ fn describe_too_few(total: usize, min: usize, failed: &[(ReplicaId, String)]) ->
         0 if total == 1 => format!("the only replica failed: {reasons}"),
         0 => format!("all {total} replicas failed: {reasons}"),
         left => format!(
-            "{} of {total} replicas failed and {left} are left, but min_replicas is {min}: {reasons}",
+            "{} of {total} replicas failed and {left} are left, but min_replicas is {min}: \
+             {reasons}",
             failed.len()
         ),
     }
