@@ -141,7 +141,8 @@ pub fn launch(
     std::fs::create_dir_all(&logs)?;
 
     let mut common: Vec<OsString> = vec!["node".into(), "--end-with-stdin".into()];
-    common.extend(without(words.iter().cloned(), &OWN));
+    let words = words.iter().filter(|word| *word != "--evaluator");
+    common.extend(without(words.cloned(), &OWN));
     common.extend(["--out".into(), folder.root().into()]);
     common.extend(["--checkpoint-dir".into(), folder.checkpoints().into()]);
     let list = |ports: &[u16]| {
@@ -150,6 +151,7 @@ pub fn launch(
     common.extend(["--ps".into(), list(&ports[..ps]).into()]);
     common.extend(["--worker-hosts".into(), list(&ports[ps..]).into()]);
     let tasks = (0..ps).map(|i| ("ps", i)).chain((0..workers).map(|i| ("worker", i)));
+    let tasks = tasks.chain(args.evaluator.then_some(("evaluator", 0)));
     let children = tasks.map(|(role, index)| {
         let mut words = common.clone();
         words.extend(["--role".into(), role.into(), "--index".into(), index.to_string().into()]);

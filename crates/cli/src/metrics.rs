@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -160,6 +160,24 @@ impl Metrics {
         self.lines.clear();
         Ok(())
     }
+}
+
+/// Whether the last line of a file is the result of a run; no file has none.
+pub(crate) fn ends_with_result(path: &Path) -> bool {
+    /// More than any result takes.
+    const TAIL: u64 = 1 << 20;
+    let tail = || {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+        let mut tail = Vec::new();
+        file.read_to_end(&mut tail)?;
+        Ok::<_, io::Error>(tail)
+    };
+    let tail = tail().unwrap_or_default();
+    let Some(whole) = tail.strip_suffix(b"\n") else { return false };
+    let last = whole.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    last.starts_with(br#"{"kind":"result""#)
 }
 
 /// The step of the last line of kind update.

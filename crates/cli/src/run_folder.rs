@@ -20,6 +20,7 @@ use sync_replicas::checkpoint::{self, RunId, TrainingState};
 pub use error::FolderError;
 
 use crate::args::cli_name;
+use crate::metrics;
 use crate::settings::{Resume, Settings};
 use find::{Place, USUAL, same};
 use hold::Hold;
@@ -106,14 +107,30 @@ impl RunFolder {
     /// # Errors
     /// [`FolderError`] when the folder cannot be written.
     pub fn join(settings: &Settings) -> Result<Self, FolderError> {
+        let mut folder = Self::look(settings)?;
+        folder.make()?;
+        Ok(folder)
+    }
+
+    /// For a process that only reads: makes nothing.
+    ///
+    /// # Errors
+    /// [`FolderError::Read`].
+    pub fn look(settings: &Settings) -> Result<Self, FolderError> {
         let root = root(settings, None);
         let file = RunFile::read(&root)?;
         let checkpoints = checkpoints(settings, &root, file.as_ref());
         let run = file.as_ref().map_or_else(RunId::draw, |file| file.run);
-        let mut folder =
-            Self { root, checkpoints, run, from: None, made: Vec::new(), holds: Vec::new() };
-        folder.make()?;
-        Ok(folder)
+        Ok(Self { root, checkpoints, run, from: None, made: Vec::new(), holds: Vec::new() })
+    }
+
+    /// Whether the training in it has ended since it was started last.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let metrics = self.root.join("metrics.jsonl");
+        let written = |path: &Path| fs::metadata(path).and_then(|it| it.modified()).ok();
+        let begun = written(&self.root.join("run.json"));
+        written(&metrics) >= begun && metrics::ends_with_result(&metrics)
     }
 
     /// Takes the folders for this process, until it is dropped.

@@ -28,7 +28,7 @@ pub use folder::write;
 #[cfg(feature = "crash-points")]
 pub use folder::write_on;
 pub(crate) use manifest::sha256_hex;
-pub use reading::{latest, read, recover};
+pub use reading::{all, latest, read, recover};
 pub use run_id::{RunId, RunIdError};
 pub use state::TrainingState;
 pub use stored::Stored;

@@ -25,7 +25,8 @@ pub enum RunError {
     },
     /// A line is not what it should be.
     #[error(
-        "{}, line {line}: expected a JSON object of kind run, update, batch or result; {problem}",
+        "{}, line {line}: expected a JSON object of kind run, update, restore, batch or result; \
+         {problem}",
         path.display()
     )]
     Line {
@@ -63,12 +64,16 @@ pub(super) struct Run {
 enum Line {
     Run { replicas_to_aggregate: Option<usize>, total_num_replicas: Option<usize> },
     Batch(Batch),
+    Restore { step: i64 },
     Update {},
     Result {},
 }
 
 #[derive(Deserialize)]
 struct Batch {
+    /// Which start of the run it is of: each counts its seconds anew.
+    #[serde(skip)]
+    life: u64,
     replica: u64,
     step: i64,
     start: f64,
@@ -80,22 +85,27 @@ pub(super) fn read(path: &Path) -> Result<Run, RunError> {
     let file = if path.is_dir() { path.join("metrics.jsonl") } else { path.to_owned() };
     let text =
         fs::read_to_string(&file).map_err(|error| RunError::Read { path: file.clone(), error })?;
-    let mut counts = None;
-    let mut batches = Vec::new();
-    for (number, line) in text.lines().enumerate() {
+    let (mut counts, mut life) = (None, 0);
+    let mut batches: Vec<Batch> = Vec::new();
+    // What has no end was cut off with its process.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    for (number, line) in whole.lines().enumerate() {
         let bad =
             |problem: String| RunError::Line { path: file.clone(), line: number + 1, problem };
         match serde_json::from_str(line).map_err(|error| bad(error.to_string()))? {
             Line::Run { replicas_to_aggregate: Some(a), total_num_replicas: Some(n) } => {
                 counts = Some((a, n));
+                life += 1;
             }
+            // What was taken back was made again.
+            Line::Restore { step } => batches.retain(|batch| batch.step < step),
             Line::Batch(batch) => {
                 let times = batch.start >= 0.0 && batch.computed >= batch.start;
                 if !times || batch.computed > 1e9 {
                     let (from, to) = (batch.start, batch.computed);
                     return Err(bad(format!("a batch cannot last from {from} to {to} seconds")));
                 }
-                batches.push(batch);
+                batches.push(Batch { life, ..batch });
             }
             _ => {}
         }
@@ -123,17 +133,20 @@ pub(super) fn read(path: &Path) -> Result<Run, RunError> {
 
 /// For each step the time from its last gradient that counted to the first work on the next one.
 fn updates(batches: &[Batch]) -> Vec<f64> {
-    let mut last: BTreeMap<i64, f64> = BTreeMap::new();
-    let mut first: BTreeMap<i64, f64> = BTreeMap::new();
+    let mut last: BTreeMap<(u64, i64), f64> = BTreeMap::new();
+    let mut first: BTreeMap<(u64, i64), f64> = BTreeMap::new();
     for batch in batches {
+        let step = (batch.life, batch.step);
         if batch.outcome == "accepted" {
-            let end = last.entry(batch.step).or_insert(0.0);
+            let end = last.entry(step).or_insert(0.0);
             *end = end.max(batch.computed);
         }
-        let start = first.entry(batch.step).or_insert(f64::INFINITY);
+        let start = first.entry(step).or_insert(f64::INFINITY);
         *start = start.min(batch.start);
     }
-    let gap = |(step, end): (&i64, &f64)| Some((first.get(&(step + 1))? - end).max(0.0));
+    let gap = |(&(life, step), end): (&(u64, i64), &f64)| {
+        Some((first.get(&(life, step + 1))? - end).max(0.0))
+    };
     last.iter().filter_map(gap).collect()
 }
 

@@ -24,6 +24,9 @@ pub struct LaunchArgs {
     /// How many workers are spare: A is the number of workers less this
     #[arg(long, value_name = "B", conflicts_with = "replicas_to_aggregate", help_heading = PLACE)]
     pub backup: Option<u64>,
+    /// Also start an evaluator, which tests every checkpoint while the others train
+    #[arg(long, help_heading = PLACE)]
+    pub evaluator: bool,
     /// How numbers travel
     #[arg(long, value_enum, default_value_t = WireKind::F32, help_heading = PLACE)]
     pub wire: WireKind,

@@ -1,8 +1,10 @@
 //! The evaluator: it tests every new checkpoint of a training that it has no part in.
 //!
 //! It asks no server and holds no replica's place, so training neither waits for it nor ends with
-//! it. Invariant: it ends, with the last update's checkpoint or because none came for too long.
+//! it. Invariant: it ends, with the training or because no checkpoint came for too long; it makes
+//! no folder.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -34,31 +36,39 @@ struct Evaluation {
     averages_test_accuracy: Option<f64>,
 }
 
-/// Tests checkpoints until that of the last update, or until it is asked to end.
+/// Tests every checkpoint that it can until training is over, or until it is asked to end.
 pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
     let settings = &process.settings;
     if settings.out.is_none() && settings.checkpoint_dir.is_none() {
         return Err(NodeError::NoFolder);
     }
-    let folder = process.joined()?;
-    let file = folder.root().join("evaluations.jsonl");
-    let mut lines = Metrics::append(&file).map_err(TrainError::from)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| NodeError::Cluster(ClusterError::Runtime(error)))?;
     let stop = process.stop_handle();
-    let (mut known, mut since) = (None, Instant::now());
+    let (mut known, mut lines, mut since) = (Known::new(), None, Instant::now());
     loop {
-        if let Some((path, state)) = newer(&folder, known.as_ref())? {
+        // The training may not have made it yet.
+        let folder = RunFolder::look(settings).map_err(TrainError::from)?;
+        let mut over = folder.has_ended();
+        for (key, state) in newer(&folder, &known)? {
             let evaluation = evaluate(settings, &state)?;
-            lines.write("evaluation", &evaluation).map_err(TrainError::from)?;
-            lines.flush().map_err(TrainError::from)?;
+            if lines.is_none() {
+                let file = folder.root().join("evaluations.jsonl");
+                lines = Some(Metrics::append(&file).map_err(TrainError::from)?);
+            }
+            if let Some(lines) = &mut lines {
+                let written = lines.write("evaluation", &evaluation).and_then(|()| lines.flush());
+                written.map_err(TrainError::from)?;
+            }
             if !settings.quiet {
                 say(format!("update {}  {}", evaluation.step, words(&evaluation)));
             }
-            if evaluation.step.unsigned_abs() >= settings.updates {
-                return Ok(Ended::Over(None));
-            }
-            (known, since) = (Some(path), Instant::now());
+            over |= evaluation.step.unsigned_abs() >= settings.updates;
+            known.insert(key);
+            since = Instant::now();
+        }
+        if over {
+            return Ok(Ended::Over(None));
         }
         if since.elapsed() >= process.patience {
             return Err(NodeError::NoCheckpoint {
@@ -72,19 +82,29 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
     }
 }
 
-/// The newest checkpoint, if it is another than the one that is known.
+/// What is known by its place, its generation and its step: a later life writes the same step anew.
+type Known = BTreeSet<(PathBuf, u64)>;
+
+/// The checkpoints that are not known yet, the oldest first.
 fn newer(
     folder: &RunFolder,
-    known: Option<&PathBuf>,
-) -> Result<Option<(PathBuf, TrainingState<f32>)>, NodeError> {
-    let newest = checkpoint::latest(folder.checkpoints()).map_err(TrainError::from)?;
-    let Some(path) = newest.filter(|path| Some(path) != known) else { return Ok(None) };
-    match checkpoint::read(&path) {
-        Ok(state) => Ok(Some((path, state))),
-        // An old one is removed when a newer one is written, whoever reads it.
-        Err(_) if !path.exists() => Ok(None),
-        Err(error) => Err(TrainError::from(error).into()),
+    known: &Known,
+) -> Result<Vec<((PathBuf, u64), TrainingState<f32>)>, NodeError> {
+    let mut found = Vec::new();
+    for path in checkpoint::all(folder.checkpoints()).map_err(TrainError::from)? {
+        match checkpoint::read::<f32>(&path) {
+            Ok(state) => {
+                let key = (path, state.generation.get());
+                if !known.contains(&key) {
+                    found.push((key, state));
+                }
+            }
+            // An old one is removed when a newer one is written, whoever reads it.
+            Err(_) if !path.exists() => {}
+            Err(error) => return Err(TrainError::from(error).into()),
+        }
     }
+    Ok(found)
 }
 
 fn evaluate(settings: &Settings, state: &TrainingState<f32>) -> Result<Evaluation, TrainError> {

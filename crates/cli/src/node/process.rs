@@ -47,7 +47,10 @@ impl Process {
         let cluster = set(cluster, security::tls(&args.security), Cluster::tls);
         let cluster = set(cluster, args.listen, Cluster::listen);
         let workers = cluster.place().num_replicas();
-        let mut settings = Settings::check_in_cluster(args.train, workers, args.backup)?;
+        let mut settings = match cluster.place().task.role {
+            Role::Evaluator => Settings::check(args.train)?,
+            _ => Settings::check_in_cluster(args.train, workers, args.backup)?,
+        };
         settings.resume = match settings.resume {
             Resume::From(path) => Resume::OwnOr(path),
             _ => Resume::IfAny,
@@ -107,6 +110,15 @@ impl Process {
 
 /// From options where they say it, else from the environment.
 fn place(args: &NodeArgs) -> Result<Node, NodeError> {
+    if let (Some(role), None) = (&args.role, &args.worker_hosts) {
+        if role != "evaluator" {
+            let option = "--role";
+            let expected = "--ps and --worker-hosts with it, with everybody's addresses";
+            return Err(UsageError::number(option, expected, role).into());
+        }
+        // It speaks to nobody, so that any addresses will do.
+        return Ok(Node::from_flags("127.0.0.1:1", "127.0.0.1:2", role, 0)?);
+    }
     if let (Some(role), Some(ps), Some(workers)) = (&args.role, &args.ps, &args.worker_hosts) {
         return Ok(Node::from_flags(ps, workers, role, args.index)?);
     }

@@ -46,3 +46,31 @@ fn it_says_what_it_misses() {
     check(&[], 2, "give --out or --checkpoint-dir");
     check(&["--out", "a", "--patience", "1s"], 138, "no new checkpoint came to a/checkpoint");
 }
+
+// It needs neither addresses nor a number of updates, and ends with the training.
+#[test]
+fn a_launcher_starts_one_that_ends_with_the_training() {
+    let folder = folder();
+    let launch = ["launch", "--workers", "2", "--updates", "60", "--save-every", "20", "--keep"];
+    let more = ["9", "--evaluator", "--out", "a", "--quiet"];
+    let said = run(folder.path(), &[&launch[..], &more].concat());
+    assert_eq!(said.status, 0, "{}", said.err);
+    let text = std::fs::read_to_string(folder.path().join("a/evaluations.jsonl"));
+    let text = text.expect("was written");
+    let steps: Vec<_> = text.lines().map(|line| json(line)["step"].clone()).collect();
+    assert_eq!(steps.last(), Some(&60.into()), "{text}");
+    // Once more by hand, after the end: all that are kept.
+    std::fs::remove_file(folder.path().join("a/evaluations.jsonl")).expect("it is there");
+    let said = run(folder.path(), &["node", "--role", "evaluator", "--out", "a"]);
+    assert_eq!(said.status, 0, "{}", said.err);
+    assert_eq!(said.err.lines().count(), 4, "{}", said.err);
+}
+
+#[test]
+fn it_makes_no_folder() {
+    let folder = folder();
+    let args = ["node", "--role", "evaluator", "--out", "typo", "--patience", "1s"];
+    let said = run(folder.path(), &args);
+    assert_eq!(said.status, 138, "{}", said.err);
+    assert!(!folder.path().join("typo").exists());
+}

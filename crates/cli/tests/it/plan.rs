@@ -53,6 +53,17 @@ fn one_slow_machine_calls_for_one_backup() {
     assert_eq!(advice(&even, &[])["fixed_fleet"]["recommended"], 5);
 }
 
+// What a restore took back, and a line that was cut off with its process, change no advice.
+#[test]
+fn a_run_that_went_on_and_was_killed_is_planned_from() {
+    let slow = |replica| if replica == 4 { 9.0 } else { 1.0 };
+    let run = metrics(5, slow, |_| "accepted");
+    let (head, batches) = run.split_once('\n').expect("a first line");
+    let again = format!("{run}{{\"kind\":\"restore\",\"step\":0}}\n{head}\n{batches}");
+    let cut = format!("{again}{{\"kind\":\"upd");
+    assert_eq!(advice(&cut, &[]), advice(&run, &[]));
+}
+
 #[test]
 fn a_machine_that_never_finished_is_not_counted_on() {
     let outcome = |replica| if replica == 2 { "superseded" } else { "accepted" };

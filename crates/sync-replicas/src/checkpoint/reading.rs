@@ -51,6 +51,18 @@ pub fn latest(folder: &Path) -> Result<Option<PathBuf>, CheckpointError> {
     Ok(good.into_iter().chain(bad).next().map(|entry| entry.path))
 }
 
+/// All checkpoints in a folder, the oldest first, whose manifests are good.
+///
+/// # Errors
+/// As [`latest`].
+pub fn all(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let good = list(folder)?.into_iter().rev().filter(|entry| entry.head.is_ok());
+    Ok(good.map(|entry| entry.path).collect())
+}
+
 /// Gives a checkpoint a name under which nobody looks for one.
 fn rename_damaged(path: &Path) -> Result<(), CheckpointError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
