@@ -177,15 +177,9 @@ impl Settings {
             stragglers,
             reference: args.reference,
             order: if args.deterministic { Order::Replica } else { Order::Arrival },
-            token_policy: args.token_policy.map(|policy| match policy {
-                TokenPolicyKind::Discard => TokenPolicy::DiscardLeftovers,
-                TokenPolicyKind::Keep => TokenPolicy::KeepLeftovers,
-            }),
+            token_policy: args.token_policy.map(token_policy),
             initial_tokens: args.init_tokens.map(|n| count("--init-tokens", n)).transpose()?,
-            sparse_mean: args.sparse_mean.map(|mean| match mean {
-                SparseMeanKind::PerRow => SparseMean::PerRow,
-                SparseMeanKind::PerGradient => SparseMean::PerGradient,
-            }),
+            sparse_mean: args.sparse_mean.map(sparse_mean),
             lease: args.lease,
             step_deadline: args.step_deadline,
             min_replicas: args.min_replicas.map(|n| count("--min-replicas", n)).transpose()?,
@@ -292,6 +286,20 @@ fn classifier(model: ModelKind, hidden: Option<u64>) -> Result<Arc<dyn Classifie
         (ModelKind::Mlp, units) => Arc::new(Mlp::new(units.unwrap_or(MLP_UNITS))),
         (ModelKind::Embedding, units) => Arc::new(Embedding::new(units.unwrap_or(EMBEDDING_WIDTH))),
     })
+}
+
+fn token_policy(kind: TokenPolicyKind) -> TokenPolicy {
+    match kind {
+        TokenPolicyKind::Discard => TokenPolicy::DiscardLeftovers,
+        TokenPolicyKind::Keep => TokenPolicy::KeepLeftovers,
+    }
+}
+
+fn sparse_mean(kind: SparseMeanKind) -> SparseMean {
+    match kind {
+        SparseMeanKind::PerRow => SparseMean::PerRow,
+        SparseMeanKind::PerGradient => SparseMean::PerGradient,
+    }
 }
 
 /// Updates after which A batches each have used the data `epochs` times.
