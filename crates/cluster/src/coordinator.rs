@@ -23,7 +23,9 @@ pub use status::{ReplicaStatus, Status};
 use std::time::Duration;
 
 use sync_replicas::checkpoint::Tested;
-use sync_replicas::engine::{Admission, Config, Engine, Grant, Positions, StartError, StopReason};
+use sync_replicas::engine::{
+    Admission, Config, Engine, Grant, Positions, StartError, StopReason, Tries,
+};
 use sync_replicas::{Generation, GlobalStep, Incarnation};
 
 use books::Books;
@@ -51,6 +53,8 @@ pub struct Coordinator {
     last_step: Option<i64>,
     leaving: Leaving,
     /// Whether to end when the loss is NaN or infinite.
+    /// Failures at one batch, where it is given to another replica then.
+    tries: Tries,
     nan_guard: bool,
     /// Training ended since a loss or an update is not finite.
     not_finite: bool,
@@ -106,6 +110,7 @@ impl Coordinator {
             closed_lanes: 0,
             last_step: None,
             leaving: Leaving::default(),
+            tries: Tries::default(),
             nan_guard: false,
             not_finite: false,
         }

@@ -23,6 +23,7 @@ mod ledger;
 mod members;
 mod shares;
 mod tokens;
+mod tries;
 mod validate;
 mod view;
 
@@ -39,6 +40,7 @@ pub use ids::{Generation, Incarnation, ReplicaId};
 pub use ledger::Ledger;
 pub use machine::Engine;
 pub use members::Tally;
+pub use tries::Tries;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 mod error;
 mod failures;
 
+use std::cell::Cell;
 use std::error::Error;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -113,14 +114,15 @@ impl<T: Scalar> Trainer<T> {
                 .map(|id| {
                     let (shard, shared, failures) = (&shard, &self.shared, &failures);
                     let run = move || {
-                        let outcome = run_replica(shared, id, model, shard);
-                        failures.heed(id, &outcome);
+                        let at = Cell::new(None);
+                        let outcome = run_replica(shared, id, model, shard, &at);
+                        failures.heed(id, &outcome, at.get());
                         outcome
                     };
                     let thread = Builder::new().name(id.to_string()).spawn_scoped(scope, run);
                     thread.map_err(|error| {
                         let outcome = no_thread(&error);
-                        failures.heed(id, &outcome);
+                        failures.heed(id, &outcome, None);
                         outcome
                     })
                 })
@@ -280,19 +282,20 @@ fn guarded<R>(run: impl FnOnce() -> Result<R, SessionError>) -> Result<R, FitErr
     }
 }
 
-/// One replica's life; what goes wrong in it is told, not spread.
+/// One replica's life; what goes wrong in it is told, not spread. `at` is the batch in its hands.
 fn run_replica<T, M, S>(
     shared: &Arc<Shared<T>>,
     id: ReplicaId,
     model: &M,
     shard: &(impl Fn(ReplicaId) -> S + Sync),
+    at: &Cell<Option<u64>>,
 ) -> ReplicaOutcome
 where
     T: Scalar,
     M: Model<T>,
     S: Shard<Batch = M::Batch>,
 {
-    match catch_unwind(AssertUnwindSafe(|| replica_loop(shared, id, model, shard))) {
+    match catch_unwind(AssertUnwindSafe(|| replica_loop(shared, id, model, shard, at))) {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => ReplicaOutcome::Failed(describe(&error)),
         Err(panic) => ReplicaOutcome::Panicked(describe_panic(&*panic)),
@@ -304,6 +307,7 @@ fn replica_loop<T, M, S>(
     id: ReplicaId,
     model: &M,
     shard: &(impl Fn(ReplicaId) -> S + Sync),
+    at: &Cell<Option<u64>>,
 ) -> Result<ReplicaOutcome, LoopError>
 where
     T: Scalar,
@@ -316,6 +320,7 @@ where
     };
     let mut shard = shard(id);
     while let Some(step) = next_step(&mut replica)? {
+        at.set(Some(step.number()));
         let Some(batch) = shard.batch(step.number()) else {
             return Ok(ReplicaOutcome::DataEnded);
         };
@@ -328,6 +333,7 @@ where
                 pushed => drop(pushed?),
             },
         }
+        at.set(None);
     }
     Ok(ReplicaOutcome::Finished)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::engine::{JoinError, Outcome, Refused, StopReason};
+use sync_replicas::engine::{JoinError, Outcome, Refused, StopReason, Tries};
 use sync_replicas::{Generation, ReplicaId};
 
 use super::{Actions, Answer, Commit, Contribution, Coordinator, Order, Refusal, Seat, Ticket};
@@ -202,7 +202,8 @@ impl Coordinator {
         }
     }
 
-    /// A replica leaves: its data ended, or it failed (P-2, P-6).
+    /// A replica leaves: its data ended, or it failed (P-2, P-6). In replica order the batch at
+    /// which it failed goes to another, and training ends when it has made several fail (P-5).
     pub fn leave(
         &mut self,
         replica: ReplicaId,
@@ -212,6 +213,17 @@ impl Coordinator {
         actions: &mut Actions,
     ) {
         let member = self.check(replica, ticket).ok();
+        let deadly = failure.as_ref().and_then(|reason| {
+            let grant = self.seats[member?].grant.as_ref().filter(|grant| grant.share.is_some())?;
+            let number = grant.number;
+            self.tries.failed(number).then(|| {
+                let most = Tries::MOST;
+                format!(
+                    "batch {number} made {most} replicas fail, so no other one tries it; mend it \
+                     or the model, or leave it out: {reason}"
+                )
+            })
+        });
         if let Some(index) = member {
             self.depart(index, ticket.incarnation, now, actions);
         }
@@ -222,6 +234,9 @@ impl Coordinator {
             (seat.left, seat.failure) = (true, failure);
         }
         actions.answers.push((replica, ticket, Answer::Left));
+        if let Some(reason) = deadly {
+            self.stop(StopReason::Failed(reason), now, actions);
+        }
         if self.seats.iter().all(|seat| seat.left) {
             let failure = self.seats.iter().find_map(|seat| seat.failure.clone());
             let all_failed = self.seats.iter().all(|seat| seat.failure.is_some());

@@ -50,6 +50,18 @@ pub enum FitError {
         /// Those that failed, by number, and why.
         failed: Vec<(ReplicaId, String)>,
     },
+    /// One batch made so many replicas fail that no other is given it: it would go round until
+    /// none is left (P-5). In replica order only, where a batch is given to another replica.
+    #[error(
+        "batch {number} made {} replicas fail, so no other one tries it; mend it or the model, or \
+         leave it out: {}", failed.len(), reasons(failed)
+    )]
+    Batch {
+        /// The batch.
+        number: u64,
+        /// Those that failed at it, by number, and why.
+        failed: Vec<(ReplicaId, String)>,
+    },
     /// Replicas of one's own are still there.
     #[error("{count} replicas have joined by hand; drop their handles before fit")]
     Busy {
@@ -65,9 +77,7 @@ pub enum FitError {
 }
 
 fn describe_too_few(total: usize, min: usize, failed: &[(ReplicaId, String)]) -> String {
-    let reasons: Vec<String> =
-        failed.iter().map(|(replica, reason)| format!("{replica}: {reason}")).collect();
-    let reasons = reasons.join("; ");
+    let reasons = reasons(failed);
     match total - failed.len().min(total) {
         0 if total == 1 => format!("the only replica failed: {reasons}"),
         0 => format!("all {total} replicas failed: {reasons}"),
@@ -77,4 +87,9 @@ fn describe_too_few(total: usize, min: usize, failed: &[(ReplicaId, String)]) ->
             failed.len()
         ),
     }
+}
+
+fn reasons(failed: &[(ReplicaId, String)]) -> String {
+    let each = failed.iter().map(|(replica, reason)| format!("{replica}: {reason}"));
+    each.collect::<Vec<_>>().join("; ")
 }

@@ -2,13 +2,12 @@
 //!
 //! Only those that fail are counted: a replica whose data ended has done its part (P-6).
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::FitError;
 use crate::runtime::Shared;
 use crate::{ReplicaOutcome, Scalar};
-use engine::{Generation, ReplicaId, StopReason};
+use engine::{Generation, ReplicaId, StopReason, Tries};
 
 /// The failures of one `fit`.
 pub(super) struct Failures<'a, T: Scalar> {
@@ -16,44 +15,77 @@ pub(super) struct Failures<'a, T: Scalar> {
     generation: Generation,
     total: usize,
     min_replicas: usize,
-    failed: Mutex<Vec<(ReplicaId, String)>>,
-    /// Whether they, and nothing before them, ended the training.
-    ended: AtomicBool,
+    so_far: Mutex<SoFar>,
+}
+
+#[derive(Default)]
+struct SoFar {
+    failed: Vec<Failed>,
+    tries: Tries,
+    /// Why they, and nothing before them, ended the training.
+    ended: Option<Cause>,
+}
+
+struct Failed {
+    replica: ReplicaId,
+    /// What it was at.
+    batch: Option<u64>,
+    reason: String,
+}
+
+#[derive(Clone, Copy)]
+enum Cause {
+    TooFew,
+    Batch(u64),
 }
 
 impl<'a, T: Scalar> Failures<'a, T> {
     pub(super) fn new(shared: &'a Shared<T>, generation: Generation, min_replicas: usize) -> Self {
         let total = shared.core().config().total_num_replicas();
-        let (failed, ended) = (Mutex::default(), AtomicBool::new(false));
-        Self { shared, generation, total, min_replicas, failed, ended }
+        Self { shared, generation, total, min_replicas, so_far: Mutex::default() }
     }
 
-    /// A replica has ended in this way. If it failed, and too few are left, training ends with it.
-    pub(super) fn heed(&self, replica: ReplicaId, outcome: &ReplicaOutcome) {
+    /// A replica has ended in this way, at this batch if at one. If it failed, and too few are left
+    /// or too many have failed at the batch, training ends with it.
+    pub(super) fn heed(&self, replica: ReplicaId, outcome: &ReplicaOutcome, batch: Option<u64>) {
         let Some(reason) = outcome.failure() else { return };
-        let left = {
-            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.push((replica, reason.to_owned()));
-            self.total - failed.len()
+        let (left, deadly) = {
+            let mut so_far = self.so_far();
+            so_far.failed.push(Failed { replica, batch, reason: reason.to_owned() });
+            let deadly = batch.filter(|&batch| so_far.tries.failed(batch));
+            (self.total - so_far.failed.len(), deadly)
         };
-        tracing::warn!(%replica, reason, left, "a replica failed and left");
-        if left < self.min_replicas {
-            let reason = StopReason::Failed(self.error().to_string());
-            if self.shared.stop_generation(self.generation, reason) {
-                self.ended.store(true, Ordering::Release);
-            }
+        tracing::warn!(%replica, reason, batch, left, "a replica failed and left");
+        let too_few = (left < self.min_replicas).then_some(Cause::TooFew);
+        let Some(cause) = deadly.map(Cause::Batch).or(too_few) else { return };
+        let reason = StopReason::Failed(self.error(cause).to_string());
+        if self.shared.stop_generation(self.generation, reason) {
+            self.so_far().ended = Some(cause);
         }
     }
 
     /// Why training ended, if it was for them.
     pub(super) fn verdict(&self) -> Result<(), FitError> {
-        if self.ended.load(Ordering::Acquire) { Err(self.error()) } else { Ok(()) }
+        let ended = self.so_far().ended;
+        ended.map_or(Ok(()), |cause| Err(self.error(cause)))
     }
 
-    fn error(&self) -> FitError {
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    fn error(&self, cause: Cause) -> FitError {
+        let so_far = self.so_far();
+        let of_cause = so_far.failed.iter().filter(|it| match cause {
+            Cause::TooFew => true,
+            Cause::Batch(number) => it.batch == Some(number),
+        });
+        let mut failed: Vec<_> = of_cause.map(|it| (it.replica, it.reason.clone())).collect();
         failed.sort();
         let (total, min_replicas) = (self.total, self.min_replicas);
-        FitError::TooFewReplicas { total, min_replicas, failed }
+        match cause {
+            Cause::TooFew => FitError::TooFewReplicas { total, min_replicas, failed },
+            Cause::Batch(number) => FitError::Batch { number, failed },
+        }
+    }
+
+    fn so_far(&self) -> MutexGuard<'_, SoFar> {
+        self.so_far.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use ndarray::array;
 use optim::Sgd;
 use sync_replicas::{
-    BoxError, BuildError, Computed, FitError, Gradients, Hooks, Model, ReplicaId, Report,
-    SyncReplicas, Trainer, Variables, Work,
+    BoxError, BuildError, Computed, FitError, Gradients, Hooks, Model, Order, ReplicaId, Report,
+    Shard, SyncReplicas, Trainer, Variables, Work,
 };
 
 use crate::explicit::Log;
@@ -122,6 +122,60 @@ fn a_model_that_always_gives_up_hits_the_step_deadline() {
     };
     for (replica, reason) in failed {
         assert!(reason.starts_with("step 0 is overdue: 0 of 3 gradients"), "{replica}: {reason}");
+    }
+}
+
+/// Fails at one batch.
+struct Deadly(u64);
+
+impl Model<f64> for Deadly {
+    type Batch = u64;
+
+    fn gradients(
+        &self,
+        _: &Variables<f64>,
+        &batch: &u64,
+        work: &Work<'_, f64>,
+    ) -> Result<Option<Computed<f64>>, BoxError> {
+        match (batch == self.0, work.replica.get() % 2) {
+            (true, 0) => Err("bad pixels".into()),
+            (true, _) => std::panic::resume_unwind(Box::new("bad pixels")),
+            (false, _) => {
+                let gradients = Gradients::new().dense("w", array![1.0]);
+                Ok(Some(Computed { loss: 1.0, examples: 8, gradients }))
+            }
+        }
+    }
+}
+
+#[test]
+fn a_deadly_batch_is_tried_by_three_and_named() {
+    // P-5: in replica order it goes to another replica, and would go round
+    #[track_caller]
+    fn check(order: Order, failed: usize, named: bool) {
+        let trainer = build(builder(6).order(order)).expect("it fits");
+        let shard = |_| Batches;
+        match trainer.fit(&Deadly(15), shard, Hooks::new().stop_at_step(20)) {
+            Err(FitError::Batch { number: 15, failed: them }) if named => {
+                assert_eq!(them.len(), failed, "{them:?}");
+                assert!(them.iter().all(|(_, reason)| reason.contains("bad pixels")), "{them:?}");
+            }
+            Ok(report) if !named => assert_eq!(report.failed().count(), failed),
+            other => panic!("{order:?}: {other:?}"),
+        }
+    }
+    check(Order::Replica, 3, true);
+    check(Order::Arrival, 1, false);
+}
+
+/// Every batch is its number.
+struct Batches;
+
+impl Shard for Batches {
+    type Batch = u64;
+
+    fn batch(&mut self, number: u64) -> Option<u64> {
+        Some(number)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use cluster::coordinator::{
     Actions, Answer, Commit, Contribution, Coordinator, Order, Ticket, receipt,
 };
-use sync_replicas::engine::{Outcome, Positions, Settings};
+use sync_replicas::engine::{Order as SumOrder, Outcome, Positions, Settings};
 use sync_replicas::{Generation, GlobalStep, LocalStep, ReplicaId};
 
 pub(super) struct Rig {
@@ -29,7 +29,16 @@ const SECRET: u64 = 7;
 impl Rig {
     /// Of `aggregate` of `total` replicas over `shards`, one variable, with a lease of 5 s.
     pub(super) fn new(aggregate: usize, total: usize, shards: usize) -> Self {
+        Self::ordered(SumOrder::Arrival, (aggregate, total, shards))
+    }
+
+    /// The same, summed in this order.
+    pub(super) fn ordered(
+        order: SumOrder,
+        (aggregate, total, shards): (usize, usize, usize),
+    ) -> Self {
         let config = Settings {
+            order,
             total_num_replicas: Some(total),
             lease: Some(Duration::from_secs(5)),
             ..Settings::new(aggregate)
