@@ -20,8 +20,8 @@ pub struct NodeArgs {
     /// Workers: addresses in their order; worker 0 is the chief
     #[arg(long, value_name = "HOST:PORT,...", requires = "role", help_heading = PLACE)]
     pub worker_hosts: Option<String>,
-    /// What this process is: ps or worker, with the addresses of all, or evaluator; without it TF_CONFIG or Slurm's variables
-    /// say so
+    /// What this process is: ps or worker, with the addresses of all, or evaluator; without it
+    /// TF_CONFIG or Slurm's variables say so
     #[arg(long, value_name = "ROLE", help_heading = PLACE)]
     pub role: Option<String>,
     /// Which of its role it is, from 0

@@ -45,7 +45,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| NodeError::Cluster(ClusterError::Runtime(error)))?;
     let stop = process.stop_handle();
-    let (mut known, mut lines, mut since) = (Known::new(), None, Instant::now());
+    let (mut known, mut lines, mut since) = (BTreeSet::new(), None, Instant::now());
     loop {
         // The training may not have made it yet.
         let folder = RunFolder::look(settings).map_err(TrainError::from)?;
@@ -82,14 +82,14 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
     }
 }
 
-/// What is known by its place, its generation and its step: a later life writes the same step anew.
-type Known = BTreeSet<(PathBuf, u64)>;
+/// A checkpoint by its place and its generation: a later life writes the same step anew.
+type Key = (PathBuf, u64);
 
 /// The checkpoints that are not known yet, the oldest first.
 fn newer(
     folder: &RunFolder,
-    known: &Known,
-) -> Result<Vec<((PathBuf, u64), TrainingState<f32>)>, NodeError> {
+    known: &BTreeSet<Key>,
+) -> Result<Vec<(Key, TrainingState<f32>)>, NodeError> {
     let mut found = Vec::new();
     for path in checkpoint::all(folder.checkpoints()).map_err(TrainError::from)? {
         match checkpoint::read::<f32>(&path) {
