@@ -48,7 +48,7 @@ fn build(builder: SyncReplicas<Sgd>) -> Result<Trainer<f64>, BuildError> {
 fn fit(trainer: &Trainer<f64>, fates: &'static str) -> Result<Report, FitError> {
     let shard = |replica: ReplicaId| {
         let ends = fates.as_bytes().get(replica.get() as usize) == Some(&b'e');
-        (0..if ends { 2 } else { u64::MAX }).into_iter()
+        0..if ends { 2 } else { u64::MAX }
     };
     trainer.fit(&Fates(fates), shard, Hooks::new().stop_at_step(20))
 }
