@@ -168,9 +168,9 @@ fn what_cannot_be_meant_is_refused() {
         let folder = folder();
         let root = folder.path();
         fs::write(root.join("empty"), "").expect("is writable");
-        fs::write(root.join("torn"), "{\"kind\":\"run\"}\n{\"kind\":\"ba").expect("is writable");
+        fs::write(root.join("torn"), "{\"kind\":\"run\"}\n{\"kind\":\"ba\n").expect("is writable");
         let killed = metrics(2, |_| 1.0, |_| "accepted");
-        let killed = killed.lines().next().unwrap_or_default();
+        let killed = killed.split_inclusive('\n').next().unwrap_or_default();
         fs::write(root.join("killed"), killed).expect("is writable");
         let wrong = metrics(2, |_| -1.0, |_| "accepted");
         fs::write(root.join("wrong"), wrong).expect("is writable");
