@@ -5,7 +5,6 @@
 mod error;
 mod failures;
 
-use std::cell::Cell;
 use std::error::Error;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,7 +26,7 @@ use engine::{Generation, ReplicaId};
 use engine::{JoinError, Refused, StopReason};
 
 pub use error::FitError;
-use failures::Failures;
+use failures::{Failures, Watched};
 
 /// Why one replica's loop failed.
 #[derive(Debug, thiserror::Error)]
@@ -114,15 +113,15 @@ impl<T: Scalar> Trainer<T> {
                 .map(|id| {
                     let (shard, shared, failures) = (&shard, &self.shared, &failures);
                     let run = move || {
-                        let at = Cell::new(None);
-                        let outcome = run_replica(shared, id, model, shard, &at);
-                        failures.heed(id, &outcome, at.get());
+                        let watched = failures.watch(id);
+                        let outcome = run_replica(shared, id, model, shard, &watched);
+                        watched.ended(&outcome);
                         outcome
                     };
                     let thread = Builder::new().name(id.to_string()).spawn_scoped(scope, run);
                     thread.map_err(|error| {
                         let outcome = no_thread(&error);
-                        failures.heed(id, &outcome, None);
+                        failures.watch(id).ended(&outcome);
                         outcome
                     })
                 })
@@ -282,20 +281,20 @@ fn guarded<R>(run: impl FnOnce() -> Result<R, SessionError>) -> Result<R, FitErr
     }
 }
 
-/// One replica's life; what goes wrong in it is told, not spread. `at` is the batch in its hands.
+/// One replica's life; what goes wrong in it is told, not spread.
 fn run_replica<T, M, S>(
     shared: &Arc<Shared<T>>,
     id: ReplicaId,
     model: &M,
     shard: &(impl Fn(ReplicaId) -> S + Sync),
-    at: &Cell<Option<u64>>,
+    watched: &Watched<'_, T>,
 ) -> ReplicaOutcome
 where
     T: Scalar,
     M: Model<T>,
     S: Shard<Batch = M::Batch>,
 {
-    match catch_unwind(AssertUnwindSafe(|| replica_loop(shared, id, model, shard, at))) {
+    match catch_unwind(AssertUnwindSafe(|| replica_loop(shared, id, model, shard, watched))) {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => ReplicaOutcome::Failed(describe(&error)),
         Err(panic) => ReplicaOutcome::Panicked(describe_panic(&*panic)),
@@ -307,7 +306,7 @@ fn replica_loop<T, M, S>(
     id: ReplicaId,
     model: &M,
     shard: &(impl Fn(ReplicaId) -> S + Sync),
-    at: &Cell<Option<u64>>,
+    watched: &Watched<'_, T>,
 ) -> Result<ReplicaOutcome, LoopError>
 where
     T: Scalar,
@@ -320,12 +319,25 @@ where
     };
     let mut shard = shard(id);
     while let Some(step) = next_step(&mut replica)? {
-        at.set(Some(step.number()));
+        watched.at(Some(step.number()));
         let Some(batch) = shard.batch(step.number()) else {
             return Ok(ReplicaOutcome::DataEnded);
         };
-        let computed = model.gradients(step.variables(), &batch, &step.work());
-        match computed.map_err(LoopError::Model)? {
+        let compute = || model.gradients(step.variables(), &batch, &step.work());
+        let computed = match catch_unwind(AssertUnwindSafe(compute)) {
+            Ok(Ok(computed)) => Ok(computed),
+            Ok(Err(error)) => Err(ReplicaOutcome::Failed(describe(&LoopError::Model(error)))),
+            Err(panic) => Err(ReplicaOutcome::Panicked(describe_panic(&*panic))),
+        };
+        let computed = match computed {
+            Ok(computed) => computed,
+            // Told of while the batch is in its hands: nobody else has it yet.
+            Err(outcome) => {
+                watched.ended(&outcome);
+                return Ok(outcome);
+            }
+        };
+        match computed {
             None => step.give_up(),
             Some(computed) => match step.push_computed(computed) {
                 // Training ended while it computed.
@@ -333,7 +345,7 @@ where
                 pushed => drop(pushed?),
             },
         }
-        at.set(None);
+        watched.at(None);
     }
     Ok(ReplicaOutcome::Finished)
 }

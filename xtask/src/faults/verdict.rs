@@ -167,7 +167,7 @@ fn whole(path: &Path) -> Result<(i64, u64, Vec<u8>)> {
     let manifest: Value = serde_json::from_slice(&manifest).map_err(|_| torn("a torn manifest"))?;
     let manifest = &manifest["manifest"];
     let tensors = fs::read(path.join("tensors.safetensors")).map_err(|_| torn("no tensors"))?;
-    if manifest["tensors_bytes"] != tensors.len() {
+    if manifest["files"][0]["bytes"] != tensors.len() {
         return Err(torn("torn tensors").into());
     }
     let numbers = &manifest["numbers"];

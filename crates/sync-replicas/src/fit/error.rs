@@ -19,7 +19,8 @@ pub enum FitError {
         reason: String,
     },
     /// A loss, a gradient or an update is NaN or infinite (P-25). Checkpoints of
-    /// [`Hooks::checkpoints`] that are not known to be good were set aside.
+    /// [`Hooks::checkpoints`](crate::Hooks::checkpoints) that are not known to be good were set
+    /// aside.
     #[error("training ended: {reason}{kept}")]
     NotFinite {
         /// What is not finite.

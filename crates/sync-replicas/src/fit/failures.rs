@@ -2,6 +2,7 @@
 //!
 //! Only those that fail are counted: a replica whose data ended has done its part (P-6).
 
+use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::FitError;
@@ -16,6 +17,28 @@ pub(super) struct Failures<'a, T: Scalar> {
     total: usize,
     min_replicas: usize,
     so_far: Mutex<SoFar>,
+}
+
+/// One replica, whose failure is told of once.
+pub(super) struct Watched<'a, T: Scalar> {
+    failures: &'a Failures<'a, T>,
+    replica: ReplicaId,
+    batch: Cell<Option<u64>>,
+    told: Cell<bool>,
+}
+
+impl<T: Scalar> Watched<'_, T> {
+    /// What is in its hands from now on.
+    pub(super) fn at(&self, batch: Option<u64>) {
+        self.batch.set(batch);
+    }
+
+    /// How it ended; the first time counts.
+    pub(super) fn ended(&self, outcome: &ReplicaOutcome) {
+        if !self.told.replace(true) {
+            self.failures.heed(self.replica, outcome, self.batch.get());
+        }
+    }
 }
 
 #[derive(Default)]
@@ -43,6 +66,11 @@ impl<'a, T: Scalar> Failures<'a, T> {
     pub(super) fn new(shared: &'a Shared<T>, generation: Generation, min_replicas: usize) -> Self {
         let total = shared.core().config().total_num_replicas();
         Self { shared, generation, total, min_replicas, so_far: Mutex::default() }
+    }
+
+    /// For the thread of one replica.
+    pub(super) fn watch(&'a self, replica: ReplicaId) -> Watched<'a, T> {
+        Watched { failures: self, replica, batch: Cell::new(None), told: Cell::new(false) }
     }
 
     /// A replica has ended in this way, at this batch if at one. If it failed, and too few are left

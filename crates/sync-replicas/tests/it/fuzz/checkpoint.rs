@@ -32,6 +32,10 @@ fn sealed(manifest: &[u8], tensors: &[u8]) -> Option<Vec<u8>> {
     let fields = inner.as_object_mut()?;
     fields.insert("tensors_sha256".into(), json!(sha256(tensors)));
     fields.insert("tensors_bytes".into(), json!(tensors.len()));
+    if let Some(Value::Object(file)) = fields.get_mut("files").and_then(|it| it.get_mut(0)) {
+        file.insert("sha256".into(), json!(sha256(tensors)));
+        file.insert("bytes".into(), json!(tensors.len()));
+    }
     let text = inner.to_string();
     let sum = sha256(text.as_bytes());
     Some(format!("{{\"sha256\":\"{sum}\",\"manifest\":{text}}}").into_bytes())
