@@ -34,7 +34,7 @@ pub struct RunFolder {
     checkpoints: PathBuf,
     run: RunId,
     from: Option<From>,
-    /// What was not there before.
+    /// What was not there before, each folder before the one that it lies in.
     made: Vec<PathBuf>,
     holds: Vec<Hold>,
 }
@@ -172,9 +172,10 @@ impl RunFolder {
     pub fn abandon(&mut self) {
         self.holds.clear();
         if matches!(checkpoint::latest(&self.checkpoints), Ok(None)) {
-            for path in std::mem::take(&mut self.made).iter().rev() {
-                // It may be gone, or not ours to remove; there is nothing to be said of that.
-                let _ = fs::remove_dir_all(path);
+            for path in std::mem::take(&mut self.made) {
+                let own = path == self.root || path == self.checkpoints;
+                // What is above may have another run in it by now, and stays then.
+                let _ = if own { fs::remove_dir_all(path) } else { fs::remove_dir(path) };
             }
         }
     }
@@ -221,7 +222,7 @@ impl RunFolder {
     fn make(&mut self) -> Result<(), FolderError> {
         for path in [self.root.clone(), self.checkpoints.clone()] {
             let above = path.ancestors().take_while(|it| !it.as_os_str().is_empty());
-            let missing = above.take_while(|it| !it.exists()).last().map(Path::to_owned);
+            let missing: Vec<_> = above.take_while(|it| !it.exists()).map(Path::to_owned).collect();
             probe(&path).map_err(|source| FolderError::Write { path, source })?;
             self.made.extend(missing);
         }

@@ -31,6 +31,17 @@ fn what_was_made_for_nothing_goes() {
     assert!(!dir.path().join("new").exists());
 }
 
+// P-24: a run that was begun beside it meanwhile is not removed with it.
+#[test]
+fn what_lies_beside_it_stays() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let out = |name: &str| dir.path().join("new").join(name).display().to_string();
+    let mut folder = RunFolder::open(&settings(&["--out", &out("run")])).expect("it can be made");
+    let other = RunFolder::open(&settings(&["--out", &out("other")])).expect("it can be made");
+    folder.abandon();
+    assert!(!folder.root().exists() && other.root().is_dir());
+}
+
 // P-24: a run folder knows where its checkpoints are, wherever that is.
 #[test]
 fn a_run_folder_knows_its_checkpoints() {
