@@ -17,7 +17,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let with = run("4", "5")?;
     let without = run("4", "4")?;
     for (name, summary) in [("with a backup", &with), ("without", &without)] {
-        let (time, accuracy) = (seconds(summary.seconds), percent(summary.test_accuracy));
+        let (time, accuracy) =
+            (seconds(summary.seconds), percent(summary.test_accuracy.unwrap_or_default()));
         println!("{name:>13}: {} updates in {time}, test accuracy {accuracy}", summary.updates);
     }
     assert!(with.seconds < without.seconds);

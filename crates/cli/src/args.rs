@@ -8,6 +8,7 @@ mod launch;
 mod node;
 mod parse;
 mod plan;
+mod report;
 mod security;
 mod simulate;
 mod status;
@@ -25,6 +26,7 @@ pub use kinds::{
 pub use launch::LaunchArgs;
 pub use node::NodeArgs;
 pub use plan::PlanArgs;
+pub use report::ReportArgs;
 pub use security::SecurityArgs;
 pub use simulate::SimulateArgs;
 pub use status::StatusArgs;
@@ -80,6 +82,9 @@ pub enum Command {
     /// Answer "how many backups?" from a run's own times, or from a law
     #[command(after_long_help = statuses())]
     Plan(Box<PlanArgs>),
+    /// Draw the report of a run from its files, also of one that failed or was killed
+    #[command(after_long_help = statuses())]
+    Report(ReportArgs),
     /// Run the same training as a cluster of processes on this machine
     #[command(after_long_help = statuses())]
     Launch(Box<LaunchArgs>),

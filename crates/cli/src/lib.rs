@@ -16,7 +16,7 @@
 //! ])?;
 //! let summary = train(&Settings::check(args.into_train())?, &Interrupt::new())?;
 //! assert_eq!(summary.updates, 20);
-//! assert!(summary.test_accuracy > 0.8);
+//! assert!(summary.test_accuracy > Some(0.8));
 //! assert!(out.join("report.html").exists());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -25,6 +25,7 @@ pub mod advise;
 pub mod args;
 mod drawing;
 pub mod error;
+mod history;
 pub mod interrupt;
 pub mod launch;
 mod learner;
@@ -33,9 +34,11 @@ pub mod node;
 mod optimizers;
 mod optional;
 pub mod progress;
+pub mod redraw;
 pub mod report;
 pub mod run_folder;
 mod run_hook;
+mod run_log;
 pub mod say;
 mod security;
 pub mod settings;

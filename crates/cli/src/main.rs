@@ -13,6 +13,7 @@ use cli::args::{Cli, Command, LaunchArgs, NodeArgs, TrainArgs};
 use cli::interrupt::Interrupt;
 use cli::launch::{LaunchError, launch, listen_to_launcher, without};
 use cli::node::{self, Ended, Ending, NodeError, Process};
+use cli::redraw::{ReportError, redraw};
 use cli::say::{self, JsonError, say};
 use cli::settings::Settings;
 use cli::signals::{self, Wish};
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let exit = match command {
         Command::Train(args) => run_train(*args),
         Command::Plan(args) => ended(plan(&args, out), PlanError::exit),
+        Command::Report(args) => ended(redraw(&args, out), ReportError::exit),
         Command::Launch(args) => run_launch(*args),
         Command::Node(args) => run_node(*args),
         Command::Status(args) => ended(status(&args, out), StatusError::exit),

@@ -1,6 +1,8 @@
 //! `metrics.jsonl`: a line for the run, one for each update, one for each batch, one for the end.
 //!
-//! Lines of updates are written while training runs, so that a run that was killed has them too.
+//! Written while training runs, so that a run that was killed has all but its last second.
+
+mod batches;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,7 +11,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use sync_replicas::{Span, SpanKind};
+use sync_replicas::{SpanKind, UpdateMade};
+
+pub(crate) use self::batches::Batches;
 
 use crate::settings::Settings;
 
@@ -36,15 +40,16 @@ impl Run {
 }
 
 /// One update.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Update {
     /// The global step that it made.
     pub step: i64,
     /// The mean loss of its gradients, before the update.
     pub loss: Option<f64>,
-    /// Since training began.
+    /// Since training began, or was gone on with.
     pub seconds: f64,
     /// Examples in its gradients.
+    #[serde(default)]
     pub examples: u64,
     /// Of the variables after it, when they were tested.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,8 +59,21 @@ pub struct Update {
     pub averages_test_accuracy: Option<f64>,
 }
 
-/// One batch of one replica; times are seconds since training began.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+impl From<&UpdateMade> for Update {
+    fn from(made: &UpdateMade) -> Self {
+        Self {
+            step: made.step,
+            loss: made.loss,
+            seconds: made.at.as_secs_f64(),
+            examples: made.examples,
+            test_accuracy: None,
+            averages_test_accuracy: None,
+        }
+    }
+}
+
+/// One batch of one replica; times are seconds since training began, or was gone on with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
     /// Whose.
     pub replica: u64,
@@ -70,7 +88,22 @@ pub struct Batch {
     /// What came of it.
     pub outcome: SpanKind,
     /// How long the replica had waited for its token before.
+    #[serde(default)]
     pub wait: f64,
+}
+
+/// The variables of one update, tested.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// The update.
+    pub step: i64,
+    /// The life of the shared state that it belongs to (P-9).
+    pub generation: u64,
+    /// The part of the test images that the model tells right.
+    pub test_accuracy: f64,
+    /// The same of the moving averages, when they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub averages_test_accuracy: Option<f64>,
 }
 
 /// The file, open for lines.
@@ -134,31 +167,35 @@ impl Metrics {
         Ok(())
     }
 
-    /// Writes the line of an update; where a restore took earlier ones back, that line first, and
-    /// answers the update that the run went back to.
+    /// Writes the line of an update; where a restore took earlier ones back, that line first.
     ///
     /// # Errors
     /// Whatever keeps it from being written.
-    pub fn write_update(&mut self, update: &Update) -> io::Result<Option<i64>> {
-        let back = self.last_step.is_some_and(|last| update.step <= last);
-        let back = back.then_some(update.step - 1);
-        if let Some(step) = back {
-            self.write("restore", &Restore { step })?;
+    pub fn write_update(&mut self, update: &Update) -> io::Result<()> {
+        if self.last_step.is_some_and(|last| update.step <= last) {
+            self.write("restore", &Restore { step: update.step - 1 })?;
         }
         self.last_step = Some(update.step);
-        self.write("update", update)?;
-        Ok(back)
+        self.write("update", update)
     }
 
     /// Hands everything to the system.
     ///
     /// # Errors
-    /// Whatever keeps it from being written.
+    /// Whatever keeps it from being written; what was not written is tried again the next time.
     pub fn flush(&mut self) -> io::Result<()> {
         self.written = Instant::now();
-        self.file.write_all(&self.lines)?;
-        self.lines.clear();
-        Ok(())
+        let (mut done, mut result) = (0, Ok(()));
+        while done < self.lines.len() && result.is_ok() {
+            match self.file.write(&self.lines[done..]) {
+                Ok(0) => result = Err(io::ErrorKind::WriteZero.into()),
+                Ok(more) => done += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => result = Err(error),
+            }
+        }
+        self.lines.drain(..done);
+        result
     }
 }
 
@@ -192,67 +229,9 @@ fn last_step(text: &[u8]) -> Option<i64> {
     lines.filter(|line| line.kind == "update").find_map(|line| line.step)
 }
 
-/// The batches in a timeline, by replica and then by time, each with the wait before it.
-#[must_use]
-pub fn batches(timeline: &[Span]) -> Vec<Batch> {
-    let mut spans: Vec<&Span> = timeline.iter().collect();
-    spans.sort_by_key(|span| (span.replica, span.start));
-    let mut batches = Vec::new();
-    let mut wait = 0.0;
-    let mut replica = None;
-    for span in spans {
-        if replica.replace(span.replica) != Some(span.replica) {
-            wait = 0.0;
-        }
-        if span.kind == SpanKind::Waited {
-            wait += span.end.saturating_sub(span.start).as_secs_f64();
-            continue;
-        }
-        let computed = span.end.as_secs_f64();
-        batches.push(Batch {
-            replica: span.replica.get(),
-            step: span.step,
-            start: span.start.as_secs_f64(),
-            computed,
-            pushed: (span.kind != SpanKind::Superseded).then_some(computed),
-            outcome: span.kind,
-            wait: std::mem::take(&mut wait),
-        });
-    }
-    batches
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use sync_replicas::ReplicaId;
-
     use super::*;
-
-    #[test]
-    fn each_batch_has_the_wait_before_it() {
-        let span = |replica, step, kind, start, end| Span {
-            replica: ReplicaId::new(replica),
-            step,
-            kind,
-            start: Duration::from_secs(start),
-            end: Duration::from_secs(end),
-        };
-        let timeline = [
-            span(1, 0, SpanKind::Superseded, 0, 9),
-            span(0, 0, SpanKind::Accepted, 0, 2),
-            span(0, 1, SpanKind::Waited, 2, 5),
-            span(0, 1, SpanKind::Stale, 5, 6),
-        ];
-        let got: Vec<_> = batches(&timeline)
-            .into_iter()
-            .map(|b| (b.replica, b.step, b.start, b.pushed, b.wait))
-            .collect();
-        let expected =
-            [(0, 0, 0.0, Some(2.0), 0.0), (0, 1, 5.0, Some(6.0), 3.0), (1, 0, 0.0, None, 0.0)];
-        assert_eq!(got, expected);
-    }
 
     fn update(step: i64) -> Update {
         Update {
@@ -279,7 +258,7 @@ mod tests {
         // What a process of a version before left when it was killed.
         std::fs::write(&path, text(2) + "{\"kind\":\"upd").expect("is writable");
         let mut metrics = Metrics::append(&path).expect("is writable");
-        assert_eq!(metrics.write_update(&update(3)).expect("is writable"), None);
+        metrics.write_update(&update(3)).expect("is writable");
         metrics.flush().expect("is writable");
         assert_eq!(std::fs::read_to_string(&path).expect("is there"), text(2) + &text(3));
     }
@@ -290,14 +269,18 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("metrics.jsonl");
         let mut metrics = Metrics::append(&path).expect("is writable");
-        let went_back: Vec<_> = [1, 2, 3, 2, 3]
-            .map(|step| metrics.write_update(&update(step)).expect("is writable"))
-            .into();
-        assert_eq!(went_back, [None, None, None, Some(1), None]);
-        drop(metrics.flush());
+        for step in [1, 2, 3, 2, 3] {
+            metrics.write_update(&update(step)).expect("is writable");
+        }
+        metrics.flush().expect("is writable");
         // By another process as well.
         let mut metrics = Metrics::append(&path).expect("is writable");
-        assert_eq!(metrics.write_update(&update(3)).expect("is writable"), Some(2));
-        assert_eq!(metrics.write_update(&update(4)).expect("is writable"), None);
+        for step in [3, 4] {
+            metrics.write_update(&update(step)).expect("is writable");
+        }
+        metrics.flush().expect("is writable");
+        let back = |step: i64| format!("{{\"kind\":\"restore\",\"step\":{step}}}\n");
+        let all = [text(1), text(2), text(3), back(1), text(2), text(3), back(2), text(3), text(4)];
+        assert_eq!(std::fs::read_to_string(&path).expect("is there"), all.concat());
     }
 }

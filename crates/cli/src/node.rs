@@ -4,20 +4,22 @@
 //! before.
 
 mod chief;
+mod coordinator;
 mod ending;
 mod error;
 mod evaluator;
 mod metrics_page;
 mod process;
 
+use cluster::ClusterReport;
 use cluster::spec::Role;
 
 pub use ending::{Ending, Wish};
 pub use error::NodeError;
 pub use process::Process;
+use sync_replicas::Scalar;
 use sync_replicas::checkpoint::RunId;
 
-use crate::run_folder::RunFolder;
 use crate::summary::Summary;
 use crate::train::hooks;
 
@@ -48,9 +50,14 @@ pub fn run(process: &Process) -> Result<Ended, NodeError> {
     {
         metrics_page::serve(process.cluster.reach()?, task.index as usize, port)?;
     }
-    let folder = (task.role == Role::Ps && task.index == 0).then(|| process.owned()).transpose()?;
-    let run = folder.as_ref().map_or_else(RunId::draw, RunFolder::run);
-    let report = process.fit(hooks(&process.settings, None, folder.as_ref()), run)?;
-    tracing::info!(reason = report.stopped, "{task} has ended");
-    Ok(if report.left { Ended::Left } else { Ended::Over(None) })
+    if task.role == Role::Ps && task.index == 0 {
+        return coordinator::run(process);
+    }
+    let report = process.fit(hooks(&process.settings, None, None), RunId::draw(), None)?;
+    Ok(ended(&report))
+}
+
+fn ended<T: Scalar>(report: &ClusterReport<T>) -> Ended {
+    tracing::info!(reason = report.stopped, "{} has ended", report.task);
+    if report.left { Ended::Left } else { Ended::Over(None) }
 }

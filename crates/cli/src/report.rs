@@ -6,13 +6,16 @@
 mod timeline;
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use sync_replicas::Span;
 
 use crate::drawing::chart::{Axis, Chart, Series};
 use crate::drawing::svg::escape;
+use crate::history::History;
 use crate::metrics::Update;
-use crate::summary::{Summary, percent, seconds, story};
+use crate::run_folder::{self, FolderError};
+use crate::summary::{ReplicaSummary, Summary, percent, seconds, story};
 
 const STYLE: &str = include_str!("report/style.css");
 const SCRIPT: &str = include_str!("report/page.js");
@@ -26,13 +29,46 @@ pub struct Page<'a> {
     /// Its heading.
     pub title: String,
     /// Names and values.
-    pub settings: Vec<(&'static str, String)>,
+    pub settings: Vec<(String, String)>,
     /// The result.
     pub summary: &'a Summary,
-    /// Every update.
+    /// Every update that stands.
     pub updates: &'a [Update],
-    /// Every span of every replica.
+    /// The updates that the run was taken back to.
+    pub restores: &'a [i64],
+    /// The updates since the last start, whose clock the timeline has.
+    pub recent: &'a [Update],
+    /// What the replicas did since then.
     pub timeline: &'a [Span],
+}
+
+/// Writes the pages of a run into its folder.
+pub(crate) fn write(
+    root: &Path,
+    history: &History,
+    summary: &Summary,
+    settings: Vec<(String, String)>,
+) -> Result<(), FolderError> {
+    let updates: Vec<Update> = history.updates().cloned().collect();
+    let last = history.lives.last();
+    let recent = last.map_or(&[][..], |life| &life.updates);
+    let timeline = last.map_or(&[][..], |life| &life.spans);
+    let replicas = settings.iter().find(|(name, _)| name == "replicas");
+    let replicas = replicas.map(|(_, value)| format!(" · {value} replicas")).unwrap_or_default();
+    let page = Page {
+        title: format!("{}{replicas}", summary.model),
+        settings,
+        summary,
+        updates: &updates,
+        restores: &history.restores,
+        recent,
+        timeline,
+    };
+    run_folder::write(root, "report.html", &html(&page))?;
+    if !timeline.is_empty() {
+        run_folder::write(root, "timeline.svg", &picture(&page))?;
+    }
+    Ok(())
 }
 
 /// The whole page.
@@ -51,10 +87,10 @@ pub fn html(page: &Page<'_>) -> String {
     );
     tiles(&mut out, page.summary);
     out.push_str("<section class=\"charts\">\n");
-    out.push_str(&loss_chart(page.updates));
-    out.push_str(&accuracy_chart(page.updates));
+    out.push_str(&loss_chart(page));
+    out.push_str(&accuracy_chart(page));
     out.push_str("</section>\n");
-    out.push_str(&timeline::section(page.timeline, page.updates));
+    out.push_str(&timeline::section(page.timeline, page.recent));
     replicas(&mut out, page.summary);
     settings(&mut out, page);
     let _ = write!(out, "</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n");
@@ -64,11 +100,12 @@ pub fn html(page: &Page<'_>) -> String {
 /// A picture of the first updates, a file of its own.
 #[must_use]
 pub fn picture(page: &Page<'_>) -> String {
-    timeline::picture(page.timeline, page.updates, PICTURE_STEPS, STYLE)
+    timeline::picture(page.timeline, page.recent, PICTURE_STEPS, STYLE)
 }
 
 fn tiles(out: &mut String, summary: &Summary) {
-    let mut tiles = vec![("test accuracy", percent(summary.test_accuracy))];
+    let accuracy = summary.test_accuracy.map_or_else(|| "unknown".to_owned(), percent);
+    let mut tiles = vec![("test accuracy", accuracy)];
     if let Some(averages) = summary.averages_test_accuracy {
         tiles.push(("with moving averages", percent(averages)));
     }
@@ -78,7 +115,7 @@ fn tiles(out: &mut String, summary: &Summary) {
         ("updates per second", format!("{rate:.0}")),
         ("accepted", summary.accepted.to_string()),
         ("stale", (summary.stale + summary.duplicates).to_string()),
-        ("given up", summary.superseded.to_string()),
+        ("superseded", summary.superseded.to_string()),
     ]);
     out.push_str("<section class=\"tiles\">\n");
     for (name, value) in tiles {
@@ -87,8 +124,9 @@ fn tiles(out: &mut String, summary: &Summary) {
     out.push_str("</section>\n");
 }
 
-fn loss_chart(updates: &[Update]) -> String {
-    let points: Vec<(f64, f64)> = updates
+fn loss_chart(page: &Page<'_>) -> String {
+    let points: Vec<(f64, f64)> = page
+        .updates
         .iter()
         .filter_map(|update| Some((update.step as f64, update.loss?)))
         .filter(|(_, loss)| loss.is_finite())
@@ -98,10 +136,16 @@ fn loss_chart(updates: &[Update]) -> String {
     let top = points.iter().map(|point| point.1).fold(0.0, f64::max);
     Chart {
         title: "Training loss".to_owned(),
-        note: "mean cross-entropy of each update's gradients, and its running mean",
+        note: match page.restores {
+            [] => "mean cross-entropy of each update's gradients, and its running mean",
+            _ => {
+                "mean cross-entropy of each update's gradients, and its running mean; upright \
+                  lines: taken back to a checkpoint, and made again from there"
+            }
+        },
         x: steps(points.iter().map(|point| point.0)),
         y: Axis { name: "", from: 0.0, to: top, percent: false },
-        marks: Vec::new(),
+        marks: page.restores.iter().map(|step| *step as f64).collect(),
         series: vec![
             Series { class: "raw", name: "each update".to_owned(), points, dots: false },
             Series { class: "main", name: "running mean".to_owned(), points: smooth, dots: false },
@@ -110,9 +154,10 @@ fn loss_chart(updates: &[Update]) -> String {
     .draw()
 }
 
-fn accuracy_chart(updates: &[Update]) -> String {
+fn accuracy_chart(page: &Page<'_>) -> String {
     let points = |of: fn(&Update) -> Option<f64>| -> Vec<(f64, f64)> {
-        let tested = updates.iter().filter_map(|update| Some((update.step as f64, of(update)?)));
+        let tested =
+            page.updates.iter().filter_map(|update| Some((update.step as f64, of(update)?)));
         tested.collect()
     };
     let own = thinned(points(|update| update.test_accuracy));
@@ -128,7 +173,7 @@ fn accuracy_chart(updates: &[Update]) -> String {
         note: "of images that no replica ever sees",
         x: steps(series.iter().flat_map(|series| series.points.iter().map(|point| point.0))),
         y: Axis { name: "", from: 0.0, to: 1.0, percent: true },
-        marks: Vec::new(),
+        marks: page.restores.iter().map(|step| *step as f64).collect(),
         series,
     }
     .draw()
@@ -179,11 +224,12 @@ fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
 fn replicas(out: &mut String, summary: &Summary) {
     out.push_str(
         "<section>\n<h2>Replicas</h2>\n<div class=\"scroll\"><table class=\"numbers\">\n\
-         <tr><th>replica</th><th>batches</th><th>accepted</th><th>stale</th><th>given up</th>\
+         <tr><th>replica</th><th>batches</th><th>accepted</th><th>stale</th><th>superseded</th>\
          <th>computed</th><th>waited</th>\
-         <th class=\"wide\">batches begun, by what came of them</th></tr>\n",
+         <th class=\"wide\">what came of its batches</th></tr>\n",
     );
-    let most = summary.replicas.iter().map(|r| r.batches).max().unwrap_or(0).max(1);
+    let begun = |r: &ReplicaSummary| r.batches.saturating_add(r.superseded);
+    let most = summary.replicas.iter().map(begun).max().unwrap_or(0).max(1);
     for r in &summary.replicas {
         let dropped = r.stale + r.duplicates;
         let bar = [("accepted", r.accepted), ("stale", dropped), ("superseded", r.superseded)];
@@ -220,8 +266,9 @@ fn settings(out: &mut String, page: &Page<'_>) {
         ("checkpoint", summary.checkpoint.clone()),
         ("variables, SHA-256", summary.variables_sha256.clone()),
     ];
-    for (name, value) in page.settings.iter().chain(&results) {
-        let _ = writeln!(out, "<dt>{name}</dt><dd>{}</dd>", escape(value));
+    let settings = page.settings.iter().map(|(name, value)| (name.as_str(), value));
+    for (name, value) in settings.chain(results.iter().map(|(name, value)| (*name, value))) {
+        let _ = writeln!(out, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(value));
     }
     out.push_str("</dl>\n</section>\n");
 }

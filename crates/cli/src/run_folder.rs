@@ -210,15 +210,6 @@ impl RunFolder {
         RunFile::read(&self.root).ok().flatten().and_then(|file| file.resumed)
     }
 
-    /// Writes one of its files.
-    ///
-    /// # Errors
-    /// [`FolderError::Write`] names the file.
-    pub fn write(&self, name: &str, text: &str) -> Result<(), FolderError> {
-        let path = self.root.join(name);
-        fs::write(&path, text).map_err(|source| FolderError::Write { path, source })
-    }
-
     fn make(&mut self) -> Result<(), FolderError> {
         for path in [self.root.clone(), self.checkpoints.clone()] {
             let above = path.ancestors().take_while(|it| !it.as_os_str().is_empty());
@@ -321,6 +312,21 @@ fn changes(before: &RunFile, settings: &Settings) -> Vec<String> {
         (*then != now).then(|| format!("{name}: {then} before, {now} now"))
     });
     differs.collect()
+}
+
+/// Where the checkpoints of a run folder are, as far as it says so.
+pub(crate) fn checkpoints_of(root: &Path) -> PathBuf {
+    let file = RunFile::read(root).ok().flatten();
+    file.map_or_else(|| root.join(USUAL), |file| file.checkpoints_of(root))
+}
+
+/// Writes a file of a run folder.
+///
+/// # Errors
+/// [`FolderError::Write`] names the file.
+pub(crate) fn write(root: &Path, name: &str, text: &str) -> Result<(), FolderError> {
+    let path = root.join(name);
+    fs::write(&path, text).map_err(|source| FolderError::Write { path, source })
 }
 
 /// Permissions lie about network drives and read-only mounts; a file that was written does not.

@@ -2,7 +2,7 @@
 //!
 //! It changes nothing about the training, save that it passes on a wish to stop.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use digits::data::Digits;
@@ -11,18 +11,9 @@ use hooks::{Coordinator, Hook, HookError, RunContext, StepReport};
 use sync_replicas::{BoxError, ChiefSession};
 
 use crate::interrupt::{Interrupt, REASON};
-use crate::metrics::{Metrics, Update};
+use crate::metrics::Evaluation;
 use crate::progress::{Progress, State};
-
-/// What the hook writes, and what it keeps for the page at the end.
-pub(crate) struct RunLog {
-    pub(crate) metrics: Metrics,
-    pub(crate) updates: Vec<Update>,
-}
-
-pub(crate) fn lock(log: &Mutex<RunLog>) -> MutexGuard<'_, RunLog> {
-    log.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::run_log::{RunLog, lock};
 
 pub(crate) struct RunHook {
     pub(crate) classifier: Arc<dyn Classifier>,
@@ -30,8 +21,8 @@ pub(crate) struct RunHook {
     pub(crate) interrupt: Interrupt,
     pub(crate) log: Arc<Mutex<RunLog>>,
     pub(crate) progress: Progress,
-    /// When training began: the timeline has the same zero.
-    pub(crate) begun: Instant,
+    /// When training began, and from which update on: for the rate.
+    pub(crate) begun: (Instant, u64),
     /// The model is tested every so many updates.
     pub(crate) eval_every: u64,
     /// Of the update that was tested last.
@@ -63,31 +54,21 @@ impl Hook<ChiefSession<f32>> for RunHook {
         if self.interrupt.requested() {
             context.request_stop(REASON);
         }
-        let seconds = self.begun.elapsed().as_secs_f64();
         let step = report.global_step.unsigned_abs();
-        let mut update = Update {
-            step: report.global_step,
-            loss: report.loss,
-            seconds,
-            examples: report.scalar("examples").unwrap_or_default() as u64,
-            test_accuracy: None,
-            averages_test_accuracy: None,
-        };
-        if step.is_multiple_of(self.eval_every) || step == 1 {
-            self.test(session, &mut update)?;
+        let test = step.is_multiple_of(self.eval_every) || step == 1;
+        let test = test.then(|| self.test(session, report.global_step)).transpose()?;
+        {
+            let mut log = lock(&self.log);
+            test.map_or(Ok(()), |test| log.tested(test)).map_err(failed)?;
+            log.follow().map_err(failed)?;
         }
-        let mut log = lock(&self.log);
-        if let Some(back) = log.metrics.write_update(&update).map_err(failed)? {
-            log.updates.retain(|update| update.step <= back);
-        }
-        log.updates.push(update);
-        let rate = log.updates.len() as f64 / seconds.max(1e-9);
-        let stale = session.totals().stale;
+        let (begun, first) = self.begun;
+        let rate = step.saturating_sub(first) as f64 / begun.elapsed().as_secs_f64().max(1e-9);
         self.progress.update(&State {
             step,
             loss: report.loss,
             rate,
-            stale,
+            stale: session.totals().stale,
             accuracy: self.accuracy,
         });
         Ok(())
@@ -100,13 +81,18 @@ impl Hook<ChiefSession<f32>> for RunHook {
 }
 
 impl RunHook {
-    fn test(&mut self, session: &ChiefSession<f32>, update: &mut Update) -> Result<(), HookError> {
+    fn test(&mut self, session: &ChiefSession<f32>, step: i64) -> Result<Evaluation, HookError> {
         let classifier = &*self.classifier;
         let of = |variables: &_| accuracy(classifier, variables, &self.digits.test).map_err(failed);
-        update.test_accuracy = Some(of(&session.snapshot().variables)?);
-        update.averages_test_accuracy = session.averages().as_ref().map(of).transpose()?;
-        self.accuracy = update.test_accuracy.map(|accuracy| (update.step, accuracy));
-        Ok(())
+        let snapshot = session.snapshot();
+        let test_accuracy = of(&snapshot.variables)?;
+        self.accuracy = Some((step, test_accuracy));
+        Ok(Evaluation {
+            step,
+            generation: snapshot.generation.get(),
+            test_accuracy,
+            averages_test_accuracy: session.averages().as_ref().map(of).transpose()?,
+        })
     }
 }
 

@@ -5,22 +5,24 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sync_replicas::ReplicaReport;
 
 use crate::units::time;
 
 /// The result of a run, as `--json` prints it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The model's name.
     pub model: String,
     /// The optimizer's name.
     pub optimizer: String,
-    /// The part of the test images that the model tells right.
-    pub test_accuracy: f64,
+    /// The part of the test images that the model tells right; not there for a run that did not
+    /// come to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_accuracy: Option<f64>,
     /// The same of the moving averages, when they are kept.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub averages_test_accuracy: Option<f64>,
     /// The mean loss of the last update's gradients.
     pub loss: Option<f64>,
@@ -38,6 +40,9 @@ pub struct Summary {
     pub stale: u64,
     /// Pushed batches whose share another replica was first with.
     pub duplicates: u64,
+    /// Pushed batches of a step that was not made any more.
+    #[serde(default)]
+    pub unused: u64,
     /// Batches given up before the push because their step was over (P-13).
     pub superseded: u64,
     /// How long training took.
@@ -47,7 +52,7 @@ pub struct Summary {
     /// Whether it was ended before its time.
     pub interrupted: bool,
     /// The checkpoint that it went on from, if it did.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed_from: Option<String>,
     /// Where its files are.
     pub run_dir: String,
@@ -62,11 +67,11 @@ pub struct Summary {
 }
 
 /// One replica's part in a run (P-7).
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReplicaSummary {
     /// Which one.
     pub replica: u64,
-    /// Batches begun.
+    /// Batches pushed, accepted or not.
     pub batches: u64,
     /// Batches that became part of an update.
     pub accepted: u64,
@@ -74,17 +79,20 @@ pub struct ReplicaSummary {
     pub stale: u64,
     /// Batches whose share another was first with.
     pub duplicates: u64,
-    /// Batches given up.
+    /// Batches of a step that was not made any more.
+    #[serde(default)]
+    pub unused: u64,
+    /// Batches given up before the push because their step was over.
     pub superseded: u64,
     /// Seconds spent computing.
     pub compute_seconds: f64,
     /// Seconds spent waiting for tokens.
     pub wait_seconds: f64,
     /// Milliseconds it was made slow by, for each batch.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub straggler_ms: Option<u64>,
     /// Why it failed, if it did.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
 }
 
@@ -92,13 +100,15 @@ impl ReplicaSummary {
     /// One replica's part, of the trainer's report.
     #[must_use]
     pub fn new(report: &ReplicaReport, delay: Option<Duration>) -> Self {
+        let tally = report.tally;
         Self {
             replica: report.replica.get(),
-            batches: report.batches,
-            accepted: report.tally.accepted,
-            stale: report.tally.stale,
-            duplicates: report.tally.duplicates,
-            superseded: report.tally.superseded,
+            batches: tally.pushed().saturating_add(report.unused),
+            accepted: tally.accepted,
+            stale: tally.stale,
+            duplicates: tally.duplicates,
+            unused: report.unused,
+            superseded: tally.superseded,
             compute_seconds: report.computed.as_secs_f64(),
             wait_seconds: report.waited.as_secs_f64(),
             straggler_ms: delay.map(|delay| delay.as_millis() as u64),
@@ -116,11 +126,11 @@ pub fn table(summary: &Summary) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{replica:>9}{batches:>9}{accepted:>10}{stale:>7}{superseded:>10}\
+            "{replica:>9}{batches:>9}{accepted:>10}{stale:>7}{superseded:>12}\
              {computed:>10}{waited:>10}{note}"
         );
     };
-    line(["replica", "batches", "accepted", "stale", "given up", "computed", "waited"], "");
+    line(["replica", "batches", "accepted", "stale", "superseded", "computed", "waited"], "");
     for r in &summary.replicas {
         let slow = r.straggler_ms.map(|ms| format!("  slow by {ms} ms"));
         let failed = r.failure.as_ref().map(|reason| format!("  FAILED: {reason}"));
@@ -144,7 +154,8 @@ pub fn table(summary: &Summary) -> String {
 /// The result in a sentence.
 #[must_use]
 pub fn verdict(summary: &Summary) -> String {
-    let mut text = format!("test accuracy {}", percent(summary.test_accuracy));
+    let accuracy = summary.test_accuracy.map_or_else(|| "unknown".to_owned(), percent);
+    let mut text = format!("test accuracy {accuracy}");
     if let Some(averages) = summary.averages_test_accuracy {
         let _ = write!(text, " ({} with the moving averages)", percent(averages));
     }

@@ -6,9 +6,7 @@ mod error;
 mod record;
 mod setup;
 
-use std::time::{Duration, Instant};
-
-use sync_replicas::{FitError, Report, Span, Totals, Trainer, checkpoint};
+use sync_replicas::{FitError, Record, Report, Totals, Trainer, checkpoint};
 
 pub use error::TrainError;
 pub(crate) use record::{RunOutcome, RunRecord};
@@ -33,48 +31,58 @@ use crate::summary::{ReplicaSummary, Summary};
 ///
 /// let args = Cli::parse_from(["sync-replicas", "--updates", "50", "--quiet"]).into_train();
 /// let summary = train(&Settings::check(args)?, &Interrupt::new())?;
-/// println!("{}", summary.test_accuracy);
+/// println!("{:?}", summary.test_accuracy);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, TrainError> {
     let mut folder = RunFolder::open(settings)?;
-    let trainer = match start(settings, &folder) {
+    let events = Record::new();
+    let trainer = match start(settings, &folder, &events) {
         Ok(trainer) => trainer,
         Err(error) => {
             folder.abandon();
             return Err(error);
         }
     };
-    let built = Instant::now();
     let first = folder.from().map_or(0, |from| from.step.get().unsigned_abs());
-    let record = RunRecord::open(settings, folder)?;
+    let record = RunRecord::open(settings, folder, events)?;
     let folder = record.folder();
     if first >= settings.updates {
         // It had ended when it was started again.
-        return record.finish(RunOutcome::of_checkpoint(checkpoint::read(folder.checkpoints())?));
+        let state = checkpoint::read(folder.checkpoints())?;
+        return finish(&record, &RunOutcome::of_checkpoint(state));
     }
     // There is a good checkpoint from the first moment, whatever becomes of the first updates.
     trainer.save(folder.checkpoints(), settings.keep)?;
 
     let run_hook = record.hook(interrupt, first);
-    let begun = run_hook.begun;
     interrupt.attach(trainer.stop_handle());
     interrupt.attach_saver(saver(&trainer, folder, settings.keep))?;
     let hooks = hooks(settings, Some(run_hook), Some(folder));
     let report = trainer.fit(&learner(settings), |_| shard(settings), hooks);
     record.flush()?;
-    let mut report = report.map_err(|source| {
+    let report = report.map_err(|source| {
         let advice = advice(&source, folder);
         TrainError::Fit { source, advice }
     })?;
-    start_from_zero(&mut report.timeline, begun - built);
-    record.finish(outcome(settings, &trainer, report))
+    finish(&record, &outcome(settings, &trainer, &report))
+}
+
+fn finish(record: &RunRecord<'_>, outcome: &RunOutcome) -> Result<Summary, TrainError> {
+    let summary = record.summarize(outcome)?;
+    record.write_result(&summary)?;
+    record.draw(&summary)?;
+    Ok(summary)
 }
 
 /// The trainer that the settings describe, with the variables to go on from.
-fn start(settings: &Settings, folder: &RunFolder) -> Result<Trainer<f32>, TrainError> {
+fn start(
+    settings: &Settings,
+    folder: &RunFolder,
+    record: &Record,
+) -> Result<Trainer<f32>, TrainError> {
     let variables = settings.classifier.variables(settings.seed)?;
-    let replicas = replicas(settings)?.run_id(folder.run());
+    let replicas = replicas(settings)?.run_id(folder.run()).record(record);
     let trainer = replicas.build(variables).map_err(UsageError::from)?;
     if let Some(from) = folder.from() {
         trainer.restore(folder.checkpoints())?;
@@ -84,14 +92,6 @@ fn start(settings: &Settings, folder: &RunFolder) -> Result<Trainer<f32>, TrainE
     }
     folder.record(settings)?;
     Ok(trainer)
-}
-
-/// Spans count from when the trainer was built, pages from when training began.
-fn start_from_zero(timeline: &mut [Span], begun: Duration) {
-    for span in timeline {
-        span.start = span.start.saturating_sub(begun);
-        span.end = span.end.saturating_sub(begun);
-    }
 }
 
 /// What writes a checkpoint of now.
@@ -112,7 +112,7 @@ fn advice(error: &FitError, folder: &RunFolder) -> String {
     }
 }
 
-fn outcome(settings: &Settings, trainer: &Trainer<f32>, report: Report) -> RunOutcome {
+fn outcome(settings: &Settings, trainer: &Trainer<f32>, report: &Report) -> RunOutcome {
     let snapshot = trainer.snapshot();
     let delay = |replica: u64| settings.stragglers.delay(replica);
     let replicas = report.replicas.iter();
@@ -128,9 +128,7 @@ fn outcome(settings: &Settings, trainer: &Trainer<f32>, report: Report) -> RunOu
             accepted: report.accepted,
             stale: report.stale,
         },
-        duplicates: replicas.clone().map(|replica| replica.tally.duplicates).sum(),
         elapsed: report.elapsed,
         replicas: replicas.map(|it| ReplicaSummary::new(it, delay(it.replica.get()))).collect(),
-        timeline: Some(report.timeline),
     }
 }

@@ -8,7 +8,7 @@ pub struct Ticket {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToServer {
-    #[prost(oneof = "to_server::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "to_server::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub message: ::core::option::Option<to_server::Message>,
 }
 /// Nested message and enum types in `ToServer`.
@@ -33,6 +33,8 @@ pub mod to_server {
         Alive(super::Alive),
         #[prost(message, tag = "9")]
         Leave(super::Leave),
+        #[prost(message, tag = "10")]
+        Recall(super::Recall),
     }
 }
 /// The first message of every connection.
@@ -108,6 +110,19 @@ pub struct Commit {
     /// The receipts of all other servers, each bit the parity of theirs.
     #[prost(fixed64, tag = "7")]
     pub receipts: u64,
+    #[prost(message, optional, tag = "20")]
+    pub times: ::core::option::Option<Times>,
+}
+/// How a piece of work went, by the replica's own clock, in seconds.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Times {
+    #[prost(double, tag = "1")]
+    pub waited: f64,
+    #[prost(double, tag = "2")]
+    pub computed: f64,
+    /// From the end of computing to this message.
+    #[prost(double, tag = "3")]
+    pub sent: f64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ask {
@@ -116,7 +131,7 @@ pub struct Ask {
     #[prost(uint64, tag = "2")]
     pub sequence: u64,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct GiveUp {
     #[prost(message, optional, tag = "1")]
     pub ticket: ::core::option::Option<Ticket>,
@@ -125,6 +140,8 @@ pub struct GiveUp {
     /// Whether work on it had begun.
     #[prost(bool, tag = "3")]
     pub begun: bool,
+    #[prost(message, optional, tag = "20")]
+    pub times: ::core::option::Option<Times>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Alive {
@@ -142,6 +159,9 @@ pub struct Leave {
     #[prost(bool, tag = "3")]
     pub for_now: bool,
 }
+/// After the end: what has been recorded of the training. Only to the coordinator.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Recall {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToReplica {
     /// Whose life it is about, where it is about one: a replica passes over what is not about its own.
@@ -149,7 +169,7 @@ pub struct ToReplica {
     pub ticket: ::core::option::Option<Ticket>,
     #[prost(
         oneof = "to_replica::Message",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
     )]
     pub message: ::core::option::Option<to_replica::Message>,
 }
@@ -181,6 +201,8 @@ pub mod to_replica {
         Values(super::Values),
         #[prost(message, tag = "12")]
         Left(super::Left),
+        #[prost(message, tag = "13")]
+        Recorded(super::Recorded),
     }
 }
 /// The answer to Hello. Servers that do not coordinate send no ticket.
@@ -321,6 +343,73 @@ pub struct Ended {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Left {}
+/// The training as the coordinator saw it: counts of each replica, and the latest of what happened.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Recorded {
+    #[prost(message, optional, tag = "1")]
+    pub totals: ::core::option::Option<Totals>,
+    #[prost(message, repeated, tag = "2")]
+    pub replicas: ::prost::alloc::vec::Vec<Activity>,
+    #[prost(message, repeated, tag = "3")]
+    pub updates: ::prost::alloc::vec::Vec<UpdateMade>,
+    #[prost(message, repeated, tag = "4")]
+    pub spans: ::prost::alloc::vec::Vec<Span>,
+    /// How long training took.
+    #[prost(double, tag = "5")]
+    pub seconds: f64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Activity {
+    #[prost(uint64, tag = "1")]
+    pub accepted: u64,
+    #[prost(uint64, tag = "2")]
+    pub stale: u64,
+    #[prost(uint64, tag = "3")]
+    pub duplicates: u64,
+    #[prost(uint64, tag = "4")]
+    pub superseded: u64,
+    #[prost(uint64, tag = "5")]
+    pub tokens: u64,
+    #[prost(uint64, tag = "6")]
+    pub expired: u64,
+    #[prost(double, tag = "7")]
+    pub waited: f64,
+    #[prost(double, tag = "8")]
+    pub computed: f64,
+    /// Why it left, if it failed.
+    #[prost(string, optional, tag = "9")]
+    pub failure: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bool, tag = "10")]
+    pub data_ended: bool,
+    /// Taken for a step that was not made.
+    #[prost(uint64, tag = "11")]
+    pub unused: u64,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct UpdateMade {
+    #[prost(int64, tag = "1")]
+    pub step: i64,
+    #[prost(double, optional, tag = "2")]
+    pub loss: ::core::option::Option<f64>,
+    #[prost(uint64, tag = "3")]
+    pub examples: u64,
+    /// Seconds since training began.
+    #[prost(double, tag = "4")]
+    pub at: f64,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Span {
+    #[prost(uint64, tag = "1")]
+    pub replica: u64,
+    #[prost(int64, tag = "2")]
+    pub step: i64,
+    #[prost(enumeration = "SpanKind", tag = "3")]
+    pub kind: i32,
+    #[prost(double, tag = "4")]
+    pub start: f64,
+    #[prost(double, tag = "5")]
+    pub end: f64,
+}
 /// A piece of a snapshot; pieces come in order, `last` closes it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Values {
@@ -558,6 +647,44 @@ impl Kind {
             "MISSING" => Some(Self::Missing),
             "DENSE" => Some(Self::Dense),
             "SPARSE" => Some(Self::Sparse),
+            _ => None,
+        }
+    }
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SpanKind {
+    Waited = 0,
+    Accepted = 1,
+    Stale = 2,
+    Duplicate = 3,
+    Superseded = 4,
+    Sent = 5,
+}
+impl SpanKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Waited => "WAITED",
+            Self::Accepted => "ACCEPTED",
+            Self::Stale => "STALE",
+            Self::Duplicate => "DUPLICATE",
+            Self::Superseded => "SUPERSEDED",
+            Self::Sent => "SENT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "WAITED" => Some(Self::Waited),
+            "ACCEPTED" => Some(Self::Accepted),
+            "STALE" => Some(Self::Stale),
+            "DUPLICATE" => Some(Self::Duplicate),
+            "SUPERSEDED" => Some(Self::Superseded),
+            "SENT" => Some(Self::Sent),
             _ => None,
         }
     }

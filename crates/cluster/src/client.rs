@@ -19,4 +19,4 @@ pub use reach::{Dial, DialFuture, Reach};
 pub(crate) use reach::{FRAME, WINDOW, words};
 #[cfg(feature = "test-util")]
 pub(crate) use session::offline;
-pub use session::{PushError, Session, SessionSettings, WaitError};
+pub use session::{PushError, Session, SessionSettings, WaitError, WorkTimes};

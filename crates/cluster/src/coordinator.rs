@@ -12,6 +12,7 @@ mod leaving;
 mod receipts;
 mod settle;
 mod status;
+mod times;
 mod vet;
 
 pub use answer::{Actions, Answer, Commit, Contribution, Order, Refusal, Ticket};
@@ -19,6 +20,7 @@ pub use books::{StepMade, Totals};
 pub use leaving::{Farewell, Saves};
 pub use receipts::receipt;
 pub use status::{ReplicaStatus, Status};
+pub use times::Times;
 
 use std::time::Duration;
 
@@ -30,12 +32,15 @@ use sync_replicas::{Generation, GlobalStep, Incarnation};
 
 use books::Books;
 use leaving::Leaving;
+use times::Spent;
 
 /// The engine and one seat a replica.
 #[derive(Debug)]
 pub struct Coordinator {
     engine: Engine,
     seats: Vec<Seat>,
+    /// By replica.
+    spent: Vec<Spent>,
     books: Books,
     /// Per variable: those with a gradient, in order; a lane is a place in it. Fixed by the first
     /// contribution.
@@ -101,6 +106,7 @@ impl Coordinator {
         Self {
             engine: Engine::new(config, variables, global_step, generation),
             seats: vec![Seat::default(); replicas],
+            spent: vec![Spent::default(); replicas],
             books: Books::default(),
             pattern: None,
             variables,

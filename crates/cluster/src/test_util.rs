@@ -141,6 +141,7 @@ pub(crate) fn node_that_saves(
     let settings = NodeSettings {
         index,
         run: RunId::draw(),
+        record: None,
         variables: shapes().len(),
         fingerprint: FINGERPRINT.to_vec(),
         config: settings.check().expect("good settings"),

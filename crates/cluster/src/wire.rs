@@ -3,10 +3,16 @@
 //! What a peer sends may be anything: a message without a body, or with numbers that make no
 //! sense, is an error with a name, never a panic.
 
+mod recorded;
+
+pub use recorded::Recorded;
+
 use sync_replicas::engine::{Grant, Outcome};
 use sync_replicas::{Generation, GlobalStep, Incarnation, Kind, LocalStep, ReplicaId};
 
-use crate::coordinator::{Answer, Commit, Contribution, Order, Refusal, StepMade, Ticket, Totals};
+use crate::coordinator::{
+    Answer, Commit, Contribution, Order, Refusal, StepMade, Ticket, Times, Totals,
+};
 use crate::proto;
 use crate::shard::Section;
 use proto::order::Order as WireOrder;
@@ -79,7 +85,25 @@ pub(crate) fn commit(commit: proto::Commit) -> Result<Commit, WireError> {
         loss: commit.loss,
         examples: commit.examples,
         receipts: commit.receipts,
+        times: times(commit.times),
     })
+}
+
+/// What makes no sense as a time is none.
+pub(crate) fn times(times: Option<proto::Times>) -> Times {
+    let times = times.unwrap_or_default();
+    let time = recorded::time;
+    Times { waited: time(times.waited), computed: time(times.computed), sent: time(times.sent) }
+}
+
+impl From<Times> for proto::Times {
+    fn from(times: Times) -> Self {
+        Self {
+            waited: times.waited.as_secs_f64(),
+            computed: times.computed.as_secs_f64(),
+            sent: times.sent.as_secs_f64(),
+        }
+    }
 }
 
 /// A message to a replica, about the life of a ticket if it is about one.
@@ -165,33 +189,44 @@ impl From<StepMade> for proto::Advanced {
             loss: made.loss,
             gradients: made.gradients,
             examples: made.examples,
-            totals: Some(proto::Totals {
-                batches: made.totals.batches,
-                examples: made.totals.examples,
-                accepted: made.totals.accepted,
-                stale: made.totals.stale,
-                duplicates: made.totals.duplicates,
-            }),
+            totals: Some(made.totals.into()),
+        }
+    }
+}
+
+impl From<Totals> for proto::Totals {
+    fn from(totals: Totals) -> Self {
+        Self {
+            batches: totals.batches,
+            examples: totals.examples,
+            accepted: totals.accepted,
+            stale: totals.stale,
+            duplicates: totals.duplicates,
+        }
+    }
+}
+
+impl From<proto::Totals> for Totals {
+    fn from(totals: proto::Totals) -> Self {
+        Self {
+            batches: totals.batches,
+            examples: totals.examples,
+            accepted: totals.accepted,
+            stale: totals.stale,
+            duplicates: totals.duplicates,
         }
     }
 }
 
 impl From<proto::Advanced> for StepMade {
     fn from(advanced: proto::Advanced) -> Self {
-        let totals = advanced.totals.unwrap_or_default();
         Self {
             generation: Generation::new(advanced.generation),
             global_step: GlobalStep::new(advanced.global_step),
             loss: advanced.loss,
             gradients: advanced.gradients,
             examples: advanced.examples,
-            totals: Totals {
-                batches: totals.batches,
-                examples: totals.examples,
-                accepted: totals.accepted,
-                stale: totals.stale,
-                duplicates: totals.duplicates,
-            },
+            totals: advanced.totals.unwrap_or_default().into(),
         }
     }
 }

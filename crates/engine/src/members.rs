@@ -91,6 +91,33 @@ pub struct Tally {
     pub expired: u64,
 }
 
+impl Tally {
+    /// Batches that were begun and came to an end.
+    #[must_use]
+    pub fn batches(&self) -> u64 {
+        self.pushed().saturating_add(self.superseded)
+    }
+
+    /// Gradients that were pushed, accepted or not.
+    #[must_use]
+    pub fn pushed(&self) -> u64 {
+        self.accepted.saturating_add(self.stale).saturating_add(self.duplicates)
+    }
+
+    /// What was counted since these counters were read.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            accepted: self.accepted.saturating_sub(before.accepted),
+            stale: self.stale.saturating_sub(before.stale),
+            duplicates: self.duplicates.saturating_sub(before.duplicates),
+            superseded: self.superseded.saturating_sub(before.superseded),
+            tokens: self.tokens.saturating_sub(before.tokens),
+            expired: self.expired.saturating_sub(before.expired),
+        }
+    }
+}
+
 impl Members {
     pub(crate) fn new(total: usize) -> Self {
         Self { slots: vec![Member::default(); total] }

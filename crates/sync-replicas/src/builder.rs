@@ -11,7 +11,7 @@ use optim::{ExponentialMovingAverage, Optimizer, OptimizerState};
 use crate::checkpoint::RunId;
 use crate::cores::on_all_cores;
 use crate::runtime::{Chief, Closer, Rules, Shared};
-use crate::{Scalar, Trainer, Variables};
+use crate::{Record, Scalar, Trainer, Variables};
 use engine::Generation;
 use engine::{Config, ConfigError, Engine, InitialTokens, NonFinite, Order, Settings, TokenPolicy};
 
@@ -44,7 +44,7 @@ pub struct SyncReplicas<O> {
     averages: Averages,
     use_locking: bool,
     observe: bool,
-    timeline: bool,
+    record: Option<Record>,
     run: Option<RunId>,
 }
 
@@ -73,6 +73,8 @@ pub struct Parts<O> {
     pub variables_to_average: Option<Vec<String>>,
     /// The run that its checkpoints belong to.
     pub run: RunId,
+    /// Where what happens is recorded, if anywhere.
+    pub record: Option<Record>,
 }
 
 /// Why a trainer was not built.
@@ -128,7 +130,7 @@ impl<O> SyncReplicas<O> {
             averages: Averages::default(),
             use_locking: true,
             observe: false,
-            timeline: false,
+            record: None,
             run: None,
         }
     }
@@ -261,10 +263,10 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// Records what each replica did when, for [`Report::timeline`](crate::Report::timeline).
+    /// Records there what happens when: the updates, and what each replica does.
     #[must_use]
-    pub fn timeline(mut self, timeline: bool) -> Self {
-        self.timeline = timeline;
+    pub fn record(mut self, record: &Record) -> Self {
+        self.record = Some(record.clone());
         self
     }
 
@@ -292,6 +294,7 @@ impl<O> SyncReplicas<O> {
             moving_average: self.averages.decay,
             variables_to_average: self.averages.names,
             run: self.run.unwrap_or_else(RunId::draw),
+            record: self.record,
         })
     }
 
@@ -352,7 +355,7 @@ impl<O> SyncReplicas<O> {
         let (locking, observe) = (self.use_locking, self.observe);
         let chief = Chief::new(optimizer, averages, locking, observe, finite_only, readers);
         let chief = chief.of_run(self.run.unwrap_or_else(RunId::draw));
-        let shared = Shared::new(engine, variables, chief, self.rules, self.timeline, closer);
+        let shared = Shared::new(engine, variables, chief, self.rules, self.record, closer);
         Ok(Trainer { shared: Arc::new(shared), initial, min_replicas, fitting: Mutex::default() })
     }
 }

@@ -16,6 +16,7 @@ mod hook_host;
 mod hook_list;
 mod layout;
 mod model;
+mod record;
 mod report;
 mod scalar;
 mod trainer;
@@ -42,6 +43,7 @@ pub use gradients::{Gradient, Gradients};
 pub use hook_host::{BoxedHooks, ChiefSession, HookHost, TrainingView};
 pub use hook_list::{Checkpoints, Hooks, Wishes};
 pub use model::{BoxError, Computed, Model, Shard, Work};
+pub use record::{Cursor, News, Record, UpdateMade};
 pub use report::{ReplicaOutcome, ReplicaReport, Report};
 pub use runtime::{
     Averaged, Cause, GradientBuffers, Kind, NotFinite, PushError, Replica, Snapshot, Span,

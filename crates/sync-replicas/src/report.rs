@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::runtime::Span;
 use engine::ReplicaId;
 use engine::Tally;
 
@@ -17,7 +16,7 @@ pub struct Report {
     pub batches: u64,
     /// Examples in accepted batches (P-8).
     pub examples: u64,
-    /// Pushed batches that became part of a step.
+    /// Pushed batches that became part of an update; those of a step that was not made are none.
     pub accepted: u64,
     /// Pushed batches that were dropped as stale.
     pub stale: u64,
@@ -27,8 +26,6 @@ pub struct Report {
     pub stopped: String,
     /// What each replica did.
     pub replicas: Vec<ReplicaReport>,
-    /// Who did what when, if a timeline was asked for.
-    pub timeline: Vec<Span>,
 }
 
 impl Report {
@@ -48,6 +45,8 @@ pub struct ReplicaReport {
     pub batches: u64,
     /// Its counters.
     pub tally: Tally,
+    /// Gradients that were taken for a step which was not made any more; the tally has them not.
+    pub unused: u64,
     /// How long it had no token, and waited for one.
     pub waited: Duration,
     /// How long it had tokens, from being given each to its push.

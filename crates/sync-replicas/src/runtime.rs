@@ -44,6 +44,7 @@ pub(crate) use self::core::Rules;
 pub(crate) use self::failure::{describe, describe_panic};
 pub(crate) use self::generations::BeginError;
 pub(crate) use self::shared::Shared;
+pub(crate) use self::span::ReplicaLog;
 pub(crate) use self::stop_wish::StopWish;
 pub(crate) use self::superseded::Watch;
 

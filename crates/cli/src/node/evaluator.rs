@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use cluster::ClusterError;
 use digits::models::accuracy;
-use serde::Serialize;
 use sync_replicas::checkpoint::{self, TrainingState};
 use tokio::time::timeout;
 
 use super::Ended;
 use super::error::NodeError;
 use super::process::Process;
-use crate::metrics::Metrics;
+use crate::history::TESTS;
+use crate::metrics::{Evaluation, Metrics};
 use crate::run_folder::RunFolder;
 use crate::say::say;
 use crate::settings::Settings;
@@ -25,16 +25,6 @@ use crate::train::TrainError;
 
 /// Between two looks at the folder, which may be a network's and tells nobody of its changes.
 const LOOK: Duration = Duration::from_millis(500);
-
-/// One checkpoint, tested.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-struct Evaluation {
-    step: i64,
-    generation: u64,
-    test_accuracy: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    averages_test_accuracy: Option<f64>,
-}
 
 /// Tests every checkpoint that it can until training is over, or until it is asked to end.
 pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
@@ -53,7 +43,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
         for (key, state) in newer(&folder, &known)? {
             let evaluation = evaluate(settings, &state)?;
             if lines.is_none() {
-                let file = folder.root().join("evaluations.jsonl");
+                let file = folder.root().join(TESTS[1]);
                 lines = Some(Metrics::append(&file).map_err(TrainError::from)?);
             }
             if let Some(lines) = &mut lines {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use cluster::spec::{Node, Role};
 use cluster::{Cluster, ClusterReport, OnCluster, StopHandle, Wire};
-use sync_replicas::Hooks;
 use sync_replicas::checkpoint::RunId;
+use sync_replicas::{Hooks, Record, SyncReplicas};
 
 use super::error::NodeError;
 use crate::args::{NodeArgs, WireKind};
@@ -99,10 +99,12 @@ impl Process {
         &self,
         hooks: Hooks<f32>,
         run: RunId,
+        record: Option<&Record>,
     ) -> Result<ClusterReport<f32>, NodeError> {
         let variables = self.settings.classifier.variables(self.settings.seed);
         let variables = variables.map_err(TrainError::from)?;
-        let trainer = replicas(&self.settings)?.run_id(run).on(&self.cluster).build(variables)?;
+        let described = set(replicas(&self.settings)?.run_id(run), record, SyncReplicas::record);
+        let trainer = described.on(&self.cluster).build(variables)?;
         let learner = learner(&self.settings);
         Ok(trainer.fit(&learner, |_| shard(&self.settings), hooks)?)
     }

@@ -49,6 +49,7 @@ fn summary() -> Summary {
         accepted: 2,
         stale: 0,
         duplicates: 0,
+        unused: 0,
         superseded: 1,
         compute_seconds: 0.1,
         wait_seconds: 0.0,
@@ -59,7 +60,7 @@ fn summary() -> Summary {
         resumed_from: None,
         model: "mlp".into(),
         optimizer: "adam".into(),
-        test_accuracy: 0.5,
+        test_accuracy: Some(0.5),
         averages_test_accuracy: Some(0.25),
         loss: None,
         updates: 2,
@@ -69,6 +70,7 @@ fn summary() -> Summary {
         accepted: 4,
         stale: 0,
         duplicates: 0,
+        unused: 0,
         superseded: 2,
         seconds: 0.5,
         generation: 1,
@@ -111,9 +113,11 @@ fn check_page(updates: &[Update], timeline: &[Span], fragments: &[&str]) {
     let summary = summary();
     let page = Page {
         title: "mlp <1>".to_owned(),
-        settings: vec![("model", "<script>".to_owned())],
+        settings: vec![("model".to_owned(), "<script>".to_owned())],
         summary: &summary,
         updates,
+        restores: &[2],
+        recent: updates,
         timeline,
     };
     let html = html(&page);
@@ -144,7 +148,7 @@ fn pages_are_whole_and_stand_alone() {
     let words = [
         "replica 0, step 0: computed and accepted, 900 µs",
         "replica 0, for step 1: waited for a token, 100 µs",
-        "given up: the step was over",
+        "superseded: its step was over",
         "dropped as stale",
         "another was first",
         "at least 2.00 s",

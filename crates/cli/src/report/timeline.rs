@@ -24,11 +24,12 @@ const PIXELS_A_STEP: f64 = 48.0;
 const WIDEST: f64 = 30_000.0;
 
 /// How the kinds are drawn and called, in the order of the legend.
-const KINDS: [(&str, &str); 5] = [
+const KINDS: [(&str, &str); 6] = [
     ("accepted", "computed and accepted"),
     ("stale", "computed, dropped as stale"),
     ("duplicate", "computed, another was first"),
-    ("superseded", "given up: the step was over"),
+    ("superseded", "superseded: its step was over"),
+    ("sent", "sent to the servers"),
     ("waited", "waited for a token"),
 ];
 
@@ -38,6 +39,7 @@ fn class(kind: SpanKind) -> &'static str {
         SpanKind::Stale => "stale",
         SpanKind::Duplicate => "duplicate",
         SpanKind::Superseded => "superseded",
+        SpanKind::Sent => "sent",
         _ => "waited",
     }
 }
@@ -97,8 +99,7 @@ pub(super) fn section(spans: &[Span], updates: &[Update]) -> String {
     let mut out = String::from("<section>\n<h2>Timeline</h2>\n");
     if spans.is_empty() {
         out.push_str(
-            "<p class=\"keys\">None was recorded: of a run beyond 100,000 updates, and \
-             in a cluster, no batch's times are kept.</p>\n</section>\n",
+            "<p class=\"keys\">No batch was recorded since the last start.</p>\n</section>\n",
         );
         return out;
     }
@@ -219,7 +220,7 @@ fn bar(out: &mut String, window: &Window<'_>, scale: Scale, span: &Span, titles:
     let (from, to) = (part(span.start), part(span.end));
     let (top, kind) = (top(span.replica.get()), class(span.kind));
     let (y, height) = match span.kind {
-        SpanKind::Waited => (top + BAR / 2.0 - 2.0, 4.0),
+        SpanKind::Waited | SpanKind::Sent => (top + BAR / 2.0 - 2.0, 4.0),
         _ => (top, BAR),
     };
     let _ = write!(
@@ -238,7 +239,8 @@ fn bar(out: &mut String, window: &Window<'_>, scale: Scale, span: &Span, titles:
     } else {
         out.push_str("/>");
     }
-    if !matches!(span.kind, SpanKind::Waited | SpanKind::Superseded) && to <= 1.0 {
+    let pushed = matches!(span.kind, SpanKind::Accepted | SpanKind::Stale | SpanKind::Duplicate);
+    if pushed && to <= 1.0 {
         let x = scale.x(to);
         let (y1, y2) = (y - 3.0, y + height + 3.0);
         let _ = write!(

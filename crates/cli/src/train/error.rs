@@ -4,6 +4,7 @@ use cluster::exit::Exit;
 use sync_replicas::{CheckpointError, FitError};
 
 use crate::error::UsageError;
+use crate::history::HistoryError;
 use crate::run_folder::FolderError;
 
 /// Why there is no trained model.
@@ -30,6 +31,9 @@ pub enum TrainError {
     /// A file of the run folder could not be written.
     #[error("writing metrics.jsonl failed: {0}")]
     Metrics(#[from] std::io::Error),
+    /// What the run folder tells cannot be read back.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// The model does not fit its variables.
     #[error(transparent)]
     Variables(#[from] sync_replicas::VariableError),

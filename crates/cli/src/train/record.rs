@@ -1,23 +1,25 @@
 //! The record of a run in its folder: metrics while it trains, then its result and its pages.
 //!
-//! The same for a training in one process and for the chief of a cluster.
+//! The same for a training in one process, where one does it all, and for a cluster, where
+//! parameter server 0 writes what happens and the chief draws it.
 
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use digits::models::accuracy;
 use sync_replicas::checkpoint::{self, TrainingState};
-use sync_replicas::{Span, Totals, Variables};
+use sync_replicas::{Cursor, Record, Totals, Variables};
 
 use super::error::TrainError;
 use crate::args::cli_name;
+use crate::history::{History, METRICS, TESTS};
 use crate::interrupt::Interrupt;
-use crate::metrics::{Metrics, Run, Update, batches};
+use crate::metrics::Run;
 use crate::progress::Progress;
-use crate::report::{self, Page};
+use crate::report;
 use crate::run_folder::RunFolder;
-use crate::run_hook::{RunHook, RunLog, lock};
+use crate::run_hook::RunHook;
+use crate::run_log::{RunLog, lock};
 use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
 
@@ -30,12 +32,9 @@ pub(crate) struct RunOutcome {
     /// Updates made by this run.
     pub(crate) updates: u64,
     pub(crate) totals: Totals,
-    pub(crate) duplicates: u64,
     pub(crate) elapsed: Duration,
-    /// The replicas that this process knows of.
+    /// Every replica, as far as it is known of.
     pub(crate) replicas: Vec<ReplicaSummary>,
-    /// `None` in a cluster, whose replicas keep none.
-    pub(crate) timeline: Option<Vec<Span>>,
 }
 
 impl RunOutcome {
@@ -48,10 +47,8 @@ impl RunOutcome {
             global_step: state.global_step.get().unsigned_abs(),
             updates: 0,
             totals: Totals::default(),
-            duplicates: 0,
             elapsed: Duration::ZERO,
             replicas: Vec::new(),
-            timeline: None,
         }
     }
 }
@@ -60,24 +57,44 @@ impl RunOutcome {
 pub(crate) struct RunRecord<'a> {
     settings: &'a Settings,
     folder: RunFolder,
+    record: Record,
     log: Arc<Mutex<RunLog>>,
 }
 
 impl<'a> RunRecord<'a> {
-    /// Opens the metrics, where there are some already behind them, and writes the line of the run.
-    pub(crate) fn open(settings: &'a Settings, folder: RunFolder) -> Result<Self, TrainError> {
-        let mut metrics = Metrics::append(&folder.root().join("metrics.jsonl"))?;
-        metrics.write("run", &Run::of(settings))?;
-        metrics.flush()?;
-        let log = Arc::new(Mutex::new(RunLog { metrics, updates: Vec::new() }));
-        Ok(Self { settings, folder, log })
+    /// For the process that makes the updates.
+    pub(crate) fn open(
+        settings: &'a Settings,
+        folder: RunFolder,
+        record: Record,
+    ) -> Result<Self, TrainError> {
+        let metrics = folder.root().join(METRICS);
+        let log = RunLog::open(&metrics, &Run::of(settings), record.clone())?;
+        Ok(Self { settings, folder, record, log: Arc::new(Mutex::new(log)) })
+    }
+
+    /// For the chief of a cluster, which tests what the servers update.
+    pub(crate) fn of_chief(settings: &'a Settings, folder: RunFolder) -> Result<Self, TrainError> {
+        let record = Record::new();
+        let log = RunLog::of_tests(&folder.root().join(TESTS[0]), record.clone())?;
+        Ok(Self { settings, folder, record, log: Arc::new(Mutex::new(log)) })
     }
 
     pub(crate) fn folder(&self) -> &RunFolder {
         &self.folder
     }
 
-    /// The hook that records the updates after `first`.
+    /// What training is to be recorded in.
+    pub(crate) fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// What is written while it trains.
+    pub(crate) fn log(&self) -> &Arc<Mutex<RunLog>> {
+        &self.log
+    }
+
+    /// The hook that tests the updates after `first`, and shows them.
     pub(crate) fn hook(&self, interrupt: &Interrupt, first: u64) -> RunHook {
         let settings = self.settings;
         RunHook {
@@ -86,62 +103,57 @@ impl<'a> RunRecord<'a> {
             interrupt: interrupt.clone(),
             log: Arc::clone(&self.log),
             progress: Progress::new(settings.quiet, first, settings.updates),
-            begun: Instant::now(),
+            begun: (Instant::now(), first),
             eval_every: settings.eval_every,
             accuracy: None,
         }
     }
 
     /// Hands all lines to the system, also those of a run that failed.
-    pub(crate) fn flush(&self) -> io::Result<()> {
-        lock(&self.log).metrics.flush()
+    pub(crate) fn flush(&self) -> Result<(), TrainError> {
+        Ok(lock(&self.log).flush()?)
     }
 
-    /// Writes the result and the pages.
-    pub(crate) fn finish(&self, outcome: RunOutcome) -> Result<Summary, TrainError> {
+    /// Writes the result among the metrics.
+    pub(crate) fn write_result(&self, summary: &Summary) -> Result<(), TrainError> {
         let mut log = lock(&self.log);
-        let RunLog { metrics, updates } = &mut *log;
-        let summary = self.summarize(&outcome, updates)?;
-        let timeline = outcome.timeline.as_deref();
-        for batch in batches(timeline.unwrap_or_default()) {
-            metrics.write("batch", &batch)?;
-        }
-        metrics.write("result", &summary)?;
-        metrics.flush()?;
-        let (a, n) = (self.settings.replicas_to_aggregate, self.settings.total_num_replicas);
-        let page = Page {
-            title: format!("{} · {a} of {n} replicas", summary.model),
-            settings: self.settings.describe(),
-            summary: &summary,
-            updates,
-            timeline: timeline.unwrap_or_default(),
-        };
-        self.folder.write("report.html", &report::html(&page))?;
-        if timeline.is_some() {
-            self.folder.write("timeline.svg", &report::picture(&page))?;
-        }
-        Ok(summary)
+        log.flush()?;
+        log.write("result", summary)?;
+        Ok(log.flush()?)
     }
 
-    fn summarize(&self, outcome: &RunOutcome, updates: &[Update]) -> Result<Summary, TrainError> {
+    /// Draws the pages of what the folder tells, and of what is known here of the latest part.
+    pub(crate) fn draw(&self, summary: &Summary) -> Result<(), TrainError> {
+        self.flush()?;
+        let latest = self.record.since(&mut Cursor::default());
+        let history = History::with_latest(self.folder.root(), &latest)?;
+        let settings = self.settings.describe().into_iter();
+        let settings = settings.map(|(name, value)| (name.to_owned(), value)).collect();
+        Ok(report::write(self.folder.root(), &history, summary, settings)?)
+    }
+
+    /// The result of what a training came to.
+    pub(crate) fn summarize(&self, outcome: &RunOutcome) -> Result<Summary, TrainError> {
         let settings = self.settings;
         let test =
             |variables: &_| accuracy(&*settings.classifier, variables, &settings.digits.test);
         let newest = checkpoint::latest(self.folder.checkpoints())?;
+        let latest = self.record.since(&mut Cursor::default());
         let replicas = outcome.replicas.iter();
         Ok(Summary {
             model: cli_name(settings.model),
             optimizer: cli_name(settings.optimizer_kind),
-            test_accuracy: test(&outcome.variables)?,
+            test_accuracy: Some(test(&outcome.variables)?),
             averages_test_accuracy: outcome.averages.as_ref().map(test).transpose()?,
-            loss: updates.last().and_then(|update| update.loss),
+            loss: latest.updates.last().and_then(|update| update.loss),
             updates: outcome.global_step,
             updates_this_run: outcome.updates,
             batches: outcome.totals.batches,
             examples: outcome.totals.examples,
             accepted: outcome.totals.accepted,
             stale: outcome.totals.stale,
-            duplicates: outcome.duplicates,
+            duplicates: replicas.clone().map(|replica| replica.duplicates).sum(),
+            unused: replicas.clone().map(|replica| replica.unused).sum(),
             superseded: replicas.clone().map(|replica| replica.superseded).sum(),
             seconds: outcome.elapsed.as_secs_f64(),
             generation: outcome.generation,

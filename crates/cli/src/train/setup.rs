@@ -10,9 +10,6 @@ use crate::run_folder::RunFolder;
 use crate::run_hook::RunHook;
 use crate::settings::Settings;
 
-/// Runs up to this long have a timeline; a longer one would fill memory with it.
-const MOST_TIMED: u64 = 100_000;
-
 /// The replicas that the settings describe, in one process or in many.
 pub(crate) fn replicas(
     settings: &Settings,
@@ -23,7 +20,7 @@ pub(crate) fn replicas(
     if settings.reference {
         replicas = replicas.reference();
     }
-    let replicas = replicas.order(settings.order).timeline(settings.updates <= MOST_TIMED);
+    let replicas = replicas.order(settings.order);
     let replicas = set(replicas, settings.initial_tokens, SyncReplicas::initial_tokens);
     let replicas = set(replicas, settings.token_policy, SyncReplicas::token_policy);
     let replicas = set(replicas, settings.sparse_mean, SyncReplicas::sparse_mean);

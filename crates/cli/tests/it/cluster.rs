@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+use serde_json::Value;
+
 #[cfg(unix)]
 use crate::program::send;
 use crate::program::{folder, json, program, run};
@@ -63,8 +65,56 @@ fn processes_train_as_threads_do() {
     let summary = json(&said.out);
     assert_eq!(summary["updates"], 60);
     assert!(summary["test_accuracy"].as_f64().expect("a number") > 0.9, "{summary}");
-    for file in ["report.html", "metrics.jsonl", "logs/ps-1.log", "logs/worker-2.log"] {
+    for file in ["report.html", "timeline.svg", "logs/ps-1.log", "logs/worker-2.log"] {
         assert!(folder.path().join("a").join(file).exists(), "{file}");
+    }
+    let count = |value: &Value| value.as_u64().expect("is a count");
+    let replicas = summary["replicas"].as_array().expect("is a list");
+    assert_eq!(replicas.len(), 3, "{summary}");
+    for name in ["batches", "accepted", "stale", "duplicates", "unused", "superseded"] {
+        let sum: u64 = replicas.iter().map(|replica| count(&replica[name])).sum();
+        assert_eq!(sum, count(&summary[name]), "{name}: {summary}");
+    }
+    assert_eq!(count(&summary["accepted"]), 60 * 2);
+    let history = Lines::of(&folder.path().join("a/metrics.jsonl"));
+    assert_eq!(history.updates(), (1..=60).collect::<Vec<_>>());
+    let told = history.of_kind("result").next_back().expect("it has ended").clone();
+    for key in ["accepted", "batches", "replicas", "seconds", "test_accuracy"] {
+        assert_eq!(told[key], summary[key], "{key}");
+    }
+    let accepted = history.of_kind("batch").filter(|line| line["outcome"] == "accepted").count();
+    assert_eq!(accepted as u64, count(&summary["accepted"]) + count(&summary["unused"]));
+    let page = std::fs::read_to_string(folder.path().join("a/report.html")).expect("is there");
+    assert!(page.contains("replica 0, step "), "it has a timeline");
+    let planned = run(folder.path(), &["plan", "a"]);
+    assert_eq!(planned.status, 0, "{}", planned.err);
+}
+
+/// The lines of a file of metrics.
+struct Lines(Vec<Value>);
+
+impl Lines {
+    fn of(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).expect("is written");
+        Self(text.lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect())
+    }
+
+    fn of_kind(&self, kind: &str) -> impl DoubleEndedIterator<Item = &Value> {
+        self.0.iter().filter(move |line| line["kind"] == kind)
+    }
+
+    /// The steps of the updates that stand.
+    fn updates(&self) -> Vec<i64> {
+        let mut steps: Vec<i64> = Vec::new();
+        for line in &self.0 {
+            let step = line["step"].as_i64().unwrap_or_default();
+            match line["kind"].as_str() {
+                Some("restore") => steps.retain(|it| *it <= step),
+                Some("update") => steps.push(step),
+                _ => {}
+            }
+        }
+        steps
     }
 }
 
@@ -88,6 +138,9 @@ fn a_killed_process_is_started_again() {
         let summary = json(&String::from_utf8_lossy(&output.stdout));
         assert_eq!(summary["updates"], 600);
         assert!(summary["test_accuracy"].as_f64().expect("a number") > 0.95, "{summary}");
+        // The coordinator is alone in knowing all; what it had not written is made again.
+        let updates = Lines::of(&folder.path().join("a/metrics.jsonl")).updates();
+        assert_eq!(updates, (1..=600).collect::<Vec<_>>(), "{name}");
     }
     check("worker-1.log", "worker 1");
     check("worker-0.log", "worker 0");

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::program::{folder, train};
+use crate::program::{folder, run, train};
 
 const PAGE: &str = include_str!("../../../../docs/results.md");
 
@@ -21,6 +21,36 @@ fn check(value: &Value) {
         Value::Array(values) => values.iter().for_each(check),
         _ => {}
     }
+}
+
+// A run that was killed has a report, of all that it had written.
+#[test]
+fn a_run_without_a_result_is_drawn() {
+    let folder = folder();
+    let options = ["--updates", "40", "--straggler", "none", "--out", "run"];
+    train(folder.path(), &options);
+    let path = folder.path().join("run/metrics.jsonl");
+    let whole = fs::read_to_string(&path).expect("is written");
+    let drawn = |text: &str, words: &str| {
+        fs::write(&path, text).expect("is writable");
+        fs::remove_file(folder.path().join("run/report.html")).expect("it was drawn before");
+        let said = run(folder.path(), &["report", "run"]);
+        assert_eq!(said.status, 0, "{}", said.err);
+        assert!(said.out.contains(words) && said.out.contains("report: run/report.html"));
+        fs::read_to_string(folder.path().join("run/report.html")).expect("is written")
+    };
+    let ended = drawn(&whole, "40 updates took");
+    let result = whole.lines().last().expect("a result").len() + 1;
+    let killed = drawn(
+        &format!("{}{{\"kind\":\"upd", &whole[..whole.len() - result]),
+        "The run was interrupted before its end.",
+    );
+    for page in [&ended, &killed] {
+        assert!(page.contains(": computed and accepted, ") && page.contains("<h2>Training loss"));
+    }
+    let said = run(folder.path(), &["report", "nowhere"]);
+    assert_eq!(said.status, 2);
+    assert!(said.err.contains("nowhere cannot be read"), "{}", said.err);
 }
 
 #[test]

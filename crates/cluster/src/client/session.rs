@@ -11,8 +11,10 @@ pub(crate) mod offline;
 mod push;
 mod settings;
 mod take;
+mod work_times;
 
 pub use settings::{PushError, SessionSettings, WaitError};
+pub use work_times::WorkTimes;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -35,6 +37,7 @@ use crate::coordinator::{StepMade, Ticket};
 use crate::placement::Placement;
 use crate::proto;
 use crate::proto::to_server::Message;
+use crate::wire::Recorded;
 
 /// One replica of a training in a cluster.
 pub struct Session<T: Scalar + bytemuck::Pod> {
@@ -71,6 +74,8 @@ pub struct Session<T: Scalar + bytemuck::Pod> {
     told: bool,
     /// Not to be tried again before.
     retry: Option<Instant>,
+    /// What the coordinator has told of the training, after its end.
+    recorded: Option<Recorded>,
     /// Steps that were made, for hooks; kept only where somebody asks.
     made: VecDeque<StepMade>,
     keep_made: bool,
@@ -126,6 +131,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             down: None,
             told: false,
             retry: None,
+            recorded: None,
             made: VecDeque::new(),
             keep_made,
         }
@@ -180,7 +186,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             }
             // P-13: the step was over before it began.
             self.grant = None;
-            let give_up = self.give_up_message(false)?;
+            let give_up = self.give_up_message(None)?;
             self.send(0, vec![give_up]);
             return None;
         }
@@ -229,15 +235,16 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     }
 
     /// Gives the present piece of work up.
-    pub fn give_up(&mut self) {
-        if let Some(message) = self.give_up_message(true) {
+    pub fn give_up(&mut self, work: WorkTimes) {
+        if let Some(message) = self.give_up_message(Some(work)) {
             self.send(0, vec![message]);
         }
     }
 
-    fn give_up_message(&self, begun: bool) -> Option<Message> {
-        let ticket = Some(self.ticket?.into());
-        Some(Message::GiveUp(proto::GiveUp { ticket, sequence: self.sequence, begun }))
+    fn give_up_message(&self, begun: Option<WorkTimes>) -> Option<Message> {
+        let (ticket, sequence) = (Some(self.ticket?.into()), self.sequence);
+        let times = begun.map(|work| work.times().into());
+        Some(Message::GiveUp(proto::GiveUp { ticket, sequence, begun: begun.is_some(), times }))
     }
 
     /// Why training ended, if it has.

@@ -1,9 +1,9 @@
 //! What goes to replicas and shards, as plain data; the wire form is the `wire` module's.
 
 use sync_replicas::engine::{Grant, Outcome, Overdue, Refused};
-use sync_replicas::{Generation, GlobalStep, Incarnation, LocalStep, ReplicaId};
+use sync_replicas::{Generation, GlobalStep, Incarnation, LocalStep, ReplicaId, Span};
 
-use super::StepMade;
+use super::{StepMade, Times};
 pub use crate::shard::Contribution;
 
 /// What a replica got when it joined, and shows with every request.
@@ -32,6 +32,8 @@ pub struct Commit {
     pub examples: u64,
     /// The receipts of all shards together: each bit is the parity of theirs.
     pub receipts: u64,
+    /// How the work went.
+    pub times: Times,
 }
 
 /// To one replica.
@@ -121,6 +123,8 @@ pub struct Actions {
     pub answers: Vec<(ReplicaId, Ticket, Answer)>,
     /// A step was made: to be told to all replicas.
     pub made: Vec<StepMade>,
+    /// What replicas did, for the record.
+    pub spans: Vec<Span>,
     /// Training ended: in these words, and whether it failed.
     pub ended: Option<(String, bool)>,
 }
@@ -132,6 +136,7 @@ impl Actions {
         self.orders.is_empty()
             && self.answers.is_empty()
             && self.made.is_empty()
+            && self.spans.is_empty()
             && self.ended.is_none()
     }
 }

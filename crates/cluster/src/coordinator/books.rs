@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sync_replicas::checkpoint::Tested;
 use sync_replicas::engine::Outcome;
-use sync_replicas::{Generation, GlobalStep};
+use sync_replicas::{Generation, GlobalStep, ReplicaId};
 
 /// The counters of a training, by their names (P-8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,13 @@ pub struct Totals {
     pub stale: u64,
     /// Batches dropped because another replica was first with the share.
     pub duplicates: u64,
+}
+
+impl From<Totals> for sync_replicas::Totals {
+    fn from(totals: Totals) -> Self {
+        let Totals { batches, examples, accepted, stale, .. } = totals;
+        Self { batches, examples, accepted, stale }
+    }
 }
 
 /// A step that was made.
@@ -50,6 +57,7 @@ pub(super) struct Books {
 /// What the contributions of one step reported.
 #[derive(Clone, Debug, Default)]
 struct Round {
+    contributors: Vec<ReplicaId>,
     losses: Vec<(u64, f64)>,
     gradients: u64,
     examples: u64,
@@ -62,7 +70,7 @@ impl Books {
 
     pub(super) fn push(
         &mut self,
-        outcome: &Outcome,
+        (replica, outcome): (ReplicaId, &Outcome),
         (key, step): (u64, i64),
         loss: Option<f64>,
         examples: u64,
@@ -78,6 +86,7 @@ impl Books {
                     self.open.losses.push((key, loss));
                     self.tested.loss(step, loss.is_finite());
                 }
+                self.open.contributors.push(replica);
                 self.open.gradients += 1;
                 self.open.examples = self.open.examples.saturating_add(examples);
             }
@@ -99,6 +108,16 @@ impl Books {
             examples: round.examples,
             totals: self.totals,
         }
+    }
+
+    /// Whose accepted contributions no update has used: those of steps that are not made.
+    pub(super) fn unused(&self) -> impl Iterator<Item = ReplicaId> {
+        [&self.open, &self.closed].into_iter().flat_map(|round| &round.contributors).copied()
+    }
+
+    /// The examples of those.
+    pub(super) fn unused_examples(&self) -> u64 {
+        self.open.examples.saturating_add(self.closed.examples)
     }
 
     /// The mean loss of the step that has closed, if it is NaN or infinite.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use sync_replicas::engine::{JoinError, Outcome, Refused, StopReason, Tries};
-use sync_replicas::{Generation, ReplicaId};
+use sync_replicas::{Generation, ReplicaId, SpanKind};
 
+use super::Times;
 use super::{Actions, Answer, Commit, Contribution, Coordinator, Order, Refusal, Seat, Ticket};
 
 impl Coordinator {
@@ -105,7 +106,14 @@ impl Coordinator {
             let grant = self.seats[index].grant.take();
             let key = grant.and_then(|grant| grant.share).unwrap_or(0);
             let step = commit.local_step.get();
-            self.books.push(&outcome, (key, step), commit.loss, commit.examples);
+            let by = (replica, &outcome);
+            self.books.push(by, (key, step), commit.loss, commit.examples);
+            let kind = match &outcome {
+                Outcome::Stale { .. } => SpanKind::Stale,
+                Outcome::Duplicate { .. } => SpanKind::Duplicate,
+                _ => SpanKind::Accepted,
+            };
+            self.note((index, step), kind, commit.times, now, actions);
             actions.orders.push(match &outcome {
                 Outcome::Accepted { .. } => {
                     let variables = push.lanes.as_ref().map(|_| commit.variables.clone());
@@ -156,19 +164,20 @@ impl Coordinator {
         }
     }
 
-    /// A replica will not finish a piece of work.
+    /// A replica will not finish a piece of work; how it went, if it had begun.
     pub fn give_up(
         &mut self,
         replica: ReplicaId,
         ticket: Ticket,
-        (sequence, begun): (u64, bool),
+        (sequence, begun): (u64, Option<Times>),
         now: Duration,
         actions: &mut Actions,
     ) {
         let Some(index) = self.admitted(replica, ticket, sequence, now, actions) else { return };
         if sequence == self.seats[index].sequence {
             let (incarnation, mut effects) = (ticket.incarnation, Vec::new());
-            let done = if begun {
+            let step = self.engine.local_step(replica).map_or(0, |step| step.get());
+            let done = if begun.is_some() {
                 self.engine.give_up(replica, incarnation, now, &mut effects)
             } else {
                 self.engine.decline(replica, incarnation, now, &mut effects)
@@ -176,6 +185,9 @@ impl Coordinator {
             if let Err(refused) = done {
                 refuse((replica, ticket), &refused, sequence, actions);
                 return;
+            }
+            if let Some(times) = begun {
+                self.note((index, step), SpanKind::Superseded, times, now, actions);
             }
             let seat = &mut self.seats[index];
             (seat.sequence, seat.grant) = (sequence + 1, None);

@@ -40,7 +40,7 @@ impl<T: Scalar> ChiefHooks<T> {
         made: &StepMade,
         snapshot: Snapshot<T>,
     ) -> Result<Option<String>, SessionError> {
-        *self.seen.lock() = (Arc::new(snapshot), totals(made));
+        *self.seen.lock() = (Arc::new(snapshot), made.totals.into());
         let mut report = StepReport::new(made.global_step.get())
             .with_scalar("gradients", made.gradients as f64)
             .with_scalar("examples", made.examples as f64);
@@ -76,14 +76,5 @@ impl<T: Scalar> TrainingView<T> for Seen<T> {
 
     fn totals(&self) -> Totals {
         self.lock().1
-    }
-}
-
-fn totals(made: &StepMade) -> Totals {
-    Totals {
-        batches: made.totals.batches,
-        examples: made.totals.examples,
-        accepted: made.totals.accepted,
-        stale: made.totals.stale,
     }
 }

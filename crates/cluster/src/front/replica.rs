@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use optim::Optimizer;
 use sync_replicas::engine::Outcome;
 use sync_replicas::{BoxedHooks, Gradient, GradientBuffers, Model, ReplicaId, Scalar};
-use sync_replicas::{Shard as Batches, Snapshot, Work};
+use sync_replicas::{Record, Shard as Batches, Snapshot, Work};
 use tokio::time::Instant;
 
 use super::hooks::ChiefHooks;
 use super::{ClusterError, ClusterReport, ClusterTrainer, Counts, StopHandle};
-use crate::client::{PushError, Reach, Session, SessionSettings};
+use crate::client::{PushError, Reach, Session, SessionSettings, WorkTimes};
 use crate::coordinator::StepMade;
 use crate::proto::ControlRequest;
 use crate::proto::control_request::Action;
@@ -71,6 +71,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             patience: self.cluster.patience,
             replica,
             counts: Counts::default(),
+            record: self.parts.record.filter(|_| place.is_chief()),
             left: false,
             wished: false,
         };
@@ -101,6 +102,8 @@ struct Worker<T: Scalar + bytemuck::Pod> {
     patience: Duration,
     replica: ReplicaId,
     counts: Counts,
+    /// In the chief, if there is to be one.
+    record: Option<Record>,
     left: bool,
     /// A hook has wished for the end; no hook runs after that but for its last turn.
     wished: bool,
@@ -129,7 +132,8 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                 }
                 grant = self.session.next_step() => grant?,
             };
-            self.counts.waited += waiting.elapsed();
+            let waited = waiting.elapsed();
+            self.counts.waited += waited;
             self.run_hooks().await?;
             let Some(grant) = grant else { return Ok(()) };
             crash_point!("worker/token-held");
@@ -140,17 +144,19 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             let superseded = self.session.superseded(&grant);
             let step = self.session.global_step();
             let work = Work::new(self.replica, step, grant.number, &superseded, &self.buffers);
-            let variables = self.session.variables();
+            let (variables, began) = (self.session.variables(), Instant::now());
             // P-5: whatever happens to one replica, the others are told and go on.
             let computed = catch_unwind(AssertUnwindSafe(|| {
                 model.gradients(variables, &batch, &work).map_err(|error| error.to_string())
             }))
             .unwrap_or_else(|_| Err("it panicked".to_owned()));
+            let ended = Instant::now();
+            let done = WorkTimes { waited, computed: ended - began, ended };
             let computed = match computed {
                 Ok(Some(computed)) => computed,
                 Ok(None) => {
                     self.counts.superseded += 1;
-                    self.session.give_up();
+                    self.session.give_up(done);
                     continue;
                 }
                 Err(reason) => {
@@ -166,7 +172,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                     self.session.leave_for_now().await;
                     return Ok(());
                 }
-                pushed = self.session.push(&grant, computed) => pushed,
+                pushed = self.session.push(&grant, computed, done) => pushed,
             };
             let spent = self.session.take_spent();
             self.buffers.take_back(spent.map(|(index, it)| (index, Gradient::Dense(it))));
@@ -254,9 +260,13 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         };
         self.run_hooks().await?;
         self.hooks.as_ref().map_or(Ok(()), ChiefHooks::close)?;
+        let recorded = match self.record.take().filter(|_| !self.left) {
+            Some(record) => self.session.final_record().await.map(|recorded| (record, recorded)),
+            None => None,
+        };
         self.session.close().await;
         crash_point!("worker/before-report");
-        Ok(ClusterReport {
+        let mut report = ClusterReport {
             task,
             global_step,
             stopped: self.session.ended().unwrap_or("its data has ended").to_owned(),
@@ -265,8 +275,16 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             totals: self.hooks.as_ref().map(ChiefHooks::totals).unwrap_or_default(),
             generation: self.session.generation(),
             left: self.left,
+            replicas: Vec::new(),
             variables,
-        })
+        };
+        if let Some((record, recorded)) = recorded {
+            recorded.news.updates.into_iter().for_each(|update| record.add_update(update));
+            record.add_spans(recorded.news.spans);
+            (report.totals, report.replicas) = (recorded.totals.into(), recorded.replicas);
+            report.elapsed = recorded.elapsed;
+        }
+        Ok(report)
     }
 }
 

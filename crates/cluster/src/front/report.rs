@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::{BuildError, Generation, GlobalStep, Scalar, Totals, Variables};
+use sync_replicas::{BuildError, Generation, GlobalStep, ReplicaReport, Scalar, Totals, Variables};
 
 use crate::client::WaitError;
 use crate::exit::Exit;
@@ -18,14 +18,18 @@ pub struct ClusterReport<T: Scalar> {
     pub global_step: GlobalStep,
     /// Why training ended.
     pub stopped: String,
-    /// How long this process took part.
+    /// How long this process took part; where all replicas are known of, how long training took.
     pub elapsed: Duration,
     /// What a replica did; zeros for a parameter server.
     pub counts: Counts,
-    /// The training's counters at the last step that the chief's hooks saw; zeros elsewhere.
+    /// The training's counters: at its end where all replicas are known of, else at the last step
+    /// that the chief's hooks saw; zeros elsewhere.
     pub totals: Totals,
     /// The life of the shared state that it was last in.
     pub generation: Generation,
+    /// What each replica did: in parameter server 0, and in the chief of a training that is
+    /// recorded ([`SyncReplicas::record`](sync_replicas::SyncReplicas::record)).
+    pub replicas: Vec<ReplicaReport>,
     /// Whether this process left since [`StopHandle::stop`](crate::StopHandle::stop) asked it to.
     pub left: bool,
     /// The variables at the end, as far as this replica could fetch them.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use optim::{Optimizer, OptimizerState};
 use sync_replicas::engine::StopReason;
-use sync_replicas::{Scalar, Totals, Wishes};
+use sync_replicas::{Scalar, Wishes};
 use tokio::time::Instant;
 
 use super::stop::Wished;
@@ -30,15 +30,20 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
                 ("it was asked to end".to_owned(), true)
             }
         };
+        let recorded = node.recorded();
+        let elapsed = recorded.as_ref().map_or_else(|| begun.elapsed(), |it| it.elapsed);
+        let (totals, replicas) =
+            recorded.map(|it| (it.totals.into(), it.replicas)).unwrap_or_default();
         Ok(ClusterReport {
             task: cluster.place.task,
             global_step: node.global_step(),
             stopped,
-            elapsed: begun.elapsed(),
+            elapsed,
             counts: Counts::default(),
-            totals: Totals::default(),
+            totals,
             generation: node.generation(),
             left,
+            replicas,
             variables: None,
         })
     }
@@ -82,6 +87,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             fingerprint: self.fingerprint,
             config,
             run: self.parts.run,
+            record: self.parts.record,
             variables: self.variables.len(),
             wire: self.cluster.wire,
             reach,

@@ -47,6 +47,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         }
         tracing::info!(reason, failed, "training ended");
         let global_step = hub.coordinator.global_step().get();
+        hub.trained.1 = Some(self.now());
         hub.ending = Some(Ended { reason, failed, global_step });
         if !failed {
             self.save_if_new(hub);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::engine::StopReason;
-use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar};
+use sync_replicas::{Cursor, Generation, GlobalStep, ReplicaId, Scalar, UpdateMade};
 
 use super::failure::Failure;
 use super::link::LinkHandle;
@@ -17,7 +17,7 @@ use super::saving::Saving;
 use crate::coordinator::{Actions, Coordinator, Order, Refusal, StepMade, Ticket};
 use crate::proto::to_replica::Message;
 use crate::proto::{self, ToReplica};
-use crate::wire;
+use crate::wire::{self, Recorded};
 
 /// The coordinator and its links to the other servers.
 pub(crate) struct Hub<T: Scalar> {
@@ -28,6 +28,8 @@ pub(crate) struct Hub<T: Scalar> {
     pub(super) serving: bool,
     /// When that came about.
     pub(super) began: Option<Duration>,
+    /// When it first came about, and when training ended.
+    pub(super) trained: (Option<Duration>, Option<Duration>),
     /// What was wished for while they were not: done as soon as they are.
     pub(super) wishes: Wishes,
     /// How many updates were ordered.
@@ -71,6 +73,7 @@ impl<T: Scalar + bytemuck::Pod> Hub<T> {
             links: Vec::new(),
             serving: false,
             began: None,
+            trained: (None, None),
             wishes: Wishes::default(),
             run: settings.run,
             updates: 0,
@@ -145,6 +148,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
                 let letter = wire::to_replica(Some(ticket), wire::answer(answer));
                 letters.entry(replica).or_default().push(letter);
             }
+            if let Some(record) = &self.settings.record {
+                record.add_spans(std::mem::take(&mut actions.spans));
+            }
+            actions.spans.clear();
             for made in std::mem::take(&mut actions.made) {
                 self.step_made(hub, made, &mut letters);
             }
@@ -170,6 +177,19 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         self.finish_if_saved(hub);
     }
 
+    /// The training as the coordinator saw it; `None` where there is none.
+    pub(crate) fn recorded(&self) -> Option<Recorded> {
+        let (hub, now) = (lock(self.hub.as_ref()?), self.now());
+        let (began, ended) = (hub.trained.0.unwrap_or(now), hub.trained.1.unwrap_or(now));
+        let record = self.settings.record.as_ref();
+        Some(Recorded {
+            totals: hub.coordinator.final_totals(),
+            replicas: hub.coordinator.replica_reports(),
+            news: record.map(|it| it.since(&mut Cursor::default())).unwrap_or_default(),
+            elapsed: ended.saturating_sub(began),
+        })
+    }
+
     fn step_made(
         self: &Arc<Self>,
         hub: &mut Hub<T>,
@@ -178,6 +198,15 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     ) {
         crash_point!("coordinator/step-made");
         hub.note_pace(self.now(), &made);
+        if let Some(record) = &self.settings.record {
+            let StepMade { global_step, loss, examples, .. } = made;
+            record.add_update(UpdateMade {
+                step: global_step.get(),
+                loss,
+                examples,
+                at: self.now(),
+            });
+        }
         for replica in self.posts().replicas() {
             let letter = wire::to_replica(None, Message::Advanced(made.into()));
             letters.entry(replica).or_default().push(letter);

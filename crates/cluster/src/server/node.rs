@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::engine::Config;
-use sync_replicas::{Checkpoints, Scalar};
+use sync_replicas::{Checkpoints, Record, Scalar};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -33,6 +33,8 @@ pub struct NodeSettings {
     pub config: Config,
     /// The run that checkpoints belong to, until one is gone on from.
     pub run: RunId,
+    /// Where what happens is recorded, if anywhere; by the coordinator alone.
+    pub record: Option<Record>,
     /// How many variables there are.
     pub variables: usize,
     /// How numbers travel.

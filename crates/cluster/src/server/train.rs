@@ -173,6 +173,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             Message::Begin(begin) => self.begin(connection, begin).await,
             Message::Chunk(chunk) => self.chunk(connection, &chunk),
             Message::Hello(_) => Err("a second hello on one connection".to_owned()),
+            Message::Recall(_) => self.recall(connection),
             message => self.for_coordinator(replica, message),
         }
     }
@@ -212,7 +213,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             }
             Message::GiveUp(it) => {
                 let ticket = wire::ticket(it.ticket).map_err(words)?;
-                let work = (it.sequence, it.begun);
+                let work = (it.sequence, it.begun.then(|| wire::times(it.times)));
                 coordinator.give_up(replica, ticket, work, now, &mut actions);
             }
             Message::Alive(alive) => {
@@ -231,6 +232,16 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             _ => return Err("a message that a replica does not send".to_owned()),
         }
         self.act(&mut hub, actions);
+        Ok(())
+    }
+
+    /// Tells what was recorded of the training.
+    fn recall(&self, connection: &Connection<T>) -> Result<(), String> {
+        let Some(recorded) = self.recorded() else {
+            return Err("a question for the coordinator, which is ps 0".to_owned());
+        };
+        let answer = (None, Answer::Recorded(recorded.into()));
+        self.posts().answer(connection.replica, connection.number, answer);
         Ok(())
     }
 

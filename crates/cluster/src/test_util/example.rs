@@ -68,6 +68,10 @@ pub(super) fn contribution(parts: &[Part]) -> Vec<Message> {
     [vec![begin], chunks].concat()
 }
 
+fn times() -> Option<proto::Times> {
+    Some(proto::Times { waited: 0.5, computed: 0.25, sent: 0.125 })
+}
+
 /// The commit, with the other servers' receipts.
 pub(super) fn commit(receipts: u64) -> Message {
     Message::Commit(proto::Commit {
@@ -78,6 +82,7 @@ pub(super) fn commit(receipts: u64) -> Message {
         loss: Some(0.5),
         examples: 3,
         receipts,
+        times: times(),
     })
 }
 
@@ -110,11 +115,13 @@ fn to_servers() -> Vec<Example> {
         }
     }
     let (ticket, sequence) = (ticket(), 1);
+    let times = times();
     let leave = proto::Leave { ticket, reason: "its data".to_owned(), for_now: false };
     let others = [
         ("Ask", Message::Ask(proto::Ask { ticket, sequence })),
-        ("GiveUp", Message::GiveUp(proto::GiveUp { ticket, sequence, begun: true })),
+        ("GiveUp", Message::GiveUp(proto::GiveUp { ticket, sequence, begun: true, times })),
         ("Alive", Message::Alive(proto::Alive { ticket })),
+        ("Recall", Message::Recall(proto::Recall {})),
         ("Leave", Message::Leave(leave.clone())),
         ("Leave, for now", Message::Leave(proto::Leave { for_now: true, ..leave })),
     ];
@@ -191,18 +198,36 @@ fn to_replicas() -> Vec<Example> {
         ("Values", Said::Values(values(false))),
         ("Values, the last", Said::Values(values(true))),
         ("Left", Said::Left(proto::Left {})),
+        ("Recorded", Said::Recorded(recorded(totals))),
     ];
     let ears = [Ear::FirstServer, Ear::SecondServer];
     let example = |ear, (name, said): &(&'static str, Said)| {
         let about = !matches!(
             said,
-            Said::Welcome(_) | Said::Advanced(_) | Said::Ended(_) | Said::Values(_)
+            Said::Welcome(_)
+                | Said::Advanced(_)
+                | Said::Ended(_)
+                | Said::Values(_)
+                | Said::Recorded(_)
         );
         let ticket = ticket().filter(|_| about);
         let message = ToReplica { ticket, message: Some(said.clone()) }.encode_to_vec();
         Example { name, ear, before: Vec::new(), message }
     };
     ears.iter().flat_map(|&ear| messages.iter().map(move |it| example(ear, it))).collect()
+}
+
+fn recorded(totals: proto::Totals) -> proto::Recorded {
+    let activity = proto::Activity { failure: Some("why".to_owned()), ..Default::default() };
+    let update = proto::UpdateMade { step: 1, loss: Some(0.25), examples: 3, at: 0.5 };
+    let span = proto::Span { replica: 1, step: 1, kind: 1, start: 0.25, end: 0.5 };
+    proto::Recorded {
+        totals: Some(totals),
+        replicas: vec![proto::Activity::default(), activity],
+        updates: vec![update],
+        spans: vec![span],
+        seconds: 1.5,
+    }
 }
 
 /// A coordinator's hello to another server.

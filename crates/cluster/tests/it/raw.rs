@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cluster::Wire;
-use cluster::client::{Reach, Session, SessionSettings};
+use cluster::client::{Reach, Session, SessionSettings, WorkTimes};
 use cluster::placement::Placement;
 use cluster::security::{Guard, SharedKey, Signer, wall_clock};
 use cluster::server::{Node, NodeSettings, ServeSettings, ServerStatus, serve_with_incoming};
@@ -22,6 +22,7 @@ use sync_replicas::engine::Settings;
 use sync_replicas::{Computed, Gradients, ReplicaId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tonic::transport::Endpoint;
 use tonic::transport::server::TcpIncoming;
 use tower::{Service, ServiceExt};
@@ -57,6 +58,7 @@ impl Server {
             placement: Arc::clone(&placement),
             fingerprint: FINGERPRINT.to_vec(),
             config: settings.check().expect("good settings"),
+            record: None,
             run: RunId::draw(),
             variables: start.len(),
             wire: Wire::Native,
@@ -98,7 +100,9 @@ async fn step(session: &mut Session<f32>) {
         all.dense(name.to_owned(), w.mapv(|w| 0.5 * w - 1.0 + grant.number as f32 / 8.0))
     });
     let computed = Computed { loss: 0.0, examples: 1, gradients };
-    let outcome = session.push(&grant, computed).await.expect("it is taken");
+    let (waited, ended) = (Duration::ZERO, Instant::now());
+    let work = WorkTimes { waited, computed: waited, ended };
+    let outcome = session.push(&grant, computed, work).await.expect("it is taken");
     assert!(outcome.is_accepted(), "{outcome:?}");
 }
 

@@ -18,7 +18,7 @@ use super::snapshot::Snapshot;
 use super::sums::{Averaged, VariableSum};
 use super::update_error::{Failed, Torn, UpdateError};
 use crate::checkpoint::{RunId, Tested, TrainingState};
-use crate::{Gradient, Gradients, Scalar, TrainingView, Variables};
+use crate::{Gradient, Gradients, Scalar, TrainingView, UpdateMade, Variables};
 
 /// What only the chief touches: the optimizer and the averages.
 #[derive(Debug)]
@@ -177,10 +177,10 @@ impl<T: Scalar> Chief<T> {
             return Ok(None);
         }
         self.whole()?;
-        let last = closing.is_last();
+        let (last, examples) = (closing.is_last(), closing.examples);
         let mut report = StepReport::new(step.get().saturating_add(1))
             .with_scalar("gradients", closing.count as f64)
-            .with_scalar("examples", closing.examples as f64);
+            .with_scalar("examples", examples as f64);
         report.loss = closing.loss;
         if let Some(finite) = closing.finite_loss {
             // The batches were computed from the variables before the update.
@@ -193,6 +193,10 @@ impl<T: Scalar> Chief<T> {
             Err(error) => Condition::Torn(describe(error)),
         };
         made?;
+        if let Some(record) = shared.record.as_ref().filter(|_| last) {
+            let (step, loss) = (report.global_step, report.loss);
+            record.add_update(UpdateMade { step, loss, examples, at: shared.now() });
+        }
         Ok(last.then_some(report))
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct Core<T: Scalar> {
     closing: Option<Closing<T>>,
     /// What the contributions of the open step reported.
     round: Round,
+    /// Those of the step that has closed and is not made yet.
+    closed: Unused,
     pub(crate) totals: Totals,
     pub(crate) seats: Vec<Seat>,
     /// Empty between events; kept for its memory.
@@ -53,6 +55,13 @@ struct Round {
     /// Whose they are, by their keys.
     contributors: Vec<(u64, ReplicaId)>,
     examples: u64,
+}
+
+/// Accepted contributions that no update has used: those of steps that are not made.
+#[derive(Debug, Default)]
+pub(crate) struct Unused {
+    pub(crate) replicas: Vec<ReplicaId>,
+    pub(crate) examples: u64,
 }
 
 /// The three counters, by their three names (P-8).
@@ -117,6 +126,7 @@ impl<T: Scalar> Core<T> {
             with_gradients: 0,
             closing: None,
             round: Round::default(),
+            closed: Unused::default(),
             totals: Totals::default(),
             seats,
             effects: Vec::new(),
@@ -131,6 +141,7 @@ impl<T: Scalar> Core<T> {
             sums.clear();
         }
         self.round = Round::default();
+        self.closed = Unused::default();
         self.closing = None;
         let left = self.seats.iter_mut().map(std::mem::take);
         left.filter_map(|seat| {
@@ -225,7 +236,10 @@ impl<T: Scalar> Core<T> {
                     }
                 }
                 Effect::Close { lane, count } => self.take(lane, count),
-                Effect::Advanced { .. } => settled.superseded = true,
+                Effect::Advanced { .. } => {
+                    self.closed = Unused::default();
+                    settled.superseded = true;
+                }
                 Effect::Superseded { replica } => {
                     if let Some(seat) = seat_of(&mut self.seats, replica) {
                         seat.grants.supersede();
@@ -254,10 +268,20 @@ impl<T: Scalar> Core<T> {
         }
         let last = self.engine.is_updating();
         settled.closing = self.closing.take().map(|closing| match last {
-            true => closing.of(&mut self.round),
+            true => {
+                self.closed = self.round.unused();
+                closing.of(&mut self.round)
+            }
             false => Closing { contributors: self.round.contributors.clone(), ..closing },
         });
         settled
+    }
+
+    /// Accepted contributions of steps that are not made.
+    pub(crate) fn unused(&self) -> Unused {
+        let open = self.round.unused();
+        let replicas = self.closed.replicas.iter().copied().chain(open.replicas).collect();
+        Unused { replicas, examples: self.closed.examples.saturating_add(open.examples) }
     }
 
     pub(crate) fn seat(&mut self, replica: ReplicaId) -> Option<&mut Seat> {
@@ -338,6 +362,11 @@ impl<T: Scalar> Closing<T> {
 }
 
 impl Round {
+    fn unused(&self) -> Unused {
+        let replicas = self.contributors.iter().map(|&(_, replica)| replica).collect();
+        Unused { replicas, examples: self.examples }
+    }
+
     /// The mean of the contributions' losses, added in order of their keys.
     fn mean_loss(mut self) -> Option<f64> {
         self.losses.sort_by_key(|&(key, _)| key);

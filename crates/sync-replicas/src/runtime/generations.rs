@@ -131,6 +131,9 @@ impl<T: Scalar> Shared<T> {
                 wakers = self.replace(&mut chief, core, fences, None, effects);
                 core.engine.start_chief(initial, now, effects)?;
             }
+            if let Some(record) = &self.record {
+                record.begin(now);
+            }
             Ok(((step, core.engine.generation()), wakers))
         })?;
         *monitor = Some(hooks);

@@ -136,7 +136,7 @@ impl<T: Scalar> Replica<T> {
                 grant.local_step,
                 SpanKind::Waited,
                 waited,
-                self.shared.timeline,
+                self.shared.record.as_ref(),
             );
         }
         Ok(())
@@ -204,13 +204,16 @@ impl<T: Scalar> Replica<T> {
 impl<T: Scalar> Drop for Replica<T> {
     fn drop(&mut self) {
         let (id, incarnation) = (self.id, self.incarnation);
-        let log = std::mem::take(&mut self.log);
+        let mut log = std::mem::take(&mut self.log);
+        if let Some(record) = &self.shared.record {
+            log.hand_to(record);
+        }
         self.shared.event(|core, now, effects| {
             // A handle of an earlier generation has no place in this one's books (P-9).
             if core.engine.leave(id, incarnation, now, effects)
                 && let Some(seat) = core.seat(id)
             {
-                seat.log.absorb(log);
+                seat.log.absorb(&log);
             }
         });
     }

@@ -15,7 +15,6 @@ use super::failure::describe_panic;
 use super::incoming::resolve;
 use super::pattern::Pattern;
 use super::snapshot::Snapshot;
-use super::span::Span;
 use super::stop_wish::StopWish;
 use super::sums::Kind;
 use super::superseded::Watch;
@@ -23,7 +22,7 @@ use super::timekeeper::Timekeeper;
 use super::{Closer, Monitor, PushError, core::Rules};
 use crate::layout::Layout;
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
-use crate::{Gradients, Scalar, TrainingView, Variables, cores};
+use crate::{Gradients, Record, Scalar, TrainingView, Variables, cores};
 use engine::{Effect, Engine, InitialTokens, Outcome, Push, StartError, StopReason};
 use engine::{Generation, ReplicaId};
 
@@ -41,7 +40,7 @@ pub(crate) struct Shared<T: Scalar> {
     pattern: Arc<Pattern<T>>,
     pub(crate) watch: Arc<Watch>,
     pub(crate) origin: Instant,
-    pub(crate) timeline: bool,
+    pub(crate) record: Option<Record>,
     pub(crate) tell_superseded: bool,
     pub(super) due: Due<T>,
     closer: Closer,
@@ -55,7 +54,7 @@ impl<T: Scalar> Shared<T> {
         variables: Variables<T>,
         chief: Chief<T>,
         rules: Rules,
-        timeline: bool,
+        record: Option<Record>,
         closer: Closer,
     ) -> Self {
         let global_step = engine.global_step();
@@ -78,7 +77,7 @@ impl<T: Scalar> Shared<T> {
             published: Mutex::new(Arc::new(Snapshot { global_step, generation, variables })),
             watch: Arc::new(Watch::new(global_step)),
             origin: Instant::now(),
-            timeline,
+            record,
             due: Due::default(),
             closer,
             wish: Arc::new(StopWish::new()),
@@ -261,16 +260,6 @@ impl<T: Scalar> Shared<T> {
             tracing::warn!(hook, ?taken, ?deadline, "all replicas wait for a hook of the chief's");
         }
         next.map_or(Duration::MAX, |next| next.saturating_sub(self.now()))
-    }
-
-    /// Everything that the replicas recorded, in order of time.
-    pub(crate) fn take_spans(&self) -> Vec<Span> {
-        let mut spans: Vec<Span> = Vec::new();
-        for seat in &mut self.core().seats {
-            spans.append(&mut seat.log.spans);
-        }
-        spans.sort_by_key(|span| (span.start, span.replica));
-        spans
     }
 
     pub(super) fn carry_out(&self, settled: Settled<T>, replica: Option<ReplicaId>) {

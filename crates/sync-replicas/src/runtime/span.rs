@@ -1,12 +1,14 @@
 //! What each replica did when: the timeline, and the counters that only the replica can know.
 //!
-//! Recorded by the replica itself, without a lock; handed in when it leaves.
+//! Recorded by the replica itself, and handed to the training's record now and then: a lock for
+//! each batch would cost as much as a small step.
 
 use std::time::Duration;
 
 use accum_core::LocalStep;
 use serde::{Deserialize, Serialize};
 
+use crate::Record;
 use engine::ReplicaId;
 
 /// One stretch of a replica's time.
@@ -21,9 +23,9 @@ pub struct Span {
     pub step: i64,
     /// What it did, and for computed batches what came of them.
     pub kind: SpanKind,
-    /// Since the trainer was built.
+    /// Since training began.
     pub start: Duration,
-    /// Since the trainer was built.
+    /// Since training began.
     pub end: Duration,
 }
 
@@ -42,12 +44,20 @@ pub enum SpanKind {
     Duplicate,
     /// It began a batch and gave it up, since the step was over.
     Superseded,
+    /// It sent a batch's gradient to the servers of its cluster.
+    Sent,
 }
+
+/// So many spans are handed in together,
+const MANY: usize = 64;
+/// and none later than this after it began, if the replica does anything.
+const SOON: Duration = Duration::from_millis(500);
 
 /// One replica's own records.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReplicaLog {
-    pub(crate) spans: Vec<Span>,
+    /// Not handed in yet.
+    spans: Vec<Span>,
     pub(crate) batches: u64,
     pub(crate) waited: Duration,
     pub(crate) computed: Duration,
@@ -60,7 +70,7 @@ impl ReplicaLog {
         step: LocalStep,
         kind: SpanKind,
         (start, end): (Duration, Duration),
-        timeline: bool,
+        handed_to: Option<&Record>,
     ) {
         let length = end.saturating_sub(start);
         if kind == SpanKind::Waited {
@@ -69,13 +79,21 @@ impl ReplicaLog {
             self.batches += 1;
             self.computed += length;
         }
-        if timeline {
+        if let Some(record) = handed_to {
             self.spans.push(Span { replica, step: step.get(), kind, start, end });
+            let since = self.spans.first().map_or(end, |first| first.start);
+            if self.spans.len() >= MANY || end.saturating_sub(since) >= SOON {
+                self.hand_to(record);
+            }
         }
     }
 
-    pub(crate) fn absorb(&mut self, other: Self) {
-        self.spans.extend(other.spans);
+    /// Hands in what is left.
+    pub(crate) fn hand_to(&mut self, record: &Record) {
+        record.add_spans(self.spans.drain(..));
+    }
+
+    pub(crate) fn absorb(&mut self, other: &Self) {
         self.batches += other.batches;
         self.waited += other.waited;
         self.computed += other.computed;

@@ -178,9 +178,9 @@ impl<'r, T: Scalar> Step<'r, T> {
 
 impl<T: Scalar> Permit<'_, T> {
     fn record(&mut self, kind: SpanKind, end: Duration) {
-        let (id, step, timeline) =
-            (self.replica.id, self.grant.local_step, self.replica.shared.timeline);
-        self.replica.log.record(id, step, kind, (self.begun, end), timeline);
+        let (id, step) = (self.replica.id, self.grant.local_step);
+        let record = self.replica.shared.record.as_ref();
+        self.replica.log.record(id, step, kind, (self.begun, end), record);
     }
 }
 

@@ -7,6 +7,9 @@ use std::time::Duration;
 use sync_replicas::{GlobalStep, Scalar, Variables};
 
 use super::Session;
+use crate::proto;
+use crate::proto::to_server::Message;
+use crate::wire::Recorded;
 
 /// So long after the last news of them nothing more is expected.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -56,6 +59,26 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             }
             self.receive().await;
         }
+    }
+
+    /// What the coordinator has recorded of the training, after its end; `None` if it is gone.
+    pub async fn final_record(&mut self) -> Option<Recorded> {
+        tokio::time::timeout(SILENCE, self.recall()).await.ok().flatten()
+    }
+
+    async fn recall(&mut self) -> Option<Recorded> {
+        // The line that it was asked over last.
+        let mut asked = None;
+        while self.recorded.is_none() {
+            self.connect().await.ok()?;
+            let open = self.lines.first()?.as_ref().map(|line| line.opened);
+            if open.is_some() && open != asked {
+                asked = open;
+                self.send(0, vec![Message::Recall(proto::Recall {})]);
+            }
+            self.receive().await;
+        }
+        self.recorded.take()
     }
 
     /// Closes the connections in order, by which the servers know that this replica has heard of

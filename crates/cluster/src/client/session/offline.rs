@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use sync_replicas::engine::Grant;
 use sync_replicas::{Computed, ReplicaId, Variables};
+use tokio::time::Instant;
 
-use super::{Session, SessionSettings};
+use super::{Session, SessionSettings, WorkTimes};
 use crate::client::line::{Line, Ways, read};
 use crate::client::{Dial, Reach};
 use crate::placement::Placement;
@@ -65,6 +66,8 @@ impl Offline {
 
     /// Sends a contribution on its way.
     pub(crate) fn push(&mut self, grant: &Grant, computed: Computed<f32>) {
-        self.session.begin_push(grant, computed).expect("the gradients fit");
+        let (waited, ended) = (Duration::ZERO, Instant::now());
+        let work = WorkTimes { waited, computed: waited, ended };
+        self.session.begin_push(grant, computed, work).expect("the gradients fit");
     }
 }

@@ -8,7 +8,7 @@ use ndarray::ArrayD;
 use sync_replicas::engine::{Grant, Outcome};
 use sync_replicas::{Computed, Scalar};
 
-use super::{PushError, Session};
+use super::{PushError, Session, WorkTimes};
 use crate::client::outgoing::{Dense, Outgoing};
 use crate::proto;
 use crate::proto::to_server::Message;
@@ -17,6 +17,7 @@ use crate::proto::to_server::Message;
 pub(super) struct Pushing {
     outgoing: Outgoing,
     commit: proto::Commit,
+    pub(super) work: WorkTimes,
     /// By server.
     parts: Vec<Part>,
     /// Whether the commit was sent over the coordinator's present line.
@@ -31,6 +32,14 @@ struct Part {
     sent: u64,
     /// The server's receipt, once it holds it.
     receipt: Option<u64>,
+}
+
+impl Pushing {
+    /// The commit as of now.
+    fn commit(&self, receipts: u64) -> proto::Commit {
+        let times = Some(self.work.times().into());
+        proto::Commit { receipts, times, ..self.commit.clone() }
+    }
 }
 
 impl Part {
@@ -48,9 +57,10 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         &mut self,
         grant: &Grant,
         computed: Computed<T>,
+        work: WorkTimes,
     ) -> Result<Outcome, PushError> {
         crash_point!("worker/after-gradient");
-        let dense = self.begin_push(grant, computed)?;
+        let dense = self.begin_push(grant, computed, work)?;
         let outcome = self.outcome().await;
         self.pushing = None;
         let sent = dense.into_iter();
@@ -63,6 +73,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         &mut self,
         grant: &Grant,
         computed: Computed<T>,
+        work: WorkTimes,
     ) -> Result<Dense<T>, PushError> {
         let variables = &self.mirror.variables;
         let wire = self.settings.wire;
@@ -70,7 +81,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         let (outgoing, dense) = match sent {
             Ok(sent) => sent,
             Err(error) => {
-                self.give_up();
+                self.give_up(work);
                 return Err(error.into());
             }
         };
@@ -87,9 +98,11 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             loss: Some(computed.loss),
             examples: computed.examples,
             receipts: 0,
+            times: None,
         };
         let parts = vec![Part::default(); self.lines.len()];
-        self.pushing = Some(Pushing { outgoing, commit, parts, committed: false, result: None });
+        self.pushing =
+            Some(Pushing { outgoing, commit, work, parts, committed: false, result: None });
         self.send_due();
         Ok(dense)
     }
@@ -149,7 +162,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         messages.splice(0..0, pull);
         if self.lines.len() == 1 {
             pushing.committed = true;
-            messages.push(Message::Commit(pushing.commit.clone()));
+            messages.push(Message::Commit(pushing.commit(0)));
         }
         line.send(messages);
     }
@@ -181,8 +194,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             // The coordinator knows of its own part.
             let receipts = pushing.parts[1..].iter().filter_map(|part| part.receipt);
             let receipts = receipts.fold(0, |together, one| together ^ one);
-            let commit = proto::Commit { receipts, ..pushing.commit.clone() };
-            line.send(vec![Message::Commit(commit)]);
+            line.send(vec![Message::Commit(pushing.commit(receipts))]);
             crash_point!("worker/commit-sent");
         }
     }

@@ -69,6 +69,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                 self.last = GlobalStep::new(ended.global_step);
                 self.ended = Some((ended.reason, ended.failed));
             }
+            Message::Recorded(recorded) => self.recorded = Some(recorded.into()),
             Message::Advanced(advanced) if self.keep_made => {
                 self.made.push_back(advanced.into());
             }
@@ -172,8 +173,9 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         } else if refused.sequence == self.sequence && self.pushing.is_some() {
             if let Some(pushing) = &mut self.pushing {
                 pushing.result = Some(Err(PushError::Refused { reason: refused.reason }));
+                let work = pushing.work;
+                self.give_up(work);
             }
-            self.give_up();
         } else if refused.sequence == 0 {
             self.refused = Some(refused.reason);
             self.drop_line(server);

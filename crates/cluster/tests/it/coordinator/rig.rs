@@ -7,10 +7,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use cluster::coordinator::{
-    Actions, Answer, Commit, Contribution, Coordinator, Order, Ticket, receipt,
+    Actions, Answer, Commit, Contribution, Coordinator, Order, Ticket, Times, receipt,
 };
 use sync_replicas::engine::{Order as SumOrder, Outcome, Positions, Settings};
-use sync_replicas::{Generation, GlobalStep, LocalStep, ReplicaId};
+use sync_replicas::{Generation, GlobalStep, LocalStep, ReplicaId, Span};
 
 pub(super) struct Rig {
     pub(super) coordinator: Coordinator,
@@ -22,6 +22,10 @@ pub(super) struct Rig {
     held: BTreeSet<(usize, Ticket, Contribution)>,
     /// By replica and shard: the newest receipt, of whatever life and piece of work.
     receipts: HashMap<(u64, usize), u64>,
+    /// How the next piece of work went.
+    times: Times,
+    /// All that was recorded.
+    pub(super) spans: Vec<Span>,
 }
 
 const SECRET: u64 = 7;
@@ -49,7 +53,8 @@ impl Rig {
         coordinator.set_secret(SECRET);
         coordinator.start(Duration::ZERO, &mut Actions::default()).expect("it starts");
         let (now, held, receipts) = (Duration::ZERO, BTreeSet::new(), HashMap::new());
-        Self { coordinator, now, tickets: HashMap::new(), shards, held, receipts }
+        let (tickets, times, spans) = (HashMap::new(), Times::default(), Vec::new());
+        Self { coordinator, now, tickets, shards, held, receipts, times, spans }
     }
 
     /// The ticket of a replica's life number `life`, from 0.
@@ -128,14 +133,22 @@ impl Rig {
                 let examples = words.get(4).map_or(1, |it| it.parse().expect("a number"));
                 let loss = words.get(5).map_or(1.0, |it| it.parse().expect("a loss"));
                 let commit = commit(ticket, (number(2), number(3)), receipts, (loss, examples));
+                let commit = Commit { times: self.times, ..commit };
                 coordinator.commit(id, &commit, now, &mut actions);
             }
             "ask" => coordinator.ask(id, ticket, number(2), now, &mut actions),
-            "give_up" => coordinator.give_up(id, ticket, (number(2), true), now, &mut actions),
+            "give_up" => {
+                let work = (number(2), Some(self.times));
+                coordinator.give_up(id, ticket, work, now, &mut actions);
+            }
             "leave" => coordinator.leave(id, ticket, None, now, &mut actions),
             "fail" => coordinator.leave(id, ticket, Some("why".into()), now, &mut actions),
             "leave_for_now" => coordinator.leave_for_now(id, ticket, now, &mut actions),
             "alive" => coordinator.alive(id, ticket, now, &mut actions),
+            "took" => {
+                let [waited, computed, sent] = [1, 2, 3].map(|at| Duration::from_secs(number(at)));
+                self.times = Times { waited, computed, sent };
+            }
             "wait" => {
                 self.now += Duration::from_secs(replica);
                 coordinator.tick(self.now, &mut actions);
@@ -157,6 +170,7 @@ impl Rig {
         self.look(line, ticket, &actions);
         self.coordinator.engine().validate().unwrap_or_else(|broken| panic!("{line}: {broken}"));
         said.extend(written(&actions));
+        self.spans.extend(actions.spans);
         said
     }
 }
@@ -169,7 +183,8 @@ fn commit(
 ) -> Commit {
     let local_step = LocalStep::new(local_step as i64);
     let variables = vec![0];
-    Commit { ticket, sequence, local_step, variables, loss: Some(loss), receipts, examples }
+    let (loss, times) = (Some(loss), Times::default());
+    Commit { ticket, sequence, local_step, variables, loss, receipts, examples, times }
 }
 
 fn written(actions: &Actions) -> Vec<String> {

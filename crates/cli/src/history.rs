@@ -1,0 +1,217 @@
+//! What the files of a run tell of it: read back for its page, and for plans.
+//!
+//! A file may be that of a run that was killed, resumed, or taken back to a checkpoint. What was
+//! taken back is dropped.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use sync_replicas::{News, ReplicaId, Span, SpanKind};
+
+use crate::metrics::{Batch, Evaluation, Update};
+use crate::summary::Summary;
+
+/// The file of updates and batches in a run folder.
+pub(crate) const METRICS: &str = "metrics.jsonl";
+/// The files of tests, by those who test and do not update.
+pub(crate) const TESTS: [&str; 2] = ["chief.jsonl", "evaluations.jsonl"];
+
+/// Why a run tells nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HistoryError {
+    /// The file cannot be read.
+    #[error(
+        "{} cannot be read: {error}; give the run folder that `train`, `launch` or `node` wrote",
+        path.display()
+    )]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A line is not what it should be.
+    #[error(
+        "{}, line {line}: expected a JSON object of kind run, update, restore, batch, evaluation \
+         or result; {problem}",
+        path.display()
+    )]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// Why not.
+        problem: String,
+    },
+}
+
+/// A run, from its first start to its end.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    /// Each start of it; each counts its seconds anew.
+    pub(crate) lives: Vec<Life>,
+    /// The updates that it was taken back to.
+    pub(crate) restores: Vec<i64>,
+    /// What the last start came to, if that is known.
+    pub(crate) result: Option<Summary>,
+}
+
+/// What happened between one start and the next.
+#[derive(Debug, Default)]
+pub(crate) struct Life {
+    /// The line of the run.
+    pub(crate) run: serde_json::Map<String, serde_json::Value>,
+    pub(crate) updates: Vec<Update>,
+    pub(crate) batches: Vec<Batch>,
+    /// Who did what when, in its latest part without gaps.
+    pub(crate) spans: Vec<Span>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Line {
+    Run(serde_json::Map<String, serde_json::Value>),
+    Update(Update),
+    Batch(Batch),
+    Restore { step: i64 },
+    Evaluation(Evaluation),
+    Result(Box<serde_json::value::Value>),
+}
+
+impl History {
+    /// Reads the files of a run folder, or one file of that kind.
+    pub(crate) fn read(path: &Path) -> Result<Self, HistoryError> {
+        let mut history = Self::default();
+        if !path.is_dir() {
+            history.read_file(path)?;
+            return Ok(history);
+        }
+        history.read_file(&path.join(METRICS))?;
+        history.read_tests(path)?;
+        Ok(history)
+    }
+
+    /// Reads the files of a run folder, and goes on with what this process knows of its latest
+    /// part: another process may not have written all of it, or elsewhere.
+    pub(crate) fn with_latest(path: &Path, latest: &News) -> Result<Self, HistoryError> {
+        let mut history = Self::default();
+        let metrics = path.join(METRICS);
+        if metrics.exists() {
+            history.read_file(&metrics)?;
+        }
+        let known = history.updates().last().map(|update| update.step);
+        let life = history.life();
+        let new = latest.updates.iter().filter(|update| known.is_none_or(|it| update.step > it));
+        life.updates.extend(new.map(Update::from));
+        life.spans = spans(&life.batches, &latest.spans);
+        history.read_tests(path)?;
+        Ok(history)
+    }
+
+    fn read_tests(&mut self, path: &Path) -> Result<(), HistoryError> {
+        for tests in TESTS.map(|name| path.join(name)) {
+            if tests.exists() {
+                self.read_file(&tests)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_file(&mut self, path: &Path) -> Result<(), HistoryError> {
+        let read = |error| HistoryError::Read { path: path.to_owned(), error };
+        let text = fs::read_to_string(path).map_err(read)?;
+        // What has no end was cut off with its process.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        for (number, line) in whole.lines().enumerate() {
+            let bad = |problem: String| HistoryError::Line {
+                path: path.to_owned(),
+                line: number + 1,
+                problem,
+            };
+            let line = serde_json::from_str(line).map_err(|error| bad(error.to_string()))?;
+            self.take(line).map_err(bad)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, line: Line) -> Result<(), String> {
+        match line {
+            Line::Run(run) => {
+                self.result = None;
+                self.lives.push(Life { run, ..Life::default() });
+            }
+            Line::Update(update) => self.life().updates.push(update),
+            Line::Batch(batch) => {
+                let (from, to) = (batch.start, batch.computed);
+                if !(from >= 0.0 && to >= from && to <= 1e9) {
+                    return Err(format!("a batch cannot last from {from} to {to} seconds"));
+                }
+                self.life().batches.push(batch);
+            }
+            Line::Restore { step } => {
+                for life in &mut self.lives {
+                    life.updates.retain(|update| update.step <= step);
+                    life.batches.retain(|batch| batch.step < step);
+                }
+                self.restores.push(step);
+            }
+            Line::Evaluation(test) => {
+                let updates = self.lives.iter_mut().flat_map(|life| &mut life.updates);
+                for update in updates.filter(|update| update.step == test.step) {
+                    update.test_accuracy = Some(test.test_accuracy);
+                    update.averages_test_accuracy = test.averages_test_accuracy;
+                }
+            }
+            // One of a version before has other keys, and is not needed to read the rest.
+            Line::Result(result) => self.result = serde_json::from_value(*result).ok(),
+        }
+        Ok(())
+    }
+
+    /// The life that a line belongs to; a file of before may begin without one.
+    fn life(&mut self) -> &mut Life {
+        if self.lives.is_empty() {
+            self.lives.push(Life::default());
+        }
+        let last = self.lives.len() - 1;
+        &mut self.lives[last]
+    }
+
+    /// All updates that stand.
+    pub(crate) fn updates(&self) -> impl Iterator<Item = &Update> {
+        self.lives.iter().flat_map(|life| &life.updates)
+    }
+}
+
+/// The stretches of time that batches tell of, up to those that are known otherwise.
+pub(crate) fn spans(batches: &[Batch], latest: &[Span]) -> Vec<Span> {
+    let mut from: BTreeMap<u64, Duration> = BTreeMap::new();
+    for span in latest {
+        let first = from.entry(span.replica.get()).or_insert(span.start);
+        *first = span.start.min(*first);
+    }
+    let mut spans = Vec::new();
+    for batch in batches {
+        let time = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        let (start, computed) = (time(batch.start), time(batch.computed));
+        if from.get(&batch.replica).is_some_and(|first| start >= *first) {
+            continue;
+        }
+        let span = |kind, start, end| {
+            let replica = ReplicaId::new(batch.replica);
+            Some(Span { replica, step: batch.step, kind, start, end }).filter(|_| start < end)
+        };
+        spans.extend(span(SpanKind::Waited, time(batch.start - batch.wait), start));
+        spans.extend(span(batch.outcome, start, computed));
+        spans.extend(span(SpanKind::Sent, computed, batch.pushed.map_or(computed, time)));
+    }
+    spans.extend(latest.iter().cloned());
+    spans.sort_by_key(|span| (span.start, span.replica));
+    spans
+}

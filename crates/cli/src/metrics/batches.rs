@@ -1,0 +1,129 @@
+//! From stretches of time to lines of batches, of which a long run keeps only some.
+
+use std::collections::BTreeMap;
+
+use sync_replicas::{ReplicaId, Span, SpanKind};
+
+use super::Batch;
+
+/// After so many lines only every other step's batches are kept: a file grows with the logarithm of
+/// a run's length, and has whole steps.
+const MANY: u32 = 20_000;
+
+/// Makes batches of the spans of all replicas, as they come.
+#[derive(Debug)]
+pub(crate) struct Batches {
+    /// How long each replica has waited since its last batch.
+    waited: BTreeMap<ReplicaId, f64>,
+    /// Batches of every so many steps are kept.
+    every: i64,
+    /// How many were, since it is so many.
+    kept: u32,
+}
+
+impl Default for Batches {
+    fn default() -> Self {
+        Self { waited: BTreeMap::new(), every: 1, kept: 0 }
+    }
+}
+
+impl Batches {
+    /// Those that are kept of the spans that have come; each replica's are in order of time.
+    pub(crate) fn of(&mut self, spans: &[Span]) -> Vec<Batch> {
+        let mut batches: Vec<Batch> = Vec::new();
+        // By replica: where its last batch is.
+        let mut last = BTreeMap::new();
+        for span in spans {
+            let (start, end) = (span.start.as_secs_f64(), span.end.as_secs_f64());
+            match span.kind {
+                SpanKind::Waited => {
+                    *self.waited.entry(span.replica).or_default() += (end - start).max(0.0);
+                }
+                SpanKind::Sent => {
+                    if let Some(&at) = last.get(&span.replica) {
+                        let batch: &mut Batch = &mut batches[at];
+                        batch.pushed = Some(end);
+                    }
+                }
+                outcome => {
+                    let wait = self.waited.remove(&span.replica).unwrap_or_default();
+                    if !self.keeps(span.step) {
+                        last.remove(&span.replica);
+                        continue;
+                    }
+                    last.insert(span.replica, batches.len());
+                    batches.push(Batch {
+                        replica: span.replica.get(),
+                        step: span.step,
+                        start,
+                        computed: end,
+                        pushed: (outcome != SpanKind::Superseded).then_some(end),
+                        outcome,
+                        wait,
+                    });
+                }
+            }
+        }
+        batches
+    }
+
+    fn keeps(&mut self, step: i64) -> bool {
+        if self.kept >= MANY {
+            (self.every, self.kept) = (self.every.saturating_mul(2), 0);
+        }
+        let keeps = step % self.every == 0;
+        self.kept += u32::from(keeps);
+        keeps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn span(replica: u64, step: i64, kind: SpanKind, start: u64, end: u64) -> Span {
+        Span {
+            replica: ReplicaId::new(replica),
+            step,
+            kind,
+            start: Duration::from_secs(start),
+            end: Duration::from_secs(end),
+        }
+    }
+
+    #[test]
+    fn each_batch_has_the_wait_before_it_and_when_it_was_pushed() {
+        let mut batches = Batches::default();
+        let mut of = |spans: &[Span]| -> Vec<_> {
+            let made = batches.of(spans).into_iter();
+            made.map(|b| (b.replica, b.step, b.start, b.computed, b.pushed, b.wait)).collect()
+        };
+        let first = [
+            span(0, 0, SpanKind::Accepted, 0, 2),
+            span(0, 0, SpanKind::Sent, 2, 3),
+            span(1, 0, SpanKind::Superseded, 0, 9),
+            // The batch after it comes later.
+            span(0, 1, SpanKind::Waited, 3, 5),
+        ];
+        let expected = [(0, 0, 0.0, 2.0, Some(3.0), 0.0), (1, 0, 0.0, 9.0, None, 0.0)];
+        assert_eq!(of(&first), expected);
+        let second = [span(0, 1, SpanKind::Stale, 5, 6), span(1, 1, SpanKind::Accepted, 9, 10)];
+        let expected = [(0, 1, 5.0, 6.0, Some(6.0), 2.0), (1, 1, 9.0, 10.0, Some(10.0), 0.0)];
+        assert_eq!(of(&second), expected);
+    }
+
+    #[test]
+    fn a_long_run_keeps_whole_steps_now_and_then() {
+        let mut batches = Batches::default();
+        let step = |step| [0, 1].map(|replica| span(replica, step, SpanKind::Accepted, 0, 1));
+        let kept: Vec<_> = (0..1_000_000).flat_map(|it| batches.of(&step(it))).collect();
+        assert!(kept.len() < 160_000, "{}", kept.len());
+        let first = kept.iter().take(MANY as usize).map(|it| it.step);
+        assert!(first.eq((0..i64::from(MANY) / 2).flat_map(|step| [step, step])));
+        let last = &kept[kept.len() - 2..];
+        assert_eq!((last[0].step, last[0].replica, last[1].replica), (last[1].step, 0, 1));
+        assert!(last[0].step > 999_000);
+    }
+}

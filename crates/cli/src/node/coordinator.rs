@@ -1,0 +1,84 @@
+//! Parameter server 0: it writes what happens in the cluster, and what it came to.
+//!
+//! It knows of every update and every replica, whoever else is away. Invariant: a disk that takes
+//! no lines ends no training; they are tried again.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use cluster::ClusterReport;
+use sync_replicas::Record;
+
+use super::chief::{checkpoint_of, outcome_of};
+use super::error::NodeError;
+use super::process::Process;
+use super::{Ended, ended};
+use crate::run_log::{RunLog, lock};
+use crate::train::{RunRecord, TrainError, hooks};
+
+/// Between two looks at the record.
+const LOOK: Duration = Duration::from_millis(250);
+
+pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
+    let settings = &process.settings;
+    let record = RunRecord::open(settings, process.owned()?, Record::new())?;
+    let folder = record.folder();
+    let writer = Writer::start(Arc::clone(record.log())).map_err(TrainError::from)?;
+    let hooks = hooks(settings, None, Some(folder));
+    let report = process.fit(hooks, folder.run(), Some(record.record()));
+    writer.end();
+    if let Err(error) = write_end(process, &record, report.as_ref().ok()) {
+        tracing::error!(%error, "the end of the metrics is not written");
+    }
+    Ok(ended(&report?))
+}
+
+/// What is not written yet, and the result of a training that is over.
+fn write_end(
+    process: &Process,
+    record: &RunRecord<'_>,
+    report: Option<&ClusterReport<f32>>,
+) -> Result<(), TrainError> {
+    record.flush()?;
+    let (settings, folder) = (&process.settings, record.folder());
+    let Some(report) = report.filter(|report| !report.left) else { return Ok(()) };
+    let last = report.global_step.get().unsigned_abs();
+    let Some(state) = checkpoint_of(last, folder) else { return Ok(()) };
+    let first = folder.resumed().map_or(0, |resumed| resumed.step);
+    let averages = state.averaged();
+    let outcome = outcome_of(report, first, settings, averages, state.variables);
+    record.write_result(&record.summarize(&outcome)?)
+}
+
+/// A thread that writes lines until it is ended.
+struct Writer {
+    thread: JoinHandle<()>,
+    goes_on: Sender<()>,
+}
+
+impl Writer {
+    fn start(log: Arc<Mutex<RunLog>>) -> std::io::Result<Self> {
+        let (goes_on, end) = channel();
+        let thread = std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
+            let mut failed = false;
+            while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                let written = lock(&log).flush();
+                if let Err(error) = &written
+                    && !failed
+                {
+                    tracing::error!(%error, "the metrics cannot be written; it is tried again");
+                }
+                failed = written.is_err();
+            }
+        })?;
+        Ok(Self { thread, goes_on })
+    }
+
+    fn end(self) {
+        drop(self.goes_on);
+        // Nothing in it panics.
+        let _ = self.thread.join();
+    }
+}

@@ -1,0 +1,119 @@
+//! The report of a run, drawn from its files: also of one that has no result.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+
+use cluster::exit::Exit;
+use serde_json::Value;
+use sync_replicas::{SpanKind, checkpoint};
+
+use crate::args::ReportArgs;
+use crate::history::{History, HistoryError, spans};
+use crate::report;
+use crate::run_folder::{self, FolderError};
+use crate::summary::{ReplicaSummary, Summary, story};
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// The files of the run cannot be read, or make no sense.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The page cannot be written.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// Nobody reads the answer.
+    #[error("the answer cannot be written: {0}")]
+    Out(#[from] io::Error),
+}
+
+impl ReportError {
+    /// The exit status of the program.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::History(_) => Exit::Usage,
+            Self::Folder(_) | Self::Out(_) => Exit::Failed,
+        }
+    }
+}
+
+/// Writes the pages of a run into its folder.
+///
+/// # Errors
+/// [`ReportError`].
+pub fn redraw(args: &ReportArgs, out: &mut dyn Write) -> Result<(), ReportError> {
+    let root = &args.run;
+    let mut history = History::read(root)?;
+    let root = if root.is_dir() { root } else { root.parent().unwrap_or(root) };
+    if let Some(life) = history.lives.last_mut() {
+        life.spans = spans(&life.batches, &[]);
+    }
+    let summary = match &history.result {
+        Some(result) => result.clone(),
+        None => so_far(root, &history),
+    };
+    let run = history.lives.last().map(|life| life.run.clone()).unwrap_or_default();
+    let settings = run.into_iter().filter(|(name, _)| name != "kind");
+    let settings = settings.map(|(name, value)| (name, words(&value))).collect();
+    report::write(root, &history, &summary, settings)?;
+    writeln!(out, "{}\nreport: {}", story(&summary), root.join("report.html").display())?;
+    Ok(())
+}
+
+/// What is known of a run that has told no result: it failed, was killed, or still trains.
+fn so_far(root: &Path, history: &History) -> Summary {
+    let last = history.lives.last();
+    let updates = last.map_or(&[][..], |life| &life.updates);
+    let run = |name: &str| last.and_then(|life| life.run.get(name)).map(words).unwrap_or_default();
+    let tested = history.updates().filter(|update| update.test_accuracy.is_some()).last();
+    let newest = checkpoint::latest(&run_folder::checkpoints_of(root)).ok().flatten();
+    let mut replicas: BTreeMap<u64, ReplicaSummary> = BTreeMap::new();
+    for batch in last.map_or(&[][..], |life| &life.batches) {
+        let new = || ReplicaSummary { replica: batch.replica, ..ReplicaSummary::default() };
+        let replica = replicas.entry(batch.replica).or_insert_with(new);
+        let count = match batch.outcome {
+            SpanKind::Accepted => &mut replica.accepted,
+            SpanKind::Stale => &mut replica.stale,
+            SpanKind::Duplicate => &mut replica.duplicates,
+            _ => &mut replica.superseded,
+        };
+        *count += 1;
+        replica.compute_seconds += batch.computed - batch.start;
+        replica.wait_seconds += batch.wait;
+        replica.batches = replica.accepted + replica.stale + replica.duplicates;
+    }
+    let replicas: Vec<_> = replicas.into_values().collect();
+    let sum = |of: fn(&ReplicaSummary) -> u64| replicas.iter().map(of).sum();
+    Summary {
+        model: run("model"),
+        optimizer: run("optimizer"),
+        test_accuracy: tested.and_then(|update| update.test_accuracy),
+        averages_test_accuracy: tested.and_then(|update| update.averages_test_accuracy),
+        loss: updates.last().and_then(|update| update.loss),
+        updates: history.updates().last().map_or(0, |update| update.step.unsigned_abs()),
+        updates_this_run: updates.len() as u64,
+        batches: sum(|it| it.batches),
+        examples: updates.iter().map(|update| update.examples).sum(),
+        accepted: sum(|it| it.accepted),
+        stale: sum(|it| it.stale),
+        duplicates: sum(|it| it.duplicates),
+        superseded: sum(|it| it.superseded),
+        seconds: updates.last().map_or(0.0, |update| update.seconds),
+        interrupted: true,
+        run_dir: root.display().to_string(),
+        checkpoint: newest.map(|path| path.display().to_string()).unwrap_or_default(),
+        replicas,
+        ..Summary::default()
+    }
+}
+
+/// A value as a person reads it.
+fn words(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

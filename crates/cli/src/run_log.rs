@@ -1,0 +1,90 @@
+//! What is written of a run while it trains: updates and batches from its record, and tests.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use sync_replicas::{Cursor, News, Record};
+
+use crate::metrics::{Batches, Evaluation, Metrics, Run, Update};
+
+/// A record and the file that it goes to.
+pub(crate) struct RunLog {
+    metrics: Metrics,
+    record: Record,
+    cursor: Cursor,
+    batches: Batches,
+    /// Tests of updates whose line is not written yet.
+    tests: Option<BTreeMap<i64, Evaluation>>,
+}
+
+pub(crate) fn lock(log: &Mutex<RunLog>) -> MutexGuard<'_, RunLog> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl RunLog {
+    /// Of the process that makes the updates: goes on with a file or begins it, with the line of
+    /// the run.
+    pub(crate) fn open(path: &Path, run: &Run, record: Record) -> io::Result<Self> {
+        let mut metrics = Metrics::append(path)?;
+        metrics.write("run", run)?;
+        metrics.flush()?;
+        Ok(Self::new(metrics, record, Some(BTreeMap::new())))
+    }
+
+    /// Of a process that only tests what others update: each test is a line of its own.
+    pub(crate) fn of_tests(path: &Path, record: Record) -> io::Result<Self> {
+        Ok(Self::new(Metrics::append(path)?, record, None))
+    }
+
+    fn new(metrics: Metrics, record: Record, tests: Option<BTreeMap<i64, Evaluation>>) -> Self {
+        let (cursor, batches) = (Cursor::default(), Batches::default());
+        Self { metrics, record, cursor, batches, tests }
+    }
+
+    /// Notes a test.
+    pub(crate) fn tested(&mut self, test: Evaluation) -> io::Result<()> {
+        match &mut self.tests {
+            Some(tests) => drop(tests.insert(test.step, test)),
+            None => self.metrics.write("evaluation", &test)?,
+        }
+        Ok(())
+    }
+
+    /// Writes what has happened since the last time, if this is the process that does.
+    pub(crate) fn follow(&mut self) -> io::Result<()> {
+        let Some(tests) = &mut self.tests else { return Ok(()) };
+        let News { updates, spans, missed } = self.record.since(&mut self.cursor);
+        if missed > 0 {
+            tracing::warn!(missed, "lines are missing in the metrics: the disk was too slow");
+        }
+        for made in &updates {
+            let mut update = Update::from(made);
+            if let Some(test) = tests.remove(&made.step) {
+                update.test_accuracy = Some(test.test_accuracy);
+                update.averages_test_accuracy = test.averages_test_accuracy;
+            }
+            self.metrics.write_update(&update)?;
+        }
+        for batch in self.batches.of(&spans) {
+            self.metrics.write("batch", &batch)?;
+        }
+        Ok(())
+    }
+
+    /// Writes one object with `"kind": kind`.
+    pub(crate) fn write(
+        &mut self,
+        kind: &'static str,
+        value: &impl serde::Serialize,
+    ) -> io::Result<()> {
+        self.metrics.write(kind, value)
+    }
+
+    /// Writes what has happened and hands it to the system.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.follow()?;
+        self.metrics.flush()
+    }
+}

@@ -1,0 +1,97 @@
+//! What each replica did when, on the coordinator's clock.
+//!
+//! A replica tells how long it was at its work, and the coordinator when it heard of it: no two
+//! clocks are compared.
+
+use std::time::Duration;
+
+use sync_replicas::{ReplicaId, ReplicaOutcome, ReplicaReport, Span, SpanKind};
+
+use super::{Actions, Coordinator, Totals};
+
+/// How a piece of work went, by the replica's own clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// How long it had waited for the token and the variables.
+    pub waited: Duration,
+    /// How long it computed.
+    pub computed: Duration,
+    /// From the end of computing to the message that says this.
+    pub sent: Duration,
+}
+
+/// How long a replica was at what, over all its lives.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spent {
+    waited: Duration,
+    computed: Duration,
+}
+
+impl Coordinator {
+    /// Notes a piece of work of which the coordinator has just heard. What a replica says of itself
+    /// cannot be more than the time that there was.
+    pub(super) fn note(
+        &mut self,
+        (index, step): (usize, i64),
+        kind: SpanKind,
+        times: Times,
+        now: Duration,
+        actions: &mut Actions,
+    ) {
+        let seat = &self.seats[index];
+        let most = now.saturating_sub(seat.granted);
+        let sent = times.sent.min(most);
+        let computed = times.computed.min(most.saturating_sub(sent));
+        let ended = now.saturating_sub(sent);
+        let began = ended.saturating_sub(computed);
+        let waited = times.waited.min(began);
+        let spent = &mut self.spent[index];
+        spent.waited = spent.waited.saturating_add(waited);
+        spent.computed = spent.computed.saturating_add(computed);
+        let replica = ReplicaId::new(index as u64);
+        let spans = [
+            (SpanKind::Waited, began.saturating_sub(waited), began),
+            (kind, began, ended),
+            (SpanKind::Sent, ended, now),
+        ];
+        let spans = spans.into_iter().filter(|&(it, start, end)| it == kind || start < end);
+        let span = |(kind, start, end)| Span { replica, step, kind, start, end };
+        actions.spans.extend(spans.map(span));
+    }
+
+    /// The counters at the end (P-8): an accepted gradient is one that an update has used.
+    #[must_use]
+    pub fn final_totals(&self) -> Totals {
+        let (totals, unused) = (self.books.totals(), self.books.unused());
+        Totals {
+            accepted: totals.accepted.saturating_sub(unused.count() as u64),
+            examples: totals.examples.saturating_sub(self.books.unused_examples()),
+            ..totals
+        }
+    }
+
+    /// What each replica did, in all its lives.
+    #[must_use]
+    pub fn replica_reports(&self) -> Vec<ReplicaReport> {
+        let report = |index: usize| {
+            let (seat, replica) = (&self.seats[index], ReplicaId::new(index as u64));
+            let mut tally = self.engine.tally(replica).unwrap_or_default();
+            let unused = self.books.unused().filter(|&it| it == replica).count() as u64;
+            tally.accepted = tally.accepted.saturating_sub(unused);
+            ReplicaReport {
+                replica,
+                batches: tally.batches().saturating_add(unused),
+                tally,
+                unused,
+                waited: self.spent[index].waited,
+                computed: self.spent[index].computed,
+                outcome: match &seat.failure {
+                    Some(reason) => ReplicaOutcome::Failed(reason.clone()),
+                    None if seat.left => ReplicaOutcome::DataEnded,
+                    None => ReplicaOutcome::Finished,
+                },
+            }
+        };
+        (0..self.seats.len()).map(report).collect()
+    }
+}

@@ -1,0 +1,68 @@
+//! What replicas did when, as the coordinator records it, and what it counts of them.
+
+use sync_replicas::{ReplicaOutcome, SpanKind};
+
+use super::rig::Rig;
+
+/// What was recorded after some lines: replica, step, kind, from and to, in seconds.
+#[track_caller]
+fn check(lines: &[&str], expected: &[(u64, i64, SpanKind, u64, u64)]) {
+    let mut rig = Rig::new(1, 2, 1);
+    lines.iter().for_each(|line| drop(rig.run(line)));
+    let spans = rig
+        .spans
+        .iter()
+        .map(|it| (it.replica.get(), it.step, it.kind, it.start.as_secs(), it.end.as_secs()));
+    assert_eq!(spans.collect::<Vec<_>>(), expected, "{lines:?}");
+}
+
+#[test]
+fn work_is_placed_by_when_it_was_heard_of() {
+    use SpanKind::{Accepted, Sent, Stale, Superseded, Waited};
+    let lives = ["hello 0 1", "hello 1 1"];
+    let after = |lines: &[&'static str]| [&lives[..], lines].concat();
+    check(
+        &after(&["wait 4", "took 0 2 1", "commit 0 1 @0"]),
+        &[(0, 0, Accepted, 1, 3), (0, 0, Sent, 3, 4)],
+    );
+    let second = ["wait 2", "took 0 2 0", "commit 0 1 @0", "applied", "took 1 1 0", "wait 2"];
+    check(
+        &after(&[&second[..], &["commit 0 2 @1", "commit 1 1 @0"]].concat()),
+        &[
+            (0, 0, Accepted, 0, 2),
+            (0, 1, Waited, 2, 3),
+            (0, 1, Accepted, 3, 4),
+            (1, 0, Waited, 2, 3),
+            (1, 0, Stale, 3, 4),
+        ],
+    );
+    check(&after(&["wait 3", "took 0 3 0", "give_up 0 1"]), &[(0, 0, Superseded, 0, 3)]);
+    // What it says of itself cannot be more than the time that there was.
+    check(
+        &after(&["wait 3", "took 99 99 2", "commit 0 1 @0"]),
+        &[(0, 0, Accepted, 0, 1), (0, 0, Sent, 1, 3)],
+    );
+    // What comes twice is recorded once, and what is refused not at all.
+    let twice = ["wait 2", "took 0 2 0", "commit 0 1 @0", "commit 0 1 @0", "commit 0 7 @0"];
+    check(&after(&twice), &[(0, 0, Accepted, 0, 2)]);
+}
+
+// P-8: an accepted gradient is one that an update has used.
+#[test]
+fn what_no_update_used_is_not_accepted_at_the_end() {
+    let mut rig = Rig::new(2, 3, 1);
+    let lines = ["hello 0 1", "hello 1 1", "hello 2 1", "took 0 0 0"];
+    lines.iter().for_each(|line| drop(rig.run(line)));
+    ["commit 0 1 @0 5", "commit 1 1 @0 5", "applied"].iter().for_each(|line| drop(rig.run(line)));
+    ["commit 2 1 @0 5", "commit 0 2 @1 5"].iter().for_each(|line| drop(rig.run(line)));
+    drop(rig.run("fail 1"));
+    let totals = rig.coordinator.final_totals();
+    assert_eq!((totals.batches, totals.accepted, totals.stale, totals.examples), (4, 2, 1, 10));
+    let reports = rig.coordinator.replica_reports();
+    let counts: Vec<_> =
+        reports.iter().map(|it| (it.batches, it.tally.accepted, it.tally.stale)).collect();
+    assert_eq!(counts, [(2, 1, 0), (1, 1, 0), (1, 0, 1)]);
+    let failed = ReplicaOutcome::Failed("why".to_owned());
+    let ended: Vec<_> = reports.into_iter().map(|it| it.outcome).collect();
+    assert_eq!(ended, [ReplicaOutcome::Finished, failed, ReplicaOutcome::Finished]);
+}
