@@ -79,7 +79,11 @@ enum Line {
     Run(serde_json::Map<String, serde_json::Value>),
     Update(Update),
     Batch(Batch),
-    Restore { step: i64 },
+    Restore {
+        step: i64,
+    },
+    #[serde(rename = "save_failed")]
+    SaveFailed {},
     Evaluation(Evaluation),
     Result(Box<serde_json::value::Value>),
 }
@@ -161,6 +165,7 @@ impl History {
                 }
                 self.restores.push(step);
             }
+            Line::SaveFailed {} => {}
             Line::Evaluation(test) => {
                 let updates = self.lives.iter_mut().flat_map(|life| &mut life.updates);
                 for update in updates.filter(|update| update.step == test.step) {

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::say::say;
+
 /// Between two plain lines, unless a tenth of the run has passed.
 const LINE_EVERY: Duration = Duration::from_secs(1);
 
@@ -88,6 +90,14 @@ impl Progress {
                         writeln!(io::stderr(), "update {:>5}/{last}  {}", state.step, words(state));
                 }
             }
+        }
+    }
+
+    /// Says something that stays above the bar, also in a quiet run.
+    pub fn warn(&self, words: &str) {
+        match self {
+            Self::Bar(bar) => bar.suspend(|| say(words)),
+            Self::Lines { .. } | Self::Quiet => say(words),
         }
     }
 

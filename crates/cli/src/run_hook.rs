@@ -8,7 +8,7 @@ use std::time::Instant;
 use digits::data::Digits;
 use digits::models::{Classifier, accuracy};
 use hooks::{Coordinator, Hook, HookError, RunContext, StepReport};
-use sync_replicas::{BoxError, ChiefSession};
+use sync_replicas::{BoxError, ChiefSession, FailedSave};
 
 use crate::interrupt::{Interrupt, REASON};
 use crate::metrics::Evaluation;
@@ -60,7 +60,11 @@ impl Hook<ChiefSession<f32>> for RunHook {
         {
             let mut log = lock(&self.log);
             test.map_or(Ok(()), |test| log.tested(test)).map_err(failed)?;
-            log.follow().map_err(failed)?;
+            let lost = log.follow().map_err(failed)?;
+            if log.only_tests() {
+                // In one process the training itself has said so.
+                lost.iter().for_each(|lost| self.progress.warn(&words(lost)));
+            }
         }
         let (begun, first) = self.begun;
         let rate = step.saturating_sub(first) as f64 / begun.elapsed().as_secs_f64().max(1e-9);
@@ -94,6 +98,11 @@ impl RunHook {
             averages_test_accuracy: session.averages().as_ref().map(of).transpose()?,
         })
     }
+}
+
+fn words(lost: &FailedSave) -> String {
+    let FailedSave { step, reason } = lost;
+    format!("update {step}: no checkpoint was written; training goes on: {reason}")
 }
 
 fn failed(error: impl Into<BoxError>) -> HookError {

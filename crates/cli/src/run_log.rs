@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sync_replicas::{Cursor, News, Record};
+use sync_replicas::{Cursor, FailedSave, News, Record};
 
 use crate::metrics::{Batches, Evaluation, Metrics, Run, Update};
 
@@ -43,6 +43,11 @@ impl RunLog {
         Self { metrics, record, cursor, batches, tests }
     }
 
+    /// Whether another process writes all but the tests.
+    pub(crate) fn only_tests(&self) -> bool {
+        self.tests.is_none()
+    }
+
     /// Notes a test.
     pub(crate) fn tested(&mut self, test: Evaluation) -> io::Result<()> {
         match &mut self.tests {
@@ -52,10 +57,12 @@ impl RunLog {
         Ok(())
     }
 
-    /// Writes what has happened since the last time, if this is the process that does.
-    pub(crate) fn follow(&mut self) -> io::Result<()> {
-        let Some(tests) = &mut self.tests else { return Ok(()) };
-        let News { updates, spans, missed } = self.record.since(&mut self.cursor);
+    /// Writes what has happened since the last time, if this is the process that does; answers the
+    /// checkpoints that were not written.
+    pub(crate) fn follow(&mut self) -> io::Result<Vec<FailedSave>> {
+        let news = self.record.since(&mut self.cursor);
+        let News { updates, spans, failed_saves, missed } = news;
+        let Some(tests) = &mut self.tests else { return Ok(failed_saves) };
         if missed > 0 {
             tracing::warn!(missed, "lines are missing in the metrics: the disk was too slow");
         }
@@ -70,7 +77,10 @@ impl RunLog {
         for batch in self.batches.of(&spans) {
             self.metrics.write("batch", &batch)?;
         }
-        Ok(())
+        for failed in &failed_saves {
+            self.metrics.write("save_failed", failed)?;
+        }
+        Ok(failed_saves)
     }
 
     /// Writes one object with `"kind": kind`.

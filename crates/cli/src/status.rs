@@ -99,6 +99,16 @@ pub fn table(status: &ServerStatus) -> String {
     } else {
         open_step(&mut text, status, it);
     }
+    if status.failed_checkpoints > 0 {
+        let _ = writeln!(
+            text,
+            "{} not written",
+            count(usize::try_from(status.failed_checkpoints).unwrap_or(usize::MAX), "checkpoint")
+        );
+    }
+    if let Some(reason) = &status.checkpoint_error {
+        let _ = writeln!(text, "THE NEWEST CHECKPOINT WAS NOT WRITTEN: {reason}");
+    }
     let _ = writeln!(
         text,
         "\n{:>7}  {:<10}{:>14}{:>8}{:>10}{:>8}  lost tokens",

@@ -169,7 +169,7 @@ pub struct ToReplica {
     pub ticket: ::core::option::Option<Ticket>,
     #[prost(
         oneof = "to_replica::Message",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14"
     )]
     pub message: ::core::option::Option<to_replica::Message>,
 }
@@ -203,6 +203,8 @@ pub mod to_replica {
         Left(super::Left),
         #[prost(message, tag = "13")]
         Recorded(super::Recorded),
+        #[prost(message, tag = "14")]
+        SaveFailed(super::SaveFailed),
     }
 }
 /// The answer to Hello. Servers that do not coordinate send no ticket.
@@ -357,6 +359,14 @@ pub struct Recorded {
     /// How long training took.
     #[prost(double, tag = "5")]
     pub seconds: f64,
+}
+/// A checkpoint was not written; training goes on. For the chief to tell of.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SaveFailed {
+    #[prost(int64, tag = "1")]
+    pub step: i64,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Activity {

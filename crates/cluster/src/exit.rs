@@ -17,7 +17,7 @@ pub enum Exit {
     Failed = 1,
     /// The options, the environment or the files that they name are wrong.
     Usage = 2,
-    /// Another process has taken this one's place. No process says so yet; the number is kept.
+    /// Another process has taken this one's place.
     Replaced = 3,
     /// SIGHUP asked for the end before training was over.
     HungUp = 129,
@@ -55,7 +55,7 @@ impl Exit {
             Self::Done => "training is over, or the question is answered",
             Self::Failed => "it failed, and would fail again",
             Self::Usage => "the options, the environment or the files that they name are wrong",
-            Self::Replaced => "another process has taken this one's place (kept for later)",
+            Self::Replaced => "another process has taken this one's place",
             Self::HungUp => "SIGHUP asked it to end early; what was to be saved is saved",
             Self::Interrupted => "Ctrl-C asked for that; a second one ends at once, unsaved",
             Self::Restart => "other processes went away, or began anew",

@@ -2,16 +2,17 @@
 //!
 //! They run in the order given, between two updates, on whichever thread closed the step.
 
+mod saving;
+
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hooks::{
-    BoxError, CheckpointSaver, Hook, HookError, NanGuard, RunContext, StepReport, StopAtStep,
-};
+use hooks::{BoxError, Hook, HookError, NanGuard, RunContext, StepReport, StopAtStep};
 
+use self::saving::Saving;
 use crate::runtime::Shared;
 use crate::{BoxedHooks, ChiefSession, Scalar};
 
@@ -213,20 +214,10 @@ impl<T: Scalar> Entry<T> {
             Self::Hook(hook) => hook,
             Self::StopAtStep(step) => Box::new(StopAtStep::last_step(step)),
             Self::NanGuard => Box::new(NanGuard::new()),
-            Self::Checkpoints(Checkpoints { folder, steps, keep }) => {
-                let shared = Arc::clone(shared);
-                let save = move |_: &mut ChiefSession<T>, _: i64| {
-                    shared.save(&folder, keep.max(KEPT))?;
-                    Ok::<(), BoxError>(())
-                };
-                Box::new(CheckpointSaver::every(steps, save))
-            }
+            Self::Checkpoints(checkpoints) => Box::new(Saving::new(checkpoints, shared)),
         }
     }
 }
-
-/// The newest checkpoint, and one that is known to be good.
-const KEPT: usize = 2;
 
 struct Every<F> {
     steps: u64,

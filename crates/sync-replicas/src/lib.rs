@@ -43,7 +43,7 @@ pub use gradients::{Gradient, Gradients};
 pub use hook_host::{BoxedHooks, ChiefSession, HookHost, TrainingView};
 pub use hook_list::{Checkpoints, Hooks, Wishes};
 pub use model::{BoxError, Computed, Model, Shard, Work};
-pub use record::{Cursor, News, Record, UpdateMade};
+pub use record::{Cursor, FailedSave, News, Record, UpdateMade};
 pub use report::{ReplicaOutcome, ReplicaReport, Report};
 pub use runtime::{
     Averaged, Cause, GradientBuffers, Kind, NotFinite, PushError, Replica, Snapshot, Span,

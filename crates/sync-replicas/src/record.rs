@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::runtime::Span;
 use crate::sync::{Arc, Mutex, lock};
 
@@ -52,11 +54,21 @@ pub struct UpdateMade {
     pub at: Duration,
 }
 
+/// A checkpoint that was not written; training went on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedSave {
+    /// The global step that it would have been of.
+    pub step: i64,
+    /// Why not.
+    pub reason: String,
+}
+
 /// How far a reader of a [`Record`] has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     updates: u64,
     spans: u64,
+    failed_saves: u64,
 }
 
 /// What a reader of a [`Record`] has not seen yet.
@@ -66,6 +78,8 @@ pub struct News {
     pub updates: Vec<UpdateMade>,
     /// Each replica's in order of time.
     pub spans: Vec<Span>,
+    /// Checkpoints that were not written.
+    pub failed_saves: Vec<FailedSave>,
     /// Updates and spans that were dropped before this reader came for them.
     pub missed: u64,
 }
@@ -74,6 +88,7 @@ pub struct News {
 struct Kept {
     updates: Latest<UpdateMade>,
     spans: Latest<Span>,
+    failed_saves: Latest<FailedSave>,
     /// What the clock showed when training began.
     zero: Duration,
 }
@@ -102,7 +117,8 @@ impl Record {
         let kept = lock(&self.0);
         let (updates, missed_updates) = kept.updates.since(&mut cursor.updates);
         let (spans, missed_spans) = kept.spans.since(&mut cursor.spans);
-        News { updates, spans, missed: missed_updates + missed_spans }
+        let (failed_saves, _) = kept.failed_saves.since(&mut cursor.failed_saves);
+        News { updates, spans, failed_saves, missed: missed_updates + missed_spans }
     }
 
     /// Training begins at this time of the clock: what is added from now on counts from there.
@@ -115,6 +131,11 @@ impl Record {
         let mut kept = lock(&self.0);
         update.at = update.at.saturating_sub(kept.zero);
         kept.updates.add(update);
+    }
+
+    /// Adds a checkpoint that was not written.
+    pub fn add_failed_save(&self, failed: FailedSave) {
+        lock(&self.0).failed_saves.add(failed);
     }
 
     /// Adds spans of one replica, in order of time.

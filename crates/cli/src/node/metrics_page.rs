@@ -119,6 +119,8 @@ fn text(status: &ServerStatus) -> String {
     set("snapshots", "Snapshots of the variables sent", status.snapshots as f64);
     set("bad_messages", "Messages that made no sense", status.bad_messages as f64);
     set("checkpoints", "Checkpoints written", status.checkpoints as f64);
+    let failed = status.failed_checkpoints as f64;
+    set("failed_checkpoints", "Checkpoints that were not written", failed);
     if let Some(pace) = status.updates_per_second {
         set("updates_per_second", "Updates a second, lately", pace);
     }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use ndarray::ArrayD;
 use sync_replicas::engine::Grant;
-use sync_replicas::{Generation, GlobalStep, Scalar, Superseded, Variables};
+use sync_replicas::{FailedSave, Generation, GlobalStep, Scalar, Superseded, Variables};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -74,6 +74,8 @@ pub struct Session<T: Scalar + bytemuck::Pod> {
     told: bool,
     /// Not to be tried again before.
     retry: Option<Instant>,
+    /// Checkpoints that were not written, since the last look.
+    failed_saves: Vec<FailedSave>,
     /// What the coordinator has told of the training, after its end.
     recorded: Option<Recorded>,
     /// Steps that were made, for hooks; kept only where somebody asks.
@@ -131,6 +133,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             down: None,
             told: false,
             retry: None,
+            failed_saves: Vec::new(),
             recorded: None,
             made: VecDeque::new(),
             keep_made,
@@ -251,6 +254,11 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
     #[must_use]
     pub fn ended(&self) -> Option<&str> {
         self.ended.as_ref().map(|(reason, _)| reason.as_str())
+    }
+
+    /// Checkpoints that were not written, since the last look.
+    pub fn take_failed_saves(&mut self) -> Vec<FailedSave> {
+        std::mem::take(&mut self.failed_saves)
     }
 
     /// Steps that were made since the last look.

@@ -202,6 +202,12 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
 
     /// The hooks' turn for the steps that were made since the last one.
     async fn run_hooks(&mut self) -> Result<(), ClusterError> {
+        for failed in self.session.take_failed_saves() {
+            tracing::info!(step = failed.step, reason = failed.reason, "no checkpoint was written");
+            if let Some(record) = &self.record {
+                record.add_failed_save(failed);
+            }
+        }
         let Some(hooks) = self.hooks.as_ref().filter(|_| !self.wished) else { return Ok(()) };
         let made: Vec<StepMade> = self.session.take_made().collect();
         for made in made {

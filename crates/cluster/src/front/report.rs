@@ -127,6 +127,7 @@ impl ClusterError {
             | Self::Bind(_)
             | Self::Tls(_)
             | Self::Evaluator => Exit::Usage,
+            Self::Serve(ServeError::Replaced { .. }) => Exit::Replaced,
             Self::Wait(WaitError::Unreachable { .. } | WaitError::Overdue { .. })
             | Self::Address { .. }
             | Self::Serve(

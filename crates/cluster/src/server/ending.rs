@@ -75,7 +75,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         let Some(hub) = &self.hub else { return };
         let mut hub = lock(hub);
         if hub.ending.is_none() {
-            (hub.serving, hub.saving) = (false, None);
+            (hub.serving, hub.saving, hub.retry) = (false, None, None);
             drop(hub);
             self.end_without(GlobalStep::new(ended.global_step), ended.reason, ended.failed);
             self.saved.notify_one();
@@ -85,6 +85,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     /// Tells everybody that it is over, once nothing is left to be saved (P-1).
     pub(super) fn finish_if_saved(&self, hub: &mut Hub<T>) {
         if hub.saving.is_none()
+            && hub.retry.is_none()
             && !self.is_over()
             && let Some(mut ended) = hub.ending.clone()
         {

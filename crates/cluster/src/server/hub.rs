@@ -13,7 +13,7 @@ use sync_replicas::{Cursor, Generation, GlobalStep, ReplicaId, Scalar, UpdateMad
 use super::failure::Failure;
 use super::link::LinkHandle;
 use super::node::{Node, NodeSettings, lock};
-use super::saving::Saving;
+use super::saving::{Retry, Saving};
 use crate::coordinator::{Actions, Coordinator, Order, Refusal, StepMade, Ticket};
 use crate::proto::to_replica::Message;
 use crate::proto::{self, ToReplica};
@@ -39,6 +39,10 @@ pub(crate) struct Hub<T: Scalar> {
     /// The run that checkpoints belong to (P-24).
     pub(super) run: RunId,
     pub(super) saving: Option<Saving<T>>,
+    /// The last save has failed, and is tried again.
+    pub(super) retry: Option<Retry>,
+    /// Why the newest save failed, if it did.
+    pub(super) save_error: Option<String>,
     /// Training ended; this is told once everything is saved.
     pub(super) ending: Option<proto::Ended>,
     /// The replicas that have heard of it.
@@ -79,6 +83,8 @@ impl<T: Scalar + bytemuck::Pod> Hub<T> {
             updates: 0,
             saved: None,
             saving: None,
+            retry: None,
+            save_error: None,
             ending: None,
             heard: BTreeSet::new(),
             pace: VecDeque::new(),

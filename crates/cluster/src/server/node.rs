@@ -1,7 +1,7 @@
 //! What all connections of one parameter server share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use sync_replicas::checkpoint::RunId;
@@ -70,8 +70,10 @@ pub struct Node<T: Scalar> {
     /// A new generation is needed, and whoever begins it is told.
     pub(super) stale: AtomicBool,
     pub(super) renewed: Notify,
-    /// Another server stayed away for too long.
+    /// Another server stayed away for too long, or another process has taken this one's place.
     pub(super) gave_up: Notify,
+    /// How that showed, if it did.
+    pub(super) replaced: OnceLock<String>,
     /// A checkpoint was written, or cannot be.
     pub(super) saved: Notify,
     pub(super) room: Room,
@@ -95,6 +97,8 @@ pub struct Counters {
     pub bad_messages: AtomicU64,
     /// Checkpoints written.
     pub checkpoints: AtomicU64,
+    /// Checkpoints that were not written, though they should have been.
+    pub failed_checkpoints: AtomicU64,
 }
 
 impl<T: Scalar + bytemuck::Pod> Node<T> {
@@ -111,6 +115,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             renewed: Notify::new(),
             saved: Notify::new(),
             gave_up: Notify::new(),
+            replaced: OnceLock::new(),
             settings,
             life,
             secret: AtomicU64::new(life),

@@ -151,6 +151,12 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         self.until_saved().await?;
         crash_point!("coordinator/before-serving");
         let (mut hub, mut actions) = (lock(hub), Actions::default());
+        if let Some(reason) = hub.save_error.as_ref().filter(|_| hub.saved.is_none()) {
+            // Nothing is lost yet, and whoever has started it is still there.
+            return Err(Hitch::Failed(format!(
+                "the first checkpoint was not written, so training has not begun: {reason}"
+            )));
+        }
         if self.stale.load(Ordering::Acquire) || hub.ending.is_some() {
             return Err(Hitch::Again);
         }

@@ -5,16 +5,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use sync_replicas::checkpoint::TrainingState;
 use sync_replicas::engine::Positions;
-use sync_replicas::{GlobalStep, Scalar};
+use sync_replicas::{CheckpointError, FailedSave, GlobalStep, Scalar};
 
 use super::hub::Hub;
 use super::node::{Node, lock};
 use crate::client::words;
 use crate::crash::write_checkpoint;
 use crate::proto;
+use crate::proto::to_replica::Message;
 use crate::shard::{ShardState, gather};
 
 /// A checkpoint that is being gathered or written.
@@ -31,6 +33,33 @@ pub(super) struct Saving<T: Scalar> {
 
 /// The newest checkpoint, and one that is known to be good (P-25).
 const KEPT: usize = 2;
+
+/// Pauses before the last save is tried again.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// The last save has failed, and is tried again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Retry {
+    /// Not later than this.
+    until: Duration,
+    /// Before the next time.
+    pause: Duration,
+}
+
+/// Why a checkpoint was not written.
+#[derive(Clone, Debug)]
+pub(super) struct NotSaved {
+    pub(super) reason: String,
+    /// Another process has gone on from the folder.
+    replaced: bool,
+}
+
+impl From<String> for NotSaved {
+    fn from(reason: String) -> Self {
+        Self { reason, replaced: false }
+    }
+}
 
 /// One shard's part of a checkpoint.
 enum Part<T: Scalar> {
@@ -149,35 +178,42 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     }
 
     fn write(self: &Arc<Self>, state: Result<TrainingState<T>, String>, global_step: GlobalStep) {
-        let written = state.and_then(|state| self.write_state(&state));
+        let written = state.map_err(NotSaved::from).and_then(|state| self.write_state(&state));
         let Some(hub) = &self.hub else { return };
         let mut hub = lock(hub);
         // A generation begins once this is done, so it is the one that was taken.
         let Some(saving) = hub.saving.take() else { return };
         let mut again = saving.again && hub.serving;
+        let mut later = false;
         match &written {
             Ok(()) => {
-                hub.saved = Some(saving.updates);
+                (hub.saved, hub.retry, hub.save_error) = (Some(saving.updates), None, None);
                 self.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => {
-                tracing::error!(error, step = %global_step, "no checkpoint was written");
-                if !again && let Some(ending) = &mut hub.ending {
+                self.note_failed(&mut hub, global_step, error);
+                later = !again && hub.ending.is_some() && self.try_later(&mut hub, error);
+                if !again
+                    && !later
+                    && let Some(ending) = &mut hub.ending
+                {
                     // What was trained is lost with the servers.
                     ending.failed = true;
-                    ending.reason =
-                        format!("{}, but no last checkpoint was written: {error}", ending.reason);
+                    ending.reason = format!(
+                        "{}, but no last checkpoint was written: {}",
+                        ending.reason, error.reason
+                    );
                 }
             }
         }
         let leave = match &written {
             Ok(()) => hub.coordinator.saved(saving.updates),
-            Err(_) if again => Vec::new(),
+            Err(_) if again || later => Vec::new(),
             Err(_) => hub.coordinator.nothing_is_saved(),
         };
         // Of those who go nothing can be saved any more.
         again &= leave.is_empty();
-        self.let_go(&hub, leave, &written.err().unwrap_or_default());
+        self.let_go(&hub, leave, &written.err().map(|it| it.reason).unwrap_or_default());
         if again {
             self.begin_save(&mut hub);
         }
@@ -185,11 +221,58 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         self.saved.notify_one();
     }
 
-    pub(super) fn write_state(&self, state: &TrainingState<T>) -> Result<(), String> {
+    /// Tells of a checkpoint that was not written, wherever somebody looks.
+    fn note_failed(&self, hub: &mut Hub<T>, step: GlobalStep, error: &NotSaved) {
+        let reason = error.reason.clone();
+        tracing::error!(reason, %step, "no checkpoint was written");
+        self.counters.failed_checkpoints.fetch_add(1, Ordering::Relaxed);
+        let step = step.get();
+        let told = proto::SaveFailed { step, reason: reason.clone() };
+        self.posts().send_to_all(&Message::SaveFailed(told));
+        if let Some(record) = &self.settings.record {
+            record.add_failed_save(FailedSave { step, reason: reason.clone() });
+        }
+        if error.replaced {
+            // It has nothing more to write, and nothing to tell.
+            let _ = self.replaced.set(reason.clone());
+            self.gave_up.notify_one();
+        }
+        hub.save_error = Some(reason);
+    }
+
+    /// Has the last save tried again, if that may help and there is time; whether it is.
+    fn try_later(self: &Arc<Self>, hub: &mut Hub<T>, error: &NotSaved) -> bool {
+        let (now, patience) = (self.now(), self.settings.patience);
+        let new = Retry { until: now.saturating_add(patience), pause: FIRST_PAUSE };
+        let retry = hub.retry.get_or_insert(new);
+        let pause = retry.pause;
+        if error.replaced || now.saturating_add(pause) > retry.until {
+            hub.retry = None;
+            return false;
+        }
+        retry.pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        let node = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            let Some(hub) = &node.hub else { return };
+            let mut hub = lock(hub);
+            if hub.retry.is_some() && hub.ending.is_some() {
+                node.begin_save(&mut hub);
+            }
+        });
+        true
+    }
+
+    pub(super) fn write_state(&self, state: &TrainingState<T>) -> Result<(), NotSaved> {
         let Some(checkpoints) = &self.settings.checkpoints else { return Ok(()) };
-        blocking(|| write_checkpoint(&checkpoints.folder, state, checkpoints.keep.max(KEPT)))
-            .map(drop)
-            .map_err(|error| words(&error))
+        let keep = checkpoints.keep.max(KEPT);
+        match blocking(|| write_checkpoint(&checkpoints.folder, state, keep)) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let replaced = matches!(error, CheckpointError::Replaced { .. });
+                Err(NotSaved { reason: words(&error), replaced })
+            }
+        }
     }
 }
 

@@ -48,6 +48,12 @@ pub enum ServeError {
         /// Why not.
         reason: String,
     },
+    /// Another process has gone on from its checkpoints, and trains in its place.
+    #[error("{reason}")]
+    Replaced {
+        /// How that showed.
+        reason: String,
+    },
     /// Training failed.
     #[error("training failed: {reason}")]
     Failed {
@@ -123,6 +129,9 @@ where
     tokio::select! {
         served = served => served?,
         () = closed => tracing::warn!("connections did not close in time; they are dropped"),
+    }
+    if let Some(reason) = node.replaced.get() {
+        return Err(ServeError::Replaced { reason: reason.clone() });
     }
     let over = node.over.borrow().clone();
     let patience = node.settings.patience;

@@ -34,6 +34,10 @@ pub struct ServerStatus {
     pub bad_messages: u64,
     /// Checkpoints written.
     pub checkpoints: u64,
+    /// Checkpoints that were not written, though they should have been (ps 0).
+    pub failed_checkpoints: u64,
+    /// Why the newest of them was not, if no later one was written (ps 0).
+    pub checkpoint_error: Option<String>,
     /// Updates a second, lately (ps 0).
     pub updates_per_second: Option<f64>,
     /// Whether all shards are ready (ps 0).
@@ -55,13 +59,14 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     /// A look at everything.
     #[must_use]
     pub fn status(&self) -> ServerStatus {
-        let (coordinator, pace, serving) = match &self.hub {
+        let (coordinator, pace, serving, checkpoint_error) = match &self.hub {
             Some(hub) => {
                 let hub = lock(hub);
                 let status = hub.coordinator.status(self.now());
-                (Some(status), Some(hub.updates_per_second()), Some(hub.serving))
+                let pace = hub.updates_per_second();
+                (Some(status), Some(pace), Some(hub.serving), hub.save_error.clone())
             }
-            None => (None, None, None),
+            None => (None, None, None, None),
         };
         let (snapshot, staged_bytes) = {
             let shard = self.shard();
@@ -81,6 +86,8 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             snapshots: count(&self.counters.snapshots),
             bad_messages: count(&self.counters.bad_messages),
             checkpoints: count(&self.counters.checkpoints),
+            failed_checkpoints: count(&self.counters.failed_checkpoints),
+            checkpoint_error,
             updates_per_second: pace,
             serving,
             refusals: self.settings.guard.as_ref().map(|guard| guard.refusals()),

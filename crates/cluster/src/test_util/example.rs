@@ -199,6 +199,7 @@ fn to_replicas() -> Vec<Example> {
         ("Values, the last", Said::Values(values(true))),
         ("Left", Said::Left(proto::Left {})),
         ("Recorded", Said::Recorded(recorded(totals))),
+        ("SaveFailed", Said::SaveFailed(proto::SaveFailed { step: 1, reason: "why".to_owned() })),
     ];
     let ears = [Ear::FirstServer, Ear::SecondServer];
     let example = |ear, (name, said): &(&'static str, Said)| {
@@ -209,6 +210,7 @@ fn to_replicas() -> Vec<Example> {
                 | Said::Ended(_)
                 | Said::Values(_)
                 | Said::Recorded(_)
+                | Said::SaveFailed(_)
         );
         let ticket = ticket().filter(|_| about);
         let message = ToReplica { ticket, message: Some(said.clone()) }.encode_to_vec();

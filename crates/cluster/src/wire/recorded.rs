@@ -49,6 +49,7 @@ impl From<proto::Recorded> for Recorded {
             news: News {
                 updates: recorded.updates.into_iter().map(made).collect(),
                 spans: recorded.spans.into_iter().filter_map(stretch).collect(),
+                failed_saves: Vec::new(),
                 missed: 0,
             },
             elapsed: time(recorded.seconds),

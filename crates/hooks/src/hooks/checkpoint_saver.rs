@@ -76,11 +76,11 @@ impl<'a, S: ?Sized> CheckpointSaver<'a, S> {
     }
 
     fn save(&mut self, session: &mut S, step: i64) -> Result<(), HookError> {
-        self.saver.save(session, step)?;
-        self.saved = Some(step);
         if let Some(every) = &mut self.every {
             every.mark(step);
         }
+        self.saver.save(session, step)?;
+        self.saved = Some(step);
         Ok(())
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use ndarray::array;
 use optim::Sgd;
 use sync_replicas::{
-    BoxError, BuildError, Computed, FitError, Gradients, Hooks, Model, Order, ReplicaId, Report,
-    Shard, SyncReplicas, Trainer, Variables, Work,
+    BoxError, BuildError, Computed, Cursor, FitError, Gradients, Hooks, Model, Order, Record,
+    ReplicaId, Report, Shard, SyncReplicas, Trainer, Variables, Work,
 };
 
 use crate::explicit::Log;
@@ -202,4 +202,30 @@ fn a_failure_is_a_warning_when_it_happens() {
     };
     let report = trainer.fit(&Fates("-fp"), shard, hooks).expect("one is left");
     assert_eq!(report.stopped, "both were told of");
+}
+
+/// P-24: a full disk ends no training; what was trained last is saved once there is room.
+#[test]
+fn a_save_that_fails_is_told_of_and_the_last_one_is_tried_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("checkpoint");
+    let (record, mut cursor) = (Record::new(), Cursor::default());
+    // Nothing can be written into a folder in whose place a file is.
+    std::fs::write(&path, "").expect("it is writable");
+    let trainer = build(builder(2).record(&record)).expect("it is valid");
+    let mut lost = Vec::new();
+    std::thread::scope(|scope| {
+        let hooks = Hooks::new().checkpoints(&path, 8, 2).stop_at_step(20);
+        let fit = scope.spawn(|| trainer.fit(&Fates("cc"), |_| 0.., hooks));
+        while lost.last() != Some(&20) {
+            lost.extend(record.since(&mut cursor).failed_saves.iter().map(|failed| failed.step));
+            std::thread::yield_now();
+        }
+        std::fs::remove_file(&path).expect("it is there");
+        let report = fit.join().expect("no panic").expect("it is saved in the end");
+        assert_eq!(report.global_step, 20);
+    });
+    assert_eq!(lost, [8, 16, 20]);
+    let newest = sync_replicas::checkpoint::latest(&path).expect("a folder").expect("one");
+    assert!(newest.ends_with("checkpoint-000000020"), "{newest:?}");
 }

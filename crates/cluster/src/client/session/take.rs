@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::{GlobalStep, Scalar};
+use sync_replicas::{FailedSave, GlobalStep, Scalar};
 use tokio::time::Instant;
 
 use super::{PushError, Session};
@@ -68,6 +68,10 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             Message::Ended(ended) => {
                 self.last = GlobalStep::new(ended.global_step);
                 self.ended = Some((ended.reason, ended.failed));
+            }
+            Message::SaveFailed(failed) => {
+                let reason = wire::reason(failed.reason);
+                self.failed_saves.push(FailedSave { step: failed.step, reason });
             }
             Message::Recorded(recorded) => self.recorded = Some(recorded.into()),
             Message::Advanced(advanced) if self.keep_made => {

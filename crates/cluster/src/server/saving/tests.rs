@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use sync_replicas::engine::StopReason;
 use sync_replicas::{Checkpoints, GlobalStep, checkpoint};
 
 use super::super::link::LinkHandle;
@@ -66,4 +68,37 @@ async fn a_write_of_an_earlier_life_is_waited_for() {
     assert_eq!(node.counters.checkpoints.load(Ordering::Relaxed), 2, "none was forgotten");
     let hub = lock(hub);
     assert!(hub.saving.is_none() && hub.saved == Some(hub.updates), "nothing is saved once more");
+}
+
+/// Nothing can be written into a folder in whose place a file is.
+fn block(path: &Path) {
+    std::fs::remove_dir_all(path).expect("it is there");
+    std::fs::write(path, "").expect("it is writable");
+}
+
+/// P-24: what was trained last is saved as soon as there is room for it, or training has failed.
+#[tokio::test(start_paused = true)]
+async fn the_last_save_is_tried_again() {
+    for room in [true, false] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("checkpoint");
+        let node = node(0, 1, &path);
+        begin(&node).await;
+        block(&path);
+        // There is something new to save.
+        lock(node.hub.as_ref().expect("it coordinates")).saved = None;
+        node.stop(StopReason::Requested("enough".to_owned()));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(!node.is_over(), "it is not told before it is saved");
+        let status = node.status();
+        assert!(status.failed_checkpoints >= 2 && status.checkpoint_error.is_some(), "{status:?}");
+        if room {
+            std::fs::remove_file(&path).expect("it is there");
+        }
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        let ended = node.over.borrow().clone().expect("it is over");
+        assert_eq!(ended.failed, !room, "{}", ended.reason);
+        assert_eq!(ended.reason.contains("no last checkpoint was written"), !room);
+        assert_eq!(node.status().checkpoint_error.is_none(), room);
+    }
 }

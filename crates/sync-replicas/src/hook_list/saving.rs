@@ -1,0 +1,99 @@
+//! Checkpoints of a training in one process, and what becomes of one that is not written.
+//!
+//! A full disk ends no training: the next save may find room. Invariant: what was trained last is
+//! saved, or the training has failed.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use hooks::{BoxError, CheckpointSaver, Coordinator, Hook, HookError, RunContext, StepReport};
+
+use super::Checkpoints;
+use crate::checkpoint::CheckpointError;
+use crate::runtime::{Shared, describe};
+use crate::sync::{Arc, park_timeout};
+use crate::{ChiefSession, FailedSave, Scalar};
+
+/// The newest checkpoint, and one that is known to be good.
+const KEPT: usize = 2;
+
+/// The last save is tried again for so long, after pauses that grow.
+const PATIENCE: Duration = Duration::from_secs(60);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+pub(super) struct Saving<T: Scalar> {
+    saver: CheckpointSaver<'static, ChiefSession<T>>,
+    shared: Arc<Shared<T>>,
+}
+
+impl<T: Scalar> Saving<T> {
+    pub(super) fn new(checkpoints: Checkpoints, shared: &Arc<Shared<T>>) -> Self {
+        let Checkpoints { folder, steps, keep } = checkpoints;
+        let training = Arc::clone(shared);
+        let save = move |_: &mut ChiefSession<T>, _: i64| {
+            training.save(&folder, keep.max(KEPT))?;
+            Ok::<(), BoxError>(())
+        };
+        Self { saver: CheckpointSaver::every(steps, save), shared: Arc::clone(shared) }
+    }
+
+    /// Notes a save that failed, if another may succeed.
+    fn failed(&self, step: i64, error: HookError) -> Result<(), HookError> {
+        let HookError::Failed(source) = &error else { return Err(error) };
+        let Some(CheckpointError::Io { .. } | CheckpointError::Busy { .. }) = source.downcast_ref()
+        else {
+            return Err(error);
+        };
+        let source: &dyn Error = &**source;
+        let reason = describe(source);
+        tracing::error!(step, reason, "no checkpoint was written; training goes on");
+        if let Some(record) = &self.shared.record {
+            record.add_failed_save(FailedSave { step, reason });
+        }
+        Ok(())
+    }
+}
+
+impl<T: Scalar> Hook<ChiefSession<T>> for Saving<T> {
+    fn name(&self) -> &str {
+        "saving a checkpoint"
+    }
+
+    fn begin(&mut self) -> Result<(), HookError> {
+        Hook::<ChiefSession<T>>::begin(&mut self.saver)
+    }
+
+    fn after_create_session(
+        &mut self,
+        session: &mut ChiefSession<T>,
+        coordinator: &Coordinator,
+    ) -> Result<(), HookError> {
+        self.saver.after_create_session(session, coordinator)
+    }
+
+    fn after_run(
+        &mut self,
+        session: &mut ChiefSession<T>,
+        context: &RunContext<'_>,
+        report: &StepReport,
+    ) -> Result<(), HookError> {
+        match self.saver.after_run(session, context, report) {
+            Err(error) => self.failed(report.global_step, error),
+            saved => saved,
+        }
+    }
+
+    fn end(&mut self, session: &mut ChiefSession<T>) -> Result<(), HookError> {
+        let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
+        loop {
+            let Err(error) = self.saver.end(session) else { return Ok(()) };
+            if begun.elapsed() + pause > PATIENCE {
+                return Err(error);
+            }
+            self.failed(self.shared.published().global_step.get(), error)?;
+            park_timeout(pause);
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+    }
+}
