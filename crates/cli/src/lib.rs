@@ -23,8 +23,12 @@
 
 pub mod advise;
 pub mod args;
+pub mod command_line;
+pub mod config;
 mod drawing;
+mod effective;
 pub mod error;
+mod here;
 pub mod interrupt;
 pub mod launch;
 mod learner;
@@ -33,6 +37,7 @@ pub mod node;
 mod optimizers;
 mod optional;
 pub mod progress;
+mod replicas;
 pub mod report;
 pub mod run_folder;
 mod run_hook;

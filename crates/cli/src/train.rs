@@ -4,6 +4,7 @@
 
 mod error;
 mod record;
+mod run_line;
 mod setup;
 
 use std::time::{Duration, Instant};
@@ -12,10 +13,12 @@ use sync_replicas::{FitError, Report, Span, Totals, Trainer, checkpoint};
 
 pub use error::TrainError;
 pub(crate) use record::{RunOutcome, RunRecord};
-pub(crate) use setup::{hooks, learner, replicas, shard};
+pub(crate) use setup::{hooks, learner, shard};
 
+use crate::config::Config;
 use crate::error::UsageError;
 use crate::interrupt::Interrupt;
+use crate::replicas::replicas;
 use crate::run_folder::RunFolder;
 use crate::say::say;
 use crate::settings::Settings;
@@ -82,7 +85,7 @@ fn start(settings: &Settings, folder: &RunFolder) -> Result<Trainer<f32>, TrainE
             say(from.words());
         }
     }
-    folder.record(settings)?;
+    folder.record(settings, &Config::of(settings)?)?;
     Ok(trainer)
 }
 

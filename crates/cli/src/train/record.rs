@@ -11,9 +11,10 @@ use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::{Span, Totals, Variables};
 
 use super::error::TrainError;
+use super::run_line::run_line;
 use crate::args::cli_name;
 use crate::interrupt::Interrupt;
-use crate::metrics::{Metrics, Run, Update, batches};
+use crate::metrics::{Metrics, Update, batches};
 use crate::progress::Progress;
 use crate::report::{self, Page};
 use crate::run_folder::RunFolder;
@@ -67,7 +68,7 @@ impl<'a> RunRecord<'a> {
     /// Opens the metrics, where there are some already behind them, and writes the line of the run.
     pub(crate) fn open(settings: &'a Settings, folder: RunFolder) -> Result<Self, TrainError> {
         let mut metrics = Metrics::append(&folder.root().join("metrics.jsonl"))?;
-        metrics.write("run", &Run::of(settings))?;
+        metrics.write("run", &run_line(settings, &folder)?)?;
         metrics.flush()?;
         let log = Arc::new(Mutex::new(RunLog { metrics, updates: Vec::new() }));
         Ok(Self { settings, folder, log })
