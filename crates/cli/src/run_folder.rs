@@ -168,7 +168,7 @@ impl RunFolder {
             run: self.run,
             checkpoints: RunFile::name_of(&self.root, &self.checkpoints),
             settings: told.map(|(name, value)| (name.to_owned(), value)).collect(),
-            command: std::env::args_os().map(|word| word.to_string_lossy().into()).collect(),
+            command: own_words(),
             resumed: self.from.as_ref().map(|from| Resumed {
                 checkpoint: from.path.clone(),
                 step: from.step.get().unsigned_abs(),
@@ -219,16 +219,17 @@ impl RunFolder {
         RunFile::read(&self.root).ok().flatten().and_then(|file| file.resumed)
     }
 
-    /// The words that the run was started with last, whichever process that was.
+    /// The words that the run was started with last, whichever process that was; this process's
+    /// own where nobody has written them down yet.
     #[must_use]
     pub fn command(&self) -> Vec<String> {
-        RunFile::read(&self.root).ok().flatten().map_or_else(Vec::new, |file| file.command)
+        RunFile::read(&self.root).ok().flatten().map_or_else(own_words, |file| file.command)
     }
 
     /// The settings with which it was started last, if they are there.
     ///
     /// # Errors
-    /// [`ConfigError`](crate::config::ConfigError) when somebody has changed the file.
+    /// [`ConfigError`] when somebody has changed the file.
     pub fn config(&self) -> Result<Option<Config>, ConfigError> {
         let path = self.root.join(CONFIG);
         path.exists().then(|| Config::read(&path)).transpose()
@@ -345,6 +346,11 @@ fn changes(before: &RunFile, settings: &Settings) -> Vec<String> {
         (*then != now).then(|| format!("{name}: {then} before, {now} now"))
     });
     differs.collect()
+}
+
+/// The command line of this process.
+fn own_words() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// Permissions lie about network drives and read-only mounts; a file that was written does not.
