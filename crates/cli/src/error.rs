@@ -1,8 +1,11 @@
 //! Usage errors: what is wrong with the options, found before anything is done.
 
-use optim::HyperParameterError;
+use std::path::PathBuf;
 
 use digits::data::{BatchSizeError, DataError};
+use optim::HyperParameterError;
+
+use crate::config::ConfigError;
 
 /// Invalid options. Nothing was done yet.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,19 @@ pub enum UsageError {
         /// What it is.
         got: String,
     },
+    /// The file of `--config` was not read before.
+    #[error(
+        "--config {}: expected a command line that `command_line::read` has read, which puts the \
+         file's settings into it",
+        path.display()
+    )]
+    UnreadConfig {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The settings that are written in a run folder cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Invalid stragglers.
     #[error("--straggler: {problem}")]
     Straggler {

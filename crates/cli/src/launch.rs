@@ -21,6 +21,9 @@ use self::child::{Child, Look, Restart};
 pub use self::listen::listen_to_launcher;
 pub use self::ports::PortsError;
 use crate::args::{LaunchArgs, SecurityArgs};
+use crate::command_line::without;
+use crate::config::Config;
+use crate::effective::ClusterOptions;
 use crate::error::UsageError;
 use crate::interrupt::Interrupt;
 use crate::run_folder::{FolderError, RunFolder};
@@ -127,8 +130,15 @@ pub fn launch(
         ports::check((0..ps).map(|index| first + index as u16))?;
     }
     let settings = Settings::check_in_cluster(args.train, args.workers, args.backup)?;
+    let (wire, patience, security) = (args.wire, args.patience, &args.security);
+    let options = ClusterOptions { wire, patience, metrics_port: args.metrics_port, security };
+    let mut config = Config::in_cluster(&settings, &options)?;
+    for (key, count) in [("ps", args.ps), ("workers", args.workers)] {
+        config.set(key, count);
+    }
+    config.set("evaluator", args.evaluator);
     let mut folder = RunFolder::open(&settings)?;
-    folder.record(&settings)?;
+    folder.record(&settings, &config)?;
     // Parameter server 0 holds it.
     folder.let_go();
     if let Some(from) = folder.from().filter(|_| !settings.quiet) {
@@ -189,20 +199,6 @@ fn check_security(args: &SecurityArgs) -> Result<(), LaunchError> {
         tls.server()?;
     }
     Ok(())
-}
-
-/// A command line without some options and their values.
-pub fn without(words: impl IntoIterator<Item = OsString>, options: &[&str]) -> Vec<OsString> {
-    let (mut words, mut kept) = (words.into_iter(), Vec::new());
-    while let Some(word) = words.next() {
-        let text = word.to_string_lossy();
-        if options.contains(&&*text) {
-            words.next();
-        } else if !options.iter().any(|option| text.starts_with(&format!("{option}="))) {
-            kept.push(word);
-        }
-    }
-    kept
 }
 
 /// All processes.
@@ -284,23 +280,5 @@ impl Herd {
             }
             sleep(LOOK);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn options_of_the_launcher_are_taken_out() {
-        #[track_caller]
-        fn check(words: &str, expected: &str) {
-            let words = words.split_whitespace().map(OsString::from);
-            let kept = without(words, &OWN);
-            assert_eq!(kept.join(std::ffi::OsStr::new(" ")), OsString::from(expected), "{kept:?}");
-        }
-        check("--ps 2 --workers=4 --backup 1", "--backup 1");
-        check("--updates 10 --out a --json", "--updates 10 --json");
-        check("--psi 2 --resume", "--psi 2");
     }
 }

@@ -23,8 +23,12 @@
 
 pub mod advise;
 pub mod args;
+pub mod command_line;
+pub mod config;
 mod drawing;
+mod effective;
 pub mod error;
+mod here;
 mod history;
 pub mod interrupt;
 pub mod launch;
@@ -35,6 +39,7 @@ mod optimizers;
 mod optional;
 pub mod progress;
 pub mod redraw;
+mod replicas;
 pub mod report;
 pub mod run_folder;
 mod run_hook;

@@ -4,14 +4,16 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-use clap::Parser;
 use cli::advise::{PlanError, plan};
-use cli::args::{Cli, Command, LaunchArgs, NodeArgs, TrainArgs};
+use cli::args::{Command, LaunchArgs, NodeArgs, TrainArgs};
+use cli::command_line::{self, Given, without};
+use cli::config::ConfigError;
 use cli::interrupt::Interrupt;
-use cli::launch::{LaunchError, launch, listen_to_launcher, without};
+use cli::launch::{LaunchError, launch, listen_to_launcher};
 use cli::node::{self, Ended, Ending, NodeError, Process};
 use cli::redraw::{ReportError, redraw};
 use cli::say::{self, JsonError, say};
@@ -27,7 +29,16 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
 fn main() -> ExitCode {
-    let command = Cli::parse().into_command();
+    let Given { command, words, file } = match command_line::read(std::env::args_os()) {
+        Ok(given) => given,
+        Err(ConfigError::Words { error, file: Some(file) }) if error.use_stderr() => {
+            let _ = error.print();
+            tell_file(&file);
+            return Exit::Usage.into();
+        }
+        Err(ConfigError::Words { error, .. }) => error.exit(),
+        Err(error) => return failed(&error, Exit::Usage).into(),
+    };
     if let Err(error) = log(&command) {
         return failed(&error, Exit::Usage).into();
     }
@@ -36,13 +47,21 @@ fn main() -> ExitCode {
         Command::Train(args) => run_train(*args),
         Command::Plan(args) => ended(plan(&args, out), PlanError::exit),
         Command::Report(args) => ended(redraw(&args, out), ReportError::exit),
-        Command::Launch(args) => run_launch(*args),
+        Command::Launch(args) => run_launch(*args, &words),
         Command::Node(args) => run_node(*args),
         Command::Status(args) => ended(status(&args, out), StatusError::exit),
         Command::Stop(args) => ended(stop(&args, out), StatusError::exit),
         Command::Simulate(args) => ended(simulate(&args, out), SimulateError::exit),
     };
+    if let (Exit::Usage, Some(file)) = (exit, file) {
+        tell_file(&file);
+    }
     exit.into()
+}
+
+/// Whoever gave few options may wonder which ones are meant.
+fn tell_file(file: &Path) {
+    say(format!("settings that the command line does not give are those of {}", file.display()));
 }
 
 fn ended<E: Error>(result: Result<(), E>, exit: impl Fn(&E) -> Exit) -> Exit {
@@ -74,11 +93,10 @@ fn run_train(args: TrainArgs) -> Exit {
     }
 }
 
-fn run_launch(args: LaunchArgs) -> Exit {
+fn run_launch(args: LaunchArgs, words: &[OsString]) -> Exit {
     let interrupt = Interrupt::new();
     let asked = listen(&interrupt, "stopping all processes; a checkpoint is written");
-    let words: Vec<OsString> = std::env::args_os().skip(2).collect();
-    let launched = match launch(args, &words, &interrupt) {
+    let launched = match launch(args, words, &interrupt) {
         Ok(launched) => launched,
         Err(error) => return failed(&error, LaunchError::exit(&error)),
     };
@@ -187,6 +205,10 @@ fn resume_command(run_dir: &str) -> String {
     let mut args = std::env::args_os();
     let mut words: Vec<OsString> = args.next().into_iter().collect();
     words.extend(without(args, &["--resume", "--out"]));
+    // A file of settings may name another folder.
+    if words.iter().any(|word| word.to_string_lossy().starts_with("--config")) {
+        words.extend(["--out".into(), run_dir.into()]);
+    }
     words.extend(["--resume".into(), run_dir.into()]);
     words.iter().map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
 }

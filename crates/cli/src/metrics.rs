@@ -4,39 +4,35 @@
 
 mod batches;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use sync_replicas::checkpoint::RunId;
 use sync_replicas::{SpanKind, UpdateMade};
 
 pub(crate) use self::batches::Batches;
 
-use crate::settings::Settings;
+use crate::config::Config;
 
-/// The run, as it was asked for.
+/// The run: what was started where and when, and all of its settings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Run {
-    /// A.
-    pub replicas_to_aggregate: usize,
-    /// N.
-    pub total_num_replicas: usize,
-    /// All settings, in words.
+    /// The program's version.
+    pub version: &'static str,
+    /// The words that it was started with.
+    pub command: Vec<String>,
+    /// The machine.
+    pub host: String,
+    /// When this process began, in universal time.
+    pub started: String,
+    /// Which run it is.
+    pub run: RunId,
+    /// Every setting with its own type, and N also where it is no setting.
     #[serde(flatten)]
-    pub settings: BTreeMap<&'static str, String>,
-}
-
-impl Run {
-    pub(crate) fn of(settings: &Settings) -> Self {
-        Self {
-            replicas_to_aggregate: settings.replicas_to_aggregate,
-            total_num_replicas: settings.total_num_replicas,
-            settings: settings.describe().into_iter().collect(),
-        }
-    }
+    pub settings: Config,
 }
 
 /// One update.

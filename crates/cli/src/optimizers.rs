@@ -3,59 +3,90 @@
 //! Its invariant: a number that the chosen optimizer does not have is refused, never ignored.
 
 use optim::{Adagrad, Adam, AdamW, Ftrl, LazyAdam, Momentum, Optimizer, RmsProp, Schedule, Sgd};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::args::{ModelKind, OptimizerKind, OptimizerNumbers, cli_name};
 use crate::error::UsageError;
 use crate::optional::set;
+
+/// An optimizer, and the numbers of its options that it has.
+pub(crate) struct Built {
+    pub(crate) optimizer: Box<dyn Optimizer<f32>>,
+    pub(crate) numbers: OptimizerNumbers,
+}
+
+impl Built {
+    fn new<O: Optimizer<f32> + Serialize + 'static>(optimizer: O) -> Self {
+        let numbers = numbers(serde_json::to_value(&optimizer).unwrap_or_default());
+        Self { optimizer: Box::new(optimizer), numbers }
+    }
+}
+
+/// Those of an optimizer's own numbers that are options, also those in a part that it shares with
+/// others.
+fn numbers(optimizer: Value) -> OptimizerNumbers {
+    let mut all = serde_json::Map::new();
+    if let Value::Object(mut fields) = optimizer {
+        fields.remove("learning_rate");
+        for (key, value) in fields {
+            match value {
+                Value::Object(part) => all.extend(part),
+                value => drop(all.insert(key, value)),
+            }
+        }
+    }
+    serde_json::from_value(Value::Object(all)).unwrap_or_default()
+}
 
 /// The optimizer that the options describe.
 pub(crate) fn build(
     kind: OptimizerKind,
     rate: Schedule,
     numbers: &OptimizerNumbers,
-) -> Result<Box<dyn Optimizer<f32>>, UsageError> {
+) -> Result<Built, UsageError> {
     reject_foreign_options(kind, numbers)?;
     let n = numbers;
-    let optimizer: Box<dyn Optimizer<f32>> = match kind {
-        OptimizerKind::Sgd => Box::new(Sgd::new(rate)),
+    let built = match kind {
+        OptimizerKind::Sgd => Built::new(Sgd::new(rate)),
         OptimizerKind::Momentum => {
-            Box::new(Momentum::new(rate, n.momentum.unwrap_or(0.9)).nesterov(n.nesterov))
+            Built::new(Momentum::new(rate, n.momentum.unwrap_or(0.9)).nesterov(n.nesterov))
         }
         OptimizerKind::Adam => {
             let adam = set(Adam::new(rate), n.beta1, Adam::beta1);
             let adam = set(adam, n.beta2, Adam::beta2);
-            Box::new(set(adam, n.epsilon, Adam::epsilon))
+            Built::new(set(adam, n.epsilon, Adam::epsilon))
         }
         OptimizerKind::LazyAdam => {
             let adam = set(LazyAdam::new(rate), n.beta1, LazyAdam::beta1);
             let adam = set(adam, n.beta2, LazyAdam::beta2);
-            Box::new(set(adam, n.epsilon, LazyAdam::epsilon))
+            Built::new(set(adam, n.epsilon, LazyAdam::epsilon))
         }
         OptimizerKind::Adamw => {
             let adam = set(AdamW::new(rate), n.beta1, AdamW::beta1);
             let adam = set(adam, n.beta2, AdamW::beta2);
             let adam = set(adam, n.epsilon, AdamW::epsilon);
-            Box::new(set(adam, n.weight_decay, AdamW::weight_decay))
+            Built::new(set(adam, n.weight_decay, AdamW::weight_decay))
         }
         OptimizerKind::Adagrad => {
             let first = Adagrad::initial_accumulator_value;
-            Box::new(set(Adagrad::new(rate), n.initial_accumulator, first))
+            Built::new(set(Adagrad::new(rate), n.initial_accumulator, first))
         }
         OptimizerKind::Rmsprop => {
             let rms = set(RmsProp::new(rate), n.decay, RmsProp::decay);
             let rms = set(rms, n.momentum, RmsProp::momentum);
             let rms = set(rms, n.epsilon, RmsProp::epsilon);
-            Box::new(rms.centered(n.centered))
+            Built::new(rms.centered(n.centered))
         }
         OptimizerKind::Ftrl => {
             let first = Ftrl::initial_accumulator_value;
             let ftrl = set(Ftrl::new(rate), n.initial_accumulator, first);
             let ftrl = set(ftrl, n.l1, Ftrl::l1);
-            Box::new(set(ftrl, n.l2, Ftrl::l2))
+            Built::new(set(ftrl, n.l2, Ftrl::l2))
         }
     };
-    optimizer.validate()?;
-    Ok(optimizer)
+    built.optimizer.validate()?;
+    Ok(built)
 }
 
 /// A learning rate with which the model trains well, tried with dozens of seeds.

@@ -9,6 +9,7 @@ mod find;
 mod hold;
 mod name;
 mod run_file;
+mod whole;
 
 use std::fs;
 use std::io;
@@ -20,12 +21,17 @@ use sync_replicas::checkpoint::{self, RunId, TrainingState};
 pub use error::FolderError;
 
 use crate::args::cli_name;
+use crate::config::{Config, ConfigError};
 use crate::metrics;
 use crate::settings::{Resume, Settings};
 use find::{Place, USUAL, same};
 use hold::Hold;
 pub use run_file::Resumed;
 use run_file::RunFile;
+use whole::write_whole;
+
+/// From which a run can be repeated.
+const CONFIG: &str = "config.toml";
 
 /// Where the files of a run are, for one of its processes.
 #[derive(Debug)]
@@ -150,16 +156,19 @@ impl RunFolder {
         self.holds.clear();
     }
 
-    /// Writes down which run this is and how it was begun: from now on the folder is its own.
+    /// Writes down which run this is, how it was begun, and in `config.toml` all that it takes to
+    /// repeat it: from now on the folder is its own.
     ///
     /// # Errors
     /// [`FolderError::Write`].
-    pub fn record(&self, settings: &Settings) -> Result<(), FolderError> {
+    pub fn record(&self, settings: &Settings, config: &Config) -> Result<(), FolderError> {
+        write(&self.root, CONFIG, &config.to_string())?;
         let told = settings.describe().into_iter();
         let file = RunFile {
             run: self.run,
             checkpoints: RunFile::name_of(&self.root, &self.checkpoints),
             settings: told.map(|(name, value)| (name.to_owned(), value)).collect(),
+            command: own_words(),
             resumed: self.from.as_ref().map(|from| Resumed {
                 checkpoint: from.path.clone(),
                 step: from.step.get().unsigned_abs(),
@@ -208,6 +217,22 @@ impl RunFolder {
     #[must_use]
     pub fn resumed(&self) -> Option<Resumed> {
         RunFile::read(&self.root).ok().flatten().and_then(|file| file.resumed)
+    }
+
+    /// The words that the run was started with last, whichever process that was; this process's
+    /// own where nobody has written them down yet.
+    #[must_use]
+    pub fn command(&self) -> Vec<String> {
+        RunFile::read(&self.root).ok().flatten().map_or_else(own_words, |file| file.command)
+    }
+
+    /// The settings with which it was started last, if they are there.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when somebody has changed the file.
+    pub fn config(&self) -> Result<Option<Config>, ConfigError> {
+        let path = self.root.join(CONFIG);
+        path.exists().then(|| Config::read(&path)).transpose()
     }
 
     fn make(&mut self) -> Result<(), FolderError> {
@@ -320,13 +345,18 @@ pub(crate) fn checkpoints_of(root: &Path) -> PathBuf {
     file.map_or_else(|| root.join(USUAL), |file| file.checkpoints_of(root))
 }
 
-/// Writes a file of a run folder.
+/// Writes a file of a run folder whole, or leaves the one before.
 ///
 /// # Errors
 /// [`FolderError::Write`] names the file.
 pub(crate) fn write(root: &Path, name: &str, text: &str) -> Result<(), FolderError> {
     let path = root.join(name);
-    fs::write(&path, text).map_err(|source| FolderError::Write { path, source })
+    write_whole(&path, text).map_err(|source| FolderError::Write { path, source })
+}
+
+/// The command line of this process.
+fn own_words() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
 /// Permissions lie about network drives and read-only mounts; a file that was written does not.

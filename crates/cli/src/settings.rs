@@ -20,6 +20,9 @@ use crate::learner::Clip;
 use crate::optimizers;
 use crate::straggler::Stragglers;
 
+/// After this long without a sign a replica's token goes to another in a cluster, if nobody says
+/// when.
+pub(crate) const CLUSTER_LEASE: Duration = Duration::from_secs(5);
 const USUAL_AGGREGATE: u64 = 4;
 const USUAL_REPLICAS: u64 = 5;
 const USUAL_UPDATES: u64 = 1000;
@@ -60,8 +63,12 @@ impl Resume {
 pub struct Settings {
     /// The model's name, for folders and pages.
     pub model: ModelKind,
+    /// Units of its hidden layer or numbers in an embedding, if it has any.
+    pub hidden: Option<usize>,
     /// The model.
     pub classifier: Arc<dyn Classifier>,
+    /// The file with the data, unless it is the built-in one.
+    pub data: Option<PathBuf>,
     /// What it learns from and is tested with.
     pub digits: Arc<Digits>,
     /// Which examples are in which batch.
@@ -130,7 +137,10 @@ impl Settings {
     /// # Errors
     /// [`UsageError`] names the option, what was expected and what came.
     pub fn check(args: TrainArgs) -> Result<Self, UsageError> {
-        let classifier = classifier(args.model, args.hidden)?;
+        if let Some(path) = args.config {
+            return Err(UsageError::UnreadConfig { path });
+        }
+        let hidden = hidden(args.model, args.hidden)?;
         let learning_rate = match (args.schedule, args.learning_rate) {
             (Some(schedule), _) => schedule,
             (None, Some(rate)) => rate.into(),
@@ -163,7 +173,9 @@ impl Settings {
         };
         Ok(Self {
             model: args.model,
-            classifier,
+            hidden,
+            classifier: classifier(args.model, hidden.unwrap_or_default()),
+            data: args.data,
             digits: Arc::new(digits),
             batches,
             seed: args.seed,
@@ -234,10 +246,19 @@ impl Settings {
     /// # Errors
     /// None in practice: [`Settings::check`] has built it before.
     pub fn optimizer(&self) -> Result<Box<dyn Optimizer<f32>>, UsageError> {
+        Ok(self.built_optimizer()?.optimizer)
+    }
+
+    /// The numbers that it has beside the learning rate, also those that nobody gave.
+    pub(crate) fn optimizer_numbers(&self) -> Result<OptimizerNumbers, UsageError> {
+        Ok(self.built_optimizer()?.numbers)
+    }
+
+    fn built_optimizer(&self) -> Result<optimizers::Built, UsageError> {
         optimizers::build(self.optimizer_kind, self.learning_rate.clone(), &self.numbers)
     }
 
-    /// What a page or a reader of `metrics.jsonl` wants to know of a run, by name.
+    /// What a page wants to know of a run, and what somebody who goes on with it, by name.
     #[must_use]
     pub fn describe(&self) -> Vec<(&'static str, String)> {
         let mut all = vec![
@@ -294,22 +315,34 @@ impl From<NonFiniteKind> for NonFinite {
     }
 }
 
-fn classifier(model: ModelKind, hidden: Option<u64>) -> Result<Arc<dyn Classifier>, UsageError> {
+/// How many units the model has; none for one without.
+fn hidden(model: ModelKind, asked: Option<u64>) -> Result<Option<usize>, UsageError> {
     /// More would not fit into memory; the option's own check has seen to the zero.
     const MOST_UNITS: u64 = 1 << 20;
-    if let Some(units) = hidden.filter(|&units| units > MOST_UNITS) {
-        return Err(UsageError::number("--hidden", "1 to 1048576 units", units));
-    }
-    let hidden = hidden.map(|units| units as usize);
-    Ok(match (model, hidden) {
-        (ModelKind::Softmax, None) => Arc::new(Softmax),
-        (ModelKind::Softmax, Some(units)) => {
-            let expected = "--model mlp or --model embedding with it";
-            return Err(UsageError::number("--hidden", expected, units));
+    let usual = match model {
+        ModelKind::Softmax => None,
+        ModelKind::Mlp => Some(MLP_UNITS),
+        ModelKind::Embedding => Some(EMBEDDING_WIDTH),
+    };
+    match (asked, usual) {
+        (None, usual) => Ok(usual),
+        (Some(units), _) if units > MOST_UNITS => {
+            Err(UsageError::number("--hidden", "1 to 1048576 units", units))
         }
-        (ModelKind::Mlp, units) => Arc::new(Mlp::new(units.unwrap_or(MLP_UNITS))),
-        (ModelKind::Embedding, units) => Arc::new(Embedding::new(units.unwrap_or(EMBEDDING_WIDTH))),
-    })
+        (Some(units), None) => {
+            let expected = "--model mlp or --model embedding with it";
+            Err(UsageError::number("--hidden", expected, units))
+        }
+        (Some(units), Some(_)) => Ok(Some(units as usize)),
+    }
+}
+
+fn classifier(model: ModelKind, hidden: usize) -> Arc<dyn Classifier> {
+    match model {
+        ModelKind::Softmax => Arc::new(Softmax),
+        ModelKind::Mlp => Arc::new(Mlp::new(hidden)),
+        ModelKind::Embedding => Arc::new(Embedding::new(hidden)),
+    }
 }
 
 /// Updates after which A batches each have used the data `epochs` times.

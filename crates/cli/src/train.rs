@@ -4,16 +4,19 @@
 
 mod error;
 mod record;
+mod run_line;
 mod setup;
 
 use sync_replicas::{FitError, Record, Report, Totals, Trainer, checkpoint};
 
 pub use error::TrainError;
 pub(crate) use record::{RunOutcome, RunRecord};
-pub(crate) use setup::{hooks, learner, replicas, shard};
+pub(crate) use setup::{hooks, learner, shard};
 
+use crate::config::Config;
 use crate::error::UsageError;
 use crate::interrupt::Interrupt;
+use crate::replicas::replicas;
 use crate::run_folder::RunFolder;
 use crate::say::say;
 use crate::settings::Settings;
@@ -90,7 +93,7 @@ fn start(
             say(from.words());
         }
     }
-    folder.record(settings)?;
+    folder.record(settings, &Config::of(settings)?)?;
     Ok(trainer)
 }
 

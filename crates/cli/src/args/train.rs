@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use optim::Schedule;
+use serde::{Deserialize, Serialize};
 
 use super::kinds::{ModelKind, NonFiniteKind, OptimizerKind, SparseMeanKind, TokenPolicyKind};
 use super::parse::{at_least_one, parse_duration, whole};
@@ -142,6 +143,10 @@ pub struct TrainArgs {
     /// unless --out names another
     #[arg(long, value_name = "PATH", help_heading = OUTPUT)]
     pub resume: Option<PathBuf>,
+    /// Settings from a TOML file, each under its option's long name with _ for -, such as
+    /// `learning_rate = 0.1`; an option that is given here wins
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Write one JSON object as the last line on standard output
     #[arg(long, help_heading = OUTPUT)]
     pub json: bool,
@@ -151,8 +156,9 @@ pub struct TrainArgs {
 }
 
 /// Numbers that belong to some optimizers only; giving one to another optimizer is an error.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
 #[command(next_help_heading = OPTIMIZER)]
+#[serde(default)]
 pub struct OptimizerNumbers {
     /// momentum [default: 0.9], rmsprop [default: 0]
     #[arg(long, value_name = "FACTOR")]
@@ -180,6 +186,7 @@ pub struct OptimizerNumbers {
     pub centered: bool,
     /// adagrad, ftrl: first value of the sum of squares [default: 0.1]
     #[arg(long, value_name = "NUMBER")]
+    #[serde(alias = "initial_accumulator_value")]
     pub initial_accumulator: Option<f64>,
     /// ftrl: strength of the L1 penalty [default: 0]
     #[arg(long, value_name = "STRENGTH")]

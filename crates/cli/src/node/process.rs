@@ -11,15 +11,15 @@ use sync_replicas::{Hooks, Record, SyncReplicas};
 
 use super::error::NodeError;
 use crate::args::{NodeArgs, WireKind};
+use crate::config::Config;
+use crate::effective::ClusterOptions;
 use crate::error::UsageError;
 use crate::optional::set;
+use crate::replicas::replicas;
 use crate::run_folder::RunFolder;
 use crate::security;
-use crate::settings::{Resume, Settings};
-use crate::train::{TrainError, learner, replicas, shard};
-
-/// After this long without a sign a replica's token goes to another.
-const LEASE: Duration = Duration::from_secs(5);
+use crate::settings::{CLUSTER_LEASE, Resume, Settings};
+use crate::train::{TrainError, learner, shard};
 
 /// A process that knows its place, ready to run.
 #[derive(Debug)]
@@ -28,8 +28,8 @@ pub struct Process {
     pub(super) settings: Settings,
     pub(super) patience: Duration,
     pub(super) metrics_port: Option<u16>,
-    /// Whether a launcher looks after it.
-    launched: bool,
+    /// What it writes down, if it has to: a launcher has done so before it starts processes.
+    config: Option<Config>,
 }
 
 impl Process {
@@ -55,15 +55,23 @@ impl Process {
             Resume::From(path) => Resume::OwnOr(path),
             _ => Resume::IfAny,
         };
-        let (task, writes) = (cluster.place().task, cluster.place().is_chief());
-        let writes = writes || (task.role == Role::Ps && task.index == 0);
-        if writes && settings.out.is_none() {
+        let (task, is_chief) = (cluster.place().task, cluster.place().is_chief());
+        let leads = task.role == Role::Ps && task.index == 0;
+        if (is_chief || leads) && settings.out.is_none() {
             return Err(NodeError::NoOut { task: task.to_string() });
         }
-        let cluster = cluster.lease(settings.lease.unwrap_or(LEASE));
+        let cluster = cluster.lease(settings.lease.unwrap_or(CLUSTER_LEASE));
         let (patience, metrics_port) = (args.patience, args.metrics_port);
-        let launched = args.end_with_stdin;
-        Ok(Self { cluster, settings, patience, metrics_port, launched })
+        let config = (leads && !args.end_with_stdin).then(|| {
+            let (wire, security) = (args.wire, &args.security);
+            // Each process has a port of its own.
+            let options = ClusterOptions { wire, patience, metrics_port: None, security };
+            let mut config = Config::in_cluster(&settings, &options)?;
+            config.set("ps", args.ps);
+            config.set("worker_hosts", args.worker_hosts);
+            Ok::<_, UsageError>(config)
+        });
+        Ok(Self { cluster, config: config.transpose()?, settings, patience, metrics_port })
     }
 
     /// Ends its part from outside.
@@ -75,16 +83,16 @@ impl Process {
     /// The run folder, for the process that writes the checkpoints: an earlier life of it may have
     /// been there, or its launcher has made it ready.
     pub(super) fn owned(&self) -> Result<RunFolder, NodeError> {
-        let owned = if self.launched {
-            RunFolder::join(&self.settings).and_then(|mut folder| folder.hold().map(|()| folder))
-        } else {
-            RunFolder::open(&self.settings).and_then(|folder| {
-                folder.record(&self.settings)?;
+        let owned = match &self.config {
+            None => RunFolder::join(&self.settings)
+                .and_then(|mut folder| folder.hold().map(|()| folder)),
+            Some(config) => RunFolder::open(&self.settings).and_then(|folder| {
+                folder.record(&self.settings, config)?;
                 if let Some(from) = folder.from() {
                     tracing::info!("{}", from.words());
                 }
                 Ok(folder)
-            })
+            }),
         };
         owned.map_err(|error| TrainError::from(error).into())
     }
@@ -132,4 +140,41 @@ fn place(args: &NodeArgs) -> Result<Node, NodeError> {
         })?,
     };
     Ok(Cluster::from_env(ps)?.ok_or(NodeError::NoPlace)?.place().clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Command;
+    use crate::command_line;
+
+    fn process(words: &str, out: &str, config: Option<&str>) -> Process {
+        let words = ["x", "node", "--out", out].into_iter().chain(words.split_whitespace());
+        let words = words.chain(config.into_iter().flat_map(|file| ["--config", file]));
+        match command_line::read(words.map(Into::into)).expect("is valid").command {
+            Command::Node(args) => Process::new(*args).expect("is valid"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What is written is of the whole cluster; each process says who it is.
+    #[test]
+    fn a_cluster_is_repeated_from_its_folder() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let hosts = "--role ps --ps h:1 --worker-hosts h:2,h:3 --listen 127.0.0.1 --metrics-port 9";
+        let words = format!("{hosts} --backup 1 --wire bf16 --patience 7s --model softmax");
+        let first = process(&words, &at("a"), None);
+        drop(first.owned().expect("is writable"));
+        let written = at("a/config.toml");
+        let text = std::fs::read_to_string(&written).expect("is written");
+        for line in ["ps = \"h:1\"", "worker_hosts = \"h:2,h:3\"", "patience = \"7s\""] {
+            assert!(text.contains(&format!("{line}\n")), "{line} is not in\n{text}");
+        }
+        let again = process("--role ps", &at("b"), Some(&written));
+        assert_eq!(again.config, first.config);
+        let worker = process("--role worker --index 1", &at("b"), Some(&written));
+        assert_eq!(worker.cluster.place().num_replicas(), 2);
+        assert_eq!(worker.settings.replicas_to_aggregate, 1);
+    }
 }

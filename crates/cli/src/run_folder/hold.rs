@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use super::FolderError;
-use super::name::utc;
+use crate::here::{host, utc};
 
 /// The file that is locked.
 const FILE: &str = ".holder";
@@ -41,9 +41,8 @@ impl Hold {
                 tracing::debug!(%error, path = %path.display(), "the folder cannot be locked");
             }
         }
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let since = utc(std::time::SystemTime::now());
-        let who = format!("process {} on {}, since {since} UTC", std::process::id(), host.trim());
+        let who = format!("process {} on {}, since {since} UTC", std::process::id(), host());
         file.set_len(0).and_then(|()| file.write_all(who.as_bytes())).map_err(failed)?;
         Ok(Self { _file: file })
     }

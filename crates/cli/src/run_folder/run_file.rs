@@ -1,14 +1,15 @@
 //! `run.json`: which run a folder is of, where its checkpoints are, and how it was begun last.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sync_replicas::checkpoint::RunId;
 
 use super::FolderError;
+use super::whole::write_whole;
 
 const FILE: &str = "run.json";
 
@@ -20,6 +21,9 @@ pub(super) struct RunFile {
     pub(super) checkpoints: PathBuf,
     /// By the names of [`Settings::describe`](crate::settings::Settings::describe).
     pub(super) settings: BTreeMap<String, String>,
+    /// The words that it was started with last, the program's own first.
+    #[serde(default)]
+    pub(super) command: Vec<String>,
     /// The checkpoint that it went on from when it was started last.
     pub(super) resumed: Option<Resumed>,
 }
@@ -70,16 +74,11 @@ impl RunFile {
         }
     }
 
-    /// Writes it whole, or leaves the one before.
+    /// Writes it.
     pub(super) fn write(&self, root: &Path) -> Result<(), FolderError> {
-        let (aside, path) = (root.join(".run.json.new"), root.join(FILE));
-        let write = || {
-            let mut file = File::create(&aside)?;
-            serde_json::to_writer_pretty(&mut file, self)?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            fs::rename(&aside, &path)
-        };
-        write().map_err(|source| FolderError::Write { path: path.clone(), source })
+        let text = serde_json::to_string_pretty(self).map_err(io::Error::from);
+        let path = root.join(FILE);
+        text.and_then(|text| write_whole(&path, &format!("{text}\n")))
+            .map_err(|source| FolderError::Write { path, source })
     }
 }

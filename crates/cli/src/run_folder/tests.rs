@@ -55,7 +55,9 @@ fn a_run_folder_knows_its_checkpoints() {
             words.extend(["--checkpoint-dir", &checkpoints]);
         }
         let first = RunFolder::open(&settings(&words)).expect("it can be made");
-        first.record(&settings(&words)).expect("it can be written");
+        let settings_then = settings(&words);
+        let config = Config::of(&settings_then).expect("is valid");
+        first.record(&settings_then, &config).expect("it can be written");
         let joined = RunFolder::join(&settings(&["--out", &run])).expect("it is there");
         assert_eq!(joined.run(), first.run());
         assert!(same(joined.checkpoints(), first.checkpoints()), "{elsewhere}");

@@ -11,10 +11,10 @@ use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::{Cursor, Record, Totals, Variables};
 
 use super::error::TrainError;
+use super::run_line::run_line;
 use crate::args::cli_name;
 use crate::history::{History, METRICS, TESTS};
 use crate::interrupt::Interrupt;
-use crate::metrics::Run;
 use crate::progress::Progress;
 use crate::report;
 use crate::run_folder::RunFolder;
@@ -68,8 +68,8 @@ impl<'a> RunRecord<'a> {
         folder: RunFolder,
         record: Record,
     ) -> Result<Self, TrainError> {
-        let metrics = folder.root().join(METRICS);
-        let log = RunLog::open(&metrics, &Run::of(settings), record.clone())?;
+        let (metrics, run) = (folder.root().join(METRICS), run_line(settings, &folder)?);
+        let log = RunLog::open(&metrics, &run, record.clone())?;
         Ok(Self { settings, folder, record, log: Arc::new(Mutex::new(log)) })
     }
 

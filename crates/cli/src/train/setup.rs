@@ -1,35 +1,11 @@
 //! From settings to what `sync_replicas` trains with, in one process or in many.
 
-use optim::Optimizer;
-use sync_replicas::{Hooks, SyncReplicas};
+use sync_replicas::Hooks;
 
-use super::error::TrainError;
 use crate::learner::{Learner, Numbered};
-use crate::optional::set;
 use crate::run_folder::RunFolder;
 use crate::run_hook::RunHook;
 use crate::settings::Settings;
-
-/// The replicas that the settings describe, in one process or in many.
-pub(crate) fn replicas(
-    settings: &Settings,
-) -> Result<SyncReplicas<Box<dyn Optimizer<f32>>>, TrainError> {
-    let mut replicas = SyncReplicas::new(settings.optimizer()?)
-        .replicas_to_aggregate(settings.replicas_to_aggregate)
-        .total_num_replicas(settings.total_num_replicas);
-    if settings.reference {
-        replicas = replicas.reference();
-    }
-    let replicas = replicas.order(settings.order);
-    let replicas = set(replicas, settings.initial_tokens, SyncReplicas::initial_tokens);
-    let replicas = set(replicas, settings.token_policy, SyncReplicas::token_policy);
-    let replicas = set(replicas, settings.sparse_mean, SyncReplicas::sparse_mean);
-    let replicas = set(replicas, settings.ema, SyncReplicas::moving_average);
-    let replicas = set(replicas, settings.lease, SyncReplicas::lease);
-    let replicas = set(replicas, settings.min_replicas, SyncReplicas::min_replicas);
-    let replicas = set(replicas, settings.non_finite, SyncReplicas::non_finite);
-    Ok(set(replicas, settings.step_deadline, SyncReplicas::step_deadline))
-}
 
 /// What watches over a training, and what ends it.
 pub(crate) fn hooks(

@@ -3,6 +3,7 @@
 mod accuracy;
 mod bad_input;
 mod cluster;
+mod config;
 mod evaluator;
 #[cfg(target_os = "linux")]
 mod leaving;

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use clap::{Arg, CommandFactory};
+use cli::args::Cli;
 use serde_json::Value;
 
 use crate::program::{folder, run, train};
@@ -67,9 +69,23 @@ fn every_key_is_in_the_page() {
         let kind = line.remove("kind").expect("each line has a kind");
         let kind = kind.as_str().expect("is text").to_owned();
         assert!(PAGE.contains(&format!("`{kind}` ")), "docs/results.md lacks lines of {kind}");
-        // Its other keys are the settings' names.
-        if kind != "run" {
-            check(&Value::Object(line.clone()));
+        check(&Value::Object(line.clone()));
+    }
+}
+
+#[test]
+fn every_setting_is_in_the_page() {
+    #[track_caller]
+    fn check(command: &str) {
+        let program = Cli::command();
+        let command = program.find_subcommand(command).expect("is there");
+        let options = command.get_arguments().filter(|option| !option.is_hide_set());
+        for option in options.filter_map(Arg::get_long) {
+            let key = option.replace('-', "_");
+            assert!(PAGE.contains(&format!("`{key}`")), "docs/results.md lacks {key}");
         }
     }
+    check("train");
+    check("launch");
+    check("node");
 }

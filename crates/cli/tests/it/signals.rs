@@ -41,6 +41,20 @@ fn the_first_interrupt_leaves_a_checkpoint_to_go_on_from() {
     assert_eq!(resumed["updates_this_run"], 5, "nothing that was trained is lost");
 }
 
+// P-24: whatever the file of settings says, the printed command goes on where the run was.
+#[test]
+fn a_run_with_a_file_of_settings_goes_on_in_its_folder() {
+    let folder = folder();
+    std::fs::write(folder.path().join("a.toml"), "out = \"b\"\nquiet = false\n").expect("a file");
+    let (child, mut err) = begun(folder.path(), &["--config", "a.toml", "--out", "a"]);
+    send("INT", child.id());
+    let mut rest = String::new();
+    err.read_to_string(&mut rest).expect("is text");
+    assert_eq!(child.wait_with_output().expect("ends").status.code(), Some(130), "{rest}");
+    assert!(rest.contains("--config a.toml --out a --resume a\n"), "{rest}");
+    assert!(!folder.path().join("b").exists());
+}
+
 // P-1: also when every replica sleeps or waits.
 #[test]
 fn an_interrupt_does_not_wait_for_stragglers() {

@@ -1,0 +1,72 @@
+//! Why a command line or its file of settings cannot be used.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a command line or its file of settings cannot be used. Nothing was done yet.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The words themselves, with those of the file, or a question for help.
+    #[error("{error}")]
+    Words {
+        /// What is wrong, or the answer.
+        error: clap::Error,
+        /// The file, if there is one.
+        file: Option<PathBuf>,
+    },
+    /// The file cannot be read.
+    #[error("--config {} cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is no TOML.
+    #[error("{}, line {line}: expected TOML, such as `updates = 500`; {problem}", path.display())]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// It has a key that is no option's.
+    #[error(
+        "{}: {key}: expected the long name of an option of `{command}` with _ for -; \
+         `sync-replicas {command} --help` lists them",
+        path.display()
+    )]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What was asked for.
+        command: String,
+    },
+    /// A value that its option does not take.
+    #[error("{}: {key} = {value}: {problem}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// The value that came, as JSON.
+        value: String,
+        /// What was expected.
+        problem: String,
+    },
+    /// Two settings that exclude each other.
+    #[error("{}: expected either {one} or {other}, got both; take one out", path.display())]
+    Both {
+        /// The file.
+        path: PathBuf,
+        /// A key.
+        one: String,
+        /// Another key.
+        other: String,
+    },
+}

@@ -1,0 +1,151 @@
+//! Every setting of a run with the value that holds, also where nobody gave one.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use optim::Schedule;
+use serde_json::{Value, json};
+use sync_replicas::{NonFinite, Order, SparseMean, TokenPolicy};
+
+use crate::args::{
+    NonFiniteKind, SecurityArgs, SparseMeanKind, TokenPolicyKind, WireKind, cli_name,
+};
+use crate::config::Config;
+use crate::error::UsageError;
+use crate::learner::Clip;
+use crate::replicas::replicas_anywhere;
+use crate::settings::{CLUSTER_LEASE, Settings};
+
+/// What the options of a cluster say, beside those of training.
+pub(crate) struct ClusterOptions<'a> {
+    pub(crate) wire: WireKind,
+    pub(crate) patience: Duration,
+    pub(crate) metrics_port: Option<u16>,
+    pub(crate) security: &'a SecurityArgs,
+}
+
+impl Config {
+    /// The settings of a training in one process.
+    ///
+    /// # Errors
+    /// [`UsageError::Build`] when its numbers do not fit together.
+    pub fn of(settings: &Settings) -> Result<Self, UsageError> {
+        let mut config = Self::default();
+        config.set_model(settings)?;
+        config.set_replicas(settings)?;
+        for (key, value) in [
+            ("updates", settings.updates),
+            ("batch_size", settings.batch_size as u64),
+            ("save_every", settings.save_every),
+            ("eval_every", settings.eval_every),
+            ("keep", settings.keep as u64),
+        ] {
+            config.set(key, value);
+        }
+        Ok(config)
+    }
+
+    /// The settings of a training in a cluster.
+    ///
+    /// # Errors
+    /// [`UsageError::Build`] when its numbers do not fit together.
+    pub(crate) fn in_cluster(
+        settings: &Settings,
+        options: &ClusterOptions<'_>,
+    ) -> Result<Self, UsageError> {
+        let mut config = Self::of(settings)?;
+        // Which the processes themselves say, and which they refuse.
+        config.set("total_num_replicas", Value::Null);
+        config.set("min_replicas", Value::Null);
+        config.set("lease", duration(settings.lease.unwrap_or(CLUSTER_LEASE)));
+        config.set("wire", cli_name(options.wire));
+        config.set("patience", duration(options.patience));
+        config.set("metrics_port", options.metrics_port);
+        let SecurityArgs { key_file, tls_cert, tls_key, tls_ca } = options.security;
+        for (key, file) in [
+            ("key_file", key_file),
+            ("tls_cert", tls_cert),
+            ("tls_key", tls_key),
+            ("tls_ca", tls_ca),
+        ] {
+            config.set(key, file.as_deref().map(path));
+        }
+        Ok(config)
+    }
+
+    fn set_model(&mut self, settings: &Settings) -> Result<(), UsageError> {
+        self.set("model", cli_name(settings.model));
+        self.set("hidden", settings.hidden);
+        self.set("seed", settings.seed);
+        self.set("data", settings.data.as_deref().map(path));
+        self.set("optimizer", cli_name(settings.optimizer_kind));
+        match &settings.learning_rate {
+            Schedule::Constant(rate) => self.set("learning_rate", *rate),
+            schedule => self.set("schedule", schedule.to_string()),
+        }
+        let numbers = serde_json::to_value(settings.optimizer_numbers()?).unwrap_or_default();
+        if let Value::Object(numbers) = numbers {
+            for (key, value) in numbers {
+                self.set(&key, value);
+            }
+        }
+        match settings.clip {
+            Some(Clip::Value(limit)) => self.set("clip_value", limit),
+            Some(Clip::Norm(limit)) => self.set("clip_norm", limit),
+            Some(Clip::GlobalNorm(limit)) => self.set("clip_global_norm", limit),
+            None => {}
+        }
+        self.set("ema", settings.ema);
+        Ok(())
+    }
+
+    fn set_replicas(&mut self, settings: &Settings) -> Result<(), UsageError> {
+        // The presets and the defaults are the engine's.
+        let parts = replicas_anywhere(settings)?.into_parts()?;
+        let engine = parts.config.settings();
+        self.set("replicas_to_aggregate", parts.config.replicas_to_aggregate());
+        self.set("total_num_replicas", parts.config.total_num_replicas());
+        let slow = settings.stragglers.iter();
+        let slow: Vec<_> = slow.map(|(id, delay)| format!("{id}={}", delay.as_millis())).collect();
+        self.set("straggler", if slow.is_empty() { json!(["none"]) } else { json!(slow) });
+        self.set("deterministic", engine.order == Order::Replica);
+        self.set("reference", settings.reference);
+        self.set(
+            "token_policy",
+            cli_name(match engine.token_policy {
+                TokenPolicy::DiscardLeftovers => TokenPolicyKind::Discard,
+                TokenPolicy::KeepLeftovers => TokenPolicyKind::Keep,
+            }),
+        );
+        // Refused with the parts where they do not suffice.
+        self.set("init_tokens", parts.config.initial_tokens(engine.initial_tokens).ok());
+        self.set(
+            "sparse_mean",
+            cli_name(match parts.sparse_mean {
+                SparseMean::PerRow => SparseMeanKind::PerRow,
+                SparseMean::PerGradient => SparseMeanKind::PerGradient,
+            }),
+        );
+        self.set(
+            "non_finite",
+            cli_name(match engine.non_finite {
+                NonFinite::Fail => NonFiniteKind::Fail,
+                NonFinite::Allow => NonFiniteKind::Allow,
+            }),
+        );
+        self.set("lease", engine.lease.map(duration));
+        self.set("step_deadline", engine.step_deadline.map(duration));
+        self.set("min_replicas", settings.min_replicas.unwrap_or(1));
+        Ok(())
+    }
+}
+
+/// As the options take it.
+fn duration(time: Duration) -> String {
+    format!("{}s", time.as_secs_f64())
+}
+
+/// From wherever the run is repeated.
+fn path(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path)).display().to_string()
+}

@@ -1,0 +1,35 @@
+//! From settings to the replicas that train, in one process or in many.
+
+use optim::Optimizer;
+use sync_replicas::SyncReplicas;
+
+use crate::error::UsageError;
+use crate::optional::set;
+use crate::settings::Settings;
+
+/// The replicas that the settings describe, in one process or in many.
+pub(crate) fn replicas(
+    settings: &Settings,
+) -> Result<SyncReplicas<Box<dyn Optimizer<f32>>>, UsageError> {
+    Ok(set(replicas_anywhere(settings)?, settings.min_replicas, SyncReplicas::min_replicas))
+}
+
+/// The same without what only one process has.
+pub(crate) fn replicas_anywhere(
+    settings: &Settings,
+) -> Result<SyncReplicas<Box<dyn Optimizer<f32>>>, UsageError> {
+    let mut replicas = SyncReplicas::new(settings.optimizer()?)
+        .replicas_to_aggregate(settings.replicas_to_aggregate)
+        .total_num_replicas(settings.total_num_replicas);
+    if settings.reference {
+        replicas = replicas.reference();
+    }
+    let replicas = replicas.order(settings.order);
+    let replicas = set(replicas, settings.initial_tokens, SyncReplicas::initial_tokens);
+    let replicas = set(replicas, settings.token_policy, SyncReplicas::token_policy);
+    let replicas = set(replicas, settings.sparse_mean, SyncReplicas::sparse_mean);
+    let replicas = set(replicas, settings.ema, SyncReplicas::moving_average);
+    let replicas = set(replicas, settings.lease, SyncReplicas::lease);
+    let replicas = set(replicas, settings.non_finite, SyncReplicas::non_finite);
+    Ok(set(replicas, settings.step_deadline, SyncReplicas::step_deadline))
+}

@@ -1,0 +1,27 @@
+//! The line of the run in its metrics: what was started where and when, with all settings.
+
+use std::time::SystemTime;
+
+use super::error::TrainError;
+use crate::config::Config;
+use crate::error::UsageError;
+use crate::here::{host, rfc_3339};
+use crate::metrics::Run;
+use crate::run_folder::RunFolder;
+use crate::settings::Settings;
+
+/// Of the run of a folder, with the settings that are written there: those of a whole cluster,
+/// whichever process tells them.
+pub(super) fn run_line(settings: &Settings, folder: &RunFolder) -> Result<Run, TrainError> {
+    let written = folder.config().map_err(UsageError::from)?;
+    let mut config = written.map_or_else(|| Config::of(settings), Ok)?;
+    config.set("total_num_replicas", settings.total_num_replicas);
+    Ok(Run {
+        version: env!("CARGO_PKG_VERSION"),
+        command: folder.command(),
+        host: host(),
+        started: rfc_3339(SystemTime::now()),
+        run: folder.run(),
+        settings: config,
+    })
+}
