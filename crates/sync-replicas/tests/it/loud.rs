@@ -225,7 +225,7 @@ fn a_save_that_fails_is_told_of_and_the_last_one_is_tried_again() {
         let report = fit.join().expect("no panic").expect("it is saved in the end");
         assert_eq!(report.global_step, 20);
     });
-    assert_eq!(lost, [8, 16, 20]);
+    assert!(lost.starts_with(&[8, 16, 20]) && lost[2..].iter().all(|step| *step == 20), "{lost:?}");
     let newest = sync_replicas::checkpoint::latest(&path).expect("a folder").expect("one");
     assert!(newest.ends_with("checkpoint-000000020"), "{newest:?}");
 }
