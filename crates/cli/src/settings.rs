@@ -289,6 +289,7 @@ impl From<NonFiniteKind> for NonFinite {
     fn from(kind: NonFiniteKind) -> Self {
         match kind {
             NonFiniteKind::Fail => Self::Fail,
+            NonFiniteKind::Skip => Self::Skip,
             NonFiniteKind::Allow => Self::Allow,
         }
     }

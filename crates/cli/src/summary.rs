@@ -40,6 +40,8 @@ pub struct Summary {
     pub duplicates: u64,
     /// Batches given up before the push because their step was over (P-13).
     pub superseded: u64,
+    /// Batches left out because their gradients are infinite or NaN (P-25).
+    pub non_finite: u64,
     /// How long training took.
     pub seconds: f64,
     /// The life of the shared state (P-9).
@@ -76,6 +78,8 @@ pub struct ReplicaSummary {
     pub duplicates: u64,
     /// Batches given up.
     pub superseded: u64,
+    /// Batches left out because their gradients are infinite or NaN.
+    pub non_finite: u64,
     /// Seconds spent computing.
     pub compute_seconds: f64,
     /// Seconds spent waiting for tokens.
@@ -99,6 +103,7 @@ impl ReplicaSummary {
             stale: report.tally.stale,
             duplicates: report.tally.duplicates,
             superseded: report.tally.superseded,
+            non_finite: report.tally.non_finite,
             compute_seconds: report.computed.as_secs_f64(),
             wait_seconds: report.waited.as_secs_f64(),
             straggler_ms: delay.map(|delay| delay.as_millis() as u64),
@@ -124,7 +129,8 @@ pub fn table(summary: &Summary) -> String {
     for r in &summary.replicas {
         let slow = r.straggler_ms.map(|ms| format!("  slow by {ms} ms"));
         let failed = r.failure.as_ref().map(|reason| format!("  FAILED: {reason}"));
-        let note = slow.into_iter().chain(failed).collect::<String>();
+        let left_out = (r.non_finite > 0).then(|| format!("  {} not finite", r.non_finite));
+        let note = slow.into_iter().chain(left_out).chain(failed).collect::<String>();
         let (computed, waited) = (seconds(r.compute_seconds), seconds(r.wait_seconds));
         let dropped = (r.stale + r.duplicates).to_string();
         let cells = [

@@ -125,6 +125,9 @@ pub struct GiveUp {
     /// Whether work on it had begun.
     #[prost(bool, tag = "3")]
     pub begun: bool,
+    /// It was computed, and its gradients are infinite or NaN: it is left out.
+    #[prost(bool, tag = "4")]
+    pub not_finite: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Alive {

@@ -55,6 +55,10 @@ pub enum NonFinite {
     /// replica where it is known.
     #[default]
     Fail,
+    /// Each push is looked at before it is added: one that is not finite is left out and counted,
+    /// and another batch stands in; ten in a row of one replica end training. An update that is not
+    /// finite all the same fails.
+    Skip,
     /// They are used like any others, as in the described system.
     Allow,
 }

@@ -22,6 +22,7 @@ mod lane;
 mod ledger;
 mod members;
 mod shares;
+mod skip;
 mod tokens;
 mod tries;
 mod validate;

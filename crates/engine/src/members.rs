@@ -8,6 +8,7 @@ use accum_core::LocalStep;
 use token_queue::Token;
 
 use crate::effect::{JoinError, Outcome};
+use crate::shares::Claim;
 use crate::{Incarnation, ReplicaId};
 
 /// All replicas that ever joined, by number.
@@ -30,13 +31,15 @@ pub(crate) struct Member {
     pub(crate) local_step: LocalStep,
     pub(crate) held: Option<Held>,
     /// The share that it works on, kept beyond a lease (replica order only).
-    pub(crate) share: Option<u64>,
+    pub(crate) claim: Option<Claim>,
     /// The last contribution and its fate, for repetitions (P-15).
     pub(crate) last: Option<(u64, Outcome)>,
     /// The batch that it computes (arrival order only).
     pub(crate) batch: Option<u64>,
     /// Its batches in the step that is open, by that step (arrival order only).
     pub(crate) in_step: (i64, Vec<u64>),
+    /// Batches in a row whose gradients were not finite (P-25).
+    pub(crate) not_finite_in_row: u64,
     pub(crate) tally: Tally,
 }
 
@@ -85,6 +88,8 @@ pub struct Tally {
     pub duplicates: u64,
     /// Batches given up before the push, because they were superseded.
     pub superseded: u64,
+    /// Batches left out since their gradients were infinite or NaN (P-25).
+    pub non_finite: u64,
     /// Tokens taken from the queue.
     pub tokens: u64,
     /// Leases that ran out.

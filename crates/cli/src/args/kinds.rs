@@ -58,6 +58,9 @@ pub enum SparseMeanKind {
 pub enum NonFiniteKind {
     /// Training fails, and nothing of the step is kept
     Fail,
+    /// A batch whose gradients are so is left out, and another stands in; ten in a row of one
+    /// replica, or an update that is so, fail
+    Skip,
     /// They are used like any others, as in the original system
     Allow,
 }

@@ -66,11 +66,16 @@ fn of_report(report: ClusterReport<f32>, first: u64) -> Result<RunOutcome, NodeE
         elapsed: report.elapsed,
         replicas: vec![ReplicaSummary {
             replica: 0,
-            batches: counts.accepted + counts.stale + counts.duplicates + counts.superseded,
+            batches: counts.accepted
+                + counts.stale
+                + counts.duplicates
+                + counts.superseded
+                + counts.non_finite,
             accepted: counts.accepted,
             stale: counts.stale,
             duplicates: counts.duplicates,
             superseded: counts.superseded,
+            non_finite: counts.non_finite,
             compute_seconds: report.elapsed.saturating_sub(counts.waited).as_secs_f64(),
             wait_seconds: counts.waited.as_secs_f64(),
             straggler_ms: None,

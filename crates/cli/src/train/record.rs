@@ -143,6 +143,7 @@ impl<'a> RunRecord<'a> {
             stale: outcome.totals.stale,
             duplicates: outcome.duplicates,
             superseded: replicas.clone().map(|replica| replica.superseded).sum(),
+            non_finite: replicas.clone().map(|replica| replica.non_finite).sum(),
             seconds: outcome.elapsed.as_secs_f64(),
             generation: outcome.generation,
             interrupted: outcome.global_step < settings.updates,

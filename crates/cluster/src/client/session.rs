@@ -31,10 +31,10 @@ use super::landing::Landing;
 use super::line::{Incoming, Line};
 use super::mirror::Mirror;
 use super::signals::Signals;
-use crate::coordinator::{StepMade, Ticket};
+use crate::coordinator::{GivenUp, StepMade, Ticket};
 use crate::placement::Placement;
-use crate::proto;
 use crate::proto::to_server::Message;
+use crate::wire;
 
 /// One replica of a training in a cluster.
 pub struct Session<T: Scalar + bytemuck::Pod> {
@@ -180,7 +180,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             }
             // P-13: the step was over before it began.
             self.grant = None;
-            let give_up = self.give_up_message(false)?;
+            let give_up = self.give_up_message(GivenUp::NotBegun)?;
             self.send(0, vec![give_up]);
             return None;
         }
@@ -230,14 +230,17 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
 
     /// Gives the present piece of work up.
     pub fn give_up(&mut self) {
-        if let Some(message) = self.give_up_message(true) {
+        self.put_down(GivenUp::Begun);
+    }
+
+    fn put_down(&self, why: GivenUp) {
+        if let Some(message) = self.give_up_message(why) {
             self.send(0, vec![message]);
         }
     }
 
-    fn give_up_message(&self, begun: bool) -> Option<Message> {
-        let ticket = Some(self.ticket?.into());
-        Some(Message::GiveUp(proto::GiveUp { ticket, sequence: self.sequence, begun }))
+    fn give_up_message(&self, why: GivenUp) -> Option<Message> {
+        Some(Message::GiveUp(wire::give_up(self.ticket?, self.sequence, why)))
     }
 
     /// Why training ended, if it has.

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use sync_replicas::engine::{JoinError, Outcome, Refused, StopReason, Tries};
+use sync_replicas::engine::{Engine, JoinError, Outcome, Refused, StopReason, Tries};
 use sync_replicas::{Generation, ReplicaId};
 
-use super::{Actions, Answer, Commit, Contribution, Coordinator, Order, Refusal, Seat, Ticket};
+use super::{
+    Actions, Answer, Commit, Contribution, Coordinator, GivenUp, Order, Refusal, Seat, Ticket,
+};
 
 impl Coordinator {
     /// A replica says hello; answers its ticket.
@@ -156,29 +158,31 @@ impl Coordinator {
         }
     }
 
-    /// A replica will not finish a piece of work.
+    /// A replica will not finish a piece of work, for this reason.
     pub fn give_up(
         &mut self,
         replica: ReplicaId,
         ticket: Ticket,
-        (sequence, begun): (u64, bool),
+        (sequence, why): (u64, GivenUp),
         now: Duration,
         actions: &mut Actions,
     ) {
         let Some(index) = self.admitted(replica, ticket, sequence, now, actions) else { return };
         if sequence == self.seats[index].sequence {
             let (incarnation, mut effects) = (ticket.incarnation, Vec::new());
-            let done = if begun {
-                self.engine.give_up(replica, incarnation, now, &mut effects)
-            } else {
-                self.engine.decline(replica, incarnation, now, &mut effects)
+            let event = match why {
+                GivenUp::Begun => Engine::give_up,
+                GivenUp::NotBegun => Engine::decline,
+                GivenUp::NotFinite => Engine::skip,
             };
+            let done = event(&mut self.engine, replica, incarnation, now, &mut effects);
             if let Err(refused) = done {
                 refuse((replica, ticket), &refused, sequence, actions);
                 return;
             }
             let seat = &mut self.seats[index];
             (seat.sequence, seat.grant) = (sequence + 1, None);
+            self.not_finite |= self.engine.ended_not_finite();
             // Before the effects: what they grant is the next piece of work.
             actions.answers.push((replica, ticket, Answer::GaveUp { sequence }));
             self.settle(effects, now, actions);

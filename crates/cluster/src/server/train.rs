@@ -212,7 +212,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             }
             Message::GiveUp(it) => {
                 let ticket = wire::ticket(it.ticket).map_err(words)?;
-                let work = (it.sequence, it.begun);
+                let work = (it.sequence, wire::given_up(&it));
                 coordinator.give_up(replica, ticket, work, now, &mut actions);
             }
             Message::Alive(alive) => {

@@ -111,9 +111,11 @@ fn to_servers() -> Vec<Example> {
     }
     let (ticket, sequence) = (ticket(), 1);
     let leave = proto::Leave { ticket, reason: "its data".to_owned(), for_now: false };
+    let give_up = proto::GiveUp { ticket, sequence, begun: true, not_finite: false };
     let others = [
         ("Ask", Message::Ask(proto::Ask { ticket, sequence })),
-        ("GiveUp", Message::GiveUp(proto::GiveUp { ticket, sequence, begun: true })),
+        ("GiveUp", Message::GiveUp(give_up)),
+        ("GiveUp, not finite", Message::GiveUp(proto::GiveUp { not_finite: true, ..give_up })),
         ("Alive", Message::Alive(proto::Alive { ticket })),
         ("Leave", Message::Leave(leave.clone())),
         ("Leave, for now", Message::Leave(proto::Leave { for_now: true, ..leave })),

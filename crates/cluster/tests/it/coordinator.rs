@@ -5,6 +5,7 @@
 mod histories;
 mod leaving;
 mod rig;
+mod skipped;
 
 use rig::Rig;
 use sync_replicas::checkpoint::Tested;

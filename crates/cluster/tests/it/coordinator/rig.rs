@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use cluster::coordinator::{
-    Actions, Answer, Commit, Contribution, Coordinator, Order, Ticket, receipt,
+    Actions, Answer, Commit, Contribution, Coordinator, GivenUp, Order, Ticket, receipt,
 };
 use sync_replicas::engine::{Order as SumOrder, Outcome, Positions, Settings};
 use sync_replicas::{Generation, GlobalStep, LocalStep, ReplicaId};
@@ -131,7 +131,9 @@ impl Rig {
                 coordinator.commit(id, &commit, now, &mut actions);
             }
             "ask" => coordinator.ask(id, ticket, number(2), now, &mut actions),
-            "give_up" => coordinator.give_up(id, ticket, (number(2), true), now, &mut actions),
+            "give_up" | "skip" => {
+                coordinator.give_up(id, ticket, (number(2), why(words[0])), now, &mut actions)
+            }
             "leave" => coordinator.leave(id, ticket, None, now, &mut actions),
             "fail" => coordinator.leave(id, ticket, Some("why".into()), now, &mut actions),
             "leave_for_now" => coordinator.leave_for_now(id, ticket, now, &mut actions),
@@ -159,6 +161,10 @@ impl Rig {
         said.extend(written(&actions));
         said
     }
+}
+
+fn why(verb: &str) -> GivenUp {
+    if verb == "skip" { GivenUp::NotFinite } else { GivenUp::Begun }
 }
 
 fn commit(
