@@ -59,6 +59,8 @@ pub struct Summary {
     pub variables_sha256: String,
     /// How many of the replicas failed (P-5).
     pub failed_replicas: usize,
+    /// How many batches were left out, since several replicas failed at them (P-5).
+    pub failed_batches: u64,
     /// Each replica's part.
     pub replicas: Vec<ReplicaSummary>,
 }
@@ -80,6 +82,8 @@ pub struct ReplicaSummary {
     pub superseded: u64,
     /// Batches left out because their gradients are infinite or NaN.
     pub non_finite: u64,
+    /// Batches left out when it was the last of several to fail at them.
+    pub failed_batches: u64,
     /// Seconds spent computing.
     pub compute_seconds: f64,
     /// Seconds spent waiting for tokens.
@@ -104,6 +108,7 @@ impl ReplicaSummary {
             duplicates: report.tally.duplicates,
             superseded: report.tally.superseded,
             non_finite: report.tally.non_finite,
+            failed_batches: report.tally.failed_batches,
             compute_seconds: report.computed.as_secs_f64(),
             wait_seconds: report.waited.as_secs_f64(),
             straggler_ms: delay.map(|delay| delay.as_millis() as u64),
@@ -176,6 +181,11 @@ pub fn story(summary: &Summary) -> String {
     if summary.failed_replicas > 0 {
         let (failed, all) = (summary.failed_replicas, summary.replicas.len());
         let _ = write!(text, " {failed} of {all} replicas FAILED.");
+    }
+    match summary.failed_batches {
+        0 => {}
+        1 => text.push_str(" 1 batch at which they failed was left out."),
+        many => drop(write!(text, " {many} batches at which they failed were left out.")),
     }
     if summary.interrupted {
         text.push_str(" The run was interrupted before its end.");

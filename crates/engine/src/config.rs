@@ -63,6 +63,17 @@ pub enum NonFinite {
     Allow,
 }
 
+/// What becomes of a batch at which three replicas have failed (P-5). In replica order only, where
+/// a batch is given to another replica when one fails at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailingBatch {
+    /// Training fails, and names the batch.
+    #[default]
+    Fail,
+    /// It is left out with a warning that names it, and its share's next batch stands in.
+    Skip,
+}
+
 /// How many tokens are put before the first step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InitialTokens {
@@ -99,6 +110,8 @@ pub struct Settings {
     pub step_deadline: Option<Duration>,
     /// What becomes of numbers that are not finite (P-25).
     pub non_finite: NonFinite,
+    /// What becomes of a batch that makes replicas fail (P-5).
+    pub failing_batch: FailingBatch,
 }
 
 impl Settings {
@@ -117,6 +130,7 @@ impl Settings {
             lease: Some(Duration::from_secs(10)),
             step_deadline: Some(Duration::from_secs(600)),
             non_finite: NonFinite::Fail,
+            failing_batch: FailingBatch::Fail,
         }
     }
 

@@ -90,6 +90,8 @@ pub struct Tally {
     pub superseded: u64,
     /// Batches left out since their gradients were infinite or NaN (P-25).
     pub non_finite: u64,
+    /// Batches left out when it was the last of several to fail at them (P-5).
+    pub failed_batches: u64,
     /// Tokens taken from the queue.
     pub tokens: u64,
     /// Leases that ran out.

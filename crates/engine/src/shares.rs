@@ -68,17 +68,16 @@ impl Shares {
         Some(workers)
     }
 
-    /// Leaves a claim's batch out, so that the share's next one stands in (P-25): the other
-    /// replicas that work on it in vain from now on.
-    pub(crate) fn skip(&mut self, replica: ReplicaId, claim: Claim) -> Vec<ReplicaId> {
+    /// Leaves a claim's batch out, so that the share's next one stands in (P-25): `None` when it is
+    /// not wanted any more, else the other replicas that work on it in vain from now on.
+    pub(crate) fn skip(&mut self, replica: ReplicaId, claim: Claim) -> Option<Vec<ReplicaId>> {
         self.release(replica, claim.share);
-        match self.get_mut(claim.share) {
-            Some(share) if !share.contributed && share.skipped == claim.skipped => {
-                share.skipped = share.skipped.saturating_add(1);
-                std::mem::take(&mut share.workers)
-            }
-            _ => Vec::new(),
+        if self.is_over(claim) {
+            return None;
         }
+        let share = self.get_mut(claim.share)?;
+        share.skipped = share.skipped.saturating_add(1);
+        Some(std::mem::take(&mut share.workers))
     }
 
     /// Whether a gradient for every share is in.

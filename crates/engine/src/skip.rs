@@ -49,15 +49,34 @@ impl Engine {
         self.members.iter().any(|(_, member)| row(member) >= Self::MOST_NOT_FINITE)
     }
 
-    /// The batch of the replica's share is given to nobody any more, if it is still wanted.
-    fn leave_out(&mut self, replica: ReplicaId, effects: &mut Vec<Effect>) {
-        let Some(member) = self.members.get_mut(replica) else { return };
+    /// A replica failed at the batch of its share, as others have before: the batch is left out and
+    /// counted, and the share's next one stands in (P-5). Its token stays, until it leaves. Says
+    /// whether the batch was still wanted.
+    ///
+    /// # Errors
+    /// [`Refused`] when training has ended or it is no member.
+    pub fn leave_batch_out(
+        &mut self,
+        replica: ReplicaId,
+        incarnation: Incarnation,
+        effects: &mut Vec<Effect>,
+    ) -> Result<bool, Refused> {
+        self.running()?;
+        self.live(replica, incarnation)?;
+        let left_out = self.leave_out(replica, effects);
+        self.live(replica, incarnation)?.tally.failed_batches += u64::from(left_out);
+        Ok(left_out)
+    }
+
+    /// The batch of the replica's share is given to nobody any more; whether it was still wanted.
+    fn leave_out(&mut self, replica: ReplicaId, effects: &mut Vec<Effect>) -> bool {
+        let Some(member) = self.members.get_mut(replica) else { return false };
         let fresh = self.lanes[0].is_fresh(member.local_step);
         let claim = member.claim.take_if(|_| fresh);
-        if let (Some(shares), Some(claim)) = (&mut self.shares, claim) {
-            let others = shares.skip(replica, claim);
-            effects.extend(others.into_iter().map(|replica| Effect::Superseded { replica }));
-        }
+        let (Some(shares), Some(claim)) = (&mut self.shares, claim) else { return false };
+        let Some(others) = shares.skip(replica, claim) else { return false };
+        effects.extend(others.into_iter().map(|replica| Effect::Superseded { replica }));
+        true
     }
 }
 

@@ -319,6 +319,7 @@ where
         Err(JoinError::Ended) => return Ok(ReplicaOutcome::Finished),
         joined => joined?,
     };
+    watched.joined(replica.incarnation);
     let mut shard = shard(id);
     while let Some(step) = next_step(&mut replica)? {
         watched.at(Some(step.number()));

@@ -65,6 +65,15 @@ pub enum NonFiniteKind {
     Allow,
 }
 
+/// What becomes of a batch at which three replicas have failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailingBatchKind {
+    /// Training fails, and names the batch
+    Fail,
+    /// It is left out, and another stands in
+    Skip,
+}
+
 /// The element type of gradients on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum WireKind {

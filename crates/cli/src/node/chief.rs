@@ -76,6 +76,7 @@ fn of_report(report: ClusterReport<f32>, first: u64) -> Result<RunOutcome, NodeE
             duplicates: counts.duplicates,
             superseded: counts.superseded,
             non_finite: counts.non_finite,
+            failed_batches: 0,
             compute_seconds: report.elapsed.saturating_sub(counts.waited).as_secs_f64(),
             wait_seconds: counts.waited.as_secs_f64(),
             straggler_ms: None,

@@ -151,6 +151,7 @@ impl<'a> RunRecord<'a> {
             run_dir: self.folder.root().display().to_string(),
             checkpoint: newest.map(|path| path.display().to_string()).unwrap_or_default(),
             variables_sha256: outcome.variables.sha256(),
+            failed_batches: replicas.clone().map(|replica| replica.failed_batches).sum(),
             failed_replicas: replicas.filter(|replica| replica.failure.is_some()).count(),
             replicas: outcome.replicas.clone(),
         })

@@ -31,6 +31,7 @@ pub(crate) fn replicas(
     let replicas = set(replicas, settings.lease, SyncReplicas::lease);
     let replicas = set(replicas, settings.min_replicas, SyncReplicas::min_replicas);
     let replicas = set(replicas, settings.non_finite, SyncReplicas::non_finite);
+    let replicas = set(replicas, settings.failing_batch, SyncReplicas::failing_batch);
     Ok(set(replicas, settings.step_deadline, SyncReplicas::step_deadline))
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::engine::{Engine, JoinError, Outcome, Refused, StopReason, Tries};
+use sync_replicas::engine::{Engine, FailingBatch, JoinError, Outcome, Refused, StopReason, Tries};
 use sync_replicas::{Generation, ReplicaId};
 
 use super::{
@@ -217,16 +217,17 @@ impl Coordinator {
         actions: &mut Actions,
     ) {
         let member = self.check(replica, ticket).ok();
-        let deadly = failure.as_ref().and_then(|reason| {
-            let grant = self.seats[member?].grant.as_ref().filter(|grant| grant.share.is_some())?;
-            let number = grant.number;
-            self.tries.failed(number).then(|| {
-                let most = Tries::MOST;
-                format!(
-                    "batch {number} made {most} replicas fail, so no other one tries it; mend it \
-                     or the model, or leave it out: {reason}"
-                )
-            })
+        let deadly = member.filter(|_| failure.is_some()).and_then(|at| self.is_deadly(at));
+        let skips = self.engine.config().settings().failing_batch == FailingBatch::Skip;
+        if let Some(number) = deadly.filter(|_| skips) {
+            self.leave_batch_out((replica, ticket), number, now, actions);
+        }
+        let most = Tries::MOST;
+        let deadly = deadly.filter(|_| !skips).zip(failure.as_ref()).map(|(number, reason)| {
+            format!(
+                "batch {number} made {most} replicas fail, so no other one tries it; mend it or \
+                 the model, or leave it out: {reason}"
+            )
         });
         if let Some(index) = member {
             self.depart(index, ticket.incarnation, now, actions);
@@ -253,6 +254,29 @@ impl Coordinator {
                 actions,
             );
         }
+    }
+
+    /// One more replica has failed at the batch that it has, which goes to another; its number, if
+    /// it is to be given to no other (P-5).
+    fn is_deadly(&mut self, index: usize) -> Option<u64> {
+        let grant = self.seats[index].grant.as_ref().filter(|grant| grant.share.is_some())?;
+        let number = grant.number;
+        self.tries.failed(number).then_some(number)
+    }
+
+    fn leave_batch_out(
+        &mut self,
+        (replica, ticket): (ReplicaId, Ticket),
+        batch: u64,
+        now: Duration,
+        actions: &mut Actions,
+    ) {
+        let mut effects = Vec::new();
+        let left_out = self.engine.leave_batch_out(replica, ticket.incarnation, &mut effects);
+        if left_out == Ok(true) {
+            tracing::warn!(batch, "a batch made {} replicas fail; it is left out", Tries::MOST);
+        }
+        self.settle(effects, now, actions);
     }
 
     pub(super) fn depart(

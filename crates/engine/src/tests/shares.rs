@@ -141,6 +141,27 @@ fn a_batch_whose_step_is_over_is_not_left_out() {
     assert_eq!(bench.engine.tally(id(2)).expect("it joined").non_finite, 1);
 }
 
+/// P-5: the batch at which a replica fails is left out when it leaves, and is counted once.
+#[test]
+fn a_failing_batch_is_left_out() {
+    let mut bench = Bench::joined(ordered(2, 3));
+    let mut leave_out = |replica: u64| {
+        let incarnation = bench.incarnations[replica as usize];
+        let (left_out, effects) = bench
+            .event(|engine, _, effects| engine.leave_batch_out(id(replica), incarnation, effects));
+        bench.leave(replica);
+        (left_out.expect("it is there"), effects)
+    };
+    assert_eq!(leave_out(0), (true, vec![Effect::Superseded { replica: id(2) }]));
+    // It was computing the same batch.
+    assert_eq!(leave_out(2), (false, vec![]));
+    assert_eq!(bench.engine.positions(0.into()).skipped, [1, 0]);
+    assert_eq!(bench.turn(1), Outcome::Accepted { count: 1 });
+    assert_eq!(bench.turn(1), Outcome::Accepted { count: 2 });
+    let failed = |of| bench.engine.tally(id(of)).expect("it joined").failed_batches;
+    assert_eq!((failed(0), failed(1), failed(2)), (1, 0, 0));
+}
+
 /// P-25: ten in a row of one replica, and not of several.
 #[test]
 fn ten_in_a_row_end_training() {

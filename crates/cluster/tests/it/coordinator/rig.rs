@@ -37,12 +37,15 @@ impl Rig {
         order: SumOrder,
         (aggregate, total, shards): (usize, usize, usize),
     ) -> Self {
-        let config = Settings {
-            order,
-            total_num_replicas: Some(total),
-            lease: Some(Duration::from_secs(5)),
-            ..Settings::new(aggregate)
-        };
+        Self::of(
+            Settings { order, total_num_replicas: Some(total), ..Settings::new(aggregate) },
+            shards,
+        )
+    }
+
+    /// The same by these settings.
+    pub(super) fn of(settings: Settings, shards: usize) -> Self {
+        let config = Settings { lease: Some(Duration::from_secs(5)), ..settings };
         let config = config.check().expect("good settings");
         let step = GlobalStep::default();
         let mut coordinator = Coordinator::new(config, 1, shards, step, Generation::new(1));

@@ -1,7 +1,7 @@
 //! Batches whose gradients are not finite: told once or twice, early or late (P-25).
 
 use sync_replicas::ReplicaId;
-use sync_replicas::engine::Order;
+use sync_replicas::engine::{FailingBatch, Order, Settings};
 
 use super::rig::Rig;
 use super::{FIRST, STEP, check};
@@ -49,6 +49,27 @@ fn a_batch_that_is_not_finite_is_left_out() {
     // Once more is the second batch.
     rig.run("skip 0 2");
     assert_eq!((numbers(&rig), count(&rig).non_finite), (vec![2, 0], 2));
+}
+
+/// P-5: by choice a batch at which three have failed is left out, and the fourth has the next.
+#[test]
+fn by_choice_a_deadly_batch_is_left_out() {
+    let settings = Settings {
+        order: Order::Replica,
+        total_num_replicas: Some(4),
+        failing_batch: FailingBatch::Skip,
+        ..Settings::new(1)
+    };
+    let mut rig = Rig::of(settings, 1);
+    for line in ["hello 0 1", "hello 1 1", "hello 2 1", "fail 0", "fail 1"] {
+        assert!(!rig.run(line).join(" ").contains("failed:"), "{line}");
+    }
+    assert_eq!(rig.run("fail 2"), ["discard 2.*", "2 left"]);
+    rig.run("hello 3 1");
+    assert_eq!(rig.coordinator.engine().positions(0.into()).skipped, [1]);
+    assert_eq!(rig.run("commit 3 1 @0"), ["admit 3.1", "apply @1", "3 accepted 1"]);
+    let tally = rig.coordinator.engine().tally(ReplicaId::new(2)).expect("it came");
+    assert_eq!(tally.failed_batches, 1);
 }
 
 /// P-25: ten in a row of one replica; then checkpoints that nothing was computed from are not known
