@@ -20,8 +20,8 @@ use clap::{Parser, Subcommand};
 use cluster::exit::Exit;
 
 pub use kinds::{
-    ModeKind, ModelKind, NonFiniteKind, OptimizerKind, SparseMeanKind, TokenPolicyKind, WireKind,
-    cli_name,
+    FailingBatchKind, ModeKind, ModelKind, NonFiniteKind, OptimizerKind, SparseMeanKind,
+    TokenPolicyKind, WireKind, cli_name,
 };
 pub use launch::LaunchArgs;
 pub use node::NodeArgs;

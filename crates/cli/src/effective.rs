@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use optim::Schedule;
 use serde_json::{Value, json};
-use sync_replicas::{NonFinite, Order, SparseMean, TokenPolicy};
+use sync_replicas::{FailingBatch, NonFinite, Order, SparseMean, TokenPolicy};
 
 use crate::args::{
-    NonFiniteKind, SecurityArgs, SparseMeanKind, TokenPolicyKind, WireKind, cli_name,
+    FailingBatchKind, NonFiniteKind, SecurityArgs, SparseMeanKind, TokenPolicyKind, WireKind,
+    cli_name,
 };
 use crate::config::Config;
 use crate::error::UsageError;
@@ -130,9 +131,16 @@ impl Config {
             "non_finite",
             cli_name(match engine.non_finite {
                 NonFinite::Fail => NonFiniteKind::Fail,
+                NonFinite::Skip => NonFiniteKind::Skip,
                 NonFinite::Allow => NonFiniteKind::Allow,
             }),
         );
+        // Only where a batch is given to others.
+        let failing = (engine.order == Order::Replica).then(|| match engine.failing_batch {
+            FailingBatch::Fail => FailingBatchKind::Fail,
+            FailingBatch::Skip => FailingBatchKind::Skip,
+        });
+        self.set("failing_batch", failing.map(cli_name));
         self.set("lease", engine.lease.map(duration));
         self.set("step_deadline", engine.step_deadline.map(duration));
         self.set("min_replicas", settings.min_replicas.unwrap_or(1));

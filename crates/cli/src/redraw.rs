@@ -78,6 +78,7 @@ fn so_far(root: &Path, history: &History) -> Summary {
             SpanKind::Accepted => &mut replica.accepted,
             SpanKind::Stale => &mut replica.stale,
             SpanKind::Duplicate => &mut replica.duplicates,
+            SpanKind::NotFinite => &mut replica.non_finite,
             _ => &mut replica.superseded,
         };
         *count += 1;
@@ -101,6 +102,7 @@ fn so_far(root: &Path, history: &History) -> Summary {
         stale: sum(|it| it.stale),
         duplicates: sum(|it| it.duplicates),
         superseded: sum(|it| it.superseded),
+        non_finite: sum(|it| it.non_finite),
         seconds: updates.last().map_or(0.0, |update| update.seconds),
         interrupted: true,
         run_dir: root.display().to_string(),

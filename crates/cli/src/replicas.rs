@@ -31,5 +31,6 @@ pub(crate) fn replicas_anywhere(
     let replicas = set(replicas, settings.ema, SyncReplicas::moving_average);
     let replicas = set(replicas, settings.lease, SyncReplicas::lease);
     let replicas = set(replicas, settings.non_finite, SyncReplicas::non_finite);
+    let replicas = set(replicas, settings.failing_batch, SyncReplicas::failing_batch);
     Ok(set(replicas, settings.step_deadline, SyncReplicas::step_deadline))
 }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use digits::data::{Batches, Digits};
 use digits::models::{Classifier, Embedding, Mlp, Softmax};
 use optim::{Optimizer, Schedule};
-use sync_replicas::{NonFinite, Order, SparseMean, TokenPolicy};
+use sync_replicas::{FailingBatch, NonFinite, Order, SparseMean, TokenPolicy};
 
 use crate::args::{
-    ModelKind, NonFiniteKind, OptimizerKind, OptimizerNumbers, SparseMeanKind, StragglerArg,
-    TokenPolicyKind, TrainArgs, cli_name,
+    FailingBatchKind, ModelKind, NonFiniteKind, OptimizerKind, OptimizerNumbers, SparseMeanKind,
+    StragglerArg, TokenPolicyKind, TrainArgs, cli_name,
 };
 use crate::error::UsageError;
 use crate::learner::Clip;
@@ -109,6 +109,8 @@ pub struct Settings {
     pub min_replicas: Option<usize>,
     /// What becomes of numbers that are not finite, if that was given.
     pub non_finite: Option<NonFinite>,
+    /// What becomes of a batch that makes replicas fail, if that was given.
+    pub failing_batch: Option<FailingBatch>,
     /// The global step to end at.
     pub updates: u64,
     /// Updates from test to test.
@@ -196,6 +198,7 @@ impl Settings {
             step_deadline: args.step_deadline,
             min_replicas: args.min_replicas.map(|n| count("--min-replicas", n)).transpose()?,
             non_finite: args.non_finite.map(NonFinite::from),
+            failing_batch: args.failing_batch.map(FailingBatch::from),
             updates: checked_updates(updates)?,
             eval_every: args.eval_every.unwrap_or(updates / USUAL_TESTS).max(1),
             batch_size,
@@ -306,10 +309,20 @@ impl From<SparseMeanKind> for SparseMean {
     }
 }
 
+impl From<FailingBatchKind> for FailingBatch {
+    fn from(kind: FailingBatchKind) -> Self {
+        match kind {
+            FailingBatchKind::Fail => Self::Fail,
+            FailingBatchKind::Skip => Self::Skip,
+        }
+    }
+}
+
 impl From<NonFiniteKind> for NonFinite {
     fn from(kind: NonFiniteKind) -> Self {
         match kind {
             NonFiniteKind::Fail => Self::Fail,
+            NonFiniteKind::Skip => Self::Skip,
             NonFiniteKind::Allow => Self::Allow,
         }
     }

@@ -45,6 +45,8 @@ pub struct Summary {
     pub unused: u64,
     /// Batches given up before the push because their step was over (P-13).
     pub superseded: u64,
+    /// Batches left out because their gradients are infinite or NaN (P-25).
+    pub non_finite: u64,
     /// How long training took.
     pub seconds: f64,
     /// The life of the shared state (P-9).
@@ -62,6 +64,8 @@ pub struct Summary {
     pub variables_sha256: String,
     /// How many of the replicas failed (P-5).
     pub failed_replicas: usize,
+    /// How many batches were left out, since several replicas failed at them (P-5).
+    pub failed_batches: u64,
     /// Each replica's part.
     pub replicas: Vec<ReplicaSummary>,
 }
@@ -84,6 +88,10 @@ pub struct ReplicaSummary {
     pub unused: u64,
     /// Batches given up before the push because their step was over.
     pub superseded: u64,
+    /// Batches left out because their gradients are infinite or NaN.
+    pub non_finite: u64,
+    /// Batches left out when it was the last of several to fail at them.
+    pub failed_batches: u64,
     /// Seconds spent computing.
     pub compute_seconds: f64,
     /// Seconds spent waiting for tokens.
@@ -109,6 +117,8 @@ impl ReplicaSummary {
             duplicates: tally.duplicates,
             unused: report.unused,
             superseded: tally.superseded,
+            non_finite: tally.non_finite,
+            failed_batches: tally.failed_batches,
             compute_seconds: report.computed.as_secs_f64(),
             wait_seconds: report.waited.as_secs_f64(),
             straggler_ms: delay.map(|delay| delay.as_millis() as u64),
@@ -134,7 +144,8 @@ pub fn table(summary: &Summary) -> String {
     for r in &summary.replicas {
         let slow = r.straggler_ms.map(|ms| format!("  slow by {ms} ms"));
         let failed = r.failure.as_ref().map(|reason| format!("  FAILED: {reason}"));
-        let note = slow.into_iter().chain(failed).collect::<String>();
+        let left_out = (r.non_finite > 0).then(|| format!("  {} not finite", r.non_finite));
+        let note = slow.into_iter().chain(left_out).chain(failed).collect::<String>();
         let (computed, waited) = (seconds(r.compute_seconds), seconds(r.wait_seconds));
         let dropped = (r.stale + r.duplicates).to_string();
         let cells = [
@@ -181,6 +192,11 @@ pub fn story(summary: &Summary) -> String {
     if summary.failed_replicas > 0 {
         let (failed, all) = (summary.failed_replicas, summary.replicas.len());
         let _ = write!(text, " {failed} of {all} replicas FAILED.");
+    }
+    match summary.failed_batches {
+        0 => {}
+        1 => text.push_str(" 1 batch at which they failed was left out."),
+        many => drop(write!(text, " {many} batches at which they failed were left out.")),
     }
     if summary.interrupted {
         text.push_str(" The run was interrupted before its end.");

@@ -140,6 +140,9 @@ pub struct GiveUp {
     /// Whether work on it had begun.
     #[prost(bool, tag = "3")]
     pub begun: bool,
+    /// It was computed, and its gradients are infinite or NaN: it is left out.
+    #[prost(bool, tag = "4")]
+    pub not_finite: bool,
     #[prost(message, optional, tag = "20")]
     pub times: ::core::option::Option<Times>,
 }
@@ -394,6 +397,10 @@ pub struct Activity {
     /// Taken for a step that was not made.
     #[prost(uint64, tag = "11")]
     pub unused: u64,
+    #[prost(uint64, tag = "12")]
+    pub non_finite: u64,
+    #[prost(uint64, tag = "13")]
+    pub failed_batches: u64,
 }
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct UpdateMade {
@@ -670,6 +677,7 @@ pub enum SpanKind {
     Duplicate = 3,
     Superseded = 4,
     Sent = 5,
+    NotFinite = 6,
 }
 impl SpanKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -684,6 +692,7 @@ impl SpanKind {
             Self::Duplicate => "DUPLICATE",
             Self::Superseded => "SUPERSEDED",
             Self::Sent => "SENT",
+            Self::NotFinite => "NOT_FINITE",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -695,6 +704,7 @@ impl SpanKind {
             "DUPLICATE" => Some(Self::Duplicate),
             "SUPERSEDED" => Some(Self::Superseded),
             "SENT" => Some(Self::Sent),
+            "NOT_FINITE" => Some(Self::NotFinite),
             _ => None,
         }
     }

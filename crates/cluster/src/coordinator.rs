@@ -15,7 +15,7 @@ mod status;
 mod times;
 mod vet;
 
-pub use answer::{Actions, Answer, Commit, Contribution, Order, Refusal, Ticket};
+pub use answer::{Actions, Answer, Commit, Contribution, GivenUp, Order, Refusal, Ticket};
 pub use books::{StepMade, Totals};
 pub use leaving::{Farewell, Saves};
 pub use receipts::receipt;
@@ -155,8 +155,9 @@ impl Coordinator {
         self.engine.restore(global_step, after, self.engine.num_lanes());
         if !self.engine.set_positions(positions) {
             tracing::warn!(
-                "the checkpoint is of a run in arrival order and goes on in replica order: batches \
-                 are numbered by the step, so some may be repeated or skipped"
+                "the checkpoint is of a run in arrival order, or of one with another A that left \
+                 batches out, and goes on in replica order: batches are numbered by the step, so \
+                 some may be repeated or missed"
             );
         }
         for seat in &mut self.seats {

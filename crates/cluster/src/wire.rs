@@ -11,7 +11,7 @@ use sync_replicas::engine::{Grant, Outcome};
 use sync_replicas::{Generation, GlobalStep, Incarnation, Kind, LocalStep, ReplicaId};
 
 use crate::coordinator::{
-    Answer, Commit, Contribution, Order, Refusal, StepMade, Ticket, Times, Totals,
+    Answer, Commit, Contribution, GivenUp, Order, Refusal, StepMade, Ticket, Times, Totals,
 };
 use crate::proto;
 use crate::shard::Section;
@@ -52,6 +52,30 @@ impl From<proto::Ticket> for Ticket {
 /// The ticket that a request must have.
 pub(crate) fn ticket(ticket: Option<proto::Ticket>) -> Result<Ticket, WireError> {
     ticket.map(Ticket::from).ok_or_else(|| WireError::missing("a ticket"))
+}
+
+/// Why a replica gives a piece of work up.
+pub(crate) fn given_up(message: &proto::GiveUp) -> GivenUp {
+    match message {
+        proto::GiveUp { not_finite: true, .. } => GivenUp::NotFinite,
+        proto::GiveUp { begun: true, .. } => GivenUp::Begun,
+        _ => GivenUp::NotBegun,
+    }
+}
+
+/// The message that says so.
+pub(crate) fn give_up(
+    ticket: Ticket,
+    (sequence, why): (u64, GivenUp),
+    times: Option<Times>,
+) -> proto::GiveUp {
+    proto::GiveUp {
+        ticket: Some(ticket.into()),
+        sequence,
+        begun: why != GivenUp::NotBegun,
+        not_finite: why == GivenUp::NotFinite,
+        times: times.map(Into::into),
+    }
 }
 
 /// Numbers that index something here.

@@ -14,15 +14,15 @@ use crate::machine::Engine;
 impl Engine {
     /// The staleness rule over the lanes of a push, and in replica order over its share.
     pub(crate) fn admit(&mut self, push: &Push, effects: &mut Vec<Effect>) -> Outcome {
-        let share = self.members.get_mut(push.replica).and_then(|member| member.share.take());
-        if let (Some(shares), Some(share)) = (&mut self.shares, share) {
+        let claim = self.members.get_mut(push.replica).and_then(|member| member.claim.take());
+        if let (Some(shares), Some(claim)) = (&mut self.shares, claim) {
             if self.lanes[0].is_fresh(push.local_step) {
-                let Some(others) = shares.contribute(push.replica, share) else {
-                    return Outcome::Duplicate { share };
+                let Some(others) = shares.contribute(push.replica, claim) else {
+                    return Outcome::Duplicate { share: claim.share };
                 };
                 effects.extend(others.into_iter().map(|replica| Effect::Superseded { replica }));
             } else {
-                shares.release(push.replica, share);
+                shares.release(push.replica, claim.share);
             }
         }
         if let ([lane], None) = (&mut self.lanes[..], &push.lanes) {

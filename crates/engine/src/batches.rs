@@ -23,6 +23,35 @@ pub struct Positions {
     /// The number of the open step's first batch (replica order only).
     #[serde(default)]
     pub first_of_step: Option<u64>,
+    /// How many batches of each share were left out: as many times A, its numbers are farther
+    /// (replica order only); empty for none (P-25).
+    #[serde(default)]
+    pub skipped: Vec<u64>,
+}
+
+impl Positions {
+    /// Where a run in replica order is.
+    pub(crate) fn of_shares(first: u64, skipped: Vec<u64>) -> Self {
+        let shares = skipped.len() as u64;
+        if skipped.iter().all(|&skipped| skipped == 0) {
+            // All before them were given, as in a single stream.
+            return Self { given: vec![first], first_of_step: Some(first), ..Self::default() };
+        }
+        let mut given = vec![0; skipped.len()];
+        for (share, skipped) in (0..shares).zip(&skipped) {
+            // Each share is a stream: it has given the numbers before its next one.
+            let number = first.saturating_add(share);
+            given[(number % shares) as usize] = (number / shares).saturating_add(*skipped);
+        }
+        Self { given, again: Vec::new(), first_of_step: Some(first), skipped }
+    }
+
+    /// The number after the highest that a share has given, when its step begins with `first`.
+    pub(crate) fn after_all(&self, first: u64) -> u64 {
+        let shares = self.skipped.len() as u64;
+        let last = self.skipped.iter().max().copied().unwrap_or(0);
+        first.saturating_add(last.saturating_mul(shares))
+    }
 }
 
 /// The streams of a run in arrival order.
@@ -84,7 +113,7 @@ impl Batches {
             }
         }
         let again = left.again.into_iter().collect();
-        Positions { given: left.given, again, first_of_step: None }
+        Positions { given: left.given, again, ..Positions::default() }
     }
 
     /// The replica's own stream, as long as each has one.

@@ -55,8 +55,23 @@ pub enum NonFinite {
     /// replica where it is known.
     #[default]
     Fail,
+    /// Each push is looked at before it is added: one that is not finite is left out and counted,
+    /// and another batch stands in; ten in a row of one replica end training. An update that is not
+    /// finite all the same fails.
+    Skip,
     /// They are used like any others, as in the described system.
     Allow,
+}
+
+/// What becomes of a batch at which three replicas have failed (P-5). In replica order only, where
+/// a batch is given to another replica when one fails at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailingBatch {
+    /// Training fails, and names the batch.
+    #[default]
+    Fail,
+    /// It is left out with a warning that names it, and its share's next batch stands in.
+    Skip,
 }
 
 /// How many tokens are put before the first step.
@@ -95,6 +110,8 @@ pub struct Settings {
     pub step_deadline: Option<Duration>,
     /// What becomes of numbers that are not finite (P-25).
     pub non_finite: NonFinite,
+    /// What becomes of a batch that makes replicas fail (P-5).
+    pub failing_batch: FailingBatch,
 }
 
 impl Settings {
@@ -113,6 +130,7 @@ impl Settings {
             lease: Some(Duration::from_secs(10)),
             step_deadline: Some(Duration::from_secs(600)),
             non_finite: NonFinite::Fail,
+            failing_batch: FailingBatch::Fail,
         }
     }
 

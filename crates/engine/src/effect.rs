@@ -56,6 +56,9 @@ pub enum Outcome {
         /// The share.
         share: u64,
     },
+    /// It is infinite or NaN, and was left out (with [`NonFinite::Skip`](crate::NonFinite) only;
+    /// P-25).
+    NotFinite,
     /// Some variables took it, others dropped it (per-variable admission only).
     Partly {
         /// The lanes that took it.

@@ -22,6 +22,7 @@ mod lane;
 mod ledger;
 mod members;
 mod shares;
+mod skip;
 mod tokens;
 mod tries;
 mod validate;
@@ -32,8 +33,8 @@ pub mod test_util;
 
 pub use batches::Positions;
 pub use config::{
-    Admission, Config, ConfigError, InitialTokens, Membership, NonFinite, Order, Settings,
-    StartError, TokenPolicy,
+    Admission, Config, ConfigError, FailingBatch, InitialTokens, Membership, NonFinite, Order,
+    Settings, StartError, TokenPolicy,
 };
 pub use effect::{Decision, Effect, Grant, JoinError, Outcome, Overdue, Push, Refused, StopReason};
 pub use ids::{Generation, Incarnation, ReplicaId};

@@ -76,7 +76,8 @@ impl Engine {
             members: Members::new(total),
             shares,
             batches: Batches::new(total),
-            origin: (GlobalStep::default(), 0),
+            // Below 0 too, no number comes twice.
+            origin: (global_step.min(GlobalStep::default()), 0),
             ledger: Ledger::default(),
             chief_started: false,
             advances: 0,
@@ -227,6 +228,7 @@ impl Engine {
         let (outcome, step) = (self.admit(push, effects), self.global_step.get());
         let member = self.live(push.replica, push.incarnation)?;
         member.last = Some((push.sequence, outcome.clone()));
+        member.not_finite_in_row = 0;
         member.working = member.held.is_some_and(|held| held.is_newer(push.local_step));
         match &outcome {
             // Work for an earlier token: the batch in hand is another.
@@ -238,6 +240,8 @@ impl Engine {
             Outcome::Accepted { .. } | Outcome::Partly { .. } => member.tally.accepted += 1,
             Outcome::Stale { .. } => member.tally.stale += 1,
             Outcome::Duplicate { .. } => member.tally.duplicates += 1,
+            // Never from here: such a one is not pushed.
+            Outcome::NotFinite => {}
         }
         if matches!(outcome, Outcome::Duplicate { .. }) {
             // It added nothing to the step, so its token still must.
@@ -334,11 +338,14 @@ impl Engine {
     pub fn restore(&mut self, global_step: GlobalStep, after: Generation, lanes: usize) {
         let next = self.generation.max(after).next();
         let (members, hooks) = (self.members.next_generation(), self.hooks.take());
-        let batches =
-            Batches::at(&self.positions(self.global_step), self.config.total_num_replicas());
-        let origin = self.origin;
+        let positions = self.positions(self.global_step);
+        let batches = Batches::at(&positions, self.config.total_num_replicas());
+        let (origin, first) = self.origin;
         *self = Self::new(self.config.clone(), lanes, global_step, next);
-        (self.batches, self.origin) = (batches, origin);
+        (self.batches, self.origin) = (batches, (origin.min(global_step), first));
+        if let Some(shares) = &mut self.shares {
+            shares.set_skipped(&positions.skipped);
+        }
         // Hooks outlive the generation: it may be one of them that restores.
         (self.members, self.hooks) = (members, hooks);
     }

@@ -8,6 +8,7 @@ use accum_core::LocalStep;
 use token_queue::Token;
 
 use crate::effect::{JoinError, Outcome};
+use crate::shares::Claim;
 use crate::{Incarnation, ReplicaId};
 
 /// All replicas that ever joined, by number.
@@ -30,13 +31,15 @@ pub(crate) struct Member {
     pub(crate) local_step: LocalStep,
     pub(crate) held: Option<Held>,
     /// The share that it works on, kept beyond a lease (replica order only).
-    pub(crate) share: Option<u64>,
+    pub(crate) claim: Option<Claim>,
     /// The last contribution and its fate, for repetitions (P-15).
     pub(crate) last: Option<(u64, Outcome)>,
     /// The batch that it computes (arrival order only).
     pub(crate) batch: Option<u64>,
     /// Its batches in the step that is open, by that step (arrival order only).
     pub(crate) in_step: (i64, Vec<u64>),
+    /// Batches in a row whose gradients were not finite (P-25).
+    pub(crate) not_finite_in_row: u64,
     pub(crate) tally: Tally,
 }
 
@@ -85,6 +88,10 @@ pub struct Tally {
     pub duplicates: u64,
     /// Batches given up before the push, because they were superseded.
     pub superseded: u64,
+    /// Batches left out since their gradients were infinite or NaN (P-25).
+    pub non_finite: u64,
+    /// Batches left out when it was the last of several to fail at them (P-5).
+    pub failed_batches: u64,
     /// Tokens taken from the queue.
     pub tokens: u64,
     /// Leases that ran out.
@@ -95,7 +102,7 @@ impl Tally {
     /// Batches that were begun and came to an end.
     #[must_use]
     pub fn batches(&self) -> u64 {
-        self.pushed().saturating_add(self.superseded)
+        self.pushed().saturating_add(self.superseded).saturating_add(self.non_finite)
     }
 
     /// Gradients that were pushed, accepted or not.
@@ -112,6 +119,8 @@ impl Tally {
             stale: self.stale.saturating_sub(before.stale),
             duplicates: self.duplicates.saturating_sub(before.duplicates),
             superseded: self.superseded.saturating_sub(before.superseded),
+            non_finite: self.non_finite.saturating_sub(before.non_finite),
+            failed_batches: self.failed_batches.saturating_sub(before.failed_batches),
             tokens: self.tokens.saturating_sub(before.tokens),
             expired: self.expired.saturating_sub(before.expired),
         }

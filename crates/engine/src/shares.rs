@@ -1,4 +1,4 @@
-//! Replica order: a step's A shares, who works on each, which are in.
+//! Replica order: a step's A shares, who works on each, which are in, which batch each is at.
 //!
 //! Decides only who computes what, never the result: a share's gradient is the same whoever
 //! computes it (P-14), so a dead or slow replica's share can be given to another.
@@ -17,6 +17,16 @@ pub(crate) struct Shares {
 struct Share {
     contributed: bool,
     workers: Vec<ReplicaId>,
+    /// How many of its batches were left out, over the whole run (P-25).
+    skipped: u64,
+}
+
+/// What a replica works on: a share, by the batch that comes after those left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) share: u64,
+    /// How many batches of the share were left out when it was given.
+    pub(crate) skipped: u64,
 }
 
 impl Shares {
@@ -26,30 +36,48 @@ impl Shares {
 
     /// A share for a replica that has just got a token: its own, else one nobody works on, else,
     /// as a backup, one whose workers are the slowest so far.
-    pub(crate) fn assign(&mut self, replica: ReplicaId) -> Option<u64> {
+    pub(crate) fn assign(&mut self, replica: ReplicaId) -> Option<Claim> {
         let own = usize::try_from(replica.get()).ok().filter(|&share| self.is_free(share));
         let share = own
             .or_else(|| (0..self.shares.len()).find(|&share| self.is_free(share)))
             .or_else(|| self.slowest())?;
-        self.shares[share].workers.push(replica);
-        Some(share as u64)
+        let Share { workers, skipped, .. } = &mut self.shares[share];
+        workers.push(replica);
+        Some(Claim { share: share as u64, skipped: *skipped })
     }
 
-    /// Records a gradient for a share: `None` when another was first, else the other replicas
-    /// that work on it in vain from now on.
-    pub(crate) fn contribute(&mut self, replica: ReplicaId, share: u64) -> Option<Vec<ReplicaId>> {
-        self.release(replica, share);
-        let share = self.shares.get_mut(usize::try_from(share).ok()?)?;
-        if share.contributed {
+    /// Records a gradient for a share: `None` when it is of no use, as another was first or its
+    /// batch is left out, else the other replicas that work on it in vain from now on.
+    pub(crate) fn contribute(
+        &mut self,
+        replica: ReplicaId,
+        claim: Claim,
+    ) -> Option<Vec<ReplicaId>> {
+        self.release(replica, claim.share);
+        if self.is_over(claim) {
             return None;
         }
+        let share = self.get_mut(claim.share)?;
         share.contributed = true;
+        let workers = share.workers.clone();
         if let Some(firsts) =
             usize::try_from(replica.get()).ok().and_then(|r| self.firsts.get_mut(r))
         {
             *firsts += 1;
         }
-        Some(share.workers.clone())
+        Some(workers)
+    }
+
+    /// Leaves a claim's batch out, so that the share's next one stands in (P-25): `None` when it is
+    /// not wanted any more, else the other replicas that work on it in vain from now on.
+    pub(crate) fn skip(&mut self, replica: ReplicaId, claim: Claim) -> Option<Vec<ReplicaId>> {
+        self.release(replica, claim.share);
+        if self.is_over(claim) {
+            return None;
+        }
+        let share = self.get_mut(claim.share)?;
+        share.skipped = share.skipped.saturating_add(1);
+        Some(std::mem::take(&mut share.workers))
     }
 
     /// Whether a gradient for every share is in.
@@ -57,15 +85,15 @@ impl Shares {
         self.shares.iter().all(|share| share.contributed)
     }
 
-    /// Whether a gradient for the share is in.
-    pub(crate) fn is_in(&self, share: u64) -> bool {
-        let share = usize::try_from(share).ok().and_then(|share| self.shares.get(share));
-        share.is_some_and(|share| share.contributed)
+    /// Whether a gradient for the share is in, or the claim's batch is left out.
+    pub(crate) fn is_over(&self, claim: Claim) -> bool {
+        let share = usize::try_from(claim.share).ok().and_then(|share| self.shares.get(share));
+        share.is_some_and(|share| share.contributed || share.skipped != claim.skipped)
     }
 
     /// The replica no longer works on the share.
     pub(crate) fn release(&mut self, replica: ReplicaId, share: u64) {
-        if let Some(share) = usize::try_from(share).ok().and_then(|s| self.shares.get_mut(s)) {
+        if let Some(share) = self.get_mut(share) {
             share.workers.retain(|&worker| worker != replica);
         }
     }
@@ -76,6 +104,23 @@ impl Shares {
             share.contributed = false;
             share.workers.clear();
         }
+    }
+
+    /// How many batches of each share were left out.
+    pub(crate) fn skipped(&self) -> Vec<u64> {
+        self.shares.iter().map(|share| share.skipped).collect()
+    }
+
+    /// Sets them, those of shares that are not named to none.
+    pub(crate) fn set_skipped(&mut self, skipped: &[u64]) {
+        let counts = skipped.iter().copied().chain(std::iter::repeat(0));
+        for (share, skipped) in self.shares.iter_mut().zip(counts) {
+            share.skipped = skipped;
+        }
+    }
+
+    fn get_mut(&mut self, share: u64) -> Option<&mut Share> {
+        self.shares.get_mut(usize::try_from(share).ok()?)
     }
 
     fn is_free(&self, share: usize) -> bool {

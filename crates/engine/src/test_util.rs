@@ -32,6 +32,7 @@
 mod against;
 mod events;
 mod model;
+mod numbers;
 mod tokens;
 mod views;
 

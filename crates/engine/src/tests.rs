@@ -127,11 +127,20 @@ impl Bench {
         self.event(|engine, now, effects| engine.leave(id(replica), incarnation, now, effects));
     }
 
-    pub(super) fn give_up(&mut self, replica: u64) {
+    pub(super) fn give_up(&mut self, replica: u64) -> Vec<Effect> {
         let incarnation = self.incarnations[replica as usize];
         let gave_up = self
             .event(|engine, now, effects| engine.give_up(id(replica), incarnation, now, effects));
         gave_up.0.expect("a member gives up");
+        gave_up.1
+    }
+
+    pub(super) fn skip(&mut self, replica: u64) -> Vec<Effect> {
+        let incarnation = self.incarnations[replica as usize];
+        let (skipped, effects) =
+            self.event(|engine, now, effects| engine.skip(id(replica), incarnation, now, effects));
+        skipped.expect("a member skips");
+        effects
     }
 
     pub(super) fn step(&self) -> i64 {

@@ -12,7 +12,7 @@ use crate::effect::{Effect, Grant, Overdue, Refused};
 use crate::lane::Lane;
 use crate::machine::Engine;
 use crate::members::Held;
-use crate::shares::Shares;
+use crate::shares::{Claim, Shares};
 use crate::{Incarnation, ReplicaId};
 
 impl Engine {
@@ -64,7 +64,7 @@ impl Engine {
     }
 
     /// The replica works on nothing, and has no token.
-    fn put_down(&mut self, replica: ReplicaId) {
+    pub(crate) fn put_down(&mut self, replica: ReplicaId) {
         if let Some(member) = self.members.get_mut(replica) {
             (member.working, member.batch) = (false, None);
         }
@@ -117,16 +117,17 @@ impl Engine {
     ) {
         let step = token.step();
         let current = step == self.global_step.get();
-        let share = self.shares.as_mut().filter(|_| current).and_then(|s| s.assign(replica));
-        let number = match share {
+        let claim = self.shares.as_mut().filter(|_| current).and_then(|s| s.assign(replica));
+        let number = match claim {
             // The same batch for a share whoever computes it, also after a restore.
-            Some(share) => self.first_of_step(step).saturating_add(share),
+            Some(claim) => self.number(step, claim),
             None => self.batches.next(replica),
         };
+        let share = claim.map(|claim| claim.share);
         let Some(member) = self.members.get_mut(replica) else { return };
         let until = self.config.settings().lease.map(|lease| now.saturating_add(lease));
         member.held = Some(Held { token, until });
-        member.share = share;
+        member.claim = claim;
         member.working = true;
         member.local_step = LocalStep::new(step);
         member.batch = share.is_none().then_some(number);
@@ -146,11 +147,18 @@ impl Engine {
         first.saturating_add(steps.saturating_mul(self.config.replicas_to_aggregate() as u64))
     }
 
+    /// A share's batch in a step. Every share has a stream of its own, each A-th number, and goes
+    /// on in it by one a step and by one for each batch left out: no number comes twice (P-14).
+    fn number(&self, step: i64, Claim { share, skipped }: Claim) -> u64 {
+        let left_out = skipped.saturating_mul(self.config.replicas_to_aggregate() as u64);
+        self.first_of_step(step).saturating_add(share).saturating_add(left_out)
+    }
+
     /// The replica's share, if it works on one, is free again.
     pub(crate) fn drop_work(&mut self, replica: ReplicaId) {
-        let share = self.members.get_mut(replica).and_then(|member| member.share.take());
-        if let (Some(shares), Some(share)) = (&mut self.shares, share) {
-            shares.release(replica, share);
+        let claim = self.members.get_mut(replica).and_then(|member| member.claim.take());
+        if let (Some(shares), Some(claim)) = (&mut self.shares, claim) {
+            shares.release(replica, claim.share);
         }
     }
 
@@ -216,10 +224,10 @@ impl Engine {
         for replica in late {
             if let Some(member) = self.members.get_mut(replica) {
                 member.tally.expired += 1;
-                let share = member.share;
-                // It may still be first with its share: only the claim on it ends.
-                if let (Some(shares), Some(share)) = (&mut self.shares, share) {
-                    shares.release(replica, share);
+                let claim = member.claim;
+                // It may still be first with its share, which others may have all the same.
+                if let (Some(shares), Some(claim)) = (&mut self.shares, claim) {
+                    shares.release(replica, claim.share);
                 }
             }
             effects.push(Effect::LeaseExpired { replica });

@@ -108,9 +108,9 @@ impl Engine {
     #[must_use]
     pub fn is_superseded(&self, replica: ReplicaId) -> bool {
         let Some(member) = self.members.get(replica) else { return false };
-        let shares = self.shares.as_ref().zip(member.share);
+        let shares = self.shares.as_ref().zip(member.claim);
         self.judges_stale(member.local_step)
-            || shares.is_some_and(|(shares, share)| shares.is_in(share))
+            || shares.is_some_and(|(shares, claim)| shares.is_over(claim))
     }
 
     /// Whether nobody has ever joined and nothing has happened.
@@ -131,28 +131,32 @@ impl Engine {
     #[must_use]
     pub fn positions(&self, saved: GlobalStep) -> Positions {
         let step = saved.get();
-        if self.shares.is_some() {
-            // All before them were given, as in a single stream.
-            let first = self.first_of_step(step);
-            return Positions { given: vec![first], again: Vec::new(), first_of_step: Some(first) };
+        if let Some(shares) = &self.shares {
+            return Positions::of_shares(self.first_of_step(step), shares.skipped());
         }
         self.batches
             .positions(self.members.iter().flat_map(|(_, member)| member.open_batches(step)))
     }
 
     /// Goes on from where a run was in its data, in any number of replicas and any order; whether
-    /// it neither repeats nor skips a batch. It may do so when a run in arrival order goes on in
+    /// it neither repeats nor misses a batch. It may do so when a run in arrival order goes on in
     /// replica order: there the numbers of a step are A times the step, and those that follow.
+    /// With another A in replica order, it begins after the last batch of the share that is
+    /// farthest, and misses what the others are behind by, if batches were left out (P-25).
     pub fn set_positions(&mut self, positions: &Positions) -> bool {
-        if self.shares.is_none() {
+        let Some(shares) = &mut self.shares else {
             self.batches = Batches::at(positions, self.config.total_num_replicas());
             return true;
-        }
-        match positions.first_of_step {
-            Some(first) => self.origin = (self.global_step, first),
-            None => self.origin = (GlobalStep::default(), 0),
-        }
-        let given: u64 = positions.given.iter().fold(0, |sum, given| sum.saturating_add(*given));
-        positions.first_of_step.is_some() || given == 0
+        };
+        let Some(first) = positions.first_of_step else {
+            self.origin = (self.global_step.min(GlobalStep::default()), 0);
+            shares.set_skipped(&[]);
+            return positions.given.iter().all(|&given| given == 0);
+        };
+        let same = positions.skipped.len() == self.config.replicas_to_aggregate();
+        shares.set_skipped(if same { &positions.skipped } else { &[] });
+        let first = if same { first } else { positions.after_all(first) };
+        self.origin = (self.global_step, first);
+        same || positions.skipped.iter().all(|&skipped| skipped == 0)
     }
 }

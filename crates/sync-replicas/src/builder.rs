@@ -13,7 +13,10 @@ use crate::cores::on_all_cores;
 use crate::runtime::{Chief, Closer, Rules, Shared};
 use crate::{Record, Scalar, Trainer, Variables};
 use engine::Generation;
-use engine::{Config, ConfigError, Engine, InitialTokens, NonFinite, Order, Settings, TokenPolicy};
+use engine::{
+    Config, ConfigError, Engine, FailingBatch, InitialTokens, NonFinite, Order, Settings,
+    TokenPolicy,
+};
 
 /// Describes a synchronous training; [`SyncReplicas::build`] starts it (R-18, P-3, P-4).
 ///
@@ -236,6 +239,14 @@ impl<O> SyncReplicas<O> {
     #[must_use]
     pub fn non_finite(mut self, choice: NonFinite) -> Self {
         self.settings.non_finite = choice;
+        self
+    }
+
+    /// What becomes of a batch at which three replicas have failed, in replica order; training
+    /// fails when not given (P-5).
+    #[must_use]
+    pub fn failing_batch(mut self, choice: FailingBatch) -> Self {
+        self.settings.failing_batch = choice;
         self
     }
 

@@ -139,22 +139,24 @@ impl<T: Scalar> Trainer<T> {
     /// After an end by numbers that are not finite: sets aside checkpoints that are not known to be
     /// good, and says which one is.
     fn good_ones(&self, error: FitError, folders: &[PathBuf]) -> FitError {
-        let FitError::Session(SessionError::Hook { source, .. } | SessionError::Step(source)) =
-            &error
-        else {
-            return error;
+        let reason = match &error {
+            FitError::Session(SessionError::Hook { source, .. } | SessionError::Step(source)) => {
+                let update = source.downcast_ref::<UpdateError>();
+                let found = matches!(update, Some(UpdateError::NotFinite(_)));
+                (found || source.is::<NanLoss>()).then(|| source.to_string())
+            }
+            FitError::Update { reason } => {
+                self.shared.core().engine.ended_not_finite().then(|| reason.clone())
+            }
+            _ => None,
         };
-        let update = source.downcast_ref::<UpdateError>();
-        let found = matches!(update, Some(UpdateError::NotFinite(_))) || source.is::<NanLoss>();
-        if !found {
-            return error;
-        }
+        let Some(reason) = reason else { return error };
         let tested = self.shared.chief().tested;
         let kept = folders.iter().map(|folder| match checkpoint::set_aside(folder, tested) {
             Ok(kept) => format!("; {kept}"),
             Err(error) => format!("; bad checkpoints were not set aside: {}", describe(&error)),
         });
-        FitError::NotFinite { reason: source.to_string(), kept: kept.collect() }
+        FitError::NotFinite { reason, kept: kept.collect() }
     }
 
     /// Puts the hooks between the steps, and makes a fresh start unless nothing has happened yet;
@@ -341,6 +343,7 @@ where
         Err(JoinError::Ended) => return Ok(ReplicaOutcome::Finished),
         joined => joined?,
     };
+    watched.joined(replica.incarnation);
     let mut shard = shard(id);
     while let Some(step) = next_step(&mut replica)? {
         watched.at(Some(step.number()));

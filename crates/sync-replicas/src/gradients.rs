@@ -8,6 +8,8 @@ use accum_core::IndexedSlices;
 use half::{bf16, f16};
 use ndarray::{Array, ArrayD, ArrayViewMutD, Dimension};
 
+use crate::Scalar;
+
 /// The gradient of one variable.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Gradient<T> {
@@ -39,6 +41,33 @@ pub struct Gradients<T> {
 impl<T> Default for Gradients<T> {
     fn default() -> Self {
         Self { pairs: Vec::new() }
+    }
+}
+
+impl<T: Scalar> Gradient<T> {
+    /// Whether no number of it is infinite or NaN; one pass over it.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        let values = match self {
+            Self::Dense(array) => array,
+            Self::Sparse(slices) => &slices.values,
+            Self::Missing => return true,
+        };
+        match values.as_slice_memory_order() {
+            // By pieces, which the compiler makes into wide instructions, and the first ends it.
+            Some(values) => values
+                .chunks(1024)
+                .all(|piece| piece.iter().fold(true, |finite, value| finite & value.is_finite())),
+            None => values.iter().all(|value| value.is_finite()),
+        }
+    }
+}
+
+impl<T: Scalar> Gradients<T> {
+    /// Whether no number of them is infinite or NaN (P-25); one pass over them.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.pairs.iter().all(|(_, gradient)| gradient.is_finite())
     }
 }
 

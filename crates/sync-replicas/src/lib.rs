@@ -36,8 +36,8 @@ pub use cores::on_all_cores;
 pub use engine;
 #[cfg(feature = "test-util")]
 pub use engine::test_util;
+pub use engine::{FailingBatch, InitialTokens, NonFinite, Order, Outcome, TokenPolicy};
 pub use engine::{Generation, Incarnation, ReplicaId};
-pub use engine::{InitialTokens, NonFinite, Order, Outcome, TokenPolicy};
 pub use fit::FitError;
 pub use gradients::{Gradient, Gradients};
 pub use hook_host::{BoxedHooks, ChiefSession, HookHost, TrainingView};

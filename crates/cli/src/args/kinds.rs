@@ -58,8 +58,20 @@ pub enum SparseMeanKind {
 pub enum NonFiniteKind {
     /// Training fails, and nothing of the step is kept
     Fail,
+    /// A batch whose gradients are so is left out, and another stands in; ten in a row of one
+    /// replica, or an update that is so, fail
+    Skip,
     /// They are used like any others, as in the original system
     Allow,
+}
+
+/// What becomes of a batch at which three replicas have failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailingBatchKind {
+    /// Training fails, and names the batch
+    Fail,
+    /// It is left out, and another stands in
+    Skip,
 }
 
 /// The element type of gradients on the wire.

@@ -7,7 +7,9 @@ use clap::Args;
 use optim::Schedule;
 use serde::{Deserialize, Serialize};
 
-use super::kinds::{ModelKind, NonFiniteKind, OptimizerKind, SparseMeanKind, TokenPolicyKind};
+use super::kinds::{
+    FailingBatchKind, ModelKind, NonFiniteKind, OptimizerKind, SparseMeanKind, TokenPolicyKind,
+};
 use super::parse::{at_least_one, parse_duration, whole};
 use super::straggler::StragglerArg;
 
@@ -108,6 +110,12 @@ pub struct TrainArgs {
     /// What becomes of gradients and updates that are infinite or NaN [default: fail]
     #[arg(long, value_enum, value_name = "CHOICE", help_heading = REPLICAS)]
     pub non_finite: Option<NonFiniteKind>,
+
+    /// What becomes of a batch at which three replicas have failed; only with --deterministic,
+    /// which gives it to others [default: fail]
+    #[arg(long, value_enum, value_name = "CHOICE", requires = "deterministic")]
+    #[arg(help_heading = REPLICAS)]
+    pub failing_batch: Option<FailingBatchKind>,
 
     /// Train up to this global step [default: 1000]
     #[arg(long, value_name = "STEPS", value_parser = at_least_one(), help_heading = LENGTH)]

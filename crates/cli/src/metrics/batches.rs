@@ -57,7 +57,7 @@ impl Batches {
                         step: span.step,
                         start,
                         computed: end,
-                        pushed: (outcome != SpanKind::Superseded).then_some(end),
+                        pushed: is_pushed(outcome).then_some(end),
                         outcome,
                         wait,
                     });
@@ -75,6 +75,10 @@ impl Batches {
         self.kept += u32::from(keeps);
         keeps
     }
+}
+
+fn is_pushed(outcome: SpanKind) -> bool {
+    matches!(outcome, SpanKind::Accepted | SpanKind::Stale | SpanKind::Duplicate)
 }
 
 #[cfg(test)]

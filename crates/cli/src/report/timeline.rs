@@ -24,10 +24,11 @@ const PIXELS_A_STEP: f64 = 48.0;
 const WIDEST: f64 = 30_000.0;
 
 /// How the kinds are drawn and called, in the order of the legend.
-const KINDS: [(&str, &str); 6] = [
+const KINDS: [(&str, &str); 7] = [
     ("accepted", "computed and accepted"),
     ("stale", "computed, dropped as stale"),
     ("duplicate", "computed, another was first"),
+    ("not_finite", "computed, left out as not finite"),
     ("superseded", "superseded: its step was over"),
     ("sent", "sent to the servers"),
     ("waited", "waited for a token"),
@@ -38,6 +39,7 @@ fn class(kind: SpanKind) -> &'static str {
         SpanKind::Accepted => "accepted",
         SpanKind::Stale => "stale",
         SpanKind::Duplicate => "duplicate",
+        SpanKind::NotFinite => "not_finite",
         SpanKind::Superseded => "superseded",
         SpanKind::Sent => "sent",
         _ => "waited",

@@ -155,6 +155,7 @@ impl<'a> RunRecord<'a> {
             duplicates: replicas.clone().map(|replica| replica.duplicates).sum(),
             unused: replicas.clone().map(|replica| replica.unused).sum(),
             superseded: replicas.clone().map(|replica| replica.superseded).sum(),
+            non_finite: replicas.clone().map(|replica| replica.non_finite).sum(),
             seconds: outcome.elapsed.as_secs_f64(),
             generation: outcome.generation,
             interrupted: outcome.global_step < settings.updates,
@@ -162,6 +163,7 @@ impl<'a> RunRecord<'a> {
             run_dir: self.folder.root().display().to_string(),
             checkpoint: newest.map(|path| path.display().to_string()).unwrap_or_default(),
             variables_sha256: outcome.variables.sha256(),
+            failed_batches: replicas.clone().map(|replica| replica.failed_batches).sum(),
             failed_replicas: replicas.filter(|replica| replica.failure.is_some()).count(),
             replicas: outcome.replicas.clone(),
         })

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::program::{folder, json, run, train};
 
 /// Each option of `train`: its words, and what a file says.
-const OPTIONS: [(&str, &str); 46] = [
+const OPTIONS: [(&str, &str); 47] = [
     ("--model softmax", "model = \"softmax\""),
     ("--hidden 8", "hidden = 8"),
     ("--seed 18446744073709551615", "seed = 18446744073709551615"),
@@ -53,6 +53,7 @@ const OPTIONS: [(&str, &str); 46] = [
     ("--step-deadline 2m", "step_deadline = \"120s\""),
     ("--min-replicas 2", "min_replicas = 2"),
     ("--non-finite allow", "non_finite = \"allow\""),
+    ("--failing-batch skip --deterministic", "failing_batch = \"skip\"\ndeterministic = true"),
     ("--updates 70", "updates = 70"),
     ("--batch-size 16", "batch_size = 16"),
     ("--save-every 7", "save_every = 7"),

@@ -33,11 +33,10 @@ use super::landing::Landing;
 use super::line::{Incoming, Line};
 use super::mirror::Mirror;
 use super::signals::Signals;
-use crate::coordinator::{StepMade, Ticket};
+use crate::coordinator::{GivenUp, StepMade, Ticket};
 use crate::placement::Placement;
-use crate::proto;
 use crate::proto::to_server::Message;
-use crate::wire::Recorded;
+use crate::wire::{self, Recorded};
 
 /// One replica of a training in a cluster.
 pub struct Session<T: Scalar + bytemuck::Pod> {
@@ -189,7 +188,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             }
             // P-13: the step was over before it began.
             self.grant = None;
-            let give_up = self.give_up_message(None)?;
+            let give_up = self.give_up_message(GivenUp::NotBegun, None)?;
             self.send(0, vec![give_up]);
             return None;
         }
@@ -239,15 +238,18 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
 
     /// Gives the present piece of work up.
     pub fn give_up(&mut self, work: WorkTimes) {
-        if let Some(message) = self.give_up_message(Some(work)) {
+        self.put_down(GivenUp::Begun, work);
+    }
+
+    fn put_down(&self, why: GivenUp, work: WorkTimes) {
+        if let Some(message) = self.give_up_message(why, Some(work)) {
             self.send(0, vec![message]);
         }
     }
 
-    fn give_up_message(&self, begun: Option<WorkTimes>) -> Option<Message> {
-        let (ticket, sequence) = (Some(self.ticket?.into()), self.sequence);
-        let times = begun.map(|work| work.times().into());
-        Some(Message::GiveUp(proto::GiveUp { ticket, sequence, begun: begun.is_some(), times }))
+    fn give_up_message(&self, why: GivenUp, work: Option<WorkTimes>) -> Option<Message> {
+        let times = work.map(|work| work.times());
+        Some(Message::GiveUp(wire::give_up(self.ticket?, (self.sequence, why), times)))
     }
 
     /// Why training ended, if it has.

@@ -114,6 +114,17 @@ pub enum Order {
     },
 }
 
+/// Why a replica will not finish a piece of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenUp {
+    /// It was superseded in the middle of it, or its model gave it up (P-13).
+    Begun,
+    /// The step was over before it began.
+    NotBegun,
+    /// It was computed, and its gradients are infinite or NaN: the batch is left out (P-25).
+    NotFinite,
+}
+
 /// What must be done, in order.
 #[derive(Debug, Default)]
 pub struct Actions {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use sync_replicas::engine::{JoinError, Outcome, Refused, StopReason, Tries};
+use sync_replicas::engine::{Engine, FailingBatch, JoinError, Outcome, Refused, StopReason, Tries};
 use sync_replicas::{Generation, ReplicaId, SpanKind};
 
-use super::Times;
-use super::{Actions, Answer, Commit, Contribution, Coordinator, Order, Refusal, Seat, Ticket};
+use super::{
+    Actions, Answer, Commit, Contribution, Coordinator, GivenUp, Order, Refusal, Seat, Ticket,
+    Times,
+};
 
 impl Coordinator {
     /// A replica says hello; answers its ticket.
@@ -164,12 +166,12 @@ impl Coordinator {
         }
     }
 
-    /// A replica will not finish a piece of work; how it went, if it had begun.
+    /// A replica will not finish a piece of work, for this reason; how that went.
     pub fn give_up(
         &mut self,
         replica: ReplicaId,
         ticket: Ticket,
-        (sequence, begun): (u64, Option<Times>),
+        (sequence, why, times): (u64, GivenUp, Times),
         now: Duration,
         actions: &mut Actions,
     ) {
@@ -177,20 +179,27 @@ impl Coordinator {
         if sequence == self.seats[index].sequence {
             let (incarnation, mut effects) = (ticket.incarnation, Vec::new());
             let step = self.engine.local_step(replica).map_or(0, |step| step.get());
-            let done = if begun.is_some() {
-                self.engine.give_up(replica, incarnation, now, &mut effects)
-            } else {
-                self.engine.decline(replica, incarnation, now, &mut effects)
+            let event = match why {
+                GivenUp::Begun => Engine::give_up,
+                GivenUp::NotBegun => Engine::decline,
+                GivenUp::NotFinite => Engine::skip,
             };
+            let done = event(&mut self.engine, replica, incarnation, now, &mut effects);
             if let Err(refused) = done {
                 refuse((replica, ticket), &refused, sequence, actions);
                 return;
             }
-            if let Some(times) = begun {
-                self.note((index, step), SpanKind::Superseded, times, now, actions);
+            let kind = match why {
+                GivenUp::Begun => Some(SpanKind::Superseded),
+                GivenUp::NotBegun => None,
+                GivenUp::NotFinite => Some(SpanKind::NotFinite),
+            };
+            if let Some(kind) = kind {
+                self.note((index, step), kind, times, now, actions);
             }
             let seat = &mut self.seats[index];
             (seat.sequence, seat.grant) = (sequence + 1, None);
+            self.not_finite |= self.engine.ended_not_finite();
             // Before the effects: what they grant is the next piece of work.
             actions.answers.push((replica, ticket, Answer::GaveUp { sequence }));
             self.settle(effects, now, actions);
@@ -225,16 +234,17 @@ impl Coordinator {
         actions: &mut Actions,
     ) {
         let member = self.check(replica, ticket).ok();
-        let deadly = failure.as_ref().and_then(|reason| {
-            let grant = self.seats[member?].grant.as_ref().filter(|grant| grant.share.is_some())?;
-            let number = grant.number;
-            self.tries.failed(number).then(|| {
-                let most = Tries::MOST;
-                format!(
-                    "batch {number} made {most} replicas fail, so no other one tries it; mend it \
-                     or the model, or leave it out: {reason}"
-                )
-            })
+        let deadly = member.filter(|_| failure.is_some()).and_then(|at| self.is_deadly(at));
+        let skips = self.engine.config().settings().failing_batch == FailingBatch::Skip;
+        if let Some(number) = deadly.filter(|_| skips) {
+            self.leave_batch_out((replica, ticket), number, now, actions);
+        }
+        let most = Tries::MOST;
+        let deadly = deadly.filter(|_| !skips).zip(failure.as_ref()).map(|(number, reason)| {
+            format!(
+                "batch {number} made {most} replicas fail, so no other one tries it; mend it or \
+                 the model, or leave it out: {reason}"
+            )
         });
         if let Some(index) = member {
             self.depart(index, ticket.incarnation, now, actions);
@@ -261,6 +271,29 @@ impl Coordinator {
                 actions,
             );
         }
+    }
+
+    /// One more replica has failed at the batch that it has, which goes to another; its number, if
+    /// it is to be given to no other (P-5).
+    fn is_deadly(&mut self, index: usize) -> Option<u64> {
+        let grant = self.seats[index].grant.as_ref().filter(|grant| grant.share.is_some())?;
+        let number = grant.number;
+        self.tries.failed(number).then_some(number)
+    }
+
+    fn leave_batch_out(
+        &mut self,
+        (replica, ticket): (ReplicaId, Ticket),
+        batch: u64,
+        now: Duration,
+        actions: &mut Actions,
+    ) {
+        let mut effects = Vec::new();
+        let left_out = self.engine.leave_batch_out(replica, ticket.incarnation, &mut effects);
+        if left_out == Ok(true) {
+            tracing::warn!(batch, "a batch made {} replicas fail; it is left out", Tries::MOST);
+        }
+        self.settle(effects, now, actions);
     }
 
     pub(super) fn depart(

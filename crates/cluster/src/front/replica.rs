@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use optim::Optimizer;
 use sync_replicas::engine::Outcome;
-use sync_replicas::{BoxedHooks, Gradient, GradientBuffers, Model, ReplicaId, Scalar};
+use sync_replicas::{BoxedHooks, Gradient, GradientBuffers, Model, NonFinite, ReplicaId, Scalar};
 use sync_replicas::{Record, Shard as Batches, Snapshot, Work};
 use tokio::time::Instant;
 
@@ -54,6 +54,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             patience: self.cluster.patience,
             heartbeat: self.cluster.lease / 4,
             tell_superseded: settings.tell_superseded,
+            skips_not_finite: settings.non_finite == NonFinite::Skip,
         };
         // Hooks hold the variables that they saw, which is one more copy a step.
         let chief = place.is_chief() && !hooks.is_empty();
@@ -185,6 +186,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         match pushed {
             Ok(Outcome::Stale { .. }) => self.counts.stale += 1,
             Ok(Outcome::Duplicate { .. }) => self.counts.duplicates += 1,
+            Ok(Outcome::NotFinite) => self.counts.non_finite += 1,
             Ok(_) => self.counts.accepted += 1,
             Err(PushError::Lost { reason }) => {
                 tracing::info!(reason, "a push was lost");

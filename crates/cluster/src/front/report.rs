@@ -47,6 +47,8 @@ pub struct Counts {
     pub duplicates: u64,
     /// Batches given up because they were superseded.
     pub superseded: u64,
+    /// Batches left out because their gradients are infinite or NaN (P-25).
+    pub non_finite: u64,
     /// Pushes whose fate is unknown, since the replica had to join anew meanwhile.
     pub lost: u64,
     /// How long it waited for tokens and variables.

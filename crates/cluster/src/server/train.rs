@@ -213,7 +213,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
             }
             Message::GiveUp(it) => {
                 let ticket = wire::ticket(it.ticket).map_err(words)?;
-                let work = (it.sequence, it.begun.then(|| wire::times(it.times)));
+                let work = (it.sequence, wire::given_up(&it), wire::times(it.times));
                 coordinator.give_up(replica, ticket, work, now, &mut actions);
             }
             Message::Alive(alive) => {

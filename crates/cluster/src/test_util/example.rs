@@ -117,9 +117,11 @@ fn to_servers() -> Vec<Example> {
     let (ticket, sequence) = (ticket(), 1);
     let times = times();
     let leave = proto::Leave { ticket, reason: "its data".to_owned(), for_now: false };
+    let give_up = proto::GiveUp { ticket, sequence, begun: true, not_finite: false, times };
     let others = [
         ("Ask", Message::Ask(proto::Ask { ticket, sequence })),
-        ("GiveUp", Message::GiveUp(proto::GiveUp { ticket, sequence, begun: true, times })),
+        ("GiveUp", Message::GiveUp(give_up)),
+        ("GiveUp, not finite", Message::GiveUp(proto::GiveUp { not_finite: true, ..give_up })),
         ("Alive", Message::Alive(proto::Alive { ticket })),
         ("Recall", Message::Recall(proto::Recall {})),
         ("Leave", Message::Leave(leave.clone())),

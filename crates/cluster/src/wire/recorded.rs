@@ -69,6 +69,8 @@ fn activity(report: ReplicaReport) -> proto::Activity {
         stale: tally.stale,
         duplicates: tally.duplicates,
         superseded: tally.superseded,
+        non_finite: tally.non_finite,
+        failed_batches: tally.failed_batches,
         tokens: tally.tokens,
         expired: tally.expired,
         unused: report.unused,
@@ -85,6 +87,8 @@ fn report(it: proto::Activity, index: u64) -> ReplicaReport {
         stale: it.stale,
         duplicates: it.duplicates,
         superseded: it.superseded,
+        non_finite: it.non_finite,
+        failed_batches: it.failed_batches,
         tokens: it.tokens,
         expired: it.expired,
     };
@@ -119,6 +123,7 @@ fn span(it: Span) -> proto::Span {
         SpanKind::Duplicate => proto::SpanKind::Duplicate,
         SpanKind::Superseded => proto::SpanKind::Superseded,
         SpanKind::Sent => proto::SpanKind::Sent,
+        SpanKind::NotFinite => proto::SpanKind::NotFinite,
         _ => proto::SpanKind::Waited,
     };
     proto::Span {
@@ -139,6 +144,7 @@ fn stretch(it: proto::Span) -> Option<Span> {
         proto::SpanKind::Duplicate => SpanKind::Duplicate,
         proto::SpanKind::Superseded => SpanKind::Superseded,
         proto::SpanKind::Sent => SpanKind::Sent,
+        proto::SpanKind::NotFinite => SpanKind::NotFinite,
     };
     let (start, end) = (time(it.start), time(it.end));
     Some(Span { replica: ReplicaId::new(it.replica), step: it.step, kind, start, end })

@@ -5,6 +5,7 @@
 mod histories;
 mod leaving;
 mod rig;
+mod skipped;
 mod times;
 
 use rig::Rig;

@@ -8,7 +8,7 @@ use cluster::spec::Node;
 use cluster::{Cluster, OnCluster};
 use sync_replicas::{
     BoxError, Cause, Computed, Generation, Gradients, Hooks, Model, NonFinite, NotFinite,
-    ReplicaId, Variables, Work, checkpoint,
+    ReplicaId, Shard, Variables, Work, checkpoint,
 };
 
 use crate::loopback::{Pull, addresses, numbers, replicas, variables};
@@ -130,4 +130,75 @@ fn training_ends_and_the_last_good_checkpoint_is_good() {
     check(Breaks { loss: 1.0, gradient: f32::INFINITY }, 3, "gradient of replicas 0, 1;");
     check(Breaks { loss: nan, gradient: 1.0 }, 2, "the loss was NaN at global step 4");
     check(Breaks { loss: inf, gradient: 1.0 }, 2, "the loss was inf at global step 4");
+}
+
+/// Its gradients for one batch are not finite.
+#[derive(Clone, Copy)]
+struct OneBad(Option<u64>);
+
+impl Model<f32> for OneBad {
+    type Batch = u64;
+
+    fn gradients(
+        &self,
+        variables: &Variables<f32>,
+        batch: &u64,
+        work: &Work<'_, f32>,
+    ) -> Result<Option<Computed<f32>>, BoxError> {
+        let mut computed = Pull.gradients(variables, batch, work)?;
+        let bad = computed.as_mut().filter(|_| self.0 == Some(*batch));
+        for mut view in bad.into_iter().flat_map(|bad| bad.gradients.views_mut()) {
+            view.fill(f32::NAN);
+        }
+        Ok(computed)
+    }
+}
+
+/// What all workers of a run in replica order that skips come to: each one's count of batches left
+/// out, and the variables of the first.
+fn skip(ps: usize, model: OneBad, data: fn(u64) -> u64) -> (Vec<u64>, String) {
+    let (servers, workers) = (addresses(ps), addresses(2));
+    std::thread::scope(|scope| {
+        let run = |role: &'static str, index: u64| {
+            let (servers, workers) = (&servers, &workers);
+            scope.spawn(move || {
+                let place = Node::from_flags(servers, workers, role, index).expect("it is one");
+                let hooks = Hooks::new().stop_at_step(10);
+                let description = replicas(2, 2).non_finite(NonFinite::Skip);
+                let cluster = Cluster::new(place);
+                let trainer = description.on(&cluster).build(variables()).expect("it fits");
+                trainer.fit(&model, |_| Mapped(data), hooks).expect("it goes on")
+            })
+        };
+        let servers: Vec<_> = (0..ps as u64).map(|index| run("ps", index)).collect();
+        let workers: Vec<_> = (0..2).map(|index| run("worker", index)).collect();
+        servers.into_iter().for_each(|it| drop(it.join().expect("it ends")));
+        let reports: Vec<_> = workers.into_iter().map(|it| it.join().expect("it ends")).collect();
+        let left_out = reports.iter().map(|report| report.counts.non_finite).collect();
+        let last = reports[0].variables.as_ref().expect("they are there");
+        (left_out, last.sha256())
+    })
+}
+
+struct Mapped(fn(u64) -> u64);
+
+impl Shard for Mapped {
+    type Batch = u64;
+
+    fn batch(&mut self, number: u64) -> Option<u64> {
+        Some((self.0)(number))
+    }
+}
+
+/// P-14, P-25: the bits are those of a run whose second share has the batches after the bad one.
+#[test]
+fn by_choice_a_bad_batch_is_left_out() {
+    let after = |number: u64| if number % 2 == 1 && number >= 7 { number + 2 } else { number };
+    for ps in [1, 3] {
+        let (none, expected) = skip(ps, OneBad(None), after);
+        assert_eq!(none, [0, 0]);
+        let (left_out, last) = skip(ps, OneBad(Some(7)), |number| number);
+        assert_eq!(last, expected, "{ps} servers");
+        assert_eq!(left_out.iter().sum::<u64>(), 1, "{ps} servers: {left_out:?}");
+    }
 }

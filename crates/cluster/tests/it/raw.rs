@@ -86,6 +86,7 @@ impl Server {
             patience: PATIENCE,
             heartbeat: Duration::from_millis(500),
             tell_superseded: true,
+            skips_not_finite: false,
         };
         let signer = Signer::new(self.key.clone(), wall_clock);
         let reach = Reach::tcp(vec![self.address.to_string()], signer, None);

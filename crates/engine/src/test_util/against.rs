@@ -82,6 +82,13 @@ impl Run {
                     model.give_up(replica);
                 });
             }
+            Event::Skip(replica) => {
+                let incarnation = self.incarnation(replica);
+                let got = self.both(|engine, now, out| {
+                    engine.skip(ReplicaId::new(replica), incarnation, now, out)
+                });
+                self.allowed(replica, got, |model| model.skip(replica));
+            }
             Event::Decline(replica) => {
                 let incarnation = self.incarnation(replica);
                 let got = self.both(|engine, now, out| {

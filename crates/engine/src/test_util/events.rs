@@ -61,6 +61,8 @@ pub enum Event {
     },
     /// A replica gives up its batch.
     GiveUp(u64),
+    /// A replica's gradients are not finite.
+    Skip(u64),
     /// A replica declines its token.
     Decline(u64),
     /// A replica asks for a token.
@@ -166,6 +168,7 @@ pub fn event() -> impl Strategy<Value = Event> {
         2 => leave.prop_map(|(replica, old)| Event::Leave { replica, old }),
         24 => push,
         2 => replica().prop_map(Event::GiveUp),
+        2 => replica().prop_map(Event::Skip),
         1 => replica().prop_map(Event::Decline),
         4 => replica().prop_map(Event::Request),
         1 => replica().prop_map(Event::Renew),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use accum_core::{GlobalStep, LocalStep};
 
 use super::Setup;
-use crate::{Admission, Config, Effect, Grant, Membership, Order, Outcome};
+use crate::{Admission, Config, Effect, Membership, Order, Outcome};
 use crate::{InitialTokens, Tally, TokenPolicy};
 
 /// What an engine is, as far as its answers show it.
@@ -34,6 +34,12 @@ pub struct EngineModel {
     pub(super) hooks_since: Duration,
     /// Batches that were given out, but for those that their replica left behind.
     pub(super) given: BTreeSet<u64>,
+    /// In replica order: batches that are in an update or left out, in this generation.
+    pub(super) used: BTreeSet<u64>,
+    /// The step whose batches are the first ones.
+    pub(super) origin: i64,
+    /// How many batches of each share were left out.
+    pub(super) skipped: BTreeMap<u64, u64>,
     /// Whether a member that broke the protocol has spent a token of this step in vain.
     pub(super) wasted: bool,
     pub(super) now: Duration,
@@ -61,6 +67,10 @@ pub(super) struct Member {
     /// The token held, and until when.
     pub(super) held: Option<(i64, Option<Duration>)>,
     pub(super) share: Option<u64>,
+    /// The batch of that share.
+    pub(super) number: u64,
+    /// Batches in a row that were not finite.
+    pub(super) row: u64,
     /// What it computes, where batches are no shares.
     pub(super) batch: Option<u64>,
     pub(super) sequence: u64,
@@ -107,6 +117,9 @@ impl EngineModel {
             hooks: None,
             hooks_since: Duration::ZERO,
             given: BTreeSet::new(),
+            used: BTreeSet::new(),
+            origin: step.min(0),
+            skipped: BTreeMap::new(),
             wasted: false,
             now: Duration::ZERO,
             effects: Vec::new(),
@@ -119,7 +132,8 @@ impl EngineModel {
         let members = self.members.iter().map(lives).collect();
         let (now, hooks, hooks_since) = (self.now, self.hooks, self.hooks_since);
         let new = Self::at(self.config.clone(), step, self.lanes.len(), members);
-        *self = Self { now, hooks, hooks_since, ..new };
+        let (origin, skipped) = (self.origin.min(step), std::mem::take(&mut self.skipped));
+        *self = Self { now, hooks, hooks_since, origin, skipped, ..new };
     }
 
     /// the chief starts; with how many tokens.
@@ -151,6 +165,8 @@ impl EngineModel {
             self.lanes.clear();
             self.lanes.resize(count.max(1), lane);
         } else if count > self.lanes.len() {
+            // Who has pushed in this step has spent a token without a gradient for them.
+            self.wasted |= !updating;
             self.lanes.resize(count, lane);
         }
     }
@@ -222,10 +238,10 @@ impl EngineModel {
         let member = &mut self.members[replica as usize];
         // Work for an earlier token, whose lease ended: this one is still to be used.
         let newer = member.held.is_some_and(|(token, _)| token > claims);
-        (member.sequence, member.working) = (sequence, newer);
+        (member.sequence, member.working, member.row) = (sequence, newer, 0);
         let share = member.share.take();
         let fresh = claims >= self.lanes[0].step;
-        let duplicate = share.filter(|&share| fresh && !self.contributed.insert(share));
+        let duplicate = share.filter(|&share| fresh && !self.contribute(replica, share, claims));
         let outcome = match duplicate {
             Some(share) => Outcome::Duplicate { share },
             None => self.admit(replica, sequence, claims, lanes),
@@ -237,6 +253,7 @@ impl EngineModel {
             Outcome::Accepted { .. } | Outcome::Partly { .. } => member.tally.accepted += 1,
             Outcome::Stale { .. } => member.tally.stale += 1,
             Outcome::Duplicate { .. } => member.tally.duplicates += 1,
+            Outcome::NotFinite => panic!("nobody looks at gradients here"),
         }
         if duplicate.is_some() {
             self.return_token(replica);
@@ -342,24 +359,6 @@ impl EngineModel {
         }
     }
 
-    /// P-14: a share's batch follows from step and share. In arrival order a batch is of the
-    /// replica's own stream, and nobody had it before who did not leave it behind; in replica order
-    /// what comes of a batch without a share is in no update, so any batch will do.
-    fn numbered(&mut self, grant: &Grant) {
-        let Grant { replica, local_step, share, number, .. } = *grant;
-        let member = &mut self.members[replica.get() as usize];
-        (member.share, member.batch) = (share, share.is_none().then_some(number));
-        if let Some(share) = share {
-            let before =
-                local_step.get().unsigned_abs() * self.config.replicas_to_aggregate() as u64;
-            assert_eq!(number, before + share, "the batch of share {share}");
-        } else if self.config.settings().order == Order::Arrival {
-            let streams = self.members.len() as u64;
-            assert_eq!(number % streams, replica.get(), "the stream of batch {number}");
-            assert!(self.given.insert(number), "batch {number} is given twice");
-        }
-    }
-
     fn seen(&self, effect: &Effect) -> Option<Want> {
         let numbers = |ids: &[crate::ReplicaId]| ids.iter().map(|id| id.get()).collect();
         Some(match effect {
@@ -381,8 +380,9 @@ impl EngineModel {
             Effect::Ended => Want::Ended,
             Effect::Superseded { replica } => {
                 // P-13: only those are told whose work is in vain.
-                let share = self.member(replica.get()).and_then(|member| member.share);
-                let vain = share.is_some_and(|share| self.contributed.contains(&share));
+                let vain = self.member(replica.get()).is_some_and(|member| {
+                    member.share.is_some_and(|share| self.is_in_vain(member, share))
+                });
                 assert!(vain, "{replica} is told to stop, but its work counts");
                 return None;
             }

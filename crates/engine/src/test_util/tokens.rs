@@ -76,7 +76,7 @@ impl EngineModel {
         self.decline(replica);
     }
 
-    fn put_down(&mut self, replica: u64) {
+    pub(super) fn put_down(&mut self, replica: u64) {
         let member = &mut self.members[replica as usize];
         (member.working, member.share, member.batch) = (false, None, None);
         self.return_token(replica);

@@ -24,8 +24,11 @@ impl EngineModel {
         for step in self.step - 1..=self.step + 1 {
             assert_eq!(engine.judges_stale(LocalStep::new(step)), self.is_over(step), "{step}");
         }
-        let reason = self.stopped.then(|| StopReason::Requested("enough".to_owned()));
-        assert_eq!(engine.stopped(), reason.as_ref(), "why training ended");
+        match engine.stopped() {
+            None => assert!(!self.stopped, "training ended"),
+            Some(StopReason::Requested(reason)) => assert_eq!(reason, "enough"),
+            Some(StopReason::Failed(_)) => assert!(self.ten_in_row(), "why training ended"),
+        }
         let since = self.hooks.map(|_| self.hooks_since);
         assert_eq!(engine.hooks_since(), since, "since when hooks are called");
         let begun = self.members.iter().any(|member| member.begun);
@@ -46,11 +49,11 @@ impl EngineModel {
         }
     }
 
-    /// P-13: the step is over, or another replica was first with the share.
+    /// P-13: the step is over, another replica was first with the share, or its batch is left out.
     pub(super) fn is_superseded(&self, replica: u64) -> bool {
         self.member(replica).is_some_and(|member| {
-            let is_in = member.share.is_some_and(|share| self.contributed.contains(&share));
-            self.is_over(member.local_step) || is_in
+            let in_vain = member.share.is_some_and(|share| self.is_in_vain(member, share));
+            self.is_over(member.local_step) || in_vain
         })
     }
 

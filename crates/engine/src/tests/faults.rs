@@ -83,7 +83,7 @@ fn who_gives_up_in_an_overdue_step_is_told() {
         let spinning = settings(2, 3);
         let spinning = Settings { lease: None, step_deadline: Some(SECOND), order, ..spinning };
         let mut bench = Bench::joined(spinning);
-        (0..3).for_each(|replica| bench.give_up(replica));
+        (0..3).for_each(|replica| drop(bench.give_up(replica)));
         assert_eq!(bench.engine.waiting().count(), 0, "each has the next token at once");
         bench.now = SECOND;
         assert_eq!(bench.event(|engine, now, out| engine.tick(now, out)).1, []);

@@ -46,6 +46,8 @@ pub(super) struct Numbers {
     again: Vec<u64>,
     #[serde(default)]
     first_of_step: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    skipped: Vec<u64>,
     averages: bool,
     /// The variables' names, in order.
     variables: Vec<String>,
@@ -67,6 +69,7 @@ impl Numbers {
         let step = u64::try_from(self.global_step).unwrap_or_default();
         let counts = [("global step", step), ("generation", self.generation)].into_iter();
         let positions = self.positions.iter().chain(&self.again).chain(&self.first_of_step);
+        let positions = positions.chain(&self.skipped);
         let positions = positions.map(|position| ("position", *position));
         let counters = self.counters.iter().map(|(name, count)| (name.as_str(), *count));
         match counts.chain(positions).chain(counters).find(|(_, count)| *count > LAST) {
@@ -109,6 +112,7 @@ impl<T: Scalar> TrainingState<T> {
             positions: self.positions.given.clone(),
             again: self.positions.again.clone(),
             first_of_step: self.positions.first_of_step,
+            skipped: self.positions.skipped.clone(),
             averages: self.averages.is_some(),
             variables: self.variables.names().map(str::to_owned).collect(),
             scalars: IndexMap::new(),
@@ -176,6 +180,7 @@ impl<T: Scalar> TrainingState<T> {
                 given: numbers.positions,
                 again: numbers.again,
                 first_of_step: numbers.first_of_step,
+                skipped: numbers.skipped,
             },
         })
     }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::FitError;
 use crate::runtime::Shared;
 use crate::{ReplicaOutcome, Scalar};
-use engine::{Generation, ReplicaId, StopReason, Tries};
+use engine::{FailingBatch, Generation, Incarnation, ReplicaId, StopReason, Tries};
 
 /// The failures of one `fit`.
 pub(super) struct Failures<'a, T: Scalar> {
@@ -23,11 +23,17 @@ pub(super) struct Failures<'a, T: Scalar> {
 pub(super) struct Watched<'a, T: Scalar> {
     failures: &'a Failures<'a, T>,
     replica: ReplicaId,
+    life: Cell<Incarnation>,
     batch: Cell<Option<u64>>,
     told: Cell<bool>,
 }
 
 impl<T: Scalar> Watched<'_, T> {
+    /// In which of its lives it computes.
+    pub(super) fn joined(&self, life: Incarnation) {
+        self.life.set(life);
+    }
+
     /// What is in its hands from now on.
     pub(super) fn at(&self, batch: Option<u64>) {
         self.batch.set(batch);
@@ -36,7 +42,7 @@ impl<T: Scalar> Watched<'_, T> {
     /// How it ended; the first time counts.
     pub(super) fn ended(&self, outcome: &ReplicaOutcome) {
         if !self.told.replace(true) {
-            self.failures.heed(self.replica, outcome, self.batch.get());
+            self.failures.heed((self.replica, self.life.get()), outcome, self.batch.get());
         }
     }
 }
@@ -70,12 +76,18 @@ impl<'a, T: Scalar> Failures<'a, T> {
 
     /// For the thread of one replica.
     pub(super) fn watch(&'a self, replica: ReplicaId) -> Watched<'a, T> {
-        Watched { failures: self, replica, batch: Cell::new(None), told: Cell::new(false) }
+        let (life, batch, told) = (Cell::default(), Cell::default(), Cell::default());
+        Watched { failures: self, replica, life, batch, told }
     }
 
     /// A replica has ended in this way, at this batch if at one. If it failed, and too few are left
-    /// or too many have failed at the batch, training ends with it.
-    pub(super) fn heed(&self, replica: ReplicaId, outcome: &ReplicaOutcome, batch: Option<u64>) {
+    /// or too many have failed at the batch, training ends with it, or goes on without the batch.
+    fn heed(
+        &self,
+        (replica, life): (ReplicaId, Incarnation),
+        outcome: &ReplicaOutcome,
+        batch: Option<u64>,
+    ) {
         let Some(reason) = outcome.failure() else { return };
         let (left, deadly) = {
             let mut so_far = self.so_far();
@@ -84,12 +96,29 @@ impl<'a, T: Scalar> Failures<'a, T> {
             (self.total - so_far.failed.len(), deadly)
         };
         tracing::warn!(%replica, reason, batch, left, "a replica failed and left");
+        let deadly = deadly.filter(|&batch| !self.leaves_out((replica, life), batch));
         let too_few = (left < self.min_replicas).then_some(Cause::TooFew);
         let Some(cause) = deadly.map(Cause::Batch).or(too_few) else { return };
         let reason = StopReason::Failed(self.error(cause).to_string());
         if self.shared.stop_generation(self.generation, reason) {
             self.so_far().ended = Some(cause);
         }
+    }
+
+    /// By choice the batch that made several fail is left out.
+    fn leaves_out(&self, (replica, life): (ReplicaId, Incarnation), batch: u64) -> bool {
+        if self.shared.core().config().settings().failing_batch != FailingBatch::Skip {
+            return false;
+        }
+        // Refused where it has left: it failed at its push, which was the wrong one.
+        let left_out = self.shared.event(|core, _, effects| {
+            let same = core.engine.generation() == self.generation;
+            same.then(|| core.engine.leave_batch_out(replica, life, effects))
+        });
+        if left_out == Some(Ok(true)) {
+            tracing::warn!(batch, "a batch made {} replicas fail; it is left out", Tries::MOST);
+        }
+        matches!(left_out, Some(Ok(_)))
     }
 
     /// Why training ended, if it was for them.

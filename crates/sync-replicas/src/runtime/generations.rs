@@ -91,8 +91,9 @@ impl<T: Scalar> Shared<T> {
             let wakers = self.replace(&mut chief, core, fences, Some(variables), effects);
             if !core.engine.set_positions(&positions) {
                 tracing::warn!(
-                    "the checkpoint is of a run in arrival order and goes on in replica order: \
-                     batches are numbered by the step, so some may be repeated or skipped"
+                    "the checkpoint is of a run in arrival order, or of one with another A that \
+                     left batches out, and goes on in replica order: batches are numbered by the \
+                     step, so some may be repeated or missed"
                 );
             }
             // The tokens suffice, as was seen.

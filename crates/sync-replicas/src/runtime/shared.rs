@@ -23,7 +23,7 @@ use super::{Closer, Monitor, PushError, core::Rules};
 use crate::layout::Layout;
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
 use crate::{Gradients, Record, Scalar, TrainingView, Variables, cores};
-use engine::{Effect, Engine, InitialTokens, Outcome, Push, StartError, StopReason};
+use engine::{Effect, Engine, InitialTokens, NonFinite, Outcome, Push, StartError, StopReason};
 use engine::{Generation, ReplicaId};
 
 /// What all handles of one trainer share.
@@ -42,6 +42,8 @@ pub(crate) struct Shared<T: Scalar> {
     pub(crate) origin: Instant,
     pub(crate) record: Option<Record>,
     pub(crate) tell_superseded: bool,
+    /// Gradients that are not finite are left out (P-25).
+    skips: bool,
     pub(super) due: Due<T>,
     closer: Closer,
     pub(crate) wish: Arc<StopWish>,
@@ -67,6 +69,7 @@ impl<T: Scalar> Shared<T> {
         let pattern = Arc::new(Pattern::new(layout.len(), rules, config.settings()));
         Self {
             tell_superseded: config.settings().tell_superseded,
+            skips: config.settings().non_finite == NonFinite::Skip,
             core: Mutex::new(Core::new(engine, Arc::clone(&buffers), Arc::clone(&pattern))),
             pattern,
             chief: Mutex::new(chief),
@@ -201,10 +204,15 @@ impl<T: Scalar> Shared<T> {
         now: Duration,
     ) -> Result<Outcome, PushError> {
         let mut gradients = resolve(&self.layout, gradients)?;
+        let finite = !self.skips || gradients.iter().all(|(_, gradient)| gradient.is_finite());
         let checked = self.pattern.check(&self.layout, &gradients);
         let outcome = self.event_at(now, Some(push.replica), |core, now, effects| {
             // Before the check, which lets the first push say what the later ones must be like.
             core.engine.vet(push)?;
+            if !finite {
+                core.engine.skip(push.replica, push.incarnation, now, effects)?;
+                return Ok(Outcome::NotFinite);
+            }
             let stale = core.engine.judges_stale(push.local_step);
             // what is dropped is not validated.
             if !stale && !checked? {

@@ -42,6 +42,8 @@ pub enum SpanKind {
     Stale,
     /// It computed a share that another replica was first with.
     Duplicate,
+    /// It computed a batch whose gradient is infinite or NaN, and was left out.
+    NotFinite,
     /// It began a batch and gave it up, since the step was over.
     Superseded,
     /// It sent a batch's gradient to the servers of its cluster.

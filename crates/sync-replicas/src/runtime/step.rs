@@ -122,6 +122,8 @@ impl<'r, T: Scalar> Step<'r, T> {
     }
 
     /// Pushes the gradients of all variables as one unit (P-11), and says what became of them.
+    /// With [`NonFinite::Skip`](crate::NonFinite) they are looked at first: [`Outcome::NotFinite`]
+    /// says that they were left out (P-25).
     ///
     /// # Errors
     /// [`PushError`] when they do not fit; nothing was changed, and the token was given back.
@@ -161,6 +163,10 @@ impl<'r, T: Scalar> Step<'r, T> {
         };
         let report = (permit.grant.share, loss, examples);
         let outcome = permit.replica.shared.push(&push, gradients, report, end)?;
+        if outcome == Outcome::NotFinite {
+            let (replica, batch) = (push.replica, permit.grant.number);
+            tracing::warn!(%replica, batch, "gradients are infinite or NaN; the batch is left out");
+        }
         permit.spent = true;
         permit.replica.sequence += 1;
         permit.replica.idle_since = end;
@@ -168,6 +174,7 @@ impl<'r, T: Scalar> Step<'r, T> {
             match outcome {
                 Outcome::Stale { .. } => SpanKind::Stale,
                 Outcome::Duplicate { .. } => SpanKind::Duplicate,
+                Outcome::NotFinite => SpanKind::NotFinite,
                 _ => SpanKind::Accepted,
             },
             end,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use ndarray::array;
 use optim::Sgd;
 use sync_replicas::{
-    BoxError, BuildError, Computed, Cursor, FitError, Gradients, Hooks, Model, Order, Record,
-    ReplicaId, Report, Shard, SyncReplicas, Trainer, Variables, Work,
+    BoxError, BuildError, Computed, Cursor, FailingBatch, FitError, Gradients, Hooks, Model, Order,
+    Record, ReplicaId, Report, Shard, SyncReplicas, Trainer, Variables, Work,
 };
 
 use crate::explicit::Log;
@@ -123,6 +123,32 @@ fn a_model_that_always_gives_up_hits_the_step_deadline() {
     for (replica, reason) in failed {
         assert!(reason.starts_with("step 0 is overdue: 0 of 3 gradients"), "{replica}: {reason}");
     }
+}
+
+/// By choice it goes on without the batch, unless too few replicas are left (P-5). Without backups
+/// one replica at a time has it.
+#[test]
+fn by_choice_a_deadly_batch_is_left_out() {
+    #[track_caller]
+    fn check(replicas: usize, goes_on: bool) {
+        let skip = builder(replicas).order(Order::Replica).failing_batch(FailingBatch::Skip);
+        let trainer = build(skip).expect("it fits");
+        let fitted = trainer.fit(&Deadly(15), |_| Batches, Hooks::new().stop_at_step(20));
+        match fitted {
+            Ok(report) if goes_on => {
+                let left_out = report.replicas.iter().map(|it| it.tally.failed_batches);
+                assert_eq!((report.failed().count(), left_out.sum::<u64>()), (3, 1));
+                assert_eq!(report.global_step, 20);
+            }
+            Err(FitError::TooFewReplicas { failed, .. }) if !goes_on => {
+                assert_eq!(failed.len(), 3);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    check(6, true);
+    check(4, true);
+    check(3, false);
 }
 
 /// Fails at one batch.

@@ -18,6 +18,7 @@ mod panics;
 mod reference_runs;
 mod seams;
 mod shapes;
+mod skip;
 mod sparse_large;
 mod torn;
 mod wishes;

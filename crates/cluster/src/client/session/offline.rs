@@ -37,6 +37,7 @@ impl Offline {
             patience: Duration::from_secs(60),
             heartbeat: Duration::from_secs(3600),
             tell_superseded: true,
+            skips_not_finite: false,
         };
         let reach = nowhere(placement.shards());
         Self { session: Session::new(reach, settings, placement, variables, true), opened: 0 }

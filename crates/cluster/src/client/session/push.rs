@@ -10,6 +10,7 @@ use sync_replicas::{Computed, Scalar};
 
 use super::{PushError, Session, WorkTimes};
 use crate::client::outgoing::{Dense, Outgoing};
+use crate::coordinator::{GivenUp, Ticket};
 use crate::proto;
 use crate::proto::to_server::Message;
 
@@ -49,7 +50,8 @@ impl Part {
 }
 
 impl<T: Scalar + bytemuck::Pod> Session<T> {
-    /// Pushes the gradients of a grant's batch, and says what became of them.
+    /// Pushes the gradients of a grant's batch, and says what became of them. Those that are not
+    /// finite are not sent, where that was chosen: their batch is left out (P-25).
     ///
     /// # Errors
     /// [`PushError`].
@@ -60,6 +62,13 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
         work: WorkTimes,
     ) -> Result<Outcome, PushError> {
         crash_point!("worker/after-gradient");
+        if self.settings.skips_not_finite && !computed.gradients.is_finite() {
+            self.ticket_of(grant)?;
+            let (replica, batch) = (self.settings.replica, grant.number);
+            tracing::warn!(%replica, batch, "gradients are infinite or NaN; the batch is left out");
+            self.put_down(GivenUp::NotFinite, work);
+            return Ok(Outcome::NotFinite);
+        }
         let dense = self.begin_push(grant, computed, work)?;
         let outcome = self.outcome().await;
         self.pushing = None;
@@ -85,11 +94,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
                 return Err(error.into());
             }
         };
-        let Some(ticket) = self.ticket.filter(|it| it.incarnation == grant.incarnation) else {
-            return Err(PushError::Lost {
-                reason: "the replica has joined anew meanwhile".to_owned(),
-            });
-        };
+        let ticket = self.ticket_of(grant)?;
         let commit = proto::Commit {
             ticket: Some(ticket.into()),
             sequence: self.sequence,
@@ -105,6 +110,13 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
             Some(Pushing { outgoing, commit, work, parts, committed: false, result: None });
         self.send_due();
         Ok(dense)
+    }
+
+    /// The ticket, if it is of the life that the grant is of.
+    fn ticket_of(&self, grant: &Grant) -> Result<Ticket, PushError> {
+        let same = self.ticket.filter(|it| it.incarnation == grant.incarnation);
+        let reason = || "the replica has joined anew meanwhile".to_owned();
+        same.ok_or_else(|| PushError::Lost { reason: reason() })
     }
 
     /// The dense gradients of pushes that are over, by variable: memory to be used again.

@@ -24,6 +24,9 @@ pub struct SessionSettings {
     pub heartbeat: Duration,
     /// Whether work of a step that is over is given up (P-13).
     pub tell_superseded: bool,
+    /// Whether gradients are looked at before they are sent, and left out where they are not finite
+    /// (P-25).
+    pub skips_not_finite: bool,
 }
 
 /// Why a wait for the next step ended.

@@ -31,6 +31,7 @@ fn line() -> impl Strategy<Value = String> {
             .prop_map(|(r, sequence, step)| format!("claim {r} {sequence} @{step}")),
         2 => (replica.clone(), 1..8_u64).prop_map(|(r, n)| format!("ask {r} {n}")),
         2 => (replica.clone(), 1..8_u64).prop_map(|(r, n)| format!("give_up {r} {n}")),
+        1 => (replica.clone(), 1..8_u64).prop_map(|(r, n)| format!("skip {r} {n}")),
         1 => replica.clone().prop_map(|r| format!("leave {r}")),
         2 => replica.prop_map(|r| format!("alive {r}")),
         1 => (1..4_u64).prop_map(|seconds| format!("wait {seconds}")),

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use cluster::coordinator::{
-    Actions, Answer, Commit, Contribution, Coordinator, Order, Ticket, Times, receipt,
+    Actions, Answer, Commit, Contribution, Coordinator, GivenUp, Order, Ticket, Times, receipt,
 };
 use sync_replicas::engine::{Order as SumOrder, Outcome, Positions, Settings};
 use sync_replicas::{Generation, GlobalStep, LocalStep, ReplicaId, Span};
@@ -41,12 +41,15 @@ impl Rig {
         order: SumOrder,
         (aggregate, total, shards): (usize, usize, usize),
     ) -> Self {
-        let config = Settings {
-            order,
-            total_num_replicas: Some(total),
-            lease: Some(Duration::from_secs(5)),
-            ..Settings::new(aggregate)
-        };
+        Self::of(
+            Settings { order, total_num_replicas: Some(total), ..Settings::new(aggregate) },
+            shards,
+        )
+    }
+
+    /// The same by these settings.
+    pub(super) fn of(settings: Settings, shards: usize) -> Self {
+        let config = Settings { lease: Some(Duration::from_secs(5)), ..settings };
         let config = config.check().expect("good settings");
         let step = GlobalStep::default();
         let mut coordinator = Coordinator::new(config, 1, shards, step, Generation::new(1));
@@ -137,8 +140,8 @@ impl Rig {
                 coordinator.commit(id, &commit, now, &mut actions);
             }
             "ask" => coordinator.ask(id, ticket, number(2), now, &mut actions),
-            "give_up" => {
-                let work = (number(2), Some(self.times));
+            "give_up" | "skip" => {
+                let work = (number(2), why(words[0]), self.times);
                 coordinator.give_up(id, ticket, work, now, &mut actions);
             }
             "leave" => coordinator.leave(id, ticket, None, now, &mut actions),
@@ -173,6 +176,10 @@ impl Rig {
         self.spans.extend(actions.spans);
         said
     }
+}
+
+fn why(verb: &str) -> GivenUp {
+    if verb == "skip" { GivenUp::NotFinite } else { GivenUp::Begun }
 }
 
 fn commit(
