@@ -63,7 +63,11 @@ fn a_launcher_starts_one_that_ends_with_the_training() {
     std::fs::remove_file(folder.path().join("a/evaluations.jsonl")).expect("it is there");
     let said = run(folder.path(), &["node", "--role", "evaluator", "--out", "a"]);
     assert_eq!(said.status, 0, "{}", said.err);
-    assert_eq!(said.err.lines().count(), 4, "{}", said.err);
+    let entries = std::fs::read_dir(folder.path().join("a/checkpoint")).expect("it is there");
+    let kept = entries.filter(|it| it.as_ref().is_ok_and(|it| it.path().is_dir())).count();
+    // A save that comes while another runs is made after it, or with the next.
+    assert!((2..=4).contains(&kept), "{kept}");
+    assert_eq!(said.err.lines().count(), kept, "{}", said.err);
 }
 
 #[test]

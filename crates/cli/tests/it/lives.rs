@@ -6,11 +6,10 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
-use sync_replicas::checkpoint;
 
 use crate::program::{Said, folder, program, run};
 
@@ -124,8 +123,7 @@ impl History {
 
     /// The newest checkpoint is cut short, if there is one before it to fall back to.
     fn damage(&mut self) {
-        let checkpoints = self.folder.path().join("run/checkpoint");
-        let Ok(Some(newest)) = checkpoint::latest(&checkpoints) else { return };
+        let Some((newest, _)) = self.newest_checkpoint() else { return };
         let tensors = newest.join("tensors.safetensors");
         let bytes = fs::read(&tensors).expect("it is there");
         fs::write(&tensors, &bytes[..bytes.len() / 2]).expect("it can be written");
@@ -187,8 +185,34 @@ impl History {
 
     /// The update of the newest good checkpoint.
     fn newest(&self) -> Option<u64> {
-        let state = checkpoint::read::<f32>(&self.folder.path().join("run/checkpoint")).ok()?;
-        Some(state.global_step.get().unsigned_abs())
+        Some(self.newest_checkpoint()?.1)
+    }
+
+    /// The newest checkpoint whose files are as long as they should be, and its update: found here
+    /// by the manifests alone, so that the model shares no mistake with what it checks.
+    fn newest_checkpoint(&self) -> Option<(PathBuf, u64)> {
+        let entries = fs::read_dir(self.folder.path().join("run/checkpoint")).ok()?;
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        let named = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.and_then(|name| name.strip_prefix("checkpoint-"))
+                .is_some_and(|step| step.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let found = paths.filter(named).filter_map(|path| {
+            let manifest = fs::read(path.join("manifest.json")).ok()?;
+            let manifest: Value = serde_json::from_slice(&manifest).ok()?;
+            let manifest = &manifest["manifest"];
+            let whole = manifest["files"].as_array()?.iter().all(|file| {
+                let file_of = file["name"].as_str().map(|name| path.join(name));
+                let length = file_of.and_then(|file| fs::metadata(file).ok()).map(|it| it.len());
+                length.is_some() && length == file["bytes"].as_u64()
+            });
+            let numbers = &manifest["numbers"];
+            let rank = (numbers["generation"].as_u64()?, numbers["global_step"].as_u64()?);
+            whole.then_some((rank, path))
+        });
+        let ((_, step), path) = found.max()?;
+        Some((path, step))
     }
 
     /// The last update that the metrics know of.
