@@ -136,8 +136,8 @@ pub fn table(summary: &Summary) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{replica:>9}{batches:>9}{accepted:>10}{stale:>7}{superseded:>12}\
-             {computed:>10}{waited:>10}{note}"
+            "{replica:>7}{batches:>9}{accepted:>10}{stale:>7}{superseded:>12}\
+             {computed:>9}{waited:>9}{note}"
         );
     };
     line(["replica", "batches", "accepted", "stale", "superseded", "computed", "waited"], "");

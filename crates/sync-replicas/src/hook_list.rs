@@ -135,6 +135,10 @@ impl<T: Scalar> Hooks<T> {
     /// Saves a checkpoint every `steps` updates and at the end, keeping the `keep` newest;
     /// at least two, since the newest is not known to be good before a batch that was computed from
     /// its variables has a finite loss (P-25).
+    ///
+    /// One that cannot be written is an error in the log, is noted in the
+    /// [`Record`](crate::Record), and ends no training; the last one is tried again for a minute,
+    /// and then training has failed (P-24).
     pub fn checkpoints(mut self, folder: impl Into<PathBuf>, steps: u64, keep: usize) -> Self {
         let folder = folder.into();
         self.list.push(Entry::Checkpoints(Checkpoints { folder, steps, keep }));
