@@ -2,6 +2,7 @@
 //!
 //! One thread a replica; a replica that fails leaves, and the others go on (P-5).
 
+mod counted;
 mod error;
 mod failures;
 
@@ -11,20 +12,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, TryLockError};
 use std::thread::{Builder, ScopedJoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hooks::{NanLoss, RunError, SessionError};
 
 use crate::checkpoint;
 use crate::model::BoxError;
-use crate::runtime::{BeginError, Monitor, PushError, Replica, ReplicaLog, Shared, Step, Totals};
+use crate::runtime::{BeginError, Monitor, PushError, Replica, Shared, Step};
 use crate::runtime::{UpdateError, WaitError, describe, describe_panic};
-use crate::{
-    HookHost, Hooks, Model, ReplicaOutcome, ReplicaReport, Report, Scalar, Shard, Trainer,
-};
+use crate::{HookHost, Hooks, Model, ReplicaOutcome, Report, Scalar, Shard, Trainer};
 use engine::{Generation, ReplicaId};
-use engine::{JoinError, Refused, StopReason, Tally};
+use engine::{JoinError, Refused, StopReason};
 
+use counted::Counted;
 pub use error::FitError;
 use failures::{Failures, Watched};
 
@@ -131,7 +131,7 @@ impl<T: Scalar> Trainer<T> {
         self.shared.stop_generation(generation, requested("every replica has left"));
         self.shared.uninstall();
         let closed = guarded(|| host.close());
-        let report = self.report(first_step, begun.elapsed(), &before, outcomes);
+        let report = before.report(&self.shared, first_step, begun.elapsed(), outcomes);
         let ended = closed.and_then(|()| self.verdict(report, generation, &failures));
         ended.map_err(|error| self.good_ones(error, &folders))
     }
@@ -190,55 +190,6 @@ impl<T: Scalar> Trainer<T> {
         Ok((host, step.get(), generation))
     }
 
-    fn report(
-        &self,
-        first_step: i64,
-        elapsed: Duration,
-        before: &Counted,
-        outcomes: Vec<ReplicaOutcome>,
-    ) -> Report {
-        let global_step = self.snapshot().global_step.get();
-        let core = self.shared.core();
-        let stopped = match core.engine.stopped() {
-            Some(StopReason::Requested(reason) | StopReason::Failed(reason)) => reason.clone(),
-            None => String::new(),
-        };
-        let unused = core.unused();
-        let replicas: Vec<ReplicaReport> = outcomes
-            .into_iter()
-            .enumerate()
-            .map(|(index, outcome)| {
-                let (replica, log) = (ReplicaId::new(index as u64), &core.seats[index].log);
-                let mut tally = core.engine.tally(replica).unwrap_or_default();
-                tally = tally.since(&before.tallies[index]);
-                let own = unused.replicas.iter().filter(|&&it| it == replica).count() as u64;
-                tally.accepted = tally.accepted.saturating_sub(own);
-                ReplicaReport {
-                    replica,
-                    batches: log.batches.saturating_sub(before.logs[index].batches),
-                    tally,
-                    unused: own,
-                    waited: log.waited.saturating_sub(before.logs[index].waited),
-                    computed: log.computed.saturating_sub(before.logs[index].computed),
-                    outcome,
-                }
-            })
-            .collect();
-        let (now, before) = (core.totals, before.totals);
-        Report {
-            updates: global_step.saturating_sub(first_step).unsigned_abs(),
-            global_step,
-            batches: now.batches - before.batches,
-            // It stands at the largest number once it has come there.
-            examples: (now.examples - before.examples).saturating_sub(unused.examples),
-            accepted: (now.accepted - before.accepted).saturating_sub(unused.replicas.len() as u64),
-            stale: now.stale - before.stale,
-            elapsed,
-            stopped,
-            replicas,
-        }
-    }
-
     fn verdict(
         &self,
         report: Report,
@@ -253,25 +204,6 @@ impl<T: Scalar> Trainer<T> {
             return Err(FitError::Update { reason: reason.clone() });
         }
         Ok(report)
-    }
-}
-
-/// What was counted before a `fit`: a trainer may train more than once.
-struct Counted {
-    totals: Totals,
-    tallies: Vec<Tally>,
-    logs: Vec<ReplicaLog>,
-}
-
-impl Counted {
-    fn now<T: Scalar>(shared: &Shared<T>) -> Self {
-        let core = shared.core();
-        let tally = |index| core.engine.tally(ReplicaId::new(index as u64)).unwrap_or_default();
-        Self {
-            totals: core.totals,
-            tallies: (0..core.seats.len()).map(tally).collect(),
-            logs: core.seats.iter().map(|seat| seat.log.clone()).collect(),
-        }
     }
 }
 
