@@ -92,6 +92,7 @@ impl History {
         child.stderr.take().expect("is piped").read_to_string(&mut said).expect("is text");
         child.wait().expect("it ends");
         self.log.push(format!("{words}: {signal}, {said}"));
+        assert_eq!(self.went_on_from(), self.floor, "not from the newest: {:#?}", self.log);
         if signal != "-KILL" {
             let printed = said.split_once("continue with: ");
             let (_, rest) = printed.unwrap_or_else(|| panic!("nothing printed: {:#?}", self.log));
@@ -213,6 +214,13 @@ impl History {
         });
         let ((_, step), path) = found.max()?;
         Some((path, step))
+    }
+
+    /// The update that the run went on from when it was started last.
+    fn went_on_from(&self) -> Option<u64> {
+        let text = fs::read(self.folder.path().join("run/run.json")).expect("it has lived");
+        let run: Value = serde_json::from_slice(&text).expect("is JSON");
+        run["resumed"]["step"].as_u64()
     }
 
     /// The last update that the metrics know of.
