@@ -24,7 +24,7 @@ pub(super) fn run(plan: &Plan, report: &Report) -> String {
          a step       {} ± {} in the mean (95 %), standard deviation {}\n\
         \u{20}            median {}, 95 % within {}, 99 % within {}\n\
         \u{20}            longest {}\n\
-         gradients    {} counted, {} dropped as stale, {} given up in time\n\
+         gradients    {} counted, {} dropped as stale, {} superseded\n\
          in vain      {:.2} gradients a step, {:.1} % of all computing\n",
         if plan.name.is_empty() { "plan" } else { &plan.name },
         plan.about,
