@@ -5,6 +5,7 @@
 
 mod kinds;
 mod launch;
+mod measure;
 mod node;
 mod parse;
 mod plan;
@@ -24,6 +25,7 @@ pub use kinds::{
     TokenPolicyKind, WireKind, cli_name,
 };
 pub use launch::LaunchArgs;
+pub use measure::{Measure, Metric, StopWhen};
 pub use node::NodeArgs;
 pub use plan::PlanArgs;
 pub use report::ReportArgs;

@@ -43,6 +43,8 @@ impl Config {
         ] {
             config.set(key, value);
         }
+        config.set("keep_best", settings.keep_best.map(|best| best.to_string()));
+        config.set("stop_when", settings.stop_when.map(|rule| rule.to_string()));
         Ok(config)
     }
 

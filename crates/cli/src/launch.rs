@@ -130,6 +130,10 @@ pub fn launch(
         ports::check((0..ps).map(|index| first + index as u16))?;
     }
     let settings = Settings::check_in_cluster(args.train, args.workers, args.backup)?;
+    if settings.keep_best.is_some() && !args.evaluator {
+        let expected = "--evaluator with it, which tests the checkpoints and keeps the best";
+        return Err(UsageError::number("--keep-best", expected, "none").into());
+    }
     let (wire, patience, security) = (args.wire, args.patience, &args.security);
     let options = ClusterOptions { wire, patience, metrics_port: args.metrics_port, security };
     let mut config = Config::in_cluster(&settings, &options)?;

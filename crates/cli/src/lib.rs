@@ -23,9 +23,11 @@
 
 pub mod advise;
 pub mod args;
+mod best;
 pub mod command_line;
 pub mod config;
 mod drawing;
+mod early_stop;
 mod effective;
 pub mod error;
 mod here;
@@ -33,6 +35,7 @@ mod history;
 pub mod interrupt;
 pub mod launch;
 mod learner;
+mod measures;
 pub mod metrics;
 pub mod node;
 mod optimizers;

@@ -16,7 +16,7 @@ use cli::interrupt::Interrupt;
 use cli::launch::{LaunchError, launch, listen_to_launcher};
 use cli::node::{self, Ended, Ending, NodeError, Process};
 use cli::redraw::{ReportError, redraw};
-use cli::say::{self, JsonError, say};
+use cli::say::{self, JsonError, chain, say};
 use cli::settings::Settings;
 use cli::signals::{self, Wish};
 use cli::simulate::{SimulateError, simulate};
@@ -221,18 +221,4 @@ fn quoted(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
-}
-
-/// An error and its causes, in one line, each said once.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = error.source();
-    }
-    text
 }

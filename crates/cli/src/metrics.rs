@@ -197,6 +197,16 @@ impl Metrics {
 
 /// Whether the last line of a file is the result of a run; no file has none.
 pub(crate) fn ends_with_result(path: &Path) -> bool {
+    last_line(path).is_some_and(|line| line.starts_with(br#"{"kind":"result""#))
+}
+
+/// The test in the last line of a file, if it has one.
+pub(crate) fn last_evaluation(path: &Path) -> Option<Evaluation> {
+    serde_json::from_slice(&last_line(path)?).ok()
+}
+
+/// The last line of a file, if that is whole.
+fn last_line(path: &Path) -> Option<Vec<u8>> {
     /// More than any result takes.
     const TAIL: u64 = 1 << 20;
     let tail = || {
@@ -207,10 +217,9 @@ pub(crate) fn ends_with_result(path: &Path) -> bool {
         file.read_to_end(&mut tail)?;
         Ok::<_, io::Error>(tail)
     };
-    let tail = tail().unwrap_or_default();
-    let Some(whole) = tail.strip_suffix(b"\n") else { return false };
-    let last = whole.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-    last.starts_with(br#"{"kind":"result""#)
+    let tail = tail().ok()?;
+    let whole = tail.strip_suffix(b"\n")?;
+    whole.rsplit(|byte| *byte == b'\n').next().map(<[u8]>::to_vec)
 }
 
 /// The step of the last line of kind update.

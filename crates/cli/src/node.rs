@@ -8,7 +8,9 @@ mod coordinator;
 mod ending;
 mod error;
 mod evaluator;
+mod last_test;
 mod metrics_page;
+mod pauses;
 mod process;
 
 use cluster::ClusterReport;

@@ -8,9 +8,12 @@ use std::time::Instant;
 use digits::data::Digits;
 use digits::models::{Classifier, accuracy};
 use hooks::{Coordinator, Hook, HookError, RunContext, StepReport};
-use sync_replicas::{BoxError, ChiefSession, FailedSave};
+use sync_replicas::{BoxError, ChiefSession, FailedSave, SaveHandle};
 
+use crate::best::Best;
+use crate::early_stop::EarlyStop;
 use crate::interrupt::{Interrupt, REASON};
+use crate::measures::value;
 use crate::metrics::Evaluation;
 use crate::progress::{Progress, State};
 use crate::run_log::{RunLog, lock};
@@ -27,6 +30,10 @@ pub(crate) struct RunHook {
     pub(crate) eval_every: u64,
     /// Of the update that was tested last.
     pub(crate) accuracy: Option<(i64, f64)>,
+    /// What ends training early, if anything does.
+    pub(crate) stop: Option<EarlyStop>,
+    /// What keeps the best checkpoint, where this process writes them.
+    pub(crate) best: Option<(Best, SaveHandle<f32>)>,
 }
 
 impl Hook<ChiefSession<f32>> for RunHook {
@@ -57,6 +64,12 @@ impl Hook<ChiefSession<f32>> for RunHook {
         let step = report.global_step.unsigned_abs();
         let test = step.is_multiple_of(self.eval_every) || step == 1;
         let test = test.then(|| self.test(session, report.global_step)).transpose()?;
+        if let Some(test) = &test {
+            self.keep_if_best(test, report.loss);
+            if let Some(reason) = self.reason_to_stop(test, report.loss) {
+                context.request_stop(reason);
+            }
+        }
         {
             let mut log = lock(&self.log);
             test.map_or(Ok(()), |test| log.tested(test)).map_err(failed)?;
@@ -97,6 +110,21 @@ impl RunHook {
             test_accuracy,
             averages_test_accuracy: session.averages().as_ref().map(of).transpose()?,
         })
+    }
+
+    /// One that is not written ends no training.
+    fn keep_if_best(&mut self, test: &Evaluation, loss: Option<f64>) {
+        let Some((best, training)) = &mut self.best else { return };
+        let Some(value) = value(best.measure().metric, test, loss) else { return };
+        if let Err(error) = best.tested(test.step, value, |folder| training.save(folder, 1)) {
+            self.progress.warn(&error.words(test.step));
+        }
+    }
+
+    fn reason_to_stop(&mut self, test: &Evaluation, loss: Option<f64>) -> Option<String> {
+        let stop = self.stop.as_mut()?;
+        let value = value(stop.rule().metric(), test, loss)?;
+        stop.tested(test.step, value)
     }
 }
 

@@ -6,17 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use digits::data::{Batches, Digits};
+use digits::data::{Batches, Digits, Examples};
 use digits::models::{Classifier, Embedding, Mlp, Softmax};
 use optim::{Optimizer, Schedule};
 use sync_replicas::{FailingBatch, NonFinite, Order, SparseMean, TokenPolicy};
 
 use crate::args::{
-    FailingBatchKind, ModelKind, NonFiniteKind, OptimizerKind, OptimizerNumbers, SparseMeanKind,
-    StragglerArg, TokenPolicyKind, TrainArgs, cli_name,
+    Measure, ModelKind, OptimizerKind, OptimizerNumbers, StopWhen, StragglerArg, TrainArgs,
+    cli_name,
 };
 use crate::error::UsageError;
 use crate::learner::Clip;
+use crate::measures;
 use crate::optimizers;
 use crate::straggler::Stragglers;
 
@@ -125,6 +126,10 @@ pub struct Settings {
     pub save_every: u64,
     /// How many checkpoints are kept.
     pub keep: usize,
+    /// By what the best one is kept beside them, if at all.
+    pub keep_best: Option<Measure>,
+    /// What ends training before its last update.
+    pub stop_when: Option<StopWhen>,
     /// What to continue from.
     pub resume: Resume,
     /// Whether nothing is shown.
@@ -142,6 +147,7 @@ impl Settings {
         if let Some(path) = args.config {
             return Err(UsageError::UnreadConfig { path });
         }
+        measures::check(&args, false)?;
         let hidden = hidden(args.model, args.hidden)?;
         let learning_rate = match (args.schedule, args.learning_rate) {
             (Some(schedule), _) => schedule,
@@ -167,12 +173,8 @@ impl Settings {
         let batch_size = count("--batch-size", args.batch_size)?;
         let resume = Resume::new(args.resume, args.out.is_some())?;
         let batches = Batches::new(digits.train.len(), batch_size, args.seed)?;
-        let updates = match args.epochs {
-            Some(epochs) => {
-                updates_of(epochs, digits.train.len(), replicas_to_aggregate, batch_size)
-            }
-            None => args.updates.unwrap_or(USUAL_UPDATES),
-        };
+        let of = |epochs| updates_of(epochs, &digits.train, replicas_to_aggregate, batch_size);
+        let updates = args.epochs.map(of).or(args.updates).unwrap_or(USUAL_UPDATES);
         Ok(Self {
             model: args.model,
             hidden,
@@ -206,6 +208,8 @@ impl Settings {
             checkpoint_dir: args.checkpoint_dir,
             save_every: args.save_every,
             keep: count("--keep", args.keep)?,
+            keep_best: args.keep_best,
+            stop_when: args.stop_when,
             resume,
             quiet: args.quiet,
             json: args.json,
@@ -230,6 +234,7 @@ impl Settings {
             let expected = "none: a worker is a process, which fails by itself";
             return Err(UsageError::number("--min-replicas", expected, got));
         }
+        measures::check(&args, true)?;
         args.total_num_replicas = Some(workers);
         let spare = backup.unwrap_or(0);
         let aggregate = workers.checked_sub(spare).filter(|&aggregate| aggregate > 0);
@@ -241,6 +246,20 @@ impl Settings {
         if args.straggler.is_empty() {
             args.straggler.push(StragglerArg::None);
         }
+        Self::check(args)
+    }
+
+    /// Settings of a cluster's evaluator, which need not know how many workers there are.
+    ///
+    /// # Errors
+    /// [`UsageError`] names the option, what was expected and what came.
+    pub fn check_of_evaluator(args: TrainArgs) -> Result<Self, UsageError> {
+        if args.keep_best.is_some() && args.out.is_none() {
+            let expected =
+                "--out DIR with it, the run folder, which the best checkpoint is kept in";
+            return Err(UsageError::number("--keep-best", expected, "none"));
+        }
+        measures::check(&args, true)?;
         Self::check(args)
     }
 
@@ -291,43 +310,6 @@ impl Settings {
     }
 }
 
-impl From<TokenPolicyKind> for TokenPolicy {
-    fn from(kind: TokenPolicyKind) -> Self {
-        match kind {
-            TokenPolicyKind::Discard => Self::DiscardLeftovers,
-            TokenPolicyKind::Keep => Self::KeepLeftovers,
-        }
-    }
-}
-
-impl From<SparseMeanKind> for SparseMean {
-    fn from(kind: SparseMeanKind) -> Self {
-        match kind {
-            SparseMeanKind::PerRow => Self::PerRow,
-            SparseMeanKind::PerGradient => Self::PerGradient,
-        }
-    }
-}
-
-impl From<FailingBatchKind> for FailingBatch {
-    fn from(kind: FailingBatchKind) -> Self {
-        match kind {
-            FailingBatchKind::Fail => Self::Fail,
-            FailingBatchKind::Skip => Self::Skip,
-        }
-    }
-}
-
-impl From<NonFiniteKind> for NonFinite {
-    fn from(kind: NonFiniteKind) -> Self {
-        match kind {
-            NonFiniteKind::Fail => Self::Fail,
-            NonFiniteKind::Skip => Self::Skip,
-            NonFiniteKind::Allow => Self::Allow,
-        }
-    }
-}
-
 /// How many units the model has; none for one without.
 fn hidden(model: ModelKind, asked: Option<u64>) -> Result<Option<usize>, UsageError> {
     /// More would not fit into memory; the option's own check has seen to the zero.
@@ -359,9 +341,9 @@ fn classifier(model: ModelKind, hidden: usize) -> Arc<dyn Classifier> {
 }
 
 /// Updates after which A batches each have used the data `epochs` times.
-fn updates_of(epochs: u64, examples: usize, aggregate: usize, batch_size: usize) -> u64 {
+fn updates_of(epochs: u64, examples: &Examples, aggregate: usize, batch_size: usize) -> u64 {
     let per_update = (aggregate as u64).saturating_mul(batch_size as u64);
-    epochs.saturating_mul(examples as u64).div_ceil(per_update.max(1))
+    epochs.saturating_mul(examples.len() as u64).div_ceil(per_update.max(1))
 }
 
 /// Steps are counted in `i64`.

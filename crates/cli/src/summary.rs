@@ -53,6 +53,9 @@ pub struct Summary {
     pub generation: u64,
     /// Whether it was ended before its time.
     pub interrupted: bool,
+    /// Why it ended before its last update, if `--stop-when` says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_by: Option<String>,
     /// The checkpoint that it went on from, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed_from: Option<String>,
@@ -60,6 +63,15 @@ pub struct Summary {
     pub run_dir: String,
     /// Its newest checkpoint.
     pub checkpoint: String,
+    /// The update that was best in a test, with `--keep-best`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_step: Option<i64>,
+    /// What its test said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_value: Option<f64>,
+    /// Its checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_checkpoint: Option<String>,
     /// Of names, shapes and values, in order.
     pub variables_sha256: String,
     /// How many of the replicas failed (P-5).
@@ -197,6 +209,14 @@ pub fn story(summary: &Summary) -> String {
         0 => {}
         1 => text.push_str(" 1 batch at which they failed was left out."),
         many => drop(write!(text, " {many} batches at which they failed were left out.")),
+    }
+    if let (Some(step), Some(value), Some(path)) =
+        (summary.best_step, summary.best_value, &summary.best_checkpoint)
+    {
+        let _ = write!(text, " The best, {value:.4} at update {step}, is kept in {path}.");
+    }
+    if let Some(reason) = &summary.stopped_by {
+        let _ = write!(text, " Training ended by {reason}.");
     }
     if summary.interrupted {
         text.push_str(" The run was interrupted before its end.");

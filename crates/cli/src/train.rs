@@ -13,7 +13,9 @@ pub use error::TrainError;
 pub(crate) use record::{RunOutcome, RunRecord};
 pub(crate) use setup::{hooks, learner, shard};
 
+use crate::best::Best;
 use crate::config::Config;
+use crate::early_stop;
 use crate::error::UsageError;
 use crate::interrupt::Interrupt;
 use crate::replicas::replicas;
@@ -58,7 +60,9 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
     // There is a good checkpoint from the first moment, whatever becomes of the first updates.
     trainer.save(folder.checkpoints(), settings.keep)?;
 
-    let run_hook = record.hook(interrupt, first);
+    let mut run_hook = record.hook(interrupt, first);
+    let best = settings.keep_best.map(|measure| Best::new(folder.root(), measure));
+    run_hook.best = best.map(|best| (best, trainer.save_handle()));
     interrupt.attach(trainer.stop_handle());
     interrupt.attach_saver(saver(&trainer, folder, settings.keep))?;
     let hooks = hooks(settings, Some(run_hook), Some(folder));
@@ -132,6 +136,7 @@ fn outcome(settings: &Settings, trainer: &Trainer<f32>, report: &Report) -> RunO
             stale: report.stale,
         },
         elapsed: report.elapsed,
+        stopped_by: early_stop::reason(&report.stopped),
         replicas: replicas.map(|it| ReplicaSummary::new(it, delay(it.replica.get()))).collect(),
     }
 }

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use simulator::Mode;
+use sync_replicas::{FailingBatch, NonFinite, SparseMean, TokenPolicy};
 
 /// The models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -104,4 +105,41 @@ impl From<ModeKind> for Mode {
 /// The name of a value on the command line.
 pub fn cli_name(kind: impl ValueEnum) -> String {
     kind.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+impl From<TokenPolicyKind> for TokenPolicy {
+    fn from(kind: TokenPolicyKind) -> Self {
+        match kind {
+            TokenPolicyKind::Discard => Self::DiscardLeftovers,
+            TokenPolicyKind::Keep => Self::KeepLeftovers,
+        }
+    }
+}
+
+impl From<SparseMeanKind> for SparseMean {
+    fn from(kind: SparseMeanKind) -> Self {
+        match kind {
+            SparseMeanKind::PerRow => Self::PerRow,
+            SparseMeanKind::PerGradient => Self::PerGradient,
+        }
+    }
+}
+
+impl From<FailingBatchKind> for FailingBatch {
+    fn from(kind: FailingBatchKind) -> Self {
+        match kind {
+            FailingBatchKind::Fail => Self::Fail,
+            FailingBatchKind::Skip => Self::Skip,
+        }
+    }
+}
+
+impl From<NonFiniteKind> for NonFinite {
+    fn from(kind: NonFiniteKind) -> Self {
+        match kind {
+            NonFiniteKind::Fail => Self::Fail,
+            NonFiniteKind::Skip => Self::Skip,
+            NonFiniteKind::Allow => Self::Allow,
+        }
+    }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::kinds::{
     FailingBatchKind, ModelKind, NonFiniteKind, OptimizerKind, SparseMeanKind, TokenPolicyKind,
 };
+use super::measure::{Measure, StopWhen};
 use super::parse::{at_least_one, parse_duration, whole};
 use super::straggler::StragglerArg;
 
@@ -124,6 +125,11 @@ pub struct TrainArgs {
     /// Train until this many times the training data was used
     #[arg(long, value_name = "EPOCHS", value_parser = at_least_one(), help_heading = LENGTH)]
     pub epochs: Option<u64>,
+    /// End earlier: once METRIC has not become better in N tests in a row [default: 10], or once a
+    /// test reaches a value, as in 'test_accuracy>=0.97' or 'loss<=0.1'. The metrics and :min|max
+    /// are those of --keep-best; counts start anew when a run goes on
+    #[arg(long, value_name = "METRIC[:min|max][,tests=N]", help_heading = LENGTH)]
+    pub stop_when: Option<StopWhen>,
     /// Examples in one replica's batch
     #[arg(long, short = 'b', value_name = "EXAMPLES", default_value_t = 32)]
     #[arg(value_parser = at_least_one(), help_heading = LENGTH)]
@@ -146,6 +152,11 @@ pub struct TrainArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 2)]
     #[arg(value_parser = at_least_one(), help_heading = OUTPUT)]
     pub keep: u64,
+    /// Also keep the checkpoint that was best in a test, in the run folder's `best`: by
+    /// test_accuracy or averages_test_accuracy (larger is better), or loss (smaller is better);
+    /// :min|max says otherwise. In a cluster an evaluator does
+    #[arg(long, value_name = "METRIC[:min|max]", help_heading = OUTPUT)]
+    pub keep_best: Option<Measure>,
     /// Go on, up to the same --updates, from a run folder, a folder of checkpoints or one
     /// checkpoint; `auto`: if --out has a checkpoint, else begin. Writes into the run's own folder
     /// unless --out names another

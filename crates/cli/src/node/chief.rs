@@ -9,7 +9,9 @@ use sync_replicas::checkpoint::{self, TrainingState};
 
 use super::Ended;
 use super::error::NodeError;
+use super::last_test;
 use super::process::Process;
+use crate::early_stop;
 use crate::interrupt::Interrupt;
 use crate::run_folder::RunFolder;
 use crate::settings::Settings;
@@ -22,7 +24,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
     let record = RunRecord::of_chief(settings, process.joined()?)?;
     let folder = record.folder();
     if let Some(state) = checkpoint_of(settings.updates, folder) {
-        return over(&record, &RunOutcome::of_checkpoint(state));
+        return over(process, &record, &RunOutcome::of_checkpoint(state));
     }
     let first = folder.resumed().map_or(0, |resumed| resumed.step);
     let run_hook = record.hook(&Interrupt::new(), first);
@@ -30,29 +32,35 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
     let ended = process.fit(hooks, folder.run(), Some(record.record()));
     record.flush()?;
     // The end is told once the last checkpoint is written; it may have come at any step.
-    let (last, outcome) = match ended {
+    let (last, stopped_by, outcome) = match ended {
         Ok(report) if report.left => return Ok(Ended::Left),
         Ok(report) => {
             let last = report.global_step.get().unsigned_abs();
-            (last, of_report(&report, first, settings))
+            let stopped_by = early_stop::reason(&report.stopped);
+            (last, stopped_by, of_report(&report, first, settings))
         }
-        Err(error) => (settings.updates, Err(error)),
+        Err(error) => (settings.updates, None, Err(error)),
     };
     let mut outcome = match outcome {
         Ok(outcome) => outcome,
         // The servers may have ended before it could fetch what they had, or heard of it.
         Err(error) => match checkpoint_of(last, folder) {
-            Some(state) => RunOutcome::of_checkpoint(state),
+            Some(state) => RunOutcome { stopped_by, ..RunOutcome::of_checkpoint(state) },
             None => return Err(error),
         },
     };
     if settings.ema.is_some() && outcome.averages.is_none() {
         outcome.averages = checkpoint_of(last, folder).and_then(|state| state.averaged());
     }
-    over(&record, &outcome)
+    over(process, &record, &outcome)
 }
 
-fn over(record: &RunRecord<'_>, outcome: &RunOutcome) -> Result<Ended, NodeError> {
+fn over(
+    process: &Process,
+    record: &RunRecord<'_>,
+    outcome: &RunOutcome,
+) -> Result<Ended, NodeError> {
+    last_test::wait(process, record.folder(), outcome)?;
     let summary = record.summarize(outcome)?;
     record.draw(&summary)?;
     Ok(Ended::Over(Some(Box::new(summary))))
@@ -88,6 +96,7 @@ pub(super) fn outcome_of(
         updates: global_step.saturating_sub(first),
         totals: report.totals,
         elapsed: report.elapsed,
+        stopped_by: early_stop::reason(&report.stopped),
         replicas: replicas.map(|it| ReplicaSummary::new(it, delay(it.replica.get()))).collect(),
     }
 }

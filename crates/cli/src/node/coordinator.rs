@@ -13,6 +13,7 @@ use sync_replicas::Record;
 
 use super::chief::{checkpoint_of, outcome_of};
 use super::error::NodeError;
+use super::last_test;
 use super::process::Process;
 use super::{Ended, ended};
 use crate::run_log::{RunLog, lock};
@@ -40,7 +41,7 @@ fn write_end(
     process: &Process,
     record: &RunRecord<'_>,
     report: Option<&ClusterReport<f32>>,
-) -> Result<(), TrainError> {
+) -> Result<(), NodeError> {
     record.flush()?;
     let (settings, folder) = (&process.settings, record.folder());
     let Some(report) = report.filter(|report| !report.left) else { return Ok(()) };
@@ -49,7 +50,8 @@ fn write_end(
     let first = folder.resumed().map_or(0, |resumed| resumed.step);
     let averages = state.averaged();
     let outcome = outcome_of(report, first, settings, averages, state.variables);
-    record.write_result(&record.summarize(&outcome)?)
+    last_test::wait(process, folder, &outcome)?;
+    Ok(record.write_result(&record.summarize(&outcome)?)?)
 }
 
 /// A thread that writes lines until it is ended.

@@ -8,15 +8,16 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use cluster::ClusterError;
 use digits::models::accuracy;
 use sync_replicas::checkpoint::{self, TrainingState};
-use tokio::time::timeout;
 
 use super::Ended;
 use super::error::NodeError;
+use super::pauses::Pauses;
 use super::process::Process;
+use crate::best::Best;
 use crate::history::TESTS;
+use crate::measures::value;
 use crate::metrics::{Evaluation, Metrics};
 use crate::run_folder::RunFolder;
 use crate::say::say;
@@ -32,9 +33,9 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
     if settings.out.is_none() && settings.checkpoint_dir.is_none() {
         return Err(NodeError::NoFolder);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime = runtime.map_err(|error| NodeError::Cluster(ClusterError::Runtime(error)))?;
-    let stop = process.stop_handle();
+    let pauses = Pauses::new(process)?;
+    let best = settings.keep_best.zip(settings.out.as_deref());
+    let mut best = best.map(|(measure, out)| Best::new(out, measure));
     let (mut known, mut lines, mut since) = (BTreeSet::new(), None, Instant::now());
     loop {
         // The training may not have made it yet.
@@ -42,6 +43,10 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
         let mut over = folder.has_ended();
         for (key, state) in newer(&folder, &known)? {
             let evaluation = evaluate(settings, &state)?;
+            // Before the line, by which others know that this was done.
+            if let Some(best) = &mut best {
+                keep_if_best(best, &evaluation, &state);
+            }
             if lines.is_none() {
                 let file = folder.root().join(TESTS[1]);
                 lines = Some(Metrics::append(&file).map_err(TrainError::from)?);
@@ -66,7 +71,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
                 seconds: process.patience.as_secs_f64(),
             });
         }
-        if runtime.block_on(async { timeout(LOOK, stop.wished()).await.is_ok() }) {
+        if pauses.pause(LOOK) {
             return Ok(Ended::Left);
         }
     }
@@ -105,6 +110,15 @@ fn evaluate(settings: &Settings, state: &TrainingState<f32>) -> Result<Evaluatio
         test_accuracy: test(&state.variables)?,
         averages_test_accuracy: state.averaged().as_ref().map(test).transpose()?,
     })
+}
+
+/// One that is not written ends nothing.
+fn keep_if_best(best: &mut Best, test: &Evaluation, state: &TrainingState<f32>) {
+    let Some(value) = value(best.measure().metric, test, None) else { return };
+    let kept = best.tested(test.step, value, |folder| checkpoint::write(folder, state, 1));
+    if let Err(error) = kept {
+        say(error.words(test.step));
+    }
 }
 
 fn words(evaluation: &Evaluation) -> String {

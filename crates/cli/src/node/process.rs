@@ -48,7 +48,7 @@ impl Process {
         let cluster = set(cluster, args.listen, Cluster::listen);
         let workers = cluster.place().num_replicas();
         let mut settings = match cluster.place().task.role {
-            Role::Evaluator => Settings::check(args.train)?,
+            Role::Evaluator => Settings::check_of_evaluator(args.train)?,
             _ => Settings::check_in_cluster(args.train, workers, args.backup)?,
         };
         settings.resume = match settings.resume {

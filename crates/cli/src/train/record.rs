@@ -13,6 +13,8 @@ use sync_replicas::{Cursor, Record, Totals, Variables};
 use super::error::TrainError;
 use super::run_line::run_line;
 use crate::args::cli_name;
+use crate::best::Kept;
+use crate::early_stop::EarlyStop;
 use crate::history::{History, METRICS, TESTS};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
@@ -33,6 +35,8 @@ pub(crate) struct RunOutcome {
     pub(crate) updates: u64,
     pub(crate) totals: Totals,
     pub(crate) elapsed: Duration,
+    /// Why it ended before its last update, if `--stop-when` says so.
+    pub(crate) stopped_by: Option<String>,
     /// Every replica, as far as it is known of.
     pub(crate) replicas: Vec<ReplicaSummary>,
 }
@@ -48,6 +52,7 @@ impl RunOutcome {
             updates: 0,
             totals: Totals::default(),
             elapsed: Duration::ZERO,
+            stopped_by: None,
             replicas: Vec::new(),
         }
     }
@@ -106,6 +111,8 @@ impl<'a> RunRecord<'a> {
             begun: (Instant::now(), first),
             eval_every: settings.eval_every,
             accuracy: None,
+            stop: settings.stop_when.map(EarlyStop::new),
+            best: None,
         }
     }
 
@@ -140,6 +147,9 @@ impl<'a> RunRecord<'a> {
         let newest = checkpoint::latest(self.folder.checkpoints())?;
         let latest = self.record.since(&mut Cursor::default());
         let replicas = outcome.replicas.iter();
+        let root = self.folder.root();
+        let best = settings.keep_best.and_then(|_| Kept::read(root));
+        let best_checkpoint = best.as_ref().and_then(|_| Kept::checkpoint(root));
         Ok(Summary {
             model: cli_name(settings.model),
             optimizer: cli_name(settings.optimizer_kind),
@@ -158,10 +168,14 @@ impl<'a> RunRecord<'a> {
             non_finite: replicas.clone().map(|replica| replica.non_finite).sum(),
             seconds: outcome.elapsed.as_secs_f64(),
             generation: outcome.generation,
-            interrupted: outcome.global_step < settings.updates,
+            interrupted: outcome.global_step < settings.updates && outcome.stopped_by.is_none(),
+            stopped_by: outcome.stopped_by.clone(),
             resumed_from: self.folder.resumed().map(|it| it.checkpoint.display().to_string()),
-            run_dir: self.folder.root().display().to_string(),
+            run_dir: root.display().to_string(),
             checkpoint: newest.map(|path| path.display().to_string()).unwrap_or_default(),
+            best_step: best.as_ref().map(|best| best.step),
+            best_value: best.as_ref().map(|best| best.value),
+            best_checkpoint: best_checkpoint.map(|path| path.display().to_string()),
             variables_sha256: outcome.variables.sha256(),
             failed_batches: replicas.clone().map(|replica| replica.failed_batches).sum(),
             failed_replicas: replicas.filter(|replica| replica.failure.is_some()).count(),

@@ -36,6 +36,27 @@ fn unknown_values_list_the_possible_ones() {
     check("--reference --deterministic", &["cannot be used with"]);
 }
 
+#[test]
+fn a_metric_that_is_not_there_is_refused() {
+    let all = "test_accuracy, averages_test_accuracy, loss";
+    check("--keep-best accuracy", &["--keep-best", all, "got \"accuracy\""]);
+    check("--keep-best loss:up", &[":min or :max", "\"up\""]);
+    check("--stop-when acc>=0.5", &["--stop-when", all, "got \"acc\""]);
+    check("--stop-when loss,tests=0", &["tests=N", "at least 1"]);
+    check("--stop-when test_accuracy>=97", &["from 0 to 1", "\"97\""]);
+    let averages = "expected test_accuracy or loss, got averages_test_accuracy, which needs --ema";
+    check("--keep-best averages_test_accuracy", &["--keep-best", averages]);
+    check("--stop-when averages_test_accuracy", &["--stop-when", averages]);
+    // In a cluster the chief has no averages, and a checkpoint no loss.
+    check("launch --keep-best test_accuracy", &["--keep-best", "--evaluator with it"]);
+    check("launch --evaluator --keep-best loss", &["expected test_accuracy, got loss"]);
+    let averages = "launch --ema 0.9 --evaluator --stop-when averages_test_accuracy>=0.9";
+    check(averages, &["expected test_accuracy or loss", "the chief"]);
+    check("node --role evaluator --out a --keep-best loss", &["expected test_accuracy, got loss"]);
+    let no_folder = "node --role evaluator --checkpoint-dir c --keep-best test_accuracy";
+    check(no_folder, &["--keep-best", "--out DIR with it"]);
+}
+
 //
 #[test]
 fn counts_that_cannot_be_are_refused() {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::program::{folder, json, run, train};
 
 /// Each option of `train`: its words, and what a file says.
-const OPTIONS: [(&str, &str); 47] = [
+const OPTIONS: [(&str, &str); 49] = [
     ("--model softmax", "model = \"softmax\""),
     ("--hidden 8", "hidden = 8"),
     ("--seed 18446744073709551615", "seed = 18446744073709551615"),
@@ -59,6 +59,8 @@ const OPTIONS: [(&str, &str); 47] = [
     ("--save-every 7", "save_every = 7"),
     ("--eval-every 3", "eval_every = 3"),
     ("--keep 3", "keep = 3"),
+    ("--keep-best loss:max", "keep_best = \"loss:max\""),
+    ("--stop-when test_accuracy,tests=5", "stop_when = \"test_accuracy,tests=5\""),
     // Not what a run is, but where and how it is begun and shown.
     ("--epochs 2", "epochs = 2"),
     ("--out a", "out = \"a\""),
@@ -127,6 +129,7 @@ fn what_is_not_set_is_as_if_it_were_not_there() {
     check_same("", "");
     check_same("", "nesterov = false\nreference = false\ndeterministic = false\nquiet = false");
     check_same("", "straggler = []");
+    check_same("--stop-when loss", "stop_when = \"loss,tests=10\"");
     check_same("--learning-rate 1", "learning_rate = 1 # a whole number is a number");
     check_same("--seed 255", "seed = 0xff");
 }

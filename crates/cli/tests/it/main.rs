@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod bad_input;
+mod best;
 mod cluster;
 mod config;
 mod evaluator;

@@ -1,0 +1,134 @@
+//! The best checkpoint of a run: in a folder of its own, where no other takes its place.
+//!
+//! Invariant: a file beside it says what its value is, and is written after it, so that a run that
+//! goes on keeps nothing worse (P-24).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sync_replicas::{CheckpointError, checkpoint};
+
+use crate::args::Measure;
+use crate::run_folder::{self, FolderError};
+use crate::say::chain;
+
+/// Where it is in a run folder.
+const FOLDER: &str = "best";
+const FILE: &str = "best.json";
+
+/// What the file says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    /// As `--keep-best` has it.
+    metric: String,
+    pub(crate) value: f64,
+    pub(crate) step: i64,
+}
+
+impl Kept {
+    /// The best so far; `None` where there is none, or none that can be read.
+    pub(crate) fn read(root: &Path) -> Option<Self> {
+        serde_json::from_str(&fs::read_to_string(root.join(FILE)).ok()?).ok()
+    }
+
+    /// Where its checkpoint is.
+    pub(crate) fn checkpoint(root: &Path) -> Option<PathBuf> {
+        checkpoint::latest(&root.join(FOLDER)).ok().flatten()
+    }
+}
+
+/// Why a checkpoint that is the best is not kept; the one before is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeepError {
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+}
+
+impl KeepError {
+    /// The warning: training goes on.
+    pub(crate) fn words(&self, step: i64) -> String {
+        let what = match self {
+            Self::Checkpoint(_) => "it is the best so far, but not kept",
+            Self::Folder(_) => "the best so far is kept, but a run that goes on will not know",
+        };
+        format!("update {step}: {what}: {}", chain(self))
+    }
+}
+
+/// Keeps the best checkpoint of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Best {
+    root: PathBuf,
+    measure: Measure,
+    kept: Option<Kept>,
+}
+
+impl Best {
+    /// Of a run folder, which an earlier life may have kept one in: by the same measure, or it does
+    /// not count.
+    pub(crate) fn new(root: &Path, measure: Measure) -> Self {
+        let kept = Kept::read(root).filter(|kept| kept.metric == measure.to_string());
+        Self { root: root.to_owned(), measure, kept }
+    }
+
+    pub(crate) fn measure(&self) -> Measure {
+        self.measure
+    }
+
+    /// Takes a test of an update, and keeps its checkpoint with `save` if it is better than all
+    /// before; whether it was.
+    pub(crate) fn tested(
+        &mut self,
+        step: i64,
+        value: f64,
+        save: impl FnOnce(&Path) -> Result<PathBuf, CheckpointError>,
+    ) -> Result<bool, KeepError> {
+        if !self.measure.is_better(value, self.kept.as_ref().map(|kept| kept.value)) {
+            return Ok(false);
+        }
+        save(&self.root.join(FOLDER))?;
+        let kept = Kept { metric: self.measure.to_string(), value, step };
+        let text = serde_json::to_string(&kept).unwrap_or_default();
+        self.kept = Some(kept);
+        run_folder::write(&self.root, FILE, &format!("{text}\n"))?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // P-24: what a run has kept counts when it goes on, unless it is asked for something else.
+    #[test]
+    fn a_life_after_goes_on_with_the_best_so_far() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let check = |measure: &str, tests: &[(i64, f64, bool)]| {
+            let mut best = Best::new(dir.path(), measure.parse().expect("is one"));
+            for &(step, value, expected) in tests {
+                let kept = best.tested(step, value, |folder| Ok(folder.to_owned()));
+                assert_eq!(kept.expect("is writable"), expected, "{measure} at {step}");
+            }
+            Kept::read(dir.path()).map(|kept| (kept.value, kept.step))
+        };
+        assert_eq!(check("test_accuracy", &[]), None);
+        let first = [(1, 0.1, true), (10, 0.5, true), (20, 0.5, false), (30, f64::NAN, false)];
+        assert_eq!(check("test_accuracy", &first), Some((0.5, 10)));
+        assert_eq!(check("test_accuracy", &[(40, 0.4, false)]), Some((0.5, 10)));
+        assert_eq!(check("loss", &[(50, 0.7, true), (60, 0.8, false)]), Some((0.7, 50)));
+    }
+
+    // The one before stays, and the next better one is tried.
+    #[test]
+    fn one_that_is_not_written_is_not_kept() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut best = Best::new(dir.path(), "loss".parse().expect("is one"));
+        let full = |folder: &Path| Err(CheckpointError::NotFound { path: folder.to_owned() });
+        best.tested(1, 0.5, full).expect_err("it was not written");
+        assert_eq!(Kept::read(dir.path()), None);
+        assert!(best.tested(2, 0.6, |folder| Ok(folder.to_owned())).expect("is writable"));
+    }
+}

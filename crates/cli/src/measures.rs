@@ -1,0 +1,46 @@
+//! Which metrics a run has for `--keep-best` and `--stop-when`, and what they are of a test.
+
+use crate::args::{Metric, TrainArgs};
+use crate::error::UsageError;
+use crate::metrics::Evaluation;
+
+/// Refuses what this run does not measure. In a cluster an evaluator keeps the best checkpoint, and
+/// the chief ends training.
+pub(crate) fn check(args: &TrainArgs, in_cluster: bool) -> Result<(), UsageError> {
+    let no_averages = args.ema.is_none().then_some("needs --ema");
+    let in_checkpoints = |metric| match metric {
+        Metric::TestAccuracy => None,
+        Metric::AveragesTestAccuracy => no_averages,
+        Metric::Loss => in_cluster.then_some("is in no checkpoint, which a cluster keeps it by"),
+    };
+    let in_tests = |metric| match metric {
+        Metric::AveragesTestAccuracy if in_cluster => Some("the chief of a cluster does not test"),
+        Metric::AveragesTestAccuracy => no_averages,
+        Metric::TestAccuracy | Metric::Loss => None,
+    };
+    refuse("--keep-best", args.keep_best.map(|best| best.metric), in_checkpoints)?;
+    refuse("--stop-when", args.stop_when.map(|stop| stop.metric()), in_tests)
+}
+
+fn refuse(
+    option: &'static str,
+    asked: Option<Metric>,
+    lack: impl Fn(Metric) -> Option<&'static str>,
+) -> Result<(), UsageError> {
+    let Some((asked, why)) = asked.and_then(|asked| Some((asked, lack(asked)?))) else {
+        return Ok(());
+    };
+    let there = Metric::ALL.into_iter().filter(|metric| lack(*metric).is_none());
+    let there: Vec<_> = there.map(Metric::name).collect();
+    let got = format!("{}, which {why}", asked.name());
+    Err(UsageError::number(option, there.join(" or "), got))
+}
+
+/// What a test says, and the loss of its update; `None` where it was not measured.
+pub(crate) fn value(metric: Metric, test: &Evaluation, loss: Option<f64>) -> Option<f64> {
+    match metric {
+        Metric::TestAccuracy => Some(test.test_accuracy),
+        Metric::AveragesTestAccuracy => test.averages_test_accuracy,
+        Metric::Loss => loss,
+    }
+}

@@ -1,0 +1,50 @@
+//! The evaluator's last test: only then it is known which checkpoint is the best.
+//!
+//! Invariant: nobody waits for it for long; there may be no evaluator.
+
+use std::time::{Duration, Instant};
+
+use super::error::NodeError;
+use super::pauses::Pauses;
+use super::process::Process;
+use crate::history::TESTS;
+use crate::metrics::last_evaluation;
+use crate::run_folder::RunFolder;
+use crate::train::RunOutcome;
+
+/// Between two looks at its file.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Shorter than a launcher waits for its processes.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Waits until the last checkpoint of a training that has come to its end is tested, if one is
+/// kept as the best.
+pub(super) fn wait(
+    process: &Process,
+    folder: &RunFolder,
+    outcome: &RunOutcome,
+) -> Result<(), NodeError> {
+    let settings = &process.settings;
+    let early = outcome.global_step < settings.updates && outcome.stopped_by.is_none();
+    if settings.keep_best.is_none() || early {
+        return Ok(());
+    }
+    let (tests, begun, pauses) =
+        (folder.root().join(TESTS[1]), Instant::now(), Pauses::new(process)?);
+    let last = (i64::try_from(outcome.global_step).unwrap_or(i64::MAX), outcome.generation);
+    while last_evaluation(&tests).map(|test| (test.step, test.generation)) != Some(last) {
+        if begun.elapsed() >= LONGEST {
+            let seconds = LONGEST.as_secs();
+            let step = outcome.global_step;
+            tracing::warn!(
+                "no evaluator tested update {step} within {seconds} s; the best may be another"
+            );
+            return Ok(());
+        }
+        if pauses.pause(LOOK) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! Pauses of a process that looks at files which others write.
+//!
+//! Invariant: whoever is asked to leave does not wait.
+
+use std::time::Duration;
+
+use cluster::{ClusterError, StopHandle};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+
+use super::error::NodeError;
+use super::process::Process;
+
+pub(super) struct Pauses {
+    runtime: Runtime,
+    stop: StopHandle,
+}
+
+impl Pauses {
+    pub(super) fn new(process: &Process) -> Result<Self, NodeError> {
+        let runtime = Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(|error| NodeError::Cluster(ClusterError::Runtime(error)))?;
+        Ok(Self { runtime, stop: process.stop_handle() })
+    }
+
+    /// Waits for so long; whether the process was asked to leave meanwhile.
+    pub(super) fn pause(&self, time: Duration) -> bool {
+        self.runtime.block_on(async { timeout(time, self.stop.wished()).await.is_ok() })
+    }
+}
