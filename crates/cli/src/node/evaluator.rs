@@ -48,7 +48,9 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
                 keep_if_best(best, &evaluation, &state);
             }
             if lines.is_none() {
-                let file = folder.root().join(TESTS[1]);
+                // Without a run folder it is beside the checkpoints.
+                let root = settings.out.as_deref().unwrap_or_else(|| folder.checkpoints());
+                let file = root.join(TESTS[1]);
                 lines = Some(Metrics::append(&file).map_err(TrainError::from)?);
             }
             if let Some(lines) = &mut lines {

@@ -1,6 +1,6 @@
 //! The evaluator of a cluster: it tests the checkpoints that others write.
 
-use crate::program::{folder, json, run};
+use crate::program::{folder, json, run, train};
 
 /// As an evaluator of two workers and a server, none of which it speaks to.
 const EVALUATOR: [&str; 9] = [
@@ -68,6 +68,20 @@ fn a_launcher_starts_one_that_ends_with_the_training() {
     // A save that comes while another runs is made after it, or with the next.
     assert!((2..=4).contains(&kept), "{kept}");
     assert_eq!(said.err.lines().count(), kept, "{}", said.err);
+}
+
+// Nothing but a folder of checkpoints: its lines are beside them.
+#[test]
+fn it_tests_a_folder_of_checkpoints() {
+    let folder = folder();
+    let options = ["--updates", "20", "--straggler", "none", "--checkpoint-dir", "c", "--out"];
+    train(folder.path(), &[&options[..], &["a"]].concat());
+    let args = ["node", "--role", "evaluator", "--checkpoint-dir", "c", "--updates", "20"];
+    let said = run(folder.path(), &args);
+    assert_eq!(said.status, 0, "{}", said.err);
+    let lines = std::fs::read_to_string(folder.path().join("c/evaluations.jsonl"));
+    assert_eq!(json(&lines.expect("was written"))["step"], 20);
+    assert!(!folder.path().join("runs").exists());
 }
 
 #[test]
