@@ -138,11 +138,15 @@ impl Config {
             }),
         );
         // Only where a batch is given to others.
-        let failing = (engine.order == Order::Replica).then(|| match engine.failing_batch {
-            FailingBatch::Fail => FailingBatchKind::Fail,
-            FailingBatch::Skip => FailingBatchKind::Skip,
-        });
-        self.set("failing_batch", failing.map(cli_name));
+        if engine.order == Order::Replica {
+            self.set(
+                "failing_batch",
+                cli_name(match engine.failing_batch {
+                    FailingBatch::Fail => FailingBatchKind::Fail,
+                    FailingBatch::Skip => FailingBatchKind::Skip,
+                }),
+            );
+        }
         self.set("lease", engine.lease.map(duration));
         self.set("step_deadline", engine.step_deadline.map(duration));
         self.set("min_replicas", settings.min_replicas.unwrap_or(1));

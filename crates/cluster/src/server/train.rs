@@ -196,10 +196,10 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         let coordinator = &mut hub.coordinator;
         match message {
             Message::Commit(commit) => {
-                let commit = wire::commit(commit).map_err(words)?;
-                match self.with_own_receipt(replica, commit) {
-                    Ok(commit) => coordinator.commit(replica, &commit, now, &mut actions),
-                    Err((commit, reason)) => {
+                let mut commit = wire::commit(commit).map_err(words)?;
+                match self.add_own_receipt(replica, &mut commit) {
+                    Ok(()) => coordinator.commit(replica, &commit, now, &mut actions),
+                    Err(reason) => {
                         let (sequence, rejoin) = (commit.sequence, false);
                         let refusal = Refusal { sequence, reason, rejoin };
                         coordinator.refuse_commit(replica, &commit, refusal, &mut actions);
@@ -249,22 +249,13 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     ///
     /// # Errors
     /// The commit names other variables than came, which the words say.
-    fn with_own_receipt(
-        &self,
-        replica: ReplicaId,
-        mut commit: Commit,
-    ) -> Result<Commit, (Commit, String)> {
+    fn add_own_receipt(&self, replica: ReplicaId, commit: &mut Commit) -> Result<(), String> {
         let Ticket { generation, incarnation } = commit.ticket;
         let contribution = Contribution { replica, incarnation, sequence: commit.sequence };
-        let held = self.shard().vet(contribution, &commit.variables);
-        match held {
-            Ok(held) => {
-                if held {
-                    commit.receipts ^= self.receipt(generation, contribution);
-                }
-                Ok(commit)
-            }
-            Err(reason) => Err((commit, reason)),
+        let held = self.shard().vet(contribution, &commit.variables)?;
+        if held {
+            commit.receipts ^= self.receipt(generation, contribution);
         }
+        Ok(())
     }
 }

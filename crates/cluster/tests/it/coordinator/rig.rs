@@ -148,33 +148,43 @@ impl Rig {
             "fail" => coordinator.leave(id, ticket, Some("why".into()), now, &mut actions),
             "leave_for_now" => coordinator.leave_for_now(id, ticket, now, &mut actions),
             "alive" => coordinator.alive(id, ticket, now, &mut actions),
-            "took" => {
-                let [waited, computed, sent] = [1, 2, 3].map(|at| Duration::from_secs(number(at)));
-                self.times = Times { waited, computed, sent };
-            }
-            "wait" => {
-                self.now += Duration::from_secs(replica);
-                coordinator.tick(self.now, &mut actions);
-            }
-            "applied" => {
-                (0..self.shards).for_each(|_| coordinator.applied(None, now, &mut actions))
-            }
-            "one_applied" => coordinator.applied(None, now, &mut actions),
-            "restore" => {
-                let after = Generation::new(number(2));
-                coordinator.restore(GlobalStep::new(replica as i64), after, &Positions::default());
-                coordinator.start(now, &mut actions).expect("it starts");
-            }
-            "nan_guard" => coordinator.set_nan_guard(true),
-            "not_finite" => coordinator.not_finite("w".to_owned(), now, &mut actions),
-            "last_step" => coordinator.set_last_step(replica as i64),
-            other => panic!("no verb: {other}"),
+            verb => self.happen(verb, [1, 2, 3].map(number), &mut actions),
         }
         self.look(line, ticket, &actions);
         self.coordinator.engine().validate().unwrap_or_else(|broken| panic!("{line}: {broken}"));
         said.extend(written(&actions));
         self.spans.extend(actions.spans);
         said
+    }
+
+    /// What no replica says: time goes on, and the rest of the cluster does its part.
+    fn happen(&mut self, verb: &str, numbers: [u64; 3], actions: &mut Actions) {
+        let (coordinator, now) = (&mut self.coordinator, self.now);
+        match verb {
+            "took" => {
+                let [waited, computed, sent] = numbers.map(Duration::from_secs);
+                self.times = Times { waited, computed, sent };
+            }
+            "wait" => {
+                self.now += Duration::from_secs(numbers[0]);
+                coordinator.tick(self.now, actions);
+            }
+            "applied" => (0..self.shards).for_each(|_| coordinator.applied(None, now, actions)),
+            "one_applied" => coordinator.applied(None, now, actions),
+            "restore" => {
+                let after = Generation::new(numbers[1]);
+                coordinator.restore(
+                    GlobalStep::new(numbers[0] as i64),
+                    after,
+                    &Positions::default(),
+                );
+                coordinator.start(now, actions).expect("it starts");
+            }
+            "nan_guard" => coordinator.set_nan_guard(true),
+            "not_finite" => coordinator.not_finite("w".to_owned(), now, actions),
+            "last_step" => coordinator.set_last_step(numbers[0] as i64),
+            other => panic!("no verb: {other}"),
+        }
     }
 }
 
