@@ -121,7 +121,7 @@ fn placement(servers: usize) -> Arc<Placement> {
 }
 
 /// One of so many servers, in a training whose every contribution makes a step.
-fn node(index: usize, servers: usize) -> Arc<Node<f32>> {
+pub(crate) fn node(index: usize, servers: usize) -> Arc<Node<f32>> {
     node_that_saves(index, servers, None)
 }
 

@@ -155,8 +155,10 @@ impl History {
         words.fold(program.to_owned(), |text, word| text + " " + word)
     }
 
+    /// What is to be refused: were it not, it would soon end.
     fn run(&self, more: &[&str]) -> Said {
-        run(self.folder.path(), &[self.kind, &COMMON, more].concat())
+        let short = ["--model", "softmax", "--straggler", "none", "--updates", "1"];
+        run(self.folder.path(), &[self.kind, &short, more].concat())
     }
 
     /// Starts what a shell makes of the words, again while an earlier life still holds the folder.

@@ -113,8 +113,12 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     /// A replica has closed its connection, as it does once it has heard of the end. One that
     /// breaks may be that of a process which died with the word unread, and is started again.
     pub(super) fn has_heard(&self, replica: ReplicaId) {
-        if let Some(hub) = self.hub.as_ref().filter(|_| self.is_over()) {
-            lock(hub).heard.insert(replica);
+        let Some(hub) = &self.hub else { return };
+        // The lock first: under it the end is told and then noted, and a quick replica has closed
+        // in between.
+        let mut hub = lock(hub);
+        if self.is_over() {
+            hub.heard.insert(replica);
         }
     }
 
@@ -166,3 +170,6 @@ impl<T: Scalar> Hub<T> {
             || self.links.iter().any(|link| !link.is_idle())
     }
 }
+
+#[cfg(all(test, feature = "test-util"))]
+mod tests;
