@@ -157,7 +157,8 @@ impl History {
 
     /// What is to be refused: were it not, it would soon end.
     fn run(&self, more: &[&str]) -> Said {
-        let short = ["--model", "softmax", "--straggler", "none", "--updates", "1"];
+        let end = (self.floor.unwrap_or(0) + 1).to_string();
+        let short = ["--model", "softmax", "--straggler", "none", "--updates", &end];
         run(self.folder.path(), &[self.kind, &short, more].concat())
     }
 
