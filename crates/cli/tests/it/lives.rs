@@ -58,12 +58,15 @@ impl History {
 
     fn play(&mut self) {
         let other = contents(&self.folder.path().join("other"));
-        for _ in 0..LENGTH {
-            match self.dice.below(8) {
-                0 => self.typo(),
-                1 => self.damage(),
-                2 => self.in_anothers_folder(),
-                3 => self.full_disk(),
+        for number in 0..LENGTH {
+            match (number, self.dice.below(8)) {
+                // There is something to lose, then some of it is lost.
+                (0 | 1, _) => self.live(),
+                (2, _) => self.damage(),
+                (_, 0) => self.typo(),
+                (_, 1) => self.damage(),
+                (_, 2) => self.in_anothers_folder(),
+                (_, 3) => self.full_disk(),
                 _ => self.live(),
             }
             self.check_checkpoints();
