@@ -116,8 +116,11 @@ pub struct Metrics {
 /// Lines wait no longer than this for the file.
 const SOON: Duration = Duration::from_secs(1);
 
-/// And no more than so many bytes of them.
+/// And no more than so many bytes of them,
 const MOST_BYTES: usize = 1 << 16;
+
+/// unless the file takes none: then they wait for it up to so many.
+const MOST_KEPT: usize = 1 << 24;
 
 #[derive(Serialize)]
 struct Line<'a, T> {
@@ -150,29 +153,40 @@ impl Metrics {
         Ok(Self { file, lines: Vec::new(), written: Instant::now(), last_step })
     }
 
-    /// Writes one object with `"kind": kind`.
-    ///
-    /// # Errors
-    /// Whatever keeps it from being written.
-    pub fn write(&mut self, kind: &'static str, value: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.lines, &Line { kind, value })?;
-        self.lines.push(b'\n');
-        if self.lines.len() >= MOST_BYTES || self.written.elapsed() >= SOON {
-            self.flush()?;
+    /// Adds one object with `"kind": kind`, which the next flush writes.
+    pub fn add(&mut self, kind: &'static str, value: &impl Serialize) {
+        // What is plain data can be written to memory.
+        if serde_json::to_writer(&mut self.lines, &Line { kind, value }).is_ok() {
+            self.lines.push(b'\n');
         }
-        Ok(())
+        if self.lines.len() >= MOST_KEPT {
+            self.forget();
+        }
     }
 
-    /// Writes the line of an update; where a restore took earlier ones back, that line first.
-    ///
-    /// # Errors
-    /// Whatever keeps it from being written.
-    pub fn write_update(&mut self, update: &Update) -> io::Result<()> {
+    /// Adds the line of an update; where a restore took earlier ones back, that line first.
+    pub fn add_update(&mut self, update: &Update) {
         if self.last_step.is_some_and(|last| update.step <= last) {
-            self.write("restore", &Restore { step: update.step - 1 })?;
+            self.add("restore", &Restore { step: update.step - 1 });
         }
         self.last_step = Some(update.step);
-        self.write("update", update)
+        self.add("update", update);
+    }
+
+    /// Hands everything to the system, if it is time.
+    ///
+    /// # Errors
+    /// As [`Metrics::flush`].
+    pub fn flush_if_due(&mut self) -> io::Result<()> {
+        let due = self.lines.len() >= MOST_BYTES || self.written.elapsed() >= SOON;
+        if due { self.flush() } else { Ok(()) }
+    }
+
+    /// Lines that nobody takes would fill memory: all go but the one that may be half written.
+    fn forget(&mut self) {
+        let first = self.lines.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        self.lines.truncate(first);
+        tracing::warn!("lines are missing in the metrics: they could not be written for too long");
     }
 
     /// Hands everything to the system.
@@ -263,7 +277,7 @@ mod tests {
         // What a process of a version before left when it was killed.
         std::fs::write(&path, text(2) + "{\"kind\":\"upd").expect("is writable");
         let mut metrics = Metrics::append(&path).expect("is writable");
-        metrics.write_update(&update(3)).expect("is writable");
+        metrics.add_update(&update(3));
         metrics.flush().expect("is writable");
         assert_eq!(std::fs::read_to_string(&path).expect("is there"), text(2) + &text(3));
     }
@@ -275,17 +289,43 @@ mod tests {
         let path = dir.path().join("metrics.jsonl");
         let mut metrics = Metrics::append(&path).expect("is writable");
         for step in [1, 2, 3, 2, 3] {
-            metrics.write_update(&update(step)).expect("is writable");
+            metrics.add_update(&update(step));
         }
         metrics.flush().expect("is writable");
         // By another process as well.
         let mut metrics = Metrics::append(&path).expect("is writable");
         for step in [3, 4] {
-            metrics.write_update(&update(step)).expect("is writable");
+            metrics.add_update(&update(step));
         }
         metrics.flush().expect("is writable");
         let back = |step: i64| format!("{{\"kind\":\"restore\",\"step\":{step}}}\n");
         let all = [text(1), text(2), text(3), back(1), text(2), text(3), back(2), text(3), text(4)];
         assert_eq!(std::fs::read_to_string(&path).expect("is there"), all.concat());
+    }
+
+    // A full disk takes no line away: what it did not take is written once there is room.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn lines_wait_for_a_file_that_takes_none() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("metrics.jsonl");
+        let mut metrics = Metrics::append(&path).expect("is writable");
+        let full = File::options().write(true).open("/dev/full").expect("is there");
+        let room = std::mem::replace(&mut metrics.file, full);
+        for step in [1, 2] {
+            metrics.add_update(&update(step));
+            assert!(metrics.flush().is_err());
+        }
+        metrics.file = room;
+        metrics.flush().expect("is writable");
+        assert_eq!(std::fs::read_to_string(&path).expect("is there"), text(1) + &text(2));
+        // But not for ever: then whole lines go.
+        for step in 3..=(MOST_KEPT / text(3).len()) as i64 + 10 {
+            metrics.add_update(&update(step));
+        }
+        assert!(metrics.lines.starts_with(text(3).as_bytes()) && metrics.lines.len() < 1000);
+        metrics.flush().expect("is writable");
+        let lines = std::fs::read_to_string(&path).expect("is there");
+        assert!(lines.lines().all(|line| line.starts_with("{\"kind\":\"update\"")), "{lines}");
     }
 }

@@ -72,8 +72,9 @@ impl Hook<ChiefSession<f32>> for RunHook {
         }
         {
             let mut log = lock(&self.log);
-            test.map_or(Ok(()), |test| log.tested(test)).map_err(failed)?;
-            let lost = log.follow().map_err(failed)?;
+            test.into_iter().for_each(|test| log.tested(test));
+            let lost = log.follow();
+            log.flush_if_due();
             if log.only_tests() {
                 // In one process the training itself has said so.
                 lost.iter().for_each(|lost| self.progress.warn(&words(lost)));

@@ -17,6 +17,8 @@ pub(crate) struct RunLog {
     batches: Batches,
     /// Tests of updates whose line is not written yet.
     tests: Option<BTreeMap<i64, Evaluation>>,
+    /// Nothing could be written the last time.
+    stuck: bool,
 }
 
 pub(crate) fn lock(log: &Mutex<RunLog>) -> MutexGuard<'_, RunLog> {
@@ -28,7 +30,7 @@ impl RunLog {
     /// the run.
     pub(crate) fn open(path: &Path, run: &Run, record: Record) -> io::Result<Self> {
         let mut metrics = Metrics::append(path)?;
-        metrics.write("run", run)?;
+        metrics.add("run", run);
         metrics.flush()?;
         Ok(Self::new(metrics, record, Some(BTreeMap::new())))
     }
@@ -40,7 +42,7 @@ impl RunLog {
 
     fn new(metrics: Metrics, record: Record, tests: Option<BTreeMap<i64, Evaluation>>) -> Self {
         let (cursor, batches) = (Cursor::default(), Batches::default());
-        Self { metrics, record, cursor, batches, tests }
+        Self { metrics, record, cursor, batches, tests, stuck: false }
     }
 
     /// Whether another process writes all but the tests.
@@ -49,22 +51,21 @@ impl RunLog {
     }
 
     /// Notes a test.
-    pub(crate) fn tested(&mut self, test: Evaluation) -> io::Result<()> {
+    pub(crate) fn tested(&mut self, test: Evaluation) {
         match &mut self.tests {
             Some(tests) => drop(tests.insert(test.step, test)),
-            None => self.metrics.write("evaluation", &test)?,
+            None => self.metrics.add("evaluation", &test),
         }
-        Ok(())
     }
 
-    /// Writes what has happened since the last time, if this is the process that does; answers the
+    /// Notes what has happened since the last time, if this is the process that does; answers the
     /// checkpoints that were not written.
-    pub(crate) fn follow(&mut self) -> io::Result<Vec<FailedSave>> {
+    pub(crate) fn follow(&mut self) -> Vec<FailedSave> {
         let news = self.record.since(&mut self.cursor);
         let News { updates, spans, failed_saves, missed } = news;
-        let Some(tests) = &mut self.tests else { return Ok(failed_saves) };
+        let Some(tests) = &mut self.tests else { return failed_saves };
         if missed > 0 {
-            tracing::warn!(missed, "lines are missing in the metrics: the disk was too slow");
+            tracing::warn!(missed, "lines are missing in the metrics: too much happened at once");
         }
         for made in &updates {
             let mut update = Update::from(made);
@@ -72,29 +73,37 @@ impl RunLog {
                 update.test_accuracy = Some(test.test_accuracy);
                 update.averages_test_accuracy = test.averages_test_accuracy;
             }
-            self.metrics.write_update(&update)?;
+            self.metrics.add_update(&update);
         }
         for batch in self.batches.of(&spans) {
-            self.metrics.write("batch", &batch)?;
+            self.metrics.add("batch", &batch);
         }
         for failed in &failed_saves {
-            self.metrics.write("save_failed", failed)?;
+            self.metrics.add("save_failed", failed);
         }
-        Ok(failed_saves)
+        failed_saves
     }
 
-    /// Writes one object with `"kind": kind`.
-    pub(crate) fn write(
-        &mut self,
-        kind: &'static str,
-        value: &impl serde::Serialize,
-    ) -> io::Result<()> {
-        self.metrics.write(kind, value)
+    /// Notes one object with `"kind": kind`.
+    pub(crate) fn add(&mut self, kind: &'static str, value: &impl serde::Serialize) {
+        self.metrics.add(kind, value);
+    }
+
+    /// Hands to the system what waits for it, if it is time. What cannot be written is tried again,
+    /// and whoever watches is told once.
+    pub(crate) fn flush_if_due(&mut self) {
+        let written = self.metrics.flush_if_due();
+        if let Err(error) = &written
+            && !self.stuck
+        {
+            tracing::error!(%error, "the metrics cannot be written; it is tried again");
+        }
+        self.stuck = written.is_err();
     }
 
     /// Writes what has happened and hands it to the system.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        self.follow()?;
+        self.follow();
         self.metrics.flush()
     }
 }

@@ -67,11 +67,12 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
     interrupt.attach_saver(saver(&trainer, folder, settings.keep))?;
     let hooks = hooks(settings, Some(run_hook), Some(folder));
     let report = trainer.fit(&learner(settings), |_| shard(settings), hooks);
-    record.flush()?;
+    let written = record.flush();
     let report = report.map_err(|source| {
         let advice = advice(&source, folder);
         TrainError::Fit { source, advice }
     })?;
+    written?;
     finish(&record, &outcome(settings, &trainer, &report))
 }
 

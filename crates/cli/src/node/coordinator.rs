@@ -64,15 +64,10 @@ impl Writer {
     fn start(log: Arc<Mutex<RunLog>>) -> std::io::Result<Self> {
         let (goes_on, end) = channel();
         let thread = std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
-            let mut failed = false;
             while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                let written = lock(&log).flush();
-                if let Err(error) = &written
-                    && !failed
-                {
-                    tracing::error!(%error, "the metrics cannot be written; it is tried again");
-                }
-                failed = written.is_err();
+                let mut log = lock(&log);
+                log.follow();
+                log.flush_if_due();
             }
         })?;
         Ok(Self { thread, goes_on })

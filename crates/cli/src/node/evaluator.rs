@@ -54,8 +54,8 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
                 lines = Some(Metrics::append(&file).map_err(TrainError::from)?);
             }
             if let Some(lines) = &mut lines {
-                let written = lines.write("evaluation", &evaluation).and_then(|()| lines.flush());
-                written.map_err(TrainError::from)?;
+                lines.add("evaluation", &evaluation);
+                lines.flush().map_err(TrainError::from)?;
             }
             if !settings.quiet {
                 say(format!("update {}  {}", evaluation.step, words(&evaluation)));

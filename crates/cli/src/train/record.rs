@@ -125,7 +125,7 @@ impl<'a> RunRecord<'a> {
     pub(crate) fn write_result(&self, summary: &Summary) -> Result<(), TrainError> {
         let mut log = lock(&self.log);
         log.flush()?;
-        log.write("result", summary)?;
+        log.add("result", summary);
         Ok(log.flush()?)
     }
 
