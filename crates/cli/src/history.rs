@@ -60,6 +60,8 @@ pub(crate) struct History {
     pub(crate) restores: Vec<i64>,
     /// What the last start came to, if that is known.
     pub(crate) result: Option<Summary>,
+    /// The last result that was told, of whichever start.
+    pub(crate) told: Option<Summary>,
 }
 
 /// What happened between one start and the next.
@@ -174,7 +176,10 @@ impl History {
                 }
             }
             // One of a version before has other keys, and is not needed to read the rest.
-            Line::Result(result) => self.result = serde_json::from_value(*result).ok(),
+            Line::Result(result) => {
+                self.result = serde_json::from_value(*result).ok();
+                self.told.clone_from(&self.result);
+            }
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use sync_replicas::{SpanKind, checkpoint};
 
 use crate::args::ReportArgs;
 use crate::history::{History, HistoryError, spans};
+use crate::metrics::Batches;
 use crate::report;
 use crate::run_folder::{self, FolderError};
 use crate::summary::{ReplicaSummary, Summary, story};
@@ -71,7 +72,10 @@ fn so_far(root: &Path, history: &History) -> Summary {
     let tested = history.updates().filter(|update| update.test_accuracy.is_some()).last();
     let newest = checkpoint::latest(&run_folder::checkpoints_of(root)).ok().flatten();
     let mut replicas: BTreeMap<u64, ReplicaSummary> = BTreeMap::new();
-    for batch in last.map_or(&[][..], |life| &life.batches) {
+    // Of a long run only some batches have a line, which are no counts.
+    let all = last.map_or(&[][..], |life| &life.batches);
+    let all = if Batches::has_all(all.len()) { all } else { &[] };
+    for batch in all {
         let new = || ReplicaSummary { replica: batch.replica, ..ReplicaSummary::default() };
         let replica = replicas.entry(batch.replica).or_insert_with(new);
         let count = match batch.outcome {
@@ -104,7 +108,8 @@ fn so_far(root: &Path, history: &History) -> Summary {
         superseded: sum(|it| it.superseded),
         non_finite: sum(|it| it.non_finite),
         seconds: updates.last().map_or(0.0, |update| update.seconds),
-        interrupted: true,
+        unfinished: true,
+        tested_at: tested.map(|update| update.step),
         run_dir: root.display().to_string(),
         checkpoint: newest.map(|path| path.display().to_string()).unwrap_or_default(),
         replicas,

@@ -105,7 +105,9 @@ pub fn picture(page: &Page<'_>) -> String {
 
 fn tiles(out: &mut String, summary: &Summary) {
     let accuracy = summary.test_accuracy.map_or_else(|| "unknown".to_owned(), percent);
-    let mut tiles = vec![("test accuracy", accuracy)];
+    let tested = summary.tested_at.map(|step| format!("test accuracy at update {step}"));
+    let tested = tested.unwrap_or_else(|| "test accuracy".to_owned());
+    let mut tiles = vec![(tested.as_str(), accuracy)];
     if let Some(averages) = summary.averages_test_accuracy {
         tiles.push(("with moving averages", percent(averages)));
     }
@@ -113,10 +115,14 @@ fn tiles(out: &mut String, summary: &Summary) {
     tiles.extend([
         ("updates", summary.updates.to_string()),
         ("updates per second", format!("{rate:.0}")),
-        ("accepted", summary.accepted.to_string()),
-        ("stale", (summary.stale + summary.duplicates).to_string()),
-        ("superseded", summary.superseded.to_string()),
     ]);
+    if !(summary.unfinished && summary.replicas.is_empty()) {
+        tiles.extend([
+            ("accepted", summary.accepted.to_string()),
+            ("stale", (summary.stale + summary.duplicates).to_string()),
+            ("superseded", summary.superseded.to_string()),
+        ]);
+    }
     out.push_str("<section class=\"tiles\">\n");
     for (name, value) in tiles {
         let _ = writeln!(out, "<div><b>{value}</b><span>{name}</span></div>");

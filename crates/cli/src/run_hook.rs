@@ -26,6 +26,8 @@ pub(crate) struct RunHook {
     pub(crate) progress: Progress,
     /// When training began, and from which update on: for the rate.
     pub(crate) begun: (Instant, u64),
+    /// Checkpoints are so many updates apart.
+    pub(crate) save_every: u64,
     /// The model is tested every so many updates.
     pub(crate) eval_every: u64,
     /// Of the update that was tested last.
@@ -74,7 +76,13 @@ impl Hook<ChiefSession<f32>> for RunHook {
             let mut log = lock(&self.log);
             test.into_iter().for_each(|test| log.tested(test));
             let lost = log.follow();
-            log.flush_if_due();
+            // Before a checkpoint is written: were this process killed, the run would go on from
+            // it, and never make again what is in no line.
+            if step.saturating_sub(self.begun.1).is_multiple_of(self.save_every) {
+                log.follow_and_flush();
+            } else {
+                log.flush_if_due();
+            }
             if log.only_tests() {
                 // In one process the training itself has said so.
                 lost.iter().for_each(|lost| self.progress.warn(&words(lost)));

@@ -80,6 +80,12 @@ pub struct Summary {
     pub failed_batches: u64,
     /// Each replica's part.
     pub replicas: Vec<ReplicaSummary>,
+    /// Whether the run has told no result.
+    #[serde(skip)]
+    pub unfinished: bool,
+    /// The update that the accuracy is of, if that is not the last.
+    #[serde(skip)]
+    pub tested_at: Option<i64>,
 }
 
 /// One replica's part in a run (P-7).
@@ -217,6 +223,9 @@ pub fn story(summary: &Summary) -> String {
     }
     if let Some(reason) = &summary.stopped_by {
         let _ = write!(text, " Training ended by {reason}.");
+    }
+    if summary.unfinished {
+        text.push_str(" It has told no result: it still trains, failed, or was killed.");
     }
     if summary.interrupted {
         text.push_str(" The run was interrupted before its end.");

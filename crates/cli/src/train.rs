@@ -54,6 +54,10 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
     let folder = record.folder();
     if first >= settings.updates {
         // It had ended when it was started again.
+        if let Some(summary) = record.told(first) {
+            record.write_result(&summary)?;
+            return Ok(summary);
+        }
         let state = checkpoint::read(folder.checkpoints())?;
         return finish(&record, &RunOutcome::of_checkpoint(state));
     }
@@ -79,7 +83,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
 fn finish(record: &RunRecord<'_>, outcome: &RunOutcome) -> Result<Summary, TrainError> {
     let summary = record.summarize(outcome)?;
     record.write_result(&summary)?;
-    record.draw(&summary)?;
+    record.draw(&summary);
     Ok(summary)
 }
 

@@ -359,9 +359,11 @@ pub struct Recorded {
     pub updates: ::prost::alloc::vec::Vec<UpdateMade>,
     #[prost(message, repeated, tag = "4")]
     pub spans: ::prost::alloc::vec::Vec<Span>,
-    /// How long training took.
+    /// How long training took, and the update that it began with, in this life of the coordinator.
     #[prost(double, tag = "5")]
     pub seconds: f64,
+    #[prost(int64, tag = "6")]
+    pub first_step: i64,
 }
 /// A checkpoint was not written; training goes on. For the chief to tell of.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -152,6 +152,7 @@ impl Coordinator {
 
     /// A new generation from a saved state: everybody joins again (P-9).
     pub fn restore(&mut self, global_step: GlobalStep, after: Generation, positions: &Positions) {
+        self.keep_counts();
         self.engine.restore(global_step, after, self.engine.num_lanes());
         if !self.engine.set_positions(positions) {
             tracing::warn!(

@@ -99,6 +99,21 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            accepted: self.accepted.saturating_add(other.accepted),
+            stale: self.stale.saturating_add(other.stale),
+            duplicates: self.duplicates.saturating_add(other.duplicates),
+            superseded: self.superseded.saturating_add(other.superseded),
+            non_finite: self.non_finite.saturating_add(other.non_finite),
+            failed_batches: self.failed_batches.saturating_add(other.failed_batches),
+            tokens: self.tokens.saturating_add(other.tokens),
+            expired: self.expired.saturating_add(other.expired),
+        }
+    }
+
     /// Batches that were begun and came to an end.
     #[must_use]
     pub fn batches(&self) -> u64 {

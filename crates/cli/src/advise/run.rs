@@ -9,7 +9,7 @@ use simulator::Law;
 use simulator::advice::{Measured, Observation};
 use sync_replicas::SpanKind;
 
-use crate::history::{History, HistoryError};
+use crate::history::{History, HistoryError, Life};
 use crate::metrics::Batch;
 
 /// Why a run tells nothing.
@@ -50,17 +50,20 @@ pub(super) fn read(path: &Path) -> Result<Run, RunError> {
         let path = path.to_owned();
         RunError::Missing { path, expected, remedy }
     };
-    let count = |name: &str| {
-        let run = &history.lives.last()?.run;
-        run.get(name)?.as_u64().filter(|count| (1..=MOST).contains(count))
+    let count = |life: &Life, name: &str| {
+        life.run.get(name)?.as_u64().filter(|count| (1..=MOST).contains(count))
     };
-    let counts = count("replicas_to_aggregate").zip(count("total_num_replicas"));
+    let counts_of =
+        |life: &Life| count(life, "replicas_to_aggregate").zip(count(life, "total_num_replicas"));
+    let counts = history.lives.last().and_then(counts_of);
+    // Times with another A or N tell of other machines.
+    let lives = || history.lives.iter().filter(|life| counts_of(life) == counts);
     let Some((gradients, total)) = counts else {
         let expected = "a line of kind run with replicas_to_aggregate and total_num_replicas";
         return Err(missing(expected.to_owned(), "train again with this version"));
     };
     let mut by_replica: BTreeMap<u64, Vec<Observation>> = BTreeMap::new();
-    for batch in history.lives.iter().flat_map(|life| &life.batches) {
+    for batch in lives().flat_map(|life| &life.batches) {
         let finished = batch.outcome != SpanKind::Superseded;
         let observation = Observation { seconds: batch.computed - batch.start, finished };
         by_replica.entry(batch.replica).or_default().push(observation);
@@ -72,7 +75,7 @@ pub(super) fn read(path: &Path) -> Result<Run, RunError> {
         let expected = format!("lines of kind batch for each of {total} replicas, also {id}");
         return Err(missing(expected, "train longer, until each has finished a batch"));
     };
-    let updates = history.lives.iter().flat_map(|life| updates(&life.batches)).collect();
+    let updates = lives().flat_map(|life| updates(&life.batches)).collect();
     // More than there are machines makes no sense, and is refused by whoever plans.
     let gradients = usize::try_from(gradients).unwrap_or(usize::MAX);
     Ok(Run { gradients, machines, updates })

@@ -28,6 +28,11 @@ impl Default for Batches {
 }
 
 impl Batches {
+    /// Whether so many lines are all that there were.
+    pub(crate) fn has_all(lines: usize) -> bool {
+        lines < MANY as usize
+    }
+
     /// Those that are kept of the spans that have come; each replica's are in order of time.
     pub(crate) fn of(&mut self, spans: &[Span]) -> Vec<Batch> {
         let mut batches: Vec<Batch> = Vec::new();

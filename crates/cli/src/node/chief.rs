@@ -24,7 +24,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
     let record = RunRecord::of_chief(settings, process.joined()?)?;
     let folder = record.folder();
     if let Some(state) = checkpoint_of(settings.updates, folder) {
-        return over(process, &record, &RunOutcome::of_checkpoint(state));
+        return told(process, &record, RunOutcome::of_checkpoint(state));
     }
     let first = folder.resumed().map_or(0, |resumed| resumed.step);
     let run_hook = record.hook(&Interrupt::new(), first);
@@ -37,7 +37,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
         Ok(report) => {
             let last = report.global_step.get().unsigned_abs();
             let stopped_by = early_stop::reason(&report.stopped);
-            (last, stopped_by, of_report(&report, first, settings))
+            (last, stopped_by, of_report(&report, settings))
         }
         Err(error) => (settings.updates, None, Err(error)),
     };
@@ -45,7 +45,10 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
         Ok(outcome) => outcome,
         // The servers may have ended before it could fetch what they had, or heard of it.
         Err(error) => match checkpoint_of(last, folder) {
-            Some(state) => RunOutcome { stopped_by, ..RunOutcome::of_checkpoint(state) },
+            Some(state) => {
+                let outcome = RunOutcome { stopped_by, ..RunOutcome::of_checkpoint(state) };
+                return told(process, &record, outcome);
+            }
             None => return Err(error),
         },
     };
@@ -55,6 +58,19 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
     over(process, &record, &outcome)
 }
 
+/// The end of a training of which only the last checkpoint is at hand: parameter server 0 may have
+/// told of it already, and knows more.
+fn told(
+    process: &Process,
+    record: &RunRecord<'_>,
+    outcome: RunOutcome,
+) -> Result<Ended, NodeError> {
+    match record.told(outcome.global_step) {
+        Some(summary) => Ok(Ended::Over(Some(Box::new(summary)))),
+        None => over(process, record, &outcome),
+    }
+}
+
 fn over(
     process: &Process,
     record: &RunRecord<'_>,
@@ -62,30 +78,26 @@ fn over(
 ) -> Result<Ended, NodeError> {
     last_test::wait(process, record.folder(), outcome)?;
     let summary = record.summarize(outcome)?;
-    record.draw(&summary)?;
+    record.draw(&summary);
     Ok(Ended::Over(Some(Box::new(summary))))
 }
 
-fn of_report(
-    report: &ClusterReport<f32>,
-    first: u64,
-    settings: &Settings,
-) -> Result<RunOutcome, NodeError> {
+fn of_report(report: &ClusterReport<f32>, settings: &Settings) -> Result<RunOutcome, NodeError> {
     let Some(variables) = &report.variables else { return Err(NodeError::NoVariables) };
     let variables = variables.clone();
     // Servers do not send averages; they are in the last checkpoint.
-    Ok(outcome_of(report, first, settings, None, variables))
+    Ok(outcome_of(report, settings, None, variables))
 }
 
 /// What a training came to, of a process that knows of all replicas.
 pub(super) fn outcome_of(
     report: &ClusterReport<f32>,
-    first: u64,
     settings: &Settings,
     averages: Option<Variables<f32>>,
     variables: Variables<f32>,
 ) -> RunOutcome {
-    let global_step = report.global_step.get().unsigned_abs();
+    let (last, first) = (report.global_step.get(), report.first_step.get());
+    let global_step = last.unsigned_abs();
     let replicas = report.replicas.iter();
     let delay = |replica: u64| settings.stragglers.delay(replica);
     RunOutcome {
@@ -93,7 +105,7 @@ pub(super) fn outcome_of(
         averages,
         generation: report.generation.get(),
         global_step,
-        updates: global_step.saturating_sub(first),
+        updates: last.saturating_sub(first).unsigned_abs(),
         totals: report.totals,
         elapsed: report.elapsed,
         stopped_by: early_stop::reason(&report.stopped),

@@ -47,9 +47,14 @@ fn write_end(
     let Some(report) = report.filter(|report| !report.left) else { return Ok(()) };
     let last = report.global_step.get().unsigned_abs();
     let Some(state) = checkpoint_of(last, folder) else { return Ok(()) };
-    let first = folder.resumed().map_or(0, |resumed| resumed.step);
+    if report.first_step == report.global_step
+        && let Some(summary) = record.told(last)
+    {
+        // It had ended before, and was started again.
+        return Ok(record.write_result(&summary)?);
+    }
     let averages = state.averaged();
-    let outcome = outcome_of(report, first, settings, averages, state.variables);
+    let outcome = outcome_of(report, settings, averages, state.variables);
     last_test::wait(process, folder, &outcome)?;
     Ok(record.write_result(&record.summarize(&outcome)?)?)
 }
@@ -65,9 +70,8 @@ impl Writer {
         let (goes_on, end) = channel();
         let thread = std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
             while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                let mut log = lock(&log);
-                log.follow();
-                log.flush_if_due();
+                // Soon, since a checkpoint may be ahead of what a killed process has written.
+                lock(&log).follow_and_flush();
             }
         })?;
         Ok(Self { thread, goes_on })

@@ -88,6 +88,8 @@ fn summary() -> Summary {
         variables_sha256: "00".into(),
         failed_replicas: 2,
         replicas: vec![replica(0), replica(1)],
+        unfinished: false,
+        tested_at: None,
     }
 }
 

@@ -109,6 +109,7 @@ impl<'a> RunRecord<'a> {
             log: Arc::clone(&self.log),
             progress: Progress::new(settings.quiet, first, settings.updates),
             begun: (Instant::now(), first),
+            save_every: settings.save_every.max(1),
             eval_every: settings.eval_every,
             accuracy: None,
             stop: settings.stop_when.map(EarlyStop::new),
@@ -129,8 +130,22 @@ impl<'a> RunRecord<'a> {
         Ok(log.flush()?)
     }
 
-    /// Draws the pages of what the folder tells, and of what is known here of the latest part.
-    pub(crate) fn draw(&self, summary: &Summary) -> Result<(), TrainError> {
+    /// The result that was told of the run when it ended with this update, by whichever process.
+    pub(crate) fn told(&self, updates: u64) -> Option<Summary> {
+        let history = History::read(self.folder.root()).ok()?;
+        history.told.filter(|summary| summary.updates == updates)
+    }
+
+    /// Draws the pages. The result stands without them: files that somebody has changed, and that
+    /// cannot be read back, are told of.
+    pub(crate) fn draw(&self, summary: &Summary) {
+        if let Err(error) = self.try_to_draw(summary) {
+            tracing::error!("the report is not drawn: {error}");
+        }
+    }
+
+    /// Draws what the folder tells, and what is known here of the latest part.
+    fn try_to_draw(&self, summary: &Summary) -> Result<(), TrainError> {
         self.flush()?;
         let latest = self.record.since(&mut Cursor::default());
         let history = History::with_latest(self.folder.root(), &latest)?;
@@ -180,6 +195,8 @@ impl<'a> RunRecord<'a> {
             failed_batches: replicas.clone().map(|replica| replica.failed_batches).sum(),
             failed_replicas: replicas.filter(|replica| replica.failure.is_some()).count(),
             replicas: outcome.replicas.clone(),
+            unfinished: false,
+            tested_at: None,
         })
     }
 }

@@ -45,7 +45,7 @@ fn a_run_without_a_result_is_drawn() {
     let result = whole.lines().last().expect("a result").len() + 1;
     let killed = drawn(
         &format!("{}{{\"kind\":\"upd", &whole[..whole.len() - result]),
-        "The run was interrupted before its end.",
+        "It has told no result: it still trains, failed, or was killed.",
     );
     for page in [&ended, &killed] {
         assert!(page.contains(": computed and accepted, ") && page.contains("<h2>Training loss"));

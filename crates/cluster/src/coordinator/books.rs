@@ -50,6 +50,8 @@ pub(super) struct Books {
     open: Round,
     /// Rounds that were closed and whose step is not made yet.
     closed: Round,
+    /// Examples of contributions that no update has used, in generations that are over.
+    unused_examples: u64,
     /// What the losses have told of the variables' steps (P-25).
     tested: Tested,
 }
@@ -115,9 +117,10 @@ impl Books {
         [&self.open, &self.closed].into_iter().flat_map(|round| &round.contributors).copied()
     }
 
-    /// The examples of those.
+    /// The examples of those, in all generations.
     pub(super) fn unused_examples(&self) -> u64 {
-        self.open.examples.saturating_add(self.closed.examples)
+        let now = self.open.examples.saturating_add(self.closed.examples);
+        self.unused_examples.saturating_add(now)
     }
 
     /// The mean loss of the step that has closed, if it is NaN or infinite.
@@ -131,6 +134,7 @@ impl Books {
 
     /// A generation begins from a saved state.
     pub(super) fn forget_round(&mut self) {
+        self.unused_examples = self.unused_examples();
         (self.open, self.closed) = (Round::default(), Round::default());
         self.tested = Tested::default();
     }

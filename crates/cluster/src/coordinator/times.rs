@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use sync_replicas::engine::Tally;
 use sync_replicas::{ReplicaId, ReplicaOutcome, ReplicaReport, Span, SpanKind};
 
 use super::{Actions, Coordinator, Totals};
@@ -20,11 +21,14 @@ pub struct Times {
     pub sent: Duration,
 }
 
-/// How long a replica was at what, over all its lives.
+/// What a replica did in all its lives, also in generations that are over.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Spent {
     waited: Duration,
     computed: Duration,
+    /// Of generations that are over: the engine begins anew with each.
+    before: Tally,
+    unused_before: u64,
 }
 
 impl Coordinator {
@@ -59,12 +63,32 @@ impl Coordinator {
         actions.spans.extend(spans.map(span));
     }
 
+    /// The generation is over: what it counted is kept.
+    pub(super) fn keep_counts(&mut self) {
+        for index in 0..self.seats.len() {
+            let (tally, unused) = self.counts(index);
+            let spent = &mut self.spent[index];
+            (spent.before, spent.unused_before) = (tally, unused);
+        }
+    }
+
+    /// What was counted of a replica in all generations, and which of its accepted gradients no
+    /// update has used. Updates that a restore takes back have used theirs.
+    fn counts(&self, index: usize) -> (Tally, u64) {
+        let (replica, spent) = (ReplicaId::new(index as u64), &self.spent[index]);
+        let mut tally = self.engine.tally(replica).unwrap_or_default();
+        let unused = self.books.unused().filter(|&it| it == replica).count() as u64;
+        tally.accepted = tally.accepted.saturating_sub(unused);
+        (spent.before.plus(&tally), spent.unused_before.saturating_add(unused))
+    }
+
     /// The counters at the end (P-8): an accepted gradient is one that an update has used.
     #[must_use]
     pub fn final_totals(&self) -> Totals {
-        let (totals, unused) = (self.books.totals(), self.books.unused());
+        let totals = self.books.totals();
+        let unused = (0..self.seats.len()).map(|index| self.counts(index).1).sum();
         Totals {
-            accepted: totals.accepted.saturating_sub(unused.count() as u64),
+            accepted: totals.accepted.saturating_sub(unused),
             examples: totals.examples.saturating_sub(self.books.unused_examples()),
             ..totals
         }
@@ -74,12 +98,10 @@ impl Coordinator {
     #[must_use]
     pub fn replica_reports(&self) -> Vec<ReplicaReport> {
         let report = |index: usize| {
-            let (seat, replica) = (&self.seats[index], ReplicaId::new(index as u64));
-            let mut tally = self.engine.tally(replica).unwrap_or_default();
-            let unused = self.books.unused().filter(|&it| it == replica).count() as u64;
-            tally.accepted = tally.accepted.saturating_sub(unused);
+            let seat = &self.seats[index];
+            let (tally, unused) = self.counts(index);
             ReplicaReport {
-                replica,
+                replica: ReplicaId::new(index as u64),
                 batches: tally.batches().saturating_add(unused),
                 tally,
                 unused,

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use optim::Optimizer;
 use sync_replicas::engine::Outcome;
-use sync_replicas::{BoxedHooks, Gradient, GradientBuffers, Model, NonFinite, ReplicaId, Scalar};
+use sync_replicas::{
+    BoxedHooks, GlobalStep, Gradient, GradientBuffers, Model, NonFinite, ReplicaId, Scalar,
+};
 use sync_replicas::{Record, Shard as Batches, Snapshot, Work};
 use tokio::time::Instant;
 
@@ -277,6 +279,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         let mut report = ClusterReport {
             task,
             global_step,
+            first_step: GlobalStep::default(),
             stopped: self.session.ended().unwrap_or("its data has ended").to_owned(),
             elapsed: begun.elapsed(),
             counts: self.counts,
@@ -290,7 +293,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             recorded.news.updates.into_iter().for_each(|update| record.add_update(update));
             record.add_spans(recorded.news.spans);
             (report.totals, report.replicas) = (recorded.totals.into(), recorded.replicas);
-            report.elapsed = recorded.elapsed;
+            (report.elapsed, report.first_step) = (recorded.elapsed, recorded.first_step);
         }
         Ok(report)
     }

@@ -16,6 +16,9 @@ pub struct ClusterReport<T: Scalar> {
     pub task: Task,
     /// Updates at the end.
     pub global_step: GlobalStep,
+    /// Where all replicas are known of, the update that training began with, or went on from, when
+    /// parameter server 0 was started last: counts and times are of what came after; else 0.
+    pub first_step: GlobalStep,
     /// Why training ended.
     pub stopped: String,
     /// How long this process took part; where all replicas are known of, how long training took.

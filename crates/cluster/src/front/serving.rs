@@ -31,12 +31,14 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             }
         };
         let recorded = node.recorded();
+        let first_step = recorded.as_ref().map(|it| it.first_step).unwrap_or_default();
         let elapsed = recorded.as_ref().map_or_else(|| begun.elapsed(), |it| it.elapsed);
         let (totals, replicas) =
             recorded.map(|it| (it.totals.into(), it.replicas)).unwrap_or_default();
         Ok(ClusterReport {
             task: cluster.place.task,
             global_step: node.global_step(),
+            first_step,
             stopped,
             elapsed,
             counts: Counts::default(),

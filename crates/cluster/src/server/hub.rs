@@ -28,8 +28,8 @@ pub(crate) struct Hub<T: Scalar> {
     pub(super) serving: bool,
     /// When that came about.
     pub(super) began: Option<Duration>,
-    /// When it first came about, and when training ended.
-    pub(super) trained: (Option<Duration>, Option<Duration>),
+    /// When it first came about and at which step, and when training ended.
+    pub(super) trained: (Option<(Duration, GlobalStep)>, Option<Duration>),
     /// What was wished for while they were not: done as soon as they are.
     pub(super) wishes: Wishes,
     /// How many updates were ordered.
@@ -186,13 +186,15 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
     /// The training as the coordinator saw it; `None` where there is none.
     pub(crate) fn recorded(&self) -> Option<Recorded> {
         let (hub, now) = (lock(self.hub.as_ref()?), self.now());
-        let (began, ended) = (hub.trained.0.unwrap_or(now), hub.trained.1.unwrap_or(now));
+        let (began, first_step) = hub.trained.0.unwrap_or((now, hub.coordinator.global_step()));
+        let ended = hub.trained.1.unwrap_or(now);
         let record = self.settings.record.as_ref();
         Some(Recorded {
             totals: hub.coordinator.final_totals(),
             replicas: hub.coordinator.replica_reports(),
             news: record.map(|it| it.since(&mut Cursor::default())).unwrap_or_default(),
             elapsed: ended.saturating_sub(began),
+            first_step,
         })
     }
 

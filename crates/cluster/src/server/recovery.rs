@@ -163,7 +163,7 @@ impl<T: Scalar + bytemuck::Pod> Node<T> {
         let now = self.now();
         (hub.serving, hub.began) = (true, Some(now));
         if hub.trained.0.is_none() {
-            hub.trained.0 = Some(now);
+            hub.trained.0 = Some((now, step));
             self.settings.record.iter().for_each(|record| record.begin(now));
         }
         let started = hub.coordinator.start(now, &mut actions);

@@ -231,6 +231,7 @@ fn recorded(totals: proto::Totals) -> proto::Recorded {
         updates: vec![update],
         spans: vec![span],
         seconds: 1.5,
+        first_step: 0,
     }
 }
 

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use sync_replicas::engine::Tally;
-use sync_replicas::{News, ReplicaId, ReplicaOutcome, ReplicaReport, Span, SpanKind, UpdateMade};
+use sync_replicas::{
+    GlobalStep, News, ReplicaId, ReplicaOutcome, ReplicaReport, Span, SpanKind, UpdateMade,
+};
 
 use crate::coordinator::Totals;
 use crate::proto;
@@ -20,6 +22,8 @@ pub struct Recorded {
     pub news: News,
     /// How long training took.
     pub elapsed: Duration,
+    /// The update that it began with, or went on from.
+    pub first_step: GlobalStep,
 }
 
 /// More of the latest updates and spans than this are not sent.
@@ -36,6 +40,7 @@ impl From<Recorded> for proto::Recorded {
             updates: updates.into_iter().skip(first_update).map(update).collect(),
             spans: spans.into_iter().skip(first_span).map(span).collect(),
             seconds: recorded.elapsed.as_secs_f64(),
+            first_step: recorded.first_step.get(),
         }
     }
 }
@@ -53,6 +58,7 @@ impl From<proto::Recorded> for Recorded {
                 missed: 0,
             },
             elapsed: time(recorded.seconds),
+            first_step: GlobalStep::new(recorded.first_step),
         }
     }
 }

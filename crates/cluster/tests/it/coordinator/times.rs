@@ -66,3 +66,20 @@ fn what_no_update_used_is_not_accepted_at_the_end() {
     let ended: Vec<_> = reports.into_iter().map(|it| it.outcome).collect();
     assert_eq!(ended, [ReplicaOutcome::Finished, failed, ReplicaOutcome::Finished]);
 }
+
+// P-8: what a restore takes back was done all the same, and counts and sums agree.
+#[test]
+fn counts_are_of_all_generations() {
+    let mut rig = Rig::new(2, 2, 1);
+    let step = ["commit 0 1 @0 5", "commit 1 1 @0 5", "applied"];
+    let before = [&["hello 0 1", "hello 1 1"][..], &step, &["commit 0 2 @1 5"]].concat();
+    let after = [&["restore 0 5", "hello 0 2", "hello 1 2"][..], &step].concat();
+    for (lines, accepted, batches) in [(before, 2, 3), (after, 4, 5)] {
+        lines.iter().for_each(|line| drop(rig.run(line)));
+        let (totals, reports) = (rig.coordinator.final_totals(), rig.coordinator.replica_reports());
+        assert_eq!((totals.accepted, totals.batches), (accepted, batches));
+        assert_eq!(totals.examples, 5 * accepted);
+        assert_eq!(reports.iter().map(|it| it.tally.accepted).sum::<u64>(), accepted);
+        assert_eq!(reports.iter().map(|it| it.unused).collect::<Vec<_>>(), [1, 0]);
+    }
+}
