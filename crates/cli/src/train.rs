@@ -53,13 +53,11 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
     let record = RunRecord::open(settings, folder, events)?;
     let folder = record.folder();
     if first >= settings.updates {
-        // It had ended when it was started again.
-        if let Some(summary) = record.told(first) {
-            record.write_result(&summary)?;
-            return Ok(summary);
-        }
-        let state = checkpoint::read(folder.checkpoints())?;
-        return finish(&record, &RunOutcome::of_checkpoint(state));
+        let outcome = RunOutcome::of_checkpoint(checkpoint::read(folder.checkpoints())?);
+        // It had ended when it was started again: its result and its page stand.
+        let Some(told) = record.told(first) else { return finish(&record, &outcome) };
+        record.write_result(&told)?;
+        return record.summarize(&outcome);
     }
     // There is a good checkpoint from the first moment, whatever becomes of the first updates.
     trainer.save(folder.checkpoints(), settings.keep)?;

@@ -13,7 +13,7 @@ use super::last_test;
 use super::process::Process;
 use crate::early_stop;
 use crate::interrupt::Interrupt;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{Resumed, RunFolder};
 use crate::settings::Settings;
 use crate::summary::ReplicaSummary;
 use crate::train::{RunOutcome, RunRecord, hooks};
@@ -65,10 +65,15 @@ fn told(
     record: &RunRecord<'_>,
     outcome: RunOutcome,
 ) -> Result<Ended, NodeError> {
-    match record.told(outcome.global_step) {
-        Some(summary) => Ok(Ended::Over(Some(Box::new(summary)))),
-        None => over(process, record, &outcome),
+    let Some(mut summary) = record.told(outcome.global_step) else {
+        return over(process, record, &outcome);
+    };
+    let nothing_left = |it: Resumed| it.step >= outcome.global_step;
+    if record.folder().resumed().is_some_and(nothing_left) {
+        // All of it was made before this start.
+        summary = record.summarize(&outcome)?;
     }
+    Ok(Ended::Over(Some(Box::new(summary))))
 }
 
 fn over(

@@ -6,7 +6,7 @@ use clap::{Arg, CommandFactory};
 use cli::args::Cli;
 use serde_json::Value;
 
-use crate::program::{folder, run, train};
+use crate::program::{folder, json, run, train};
 
 const PAGE: &str = include_str!("../../../../docs/results.md");
 
@@ -53,6 +53,39 @@ fn a_run_without_a_result_is_drawn() {
     let said = run(folder.path(), &["report", "nowhere"]);
     assert_eq!(said.status, 2);
     assert!(said.err.contains("nowhere cannot be read"), "{}", said.err);
+}
+
+// What somebody has written into a file takes no result away.
+#[test]
+fn a_training_whose_metrics_were_changed_has_a_result() {
+    let folder = folder();
+    let options = ["--model", "softmax", "--straggler", "none"];
+    train(folder.path(), &[&options[..], &["--updates", "20", "--out", "run"]].concat());
+    let path = folder.path().join("run/metrics.jsonl");
+    let changed = fs::read_to_string(&path).expect("is written") + "garbage\n";
+    fs::write(&path, changed).expect("is writable");
+    let more = ["--updates", "40", "--resume", "run", "--json", "--quiet"];
+    let said = run(folder.path(), &[&options[..], &more].concat());
+    assert_eq!((said.status, json(&said.out)["updates"].as_u64()), (0, Some(40)), "{}", said.err);
+    assert!(said.err.contains("the report is not drawn"), "{}", said.err);
+}
+
+// A job that is requeued after its end has the result that it had.
+#[test]
+fn a_run_that_has_ended_and_is_started_again_keeps_its_result() {
+    let folder = folder();
+    let options = ["--model", "softmax", "--straggler", "none", "--updates", "20", "--out", "run"];
+    let first = train(folder.path(), &options);
+    let page = || fs::read_to_string(folder.path().join("run/report.html")).expect("is written");
+    let before = page();
+    for _ in 0..2 {
+        let again = train(folder.path(), &[&options[..], &["--resume", "auto"]].concat());
+        assert_eq!((&again["updates"], &again["updates_this_run"]), (&20.into(), &0.into()));
+        assert_eq!(again["variables_sha256"], first["variables_sha256"]);
+        assert_eq!(page(), before);
+    }
+    assert_eq!(run(folder.path(), &["report", "run"]).status, 0);
+    assert!(page().contains(&format!("<b>{}</b><span>accepted", first["accepted"])));
 }
 
 #[test]
