@@ -37,8 +37,8 @@ pub enum HistoryError {
     },
     /// A line is not what it should be.
     #[error(
-        "{}, line {line}: expected a JSON object of kind run, update, restore, batch, evaluation \
-         or result; {problem}",
+        "{}, line {line}: expected a JSON object of kind run, update, restore, batch, evaluation, \
+         save_failed or result; {problem}",
         path.display()
     )]
     Line {

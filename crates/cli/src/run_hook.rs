@@ -78,11 +78,7 @@ impl Hook<ChiefSession<f32>> for RunHook {
             let lost = log.follow();
             // Before a checkpoint is written: were this process killed, the run would go on from
             // it, and never make again what is in no line.
-            if step.saturating_sub(self.begun.1).is_multiple_of(self.save_every) {
-                log.follow_and_flush();
-            } else {
-                log.flush_if_due();
-            }
+            log.hand_over(step.saturating_sub(self.begun.1).is_multiple_of(self.save_every));
             if log.only_tests() {
                 // In one process the training itself has said so.
                 lost.iter().for_each(|lost| self.progress.warn(&words(lost)));

@@ -89,20 +89,10 @@ impl RunLog {
         self.metrics.add(kind, value);
     }
 
-    /// Hands to the system what waits for it, if it is time.
-    pub(crate) fn flush_if_due(&mut self) {
-        let written = self.metrics.flush_if_due();
-        self.told(written);
-    }
-
-    /// Notes what has happened, and hands it to the system.
-    pub(crate) fn follow_and_flush(&mut self) {
-        let written = self.flush();
-        self.told(written);
-    }
-
-    /// What cannot be written is tried again, and whoever watches is told once.
-    fn told(&mut self, written: io::Result<()>) {
+    /// Hands to the system what waits for it, at once or if it is time. What cannot be written is
+    /// tried again, and whoever watches is told once.
+    pub(crate) fn hand_over(&mut self, at_once: bool) {
+        let written = if at_once { self.metrics.flush() } else { self.metrics.flush_if_due() };
         if let Err(error) = &written
             && !self.stuck
         {

@@ -71,7 +71,9 @@ impl Writer {
         let thread = std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
             while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 // Soon, since a checkpoint may be ahead of what a killed process has written.
-                lock(&log).follow_and_flush();
+                let mut log = lock(&log);
+                log.follow();
+                log.hand_over(true);
             }
         })?;
         Ok(Self { thread, goes_on })
