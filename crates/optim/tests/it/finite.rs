@@ -93,3 +93,27 @@ fn what_was_noticed_stays_until_a_restore() {
     state.restore(&saved).expect("it is its own");
     assert!(state.is_finite());
 }
+
+/// SGD goes over a long tile from two places at once.
+#[test]
+fn sgd_updates_and_looks_at_each_number_of_a_tile_of_any_length() {
+    #[track_caller]
+    fn check(length: usize) {
+        let gradient = Array1::from_iter((0..length).map(|i| i as f32));
+        let mut state = OptimizerState::new(Sgd::new(0.5)).expect("valid");
+        state.add_variable("w", &[length]).expect("it is the first");
+        let mut w = ArrayD::from_elem([length].as_slice(), 1.0);
+        state.apply_dense("w", w.view_mut(), &gradient).expect("it fits");
+        assert!(w.iter().zip(&gradient).all(|(&x, &g)| x == 1.0 - 0.5 * g), "{length}");
+        for place in [0, length / 2 - 1, length / 2, length - 2, length - 1] {
+            let mut gradient = gradient.clone();
+            gradient[place] = f32::NAN;
+            assert!(!dense(Box::new(Sgd::new(0.5)), &gradient, 1.0, 1), "{place} of {length}");
+        }
+    }
+    check(3);
+    check((1 << 13) - 1);
+    check(1 << 13);
+    check((1 << 13) + 1);
+    check((1 << 13) + 2);
+}
