@@ -8,7 +8,7 @@ use cluster::spec::Node;
 use cluster::{Cluster, OnCluster};
 use sync_replicas::{
     BoxError, Cause, Computed, Generation, Gradients, Hooks, Model, NonFinite, NotFinite,
-    ReplicaId, Shard, Variables, Work, checkpoint,
+    ReplicaId, Shard, UpdateError, Variables, Work, checkpoint,
 };
 
 use crate::loopback::{Pull, addresses, numbers, replicas, variables};
@@ -38,7 +38,7 @@ fn a_shard_makes_no_update_that_is_not_finite() {
         assert_eq!(shard.is_whole(), expected.is_none());
         let Some(cause) = expected else { return applied.expect("it was allowed") };
         let error = applied.expect_err("it is not finite");
-        let ShardError::NotFinite(found) = &error else { panic!("{error}") };
+        let ShardError::Update(UpdateError::NotFinite(found)) = &error else { panic!("{error}") };
         assert_eq!(*found, NotFinite { variable: "w".to_owned(), step: 0.into(), cause });
         assert_eq!(shard.snapshot().global_step.get(), 0);
         shard.restore(&saved).expect("it is its own");
