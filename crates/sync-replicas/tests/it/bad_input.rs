@@ -41,7 +41,12 @@ fn bad_pushes() -> Vec<(&'static str, Gradients<f64>, Expected)> {
     let row = || array![[1.0, 1.0]].into_dyn();
     vec![
         ("shape", good_but_w(array![1.0, 2.0, 3.0].into_dyn()), |error| {
-            matches!(error, PushError::Gradient(GradientError::Fit { name, source: ApplyError::Shape { .. } })
+            matches!(
+                error,
+                PushError::Gradient(GradientError::Fit {
+                        name,
+                        source: ApplyError::Shape { .. },
+                    })
                 if name == "w")
         }),
         ("rank", good_but_w(array![[1.0, 2.0]].into_dyn()), |error| {
@@ -62,16 +67,21 @@ fn bad_pushes() -> Vec<(&'static str, Gradients<f64>, Expected)> {
                 Some(SlicesError::IndexOutOfRange { index: 4, rows: Some(4), .. })
             )
         }),
-        (
-            "too long a row",
-            with_table(slices(vec![0], array![[1.0; 3]].into_dyn())),
-            |error| matches!(error, PushError::Gradient(GradientError::Fit { name, .. }) if name == "table"),
-        ),
+        ("too long a row", with_table(slices(vec![0], array![[1.0; 3]].into_dyn())), |error| {
+            matches!(
+                error,
+                PushError::Gradient(GradientError::Fit { name, .. }) if name == "table")
+        }),
         (
             "rows of more dimensions",
             with_table(slices(vec![0], ndarray::ArrayD::zeros(vec![1, 2, 3]))),
             |error| {
-                matches!(error, PushError::Gradient(GradientError::Fit { name, source: ApplyError::RowShape { .. } })
+                matches!(
+                    error,
+                    PushError::Gradient(GradientError::Fit {
+                        name,
+                        source: ApplyError::RowShape { .. },
+                    })
                     if name == "table")
             },
         ),
@@ -88,11 +98,12 @@ fn bad_pushes() -> Vec<(&'static str, Gradients<f64>, Expected)> {
             matches!(error, PushError::Gradient(GradientError::UnknownVariable { name, known })
                 if name == "bias" && known == "w, table")
         }),
-        (
-            "name twice",
-            good().dense("w", array![1.0, 1.0]),
-            |error| matches!(error, PushError::Gradient(GradientError::Twice { name }) if name == "w"),
-        ),
+        ("name twice", good().dense("w", array![1.0, 1.0]), |error| {
+            matches!(
+                error,
+                PushError::Gradient(GradientError::Twice { name }) if name == "w"
+            )
+        }),
     ]
 }
 
@@ -192,12 +203,12 @@ fn a_kind_that_changes() {
     for (what, gradients) in table {
         let mut driver = two_replicas(false);
         check_goes_on(&mut driver, what);
-        check_refused(
-            &mut driver,
-            what,
-            gradients,
-            |error| matches!(error, PushError::Gradient(GradientError::Kind { name, .. }) if name == "table"),
-        );
+        check_refused(&mut driver, what, gradients, |error| {
+            matches!(
+                error,
+                PushError::Gradient(GradientError::Kind { name, .. }) if name == "table"
+            )
+        });
         check_goes_on(&mut driver, what);
     }
 }
