@@ -14,7 +14,7 @@ use sync_replicas::{
 use crate::loopback::{Pull, addresses, numbers, replicas, variables};
 use crate::support::{contribution, shards, stage};
 
-/// F-10: the shard names the variable, the step and, where gradients are apart, the replica; what
+/// P-25: the shard names the variable, the step and, where gradients are apart, the replica; what
 /// it holds then is neither read nor saved.
 #[test]
 fn a_shard_makes_no_update_that_is_not_finite() {
@@ -104,7 +104,7 @@ fn fail(ps: usize, model: Breaks, folder: &Path) -> Vec<String> {
     })
 }
 
-/// F-9, F-10: nothing of the step is on disk, and the checkpoint that is named is good.
+/// P-25: nothing of the step is on disk, and the checkpoint that is named is good.
 #[test]
 fn training_ends_and_the_last_good_checkpoint_is_good() {
     #[track_caller]

@@ -168,7 +168,7 @@ fn check_goes_on(driver: &mut Driver<f64>, what: &str) {
     check_tokens(driver, what);
 }
 
-/// E21.: as the very first push of a run, and after good ones.
+/// E-21.: as the very first push of a run, and after good ones.
 #[test]
 fn gradients_that_do_not_fit() {
     for reference in [false, true] {
