@@ -46,7 +46,7 @@ pub use model::{BoxError, Computed, Model, Shard, Work};
 pub use record::{Cursor, FailedSave, News, Record, UpdateMade};
 pub use report::{ReplicaOutcome, ReplicaReport, Report};
 pub use runtime::{
-    GradientBuffers, PushError, Replica, Span, SpanKind, Step, Superseded, SupersededSignal,
+    Cancellation, CancellationSource, GradientBuffers, PushError, Replica, Span, SpanKind, Step,
     WaitError, describe,
 };
 pub use scalar::Scalar;

@@ -5,6 +5,7 @@
 //! the watch.
 
 mod buffers;
+mod cancellation;
 mod chief;
 mod closer;
 mod core;
@@ -17,26 +18,25 @@ mod shared;
 mod span;
 mod step;
 mod stop_wish;
-mod superseded;
 mod timekeeper;
 
 pub use self::buffers::GradientBuffers;
+pub use self::cancellation::{Cancellation, CancellationSource};
 pub use self::error::PushError;
 pub use self::replica::{Replica, WaitError};
 pub use self::span::{Span, SpanKind};
 pub use self::step::Step;
-pub use self::superseded::{Superseded, SupersededSignal};
 
 pub(crate) use self::chief::Chief;
 pub(crate) use self::closer::{Closer, Monitor};
 pub use self::failure::describe;
 
+pub(crate) use self::cancellation::Watch;
 pub(crate) use self::failure::describe_panic;
 pub(crate) use self::generations::BeginError;
 pub(crate) use self::shared::Shared;
 pub(crate) use self::span::ReplicaLog;
 pub(crate) use self::stop_wish::StopWish;
-pub(crate) use self::superseded::Watch;
 
 #[cfg(all(test, loom))]
 mod interleavings;

@@ -6,10 +6,10 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::buffers::GradientBuffers;
+use super::cancellation::Grants;
 use super::desk::{Desk, Granted};
 use super::error::PushError;
 use super::span::ReplicaLog;
-use super::superseded::Grants;
 use crate::store::{
     GradientError, GradientSpec, Kind, Layout, Round, SumOptions, Totals, VariableSum,
     VariableSums, kinds,

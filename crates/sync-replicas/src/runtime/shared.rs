@@ -9,12 +9,12 @@ use accum_core::SparseMerge;
 use hooks::RunningHook;
 
 use super::buffers::GradientBuffers;
+use super::cancellation::Watch;
 use super::chief::Chief;
 use super::closer::Due;
 use super::core::{Core, Settled};
 use super::failure::describe_panic;
 use super::stop_wish::StopWish;
-use super::superseded::Watch;
 use super::timekeeper::Timekeeper;
 use super::{Closer, Monitor, PushError};
 use crate::store::{

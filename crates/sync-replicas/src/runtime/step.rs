@@ -9,6 +9,7 @@ use accum_core::{GlobalStep, LocalStep};
 use ndarray::ArrayD;
 
 use super::PushError;
+use super::cancellation::Cancellation;
 use super::desk::Granted;
 use super::replica::Replica;
 use super::span::SpanKind;
@@ -66,8 +67,14 @@ impl<'r, T: Scalar> Step<'r, T> {
 
     /// Whether its gradients would be dropped, or training has ended (P-13).
     #[must_use]
-    pub fn superseded(&self) -> bool {
-        self.permit.replica.superseded.is_set()
+    pub fn is_superseded(&self) -> bool {
+        self.permit.replica.superseded.is_cancelled()
+    }
+
+    /// The same, to be awaited, or asked elsewhere.
+    #[must_use]
+    pub fn cancellation(&self) -> Cancellation {
+        self.permit.replica.superseded.clone()
     }
 
     /// A sign of life in a long computation: the token's lease begins anew (P-5).
@@ -198,7 +205,7 @@ impl<T: Scalar> Drop for Permit<'_, T> {
         let (id, incarnation) = (self.replica.id, self.replica.incarnation);
         let end = self.replica.shared.now();
         self.replica.idle_since = end;
-        if self.replica.superseded.is_set() {
+        if self.replica.superseded.is_cancelled() {
             self.record(SpanKind::Superseded, end);
         }
         let refused = self
