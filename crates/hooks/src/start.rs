@@ -3,6 +3,7 @@
 //! It owns no session: it makes one, brings it to readiness, and hands it over. Invariant: a
 //! session that is handed over has no variable missing.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::{BoxError, Coordinator, Readiness};
@@ -55,6 +56,12 @@ pub struct SessionManager<'a, S> {
     init: Option<Box<Init<'a, S>>>,
     local_init: Option<LocalInit<'a, S>>,
     ready: Option<Box<Missing<'a, S>>>,
+}
+
+impl<S> fmt::Debug for SessionManager<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionManager").finish_non_exhaustive()
+    }
 }
 
 impl<'a, S> SessionManager<'a, S> {

@@ -41,9 +41,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     });
 
-    let end = train_op.snapshot();
+    let end = train_op.trainer().snapshot();
     println!("x = {:.4} after {} updates", end.variables.vector("x")?, end.global_step);
-    if let Some(averages) = train_op.averages() {
+    if let Some(averages) = train_op.trainer().averages() {
         println!("its moving average: {:.4}", averages.vector("x")?);
     }
     println!("Adam's m: {:.4}", optimizer.slot("x", "m").unwrap_or_default());

@@ -30,7 +30,7 @@
 //!     .hook(StopAtStep::last_step(3))
 //!     .start()?
 //!     .run_until_stopped()?;
-//! assert!((train_op.snapshot().variables.vector("w")?[0] + 0.6).abs() < 1e-9);
+//! assert!((train_op.trainer().snapshot().variables.vector("w")?[0] + 0.6).abs() < 1e-9);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

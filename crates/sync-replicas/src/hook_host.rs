@@ -3,6 +3,8 @@
 //! It knows no trainer and no optimizer: an update is a closure, and what hooks see is a
 //! [`TrainingView`]. Invariant: an update is made once, however often its run is tried.
 
+use std::fmt;
+
 use hooks::{Hook, MonitoredSession, RunError, RunningHook, Session, SessionError, StepReport};
 
 use crate::sync::{Arc, Mutex, lock};
@@ -84,6 +86,20 @@ struct Update {
 
 /// Makes an update; no report where the training has begun another life since it was due.
 type MakeUpdate = dyn FnOnce() -> Result<Option<StepReport>, RunError> + Send;
+
+impl<T: Scalar> fmt::Debug for HookHost<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HookHost").finish_non_exhaustive()
+    }
+}
+
+impl<T: Scalar> fmt::Debug for ChiefSession<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChiefSession")
+            .field("global_step", &self.view.snapshot().global_step)
+            .finish_non_exhaustive()
+    }
+}
 
 impl<T: Scalar> HookHost<T> {
     /// Starts the hooks of the training that `view` shows.

@@ -4,6 +4,7 @@
 
 mod saving;
 
+use std::fmt;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
@@ -65,6 +66,12 @@ pub struct Wishes {
     pub nan_guard: bool,
     /// The checkpoints.
     pub checkpoints: Option<Checkpoints>,
+}
+
+impl<T: Scalar> fmt::Debug for Hooks<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").field("len", &self.list.len()).finish_non_exhaustive()
+    }
 }
 
 impl<T: Scalar> Default for Hooks<T> {

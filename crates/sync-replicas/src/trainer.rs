@@ -2,6 +2,7 @@
 //!
 //! Made by the builder, already started; training itself is in `fit.rs`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -26,10 +27,19 @@ pub struct Trainer<T: Scalar> {
 }
 
 /// Ends a training from anywhere, a signal handler included: it takes no lock and no memory.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct StopHandle {
     watch: Arc<Watch>,
     wish: Arc<StopWish>,
+}
+
+impl<T: Scalar> fmt::Debug for Trainer<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trainer")
+            .field("shared", &self.shared)
+            .field("min_replicas", &self.min_replicas)
+            .finish_non_exhaustive()
+    }
 }
 
 impl StopHandle {
@@ -44,7 +54,7 @@ impl StopHandle {
 }
 
 /// Saves a training from any thread.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct SaveHandle<T: Scalar> {
     shared: Arc<Shared<T>>,
 }

@@ -3,6 +3,8 @@
 //! It decides when; how is the saver's. Invariant: nothing is saved while the latest known loss is
 //! not finite, so that the last good checkpoint stays the last.
 
+use std::fmt;
+
 use super::every::Every;
 use crate::{BoxError, Coordinator, Hook, HookError, RunContext, Session, StepReport};
 
@@ -62,6 +64,15 @@ pub struct CheckpointSaver<'a, S: ?Sized> {
     saved: Option<i64>,
     /// The last loss was not.
     not_finite: bool,
+}
+
+impl<S: ?Sized> fmt::Debug for CheckpointSaver<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CheckpointSaver")
+            .field("every", &self.every)
+            .field("saved", &self.saved)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a, S: ?Sized> CheckpointSaver<'a, S> {

@@ -2,6 +2,7 @@
 //!
 //! A run that failed has no final value.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{BoxError, Hook, HookError, Session};
@@ -27,6 +28,12 @@ type Op<'a, S, T> = dyn FnOnce(&mut S) -> Result<T, BoxError> + Send + 'a;
 pub struct FinalOp<'a, S: ?Sized, T> {
     op: Option<Box<Op<'a, S, T>>>,
     value: FinalValue<T>,
+}
+
+impl<S: ?Sized, T> fmt::Debug for FinalOp<'_, S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FinalOp").finish_non_exhaustive()
+    }
 }
 
 impl<'a, S: ?Sized, T> FinalOp<'a, S, T> {

@@ -2,6 +2,8 @@
 //!
 //! It prints nothing itself: reports go to the log or to a sink.
 
+use std::fmt;
+
 use super::every::Every;
 use crate::{Coordinator, Hook, HookError, RunContext, Session, StepReport};
 
@@ -11,6 +13,12 @@ pub struct Logging<'a> {
     at_end: bool,
     last: Option<StepReport>,
     sink: Box<dyn FnMut(&StepReport) + Send + 'a>,
+}
+
+impl fmt::Debug for Logging<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logging").field("every", &self.every).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Logging<'a> {

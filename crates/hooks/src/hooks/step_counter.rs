@@ -2,6 +2,7 @@
 //!
 //! The clock is handed in, so that a test decides what time it is.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::every::Every;
@@ -63,6 +64,12 @@ pub struct StepCounter<'a> {
     since: Duration,
     clock: Box<dyn Clock + 'a>,
     sink: Box<dyn FnMut(Rate) + Send + 'a>,
+}
+
+impl fmt::Debug for StepCounter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StepCounter").field("every", &self.every).finish_non_exhaustive()
+    }
 }
 
 impl<'a> StepCounter<'a> {

@@ -2,6 +2,8 @@
 //!
 //! The format is the writer's. A report is written once.
 
+use std::fmt;
+
 use super::every::Every;
 use crate::{BoxError, Coordinator, Hook, HookError, RunContext, Session, StepReport};
 
@@ -26,6 +28,12 @@ pub trait SummaryWriter: Send {
 pub struct SummarySaver<'a> {
     every: Every,
     writer: Box<dyn SummaryWriter + 'a>,
+}
+
+impl fmt::Debug for SummarySaver<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SummarySaver").field("every", &self.every).finish_non_exhaustive()
+    }
 }
 
 impl<'a> SummarySaver<'a> {

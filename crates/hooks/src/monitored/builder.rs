@@ -2,6 +2,7 @@
 //!
 //! Nothing is called until `start`: a builder that is dropped has done nothing.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::{Create, MonitoredSession, Phase};
@@ -21,6 +22,16 @@ pub struct Builder<'h, S: Session> {
     coordinator: Coordinator,
     grace: Duration,
     max_recoveries: u32,
+}
+
+impl<S: Session> fmt::Debug for Builder<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("hooks", &self.hooks.len())
+            .field("grace", &self.grace)
+            .field("max_recoveries", &self.max_recoveries)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'h, S: Session> Builder<'h, S> {

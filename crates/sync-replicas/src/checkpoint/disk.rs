@@ -24,6 +24,7 @@ pub trait Disk {
 }
 
 /// The operating system's own.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct SystemDisk;
 
 impl Disk for SystemDisk {

@@ -1,6 +1,7 @@
 //! The sync-replicas hook: readiness, the role's init, the initial tokens, the chief's runner
 //!
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use hooks::{Coordinator, Hook, HookError, OnStop, StartError};
@@ -40,6 +41,15 @@ pub enum HookStateError {
     /// The runner's thread could not be started.
     #[error("the chief's runner could not be started")]
     Runner(#[source] std::io::Error),
+}
+
+impl<T: Scalar> fmt::Debug for SyncReplicasHook<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyncReplicasHook")
+            .field("is_chief", &self.is_chief)
+            .field("initial", &self.initial)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<T: Scalar> SyncReplicasHook<T> {

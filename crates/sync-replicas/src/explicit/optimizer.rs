@@ -3,6 +3,7 @@
 //! A hook may be made before `apply_gradients`; everything that needs its result says so.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use accum_core::GlobalStep;
@@ -73,6 +74,14 @@ pub enum InitTokensError {
     /// They do not suffice.
     #[error(transparent)]
     Tokens(#[from] StartError),
+}
+
+impl<T: Scalar, O> fmt::Debug for SyncReplicasOptimizer<T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SyncReplicasOptimizer")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {

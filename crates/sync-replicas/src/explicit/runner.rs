@@ -10,6 +10,7 @@ use crate::sync::{Arc, AtomicBool, Ordering};
 use engine::StopReason;
 
 /// The thread's body; [`ChiefQueueRunner::start`] runs it.
+#[derive(Debug)]
 pub struct ChiefQueueRunner<T: Scalar> {
     shared: Arc<Shared<T>>,
 }

@@ -3,7 +3,7 @@
 //! One run fetches the variables, computes gradients, pushes all of them with the local step, then
 //! takes a token and makes its value the local step. It does not wait for the update itself.
 
-use std::ops::Deref;
+use std::fmt;
 use std::sync::Arc;
 
 use accum_core::GlobalStep;
@@ -32,7 +32,7 @@ impl<T: Scalar> Applied<T> {
     }
 }
 
-/// What every replica runs; it reads as the [`Trainer`] that it belongs to.
+/// What every replica runs; state and checkpoints are the [`Trainer`]'s that it belongs to.
 #[derive(Clone)]
 pub struct TrainOp<T: Scalar> {
     applied: Applied<T>,
@@ -50,9 +50,21 @@ pub struct ReplicaSession<'a, T: Scalar> {
     last: Option<Outcome>,
 }
 
+impl<T: Scalar> fmt::Debug for TrainOp<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TrainOp").field("trainer", &self.applied.trainer).finish_non_exhaustive()
+    }
+}
+
 impl<T: Scalar> TrainOp<T> {
     pub(super) fn new(applied: Applied<T>) -> Self {
         Self { applied }
+    }
+
+    /// The trainer: variables, slots, averages, checkpoints.
+    #[must_use]
+    pub fn trainer(&self) -> &Trainer<T> {
+        &self.applied.trainer
     }
 
     /// The chief's initialisation of the shared variables: they have their initial values, and
@@ -85,11 +97,12 @@ impl<T: Scalar> TrainOp<T> {
     }
 }
 
-impl<T: Scalar> Deref for TrainOp<T> {
-    type Target = Trainer<T>;
-
-    fn deref(&self) -> &Trainer<T> {
-        &self.applied.trainer
+impl<T: Scalar> fmt::Debug for ReplicaSession<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplicaSession")
+            .field("id", &self.id)
+            .field("last", &self.last)
+            .finish_non_exhaustive()
     }
 }
 

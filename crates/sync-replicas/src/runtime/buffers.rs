@@ -16,6 +16,7 @@ use crate::{Gradient, Scalar, VariableError, Variables};
 const SMALLEST: usize = 4096;
 
 /// The free buffers of every variable.
+#[derive(Debug)]
 pub struct GradientBuffers<T: Scalar> {
     layout: Layout,
     /// Made when the first buffer is asked for: who brings gradients of their own keeps them.

@@ -3,6 +3,7 @@
 //! For a thread through [`Replica::next_step`], for a task through [`Replica::next_step_async`];
 //! both are the same future.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -54,6 +55,15 @@ pub enum WaitError {
         /// What failed.
         reason: String,
     },
+}
+
+impl<T: Scalar> fmt::Debug for Replica<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replica")
+            .field("id", &self.id)
+            .field("incarnation", &self.incarnation)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<T: Scalar> Replica<T> {

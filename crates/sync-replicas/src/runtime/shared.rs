@@ -1,5 +1,6 @@
 //! A trainer's shared state, and the one way to change it: lock, decide, unlock, act.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::OnceLock;
 use std::task::Waker;
@@ -49,6 +50,15 @@ pub(crate) struct Shared<T: Scalar> {
     closer: Closer,
     pub(crate) wish: Arc<StopWish>,
     timekeeper: OnceLock<Timekeeper>,
+}
+
+impl<T: Scalar> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("layout", &self.layout)
+            .field("watch", &self.watch)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<T: Scalar> Shared<T> {

@@ -3,6 +3,7 @@
 //! Holds the snapshot that the gradients are computed from, and lets go of it before the push, so
 //! that the update can happen in place.
 
+use std::fmt;
 use std::time::Duration;
 
 use accum_core::{GlobalStep, LocalStep};
@@ -32,6 +33,12 @@ struct Permit<'r, T: Scalar> {
     grant: Grant,
     begun: Duration,
     spent: bool,
+}
+
+impl<T: Scalar> fmt::Debug for Step<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Step").field("grant", &self.permit.grant).finish_non_exhaustive()
+    }
 }
 
 impl<'r, T: Scalar> Step<'r, T> {

@@ -3,6 +3,7 @@
 //! It only leaves a word: the next event finds it, and the clock's thread is roused to be that
 //! event. Invariant: leaving it takes no lock, allocates nothing and frees nothing.
 
+use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
@@ -22,6 +23,12 @@ pub(crate) struct StopWish {
     length: AtomicUsize,
     reason: [AtomicU8; LONGEST],
     clock: OnceLock<Thread>,
+}
+
+impl fmt::Debug for StopWish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StopWish").field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 impl StopWish {

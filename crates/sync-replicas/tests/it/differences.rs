@@ -143,18 +143,18 @@ fn who_applies_an_update() {
     let train_op = train_op.expect("it is valid");
     train_op.initialize();
     for id in [0, 1] {
-        let mut replica = train_op.replica(ReplicaId::new(id)).expect("it is free");
+        let mut replica = train_op.trainer().replica(ReplicaId::new(id)).expect("it is free");
         let step = replica.next_step().expect("not overdue").expect("not ended");
         let gradients = Gradients::new().dense("w", array![1.0]);
         assert!(step.push(gradients).expect("it fits").is_accepted());
     }
-    assert_eq!(train_op.snapshot().global_step.get(), 0, "nobody has applied it");
+    assert_eq!(train_op.trainer().snapshot().global_step.get(), 0, "nobody has applied it");
     let coordinator = Coordinator::new();
     let mut chief = train_op.session(ReplicaId::new(0), |_, _| Ok(Gradients::new()));
     let mut hook = optimizer.make_session_run_hook(true, None);
     hook.begin().expect("gradients were applied");
     hook.after_create_session(&mut chief, &coordinator).expect("it is ready");
-    while train_op.snapshot().global_step.get() == 0 {
+    while train_op.trainer().snapshot().global_step.get() == 0 {
         std::thread::yield_now();
     }
     coordinator.request_stop("done");

@@ -113,9 +113,11 @@ impl tracing::Subscriber for Log {
 fn an_accumulator_for_each_gradient() {
     let train_op =
         wrap(2, None).apply_gradients(&BOTH, variables(), step_0()).expect("it is valid");
-    let counts = ["w", "table", "frozen", "nobody"].map(|name| train_op.num_accumulated(name));
+    let counts =
+        ["w", "table", "frozen", "nobody"].map(|name| train_op.trainer().num_accumulated(name));
     assert_eq!(counts, [Some(0), Some(0), None, None]);
-    let steps = [0, 1, 2].map(|id| train_op.local_step(ReplicaId::new(id)).map(|s| s.get()));
+    let steps =
+        [0, 1, 2].map(|id| train_op.trainer().local_step(ReplicaId::new(id)).map(|s| s.get()));
     assert_eq!(steps, [Some(0), Some(0), None]);
 }
 
@@ -244,15 +246,19 @@ fn everything_begins_at_the_global_step() {
     let train_op = optimizer
         .apply_gradients(&[("w", Kind::Dense)], variables(), Some(GlobalStep::new(40)))
         .expect("it is valid");
-    assert_eq!(train_op.snapshot().global_step.get(), 40);
+    assert_eq!(train_op.trainer().snapshot().global_step.get(), 40);
     let mut local_steps = Vec::new();
     run_chief(&optimizer, &train_op, None, 42, |_| {
-        local_steps.push(train_op.local_step(ReplicaId::new(0)).expect("it is there").get());
+        local_steps
+            .push(train_op.trainer().local_step(ReplicaId::new(0)).expect("it is there").get());
         Gradients::new().dense("w", array![0.5, 0.5])
     });
     // One initial token of step 40 makes the second batch late; the third is fresh again.
     assert_eq!(local_steps, [40, 40, 41]);
-    assert_eq!(train_op.snapshot().variables.vector("w").expect("there"), array![-2.0, -2.0]);
+    assert_eq!(
+        train_op.trainer().snapshot().variables.vector("w").expect("there"),
+        array![-2.0, -2.0]
+    );
 }
 
 /// Runs the chief's session, alone, until a step.
@@ -288,7 +294,7 @@ fn moving_averages() {
         run_chief(&optimizer, &train_op, Some(0), steps, |_| {
             Gradients::new().dense("v", arr0(0.1)).dense("other", arr0(0.1))
         });
-        let averages = train_op.averages().expect("they are kept");
+        let averages = train_op.trainer().averages().expect("they are kept");
         let average = averages.get("v").expect("it is there").sum();
         assert!((average - expected).abs() < 1e-12, "{average}, not {expected}");
         // What is not averaged is there as it is.
@@ -350,13 +356,13 @@ fn two_optimizers_in_one_process() {
     };
     run_chief(&first, &first_op, Some(0), 2, |_| {
         // The other one trains while this one is in the midst of a step.
-        if second_op.snapshot().global_step.get() == 0 {
+        if second_op.trainer().snapshot().global_step.get() == 0 {
             run_chief(&second, &second_op, Some(0), 3, |_| push(1.0));
         }
         push(0.25)
     });
     for (train_op, steps, value) in [(&first_op, 2, -1.0), (&second_op, 3, -6.0)] {
-        let snapshot = train_op.snapshot();
+        let snapshot = train_op.trainer().snapshot();
         assert_eq!(snapshot.global_step.get(), steps);
         assert_eq!(snapshot.variables.vector("w").expect("there"), array![value, value]);
         assert_eq!(snapshot.variables.matrix("table").expect("there")[[1, 0]], value);

@@ -79,7 +79,7 @@ fn variables_that_are_not_ready() {
     };
     assert_eq!(missing, &["bias"]);
     assert!(error.to_string().contains("bias"), "{error}");
-    assert_eq!((train_op.num_tokens(), train_op.ledger().issued), (0, 0));
+    assert_eq!((train_op.trainer().num_tokens(), train_op.trainer().ledger().issued), (0, 0));
     train_op.initialize();
     hook.after_create_session(&mut session, &coordinator).expect("now it is");
     coordinator.request_stop("done");
@@ -98,13 +98,13 @@ fn the_chief_starts_tokens_and_runner() {
     let mut hook = optimizer.make_session_run_hook(false, None);
     hook.begin().expect("gradients were applied");
     hook.after_create_session(&mut worker, &coordinator).expect("it is ready");
-    assert_eq!(train_op.num_tokens(), 0, "a worker puts none");
+    assert_eq!(train_op.trainer().num_tokens(), 0, "a worker puts none");
 
     let mut chief = train_op.session(ReplicaId::new(0), |_, _| ones());
     let mut hook = optimizer.make_session_run_hook(true, None);
     hook.begin().expect("gradients were applied");
     hook.after_create_session(&mut chief, &coordinator).expect("it is ready");
-    assert_eq!(train_op.num_tokens(), 2, "A by default");
+    assert_eq!(train_op.trainer().num_tokens(), 2, "A by default");
 
     // The initial tokens let both go on without waiting for the update.
     chief.run().expect("it pushes");
@@ -115,8 +115,11 @@ fn the_chief_starts_tokens_and_runner() {
     for session in [&chief, &worker] {
         assert!(session.last_outcome().is_some_and(|outcome| !outcome.is_accepted()));
     }
-    assert_eq!(train_op.snapshot().global_step.get(), 1);
-    assert_eq!(train_op.snapshot().variables.vector("w").expect("it is there"), array![-1.0]);
+    assert_eq!(train_op.trainer().snapshot().global_step.get(), 1);
+    assert_eq!(
+        train_op.trainer().snapshot().variables.vector("w").expect("it is there"),
+        array![-1.0]
+    );
     worker.close();
     chief.close();
     coordinator.request_stop("done");
@@ -161,7 +164,7 @@ fn the_chiefs_end_is_everybodys() {
             thread.join().expect("no panic").expect("a clean end");
         }
     });
-    assert_eq!(train_op.snapshot().global_step.get(), 5);
+    assert_eq!(train_op.trainer().snapshot().global_step.get(), 5);
     // The grace period is two minutes.
     assert!(begun.elapsed() < Duration::from_secs(60));
 }
@@ -174,7 +177,7 @@ fn after_the_end() {
     train_op.initialize();
     train(&optimizer, &train_op, 0, u64::MAX, 3).expect("a clean end");
     train(&optimizer, &train_op, 1, u64::MAX, 3).expect("a clean end, too");
-    assert_eq!(train_op.snapshot().global_step.get(), 3);
+    assert_eq!(train_op.trainer().snapshot().global_step.get(), 3);
 }
 
 /// R-30, P-6: data that ends is a clean end of that replica; with a backup the others go on.
@@ -199,7 +202,7 @@ fn data_that_ends() {
     ends.sort_unstable();
     assert_eq!(ends, [(0, true), (1, true), (2, true)]);
     // Two are enough for a step, so the last one may be a little past the chief's.
-    assert!(train_op.snapshot().global_step.get() >= 40);
+    assert!(train_op.trainer().snapshot().global_step.get() >= 40);
 }
 
 /// what the computation fails with is what the session ends with.
@@ -252,7 +255,7 @@ fn a_session_that_is_lost() {
     chief.run().expect("it pushes");
     coordinator.request_stop("done");
     coordinator.join(Duration::MAX).expect("the runner ends");
-    assert!(1 <= train_op.snapshot().global_step.get());
+    assert!(1 <= train_op.trainer().snapshot().global_step.get());
 }
 
 /// the same for the chief. Its runner, initial tokens and replica come anew, and what
@@ -277,8 +280,8 @@ fn the_chiefs_session_is_lost() {
     .run_until_stopped()
     .expect("lost sessions are replaced");
     assert!(last.is_some_and(|report| report.global_step >= 6));
-    assert!(train_op.snapshot().global_step.get() >= 6);
-    let ended = train_op.replica(ReplicaId::new(0)).map(|_| ());
+    assert!(train_op.trainer().snapshot().global_step.get() >= 6);
+    let ended = train_op.trainer().replica(ReplicaId::new(0)).map(|_| ());
     let expected = Err(sync_replicas::engine::JoinError::Ended);
     assert_eq!(ended, expected, "the end of the chief's run is told to all");
 }

@@ -246,7 +246,8 @@ fn a_push_of_one_variable_moves_that_one() {
     hook.after_create_session(&mut chief, &coordinator).expect("it is ready");
     // The session's replica leaves, so that handles of our own can take its place.
     drop(chief);
-    let mut handles = [0, 1].map(|id| train_op.replica(ReplicaId::new(id)).expect("it is free"));
+    let mut handles =
+        [0, 1].map(|id| train_op.trainer().replica(ReplicaId::new(id)).expect("it is free"));
 
     let small = |replica: usize| arr0(0.1 + 0.2 * replica as f64);
     for (id, handle) in handles.iter_mut().enumerate() {
@@ -255,14 +256,14 @@ fn a_push_of_one_variable_moves_that_one() {
         assert_eq!(outcome, Outcome::Accepted { count: id as u64 + 1 });
     }
     // The chief's runner is another thread; the update of `v0` is on its way.
-    let v0 = || train_op.snapshot().variables.get("v0").expect("it is there").sum();
+    let v0 = || train_op.trainer().snapshot().variables.get("v0").expect("it is there").sum();
     while v0() == 0.0 {
         std::thread::yield_now();
     }
-    let snapshot = train_op.snapshot();
+    let snapshot = train_op.trainer().snapshot();
     assert!((v0() + 0.4).abs() < 1e-12);
     assert_eq!(snapshot.variables.get("v1").expect("it is there").sum(), 1.0);
-    assert_eq!((snapshot.global_step.get(), train_op.num_tokens()), (0, 2));
+    assert_eq!((snapshot.global_step.get(), train_op.trainer().num_tokens()), (0, 2));
 
     for (id, handle) in handles.iter_mut().enumerate() {
         let step = handle.next_step().expect("not overdue").expect("not ended");
@@ -273,10 +274,10 @@ fn a_push_of_one_variable_moves_that_one() {
     for handle in &mut handles {
         assert!(handle.wait_for_token().expect("not overdue"));
     }
-    while train_op.snapshot().global_step.get() == 0 {
+    while train_op.trainer().snapshot().global_step.get() == 0 {
         std::thread::yield_now();
     }
-    let snapshot = train_op.snapshot();
+    let snapshot = train_op.trainer().snapshot();
     let values = ["v0", "v1"].map(|name| snapshot.variables.get(name).expect("there").sum());
     assert!((values[0] + 0.4).abs() < 1e-12 && (values[1] + 1.0).abs() < 1e-12, "{values:?}");
     coordinator.request_stop("done");
