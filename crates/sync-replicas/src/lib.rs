@@ -1,12 +1,59 @@
 //! Synchronous data-parallel training in which slow and dead replicas never hold a step.
 //!
 //! A step averages the first A fresh gradients of N replicas, drops the late ones, and lets the
-//! replicas go on with tokens. [`SyncReplicas`] is the front door; [`Trainer::fit`] trains, and
-//! [`Trainer::replica`] is for loops of one's own; [`explicit`] mirrors the described system part
-//! by part. The decisions are all made by one state machine, [`engine::Engine`].
+//! replicas go on with tokens.
 //!
 //! # Examples
-//! See [`Trainer::fit`] for a whole program in twenty lines.
+//! Five replicas, of which the fastest four make each update, find the slope of *y = 3 x*:
+//! ```
+//! use ndarray::array;
+//! use optim::Adam;
+//! use sync_replicas::{
+//!     BoxError, Computed, Gradients, Hooks, Model, SyncReplicas, Variables, Work,
+//! };
+//!
+//! struct Slope;
+//!
+//! impl Model<f32> for Slope {
+//!     type Batch = (f32, f32);
+//!
+//!     fn gradients(
+//!         &self,
+//!         variables: &Variables<f32>,
+//!         &(x, y): &(f32, f32),
+//!         _work: &Work<'_, f32>,
+//!     ) -> Result<Option<Computed<f32>>, BoxError> {
+//!         let error = variables.vector("slope")?[0] * x - y;
+//!         let gradients = Gradients::new().dense("slope", array![2.0 * error * x]);
+//!         Ok(Some(Computed { loss: f64::from(error * error), examples: 1, gradients }))
+//!     }
+//! }
+//!
+//! let trainer = SyncReplicas::new(Adam::new(0.05))
+//!     .replicas_to_aggregate(4)
+//!     .total_num_replicas(5)
+//!     .build(Variables::new().with("slope", array![0.0])?)?;
+//! let points = |_replica| [(1.0, 3.0), (0.5, 1.5)].into_iter().cycle();
+//! trainer.fit(&Slope, points, Hooks::new().stop_at_step(500))?;
+//! assert!((trainer.snapshot().variables.vector("slope")?[0] - 3.0).abs() < 0.01);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What to reach for
+//!
+//! | for | use |
+//! |---|---|
+//! | a training whose loop is this crate's | [`SyncReplicas`], [`Model`], [`Trainer::fit`] |
+//! | a loop of one's own, with threads or tasks | [`Trainer::replica`], [`Step::push`] |
+//! | what happens around updates | [`Hooks`], and the crate `hooks` for others |
+//! | checkpoints | [`Hooks::checkpoints`], [`Trainer::save`], [`Trainer::restore`] |
+//! | the same bits at every run | [`SyncReplicas::order`] with [`Order::Replica`] |
+//! | an end from elsewhere | [`Trainer::stop_handle`], a [`StopHandle`] |
+//! | giving up work that is in vain | [`Work::is_superseded`], a [`Cancellation`] |
+//! | what happened, while it happens | [`Record`]; at the end, [`Report`] |
+//! | more than one machine | the crate `cluster`, with the same [`SyncReplicas`] and [`Model`] |
+//! | programs that come from `SyncReplicasOptimizer` | [`explicit`], call by call |
+//! | acting on the decisions in another way | [`engine`] decides, [`store`] keeps and updates |
 
 mod builder;
 mod cores;

@@ -23,7 +23,7 @@ pub trait Model<T: Scalar>: Sync {
     /// The mean loss over `batch` and its gradients, one for each variable.
     ///
     /// `Ok(None)` says that the work was given up because it was superseded
-    /// ([`Work::superseded`], P-13).
+    /// ([`Work::is_superseded`], P-13).
     ///
     /// # Errors
     /// Anything; the replica then leaves, gives its token back, and the others go on (P-5).

@@ -2,7 +2,7 @@
 //!
 //! One process has a store of whole variables, and a parameter server one of its parts of them. It
 //! decides nothing about freshness and holds no lock. For those who carry the
-//! [engine](crate::engine) out elsewhere; [`Trainer`](crate::Trainer) does it in one process.
+//! [`engine`] out elsewhere; [`Trainer`](crate::Trainer) does it in one process.
 
 mod error;
 mod layout;
