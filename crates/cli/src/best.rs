@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sync_replicas::{CheckpointError, checkpoint, describe};
 
-use crate::args::Measure;
+use crate::args::{Measure, TrainArgs};
+use crate::error::UsageError;
 use crate::run_folder::{self, FolderError};
+use crate::say::say;
 
 /// Where it is in a run folder.
 const FOLDER: &str = "best";
@@ -26,14 +28,34 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// The best so far; `None` where there is none, or none that can be read.
+    /// The best so far; `None` where there is none, or none that can be read, which is told.
     pub(crate) fn read(root: &Path) -> Option<Self> {
-        serde_json::from_str(&fs::read_to_string(root.join(FILE)).ok()?).ok()
+        let path = root.join(FILE);
+        let text = fs::read_to_string(&path).ok()?;
+        let kept = serde_json::from_str(&text);
+        kept.inspect_err(|error| {
+            let path = path.display();
+            say(format!("warning: {path} is damaged ({error}), so no best checkpoint is known"));
+        })
+        .ok()
     }
 
     /// Where its checkpoint is.
     pub(crate) fn checkpoint(root: &Path) -> Option<PathBuf> {
         checkpoint::latest(&root.join(FOLDER)).ok().flatten()
+    }
+}
+
+/// Refuses a folder of checkpoints that is that of the best one, which rotation would not spare.
+pub(crate) fn check(args: &TrainArgs) -> Result<(), UsageError> {
+    let Some((_, out)) = args.keep_best.zip(args.out.as_ref()) else { return Ok(()) };
+    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match args.checkpoint_dir.as_ref().filter(|dir| whole(dir) == whole(&out.join(FOLDER))) {
+        None => Ok(()),
+        Some(dir) => {
+            let expected = "another folder than that of the best checkpoint (--keep-best)";
+            Err(UsageError::number("--checkpoint-dir", expected, dir.display()))
+        }
     }
 }
 

@@ -41,6 +41,8 @@ fn a_metric_that_is_not_there_is_refused() {
     let all = "test_accuracy, averages_test_accuracy, loss";
     check("--keep-best accuracy", &["--keep-best", all, "got \"accuracy\""]);
     check("--keep-best loss:up", &[":min or :max", "\"up\""]);
+    let own = "--keep-best loss --out a --checkpoint-dir ./a/best/";
+    check(own, &["--checkpoint-dir", "another folder", "a/best"]);
     check("--stop-when acc>=0.5", &["--stop-when", all, "got \"acc\""]);
     check("--stop-when loss,tests=0", &["tests=N", "at least 1"]);
     check("--stop-when test_accuracy>=97", &["from 0 to 1", "\"97\""]);

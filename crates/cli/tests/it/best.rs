@@ -78,6 +78,18 @@ fn a_best_that_cannot_be_written_is_a_warning() {
 }
 
 #[test]
+fn a_damaged_note_of_the_best_is_told() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("a")).expect("is new");
+    fs::write(folder.path().join("a/best.json"), "{\"value\":").expect("is writable");
+    let options = ["--updates", "5", "--keep-best", "loss", "--out", "a", "--quiet", "--json"];
+    let said = run(folder.path(), &[&["train"], &FORGETS[..], &options].concat());
+    assert_eq!(said.status, 0, "{}", said.err);
+    assert!(said.err.contains("warning: a/best.json is damaged"), "{}", said.err);
+    assert!(json(&said.out).get("best_step").is_some());
+}
+
+#[test]
 fn without_the_option_nothing_is_kept() {
     let folder = folder();
     let summary = train(folder.path(), &["--updates", "5", "--straggler", "none", "--out", "a"]);
