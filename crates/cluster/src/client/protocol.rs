@@ -3,7 +3,9 @@
 //! What a replica wants (a token, a push, to leave) is polled: the answer is what it waited for, or
 //! that it must wait, with what must be done meanwhile as [`Action`]s. All that was asked over a
 //! connection that broke is asked again over the next, with the same numbers, until servers have
-//! been out of reach for too long (P-15). One piece of work at a time. No clock, no lock, no socket.
+//! been out of reach for too long (P-15). One piece of work at a time.
+//!
+//! No clock, no lock, no socket.
 
 mod connections;
 mod copies;
@@ -12,18 +14,20 @@ mod finish;
 mod messages;
 mod push;
 mod replies;
+mod settings;
 
 pub use error::{PushError, WaitError};
 pub use messages::{
-    Action, ConnectError, ConnectionId, Departure, Ended, Hello, Member, Reply, Request, Signal,
-    Version, Work,
+    Action, ConnectError, ConnectionId, Departure, Ended, Hello, Member, PushReport, Reply,
+    Request, Signal, Version, Work,
 };
+pub use settings::ProtocolSettings;
 
 use std::task::Poll;
 use std::time::Duration;
 
+use sync_replicas::GlobalStep;
 use sync_replicas::engine::{Grant, Outcome};
-use sync_replicas::{GlobalStep, ReplicaId};
 
 use connections::{Connections, Progress};
 use copies::Copies;
@@ -33,42 +37,12 @@ use push::Push;
 use crate::coordinator::{Commit, GivenUp, Ticket, Times};
 use crate::wire::Recorded;
 
-/// What a replica's protocol must know.
-#[derive(Clone, Debug)]
-pub struct ProtocolSettings {
-    /// Which replica it is.
-    pub replica: ReplicaId,
-    /// Increases each time this replica's process restarts.
-    pub process: u64,
-    /// Where servers are, for messages; the first one coordinates.
-    pub addresses: Vec<String>,
-    /// How long servers may be out of reach before the replica fails.
-    pub reconnect_timeout: Duration,
-    /// Whether work of a step that is over is given up (P-13).
-    pub tell_superseded: bool,
-    /// Whether variables are asked for with all bits, also where they travel rounded.
-    pub all_bits: bool,
-}
-
-/// The contribution of a piece of work, without its gradients.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pushed {
-    /// The variables with a gradient, ascending.
-    pub variables: Vec<usize>,
-    /// The mean loss of the batch.
-    pub loss: f64,
-    /// How many examples the batch had.
-    pub examples: u64,
-}
-
 /// One replica of a training in a cluster.
 #[derive(Debug)]
 pub struct ReplicaProtocol {
     settings: ProtocolSettings,
     connections: Connections,
     copies: Copies,
-    /// How many pieces of variables have come.
-    pieces: u64,
     ticket: Option<Ticket>,
     sequence: u64,
     /// Whether the coordinator has welcomed the replica over its present connection.
@@ -101,7 +75,6 @@ impl ReplicaProtocol {
             connections: Connections::new(settings.addresses.clone(), settings.reconnect_timeout),
             copies: Copies::new(servers, settings.all_bits),
             settings,
-            pieces: 0,
             ticket: None,
             sequence: 0,
             welcomed: false,
@@ -197,7 +170,7 @@ impl ReplicaProtocol {
     pub fn push(
         &mut self,
         grant: &Grant,
-        pushed: Pushed,
+        report: PushReport,
         work: Work,
         now: Duration,
         actions: &mut Vec<Action>,
@@ -206,9 +179,9 @@ impl ReplicaProtocol {
             ticket: self.ticket_of(grant)?,
             sequence: self.sequence,
             local_step: grant.local_step,
-            variables: pushed.variables,
-            loss: Some(pushed.loss),
-            examples: pushed.examples,
+            variables: report.variables,
+            loss: Some(report.loss),
+            examples: report.examples,
             receipts: 0,
             times: Times::default(),
         };
@@ -293,28 +266,34 @@ impl ReplicaProtocol {
 
     /// Waits until the coordinator knows that the replica leaves, or that cannot be had.
     pub fn poll_leave(&mut self, now: Duration, actions: &mut Vec<Action>) -> Poll<()> {
-        if self.goes_on_leaving(now, actions) {
+        let leaving = self.leaving.take();
+        self.leaving = leaving.and_then(|leaving| self.say_goodbye(leaving, now, actions));
+        if self.leaving.is_some() {
             return Poll::Pending;
         }
-        (self.leaving, self.ticket) = (None, None);
+        self.ticket = None;
         Poll::Ready(())
     }
 
-    fn goes_on_leaving(&mut self, now: Duration, actions: &mut Vec<Action>) -> bool {
-        let (Some(leaving), Some(ticket)) = (&mut self.leaving, self.ticket) else { return false };
-        let number = self.connections.number(0);
+    /// `None` once there is nothing more to be said.
+    fn say_goodbye(
+        &mut self,
+        mut leaving: Leaving,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) -> Option<Leaving> {
+        let (ticket, number) = (self.ticket?, self.connections.number(0));
         if now >= leaving.until || !leaving.goes_on(number, now) {
-            return false;
+            return None;
         }
         self.wake = Some(leaving.until);
         if number.is_none() {
-            let id = self.open(0, now, actions);
-            self.leaving.as_mut().map(|leaving| leaving.try_over(id.number));
+            leaving.over = Some(self.open(0, now, actions).number);
         } else if self.welcomed && !std::mem::replace(&mut leaving.said, true) {
             let departure = leaving.departure.clone();
             self.send(0, vec![Request::Leave { ticket, departure }], actions);
         }
-        self.ended.is_none()
+        self.ended.is_none().then_some(leaving)
     }
 
     /// From now on variables are asked for with all bits, also where they travel rounded; what is
@@ -331,7 +310,7 @@ impl ReplicaProtocol {
         let seen = self.copies.newest().filter(|(_, step)| *step > last);
         let generation = self.ticket.map(|it| it.generation).unwrap_or_default();
         let generation = seen.map_or(generation, |(seen, _)| generation.max(seen.next()));
-        self.last_values = Some(LastValues::new((generation, last), self.pieces, now));
+        self.last_values = Some(LastValues::new((generation, last), self.copies.pieces, now));
     }
 
     /// Waits for the variables of the last step; false if they cannot be had.
@@ -342,7 +321,7 @@ impl ReplicaProtocol {
             return Poll::Ready(true);
         }
         // Older ones are no result: the last checkpoint has it.
-        if fetch.is_silent(self.pieces, now) {
+        if fetch.is_silent(self.copies.pieces, now) {
             return Poll::Ready(false);
         }
         if now >= fetch.until {
@@ -386,27 +365,8 @@ impl ReplicaProtocol {
         Poll::Pending
     }
 
-    /// When to poll again although nothing has come.
-    #[must_use]
-    pub fn next_call(&self) -> Option<Duration> {
-        self.wake
-    }
-
     fn wake_by(&mut self, at: Duration) {
         self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
-    }
-
-    /// As whom the replica lives, while the coordinator knows of it.
-    #[must_use]
-    pub fn member(&self) -> Option<Member> {
-        let ticket = self.ticket.filter(|_| self.welcomed)?;
-        Some(Member { ticket, sequence: self.sequence })
-    }
-
-    /// Whether training has ended, and how.
-    #[must_use]
-    pub fn ended(&self) -> Option<&Ended> {
-        self.ended.as_ref()
     }
 
     /// Opens the connections that are missing; whether all are there. Until they are, and the

@@ -19,7 +19,7 @@ use super::Connector;
 use super::connection::{Incoming, ServerConnection, Sinks};
 use super::outgoing::{Dense, Outgoing};
 use super::protocol::{
-    Action, Departure, PushError, Pushed, ReplicaProtocol, Request, WaitError, Work,
+    Action, Departure, PushError, PushReport, ReplicaProtocol, Request, WaitError, Work,
 };
 use super::state::ReplicaState;
 use crate::coordinator::StepMade;
@@ -155,10 +155,10 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
             }
         };
         let variables = outgoing.variables.clone();
-        let pushed = Pushed { variables, loss: computed.loss, examples: computed.examples };
+        let report = PushReport { variables, loss: computed.loss, examples: computed.examples };
         self.outgoing = Some(outgoing);
         let (now, work) = (self.now(), self.work(work));
-        self.state.protocol.push(grant, pushed, work, now, &mut self.state.actions)?;
+        self.state.protocol.push(grant, report, work, now, &mut self.state.actions)?;
         self.carry_out();
         Ok(dense)
     }

@@ -10,7 +10,7 @@ use sync_replicas::{ReplicaId, Variables};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Heard, SENDER, connection, placement, shapes};
-use crate::client::protocol::{Action, ConnectionId, Pushed, Work};
+use crate::client::protocol::{Action, ConnectionId, PushReport, Work};
 use crate::client::{Incoming, ReplicaSettings, ReplicaState, Sinks, WaitError, read};
 use crate::proto::to_replica::Message as Said;
 use crate::proto::{self, ToReplica};
@@ -119,10 +119,10 @@ impl Replica {
 
     /// Sends a contribution on its way.
     fn push(&mut self, grant: &Grant) {
-        let pushed = Pushed { variables: vec![0, 1, 2], loss: 0.5, examples: 3 };
+        let report = PushReport { variables: vec![0, 1, 2], loss: 0.5, examples: 3 };
         let work = Work { waited: Duration::ZERO, computed: Duration::ZERO, ended: self.now };
         let (protocol, actions) = (&mut self.state.protocol, &mut self.state.actions);
-        protocol.push(grant, pushed, work, self.now, actions).expect("it is of this life");
+        protocol.push(grant, report, work, self.now, actions).expect("it is of this life");
     }
 
     /// All connections can be had, and nobody hears what is said over them.

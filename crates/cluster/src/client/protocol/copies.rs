@@ -9,6 +9,8 @@ pub(super) struct Copies {
     servers: Vec<Server>,
     /// Whether all bits are wanted.
     full: bool,
+    /// How many pieces have come, of all servers' variables.
+    pub(super) pieces: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,7 +30,7 @@ enum Pull {
 
 impl Copies {
     pub(super) fn new(servers: usize, full: bool) -> Self {
-        Self { servers: vec![Server::default(); servers], full }
+        Self { servers: vec![Server::default(); servers], full, pieces: 0 }
     }
 
     /// What of a server's variables is here now.

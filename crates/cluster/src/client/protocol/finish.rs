@@ -19,7 +19,7 @@ pub(super) struct Leaving {
     spare: u32,
     pub(super) until: Duration,
     /// The coordinator's connection that it is told over.
-    over: Option<u64>,
+    pub(super) over: Option<u64>,
     pub(super) said: bool,
 }
 
@@ -40,11 +40,6 @@ impl Leaving {
         self.spare -= 1;
         (self.until, self.over, self.said) = (now + MOMENT, number, false);
         true
-    }
-
-    /// It is told over this connection from now on.
-    pub(super) fn try_over(&mut self, number: u64) {
-        self.over = Some(number);
     }
 }
 

@@ -257,6 +257,17 @@ impl Signal {
     }
 }
 
+/// What is said of a contribution beside its gradients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PushReport {
+    /// The variables with a gradient, ascending.
+    pub variables: Vec<usize>,
+    /// The mean loss of the batch.
+    pub loss: f64,
+    /// How many examples the batch had.
+    pub examples: u64,
+}
+
 /// How a piece of work goes, by the replica's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Work {

@@ -6,7 +6,8 @@ use sync_replicas::GlobalStep;
 use sync_replicas::engine::Grant;
 
 use super::{
-    Action, ConnectError, ConnectionId, PushError, ReplicaProtocol, Reply, Request, Signal, Version,
+    Action, ConnectError, ConnectionId, Ended, Member, PushError, ReplicaProtocol, Reply, Request,
+    Signal, Version,
 };
 use crate::coordinator::{GivenUp, Refusal, Ticket};
 
@@ -14,6 +15,12 @@ use crate::coordinator::{GivenUp, Refusal, Ticket};
 const AGAIN: Duration = Duration::from_millis(100);
 
 impl ReplicaProtocol {
+    /// When to poll again although nothing has come.
+    #[must_use]
+    pub fn next_call(&self) -> Option<Duration> {
+        self.wake
+    }
+
     /// Whether what comes over a connection counts: what one said before it was given up is void.
     #[must_use]
     pub fn is_current(&self, id: ConnectionId) -> bool {
@@ -47,7 +54,20 @@ impl ReplicaProtocol {
     /// and how many pieces of all servers' have come so far.
     pub fn hold(&mut self, server: usize, version: Option<Version>, pieces: u64) {
         self.copies.hold(server, version);
-        self.pieces = pieces;
+        self.copies.pieces = pieces;
+    }
+
+    /// As whom the replica lives, while the coordinator knows of it.
+    #[must_use]
+    pub fn member(&self) -> Option<Member> {
+        let ticket = self.ticket.filter(|_| self.welcomed)?;
+        Some(Member { ticket, sequence: self.sequence })
+    }
+
+    /// Whether training has ended, and how.
+    #[must_use]
+    pub fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
     }
 
     /// What a message, about the life of a ticket, means for work under way; to be looked at as
@@ -206,7 +226,7 @@ impl ReplicaProtocol {
     fn next_piece(&mut self, actions: &mut Vec<Action>) {
         self.sequence += 1;
         self.grant = None;
-        // Its token may have been sent over the connection that broke, before the answer came again.
+        // Its token may have been sent over a connection that broke, before the answer came again.
         if std::mem::take(&mut self.resumed) {
             self.ask(actions);
         }
