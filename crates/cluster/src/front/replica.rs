@@ -29,14 +29,14 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         M: Model<T>,
         S: Batches<Batch = M::Batch>,
     {
-        let reach = self.cluster.reach()?;
-        self.compute_over((reach, process_number()), model, shard, hooks).await
+        let connector = self.cluster.reach()?;
+        self.compute_over((connector, process_number()), model, shard, hooks).await
     }
 
     /// The same over connections of any kind, as this life of the process.
     pub(crate) async fn compute_over<M, S>(
         self,
-        (reach, process): (Connector, u64),
+        (connector, process): (Connector, u64),
         model: &M,
         shard: impl Fn(ReplicaId) -> S + Sync,
         hooks: BoxedHooks<T>,
@@ -65,13 +65,13 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         // One in the model's hands, one on its way.
         let buffers = GradientBuffers::new(&self.variables, 2);
         let (placement, variables) = (self.placement, self.variables);
-        let client = ReplicaClient::new(reach.clone(), settings, placement, variables, chief);
+        let client = ReplicaClient::new(connector.clone(), settings, placement, variables, chief);
         let begun = Instant::now();
         let mut worker = Worker {
             client,
             hooks,
             buffers,
-            reach,
+            connector,
             patience: self.cluster.patience,
             replica,
             counts: Counts::default(),
@@ -102,7 +102,7 @@ struct Worker<T: Scalar + bytemuck::Pod> {
     /// In the chief, if it has any.
     hooks: Option<ChiefHooks<T>>,
     buffers: GradientBuffers<T>,
-    reach: Connector,
+    connector: Connector,
     patience: Duration,
     replica: ReplicaId,
     counts: Counts,
@@ -231,7 +231,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                 }
                 Err(error) => {
                     let reason = error.to_string();
-                    let insist = insist_on_stop(&self.reach, &reason);
+                    let insist = insist_on_stop(&self.connector, &reason);
                     // Where nobody comes back, nobody is left to be told.
                     let _ = tokio::time::timeout(self.patience, insist).await;
                     return Err(error.into());
@@ -245,9 +245,9 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
     /// Has training end: told at once where the coordinator is there, and otherwise as soon as it
     /// is; this replica goes on meanwhile.
     async fn wish_to_stop(&self, reason: String) {
-        if !request_stop(&self.reach, &reason).await {
-            let reach = self.reach.clone();
-            tokio::spawn(async move { insist_on_stop(&reach, &reason).await });
+        if !request_stop(&self.connector, &reason).await {
+            let connector = self.connector.clone();
+            tokio::spawn(async move { insist_on_stop(&connector, &reason).await });
         }
     }
 
@@ -301,14 +301,14 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
 }
 
 /// Asks the coordinator to end training; whether it has heard.
-async fn request_stop(reach: &Connector, reason: &str) -> bool {
+async fn request_stop(connector: &Connector, reason: &str) -> bool {
     let call = async {
-        let mut client = reach.client(0).await?;
+        let mut client = connector.client(0).await?;
         let action = Some(Action::Stop(reason.to_owned()));
-        let request = reach.request("Control", ControlRequest { action })?;
+        let request = connector.request("Control", ControlRequest { action })?;
         client.control(request).await.map_err(|status| crate::client::describe(&status))
     };
-    let reason = match tokio::time::timeout(reach.call_timeout(), call).await {
+    let reason = match tokio::time::timeout(connector.call_timeout(), call).await {
         Ok(Ok(_)) => return true,
         Ok(Err(reason)) => reason,
         Err(_) => "no answer in time".to_owned(),
@@ -318,8 +318,8 @@ async fn request_stop(reach: &Connector, reason: &str) -> bool {
 }
 
 /// Asks the coordinator to end training until it has heard, however often it is away.
-pub(super) async fn insist_on_stop(reach: &Connector, reason: &str) {
-    while !request_stop(reach, reason).await {
+pub(super) async fn insist_on_stop(connector: &Connector, reason: &str) {
+    while !request_stop(connector, reason).await {
         tokio::time::sleep(AGAIN).await;
     }
 }

@@ -49,7 +49,21 @@ const PUSHED: Lines<'static> = &[
 /// P-9: who joins, who is told to wait, and who may not.
 #[test]
 fn join() {
-    check("two servers", 2, &[TWO, PUSHED]);
+    check(
+        "two servers",
+        2,
+        &[
+            TWO,
+            PUSHED,
+            &[
+                ("step", &[]),
+                ("values 1 1@1", &[]),
+                // Asked for with the push, and not once more.
+                ("granted 0 2 @1", &[]),
+                ("values 0 1@1", &["compute @1"]),
+            ],
+        ],
+    );
     check(
         "servers that do not let it in yet",
         1,
@@ -316,6 +330,25 @@ fn a_new_generation() {
                 ("step", &[]),
                 ("accepted 0/1.1 1", &[]),
                 ("granted 0 1 @0", &["0 pull after 1@0"]),
+            ],
+        ],
+    );
+}
+
+/// P-9: what was granted in one life is not pushed in another.
+#[test]
+fn a_grant_of_an_earlier_life() {
+    check(
+        "a grant of the earlier life is for nothing in the next",
+        1,
+        &[
+            ONE,
+            &[
+                ("step", &[]),
+                ("lost 0", &["0 closed", "0 hello 2 as 1.1"]),
+                ("connected 0", &[]),
+                ("welcome 0 1.2 @0", &["superseded", "begin @0", "0 ask 1"]),
+                ("push", &["push lost"]),
             ],
         ],
     );

@@ -4,8 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use sync_replicas::{FailedSave, GlobalStep, LocalStep, ReplicaId};
-use sync_replicas::{Generation, engine::Outcome};
+use sync_replicas::engine::Outcome;
+use sync_replicas::{FailedSave, Generation, GlobalStep, LocalStep, ReplicaId};
 
 use crate::coordinator::{Answer, Commit, GivenUp, Refusal, StepMade, Ticket, Times};
 use crate::wire::Recorded;

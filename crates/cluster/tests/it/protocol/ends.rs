@@ -134,6 +134,25 @@ fn last_values_are_late() {
             ],
         ],
     );
+}
+
+/// Which variables are the last ones.
+#[test]
+fn last_values() {
+    check(
+        "with all bits, where they travel rounded",
+        2,
+        &[
+            TWO,
+            WAITS,
+            &[
+                ("ended 0 @0", &["training has ended"]),
+                ("all_bits", &["0 pull all bits", "1 pull all bits"]),
+                ("values 0 1@0", &[]),
+                ("values 1 1@0", &["has them"]),
+            ],
+        ],
+    );
     check(
         "nobody lets it in",
         1,

@@ -37,6 +37,8 @@ pub(super) struct Rig {
     ticket: Option<Ticket>,
     /// What came while it computed.
     waiting: Vec<String>,
+    /// By server: the version of its variables that is here.
+    held: Vec<Option<Version>>,
     pieces: u64,
 }
 
@@ -59,6 +61,7 @@ impl Rig {
             grant: None,
             ticket: None,
             waiting: Vec::new(),
+            held: vec![None; servers],
             pieces: 0,
         }
     }
@@ -127,7 +130,11 @@ impl Rig {
                 protocol.leave(departure, now);
                 Some(Wish::Leave)
             }
-            "last_values" => {
+            "last_values" | "all_bits" => {
+                if verb == "all_bits" {
+                    protocol.want_all_bits();
+                    self.held.fill(None);
+                }
                 protocol.fetch_last_values(now);
                 Some(Wish::LastValues)
             }
@@ -169,13 +176,9 @@ impl Rig {
             "failed" => protocol.failed(id, ConnectError::Retry(why()), now),
             "shut" => protocol.failed(id, ConnectError::Permanent(why()), now),
             "lost" => protocol.lost(id, actions),
-            "writing" => {
+            "writing" | "values" => {
                 self.pieces += 1;
-                protocol.hold(server, None, self.pieces);
-            }
-            "values" => {
-                self.pieces += 1;
-                protocol.hold(server, Some(version(words[2])), self.pieces);
+                self.held[server] = words.get(2).map(|it| version(it));
             }
             _ => {
                 let (about, reply) =
@@ -231,6 +234,10 @@ impl Rig {
     /// Polls for what the replica wishes for, and does what the protocol wants done.
     fn poll(&mut self, mut actions: Vec<Action>, said: &mut Vec<String>) {
         let (protocol, now) = (&mut self.protocol, self.now);
+        // As over sockets: said again whenever anything has come.
+        for (server, version) in self.held.iter().enumerate() {
+            protocol.hold(server, *version, self.pieces);
+        }
         let polled = match self.wish {
             None => Poll::Pending,
             Some(Wish::Step) => protocol.poll_step(now, &mut actions).map(|it| match it {
@@ -317,6 +324,7 @@ fn version(word: &str) -> Version {
 
 fn request(request: &Request) -> String {
     match request {
+        Request::Pull { full: true, .. } => "pull all bits".to_owned(),
         Request::Pull { after: None, .. } => "pull".to_owned(),
         Request::Pull { after: Some((generation, step)), .. } => {
             format!("pull after {}@{}", generation.get(), step.get())
