@@ -3,6 +3,7 @@
 mod ends;
 mod pushes;
 mod rig;
+mod together;
 
 use rig::Rig;
 
