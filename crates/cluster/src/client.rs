@@ -20,8 +20,8 @@ pub(crate) use connection::{Incoming, Sinks, read};
 pub(crate) use connector::endpoint;
 pub use connector::{Connector, Dial, DialFuture};
 pub(crate) use connector::{FRAME, WINDOW, words};
-pub use outgoing::GradientError;
 pub use protocol::{Departure, PushError, WaitError};
 pub use replica::{ReplicaClient, ReplicaSettings, WorkTimes};
 #[cfg(feature = "test-util")]
 pub(crate) use state::ReplicaState;
+pub use sync_replicas::GradientError;

@@ -16,10 +16,11 @@ mod times;
 mod vet;
 
 pub use answer::{Actions, Answer, Commit, Contribution, GivenUp, Order, Refusal, Ticket};
-pub use books::{StepMade, Totals};
+pub use books::StepMade;
 pub use leaving::{Farewell, Saves};
 pub use receipts::receipt;
 pub use status::{ReplicaStatus, Status};
+pub use sync_replicas::store::Totals;
 pub use times::Times;
 
 use std::time::Duration;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sync_replicas::{UpdateError, describe};
+
 use crate::shard::ShardError;
 
 /// An order that failed.
@@ -23,8 +25,8 @@ impl fmt::Display for Failure {
 impl From<ShardError> for Failure {
     fn from(error: ShardError) -> Self {
         match error {
-            ShardError::NotFinite(found) => Self::NotFinite(found.to_string()),
-            other => Self::Other(other.to_string()),
+            ShardError::Update(UpdateError::NotFinite(found)) => Self::NotFinite(found.to_string()),
+            other => Self::Other(describe(&other)),
         }
     }
 }

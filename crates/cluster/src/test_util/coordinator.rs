@@ -158,7 +158,7 @@ pub(super) fn check(node: &Arc<Node<f32>>, servers: usize) -> Result<(), String>
     let whole = ndarray::arr2(&[[-1.0_f32, -1.0], [-1.0, -1.0], [0.0, 0.0], [0.0, 0.0]]).into_dyn();
     let snapshot = offline::snapshot(node);
     let parts = placement(servers);
-    for (part, got) in parts.parts(node.status().server).iter().zip(&snapshot.parts) {
+    for (part, got) in parts.parts(node.status().server).iter().zip(snapshot.variables.arrays()) {
         let expected = match part.variable_name() {
             "t" => cut_dense(part, whole.view()).to_owned(),
             _ => ndarray::ArrayD::from_elem(&*part.shape, -1.0),

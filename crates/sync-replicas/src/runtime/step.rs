@@ -11,11 +11,10 @@ use ndarray::ArrayD;
 use super::PushError;
 use super::desk::Granted;
 use super::replica::Replica;
-use super::snapshot::Snapshot;
 use super::span::SpanKind;
 use crate::model::Work;
 use crate::sync::Arc;
-use crate::{Computed, Gradients, Scalar, TrainingView, VariableError, Variables};
+use crate::{Computed, Gradients, Scalar, Snapshot, TrainingView, VariableError, Variables};
 use engine::{Grant, Outcome, Push};
 
 /// A permission to compute one batch, with the variables to compute it from.

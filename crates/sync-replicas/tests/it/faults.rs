@@ -125,7 +125,7 @@ impl Stage {
                             // if it is late, nobody looks at its shape.
                             assert!(matches!(
                                 refused,
-                                Err(PushError::Gradient { .. }) | Ok(Outcome::Stale { .. })
+                                Err(PushError::Gradient(_)) | Ok(Outcome::Stale { .. })
                             ));
                         }
                         Point::AfterPush | Point::Waiting => {
