@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::io::Write;
 
-use cluster::client::Reach;
+use cluster::client::Connector;
 use cluster::coordinator;
 use cluster::exit::Exit;
 use cluster::security::{KeyError, Signer, TlsError, TlsSettings, wall_clock};
@@ -66,11 +66,11 @@ pub fn status(args: &StatusArgs, out: &mut impl Write) -> Result<(), StatusError
 pub(crate) fn ask<V>(
     address: &str,
     args: &SecurityArgs,
-    question: impl AsyncFnOnce(&Reach) -> Result<V, cluster::StatusError>,
+    question: impl AsyncFnOnce(&Connector) -> Result<V, cluster::StatusError>,
 ) -> Result<V, StatusError> {
     let tls = security::tls(args).as_ref().map(TlsSettings::client).transpose()?;
     let signer = Signer::new(security::key(args)?, wall_clock);
-    let reach = Reach::tcp(vec![address.to_owned()], signer, tls);
+    let reach = Connector::tcp(vec![address.to_owned()], signer, tls);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(question(&reach))?)
 }

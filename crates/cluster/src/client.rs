@@ -3,20 +3,25 @@
 //! It never decides that a contribution was lost: it repeats it with the same number until the
 //! coordinator has spoken (P-15), or until it is a member no more.
 
-mod landing;
-mod line;
+mod connection;
+mod connector;
 mod mirror;
 mod outgoing;
-mod reach;
-mod session;
+pub mod protocol;
+mod replica;
+mod shared_variables;
 mod signals;
+mod state;
 
-pub(crate) use line::describe;
-#[cfg(test)]
-pub(crate) use reach::endpoint;
-pub use reach::{Dial, DialFuture, Reach};
-pub(crate) use reach::{FRAME, WINDOW, words};
+pub(crate) use connection::describe;
 #[cfg(feature = "test-util")]
-pub(crate) use session::offline;
-pub use session::{PushError, Session, SessionSettings, WaitError, WorkTimes};
+pub(crate) use connection::{Incoming, Sinks, read};
+#[cfg(test)]
+pub(crate) use connector::endpoint;
+pub use connector::{Connector, Dial, DialFuture};
+pub(crate) use connector::{FRAME, WINDOW, words};
+pub use protocol::{Departure, PushError, WaitError};
+pub use replica::{ReplicaClient, ReplicaSettings, WorkTimes};
+#[cfg(feature = "test-util")]
+pub(crate) use state::ReplicaState;
 pub use sync_replicas::GradientError;

@@ -22,8 +22,9 @@ use sync_replicas::engine::Settings;
 pub use example::{Example, examples};
 pub use read::{Read, read};
 
-use crate::client::offline::nowhere;
+use crate::client::{Connector, Dial};
 use crate::placement::Placement;
+use crate::security::{Signer, wall_clock};
 use crate::server::offline::framed;
 use crate::server::{Node, NodeSettings};
 use crate::shard::{Shard, ShardSettings, Wire};
@@ -118,6 +119,12 @@ fn shapes() -> [(&'static str, Vec<usize>); 3] {
 
 fn placement(servers: usize) -> Arc<Placement> {
     Arc::new(Placement::new(&shapes(), size_of::<f32>(), servers))
+}
+
+/// Servers that nobody can reach.
+fn nowhere(servers: usize) -> Connector {
+    let dial: Dial = Arc::new(|_| Box::pin(async { Err("there are no sockets".to_owned()) }));
+    Connector::new(vec![String::new(); servers], dial, Signer::new(None, wall_clock))
 }
 
 /// One of so many servers, in a training whose every contribution makes a step.

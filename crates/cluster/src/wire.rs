@@ -4,10 +4,12 @@
 //! sense, is an error with a name, never a panic.
 
 mod recorded;
+mod replica;
 
 pub use recorded::Recorded;
+pub(crate) use replica::{hello, reply, request};
 
-use sync_replicas::engine::{Grant, Outcome};
+use sync_replicas::engine::Outcome;
 use sync_replicas::{Generation, GlobalStep, Incarnation, Kind, LocalStep, ReplicaId};
 
 use crate::coordinator::{
@@ -60,21 +62,6 @@ pub(crate) fn given_up(message: &proto::GiveUp) -> GivenUp {
         proto::GiveUp { not_finite: true, .. } => GivenUp::NotFinite,
         proto::GiveUp { begun: true, .. } => GivenUp::Begun,
         _ => GivenUp::NotBegun,
-    }
-}
-
-/// The message that says so.
-pub(crate) fn give_up(
-    ticket: Ticket,
-    (sequence, why): (u64, GivenUp),
-    times: Option<Times>,
-) -> proto::GiveUp {
-    proto::GiveUp {
-        ticket: Some(ticket.into()),
-        sequence,
-        begun: why != GivenUp::NotBegun,
-        not_finite: why == GivenUp::NotFinite,
-        times: times.map(Into::into),
     }
 }
 
@@ -159,16 +146,6 @@ pub(crate) fn answer(answer: Answer) -> ToReplica {
 impl From<Refusal> for proto::Refused {
     fn from(refusal: Refusal) -> Self {
         Self { sequence: refusal.sequence, reason: refusal.reason, rejoin: refusal.rejoin }
-    }
-}
-
-pub(crate) fn grant(replica: ReplicaId, ticket: Ticket, granted: &proto::Granted) -> Grant {
-    Grant {
-        replica,
-        incarnation: ticket.incarnation,
-        local_step: LocalStep::new(granted.local_step),
-        share: granted.share,
-        number: granted.number,
     }
 }
 

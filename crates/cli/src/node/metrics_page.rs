@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use cluster::client::Reach;
+use cluster::client::Connector;
 use cluster::server::ServerStatus;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -36,7 +36,7 @@ type Number = Gauge<f64, AtomicU64>;
 /// # Errors
 /// [`NodeError::MetricsPort`] when the port cannot be had: whoever asked for metrics counts on
 /// them.
-pub(super) fn serve(reach: Reach, server: usize, port: u16) -> Result<(), NodeError> {
+pub(super) fn serve(reach: Connector, server: usize, port: u16) -> Result<(), NodeError> {
     let failed = |source| NodeError::MetricsPort { port, source };
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
@@ -51,7 +51,7 @@ pub(super) fn serve(reach: Reach, server: usize, port: u16) -> Result<(), NodeEr
 }
 
 async fn listen(
-    reach: Reach,
+    reach: Connector,
     server: usize,
     listener: std::net::TcpListener,
 ) -> std::io::Result<()> {
@@ -82,7 +82,7 @@ async fn listen(
 
 /// The page for one request.
 async fn page<B>(
-    reach: Reach,
+    reach: Connector,
     server: usize,
     request: Request<B>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {

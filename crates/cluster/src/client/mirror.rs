@@ -11,14 +11,11 @@ use ndarray::{Axis, Slice};
 use sync_replicas::store::SpareArrays;
 use sync_replicas::{Generation, GlobalStep, Scalar, Variables};
 
+use super::protocol::Version;
 use crate::placement::Placement;
-use crate::proto::to_server::Message;
-use crate::proto::{self, Values};
+use crate::proto::Values;
 use crate::shard::Wire;
 use crate::wire::WireError;
-
-/// A generation and a step in it, in the order of time.
-pub(super) type Version = (Generation, GlobalStep);
 
 pub(super) struct Mirror<T: Scalar> {
     /// What the replica computes from; none once it only shows.
@@ -38,8 +35,6 @@ pub(super) struct Mirror<T: Scalar> {
 struct Server {
     /// What is there whole; `None` while it is being written.
     version: Option<Version>,
-    /// The version after which a newer one was asked for and has not come.
-    asked: Option<Option<Version>>,
     /// Its line, and how many of what that put into the inbox was taken.
     line: u64,
     taken: u64,
@@ -82,7 +77,7 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
     /// What is here, or was asked for, is of no use.
     fn forget(&mut self) {
         for copy in &mut self.servers {
-            (copy.version, copy.asked) = (None, None);
+            copy.version = None;
         }
     }
 
@@ -97,36 +92,14 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
         self.servers.iter().all(|copy| copy.version == Some(first)).then_some(first)
     }
 
-    /// The newest version of any part.
-    pub(super) fn newest(&self) -> Option<Version> {
-        self.servers.iter().filter_map(|copy| copy.version).max()
+    /// By server: the version that is there whole, if one is.
+    pub(super) fn versions(&self) -> impl Iterator<Item = Option<Version>> {
+        self.servers.iter().map(|copy| copy.version)
     }
 
     /// How many pieces have come so far: whether there is any news.
     pub(super) fn pieces(&self) -> u64 {
         self.pieces
-    }
-
-    /// What a server must be asked for to get to a common version, if it was not yet.
-    pub(super) fn ask_up_to(&mut self, server: usize, least: Version) -> Option<Message> {
-        let newest = self.newest();
-        let copy = &mut self.servers[server];
-        let wanted = newest.map_or(least, |newest| newest.max(least));
-        if copy.asked.is_some() || copy.version.is_some_and(|version| version >= wanted) {
-            return None;
-        }
-        copy.asked = Some(copy.version);
-        Some(pull(copy.version, self.full.is_some()))
-    }
-
-    /// What a server must be asked for to get the version after the present one; `None` if it was.
-    pub(super) fn ask_next(&mut self, server: usize) -> Option<Message> {
-        let copy = &mut self.servers[server];
-        if copy.asked.is_some() {
-            return None;
-        }
-        copy.asked = Some(copy.version);
-        Some(pull(copy.version, self.full.is_some()))
     }
 
     /// The line to a server is gone: what was asked will not come, what came in part is void.
@@ -192,7 +165,6 @@ impl<T: Scalar + bytemuck::Pod> Mirror<T> {
         if values.last {
             let generation = Generation::new(values.generation);
             copy.version = Some((generation, GlobalStep::new(values.global_step)));
-            copy.asked = None;
         }
         Ok(())
     }
@@ -234,13 +206,6 @@ fn unshare<T: Scalar>(
         }
     }
     spares.keep(variable, variables.replace(variable, Arc::new(fresh)));
-}
-
-/// "Send me what is newer than this."
-fn pull(after: Option<Version>, full: bool) -> Message {
-    let (generation, after) =
-        after.map_or((0, -1), |(generation, step)| (generation.get(), step.get()));
-    Message::Pull(proto::Pull { generation, after, full })
 }
 
 #[cfg(test)]

@@ -1,87 +1,63 @@
-//! What a replica must learn while it computes (P-13), and its heartbeat's ticket.
+//! What a replica must learn while it computes (P-13), and its heartbeat.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sync_replicas::{CancellationSource, GlobalStep};
 
+use super::protocol::{Member, Reply, Signal};
 use crate::batches::{BatchSender, batch};
 use crate::coordinator::Ticket;
-use crate::proto::to_replica::Message;
-use crate::proto::to_server::Message as ToServerMessage;
+use crate::proto::to_server::Message;
 use crate::proto::{Alive, ToServer};
 
-/// Shared by the readers of all lines, the heartbeat and the replica itself.
+/// Shared by the readers of all connections, the heartbeat and the replica itself.
 #[derive(Clone)]
 pub(super) struct Signals {
     pub(super) superseded: CancellationSource,
-    member: Arc<Mutex<Option<Member>>>,
+    living: Arc<Mutex<Option<Living>>>,
 }
 
-/// As whom the replica lives, and over which line it says so.
-struct Member {
-    ticket: Ticket,
-    sequence: u64,
+/// As whom the replica lives, and over which connection it says so.
+struct Living {
+    member: Member,
     sender: BatchSender<ToServer>,
 }
 
 impl Signals {
     pub(super) fn new() -> Self {
         let superseded = CancellationSource::new(GlobalStep::default());
-        Self { superseded, member: Arc::default() }
+        Self { superseded, living: Arc::default() }
     }
 
     /// Looks at a message, about the life of a ticket, before the replica does.
-    pub(super) fn note(&self, ticket: Option<Ticket>, message: &Message) {
-        match message {
-            Message::Advanced(advanced) if self.is_of(advanced.generation) => {
-                self.superseded.advance(GlobalStep::new(advanced.global_step));
-            }
-            Message::Superseded(it)
-                if self.member().as_ref().is_some_and(|member| {
-                    member.sequence == it.sequence && ticket == Some(member.ticket)
-                }) =>
-            {
-                self.superseded.supersede();
-            }
-            Message::Ended(ended) => {
-                self.superseded.advance(GlobalStep::new(ended.global_step));
+    pub(super) fn note(&self, about: Option<Ticket>, reply: &Reply) {
+        let member = self.living().as_ref().map(|it| it.member);
+        match Signal::of(member, about, reply) {
+            Some(Signal::Advanced(step)) => self.superseded.advance(step),
+            Some(Signal::Superseded) => self.superseded.supersede(),
+            Some(Signal::Ended(step)) => {
+                self.superseded.advance(step);
                 self.superseded.end();
             }
-            _ => {}
+            None => {}
         }
     }
 
-    /// The replica lives on under this ticket.
-    pub(super) fn join(&self, ticket: Ticket, sequence: u64, sender: BatchSender<ToServer>) {
-        *self.member() = Some(Member { ticket, sequence, sender });
-    }
-
-    /// It works on the next piece.
-    pub(super) fn work_on(&self, sequence: u64) {
-        if let Some(member) = &mut *self.member() {
-            member.sequence = sequence;
-        }
-    }
-
-    /// It is no member for the time being.
-    pub(super) fn leave(&self) {
-        *self.member() = None;
+    /// The replica lives as this member, if as any, and says so over this connection.
+    pub(super) fn live(&self, member: Option<Member>, sender: Option<BatchSender<ToServer>>) {
+        *self.living() = member.zip(sender).map(|(member, sender)| Living { member, sender });
     }
 
     /// Says that the replica lives; not heard where it is no member.
     pub(super) fn beat(&self) {
-        if let Some(member) = &*self.member() {
-            let alive = Alive { ticket: Some(member.ticket.into()) };
-            let message = ToServer { message: Some(ToServerMessage::Alive(alive)) };
-            drop(member.sender.send(batch(vec![message])));
+        if let Some(living) = &*self.living() {
+            let alive = Alive { ticket: Some(living.member.ticket.into()) };
+            let message = ToServer { message: Some(Message::Alive(alive)) };
+            drop(living.sender.send(batch(vec![message])));
         }
     }
 
-    fn is_of(&self, generation: u64) -> bool {
-        self.member().as_ref().is_some_and(|member| member.ticket.generation.get() == generation)
-    }
-
-    fn member(&self) -> std::sync::MutexGuard<'_, Option<Member>> {
-        self.member.lock().unwrap_or_else(PoisonError::into_inner)
+    fn living(&self) -> MutexGuard<'_, Option<Living>> {
+        self.living.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

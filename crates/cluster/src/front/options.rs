@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ClusterError, StopHandle};
-use crate::client::Reach;
+use crate::client::Connector;
 use crate::security::{Guard, SharedKey, Signer, TlsSettings, check_bind, wall_clock};
 use crate::server::ServeSettings;
 use crate::shard::Wire;
@@ -123,10 +123,10 @@ impl Cluster {
     ///
     /// # Errors
     /// [`ClusterError::Tls`] when certificates cannot be read.
-    pub fn reach(&self) -> Result<Reach, ClusterError> {
+    pub fn reach(&self) -> Result<Connector, ClusterError> {
         let tls = self.tls.as_ref().map(TlsSettings::client).transpose()?;
         let signer = Signer::new(self.key.clone(), wall_clock);
-        Ok(Reach::tcp(self.place.cluster.ps.clone(), signer, tls))
+        Ok(Connector::tcp(self.place.cluster.ps.clone(), signer, tls))
     }
 
     pub(super) fn guard(&self) -> Option<Arc<Guard>> {

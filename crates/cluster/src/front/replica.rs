@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::hooks::ChiefHooks;
 use super::{ClusterError, ClusterReport, ClusterTrainer, Counts, StopHandle};
-use crate::client::{PushError, Reach, Session, SessionSettings, WorkTimes};
+use crate::client::{Connector, Departure, PushError, ReplicaClient, ReplicaSettings, WorkTimes};
 use crate::coordinator::StepMade;
 use crate::proto::ControlRequest;
 use crate::proto::control_request::Action;
@@ -30,14 +30,14 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         M: Model<T>,
         S: Batches<Batch = M::Batch>,
     {
-        let reach = self.cluster.reach()?;
-        self.compute_over((reach, process_number()), model, shard, hooks).await
+        let connector = self.cluster.reach()?;
+        self.compute_over((connector, process_number()), model, shard, hooks).await
     }
 
     /// The same over connections of any kind, as this life of the process.
     pub(crate) async fn compute_over<M, S>(
         self,
-        (reach, process): (Reach, u64),
+        (connector, process): (Connector, u64),
         model: &M,
         shard: impl Fn(ReplicaId) -> S + Sync,
         hooks: BoxedHooks<T>,
@@ -48,16 +48,16 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     {
         let place = &self.cluster.place;
         let replica = ReplicaId::new(place.replica_id().unwrap_or_default());
-        let settings = self.parts.config.settings();
-        let session = SessionSettings {
+        let rules = self.parts.config.settings();
+        let settings = ReplicaSettings {
             replica,
             process,
             fingerprint: self.fingerprint,
             wire: self.cluster.wire,
-            patience: self.cluster.patience,
+            reconnect_timeout: self.cluster.patience,
             heartbeat: self.cluster.lease / 4,
-            tell_superseded: settings.tell_superseded,
-            skips_not_finite: settings.non_finite == NonFinite::Skip,
+            tell_superseded: rules.tell_superseded,
+            skips_not_finite: rules.non_finite == NonFinite::Skip,
         };
         // Hooks hold the variables that they saw, which is one more copy a step.
         let chief = place.is_chief() && !hooks.is_empty();
@@ -65,13 +65,14 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let hooks = chief.then(start).transpose()?;
         // One in the model's hands, one on its way.
         let buffers = GradientBuffers::new(&self.variables, 2);
-        let session = Session::new(reach.clone(), session, self.placement, self.variables, chief);
+        let (placement, variables) = (self.placement, self.variables);
+        let client = ReplicaClient::new(connector.clone(), settings, placement, variables, chief);
         let begun = Instant::now();
         let mut worker = Worker {
-            session,
+            client,
             hooks,
             buffers,
-            reach,
+            connector,
             patience: self.cluster.patience,
             replica,
             counts: Counts::default(),
@@ -80,7 +81,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             wished: false,
         };
         // A wish is heard in the middle of a batch, too.
-        let (wish, in_vain) = (self.cluster.stop.clone(), worker.session.in_vain());
+        let (wish, in_vain) = (self.cluster.stop.clone(), worker.client.in_vain());
         let hears = tokio::spawn(async move {
             wish.wished().await;
             in_vain();
@@ -98,11 +99,11 @@ fn process_number() -> u64 {
 }
 
 struct Worker<T: Scalar + bytemuck::Pod> {
-    session: Session<T>,
+    client: ReplicaClient<T>,
     /// In the chief, if it has any.
     hooks: Option<ChiefHooks<T>>,
     buffers: GradientBuffers<T>,
-    reach: Reach,
+    connector: Connector,
     patience: Duration,
     replica: ReplicaId,
     counts: Counts,
@@ -131,10 +132,10 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                 biased;
                 () = stop.wished() => {
                     self.left = true;
-                    self.session.leave_for_now().await;
+                    self.client.leave(Departure::ForNow).await;
                     return Ok(());
                 }
-                grant = self.session.next_step() => grant?,
+                grant = self.client.next_step() => grant?,
             };
             let waited = waiting.elapsed();
             self.counts.waited += waited;
@@ -142,13 +143,13 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             let Some(grant) = grant else { return Ok(()) };
             crash_point!("worker/token-held");
             let Some(batch) = shard.batch(grant.number) else {
-                self.session.leave(None).await;
+                self.client.leave(Departure::Done).await;
                 return Ok(());
             };
-            let superseded = self.session.superseded(&grant);
-            let step = self.session.global_step();
+            let superseded = self.client.superseded(&grant);
+            let step = self.client.global_step();
             let work = Work::new(self.replica, step, grant.number, &superseded, &self.buffers);
-            let (variables, began) = (self.session.variables(), Instant::now());
+            let (variables, began) = (self.client.variables(), Instant::now());
             // P-5: whatever happens to one replica, the others are told and go on.
             let computed = catch_unwind(AssertUnwindSafe(|| {
                 model.gradients(variables, &batch, &work).map_err(|error| error.to_string())
@@ -160,11 +161,11 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                 Ok(Some(computed)) => computed,
                 Ok(None) => {
                     self.counts.superseded += 1;
-                    self.session.give_up(done);
+                    self.client.give_up(done);
                     continue;
                 }
                 Err(reason) => {
-                    self.session.leave(Some(reason.clone())).await;
+                    self.client.leave(Departure::Failed(reason.clone())).await;
                     return Err(ClusterError::Model(reason));
                 }
             };
@@ -173,12 +174,12 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                 // What it has computed is left to another, as it is when it dies.
                 () = stop.wished() => {
                     self.left = true;
-                    self.session.leave_for_now().await;
+                    self.client.leave(Departure::ForNow).await;
                     return Ok(());
                 }
-                pushed = self.session.push(&grant, computed, done) => pushed,
+                pushed = self.client.push(&grant, computed, done) => pushed,
             };
-            let spent = self.session.take_spent();
+            let spent = self.client.take_spent();
             self.buffers.take_back(spent.map(|(index, it)| (index, Gradient::Dense(it))));
             self.book(pushed).await?;
         }
@@ -198,7 +199,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             Err(PushError::Ended) => {}
             Err(PushError::Wait(error)) => return Err(error.into()),
             Err(error) => {
-                self.session.leave(Some(describe(&error))).await;
+                self.client.leave(Departure::Failed(describe(&error))).await;
                 return Err(ClusterError::Push(error));
             }
         }
@@ -207,20 +208,20 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
 
     /// The hooks' turn for the steps that were made since the last one.
     async fn run_hooks(&mut self) -> Result<(), ClusterError> {
-        for failed in self.session.take_failed_saves() {
+        for failed in self.client.take_failed_saves() {
             tracing::info!(step = failed.step, reason = failed.reason, "no checkpoint was written");
             if let Some(record) = &self.record {
                 record.add_failed_save(failed);
             }
         }
         let Some(hooks) = self.hooks.as_ref().filter(|_| !self.wished) else { return Ok(()) };
-        let made: Vec<StepMade> = self.session.take_made().collect();
+        let made: Vec<StepMade> = self.client.take_made().collect();
         for made in made {
             crash_point!("chief/before-hooks");
             let snapshot = Snapshot {
-                global_step: self.session.global_step(),
-                generation: self.session.generation(),
-                variables: self.session.shown().clone(),
+                global_step: self.client.global_step(),
+                generation: self.client.generation(),
+                variables: self.client.shown().clone(),
             };
             match hooks.run(&made, snapshot) {
                 Ok(None) => {}
@@ -231,7 +232,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                 }
                 Err(error) => {
                     let reason = error.to_string();
-                    let insist = insist_on_stop(&self.reach, &reason);
+                    let insist = insist_on_stop(&self.connector, &reason);
                     // Where nobody comes back, nobody is left to be told.
                     let _ = tokio::time::timeout(self.patience, insist).await;
                     return Err(error.into());
@@ -245,9 +246,9 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
     /// Has training end: told at once where the coordinator is there, and otherwise as soon as it
     /// is; this replica goes on meanwhile.
     async fn wish_to_stop(&self, reason: String) {
-        if !request_stop(&self.reach, &reason).await {
-            let reach = self.reach.clone();
-            tokio::spawn(async move { insist_on_stop(&reach, &reason).await });
+        if !request_stop(&self.connector, &reason).await {
+            let connector = self.connector.clone();
+            tokio::spawn(async move { insist_on_stop(&connector, &reason).await });
         }
     }
 
@@ -259,33 +260,33 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
     ) -> Result<ClusterReport<T>, ClusterError> {
         if let Err(error) = ended {
             // Servers that have ended wait for whoever may not have heard of it.
-            self.session.close().await;
+            self.client.close().await;
             return Err(error);
         }
         crash_point!("worker/before-result");
         // Whoever left would join again to fetch them.
-        let last = if self.left { None } else { self.session.final_variables().await };
+        let last = if self.left { None } else { self.client.final_variables().await };
         let (global_step, variables) = match last {
             Some((step, variables)) => (step, Some(variables.clone())),
-            None => (self.session.last_step().unwrap_or(self.session.global_step()), None),
+            None => (self.client.last_step().unwrap_or(self.client.global_step()), None),
         };
         self.run_hooks().await?;
         self.hooks.as_ref().map_or(Ok(()), ChiefHooks::close)?;
         let recorded = match self.record.take().filter(|_| !self.left) {
-            Some(record) => self.session.final_record().await.map(|recorded| (record, recorded)),
+            Some(record) => self.client.final_record().await.map(|recorded| (record, recorded)),
             None => None,
         };
-        self.session.close().await;
+        self.client.close().await;
         crash_point!("worker/before-report");
         let mut report = ClusterReport {
             task,
             global_step,
             first_step: GlobalStep::default(),
-            stopped: self.session.ended().unwrap_or("its data has ended").to_owned(),
+            stopped: self.client.ended().unwrap_or("its data has ended").to_owned(),
             elapsed: begun.elapsed(),
             counts: self.counts,
             totals: self.hooks.as_ref().map(ChiefHooks::totals).unwrap_or_default(),
-            generation: self.session.generation(),
+            generation: self.client.generation(),
             left: self.left,
             replicas: Vec::new(),
             variables,
@@ -301,14 +302,14 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
 }
 
 /// Asks the coordinator to end training; whether it has heard.
-async fn request_stop(reach: &Reach, reason: &str) -> bool {
+async fn request_stop(connector: &Connector, reason: &str) -> bool {
     let call = async {
-        let mut client = reach.client(0).await?;
+        let mut client = connector.client(0).await?;
         let action = Some(Action::Stop(reason.to_owned()));
-        let request = reach.request("Control", ControlRequest { action })?;
+        let request = connector.request("Control", ControlRequest { action })?;
         client.control(request).await.map_err(|status| crate::client::describe(&status))
     };
-    let reason = match tokio::time::timeout(reach.call_timeout(), call).await {
+    let reason = match tokio::time::timeout(connector.call_timeout(), call).await {
         Ok(Ok(_)) => return true,
         Ok(Err(reason)) => reason,
         Err(_) => "no answer in time".to_owned(),
@@ -318,8 +319,8 @@ async fn request_stop(reach: &Reach, reason: &str) -> bool {
 }
 
 /// Asks the coordinator to end training until it has heard, however often it is away.
-pub(super) async fn insist_on_stop(reach: &Reach, reason: &str) {
-    while !request_stop(reach, reason).await {
+pub(super) async fn insist_on_stop(connector: &Connector, reason: &str) {
+    while !request_stop(connector, reason).await {
         tokio::time::sleep(AGAIN).await;
     }
 }

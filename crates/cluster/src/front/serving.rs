@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::stop::Wished;
 use super::{ClusterError, ClusterReport, ClusterTrainer, Counts};
-use crate::client::Reach;
+use crate::client::Connector;
 use crate::placement::{Part, Placement, cut_dense};
 use crate::server::{Node, NodeSettings, ServeError, serve};
 use crate::shard::{AverageSettings, Shard, ShardSettings};
@@ -53,7 +53,11 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     ///
     /// # Errors
     /// [`ClusterError::Shard`] when a variable cannot have slots or averages.
-    pub(crate) fn node(self, reach: Reach, wishes: Wishes) -> Result<Arc<Node<T>>, ClusterError> {
+    pub(crate) fn node(
+        self,
+        reach: Connector,
+        wishes: Wishes,
+    ) -> Result<Arc<Node<T>>, ClusterError> {
         let index = self.cluster.place.task.index as usize;
         let config = self.parts.config;
         let optimizer = OptimizerState::new(self.parts.optimizer)
@@ -121,7 +125,7 @@ const LARGE: usize = 64 << 20;
 /// Does what is wished of this process, until it has left.
 pub(crate) async fn pass_on<T: Scalar + bytemuck::Pod>(
     cluster: &super::Cluster,
-    reach: &Reach,
+    reach: &Connector,
     node: &Arc<Node<T>>,
 ) -> Result<(), ServeError> {
     let mut wishes = cluster.stop.wishes();

@@ -6,7 +6,7 @@ use std::error::Error;
 
 use tonic::Status;
 
-use crate::client::{Reach, describe};
+use crate::client::{Connector, describe};
 use crate::proto::control_request::Action;
 use crate::proto::{ControlRequest, StatusReply, StatusRequest};
 use crate::server::ServerStatus;
@@ -24,7 +24,7 @@ pub struct StatusError {
 ///
 /// # Errors
 /// [`StatusError`] when it cannot be reached, refuses the key, or speaks another language.
-pub async fn status(reach: &Reach, server: usize) -> Result<ServerStatus, StatusError> {
+pub async fn status(reach: &Connector, server: usize) -> Result<ServerStatus, StatusError> {
     let call = async {
         let mut client = reach.client(server).await.map_err(Hitch::Unheard)?;
         let request = reach.request("Status", StatusRequest {}).map_err(Hitch::Said)?;
@@ -39,7 +39,7 @@ pub async fn status(reach: &Reach, server: usize) -> Result<ServerStatus, Status
 ///
 /// # Errors
 /// [`StatusError`] when it cannot be reached or refuses the key.
-pub async fn save(reach: &Reach) -> Result<(), StatusError> {
+pub async fn save(reach: &Connector) -> Result<(), StatusError> {
     control(reach, "a checkpoint", Action::Save(true)).await
 }
 
@@ -47,11 +47,15 @@ pub async fn save(reach: &Reach) -> Result<(), StatusError> {
 ///
 /// # Errors
 /// [`StatusError`] when it cannot be reached or refuses the key.
-pub async fn stop(reach: &Reach, reason: &str) -> Result<(), StatusError> {
+pub async fn stop(reach: &Connector, reason: &str) -> Result<(), StatusError> {
     control(reach, "the end of training", Action::Stop(reason.to_owned())).await
 }
 
-async fn control(reach: &Reach, expected: &'static str, action: Action) -> Result<(), StatusError> {
+async fn control(
+    reach: &Connector,
+    expected: &'static str,
+    action: Action,
+) -> Result<(), StatusError> {
     let call = async {
         let mut client = reach.client(0).await.map_err(Hitch::Unheard)?;
         let request = ControlRequest { action: Some(action) };
@@ -78,7 +82,7 @@ impl From<Status> for Hitch {
 }
 
 async fn answered<V>(
-    reach: &Reach,
+    reach: &Connector,
     (server, expected): (usize, &'static str),
     call: impl Future<Output = Result<V, Hitch>>,
 ) -> Result<V, StatusError> {

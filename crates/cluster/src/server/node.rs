@@ -14,7 +14,7 @@ use super::hub::Hub;
 use super::link_serve::Served;
 use super::posts::Posts;
 use super::room::Room;
-use crate::client::Reach;
+use crate::client::Connector;
 use crate::coordinator::Order;
 use crate::placement::Placement;
 use crate::proto::Ended;
@@ -40,7 +40,7 @@ pub struct NodeSettings {
     /// How numbers travel.
     pub wire: Wire,
     /// How the coordinator reaches the others.
-    pub reach: Reach,
+    pub reach: Connector,
     /// Where checkpoints go and how often; `None` for none.
     pub checkpoints: Option<Checkpoints>,
     /// The update to end after.

@@ -13,7 +13,7 @@ use sync_replicas::{
 
 use super::net;
 use super::wishes::Ear;
-use crate::client::Reach;
+use crate::client::Connector;
 use crate::front::pass_on;
 use crate::security::{Signer, wall_clock};
 use crate::server::{Node, ServeSettings, serve_with_incoming};
@@ -70,9 +70,9 @@ impl Program {
     }
 
     /// How the process of this name reaches the servers.
-    fn reach(&self, cluster: &Cluster, host: String) -> Reach {
+    fn reach(&self, cluster: &Cluster, host: String) -> Connector {
         let (servers, signer) = (cluster.place().cluster.ps.clone(), Signer::new(None, wall_clock));
-        Reach::new(servers, net::dial(host, self.cables.clone()), signer)
+        Connector::new(servers, net::dial(host, self.cables.clone()), signer)
     }
 
     fn hooks(&self) -> Hooks<f32> {

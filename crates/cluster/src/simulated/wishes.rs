@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::Seen;
 use super::faults::Draw;
 use super::program::Plan;
-use crate::client::Reach;
+use crate::client::Connector;
 use crate::{Cluster, StopHandle};
 
 /// How one life of a process hears wishes.
@@ -30,7 +30,7 @@ impl Ear {
 
     /// Asks the coordinator for a checkpoint whenever one is wished for, as a
     /// program does; never done.
-    pub(super) async fn pass_saves_on(&self, reach: &Reach) {
+    pub(super) async fn pass_saves_on(&self, reach: &Connector) {
         loop {
             self.save.notified().await;
             // Whoever asks for a checkpoint hears whether it is begun, and may ask again.

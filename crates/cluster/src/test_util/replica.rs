@@ -1,31 +1,38 @@
 //! What a replica hears that has begun to push its first contribution to two servers.
 
+use std::task::Poll;
+use std::time::Duration;
+
 use ndarray::ArrayD;
 use prost::Message as _;
-use sync_replicas::{Computed, Gradients, IndexedSlices, Variables};
+use sync_replicas::engine::Grant;
+use sync_replicas::{ReplicaId, Variables};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Heard, SENDER, connection, placement, shapes};
-use crate::client::offline::Offline;
+use crate::client::protocol::{Action, ConnectionId, PushReport, Work};
+use crate::client::{Incoming, ReplicaSettings, ReplicaState, Sinks, WaitError, read};
 use crate::proto::to_replica::Message as Said;
 use crate::proto::{self, ToReplica};
 use crate::server::offline::whole;
+use crate::shard::Wire;
 
 /// What one of the servers says. Afterwards both say what makes sense, and the replica goes on.
 pub(super) async fn hear(server: usize, bytes: &[u8]) -> Heard {
-    let mut replica = Offline::new(SENDER, placement(2), variables(0.0));
+    let mut replica = Replica::new();
     welcome(&mut replica, 1, 0, 0.0).await;
     let grant = replica.ready().expect("all is there");
-    replica.push(&grant, computed());
+    replica.push(&grant);
     replica.hear(server, bytes).await;
-    let changed = replica.session.ended().is_some();
-    replica.session.take_made().for_each(drop);
+    let changed = replica.state.protocol.ended().is_some();
+    replica.state.made.clear();
     welcome(&mut replica, 9, 3, 0.5).await;
     let others = match replica.ready() {
         _ if changed => Ok(()),
         None => Err("it does not go on".to_owned()),
         Some(grant) if grant.local_step.get() != 3 => Err(format!("it was granted {grant:?}")),
-        Some(_) if *replica.session.variables() != variables(0.5) => {
-            Err(format!("its variables are {:?}", replica.session.variables()))
+        Some(_) if *replica.state.variables() != variables(0.5) => {
+            Err(format!("its variables are {:?}", replica.state.variables()))
         }
         Some(_) => Ok(()),
     };
@@ -40,23 +47,107 @@ pub(super) async fn status(bytes: &[u8]) -> Heard {
     Heard { bad_messages: 0, changed: false, others: Ok(()) }
 }
 
+/// A replica whose connections are bytes, and whose time passes from one to the next.
+struct Replica {
+    state: ReplicaState<f32>,
+    sinks: Sinks<f32>,
+    inbox: UnboundedReceiver<Incoming>,
+    now: Duration,
+    /// By server: its connection, and the end of it that is to come.
+    ids: [Option<ConnectionId>; 2],
+    ends: [Option<Incoming>; 2],
+}
+
+impl Replica {
+    fn new() -> Self {
+        let settings = ReplicaSettings {
+            replica: ReplicaId::new(SENDER),
+            process: 1,
+            fingerprint: Vec::new(),
+            wire: Wire::Native,
+            reconnect_timeout: Duration::MAX,
+            heartbeat: Duration::MAX,
+            tell_superseded: true,
+            skips_not_finite: false,
+        };
+        let addresses = vec![String::new(); 2];
+        let state = ReplicaState::new(&settings, addresses, placement(2), variables(0.0), true);
+        let (sinks, inbox) = Sinks::new();
+        let (ids, ends) = ([None; 2], [None, None]);
+        Self { state, sinks, inbox, now: Duration::ZERO, ids, ends }
+    }
+
+    /// All that a server says over one new connection, which stays open: to the second server while
+    /// the replica waits, to the first one while it does not.
+    async fn hear(&mut self, server: usize, bytes: &[u8]) {
+        self.now += Duration::from_secs(10);
+        let Some(id) = self.connect(server) else { return };
+        let lent = (server > 0).then(|| self.state.lend(&self.sinks.variables));
+        read(whole(bytes), id, self.sinks.clone()).await;
+        drop(lent);
+        let mut heard: Vec<_> = std::iter::from_fn(|| self.inbox.try_recv().ok()).collect();
+        self.ends[server] = heard.pop();
+        self.state.take(heard, self.now);
+        self.carry_out();
+    }
+
+    /// Has the earlier connection to a server end, and another begin; `None` if the replica does
+    /// not want one.
+    fn connect(&mut self, server: usize) -> Option<ConnectionId> {
+        self.state.take(self.ends[server].take(), self.now);
+        for _ in 0..4 {
+            self.carry_out();
+            if let Some(id) = self.ids[server] {
+                return Some(id);
+            }
+            drop(self.poll());
+        }
+        None
+    }
+
+    /// What it may compute, once it may and has the variables.
+    fn ready(&mut self) -> Option<Grant> {
+        match self.poll() {
+            Poll::Ready(Ok(grant)) => grant,
+            _ => None,
+        }
+    }
+
+    fn poll(&mut self) -> Poll<Result<Option<Grant>, WaitError>> {
+        self.state.protocol.poll_step(self.now, &mut self.state.actions)
+    }
+
+    /// Sends a contribution on its way.
+    fn push(&mut self, grant: &Grant) {
+        let report = PushReport { variables: vec![0, 1, 2], loss: 0.5, examples: 3 };
+        let work = Work { waited: Duration::ZERO, computed: Duration::ZERO, ended: self.now };
+        let (protocol, actions) = (&mut self.state.protocol, &mut self.state.actions);
+        protocol.push(grant, report, work, self.now, actions).expect("it is of this life");
+    }
+
+    /// All connections can be had, and nobody hears what is said over them.
+    fn carry_out(&mut self) {
+        for action in self.state.take_actions() {
+            match action {
+                Action::Connect(id, _) => {
+                    self.state.protocol.connected(id);
+                    self.ids[id.server] = Some(id);
+                }
+                Action::Disconnect(server) => self.ids[server] = None,
+                _ => {}
+            }
+        }
+    }
+}
+
 fn variables(value: f32) -> Variables<f32> {
     shapes().into_iter().fold(Variables::new(), |variables, (name, shape)| {
         variables.with(name, ArrayD::from_elem(shape, value)).expect("names of their own")
     })
 }
 
-fn computed() -> Computed<f32> {
-    let rows = IndexedSlices::new(vec![1, 0], ArrayD::from_elem(vec![2, 2], 1.0), None);
-    let gradients = Gradients::new()
-        .dense("w", ArrayD::from_elem(vec![3, 2], 1.0_f32))
-        .dense("b", ArrayD::from_elem(vec![2], 1.0_f32))
-        .sparse("t", rows.expect("they fit"));
-    Computed { loss: 0.5, examples: 3, gradients }
-}
-
 /// Both servers say what a replica needs to begin, in a generation at a step.
-async fn welcome(replica: &mut Offline, generation: u64, global_step: i64, value: f32) {
+async fn welcome(replica: &mut Replica, generation: u64, global_step: i64, value: f32) {
     for server in 0..2 {
         let ticket = Some(proto::Ticket { generation, incarnation: generation });
         let ticket = ticket.filter(|_| server == 0);

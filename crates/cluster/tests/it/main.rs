@@ -12,6 +12,7 @@ mod loopback;
 #[cfg(feature = "test-util")]
 mod malformed;
 mod placement;
+mod protocol;
 mod raw;
 mod security;
 mod shard_runs;

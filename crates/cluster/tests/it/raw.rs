@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cluster::Wire;
-use cluster::client::{Reach, Session, SessionSettings, WorkTimes};
+use cluster::client::{Connector, ReplicaClient, ReplicaSettings, WorkTimes};
 use cluster::placement::Placement;
 use cluster::security::{Guard, SharedKey, Signer, wall_clock};
 use cluster::server::{Node, NodeSettings, ServeSettings, ServerStatus, serve_with_incoming};
@@ -62,7 +62,7 @@ impl Server {
             run: RunId::draw(),
             variables: start.len(),
             wire: Wire::Native,
-            reach: Reach::tcp(Vec::new(), Signer::new(None, wall_clock), None),
+            reach: Connector::tcp(Vec::new(), Signer::new(None, wall_clock), None),
             checkpoints: None,
             last_step: None,
             nan_guard: false,
@@ -77,33 +77,33 @@ impl Server {
     }
 
     /// A replica that trains.
-    fn session(&self) -> Session<f32> {
-        let settings = SessionSettings {
+    fn client(&self) -> ReplicaClient<f32> {
+        let settings = ReplicaSettings {
             replica: ReplicaId::new(2),
             process: 1,
             fingerprint: FINGERPRINT.to_vec(),
             wire: Wire::Native,
-            patience: PATIENCE,
+            reconnect_timeout: PATIENCE,
             heartbeat: Duration::from_millis(500),
             tell_superseded: true,
             skips_not_finite: false,
         };
         let signer = Signer::new(self.key.clone(), wall_clock);
-        let reach = Reach::tcp(vec![self.address.to_string()], signer, None);
-        Session::new(reach, settings, Arc::clone(&self.placement), variables(), false)
+        let reach = Connector::tcp(vec![self.address.to_string()], signer, None);
+        ReplicaClient::new(reach, settings, Arc::clone(&self.placement), variables(), false)
     }
 }
 
 /// One step of a replica, whose gradients depend on the variables.
-async fn step(session: &mut Session<f32>) {
-    let grant = session.next_step().await.expect("it is served").expect("it goes on");
-    let gradients = session.variables().iter().fold(Gradients::new(), |all, (name, w)| {
+async fn step(client: &mut ReplicaClient<f32>) {
+    let grant = client.next_step().await.expect("it is served").expect("it goes on");
+    let gradients = client.variables().iter().fold(Gradients::new(), |all, (name, w)| {
         all.dense(name.to_owned(), w.mapv(|w| 0.5 * w - 1.0 + grant.number as f32 / 8.0))
     });
     let computed = Computed { loss: 0.0, examples: 1, gradients };
     let (waited, ended) = (Duration::ZERO, Instant::now());
     let work = WorkTimes { waited, computed: waited, ended };
-    let outcome = session.push(&grant, computed, work).await.expect("it is taken");
+    let outcome = client.push(&grant, computed, work).await.expect("it is taken");
     assert!(outcome.is_accepted(), "{outcome:?}");
 }
 
@@ -210,10 +210,10 @@ async fn train(
 ) -> (String, ServerStatus) {
     const STEPS: usize = 20;
     let server = Server::start(key).await;
-    let mut session = server.session();
+    let mut client = server.client();
     let mut attacks = attacks.into_iter();
     for _ in 0..STEPS {
-        step(&mut session).await;
+        step(&mut client).await;
         for (attack, expected) in attacks.by_ref().take(2) {
             let got = tokio::time::timeout(PATIENCE, attack.make(server.address)).await;
             let got = got.unwrap_or_else(|_| panic!("no answer, expected {expected:?}"));
@@ -222,8 +222,8 @@ async fn train(
         }
     }
     assert!(attacks.next().is_none(), "all were made");
-    session.next_step().await.expect("it is served");
-    (session.variables().sha256(), server.node.status())
+    client.next_step().await.expect("it is served");
+    (client.variables().sha256(), server.node.status())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

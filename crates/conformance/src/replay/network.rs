@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use cluster::client::Reach;
+use cluster::client::Connector;
 use cluster::server::ServerStatus;
 use cluster::spec::Node;
 use cluster::{Cluster, OnCluster, StatusError, StopHandle};
@@ -40,7 +40,7 @@ pub(super) struct Network<T: Scalar> {
     /// Which replica's model was called.
     called: Receiver<usize>,
     has_token: Vec<bool>,
-    reach: Reach,
+    reach: Connector,
     /// Where checkpoints are.
     folder: TempDir,
     ema_decay: Option<f64>,

@@ -25,7 +25,7 @@ pub type Dial = Arc<dyn Fn(String) -> DialFuture + Send + Sync>;
 
 /// What it takes to call any of the servers.
 #[derive(Clone)]
-pub struct Reach {
+pub struct Connector {
     addresses: Arc<[String]>,
     dial: Dial,
     signer: Signer,
@@ -39,7 +39,7 @@ pub struct Reach {
 pub(crate) const WINDOW: u32 = 2 << 20;
 pub(crate) const FRAME: u32 = 1 << 20;
 
-impl Reach {
+impl Connector {
     /// The servers by number, reached over TCP; with TLS when it is given.
     #[must_use]
     pub fn tcp(

@@ -1,26 +1,28 @@
-//! The mirror while its owner waits: whoever receives puts values in their place at once.
+//! The replica's copy of the variables while its owner waits: connections write values in place as
+//! they come.
 //!
 //! Values that come at another time go through the inbox. Invariant: nothing is written while the
-//! replica computes, and values of one line are taken in their order.
+//! replica computes, and values of one connection are taken in their order.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sync_replicas::Scalar;
 
 use super::mirror::Mirror;
+use super::protocol::ConnectionId;
 use crate::proto::Values;
 use crate::wire::WireError;
 
-/// Where values land; clones are the same place.
-pub(super) struct Landing<T: Scalar>(Arc<Mutex<Option<Mirror<T>>>>);
+/// Clones are the same place.
+pub(crate) struct SharedVariables<T: Scalar>(Arc<Mutex<Option<Mirror<T>>>>);
 
-impl<T: Scalar> Clone for Landing<T> {
+impl<T: Scalar> Clone for SharedVariables<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<T: Scalar + bytemuck::Pod> Landing<T> {
+impl<T: Scalar + bytemuck::Pod> SharedVariables<T> {
     pub(super) fn new() -> Self {
         Self(Arc::default())
     }
@@ -29,20 +31,20 @@ impl<T: Scalar + bytemuck::Pod> Landing<T> {
     pub(super) fn lend<'m>(&'m self, mirror: &'m mut Mirror<T>) -> Lent<'m, T> {
         let hollow = mirror.hollow();
         *self.lock() = Some(std::mem::replace(mirror, hollow));
-        Lent { landing: self, mirror }
+        Lent { shared: self, mirror }
     }
 
-    /// Puts values in their place; false if they must go through the inbox, into which this line
-    /// has put so many.
-    pub(super) fn land(
+    /// Puts values in their place; false if they must go through the inbox, into which this
+    /// connection has put so many.
+    pub(super) fn write(
         &self,
-        line: (usize, u64),
+        id: ConnectionId,
         queued: u64,
         values: &Values,
     ) -> Result<bool, WireError> {
         match &mut *self.lock() {
-            Some(mirror) if mirror.is_level(line, queued) => {
-                mirror.take(line.0, values).map(|()| true)
+            Some(mirror) if mirror.is_level((id.server, id.number), queued) => {
+                mirror.take(id.server, values).map(|()| true)
             }
             _ => Ok(false),
         }
@@ -55,13 +57,13 @@ impl<T: Scalar + bytemuck::Pod> Landing<T> {
 
 /// A mirror that is lent.
 pub(super) struct Lent<'m, T: Scalar + bytemuck::Pod> {
-    landing: &'m Landing<T>,
+    shared: &'m SharedVariables<T>,
     mirror: &'m mut Mirror<T>,
 }
 
 impl<T: Scalar + bytemuck::Pod> Drop for Lent<'_, T> {
     fn drop(&mut self) {
-        if let Some(mirror) = self.landing.lock().take() {
+        if let Some(mirror) = self.shared.lock().take() {
             *self.mirror = mirror;
         }
     }

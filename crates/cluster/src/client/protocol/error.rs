@@ -1,33 +1,6 @@
-//! What a session is told, and what its calls fail with.
-
-use std::time::Duration;
-
-use sync_replicas::ReplicaId;
+//! What a replica's waits and pushes fail with.
 
 use crate::client::GradientError;
-use crate::shard::Wire;
-
-/// What a session must know beside the servers.
-#[derive(Clone, Debug)]
-pub struct SessionSettings {
-    /// Which replica it is.
-    pub replica: ReplicaId,
-    /// A number that a later process of the same replica has a higher one of.
-    pub process: u64,
-    /// What all processes must agree on.
-    pub fingerprint: Vec<u8>,
-    /// How numbers travel.
-    pub wire: Wire,
-    /// How long servers may be out of reach before the replica gives up.
-    pub patience: Duration,
-    /// How often it says that it lives; well below the lease.
-    pub heartbeat: Duration,
-    /// Whether work of a step that is over is given up (P-13).
-    pub tell_superseded: bool,
-    /// Whether gradients are looked at before they are sent, and left out where they are not finite
-    /// (P-25).
-    pub skips_not_finite: bool,
-}
 
 /// Why a wait for the next step ended.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -1,0 +1,185 @@
+//! One connection to one parameter server: opened, its messages passed on, its end told.
+//!
+//! What must be known while a gradient is computed (a new step, an end, a share lost to another)
+//! is signalled at once; everything else waits in the inbox until the replica looks.
+
+use sync_replicas::Scalar;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+use tonic::Code;
+
+use super::Connector;
+use super::protocol::{ConnectError, ConnectionId, Reply};
+use super::shared_variables::SharedVariables;
+use super::signals::Signals;
+use crate::batches::{BatchSender, batch, batches};
+use crate::coordinator::Ticket;
+use crate::proto::to_replica::Message;
+use crate::proto::to_server::Message as ToServerMessage;
+use crate::proto::{Hello, ToReplica, ToServer, Values};
+use crate::stream::Receiving;
+use crate::wire;
+
+/// What comes of a connection.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Connected,
+    /// There is none.
+    Failed(ConnectError),
+    /// A message, and the life that it is about if it is about one.
+    Message(Option<Ticket>, Reply),
+    /// Some of a server's values.
+    Values(Values),
+    /// All of a server's values are in their place.
+    Written,
+    /// The connection is gone, in these words.
+    Lost(String),
+}
+
+/// An event and the connection that it came over.
+pub(crate) type Incoming = (ConnectionId, Event);
+
+/// Where what comes over a connection goes.
+pub(crate) struct Sinks<T: Scalar> {
+    pub(super) inbox: UnboundedSender<Incoming>,
+    pub(crate) variables: SharedVariables<T>,
+    pub(super) signals: Signals,
+}
+
+impl<T: Scalar + bytemuck::Pod> Sinks<T> {
+    /// New ones, and what comes out of the inbox.
+    pub(crate) fn new() -> (Self, UnboundedReceiver<Incoming>) {
+        let (inbox, incoming) = unbounded_channel();
+        let (variables, signals) = (SharedVariables::new(), Signals::new());
+        (Self { inbox, variables, signals }, incoming)
+    }
+}
+
+impl<T: Scalar> Clone for Sinks<T> {
+    fn clone(&self) -> Self {
+        let (inbox, variables) = (self.inbox.clone(), self.variables.clone());
+        Self { inbox, variables, signals: self.signals.clone() }
+    }
+}
+
+/// A connection, or the attempt to have one; dropping it closes it.
+pub(super) struct ServerConnection {
+    sender: BatchSender<ToServer>,
+    task: JoinHandle<()>,
+}
+
+impl ConnectError {
+    fn of(status: &tonic::Status) -> Self {
+        let reason = describe(status);
+        match status.code() {
+            Code::AlreadyExists
+            | Code::FailedPrecondition
+            | Code::InvalidArgument
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+            | Code::Unimplemented => Self::Permanent(reason),
+            _ => Self::Retry(reason),
+        }
+    }
+}
+
+impl ServerConnection {
+    /// Connects and says hello; what comes of it, and the welcome, come over the inbox.
+    pub(super) fn open<T: Scalar + bytemuck::Pod>(
+        connector: Connector,
+        id: ConnectionId,
+        hello: Hello,
+        sinks: Sinks<T>,
+    ) -> Self {
+        let (sender, outgoing) = batches();
+        // Before the call, so that the hello goes out with the headers.
+        let first = ToServer { message: Some(ToServerMessage::Hello(hello)) };
+        drop(sender.send(batch(vec![first])));
+        let task = tokio::spawn(async move {
+            let attempt = connector.open(id.server, "Train", outgoing);
+            let event = match tokio::time::timeout(connector.call_timeout(), attempt).await {
+                Ok(Ok(incoming)) => {
+                    drop(sinks.inbox.send((id, Event::Connected)));
+                    return read(incoming, id, sinks).await;
+                }
+                Ok(Err(status)) => Event::Failed(ConnectError::of(&status)),
+                Err(_) => Event::Failed(ConnectError::Retry("no answer in time".to_owned())),
+            };
+            drop(sinks.inbox.send((id, event)));
+        });
+        Self { sender, task }
+    }
+
+    /// Queues messages; a connection that is gone says so over the inbox.
+    pub(super) fn send(&self, messages: Vec<ToServerMessage>) {
+        let messages = messages.into_iter().map(|message| ToServer { message: Some(message) });
+        drop(self.sender.send(Box::new(messages)));
+    }
+
+    pub(super) fn sender(&self) -> BatchSender<ToServer> {
+        self.sender.clone()
+    }
+
+    /// Says that nothing more comes, and waits until the server has closed its side too.
+    pub(super) async fn close(mut self) {
+        (self.sender, _) = batches();
+        // Fails only where the task panicked, and the connection is gone.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for ServerConnection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Passes on what comes over a connection, to its end.
+pub(crate) async fn read<T: Scalar + bytemuck::Pod>(
+    mut incoming: Receiving<ToReplica>,
+    id: ConnectionId,
+    sinks: Sinks<T>,
+) {
+    // The values that went into the inbox.
+    let mut queued = 0;
+    let lost = loop {
+        let event = match incoming.message().await {
+            Ok(Some(ToReplica { message: Some(Message::Values(values)), .. })) => {
+                match sinks.variables.write(id, queued, &values) {
+                    Ok(true) if values.last => Event::Written,
+                    Ok(true) => continue,
+                    Ok(false) => {
+                        queued += 1;
+                        Event::Values(values)
+                    }
+                    Err(error) => break error.to_string(),
+                }
+            }
+            Ok(Some(ToReplica { message, ticket })) => match wire::reply(message) {
+                Ok(Some(reply)) => {
+                    let ticket = ticket.map(Ticket::from);
+                    sinks.signals.note(ticket, &reply);
+                    Event::Message(ticket, reply)
+                }
+                // Of a kind that this version does not know.
+                Ok(None) => continue,
+                Err(error) => break error.to_string(),
+            },
+            Ok(None) => break "the server closed the connection".to_owned(),
+            Err(status) => break describe(&status),
+        };
+        if sinks.inbox.send((id, event)).is_err() {
+            return;
+        }
+    };
+    drop(sinks.inbox.send((id, Event::Lost(lost))));
+}
+
+/// A status in words, with what is beneath it.
+pub(crate) fn describe(status: &tonic::Status) -> String {
+    let text = match status.message() {
+        "" => status.code().to_string(),
+        said => said.to_owned(),
+    };
+    super::connector::with_causes(text, status)
+}

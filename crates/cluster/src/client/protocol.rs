@@ -1,0 +1,399 @@
+//! A replica as a state machine: what it says to servers, and what comes of what they say.
+//!
+//! What a replica wants (a token, a push, to leave) is polled: the answer is what it waited for, or
+//! that it must wait, with what must be done meanwhile as [`Action`]s. All that was asked over a
+//! connection that broke is asked again over the next, with the same numbers, until servers have
+//! been out of reach for too long (P-15). One piece of work at a time.
+//!
+//! No clock, no lock, no socket.
+
+mod connections;
+mod copies;
+mod error;
+mod finish;
+mod messages;
+mod push;
+mod replies;
+mod settings;
+
+pub use error::{PushError, WaitError};
+pub use messages::{
+    Action, ConnectError, ConnectionId, Departure, Ended, Hello, Member, PushReport, Reply,
+    Request, Signal, Version, Work,
+};
+pub use settings::ProtocolSettings;
+
+use std::task::Poll;
+use std::time::Duration;
+
+use sync_replicas::GlobalStep;
+use sync_replicas::engine::{Grant, Outcome};
+
+use connections::{Connections, Progress};
+use copies::Copies;
+use finish::{LastValues, Leaving, Recall};
+use push::Push;
+
+use crate::coordinator::{Commit, GivenUp, Ticket, Times};
+use crate::wire::Recorded;
+
+/// One replica of a training in a cluster.
+#[derive(Debug)]
+pub struct ReplicaProtocol {
+    settings: ProtocolSettings,
+    connections: Connections,
+    copies: Copies,
+    ticket: Option<Ticket>,
+    sequence: u64,
+    /// Whether the coordinator has welcomed the replica over its present connection.
+    welcomed: bool,
+    /// Whether no piece of work has ended since then.
+    resumed: bool,
+    grant: Option<Grant>,
+    /// Whether a contribution goes to one server after the other.
+    in_turn: bool,
+    push: Option<Push>,
+    overdue: Option<String>,
+    ended: Option<Ended>,
+    leaving: Option<Leaving>,
+    last_values: Option<LastValues>,
+    recall: Option<Recall>,
+    recorded: Option<Box<Recorded>>,
+    /// When to poll again, at the latest.
+    wake: Option<Duration>,
+}
+
+/// What a poll answers.
+type Polled<V> = Poll<Result<V, WaitError>>;
+
+impl ReplicaProtocol {
+    /// A replica that is not connected; the first poll has it connect.
+    #[must_use]
+    pub fn new(settings: ProtocolSettings) -> Self {
+        let servers = settings.addresses.len();
+        Self {
+            connections: Connections::new(settings.addresses.clone(), settings.reconnect_timeout),
+            copies: Copies::new(servers, settings.all_bits),
+            settings,
+            ticket: None,
+            sequence: 0,
+            welcomed: false,
+            resumed: false,
+            grant: None,
+            in_turn: false,
+            push: None,
+            overdue: None,
+            ended: None,
+            leaving: None,
+            last_values: None,
+            recall: None,
+            recorded: None,
+            wake: None,
+        }
+    }
+
+    /// Waits for a permission and for the variables that it is for; `None` once training ended.
+    ///
+    /// # Errors
+    /// [`WaitError`].
+    pub fn poll_step(&mut self, now: Duration, actions: &mut Vec<Action>) -> Polled<Option<Grant>> {
+        if let Some(ended) = &self.ended {
+            let failed = WaitError::Failed { reason: ended.reason.clone() };
+            return Poll::Ready(if ended.failed { Err(failed) } else { Ok(None) });
+        }
+        if let Some(reason) = self.overdue.take() {
+            return Poll::Ready(Err(WaitError::Overdue { reason }));
+        }
+        let ready = if self.connect(now, actions)? { self.take_grant(actions) } else { None };
+        ready.map_or(Poll::Pending, |grant| Poll::Ready(Ok(Some(grant))))
+    }
+
+    /// The grant, once the variables are of one step that is not below it.
+    fn take_grant(&mut self, actions: &mut Vec<Action>) -> Option<Grant> {
+        let (ticket, step) = (self.ticket?, self.grant.as_ref()?.local_step);
+        let least = (ticket.generation, GlobalStep::new(step.get()));
+        let Some(version) = self.copies.version().filter(|version| *version >= least) else {
+            self.pull_up_to(least, actions);
+            return None;
+        };
+        let over = self.settings.tell_superseded && version.1 > least.1;
+        let grant = self.grant.take();
+        if over {
+            // P-13: the step was over before it began.
+            self.put_down(GivenUp::NotBegun, None, actions);
+            return None;
+        }
+        grant
+    }
+
+    fn pull_up_to(&mut self, least: Version, actions: &mut Vec<Action>) {
+        for server in 0..self.connections.servers() {
+            if let Some(pull) = self.copies.pull_up_to(server, least) {
+                self.send(server, vec![pull], actions);
+            }
+        }
+    }
+
+    /// Gives the present piece of work up.
+    pub fn give_up(&mut self, work: Work, now: Duration, actions: &mut Vec<Action>) {
+        self.put_down(GivenUp::Begun, Some(work.times(now)), actions);
+    }
+
+    /// Leaves out a grant's batch, whose gradients are infinite or NaN (P-25).
+    ///
+    /// # Errors
+    /// [`PushError::Lost`].
+    pub fn skip(
+        &mut self,
+        grant: &Grant,
+        work: Work,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), PushError> {
+        self.ticket_of(grant)?;
+        self.put_down(GivenUp::NotFinite, Some(work.times(now)), actions);
+        Ok(())
+    }
+
+    fn put_down(&self, why: GivenUp, times: Option<Times>, actions: &mut Vec<Action>) {
+        if let Some(ticket) = self.ticket {
+            let give_up = Request::GiveUp { ticket, sequence: self.sequence, why, times };
+            self.send(0, vec![give_up], actions);
+        }
+    }
+
+    /// Sends the contribution of a grant's batch on its way; [`poll_push`](Self::poll_push) says
+    /// what becomes of it. Its gradients must be there until then.
+    ///
+    /// # Errors
+    /// [`PushError::Lost`].
+    pub fn push(
+        &mut self,
+        grant: &Grant,
+        report: PushReport,
+        work: Work,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), PushError> {
+        let commit = Commit {
+            ticket: self.ticket_of(grant)?,
+            sequence: self.sequence,
+            local_step: grant.local_step,
+            variables: report.variables,
+            loss: Some(report.loss),
+            examples: report.examples,
+            receipts: 0,
+            times: Times::default(),
+        };
+        self.push = Some(Push::new(commit, work, self.connections.servers()));
+        self.send_due(now, actions);
+        Ok(())
+    }
+
+    /// The ticket, if it is of the life that the grant is of.
+    fn ticket_of(&self, grant: &Grant) -> Result<Ticket, PushError> {
+        let same = self.ticket.filter(|it| it.incarnation == grant.incarnation);
+        let reason = || "the replica has joined anew meanwhile".to_owned();
+        same.ok_or_else(|| PushError::Lost { reason: reason() })
+    }
+
+    /// Waits for what becomes of the contribution under way.
+    ///
+    /// # Errors
+    /// [`PushError`].
+    pub fn poll_push(
+        &mut self,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) -> Poll<Result<Outcome, PushError>> {
+        let polled = self.outcome(now, actions);
+        if polled.is_ready() {
+            self.push = None;
+        }
+        polled
+    }
+
+    fn outcome(
+        &mut self,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) -> Poll<Result<Outcome, PushError>> {
+        if let Some(result) = self.push.as_mut().and_then(|push| push.result.take()) {
+            return Poll::Ready(result);
+        }
+        if self.ended.is_some() {
+            return Poll::Ready(Err(PushError::Ended));
+        }
+        if self.connect(now, actions).map_err(PushError::from)? {
+            self.send_due(now, actions);
+            self.commit(now, actions);
+        }
+        Poll::Pending
+    }
+
+    /// Sends the contribution to each server that is to have it and was not sent it over its
+    /// present connection, with a pull for the variables that come of it.
+    fn send_due(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        for server in (0..self.connections.servers()).rev() {
+            let (Some(push), Some(ticket)) = (&mut self.push, self.ticket) else { return };
+            let Some(number) = self.connections.open(server) else { continue };
+            // The coordinator first says whether the replica goes on where it was.
+            if (server == 0 && !self.welcomed) || !push.is_due(server, number, self.in_turn) {
+                continue;
+            }
+            let gradients = Request::Gradients { ticket, sequence: self.sequence };
+            let commit = push.send(server, number, now).map(Request::Commit);
+            let pull = self.copies.pull_next(server);
+            let requests = pull.into_iter().chain([gradients]).chain(commit).collect();
+            self.send(server, requests, actions);
+        }
+    }
+
+    fn commit(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        let number = self.connections.open(0).filter(|_| self.welcomed);
+        let (Some(push), Some(number)) = (&mut self.push, number) else { return };
+        if let Some(commit) = push.commit_when_held(number, self.in_turn, now) {
+            self.send(0, vec![Request::Commit(commit)], actions);
+        }
+    }
+
+    /// Leaves in peace (P-2, P-6), also in the middle of a push;
+    /// [`poll_leave`](Self::poll_leave) waits until the coordinator knows, for a moment.
+    pub fn leave(&mut self, departure: Departure, now: Duration) {
+        self.push = None;
+        self.leaving = Some(Leaving::new(departure, now));
+    }
+
+    /// Waits until the coordinator knows that the replica leaves, or that cannot be had.
+    pub fn poll_leave(&mut self, now: Duration, actions: &mut Vec<Action>) -> Poll<()> {
+        let leaving = self.leaving.take();
+        self.leaving = leaving.and_then(|leaving| self.say_goodbye(leaving, now, actions));
+        if self.leaving.is_some() {
+            return Poll::Pending;
+        }
+        self.ticket = None;
+        Poll::Ready(())
+    }
+
+    /// `None` once there is nothing more to be said.
+    fn say_goodbye(
+        &mut self,
+        mut leaving: Leaving,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) -> Option<Leaving> {
+        let (ticket, number) = (self.ticket?, self.connections.number(0));
+        if now >= leaving.until || !leaving.goes_on(number, now) {
+            return None;
+        }
+        self.wake = Some(leaving.until);
+        if number.is_none() {
+            leaving.over = Some(self.open(0, now, actions).number);
+        } else if self.welcomed && !std::mem::replace(&mut leaving.said, true) {
+            let departure = leaving.departure.clone();
+            self.send(0, vec![Request::Leave { ticket, departure }], actions);
+        }
+        self.ended.is_none().then_some(leaving)
+    }
+
+    /// From now on variables are asked for with all bits, also where they travel rounded; what is
+    /// here is of no use.
+    pub fn want_all_bits(&mut self) {
+        self.copies.want_all_bits();
+    }
+
+    /// Fetches the variables of the last step, after the end;
+    /// [`poll_last_values`](Self::poll_last_values) waits for them.
+    pub fn fetch_last_values(&mut self, now: Duration) {
+        let last = self.ended.as_ref().map(|ended| ended.global_step).unwrap_or_default();
+        // Where it has seen a later step, that was taken back by a later life of the servers.
+        let seen = self.copies.newest().filter(|(_, step)| *step > last);
+        let generation = self.ticket.map(|it| it.generation).unwrap_or_default();
+        let generation = seen.map_or(generation, |(seen, _)| generation.max(seen.next()));
+        self.last_values = Some(LastValues::new((generation, last), self.copies.pieces, now));
+    }
+
+    /// Waits for the variables of the last step; false if they cannot be had.
+    pub fn poll_last_values(&mut self, now: Duration, actions: &mut Vec<Action>) -> Poll<bool> {
+        let Some(fetch) = &self.last_values else { return Poll::Ready(false) };
+        let (generation, last) = fetch.target;
+        if self.copies.version().is_some_and(|it| it.0 >= generation && it.1 == last) {
+            return Poll::Ready(true);
+        }
+        // Older ones are no result: the last checkpoint has it.
+        if fetch.is_silent(self.copies.pieces, now) {
+            return Poll::Ready(false);
+        }
+        if now >= fetch.until {
+            self.fetch_last_values(now);
+            return self.poll_last_values(now, actions);
+        }
+        let until = fetch.until;
+        match self.connect(now, actions) {
+            Ok(true) => self.pull_up_to((generation, last), actions),
+            Ok(false) => {}
+            Err(_) => return Poll::Ready(false),
+        }
+        self.wake_by(until);
+        Poll::Pending
+    }
+
+    /// Fetches what the coordinator has recorded of the training, after its end;
+    /// [`poll_record`](Self::poll_record) waits for it.
+    pub fn fetch_record(&mut self, now: Duration) {
+        self.recall = Some(Recall::new(now));
+    }
+
+    /// Waits for what the coordinator has recorded; `None` if it is gone.
+    pub fn poll_record(
+        &mut self,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) -> Poll<Option<Box<Recorded>>> {
+        let Some(until) = self.recall.as_ref().map(|it| it.until) else { return Poll::Ready(None) };
+        let recorded = self.recorded.take();
+        if recorded.is_some() || now >= until || self.connect(now, actions).is_err() {
+            return Poll::Ready(recorded);
+        }
+        self.wake_by(until);
+        let open = self.connections.open(0).filter(|_| self.connections.are_open());
+        if let (Some(recall), Some(number)) = (&mut self.recall, open)
+            && recall.asked.replace(number) != Some(number)
+        {
+            self.send(0, vec![Request::Recall], actions);
+        }
+        Poll::Pending
+    }
+
+    fn wake_by(&mut self, at: Duration) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+
+    /// Opens the connections that are missing; whether all are there. Until they are, and the
+    /// coordinator has welcomed the replica, the time runs after which it fails.
+    fn connect(&mut self, now: Duration, actions: &mut Vec<Action>) -> Result<bool, WaitError> {
+        self.wake = None;
+        match self.connections.progress(now)? {
+            Progress::Complete if self.ticket.is_some() => self.connections.settle(),
+            Progress::Complete => {}
+            Progress::Try(server) => drop(self.open(server, now, actions)),
+            Progress::Wait(until) => self.wake = until,
+        }
+        Ok(self.connections.are_open())
+    }
+
+    fn open(&mut self, server: usize, now: Duration, actions: &mut Vec<Action>) -> ConnectionId {
+        let id = self.connections.begin(server, now);
+        self.copies.lost(server);
+        let ProtocolSettings { replica, process, .. } = self.settings;
+        let connection = process.saturating_add(id.number);
+        actions.push(Action::Connect(id, Hello { replica, connection, ticket: self.ticket }));
+        id
+    }
+
+    fn send(&self, server: usize, requests: Vec<Request>, actions: &mut Vec<Action>) {
+        if self.connections.open(server).is_some() {
+            actions.push(Action::Send(server, requests));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! A contribution on its way: sent to every server, sent again over connections that broke,
+//! committed once all of them hold it.
+//!
+//! Invariant: what a server has said it holds it does hold until the coordinator decides, whatever
+//! becomes of the connection; all else is sent again.
+
+use std::time::Duration;
+
+use sync_replicas::engine::Outcome;
+
+use super::{PushError, Work};
+use crate::coordinator::Commit;
+
+/// A contribution without an outcome yet.
+#[derive(Debug)]
+pub(super) struct Push {
+    commit: Commit,
+    pub(super) work: Work,
+    /// By server.
+    parts: Vec<Part>,
+    /// Whether the commit was sent over the coordinator's present connection.
+    committed: bool,
+    pub(super) result: Option<Result<Outcome, PushError>>,
+}
+
+/// What is known of one server's part.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    /// The connection that it was sent over last.
+    sent: Option<u64>,
+    /// The server's receipt, once it holds it.
+    receipt: Option<u64>,
+}
+
+impl Part {
+    fn is_staged(&self) -> bool {
+        self.receipt.is_some()
+    }
+}
+
+impl Push {
+    pub(super) fn new(commit: Commit, work: Work, servers: usize) -> Self {
+        let parts = vec![Part::default(); servers];
+        Self { commit, work, parts, committed: false, result: None }
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        self.result.is_none()
+    }
+
+    /// Whether a server is to be sent its part over this connection, whatever was committed: what
+    /// broke off with an earlier one is lost.
+    pub(super) fn is_due(&self, server: usize, number: u64, in_turn: bool) -> bool {
+        let part = &self.parts[server];
+        let its_turn = !in_turn || self.parts[..server].iter().all(Part::is_staged);
+        self.is_under_way() && its_turn && !part.is_staged() && part.sent != Some(number)
+    }
+
+    /// A server is sent its part over this connection. Where nobody else has one, the commit to go
+    /// with it.
+    pub(super) fn send(&mut self, server: usize, number: u64, now: Duration) -> Option<Commit> {
+        self.parts[server].sent = Some(number);
+        let alone = self.parts.len() == 1;
+        alone.then(|| self.commit(now))
+    }
+
+    /// A server holds its part whole, until the coordinator has decided.
+    pub(super) fn stage(&mut self, server: usize, receipt: u64) {
+        if let Some(part) = self.parts.get_mut(server) {
+            part.receipt = Some(receipt);
+        }
+    }
+
+    /// The coordinator's connection is gone, and perhaps the commit with it.
+    pub(super) fn uncommit(&mut self) {
+        self.committed = false;
+    }
+
+    /// The commit, once the coordinator was sent its part over this connection and every other
+    /// server holds its own; `None` if that is not so, or it was sent.
+    pub(super) fn commit_when_held(
+        &mut self,
+        number: u64,
+        in_turn: bool,
+        now: Duration,
+    ) -> Option<Commit> {
+        let held = self.parts.iter().skip(usize::from(!in_turn)).all(Part::is_staged);
+        let sent = self.parts[0].is_staged() || self.parts[0].sent == Some(number);
+        let due = held && sent && !self.committed && self.is_under_way();
+        due.then(|| self.commit(now))
+    }
+
+    fn commit(&mut self, now: Duration) -> Commit {
+        self.committed = true;
+        // The coordinator knows of its own part.
+        let receipts = self.parts[1..].iter().filter_map(|part| part.receipt);
+        let receipts = receipts.fold(0, |together, one| together ^ one);
+        Commit { receipts, times: self.work.times(now), ..self.commit.clone() }
+    }
+
+    /// It belongs to a life that is over.
+    pub(super) fn lose(&mut self, reason: &str) {
+        let lost = PushError::Lost { reason: reason.to_owned() };
+        self.result.get_or_insert(Err(lost));
+    }
+}

@@ -1,0 +1,246 @@
+//! What comes over the connections, one event at a time.
+
+use std::time::Duration;
+
+use sync_replicas::GlobalStep;
+use sync_replicas::engine::Grant;
+
+use super::{
+    Action, ConnectError, ConnectionId, Ended, Member, PushError, ReplicaProtocol, Reply, Request,
+    Signal, Version,
+};
+use crate::coordinator::{GivenUp, Refusal, Ticket};
+
+/// How long a replica that must join anew waits before it does.
+const AGAIN: Duration = Duration::from_millis(100);
+
+impl ReplicaProtocol {
+    /// When to poll again although nothing has come.
+    #[must_use]
+    pub fn next_call(&self) -> Option<Duration> {
+        self.wake
+    }
+
+    /// Whether what comes over a connection counts: what one said before it was given up is void.
+    #[must_use]
+    pub fn is_current(&self, id: ConnectionId) -> bool {
+        self.connections.number(id.server) == Some(id.number)
+    }
+
+    /// Whether there is a connection to a server.
+    #[must_use]
+    pub fn is_connected(&self, server: usize) -> bool {
+        self.connections.open(server).is_some()
+    }
+
+    /// A connection is open.
+    pub fn connected(&mut self, id: ConnectionId) {
+        self.connections.connected(id);
+    }
+
+    /// A connection could not be opened.
+    pub fn failed(&mut self, id: ConnectionId, error: ConnectError, now: Duration) {
+        self.connections.failed(id, error, now);
+    }
+
+    /// A connection broke.
+    pub fn lost(&mut self, id: ConnectionId, actions: &mut Vec<Action>) {
+        if self.is_current(id) {
+            self.disconnect(id.server, actions);
+        }
+    }
+
+    /// What of a server's variables is here now: this version, or none while it is being written;
+    /// and how many pieces of all servers' have come so far.
+    pub fn hold(&mut self, server: usize, version: Option<Version>, pieces: u64) {
+        self.copies.hold(server, version);
+        self.copies.pieces = pieces;
+    }
+
+    /// As whom the replica lives, while the coordinator knows of it.
+    #[must_use]
+    pub fn member(&self) -> Option<Member> {
+        let ticket = self.ticket.filter(|_| self.welcomed)?;
+        Some(Member { ticket, sequence: self.sequence })
+    }
+
+    /// Whether training has ended, and how.
+    #[must_use]
+    pub fn ended(&self) -> Option<&Ended> {
+        self.ended.as_ref()
+    }
+
+    /// What a message, about the life of a ticket, means for work under way; to be looked at as
+    /// soon as it comes.
+    #[must_use]
+    pub fn signal(&self, about: Option<Ticket>, reply: &Reply) -> Option<Signal> {
+        Signal::of(self.member(), about, reply)
+    }
+
+    /// Takes a message, about the life of a ticket if it is about one.
+    pub fn receive(
+        &mut self,
+        id: ConnectionId,
+        about: Option<Ticket>,
+        reply: Reply,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) {
+        match about {
+            _ if !self.is_current(id) => {}
+            // It is about a life that is over, or that this replica does not know of yet.
+            Some(_) if self.ticket != about => {}
+            Some(ticket) => self.take_answer(id.server, ticket, reply, now, actions),
+            None => self.take_news(id.server, reply, now, actions),
+        }
+    }
+
+    fn take_news(&mut self, server: usize, reply: Reply, now: Duration, actions: &mut Vec<Action>) {
+        match reply {
+            Reply::Welcome { ticket: Some(ticket), global_step, in_turn } if server == 0 => {
+                self.in_turn = in_turn;
+                self.welcome(ticket, global_step, actions);
+            }
+            Reply::Refused(refusal) => self.refuse(server, refusal, now, actions),
+            Reply::Ended(ended) => self.ended = Some(ended),
+            Reply::Recorded(recorded) => self.recorded = Some(recorded),
+            // Signalled when it came; or an answer that does not say to which life.
+            _ => {}
+        }
+    }
+
+    /// Takes what was said to this very life: pieces of work are counted anew in each.
+    fn take_answer(
+        &mut self,
+        server: usize,
+        ticket: Ticket,
+        reply: Reply,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) {
+        let present = self.sequence;
+        match reply {
+            Reply::Granted { sequence, local_step, share, number } if sequence == present => {
+                crash_point!("worker/token-assigned");
+                let (replica, incarnation) = (self.settings.replica, ticket.incarnation);
+                self.grant = Some(Grant { replica, incarnation, local_step, share, number });
+            }
+            Reply::Pushed { sequence, outcome } if sequence == present => {
+                crash_point!("worker/reply-lost");
+                self.next_piece(actions);
+                if let Some(push) = &mut self.push {
+                    push.result = Some(Ok(outcome));
+                }
+            }
+            Reply::GaveUp { sequence } if sequence == present => self.next_piece(actions),
+            Reply::Staged { sequence, receipt } if sequence == present => {
+                if let Some(push) = &mut self.push {
+                    push.stage(server, receipt);
+                }
+                self.send_due(now, actions);
+            }
+            Reply::Refused(refusal) => self.refuse(server, refusal, now, actions),
+            Reply::Overdue(reason) => {
+                self.overdue = Some(reason);
+                // The wait is over; the next one asks anew.
+                self.ask(actions);
+            }
+            Reply::Left => {
+                self.ticket = None;
+                self.disconnect(0, actions);
+            }
+            // Of a piece of work that is over; or signalled when it came.
+            _ => {}
+        }
+    }
+
+    fn welcome(&mut self, ticket: Ticket, step: GlobalStep, actions: &mut Vec<Action>) {
+        (self.welcomed, self.resumed) = (true, true);
+        if self.connections.are_open() {
+            self.connections.settle();
+        }
+        if self.ticket != Some(ticket) {
+            if self.ticket.is_some_and(|old| old.generation != ticket.generation) {
+                let generation = ticket.generation.get();
+                tracing::info!(generation, "a new life of the cluster");
+            }
+            self.fence_off("the replica joined anew", actions);
+            self.ticket = Some(ticket);
+            self.sequence = 1;
+            actions.push(Action::Begin(step));
+        }
+        // What is being pushed in this life is sent again; what belongs to an earlier one is lost.
+        let pushes = self.push.as_ref().is_some_and(|push| push.is_under_way());
+        if !pushes && self.grant.is_none() {
+            self.ask(actions);
+        }
+    }
+
+    /// Asks for the token of the present piece of work, perhaps once more.
+    fn ask(&self, actions: &mut Vec<Action>) {
+        if let Some(ticket) = self.ticket {
+            self.send(0, vec![Request::Ask { ticket, sequence: self.sequence }], actions);
+        }
+    }
+
+    fn refuse(
+        &mut self,
+        server: usize,
+        refusal: Refusal,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) {
+        let Refusal { sequence, reason, rejoin } = refusal;
+        if rejoin {
+            match self.ticket {
+                Some(_) => tracing::info!(server, reason, "joining anew"),
+                // At every start: servers listen before all of them are ready.
+                None => tracing::debug!(server, reason, "not let in yet"),
+            }
+            // The servers may not be ready for a while; asking at once would be asking always.
+            self.connections.pause(now + AGAIN);
+            if server == 0 {
+                self.ticket = None;
+                self.fence_off(&reason, actions);
+            }
+            self.disconnect(server, actions);
+        } else if let Some(push) = self.push.as_mut().filter(|_| sequence == self.sequence) {
+            push.result = Some(Err(PushError::Refused { reason }));
+            let times = push.work.times(now);
+            self.put_down(GivenUp::Begun, Some(times), actions);
+        } else if sequence == 0 {
+            self.connections.refuse(reason);
+            self.disconnect(server, actions);
+        }
+    }
+
+    /// The present piece of work belongs to a life that is over.
+    fn fence_off(&mut self, reason: &str, actions: &mut Vec<Action>) {
+        self.grant = None;
+        actions.push(Action::Supersede);
+        if let Some(push) = &mut self.push {
+            push.lose(reason);
+        }
+    }
+
+    fn next_piece(&mut self, actions: &mut Vec<Action>) {
+        self.sequence += 1;
+        self.grant = None;
+        // Its token may have been sent over a connection that broke, before the answer came again.
+        if std::mem::take(&mut self.resumed) {
+            self.ask(actions);
+        }
+    }
+
+    fn disconnect(&mut self, server: usize, actions: &mut Vec<Action>) {
+        self.connections.close(server);
+        self.copies.lost(server);
+        actions.push(Action::Disconnect(server));
+        if server == 0 {
+            self.welcomed = false;
+            if let Some(push) = &mut self.push {
+                push.uncommit();
+            }
+        }
+    }
+}

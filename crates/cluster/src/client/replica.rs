@@ -1,0 +1,386 @@
+//! A replica over sockets: it carries out what its protocol decides, and holds the variables' copy.
+
+mod settings;
+
+pub use settings::ReplicaSettings;
+
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use ndarray::ArrayD;
+use sync_replicas::engine::{Grant, Outcome};
+use sync_replicas::{
+    Cancellation, Computed, FailedSave, Generation, GlobalStep, Scalar, Variables,
+};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::Connector;
+use super::connection::{Incoming, ServerConnection, Sinks};
+use super::outgoing::{Dense, Outgoing};
+use super::protocol::{
+    Action, Departure, PushError, PushReport, ReplicaProtocol, Request, WaitError, Work,
+};
+use super::state::ReplicaState;
+use crate::coordinator::StepMade;
+use crate::placement::Placement;
+use crate::shard::Wire;
+use crate::wire::{self, Recorded};
+
+/// Connections may take so long to close.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// A piece of work that was computed, or given up, by this process's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkTimes {
+    /// How long the token and the variables were waited for.
+    pub waited: Duration,
+    /// How long it was computed.
+    pub computed: Duration,
+    /// When computing ended.
+    pub ended: Instant,
+}
+
+/// One replica of a training in a cluster.
+pub struct ReplicaClient<T: Scalar + bytemuck::Pod> {
+    state: ReplicaState<T>,
+    /// The zero of the protocol's clock.
+    begun: Instant,
+    connector: Connector,
+    settings: ReplicaSettings,
+    placement: Arc<Placement>,
+    /// By server.
+    connections: Vec<Option<ServerConnection>>,
+    sinks: Sinks<T>,
+    inbox: UnboundedReceiver<Incoming>,
+    heartbeat: JoinHandle<()>,
+    /// The gradients of the push under way.
+    outgoing: Option<Outgoing>,
+    spent: Vec<(usize, ArrayD<T>)>,
+}
+
+impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
+    /// A replica that has not connected yet; the first wait does. Needs a tokio runtime.
+    #[must_use]
+    pub fn new(
+        connector: Connector,
+        settings: ReplicaSettings,
+        placement: Arc<Placement>,
+        variables: Variables<T>,
+        keep_made: bool,
+    ) -> Self {
+        let (sinks, inbox) = Sinks::new();
+        let (beats, every) = (sinks.signals.clone(), settings.heartbeat);
+        let heartbeat = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(every).await;
+                beats.beat();
+            }
+        });
+        let addresses = (0..connector.servers()).map(|it| connector.address(it).to_owned());
+        let (addresses, parts) = (addresses.collect(), Arc::clone(&placement));
+        Self {
+            state: ReplicaState::new(&settings, addresses, parts, variables, keep_made),
+            begun: Instant::now(),
+            connections: (0..connector.servers()).map(|_| None).collect(),
+            connector,
+            settings,
+            placement,
+            sinks,
+            inbox,
+            heartbeat,
+            outgoing: None,
+            spent: Vec::new(),
+        }
+    }
+
+    /// Waits for a permission and for the variables that it is for; `None` once training ended.
+    ///
+    /// # Errors
+    /// [`WaitError`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost; the next call goes on waiting.
+    pub async fn next_step(&mut self) -> Result<Option<Grant>, WaitError> {
+        crash_point!("worker/before-variables");
+        let ended = self.wait(ReplicaProtocol::poll_step).await;
+        self.advise(ended).await
+    }
+
+    /// Pushes the gradients of a grant's batch, and says what became of them. Those that are not
+    /// finite are not sent, where that was chosen: their batch is left out (P-25).
+    ///
+    /// # Errors
+    /// [`PushError`].
+    pub async fn push(
+        &mut self,
+        grant: &Grant,
+        computed: Computed<T>,
+        work: WorkTimes,
+    ) -> Result<Outcome, PushError> {
+        crash_point!("worker/after-gradient");
+        let (now, done) = (self.now(), self.work(work));
+        if self.settings.skips_not_finite && !computed.gradients.is_finite() {
+            self.state.protocol.skip(grant, done, now, &mut self.state.actions)?;
+            self.carry_out();
+            let (replica, batch) = (self.settings.replica, grant.number);
+            tracing::warn!(%replica, batch, "gradients are infinite or NaN; the batch is left out");
+            return Ok(Outcome::NotFinite);
+        }
+        let dense = self.begin_push(grant, computed, work)?;
+        let outcome = self.wait(ReplicaProtocol::poll_push).await;
+        self.outgoing = None;
+        let sent = dense.into_iter();
+        self.spent.extend(sent.filter_map(|(index, it)| Some((index, it.into_array()?))));
+        match outcome {
+            Err(PushError::Wait(error)) => Ok(self.advise(Err(error)).await?),
+            outcome => outcome,
+        }
+    }
+
+    /// Sends a contribution on its way; its dense gradients' memory is free again afterwards.
+    fn begin_push(
+        &mut self,
+        grant: &Grant,
+        computed: Computed<T>,
+        work: WorkTimes,
+    ) -> Result<Dense<T>, PushError> {
+        let (variables, wire) = (self.state.variables(), self.settings.wire);
+        let sent = Outgoing::new(computed.gradients, variables, &self.placement, wire);
+        let (outgoing, dense) = match sent {
+            Ok(sent) => sent,
+            Err(error) => {
+                self.give_up(work);
+                return Err(error.into());
+            }
+        };
+        let variables = outgoing.variables.clone();
+        let report = PushReport { variables, loss: computed.loss, examples: computed.examples };
+        self.outgoing = Some(outgoing);
+        let (now, work) = (self.now(), self.work(work));
+        self.state.protocol.push(grant, report, work, now, &mut self.state.actions)?;
+        self.carry_out();
+        Ok(dense)
+    }
+
+    /// Gives the present piece of work up.
+    pub fn give_up(&mut self, work: WorkTimes) {
+        let (now, work) = (self.now(), self.work(work));
+        self.state.protocol.give_up(work, now, &mut self.state.actions);
+        self.carry_out();
+    }
+
+    /// Leaves in peace (P-2, P-6), also in the middle of a push: waits until the coordinator knows,
+    /// for a moment. Over a connection that has just broken it is said once more.
+    pub async fn leave(&mut self, departure: Departure) {
+        self.outgoing = None;
+        self.state.protocol.leave(departure, self.now());
+        self.wait(ReplicaProtocol::poll_leave).await;
+    }
+
+    /// The newest variables of all servers, with all bits, after the end; `None` if they cannot be
+    /// had. Those that are here, where training goes on without this replica.
+    pub async fn final_variables(&mut self) -> Option<(GlobalStep, &Variables<T>)> {
+        // Whoever left must not join again for this.
+        if self.state.protocol.ended().is_some() {
+            if self.settings.wire != Wire::Native {
+                self.state.mirror.only_show_all_bits();
+                self.state.protocol.want_all_bits();
+            }
+            self.state.protocol.fetch_last_values(self.now());
+            if !self.wait(ReplicaProtocol::poll_last_values).await {
+                return None;
+            }
+        }
+        self.state.mirror.version().map(|(_, step)| (step, self.state.mirror.shown()))
+    }
+
+    /// What the coordinator has recorded of the training, after its end; `None` if it is gone.
+    pub async fn final_record(&mut self) -> Option<Recorded> {
+        self.state.protocol.fetch_record(self.now());
+        self.wait(ReplicaProtocol::poll_record).await.map(|recorded| *recorded)
+    }
+
+    /// Closes the connections in order, by which the servers know that this replica has heard of
+    /// the end; one that does not close in time is dropped.
+    pub async fn close(&mut self) {
+        self.sinks.signals.live(None, None);
+        let all = async {
+            for (server, connection) in self.connections.iter_mut().enumerate() {
+                let connection =
+                    connection.take().filter(|_| self.state.protocol.is_connected(server));
+                if let Some(connection) = connection {
+                    connection.close().await;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(CLOSING, all).await;
+    }
+
+    /// Polls the protocol until it has an answer, and carries out what it wants meanwhile.
+    async fn wait<V>(
+        &mut self,
+        poll: impl Fn(&mut ReplicaProtocol, Duration, &mut Vec<Action>) -> Poll<V>,
+    ) -> V {
+        loop {
+            let now = self.now();
+            let polled = poll(&mut self.state.protocol, now, &mut self.state.actions);
+            self.carry_out();
+            if let Poll::Ready(value) = polled {
+                return value;
+            }
+            self.receive().await;
+        }
+    }
+
+    /// Waits for one event and takes it, and whatever else has come; or until the protocol is to be
+    /// polled again.
+    async fn receive(&mut self) {
+        let wake = self.state.protocol.next_call().map(|at| self.begun + at);
+        let incoming = {
+            let _lent = self.state.lend(&self.sinks.variables);
+            match wake {
+                Some(at) => tokio::time::timeout_at(at, self.inbox.recv()).await.ok().flatten(),
+                None => self.inbox.recv().await,
+            }
+        };
+        let now = self.now();
+        let more = std::iter::from_fn(|| self.inbox.try_recv().ok());
+        self.state.take(incoming.into_iter().chain(more), now);
+    }
+
+    /// Does what the protocol wants done.
+    fn carry_out(&mut self) {
+        for action in self.state.take_actions() {
+            match action {
+                Action::Connect(id, hello) => {
+                    let hello = wire::hello(hello, &self.settings.fingerprint);
+                    let (connector, sinks) = (self.connector.clone(), self.sinks.clone());
+                    let connection = ServerConnection::open(connector, id, hello, sinks);
+                    self.connections[id.server] = Some(connection);
+                }
+                Action::Disconnect(server) => self.connections[server] = None,
+                Action::Send(server, requests) => self.send(server, requests),
+                Action::Begin(step) => self.sinks.signals.superseded.begin(step),
+                Action::Supersede => self.sinks.signals.superseded.supersede(),
+            }
+        }
+        let coordinator = self.connections.first().and_then(Option::as_ref);
+        let sender = coordinator.map(ServerConnection::sender);
+        self.sinks.signals.live(self.state.protocol.member(), sender);
+    }
+
+    fn send(&self, server: usize, requests: Vec<Request>) {
+        let Some(Some(connection)) = self.connections.get(server) else { return };
+        let commits = matches!(requests[..], [Request::Commit(_)]);
+        let pushes = requests.iter().any(|it| matches!(it, Request::Gradients { .. }));
+        if commits {
+            crash_point!("worker/before-commit");
+        }
+        let mut messages = Vec::with_capacity(requests.len());
+        for request in requests {
+            match (request, &self.outgoing) {
+                (Request::Gradients { ticket, sequence }, Some(outgoing)) => {
+                    messages.extend(outgoing.messages(server, ticket, sequence));
+                }
+                (request, _) => messages.extend(wire::request(request)),
+            }
+        }
+        connection.send(messages);
+        if commits {
+            crash_point!("worker/commit-sent");
+        } else if pushes {
+            crash_point!("worker/between-pushes");
+        }
+    }
+
+    /// Says what to do about a server that is out of reach.
+    async fn advise<V>(&self, mut ended: Result<V, WaitError>) -> Result<V, WaitError> {
+        if let Err(WaitError::Unreachable { server, reason, .. }) = &mut ended {
+            reason.push_str(self.connector.advice(*server).await);
+        }
+        ended
+    }
+
+    /// The time by the protocol's clock.
+    fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    fn work(&self, work: WorkTimes) -> Work {
+        let ended = work.ended.saturating_duration_since(self.begun);
+        Work { waited: work.waited, computed: work.computed, ended }
+    }
+
+    /// The variables that the last grant is for.
+    #[must_use]
+    pub fn variables(&self) -> &Variables<T> {
+        self.state.variables()
+    }
+
+    /// The same as hooks see them: with all bits, also where variables travel rounded.
+    #[must_use]
+    pub fn shown(&self) -> &Variables<T> {
+        self.state.mirror.shown()
+    }
+
+    /// The step of the variables.
+    #[must_use]
+    pub fn global_step(&self) -> GlobalStep {
+        self.state.mirror.version().map(|(_, step)| step).unwrap_or_default()
+    }
+
+    /// The life of the shared state that the variables are of.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.state.mirror.version().map(|(generation, _)| generation).unwrap_or_default()
+    }
+
+    /// Tells when the work of a grant is in vain.
+    #[must_use]
+    pub fn superseded(&self, grant: &Grant) -> Cancellation {
+        let told = self.settings.tell_superseded;
+        self.sinks.signals.superseded.next(grant.local_step, told)
+    }
+
+    /// Tells from elsewhere that all work of this replica is in vain.
+    pub(crate) fn in_vain(&self) -> impl FnOnce() + Send + 'static {
+        let superseded = self.sinks.signals.superseded.clone();
+        move || superseded.end()
+    }
+
+    /// Why training ended, if it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<&str> {
+        self.state.protocol.ended().map(|ended| ended.reason.as_str())
+    }
+
+    /// The step that training ended with, once it has.
+    #[must_use]
+    pub fn last_step(&self) -> Option<GlobalStep> {
+        self.state.protocol.ended().map(|ended| ended.global_step)
+    }
+
+    /// Checkpoints that were not written, since the last look.
+    pub fn take_failed_saves(&mut self) -> Vec<FailedSave> {
+        std::mem::take(&mut self.state.failed_saves)
+    }
+
+    /// Steps that were made since the last look.
+    pub fn take_made(&mut self) -> impl Iterator<Item = StepMade> {
+        std::mem::take(&mut self.state.made).into_iter()
+    }
+
+    /// The dense gradients of pushes that are over, by variable: memory to be used again.
+    pub fn take_spent(&mut self) -> impl Iterator<Item = (usize, ArrayD<T>)> {
+        std::mem::take(&mut self.spent).into_iter()
+    }
+}
+
+impl<T: Scalar + bytemuck::Pod> Drop for ReplicaClient<T> {
+    fn drop(&mut self) {
+        self.heartbeat.abort();
+    }
+}

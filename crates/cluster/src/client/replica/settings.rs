@@ -1,0 +1,29 @@
+//! What a replica is told.
+
+use std::time::Duration;
+
+use sync_replicas::ReplicaId;
+
+use crate::shard::Wire;
+
+/// What a replica must know beside the servers.
+#[derive(Clone, Debug)]
+pub struct ReplicaSettings {
+    /// Which replica it is.
+    pub replica: ReplicaId,
+    /// Increases each time this replica's process restarts, with room for its connections.
+    pub process: u64,
+    /// What all processes must agree on.
+    pub fingerprint: Vec<u8>,
+    /// How numbers travel.
+    pub wire: Wire,
+    /// How long servers may be out of reach before the replica fails.
+    pub reconnect_timeout: Duration,
+    /// How often it says that it lives; well below the lease.
+    pub heartbeat: Duration,
+    /// Whether work of a step that is over is given up (P-13).
+    pub tell_superseded: bool,
+    /// Whether gradients are looked at before they are sent, and left out where they are not finite
+    /// (P-25).
+    pub skips_not_finite: bool,
+}

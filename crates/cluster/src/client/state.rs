@@ -1,0 +1,109 @@
+//! What events change in a replica: its protocol, its copy of the variables, what it is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sync_replicas::{FailedSave, Scalar, Variables};
+
+use super::ReplicaSettings;
+use super::connection::{Event, Incoming};
+use super::mirror::Mirror;
+use super::protocol::{Action, ConnectionId, ProtocolSettings, ReplicaProtocol, Reply};
+use super::shared_variables::SharedVariables;
+use crate::coordinator::StepMade;
+use crate::placement::Placement;
+use crate::shard::Wire;
+
+pub(crate) struct ReplicaState<T: Scalar> {
+    pub(crate) protocol: ReplicaProtocol,
+    /// What the protocol wants done.
+    pub(crate) actions: Vec<Action>,
+    pub(super) mirror: Mirror<T>,
+    /// Checkpoints that were not written, since the last look.
+    pub(super) failed_saves: Vec<FailedSave>,
+    /// Steps that were made, for hooks, since the last look.
+    pub(crate) made: Vec<StepMade>,
+    keep_made: bool,
+}
+
+impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
+    pub(crate) fn new(
+        settings: &ReplicaSettings,
+        addresses: Vec<String>,
+        placement: Arc<Placement>,
+        variables: Variables<T>,
+        keep_made: bool,
+    ) -> Self {
+        let mut mirror = Mirror::new(variables, placement, settings.wire);
+        if keep_made {
+            mirror.show_all_bits();
+        }
+        let protocol = ReplicaProtocol::new(ProtocolSettings {
+            replica: settings.replica,
+            process: settings.process,
+            addresses,
+            reconnect_timeout: settings.reconnect_timeout,
+            tell_superseded: settings.tell_superseded,
+            all_bits: keep_made && settings.wire != Wire::Native,
+        });
+        let (failed_saves, made) = (Vec::new(), Vec::new());
+        Self { protocol, actions: Vec::new(), mirror, failed_saves, made, keep_made }
+    }
+
+    /// Takes what has come over connections that still count.
+    pub(crate) fn take(&mut self, events: impl IntoIterator<Item = Incoming>, now: Duration) {
+        for (id, event) in events {
+            if self.protocol.is_current(id) {
+                self.take_event(id, event, now);
+            }
+        }
+        for (server, version) in self.mirror.versions().enumerate() {
+            self.protocol.hold(server, version, self.mirror.pieces());
+        }
+    }
+
+    fn take_event(&mut self, id: ConnectionId, event: Event, now: Duration) {
+        let (protocol, actions) = (&mut self.protocol, &mut self.actions);
+        match event {
+            Event::Connected => protocol.connected(id),
+            Event::Failed(error) => protocol.failed(id, error, now),
+            Event::Message(None, Reply::Advanced(made)) if self.keep_made => self.made.push(made),
+            Event::Message(None, Reply::SaveFailed(failed)) => self.failed_saves.push(failed),
+            Event::Message(about, reply) => protocol.receive(id, about, reply, now, actions),
+            Event::Values(values) => {
+                if let Err(error) = self.mirror.take_queued(id.server, &values) {
+                    tracing::warn!(%id, %error, "a message makes no sense; connecting again");
+                    protocol.lost(id, actions);
+                }
+            }
+            Event::Written => {}
+            Event::Lost(reason) => {
+                tracing::info!(%id, reason, "connection lost");
+                protocol.lost(id, actions);
+            }
+        }
+    }
+
+    /// What the protocol wants done, once the copy of the variables knows which connections count.
+    pub(crate) fn take_actions(&mut self) -> Vec<Action> {
+        let actions = std::mem::take(&mut self.actions);
+        for action in &actions {
+            match action {
+                Action::Connect(id, _) => self.mirror.opened(id.server, id.number),
+                Action::Disconnect(server) => self.mirror.lost(*server),
+                _ => {}
+            }
+        }
+        actions
+    }
+
+    /// Lends the copy of the variables to whoever receives, until the answer is dropped.
+    pub(crate) fn lend<'s>(&'s mut self, shared: &'s SharedVariables<T>) -> impl Drop {
+        shared.lend(&mut self.mirror)
+    }
+
+    /// The variables that the replica computes from.
+    pub(crate) fn variables(&self) -> &Variables<T> {
+        &self.mirror.variables
+    }
+}

@@ -1,0 +1,108 @@
+//! What a replica and its servers say to each other, as the replica's protocol has it.
+
+use sync_replicas::{FailedSave, GlobalStep, LocalStep};
+
+use super::{WireError, outcome, reason};
+use crate::client::protocol::{Departure, Ended, Hello, Reply, Request};
+use crate::coordinator::{Commit, GivenUp, Refusal, Ticket};
+use crate::proto;
+use proto::to_replica::Message as ToReplica;
+use proto::to_server::Message as ToServer;
+
+/// The first message of a connection, from a program with this fingerprint.
+pub(crate) fn hello(hello: Hello, fingerprint: &[u8]) -> proto::Hello {
+    proto::Hello {
+        replica: hello.replica.get(),
+        connection: hello.connection,
+        fingerprint: fingerprint.to_vec().into(),
+        ticket: hello.ticket.map(Into::into),
+    }
+}
+
+/// A replica's message; `None` for gradients, which are many.
+pub(crate) fn request(request: Request) -> Option<ToServer> {
+    let some = |ticket: Ticket| Some(ticket.into());
+    Some(match request {
+        Request::Pull { after, full } => {
+            let (generation, after) =
+                after.map_or((0, -1), |(generation, step)| (generation.get(), step.get()));
+            ToServer::Pull(proto::Pull { generation, after, full })
+        }
+        Request::Gradients { .. } => return None,
+        Request::Commit(commit) => ToServer::Commit(commit.into()),
+        Request::Ask { ticket, sequence } => {
+            ToServer::Ask(proto::Ask { ticket: some(ticket), sequence })
+        }
+        Request::GiveUp { ticket, sequence, why, times } => ToServer::GiveUp(proto::GiveUp {
+            ticket: some(ticket),
+            sequence,
+            begun: why != GivenUp::NotBegun,
+            not_finite: why == GivenUp::NotFinite,
+            times: times.map(Into::into),
+        }),
+        Request::Leave { ticket, departure } => {
+            let for_now = departure == Departure::ForNow;
+            let reason = match departure {
+                Departure::Failed(reason) => reason,
+                Departure::Done | Departure::ForNow => String::new(),
+            };
+            ToServer::Leave(proto::Leave { ticket: some(ticket), reason, for_now })
+        }
+        Request::Recall => ToServer::Recall(proto::Recall {}),
+    })
+}
+
+impl From<Commit> for proto::Commit {
+    fn from(commit: Commit) -> Self {
+        Self {
+            ticket: Some(commit.ticket.into()),
+            sequence: commit.sequence,
+            local_step: commit.local_step.get(),
+            variables: commit.variables.into_iter().map(|it| it as u64).collect(),
+            loss: commit.loss,
+            examples: commit.examples,
+            receipts: commit.receipts,
+            times: Some(commit.times.into()),
+        }
+    }
+}
+
+/// A server's message; `None` for values, and for one of a kind that this version does not know.
+pub(crate) fn reply(message: Option<ToReplica>) -> Result<Option<Reply>, WireError> {
+    let Some(message) = message else { return Ok(None) };
+    Ok(Some(match message {
+        ToReplica::Welcome(it) => Reply::Welcome {
+            ticket: it.ticket.map(Ticket::from),
+            global_step: GlobalStep::new(it.global_step),
+            in_turn: it.in_turn,
+        },
+        ToReplica::Granted(it) => Reply::Granted {
+            sequence: it.sequence,
+            local_step: LocalStep::new(it.local_step),
+            share: it.share,
+            number: it.number,
+        },
+        ToReplica::Staged(it) => Reply::Staged { sequence: it.sequence, receipt: it.receipt },
+        ToReplica::Pushed(it) => {
+            Reply::Pushed { sequence: it.sequence, outcome: outcome(it.outcome)? }
+        }
+        ToReplica::GaveUp(it) => Reply::GaveUp { sequence: it.sequence },
+        ToReplica::Superseded(it) => Reply::Superseded { sequence: it.sequence },
+        ToReplica::Overdue(it) => Reply::Overdue(it.reason),
+        ToReplica::Left(proto::Left {}) => Reply::Left,
+        ToReplica::Refused(proto::Refused { sequence, reason, rejoin }) => {
+            Reply::Refused(Refusal { sequence, reason, rejoin })
+        }
+        ToReplica::Advanced(it) => Reply::Advanced(it.into()),
+        ToReplica::Ended(it) => Reply::Ended(Ended {
+            reason: it.reason,
+            failed: it.failed,
+            global_step: GlobalStep::new(it.global_step),
+        }),
+        ToReplica::SaveFailed(it) => {
+            Reply::SaveFailed(FailedSave { step: it.step, reason: reason(it.reason) })
+        }
+        ToReplica::Recorded(it) => Reply::Recorded(Box::new(it.into())),
+        ToReplica::Values(_) => return Ok(None),
+    }))
+}
