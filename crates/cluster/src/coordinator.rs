@@ -15,7 +15,9 @@ mod status;
 mod times;
 mod vet;
 
-pub use answer::{Actions, Answer, Commit, Contribution, GivenUp, Order, Refusal, Ticket};
+pub use answer::{
+    Actions, Answer, Commit, Contribution, GiveUp, GivenUp, Refusal, ShardCommand, Ticket,
+};
 pub use books::{StepMade, Totals};
 pub use leaving::{Farewell, Saves};
 pub use receipts::receipt;

@@ -23,9 +23,10 @@ pub use example::{Example, examples};
 pub use read::{Read, read};
 
 use crate::client::offline::nowhere;
+use crate::index::ServerIndex;
 use crate::placement::Placement;
 use crate::server::offline::framed;
-use crate::server::{Node, NodeSettings};
+use crate::server::{Server, ServerSettings};
 use crate::shard::{Shard, ShardSettings, Wire};
 
 /// Who hears whom.
@@ -121,16 +122,16 @@ fn placement(servers: usize) -> Arc<Placement> {
 }
 
 /// One of so many servers, in a training whose every contribution makes a step.
-pub(crate) fn node(index: usize, servers: usize) -> Arc<Node<f32>> {
-    node_that_saves(index, servers, None)
+pub(crate) fn server_of(index: usize, servers: usize) -> Arc<Server<f32>> {
+    server_that_saves(index, servers, None)
 }
 
 /// The same with checkpoints.
-pub(crate) fn node_that_saves(
+pub(crate) fn server_that_saves(
     index: usize,
     servers: usize,
     checkpoints: Option<Checkpoints>,
-) -> Arc<Node<f32>> {
+) -> Arc<Server<f32>> {
     let placement = placement(servers);
     let settings = Settings { total_num_replicas: Some(REPLICAS), ..Settings::new(1) };
     let parts = placement.parts(index);
@@ -138,8 +139,8 @@ pub(crate) fn node_that_saves(
     let optimizer = OptimizerState::new(Sgd::new(1.0)).expect("a good rate");
     let shard = Shard::new(parts, initial, optimizer, ShardSettings::default());
     let shard = shard.expect("the values fit");
-    let settings = NodeSettings {
-        index,
+    let settings = ServerSettings {
+        index: ServerIndex::new(index),
         run: RunId::draw(),
         record: None,
         variables: shapes().len(),
@@ -155,5 +156,5 @@ pub(crate) fn node_that_saves(
         guard: None,
         placement,
     };
-    Node::new(settings, shard, LIFE)
+    Server::new(settings, shard, LIFE)
 }

@@ -6,8 +6,8 @@ use sync_replicas::engine::{Engine, FailingBatch, JoinError, Outcome, Refused, S
 use sync_replicas::{Generation, ReplicaId, SpanKind};
 
 use super::{
-    Actions, Answer, Commit, Contribution, Coordinator, GivenUp, Order, Refusal, Seat, Ticket,
-    Times,
+    Actions, Answer, Commit, Contribution, Coordinator, GiveUp, GivenUp, Refusal, Seat,
+    ShardCommand, Ticket,
 };
 
 impl Coordinator {
@@ -95,7 +95,7 @@ impl Coordinator {
         let decision = match decision {
             Ok(decision) => decision,
             Err(refused) => {
-                actions.orders.push(Order::Discard(contribution));
+                actions.commands.push(ShardCommand::Discard(contribution));
                 refuse((replica, commit.ticket), &refused, commit.sequence, actions);
                 return;
             }
@@ -103,7 +103,7 @@ impl Coordinator {
         let outcome = decision.outcome;
         if decision.repeated {
             // It was staged once more; it counts, or does not, as the first time.
-            actions.orders.push(Order::Discard(contribution));
+            actions.commands.push(ShardCommand::Discard(contribution));
         } else {
             let grant = self.seats[index].grant.take();
             let key = grant.and_then(|grant| grant.share).unwrap_or(0);
@@ -116,16 +116,16 @@ impl Coordinator {
                 _ => SpanKind::Accepted,
             };
             self.note((index, step), kind, commit.times, now, actions);
-            actions.orders.push(match &outcome {
+            actions.commands.push(match &outcome {
                 Outcome::Accepted { .. } => {
                     let variables = push.lanes.as_ref().map(|_| commit.variables.clone());
-                    Order::Admit { contribution, key, variables }
+                    ShardCommand::Admit { contribution, key, variables }
                 }
                 Outcome::Partly { accepted } => {
                     let took = accepted.iter().filter_map(|&lane| self.variable_of(lane));
-                    Order::Admit { contribution, key, variables: Some(took.collect()) }
+                    ShardCommand::Admit { contribution, key, variables: Some(took.collect()) }
                 }
-                _ => Order::Discard(contribution),
+                _ => ShardCommand::Discard(contribution),
             });
             let seat = &mut self.seats[index];
             (seat.pushed, seat.sequence) = (commit.sequence, commit.sequence + 1);
@@ -166,15 +166,16 @@ impl Coordinator {
         }
     }
 
-    /// A replica will not finish a piece of work, for this reason; how that went.
+    /// A replica will not finish a piece of work.
     pub fn give_up(
         &mut self,
         replica: ReplicaId,
         ticket: Ticket,
-        (sequence, why, times): (u64, GivenUp, Times),
+        work: GiveUp,
         now: Duration,
         actions: &mut Actions,
     ) {
+        let GiveUp { sequence, why, times } = work;
         let Some(index) = self.admitted(replica, ticket, sequence, now, actions) else { return };
         if sequence == self.seats[index].sequence {
             let (incarnation, mut effects) = (ticket.incarnation, Vec::new());
@@ -309,7 +310,7 @@ impl Coordinator {
         (seat.live, seat.grant) = (false, None);
         // Whatever it staged and did not commit is void, and whatever of that life comes yet.
         let contribution = Contribution { replica: id, incarnation, sequence: u64::MAX };
-        actions.orders.push(Order::Discard(contribution));
+        actions.commands.push(ShardCommand::Discard(contribution));
         self.settle(effects, now, actions);
     }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use hooks::NanLoss;
-use sync_replicas::engine::{Effect, StopReason};
+use sync_replicas::engine::Effect;
 
-use super::{Actions, Answer, Coordinator, Order};
+use super::{Actions, Answer, Coordinator, ShardCommand};
 
 impl Coordinator {
     pub(super) fn settle(&mut self, effects: Vec<Effect>, now: Duration, actions: &mut Actions) {
@@ -50,12 +50,7 @@ impl Coordinator {
                     }
                 }
             }
-            Effect::Ended => {
-                actions.ended = self.engine.stopped().map(|reason| match reason {
-                    StopReason::Failed(reason) => (reason.clone(), true),
-                    StopReason::Requested(reason) => (reason.clone(), false),
-                });
-            }
+            Effect::Ended => actions.ended = self.engine.stopped().cloned(),
         }
     }
 
@@ -78,6 +73,6 @@ impl Coordinator {
         }
         self.updating[lane] = self.shards;
         let variable = self.variable_of(lane);
-        actions.orders.push(Order::Apply { variable, global_step, last });
+        actions.commands.push(ShardCommand::Apply { variable, global_step, last });
     }
 }

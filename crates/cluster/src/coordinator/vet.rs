@@ -7,7 +7,7 @@ use sync_replicas::ReplicaId;
 use sync_replicas::engine::Push;
 
 use super::receipts::receipts;
-use super::{Actions, Answer, Commit, Contribution, Coordinator, Order, Refusal, Seat};
+use super::{Actions, Answer, Commit, Contribution, Coordinator, Refusal, Seat, ShardCommand};
 
 impl Coordinator {
     /// Refuses a commit. What the replica has staged for it is void, unless its time may come: what
@@ -26,7 +26,7 @@ impl Coordinator {
         };
         if seat.is_some_and(over) {
             let contribution = Contribution { replica, incarnation, sequence: *sequence };
-            actions.orders.push(Order::Discard(contribution));
+            actions.commands.push(ShardCommand::Discard(contribution));
         }
         actions.answers.push((replica, *ticket, Answer::Refused(refusal)));
     }

@@ -7,9 +7,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use cluster::coordinator::{
-    Actions, Answer, Commit, Contribution, Coordinator, GivenUp, Order, Ticket, Times, receipt,
+    Actions, Answer, Commit, Contribution, Coordinator, GiveUp, GivenUp, ShardCommand, Ticket,
+    Times, receipt,
 };
-use sync_replicas::engine::{Order as SumOrder, Outcome, Positions, Settings};
+use cluster::index::ServerIndex;
+use sync_replicas::engine::{Order, Outcome, Positions, Settings, StopReason};
 use sync_replicas::{Generation, GlobalStep, LocalStep, ReplicaId, Span};
 
 pub(super) struct Rig {
@@ -33,14 +35,11 @@ const SECRET: u64 = 7;
 impl Rig {
     /// Of `aggregate` of `total` replicas over `shards`, one variable, with a lease of 5 s.
     pub(super) fn new(aggregate: usize, total: usize, shards: usize) -> Self {
-        Self::ordered(SumOrder::Arrival, (aggregate, total, shards))
+        Self::ordered(Order::Arrival, (aggregate, total, shards))
     }
 
     /// The same, summed in this order.
-    pub(super) fn ordered(
-        order: SumOrder,
-        (aggregate, total, shards): (usize, usize, usize),
-    ) -> Self {
+    pub(super) fn ordered(order: Order, (aggregate, total, shards): (usize, usize, usize)) -> Self {
         Self::of(
             Settings { order, total_num_replicas: Some(total), ..Settings::new(aggregate) },
             shards,
@@ -79,15 +78,15 @@ impl Rig {
     fn stage(&mut self, shard: usize, ticket: Ticket, (replica, sequence): (u64, u64)) {
         let (id, incarnation) = (ReplicaId::new(replica), ticket.incarnation);
         let contribution = Contribution { replica: id, incarnation, sequence };
-        let receipt = receipt(SECRET, shard, ticket.generation, contribution);
+        let receipt = receipt(SECRET, ServerIndex::new(shard), ticket.generation, contribution);
         self.held.insert((shard, ticket, contribution));
         self.receipts.insert((replica, shard), receipt);
     }
 
     /// P-11: what is admitted is held by every shard.
     fn look(&self, line: &str, ticket: Ticket, actions: &Actions) {
-        for order in &actions.orders {
-            if let Order::Admit { contribution, .. } = order {
+        for order in &actions.commands {
+            if let ShardCommand::Admit { contribution, .. } = order {
                 let held = |shard| self.held.contains(&(shard, ticket, *contribution));
                 assert!((0..self.shards).all(held), "{line}: {contribution} is not everywhere");
             }
@@ -141,7 +140,8 @@ impl Rig {
             }
             "ask" => coordinator.ask(id, ticket, number(2), now, &mut actions),
             "give_up" | "skip" => {
-                let work = (number(2), why(words[0]), self.times);
+                let (sequence, why) = (number(2), why(words[0]));
+                let work = GiveUp { sequence, why, times: self.times };
                 coordinator.give_up(id, ticket, work, now, &mut actions);
             }
             "leave" => coordinator.leave(id, ticket, None, now, &mut actions),
@@ -205,13 +205,15 @@ fn commit(
 }
 
 fn written(actions: &Actions) -> Vec<String> {
-    let orders = actions.orders.iter().map(|order| match order {
-        Order::Admit { contribution, .. } => {
+    let orders = actions.commands.iter().map(|order| match order {
+        ShardCommand::Admit { contribution, .. } => {
             format!("admit {}.{}", contribution.replica.get(), contribution.sequence)
         }
-        Order::Discard(it) if it.sequence == u64::MAX => format!("discard {}.*", it.replica.get()),
-        Order::Discard(it) => format!("discard {}.{}", it.replica.get(), it.sequence),
-        Order::Apply { global_step, .. } => format!("apply @{}", global_step.get()),
+        ShardCommand::Discard(it) if it.sequence == u64::MAX => {
+            format!("discard {}.*", it.replica.get())
+        }
+        ShardCommand::Discard(it) => format!("discard {}.{}", it.replica.get(), it.sequence),
+        ShardCommand::Apply { global_step, .. } => format!("apply @{}", global_step.get()),
     });
     let answers = actions.answers.iter().map(|(replica, _, answer)| {
         let what = match answer {
@@ -233,9 +235,9 @@ fn written(actions: &Actions) -> Vec<String> {
         format!("{} {what}", replica.get())
     });
     let made = actions.made.iter().map(|made| format!("made @{}", made.global_step.get()));
-    let ended = actions
-        .ended
-        .iter()
-        .map(|(reason, failed)| format!("{}: {reason}", if *failed { "failed" } else { "ended" }));
+    let ended = actions.ended.iter().map(|reason| match reason {
+        StopReason::Failed(reason) => format!("failed: {reason}"),
+        StopReason::Requested(reason) => format!("ended: {reason}"),
+    });
     orders.chain(answers).chain(made).chain(ended).collect()
 }
