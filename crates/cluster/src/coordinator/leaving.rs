@@ -4,11 +4,10 @@
 //! in a checkpoint. Invariant: whoever waits to leave is let go, also where nothing can be saved.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use sync_replicas::ReplicaId;
 
-use super::{Actions, Answer, Coordinator, Ticket};
+use super::{Answer, Coordinator, Ticket};
 use crate::index::ServerIndex;
 
 /// The parameter servers that wait to leave.
@@ -47,17 +46,11 @@ pub struct Saves {
 impl Coordinator {
     /// A replica's process was asked to end: its token goes to another at once, and it is expected
     /// back, so its leaving ends nothing (P-5).
-    pub fn leave_for_now(
-        &mut self,
-        replica: ReplicaId,
-        ticket: Ticket,
-        now: Duration,
-        actions: &mut Actions,
-    ) {
+    pub fn leave_for_now(&mut self, replica: ReplicaId, ticket: Ticket) {
         if let Ok(index) = self.check(replica, ticket) {
-            self.depart(index, ticket.incarnation, now, actions);
+            self.depart(index, ticket.incarnation);
         }
-        actions.answers.push((replica, ticket, Answer::Left));
+        self.actions.answers.push((replica, ticket, Answer::Left));
     }
 
     /// A parameter server wishes to leave; it may say so again and again.

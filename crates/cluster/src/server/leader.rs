@@ -25,7 +25,7 @@ use super::bad_message::BadMessage;
 use super::command_error::CommandError;
 use super::link::orders::Link;
 use super::parameter_server::{ParameterServer, Release};
-use crate::coordinator::{Actions, Coordinator, Refusal, ShardCommand, StepMade, Ticket};
+use crate::coordinator::{Coordinator, Refusal, ShardCommand, StepMade, Ticket};
 use crate::index::ServerIndex;
 use crate::proto::to_replica::Message;
 use crate::proto::{Ended, Hello, SaveFailed, ToReplica, Welcome, to_server};
@@ -111,6 +111,12 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         self.origin.elapsed()
     }
 
+    /// The coordinator, which is told the time.
+    fn coordinator(&mut self) -> &mut Coordinator {
+        let now = self.now();
+        self.coordinator.at(now)
+    }
+
     /// Lets a replica in that has said hello over a connection of its own process's server.
     pub(super) fn welcome(
         &mut self,
@@ -136,9 +142,10 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             let reason = "the servers are not ready: they start or restore".to_owned();
             return Err(Refusal { sequence: 0, reason, rejoin: true });
         }
-        let (mut actions, known, now) =
-            (Actions::default(), hello.ticket.map(Ticket::from), self.now());
-        let ticket = self.coordinator.hello(replica, connection, known, now, &mut actions)?;
+        let known = hello.ticket.map(Ticket::from);
+        let welcomed = self.coordinator().hello(replica, connection, known);
+        // Nothing is done for who is refused.
+        let ticket = welcomed.inspect_err(|_| drop(self.coordinator.take_actions()))?;
         let welcome = Message::Welcome(Welcome {
             generation: ticket.generation.get(),
             global_step: self.coordinator.global_step().get(),
@@ -146,7 +153,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             in_turn,
         });
         self.own.connections().answer(replica, connection, None, welcome);
-        self.act(actions);
+        self.act();
         Ok(())
     }
 
@@ -160,47 +167,47 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             // Of a life that is given up; it is asked again in the next.
             return Ok(());
         }
-        let (now, mut actions) = (self.now(), Actions::default());
-        let (coordinator, own) = (&mut self.coordinator, &self.own);
-        requests::ask(coordinator, own, replica, message, now, &mut actions)?;
-        self.act(actions);
+        let now = self.now();
+        requests::ask(self.coordinator.at(now), &self.own, replica, message)?;
+        self.act();
         Ok(())
     }
 
     /// A replica sends data, which is a sign of life.
     pub(super) fn is_alive(&mut self, replica: ReplicaId, ticket: Ticket) {
+        self.coordinator().alive(replica, ticket);
         // Whoever is no member any more is told so when it commits.
-        let (mut unsaid, now) = (Actions::default(), self.now());
-        self.coordinator.alive(replica, ticket, now, &mut unsaid);
+        drop(self.coordinator.take_actions());
     }
 
-    /// Carries actions out: commands to all shards in their order, then what replicas are told.
-    pub(super) fn act(&mut self, mut actions: Actions) {
+    /// Does what the coordinator says: commands to all shards in their order, then what replicas are told.
+    pub(super) fn act(&mut self) {
         let mut messages: BTreeMap<ReplicaId, Vec<ToReplica>> = BTreeMap::new();
-        while !actions.is_empty() {
-            let mut more = Actions::default();
-            for command in std::mem::take(&mut actions.commands) {
-                self.command(&command, &mut more);
+        loop {
+            let actions = self.coordinator.take_actions();
+            if actions.is_empty() {
+                break;
             }
-            for (replica, ticket, answer) in std::mem::take(&mut actions.answers) {
+            for command in &actions.commands {
+                self.command(command);
+            }
+            for (replica, ticket, answer) in actions.answers {
                 let message = wire::to_replica(Some(ticket), wire::answer(answer));
                 messages.entry(replica).or_default().push(message);
             }
             if let Some(record) = &self.settings.record {
-                record.add_spans(std::mem::take(&mut actions.spans));
+                record.add_spans(actions.spans);
             }
-            actions.spans.clear();
-            for made in std::mem::take(&mut actions.made) {
+            for made in actions.made {
                 self.step_made(made, &mut messages);
             }
-            match actions.ended.take() {
+            match actions.ended {
                 None => {}
                 Some(reason @ StopReason::Requested(_)) if !self.serving => {
                     self.wishes.stop.get_or_insert(reason);
                 }
                 Some(reason) => self.end(reason),
             }
-            actions = more;
         }
         let connections = self.own.connections();
         for (replica, messages) in messages {
@@ -212,16 +219,16 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         self.finish_if_saved();
     }
 
-    fn command(&mut self, command: &ShardCommand, more: &mut Actions) {
+    fn command(&mut self, command: &ShardCommand) {
         self.saving.updates += u64::from(matches!(command, ShardCommand::Apply { .. }));
         // This process's own last: the others are at work meanwhile.
         let servers = Arc::clone(&self.servers);
         for server in servers.iter().skip(1).chain(servers.first()) {
             match server.carry_out(command) {
                 Reply::Now(Ok(Some(applied))) => {
-                    self.coordinator.applied(applied.variable, self.now(), more);
+                    self.coordinator().applied(applied.variable);
                 }
-                Reply::Now(Err(error)) => self.fail(error, more),
+                Reply::Now(Err(error)) => self.fail(error),
                 Reply::Now(Ok(None)) | Reply::Later(_) => {}
             }
         }
@@ -251,10 +258,9 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     pub(super) fn applied(&mut self, variable: Option<usize>) {
         // Otherwise it is one of a life that is given up.
         if self.serving {
-            let mut actions = Actions::default();
             crash_point!("coordinator/before-step");
-            self.coordinator.applied(variable, self.now(), &mut actions);
-            self.act(actions);
+            self.coordinator().applied(variable);
+            self.act();
         }
     }
 
@@ -266,17 +272,15 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
         // Otherwise it is one of a life that is given up.
         if self.serving {
-            let mut actions = Actions::default();
-            self.fail(error, &mut actions);
-            self.act(actions);
+            self.fail(error);
+            self.act();
         }
     }
 
-    fn fail(&mut self, error: CommandError, actions: &mut Actions) {
-        let now = self.now();
+    fn fail(&mut self, error: CommandError) {
         match error {
-            CommandError::NotFinite(reason) => self.coordinator.not_finite(reason, now, actions),
-            error => self.coordinator.stop(StopReason::Failed(error.to_string()), now, actions),
+            CommandError::NotFinite(reason) => self.coordinator().not_finite(reason),
+            error => self.coordinator().stop(StopReason::Failed(error.to_string())),
         }
     }
 
@@ -292,9 +296,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
 
     /// Time has passed; when to call again, at the latest (P-5).
     pub(super) fn tick(&mut self) -> Option<Duration> {
-        let (mut actions, now) = (Actions::default(), self.now());
-        let next = self.serving.then(|| self.coordinator.tick(now, &mut actions)).flatten();
-        self.act(actions);
+        let next = if self.serving { self.coordinator().tick() } else { None };
+        self.act();
         next
     }
 

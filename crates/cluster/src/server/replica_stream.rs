@@ -48,7 +48,12 @@ pub(super) async fn train<T: Scalar + bytemuck::Pod>(
         ));
     }
     let leader = server.leader().cloned();
-    let contributions = Intake::new(Arc::clone(&own), replica, connection);
+    let told = leader.clone();
+    // While the leader is at work nobody waits to say so; the next piece will.
+    let alive = move |ticket| {
+        told.iter().for_each(|it| it.try_with(|leader| leader.is_alive(replica, ticket)));
+    };
+    let contributions = Intake::new(Arc::clone(&own), replica, connection, Box::new(alive));
     let stream = ReplicaStream { own, leader, replica, connection, contributions };
     let settings = &server.settings;
     let in_turn = settings.staging < settings.config.total_num_replicas();
@@ -138,13 +143,9 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
                 self.own.pull(self.replica, Wanted { after, full: pull.full });
                 Ok(())
             }
-            Message::Begin(begin) => {
-                let (leader, replica) = (self.leader.as_ref(), self.replica);
-                self.contributions.begin(begin, |ticket| is_alive(leader, replica, ticket)).await
-            }
+            Message::Begin(begin) => self.contributions.begin(begin).await,
             Message::Chunk(chunk) => {
-                let (leader, replica) = (self.leader.as_ref(), self.replica);
-                self.contributions.chunk(&chunk, |ticket| is_alive(leader, replica, ticket));
+                self.contributions.chunk(&chunk);
                 Ok(())
             }
             Message::Hello(_) => Err(BadMessage::SecondHello),
@@ -168,16 +169,5 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
 
     fn answer(&self, ticket: Option<Ticket>, answer: Answer) {
         self.own.connections().answer(self.replica, self.connection, ticket, answer);
-    }
-}
-
-/// While the leader is at work nobody waits to say so; the next piece will.
-fn is_alive<T: Scalar + bytemuck::Pod>(
-    leader: Option<&Arc<SharedLeader<T>>>,
-    replica: ReplicaId,
-    ticket: Ticket,
-) {
-    if let Some(leader) = leader {
-        leader.try_with(|leader| leader.is_alive(replica, ticket));
     }
 }

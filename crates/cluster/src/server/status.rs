@@ -12,7 +12,7 @@ use crate::coordinator::Status;
 use crate::security::RefusalCounts;
 
 /// A look at one parameter server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerStatus {
     /// Which one.
     pub server: usize,
@@ -79,13 +79,8 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
             received_bytes: count(&counters.received_bytes),
             snapshots: count(&counters.snapshots),
             bad_messages: count(&counters.bad_messages),
-            checkpoints: 0,
-            failed_checkpoints: 0,
-            checkpoint_error: None,
-            updates_per_second: None,
-            serving: None,
             refusals: self.settings.guard.as_ref().map(|guard| guard.refusals()),
-            coordinator: None,
+            ..ServerStatus::default()
         };
         let Some(leader) = self.leader() else { return status };
         leader.with(|leader| ServerStatus {

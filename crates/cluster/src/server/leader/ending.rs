@@ -12,7 +12,7 @@ use sync_replicas::{GlobalStep, ReplicaId, Scalar, checkpoint};
 
 use super::Leader;
 use crate::client::words;
-use crate::coordinator::{Actions, Farewell, Saves};
+use crate::coordinator::{Farewell, Saves};
 use crate::index::ServerIndex;
 use crate::proto::Ended;
 use crate::server::parameter_server::Release;
@@ -26,9 +26,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             self.wishes.stop.get_or_insert(reason);
             return;
         }
-        let (mut actions, now) = (Actions::default(), self.now());
-        self.coordinator.stop(reason, now, &mut actions);
-        self.act(actions);
+        self.coordinator().stop(reason);
+        self.act();
     }
 
     /// Training ended, which is told once a last checkpoint is on disk.
@@ -52,8 +51,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         let (words, failed) = (&ended.reason, ended.failed);
         tracing::info!(reason = words, failed, %step, "training ended; the servers were not ready");
         // For its status alone: it serves nobody.
-        let now = self.now();
-        self.coordinator.stop(reason, now, &mut Actions::default());
+        self.coordinator().stop(reason);
+        drop(self.coordinator.take_actions());
         self.ending = Some(ended);
         self.finish_if_saved();
     }

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use super::{Leader, ServerHandle, SharedLeader};
 use crate::client::words;
-use crate::coordinator::Actions;
 use crate::server::blocking;
 use crate::server::command_error::CommandError;
 use crate::server::link::orders::Begun;
@@ -260,13 +259,13 @@ fn serve<T: Scalar + bytemuck::Pod>(
     if leader.stale || leader.ending.is_some() {
         return Err(RecoveryError::Again);
     }
-    let (now, mut actions) = (leader.now(), Actions::default());
+    let now = leader.now();
     (leader.serving, leader.began) = (true, Some(now));
     if leader.history.begin(now, step) {
         leader.settings.record.iter().for_each(|record| record.begin(now));
     }
-    leader.coordinator.start(now, &mut actions)?;
-    leader.act(actions);
+    leader.coordinator.at(now).start()?;
+    leader.act();
     let wishes = std::mem::take(&mut leader.wishes);
     if wishes.save {
         leader.begin_save();

@@ -1,10 +1,8 @@
 //! What replicas ask of the coordinator, from their messages.
 
-use std::time::Duration;
-
 use sync_replicas::{ReplicaId, Scalar};
 
-use crate::coordinator::{Actions, Commit, Contribution, Coordinator, GiveUp, Refusal, Ticket};
+use crate::coordinator::{Commit, Contribution, Coordinator, GiveUp, Refusal, Ticket};
 use crate::proto::to_server::Message;
 use crate::server::bad_message::BadMessage;
 use crate::server::parameter_server::ParameterServer;
@@ -20,42 +18,40 @@ pub(super) fn ask<T: Scalar + bytemuck::Pod>(
     own: &ParameterServer<T>,
     replica: ReplicaId,
     message: Message,
-    now: Duration,
-    actions: &mut Actions,
 ) -> Result<(), BadMessage> {
     match message {
         Message::Commit(commit) => {
             let mut commit = wire::commit(commit)?;
             match add_own_receipt(own, replica, &mut commit) {
-                Ok(()) => coordinator.commit(replica, &commit, now, actions),
+                Ok(()) => coordinator.commit(replica, &commit),
                 Err(reason) => {
                     let refusal = Refusal { sequence: commit.sequence, reason, rejoin: false };
-                    coordinator.refuse_commit(replica, &commit, refusal, actions);
+                    coordinator.refuse_commit(replica, &commit, refusal);
                 }
             }
             crash_point!("coordinator/commit-decided");
         }
         Message::Ask(ask) => {
             let ticket = wire::ticket(ask.ticket)?;
-            coordinator.ask(replica, ticket, ask.sequence, now, actions);
+            coordinator.ask(replica, ticket, ask.sequence);
         }
         Message::GiveUp(it) => {
             let ticket = wire::ticket(it.ticket)?;
             let (why, times) = (wire::given_up(&it), wire::times(it.times));
             let work = GiveUp { sequence: it.sequence, why, times };
-            coordinator.give_up(replica, ticket, work, now, actions);
+            coordinator.give_up(replica, ticket, work);
         }
         Message::Alive(alive) => {
             let ticket = wire::ticket(alive.ticket)?;
-            coordinator.alive(replica, ticket, now, actions);
+            coordinator.alive(replica, ticket);
         }
         Message::Leave(leave) => {
             let ticket = wire::ticket(leave.ticket)?;
             let failure = (!leave.reason.is_empty()).then(|| wire::reason(leave.reason));
             if leave.for_now {
-                coordinator.leave_for_now(replica, ticket, now, actions);
+                coordinator.leave_for_now(replica, ticket);
             } else {
-                coordinator.leave(replica, ticket, failure, now, actions);
+                coordinator.leave(replica, ticket, failure);
             }
         }
         _ => return Err(BadMessage::NotAReplicas),

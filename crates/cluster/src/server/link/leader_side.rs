@@ -132,7 +132,7 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
                 Some(Message::Save(_)) => {
                     self.leader.with(|leader| leader.save_again(self.server, order.number));
                 }
-                Some(Message::Begin(_)) => self.link.lock().begun(order.number),
+                Some(Message::Begin(_)) => drop(self.link.lock().begun(order.number, Ok(()))),
                 _ => {}
             }
         }
@@ -197,26 +197,19 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
                 drop(orders);
                 self.applied(applied.variable);
             }
-            Some(Answer::Failed(reason)) => {
+            answer => {
                 orders.done();
-                let error = CommandError::There(wire::reason(reason));
-                let failed = orders.not_begun(number, error);
+                let done = match answer {
+                    Some(Answer::Failed(it)) => Err(CommandError::There(wire::reason(it))),
+                    Some(Answer::NotFinite(it)) => Err(CommandError::NotFinite(wire::reason(it))),
+                    _ => Ok(()),
+                };
+                let failed = orders.begun(number, done);
                 drop(orders);
                 if let Err(error) = failed {
                     leader.with(|leader| leader.order_failed(server, number, error));
                 }
             }
-            Some(Answer::NotFinite(reason)) => {
-                orders.done();
-                drop(orders);
-                let error = CommandError::NotFinite(wire::reason(reason));
-                leader.with(|leader| leader.order_failed(server, number, error));
-            }
-            Some(Answer::Begun(_)) => {
-                orders.done();
-                orders.begun(number);
-            }
-            Some(Answer::Welcome(_) | Answer::Leaving(_)) | None => orders.done(),
         }
         Ok(())
     }

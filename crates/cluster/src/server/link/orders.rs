@@ -165,23 +165,21 @@ impl Orders {
         self.sent = self.sent.saturating_sub(1);
     }
 
-    /// That order was carried out; if it is the one waited for, the generation has begun.
-    pub(super) fn begun(&mut self, number: u64) {
-        if let Some(beginning) = self.beginning.take_if(|it| *it.orders.end() == number) {
-            drop(beginning.begun.send(Ok(())));
-        }
-    }
-
-    /// That order failed; says so to whoever waits for its generation, or gives the error back.
-    pub(super) fn not_begun(
+    /// That order was carried out, or failed: if a generation has begun by it, or never will,
+    /// whoever waits for that is told. An error that nobody waits for is given back.
+    pub(super) fn begun(
         &mut self,
         number: u64,
-        error: CommandError,
+        done: Result<(), CommandError>,
     ) -> Result<(), CommandError> {
-        let Some(beginning) = self.beginning.take_if(|it| it.orders.contains(&number)) else {
-            return Err(error);
+        let failed = done.is_err();
+        let decides = |it: &mut Beginning| {
+            *it.orders.end() == number || failed && it.orders.contains(&number)
         };
-        drop(beginning.begun.send(Err(error)));
+        match self.beginning.take_if(decides) {
+            Some(beginning) => drop(beginning.begun.send(done)),
+            None => return done,
+        }
         Ok(())
     }
 }

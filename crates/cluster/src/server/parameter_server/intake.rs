@@ -27,6 +27,8 @@ pub(crate) struct Intake<T: Scalar> {
     connection: u64,
     /// The contribution whose chunks come, and whose it is.
     open: Option<(Open<T>, Ticket)>,
+    /// Told that the replica lives, where heartbeats wait behind what it sends.
+    alive: Box<dyn Fn(Ticket) + Send + Sync>,
 }
 
 /// How often whoever waits for room is looked at.
@@ -48,20 +50,16 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
         server: Arc<ParameterServer<T>>,
         replica: ReplicaId,
         connection: u64,
+        alive: Box<dyn Fn(Ticket) + Send + Sync>,
     ) -> Self {
-        Self { server, replica, connection, open: None }
+        Self { server, replica, connection, open: None, alive }
     }
 
-    /// Takes an announcement. Whoever waits for room lives, though its heartbeats wait behind what
-    /// it sends; `alive` is told so.
+    /// Takes an announcement, and waits for room where that is needed.
     ///
     /// # Errors
     /// It makes no sense.
-    pub(crate) async fn begin(
-        &mut self,
-        begin: proto::Begin,
-        alive: impl Fn(Ticket) + Sync,
-    ) -> Result<(), BadMessage> {
+    pub(crate) async fn begin(&mut self, begin: proto::Begin) -> Result<(), BadMessage> {
         let ticket = wire::ticket(begin.ticket)?;
         self.open = None;
         let (incarnation, sequence) = (ticket.incarnation, begin.sequence);
@@ -89,7 +87,7 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
         // What needs no room does not wait for it: the room that it took may be another's by now.
         let announced = match known {
             Some(known) => Ok(known),
-            None if !self.make_room(contribution, || alive(ticket)).await => return Ok(()),
+            None if !self.make_room(contribution, ticket).await => return Ok(()),
             None => self.announce(contribution, &sections, ticket.generation),
         };
         let keeps = matches!(announced, Ok(Announced::Open(_) | Announced::Held));
@@ -130,7 +128,7 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
     }
 
     /// Waits for room, as long as its connection is there; whether there is some.
-    async fn make_room(&self, contribution: Contribution, alive: impl Fn() + Sync) -> bool {
+    async fn make_room(&self, contribution: Contribution, ticket: Ticket) -> bool {
         let room = &self.server.room;
         if room.hand_over(contribution) {
             return true;
@@ -152,18 +150,18 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
                 Ok(None) => return false,
                 Err(_) => drop(connections),
             }
-            alive();
+            (self.alive)(ticket);
         }
     }
 
-    /// Takes some bytes, which are a sign of life: the heartbeats come behind them.
-    pub(crate) fn chunk(&mut self, chunk: &proto::Chunk, alive: impl Fn(Ticket)) {
+    /// Takes some bytes.
+    pub(crate) fn chunk(&mut self, chunk: &proto::Chunk) {
         let received = &self.server.counters.received_bytes;
         received.fetch_add(chunk.data.len() as u64, Ordering::Relaxed);
         // Chunks of a contribution that was refused are let pass.
         let Some((open, ticket)) = &self.open else { return };
         let (contribution, ticket) = (open.contribution(), *ticket);
-        alive(ticket);
+        (self.alive)(ticket);
         // In a lock of its own: the shard may be at work on what others have sent.
         match open.receive(chunk.section as usize, &chunk.data) {
             Ok(false) => {}

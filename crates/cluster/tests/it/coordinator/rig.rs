@@ -53,7 +53,8 @@ impl Rig {
         let step = GlobalStep::default();
         let mut coordinator = Coordinator::new(config, 1, shards, step, Generation::new(1));
         coordinator.set_secret(SECRET);
-        coordinator.start(Duration::ZERO, &mut Actions::default()).expect("it starts");
+        coordinator.start().expect("it starts");
+        coordinator.take_actions();
         let (now, held, receipts) = (Duration::ZERO, BTreeSet::new(), HashMap::new());
         let (tickets, times, spans) = (HashMap::new(), Times::default(), Vec::new());
         Self { coordinator, now, tickets, shards, held, receipts, times, spans }
@@ -107,12 +108,11 @@ impl Rig {
             words.get(at).map_or(0, |it| it.trim_start_matches('@').parse().expect("a number"))
         };
         let (id, ticket, now) = (ReplicaId::new(replica), self.ticket(replica, life), self.now);
-        let mut actions = Actions::default();
         let mut said = Vec::new();
         if words[0] == "commit" {
             (0..self.shards).for_each(|shard| self.stage(shard, ticket, (replica, number(2))));
         }
-        let coordinator = &mut self.coordinator;
+        let coordinator = self.coordinator.at(now);
         match words[0] {
             "stage" => {
                 let shard = number(3) as usize % self.shards;
@@ -120,7 +120,7 @@ impl Rig {
             }
             "hello" => {
                 let known = life.map(|_| ticket);
-                match coordinator.hello(id, number(2), known, now, &mut actions) {
+                match coordinator.hello(id, number(2), known) {
                     Ok(ticket) => {
                         self.tickets.entry(replica).or_default().push(ticket);
                         let (generation, life) = (ticket.generation, ticket.incarnation);
@@ -136,20 +136,21 @@ impl Rig {
                 let loss = words.get(5).map_or(1.0, |it| it.parse().expect("a loss"));
                 let commit = commit(ticket, (number(2), number(3)), receipts, (loss, examples));
                 let commit = Commit { times: self.times, ..commit };
-                coordinator.commit(id, &commit, now, &mut actions);
+                coordinator.commit(id, &commit);
             }
-            "ask" => coordinator.ask(id, ticket, number(2), now, &mut actions),
+            "ask" => coordinator.ask(id, ticket, number(2)),
             "give_up" | "skip" => {
                 let (sequence, why) = (number(2), why(words[0]));
                 let work = GiveUp { sequence, why, times: self.times };
-                coordinator.give_up(id, ticket, work, now, &mut actions);
+                coordinator.give_up(id, ticket, work);
             }
-            "leave" => coordinator.leave(id, ticket, None, now, &mut actions),
-            "fail" => coordinator.leave(id, ticket, Some("why".into()), now, &mut actions),
-            "leave_for_now" => coordinator.leave_for_now(id, ticket, now, &mut actions),
-            "alive" => coordinator.alive(id, ticket, now, &mut actions),
-            verb => self.happen(verb, [1, 2, 3].map(number), &mut actions),
+            "leave" => coordinator.leave(id, ticket, None),
+            "fail" => coordinator.leave(id, ticket, Some("why".into())),
+            "leave_for_now" => coordinator.leave_for_now(id, ticket),
+            "alive" => coordinator.alive(id, ticket),
+            verb => self.happen(verb, [1, 2, 3].map(number)),
         }
+        let actions = self.coordinator.take_actions();
         self.look(line, ticket, &actions);
         self.coordinator.engine().validate().unwrap_or_else(|broken| panic!("{line}: {broken}"));
         said.extend(written(&actions));
@@ -158,8 +159,8 @@ impl Rig {
     }
 
     /// What no replica says: time goes on, and the rest of the cluster does its part.
-    fn happen(&mut self, verb: &str, numbers: [u64; 3], actions: &mut Actions) {
-        let (coordinator, now) = (&mut self.coordinator, self.now);
+    fn happen(&mut self, verb: &str, numbers: [u64; 3]) {
+        let coordinator = &mut self.coordinator;
         match verb {
             "took" => {
                 let [waited, computed, sent] = numbers.map(Duration::from_secs);
@@ -167,10 +168,10 @@ impl Rig {
             }
             "wait" => {
                 self.now += Duration::from_secs(numbers[0]);
-                coordinator.tick(self.now, actions);
+                coordinator.at(self.now).tick();
             }
-            "applied" => (0..self.shards).for_each(|_| coordinator.applied(None, now, actions)),
-            "one_applied" => coordinator.applied(None, now, actions),
+            "applied" => (0..self.shards).for_each(|_| coordinator.applied(None)),
+            "one_applied" => coordinator.applied(None),
             "restore" => {
                 let after = Generation::new(numbers[1]);
                 coordinator.restore(
@@ -178,10 +179,10 @@ impl Rig {
                     after,
                     &Positions::default(),
                 );
-                coordinator.start(now, actions).expect("it starts");
+                coordinator.start().expect("it starts");
             }
             "nan_guard" => coordinator.set_nan_guard(true),
-            "not_finite" => coordinator.not_finite("w".to_owned(), now, actions),
+            "not_finite" => coordinator.not_finite("w".to_owned()),
             "last_step" => coordinator.set_last_step(numbers[0] as i64),
             other => panic!("no verb: {other}"),
         }
