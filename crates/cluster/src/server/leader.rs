@@ -1,16 +1,16 @@
 //! The leader: the coordinator, and the parameter servers that carry out what it decides.
 //!
-//! Plain state under one lock, [`SharedLeader`]'s, which is held while orders go out, so that every
+//! Plain state under one lock, `SharedLeader`'s, which is held while orders go out, so that every
 //! server gets them in one order. Messages are handed over and not waited for; what takes time is
 //! left as a [`Task`]. Lock order: the leader's, the shard's, the connections'.
 
-mod ending;
+pub(super) mod ending;
 mod history;
-mod recovery;
+pub(super) mod recovery;
 mod requests;
 mod saving;
-mod server_handle;
-mod shared;
+pub(super) mod server_handle;
+pub(super) mod shared;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use sync_replicas::engine::StopReason;
 use sync_replicas::{FailedSave, GlobalStep, ReplicaId, Scalar, UpdateMade};
 use tokio::time::Instant;
 
-use super::ServerSettings;
 use super::bad_message::BadMessage;
 use super::command_error::CommandError;
 use super::link::orders::Link;
 use super::parameter_server::{ParameterServer, Release};
+use super::settings::ServerSettings;
 use crate::coordinator::{Coordinator, Refusal, ShardCommand, StepMade, Ticket};
 use crate::index::ServerIndex;
 use crate::proto::to_replica::Message;
@@ -33,11 +33,7 @@ use crate::shard::ShardState;
 use crate::wire::{self, Recorded};
 use history::History;
 use saving::{Gathered, NotSaved, Saving};
-use server_handle::Reply;
-
-pub(super) use recovery::Recovery;
-pub(super) use server_handle::ServerHandle;
-pub(super) use shared::SharedLeader;
+use server_handle::{Reply, ServerHandle};
 
 /// The coordinator and all parameter servers.
 pub(super) struct Leader<T: Scalar> {
@@ -180,7 +176,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         drop(self.coordinator.take_actions());
     }
 
-    /// Does what the coordinator says: commands to all shards in their order, then what replicas are told.
+    /// Does what the coordinator says: commands to all shards in their order, then what replicas
+    /// are told.
     pub(super) fn act(&mut self) {
         let mut messages: BTreeMap<ReplicaId, Vec<ToReplica>> = BTreeMap::new();
         loop {
@@ -225,9 +222,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         let servers = Arc::clone(&self.servers);
         for server in servers.iter().skip(1).chain(servers.first()) {
             match server.carry_out(command) {
-                Reply::Now(Ok(Some(applied))) => {
-                    self.coordinator().applied(applied.variable);
-                }
+                Reply::Now(Ok(Some(it))) => self.coordinator().applied(it.variable),
                 Reply::Now(Err(error)) => self.fail(error),
                 Reply::Now(Ok(None)) | Reply::Later(_) => {}
             }

@@ -15,11 +15,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::StreamExt;
 use tonic::Status;
 
-use super::leader::{Recovery, ServerHandle, SharedLeader};
+use super::leader::recovery::Recovery;
+use super::leader::server_handle::ServerHandle;
+use super::leader::shared::SharedLeader;
 use super::link::leader_side::LinkKeeper;
 use super::link::orders::Link as Orders;
 use super::link::transfer::{pieces, scalars};
-use super::{Server, replica_stream, service};
+use super::process::Server;
+use super::{replica_stream, service};
 use crate::batches::Batches;
 use crate::index::ServerIndex;
 use crate::proto::done::Done as Answer;

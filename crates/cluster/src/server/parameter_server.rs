@@ -5,7 +5,7 @@
 //! the connections'.
 
 mod connections;
-mod intake;
+pub(super) mod intake;
 mod staging_room;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,10 +14,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar};
 use tokio::sync::watch;
 
-use super::ServerSettings;
 use super::command_error::CommandError;
 use super::counters::Counters;
 use super::link::transfer::Layout;
+use super::settings::ServerSettings;
 use crate::coordinator::{self, Contribution, ShardCommand};
 use crate::index::ServerIndex;
 use crate::placement::Placement;
@@ -30,7 +30,6 @@ use connections::ReplicaConnections;
 use staging_room::StagingRoom;
 
 pub(super) use connections::Wanted;
-pub(super) use intake::Intake;
 
 /// A shard and everything that it takes to serve it.
 pub(super) struct ParameterServer<T: Scalar> {

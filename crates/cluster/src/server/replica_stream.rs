@@ -8,9 +8,11 @@ use tonic::Status;
 
 use super::bad_message::BadMessage;
 use super::handshake;
-use super::leader::SharedLeader;
-use super::parameter_server::{Intake, ParameterServer, Wanted};
-use super::{Server, ServerSettings};
+use super::leader::shared::SharedLeader;
+use super::parameter_server::intake::Intake;
+use super::parameter_server::{ParameterServer, Wanted};
+use super::process::Server;
+use super::settings::ServerSettings;
 use crate::batches::{Batches, batches};
 use crate::coordinator::{Refusal, Ticket};
 use crate::proto::to_replica::Message as Answer;

@@ -12,8 +12,9 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
+use super::process::Server;
+use super::replica_stream;
 use super::transport::{Answer, Calls};
-use super::{Server, replica_stream};
 use crate::proto::control_request::Action;
 use crate::proto::{ControlReply, ControlRequest, StatusReply, StatusRequest};
 use crate::{stream, wire};

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 use sync_replicas::Scalar;
 
-use super::Server;
+use super::process::Server;
 #[cfg(test)]
 use crate::coordinator::Coordinator;
 use crate::coordinator::Status;

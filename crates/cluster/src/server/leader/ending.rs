@@ -15,8 +15,11 @@ use crate::client::words;
 use crate::coordinator::{Farewell, Saves};
 use crate::index::ServerIndex;
 use crate::proto::Ended;
+use crate::server::blocking::blocking;
 use crate::server::parameter_server::Release;
-use crate::server::{GRACE, blocking};
+
+/// After the end it is told, and the last variables can be fetched, for so long.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 impl<T: Scalar + bytemuck::Pod> Leader<T> {
     /// Ends training from outside: at once where it is served, and otherwise as soon as it is.

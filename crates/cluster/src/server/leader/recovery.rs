@@ -12,9 +12,11 @@ use sync_replicas::engine::{Positions, StartError, StopReason};
 use sync_replicas::{CheckpointError, Generation, GlobalStep, Scalar};
 use tokio::time::Instant;
 
-use super::{Leader, ServerHandle, SharedLeader};
+use super::Leader;
+use super::server_handle::ServerHandle;
+use super::shared::SharedLeader;
 use crate::client::words;
-use crate::server::blocking;
+use crate::server::blocking::blocking;
 use crate::server::command_error::CommandError;
 use crate::server::link::orders::Begun;
 use crate::server::parameter_server::Release;

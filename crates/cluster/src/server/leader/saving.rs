@@ -16,7 +16,7 @@ use crate::coordinator::Coordinator;
 use crate::crash::write_checkpoint;
 use crate::index::ServerIndex;
 use crate::placement::Placement;
-use crate::server::blocking;
+use crate::server::blocking::blocking;
 use crate::shard::{ShardState, StateError, gather};
 
 /// How checkpoints stand.

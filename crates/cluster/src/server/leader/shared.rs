@@ -6,10 +6,11 @@ use std::time::Duration;
 use sync_replicas::Scalar;
 use tokio::sync::Notify;
 
-use super::{Leader, ServerHandle, Task};
+use super::server_handle::ServerHandle;
+use super::{Leader, Task};
 use crate::proto::Ended;
-use crate::server::ServerSettings;
 use crate::server::parameter_server::ParameterServer;
+use crate::server::settings::ServerSettings;
 use crate::sync::lock;
 
 /// A leader that connections and tasks share.

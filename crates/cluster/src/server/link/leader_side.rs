@@ -16,7 +16,7 @@ use crate::proto::done::Done as Answer;
 use crate::proto::order::Order as Message;
 use crate::proto::{self, Done, Order};
 use crate::server::command_error::CommandError;
-use crate::server::leader::SharedLeader;
+use crate::server::leader::shared::SharedLeader;
 use crate::stream::Receiving;
 use crate::wire;
 
