@@ -1,4 +1,4 @@
-//! `cargo xtask spec`: every number of docs/spec.md is cited by code and by a test.
+//! `cargo xtask spec`: every number of docs/spec.md is cited, a requirement by code and by a test.
 //!
 //! Compares facts read beforehand: the numbers, the citations in comments, and the tests that
 //! documents name. Whether a test proves what it cites is for its reader to judge. Invariant: what
@@ -87,6 +87,17 @@ fn uncited(sections: &[Section], counts: &BTreeMap<Number, Count>) -> Vec<Findin
     let mut findings = Vec::new();
     for Section { number, line, exceptions } in sections {
         let count = counts.get(number).copied().unwrap_or_default();
+        if !number.is_requirement() {
+            if count.code + count.tests == 0 {
+                findings.push(Finding::new(
+                    format!("{SPEC}:{line}"),
+                    format!("a citation of {number}"),
+                    "none",
+                    "cite the number where it is watched, or remove it",
+                ));
+            }
+            continue;
+        }
         for (by, cited) in [(Where::Code, count.code), (Where::Test, count.tests)] {
             let word = by.word();
             let excused = exceptions.iter().any(|exception| exception.to == by);

@@ -7,11 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sync_replicas::{CheckpointError, checkpoint};
+use sync_replicas::{CheckpointError, checkpoint, describe};
 
 use crate::args::Measure;
 use crate::run_folder::{self, FolderError};
-use crate::say::chain;
 
 /// Where it is in a run folder.
 const FOLDER: &str = "best";
@@ -54,7 +53,7 @@ impl KeepError {
             Self::Checkpoint(_) => "it is the best so far, but not kept",
             Self::Folder(_) => "the best so far is kept, but a run that goes on will not know",
         };
-        format!("update {step}: {what}: {}", chain(self))
+        format!("update {step}: {what}: {}", describe(self))
     }
 }
 

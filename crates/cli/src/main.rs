@@ -16,7 +16,7 @@ use cli::interrupt::Interrupt;
 use cli::launch::{LaunchError, launch, listen_to_launcher};
 use cli::node::{self, Ended, Ending, NodeError, Process};
 use cli::redraw::{ReportError, redraw};
-use cli::say::{self, JsonError, chain, say};
+use cli::say::{self, JsonError, say};
 use cli::settings::Settings;
 use cli::signals::{self, Wish};
 use cli::simulate::{SimulateError, simulate};
@@ -25,6 +25,7 @@ use cli::stop::stop;
 use cli::summary::{Summary, story, table, verdict};
 use cli::train::{TrainError, train};
 use cluster::exit::Exit;
+use sync_replicas::describe;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
@@ -69,7 +70,7 @@ fn ended<E: Error>(result: Result<(), E>, exit: impl Fn(&E) -> Exit) -> Exit {
 }
 
 fn failed(error: &dyn Error, exit: Exit) -> Exit {
-    say(format!("error: {}", chain(error)));
+    say(format!("error: {}", describe(error)));
     exit
 }
 

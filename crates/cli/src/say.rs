@@ -3,7 +3,6 @@
 //! A message is for whoever reads it, a result for whoever asked for it. Invariant: nobody who does
 //! not read messages ends a training, and a result that cannot be written is an error.
 
-use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -14,21 +13,6 @@ use serde::Serialize;
 /// `eprintln!` panics where the reader has gone, as `head` does and a closed window.
 pub fn say(line: impl Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
-}
-
-/// An error and its causes, in one line, each said once.
-#[must_use]
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// A result that was asked for with `--json` did not get to its reader.

@@ -137,6 +137,7 @@ fn outcome(settings: &Settings, trainer: &Trainer<f32>, report: &Report) -> RunO
             examples: report.examples,
             accepted: report.accepted,
             stale: report.stale,
+            duplicates: report.duplicates,
         },
         elapsed: report.elapsed,
         stopped_by: early_stop::reason(&report.stopped),

@@ -12,7 +12,6 @@ mod session;
 mod signals;
 
 pub(crate) use line::describe;
-pub use outgoing::GradientError;
 #[cfg(test)]
 pub(crate) use reach::endpoint;
 pub use reach::{Dial, DialFuture, Reach};
@@ -20,3 +19,4 @@ pub(crate) use reach::{FRAME, WINDOW, words};
 #[cfg(feature = "test-util")]
 pub(crate) use session::offline;
 pub use session::{PushError, Session, SessionSettings, WaitError, WorkTimes};
+pub use sync_replicas::GradientError;

@@ -18,10 +18,11 @@ mod vet;
 pub use answer::{
     Actions, Answer, Commit, Contribution, GiveUp, GivenUp, Refusal, ShardCommand, Ticket,
 };
-pub use books::{StepMade, Totals};
+pub use books::StepMade;
 pub use leaving::{Farewell, Saves};
 pub use receipts::receipt;
 pub use status::{ReplicaStatus, Status};
+pub use sync_replicas::store::Totals;
 pub use times::Times;
 
 use std::time::Duration;

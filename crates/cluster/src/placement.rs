@@ -8,7 +8,7 @@ mod cut;
 use std::ops::Range;
 
 pub(crate) use self::cut::check_indices;
-pub use self::cut::{check_slices, cut_dense, cut_sparse};
+pub use self::cut::{cut_dense, cut_sparse};
 
 /// The parts of all variables, shard by shard.
 ///

@@ -8,7 +8,6 @@ mod error;
 mod filling;
 mod staging;
 mod state;
-mod sums;
 mod update;
 mod wire;
 
@@ -16,14 +15,14 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use accum_core::{GlobalStep, SparseMean, SparseMerge};
+use accum_core::{GlobalStep, SparseMean, SparseMerge, Summation};
 use ndarray::ArrayD;
 use optim::{ExponentialMovingAverage, OptimizerState};
 use sync_replicas::engine::{Admission, NonFinite};
-use sync_replicas::{Generation, Incarnation, Kind, ReplicaId, Scalar, on_all_cores};
+use sync_replicas::store::{GradientSpec, Misfit, ParameterStore, SumOptions, VariableSums};
+use sync_replicas::{Generation, Incarnation, Kind, ReplicaId, Scalar, Snapshot, Variables};
 
 use self::staging::Staging;
-use self::sums::PartSums;
 use crate::placement::Part;
 
 pub use self::error::{ShardError, StageError, StateError};
@@ -31,19 +30,24 @@ pub use self::staging::Open;
 pub use self::state::{ShardState, gather, scatter, state_layout};
 pub use self::wire::Wire;
 
+/// Arrays of a part that are kept for the next values: readers send the step before meanwhile.
+const SPARES: usize = 2;
+
 /// Staging, sums, optimizer and snapshots of the parts that a parameter server owns.
 #[derive(Debug)]
 pub struct Shard<T: Scalar> {
     parts: Arc<[Part]>,
     settings: ShardSettings,
     staging: Staging<T>,
-    /// By part; the kinds are fixed by the first contribution that is admitted.
-    sums: Option<Vec<PartSums<T>>>,
-    optimizer: OptimizerState<T>,
-    averages: Option<ExponentialMovingAverage<T>>,
+    /// The kinds by part, fixed by the first contribution that is admitted.
+    spec: GradientSpec,
+    /// By part; `None` without a gradient.
+    sums: Vec<Option<VariableSums<T>>>,
+    store: ParameterStore<T>,
+    /// The parts under their names.
     published: Arc<Snapshot<T>>,
     /// The values of a step of which some lanes are applied, but not the last.
-    open: Option<Vec<Arc<ArrayD<T>>>>,
+    open: Option<Variables<T>>,
     /// Whose contributions are in the sums, by their keys.
     contributors: Vec<(u64, ReplicaId)>,
     /// No update failed half-way since the generation began.
@@ -100,17 +104,6 @@ pub struct Section {
     pub rows: u64,
 }
 
-/// The parts of a shard as they were at one step, in the order of the parts.
-#[derive(Clone, Debug)]
-pub struct Snapshot<T> {
-    /// The life of the shared state that they belong to (P-9).
-    pub generation: Generation,
-    /// The number of updates that made them.
-    pub global_step: GlobalStep,
-    /// The values.
-    pub parts: Vec<Arc<ArrayD<T>>>,
-}
-
 impl Default for ShardSettings {
     /// What a trainer in one process has when nothing is said.
     fn default() -> Self {
@@ -123,6 +116,14 @@ impl Default for ShardSettings {
             averages: None,
             non_finite: NonFinite::Fail,
         }
+    }
+}
+
+impl ShardSettings {
+    fn sums(&self) -> SumOptions {
+        // Without an order of keys one sum is all that is held.
+        let summation = if self.ordered { Summation::Ordered } else { Summation::Eager };
+        SumOptions { summation, mean: self.sparse_mean, merge: self.sparse_merge }
     }
 }
 
@@ -162,7 +163,7 @@ impl<T: Scalar> Shard<T> {
     pub fn new(
         parts: &[Part],
         initial: Vec<ArrayD<T>>,
-        optimizer: OptimizerState<T>,
+        mut optimizer: OptimizerState<T>,
         settings: ShardSettings,
     ) -> Result<Self, ShardError> {
         if !settings.wire.fits::<T>() {
@@ -171,10 +172,9 @@ impl<T: Scalar> Shard<T> {
         if initial.len() != parts.len() {
             return Err(ShardError::Count { expected: parts.len(), got: initial.len() });
         }
-        let mut optimizer = on_all_cores(optimizer);
         let averages = settings.averages.as_ref();
         let mut kept = averages.map(|it| ExponentialMovingAverage::new(it.decay)).transpose()?;
-        let mut values = Vec::with_capacity(parts.len());
+        let mut variables = Variables::new();
         for (position, (part, value)) in parts.iter().zip(initial).enumerate() {
             if value.shape() != part.shape {
                 let (name, expected) = (part.name.clone(), part.shape.clone());
@@ -185,20 +185,18 @@ impl<T: Scalar> Shard<T> {
             if let (Some(kept), true) = (&mut kept, averages.is_some_and(|it| it.averages(part))) {
                 kept.add(&part.name, value.view())?;
             }
-            // Updates walk contiguous memory; what was cut from a larger array is laid out once.
-            values.push(Arc::new(value.as_standard_layout().into_owned()));
+            variables = variables.with(&part.name, value)?;
         }
         let (generation, global_step) = (Generation::new(0), GlobalStep::default());
-        let published = Arc::new(Snapshot { generation, global_step, parts: values });
-        let staging = Staging::new(settings.wire, parts.len());
-        let parts = Arc::from(parts);
+        let published = Arc::new(Snapshot { generation, global_step, variables });
+        let finite_only = settings.non_finite != NonFinite::Allow;
         Ok(Self {
-            parts,
+            staging: Staging::new(settings.wire, parts.len()),
+            spec: GradientSpec::new(parts.len(), settings.admission),
+            sums: parts.iter().map(|_| None).collect(),
+            store: ParameterStore::new(optimizer, kept, finite_only, SPARES),
+            parts: Arc::from(parts),
             settings,
-            staging,
-            sums: None,
-            optimizer,
-            averages: kept,
             published,
             open: None,
             contributors: Vec::new(),
@@ -221,13 +219,13 @@ impl<T: Scalar> Shard<T> {
     /// The optimizer with the slots of the parts.
     #[must_use]
     pub fn optimizer(&self) -> &OptimizerState<T> {
-        &self.optimizer
+        self.store.optimizer()
     }
 
     /// The moving averages, by the names of the parts.
     #[must_use]
     pub fn averages(&self) -> Option<&ExponentialMovingAverage<T>> {
-        self.averages.as_ref()
+        self.store.averages()
     }
 
     /// Whether values and slots are of one step. After an update that failed they are not: there is
@@ -237,7 +235,8 @@ impl<T: Scalar> Shard<T> {
         self.whole
     }
 
-    /// The values of the last whole step. As long as it is held, updates copy what they change.
+    /// The parts as of the last whole step, in their order. As long as it is held, updates write
+    /// elsewhere.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot<T>> {
         Arc::clone(&self.published)
@@ -258,13 +257,8 @@ impl<T: Scalar> Shard<T> {
         contribution: Contribution,
         sections: &[Section],
     ) -> Result<bool, StageError> {
-        if let Some(sums) = &self.sums {
-            let kinds = sections.iter().map(|section| (section.part, section.kind));
-            if let Some((part, expected, got)) = self.misfit(sums, kinds) {
-                let name = self.parts[part].name.clone();
-                return Err(StageError::Kind { name, expected, got });
-            }
-        }
+        let kinds = sections.iter().map(|section| (section.part, section.kind));
+        self.check_kinds(kinds)?;
         self.staging.begin(contribution, sections, &self.parts)
     }
 
@@ -308,14 +302,8 @@ impl<T: Scalar> Shard<T> {
                 ));
             }
         }
-        let kinds = kinds.into_iter();
-        match self.sums.as_ref().and_then(|sums| self.misfit(sums, kinds)) {
-            Some((part, expected, got)) => {
-                let name = self.parts[part].name.clone();
-                Err(StageError::Kind { name, expected, got }.to_string())
-            }
-            None => Ok(true),
-        }
+        self.check_kinds(kinds.into_iter()).map_err(|error| error.to_string())?;
+        Ok(true)
     }
 
     /// Forgets a contribution and the replica's earlier ones, none of which is staged again in this
@@ -330,23 +318,11 @@ impl<T: Scalar> Shard<T> {
         self.staging.bytes()
     }
 
-    /// The first part whose kind is not that of the first contribution: expected, got.
-    fn misfit(
-        &self,
-        sums: &[PartSums<T>],
-        kinds: impl Iterator<Item = (usize, Kind)>,
-    ) -> Option<(usize, Kind, Kind)> {
-        // Per variable, as in the described system, a push may leave variables out, the first too.
-        let partial = self.settings.admission == Admission::PerVariable;
-        let mut given = kinds.peekable();
-        for (part, sums) in sums.iter().enumerate() {
-            let got = given.next_if(|&(given, _)| given == part).map_or(Kind::Missing, |it| it.1);
-            let expected = sums.kind();
-            let missing = [expected, got].contains(&Kind::Missing);
-            if expected != got && !(partial && missing) {
-                return Some((part, expected, got));
-            }
-        }
-        None
+    /// Whether each part's gradient is of the kind that the first contribution had.
+    fn check_kinds(&self, kinds: impl Iterator<Item = (usize, Kind)>) -> Result<(), StageError> {
+        let misfit = self.spec.check(kinds).err();
+        misfit.map_or(Ok(()), |Misfit { variable: part, expected, got }| {
+            Err(StageError::Kind { name: self.parts[part].name.clone(), expected, got })
+        })
     }
 }

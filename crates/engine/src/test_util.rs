@@ -5,11 +5,11 @@
 //! which share a replica gets is read from the engine's answers, and not predicted.
 //!
 //! The promises that the engine's tests are about, and where the rest is tested: no stale gradient
-//! contributes (S1), a step has at least A contributions (S2; the division is accum-core's), all
-//! updates, then the step, then its tokens (S3), tokens are conserved (S4), the step only grows but
-//! for a restore (S5), a push counts once (S6), the same events give the same effects (S8), the
-//! step advances when all are well (L1), with leases while one lives (L2), a stop ends all waits
-//! (L3). That a checkpoint is read whole or not at all (S7) is tested with files, in
+//! contributes (S-1), a step has at least A contributions (S-2; the division is accum-core's), all
+//! updates, then the step, then its tokens (S-3), tokens are conserved (S-4), the step only grows
+//! but for a restore (S-5), a push counts once (S-6), the same events give the same effects (S-8),
+//! the step advances when all are well (L-1), with leases while one lives (L-2), a stop ends all
+//! waits (L-3). That a checkpoint is read whole or not at all (S-7) is tested with files, in
 //! `tests/it/checkpoints.rs`.
 //!
 //! # Examples

@@ -80,7 +80,7 @@ impl Published {
     }
 }
 
-/// The described system's own test runs concern values, not times: tests replay them.
+/// TensorFlow's own test runs concern values, not times; tests replay them.
 fn reference_runs() -> [Check; 3] {
     let row = |id, claim, source, tests: &str| Check {
         id,
@@ -94,19 +94,19 @@ fn reference_runs() -> [Check; 3] {
     let runs = "crates/sync-replicas/tests/it/reference_runs.rs";
     [
         row(
-            "Q1",
+            "Q-1",
             "two replicas, plain descent: the variables after each round, to 1e-6",
             "TensorFlow, sync_replicas_optimizer_test.py",
             runs,
         ),
         row(
-            "Q2",
+            "Q-2",
             "three replicas of which two count: the variables, and who is dropped, to 1e-6",
             "TensorFlow, sync_replicas_optimizer_test.py",
             runs,
         ),
         row(
-            "Q3",
+            "Q-3",
             "an accumulator's mean, sum, and staleness as its step rises, to 1e-6",
             "TensorFlow, conditional_accumulator_test.py",
             "crates/accum-core/tests/it/dense.rs",

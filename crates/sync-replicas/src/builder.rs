@@ -5,12 +5,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use accum_core::{GlobalStep, SparseMean, SparseMerge};
+use accum_core::{GlobalStep, SparseMean, SparseMerge, Summation};
 use optim::{ExponentialMovingAverage, Optimizer, OptimizerState};
 
 use crate::checkpoint::RunId;
-use crate::cores::on_all_cores;
-use crate::runtime::{Chief, Closer, Rules, Shared};
+use crate::runtime::{Chief, Closer, Shared};
+use crate::store::{ParameterStore, SumOptions};
 use crate::{Record, Scalar, Trainer, Variables};
 use engine::Generation;
 use engine::{
@@ -42,7 +42,8 @@ use engine::{
 pub struct SyncReplicas<O> {
     optimizer: O,
     settings: Settings,
-    rules: Rules,
+    sparse_mean: SparseMean,
+    sparse_merge: SparseMerge,
     min_replicas: Option<usize>,
     averages: Averages,
     use_locking: bool,
@@ -128,7 +129,8 @@ impl<O> SyncReplicas<O> {
         Self {
             optimizer,
             settings: Settings::new(1),
-            rules: Rules { sparse_mean: SparseMean::PerRow, sparse_merge: SparseMerge::Canonical },
+            sparse_mean: SparseMean::PerRow,
+            sparse_merge: SparseMerge::Canonical,
             min_replicas: None,
             averages: Averages::default(),
             use_locking: true,
@@ -178,7 +180,7 @@ impl<O> SyncReplicas<O> {
     /// What a sparse gradient's rows are divided by.
     #[must_use]
     pub fn sparse_mean(mut self, mean: SparseMean) -> Self {
-        self.rules.sparse_mean = mean;
+        self.sparse_mean = mean;
         self
     }
 
@@ -262,8 +264,8 @@ impl<O> SyncReplicas<O> {
     #[must_use]
     pub fn reference(mut self) -> Self {
         self.settings = self.settings.reference();
-        self.rules =
-            Rules { sparse_mean: SparseMean::PerRow, sparse_merge: SparseMerge::Reference };
+        self.sparse_mean = SparseMean::PerRow;
+        self.sparse_merge = SparseMerge::Reference;
         self
     }
 
@@ -300,8 +302,8 @@ impl<O> SyncReplicas<O> {
         Ok(Parts {
             optimizer: self.optimizer,
             config: self.settings.check()?,
-            sparse_mean: self.rules.sparse_mean,
-            sparse_merge: self.rules.sparse_merge,
+            sparse_mean: self.sparse_mean,
+            sparse_merge: self.sparse_merge,
             moving_average: self.averages.decay,
             variables_to_average: self.averages.names,
             run: self.run.unwrap_or_else(RunId::draw),
@@ -346,7 +348,7 @@ impl<O> SyncReplicas<O> {
         if variables.is_empty() {
             return Err(BuildError::NoVariables);
         }
-        let mut optimizer = on_all_cores(OptimizerState::new(self.optimizer)?);
+        let mut optimizer = OptimizerState::new(self.optimizer)?;
         for name in trained {
             optimizer.add_variable(name, variables.get(name)?.shape())?;
         }
@@ -362,11 +364,20 @@ impl<O> SyncReplicas<O> {
         let backups = config.total_num_replicas().saturating_sub(config.replicas_to_aggregate());
         let readers = backups + 2;
         let finite_only = config.settings().non_finite != NonFinite::Allow;
+        let options = SumOptions {
+            // Owned gradients are held as they are, so that a push costs no pass over them.
+            summation: match config.settings().order {
+                Order::Replica => Summation::Ordered,
+                Order::Arrival => Summation::Held,
+            },
+            mean: self.sparse_mean,
+            merge: self.sparse_merge,
+        };
         let engine = Engine::new(config, trained.len(), GlobalStep::default(), Generation::new(1));
-        let (locking, observe) = (self.use_locking, self.observe);
-        let chief = Chief::new(optimizer, averages, locking, observe, finite_only, readers);
-        let chief = chief.of_run(self.run.unwrap_or_else(RunId::draw));
-        let shared = Shared::new(engine, variables, chief, self.rules, self.record, closer);
+        let store = ParameterStore::new(optimizer, averages, finite_only, readers);
+        let run = self.run.unwrap_or_else(RunId::draw);
+        let chief = Chief::new(store.observing(self.observe), self.use_locking, run);
+        let shared = Shared::new(engine, variables, chief, options, self.record, closer);
         Ok(Trainer { shared: Arc::new(shared), initial, min_replicas, fitting: Mutex::default() })
     }
 }

@@ -5,9 +5,8 @@
 
 use hooks::{Hook, MonitoredSession, RunError, RunningHook, Session, SessionError, StepReport};
 
-use crate::runtime::{Snapshot, Totals};
 use crate::sync::{Arc, Mutex, lock};
-use crate::{Scalar, Variables};
+use crate::{Scalar, Snapshot, Totals, Variables};
 
 /// What hooks see of a training.
 pub trait TrainingView<T: Scalar>: Send + Sync {

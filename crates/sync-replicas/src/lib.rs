@@ -14,7 +14,6 @@ mod fit;
 mod gradients;
 mod hook_host;
 mod hook_list;
-mod layout;
 mod model;
 mod record;
 mod report;
@@ -25,6 +24,7 @@ mod variables;
 pub mod checkpoint;
 pub mod explicit;
 mod runtime;
+pub mod store;
 
 mod sync;
 
@@ -46,11 +46,11 @@ pub use model::{BoxError, Computed, Model, Shard, Work};
 pub use record::{Cursor, FailedSave, News, Record, UpdateMade};
 pub use report::{ReplicaOutcome, ReplicaReport, Report};
 pub use runtime::{
-    Averaged, Cause, GradientBuffers, Kind, NotFinite, PushError, Replica, Snapshot, Span,
-    SpanKind, Step, Superseded, SupersededSignal, Torn, Totals, UpdateError, WaitError,
-    not_finite_in,
+    Cancellation, CancellationSource, GradientBuffers, PushError, Replica, Span, SpanKind, Step,
+    WaitError, describe,
 };
 pub use scalar::Scalar;
+pub use store::{Cause, GradientError, Kind, NotFinite, Snapshot, Torn, Totals, UpdateError};
 pub use trainer::{SaveHandle, StopHandle, Trainer};
 pub use variables::{VariableError, Variables};
 

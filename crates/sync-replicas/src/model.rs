@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ndarray::ArrayD;
 
-use crate::runtime::{GradientBuffers, Superseded};
+use crate::runtime::{Cancellation, GradientBuffers};
 use crate::{GlobalStep, Gradients, Scalar, VariableError, Variables};
 use engine::ReplicaId;
 
@@ -55,7 +55,7 @@ pub struct Work<'a, T: Scalar> {
     /// The number of the batch. In a run it never repeats; in replica order it depends on the step
     /// and the share alone, so whoever computes it, the gradient is the same (P-14).
     pub number: u64,
-    pub(crate) superseded: &'a Superseded,
+    pub(crate) superseded: &'a Cancellation,
     buffers: &'a GradientBuffers<T>,
 }
 
@@ -78,7 +78,7 @@ impl<'a, T: Scalar> Work<'a, T> {
         replica: ReplicaId,
         step: GlobalStep,
         number: u64,
-        superseded: &'a Superseded,
+        superseded: &'a Cancellation,
         buffers: &'a GradientBuffers<T>,
     ) -> Self {
         Self { replica, step, number, superseded, buffers }
@@ -87,8 +87,14 @@ impl<'a, T: Scalar> Work<'a, T> {
     /// Whether the step was finished without this work, so that its gradient would be dropped
     /// (P-13).
     #[must_use]
-    pub fn superseded(&self) -> bool {
-        self.superseded.is_set()
+    pub fn is_superseded(&self) -> bool {
+        self.superseded.is_cancelled()
+    }
+
+    /// The same, to be awaited, or asked elsewhere.
+    #[must_use]
+    pub fn cancellation(&self) -> Cancellation {
+        self.superseded.clone()
     }
 
     /// Waits for `duration`, or until the work is superseded or training ends; returns whether it

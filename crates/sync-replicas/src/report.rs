@@ -20,6 +20,8 @@ pub struct Report {
     pub accepted: u64,
     /// Pushed batches that were dropped as stale.
     pub stale: u64,
+    /// Pushed batches that were dropped because another replica was first with them.
+    pub duplicates: u64,
     /// How long it took.
     pub elapsed: Duration,
     /// Why it ended.

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 use accum_core::{GlobalStep, LocalStep};
 
 use crate::checkpoint::{self, CheckpointError, TrainingState};
-use crate::runtime::{Replica, Shared, Snapshot, StopWish, Torn, Totals, Watch};
+use crate::runtime::{Replica, Shared, StopWish, Watch};
 use crate::{Gradients, Scalar, TrainingView, Variables};
+use crate::{Snapshot, Torn, Totals};
 use engine::ReplicaId;
 use engine::{ConfigError, InitialTokens, JoinError, Ledger, Tally};
 
@@ -165,7 +166,7 @@ impl<T: Scalar> Trainer<T> {
     /// An optimizer slot of a variable.
     #[must_use]
     pub fn slot(&self, variable: &str, slot: &str) -> Option<ndarray::ArrayD<T>> {
-        Some(self.shared.chief().optimizer.slot(variable, slot)?.to_owned())
+        Some(self.shared.chief().store.optimizer().slot(variable, slot)?.to_owned())
     }
 
     /// A handle that ends this training.

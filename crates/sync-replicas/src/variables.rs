@@ -5,10 +5,9 @@
 
 use std::sync::Arc;
 
-use indexmap::IndexSet;
 use ndarray::{Array, ArrayD, ArrayView1, ArrayView2, Dimension, Ix1, Ix2};
 
-use crate::layout::Layout;
+use crate::store::Layout;
 
 /// Named arrays, in the order in which they were added.
 ///
@@ -29,7 +28,7 @@ use crate::layout::Layout;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Variables<T> {
-    names: Arc<IndexSet<String>>,
+    layout: Layout,
     arrays: Vec<Arc<ArrayD<T>>>,
 }
 
@@ -65,7 +64,7 @@ pub enum VariableError {
 
 impl<T> Default for Variables<T> {
     fn default() -> Self {
-        Self { names: Arc::default(), arrays: Vec::new() }
+        Self { layout: Layout::default(), arrays: Vec::new() }
     }
 }
 
@@ -86,10 +85,9 @@ impl<T: Clone> Variables<T> {
         value: Array<T, D>,
     ) -> Result<Self, VariableError> {
         let name = name.into();
-        if self.names.contains(&name) {
+        if !self.layout.add(&name, value.shape()) {
             return Err(VariableError::Twice { name });
         }
-        Arc::make_mut(&mut self.names).insert(name);
         // Updates walk contiguous memory; a transposed or sliced initial value is laid out once.
         self.arrays.push(Arc::new(value.into_dyn().as_standard_layout().into_owned()));
         Ok(self)
@@ -97,7 +95,7 @@ impl<T: Clone> Variables<T> {
 
     /// The name of a variable, and its array, which a snapshot may share.
     pub(crate) fn named_mut(&mut self, index: usize) -> (&str, &mut Arc<ArrayD<T>>) {
-        (&self.names[index], &mut self.arrays[index])
+        (self.layout.name(index), &mut self.arrays[index])
     }
 
     /// The array of a variable, by its place in the order, to be written; copied first if a clone
@@ -109,23 +107,23 @@ impl<T: Clone> Variables<T> {
         Arc::make_mut(&mut self.arrays[index])
     }
 
-    /// Puts another array of the same shape in a variable's place, if a clone still shares the one
-    /// there; `fresh` makes it of that one, which is the answer.
+    /// Whether a clone still shares the array of a variable.
+    ///
+    /// # Panics
+    /// When there is no such place.
+    #[must_use]
+    pub fn is_shared(&mut self, index: usize) -> bool {
+        Arc::get_mut(&mut self.arrays[index]).is_none()
+    }
+
+    /// Puts another array of the same shape in a variable's place; answers the one that was there.
     ///
     /// # Panics
     /// When there is no such place, or the shape is another.
-    pub fn replace_shared(
-        &mut self,
-        index: usize,
-        fresh: impl FnOnce(&ArrayD<T>) -> ArrayD<T>,
-    ) -> Option<Arc<ArrayD<T>>> {
+    pub fn replace(&mut self, index: usize, array: Arc<ArrayD<T>>) -> Arc<ArrayD<T>> {
         let place = &mut self.arrays[index];
-        if Arc::get_mut(place).is_some() {
-            return None;
-        }
-        let fresh = fresh(place);
-        assert_eq!(fresh.shape(), place.shape(), "a variable keeps its shape");
-        Some(std::mem::replace(place, Arc::new(fresh)))
+        assert_eq!(array.shape(), place.shape(), "a variable keeps its shape");
+        std::mem::replace(place, array)
     }
 }
 
@@ -150,7 +148,7 @@ impl<T> Variables<T> {
 
     /// The names, in order.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.names.iter().map(String::as_str)
+        self.layout.names()
     }
 
     /// Names and arrays, in order.
@@ -158,21 +156,22 @@ impl<T> Variables<T> {
         self.names().zip(self.arrays.iter().map(Arc::as_ref))
     }
 
+    /// The arrays, in order, which a snapshot may share.
+    #[must_use]
+    pub fn arrays(&self) -> &[Arc<ArrayD<T>>] {
+        &self.arrays
+    }
+
     /// The place of a variable in the order.
     #[must_use]
     pub fn index_of(&self, name: &str) -> Option<usize> {
-        self.names.get_index_of(name)
-    }
-
-    /// The name at a place in the order.
-    pub(crate) fn name(&self, index: usize) -> &str {
-        &self.names[index]
+        self.layout.index_of(name)
     }
 
     /// Names and shapes alone.
-    pub(crate) fn layout(&self) -> Layout {
-        let shapes = self.arrays.iter().map(|array| array.shape().to_vec()).collect();
-        Layout::new(Arc::clone(&self.names), shapes)
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// SHA-256 over names, shapes and little-endian values, in order: equal only for bit-identical
@@ -201,10 +200,9 @@ impl<T> Variables<T> {
     pub fn get(&self, name: &str) -> Result<&ArrayD<T>, VariableError> {
         match self.index_of(name) {
             Some(index) => Ok(&self.arrays[index]),
-            None => Err(VariableError::Unknown {
-                name: name.to_owned(),
-                known: self.names().collect::<Vec<_>>().join(", "),
-            }),
+            None => {
+                Err(VariableError::Unknown { name: name.to_owned(), known: self.layout.known() })
+            }
         }
     }
 

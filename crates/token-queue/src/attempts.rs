@@ -97,7 +97,7 @@ impl Attempts {
 
     /// Starts an attempt behind those of its line; it may be among the completed at once.
     ///
-    /// A batch of no tokens waits for nobody and succeeds on a closed queue too. // E14
+    /// A batch of no tokens waits for nobody and succeeds on a closed queue too. // E-14
     pub(crate) fn begin(&mut self, request: Request) -> AttemptId {
         let id = AttemptId(self.next_id);
         self.next_id += 1;
@@ -188,7 +188,7 @@ impl Attempts {
         self.tokens.len()
     }
 
-    /// Whether the queue is closed; false while a close waits for earlier enqueues. // E15
+    /// Whether the queue is closed; false while a close waits for earlier enqueues. // E-15
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }
@@ -275,7 +275,7 @@ impl Attempts {
         let missing = first.n - first.held.len();
         let before = self.tokens.len();
         let outcome = if self.closed && before < missing {
-            // It will never be full: the next caller must find what it held, in order. // E13
+            // It will never be full: the next caller must find what it held, in order. // E-13
             self.tokens.put_back_all(mem::take(&mut first.held));
             let available = self.tokens.len();
             if first.rest_will_do && available > 0 {

@@ -58,7 +58,7 @@ fn of_file(path: &str, text: &str) -> Vec<Citation> {
 
 /// The numbers that stand in a comment as words of their own.
 fn numbers(comment: &str) -> impl Iterator<Item = Number> {
-    let starts = comment.match_indices(['R', 'P']).map(|(at, _)| at);
+    let starts = comment.match_indices(|c: char| c.is_ascii_uppercase()).map(|(at, _)| at);
     starts.filter_map(|at| {
         let inside_word = comment[..at].ends_with(|c: char| c.is_alphanumeric() || c == '-');
         let (number, rest) = Number::read(&comment[at..])?;

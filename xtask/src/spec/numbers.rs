@@ -3,12 +3,14 @@
 //! Reads docs/spec.md as it is written, not all of Markdown. Invariant: every heading that starts
 //! with a number becomes a section, also when the number came before.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::citations::Where;
 use crate::tidy::Finding;
 
-/// A requirement's number: R is what the described system does, P what is promised beyond it.
+/// A number that comments cite: R is what the described system does, P what is promised beyond
+/// it; the list says what other letters are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Number {
     letter: char,
@@ -32,11 +34,16 @@ pub(super) struct Exception {
 impl Number {
     /// The number that `text` starts with, and what follows it.
     pub(super) fn read(text: &str) -> Option<(Number, &str)> {
-        let letter = text.chars().next().filter(|c| matches!(c, 'R' | 'P'))?;
+        let letter = text.chars().next().filter(char::is_ascii_uppercase)?;
         let digits = text[1..].strip_prefix('-')?;
         let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
         let value = digits[..end].parse().ok()?;
         Some((Number { letter, value }, &digits[end..]))
+    }
+
+    /// Whether it must be cited by code and by a test; others are cited where they are watched.
+    pub(super) fn is_requirement(self) -> bool {
+        matches!(self.letter, 'R' | 'P')
     }
 }
 
@@ -66,11 +73,12 @@ fn exception(line: &str) -> Option<Exception> {
     Some(Exception { to, reason: reason.trim().to_owned() })
 }
 
-/// Numbers that are out of order or there twice; and of the rules, those after one that is missing.
-/// Promises are numbered when they are planned, and kept in any order.
+/// Numbers that are out of order or there twice; and those after one that is missing. Promises are
+/// numbered when they are planned, and kept in any order.
 pub(super) fn out_of_order(document: &str, sections: &[Section]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for letter in ['R', 'P'] {
+    let letters: BTreeSet<char> = sections.iter().map(|it| it.number.letter).collect();
+    for letter in letters {
         let mut next = 1;
         let of_letter = sections.iter().filter(|section| section.number.letter == letter);
         for Section { number, line, .. } in of_letter {
@@ -83,7 +91,7 @@ pub(super) fn out_of_order(document: &str, sections: &[Section]) -> Vec<Finding>
                     format!("{document}:{line}"),
                     Number { letter, value: next }.to_string(),
                     number.to_string(),
-                    "give every number one section, in order, and the rules without a gap",
+                    "give every number one section, in order, and all but promises without a gap",
                 ));
             }
             next = number.value + 1;

@@ -28,7 +28,8 @@ fn numbers_go_up_and_those_of_rules_by_one() {
     check_list("### R-1 a\n### R-1 b\n", &["docs/spec.md:2: R-1"]);
     check_list("### R-1\n### P-2\n### P-9\n", &[]);
     check_list("### P-2\n### P-2\n### P-1\n", &["docs/spec.md:2: P-2", "docs/spec.md:3: P-1"]);
-    check_list("### Rules\n### R\n### Q-7\n## R-9\nR-9\n", &[]);
+    check_list("### Rules\n### R\n### Q-1 a\n## R-9\nR-9\n", &[]);
+    check_list("### Q-1 a\n### Q-3 b\n", &["docs/spec.md:2: Q-3"]);
 }
 
 /// What a list and the files beside it disagree about.
@@ -50,6 +51,15 @@ fn a_number_needs_code_and_a_test() {
     check("### R-1 a\n", &[TEST], &["docs/spec.md:1: none"]);
     check("### R-1 a\n", &[CODE], &["docs/spec.md:1: none"]);
     check("### R-1 a\n", &[], &["docs/spec.md:1: none", "docs/spec.md:1: none"]);
+}
+
+#[test]
+fn other_letters_need_one_citation_and_a_place_in_the_list() {
+    check("### S-1 a\n", &[("crates/a/src/lib.rs", "//! S-1\n")], &[]);
+    check("### S-1 a\n", &[("crates/a/tests/it/main.rs", "// S-1\n")], &[]);
+    check("### S-1 a\n", &[], &["docs/spec.md:1: none"]);
+    let unknown = [CODE, TEST, ("crates/a/src/b.rs", "// Z-4, and no UTF-8\n")];
+    check("### R-1 a\n", &unknown, &["crates/a/src/b.rs:1: Z-4"]);
 }
 
 #[test]

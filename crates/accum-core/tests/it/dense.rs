@@ -48,7 +48,7 @@ fn a_new_one_is_empty_and_at_step_0() {
 
 #[test]
 fn takes_the_mean_of_what_is_really_held() {
-    // R-3, E1
+    // R-3, E-1
     check(Reduction::Mean, &[(&[(0, 1.0), (0, 2.0), (0, 6.0)], 2, Some(3.0))]);
     check(Reduction::Mean, &[(&[(0, 10.0), (0, 20.0)], 1, Some(15.0))]);
     check(Reduction::Mean, &[(&[(0, 10.0)], 2, None), (&[(0, 20.0)], 2, Some(15.0))]);
@@ -59,7 +59,7 @@ fn takes_the_mean_of_what_is_really_held() {
 
 #[test]
 fn drops_what_is_late_and_keeps_what_is_early() {
-    // R-2, E2
+    // R-2, E-2
     check(Reduction::Mean, &[(&[(-1, 7.0)], 1, None), (&[(99, 4.0)], 1, Some(4.0))]);
     check(Reduction::Mean, &[(&[(0, 1.0)], 1, Some(1.0)), (&[(0, 5.0), (1, 2.0)], 1, Some(2.0))]);
 }
@@ -81,7 +81,7 @@ fn nan_and_infinity_pass_through() {
 
 #[test]
 fn setting_the_step_lower_is_allowed_and_keeps_the_gradients() {
-    // R-5, E3
+    // R-5, E-3
     let mut acc = DenseAccumulator::<f32>::new([1], Reduction::Mean);
     acc.apply(array![2.0], 0).expect("fits");
     assert_eq!(acc.set_global_step(10).get(), 0);
@@ -106,7 +106,7 @@ fn says_what_became_of_a_push() {
 
 #[test]
 fn a_stale_gradient_is_not_looked_at() {
-    // R-2, E4
+    // R-2, E-4
     for summation in SUMMATIONS {
         let mut acc =
             DenseAccumulator::<f32>::with_options([1], Reduction::Mean, options(summation));
@@ -156,7 +156,7 @@ fn a_shape_that_does_not_fit_is_an_error_that_changes_nothing() {
 
 #[test]
 fn an_undeclared_shape_may_change_between_cycles() {
-    // E10
+    // E-10
     for shape in [&[3, 2][..], &[2, 2], &[], &[0], &[2, 0, 3]] {
         for summation in SUMMATIONS {
             let mut acc = DenseAccumulator::<f32>::with_options(
@@ -187,7 +187,7 @@ fn num_required_below_one_is_an_error() {
 
 #[test]
 fn the_last_step_cannot_be_taken() {
-    // E22: where the described system's 32-bit step wraps and stalls
+    // E-22: where the described system's 32-bit step wraps and stalls
     let mut acc = DenseAccumulator::<f32>::new([1], Reduction::Mean);
     acc.set_global_step(i64::MAX);
     acc.apply(array![1.0], i64::MAX).expect("fits");
@@ -223,7 +223,7 @@ fn every_number_type() {
 
 #[test]
 fn half_precision_sticks_only_under_the_reference_rule() {
-    // R-7, E8
+    // R-7, E-8
     let mean = |half_sum, summation| {
         let options = DenseOptions { summation, half_sum };
         let mut acc = DenseAccumulator::<f16>::with_options([1], Reduction::Mean, options);

@@ -80,7 +80,7 @@ fn a_lent_gradient_goes_back_when_the_accumulator_is_done_with_it() {
 
 #[test]
 fn what_was_taken_does_not_change_later() {
-    // E9
+    // E-9
     for summation in SUMMATIONS {
         let mut acc =
             DenseAccumulator::<f32>::with_options([1], Reduction::Mean, options(summation));

@@ -53,7 +53,7 @@ fn check(reduction: Reduction, options: SparseOptions, pushes: &[Columns<'_>], o
 
 #[test]
 fn a_row_is_divided_by_the_gradients_that_had_it() {
-    // R-8, E11
+    // R-8, E-11
     let mean = |pushes: &[Columns<'_>], out: Columns<'_>| {
         check(Reduction::Mean, SparseOptions::default(), pushes, out);
         check(Reduction::Mean, reference(), pushes, out);
@@ -104,7 +104,7 @@ fn the_canonical_merge_sorts_and_sums_repetitions_first() {
 
 #[test]
 fn the_reference_merge_trusts_what_it_is_given() {
-    // R-9, P-16, E11: every odd row of the measured table.
+    // R-9, P-16, E-11: every odd row of the measured table.
     let mean =
         |pushes: &[Columns<'_>], out: Columns<'_>| check(Reduction::Mean, reference(), pushes, out);
     let dup: Columns<'_> = (&[1, 1], &[1.0, 2.0]);
@@ -146,14 +146,14 @@ fn repeated(reduction: Reduction, expected: [[f32; 2]; 3]) {
 
 #[test]
 fn the_means_and_sums_of_the_catalogue() {
-    // R-8, E11: TakeGradMean, TakeGradSum, RepeatedTakeGrad.
+    // R-8, E-11: TakeGradMean, TakeGradSum, RepeatedTakeGrad.
     repeated(Reduction::Mean, [[0.5, 0.5], [0.0, 2.0], [3.0, 0.0]]);
     repeated(Reduction::Sum, [[1.0, 1.0], [0.0, 2.0], [3.0, 0.0]]);
 }
 
 #[test]
 fn rows_of_any_shape() {
-    // R-8, E11: rows that are scalars; ReturnShape.
+    // R-8, E-11: rows that are scalars; ReturnShape.
     let mut acc = SparseAccumulator::<f32>::new([3], Reduction::Mean);
     acc.apply(raw(&[0, 2], array![2.0, 4.0].into_dyn(), None), 0).expect("fits");
     acc.apply(raw(&[0], array![6.0].into_dyn(), None), 0).expect("fits");

@@ -62,7 +62,7 @@ fn a_take_completes_with_the_push_that_brings_enough() {
 
 #[test]
 fn the_front_holds_up_those_behind() {
-    // R-3, E5
+    // R-3, E-5
     let acc = new();
     let (mut three, mut one) = (waiting(&acc, 3), waiting(&acc, 1));
     let wakes = |three: &Take, one: &Take| (three.wakes(), one.wakes());
@@ -92,7 +92,7 @@ fn nobody_overtakes_the_line() {
 
 #[test]
 fn a_cancelled_front_frees_the_next() {
-    // R-3, E6, E7
+    // R-3, E-6, E-7
     let acc = new();
     let (three, mut one) = (waiting(&acc, 3), waiting(&acc, 1));
     push(&acc, 4.0);

@@ -77,7 +77,7 @@ fn counts_that_cannot_be_are_refused() {
     check("--deterministic --token-policy keep", &["replica order", "discarded"]);
 }
 
-// F-39 and its kind: a minus is no option.
+// A minus is no option.
 #[test]
 fn negative_numbers_are_told_the_range() {
     let count = "expected a whole number of at least 1";

@@ -7,7 +7,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use ndarray::{ArrayD, Axis, Slice};
+use ndarray::{Axis, Slice};
+use sync_replicas::store::SpareArrays;
 use sync_replicas::{Generation, GlobalStep, Scalar, Variables};
 
 use crate::placement::Placement;
@@ -27,8 +28,8 @@ pub(super) struct Mirror<T: Scalar> {
     placement: Arc<Placement>,
     servers: Vec<Server>,
     wire: Wire,
-    /// By variable: an array that hooks looked at, to be written once they have let go of it.
-    spares: Vec<Option<Arc<ArrayD<T>>>>,
+    /// Arrays that hooks looked at, to be written once they have let go of them.
+    spares: SpareArrays<T>,
     /// How many pieces have come.
     pieces: u64,
 }
@@ -47,14 +48,14 @@ struct Server {
 impl<T: Scalar + bytemuck::Pod> Mirror<T> {
     pub(super) fn new(variables: Variables<T>, placement: Arc<Placement>, wire: Wire) -> Self {
         let servers = vec![Server::default(); placement.shards()];
-        let spares = vec![None; variables.len()];
+        let spares = SpareArrays::new(1);
         Self { variables, full: None, placement, servers, wire, spares, pieces: 0 }
     }
 
     /// One without variables, in the place of one that is lent.
     pub(super) fn hollow(&self) -> Self {
         let (variables, placement) = (Variables::new(), Arc::clone(&self.placement));
-        let (servers, spares) = (Vec::new(), Vec::new());
+        let (servers, spares) = (Vec::new(), SpareArrays::new(0));
         let (full, wire) = (None, self.wire);
         Self { variables, full, placement, servers, wire, spares, pieces: 0 }
     }
@@ -216,26 +217,23 @@ fn round<T: Scalar>(
 /// Nothing is copied but what other servers have sent, since this one sends all of its part.
 fn unshare<T: Scalar>(
     variables: &mut Variables<T>,
-    spares: &mut [Option<Arc<ArrayD<T>>>],
+    spares: &mut SpareArrays<T>,
     placement: &Placement,
     (server, variable): (usize, usize),
 ) {
-    let spare = &mut spares[variable];
-    let former = variables.replace_shared(variable, |shared| {
-        let free = spare.take().and_then(|spare| Arc::try_unwrap(spare).ok());
-        let mut fresh = free.unwrap_or_else(|| ArrayD::from_elem(shared.raw_dim(), T::default()));
-        for &(shard, position) in placement.places(variable) {
-            if shard != server {
-                let rows = Slice::from(placement.parts(shard)[position].rows.clone());
-                let kept = shared.slice_axis(Axis(0), rows);
-                fresh.slice_axis_mut(Axis(0), rows).assign(&kept);
-            }
-        }
-        fresh
-    });
-    if former.is_some() {
-        *spare = former;
+    if !variables.is_shared(variable) {
+        return;
     }
+    let shared = &variables.arrays()[variable];
+    let mut fresh = spares.take(variable, shared);
+    for &(shard, position) in placement.places(variable) {
+        if shard != server {
+            let rows = Slice::from(placement.parts(shard)[position].rows.clone());
+            let kept = shared.slice_axis(Axis(0), rows);
+            fresh.slice_axis_mut(Axis(0), rows).assign(&kept);
+        }
+    }
+    spares.keep(variable, variables.replace(variable, Arc::new(fresh)));
 }
 
 /// "Send me what is newer than this."

@@ -5,58 +5,18 @@
 
 use std::sync::Arc;
 
-use accum_core::SlicesError;
+use accum_core::SparseMerge;
 use bytes::Bytes;
 use ndarray::ArrayD;
-use sync_replicas::{Gradient, Gradients, IndexedSlices, Scalar, Variables};
+use sync_replicas::store::resolve;
+use sync_replicas::{Gradient, GradientError, Gradients, IndexedSlices, Scalar, Variables};
 
 use crate::coordinator::Ticket;
-use crate::placement::{Part, Placement, check_slices, cut_sparse};
+use crate::placement::{Part, Placement, cut_sparse};
 use crate::proto::to_server::Message;
 use crate::proto::{Begin, Chunk, Kind, Section};
 use crate::shard::Wire;
 use crate::tensor::CHUNK;
-
-/// Why gradients cannot be pushed; nothing was sent.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum GradientError {
-    /// A name that no variable has.
-    #[error("a gradient is named `{name}`, but no variable is; the variables are: {known}")]
-    Unknown {
-        /// The name that came.
-        name: String,
-        /// Those that exist.
-        known: String,
-    },
-    /// Two gradients for one variable.
-    #[error("variable `{name}` has two gradients; add them up before the push")]
-    Twice {
-        /// The variable.
-        name: String,
-    },
-    /// Not one gradient.
-    #[error("no gradients for any variable; at least one is needed")]
-    Empty,
-    /// A gradient of another shape than its variable.
-    #[error("the gradient of `{name}` has shape {got:?}; expected {expected:?}")]
-    Shape {
-        /// The variable.
-        name: String,
-        /// Its shape.
-        expected: Vec<usize>,
-        /// What came.
-        got: Vec<usize>,
-    },
-    /// A sparse gradient that does not fit its variable.
-    #[error("the sparse gradient of `{name}` does not fit: {source}")]
-    Slices {
-        /// The variable.
-        name: String,
-        /// Why.
-        source: SlicesError,
-    },
-}
 
 /// A contribution, ready to be sent, and sent again (P-15).
 pub(super) struct Outgoing {
@@ -98,47 +58,40 @@ impl Outgoing {
         placement: &Placement,
         wire: Wire,
     ) -> Result<(Self, Dense<T>), GradientError> {
-        let by_variable = sort(gradients, variables)?;
+        // Rows of a part are numbered from its first one, so a negative one could be of another's.
+        let gradients = resolve(variables.layout(), gradients, SparseMerge::Canonical)?;
         let shards = placement.shards();
         let mut outgoing = Self {
-            variables: Vec::new(),
+            variables: Vec::with_capacity(gradients.len()),
             sections: vec![Vec::new(); shards],
             chunks: (0..shards).map(|_| Vec::new()).collect(),
         };
-        let mut dense: Vec<Option<Shared<T>>> = Vec::with_capacity(by_variable.len());
-        let mut sparse = Vec::with_capacity(by_variable.len());
-        for (index, gradient) in by_variable.into_iter().enumerate() {
-            let (array, slices) = match gradient {
-                None | Some(Gradient::Missing) => (None, None),
+        let mut dense = Vec::with_capacity(gradients.len());
+        let mut sparse = Vec::new();
+        for (index, gradient) in gradients {
+            match gradient {
+                Gradient::Missing => continue,
                 // Sent from its own memory, which is copied only to be in order.
-                Some(Gradient::Dense(array)) if array.is_standard_layout() => {
-                    (Some(Shared(Arc::new(array))), None)
+                Gradient::Dense(array) if array.is_standard_layout() => {
+                    dense.push((index, Shared(Arc::new(array))));
                 }
-                Some(Gradient::Dense(array)) => {
-                    (Some(Shared(Arc::new(array.as_standard_layout().into_owned()))), None)
+                Gradient::Dense(array) => {
+                    dense.push((index, Shared(Arc::new(array.as_standard_layout().into_owned()))));
                 }
-                Some(Gradient::Sparse(slices)) => (None, Some(slices)),
-            };
-            if array.is_some() || slices.is_some() {
-                outgoing.variables.push(index);
+                Gradient::Sparse(slices) => sparse.push((index, slices)),
             }
-            dense.push(array);
-            sparse.push(slices);
-        }
-        if outgoing.variables.is_empty() {
-            return Err(GradientError::Empty);
+            outgoing.variables.push(index);
         }
         for server in 0..shards {
             for (number, part) in placement.parts(server).iter().enumerate() {
-                match (&dense[part.variable], &sparse[part.variable]) {
-                    (Some(array), _) => outgoing.add_dense(server, number, part, array, wire),
-                    (_, Some(slices)) => outgoing.add_sparse(server, number, part, slices, wire),
-                    _ => {}
+                if let Some(array) = of(&dense, part.variable) {
+                    outgoing.add_dense(server, number, part, array, wire);
+                } else if let Some(slices) = of(&sparse, part.variable) {
+                    outgoing.add_sparse(server, number, part, slices, wire);
                 }
             }
         }
-        let dense = dense.into_iter().enumerate();
-        Ok((outgoing, dense.filter_map(|(index, it)| Some((index, it?))).collect()))
+        Ok((outgoing, dense))
     }
 
     /// The messages to one server, from the first to the last byte.
@@ -215,43 +168,16 @@ impl Outgoing {
     }
 }
 
-/// Gradients in the variables' order, checked against them.
-fn sort<T: Scalar>(
-    gradients: Gradients<T>,
-    variables: &Variables<T>,
-) -> Result<Vec<Option<Gradient<T>>>, GradientError> {
-    let mut sorted: Vec<Option<Gradient<T>>> = (0..variables.len()).map(|_| None).collect();
-    for (name, gradient) in gradients {
-        let Some(index) = variables.index_of(&name) else {
-            let known = variables.names().collect::<Vec<_>>().join(", ");
-            return Err(GradientError::Unknown { name: name.into_owned(), known });
-        };
-        let Ok(variable) = variables.get(&name) else { continue };
-        check(&name, variable.shape(), &gradient)?;
-        if sorted[index].replace(gradient).is_some() {
-            return Err(GradientError::Twice { name: name.into_owned() });
-        }
-    }
-    Ok(sorted)
-}
-
-fn check<T>(name: &str, shape: &[usize], gradient: &Gradient<T>) -> Result<(), GradientError> {
-    let wrong = |got: &[usize]| GradientError::Shape {
-        name: name.to_owned(),
-        expected: shape.to_vec(),
-        got: got.to_vec(),
-    };
-    match gradient {
-        Gradient::Missing => Ok(()),
-        Gradient::Dense(array) if array.shape() == shape => Ok(()),
-        Gradient::Dense(array) => Err(wrong(array.shape())),
-        Gradient::Sparse(slices) => check_slices(shape, slices)
-            .map_err(|source| GradientError::Slices { name: name.to_owned(), source }),
-    }
+/// What belongs to a variable, of pairs in the variables' order.
+fn of<G>(pairs: &[(usize, G)], variable: usize) -> Option<&G> {
+    let place = pairs.binary_search_by_key(&variable, |(index, _)| *index).ok()?;
+    Some(&pairs[place].1)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
+
     use ndarray::{arr1, arr2};
 
     use super::*;
@@ -263,7 +189,9 @@ mod tests {
         let placement = Placement::new(&[("table", vec![3, 2])], size_of::<f32>(), 2);
         let refused = Outgoing::new(gradients, &variables, &placement, Wire::Native);
         let error = refused.map(drop).expect_err("it does not fit");
-        assert!(error.to_string().contains(expected), "{error}");
+        let source = error.source().map(ToString::to_string).unwrap_or_default();
+        let error = format!("{error}: {source}");
+        assert!(error.contains(expected), "{error}");
     }
 
     ///
@@ -275,10 +203,13 @@ mod tests {
             dense_shape: None,
         };
         let sparse = |slices| Gradients::new().sparse("table", slices);
-        check(Gradients::new(), "at least one is needed");
+        check(Gradients::new(), "no gradients were given");
         check(Gradients::new().missing("table"), "at least one is needed");
         check(Gradients::new().dense("chair", arr1(&[0.0])), "named `chair`, but no variable is");
-        check(Gradients::new().dense("table", arr1(&[0.0])), "has shape [1]; expected [3, 2]");
+        check(
+            Gradients::new().dense("table", arr1(&[0.0])),
+            "gradient of shape [1] where [3,2] is needed",
+        );
         check(sparse(rows(&[0, 3], 2)), "index 3 at position 1 is not one of the 3 rows");
         check(sparse(rows(&[-1], 1)), "index -1");
         check(sparse(rows(&[0, 1, 2], 2)), "does not fit");

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use ndarray::ArrayD;
 use sync_replicas::engine::Grant;
-use sync_replicas::{FailedSave, Generation, GlobalStep, Scalar, Superseded, Variables};
+use sync_replicas::{Cancellation, FailedSave, Generation, GlobalStep, Scalar, Variables};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -226,7 +226,7 @@ impl<T: Scalar + bytemuck::Pod> Session<T> {
 
     /// Tells when the work of a grant is in vain.
     #[must_use]
-    pub fn superseded(&self, grant: &Grant) -> Superseded {
+    pub fn superseded(&self, grant: &Grant) -> Cancellation {
         self.signals.superseded.next(grant.local_step, self.settings.tell_superseded)
     }
 

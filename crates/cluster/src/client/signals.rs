@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sync_replicas::{GlobalStep, SupersededSignal};
+use sync_replicas::{CancellationSource, GlobalStep};
 
 use crate::batches::{BatchSender, batch};
 use crate::coordinator::Ticket;
@@ -13,7 +13,7 @@ use crate::proto::{Alive, ToServer};
 /// Shared by the readers of all lines, the heartbeat and the replica itself.
 #[derive(Clone)]
 pub(super) struct Signals {
-    pub(super) superseded: SupersededSignal,
+    pub(super) superseded: CancellationSource,
     member: Arc<Mutex<Option<Member>>>,
 }
 
@@ -26,7 +26,7 @@ struct Member {
 
 impl Signals {
     pub(super) fn new() -> Self {
-        let superseded = SupersededSignal::new(GlobalStep::default());
+        let superseded = CancellationSource::new(GlobalStep::default());
         Self { superseded, member: Arc::default() }
     }
 

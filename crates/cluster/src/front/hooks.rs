@@ -40,7 +40,7 @@ impl<T: Scalar> ChiefHooks<T> {
         made: &StepMade,
         snapshot: Snapshot<T>,
     ) -> Result<Option<String>, SessionError> {
-        *self.seen.lock() = (Arc::new(snapshot), made.totals.into());
+        *self.seen.lock() = (Arc::new(snapshot), made.totals);
         let mut report = StepReport::new(made.global_step.get())
             .with_scalar("gradients", made.gradients as f64)
             .with_scalar("examples", made.examples as f64);

@@ -7,6 +7,7 @@ use optim::Optimizer;
 use sync_replicas::engine::Outcome;
 use sync_replicas::{
     BoxedHooks, GlobalStep, Gradient, GradientBuffers, Model, NonFinite, ReplicaId, Scalar,
+    describe,
 };
 use sync_replicas::{Record, Shard as Batches, Snapshot, Work};
 use tokio::time::Instant;
@@ -197,7 +198,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             Err(PushError::Ended) => {}
             Err(PushError::Wait(error)) => return Err(error.into()),
             Err(error) => {
-                self.session.leave(Some(error.to_string())).await;
+                self.session.leave(Some(describe(&error))).await;
                 return Err(ClusterError::Push(error));
             }
         }
@@ -292,7 +293,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         if let Some((record, recorded)) = recorded {
             recorded.news.updates.into_iter().for_each(|update| record.add_update(update));
             record.add_spans(recorded.news.spans);
-            (report.totals, report.replicas) = (recorded.totals.into(), recorded.replicas);
+            (report.totals, report.replicas) = (recorded.totals, recorded.replicas);
             (report.elapsed, report.first_step) = (recorded.elapsed, recorded.first_step);
         }
         Ok(report)

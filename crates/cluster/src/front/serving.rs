@@ -34,8 +34,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let recorded = server.recorded();
         let first_step = recorded.as_ref().map(|it| it.first_step).unwrap_or_default();
         let elapsed = recorded.as_ref().map_or_else(|| begun.elapsed(), |it| it.elapsed);
-        let (totals, replicas) =
-            recorded.map(|it| (it.totals.into(), it.replicas)).unwrap_or_default();
+        let (totals, replicas) = recorded.map(|it| (it.totals, it.replicas)).unwrap_or_default();
         Ok(ClusterReport {
             task: cluster.place.task,
             global_step: server.global_step(),

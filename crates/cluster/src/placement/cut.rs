@@ -26,7 +26,7 @@ pub fn cut_dense<'a, T>(part: &Part, whole: ArrayViewD<'a, T>) -> ArrayViewD<'a,
 /// indices that count from the part's first row.
 ///
 /// Lent when the part is the whole variable. Rows that the variable does not have are in no part,
-/// so [`check_slices`] comes first.
+/// so [`resolve`](sync_replicas::store::resolve) comes first.
 #[must_use]
 pub fn cut_sparse<'a, T: Clone>(
     part: &Part,
@@ -46,27 +46,6 @@ pub fn cut_sparse<'a, T: Clone>(
     }
     let values = whole.values.select(Axis(0), &positions);
     Cow::Owned(IndexedSlices { indices, values, dense_shape: None })
-}
-
-/// Whether a sparse gradient fits a variable of this shape: rows of its shape, one an index, and
-/// every index one of its rows.
-///
-/// # Errors
-/// The first [`SlicesError`] found.
-pub fn check_slices<T>(shape: &[usize], slices: &IndexedSlices<T>) -> Result<(), SlicesError> {
-    let mismatch = || SlicesError::DenseShape {
-        dense_shape: shape.iter().map(|&axis| axis as i64).collect(),
-        values: slices.values.shape().to_vec(),
-    };
-    let (&rows, row_shape) = shape.split_first().ok_or_else(mismatch)?;
-    if slices.values.ndim() == 0 || slices.row_shape() != row_shape {
-        return Err(mismatch());
-    }
-    let (indices, given) = (slices.indices.len(), slices.values.shape()[0]);
-    if indices != given {
-        return Err(SlicesError::RowsMismatch { indices, rows: given });
-    }
-    check_indices(rows, &slices.indices)
 }
 
 /// Whether every index is one of so many rows.

@@ -1,5 +1,7 @@
 //! Why a parameter server could not do as it was told.
 
+use sync_replicas::{UpdateError, describe};
+
 use super::link::transfer::TransferError;
 use crate::shard::{ShardError, StateError};
 use crate::wire::WireError;
@@ -10,7 +12,7 @@ pub(super) enum CommandError {
     /// An update is infinite or NaN: what was saved before may be of the same kind (P-25).
     #[error("{0}")]
     NotFinite(String),
-    #[error(transparent)]
+    #[error("{}", describe(.0))]
     Shard(ShardError),
     #[error(transparent)]
     State(#[from] StateError),
@@ -37,7 +39,7 @@ pub(super) enum CommandError {
 impl From<ShardError> for CommandError {
     fn from(error: ShardError) -> Self {
         match error {
-            ShardError::NotFinite(found) => Self::NotFinite(found.to_string()),
+            ShardError::Update(UpdateError::NotFinite(found)) => Self::NotFinite(found.to_string()),
             other => Self::Shard(other),
         }
     }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use prost::Message as _;
-use sync_replicas::{Generation, GlobalStep};
+use sync_replicas::{Generation, GlobalStep, Snapshot};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::StreamExt;
 use tonic::Status;
@@ -28,7 +28,6 @@ use crate::index::ServerIndex;
 use crate::proto::done::Done as Answer;
 use crate::proto::order::Order as Message;
 use crate::proto::{self, ControlRequest, Done, Order, ToReplica, ToServer};
-use crate::shard::Snapshot;
 use crate::stream::Receiving;
 
 /// A message as it stands on a connection: not compressed, its length, its bytes.

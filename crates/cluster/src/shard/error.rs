@@ -2,8 +2,8 @@
 //!
 //! Staging errors are the sender's fault and leave everybody else's contributions alone.
 
-use accum_core::{GlobalStep, SlicesError};
-use sync_replicas::{Generation, Kind};
+use accum_core::SlicesError;
+use sync_replicas::{Generation, Kind, UpdateError};
 
 use super::Contribution;
 
@@ -151,6 +151,9 @@ pub enum ShardError {
     /// A part cannot be averaged.
     #[error(transparent)]
     Average(#[from] optim::MovingAverageError),
+    /// Two parts of one name.
+    #[error(transparent)]
+    Name(#[from] sync_replicas::VariableError),
     /// The coordinator admitted what is not wholly staged here.
     #[error("{contribution} is to be admitted, but is not wholly staged here")]
     NotStaged {
@@ -158,16 +161,12 @@ pub enum ShardError {
         contribution: Contribution,
     },
     /// The gradient is of another kind than that of the first contribution.
-    #[error("part `{name}` has {got} in {contribution}; the first contribution had {expected}")]
+    #[error("{contribution} does not fit: {source}")]
     Kind {
         /// The contribution.
         contribution: Contribution,
-        /// The part.
-        name: String,
-        /// The kind at first.
-        expected: Kind,
-        /// The kind now.
-        got: Kind,
+        /// Which part.
+        source: StageError,
     },
     /// A gradient that was checked was refused by the sums.
     #[error("the gradient of part `{name}` cannot be added")]
@@ -186,20 +185,9 @@ pub enum ShardError {
         /// The life of the order.
         got: Generation,
     },
-    /// The mean of the gradients, or what the update made of it, is not finite (P-25).
+    /// An update failed.
     #[error(transparent)]
-    NotFinite(#[from] sync_replicas::NotFinite),
-    /// The optimizer refused a gradient.
-    #[error("the update of part `{name}` at step {step} failed")]
-    Optimizer {
-        /// The part.
-        name: String,
-        /// The step that was to be applied.
-        step: GlobalStep,
-        /// Why.
-        #[source]
-        source: optim::ApplyError,
-    },
+    Update(#[from] UpdateError),
 }
 
 /// Why a saved state was not taken over, put together or taken apart. Nothing was changed.

@@ -12,9 +12,9 @@ use ndarray::{ArrayD, ArrayViewD};
 use optim::{StateMap, StateValue};
 use sync_replicas::checkpoint::TrainingState;
 use sync_replicas::engine::Positions;
-use sync_replicas::{Generation, Scalar, Variables};
+use sync_replicas::{Generation, Scalar, Snapshot, Variables};
 
-use super::{AverageSettings, Shard, Snapshot, StateError};
+use super::{AverageSettings, Shard, StateError};
 use crate::placement::{Part, Placement, cut_dense};
 
 const VARIABLE: &str = "variable/";
@@ -71,8 +71,9 @@ impl<T: Scalar> Shard<T> {
     /// All that a checkpoint needs of this shard; slots and averages are copied, values shared.
     #[must_use]
     pub fn state(&self) -> ShardState<T> {
-        let mut slots = self.optimizer.state();
-        let mut averages = self.averages.as_ref().map(|it| it.state()).unwrap_or_default();
+        let optimizer = self.store.optimizer();
+        let mut slots = optimizer.state();
+        let mut averages = self.store.averages().map(|it| it.state()).unwrap_or_default();
         let mut scalars = Vec::new();
         let mut counters = Vec::new();
         for (name, value) in &slots {
@@ -82,7 +83,7 @@ impl<T: Scalar> Shard<T> {
                 StateValue::Tensor(_) => {}
             }
         }
-        let mut values = self.published.parts.iter();
+        let mut values = self.published.variables.arrays().iter();
         let tensors = self.layout().into_iter().map(|(name, shape)| {
             let saved = match (name.strip_prefix(OPTIMIZER), name.strip_prefix(AVERAGE)) {
                 (Some(slot), _) => slots.swap_remove(slot),
@@ -99,8 +100,8 @@ impl<T: Scalar> Shard<T> {
         ShardState {
             generation: self.published.generation,
             global_step: self.published.global_step,
-            optimizer: self.optimizer.optimizer().name().to_owned(),
-            averages: self.averages.is_some(),
+            optimizer: optimizer.optimizer().name().to_owned(),
+            averages: self.store.averages().is_some(),
             tensors,
             scalars,
             counters,
@@ -112,48 +113,40 @@ impl<T: Scalar> Shard<T> {
     /// # Errors
     /// [`StateError`] says what does not fit.
     pub fn restore(&mut self, state: &ShardState<T>) -> Result<(), StateError> {
-        let name = self.optimizer.optimizer().name();
-        if state.optimizer != name {
-            return misfit(format!("the optimizer is {name} here and {} there", state.optimizer));
-        }
-        let here = self.averages.is_some();
-        if state.averages != here {
-            let kept = |kept: bool| if kept { "kept" } else { "not kept" };
-            let (here, there) = (kept(here), kept(state.averages));
-            return misfit(format!("moving averages are {here} here and {there} there"));
-        }
+        let saved = self.store.check_saved(&state.optimizer, state.averages);
+        saved.or_else(|error| misfit(error.to_string()))?;
         let layout = self.layout();
         let got = state.tensors.iter().map(|(name, array)| (name.as_str(), array.shape()));
         if !layout.iter().map(|(name, shape)| (name.as_str(), &**shape)).eq(got.clone()) {
             let got: Vec<_> = got.collect();
             return misfit(format!("expected the tensors {layout:?}, got {got:?}"));
         }
-        let mut averages = self.averages.clone();
-        if let Some(averages) = &mut averages {
-            let saved = state.map(AVERAGE);
-            averages.restore(&saved).or_else(|error| misfit(format!("averages: {error}")))?;
-        }
-        let saved = state.map(OPTIMIZER);
-        self.optimizer.restore(&saved).or_else(|error| misfit(format!("optimizer: {error}")))?;
-        self.averages = averages;
+        let (slots, averages) = (state.map(OPTIMIZER), state.map(AVERAGE));
+        let averages = state.averages.then_some(&averages);
+        let restored = self.store.restore(&state.optimizer, &slots, averages);
+        restored.or_else(|error| misfit(error.to_string()))?;
         self.forget_gradients();
         self.whole = true;
-        let parts = state.tensors.iter().take(self.parts.len());
-        // Updates walk contiguous memory.
-        let standard = |array: &Arc<ArrayD<T>>| match array.is_standard_layout() {
-            true => Arc::clone(array),
-            false => Arc::new(array.as_standard_layout().into_owned()),
-        };
-        let parts = parts.map(|(_, array)| standard(array)).collect();
+        let mut variables = self.published.variables.clone();
+        for (index, (_, array)) in state.tensors.iter().take(self.parts.len()).enumerate() {
+            // Updates walk contiguous memory.
+            variables.replace(
+                index,
+                match array.is_standard_layout() {
+                    true => Arc::clone(array),
+                    false => Arc::new(array.as_standard_layout().into_owned()),
+                },
+            );
+        }
         let ShardState { generation, global_step, .. } = *state;
-        self.published = Arc::new(Snapshot { generation, global_step, parts });
+        self.published = Arc::new(Snapshot { generation, global_step, variables });
         Ok(())
     }
 
     /// The names and shapes of the tensors of [`state`](Self::state).
     #[must_use]
     pub fn layout(&self) -> Vec<(String, Vec<usize>)> {
-        let slots: Vec<_> = self.optimizer.slot_names().collect();
+        let slots: Vec<_> = self.store.optimizer().slot_names().collect();
         state_layout(&self.parts, &slots, self.settings.averages.as_ref())
     }
 }

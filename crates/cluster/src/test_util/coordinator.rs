@@ -159,7 +159,8 @@ pub(super) fn check(server: &Arc<Server<f32>>, servers: usize) -> Result<(), Str
     let whole = ndarray::arr2(&[[-1.0_f32, -1.0], [-1.0, -1.0], [0.0, 0.0], [0.0, 0.0]]).into_dyn();
     let snapshot = offline::snapshot(server);
     let parts = placement(servers);
-    for (part, got) in parts.parts(server.status().server).iter().zip(&snapshot.parts) {
+    let index = server.status().server;
+    for (part, got) in parts.parts(index).iter().zip(snapshot.variables.arrays()) {
         let expected = match part.variable_name() {
             "t" => cut_dense(part, whole.view()).to_owned(),
             _ => ndarray::ArrayD::from_elem(&*part.shape, -1.0),

@@ -8,13 +8,13 @@ use cluster::spec::Node;
 use cluster::{Cluster, OnCluster};
 use sync_replicas::{
     BoxError, Cause, Computed, Generation, Gradients, Hooks, Model, NonFinite, NotFinite,
-    ReplicaId, Shard, Variables, Work, checkpoint,
+    ReplicaId, Shard, UpdateError, Variables, Work, checkpoint,
 };
 
 use crate::loopback::{Pull, addresses, numbers, replicas, variables};
 use crate::support::{contribution, shards, stage};
 
-/// F-10: the shard names the variable, the step and, where gradients are apart, the replica; what
+/// P-25: the shard names the variable, the step and, where gradients are apart, the replica; what
 /// it holds then is neither read nor saved.
 #[test]
 fn a_shard_makes_no_update_that_is_not_finite() {
@@ -38,7 +38,7 @@ fn a_shard_makes_no_update_that_is_not_finite() {
         assert_eq!(shard.is_whole(), expected.is_none());
         let Some(cause) = expected else { return applied.expect("it was allowed") };
         let error = applied.expect_err("it is not finite");
-        let ShardError::NotFinite(found) = &error else { panic!("{error}") };
+        let ShardError::Update(UpdateError::NotFinite(found)) = &error else { panic!("{error}") };
         assert_eq!(*found, NotFinite { variable: "w".to_owned(), step: 0.into(), cause });
         assert_eq!(shard.snapshot().global_step.get(), 0);
         shard.restore(&saved).expect("it is its own");
@@ -104,7 +104,7 @@ fn fail(ps: usize, model: Breaks, folder: &Path) -> Vec<String> {
     })
 }
 
-/// F-9, F-10: nothing of the step is on disk, and the checkpoint that is named is good.
+/// P-25: nothing of the step is on disk, and the checkpoint that is named is good.
 #[test]
 fn training_ends_and_the_last_good_checkpoint_is_good() {
     #[track_caller]

@@ -112,7 +112,10 @@ fn arrival_order_sums_as_they_come() {
         assert_eq!(shard.staged_bytes(), 0);
     }
     shard.apply(0, true, 1.into(), Generation::new(1)).expect("it fits");
-    assert_eq!(*shard.snapshot().parts[0], ndarray::arr1(&[-3.0_f32, -0.5]).into_dyn());
+    assert_eq!(
+        *shard.snapshot().variables.arrays()[0],
+        ndarray::arr1(&[-3.0_f32, -0.5]).into_dyn()
+    );
 }
 
 #[test]
@@ -123,7 +126,7 @@ fn a_snapshot_never_changes_and_nobody_sees_half_a_step() {
     let make = || optimizers().remove(0);
     let mut shards = shards(&placement, &initial, make, &settings);
     let before = shards[0].snapshot();
-    let values: Vec<_> = before.parts.iter().map(|part| (**part).clone()).collect();
+    let values: Vec<_> = before.variables.arrays().iter().map(|part| (**part).clone()).collect();
     let id = contribution(0, 1);
     stage(&mut shards[0], id, &gradients(1), 8);
     shards[0].admit(id, 0, None).expect("it is staged");
@@ -134,9 +137,12 @@ fn a_snapshot_never_changes_and_nobody_sees_half_a_step() {
     }
     let after = shards[0].snapshot();
     assert_eq!(after.global_step.get(), 1);
-    assert_ne!(after.parts[0], before.parts[0]);
-    assert!(before.parts.iter().zip(&values).all(|(now, then)| **now == *then));
-    assert!(Arc::ptr_eq(&before.parts[5], &after.parts[5]), "it has no gradient: no copy");
+    assert_ne!(after.variables.arrays()[0], before.variables.arrays()[0]);
+    assert!(before.variables.arrays().iter().zip(&values).all(|(now, then)| **now == *then));
+    assert!(
+        Arc::ptr_eq(&before.variables.arrays()[5], &after.variables.arrays()[5]),
+        "it has no gradient: no copy"
+    );
 }
 
 #[test]
@@ -145,7 +151,8 @@ fn what_nobody_reads_is_updated_in_place() {
     let placement = Placement::new(&shapes(&initial), 4, 1);
     let make = || optimizers().remove(0);
     let mut shards = shards(&placement, &initial, make, &ShardSettings::default());
-    let place = |shard: &cluster::shard::Shard<f32>| shard.snapshot().parts[0].as_ptr();
+    let place =
+        |shard: &cluster::shard::Shard<f32>| shard.snapshot().variables.arrays()[0].as_ptr();
     let before = place(&shards[0]);
     for (step, held) in [(1, false), (2, true)] {
         let id = contribution(0, step);

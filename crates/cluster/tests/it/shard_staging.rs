@@ -102,13 +102,13 @@ fn sections_come_in_any_order_and_in_pieces() {
     shard.admit(id, 0, None).expect("it is staged");
     shard.apply(0, true, 1.into(), Generation::new(1)).expect("it fits");
     let after = shard.snapshot();
-    let change = |part: usize| &*before.parts[part] - &*after.parts[part];
+    let change = |part: usize| &*before.variables.arrays()[part] - &*after.variables.arrays()[part];
     let near = |got: ndarray::ArrayD<f32>, expected: &[f32]| {
         got.iter().zip(expected).all(|(got, expected)| (got - expected).abs() < 1e-6)
     };
     assert!(near(change(0), &[1.0, 2.0, 3.0]));
     assert!(near(change(1), &[3.0, 4.0, 0.0, 0.0, 0.0, 0.0, 1.0, 2.0]));
-    assert_eq!(before.parts[2], after.parts[2]);
+    assert_eq!(before.variables.arrays()[2], after.variables.arrays()[2]);
 }
 
 #[test]

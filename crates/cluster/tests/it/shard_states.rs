@@ -128,7 +128,7 @@ fn refuse(change: impl Fn(&mut ShardState<f32>), expected: &str) {
 #[test]
 fn a_state_that_does_not_fit_changes_nothing() {
     refuse(|state| state.optimizer = "sgd".into(), "the optimizer is adam here and sgd there");
-    refuse(|state| state.averages = false, "averages are kept here and not kept there");
+    refuse(|state| state.averages = false, "averages are kept here but not there");
     refuse(|state| drop(state.tensors.pop()), "expected the tensors");
     refuse(|state| state.tensors.swap(0, 1), "expected the tensors");
     refuse(|state| drop(state.scalars.pop()), "the saved state has no");

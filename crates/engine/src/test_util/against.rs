@@ -1,7 +1,7 @@
 //! The engine run beside the model: every answer and every effect must be the same.
 //!
 //! No thread, no clock. Invariant: after each event the engine's own check of its state passes, and
-//! a second engine that was told the same has had the same effects (S8).
+//! a second engine that was told the same has had the same effects (S-8).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -139,7 +139,7 @@ impl Run {
         }
     }
 
-    /// S8: the same event for both engines has the same answer and effects.
+    /// S-8: the same event for both engines has the same answer and effects.
     fn both<T: PartialEq + std::fmt::Debug>(
         &mut self,
         event: impl Fn(&mut Engine, Duration, &mut Vec<Effect>) -> T,
@@ -159,7 +159,7 @@ impl Run {
         assert_eq!(engine.global_step().get(), model.step, "the global step");
         let held = model.members.iter().filter(|member| member.held.is_some()).count();
         assert_eq!(engine.num_tokens(), model.queue.len(), "tokens in the queue");
-        assert_eq!(engine.ledger().outstanding(), (model.queue.len() + held) as u64, "S4");
+        assert_eq!(engine.ledger().outstanding(), (model.queue.len() + held) as u64, "S-4");
         assert!(engine.waiting().map(ReplicaId::get).eq(model.line.iter().copied()), "the line");
         model.check_views(engine);
     }
@@ -178,7 +178,7 @@ impl Run {
         let incarnation = self.incarnation(replica);
         let replica = ReplicaId::new(replica);
         if self.model.stopped {
-            assert_eq!(got, Err(Refused::Ended), "L3");
+            assert_eq!(got, Err(Refused::Ended), "L-3");
         } else if self.model.is_live(replica.get()) {
             assert_eq!(got, Ok(()));
             model(&mut self.model);
@@ -265,7 +265,7 @@ impl Run {
         match (got, refused, member.last) {
             (got, Some(refused), _) => assert_eq!(got, Err(refused)),
             (Ok(decision), None, Some(last)) if sent == Sent::Again => {
-                // S6: the first answer stands, and nothing happens.
+                // S-6: the first answer stands, and nothing happens.
                 assert_eq!((decision.outcome, decision.repeated), (last, true));
             }
             (Ok(decision), None, _) => {
@@ -316,9 +316,9 @@ impl Run {
         self.start();
     }
 
-    /// Liveness: from here, the step goes on when all are well (L1), and with leases while a single
-    /// replica lives and the others hang (L2). Where leavers' tokens are lost or a member has spent
-    /// one in vain there is no such promise, and after a stop nothing goes on.
+    /// Liveness: from here, the step goes on when all are well (L-1), and with leases while a
+    /// single replica lives and the others hang (L-2). Where leavers' tokens are lost or a member
+    /// has spent one in vain there is no such promise, and after a stop nothing goes on.
     ///
     /// # Panics
     /// When it does not.

@@ -51,7 +51,7 @@ pub struct EngineModel {
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
     pub(super) step: i64,
-    /// Replica, which of its lives, number of the contribution. S6: nobody's twice.
+    /// Replica, which of its lives, number of the contribution. S-6: nobody's twice.
     pub(super) held: Vec<(u64, u64, u64)>,
     pub(super) taken: bool,
     pub(super) applied: bool,
@@ -227,7 +227,7 @@ impl EngineModel {
         }
     }
 
-    /// S1, S6: the fate of a new contribution that claims a step.
+    /// S-1, S-6: the fate of a new contribution that claims a step.
     pub(super) fn push(
         &mut self,
         replica: u64,
@@ -273,7 +273,7 @@ impl EngineModel {
             let lane = &mut self.lanes[at];
             if claims >= lane.step {
                 let contribution = (replica, lives, sequence);
-                assert!(!lane.held.contains(&contribution), "S6: {contribution:?} twice");
+                assert!(!lane.held.contains(&contribution), "S-6: {contribution:?} twice");
                 lane.held.push(contribution);
                 accepted.push(at);
             }
@@ -290,7 +290,7 @@ impl EngineModel {
         }
     }
 
-    /// S2: a lane closes with what it holds, as soon as that is A or more.
+    /// S-2: a lane closes with what it holds, as soon as that is A or more.
     pub(super) fn close_lanes(&mut self) {
         let needed = self.config.replicas_to_aggregate();
         if self.started.is_none() || self.stopped {
@@ -305,7 +305,7 @@ impl EngineModel {
         }
     }
 
-    /// S3: all lanes are updated, then the step moves, then its tokens go out.
+    /// S-3: all lanes are updated, then the step moves, then its tokens go out.
     pub(super) fn applied(&mut self, at: usize) {
         let Some(lane) = self.lanes.get_mut(at).filter(|lane| lane.taken) else { return };
         (lane.taken, lane.applied) = (false, true);

@@ -1,4 +1,4 @@
-//! The reference model's tokens: one queue, one line, and what each holds (S4, L3).
+//! The reference model's tokens: one queue, one line, and what each holds (S-4, L-3).
 //!
 //! Invariant: nobody waits while there is a token that is work.
 

@@ -276,7 +276,7 @@ fn joining_wrongly() {
 
 #[test]
 fn a_gradient_outlives_the_chiefs_session() {
-    // R-27, E20: it was pushed before the chief's restart, and counts after it
+    // R-27, E-20: it was pushed before the chief's restart, and counts after it
     let mut bench = Bench::joined(settings(2, 2).reference());
     bench.turn(0);
     let start = |engine: &mut Engine, now, out: &mut Vec<Effect>| {
@@ -290,7 +290,7 @@ fn a_gradient_outlives_the_chiefs_session() {
 
 #[test]
 fn the_step_never_wraps() {
-    // E22
+    // E-22
     let config = settings(1, 1).check().expect("they fit");
     let engine = Engine::new(config, 1, GlobalStep::new(i64::MAX), Generation::new(1));
     let mut bench = Bench::joined(settings(1, 1));

@@ -1,4 +1,4 @@
-//! F-6: a contribution counts at most once, however often its push comes (P-15, S6).
+//! F-6: a contribution counts at most once, however often its push comes (P-15, S-6).
 //!
 //! Source: Birrell and Nelson, "Implementing Remote Procedure Calls", 1984: at most once by the
 //! caller's number. The list is kept at the server, so a push whose answer was lost is on it.

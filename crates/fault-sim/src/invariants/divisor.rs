@@ -1,4 +1,4 @@
-//! F-2: a step closes with A contributions or more, and divides by those it holds (R-3, S2).
+//! F-2: a step closes with A contributions or more, and divides by those it holds (R-3, S-2).
 //!
 //! Source: the described system's accumulator: a take waits for `num_required` and divides by the
 //! count held.

@@ -1,5 +1,5 @@
 //! F-15: once faults stop, the step advances and every live replica makes progress, within a stated
-//! time (P-5, L1, L2).
+//! time (P-5, L-1, L-2).
 //!
 //! Source: the hang law, docs/semantics.md: with leases never; without, training stops for good
 //! exactly if so many tokens of one step died with their holders that fewer than A are left.

@@ -1,4 +1,4 @@
-//! F-17: two runs of a seed are the same to the byte (S8).
+//! F-17: two runs of a seed are the same to the byte (S-8).
 //!
 //! Source: FoundationDB's and TigerBeetle's simulators, where a seed and a commit are all that it
 //! takes to see a failure again.

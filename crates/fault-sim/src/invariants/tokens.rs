@@ -1,4 +1,4 @@
-//! F-4: no token appears from nowhere, none vanishes (R-13, R-21, R-24, S4).
+//! F-4: no token appears from nowhere, none vanishes (R-13, R-21, R-24, S-4).
 //!
 //! Source: docs/semantics.md, the arithmetic of tokens: initial + joined + steps * T were put, and
 //! each of them is held, queued, spent by a push, or gone because its step is over.

@@ -34,7 +34,7 @@ fn starting_at_zero(decay: f64, zero_debias: bool) -> ExponentialMovingAverage<f
 
 #[test]
 fn the_reference_numbers() {
-    // R-16, E26; decay 0.25 and assign_moving_average, whose [10, 11] and [1, 2] give [3.25, 4.25].
+    // R-16, E-26; decay 0.25; assign_moving_average, whose [10, 11] and [1, 2] give [3.25, 4.25].
     let steps = [(-0.2, None, -0.02), (-0.4, None, -0.058), (-0.6, None, -0.1122)];
     check(starting_at(0.9, 0.0), &steps);
     check(starting_at(0.25, 10.0), &[(10.0, None, 10.0), (10.0, None, 10.0)]);

@@ -1,7 +1,7 @@
 //! The reference's own numbers: 44 runs of its optimizers, dense and sparse, f32 and f64.
 //!
 //! The reference rounds hyper-parameters to f32 also for f64 variables; here they are not rounded,
-//! so that f64 runs agree to about seven digits only (E25).
+//! so that f64 runs agree to about seven digits only (E-25).
 
 use std::collections::BTreeMap;
 

@@ -149,7 +149,7 @@ fn every_optimizer_takes_a_repeated_index_as_one() {
 
 #[test]
 fn an_empty_gradient_moves_rows_for_adam_only() {
-    // R-14, E24: moments decay in all rows for Adam, in none for LazyAdam.
+    // R-14, E-24: moments decay in all rows for Adam, in none for LazyAdam.
     let mut adam = at_work::<f64>(Box::new(Adam::new(1e-3)), &[4, 1]);
     let mut lazy = at_work::<f64>(Box::new(LazyAdam::new(1e-3)), &[4, 1]);
     let (mut w, mut x) = (column(&[1.0, 2.0, 3.0, 4.0]), column(&[1.0, 2.0, 3.0, 4.0]));

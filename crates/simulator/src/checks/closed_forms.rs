@@ -1,4 +1,4 @@
-//! Q4: the expected time of the k-th of n gradients, where it is known in closed form.
+//! the expected time of the k-th of n gradients, where it is known in closed form.
 //!
 //! Exponential: H_n - H_(n-k). Pareto with index a: Γ(n+1) Γ(n-k+1-1/a) / (Γ(n-k+1) Γ(n+1-1/a)).
 //! Where n-k+1 <= 2/a the variance is infinite and no mean of a sample comes near for sure; there
@@ -48,7 +48,7 @@ pub(super) fn check() -> Check {
         }
     }
     Check {
-        id: "Q4",
+        id: "Q-4",
         claim: "the expected k-th of n arrivals of three laws, within 3 standard errors",
         source: "order statistics, in closed form",
         mode: "ideal",

@@ -1,4 +1,4 @@
-//! Q5: no token appears from nowhere or vanishes, and max(N, A) - A gradients a step are in vain.
+//! no token appears from nowhere or vanishes, and max(N, A) - A gradients a step are in vain.
 
 use engine::{InitialTokens, TokenPolicy};
 
@@ -31,7 +31,7 @@ pub(super) fn check() -> Check {
         broken => format!("the books do not balance for {}", broken.join(", ")),
     };
     Check {
-        id: "Q5",
+        id: "Q-5",
         claim: "tokens put = taken + queued; max(N, A) - A gradients a step are in vain; exactly",
         source: "follows from the rules of the described system",
         mode: "tokens",

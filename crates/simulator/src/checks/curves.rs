@@ -1,4 +1,4 @@
-//! Q6 and Q7: a fleet of 100 machines with a heavy tail (Calibration C).
+//! a fleet of 100 machines with a heavy tail (Calibration C).
 //!
 //! Fitted to two points of the published arrival curve. The A that trains fastest is not fitted.
 
@@ -110,7 +110,7 @@ pub(super) fn checks(curves: &Curves) -> [Check; 2] {
     let source = "Chen and others 2016, as others report it";
     [
         Check {
-            id: "Q6",
+            id: "Q-6",
             claim: "within 2 s: of the 98th gradients 0.80, of the 100th 0.30, each ± 0.10",
             source,
             mode: "ideal",
@@ -119,7 +119,7 @@ pub(super) fn checks(curves: &Curves) -> [Check; 2] {
             holds: (early - 0.8).abs() <= 0.1 && (last - 0.3).abs() <= 0.1,
         },
         Check {
-            id: "Q7",
+            id: "Q-7",
             claim: "the fastest A of 100 machines is 95 to 97",
             source: "Chen and others 2016, as others report it; iterations from memory",
             mode: "ideal",

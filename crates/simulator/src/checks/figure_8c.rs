@@ -1,4 +1,4 @@
-//! Q8: 50 gradients a step and b backups (Calibration O and its twin for the protocol).
+//! Q-8: 50 gradients a step and b backups (Calibration O and its twin for the protocol).
 //!
 //! Fitted: about five numbers were chosen to meet two numbers and three orderings, which shows that
 //! they can all be met at once, and no more.
@@ -59,7 +59,7 @@ pub(super) fn checks([ideal, tokens]: &[Backups; 2]) -> [Check; 2] {
             numbers.join(", ")
         };
         Check {
-            id: "Q8",
+            id: "Q-8",
             claim: "median step shortest with 4 backups, t(5) >= t(4) - 0.5 %, t(0) in (2.24, \
                     2.283) s when t(4) = 1.93 s; speed per machine highest with 3, 9.5 % ± 1",
             source: "Abadi and others, OSDI 2016, figure 8c, as others report it",

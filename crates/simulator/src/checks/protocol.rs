@@ -1,4 +1,4 @@
-//! Q9: what tokens cost against the formula, and that telling replicas at once takes it back.
+//! Q-9: what tokens cost against the formula, and that telling replicas at once takes it back.
 
 use engine::TokenPolicy;
 
@@ -46,7 +46,7 @@ pub(super) fn checks(curves: &Curves) -> [Check; 2] {
     let source = "this project";
     [
         Check {
-            id: "Q9",
+            id: "Q-9",
             claim: "tokens as described are slower than the formula wherever there are backups",
             source,
             mode: "tokens, ideal",
@@ -61,7 +61,7 @@ pub(super) fn checks(curves: &Curves) -> [Check; 2] {
             holds: slower,
         },
         Check {
-            id: "Q9",
+            id: "Q-9",
             claim: "told at once, leftovers discarded, nothing on the wire: a step takes what the \
                     formula says",
             source,

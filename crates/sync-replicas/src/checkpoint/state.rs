@@ -93,7 +93,7 @@ impl<T: Scalar> TrainingState<T> {
         let averages = self.averages.as_ref()?;
         let mut variables = self.variables.clone();
         for index in 0..variables.len() {
-            let name = format!("{}/average", variables.name(index));
+            let name = format!("{}/average", variables.layout().name(index));
             let variable = variables.get_mut(index);
             if let Some(StateValue::Tensor(average)) = averages.get(&name)
                 && average.shape() == variable.shape()

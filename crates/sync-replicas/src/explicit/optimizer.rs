@@ -205,7 +205,7 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
     #[must_use]
     pub fn slot_names(&self) -> Vec<&'static str> {
         let Some(applied) = self.applied.get() else { return Vec::new() };
-        applied.trainer.shared.chief().optimizer.slot_names().collect()
+        applied.trainer.shared.chief().store.optimizer().slot_names().collect()
     }
 
     /// The names of everything the wrapped optimizer keeps: slots and powers, not the replicas'
@@ -213,7 +213,7 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
     #[must_use]
     pub fn variables(&self) -> Vec<String> {
         let Some(applied) = self.applied.get() else { return Vec::new() };
-        applied.trainer.shared.chief().optimizer.state().into_keys().collect()
+        applied.trainer.shared.chief().store.optimizer().state().into_keys().collect()
     }
 
     /// The settings in force.

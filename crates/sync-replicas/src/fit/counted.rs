@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::runtime::{ReplicaLog, Shared, Totals};
+use crate::Totals;
+use crate::runtime::{ReplicaLog, Shared};
 use crate::{ReplicaOutcome, ReplicaReport, Report, Scalar, TrainingView};
 use engine::{ReplicaId, StopReason, Tally};
 
@@ -68,6 +69,7 @@ impl Counted {
             examples: (now.examples - before.examples).saturating_sub(unused.examples),
             accepted: (now.accepted - before.accepted).saturating_sub(unused.replicas.len() as u64),
             stale: now.stale - before.stale,
+            duplicates: now.duplicates - before.duplicates,
             elapsed,
             stopped,
             replicas,

@@ -2,7 +2,7 @@
 
 use hooks::SessionError;
 
-use crate::runtime::Torn;
+use crate::Torn;
 use engine::ReplicaId;
 
 /// Why a training failed as a whole.

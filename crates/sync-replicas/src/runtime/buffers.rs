@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use accum_core::BufferPool;
 use ndarray::ArrayD;
 
-use crate::layout::Layout;
+use crate::store::{Layout, lent};
 use crate::{Gradient, Scalar, VariableError, Variables};
 
 /// Bytes of the smallest gradient that is kept: a smaller one costs less to allocate than the lock
@@ -27,7 +27,7 @@ impl<T: Scalar> GradientBuffers<T> {
     /// None yet; later at most `max_free` for each of the variables.
     #[must_use]
     pub fn new(variables: &Variables<T>, max_free: usize) -> Self {
-        let layout = variables.layout();
+        let layout = variables.layout().clone();
         let pools = (0..layout.len()).map(|_| OnceLock::new()).collect();
         Self { layout, pools, max_free }
     }
@@ -53,13 +53,9 @@ impl<T: Scalar> GradientBuffers<T> {
         Ok(pool.lend(shape).into_array())
     }
 
-    /// A gradient of the variable's shape on its way to the sum, which comes back when applied.
-    pub(crate) fn lend(&self, index: usize, array: ArrayD<T>) -> accum_core::Gradient<'static, T> {
-        match self.pools[index].get() {
-            // Whoever gets it next counts on the usual layout.
-            Some(pool) if array.is_standard_layout() => pool.adopt(array).into(),
-            _ => array.into(),
-        }
+    /// Where a variable's gradients come back to once they are applied, if anybody asked for one.
+    pub(crate) fn pool(&self, index: usize) -> Option<&BufferPool<T>> {
+        self.pools[index].get()
     }
 
     /// Takes back what nobody uses any more, by variable. It may be of any shape: a refused
@@ -69,7 +65,7 @@ impl<T: Scalar> GradientBuffers<T> {
             if let Gradient::Dense(array) = gradient
                 && array.shape() == self.layout.shape(index)
             {
-                drop(self.lend(index, array));
+                drop(lent(array, self.pool(index)));
             }
         }
     }

@@ -7,39 +7,29 @@ use std::sync::Arc;
 use accum_core::GlobalStep;
 use hooks::StepReport;
 use ndarray::ArrayD;
-use optim::{ExponentialMovingAverage, OptimizerState, SparseGradient, StateMap, StateValue};
+use optim::{StateMap, StateValue};
 
 use super::core::Closing;
 use super::failure::describe;
-use super::not_finite::{Cause, NotFinite, not_finite_in};
-use super::retired::Retired;
 use super::shared::Shared;
-use super::snapshot::Snapshot;
-use super::sums::{Averaged, VariableSum};
-use super::update_error::{Failed, Torn, UpdateError};
 use crate::checkpoint::{RunId, Tested, TrainingState};
-use crate::{Gradient, Gradients, Scalar, TrainingView, UpdateMade, Variables};
+use crate::store::{ParameterStore, RestoreError, Snapshot, Torn, UpdateError};
+use crate::{Gradients, Scalar, TrainingView, UpdateMade, Variables};
 
 /// What only the chief touches: the optimizer and the averages.
 #[derive(Debug)]
 pub(crate) struct Chief<T: Scalar> {
     /// Whose checkpoints these are (P-24).
     pub(crate) run: RunId,
-    pub(crate) optimizer: OptimizerState<T>,
-    pub(crate) averages: Option<ExponentialMovingAverage<T>>,
+    pub(crate) store: ParameterStore<T>,
     /// Readers wait for an update that nobody read before.
-    pub(crate) use_locking: bool,
-    /// Whether the last averaged gradient is kept to be looked at (P-10).
-    pub(crate) observe: bool,
+    use_locking: bool,
+    /// The last averaged gradient, kept to be looked at (P-10).
     pub(crate) last_average: Option<Arc<Gradients<T>>>,
-    /// Whether an update that is not finite is refused (P-25).
-    finite_only: bool,
     /// What the losses have told of the variables' steps.
     pub(crate) tested: Tested,
     condition: Condition,
     half: Option<Half<T>>,
-    /// Where the next values go while somebody reads the newest ones.
-    retired: Retired<T>,
 }
 
 /// A step of which some lanes are applied and others are not, where each variable is admitted for
@@ -64,32 +54,16 @@ enum Condition {
 }
 
 impl<T: Scalar> Chief<T> {
-    pub(crate) fn new(
-        optimizer: OptimizerState<T>,
-        averages: Option<ExponentialMovingAverage<T>>,
-        use_locking: bool,
-        observe: bool,
-        finite_only: bool,
-        readers: usize,
-    ) -> Self {
+    pub(crate) fn new(store: ParameterStore<T>, use_locking: bool, run: RunId) -> Self {
         Self {
-            run: RunId::draw(),
-            optimizer,
-            averages,
+            run,
+            store,
             use_locking,
-            observe,
             last_average: None,
-            finite_only,
             tested: Tested::default(),
             condition: Condition::Whole,
             half: None,
-            retired: Retired::new(readers),
         }
-    }
-
-    /// Whose checkpoints these are.
-    pub(crate) fn of_run(self, run: RunId) -> Self {
-        Self { run, ..self }
     }
 
     /// Forgets what belongs to an earlier life, a half-made step among it: the variables before it,
@@ -99,7 +73,7 @@ impl<T: Scalar> Chief<T> {
         self.half.as_ref()?;
         let state = self.optimizer_state();
         let half = self.half.take()?;
-        if let Err(error) = self.optimizer.restore(&state) {
+        if let Err(error) = self.store.restore_optimizer(&state) {
             self.condition = Condition::Torn(error.to_string());
         }
         Some(half.before.variables.clone())
@@ -115,7 +89,7 @@ impl<T: Scalar> Chief<T> {
 
     /// The optimizer's state as of that step.
     pub(crate) fn optimizer_state(&self) -> StateMap<'static, T> {
-        let state = self.optimizer.state().into_iter();
+        let state = self.store.optimizer().state().into_iter();
         let mut state: StateMap<'static, T> =
             state.map(|(name, value)| (name, value.into_owned())).collect();
         for (name, slot) in self.half.iter().flat_map(|half| &half.slots) {
@@ -137,25 +111,10 @@ impl<T: Scalar> Chief<T> {
         Err(Torn { reason })
     }
 
-    /// Takes a saved optimizer and averages over, all or nothing; says what does not fit.
-    pub(crate) fn restore(&mut self, state: &TrainingState<T>) -> Result<(), String> {
-        let name = self.optimizer.optimizer().name();
-        if state.optimizer != name {
-            return Err(format!("the optimizer is {name} here and {} there", state.optimizer));
-        }
-        let mut averages = self.averages.clone();
-        match (&mut averages, &state.averages) {
-            (Some(averages), Some(saved)) => {
-                averages.restore(saved).map_err(|error| format!("moving averages: {error}"))?;
-            }
-            (None, None) => {}
-            (Some(_), None) => return Err("moving averages are kept here but not there".into()),
-            (None, Some(_)) => return Err("moving averages are kept there but not here".into()),
-        }
-        self.optimizer
-            .restore(&state.optimizer_state)
-            .map_err(|error| format!("optimizer {name}: {error}"))?;
-        self.averages = averages;
+    /// Takes a saved optimizer and averages over, all or nothing.
+    pub(crate) fn restore(&mut self, state: &TrainingState<T>) -> Result<(), RestoreError> {
+        let TrainingState { optimizer, optimizer_state, averages, .. } = state;
+        self.store.restore(optimizer, optimizer_state, averages.as_ref())?;
         self.tested = Tested::default();
         self.half = None;
         self.condition = Condition::Whole;
@@ -177,14 +136,16 @@ impl<T: Scalar> Chief<T> {
             return Ok(None);
         }
         self.whole()?;
-        let (last, examples) = (closing.is_last(), closing.examples);
+        let (last, examples) = (closing.is_last(), closing.round.examples());
         let mut report = StepReport::new(step.get().saturating_add(1))
             .with_scalar("gradients", closing.count as f64)
             .with_scalar("examples", examples as f64);
-        report.loss = closing.loss;
-        if let Some(finite) = closing.finite_loss {
-            // The batches were computed from the variables before the update.
-            self.tested.loss(step.get(), finite);
+        if last {
+            report.loss = closing.round.mean_loss();
+            if let Some(finite) = closing.round.finite_loss() {
+                // The batches were computed from the variables before the update.
+                self.tested.loss(step.get(), finite);
+            }
         }
         self.condition = Condition::Updating(step);
         let made = self.make(shared, closing);
@@ -224,11 +185,11 @@ impl<T: Scalar> Chief<T> {
         self.half = None;
         // The step, then the tokens; whoever waits goes on from here.
         shared.updated(None);
-        if self.observe {
+        if self.store.observes() {
             self.observed(shared, average);
         }
-        if self.averages.is_some() {
-            self.average(&shared.snapshot().variables)?;
+        if self.store.averages().is_some() {
+            self.store.average(&shared.snapshot().variables)?;
         }
         Ok(())
     }
@@ -238,8 +199,8 @@ impl<T: Scalar> Chief<T> {
         let names = closing.sums.iter().map(|(index, _)| shared.layout.name(*index));
         let mut slots = Vec::new();
         for name in names {
-            for slot in self.optimizer.slot_names() {
-                let value = self.optimizer.slot(name, slot).map(|slot| slot.to_owned());
+            for slot in self.store.optimizer().slot_names() {
+                let value = self.store.optimizer().slot(name, slot).map(|slot| slot.to_owned());
                 slots.extend(value.map(|value| (format!("{name}/{slot}"), value)));
             }
         }
@@ -275,92 +236,14 @@ impl<T: Scalar> Chief<T> {
         snapshot: &mut Snapshot<T>,
         (closing, last): (Closing<T>, bool),
     ) -> Result<Gradients<T>, UpdateError> {
-        let step = snapshot.global_step;
-        let mut averages = Gradients::new();
-        for (index, sum) in closing.sums {
-            let (name, array) = snapshot.variables.named_mut(index);
-            let average = self.update_variable((index, name), array, sum);
-            let average = average.map_err(|failed| match failed {
-                Failed::Optimizer(source) => {
-                    UpdateError::Optimizer { name: name.to_owned(), step, source }
-                }
-                Failed::NotFinite(found) => {
-                    let cause = Cause::of(&closing.contributors, found.as_deref());
-                    NotFinite { variable: name.to_owned(), step, cause }.into()
-                }
-            })?;
-            if let Some(average) = average {
-                averages = averages.with(name.to_owned(), average);
-            }
-        }
+        let (step, contributors) = (snapshot.global_step, closing.round.contributors());
+        let variables = &mut snapshot.variables;
+        let averages = self.store.update(variables, closing.sums, step, contributors)?;
         if last {
-            self.optimizer.finish_step();
+            self.store.finish_step();
             snapshot.global_step = step.next().unwrap_or(step);
         }
         Ok(averages)
-    }
-
-    /// Averages and applies one variable's gradients; the average, if it is to be looked at.
-    fn update_variable(
-        &mut self,
-        (index, name): (usize, &str),
-        variable: &mut Arc<ArrayD<T>>,
-        sum: VariableSum<T>,
-    ) -> Result<Option<Gradient<T>>, Failed> {
-        if let Some(variable) = Arc::get_mut(variable) {
-            return self.write(name, (None, variable), sum);
-        }
-        // Somebody reads it, so the next values go to another array.
-        let mut next = self.retired.take(index, variable);
-        let average = self.write(name, (Some(variable), &mut next), sum)?;
-        self.retired.keep(index, std::mem::replace(variable, Arc::new(next)));
-        Ok(average)
-    }
-
-    /// Writes a variable's next values, from its old ones if these are elsewhere.
-    fn write(
-        &mut self,
-        name: &str,
-        (from, to): (Option<&ArrayD<T>>, &mut ArrayD<T>),
-        sum: VariableSum<T>,
-    ) -> Result<Option<Gradient<T>>, Failed> {
-        match sum {
-            VariableSum::Dense(mut sum) => {
-                // Each gradient is read once, inside the optimizer's own pass.
-                let mean = Averaged(sum.addends());
-                match from {
-                    Some(from) => {
-                        self.optimizer.apply_dense_from(name, from.view(), to.view_mut(), &mean)?;
-                    }
-                    None => self.optimizer.apply_dense(name, to.view_mut(), &mean)?,
-                }
-                if self.is_not_finite() {
-                    return Err(Failed::NotFinite(not_finite_in(&sum)));
-                }
-                Ok(self.observe.then(|| Gradient::Dense(sum.into_value())))
-            }
-            VariableSum::Sparse(sum, pool) => {
-                if let Some(from) = from {
-                    to.assign(from);
-                }
-                let slices = sum.into_value();
-                let gradient =
-                    SparseGradient { indices: &slices.indices, rows: slices.values.view() };
-                self.optimizer.apply_sparse(name, to.view_mut(), gradient)?;
-                if self.is_not_finite() {
-                    return Err(Failed::NotFinite(None));
-                }
-                if self.observe {
-                    return Ok(Some(Gradient::Sparse(slices)));
-                }
-                pool.give(slices.values);
-                Ok(None)
-            }
-        }
-    }
-
-    fn is_not_finite(&self) -> bool {
-        self.finite_only && !self.optimizer.is_finite()
     }
 
     /// Keeps the average to be looked at (P-10); the buffers of the one before are free again
@@ -373,18 +256,5 @@ impl<T: Scalar> Chief<T> {
         shared
             .buffers
             .take_back(pairs.filter_map(|(name, gradient)| Some((index_of(&name)?, gradient))));
-    }
-
-    /// once per global step, after the tokens.
-    fn average(&mut self, variables: &Variables<T>) -> Result<(), UpdateError> {
-        let Some(averages) = &mut self.averages else { return Ok(()) };
-        for (name, array) in variables.iter() {
-            if averages.average(name).is_some() {
-                averages
-                    .apply(name, array.view(), None)
-                    .map_err(|source| UpdateError::Average { name: name.to_owned(), source })?;
-            }
-        }
-        Ok(())
     }
 }

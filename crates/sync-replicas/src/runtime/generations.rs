@@ -14,8 +14,8 @@ use super::chief::Chief;
 use super::closer::Monitor;
 use super::core::Core;
 use super::shared::{Shared, wake};
-use super::update_error::Torn;
 use crate::checkpoint::{self, CheckpointError, TrainingState};
+use crate::store::Torn;
 use crate::sync::{Arc, lock};
 use crate::{Scalar, Variables};
 use engine::Generation;
@@ -49,9 +49,9 @@ impl<T: Scalar> Shared<T> {
             global_step: snapshot.global_step,
             generation: snapshot.generation,
             variables: snapshot.variables.clone(),
-            optimizer: chief.optimizer.optimizer().name().to_owned(),
+            optimizer: chief.store.optimizer().optimizer().name().to_owned(),
             optimizer_state: chief.optimizer_state(),
-            averages: chief.averages.as_ref().map(|averages| owned(averages.state())),
+            averages: chief.store.averages().map(|averages| owned(averages.state())),
             positions: self.core().engine.positions(snapshot.global_step),
         })
     }
@@ -83,7 +83,7 @@ impl<T: Scalar> Shared<T> {
         let mut chief = self.chief();
         let tokens = self.core().config().initial_tokens(initial);
         tokens.map_err(|error| mismatch(error.to_string()))?;
-        chief.restore(&state).map_err(mismatch)?;
+        chief.restore(&state).map_err(|error| mismatch(error.to_string()))?;
         chief.run = state.run.unwrap_or(chief.run);
         let TrainingState { global_step, generation, variables, positions, .. } = state;
         let wakers = self.event(|core, now, effects| {

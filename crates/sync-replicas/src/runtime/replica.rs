@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use accum_core::LocalStep;
 
+use super::cancellation::{Cancellation, Grants};
 use super::desk::{Desk, Found, Granted};
 use super::shared::Shared;
 use super::span::{ReplicaLog, SpanKind};
 use super::step::Step;
-use super::superseded::{Grants, Superseded};
 use crate::Scalar;
 use crate::sync::{Arc, block_on};
 use engine::{Incarnation, ReplicaId};
@@ -30,7 +30,7 @@ pub struct Replica<T: Scalar> {
     pub(crate) sequence: u64,
     pub(crate) log: ReplicaLog,
     /// Of the newest grant that it looked at.
-    pub(super) superseded: Superseded,
+    pub(super) superseded: Cancellation,
     desk: Arc<Desk>,
     /// When it joined or was done with its last step: it has waited for a token since then.
     pub(super) idle_since: Duration,
@@ -74,7 +74,7 @@ impl<T: Scalar> Replica<T> {
             incarnation,
             sequence: 0,
             log: ReplicaLog::default(),
-            superseded: Superseded::new(watch, grants, LocalStep::default(), told),
+            superseded: Cancellation::new(watch, grants, LocalStep::default(), told),
             desk,
             idle_since: joined,
             token: None,
@@ -257,10 +257,10 @@ mod tests {
         let shared = one_of(2, Closer::Runner);
         let (mut first, mut second) = (join(&shared, 0), join(&shared, 1));
         let late = begin(&mut second);
-        assert!(!late.superseded());
+        assert!(!late.is_superseded());
         begin(&mut first).push(Gradients::new().dense("w", array![1.0])).expect("it fits");
         assert_eq!(shared.snapshot().global_step, GlobalStep::new(0));
-        assert!(late.superseded());
+        assert!(late.is_superseded());
         drop(late);
         shared.close_due(None);
         assert_eq!(begin(&mut second).global_step(), GlobalStep::new(1));

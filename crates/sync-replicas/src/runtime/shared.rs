@@ -5,22 +5,21 @@ use std::sync::OnceLock;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use accum_core::SparseMerge;
 use hooks::RunningHook;
 
 use super::buffers::GradientBuffers;
+use super::cancellation::Watch;
 use super::chief::Chief;
 use super::closer::Due;
-use super::core::{Core, Settled, Totals};
+use super::core::{Core, Settled};
 use super::failure::describe_panic;
-use super::incoming::resolve;
-use super::pattern::Pattern;
-use super::snapshot::Snapshot;
 use super::stop_wish::StopWish;
-use super::sums::Kind;
-use super::superseded::Watch;
 use super::timekeeper::Timekeeper;
-use super::{Closer, Monitor, PushError, core::Rules};
-use crate::layout::Layout;
+use super::{Closer, Monitor, PushError};
+use crate::store::{
+    GradientError, GradientSpec, Kind, Layout, Snapshot, SumOptions, Totals, fit, kinds, named,
+};
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
 use crate::{Gradients, Record, Scalar, TrainingView, Variables, cores};
 use engine::{Effect, Engine, InitialTokens, NonFinite, Outcome, Push, StartError, StopReason};
@@ -37,7 +36,9 @@ pub(crate) struct Shared<T: Scalar> {
     /// Names and shapes never change, so they are read without a lock.
     pub(crate) layout: Layout,
     pub(crate) buffers: Arc<GradientBuffers<T>>,
-    pattern: Arc<Pattern<T>>,
+    spec: Arc<GradientSpec>,
+    /// How equal rows of sparse gradients are merged.
+    merge: SparseMerge,
     pub(crate) watch: Arc<Watch>,
     pub(crate) origin: Instant,
     pub(crate) record: Option<Record>,
@@ -55,23 +56,24 @@ impl<T: Scalar> Shared<T> {
         engine: Engine,
         variables: Variables<T>,
         chief: Chief<T>,
-        rules: Rules,
+        options: SumOptions,
         record: Option<Record>,
         closer: Closer,
     ) -> Self {
         let global_step = engine.global_step();
         let generation = engine.generation();
-        let layout = variables.layout();
+        let layout = variables.layout().clone();
         let config = engine.config();
         // Those of a step that is being applied, and one in the hands of each replica.
         let in_use = config.replicas_to_aggregate() + config.total_num_replicas();
         let buffers = Arc::new(GradientBuffers::new(&variables, in_use));
-        let pattern = Arc::new(Pattern::new(layout.len(), rules, config.settings()));
+        let spec = Arc::new(GradientSpec::new(layout.len(), config.settings().admission));
         Self {
             tell_superseded: config.settings().tell_superseded,
             skips: config.settings().non_finite == NonFinite::Skip,
-            core: Mutex::new(Core::new(engine, Arc::clone(&buffers), Arc::clone(&pattern))),
-            pattern,
+            core: Mutex::new(Core::new(engine, Arc::clone(&buffers), Arc::clone(&spec), options)),
+            spec,
+            merge: options.merge,
             chief: Mutex::new(chief),
             monitor: Mutex::new(None),
             hook: Mutex::new(None),
@@ -203,9 +205,12 @@ impl<T: Scalar> Shared<T> {
         (share, loss, examples): (Option<u64>, Option<f64>, u64),
         now: Duration,
     ) -> Result<Outcome, PushError> {
-        let mut gradients = resolve(&self.layout, gradients)?;
+        let mut gradients = named(&self.layout, gradients)?;
         let finite = !self.skips || gradients.iter().all(|(_, gradient)| gradient.is_finite());
-        let checked = self.pattern.check(&self.layout, &gradients);
+        let checked = self.spec.check(kinds(&gradients));
+        let checked = checked
+            .map_err(|misfit| GradientError::kind(&self.layout, misfit))
+            .and_then(|fixed| fit(&self.layout, &gradients, self.merge).map(|()| fixed));
         let outcome = self.event_at(now, Some(push.replica), |core, now, effects| {
             // Before the check, which lets the first push say what the later ones must be like.
             core.engine.vet(push)?;
@@ -297,10 +302,10 @@ impl<T: Scalar> TrainingView<T> for Shared<T> {
 
     fn averages(&self) -> Option<Variables<T>> {
         let chief = self.chief();
-        let averages = chief.averages.as_ref()?;
+        let averages = chief.store.averages()?;
         let mut variables = self.snapshot().variables.clone();
         for index in 0..variables.len() {
-            let name = variables.name(index).to_owned();
+            let name = variables.layout().name(index).to_owned();
             if let Some(average) = averages.average(&name) {
                 variables.get_mut(index).assign(&average);
             }

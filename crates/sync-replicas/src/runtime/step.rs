@@ -9,13 +9,13 @@ use accum_core::{GlobalStep, LocalStep};
 use ndarray::ArrayD;
 
 use super::PushError;
+use super::cancellation::Cancellation;
 use super::desk::Granted;
 use super::replica::Replica;
-use super::snapshot::Snapshot;
 use super::span::SpanKind;
 use crate::model::Work;
 use crate::sync::Arc;
-use crate::{Computed, Gradients, Scalar, TrainingView, VariableError, Variables};
+use crate::{Computed, Gradients, Scalar, Snapshot, TrainingView, VariableError, Variables};
 use engine::{Grant, Outcome, Push};
 
 /// A permission to compute one batch, with the variables to compute it from.
@@ -67,8 +67,14 @@ impl<'r, T: Scalar> Step<'r, T> {
 
     /// Whether its gradients would be dropped, or training has ended (P-13).
     #[must_use]
-    pub fn superseded(&self) -> bool {
-        self.permit.replica.superseded.is_set()
+    pub fn is_superseded(&self) -> bool {
+        self.permit.replica.superseded.is_cancelled()
+    }
+
+    /// The same, to be awaited, or asked elsewhere.
+    #[must_use]
+    pub fn cancellation(&self) -> Cancellation {
+        self.permit.replica.superseded.clone()
     }
 
     /// A sign of life in a long computation: the token's lease begins anew (P-5).
@@ -199,7 +205,7 @@ impl<T: Scalar> Drop for Permit<'_, T> {
         let (id, incarnation) = (self.replica.id, self.replica.incarnation);
         let end = self.replica.shared.now();
         self.replica.idle_since = end;
-        if self.replica.superseded.is_set() {
+        if self.replica.superseded.is_cancelled() {
             self.record(SpanKind::Superseded, end);
         }
         let refused = self

@@ -7,8 +7,8 @@ use ndarray::{Array1, array};
 use optim::{Adam, Sgd};
 use sync_replicas::engine::{ConfigError, JoinError, StartError};
 use sync_replicas::{
-    BoxError, BuildError, Computed, FitError, Gradient, Gradients, Hooks, IndexedSlices, Model,
-    Outcome, PushError, ReplicaId, SyncReplicas, Variables, Work, checkpoint,
+    BoxError, BuildError, Computed, FitError, Gradient, GradientError, Gradients, Hooks,
+    IndexedSlices, Model, Outcome, PushError, ReplicaId, SyncReplicas, Variables, Work, checkpoint,
 };
 use testing::{Driver, DriverError};
 
@@ -41,11 +41,19 @@ fn bad_pushes() -> Vec<(&'static str, Gradients<f64>, Expected)> {
     let row = || array![[1.0, 1.0]].into_dyn();
     vec![
         ("shape", good_but_w(array![1.0, 2.0, 3.0].into_dyn()), |error| {
-            matches!(error, PushError::Gradient { name, source: ApplyError::Shape { .. } }
+            matches!(
+                error,
+                PushError::Gradient(GradientError::Fit {
+                        name,
+                        source: ApplyError::Shape { .. },
+                    })
                 if name == "w")
         }),
         ("rank", good_but_w(array![[1.0, 2.0]].into_dyn()), |error| {
-            matches!(error, PushError::Gradient { source: ApplyError::Shape { .. }, .. })
+            matches!(
+                error,
+                PushError::Gradient(GradientError::Fit { source: ApplyError::Shape { .. }, .. })
+            )
         }),
         ("two indices, one row", with_table(slices(vec![0, 1], row())), |error| {
             matches!(slices_error(error), Some(SlicesError::RowsMismatch { indices: 2, rows: 1 }))
@@ -59,35 +67,43 @@ fn bad_pushes() -> Vec<(&'static str, Gradients<f64>, Expected)> {
                 Some(SlicesError::IndexOutOfRange { index: 4, rows: Some(4), .. })
             )
         }),
-        (
-            "too long a row",
-            with_table(slices(vec![0], array![[1.0; 3]].into_dyn())),
-            |error| matches!(error, PushError::Gradient { name, .. } if name == "table"),
-        ),
+        ("too long a row", with_table(slices(vec![0], array![[1.0; 3]].into_dyn())), |error| {
+            matches!(
+                error,
+                PushError::Gradient(GradientError::Fit { name, .. }) if name == "table")
+        }),
         (
             "rows of more dimensions",
             with_table(slices(vec![0], ndarray::ArrayD::zeros(vec![1, 2, 3]))),
             |error| {
-                matches!(error, PushError::Gradient { name, source: ApplyError::RowShape { .. } }
+                matches!(
+                    error,
+                    PushError::Gradient(GradientError::Fit {
+                        name,
+                        source: ApplyError::RowShape { .. },
+                    })
                     if name == "table")
             },
         ),
         ("scalar values", with_table(slices(vec![], ndarray::arr0(1.0).into_dyn())), |error| {
             matches!(slices_error(error), Some(SlicesError::ValuesScalar))
         }),
-        ("empty list", Gradients::new(), |error| matches!(error, PushError::Empty)),
+        ("empty list", Gradients::new(), |error| {
+            matches!(error, PushError::Gradient(GradientError::Empty))
+        }),
         ("all missing", Gradients::new().missing("w").missing("table"), |error| {
-            matches!(error, PushError::AllMissing)
+            matches!(error, PushError::Gradient(GradientError::AllMissing))
         }),
         ("unknown name", good().dense("bias", array![1.0]), |error| {
-            matches!(error, PushError::UnknownVariable { name, known }
+            matches!(error, PushError::Gradient(GradientError::UnknownVariable { name, known })
                 if name == "bias" && known == "w, table")
         }),
-        (
-            "name twice",
-            good().dense("w", array![1.0, 1.0]),
-            |error| matches!(error, PushError::Twice { name } if name == "w"),
-        ),
+        ("name twice", good().dense("w", array![1.0, 1.0]), |error| {
+            matches!(
+                error,
+                PushError::Gradient(GradientError::Twice { name }) if name == "w"
+            )
+        }),
     ]
 }
 
@@ -98,7 +114,9 @@ fn good_but_w(w: ndarray::ArrayD<f64>) -> Gradients<f64> {
 
 fn slices_error(error: &PushError) -> Option<&SlicesError> {
     match error {
-        PushError::Gradient { source: ApplyError::Slices(slices), .. } => Some(slices),
+        PushError::Gradient(GradientError::Fit { source: ApplyError::Slices(slices), .. }) => {
+            Some(slices)
+        }
         _ => None,
     }
 }
@@ -150,7 +168,7 @@ fn check_goes_on(driver: &mut Driver<f64>, what: &str) {
     check_tokens(driver, what);
 }
 
-/// E21.: as the very first push of a run, and after good ones.
+/// E-21.: as the very first push of a run, and after good ones.
 #[test]
 fn gradients_that_do_not_fit() {
     for reference in [false, true] {
@@ -185,12 +203,12 @@ fn a_kind_that_changes() {
     for (what, gradients) in table {
         let mut driver = two_replicas(false);
         check_goes_on(&mut driver, what);
-        check_refused(
-            &mut driver,
-            what,
-            gradients,
-            |error| matches!(error, PushError::Kind { name, .. } if name == "table"),
-        );
+        check_refused(&mut driver, what, gradients, |error| {
+            matches!(
+                error,
+                PushError::Gradient(GradientError::Kind { name, .. }) if name == "table"
+            )
+        });
         check_goes_on(&mut driver, what);
     }
 }

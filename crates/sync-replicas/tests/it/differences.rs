@@ -77,7 +77,7 @@ fn work_that_is_superseded() {
             let step = replica.next_step().expect("not overdue").expect("not ended");
             assert!(step.push(both(1.0)).expect("it fits").is_accepted());
         }
-        let told = late.superseded();
+        let told = late.is_superseded();
         (told, late.push(both(1.0)).expect("no error").is_accepted())
     };
     check((2, 3), play, (false, false), (true, false));

@@ -125,7 +125,7 @@ impl Stage {
                             // if it is late, nobody looks at its shape.
                             assert!(matches!(
                                 refused,
-                                Err(PushError::Gradient { .. }) | Ok(Outcome::Stale { .. })
+                                Err(PushError::Gradient(_)) | Ok(Outcome::Stale { .. })
                             ));
                         }
                         Point::AfterPush | Point::Waiting => {
@@ -244,9 +244,9 @@ fn stale_and_fresh_are_told_apart() {
     let mut slow = trainer.replica(ReplicaId::new(1)).expect("it is free");
     let late = slow.next_step().expect("no deadline").expect("it has begun");
     let first = fast.next_step().expect("no deadline").expect("it has begun");
-    assert!(!late.superseded());
+    assert!(!late.is_superseded());
     assert_eq!(first.push(ones()).expect("it fits"), Outcome::Accepted { count: 1 });
-    assert!(late.superseded(), "P-13: told at once");
+    assert!(late.is_superseded(), "P-13: told at once");
     // a stale gradient is dropped before its shape is looked at.
     let wrong = Gradients::new().dense("w", array![1.0]);
     assert!(matches!(late.push(wrong), Ok(Outcome::Stale { .. })));
@@ -261,7 +261,7 @@ fn a_token_whose_step_is_over_is_not_begun() {
     assert!(stage.turn(0));
     let slow = stage.replicas[1].as_mut().expect("it lives");
     let step = slow.next_step().expect("no deadline").expect("training goes on");
-    assert_eq!((step.local_step().get(), step.superseded()), (1, false));
+    assert_eq!((step.local_step().get(), step.is_superseded()), (1, false));
     assert_eq!(step.push(ones()).expect("it fits"), Outcome::Accepted { count: 1 });
     stage.check_tokens();
     let tally = stage.trainer.tally(ReplicaId::new(1)).expect("it joined");

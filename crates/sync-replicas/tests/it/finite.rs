@@ -40,7 +40,7 @@ fn push_two(trainer: &Trainer<f32>, gradients: [Gradients<f32>; 2]) -> Result<()
     replicas[1].next_step().map(drop)
 }
 
-/// F-10: that a loss is finite, or that there is none, says nothing of the gradients.
+/// P-25: that a loss is finite, or that there is none, says nothing of the gradients.
 #[test]
 fn an_update_that_is_not_finite_is_not_made() {
     #[track_caller]

@@ -95,7 +95,7 @@ fn check_values(driver: &Driver<f64>, v0: f64, v1: f64, row: f64) {
     }
 }
 
-/// 2Workers, E16.
+/// 2Workers, E-16.
 /// P-16: two replicas, both needed; each loses one batch to the initial tokens.
 #[test]
 fn two_replicas() {
@@ -124,7 +124,7 @@ fn two_replicas() {
     );
 }
 
-/// 3Workers1Backup, E16.
+/// 3Workers1Backup, E-16.
 /// R-22, P-16: three replicas of which one is a backup; whoever comes third is dropped.
 #[test]
 fn three_replicas_one_backup() {
@@ -149,7 +149,7 @@ fn three_replicas_one_backup() {
     check_values(&driver, -1.0, -3.2, 3.0);
 }
 
-/// E16. R-24: with A initial tokens the third replica takes a token of the new step at once.
+/// E-16. R-24: with A initial tokens the third replica takes a token of the new step at once.
 #[test]
 fn a_backup_with_the_default_tokens() {
     let mut driver = start(2, 3, None);
@@ -166,7 +166,7 @@ fn a_backup_with_the_default_tokens() {
     );
 }
 
-/// E16. R-22: N < A, so replicas compute several batches a step.
+/// E-16. R-22: N < A, so replicas compute several batches a step.
 #[test]
 fn fewer_replicas_than_gradients() {
     let mut driver = start(4, 2, None);
@@ -194,7 +194,7 @@ fn fewer_replicas_than_gradients() {
     );
 }
 
-/// E16. R-24: with no initial tokens nothing is wasted.
+/// E-16. R-24: with no initial tokens nothing is wasted.
 #[test]
 fn no_initial_tokens() {
     let mut driver = start(2, 2, Some(0));
@@ -209,7 +209,7 @@ fn no_initial_tokens() {
     );
 }
 
-/// E18.
+/// E-18.
 /// a token that nobody else takes lets one replica push for both, once there are A of them.
 #[test]
 fn the_chief_alone() {
@@ -228,7 +228,7 @@ fn the_chief_alone() {
     assert_eq!((alone.global_step(), alone.waits(0)), (0, true));
 }
 
-/// E17.
+/// E-17.
 /// each accumulator admits for itself. Two pushes of `v0` alone move `v0` and nothing
 /// else; the `v0` part of the pushes that follow is late, the `v1` part is not.
 #[test]
@@ -283,7 +283,7 @@ fn a_push_of_one_variable_moves_that_one() {
     coordinator.join(std::time::Duration::MAX).expect("the runner ends");
 }
 
-/// E23.
+/// E-23.
 /// R-8, P-16: what becomes of rows that one replica names twice, in no order, and another once.
 #[test]
 fn sparse_rows_from_end_to_end() {
@@ -341,7 +341,7 @@ fn pushes_in(driver: &mut Driver<f64>, steps: i64, slowness: usize) -> (u64, u64
     (after.batches - before.batches, after.stale - before.stale)
 }
 
-/// E16.
+/// E-16.
 /// R-22, P-16: max(N, A) batches are completed a step, of which A count, whoever is slow or dead.
 #[test]
 fn completed_batches_a_step() {

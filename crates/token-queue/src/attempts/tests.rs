@@ -111,7 +111,7 @@ fn batches_larger_than_the_capacity_flow_through() {
     check(2, &[(Put(whole), &[]), (Take(5), &[(0, Ok), (1, Got(whole))])], &[]);
 }
 
-// R-12, E15: a close waits behind earlier enqueues; a later enqueue waits behind the close.
+// R-12, E-15: a close waits behind earlier enqueues; a later enqueue waits behind the close.
 #[test]
 fn a_close_waits_for_earlier_enqueues() {
     check(
@@ -145,7 +145,7 @@ fn a_cancelling_close_ends_enqueues() {
     );
 }
 
-// R-12, E13: the first dequeue that a close leaves short puts back what it held; the next gets it.
+// R-12, E-13: the first dequeue that a close leaves short puts back what it held; the next gets it.
 #[test]
 fn a_close_restores_what_was_held() {
     check(
@@ -176,7 +176,7 @@ fn a_close_restores_in_front_of_later_tokens() {
     );
 }
 
-// E14: an empty batch succeeds at once, closed or not, and overtakes those who wait.
+// E-14: an empty batch succeeds at once, closed or not, and overtakes those who wait.
 #[test]
 fn empty_batches_never_wait() {
     check(
@@ -211,7 +211,7 @@ fn a_cancelled_dequeue_loses_nothing() {
     );
 }
 
-// R-13, E12: a cancelled enqueue keeps what it has put and lets the next one in; a cancelled
+// R-13, E-12: a cancelled enqueue keeps what it has put and lets the next one in; a cancelled
 // close does not happen.
 #[test]
 fn a_cancelled_enqueue_frees_those_behind_it() {

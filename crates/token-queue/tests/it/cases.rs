@@ -42,7 +42,7 @@ fn batches() {
     );
 }
 
-// EmptyEnqueueMany, EmptyDequeueMany, EmptyDequeueUpTo; E14 for a closed queue.
+// EmptyEnqueueMany, EmptyDequeueMany, EmptyDequeueUpTo; E-14 for a closed queue.
 #[test]
 fn empty_batches() {
     for capacity in [0, 1] {
@@ -204,7 +204,7 @@ fn up_to_takes_the_remainder() {
 }
 
 // EnqueueManyLargerThanCapacityWithConcurrentDequeueMany,
-// ClosedBlockingDequeueManyRestoresPartialBatch; E13 for a close.
+// ClosedBlockingDequeueManyRestoresPartialBatch; E-13 for a close.
 #[test]
 fn a_close_restores_a_partial_batch() {
     check(
@@ -244,7 +244,7 @@ fn enqueues_wait_for_room() {
     );
 }
 
-// R-12, E15: BlockingEnqueueBeforeClose, BlockingEnqueueManyBeforeClose.
+// R-12, E-15: BlockingEnqueueBeforeClose, BlockingEnqueueManyBeforeClose.
 #[test]
 fn a_close_lets_earlier_enqueues_finish() {
     check(
@@ -283,7 +283,7 @@ fn a_cancelling_close() {
     );
 }
 
-// R-13, E12: a dropped enqueue leaves what it had put.
+// R-13, E-12: a dropped enqueue leaves what it had put.
 #[test]
 fn e12_a_dropped_enqueue() {
     check(
@@ -296,7 +296,7 @@ fn e12_a_dropped_enqueue() {
     );
 }
 
-// R-13, E13: the described system loses what a cancelled dequeue held; here the front gets it.
+// R-13, E-13: the described system loses what a cancelled dequeue held; here the front gets it.
 #[test]
 fn e13_a_dropped_dequeue() {
     check(

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar};
+use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar, Snapshot};
 
 use crate::batches::{Batch, BatchSender, batch};
 use crate::coordinator::Ticket;
 use crate::proto::to_replica::Message;
 use crate::proto::{ToReplica, Values};
-use crate::shard::{Snapshot, Wire};
+use crate::shard::Wire;
 use crate::wire;
 
 /// By replica, in order, so that a simulation sends in the same order each time.
@@ -152,9 +152,12 @@ fn values<T: Scalar + bytemuck::Pod>(
         let (part, offset) = (part as u32, offset as u64);
         Message::Values(Values { generation, global_step, part, offset, data, last, full })
     };
-    let pieces = snapshot.parts.clone().into_iter().enumerate().flat_map(move |(part, array)| {
-        let length = array.len();
-        wire.pieces(array, 0..length).map(move |(offset, data)| message(part, offset, data, false))
-    });
+    let pieces = snapshot.variables.arrays().to_vec().into_iter().enumerate().flat_map(
+        move |(part, array)| {
+            let length = array.len();
+            wire.pieces(array, 0..length)
+                .map(move |(offset, data)| message(part, offset, data, false))
+        },
+    );
     pieces.chain(std::iter::once(message(0, 0, Bytes::new(), true)))
 }

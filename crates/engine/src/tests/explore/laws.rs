@@ -1,8 +1,9 @@
-//! What must hold whenever something happens: S1 to S7 of the promises, and the hang law.
+//! What must hold whenever something happens: S-1 to S-7 of the promises, and the hang law.
 //!
-//! S1 no stale gradient contributes; S2 a step closes with what it holds, at least A; S3 updates,
-//! then the step, then exactly max(N, A) tokens; S4 tokens are conserved; S5 the step moves by one
-//! and never back; S6 a push counts at most once; S7 a stop tears no update from its count.
+//! S-1 no stale gradient contributes; S-2 a step closes with what it holds, at least A; S-3
+//! updates, then the step, then exactly max(N, A) tokens; S-4 tokens are conserved; S-5 the step
+//! moves by one and never back; S-6 a push counts at most once; S-7 a stop tears no update from its
+//! count.
 
 use super::key::key;
 use super::sometimes::{Hits, Sometimes::*};
@@ -35,7 +36,7 @@ impl World {
         }
         let decision = decided.map_err(|refused| format!("a member was refused: {refused}"))?;
         if decision.repeated {
-            return Err("S6: a push that came for the first time was taken for another".into());
+            return Err("S-6: a push that came for the first time was taken for another".into());
         }
         let lanes = push.lanes.clone().unwrap_or((0..self.lanes.len()).collect());
         let mut accepted = 0;
@@ -53,7 +54,7 @@ impl World {
             _ => (false, false),
         };
         if expected != got {
-            return Err(format!("S1: {accepted} of {} lanes, but {decision:?}", lanes.len()));
+            return Err(format!("S-1: {accepted} of {} lanes, but {decision:?}", lanes.len()));
         }
         let in_hand = held.is_some_and(|held| held.token.step() == push.local_step.get());
         hits.hit(StaleDrop, u64::from(accepted == 0));
@@ -70,7 +71,7 @@ impl World {
         Ok(())
     }
 
-    /// S6: what has arrived may arrive again at any time, and what an earlier life sent too.
+    /// S-6: what has arrived may arrive again at any time, and what an earlier life sent too.
     pub(super) fn repetitions(&self, hits: &mut Hits) -> Result<(), Broken> {
         for replica in &self.replicas {
             let live = self.engine.members.get(replica.id).is_some_and(|member| member.live);
@@ -86,7 +87,7 @@ impl World {
         Ok(())
     }
 
-    /// S7: a stop may come at any moment, and updates under way are made after it: the step moves
+    /// S-7: a stop may come at any moment, and updates under way are made after it: the step moves
     /// exactly when all lanes of it are updated, and nobody is given anything any more.
     pub(super) fn stops(&self, hits: &mut Hits) -> Result<(), Broken> {
         let mut ended = self.clone();
@@ -100,7 +101,7 @@ impl World {
         let moved = ended.engine.global_step().get() - step;
         let told = effects.iter().filter(|it| matches!(it, Effect::Advanced { .. })).count();
         if moved != i64::from(whole) || told != usize::from(whole) || effects.len() != 1 + told {
-            return Err(format!("S7: stopped, the update made, and it went on: {effects:?}"));
+            return Err(format!("S-7: stopped, the update made, and it went on: {effects:?}"));
         }
         hits.hit(StoppedInUpdate, u64::from(whole));
         ended.engine.validate()
@@ -117,7 +118,7 @@ impl World {
         if as_expected && effects.is_empty() && key(&again) == key(self) {
             return Ok(());
         }
-        Err(format!("S6: {push:?} came again, and the answer is {decided:?}, {effects:?}"))
+        Err(format!("S-6: {push:?} came again, and the answer is {decided:?}, {effects:?}"))
     }
 
     /// Carries out what the engine answered, and holds it to the laws.
@@ -136,19 +137,19 @@ impl World {
                 Effect::Close { lane, count } => {
                     let (of, held) = &mut self.lanes[lane];
                     if count != *held || count < needed {
-                        return Err(format!("S2: closed with {count}, {held} held of {needed}"));
+                        return Err(format!("S-2: closed with {count}, {held} held of {needed}"));
                     }
                     (*of, *held) = (*of + 1, 0);
                     self.due.push(lane);
                 }
                 Effect::Advanced { global_step } => {
                     if moved || global_step.get() != step.get() + 1 {
-                        return Err(format!("S5: from {step} to {global_step}"));
+                        return Err(format!("S-5: from {step} to {global_step}"));
                     }
                     if self.lanes.iter().any(|&(of, _)| of != global_step.get())
                         || !self.due.is_empty()
                     {
-                        return Err("S3: the step moved before all lanes were applied".into());
+                        return Err("S-3: the step moved before all lanes were applied".into());
                     }
                     moved = true;
                     self.issued += per_step;
@@ -156,7 +157,7 @@ impl World {
                 }
                 Effect::Grant(grant) => {
                     if grant.local_step.get() > step.get() && !moved {
-                        return Err(format!("S3: a token before its step: {grant:?}"));
+                        return Err(format!("S-3: a token before its step: {grant:?}"));
                     }
                     self.grant(&grant);
                 }
@@ -167,15 +168,15 @@ impl World {
         let after = self.engine.ledger();
         hits.hit(Discarded, after.discarded - before.discarded);
         if after.issued != self.issued {
-            return Err(format!("S4: {} tokens were due, {} put", self.issued, after.issued));
+            return Err(format!("S-4: {} tokens were due, {} put", self.issued, after.issued));
         }
         let now = self.engine.global_step().get();
         if now != step.get() + i64::from(moved) {
-            return Err(format!("S5: from {step} to {now} without a word"));
+            return Err(format!("S-5: from {step} to {now} without a word"));
         }
         for (lane, &(_, held)) in self.lanes.iter().enumerate() {
             if self.engine.num_accumulated(lane) != Some(held) {
-                return Err(format!("S6: lane {lane} was pushed {held} gradients: {after:?}"));
+                return Err(format!("S-6: lane {lane} was pushed {held} gradients: {after:?}"));
             }
         }
         Ok(())

@@ -102,7 +102,7 @@ impl Walk {
         (known, known == number)
     }
 
-    /// L1, L2: once faults stop, the step can move from everywhere, save where the hang law says
+    /// L-1, L-2: once faults stop, the step can move from everywhere, save where the hang law says
     /// that it stands. What happens after the states from `left` on is not known.
     #[track_caller]
     fn liveness(&mut self, left: u32) {
@@ -127,7 +127,7 @@ impl Walk {
             assert_ne!(
                 node.can_advance,
                 node.must_hang,
-                "L1, L2: whether the step can move, and whether the hang law forbids it\n{}",
+                "L-1, L-2: whether the step can move, and whether the hang law forbids it\n{}",
                 self.way(number, None)
             );
         }

@@ -37,8 +37,7 @@ pub enum Cause {
 impl Cause {
     /// From the contributions of a step by their keys, and the keys of those that are not finite
     /// where the gradients are still apart.
-    #[must_use]
-    pub fn of(contributors: &[(u64, ReplicaId)], found: Option<&[u64]>) -> Self {
+    pub(super) fn of(contributors: &[(u64, ReplicaId)], found: Option<&[u64]>) -> Self {
         let named = |key: &u64| found.is_none_or(|found| found.contains(key));
         let named = contributors.iter().filter(|(key, _)| named(key));
         let mut replicas: Vec<ReplicaId> = named.map(|(_, replica)| *replica).collect();
@@ -54,8 +53,7 @@ impl Cause {
 
 /// The keys of the gradients in a sum that are not finite; `None` where they were summed as they
 /// came.
-#[must_use]
-pub fn not_finite_in<T: Scalar>(sum: &DenseSum<T>) -> Option<Vec<u64>> {
+pub(super) fn not_finite_in<T: Scalar>(sum: &DenseSum<T>) -> Option<Vec<u64>> {
     let finite = |gradient: &ArrayViewD<'_, T>| gradient.iter().all(|x| x.is_finite());
     let mut held = sum.held().peekable();
     held.peek()?;

@@ -11,19 +11,21 @@ use crate::Scalar;
 
 /// Replaced arrays, by variable, the oldest first.
 #[derive(Debug)]
-pub(crate) struct Retired<T> {
+pub struct SpareArrays<T> {
     arrays: Vec<Vec<Arc<ArrayD<T>>>>,
     /// Of one variable.
     most: usize,
 }
 
-impl<T: Scalar> Retired<T> {
+impl<T: Scalar> SpareArrays<T> {
     /// None yet; later at most `most` of each variable.
-    pub(crate) fn new(most: usize) -> Self {
+    #[must_use]
+    pub fn new(most: usize) -> Self {
         Self { arrays: Vec::new(), most }
     }
 
-    pub(crate) fn take(&mut self, variable: usize, like: &ArrayD<T>) -> ArrayD<T> {
+    /// An array like this one, with any numbers in it.
+    pub fn take(&mut self, variable: usize, like: &ArrayD<T>) -> ArrayD<T> {
         let arrays = self.of(variable);
         let free = arrays.iter_mut().position(|array| Arc::get_mut(array).is_some());
         let free = free.and_then(|free| Arc::into_inner(arrays.remove(free)));
@@ -31,7 +33,7 @@ impl<T: Scalar> Retired<T> {
     }
 
     /// Keeps an array that was replaced, for when its readers have let go of it.
-    pub(crate) fn keep(&mut self, variable: usize, array: Arc<ArrayD<T>>) {
+    pub fn keep(&mut self, variable: usize, array: Arc<ArrayD<T>>) {
         let most = self.most;
         let arrays = self.of(variable);
         arrays.push(array);

@@ -1,0 +1,30 @@
+//! The parameter store: what is done with gradients once somebody has decided to take them.
+//!
+//! One process has a store of whole variables, and a parameter server one of its parts of them. It
+//! decides nothing about freshness and holds no lock. For those who carry the
+//! [engine](crate::engine) out elsewhere; [`Trainer`](crate::Trainer) does it in one process.
+
+mod error;
+mod layout;
+mod not_finite;
+mod parameters;
+mod resolve;
+mod round;
+mod snapshot;
+mod spares;
+mod spec;
+mod sums;
+
+pub use self::error::{GradientError, RestoreError, Torn, UpdateError};
+pub use self::layout::Layout;
+pub use self::not_finite::{Cause, NotFinite};
+pub use self::parameters::ParameterStore;
+pub use self::resolve::resolve;
+pub use self::round::{Round, Totals};
+pub use self::snapshot::Snapshot;
+pub use self::spares::SpareArrays;
+pub use self::spec::{GradientSpec, Kind, Misfit, kinds};
+pub use self::sums::{SumOptions, VariableSum, VariableSums};
+
+pub(crate) use self::resolve::{fit, named};
+pub(crate) use self::sums::lent;

@@ -1,0 +1,134 @@
+//! What can go wrong with a parameter store, one enum an operation.
+
+use accum_core::{ApplyError, GlobalStep};
+
+use super::layout::Layout;
+use super::not_finite::NotFinite;
+use super::spec::{Kind, Misfit};
+
+/// Why gradients cannot be taken; nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GradientError {
+    /// There is not one pair.
+    #[error("no gradients were given; give one for each variable, or say that it is missing")]
+    Empty,
+    /// Every gradient is missing.
+    #[error("no gradients for any variable: all are missing; at least one is needed")]
+    AllMissing,
+    /// A name that no variable has.
+    #[error("a gradient is named `{name}`, but no variable is; the variables are: {known}")]
+    UnknownVariable {
+        /// The name that came.
+        name: String,
+        /// The names that exist.
+        known: String,
+    },
+    /// Two gradients for one variable.
+    #[error("variable `{name}` has two gradients; add them up before the push")]
+    Twice {
+        /// The variable.
+        name: String,
+    },
+    /// A variable's gradient is not of the kind that it was in the first push.
+    #[error("variable `{name}` has {got}, but the first push gave {expected}; keep to one kind")]
+    Kind {
+        /// The variable.
+        name: String,
+        /// The kind of the first push.
+        expected: Kind,
+        /// The kind that came.
+        got: Kind,
+    },
+    /// A gradient that does not fit its variable.
+    #[error("the gradient of `{name}` does not fit")]
+    Fit {
+        /// The variable.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        source: ApplyError,
+    },
+}
+
+impl GradientError {
+    pub(crate) fn kind(layout: &Layout, misfit: Misfit) -> Self {
+        let Misfit { variable, expected, got } = misfit;
+        Self::Kind { name: layout.name(variable).to_owned(), expected, got }
+    }
+}
+
+/// Why an update failed; the step was not counted.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpdateError {
+    /// The optimizer refused a gradient.
+    #[error("the update of variable `{name}` at step {step} failed")]
+    Optimizer {
+        /// The variable.
+        name: String,
+        /// The step that was to be applied.
+        step: GlobalStep,
+        /// Why.
+        #[source]
+        source: optim::ApplyError,
+    },
+    /// The averages do not fit the variables.
+    #[error("the moving average of variable `{name}` failed")]
+    Average {
+        /// The variable.
+        name: String,
+        /// Why.
+        #[source]
+        source: optim::MovingAverageError,
+    },
+    /// It is not finite.
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
+    /// An earlier update did not come to its end.
+    #[error(transparent)]
+    Torn(#[from] Torn),
+}
+
+/// Variables, slots and averages are not of one step any more, since an update failed half-way.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}; variables and slots are not of one step any more: restore a checkpoint")]
+pub struct Torn {
+    /// What became of that update.
+    pub reason: String,
+}
+
+/// Why a saved optimizer and averages were not taken over; nothing changed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// Another formula.
+    #[error("the optimizer is {here} here and {there} there")]
+    OtherOptimizer {
+        /// The one in use.
+        here: &'static str,
+        /// The saved one.
+        there: String,
+    },
+    /// Averages on one side alone.
+    #[error("moving averages are kept {} but not {}", place(*.here), place(!.here))]
+    Averages {
+        /// Whether they are kept here.
+        here: bool,
+    },
+    /// The saved averages do not fit.
+    #[error("moving averages: {0}")]
+    AverageState(optim::RestoreError),
+    /// The saved slots do not fit.
+    #[error("optimizer {name}: {reason}")]
+    OptimizerState {
+        /// The optimizer.
+        name: &'static str,
+        /// Why.
+        reason: optim::RestoreError,
+    },
+}
+
+fn place(here: bool) -> &'static str {
+    if here { "here" } else { "there" }
+}

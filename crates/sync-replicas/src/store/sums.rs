@@ -1,0 +1,136 @@
+//! One variable's gradients of the open step, dense or sparse, on accum-core's own parts.
+//!
+//! Decides nothing about freshness, and checks nothing that was checked before.
+
+use accum_core::{
+    Addends, ApplyError, BufferPool, DenseOptions, DenseSum, DenseSums, GlobalStep, Reduction,
+    SparseMean, SparseMerge, SparseOptions, SparseSum, SparseSums, Summation, Sums,
+};
+use ndarray::ArrayD;
+use optim::DenseGradient;
+
+use super::spec::Kind;
+use crate::cores::sums_on_all_cores;
+use crate::{Gradient, Scalar};
+
+/// How gradients are summed, merged and divided.
+#[derive(Clone, Copy, Debug)]
+pub struct SumOptions {
+    /// When gradients are added.
+    pub summation: Summation,
+    /// What a sparse gradient's rows are divided by.
+    pub mean: SparseMean,
+    /// How equal rows of sparse gradients are merged.
+    pub merge: SparseMerge,
+}
+
+/// What is held for one variable.
+#[derive(Debug)]
+pub enum VariableSums<T: Scalar> {
+    /// Dense gradients, with where the memory of their sum goes, if it is not a gradient's own.
+    Dense(DenseSums<T>, Option<BufferPool<T>>),
+    /// Indexed slices, with what the memory of their sums comes from.
+    Sparse(SparseSums<T>, BufferPool<T>),
+}
+
+/// What was taken for one variable: not divided yet, so that the update can do it in its own pass.
+#[derive(Debug)]
+pub enum VariableSum<T: Scalar> {
+    /// Of dense gradients, with where its memory goes once it is applied.
+    Dense(DenseSum<T>, Option<BufferPool<T>>),
+    /// The same of indexed slices.
+    Sparse(SparseSum<T>, BufferPool<T>),
+}
+
+/// A taken sum as the optimizer reads it: added up and divided inside the update's own pass.
+#[derive(Debug)]
+pub(super) struct MeanGradient<'a, T: Scalar>(pub(super) Addends<'a, T>);
+
+impl<T: Scalar> DenseGradient<T> for MeanGradient<'_, T> {
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    fn read(&self, start: usize, tile: &mut [T]) {
+        self.0.read(start, tile);
+    }
+
+    fn lend(&self) -> Option<&[T]> {
+        self.0.lend()
+    }
+}
+
+impl<T: Scalar> VariableSums<T> {
+    /// R-19; nothing for a variable without a gradient. The memory of a dense sum that is made as
+    /// gradients come, which is that of the first, goes to the pool.
+    #[must_use]
+    pub fn new(
+        kind: Kind,
+        shape: &[usize],
+        options: SumOptions,
+        pool: Option<&BufferPool<T>>,
+    ) -> Option<Self> {
+        let SumOptions { summation, mean, merge } = options;
+        match kind {
+            Kind::Dense => {
+                let options = DenseOptions { summation, ..DenseOptions::default() };
+                let pool = pool.filter(|_| summation == Summation::Eager).cloned();
+                Some(Self::Dense(DenseSums::new(shape, Reduction::Mean, options), pool))
+            }
+            Kind::Sparse => {
+                let options = SparseOptions { summation, mean, merge, ..SparseOptions::default() };
+                // A step's sum is applied before the next is made.
+                let pool = BufferPool::new(1);
+                let sums = SparseSums::new(shape, Reduction::Mean, options);
+                Some(Self::Sparse(sums_on_all_cores(sums.with_pool(pool.clone())), pool))
+            }
+            Kind::Missing => None,
+        }
+    }
+
+    /// Adds a gradient of the same kind; a dense one's memory goes to the pool afterwards.
+    ///
+    /// # Errors
+    /// [`ApplyError`] when it does not fit, which `resolve` has made sure of.
+    pub fn add(
+        &mut self,
+        gradient: Gradient<T>,
+        key: u64,
+        pool: Option<&BufferPool<T>>,
+    ) -> Result<(), ApplyError> {
+        match (self, gradient) {
+            (Self::Dense(sums, _), Gradient::Dense(array)) => sums.add(lent(array, pool), key),
+            (Self::Sparse(sums, _), Gradient::Sparse(slices)) => sums.add(slices.into(), key),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes what is held, if there is something.
+    pub fn drain(&mut self, step: GlobalStep) -> Option<VariableSum<T>> {
+        match self {
+            Self::Dense(sums, pool) => {
+                sums.drain(step).map(|sum| VariableSum::Dense(sum, pool.clone()))
+            }
+            Self::Sparse(sums, pool) => {
+                sums.drain(step).map(|sum| VariableSum::Sparse(sum, pool.clone()))
+            }
+        }
+    }
+
+    /// Forgets what is held.
+    pub fn clear(&mut self) {
+        drop(self.drain(GlobalStep::default()));
+    }
+}
+
+/// A gradient on its way to the sum, whose memory comes back to the pool.
+pub(crate) fn lent<T: Scalar>(
+    array: ArrayD<T>,
+    pool: Option<&BufferPool<T>>,
+) -> accum_core::Gradient<'static, T> {
+    match pool {
+        // Whoever gets it next counts on the usual layout.
+        Some(pool) if array.is_standard_layout() => pool.adopt(array).into(),
+        _ => array.into(),
+    }
+}
