@@ -15,7 +15,9 @@ mod status;
 mod times;
 mod vet;
 
-pub use answer::{Actions, Answer, Commit, Contribution, GivenUp, Order, Refusal, Ticket};
+pub use answer::{
+    Actions, Answer, Commit, Contribution, GiveUp, GivenUp, Refusal, ShardCommand, Ticket,
+};
 pub use books::StepMade;
 pub use leaving::{Farewell, Saves};
 pub use receipts::receipt;
@@ -27,7 +29,7 @@ use std::time::Duration;
 
 use sync_replicas::checkpoint::Tested;
 use sync_replicas::engine::{
-    Admission, Config, Engine, Grant, Positions, StartError, StopReason, Tries,
+    Admission, Config, Effect, Engine, Grant, Positions, StartError, StopReason, Tries,
 };
 use sync_replicas::{Generation, GlobalStep, Incarnation};
 
@@ -39,6 +41,11 @@ use times::Spent;
 #[derive(Debug)]
 pub struct Coordinator {
     engine: Engine,
+    /// The time that is told.
+    now: Duration,
+    /// What the engine has answered, and what is to be done.
+    effects: Vec<Effect>,
+    actions: Actions,
     seats: Vec<Seat>,
     /// By replica.
     spent: Vec<Spent>,
@@ -106,6 +113,9 @@ impl Coordinator {
         let replicas = config.total_num_replicas();
         Self {
             engine: Engine::new(config, variables, global_step, generation),
+            now: Duration::ZERO,
+            effects: Vec::new(),
+            actions: Actions::default(),
             seats: vec![Seat::default(); replicas],
             spent: vec![Spent::default(); replicas],
             books: Books::default(),
@@ -138,16 +148,26 @@ impl Coordinator {
         self.nan_guard = guard;
     }
 
+    /// It is this time now, for what is asked next.
+    pub fn at(&mut self, now: Duration) -> &mut Self {
+        self.now = now;
+        self
+    }
+
+    /// What must be done since this was last asked.
+    pub fn take_actions(&mut self) -> Actions {
+        std::mem::take(&mut self.actions)
+    }
+
     /// Initial tokens go out; from now on steps close.
     ///
     /// # Errors
     /// [`StartError`] when the initial tokens are too few.
-    pub fn start(&mut self, now: Duration, actions: &mut Actions) -> Result<(), StartError> {
-        let mut effects = Vec::new();
+    pub fn start(&mut self) -> Result<(), StartError> {
         let initial = self.engine.config().settings().initial_tokens;
-        self.engine.start_chief(initial, now, &mut effects)?;
-        self.settle(effects, now, actions);
-        self.end_if_reached(now, actions);
+        self.engine.start_chief(initial, self.now, &mut self.effects)?;
+        self.settle();
+        self.end_if_reached();
         Ok(())
     }
 
@@ -174,17 +194,16 @@ impl Coordinator {
     }
 
     /// Training ends for everybody (P-1, P-2).
-    pub fn stop(&mut self, reason: StopReason, now: Duration, actions: &mut Actions) {
-        let mut effects = Vec::new();
-        self.engine.stop(reason, &mut effects);
-        self.settle(effects, now, actions);
+    pub fn stop(&mut self, reason: StopReason) {
+        self.engine.stop(reason, &mut self.effects);
+        self.settle();
     }
 
     /// A loss or an update is not finite: training ends, and nothing of the step is published or
     /// saved (P-25).
-    pub fn not_finite(&mut self, reason: String, now: Duration, actions: &mut Actions) {
+    pub fn not_finite(&mut self, reason: String) {
         self.not_finite |= self.engine.stopped().is_none();
-        self.stop(StopReason::Failed(reason), now, actions);
+        self.stop(StopReason::Failed(reason));
     }
 
     /// What the losses have told of checkpoints, if training ended by a number that is not finite.
@@ -194,23 +213,22 @@ impl Coordinator {
     }
 
     /// Time has passed (P-5); when to call again, at the latest.
-    pub fn tick(&mut self, now: Duration, actions: &mut Actions) -> Option<Duration> {
-        let silent = self.end_silent(now, actions);
-        let mut effects = Vec::new();
-        let next = self.engine.tick(now, &mut effects);
-        self.settle(effects, now, actions);
+    pub fn tick(&mut self) -> Option<Duration> {
+        let silent = self.end_silent();
+        let next = self.engine.tick(self.now, &mut self.effects);
+        self.settle();
         next.into_iter().chain(silent).min()
     }
 
     /// Whoever was silent for a whole lease is no member any more: its token goes to another, and
     /// it joins again if it comes back (P-5). When the next one could be.
-    fn end_silent(&mut self, now: Duration, actions: &mut Actions) -> Option<Duration> {
+    fn end_silent(&mut self) -> Option<Duration> {
         let lease = self.engine.config().settings().lease?;
         for index in 0..self.seats.len() {
             let seat = &self.seats[index];
-            if seat.live && seat.heard.saturating_add(lease) <= now {
+            if seat.live && seat.heard.saturating_add(lease) <= self.now {
                 tracing::warn!(replica = index, ?lease, "silent for a lease; it is taken for dead");
-                self.depart(index, seat.incarnation, now, actions);
+                self.depart(index, seat.incarnation);
             }
         }
         let heard = self.seats.iter().filter(|seat| seat.live).map(|seat| seat.heard).min();
@@ -219,15 +237,14 @@ impl Coordinator {
 
     /// One shard has updated a variable, or all where they are admitted together. The last one
     /// moves the step.
-    pub fn applied(&mut self, variable: Option<usize>, now: Duration, actions: &mut Actions) {
+    pub fn applied(&mut self, variable: Option<usize>) {
         let Some(lane) = self.lane_of(variable) else { return };
         let Some(left) = self.updating.get_mut(lane).filter(|left| **left > 0) else { return };
         *left -= 1;
         if *left == 0 {
-            let mut effects = Vec::new();
-            self.engine.applied(lane, now, &mut effects);
-            self.settle(effects, now, actions);
-            self.end_if_reached(now, actions);
+            self.engine.applied(lane, self.now, &mut self.effects);
+            self.settle();
+            self.end_if_reached();
         }
     }
 
@@ -255,11 +272,11 @@ impl Coordinator {
         self.books.totals()
     }
 
-    fn end_if_reached(&mut self, now: Duration, actions: &mut Actions) {
+    fn end_if_reached(&mut self) {
         let step = self.engine.global_step().get();
         if self.last_step.is_some_and(|last| step >= last) {
             let reason = format!("step {step} was reached");
-            self.stop(StopReason::Requested(reason), now, actions);
+            self.stop(StopReason::Requested(reason));
         }
     }
 

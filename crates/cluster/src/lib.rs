@@ -12,6 +12,7 @@ pub mod client;
 pub mod coordinator;
 pub mod exit;
 mod front;
+pub mod index;
 pub mod placement;
 mod proto;
 pub mod security;
@@ -22,6 +23,7 @@ mod simulated;
 mod socket;
 pub mod spec;
 mod stream;
+mod sync;
 mod tensor;
 #[cfg(feature = "test-util")]
 pub mod test_util;

@@ -1,33 +1,35 @@
-//! A parameter server: its shard, the replicas that are connected, and on the first one the
-//! coordinator with its links to the others.
+//! A process that serves: a parameter server, and in the first one the leader, in the others what
+//! obeys it.
 //!
-//! Lock order: the hub's, the shard's, the replicas'. No lock is held across an await.
+//! Who knows whom, downwards: `serve` and `service` the process; that its `replica_stream`s, the
+//! leader, and `link`'s ends; the leader and `link::follower_side` the parameter server; that the
+//! shard and its connections. No lock is held across an await.
 
-mod ending;
-mod failure;
-mod heard;
-mod hub;
-mod leaving;
+mod bad_message;
+mod blocking;
+mod command_error;
+mod counters;
+mod handshake;
+mod leader;
 mod link;
-mod link_serve;
-mod node;
 #[cfg(feature = "test-util")]
 pub(crate) mod offline;
-mod posts;
-mod receive;
-mod recovery;
-mod room;
-mod saving;
+mod parameter_server;
+mod process;
+mod replica_stream;
 mod serve;
+mod serve_error;
 mod service;
+mod settings;
 mod status;
-mod train;
 mod transport;
 
 #[cfg(all(unix, feature = "crash-points"))]
-pub(crate) use saving::blocking;
+pub(crate) use blocking::blocking;
 
-pub use node::{Node, NodeSettings};
-pub use serve::{ServeError, serve, serve_with_incoming};
+pub use process::Server;
+pub use serve::{serve, serve_with_incoming};
+pub use serve_error::ServeError;
+pub use settings::ServerSettings;
 pub use status::ServerStatus;
 pub use transport::ServeSettings;

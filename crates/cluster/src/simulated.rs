@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::server::Node;
+use crate::server::Server;
 use faults::{Draw, Faults};
 use mischief::Mischief;
 use program::{Plan, Program};
@@ -34,7 +34,7 @@ const PEACE: Duration = Duration::from_secs(15);
 #[derive(Default)]
 struct Seen {
     /// The coordinator of the present life of ps 0.
-    coordinator: Option<Arc<Node<f32>>>,
+    coordinator: Option<Arc<Server<f32>>>,
     /// Who hears wishes, by process: that of its present life.
     ears: BTreeMap<String, Ear>,
     /// Whether the coordinator has ended training.
@@ -97,11 +97,11 @@ impl Run<'_> {
             sim.host(format!("ps{index}"), move || {
                 let (program, seen) = (program.clone(), Rc::clone(&seen));
                 async move {
-                    let started = |node, ear| {
+                    let started = |server, ear| {
                         let mut seen = seen.borrow_mut();
                         seen.begins(format!("ps{index}"), ear);
                         if index == 0 {
-                            seen.coordinator = Some(node);
+                            seen.coordinator = Some(server);
                         }
                     };
                     let ended = program.serve(index, started).await;
@@ -181,8 +181,8 @@ impl Run<'_> {
         if let Some(failure) = &seen.failure {
             return Err(failure.clone());
         }
-        let Some(node) = &seen.coordinator else { return Ok(()) };
-        let Some(version) = node.version() else { return Ok(()) };
+        let Some(server) = &seen.coordinator else { return Ok(()) };
+        let Some(version) = server.version() else { return Ok(()) };
         // A life that has not begun its generation yet.
         if version.0 > 0 && version != self.version {
             let _ = writeln!(self.trace, "{:?} generation, step: {version:?}", self.sim.elapsed());

@@ -23,10 +23,11 @@ pub use example::{Example, examples};
 pub use read::{Read, read};
 
 use crate::client::{Connector, Dial};
+use crate::index::ServerIndex;
 use crate::placement::Placement;
 use crate::security::{Signer, wall_clock};
 use crate::server::offline::framed;
-use crate::server::{Node, NodeSettings};
+use crate::server::{Server, ServerSettings};
 use crate::shard::{Shard, ShardSettings, Wire};
 
 /// Who hears whom.
@@ -128,16 +129,16 @@ fn nowhere(servers: usize) -> Connector {
 }
 
 /// One of so many servers, in a training whose every contribution makes a step.
-pub(crate) fn node(index: usize, servers: usize) -> Arc<Node<f32>> {
-    node_that_saves(index, servers, None)
+pub(crate) fn server_of(index: usize, servers: usize) -> Arc<Server<f32>> {
+    server_that_saves(index, servers, None)
 }
 
 /// The same with checkpoints.
-pub(crate) fn node_that_saves(
+pub(crate) fn server_that_saves(
     index: usize,
     servers: usize,
     checkpoints: Option<Checkpoints>,
-) -> Arc<Node<f32>> {
+) -> Arc<Server<f32>> {
     let placement = placement(servers);
     let settings = Settings { total_num_replicas: Some(REPLICAS), ..Settings::new(1) };
     let parts = placement.parts(index);
@@ -145,8 +146,8 @@ pub(crate) fn node_that_saves(
     let optimizer = OptimizerState::new(Sgd::new(1.0)).expect("a good rate");
     let shard = Shard::new(parts, initial, optimizer, ShardSettings::default());
     let shard = shard.expect("the values fit");
-    let settings = NodeSettings {
-        index,
+    let settings = ServerSettings {
+        index: ServerIndex::new(index),
         run: RunId::draw(),
         record: None,
         variables: shapes().len(),
@@ -162,5 +163,5 @@ pub(crate) fn node_that_saves(
         guard: None,
         placement,
     };
-    Node::new(settings, shard, LIFE)
+    Server::new(settings, shard, LIFE)
 }

@@ -13,7 +13,7 @@ use sync_replicas::engine::Outcome;
 use sync_replicas::{Generation, GlobalStep, Incarnation, Kind, LocalStep, ReplicaId};
 
 use crate::coordinator::{
-    Answer, Commit, Contribution, GivenUp, Order, Refusal, StepMade, Ticket, Times, Totals,
+    Answer, Commit, Contribution, GivenUp, Refusal, ShardCommand, StepMade, Ticket, Times, Totals,
 };
 use crate::proto;
 use crate::shard::Section;
@@ -248,17 +248,17 @@ impl From<proto::Contribution> for Contribution {
     }
 }
 
-impl From<Order> for WireOrder {
-    fn from(order: Order) -> Self {
-        match order {
-            Order::Admit { contribution, key, variables } => Self::Admit(proto::Admit {
+impl From<ShardCommand> for WireOrder {
+    fn from(command: ShardCommand) -> Self {
+        match command {
+            ShardCommand::Admit { contribution, key, variables } => Self::Admit(proto::Admit {
                 contribution: Some(contribution.into()),
                 key,
                 some: variables.is_some(),
                 variables: variables.into_iter().flatten().map(|it| it as u64).collect(),
             }),
-            Order::Discard(contribution) => Self::Discard(contribution.into()),
-            Order::Apply { variable, global_step, last } => Self::Apply(proto::Apply {
+            ShardCommand::Discard(contribution) => Self::Discard(contribution.into()),
+            ShardCommand::Apply { variable, global_step, last } => Self::Apply(proto::Apply {
                 variable: variable.map(|it| it as u64),
                 global_step: global_step.get(),
                 last,
@@ -267,10 +267,10 @@ impl From<Order> for WireOrder {
     }
 }
 
-/// An order that the coordinator gave while training; `None` for one of another kind.
-pub(crate) fn order(order: &WireOrder) -> Result<Option<Order>, WireError> {
+/// What the coordinator commands shards while training; `None` for an order of another kind.
+pub(crate) fn command(order: &WireOrder) -> Result<Option<ShardCommand>, WireError> {
     Ok(Some(match order {
-        WireOrder::Admit(admit) => Order::Admit {
+        WireOrder::Admit(admit) => ShardCommand::Admit {
             contribution: admit
                 .contribution
                 .ok_or_else(|| WireError::missing("a contribution"))?
@@ -278,8 +278,8 @@ pub(crate) fn order(order: &WireOrder) -> Result<Option<Order>, WireError> {
             key: admit.key,
             variables: if admit.some { Some(indices(&admit.variables)?) } else { None },
         },
-        WireOrder::Discard(contribution) => Order::Discard((*contribution).into()),
-        WireOrder::Apply(apply) => Order::Apply {
+        WireOrder::Discard(contribution) => ShardCommand::Discard((*contribution).into()),
+        WireOrder::Apply(apply) => ShardCommand::Apply {
             variable: match apply.variable {
                 Some(variable) => indices(&[variable])?.pop(),
                 None => None,

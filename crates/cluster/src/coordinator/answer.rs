@@ -1,6 +1,6 @@
 //! What goes to replicas and shards, as plain data; the wire form is the `wire` module's.
 
-use sync_replicas::engine::{Grant, Outcome, Overdue, Refused};
+use sync_replicas::engine::{Grant, Outcome, Overdue, Refused, StopReason};
 use sync_replicas::{Generation, GlobalStep, Incarnation, LocalStep, ReplicaId, Span};
 
 use super::{StepMade, Times};
@@ -89,9 +89,9 @@ impl Refusal {
     }
 }
 
-/// To every shard; each carries its orders out in order.
+/// To every shard; each carries them out in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum ShardCommand {
     /// A staged contribution counts.
     Admit {
         /// Which one.
@@ -114,6 +114,17 @@ pub enum Order {
     },
 }
 
+/// A piece of work that a replica will not finish.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GiveUp {
+    /// Which one.
+    pub sequence: u64,
+    /// Why.
+    pub why: GivenUp,
+    /// How the work went.
+    pub times: Times,
+}
+
 /// Why a replica will not finish a piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GivenUp {
@@ -128,23 +139,23 @@ pub enum GivenUp {
 /// What must be done, in order.
 #[derive(Debug, Default)]
 pub struct Actions {
-    /// Orders to every shard.
-    pub orders: Vec<Order>,
+    /// Commands to every shard.
+    pub commands: Vec<ShardCommand>,
     /// Answers to replicas, each about the life of this ticket.
     pub answers: Vec<(ReplicaId, Ticket, Answer)>,
     /// A step was made: to be told to all replicas.
     pub made: Vec<StepMade>,
     /// What replicas did, for the record.
     pub spans: Vec<Span>,
-    /// Training ended: in these words, and whether it failed.
-    pub ended: Option<(String, bool)>,
+    /// Training ended, for this reason.
+    pub ended: Option<StopReason>,
 }
 
 impl Actions {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.orders.is_empty()
+        self.commands.is_empty()
             && self.answers.is_empty()
             && self.made.is_empty()
             && self.spans.is_empty()

@@ -1,13 +1,10 @@
 //! What replicas ask, each request idempotent.
 
-use std::time::Duration;
-
 use sync_replicas::engine::{Engine, FailingBatch, JoinError, Outcome, Refused, StopReason, Tries};
 use sync_replicas::{Generation, ReplicaId, SpanKind};
 
 use super::{
-    Actions, Answer, Commit, Contribution, Coordinator, GivenUp, Order, Refusal, Seat, Ticket,
-    Times,
+    Answer, Commit, Contribution, Coordinator, GiveUp, GivenUp, Refusal, Seat, ShardCommand, Ticket,
 };
 
 impl Coordinator {
@@ -24,8 +21,6 @@ impl Coordinator {
         replica: ReplicaId,
         connection: u64,
         ticket: Option<Ticket>,
-        now: Duration,
-        actions: &mut Actions,
     ) -> Result<Ticket, Refusal> {
         let refuse = |reason: String| Refusal { sequence: 0, reason, rejoin: false };
         let total = self.seats.len();
@@ -38,7 +33,7 @@ impl Coordinator {
                 "a newer process has taken the place of {replica}; end one of the two"
             )));
         }
-        seat.heard = now;
+        seat.heard = self.now;
         let known = Ticket { generation: self.engine.generation(), incarnation: seat.incarnation };
         if seat.live && ticket == Some(known) {
             seat.connection = connection;
@@ -46,48 +41,40 @@ impl Coordinator {
         }
         if seat.live {
             let incarnation = seat.incarnation;
-            self.depart(index, incarnation, now, actions);
+            self.depart(index, incarnation);
         }
-        let mut effects = Vec::new();
         let incarnation = self
             .engine
-            .join(replica, now, &mut effects)
+            .join(replica, self.now, &mut self.effects)
             .map_err(|error| refuse(error.to_string()))?;
         self.seats[index] = Seat {
             connection,
             incarnation,
             live: true,
             sequence: 1,
-            heard: now,
+            heard: self.now,
             ..Seat::default()
         };
-        self.settle(effects, now, actions);
+        self.settle();
         Ok(Ticket { incarnation, ..known })
     }
 
     /// A contribution is staged everywhere: does it count? (P-11, P-15)
-    pub fn commit(
-        &mut self,
-        replica: ReplicaId,
-        commit: &Commit,
-        now: Duration,
-        actions: &mut Actions,
-    ) {
+    pub fn commit(&mut self, replica: ReplicaId, commit: &Commit) {
         let contribution = Contribution {
             replica,
             incarnation: commit.ticket.incarnation,
             sequence: commit.sequence,
         };
-        let (index, push) = match self.vet(replica, commit, now) {
+        let (index, push) = match self.vet(replica, commit) {
             Ok(vetted) => vetted,
             Err(refusal) => {
-                return self.refuse_commit(replica, commit, refusal, actions);
+                return self.refuse_commit(replica, commit, refusal);
             }
         };
         let first = self.pattern.is_none();
         self.fix_pattern(&commit.variables);
-        let mut effects = Vec::new();
-        let decision = self.engine.push(&push, now, &mut effects);
+        let decision = self.engine.push(&push, self.now, &mut self.effects);
         let accepted = decision.as_ref().is_ok_and(|it| it.outcome.is_accepted());
         if first && !accepted {
             self.pattern = None;
@@ -95,15 +82,15 @@ impl Coordinator {
         let decision = match decision {
             Ok(decision) => decision,
             Err(refused) => {
-                actions.orders.push(Order::Discard(contribution));
-                refuse((replica, commit.ticket), &refused, commit.sequence, actions);
+                self.actions.commands.push(ShardCommand::Discard(contribution));
+                self.refuse(replica, commit.ticket, &refused, commit.sequence);
                 return;
             }
         };
         let outcome = decision.outcome;
         if decision.repeated {
             // It was staged once more; it counts, or does not, as the first time.
-            actions.orders.push(Order::Discard(contribution));
+            self.actions.commands.push(ShardCommand::Discard(contribution));
         } else {
             let grant = self.seats[index].grant.take();
             let key = grant.and_then(|grant| grant.share).unwrap_or(0);
@@ -115,78 +102,64 @@ impl Coordinator {
                 Outcome::Duplicate { .. } => SpanKind::Duplicate,
                 _ => SpanKind::Accepted,
             };
-            self.note((index, step), kind, commit.times, now, actions);
-            actions.orders.push(match &outcome {
+            self.note(index, step, kind, commit.times);
+            self.actions.commands.push(match &outcome {
                 Outcome::Accepted { .. } => {
                     let variables = push.lanes.as_ref().map(|_| commit.variables.clone());
-                    Order::Admit { contribution, key, variables }
+                    ShardCommand::Admit { contribution, key, variables }
                 }
                 Outcome::Partly { accepted } => {
                     let took = accepted.iter().filter_map(|&lane| self.variable_of(lane));
-                    Order::Admit { contribution, key, variables: Some(took.collect()) }
+                    ShardCommand::Admit { contribution, key, variables: Some(took.collect()) }
                 }
-                _ => Order::Discard(contribution),
+                _ => ShardCommand::Discard(contribution),
             });
             let seat = &mut self.seats[index];
             (seat.pushed, seat.sequence) = (commit.sequence, commit.sequence + 1);
         }
         let sequence = commit.sequence;
-        actions.answers.push((replica, commit.ticket, Answer::Pushed { sequence, outcome }));
-        self.settle(effects, now, actions);
+        self.actions.answers.push((replica, commit.ticket, Answer::Pushed { sequence, outcome }));
+        self.settle();
     }
 
     /// A replica asks for the token of a piece of work, perhaps once more.
-    pub fn ask(
-        &mut self,
-        replica: ReplicaId,
-        ticket: Ticket,
-        sequence: u64,
-        now: Duration,
-        actions: &mut Actions,
-    ) {
-        let Some(index) = self.admitted(replica, ticket, sequence, now, actions) else { return };
+    pub fn ask(&mut self, replica: ReplicaId, ticket: Ticket, sequence: u64) {
+        let Some(index) = self.admitted(replica, ticket, sequence) else { return };
         let seat = &self.seats[index];
         if sequence != seat.sequence {
             // The answer that it was given up may be lost with a connection.
             if sequence > seat.pushed && sequence < seat.sequence {
-                actions.answers.push((replica, ticket, Answer::GaveUp { sequence }));
+                self.actions.answers.push((replica, ticket, Answer::GaveUp { sequence }));
             }
             return;
         }
         if let Some(grant) = self.seats[index].grant.clone() {
-            actions.answers.push((replica, ticket, Answer::Granted { sequence, grant }));
+            self.actions.answers.push((replica, ticket, Answer::Granted { sequence, grant }));
             return;
         }
-        let mut effects = Vec::new();
-        match self.engine.request(replica, ticket.incarnation, now, &mut effects) {
-            Ok(()) => self.settle(effects, now, actions),
+        match self.engine.request(replica, ticket.incarnation, self.now, &mut self.effects) {
+            Ok(()) => self.settle(),
             Err(refused) => {
-                refuse((replica, ticket), &refused, sequence, actions);
+                self.refuse(replica, ticket, &refused, sequence);
             }
         }
     }
 
-    /// A replica will not finish a piece of work, for this reason; how that went.
-    pub fn give_up(
-        &mut self,
-        replica: ReplicaId,
-        ticket: Ticket,
-        (sequence, why, times): (u64, GivenUp, Times),
-        now: Duration,
-        actions: &mut Actions,
-    ) {
-        let Some(index) = self.admitted(replica, ticket, sequence, now, actions) else { return };
+    /// A replica will not finish a piece of work.
+    pub fn give_up(&mut self, replica: ReplicaId, ticket: Ticket, work: GiveUp) {
+        let GiveUp { sequence, why, times } = work;
+        let Some(index) = self.admitted(replica, ticket, sequence) else { return };
         if sequence == self.seats[index].sequence {
-            let (incarnation, mut effects) = (ticket.incarnation, Vec::new());
+            let incarnation = ticket.incarnation;
             let step = self.engine.local_step(replica).map_or(0, |step| step.get());
             let event = match why {
                 GivenUp::Begun => Engine::give_up,
                 GivenUp::NotBegun => Engine::decline,
                 GivenUp::NotFinite => Engine::skip,
             };
-            let done = event(&mut self.engine, replica, incarnation, now, &mut effects);
+            let done = event(&mut self.engine, replica, incarnation, self.now, &mut self.effects);
             if let Err(refused) = done {
-                refuse((replica, ticket), &refused, sequence, actions);
+                self.refuse(replica, ticket, &refused, sequence);
                 return;
             }
             let kind = match why {
@@ -195,49 +168,36 @@ impl Coordinator {
                 GivenUp::NotFinite => Some(SpanKind::NotFinite),
             };
             if let Some(kind) = kind {
-                self.note((index, step), kind, times, now, actions);
+                self.note(index, step, kind, times);
             }
             let seat = &mut self.seats[index];
             (seat.sequence, seat.grant) = (sequence + 1, None);
             self.not_finite |= self.engine.ended_not_finite();
             // Before the effects: what they grant is the next piece of work.
-            actions.answers.push((replica, ticket, Answer::GaveUp { sequence }));
-            self.settle(effects, now, actions);
+            self.actions.answers.push((replica, ticket, Answer::GaveUp { sequence }));
+            self.settle();
         } else {
-            actions.answers.push((replica, ticket, Answer::GaveUp { sequence }));
+            self.actions.answers.push((replica, ticket, Answer::GaveUp { sequence }));
         }
     }
 
     /// A sign of life: the lease begins anew (P-5). Who was taken for dead meanwhile is told to
     /// join again, since it may be waiting for what will not come.
-    pub fn alive(
-        &mut self,
-        replica: ReplicaId,
-        ticket: Ticket,
-        now: Duration,
-        actions: &mut Actions,
-    ) {
-        if self.admitted(replica, ticket, 0, now, actions).is_some() {
+    pub fn alive(&mut self, replica: ReplicaId, ticket: Ticket) {
+        if self.admitted(replica, ticket, 0).is_some() {
             // Refused only by a lease that is not there.
-            let _ = self.engine.renew(replica, ticket.incarnation, now);
+            let _ = self.engine.renew(replica, ticket.incarnation, self.now);
         }
     }
 
     /// A replica leaves: its data ended, or it failed (P-2, P-6). In replica order the batch at
     /// which it failed goes to another, and training ends when it has made several fail (P-5).
-    pub fn leave(
-        &mut self,
-        replica: ReplicaId,
-        ticket: Ticket,
-        failure: Option<String>,
-        now: Duration,
-        actions: &mut Actions,
-    ) {
+    pub fn leave(&mut self, replica: ReplicaId, ticket: Ticket, failure: Option<String>) {
         let member = self.check(replica, ticket).ok();
         let deadly = member.filter(|_| failure.is_some()).and_then(|at| self.is_deadly(at));
         let skips = self.engine.config().settings().failing_batch == FailingBatch::Skip;
         if let Some(number) = deadly.filter(|_| skips) {
-            self.leave_batch_out((replica, ticket), number, now, actions);
+            self.leave_batch_out(replica, ticket, number);
         }
         let most = Tries::MOST;
         let deadly = deadly.filter(|_| !skips).zip(failure.as_ref()).map(|(number, reason)| {
@@ -247,7 +207,7 @@ impl Coordinator {
             )
         });
         if let Some(index) = member {
-            self.depart(index, ticket.incarnation, now, actions);
+            self.depart(index, ticket.incarnation);
         }
         // Who was taken for dead, or joined before a restore, is not waited for either.
         let absent = self.index(replica).filter(|&index| !self.seats[index].live);
@@ -255,21 +215,17 @@ impl Coordinator {
             let seat = &mut self.seats[index];
             (seat.left, seat.failure) = (true, failure);
         }
-        actions.answers.push((replica, ticket, Answer::Left));
+        self.actions.answers.push((replica, ticket, Answer::Left));
         if let Some(reason) = deadly {
-            self.stop(StopReason::Failed(reason), now, actions);
+            self.stop(StopReason::Failed(reason));
         }
         if self.seats.iter().all(|seat| seat.left) {
             let failure = self.seats.iter().find_map(|seat| seat.failure.clone());
             let all_failed = self.seats.iter().all(|seat| seat.failure.is_some());
-            self.stop(
-                match failure.filter(|_| all_failed) {
-                    Some(reason) => StopReason::Failed(format!("every replica failed: {reason}")),
-                    None => StopReason::Requested("every replica has left".to_owned()),
-                },
-                now,
-                actions,
-            );
+            self.stop(match failure.filter(|_| all_failed) {
+                Some(reason) => StopReason::Failed(format!("every replica failed: {reason}")),
+                None => StopReason::Requested("every replica has left".to_owned()),
+            });
         }
     }
 
@@ -281,36 +237,23 @@ impl Coordinator {
         self.tries.failed(number).then_some(number)
     }
 
-    fn leave_batch_out(
-        &mut self,
-        (replica, ticket): (ReplicaId, Ticket),
-        batch: u64,
-        now: Duration,
-        actions: &mut Actions,
-    ) {
-        let mut effects = Vec::new();
-        let left_out = self.engine.leave_batch_out(replica, ticket.incarnation, &mut effects);
+    fn leave_batch_out(&mut self, replica: ReplicaId, ticket: Ticket, batch: u64) {
+        let left_out = self.engine.leave_batch_out(replica, ticket.incarnation, &mut self.effects);
         if left_out == Ok(true) {
             tracing::warn!(batch, "a batch made {} replicas fail; it is left out", Tries::MOST);
         }
-        self.settle(effects, now, actions);
+        self.settle();
     }
 
-    pub(super) fn depart(
-        &mut self,
-        index: usize,
-        incarnation: sync_replicas::Incarnation,
-        now: Duration,
-        actions: &mut Actions,
-    ) {
-        let (id, mut effects) = (ReplicaId::new(index as u64), Vec::new());
-        self.engine.leave(id, incarnation, now, &mut effects);
+    pub(super) fn depart(&mut self, index: usize, incarnation: sync_replicas::Incarnation) {
+        let id = ReplicaId::new(index as u64);
+        self.engine.leave(id, incarnation, self.now, &mut self.effects);
         let seat = &mut self.seats[index];
         (seat.live, seat.grant) = (false, None);
         // Whatever it staged and did not commit is void, and whatever of that life comes yet.
         let contribution = Contribution { replica: id, incarnation, sequence: u64::MAX };
-        actions.orders.push(Order::Discard(contribution));
-        self.settle(effects, now, actions);
+        self.actions.commands.push(ShardCommand::Discard(contribution));
+        self.settle();
     }
 
     /// The sender's seat, if it is who it says; the engine fences incarnations, and what it is
@@ -329,21 +272,14 @@ impl Coordinator {
             .ok_or(Refused::NotJoined { replica, incarnation })
     }
 
-    fn admitted(
-        &mut self,
-        replica: ReplicaId,
-        ticket: Ticket,
-        sequence: u64,
-        now: Duration,
-        actions: &mut Actions,
-    ) -> Option<usize> {
+    fn admitted(&mut self, replica: ReplicaId, ticket: Ticket, sequence: u64) -> Option<usize> {
         match self.check(replica, ticket) {
             Ok(index) => {
-                self.seats[index].heard = now;
+                self.seats[index].heard = self.now;
                 Some(index)
             }
             Err(refused) => {
-                refuse((replica, ticket), &refused, sequence, actions);
+                self.refuse(replica, ticket, &refused, sequence);
                 None
             }
         }
@@ -352,17 +288,12 @@ impl Coordinator {
     fn index(&self, replica: ReplicaId) -> Option<usize> {
         usize::try_from(replica.get()).ok().filter(|&index| index < self.seats.len())
     }
-}
 
-/// Tells a replica's life why not; an end is told to all as such.
-fn refuse(
-    (replica, ticket): (ReplicaId, Ticket),
-    refused: &Refused,
-    sequence: u64,
-    actions: &mut Actions,
-) {
-    if *refused != Refused::Ended {
-        let refusal = Refusal::of(refused, sequence);
-        actions.answers.push((replica, ticket, Answer::Refused(refusal)));
+    /// Tells a replica's life why not; an end is told to all as such.
+    fn refuse(&mut self, replica: ReplicaId, ticket: Ticket, refused: &Refused, sequence: u64) {
+        if *refused != Refused::Ended {
+            let refusal = Answer::Refused(Refusal::of(refused, sequence));
+            self.actions.answers.push((replica, ticket, refusal));
+        }
     }
 }

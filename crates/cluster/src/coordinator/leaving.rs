@@ -4,17 +4,17 @@
 //! in a checkpoint. Invariant: whoever waits to leave is let go, also where nothing can be saved.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use sync_replicas::ReplicaId;
 
-use super::{Actions, Answer, Coordinator, Ticket};
+use super::{Answer, Coordinator, Ticket};
+use crate::index::ServerIndex;
 
 /// The parameter servers that wait to leave.
 #[derive(Debug, Default)]
 pub(super) struct Leaving {
     /// By server: after how many ordered updates a checkpoint has all that it holds.
-    servers: BTreeMap<usize, u64>,
+    servers: BTreeMap<ServerIndex, u64>,
     /// Some were let go: of this life of the shared state nothing more can be saved.
     gone: bool,
 }
@@ -46,21 +46,15 @@ pub struct Saves {
 impl Coordinator {
     /// A replica's process was asked to end: its token goes to another at once, and it is expected
     /// back, so its leaving ends nothing (P-5).
-    pub fn leave_for_now(
-        &mut self,
-        replica: ReplicaId,
-        ticket: Ticket,
-        now: Duration,
-        actions: &mut Actions,
-    ) {
+    pub fn leave_for_now(&mut self, replica: ReplicaId, ticket: Ticket) {
         if let Ok(index) = self.check(replica, ticket) {
-            self.depart(index, ticket.incarnation, now, actions);
+            self.depart(index, ticket.incarnation);
         }
-        actions.answers.push((replica, ticket, Answer::Left));
+        self.actions.answers.push((replica, ticket, Answer::Left));
     }
 
     /// A parameter server wishes to leave; it may say so again and again.
-    pub fn server_leaves(&mut self, server: usize, saves: Saves) -> Farewell {
+    pub fn server_leaves(&mut self, server: ServerIndex, saves: Saves) -> Farewell {
         let Saves { updates, on_disk, possible, under_way } = saves;
         let leaving = &mut self.leaving;
         if possible && !leaving.gone && on_disk != Some(updates) {
@@ -78,13 +72,13 @@ impl Coordinator {
 
     /// A checkpoint after so many updates was written, or failed; answers the servers that may
     /// leave now, together, as none of them can be saved without the others.
-    pub fn saved(&mut self, updates: u64) -> Vec<usize> {
+    pub fn saved(&mut self, updates: u64) -> Vec<ServerIndex> {
         let later = self.leaving.servers.values().any(|&needed| needed > updates);
         if later { Vec::new() } else { self.nothing_is_saved() }
     }
 
     /// No checkpoint of this life comes any more; answers the servers that may leave now.
-    pub fn nothing_is_saved(&mut self) -> Vec<usize> {
+    pub fn nothing_is_saved(&mut self) -> Vec<ServerIndex> {
         let servers: Vec<_> = std::mem::take(&mut self.leaving.servers).into_keys().collect();
         self.leaving.gone |= !servers.is_empty();
         servers

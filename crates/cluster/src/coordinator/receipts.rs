@@ -10,6 +10,7 @@ use sha2::Sha256;
 use sync_replicas::Generation;
 
 use super::Contribution;
+use crate::index::ServerIndex;
 
 /// The receipt of one server, for a contribution in a generation.
 ///
@@ -18,12 +19,13 @@ use super::Contribution;
 #[must_use]
 pub fn receipt(
     secret: u64,
-    server: usize,
+    server: ServerIndex,
     generation: Generation,
     contribution: Contribution,
 ) -> u64 {
     let Contribution { replica, incarnation, sequence } = contribution;
-    let numbers = [server as u64, generation.get(), replica.get(), incarnation.get(), sequence];
+    let numbers =
+        [server.get() as u64, generation.get(), replica.get(), incarnation.get(), sequence];
     // A key may have any length.
     let Ok(mac) = Hmac::<Sha256>::new_from_slice(&secret.to_le_bytes()) else { return 0 };
     let mac = numbers.iter().fold(mac, |mac, number| mac.chain_update(number.to_le_bytes()));
@@ -38,6 +40,6 @@ pub(super) fn receipts(
     generation: Generation,
     contribution: Contribution,
 ) -> u64 {
-    let all = (0..servers).map(|server| receipt(secret, server, generation, contribution));
-    all.fold(0, |together, one| together ^ one)
+    let of = |server| receipt(secret, ServerIndex::new(server), generation, contribution);
+    (0..servers).map(of).fold(0, |together, one| together ^ one)
 }

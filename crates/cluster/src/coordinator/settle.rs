@@ -1,40 +1,42 @@
 //! What the engine answered, turned into orders and answers, in its order.
 
-use std::time::Duration;
-
 use hooks::NanLoss;
-use sync_replicas::engine::{Effect, StopReason};
+use sync_replicas::engine::Effect;
 
-use super::{Actions, Answer, Coordinator, Order};
+use super::{Answer, Coordinator, ShardCommand};
 
 impl Coordinator {
-    pub(super) fn settle(&mut self, effects: Vec<Effect>, now: Duration, actions: &mut Actions) {
-        for effect in effects {
-            self.carry_out(effect, now, actions);
+    pub(super) fn settle(&mut self) {
+        for effect in std::mem::take(&mut self.effects) {
+            self.carry_out(effect);
         }
     }
 
-    fn carry_out(&mut self, effect: Effect, now: Duration, actions: &mut Actions) {
+    fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Grant(grant) => {
                 let replica = grant.replica;
                 let generation = self.engine.generation();
                 if let Some(seat) = self.seats.get_mut(replica.get() as usize) {
-                    (seat.grant, seat.granted) = (Some(grant.clone()), now);
+                    (seat.grant, seat.granted) = (Some(grant.clone()), self.now);
                     let (sequence, ticket) = (seat.sequence, seat.ticket(generation));
-                    actions.answers.push((replica, ticket, Answer::Granted { sequence, grant }));
+                    self.actions.answers.push((
+                        replica,
+                        ticket,
+                        Answer::Granted { sequence, grant },
+                    ));
                 }
             }
-            Effect::Close { lane, .. } => self.close(lane, now, actions),
+            Effect::Close { lane, .. } => self.close(lane),
             Effect::Advanced { global_step } => {
-                actions.made.push(self.books.made(self.engine.generation(), global_step));
+                self.actions.made.push(self.books.made(self.engine.generation(), global_step));
             }
             Effect::Superseded { replica } => {
                 let told = self.engine.config().settings().tell_superseded;
                 let generation = self.engine.generation();
                 if let Some(seat) = self.seats.get(replica.get() as usize).filter(|_| told) {
                     let (sequence, ticket) = (seat.sequence, seat.ticket(generation));
-                    actions.answers.push((replica, ticket, Answer::Superseded { sequence }));
+                    self.actions.answers.push((replica, ticket, Answer::Superseded { sequence }));
                 }
             }
             Effect::LeaseExpired { replica } => {
@@ -46,20 +48,15 @@ impl Coordinator {
                 for &replica in &overdue.waiting {
                     if let Some(seat) = self.seats.get(replica.get() as usize) {
                         let (ticket, told) = (seat.ticket(generation), overdue.clone());
-                        actions.answers.push((replica, ticket, Answer::Overdue(told)));
+                        self.actions.answers.push((replica, ticket, Answer::Overdue(told)));
                     }
                 }
             }
-            Effect::Ended => {
-                actions.ended = self.engine.stopped().map(|reason| match reason {
-                    StopReason::Failed(reason) => (reason.clone(), true),
-                    StopReason::Requested(reason) => (reason.clone(), false),
-                });
-            }
+            Effect::Ended => self.actions.ended = self.engine.stopped().cloned(),
         }
     }
 
-    fn close(&mut self, lane: usize, now: Duration, actions: &mut Actions) {
+    fn close(&mut self, lane: usize) {
         // A step is made by the last of its lanes that closes.
         let lanes = self.engine.num_lanes();
         if self.closed_lanes == 0 {
@@ -74,10 +71,10 @@ impl Coordinator {
         let global_step = global_step.next().unwrap_or(global_step);
         if let Some(loss) = self.books.bad_loss().filter(|_| self.nan_guard) {
             let found = NanLoss::new(global_step.get(), loss);
-            return self.not_finite(found.to_string(), now, actions);
+            return self.not_finite(found.to_string());
         }
         self.updating[lane] = self.shards;
         let variable = self.variable_of(lane);
-        actions.orders.push(Order::Apply { variable, global_step, last });
+        self.actions.commands.push(ShardCommand::Apply { variable, global_step, last });
     }
 }

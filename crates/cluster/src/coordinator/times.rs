@@ -8,7 +8,7 @@ use std::time::Duration;
 use sync_replicas::engine::Tally;
 use sync_replicas::{ReplicaId, ReplicaOutcome, ReplicaReport, Span, SpanKind};
 
-use super::{Actions, Coordinator, Totals};
+use super::{Coordinator, Totals};
 
 /// How a piece of work went, by the replica's own clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,19 +34,12 @@ pub(super) struct Spent {
 impl Coordinator {
     /// Notes a piece of work of which the coordinator has just heard. What a replica says of itself
     /// cannot be more than the time that there was.
-    pub(super) fn note(
-        &mut self,
-        (index, step): (usize, i64),
-        kind: SpanKind,
-        times: Times,
-        now: Duration,
-        actions: &mut Actions,
-    ) {
+    pub(super) fn note(&mut self, index: usize, step: i64, kind: SpanKind, times: Times) {
         let seat = &self.seats[index];
-        let most = now.saturating_sub(seat.granted);
+        let most = self.now.saturating_sub(seat.granted);
         let sent = times.sent.min(most);
         let computed = times.computed.min(most.saturating_sub(sent));
-        let ended = now.saturating_sub(sent);
+        let ended = self.now.saturating_sub(sent);
         let began = ended.saturating_sub(computed);
         let waited = times.waited.min(began);
         let spent = &mut self.spent[index];
@@ -56,11 +49,11 @@ impl Coordinator {
         let spans = [
             (SpanKind::Waited, began.saturating_sub(waited), began),
             (kind, began, ended),
-            (SpanKind::Sent, ended, now),
+            (SpanKind::Sent, ended, self.now),
         ];
         let spans = spans.into_iter().filter(|&(it, start, end)| it == kind || start < end);
         let span = |(kind, start, end)| Span { replica, step, kind, start, end };
-        actions.spans.extend(spans.map(span));
+        self.actions.spans.extend(spans.map(span));
     }
 
     /// The generation is over: what it counted is kept.

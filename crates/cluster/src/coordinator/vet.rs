@@ -1,24 +1,16 @@
 //! What is looked at before the engine judges a commit: whose it is, whether it is staged
 //! everywhere, and of which variables it is (P-11, R-19, R-25).
 
-use std::time::Duration;
-
 use sync_replicas::ReplicaId;
 use sync_replicas::engine::Push;
 
 use super::receipts::receipts;
-use super::{Actions, Answer, Commit, Contribution, Coordinator, Order, Refusal, Seat};
+use super::{Answer, Commit, Contribution, Coordinator, Refusal, Seat, ShardCommand};
 
 impl Coordinator {
     /// Refuses a commit. What the replica has staged for it is void, unless its time may come: what
     /// is ahead of its replica is none of a good one's, and earlier lives were discarded whole.
-    pub(crate) fn refuse_commit(
-        &self,
-        replica: ReplicaId,
-        commit: &Commit,
-        refusal: Refusal,
-        actions: &mut Actions,
-    ) {
+    pub(crate) fn refuse_commit(&mut self, replica: ReplicaId, commit: &Commit, refusal: Refusal) {
         let (Commit { ticket, sequence, .. }, incarnation) = (commit, commit.ticket.incarnation);
         let seat = self.check(replica, *ticket).ok().map(|index| &self.seats[index]);
         let over = |seat: &Seat| {
@@ -26,9 +18,9 @@ impl Coordinator {
         };
         if seat.is_some_and(over) {
             let contribution = Contribution { replica, incarnation, sequence: *sequence };
-            actions.orders.push(Order::Discard(contribution));
+            self.actions.commands.push(ShardCommand::Discard(contribution));
         }
-        actions.answers.push((replica, *ticket, Answer::Refused(refusal)));
+        self.actions.answers.push((replica, *ticket, Answer::Refused(refusal)));
     }
 
     /// Checks a commit, and says what the engine is to judge.
@@ -36,11 +28,10 @@ impl Coordinator {
         &mut self,
         replica: ReplicaId,
         commit: &Commit,
-        now: Duration,
     ) -> Result<(usize, Push), Refusal> {
         let sequence = commit.sequence;
         let index = self.check(replica, commit.ticket).map_err(|it| Refusal::of(&it, sequence))?;
-        self.seats[index].heard = now;
+        self.seats[index].heard = self.now;
         let refuse = |reason: String| Refusal { sequence, reason, rejoin: false };
         let current = self.seats[index].sequence;
         if sequence > current {

@@ -1,4 +1,4 @@
-//! A parameter server of the program: its shard, and the node around it.
+//! A parameter server of the program: its shard, and the server around it.
 
 use std::sync::Arc;
 
@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use super::stop::Wished;
 use super::{ClusterError, ClusterReport, ClusterTrainer, Counts};
 use crate::client::Connector;
+use crate::index::ServerIndex;
 use crate::placement::{Part, Placement, cut_dense};
-use crate::server::{Node, NodeSettings, ServeError, serve};
+use crate::server::{ServeError, Server, ServerSettings, serve};
 use crate::shard::{AverageSettings, Shard, ShardSettings};
 
 impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
@@ -21,28 +22,28 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let listen = cluster.listen_address().await?;
         let settings = cluster.serve_settings()?;
         let reach = cluster.reach()?;
-        let node = self.node(reach.clone(), wishes)?;
+        let server = self.server(reach.clone(), wishes)?;
         tracing::info!(address = %listen, "parameter server {}", cluster.place.task.index);
         let (stopped, left) = tokio::select! {
-            stopped = serve(node.clone(), listen, settings) => (stopped?, false),
-            left = pass_on(cluster, &reach, &node) => {
+            stopped = serve(server.clone(), listen, settings) => (stopped?, false),
+            left = pass_on(cluster, &reach, &server) => {
                 left?;
                 ("it was asked to end".to_owned(), true)
             }
         };
-        let recorded = node.recorded();
+        let recorded = server.recorded();
         let first_step = recorded.as_ref().map(|it| it.first_step).unwrap_or_default();
         let elapsed = recorded.as_ref().map_or_else(|| begun.elapsed(), |it| it.elapsed);
         let (totals, replicas) = recorded.map(|it| (it.totals, it.replicas)).unwrap_or_default();
         Ok(ClusterReport {
             task: cluster.place.task,
-            global_step: node.global_step(),
+            global_step: server.global_step(),
             first_step,
             stopped,
             elapsed,
             counts: Counts::default(),
             totals,
-            generation: node.generation(),
+            generation: server.generation(),
             left,
             replicas,
             variables: None,
@@ -53,11 +54,11 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     ///
     /// # Errors
     /// [`ClusterError::Shard`] when a variable cannot have slots or averages.
-    pub(crate) fn node(
+    pub(crate) fn server(
         self,
         reach: Connector,
         wishes: Wishes,
-    ) -> Result<Arc<Node<T>>, ClusterError> {
+    ) -> Result<Arc<Server<T>>, ClusterError> {
         let index = self.cluster.place.task.index as usize;
         let config = self.parts.config;
         let optimizer = OptimizerState::new(self.parts.optimizer)
@@ -84,8 +85,8 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             (config.settings().replicas_to_aggregate, config.total_num_replicas());
         let staging =
             self.cluster.staging.unwrap_or_else(|| staging::<T>(&self.placement, needed, replicas));
-        let settings = NodeSettings {
-            index,
+        let settings = ServerSettings {
+            index: ServerIndex::new(index),
             patience: self.cluster.patience,
             staging,
             placement: self.placement,
@@ -101,7 +102,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             nan_guard: wishes.nan_guard,
             guard: self.cluster.guard(),
         };
-        Ok(Node::new(settings, shard, draw()))
+        Ok(Server::new(settings, shard, draw()))
     }
 }
 
@@ -126,7 +127,7 @@ const LARGE: usize = 64 << 20;
 pub(crate) async fn pass_on<T: Scalar + bytemuck::Pod>(
     cluster: &super::Cluster,
     reach: &Connector,
-    node: &Arc<Node<T>>,
+    server: &Server<T>,
 ) -> Result<(), ServeError> {
     let mut wishes = cluster.stop.wishes();
     let mut done = Wished::default();
@@ -134,18 +135,18 @@ pub(crate) async fn pass_on<T: Scalar + bytemuck::Pod>(
     loop {
         let wished = *wishes.borrow_and_update();
         if wished.saves != done.saves && coordinates {
-            node.save_wished();
+            server.save();
         }
         if wished.end && !done.end {
             if coordinates {
-                node.stop(StopReason::Requested(STOPPED.to_owned()));
+                server.stop(StopReason::Requested(STOPPED.to_owned()));
             } else {
                 let reach = reach.clone();
                 tokio::spawn(async move { super::replica::insist_on_stop(&reach, STOPPED).await });
             }
         }
         if wished.leave {
-            return node.leave().await;
+            return server.leave().await;
         }
         done = wished;
         // Fails only when the sender is gone, which the cluster holds.

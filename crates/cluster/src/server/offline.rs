@@ -2,25 +2,31 @@
 //! the server says comes out.
 
 use std::convert::Infallible;
+use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
-use prost::Message;
+use prost::Message as _;
 use sync_replicas::{Generation, GlobalStep, Snapshot};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::StreamExt;
 use tonic::Status;
 
-use super::link::{self, LinkHandle, pieces, scalars};
-use super::node::{Node, lock};
-use super::service;
+use super::leader::recovery::Recovery;
+use super::leader::server_handle::ServerHandle;
+use super::leader::shared::SharedLeader;
+use super::link::leader_side::LinkKeeper;
+use super::link::orders::Link as Orders;
+use super::link::transfer::{pieces, scalars};
+use super::process::Server;
+use super::{replica_stream, service};
 use crate::batches::Batches;
+use crate::index::ServerIndex;
 use crate::proto::done::Done as Answer;
-use crate::proto::order::Order as Orders;
+use crate::proto::order::Order as Message;
 use crate::proto::{self, ControlRequest, Done, Order, ToReplica, ToServer};
 use crate::stream::Receiving;
 
@@ -46,13 +52,13 @@ impl Body for Pipe {
 }
 
 /// Messages that are written as bytes.
-pub(crate) fn receiving<M: Message + Default>() -> (UnboundedSender<Bytes>, Receiving<M>) {
+pub(crate) fn receiving<M: prost::Message + Default>() -> (UnboundedSender<Bytes>, Receiving<M>) {
     let (sender, bytes) = unbounded_channel();
     (sender, Receiving::new(tonic::body::Body::new(Pipe(bytes))))
 }
 
 /// The messages of one connection, from its first byte to its last.
-pub(crate) fn whole<M: Message + Default>(bytes: &[u8]) -> Receiving<M> {
+pub(crate) fn whole<M: prost::Message + Default>(bytes: &[u8]) -> Receiving<M> {
     let (sender, receiving) = receiving();
     drop(sender.send(Bytes::copy_from_slice(bytes)));
     receiving
@@ -66,10 +72,10 @@ pub(crate) struct Talk {
 
 impl Talk {
     /// Connects and says hello.
-    pub(crate) async fn open(node: &Arc<Node<f32>>, hello: ToServer) -> Result<Self, Status> {
+    pub(crate) async fn open(server: &Arc<Server<f32>>, hello: ToServer) -> Result<Self, Status> {
         let (sender, incoming) = receiving();
         drop(sender.send(framed(&hello.encode_to_vec()).into()));
-        Ok(Self { sender, answers: Arc::clone(node).train(incoming).await? })
+        Ok(Self { sender, answers: replica_stream::train(Arc::clone(server), incoming).await? })
     }
 
     pub(crate) fn say(&self, message: &ToServer) {
@@ -83,110 +89,125 @@ impl Talk {
 }
 
 /// A replica's connection of these bytes, to its end.
-pub(crate) async fn train(node: &Arc<Node<f32>>, bytes: &[u8]) {
-    if let Ok(mut answers) = Arc::clone(node).train(whole(bytes)).await {
+pub(crate) async fn train(server: &Arc<Server<f32>>, bytes: &[u8]) {
+    if let Ok(mut answers) = replica_stream::train(Arc::clone(server), whole(bytes)).await {
         while answers.next().await.is_some() {}
     }
 }
 
 /// The coordinator's connection of these bytes, to its end; what was answered.
-pub(crate) async fn serve(node: &Arc<Node<f32>>, bytes: &[u8]) -> Vec<Done> {
-    let Ok(answers) = Arc::clone(node).serve_link(whole(bytes)).await else { return Vec::new() };
+pub(crate) async fn serve(server: &Arc<Server<f32>>, bytes: &[u8]) -> Vec<Done> {
+    let Ok(answers) = Arc::clone(server).follow(whole(bytes)).await else { return Vec::new() };
     answers.collect().await
 }
 
 /// One call of whoever controls the training.
-pub(crate) fn control(node: &Arc<Node<f32>>, request: ControlRequest) {
-    drop(service::control(node, request));
+pub(crate) fn control(server: &Arc<Server<f32>>, request: ControlRequest) {
+    drop(service::control(server, request));
 }
 
 /// Begins the first generation of a coordinator with no other servers.
-pub(crate) async fn begin(node: &Arc<Node<f32>>) {
-    node.stale.store(false, Ordering::Release);
-    assert!(node.begin_generation().await.is_ok(), "nothing stands in its way");
+pub(crate) async fn begin(server: &Arc<Server<f32>>) {
+    let begun = begin_generation(leader(server)).await;
+    assert!(begun.is_ok(), "nothing stands in its way");
+}
+
+/// Who leads, which the first server does.
+pub(super) fn leader(server: &Server<f32>) -> &Arc<SharedLeader<f32>> {
+    server.leader().expect("it leads")
+}
+
+/// The leader's link to another server.
+pub(super) fn link_to(server: &Server<f32>, other: ServerIndex) -> &Orders {
+    match &leader(server).servers[other.get()] {
+        ServerHandle::Linked(link) => link,
+        ServerHandle::Local(_) => panic!("it is another process's"),
+    }
+}
+
+async fn begin_generation(leader: &Arc<SharedLeader<f32>>) -> Result<(), impl Debug> {
+    leader.with(|leader| leader.stale = false);
+    Recovery::new(Arc::clone(leader)).begin_generation().await
 }
 
 /// The values of a server.
-pub(crate) fn snapshot(node: &Node<f32>) -> Arc<Snapshot<f32>> {
-    node.shard().snapshot()
+pub(crate) fn snapshot(server: &Server<f32>) -> Arc<Snapshot<f32>> {
+    server.own.shard().snapshot()
 }
 
 /// Puts another server into the first generation.
-pub(crate) fn begin_served(node: &Node<f32>) {
-    node.begin_shard(None, Generation::new(1), GlobalStep::new(0)).expect("it is the first");
+pub(crate) fn begin_served(server: &Server<f32>) {
+    server.own.begin(None, Generation::new(1), GlobalStep::new(0)).expect("it is the first");
 }
 
 /// The orders that put a server into a generation, at a step, with its present state.
-pub(crate) fn restoring(node: &Node<f32>, generation: u64, global_step: i64) -> Vec<Orders> {
-    let state = node.shard().state();
-    let tensors = pieces(&state)
-        .map(|(tensor, data)| Orders::Restore(proto::Tensor { tensor, data }))
-        .collect::<Vec<_>>();
+pub(crate) fn restoring(server: &Server<f32>, generation: u64, global_step: i64) -> Vec<Message> {
+    let state = server.own.shard().state();
+    let tensors = pieces(&state).map(Message::Restore).collect::<Vec<_>>();
     let begin = proto::BeginGeneration { generation, global_step, restored: true };
-    let rest = [Orders::RestoreScalars(scalars(&state)), Orders::Begin(begin)];
+    let rest = [Message::RestoreScalars(scalars(&state)), Message::Begin(begin)];
     tensors.into_iter().chain(rest).collect()
 }
 
-/// What a server answers to an order; `node` is the one that saves.
-fn right_answers(node: &Node<f32>, order: Order) -> Vec<Done> {
+/// What a server answers to an order; `server` is the one that saves.
+fn right_answers(server: &Server<f32>, order: Order) -> Vec<Done> {
     let answers: Vec<Option<Answer>> = match order.order {
-        Some(Orders::Apply(apply)) => {
+        Some(Message::Apply(apply)) => {
             vec![Some(Answer::Applied(proto::Applied { variable: apply.variable }))]
         }
-        Some(Orders::Begin(_)) => vec![Some(Answer::Begun(true))],
-        Some(Orders::Save(_)) => saved(node).into_iter().map(Some).collect(),
+        Some(Message::Begin(_)) => vec![Some(Answer::Begun(true))],
+        Some(Message::Save(_)) => saved(server).into_iter().map(Some).collect(),
         _ => vec![None],
     };
     answers.into_iter().map(|done| Done { number: order.number, done }).collect()
 }
 
 /// A server's state as it is sent.
-pub(crate) fn saved(node: &Node<f32>) -> Vec<Answer> {
-    let state = node.shard().state();
-    let tensors = pieces(&state);
-    let tensors = tensors.map(|(tensor, data)| Answer::Saved(proto::Tensor { tensor, data }));
-    tensors.chain([Answer::SavedScalars(scalars(&state))]).collect()
+pub(crate) fn saved(server: &Server<f32>) -> Vec<Answer> {
+    let state = server.own.shard().state();
+    pieces(&state).map(Answer::Saved).chain([Answer::SavedScalars(scalars(&state))]).collect()
 }
 
-/// A coordinator's link to another server, whose answers are written by hand.
+/// A leader's link to another server, whose answers are written by hand.
 pub(crate) struct Link {
-    handle: LinkHandle,
-    other: Arc<Node<f32>>,
+    orders: Orders,
+    other: Arc<Server<f32>>,
 }
 
 impl Link {
-    /// Begins the first generation of a coordinator of two servers.
-    pub(crate) async fn begin(node: &Arc<Node<f32>>, other: Arc<Node<f32>>) -> Self {
-        let link = Self { handle: LinkHandle::new(), other };
-        let hub = node.hub.as_ref().expect("it coordinates");
-        lock(hub).links = vec![link.handle.clone()];
-        node.stale.store(false, Ordering::Release);
+    /// Begins the first generation of two servers.
+    pub(crate) async fn begin(server: &Arc<Server<f32>>, other: Arc<Server<f32>>) -> Self {
+        let link = Self { orders: link_to(server, OTHER).clone(), other };
         let answers = async {
-            while link.handle.orders().is_empty() {
+            while link.orders.orders().is_empty() {
                 tokio::task::yield_now().await;
             }
-            link.answer_all(node).await;
+            link.answer_all(server).await;
         };
-        let (begun, ()) = tokio::join!(node.begin_generation(), answers);
+        let (begun, ()) = tokio::join!(begin_generation(leader(server)), answers);
         assert!(begun.is_ok(), "nothing stands in its way");
         link
     }
 
     /// Has the other server save its state.
     pub(crate) fn save(&self) {
-        self.handle.send(Orders::Save(proto::SaveState {}));
+        self.orders.send(Message::Save(proto::SaveState {}));
     }
 
     /// A connection of the other server's of these bytes, to its end.
-    pub(crate) async fn hear(&self, node: &Arc<Node<f32>>, bytes: &[u8]) {
-        link::read(node, 1, &self.handle, whole(bytes)).await;
+    pub(crate) async fn hear(&self, server: &Arc<Server<f32>>, bytes: &[u8]) {
+        let leader = Arc::clone(leader(server));
+        LinkKeeper::new(leader, OTHER, self.orders.clone()).read(whole(bytes)).await;
     }
 
     /// Answers all open orders as a server does.
-    pub(crate) async fn answer_all(&self, node: &Arc<Node<f32>>) {
-        let orders = self.handle.orders().into_iter();
+    pub(crate) async fn answer_all(&self, server: &Arc<Server<f32>>) {
+        let orders = self.orders.orders().into_iter();
         let answers = orders.flat_map(|order| right_answers(&self.other, order));
         let bytes: Vec<u8> = answers.flat_map(|done| framed(&done.encode_to_vec())).collect();
-        self.hear(node, &bytes).await;
+        self.hear(server, &bytes).await;
     }
 }
+
+/// The second server.
+const OTHER: ServerIndex = ServerIndex::new(1);

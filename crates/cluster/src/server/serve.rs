@@ -12,55 +12,15 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
-use super::link::{self, LinkHandle};
-use super::node::{Node, lock};
+use super::leader::recovery::Recovery;
+use super::leader::server_handle::ServerHandle;
+use super::link::leader_side::LinkKeeper;
+use super::process::{Role, Server};
+use super::serve_error::ServeError;
 use super::transport::{self, Calls, ServeSettings, Services};
+use crate::index::ServerIndex;
 use crate::proto::Ended;
 use crate::socket;
-
-/// Why a server ended otherwise than by the end of training.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// It cannot listen there.
-    #[error("cannot listen on {address}: {source}")]
-    Bind {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The transport failed.
-    #[error("the server failed: {0}")]
-    Transport(#[from] tonic::transport::Error),
-    /// The coordinator, or for it another server, was gone for too long; training may be over.
-    #[error("other parameter servers were gone for {seconds:.0} s")]
-    Abandoned {
-        /// How long they were waited for.
-        seconds: f64,
-    },
-    /// It was asked to end, and what it holds is in no checkpoint.
-    #[error(
-        "asked to end, and no checkpoint was written: {reason}; training goes on from the one \
-         before"
-    )]
-    Unsaved {
-        /// Why not.
-        reason: String,
-    },
-    /// Another process has gone on from its checkpoints, and trains in its place.
-    #[error("{reason}")]
-    Replaced {
-        /// How that showed.
-        reason: String,
-    },
-    /// Training failed.
-    #[error("training failed: {reason}")]
-    Failed {
-        /// Why.
-        reason: String,
-    },
-}
 
 /// After the end was told, connections may take so long to close.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -70,14 +30,14 @@ const CLOSING: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`ServeError`].
 pub async fn serve<T: Scalar + bytemuck::Pod>(
-    node: Arc<Node<T>>,
+    server: Arc<Server<T>>,
     address: SocketAddr,
     settings: ServeSettings,
 ) -> Result<String, ServeError> {
     let incoming =
         TcpIncoming::bind(address).map_err(|source| ServeError::Bind { address, source })?;
     let incoming = incoming.map(|accepted| accepted.inspect(socket::prepare));
-    serve_with_incoming(node, incoming, settings).await
+    serve_with_incoming(server, incoming, settings).await
 }
 
 /// The same on connections of any kind.
@@ -85,7 +45,7 @@ pub async fn serve<T: Scalar + bytemuck::Pod>(
 /// # Errors
 /// [`ServeError`].
 pub async fn serve_with_incoming<T, I, IO, E>(
-    node: Arc<Node<T>>,
+    server: Arc<Server<T>>,
     incoming: I,
     settings: ServeSettings,
 ) -> Result<String, ServeError>
@@ -96,28 +56,30 @@ where
     E: Into<Box<dyn Error + Send + Sync>>,
 {
     let mut tasks = tokio::task::JoinSet::new();
-    if let Some(hub) = &node.hub {
-        let servers = node.settings.placement.shards();
-        let links: Vec<_> = (1..servers).map(|_| LinkHandle::new()).collect();
-        lock(hub).links.clone_from(&links);
-        for (index, link) in links.into_iter().enumerate() {
-            tasks.spawn(link::keep(Arc::clone(&node), index + 1, link));
+    if let Some(leader) = server.leader() {
+        for (index, handle) in leader.servers.iter().enumerate() {
+            if let ServerHandle::Linked(link) = handle {
+                let (leader, index) = (Arc::clone(leader), ServerIndex::new(index));
+                tasks.spawn(LinkKeeper::new(leader, index, link.clone()).keep());
+            }
         }
-        tasks.spawn(Arc::clone(&node).keep_time());
-        tasks.spawn(Arc::clone(&node).keep_generations());
+        tasks.spawn(Arc::clone(leader).keep_time());
+        tasks.spawn(Recovery::new(Arc::clone(leader)).keep());
     }
     let reporter = HealthReporter::new();
     let health = HealthService::from_health_reporter(reporter.clone());
     reporter.set_serving::<transport::Name>().await;
     let (told, closing) = tokio::sync::oneshot::channel();
-    let ending = over(Arc::clone(&node), reporter);
+    let ending = over(Arc::clone(&server), reporter);
     let ending = Box::pin(async {
         ending.await;
         // Fails only when nobody serves any more.
         let _ = told.send(());
     });
-    let services =
-        Services { health: HealthServer::new(health), calls: Arc::clone(&node) as Arc<dyn Calls> };
+    let services = Services {
+        health: HealthServer::new(health),
+        calls: Arc::clone(&server) as Arc<dyn Calls>,
+    };
     let served = transport::serve(services, transport::any_kind(incoming), settings, ending)?;
     // A connection whose other end vanished while it was made never closes by itself.
     let closed = async {
@@ -130,30 +92,35 @@ where
         served = served => served?,
         () = closed => tracing::warn!("connections did not close in time; they are dropped"),
     }
-    if let Some(reason) = node.replaced.get() {
-        return Err(ServeError::Replaced { reason: reason.clone() });
+    let replaced = server.leader().and_then(|it| it.with(|leader| leader.replaced.clone()));
+    if let Some(reason) = replaced {
+        return Err(ServeError::Replaced { reason });
     }
-    let over = node.over.borrow().clone();
-    let patience = node.settings.patience;
+    let over = server.own.over.borrow().clone();
     match over {
         Some(Ended { reason, failed: true, .. }) => Err(ServeError::Failed { reason }),
         Some(Ended { reason, .. }) => Ok(reason),
-        None => Err(ServeError::Abandoned { seconds: patience.as_secs_f64() }),
+        None => Err(ServeError::Abandoned { seconds: server.settings.patience.as_secs_f64() }),
     }
 }
 
 /// Waits for the end of training, then until all have heard of it.
-async fn over<T: Scalar + bytemuck::Pod>(node: Arc<Node<T>>, reporter: HealthReporter) {
-    let mut over = node.over.subscribe();
+async fn over<T: Scalar + bytemuck::Pod>(server: Arc<Server<T>>, reporter: HealthReporter) {
+    let mut over = server.own.over.subscribe();
+    let alone = async {
+        match &server.role {
+            Role::Leader(leader) => leader.gave_up.notified().await,
+            Role::Follower(follower) => follower.abandoned().await,
+        }
+    };
     tokio::select! {
-        // Fails only when the node is gone.
+        // Fails only when the server is gone.
         _ = over.wait_for(Option::is_some) => {}
-        () = node.abandoned(), if node.hub.is_none() => {}
-        () = node.gave_up.notified() => {}
+        () = alone => {}
     }
     reporter.set_not_serving::<transport::Name>().await;
-    if node.is_over() {
-        node.until_all_have_heard().await;
+    if server.own.is_over() {
+        server.until_all_have_heard().await;
     }
-    node.posts().close_all();
+    server.own.connections().close_all();
 }

@@ -1,4 +1,4 @@
-//! The calls of the gRPC service, each handed to the node.
+//! The calls of the gRPC service, each handed to whom it is for.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -12,20 +12,21 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::service_fn;
 
-use super::node::{Node, lock};
+use super::process::Server;
+use super::replica_stream;
 use super::transport::{Answer, Calls};
 use crate::proto::control_request::Action;
 use crate::proto::{ControlReply, ControlRequest, StatusReply, StatusRequest};
 use crate::{stream, wire};
 
-impl<T: Scalar + bytemuck::Pod> Calls for Node<T> {
+impl<T: Scalar + bytemuck::Pod> Calls for Server<T> {
     fn call(self: Arc<Self>, request: http::Request<Body>) -> Answer {
         Box::pin(async move {
             let path = request.uri().path().to_owned();
             let method = path.rsplit('/').next().unwrap_or_default();
             Ok(match method {
-                "Train" => stream::answer(request, |incoming| self.train(incoming)).await,
-                "Serve" => stream::answer(request, |incoming| self.serve_link(incoming)).await,
+                "Train" => stream::answer(request, |it| replica_stream::train(self, it)).await,
+                "Serve" => stream::answer(request, |it| self.follow(it)).await,
                 "Status" => once(request, move |_: StatusRequest| status(&self)).await,
                 "Control" => once(request, move |it: ControlRequest| control(&self, it)).await,
                 _ => Status::unimplemented(format!("there is no method {method}")).into_http(),
@@ -52,31 +53,32 @@ where
         .await
 }
 
-fn status<T: Scalar + bytemuck::Pod>(node: &Arc<Node<T>>) -> Result<StatusReply, Status> {
-    let json = serde_json::to_string(&node.status())
+fn status<T: Scalar + bytemuck::Pod>(server: &Server<T>) -> Result<StatusReply, Status> {
+    let json = serde_json::to_string(&server.status())
         .map_err(|error| Status::internal(error.to_string()))?;
     Ok(StatusReply { json })
 }
 
 pub(super) fn control<T: Scalar + bytemuck::Pod>(
-    node: &Arc<Node<T>>,
+    server: &Server<T>,
     request: ControlRequest,
 ) -> Result<ControlReply, Status> {
-    let Some(hub) = &node.hub else {
+    let Some(leader) = server.leader() else {
         return Err(Status::failed_precondition("ask ps 0, which coordinates"));
     };
     let message = match request.action {
         Some(Action::Stop(reason)) => {
-            node.stop(StopReason::Requested(wire::reason(reason)));
+            let reason = StopReason::Requested(wire::reason(reason));
+            leader.with(|leader| leader.stop(reason));
             "training ends"
         }
         Some(Action::Save(true)) => {
-            node.wish_to_save(&mut lock(hub));
+            leader.with(|leader| leader.wish_to_save());
             "a checkpoint is written"
         }
         _ => {
             let reason = "expected `stop` with a reason, or `save`";
-            node.nonsense("a caller", reason);
+            server.own.counters.nonsense("a caller", reason);
             return Err(Status::invalid_argument(reason));
         }
     };

@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 use sync_replicas::Scalar;
 
-use super::node::{Node, lock};
+use super::process::Server;
+#[cfg(test)]
+use crate::coordinator::Coordinator;
 use crate::coordinator::Status;
 use crate::security::RefusalCounts;
 
 /// A look at one parameter server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServerStatus {
     /// Which one.
     pub server: usize,
@@ -48,50 +50,47 @@ pub struct ServerStatus {
     pub coordinator: Option<Status>,
 }
 
-impl<T: Scalar + bytemuck::Pod> Node<T> {
+impl<T: Scalar + bytemuck::Pod> Server<T> {
     /// The coordinator's generation and step.
     #[cfg(test)]
     pub(crate) fn version(&self) -> Option<(u64, i64)> {
-        let hub = lock(self.hub.as_ref()?);
-        Some((hub.coordinator.generation().get(), hub.coordinator.global_step().get()))
+        let version = |it: &Coordinator| (it.generation().get(), it.global_step().get());
+        Some(self.leader()?.with(|leader| version(&leader.coordinator)))
     }
 
     /// A look at everything.
     #[must_use]
     pub fn status(&self) -> ServerStatus {
-        let (coordinator, pace, serving, checkpoint_error) = match &self.hub {
-            Some(hub) => {
-                let hub = lock(hub);
-                let status = hub.coordinator.status(self.now());
-                let pace = hub.updates_per_second();
-                (Some(status), Some(pace), Some(hub.serving), hub.save_error.clone())
-            }
-            None => (None, None, None, None),
-        };
         let (snapshot, staged_bytes) = {
-            let shard = self.shard();
+            let shard = self.own.shard();
             (shard.snapshot(), shard.staged_bytes())
         };
-        let parts = self.settings.placement.parts(self.settings.index);
+        let parts = self.own.placement.parts(self.own.index.get());
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        ServerStatus {
-            server: self.settings.index,
+        let counters = &self.own.counters;
+        let status = ServerStatus {
+            server: self.own.index.get(),
             generation: snapshot.generation.get(),
             global_step: snapshot.global_step.get(),
             parts: parts.len(),
             elements: parts.iter().map(crate::placement::Part::elements).sum(),
             staged_bytes,
-            connected: self.posts().replicas().len(),
-            received_bytes: count(&self.counters.received_bytes),
-            snapshots: count(&self.counters.snapshots),
-            bad_messages: count(&self.counters.bad_messages),
-            checkpoints: count(&self.counters.checkpoints),
-            failed_checkpoints: count(&self.counters.failed_checkpoints),
-            checkpoint_error,
-            updates_per_second: pace,
-            serving,
+            connected: self.own.connections().replicas().len(),
+            received_bytes: count(&counters.received_bytes),
+            snapshots: count(&counters.snapshots),
+            bad_messages: count(&counters.bad_messages),
             refusals: self.settings.guard.as_ref().map(|guard| guard.refusals()),
-            coordinator,
-        }
+            ..ServerStatus::default()
+        };
+        let Some(leader) = self.leader() else { return status };
+        leader.with(|leader| ServerStatus {
+            checkpoints: leader.saving.written,
+            failed_checkpoints: leader.saving.failed,
+            checkpoint_error: leader.saving.error.clone(),
+            updates_per_second: Some(leader.history.updates_per_second()),
+            serving: Some(leader.serving),
+            coordinator: Some(leader.coordinator.status(leader.now())),
+            ..status
+        })
     }
 }

@@ -16,7 +16,7 @@ use super::wishes::Ear;
 use crate::client::Connector;
 use crate::front::pass_on;
 use crate::security::{Signer, wall_clock};
-use crate::server::{Node, ServeSettings, serve_with_incoming};
+use crate::server::{ServeSettings, Server, serve_with_incoming};
 use crate::spec;
 use crate::{Cluster, ClusterReport, OnCluster};
 
@@ -83,21 +83,21 @@ impl Program {
     pub(super) async fn serve(
         self,
         index: u64,
-        started: impl Fn(Arc<Node<f32>>, Ear),
+        started: impl Fn(Arc<Server<f32>>, Ear),
     ) -> Result<String, BoxError> {
         let cluster = self.cluster("ps", index);
         let reach = self.reach(&cluster, format!("ps{index}"));
         let trainer = description(self.plan).on(&cluster).build(variables())?;
         let (_, wishes) = self.hooks().split();
-        let node = trainer.node(reach.clone(), wishes)?;
+        let server = trainer.server(reach.clone(), wishes)?;
         let ear = Ear::of(&cluster);
-        started(Arc::clone(&node), ear.clone());
+        started(Arc::clone(&server), ear.clone());
         let incoming = net::listen().await?;
-        let served = serve_with_incoming(Arc::clone(&node), incoming, ServeSettings::default());
+        let served = serve_with_incoming(Arc::clone(&server), incoming, ServeSettings::default());
         tokio::select! {
             biased;
             served = served => Ok(served?),
-            left = pass_on(&cluster, &reach, &node) => {
+            left = pass_on(&cluster, &reach, &server) => {
                 Err(format!("nobody asked it to leave: {left:?}").into())
             }
             () = ear.pass_saves_on(&reach) => Err("it only passes wishes on".into()),

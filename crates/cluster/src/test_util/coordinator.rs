@@ -5,64 +5,65 @@ use prost::Message as _;
 use sync_replicas::Generation;
 
 use super::example::{commit, contribution, other_hello, others};
-use super::{CONNECTION, Heard, LIFE, OTHER, node, placement};
+use super::{CONNECTION, Heard, LIFE, OTHER, placement, server_of};
 use crate::coordinator;
+use crate::index::ServerIndex;
 use crate::placement::cut_dense;
 use crate::proto::ToServer;
 use crate::proto::to_replica::Message as Said;
 use crate::proto::to_server::Message;
 use crate::server::offline::{self, Link, Talk, begin};
-use crate::server::{Node, ServerStatus};
+use crate::server::{Server, ServerStatus};
 
 use std::sync::Arc;
 
 /// A replica's connection to the only server.
 pub(super) async fn hear(bytes: &[u8]) -> Heard {
-    let node = node(0, 1);
-    begin(&node).await;
-    let mut other = Other::begun(&node, 1).await;
-    offline::train(&node, bytes).await;
-    let status = node.status();
+    let server = server_of(0, 1);
+    begin(&server).await;
+    let mut other = Other::begun(&server, 1).await;
+    offline::train(&server, bytes).await;
+    let status = server.status();
     let changed = accepted(&status) > 0;
     let others = match changed || names_the_other(bytes) {
         true => Ok(()),
-        false => other.finish(&node).await,
+        false => other.finish(&server).await,
     };
     Heard { bad_messages: status.bad_messages, changed, others }
 }
 
 /// A call that controls the training.
 pub(super) async fn control(bytes: &[u8]) -> Heard {
-    let node = node(0, 1);
-    begin(&node).await;
-    let mut other = Other::begun(&node, 1).await;
+    let server = server_of(0, 1);
+    begin(&server).await;
+    let mut other = Other::begun(&server, 1).await;
     // What cannot be read is refused before the call is made.
     if let Ok(Some(request)) = offline::whole(bytes).message().await {
-        offline::control(&node, request);
+        offline::control(&server, request);
     }
-    let status = node.status();
+    let status = server.status();
     let changed = status.coordinator.is_some_and(|it| it.ended.is_some());
-    let others = if changed { Ok(()) } else { other.finish(&node).await };
+    let others = if changed { Ok(()) } else { other.finish(&server).await };
     Heard { bad_messages: status.bad_messages, changed, others }
 }
 
 /// Another server's answers, while an update and a save are under way there.
 pub(super) async fn answers(bytes: &[u8]) -> Heard {
-    let node = node(0, 2);
-    let served = super::node(1, 2);
+    let server = server_of(0, 2);
+    let served = super::server_of(1, 2);
     offline::begin_served(&served);
-    let link = Link::begin(&node, served).await;
-    let mut other = Other::begun(&node, 2).await;
+    let link = Link::begin(&server, served).await;
+    let mut other = Other::begun(&server, 2).await;
     let mut others = other.commit().await;
     link.save();
-    link.hear(&node, bytes).await;
-    let status = node.status();
+    link.hear(&server, bytes).await;
+    let status = server.status();
     let ended = status.coordinator.as_ref().is_some_and(|it| it.ended.is_some());
     let step = |status: &ServerStatus| status.coordinator.as_ref().map(|it| it.global_step);
     let changed = ended || step(&status) != Some(0);
-    link.answer_all(&node).await;
-    if !ended && step(&node.status()) != Some(1) {
-        others = others.and(Err(format!("the step is {:?}, expected 1", step(&node.status()))));
+    link.answer_all(&server).await;
+    if !ended && step(&server.status()) != Some(1) {
+        others = others.and(Err(format!("the step is {:?}, expected 1", step(&server.status()))));
     }
     Heard { bad_messages: status.bad_messages, changed, others }
 }
@@ -92,9 +93,9 @@ pub(super) struct Other {
 
 impl Other {
     /// It has said hello, and sent the first half of its contribution to this one of `servers`.
-    pub(super) async fn begun(node: &Arc<Node<f32>>, servers: usize) -> Self {
-        let index = node.status().server;
-        let mut talk = Talk::open(node, other_hello()).await.expect("it is welcome");
+    pub(super) async fn begun(server: &Arc<Server<f32>>, servers: usize) -> Self {
+        let index = server.status().server;
+        let mut talk = Talk::open(server, other_hello()).await.expect("it is welcome");
         // A server that coordinates also gives it a token.
         for _ in 0..if index == 0 { 2 } else { 1 } {
             talk.hear().await.expect("it is welcome");
@@ -104,7 +105,7 @@ impl Other {
         rest.into_iter().for_each(|message| say(&talk, message));
         let of = |server| {
             let (generation, contribution) = (Generation::new(1), others().into());
-            coordinator::receipt(LIFE, server, generation, contribution)
+            coordinator::receipt(LIFE, ServerIndex::new(server), generation, contribution)
         };
         let receipts = (1..servers).map(of).fold(0, |together, one| together ^ one);
         Self { talk, rest: later, receipts }
@@ -142,9 +143,9 @@ impl Other {
     }
 
     /// Makes the first step alone, whose values are known.
-    async fn finish(&mut self, node: &Arc<Node<f32>>) -> Result<(), String> {
+    async fn finish(&mut self, server: &Arc<Server<f32>>) -> Result<(), String> {
         self.commit().await?;
-        check(node, 1)
+        check(server, 1)
     }
 }
 
@@ -154,11 +155,12 @@ fn say(talk: &Talk, message: Message) {
 
 /// Whether a server's values are those after the other's contribution alone: minus one wherever it
 /// has a gradient.
-pub(super) fn check(node: &Arc<Node<f32>>, servers: usize) -> Result<(), String> {
+pub(super) fn check(server: &Arc<Server<f32>>, servers: usize) -> Result<(), String> {
     let whole = ndarray::arr2(&[[-1.0_f32, -1.0], [-1.0, -1.0], [0.0, 0.0], [0.0, 0.0]]).into_dyn();
-    let snapshot = offline::snapshot(node);
+    let snapshot = offline::snapshot(server);
     let parts = placement(servers);
-    for (part, got) in parts.parts(node.status().server).iter().zip(snapshot.variables.arrays()) {
+    let index = server.status().server;
+    for (part, got) in parts.parts(index).iter().zip(snapshot.variables.arrays()) {
         let expected = match part.variable_name() {
             "t" => cut_dense(part, whole.view()).to_owned(),
             _ => ndarray::ArrayD::from_elem(&*part.shape, -1.0),

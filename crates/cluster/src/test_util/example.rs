@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::{CONNECTION, Ear, FINGERPRINT, OTHER, SENDER, node, placement};
+use super::{CONNECTION, Ear, FINGERPRINT, OTHER, SENDER, placement, server_of};
 use crate::placement::Part;
 use crate::proto::control_request::Action;
 use crate::proto::done::Done as Answer;
@@ -147,7 +147,7 @@ fn controls() -> Vec<Example> {
 
 /// What a server says of itself.
 fn replies() -> Vec<Example> {
-    let json = serde_json::to_string(&node(0, 2).status()).expect("it is plain data");
+    let json = serde_json::to_string(&server_of(0, 2).status()).expect("it is plain data");
     let message = proto::StatusReply { json }.encode_to_vec();
     vec![Example { name: "StatusReply", ear: Ear::Status, before: Vec::new(), message }]
 }
@@ -252,7 +252,7 @@ fn ended() -> proto::Ended {
 }
 
 fn orders() -> Vec<Example> {
-    let served = node(1, 2);
+    let served = server_of(1, 2);
     begin_served(&served);
     let admit = proto::Admit {
         contribution: Some(proto::Contribution { replica: SENDER, incarnation: 1, sequence: 9 }),
@@ -296,7 +296,7 @@ fn orders() -> Vec<Example> {
 /// What another server answers to the orders that follow the first generation's beginning, which
 /// was order 1: to admit, to apply and to save.
 fn answers() -> Vec<Example> {
-    let other = node(1, 2);
+    let other = server_of(1, 2);
     begin_served(&other);
     let applied = Answer::Applied(proto::Applied { variable: None });
     let mut done = vec![(2, None), (3, Some(applied))];

@@ -4,7 +4,7 @@ use prost::Message as _;
 
 use super::coordinator::{Other, check, names_the_other};
 use super::example::{coordinator_hello, others};
-use super::{Heard, connection, node};
+use super::{Heard, connection, server_of};
 use crate::proto::done::Done as Answer;
 use crate::proto::order::Order as Orders;
 use crate::proto::to_replica::Message as Said;
@@ -14,11 +14,11 @@ use crate::server::offline;
 
 /// A replica's connection, while another has sent half of its contribution.
 pub(super) async fn hear(bytes: &[u8]) -> Heard {
-    let node = node(1, 2);
-    offline::begin_served(&node);
-    let mut other = Other::begun(&node, 2).await;
-    offline::train(&node, bytes).await;
-    let bad_messages = node.status().bad_messages;
+    let server = server_of(1, 2);
+    offline::begin_served(&server);
+    let mut other = Other::begun(&server, 2).await;
+    offline::train(&server, bytes).await;
+    let bad_messages = server.status().bad_messages;
     let finish = async {
         other.send_rest();
         match other.hear().await {
@@ -29,9 +29,9 @@ pub(super) async fn hear(bytes: &[u8]) -> Heard {
         let admit = proto::Admit { contribution, key, variables: Vec::new(), some: false };
         let apply = proto::Apply { variable: None, global_step: 1, last: true };
         let orders = [Orders::Admit(admit), Orders::Apply(apply)];
-        let answers = offline::serve(&node, &link(77, &orders)).await;
+        let answers = offline::serve(&server, &link(77, &orders)).await;
         match answers.last() {
-            Some(Done { number: 2, done: Some(Answer::Applied(_)) }) => check(&node, 2),
+            Some(Done { number: 2, done: Some(Answer::Applied(_)) }) => check(&server, 2),
             last => Err(format!("expected an update, got {last:?}")),
         }
     };
@@ -42,22 +42,22 @@ pub(super) async fn hear(bytes: &[u8]) -> Heard {
 /// A coordinator's link. Afterwards another one puts everything back, whatever came before.
 pub(super) async fn orders(bytes: &[u8]) -> Heard {
     const GENERATION: u64 = 1 << 50;
-    let node = node(1, 2);
-    offline::begin_served(&node);
-    let orders = offline::restoring(&node, GENERATION, 6);
-    let before = offline::snapshot(&node);
-    let mut other = Other::begun(&node, 2).await;
-    offline::serve(&node, bytes).await;
-    let bad_messages = node.status().bad_messages;
-    let after = offline::snapshot(&node);
+    let server = server_of(1, 2);
+    offline::begin_served(&server);
+    let orders = offline::restoring(&server, GENERATION, 6);
+    let before = offline::snapshot(&server);
+    let mut other = Other::begun(&server, 2).await;
+    offline::serve(&server, bytes).await;
+    let bad_messages = server.status().bad_messages;
+    let after = offline::snapshot(&server);
     let changed = (before.generation, before.global_step) != (after.generation, after.global_step);
     let mend = async {
-        let answers = offline::serve(&node, &link(u64::MAX - 5, &orders)).await;
+        let answers = offline::serve(&server, &link(u64::MAX - 5, &orders)).await;
         let last = answers.last();
         if !matches!(last, Some(Done { done: Some(Answer::Begun(true)), .. })) {
             return Err(format!("expected a generation to begin, got {last:?}"));
         }
-        let restored = offline::snapshot(&node);
+        let restored = offline::snapshot(&server);
         if restored.variables.arrays() != before.variables.arrays()
             || restored.global_step.get() != 6
         {

@@ -11,9 +11,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use cluster::Wire;
 use cluster::client::{Connector, ReplicaClient, ReplicaSettings, WorkTimes};
+use cluster::index::ServerIndex;
 use cluster::placement::Placement;
 use cluster::security::{Guard, SharedKey, Signer, wall_clock};
-use cluster::server::{Node, NodeSettings, ServeSettings, ServerStatus, serve_with_incoming};
+use cluster::server::{self, ServeSettings, ServerSettings, ServerStatus, serve_with_incoming};
 use cluster::shard::{Shard, ShardSettings};
 use http_body::{Body, Frame};
 use optim::{OptimizerState, Sgd};
@@ -35,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The one server of a training of three replicas, whose every contribution makes a step.
 struct Server {
-    node: Arc<Node<f32>>,
+    inner: Arc<server::Server<f32>>,
     address: SocketAddr,
     placement: Arc<Placement>,
     key: Option<SharedKey>,
@@ -53,8 +54,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let settings = Settings { total_num_replicas: Some(3), ..Settings::new(1) };
-        let settings = NodeSettings {
-            index: 0,
+        let settings = ServerSettings {
+            index: ServerIndex::LEADER,
             placement: Arc::clone(&placement),
             fingerprint: FINGERPRINT.to_vec(),
             config: settings.check().expect("good settings"),
@@ -70,10 +71,10 @@ impl Server {
             staging: 3,
             guard: guard.clone(),
         };
-        let node = Node::new(settings, shard.expect("it fits"), 1);
+        let inner = server::Server::new(settings, shard.expect("it fits"), 1);
         let settings = ServeSettings { guard, tls: None };
-        tokio::spawn(serve_with_incoming(node.clone(), TcpIncoming::from(listener), settings));
-        Self { node, address, placement, key }
+        tokio::spawn(serve_with_incoming(inner.clone(), TcpIncoming::from(listener), settings));
+        Self { inner, address, placement, key }
     }
 
     /// A replica that trains.
@@ -223,7 +224,7 @@ async fn train(
     }
     assert!(attacks.next().is_none(), "all were made");
     client.next_step().await.expect("it is served");
-    (client.variables().sha256(), server.node.status())
+    (client.variables().sha256(), server.inner.status())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! Processes that were asked to end: what their leaving ends, and when a server may go.
 
 use cluster::coordinator::{Coordinator, Farewell, Saves};
+use cluster::index::ServerIndex;
 use sync_replicas::engine::{Positions, Settings};
 use sync_replicas::{Generation, GlobalStep};
 
@@ -59,6 +60,10 @@ enum Event {
     Restored,
 }
 
+fn numbers(servers: Vec<ServerIndex>) -> Vec<usize> {
+    servers.into_iter().map(ServerIndex::get).collect()
+}
+
 /// A server goes once what it holds is on disk, and when it cannot be.
 #[test]
 fn servers_leave_once_they_are_saved() {
@@ -78,14 +83,15 @@ fn servers_leave_once_they_are_saved() {
             match *event {
                 Wishes(server, .., expected) | WishesInVain(server, _, expected) => {
                     let saves = Saves { updates, on_disk, possible, under_way };
-                    let got = coordinator.server_leaves(server, saves);
+                    let got = coordinator.server_leaves(ServerIndex::new(server), saves);
                     assert_eq!(got, expected, "{name}: {event:?}");
                 }
                 Saved(updates, expected) => {
-                    assert_eq!(coordinator.saved(updates), expected, "{name}: {event:?}");
+                    assert_eq!(numbers(coordinator.saved(updates)), expected, "{name}: {event:?}");
                 }
                 Lost(expected) => {
-                    assert_eq!(coordinator.nothing_is_saved(), expected, "{name}: {event:?}");
+                    let go = numbers(coordinator.nothing_is_saved());
+                    assert_eq!(go, expected, "{name}: {event:?}");
                 }
                 Restored => {
                     let (step, after) = (GlobalStep::default(), Generation::new(1));

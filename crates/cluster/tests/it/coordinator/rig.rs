@@ -7,9 +7,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use cluster::coordinator::{
-    Actions, Answer, Commit, Contribution, Coordinator, GivenUp, Order, Ticket, Times, receipt,
+    Actions, Answer, Commit, Contribution, Coordinator, GiveUp, GivenUp, ShardCommand, Ticket,
+    Times, receipt,
 };
-use sync_replicas::engine::{Order as SumOrder, Outcome, Positions, Settings};
+use cluster::index::ServerIndex;
+use sync_replicas::engine::{Order, Outcome, Positions, Settings, StopReason};
 use sync_replicas::{Generation, GlobalStep, LocalStep, ReplicaId, Span};
 
 pub(super) struct Rig {
@@ -33,14 +35,11 @@ const SECRET: u64 = 7;
 impl Rig {
     /// Of `aggregate` of `total` replicas over `shards`, one variable, with a lease of 5 s.
     pub(super) fn new(aggregate: usize, total: usize, shards: usize) -> Self {
-        Self::ordered(SumOrder::Arrival, (aggregate, total, shards))
+        Self::ordered(Order::Arrival, (aggregate, total, shards))
     }
 
     /// The same, summed in this order.
-    pub(super) fn ordered(
-        order: SumOrder,
-        (aggregate, total, shards): (usize, usize, usize),
-    ) -> Self {
+    pub(super) fn ordered(order: Order, (aggregate, total, shards): (usize, usize, usize)) -> Self {
         Self::of(
             Settings { order, total_num_replicas: Some(total), ..Settings::new(aggregate) },
             shards,
@@ -54,7 +53,8 @@ impl Rig {
         let step = GlobalStep::default();
         let mut coordinator = Coordinator::new(config, 1, shards, step, Generation::new(1));
         coordinator.set_secret(SECRET);
-        coordinator.start(Duration::ZERO, &mut Actions::default()).expect("it starts");
+        coordinator.start().expect("it starts");
+        coordinator.take_actions();
         let (now, held, receipts) = (Duration::ZERO, BTreeSet::new(), HashMap::new());
         let (tickets, times, spans) = (HashMap::new(), Times::default(), Vec::new());
         Self { coordinator, now, tickets, shards, held, receipts, times, spans }
@@ -79,15 +79,15 @@ impl Rig {
     fn stage(&mut self, shard: usize, ticket: Ticket, (replica, sequence): (u64, u64)) {
         let (id, incarnation) = (ReplicaId::new(replica), ticket.incarnation);
         let contribution = Contribution { replica: id, incarnation, sequence };
-        let receipt = receipt(SECRET, shard, ticket.generation, contribution);
+        let receipt = receipt(SECRET, ServerIndex::new(shard), ticket.generation, contribution);
         self.held.insert((shard, ticket, contribution));
         self.receipts.insert((replica, shard), receipt);
     }
 
     /// P-11: what is admitted is held by every shard.
     fn look(&self, line: &str, ticket: Ticket, actions: &Actions) {
-        for order in &actions.orders {
-            if let Order::Admit { contribution, .. } = order {
+        for order in &actions.commands {
+            if let ShardCommand::Admit { contribution, .. } = order {
                 let held = |shard| self.held.contains(&(shard, ticket, *contribution));
                 assert!((0..self.shards).all(held), "{line}: {contribution} is not everywhere");
             }
@@ -108,12 +108,11 @@ impl Rig {
             words.get(at).map_or(0, |it| it.trim_start_matches('@').parse().expect("a number"))
         };
         let (id, ticket, now) = (ReplicaId::new(replica), self.ticket(replica, life), self.now);
-        let mut actions = Actions::default();
         let mut said = Vec::new();
         if words[0] == "commit" {
             (0..self.shards).for_each(|shard| self.stage(shard, ticket, (replica, number(2))));
         }
-        let coordinator = &mut self.coordinator;
+        let coordinator = self.coordinator.at(now);
         match words[0] {
             "stage" => {
                 let shard = number(3) as usize % self.shards;
@@ -121,7 +120,7 @@ impl Rig {
             }
             "hello" => {
                 let known = life.map(|_| ticket);
-                match coordinator.hello(id, number(2), known, now, &mut actions) {
+                match coordinator.hello(id, number(2), known) {
                     Ok(ticket) => {
                         self.tickets.entry(replica).or_default().push(ticket);
                         let (generation, life) = (ticket.generation, ticket.incarnation);
@@ -137,19 +136,21 @@ impl Rig {
                 let loss = words.get(5).map_or(1.0, |it| it.parse().expect("a loss"));
                 let commit = commit(ticket, (number(2), number(3)), receipts, (loss, examples));
                 let commit = Commit { times: self.times, ..commit };
-                coordinator.commit(id, &commit, now, &mut actions);
+                coordinator.commit(id, &commit);
             }
-            "ask" => coordinator.ask(id, ticket, number(2), now, &mut actions),
+            "ask" => coordinator.ask(id, ticket, number(2)),
             "give_up" | "skip" => {
-                let work = (number(2), why(words[0]), self.times);
-                coordinator.give_up(id, ticket, work, now, &mut actions);
+                let (sequence, why) = (number(2), why(words[0]));
+                let work = GiveUp { sequence, why, times: self.times };
+                coordinator.give_up(id, ticket, work);
             }
-            "leave" => coordinator.leave(id, ticket, None, now, &mut actions),
-            "fail" => coordinator.leave(id, ticket, Some("why".into()), now, &mut actions),
-            "leave_for_now" => coordinator.leave_for_now(id, ticket, now, &mut actions),
-            "alive" => coordinator.alive(id, ticket, now, &mut actions),
-            verb => self.happen(verb, [1, 2, 3].map(number), &mut actions),
+            "leave" => coordinator.leave(id, ticket, None),
+            "fail" => coordinator.leave(id, ticket, Some("why".into())),
+            "leave_for_now" => coordinator.leave_for_now(id, ticket),
+            "alive" => coordinator.alive(id, ticket),
+            verb => self.happen(verb, [1, 2, 3].map(number)),
         }
+        let actions = self.coordinator.take_actions();
         self.look(line, ticket, &actions);
         self.coordinator.engine().validate().unwrap_or_else(|broken| panic!("{line}: {broken}"));
         said.extend(written(&actions));
@@ -158,8 +159,8 @@ impl Rig {
     }
 
     /// What no replica says: time goes on, and the rest of the cluster does its part.
-    fn happen(&mut self, verb: &str, numbers: [u64; 3], actions: &mut Actions) {
-        let (coordinator, now) = (&mut self.coordinator, self.now);
+    fn happen(&mut self, verb: &str, numbers: [u64; 3]) {
+        let coordinator = &mut self.coordinator;
         match verb {
             "took" => {
                 let [waited, computed, sent] = numbers.map(Duration::from_secs);
@@ -167,10 +168,10 @@ impl Rig {
             }
             "wait" => {
                 self.now += Duration::from_secs(numbers[0]);
-                coordinator.tick(self.now, actions);
+                coordinator.at(self.now).tick();
             }
-            "applied" => (0..self.shards).for_each(|_| coordinator.applied(None, now, actions)),
-            "one_applied" => coordinator.applied(None, now, actions),
+            "applied" => (0..self.shards).for_each(|_| coordinator.applied(None)),
+            "one_applied" => coordinator.applied(None),
             "restore" => {
                 let after = Generation::new(numbers[1]);
                 coordinator.restore(
@@ -178,10 +179,10 @@ impl Rig {
                     after,
                     &Positions::default(),
                 );
-                coordinator.start(now, actions).expect("it starts");
+                coordinator.start().expect("it starts");
             }
             "nan_guard" => coordinator.set_nan_guard(true),
-            "not_finite" => coordinator.not_finite("w".to_owned(), now, actions),
+            "not_finite" => coordinator.not_finite("w".to_owned()),
             "last_step" => coordinator.set_last_step(numbers[0] as i64),
             other => panic!("no verb: {other}"),
         }
@@ -205,13 +206,15 @@ fn commit(
 }
 
 fn written(actions: &Actions) -> Vec<String> {
-    let orders = actions.orders.iter().map(|order| match order {
-        Order::Admit { contribution, .. } => {
+    let orders = actions.commands.iter().map(|order| match order {
+        ShardCommand::Admit { contribution, .. } => {
             format!("admit {}.{}", contribution.replica.get(), contribution.sequence)
         }
-        Order::Discard(it) if it.sequence == u64::MAX => format!("discard {}.*", it.replica.get()),
-        Order::Discard(it) => format!("discard {}.{}", it.replica.get(), it.sequence),
-        Order::Apply { global_step, .. } => format!("apply @{}", global_step.get()),
+        ShardCommand::Discard(it) if it.sequence == u64::MAX => {
+            format!("discard {}.*", it.replica.get())
+        }
+        ShardCommand::Discard(it) => format!("discard {}.{}", it.replica.get(), it.sequence),
+        ShardCommand::Apply { global_step, .. } => format!("apply @{}", global_step.get()),
     });
     let answers = actions.answers.iter().map(|(replica, _, answer)| {
         let what = match answer {
@@ -233,9 +236,9 @@ fn written(actions: &Actions) -> Vec<String> {
         format!("{} {what}", replica.get())
     });
     let made = actions.made.iter().map(|made| format!("made @{}", made.global_step.get()));
-    let ended = actions
-        .ended
-        .iter()
-        .map(|(reason, failed)| format!("{}: {reason}", if *failed { "failed" } else { "ended" }));
+    let ended = actions.ended.iter().map(|reason| match reason {
+        StopReason::Failed(reason) => format!("failed: {reason}"),
+        StopReason::Requested(reason) => format!("ended: {reason}"),
+    });
     orders.chain(answers).chain(made).chain(ended).collect()
 }

@@ -9,8 +9,9 @@ use cluster::client::protocol::{
     Action, ConnectionId, Departure, Ended, Hello, ProtocolSettings, PushReport, ReplicaProtocol,
     Reply, Request, Version, Work,
 };
-use cluster::coordinator::{Actions, Contribution, Coordinator, Order, Ticket, receipt};
-use sync_replicas::engine::{Grant, Outcome, Settings};
+use cluster::coordinator::{Contribution, Coordinator, GiveUp, ShardCommand, Ticket, receipt};
+use cluster::index::ServerIndex;
+use sync_replicas::engine::{Grant, Outcome, Settings, StopReason};
 use sync_replicas::{Generation, GlobalStep, ReplicaId};
 
 const REPLICAS: usize = 3;
@@ -74,7 +75,7 @@ impl World {
             Coordinator::new(config, 1, SERVERS, GlobalStep::default(), generation);
         coordinator.set_secret(SECRET);
         coordinator.set_last_step(LAST);
-        coordinator.start(Duration::ZERO, &mut Actions::default()).expect("it starts");
+        coordinator.start().expect("it starts");
         let replicas = (0..REPLICAS as u64).map(|replica| Replica {
             protocol: ReplicaProtocol::new(ProtocolSettings {
                 replica: ReplicaId::new(replica),
@@ -174,7 +175,7 @@ impl World {
 
     fn happen(&mut self, replica: usize, event: Event) {
         let (id, now) = (ReplicaId::new(replica as u64), self.now);
-        let mut actions = Actions::default();
+        self.coordinator.at(now);
         match event {
             Event::Hello(connection, hello) => {
                 self.replicas[replica].served[connection.server] = Some((connection.number, None));
@@ -182,7 +183,7 @@ impl World {
                 let mut ticket = None;
                 if connection.server == 0 {
                     let (number, known) = (hello.connection, hello.ticket);
-                    ticket = self.coordinator.hello(id, number, known, now, &mut actions).ok();
+                    ticket = self.coordinator.hello(id, number, known).ok();
                 }
                 let global_step = self.coordinator.global_step();
                 let welcome = Reply::Welcome { ticket, global_step, in_turn: false };
@@ -194,16 +195,16 @@ impl World {
             Event::Request(connection, request) => {
                 let served = self.replicas[replica].served[connection.server];
                 if served.is_some_and(|(number, _)| number == connection.number) {
-                    self.serve(replica, connection.server, request, &mut actions);
+                    self.serve(replica, connection.server, request);
                 }
             }
             Event::Beat => {
                 if let Some(member) = self.replicas[replica].protocol.member()
                     && self.replicas[replica].served[0].is_some()
                 {
-                    self.coordinator.alive(id, member.ticket, now, &mut actions);
+                    self.coordinator.alive(id, member.ticket);
                 }
-                self.coordinator.tick(now, &mut actions);
+                self.coordinator.tick();
                 self.after(500, replica, Event::Beat);
             }
             event => {
@@ -211,12 +212,12 @@ impl World {
                 self.poll(replica);
             }
         }
-        self.act(actions);
+        self.act();
     }
 
     /// What a server does with a request.
-    fn serve(&mut self, replica: usize, server: usize, request: Request, actions: &mut Actions) {
-        let (id, now) = (ReplicaId::new(replica as u64), self.now);
+    fn serve(&mut self, replica: usize, server: usize, request: Request) {
+        let id = ReplicaId::new(replica as u64);
         let of = |ticket: Ticket, sequence| Contribution {
             replica: id,
             incarnation: ticket.incarnation,
@@ -232,65 +233,68 @@ impl World {
             Request::Gradients { ticket, sequence } => {
                 let (contribution, generation) = (of(ticket, sequence), ticket.generation);
                 self.held.insert((server, generation, contribution));
-                let receipt = receipt(SECRET, server, generation, contribution);
+                let receipt = receipt(SECRET, ServerIndex::new(server), generation, contribution);
                 self.tell(replica, server, Some(ticket), Reply::Staged { sequence, receipt });
             }
             Request::Commit(mut commit) => {
                 let (contribution, generation) =
                     (of(commit.ticket, commit.sequence), commit.ticket.generation);
                 assert!(self.held.contains(&(0, generation, contribution)), "it is not held");
-                commit.receipts ^= receipt(SECRET, 0, generation, contribution);
-                self.coordinator.commit(id, &commit, now, actions);
+                commit.receipts ^= receipt(SECRET, ServerIndex::LEADER, generation, contribution);
+                self.coordinator.commit(id, &commit);
             }
             Request::Ask { ticket, sequence } => {
-                self.coordinator.ask(id, ticket, sequence, now, actions);
+                self.coordinator.ask(id, ticket, sequence);
             }
             Request::GiveUp { ticket, sequence, why, times } => {
-                let work = (sequence, why, times.unwrap_or_default());
-                self.coordinator.give_up(id, ticket, work, now, actions);
+                let work = GiveUp { sequence, why, times: times.unwrap_or_default() };
+                self.coordinator.give_up(id, ticket, work);
             }
             Request::Leave { ticket, departure: Departure::ForNow } => {
-                self.coordinator.leave_for_now(id, ticket, now, actions);
+                self.coordinator.leave_for_now(id, ticket);
             }
             Request::Leave { ticket, .. } => {
-                self.coordinator.leave(id, ticket, None, now, actions);
+                self.coordinator.leave(id, ticket, None);
             }
             Request::Recall => {}
         }
     }
 
     /// Carries the coordinator's decisions out: every server at once.
-    fn act(&mut self, actions: Actions) {
+    fn act(&mut self) {
+        let actions = self.coordinator.take_actions();
         let mut applied = false;
-        for order in &actions.orders {
-            match order {
-                Order::Admit { contribution, .. } => {
+        for command in &actions.commands {
+            match command {
+                ShardCommand::Admit { contribution, .. } => {
                     let generation = self.coordinator.generation();
                     let held = |server| self.held.contains(&(server, generation, *contribution));
                     assert!((0..SERVERS).all(held), "{contribution} is not everywhere");
                     let new = self.admitted.insert(contribution.to_string());
                     assert!(new, "{contribution} counts twice");
                 }
-                Order::Discard(_) => {}
-                Order::Apply { .. } => applied = true,
+                ShardCommand::Discard(_) => {}
+                ShardCommand::Apply { .. } => applied = true,
             }
         }
         for (replica, ticket, answer) in actions.answers {
             self.tell(replica.get() as usize, 0, Some(ticket), answer.into());
         }
         let global_step = self.coordinator.global_step();
-        let ended = actions.ended.map(|(reason, failed)| Ended { reason, failed, global_step });
+        let ended = actions.ended.map(|reason| match reason {
+            StopReason::Requested(reason) => Ended { reason, failed: false, global_step },
+            StopReason::Failed(reason) => Ended { reason, failed: true, global_step },
+        });
         self.ended = ended.clone().or(self.ended.take());
         let ended = ended.map(Reply::Ended);
         for reply in actions.made.into_iter().map(Reply::Advanced).chain(ended) {
             (0..REPLICAS).for_each(|replica| self.tell(replica, 0, None, reply.clone()));
         }
         if applied {
-            let mut actions = Actions::default();
             for _ in 0..SERVERS {
-                self.coordinator.applied(None, self.now, &mut actions);
+                self.coordinator.at(self.now).applied(None);
             }
-            self.act(actions);
+            self.act();
             self.answer_pulls();
         }
     }

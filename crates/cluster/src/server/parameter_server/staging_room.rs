@@ -1,4 +1,4 @@
-//! Room for contributions on their way in: whoever finds none waits for it.
+//! StagingRoom for contributions on their way in: whoever finds none waits for it.
 //!
 //! Knows nothing of connections or shards. Invariant: a replica has one place at most, in the name
 //! of its newest contribution; the word on an earlier one does not take it away.
@@ -9,49 +9,49 @@ use std::sync::{Arc, Mutex};
 use sync_replicas::ReplicaId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::node::lock;
 use crate::shard::Contribution;
+use crate::sync::lock;
 
 /// As many places as contributions may be staged at once.
-pub(super) struct Room {
+pub(crate) struct StagingRoom {
     free: Arc<Semaphore>,
     taken: Mutex<HashMap<ReplicaId, (Contribution, Place)>>,
 }
 
 /// A place that nobody else has; dropping it gives it to the next in the line.
-pub(super) type Place = OwnedSemaphorePermit;
+pub(crate) type Place = OwnedSemaphorePermit;
 
-impl Room {
-    pub(super) fn new(places: usize) -> Self {
+impl StagingRoom {
+    pub(crate) fn new(places: usize) -> Self {
         Self { free: Arc::new(Semaphore::new(places.max(1))), taken: Mutex::default() }
     }
 
     /// Hands the replica's place, if it has one, to its newer contribution; says whether it has.
-    pub(super) fn hand_over(&self, contribution: Contribution) -> bool {
+    pub(crate) fn hand_over(&self, contribution: Contribution) -> bool {
         let mut taken = lock(&self.taken);
         let own = taken.get_mut(&contribution.replica);
         own.map(|(newest, _)| *newest = contribution.max(*newest)).is_some()
     }
 
     /// Waits in the line for a place. Whoever drops the answer leaves the line.
-    pub(super) async fn place(&self) -> Option<Place> {
+    pub(crate) async fn place(&self) -> Option<Place> {
         // Never closed.
         Arc::clone(&self.free).acquire_owned().await.ok()
     }
 
-    pub(super) fn take(&self, contribution: Contribution, place: Place) {
+    pub(crate) fn take(&self, contribution: Contribution, place: Place) {
         lock(&self.taken).insert(contribution.replica, (contribution, place));
     }
 
     /// A contribution takes no room any more, nor do the replica's earlier ones.
-    pub(super) fn release(&self, contribution: Contribution) {
+    pub(crate) fn release(&self, contribution: Contribution) {
         let mut taken = lock(&self.taken);
         if taken.get(&contribution.replica).is_some_and(|(newest, _)| *newest <= contribution) {
             taken.remove(&contribution.replica);
         }
     }
 
-    pub(super) fn release_all(&self) {
+    pub(crate) fn release_all(&self) {
         lock(&self.taken).clear();
     }
 }
@@ -71,14 +71,14 @@ mod tests {
         Contribution { replica, incarnation, sequence }
     }
 
-    fn is_free(room: &Room) -> bool {
+    fn is_free(room: &StagingRoom) -> bool {
         let place = pin!(room.place());
         place.poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     #[test]
     fn a_place_is_in_the_name_of_the_newest_contribution() {
-        let room = Room::new(1);
+        let room = StagingRoom::new(1);
         let [first, second, later] = [(1, 1), (1, 2), (2, 1)].map(|(i, s)| contribution(0, i, s));
         let place = room.free.clone().try_acquire_owned().expect("nobody has it");
         room.take(first, place);
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn whoever_leaves_the_line_is_passed_over() {
-        let room = Room::new(1);
+        let room = StagingRoom::new(1);
         let place = room.free.clone().try_acquire_owned().expect("nobody has it");
         let mut context = Context::from_waker(Waker::noop());
         let mut next = pin!(room.place());

@@ -1,0 +1,18 @@
+//! What no replica of ours sends; it closes the connection.
+
+use crate::wire::WireError;
+
+/// Why a message makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadMessage {
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error("a second hello on one connection")]
+    SecondHello,
+    #[error("a {what} for the coordinator, which is ps 0")]
+    NotHere { what: &'static str },
+    #[error("a message that a replica does not send")]
+    NotAReplicas,
+    #[error("{got} sections came, expected at most {most}, one a part")]
+    Sections { got: usize, most: usize },
+}

@@ -1,0 +1,46 @@
+//! Why a parameter server could not do as it was told.
+
+use sync_replicas::{UpdateError, describe};
+
+use super::link::transfer::TransferError;
+use crate::shard::{ShardError, StateError};
+use crate::wire::WireError;
+
+/// An order that failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CommandError {
+    /// An update is infinite or NaN: what was saved before may be of the same kind (P-25).
+    #[error("{0}")]
+    NotFinite(String),
+    #[error("{}", describe(.0))]
+    Shard(ShardError),
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error("an update failed; what this server holds is of no one step")]
+    NotWhole,
+    #[error(
+        "the coordinator has lost its state, and there is no checkpoint to go back to; give \
+         --checkpoint-dir"
+    )]
+    NoCheckpoint,
+    #[error("a state was announced and did not come, or came unasked")]
+    OtherState,
+    #[error("an order that this version does not know")]
+    Unknown,
+    /// In another server's words.
+    #[error("{0}")]
+    There(String),
+}
+
+impl From<ShardError> for CommandError {
+    fn from(error: ShardError) -> Self {
+        match error {
+            ShardError::Update(UpdateError::NotFinite(found)) => Self::NotFinite(found.to_string()),
+            other => Self::Shard(other),
+        }
+    }
+}

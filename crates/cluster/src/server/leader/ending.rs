@@ -1,0 +1,200 @@
+//! The end of training: saved first, then told to everybody, then waited for until all have heard.
+//! And the end of single servers, which leave once what they hold is saved.
+//!
+//! Whoever is told does not come back, so nobody could make the last updates again; whoever is not
+//! told looks for servers that are gone. Invariant: the first reason stands, and once the end was
+//! told nothing takes it back.
+
+use std::time::Duration;
+
+use sync_replicas::engine::StopReason;
+use sync_replicas::{GlobalStep, ReplicaId, Scalar, checkpoint};
+
+use super::Leader;
+use crate::client::words;
+use crate::coordinator::{Farewell, Saves};
+use crate::index::ServerIndex;
+use crate::proto::Ended;
+use crate::server::blocking::blocking;
+use crate::server::parameter_server::Release;
+
+/// After the end it is told, and the last variables can be fetched, for so long.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
+
+impl<T: Scalar + bytemuck::Pod> Leader<T> {
+    /// Ends training from outside: at once where it is served, and otherwise as soon as it is.
+    pub(crate) fn stop(&mut self, reason: StopReason) {
+        if !self.serving && self.ending.is_none() {
+            tracing::info!(%reason, "training ends once the servers are ready");
+            self.wishes.stop.get_or_insert(reason);
+            return;
+        }
+        self.coordinator().stop(reason);
+        self.act();
+    }
+
+    /// Training ended, which is told once a last checkpoint is on disk.
+    pub(super) fn end(&mut self, reason: StopReason) {
+        if self.ending.is_some() {
+            return;
+        }
+        let ended = told(reason, self.coordinator.global_step());
+        tracing::info!(reason = ended.reason, failed = ended.failed, "training ended");
+        self.history.ended = Some(self.now());
+        let failed = ended.failed;
+        self.ending = Some(ended);
+        if !failed {
+            self.save_if_new();
+        }
+    }
+
+    /// Ends training where no generation can begin: what is on disk, of this step, is all.
+    pub(super) fn end_without(&mut self, step: GlobalStep, reason: StopReason) {
+        let ended = told(reason.clone(), step);
+        let (words, failed) = (&ended.reason, ended.failed);
+        tracing::info!(reason = words, failed, %step, "training ended; the servers were not ready");
+        // For its status alone: it serves nobody.
+        self.coordinator().stop(reason);
+        drop(self.coordinator.take_actions());
+        self.ending = Some(ended);
+        self.finish_if_saved();
+    }
+
+    /// Another server was told of the end by an earlier life of this one, which saved first: there
+    /// is nothing to begin, and nothing to save. Whether that is news.
+    pub(super) fn learn_of_end(&mut self, ended: Ended) -> bool {
+        let new = self.ending.is_none();
+        if new {
+            self.serving = false;
+            self.saving.give_up();
+            let Ended { reason, failed, global_step } = ended;
+            let reason = match failed {
+                true => StopReason::Failed(reason),
+                false => StopReason::Requested(reason),
+            };
+            self.end_without(GlobalStep::new(global_step), reason);
+        }
+        new
+    }
+
+    /// Tells everybody that it is over, once nothing is left to be saved (P-1).
+    pub(super) fn finish_if_saved(&mut self) {
+        if self.saving.is_done()
+            && !self.own.is_over()
+            && let Some(mut ended) = self.ending.take()
+        {
+            crash_point!("coordinator/all-saved");
+            self.keep_good(&mut ended);
+            self.tell_servers(&ended);
+            self.ending = Some(ended);
+        }
+    }
+
+    /// Tells all servers that it is over; those that know of it stay at that.
+    fn tell_servers(&self, ended: &Ended) {
+        self.servers.iter().for_each(|server| server.end(ended));
+    }
+
+    /// After an end by numbers that are not finite: sets aside checkpoints that are not known to be
+    /// good, and says which one is (P-25).
+    fn keep_good(&self, ended: &mut Ended) {
+        let Some(tested) = self.coordinator.tested_when_not_finite() else { return };
+        let Some(checkpoints) = &self.settings.checkpoints else { return };
+        let kept = match blocking(|| checkpoint::set_aside(&checkpoints.folder, tested)) {
+            Ok(kept) => kept.to_string(),
+            Err(error) => format!("bad checkpoints were not set aside: {}", words(&error)),
+        };
+        ended.reason = format!("{}; {kept}", ended.reason);
+    }
+
+    /// A server was lost after the end: whether it stays at that. Where nobody has heard of it, all
+    /// can make the last updates again, or end at an earlier step as it was wished.
+    pub(super) fn stays_ended(&mut self) -> bool {
+        match self.ending.take() {
+            None => false,
+            Some(ended) if self.own.is_over() => {
+                // The lost one is to hear of it when it comes back.
+                self.tell_servers(&ended);
+                self.ending = Some(ended);
+                true
+            }
+            Some(ended) if ended.failed => {
+                self.ending = Some(ended);
+                self.finish_if_saved();
+                true
+            }
+            Some(ended) => {
+                tracing::warn!("a server was lost before the last checkpoint was written");
+                if !self.is_last(ended.global_step) {
+                    self.wishes.stop.get_or_insert(StopReason::Requested(ended.reason));
+                }
+                false
+            }
+        }
+    }
+
+    /// Whether training ends after this step.
+    pub(super) fn is_last(&self, step: i64) -> bool {
+        self.settings.last_step.is_some_and(|last| step >= last)
+    }
+
+    /// A replica has closed its connection, as it does once it has heard of the end. One that
+    /// breaks may be that of a process which died with the word unread, and is started again.
+    pub(crate) fn has_heard(&mut self, replica: ReplicaId) {
+        // Under the leader's lock the end is told and then noted, and a quick replica has closed in
+        // between.
+        if self.own.is_over() {
+            self.heard.insert(replica);
+        }
+    }
+
+    /// Whether somebody has not heard of the end who may: another server, or a replica that was
+    /// heard of lately, also if it has died; it may be started again, if `absent` ones are waited
+    /// for. Where the generation has just begun, or none has, nobody can have come yet.
+    pub(crate) fn awaits(&self, absent: bool) -> bool {
+        let now = self.now();
+        let began = self.began.unwrap_or(now);
+        let lately = |heard: Duration| now < heard.max(began) + GRACE;
+        let mut replicas = self.coordinator.awaited().filter(|(_, heard)| lately(*heard));
+        absent && replicas.any(|(replica, _)| !self.heard.contains(&replica))
+            || self.servers.iter().any(|server| server.open_orders() > 0)
+    }
+
+    /// A server wishes to leave: it may at once, or a checkpoint comes first. Where training is
+    /// ending it ends with it.
+    pub(crate) fn server_leaves(&mut self, server: ServerIndex) {
+        if self.ending.is_some() {
+            return;
+        }
+        let saves = Saves {
+            updates: self.saving.updates,
+            on_disk: self.saving.on_disk,
+            possible: self.serving && self.settings.checkpoints.is_some(),
+            under_way: self.saving.is_written(),
+        };
+        match self.coordinator.server_leaves(server, saves) {
+            Farewell::Go => self.release(vec![server], &Release::Saved),
+            Farewell::Save => self.begin_save(),
+            Farewell::Wait => {}
+        }
+    }
+
+    /// Tells servers that they may leave.
+    pub(super) fn release(&self, servers: Vec<ServerIndex>, release: &Release) {
+        for server in servers.into_iter().filter_map(|it| self.servers.get(it.get())) {
+            server.release(release.clone());
+        }
+    }
+}
+
+/// The end in the words that everybody is told.
+fn told(reason: StopReason, step: GlobalStep) -> Ended {
+    let (reason, failed) = match reason {
+        StopReason::Failed(reason) => (reason, true),
+        StopReason::Requested(reason) => (reason, false),
+    };
+    Ended { reason, failed, global_step: step.get() }
+}
+
+#[cfg(all(test, feature = "test-util"))]
+mod tests;

@@ -1,0 +1,279 @@
+//! A new life of the shared state: at the start, and whenever a server has lost its state.
+//!
+//! All shards go back to the newest checkpoint, or to the program's initial values where there is
+//! none, under a generation that no earlier life had and that is on disk before anybody is served
+//! (P-9). Invariant: what is wished for meanwhile is done afterwards, and an end stays one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sync_replicas::checkpoint::{self, TrainingState};
+use sync_replicas::engine::{Positions, StartError, StopReason};
+use sync_replicas::{CheckpointError, Generation, GlobalStep, Scalar};
+use tokio::time::Instant;
+
+use super::Leader;
+use super::server_handle::ServerHandle;
+use super::shared::SharedLeader;
+use crate::client::words;
+use crate::server::blocking::blocking;
+use crate::server::command_error::CommandError;
+use crate::server::link::orders::Begun;
+use crate::server::parameter_server::Release;
+use crate::shard::{ShardState, StateError, scatter};
+
+/// Begins generations.
+pub(crate) struct Recovery<T: Scalar> {
+    leader: Arc<SharedLeader<T>>,
+}
+
+/// Why a generation did not begin.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecoveryError {
+    #[error("a server was lost meanwhile")]
+    Again,
+    /// Whoever places the processes must see to it.
+    #[error("a server stays away")]
+    Alone,
+    #[error(
+        "a parameter server has lost its state, and there is no checkpoint to go back to; give \
+         --checkpoint-dir"
+    )]
+    NoCheckpoint,
+    #[error("{}", words(.0))]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Begin(#[from] CommandError),
+    /// Nothing is lost yet, and whoever has started it is still there.
+    #[error("the first checkpoint was not written, so training has not begun: {0}")]
+    FirstSave(String),
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
+/// Servers that do not come within so long are not waited for to end training.
+const SOON: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether a state still comes in somewhere.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl<T: Scalar + bytemuck::Pod> Recovery<T> {
+    pub(crate) fn new(leader: Arc<SharedLeader<T>>) -> Self {
+        Self { leader }
+    }
+
+    /// Begins a new generation on all shards at the start, and whenever one is needed; ends
+    /// training if that cannot be.
+    pub(crate) async fn keep(self) {
+        let leader = &self.leader;
+        loop {
+            while leader.with(|leader| std::mem::take(&mut leader.stale)) {
+                match self.begin_generation().await {
+                    Ok(()) => {}
+                    // Another server was lost meanwhile; with it the flag is set again.
+                    Err(RecoveryError::Again) => leader.with(|leader| leader.stale = true),
+                    Err(RecoveryError::Alone) => return leader.gave_up.notify_one(),
+                    Err(error) => {
+                        let reason = error.to_string();
+                        tracing::error!(reason, "the cluster cannot go on");
+                        let step = leader.own.shard().snapshot().global_step;
+                        let reason = StopReason::Failed(reason);
+                        leader.with(|leader| leader.end_without(step, reason));
+                        return;
+                    }
+                }
+            }
+            leader.renewed.notified().await;
+        }
+    }
+
+    pub(crate) async fn begin_generation(&self) -> Result<(), RecoveryError> {
+        crash_point!("coordinator/before-generation");
+        let leader = &self.leader;
+        leader.with(|leader| leader.serving = false);
+        self.until_written().await;
+        let Some(first) = leader.with(give_up_generation) else { return Ok(()) };
+        // Whoever is connected says hello again once all shards are ready.
+        leader.own.connections().close_all();
+        let saved = blocking(|| self.newest())?;
+        if saved.is_none() && !first {
+            return Err(RecoveryError::NoCheckpoint);
+        }
+        let (step, after, positions) = match &saved {
+            Some(state) => (state.global_step, state.generation, state.positions.clone()),
+            None => (GlobalStep::default(), Generation::default(), Positions::default()),
+        };
+        let run = saved.as_ref().and_then(|state| state.run);
+        let present = leader.with(|leader| {
+            leader.saving.run = run.unwrap_or(leader.saving.run);
+            leader.coordinator.generation()
+        });
+        let after = blocking(|| self.claim(after.max(present)))?;
+        crash_point!("coordinator/generation-claimed");
+        let generation = after.next();
+        let restored = saved.is_some();
+        let placement = &leader.settings.placement;
+        let states = saved.map(|state| scatter(placement, &state)).transpose()?;
+        tracing::info!(%generation, %step, restored, "a new generation begins");
+        match self.begin_shards(states, generation, step).await {
+            Err(RecoveryError::Alone) => return self.end_alone(step, restored),
+            begun => begun?,
+        }
+        // All shards are in it: the coordinator as well.
+        leader.with(|leader| {
+            leader.coordinator.restore(step, after, &positions);
+            leader.saving.on_disk = restored.then_some(leader.saving.updates);
+            if !restored {
+                // Before anybody is served: from the first step on there is one to go back to.
+                leader.begin_save();
+            }
+        });
+        self.until_saved().await?;
+        crash_point!("coordinator/before-serving");
+        leader.with(|leader| serve(leader, step))
+    }
+
+    /// Servers stay away. Where training is over, or somebody wishes that it be, the newest
+    /// checkpoint is what came of it.
+    fn end_alone(&self, step: GlobalStep, restored: bool) -> Result<(), RecoveryError> {
+        self.leader.with(|leader| {
+            let reason = match leader.wishes.stop.take() {
+                Some(reason @ StopReason::Requested(_)) => reason,
+                _ if restored && leader.is_last(step.get()) => {
+                    StopReason::Requested(format!("step {step} was reached"))
+                }
+                _ => return Err(RecoveryError::Alone),
+            };
+            leader.end_without(step, reason);
+            Ok(())
+        })
+    }
+
+    /// Waits until the checkpoint that is on its way to the disk is there: it is the newest, and
+    /// of the next ones none may overtake it.
+    async fn until_written(&self) {
+        while self.leader.with(|leader| leader.saving.is_written()) {
+            self.leader.saved.notified().await;
+        }
+    }
+
+    /// Waits until no checkpoint is under way; a server that is lost meanwhile cannot send its
+    /// part.
+    async fn until_saved(&self) -> Result<(), RecoveryError> {
+        while self.leader.with(|leader| {
+            let lost = leader.stale || leader.own.is_over();
+            if lost { Err(RecoveryError::Again) } else { Ok(leader.saving.under_way.is_some()) }
+        })? {
+            self.leader.saved.notified().await;
+        }
+        Ok(())
+    }
+
+    /// Puts every shard into the new generation, that of this process last.
+    async fn begin_shards(
+        &self,
+        states: Option<Vec<ShardState<T>>>,
+        generation: Generation,
+        step: GlobalStep,
+    ) -> Result<(), RecoveryError> {
+        let states = states.into_iter().flatten().map(Some).chain(std::iter::repeat_with(|| None));
+        let mut servers = self.leader.servers.iter().zip(states);
+        let own = servers.next();
+        let others: Vec<Begun> =
+            servers.map(|(server, state)| server.begin(state, generation, step)).collect();
+        let all = async {
+            for begun in others {
+                begun.await.map_err(|_| RecoveryError::Again)??;
+            }
+            Ok(())
+        };
+        self.while_they_come(step, all).await?;
+        crash_point!("coordinator/others-begun");
+        let Some((own, state)) = own else { return Ok(()) };
+        Ok(own.begin(state, generation, step).await.map_err(|_| RecoveryError::Again)??)
+    }
+
+    /// Waits for the other servers for as long as they come and receive, and beyond that for the
+    /// patience; not so long where all that is left is to end.
+    async fn while_they_come(
+        &self,
+        step: GlobalStep,
+        all: impl Future<Output = Result<(), RecoveryError>>,
+    ) -> Result<(), RecoveryError> {
+        let leader = &self.leader;
+        let open = || leader.servers.iter().map(ServerHandle::open_orders).sum::<usize>();
+        let (mut left, mut since) = (open(), Instant::now());
+        tokio::pin!(all);
+        loop {
+            if let Ok(begun) = tokio::time::timeout(LOOK, &mut all).await {
+                return begun;
+            }
+            if leader.own.is_over() {
+                return Err(RecoveryError::Again);
+            }
+            let now_left = open();
+            if now_left != left {
+                (left, since) = (now_left, Instant::now());
+            }
+            let ends =
+                leader.with(|leader| leader.wishes.stop.is_some() || leader.is_last(step.get()));
+            let patience = leader.settings.patience;
+            if since.elapsed() >= if ends { patience.min(SOON) } else { patience } {
+                return Err(RecoveryError::Alone);
+            }
+        }
+    }
+
+    /// What to go on from, passing over what is damaged.
+    fn newest(&self) -> Result<Option<TrainingState<T>>, CheckpointError> {
+        let Some(checkpoints) = &self.leader.settings.checkpoints else { return Ok(None) };
+        Ok(checkpoint::recover(&checkpoints.folder)?.map(|(_, state)| state))
+    }
+
+    /// Takes the next generation's number for this life, on disk; answers the one before it.
+    fn claim(&self, after: Generation) -> Result<Generation, CheckpointError> {
+        let Some(checkpoints) = &self.leader.settings.checkpoints else { return Ok(after) };
+        checkpoint::claim(&checkpoints.folder, after)
+    }
+}
+
+/// Nothing comes of the present generation any more. Whether no step was made yet; `None` where
+/// training has ended, and no other one begins.
+fn give_up_generation<T: Scalar + bytemuck::Pod>(leader: &mut Leader<T>) -> Option<bool> {
+    leader.saving.under_way = None;
+    let leave = leader.coordinator.nothing_is_saved();
+    leader.release(leave, &Release::Saved);
+    let ended = leader.stays_ended();
+    (!ended).then(|| leader.coordinator.global_step() == GlobalStep::default())
+}
+
+/// All servers and the coordinator are in a generation, and replicas may come.
+fn serve<T: Scalar + bytemuck::Pod>(
+    leader: &mut Leader<T>,
+    step: GlobalStep,
+) -> Result<(), RecoveryError> {
+    let saving = &leader.saving;
+    if let Some(reason) = saving.error.as_ref().filter(|_| saving.on_disk.is_none()) {
+        return Err(RecoveryError::FirstSave(reason.clone()));
+    }
+    if leader.stale || leader.ending.is_some() {
+        return Err(RecoveryError::Again);
+    }
+    let now = leader.now();
+    (leader.serving, leader.began) = (true, Some(now));
+    if leader.history.begin(now, step) {
+        leader.settings.record.iter().for_each(|record| record.begin(now));
+    }
+    leader.coordinator.at(now).start()?;
+    leader.act();
+    let wishes = std::mem::take(&mut leader.wishes);
+    if wishes.save {
+        leader.begin_save();
+    }
+    if let Some(reason) = wishes.stop {
+        leader.stop(reason);
+    }
+    Ok(())
+}

@@ -1,0 +1,262 @@
+//! A checkpoint of the whole cluster on its way: every server's state at one step, gathered.
+//!
+//! The order to save stands among the updates, so all servers save the same step, and training goes
+//! on meanwhile. Writes nothing. Invariant: what is on disk, or on its way there, is not saved once
+//! more.
+
+use std::time::Duration;
+
+use sync_replicas::checkpoint::{RunId, TrainingState};
+use sync_replicas::engine::Positions;
+use sync_replicas::{CheckpointError, Checkpoints, GlobalStep, Scalar};
+
+use super::server_handle::{Reply, ServerHandle};
+use crate::client::words;
+use crate::coordinator::Coordinator;
+use crate::crash::write_checkpoint;
+use crate::index::ServerIndex;
+use crate::placement::Placement;
+use crate::server::blocking::blocking;
+use crate::shard::{ShardState, StateError, gather};
+
+/// How checkpoints stand.
+pub(crate) struct Saving<T: Scalar> {
+    /// The run that they belong to (P-24).
+    pub(crate) run: RunId,
+    /// How many updates were ordered.
+    pub(crate) updates: u64,
+    /// How many of them the newest checkpoint on disk has, if it is of this generation.
+    pub(crate) on_disk: Option<u64>,
+    /// The one that is being gathered or written.
+    pub(crate) under_way: Option<Gathering<T>>,
+    /// The last one has failed, and is tried again.
+    retry: Option<Retry>,
+    /// Why the newest failed, if it did.
+    pub(crate) error: Option<String>,
+    /// How many were written.
+    pub(crate) written: u64,
+    /// How many were not, though they should have been.
+    pub(crate) failed: u64,
+}
+
+/// A checkpoint that is being gathered or written.
+pub(crate) struct Gathering<T: Scalar> {
+    pub(crate) global_step: GlobalStep,
+    positions: Positions,
+    /// How many updates had been ordered when it began.
+    pub(crate) updates: u64,
+    /// By server.
+    parts: Vec<Part<T>>,
+    /// What it is for was asked for once more, after an update.
+    pub(crate) again: bool,
+}
+
+/// One server's part of a checkpoint.
+enum Part<T: Scalar> {
+    /// Comes as the answer to the order of this number, and to no other: one that was asked for
+    /// before may be of another step.
+    Ordered(u64),
+    Here(Box<ShardState<T>>),
+    /// It is being written.
+    Taken,
+}
+
+/// All parts of a checkpoint.
+pub(crate) struct Gathered<T: Scalar> {
+    states: Vec<ShardState<T>>,
+    positions: Positions,
+    run: RunId,
+}
+
+/// Pauses before the last save is tried again.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// The last save has failed, and is tried again.
+#[derive(Clone, Copy, Debug)]
+struct Retry {
+    /// Not later than this.
+    until: Duration,
+    /// Before the next time.
+    pause: Duration,
+}
+
+/// The newest checkpoint, and one that is known to be good (P-25).
+const KEPT: usize = 2;
+
+/// Why a checkpoint was not written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotSaved {
+    #[error("{}", words(.0))]
+    Written(#[from] CheckpointError),
+    #[error(transparent)]
+    Gathered(#[from] StateError),
+}
+
+impl NotSaved {
+    /// Whether another process has gone on from the folder.
+    pub(crate) fn is_replaced(&self) -> bool {
+        matches!(self, Self::Written(CheckpointError::Replaced { .. }))
+    }
+}
+
+impl<T: Scalar + bytemuck::Pod> Saving<T> {
+    pub(crate) fn new(run: RunId) -> Self {
+        Self {
+            run,
+            updates: 0,
+            on_disk: None,
+            under_way: None,
+            retry: None,
+            error: None,
+            written: 0,
+            failed: 0,
+        }
+    }
+
+    /// Whether nothing is under way, and nothing is tried again.
+    pub(crate) fn is_done(&self) -> bool {
+        self.under_way.is_none() && self.retry.is_none()
+    }
+
+    /// Whether all parts of the one that is under way are there, and on their way to the disk.
+    pub(crate) fn is_written(&self) -> bool {
+        let taken = |part| matches!(part, &Part::Taken);
+        self.under_way.as_ref().is_some_and(|it| it.parts.iter().all(taken))
+    }
+
+    /// Whether the variables as of now are neither saved nor being saved.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.under_way.is_some() || self.on_disk != Some(self.updates)
+    }
+
+    /// Whether a failed one is tried again.
+    pub(crate) fn is_retried(&self) -> bool {
+        self.retry.is_some()
+    }
+
+    /// Has every server send its state as of now. While one is under way, the newest wish is kept.
+    pub(crate) fn begin(&mut self, servers: &[ServerHandle<T>], coordinator: &Coordinator) {
+        if let Some(gathering) = &mut self.under_way {
+            gathering.again |= gathering.updates != self.updates;
+            return;
+        }
+        let mut parts = Vec::with_capacity(servers.len());
+        // An update that was ordered and not yet answered is in the states.
+        let mut step = coordinator.global_step();
+        for server in servers {
+            parts.push(match server.save() {
+                Reply::Now(Ok(state)) => {
+                    step = state.global_step;
+                    Part::Here(Box::new(state))
+                }
+                Reply::Later(number) => Part::Ordered(number),
+                Reply::Now(Err(error)) => {
+                    return tracing::error!(reason = %error, "no checkpoint can be taken");
+                }
+            });
+        }
+        self.under_way = Some(Gathering {
+            global_step: coordinator.global_step(),
+            positions: coordinator.engine().positions(step),
+            updates: self.updates,
+            parts,
+            again: false,
+        });
+    }
+
+    /// A server has sent its state, as an order of this number said.
+    pub(crate) fn came(&mut self, server: ServerIndex, order: u64, state: ShardState<T>) {
+        if let Some(part) = self.part_of(server, order) {
+            *part = Part::Here(Box::new(state));
+        }
+    }
+
+    /// The state that this order asked for will not come; whether one is missed.
+    pub(crate) fn lose(&mut self, server: ServerIndex, order: u64) -> bool {
+        let missed = self.part_of(server, order).is_some();
+        if missed {
+            self.under_way = None;
+        }
+        missed
+    }
+
+    /// The part that this order asked for, if it is still waited for.
+    fn part_of(&mut self, server: ServerIndex, order: u64) -> Option<&mut Part<T>> {
+        let part = self.under_way.as_mut()?.parts.get_mut(server.get())?;
+        matches!(part, Part::Ordered(number) if *number == order).then_some(part)
+    }
+
+    /// All parts, once, when they are there.
+    pub(crate) fn take_gathered(&mut self) -> Option<Gathered<T>> {
+        let gathering = self.under_way.as_mut()?;
+        if !gathering.parts.iter().all(|part| matches!(part, Part::Here(_))) {
+            return None;
+        }
+        let parts = gathering.parts.iter_mut().map(|part| std::mem::replace(part, Part::Taken));
+        let here = |part| match part {
+            Part::Here(state) => Some(*state),
+            Part::Ordered(_) | Part::Taken => None,
+        };
+        let states = parts.filter_map(here).collect();
+        crash_point!("coordinator/states-gathered");
+        let positions = std::mem::take(&mut gathering.positions);
+        Some(Gathered { states, positions, run: self.run })
+    }
+
+    /// The one that was under way is on disk.
+    pub(crate) fn succeeded(&mut self, gathering: &Gathering<T>) {
+        (self.on_disk, self.retry, self.error) = (Some(gathering.updates), None, None);
+        self.written += 1;
+    }
+
+    /// One was not written, for this reason.
+    pub(crate) fn failed(&mut self, reason: String) {
+        self.error = Some(reason);
+        self.failed += 1;
+    }
+
+    /// The last one has failed: when it is tried again, if that may help and there is time.
+    pub(crate) fn try_later(
+        &mut self,
+        error: &NotSaved,
+        now: Duration,
+        patience: Duration,
+    ) -> Option<Duration> {
+        let new = Retry { until: now.saturating_add(patience), pause: FIRST_PAUSE };
+        let retry = self.retry.get_or_insert(new);
+        let pause = retry.pause;
+        if error.is_replaced() || now.saturating_add(pause) > retry.until {
+            self.retry = None;
+            return None;
+        }
+        retry.pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        Some(pause)
+    }
+
+    /// Nothing more comes of what is under way.
+    pub(crate) fn give_up(&mut self) {
+        (self.under_way, self.retry) = (None, None);
+    }
+}
+
+impl<T: Scalar> Gathered<T> {
+    /// Writes the checkpoint.
+    ///
+    /// # Errors
+    /// [`NotSaved`].
+    pub(crate) fn write(
+        self,
+        placement: &Placement,
+        checkpoints: &Checkpoints,
+    ) -> Result<(), NotSaved> {
+        let state = gather(placement, &self.states, self.positions)?;
+        let state = TrainingState { run: Some(self.run), ..state };
+        let keep = checkpoints.keep.max(KEPT);
+        blocking(|| write_checkpoint(&checkpoints.folder, &state, keep))?;
+        Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "test-util"))]
+mod tests;

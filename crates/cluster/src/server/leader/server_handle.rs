@@ -1,0 +1,94 @@
+//! A parameter server as the leader orders it about: its own process's by a call, another over its
+//! link, and both in the same words.
+
+use std::sync::Arc;
+
+use sync_replicas::{Generation, GlobalStep, Scalar};
+use tokio::sync::oneshot;
+
+use crate::coordinator::ShardCommand;
+use crate::proto::order::Order;
+use crate::proto::{Ended, LetGo, SaveState};
+use crate::server::command_error::CommandError;
+use crate::server::link::orders::{Begun, Link};
+use crate::server::parameter_server::{Applied, ParameterServer, Release};
+use crate::shard::ShardState;
+
+/// One parameter server.
+pub(crate) enum ServerHandle<T: Scalar> {
+    /// In this process.
+    Local(Arc<ParameterServer<T>>),
+    /// At the other end of a link.
+    Linked(Link),
+}
+
+/// What becomes of an order.
+pub(crate) enum Reply<A> {
+    /// It is done, or failed.
+    Now(Result<A, CommandError>),
+    /// It is answered over the link, as the order of this number.
+    Later(u64),
+}
+
+impl<T: Scalar + bytemuck::Pod> ServerHandle<T> {
+    /// Has its shard carry out what the coordinator has decided.
+    pub(crate) fn carry_out(&self, command: &ShardCommand) -> Reply<Option<Applied>> {
+        match self {
+            Self::Local(server) => Reply::Now(server.carry_out(command)),
+            Self::Linked(link) => Reply::Later(link.send(command.clone().into())),
+        }
+    }
+
+    /// Asks for its state as of now.
+    pub(crate) fn save(&self) -> Reply<ShardState<T>> {
+        match self {
+            Self::Local(server) => Reply::Now(server.state()),
+            Self::Linked(link) => Reply::Later(link.send(Order::Save(SaveState {}))),
+        }
+    }
+
+    /// Has its shard begin a generation, with a saved state or the program's initial values.
+    pub(crate) fn begin(
+        &self,
+        state: Option<ShardState<T>>,
+        generation: Generation,
+        step: GlobalStep,
+    ) -> Begun {
+        match self {
+            Self::Local(server) => {
+                let (sender, begun) = oneshot::channel();
+                drop(sender.send(server.begin(state, generation, step)));
+                begun
+            }
+            Self::Linked(link) => link.begin(state, generation, step),
+        }
+    }
+
+    /// It may leave.
+    pub(crate) fn release(&self, release: Release) {
+        match self {
+            Self::Local(server) => server.release(release),
+            Self::Linked(link) => {
+                link.send(Order::LetGo(LetGo { unsaved: release.words() }));
+            }
+        }
+    }
+
+    /// Training is over, which it tells its replicas.
+    pub(crate) fn end(&self, ended: &Ended) {
+        match self {
+            Self::Local(server) => server.end(ended.clone()),
+            Self::Linked(link) => {
+                link.send(Order::End(ended.clone()));
+            }
+        }
+    }
+
+    /// How many orders are not known to be done.
+    pub(crate) fn open_orders(&self) -> usize {
+        match self {
+            Self::Local(_) => 0,
+            Self::Linked(link) => link.open(),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The other end of a link: the leader's orders, carried out once and in order on a parameter
+//! server that does not lead.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sync_replicas::{Generation, GlobalStep, Scalar};
+use tokio::time::Instant;
+use tonic::Status;
+
+use super::transfer::{IncomingState, pieces, scalars};
+use crate::batches::{BatchSender, Batches, batch, batches};
+use crate::proto::done::Done as Answer;
+use crate::proto::order::Order as Message;
+use crate::proto::{self, Done, Order};
+use crate::server::command_error::CommandError;
+use crate::server::handshake;
+use crate::server::parameter_server::{ParameterServer, Release};
+use crate::server::settings::ServerSettings;
+use crate::shard::ShardState;
+use crate::stream::Receiving;
+use crate::sync::lock;
+use crate::wire;
+
+/// Has its parameter server do as the leader says.
+pub(crate) struct Follower<T: Scalar> {
+    settings: Arc<ServerSettings>,
+    /// Drawn when the process started.
+    life: u64,
+    own: Arc<ParameterServer<T>>,
+    link: Mutex<LinkState<T>>,
+}
+
+/// What is known of the link.
+struct LinkState<T: Scalar> {
+    /// The life of the leader that the orders are from.
+    leader: u64,
+    /// The last of them that was carried out.
+    done: u64,
+    /// The present connection; an earlier one is void.
+    connection: u64,
+    /// Since when there has been none.
+    alone: Option<Instant>,
+    /// What the leader is told over the present one.
+    sender: Option<BatchSender<Done>>,
+    /// A state that is coming in.
+    incoming: IncomingState,
+    state: Option<ShardState<T>>,
+}
+
+impl<T: Scalar> LinkState<T> {
+    /// Tells the leader that this server wishes to leave, if it is there.
+    fn say_that_it_leaves(&self) -> bool {
+        let sender = self.sender.as_ref().filter(|_| self.alone.is_none());
+        sender.map(|sender| answer(sender, 0, vec![Answer::Leaving(true)])).is_some()
+    }
+
+    fn forget_state(&mut self) {
+        (self.incoming, self.state) = (IncomingState::default(), None);
+    }
+}
+
+impl<T: Scalar + bytemuck::Pod> Follower<T> {
+    pub(crate) fn new(
+        settings: Arc<ServerSettings>,
+        life: u64,
+        own: Arc<ParameterServer<T>>,
+    ) -> Self {
+        let link = LinkState {
+            leader: 0,
+            done: 0,
+            connection: 0,
+            alone: Some(Instant::now()),
+            sender: None,
+            incoming: IncomingState::default(),
+            state: None,
+        };
+        Self { settings, life, own, link: Mutex::new(link) }
+    }
+
+    /// Whether the leader is there.
+    pub(crate) fn is_linked(&self) -> bool {
+        lock(&self.link).alone.is_none()
+    }
+
+    /// This server was asked to end.
+    pub(crate) fn leave(&self) {
+        if !lock(&self.link).say_that_it_leaves() {
+            // Nobody is there who could save what it holds.
+            self.own.release(Release::Saved);
+        }
+    }
+
+    /// Waits until the leader has been gone for too long: nobody would ever end this server.
+    pub(crate) async fn abandoned(&self) {
+        loop {
+            let alone = lock(&self.link).alone.map(|since| since.elapsed());
+            match alone.filter(|alone| *alone >= self.settings.patience) {
+                Some(_) => return,
+                None => tokio::time::sleep(Duration::from_secs(1)).await,
+            }
+        }
+    }
+
+    /// Takes a connection of the leader's.
+    pub(crate) async fn serve(
+        self: Arc<Self>,
+        mut incoming: Receiving<Order>,
+    ) -> Result<Batches<Done>, Status> {
+        let hello = handshake::hello(&mut incoming, &self.own.counters, |order: Order| {
+            if let Some(Message::Hello(hello)) = order.order { Some(hello) } else { None }
+        });
+        let hello = hello.await?;
+        if hello.fingerprint[..] != self.settings.fingerprint[..] {
+            return Err(Status::failed_precondition(
+                "the coordinator runs another program than this server",
+            ));
+        }
+        let (sender, outgoing) = batches();
+        let connection = {
+            let mut link = lock(&self.link);
+            link.connection += 1;
+            link.alone = None;
+            self.own.set_secret(hello.life);
+            if std::mem::replace(&mut link.leader, hello.life) != hello.life {
+                link.done = 0;
+                link.forget_state();
+            }
+            let ended = self.own.over.borrow().clone();
+            let welcome = proto::ServeWelcome { life: self.life, done: link.done, ended };
+            answer(&sender, 0, vec![Answer::Welcome(welcome)]);
+            link.sender = Some(sender.clone());
+            if self.own.leaving.load(Ordering::Acquire) {
+                link.say_that_it_leaves();
+            }
+            link.connection
+        };
+        tokio::spawn(self.read(connection, incoming, sender));
+        Ok(outgoing)
+    }
+
+    async fn read(
+        self: Arc<Self>,
+        connection: u64,
+        mut incoming: Receiving<Order>,
+        sender: BatchSender<Done>,
+    ) {
+        loop {
+            let order = match incoming.message().await {
+                Ok(Some(order)) => order,
+                Ok(None) => break,
+                Err(status) => {
+                    self.own.counters.broke("the coordinator", &status);
+                    break;
+                }
+            };
+            let mut link = lock(&self.link);
+            if link.connection != connection {
+                return;
+            }
+            let number = order.number;
+            // It came before, over a connection that broke.
+            if number <= link.done {
+                continue;
+            }
+            if number != link.done + 1 {
+                // Orders between were taken back; a state that they began to send is void.
+                link.forget_state();
+            }
+            let obeyed = order.order.ok_or(CommandError::Unknown);
+            let answers = match obeyed.and_then(|order| self.obey(&mut link, order)) {
+                Ok(answers) => answers,
+                Err(error) => {
+                    tracing::error!(failure = %error, "an order of the coordinator failed");
+                    vec![match error {
+                        CommandError::NotFinite(reason) => Answer::NotFinite(reason),
+                        error => Answer::Failed(error.to_string()),
+                    }]
+                }
+            };
+            link.done = number;
+            if answers.is_empty() {
+                // Known to be done, without a word.
+                drop(sender.send(batch(vec![Done { number, done: None }])));
+            }
+            answer(&sender, number, answers);
+        }
+        let mut link = lock(&self.link);
+        if link.connection == connection {
+            (link.alone, link.sender) = (Some(Instant::now()), None);
+            tracing::info!("the coordinator's link is gone");
+            if self.own.leaving.load(Ordering::Acquire) {
+                // Whoever could save what this server holds has gone before it.
+                self.own.release(Release::Saved);
+            }
+        }
+    }
+
+    fn obey(&self, link: &mut LinkState<T>, order: Message) -> Result<Vec<Answer>, CommandError> {
+        let own = &self.own;
+        if let Some(command) = wire::command(&order)? {
+            let Some(applied) = own.carry_out(&command)? else { return Ok(Vec::new()) };
+            let variable = applied.variable.map(|it| it as u64);
+            return Ok(vec![Answer::Applied(proto::Applied { variable })]);
+        }
+        match order {
+            Message::Save(_) => {
+                let state = own.state()?;
+                crash_point!("server/state-taken");
+                let scalars = Answer::SavedScalars(scalars(&state));
+                return Ok(pieces(&state).map(Answer::Saved).chain([scalars]).collect());
+            }
+            Message::Restore(tensor) => {
+                link.incoming.push::<T>(tensor, || own.layout_of(own.index))?;
+            }
+            Message::RestoreScalars(scalars) => {
+                let incoming = std::mem::take(&mut link.incoming);
+                link.state = Some(incoming.finish(&own.layout_of(own.index), &scalars)?);
+            }
+            Message::Begin(begin) => {
+                let state = link.state.take();
+                if begin.restored != state.is_some() {
+                    return Err(CommandError::OtherState);
+                }
+                let generation = Generation::new(begin.generation);
+                own.begin(state, generation, GlobalStep::new(begin.global_step))?;
+                return Ok(vec![Answer::Begun(true)]);
+            }
+            Message::LetGo(it) => own.release(Release::of(wire::reason(it.unsaved))),
+            Message::End(ended) => {
+                crash_point!("server/end-heard");
+                own.end(ended);
+            }
+            _ => return Err(CommandError::Unknown),
+        }
+        Ok(Vec::new())
+    }
+}
+
+fn answer(sender: &BatchSender<Done>, number: u64, answers: Vec<Answer>) {
+    let answers = answers.into_iter().map(|done| Done { number, done: Some(done) }).collect();
+    drop(sender.send(batch(answers)));
+}

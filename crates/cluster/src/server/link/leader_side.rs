@@ -1,0 +1,216 @@
+//! The leader's side of a link: connects to one other server, tells the leader what it answers,
+//! connects again; has a new generation begun when the server has lost its state.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sync_replicas::Scalar;
+use tonic::Status;
+
+use super::orders::{AnswerError, Link};
+use super::transfer::{IncomingState, TransferError};
+use crate::batches::{batch, batches};
+use crate::client::describe;
+use crate::index::ServerIndex;
+use crate::proto::done::Done as Answer;
+use crate::proto::order::Order as Message;
+use crate::proto::{self, Done, Order};
+use crate::server::command_error::CommandError;
+use crate::server::leader::shared::SharedLeader;
+use crate::stream::Receiving;
+use crate::wire;
+
+/// Keeps the link to one server.
+pub(crate) struct LinkKeeper<T: Scalar> {
+    leader: Arc<SharedLeader<T>>,
+    server: ServerIndex,
+    link: Link,
+    /// That of the server when it was last connected.
+    life: Option<u64>,
+    /// A state that is coming in, in answer to the order of this number.
+    incoming: (u64, IncomingState),
+}
+
+/// Why a link broke, or was none.
+#[derive(Debug, thiserror::Error)]
+enum LinkError {
+    #[error("{}", describe(.0))]
+    Status(Status),
+    #[error("no answer in time")]
+    Late,
+    #[error("the first answer was no welcome")]
+    NoWelcome,
+    #[error("it closed the connection")]
+    Closed,
+}
+
+/// Why an answer closes the connection, over whose successor orders are sent again.
+#[derive(Debug, thiserror::Error)]
+enum BadAnswer {
+    #[error(transparent)]
+    Order(#[from] AnswerError),
+    #[error(transparent)]
+    State(#[from] TransferError),
+}
+
+impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
+    pub(crate) fn new(leader: Arc<SharedLeader<T>>, server: ServerIndex, link: Link) -> Self {
+        Self { leader, server, link, life: None, incoming: (0, IncomingState::default()) }
+    }
+
+    /// Until training is over, and the server knows.
+    pub(crate) async fn keep(mut self) {
+        let mut attempt = 0_u32;
+        let server = self.server.get();
+        loop {
+            match self.connect().await {
+                Ok(incoming) => {
+                    attempt = 0;
+                    let reason = self.read(incoming).await;
+                    tracing::warn!(server, reason, "the link to a parameter server broke");
+                }
+                // Said once in a while: a server that never comes must not go unnoticed.
+                Err(reason) if attempt % 30 == 5 => {
+                    let reason = reason.to_string();
+                    tracing::warn!(server, reason, "no link to a parameter server yet");
+                }
+                Err(_) => {}
+            }
+            self.link.lock().disconnected();
+            // A server that was away is told of the end when it is back.
+            if self.leader.own.is_over() && self.link.open() == 0 {
+                return;
+            }
+            let pause = Duration::from_millis(50 << attempt.min(5)).min(Duration::from_secs(1));
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Receiving<Done>, LinkError> {
+        let settings = &self.leader.settings;
+        let (sender, outgoing) = batches();
+        let hello = proto::ServeHello {
+            fingerprint: settings.fingerprint.clone().into(),
+            life: self.leader.life,
+        };
+        let hello = Order { number: 0, order: Some(Message::Hello(hello)) };
+        drop(sender.send(batch(vec![hello])));
+        let attempt = async {
+            let opened = settings.reach.open(self.server.get(), "Serve", outgoing).await;
+            let mut incoming: Receiving<Done> = opened.map_err(LinkError::Status)?;
+            let first = incoming.message().await.map_err(LinkError::Status)?;
+            match first.and_then(|done| done.done) {
+                Some(Answer::Welcome(welcome)) => Ok((welcome, incoming)),
+                _ => Err(LinkError::NoWelcome),
+            }
+        };
+        let attempt = tokio::time::timeout(Duration::from_secs(5), attempt).await;
+        let (welcome, incoming) = attempt.unwrap_or(Err(LinkError::Late))?;
+        if let Some(ended) = welcome.ended {
+            self.leader.learn_of_end(ended);
+        }
+        if self.life.replace(welcome.life).is_none_or(|known| known == welcome.life) {
+            let done = self.link.lock().connected(sender, welcome.done);
+            self.unanswered(done);
+        } else {
+            // Before it hears anything: it has nothing of what orders are about.
+            self.leader.with(|leader| leader.give_up_generation());
+            self.link.lock().connected_anew(sender);
+            let server = self.server.get();
+            tracing::warn!(server, "a parameter server came back without its state");
+            self.leader.renew();
+        }
+        Ok(incoming)
+    }
+
+    /// These orders were carried out, and their answers were lost with a connection.
+    fn unanswered(&self, done: Vec<Order>) {
+        for order in done {
+            match order.order {
+                Some(Message::Apply(apply)) => self.applied(apply.variable),
+                Some(Message::Save(_)) => {
+                    self.leader.with(|leader| leader.save_again(self.server, order.number));
+                }
+                Some(Message::Begin(_)) => drop(self.link.lock().begun(order.number, Ok(()))),
+                _ => {}
+            }
+        }
+    }
+
+    fn applied(&self, variable: Option<u64>) {
+        let variable = variable.and_then(|it| usize::try_from(it).ok());
+        self.leader.with(|leader| leader.applied(variable));
+    }
+
+    /// Takes what comes over a connection, to its end; why it ended.
+    pub(crate) async fn read(&mut self, mut incoming: Receiving<Done>) -> String {
+        let counters = &Arc::clone(&self.leader.own).counters;
+        self.incoming = (0, IncomingState::default());
+        loop {
+            let answer = match incoming.message().await {
+                Ok(Some(answer)) => answer,
+                Ok(None) => return LinkError::Closed.to_string(),
+                Err(status) => {
+                    counters.broke("a parameter server", &status);
+                    return describe(&status);
+                }
+            };
+            if let Err(error) = self.take(answer) {
+                let reason = error.to_string();
+                counters.nonsense("a parameter server", &reason);
+                return reason;
+            }
+        }
+    }
+
+    fn take(&mut self, answer: Done) -> Result<(), BadAnswer> {
+        let (leader, server) = (&self.leader, self.server);
+        if let Some(Answer::Leaving(_)) = answer.done {
+            tracing::info!(server = server.get(), "a parameter server was asked to end");
+            leader.with(|leader| leader.server_leaves(server));
+            return Ok(());
+        }
+        let mut orders = self.link.lock();
+        if !orders.awaits(&answer)? {
+            return Ok(());
+        }
+        let number = answer.number;
+        if self.incoming.0 != number {
+            // What came of a state whose order was taken back is void.
+            self.incoming = (number, IncomingState::default());
+        }
+        match answer.done {
+            Some(Answer::Saved(tensor)) => {
+                drop(orders);
+                self.incoming.1.push::<T>(tensor, || leader.own.layout_of(server))?;
+            }
+            Some(Answer::SavedScalars(scalars)) => {
+                drop(orders);
+                let incoming = std::mem::take(&mut self.incoming.1);
+                let state = incoming.finish(&leader.own.layout_of(server), &scalars)?;
+                self.link.lock().done();
+                leader.with(|leader| leader.state_came(server, number, state));
+            }
+            Some(Answer::Applied(applied)) => {
+                orders.done();
+                drop(orders);
+                self.applied(applied.variable);
+            }
+            answer => {
+                orders.done();
+                let done = match answer {
+                    Some(Answer::Failed(it)) => Err(CommandError::There(wire::reason(it))),
+                    Some(Answer::NotFinite(it)) => Err(CommandError::NotFinite(wire::reason(it))),
+                    _ => Ok(()),
+                };
+                let failed = orders.begun(number, done);
+                drop(orders);
+                if let Err(error) = failed {
+                    leader.with(|leader| leader.order_failed(server, number, error));
+                }
+            }
+        }
+        Ok(())
+    }
+}

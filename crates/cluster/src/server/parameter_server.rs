@@ -1,0 +1,227 @@
+//! A parameter server: its shard, the replicas that are connected, and room for what they send.
+//!
+//! It is told what counts, when an update is made and when training is over, and decides none of
+//! it; who tells it, its own process or another, it does not know. Lock order: the shard's, then
+//! the connections'.
+
+mod connections;
+pub(super) mod intake;
+mod staging_room;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar};
+use tokio::sync::watch;
+
+use super::command_error::CommandError;
+use super::counters::Counters;
+use super::link::transfer::Layout;
+use super::settings::ServerSettings;
+use crate::coordinator::{self, Contribution, ShardCommand};
+use crate::index::ServerIndex;
+use crate::placement::Placement;
+use crate::proto::Ended;
+use crate::proto::to_replica::Message;
+use crate::shard::{Shard, ShardState};
+use crate::sync::lock;
+
+use connections::ReplicaConnections;
+use staging_room::StagingRoom;
+
+pub(super) use connections::Wanted;
+
+/// A shard and everything that it takes to serve it.
+pub(super) struct ParameterServer<T: Scalar> {
+    pub(super) index: ServerIndex,
+    pub(super) placement: Arc<Placement>,
+    /// What receipts are made with, which no replica knows.
+    secret: AtomicU64,
+    shard: Mutex<Shard<T>>,
+    connections: Mutex<ReplicaConnections>,
+    pub(super) room: StagingRoom,
+    pub(super) counters: Counters,
+    /// Whether this server was asked to end.
+    pub(super) leaving: AtomicBool,
+    /// Once it may leave.
+    pub(super) released: watch::Sender<Option<Release>>,
+    /// How the training ended, once it has and everything is saved.
+    pub(super) over: watch::Sender<Option<Ended>>,
+}
+
+/// A shard's part of an update is done: of one variable, or of all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Applied {
+    pub(super) variable: Option<usize>,
+}
+
+/// A server that was asked to end may leave.
+#[derive(Clone, Debug)]
+pub(super) enum Release {
+    /// A checkpoint has what it holds, or nobody is there who could write one.
+    Saved,
+    /// No checkpoint has, and why.
+    Unsaved(String),
+}
+
+impl Release {
+    /// From the words that travel: none where it is saved.
+    pub(super) fn of(words: String) -> Self {
+        if words.is_empty() { Self::Saved } else { Self::Unsaved(words) }
+    }
+
+    /// Those words.
+    pub(super) fn words(self) -> String {
+        if let Self::Unsaved(words) = self { words } else { String::new() }
+    }
+}
+
+impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
+    /// Its shard has the program's initial values.
+    pub(super) fn new(settings: &ServerSettings, shard: Shard<T>, secret: u64) -> Self {
+        Self {
+            index: settings.index,
+            placement: Arc::clone(&settings.placement),
+            secret: AtomicU64::new(secret),
+            shard: Mutex::new(shard),
+            connections: Mutex::new(ReplicaConnections::new(settings.wire)),
+            room: StagingRoom::new(settings.staging),
+            counters: Counters::default(),
+            leaving: AtomicBool::new(false),
+            released: watch::channel(None).0,
+            over: watch::channel(None).0,
+        }
+    }
+
+    pub(super) fn shard(&self) -> MutexGuard<'_, Shard<T>> {
+        lock(&self.shard)
+    }
+
+    pub(super) fn connections(&self) -> MutexGuard<'_, ReplicaConnections> {
+        lock(&self.connections)
+    }
+
+    /// Receipts are made with this from now on.
+    pub(super) fn set_secret(&self, secret: u64) {
+        self.secret.store(secret, Ordering::Release);
+    }
+
+    /// What shows the coordinator that this server holds a contribution.
+    pub(super) fn receipt(&self, generation: Generation, contribution: Contribution) -> u64 {
+        let secret = self.secret.load(Ordering::Acquire);
+        coordinator::receipt(secret, self.index, generation, contribution)
+    }
+
+    /// What was decided of a contribution, or an update.
+    pub(super) fn carry_out(
+        &self,
+        command: &ShardCommand,
+    ) -> Result<Option<Applied>, CommandError> {
+        let mut shard = self.shard();
+        match command {
+            ShardCommand::Admit { contribution, key, variables } => {
+                crash_point!("server/before-admit");
+                let admitted = shard.admit(*contribution, *key, variables.as_deref());
+                // Not before: whoever gets the room wants the shard at once, and while that is at
+                // work would hold up a thread that others are read on.
+                self.room.release(*contribution);
+                admitted?;
+                crash_point!("server/after-admit");
+                Ok(None)
+            }
+            ShardCommand::Discard(contribution) => {
+                self.room.release(*contribution);
+                shard.discard(*contribution);
+                Ok(None)
+            }
+            ShardCommand::Apply { variable, global_step, last } => {
+                crash_point!("server/before-apply");
+                let generation = shard.snapshot().generation;
+                shard.apply(variable.unwrap_or(0), *last, *global_step, generation)?;
+                crash_point!("server/after-apply");
+                drop(shard);
+                if *last {
+                    self.publish();
+                }
+                Ok(Some(Applied { variable: *variable }))
+            }
+        }
+    }
+
+    /// The state of the shard.
+    ///
+    /// # Errors
+    /// There is none of one step, since an update failed.
+    pub(super) fn state(&self) -> Result<ShardState<T>, CommandError> {
+        let shard = self.shard();
+        if shard.is_whole() { Ok(shard.state()) } else { Err(CommandError::NotWhole) }
+    }
+
+    /// What the state of a server consists of, which runs the same program.
+    pub(super) fn layout_of(&self, server: ServerIndex) -> Layout {
+        Layout::of(&self.shard(), self.placement.parts(server.get()))
+    }
+
+    /// Puts the shard into a generation, with a saved state or the initial one.
+    pub(super) fn begin(
+        &self,
+        state: Option<ShardState<T>>,
+        generation: Generation,
+        step: GlobalStep,
+    ) -> Result<(), CommandError> {
+        crash_point!("server/before-generation");
+        {
+            let mut shard = self.shard();
+            match state {
+                Some(state) => shard.restore(&state)?,
+                // No step was made of the initial values.
+                None if shard.snapshot().global_step == GlobalStep::default() => {}
+                None => return Err(CommandError::NoCheckpoint),
+            }
+            shard.begin_generation(generation, step);
+        }
+        crash_point!("server/generation-begun");
+        self.room.release_all();
+        self.publish();
+        Ok(())
+    }
+
+    /// A replica wants the variables once they are newer than it knows.
+    pub(super) fn pull(&self, replica: ReplicaId, wanted: Wanted) {
+        let (snapshot, whole) = {
+            let shard = self.shard();
+            (shard.snapshot(), shard.is_whole())
+        };
+        // If not, there is nothing to be read any more, and soon the end is told (P-25).
+        if whole {
+            let sent = self.connections().pull(replica, wanted, &snapshot);
+            self.counters.snapshots.fetch_add(sent, Ordering::Relaxed);
+        }
+    }
+
+    /// Sends the newest variables to whoever waits for them.
+    fn publish(&self) {
+        let snapshot = self.shard().snapshot();
+        let sent = self.connections().publish(&snapshot);
+        self.counters.snapshots.fetch_add(sent, Ordering::Relaxed);
+    }
+
+    /// This server may leave.
+    pub(super) fn release(&self, release: Release) {
+        self.released.send_replace(Some(release));
+    }
+
+    /// Training is over, which all replicas here are told. Nothing takes it back.
+    pub(super) fn end(&self, ended: Ended) {
+        if !self.is_over() {
+            // First, so that whoever comes meanwhile is told as well.
+            self.over.send_replace(Some(ended.clone()));
+            self.connections().send_to_all(&Message::Ended(ended));
+        }
+    }
+
+    /// Whether the end was told.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.borrow().is_some()
+    }
+}

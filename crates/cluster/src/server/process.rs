@@ -1,0 +1,169 @@
+//! One process of a cluster that serves, from the wish to end to the last who hears of the end.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sync_replicas::Scalar;
+use sync_replicas::engine::StopReason;
+use tonic::Status;
+
+use super::leader::ending::GRACE;
+use super::leader::shared::SharedLeader;
+use super::link::follower_side::Follower;
+use super::parameter_server::{ParameterServer, Release};
+use super::serve_error::ServeError;
+use super::settings::ServerSettings;
+use crate::batches::Batches;
+use crate::index::ServerIndex;
+use crate::proto::{Done, Order};
+use crate::shard::Shard;
+use crate::stream::Receiving;
+use crate::wire::Recorded;
+
+/// A parameter server's process.
+pub struct Server<T: Scalar> {
+    pub(super) settings: Arc<ServerSettings>,
+    pub(super) own: Arc<ParameterServer<T>>,
+    pub(super) role: Role<T>,
+}
+
+/// Who has the parameter server do things.
+pub(super) enum Role<T: Scalar> {
+    Leader(Arc<SharedLeader<T>>),
+    Follower(Arc<Follower<T>>),
+}
+
+/// How often it is looked whether all have heard of the end.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Supervisors wait for little longer than this before they kill.
+const LONGEST: Duration = Duration::from_secs(15);
+
+impl<T: Scalar + bytemuck::Pod> Server<T> {
+    /// One that does not serve yet; its shard has the program's initial values. `life` is a number
+    /// that no other process has.
+    #[must_use]
+    pub fn new(settings: ServerSettings, shard: Shard<T>, life: u64) -> Arc<Self> {
+        let settings = Arc::new(settings);
+        let own = Arc::new(ParameterServer::new(&settings, shard, life));
+        let (theirs, shared) = (Arc::clone(&settings), Arc::clone(&own));
+        let role = match settings.index {
+            ServerIndex::LEADER => Role::Leader(SharedLeader::new(theirs, life, shared)),
+            _ => Role::Follower(Arc::new(Follower::new(theirs, life, shared))),
+        };
+        Arc::new(Self { settings, own, role })
+    }
+
+    pub(super) fn leader(&self) -> Option<&Arc<SharedLeader<T>>> {
+        if let Role::Leader(leader) = &self.role { Some(leader) } else { None }
+    }
+
+    /// Takes a link of the leader's.
+    pub(super) async fn follow(
+        self: Arc<Self>,
+        incoming: Receiving<Order>,
+    ) -> Result<Batches<Done>, Status> {
+        match &self.role {
+            Role::Follower(follower) => Arc::clone(follower).serve(incoming).await,
+            Role::Leader(_) => {
+                let reason = "ps 0 coordinates; it serves no coordinator";
+                Err(Status::failed_precondition(reason))
+            }
+        }
+    }
+
+    /// The step of this server's variables.
+    #[must_use]
+    pub fn global_step(&self) -> sync_replicas::GlobalStep {
+        self.own.shard().snapshot().global_step
+    }
+
+    /// The life of the shared state that this server is in.
+    #[must_use]
+    pub fn generation(&self) -> sync_replicas::Generation {
+        self.own.shard().snapshot().generation
+    }
+
+    /// Ends training, where this server leads.
+    pub(crate) fn stop(&self, reason: StopReason) {
+        if let Some(leader) = self.leader() {
+            leader.with(|leader| leader.stop(reason));
+        }
+    }
+
+    /// Has a checkpoint written, where this server leads.
+    pub(crate) fn save(&self) {
+        if let Some(leader) = self.leader() {
+            leader.with(|leader| leader.wish_to_save());
+        }
+    }
+
+    /// The training as the coordinator saw it; `None` where there is none.
+    pub(crate) fn recorded(&self) -> Option<Recorded> {
+        self.leader()?.with(|leader| Some(leader.recorded()))
+    }
+
+    /// This server was asked to end: it leaves once what it holds is in a checkpoint. To the others
+    /// it is lost then, and they wait for it as long as for any that was lost.
+    ///
+    /// Waits until it may leave, at most [`LONGEST`]. Where training is over it is never done: then
+    /// the server ends with the training, but waits for nobody who is not there.
+    ///
+    /// # Errors
+    /// [`ServeError::Unsaved`] when no checkpoint has what it holds.
+    pub(crate) async fn leave(&self) -> Result<(), ServeError> {
+        tracing::info!("asked to end: it leaves once a checkpoint is written");
+        self.own.leaving.store(true, Ordering::Release);
+        match &self.role {
+            Role::Leader(leader) => leader.with(|it| it.server_leaves(ServerIndex::LEADER)),
+            Role::Follower(follower) => follower.leave(),
+        }
+        let mut released = self.own.released.subscribe();
+        let release = tokio::time::timeout(LONGEST, released.wait_for(Option::is_some)).await;
+        if self.is_ending() {
+            return std::future::pending().await;
+        }
+        let release = match release {
+            // Fails only when the server is gone.
+            Ok(release) => release.ok().and_then(|it| it.clone()).unwrap_or(Release::Saved),
+            Err(_) => Release::Unsaved(format!("no answer within {} s", LONGEST.as_secs())),
+        };
+        match release {
+            Release::Saved => Ok(()),
+            Release::Unsaved(reason) => Err(ServeError::Unsaved { reason }),
+        }
+    }
+
+    /// Whether training ends, told or not.
+    fn is_ending(&self) -> bool {
+        let ending = |leader: &Arc<_>| SharedLeader::with(leader, |it| it.ending.is_some());
+        self.own.is_over() || self.leader().is_some_and(ending)
+    }
+
+    /// Waits, after the end, until everybody has heard of it and has what it wants, at most
+    /// [`GRACE`].
+    pub(super) async fn until_all_have_heard(&self) {
+        let all = async {
+            while self.is_waited_for() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(GRACE, all).await;
+    }
+
+    /// Whether somebody is here who wants the last variables, or will come to hear of the end.
+    fn is_waited_for(&self) -> bool {
+        if !self.own.connections().replicas().is_empty() {
+            return true;
+        }
+        match &self.role {
+            Role::Leader(leader) => {
+                let absent = !self.own.leaving.load(Ordering::Acquire);
+                leader.with(|leader| leader.awaits(absent))
+            }
+            // The leader knows who has not come yet.
+            Role::Follower(follower) => follower.is_linked(),
+        }
+    }
+}

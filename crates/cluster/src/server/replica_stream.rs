@@ -1,0 +1,175 @@
+//! One replica's connection: its messages in order, each answered over the same connection.
+
+use std::sync::Arc;
+
+use sync_replicas::engine::JoinError;
+use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar};
+use tonic::Status;
+
+use super::bad_message::BadMessage;
+use super::handshake;
+use super::leader::shared::SharedLeader;
+use super::parameter_server::intake::Intake;
+use super::parameter_server::{ParameterServer, Wanted};
+use super::process::Server;
+use super::settings::ServerSettings;
+use crate::batches::{Batches, batches};
+use crate::coordinator::{Refusal, Ticket};
+use crate::proto::to_replica::Message as Answer;
+use crate::proto::to_server::Message;
+use crate::proto::{self, ToReplica, ToServer};
+use crate::stream::Receiving;
+
+/// Who is at the other end, and who hears it here.
+struct ReplicaStream<T: Scalar> {
+    own: Arc<ParameterServer<T>>,
+    /// Who decides, if that is this process.
+    leader: Option<Arc<SharedLeader<T>>>,
+    replica: ReplicaId,
+    /// The connection's number, which the replica counts.
+    connection: u64,
+    contributions: Intake<T>,
+}
+
+/// Takes a connection: the hello first, then the rest in a task of its own.
+pub(super) async fn train<T: Scalar + bytemuck::Pod>(
+    server: Arc<Server<T>>,
+    mut incoming: Receiving<ToServer>,
+) -> Result<Batches<ToReplica>, Status> {
+    let own = Arc::clone(&server.own);
+    let hello = handshake::hello(&mut incoming, &own.counters, |first: ToServer| {
+        if let Some(Message::Hello(hello)) = first.message { Some(hello) } else { None }
+    });
+    let hello = hello.await?;
+    let replica = check(&server.settings, &hello)?;
+    let connection = hello.connection;
+    let (sender, outgoing) = batches();
+    if !own.connections().open(replica, connection, sender) {
+        return Err(Status::already_exists(
+            "this connection of the replica is open already, or a newer one is",
+        ));
+    }
+    let leader = server.leader().cloned();
+    let told = leader.clone();
+    // While the leader is at work nobody waits to say so; the next piece will.
+    let alive = move |ticket| {
+        told.iter().for_each(|it| it.try_with(|leader| leader.is_alive(replica, ticket)));
+    };
+    let contributions = Intake::new(Arc::clone(&own), replica, connection, Box::new(alive));
+    let stream = ReplicaStream { own, leader, replica, connection, contributions };
+    let settings = &server.settings;
+    let in_turn = settings.staging < settings.config.total_num_replicas();
+    match stream.welcome(&hello, in_turn) {
+        Ok(()) => drop(tokio::spawn(stream.read(incoming))),
+        Err(refusal) => {
+            stream.answer(None, Answer::Refused(refusal.into()));
+            stream.own.connections().close(replica, connection);
+        }
+    }
+    Ok(outgoing)
+}
+
+/// Whether this is a replica of the same program.
+fn check(settings: &ServerSettings, hello: &proto::Hello) -> Result<ReplicaId, Status> {
+    if hello.fingerprint[..] != settings.fingerprint[..] {
+        return Err(Status::failed_precondition(
+            "this replica runs another program than the parameter servers: variables, optimizer, \
+             numbers of replicas and servers must be the same everywhere",
+        ));
+    }
+    let (replica, total) = (ReplicaId::new(hello.replica), settings.config.total_num_replicas());
+    if hello.replica >= total as u64 {
+        let unknown = JoinError::Unknown { replica, total };
+        return Err(Status::failed_precondition(unknown.to_string()));
+    }
+    Ok(replica)
+}
+
+impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
+    fn welcome(&self, hello: &proto::Hello, in_turn: bool) -> Result<(), Refusal> {
+        if let Some(leader) = &self.leader {
+            return leader.with(|leader| leader.welcome(self.replica, hello, in_turn));
+        }
+        let over = self.own.over.borrow().clone();
+        let answer = over.map_or_else(
+            || {
+                let snapshot = self.own.shard().snapshot();
+                Answer::Welcome(proto::Welcome {
+                    generation: snapshot.generation.get(),
+                    global_step: snapshot.global_step.get(),
+                    ticket: None,
+                    in_turn,
+                })
+            },
+            Answer::Ended,
+        );
+        self.answer(None, answer);
+        Ok(())
+    }
+
+    async fn read(mut self, mut incoming: Receiving<ToServer>) {
+        loop {
+            match incoming.message().await {
+                Ok(Some(ToServer { message: Some(message) })) => {
+                    if !self.own.connections().is_open(self.replica, self.connection) {
+                        break;
+                    }
+                    if let Err(error) = self.take(message).await {
+                        let (from, reason) = (self.replica.to_string(), error.to_string());
+                        self.own.counters.nonsense(&from, &reason);
+                        break;
+                    }
+                }
+                Ok(Some(ToServer { message: None })) => {}
+                Ok(None) => {
+                    if let Some(leader) = &self.leader {
+                        leader.with(|leader| leader.has_heard(self.replica));
+                    }
+                    break;
+                }
+                Err(status) => {
+                    self.own.counters.broke(&self.replica.to_string(), &status);
+                    break;
+                }
+            }
+        }
+        // Its lease goes on: it may come back in time (P-5).
+        self.own.connections().close(self.replica, self.connection);
+    }
+
+    /// An error closes the connection: what came makes no sense.
+    async fn take(&mut self, message: Message) -> Result<(), BadMessage> {
+        match message {
+            Message::Pull(pull) => {
+                let after = (Generation::new(pull.generation), GlobalStep::new(pull.after));
+                self.own.pull(self.replica, Wanted { after, full: pull.full });
+                Ok(())
+            }
+            Message::Begin(begin) => self.contributions.begin(begin).await,
+            Message::Chunk(chunk) => {
+                self.contributions.chunk(&chunk);
+                Ok(())
+            }
+            Message::Hello(_) => Err(BadMessage::SecondHello),
+            Message::Recall(_) => {
+                // What was recorded of the training.
+                let leader = self.leader("question")?;
+                let recorded = leader.with(|leader| leader.recorded());
+                self.answer(None, Answer::Recorded(recorded.into()));
+                Ok(())
+            }
+            message => {
+                let leader = self.leader("message")?;
+                leader.with(|leader| leader.request(self.replica, message))
+            }
+        }
+    }
+
+    fn leader(&self, what: &'static str) -> Result<&Arc<SharedLeader<T>>, BadMessage> {
+        self.leader.as_ref().ok_or(BadMessage::NotHere { what })
+    }
+
+    fn answer(&self, ticket: Option<Ticket>, answer: Answer) {
+        self.own.connections().answer(self.replica, self.connection, ticket, answer);
+    }
+}

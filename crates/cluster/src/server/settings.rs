@@ -1,0 +1,64 @@
+//! What a process that serves must know.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sync_replicas::checkpoint::RunId;
+use sync_replicas::engine::Config;
+use sync_replicas::{Checkpoints, Generation, GlobalStep, Record};
+
+use crate::client::Connector;
+use crate::coordinator::Coordinator;
+use crate::index::ServerIndex;
+use crate::placement::Placement;
+use crate::security::Guard;
+use crate::shard::Wire;
+
+/// What a parameter server must know, and to lead also.
+pub struct ServerSettings {
+    /// Which server it is; the first leads.
+    pub index: ServerIndex,
+    /// Who owns which parts.
+    pub placement: Arc<Placement>,
+    /// What all processes must agree on.
+    pub fingerprint: Vec<u8>,
+    /// The engine's settings.
+    pub config: Config,
+    /// The run that checkpoints belong to, until one is gone on from.
+    pub run: RunId,
+    /// Where what happens is recorded, if anywhere; by the leader alone.
+    pub record: Option<Record>,
+    /// How many variables there are.
+    pub variables: usize,
+    /// How numbers travel.
+    pub wire: Wire,
+    /// How the leader reaches the others.
+    pub reach: Connector,
+    /// Where checkpoints go and how often; `None` for none.
+    pub checkpoints: Option<Checkpoints>,
+    /// The update to end after.
+    pub last_step: Option<i64>,
+    /// Whether to end when the loss is NaN or infinite.
+    pub nan_guard: bool,
+    /// How long a server waits for others that are gone.
+    pub patience: Duration,
+    /// How many contributions may be staged at once.
+    pub staging: usize,
+    /// Who asks callers for the key, if anybody does: for its counts.
+    pub guard: Option<Arc<Guard>>,
+}
+
+impl ServerSettings {
+    /// The coordinator of such a training, whose shards make receipts with this secret.
+    pub(super) fn coordinator(&self, secret: u64) -> Coordinator {
+        let (config, shards) = (self.config.clone(), self.placement.shards());
+        let (step, generation) = (GlobalStep::default(), Generation::new(0));
+        let mut coordinator = Coordinator::new(config, self.variables, shards, step, generation);
+        coordinator.set_secret(secret);
+        if let Some(last) = self.last_step {
+            coordinator.set_last_step(last);
+        }
+        coordinator.set_nan_guard(self.nan_guard);
+        coordinator
+    }
+}
