@@ -1,6 +1,7 @@
 //! Which metrics a run has for `--keep-best` and `--stop-when`, and what they are of a test.
 
 use crate::args::{Metric, TrainArgs};
+use crate::best;
 use crate::error::UsageError;
 use crate::metrics::Evaluation;
 
@@ -18,6 +19,7 @@ pub(crate) fn check(args: &TrainArgs, in_cluster: bool) -> Result<(), UsageError
         Metric::AveragesTestAccuracy => no_averages,
         Metric::TestAccuracy | Metric::Loss => None,
     };
+    best::check(args)?;
     refuse("--keep-best", args.keep_best.map(|best| best.metric), in_checkpoints)?;
     refuse("--stop-when", args.stop_when.map(|stop| stop.metric()), in_tests)
 }

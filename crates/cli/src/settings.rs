@@ -15,7 +15,6 @@ use crate::args::{
     Measure, ModelKind, OptimizerKind, OptimizerNumbers, StopWhen, StragglerArg, TrainArgs,
     cli_name,
 };
-use crate::best;
 use crate::error::UsageError;
 use crate::learner::Clip;
 use crate::measures;
@@ -149,7 +148,6 @@ impl Settings {
             return Err(UsageError::UnreadConfig { path });
         }
         measures::check(&args, false)?;
-        best::check(&args)?;
         let hidden = hidden(args.model, args.hidden)?;
         let learning_rate = match (args.schedule, args.learning_rate) {
             (Some(schedule), _) => schedule,
