@@ -19,7 +19,7 @@ pub(crate) use connection::{Incoming, Sinks, read};
 #[cfg(test)]
 pub(crate) use connector::endpoint;
 pub use connector::{Connector, Dial, DialFuture};
-pub(crate) use connector::{FRAME, WINDOW, words};
+pub(crate) use connector::{FRAME, WINDOW};
 pub use protocol::{Departure, PushError, WaitError};
 pub use replica::{ReplicaClient, ReplicaSettings, WorkTimes};
 #[cfg(feature = "test-util")]

@@ -3,7 +3,7 @@
 //! What follows from it is decided elsewhere.
 
 use crate::Real;
-use crate::lanes::widest;
+use crate::simd::widest;
 
 /// What a kernel has seen go by; two instructions a number, and no branch that would keep a loop
 /// from being wide.

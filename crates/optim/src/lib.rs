@@ -43,12 +43,12 @@ mod clip;
 mod finite;
 mod gradient;
 mod hyper;
-mod lanes;
 mod moving_average;
 mod optimizer;
 mod optimizers;
 mod real;
 mod schedule;
+mod simd;
 mod state;
 
 pub use crate::clip::{ClipError, clip_by_global_norm, clip_by_norm, clip_by_value};

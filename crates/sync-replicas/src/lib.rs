@@ -57,6 +57,7 @@
 
 mod builder;
 mod cores;
+mod failure;
 mod fit;
 mod gradients;
 mod hook_host;
@@ -85,6 +86,7 @@ pub use engine;
 pub use engine::test_util;
 pub use engine::{FailingBatch, InitialTokens, NonFinite, Order, Outcome, TokenPolicy};
 pub use engine::{Generation, Incarnation, ReplicaId};
+pub use failure::{describe, with_causes};
 pub use fit::FitError;
 pub use gradients::{Gradient, Gradients};
 pub use hook_host::{BoxedHooks, ChiefSession, HookHost, TrainingView};
@@ -94,7 +96,7 @@ pub use record::{Cursor, FailedSave, News, Record, UpdateMade};
 pub use report::{ReplicaOutcome, ReplicaReport, Report};
 pub use runtime::{
     Cancellation, CancellationSource, GradientBuffers, PushError, Replica, Span, SpanKind, Step,
-    WaitError, describe,
+    WaitError,
 };
 pub use scalar::Scalar;
 pub use store::{Cause, GradientError, Kind, NotFinite, Snapshot, Torn, Totals, UpdateError};

@@ -9,10 +9,9 @@ mod cancellation;
 mod chief;
 mod closer;
 mod core;
-mod desk;
 mod error;
-mod failure;
 mod generations;
+mod mailbox;
 mod replica;
 mod shared;
 mod span;
@@ -29,14 +28,14 @@ pub use self::step::Step;
 
 pub(crate) use self::chief::Chief;
 pub(crate) use self::closer::{Closer, Monitor};
-pub use self::failure::describe;
+pub use crate::failure::describe;
 
 pub(crate) use self::cancellation::Watch;
-pub(crate) use self::failure::describe_panic;
 pub(crate) use self::generations::BeginError;
 pub(crate) use self::shared::Shared;
 pub(crate) use self::span::ReplicaLog;
 pub(crate) use self::stop_wish::StopWish;
+pub(crate) use crate::failure::describe_panic;
 
 #[cfg(all(test, loom))]
 mod interleavings;

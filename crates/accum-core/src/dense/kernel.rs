@@ -3,7 +3,7 @@
 //! Plain slices of one length, no shapes. Invariant: additions are done one gradient after the
 //! other for each element, so that it cannot be seen how many were read at a time.
 
-use crate::lanes::widest;
+use crate::simd::widest;
 use crate::{Element, HalfSum};
 
 /// Gradients that are read at a time: more streams than this, and the processor does not see in

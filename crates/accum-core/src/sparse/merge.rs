@@ -11,7 +11,7 @@ use super::division::Division;
 use super::entries::{Entry, Packing, distinct, sorted_wide, whole};
 use super::union::Union;
 use crate::join::Ways;
-use crate::lanes::widest;
+use crate::simd::widest;
 use crate::slices::rows::{Row, Rows, add_row};
 use crate::{BufferPool, Element, HalfSum, IndexedSlices};
 

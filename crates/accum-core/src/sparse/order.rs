@@ -9,7 +9,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::division::Division;
 use super::union::Union;
-use crate::lanes::widest;
+use crate::simd::widest;
 use crate::slices::rows::is_canonical;
 use crate::{BufferPool, Element};
 

@@ -53,7 +53,9 @@ impl Connector {
             Box::pin(async move {
                 let endpoint = endpoint(&format!("{scheme}://{address}"))?;
                 let endpoint = match tls {
-                    Some(tls) => endpoint.tls_config(tls).map_err(|error| words(&error))?,
+                    Some(tls) => {
+                        endpoint.tls_config(tls).map_err(|error| sync_replicas::describe(&error))?
+                    }
                     None => endpoint,
                 };
                 // A name is looked up anew at every attempt: a restarted server may have moved.
@@ -62,7 +64,7 @@ impl Connector {
                     async move { socket::connect(&address).await.map(TokioIo::new) }
                 });
                 let channel = endpoint.connect_with_connector(connector).await;
-                channel.map_err(|error| words(&error))
+                channel.map_err(|error| sync_replicas::describe(&error))
             })
         };
         Self { sockets: true, ..Self::new(addresses, Arc::new(dial), signer) }
@@ -161,53 +163,4 @@ pub(crate) fn endpoint(uri: &str) -> Result<Endpoint, String> {
         .max_frame_size(FRAME)
         .http2_keep_alive_interval(Duration::from_secs(2))
         .keep_alive_timeout(Duration::from_secs(5)))
-}
-
-/// An error with its causes, each said once: many errors tell their cause themselves.
-pub(crate) fn words(error: &dyn std::error::Error) -> String {
-    with_causes(error.to_string(), error)
-}
-
-/// What was said of an error, and what it does not say of its causes.
-pub(super) fn with_causes(mut text: String, error: &dyn std::error::Error) -> String {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !text.ends_with(&said) {
-            text = format!("{text}: {said}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io;
-
-    use super::words;
-
-    #[derive(Debug, thiserror::Error)]
-    enum Told {
-        #[error("no connection")]
-        Apart(#[source] io::Error),
-        #[error("no connection: {0}")]
-        Within(#[source] io::Error),
-        #[error("try later")]
-        Above(#[source] Box<Told>),
-    }
-
-    #[track_caller]
-    fn check(error: &Told, expected: &str) {
-        assert_eq!(words(error), expected);
-    }
-
-    #[test]
-    fn a_cause_is_said_once() {
-        let refused = || io::Error::other("refused (os error 111)");
-        check(&Told::Apart(refused()), "no connection: refused (os error 111)");
-        check(&Told::Within(refused()), "no connection: refused (os error 111)");
-        let above = Told::Above(Box::new(Told::Within(refused())));
-        check(&above, "try later: no connection: refused (os error 111)");
-    }
 }

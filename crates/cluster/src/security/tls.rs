@@ -9,10 +9,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::{error, io};
 
+use sync_replicas::describe;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
 
 use super::secret::{self, Closed, Exposed};
-use crate::client::words;
 
 /// Which files; all of them PEM.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,5 +164,5 @@ fn unreadable(option: &'static str, path: &Path, source: io::Error) -> TlsError 
 
 /// The library says what is wrong only in the causes of its error.
 fn unusable(error: &dyn error::Error) -> TlsError {
-    TlsError::Unusable(words(error))
+    TlsError::Unusable(describe(error))
 }

@@ -5,7 +5,7 @@ use half::{bf16, f16};
 use ndarray::{ArrayBase, ArrayViewD, Axis, Data, Dimension, Slice};
 
 use crate::Real;
-use crate::lanes::widest;
+use crate::simd::widest;
 
 /// A gradient with a value for every element of its variable.
 ///

@@ -2,7 +2,7 @@
 
 use crate::finite::Seen;
 use crate::hyper::Checks;
-use crate::lanes::widest;
+use crate::simd::widest;
 use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
 
 /// Adagrad: *a ← a + g²*, *x ← x − η g / √a*.

@@ -1,7 +1,7 @@
 //! Follow the regularized leader.
 
 use crate::hyper::Checks;
-use crate::lanes::widest;
+use crate::simd::widest;
 use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
 
 /// FTRL-proximal with *l₁*, *l₂* and shrinkage (R-14), after "Ad Click Prediction: a View from the

@@ -2,7 +2,7 @@
 
 use crate::finite::Seen;
 use crate::hyper::Checks;
-use crate::lanes::widest;
+use crate::simd::widest;
 use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
 
 /// Momentum: *a ← μ a + g*, *x ← x − η a*; Nesterov's form: *x ← x − η (g + μ a)*.

@@ -2,7 +2,7 @@
 
 use crate::finite::Seen;
 use crate::hyper::Checks;
-use crate::lanes::widest;
+use crate::simd::widest;
 use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
 
 /// RMSProp: *r ← ρ r + (1 − ρ) g²*, *p ← μ p + η g / √(r + ε)*, *x ← x − p*.

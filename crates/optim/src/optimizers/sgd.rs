@@ -2,7 +2,7 @@
 
 use crate::finite::Seen;
 use crate::hyper::Checks;
-use crate::lanes::widest;
+use crate::simd::widest;
 use crate::{HyperParameterError, Optimizer, Real, Schedule, Step, Tile};
 
 /// A tile from which on halves pay; a row of a few numbers is done before they begin.

@@ -20,8 +20,8 @@ impl Counted {
         let tally = |index| core.engine.tally(ReplicaId::new(index as u64)).unwrap_or_default();
         Self {
             totals: core.totals,
-            tallies: (0..core.seats.len()).map(tally).collect(),
-            logs: core.seats.iter().map(|seat| seat.log.clone()).collect(),
+            tallies: (0..core.slots.len()).map(tally).collect(),
+            logs: core.slots.iter().map(|slot| slot.log.clone()).collect(),
         }
     }
 
@@ -44,7 +44,7 @@ impl Counted {
             .into_iter()
             .enumerate()
             .map(|(index, outcome)| {
-                let (replica, log) = (ReplicaId::new(index as u64), &core.seats[index].log);
+                let (replica, log) = (ReplicaId::new(index as u64), &core.slots[index].log);
                 let mut tally = core.engine.tally(replica).unwrap_or_default();
                 tally = tally.since(&self.tallies[index]);
                 let own = unused.replicas.iter().filter(|&&it| it == replica).count() as u64;

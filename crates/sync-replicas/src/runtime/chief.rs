@@ -9,10 +9,10 @@ use hooks::StepReport;
 use ndarray::ArrayD;
 use optim::{StateMap, StateValue};
 
-use super::core::Closing;
-use super::failure::describe;
+use super::core::ClosedStep;
 use super::shared::Shared;
 use crate::checkpoint::{RunId, Tested, TrainingState};
+use crate::failure::describe;
 use crate::store::{ParameterStore, RestoreError, Snapshot, Torn, UpdateError};
 use crate::{Gradients, Scalar, TrainingView, UpdateMade, Variables};
 
@@ -125,7 +125,7 @@ impl<T: Scalar> Chief<T> {
     pub(crate) fn apply(
         &mut self,
         shared: &Shared<T>,
-        closing: Closing<T>,
+        closing: ClosedStep<T>,
     ) -> Result<Option<StepReport>, UpdateError> {
         let (step, generation) = {
             let published = shared.published();
@@ -163,7 +163,7 @@ impl<T: Scalar> Chief<T> {
 
     /// variables, global step, tokens, averages. A stop that comes in between changes
     /// nothing about it.
-    fn make(&mut self, shared: &Shared<T>, mut closing: Closing<T>) -> Result<(), UpdateError> {
+    fn make(&mut self, shared: &Shared<T>, mut closing: ClosedStep<T>) -> Result<(), UpdateError> {
         let lanes = closing.lanes.take();
         if lanes.is_some() {
             self.keep_before(shared, &closing);
@@ -195,7 +195,7 @@ impl<T: Scalar> Chief<T> {
     }
 
     /// Keeps what lanes that do not make the step are about to change.
-    fn keep_before(&mut self, shared: &Shared<T>, closing: &Closing<T>) {
+    fn keep_before(&mut self, shared: &Shared<T>, closing: &ClosedStep<T>) {
         let names = closing.sums.iter().map(|(index, _)| shared.layout.name(*index));
         let mut slots = Vec::new();
         for name in names {
@@ -218,7 +218,7 @@ impl<T: Scalar> Chief<T> {
     fn publish(
         &mut self,
         shared: &Shared<T>,
-        closing: (Closing<T>, bool),
+        closing: (ClosedStep<T>, bool),
     ) -> Result<Gradients<T>, UpdateError> {
         let mut published = shared.published();
         if let Some(snapshot) = Arc::get_mut(&mut published).filter(|_| self.use_locking) {
@@ -234,7 +234,7 @@ impl<T: Scalar> Chief<T> {
     fn update(
         &mut self,
         snapshot: &mut Snapshot<T>,
-        (closing, last): (Closing<T>, bool),
+        (closing, last): (ClosedStep<T>, bool),
     ) -> Result<Gradients<T>, UpdateError> {
         let (step, contributors) = (snapshot.global_step, closing.round.contributors());
         let variables = &mut snapshot.variables;

@@ -7,16 +7,16 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::core::Closing;
-use super::failure::{describe, describe_panic};
+use super::core::ClosedStep;
 use super::shared::Shared;
 use crate::Scalar;
+use crate::failure::{describe, describe_panic};
 use crate::sync::{AtomicBool, Condvar, Mutex, Ordering, lock};
 use engine::ReplicaId;
 use engine::StopReason;
 
 /// Called by whoever closes a step, instead of the plain update, while hooks are installed.
-pub(crate) type Monitor<T> = Box<dyn FnMut(Closing<T>) -> Result<(), StopReason> + Send>;
+pub(crate) type Monitor<T> = Box<dyn FnMut(ClosedStep<T>) -> Result<(), StopReason> + Send>;
 
 /// Who acts as the chief when a step closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) struct Due<T: Scalar> {
 }
 
 struct Line<T: Scalar> {
-    closings: VecDeque<Closing<T>>,
+    closings: VecDeque<ClosedStep<T>>,
     /// Somebody is at one of them, perhaps this very thread further up, when an update let the
     /// next step close at once.
     busy: bool,
@@ -48,7 +48,7 @@ impl<T: Scalar> Default for Due<T> {
 }
 
 impl<T: Scalar> Due<T> {
-    pub(super) fn push(&self, closing: Closing<T>) {
+    pub(super) fn push(&self, closing: ClosedStep<T>) {
         lock(&self.line).closings.push_back(closing);
     }
 
@@ -58,7 +58,7 @@ impl<T: Scalar> Due<T> {
     }
 
     /// The next one, unless somebody is at one, who then does this too.
-    fn begin(&self) -> Option<Closing<T>> {
+    fn begin(&self) -> Option<ClosedStep<T>> {
         let mut line = lock(&self.line);
         if line.busy {
             return None;
@@ -111,7 +111,7 @@ impl<T: Scalar> Shared<T> {
         *lock(&self.hook) = None;
     }
 
-    fn close(&self, closing: Closing<T>, replica: Option<ReplicaId>) {
+    fn close(&self, closing: ClosedStep<T>, replica: Option<ReplicaId>) {
         let generation = closing.generation;
         if self.watch.has_ended() {
             return;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::buffers::GradientBuffers;
 use super::cancellation::Grants;
-use super::desk::{Desk, Granted};
 use super::error::PushError;
+use super::mailbox::{Granted, Mailbox};
 use super::span::ReplicaLog;
 use crate::store::{
     GradientError, GradientSpec, Kind, Layout, Round, SumOptions, Totals, VariableSum,
@@ -36,7 +36,7 @@ pub(crate) struct Core<T: Scalar> {
     /// Those of the step that has closed and is not made yet.
     closed: Option<Arc<Round>>,
     pub(crate) totals: Totals,
-    pub(crate) seats: Vec<Seat>,
+    pub(crate) slots: Vec<ReplicaSlot>,
     /// Empty between events; kept for its memory.
     pub(crate) effects: Vec<Effect>,
 }
@@ -48,19 +48,19 @@ pub(crate) struct Unused {
     pub(crate) examples: u64,
 }
 
-/// A replica's place, with the desk of its newest life.
+/// A replica's place, with the mailbox of its newest life.
 #[derive(Debug, Default)]
-pub(crate) struct Seat {
-    pub(crate) desk: Arc<Desk>,
+pub(crate) struct ReplicaSlot {
+    pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) grants: Grants,
     pub(crate) log: ReplicaLog,
 }
 
 /// What must be done once the lock is released.
-pub(crate) struct Settled<T: Scalar> {
+pub(crate) struct FollowUp<T: Scalar> {
     pub(crate) wakers: Vec<Waker>,
     /// What closed.
-    pub(crate) closing: Option<Closing<T>>,
+    pub(crate) closing: Option<ClosedStep<T>>,
     /// Whether some work, or all of a step's, became useless.
     pub(crate) superseded: bool,
     pub(crate) ended: bool,
@@ -77,7 +77,7 @@ struct Taken<T: Scalar> {
 
 /// The gradients of lanes that closed at once, taken, to be averaged and applied together.
 #[derive(Debug)]
-pub(crate) struct Closing<T: Scalar> {
+pub(crate) struct ClosedStep<T: Scalar> {
     /// Which, where the step has others beside them that have not closed; else those that are left.
     pub(crate) lanes: Option<Vec<usize>>,
     /// How many gradients there were, in the last of them.
@@ -95,7 +95,8 @@ impl<T: Scalar> Core<T> {
         spec: Arc<GradientSpec>,
         options: SumOptions,
     ) -> Self {
-        let seats = (0..engine.config().total_num_replicas()).map(|_| Seat::default()).collect();
+        let slots =
+            (0..engine.config().total_num_replicas()).map(|_| ReplicaSlot::default()).collect();
         Self {
             sums: (0..buffers.len()).map(|_| None).collect(),
             buffers,
@@ -105,7 +106,7 @@ impl<T: Scalar> Core<T> {
             round: Round::default(),
             closed: None,
             totals: Totals::default(),
-            seats,
+            slots,
             effects: Vec::new(),
             engine,
         }
@@ -120,11 +121,11 @@ impl<T: Scalar> Core<T> {
         self.round = Round::default();
         self.closed = None;
         self.closing = None;
-        let left = self.seats.iter_mut().map(std::mem::take);
-        left.filter_map(|seat| {
+        let left = self.slots.iter_mut().map(std::mem::take);
+        left.filter_map(|slot| {
             // Who computes for the old life does so in vain (P-13).
-            seat.grants.supersede();
-            seat.desk.close()
+            slot.grants.supersede();
+            slot.mailbox.close()
         })
         .collect()
     }
@@ -189,8 +190,8 @@ impl<T: Scalar> Core<T> {
     }
 
     /// Turns effects into what must be done outside the lock.
-    pub(crate) fn settle(&mut self, now: Duration, effects: &mut Vec<Effect>) -> Settled<T> {
-        let mut settled = Settled {
+    pub(crate) fn settle(&mut self, now: Duration, effects: &mut Vec<Effect>) -> FollowUp<T> {
+        let mut settled = FollowUp {
             wakers: Vec::with_capacity(effects.len()),
             closing: None,
             superseded: false,
@@ -199,9 +200,13 @@ impl<T: Scalar> Core<T> {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Grant(grant) => {
-                    if let Some(seat) = seat_of(&mut self.seats, grant.replica) {
-                        let serial = seat.grants.next();
-                        settled.wakers.extend(seat.desk.lay(Granted { grant, serial, at: now }));
+                    if let Some(slot) = slot_of(&mut self.slots, grant.replica) {
+                        let serial = slot.grants.next();
+                        settled.wakers.extend(slot.mailbox.deliver(Granted {
+                            grant,
+                            serial,
+                            at: now,
+                        }));
                     }
                 }
                 Effect::Close { lane, count } => self.take(lane, count),
@@ -210,28 +215,30 @@ impl<T: Scalar> Core<T> {
                     settled.superseded = true;
                 }
                 Effect::Superseded { replica } => {
-                    if let Some(seat) = seat_of(&mut self.seats, replica) {
-                        seat.grants.supersede();
+                    if let Some(slot) = slot_of(&mut self.slots, replica) {
+                        slot.grants.supersede();
                         settled.superseded = true;
                     }
                 }
                 Effect::LeaseExpired { replica } => {
                     tracing::warn!(%replica, "lease ran out; its token goes to another replica");
                     // Should it wait for one already, it must first stand in line.
-                    let seat = seat_of(&mut self.seats, replica);
-                    settled.wakers.extend(seat.and_then(|seat| seat.desk.call()));
+                    let slot = slot_of(&mut self.slots, replica);
+                    settled.wakers.extend(slot.and_then(|slot| slot.mailbox.notify()));
                 }
                 Effect::Overdue(overdue) => {
                     tracing::warn!(%overdue, "a step is overdue");
                     for &replica in &overdue.waiting {
-                        if let Some(seat) = seat_of(&mut self.seats, replica) {
-                            settled.wakers.extend(seat.desk.call_overdue(overdue.clone()));
+                        if let Some(slot) = slot_of(&mut self.slots, replica) {
+                            settled.wakers.extend(slot.mailbox.notify_overdue(overdue.clone()));
                         }
                     }
                 }
                 Effect::Ended => {
                     settled.ended = true;
-                    settled.wakers.extend(self.seats.iter().filter_map(|seat| seat.desk.call()));
+                    settled
+                        .wakers
+                        .extend(self.slots.iter().filter_map(|slot| slot.mailbox.notify()));
                 }
             }
         }
@@ -245,7 +252,7 @@ impl<T: Scalar> Core<T> {
             if last {
                 self.closed = Some(Arc::clone(&round));
             }
-            Closing { lanes, count, sums, round, generation: self.engine.generation() }
+            ClosedStep { lanes, count, sums, round, generation: self.engine.generation() }
         });
         settled
     }
@@ -258,8 +265,8 @@ impl<T: Scalar> Core<T> {
         Unused { replicas, examples }
     }
 
-    pub(crate) fn seat(&mut self, replica: ReplicaId) -> Option<&mut Seat> {
-        seat_of(&mut self.seats, replica)
+    pub(crate) fn slot(&mut self, replica: ReplicaId) -> Option<&mut ReplicaSlot> {
+        slot_of(&mut self.slots, replica)
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -309,13 +316,13 @@ impl<T: Scalar> Core<T> {
     }
 }
 
-impl<T: Scalar> Closing<T> {
+impl<T: Scalar> ClosedStep<T> {
     /// Whether it makes the step.
     pub(crate) fn is_last(&self) -> bool {
         self.lanes.is_none()
     }
 }
 
-fn seat_of(seats: &mut [Seat], replica: ReplicaId) -> Option<&mut Seat> {
-    seats.get_mut(usize::try_from(replica.get()).ok()?)
+fn slot_of(slots: &mut [ReplicaSlot], replica: ReplicaId) -> Option<&mut ReplicaSlot> {
+    slots.get_mut(usize::try_from(replica.get()).ok()?)
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use accum_core::LocalStep;
 
 use super::cancellation::{Cancellation, Grants};
-use super::desk::{Desk, Found, Granted};
+use super::mailbox::{Found, Granted, Mailbox};
 use super::shared::Shared;
 use super::span::{ReplicaLog, SpanKind};
 use super::step::Step;
@@ -32,7 +32,7 @@ pub struct Replica<T: Scalar> {
     pub(crate) log: ReplicaLog,
     /// Of the newest grant that it looked at.
     pub(super) superseded: Cancellation,
-    desk: Arc<Desk>,
+    mailbox: Arc<Mailbox>,
     /// When it joined or was done with its last step: it has waited for a token since then.
     pub(super) idle_since: Duration,
     /// A token that was waited for and is not used yet.
@@ -68,12 +68,12 @@ impl<T: Scalar> fmt::Debug for Replica<T> {
 
 impl<T: Scalar> Replica<T> {
     pub(crate) fn join(shared: &Arc<Shared<T>>, id: ReplicaId) -> Result<Self, JoinError> {
-        let (desk, grants) = (Arc::new(Desk::default()), Grants::default());
+        let (mailbox, grants) = (Arc::new(Mailbox::default()), Grants::default());
         let (incarnation, joined) = shared.event(|core, now, effects| {
             let incarnation = core.engine.join(id, now, effects)?;
-            if let Some(seat) = core.seat(id) {
+            if let Some(slot) = core.slot(id) {
                 // The first grant of this life is among the effects, which come after.
-                (seat.desk, seat.grants) = (Arc::clone(&desk), grants.clone());
+                (slot.mailbox, slot.grants) = (Arc::clone(&mailbox), grants.clone());
             }
             Ok((incarnation, now))
         })?;
@@ -85,7 +85,7 @@ impl<T: Scalar> Replica<T> {
             sequence: 0,
             log: ReplicaLog::default(),
             superseded: Cancellation::new(watch, grants, LocalStep::default(), told),
-            desk,
+            mailbox,
             idle_since: joined,
             token: None,
         })
@@ -156,11 +156,11 @@ impl<T: Scalar> Replica<T> {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<Granted>, WaitError>> {
-        match self.desk.look(context) {
+        match self.mailbox.poll_take(context) {
             Found::Nothing => Poll::Pending,
             Found::Token(granted) if !self.is_late(&granted) => Poll::Ready(Ok(Some(granted))),
             Found::Token(_) => self.ask(context, true),
-            Found::Ask => self.ask(context, false),
+            Found::Consult => self.ask(context, false),
         }
     }
 
@@ -171,7 +171,7 @@ impl<T: Scalar> Replica<T> {
         self.superseded.is_over()
     }
 
-    /// What the desk alone cannot answer; `late` when the token that lay there is of no use.
+    /// What the mailbox alone cannot answer; `late` when the token that lay there is of no use.
     fn ask(
         &mut self,
         context: &mut Context<'_>,
@@ -187,7 +187,7 @@ impl<T: Scalar> Replica<T> {
                     StopReason::Requested(_) => Ok(None),
                 });
             }
-            if let Some(granted) = self.desk.take() {
+            if let Some(granted) = self.mailbox.take() {
                 late = self.is_late(&granted);
                 if !late {
                     return Poll::Ready(Ok(Some(granted)));
@@ -196,7 +196,7 @@ impl<T: Scalar> Replica<T> {
             if late && let Err(refused) = core.engine.decline(id, incarnation, now, effects) {
                 return Poll::Ready(Err(refused.into()));
             }
-            if let Some(overdue) = self.desk.take_overdue() {
+            if let Some(overdue) = self.mailbox.take_overdue() {
                 return Poll::Ready(Err(overdue.into()));
             }
             if let Err(refused) = core.engine.request(id, incarnation, now, effects) {
@@ -204,7 +204,7 @@ impl<T: Scalar> Replica<T> {
             }
             // Before the effects are carried out: a grant among them wakes this waker.
             if let Some(new) = waker.take() {
-                waker = self.desk.wait(new);
+                waker = self.mailbox.wait(new);
             }
             Poll::Pending
         })
@@ -221,9 +221,9 @@ impl<T: Scalar> Drop for Replica<T> {
         self.shared.event(|core, now, effects| {
             // A handle of an earlier generation has no place in this one's books (P-9).
             if core.engine.leave(id, incarnation, now, effects)
-                && let Some(seat) = core.seat(id)
+                && let Some(slot) = core.slot(id)
             {
-                seat.log.absorb(&log);
+                slot.log.absorb(&log);
             }
         });
     }

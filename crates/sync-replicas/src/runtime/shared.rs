@@ -13,11 +13,11 @@ use super::buffers::GradientBuffers;
 use super::cancellation::Watch;
 use super::chief::Chief;
 use super::closer::Due;
-use super::core::{Core, Settled};
-use super::failure::describe_panic;
+use super::core::{Core, FollowUp};
 use super::stop_wish::StopWish;
 use super::timekeeper::Timekeeper;
 use super::{Closer, Monitor, PushError};
+use crate::failure::describe_panic;
 use crate::store::{
     GradientError, GradientSpec, Kind, Layout, Snapshot, SumOptions, Totals, fit, kinds, named,
 };
@@ -176,7 +176,7 @@ impl<T: Scalar> Shared<T> {
         core: &mut Core<T>,
         now: Duration,
         effects: &mut Vec<Effect>,
-    ) -> Settled<T> {
+    ) -> FollowUp<T> {
         let settled = core.settle(now, effects);
         if settled.superseded || settled.closing.is_some() {
             self.watch.open(core.engine.open_step());
@@ -285,7 +285,7 @@ impl<T: Scalar> Shared<T> {
         next.map_or(Duration::MAX, |next| next.saturating_sub(self.now()))
     }
 
-    pub(super) fn carry_out(&self, settled: Settled<T>, replica: Option<ReplicaId>) {
+    pub(super) fn carry_out(&self, settled: FollowUp<T>, replica: Option<ReplicaId>) {
         let closes = settled.closing.is_some();
         if let Some(closing) = settled.closing {
             self.due.push(closing);

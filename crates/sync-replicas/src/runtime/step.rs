@@ -11,7 +11,7 @@ use ndarray::ArrayD;
 
 use super::PushError;
 use super::cancellation::Cancellation;
-use super::desk::Granted;
+use super::mailbox::Granted;
 use super::replica::Replica;
 use super::span::SpanKind;
 use crate::model::Work;

@@ -8,10 +8,9 @@
 use std::time::Duration;
 
 use sync_replicas::engine::StopReason;
-use sync_replicas::{GlobalStep, ReplicaId, Scalar, checkpoint};
+use sync_replicas::{GlobalStep, ReplicaId, Scalar, checkpoint, describe};
 
 use super::Leader;
-use crate::client::words;
 use crate::coordinator::{Farewell, Saves};
 use crate::index::ServerIndex;
 use crate::proto::Ended;
@@ -102,7 +101,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         let Some(checkpoints) = &self.settings.checkpoints else { return };
         let kept = match blocking(|| checkpoint::set_aside(&checkpoints.folder, tested)) {
             Ok(kept) => kept.to_string(),
-            Err(error) => format!("bad checkpoints were not set aside: {}", words(&error)),
+            Err(error) => format!("bad checkpoints were not set aside: {}", describe(&error)),
         };
         ended.reason = format!("{}; {kept}", ended.reason);
     }

@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::engine::{Positions, StartError, StopReason};
-use sync_replicas::{CheckpointError, Generation, GlobalStep, Scalar};
+use sync_replicas::{CheckpointError, Generation, GlobalStep, Scalar, describe};
 use tokio::time::Instant;
 
 use super::Leader;
 use super::server_handle::ServerHandle;
 use super::shared::SharedLeader;
-use crate::client::words;
 use crate::server::blocking::blocking;
 use crate::server::command_error::CommandError;
 use crate::server::link::orders::Begun;
@@ -40,7 +39,7 @@ pub(crate) enum RecoveryError {
          --checkpoint-dir"
     )]
     NoCheckpoint,
-    #[error("{}", words(.0))]
+    #[error("{}", describe(.0))]
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
     State(#[from] StateError),

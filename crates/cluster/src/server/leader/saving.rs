@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use sync_replicas::checkpoint::{RunId, TrainingState};
 use sync_replicas::engine::Positions;
-use sync_replicas::{CheckpointError, Checkpoints, GlobalStep, Scalar};
+use sync_replicas::{CheckpointError, Checkpoints, GlobalStep, Scalar, describe};
 
 use super::server_handle::{Reply, ServerHandle};
-use crate::client::words;
 use crate::coordinator::Coordinator;
 use crate::crash::write_checkpoint;
 use crate::index::ServerIndex;
@@ -87,7 +86,7 @@ const KEPT: usize = 2;
 /// Why a checkpoint was not written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotSaved {
-    #[error("{}", words(.0))]
+    #[error("{}", describe(.0))]
     Written(#[from] CheckpointError),
     #[error(transparent)]
     Gathered(#[from] StateError),

@@ -1,8 +1,8 @@
 //! Where one life of a replica finds its next token, and waits for it, under a lock of its own.
 //!
-//! The core lays tokens here, holding its own lock as well; a replica takes them without it. Of
-//! whatever is no token the desk only says that the core is to be asked. Invariant: a replica that
-//! need not ask stands in line, or has a token, here or in hand.
+//! The core delivers tokens here, holding its own lock as well; a replica takes them without it.
+//! For anything other than a token, the mailbox only says that the core must be asked. Invariant: a
+//! replica that need not ask stands in line, or has a token, here or in hand.
 
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use std::time::Duration;
 use crate::sync::{Mutex, lock};
 use engine::{Grant, Overdue};
 
-/// One for each life: a handle of an earlier one looks at a desk that nobody serves any more.
+/// One for each life: a handle of an earlier one looks at a mailbox that is served no more.
 #[derive(Debug, Default)]
-pub(crate) struct Desk(Mutex<Papers>);
+pub(crate) struct Mailbox(Mutex<State>);
 
 #[derive(Debug, Default)]
-struct Papers {
+struct State {
     token: Option<Granted>,
     overdue: Option<Overdue>,
     /// Something else than a token has come.
@@ -33,64 +33,64 @@ pub(crate) struct Granted {
     pub(crate) at: Duration,
 }
 
-/// What a replica finds at its desk.
+/// What a replica finds in its mailbox.
 pub(crate) enum Found {
     Token(Granted),
     /// Nothing: it will be woken.
     Nothing,
     /// The core is to be asked.
-    Ask,
+    Consult,
 }
 
-impl Desk {
-    /// Lays a token; whom to wake.
-    pub(crate) fn lay(&self, granted: Granted) -> Option<Waker> {
-        let mut papers = lock(&self.0);
-        papers.token = Some(granted);
-        papers.waker.take()
+impl Mailbox {
+    /// Delivers a token; whom to wake.
+    pub(crate) fn deliver(&self, granted: Granted) -> Option<Waker> {
+        let mut state = lock(&self.0);
+        state.token = Some(granted);
+        state.waker.take()
     }
 
     /// Has the replica ask the core; whom to wake.
-    pub(crate) fn call(&self) -> Option<Waker> {
-        let mut papers = lock(&self.0);
-        papers.ask = true;
-        papers.waker.take()
+    pub(crate) fn notify(&self) -> Option<Waker> {
+        let mut state = lock(&self.0);
+        state.ask = true;
+        state.waker.take()
     }
 
     /// The same about a step that is overdue.
-    pub(crate) fn call_overdue(&self, overdue: Overdue) -> Option<Waker> {
-        let mut papers = lock(&self.0);
-        (papers.overdue, papers.ask) = (Some(overdue), true);
-        papers.waker.take()
+    pub(crate) fn notify_overdue(&self, overdue: Overdue) -> Option<Waker> {
+        let mut state = lock(&self.0);
+        (state.overdue, state.ask) = (Some(overdue), true);
+        state.waker.take()
     }
 
     /// Ends it with its life, and what lies here with it; whom to wake.
     pub(crate) fn close(&self) -> Option<Waker> {
-        let mut papers = lock(&self.0);
-        std::mem::replace(&mut *papers, Papers { ask: true, ..Papers::default() }).waker
+        let mut state = lock(&self.0);
+        std::mem::replace(&mut *state, State { ask: true, ..State::default() }).waker
     }
 
     /// Takes the token, or waits for it, if nothing else has come.
-    pub(crate) fn look(&self, context: &Context<'_>) -> Found {
+    pub(crate) fn poll_take(&self, context: &Context<'_>) -> Found {
         {
-            let mut papers = lock(&self.0);
-            if let Some(found) = papers.found() {
+            let mut state = lock(&self.0);
+            if let Some(found) = state.found() {
                 return found;
             }
-            if papers.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+            if state.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
                 return Found::Nothing;
             }
         }
         // Cloning and dropping a waker runs somebody else's code, so not under the lock.
         let waker = context.waker().clone();
-        let mut papers = lock(&self.0);
+        let mut state = lock(&self.0);
         // Another token may have come meanwhile.
-        if let Some(found) = papers.found() {
-            drop(papers);
+        if let Some(found) = state.found() {
+            drop(state);
             return found;
         }
-        let before = papers.waker.replace(waker);
-        drop(papers);
+        let before = state.waker.replace(waker);
+        drop(state);
         drop(before);
         Found::Nothing
     }
@@ -108,17 +108,17 @@ impl Desk {
     /// there, to be dropped where no lock is held.
     #[must_use]
     pub(crate) fn wait(&self, waker: Waker) -> Option<Waker> {
-        let mut papers = lock(&self.0);
-        papers.ask = false;
-        papers.waker.replace(waker)
+        let mut state = lock(&self.0);
+        state.ask = false;
+        state.waker.replace(waker)
     }
 }
 
-impl Papers {
+impl State {
     /// What is there, if anything is.
     fn found(&mut self) -> Option<Found> {
         if self.ask {
-            return Some(Found::Ask);
+            return Some(Found::Consult);
         }
         self.token.take().map(Found::Token)
     }
@@ -156,21 +156,21 @@ mod tests {
     }
 
     /// Looks twice, with `act` in between; what was found, and how often it was woken.
-    fn check(act: impl FnOnce(&Desk) -> Option<Waker>) -> (Desk, Found, usize) {
-        let (desk, woken) = (Desk::default(), Arc::new(Woken::default()));
+    fn check(act: impl FnOnce(&Mailbox) -> Option<Waker>) -> (Mailbox, Found, usize) {
+        let (mailbox, woken) = (Mailbox::default(), Arc::new(Woken::default()));
         let waker = Waker::from(Arc::clone(&woken));
         let context = Context::from_waker(&waker);
-        assert!(matches!(desk.look(&context), Found::Nothing));
-        act(&desk).into_iter().for_each(Waker::wake);
-        let found = desk.look(&context);
-        (desk, found, woken.0.load(Ordering::SeqCst))
+        assert!(matches!(mailbox.poll_take(&context), Found::Nothing));
+        act(&mailbox).into_iter().for_each(Waker::wake);
+        let found = mailbox.poll_take(&context);
+        (mailbox, found, woken.0.load(Ordering::SeqCst))
     }
 
     #[test]
     fn a_token_wakes_and_is_taken_once() {
-        let (desk, found, woken) = check(|desk| desk.lay(granted(7)));
+        let (mailbox, found, woken) = check(|mailbox| mailbox.deliver(granted(7)));
         assert!(matches!(found, Found::Token(Granted { serial: 7, .. })));
-        assert_eq!((woken, desk.take().is_none()), (1, true));
+        assert_eq!((woken, mailbox.take().is_none()), (1, true));
     }
 
     #[test]
@@ -182,28 +182,28 @@ mod tests {
             missing: Vec::new(),
             waiting: Vec::new(),
         };
-        let laid_and = |act: fn(&Desk, Overdue) -> Option<Waker>| {
+        let laid_and = |act: fn(&Mailbox, Overdue) -> Option<Waker>| {
             let overdue = overdue.clone();
-            check(move |desk| desk.lay(granted(1)).or(act(desk, overdue)))
+            check(move |mailbox| mailbox.deliver(granted(1)).or(act(mailbox, overdue)))
         };
         // The token stays for whoever asks the core, unless the life has ended.
         for (act, token) in [
-            ((|desk, _| desk.call()) as fn(&Desk, Overdue) -> Option<Waker>, true),
-            (Desk::call_overdue, true),
-            (|desk, _| desk.close(), false),
+            ((|mailbox, _| mailbox.notify()) as fn(&Mailbox, Overdue) -> Option<Waker>, true),
+            (Mailbox::notify_overdue, true),
+            (|mailbox, _| mailbox.close(), false),
         ] {
-            let (desk, found, woken) = laid_and(act);
-            assert!(matches!(found, Found::Ask));
-            assert_eq!((woken, desk.take().is_some()), (1, token));
+            let (mailbox, found, woken) = laid_and(act);
+            assert!(matches!(found, Found::Consult));
+            assert_eq!((woken, mailbox.take().is_some()), (1, token));
         }
     }
 
     #[test]
     fn who_asked_need_not_ask_again() {
-        let (desk, found, _) = check(Desk::call);
-        assert!(matches!(found, Found::Ask));
+        let (mailbox, found, _) = check(Mailbox::notify);
+        assert!(matches!(found, Found::Consult));
         let context = Context::from_waker(Waker::noop());
-        drop(desk.wait(context.waker().clone()));
-        assert!(matches!(desk.look(&context), Found::Nothing));
+        drop(mailbox.wait(context.waker().clone()));
+        assert!(matches!(mailbox.poll_take(&context), Found::Nothing));
     }
 }

@@ -1,0 +1,65 @@
+//! What went wrong, in words: errors with their causes, panics with what they said.
+//!
+//! Text only; who ends because of it is decided elsewhere.
+
+use std::any::Any;
+use std::error::Error;
+
+/// An error with its causes, on one line, each said once.
+#[must_use]
+pub fn describe(error: &dyn Error) -> String {
+    with_causes(error.to_string(), error)
+}
+
+/// What was said of an error, and what it does not say of its causes.
+#[must_use]
+pub fn with_causes(mut text: String, error: &dyn Error) -> String {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        // Some errors tell their cause themselves.
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// What a panic said.
+pub(crate) fn describe_panic(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without words".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::describe;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Told {
+        #[error("no connection")]
+        Apart(#[source] io::Error),
+        #[error("no connection: {0}")]
+        Within(#[source] io::Error),
+        #[error("try later")]
+        Above(#[source] Box<Told>),
+    }
+
+    #[track_caller]
+    fn check(error: &Told, expected: &str) {
+        assert_eq!(describe(error), expected);
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let refused = || io::Error::other("refused (os error 111)");
+        check(&Told::Apart(refused()), "no connection: refused (os error 111)");
+        check(&Told::Within(refused()), "no connection: refused (os error 111)");
+        let above = Told::Above(Box::new(Told::Within(refused())));
+        check(&above, "try later: no connection: refused (os error 111)");
+    }
+}
