@@ -58,6 +58,20 @@ pub fn folder() -> tempfile::TempDir {
 #[cfg(unix)]
 #[track_caller]
 pub fn send(signal: &str, process: u32) {
+    // It would be waited for until whoever waits is tired.
+    assert!(!is_ignored(signal), "SIG{signal} is ignored: start the tests without nohup or `&`");
     let sent = Command::new("kill").args([&format!("-{signal}"), &process.to_string()]).status();
     assert!(sent.expect("kill is there").success(), "{signal} to {process}");
+}
+
+/// Whether who started the tests has them ignore this signal, so that the program does too.
+#[cfg(unix)]
+fn is_ignored(signal: &str) -> bool {
+    let Some(number) = [("HUP", 1), ("INT", 2)].iter().find(|it| it.0 == signal) else {
+        return false;
+    };
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| (mask >> (number.1 - 1)) & 1 == 1)
 }
