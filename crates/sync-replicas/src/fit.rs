@@ -16,12 +16,11 @@ use std::time::Instant;
 
 use hooks::{NanLoss, RunError, SessionError};
 
-use crate::UpdateError;
 use crate::checkpoint;
+use crate::failure::{describe, describe_panic};
 use crate::model::BoxError;
-use crate::runtime::{BeginError, Monitor, PushError, Replica, Shared, Step};
-use crate::runtime::{WaitError, describe, describe_panic};
-use crate::{HookHost, Hooks, Model, ReplicaOutcome, Report, Scalar, Shard, Trainer};
+use crate::runtime::{BeginError, Monitor, PushError, Replica, Shared, Step, WaitError};
+use crate::{HookHost, Hooks, Model, ReplicaOutcome, Report, Scalar, Shard, Trainer, UpdateError};
 use engine::{Generation, ReplicaId};
 use engine::{JoinError, Refused, StopReason};
 

@@ -26,16 +26,13 @@ pub use self::replica::{Replica, WaitError};
 pub use self::span::{Span, SpanKind};
 pub use self::step::Step;
 
+pub(crate) use self::cancellation::Watch;
 pub(crate) use self::chief::Chief;
 pub(crate) use self::closer::{Closer, Monitor};
-pub use crate::failure::describe;
-
-pub(crate) use self::cancellation::Watch;
 pub(crate) use self::generations::BeginError;
 pub(crate) use self::shared::Shared;
 pub(crate) use self::span::ReplicaLog;
 pub(crate) use self::stop_wish::StopWish;
-pub(crate) use crate::failure::describe_panic;
 
 #[cfg(all(test, loom))]
 mod interleavings;

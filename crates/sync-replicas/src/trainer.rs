@@ -10,8 +10,7 @@ use accum_core::{GlobalStep, LocalStep};
 
 use crate::checkpoint::{self, CheckpointError, TrainingState};
 use crate::runtime::{Replica, Shared, StopWish, Watch};
-use crate::{Gradients, Scalar, TrainingView, Variables};
-use crate::{Snapshot, Torn, Totals};
+use crate::{Gradients, Scalar, Snapshot, Torn, Totals, TrainingView, Variables};
 use engine::ReplicaId;
 use engine::{ConfigError, InitialTokens, JoinError, Ledger, Tally};
 

@@ -64,7 +64,8 @@ impl<T: Real> Optimizer<T> for Sgd {
             let (gs, hs) = their_gradient.split_at(half);
             let mut seen = Seen::nothing();
             for ((x, &g), (y, &h)) in xs.iter_mut().zip(gs).zip(ys.iter_mut().zip(hs)) {
-                // Both before either is written, which nothing tells the compiler to be apart.
+                // Both are computed before either is written: the compiler cannot tell that the
+                // halves are apart, and would load one again.
                 let (new_x, new_y) = (*x - rate * g, *y - rate * h);
                 seen.see(new_x);
                 seen.see(new_y);

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use crate::Totals;
 use crate::runtime::{ReplicaLog, Shared};
-use crate::{ReplicaOutcome, ReplicaReport, Report, Scalar, TrainingView};
+use crate::{ReplicaOutcome, ReplicaReport, Report, Scalar, Totals, TrainingView};
 use engine::{ReplicaId, StopReason, Tally};
 
 /// What was counted before a `fit`.

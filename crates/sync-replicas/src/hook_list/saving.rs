@@ -10,7 +10,8 @@ use hooks::{BoxError, CheckpointSaver, Coordinator, Hook, HookError, RunContext,
 
 use super::Checkpoints;
 use crate::checkpoint::CheckpointError;
-use crate::runtime::{Shared, describe};
+use crate::failure::describe;
+use crate::runtime::Shared;
 use crate::sync::{Arc, park_timeout};
 use crate::{ChiefSession, FailedSave, Scalar};
 
