@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use cluster::exit::Exit;
 use cluster::security::{KeyError, TlsError};
 
-use self::child::{Child, Look, Restart};
+use self::child::{Child, LEAVE, Look, NOBODY, Restart, SAVE};
 pub use self::listen::listen_to_launcher;
 pub use self::ports::PortsError;
 use crate::args::{LaunchArgs, SecurityArgs};
@@ -216,9 +216,11 @@ impl Herd {
     /// after an interrupt.
     fn watch(&mut self, interrupt: &Interrupt) -> Result<Option<bool>, LaunchError> {
         let mut told: Option<Instant> = None;
+        // A server has left for good, which saves but does not end the training: nobody can.
+        let mut parted = false;
         loop {
             if interrupt.take_save() {
-                self.children[0].ask_to_save();
+                self.children[0].say(SAVE);
             }
             if interrupt.requested() && told.is_none() {
                 // Which ends training everywhere, with a checkpoint.
@@ -230,10 +232,12 @@ impl Herd {
             }
             // It waits a while for whoever died, to say that it is over.
             let serves = !self.children[0].has_ended();
+            let mut leaves = false;
             for child in &mut self.children {
                 // The end needs the servers' state and the chief, as the training does.
                 let restart = match told {
                     None => Restart::Yes,
+                    Some(_) if parted => Restart::No,
                     Some(_) if serves || child.is_needed() => Restart::UnlessAsked,
                     Some(_) => Restart::No,
                 };
@@ -248,6 +252,10 @@ impl Herd {
                         self.wait();
                         return Ok(Some(told.is_some()));
                     }
+                    Look::Left if child.is_server() && !parted => {
+                        parted = true;
+                        leaves = true;
+                    }
                     Look::Done | Look::Left => {}
                     Look::Failed(how) if child.is_needed() => {
                         let (name, log) = (child.name(), child.log().to_owned());
@@ -259,6 +267,12 @@ impl Herd {
                         }
                     }
                 }
+            }
+            if leaves {
+                self.children.iter_mut().for_each(|child| child.say(LEAVE));
+            }
+            if told.is_some() {
+                self.release_servers();
             }
             // A signal to the whole group has asked the chief as well, and there is no result.
             if told.is_some() && self.children.iter().all(Child::has_ended) {
@@ -279,10 +293,23 @@ impl Herd {
                 let again = serves && place > 0;
                 drop(child.look(if again { Restart::UnlessAsked } else { Restart::No }));
             }
+            self.release_servers();
             if self.children.iter().all(Child::has_ended) {
                 return;
             }
             sleep(LOOK);
+        }
+    }
+
+    /// At the end: the servers need not wait for workers where none is left or started again, and
+    /// the first one for nobody at all where it is the last. In a later life it is told again.
+    fn release_servers(&mut self) {
+        let Some((first, others)) = self.children.split_first_mut() else { return };
+        if others.iter().all(|child| child.is_server() || child.has_ended()) {
+            first.say(LEAVE);
+        }
+        if others.iter().all(Child::has_ended) {
+            first.say(NOBODY);
         }
     }
 }

@@ -130,8 +130,8 @@ fn run_node(args: NodeArgs) -> Exit {
     match result {
         Ok(Ended::Over(Some(summary))) => ended(tell(&summary, quiet, json), |_| Exit::Failed),
         Ok(Ended::Over(None)) => Exit::Done,
-        // Nobody but a signal asks a process to leave.
-        Ok(Ended::Left) => asked.exit().unwrap_or(Exit::Restart),
+        // Without a signal of its own it was told by its launcher, which had one.
+        Ok(Ended::Left) => asked.exit().unwrap_or(Exit::Terminated),
         Err(error) => failed(&error, NodeError::exit(&error)),
     }
 }

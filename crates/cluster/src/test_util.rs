@@ -4,7 +4,7 @@
 //! a well-behaved peer is in the middle of its own work; it goes on afterwards, and what becomes of
 //! it is told.
 
-mod coordinator;
+pub(crate) mod coordinator;
 mod example;
 mod read;
 mod replica;

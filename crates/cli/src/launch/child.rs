@@ -19,6 +19,12 @@ pub(super) const END: &str = "end\n";
 /// To write a checkpoint.
 pub(super) const SAVE: &str = "save\n";
 
+/// To leave: the training is not ended, and goes on no more.
+pub(super) const LEAVE: &str = "leave\n";
+
+/// That no process which has ended is started again.
+pub(super) const NOBODY: &str = "nobody\n";
+
 /// How often one process is started again.
 const TIMES: u32 = 10;
 
@@ -88,9 +94,13 @@ impl Child {
         self.role == "worker" && self.index == 0
     }
 
+    pub(super) fn is_server(&self) -> bool {
+        self.role == "ps"
+    }
+
     /// Whether training cannot end well without it.
     pub(super) fn is_needed(&self) -> bool {
-        self.role == "ps" || self.is_chief()
+        self.is_server() || self.is_chief()
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -108,10 +118,11 @@ impl Child {
         }
     }
 
-    /// Asks it to write a checkpoint; one that is being started again goes on from one.
-    pub(super) fn ask_to_save(&mut self) {
+    /// Says this to it, if it runs: a checkpoint that is asked for needs no process that is being
+    /// started again, and goes on from one.
+    pub(super) fn say(&mut self, wish: &str) {
         if let State::Runs(process) = &mut self.state {
-            tell(process, SAVE);
+            tell(process, wish);
         }
     }
 
@@ -139,7 +150,7 @@ impl Child {
         let mendable = status.code().is_none() || asked || exit == Some(Exit::Restart);
         let again = match restart {
             _ if status.success() => return Ok(Look::Done),
-            Restart::UnlessAsked if asked => return Ok(Look::Left),
+            Restart::UnlessAsked | Restart::No if asked => return Ok(Look::Left),
             restart => restart != Restart::No && mendable && self.again < TIMES,
         };
         let how = how(status);

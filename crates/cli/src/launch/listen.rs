@@ -6,7 +6,7 @@ use std::io::{self, BufRead};
 
 use cluster::exit::Exit;
 
-use super::child::{END, SAVE};
+use super::child::{END, LEAVE, NOBODY, SAVE};
 use crate::node::{Ending, Wish};
 
 /// Passes on what the launcher says, which is said on standard input, from now on.
@@ -17,7 +17,9 @@ pub fn listen_to_launcher(ending: Ending) {
         while words.read_line(&mut line).is_ok_and(|count| count > 0) {
             match line.as_str() {
                 END => ending.wish(Wish::EndTraining),
+                LEAVE => ending.wish(Wish::Leave),
                 SAVE => ending.wish(Wish::Save),
+                NOBODY => ending.wish(Wish::ExpectNobody),
                 // It has nothing else to say.
                 _ => {}
             }

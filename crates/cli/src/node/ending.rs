@@ -23,6 +23,8 @@ pub enum Wish {
     EndTraining,
     /// That a checkpoint is written.
     Save,
+    /// That the end is held for no process that is away.
+    ExpectNobody,
 }
 
 impl Ending {
@@ -51,6 +53,7 @@ impl Wish {
             Self::Leave => part.stop(),
             Self::EndTraining => part.end_training(),
             Self::Save => part.save(),
+            Self::ExpectNobody => part.expect_nobody(),
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct Saves {
     pub possible: bool,
     /// Whether one is being written, for which nobody is needed any more.
     pub under_way: bool,
+    /// Whether training is ending, and all leave with it once its last one is written.
+    pub ending: bool,
 }
 
 impl Coordinator {
@@ -55,8 +57,12 @@ impl Coordinator {
 
     /// A parameter server wishes to leave; it may say so again and again.
     pub fn server_leaves(&mut self, server: ServerIndex, saves: Saves) -> Farewell {
-        let Saves { updates, on_disk, possible, under_way } = saves;
+        let Saves { updates, on_disk, possible, under_way, ending } = saves;
         let leaving = &mut self.leaving;
+        if ending && !leaving.gone {
+            leaving.servers.entry(server).or_default();
+            return Farewell::Wait;
+        }
         if possible && !leaving.gone && on_disk != Some(updates) {
             leaving.servers.entry(server).or_insert(updates);
             return Farewell::Save;

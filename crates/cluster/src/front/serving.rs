@@ -145,6 +145,9 @@ pub(crate) async fn pass_on<T: Scalar + bytemuck::Pod>(
                 tokio::spawn(async move { super::replica::insist_on_stop(&reach, STOPPED).await });
             }
         }
+        if wished.expect_nobody {
+            server.expect_nobody();
+        }
         if wished.leave {
             return server.leave().await;
         }

@@ -19,6 +19,8 @@ pub(crate) struct Wished {
     pub(crate) end: bool,
     /// That a checkpoint is written: how often.
     pub(crate) saves: u64,
+    /// That the end is held for nobody who is away.
+    pub(crate) expect_nobody: bool,
 }
 
 impl StopHandle {
@@ -42,6 +44,12 @@ impl StopHandle {
     /// writes them.
     pub fn save(&self) {
         self.0.send_modify(|wished| wished.saves += 1);
+    }
+
+    /// Says that no process which is away is started again, so that the end need not wait for it;
+    /// heard by the first parameter server. For what looks after all processes: nobody else knows.
+    pub fn expect_nobody(&self) {
+        self.0.send_modify(|wished| wished.expect_nobody = true);
     }
 
     /// Waits for the wish that this process ends its part: for a part that the cluster does not

@@ -362,6 +362,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             }
         }
         let leave = match &written {
+            // Whoever waits to leave ends with the training.
+            _ if self.ending.is_some() => Vec::new(),
             Ok(()) => self.coordinator.saved(gathering.updates),
             Err(_) if again || later => Vec::new(),
             Err(_) => self.coordinator.nothing_is_saved(),

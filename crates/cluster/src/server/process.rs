@@ -1,7 +1,7 @@
 //! One process of a cluster that serves, from the wish to end to the last who hears of the end.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sync_replicas::Scalar;
@@ -26,6 +26,8 @@ pub struct Server<T: Scalar> {
     pub(super) settings: Arc<ServerSettings>,
     pub(super) own: Arc<ParameterServer<T>>,
     pub(super) role: Role<T>,
+    /// No process that is away is started again.
+    expects_nobody: AtomicBool,
 }
 
 /// Who has the parameter server do things.
@@ -52,7 +54,7 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
             ServerIndex::LEADER => Role::Leader(SharedLeader::new(theirs, life, shared)),
             _ => Role::Follower(Arc::new(Follower::new(theirs, life, shared))),
         };
-        Arc::new(Self { settings, own, role })
+        Arc::new(Self { settings, own, role, expects_nobody: AtomicBool::new(false) })
     }
 
     pub(super) fn leader(&self) -> Option<&Arc<SharedLeader<T>>> {
@@ -99,6 +101,11 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
         }
     }
 
+    /// No process that is away comes back: the end waits for those alone that are here.
+    pub(crate) fn expect_nobody(&self) {
+        self.expects_nobody.store(true, Ordering::Release);
+    }
+
     /// The training as the coordinator saw it; `None` where there is none.
     pub(crate) fn recorded(&self) -> Option<Recorded> {
         self.leader()?.with(|leader| Some(leader.recorded()))
@@ -119,20 +126,34 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
             Role::Leader(leader) => leader.with(|it| it.server_leaves(ServerIndex::LEADER)),
             Role::Follower(follower) => follower.leave(),
         }
+        loop {
+            let release = tokio::time::timeout(LONGEST, self.released()).await;
+            if self.own.is_over() {
+                return std::future::pending().await;
+            }
+            if self.is_ending() {
+                // It is told soon, or taken back with the loss of a server.
+                tokio::time::sleep(LOOK).await;
+                continue;
+            }
+            return match release {
+                Ok(Release::Saved) => Ok(()),
+                Ok(Release::Unsaved(reason)) => Err(ServeError::Unsaved { reason }),
+                Err(_) => {
+                    let reason = format!("no answer within {} s", LONGEST.as_secs());
+                    Err(ServeError::Unsaved { reason })
+                }
+            };
+        }
+    }
+
+    /// Waits until this server may leave. Lets the watched value go: whoever holds it stops those
+    /// who say so once more.
+    async fn released(&self) -> Release {
         let mut released = self.own.released.subscribe();
-        let release = tokio::time::timeout(LONGEST, released.wait_for(Option::is_some)).await;
-        if self.is_ending() {
-            return std::future::pending().await;
-        }
-        let release = match release {
-            // Fails only when the server is gone.
-            Ok(release) => release.ok().and_then(|it| it.clone()).unwrap_or(Release::Saved),
-            Err(_) => Release::Unsaved(format!("no answer within {} s", LONGEST.as_secs())),
-        };
-        match release {
-            Release::Saved => Ok(()),
-            Release::Unsaved(reason) => Err(ServeError::Unsaved { reason }),
-        }
+        let release = released.wait_for(Option::is_some).await;
+        // Fails only when the server is gone.
+        release.ok().and_then(|it| it.clone()).unwrap_or(Release::Saved)
     }
 
     /// Whether training ends, told or not.
@@ -156,6 +177,9 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
     fn is_waited_for(&self) -> bool {
         if !self.own.connections().replicas().is_empty() {
             return true;
+        }
+        if self.expects_nobody.load(Ordering::Acquire) {
+            return false;
         }
         match &self.role {
             Role::Leader(leader) => {

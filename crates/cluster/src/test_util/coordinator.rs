@@ -84,7 +84,7 @@ pub(super) fn names_the_other(bytes: &[u8]) -> bool {
 }
 
 /// The well-behaved replica.
-pub(super) struct Other {
+pub(crate) struct Other {
     talk: Talk,
     rest: Vec<Message>,
     /// Of the servers that are not there.
@@ -93,7 +93,7 @@ pub(super) struct Other {
 
 impl Other {
     /// It has said hello, and sent the first half of its contribution to this one of `servers`.
-    pub(super) async fn begun(server: &Arc<Server<f32>>, servers: usize) -> Self {
+    pub(crate) async fn begun(server: &Arc<Server<f32>>, servers: usize) -> Self {
         let index = server.status().server;
         let mut talk = Talk::open(server, other_hello()).await.expect("it is welcome");
         // A server that coordinates also gives it a token.
@@ -112,7 +112,7 @@ impl Other {
     }
 
     /// Sends the other half and the commit; an error if the contribution does not count.
-    pub(super) async fn commit(&mut self) -> Result<(), String> {
+    pub(crate) async fn commit(&mut self) -> Result<(), String> {
         self.send_rest();
         say(&self.talk, commit(self.receipts));
         loop {

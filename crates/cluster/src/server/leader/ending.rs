@@ -76,17 +76,28 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         new
     }
 
-    /// Tells everybody that it is over, once nothing is left to be saved (P-1).
+    /// Tells everybody that it is over, once no update is under way and nothing is left to be saved
+    /// (P-1).
     pub(super) fn finish_if_saved(&mut self) {
         if self.saving.is_done()
+            && !self.is_updating()
             && !self.own.is_over()
             && let Some(mut ended) = self.ending.take()
         {
             crash_point!("coordinator/all-saved");
+            if self.serving {
+                ended.global_step = self.coordinator.global_step().get();
+            }
             self.keep_good(&mut ended);
             self.tell_servers(&ended);
             self.ending = Some(ended);
         }
+    }
+
+    /// Whether some servers have yet to make the last update; of a failed training none may come.
+    fn is_updating(&self) -> bool {
+        let failed = self.ending.as_ref().is_some_and(|ended| ended.failed);
+        self.serving && !failed && self.coordinator.engine().is_updating()
     }
 
     /// Tells all servers that it is over; those that know of it stay at that.
@@ -124,11 +135,20 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             }
             Some(ended) => {
                 tracing::warn!("a server was lost before the last checkpoint was written");
-                if !self.is_last(ended.global_step) {
-                    self.wishes.stop.get_or_insert(StopReason::Requested(ended.reason));
-                }
+                self.ending = Some(ended);
+                self.take_back_end();
                 false
             }
+        }
+    }
+
+    /// What nobody was told of is to be wished for again by the next life, unless it is at its last
+    /// step anyway.
+    fn take_back_end(&mut self) {
+        if let Some(ended) = self.ending.take_if(|ended| !ended.failed)
+            && !self.is_last(ended.global_step)
+        {
+            self.wishes.stop.get_or_insert(StopReason::Requested(ended.reason));
         }
     }
 
@@ -160,19 +180,23 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     }
 
     /// A server wishes to leave: it may at once, or a checkpoint comes first. Where training is
-    /// ending it ends with it.
+    /// ending it ends with it, unless that is taken back.
     pub(crate) fn server_leaves(&mut self, server: ServerIndex) {
-        if self.ending.is_some() {
-            return;
-        }
         let saves = Saves {
             updates: self.saving.updates,
             on_disk: self.saving.on_disk,
             possible: self.serving && self.settings.checkpoints.is_some(),
             under_way: self.saving.is_written(),
+            ending: self.ending.is_some(),
         };
         match self.coordinator.server_leaves(server, saves) {
-            Farewell::Go => self.release(vec![server], &Release::Saved),
+            Farewell::Go => {
+                if !self.own.is_over() {
+                    // A last save would lack what those who left have had.
+                    self.take_back_end();
+                }
+                self.release(vec![server], &Release::Saved);
+            }
             Farewell::Save => self.begin_save(),
             Farewell::Wait => {}
         }

@@ -52,6 +52,8 @@ enum Event {
     Wishes(usize, u64, Option<u64>, Farewell),
     /// One does when no checkpoint can be begun; whether one is being written.
     WishesInVain(usize, bool, Farewell),
+    /// One does while training is ending.
+    WishesAtTheEnd(usize, Farewell),
     /// A checkpoint after so many updates was written: who may go.
     Saved(u64, &'static [usize]),
     /// No checkpoint will come.
@@ -67,7 +69,7 @@ fn numbers(servers: Vec<ServerIndex>) -> Vec<usize> {
 /// A server goes once what it holds is on disk, and when it cannot be.
 #[test]
 fn servers_leave_once_they_are_saved() {
-    use Event::{Lost, Restored, Saved, Wishes, WishesInVain};
+    use Event::{Lost, Restored, Saved, Wishes, WishesAtTheEnd, WishesInVain};
     use Farewell::{Go, Save, Wait};
     #[track_caller]
     fn check(name: &str, events: &[Event]) {
@@ -81,8 +83,11 @@ fn servers_leave_once_they_are_saved() {
                 _ => (0, None, true, false),
             };
             match *event {
-                Wishes(server, .., expected) | WishesInVain(server, _, expected) => {
-                    let saves = Saves { updates, on_disk, possible, under_way };
+                Wishes(server, .., expected)
+                | WishesInVain(server, _, expected)
+                | WishesAtTheEnd(server, expected) => {
+                    let ending = matches!(event, WishesAtTheEnd(..));
+                    let saves = Saves { updates, on_disk, possible, under_way, ending };
                     let got = coordinator.server_leaves(ServerIndex::new(server), saves);
                     assert_eq!(got, expected, "{name}: {event:?}");
                 }
@@ -114,5 +119,8 @@ fn servers_leave_once_they_are_saved() {
     check("back again", &[one, Saved(5, &[1]), Restored, Wishes(1, 7, Some(5), Save)]);
     check("a failed save", &[one, Lost(&[1]), Lost(&[])]);
     check("where nothing can be saved", &[WishesInVain(0, false, Go)]);
+    check("with the end", &[WishesAtTheEnd(1, Wait), WishesAtTheEnd(0, Wait), Lost(&[0, 1])]);
+    // The last save would lack what the first one has had.
+    check("an end that cannot be saved", &[one, Saved(5, &[1]), WishesAtTheEnd(0, Go)]);
     check("where one is on its way", &[WishesInVain(0, true, Wait), Saved(3, &[0])]);
 }
