@@ -66,14 +66,19 @@ impl Coordinator {
             incarnation: commit.ticket.incarnation,
             sequence: commit.sequence,
         };
-        let (index, push) = match self.vet(replica, commit) {
+        let (index, mut push) = match self.vet(replica, commit) {
             Ok(vetted) => vetted,
             Err(refusal) => {
                 return self.refuse_commit(replica, commit, refusal);
             }
         };
         let first = self.pattern.is_none();
-        self.fix_pattern(&commit.variables);
+        if self.engine.judges_stale(push.local_step) {
+            // What every lane drops fixes none.
+            push.lanes = None;
+        } else {
+            self.fix_pattern(&commit.variables);
+        }
         let decision = self.engine.push(&push, self.now, &mut self.effects);
         let accepted = decision.as_ref().is_ok_and(|it| it.outcome.is_accepted());
         if first && !accepted {
