@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::UsageError;
 use crate::learner::Clip;
 use crate::replicas::replicas_anywhere;
-use crate::settings::{CLUSTER_LEASE, Settings};
+use crate::settings::Settings;
 
 /// What the options of a cluster say, beside those of training.
 pub(crate) struct ClusterOptions<'a> {
@@ -60,7 +60,7 @@ impl Config {
         // Which the processes themselves say, and which they refuse.
         config.set("total_num_replicas", Value::Null);
         config.set("min_replicas", Value::Null);
-        config.set("lease", duration(settings.lease.unwrap_or(CLUSTER_LEASE)));
+        config.set("lease", duration(settings.lease.unwrap_or(cluster::DEFAULT_LEASE)));
         config.set("wire", cli_name(options.wire));
         config.set("patience", duration(options.patience));
         config.set("metrics_port", options.metrics_port);

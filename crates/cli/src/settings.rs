@@ -21,9 +21,6 @@ use crate::measures;
 use crate::optimizers;
 use crate::straggler::Stragglers;
 
-/// After this long without a sign a replica's token goes to another in a cluster, if nobody says
-/// when.
-pub(crate) const CLUSTER_LEASE: Duration = Duration::from_secs(5);
 const USUAL_AGGREGATE: u64 = 4;
 const USUAL_REPLICAS: u64 = 5;
 const USUAL_UPDATES: u64 = 1000;

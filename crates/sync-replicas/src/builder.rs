@@ -42,6 +42,7 @@ use engine::{
 pub struct SyncReplicas<O> {
     optimizer: O,
     settings: Settings,
+    lease: Option<Duration>,
     sparse_mean: SparseMean,
     sparse_merge: SparseMerge,
     min_replicas: Option<usize>,
@@ -67,6 +68,8 @@ pub struct Parts<O> {
     pub optimizer: O,
     /// The engine's settings.
     pub config: Config,
+    /// The lease that was asked for, if one was.
+    pub lease: Option<Duration>,
     /// What a sparse gradient's rows are divided by.
     pub sparse_mean: SparseMean,
     /// How a sparse gradient's rows come together.
@@ -96,12 +99,14 @@ pub enum BuildError {
         /// What was given.
         got: usize,
     },
-    /// `min_replicas` was given for a training whose replicas are not in this process.
-    #[error(
-        "min_replicas is for a training in one process; in a cluster a worker that fails ends with \
-         an error of its own, which whoever started it sees: do not set it there"
-    )]
-    MinReplicasElsewhere,
+    /// This was asked for on a cluster, and is there in one process only.
+    #[error("{option} is for a training in one process; do not set it on a cluster{instead}")]
+    OneProcessOnly {
+        /// The method of [`SyncReplicas`].
+        option: &'static str,
+        /// Why there is no need.
+        instead: &'static str,
+    },
     /// There is nothing to train.
     #[error("there are no variables; add at least one")]
     NoVariables,
@@ -129,6 +134,7 @@ impl<O> SyncReplicas<O> {
         Self {
             optimizer,
             settings: Settings::new(1),
+            lease: None,
             sparse_mean: SparseMean::PerRow,
             sparse_merge: SparseMerge::Canonical,
             min_replicas: None,
@@ -211,10 +217,11 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// How long a replica may hold a token before another one gets it; 10 s when not given (P-5).
+    /// How long a replica may hold a token before another one gets it, and on a cluster be silent;
+    /// 10 s when not given, on a cluster 5 s (P-5).
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.settings.lease = Some(lease);
+        (self.settings.lease, self.lease) = (Some(lease), Some(lease));
         self
     }
 
@@ -294,13 +301,22 @@ impl<O> SyncReplicas<O> {
     /// The description in its parts, checked.
     ///
     /// # Errors
-    /// [`BuildError::Config`] when the numbers do not fit; [`BuildError::MinReplicasElsewhere`].
+    /// [`BuildError::Config`] when the numbers do not fit; [`BuildError::OneProcessOnly`].
     pub fn into_parts(self) -> Result<Parts<O>, BuildError> {
-        if self.min_replicas.is_some() {
-            return Err(BuildError::MinReplicasElsewhere);
+        let failing = ", where a worker that fails ends with an error of its own";
+        let reading = ", where readers never wait";
+        for (given, option, instead) in [
+            (self.min_replicas.is_some(), "min_replicas", failing),
+            (!self.use_locking, "use_locking", reading),
+            (self.observe, "observe_gradients", ""),
+        ] {
+            if given {
+                return Err(BuildError::OneProcessOnly { option, instead });
+            }
         }
         Ok(Parts {
             optimizer: self.optimizer,
+            lease: self.lease,
             config: self.settings.check()?,
             sparse_mean: self.sparse_mean,
             sparse_merge: self.sparse_merge,

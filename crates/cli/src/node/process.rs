@@ -18,7 +18,7 @@ use crate::optional::set;
 use crate::replicas::replicas;
 use crate::run_folder::RunFolder;
 use crate::security;
-use crate::settings::{CLUSTER_LEASE, Resume, Settings};
+use crate::settings::{Resume, Settings};
 use crate::train::{TrainError, learner, shard};
 
 /// A process that knows its place, ready to run.
@@ -60,7 +60,6 @@ impl Process {
         if (is_chief || leads) && settings.out.is_none() {
             return Err(NodeError::NoOut { task: task.to_string() });
         }
-        let cluster = cluster.lease(settings.lease.unwrap_or(CLUSTER_LEASE));
         let (patience, metrics_port) = (args.patience, args.metrics_port);
         let config = (leads && !args.end_with_stdin).then(|| {
             let (wire, security) = (args.wire, &args.security);

@@ -16,7 +16,6 @@ use crate::spec::{DEFAULT_PORT_BASE, Node, SpecError};
 pub struct Cluster {
     pub(super) place: Node,
     pub(super) wire: Wire,
-    pub(super) lease: Duration,
     pub(super) patience: Duration,
     pub(super) staging: Option<usize>,
     key: Option<SharedKey>,
@@ -33,7 +32,6 @@ impl Cluster {
         Self {
             place,
             wire: Wire::Native,
-            lease: Duration::from_secs(5),
             patience: Duration::from_secs(60),
             staging: None,
             key: None,
@@ -64,13 +62,6 @@ impl Cluster {
     #[must_use]
     pub fn wire(mut self, wire: Wire) -> Self {
         self.wire = wire;
-        self
-    }
-
-    /// How long a replica may be silent before its token goes to another; 5 s when not given (P-5).
-    #[must_use]
-    pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease;
         self
     }
 

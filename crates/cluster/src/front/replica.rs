@@ -55,7 +55,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             fingerprint: self.fingerprint,
             wire: self.cluster.wire,
             reconnect_timeout: self.cluster.patience,
-            heartbeat: self.cluster.lease / 4,
+            heartbeat: rules.lease.unwrap_or(super::DEFAULT_LEASE) / 4,
             tell_superseded: rules.tell_superseded,
             skips_not_finite: rules.non_finite == NonFinite::Skip,
         };

@@ -62,7 +62,7 @@ impl Program {
         };
         let (ps, workers) = (hosts("ps", self.plan.ps), hosts("worker", self.plan.workers));
         let place = spec::Node::from_flags(&ps, &workers, role, index).expect("it makes sense");
-        let cluster = Cluster::new(place).lease(LEASE).patience(PATIENCE);
+        let cluster = Cluster::new(place).patience(PATIENCE);
         match self.plan.staging {
             Some(contributions) => cluster.staging(contributions),
             None => cluster,
@@ -126,6 +126,7 @@ fn description(plan: Plan) -> SyncReplicas<Momentum> {
         .replicas_to_aggregate(plan.aggregate)
         .total_num_replicas(plan.workers as usize)
         .order(Order::Replica)
+        .lease(LEASE)
 }
 
 fn variables() -> Variables<f32> {

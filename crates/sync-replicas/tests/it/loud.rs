@@ -109,8 +109,23 @@ fn numbers_that_cannot_be_left_are_refused() {
         let error = build(builder(3).min_replicas(got)).err();
         assert!(matches!(error, Some(BuildError::MinReplicas { total: 3, got: it }) if it == got));
     }
-    let elsewhere = builder(3).min_replicas(2).into_parts();
-    assert!(matches!(elsewhere, Err(BuildError::MinReplicasElsewhere)), "{elsewhere:?}");
+}
+
+/// Nothing that a description says is dropped in silence where it is carried out elsewhere.
+#[test]
+fn what_is_for_one_process_is_refused_elsewhere() {
+    for (description, expected) in [
+        (builder(3).min_replicas(2), "min_replicas"),
+        (builder(3).use_locking(false), "use_locking"),
+        (builder(3).observe_gradients(true), "observe_gradients"),
+    ] {
+        match description.into_parts() {
+            Err(BuildError::OneProcessOnly { option, .. }) => assert_eq!(option, expected),
+            other => panic!("{expected}: {other:?}"),
+        }
+    }
+    let parts = builder(3).lease(Duration::from_secs(7)).into_parts().expect("it fits");
+    assert_eq!(parts.lease, Some(Duration::from_secs(7)));
 }
 
 #[test]

@@ -148,8 +148,7 @@ fn a_stale_commit_fixes_no_variable() {
     let settings = Settings { total_num_replicas: Some(2), ..Settings::new(1) };
     let config = Settings { admission: Admission::PerVariable, ..settings }.check();
     let (step, generation) = (GlobalStep::default(), Generation::new(1));
-    let mut coordinator =
-        Coordinator::new(config.expect("it is valid"), 2, 1, step, generation);
+    let mut coordinator = Coordinator::new(config.expect("it is valid"), 2, 1, step, generation);
     coordinator.start().expect("it starts");
     let [first, second] = [0, 1].map(|replica| {
         let replica = ReplicaId::new(replica);
