@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use optim::Schedule;
 use serde_json::{Value, json};
-use sync_replicas::{FailingBatch, NonFinite, Order, SparseMean, TokenPolicy};
+use sync_replicas::{FailingBatch, NonFinite, SparseMean, SummationOrder, TokenPolicy};
 
 use crate::args::{
     FailingBatchKind, NonFiniteKind, SecurityArgs, SparseMeanKind, TokenPolicyKind, WireKind,
@@ -111,7 +111,7 @@ impl Config {
         let slow = settings.stragglers.iter();
         let slow: Vec<_> = slow.map(|(id, delay)| format!("{id}={}", delay.as_millis())).collect();
         self.set("straggler", if slow.is_empty() { json!(["none"]) } else { json!(slow) });
-        self.set("deterministic", engine.order == Order::Replica);
+        self.set("deterministic", engine.order == SummationOrder::Replica);
         self.set("reference", settings.reference);
         self.set(
             "token_policy",
@@ -138,7 +138,7 @@ impl Config {
             }),
         );
         // Only where a batch is given to others.
-        if engine.order == Order::Replica {
+        if engine.order == SummationOrder::Replica {
             self.set(
                 "failing_batch",
                 cli_name(match engine.failing_batch {

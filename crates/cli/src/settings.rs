@@ -9,7 +9,7 @@ use std::time::Duration;
 use digits::data::{Batches, Digits, Examples};
 use digits::models::{Classifier, Embedding, Mlp, Softmax};
 use optim::{Optimizer, Schedule};
-use sync_replicas::{FailingBatch, NonFinite, Order, SparseMean, TokenPolicy};
+use sync_replicas::{FailingBatch, NonFinite, SparseMean, SummationOrder, TokenPolicy};
 
 use crate::args::{
     Measure, ModelKind, OptimizerKind, OptimizerNumbers, StopWhen, StragglerArg, TrainArgs,
@@ -92,7 +92,7 @@ pub struct Settings {
     /// The preset.
     pub reference: bool,
     /// Order of summation.
-    pub order: Order,
+    pub order: SummationOrder,
     /// Given by hand, if at all.
     pub token_policy: Option<TokenPolicy>,
     /// Given by hand, if at all.
@@ -189,7 +189,11 @@ impl Settings {
             total_num_replicas: count("-n, --total-num-replicas", total_num_replicas)?,
             stragglers,
             reference: args.reference,
-            order: if args.deterministic { Order::Replica } else { Order::Arrival },
+            order: if args.deterministic {
+                SummationOrder::Replica
+            } else {
+                SummationOrder::Arrival
+            },
             token_policy: args.token_policy.map(TokenPolicy::from),
             initial_tokens: args.init_tokens.map(|n| count("--init-tokens", n)).transpose()?,
             sparse_mean: args.sparse_mean.map(SparseMean::from),
@@ -295,7 +299,7 @@ impl Settings {
             .map(|(replica, delay)| format!("replica {replica}, {} ms", delay.as_millis()))
             .collect();
         all.push(("straggler", if slow.is_empty() { "none".into() } else { slow.join("; ") }));
-        if self.order == Order::Replica {
+        if self.order == SummationOrder::Replica {
             all.push(("order", "replica (deterministic)".into()));
         }
         if self.reference {

@@ -24,7 +24,7 @@ use std::time::Duration;
 use optim::Optimizer;
 use sha2::{Digest, Sha256};
 use sync_replicas::{
-    Hooks, Model, Parts, ReplicaId, Scalar, Shard as Batches, SparseMerge, SyncReplicas, Variables,
+    BatchSource, Hooks, Model, Parts, ReplicaId, Scalar, SparseMerge, SyncReplicas, Variables,
 };
 
 use crate::placement::Placement;
@@ -147,7 +147,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     ) -> Result<ClusterReport<T>, ClusterError>
     where
         M: Model<T>,
-        S: Batches<Batch = M::Batch>,
+        S: BatchSource<Batch = M::Batch>,
     {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let threads = match self.cluster.place.task.role {

@@ -2,6 +2,8 @@
 //!
 //! There is no manual start, so nothing can be forgotten (P-4).
 
+mod error;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,9 +16,9 @@ use crate::store::{ParameterStore, SumOptions};
 use crate::{Record, Scalar, Trainer, Variables};
 use engine::Generation;
 use engine::{
-    Config, ConfigError, Engine, FailingBatch, InitialTokens, NonFinite, Order, Settings,
-    TokenPolicy,
+    Config, Engine, FailingBatch, InitialTokens, NonFinite, Settings, SummationOrder, TokenPolicy,
 };
+pub use error::BuildError;
 
 /// Describes a synchronous training; [`SyncReplicas::build`] starts it (R-18, P-3, P-4).
 ///
@@ -84,49 +86,6 @@ pub struct Parts<O> {
     pub record: Option<Record>,
 }
 
-/// Why a trainer was not built.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The numbers of replicas, tokens or times do not fit.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// `min_replicas` is none of the numbers of replicas that can be left.
-    #[error("min_replicas: expected 1 to {total}, the number of replicas, got {got}")]
-    MinReplicas {
-        /// N.
-        total: usize,
-        /// What was given.
-        got: usize,
-    },
-    /// This was asked for on a cluster, and is there in one process only.
-    #[error("{option} is for a training in one process; do not set it on a cluster{instead}")]
-    OneProcessOnly {
-        /// The method of [`SyncReplicas`].
-        option: &'static str,
-        /// Why there is no need.
-        instead: &'static str,
-    },
-    /// There is nothing to train.
-    #[error("there are no variables; add at least one")]
-    NoVariables,
-    /// A hyper-parameter of the optimizer is out of range.
-    #[error(transparent)]
-    Optimizer(#[from] optim::BuildError),
-    /// A variable cannot have slots.
-    #[error(transparent)]
-    Slots(#[from] optim::AddVariableError),
-    /// The moving average's decay is out of range.
-    #[error(transparent)]
-    Decay(#[from] optim::HyperParameterError),
-    /// A variable cannot be averaged.
-    #[error(transparent)]
-    Average(#[from] optim::MovingAverageError),
-    /// A name that is to be averaged belongs to no variable.
-    #[error(transparent)]
-    Variable(#[from] crate::VariableError),
-}
-
 impl<O> SyncReplicas<O> {
     /// Wraps an optimizer; one replica until something else is said.
     #[must_use]
@@ -175,10 +134,10 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// The order in which contributions are summed; [`Order::Replica`] makes a run bit-identical
-    /// whatever the timing (P-14).
+    /// The order in which contributions are summed; [`SummationOrder::Replica`] makes a run
+    /// bit-identical whatever the timing (P-14).
     #[must_use]
-    pub fn order(mut self, order: Order) -> Self {
+    pub fn order(mut self, order: SummationOrder) -> Self {
         self.settings.order = order;
         self
     }
@@ -266,7 +225,7 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// The `reference` preset: the described system's own rules (P-16). Say this first; what is
+    /// The `reference` preset: TensorFlow's own rules (P-16). Say this first; what is
     /// said afterwards holds.
     #[must_use]
     pub fn reference(mut self) -> Self {
@@ -383,8 +342,8 @@ impl<O> SyncReplicas<O> {
         let options = SumOptions {
             // Owned gradients are held as they are, so that a push costs no pass over them.
             summation: match config.settings().order {
-                Order::Replica => Summation::Ordered,
-                Order::Arrival => Summation::Held,
+                SummationOrder::Replica => Summation::Ordered,
+                SummationOrder::Arrival => Summation::Held,
             },
             mean: self.sparse_mean,
             merge: self.sparse_merge,

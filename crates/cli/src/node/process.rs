@@ -39,7 +39,7 @@ impl Process {
     /// [`NodeError`], before anything is opened or written.
     pub fn new(args: NodeArgs) -> Result<Self, NodeError> {
         let place = place(&args)?;
-        let cluster = Cluster::new(place).patience(args.patience).wire(match args.wire {
+        let cluster = Cluster::new(place).reconnect_timeout(args.patience).wire(match args.wire {
             WireKind::F32 => Wire::Native,
             WireKind::Bf16 => Wire::Bf16,
         });

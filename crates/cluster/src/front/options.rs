@@ -16,7 +16,7 @@ use crate::spec::{DEFAULT_PORT_BASE, Node, SpecError};
 pub struct Cluster {
     pub(super) place: Node,
     pub(super) wire: Wire,
-    pub(super) patience: Duration,
+    pub(super) reconnect_timeout: Duration,
     pub(super) staging: Option<usize>,
     key: Option<SharedKey>,
     guard: Option<Arc<Guard>>,
@@ -32,7 +32,7 @@ impl Cluster {
         Self {
             place,
             wire: Wire::Native,
-            patience: Duration::from_secs(60),
+            reconnect_timeout: Duration::from_secs(60),
             staging: None,
             key: None,
             guard: None,
@@ -67,8 +67,8 @@ impl Cluster {
 
     /// How long a worker tries to reach servers that are gone; 60 s when not given.
     #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn reconnect_timeout(mut self, reconnect_timeout: Duration) -> Self {
+        self.reconnect_timeout = reconnect_timeout;
         self
     }
 

@@ -1,4 +1,4 @@
-//! Wishes from outside to a process of a cluster: of a signal, most often.
+//! ServerDuties from outside to a process of a cluster: of a signal, most often.
 //!
 //! Handles no signals itself. Invariant: a wish is never forgotten, whenever it comes.
 
@@ -8,11 +8,11 @@ use tokio::sync::watch;
 
 /// What somebody wishes of this process; from any thread, at any time, also before `fit` begins.
 #[derive(Clone, Debug)]
-pub struct StopHandle(Arc<watch::Sender<Wished>>);
+pub struct StopHandle(Arc<watch::Sender<Requests>>);
 
 /// All that was wished for so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wished {
+pub(crate) struct Requests {
     /// That this process leaves.
     pub(crate) leave: bool,
     /// That training ends everywhere.
@@ -25,7 +25,7 @@ pub(crate) struct Wished {
 
 impl StopHandle {
     pub(super) fn new() -> Self {
-        Self(Arc::new(watch::channel(Wished::default()).0))
+        Self(Arc::new(watch::channel(Requests::default()).0))
     }
 
     /// Ends this process's part, and not the training (P-5): it is expected to be started again. A
@@ -60,7 +60,7 @@ impl StopHandle {
     }
 
     /// All wishes, as they come.
-    pub(crate) fn wishes(&self) -> watch::Receiver<Wished> {
+    pub(crate) fn wishes(&self) -> watch::Receiver<Requests> {
         self.0.subscribe()
     }
 }

@@ -93,7 +93,7 @@ impl<F: Fn() + Sync> Model<f32> for AtThird<F> {
 /// Three batches.
 struct Three<F>(F);
 
-impl<F: FnMut()> sync_replicas::Shard for Three<F> {
+impl<F: FnMut()> sync_replicas::BatchSource for Three<F> {
     type Batch = u64;
 
     fn batch(&mut self, number: u64) -> Option<u64> {
@@ -118,7 +118,7 @@ fn server() -> (std::thread::JoinHandle<ClusterReport<f32>>, StopHandle, Way) {
 
 fn place(server: &str, role: &str) -> Cluster {
     let place = Node::from_flags(server, "127.0.0.1:1", role, 0).expect("it makes sense");
-    Cluster::new(place).patience(LONG)
+    Cluster::new(place).reconnect_timeout(LONG)
 }
 
 /// P-1: a wish to end is heard in the middle of a push, whose server is out of reach.

@@ -220,9 +220,9 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         &mut self,
         error: &NotSaved,
         now: Duration,
-        patience: Duration,
+        reconnect_timeout: Duration,
     ) -> Option<Duration> {
-        let new = Retry { until: now.saturating_add(patience), pause: FIRST_PAUSE };
+        let new = Retry { until: now.saturating_add(reconnect_timeout), pause: FIRST_PAUSE };
         let retry = self.retry.get_or_insert(new);
         let pause = retry.pause;
         if error.is_replaced() || now.saturating_add(pause) > retry.until {

@@ -64,7 +64,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// Tries everything that can happen in a state.
+    /// FailureCounts everything that can happen in a state.
     fn visit(
         &mut self,
         world: &World,
