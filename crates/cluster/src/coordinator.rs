@@ -65,9 +65,9 @@ pub struct Coordinator {
     closed_lanes: usize,
     last_step: Option<i64>,
     leaving: Leaving,
-    /// Whether to end when the loss is NaN or infinite.
     /// Failures at one batch, where it is given to another replica then.
-    tries: FailureCounts,
+    failure_counts: FailureCounts,
+    /// Whether to end when the loss is NaN or infinite.
     nan_guard: bool,
     /// Training ended since a loss or an update is not finite.
     not_finite: bool,
@@ -127,7 +127,7 @@ impl Coordinator {
             closed_lanes: 0,
             last_step: None,
             leaving: Leaving::default(),
-            tries: FailureCounts::default(),
+            failure_counts: FailureCounts::default(),
             nan_guard: false,
             not_finite: false,
         }

@@ -42,7 +42,7 @@ pub struct Engine {
     pub(crate) advances: u64,
     pub(crate) started: Duration,
     pub(crate) step_began: Duration,
-    /// The step's deadline has passed, and not for the chief.
+    /// The step is past its deadline, and replicas, not the chief, are late.
     pub(crate) overdue: bool,
     pub(crate) stopped: Option<StopReason>,
     pub(crate) hooks: Option<AtHooks>,

@@ -63,7 +63,7 @@ pub(crate) struct Averages {
     pub(crate) names: Option<Vec<String>>,
 }
 
-/// What a description says, checked, for who makes the updates elsewhere.
+/// A checked description, for a driver other than [`Trainer`].
 #[derive(Clone, Debug)]
 pub struct Parts<O> {
     /// The update rule.
@@ -166,7 +166,7 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// With locking, the default, an update that nobody reads beside writes in place, and readers
+    /// With locking, the default, an update writes in place unless a reader holds the variables; readers
     /// that come meanwhile wait for it; without, readers never wait, and there are two arrays of
     /// each variable, written by turns. Readers that came before
     /// keep their own step, and a reader sees whole steps either way (R-29, P-11).

@@ -55,7 +55,7 @@ impl<T: Scalar + bytemuck::Pod> SharedVariables<T> {
     }
 }
 
-/// A local_variables that is lent.
+/// Local variables that are lent.
 pub(super) struct Lent<'m, T: Scalar + bytemuck::Pod> {
     shared: &'m SharedVariables<T>,
     local_variables: &'m mut LocalVariables<T>,

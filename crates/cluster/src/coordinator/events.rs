@@ -243,7 +243,7 @@ impl Coordinator {
     fn is_deadly(&mut self, index: usize) -> Option<u64> {
         let grant = self.records[index].grant.as_ref().filter(|grant| grant.share.is_some())?;
         let number = grant.number;
-        self.tries.failed(number).then_some(number)
+        self.failure_counts.failed(number).then_some(number)
     }
 
     fn leave_batch_out(&mut self, replica: ReplicaId, ticket: Ticket, batch: u64) {

@@ -1,4 +1,4 @@
-//! Who is alive, the step, the tokens, and whom the step waits for since when.
+//! Who is alive, the step, the tokens, and which replicas the step waits for, and since when.
 
 use std::borrow::Cow;
 use std::time::Duration;

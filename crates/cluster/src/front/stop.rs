@@ -1,4 +1,4 @@
-//! ServerDuties from outside to a process of a cluster: of a signal, most often.
+//! Requests from outside to a process of a cluster: of a signal, most often.
 //!
 //! Handles no signals itself. Invariant: a wish is never forgotten, whenever it comes.
 

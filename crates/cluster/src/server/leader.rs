@@ -63,7 +63,7 @@ pub(super) struct Leader<T: Scalar> {
     tasks: Vec<Task<T>>,
 }
 
-/// What somebody deferred for who cannot know what the servers are about.
+/// Requests that came while no generation was served.
 #[derive(Debug, Default)]
 struct Deferred {
     stop: Option<StopReason>,
@@ -279,7 +279,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
     }
 
-    /// A server has lost its state: what is under way is in vain, and deferred wait.
+    /// A server has lost its state: what is under way is in vain, and requests wait.
     pub(super) fn give_up_generation(&mut self) {
         (self.serving, self.stale) = (false, true);
     }
@@ -296,7 +296,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         next
     }
 
-    /// Somebody deferred for a checkpoint of now; while the servers start or recover, of then.
+    /// A checkpoint is asked for: of now, or of when the servers are ready.
     pub(super) fn wish_to_save(&mut self) {
         if !self.serving {
             self.deferred.save = true;
@@ -369,7 +369,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             Err(_) if again || later => Vec::new(),
             Err(_) => self.coordinator.nothing_is_saved(),
         };
-        // Of those who go nothing can be saved any more.
+        // Servers that leave take their state with them: nothing more can be saved.
         again &= leave.is_empty();
         let release =
             written.map_or_else(|it| Release::Unsaved(it.to_string()), |()| Release::Saved);

@@ -50,7 +50,7 @@ impl<T: Scalar> Watched<'_, T> {
 #[derive(Default)]
 struct SoFar {
     failed: Vec<Failed>,
-    tries: FailureCounts,
+    failure_counts: FailureCounts,
     /// Why they, and nothing before them, ended the training.
     ended: Option<Cause>,
 }
@@ -92,7 +92,7 @@ impl<'a, T: Scalar> Failures<'a, T> {
         let (left, deadly) = {
             let mut so_far = self.so_far();
             so_far.failed.push(Failed { replica, batch, reason: reason.to_owned() });
-            let deadly = batch.filter(|&batch| so_far.tries.failed(batch));
+            let deadly = batch.filter(|&batch| so_far.failure_counts.failed(batch));
             (self.total - so_far.failed.len(), deadly)
         };
         tracing::warn!(%replica, reason, batch, left, "a replica failed and left");

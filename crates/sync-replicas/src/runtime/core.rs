@@ -78,7 +78,7 @@ struct Taken<T: Scalar> {
 /// The gradients of lanes that closed at once, taken, to be averaged and applied together.
 #[derive(Debug)]
 pub(crate) struct ClosedStep<T: Scalar> {
-    /// Which, where the step has others beside them that have not closed; else those that are left.
+    /// The lanes that closed here; `None` when they complete the step.
     pub(crate) lanes: Option<Vec<usize>>,
     /// How many gradients there were, in the last of them.
     pub(crate) count: u64,

@@ -179,7 +179,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             || self.servers.iter().any(|server| server.open_orders() > 0)
     }
 
-    /// A server deferred to leave: it may at once, or a checkpoint comes first. Where training is
+    /// A server asks to leave: it may at once, or a checkpoint comes first. Where training is
     /// ending it ends with it, unless that is taken back.
     pub(crate) fn server_leaves(&mut self, server: ServerIndex) {
         let saves = Saves {

@@ -134,7 +134,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         leader.with(|leader| serve(leader, step))
     }
 
-    /// Servers stay away. Where training is over, or somebody deferred that it be, the newest
+    /// Servers stay away. Where training is over, or an end was asked for, the newest
     /// checkpoint is what came of it.
     fn end_alone(&self, step: GlobalStep, restored: bool) -> Result<(), RecoveryError> {
         self.leader.with(|leader| {
@@ -195,7 +195,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
     }
 
     /// Waits for the other servers for as long as they come and receive, and beyond that for the
-    /// reconnect_timeout; not so long where all that is left is to end.
+    /// reconnect timeout; not so long where all that is left is to end.
     async fn while_they_come(
         &self,
         step: GlobalStep,

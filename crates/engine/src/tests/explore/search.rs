@@ -64,7 +64,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// FailureCounts everything that can happen in a state.
+    /// Tries everything that can happen in a state.
     fn visit(
         &mut self,
         world: &World,
