@@ -176,11 +176,7 @@ impl Coordinator {
         self.keep_counts();
         self.engine.restore(global_step, after, self.engine.num_lanes());
         if !self.engine.set_positions(positions) {
-            tracing::warn!(
-                "the checkpoint is of a run in arrival order, or of one with another A that left \
-                 batches out, and goes on in replica order: batches are numbered by the step, so \
-                 some may be repeated or missed"
-            );
+            tracing::warn!("{}", sync_replicas::engine::INEXACT_POSITIONS);
         }
         for record in &mut self.records {
             let (connection, left) = (record.connection, record.left);

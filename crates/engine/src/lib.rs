@@ -31,7 +31,7 @@ mod view;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 
-pub use batches::Positions;
+pub use batches::{INEXACT_POSITIONS, Positions};
 pub use config::{
     Admission, Config, ConfigError, FailingBatch, InitialTokens, Membership, NonFinite, Settings,
     StartError, SummationOrder, TokenPolicy,
