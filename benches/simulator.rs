@@ -12,7 +12,7 @@ fn replica_steps(criterion: &mut Criterion) {
     let told = described
         .with(|settings| {
             settings.tell_superseded = true;
-            settings.token_policy = sync_replicas::TokenPolicy::DiscardLeftovers;
+            settings.token_policy = sync_replicas::options::TokenPolicy::DiscardLeftovers;
         })
         .expect("fits");
     let ideal = Plan { mode: Mode::Ideal, ..described.clone() };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use optim::Schedule;
 use serde_json::{Value, json};
-use sync_replicas::{FailingBatch, NonFinite, SparseMean, SummationOrder, TokenPolicy};
+use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, SummationOrder, TokenPolicy};
 
 use crate::args::{
     FailingBatchKind, NonFiniteKind, SecurityArgs, SparseMeanKind, TokenPolicyKind, WireKind,

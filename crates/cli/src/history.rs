@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use sync_replicas::{News, ReplicaId, Span, SpanKind};
+use sync_replicas::ReplicaId;
+use sync_replicas::record::{News, Span, SpanKind};
 
 use crate::metrics::{Batch, Evaluation, Update};
 use crate::summary::Summary;

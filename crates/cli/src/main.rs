@@ -25,7 +25,7 @@ use cli::stop::stop;
 use cli::summary::{Summary, story, table, verdict};
 use cli::train::{TrainError, train};
 use cluster::exit::Exit;
-use sync_replicas::describe;
+use sync_replicas::driver::describe;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sync_replicas::checkpoint::RunId;
-use sync_replicas::{SpanKind, UpdateMade};
+use sync_replicas::record::{SpanKind, UpdateMade};
 
 pub(crate) use self::batches::Batches;
 

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use cluster::exit::Exit;
 use serde_json::Value;
-use sync_replicas::{SpanKind, checkpoint};
+use sync_replicas::checkpoint;
+use sync_replicas::record::SpanKind;
 
 use crate::args::ReportArgs;
 use crate::history::{History, HistoryError, spans};

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sync_replicas::{Cursor, FailedSave, News, Record};
+use sync_replicas::record::{Cursor, FailedSave, News, Record};
 
 use crate::metrics::{Batches, Evaluation, Metrics, Run, Update};
 

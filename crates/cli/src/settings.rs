@@ -9,7 +9,7 @@ use std::time::Duration;
 use digits::data::{Batches, Digits, Examples};
 use digits::models::{Classifier, Embedding, Mlp, Softmax};
 use optim::{Optimizer, Schedule};
-use sync_replicas::{FailingBatch, NonFinite, SparseMean, SummationOrder, TokenPolicy};
+use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, SummationOrder, TokenPolicy};
 
 use crate::args::{
     Measure, ModelKind, OptimizerKind, OptimizerNumbers, StopWhen, StragglerArg, TrainArgs,

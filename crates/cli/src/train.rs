@@ -7,7 +7,8 @@ mod record;
 mod run_line;
 mod setup;
 
-use sync_replicas::{FitError, Record, Report, Totals, Trainer, checkpoint};
+use sync_replicas::record::{Record, Totals};
+use sync_replicas::{FitError, Report, Trainer, checkpoint};
 
 pub use error::TrainError;
 pub(crate) use record::{RunOutcome, RunRecord};

@@ -24,4 +24,4 @@ pub use protocol::{Departure, PushError, WaitError};
 pub use replica::{ReplicaClient, ReplicaSettings, WorkTimes};
 #[cfg(feature = "test-util")]
 pub(crate) use state::ReplicaState;
-pub use sync_replicas::GradientError;
+pub use sync_replicas::error::GradientError;

@@ -27,11 +27,12 @@ pub use times::Times;
 
 use std::time::Duration;
 
+use sync_replicas::GlobalStep;
 use sync_replicas::checkpoint::Tested;
+use sync_replicas::driver::{Generation, Incarnation};
 use sync_replicas::engine::{
     Admission, Config, Effect, Engine, FailureCounts, Grant, Positions, StartError, StopReason,
 };
-use sync_replicas::{Generation, GlobalStep, Incarnation};
 
 use leaving::Leaving;
 use step_stats::StepStats;

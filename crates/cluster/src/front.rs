@@ -23,9 +23,9 @@ use std::time::Duration;
 
 use optim::Optimizer;
 use sha2::{Digest, Sha256};
-use sync_replicas::{
-    BatchSource, Hooks, Model, Parts, ReplicaId, Scalar, SparseMerge, SyncReplicas, Variables,
-};
+use sync_replicas::driver::Parts;
+use sync_replicas::options::SparseMerge;
+use sync_replicas::{BatchSource, Hooks, Model, ReplicaId, Scalar, SyncReplicas, Variables};
 
 use crate::placement::Placement;
 use crate::spec::Role;

@@ -18,11 +18,11 @@ use std::sync::Arc;
 use accum_core::{GlobalStep, SparseMean, SparseMerge, Summation};
 use ndarray::ArrayD;
 use optim::{ExponentialMovingAverage, OptimizerState};
+use sync_replicas::driver::{Generation, Incarnation};
 use sync_replicas::engine::{Admission, NonFinite};
+use sync_replicas::explicit::GradientKind;
 use sync_replicas::store::{GradientSpec, Misfit, ParameterStore, SumOptions, VariableSums};
-use sync_replicas::{
-    Generation, GradientKind, Incarnation, ReplicaId, Scalar, Snapshot, Variables,
-};
+use sync_replicas::{ReplicaId, Scalar, Snapshot, Variables};
 
 use self::staging::Staging;
 use crate::placement::Part;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use ndarray::ArrayD;
 use optim::{OptimizerState, Sgd};
-use sync_replicas::Checkpoints;
+use sync_replicas::checkpoint::Checkpoints;
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::engine::Settings;
 

@@ -9,8 +9,10 @@ mod replica;
 pub use recorded::Recorded;
 pub(crate) use replica::{hello, reply, request};
 
+use sync_replicas::driver::{Generation, Incarnation, LocalStep};
 use sync_replicas::engine::Outcome;
-use sync_replicas::{Generation, GlobalStep, GradientKind, Incarnation, LocalStep, ReplicaId};
+use sync_replicas::explicit::GradientKind;
+use sync_replicas::{GlobalStep, ReplicaId};
 
 use crate::coordinator::{
     Answer, Commit, Contribution, GivenUp, Refusal, ShardCommand, StepMade, Ticket, Times, Totals,

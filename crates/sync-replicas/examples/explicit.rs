@@ -11,8 +11,9 @@ use std::thread;
 use hooks::{MonitoredSession, RunError, SessionError, StopAtStep};
 use ndarray::array;
 use optim::Adam;
+use sync_replicas::explicit::GradientKind;
 use sync_replicas::explicit::{SyncReplicasOptimizer, TrainOp};
-use sync_replicas::{GlobalStep, GradientKind, Gradients, ReplicaId, Variables};
+use sync_replicas::{GlobalStep, Gradients, ReplicaId, Variables};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let variables = Variables::new().with("x", array![4.0])?.with("frozen", array![1.0])?;

@@ -11,9 +11,10 @@ use accum_core::{GlobalStep, SparseMean, SparseMerge, Summation};
 use optim::{ExponentialMovingAverage, Optimizer, OptimizerState};
 
 use crate::checkpoint::RunId;
+use crate::record::Record;
 use crate::runtime::{Chief, Closer, Shared};
 use crate::store::{ParameterStore, SumOptions};
-use crate::{Record, Scalar, Trainer, Variables};
+use crate::{Scalar, Trainer, Variables};
 use engine::Generation;
 use engine::{
     Config, Engine, FailingBatch, InitialTokens, NonFinite, Settings, SummationOrder, TokenPolicy,
@@ -166,10 +167,10 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// With locking, the default, an update writes in place unless a reader holds the variables; readers
-    /// that come meanwhile wait for it; without, readers never wait, and there are two arrays of
-    /// each variable, written by turns. Readers that came before
-    /// keep their own step, and a reader sees whole steps either way (R-29, P-11).
+    /// With locking, the default, an update writes in place unless a reader holds the variables,
+    /// and readers that come meanwhile wait for it. Without, readers never wait, and there are two
+    /// arrays of each variable, written by turns. A reader sees whole steps either way, and keeps
+    /// the step that it began with (R-29, P-11).
     #[must_use]
     pub fn use_locking(mut self, locking: bool) -> Self {
         self.use_locking = locking;

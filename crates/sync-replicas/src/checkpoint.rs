@@ -34,3 +34,6 @@ pub use retry::{FEWEST_KEPT, Retry};
 pub use run_id::{RunId, RunIdError};
 pub use state::TrainingState;
 pub use stored::Stored;
+
+pub use crate::hook_list::Checkpoints;
+pub use crate::trainer::SaveHandle;

@@ -13,7 +13,8 @@
 //! use ndarray::array;
 //! use optim::Sgd;
 //! use sync_replicas::explicit::SyncReplicasOptimizer;
-//! use sync_replicas::{GlobalStep, Gradients, GradientKind, ReplicaId, Variables};
+//! use sync_replicas::explicit::GradientKind;
+//! use sync_replicas::{GlobalStep, Gradients, ReplicaId, Variables};
 //!
 //! let mut optimizer = SyncReplicasOptimizer::new(Sgd::new(2.0), 1, None)?;
 //! let variables = Variables::new().with("w", array![0.0_f64])?;
@@ -39,6 +40,7 @@ mod optimizer;
 mod runner;
 mod session;
 
+pub use crate::store::GradientKind;
 pub use hook::{HookStateError, SyncReplicasHook};
 pub use optimizer::{ApplyGradientsError, InitTokensError, NotApplied, SyncReplicasOptimizer};
 pub use runner::ChiefQueueRunner;

@@ -18,11 +18,12 @@ use hooks::{NanLoss, RunError, SessionError};
 
 use crate::checkpoint;
 use crate::failure::{describe, describe_panic};
+use crate::hook_host::HookHost;
 use crate::model::BoxError;
+use crate::report::ReplicaOutcome;
 use crate::runtime::{BeginError, Monitor, PushError, Replica, Shared, Step, WaitError};
-use crate::{
-    BatchSource, HookHost, Hooks, Model, ReplicaOutcome, Report, Scalar, Trainer, UpdateError,
-};
+use crate::store::UpdateError;
+use crate::{BatchSource, Hooks, Model, Report, Scalar, Trainer};
 use engine::{Generation, ReplicaId};
 use engine::{JoinError, Refused, StopReason};
 

@@ -7,8 +7,9 @@ use std::fmt;
 
 use hooks::{Hook, MonitoredSession, RunError, RunningHook, Session, SessionError, StepReport};
 
+use crate::store::Totals;
 use crate::sync::{Arc, Mutex, lock};
-use crate::{Scalar, Snapshot, Totals, Variables};
+use crate::{Scalar, Snapshot, Variables};
 
 /// What hooks see of a training.
 pub trait TrainingView<T: Scalar>: Send + Sync {
@@ -34,9 +35,9 @@ pub type BoxedHooks<T> = Vec<Box<dyn Hook<ChiefSession<T>>>>;
 /// use std::sync::Arc;
 ///
 /// use hooks::{StepReport, StopAtStep};
-/// use sync_replicas::{
-///     Generation, GlobalStep, HookHost, Snapshot, Totals, TrainingView, Variables,
-/// };
+/// use sync_replicas::driver::{Generation, HookHost, TrainingView};
+/// use sync_replicas::record::Totals;
+/// use sync_replicas::{GlobalStep, Snapshot, Variables};
 ///
 /// struct Unchanged(Arc<Snapshot<f32>>);
 ///

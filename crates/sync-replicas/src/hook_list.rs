@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use hooks::{BoxError, Hook, HookError, NanGuard, RunContext, StepReport, StopAtStep};
 
 use self::saving::Saving;
+use crate::hook_host::BoxedHooks;
 use crate::runtime::Shared;
-use crate::{BoxedHooks, ChiefSession, Scalar};
+use crate::{ChiefSession, Scalar};
 
 /// Hooks for [`Trainer::fit`](crate::Trainer::fit).
 ///
@@ -133,7 +134,7 @@ impl<T: Scalar> Hooks<T> {
 
     /// Ends training with an error that names the step when the mean loss of a step is NaN or
     /// infinite. It looks at the loss alone, in a cluster before the step is made and in one
-    /// process after it; gradients and variables are guarded by [`NonFinite`](crate::NonFinite).
+    /// process after it; gradients and variables are guarded by [`NonFinite`](engine::NonFinite).
     pub fn nan_guard(mut self) -> Self {
         self.list.push(Entry::NanGuard);
         self
@@ -144,7 +145,7 @@ impl<T: Scalar> Hooks<T> {
     /// its variables has a finite loss (P-25).
     ///
     /// One that cannot be written is an error in the log, is noted in the
-    /// [`Record`](crate::Record), and ends no training; the last one is tried again for a minute,
+    /// [`Record`](crate::record::Record), and ends no training; the last one is tried for a minute,
     /// and then training has failed (P-24).
     pub fn checkpoints(mut self, folder: impl Into<PathBuf>, steps: u64, keep: usize) -> Self {
         let folder = folder.into();

@@ -47,13 +47,14 @@
 //! | a loop of one's own, with threads or tasks | [`Trainer::replica`], [`Step::push`] |
 //! | what happens around updates | [`Hooks`], and the crate `hooks` for others |
 //! | checkpoints | [`Hooks::checkpoints`], [`Trainer::save`], [`Trainer::restore`] |
-//! | the same bits at every run | [`SyncReplicas::order`] with [`SummationOrder::Replica`] |
+//! | another choice than the defaults | [`options`] |
+//! | the same bits at every run | [`SyncReplicas::order`] with [`options::SummationOrder`] |
 //! | an end from elsewhere | [`Trainer::stop_handle`], a [`StopHandle`] |
 //! | giving up work that is in vain | [`Work::is_superseded`], a [`Cancellation`] |
-//! | what happened, while it happens | [`Record`]; at the end, [`Report`] |
+//! | what happened, while it happens | [`record::Record`]; at the end, [`Report`] |
 //! | more than one machine | the crate `cluster`, with the same [`SyncReplicas`] and [`Model`] |
 //! | programs that come from `SyncReplicasOptimizer` | [`explicit`], call by call |
-//! | acting on the decisions in another way | [`engine`] decides, [`store`] keeps and updates |
+//! | acting on the decisions in another way | [`engine`], [`store`], [`driver`] |
 
 mod builder;
 mod cores;
@@ -63,46 +64,35 @@ mod gradients;
 mod hook_host;
 mod hook_list;
 mod model;
-mod record;
 mod report;
+mod runtime;
 mod scalar;
+mod sync;
 mod trainer;
 mod variables;
 
 pub mod checkpoint;
+pub mod driver;
+pub mod error;
 pub mod explicit;
-mod runtime;
+pub mod options;
+pub mod record;
 pub mod store;
 
-mod sync;
-
-pub use accum_core::SparseMerge;
-pub use accum_core::{GlobalStep, IndexedSlices, LocalStep, SparseMean};
-pub use builder::{BuildError, Parts, SyncReplicas};
-pub use checkpoint::CheckpointError;
-pub use cores::on_all_cores;
+pub use accum_core::{GlobalStep, IndexedSlices};
+pub use builder::{BuildError, SyncReplicas};
 pub use engine;
-#[cfg(feature = "test-util")]
-pub use engine::test_util;
-pub use engine::{FailingBatch, InitialTokens, NonFinite, Outcome, SummationOrder, TokenPolicy};
-pub use engine::{Generation, Incarnation, ReplicaId};
-pub use failure::{describe, with_causes};
+pub use engine::{Outcome, ReplicaId};
 pub use fit::FitError;
 pub use gradients::{Gradient, Gradients};
-pub use hook_host::{BoxedHooks, ChiefSession, HookHost, TrainingView};
-pub use hook_list::{Checkpoints, Hooks, ServerDuties};
+pub use hook_host::ChiefSession;
+pub use hook_list::Hooks;
 pub use model::{BatchSource, BoxError, Computed, Model, Work};
-pub use record::{Cursor, FailedSave, News, Record, UpdateMade};
-pub use report::{ReplicaOutcome, ReplicaReport, Report};
-pub use runtime::{
-    Cancellation, CancellationSource, GradientBuffers, PushError, Replica, Span, SpanKind, Step,
-    WaitError,
-};
+pub use report::Report;
+pub use runtime::{Cancellation, PushError, Replica, Step, WaitError};
 pub use scalar::Scalar;
-pub use store::{
-    Cause, GradientError, GradientKind, NotFinite, Snapshot, Torn, Totals, UpdateError,
-};
-pub use trainer::{SaveHandle, StopHandle, Trainer};
+pub use store::Snapshot;
+pub use trainer::{StopHandle, Trainer};
 pub use variables::{VariableError, Variables};
 
 /// Keeps the programs of the project's pages compiling and running.

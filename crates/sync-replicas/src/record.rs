@@ -9,8 +9,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::runtime::Span;
+pub use crate::runtime::Span;
 use crate::sync::{Arc, Mutex, lock};
+
+pub use crate::report::{ReplicaOutcome, ReplicaReport};
+pub use crate::runtime::SpanKind;
+pub use crate::store::Totals;
 
 /// The record of one training, to be read while it trains; clones are the same record.
 ///
@@ -21,7 +25,8 @@ use crate::sync::{Arc, Mutex, lock};
 /// ```
 /// use ndarray::array;
 /// use optim::Sgd;
-/// use sync_replicas::{Cursor, Gradients, Record, ReplicaId, SyncReplicas, Variables};
+/// use sync_replicas::record::{Cursor, Record};
+/// use sync_replicas::{Gradients, ReplicaId, SyncReplicas, Variables};
 ///
 /// let record = Record::new();
 /// let variables = Variables::new().with("w", array![4.0_f64])?;

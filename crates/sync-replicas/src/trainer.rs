@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex};
 use accum_core::{GlobalStep, LocalStep};
 
 use crate::checkpoint::{self, CheckpointError, TrainingState};
+use crate::hook_host::TrainingView;
 use crate::runtime::{Replica, Shared, StopWish, Watch};
-use crate::{Gradients, Scalar, Snapshot, Torn, Totals, TrainingView, Variables};
+use crate::store::{Torn, Totals};
+use crate::{Gradients, Scalar, Snapshot, Variables};
 use engine::ReplicaId;
 use engine::{ConfigError, InitialTokens, JoinError, Ledger, Tally};
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use simulator::Law;
 use simulator::advice::{Measured, Observation};
-use sync_replicas::SpanKind;
+use sync_replicas::record::SpanKind;
 
 use crate::history::{History, HistoryError, Life};
 use crate::metrics::Batch;

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use simulator::Mode;
-use sync_replicas::{FailingBatch, NonFinite, SparseMean, TokenPolicy};
+use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, TokenPolicy};
 
 /// The models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

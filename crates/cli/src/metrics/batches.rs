@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sync_replicas::{ReplicaId, Span, SpanKind};
+use sync_replicas::ReplicaId;
+use sync_replicas::record::{Span, SpanKind};
 
 use super::Batch;
 

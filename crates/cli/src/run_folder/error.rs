@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use cluster::exit::Exit;
-use sync_replicas::CheckpointError;
+use sync_replicas::checkpoint::CheckpointError;
 
 /// Why a run folder cannot be used. Training has not begun, and nothing was made.
 #[derive(Debug, thiserror::Error)]

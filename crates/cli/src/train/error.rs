@@ -1,7 +1,8 @@
 //! Why a training fails.
 
 use cluster::exit::Exit;
-use sync_replicas::{CheckpointError, FitError};
+use sync_replicas::FitError;
+use sync_replicas::checkpoint::CheckpointError;
 
 use crate::error::UsageError;
 use crate::history::HistoryError;

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use digits::models::accuracy;
+use sync_replicas::Variables;
 use sync_replicas::checkpoint::{self, TrainingState};
-use sync_replicas::{Cursor, Record, Totals, Variables};
+use sync_replicas::record::{Cursor, Record, Totals};
 
 use super::error::TrainError;
 use super::run_line::run_line;

@@ -181,5 +181,5 @@ pub(crate) fn describe(status: &tonic::Status) -> String {
         "" => status.code().to_string(),
         said => said.to_owned(),
     };
-    sync_replicas::with_causes(text, status)
+    sync_replicas::driver::with_causes(text, status)
 }

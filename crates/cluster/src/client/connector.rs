@@ -53,9 +53,9 @@ impl Connector {
             Box::pin(async move {
                 let endpoint = endpoint(&format!("{scheme}://{address}"))?;
                 let endpoint = match tls {
-                    Some(tls) => {
-                        endpoint.tls_config(tls).map_err(|error| sync_replicas::describe(&error))?
-                    }
+                    Some(tls) => endpoint
+                        .tls_config(tls)
+                        .map_err(|error| sync_replicas::driver::describe(&error))?,
                     None => endpoint,
                 };
                 // A name is looked up anew at every attempt: a restarted server may have moved.
@@ -64,7 +64,7 @@ impl Connector {
                     async move { socket::connect(&address).await.map(TokioIo::new) }
                 });
                 let channel = endpoint.connect_with_connector(connector).await;
-                channel.map_err(|error| sync_replicas::describe(&error))
+                channel.map_err(|error| sync_replicas::driver::describe(&error))
             })
         };
         Self { sockets: true, ..Self::new(addresses, Arc::new(dial), signer) }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use accum_core::SparseMerge;
 use bytes::Bytes;
 use ndarray::ArrayD;
+use sync_replicas::error::GradientError;
 use sync_replicas::store::resolve;
-use sync_replicas::{Gradient, GradientError, Gradients, IndexedSlices, Scalar, Variables};
+use sync_replicas::{Gradient, Gradients, IndexedSlices, Scalar, Variables};
 
 use crate::coordinator::Ticket;
 use crate::placement::{Part, Placement, cut_sparse};

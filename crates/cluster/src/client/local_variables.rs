@@ -8,8 +8,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::{Axis, Slice};
+use sync_replicas::driver::Generation;
 use sync_replicas::store::SpareArrays;
-use sync_replicas::{Generation, GlobalStep, Scalar, Variables};
+use sync_replicas::{GlobalStep, Scalar, Variables};
 
 use super::protocol::Version;
 use crate::placement::Placement;

@@ -9,10 +9,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use ndarray::ArrayD;
+use sync_replicas::driver::Generation;
 use sync_replicas::engine::{Grant, Outcome};
-use sync_replicas::{
-    Cancellation, Computed, FailedSave, Generation, GlobalStep, Scalar, Variables,
-};
+use sync_replicas::record::FailedSave;
+use sync_replicas::{Cancellation, Computed, GlobalStep, Scalar, Variables};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;

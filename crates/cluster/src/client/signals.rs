@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sync_replicas::{CancellationSource, GlobalStep};
+use sync_replicas::GlobalStep;
+use sync_replicas::driver::CancellationSource;
 
 use super::protocol::{Member, Reply, Signal};
 use crate::batches::{BatchSender, batch};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sync_replicas::{FailedSave, Scalar, Variables};
+use sync_replicas::record::FailedSave;
+use sync_replicas::{Scalar, Variables};
 
 use super::ReplicaSettings;
 use super::connection::{Event, Incoming};

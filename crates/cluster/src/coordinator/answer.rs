@@ -1,7 +1,9 @@
 //! What goes to replicas and shards, as plain data; the wire form is the `wire` module's.
 
+use sync_replicas::driver::{Generation, Incarnation, LocalStep};
 use sync_replicas::engine::{Grant, Outcome, Overdue, Refused, StopReason};
-use sync_replicas::{Generation, GlobalStep, Incarnation, LocalStep, ReplicaId, Span};
+use sync_replicas::record::Span;
+use sync_replicas::{GlobalStep, ReplicaId};
 
 use super::{StepMade, Times};
 pub use crate::shard::Contribution;

@@ -1,9 +1,11 @@
 //! What replicas ask, each request idempotent.
 
+use sync_replicas::ReplicaId;
+use sync_replicas::driver::Generation;
 use sync_replicas::engine::{
     Engine, FailingBatch, FailureCounts, JoinError, Outcome, Refused, StopReason,
 };
-use sync_replicas::{Generation, ReplicaId, SpanKind};
+use sync_replicas::record::SpanKind;
 
 use super::{
     Answer, Commit, Contribution, Coordinator, GiveUp, GivenUp, Refusal, ReplicaRecord,
@@ -258,7 +260,7 @@ impl Coordinator {
         self.settle();
     }
 
-    pub(super) fn depart(&mut self, index: usize, incarnation: sync_replicas::Incarnation) {
+    pub(super) fn depart(&mut self, index: usize, incarnation: sync_replicas::driver::Incarnation) {
         let id = ReplicaId::new(index as u64);
         self.engine.leave(id, incarnation, self.now, &mut self.effects);
         let record = &mut self.records[index];

@@ -7,7 +7,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use sync_replicas::Generation;
+use sync_replicas::driver::Generation;
 
 use super::Contribution;
 use crate::index::ServerIndex;

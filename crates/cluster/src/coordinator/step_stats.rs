@@ -1,9 +1,10 @@
 //! What is counted: batches, examples, losses of the open step (P-8).
 
 use sync_replicas::checkpoint::Tested;
+use sync_replicas::driver::Generation;
 use sync_replicas::engine::Outcome;
 use sync_replicas::store::{StepContributions, Totals};
-use sync_replicas::{Generation, GlobalStep, ReplicaId};
+use sync_replicas::{GlobalStep, ReplicaId};
 
 /// A step that was made.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
+use sync_replicas::ReplicaId;
 use sync_replicas::engine::Tally;
-use sync_replicas::{ReplicaId, ReplicaOutcome, ReplicaReport, Span, SpanKind};
+use sync_replicas::record::{ReplicaOutcome, ReplicaReport, Span, SpanKind};
 
 use super::{Coordinator, Totals};
 

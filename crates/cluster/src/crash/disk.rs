@@ -3,8 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sync_replicas::Scalar;
+use sync_replicas::checkpoint::CheckpointError;
 use sync_replicas::checkpoint::{Disk, SystemDisk, TrainingState, write_on};
-use sync_replicas::{CheckpointError, Scalar};
 
 use super::reach;
 

@@ -5,9 +5,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hooks::{SessionError, StepReport};
-use sync_replicas::{
-    BoxedHooks, Generation, GlobalStep, HookHost, Scalar, Snapshot, Totals, TrainingView, Variables,
-};
+use sync_replicas::driver::{BoxedHooks, Generation, HookHost, TrainingView};
+use sync_replicas::record::Totals;
+use sync_replicas::{GlobalStep, Scalar, Snapshot, Variables};
 
 use crate::coordinator::StepMade;
 

@@ -4,12 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use optim::Optimizer;
+use sync_replicas::driver::{BoxedHooks, GradientBuffers, describe};
 use sync_replicas::engine::Outcome;
-use sync_replicas::{BatchSource, Record, Snapshot, Work};
-use sync_replicas::{
-    BoxedHooks, GlobalStep, Gradient, GradientBuffers, Model, NonFinite, ReplicaId, Scalar,
-    describe,
-};
+use sync_replicas::options::NonFinite;
+use sync_replicas::record::Record;
+use sync_replicas::{BatchSource, Snapshot, Work};
+use sync_replicas::{GlobalStep, Gradient, Model, ReplicaId, Scalar};
 use tokio::time::Instant;
 
 use super::hooks::ChiefHooks;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sync_replicas::{BuildError, Generation, GlobalStep, ReplicaReport, Scalar, Totals, Variables};
+use sync_replicas::driver::Generation;
+use sync_replicas::record::{ReplicaReport, Totals};
+use sync_replicas::{BuildError, GlobalStep, Scalar, Variables};
 
 use crate::client::WaitError;
 use crate::exit::Exit;

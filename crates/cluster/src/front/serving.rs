@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use optim::{Optimizer, OptimizerState};
+use sync_replicas::Scalar;
+use sync_replicas::driver::ServerDuties;
 use sync_replicas::engine::StopReason;
-use sync_replicas::{Scalar, ServerDuties};
 use tokio::time::Instant;
 
 use super::stop::Requests;
@@ -69,7 +70,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let shard = ShardSettings {
             sparse_mean: self.parts.sparse_mean,
             sparse_merge: self.parts.sparse_merge,
-            ordered: config.settings().order == sync_replicas::SummationOrder::Replica,
+            ordered: config.settings().order == sync_replicas::options::SummationOrder::Replica,
             admission: config.settings().admission,
             averages: self
                 .parts

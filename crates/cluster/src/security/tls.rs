@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::{error, io};
 
-use sync_replicas::describe;
+use sync_replicas::driver::describe;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
 
 use super::secret::{self, Closed, Exposed};

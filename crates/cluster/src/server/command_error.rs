@@ -1,6 +1,7 @@
 //! Why a parameter server could not do as it was told.
 
-use sync_replicas::{UpdateError, describe};
+use sync_replicas::driver::describe;
+use sync_replicas::error::UpdateError;
 
 use super::link::transfer::TransferError;
 use crate::shard::{ShardError, StateError};

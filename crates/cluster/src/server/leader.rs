@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sync_replicas::engine::StopReason;
-use sync_replicas::{FailedSave, GlobalStep, ReplicaId, Scalar, UpdateMade};
+use sync_replicas::record::{FailedSave, UpdateMade};
+use sync_replicas::{GlobalStep, ReplicaId, Scalar};
 use tokio::time::Instant;
 
 use super::bad_message::BadMessage;

@@ -11,7 +11,8 @@ mod staging_room;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar};
+use sync_replicas::driver::Generation;
+use sync_replicas::{GlobalStep, ReplicaId, Scalar};
 use tokio::sync::watch;
 
 use super::command_error::CommandError;

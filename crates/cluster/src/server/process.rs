@@ -83,7 +83,7 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
 
     /// The life of the shared state that this server is in.
     #[must_use]
-    pub fn generation(&self) -> sync_replicas::Generation {
+    pub fn generation(&self) -> sync_replicas::driver::Generation {
         self.own.shard().snapshot().generation
     }
 

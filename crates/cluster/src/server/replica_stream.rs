@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use sync_replicas::driver::Generation;
 use sync_replicas::engine::JoinError;
-use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar};
+use sync_replicas::{GlobalStep, ReplicaId, Scalar};
 use tonic::Status;
 
 use super::bad_message::BadMessage;

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sync_replicas::GlobalStep;
+use sync_replicas::checkpoint::Checkpoints;
 use sync_replicas::checkpoint::RunId;
+use sync_replicas::driver::Generation;
 use sync_replicas::engine::Config;
-use sync_replicas::{Checkpoints, Generation, GlobalStep, Record};
+use sync_replicas::record::Record;
 
 use crate::client::Connector;
 use crate::coordinator::Coordinator;

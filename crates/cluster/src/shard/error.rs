@@ -3,7 +3,9 @@
 //! Staging errors are the sender's fault and leave everybody else's contributions alone.
 
 use accum_core::SlicesError;
-use sync_replicas::{Generation, GradientKind, UpdateError};
+use sync_replicas::driver::Generation;
+use sync_replicas::error::UpdateError;
+use sync_replicas::explicit::GradientKind;
 
 use super::Contribution;
 

@@ -4,7 +4,8 @@
 
 use accum_core::{BufferPool, IndexedSlices, SlicesError};
 use ndarray::{ArrayD, IxDyn};
-use sync_replicas::{Gradient, GradientKind, Scalar};
+use sync_replicas::explicit::GradientKind;
+use sync_replicas::{Gradient, Scalar};
 
 use super::Section;
 use super::error::StageError;

@@ -9,7 +9,8 @@ use std::ops::RangeBounds;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use accum_core::BufferPool;
-use sync_replicas::{Gradient, GradientKind, ReplicaId, Scalar};
+use sync_replicas::explicit::GradientKind;
+use sync_replicas::{Gradient, ReplicaId, Scalar};
 
 use super::error::StageError;
 use super::filling::Filling;

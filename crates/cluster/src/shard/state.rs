@@ -11,8 +11,9 @@ use accum_core::GlobalStep;
 use ndarray::{ArrayD, ArrayViewD};
 use optim::{StateMap, StateValue};
 use sync_replicas::checkpoint::TrainingState;
+use sync_replicas::driver::Generation;
 use sync_replicas::engine::Positions;
-use sync_replicas::{Generation, Scalar, Snapshot, Variables};
+use sync_replicas::{Scalar, Snapshot, Variables};
 
 use super::{AverageSettings, Shard, StateError};
 use crate::placement::{Part, Placement, cut_dense};

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use accum_core::GlobalStep;
+use sync_replicas::driver::Generation;
 use sync_replicas::engine::Admission;
 use sync_replicas::store::{UpdateError, VariableSums};
-use sync_replicas::{Generation, Scalar, Snapshot, Variables};
+use sync_replicas::{Scalar, Snapshot, Variables};
 
 use super::{Contribution, Shard, ShardError};
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use ndarray::array;
 use optim::Momentum;
+use sync_replicas::options::SummationOrder;
 use sync_replicas::{
-    BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SummationOrder, SyncReplicas,
-    Variables, Work,
+    BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SyncReplicas, Variables, Work,
 };
 
 use super::net;

@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 
-use sync_replicas::Generation;
+use sync_replicas::driver::Generation;
 
 use super::example::{commit, contribution, other_hello, others};
 use super::{CONNECTION, Heard, LIFE, OTHER, placement, server_of};

@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use sync_replicas::engine::Tally;
-use sync_replicas::{
-    GlobalStep, News, ReplicaId, ReplicaOutcome, ReplicaReport, Span, SpanKind, UpdateMade,
-};
+use sync_replicas::record::{News, ReplicaOutcome, ReplicaReport, Span, SpanKind, UpdateMade};
+use sync_replicas::{GlobalStep, ReplicaId};
 
 use crate::coordinator::Totals;
 use crate::proto;

@@ -1,6 +1,8 @@
 //! What a replica and its servers say to each other, as the replica's protocol has it.
 
-use sync_replicas::{FailedSave, GlobalStep, LocalStep};
+use sync_replicas::GlobalStep;
+use sync_replicas::driver::LocalStep;
+use sync_replicas::record::FailedSave;
 
 use super::{WireError, outcome, reason};
 use crate::client::protocol::{Departure, Ended, Hello, Reply, Request};

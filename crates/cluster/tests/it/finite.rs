@@ -6,9 +6,12 @@ use cluster::placement::Placement;
 use cluster::shard::{ShardError, ShardSettings};
 use cluster::spec::Node;
 use cluster::{Cluster, OnCluster};
+use sync_replicas::driver::Generation;
+use sync_replicas::error::{Cause, NotFinite, UpdateError};
+use sync_replicas::options::NonFinite;
 use sync_replicas::{
-    BatchSource, BoxError, Cause, Computed, Generation, Gradients, Hooks, Model, NonFinite,
-    NotFinite, ReplicaId, UpdateError, Variables, Work, checkpoint,
+    BatchSource, BoxError, Computed, Gradients, Hooks, Model, ReplicaId, Variables, Work,
+    checkpoint,
 };
 
 use crate::loopback::{Pull, addresses, numbers, replicas, variables};

@@ -6,9 +6,9 @@ use cluster::spec::Node;
 use cluster::{Cluster, ClusterError, ClusterReport, OnCluster};
 use ndarray::{Array1, ArrayD};
 use optim::Sgd;
+use sync_replicas::options::SummationOrder;
 use sync_replicas::{
-    BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SummationOrder, SyncReplicas,
-    Variables, Work,
+    BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SyncReplicas, Variables, Work,
 };
 
 /// The loss ½·|w - target|² + batch noise: gradients differ by batch, and their mean is known.

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use cluster::placement::Placement;
 use cluster::shard::{AverageSettings, ShardError, ShardSettings, Wire};
+use sync_replicas::driver::Generation;
 use sync_replicas::engine::Admission;
-use sync_replicas::{Generation, ReplicaId, SummationOrder, SyncReplicas, Variables};
+use sync_replicas::options::SummationOrder;
+use sync_replicas::{ReplicaId, SyncReplicas, Variables};
 
 use crate::support::{
     Boxed, contribution, gradients, joined, optimizers, shapes, shards, stage, variables,

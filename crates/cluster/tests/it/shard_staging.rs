@@ -4,7 +4,8 @@ use cluster::placement::Placement;
 use cluster::shard::{Section, Shard, ShardSettings, StageError, Wire};
 use ndarray::arr1;
 use optim::{OptimizerState, Sgd};
-use sync_replicas::{Generation, GradientKind};
+use sync_replicas::driver::Generation;
+use sync_replicas::explicit::GradientKind;
 
 use crate::support::{array, contribution, receive};
 

@@ -4,8 +4,9 @@ use cluster::placement::Placement;
 use cluster::shard::{AverageSettings, Shard, ShardSettings, ShardState, gather, scatter};
 use proptest::prelude::*;
 use sync_replicas::checkpoint::TrainingState;
+use sync_replicas::driver::Generation;
 use sync_replicas::engine::Positions;
-use sync_replicas::{Generation, SyncReplicas, Variables};
+use sync_replicas::{SyncReplicas, Variables};
 
 use crate::support::{
     Boxed, contribution, gradients, joined, optimizers, shapes, shards, stage, variables,

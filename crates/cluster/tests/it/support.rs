@@ -4,10 +4,9 @@ use cluster::placement::{Part, Placement, cut_dense, cut_sparse};
 use cluster::shard::{Contribution, Section, Shard, ShardSettings, StageError};
 use ndarray::ArrayD;
 use optim::{Adam, Momentum, Optimizer, OptimizerState, Sgd};
-use sync_replicas::{
-    Generation, Gradient, GradientKind, Gradients, Incarnation, IndexedSlices, ReplicaId, Scalar,
-    Variables,
-};
+use sync_replicas::driver::{Generation, Incarnation};
+use sync_replicas::explicit::GradientKind;
+use sync_replicas::{Gradient, Gradients, IndexedSlices, ReplicaId, Scalar, Variables};
 
 pub type Boxed<T> = Box<dyn Optimizer<T>>;
 

@@ -113,7 +113,7 @@ pub enum CheckpointError {
     Torn {
         /// What became of an update.
         #[from]
-        source: crate::Torn,
+        source: crate::store::Torn,
     },
     /// It belongs to another model or optimizer.
     #[error("the checkpoint does not fit this run: {what}")]

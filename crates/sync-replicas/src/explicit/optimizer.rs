@@ -15,7 +15,8 @@ use super::runner::ChiefQueueRunner;
 use super::session::{Applied, TrainOp};
 use crate::model::BoxError;
 use crate::runtime::Closer;
-use crate::{BuildError, GradientKind, Gradients, Scalar, SyncReplicas, VariableError, Variables};
+use crate::store::GradientKind;
+use crate::{BuildError, Gradients, Scalar, SyncReplicas, VariableError, Variables};
 use engine::{ConfigError, InitialTokens, Settings, StartError};
 
 /// Wraps an optimizer so that the mean of A replicas' gradients is applied at once.

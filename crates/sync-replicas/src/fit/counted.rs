@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use crate::hook_host::TrainingView;
+use crate::report::{ReplicaOutcome, ReplicaReport};
 use crate::runtime::{ReplicaLog, Shared};
-use crate::{ReplicaOutcome, ReplicaReport, Report, Scalar, Totals, TrainingView};
+use crate::store::Totals;
+use crate::{Report, Scalar};
 use engine::{ReplicaId, StopReason, Tally};
 
 /// What was counted before a `fit`.

@@ -2,7 +2,7 @@
 
 use hooks::SessionError;
 
-use crate::Torn;
+use crate::store::Torn;
 use engine::ReplicaId;
 
 /// Why a training failed as a whole.

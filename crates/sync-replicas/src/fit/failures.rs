@@ -6,8 +6,9 @@ use std::cell::Cell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::FitError;
+use crate::Scalar;
+use crate::report::ReplicaOutcome;
 use crate::runtime::Shared;
-use crate::{ReplicaOutcome, Scalar};
 use engine::{FailingBatch, FailureCounts, Generation, Incarnation, ReplicaId, StopReason};
 
 /// The failures of one `fit`.

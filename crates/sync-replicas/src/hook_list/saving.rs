@@ -11,9 +11,10 @@ use hooks::{BoxError, CheckpointSaver, Coordinator, Hook, HookError, RunContext,
 use super::Checkpoints;
 use crate::checkpoint::{CheckpointError, FEWEST_KEPT, Retry};
 use crate::failure::describe;
+use crate::record::FailedSave;
 use crate::runtime::Shared;
 use crate::sync::{Arc, park_timeout};
-use crate::{ChiefSession, FailedSave, Scalar};
+use crate::{ChiefSession, Scalar};
 
 /// The last save is tried again for so long.
 const LONGEST: Duration = Duration::from_secs(60);

@@ -13,8 +13,10 @@ use super::core::ClosedStep;
 use super::shared::Shared;
 use crate::checkpoint::{RunId, Tested, TrainingState};
 use crate::failure::describe;
+use crate::hook_host::TrainingView;
+use crate::record::UpdateMade;
 use crate::store::{ParameterStore, RestoreError, Snapshot, Torn, UpdateError};
-use crate::{Gradients, Scalar, TrainingView, UpdateMade, Variables};
+use crate::{Gradients, Scalar, Variables};
 
 /// What only the chief touches: the optimizer and the averages.
 #[derive(Debug)]

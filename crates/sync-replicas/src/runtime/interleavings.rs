@@ -15,10 +15,11 @@ use loom::thread::{JoinHandle, spawn};
 use ndarray::array;
 use optim::Sgd;
 
+use crate::hook_host::TrainingView;
 use crate::runtime::timekeeper::Timekeeper;
 use crate::runtime::{Closer, Replica, Shared};
 use crate::sync::{Arc, Ordering};
-use crate::{Gradients, Outcome, SyncReplicas, TrainingView, Variables, WaitError};
+use crate::{Gradients, Outcome, SyncReplicas, Variables, WaitError};
 use engine::ReplicaId;
 use engine::{InitialTokens, StopReason};
 

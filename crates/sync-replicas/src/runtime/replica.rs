@@ -239,8 +239,9 @@ mod tests {
     use optim::Sgd;
 
     use super::*;
+    use crate::hook_host::TrainingView;
     use crate::runtime::Closer;
-    use crate::{Gradients, SyncReplicas, TrainingView, Variables};
+    use crate::{Gradients, SyncReplicas, Variables};
     use engine::InitialTokens;
 
     /// A trainer's inside, started, without a clock: one of N makes a step.

@@ -18,12 +18,14 @@ use super::stop_wish::StopWish;
 use super::timekeeper::Timekeeper;
 use super::{Closer, Monitor, PushError};
 use crate::failure::describe_panic;
+use crate::hook_host::TrainingView;
+use crate::record::Record;
 use crate::store::{
     GradientError, GradientKind, GradientSpec, Layout, Snapshot, SumOptions, Totals, fit, kinds,
     named,
 };
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
-use crate::{Gradients, Record, Scalar, TrainingView, Variables, cores};
+use crate::{Gradients, Scalar, Variables, cores};
 use engine::{Effect, Engine, InitialTokens, NonFinite, Outcome, Push, StartError, StopReason};
 use engine::{Generation, ReplicaId};
 

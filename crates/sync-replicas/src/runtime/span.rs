@@ -8,7 +8,7 @@ use std::time::Duration;
 use accum_core::LocalStep;
 use serde::{Deserialize, Serialize};
 
-use crate::Record;
+use crate::record::Record;
 use engine::ReplicaId;
 
 /// One stretch of a replica's time.

@@ -14,9 +14,10 @@ use super::cancellation::Cancellation;
 use super::mailbox::Granted;
 use super::replica::Replica;
 use super::span::SpanKind;
+use crate::hook_host::TrainingView;
 use crate::model::Work;
 use crate::sync::Arc;
-use crate::{Computed, Gradients, Scalar, Snapshot, TrainingView, VariableError, Variables};
+use crate::{Computed, Gradients, Scalar, Snapshot, VariableError, Variables};
 use engine::{Grant, Outcome, Push};
 
 /// A permission to compute one batch, with the variables to compute it from.
@@ -135,7 +136,7 @@ impl<'r, T: Scalar> Step<'r, T> {
     }
 
     /// Pushes the gradients of all variables as one unit (P-11), and says what became of them.
-    /// With [`NonFinite::Skip`](crate::NonFinite) they are looked at first: [`Outcome::NotFinite`]
+    /// With [`NonFinite::Skip`](engine::NonFinite) they are looked at first: [`Outcome::NotFinite`]
     /// says that they were left out (P-25).
     ///
     /// # Errors

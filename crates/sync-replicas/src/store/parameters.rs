@@ -14,7 +14,8 @@ use super::error::{RestoreError, UpdateError};
 use super::not_finite::{Cause, NotFinite, not_finite_in};
 use super::spares::SpareArrays;
 use super::sums::{MeanGradient, VariableSum};
-use crate::{Gradient, Gradients, Scalar, Variables, on_all_cores};
+use crate::cores::on_all_cores;
+use crate::{Gradient, Gradients, Scalar, Variables};
 
 /// The optimizer and the averages of some variables, and how they are updated.
 #[derive(Debug)]

@@ -6,9 +6,10 @@ use hooks::{HookError, SessionError};
 use ndarray::{Array1, array};
 use optim::{Adam, Sgd};
 use sync_replicas::engine::{ConfigError, JoinError, StartError};
+use sync_replicas::error::GradientError;
 use sync_replicas::{
-    BoxError, BuildError, Computed, FitError, Gradient, GradientError, Gradients, Hooks,
-    IndexedSlices, Model, Outcome, PushError, ReplicaId, SyncReplicas, Variables, Work, checkpoint,
+    BoxError, BuildError, Computed, FitError, Gradient, Gradients, Hooks, IndexedSlices, Model,
+    Outcome, PushError, ReplicaId, SyncReplicas, Variables, Work, checkpoint,
 };
 use testing::{Driver, DriverError};
 

@@ -2,9 +2,9 @@
 
 use ndarray::{Array1, ArrayD};
 use optim::{Adam, Sgd};
+use sync_replicas::options::SummationOrder;
 use sync_replicas::{
-    Gradients, Outcome, Replica, ReplicaId, Step, SummationOrder, SyncReplicas, Trainer,
-    VariableError, Variables,
+    Gradients, Outcome, Replica, ReplicaId, Step, SyncReplicas, Trainer, VariableError, Variables,
 };
 
 const LENGTH: usize = 2000;

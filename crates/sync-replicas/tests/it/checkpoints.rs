@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use ndarray::array;
 use optim::{Adam, Momentum, Sgd};
+use sync_replicas::checkpoint::{self, CheckpointError};
 use sync_replicas::engine::Refused;
 use sync_replicas::{
-    CheckpointError, Gradients, IndexedSlices, PushError, ReplicaId, SyncReplicas, Trainer,
-    Variables, WaitError, checkpoint,
+    Gradients, IndexedSlices, PushError, ReplicaId, SyncReplicas, Trainer, Variables, WaitError,
 };
 use tempfile::TempDir;
 use testing::Driver;

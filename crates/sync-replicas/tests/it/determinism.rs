@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use ndarray::{Array1, Array2};
 use optim::{Adam, Mean, OptimizerState};
+use sync_replicas::options::SummationOrder;
 use sync_replicas::{
-    BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SummationOrder, SyncReplicas,
-    Variables, Work,
+    BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SyncReplicas, Variables, Work,
 };
 
 /// Least squares on made-up data; a batch is a number, and its data follow from it.

@@ -6,12 +6,11 @@ use hooks::{MonitoredSession, RunError, StopAtStep};
 use ndarray::{Array1, Array2, arr0, array};
 use optim::{Adam, Momentum, Optimizer, OptimizerState, Sgd};
 use sync_replicas::engine::{ConfigError, Settings, StartError};
+use sync_replicas::explicit::GradientKind;
 use sync_replicas::explicit::{
     ApplyGradientsError, InitTokensError, NotApplied, SyncReplicasOptimizer, TrainOp,
 };
-use sync_replicas::{
-    GlobalStep, GradientKind, Gradients, IndexedSlices, ReplicaId, SyncReplicas, Variables,
-};
+use sync_replicas::{GlobalStep, Gradients, IndexedSlices, ReplicaId, SyncReplicas, Variables};
 use testing::Driver;
 
 const BOTH: [(&str, GradientKind); 2] =

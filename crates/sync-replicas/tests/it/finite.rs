@@ -2,9 +2,10 @@
 
 use ndarray::array;
 use optim::{Adam, Optimizer, Sgd};
+use sync_replicas::options::{NonFinite, SummationOrder};
 use sync_replicas::{
-    BoxError, Computed, FitError, Gradient, Gradients, Hooks, IndexedSlices, Model, NonFinite,
-    ReplicaId, SummationOrder, SyncReplicas, Trainer, Variables, WaitError, Work, checkpoint,
+    BoxError, Computed, FitError, Gradient, Gradients, Hooks, IndexedSlices, Model, ReplicaId,
+    SyncReplicas, Trainer, Variables, WaitError, Work, checkpoint,
 };
 
 fn variables() -> Variables<f32> {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use ndarray::array;
 use optim::Sgd;
+use sync_replicas::record::{Cursor, Record, ReplicaOutcome};
 use sync_replicas::{
-    BatchSource, BoxError, Computed, Cursor, Gradients, Hooks, Model, Record, ReplicaId,
-    ReplicaOutcome, SyncReplicas, Trainer, Variables, Work,
+    BatchSource, BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SyncReplicas, Trainer,
+    Variables, Work,
 };
 
 /// Calls a function for each batch; its gradient is one.

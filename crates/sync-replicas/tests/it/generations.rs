@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use ndarray::array;
 use optim::Momentum;
+use sync_replicas::record::ReplicaOutcome;
 use sync_replicas::{
-    BoxError, Computed, FitError, Gradients, Hooks, Model, ReplicaId, ReplicaOutcome, SyncReplicas,
-    Trainer, Variables, WaitError, Work,
+    BoxError, Computed, FitError, Gradients, Hooks, Model, ReplicaId, SyncReplicas, Trainer,
+    Variables, WaitError, Work,
 };
 
 struct Calls<F>(F);

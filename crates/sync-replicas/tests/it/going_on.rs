@@ -7,8 +7,10 @@ use ndarray::array;
 use optim::Sgd;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use sync_replicas::checkpoint::CheckpointError;
 use sync_replicas::checkpoint::{self, RunId, TrainingState};
-use sync_replicas::{CheckpointError, Generation, GlobalStep, SyncReplicas, Variables};
+use sync_replicas::driver::Generation;
+use sync_replicas::{GlobalStep, SyncReplicas, Variables};
 use tempfile::TempDir;
 
 fn folder() -> TempDir {

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use ndarray::array;
 use optim::Sgd;
+use sync_replicas::options::{FailingBatch, SummationOrder};
+use sync_replicas::record::{Cursor, Record};
 use sync_replicas::{
-    BatchSource, BoxError, BuildError, Computed, Cursor, FailingBatch, FitError, Gradients, Hooks,
-    Model, Record, ReplicaId, Report, SummationOrder, SyncReplicas, Trainer, Variables, Work,
+    BatchSource, BoxError, BuildError, Computed, FitError, Gradients, Hooks, Model, ReplicaId,
+    Report, SyncReplicas, Trainer, Variables, Work,
 };
 
 use crate::explicit::Log;

@@ -7,10 +7,11 @@
 use hooks::{Coordinator, Hook};
 use ndarray::{arr0, array};
 use optim::Sgd;
+use sync_replicas::explicit::GradientKind;
 use sync_replicas::explicit::SyncReplicasOptimizer;
+use sync_replicas::options::SparseMean;
 use sync_replicas::{
-    GlobalStep, GradientKind, Gradients, IndexedSlices, Outcome, ReplicaId, SparseMean,
-    SyncReplicas, Variables,
+    GlobalStep, Gradients, IndexedSlices, Outcome, ReplicaId, SyncReplicas, Variables,
 };
 use testing::Driver;
 

@@ -14,11 +14,13 @@ use std::time::Duration;
 
 use ndarray::Array1;
 use optim::Sgd;
+use sync_replicas::checkpoint::CheckpointError;
 use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::engine::JoinError;
+use sync_replicas::options::SummationOrder;
 use sync_replicas::{
-    BoxError, CheckpointError, Computed, FitError, Gradients, Hooks, Model, ReplicaId,
-    SummationOrder, SyncReplicas, Trainer, Variables, Work,
+    BoxError, Computed, FitError, Gradients, Hooks, Model, ReplicaId, SyncReplicas, Trainer,
+    Variables, Work,
 };
 
 /// Longer than any run takes on a machine that does much else.

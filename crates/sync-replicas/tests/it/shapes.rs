@@ -5,9 +5,10 @@
 use ndarray::{ArcArray, Array1, Array2, ArrayD, Axis, IxDyn, Slice, array};
 use optim::Sgd;
 use sync_replicas::engine::Refused;
+use sync_replicas::options::SummationOrder;
 use sync_replicas::{
     BoxError, Computed, Gradient, Gradients, Hooks, IndexedSlices, Model, PushError, ReplicaId,
-    SummationOrder, SyncReplicas, Variables, Work,
+    SyncReplicas, Variables, Work,
 };
 
 /// Gives the same gradients for every batch.

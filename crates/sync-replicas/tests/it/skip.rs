@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use ndarray::{Array1, ArrayD, Axis, Slice, array};
 use optim::{Momentum, Sgd};
+use sync_replicas::options::{NonFinite, SummationOrder};
 use sync_replicas::{
     BatchSource, BoxError, Computed, FitError, Gradient, Gradients, Hooks, IndexedSlices, Model,
-    NonFinite, Outcome, ReplicaId, SummationOrder, SyncReplicas, Trainer, Variables, Work,
-    checkpoint,
+    Outcome, ReplicaId, SyncReplicas, Trainer, Variables, Work, checkpoint,
 };
 
 fn variables() -> Variables<f32> {

@@ -10,9 +10,8 @@ use std::fs;
 use ndarray::Array1;
 use optim::Adam;
 use sync_replicas::checkpoint::TrainingState;
-use sync_replicas::{
-    CheckpointError, Gradients, ReplicaId, SyncReplicas, Trainer, Variables, checkpoint,
-};
+use sync_replicas::checkpoint::{self, CheckpointError};
+use sync_replicas::{Gradients, ReplicaId, SyncReplicas, Trainer, Variables};
 
 /// Enough for a body of several disk sectors.
 const NUMBERS: usize = 60;

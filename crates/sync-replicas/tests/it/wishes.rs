@@ -11,9 +11,11 @@ use std::time::Duration;
 use ndarray::array;
 use optim::{HyperParameterError, Optimizer, Schedule, Sgd, Step, Tile};
 use sync_replicas::checkpoint;
+use sync_replicas::checkpoint::CheckpointError;
+use sync_replicas::options::SummationOrder;
 use sync_replicas::{
-    BoxError, CheckpointError, Computed, FitError, Gradients, Hooks, Model, Outcome, ReplicaId,
-    StopHandle, SummationOrder, SyncReplicas, Trainer, Variables, Work,
+    BoxError, Computed, FitError, Gradients, Hooks, Model, Outcome, ReplicaId, StopHandle,
+    SyncReplicas, Trainer, Variables, Work,
 };
 
 /// SGD that calls something in each kernel call.
@@ -185,7 +187,11 @@ fn replicas_do_not_pay_for_hooks() {
         assert_eq!(report.updates, 6, "{aggregate} of {total}");
         for replica in &report.replicas {
             let outcome = &replica.outcome;
-            assert_eq!(outcome, &sync_replicas::ReplicaOutcome::Finished, "{aggregate} of {total}");
+            assert_eq!(
+                outcome,
+                &sync_replicas::record::ReplicaOutcome::Finished,
+                "{aggregate} of {total}"
+            );
         }
     }
 }

@@ -4,8 +4,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use sync_replicas::driver::{Generation, LocalStep};
 use sync_replicas::engine::Outcome;
-use sync_replicas::{FailedSave, Generation, GlobalStep, LocalStep, ReplicaId};
+use sync_replicas::record::FailedSave;
+use sync_replicas::{GlobalStep, ReplicaId};
 
 use crate::coordinator::{Answer, Commit, GivenUp, Refusal, StepMade, Ticket, Times};
 use crate::wire::Recorded;

@@ -7,8 +7,9 @@
 
 use std::time::Duration;
 
+use sync_replicas::driver::describe;
 use sync_replicas::engine::StopReason;
-use sync_replicas::{GlobalStep, ReplicaId, Scalar, checkpoint, describe};
+use sync_replicas::{GlobalStep, ReplicaId, Scalar, checkpoint};
 
 use super::Leader;
 use crate::coordinator::{Farewell, Saves};

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use sync_replicas::{Cursor, GlobalStep, Record};
+use sync_replicas::GlobalStep;
+use sync_replicas::record::{Cursor, Record};
 
 use crate::coordinator::Coordinator;
 use crate::wire::Recorded;

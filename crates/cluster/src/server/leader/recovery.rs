@@ -7,9 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sync_replicas::checkpoint::CheckpointError;
 use sync_replicas::checkpoint::{self, TrainingState};
+use sync_replicas::driver::{Generation, describe};
 use sync_replicas::engine::{Positions, StartError, StopReason};
-use sync_replicas::{CheckpointError, Generation, GlobalStep, Scalar, describe};
+use sync_replicas::{GlobalStep, Scalar};
 use tokio::time::Instant;
 
 use super::Leader;

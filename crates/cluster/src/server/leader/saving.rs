@@ -6,9 +6,11 @@
 
 use std::time::Duration;
 
+use sync_replicas::checkpoint::{CheckpointError, Checkpoints};
 use sync_replicas::checkpoint::{FEWEST_KEPT, Retry, RunId, TrainingState};
+use sync_replicas::driver::describe;
 use sync_replicas::engine::Positions;
-use sync_replicas::{CheckpointError, Checkpoints, GlobalStep, Scalar, describe};
+use sync_replicas::{GlobalStep, Scalar};
 
 use super::server_handle::{Reply, ServerHandle};
 use crate::coordinator::Coordinator;

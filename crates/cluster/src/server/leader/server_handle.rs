@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use sync_replicas::{Generation, GlobalStep, Scalar};
+use sync_replicas::driver::Generation;
+use sync_replicas::{GlobalStep, Scalar};
 use tokio::sync::oneshot;
 
 use crate::coordinator::ShardCommand;

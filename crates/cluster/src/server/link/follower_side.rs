@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sync_replicas::{Generation, GlobalStep, Scalar};
+use sync_replicas::driver::Generation;
+use sync_replicas::{GlobalStep, Scalar};
 use tokio::time::Instant;
 use tonic::Status;
 

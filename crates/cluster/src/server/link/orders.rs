@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use sync_replicas::{Generation, GlobalStep, Scalar};
+use sync_replicas::driver::Generation;
+use sync_replicas::{GlobalStep, Scalar};
 use tokio::sync::oneshot;
 
 use super::transfer::{pieces, scalars};

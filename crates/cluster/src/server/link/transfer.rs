@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ndarray::{ArrayD, ShapeError};
-use sync_replicas::{Generation, GlobalStep, Scalar};
+use sync_replicas::driver::Generation;
+use sync_replicas::{GlobalStep, Scalar};
 
 use crate::placement::Part;
 use crate::proto;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sync_replicas::{Generation, GlobalStep, ReplicaId, Scalar, Snapshot};
+use sync_replicas::driver::Generation;
+use sync_replicas::{GlobalStep, ReplicaId, Scalar, Snapshot};
 
 use crate::batches::{Batch, BatchSender, batch};
 use crate::coordinator::Ticket;

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sync_replicas::{Generation, ReplicaId, Scalar};
+use sync_replicas::driver::Generation;
+use sync_replicas::{ReplicaId, Scalar};
 
 use super::ParameterServer;
 use crate::coordinator::{Contribution, Ticket};

@@ -62,7 +62,7 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Waker};
 
-    use sync_replicas::Incarnation;
+    use sync_replicas::driver::Incarnation;
 
     use super::*;
 

@@ -2,8 +2,9 @@
 
 use cluster::coordinator::{Answer, Commit, Contribution, Coordinator, Ticket, Times, receipt};
 use cluster::index::ServerIndex;
+use sync_replicas::driver::{Generation, LocalStep};
 use sync_replicas::engine::{Admission, Outcome, Settings};
-use sync_replicas::{Generation, GlobalStep, LocalStep, ReplicaId};
+use sync_replicas::{GlobalStep, ReplicaId};
 
 use super::{FIRST, STEP, check};
 

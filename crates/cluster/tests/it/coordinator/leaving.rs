@@ -2,8 +2,9 @@
 
 use cluster::coordinator::{Coordinator, Farewell, Saves};
 use cluster::index::ServerIndex;
+use sync_replicas::GlobalStep;
+use sync_replicas::driver::Generation;
 use sync_replicas::engine::{Positions, Settings};
-use sync_replicas::{Generation, GlobalStep};
 
 use super::{FIRST, STEP, check as history};
 

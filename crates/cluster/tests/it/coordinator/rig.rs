@@ -11,8 +11,10 @@ use cluster::coordinator::{
     Times, receipt,
 };
 use cluster::index::ServerIndex;
+use sync_replicas::driver::{Generation, LocalStep};
 use sync_replicas::engine::{Outcome, Positions, Settings, StopReason, SummationOrder};
-use sync_replicas::{Generation, GlobalStep, LocalStep, ReplicaId, Span};
+use sync_replicas::record::Span;
+use sync_replicas::{GlobalStep, ReplicaId};
 
 pub(super) struct Rig {
     pub(super) coordinator: Coordinator,

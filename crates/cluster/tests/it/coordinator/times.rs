@@ -1,6 +1,6 @@
 //! What replicas did when, as the coordinator records it, and what it counts of them.
 
-use sync_replicas::{ReplicaOutcome, SpanKind};
+use sync_replicas::record::{ReplicaOutcome, SpanKind};
 
 use super::rig::Rig;
 

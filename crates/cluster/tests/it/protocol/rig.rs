@@ -13,8 +13,9 @@ use cluster::client::protocol::{
 };
 use cluster::client::{PushError, WaitError};
 use cluster::coordinator::{GivenUp, Refusal, Ticket};
+use sync_replicas::driver::{Generation, Incarnation, LocalStep};
 use sync_replicas::engine::{Grant, Outcome};
-use sync_replicas::{Generation, GlobalStep, Incarnation, LocalStep, ReplicaId};
+use sync_replicas::{GlobalStep, ReplicaId};
 
 /// What the replica waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,9 @@ use cluster::client::protocol::{
 };
 use cluster::coordinator::{Contribution, Coordinator, GiveUp, ShardCommand, Ticket, receipt};
 use cluster::index::ServerIndex;
+use sync_replicas::driver::Generation;
 use sync_replicas::engine::{Grant, Outcome, Settings, StopReason};
-use sync_replicas::{Generation, GlobalStep, ReplicaId};
+use sync_replicas::{GlobalStep, ReplicaId};
 
 const REPLICAS: usize = 3;
 const SERVERS: usize = 2;

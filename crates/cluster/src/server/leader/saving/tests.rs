@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sync_replicas::GlobalStep;
+use sync_replicas::checkpoint::{self, Checkpoints};
 use sync_replicas::engine::StopReason;
-use sync_replicas::{Checkpoints, GlobalStep, checkpoint};
 
 use crate::index::ServerIndex;
 use crate::server::Server;
