@@ -1,7 +1,7 @@
 //! The exit statuses, chosen so that a scheduler does the right thing: one table for all commands.
 //!
-//! Not the reasons, which are printed. Invariant: a permanent failure is never reported as one that a
-//! restart mends, nor unfinished work as done.
+//! Not the reasons, which are printed. Invariant: a permanent failure is never reported as one that
+//! a restart mends, nor unfinished work as done.
 
 use std::process::ExitCode;
 
