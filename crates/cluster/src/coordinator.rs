@@ -9,6 +9,7 @@ mod awaited;
 mod books;
 mod events;
 mod leaving;
+mod observed;
 mod receipts;
 mod settle;
 mod status;
@@ -20,6 +21,8 @@ pub use answer::{
 };
 pub use books::StepMade;
 pub use leaving::{Farewell, Saves};
+#[doc(hidden)]
+pub use observed::Observed;
 pub use receipts::receipt;
 pub use status::{ReplicaStatus, Status};
 pub use sync_replicas::store::Totals;
@@ -35,6 +38,7 @@ use sync_replicas::{Generation, GlobalStep, Incarnation};
 
 use books::Books;
 use leaving::Leaving;
+use observed::Observations;
 use times::Spent;
 
 /// The engine and one seat a replica.
@@ -65,6 +69,7 @@ pub struct Coordinator {
     closed_lanes: usize,
     last_step: Option<i64>,
     leaving: Leaving,
+    observations: Observations,
     /// Whether to end when the loss is NaN or infinite.
     /// Failures at one batch, where it is given to another replica then.
     tries: Tries,
@@ -127,6 +132,7 @@ impl Coordinator {
             closed_lanes: 0,
             last_step: None,
             leaving: Leaving::default(),
+            observations: Observations::default(),
             tries: Tries::default(),
             nan_guard: false,
             not_finite: false,
@@ -165,7 +171,8 @@ impl Coordinator {
     /// [`StartError`] when the initial tokens are too few.
     pub fn start(&mut self) -> Result<(), StartError> {
         let initial = self.engine.config().settings().initial_tokens;
-        self.engine.start_chief(initial, self.now, &mut self.effects)?;
+        let tokens = self.engine.start_chief(initial, self.now, &mut self.effects)?;
+        self.observations.note(|| Observed::Started { tokens });
         self.settle();
         self.end_if_reached();
         Ok(())
@@ -215,6 +222,7 @@ impl Coordinator {
     /// Time has passed (P-5); when to call again, at the latest.
     pub fn tick(&mut self) -> Option<Duration> {
         let silent = self.end_silent();
+        self.observations.note(|| Observed::Ticked);
         let next = self.engine.tick(self.now, &mut self.effects);
         self.settle();
         next.into_iter().chain(silent).min()
@@ -258,6 +266,16 @@ impl Coordinator {
     #[must_use]
     pub fn global_step(&self) -> GlobalStep {
         self.engine.global_step()
+    }
+
+    /// Where the run is in its data in a checkpoint that is ordered now: an update that was ordered
+    /// and not yet answered is in it.
+    #[must_use]
+    pub fn positions(&self) -> Positions {
+        let step = self.engine.global_step();
+        let ordered = self.closed_lanes == 0 && self.updating.iter().any(|left| *left > 0);
+        let saved = if ordered { step.next().unwrap_or(step) } else { step };
+        self.engine.positions(saved)
     }
 
     /// The engine, to be looked at.

@@ -4,7 +4,8 @@ use sync_replicas::engine::{Engine, FailingBatch, JoinError, Outcome, Refused, S
 use sync_replicas::{Generation, ReplicaId, SpanKind};
 
 use super::{
-    Answer, Commit, Contribution, Coordinator, GiveUp, GivenUp, Refusal, Seat, ShardCommand, Ticket,
+    Answer, Commit, Contribution, Coordinator, GiveUp, GivenUp, Observed, Refusal, Seat,
+    ShardCommand, Ticket,
 };
 
 impl Coordinator {
@@ -47,6 +48,7 @@ impl Coordinator {
             .engine
             .join(replica, self.now, &mut self.effects)
             .map_err(|error| refuse(error.to_string()))?;
+        self.observations.note(|| Observed::Joined { replica, incarnation });
         self.seats[index] = Seat {
             connection,
             incarnation,
@@ -75,6 +77,8 @@ impl Coordinator {
         let first = self.pattern.is_none();
         self.fix_pattern(&commit.variables);
         let decision = self.engine.push(&push, self.now, &mut self.effects);
+        let judged = || Observed::Decided { push: push.clone(), decision: decision.clone() };
+        self.observations.note(judged);
         let accepted = decision.as_ref().is_ok_and(|it| it.outcome.is_accepted());
         if first && !accepted {
             self.pattern = None;
@@ -162,6 +166,7 @@ impl Coordinator {
                 self.refuse(replica, ticket, &refused, sequence);
                 return;
             }
+            self.observations.note(|| Observed::GaveUp { replica });
             let kind = match why {
                 GivenUp::Begun => Some(SpanKind::Superseded),
                 GivenUp::NotBegun => None,
@@ -186,7 +191,9 @@ impl Coordinator {
     pub fn alive(&mut self, replica: ReplicaId, ticket: Ticket) {
         if self.admitted(replica, ticket, 0).is_some() {
             // Refused only by a lease that is not there.
-            let _ = self.engine.renew(replica, ticket.incarnation, self.now);
+            if self.engine.renew(replica, ticket.incarnation, self.now).is_ok() {
+                self.observations.note(|| Observed::Renewed { replica });
+            }
         }
     }
 
@@ -247,7 +254,9 @@ impl Coordinator {
 
     pub(super) fn depart(&mut self, index: usize, incarnation: sync_replicas::Incarnation) {
         let id = ReplicaId::new(index as u64);
-        self.engine.leave(id, incarnation, self.now, &mut self.effects);
+        if self.engine.leave(id, incarnation, self.now, &mut self.effects) {
+            self.observations.note(|| Observed::Left { replica: id });
+        }
         let seat = &mut self.seats[index];
         (seat.live, seat.grant) = (false, None);
         // Whatever it staged and did not commit is void, and whatever of that life comes yet.
