@@ -50,6 +50,9 @@ pub struct ReplicaProtocol {
     /// Whether no piece of work has ended since then.
     resumed: bool,
     grant: Option<Grant>,
+    /// The piece of work that the replica has begun or put down; its token, which may come once
+    /// more, does not begin it again.
+    begun: Option<u64>,
     /// Whether a contribution goes to one server after the other.
     in_turn: bool,
     push: Option<Push>,
@@ -80,6 +83,7 @@ impl ReplicaProtocol {
             welcomed: false,
             resumed: false,
             grant: None,
+            begun: None,
             in_turn: false,
             push: None,
             overdue: None,
@@ -118,6 +122,7 @@ impl ReplicaProtocol {
         };
         let over = self.settings.tell_superseded && version.1 > least.1;
         let grant = self.grant.take();
+        self.begun = Some(self.sequence);
         if over {
             // P-13: the step was over before it began.
             self.put_down(GivenUp::NotBegun, None, actions);
@@ -136,7 +141,9 @@ impl ReplicaProtocol {
 
     /// Gives the present piece of work up.
     pub fn give_up(&mut self, work: Work, now: Duration, actions: &mut Vec<Action>) {
-        self.put_down(GivenUp::Begun, Some(work.times(now)), actions);
+        if self.has_begun() {
+            self.put_down(GivenUp::Begun, Some(work.times(now)), actions);
+        }
     }
 
     /// Leaves out a grant's batch, whose gradients are infinite or NaN (P-25).
@@ -190,11 +197,17 @@ impl ReplicaProtocol {
         Ok(())
     }
 
-    /// The ticket, if it is of the life that the grant is of.
+    /// The ticket, if the grant is of its life and of the present piece of work.
     fn ticket_of(&self, grant: &Grant) -> Result<Ticket, PushError> {
         let same = self.ticket.filter(|it| it.incarnation == grant.incarnation);
+        let same = same.filter(|_| self.has_begun());
         let reason = || "the replica has joined anew meanwhile".to_owned();
         same.ok_or_else(|| PushError::Lost { reason: reason() })
+    }
+
+    /// Whether the present piece of work is the one that the replica has begun.
+    fn has_begun(&self) -> bool {
+        self.begun == Some(self.sequence)
     }
 
     /// Waits for what becomes of the contribution under way.

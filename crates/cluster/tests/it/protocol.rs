@@ -274,6 +274,65 @@ fn give_up() {
     );
 }
 
+/// P-11, P-15: its token is asked for after a welcome, and may come twice.
+#[test]
+fn a_token_that_comes_twice() {
+    let second: Lines<'_> = &[
+        ("push", &["0 pull after 1@0", "0 gradients 1", "0 commit 1 of 0"]),
+        ("accepted 0 1", &["0 ask 2", "accepted"]),
+        ("step", &[]),
+        ("values 0 1@1", &[]),
+        ("granted 0 2 @1", &["compute @1"]),
+    ];
+    check(
+        "after its work was put down",
+        1,
+        &[
+            ONE,
+            second,
+            &[
+                ("give_up", &["0 give_up 2"]),
+                ("step", &[]),
+                // The answer to "ask 2".
+                ("granted 0 2 @1", &[]),
+                ("gave_up 0 2", &[]),
+                ("granted 0 3 @1", &["compute @1"]),
+                ("push", &["0 pull after 1@1", "0 gradients 3", "0 commit 3 of 0"]),
+            ],
+        ],
+    );
+    check(
+        "after its step was over",
+        1,
+        &[
+            ONE,
+            &[
+                ("push", &["0 pull after 1@0", "0 gradients 1", "0 commit 1 of 0"]),
+                ("accepted 0 1", &["0 ask 2", "accepted"]),
+                ("step", &[]),
+                ("values 0 1@2", &[]),
+                ("granted 0 2 @1", &["0 decline 2"]),
+                ("granted 0 2 @1", &[]),
+                ("gave_up 0 2", &[]),
+            ],
+        ],
+    );
+    check(
+        "and its work is told late to be put down",
+        1,
+        &[
+            ONE,
+            second,
+            &[
+                ("push", &["0 pull after 1@1", "0 gradients 2", "0 commit 2 of 0"]),
+                ("gave_up 0 2", &["lost"]),
+                ("step", &[]),
+                ("granted 0 3 @1", &["compute @1"]),
+            ],
+        ],
+    );
+}
+
 /// P-9: a coordinator that was replaced knows nobody; whoever was in the middle of its work joins
 /// anew, and what it pushed is lost.
 #[test]

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cluster::coordinator::{Answer, Ticket};
 use engine::Refused;
 use engine::{Generation, Incarnation, ReplicaId};
 
@@ -18,6 +19,12 @@ pub(super) struct Fencing {
     live: BTreeMap<ReplicaId, Incarnation>,
     /// The last incarnation of each, in this generation.
     last: BTreeMap<ReplicaId, Incarnation>,
+}
+
+impl Fencing {
+    fn is_present(&self, replica: ReplicaId, ticket: Ticket) -> bool {
+        ticket.generation == self.generation && self.live.get(&replica) == Some(&ticket.incarnation)
+    }
 }
 
 impl Invariant for Fencing {
@@ -45,12 +52,24 @@ impl Invariant for Fencing {
                 self.live.remove(&replica);
             }
             Fact::Decided { push, decision, .. } => {
-                let present = push.generation == self.generation
-                    && self.live.get(&push.replica) == Some(&push.incarnation);
+                let ticket = Ticket { generation: push.generation, incarnation: push.incarnation };
+                let present = self.is_present(push.replica, ticket);
                 let refused =
                     matches!(decision, Err(Refused::Generation { .. } | Refused::NotJoined { .. }));
                 if present == refused && *decision != Err(Refused::Ended) {
                     return Err(format!("in {}: {push:?} became {decision:?}", self.generation));
+                }
+            }
+            Fact::Answered { replica, ticket, answer } => {
+                let fenced = match answer {
+                    Answer::Refused(refusal) => refusal.rejoin,
+                    // It may be told once it is gone.
+                    Answer::Left => return Ok(()),
+                    _ => false,
+                };
+                if fenced == self.is_present(replica, ticket) {
+                    let generation = self.generation;
+                    return Err(format!("in {generation}: {replica}, {ticket:?} got {answer:?}"));
                 }
             }
             _ => {}

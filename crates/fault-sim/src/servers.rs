@@ -1,0 +1,453 @@
+//! All parameter servers, the leader among them, and the disk.
+//!
+//! Carries the coordinator's decisions to the shards, in one order, and to the replicas; what the
+//! shards answer goes back to it. It decides nothing.
+
+use std::time::Duration;
+
+use accum_core::GlobalStep;
+use cluster::client::protocol::{ConnectError, Departure, Ended, Hello, Reply, Request};
+use cluster::coordinator::{Coordinator, GiveUp, Refusal, ShardCommand, Ticket};
+use engine::{Generation, ReplicaId, StopReason};
+use sync_replicas::checkpoint::TrainingState;
+
+use super::happenings::Happening;
+use super::mix::Mix;
+use super::network::{LATENCY_MAX, Line};
+use super::stage::{Done, Event, Order, Stage, ToReplica, ToServer};
+
+mod generations;
+mod observed;
+pub(super) mod parameter_server;
+mod saving;
+
+use generations::Beginning;
+use parameter_server::ParameterServer;
+use saving::Gathering;
+
+/// At least so often the clock is looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+#[derive(Debug)]
+pub(super) struct Servers {
+    /// By index, the first one leads; `None` while it is dead.
+    pub(super) all: Vec<Option<ParameterServer>>,
+    pub(super) leader: Option<Leader>,
+    /// How many processes of servers have started.
+    started: u64,
+    /// How many generations were begun; what was put down in an earlier one is void.
+    begun: u64,
+    disk: Disk,
+}
+
+/// The coordinator, and what it takes to act for it.
+#[derive(Debug)]
+pub(super) struct Leader {
+    pub(super) coordinator: Coordinator,
+    /// Its life.
+    life: u64,
+    /// All shards are in the coordinator's generation.
+    pub(super) serving: bool,
+    /// A generation is needed.
+    stale: bool,
+    beginning: Option<Beginning>,
+    /// By lane: its variable, where each has its own.
+    lanes: Vec<usize>,
+    /// By server: whether it has been given orders since it started, and when the last one comes,
+    /// and its last answer.
+    links: Vec<(bool, Duration, Duration)>,
+    pub(super) gathering: Option<Gathering>,
+    /// How many updates were ordered, and how many of them are on disk.
+    updates: u64,
+    on_disk: Option<u64>,
+    /// How many updates are under way on other servers.
+    pub(super) updating: usize,
+    pub(super) ending: Option<Ended>,
+}
+
+/// What outlives every process.
+#[derive(Debug, Default)]
+struct Disk {
+    saved: Option<TrainingState<f64>>,
+    /// The newest generation that was begun.
+    claimed: Generation,
+}
+
+impl Servers {
+    pub(super) fn new(mix: &Mix) -> Self {
+        let all = (0..mix.servers).map(|_| None).collect();
+        Self { all, leader: None, started: 0, begun: 0, disk: Disk::default() }
+    }
+
+    /// A server's process starts; the first one's leads.
+    pub(super) fn start(&mut self, server: usize, stage: &mut Stage) {
+        if self.all[server].is_some() {
+            return;
+        }
+        self.started += 1;
+        let life = self.started;
+        match ParameterServer::start(server, life, &stage.mix) {
+            Ok(started) => self.all[server] = Some(started),
+            Err(error) => return stage.never("the mix fits together", error),
+        }
+        if server == 0 {
+            let leader = Leader::start(life, &stage.mix);
+            self.all.iter_mut().flatten().take(1).for_each(|own| own.secret = life);
+            self.leader = Some(leader);
+            self.begin_generation(stage);
+        } else if let Some(leader) = &mut self.leader {
+            let lives = (leader.life, life);
+            let late = LATENCY_MAX;
+            stage.agenda.after(late, Event::Done { server, lives, done: Done::Started });
+        }
+    }
+
+    /// A server's process dies.
+    pub(super) fn crash(&mut self, server: usize, stage: &mut Stage) -> bool {
+        if self.all[server].take().is_none() {
+            return false;
+        }
+        for line in stage.network.lines(|line| line.server == server) {
+            stage.break_off(line);
+        }
+        if server == 0 {
+            self.begun += 1;
+            self.leader = None;
+        } else if let Some(leader) = &mut self.leader {
+            leader.links[server] = Default::default();
+        }
+        true
+    }
+
+    /// The step that is known to be on disk.
+    pub(super) fn saved_step(&self) -> GlobalStep {
+        self.disk.saved.as_ref().map(|saved| saved.global_step).unwrap_or_default()
+    }
+
+    pub(super) fn step(&self) -> i64 {
+        self.leader.as_ref().map_or(0, |leader| leader.coordinator.global_step().get())
+    }
+
+    /// What comes over a replica's connection.
+    pub(super) fn receive(
+        &mut self,
+        (replica, line): (usize, Line),
+        message: ToServer,
+        stage: &mut Stage,
+    ) {
+        let Some(server) = &mut self.all[line.server] else {
+            if let ToServer::Hello(_) = message {
+                let refused = "nobody listens".to_owned();
+                let failed = ConnectError::Retry(refused);
+                stage.to_replica(line, ToReplica::Failed(failed));
+            }
+            return;
+        };
+        if let ToServer::Hello(hello) = message {
+            return self.hello(replica, line, hello, stage);
+        }
+        if !server.is_open(replica, line) {
+            if server.had_read(replica, line)
+                && let ToServer::Request(request @ (Request::GiveUp { .. } | Request::Commit(_))) =
+                    message
+                && stage.dice.chance(stage.mix.faults.late)
+            {
+                stage.happened(Happening::HeardLate);
+                self.request(replica, request, stage);
+            }
+            return;
+        }
+        match message {
+            ToServer::Hello(_) => {}
+            ToServer::Begin { ticket, sequence, sections } => {
+                server.begin(replica, (ticket, sequence), &sections, stage);
+            }
+            ToServer::Chunk { section, bytes } => server.chunk(replica, section, &bytes, stage),
+            ToServer::Request(Request::Pull { after, .. }) => server.pull(replica, after, stage),
+            ToServer::Request(request) => {
+                if !matches!(request, Request::Leave { .. }) {
+                    stage.copy(replica, &request);
+                }
+                self.request(replica, request, stage);
+            }
+            ToServer::Alive(ticket) => self.alive(replica, ticket, stage),
+            ToServer::Closed => server.close(replica, line, stage),
+        }
+    }
+
+    fn hello(&mut self, replica: usize, line: Line, hello: Hello, stage: &mut Stage) {
+        let Some(server) = &mut self.all[line.server] else { return };
+        if !server.open(replica, line, hello.connection, stage) {
+            let newer = "a newer one is open".to_owned();
+            let failed = ConnectError::Permanent(newer);
+            return stage.to_replica(line, ToReplica::Failed(failed));
+        }
+        stage.to_replica(line, ToReplica::Connected);
+        if line.server == 0 {
+            let welcomed = self.welcome(replica, &hello, stage);
+            if let (Err(refusal), Some(own)) = (welcomed, &mut self.all[0]) {
+                own.tell(replica, None, Reply::Refused(refusal), stage);
+                own.close(replica, line, stage);
+            }
+            return;
+        }
+        let in_turn = stage.mix.in_turn;
+        let global_step = server.shard.snapshot().global_step;
+        let welcome = Reply::Welcome { ticket: None, global_step, in_turn };
+        server.tell(replica, None, server.over.clone().map_or(welcome, Reply::Ended), stage);
+    }
+
+    /// Lets a replica in that has said hello to the leader.
+    fn welcome(&mut self, replica: usize, hello: &Hello, stage: &mut Stage) -> Result<(), Refusal> {
+        let (Some(leader), Some(own)) = (&mut self.leader, &self.all[0]) else { return Ok(()) };
+        if leader.ending.is_some() {
+            // Otherwise it hears of the end with the others.
+            if let Some(over) = &own.over {
+                own.tell(replica, None, Reply::Ended(over.clone()), stage);
+            }
+            return Ok(());
+        }
+        if !leader.serving {
+            stage.happened(Happening::NotReady);
+            let reason = "the servers are not ready".to_owned();
+            return Err(Refusal { sequence: 0, reason, rejoin: true });
+        }
+        let (id, now) = (ReplicaId::new(replica as u64), stage.now());
+        let welcomed = leader.coordinator.at(now).hello(id, hello.connection, hello.ticket);
+        if welcomed.is_err() {
+            stage.happened(Happening::RefusedOlder);
+            drop(leader.coordinator.take_actions());
+        }
+        let ticket = welcomed?;
+        if hello.ticket == Some(ticket) {
+            stage.happened(Happening::WentOn);
+        }
+        let (global_step, in_turn) = (leader.coordinator.global_step(), stage.mix.in_turn);
+        let welcome = Reply::Welcome { ticket: Some(ticket), global_step, in_turn };
+        own.tell(replica, None, welcome, stage);
+        self.act(stage);
+        Ok(())
+    }
+
+    /// What a replica asks of the coordinator.
+    pub(super) fn request(&mut self, replica: usize, request: Request, stage: &mut Stage) {
+        let (Some(leader), Some(own)) = (&mut self.leader, &self.all[0]) else { return };
+        if !leader.serving && !matches!(request, Request::Leave { .. }) {
+            return;
+        }
+        let (id, now) = (ReplicaId::new(replica as u64), stage.now());
+        let coordinator = leader.coordinator.at(now);
+        match request {
+            Request::Commit(commit) => {
+                coordinator.commit_to(id, commit, &own.shard);
+            }
+            Request::Ask { ticket, sequence } => coordinator.ask(id, ticket, sequence),
+            Request::GiveUp { ticket, sequence, why, times } => {
+                let times = times.unwrap_or_default();
+                coordinator.give_up(id, ticket, GiveUp { sequence, why, times });
+            }
+            Request::Leave { ticket, departure } => match departure {
+                Departure::ForNow => coordinator.leave_for_now(id, ticket),
+                Departure::Done => coordinator.leave(id, ticket, None),
+                Departure::Failed(reason) => coordinator.leave(id, ticket, Some(reason)),
+            },
+            Request::Pull { .. } | Request::Gradients { .. } | Request::Recall => {}
+        }
+        self.act(stage);
+    }
+
+    fn alive(&mut self, replica: usize, ticket: Ticket, stage: &mut Stage) {
+        let Some(leader) = self.leader.as_mut().filter(|leader| leader.serving) else { return };
+        leader.coordinator.at(stage.now()).alive(ReplicaId::new(replica as u64), ticket);
+        self.act(stage);
+    }
+
+    /// Does what the coordinator says: commands to all shards in their order, then what replicas
+    /// are told.
+    fn act(&mut self, stage: &mut Stage) {
+        loop {
+            self.note_observed(stage);
+            let Some(leader) = &mut self.leader else { return };
+            let actions = leader.coordinator.take_actions();
+            if actions.is_empty() {
+                return;
+            }
+            for command in &actions.commands {
+                self.command(command, stage);
+            }
+            let Some(own) = &self.all[0] else { return };
+            for (replica, ticket, answer) in actions.answers {
+                self.note_answer((replica, ticket), &answer, stage);
+                own.tell(replica.get() as usize, Some(ticket), answer.into(), stage);
+            }
+            for made in actions.made {
+                own.tell_all(&Reply::Advanced(made), stage);
+            }
+            if let Some(reason) = actions.ended {
+                self.end(reason, stage);
+            }
+        }
+    }
+
+    fn command(&mut self, command: &ShardCommand, stage: &mut Stage) {
+        let Some(leader) = &mut self.leader else { return };
+        if let ShardCommand::Apply { .. } = command {
+            leader.updates += 1;
+            leader.updating += self.all.len() - 1;
+        }
+        for server in 1..self.all.len() {
+            self.order(server, Order::Command(command.clone()), stage);
+        }
+        let Some(own) = &mut self.all[0] else { return };
+        if let Some(applied) = own.carry_out(command, stage) {
+            self.applied(applied.variable, stage);
+        }
+    }
+
+    /// A server has done its part of an update.
+    fn applied(&mut self, variable: Option<usize>, stage: &mut Stage) {
+        if let Some(leader) = &mut self.leader {
+            leader.coordinator.at(stage.now()).applied(variable);
+        }
+        self.note_observed(stage);
+    }
+
+    fn order(&mut self, server: usize, order: Order, stage: &mut Stage) {
+        let (Some(leader), Some(to)) = (&mut self.leader, &self.all[server]) else { return };
+        let (linked, latest, _) = &mut leader.links[server];
+        if *linked {
+            *latest = stage.slow_way().max(*latest);
+            let lives = (leader.life, to.life);
+            stage.agenda.at(*latest, Event::Order { server, lives, order });
+        }
+    }
+
+    /// A server hears the leader.
+    pub(super) fn ordered(
+        &mut self,
+        server: usize,
+        lives: (u64, u64),
+        order: Order,
+        stage: &mut Stage,
+    ) {
+        let alive = self.leader.as_ref().is_some_and(|leader| leader.life == lives.0);
+        let own = self.all[server].as_mut().filter(|own| alive && own.life == lives.1);
+        let Some(own) = own else { return };
+        let done = match order {
+            Order::Command(command) => {
+                let applied = own.carry_out(&command, stage);
+                applied.map(|applied| Done::Applied(applied.variable))
+            }
+            Order::Save(number) => Some(Done::State(number, Box::new(own.shard.state()))),
+            Order::Begin { state, generation, global_step, secret } => {
+                own.secret = secret;
+                own.begin_generation(state.as_deref(), generation, global_step, stage);
+                Some(Done::Begun(generation))
+            }
+            Order::End(ended) => {
+                own.end(ended, stage);
+                None
+            }
+        };
+        let (Some(done), Some(leader)) = (done, &mut self.leader) else { return };
+        let takes = matches!(done, Done::Applied(_));
+        let update = if takes { stage.update() } else { Duration::ZERO };
+        let latest = &mut leader.links[server].2;
+        *latest = (stage.slow_way() + update).max(*latest);
+        stage.agenda.at(*latest, Event::Done { server, lives, done });
+    }
+
+    /// The leader hears another server.
+    pub(super) fn done(&mut self, server: usize, lives: (u64, u64), done: Done, stage: &mut Stage) {
+        let alive = self.all[server].as_ref().is_some_and(|own| own.life == lives.1);
+        let Some(leader) = self.leader.as_mut().filter(|it| alive && it.life == lives.0) else {
+            return;
+        };
+        match done {
+            // Otherwise it is one of a life that is given up.
+            Done::Applied(variable) if leader.serving => {
+                leader.updating = leader.updating.saturating_sub(1);
+                self.applied(variable, stage);
+                self.act(stage);
+            }
+            Done::Applied(_) => {}
+            Done::State(number, state) => self.state_came(server, number, *state, stage),
+            Done::Begun(generation) => self.server_begun(server, generation, stage),
+            Done::Started => self.begin_generation(stage),
+        }
+    }
+
+    /// Time has passed (P-5).
+    pub(super) fn tick(&mut self, begun: u64, stage: &mut Stage) {
+        let serving = self.leader.as_mut().filter(|leader| leader.serving);
+        let Some(leader) = serving.filter(|_| begun == self.begun) else { return };
+        let now = stage.now();
+        let next = leader.coordinator.at(now).tick();
+        self.act(stage);
+        let next = next.map_or(now + TICK, |next| next.min(now + TICK));
+        // A lease that ends now has been looked at.
+        stage.agenda.at(next.max(now + Duration::from_micros(1)), Event::Tick(begun));
+    }
+
+    /// What must be told to end training (P-1).
+    pub(super) fn stop(&mut self, stage: &mut Stage) {
+        if let Some(leader) = &mut self.leader {
+            let enough = StopReason::Requested("enough".to_owned());
+            leader.coordinator.at(stage.now()).stop(enough);
+        }
+        self.act(stage);
+    }
+
+    /// Training ended, which is told once a last checkpoint is on disk.
+    fn end(&mut self, reason: StopReason, stage: &mut Stage) {
+        let Some(leader) = &mut self.leader else { return };
+        let global_step = leader.coordinator.global_step();
+        let (reason, failed) = match reason {
+            StopReason::Requested(reason) => (reason, false),
+            StopReason::Failed(reason) => (reason, true),
+        };
+        if failed {
+            stage.never("training does not fail", &reason);
+        }
+        leader.ending = Some(Ended { reason, failed, global_step });
+        self.save_if_new(stage);
+        self.finish_if_saved(stage);
+    }
+
+    /// Tells everybody that it is over, once nothing is left to be saved.
+    fn finish_if_saved(&mut self, stage: &mut Stage) {
+        let Some(leader) = self.leader.as_ref().filter(|it| it.gathering.is_none()) else { return };
+        let Some(ended) = leader.ending.clone() else { return };
+        for server in 1..self.all.len() {
+            self.order(server, Order::End(ended.clone()), stage);
+        }
+        if let Some(own) = self.all[0].as_mut().filter(|own| own.over.is_none()) {
+            own.end(ended, stage);
+        }
+    }
+}
+
+impl Leader {
+    fn start(life: u64, mix: &Mix) -> Self {
+        let (config, step, generation) =
+            (mix.config.clone(), GlobalStep::default(), Generation::new(0));
+        let mut coordinator =
+            Coordinator::new(config, mix.variables, mix.servers, step, generation);
+        coordinator.set_secret(life);
+        coordinator.observe();
+        Self {
+            coordinator,
+            life,
+            serving: false,
+            stale: true,
+            beginning: None,
+            lanes: Vec::new(),
+            links: vec![Default::default(); mix.servers],
+            gathering: None,
+            updates: 0,
+            on_disk: None,
+            updating: 0,
+            ending: None,
+        }
+    }
+}
