@@ -9,19 +9,22 @@ use std::time::Duration;
 
 use cluster::client::protocol::{
     Action, ConnectionId, Departure, ProtocolSettings, PushError, PushReport, ReplicaProtocol,
-    Reply, Request, Signal, WaitError, Work,
+    Reply, Signal, WaitError, Work,
 };
-use cluster::coordinator::{GivenUp, Ticket};
-use cluster::shard::{Section, Wire};
-use engine::{Admission, Grant, ReplicaId};
-use sync_replicas::{Cancellation, CancellationSource, Kind, Snapshot};
+use cluster::coordinator::Ticket;
+use engine::{Grant, ReplicaId};
+use sync_replicas::{Cancellation, CancellationSource, Snapshot};
 
 use super::happenings::Happening;
 use super::invariants::{Contributor, Fact, gradient};
-use super::mix::{Mix, ROWS};
+use super::mix::ROWS;
 use super::network::Line;
 use super::servers::parameter_server::values;
 use super::stage::{Event, Stage, ToReplica, ToServer};
+
+mod sending;
+
+use sending::variables;
 
 /// How much slower than the others a slow replica is.
 pub(super) const SLOW: u32 = 4;
@@ -233,7 +236,7 @@ impl Process {
     pub(super) fn beat(&mut self, stage: &mut Stage) {
         if self.is_live() && self.state != State::Done {
             if let (Some(member), Some(line)) = (self.protocol.member(), self.lines[0]) {
-                stage.to_server(line, ToServer::Alive(member.ticket));
+                stage.send_to_server(line, ToServer::Alive(member.ticket));
             }
             stage.agenda.after(stage.mix.heartbeat, Event::Beat { process: self.index });
         }
@@ -385,100 +388,6 @@ impl Process {
         let versions: Vec<_> = versions.collect();
         stage.note(&Fact::Computes { grant, versions: &versions, elements: &elements });
     }
-
-    fn carry_out(&mut self, actions: Vec<Action>, stage: &mut Stage) {
-        for action in actions {
-            match action {
-                Action::Connect(id, hello) => {
-                    let (process, server, number) = (self.index, id.server, id.number);
-                    let line = Line { process, server, number };
-                    stage.network.open(line, self.replica);
-                    self.lines[server] = Some(line);
-                    stage.to_server(line, ToServer::Hello(hello));
-                }
-                Action::Disconnect(server) => self.disconnect(server, stage),
-                Action::Send(server, requests) => {
-                    let Some(line) = self.lines[server] else { continue };
-                    for request in requests {
-                        self.send(line, request, stage);
-                    }
-                }
-                Action::Begin(step) => self.superseded.begin(step),
-                Action::Supersede => self.superseded.supersede(),
-            }
-        }
-    }
-
-    fn disconnect(&mut self, server: usize, stage: &mut Stage) {
-        if let Some(line) = self.lines[server].take() {
-            stage.to_server(line, ToServer::Closed);
-            stage.network.close(line);
-        }
-    }
-
-    /// Closes all connections.
-    fn hang_up(&mut self, stage: &mut Stage) {
-        (0..self.lines.len()).for_each(|server| self.disconnect(server, stage));
-    }
-
-    fn send(&mut self, line: Line, request: Request, stage: &mut Stage) {
-        match request {
-            Request::Gradients { ticket, sequence } => {
-                self.send_gradients(line, ticket, sequence, stage);
-            }
-            request => {
-                if let Request::GiveUp { sequence, why, .. } = request {
-                    self.gave_up = Some(sequence);
-                    if let (GivenUp::NotBegun, Some((ticket, grant))) = (why, &self.granted) {
-                        stage.happened(Happening::Declined);
-                        stage.note(&Fact::Heeded { ticket: *ticket, grant });
-                    }
-                }
-                stage.to_server(line, ToServer::Request(request));
-            }
-        }
-    }
-
-    /// A server's part of the gradients: what there is, then its bytes.
-    fn send_gradients(&mut self, line: Line, ticket: Ticket, sequence: u64, stage: &mut Stage) {
-        let (replica, incarnation) = (ReplicaId::new(self.replica as u64), ticket.incarnation);
-        let by = Contributor { generation: ticket.generation, replica, incarnation, sequence };
-        let (variables, elements) = &self.outgoing;
-        stage.sent.insert(by, elements.clone());
-        self.pushing = Some(by);
-        let (mut sections, mut pieces) = (Vec::new(), Vec::new());
-        for (part, it) in
-            std::sync::Arc::clone(&stage.mix.placement).parts(line.server).iter().enumerate()
-        {
-            if variables.contains(&it.variable) {
-                sections.push(Section { part, kind: Kind::Dense, rows: 0 });
-                let first = it.variable * ROWS;
-                let mut bytes = Vec::new();
-                let numbers = &elements[first + it.rows.start..first + it.rows.end];
-                Wire::Native.put(numbers, &mut bytes);
-                pieces.push(bytes);
-            }
-        }
-        stage.to_server(line, ToServer::Begin { ticket, sequence, sections });
-        for (section, bytes) in pieces.into_iter().enumerate() {
-            stage.to_server(line, ToServer::Chunk { section, bytes });
-        }
-    }
-}
-
-/// All variables, or by chance some: per variable a push may leave others out.
-fn variables(stage: &mut Stage) -> Vec<usize> {
-    let Mix { variables, faults, config, .. } = &stage.mix;
-    let (variables, partial) = (*variables, faults.partial);
-    let per_variable = config.settings().admission == Admission::PerVariable;
-    if per_variable && stage.dice.chance(partial) {
-        let some = (0..variables).filter(|_| stage.dice.chance(0.5));
-        let some: Vec<usize> = some.collect();
-        if !some.is_empty() {
-            return some;
-        }
-    }
-    (0..variables).collect()
 }
 
 fn work(stage: &Stage) -> Work {

@@ -169,13 +169,13 @@ impl Stage {
     }
 
     /// Over a connection to its server.
-    pub(super) fn to_server(&mut self, line: Line, message: ToServer) {
+    pub(super) fn send_to_server(&mut self, line: Line, message: ToServer) {
         let passage = self.passage(line, Direction::ToServer);
         self.arrive(line, passage, || Event::ToServer(line, message));
     }
 
     /// Over a connection to its replica.
-    pub(super) fn to_replica(&mut self, line: Line, message: ToReplica) {
+    pub(super) fn send_to_replica(&mut self, line: Line, message: ToReplica) {
         let passage = self.passage(line, Direction::ToReplica);
         self.arrive(line, passage, || Event::ToReplica(line, message));
     }

@@ -218,8 +218,8 @@ impl World {
         (0..self.newest.len()).map(finished).collect()
     }
 
-    /// How long [`STEPS`] steps and [`PIECES`] pieces of everybody's work may take: a time until all
-    /// is mended, two leases, for tokens of the dead and of those who never come; and rounds of
+    /// How long [`STEPS`] steps and [`PIECES`] pieces of everybody's work may take: a time until
+    /// all is mended, two leases, for tokens of the dead and of those who never come; and rounds of
     /// work, each no longer than the slowest. In one round all W live replicas use one token each,
     /// and before a step closes its A gradients come, and the tokens that are left from earlier
     /// steps are used up.

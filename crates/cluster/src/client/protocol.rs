@@ -15,6 +15,7 @@ mod messages;
 mod push;
 mod replies;
 mod settings;
+mod work;
 
 pub use error::{PushError, WaitError};
 pub use messages::{
@@ -139,36 +140,6 @@ impl ReplicaProtocol {
         }
     }
 
-    /// Gives the present piece of work up.
-    pub fn give_up(&mut self, work: Work, now: Duration, actions: &mut Vec<Action>) {
-        if self.has_begun() {
-            self.put_down(GivenUp::Begun, Some(work.times(now)), actions);
-        }
-    }
-
-    /// Leaves out a grant's batch, whose gradients are infinite or NaN (P-25).
-    ///
-    /// # Errors
-    /// [`PushError::Lost`].
-    pub fn skip(
-        &mut self,
-        grant: &Grant,
-        work: Work,
-        now: Duration,
-        actions: &mut Vec<Action>,
-    ) -> Result<(), PushError> {
-        self.ticket_of(grant)?;
-        self.put_down(GivenUp::NotFinite, Some(work.times(now)), actions);
-        Ok(())
-    }
-
-    fn put_down(&self, why: GivenUp, times: Option<Times>, actions: &mut Vec<Action>) {
-        if let Some(ticket) = self.ticket {
-            let give_up = Request::GiveUp { ticket, sequence: self.sequence, why, times };
-            self.send(0, vec![give_up], actions);
-        }
-    }
-
     /// Sends the contribution of a grant's batch on its way; [`poll_push`](Self::poll_push) says
     /// what becomes of it. Its gradients must be there until then.
     ///
@@ -195,19 +166,6 @@ impl ReplicaProtocol {
         self.push = Some(Push::new(commit, work, self.connections.servers()));
         self.send_due(now, actions);
         Ok(())
-    }
-
-    /// The ticket, if the grant is of its life and of the present piece of work.
-    fn ticket_of(&self, grant: &Grant) -> Result<Ticket, PushError> {
-        let same = self.ticket.filter(|it| it.incarnation == grant.incarnation);
-        let same = same.filter(|_| self.has_begun());
-        let reason = || "the replica has joined anew meanwhile".to_owned();
-        same.ok_or_else(|| PushError::Lost { reason: reason() })
-    }
-
-    /// Whether the present piece of work is the one that the replica has begun.
-    fn has_begun(&self) -> bool {
-        self.begun == Some(self.sequence)
     }
 
     /// Waits for what becomes of the contribution under way.

@@ -1,4 +1,4 @@
-//! What the coordinator decides and what replicas announce, carried out on a shard whoever serves it.
+//! What the coordinator decides and what replicas announce, carried out whoever serves the shard.
 
 use accum_core::GlobalStep;
 use sync_replicas::{Generation, Scalar};

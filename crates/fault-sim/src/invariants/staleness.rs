@@ -45,7 +45,7 @@ impl Invariant for Staleness {
                 };
                 if !fits {
                     return Err(format!(
-                        "{push:?} is fresh for lanes {fresh:?} as they require {:?}, but became {:?}",
+                        "{push:?} is fresh for lanes {fresh:?} of {:?}, but became {:?}",
                         self.lanes, decision.outcome
                     ));
                 }

@@ -73,7 +73,7 @@ impl ParameterServer {
         let connection = Connection { line, number, pull: None, open: None, before };
         self.connections.insert(replica, connection);
         if let Some(before) = before {
-            stage.to_replica(before, ToReplica::Lost);
+            stage.send_to_replica(before, ToReplica::Lost);
         }
         true
     }
@@ -93,13 +93,13 @@ impl ParameterServer {
     pub(crate) fn close(&mut self, replica: usize, line: Line, stage: &mut Stage) {
         if self.is_open(replica, line) {
             self.connections.remove(&replica);
-            stage.to_replica(line, ToReplica::Lost);
+            stage.send_to_replica(line, ToReplica::Lost);
         }
     }
 
     pub(crate) fn close_all(&mut self, stage: &mut Stage) {
         for connection in std::mem::take(&mut self.connections).into_values() {
-            stage.to_replica(connection.line, ToReplica::Lost);
+            stage.send_to_replica(connection.line, ToReplica::Lost);
         }
     }
 
@@ -112,7 +112,7 @@ impl ParameterServer {
         stage: &mut Stage,
     ) {
         if let Some(connection) = self.connections.get(&replica) {
-            stage.to_replica(connection.line, ToReplica::Reply(about, reply));
+            stage.send_to_replica(connection.line, ToReplica::Reply(about, reply));
         }
     }
 
@@ -143,8 +143,8 @@ impl ParameterServer {
             if connection.pull.take_if(|after| after.is_none_or(|it| it < version)).is_some() {
                 let (line, values) = (connection.line, Arc::clone(&snapshot));
                 // They come in pieces, and are of no use until the last one is there.
-                stage.to_replica(line, ToReplica::Values(None));
-                stage.to_replica(line, ToReplica::Values(Some(values)));
+                stage.send_to_replica(line, ToReplica::Values(None));
+                stage.send_to_replica(line, ToReplica::Values(Some(values)));
             }
         }
     }
