@@ -55,6 +55,7 @@ happenings! {
     WentOn => "replicas that went on over another connection",
     PushLost => "pushes lost with the life of their replica",
     LeaseExpired => "leases that ran out",
+    PushedWithoutLease => "gradients accepted after their lease ran out",
     Overdue => "steps overdue",
     ToldSuperseded => "replicas told that another was first with their share",
     ToldAdvanced => "replicas told that their step was over",

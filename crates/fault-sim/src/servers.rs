@@ -3,12 +3,13 @@
 //! Carries the coordinator's decisions to the shards, in one order, and to the replicas; what the
 //! shards answer goes back to it. It decides nothing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use accum_core::GlobalStep;
 use cluster::client::protocol::{Ended, Reply};
 use cluster::coordinator::{Coordinator, ShardCommand};
-use engine::{Generation, StopReason};
+use engine::{Generation, ReplicaId, StopReason};
 use sync_replicas::checkpoint::TrainingState;
 
 use super::mix::Mix;
@@ -53,6 +54,8 @@ pub(super) struct Leader {
     beginning: Option<Beginning>,
     /// By lane: its variable, where each has its own.
     lanes: Vec<usize>,
+    /// Who kept its token beyond its lease.
+    late: BTreeSet<ReplicaId>,
     /// By server: whether it has been given orders since it started, and when the last one comes,
     /// and its last answer.
     links: Vec<(bool, Duration, Duration)>,
@@ -308,6 +311,7 @@ impl Leader {
             stale: true,
             beginning: None,
             lanes: Vec::new(),
+            late: BTreeSet::new(),
             links: vec![Default::default(); mix.servers],
             gathering: None,
             updates: 0,

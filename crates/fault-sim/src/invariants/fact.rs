@@ -23,6 +23,11 @@ pub(crate) enum Fact<'a> {
     ChiefStarts {
         tokens: u64,
     },
+    /// A process of a replica is let in, over a connection of this number.
+    Welcomed {
+        replica: ReplicaId,
+        connection: u64,
+    },
     Joined {
         replica: ReplicaId,
         incarnation: Incarnation,

@@ -19,6 +19,8 @@ pub(super) struct Fencing {
     live: BTreeMap<ReplicaId, Incarnation>,
     /// The last incarnation of each, in this generation.
     last: BTreeMap<ReplicaId, Incarnation>,
+    /// The newest connection of each: a later process has a higher one.
+    connections: BTreeMap<ReplicaId, u64>,
 }
 
 impl Fencing {
@@ -36,7 +38,7 @@ impl Invariant for Fencing {
         match *fact {
             Fact::Serves { generation, .. } => {
                 let before = std::mem::replace(&mut self.generation, generation);
-                (self.live, self.last) = Default::default();
+                (self.live, self.last, self.connections) = Default::default();
                 if generation <= before {
                     return Err(format!("{generation} came after {before}"));
                 }
@@ -46,6 +48,12 @@ impl Invariant for Fencing {
                 let before = self.last.insert(replica, incarnation);
                 if before.is_some_and(|before| before >= incarnation) {
                     return Err(format!("{incarnation} of {replica} came after {before:?}"));
+                }
+            }
+            Fact::Welcomed { replica, connection } => {
+                let before = self.connections.insert(replica, connection);
+                if before.is_some_and(|before| before > connection) {
+                    return Err(format!("{connection} of {replica} came after {before:?}"));
                 }
             }
             Fact::Left { replica } => {

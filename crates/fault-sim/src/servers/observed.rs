@@ -47,6 +47,10 @@ impl Servers {
             Observed::Lanes(_) => {}
             Observed::Decided { push, decision } => {
                 let lanes = if each { &leader.lanes[..] } else { &[0] };
+                let late = leader.late.remove(&push.replica);
+                if late && decision.as_ref().is_ok_and(|it| it.outcome.is_accepted()) {
+                    stage.happened(Happening::PushedWithoutLease);
+                }
                 decided(&push, &decision, lanes, stage);
             }
             Observed::Effect(Effect::Close { lane, count }) => {
@@ -64,7 +68,13 @@ impl Servers {
                 stage.note(&Fact::Effect(&effect));
                 match effect {
                     Effect::Advanced { .. } => stage.happened(Happening::Steps),
-                    Effect::LeaseExpired { .. } => stage.happened(Happening::LeaseExpired),
+                    Effect::LeaseExpired { replica } => {
+                        leader.late.insert(replica);
+                        stage.happened(Happening::LeaseExpired);
+                    }
+                    Effect::Grant(grant) => {
+                        leader.late.remove(&grant.replica);
+                    }
                     Effect::Overdue(_) => stage.happened(Happening::Overdue),
                     _ => {}
                 }

@@ -6,6 +6,7 @@ use engine::ReplicaId;
 
 use super::Servers;
 use crate::happenings::Happening;
+use crate::invariants::Fact;
 use crate::network::Line;
 use crate::stage::{Stage, ToReplica, ToServer};
 
@@ -101,6 +102,7 @@ impl Servers {
             drop(leader.coordinator.take_actions());
         }
         let ticket = welcomed?;
+        stage.note(&Fact::Welcomed { replica: id, connection: hello.connection });
         if hello.ticket == Some(ticket) {
             stage.happened(Happening::WentOn);
         }
