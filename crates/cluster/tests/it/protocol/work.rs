@@ -94,7 +94,7 @@ fn a_token_that_comes_twice() {
             second,
             &[
                 ("push", &["0 pull after 1@1", "0 gradients 2", "0 commit 2 of 0"]),
-                ("gave_up 0 2", &["lost"]),
+                ("gave_up 0 2", &["push lost"]),
                 ("step", &[]),
                 ("granted 0 3 @1", &["compute @1"]),
             ],
