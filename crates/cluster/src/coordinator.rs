@@ -8,6 +8,7 @@ mod answer;
 mod awaited;
 mod events;
 mod leaving;
+mod observed;
 mod receipts;
 mod settle;
 mod status;
@@ -19,6 +20,8 @@ pub use answer::{
     Actions, Answer, Commit, Contribution, GiveUp, GivenUp, Refusal, ShardCommand, Ticket,
 };
 pub use leaving::{Farewell, Saves};
+#[doc(hidden)]
+pub use observed::Observed;
 pub use receipts::receipt;
 pub use status::{ReplicaStatus, Status};
 pub use step_stats::StepMade;
@@ -35,6 +38,7 @@ use sync_replicas::engine::{
 };
 
 use leaving::Leaving;
+use observed::Observations;
 use step_stats::StepStats;
 use times::Spent;
 
@@ -66,6 +70,7 @@ pub struct Coordinator {
     closed_lanes: usize,
     last_step: Option<i64>,
     leaving: Leaving,
+    observations: Observations,
     /// Failures at one batch, where it is given to another replica then.
     failure_counts: FailureCounts,
     /// Whether to end when the loss is NaN or infinite.
@@ -128,6 +133,7 @@ impl Coordinator {
             closed_lanes: 0,
             last_step: None,
             leaving: Leaving::default(),
+            observations: Observations::default(),
             failure_counts: FailureCounts::default(),
             nan_guard: false,
             not_finite: false,
@@ -166,7 +172,8 @@ impl Coordinator {
     /// [`StartError`] when the initial tokens are too few.
     pub fn start(&mut self) -> Result<(), StartError> {
         let initial = self.engine.config().settings().initial_tokens;
-        self.engine.start_chief(initial, self.now, &mut self.effects)?;
+        let tokens = self.engine.start_chief(initial, self.now, &mut self.effects)?;
+        self.observations.note(|| Observed::Started { tokens });
         self.settle();
         self.end_if_reached();
         Ok(())
@@ -212,6 +219,7 @@ impl Coordinator {
     /// Time has passed (P-5); when to call again, at the latest.
     pub fn tick(&mut self) -> Option<Duration> {
         let silent = self.end_silent();
+        self.observations.note(|| Observed::Ticked);
         let next = self.engine.tick(self.now, &mut self.effects);
         self.settle();
         next.into_iter().chain(silent).min()
@@ -256,6 +264,16 @@ impl Coordinator {
     #[must_use]
     pub fn global_step(&self) -> GlobalStep {
         self.engine.global_step()
+    }
+
+    /// Where the run is in its data in a checkpoint that is ordered now: an update that was ordered
+    /// and not yet answered is in it.
+    #[must_use]
+    pub fn positions(&self) -> Positions {
+        let step = self.engine.global_step();
+        let ordered = self.closed_lanes == 0 && self.updating.iter().any(|left| *left > 0);
+        let saved = if ordered { step.next().unwrap_or(step) } else { step };
+        self.engine.positions(saved)
     }
 
     /// The engine, to be looked at.

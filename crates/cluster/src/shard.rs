@@ -4,6 +4,7 @@
 //! what is admitted and when it is applied. Invariant: a snapshot is all of one step, and orders in
 //! the coordinator's order give the bits of a single process, however variables are split.
 
+mod commands;
 mod error;
 mod filling;
 mod staging;
@@ -27,6 +28,7 @@ use sync_replicas::{ReplicaId, Scalar, Snapshot, Variables};
 use self::staging::Staging;
 use crate::placement::Part;
 
+pub use self::commands::{Announced, Applied, BeginError};
 pub use self::error::{ShardError, StageError, StateError};
 pub use self::staging::Open;
 pub use self::state::{ShardState, gather, scatter, state_layout};

@@ -3,18 +3,21 @@
 //! An invariant sees the facts of a run in their order and keeps books of its own: it reads nothing
 //! of the engine's state, so that it cannot believe a wrong one. Nothing here changes the run.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::mix::Mix;
+use super::mix::{Mix, ROWS};
 
 mod acknowledged;
 mod at_most_once;
 mod checkpoints;
+mod computes;
 mod divisor;
 pub(super) mod ending;
 mod fact;
 mod fencing;
 mod global_step;
+mod lanes;
 mod leases;
 mod order;
 pub(super) mod progress;
@@ -54,6 +57,7 @@ pub(super) struct Witnesses {
     all: Vec<Box<dyn Invariant>>,
     /// Judged at the end of the run, but it must see the facts too.
     pub(super) hang_law: progress::HangLaw,
+    decided: BTreeSet<Contributor>,
 }
 
 impl Witnesses {
@@ -64,7 +68,7 @@ impl Witnesses {
             Box::new(order::StepOrder::new(mix)),
             Box::new(tokens::Conservation::new(mix)),
             Box::new(global_step::Monotone::default()),
-            Box::new(at_most_once::AtMostOnce::default()),
+            Box::new(at_most_once::AtMostOnce::new(mix)),
             Box::new(acknowledged::Acknowledged::default()),
             Box::new(whole_steps::WholeSteps::new(mix)),
             Box::new(fencing::Fencing::default()),
@@ -73,14 +77,23 @@ impl Witnesses {
             Box::new(shares::ReplicaOrder::new(mix)),
             Box::new(superseded::ToldRightly::new(mix)),
             Box::new(leases::Leases::new(mix)),
+            Box::new(computes::Computes::default()),
         ];
-        Self { all, hang_law: progress::HangLaw::new(mix) }
+        Self { all, hang_law: progress::HangLaw::new(mix), decided: BTreeSet::new() }
+    }
+
+    /// Whether the coordinator has decided on a contribution.
+    pub(super) fn is_decided(&self, by: Contributor) -> bool {
+        self.decided.contains(&by)
     }
 
     /// # Errors
     /// The first invariant that the fact breaks.
     pub(super) fn observe(&mut self, now: Duration, fact: &Fact<'_>) -> Result<(), Broken> {
         self.hang_law.observe(fact);
+        if let Fact::Decided { push, .. } = fact {
+            self.decided.insert(Contributor::of(push));
+        }
         for invariant in &mut self.all {
             if let Err(what) = invariant.observe(now, fact) {
                 return Err(Broken { invariant: invariant.name(), what });
@@ -90,10 +103,18 @@ impl Witnesses {
     }
 }
 
-/// The number of lanes of a mix: one for each variable, or one for all.
+/// The most lanes that there are: one for each variable, or one for all.
 fn lanes(mix: &Mix) -> usize {
     match mix.config.settings().admission {
         engine::Admission::Together => 1,
         engine::Admission::PerVariable => mix.variables,
+    }
+}
+
+/// The elements of the variables of a lane.
+fn elements_of(lane: usize, mix: &Mix) -> std::ops::Range<usize> {
+    match mix.config.settings().admission {
+        engine::Admission::Together => 0..mix.variables * ROWS,
+        engine::Admission::PerVariable => lane * ROWS..(lane + 1) * ROWS,
     }
 }

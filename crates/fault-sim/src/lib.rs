@@ -1,19 +1,19 @@
-//! Fault simulation: the real engine behind a bad network, with replicas and a server that die.
+//! Fault simulation: the real coordinator, shards and replicas behind a bad network, which die.
 //!
 //! A seed decides a `mix` of settings and faults, and then everything that happens. In the
 //! first phase faults happen and no invariant may break; in the second all is healed, and every
-//! live replica must make progress. No rule of the engine is repeated outside `invariants`.
+//! live replica must make progress. No rule is repeated outside `invariants`: what is here carries
+//! messages to and fro.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-mod client;
 mod dice;
 mod happenings;
 mod invariants;
-mod message;
 mod mix;
 mod network;
-mod server;
+mod process;
+mod servers;
 mod stage;
 mod sweep;
 mod trace;
@@ -61,9 +61,11 @@ pub fn run(seed: u64, traced: bool) -> Run {
     trace.line(std::time::Duration::ZERO, format_args!("seed {seed}: {mix:#?}"));
     let stage = Stage {
         agenda: simulator::Agenda::new(),
-        network: Network::new(mix.config.total_num_replicas()),
+        network: Network::new(mix.config.total_num_replicas(), mix.servers),
         happenings: Happenings::default(),
         witnesses: Witnesses::new(&mix),
+        sent: Default::default(),
+        shown: vec![0.0; mix.variables * mix::ROWS],
         broken: None,
         trace,
         dice,

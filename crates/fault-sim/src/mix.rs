@@ -4,6 +4,7 @@
 //! them, so that no fault hides what only shows without it. Source: Groce et al., "Swarm Testing",
 //! 2012; the ranges of loss, duplication, partitions and clogging are those of TigerBeetle's VOPR.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{
@@ -11,20 +12,31 @@ use engine::{
     TokenPolicy,
 };
 
+use cluster::placement::Placement;
+use cluster::shard::{Shard, ShardSettings};
+use ndarray::ArrayD;
+use optim::{OptimizerState, Sgd};
+
 use super::dice::Dice;
+
+/// How many elements each variable has, in as many rows: one for each server at least.
+pub(super) const ROWS: usize = 3;
 
 #[derive(Clone, Debug)]
 pub(super) struct Mix {
     pub(super) config: Config,
     pub(super) variables: usize,
+    pub(super) servers: usize,
+    /// Which server owns which rows of which variable.
+    pub(super) placement: Arc<Placement>,
+    /// Whether contributions go to one server after the other.
+    pub(super) in_turn: bool,
     /// The longest batch; a batch takes a tenth of it or more.
     pub(super) compute: Duration,
     /// The longest update.
     pub(super) update: Duration,
-    /// How long a replica waits for an answer before it asks again.
-    pub(super) retry: Duration,
-    /// How often a replica that computes gives a sign of life.
-    pub(super) heartbeat: Option<Duration>,
+    /// How often a replica gives a sign of life.
+    pub(super) heartbeat: Duration,
     pub(super) checkpoint: Duration,
     /// How long faults happen.
     pub(super) safety: Duration,
@@ -34,9 +46,12 @@ pub(super) struct Mix {
 /// How often what goes wrong; zero is never.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Faults {
-    /// Of a message.
+    /// Of a message, and of its connection with it.
     pub(super) loss: f64,
+    /// Of a request to the coordinator, long after its connection.
     pub(super) duplication: f64,
+    /// Of a request that was read when the next connection of its replica opened.
+    pub(super) late: f64,
     /// That a message is the first of many which its link swallows, one way.
     pub(super) partition: f64,
     /// That a message is the first of many which its link holds back.
@@ -51,7 +66,7 @@ pub(super) struct Faults {
     pub(super) suspect: f64,
     /// The mean time from one mischief to the next.
     pub(super) every: Duration,
-    /// That a death is noticed and reported.
+    /// That a death breaks the connections at once.
     pub(super) noticed: f64,
     /// That a push has gradients for some variables only (per-variable admission only).
     pub(super) partial: f64,
@@ -63,17 +78,34 @@ impl Mix {
     pub(super) fn draw(dice: &mut Dice) -> Result<Self, ConfigError> {
         let config = settings(dice).check()?;
         let lease = config.settings().lease;
+        let (variables, servers) = (dice.between(1, 3) as usize, dice.between(1, 3) as usize);
+        let shapes: Vec<_> = (0..variables).map(|it| (format!("v{it}"), [ROWS])).collect();
         Ok(Self {
-            variables: dice.between(1, 3) as usize,
+            placement: Arc::new(Placement::new(&shapes, size_of::<f64>(), servers)),
+            variables,
+            servers,
             compute: dice.millis(2, 150),
             update: dice.millis(0, 20),
-            retry: dice.millis(60, 250),
-            heartbeat: lease.filter(|_| dice.chance(0.6)).map(|lease| lease / 3),
+            in_turn: dice.chance(0.2),
+            heartbeat: lease.unwrap_or(Duration::from_secs(1)) / dice.pick(&[4, 4, 4, 2]),
             checkpoint: dice.millis(100, 1500),
             safety: dice.millis(3000, 12_000),
             faults: Faults::draw(dice),
             config,
         })
+    }
+}
+
+impl Mix {
+    /// A server's shard, with the initial values.
+    pub(super) fn shard(&self, server: usize) -> Result<Shard<f64>, String> {
+        let settings = self.config.settings();
+        let (ordered, admission) = (settings.order == SummationOrder::Replica, settings.admission);
+        let settings = ShardSettings { ordered, admission, ..ShardSettings::default() };
+        let optimizer = OptimizerState::new(Sgd::new(1.0)).map_err(|error| error.to_string())?;
+        let parts = self.placement.parts(server);
+        let initial = parts.iter().map(|part| ArrayD::zeros(&part.shape[..])).collect();
+        Shard::new(parts, initial, optimizer, settings).map_err(|error| error.to_string())
     }
 }
 
@@ -117,19 +149,20 @@ impl Faults {
             if on { drawn } else { 0.0 }
         };
         Self {
-            loss: class(0.3),
-            duplication: class(0.5),
-            partition: class(0.03),
-            clogging: class(0.02),
+            loss: class(0.02),
+            duplication: class(0.2),
+            late: class(1.0),
+            partition: class(0.003),
+            clogging: class(0.01),
             delay: Duration::from_micros(class(40_000.0) as u64),
             kill: class(1.0),
             pause: class(1.0),
             leave: class(0.6),
-            crash: class(0.4),
+            crash: class(0.3),
             suspect: class(0.4),
             noticed: class(1.0),
             partial: class(0.1),
-            every: Duration::from_micros(100_000 + class(500_000.0) as u64),
+            every: Duration::from_micros(200_000 + class(1_000_000.0) as u64),
         }
     }
 

@@ -1,4 +1,4 @@
-//! One run: a server, its replicas, and first everything that can go wrong, then nothing.
+//! One run: servers, replicas, and first everything that can go wrong, then nothing.
 //!
 //! Three phases. Safety: faults happen, nothing is asked but that no invariant breaks. Liveness:
 //! all is healed, and within a stated time the step must advance and every live replica make
@@ -8,22 +8,27 @@ use std::time::Duration;
 
 use engine::ReplicaId;
 
-use super::client::{Client, SLOW, State};
 use super::happenings::Happening;
-use super::invariants::{Broken, Fact, ending, progress};
+use super::invariants::{Broken, ending, progress};
 use super::mix::Faults;
 use super::network::LATENCY_MAX;
-use super::server::{Saved, Server};
+use super::process::{Process, SLOW, State};
+use super::servers::Servers;
 use super::stage::{Event, Stage};
 
 mod mischief;
 
 /// More than any run needs; one that comes so far goes round in circles.
-const EVENTS_MAX: u64 = 500_000;
+const EVENTS_MAX: u64 = 1_000_000;
 /// How many steps must be made once all is healed.
 const STEPS: i64 = 4;
 /// How many pieces of work every live replica must finish then.
 const PIECES: u64 = 2;
+/// Until every process has noticed what broke, has looked for servers again, and has found them in
+/// a new generation.
+const MENDED: Duration = Duration::from_secs(10);
+/// Until a last checkpoint is written, and whoever looks for servers has found them.
+const TOLD: Duration = Duration::from_secs(4);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
@@ -36,12 +41,12 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) stage: Stage,
-    server: Option<Server>,
-    epoch: u64,
-    disk: Option<Saved>,
-    /// Whether a checkpoint is being written.
-    saving: bool,
-    clients: Vec<Client>,
+    servers: Servers,
+    /// All that ever were.
+    processes: Vec<Process>,
+    /// By replica: its newest process.
+    newest: Vec<Option<usize>>,
+    slow: Vec<bool>,
     phase: Phase,
     /// When the second phase began: the step, and what each replica had finished.
     healed: (i64, Vec<u64>),
@@ -51,19 +56,20 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(mut stage: Stage) -> Self {
         let replicas = stage.mix.config.total_num_replicas();
-        let clients = (0..replicas).map(|id| Client::new(id, stage.dice.chance(0.2))).collect();
+        let slow = (0..replicas).map(|_| stage.dice.chance(0.2)).collect();
         let mut world = Self {
+            servers: Servers::new(&stage.mix),
             stage,
-            server: None,
-            epoch: 0,
-            disk: None,
-            saving: false,
-            clients,
+            processes: Vec::new(),
+            newest: vec![None; replicas],
+            slow,
             phase: Phase::Safety,
             healed: (0, Vec::new()),
             events: 0,
         };
-        world.start_server();
+        for server in 0..world.stage.mix.servers {
+            world.servers.start(server, &mut world.stage);
+        }
         for replica in 0..replicas {
             let late = world.stage.dice.exponential(Duration::from_millis(40));
             world.stage.agenda.after(late, Event::Restart { replica });
@@ -84,186 +90,166 @@ impl World {
             }
             self.stage.trace.line(self.stage.agenda.now(), format_args!("{event:?}"));
             self.handle(event);
-            if self.phase == Phase::Liveness && self.is_well() {
+            if self.phase == Phase::Safety && self.is_ending() {
+                self.heal();
+            }
+            if self.phase == Phase::Liveness && (self.is_well() || self.is_ending()) {
                 self.end_training();
             }
         }
     }
 
     fn handle(&mut self, event: Event) {
-        let replica = match event {
-            Event::ToReplica { replica, .. }
-            | Event::Retry { replica, .. }
-            | Event::Computed { replica, .. }
-            | Event::Beat { replica, .. } => Some(replica),
+        let process = match &event {
+            Event::ToReplica(line, _) => Some(line.process),
+            Event::Poll { process, .. }
+            | Event::Computed { process, .. }
+            | Event::Beat { process } => Some(*process),
             _ => None,
         };
-        if let Some(client) = replica.map(|replica| &mut self.clients[replica])
-            && client.paused
+        let process = process.map(|process| &mut self.processes[process]);
+        if let Some(process) = process
+            && process.paused
         {
-            return client.keep(event);
+            return process.keep(event);
         }
-        let stage = &mut self.stage;
-        let epoch = self.epoch;
+        let (servers, stage) = (&mut self.servers, &mut self.stage);
         match event {
-            Event::ToServer { replica, request } => {
-                if let Some(server) = &mut self.server {
-                    server.receive(replica, request, stage);
-                }
+            Event::ToServer(line, message) => {
+                let replica = self.processes[line.process].replica;
+                servers.receive((replica, line), message, stage);
             }
-            Event::ToReplica { replica, answer } => self.clients[replica].receive(answer, stage),
-            Event::Retry { replica, stamp } => self.clients[replica].retry(stamp, stage),
-            Event::Computed { replica, stamp } => self.clients[replica].computed(stamp, stage),
-            Event::Beat { replica, stamp } => self.clients[replica].beat(stamp, stage),
+            Event::ToReplica(line, message) => {
+                self.processes[line.process].receive(line, message, stage);
+            }
+            Event::Copy { replica, request } => {
+                stage.happened(Happening::Doubled);
+                servers.request(replica, request, stage);
+            }
+            Event::Poll { process, stamp } => self.processes[process].poll(stamp, stage),
+            Event::Computed { process, stamp } => self.processes[process].computed(stamp, stage),
+            Event::Beat { process } => self.processes[process].beat(stage),
+            Event::Order { server, lives, order } => servers.ordered(server, lives, order, stage),
+            Event::Done { server, lives, done } => servers.done(server, lives, done, stage),
+            Event::StartChief(begun) => servers.start_chief(begun, stage),
+            Event::Tick(begun) => servers.tick(begun, stage),
+            Event::Save(begun) => servers.wish_to_save(begun, stage),
+            Event::Durable { leader, state } => servers.durable(leader, *state, stage),
+            Event::ServerRestart { server } => servers.start(server, stage),
             Event::Restart { replica } => self.restart(replica),
-            Event::Resume { replica } => self.resume(replica),
-            Event::ServerRestart => self.start_server(),
+            Event::Resume { process } => self.resume(process),
             Event::Mischief => self.mischief(),
             Event::Heal => self.heal(),
             Event::Deadline { phase } => self.deadline(phase),
-            Event::Applied { epoch: of, lane } => {
-                if let Some(server) = self.server.as_mut().filter(|_| of == epoch) {
-                    server.applied(lane, stage);
-                }
-            }
-            Event::StartChief { epoch: of } => {
-                if let Some(server) = self.server.as_mut().filter(|_| of == epoch) {
-                    server.start_chief(stage);
-                }
-            }
-            Event::Tick { epoch: of } => {
-                if let Some(server) = self.server.as_mut().filter(|_| of == epoch) {
-                    server.tick(stage);
-                }
-            }
-            Event::Save { epoch: of } => self.save(of),
-            Event::Durable { epoch: of, saved } => self.saved(of, saved),
         }
     }
 
-    fn start_server(&mut self) {
-        if self.server.is_some() {
-            return;
-        }
-        if self.disk.is_some() {
-            self.stage.happened(Happening::Restored);
-        }
-        self.epoch += 1;
-        let server = Server::start(self.disk.as_ref(), self.epoch, &mut self.stage);
-        // Before it serves anybody its generation is on disk, so that the next life cannot take the
-        // same number (P-9).
-        self.disk = Some(Saved { generation: server.engine.generation(), ..server.save() });
-        self.server = Some(server);
-        self.saving = false;
+    /// The newest process of each replica.
+    fn present(&self) -> impl Iterator<Item = &Process> {
+        self.newest.iter().flatten().map(|&process| &self.processes[process])
     }
 
-    /// A checkpoint, without stopping the steps: a copy now, on disk a while later.
-    fn save(&mut self, epoch: u64) {
-        let Some(server) = self.server.as_ref().filter(|server| server.epoch == epoch) else {
-            return;
-        };
-        let saved = server.save();
-        self.saving = true;
-        let writing = self.stage.dice.millis(1, 60);
-        self.stage.agenda.after(writing, Event::Durable { epoch, saved });
-        self.stage.agenda.after(self.stage.mix.checkpoint + writing, Event::Save { epoch });
+    fn newest(&self, replica: usize) -> Option<&Process> {
+        self.newest[replica].map(|process| &self.processes[process])
     }
 
-    fn saved(&mut self, epoch: u64, saved: Saved) {
-        if epoch != self.epoch || self.server.is_none() {
-            return;
-        }
-        self.saving = false;
-        self.stage.happened(Happening::Saved);
-        let (global_step, variables) = (saved.global_step, &saved.variables);
-        self.stage.note(&Fact::Saved { global_step, variables });
-        self.disk = Some(saved);
+    fn is_ending(&self) -> bool {
+        self.servers.leader.as_ref().is_some_and(|leader| leader.ending.is_some())
     }
 
+    /// Starts a process of a replica, unless one lives.
     fn restart(&mut self, replica: usize) {
-        let client = &mut self.clients[replica];
-        if client.is_live() || self.phase > Phase::Liveness {
+        let newest = self.newest(replica);
+        if newest.is_some_and(Process::is_live) || self.phase > Phase::Liveness {
             return;
         }
-        if client.state == State::Away {
+        if newest.is_some_and(|process| process.state == State::Away) {
             self.stage.happened(Happening::CameBack);
         }
-        client.join(&mut self.stage);
+        self.start(replica);
     }
 
-    fn resume(&mut self, replica: usize) {
-        for event in self.clients[replica].resume() {
+    fn start(&mut self, replica: usize) {
+        let index = self.processes.len();
+        self.newest[replica] = Some(index);
+        let process = Process::start(index, replica, self.slow[replica], &mut self.stage);
+        self.processes.push(process);
+    }
+
+    fn resume(&mut self, process: usize) {
+        for event in self.processes[process].resume() {
             self.stage.agenda.after(Duration::ZERO, event);
         }
     }
 
     /// The end of all faults: whoever is to live lives from now on.
     fn heal(&mut self) {
+        if self.phase != Phase::Safety {
+            return;
+        }
         self.stage.mix.faults = Faults::none();
         self.stage.network.heal();
-        self.start_server();
-        for replica in 0..self.clients.len() {
-            self.resume(replica);
+        for server in 0..self.stage.mix.servers {
+            self.servers.start(server, &mut self.stage);
+        }
+        for process in 0..self.processes.len() {
+            self.resume(process);
+        }
+        for replica in 0..self.newest.len() {
             if self.stage.dice.chance(0.5) {
                 self.restart(replica);
             }
         }
-        if !self.clients.iter().any(Client::is_live) {
+        if !self.present().any(Process::stays) {
+            // Who has just said that it leaves comes back at once: somebody lives.
+            self.newest[0] = None;
             self.restart(0);
         }
-        // Nobody leaves any more, and who has just said so comes back at once: somebody lives.
-        let left = self.stage.mix.retry + 4 * LATENCY_MAX;
-        for (replica, client) in self.clients.iter_mut().enumerate() {
-            client.stay();
-            if client.is_leaving() {
-                self.stage.agenda.after(left, Event::Restart { replica });
-            }
-        }
         self.phase = Phase::Liveness;
-        let finished = self.clients.iter().map(|client| client.finished).collect();
-        self.healed = (self.step(), finished);
+        let finished = self.finished();
+        self.healed = (self.servers.step(), finished);
         let bound = self.bound();
         self.stage.agenda.after(bound, Event::Deadline { phase: Phase::Liveness as u64 });
     }
 
-    /// How long [`STEPS`] steps and [`PIECES`] pieces of everybody's work may take: two leases,
-    /// for tokens of the dead and of those who never come; and rounds of work, each no longer than
-    /// the slowest. In one round all W live replicas use one token each, and before a step closes
-    /// its A gradients come, and the tokens that are left from earlier steps are used up.
+    /// By replica: pieces of work that its newest process has finished.
+    fn finished(&self) -> Vec<u64> {
+        let finished = |replica| self.newest(replica).map_or(0, |process| process.finished);
+        (0..self.newest.len()).map(finished).collect()
+    }
+
+    /// How long [`STEPS`] steps and [`PIECES`] pieces of everybody's work may take: a time until
+    /// all is mended, two leases, for tokens of the dead and of those who never come; and rounds of
+    /// work, each no longer than the slowest. In one round all W live replicas use one token each,
+    /// and before a step closes its A gradients come, and the tokens that are left from earlier
+    /// steps are used up.
     fn bound(&self) -> Duration {
         let (mix, config) = (&self.stage.mix, &self.stage.mix.config);
-        let live = self.clients.iter().filter(|client| client.is_live()).count().max(1) as u64;
-        let queued = self.server.as_ref().map_or(0, |server| server.engine.num_tokens()) as u64;
-        let (per_step, replicas) = (config.tokens_per_step() as u64, self.clients.len() as u64);
+        let live = self.present().filter(|process| process.stays()).count().max(1) as u64;
+        let tokens = |it: &super::servers::Leader| it.coordinator.engine().num_tokens() as u64;
+        let queued = self.servers.leader.as_ref().map_or(0, tokens);
+        let (per_step, replicas) = (config.tokens_per_step() as u64, self.newest.len() as u64);
         let rounds = |tokens: u64| tokens.div_ceil(live) + 2;
         let first = rounds(queued + per_step + replicas);
         let later = rounds(2 * per_step + replicas) * (STEPS as u64 + PIECES);
-        let round = mix.compute * SLOW + mix.update + mix.retry + 6 * LATENCY_MAX;
+        let round = mix.compute * SLOW + mix.update + 12 * LATENCY_MAX;
         let lease = config.settings().lease.unwrap_or_default();
-        2 * lease + round * u32::try_from(first + later).unwrap_or(u32::MAX)
-    }
-
-    fn step(&self) -> i64 {
-        self.server.as_ref().map_or(0, |server| server.engine.global_step().get())
+        MENDED + 2 * lease + round * u32::try_from(first + later).unwrap_or(u32::MAX)
     }
 
     /// Whether all that the second phase asks for has come.
     fn is_well(&self) -> bool {
         let (step, finished) = &self.healed;
-        let mut live = self.clients.iter().zip(finished).filter(|(client, _)| client.is_live());
-        self.step() >= step + STEPS
-            && live.all(|(client, finished)| client.finished >= finished + PIECES)
+        let stays = |replica: usize| self.newest(replica).is_some_and(Process::stays);
+        let mut now = self.finished().into_iter().zip(finished).enumerate();
+        self.servers.step() >= step + STEPS
+            && now.all(|(replica, (now, before))| !stays(replica) || now >= before + PIECES)
     }
 
     fn end_training(&mut self) {
         self.phase = Phase::Ending;
-        if let Some(server) = &mut self.server {
-            server.stop(&mut self.stage);
-        }
-        // One message's way to those who have joined; the others learn it from their next request.
-        // Some only hear that they must join again, and are told then.
-        let told = self.stage.mix.retry + 4 * LATENCY_MAX;
-        self.stage.agenda.after(told, Event::Deadline { phase: Phase::Ending as u64 });
+        self.servers.stop(&mut self.stage);
+        self.stage.agenda.after(TOLD, Event::Deadline { phase: Phase::Ending as u64 });
     }
 
     fn deadline(&mut self, phase: u64) {
@@ -271,33 +257,34 @@ impl World {
             return;
         }
         if self.phase == Phase::Liveness {
-            let is_dead = |replica: ReplicaId| !self.clients[replica.get() as usize].is_live();
+            let is_dead = |replica: ReplicaId| {
+                !self.newest(replica.get() as usize).is_some_and(Process::is_live)
+            };
             if self.stage.witnesses.hang_law.allows_a_hang(is_dead) {
                 self.stage.happened(Happening::Hung);
             } else {
-                let finished: Vec<_> = self.clients.iter().map(|it| it.finished).collect();
                 let what = format!(
-                    "{:?} after the end of all faults step {} was reached, {finished:?} pieces of \
-                     work were finished; at the end of the faults they were {:?}",
+                    "{:?} after the end of all faults step {} was reached, {:?} pieces of work \
+                     were finished; at the end of the faults they were {:?}",
                     self.bound(),
-                    self.step(),
+                    self.servers.step(),
+                    self.finished(),
                     self.healed
                 );
                 self.stage.fail(Broken { invariant: progress::NAME, what });
             }
             return self.end_training();
         }
-        let member = |id| self.server.as_ref().is_some_and(|server| server.is_member(id));
-        let unaware = self.clients.iter().enumerate();
-        // Who is wrongly taken for dead computes on, and asks when the batch is done.
-        let asks_later = |id, client: &Client| client.ticket.is_some() && !member(id);
-        let unaware = unaware.filter(|&(id, client)| {
-            client.is_live() && client.state != State::Done && !asks_later(id, client)
-        });
-        let unaware: Vec<_> = unaware.map(|(id, _)| ReplicaId::new(id as u64)).collect();
-        if let Some(server) = &self.server
-            && let Err(broken) =
-                ending::judge(&server.engine, self.stage.now(), &server.updating, &unaware)
+        let unaware = self.processes.iter();
+        let unaware = unaware.filter(|process| process.is_live() && process.state != State::Done);
+        let unaware: Vec<_> = unaware.map(|it| ReplicaId::new(it.replica as u64)).collect();
+        if let Some(leader) = &self.servers.leader
+            && let Err(broken) = ending::judge(
+                leader.coordinator.engine(),
+                self.stage.now(),
+                leader.updating > 0,
+                &unaware,
+            )
         {
             self.stage.fail(broken);
         }

@@ -14,7 +14,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     (ENGINE, &["accum-core", "token-queue"]),
     (COMPOSITION, &["accum-core", ENGINE, "hooks", "optim", "spin-park", "testing", "token-queue"]),
     ("simulator", &["accum-core", ENGINE, "testing"]),
-    ("fault-sim", &["accum-core", ENGINE, "simulator"]),
+    ("fault-sim", &["accum-core", "cluster", ENGINE, "optim", COMPOSITION, "simulator"]),
     ("cluster", &["accum-core", "hooks", "optim", "testing", "token-queue", COMPOSITION]),
     ("digits", &["accum-core", COMPOSITION, "testing"]),
     ("cli", &["hooks", "optim", COMPOSITION, "cluster", "digits", "simulator"]),

@@ -15,6 +15,7 @@ mod messages;
 mod push;
 mod replies;
 mod settings;
+mod work;
 
 pub use error::{PushError, WaitError};
 pub use messages::{
@@ -50,6 +51,9 @@ pub struct ReplicaProtocol {
     /// Whether no piece of work has ended since then.
     resumed: bool,
     grant: Option<Grant>,
+    /// The piece of work that the replica has begun or put down; its token, which may come once
+    /// more, does not begin it again.
+    begun: Option<u64>,
     /// Whether a contribution goes to one server after the other.
     in_turn: bool,
     push: Option<Push>,
@@ -80,6 +84,7 @@ impl ReplicaProtocol {
             welcomed: false,
             resumed: false,
             grant: None,
+            begun: None,
             in_turn: false,
             push: None,
             overdue: None,
@@ -118,6 +123,7 @@ impl ReplicaProtocol {
         };
         let over = self.settings.tell_superseded && version.1 > least.1;
         let grant = self.grant.take();
+        self.begun = Some(self.sequence);
         if over {
             // P-13: the step was over before it began.
             self.put_down(GivenUp::NotBegun, None, actions);
@@ -131,34 +137,6 @@ impl ReplicaProtocol {
             if let Some(pull) = self.copies.pull_up_to(server, least) {
                 self.send(server, vec![pull], actions);
             }
-        }
-    }
-
-    /// Gives the present piece of work up.
-    pub fn give_up(&mut self, work: Work, now: Duration, actions: &mut Vec<Action>) {
-        self.put_down(GivenUp::Begun, Some(work.times(now)), actions);
-    }
-
-    /// Leaves out a grant's batch, whose gradients are infinite or NaN (P-25).
-    ///
-    /// # Errors
-    /// [`PushError::Lost`].
-    pub fn skip(
-        &mut self,
-        grant: &Grant,
-        work: Work,
-        now: Duration,
-        actions: &mut Vec<Action>,
-    ) -> Result<(), PushError> {
-        self.ticket_of(grant)?;
-        self.put_down(GivenUp::NotFinite, Some(work.times(now)), actions);
-        Ok(())
-    }
-
-    fn put_down(&self, why: GivenUp, times: Option<Times>, actions: &mut Vec<Action>) {
-        if let Some(ticket) = self.ticket {
-            let give_up = Request::GiveUp { ticket, sequence: self.sequence, why, times };
-            self.send(0, vec![give_up], actions);
         }
     }
 
@@ -188,13 +166,6 @@ impl ReplicaProtocol {
         self.push = Some(Push::new(commit, work, self.connections.servers()));
         self.send_due(now, actions);
         Ok(())
-    }
-
-    /// The ticket, if it is of the life that the grant is of.
-    fn ticket_of(&self, grant: &Grant) -> Result<Ticket, PushError> {
-        let same = self.ticket.filter(|it| it.incarnation == grant.incarnation);
-        let reason = || "the replica has joined anew meanwhile".to_owned();
-        same.ok_or_else(|| PushError::Lost { reason: reason() })
     }
 
     /// Waits for what becomes of the contribution under way.

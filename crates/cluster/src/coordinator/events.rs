@@ -8,7 +8,7 @@ use sync_replicas::engine::{
 use sync_replicas::record::SpanKind;
 
 use super::{
-    Answer, Commit, Contribution, Coordinator, GiveUp, GivenUp, Refusal, ReplicaRecord,
+    Answer, Commit, Contribution, Coordinator, GiveUp, GivenUp, Observed, Refusal, ReplicaRecord,
     ShardCommand, Ticket,
 };
 
@@ -53,6 +53,7 @@ impl Coordinator {
             .engine
             .join(replica, self.now, &mut self.effects)
             .map_err(|error| refuse(error.to_string()))?;
+        self.observations.note(|| Observed::Joined { replica, incarnation });
         self.records[index] = ReplicaRecord {
             connection,
             incarnation,
@@ -86,6 +87,8 @@ impl Coordinator {
             self.fix_pattern(&commit.variables);
         }
         let decision = self.engine.push(&push, self.now, &mut self.effects);
+        let judged = || Observed::Decided { push: push.clone(), decision: decision.clone() };
+        self.observations.note(judged);
         let accepted = decision.as_ref().is_ok_and(|it| it.outcome.is_accepted());
         if first && !accepted {
             self.pattern = None;
@@ -173,6 +176,7 @@ impl Coordinator {
                 self.refuse(replica, ticket, &refused, sequence);
                 return;
             }
+            self.observations.note(|| Observed::GaveUp { replica });
             let kind = match why {
                 GivenUp::Begun => Some(SpanKind::Superseded),
                 GivenUp::NotBegun => None,
@@ -197,7 +201,9 @@ impl Coordinator {
     pub fn alive(&mut self, replica: ReplicaId, ticket: Ticket) {
         if self.admitted(replica, ticket, 0).is_some() {
             // Refused only by a lease that is not there.
-            let _ = self.engine.renew(replica, ticket.incarnation, self.now);
+            if self.engine.renew(replica, ticket.incarnation, self.now).is_ok() {
+                self.observations.note(|| Observed::Renewed { replica });
+            }
         }
     }
 
@@ -262,7 +268,9 @@ impl Coordinator {
 
     pub(super) fn depart(&mut self, index: usize, incarnation: sync_replicas::driver::Incarnation) {
         let id = ReplicaId::new(index as u64);
-        self.engine.leave(id, incarnation, self.now, &mut self.effects);
+        if self.engine.leave(id, incarnation, self.now, &mut self.effects) {
+            self.observations.note(|| Observed::Left { replica: id });
+        }
         let record = &mut self.records[index];
         (record.live, record.grant) = (false, None);
         // Whatever it staged and did not commit is void, and whatever of that life comes yet.

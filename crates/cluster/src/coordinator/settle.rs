@@ -3,11 +3,12 @@
 use hooks::NanLoss;
 use sync_replicas::engine::Effect;
 
-use super::{Answer, Coordinator, ShardCommand};
+use super::{Answer, Coordinator, Observed, ShardCommand};
 
 impl Coordinator {
     pub(super) fn settle(&mut self) {
         for effect in std::mem::take(&mut self.effects) {
+            self.observations.note(|| Observed::Effect(effect.clone()));
             self.carry_out(effect);
         }
     }

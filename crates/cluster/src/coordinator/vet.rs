@@ -1,16 +1,39 @@
 //! What is looked at before the engine judges a commit: whose it is, whether it is staged
 //! everywhere, and of which variables it is (P-11, R-19, R-25).
 
-use sync_replicas::ReplicaId;
 use sync_replicas::engine::Push;
+use sync_replicas::{ReplicaId, Scalar};
 
-use super::receipts::receipts;
-use super::{Answer, Commit, Contribution, Coordinator, Refusal, ReplicaRecord, ShardCommand};
+use super::receipts::{receipt, receipts};
+use super::{
+    Answer, Commit, Contribution, Coordinator, Observed, Refusal, ReplicaRecord, ShardCommand,
+    Ticket,
+};
+use crate::index::ServerIndex;
+use crate::shard::Shard;
 
 impl Coordinator {
+    /// A commit came to the server that leads, whose own shard must hold the contribution as well.
+    pub fn commit_to<T: Scalar>(&mut self, replica: ReplicaId, mut commit: Commit, own: &Shard<T>) {
+        let Ticket { generation, incarnation } = commit.ticket;
+        let contribution = Contribution { replica, incarnation, sequence: commit.sequence };
+        match own.vet(contribution, &commit.variables) {
+            Ok(held) => {
+                let own = receipt(self.secret, ServerIndex::LEADER, generation, contribution);
+                commit.receipts ^= if held { own } else { 0 };
+                self.commit(replica, &commit);
+            }
+            // It names other variables than came, which the words say.
+            Err(reason) => {
+                let refusal = Refusal { sequence: commit.sequence, reason, rejoin: false };
+                self.refuse_commit(replica, &commit, refusal);
+            }
+        }
+    }
+
     /// Refuses a commit. What the replica has staged for it is void, unless its time may come: what
     /// is ahead of its replica is none of a good one's, and earlier lives were discarded whole.
-    pub(crate) fn refuse_commit(&mut self, replica: ReplicaId, commit: &Commit, refusal: Refusal) {
+    pub(super) fn refuse_commit(&mut self, replica: ReplicaId, commit: &Commit, refusal: Refusal) {
         let (Commit { ticket, sequence, .. }, incarnation) = (commit, commit.ticket.incarnation);
         let record = self.check(replica, *ticket).ok().map(|index| &self.records[index]);
         let over = |record: &ReplicaRecord| {
@@ -80,6 +103,8 @@ impl Coordinator {
         }
         self.engine.set_lanes(self.pattern.as_ref().map_or(0, Vec::len));
         self.updating.resize(self.engine.num_lanes(), 0);
+        let pattern = &self.pattern;
+        self.observations.note(|| Observed::Lanes(pattern.clone().unwrap_or_default()));
     }
 
     /// The lanes of the variables with a gradient, where they are not all of the pattern;

@@ -4,7 +4,7 @@ use sync_replicas::driver::describe;
 use sync_replicas::error::UpdateError;
 
 use super::link::transfer::TransferError;
-use crate::shard::{ShardError, StateError};
+use crate::shard::{BeginError, ShardError, StateError};
 use crate::wire::WireError;
 
 /// An order that failed.
@@ -23,11 +23,8 @@ pub(super) enum CommandError {
     Wire(#[from] WireError),
     #[error("an update failed; what this server holds is of no one step")]
     NotWhole,
-    #[error(
-        "the coordinator has lost its state, and there is no checkpoint to go back to; give \
-         --checkpoint-dir"
-    )]
-    NoCheckpoint,
+    #[error(transparent)]
+    Begin(#[from] BeginError),
     #[error("a state was announced and did not come, or came unasked")]
     OtherState,
     #[error("an order that this version does not know")]

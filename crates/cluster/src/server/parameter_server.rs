@@ -24,7 +24,7 @@ use crate::index::ServerIndex;
 use crate::placement::Placement;
 use crate::proto::Ended;
 use crate::proto::to_replica::Message;
-use crate::shard::{Shard, ShardState};
+use crate::shard::{Applied, Shard, ShardState};
 use crate::sync::lock;
 
 use connections::ReplicaConnections;
@@ -48,12 +48,6 @@ pub(super) struct ParameterServer<T: Scalar> {
     pub(super) released: watch::Sender<Option<Release>>,
     /// How the training ended, once it has and everything is saved.
     pub(super) over: watch::Sender<Option<Ended>>,
-}
-
-/// A shard's part of an update is done: of one variable, or of all.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Applied {
-    pub(super) variable: Option<usize>,
 }
 
 /// A server that was asked to end may leave.
@@ -119,34 +113,20 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         command: &ShardCommand,
     ) -> Result<Option<Applied>, CommandError> {
         let mut shard = self.shard();
-        match command {
-            ShardCommand::Admit { contribution, key, variables } => {
-                crash_point!("server/before-admit");
-                let admitted = shard.admit(*contribution, *key, variables.as_deref());
-                // Not before: whoever gets the room wants the shard at once, and while that is at
-                // work would hold up a thread that others are read on.
-                self.room.release(*contribution);
-                admitted?;
-                crash_point!("server/after-admit");
-                Ok(None)
-            }
-            ShardCommand::Discard(contribution) => {
-                self.room.release(*contribution);
-                shard.discard(*contribution);
-                Ok(None)
-            }
-            ShardCommand::Apply { variable, global_step, last } => {
-                crash_point!("server/before-apply");
-                let generation = shard.snapshot().generation;
-                shard.apply(variable.unwrap_or(0), *last, *global_step, generation)?;
-                crash_point!("server/after-apply");
-                drop(shard);
-                if *last {
-                    self.publish();
-                }
-                Ok(Some(Applied { variable: *variable }))
-            }
+        let carried_out = shard.carry_out(command);
+        if let ShardCommand::Admit { contribution, .. } | ShardCommand::Discard(contribution) =
+            command
+        {
+            // Not before: whoever gets the room wants the shard at once, and while that is at work
+            // would hold up a thread that others are read on.
+            self.room.release(*contribution);
         }
+        let applied = carried_out?;
+        drop(shard);
+        if matches!(command, ShardCommand::Apply { last: true, .. }) {
+            self.publish();
+        }
+        Ok(applied)
     }
 
     /// The state of the shard.
@@ -171,16 +151,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         step: GlobalStep,
     ) -> Result<(), CommandError> {
         crash_point!("server/before-generation");
-        {
-            let mut shard = self.shard();
-            match state {
-                Some(state) => shard.restore(&state)?,
-                // No step was made of the initial values.
-                None if shard.snapshot().global_step == GlobalStep::default() => {}
-                None => return Err(CommandError::NoCheckpoint),
-            }
-            shard.begin_generation(generation, step);
-        }
+        self.shard().begin_from(state.as_ref(), generation, step)?;
         crash_point!("server/generation-begun");
         self.room.release_all();
         self.publish();

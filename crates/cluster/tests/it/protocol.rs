@@ -4,6 +4,7 @@ mod ends;
 mod pushes;
 mod rig;
 mod together;
+mod work;
 
 use rig::Rig;
 
@@ -230,47 +231,6 @@ fn superseded() {
         "an end, and a step of another generation",
         1,
         &[ONE, &[("ended 0 @9", &["ended(globalstep(9))"])]],
-    );
-}
-
-/// P-5, P-25: work that is not finished.
-#[test]
-fn give_up() {
-    check(
-        "over a connection that is gone",
-        1,
-        &[
-            ONE,
-            &[
-                ("lost 0", &[]),
-                ("give_up", &["0 give_up 1"]),
-                ("step", &["0 closed", "0 hello 2 as 1.1"]),
-                ("connected 0", &[]),
-                // It was not heard of: the token is granted once more.
-                ("welcome 0 1.1 @0", &["0 ask 1"]),
-                ("granted 0 1 @0", &["compute @0"]),
-            ],
-        ],
-    );
-    check(
-        "what is not finite",
-        1,
-        &[ONE, &[("skip", &["0 skip 1"]), ("step", &[]), ("gave_up 0 1", &["0 ask 2"])]],
-    );
-    check(
-        "the step takes too long",
-        1,
-        &[
-            ONE,
-            &[
-                ("give_up", &["0 give_up 1"]),
-                ("step", &[]),
-                ("gave_up 0 1", &["0 ask 2"]),
-                ("overdue 0", &["0 ask 2", "overdue"]),
-                ("step", &[]),
-                ("granted 0 2 @0", &["compute @0"]),
-            ],
-        ],
     );
 }
 

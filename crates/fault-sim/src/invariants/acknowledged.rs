@@ -25,12 +25,10 @@ impl Invariant for Acknowledged {
             Fact::Decided { push, decision: Ok(decision), .. } if !decision.repeated => {
                 self.decided.insert(Contributor::of(push), decision.outcome.clone());
             }
-            Fact::Acknowledged { replica, ticket, sequence, outcome } => {
-                let (generation, incarnation) = (ticket.generation, ticket.incarnation);
-                let key = Contributor { generation, replica, incarnation, sequence };
-                let decided = self.decided.get(&key);
+            Fact::Acknowledged { by, outcome } => {
+                let decided = self.decided.get(&by);
                 if decided != Some(outcome) {
-                    return Err(format!("{key:?} was told {outcome:?}, but was {decided:?}"));
+                    return Err(format!("{by:?} was told {outcome:?}, but was {decided:?}"));
                 }
             }
             _ => {}

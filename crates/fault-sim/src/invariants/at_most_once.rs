@@ -6,16 +6,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use engine::Outcome;
+use engine::{Effect, Outcome};
 
-use super::{Contributor, Fact, Invariant};
+use super::{Contributor, Fact, Invariant, lanes};
+use crate::mix::Mix;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct AtMostOnce {
     /// The fate of every contribution.
     fates: BTreeMap<Contributor, Outcome>,
-    /// Whether it was used in a step, by variable of its lane.
-    used: BTreeSet<(Contributor, usize, usize)>,
+    /// The steps that used it, by server, lane, and part in it.
+    used: BTreeSet<(Contributor, usize, usize, usize)>,
+    /// By lane: whose contributions are in, and those of the step that has closed.
+    open: Vec<BTreeSet<Contributor>>,
+    closed: Vec<BTreeSet<Contributor>>,
+}
+
+impl AtMostOnce {
+    pub(super) fn new(mix: &Mix) -> Self {
+        let open = vec![BTreeSet::new(); lanes(mix)];
+        let (fates, used) = Default::default();
+        Self { fates, used, closed: open.clone(), open }
+    }
 }
 
 impl Invariant for AtMostOnce {
@@ -25,7 +37,11 @@ impl Invariant for AtMostOnce {
 
     fn observe(&mut self, _: Duration, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
-            Fact::Decided { push, decision: Ok(decision), .. } => {
+            Fact::Serves { .. } => self.open.iter_mut().for_each(BTreeSet::clear),
+            Fact::Effect(Effect::Close { lane, .. }) => {
+                self.closed[*lane] = std::mem::take(&mut self.open[*lane]);
+            }
+            Fact::Decided { push, took, decision: Ok(decision), .. } => {
                 let key = Contributor::of(push);
                 let known = self.fates.get(&key);
                 if !decision.repeated {
@@ -33,6 +49,9 @@ impl Invariant for AtMostOnce {
                         return Err(format!("{push:?} was {known:?} and counts again"));
                     }
                     self.fates.insert(key, decision.outcome.clone());
+                    for &lane in *took {
+                        self.open[lane].insert(key);
+                    }
                     return Ok(());
                 }
                 if known.is_none() {
@@ -46,11 +65,14 @@ impl Invariant for AtMostOnce {
                     return Err(format!("{push:?} was {known:?}, then {:?}", decision.outcome));
                 }
             }
-            Fact::Took { lane, contributors, .. } => {
-                for (variable, by) in contributors.iter().enumerate() {
+            Fact::Took { server, lane, contributors } => {
+                for (part, by) in contributors.iter().enumerate() {
                     for &contributor in by {
-                        if !self.used.insert((contributor, *lane, variable)) {
-                            return Err(format!("{contributor:?} is in two means of a variable"));
+                        if !self.used.insert((contributor, *server, *lane, part)) {
+                            return Err(format!("{contributor:?} is in two means of a part"));
+                        }
+                        if !self.closed[*lane].contains(&contributor) {
+                            return Err(format!("{contributor:?} was not accepted for this step"));
                         }
                     }
                 }

@@ -31,7 +31,7 @@ impl Invariant for Checkpoints {
                 }
                 self.steps = vec![serves];
             }
-            Fact::Updated { variables, .. } => self.updated = variables.to_vec(),
+            Fact::Updated { variables } => self.updated = variables.to_vec(),
             Fact::Effect(Effect::Advanced { global_step }) => {
                 self.steps.push((global_step.get(), self.updated.clone()));
             }

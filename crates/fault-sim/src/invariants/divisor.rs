@@ -13,14 +13,16 @@ use crate::mix::Mix;
 #[derive(Debug)]
 pub(super) struct Divisor {
     needed: u64,
-    /// Contributions, by lane.
+    /// Contributions, by lane, and those that it closed with.
     held: Vec<u64>,
+    closed: Vec<u64>,
 }
 
 impl Divisor {
     pub(super) fn new(mix: &Mix) -> Self {
         let needed = mix.config.replicas_to_aggregate() as u64;
-        Self { needed, held: vec![0; lanes(mix)] }
+        let held = vec![0; lanes(mix)];
+        Self { needed, closed: held.clone(), held }
     }
 }
 
@@ -32,13 +34,7 @@ impl Invariant for Divisor {
     fn observe(&mut self, _: Duration, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::Serves { .. } => self.held.fill(0),
-            Fact::Decided { push, decision: Ok(decision), .. } if !decision.repeated => {
-                let all: Vec<usize> = (0..self.held.len()).collect();
-                let took: &[usize] = match &decision.outcome {
-                    Outcome::Accepted { .. } => push.lanes.as_ref().unwrap_or(&all),
-                    Outcome::Partly { accepted } => accepted,
-                    _ => &[],
-                };
+            Fact::Decided { push, took, decision: Ok(decision), .. } if !decision.repeated => {
                 took.iter().for_each(|&lane| self.held[lane] += 1);
                 if let (&Outcome::Accepted { count }, Some(&last)) =
                     (&decision.outcome, took.last())
@@ -49,6 +45,7 @@ impl Invariant for Divisor {
             }
             &Fact::Effect(&Effect::Close { lane, count }) => {
                 let held = std::mem::take(&mut self.held[lane]);
+                self.closed[lane] = held;
                 if count != held || count < self.needed {
                     return Err(format!(
                         "lane {lane} closes with {count} of {}, and {held} contributed",
@@ -56,11 +53,13 @@ impl Invariant for Divisor {
                     ));
                 }
             }
-            Fact::Took { lane, count, contributors } => {
+            Fact::Took { server, lane, contributors } => {
+                let count = self.closed[*lane];
                 for by in *contributors {
-                    if by.len() as u64 != *count {
+                    if by.len() as u64 != count {
                         return Err(format!(
-                            "lane {lane} divides by {count} what {} contributed: {by:?}",
+                            "server {server} divides lane {lane} by {}, {count} contributed: \
+                             {by:?}",
                             by.len()
                         ));
                     }

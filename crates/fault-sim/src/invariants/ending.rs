@@ -13,7 +13,7 @@ use super::Broken;
 
 pub(crate) const NAME: &str = "F-16 a stop reaches everybody, and is the end";
 
-/// Judges the engine after the stop, with the lanes that are still being updated, and the replicas
+/// Judges the engine after the stop, whether servers still update, and the replicas
 /// that live and do not know of it.
 ///
 /// # Errors
@@ -21,11 +21,11 @@ pub(crate) const NAME: &str = "F-16 a stop reaches everybody, and is the end";
 pub(crate) fn judge(
     engine: &Engine,
     now: Duration,
-    updating: &[bool],
+    updating: bool,
     unaware: &[ReplicaId],
 ) -> Result<(), Broken> {
     let broken = |what: String| Err(Broken { invariant: NAME, what });
-    if engine.is_updating() && !updating.contains(&true) {
+    if engine.is_updating() && !updating {
         let step = engine.global_step();
         return broken(format!("the update of step {step} was made and not counted"));
     }

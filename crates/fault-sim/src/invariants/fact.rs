@@ -1,22 +1,32 @@
-//! What the invariants are shown: everything that the server did and was answered, in its order.
+//! What the invariants are shown: everything that coordinator, shards and replicas did and were
+//! answered, in its order.
+//!
+//! Where each variable is admitted for itself, a lane is called by its variable.
 
 use accum_core::GlobalStep;
+use cluster::client::protocol::Version;
+use cluster::coordinator::{Answer, Ticket};
 use engine::{Decision, Effect, Grant, Ledger, Outcome, Push, Refused};
 use engine::{Generation, Incarnation, ReplicaId};
 
-use crate::message::Ticket;
-
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fact<'a> {
-    /// A server begins to serve: the first, or one restored.
+    /// All servers are in a generation: the first, or one restored.
     Serves {
         generation: Generation,
         global_step: GlobalStep,
         variables: &'a [f64],
     },
+    /// A server was lost, and nothing more comes of the generation.
+    GivenUp,
     /// The chief starts, and puts the initial tokens.
     ChiefStarts {
         tokens: u64,
+    },
+    /// A process of a replica is let in, over a connection of this number.
+    Welcomed {
+        replica: ReplicaId,
+        connection: u64,
     },
     Joined {
         replica: ReplicaId,
@@ -33,25 +43,44 @@ pub(crate) enum Fact<'a> {
     },
     /// The engine is about to be told that time has passed.
     Ticked,
+    /// The variables that have a lane from now on.
+    Lanes {
+        variables: &'a [usize],
+    },
     /// The engine decided on a push; its effects follow.
     Decided {
         push: &'a Push,
+        /// The lanes that it has a gradient for, and those that took it.
+        named: &'a [usize],
+        took: &'a [usize],
         gradient: &'a [f64],
         decision: &'a Result<Decision, Refused>,
     },
     Effect(&'a Effect),
-    /// A lane's gradients were taken; whose, for each of its variables.
+    /// What a replica is told, in the name of a life.
+    Answered {
+        replica: ReplicaId,
+        ticket: Ticket,
+        answer: &'a Answer,
+    },
+    /// A server took its gradients of a lane, and updated them; whose, for each of its parts.
     Took {
+        server: usize,
         lane: usize,
-        count: u64,
         contributors: &'a [Vec<Contributor>],
     },
-    /// A lane was updated; the engine is about to be told.
+    /// A server shows variables of a step to replicas: its elements with their values.
+    Published {
+        server: usize,
+        generation: Generation,
+        global_step: GlobalStep,
+        elements: &'a [(usize, f64)],
+    },
+    /// All servers have made an update; the step moves.
     Updated {
-        lane: usize,
         variables: &'a [f64],
     },
-    /// After each event of the engine.
+    /// After what the engine was told.
     Books {
         ledger: Ledger,
         queued: u64,
@@ -61,11 +90,15 @@ pub(crate) enum Fact<'a> {
         global_step: GlobalStep,
         variables: &'a [f64],
     },
+    /// A replica begins a piece of work, from what it has of the servers' variables.
+    Computes {
+        grant: &'a Grant,
+        versions: &'a [Version],
+        elements: &'a [(usize, f64)],
+    },
     /// A replica was told what became of its push.
     Acknowledged {
-        replica: ReplicaId,
-        ticket: Ticket,
-        sequence: u64,
+        by: Contributor,
         outcome: &'a Outcome,
     },
     /// A replica gives work up as it was told that it is in vain.
@@ -78,10 +111,10 @@ pub(crate) enum Fact<'a> {
 /// Who made a contribution, and which of its own it is; never the same for two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Contributor {
-    pub(super) generation: Generation,
-    pub(super) replica: ReplicaId,
-    pub(super) incarnation: Incarnation,
-    pub(super) sequence: u64,
+    pub(crate) generation: Generation,
+    pub(crate) replica: ReplicaId,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) sequence: u64,
 }
 
 impl Contributor {
@@ -96,7 +129,7 @@ impl Contributor {
 }
 
 /// The gradient of a batch: a small whole number, so that sums are exact in any order.
-pub(crate) fn gradient(batch: u64, variable: usize) -> f64 {
-    let mixed = (batch ^ ((variable as u64) << 56)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+pub(crate) fn gradient(batch: u64, element: usize) -> f64 {
+    let mixed = (batch ^ ((element as u64) << 56)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     ((mixed >> 48) % 33) as f64 - 16.0
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cluster::coordinator::{Answer, Ticket};
 use engine::Refused;
 use engine::{Generation, Incarnation, ReplicaId};
 
@@ -18,6 +19,14 @@ pub(super) struct Fencing {
     live: BTreeMap<ReplicaId, Incarnation>,
     /// The last incarnation of each, in this generation.
     last: BTreeMap<ReplicaId, Incarnation>,
+    /// The newest connection of each: a later process has a higher one.
+    connections: BTreeMap<ReplicaId, u64>,
+}
+
+impl Fencing {
+    fn is_present(&self, replica: ReplicaId, ticket: Ticket) -> bool {
+        ticket.generation == self.generation && self.live.get(&replica) == Some(&ticket.incarnation)
+    }
 }
 
 impl Invariant for Fencing {
@@ -29,7 +38,7 @@ impl Invariant for Fencing {
         match *fact {
             Fact::Serves { generation, .. } => {
                 let before = std::mem::replace(&mut self.generation, generation);
-                (self.live, self.last) = Default::default();
+                (self.live, self.last, self.connections) = Default::default();
                 if generation <= before {
                     return Err(format!("{generation} came after {before}"));
                 }
@@ -41,16 +50,34 @@ impl Invariant for Fencing {
                     return Err(format!("{incarnation} of {replica} came after {before:?}"));
                 }
             }
+            Fact::Welcomed { replica, connection } => {
+                let before = self.connections.insert(replica, connection);
+                if before.is_some_and(|before| before > connection) {
+                    return Err(format!("{connection} of {replica} came after {before:?}"));
+                }
+            }
             Fact::Left { replica } => {
                 self.live.remove(&replica);
             }
             Fact::Decided { push, decision, .. } => {
-                let present = push.generation == self.generation
-                    && self.live.get(&push.replica) == Some(&push.incarnation);
+                let ticket = Ticket { generation: push.generation, incarnation: push.incarnation };
+                let present = self.is_present(push.replica, ticket);
                 let refused =
                     matches!(decision, Err(Refused::Generation { .. } | Refused::NotJoined { .. }));
                 if present == refused && *decision != Err(Refused::Ended) {
                     return Err(format!("in {}: {push:?} became {decision:?}", self.generation));
+                }
+            }
+            Fact::Answered { replica, ticket, answer } => {
+                let fenced = match answer {
+                    Answer::Refused(refusal) => refusal.rejoin,
+                    // It may be told once it is gone.
+                    Answer::Left => return Ok(()),
+                    _ => false,
+                };
+                if fenced == self.is_present(replica, ticket) {
+                    let generation = self.generation;
+                    return Err(format!("in {generation}: {replica}, {ticket:?} got {answer:?}"));
                 }
             }
             _ => {}

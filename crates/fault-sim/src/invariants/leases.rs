@@ -15,13 +15,15 @@ use crate::mix::Mix;
 #[derive(Debug)]
 pub(super) struct Leases {
     lease: Option<Duration>,
+    /// Nothing comes of this generation any more, so that nobody looks at the clock.
+    given_up: bool,
     /// When each holder's lease ends.
     until: BTreeMap<ReplicaId, Duration>,
 }
 
 impl Leases {
     pub(super) fn new(mix: &Mix) -> Self {
-        Self { lease: mix.config.settings().lease, until: BTreeMap::new() }
+        Self { lease: mix.config.settings().lease, given_up: false, until: BTreeMap::new() }
     }
 }
 
@@ -32,8 +34,14 @@ impl Invariant for Leases {
 
     fn observe(&mut self, now: Duration, fact: &Fact<'_>) -> Result<(), String> {
         match *fact {
+            Fact::Serves { .. } => {
+                self.given_up = false;
+                self.until.clear();
+            }
+            Fact::GivenUp => self.given_up = true,
+            _ if self.given_up => {}
             // After the end no token is worth anything.
-            Fact::Serves { .. } | Fact::Effect(Effect::Ended) => self.until.clear(),
+            Fact::Effect(Effect::Ended) => self.until.clear(),
             Fact::Effect(Effect::Grant(grant)) => {
                 if let Some(lease) = self.lease {
                     self.until.insert(grant.replica, now + lease);

@@ -30,6 +30,8 @@ pub(crate) struct HangLaw {
     /// Tokens spent without a gradient for the lane.
     spent_elsewhere: Vec<u64>,
     closed: Vec<bool>,
+    /// The lanes that there are.
+    lanes: Vec<usize>,
     held: BTreeMap<ReplicaId, i64>,
 }
 
@@ -46,6 +48,7 @@ impl HangLaw {
             lost: 0,
             spent_elsewhere: vec![0; lanes(mix)],
             closed: vec![false; lanes(mix)],
+            lanes: if lanes(mix) == 1 { vec![0] } else { Vec::new() },
             held: BTreeMap::new(),
         }
     }
@@ -59,8 +62,8 @@ impl HangLaw {
             self.held.iter().filter(|&(&replica, &step)| step == self.step && is_dead(replica));
         let issued = self.issued - self.earlier;
         let left = issued.saturating_sub(self.lost + buried.count() as u64);
-        let mut lanes = self.closed.iter().zip(&self.spent_elsewhere);
-        lanes.any(|(closed, &elsewhere)| {
+        self.lanes.iter().any(|&lane| {
+            let (closed, elsewhere) = (self.closed[lane], self.spent_elsewhere[lane]);
             let short = !closed && left.saturating_sub(elsewhere) < self.needed;
             short && (!self.leased || elsewhere > 0)
         })
@@ -90,10 +93,11 @@ impl HangLaw {
             Fact::GaveUp { replica } => {
                 self.held.remove(&replica);
             }
-            Fact::Decided { push, decision: Ok(decision), .. } if !decision.repeated => {
+            Fact::Lanes { variables } => self.lanes = variables.to_vec(),
+            Fact::Decided { push, named, decision: Ok(decision), .. } if !decision.repeated => {
                 let spent = self.held.remove(&push.replica);
                 if spent == Some(self.step) {
-                    self.spend(push.lanes.as_deref());
+                    self.spend(named);
                 }
             }
             _ => {}
@@ -108,8 +112,7 @@ impl HangLaw {
 
     /// Only a push that left a lane out takes anything from it: all others spend what they count
     /// for, or their token goes back.
-    fn spend(&mut self, named: Option<&[usize]>) {
-        let Some(named) = named else { return };
+    fn spend(&mut self, named: &[usize]) {
         for (lane, elsewhere) in self.spent_elsewhere.iter_mut().enumerate() {
             *elsewhere += u64::from(!named.contains(&lane));
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use engine::{Effect, SummationOrder};
 
 use super::{Fact, Invariant, gradient};
-use crate::mix::Mix;
+use crate::mix::{Mix, ROWS};
 
 #[derive(Debug)]
 pub(super) struct ReplicaOrder {
@@ -23,7 +23,7 @@ impl ReplicaOrder {
     pub(super) fn new(mix: &Mix) -> Self {
         let on = mix.config.settings().order == SummationOrder::Replica;
         let aggregate = mix.config.replicas_to_aggregate() as u64;
-        let start = vec![0.0; mix.variables];
+        let start = vec![0.0; mix.variables * ROWS];
         Self { on, aggregate, ideal: vec![start.clone()], updated: start }
     }
 
@@ -31,9 +31,9 @@ impl ReplicaOrder {
         while self.ideal.len() <= step {
             let before = self.ideal.len() - 1;
             let first = before as u64 * self.aggregate;
-            let next = self.ideal[before].iter().enumerate().map(|(variable, value)| {
+            let next = self.ideal[before].iter().enumerate().map(|(element, value)| {
                 let shares = first..first + self.aggregate;
-                let sum: f64 = shares.map(|batch| gradient(batch, variable)).sum();
+                let sum: f64 = shares.map(|batch| gradient(batch, element)).sum();
                 value - sum / self.aggregate as f64
             });
             let next = next.collect();
@@ -51,7 +51,7 @@ impl Invariant for ReplicaOrder {
     fn observe(&mut self, _: Duration, fact: &Fact<'_>) -> Result<(), String> {
         match *fact {
             _ if !self.on => {}
-            Fact::Updated { variables, .. } => self.updated = variables.to_vec(),
+            Fact::Updated { variables } => self.updated = variables.to_vec(),
             Fact::Effect(Effect::Advanced { global_step }) => {
                 let step = usize::try_from(global_step.get()).map_err(|error| error.to_string())?;
                 let updated = std::mem::take(&mut self.updated);

@@ -5,20 +5,20 @@
 
 use std::time::Duration;
 
-use engine::{Effect, Outcome};
+use engine::Outcome;
 
-use super::{Fact, Invariant, lanes};
+use super::lanes::Lanes;
+use super::{Fact, Invariant};
 use crate::mix::Mix;
 
 #[derive(Debug)]
 pub(super) struct Staleness {
-    /// The step that gradients must have, by lane: one more at each take.
-    required: Vec<i64>,
+    lanes: Lanes,
 }
 
 impl Staleness {
     pub(super) fn new(mix: &Mix) -> Self {
-        Self { required: vec![0; lanes(mix)] }
+        Self { lanes: Lanes::new(mix) }
     }
 }
 
@@ -28,29 +28,25 @@ impl Invariant for Staleness {
     }
 
     fn observe(&mut self, _: Duration, fact: &Fact<'_>) -> Result<(), String> {
+        self.lanes.observe(fact);
         match *fact {
-            Fact::Serves { global_step, .. } => self.required.fill(global_step.get()),
-            Fact::Effect(&Effect::Close { lane, .. }) => self.required[lane] += 1,
-            Fact::Decided { push, decision: Ok(decision), .. } if !decision.repeated => {
+            Fact::Decided { push, named, took, decision: Ok(decision), .. }
+                if !decision.repeated =>
+            {
                 let local = push.local_step.get();
-                let all: Vec<usize> = (0..self.required.len()).collect();
-                let named = push.lanes.as_ref().unwrap_or(&all);
-                let fresh: Vec<usize> =
-                    named.iter().copied().filter(|&lane| local >= self.required[lane]).collect();
+                let fresh = named.iter().copied().filter(|&lane| self.lanes.is_fresh(lane, local));
+                let fresh: Vec<usize> = fresh.collect();
                 let fits = match &decision.outcome {
-                    Outcome::Accepted { .. } => fresh == *named,
+                    Outcome::Accepted { .. } => fresh == named,
                     Outcome::Stale { .. } => fresh.is_empty(),
-                    Outcome::Partly { accepted } => {
-                        *accepted == fresh && !fresh.is_empty() && fresh != *named
-                    }
+                    Outcome::Partly { .. } => took == fresh && !fresh.is_empty() && fresh != named,
                     Outcome::Duplicate { .. } => !fresh.is_empty(),
                     _ => false,
                 };
                 if !fits {
                     return Err(format!(
-                        "{push:?} is fresh for lanes {fresh:?} as they require steps {:?}, but \
-                         became {:?}",
-                        self.required, decision.outcome
+                        "{push:?} is fresh for lanes {fresh:?} of {:?}, but became {:?}",
+                        self.lanes, decision.outcome
                     ));
                 }
             }

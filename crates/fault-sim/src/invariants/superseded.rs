@@ -9,14 +9,14 @@ use std::time::Duration;
 use engine::{Effect, Grant, Outcome};
 use engine::{Generation, ReplicaId};
 
-use super::{Fact, Invariant, lanes};
+use super::lanes::Lanes;
+use super::{Fact, Invariant};
 use crate::mix::Mix;
 
 #[derive(Debug)]
 pub(super) struct ToldRightly {
     generation: Generation,
-    /// The step that gradients must have, by lane.
-    required: Vec<i64>,
+    lanes: Lanes,
     /// The last grant of each replica.
     grants: BTreeMap<ReplicaId, Grant>,
     /// The shares that are in, with their step.
@@ -25,14 +25,13 @@ pub(super) struct ToldRightly {
 
 impl ToldRightly {
     pub(super) fn new(mix: &Mix) -> Self {
-        let required = vec![0; lanes(mix)];
         let (grants, shares) = Default::default();
-        Self { generation: Generation::default(), required, grants, shares }
+        Self { generation: Generation::default(), lanes: Lanes::new(mix), grants, shares }
     }
 
     fn is_in_vain(&self, grant: &Grant) -> bool {
         let local = grant.local_step.get();
-        self.required.iter().all(|&required| local < required)
+        self.lanes.is_over(local)
             || grant.share.is_some_and(|share| self.shares.contains(&(local, share)))
     }
 }
@@ -43,17 +42,16 @@ impl Invariant for ToldRightly {
     }
 
     fn observe(&mut self, _: Duration, fact: &Fact<'_>) -> Result<(), String> {
+        self.lanes.observe(fact);
         match *fact {
-            Fact::Serves { generation, global_step, .. } => {
+            Fact::Serves { generation, .. } => {
                 self.generation = generation;
-                self.required.fill(global_step.get());
                 self.grants.clear();
                 self.shares.clear();
             }
             Fact::Effect(Effect::Grant(grant)) => {
                 self.grants.insert(grant.replica, grant.clone());
             }
-            Fact::Effect(&Effect::Close { lane, .. }) => self.required[lane] += 1,
             Fact::Decided { push, decision: Ok(decision), .. } => {
                 let share = self.grants.get(&push.replica).and_then(|grant| grant.share);
                 if let (Outcome::Accepted { .. }, false, Some(share)) =
@@ -71,8 +69,7 @@ impl Invariant for ToldRightly {
             Fact::Heeded { ticket, grant }
                 if ticket.generation == self.generation && !self.is_in_vain(grant) =>
             {
-                let required = &self.required;
-                return Err(format!("{grant:?} is given up, and {required:?} are required"));
+                return Err(format!("{grant:?} is given up, and {:?} are required", self.lanes));
             }
             _ => {}
         }

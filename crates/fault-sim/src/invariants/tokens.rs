@@ -9,7 +9,8 @@ use std::time::Duration;
 use engine::ReplicaId;
 use engine::{Effect, Ledger, Membership, Outcome, TokenPolicy};
 
-use super::{Fact, Invariant, lanes};
+use super::lanes::Lanes;
+use super::{Fact, Invariant};
 use crate::mix::Mix;
 
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(super) struct Conservation {
     keep: bool,
     /// The books as they must be; `discarded` is what the others leave.
     books: Ledger,
-    required: Vec<i64>,
+    lanes: Lanes,
     held: BTreeMap<ReplicaId, i64>,
     begun: BTreeSet<ReplicaId>,
     started: Option<Duration>,
@@ -38,7 +39,7 @@ impl Conservation {
             unknown: settings.membership == Membership::Unknown,
             keep: settings.token_policy == TokenPolicy::KeepLeftovers,
             books: Ledger::default(),
-            required: vec![0; lanes(mix)],
+            lanes: Lanes::new(mix),
             held: BTreeMap::new(),
             begun: BTreeSet::new(),
             started: None,
@@ -49,7 +50,7 @@ impl Conservation {
     /// A token goes back into the queue (P-5), unless its step is over: it is spent then (P-13).
     fn give_back(&mut self, replica: ReplicaId) {
         if let Some(step) = self.held.remove(&replica)
-            && self.required.iter().all(|&required| step < required)
+            && self.lanes.is_over(step)
         {
             self.books.spent += 1;
         }
@@ -83,10 +84,10 @@ impl Invariant for Conservation {
     }
 
     fn observe(&mut self, now: Duration, fact: &Fact<'_>) -> Result<(), String> {
+        self.lanes.observe(fact);
         match *fact {
-            Fact::Serves { global_step, .. } => {
+            Fact::Serves { .. } => {
                 self.books = Ledger::default();
-                self.required.fill(global_step.get());
                 self.held.clear();
                 self.begun.clear();
                 (self.started, self.stepped) = (None, false);
@@ -100,13 +101,13 @@ impl Invariant for Conservation {
                 self.books.issued += u64::from(first || self.unknown);
             }
             Fact::Ticked => self.replace_absent(now),
+            Fact::Effect(Effect::Ended) => self.started = None,
             Fact::Effect(Effect::Grant(grant)) => {
                 let before = self.held.insert(grant.replica, grant.local_step.get());
                 if let Some(before) = before {
                     return Err(format!("{grant:?} came to one who holds a token of {before}"));
                 }
             }
-            Fact::Effect(Effect::Close { lane, .. }) => self.required[*lane] += 1,
             Fact::Effect(Effect::Advanced { .. }) => {
                 self.books.issued += self.per_step;
                 self.stepped = true;

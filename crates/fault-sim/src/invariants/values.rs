@@ -5,33 +5,38 @@
 
 use std::time::Duration;
 
-use engine::{Effect, Outcome};
+use engine::Effect;
 
-use super::{Fact, Invariant, lanes};
-use crate::mix::Mix;
+use super::{Fact, Invariant, elements_of};
+use crate::mix::{Mix, ROWS};
 
 #[derive(Debug)]
 pub(super) struct Values {
-    lanes: usize,
-    variables: Vec<f64>,
-    /// Gradients accepted and not yet averaged, by variable.
+    mix: Mix,
+    /// The last whole step, and its elements.
+    step: i64,
+    elements: Vec<f64>,
+    /// Gradients accepted and not yet averaged, by element.
     held: Vec<Vec<f64>>,
+    /// Of the lanes that have closed in this step.
     means: Vec<f64>,
 }
 
 impl Values {
     pub(super) fn new(mix: &Mix) -> Self {
-        let variables = mix.variables;
+        let count = mix.variables * ROWS;
         Self {
-            lanes: lanes(mix),
-            variables: vec![0.0; variables],
-            held: vec![Vec::new(); variables],
-            means: vec![0.0; variables],
+            mix: mix.clone(),
+            step: 0,
+            elements: vec![0.0; count],
+            held: vec![Vec::new(); count],
+            means: vec![0.0; count],
         }
     }
 
-    fn of_lane(&self, lane: usize) -> std::ops::Range<usize> {
-        if self.lanes == 1 { 0..self.variables.len() } else { lane..lane + 1 }
+    /// Once all its lanes have closed: an element of the next step.
+    fn next(&self, element: usize) -> f64 {
+        self.elements[element] - self.means[element]
     }
 }
 
@@ -42,36 +47,44 @@ impl Invariant for Values {
 
     fn observe(&mut self, _: Duration, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
-            Fact::Serves { variables, .. } => {
-                self.variables = variables.to_vec();
+            Fact::Serves { variables, global_step, .. } => {
+                self.step = global_step.get();
+                self.elements = variables.to_vec();
+                self.means.fill(0.0);
                 self.held.iter_mut().for_each(Vec::clear);
             }
-            Fact::Decided { push, gradient, decision: Ok(decision) } if !decision.repeated => {
-                let all: Vec<usize> = (0..self.lanes).collect();
-                let took: &[usize] = match &decision.outcome {
-                    Outcome::Accepted { .. } => push.lanes.as_ref().unwrap_or(&all),
-                    Outcome::Partly { accepted } => accepted,
-                    _ => &[],
-                };
-                for &lane in took {
-                    for variable in self.of_lane(lane) {
-                        self.held[variable].push(gradient[variable]);
-                    }
+            Fact::Decided { took, gradient, decision: Ok(decision), .. } if !decision.repeated => {
+                for element in took.iter().flat_map(|&lane| elements_of(lane, &self.mix)) {
+                    self.held[element].push(gradient[element]);
                 }
             }
             &Fact::Effect(&Effect::Close { lane, .. }) => {
-                for variable in self.of_lane(lane) {
-                    let held = std::mem::take(&mut self.held[variable]);
-                    self.means[variable] = held.iter().sum::<f64>() / held.len() as f64;
+                for element in elements_of(lane, &self.mix) {
+                    let held = std::mem::take(&mut self.held[element]);
+                    self.means[element] = held.iter().sum::<f64>() / held.len() as f64;
                 }
             }
-            &Fact::Updated { lane, variables } => {
-                for variable in self.of_lane(lane) {
-                    self.variables[variable] -= self.means[variable];
+            Fact::Published { server, global_step, elements, .. }
+                if global_step.get() == self.step + 1 =>
+            {
+                for &(element, got) in *elements {
+                    let expected = self.next(element);
+                    if got != expected {
+                        return Err(format!(
+                            "server {server} has {got} for element {element} at step \
+                             {global_step}, expected {expected}"
+                        ));
+                    }
                 }
-                if self.variables != variables {
-                    return Err(format!("expected {:?}, got {variables:?}", self.variables));
+            }
+            Fact::Updated { variables } => {
+                let next: Vec<f64> = (0..self.elements.len()).map(|it| self.next(it)).collect();
+                if next != *variables {
+                    return Err(format!("expected {next:?}, got {variables:?}"));
                 }
+                self.elements = next;
+                self.step += 1;
+                self.means.fill(0.0);
             }
             _ => {}
         }

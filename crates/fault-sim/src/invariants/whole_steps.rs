@@ -5,19 +5,22 @@
 
 use std::time::Duration;
 
-use engine::{Admission, Outcome};
+use engine::{Admission, Effect, Outcome};
 
-use super::{Fact, Invariant};
+use super::{Contributor, Fact, Invariant};
 use crate::mix::Mix;
 
 #[derive(Debug)]
 pub(super) struct WholeSteps {
     together: bool,
+    /// Those of the first server that took them.
+    first: Option<Vec<Contributor>>,
 }
 
 impl WholeSteps {
     pub(super) fn new(mix: &Mix) -> Self {
-        Self { together: mix.config.settings().admission == Admission::Together }
+        let together = mix.config.settings().admission == Admission::Together;
+        Self { together, first: None }
     }
 }
 
@@ -28,10 +31,14 @@ impl Invariant for WholeSteps {
 
     fn observe(&mut self, _: Duration, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
-            Fact::Took { contributors, .. }
-                if self.together && contributors.iter().any(|by| *by != contributors[0]) =>
-            {
-                return Err(format!("by variable: {contributors:?}"));
+            Fact::Effect(Effect::Close { .. }) => self.first = None,
+            Fact::Took { server, contributors, .. } if self.together => {
+                for by in *contributors {
+                    let first = self.first.get_or_insert_with(|| by.clone());
+                    if by != first {
+                        return Err(format!("server {server}: {by:?}, and elsewhere {first:?}"));
+                    }
+                }
             }
             Fact::Decided { push, decision: Ok(decision), .. } if self.together => {
                 if matches!(decision.outcome, Outcome::Partly { .. }) {

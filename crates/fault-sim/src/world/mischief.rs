@@ -1,11 +1,12 @@
-//! What is done to processes: killed, paused, sent away, suspected; and the server crashed.
+//! What is done to processes: killed, paused, sent away, replaced; and servers crashed.
 
 use std::time::Duration;
 
+use cluster::client::protocol::Departure;
+
 use super::{Phase, World};
-use crate::client::State;
 use crate::happenings::Happening;
-use crate::message::Request;
+use crate::process::{Process, State};
 use crate::stage::Event;
 
 /// How long somebody stays away, on average.
@@ -40,15 +41,14 @@ impl World {
                 drawn -= weight;
                 drawn < 0.0
             });
-            let replica = self.stage.dice.between(0, self.clients.len() as u64 - 1) as usize;
-            match chosen.map(|(mischief, _)| *mischief) {
-                Some(Mischief::Crash) => self.crash(),
-                Some(mischief) if self.clients[replica].is_live() => match mischief {
-                    Mischief::Kill => self.kill(replica),
-                    Mischief::Pause => self.pause(replica),
-                    Mischief::Leave => self.send_away(replica),
-                    _ => self.suspect(replica),
-                },
+            let replica = self.stage.dice.between(0, self.newest.len() as u64 - 1) as usize;
+            let process = self.newest[replica].filter(|&it| self.processes[it].is_live());
+            match (chosen.map(|(mischief, _)| *mischief), process) {
+                (Some(Mischief::Crash), _) => self.crash(),
+                (Some(Mischief::Kill), Some(process)) => self.kill(process),
+                (Some(Mischief::Pause), Some(process)) => self.pause(process),
+                (Some(Mischief::Leave), Some(process)) => self.send_away(process),
+                (Some(Mischief::Suspect), Some(_)) => self.replace(replica),
                 _ => {}
             }
         }
@@ -56,39 +56,40 @@ impl World {
         self.stage.agenda.after(next, Event::Mischief);
     }
 
-    fn kill(&mut self, replica: usize) {
-        let happening = self.moment_of_death(replica);
+    fn kill(&mut self, process: usize) {
+        let happening = self.moment_of_death(process);
         self.stage.happened(happening);
-        let ticket = self.clients[replica].die();
-        if let Some(ticket) =
-            ticket.filter(|_| self.stage.dice.chance(self.stage.mix.faults.noticed))
-        {
-            self.stage.happened(Happening::Noticed);
-            self.stage.send_request(replica, &Request::Dead { ticket });
+        self.processes[process].die();
+        let noticed = self.stage.dice.chance(self.stage.mix.faults.noticed);
+        for line in self.stage.network.lines(|line| line.process == process) {
+            if noticed {
+                self.stage.break_off(line);
+            } else {
+                self.stage.network.close(line);
+            }
         }
-        self.come_back(replica, Happening::Restarted);
+        if noticed {
+            self.stage.happened(Happening::Noticed);
+        }
+        self.come_back(self.processes[process].replica, Happening::Restarted);
     }
 
     /// What it was at: each moment is a crash point of its own.
-    fn moment_of_death(&self, replica: usize) -> Happening {
-        let (client, server) = (&self.clients[replica], self.server.as_ref());
-        let sequence = client.sequence();
-        match (&client.state, client.ticket) {
-            (State::Asking, Some(_))
-                if server.is_some_and(|server| server.has_granted(replica, sequence)) =>
-            {
-                Happening::KilledGranted
-            }
-            (State::Asking, _) => Happening::KilledWaiting,
-            (State::Computing(_), _) => Happening::KilledComputing,
-            (State::Pushing(..), Some(ticket))
-                if server.is_some_and(|server| server.has_done(replica, ticket, sequence)) =>
-            {
-                Happening::KilledUnanswered
-            }
-            (State::Pushing(..), _) => Happening::KilledPushing,
-            (State::GivingUp { .. }, _) => Happening::KilledGivingUp,
-            _ => Happening::KilledJoining,
+    fn moment_of_death(&self, process: usize) -> Happening {
+        let process = &self.processes[process];
+        let id = process.replica as u64;
+        let holds_token = self.servers.leader.as_ref().is_some_and(|leader| {
+            leader.coordinator.status(self.stage.now()).waiting_for.iter().any(|it| it.0 == id)
+        });
+        let decided = |by| self.stage.witnesses.is_decided(by);
+        match &process.state {
+            State::Waiting if !process.is_member() => Happening::KilledJoining,
+            State::Waiting if process.is_giving_up() => Happening::KilledGivingUp,
+            State::Waiting if holds_token => Happening::KilledGranted,
+            State::Computing(_) => Happening::KilledComputing,
+            State::Pushing if process.pushing.is_some_and(decided) => Happening::KilledUnanswered,
+            State::Pushing => Happening::KilledPushing,
+            _ => Happening::KilledWaiting,
         }
     }
 
@@ -102,48 +103,59 @@ impl World {
     }
 
     /// Longer than a lease, if there is one.
-    fn pause(&mut self, replica: usize) {
-        if std::mem::replace(&mut self.clients[replica].paused, true) {
+    fn pause(&mut self, process: usize) {
+        if std::mem::replace(&mut self.processes[process].paused, true) {
             return;
         }
         self.stage.happened(Happening::Paused);
         let lease = self.stage.mix.config.settings().lease.unwrap_or(ABSENCE);
         let pause = lease + self.stage.dice.exponential(ABSENCE);
-        self.stage.agenda.after(pause, Event::Resume { replica });
+        self.stage.agenda.after(pause, Event::Resume { process });
     }
 
-    fn send_away(&mut self, replica: usize) {
-        if self.clients[replica].paused || self.clients[replica].ticket.is_none() {
+    fn send_away(&mut self, process: usize) {
+        if self.processes[process].paused || self.processes[process].state == State::Done {
             return;
         }
         self.stage.happened(Happening::LeftInPeace);
-        self.clients[replica].leave(&mut self.stage);
+        // Where all have left for good training ends, so somebody else is to stay.
+        let others = self.present().filter(|it| it.stays()).count() > 1;
+        let for_good = others && self.stage.dice.chance(0.3);
+        let departure = if for_good { Departure::Done } else { Departure::ForNow };
+        self.processes[process].leave(departure, &mut self.stage);
+        let replica = self.processes[process].replica;
         let absence = self.stage.dice.exponential(ABSENCE * 2);
         self.stage.agenda.after(absence, Event::Restart { replica });
     }
 
-    /// Whoever watches the replica takes it for dead, wrongly.
-    fn suspect(&mut self, replica: usize) {
-        if let Some(ticket) = self.clients[replica].ticket {
+    /// Whoever watches the replica takes it for dead, wrongly, and starts another process.
+    fn replace(&mut self, replica: usize) {
+        if self.newest(replica).is_some_and(Process::is_member) {
             self.stage.happened(Happening::Suspected);
-            self.stage.send_request(replica, &Request::Dead { ticket });
+            self.start(replica);
         }
     }
 
     fn crash(&mut self) {
-        let Some(server) = self.server.take() else { return };
+        let server = self.stage.dice.between(0, self.stage.mix.servers as u64 - 1) as usize;
+        let leader = self.servers.leader.as_ref();
+        let saving = leader.is_some_and(|leader| leader.gathering.is_some());
+        let updating = leader.is_some_and(|leader| leader.updating > 0);
+        let step = leader.map(|leader| leader.coordinator.global_step());
+        if !self.servers.crash(server, &mut self.stage) {
+            return;
+        }
         self.stage.happened(Happening::Crashed);
-        if self.saving {
+        if saving {
             self.stage.happened(Happening::CrashedWhileSaving);
         }
-        if server.is_updating() {
+        if updating {
             self.stage.happened(Happening::CrashedInUpdate);
         }
-        let saved = self.disk.as_ref().map(|saved| saved.global_step);
-        if saved.is_some_and(|step| step < server.engine.global_step()) {
+        if step.is_some_and(|step| step > self.servers.saved_step()) {
             self.stage.happened(Happening::StepsLost);
         }
         let absence = self.stage.dice.exponential(ABSENCE);
-        self.stage.agenda.after(absence, Event::ServerRestart);
+        self.stage.agenda.after(absence, Event::ServerRestart { server });
     }
 }

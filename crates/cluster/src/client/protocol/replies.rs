@@ -120,7 +120,9 @@ impl ReplicaProtocol {
     ) {
         let present = self.sequence;
         match reply {
-            Reply::Granted { sequence, local_step, share, number } if sequence == present => {
+            Reply::Granted { sequence, local_step, share, number }
+                if sequence == present && !self.has_begun() =>
+            {
                 crash_point!("worker/token-assigned");
                 let (replica, incarnation) = (self.settings.replica, ticket.incarnation);
                 self.grant = Some(Grant { replica, incarnation, local_step, share, number });
@@ -132,7 +134,13 @@ impl ReplicaProtocol {
                     push.result = Some(Ok(outcome));
                 }
             }
-            Reply::GaveUp { sequence } if sequence == present => self.next_piece(actions),
+            Reply::GaveUp { sequence } if sequence == present => {
+                // Said over an earlier connection, and heard after the token was asked for again.
+                if let Some(push) = &mut self.push {
+                    push.lose("its batch was given up");
+                }
+                self.next_piece(actions);
+            }
             Reply::Staged { sequence, receipt } if sequence == present => {
                 if let Some(push) = &mut self.push {
                     push.stage(server, receipt);
@@ -171,8 +179,12 @@ impl ReplicaProtocol {
         }
         // What is being pushed in this life is sent again; what belongs to an earlier one is lost.
         let pushes = self.push.as_ref().is_some_and(|push| push.is_under_way());
-        if !pushes && self.grant.is_none() {
-            self.ask(actions);
+        if !pushes {
+            // That work was put down may be lost, and then its token comes again.
+            self.begun = None;
+            if self.grant.is_none() {
+                self.ask(actions);
+            }
         }
     }
 

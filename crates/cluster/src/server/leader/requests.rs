@@ -2,14 +2,14 @@
 
 use sync_replicas::{ReplicaId, Scalar};
 
-use crate::coordinator::{Commit, Contribution, Coordinator, GiveUp, Refusal, Ticket};
+use crate::coordinator::{Coordinator, GiveUp};
 use crate::proto::to_server::Message;
 use crate::server::bad_message::BadMessage;
 use crate::server::parameter_server::ParameterServer;
 
 use crate::wire;
 
-/// Asks the coordinator, with the receipt of its own process's server where one is needed.
+/// Asks the coordinator, whose own process has this server.
 ///
 /// # Errors
 /// The message makes no sense.
@@ -21,14 +21,8 @@ pub(super) fn ask<T: Scalar + bytemuck::Pod>(
 ) -> Result<(), BadMessage> {
     match message {
         Message::Commit(commit) => {
-            let mut commit = wire::commit(commit)?;
-            match add_own_receipt(own, replica, &mut commit) {
-                Ok(()) => coordinator.commit(replica, &commit),
-                Err(reason) => {
-                    let refusal = Refusal { sequence: commit.sequence, reason, rejoin: false };
-                    coordinator.refuse_commit(replica, &commit, refusal);
-                }
-            }
+            let commit = wire::commit(commit)?;
+            coordinator.commit_to(replica, commit, &own.shard());
             crash_point!("coordinator/commit-decided");
         }
         Message::Ask(ask) => {
@@ -55,23 +49,6 @@ pub(super) fn ask<T: Scalar + bytemuck::Pod>(
             }
         }
         _ => return Err(BadMessage::NotAReplicas),
-    }
-    Ok(())
-}
-
-/// Adds the server's receipt to those of the others, if it holds the contribution.
-///
-/// # Errors
-/// The commit names other variables than came, which the words say.
-fn add_own_receipt<T: Scalar + bytemuck::Pod>(
-    own: &ParameterServer<T>,
-    replica: ReplicaId,
-    commit: &mut Commit,
-) -> Result<(), String> {
-    let Ticket { generation, incarnation } = commit.ticket;
-    let contribution = Contribution { replica, incarnation, sequence: commit.sequence };
-    if own.shard().vet(contribution, &commit.variables)? {
-        commit.receipts ^= own.receipt(generation, contribution);
     }
     Ok(())
 }

@@ -127,14 +127,9 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
             return;
         }
         let mut parts = Vec::with_capacity(servers.len());
-        // An update that was ordered and not yet answered is in the states.
-        let mut step = coordinator.global_step();
         for server in servers {
             parts.push(match server.save() {
-                Reply::Now(Ok(state)) => {
-                    step = state.global_step;
-                    Part::Here(Box::new(state))
-                }
+                Reply::Now(Ok(state)) => Part::Here(Box::new(state)),
                 Reply::Later(number) => Part::Ordered(number),
                 Reply::Now(Err(error)) => {
                     return tracing::error!(reason = %error, "no checkpoint can be taken");
@@ -143,7 +138,7 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         }
         self.under_way = Some(Gathering {
             global_step: coordinator.global_step(),
-            positions: coordinator.engine().positions(step),
+            positions: coordinator.positions(),
             updates: self.updates,
             parts,
             again: false,

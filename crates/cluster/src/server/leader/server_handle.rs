@@ -12,8 +12,8 @@ use crate::proto::order::Order;
 use crate::proto::{Ended, LetGo, SaveState};
 use crate::server::command_error::CommandError;
 use crate::server::link::orders::{Begun, Link};
-use crate::server::parameter_server::{Applied, ParameterServer, Release};
-use crate::shard::ShardState;
+use crate::server::parameter_server::{ParameterServer, Release};
+use crate::shard::{Applied, ShardState};
 
 /// One parameter server.
 pub(crate) enum ServerHandle<T: Scalar> {

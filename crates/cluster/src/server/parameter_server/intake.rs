@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sync_replicas::driver::Generation;
 use sync_replicas::{ReplicaId, Scalar};
 
 use super::ParameterServer;
@@ -17,7 +16,7 @@ use crate::coordinator::{Contribution, Ticket};
 use crate::proto;
 use crate::proto::to_replica::Message as Answer;
 use crate::server::bad_message::BadMessage;
-use crate::shard::{Open, Section, StageError};
+use crate::shard::{Announced, Open, Section, StageError};
 use crate::wire;
 
 /// What comes over one connection of a replica's.
@@ -34,17 +33,6 @@ pub(crate) struct Intake<T: Scalar> {
 
 /// How often whoever waits for room is looked at.
 const BEAT: Duration = Duration::from_secs(1);
-
-/// What is to be done about a contribution that is announced.
-enum Announced<T> {
-    /// It is whole: nothing that follows is wanted.
-    Held,
-    /// The coordinator's word on it has come.
-    Decided,
-    Open(Open<T>),
-    /// An old packet: the replica has long gone on.
-    Old,
-}
 
 impl<T: Scalar + bytemuck::Pod> Intake<T> {
     pub(crate) fn new(
@@ -89,7 +77,8 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
         let announced = match known {
             Some(known) => Ok(known),
             None if !self.make_room(contribution, ticket).await => return Ok(()),
-            None => self.announce(contribution, &sections, ticket.generation),
+            // The shard may have gone on while it waited.
+            None => self.server.shard().announce(contribution, &sections, ticket.generation),
         };
         let keeps = matches!(announced, Ok(Announced::Open(_) | Announced::Held));
         if !keeps {
@@ -106,26 +95,6 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
             Err(error) => self.refuse(ticket, sequence, &error),
         }
         Ok(())
-    }
-
-    /// The shard may have gone on while the contribution waited for room.
-    fn announce(
-        &self,
-        contribution: Contribution,
-        sections: &[Section],
-        generation: Generation,
-    ) -> Result<Announced<T>, StageError> {
-        let mut shard = self.server.shard();
-        if shard.snapshot().generation != generation {
-            return Ok(Announced::Old);
-        }
-        match shard.begin(contribution, sections) {
-            Ok(true) => Ok(Announced::Held),
-            Ok(false) => Ok(Announced::Open(shard.open(contribution)?)),
-            Err(StageError::Decided { .. }) => Ok(Announced::Decided),
-            Err(StageError::Older { .. }) => Ok(Announced::Old),
-            Err(error) => Err(error),
-        }
     }
 
     /// Waits for room, as long as its connection is there; whether there is some.

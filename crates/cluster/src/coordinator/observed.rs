@@ -1,0 +1,80 @@
+//! What the engine was told and what it answered, in order, for whoever checks the whole.
+//!
+//! Kept only where somebody asked for it.
+
+use sync_replicas::ReplicaId;
+use sync_replicas::driver::Incarnation;
+use sync_replicas::engine::{Decision, Effect, Push, Refused};
+
+use super::Coordinator;
+
+/// Something that the engine was told, or that it answered.
+#[derive(Clone, Debug)]
+pub enum Observed {
+    /// Training began, with so many tokens.
+    Started {
+        /// How many were put.
+        tokens: usize,
+    },
+    /// A replica joined.
+    Joined {
+        /// Which one.
+        replica: ReplicaId,
+        /// As which life of it.
+        incarnation: Incarnation,
+    },
+    /// A replica that was a member is none any more.
+    Left {
+        /// Which one.
+        replica: ReplicaId,
+    },
+    /// A replica put its piece of work down.
+    GaveUp {
+        /// Which one.
+        replica: ReplicaId,
+    },
+    /// A replica's lease began anew.
+    Renewed {
+        /// Which one.
+        replica: ReplicaId,
+    },
+    /// It is about to be told that time has passed.
+    Ticked,
+    /// By lane: its variable. From now on.
+    Lanes(Vec<usize>),
+    /// A push was judged.
+    Decided {
+        /// As the engine had it.
+        push: Push,
+        /// What it said.
+        decision: Result<Decision, Refused>,
+    },
+    /// What it answered to the last of the others.
+    Effect(Effect),
+}
+
+/// Nothing, unless somebody looks.
+#[derive(Debug, Default)]
+pub(super) struct Observations(Option<Vec<Observed>>);
+
+impl Observations {
+    pub(super) fn note(&mut self, observed: impl FnOnce() -> Observed) {
+        if let Some(all) = &mut self.0 {
+            all.push(observed());
+        }
+    }
+}
+
+impl Coordinator {
+    /// From now on what the engine is told and answers is kept.
+    #[doc(hidden)]
+    pub fn observe(&mut self) {
+        self.observations.0.get_or_insert_default();
+    }
+
+    /// What the engine was told and answered since this was last asked.
+    #[doc(hidden)]
+    pub fn take_observed(&mut self) -> Vec<Observed> {
+        self.observations.0.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+}

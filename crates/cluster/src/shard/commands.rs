@@ -1,0 +1,114 @@
+//! What the coordinator decides and what replicas announce, carried out whoever serves the shard.
+
+use accum_core::GlobalStep;
+use sync_replicas::Scalar;
+use sync_replicas::driver::Generation;
+
+use super::{Contribution, Open, Section, Shard, ShardError, ShardState, StageError, StateError};
+use crate::coordinator::ShardCommand;
+
+/// A shard's part of an update is done: of one variable, or of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The variable, where each is admitted by itself.
+    pub variable: Option<usize>,
+}
+
+/// What is to be done about a contribution that is announced.
+#[derive(Debug)]
+pub enum Announced<T> {
+    /// It is whole: nothing that follows is wanted.
+    Held,
+    /// The coordinator's word on it has come.
+    Decided,
+    /// Its bytes are to come.
+    Open(Open<T>),
+    /// An old packet: the replica has long gone on.
+    Old,
+}
+
+/// Why a shard did not begin a generation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BeginError {
+    /// The saved state does not fit.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Steps were made of the initial values, and there is no saved state.
+    #[error(
+        "the coordinator has lost its state, and there is no checkpoint to go back to; give \
+         --checkpoint-dir"
+    )]
+    NoCheckpoint,
+}
+
+impl<T: Scalar> Shard<T> {
+    /// Carries out what was decided of a contribution, or an update.
+    ///
+    /// # Errors
+    /// [`ShardError`].
+    pub fn carry_out(&mut self, command: &ShardCommand) -> Result<Option<Applied>, ShardError> {
+        match command {
+            ShardCommand::Admit { contribution, key, variables } => {
+                crash_point!("server/before-admit");
+                self.admit(*contribution, *key, variables.as_deref())?;
+                crash_point!("server/after-admit");
+                Ok(None)
+            }
+            ShardCommand::Discard(contribution) => {
+                self.discard(*contribution);
+                Ok(None)
+            }
+            ShardCommand::Apply { variable, global_step, last } => {
+                crash_point!("server/before-apply");
+                let generation = self.published.generation;
+                self.apply(variable.unwrap_or(0), *last, *global_step, generation)?;
+                crash_point!("server/after-apply");
+                Ok(Some(Applied { variable: *variable }))
+            }
+        }
+    }
+
+    /// Announces a contribution of a generation, perhaps once more, perhaps late.
+    ///
+    /// # Errors
+    /// [`StageError`]: it makes no sense.
+    pub fn announce(
+        &mut self,
+        contribution: Contribution,
+        sections: &[Section],
+        generation: Generation,
+    ) -> Result<Announced<T>, StageError> {
+        if self.published.generation != generation {
+            // The coordinator tells the replica (P-9).
+            return Ok(Announced::Old);
+        }
+        match self.begin(contribution, sections) {
+            Ok(true) => Ok(Announced::Held),
+            Ok(false) => Ok(Announced::Open(self.open(contribution)?)),
+            Err(StageError::Decided { .. }) => Ok(Announced::Decided),
+            Err(StageError::Older { .. }) => Ok(Announced::Old),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Begins a generation at a step, from a saved state or from the initial values.
+    ///
+    /// # Errors
+    /// [`BeginError`].
+    pub fn begin_from(
+        &mut self,
+        state: Option<&ShardState<T>>,
+        generation: Generation,
+        global_step: GlobalStep,
+    ) -> Result<(), BeginError> {
+        match state {
+            Some(state) => self.restore(state)?,
+            // No step was made of the initial values.
+            None if self.published.global_step == GlobalStep::default() => {}
+            None => return Err(BeginError::NoCheckpoint),
+        }
+        self.begin_generation(generation, global_step);
+        Ok(())
+    }
+}

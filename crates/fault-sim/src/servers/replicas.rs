@@ -1,0 +1,148 @@
+//! What replicas say to servers: to a shard's server, or to the coordinator.
+
+use cluster::client::protocol::{ConnectError, Departure, Hello, Reply, Request};
+use cluster::coordinator::{GiveUp, Refusal, Ticket};
+use engine::ReplicaId;
+
+use super::Servers;
+use crate::happenings::Happening;
+use crate::invariants::Fact;
+use crate::network::Line;
+use crate::stage::{Stage, ToReplica, ToServer};
+
+impl Servers {
+    /// What comes over a replica's connection.
+    pub(crate) fn receive(
+        &mut self,
+        (replica, line): (usize, Line),
+        message: ToServer,
+        stage: &mut Stage,
+    ) {
+        let Some(server) = &mut self.all[line.server] else {
+            if let ToServer::Hello(_) = message {
+                let refused = "nobody listens".to_owned();
+                let failed = ConnectError::Retry(refused);
+                stage.send_to_replica(line, ToReplica::Failed(failed));
+            }
+            return;
+        };
+        if let ToServer::Hello(hello) = message {
+            return self.hello(replica, line, hello, stage);
+        }
+        if !server.is_open(replica, line) {
+            if server.had_read(replica, line)
+                && let ToServer::Request(request @ (Request::GiveUp { .. } | Request::Commit(_))) =
+                    message
+                && stage.dice.chance(stage.mix.faults.late)
+            {
+                stage.happened(Happening::HeardLate);
+                self.request(replica, request, stage);
+            }
+            return;
+        }
+        match message {
+            ToServer::Hello(_) => {}
+            ToServer::Begin { ticket, sequence, sections } => {
+                server.begin(replica, (ticket, sequence), &sections, stage);
+            }
+            ToServer::Chunk { section, bytes } => server.chunk(replica, section, &bytes, stage),
+            ToServer::Request(Request::Pull { after, .. }) => server.pull(replica, after, stage),
+            ToServer::Request(request) => {
+                if !matches!(request, Request::Leave { .. }) {
+                    stage.copy(replica, &request);
+                }
+                self.request(replica, request, stage);
+            }
+            ToServer::Alive(ticket) => self.alive(replica, ticket, stage),
+            ToServer::Closed => server.close(replica, line, stage),
+        }
+    }
+
+    fn hello(&mut self, replica: usize, line: Line, hello: Hello, stage: &mut Stage) {
+        let Some(server) = &mut self.all[line.server] else { return };
+        if !server.open(replica, line, hello.connection, stage) {
+            let newer = "a newer one is open".to_owned();
+            let failed = ConnectError::Permanent(newer);
+            return stage.send_to_replica(line, ToReplica::Failed(failed));
+        }
+        stage.send_to_replica(line, ToReplica::Connected);
+        if line.server == 0 {
+            let welcomed = self.welcome(replica, &hello, stage);
+            if let (Err(refusal), Some(own)) = (welcomed, &mut self.all[0]) {
+                own.tell(replica, None, Reply::Refused(refusal), stage);
+                own.close(replica, line, stage);
+            }
+            return;
+        }
+        let in_turn = stage.mix.in_turn;
+        let global_step = server.shard.snapshot().global_step;
+        let welcome = Reply::Welcome { ticket: None, global_step, in_turn };
+        server.tell(replica, None, server.over.clone().map_or(welcome, Reply::Ended), stage);
+    }
+
+    /// Lets a replica in that has said hello to the leader.
+    fn welcome(&mut self, replica: usize, hello: &Hello, stage: &mut Stage) -> Result<(), Refusal> {
+        let (Some(leader), Some(own)) = (&mut self.leader, &self.all[0]) else { return Ok(()) };
+        if leader.ending.is_some() {
+            // Otherwise it hears of the end with the others.
+            if let Some(over) = &own.over {
+                own.tell(replica, None, Reply::Ended(over.clone()), stage);
+            }
+            return Ok(());
+        }
+        if !leader.serving {
+            stage.happened(Happening::NotReady);
+            let reason = "the servers are not ready".to_owned();
+            return Err(Refusal { sequence: 0, reason, rejoin: true });
+        }
+        let (id, now) = (ReplicaId::new(replica as u64), stage.now());
+        let welcomed = leader.coordinator.at(now).hello(id, hello.connection, hello.ticket);
+        if welcomed.is_err() {
+            stage.happened(Happening::RefusedOlder);
+            drop(leader.coordinator.take_actions());
+        }
+        let ticket = welcomed?;
+        stage.note(&Fact::Welcomed { replica: id, connection: hello.connection });
+        if hello.ticket == Some(ticket) {
+            stage.happened(Happening::WentOn);
+        }
+        let (global_step, in_turn) = (leader.coordinator.global_step(), stage.mix.in_turn);
+        let welcome = Reply::Welcome { ticket: Some(ticket), global_step, in_turn };
+        own.tell(replica, None, welcome, stage);
+        self.act(stage);
+        Ok(())
+    }
+
+    /// What a replica asks of the coordinator.
+    pub(crate) fn request(&mut self, replica: usize, request: Request, stage: &mut Stage) {
+        let (Some(leader), Some(own)) = (&mut self.leader, &self.all[0]) else { return };
+        if !leader.serving && !matches!(request, Request::Leave { .. }) {
+            return;
+        }
+        let (id, now) = (ReplicaId::new(replica as u64), stage.now());
+        let coordinator = leader.coordinator.at(now);
+        match request {
+            Request::Commit(commit) => {
+                coordinator.commit_to(id, commit, &own.shard);
+            }
+            Request::Ask { ticket, sequence } => coordinator.ask(id, ticket, sequence),
+            Request::GiveUp { ticket, sequence, why, times } => {
+                let times = times.unwrap_or_default();
+                coordinator.give_up(id, ticket, GiveUp { sequence, why, times });
+            }
+            Request::Leave { ticket, departure } => match departure {
+                Departure::ForNow => coordinator.leave_for_now(id, ticket),
+                Departure::Done => coordinator.leave(id, ticket, None),
+                Departure::Failed(reason) => coordinator.leave(id, ticket, Some(reason)),
+            },
+            Request::Pull { .. } | Request::Gradients { .. } | Request::Recall => {}
+        }
+        self.act(stage);
+    }
+
+    fn alive(&mut self, replica: usize, ticket: Ticket, stage: &mut Stage) {
+        let Some(leader) = self.leader.as_mut().filter(|leader| leader.serving) else { return };
+        leader.coordinator.at(stage.now()).alive(ReplicaId::new(replica as u64), ticket);
+        self.act(stage);
+    }
+}
