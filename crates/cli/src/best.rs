@@ -9,13 +9,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sync_replicas::{CheckpointError, checkpoint, describe};
 
-use crate::args::{Measure, TrainArgs};
-use crate::error::UsageError;
+use crate::args::Measure;
+use crate::measures::BEST;
 use crate::run_folder::{self, FolderError};
 use crate::say::say;
 
-/// Where it is in a run folder.
-const FOLDER: &str = "best";
 const FILE: &str = "best.json";
 
 /// What the file says.
@@ -42,20 +40,7 @@ impl Kept {
 
     /// Where its checkpoint is.
     pub(crate) fn checkpoint(root: &Path) -> Option<PathBuf> {
-        checkpoint::latest(&root.join(FOLDER)).ok().flatten()
-    }
-}
-
-/// Refuses a folder of checkpoints that is that of the best one, which rotation would not spare.
-pub(crate) fn check(args: &TrainArgs) -> Result<(), UsageError> {
-    let Some((_, out)) = args.keep_best.zip(args.out.as_ref()) else { return Ok(()) };
-    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    match args.checkpoint_dir.as_ref().filter(|dir| whole(dir) == whole(&out.join(FOLDER))) {
-        None => Ok(()),
-        Some(dir) => {
-            let expected = "another folder than that of the best checkpoint (--keep-best)";
-            Err(UsageError::number("--checkpoint-dir", expected, dir.display()))
-        }
+        checkpoint::latest(&root.join(BEST)).ok().flatten()
     }
 }
 
@@ -110,7 +95,7 @@ impl Best {
         if !self.measure.is_better(value, self.kept.as_ref().map(|kept| kept.value)) {
             return Ok(false);
         }
-        save(&self.root.join(FOLDER))?;
+        save(&self.root.join(BEST))?;
         let kept = Kept { metric: self.measure.to_string(), value, step };
         let text = serde_json::to_string(&kept).unwrap_or_default();
         self.kept = Some(kept);

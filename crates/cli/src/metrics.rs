@@ -10,9 +10,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use sync_replicas::UpdateMade;
 use sync_replicas::checkpoint::RunId;
-use sync_replicas::{SpanKind, UpdateMade};
 
+pub use self::batches::Batch;
 pub(crate) use self::batches::Batches;
 
 use crate::config::Config;
@@ -66,26 +67,6 @@ impl From<&UpdateMade> for Update {
             averages_test_accuracy: None,
         }
     }
-}
-
-/// One batch of one replica; times are seconds since training began, or was gone on with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Batch {
-    /// Whose.
-    pub replica: u64,
-    /// The step whose variables it was computed with.
-    pub step: i64,
-    /// When computing began.
-    pub start: f64,
-    /// When it ended.
-    pub computed: f64,
-    /// When the gradient was pushed; not at all when it was given up.
-    pub pushed: Option<f64>,
-    /// What came of it.
-    pub outcome: SpanKind,
-    /// How long the replica had waited for its token before.
-    #[serde(default)]
-    pub wait: f64,
 }
 
 /// The variables of one update, tested.

@@ -5,6 +5,7 @@
 
 #[cfg(not(unix))]
 mod other;
+mod signal;
 #[cfg(unix)]
 mod unix;
 
@@ -15,6 +16,7 @@ use cluster::exit::Exit;
 
 #[cfg(not(unix))]
 use self::other as system;
+use self::signal::Signal;
 #[cfg(unix)]
 use self::unix as system;
 use crate::say::say;
@@ -26,18 +28,6 @@ pub enum Wish {
     End,
     /// Write a checkpoint and go on.
     Save,
-}
-
-/// The signals that mean something here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Signal {
-    Interrupt,
-    #[cfg_attr(not(unix), allow(dead_code, reason = "these systems do not send it"))]
-    HangUp,
-    #[cfg_attr(not(unix), allow(dead_code, reason = "these systems do not send it"))]
-    Terminate,
-    #[cfg_attr(not(unix), allow(dead_code, reason = "these systems do not send it"))]
-    User,
 }
 
 /// A Ctrl-C so soon after the first signal is the same one: wrappers pass on what the terminal has

@@ -7,7 +7,7 @@ use cluster::ClusterReport;
 use sync_replicas::Variables;
 use sync_replicas::checkpoint::{self, TrainingState};
 
-use super::Ended;
+use super::ended::Ended;
 use super::error::NodeError;
 use super::last_test;
 use super::process::Process;

@@ -12,10 +12,10 @@ use cluster::ClusterReport;
 use sync_replicas::Record;
 
 use super::chief::{checkpoint_of, outcome_of};
+use super::ended::Ended;
 use super::error::NodeError;
 use super::last_test;
 use super::process::Process;
-use super::{Ended, ended};
 use crate::run_log::{RunLog, lock};
 use crate::train::{RunRecord, TrainError, hooks};
 
@@ -33,7 +33,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
     if let Err(error) = write_end(process, &record, report.as_ref().ok()) {
         tracing::error!(%error, "the end of the metrics is not written");
     }
-    Ok(ended(&report?))
+    Ok(Ended::of(&report?))
 }
 
 /// What is not written yet, and the result of a training that is over.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use digits::models::accuracy;
 use sync_replicas::checkpoint::{self, TrainingState};
 
-use super::Ended;
+use super::ended::Ended;
 use super::error::NodeError;
 use super::pauses::Pauses;
 use super::process::Process;

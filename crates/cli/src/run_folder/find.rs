@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sync_replicas::{CheckpointError, checkpoint};
 
-use super::FolderError;
+use super::error::FolderError;
 use super::run_file::RunFile;
 
 /// Where checkpoints are if nobody says otherwise.

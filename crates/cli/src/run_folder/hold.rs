@@ -7,7 +7,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::FolderError;
+use super::error::FolderError;
 use crate::here::{host, utc};
 
 /// The file that is locked.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sync_replicas::checkpoint::RunId;
 
-use super::FolderError;
+use super::error::FolderError;
 use super::whole::write_whole;
 
 const FILE: &str = "run.json";

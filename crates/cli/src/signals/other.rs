@@ -9,7 +9,7 @@ use std::time::Duration;
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 
-use super::Signal;
+use super::signal::Signal;
 
 /// Between two looks: these systems wake nobody.
 const LOOK: Duration = Duration::from_millis(100);

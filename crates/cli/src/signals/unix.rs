@@ -8,7 +8,7 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use super::Signal;
+use super::signal::Signal;
 
 const ALL: [(i32, Signal); 4] = [
     (SIGINT, Signal::Interrupt),
