@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use sync_replicas::{CheckpointError, checkpoint, describe};
 
 use crate::args::Measure;
+use crate::error::Error;
 use crate::measures::BEST;
-use crate::run_folder::{self, FolderError};
+use crate::run_folder;
 use crate::say::say;
 
 const FILE: &str = "best.json";
@@ -44,26 +45,6 @@ impl Kept {
     }
 }
 
-/// Why a checkpoint that is the best is not kept; the one before is.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum KeepError {
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-}
-
-impl KeepError {
-    /// The warning: training goes on.
-    pub(crate) fn words(&self, step: i64) -> String {
-        let what = match self {
-            Self::Checkpoint(_) => "it is the best so far, but not kept",
-            Self::Folder(_) => "the best so far is kept, but a run that goes on will not know",
-        };
-        format!("update {step}: {what}: {}", describe(self))
-    }
-}
-
 /// Keeps the best checkpoint of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Best {
@@ -86,20 +67,29 @@ impl Best {
 
     /// Takes a test of an update, and keeps its checkpoint with `save` if it is better than all
     /// before; whether it was.
+    ///
+    /// # Errors
+    /// When it is not kept: training goes on, and the message is a warning.
     pub(crate) fn tested(
         &mut self,
         step: i64,
         value: f64,
         save: impl FnOnce(&Path) -> Result<PathBuf, CheckpointError>,
-    ) -> Result<bool, KeepError> {
+    ) -> Result<bool, Error> {
         if !self.measure.is_better(value, self.kept.as_ref().map(|kept| kept.value)) {
             return Ok(false);
         }
-        save(&self.root.join(BEST))?;
+        let warning = |what: &str, error: &dyn std::error::Error| {
+            Error::failed(format!("update {step}: {what}: {}", describe(error)))
+        };
+        save(&self.root.join(BEST))
+            .map_err(|error| warning("it is the best so far, but not kept", &error))?;
         let kept = Kept { metric: self.measure.to_string(), value, step };
         let text = serde_json::to_string(&kept).unwrap_or_default();
         self.kept = Some(kept);
-        run_folder::write(&self.root, FILE, &format!("{text}\n"))?;
+        run_folder::write(&self.root, FILE, &format!("{text}\n")).map_err(|error| {
+            warning("the best so far is kept, but a run that goes on will not know", &error)
+        })?;
         Ok(true)
     }
 }

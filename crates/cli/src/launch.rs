@@ -5,7 +5,6 @@
 
 mod child;
 mod listen;
-mod ports;
 mod signal;
 
 use std::ffi::OsString;
@@ -14,19 +13,16 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use cluster::exit::Exit;
-use cluster::security::{KeyError, TlsError};
-
 use self::child::{Child, LEAVE, Look, NOBODY, Restart, SAVE};
 pub use self::listen::listen_to_launcher;
-pub use self::ports::PortsError;
 use crate::args::{LaunchArgs, SecurityArgs};
 use crate::command_line::without;
 use crate::config::Config;
 use crate::effective::ClusterOptions;
-use crate::error::UsageError;
+use crate::error::{Error, UsageError};
 use crate::interrupt::Interrupt;
-use crate::run_folder::{FolderError, RunFolder};
+use crate::ports;
+use crate::run_folder::RunFolder;
 use crate::say::say;
 use crate::security;
 use crate::settings::Settings;
@@ -40,66 +36,6 @@ const GRACE: Duration = Duration::from_secs(15);
 /// Options that are the launcher's own, or that it gives each process itself.
 const OWN: [&str; 6] =
     ["--ps", "--workers", "--out", "--checkpoint-dir", "--resume", "--metrics-port"];
-
-/// Why a launched training failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LaunchError {
-    /// Invalid options.
-    #[error(transparent)]
-    Usage(#[from] UsageError),
-    /// The run folder cannot be used.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// The key cannot be used.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The certificates cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// A process could not be started.
-    #[error("a process could not be started: {0}")]
-    Start(#[from] io::Error),
-    /// There is no room for so many servers.
-    #[error(transparent)]
-    Ports(#[from] PortsError),
-    /// It was interrupted, and did not end.
-    #[error(
-        "the training did not end within {seconds} s of the interrupt, and its processes were \
-         ended; {} has its newest checkpoint, and the messages are in {}",
-        checkpoints.display(), logs.display()
-    )]
-    Stuck {
-        /// How long it had.
-        seconds: u64,
-        /// Where the checkpoints are.
-        checkpoints: PathBuf,
-        /// Where to look.
-        logs: PathBuf,
-    },
-    /// A process that the training cannot do without has failed.
-    #[error("{name} {how}; its messages are in {}", log.display())]
-    Failed {
-        /// Which one.
-        name: String,
-        /// How it ended.
-        how: String,
-        /// Where to look.
-        log: PathBuf,
-    },
-}
-
-impl LaunchError {
-    /// The exit status of the program: whether anything was begun.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Folder(error) => error.exit(),
-            Self::Usage(_) | Self::Key(_) | Self::Tls(_) => Exit::Usage,
-            _ => Exit::Failed,
-        }
-    }
-}
 
 /// How a launched training ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,18 +52,19 @@ pub struct Launched {
 /// command line's, without the program and the command.
 ///
 /// # Errors
-/// [`LaunchError`]; every process has ended by then.
+/// When nothing could be begun, or the training failed; every process has ended by then.
 pub fn launch(
     args: LaunchArgs,
     words: &[OsString],
     interrupt: &Interrupt,
-) -> Result<Launched, LaunchError> {
+) -> Result<Launched, Error> {
     // Said here, and not by every process in its log.
     check_security(&args.security)?;
     let (ps, workers) = (args.ps as usize, args.workers as usize);
     let ports = ports::free(ps + workers)?;
     if let Some(first) = args.metrics_port {
-        ports::check((0..ps).map(|index| first + index as u16))?;
+        // Each process binds its own.
+        (0..ps).try_for_each(|index| ports::bind_metrics(first + index as u16).map(drop))?;
     }
     let settings = Settings::check_in_cluster(args.train, args.workers, args.backup)?;
     if settings.keep_best.is_some() && !args.evaluator {
@@ -152,7 +89,7 @@ pub fn launch(
         say(beginning(&folder, &settings, ports[0]));
     }
     let logs = folder.root().join("logs");
-    std::fs::create_dir_all(&logs)?;
+    std::fs::create_dir_all(&logs).map_err(not_started)?;
 
     let mut common: Vec<OsString> = vec!["node".into(), "--end-with-stdin".into()];
     let words = words.iter().filter(|word| *word != "--evaluator");
@@ -174,10 +111,16 @@ pub fn launch(
         }
         Child::start(role, index, words, &logs)
     });
-    let mut herd = Herd { children: children.collect::<Result<_, _>>()?, quiet: settings.quiet };
+    let children = children.collect::<Result<_, _>>().map_err(not_started)?;
+    let mut herd = Herd { children, quiet: settings.quiet };
     let Some(interrupted) = herd.watch(interrupt)? else {
-        let (seconds, checkpoints) = (GRACE.as_secs(), folder.checkpoints().to_owned());
-        return Err(LaunchError::Stuck { seconds, checkpoints, logs });
+        return Err(Error::failed(format!(
+            "the training did not end within {} s of the interrupt, and its processes were ended; \
+             {} has its newest checkpoint, and the messages are in {}",
+            GRACE.as_secs(),
+            folder.checkpoints().display(),
+            logs.display()
+        )));
     };
     if interrupted {
         folder.abandon();
@@ -196,8 +139,12 @@ fn beginning(folder: &RunFolder, settings: &Settings, port: u16) -> String {
     )
 }
 
+fn not_started(error: io::Error) -> Error {
+    Error::failed(format!("a process could not be started: {error}"))
+}
+
 /// Reads the key and the certificates once.
-fn check_security(args: &SecurityArgs) -> Result<(), LaunchError> {
+fn check_security(args: &SecurityArgs) -> Result<(), Error> {
     security::key(args)?;
     if let Some(tls) = security::tls(args) {
         tls.server()?;
@@ -214,7 +161,7 @@ struct Herd {
 impl Herd {
     /// Waits for the chief's result; whether it was interrupted. `None` if there is no result soon
     /// after an interrupt.
-    fn watch(&mut self, interrupt: &Interrupt) -> Result<Option<bool>, LaunchError> {
+    fn watch(&mut self, interrupt: &Interrupt) -> Result<Option<bool>, Error> {
         let mut told: Option<Instant> = None;
         // A server has left for good, which saves but does not end the training: nobody can.
         let mut parted = false;
@@ -241,7 +188,7 @@ impl Herd {
                     Some(_) if serves || child.is_needed() => Restart::UnlessAsked,
                     Some(_) => Restart::No,
                 };
-                match child.look(restart)? {
+                match child.look(restart).map_err(not_started)? {
                     Look::Nothing => {}
                     Look::Again(what) => {
                         if !self.quiet {
@@ -258,8 +205,9 @@ impl Herd {
                     }
                     Look::Done | Look::Left => {}
                     Look::Failed(how) if child.is_needed() => {
-                        let (name, log) = (child.name(), child.log().to_owned());
-                        return Err(LaunchError::Failed { name, how, log });
+                        let (name, log) = (child.name(), child.log().display());
+                        let failed = format!("{name} {how}; its messages are in {log}");
+                        return Err(Error::failed(failed));
                     }
                     Look::Failed(how) => {
                         if !self.quiet && told.is_none() {

@@ -40,6 +40,7 @@ pub mod metrics;
 pub mod node;
 mod optimizers;
 mod optional;
+mod ports;
 pub mod progress;
 pub mod redraw;
 mod replicas;

@@ -17,6 +17,7 @@ pub use self::batches::Batch;
 pub(crate) use self::batches::Batches;
 
 use crate::config::Config;
+use crate::error::Error;
 
 /// The run: what was started where and when, and all of its settings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -188,6 +189,11 @@ impl Metrics {
         self.lines.drain(..done);
         result
     }
+}
+
+/// The metrics of a run cannot be written.
+pub(crate) fn unwritten(error: io::Error) -> Error {
+    Error::failed(format!("writing metrics.jsonl failed: {error}"))
 }
 
 /// Whether the last line of a file is the result of a run; no file has none.

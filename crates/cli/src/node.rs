@@ -7,7 +7,6 @@ mod chief;
 mod coordinator;
 mod ended;
 mod ending;
-mod error;
 mod evaluator;
 mod last_test;
 mod metrics_page;
@@ -18,17 +17,17 @@ use cluster::spec::Role;
 
 pub use ended::Ended;
 pub use ending::{Ending, Wish};
-pub use error::NodeError;
 pub use process::Process;
 use sync_replicas::checkpoint::RunId;
 
+use crate::error::Error;
 use crate::train::hooks;
 
 /// Takes part until training is over, or until it is asked to leave.
 ///
 /// # Errors
-/// [`NodeError`]; its exit status says whether a restart can help.
-pub fn run(process: &Process) -> Result<Ended, NodeError> {
+/// When its part fails; the exit status says whether a restart can help.
+pub fn run(process: &Process) -> Result<Ended, Error> {
     let place = process.cluster.place();
     let task = place.task;
     if place.is_chief() {

@@ -1,51 +1,25 @@
 //! The report of a run, drawn from its files: also of one that has no result.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
-use cluster::exit::Exit;
 use serde_json::Value;
 use sync_replicas::{SpanKind, checkpoint};
 
 use crate::args::ReportArgs;
-use crate::history::{History, HistoryError, spans};
+use crate::error::Error;
+use crate::history::{History, spans};
 use crate::metrics::Batches;
 use crate::report;
-use crate::run_folder::{self, FolderError};
+use crate::run_folder;
 use crate::summary::{ReplicaSummary, Summary, story};
-
-/// Why there is no report.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReportError {
-    /// The files of the run cannot be read, or make no sense.
-    #[error(transparent)]
-    History(#[from] HistoryError),
-    /// The page cannot be written.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// Nobody reads the answer.
-    #[error("the answer cannot be written: {0}")]
-    Out(#[from] io::Error),
-}
-
-impl ReportError {
-    /// The exit status of the program.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::History(_) => Exit::Usage,
-            Self::Folder(_) | Self::Out(_) => Exit::Failed,
-        }
-    }
-}
 
 /// Writes the pages of a run into its folder.
 ///
 /// # Errors
-/// [`ReportError`].
-pub fn redraw(args: &ReportArgs, out: &mut dyn Write) -> Result<(), ReportError> {
+/// When the files of the run make no sense, or the page cannot be written.
+pub fn redraw(args: &ReportArgs, out: &mut dyn Write) -> Result<(), Error> {
     let root = &args.run;
     let mut history = History::read(root)?;
     let root = if root.is_dir() { root } else { root.parent().unwrap_or(root) };
@@ -59,9 +33,10 @@ pub fn redraw(args: &ReportArgs, out: &mut dyn Write) -> Result<(), ReportError>
     let run = history.lives.last().map(|life| life.run.clone()).unwrap_or_default();
     let settings = run.into_iter().filter(|(name, _)| name != "kind");
     let settings = settings.map(|(name, value)| (name, words(&value))).collect();
-    report::write(root, &history, &summary, settings)?;
-    writeln!(out, "{}\nreport: {}", story(&summary), root.join("report.html").display())?;
-    Ok(())
+    report::write(root, &history, &summary, settings).map_err(Error::failed)?;
+    let page = root.join("report.html");
+    writeln!(out, "{}\nreport: {}", story(&summary), page.display())
+        .map_err(|error| Error::failed(format!("the answer cannot be written: {error}")))
 }
 
 /// What is known of a run that has told no result: it failed, was killed, or still trains.

@@ -12,9 +12,10 @@ use sync_replicas::Span;
 
 use crate::drawing::chart::{Axis, Chart, Series};
 use crate::drawing::svg::escape;
+use crate::error::Error;
 use crate::history::History;
 use crate::metrics::Update;
-use crate::run_folder::{self, FolderError};
+use crate::run_folder;
 use crate::summary::{ReplicaSummary, Summary, percent, seconds, story};
 
 const STYLE: &str = include_str!("report/style.css");
@@ -48,7 +49,7 @@ pub(crate) fn write(
     history: &History,
     summary: &Summary,
     settings: Vec<(String, String)>,
-) -> Result<(), FolderError> {
+) -> Result<(), Error> {
     let updates: Vec<Update> = history.updates().cloned().collect();
     let last = history.lives.last();
     let recent = last.map_or(&[][..], |life| &life.updates);

@@ -122,7 +122,7 @@ impl RunHook {
         let Some((best, training)) = &mut self.best else { return };
         let Some(value) = value(best.measure().metric, test, loss) else { return };
         if let Err(error) = best.tested(test.step, value, |folder| training.save(folder, 1)) {
-            self.progress.warn(&error.words(test.step));
+            self.progress.warn(&error.to_string());
         }
     }
 

@@ -8,6 +8,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::error::Error;
+
 /// Writes a line to standard error, as one piece; whether it is read is nobody's loss.
 ///
 /// `eprintln!` panics where the reader has gone, as `head` does and a closed window.
@@ -15,17 +17,16 @@ pub fn say(line: impl Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
-/// A result that was asked for with `--json` did not get to its reader.
-#[derive(Debug, thiserror::Error)]
-#[error("expected to write the JSON object of --json to standard output, got: {0}")]
-pub struct JsonError(#[from] io::Error);
-
 /// Writes a result as one line.
 ///
 /// # Errors
-/// [`JsonError`]: whoever asked for it waits for it.
-pub fn json(out: &mut (impl Write + ?Sized), result: &impl Serialize) -> Result<(), JsonError> {
-    let line = serde_json::to_string(result).map_err(io::Error::from)?;
-    out.write_all(format!("{line}\n").as_bytes())?;
-    Ok(out.flush()?)
+/// When it does not get to its reader, who waits for it.
+pub fn json(out: &mut (impl Write + ?Sized), result: &impl Serialize) -> Result<(), Error> {
+    let line = serde_json::to_string(result).map_err(io::Error::from);
+    let written = line.and_then(|line| out.write_all(format!("{line}\n").as_bytes()));
+    written.and_then(|()| out.flush()).map_err(|error| {
+        Error::failed(format!(
+            "expected to write the JSON object of --json to standard output, got: {error}"
+        ))
+    })
 }

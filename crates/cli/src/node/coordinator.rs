@@ -13,20 +13,21 @@ use sync_replicas::Record;
 
 use super::chief::{checkpoint_of, outcome_of};
 use super::ended::Ended;
-use super::error::NodeError;
 use super::last_test;
 use super::process::Process;
+use crate::error::Error;
+use crate::metrics::unwritten;
 use crate::run_log::{RunLog, lock};
-use crate::train::{RunRecord, TrainError, hooks};
+use crate::train::{RunRecord, hooks};
 
 /// Between two looks at the record.
 const LOOK: Duration = Duration::from_millis(250);
 
-pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
+pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     let settings = &process.settings;
     let record = RunRecord::open(settings, process.owned()?, Record::new())?;
     let folder = record.folder();
-    let writer = Writer::start(Arc::clone(record.log())).map_err(TrainError::from)?;
+    let writer = Writer::start(Arc::clone(record.log())).map_err(unwritten)?;
     let hooks = hooks(settings, None, Some(folder));
     let report = process.fit(hooks, folder.run(), Some(record.record()));
     writer.end();
@@ -41,7 +42,7 @@ fn write_end(
     process: &Process,
     record: &RunRecord<'_>,
     report: Option<&ClusterReport<f32>>,
-) -> Result<(), NodeError> {
+) -> Result<(), Error> {
     record.flush()?;
     let (settings, folder) = (&process.settings, record.folder());
     let Some(report) = report.filter(|report| !report.left) else { return Ok(()) };
@@ -51,12 +52,12 @@ fn write_end(
         && let Some(summary) = record.told(last)
     {
         // It had ended before, and was started again.
-        return Ok(record.write_result(&summary)?);
+        return record.write_result(&summary);
     }
     let averages = state.averaged();
     let outcome = outcome_of(report, settings, averages, state.variables);
     last_test::wait(process, folder, &outcome)?;
-    Ok(record.write_result(&record.summarize(&outcome)?)?)
+    record.write_result(&record.summarize(&outcome)?)
 }
 
 /// A thread that writes lines until it is ended.

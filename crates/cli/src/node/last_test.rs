@@ -4,9 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::error::NodeError;
 use super::pauses::Pauses;
 use super::process::Process;
+use crate::error::Error;
 use crate::history::TESTS;
 use crate::metrics::last_evaluation;
 use crate::run_folder::RunFolder;
@@ -24,7 +24,7 @@ pub(super) fn wait(
     process: &Process,
     folder: &RunFolder,
     outcome: &RunOutcome,
-) -> Result<(), NodeError> {
+) -> Result<(), Error> {
     let settings = &process.settings;
     let early = outcome.global_step < settings.updates && outcome.stopped_by.is_none();
     if settings.keep_best.is_none() || early {

@@ -8,8 +8,8 @@ use cluster::{ClusterError, StopHandle};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
-use super::error::NodeError;
 use super::process::Process;
+use crate::error::Error;
 
 pub(super) struct Pauses {
     runtime: Runtime,
@@ -17,9 +17,9 @@ pub(super) struct Pauses {
 }
 
 impl Pauses {
-    pub(super) fn new(process: &Process) -> Result<Self, NodeError> {
+    pub(super) fn new(process: &Process) -> Result<Self, Error> {
         let runtime = Builder::new_current_thread().enable_time().build();
-        let runtime = runtime.map_err(|error| NodeError::Cluster(ClusterError::Runtime(error)))?;
+        let runtime = runtime.map_err(ClusterError::Runtime)?;
         Ok(Self { runtime, stop: process.stop_handle() })
     }
 

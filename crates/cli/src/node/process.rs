@@ -9,17 +9,16 @@ use cluster::{Cluster, ClusterReport, OnCluster, StopHandle, Wire};
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::{Hooks, Record, SyncReplicas};
 
-use super::error::NodeError;
 use crate::args::{NodeArgs, WireKind};
 use crate::config::Config;
 use crate::effective::ClusterOptions;
-use crate::error::UsageError;
+use crate::error::{Error, UsageError};
 use crate::optional::set;
 use crate::replicas::replicas;
 use crate::run_folder::RunFolder;
 use crate::security;
 use crate::settings::{CLUSTER_LEASE, Resume, Settings};
-use crate::train::{TrainError, learner, shard};
+use crate::train::{learner, shard};
 
 /// A process that knows its place, ready to run.
 #[derive(Debug)]
@@ -36,8 +35,8 @@ impl Process {
     /// The place, the key and the settings.
     ///
     /// # Errors
-    /// [`NodeError`], before anything is opened or written.
-    pub fn new(args: NodeArgs) -> Result<Self, NodeError> {
+    /// When they make no sense, before anything is opened or written.
+    pub fn new(args: NodeArgs) -> Result<Self, Error> {
         let place = place(&args)?;
         let cluster = Cluster::new(place).patience(args.patience).wire(match args.wire {
             WireKind::F32 => Wire::Native,
@@ -58,7 +57,10 @@ impl Process {
         let (task, is_chief) = (cluster.place().task, cluster.place().is_chief());
         let leads = task.role == Role::Ps && task.index == 0;
         if (is_chief || leads) && settings.out.is_none() {
-            return Err(NodeError::NoOut { task: task.to_string() });
+            return Err(Error::usage(format!(
+                "{task} writes into the run folder, and a later life of it must find that again: \
+                 give --out"
+            )));
         }
         let cluster = cluster.lease(settings.lease.unwrap_or(CLUSTER_LEASE));
         let (patience, metrics_port) = (args.patience, args.metrics_port);
@@ -82,8 +84,8 @@ impl Process {
 
     /// The run folder, for the process that writes the checkpoints: an earlier life of it may have
     /// been there, or its launcher has made it ready.
-    pub(super) fn owned(&self) -> Result<RunFolder, NodeError> {
-        let owned = match &self.config {
+    pub(super) fn owned(&self) -> Result<RunFolder, Error> {
+        match &self.config {
             None => RunFolder::join(&self.settings)
                 .and_then(|mut folder| folder.hold().map(|()| folder)),
             Some(config) => RunFolder::open(&self.settings).and_then(|folder| {
@@ -93,13 +95,12 @@ impl Process {
                 }
                 Ok(folder)
             }),
-        };
-        owned.map_err(|error| TrainError::from(error).into())
+        }
     }
 
     /// The run folder, for the others.
-    pub(super) fn joined(&self) -> Result<RunFolder, NodeError> {
-        RunFolder::join(&self.settings).map_err(|error| TrainError::from(error).into())
+    pub(super) fn joined(&self) -> Result<RunFolder, Error> {
+        RunFolder::join(&self.settings)
     }
 
     /// This process's part, whichever it is, in a run.
@@ -108,9 +109,8 @@ impl Process {
         hooks: Hooks<f32>,
         run: RunId,
         record: Option<&Record>,
-    ) -> Result<ClusterReport<f32>, NodeError> {
-        let variables = self.settings.classifier.variables(self.settings.seed);
-        let variables = variables.map_err(TrainError::from)?;
+    ) -> Result<ClusterReport<f32>, Error> {
+        let variables = self.settings.classifier.variables(self.settings.seed)?;
         let described = set(replicas(&self.settings)?.run_id(run), record, SyncReplicas::record);
         let trainer = described.on(&self.cluster).build(variables)?;
         let learner = learner(&self.settings);
@@ -119,7 +119,7 @@ impl Process {
 }
 
 /// From options where they say it, else from the environment.
-fn place(args: &NodeArgs) -> Result<Node, NodeError> {
+fn place(args: &NodeArgs) -> Result<Node, Error> {
     if let (Some(role), None) = (&args.role, &args.worker_hosts) {
         if role != "evaluator" {
             let option = "--role";
@@ -139,7 +139,13 @@ fn place(args: &NodeArgs) -> Result<Node, NodeError> {
             UsageError::number("--ps", expected, count)
         })?,
     };
-    Ok(Cluster::from_env(ps)?.ok_or(NodeError::NoPlace)?.place().clone())
+    let Some(cluster) = Cluster::from_env(ps)? else {
+        return Err(Error::usage(
+            "expected a place in a cluster from --role, --index, --ps and --worker-hosts, from \
+             TF_CONFIG, or from srun, got none of them; `sync-replicas launch` starts all processes",
+        ));
+    };
+    Ok(cluster.place().clone())
 }
 
 #[cfg(test)]

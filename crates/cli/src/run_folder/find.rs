@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sync_replicas::{CheckpointError, checkpoint};
 
-use super::error::FolderError;
 use super::run_file::RunFile;
+use crate::error::Error;
 
 /// Where checkpoints are if nobody says otherwise.
 pub(super) const USUAL: &str = "checkpoint";
@@ -26,7 +26,7 @@ impl Place {
     ///
     /// # Errors
     /// [`CheckpointError::NotFound`] when there is no checkpoint.
-    pub(super) fn of(path: &Path) -> Result<Self, FolderError> {
+    pub(super) fn of(path: &Path) -> Result<Self, Error> {
         if path.join("manifest.json").is_file() {
             return Ok(Self::One(path.to_owned()));
         }
@@ -44,7 +44,7 @@ impl Place {
         }
     }
 
-    fn of_checkpoints(path: &Path) -> Result<Self, FolderError> {
+    fn of_checkpoints(path: &Path) -> Result<Self, Error> {
         let alone = Self::Checkpoints(path.to_owned());
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let Some(parent) = absolute.parent() else { return Ok(alone) };

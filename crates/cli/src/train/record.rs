@@ -10,11 +10,11 @@ use digits::models::accuracy;
 use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::{Cursor, Record, Totals, Variables};
 
-use super::error::TrainError;
 use super::run_line::run_line;
 use crate::args::cli_name;
 use crate::best::Kept;
 use crate::early_stop::EarlyStop;
+use crate::error::Error;
 use crate::history::{History, METRICS, TESTS};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
@@ -72,14 +72,14 @@ impl<'a> RunRecord<'a> {
         settings: &'a Settings,
         folder: RunFolder,
         record: Record,
-    ) -> Result<Self, TrainError> {
+    ) -> Result<Self, Error> {
         let (metrics, run) = (folder.root().join(METRICS), run_line(settings, &folder)?);
         let log = RunLog::open(&metrics, &run, record.clone())?;
         Ok(Self { settings, folder, record, log: Arc::new(Mutex::new(log)) })
     }
 
     /// For the chief of a cluster, which tests what the servers update.
-    pub(crate) fn of_chief(settings: &'a Settings, folder: RunFolder) -> Result<Self, TrainError> {
+    pub(crate) fn of_chief(settings: &'a Settings, folder: RunFolder) -> Result<Self, Error> {
         let record = Record::new();
         let log = RunLog::of_tests(&folder.root().join(TESTS[0]), record.clone())?;
         Ok(Self { settings, folder, record, log: Arc::new(Mutex::new(log)) })
@@ -118,16 +118,16 @@ impl<'a> RunRecord<'a> {
     }
 
     /// Hands all lines to the system, also those of a run that failed.
-    pub(crate) fn flush(&self) -> Result<(), TrainError> {
-        Ok(lock(&self.log).flush()?)
+    pub(crate) fn flush(&self) -> Result<(), Error> {
+        lock(&self.log).flush()
     }
 
     /// Writes the result among the metrics.
-    pub(crate) fn write_result(&self, summary: &Summary) -> Result<(), TrainError> {
+    pub(crate) fn write_result(&self, summary: &Summary) -> Result<(), Error> {
         let mut log = lock(&self.log);
         log.flush()?;
         log.add("result", summary);
-        Ok(log.flush()?)
+        log.flush()
     }
 
     /// The result that was told of the run when it ended with this update, by whichever process.
@@ -145,17 +145,17 @@ impl<'a> RunRecord<'a> {
     }
 
     /// Draws what the folder tells, and what is known here of the latest part.
-    fn try_to_draw(&self, summary: &Summary) -> Result<(), TrainError> {
+    fn try_to_draw(&self, summary: &Summary) -> Result<(), Error> {
         self.flush()?;
         let latest = self.record.since(&mut Cursor::default());
         let history = History::with_latest(self.folder.root(), &latest)?;
         let settings = self.settings.describe().into_iter();
         let settings = settings.map(|(name, value)| (name.to_owned(), value)).collect();
-        Ok(report::write(self.folder.root(), &history, summary, settings)?)
+        report::write(self.folder.root(), &history, summary, settings)
     }
 
     /// The result of what a training came to.
-    pub(crate) fn summarize(&self, outcome: &RunOutcome) -> Result<Summary, TrainError> {
+    pub(crate) fn summarize(&self, outcome: &RunOutcome) -> Result<Summary, Error> {
         let settings = self.settings;
         let test =
             |variables: &_| accuracy(&*settings.classifier, variables, &settings.digits.test);
