@@ -14,7 +14,7 @@ use cli::config::ConfigError;
 use cli::error::Error;
 use cli::interrupt::Interrupt;
 use cli::launch::{launch, listen_to_launcher};
-use cli::node::{self, Ended, Ending, Process};
+use cli::node::{self, Ended, Process};
 use cli::redraw::redraw;
 use cli::say::{self, say};
 use cli::settings::Settings;
@@ -24,6 +24,7 @@ use cli::status::status;
 use cli::stop::stop;
 use cli::summary::{Summary, story, table, verdict};
 use cli::train::train;
+use cluster::StopHandle;
 use cluster::exit::Exit;
 use sync_replicas::describe;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -98,21 +99,17 @@ fn run_launch(args: LaunchArgs, words: &[OsString]) -> Result<Exit, Error> {
 
 fn run_node(args: NodeArgs) -> Result<Exit, Error> {
     let (quiet, json, end_with_stdin) = (args.train.quiet, args.train.json, args.end_with_stdin);
-    // Whoever wishes for the end need not wait until there is something to end.
-    let ending = Ending::default();
-    let wish = ending.clone();
-    let asked = signals::listen("leaving; the others wait or go on", move |wished| {
-        wish.wish(match wished {
-            Wish::End => node::Wish::Leave,
-            Wish::Save => node::Wish::Save,
-        });
+    // A signal may come before there is something to end.
+    let stop = StopHandle::new();
+    let heard = stop.clone();
+    let asked = signals::listen("leaving; the others wait or go on", move |wish| match wish {
+        Wish::End => heard.stop(),
+        Wish::Save => heard.save(),
     });
     if end_with_stdin {
-        listen_to_launcher(ending.clone());
+        listen_to_launcher(stop.clone());
     }
-    let process = Process::new(args)?;
-    ending.attach(process.stop_handle());
-    match node::run(&process)? {
+    match node::run(&Process::new(args, stop)?)? {
         Ended::Over(Some(summary)) => tell(&summary, quiet, json).map(|()| Exit::Done),
         Ended::Over(None) => Ok(Exit::Done),
         // Without a signal of its own it was told by its launcher, which had one.

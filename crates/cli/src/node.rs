@@ -6,7 +6,6 @@
 mod chief;
 mod coordinator;
 mod ended;
-mod ending;
 mod evaluator;
 mod last_test;
 mod metrics_page;
@@ -16,7 +15,6 @@ mod process;
 use cluster::spec::Role;
 
 pub use ended::Ended;
-pub use ending::{Ending, Wish};
 pub use process::Process;
 use sync_replicas::checkpoint::RunId;
 

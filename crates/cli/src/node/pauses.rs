@@ -20,7 +20,7 @@ impl Pauses {
     pub(super) fn new(process: &Process) -> Result<Self, Error> {
         let runtime = Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(ClusterError::Runtime)?;
-        Ok(Self { runtime, stop: process.stop_handle() })
+        Ok(Self { runtime, stop: process.cluster.stop_handle() })
     }
 
     /// Waits for so long; whether the process was asked to leave meanwhile.

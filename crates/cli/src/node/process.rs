@@ -32,16 +32,18 @@ pub struct Process {
 }
 
 impl Process {
-    /// The place, the key and the settings.
+    /// The place, the key and the settings; `stop` ends its part from outside, also if it has been
+    /// told to already.
     ///
     /// # Errors
     /// When they make no sense, before anything is opened or written.
-    pub fn new(args: NodeArgs) -> Result<Self, Error> {
+    pub fn new(args: NodeArgs, stop: StopHandle) -> Result<Self, Error> {
         let place = place(&args)?;
-        let cluster = Cluster::new(place).patience(args.patience).wire(match args.wire {
-            WireKind::F32 => Wire::Native,
-            WireKind::Bf16 => Wire::Bf16,
-        });
+        let cluster =
+            Cluster::new(place).stop_with(stop).patience(args.patience).wire(match args.wire {
+                WireKind::F32 => Wire::Native,
+                WireKind::Bf16 => Wire::Bf16,
+            });
         let cluster = set(cluster, security::key(&args.security)?, Cluster::key);
         let cluster = set(cluster, security::tls(&args.security), Cluster::tls);
         let cluster = set(cluster, args.listen, Cluster::listen);
@@ -74,12 +76,6 @@ impl Process {
             Ok::<_, UsageError>(config)
         });
         Ok(Self { cluster, config: config.transpose()?, settings, patience, metrics_port })
-    }
-
-    /// Ends its part from outside.
-    #[must_use]
-    pub fn stop_handle(&self) -> StopHandle {
-        self.cluster.stop_handle()
     }
 
     /// The run folder, for the process that writes the checkpoints: an earlier life of it may have
@@ -158,7 +154,7 @@ mod tests {
         let words = ["x", "node", "--out", out].into_iter().chain(words.split_whitespace());
         let words = words.chain(config.into_iter().flat_map(|file| ["--config", file]));
         match command_line::read(words.map(Into::into)).expect("is valid").command {
-            Command::Node(args) => Process::new(*args).expect("is valid"),
+            Command::Node(args) => Process::new(*args, StopHandle::new()).expect("is valid"),
             other => panic!("{other:?}"),
         }
     }
