@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cluster::Wire;
 use optim::Schedule;
 use serde_json::{Value, json};
-use sync_replicas::{FailingBatch, NonFinite, Order, SparseMean, TokenPolicy};
+use sync_replicas::Order;
 
 use crate::args::{
-    FailingBatchKind, NonFiniteKind, SecurityArgs, SparseMeanKind, TokenPolicyKind, WireKind,
-    cli_name,
+    FAILING_BATCHES, NON_FINITES, SPARSE_MEANS, SecurityArgs, TOKEN_POLICIES, WIRES, cli_name,
 };
 use crate::config::Config;
 use crate::error::UsageError;
@@ -19,7 +19,7 @@ use crate::settings::{CLUSTER_LEASE, Settings};
 
 /// What the options of a cluster say, beside those of training.
 pub(crate) struct ClusterOptions<'a> {
-    pub(crate) wire: WireKind,
+    pub(crate) wire: Wire,
     pub(crate) patience: Duration,
     pub(crate) metrics_port: Option<u16>,
     pub(crate) security: &'a SecurityArgs,
@@ -61,7 +61,7 @@ impl Config {
         config.set("total_num_replicas", Value::Null);
         config.set("min_replicas", Value::Null);
         config.set("lease", duration(settings.lease.unwrap_or(CLUSTER_LEASE)));
-        config.set("wire", cli_name(options.wire));
+        config.set("wire", WIRES.name(options.wire));
         config.set("patience", duration(options.patience));
         config.set("metrics_port", options.metrics_port);
         let SecurityArgs { key_file, tls_cert, tls_key, tls_ca } = options.security;
@@ -113,39 +113,14 @@ impl Config {
         self.set("straggler", if slow.is_empty() { json!(["none"]) } else { json!(slow) });
         self.set("deterministic", engine.order == Order::Replica);
         self.set("reference", settings.reference);
-        self.set(
-            "token_policy",
-            cli_name(match engine.token_policy {
-                TokenPolicy::DiscardLeftovers => TokenPolicyKind::Discard,
-                TokenPolicy::KeepLeftovers => TokenPolicyKind::Keep,
-            }),
-        );
+        self.set("token_policy", TOKEN_POLICIES.name(engine.token_policy));
         // Refused with the parts where they do not suffice.
         self.set("init_tokens", parts.config.initial_tokens(engine.initial_tokens).ok());
-        self.set(
-            "sparse_mean",
-            cli_name(match parts.sparse_mean {
-                SparseMean::PerRow => SparseMeanKind::PerRow,
-                SparseMean::PerGradient => SparseMeanKind::PerGradient,
-            }),
-        );
-        self.set(
-            "non_finite",
-            cli_name(match engine.non_finite {
-                NonFinite::Fail => NonFiniteKind::Fail,
-                NonFinite::Skip => NonFiniteKind::Skip,
-                NonFinite::Allow => NonFiniteKind::Allow,
-            }),
-        );
+        self.set("sparse_mean", SPARSE_MEANS.name(parts.sparse_mean));
+        self.set("non_finite", NON_FINITES.name(engine.non_finite));
         // Only where a batch is given to others.
         if engine.order == Order::Replica {
-            self.set(
-                "failing_batch",
-                cli_name(match engine.failing_batch {
-                    FailingBatch::Fail => FailingBatchKind::Fail,
-                    FailingBatch::Skip => FailingBatchKind::Skip,
-                }),
-            );
+            self.set("failing_batch", FAILING_BATCHES.name(engine.failing_batch));
         }
         self.set("lease", engine.lease.map(duration));
         self.set("step_deadline", engine.step_deadline.map(duration));

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::Path;
 
 use simulator::checks::Published;
-use simulator::{Mode, Outcome, Plan, plans};
+use simulator::{Outcome, Plan, plans};
 
 use crate::args::SimulateArgs;
 use crate::error::Error;
@@ -61,7 +61,7 @@ pub fn read_plan(name: &str) -> Result<Plan, Error> {
 fn changed(mut plan: Plan, args: &SimulateArgs) -> Plan {
     plan.seed = args.seed.unwrap_or(plan.seed);
     plan.steps = args.steps.unwrap_or(plan.steps);
-    plan.mode = args.mode.map_or(plan.mode, Mode::from);
+    plan.mode = args.mode.unwrap_or(plan.mode);
     plan
 }
 

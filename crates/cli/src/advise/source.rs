@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use simulator::advice::Fleet;
-use simulator::{Law, Mode, Plan};
+use simulator::{Law, Plan};
 use sync_replicas::engine::Settings;
 
 use super::run;
@@ -60,7 +60,7 @@ pub(super) fn read(args: &PlanArgs) -> Result<Source, Error> {
         Source { name, notes, fleet: plan.into(), machines: None, gradients: None }
     };
     source.fleet.plan.seed = args.seed;
-    source.fleet = source.fleet.in_mode(Mode::from(args.mode));
+    source.fleet = source.fleet.in_mode(args.mode);
     Ok(source)
 }
 

@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use cluster::spec::{Node, Role};
-use cluster::{Cluster, ClusterReport, OnCluster, StopHandle, Wire};
+use cluster::{Cluster, ClusterReport, OnCluster, StopHandle};
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::{Hooks, Record, SyncReplicas};
 
-use crate::args::{NodeArgs, WireKind};
+use crate::args::NodeArgs;
 use crate::config::Config;
 use crate::effective::ClusterOptions;
 use crate::error::{Error, UsageError};
@@ -39,11 +39,7 @@ impl Process {
     /// When they make no sense, before anything is opened or written.
     pub fn new(args: NodeArgs, stop: StopHandle) -> Result<Self, Error> {
         let place = place(&args)?;
-        let cluster =
-            Cluster::new(place).stop_with(stop).patience(args.patience).wire(match args.wire {
-                WireKind::F32 => Wire::Native,
-                WireKind::Bf16 => Wire::Bf16,
-            });
+        let cluster = Cluster::new(place).stop_with(stop).patience(args.patience).wire(args.wire);
         let cluster = set(cluster, security::key(&args.security)?, Cluster::key);
         let cluster = set(cluster, security::tls(&args.security), Cluster::tls);
         let cluster = set(cluster, args.listen, Cluster::listen);
