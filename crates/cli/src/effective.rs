@@ -36,15 +36,15 @@ impl Config {
         config.set_replicas(settings)?;
         for (key, value) in [
             ("updates", settings.updates),
-            ("batch_size", settings.batch_size as u64),
-            ("save_every", settings.save_every),
+            ("batch_size", settings.args.batch_size),
+            ("save_every", settings.args.save_every),
             ("eval_every", settings.eval_every),
             ("keep", settings.keep as u64),
         ] {
             config.set(key, value);
         }
-        config.set("keep_best", settings.keep_best.map(|best| best.to_string()));
-        config.set("stop_when", settings.stop_when.map(|rule| rule.to_string()));
+        config.set("keep_best", settings.args.keep_best.map(|best| best.to_string()));
+        config.set("stop_when", settings.args.stop_when.map(|rule| rule.to_string()));
         Ok(config)
     }
 
@@ -60,7 +60,7 @@ impl Config {
         // Which the processes themselves say, and which they refuse.
         config.set("total_num_replicas", Value::Null);
         config.set("min_replicas", Value::Null);
-        config.set("lease", duration(settings.lease.unwrap_or(CLUSTER_LEASE)));
+        config.set("lease", duration(settings.args.lease.unwrap_or(CLUSTER_LEASE)));
         config.set("wire", WIRES.name(options.wire));
         config.set("patience", duration(options.patience));
         config.set("metrics_port", options.metrics_port);
@@ -77,11 +77,11 @@ impl Config {
     }
 
     fn set_model(&mut self, settings: &Settings) -> Result<(), UsageError> {
-        self.set("model", cli_name(settings.model));
+        self.set("model", cli_name(settings.args.model));
         self.set("hidden", settings.hidden);
-        self.set("seed", settings.seed);
-        self.set("data", settings.data.as_deref().map(path));
-        self.set("optimizer", cli_name(settings.optimizer_kind));
+        self.set("seed", settings.args.seed);
+        self.set("data", settings.args.data.as_deref().map(path));
+        self.set("optimizer", cli_name(settings.args.optimizer));
         match &settings.learning_rate {
             Schedule::Constant(rate) => self.set("learning_rate", *rate),
             schedule => self.set("schedule", schedule.to_string()),
@@ -98,7 +98,7 @@ impl Config {
             Some(Clip::GlobalNorm(limit)) => self.set("clip_global_norm", limit),
             None => {}
         }
-        self.set("ema", settings.ema);
+        self.set("ema", settings.args.ema);
         Ok(())
     }
 
@@ -112,7 +112,7 @@ impl Config {
         let slow: Vec<_> = slow.map(|(id, delay)| format!("{id}={}", delay.as_millis())).collect();
         self.set("straggler", if slow.is_empty() { json!(["none"]) } else { json!(slow) });
         self.set("deterministic", engine.order == Order::Replica);
-        self.set("reference", settings.reference);
+        self.set("reference", settings.args.reference);
         self.set("token_policy", TOKEN_POLICIES.name(engine.token_policy));
         // Refused with the parts where they do not suffice.
         self.set("init_tokens", parts.config.initial_tokens(engine.initial_tokens).ok());

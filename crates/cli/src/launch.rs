@@ -67,7 +67,7 @@ pub fn launch(
         (0..ps).try_for_each(|index| ports::bind_metrics(first + index as u16).map(drop))?;
     }
     let settings = Settings::check_in_cluster(args.train, args.workers, args.backup)?;
-    if settings.keep_best.is_some() && !args.evaluator {
+    if settings.args.keep_best.is_some() && !args.evaluator {
         let expected = "--evaluator with it, which tests the checkpoints and keeps the best";
         return Err(UsageError::number("--keep-best", expected, "none").into());
     }
@@ -82,10 +82,10 @@ pub fn launch(
     folder.record(&settings, &config)?;
     // Parameter server 0 holds it.
     folder.let_go();
-    if let Some(from) = folder.from().filter(|_| !settings.quiet) {
+    if let Some(from) = folder.from().filter(|_| !settings.args.quiet) {
         say(from.words());
     }
-    if !settings.quiet {
+    if !settings.args.quiet {
         say(beginning(&folder, &settings, ports[0]));
     }
     let logs = folder.root().join("logs");
@@ -112,7 +112,7 @@ pub fn launch(
         Child::start(role, index, words, &logs)
     });
     let children = children.collect::<Result<_, _>>().map_err(not_started)?;
-    let mut herd = Herd { children, quiet: settings.quiet };
+    let mut herd = Herd { children, quiet: settings.args.quiet };
     let Some(interrupted) = herd.watch(interrupt)? else {
         return Err(Error::failed(format!(
             "the training did not end within {} s of the interrupt, and its processes were ended; \

@@ -302,15 +302,15 @@ fn source(settings: &Settings) -> Result<Option<Source>, Error> {
 }
 
 fn root(settings: &Settings, source: Option<&Source>) -> PathBuf {
-    match (&settings.out, source.map(|source| &source.place)) {
+    match (&settings.args.out, source.map(|source| &source.place)) {
         (Some(out), _) => out.clone(),
         (None, Some(Place::Run { root, .. })) => root.clone(),
-        (None, _) => name::fresh(&cli_name(settings.model)),
+        (None, _) => name::fresh(&cli_name(settings.args.model)),
     }
 }
 
 fn checkpoints(settings: &Settings, root: &Path, file: Option<&RunFile>) -> PathBuf {
-    match (&settings.checkpoint_dir, file) {
+    match (&settings.args.checkpoint_dir, file) {
         (Some(folder), _) => folder.clone(),
         (None, Some(file)) => file.checkpoints_of(root),
         (None, None) => root.join(USUAL),

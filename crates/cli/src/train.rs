@@ -62,7 +62,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
     trainer.save(folder.checkpoints(), settings.keep).map_err(Error::failed)?;
 
     let mut run_hook = record.hook(interrupt, first);
-    let best = settings.keep_best.map(|measure| Best::new(folder.root(), measure));
+    let best = settings.args.keep_best.map(|measure| Best::new(folder.root(), measure));
     run_hook.best = best.map(|best| (best, trainer.save_handle()));
     interrupt.attach(trainer.stop_handle());
     interrupt.attach_saver(saver(&trainer, folder, settings.keep)).map_err(|error| {
@@ -88,12 +88,12 @@ fn finish(record: &RunRecord<'_>, outcome: &RunOutcome) -> Result<Summary, Error
 
 /// The trainer that the settings describe, with the variables to go on from.
 fn start(settings: &Settings, folder: &RunFolder, record: &Record) -> Result<Trainer<f32>, Error> {
-    let variables = settings.classifier.variables(settings.seed)?;
+    let variables = settings.classifier.variables(settings.args.seed)?;
     let replicas = replicas(settings)?.run_id(folder.run()).record(record);
     let trainer = replicas.build(variables)?;
     if let Some(from) = folder.from() {
         trainer.restore(folder.checkpoints()).map_err(Error::failed)?;
-        if !settings.quiet {
+        if !settings.args.quiet {
             say(from.words());
         }
     }

@@ -53,7 +53,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
             None => return Err(error),
         },
     };
-    if settings.ema.is_some() && outcome.averages.is_none() {
+    if settings.args.ema.is_some() && outcome.averages.is_none() {
         outcome.averages = checkpoint_of(last, folder).and_then(|state| state.averaged());
     }
     over(process, &record, &outcome)

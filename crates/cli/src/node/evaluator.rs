@@ -30,13 +30,13 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Tests every checkpoint that it can until training is over, or until it is asked to end.
 pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     let settings = &process.settings;
-    if settings.out.is_none() && settings.checkpoint_dir.is_none() {
+    if settings.args.out.is_none() && settings.args.checkpoint_dir.is_none() {
         let needed =
             "an evaluator tests checkpoints: give --out or --checkpoint-dir of the training";
         return Err(Error::usage(needed));
     }
     let pauses = Pauses::new(process)?;
-    let best = settings.keep_best.zip(settings.out.as_deref());
+    let best = settings.args.keep_best.zip(settings.args.out.as_deref());
     let mut best = best.map(|(measure, out)| Best::new(out, measure));
     let (mut known, mut lines, mut since) = (BTreeSet::new(), None, Instant::now());
     loop {
@@ -51,7 +51,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
             }
             if lines.is_none() {
                 // Without a run folder it is beside the checkpoints.
-                let root = settings.out.as_deref().unwrap_or_else(|| folder.checkpoints());
+                let root = settings.args.out.as_deref().unwrap_or_else(|| folder.checkpoints());
                 let file = root.join(TESTS[1]);
                 lines = Some(Metrics::append(&file).map_err(unwritten)?);
             }
@@ -59,7 +59,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
                 lines.add("evaluation", &evaluation);
                 lines.flush().map_err(unwritten)?;
             }
-            if !settings.quiet {
+            if !settings.args.quiet {
                 say(format!("update {}  {}", evaluation.step, words(&evaluation)));
             }
             over |= evaluation.step.unsigned_abs() >= settings.updates;

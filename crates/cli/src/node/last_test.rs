@@ -27,7 +27,7 @@ pub(super) fn wait(
 ) -> Result<(), Error> {
     let settings = &process.settings;
     let early = outcome.global_step < settings.updates && outcome.stopped_by.is_none();
-    if settings.keep_best.is_none() || early {
+    if settings.args.keep_best.is_none() || early {
         return Ok(());
     }
     let (tests, begun, pauses) =

@@ -54,13 +54,13 @@ impl Process {
         };
         let (task, is_chief) = (cluster.place().task, cluster.place().is_chief());
         let leads = task.role == Role::Ps && task.index == 0;
-        if (is_chief || leads) && settings.out.is_none() {
+        if (is_chief || leads) && settings.args.out.is_none() {
             return Err(Error::usage(format!(
                 "{task} writes into the run folder, and a later life of it must find that again: \
                  give --out"
             )));
         }
-        let cluster = cluster.lease(settings.lease.unwrap_or(CLUSTER_LEASE));
+        let cluster = cluster.lease(settings.args.lease.unwrap_or(CLUSTER_LEASE));
         let (patience, metrics_port) = (args.patience, args.metrics_port);
         let config = (leads && !args.end_with_stdin).then(|| {
             let (wire, security) = (args.wire, &args.security);
@@ -102,7 +102,7 @@ impl Process {
         run: RunId,
         record: Option<&Record>,
     ) -> Result<ClusterReport<f32>, Error> {
-        let variables = self.settings.classifier.variables(self.settings.seed)?;
+        let variables = self.settings.classifier.variables(self.settings.args.seed)?;
         let described = set(replicas(&self.settings)?.run_id(run), record, SyncReplicas::record);
         let trainer = described.on(&self.cluster).build(variables)?;
         let learner = learner(&self.settings);

@@ -107,12 +107,12 @@ impl<'a> RunRecord<'a> {
             digits: Arc::clone(&settings.digits),
             interrupt: interrupt.clone(),
             log: Arc::clone(&self.log),
-            progress: Progress::new(settings.quiet, first, settings.updates),
+            progress: Progress::new(settings.args.quiet, first, settings.updates),
             begun: (Instant::now(), first),
-            save_every: settings.save_every.max(1),
+            save_every: settings.args.save_every.max(1),
             eval_every: settings.eval_every,
             accuracy: None,
-            stop: settings.stop_when.map(EarlyStop::new),
+            stop: settings.args.stop_when.map(EarlyStop::new),
             best: None,
         }
     }
@@ -163,11 +163,11 @@ impl<'a> RunRecord<'a> {
         let latest = self.record.since(&mut Cursor::default());
         let replicas = outcome.replicas.iter();
         let root = self.folder.root();
-        let best = settings.keep_best.and_then(|_| Kept::read(root));
+        let best = settings.args.keep_best.and_then(|_| Kept::read(root));
         let best_checkpoint = best.as_ref().and_then(|_| Kept::checkpoint(root));
         Ok(Summary {
-            model: cli_name(settings.model),
-            optimizer: cli_name(settings.optimizer_kind),
+            model: cli_name(settings.args.model),
+            optimizer: cli_name(settings.args.optimizer),
             test_accuracy: Some(test(&outcome.variables)?),
             averages_test_accuracy: outcome.averages.as_ref().map(test).transpose()?,
             loss: latest.updates.last().and_then(|update| update.loss),
