@@ -4,9 +4,11 @@
 //! Invariant: a wish is never forgotten, and whoever wishes never waits.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use sync_replicas::StopHandle;
+
+use crate::lock::lock;
 
 /// Ends a training cleanly: a checkpoint is written.
 ///
@@ -42,7 +44,7 @@ impl Interrupt {
 
     /// Asks for the end; returns whether this was the first time.
     pub fn request(&self) -> bool {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let first = !state.requested;
         state.requested = true;
         if let Some(training) = &state.training {
@@ -54,12 +56,12 @@ impl Interrupt {
     /// Whether the end was asked for.
     #[must_use]
     pub fn requested(&self) -> bool {
-        self.state().requested
+        lock(&self.state).requested
     }
 
     /// Asks for a checkpoint of now; training goes on.
     pub fn request_save(&self) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         match &state.saver {
             // One that waits already will be of a later moment than this.
             Some(saver) => {
@@ -72,12 +74,12 @@ impl Interrupt {
     /// Whether a checkpoint was asked for since this was last called, where nothing is attached
     /// that writes one.
     pub(crate) fn take_save(&self) -> bool {
-        std::mem::take(&mut self.state().save)
+        std::mem::take(&mut lock(&self.state).save)
     }
 
     /// The training that a request stops from now on.
     pub(crate) fn attach(&self, training: StopHandle) {
-        self.state().training = Some(training);
+        lock(&self.state).training = Some(training);
     }
 
     /// What writes a checkpoint from now on, on a thread of its own; that ends with the wishes.
@@ -85,16 +87,12 @@ impl Interrupt {
         let (sender, wishes) = sync_channel(1);
         let saver = std::thread::Builder::new().name("saver".to_owned());
         saver.spawn(move || wishes.iter().for_each(|()| save()))?;
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if std::mem::take(&mut state.save) {
             let _ = sender.try_send(());
         }
         state.saver = Some(sender);
         Ok(())
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -35,6 +35,7 @@ mod history;
 pub mod interrupt;
 pub mod launch;
 mod learner;
+mod lock;
 mod measures;
 pub mod metrics;
 pub mod node;

@@ -13,10 +13,11 @@ use sync_replicas::{BoxError, ChiefSession, FailedSave, SaveHandle};
 use crate::best::Best;
 use crate::early_stop::EarlyStop;
 use crate::interrupt::{Interrupt, REASON};
+use crate::lock::lock;
 use crate::measures::value;
 use crate::metrics::Evaluation;
 use crate::progress::{Progress, State};
-use crate::run_log::{RunLog, lock};
+use crate::run_log::RunLog;
 
 pub(crate) struct RunHook {
     pub(crate) classifier: Arc<dyn Classifier>,

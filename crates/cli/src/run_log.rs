@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sync_replicas::{Cursor, FailedSave, News, Record};
 
@@ -19,10 +18,6 @@ pub(crate) struct RunLog {
     tests: Option<BTreeMap<i64, Evaluation>>,
     /// Nothing could be written the last time.
     stuck: bool,
-}
-
-pub(crate) fn lock(log: &Mutex<RunLog>) -> MutexGuard<'_, RunLog> {
-    log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RunLog {

@@ -16,8 +16,9 @@ use super::ended::Ended;
 use super::last_test;
 use super::process::Process;
 use crate::error::Error;
+use crate::lock::lock;
 use crate::metrics::unwritten;
-use crate::run_log::{RunLog, lock};
+use crate::run_log::RunLog;
 use crate::train::{RunRecord, hooks};
 
 /// Between two looks at the record.

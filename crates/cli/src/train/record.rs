@@ -17,11 +17,12 @@ use crate::early_stop::EarlyStop;
 use crate::error::Error;
 use crate::history::{History, METRICS, TESTS};
 use crate::interrupt::Interrupt;
+use crate::lock::lock;
 use crate::progress::Progress;
 use crate::report;
 use crate::run_folder::RunFolder;
 use crate::run_hook::RunHook;
-use crate::run_log::{RunLog, lock};
+use crate::run_log::RunLog;
 use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
 
