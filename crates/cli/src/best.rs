@@ -12,8 +12,8 @@ use sync_replicas::{CheckpointError, checkpoint, describe};
 use crate::args::Measure;
 use crate::error::Error;
 use crate::measures::BEST;
+use crate::output::say;
 use crate::run_folder;
-use crate::say::say;
 
 const FILE: &str = "best.json";
 

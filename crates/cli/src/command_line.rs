@@ -68,7 +68,7 @@ fn own_words(typed: &[OsString], program: &clap::Command) -> usize {
     typed.len().min(if command.is_some() { 2 } else { 1 })
 }
 
-/// What somebody asked for who named a file.
+/// A command line that names a file.
 struct Asked {
     file: PathBuf,
     /// How many words name the program and its command.

@@ -1,7 +1,7 @@
-//! Wishes for the end and for a checkpoint, from a signal to a training, whichever comes first.
+//! Requests for the end and for a checkpoint, from a signal to a training, whichever comes first.
 //!
 //! Handles no signals itself, so that tests and other programs can interrupt a training as well.
-//! Invariant: a wish is never forgotten, and whoever wishes never waits.
+//! Invariant: a request is never forgotten, and its sender never waits.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -15,8 +15,8 @@ use crate::lock::lock;
 /// # Examples
 /// ```
 /// let interrupt = cli::interrupt::Interrupt::new();
-/// assert!(interrupt.request()); // the first wish
-/// assert!(!interrupt.request()); // somebody is losing patience
+/// assert!(interrupt.request()); // the first request
+/// assert!(!interrupt.request()); // the user is losing patience
 /// ```
 #[derive(Clone, Default)]
 pub struct Interrupt {
@@ -27,7 +27,7 @@ pub struct Interrupt {
 struct State {
     requested: bool,
     training: Option<StopHandle>,
-    /// A checkpoint was wished for when nobody could write one.
+    /// A checkpoint was asked for when no saver was attached.
     save: bool,
     saver: Option<SyncSender<()>>,
 }
@@ -36,7 +36,7 @@ struct State {
 pub(crate) const REASON: &str = "interrupted";
 
 impl Interrupt {
-    /// Nothing is wished for yet.
+    /// Nothing is asked for yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -82,11 +82,11 @@ impl Interrupt {
         lock(&self.state).training = Some(training);
     }
 
-    /// What writes a checkpoint from now on, on a thread of its own; that ends with the wishes.
+    /// What writes a checkpoint from now on, on a thread of its own; that ends with the last clone.
     pub(crate) fn attach_saver(&self, save: impl Fn() + Send + 'static) -> std::io::Result<()> {
-        let (sender, wishes) = sync_channel(1);
+        let (sender, requests) = sync_channel(1);
         let saver = std::thread::Builder::new().name("saver".to_owned());
-        saver.spawn(move || wishes.iter().for_each(|()| save()))?;
+        saver.spawn(move || requests.iter().for_each(|()| save()))?;
         let mut state = lock(&self.state);
         if std::mem::take(&mut state.save) {
             let _ = sender.try_send(());
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_for_a_checkpoint_is_heard_whenever_it_comes() {
+    fn a_request_for_a_checkpoint_is_heard_whenever_it_comes() {
         #[track_caller]
         fn check(before: bool, after: bool) {
             let (interrupt, (saved, saves)) = (Interrupt::new(), channel());

@@ -18,12 +18,12 @@ pub use self::listen::listen_to_launcher;
 use crate::args::{LaunchArgs, SecurityArgs};
 use crate::command_line::without;
 use crate::config::Config;
-use crate::effective::ClusterOptions;
 use crate::error::{Error, UsageError};
 use crate::interrupt::Interrupt;
+use crate::output::say;
 use crate::ports;
+use crate::resolved::ClusterOptions;
 use crate::run_folder::RunFolder;
-use crate::say::say;
 use crate::security;
 use crate::settings::Settings;
 
@@ -112,8 +112,8 @@ pub fn launch(
         Child::start(role, index, words, &logs)
     });
     let children = children.collect::<Result<_, _>>().map_err(not_started)?;
-    let mut herd = Herd { children, quiet: settings.args.quiet };
-    let Some(interrupted) = herd.watch(interrupt)? else {
+    let mut processes = Processes { children, quiet: settings.args.quiet };
+    let Some(interrupted) = processes.watch(interrupt)? else {
         return Err(Error::failed(format!(
             "the training did not end within {} s of the interrupt, and its processes were ended; \
              {} has its newest checkpoint, and the messages are in {}",
@@ -129,7 +129,7 @@ pub fn launch(
     Ok(Launched { run_dir: folder.root().to_owned(), interrupted, saved })
 }
 
-/// What somebody who waits for the first update wants to know.
+/// What a user who waits for the first update wants to know.
 fn beginning(folder: &RunFolder, settings: &Settings, port: u16) -> String {
     let (a, n) = (settings.replicas_to_aggregate, settings.total_num_replicas);
     format!(
@@ -153,17 +153,17 @@ fn check_security(args: &SecurityArgs) -> Result<(), Error> {
 }
 
 /// All processes.
-struct Herd {
+struct Processes {
     children: Vec<Child>,
     quiet: bool,
 }
 
-impl Herd {
+impl Processes {
     /// Waits for the chief's result; whether it was interrupted. `None` if there is no result soon
     /// after an interrupt.
     fn watch(&mut self, interrupt: &Interrupt) -> Result<Option<bool>, Error> {
         let mut told: Option<Instant> = None;
-        // A server has left for good, which saves but does not end the training: nobody can.
+        // A server has left for good, which saves but does not end the training: no process can.
         let mut parted = false;
         loop {
             if interrupt.take_save() {
@@ -177,7 +177,7 @@ impl Herd {
             if told.is_some_and(|told| told.elapsed() > GRACE) {
                 return Ok(None);
             }
-            // It waits a while for whoever died, to say that it is over.
+            // It waits a while for replicas that died, to say that it is over.
             let serves = !self.children[0].has_ended();
             let mut leaves = false;
             for child in &mut self.children {
@@ -236,8 +236,8 @@ impl Herd {
         while since.elapsed() < GRACE {
             let serves = !self.children[0].has_ended();
             for (place, child) in self.children.iter_mut().enumerate() {
-                // Whoever died comes back to hear that it is over, while somebody can say so. What
-                // cannot be looked at is ended with the launcher.
+                // A process that died comes back to hear that it is over, while a server can say
+                // so. What cannot be looked at is ended with the launcher.
                 let again = serves && place > 0;
                 drop(child.look(if again { Restart::UnlessAsked } else { Restart::No }));
             }
@@ -250,7 +250,7 @@ impl Herd {
     }
 
     /// At the end: the servers need not wait for workers where none is left or started again, and
-    /// the first one for nobody at all where it is the last. In a later life it is told again.
+    /// the first one for no process at all where it is the last. In a later life it is told again.
     fn release_servers(&mut self) {
         let Some((first, others)) = self.children.split_first_mut() else { return };
         if others.iter().all(|child| child.is_server() || child.has_ended()) {

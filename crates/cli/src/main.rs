@@ -7,7 +7,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-use cli::advise::plan;
 use cli::args::{Command, LaunchArgs, NodeArgs, TrainArgs};
 use cli::command_line::{self, Given, without};
 use cli::config::ConfigError;
@@ -15,10 +14,11 @@ use cli::error::Error;
 use cli::interrupt::Interrupt;
 use cli::launch::{launch, listen_to_launcher};
 use cli::node::{self, Ended, Process};
-use cli::redraw::redraw;
-use cli::say::{self, say};
+use cli::output::{self, say};
+use cli::plan::plan;
+use cli::report::report;
 use cli::settings::Settings;
-use cli::signals::{self, Wish};
+use cli::signals::{self, Request};
 use cli::simulate::simulate;
 use cli::status::status;
 use cli::stop::stop;
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     let ended = match command {
         Command::Train(args) => run_train(*args),
         Command::Plan(args) => plan(&args, out).map(done),
-        Command::Report(args) => redraw(&args, out).map(done),
+        Command::Report(args) => report(&args, out).map(done),
         Command::Launch(args) => run_launch(*args, &words),
         Command::Node(args) => run_node(*args),
         Command::Status(args) => status(&args, out).map(done),
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-/// Whoever gave few options may wonder which ones are meant.
+/// A user who gave few options may wonder which ones are meant.
 fn tell_file(file: &Path) {
     say(format!("settings that the command line does not give are those of {}", file.display()));
 }
@@ -102,10 +102,11 @@ fn run_node(args: NodeArgs) -> Result<Exit, Error> {
     // A signal may come before there is something to end.
     let stop = StopHandle::new();
     let heard = stop.clone();
-    let asked = signals::listen("leaving; the others wait or go on", move |wish| match wish {
-        Wish::End => heard.stop(),
-        Wish::Save => heard.save(),
-    });
+    let asked =
+        signals::listen("leaving; the others wait or go on", move |request| match request {
+            Request::End => heard.stop(),
+            Request::Save => heard.save(),
+        });
     if end_with_stdin {
         listen_to_launcher(stop.clone());
     }
@@ -119,18 +120,18 @@ fn run_node(args: NodeArgs) -> Result<Exit, Error> {
 
 fn listen(interrupt: &Interrupt, words: &'static str) -> signals::Asked {
     let interrupt = interrupt.clone();
-    signals::listen(words, move |wish| match wish {
-        Wish::End => drop(interrupt.request()),
-        Wish::Save => interrupt.request_save(),
+    signals::listen(words, move |request| match request {
+        Request::End => drop(interrupt.request()),
+        Request::Save => interrupt.request_save(),
     })
 }
 
 /// Warnings only, unless `RUST_LOG` says otherwise (`info`, or by module: `warn,cluster=debug`); to
 /// standard error, or a file that is asked for.
 fn log(command: &Command) -> io::Result<()> {
-    let wished = std::env::var("RUST_LOG").ok().filter(|it| !it.is_empty());
-    let filter = wished.as_deref().map(str::parse::<Targets>).transpose();
-    // It tells its own errors with `eprintln!`, which ends whoever logs where nobody reads.
+    let asked = std::env::var("RUST_LOG").ok().filter(|it| !it.is_empty());
+    let filter = asked.as_deref().map(str::parse::<Targets>).transpose();
+    // It tells its own errors with `eprintln!`, which ends a process whose reader has gone.
     let builder = tracing_subscriber::fmt().log_internal_errors(false);
     let builder = builder.with_max_level(LevelFilter::TRACE);
     let usual = || Targets::new().with_default(LevelFilter::WARN);
@@ -151,7 +152,7 @@ fn log(command: &Command) -> io::Result<()> {
         }
     }
     if let Err(error) = filter {
-        let got = wished.as_deref().unwrap_or_default();
+        let got = asked.as_deref().unwrap_or_default();
         tracing::warn!(%error, "RUST_LOG is {got:?}; expected `info`, or `warn,cluster=debug`");
     }
     Ok(())
@@ -175,7 +176,7 @@ fn tell(summary: &Summary, quiet: bool, json: bool) -> Result<(), Error> {
             let _ = writeln!(out, "{words}");
         }
     }
-    if json { say::json(&mut out, summary) } else { Ok(()) }
+    if json { output::json(&mut out, summary) } else { Ok(()) }
 }
 
 fn tell_resume(run_dir: &str) {

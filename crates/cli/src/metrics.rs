@@ -164,7 +164,8 @@ impl Metrics {
         if due { self.flush() } else { Ok(()) }
     }
 
-    /// Lines that nobody takes would fill memory: all go but the one that may be half written.
+    /// Lines that the file does not take would fill memory: all go but the one that may be half
+    /// written.
     fn forget(&mut self) {
         let first = self.lines.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.lines.truncate(first);

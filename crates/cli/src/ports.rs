@@ -1,7 +1,8 @@
 //! Ports on loopback: free ones for a launched cluster, and those of `--metrics-port`.
 //!
-//! Invariant: none that is chosen is one that the system gives to outgoing connections. A client that looks for a
-//! server on such a port, while the server is away, could be given the port and hold it.
+//! Invariant: no free one is among those that the system gives to outgoing connections. A client
+//! that looks for a server on such a port, while the server is away, could be given the port and
+//! hold it.
 
 use std::net::{Ipv4Addr, TcpListener};
 

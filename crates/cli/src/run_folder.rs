@@ -218,7 +218,7 @@ impl RunFolder {
     }
 
     /// The words that the run was started with last, whichever process that was; this process's
-    /// own where nobody has written them down yet.
+    /// own where none are written down yet.
     #[must_use]
     pub fn command(&self) -> Vec<String> {
         RunFile::read(&self.root).ok().flatten().map_or_else(own_words, |file| file.command)
@@ -227,7 +227,7 @@ impl RunFolder {
     /// The settings with which it was started last, if they are there.
     ///
     /// # Errors
-    /// [`ConfigError`] when somebody has changed the file.
+    /// [`ConfigError`] when the file was changed and makes no sense.
     pub fn config(&self) -> Result<Option<Config>, ConfigError> {
         let path = self.root.join(CONFIG);
         path.exists().then(|| Config::read(&path)).transpose()

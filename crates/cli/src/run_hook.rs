@@ -1,6 +1,6 @@
 //! The program's own hook: it records each update, tests the model now and then, and shows both.
 //!
-//! It changes nothing about the training, save that it passes on a wish to stop.
+//! It changes nothing about the training, save that it passes on a request to stop.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;

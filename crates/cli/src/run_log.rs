@@ -85,7 +85,7 @@ impl RunLog {
     }
 
     /// Hands to the system what waits for it, at once or if it is time. What cannot be written is
-    /// tried again, and whoever watches is told once.
+    /// tried again, and the log says so once.
     pub(crate) fn hand_over(&mut self, at_once: bool) {
         let written = if at_once { self.metrics.flush() } else { self.metrics.flush_if_due() };
         if let Err(error) = &written

@@ -1,6 +1,6 @@
 //! Checked settings: what the options mean together.
 //!
-//! [`Settings`] can only be made by [`Settings::check`]; whoever holds one may train.
+//! [`Settings`] can only be made by [`Settings::check`]: one that is there can be trained with.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::measures;
 use crate::optimizers;
 use crate::straggler::Stragglers;
 
-/// After this long without a sign a replica's token goes to another in a cluster, if nobody says
-/// when.
+/// After this long without a sign a replica's token goes to another in a cluster, unless
+/// `--lease` says otherwise.
 pub(crate) const CLUSTER_LEASE: Duration = Duration::from_secs(5);
 const USUAL_AGGREGATE: u64 = 4;
 const USUAL_REPLICAS: u64 = 5;
 const USUAL_UPDATES: u64 = 1000;
-/// The model is tested about so many times in a run, if nobody says how often.
+/// The model is tested about so many times in a run without `--eval-every`.
 const USUAL_TESTS: u64 = 25;
 const MLP_UNITS: usize = 128;
 const EMBEDDING_WIDTH: usize = 32;
@@ -178,7 +178,7 @@ impl Settings {
             UsageError::number("--backup", format!("fewer than the {workers} workers"), spare)
         })?;
         args.replicas_to_aggregate.get_or_insert(aggregate);
-        // Nobody is slowed down unasked: these may be somebody's machines.
+        // No machine of a cluster is slowed down unasked.
         if args.straggler.is_empty() {
             args.straggler.push(StragglerArg::None);
         }
@@ -207,7 +207,7 @@ impl Settings {
         Ok(self.built_optimizer()?.optimizer)
     }
 
-    /// The numbers that it has beside the learning rate, also those that nobody gave.
+    /// The numbers that it has beside the learning rate, also those that no option gave.
     pub(crate) fn optimizer_numbers(&self) -> Result<OptimizerNumbers, UsageError> {
         Ok(self.built_optimizer()?.numbers)
     }
@@ -216,7 +216,7 @@ impl Settings {
         optimizers::build(self.args.optimizer, self.learning_rate.clone(), &self.args.numbers)
     }
 
-    /// What a page wants to know of a run, and what somebody who goes on with it, by name.
+    /// What the page of a run shows, and a run that goes on compares, by name.
     #[must_use]
     pub fn describe(&self) -> Vec<(&'static str, String)> {
         let mut all = vec![

@@ -14,7 +14,7 @@ use simulator::{Outcome, Plan, plans};
 
 use crate::args::SimulateArgs;
 use crate::error::Error;
-use crate::say;
+use crate::output;
 
 /// Simulates, and writes what came of it.
 ///
@@ -29,7 +29,7 @@ pub fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Error> {
                 write_run(folder, &plan, &outcome)?;
             }
             if args.json {
-                return say::json(out, &outcome.report);
+                return output::json(out, &outcome.report);
             }
             // A reader that has gone, as `head` does, is no failure.
             let _ = out.write_all(text::run(&plan, &outcome.report).as_bytes());
@@ -97,7 +97,7 @@ fn checks(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Error> {
         }
     }
     if args.json {
-        say::json(out, &checks)?;
+        output::json(out, &checks)?;
     } else {
         let _ = out.write_all(text::checks(&checks).as_bytes());
     }

@@ -12,7 +12,7 @@ use cluster::server::ServerStatus;
 
 use crate::args::{SecurityArgs, StatusArgs};
 use crate::error::Error;
-use crate::say;
+use crate::output;
 use crate::security;
 use crate::units::time;
 
@@ -23,7 +23,7 @@ use crate::units::time;
 pub fn status(args: &StatusArgs, out: &mut impl Write) -> Result<(), Error> {
     let status = ask(&args.address, &args.security, async |reach| cluster::status(reach, 0).await)?;
     if args.json {
-        return say::json(out, &status);
+        return output::json(out, &status);
     }
     write!(out, "{}", table(&status)).map_err(Error::failed)
 }

@@ -16,16 +16,17 @@ use crate::config::Config;
 use crate::early_stop;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
+use crate::output::say;
 use crate::replicas::replicas;
 use crate::run_folder::RunFolder;
-use crate::say::say;
 use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
 
 /// Trains, and writes the run folder.
 ///
 /// # Errors
-/// When nothing could be begun, or training failed. After a failed run the folder has the metrics and the last good checkpoint.
+/// When nothing could be begun, or training failed. After a failed run the folder has the metrics
+/// and the last good checkpoint.
 ///
 /// # Examples
 /// ```no_run

@@ -1,6 +1,6 @@
 //! The launcher's words, heard by a process that it has started.
 //!
-//! Invariant: a process whose launcher was killed ends at once: nobody would look after it.
+//! Invariant: a process whose launcher was killed ends at once: no other looks after it.
 
 use std::io::{self, BufRead};
 

@@ -1,7 +1,7 @@
 //! Parameter server 0: it writes what happens in the cluster, and what it came to.
 //!
-//! It knows of every update and every replica, whoever else is away. Invariant: a disk that takes
-//! no lines ends no training; they are tried again.
+//! It knows of every update and every replica, whatever process is away. Invariant: a disk that
+//! takes no lines ends no training; they are tried again.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};

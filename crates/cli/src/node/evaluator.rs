@@ -20,11 +20,11 @@ use crate::error::Error;
 use crate::history::TESTS;
 use crate::measures::value;
 use crate::metrics::{Evaluation, Metrics, unwritten};
+use crate::output::say;
 use crate::run_folder::RunFolder;
-use crate::say::say;
 use crate::settings::Settings;
 
-/// Between two looks at the folder, which may be a network's and tells nobody of its changes.
+/// Between two looks at the folder, which may be a network's and announces no changes.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Tests every checkpoint that it can until training is over, or until it is asked to end.
@@ -99,7 +99,7 @@ fn newer(
                     found.push((key, state));
                 }
             }
-            // An old one is removed when a newer one is written, whoever reads it.
+            // An old one is removed when a newer one is written, also while it is read.
             Err(_) if !path.exists() => {}
             Err(error) => return Err(Error::failed(error)),
         }

@@ -1,6 +1,6 @@
 //! The evaluator's last test: only then it is known which checkpoint is the best.
 //!
-//! Invariant: nobody waits for it for long; there may be no evaluator.
+//! Invariant: no process waits for it for long; there may be no evaluator.
 
 use std::time::{Duration, Instant};
 

@@ -34,7 +34,7 @@ type Number = Gauge<f64, AtomicU64>;
 /// Serves until the process ends.
 ///
 /// # Errors
-/// When the port is taken: what asked for metrics counts on them.
+/// When the port is taken: a user who asked for metrics counts on them.
 pub(super) fn serve(reach: Connector, server: usize, port: u16) -> Result<(), Error> {
     let listener = ports::bind_metrics(port)?;
     listener.set_nonblocking(true).map_err(Error::failed)?;

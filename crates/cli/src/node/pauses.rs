@@ -1,6 +1,6 @@
 //! Pauses of a process that looks at files which others write.
 //!
-//! Invariant: whoever is asked to leave does not wait.
+//! Invariant: a process that is asked to leave does not wait.
 
 use std::time::Duration;
 

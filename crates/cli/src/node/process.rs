@@ -11,10 +11,10 @@ use sync_replicas::{Hooks, Record, SyncReplicas};
 
 use crate::args::NodeArgs;
 use crate::config::Config;
-use crate::effective::ClusterOptions;
 use crate::error::{Error, UsageError};
 use crate::optional::set;
 use crate::replicas::replicas;
+use crate::resolved::ClusterOptions;
 use crate::run_folder::RunFolder;
 use crate::security;
 use crate::settings::{CLUSTER_LEASE, Resume, Settings};
@@ -118,7 +118,7 @@ fn place(args: &NodeArgs) -> Result<Node, Error> {
             let expected = "--ps and --worker-hosts with it, with everybody's addresses";
             return Err(UsageError::number(option, expected, role).into());
         }
-        // It speaks to nobody, so that any addresses will do.
+        // It speaks to no process, so that any addresses will do.
         return Ok(Node::from_flags("127.0.0.1:1", "127.0.0.1:2", role, 0)?);
     }
     if let (Some(role), Some(ps), Some(workers)) = (&args.role, &args.ps, &args.worker_hosts) {
@@ -134,7 +134,8 @@ fn place(args: &NodeArgs) -> Result<Node, Error> {
     let Some(cluster) = Cluster::from_env(ps)? else {
         return Err(Error::usage(
             "expected a place in a cluster from --role, --index, --ps and --worker-hosts, from \
-             TF_CONFIG, or from srun, got none of them; `sync-replicas launch` starts all processes",
+             TF_CONFIG, or from srun, got none of them; `sync-replicas launch` starts all \
+             processes",
         ));
     };
     Ok(cluster.place().clone())

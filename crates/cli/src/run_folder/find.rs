@@ -7,7 +7,7 @@ use sync_replicas::{CheckpointError, checkpoint};
 use super::run_file::RunFile;
 use crate::error::Error;
 
-/// Where checkpoints are if nobody says otherwise.
+/// Where checkpoints are unless an option says otherwise.
 pub(super) const USUAL: &str = "checkpoint";
 
 /// What was found there.

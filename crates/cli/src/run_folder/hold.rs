@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::whole::unwritable;
 use crate::error::Error;
-use crate::here::{host, utc};
+use crate::host_time::{host, utc};
 
 /// The file that is locked.
 const FILE: &str = ".holder";

@@ -1,4 +1,4 @@
-//! Files that are there whole, or as they were before, whenever somebody looks.
+//! Files that are there whole, or as they were before, whenever they are read.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

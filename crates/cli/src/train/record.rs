@@ -16,10 +16,10 @@ use crate::best::Kept;
 use crate::early_stop::EarlyStop;
 use crate::error::Error;
 use crate::history::{History, METRICS, TESTS};
+use crate::html_report;
 use crate::interrupt::Interrupt;
 use crate::lock::lock;
 use crate::progress::Progress;
-use crate::report;
 use crate::run_folder::RunFolder;
 use crate::run_hook::RunHook;
 use crate::run_log::RunLog;
@@ -137,7 +137,7 @@ impl<'a> RunRecord<'a> {
         history.told.filter(|summary| summary.updates == updates)
     }
 
-    /// Draws the pages. The result stands without them: files that somebody has changed, and that
+    /// Draws the pages. The result stands without them: files that were changed, and that
     /// cannot be read back, are told of.
     pub(crate) fn draw(&self, summary: &Summary) {
         if let Err(error) = self.try_to_draw(summary) {
@@ -152,7 +152,7 @@ impl<'a> RunRecord<'a> {
         let history = History::with_latest(self.folder.root(), &latest)?;
         let settings = self.settings.describe().into_iter();
         let settings = settings.map(|(name, value)| (name.to_owned(), value)).collect();
-        report::write(self.folder.root(), &history, summary, settings)
+        html_report::write(self.folder.root(), &history, summary, settings)
     }
 
     /// The result of what a training came to.

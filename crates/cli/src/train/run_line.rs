@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::here::{host, rfc_3339};
+use crate::host_time::{host, rfc_3339};
 use crate::metrics::Run;
 use crate::run_folder::RunFolder;
 use crate::settings::Settings;

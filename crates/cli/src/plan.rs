@@ -13,7 +13,7 @@ use std::io::Write;
 use self::answer::{Answer, BatchAnswer, FleetAnswer};
 use crate::args::PlanArgs;
 use crate::error::Error;
-use crate::say;
+use crate::output;
 use crate::simulate::write;
 
 /// Answers "how many backups?".
@@ -49,7 +49,7 @@ pub fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Error> {
         }
     }
     if args.json {
-        return say::json(out, &answer);
+        return output::json(out, &answer);
     }
     // A reader that has gone, as `head` does, is no failure.
     let _ = out.write_all(text::answer(&answer).as_bytes());

@@ -57,7 +57,7 @@ pub(super) fn read(path: &Path) -> Result<Run, Error> {
         return Err(missing(expected, "train longer, until each has finished a batch"));
     };
     let updates = lives().flat_map(|life| updates(&life.batches)).collect();
-    // More than there are machines makes no sense, and is refused by whoever plans.
+    // More than there are machines makes no sense, and is refused by the planner.
     let gradients = usize::try_from(gradients).unwrap_or(usize::MAX);
     Ok(Run { gradients, machines, updates })
 }

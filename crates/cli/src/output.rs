@@ -1,7 +1,7 @@
 //! What the program says: messages on standard error, one JSON object on standard output.
 //!
-//! A message is for whoever reads it, a result for whoever asked for it. Invariant: nobody who does
-//! not read messages ends a training, and a result that cannot be written is an error.
+//! Invariant: a user who does not read messages ends no training; a result that was asked for and
+//! cannot be written is an error.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 
-/// Writes a line to standard error, as one piece; whether it is read is nobody's loss.
+/// Writes a line to standard error, as one piece; it may be lost.
 ///
 /// `eprintln!` panics where the reader has gone, as `head` does and a closed window.
 pub fn say(line: impl Display) {
@@ -20,7 +20,7 @@ pub fn say(line: impl Display) {
 /// Writes a result as one line.
 ///
 /// # Errors
-/// When it does not get to its reader, who waits for it.
+/// When it cannot be written: the caller of the program waits for it.
 pub fn json(out: &mut (impl Write + ?Sized), result: &impl Serialize) -> Result<(), Error> {
     let line = serde_json::to_string(result).map_err(io::Error::from);
     let written = line.and_then(|line| out.write_all(format!("{line}\n").as_bytes()));

@@ -1,4 +1,4 @@
-//! Every setting of a run with the value that holds, also where nobody gave one.
+//! Every setting of a run with the value that holds, also where no option gave one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
