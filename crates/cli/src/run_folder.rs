@@ -37,7 +37,7 @@ pub struct RunFolder {
     root: PathBuf,
     checkpoints: PathBuf,
     run: RunId,
-    from: Option<From>,
+    from: Option<ResumePoint>,
     /// What was not there before, each folder before the one that it lies in.
     made: Vec<PathBuf>,
     holds: Vec<Hold>,
@@ -45,7 +45,7 @@ pub struct RunFolder {
 
 /// The checkpoint that a run goes on from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct From {
+pub struct ResumePoint {
     /// Where it is.
     pub path: PathBuf,
     /// Its update.
@@ -61,7 +61,7 @@ struct Source {
     state: TrainingState<f32>,
 }
 
-impl From {
+impl ResumePoint {
     /// The news for a person.
     #[must_use]
     pub fn words(&self) -> String {
@@ -207,7 +207,7 @@ impl RunFolder {
 
     /// What this process goes on from, if it does not begin.
     #[must_use]
-    pub fn from(&self) -> Option<&From> {
+    pub fn from(&self) -> Option<&ResumePoint> {
         self.from.as_ref()
     }
 
@@ -266,7 +266,7 @@ impl RunFolder {
             _ => file.cloned(),
         };
         let changed = before.map_or_else(Vec::new, |before| changes(&before, settings));
-        self.from = Some(From { path, step, changed });
+        self.from = Some(ResumePoint { path, step, changed });
         Ok(())
     }
 }
