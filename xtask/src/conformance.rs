@@ -1,4 +1,4 @@
-//! `cargo xtask conformance [--cluster] [DIR]`: recorded runs of the described system, replayed.
+//! `cargo xtask conformance [--cluster] [DIR]`: recorded runs of TensorFlow, replayed.
 //!
 //! Only starts the program that does it; its last line is `N passed, M failed`.
 

@@ -33,7 +33,7 @@ xflags::xflags! {
         /// Check that every number of docs/spec.md is cited by code and by a test.
         cmd spec {}
 
-        /// Replay recorded runs of the described system, and compare.
+        /// Replay recorded runs of TensorFlow, and compare.
         cmd conformance {
             /// On clusters over TCP, those runs that have a counterpart there.
             optional --cluster

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use accum_core::{
-    Addends, BufferPool, ConditionalAccumulator, DenseAccumulator, DenseOptions, Reduction,
+    BufferPool, ConditionalAccumulator, DenseAccumulator, DenseOptions, Reduction, SumReader,
     Summation,
 };
 use ndarray::{Array1, ArrayD};
@@ -147,7 +147,7 @@ impl Work for MeanAndUpdate {
             }
             let taken = self.accumulator.try_take(self.replicas as i64);
             let mut sum = taken.expect("positive").expect("enough are held");
-            let mean = Averaged(sum.addends());
+            let mean = Averaged(sum.reader());
             let variable = self.variable.view_mut();
             self.optimizer.apply_dense("w", variable, &mean).expect("it fits");
             self.optimizer.finish_step();
@@ -157,7 +157,7 @@ impl Work for MeanAndUpdate {
 }
 
 /// A taken sum as the optimizer reads it.
-struct Averaged<'a>(Addends<'a, f32>);
+struct Averaged<'a>(SumReader<'a, f32>);
 
 impl DenseGradient<f32> for Averaged<'_> {
     fn shape(&self) -> &[usize] {

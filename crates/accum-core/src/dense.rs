@@ -11,14 +11,14 @@ use crate::{
     PartialShape, PutBackError, Reduction, Sums,
 };
 
-mod addends;
 mod kernel;
 mod sum;
+mod sum_reader;
 mod total;
 mod under_way;
 
-pub use addends::Addends;
 use sum::Parts;
+pub use sum_reader::SumReader;
 use total::{DenseAddition, Total};
 
 /// The plain dense accumulator.
@@ -194,12 +194,12 @@ impl<E: Element> DenseSum<E> {
     /// The value of [`into_value`](Self::into_value), to be read range by range.
     ///
     /// Additions and the division are done for what is read, when it is read.
-    pub fn addends(&mut self) -> Addends<'_, E> {
+    pub fn reader(&mut self) -> SumReader<'_, E> {
         let divisor = self.divisor();
         let divisor = (divisor != E::divisor(1)).then_some(divisor);
         let half_sum = self.options.half_sum;
         let shape = self.shape().to_vec();
-        Addends { shape, parts: self.parts.slices(), divisor, half_sum }
+        SumReader { shape, parts: self.parts.slices(), divisor, half_sum }
     }
 
     /// The gradients that are still apart, each with its key, in the order in which they are added;

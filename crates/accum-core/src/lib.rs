@@ -62,7 +62,7 @@ mod interleavings;
 
 pub use accumulator::{Accumulator, Addition, Drained, Sums};
 pub use applied::{Applied, Freshness};
-pub use dense::{Addends, DenseAccumulator, DenseSum, DenseSums};
+pub use dense::{DenseAccumulator, DenseSum, DenseSums, SumReader};
 pub use element::Element;
 pub use error::{ApplyError, PutBackError, SlicesError, StepOverflow, TakeError};
 pub use gate::{Closed, Gate};

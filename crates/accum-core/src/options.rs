@@ -1,7 +1,7 @@
 //! How an accumulator sums and divides: plain choices, each with the default first.
 //!
-//! No choice changes who is admitted; that rule has no options. Invariant: the defaults keep the
-//! described system's results save where those would be wrong (P-16).
+//! No choice changes who is admitted; that rule has no options. Invariant: the defaults keep
+//! TensorFlow's results save where those would be wrong (P-16).
 
 /// What a take gives: the mean over the gradients held, or their sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -57,7 +57,7 @@ pub enum SparseMerge {
     /// Indices are checked for range, each gradient is sorted and its repeated rows summed.
     #[default]
     Canonical,
-    /// The described system's merge of two lists, which trusts that both are sorted and repeat
+    /// TensorFlow's merge of two lists, which trusts that both are sorted and repeat
     /// nothing, and does not look. For comparison only: other input gives odd results.
     Reference,
 }
@@ -72,7 +72,7 @@ pub struct DenseOptions {
 }
 
 impl DenseOptions {
-    /// Exactly what the described system does (P-16).
+    /// Exactly what TensorFlow does (P-16).
     pub const fn reference() -> Self {
         Self { summation: Summation::Eager, half_sum: HalfSum::Reference }
     }
@@ -92,7 +92,7 @@ pub struct SparseOptions {
 }
 
 impl SparseOptions {
-    /// Exactly what the described system does (P-16).
+    /// Exactly what TensorFlow does (P-16).
     pub const fn reference() -> Self {
         Self {
             summation: Summation::Eager,

@@ -7,7 +7,7 @@ use std::fmt;
 use digits::data::{Batches, Examples};
 use digits::models::Classifier;
 use optim::{clip_by_global_norm, clip_by_norm, clip_by_value};
-use sync_replicas::{BoxError, Computed, Gradients, Model, Shard, Variables, Work};
+use sync_replicas::{BatchSource, BoxError, Computed, Gradients, Model, Variables, Work};
 
 use crate::error::UsageError;
 use crate::straggler::Stragglers;
@@ -48,7 +48,7 @@ impl Model<f32> for Learner<'_> {
 #[derive(Clone, Debug)]
 pub(crate) struct Numbered(pub(crate) Batches);
 
-impl Shard for Numbered {
+impl BatchSource for Numbered {
     type Batch = Vec<usize>;
 
     fn batch(&mut self, number: u64) -> Option<Vec<usize>> {

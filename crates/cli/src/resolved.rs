@@ -6,7 +6,7 @@ use std::time::Duration;
 use cluster::Wire;
 use optim::Schedule;
 use serde_json::{Value, json};
-use sync_replicas::Order;
+use sync_replicas::SummationOrder;
 
 use crate::args::{
     FAILING_BATCHES, NON_FINITES, SPARSE_MEANS, SecurityArgs, TOKEN_POLICIES, WIRES, cli_name,
@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::error::UsageError;
 use crate::learner::Clip;
 use crate::replicas::replicas_anywhere;
-use crate::settings::{CLUSTER_LEASE, Settings};
+use crate::settings::Settings;
 
 /// What the options of a cluster say, beside those of training.
 pub(crate) struct ClusterOptions<'a> {
@@ -60,7 +60,7 @@ impl Config {
         // Which the processes themselves say, and which they refuse.
         config.set("total_num_replicas", Value::Null);
         config.set("min_replicas", Value::Null);
-        config.set("lease", duration(settings.args.lease.unwrap_or(CLUSTER_LEASE)));
+        config.set("lease", duration(settings.args.lease.unwrap_or(cluster::DEFAULT_LEASE)));
         config.set("wire", WIRES.name(options.wire));
         config.set("patience", duration(options.patience));
         config.set("metrics_port", options.metrics_port);
@@ -111,7 +111,7 @@ impl Config {
         let slow = settings.stragglers.iter();
         let slow: Vec<_> = slow.map(|(id, delay)| format!("{id}={}", delay.as_millis())).collect();
         self.set("straggler", if slow.is_empty() { json!(["none"]) } else { json!(slow) });
-        self.set("deterministic", engine.order == Order::Replica);
+        self.set("deterministic", engine.order == SummationOrder::Replica);
         self.set("reference", settings.args.reference);
         self.set("token_policy", TOKEN_POLICIES.name(engine.token_policy));
         // Refused with the parts where they do not suffice.
@@ -119,7 +119,7 @@ impl Config {
         self.set("sparse_mean", SPARSE_MEANS.name(parts.sparse_mean));
         self.set("non_finite", NON_FINITES.name(engine.non_finite));
         // Only where a batch is given to others.
-        if engine.order == Order::Replica {
+        if engine.order == SummationOrder::Replica {
             self.set("failing_batch", FAILING_BATCHES.name(engine.failing_batch));
         }
         self.set("lease", engine.lease.map(duration));

@@ -4,12 +4,11 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use digits::data::{Batches, Digits, Examples};
 use digits::models::{Classifier, Embedding, Mlp, Softmax};
 use optim::{Optimizer, Schedule};
-use sync_replicas::Order;
+use sync_replicas::SummationOrder;
 
 use crate::args::{ModelKind, OptimizerNumbers, StragglerArg, TrainArgs, cli_name};
 use crate::error::UsageError;
@@ -18,9 +17,6 @@ use crate::measures;
 use crate::optimizers;
 use crate::straggler::Stragglers;
 
-/// After this long without a sign a replica's token goes to another in a cluster, unless
-/// `--lease` says otherwise.
-pub(crate) const CLUSTER_LEASE: Duration = Duration::from_secs(5);
 const USUAL_AGGREGATE: u64 = 4;
 const USUAL_REPLICAS: u64 = 5;
 const USUAL_UPDATES: u64 = 1000;
@@ -80,7 +76,7 @@ pub struct Settings {
     /// Which replicas are slow.
     pub stragglers: Stragglers,
     /// Order of summation.
-    pub order: Order,
+    pub order: SummationOrder,
     /// Tokens at the start, if given.
     pub initial_tokens: Option<usize>,
     /// How many replicas must be left when others fail, if that was given.
@@ -141,7 +137,11 @@ impl Settings {
             replicas_to_aggregate,
             total_num_replicas: count("-n, --total-num-replicas", total_num_replicas)?,
             stragglers,
-            order: if args.deterministic { Order::Replica } else { Order::Arrival },
+            order: if args.deterministic {
+                SummationOrder::Replica
+            } else {
+                SummationOrder::Arrival
+            },
             initial_tokens: args.init_tokens.map(|n| count("--init-tokens", n)).transpose()?,
             min_replicas: args.min_replicas.map(|n| count("--min-replicas", n)).transpose()?,
             updates: checked_updates(updates)?,
@@ -234,7 +234,7 @@ impl Settings {
             .map(|(replica, delay)| format!("replica {replica}, {} ms", delay.as_millis()))
             .collect();
         all.push(("straggler", if slow.is_empty() { "none".into() } else { slow.join("; ") }));
-        if self.order == Order::Replica {
+        if self.order == SummationOrder::Replica {
             all.push(("order", "replica (deterministic)".into()));
         }
         if self.args.reference {

@@ -5,8 +5,8 @@
 
 mod connection;
 mod connector;
-mod mirror;
-mod outgoing;
+mod encoded_contribution;
+mod local_variables;
 pub mod protocol;
 mod replica;
 mod shared_variables;

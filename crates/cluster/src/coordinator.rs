@@ -6,22 +6,22 @@
 
 mod answer;
 mod awaited;
-mod books;
 mod events;
 mod leaving;
 mod receipts;
 mod settle;
 mod status;
+mod step_stats;
 mod times;
 mod vet;
 
 pub use answer::{
     Actions, Answer, Commit, Contribution, GiveUp, GivenUp, Refusal, ShardCommand, Ticket,
 };
-pub use books::StepMade;
 pub use leaving::{Farewell, Saves};
 pub use receipts::receipt;
 pub use status::{ReplicaStatus, Status};
+pub use step_stats::StepMade;
 pub use sync_replicas::store::Totals;
 pub use times::Times;
 
@@ -29,15 +29,15 @@ use std::time::Duration;
 
 use sync_replicas::checkpoint::Tested;
 use sync_replicas::engine::{
-    Admission, Config, Effect, Engine, Grant, Positions, StartError, StopReason, Tries,
+    Admission, Config, Effect, Engine, FailureCounts, Grant, Positions, StartError, StopReason,
 };
 use sync_replicas::{Generation, GlobalStep, Incarnation};
 
-use books::Books;
 use leaving::Leaving;
+use step_stats::StepStats;
 use times::Spent;
 
-/// The engine and one seat a replica.
+/// The engine and one record a replica.
 #[derive(Debug)]
 pub struct Coordinator {
     engine: Engine,
@@ -46,10 +46,10 @@ pub struct Coordinator {
     /// What the engine has answered, and what is to be done.
     effects: Vec<Effect>,
     actions: Actions,
-    seats: Vec<Seat>,
+    records: Vec<ReplicaRecord>,
     /// By replica.
     spent: Vec<Spent>,
-    books: Books,
+    step_stats: StepStats,
     /// Per variable: those with a gradient, in order; a lane is a place in it. Fixed by the first
     /// contribution (R-19).
     pattern: Option<Vec<usize>>,
@@ -65,9 +65,9 @@ pub struct Coordinator {
     closed_lanes: usize,
     last_step: Option<i64>,
     leaving: Leaving,
-    /// Whether to end when the loss is NaN or infinite.
     /// Failures at one batch, where it is given to another replica then.
-    tries: Tries,
+    failure_counts: FailureCounts,
+    /// Whether to end when the loss is NaN or infinite.
     nan_guard: bool,
     /// Training ended since a loss or an update is not finite.
     not_finite: bool,
@@ -75,7 +75,7 @@ pub struct Coordinator {
 
 /// What is known of one replica's connection.
 #[derive(Clone, Debug, Default)]
-struct Seat {
+struct ReplicaRecord {
     connection: u64,
     incarnation: Incarnation,
     live: bool,
@@ -94,7 +94,7 @@ struct Seat {
     left: bool,
 }
 
-impl Seat {
+impl ReplicaRecord {
     fn ticket(&self, generation: Generation) -> Ticket {
         Ticket { generation, incarnation: self.incarnation }
     }
@@ -116,9 +116,9 @@ impl Coordinator {
             now: Duration::ZERO,
             effects: Vec::new(),
             actions: Actions::default(),
-            seats: vec![Seat::default(); replicas],
+            records: vec![ReplicaRecord::default(); replicas],
             spent: vec![Spent::default(); replicas],
-            books: Books::default(),
+            step_stats: StepStats::default(),
             pattern: None,
             variables,
             shards,
@@ -127,7 +127,7 @@ impl Coordinator {
             closed_lanes: 0,
             last_step: None,
             leaving: Leaving::default(),
-            tries: Tries::default(),
+            failure_counts: FailureCounts::default(),
             nan_guard: false,
             not_finite: false,
         }
@@ -176,17 +176,13 @@ impl Coordinator {
         self.keep_counts();
         self.engine.restore(global_step, after, self.engine.num_lanes());
         if !self.engine.set_positions(positions) {
-            tracing::warn!(
-                "the checkpoint is of a run in arrival order, or of one with another A that left \
-                 batches out, and goes on in replica order: batches are numbered by the step, so \
-                 some may be repeated or missed"
-            );
+            tracing::warn!("{}", sync_replicas::engine::INEXACT_POSITIONS);
         }
-        for seat in &mut self.seats {
-            let (connection, left) = (seat.connection, seat.left);
-            *seat = Seat { connection, left, ..Seat::default() };
+        for record in &mut self.records {
+            let (connection, left) = (record.connection, record.left);
+            *record = ReplicaRecord { connection, left, ..ReplicaRecord::default() };
         }
-        self.books.forget_round();
+        self.step_stats.forget_round();
         self.leaving = Leaving::default();
         self.not_finite = false;
         self.updating.fill(0);
@@ -209,7 +205,7 @@ impl Coordinator {
     /// What the losses have told of checkpoints, if training ended by a number that is not finite.
     #[must_use]
     pub fn tested_when_not_finite(&self) -> Option<Tested> {
-        self.not_finite.then(|| self.books.tested())
+        self.not_finite.then(|| self.step_stats.tested())
     }
 
     /// Time has passed (P-5); when to call again, at the latest.
@@ -224,14 +220,15 @@ impl Coordinator {
     /// it joins again if it comes back (P-5). When the next one could be.
     fn end_silent(&mut self) -> Option<Duration> {
         let lease = self.engine.config().settings().lease?;
-        for index in 0..self.seats.len() {
-            let seat = &self.seats[index];
-            if seat.live && seat.heard.saturating_add(lease) <= self.now {
+        for index in 0..self.records.len() {
+            let record = &self.records[index];
+            if record.live && record.heard.saturating_add(lease) <= self.now {
                 tracing::warn!(replica = index, ?lease, "silent for a lease; it is taken for dead");
-                self.depart(index, seat.incarnation);
+                self.depart(index, record.incarnation);
             }
         }
-        let heard = self.seats.iter().filter(|seat| seat.live).map(|seat| seat.heard).min();
+        let heard =
+            self.records.iter().filter(|record| record.live).map(|record| record.heard).min();
         heard.map(|heard| heard.saturating_add(lease))
     }
 
@@ -269,7 +266,7 @@ impl Coordinator {
     /// The three counters (P-8).
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.books.totals()
+        self.step_stats.totals()
     }
 
     fn end_if_reached(&mut self) {

@@ -1,7 +1,7 @@
 //! The exit statuses, chosen so that a scheduler does the right thing: one table for all commands.
 //!
-//! Not the reasons, which are printed. Invariant: what a restart cannot mend is never reported as
-//! something that it can, and what is to go on is never reported as done.
+//! Not the reasons, which are printed. Invariant: a permanent failure is never reported as one that a
+//! restart mends, nor unfinished work as done.
 
 use std::process::ExitCode;
 

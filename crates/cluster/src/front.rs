@@ -19,15 +19,19 @@ pub use status::{StatusError, save, status, stop};
 pub use stop::StopHandle;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use optim::Optimizer;
 use sha2::{Digest, Sha256};
 use sync_replicas::{
-    Hooks, Model, Parts, ReplicaId, Scalar, Shard as Batches, SparseMerge, SyncReplicas, Variables,
+    BatchSource, Hooks, Model, Parts, ReplicaId, Scalar, SparseMerge, SyncReplicas, Variables,
 };
 
 use crate::placement::Placement;
 use crate::spec::Role;
+
+/// What a description's lease is on a cluster when it says none (P-5).
+pub const DEFAULT_LEASE: Duration = Duration::from_secs(5);
 
 /// A description of a training, run by a cluster instead of threads.
 ///
@@ -95,7 +99,7 @@ impl<'c, O> Clustered<'c, O> {
             return Err(ClusterError::Build(sync_replicas::BuildError::NoVariables));
         }
         let mut settings = parts.config.settings().clone();
-        settings.lease = settings.lease.map(|_| self.cluster.lease);
+        settings.lease = settings.lease.map(|_| parts.lease.unwrap_or(DEFAULT_LEASE));
         parts.config = settings.check().map_err(sync_replicas::BuildError::from)?;
         let replicas = self.cluster.place.num_replicas();
         let expected = parts.config.total_num_replicas() as u64;
@@ -143,7 +147,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     ) -> Result<ClusterReport<T>, ClusterError>
     where
         M: Model<T>,
-        S: Batches<Batch = M::Batch>,
+        S: BatchSource<Batch = M::Batch>,
     {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let threads = match self.cluster.place.task.role {

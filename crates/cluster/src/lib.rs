@@ -30,8 +30,8 @@ pub mod test_util;
 mod wire;
 
 pub use front::{
-    Cluster, ClusterError, ClusterReport, ClusterTrainer, Clustered, Counts, OnCluster,
-    StatusError, StopHandle, save, status, stop,
+    Cluster, ClusterError, ClusterReport, ClusterTrainer, Clustered, Counts, DEFAULT_LEASE,
+    OnCluster, StatusError, StopHandle, save, status, stop,
 };
 pub use shard::Wire;
 

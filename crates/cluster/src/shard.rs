@@ -20,7 +20,9 @@ use ndarray::ArrayD;
 use optim::{ExponentialMovingAverage, OptimizerState};
 use sync_replicas::engine::{Admission, NonFinite};
 use sync_replicas::store::{GradientSpec, Misfit, ParameterStore, SumOptions, VariableSums};
-use sync_replicas::{Generation, Incarnation, Kind, ReplicaId, Scalar, Snapshot, Variables};
+use sync_replicas::{
+    Generation, GradientKind, Incarnation, ReplicaId, Scalar, Snapshot, Variables,
+};
 
 use self::staging::Staging;
 use crate::placement::Part;
@@ -99,7 +101,7 @@ pub struct Section {
     /// The part's place among the shard's.
     pub part: usize,
     /// The kind of its gradient.
-    pub kind: Kind,
+    pub kind: GradientKind,
     /// The number of rows of a sparse gradient; of no meaning for others.
     pub rows: u64,
 }
@@ -292,7 +294,7 @@ impl<T: Scalar> Shard<T> {
         let mut given = kinds.iter().copied().peekable();
         for (position, part) in self.parts.iter().enumerate() {
             let kind = given.next_if(|&(at, _)| at == position).map(|(_, kind)| kind);
-            let given = kind.is_some_and(|kind| kind != Kind::Missing);
+            let given = kind.is_some_and(|kind| kind != GradientKind::Missing);
             if given != variables.binary_search(&part.variable).is_ok() {
                 let name = part.variable_name();
                 let (came, named) = if given { ("came", "not ") } else { ("did not come", "") };
@@ -319,7 +321,10 @@ impl<T: Scalar> Shard<T> {
     }
 
     /// Whether each part's gradient is of the kind that the first contribution had.
-    fn check_kinds(&self, kinds: impl Iterator<Item = (usize, Kind)>) -> Result<(), StageError> {
+    fn check_kinds(
+        &self,
+        kinds: impl Iterator<Item = (usize, GradientKind)>,
+    ) -> Result<(), StageError> {
         let misfit = self.spec.check(kinds).err();
         misfit.map_or(Ok(()), |Misfit { variable: part, expected, got }| {
             Err(StageError::Kind { name: self.parts[part].name.clone(), expected, got })

@@ -158,7 +158,7 @@ pub(crate) fn server_that_saves(
         checkpoints,
         last_step: None,
         nan_guard: false,
-        patience: Duration::from_secs(60),
+        reconnect_timeout: Duration::from_secs(60),
         staging: REPLICAS,
         guard: None,
         placement,

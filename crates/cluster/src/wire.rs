@@ -10,7 +10,7 @@ pub use recorded::Recorded;
 pub(crate) use replica::{hello, reply, request};
 
 use sync_replicas::engine::Outcome;
-use sync_replicas::{Generation, GlobalStep, Incarnation, Kind, LocalStep, ReplicaId};
+use sync_replicas::{Generation, GlobalStep, GradientKind, Incarnation, LocalStep, ReplicaId};
 
 use crate::coordinator::{
     Answer, Commit, Contribution, GivenUp, Refusal, ShardCommand, StepMade, Ticket, Times, Totals,
@@ -296,9 +296,9 @@ impl TryFrom<&proto::Section> for Section {
 
     fn try_from(section: &proto::Section) -> Result<Self, WireError> {
         let kind = match proto::Kind::try_from(section.kind) {
-            Ok(proto::Kind::Missing) => Kind::Missing,
-            Ok(proto::Kind::Dense) => Kind::Dense,
-            Ok(proto::Kind::Sparse) => Kind::Sparse,
+            Ok(proto::Kind::Missing) => GradientKind::Missing,
+            Ok(proto::Kind::Dense) => GradientKind::Dense,
+            Ok(proto::Kind::Sparse) => GradientKind::Sparse,
             Err(_) => {
                 let got = format!("kind {}", section.kind);
                 return Err(WireError { expected: "a kind of gradient", got });

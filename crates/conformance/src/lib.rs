@@ -1,4 +1,4 @@
-//! Recorded runs of the described system, replayed against the crates of this workspace.
+//! Recorded runs of TensorFlow, replayed against the crates of this workspace.
 //!
 //! A trace is one run of the original implementation, written down operation by operation: what was
 //! called, and what was seen. A replay makes the same calls on the public API with the reference

@@ -8,8 +8,8 @@ use std::time::Duration;
 /// What a step does with tokens that an earlier step left over (P-12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenPolicy {
-    /// They stay, first in first out: T - A batches a step are wasted whoever is slow. The
-    /// described system's rule.
+    /// They stay, first in first out: T - A batches a step are wasted whoever is slow.
+    /// TensorFlow's rule.
     KeepLeftovers,
     /// They are discarded when the new step's tokens are put: only what was really late is wasted.
     DiscardLeftovers,
@@ -21,14 +21,14 @@ pub enum Admission {
     /// All variables together or not at all; every variable of a step averages the same
     /// contributions.
     Together,
-    /// Each variable's accumulator for itself, as in the described system: a push of some
+    /// Each variable's accumulator for itself, as in TensorFlow: a push of some
     /// variables only moves those.
     PerVariable,
 }
 
 /// In which order a step's contributions are summed (P-14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum SummationOrder {
     /// As they arrive: the last bits depend on the timing.
     Arrival,
     /// A step has A shares, each with its own batch; they are summed by number, share r being
@@ -43,7 +43,7 @@ pub enum Order {
 pub enum Membership {
     /// A leaver's token goes to somebody else, and who comes back waits in line for a token.
     Tracked,
-    /// Nothing, as in the described system: a leaver's token is lost, and whoever comes begins at
+    /// Nothing, as in TensorFlow: a leaver's token is lost, and whoever comes begins at
     /// once.
     Unknown,
 }
@@ -59,7 +59,7 @@ pub enum NonFinite {
     /// and another batch stands in; ten in a row of one replica end training. An update that is not
     /// finite all the same fails.
     Skip,
-    /// They are used like any others, as in the described system.
+    /// They are used like any others, as in TensorFlow.
     Allow,
 }
 
@@ -79,7 +79,7 @@ pub enum FailingBatch {
 pub enum InitialTokens {
     /// max(0, A - N): nothing is wasted, and every replica contributes to the first step (P-3).
     Fewest,
-    /// A: the described system's default; N batches are computed in vain at the start.
+    /// A: TensorFlow's default; N batches are computed in vain at the start.
     Aggregate,
     /// A number of one's own, at least A - N.
     Exactly(usize),
@@ -99,7 +99,7 @@ pub struct Settings {
     /// Unit of admission.
     pub admission: Admission,
     /// Order of summation.
-    pub order: Order,
+    pub order: SummationOrder,
     /// What becomes of leavers' tokens.
     pub membership: Membership,
     /// Whether replicas whose step is over are told at once (P-13).
@@ -124,7 +124,7 @@ impl Settings {
             initial_tokens: InitialTokens::Fewest,
             token_policy: TokenPolicy::DiscardLeftovers,
             admission: Admission::Together,
-            order: Order::Arrival,
+            order: SummationOrder::Arrival,
             membership: Membership::Tracked,
             tell_superseded: true,
             lease: Some(Duration::from_secs(10)),
@@ -134,7 +134,7 @@ impl Settings {
         }
     }
 
-    /// The `reference` preset: the described system exactly (P-16).
+    /// The `reference` preset: TensorFlow exactly (P-16).
     ///
     /// A dead replica's token is lost, so the step deadline is what ends a wait.
     #[must_use]
@@ -146,7 +146,7 @@ impl Settings {
             },
             token_policy: TokenPolicy::KeepLeftovers,
             admission: Admission::PerVariable,
-            order: Order::Arrival,
+            order: SummationOrder::Arrival,
             membership: Membership::Unknown,
             tell_superseded: false,
             lease: None,
@@ -181,7 +181,7 @@ impl Settings {
         if let Some((name, got)) = counts.into_iter().find(|&(_, count)| count > MOST) {
             return Err(ConfigError::TooMany { name, got, most: MOST });
         }
-        if self.order == Order::Replica
+        if self.order == SummationOrder::Replica
             && (self.token_policy != TokenPolicy::DiscardLeftovers
                 || self.admission != Admission::Together)
         {

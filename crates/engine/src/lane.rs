@@ -1,6 +1,6 @@
 //! A lane: variables whose gradients are admitted together, and how far their round has come.
 //!
-//! All-or-nothing admission has one lane; the described system has one for each variable, which
+//! All-or-nothing admission has one lane; TensorFlow has one for each variable, which
 //! takes and updates for itself, and waits for the others only before the step moves.
 
 use std::num::NonZeroU64;
@@ -11,11 +11,11 @@ use accum_core::{Applied, Gate, GlobalStep, LocalStep, StepOverflow};
 #[derive(Clone, Debug)]
 pub(crate) struct Lane {
     gate: Gate,
-    round: Round,
+    round: LaneState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Round {
+enum LaneState {
     /// Contributions are being collected.
     Open,
     /// A were taken; the update is under way.
@@ -28,12 +28,12 @@ impl Lane {
     pub(crate) fn at(step: GlobalStep) -> Self {
         let mut gate = Gate::new();
         gate.set_step(step);
-        Self { gate, round: Round::Open }
+        Self { gate, round: LaneState::Open }
     }
 
     /// One that has no part in the step under way; gradients must have the step after.
     pub(crate) fn applied_at(step: GlobalStep) -> Self {
-        Self { round: Round::Applied, ..Self::at(step) }
+        Self { round: LaneState::Applied, ..Self::at(step) }
     }
 
     ///
@@ -57,42 +57,42 @@ impl Lane {
 
     /// Closes the round when enough is held and it is still open; the number held.
     pub(crate) fn try_close(&mut self, needed: NonZeroU64) -> Result<Option<u64>, StepOverflow> {
-        if self.round != Round::Open {
+        if self.round != LaneState::Open {
             return Ok(None);
         }
         let Some(closed) = self.gate.try_close(needed)? else { return Ok(None) };
-        self.round = Round::Taken;
+        self.round = LaneState::Taken;
         Ok(Some(closed.count))
     }
 
     /// Whether an update of this lane was under way, which is now done.
     pub(crate) fn finish(&mut self) -> bool {
-        let taken = self.round == Round::Taken;
+        let taken = self.round == LaneState::Taken;
         if taken {
-            self.round = Round::Applied;
+            self.round = LaneState::Applied;
         }
         taken
     }
 
     pub(crate) fn is_applied(&self) -> bool {
-        self.round == Round::Applied
+        self.round == LaneState::Applied
     }
 
     pub(crate) fn is_taken(&self) -> bool {
-        self.round == Round::Taken
+        self.round == LaneState::Taken
     }
 
     /// Whether contributions are being collected.
     pub(crate) fn is_open(&self) -> bool {
-        self.round == Round::Open
+        self.round == LaneState::Open
     }
 
     /// Whether nothing was ever done with it, or all that was is over.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.round == Round::Open && self.gate.count() == 0
+        self.round == LaneState::Open && self.gate.count() == 0
     }
 
     pub(crate) fn reopen(&mut self) {
-        self.round = Round::Open;
+        self.round = LaneState::Open;
     }
 }

@@ -1,4 +1,4 @@
-//! The books of the tokens: none appears from nowhere, none vanishes.
+//! The token ledger: none appears from nowhere, none vanishes.
 //!
 //! Counts only; the queue and the members hold the tokens themselves.
 

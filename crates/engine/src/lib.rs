@@ -17,6 +17,7 @@ mod batches;
 mod clock;
 mod config;
 mod effect;
+mod failure_counts;
 mod ids;
 mod lane;
 mod ledger;
@@ -24,24 +25,23 @@ mod members;
 mod shares;
 mod skip;
 mod tokens;
-mod tries;
 mod validate;
 mod view;
 
 #[cfg(feature = "test-util")]
 pub mod test_util;
 
-pub use batches::Positions;
+pub use batches::{INEXACT_POSITIONS, Positions};
 pub use config::{
-    Admission, Config, ConfigError, FailingBatch, InitialTokens, Membership, NonFinite, Order,
-    Settings, StartError, TokenPolicy,
+    Admission, Config, ConfigError, FailingBatch, InitialTokens, Membership, NonFinite, Settings,
+    StartError, SummationOrder, TokenPolicy,
 };
 pub use effect::{Decision, Effect, Grant, JoinError, Outcome, Overdue, Push, Refused, StopReason};
+pub use failure_counts::FailureCounts;
 pub use ids::{Generation, Incarnation, ReplicaId};
 pub use ledger::Ledger;
 pub use machine::Engine;
 pub use members::Tally;
-pub use tries::Tries;
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use token_queue::{Token, Tokens};
 
 use crate::batches::Batches;
 use crate::clock::AtHooks;
-use crate::config::{Admission, Config, InitialTokens, Membership, Order, StartError};
+use crate::config::{Admission, Config, InitialTokens, Membership, StartError, SummationOrder};
 use crate::effect::{Decision, Effect, JoinError, Outcome, Push, Refused, StopReason};
 use crate::lane::Lane;
 use crate::ledger::Ledger;
@@ -42,7 +42,7 @@ pub struct Engine {
     pub(crate) advances: u64,
     pub(crate) started: Duration,
     pub(crate) step_began: Duration,
-    /// The step's deadline has passed, and not for the chief.
+    /// The step is past its deadline, and replicas, not the chief, are late.
     pub(crate) overdue: bool,
     pub(crate) stopped: Option<StopReason>,
     pub(crate) hooks: Option<AtHooks>,
@@ -65,8 +65,8 @@ impl Engine {
             Admission::PerVariable => variables.max(1),
         };
         let (aggregate, total) = (config.replicas_to_aggregate(), config.total_num_replicas());
-        let shares =
-            (config.settings().order == Order::Replica).then(|| Shares::new(aggregate, total));
+        let shares = (config.settings().order == SummationOrder::Replica)
+            .then(|| Shares::new(aggregate, total));
         Self {
             generation,
             global_step,
@@ -129,8 +129,8 @@ impl Engine {
 
     /// A replica comes.
     ///
-    /// In its first life it may begin at once: it holds a token of the current step, which is the
-    /// described system's first step without a token, made leasable. When it comes back, its old
+    /// In its first life it may begin at once: it holds a token of the current step, which is
+    /// TensorFlow's first step without a token, made leasable. When it comes back, its old
     /// token has long been given to others, so it waits in line for one (P-9); the `reference`
     /// preset lets it begin at once again.
     ///
@@ -274,7 +274,7 @@ impl Engine {
         }
         self.drop_work(replica);
         if self.config.settings().membership == Membership::Unknown {
-            // The described system knows no leaving: the token is lost (P-16).
+            // TensorFlow knows no leaving: the token is lost (P-16).
             if self.members.get_mut(replica).and_then(|member| member.held.take()).is_some() {
                 self.ledger.lost += 1;
             }
@@ -331,7 +331,7 @@ impl Engine {
         }
     }
 
-    /// Sets the step of everything, for a restore: a new generation begins, whose books are empty,
+    /// Sets the step of everything, for a restore: a new generation begins, whose ledger is empty,
     /// and whoever joined before must join again (P-9). Batches that are in no update are given
     /// again, unless [`Engine::set_positions`] says otherwise.
     /// Its number is above the present one and above `after`, that of the state restored.

@@ -13,7 +13,7 @@ impl Engine {
         let (queued, held) = (self.tokens.len() as u64, self.members.held());
         if outstanding != queued + held {
             return Err(format!(
-                "tokens are not conserved: the books say {outstanding}, the queue has {queued} \
+                "tokens are not conserved: the ledger says {outstanding}, the queue has {queued} \
                  and replicas hold {held}"
             ));
         }

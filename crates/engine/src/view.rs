@@ -98,7 +98,7 @@ impl Engine {
         self.line.iter().copied()
     }
 
-    /// The books of the tokens.
+    /// The token ledger.
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.ledger

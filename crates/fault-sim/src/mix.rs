@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use engine::{
-    Admission, Config, ConfigError, InitialTokens, Membership, Order, Settings, TokenPolicy,
+    Admission, Config, ConfigError, InitialTokens, Membership, Settings, SummationOrder,
+    TokenPolicy,
 };
 
 use super::dice::Dice;
@@ -89,7 +90,7 @@ fn settings(dice: &mut Dice) -> Settings {
         initial_tokens,
         token_policy: dice.pick(&[TokenPolicy::KeepLeftovers, TokenPolicy::DiscardLeftovers]),
         admission: dice.pick(&[Admission::Together, Admission::Together, Admission::PerVariable]),
-        order: Order::Arrival,
+        order: SummationOrder::Arrival,
         membership: Membership::Tracked,
         tell_superseded: dice.chance(0.7),
         lease: dice.chance(0.8).then(|| dice.millis(100, 1200)),
@@ -99,7 +100,7 @@ fn settings(dice: &mut Dice) -> Settings {
     match dice.between(0, 3) {
         0 => plain.reference(),
         1 => Settings {
-            order: Order::Replica,
+            order: SummationOrder::Replica,
             token_policy: TokenPolicy::DiscardLeftovers,
             admission: Admission::Together,
             ..plain

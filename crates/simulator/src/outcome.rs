@@ -40,7 +40,7 @@ pub struct Report {
     pub wasted_per_step: f64,
     /// The part of all computing time that went into such gradients.
     pub wasted_compute: f64,
-    /// The books of the tokens; none in ideal mode, which has no tokens.
+    /// The token ledger; none in ideal mode, which has no tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<TokenBooks>,
     /// Why the run ended before its last step.

@@ -1,7 +1,7 @@
 //! The engine in virtual time: replicas that draw how long they compute.
 //!
 //! Whatever is decided, the engine decides. What is here is what a replica and a server do: wait,
-//! compute, send, update. Its invariant: the books of the tokens balance at the end of every run,
+//! compute, send, update. Its invariant: the token ledger balance at the end of every run,
 //! or the run fails.
 
 mod worker;

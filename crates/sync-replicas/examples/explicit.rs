@@ -1,4 +1,4 @@
-//! The explicit way: the described system's own parts, called one by one.
+//! The explicit way: TensorFlow's own parts, called one by one.
 //!
 //! Three replicas, two of which make a step; the first is the chief. Each has a session with the
 //! sync-replicas hook, and the chief's end is everybody's. Run it with
@@ -12,14 +12,14 @@ use hooks::{MonitoredSession, RunError, SessionError, StopAtStep};
 use ndarray::array;
 use optim::Adam;
 use sync_replicas::explicit::{SyncReplicasOptimizer, TrainOp};
-use sync_replicas::{GlobalStep, Gradients, Kind, ReplicaId, Variables};
+use sync_replicas::{GlobalStep, GradientKind, Gradients, ReplicaId, Variables};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let variables = Variables::new().with("x", array![4.0])?.with("frozen", array![1.0])?;
     let mut optimizer = SyncReplicasOptimizer::new(Adam::new(0.2), 2, Some(3))?
         .variable_averages(0.9)
         .variables_to_average(&["x"]);
-    let pairs = [("x", Kind::Dense), ("frozen", Kind::Missing)];
+    let pairs = [("x", GradientKind::Dense), ("frozen", GradientKind::Missing)];
     let train_op = optimizer.apply_gradients(&pairs, variables, Some(GlobalStep::new(0)))?;
     println!("initial tokens: {}", optimizer.init_tokens(None)?);
     println!("the optimizer's variables: {}", optimizer.variables().join(", "));

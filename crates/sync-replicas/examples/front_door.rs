@@ -10,7 +10,7 @@ use std::time::Duration;
 use ndarray::{Array1, array};
 use optim::Momentum;
 use sync_replicas::{
-    BoxError, Computed, Gradients, Hooks, Model, Shard, SyncReplicas, Variables, Work,
+    BatchSource, BoxError, Computed, Gradients, Hooks, Model, SyncReplicas, Variables, Work,
 };
 
 /// Finds `slope` and `offset` of y = slope x + offset by least squares.
@@ -50,7 +50,7 @@ impl Model<f64> for Line {
 /// Points near y = 3 x - 1; the number of the batch says which.
 struct Points;
 
-impl Shard for Points {
+impl BatchSource for Points {
     type Batch = Vec<(f64, f64)>;
 
     fn batch(&mut self, number: u64) -> Option<Self::Batch> {

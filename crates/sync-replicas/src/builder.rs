@@ -2,6 +2,8 @@
 //!
 //! There is no manual start, so nothing can be forgotten (P-4).
 
+mod error;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,9 +16,9 @@ use crate::store::{ParameterStore, SumOptions};
 use crate::{Record, Scalar, Trainer, Variables};
 use engine::Generation;
 use engine::{
-    Config, ConfigError, Engine, FailingBatch, InitialTokens, NonFinite, Order, Settings,
-    TokenPolicy,
+    Config, Engine, FailingBatch, InitialTokens, NonFinite, Settings, SummationOrder, TokenPolicy,
 };
+pub use error::BuildError;
 
 /// Describes a synchronous training; [`SyncReplicas::build`] starts it (R-18, P-3, P-4).
 ///
@@ -42,6 +44,7 @@ use engine::{
 pub struct SyncReplicas<O> {
     optimizer: O,
     settings: Settings,
+    lease: Option<Duration>,
     sparse_mean: SparseMean,
     sparse_merge: SparseMerge,
     min_replicas: Option<usize>,
@@ -60,13 +63,15 @@ pub(crate) struct Averages {
     pub(crate) names: Option<Vec<String>>,
 }
 
-/// What a description says, checked, for who makes the updates elsewhere.
+/// A checked description, for a driver other than [`Trainer`].
 #[derive(Clone, Debug)]
 pub struct Parts<O> {
     /// The update rule.
     pub optimizer: O,
     /// The engine's settings.
     pub config: Config,
+    /// The lease that was asked for, if one was.
+    pub lease: Option<Duration>,
     /// What a sparse gradient's rows are divided by.
     pub sparse_mean: SparseMean,
     /// How a sparse gradient's rows come together.
@@ -81,47 +86,6 @@ pub struct Parts<O> {
     pub record: Option<Record>,
 }
 
-/// Why a trainer was not built.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The numbers of replicas, tokens or times do not fit.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// `min_replicas` is none of the numbers of replicas that can be left.
-    #[error("min_replicas: expected 1 to {total}, the number of replicas, got {got}")]
-    MinReplicas {
-        /// N.
-        total: usize,
-        /// What was given.
-        got: usize,
-    },
-    /// `min_replicas` was given for a training whose replicas are not in this process.
-    #[error(
-        "min_replicas is for a training in one process; in a cluster a worker that fails ends with \
-         an error of its own, which whoever started it sees: do not set it there"
-    )]
-    MinReplicasElsewhere,
-    /// There is nothing to train.
-    #[error("there are no variables; add at least one")]
-    NoVariables,
-    /// A hyper-parameter of the optimizer is out of range.
-    #[error(transparent)]
-    Optimizer(#[from] optim::BuildError),
-    /// A variable cannot have slots.
-    #[error(transparent)]
-    Slots(#[from] optim::AddVariableError),
-    /// The moving average's decay is out of range.
-    #[error(transparent)]
-    Decay(#[from] optim::HyperParameterError),
-    /// A variable cannot be averaged.
-    #[error(transparent)]
-    Average(#[from] optim::MovingAverageError),
-    /// A name that is to be averaged belongs to no variable.
-    #[error(transparent)]
-    Variable(#[from] crate::VariableError),
-}
-
 impl<O> SyncReplicas<O> {
     /// Wraps an optimizer; one replica until something else is said.
     #[must_use]
@@ -129,6 +93,7 @@ impl<O> SyncReplicas<O> {
         Self {
             optimizer,
             settings: Settings::new(1),
+            lease: None,
             sparse_mean: SparseMean::PerRow,
             sparse_merge: SparseMerge::Canonical,
             min_replicas: None,
@@ -169,10 +134,10 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// The order in which contributions are summed; [`Order::Replica`] makes a run bit-identical
-    /// whatever the timing (P-14).
+    /// The order in which contributions are summed; [`SummationOrder::Replica`] makes a run
+    /// bit-identical whatever the timing (P-14).
     #[must_use]
-    pub fn order(mut self, order: Order) -> Self {
+    pub fn order(mut self, order: SummationOrder) -> Self {
         self.settings.order = order;
         self
     }
@@ -201,7 +166,7 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// With locking, the default, an update that nobody reads beside writes in place, and readers
+    /// With locking, the default, an update writes in place unless a reader holds the variables; readers
     /// that come meanwhile wait for it; without, readers never wait, and there are two arrays of
     /// each variable, written by turns. Readers that came before
     /// keep their own step, and a reader sees whole steps either way (R-29, P-11).
@@ -211,10 +176,11 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// How long a replica may hold a token before another one gets it; 10 s when not given (P-5).
+    /// How long a replica may hold a token before another one gets it, and on a cluster be silent;
+    /// 10 s when not given, on a cluster 5 s (P-5).
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.settings.lease = Some(lease);
+        (self.settings.lease, self.lease) = (Some(lease), Some(lease));
         self
     }
 
@@ -259,7 +225,7 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// The `reference` preset: the described system's own rules (P-16). Say this first; what is
+    /// The `reference` preset: TensorFlow's own rules (P-16). Say this first; what is
     /// said afterwards holds.
     #[must_use]
     pub fn reference(mut self) -> Self {
@@ -294,13 +260,22 @@ impl<O> SyncReplicas<O> {
     /// The description in its parts, checked.
     ///
     /// # Errors
-    /// [`BuildError::Config`] when the numbers do not fit; [`BuildError::MinReplicasElsewhere`].
+    /// [`BuildError::Config`] when the numbers do not fit; [`BuildError::OneProcessOnly`].
     pub fn into_parts(self) -> Result<Parts<O>, BuildError> {
-        if self.min_replicas.is_some() {
-            return Err(BuildError::MinReplicasElsewhere);
+        let failing = ", where a worker that fails ends with an error of its own";
+        let reading = ", where readers never wait";
+        for (given, option, instead) in [
+            (self.min_replicas.is_some(), "min_replicas", failing),
+            (!self.use_locking, "use_locking", reading),
+            (self.observe, "observe_gradients", ""),
+        ] {
+            if given {
+                return Err(BuildError::OneProcessOnly { option, instead });
+            }
         }
         Ok(Parts {
             optimizer: self.optimizer,
+            lease: self.lease,
             config: self.settings.check()?,
             sparse_mean: self.sparse_mean,
             sparse_merge: self.sparse_merge,
@@ -367,8 +342,8 @@ impl<O> SyncReplicas<O> {
         let options = SumOptions {
             // Owned gradients are held as they are, so that a push costs no pass over them.
             summation: match config.settings().order {
-                Order::Replica => Summation::Ordered,
-                Order::Arrival => Summation::Held,
+                SummationOrder::Replica => Summation::Ordered,
+                SummationOrder::Arrival => Summation::Held,
             },
             mean: self.sparse_mean,
             merge: self.sparse_merge,

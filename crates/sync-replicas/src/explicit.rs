@@ -1,4 +1,4 @@
-//! The explicit way: the described system's own parts under their own names, each to be called.
+//! The explicit way: TensorFlow's own parts under their own names, each to be called.
 //!
 //! For those who come from it, and for comparison. It uses the `reference` preset; whoever starts
 //! afresh uses [`SyncReplicas`](crate::SyncReplicas), where nothing can be forgotten.
@@ -13,12 +13,12 @@
 //! use ndarray::array;
 //! use optim::Sgd;
 //! use sync_replicas::explicit::SyncReplicasOptimizer;
-//! use sync_replicas::{GlobalStep, Gradients, Kind, ReplicaId, Variables};
+//! use sync_replicas::{GlobalStep, Gradients, GradientKind, ReplicaId, Variables};
 //!
 //! let mut optimizer = SyncReplicasOptimizer::new(Sgd::new(2.0), 1, None)?;
 //! let variables = Variables::new().with("w", array![0.0_f64])?;
-//! let train_op =
-//!     optimizer.apply_gradients(&[("w", Kind::Dense)], variables, Some(GlobalStep::new(0)))?;
+//! let gradients = [("w", GradientKind::Dense)];
+//! let train_op = optimizer.apply_gradients(&gradients, variables, Some(GlobalStep::new(0)))?;
 //! train_op.initialize();
 //! let hook = optimizer.make_session_run_hook(true, Some(0));
 //! let session = train_op.session(ReplicaId::new(0), |_, _| {

@@ -20,7 +20,9 @@ use crate::checkpoint;
 use crate::failure::{describe, describe_panic};
 use crate::model::BoxError;
 use crate::runtime::{BeginError, Monitor, PushError, Replica, Shared, Step, WaitError};
-use crate::{HookHost, Hooks, Model, ReplicaOutcome, Report, Scalar, Shard, Trainer, UpdateError};
+use crate::{
+    BatchSource, HookHost, Hooks, Model, ReplicaOutcome, Report, Scalar, Trainer, UpdateError,
+};
 use engine::{Generation, ReplicaId};
 use engine::{JoinError, Refused, StopReason};
 
@@ -95,7 +97,7 @@ impl<T: Scalar> Trainer<T> {
     ) -> Result<Report, FitError>
     where
         M: Model<T>,
-        S: Shard<Batch = M::Batch>,
+        S: BatchSource<Batch = M::Batch>,
     {
         // Free also after a panic, which left nothing behind that `begin` does not replace.
         let _running = match self.fitting.try_lock() {
@@ -250,7 +252,7 @@ fn run_replica<T, M, S>(
 where
     T: Scalar,
     M: Model<T>,
-    S: Shard<Batch = M::Batch>,
+    S: BatchSource<Batch = M::Batch>,
 {
     match catch_unwind(AssertUnwindSafe(|| replica_loop(shared, id, model, shard, watched))) {
         Ok(Ok(outcome)) => outcome,
@@ -269,7 +271,7 @@ fn replica_loop<T, M, S>(
 where
     T: Scalar,
     M: Model<T>,
-    S: Shard<Batch = M::Batch>,
+    S: BatchSource<Batch = M::Batch>,
 {
     let mut replica = match Replica::join(shared, id) {
         Err(JoinError::Ended) => return Ok(ReplicaOutcome::Finished),

@@ -59,7 +59,7 @@ pub struct Checkpoints {
 /// What [`Hooks::stop_at_step`], [`Hooks::nan_guard`] and [`Hooks::checkpoints`] asked for, for who
 /// makes the updates elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wishes {
+pub struct ServerDuties {
     /// The update to end after.
     pub last_step: Option<i64>,
     /// Whether to end when the loss is NaN or infinite.
@@ -109,8 +109,8 @@ impl<T: Scalar> Hooks<T> {
     /// Those that are code, and what else was asked for: the parameter servers of a cluster make
     /// the updates, and end and save by themselves.
     #[must_use]
-    pub fn split(self) -> (BoxedHooks<T>, Wishes) {
-        let mut wishes = Wishes::default();
+    pub fn split(self) -> (BoxedHooks<T>, ServerDuties) {
+        let mut wishes = ServerDuties::default();
         let mut list = Vec::new();
         for entry in self.list {
             match entry {

@@ -47,7 +47,7 @@
 //! | a loop of one's own, with threads or tasks | [`Trainer::replica`], [`Step::push`] |
 //! | what happens around updates | [`Hooks`], and the crate `hooks` for others |
 //! | checkpoints | [`Hooks::checkpoints`], [`Trainer::save`], [`Trainer::restore`] |
-//! | the same bits at every run | [`SyncReplicas::order`] with [`Order::Replica`] |
+//! | the same bits at every run | [`SyncReplicas::order`] with [`SummationOrder::Replica`] |
 //! | an end from elsewhere | [`Trainer::stop_handle`], a [`StopHandle`] |
 //! | giving up work that is in vain | [`Work::is_superseded`], a [`Cancellation`] |
 //! | what happened, while it happens | [`Record`]; at the end, [`Report`] |
@@ -84,14 +84,14 @@ pub use cores::on_all_cores;
 pub use engine;
 #[cfg(feature = "test-util")]
 pub use engine::test_util;
-pub use engine::{FailingBatch, InitialTokens, NonFinite, Order, Outcome, TokenPolicy};
+pub use engine::{FailingBatch, InitialTokens, NonFinite, Outcome, SummationOrder, TokenPolicy};
 pub use engine::{Generation, Incarnation, ReplicaId};
 pub use failure::{describe, with_causes};
 pub use fit::FitError;
 pub use gradients::{Gradient, Gradients};
 pub use hook_host::{BoxedHooks, ChiefSession, HookHost, TrainingView};
-pub use hook_list::{Checkpoints, Hooks, Wishes};
-pub use model::{BoxError, Computed, Model, Shard, Work};
+pub use hook_list::{Checkpoints, Hooks, ServerDuties};
+pub use model::{BatchSource, BoxError, Computed, Model, Work};
 pub use record::{Cursor, FailedSave, News, Record, UpdateMade};
 pub use report::{ReplicaOutcome, ReplicaReport, Report};
 pub use runtime::{
@@ -99,7 +99,9 @@ pub use runtime::{
     WaitError,
 };
 pub use scalar::Scalar;
-pub use store::{Cause, GradientError, Kind, NotFinite, Snapshot, Torn, Totals, UpdateError};
+pub use store::{
+    Cause, GradientError, GradientKind, NotFinite, Snapshot, Torn, Totals, UpdateError,
+};
 pub use trainer::{SaveHandle, StopHandle, Trainer};
 pub use variables::{VariableError, Variables};
 

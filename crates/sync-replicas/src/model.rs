@@ -144,7 +144,7 @@ impl<'a, T: Scalar> Work<'a, T> {
 ///
 /// Every iterator is one: it gives its next item and does not look at the number. A source that
 /// can find any batch by its number makes runs repeatable and resumable.
-pub trait Shard {
+pub trait BatchSource {
     /// What one step of the replica works on.
     type Batch;
 
@@ -153,7 +153,7 @@ pub trait Shard {
     fn batch(&mut self, number: u64) -> Option<Self::Batch>;
 }
 
-impl<I: Iterator> Shard for I {
+impl<I: Iterator> BatchSource for I {
     type Batch = I::Item;
 
     fn batch(&mut self, _number: u64) -> Option<Self::Batch> {

@@ -47,7 +47,7 @@ pub struct ReplicaReport {
     pub batches: u64,
     /// Its counters.
     pub tally: Tally,
-    /// Gradients that were taken for a step which was not made any more; the tally has them not.
+    /// Accepted gradients whose step was never made; the tally does not count them.
     pub unused: u64,
     /// How long it had no token, and waited for one.
     pub waited: Duration,

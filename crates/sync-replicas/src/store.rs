@@ -20,10 +20,10 @@ pub use self::layout::Layout;
 pub use self::not_finite::{Cause, NotFinite};
 pub use self::parameters::ParameterStore;
 pub use self::resolve::resolve;
-pub use self::round::{Round, Totals};
+pub use self::round::{StepContributions, Totals};
 pub use self::snapshot::Snapshot;
 pub use self::spares::SpareArrays;
-pub use self::spec::{GradientSpec, Kind, Misfit, kinds};
+pub use self::spec::{GradientKind, GradientSpec, Misfit, kinds};
 pub use self::sums::{SumOptions, VariableSum, VariableSums};
 
 pub(crate) use self::resolve::{fit, named};

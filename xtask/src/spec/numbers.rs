@@ -9,7 +9,7 @@ use std::fmt;
 use super::citations::Where;
 use crate::tidy::Finding;
 
-/// A number that comments cite: R is what the described system does, P what is promised beyond
+/// A number that comments cite: R is what TensorFlow does, P what is promised beyond
 /// it; the list says what other letters are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Number {

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use ndarray::ArrayD;
 
-use super::addends;
 use super::kernel::{add_all, divide};
+use super::sum_reader;
 use super::total::{Total, add_array};
 use crate::{DenseOptions, Element, Gradient, HalfSum, Summation};
 
@@ -86,16 +86,16 @@ impl<E: Element> Parts<E> {
     }
 
     /// What is held as slices.
-    pub(super) fn slices(&mut self) -> addends::Parts<'_, E> {
+    pub(super) fn slices(&mut self) -> sum_reader::Parts<'_, E> {
         match self {
-            Self::Sum(None) => addends::Parts::Sum(&[]),
+            Self::Sum(None) => sum_reader::Parts::Sum(&[]),
             Self::Sum(Some(sum)) => {
                 // In standard layout, as the first gradient was when it became the sum.
-                addends::Parts::Sum(sum.settle().as_slice().unwrap_or_default())
+                sum_reader::Parts::Sum(sum.settle().as_slice().unwrap_or_default())
             }
             Self::Held(held) => {
                 let parts = held.iter().map(|(_, gradient)| gradient.elements());
-                addends::Parts::Held(parts.collect())
+                sum_reader::Parts::Held(parts.collect())
             }
         }
     }

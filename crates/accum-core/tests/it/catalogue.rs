@@ -1,4 +1,4 @@
-//! The described system's own tests of its dense accumulator, row for row, under their names.
+//! TensorFlow's own tests of its dense accumulator, row for row, under their names.
 //!
 //! What waits and what runs in threads is in `waiting.rs`. Invariant: each case is played on
 //! every summation, on the plain type, with the numbers of the original test.

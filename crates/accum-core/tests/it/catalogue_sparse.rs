@@ -1,4 +1,4 @@
-//! The described system's own tests of its sparse accumulator, row for row, under their names.
+//! TensorFlow's own tests of its sparse accumulator, row for row, under their names.
 //!
 //! Rows that `sparse.rs` and `waiting.rs` have name the original there. Invariant: both merges
 //! give what the original test expects, because all of its gradients are sorted.

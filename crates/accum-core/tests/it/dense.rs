@@ -187,7 +187,7 @@ fn num_required_below_one_is_an_error() {
 
 #[test]
 fn the_last_step_cannot_be_taken() {
-    // E-22: where the described system's 32-bit step wraps and stalls
+    // E-22: where TensorFlow's 32-bit step wraps and stalls
     let mut acc = DenseAccumulator::<f32>::new([1], Reduction::Mean);
     acc.set_global_step(i64::MAX);
     acc.apply(array![1.0], i64::MAX).expect("fits");

@@ -2,7 +2,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests may start threads")]
 
-mod addends;
 mod catalogue;
 mod catalogue_sparse;
 mod dense;
@@ -18,5 +17,6 @@ mod sparse;
 mod sparse_cycles;
 mod sparse_large;
 mod sparse_numerics;
+mod sum_reader;
 mod support;
 mod waiting;

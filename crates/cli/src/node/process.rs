@@ -17,7 +17,7 @@ use crate::replicas::replicas;
 use crate::resolved::ClusterOptions;
 use crate::run_folder::RunFolder;
 use crate::security;
-use crate::settings::{CLUSTER_LEASE, Resume, Settings};
+use crate::settings::{Resume, Settings};
 use crate::train::{learner, shard};
 
 /// A process that knows its place, ready to run.
@@ -39,7 +39,8 @@ impl Process {
     /// When they make no sense, before anything is opened or written.
     pub fn new(args: NodeArgs, stop: StopHandle) -> Result<Self, Error> {
         let place = place(&args)?;
-        let cluster = Cluster::new(place).stop_with(stop).patience(args.patience).wire(args.wire);
+        let cluster =
+            Cluster::new(place).stop_with(stop).reconnect_timeout(args.patience).wire(args.wire);
         let cluster = set(cluster, security::key(&args.security)?, Cluster::key);
         let cluster = set(cluster, security::tls(&args.security), Cluster::tls);
         let cluster = set(cluster, args.listen, Cluster::listen);
@@ -60,7 +61,6 @@ impl Process {
                  give --out"
             )));
         }
-        let cluster = cluster.lease(settings.args.lease.unwrap_or(CLUSTER_LEASE));
         let (patience, metrics_port) = (args.patience, args.metrics_port);
         let config = (leads && !args.end_with_stdin).then(|| {
             let (wire, security) = (args.wire, &args.security);

@@ -81,7 +81,7 @@ fn fleet(curves: &Curves) -> String {
             },
             Series {
                 class: "b",
-                name: "tokens as in the described system".to_owned(),
+                name: "tokens as in TensorFlow".to_owned(),
                 points: tokens.collect(),
                 dots: true,
             },

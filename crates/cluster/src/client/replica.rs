@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::Connector;
 use super::connection::{Incoming, ServerConnection, Sinks};
-use super::outgoing::{Dense, Outgoing};
+use super::encoded_contribution::{Dense, EncodedContribution};
 use super::protocol::{
     Action, Departure, PushError, PushReport, ReplicaProtocol, Request, WaitError, Work,
 };
@@ -57,7 +57,7 @@ pub struct ReplicaClient<T: Scalar + bytemuck::Pod> {
     inbox: UnboundedReceiver<Incoming>,
     heartbeat: JoinHandle<()>,
     /// The gradients of the push under way.
-    outgoing: Option<Outgoing>,
+    encoded: Option<EncodedContribution>,
     spent: Vec<(usize, ArrayD<T>)>,
 }
 
@@ -91,7 +91,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
             sinks,
             inbox,
             heartbeat,
-            outgoing: None,
+            encoded: None,
             spent: Vec::new(),
         }
     }
@@ -131,7 +131,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         }
         let dense = self.begin_push(grant, computed, work)?;
         let outcome = self.wait(ReplicaProtocol::poll_push).await;
-        self.outgoing = None;
+        self.encoded = None;
         let sent = dense.into_iter();
         self.spent.extend(sent.filter_map(|(index, it)| Some((index, it.into_array()?))));
         match outcome {
@@ -148,17 +148,17 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         work: WorkTimes,
     ) -> Result<Dense<T>, PushError> {
         let (variables, wire) = (self.state.variables(), self.settings.wire);
-        let sent = Outgoing::new(computed.gradients, variables, &self.placement, wire);
-        let (outgoing, dense) = match sent {
+        let sent = EncodedContribution::new(computed.gradients, variables, &self.placement, wire);
+        let (encoded, dense) = match sent {
             Ok(sent) => sent,
             Err(error) => {
                 self.give_up(work);
                 return Err(error.into());
             }
         };
-        let variables = outgoing.variables.clone();
+        let variables = encoded.variables.clone();
         let report = PushReport { variables, loss: computed.loss, examples: computed.examples };
-        self.outgoing = Some(outgoing);
+        self.encoded = Some(encoded);
         let (now, work) = (self.now(), self.work(work));
         self.state.protocol.push(grant, report, work, now, &mut self.state.actions)?;
         self.carry_out();
@@ -175,7 +175,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
     /// Leaves in peace (P-2, P-6), also in the middle of a push: waits until the coordinator knows,
     /// for a moment. Over a connection that has just broken it is said once more.
     pub async fn leave(&mut self, departure: Departure) {
-        self.outgoing = None;
+        self.encoded = None;
         self.state.protocol.leave(departure, self.now());
         self.wait(ReplicaProtocol::poll_leave).await;
     }
@@ -186,7 +186,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         // Whoever left must not join again for this.
         if self.state.protocol.ended().is_some() {
             if self.settings.wire != Wire::Native {
-                self.state.mirror.only_show_all_bits();
+                self.state.local_variables.only_show_all_bits();
                 self.state.protocol.want_all_bits();
             }
             self.state.protocol.fetch_last_values(self.now());
@@ -194,7 +194,10 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
                 return None;
             }
         }
-        self.state.mirror.version().map(|(_, step)| (step, self.state.mirror.shown()))
+        self.state
+            .local_variables
+            .version()
+            .map(|(_, step)| (step, self.state.local_variables.shown()))
     }
 
     /// What the coordinator has recorded of the training, after its end; `None` if it is gone.
@@ -281,9 +284,9 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         }
         let mut messages = Vec::with_capacity(requests.len());
         for request in requests {
-            match (request, &self.outgoing) {
-                (Request::Gradients { ticket, sequence }, Some(outgoing)) => {
-                    messages.extend(outgoing.messages(server, ticket, sequence));
+            match (request, &self.encoded) {
+                (Request::Gradients { ticket, sequence }, Some(encoded)) => {
+                    messages.extend(encoded.messages(server, ticket, sequence));
                 }
                 (request, _) => messages.extend(wire::request(request)),
             }
@@ -323,19 +326,19 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
     /// The same as hooks see them: with all bits, also where variables travel rounded.
     #[must_use]
     pub fn shown(&self) -> &Variables<T> {
-        self.state.mirror.shown()
+        self.state.local_variables.shown()
     }
 
     /// The step of the variables.
     #[must_use]
     pub fn global_step(&self) -> GlobalStep {
-        self.state.mirror.version().map(|(_, step)| step).unwrap_or_default()
+        self.state.local_variables.version().map(|(_, step)| step).unwrap_or_default()
     }
 
     /// The life of the shared state that the variables are of.
     #[must_use]
     pub fn generation(&self) -> Generation {
-        self.state.mirror.version().map(|(generation, _)| generation).unwrap_or_default()
+        self.state.local_variables.version().map(|(generation, _)| generation).unwrap_or_default()
     }
 
     /// Tells when the work of a grant is in vain.

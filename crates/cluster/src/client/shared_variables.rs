@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sync_replicas::Scalar;
 
-use super::mirror::Mirror;
+use super::local_variables::LocalVariables;
 use super::protocol::ConnectionId;
 use crate::proto::Values;
 use crate::wire::WireError;
 
 /// Clones are the same place.
-pub(crate) struct SharedVariables<T: Scalar>(Arc<Mutex<Option<Mirror<T>>>>);
+pub(crate) struct SharedVariables<T: Scalar>(Arc<Mutex<Option<LocalVariables<T>>>>);
 
 impl<T: Scalar> Clone for SharedVariables<T> {
     fn clone(&self) -> Self {
@@ -27,11 +27,11 @@ impl<T: Scalar + bytemuck::Pod> SharedVariables<T> {
         Self(Arc::default())
     }
 
-    /// Lends the mirror to whoever receives, until the answer is dropped.
-    pub(super) fn lend<'m>(&'m self, mirror: &'m mut Mirror<T>) -> Lent<'m, T> {
-        let hollow = mirror.hollow();
-        *self.lock() = Some(std::mem::replace(mirror, hollow));
-        Lent { shared: self, mirror }
+    /// Lends the local variables to whoever receives, until the answer is dropped.
+    pub(super) fn lend<'m>(&'m self, local_variables: &'m mut LocalVariables<T>) -> Lent<'m, T> {
+        let hollow = local_variables.hollow();
+        *self.lock() = Some(std::mem::replace(local_variables, hollow));
+        Lent { shared: self, local_variables }
     }
 
     /// Puts values in their place; false if they must go through the inbox, into which this
@@ -43,28 +43,28 @@ impl<T: Scalar + bytemuck::Pod> SharedVariables<T> {
         values: &Values,
     ) -> Result<bool, WireError> {
         match &mut *self.lock() {
-            Some(mirror) if mirror.is_level((id.server, id.number), queued) => {
-                mirror.take(id.server, values).map(|()| true)
+            Some(local_variables) if local_variables.is_level((id.server, id.number), queued) => {
+                local_variables.take(id.server, values).map(|()| true)
             }
             _ => Ok(false),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Mirror<T>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<LocalVariables<T>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A mirror that is lent.
+/// Local variables that are lent.
 pub(super) struct Lent<'m, T: Scalar + bytemuck::Pod> {
     shared: &'m SharedVariables<T>,
-    mirror: &'m mut Mirror<T>,
+    local_variables: &'m mut LocalVariables<T>,
 }
 
 impl<T: Scalar + bytemuck::Pod> Drop for Lent<'_, T> {
     fn drop(&mut self) {
-        if let Some(mirror) = self.shared.lock().take() {
-            *self.mirror = mirror;
+        if let Some(local_variables) = self.shared.lock().take() {
+            *self.local_variables = local_variables;
         }
     }
 }

@@ -7,7 +7,7 @@ use sync_replicas::{FailedSave, Scalar, Variables};
 
 use super::ReplicaSettings;
 use super::connection::{Event, Incoming};
-use super::mirror::Mirror;
+use super::local_variables::LocalVariables;
 use super::protocol::{Action, ConnectionId, ProtocolSettings, ReplicaProtocol, Reply};
 use super::shared_variables::SharedVariables;
 use crate::coordinator::StepMade;
@@ -18,7 +18,7 @@ pub(crate) struct ReplicaState<T: Scalar> {
     pub(crate) protocol: ReplicaProtocol,
     /// What the protocol wants done.
     pub(crate) actions: Vec<Action>,
-    pub(super) mirror: Mirror<T>,
+    pub(super) local_variables: LocalVariables<T>,
     /// Checkpoints that were not written, since the last look.
     pub(super) failed_saves: Vec<FailedSave>,
     /// Steps that were made, for hooks, since the last look.
@@ -34,9 +34,9 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
         variables: Variables<T>,
         keep_made: bool,
     ) -> Self {
-        let mut mirror = Mirror::new(variables, placement, settings.wire);
+        let mut local_variables = LocalVariables::new(variables, placement, settings.wire);
         if keep_made {
-            mirror.show_all_bits();
+            local_variables.show_all_bits();
         }
         let protocol = ReplicaProtocol::new(ProtocolSettings {
             replica: settings.replica,
@@ -47,7 +47,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
             all_bits: keep_made && settings.wire != Wire::Native,
         });
         let (failed_saves, made) = (Vec::new(), Vec::new());
-        Self { protocol, actions: Vec::new(), mirror, failed_saves, made, keep_made }
+        Self { protocol, actions: Vec::new(), local_variables, failed_saves, made, keep_made }
     }
 
     /// Takes what has come over connections that still count.
@@ -57,8 +57,8 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
                 self.take_event(id, event, now);
             }
         }
-        for (server, version) in self.mirror.versions().enumerate() {
-            self.protocol.hold(server, version, self.mirror.pieces());
+        for (server, version) in self.local_variables.versions().enumerate() {
+            self.protocol.hold(server, version, self.local_variables.pieces());
         }
     }
 
@@ -71,7 +71,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
             Event::Message(None, Reply::SaveFailed(failed)) => self.failed_saves.push(failed),
             Event::Message(about, reply) => protocol.receive(id, about, reply, now, actions),
             Event::Values(values) => {
-                if let Err(error) = self.mirror.take_queued(id.server, &values) {
+                if let Err(error) = self.local_variables.take_queued(id.server, &values) {
                     tracing::warn!(%id, %error, "a message makes no sense; connecting again");
                     protocol.lost(id, actions);
                 }
@@ -89,8 +89,8 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
         let actions = std::mem::take(&mut self.actions);
         for action in &actions {
             match action {
-                Action::Connect(id, _) => self.mirror.opened(id.server, id.number),
-                Action::Disconnect(server) => self.mirror.lost(*server),
+                Action::Connect(id, _) => self.local_variables.opened(id.server, id.number),
+                Action::Disconnect(server) => self.local_variables.lost(*server),
                 _ => {}
             }
         }
@@ -99,11 +99,11 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
 
     /// Lends the copy of the variables to whoever receives, until the answer is dropped.
     pub(crate) fn lend<'s>(&'s mut self, shared: &'s SharedVariables<T>) -> impl Drop {
-        shared.lend(&mut self.mirror)
+        shared.lend(&mut self.local_variables)
     }
 
     /// The variables that the replica computes from.
     pub(crate) fn variables(&self) -> &Variables<T> {
-        &self.mirror.variables
+        &self.local_variables.variables
     }
 }

@@ -10,7 +10,7 @@ impl Coordinator {
     /// The replicas that have not left, and when each was last heard of in this generation; zero
     /// if it was not.
     pub fn awaited(&self) -> impl Iterator<Item = (ReplicaId, Duration)> {
-        let replicas = (0..).map(ReplicaId::new).zip(&self.seats);
-        replicas.filter(|(_, seat)| !seat.left).map(|(replica, seat)| (replica, seat.heard))
+        let replicas = (0..).map(ReplicaId::new).zip(&self.records);
+        replicas.filter(|(_, record)| !record.left).map(|(replica, record)| (replica, record.heard))
     }
 }

@@ -1,10 +1,13 @@
 //! What replicas ask, each request idempotent.
 
-use sync_replicas::engine::{Engine, FailingBatch, JoinError, Outcome, Refused, StopReason, Tries};
+use sync_replicas::engine::{
+    Engine, FailingBatch, FailureCounts, JoinError, Outcome, Refused, StopReason,
+};
 use sync_replicas::{Generation, ReplicaId, SpanKind};
 
 use super::{
-    Answer, Commit, Contribution, Coordinator, GiveUp, GivenUp, Refusal, Seat, ShardCommand, Ticket,
+    Answer, Commit, Contribution, Coordinator, GiveUp, GivenUp, Refusal, ReplicaRecord,
+    ShardCommand, Ticket,
 };
 
 impl Coordinator {
@@ -23,37 +26,38 @@ impl Coordinator {
         ticket: Option<Ticket>,
     ) -> Result<Ticket, Refusal> {
         let refuse = |reason: String| Refusal { sequence: 0, reason, rejoin: false };
-        let total = self.seats.len();
+        let total = self.records.len();
         let Some(index) = self.index(replica) else {
             return Err(refuse(JoinError::Unknown { replica, total }.to_string()));
         };
-        let seat = &mut self.seats[index];
-        if connection < seat.connection {
+        let record = &mut self.records[index];
+        if connection < record.connection {
             return Err(refuse(format!(
                 "a newer process has taken the place of {replica}; end one of the two"
             )));
         }
-        seat.heard = self.now;
-        let known = Ticket { generation: self.engine.generation(), incarnation: seat.incarnation };
-        if seat.live && ticket == Some(known) {
-            seat.connection = connection;
+        record.heard = self.now;
+        let known =
+            Ticket { generation: self.engine.generation(), incarnation: record.incarnation };
+        if record.live && ticket == Some(known) {
+            record.connection = connection;
             return Ok(known);
         }
-        if seat.live {
-            let incarnation = seat.incarnation;
+        if record.live {
+            let incarnation = record.incarnation;
             self.depart(index, incarnation);
         }
         let incarnation = self
             .engine
             .join(replica, self.now, &mut self.effects)
             .map_err(|error| refuse(error.to_string()))?;
-        self.seats[index] = Seat {
+        self.records[index] = ReplicaRecord {
             connection,
             incarnation,
             live: true,
             sequence: 1,
             heard: self.now,
-            ..Seat::default()
+            ..ReplicaRecord::default()
         };
         self.settle();
         Ok(Ticket { incarnation, ..known })
@@ -66,14 +70,19 @@ impl Coordinator {
             incarnation: commit.ticket.incarnation,
             sequence: commit.sequence,
         };
-        let (index, push) = match self.vet(replica, commit) {
+        let (index, mut push) = match self.vet(replica, commit) {
             Ok(vetted) => vetted,
             Err(refusal) => {
                 return self.refuse_commit(replica, commit, refusal);
             }
         };
         let first = self.pattern.is_none();
-        self.fix_pattern(&commit.variables);
+        if self.engine.judges_stale(push.local_step) {
+            // What every lane drops fixes none.
+            push.lanes = None;
+        } else {
+            self.fix_pattern(&commit.variables);
+        }
         let decision = self.engine.push(&push, self.now, &mut self.effects);
         let accepted = decision.as_ref().is_ok_and(|it| it.outcome.is_accepted());
         if first && !accepted {
@@ -92,11 +101,11 @@ impl Coordinator {
             // It was staged once more; it counts, or does not, as the first time.
             self.actions.commands.push(ShardCommand::Discard(contribution));
         } else {
-            let grant = self.seats[index].grant.take();
+            let grant = self.records[index].grant.take();
             let key = grant.and_then(|grant| grant.share).unwrap_or(0);
             let step = commit.local_step.get();
             let by = (replica, &outcome);
-            self.books.push(by, (key, step), commit.loss, commit.examples);
+            self.step_stats.push(by, (key, step), commit.loss, commit.examples);
             let kind = match &outcome {
                 Outcome::Stale { .. } => SpanKind::Stale,
                 Outcome::Duplicate { .. } => SpanKind::Duplicate,
@@ -114,8 +123,8 @@ impl Coordinator {
                 }
                 _ => ShardCommand::Discard(contribution),
             });
-            let seat = &mut self.seats[index];
-            (seat.pushed, seat.sequence) = (commit.sequence, commit.sequence + 1);
+            let record = &mut self.records[index];
+            (record.pushed, record.sequence) = (commit.sequence, commit.sequence + 1);
         }
         let sequence = commit.sequence;
         self.actions.answers.push((replica, commit.ticket, Answer::Pushed { sequence, outcome }));
@@ -125,15 +134,15 @@ impl Coordinator {
     /// A replica asks for the token of a piece of work, perhaps once more.
     pub fn ask(&mut self, replica: ReplicaId, ticket: Ticket, sequence: u64) {
         let Some(index) = self.admitted(replica, ticket, sequence) else { return };
-        let seat = &self.seats[index];
-        if sequence != seat.sequence {
+        let record = &self.records[index];
+        if sequence != record.sequence {
             // The answer that it was given up may be lost with a connection.
-            if sequence > seat.pushed && sequence < seat.sequence {
+            if sequence > record.pushed && sequence < record.sequence {
                 self.actions.answers.push((replica, ticket, Answer::GaveUp { sequence }));
             }
             return;
         }
-        if let Some(grant) = self.seats[index].grant.clone() {
+        if let Some(grant) = self.records[index].grant.clone() {
             self.actions.answers.push((replica, ticket, Answer::Granted { sequence, grant }));
             return;
         }
@@ -149,7 +158,7 @@ impl Coordinator {
     pub fn give_up(&mut self, replica: ReplicaId, ticket: Ticket, work: GiveUp) {
         let GiveUp { sequence, why, times } = work;
         let Some(index) = self.admitted(replica, ticket, sequence) else { return };
-        if sequence == self.seats[index].sequence {
+        if sequence == self.records[index].sequence {
             let incarnation = ticket.incarnation;
             let step = self.engine.local_step(replica).map_or(0, |step| step.get());
             let event = match why {
@@ -170,8 +179,8 @@ impl Coordinator {
             if let Some(kind) = kind {
                 self.note(index, step, kind, times);
             }
-            let seat = &mut self.seats[index];
-            (seat.sequence, seat.grant) = (sequence + 1, None);
+            let record = &mut self.records[index];
+            (record.sequence, record.grant) = (sequence + 1, None);
             self.not_finite |= self.engine.ended_not_finite();
             // Before the effects: what they grant is the next piece of work.
             self.actions.answers.push((replica, ticket, Answer::GaveUp { sequence }));
@@ -199,7 +208,7 @@ impl Coordinator {
         if let Some(number) = deadly.filter(|_| skips) {
             self.leave_batch_out(replica, ticket, number);
         }
-        let most = Tries::MOST;
+        let most = FailureCounts::LIMIT;
         let deadly = deadly.filter(|_| !skips).zip(failure.as_ref()).map(|(number, reason)| {
             format!(
                 "batch {number} made {most} replicas fail, so no other one tries it; mend it or \
@@ -210,18 +219,18 @@ impl Coordinator {
             self.depart(index, ticket.incarnation);
         }
         // Who was taken for dead, or joined before a restore, is not waited for either.
-        let absent = self.index(replica).filter(|&index| !self.seats[index].live);
+        let absent = self.index(replica).filter(|&index| !self.records[index].live);
         if let Some(index) = member.or(absent) {
-            let seat = &mut self.seats[index];
-            (seat.left, seat.failure) = (true, failure);
+            let record = &mut self.records[index];
+            (record.left, record.failure) = (true, failure);
         }
         self.actions.answers.push((replica, ticket, Answer::Left));
         if let Some(reason) = deadly {
             self.stop(StopReason::Failed(reason));
         }
-        if self.seats.iter().all(|seat| seat.left) {
-            let failure = self.seats.iter().find_map(|seat| seat.failure.clone());
-            let all_failed = self.seats.iter().all(|seat| seat.failure.is_some());
+        if self.records.iter().all(|record| record.left) {
+            let failure = self.records.iter().find_map(|record| record.failure.clone());
+            let all_failed = self.records.iter().all(|record| record.failure.is_some());
             self.stop(match failure.filter(|_| all_failed) {
                 Some(reason) => StopReason::Failed(format!("every replica failed: {reason}")),
                 None => StopReason::Requested("every replica has left".to_owned()),
@@ -232,15 +241,19 @@ impl Coordinator {
     /// One more replica has failed at the batch that it has, which goes to another; its number, if
     /// it is to be given to no other (P-5).
     fn is_deadly(&mut self, index: usize) -> Option<u64> {
-        let grant = self.seats[index].grant.as_ref().filter(|grant| grant.share.is_some())?;
+        let grant = self.records[index].grant.as_ref().filter(|grant| grant.share.is_some())?;
         let number = grant.number;
-        self.tries.failed(number).then_some(number)
+        self.failure_counts.failed(number).then_some(number)
     }
 
     fn leave_batch_out(&mut self, replica: ReplicaId, ticket: Ticket, batch: u64) {
         let left_out = self.engine.leave_batch_out(replica, ticket.incarnation, &mut self.effects);
         if left_out == Ok(true) {
-            tracing::warn!(batch, "a batch made {} replicas fail; it is left out", Tries::MOST);
+            tracing::warn!(
+                batch,
+                "a batch made {} replicas fail; it is left out",
+                FailureCounts::LIMIT
+            );
         }
         self.settle();
     }
@@ -248,15 +261,15 @@ impl Coordinator {
     pub(super) fn depart(&mut self, index: usize, incarnation: sync_replicas::Incarnation) {
         let id = ReplicaId::new(index as u64);
         self.engine.leave(id, incarnation, self.now, &mut self.effects);
-        let seat = &mut self.seats[index];
-        (seat.live, seat.grant) = (false, None);
+        let record = &mut self.records[index];
+        (record.live, record.grant) = (false, None);
         // Whatever it staged and did not commit is void, and whatever of that life comes yet.
         let contribution = Contribution { replica: id, incarnation, sequence: u64::MAX };
         self.actions.commands.push(ShardCommand::Discard(contribution));
         self.settle();
     }
 
-    /// The sender's seat, if it is who it says; the engine fences incarnations, and what it is
+    /// The sender's record, if it is who it says; the engine fences incarnations, and what it is
     /// asked without a generation is fenced here (P-9).
     pub(super) fn check(&self, replica: ReplicaId, ticket: Ticket) -> Result<usize, Refused> {
         let expected: Generation = self.engine.generation();
@@ -266,8 +279,8 @@ impl Coordinator {
         let incarnation = ticket.incarnation;
         self.index(replica)
             .filter(|&index| {
-                let seat = &self.seats[index];
-                seat.live && seat.incarnation == incarnation
+                let record = &self.records[index];
+                record.live && record.incarnation == incarnation
             })
             .ok_or(Refused::NotJoined { replica, incarnation })
     }
@@ -275,7 +288,7 @@ impl Coordinator {
     fn admitted(&mut self, replica: ReplicaId, ticket: Ticket, sequence: u64) -> Option<usize> {
         match self.check(replica, ticket) {
             Ok(index) => {
-                self.seats[index].heard = self.now;
+                self.records[index].heard = self.now;
                 Some(index)
             }
             Err(refused) => {
@@ -286,7 +299,7 @@ impl Coordinator {
     }
 
     fn index(&self, replica: ReplicaId) -> Option<usize> {
-        usize::try_from(replica.get()).ok().filter(|&index| index < self.seats.len())
+        usize::try_from(replica.get()).ok().filter(|&index| index < self.records.len())
     }
 
     /// Tells a replica's life why not; an end is told to all as such.

@@ -17,9 +17,9 @@ impl Coordinator {
             Effect::Grant(grant) => {
                 let replica = grant.replica;
                 let generation = self.engine.generation();
-                if let Some(seat) = self.seats.get_mut(replica.get() as usize) {
-                    (seat.grant, seat.granted) = (Some(grant.clone()), self.now);
-                    let (sequence, ticket) = (seat.sequence, seat.ticket(generation));
+                if let Some(record) = self.records.get_mut(replica.get() as usize) {
+                    (record.grant, record.granted) = (Some(grant.clone()), self.now);
+                    let (sequence, ticket) = (record.sequence, record.ticket(generation));
                     self.actions.answers.push((
                         replica,
                         ticket,
@@ -29,13 +29,13 @@ impl Coordinator {
             }
             Effect::Close { lane, .. } => self.close(lane),
             Effect::Advanced { global_step } => {
-                self.actions.made.push(self.books.made(self.engine.generation(), global_step));
+                self.actions.made.push(self.step_stats.made(self.engine.generation(), global_step));
             }
             Effect::Superseded { replica } => {
                 let told = self.engine.config().settings().tell_superseded;
                 let generation = self.engine.generation();
-                if let Some(seat) = self.seats.get(replica.get() as usize).filter(|_| told) {
-                    let (sequence, ticket) = (seat.sequence, seat.ticket(generation));
+                if let Some(record) = self.records.get(replica.get() as usize).filter(|_| told) {
+                    let (sequence, ticket) = (record.sequence, record.ticket(generation));
                     self.actions.answers.push((replica, ticket, Answer::Superseded { sequence }));
                 }
             }
@@ -46,8 +46,8 @@ impl Coordinator {
                 tracing::warn!(%overdue, "a step is overdue");
                 let generation = self.engine.generation();
                 for &replica in &overdue.waiting {
-                    if let Some(seat) = self.seats.get(replica.get() as usize) {
-                        let (ticket, told) = (seat.ticket(generation), overdue.clone());
+                    if let Some(record) = self.records.get(replica.get() as usize) {
+                        let (ticket, told) = (record.ticket(generation), overdue.clone());
                         self.actions.answers.push((replica, ticket, Answer::Overdue(told)));
                     }
                 }
@@ -60,7 +60,7 @@ impl Coordinator {
         // A step is made by the last of its lanes that closes.
         let lanes = self.engine.num_lanes();
         if self.closed_lanes == 0 {
-            self.books.close();
+            self.step_stats.close();
         }
         self.closed_lanes += 1;
         let last = self.closed_lanes == lanes;
@@ -69,7 +69,7 @@ impl Coordinator {
         }
         let global_step = self.engine.global_step();
         let global_step = global_step.next().unwrap_or(global_step);
-        if let Some(loss) = self.books.bad_loss().filter(|_| self.nan_guard) {
+        if let Some(loss) = self.step_stats.bad_loss().filter(|_| self.nan_guard) {
             let found = NanLoss::new(global_step.get(), loss);
             return self.not_finite(found.to_string());
         }

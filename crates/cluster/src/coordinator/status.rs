@@ -1,4 +1,4 @@
-//! Who is alive, the step, the tokens, and whom the step waits for since when.
+//! Who is alive, the step, the tokens, and which replicas the step waits for, and since when.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -63,8 +63,8 @@ impl Coordinator {
     pub fn status(&self, now: Duration) -> Status {
         let engine = &self.engine;
         let since = |then: Duration| now.saturating_sub(then).as_secs_f64();
-        let holding = self.seats.iter().enumerate().filter(|(_, seat)| seat.live);
-        let holding = holding.filter(|(_, seat)| seat.grant.is_some());
+        let holding = self.records.iter().enumerate().filter(|(_, record)| record.live);
+        let holding = holding.filter(|(_, record)| record.grant.is_some());
         Status {
             generation: engine.generation().get(),
             global_step: engine.global_step().get(),
@@ -77,33 +77,35 @@ impl Coordinator {
             tokens: engine.num_tokens(),
             ended: engine.stopped().map(ToString::to_string),
             totals: self.totals(),
-            waiting_for: holding.map(|(index, seat)| (index as u64, since(seat.granted))).collect(),
-            replicas: (0..self.seats.len()).map(|index| self.replica(index, now)).collect(),
+            waiting_for: holding
+                .map(|(index, record)| (index as u64, since(record.granted)))
+                .collect(),
+            replicas: (0..self.records.len()).map(|index| self.replica(index, now)).collect(),
         }
     }
 
     fn replica(&self, index: usize, now: Duration) -> ReplicaStatus {
-        let (seat, id) = (&self.seats[index], ReplicaId::new(index as u64));
-        let silent = now.saturating_sub(seat.heard);
+        let (record, id) = (&self.records[index], ReplicaId::new(index as u64));
+        let silent = now.saturating_sub(record.heard);
         let lease = self.engine.config().settings().lease;
-        let state = match seat {
-            seat if !seat.live && seat.failure.is_some() => "failed",
-            seat if !seat.live && seat.left => "left",
-            seat if !seat.live => "absent",
+        let state = match record {
+            record if !record.live && record.failure.is_some() => "failed",
+            record if !record.live && record.left => "left",
+            record if !record.live => "absent",
             _ if lease.is_some_and(|lease| silent >= lease) => "silent",
-            seat if seat.grant.is_some() => "computing",
+            record if record.grant.is_some() => "computing",
             _ => "waiting",
         };
         let tally = self.engine.tally(id).unwrap_or_default();
         ReplicaStatus {
             replica: index as u64,
             state: Cow::Borrowed(state),
-            silent_seconds: seat.live.then_some(silent.as_secs_f64()),
+            silent_seconds: record.live.then_some(silent.as_secs_f64()),
             local_step: self.engine.local_step(id).map_or(0, |step| step.get()),
             accepted: tally.accepted,
             stale: tally.stale,
             expired: tally.expired,
-            failure: seat.failure.clone(),
+            failure: record.failure.clone(),
         }
     }
 }

@@ -35,8 +35,8 @@ impl Coordinator {
     /// Notes a piece of work of which the coordinator has just heard. What a replica says of itself
     /// cannot be more than the time that there was.
     pub(super) fn note(&mut self, index: usize, step: i64, kind: SpanKind, times: Times) {
-        let seat = &self.seats[index];
-        let most = self.now.saturating_sub(seat.granted);
+        let record = &self.records[index];
+        let most = self.now.saturating_sub(record.granted);
         let sent = times.sent.min(most);
         let computed = times.computed.min(most.saturating_sub(sent));
         let ended = self.now.saturating_sub(sent);
@@ -58,7 +58,7 @@ impl Coordinator {
 
     /// The generation is over: what it counted is kept.
     pub(super) fn keep_counts(&mut self) {
-        for index in 0..self.seats.len() {
+        for index in 0..self.records.len() {
             let (tally, unused) = self.counts(index);
             let spent = &mut self.spent[index];
             (spent.before, spent.unused_before) = (tally, unused);
@@ -70,7 +70,7 @@ impl Coordinator {
     fn counts(&self, index: usize) -> (Tally, u64) {
         let (replica, spent) = (ReplicaId::new(index as u64), &self.spent[index]);
         let mut tally = self.engine.tally(replica).unwrap_or_default();
-        let unused = self.books.unused().filter(|&it| it == replica).count() as u64;
+        let unused = self.step_stats.unused().filter(|&it| it == replica).count() as u64;
         tally.accepted = tally.accepted.saturating_sub(unused);
         (spent.before.plus(&tally), spent.unused_before.saturating_add(unused))
     }
@@ -78,11 +78,11 @@ impl Coordinator {
     /// The counters at the end (P-8): an accepted gradient is one that an update has used.
     #[must_use]
     pub fn final_totals(&self) -> Totals {
-        let totals = self.books.totals();
-        let unused = (0..self.seats.len()).map(|index| self.counts(index).1).sum();
+        let totals = self.step_stats.totals();
+        let unused = (0..self.records.len()).map(|index| self.counts(index).1).sum();
         Totals {
             accepted: totals.accepted.saturating_sub(unused),
-            examples: totals.examples.saturating_sub(self.books.unused_examples()),
+            examples: totals.examples.saturating_sub(self.step_stats.unused_examples()),
             ..totals
         }
     }
@@ -91,7 +91,7 @@ impl Coordinator {
     #[must_use]
     pub fn replica_reports(&self) -> Vec<ReplicaReport> {
         let report = |index: usize| {
-            let seat = &self.seats[index];
+            let record = &self.records[index];
             let (tally, unused) = self.counts(index);
             ReplicaReport {
                 replica: ReplicaId::new(index as u64),
@@ -100,13 +100,13 @@ impl Coordinator {
                 unused,
                 waited: self.spent[index].waited,
                 computed: self.spent[index].computed,
-                outcome: match &seat.failure {
+                outcome: match &record.failure {
                     Some(reason) => ReplicaOutcome::Failed(reason.clone()),
-                    None if seat.left => ReplicaOutcome::DataEnded,
+                    None if record.left => ReplicaOutcome::DataEnded,
                     None => ReplicaOutcome::Finished,
                 },
             }
         };
-        (0..self.seats.len()).map(report).collect()
+        (0..self.records.len()).map(report).collect()
     }
 }

@@ -5,18 +5,18 @@ use sync_replicas::ReplicaId;
 use sync_replicas::engine::Push;
 
 use super::receipts::receipts;
-use super::{Answer, Commit, Contribution, Coordinator, Refusal, Seat, ShardCommand};
+use super::{Answer, Commit, Contribution, Coordinator, Refusal, ReplicaRecord, ShardCommand};
 
 impl Coordinator {
     /// Refuses a commit. What the replica has staged for it is void, unless its time may come: what
     /// is ahead of its replica is none of a good one's, and earlier lives were discarded whole.
     pub(crate) fn refuse_commit(&mut self, replica: ReplicaId, commit: &Commit, refusal: Refusal) {
         let (Commit { ticket, sequence, .. }, incarnation) = (commit, commit.ticket.incarnation);
-        let seat = self.check(replica, *ticket).ok().map(|index| &self.seats[index]);
-        let over = |seat: &Seat| {
-            *sequence < seat.sequence || (*sequence == seat.sequence && seat.grant.is_some())
+        let record = self.check(replica, *ticket).ok().map(|index| &self.records[index]);
+        let over = |record: &ReplicaRecord| {
+            *sequence < record.sequence || (*sequence == record.sequence && record.grant.is_some())
         };
-        if seat.is_some_and(over) {
+        if record.is_some_and(over) {
             let contribution = Contribution { replica, incarnation, sequence: *sequence };
             self.actions.commands.push(ShardCommand::Discard(contribution));
         }
@@ -31,18 +31,18 @@ impl Coordinator {
     ) -> Result<(usize, Push), Refusal> {
         let sequence = commit.sequence;
         let index = self.check(replica, commit.ticket).map_err(|it| Refusal::of(&it, sequence))?;
-        self.seats[index].heard = self.now;
+        self.records[index].heard = self.now;
         let refuse = |reason: String| Refusal { sequence, reason, rejoin: false };
-        let current = self.seats[index].sequence;
+        let current = self.records[index].sequence;
         if sequence > current {
             return Err(refuse(format!(
                 "push {sequence} came, but {current} is the newest that was asked for; join anew"
             )));
         }
-        if sequence < current && sequence > self.seats[index].pushed {
+        if sequence < current && sequence > self.records[index].pushed {
             return Err(refuse(format!("push {sequence} came, but its batch was given up")));
         }
-        if sequence == current && self.seats[index].grant.is_none() {
+        if sequence == current && self.records[index].grant.is_none() {
             return Err(refuse(format!("push {sequence} came, but no token was given for it")));
         }
         let contribution =

@@ -16,8 +16,7 @@ use crate::spec::{DEFAULT_PORT_BASE, Node, SpecError};
 pub struct Cluster {
     pub(super) place: Node,
     pub(super) wire: Wire,
-    pub(super) lease: Duration,
-    pub(super) patience: Duration,
+    pub(super) reconnect_timeout: Duration,
     pub(super) staging: Option<usize>,
     key: Option<SharedKey>,
     guard: Option<Arc<Guard>>,
@@ -33,8 +32,7 @@ impl Cluster {
         Self {
             place,
             wire: Wire::Native,
-            lease: Duration::from_secs(5),
-            patience: Duration::from_secs(60),
+            reconnect_timeout: Duration::from_secs(60),
             staging: None,
             key: None,
             guard: None,
@@ -67,17 +65,10 @@ impl Cluster {
         self
     }
 
-    /// How long a replica may be silent before its token goes to another; 5 s when not given (P-5).
-    #[must_use]
-    pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = lease;
-        self
-    }
-
     /// How long a worker tries to reach servers that are gone; 60 s when not given.
     #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn reconnect_timeout(mut self, reconnect_timeout: Duration) -> Self {
+        self.reconnect_timeout = reconnect_timeout;
         self
     }
 

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use optim::Optimizer;
 use sync_replicas::engine::Outcome;
+use sync_replicas::{BatchSource, Record, Snapshot, Work};
 use sync_replicas::{
     BoxedHooks, GlobalStep, Gradient, GradientBuffers, Model, NonFinite, ReplicaId, Scalar,
     describe,
 };
-use sync_replicas::{Record, Shard as Batches, Snapshot, Work};
 use tokio::time::Instant;
 
 use super::hooks::ChiefHooks;
@@ -28,7 +28,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     ) -> Result<ClusterReport<T>, ClusterError>
     where
         M: Model<T>,
-        S: Batches<Batch = M::Batch>,
+        S: BatchSource<Batch = M::Batch>,
     {
         let connector = self.cluster.reach()?;
         self.compute_over((connector, process_number()), model, shard, hooks).await
@@ -44,7 +44,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     ) -> Result<ClusterReport<T>, ClusterError>
     where
         M: Model<T>,
-        S: Batches<Batch = M::Batch>,
+        S: BatchSource<Batch = M::Batch>,
     {
         let place = &self.cluster.place;
         let replica = ReplicaId::new(place.replica_id().unwrap_or_default());
@@ -54,8 +54,8 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             process,
             fingerprint: self.fingerprint,
             wire: self.cluster.wire,
-            reconnect_timeout: self.cluster.patience,
-            heartbeat: self.cluster.lease / 4,
+            reconnect_timeout: self.cluster.reconnect_timeout,
+            heartbeat: rules.lease.unwrap_or(super::DEFAULT_LEASE) / 4,
             tell_superseded: rules.tell_superseded,
             skips_not_finite: rules.non_finite == NonFinite::Skip,
         };
@@ -73,7 +73,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             hooks,
             buffers,
             connector,
-            patience: self.cluster.patience,
+            reconnect_timeout: self.cluster.reconnect_timeout,
             replica,
             counts: Counts::default(),
             record: self.parts.record.filter(|_| place.is_chief()),
@@ -104,7 +104,7 @@ struct Worker<T: Scalar + bytemuck::Pod> {
     hooks: Option<ChiefHooks<T>>,
     buffers: GradientBuffers<T>,
     connector: Connector,
-    patience: Duration,
+    reconnect_timeout: Duration,
     replica: ReplicaId,
     counts: Counts,
     /// In the chief, if there is to be one.
@@ -124,7 +124,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
     ) -> Result<(), ClusterError>
     where
         M: Model<T>,
-        S: Batches<Batch = M::Batch>,
+        S: BatchSource<Batch = M::Batch>,
     {
         loop {
             let waiting = Instant::now();
@@ -234,7 +234,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                     let reason = error.to_string();
                     let insist = insist_on_stop(&self.connector, &reason);
                     // Where nobody comes back, nobody is left to be told.
-                    let _ = tokio::time::timeout(self.patience, insist).await;
+                    let _ = tokio::time::timeout(self.reconnect_timeout, insist).await;
                     return Err(error.into());
                 }
             }

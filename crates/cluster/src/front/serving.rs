@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use optim::{Optimizer, OptimizerState};
 use sync_replicas::engine::StopReason;
-use sync_replicas::{Scalar, Wishes};
+use sync_replicas::{Scalar, ServerDuties};
 use tokio::time::Instant;
 
-use super::stop::Wished;
+use super::stop::Requests;
 use super::{ClusterError, ClusterReport, ClusterTrainer, Counts};
 use crate::client::Connector;
 use crate::index::ServerIndex;
@@ -16,7 +16,10 @@ use crate::server::{ServeError, Server, ServerSettings, serve};
 use crate::shard::{AverageSettings, Shard, ShardSettings};
 
 impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
-    pub(super) async fn serve(self, wishes: Wishes) -> Result<ClusterReport<T>, ClusterError> {
+    pub(super) async fn serve(
+        self,
+        wishes: ServerDuties,
+    ) -> Result<ClusterReport<T>, ClusterError> {
         let begun = Instant::now();
         let cluster = self.cluster;
         let listen = cluster.listen_address().await?;
@@ -57,7 +60,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     pub(crate) fn server(
         self,
         reach: Connector,
-        wishes: Wishes,
+        wishes: ServerDuties,
     ) -> Result<Arc<Server<T>>, ClusterError> {
         let index = self.cluster.place.task.index as usize;
         let config = self.parts.config;
@@ -66,7 +69,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let shard = ShardSettings {
             sparse_mean: self.parts.sparse_mean,
             sparse_merge: self.parts.sparse_merge,
-            ordered: config.settings().order == sync_replicas::Order::Replica,
+            ordered: config.settings().order == sync_replicas::SummationOrder::Replica,
             admission: config.settings().admission,
             averages: self
                 .parts
@@ -87,7 +90,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             self.cluster.staging.unwrap_or_else(|| staging::<T>(&self.placement, needed, replicas));
         let settings = ServerSettings {
             index: ServerIndex::new(index),
-            patience: self.cluster.patience,
+            reconnect_timeout: self.cluster.reconnect_timeout,
             staging,
             placement: self.placement,
             fingerprint: self.fingerprint,
@@ -130,7 +133,7 @@ pub(crate) async fn pass_on<T: Scalar + bytemuck::Pod>(
     server: &Server<T>,
 ) -> Result<(), ServeError> {
     let mut wishes = cluster.stop.wishes();
-    let mut done = Wished::default();
+    let mut done = Requests::default();
     let coordinates = cluster.place.task.index == 0;
     loop {
         let wished = *wishes.borrow_and_update();

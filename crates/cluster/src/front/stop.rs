@@ -1,4 +1,4 @@
-//! Wishes from outside to a process of a cluster: of a signal, most often.
+//! Requests from outside to a process of a cluster: of a signal, most often.
 //!
 //! Handles no signals itself. Invariant: a wish is never forgotten, whenever it comes.
 
@@ -9,11 +9,11 @@ use tokio::sync::watch;
 /// What somebody wishes of this process; from any thread, at any time, also before `fit` begins.
 /// Clones are the same wishes.
 #[derive(Clone, Debug, Default)]
-pub struct StopHandle(Arc<watch::Sender<Wished>>);
+pub struct StopHandle(Arc<watch::Sender<Requests>>);
 
 /// All that was wished for so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wished {
+pub(crate) struct Requests {
     /// That this process leaves.
     pub(crate) leave: bool,
     /// That training ends everywhere.
@@ -64,7 +64,7 @@ impl StopHandle {
     }
 
     /// All wishes, as they come.
-    pub(crate) fn wishes(&self) -> watch::Receiver<Wished> {
+    pub(crate) fn wishes(&self) -> watch::Receiver<Requests> {
         self.0.subscribe()
     }
 }

@@ -45,7 +45,7 @@ pub enum Refusal {
     #[error("expected an authorization that is new, got one that was used; make one for each call")]
     Replayed = 4,
     /// There were more calls than are remembered.
-    #[error("expected fewer than 65536 calls in 60 s, got more; wait a minute")]
+    #[error("more than 65536 calls came in 60 s; wait a minute, or make fewer")]
     Flooded = 5,
 }
 

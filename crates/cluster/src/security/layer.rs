@@ -36,7 +36,7 @@ pub struct Signer {
     clock: WallClock,
 }
 
-/// One box a call is nothing beside a stream that lasts as long as training.
+/// One allocation for each call is negligible: a stream lasts as long as training.
 type Answer<R, E> = Pin<Box<dyn Future<Output = Result<R, E>> + Send>>;
 
 const AUTHORIZATION: &str = "authorization";

@@ -52,7 +52,7 @@ pub(super) struct Leader<T: Scalar> {
     pub(super) stale: bool,
     pub(super) history: History,
     /// What was wished for while it was not serving: done as soon as it is.
-    wishes: Wishes,
+    deferred: Deferred,
     pub(super) saving: Saving<T>,
     /// Training ended; this is told once everything is saved.
     pub(super) ending: Option<Ended>,
@@ -63,9 +63,9 @@ pub(super) struct Leader<T: Scalar> {
     tasks: Vec<Task<T>>,
 }
 
-/// What somebody wishes for who cannot know what the servers are about.
+/// Requests that came while no generation was served.
 #[derive(Debug, Default)]
-struct Wishes {
+struct Deferred {
     stop: Option<StopReason>,
     save: bool,
 }
@@ -93,7 +93,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             began: None,
             stale: true,
             history: History::default(),
-            wishes: Wishes::default(),
+            deferred: Deferred::default(),
             saving: Saving::new(settings.run),
             ending: None,
             heard: BTreeSet::new(),
@@ -201,7 +201,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             match actions.ended {
                 None => {}
                 Some(reason @ StopReason::Requested(_)) if !self.serving => {
-                    self.wishes.stop.get_or_insert(reason);
+                    self.deferred.stop.get_or_insert(reason);
                 }
                 Some(reason) => self.end(reason),
             }
@@ -279,7 +279,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
     }
 
-    /// A server has lost its state: what is under way is in vain, and wishes wait.
+    /// A server has lost its state: what is under way is in vain, and requests wait.
     pub(super) fn give_up_generation(&mut self) {
         (self.serving, self.stale) = (false, true);
     }
@@ -296,10 +296,10 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         next
     }
 
-    /// Somebody wishes for a checkpoint of now; while the servers start or recover, of then.
+    /// A checkpoint is asked for: of now, or of when the servers are ready.
     pub(super) fn wish_to_save(&mut self) {
         if !self.serving {
-            self.wishes.save = true;
+            self.deferred.save = true;
         } else if !self.own.is_over() {
             self.begin_save();
         }
@@ -349,7 +349,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             Err(error) => {
                 self.note_failed(gathering.global_step, error);
                 if !again && self.ending.is_some() {
-                    let pause = self.saving.try_later(error, self.now(), self.settings.patience);
+                    let pause =
+                        self.saving.try_later(error, self.now(), self.settings.reconnect_timeout);
                     self.tasks.extend(pause.map(Task::SaveLater));
                     later = pause.is_some();
                 }
@@ -368,7 +369,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             Err(_) if again || later => Vec::new(),
             Err(_) => self.coordinator.nothing_is_saved(),
         };
-        // Of those who go nothing can be saved any more.
+        // Servers that leave take their state with them: nothing more can be saved.
         again &= leave.is_empty();
         let release =
             written.map_or_else(|it| Release::Unsaved(it.to_string()), |()| Release::Saved);

@@ -100,7 +100,9 @@ where
     match over {
         Some(Ended { reason, failed: true, .. }) => Err(ServeError::Failed { reason }),
         Some(Ended { reason, .. }) => Ok(reason),
-        None => Err(ServeError::Abandoned { seconds: server.settings.patience.as_secs_f64() }),
+        None => {
+            Err(ServeError::Abandoned { seconds: server.settings.reconnect_timeout.as_secs_f64() })
+        }
     }
 }
 

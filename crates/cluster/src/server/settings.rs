@@ -41,7 +41,7 @@ pub struct ServerSettings {
     /// Whether to end when the loss is NaN or infinite.
     pub nan_guard: bool,
     /// How long a server waits for others that are gone.
-    pub patience: Duration,
+    pub reconnect_timeout: Duration,
     /// How many contributions may be staged at once.
     pub staging: usize,
     /// Who asks callers for the key, if anybody does: for its counts.

@@ -3,7 +3,7 @@
 //! Staging errors are the sender's fault and leave everybody else's contributions alone.
 
 use accum_core::SlicesError;
-use sync_replicas::{Generation, Kind, UpdateError};
+use sync_replicas::{Generation, GradientKind, UpdateError};
 
 use super::Contribution;
 
@@ -37,9 +37,9 @@ pub enum StageError {
         /// The part.
         name: String,
         /// The kind at first.
-        expected: Kind,
+        expected: GradientKind,
         /// The kind now.
-        got: Kind,
+        got: GradientKind,
     },
     /// A sparse gradient with more rows than memory can hold.
     #[error("part `{name}` was announced with {got} rows, expected at most {most}")]

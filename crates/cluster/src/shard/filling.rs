@@ -4,7 +4,7 @@
 
 use accum_core::{BufferPool, IndexedSlices, SlicesError};
 use ndarray::{ArrayD, IxDyn};
-use sync_replicas::{Gradient, Kind, Scalar};
+use sync_replicas::{Gradient, GradientKind, Scalar};
 
 use super::Section;
 use super::error::StageError;
@@ -18,7 +18,7 @@ const INDEX: usize = size_of::<i64>();
 #[derive(Debug)]
 pub(super) struct Filling<T> {
     pub(super) part: usize,
-    pub(super) kind: Kind,
+    pub(super) kind: GradientKind,
     /// The rows that were announced.
     rows: usize,
     /// How many elements there will be.
@@ -36,13 +36,13 @@ impl<T: Scalar> Filling<T> {
         (wire, pool): (Wire, &BufferPool<T>),
     ) -> Result<Self, StageError> {
         let (rows, elements) = match section.kind {
-            Kind::Missing => (0, 0),
-            Kind::Dense => (0, part.elements()),
-            Kind::Sparse if part.shape.is_empty() => {
+            GradientKind::Missing => (0, 0),
+            GradientKind::Dense => (0, part.elements()),
+            GradientKind::Sparse if part.shape.is_empty() => {
                 let name = part.name.clone();
                 return Err(StageError::Slices { name, source: SlicesError::ValuesScalar });
             }
-            Kind::Sparse => {
+            GradientKind::Sparse => {
                 let row = INDEX.saturating_add(part.width().saturating_mul(size_of::<T>()));
                 let most = isize::MAX as usize / row.max(wire.element::<T>());
                 match usize::try_from(section.rows) {
@@ -58,7 +58,7 @@ impl<T: Scalar> Filling<T> {
         // of rows: room for as many as the part has, and for more as they come.
         let indices = Vec::with_capacity(rows.min(part.rows.len()));
         let values = match section.kind {
-            Kind::Dense => {
+            GradientKind::Dense => {
                 let (mut free, _) = pool.lend(&part.shape).into_array().into_raw_vec_and_offset();
                 free.clear();
                 free
@@ -107,9 +107,9 @@ impl<T: Scalar> Filling<T> {
             ArrayD::from_shape_vec(IxDyn(shape), values).expect("its number of values was checked")
         };
         match self.kind {
-            Kind::Missing => Gradient::Missing,
-            Kind::Dense => Gradient::Dense(array(&part.shape, self.values)),
-            Kind::Sparse => {
+            GradientKind::Missing => Gradient::Missing,
+            GradientKind::Dense => Gradient::Dense(array(&part.shape, self.values)),
+            GradientKind::Sparse => {
                 let shape = [&[self.rows], &part.shape[1..]].concat();
                 let values = array(&shape, self.values);
                 Gradient::Sparse(IndexedSlices { indices: self.indices, values, dense_shape: None })

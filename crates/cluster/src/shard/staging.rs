@@ -9,7 +9,7 @@ use std::ops::RangeBounds;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use accum_core::BufferPool;
-use sync_replicas::{Gradient, Kind, ReplicaId, Scalar};
+use sync_replicas::{Gradient, GradientKind, ReplicaId, Scalar};
 
 use super::error::StageError;
 use super::filling::Filling;
@@ -172,7 +172,7 @@ impl<T: Scalar> Staging<T> {
     }
 
     /// The kinds of a whole contribution's gradients, by part; those it does not name are missing.
-    pub(super) fn kinds(&self, contribution: Contribution) -> Option<Vec<(usize, Kind)>> {
+    pub(super) fn kinds(&self, contribution: Contribution) -> Option<Vec<(usize, GradientKind)>> {
         let staged = self.staged.get(&contribution)?.lock();
         let whole = staged.as_ref().filter(|staged| staged.open == 0)?;
         Some(whole.sections.iter().map(|section| (section.part, section.kind)).collect())

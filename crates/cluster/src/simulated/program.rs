@@ -8,7 +8,8 @@ use std::time::Duration;
 use ndarray::array;
 use optim::Momentum;
 use sync_replicas::{
-    BoxError, Computed, Gradients, Hooks, Model, Order, ReplicaId, SyncReplicas, Variables, Work,
+    BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SummationOrder, SyncReplicas,
+    Variables, Work,
 };
 
 use super::net;
@@ -62,7 +63,7 @@ impl Program {
         };
         let (ps, workers) = (hosts("ps", self.plan.ps), hosts("worker", self.plan.workers));
         let place = spec::Node::from_flags(&ps, &workers, role, index).expect("it makes sense");
-        let cluster = Cluster::new(place).lease(LEASE).patience(PATIENCE);
+        let cluster = Cluster::new(place).reconnect_timeout(PATIENCE);
         match self.plan.staging {
             Some(contributions) => cluster.staging(contributions),
             None => cluster,
@@ -125,7 +126,8 @@ fn description(plan: Plan) -> SyncReplicas<Momentum> {
     SyncReplicas::new(Momentum::new(0.1, 0.9))
         .replicas_to_aggregate(plan.aggregate)
         .total_num_replicas(plan.workers as usize)
-        .order(Order::Replica)
+        .order(SummationOrder::Replica)
+        .lease(LEASE)
 }
 
 fn variables() -> Variables<f32> {
@@ -180,7 +182,7 @@ fn gradients(variables: &Variables<f32>, batch: u64) -> Result<Option<Computed<f
 
 pub(super) struct Numbers;
 
-impl sync_replicas::Shard for Numbers {
+impl sync_replicas::BatchSource for Numbers {
     type Batch = u64;
 
     fn batch(&mut self, number: u64) -> Option<u64> {

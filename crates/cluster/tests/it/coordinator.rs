@@ -11,7 +11,7 @@ mod times;
 
 use rig::Rig;
 use sync_replicas::checkpoint::Tested;
-use sync_replicas::engine::Order;
+use sync_replicas::engine::SummationOrder;
 
 type Lines<'a> = &'a [(&'a str, &'a [&'a str])];
 
@@ -126,7 +126,7 @@ fn ask_and_give_up() {
 #[test]
 fn a_deadly_batch_is_tried_by_three_and_named() {
     #[track_caller]
-    fn check(order: Order, expected: &[&str]) {
+    fn check(order: SummationOrder, expected: &[&str]) {
         let mut rig = Rig::ordered(order, (1, 4, 1));
         for line in ["hello 0 1", "hello 1 1", "hello 2 1", "hello 3 1", "fail 0", "fail 1"] {
             assert!(!rig.run(line).join(" ").contains("failed:"), "{line}");
@@ -135,8 +135,8 @@ fn a_deadly_batch_is_tried_by_three_and_named() {
     }
     let named = "failed: batch 0 made 3 replicas fail, so no other one tries it; mend it or the \
                  model, or leave it out: why";
-    check(Order::Replica, &["discard 2.*", "2 left", named]);
-    check(Order::Arrival, &["discard 2.*", "2 left"]);
+    check(SummationOrder::Replica, &["discard 2.*", "2 left", named]);
+    check(SummationOrder::Arrival, &["discard 2.*", "2 left"]);
 }
 
 /// P-2, P-6: training ends once nobody is left, and not before.

@@ -7,8 +7,8 @@ use cluster::shard::{ShardError, ShardSettings};
 use cluster::spec::Node;
 use cluster::{Cluster, OnCluster};
 use sync_replicas::{
-    BoxError, Cause, Computed, Generation, Gradients, Hooks, Model, NonFinite, NotFinite,
-    ReplicaId, Shard, UpdateError, Variables, Work, checkpoint,
+    BatchSource, BoxError, Cause, Computed, Generation, Gradients, Hooks, Model, NonFinite,
+    NotFinite, ReplicaId, UpdateError, Variables, Work, checkpoint,
 };
 
 use crate::loopback::{Pull, addresses, numbers, replicas, variables};
@@ -182,7 +182,7 @@ fn skip(ps: usize, model: OneBad, data: fn(u64) -> u64) -> (Vec<u64>, String) {
 
 struct Mapped(fn(u64) -> u64);
 
-impl Shard for Mapped {
+impl BatchSource for Mapped {
     type Batch = u64;
 
     fn batch(&mut self, number: u64) -> Option<u64> {

@@ -93,7 +93,7 @@ impl<F: Fn() + Sync> Model<f32> for AtThird<F> {
 /// Three batches.
 struct Three<F>(F);
 
-impl<F: FnMut()> sync_replicas::Shard for Three<F> {
+impl<F: FnMut()> sync_replicas::BatchSource for Three<F> {
     type Batch = u64;
 
     fn batch(&mut self, number: u64) -> Option<u64> {
@@ -110,7 +110,7 @@ fn server() -> (std::thread::JoinHandle<ClusterReport<f32>>, StopHandle, Way) {
     let cluster = place(&address, "ps");
     let (way, stop) = (Way::to(address), cluster.stop_handle());
     let served = std::thread::spawn(move || {
-        let trainer = replicas(1, 1).on(&cluster).build(variables()).expect("it fits");
+        let trainer = replicas(1, 1).lease(LONG).on(&cluster).build(variables()).expect("it fits");
         trainer.fit(&Pull, numbers, Hooks::new()).expect("it ends in peace")
     });
     (served, stop, way)
@@ -118,7 +118,7 @@ fn server() -> (std::thread::JoinHandle<ClusterReport<f32>>, StopHandle, Way) {
 
 fn place(server: &str, role: &str) -> Cluster {
     let place = Node::from_flags(server, "127.0.0.1:1", role, 0).expect("it makes sense");
-    Cluster::new(place).patience(LONG).lease(LONG)
+    Cluster::new(place).reconnect_timeout(LONG)
 }
 
 /// P-1: a wish to end is heard in the middle of a push, whose server is out of reach.
@@ -133,7 +133,7 @@ fn a_worker_in_a_push_leaves_at_once() {
         // Once the push is under way.
         std::thread::spawn(move || stop.stop());
     });
-    let trainer = replicas(1, 1).on(&cluster).build(variables()).expect("it fits");
+    let trainer = replicas(1, 1).lease(LONG).on(&cluster).build(variables()).expect("it fits");
     let begun = Instant::now();
     let report = trainer.fit(&model, numbers, Hooks::new()).expect("it leaves in peace");
     assert!(report.left && begun.elapsed() < SOON, "{:?}", begun.elapsed());
@@ -147,7 +147,7 @@ fn a_worker_in_a_push_leaves_at_once() {
 fn a_leave_is_said_again_over_a_broken_line() {
     let (served, _, way) = server();
     let cluster = place(&way.address, "worker");
-    let trainer = replicas(1, 1).on(&cluster).build(variables()).expect("it fits");
+    let trainer = replicas(1, 1).lease(LONG).on(&cluster).build(variables()).expect("it fits");
     let begun = Instant::now();
     trainer.fit(&Pull, |_| Three(|| way.cut(false)), Hooks::new()).expect("it leaves in peace");
     let report = served.join().expect("it ends");

@@ -7,7 +7,8 @@ use cluster::{Cluster, ClusterError, ClusterReport, OnCluster};
 use ndarray::{Array1, ArrayD};
 use optim::Sgd;
 use sync_replicas::{
-    BoxError, Computed, Gradients, Hooks, Model, Order, ReplicaId, SyncReplicas, Variables, Work,
+    BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SummationOrder, SyncReplicas,
+    Variables, Work,
 };
 
 /// The loss ½·|w - target|² + batch noise: gradients differ by batch, and their mean is known.
@@ -45,7 +46,7 @@ pub(crate) fn replicas(aggregate: usize, total: usize) -> SyncReplicas<Sgd> {
     SyncReplicas::new(Sgd::new(0.1))
         .replicas_to_aggregate(aggregate)
         .total_num_replicas(total)
-        .order(Order::Replica)
+        .order(SummationOrder::Replica)
 }
 
 /// Every batch by its number.
@@ -55,7 +56,7 @@ pub(crate) fn numbers(_: ReplicaId) -> Numbers {
 
 pub(crate) struct Numbers;
 
-impl sync_replicas::Shard for Numbers {
+impl sync_replicas::BatchSource for Numbers {
     type Batch = u64;
 
     fn batch(&mut self, number: u64) -> Option<u64> {

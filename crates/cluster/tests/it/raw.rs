@@ -67,7 +67,7 @@ impl Server {
             checkpoints: None,
             last_step: None,
             nan_guard: false,
-            patience: PATIENCE,
+            reconnect_timeout: PATIENCE,
             staging: 3,
             guard: guard.clone(),
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cluster::placement::Placement;
 use cluster::shard::{AverageSettings, ShardError, ShardSettings, Wire};
 use sync_replicas::engine::Admission;
-use sync_replicas::{Generation, Order, ReplicaId, SyncReplicas, Variables};
+use sync_replicas::{Generation, ReplicaId, SummationOrder, SyncReplicas, Variables};
 
 use crate::support::{
     Boxed, contribution, gradients, joined, optimizers, shapes, shards, stage, variables,
@@ -17,7 +17,7 @@ const STEPS: u64 = 6;
 fn single(optimizer: Boxed<f32>, aggregate: u64) -> (Variables<f32>, Variables<f32>) {
     let trainer = SyncReplicas::new(optimizer)
         .replicas_to_aggregate(aggregate as usize)
-        .order(Order::Replica)
+        .order(SummationOrder::Replica)
         .moving_average(0.9)
         .build(variables())
         .expect("the numbers fit");

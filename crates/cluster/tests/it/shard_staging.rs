@@ -4,7 +4,7 @@ use cluster::placement::Placement;
 use cluster::shard::{Section, Shard, ShardSettings, StageError, Wire};
 use ndarray::arr1;
 use optim::{OptimizerState, Sgd};
-use sync_replicas::{Generation, Kind};
+use sync_replicas::{Generation, GradientKind};
 
 use crate::support::{array, contribution, receive};
 
@@ -21,11 +21,11 @@ fn shard(wire: Wire) -> Shard<f32> {
 }
 
 fn dense(part: usize) -> Section {
-    Section { part, kind: Kind::Dense, rows: 0 }
+    Section { part, kind: GradientKind::Dense, rows: 0 }
 }
 
 fn sparse(part: usize, rows: u64) -> Section {
-    Section { part, kind: Kind::Sparse, rows }
+    Section { part, kind: GradientKind::Sparse, rows }
 }
 
 #[track_caller]
@@ -86,7 +86,8 @@ fn data_that_do_not_fit_end_the_contribution() {
 fn sections_come_in_any_order_and_in_pieces() {
     let mut shard = shard(Wire::Native);
     let id = contribution(3, 9);
-    let sections = [dense(0), sparse(1, 2), Section { part: 2, kind: Kind::Missing, rows: 0 }];
+    let sections =
+        [dense(0), sparse(1, 2), Section { part: 2, kind: GradientKind::Missing, rows: 0 }];
     assert_eq!(shard.begin(id, &sections), Ok(false));
     let indices: Vec<u8> = [3_i64, 0].iter().flat_map(|index| index.to_le_bytes()).collect();
     let mut values = Vec::new();

@@ -5,7 +5,8 @@ use cluster::shard::{Contribution, Section, Shard, ShardSettings, StageError};
 use ndarray::ArrayD;
 use optim::{Adam, Momentum, Optimizer, OptimizerState, Sgd};
 use sync_replicas::{
-    Generation, Gradient, Gradients, Incarnation, IndexedSlices, Kind, ReplicaId, Scalar, Variables,
+    Generation, Gradient, GradientKind, Gradients, Incarnation, IndexedSlices, ReplicaId, Scalar,
+    Variables,
 };
 
 pub type Boxed<T> = Box<dyn Optimizer<T>>;
@@ -92,16 +93,16 @@ pub fn section(
     let mut bytes = Vec::new();
     let numbers = |it: ndarray::ArrayViewD<'_, f32>| it.iter().copied().collect::<Vec<_>>();
     let (kind, rows) = match gradient {
-        Gradient::Missing => (Kind::Missing, 0),
+        Gradient::Missing => (GradientKind::Missing, 0),
         Gradient::Dense(whole) => {
             settings.wire.put(&numbers(cut_dense(part, whole.view())), &mut bytes);
-            (Kind::Dense, 0)
+            (GradientKind::Dense, 0)
         }
         Gradient::Sparse(whole) => {
             let cut = cut_sparse(part, whole);
             cut.indices.iter().for_each(|index| bytes.extend(index.to_le_bytes()));
             settings.wire.put(&numbers(cut.values.view()), &mut bytes);
-            (Kind::Sparse, cut.indices.len() as u64)
+            (GradientKind::Sparse, cut.indices.len() as u64)
         }
     };
     (Section { part: position, kind, rows }, bytes)

@@ -72,7 +72,7 @@ impl<T: Scalar> Model<T> for Given<T> {
 /// Batches without end.
 struct Endless;
 
-impl sync_replicas::Shard for Endless {
+impl sync_replicas::BatchSource for Endless {
     type Batch = ();
 
     fn batch(&mut self, _: u64) -> Option<()> {

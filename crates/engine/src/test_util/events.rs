@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 
-use crate::{Admission, InitialTokens, Membership, Order, Settings, TokenPolicy};
+use crate::{Admission, InitialTokens, Membership, Settings, SummationOrder, TokenPolicy};
 
 /// How an engine begins.
 #[derive(Clone, Debug)]
@@ -129,7 +129,7 @@ pub fn any_settings() -> impl Strategy<Value = Settings> {
         match preset {
             0 => plain.reference(),
             1 => plain,
-            _ if replica_order => Settings { order: Order::Replica, ..plain },
+            _ if replica_order => Settings { order: SummationOrder::Replica, ..plain },
             _ => Settings {
                 token_policy: if keep {
                     TokenPolicy::KeepLeftovers

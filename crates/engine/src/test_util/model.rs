@@ -9,7 +9,7 @@ use std::time::Duration;
 use accum_core::{GlobalStep, LocalStep};
 
 use super::Setup;
-use crate::{Admission, Config, Effect, Membership, Order, Outcome};
+use crate::{Admission, Config, Effect, Membership, Outcome, SummationOrder};
 use crate::{InitialTokens, Tally, TokenPolicy};
 
 /// What an engine is, as far as its answers show it.
@@ -347,7 +347,7 @@ impl EngineModel {
                 let current = grant.local_step.get() == self.step;
                 assert_eq!(
                     grant.share.is_some(),
-                    order == Order::Replica && current && missing,
+                    order == SummationOrder::Replica && current && missing,
                     "a token of the present step has a share, as long as one is missing"
                 );
                 shares.extend(grant.share.map(|share| (grant.replica.get(), share)));

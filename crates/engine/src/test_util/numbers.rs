@@ -4,7 +4,7 @@
 
 use super::EngineModel;
 use super::model::Member;
-use crate::{Engine, Grant, Order};
+use crate::{Engine, Grant, SummationOrder};
 
 impl EngineModel {
     /// P-14: a share's batch follows from step and share, and from how many were left out. In
@@ -20,7 +20,7 @@ impl EngineModel {
             member.number = number;
             assert_eq!(number, expected, "the batch of {share:?}");
             assert!(!self.used.contains(&number), "batch {number} is given again");
-        } else if self.config.settings().order == Order::Arrival {
+        } else if self.config.settings().order == SummationOrder::Arrival {
             let streams = self.members.len() as u64;
             assert_eq!(number % streams, replica.get(), "the stream of batch {number}");
             assert!(self.given.insert(number), "batch {number} is given twice");

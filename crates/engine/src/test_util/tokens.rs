@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::EngineModel;
 use super::model::Want;
-use crate::{Order, TokenPolicy};
+use crate::{SummationOrder, TokenPolicy};
 
 impl EngineModel {
     /// Whether what a token permits can count, or leftovers are handed out all the same (P-12).
@@ -33,7 +33,7 @@ impl EngineModel {
     /// beyond them.
     pub(super) fn awaits_chief(&self) -> bool {
         let all_in = self.contributed.len() >= self.config.replicas_to_aggregate();
-        self.started.is_none() && self.config.settings().order == Order::Replica && all_in
+        self.started.is_none() && self.config.settings().order == SummationOrder::Replica && all_in
     }
 
     /// The first in line gets the first token that is work.

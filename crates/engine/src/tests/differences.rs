@@ -196,7 +196,7 @@ fn data_that_ends_for_one() {
 
 #[test]
 fn the_fate_of_a_push() {
-    // P-7: the described system says nothing; here both say it, and count it for each replica
+    // P-7: TensorFlow says nothing; here both say it, and count it for each replica
     let play = |settings| {
         let mut bench = Bench::joined(settings);
         bench.turn(0);
@@ -212,7 +212,7 @@ fn the_fate_of_a_push() {
 
 #[test]
 fn the_same_push_twice() {
-    // P-15: E-19, a retried push counts twice in the described system, and here in no way at all
+    // P-15: E-19, a retried push counts twice in TensorFlow, and here in no way at all
     let play = |settings| {
         let mut bench = Bench::joined(settings);
         bench.push_at(0, 0);

@@ -99,8 +99,11 @@ fn settings_that_do_not_fit_are_refused() {
     let zero = |name| ConfigError::Zero { name };
     assert_eq!(settings(0, 2).check(), Err(zero("replicas_to_aggregate")));
     assert_eq!(settings(2, 0).check(), Err(zero("total_num_replicas")));
-    let ordered = Settings { order: Order::Replica, ..settings(2, 2) };
-    assert_eq!(ordered.clone().reference().check().map(|c| c.settings().order), Ok(Order::Arrival));
+    let ordered = Settings { order: SummationOrder::Replica, ..settings(2, 2) };
+    assert_eq!(
+        ordered.clone().reference().check().map(|c| c.settings().order),
+        Ok(SummationOrder::Arrival)
+    );
     let kept = Settings { token_policy: TokenPolicy::KeepLeftovers, ..ordered };
     assert_eq!(kept.check(), Err(ConfigError::Order));
     let hurried = Settings { lease: Some(Duration::ZERO), ..settings(2, 2) };
@@ -182,7 +185,7 @@ fn one_gradient_a_replica_and_step() {
     assert_eq!(bench.engine.waiting().collect::<Vec<_>>(), [id(0)]);
     bench.turn(1);
     assert_eq!(bench.engine.num_tokens(), 0, "each has one");
-    // The described system's default lets it: the chief alone reaches step 6 in 13 turns.
+    // TensorFlow's default lets it: the chief alone reaches step 6 in 13 turns.
     let mut bench = Bench::joined(settings(2, 2).reference());
     let mut turns = 0;
     while bench.engine.waiting().next().is_none() {
@@ -304,7 +307,7 @@ fn the_step_never_wraps() {
 
 #[test]
 fn variables_for_themselves() {
-    // P-11's counterpart in the described system: a push of some variables moves those alone.
+    // P-11's counterpart in TensorFlow: a push of some variables moves those alone.
     let mut bench = Bench::joined(settings(2, 2).reference());
     for replica in [0, 1] {
         let push = Push {

@@ -32,7 +32,7 @@ enum Preset {
     FrontDoor,
     /// The same, with leases too, but each variable admitted for itself.
     FrontDoorPerVariable,
-    /// The described system's rules, each variable admitted for itself.
+    /// TensorFlow's rules, each variable admitted for itself.
     Reference,
 }
 

@@ -79,7 +79,7 @@ fn an_overdue_step_names_who_is_missing() {
 #[test]
 fn who_gives_up_in_an_overdue_step_is_told() {
     // P-5: all give up all the time, so that nobody ever waits; each is told at its next batch
-    for order in [Order::Arrival, Order::Replica] {
+    for order in [SummationOrder::Arrival, SummationOrder::Replica] {
         let spinning = settings(2, 3);
         let spinning = Settings { lease: None, step_deadline: Some(SECOND), order, ..spinning };
         let mut bench = Bench::joined(spinning);

@@ -3,7 +3,7 @@
 use super::*;
 
 fn ordered(aggregate: usize, total: usize) -> Settings {
-    Settings { order: Order::Replica, ..settings(aggregate, total) }
+    Settings { order: SummationOrder::Replica, ..settings(aggregate, total) }
 }
 
 fn granted(effects: &[Effect]) -> Vec<(u64, Option<u64>, u64)> {
@@ -165,7 +165,7 @@ fn a_failing_batch_is_left_out() {
 /// P-25: ten in a row of one replica, and not of several.
 #[test]
 fn ten_in_a_row_end_training() {
-    for order in [Order::Arrival, Order::Replica] {
+    for order in [SummationOrder::Arrival, SummationOrder::Replica] {
         let mut bench = Bench::joined(Settings { order, ..settings(1, 2) });
         let skips = |bench: &mut Bench, count| (0..count).for_each(|_| drop(bench.skip(0)));
         skips(&mut bench, 9);

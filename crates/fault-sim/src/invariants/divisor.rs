@@ -1,6 +1,6 @@
 //! F-2: a step closes with A contributions or more, and divides by those it holds (R-3, S-2).
 //!
-//! Source: the described system's accumulator: a take waits for `num_required` and divides by the
+//! Source: TensorFlow's accumulator: a take waits for `num_required` and divides by the
 //! count held.
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! F-5: the global step counts up by ones, and after a crash it is the checkpoint's (R-21, S-5).
 //!
-//! Source: the promise of checkpoint and restart, as Horovod Elastic and the described system give
+//! Source: the promise of checkpoint and restart, as Horovod Elastic and TensorFlow give
 //! it: at most the steps since the last checkpoint are lost.
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! F-3: in a step come all takes, all updates, the step, its tokens, in this order (R-21, S-3).
 //!
-//! Source: the described system's chief, whose operations depend on each other in this order.
+//! Source: TensorFlow's chief, whose operations depend on each other in this order.
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use engine::{Effect, Order};
+use engine::{Effect, SummationOrder};
 
 use super::{Fact, Invariant, gradient};
 use crate::mix::Mix;
@@ -21,7 +21,7 @@ pub(super) struct ReplicaOrder {
 
 impl ReplicaOrder {
     pub(super) fn new(mix: &Mix) -> Self {
-        let on = mix.config.settings().order == Order::Replica;
+        let on = mix.config.settings().order == SummationOrder::Replica;
         let aggregate = mix.config.replicas_to_aggregate() as u64;
         let start = vec![0.0; mix.variables];
         Self { on, aggregate, ideal: vec![start.clone()], updated: start }

@@ -1,7 +1,7 @@
 //! F-1: a gradient contributes exactly if it is fresh (R-2, S-1).
 //!
 //! Source: Chen et al., "Revisiting Distributed Synchronous SGD", 2016: the gradients of the slow
-//! are dropped; and the described system's rule, local step >= the accumulator's step.
+//! are dropped; and TensorFlow's rule, local step >= the accumulator's step.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! F-8: every variable of a step averages the same contributions (P-11).
 //!
-//! Source: the described system's soft spot, a replica that dies between the pushes of two
+//! Source: TensorFlow's soft spot, a replica that dies between the pushes of two
 //! variables. With per-variable admission it is there, by choice; with all-or-nothing never.
 
 use std::time::Duration;

@@ -15,7 +15,7 @@ use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile
 /// rows alone. A step whose learning rate is zero, or so small that a quotient by it is beyond the
 /// number type, changes nothing, since the formula divides by it.
 ///
-/// As in the described system, *x* is made anew from *z* in each step, in proportion to the *η* of
+/// As in TensorFlow, *x* is made anew from *z* in each step, in proportion to the *η* of
 /// that step alone: when a schedule lowers *η*, all of the model shrinks towards zero with it, also
 /// what was learnt before. FTRL lowers its rate by itself, by *n*; give it a constant *η*, or a
 /// schedule whose end is not far below its start.

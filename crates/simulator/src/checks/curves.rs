@@ -30,7 +30,7 @@ pub struct FleetPoint {
     pub iterations: f64,
     /// Mean seconds a step by the formula.
     pub ideal: f64,
-    /// Mean seconds a step by the tokens of the described system; for some A only.
+    /// Mean seconds a step by the tokens of TensorFlow; for some A only.
     pub reference: Option<f64>,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use engine::{Admission, InitialTokens, Order, Settings, TokenPolicy};
+use engine::{Admission, InitialTokens, Settings, SummationOrder, TokenPolicy};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -181,7 +181,7 @@ impl Reader<'_> {
             settings.tell_superseded = tell;
         }
         if let Some(OrderName::Replica) = file.order.as_ref().map(|order| *order.get_ref()) {
-            settings.order = Order::Replica;
+            settings.order = SummationOrder::Replica;
         }
         if let Some(lease) = file.lease {
             settings.lease = lease.time();

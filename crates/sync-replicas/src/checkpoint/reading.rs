@@ -103,7 +103,7 @@ fn newest_good<T: Scalar>(
     Ok(good)
 }
 
-/// There is none, or all there are were damaged.
+/// No checkpoint is readable: there is none, or all are damaged.
 fn none_good<S>(
     folder: &Path,
     mut damaged: Vec<(PathBuf, CheckpointError)>,

@@ -15,7 +15,7 @@ use super::runner::ChiefQueueRunner;
 use super::session::{Applied, TrainOp};
 use crate::model::BoxError;
 use crate::runtime::Closer;
-use crate::{BuildError, Gradients, Kind, Scalar, SyncReplicas, VariableError, Variables};
+use crate::{BuildError, GradientKind, Gradients, Scalar, SyncReplicas, VariableError, Variables};
 use engine::{ConfigError, InitialTokens, Settings, StartError};
 
 /// Wraps an optimizer so that the mean of A replicas' gradients is applied at once.
@@ -147,11 +147,11 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
     /// [`TrainOp::initialize`] or a restore.
     ///
     /// # Errors
-    /// [`ApplyGradientsError`]. An unknown kind of gradient cannot be written: [`Kind`] has
-    /// three.
+    /// [`ApplyGradientsError`]. An unknown kind of gradient cannot be written:
+    /// [`GradientKind`] has three.
     pub fn apply_gradients(
         &mut self,
-        grads_and_vars: &[(&str, Kind)],
+        grads_and_vars: &[(&str, GradientKind)],
         variables: Variables<T>,
         global_step: Option<GlobalStep>,
     ) -> Result<TrainOp<T>, ApplyGradientsError> {
@@ -159,8 +159,10 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
         let global_step = global_step.ok_or(ApplyGradientsError::NoGlobalStep)?;
         let wrapped = self.wrapped.clone().ok_or(ApplyGradientsError::Again)?;
         let names = variables.names().map(str::to_owned).zip(&kinds);
-        let trained: Vec<String> =
-            names.filter(|(_, kind)| **kind != Kind::Missing).map(|(name, _)| name).collect();
+        let trained: Vec<String> = names
+            .filter(|(_, kind)| **kind != GradientKind::Missing)
+            .map(|(name, _)| name)
+            .collect();
         let names: Vec<String> = variables.names().map(str::to_owned).collect();
         let trainer = wrapped.assemble(variables, &trained, Closer::Runner)?;
         trainer.shared.declare(&kinds);
@@ -242,13 +244,13 @@ fn initial(num_tokens: Option<usize>) -> InitialTokens {
 
 /// The kind of every variable's gradient, in the variables' order.
 fn kinds_of<T: Scalar>(
-    grads_and_vars: &[(&str, Kind)],
+    grads_and_vars: &[(&str, GradientKind)],
     variables: &Variables<T>,
-) -> Result<Vec<Kind>, ApplyGradientsError> {
+) -> Result<Vec<GradientKind>, ApplyGradientsError> {
     if grads_and_vars.is_empty() {
         return Err(ApplyGradientsError::Empty);
     }
-    let mut kinds = vec![Kind::Missing; variables.len()];
+    let mut kinds = vec![GradientKind::Missing; variables.len()];
     let mut seen = HashSet::new();
     for &(name, kind) in grads_and_vars {
         variables.get(name)?;
@@ -259,7 +261,7 @@ fn kinds_of<T: Scalar>(
             kinds[index] = kind;
         }
     }
-    if kinds.iter().all(|&kind| kind == Kind::Missing) {
+    if kinds.iter().all(|&kind| kind == GradientKind::Missing) {
         return Err(ApplyGradientsError::AllMissing);
     }
     Ok(kinds)

@@ -1,4 +1,4 @@
-//! The numbers of one `fit`: a trainer may train more than once, and a report is of its own part.
+//! The numbers of one `fit`: a trainer may train more than once, and each report covers one `fit`.
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::FitError;
 use crate::runtime::Shared;
 use crate::{ReplicaOutcome, Scalar};
-use engine::{FailingBatch, Generation, Incarnation, ReplicaId, StopReason, Tries};
+use engine::{FailingBatch, FailureCounts, Generation, Incarnation, ReplicaId, StopReason};
 
 /// The failures of one `fit`.
 pub(super) struct Failures<'a, T: Scalar> {
@@ -50,7 +50,7 @@ impl<T: Scalar> Watched<'_, T> {
 #[derive(Default)]
 struct SoFar {
     failed: Vec<Failed>,
-    tries: Tries,
+    failure_counts: FailureCounts,
     /// Why they, and nothing before them, ended the training.
     ended: Option<Cause>,
 }
@@ -92,7 +92,7 @@ impl<'a, T: Scalar> Failures<'a, T> {
         let (left, deadly) = {
             let mut so_far = self.so_far();
             so_far.failed.push(Failed { replica, batch, reason: reason.to_owned() });
-            let deadly = batch.filter(|&batch| so_far.tries.failed(batch));
+            let deadly = batch.filter(|&batch| so_far.failure_counts.failed(batch));
             (self.total - so_far.failed.len(), deadly)
         };
         tracing::warn!(%replica, reason, batch, left, "a replica failed and left");
@@ -116,7 +116,11 @@ impl<'a, T: Scalar> Failures<'a, T> {
             same.then(|| core.engine.leave_batch_out(replica, life, effects))
         });
         if left_out == Some(Ok(true)) {
-            tracing::warn!(batch, "a batch made {} replicas fail; it is left out", Tries::MOST);
+            tracing::warn!(
+                batch,
+                "a batch made {} replicas fail; it is left out",
+                FailureCounts::LIMIT
+            );
         }
         matches!(left_out, Some(Ok(_)))
     }

@@ -9,19 +9,14 @@ use std::time::{Duration, Instant};
 use hooks::{BoxError, CheckpointSaver, Coordinator, Hook, HookError, RunContext, StepReport};
 
 use super::Checkpoints;
-use crate::checkpoint::CheckpointError;
+use crate::checkpoint::{CheckpointError, FEWEST_KEPT, Retry};
 use crate::failure::describe;
 use crate::runtime::Shared;
 use crate::sync::{Arc, park_timeout};
 use crate::{ChiefSession, FailedSave, Scalar};
 
-/// The newest checkpoint, and one that is known to be good.
-const KEPT: usize = 2;
-
-/// The last save is tried again for so long, after pauses that grow.
-const PATIENCE: Duration = Duration::from_secs(60);
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// The last save is tried again for so long.
+const LONGEST: Duration = Duration::from_secs(60);
 
 pub(super) struct Saving<T: Scalar> {
     saver: CheckpointSaver<'static, ChiefSession<T>>,
@@ -33,7 +28,7 @@ impl<T: Scalar> Saving<T> {
         let Checkpoints { folder, steps, keep } = checkpoints;
         let training = Arc::clone(shared);
         let save = move |_: &mut ChiefSession<T>, _: i64| {
-            training.save(&folder, keep.max(KEPT))?;
+            training.save(&folder, keep.max(FEWEST_KEPT))?;
             Ok::<(), BoxError>(())
         };
         Self { saver: CheckpointSaver::every(steps, save), shared: Arc::clone(shared) }
@@ -86,15 +81,12 @@ impl<T: Scalar> Hook<ChiefSession<T>> for Saving<T> {
     }
 
     fn end(&mut self, session: &mut ChiefSession<T>) -> Result<(), HookError> {
-        let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
+        let (begun, mut retry) = (Instant::now(), Retry::new(Duration::ZERO, LONGEST));
         loop {
             let Err(error) = self.saver.end(session) else { return Ok(()) };
-            if begun.elapsed() + pause > PATIENCE {
-                return Err(error);
-            }
+            let Some(pause) = retry.next(begun.elapsed()) else { return Err(error) };
             self.failed(self.shared.published().global_step.get(), error)?;
             park_timeout(pause);
-            pause = (2 * pause).min(LONGEST_PAUSE);
         }
     }
 }

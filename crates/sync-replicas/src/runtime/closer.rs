@@ -23,7 +23,7 @@ pub(crate) type Monitor<T> = Box<dyn FnMut(ClosedStep<T>) -> Result<(), StopReas
 pub(crate) enum Closer {
     /// The replica whose push closed it: no hand-over between threads.
     LastPusher,
-    /// A runner of the chief's, as in the described system.
+    /// A runner of the chief's, as in TensorFlow.
     Runner,
 }
 

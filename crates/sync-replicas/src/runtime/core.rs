@@ -11,8 +11,8 @@ use super::error::PushError;
 use super::mailbox::{Granted, Mailbox};
 use super::span::ReplicaLog;
 use crate::store::{
-    GradientError, GradientSpec, Kind, Layout, Round, SumOptions, Totals, VariableSum,
-    VariableSums, kinds,
+    GradientError, GradientKind, GradientSpec, Layout, StepContributions, SumOptions, Totals,
+    VariableSum, VariableSums, kinds,
 };
 use crate::sync::Arc;
 use crate::{Gradient, Scalar};
@@ -32,9 +32,9 @@ pub(crate) struct Core<T: Scalar> {
     /// The lanes that the present event closed.
     closing: Option<Taken<T>>,
     /// What the contributions of the open step reported.
-    round: Round,
+    round: StepContributions,
     /// Those of the step that has closed and is not made yet.
-    closed: Option<Arc<Round>>,
+    closed: Option<Arc<StepContributions>>,
     pub(crate) totals: Totals,
     pub(crate) slots: Vec<ReplicaSlot>,
     /// Empty between events; kept for its memory.
@@ -78,13 +78,13 @@ struct Taken<T: Scalar> {
 /// The gradients of lanes that closed at once, taken, to be averaged and applied together.
 #[derive(Debug)]
 pub(crate) struct ClosedStep<T: Scalar> {
-    /// Which, where the step has others beside them that have not closed; else those that are left.
+    /// The lanes that closed here; `None` when they complete the step.
     pub(crate) lanes: Option<Vec<usize>>,
     /// How many gradients there were, in the last of them.
     pub(crate) count: u64,
     pub(crate) sums: Vec<(usize, VariableSum<T>)>,
     /// Whose gradients these are, and what they reported.
-    pub(crate) round: Arc<Round>,
+    pub(crate) round: Arc<StepContributions>,
     pub(crate) generation: Generation,
 }
 
@@ -103,7 +103,7 @@ impl<T: Scalar> Core<T> {
             spec,
             options,
             closing: None,
-            round: Round::default(),
+            round: StepContributions::default(),
             closed: None,
             totals: Totals::default(),
             slots,
@@ -118,7 +118,7 @@ impl<T: Scalar> Core<T> {
         for sums in self.sums.iter_mut().flatten() {
             sums.clear();
         }
-        self.round = Round::default();
+        self.round = StepContributions::default();
         self.closed = None;
         self.closing = None;
         let left = self.slots.iter_mut().map(std::mem::take);
@@ -171,13 +171,17 @@ impl<T: Scalar> Core<T> {
     }
 
     /// Declares the kinds before the first push, as the explicit way does.
-    pub(crate) fn declare(&mut self, layout: &Layout, kinds: &[Kind]) {
+    pub(crate) fn declare(&mut self, layout: &Layout, kinds: &[GradientKind]) {
         let kinds = kinds.iter().copied().enumerate();
         self.spec.declare(kinds.clone());
         self.begin_sums(layout, kinds);
     }
 
-    fn begin_sums(&mut self, layout: &Layout, kinds: impl IntoIterator<Item = (usize, Kind)>) {
+    fn begin_sums(
+        &mut self,
+        layout: &Layout,
+        kinds: impl IntoIterator<Item = (usize, GradientKind)>,
+    ) {
         for (index, kind) in kinds {
             self.sums[index] = VariableSums::new(kind, layout.shape(index), self.options, None);
         }
@@ -260,8 +264,8 @@ impl<T: Scalar> Core<T> {
     /// Accepted contributions of steps that are not made.
     pub(crate) fn unused(&self) -> Unused {
         let rounds = self.closed.as_deref().into_iter().chain([&self.round]);
-        let replicas = rounds.clone().flat_map(Round::replicas).collect();
-        let examples = rounds.map(Round::examples).fold(0, u64::saturating_add);
+        let replicas = rounds.clone().flat_map(StepContributions::replicas).collect();
+        let examples = rounds.map(StepContributions::examples).fold(0, u64::saturating_add);
         Unused { replicas, examples }
     }
 

@@ -90,11 +90,7 @@ impl<T: Scalar> Shared<T> {
             let fences = (global_step, generation);
             let wakers = self.replace(&mut chief, core, fences, Some(variables), effects);
             if !core.engine.set_positions(&positions) {
-                tracing::warn!(
-                    "the checkpoint is of a run in arrival order, or of one with another A that \
-                     left batches out, and goes on in replica order: batches are numbered by the \
-                     step, so some may be repeated or missed"
-                );
+                tracing::warn!("{}", engine::INEXACT_POSITIONS);
             }
             // The tokens suffice, as was seen.
             drop(core.engine.start_chief(initial, now, effects));

@@ -19,7 +19,8 @@ use super::timekeeper::Timekeeper;
 use super::{Closer, Monitor, PushError};
 use crate::failure::describe_panic;
 use crate::store::{
-    GradientError, GradientSpec, Kind, Layout, Snapshot, SumOptions, Totals, fit, kinds, named,
+    GradientError, GradientKind, GradientSpec, Layout, Snapshot, SumOptions, Totals, fit, kinds,
+    named,
 };
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
 use crate::{Gradients, Record, Scalar, TrainingView, Variables, cores};
@@ -240,7 +241,7 @@ impl<T: Scalar> Shared<T> {
     }
 
     /// Declares which variables have gradients before the first push.
-    pub(crate) fn declare(&self, kinds: &[Kind]) {
+    pub(crate) fn declare(&self, kinds: &[GradientKind]) {
         self.core().declare(&self.layout, kinds);
     }
 

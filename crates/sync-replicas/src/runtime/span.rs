@@ -50,9 +50,9 @@ pub enum SpanKind {
     Sent,
 }
 
-/// So many spans are handed in together,
+/// Spans are handed in after this many,
 const MANY: usize = 64;
-/// and none later than this after it began, if the replica does anything.
+/// or after this long, whichever is first.
 const SOON: Duration = Duration::from_millis(500);
 
 /// One replica's own records.

@@ -1,5 +1,5 @@
 //! The one clock of a trainer: tells the engine when a lease or a step's deadline has passed, and
-//! that somebody wished the end.
+//! passes on requests to stop.
 //!
 //! A thread that sleeps until the next such moment; it ends with the trainer, at once.
 

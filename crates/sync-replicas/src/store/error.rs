@@ -4,7 +4,7 @@ use accum_core::{ApplyError, GlobalStep};
 
 use super::layout::Layout;
 use super::not_finite::NotFinite;
-use super::spec::{Kind, Misfit};
+use super::spec::{GradientKind, Misfit};
 
 /// Why gradients cannot be taken; nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,9 +36,9 @@ pub enum GradientError {
         /// The variable.
         name: String,
         /// The kind of the first push.
-        expected: Kind,
+        expected: GradientKind,
         /// The kind that came.
-        got: Kind,
+        got: GradientKind,
     },
     /// A gradient that does not fit its variable.
     #[error("the gradient of `{name}` does not fit")]

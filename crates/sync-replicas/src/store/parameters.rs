@@ -206,7 +206,7 @@ impl<T: Scalar> ParameterStore<T> {
         match sum {
             VariableSum::Dense(mut sum, pool) => {
                 // Each gradient is read once, inside the optimizer's own pass.
-                let mean = MeanGradient(sum.addends());
+                let mean = MeanGradient(sum.reader());
                 match from {
                     Some(from) => {
                         self.optimizer.apply_dense_from(name, from.view(), to.view_mut(), &mean)?;

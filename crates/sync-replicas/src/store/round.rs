@@ -22,7 +22,7 @@ pub struct Totals {
 
 /// The accepted contributions of one step, with the keys by which they are summed.
 #[derive(Clone, Debug, Default)]
-pub struct Round {
+pub struct StepContributions {
     contributors: Vec<(u64, ReplicaId)>,
     losses: Vec<(u64, f64)>,
     examples: u64,
@@ -46,7 +46,7 @@ impl Totals {
     }
 }
 
-impl Round {
+impl StepContributions {
     /// One more contribution.
     pub fn add(&mut self, (key, replica): (u64, ReplicaId), loss: Option<f64>, examples: u64) {
         self.contributors.push((key, replica));

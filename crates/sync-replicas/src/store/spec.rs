@@ -15,7 +15,7 @@ use crate::Gradient;
 
 /// The kind of a variable's gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum GradientKind {
     /// A number for every element.
     Dense,
     /// Indexed slices.
@@ -24,7 +24,7 @@ pub enum Kind {
     Missing,
 }
 
-impl Kind {
+impl GradientKind {
     /// The kind of this gradient.
     #[must_use]
     pub fn of<T>(gradient: &Gradient<T>) -> Self {
@@ -36,7 +36,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for GradientKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Dense => "a dense gradient",
@@ -47,8 +47,8 @@ impl fmt::Display for Kind {
 }
 
 /// The kinds of gradients by variable.
-pub fn kinds<T>(gradients: &[(usize, Gradient<T>)]) -> impl Iterator<Item = (usize, Kind)> {
-    gradients.iter().map(|(variable, gradient)| (*variable, Kind::of(gradient)))
+pub fn kinds<T>(gradients: &[(usize, Gradient<T>)]) -> impl Iterator<Item = (usize, GradientKind)> {
+    gradients.iter().map(|(variable, gradient)| (*variable, GradientKind::of(gradient)))
 }
 
 /// What the gradients of each variable are like.
@@ -61,7 +61,7 @@ pub struct GradientSpec {
 
 #[derive(Clone, Copy, Debug)]
 struct Fixed {
-    kind: Kind,
+    kind: GradientKind,
     /// Who admits it; `None` without a gradient.
     lane: Option<usize>,
 }
@@ -72,9 +72,9 @@ pub struct Misfit {
     /// The variable.
     pub variable: usize,
     /// The kind at first.
-    pub expected: Kind,
+    pub expected: GradientKind,
     /// The kind now.
-    pub got: Kind,
+    pub got: GradientKind,
 }
 
 impl GradientSpec {
@@ -90,7 +90,7 @@ impl GradientSpec {
     ///
     /// # Errors
     /// [`Misfit`], the first one.
-    pub fn check(&self, push: impl Iterator<Item = (usize, Kind)>) -> Result<bool, Misfit> {
+    pub fn check(&self, push: impl Iterator<Item = (usize, GradientKind)>) -> Result<bool, Misfit> {
         let mut all_fixed = true;
         for (variable, got) in self.all(push) {
             match self.variables[variable].get() {
@@ -106,8 +106,11 @@ impl GradientSpec {
 
     /// Fixes those variables of a push that fits which no push had before: these, with their kinds.
     /// One caller at a time.
-    pub fn fix(&self, push: impl Iterator<Item = (usize, Kind)>) -> Vec<(usize, Kind)> {
-        let new = |&(variable, _): &(usize, Kind)| self.variables[variable].get().is_none();
+    pub fn fix(
+        &self,
+        push: impl Iterator<Item = (usize, GradientKind)>,
+    ) -> Vec<(usize, GradientKind)> {
+        let new = |&(variable, _): &(usize, GradientKind)| self.variables[variable].get().is_none();
         let new: Vec<_> = self.all(push).filter(new).collect();
         self.declare(new.iter().copied());
         new
@@ -115,11 +118,12 @@ impl GradientSpec {
 
     /// Says before any push of what kind these variables' gradients will be.
     ///
-    /// With each variable's admission for itself, as in the described system, each has a lane.
-    pub fn declare(&self, kinds: impl Iterator<Item = (usize, Kind)>) {
+    /// With each variable's admission for itself, as in TensorFlow, each has a lane.
+    pub fn declare(&self, kinds: impl Iterator<Item = (usize, GradientKind)>) {
         let mut next = self.with_gradients();
         for (variable, kind) in kinds {
-            let lane = (kind != Kind::Missing).then_some(if self.partial { next } else { 0 });
+            let lane =
+                (kind != GradientKind::Missing).then_some(if self.partial { next } else { 0 });
             next += usize::from(lane.is_some());
             // One caller at a time, and after a look, so that none is there.
             let _ = self.variables[variable].set(Fixed { kind, lane });
@@ -142,13 +146,13 @@ impl GradientSpec {
     /// through both finds what is left out, which says nothing where each is admitted for itself.
     fn all(
         &self,
-        push: impl Iterator<Item = (usize, Kind)>,
-    ) -> impl Iterator<Item = (usize, Kind)> {
+        push: impl Iterator<Item = (usize, GradientKind)>,
+    ) -> impl Iterator<Item = (usize, GradientKind)> {
         let (mut push, partial) = (push.peekable(), self.partial);
         let all = (0..self.variables.len()).map(move |variable| {
             let own = push.next_if(|&(given, _)| given == variable);
-            (variable, own.map_or(Kind::Missing, |(_, kind)| kind))
+            (variable, own.map_or(GradientKind::Missing, |(_, kind)| kind))
         });
-        all.filter(move |&(_, kind)| !(partial && kind == Kind::Missing))
+        all.filter(move |&(_, kind)| !(partial && kind == GradientKind::Missing))
     }
 }

@@ -3,13 +3,13 @@
 //! Decides nothing about freshness, and checks nothing that was checked before.
 
 use accum_core::{
-    Addends, ApplyError, BufferPool, DenseOptions, DenseSum, DenseSums, GlobalStep, Reduction,
-    SparseMean, SparseMerge, SparseOptions, SparseSum, SparseSums, Summation, Sums,
+    ApplyError, BufferPool, DenseOptions, DenseSum, DenseSums, GlobalStep, Reduction, SparseMean,
+    SparseMerge, SparseOptions, SparseSum, SparseSums, SumReader, Summation, Sums,
 };
 use ndarray::ArrayD;
 use optim::DenseGradient;
 
-use super::spec::Kind;
+use super::spec::GradientKind;
 use crate::cores::sums_on_all_cores;
 use crate::{Gradient, Scalar};
 
@@ -44,7 +44,7 @@ pub enum VariableSum<T: Scalar> {
 
 /// A taken sum as the optimizer reads it: added up and divided inside the update's own pass.
 #[derive(Debug)]
-pub(super) struct MeanGradient<'a, T: Scalar>(pub(super) Addends<'a, T>);
+pub(super) struct MeanGradient<'a, T: Scalar>(pub(super) SumReader<'a, T>);
 
 impl<T: Scalar> DenseGradient<T> for MeanGradient<'_, T> {
     fn shape(&self) -> &[usize] {
@@ -65,26 +65,26 @@ impl<T: Scalar> VariableSums<T> {
     /// gradients come, which is that of the first, goes to the pool.
     #[must_use]
     pub fn new(
-        kind: Kind,
+        kind: GradientKind,
         shape: &[usize],
         options: SumOptions,
         pool: Option<&BufferPool<T>>,
     ) -> Option<Self> {
         let SumOptions { summation, mean, merge } = options;
         match kind {
-            Kind::Dense => {
+            GradientKind::Dense => {
                 let options = DenseOptions { summation, ..DenseOptions::default() };
                 let pool = pool.filter(|_| summation == Summation::Eager).cloned();
                 Some(Self::Dense(DenseSums::new(shape, Reduction::Mean, options), pool))
             }
-            Kind::Sparse => {
+            GradientKind::Sparse => {
                 let options = SparseOptions { summation, mean, merge, ..SparseOptions::default() };
                 // A step's sum is applied before the next is made.
                 let pool = BufferPool::new(1);
                 let sums = SparseSums::new(shape, Reduction::Mean, options);
                 Some(Self::Sparse(sums_on_all_cores(sums.with_pool(pool.clone())), pool))
             }
-            Kind::Missing => None,
+            GradientKind::Missing => None,
         }
     }
 

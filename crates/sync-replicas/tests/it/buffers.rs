@@ -3,8 +3,8 @@
 use ndarray::{Array1, ArrayD};
 use optim::{Adam, Sgd};
 use sync_replicas::{
-    Gradients, Order, Outcome, Replica, ReplicaId, Step, SyncReplicas, Trainer, VariableError,
-    Variables,
+    Gradients, Outcome, Replica, ReplicaId, Step, SummationOrder, SyncReplicas, Trainer,
+    VariableError, Variables,
 };
 
 const LENGTH: usize = 2000;
@@ -77,7 +77,7 @@ fn a_buffer_comes_back_from_a_duplicate_push() {
     let trainer = SyncReplicas::new(Sgd::new(0.5))
         .replicas_to_aggregate(2)
         .total_num_replicas(3)
-        .order(Order::Replica)
+        .order(SummationOrder::Replica)
         .build(variables())
         .expect("the numbers fit");
     let [mut own, mut other, mut backup] = [0, 1, 2].map(|id| join(&trainer, id));
@@ -132,7 +132,7 @@ fn write(gradient: &mut ArrayD<f32>, step: &Step<'_, f32>) {
 fn run(buffers: bool, locking: bool, readers: usize) -> (String, String) {
     let trainer = SyncReplicas::new(Adam::new(0.1))
         .replicas_to_aggregate(2)
-        .order(Order::Replica)
+        .order(SummationOrder::Replica)
         .moving_average(0.5)
         .observe_gradients(true)
         .use_locking(locking)

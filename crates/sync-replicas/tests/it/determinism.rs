@@ -5,7 +5,8 @@ use std::time::Duration;
 use ndarray::{Array1, Array2};
 use optim::{Adam, Mean, OptimizerState};
 use sync_replicas::{
-    BoxError, Computed, Gradients, Hooks, Model, Order, ReplicaId, SyncReplicas, Variables, Work,
+    BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SummationOrder, SyncReplicas,
+    Variables, Work,
 };
 
 /// Least squares on made-up data; a batch is a number, and its data follow from it.
@@ -51,7 +52,7 @@ impl Model<f32> for Regression {
 /// Batches are found by number.
 struct Numbers;
 
-impl sync_replicas::Shard for Numbers {
+impl sync_replicas::BatchSource for Numbers {
     type Batch = u64;
 
     fn batch(&mut self, number: u64) -> Option<u64> {
@@ -63,7 +64,7 @@ fn train(aggregate: usize, total: usize, steps: i64, delay: fn(u64, u64) -> u64)
     let trainer = SyncReplicas::new(Adam::new(0.01))
         .replicas_to_aggregate(aggregate)
         .total_num_replicas(total)
-        .order(Order::Replica)
+        .order(SummationOrder::Replica)
         .build(variables())
         .expect("the numbers fit");
     let hooks = Hooks::new().stop_at_step(steps);
@@ -134,7 +135,7 @@ fn arrival_order_with_one_replica_is_the_plain_optimizer() {
         .fit(&Regression { delay: even }, |_: ReplicaId| Numbers, Hooks::new().stop_at_step(25))
         .expect("it trains");
     assert_eq!(trainer.snapshot().variables.sha256(), plain(1, 25).sha256());
-    // The described system loses its first tokens' batches: its bits differ (P-16).
+    // TensorFlow loses its first tokens' batches: its bits differ (P-16).
     let reference =
         SyncReplicas::new(Adam::new(0.01)).reference().build(variables()).expect("the numbers fit");
     reference
@@ -150,7 +151,7 @@ fn a_run_in_two_parts_equals_a_run_in_one() {
         SyncReplicas::new(Adam::new(0.01))
             .replicas_to_aggregate(3)
             .total_num_replicas(4)
-            .order(Order::Replica)
+            .order(SummationOrder::Replica)
             .moving_average(0.9)
             .build(variables())
             .expect("the numbers fit")

@@ -11,7 +11,8 @@ use ndarray::{arr0, array};
 use optim::Sgd;
 use sync_replicas::explicit::SyncReplicasOptimizer;
 use sync_replicas::{
-    GlobalStep, Gradients, Kind, Order, ReplicaId, SyncReplicas, Trainer, Variables,
+    GlobalStep, GradientKind, Gradients, ReplicaId, SummationOrder, SyncReplicas, Trainer,
+    Variables,
 };
 use testing::Driver;
 
@@ -61,7 +62,7 @@ fn the_unit_of_admission() {
         let held = ["v0", "v1"].map(|name| driver.trainer.num_accumulated(name));
         (partial.is_ok(), held, v0(&driver.trainer), driver.global_step())
     };
-    // In the described system's way the first variable is a step ahead of the second.
+    // In TensorFlow's way the first variable is a step ahead of the second.
     let reference = (true, [Some(0), Some(1)], -2.0, 0);
     check((2, 2), play, reference, (false, [Some(1), Some(1)], 0.0, 0));
 }
@@ -100,7 +101,7 @@ fn the_order_of_sums() {
     check((3, 3), play, [0.0, third], [0.0, third]);
     // By choice; the reference preset has arrival order only.
     let front_door = SyncReplicas::new(Sgd::new(1.0)).replicas_to_aggregate(3);
-    let [one, other] = play(front_door.order(Order::Replica));
+    let [one, other] = play(front_door.order(SummationOrder::Replica));
     assert_eq!(one.to_bits(), other.to_bits());
 }
 
@@ -137,7 +138,7 @@ fn who_applies_an_update() {
     assert_eq!((driver.global_step(), v0(&driver.trainer)), (1, -1.0), "by the second push");
 
     let mut optimizer = SyncReplicasOptimizer::new(Sgd::new(1.0), 2, None).expect("it is valid");
-    let pair = [("w", Kind::Dense)];
+    let pair = [("w", GradientKind::Dense)];
     let variables = Variables::new().with("w", array![0.0]).expect("one name");
     let train_op = optimizer.apply_gradients(&pair, variables, Some(GlobalStep::new(0)));
     let train_op = train_op.expect("it is valid");

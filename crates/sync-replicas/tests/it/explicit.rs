@@ -1,4 +1,4 @@
-//! The explicit way: the described system's own calls, one by one.
+//! The explicit way: TensorFlow's own calls, one by one.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,11 +10,12 @@ use sync_replicas::explicit::{
     ApplyGradientsError, InitTokensError, NotApplied, SyncReplicasOptimizer, TrainOp,
 };
 use sync_replicas::{
-    GlobalStep, Gradients, IndexedSlices, Kind, ReplicaId, SyncReplicas, Variables,
+    GlobalStep, GradientKind, Gradients, IndexedSlices, ReplicaId, SyncReplicas, Variables,
 };
 use testing::Driver;
 
-const BOTH: [(&str, Kind); 2] = [("w", Kind::Dense), ("table", Kind::Sparse)];
+const BOTH: [(&str, GradientKind); 2] =
+    [("w", GradientKind::Dense), ("table", GradientKind::Sparse)];
 
 fn variables() -> Variables<f64> {
     Variables::new()
@@ -52,7 +53,7 @@ fn the_numbers() {
         let numbers = (config.total_num_replicas(), config.tokens_per_step());
         assert_eq!(numbers, (n, t), "A = {aggregate}, N = {total:?}");
     }
-    // P-16: it is the described system's preset.
+    // P-16: it is TensorFlow's preset.
     assert_eq!(*wrap(4, None).settings(), Settings::new(4).reference());
 }
 
@@ -163,9 +164,10 @@ fn before_gradients_were_applied() {
 /// works once.
 #[test]
 fn gradients_that_cannot_be_applied() {
-    type Row<'a> = (&'a [(&'a str, Kind)], Option<GlobalStep>, fn(&ApplyGradientsError) -> bool);
-    let missing = [("w", Kind::Missing), ("table", Kind::Missing)];
-    let twice = [("w", Kind::Dense), ("w", Kind::Dense)];
+    type Row<'a> =
+        (&'a [(&'a str, GradientKind)], Option<GlobalStep>, fn(&ApplyGradientsError) -> bool);
+    let missing = [("w", GradientKind::Missing), ("table", GradientKind::Missing)];
+    let twice = [("w", GradientKind::Dense), ("w", GradientKind::Dense)];
     let table: [Row<'_>; 5] = [
         (&[], step_0(), |error| matches!(error, ApplyGradientsError::Empty)),
         (&BOTH, None, |error| matches!(error, ApplyGradientsError::NoGlobalStep)),
@@ -175,7 +177,7 @@ fn gradients_that_cannot_be_applied() {
             step_0(),
             |error| matches!(error, ApplyGradientsError::Twice { name } if name == "w"),
         ),
-        (&[("bias", Kind::Dense)], step_0(), |error| {
+        (&[("bias", GradientKind::Dense)], step_0(), |error| {
             matches!(error, ApplyGradientsError::Variable(_)) && error.to_string().contains("bias")
         }),
     ];
@@ -244,7 +246,7 @@ fn gradients_are_the_models() {
 fn everything_begins_at_the_global_step() {
     let mut optimizer = wrap(1, None);
     let train_op = optimizer
-        .apply_gradients(&[("w", Kind::Dense)], variables(), Some(GlobalStep::new(40)))
+        .apply_gradients(&[("w", GradientKind::Dense)], variables(), Some(GlobalStep::new(40)))
         .expect("it is valid");
     assert_eq!(train_op.trainer().snapshot().global_step.get(), 40);
     let mut local_steps = Vec::new();
@@ -289,7 +291,7 @@ fn moving_averages() {
         let mut optimizer = wrap(1, None).variable_averages(0.9).variables_to_average(&["v"]);
         let variables = Variables::new().with("v", arr0(0.0)).expect("one name");
         let variables = variables.with("other", arr0(0.0)).expect("two names");
-        let pairs = [("v", Kind::Dense), ("other", Kind::Dense)];
+        let pairs = [("v", GradientKind::Dense), ("other", GradientKind::Dense)];
         let train_op = optimizer.apply_gradients(&pairs, variables, step_0()).expect("it is valid");
         run_chief(&optimizer, &train_op, Some(0), steps, |_| {
             Gradients::new().dense("v", arr0(0.1)).dense("other", arr0(0.1))

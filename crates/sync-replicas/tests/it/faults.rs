@@ -11,7 +11,8 @@ use std::task::{Context, Poll, Waker};
 use ndarray::array;
 use optim::Sgd;
 use sync_replicas::{
-    Gradients, Order, Outcome, PushError, Replica, ReplicaId, SyncReplicas, Trainer, Variables,
+    Gradients, Outcome, PushError, Replica, ReplicaId, SummationOrder, SyncReplicas, Trainer,
+    Variables,
 };
 
 /// Where a replica dies.
@@ -56,7 +57,7 @@ fn ones() -> Gradients<f64> {
 }
 
 impl Stage {
-    fn new(aggregate: usize, total: usize, order: Order) -> Self {
+    fn new(aggregate: usize, total: usize, order: SummationOrder) -> Self {
         let variables = Variables::new().with("w", array![0.0, 0.0]).expect("one name");
         let trainer = SyncReplicas::new(Sgd::new(1.0))
             .replicas_to_aggregate(aggregate)
@@ -143,7 +144,7 @@ impl Stage {
         }
     }
 
-    /// Tokens are where the books say (the engine's own invariant, seen from outside).
+    /// Tokens are where the ledger says (the engine's own invariant, seen from outside).
     #[track_caller]
     fn check_tokens(&self) {
         let ledger = self.trainer.ledger();
@@ -157,7 +158,7 @@ impl Stage {
 
 #[test]
 fn no_death_stops_the_others() {
-    for order in [Order::Arrival, Order::Replica] {
+    for order in [SummationOrder::Arrival, SummationOrder::Replica] {
         for aggregate in 1..=4 {
             for total in 1..=4 {
                 for point in POINTS {
@@ -171,7 +172,7 @@ fn no_death_stops_the_others() {
 }
 
 #[track_caller]
-fn check(aggregate: usize, total: usize, order: Order, point: Point, victim: usize) {
+fn check(aggregate: usize, total: usize, order: SummationOrder, point: Point, victim: usize) {
     let mut stage = Stage::new(aggregate, total, order);
     if !matches!(point, Point::BeforeAsking) {
         stage.run_to(2);
@@ -207,7 +208,7 @@ fn check(aggregate: usize, total: usize, order: Order, point: Point, victim: usi
 #[test]
 fn all_but_one_die() {
     // P-5: while one lives, training goes on, with several batches a step.
-    let mut stage = Stage::new(4, 4, Order::Arrival);
+    let mut stage = Stage::new(4, 4, SummationOrder::Arrival);
     stage.run_to(3);
     for victim in [0, 2, 3] {
         stage.kill(victim, Point::Computing);
@@ -221,7 +222,7 @@ fn all_but_one_die() {
 #[test]
 fn a_cancelled_wait_keeps_its_place_and_its_token() {
     // a token that was given to a dropped future is there at the next call.
-    let mut stage = Stage::new(2, 2, Order::Arrival);
+    let mut stage = Stage::new(2, 2, SummationOrder::Arrival);
     assert!(stage.turn(0));
     assert!(!stage.turn(0), "waits; its future is dropped");
     assert!(stage.turn(1), "closes the step: both get a token");
@@ -257,7 +258,7 @@ fn stale_and_fresh_are_told_apart() {
 #[test]
 fn a_token_whose_step_is_over_is_not_begun() {
     // P-12, P-13: the slow one had its token before the step closed, and wakes after it
-    let mut stage = Stage::new(1, 2, Order::Arrival);
+    let mut stage = Stage::new(1, 2, SummationOrder::Arrival);
     assert!(stage.turn(0));
     let slow = stage.replicas[1].as_mut().expect("it lives");
     let step = slow.next_step().expect("no deadline").expect("training goes on");
@@ -271,7 +272,7 @@ fn a_token_whose_step_is_over_is_not_begun() {
 #[test]
 fn a_lease_can_be_renewed_and_renewing_too_late_is_harmless() {
     // P-5
-    let mut stage = Stage::new(2, 2, Order::Arrival);
+    let mut stage = Stage::new(2, 2, SummationOrder::Arrival);
     let slow = stage.replicas[1].as_mut().expect("it lives");
     let step = slow.next_step().expect("no deadline").expect("it has begun");
     step.renew_lease();

@@ -4,7 +4,7 @@ use ndarray::array;
 use optim::{Adam, Optimizer, Sgd};
 use sync_replicas::{
     BoxError, Computed, FitError, Gradient, Gradients, Hooks, IndexedSlices, Model, NonFinite,
-    Order, ReplicaId, SyncReplicas, Trainer, Variables, WaitError, Work, checkpoint,
+    ReplicaId, SummationOrder, SyncReplicas, Trainer, Variables, WaitError, Work, checkpoint,
 };
 
 fn variables() -> Variables<f32> {
@@ -57,7 +57,7 @@ fn an_update_that_is_not_finite_is_not_made() {
         }
     }
     let sgd: Build = || two(Sgd::new(0.1));
-    let in_order: Build = || two(Sgd::new(0.1)).order(Order::Replica);
+    let in_order: Build = || two(Sgd::new(0.1)).order(SummationOrder::Replica);
     let at = "the update of variable `a` at step 0 is not finite";
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let second = ["so is the gradient of replica 1;", at];

@@ -7,8 +7,8 @@ use std::time::Duration;
 use ndarray::array;
 use optim::Sgd;
 use sync_replicas::{
-    BoxError, Computed, Cursor, Gradients, Hooks, Model, Record, ReplicaId, ReplicaOutcome, Shard,
-    SyncReplicas, Trainer, Variables, Work,
+    BatchSource, BoxError, Computed, Cursor, Gradients, Hooks, Model, Record, ReplicaId,
+    ReplicaOutcome, SyncReplicas, Trainer, Variables, Work,
 };
 
 /// Calls a function for each batch; its gradient is one.
@@ -299,7 +299,7 @@ fn a_stuck_replicas_lease_runs_out() {
 /// Tells when it is dropped, which is when its replica has left.
 struct Leaves(Option<mpsc::SyncSender<()>>);
 
-impl Shard for Leaves {
+impl BatchSource for Leaves {
     type Batch = u64;
 
     fn batch(&mut self, number: u64) -> Option<u64> {

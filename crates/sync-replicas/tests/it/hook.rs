@@ -11,7 +11,7 @@ use hooks::{
 use ndarray::array;
 use optim::Sgd;
 use sync_replicas::explicit::{HookStateError, NotApplied, SyncReplicasOptimizer, TrainOp};
-use sync_replicas::{BoxError, GlobalStep, Gradients, Kind, ReplicaId, Variables};
+use sync_replicas::{BoxError, GlobalStep, GradientKind, Gradients, ReplicaId, Variables};
 
 type Wrapped = SyncReplicasOptimizer<f64, Sgd>;
 
@@ -24,7 +24,7 @@ fn apply(optimizer: &mut Wrapped) -> TrainOp<f64> {
         .with("w", array![0.0])
         .and_then(|variables| variables.with("bias", array![0.0]))
         .expect("two names");
-    let pairs = [("w", Kind::Dense), ("bias", Kind::Dense)];
+    let pairs = [("w", GradientKind::Dense), ("bias", GradientKind::Dense)];
     optimizer.apply_gradients(&pairs, variables, Some(GlobalStep::new(0))).expect("it is valid")
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use ndarray::array;
 use optim::Sgd;
 use sync_replicas::{
-    BoxError, BuildError, Computed, Cursor, FailingBatch, FitError, Gradients, Hooks, Model, Order,
-    Record, ReplicaId, Report, Shard, SyncReplicas, Trainer, Variables, Work,
+    BatchSource, BoxError, BuildError, Computed, Cursor, FailingBatch, FitError, Gradients, Hooks,
+    Model, Record, ReplicaId, Report, SummationOrder, SyncReplicas, Trainer, Variables, Work,
 };
 
 use crate::explicit::Log;
@@ -109,8 +109,23 @@ fn numbers_that_cannot_be_left_are_refused() {
         let error = build(builder(3).min_replicas(got)).err();
         assert!(matches!(error, Some(BuildError::MinReplicas { total: 3, got: it }) if it == got));
     }
-    let elsewhere = builder(3).min_replicas(2).into_parts();
-    assert!(matches!(elsewhere, Err(BuildError::MinReplicasElsewhere)), "{elsewhere:?}");
+}
+
+/// Nothing that a description says is dropped in silence where it is carried out elsewhere.
+#[test]
+fn what_is_for_one_process_is_refused_elsewhere() {
+    for (description, expected) in [
+        (builder(3).min_replicas(2), "min_replicas"),
+        (builder(3).use_locking(false), "use_locking"),
+        (builder(3).observe_gradients(true), "observe_gradients"),
+    ] {
+        match description.into_parts() {
+            Err(BuildError::OneProcessOnly { option, .. }) => assert_eq!(option, expected),
+            other => panic!("{expected}: {other:?}"),
+        }
+    }
+    let parts = builder(3).lease(Duration::from_secs(7)).into_parts().expect("it fits");
+    assert_eq!(parts.lease, Some(Duration::from_secs(7)));
 }
 
 #[test]
@@ -131,7 +146,8 @@ fn a_model_that_always_gives_up_hits_the_step_deadline() {
 fn by_choice_a_deadly_batch_is_left_out() {
     #[track_caller]
     fn check(replicas: usize, goes_on: bool) {
-        let skip = builder(replicas).order(Order::Replica).failing_batch(FailingBatch::Skip);
+        let skip =
+            builder(replicas).order(SummationOrder::Replica).failing_batch(FailingBatch::Skip);
         let trainer = build(skip).expect("it fits");
         let fitted = trainer.fit(&Deadly(15), |_| Batches, Hooks::new().stop_at_step(20));
         match fitted {
@@ -178,7 +194,7 @@ impl Model<f64> for Deadly {
 fn a_deadly_batch_is_tried_by_three_and_named() {
     // P-5: in replica order it goes to another replica, and would go round
     #[track_caller]
-    fn check(order: Order, failed: usize, named: bool) {
+    fn check(order: SummationOrder, failed: usize, named: bool) {
         let trainer = build(builder(6).order(order)).expect("it fits");
         let shard = |_| Batches;
         match trainer.fit(&Deadly(15), shard, Hooks::new().stop_at_step(20)) {
@@ -190,14 +206,14 @@ fn a_deadly_batch_is_tried_by_three_and_named() {
             other => panic!("{order:?}: {other:?}"),
         }
     }
-    check(Order::Replica, 3, true);
-    check(Order::Arrival, 1, false);
+    check(SummationOrder::Replica, 3, true);
+    check(SummationOrder::Arrival, 1, false);
 }
 
 /// Every batch is its number.
 struct Batches;
 
-impl Shard for Batches {
+impl BatchSource for Batches {
     type Batch = u64;
 
     fn batch(&mut self, number: u64) -> Option<u64> {

@@ -3,8 +3,8 @@
 use ndarray::array;
 use optim::{HyperParameterError, Optimizer, Schedule, Sgd, Step, Tile};
 use sync_replicas::{
-    BoxError, Computed, FitError, Gradients, Hooks, Model, Order, ReplicaId, ReplicaOutcome, Shard,
-    SyncReplicas, Trainer, Variables, WaitError, Work,
+    BatchSource, BoxError, Computed, FitError, Gradients, Hooks, Model, ReplicaId, ReplicaOutcome,
+    SummationOrder, SyncReplicas, Trainer, Variables, WaitError, Work,
 };
 
 struct Ones;
@@ -127,7 +127,7 @@ fn an_optimizer_that_panics_ends_a_loop_of_ones_own() {
 /// Panics instead of giving its third batch.
 struct Torn(ReplicaId, u64);
 
-impl Shard for Torn {
+impl BatchSource for Torn {
     type Batch = u64;
 
     fn batch(&mut self, number: u64) -> Option<u64> {
@@ -141,7 +141,7 @@ impl Shard for Torn {
 
 #[test]
 fn a_shard_that_panics_ends_its_replica_alone() {
-    for order in [Order::Arrival, Order::Replica] {
+    for order in [SummationOrder::Arrival, SummationOrder::Replica] {
         let builder = SyncReplicas::new(Sgd::new(1.0)).replicas_to_aggregate(2).order(order);
         let trainer = builder.build(variables()).expect("it is valid");
         let hooks = Hooks::new().stop_at_step(20);

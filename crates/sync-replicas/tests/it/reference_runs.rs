@@ -1,4 +1,4 @@
-//! The described system's own test runs and the traces measured on it, number for number (P-16).
+//! TensorFlow's own test runs and the traces measured on it, number for number (P-16).
 //!
 //! One small graph throughout: `v0` starts at 0, `v1` at 1, `rows` at [[3], [4]]; replica w has
 //! the gradients 0.1 + 0.2 w, 0.9 + 0.2 w, and for row 1 again 0.1 + 0.2 w; plain descent with
@@ -9,8 +9,8 @@ use ndarray::{arr0, array};
 use optim::Sgd;
 use sync_replicas::explicit::SyncReplicasOptimizer;
 use sync_replicas::{
-    GlobalStep, Gradients, IndexedSlices, Kind, Outcome, ReplicaId, SparseMean, SyncReplicas,
-    Variables,
+    GlobalStep, GradientKind, Gradients, IndexedSlices, Outcome, ReplicaId, SparseMean,
+    SyncReplicas, Variables,
 };
 use testing::Driver;
 
@@ -234,7 +234,7 @@ fn the_chief_alone() {
 #[test]
 fn a_push_of_one_variable_moves_that_one() {
     let mut optimizer = SyncReplicasOptimizer::new(Sgd::new(2.0), 2, None).expect("it is valid");
-    let kinds = [("v0", Kind::Dense), ("v1", Kind::Dense)];
+    let kinds = [("v0", GradientKind::Dense), ("v1", GradientKind::Dense)];
     let train_op = optimizer
         .apply_gradients(&kinds, variables(), Some(GlobalStep::new(0)))
         .expect("it is valid");

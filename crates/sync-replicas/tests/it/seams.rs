@@ -17,8 +17,8 @@ use optim::Sgd;
 use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::engine::JoinError;
 use sync_replicas::{
-    BoxError, CheckpointError, Computed, FitError, Gradients, Hooks, Model, Order, ReplicaId,
-    SyncReplicas, Trainer, Variables, Work,
+    BoxError, CheckpointError, Computed, FitError, Gradients, Hooks, Model, ReplicaId,
+    SummationOrder, SyncReplicas, Trainer, Variables, Work,
 };
 
 /// Longer than any run takes on a machine that does much else.
@@ -94,7 +94,7 @@ impl Seam {
         let length = if dice.chance(10) { 300_000 } else { 1 + dice.below(4) as usize };
         let aggregate = 1 + dice.below(3);
         let total = aggregate + dice.below(2);
-        let order = if dice.chance(30) { Order::Replica } else { Order::Arrival };
+        let order = if dice.chance(30) { SummationOrder::Replica } else { SummationOrder::Arrival };
         let builder = SyncReplicas::new(Sgd::new(1.0))
             .replicas_to_aggregate(aggregate as usize)
             .total_num_replicas(total as usize)

@@ -6,8 +6,8 @@ use ndarray::{ArcArray, Array1, Array2, ArrayD, Axis, IxDyn, Slice, array};
 use optim::Sgd;
 use sync_replicas::engine::Refused;
 use sync_replicas::{
-    BoxError, Computed, Gradient, Gradients, Hooks, IndexedSlices, Model, Order, PushError,
-    ReplicaId, SyncReplicas, Variables, Work,
+    BoxError, Computed, Gradient, Gradients, Hooks, IndexedSlices, Model, PushError, ReplicaId,
+    SummationOrder, SyncReplicas, Variables, Work,
 };
 
 /// Gives the same gradients for every batch.
@@ -30,12 +30,12 @@ impl Model<f32> for Constant {
 #[track_caller]
 fn check(shape: &[usize], gradient: Gradient<f32>, expected: &ArrayD<f32>) {
     for reference in [false, true] {
-        for order in [Order::Arrival, Order::Replica] {
+        for order in [SummationOrder::Arrival, SummationOrder::Replica] {
             let variables = Variables::new().with("v", ArrayD::zeros(IxDyn(shape)));
             let mut builder =
                 SyncReplicas::new(Sgd::new(1.0)).replicas_to_aggregate(2).order(order);
             if reference {
-                if order == Order::Replica {
+                if order == SummationOrder::Replica {
                     continue;
                 }
                 builder = builder.reference();

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use ndarray::{Array1, ArrayD, Axis, Slice, array};
 use optim::{Momentum, Sgd};
 use sync_replicas::{
-    BoxError, Computed, FitError, Gradient, Gradients, Hooks, IndexedSlices, Model, NonFinite,
-    Order, Outcome, ReplicaId, Shard, SyncReplicas, Trainer, Variables, Work, checkpoint,
+    BatchSource, BoxError, Computed, FitError, Gradient, Gradients, Hooks, IndexedSlices, Model,
+    NonFinite, Outcome, ReplicaId, SummationOrder, SyncReplicas, Trainer, Variables, Work,
+    checkpoint,
 };
 
 fn variables() -> Variables<f32> {
@@ -31,7 +32,7 @@ fn both(value: f32) -> Gradients<f32> {
     Gradients::new().dense("a", array![0.5, 1.0]).with("table", rows(value))
 }
 
-fn skipping(aggregate: usize, order: Order) -> SyncReplicas<Sgd> {
+fn skipping(aggregate: usize, order: SummationOrder) -> SyncReplicas<Sgd> {
     SyncReplicas::new(Sgd::new(0.1))
         .replicas_to_aggregate(aggregate)
         .order(order)
@@ -44,9 +45,9 @@ fn a_push_that_is_not_finite_is_left_out() {
     #[track_caller]
     fn check(gradients: fn(f32) -> Gradients<f32>) {
         for (order, bad) in [
-            (Order::Arrival, f32::NAN),
-            (Order::Replica, f32::INFINITY),
-            (Order::Replica, f32::NEG_INFINITY),
+            (SummationOrder::Arrival, f32::NAN),
+            (SummationOrder::Replica, f32::INFINITY),
+            (SummationOrder::Replica, f32::NEG_INFINITY),
         ] {
             let trainer = skipping(1, order).build(variables()).expect("it is valid");
             let mut replica = trainer.replica(ReplicaId::new(0)).expect("it is free");
@@ -126,7 +127,7 @@ fn an_update_that_overflows_ends_training() {
 /// The number of the batch is all there is to it.
 struct Numbers(fn(u64) -> u64);
 
-impl Shard for Numbers {
+impl BatchSource for Numbers {
     type Batch = u64;
 
     fn batch(&mut self, number: u64) -> Option<u64> {
@@ -162,7 +163,7 @@ fn in_order(replicas: usize) -> Trainer<f32> {
     SyncReplicas::new(Momentum::new(0.1, 0.9))
         .replicas_to_aggregate(2)
         .total_num_replicas(replicas)
-        .order(Order::Replica)
+        .order(SummationOrder::Replica)
         .non_finite(NonFinite::Skip)
         .build(variables())
         .expect("it is valid")
@@ -233,7 +234,7 @@ impl Model<f32> for Breaks {
 /// be good.
 #[test]
 fn ten_in_a_row_end_training() {
-    for order in [Order::Arrival, Order::Replica] {
+    for order in [SummationOrder::Arrival, SummationOrder::Replica] {
         let folder = tempfile::tempdir().expect("a folder");
         let trainer = skipping(1, order).build(variables()).expect("it is valid");
         let hooks = Hooks::new().checkpoints(folder.path(), 1, 3);

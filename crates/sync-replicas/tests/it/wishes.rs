@@ -12,8 +12,8 @@ use ndarray::array;
 use optim::{HyperParameterError, Optimizer, Schedule, Sgd, Step, Tile};
 use sync_replicas::checkpoint;
 use sync_replicas::{
-    BoxError, CheckpointError, Computed, FitError, Gradients, Hooks, Model, Order, Outcome,
-    ReplicaId, StopHandle, SyncReplicas, Trainer, Variables, Work,
+    BoxError, CheckpointError, Computed, FitError, Gradients, Hooks, Model, Outcome, ReplicaId,
+    StopHandle, SummationOrder, SyncReplicas, Trainer, Variables, Work,
 };
 
 /// SGD that calls something in each kernel call.
@@ -244,7 +244,7 @@ fn numbers(trainer: &Trainer<f64>, replicas: u64, steps: i64) -> Vec<u64> {
 // P-9, P-14: whatever the numbers of replicas, and in either order.
 #[test]
 fn no_batch_is_repeated_or_skipped_in_another_number_of_replicas() {
-    for order in [Order::Arrival, Order::Replica] {
+    for order in [SummationOrder::Arrival, SummationOrder::Replica] {
         for lives in [[4_u64, 2, 4], [2, 4, 2], [3, 3, 1], [1, 5, 3]] {
             let folder = tempfile::tempdir().expect("a folder");
             let mut seen = Vec::new();

@@ -1,4 +1,4 @@
-//! The catalogue of the described system's queue, and the cases measured on it.
+//! The catalogue of TensorFlow's queue, and the cases measured on it.
 
 use token_queue::{CapacityError, Token, TokenQueue};
 
@@ -296,7 +296,7 @@ fn e12_a_dropped_enqueue() {
     );
 }
 
-// R-13, E-13: the described system loses what a cancelled dequeue held; here the front gets it.
+// R-13, E-13: TensorFlow loses what a cancelled dequeue held; here the front gets it.
 #[test]
 fn e13_a_dropped_dequeue() {
     check(

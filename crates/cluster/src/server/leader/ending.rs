@@ -25,7 +25,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     pub(crate) fn stop(&mut self, reason: StopReason) {
         if !self.serving && self.ending.is_none() {
             tracing::info!(%reason, "training ends once the servers are ready");
-            self.wishes.stop.get_or_insert(reason);
+            self.deferred.stop.get_or_insert(reason);
             return;
         }
         self.coordinator().stop(reason);
@@ -148,7 +148,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         if let Some(ended) = self.ending.take_if(|ended| !ended.failed)
             && !self.is_last(ended.global_step)
         {
-            self.wishes.stop.get_or_insert(StopReason::Requested(ended.reason));
+            self.deferred.stop.get_or_insert(StopReason::Requested(ended.reason));
         }
     }
 
@@ -179,7 +179,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             || self.servers.iter().any(|server| server.open_orders() > 0)
     }
 
-    /// A server wishes to leave: it may at once, or a checkpoint comes first. Where training is
+    /// A server asks to leave: it may at once, or a checkpoint comes first. Where training is
     /// ending it ends with it, unless that is taken back.
     pub(crate) fn server_leaves(&mut self, server: ServerIndex) {
         let saves = Saves {

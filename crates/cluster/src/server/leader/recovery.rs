@@ -134,11 +134,11 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         leader.with(|leader| serve(leader, step))
     }
 
-    /// Servers stay away. Where training is over, or somebody wishes that it be, the newest
+    /// Servers stay away. Where training is over, or an end was asked for, the newest
     /// checkpoint is what came of it.
     fn end_alone(&self, step: GlobalStep, restored: bool) -> Result<(), RecoveryError> {
         self.leader.with(|leader| {
-            let reason = match leader.wishes.stop.take() {
+            let reason = match leader.deferred.stop.take() {
                 Some(reason @ StopReason::Requested(_)) => reason,
                 _ if restored && leader.is_last(step.get()) => {
                     StopReason::Requested(format!("step {step} was reached"))
@@ -195,7 +195,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
     }
 
     /// Waits for the other servers for as long as they come and receive, and beyond that for the
-    /// patience; not so long where all that is left is to end.
+    /// reconnect timeout; not so long where all that is left is to end.
     async fn while_they_come(
         &self,
         step: GlobalStep,
@@ -217,9 +217,10 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
                 (left, since) = (now_left, Instant::now());
             }
             let ends =
-                leader.with(|leader| leader.wishes.stop.is_some() || leader.is_last(step.get()));
-            let patience = leader.settings.patience;
-            if since.elapsed() >= if ends { patience.min(SOON) } else { patience } {
+                leader.with(|leader| leader.deferred.stop.is_some() || leader.is_last(step.get()));
+            let reconnect_timeout = leader.settings.reconnect_timeout;
+            if since.elapsed() >= if ends { reconnect_timeout.min(SOON) } else { reconnect_timeout }
+            {
                 return Err(RecoveryError::Alone);
             }
         }
@@ -267,11 +268,11 @@ fn serve<T: Scalar + bytemuck::Pod>(
     }
     leader.coordinator.at(now).start()?;
     leader.act();
-    let wishes = std::mem::take(&mut leader.wishes);
-    if wishes.save {
+    let deferred = std::mem::take(&mut leader.deferred);
+    if deferred.save {
         leader.begin_save();
     }
-    if let Some(reason) = wishes.stop {
+    if let Some(reason) = deferred.stop {
         leader.stop(reason);
     }
     Ok(())

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::checkpoint::{RunId, TrainingState};
+use sync_replicas::checkpoint::{FEWEST_KEPT, Retry, RunId, TrainingState};
 use sync_replicas::engine::Positions;
 use sync_replicas::{CheckpointError, Checkpoints, GlobalStep, Scalar, describe};
 
@@ -66,22 +66,6 @@ pub(crate) struct Gathered<T: Scalar> {
     positions: Positions,
     run: RunId,
 }
-
-/// Pauses before the last save is tried again.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
-/// The last save has failed, and is tried again.
-#[derive(Clone, Copy, Debug)]
-struct Retry {
-    /// Not later than this.
-    until: Duration,
-    /// Before the next time.
-    pause: Duration,
-}
-
-/// The newest checkpoint, and one that is known to be good (P-25).
-const KEPT: usize = 2;
 
 /// Why a checkpoint was not written.
 #[derive(Debug, thiserror::Error)]
@@ -220,17 +204,14 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         &mut self,
         error: &NotSaved,
         now: Duration,
-        patience: Duration,
+        reconnect_timeout: Duration,
     ) -> Option<Duration> {
-        let new = Retry { until: now.saturating_add(patience), pause: FIRST_PAUSE };
-        let retry = self.retry.get_or_insert(new);
-        let pause = retry.pause;
-        if error.is_replaced() || now.saturating_add(pause) > retry.until {
+        let retry = self.retry.get_or_insert_with(|| Retry::new(now, reconnect_timeout));
+        let pause = retry.next(now).filter(|_| !error.is_replaced());
+        if pause.is_none() {
             self.retry = None;
-            return None;
         }
-        retry.pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
-        Some(pause)
+        pause
     }
 
     /// Nothing more comes of what is under way.
@@ -251,7 +232,7 @@ impl<T: Scalar> Gathered<T> {
     ) -> Result<(), NotSaved> {
         let state = gather(placement, &self.states, self.positions)?;
         let state = TrainingState { run: Some(self.run), ..state };
-        let keep = checkpoints.keep.max(KEPT);
+        let keep = checkpoints.keep.max(FEWEST_KEPT);
         blocking(|| write_checkpoint(&checkpoints.folder, &state, keep))?;
         Ok(())
     }

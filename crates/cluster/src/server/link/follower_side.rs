@@ -96,7 +96,7 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
     pub(crate) async fn abandoned(&self) {
         loop {
             let alone = lock(&self.link).alone.map(|since| since.elapsed());
-            match alone.filter(|alone| *alone >= self.settings.patience) {
+            match alone.filter(|alone| *alone >= self.settings.reconnect_timeout) {
                 Some(_) => return,
                 None => tokio::time::sleep(Duration::from_secs(1)).await,
             }

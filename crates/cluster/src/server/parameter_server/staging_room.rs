@@ -1,4 +1,4 @@
-//! StagingRoom for contributions on their way in: whoever finds none waits for it.
+//! How many contributions are staged at once: others wait in line.
 //!
 //! Knows nothing of connections or shards. Invariant: a replica has one place at most, in the name
 //! of its newest contribution; the word on an earlier one does not take it away.

@@ -1,5 +1,10 @@
 //! Which contributions count: staged everywhere, of this life, and once.
 
+use cluster::coordinator::{Answer, Commit, Contribution, Coordinator, Ticket, Times, receipt};
+use cluster::index::ServerIndex;
+use sync_replicas::engine::{Admission, Outcome, Settings};
+use sync_replicas::{Generation, GlobalStep, LocalStep, ReplicaId};
+
 use super::{FIRST, STEP, check};
 
 /// P-11, P-15: a contribution counts once, however often it comes.
@@ -111,4 +116,55 @@ fn commits_of_nonsense() {
             ("commit 0 2 @1 18446744073709551615", &["admit 0.2", "apply @2", "0 accepted 2"]),
         ],
     );
+}
+
+/// A replica commits gradients of these variables, which a server holds; what came of it.
+fn commit_of(
+    coordinator: &mut Coordinator,
+    (replica, ticket): (ReplicaId, Ticket),
+    (sequence, step): (u64, i64),
+    variables: &[usize],
+) -> Outcome {
+    let Ticket { generation, incarnation } = ticket;
+    let contribution = Contribution { replica, incarnation, sequence };
+    let receipts = receipt(0, ServerIndex::LEADER, generation, contribution);
+    let (local_step, variables) = (LocalStep::new(step), variables.to_vec());
+    let (loss, examples, times) = (None, 1, Times::default());
+    let commit =
+        Commit { ticket, sequence, local_step, variables, loss, receipts, examples, times };
+    coordinator.commit(replica, &commit);
+    let answers = coordinator.take_actions().answers.into_iter();
+    let outcome = answers.rev().find_map(|(_, _, answer)| match answer {
+        Answer::Pushed { outcome, .. } => Some(outcome),
+        _ => None,
+    });
+    outcome.expect("it is answered")
+}
+
+/// what is dropped says nothing of which variables have gradients: no step would wait
+/// for one that nobody has any more.
+#[test]
+fn a_stale_commit_fixes_no_variable() {
+    let settings = Settings { total_num_replicas: Some(2), ..Settings::new(1) };
+    let config = Settings { admission: Admission::PerVariable, ..settings }.check();
+    let (step, generation) = (GlobalStep::default(), Generation::new(1));
+    let mut coordinator = Coordinator::new(config.expect("it is valid"), 2, 1, step, generation);
+    coordinator.start().expect("it starts");
+    let [first, second] = [0, 1].map(|replica| {
+        let replica = ReplicaId::new(replica);
+        (replica, coordinator.hello(replica, 1, None).expect("it is welcome"))
+    });
+    for (replica, work, variables, expected) in [
+        (first, (1, 0), &[0][..], "accepted"),
+        (second, (1, 0), &[0, 1], "stale"),
+        (first, (2, 1), &[0], "accepted"),
+    ] {
+        let outcome = commit_of(&mut coordinator, replica, work, variables);
+        let got = if outcome.is_accepted() { "accepted" } else { "stale" };
+        assert_eq!(got, expected, "{replica:?} {work:?}: {outcome:?}");
+        if outcome.is_accepted() {
+            coordinator.applied(Some(0));
+            assert_eq!(coordinator.global_step().get(), work.1 + 1, "a step is made");
+        }
+    }
 }

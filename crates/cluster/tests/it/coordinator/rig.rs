@@ -11,7 +11,7 @@ use cluster::coordinator::{
     Times, receipt,
 };
 use cluster::index::ServerIndex;
-use sync_replicas::engine::{Order, Outcome, Positions, Settings, StopReason};
+use sync_replicas::engine::{Outcome, Positions, Settings, StopReason, SummationOrder};
 use sync_replicas::{Generation, GlobalStep, LocalStep, ReplicaId, Span};
 
 pub(super) struct Rig {
@@ -35,11 +35,14 @@ const SECRET: u64 = 7;
 impl Rig {
     /// Of `aggregate` of `total` replicas over `shards`, one variable, with a lease of 5 s.
     pub(super) fn new(aggregate: usize, total: usize, shards: usize) -> Self {
-        Self::ordered(Order::Arrival, (aggregate, total, shards))
+        Self::ordered(SummationOrder::Arrival, (aggregate, total, shards))
     }
 
     /// The same, summed in this order.
-    pub(super) fn ordered(order: Order, (aggregate, total, shards): (usize, usize, usize)) -> Self {
+    pub(super) fn ordered(
+        order: SummationOrder,
+        (aggregate, total, shards): (usize, usize, usize),
+    ) -> Self {
         Self::of(
             Settings { order, total_num_replicas: Some(total), ..Settings::new(aggregate) },
             shards,

@@ -1,7 +1,7 @@
 //! Batches whose gradients are not finite: told once or twice, early or late (P-25).
 
 use sync_replicas::ReplicaId;
-use sync_replicas::engine::{FailingBatch, Order, Settings};
+use sync_replicas::engine::{FailingBatch, Settings, SummationOrder};
 
 use super::rig::Rig;
 use super::{FIRST, STEP, check};
@@ -30,7 +30,7 @@ fn a_batch_that_is_not_finite_is_left_out() {
             STEP,
         ],
     );
-    let mut rig = Rig::ordered(Order::Replica, (2, 3, 1));
+    let mut rig = Rig::ordered(SummationOrder::Replica, (2, 3, 1));
     let numbers = |rig: &Rig| rig.coordinator.engine().positions(0.into()).skipped;
     let count = |rig: &Rig| rig.coordinator.engine().tally(ReplicaId::new(0)).expect("it came");
     for line in ["hello 0 1", "hello 1 1", "hello 2 1"] {
@@ -55,7 +55,7 @@ fn a_batch_that_is_not_finite_is_left_out() {
 #[test]
 fn by_choice_a_deadly_batch_is_left_out() {
     let settings = Settings {
-        order: Order::Replica,
+        order: SummationOrder::Replica,
         total_num_replicas: Some(4),
         failing_batch: FailingBatch::Skip,
         ..Settings::new(1)

@@ -99,7 +99,7 @@ fn a_step_that_closes_while_hooks_are_taken_out_is_made() {
 
 #[test]
 fn a_runner_applies_what_closes_until_it_is_to_leave() {
-    // the chief's runner, as in the described system
+    // the chief's runner, as in TensorFlow
     check(|| {
         let shared = assemble(1, 1, |builder| builder, Closer::Runner);
         let leave = Arc::new(AtomicBool::new(false));

@@ -6,18 +6,18 @@ use std::collections::BTreeMap;
 
 /// How often replicas failed at each batch, by its number (P-5).
 #[derive(Clone, Debug, Default)]
-pub struct Tries {
+pub struct FailureCounts {
     failed: BTreeMap<u64, u64>,
 }
 
-impl Tries {
-    /// As many replicas may fail at one batch.
-    pub const MOST: u64 = 3;
+impl FailureCounts {
+    /// A batch at which this many replicas have failed is given to no other.
+    pub const LIMIT: u64 = 3;
 
     /// One more replica has failed at this batch; whether it is to be given to no other.
     pub fn failed(&mut self, number: u64) -> bool {
         let failed = self.failed.entry(number).or_default();
         *failed = failed.saturating_add(1);
-        *failed >= Self::MOST
+        *failed >= Self::LIMIT
     }
 }

@@ -17,7 +17,7 @@ use crate::proto::Values;
 use crate::shard::Wire;
 use crate::wire::WireError;
 
-pub(super) struct Mirror<T: Scalar> {
+pub(super) struct LocalVariables<T: Scalar> {
     /// What the replica computes from; none once it only shows.
     pub(super) variables: Variables<T>,
     /// What it shows, where that is something else.
@@ -40,7 +40,7 @@ struct Server {
     taken: u64,
 }
 
-impl<T: Scalar + bytemuck::Pod> Mirror<T> {
+impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
     pub(super) fn new(variables: Variables<T>, placement: Arc<Placement>, wire: Wire) -> Self {
         let servers = vec![Server::default(); placement.shards()];
         let spares = SpareArrays::new(1);
@@ -184,7 +184,7 @@ fn round<T: Scalar>(
     }
 }
 
-/// Has a variable lie in memory of the mirror's own: hooks keep the variables that they saw.
+/// Has a variable lie in memory of this replica's own: hooks keep the variables that they saw.
 ///
 /// Nothing is copied but what other servers have sent, since this one sends all of its part.
 fn unshare<T: Scalar>(
@@ -216,13 +216,13 @@ mod tests {
     use super::*;
 
     /// A vector of four on two servers, which send it as so many copies of a step's number.
-    struct Sent(Mirror<f32>);
+    struct Sent(LocalVariables<f32>);
 
     impl Sent {
         fn new() -> Self {
             let placement = Placement::new(&[("w", vec![4])], size_of::<f32>(), 2);
             let variables = Variables::new().with("w", arr1(&[0.0; 4])).expect("a name");
-            Self(Mirror::new(variables, Arc::new(placement), Wire::Native))
+            Self(LocalVariables::new(variables, Arc::new(placement), Wire::Native))
         }
 
         fn send(&mut self, server: usize, step: i64) {

@@ -2,7 +2,7 @@
 
 use sync_replicas::checkpoint::Tested;
 use sync_replicas::engine::Outcome;
-use sync_replicas::store::{Round, Totals};
+use sync_replicas::store::{StepContributions, Totals};
 use sync_replicas::{Generation, GlobalStep, ReplicaId};
 
 /// A step that was made.
@@ -23,18 +23,18 @@ pub struct StepMade {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Books {
+pub(super) struct StepStats {
     totals: Totals,
-    open: Round,
+    open: StepContributions,
     /// The round that was closed and whose step is not made yet.
-    closed: Round,
+    closed: StepContributions,
     /// Examples of contributions that no update has used, in generations that are over.
     unused_examples: u64,
     /// What the losses have told of the variables' steps (P-25).
     tested: Tested,
 }
 
-impl Books {
+impl StepStats {
     pub(super) fn totals(&self) -> Totals {
         self.totals
     }
@@ -73,7 +73,7 @@ impl Books {
 
     /// Whose accepted contributions no update has used: those of steps that are not made.
     pub(super) fn unused(&self) -> impl Iterator<Item = ReplicaId> {
-        [&self.open, &self.closed].into_iter().flat_map(Round::replicas)
+        [&self.open, &self.closed].into_iter().flat_map(StepContributions::replicas)
     }
 
     /// The examples of those, in all generations.
@@ -94,7 +94,7 @@ impl Books {
     /// A generation begins from a saved state.
     pub(super) fn forget_round(&mut self) {
         self.unused_examples = self.unused_examples();
-        (self.open, self.closed) = (Round::default(), Round::default());
+        (self.open, self.closed) = (StepContributions::default(), StepContributions::default());
         self.tested = Tested::default();
     }
 }

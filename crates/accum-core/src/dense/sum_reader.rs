@@ -23,12 +23,12 @@ use crate::{Element, HalfSum};
 /// acc.apply(array![3.0, 6.0, 9.0], 0)?;
 /// let mut sum = acc.try_take(2)?.expect("two are held");
 /// let mut last_two = [0.0; 2];
-/// sum.addends().read(1, &mut last_two);
+/// sum.reader().read(1, &mut last_two);
 /// assert_eq!(last_two, [4.0, 6.0]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Addends<'a, E: Element> {
+pub struct SumReader<'a, E: Element> {
     pub(super) shape: Vec<usize>,
     pub(super) parts: Parts<'a, E>,
     /// `None` when there is nothing to divide by.
@@ -43,7 +43,7 @@ pub(super) enum Parts<'a, E: Element> {
     Held(Vec<Cow<'a, [E]>>),
 }
 
-impl<E: Element> Addends<'_, E> {
+impl<E: Element> SumReader<'_, E> {
     /// The shape of the value.
     pub fn shape(&self) -> &[usize] {
         &self.shape

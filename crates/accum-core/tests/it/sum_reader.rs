@@ -32,15 +32,15 @@ where
     };
     let value = build().into_value();
     let mut sum = build();
-    let addends = sum.addends();
-    assert_eq!(addends.shape(), SHAPE);
+    let reader = sum.reader();
+    assert_eq!(reader.shape(), SHAPE);
     let all = value.as_slice().expect("in standard layout");
     for (start, len) in [(0, all.len()), (0, 1), (5, 30), (all.len() - 3, 3), (4, 0)] {
         let mut read = vec![E::Sum::default(); len];
-        addends.read(start, &mut read);
+        reader.read(start, &mut read);
         assert_eq!(read, all[start..start + len], "{count} {transposed} {options:?} {start}");
     }
-    assert!(addends.lend().is_none_or(|lent| lent == all), "what is lent is the value");
+    assert!(reader.lend().is_none_or(|lent| lent == all), "what is lent is the value");
 }
 
 #[test]
@@ -67,6 +67,6 @@ fn one_gradient_is_lent_as_it_is() {
     let mut acc = DenseAccumulator::<f32>::with_options(SHAPE, Reduction::Mean, held);
     acc.apply(gradient::<f32>(0, false), 0).expect("it fits");
     let mut sum = acc.try_take(1).expect("positive").expect("one is held");
-    let lent = sum.addends().lend().map(<[f32]>::to_vec);
+    let lent = sum.reader().lend().map(<[f32]>::to_vec);
     assert_eq!(lent, gradient::<f32>(0, false).into_raw_vec_and_offset().0.into());
 }

@@ -19,7 +19,7 @@ use crate::shard::Wire;
 use crate::tensor::CHUNK;
 
 /// A contribution, ready to be sent, and sent again (P-15).
-pub(super) struct Outgoing {
+pub(super) struct EncodedContribution {
     /// The variables with a gradient, ascending.
     pub(super) variables: Vec<usize>,
     /// By server.
@@ -50,7 +50,7 @@ impl<T> AsRef<ArrayD<T>> for Shared<T> {
     }
 }
 
-impl Outgoing {
+impl EncodedContribution {
     /// Also hands out the dense gradients, whose memory is the caller's again once they are sent.
     pub(super) fn new<T: Scalar + bytemuck::Pod>(
         gradients: Gradients<T>,
@@ -187,7 +187,7 @@ mod tests {
         let table = arr2(&[[0.0; 2]; 3]);
         let variables = Variables::new().with("table", table).expect("a name");
         let placement = Placement::new(&[("table", vec![3, 2])], size_of::<f32>(), 2);
-        let refused = Outgoing::new(gradients, &variables, &placement, Wire::Native);
+        let refused = EncodedContribution::new(gradients, &variables, &placement, Wire::Native);
         let error = refused.map(drop).expect_err("it does not fit");
         let source = error.source().map(ToString::to_string).unwrap_or_default();
         let error = format!("{error}: {source}");
