@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sync_replicas::{CheckpointError, checkpoint, describe};
+use sync_replicas::checkpoint::{self, CheckpointError};
+use sync_replicas::driver::describe;
 
 use crate::args::Measure;
 use crate::error::Error;

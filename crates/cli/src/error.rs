@@ -7,7 +7,8 @@ use cluster::exit::Exit;
 use cluster::security::{KeyError, TlsError};
 use cluster::spec::SpecError;
 use simulator::advice::AdviceError;
-use sync_replicas::{BoxError, BuildError, CheckpointError, VariableError};
+use sync_replicas::checkpoint::CheckpointError;
+use sync_replicas::{BoxError, BuildError, VariableError};
 
 use crate::config::ConfigError;
 

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
-use sync_replicas::{News, ReplicaId, Span, SpanKind};
+use sync_replicas::record::{News, Span, SpanKind};
+use sync_replicas::ReplicaId;
 
 use crate::error::Error;
 use crate::metrics::{Batch, Evaluation, Update};

@@ -8,7 +8,7 @@ mod timeline;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use sync_replicas::Span;
+use sync_replicas::record::Span;
 
 use crate::drawing::chart::{Axis, Chart, Series};
 use crate::drawing::svg::escape;

@@ -26,7 +26,7 @@ use cli::summary::{Summary, story, table, verdict};
 use cli::train::train;
 use cluster::StopHandle;
 use cluster::exit::Exit;
-use sync_replicas::describe;
+use sync_replicas::driver::describe;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use sync_replicas::UpdateMade;
+use sync_replicas::record::UpdateMade;
 use sync_replicas::checkpoint::RunId;
 
 pub use self::batches::Batch;

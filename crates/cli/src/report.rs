@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::Path;
 
 use serde_json::Value;
-use sync_replicas::{SpanKind, checkpoint};
+use sync_replicas::record::SpanKind;
+use sync_replicas::checkpoint;
 
 use crate::args::ReportArgs;
 use crate::error::Error;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cluster::Wire;
 use optim::Schedule;
 use serde_json::{Value, json};
-use sync_replicas::SummationOrder;
+use sync_replicas::options::SummationOrder;
 
 use crate::args::{
     FAILING_BATCHES, NON_FINITES, SPARSE_MEANS, SecurityArgs, TOKEN_POLICIES, WIRES, cli_name,

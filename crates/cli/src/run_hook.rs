@@ -8,7 +8,9 @@ use std::time::Instant;
 use digits::data::Digits;
 use digits::models::{Classifier, accuracy};
 use hooks::{Coordinator, Hook, HookError, RunContext, StepReport};
-use sync_replicas::{BoxError, ChiefSession, FailedSave, SaveHandle};
+use sync_replicas::checkpoint::SaveHandle;
+use sync_replicas::record::FailedSave;
+use sync_replicas::{BoxError, ChiefSession};
 
 use crate::best::Best;
 use crate::early_stop::EarlyStop;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sync_replicas::{Cursor, FailedSave, News, Record};
+use sync_replicas::record::{Cursor, FailedSave, News, Record};
 
 use crate::error::Error;
 use crate::metrics::{Batches, Evaluation, Metrics, Run, Update, unwritten};

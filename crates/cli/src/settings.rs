@@ -8,7 +8,7 @@ use std::sync::Arc;
 use digits::data::{Batches, Digits, Examples};
 use digits::models::{Classifier, Embedding, Mlp, Softmax};
 use optim::{Optimizer, Schedule};
-use sync_replicas::SummationOrder;
+use sync_replicas::options::SummationOrder;
 
 use crate::args::{ModelKind, OptimizerNumbers, StragglerArg, TrainArgs, cli_name};
 use crate::error::UsageError;

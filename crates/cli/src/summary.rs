@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sync_replicas::ReplicaReport;
+use sync_replicas::record::ReplicaReport;
 
 use crate::units::time;
 

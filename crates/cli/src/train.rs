@@ -6,7 +6,9 @@ mod record;
 mod run_line;
 mod setup;
 
-use sync_replicas::{FitError, Record, Report, Totals, Trainer, checkpoint, with_causes};
+use sync_replicas::driver::with_causes;
+use sync_replicas::record::{Record, Totals};
+use sync_replicas::{FitError, Report, Trainer, checkpoint};
 
 pub(crate) use record::{RunOutcome, RunRecord};
 pub(crate) use setup::{hooks, learner, shard};

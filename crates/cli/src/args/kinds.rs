@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use cluster::Wire;
 use simulator::Mode;
-use sync_replicas::{FailingBatch, NonFinite, SparseMean, TokenPolicy};
+use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, TokenPolicy};
 
 /// The models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

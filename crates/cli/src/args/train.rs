@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use optim::Schedule;
 use serde::{Deserialize, Serialize};
-use sync_replicas::{FailingBatch, NonFinite, SparseMean, TokenPolicy};
+use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, TokenPolicy};
 
 use super::kinds::{
     FAILING_BATCHES, ModelKind, NON_FINITES, OptimizerKind, SPARSE_MEANS, TOKEN_POLICIES,

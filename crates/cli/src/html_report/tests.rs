@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sync_replicas::{ReplicaId, SpanKind};
+use sync_replicas::record::SpanKind;
+use sync_replicas::ReplicaId;
 
 use super::*;
 use crate::drawing::svg::{short, ticks};

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use sync_replicas::{Span, SpanKind};
+use sync_replicas::record::{Span, SpanKind};
 
 use crate::drawing::svg::{escape, short, ticks};
 use crate::metrics::Update;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sync_replicas::{ReplicaId, Span, SpanKind};
+use sync_replicas::record::{Span, SpanKind};
+use sync_replicas::ReplicaId;
 
 /// After so many lines only every other step's batches are kept: a file grows with the logarithm of
 /// a run's length, and has whole steps.

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use cluster::ClusterReport;
-use sync_replicas::Record;
+use sync_replicas::record::Record;
 
 use super::chief::{checkpoint_of, outcome_of};
 use super::ended::Ended;

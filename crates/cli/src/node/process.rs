@@ -7,7 +7,8 @@ use std::time::Duration;
 use cluster::spec::{Node, Role};
 use cluster::{Cluster, ClusterReport, OnCluster, StopHandle};
 use sync_replicas::checkpoint::RunId;
-use sync_replicas::{Hooks, Record, SyncReplicas};
+use sync_replicas::record::Record;
+use sync_replicas::{Hooks, SyncReplicas};
 
 use crate::args::NodeArgs;
 use crate::config::Config;

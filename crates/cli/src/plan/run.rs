@@ -7,7 +7,7 @@ use std::path::Path;
 
 use simulator::Law;
 use simulator::advice::{Measured, Observation};
-use sync_replicas::SpanKind;
+use sync_replicas::record::SpanKind;
 
 use crate::error::Error;
 use crate::history::{History, Life};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sync_replicas::{CheckpointError, checkpoint};
+use sync_replicas::checkpoint::{self, CheckpointError};
 
 use super::run_file::RunFile;
 use crate::error::Error;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use digits::models::accuracy;
 use sync_replicas::checkpoint::{self, TrainingState};
-use sync_replicas::{Cursor, Record, Totals, Variables};
+use sync_replicas::record::{Cursor, Record, Totals};
+use sync_replicas::Variables;
 
 use super::run_line::run_line;
 use crate::args::cli_name;
