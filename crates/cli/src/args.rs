@@ -21,8 +21,8 @@ use clap::{Parser, Subcommand};
 use cluster::exit::Exit;
 
 pub use kinds::{
-    FailingBatchKind, ModeKind, ModelKind, NonFiniteKind, OptimizerKind, SparseMeanKind,
-    TokenPolicyKind, WireKind, cli_name,
+    Choices, FAILING_BATCHES, MODES, ModelKind, NON_FINITES, OptimizerKind, SPARSE_MEANS,
+    TOKEN_POLICIES, WIRES, cli_name,
 };
 pub use launch::LaunchArgs;
 pub use measure::{Measure, Metric, StopWhen};

@@ -10,13 +10,12 @@ use serde::{Deserialize, Serialize};
 use sync_replicas::checkpoint::{self, CheckpointError};
 use sync_replicas::driver::describe;
 
-use crate::args::{Measure, TrainArgs};
-use crate::error::UsageError;
-use crate::run_folder::{self, FolderError};
-use crate::say::say;
+use crate::args::Measure;
+use crate::error::Error;
+use crate::measures::BEST;
+use crate::output::say;
+use crate::run_folder;
 
-/// Where it is in a run folder.
-const FOLDER: &str = "best";
 const FILE: &str = "best.json";
 
 /// What the file says.
@@ -43,40 +42,7 @@ impl Kept {
 
     /// Where its checkpoint is.
     pub(crate) fn checkpoint(root: &Path) -> Option<PathBuf> {
-        checkpoint::latest(&root.join(FOLDER)).ok().flatten()
-    }
-}
-
-/// Refuses a folder of checkpoints that is that of the best one, which rotation would not spare.
-pub(crate) fn check(args: &TrainArgs) -> Result<(), UsageError> {
-    let Some((_, out)) = args.keep_best.zip(args.out.as_ref()) else { return Ok(()) };
-    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    match args.checkpoint_dir.as_ref().filter(|dir| whole(dir) == whole(&out.join(FOLDER))) {
-        None => Ok(()),
-        Some(dir) => {
-            let expected = "another folder than that of the best checkpoint (--keep-best)";
-            Err(UsageError::number("--checkpoint-dir", expected, dir.display()))
-        }
-    }
-}
-
-/// Why a checkpoint that is the best is not kept; the one before is.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum KeepError {
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-}
-
-impl KeepError {
-    /// The warning: training goes on.
-    pub(crate) fn words(&self, step: i64) -> String {
-        let what = match self {
-            Self::Checkpoint(_) => "it is the best so far, but not kept",
-            Self::Folder(_) => "the best so far is kept, but a run that goes on will not know",
-        };
-        format!("update {step}: {what}: {}", describe(self))
+        checkpoint::latest(&root.join(BEST)).ok().flatten()
     }
 }
 
@@ -102,20 +68,29 @@ impl Best {
 
     /// Takes a test of an update, and keeps its checkpoint with `save` if it is better than all
     /// before; whether it was.
+    ///
+    /// # Errors
+    /// When it is not kept: training goes on, and the message is a warning.
     pub(crate) fn tested(
         &mut self,
         step: i64,
         value: f64,
         save: impl FnOnce(&Path) -> Result<PathBuf, CheckpointError>,
-    ) -> Result<bool, KeepError> {
+    ) -> Result<bool, Error> {
         if !self.measure.is_better(value, self.kept.as_ref().map(|kept| kept.value)) {
             return Ok(false);
         }
-        save(&self.root.join(FOLDER))?;
+        let warning = |what: &str, error: &dyn std::error::Error| {
+            Error::failed(format!("update {step}: {what}: {}", describe(error)))
+        };
+        save(&self.root.join(BEST))
+            .map_err(|error| warning("it is the best so far, but not kept", &error))?;
         let kept = Kept { metric: self.measure.to_string(), value, step };
         let text = serde_json::to_string(&kept).unwrap_or_default();
         self.kept = Some(kept);
-        run_folder::write(&self.root, FILE, &format!("{text}\n"))?;
+        run_folder::write(&self.root, FILE, &format!("{text}\n")).map_err(|error| {
+            warning("the best so far is kept, but a run that goes on will not know", &error)
+        })?;
         Ok(true)
     }
 }

@@ -45,8 +45,8 @@ pub struct Given {
 /// ```
 pub fn read(typed: impl IntoIterator<Item = OsString>) -> Result<Given, ConfigError> {
     let typed: Vec<OsString> = typed.into_iter().collect();
-    let (file, from_file, own) = match Asked::of(&typed) {
-        Some(asked) => (Some(asked.file.clone()), asked.words()?, asked.own),
+    let (file, from_file, own) = match WithFile::of(&typed) {
+        Some(it) => (Some(it.file.clone()), it.words()?, it.own),
         None => (None, Vec::new(), own_words(&typed, &Cli::command())),
     };
     let (before, after) = typed.split_at(own);
@@ -68,8 +68,8 @@ fn own_words(typed: &[OsString], program: &clap::Command) -> usize {
     typed.len().min(if command.is_some() { 2 } else { 1 })
 }
 
-/// What somebody asked for who named a file.
-struct Asked {
+/// A command line that names a file.
+struct WithFile {
     file: PathBuf,
     /// How many words name the program and its command.
     own: usize,
@@ -80,7 +80,7 @@ struct Asked {
 /// Settings of a file, each with the option that has its name.
 type Entries<'c> = Vec<(String, &'c Arg, Vec<String>)>;
 
-impl Asked {
+impl WithFile {
     /// `None` without a file. What is wrong with the words is said when all of them are read.
     fn of(typed: &[OsString]) -> Option<Self> {
         let mut program = Cli::command().ignore_errors(true);

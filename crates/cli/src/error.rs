@@ -1,75 +1,85 @@
-//! Usage errors: what is wrong with the options, found before anything is done.
+//! Why a command fails: a sentence for its user, and the status that the program exits with.
 
-use std::path::PathBuf;
+mod usage;
 
-use digits::data::{BatchSizeError, DataError};
-use optim::HyperParameterError;
+use cluster::ClusterError;
+use cluster::exit::Exit;
+use cluster::security::{KeyError, TlsError};
+use cluster::spec::SpecError;
+use simulator::advice::AdviceError;
+use sync_replicas::checkpoint::CheckpointError;
+use sync_replicas::{BoxError, BuildError, VariableError};
 
 use crate::config::ConfigError;
 
-/// Invalid options. Nothing was done yet.
+pub use usage::UsageError;
+
+/// Why a command fails.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum UsageError {
-    /// The data cannot be used.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// The batches cannot be made.
-    #[error(transparent)]
-    Batch(#[from] BatchSizeError),
-    /// The optimizer cannot take a number.
-    #[error(transparent)]
-    HyperParameter(#[from] HyperParameterError),
-    /// A number for another optimizer.
-    #[error("{option} is not for --optimizer {optimizer}; it belongs to {owners}")]
-    NotForOptimizer {
-        /// The option.
-        option: &'static str,
-        /// The optimizer chosen.
-        optimizer: String,
-        /// Those that have it.
-        owners: String,
-    },
-    /// A number out of its range.
-    #[error("{option}: expected {expected}, got {got}")]
-    Number {
-        /// The option.
-        option: &'static str,
-        /// What it may be.
-        expected: String,
-        /// What it is.
-        got: String,
-    },
-    /// The file of `--config` was not read before.
-    #[error(
-        "--config {}: expected a command line that `command_line::read` has read, which puts the \
-         file's settings into it",
-        path.display()
-    )]
-    UnreadConfig {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The settings that are written in a run folder cannot be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Invalid stragglers.
-    #[error("--straggler: {problem}")]
-    Straggler {
-        /// What is wrong, and what was expected.
-        problem: String,
-    },
-    /// The trainer refuses the combination.
-    #[error(transparent)]
-    Build(#[from] sync_replicas::BuildError),
+#[error("{source}")]
+pub struct Error {
+    exit: Exit,
+    source: BoxError,
 }
 
-impl UsageError {
-    pub(crate) fn number(
-        option: &'static str,
-        expected: impl Into<String>,
-        got: impl ToString,
-    ) -> Self {
-        Self::Number { option, expected: expected.into(), got: got.to_string() }
+impl Error {
+    /// Ends the program with this status, for an error or in these words.
+    pub(crate) fn new(exit: Exit, source: impl Into<BoxError>) -> Self {
+        Self { exit, source: source.into() }
+    }
+
+    /// What the command was given is wrong.
+    pub fn usage(source: impl Into<BoxError>) -> Self {
+        Self::new(Exit::Usage, source)
+    }
+
+    /// The command was right, and did not succeed.
+    pub fn failed(source: impl Into<BoxError>) -> Self {
+        Self::new(Exit::Failed, source)
+    }
+
+    /// The exit status of the program.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
+/// Errors that mean the same status in every command.
+macro_rules! exits {
+    ($($error:ty => $exit:ident,)*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::new(Exit::$exit, error)
+            }
+        }
+    )*};
+}
+
+exits! {
+    AdviceError => Usage,
+    BuildError => Usage,
+    ConfigError => Usage,
+    KeyError => Usage,
+    SpecError => Usage,
+    TlsError => Usage,
+    UsageError => Usage,
+    VariableError => Failed,
+    cluster::StatusError => Failed,
+}
+
+impl From<ClusterError> for Error {
+    fn from(error: ClusterError) -> Self {
+        Self::new(error.exit(), error)
+    }
+}
+
+/// A disk may mend itself; of another checkpoint the same command would be refused again.
+impl From<CheckpointError> for Error {
+    fn from(error: CheckpointError) -> Self {
+        match error {
+            CheckpointError::Io { .. } | CheckpointError::Busy { .. } => Self::failed(error),
+            _ => Self::usage(error),
+        }
     }
 }

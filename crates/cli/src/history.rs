@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 use sync_replicas::ReplicaId;
 use sync_replicas::record::{News, Span, SpanKind};
 
+use crate::error::Error;
 use crate::metrics::{Batch, Evaluation, Update};
 use crate::summary::Summary;
 
@@ -20,37 +20,6 @@ use crate::summary::Summary;
 pub(crate) const METRICS: &str = "metrics.jsonl";
 /// The files of tests, by those who test and do not update.
 pub(crate) const TESTS: [&str; 2] = ["chief.jsonl", "evaluations.jsonl"];
-
-/// Why a run tells nothing.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum HistoryError {
-    /// The file cannot be read.
-    #[error(
-        "{} cannot be read: {error}; give the run folder that `train`, `launch` or `node` wrote",
-        path.display()
-    )]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// A line is not what it should be.
-    #[error(
-        "{}, line {line}: expected a JSON object of kind run, update, restore, batch, evaluation, \
-         save_failed or result; {problem}",
-        path.display()
-    )]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// Why not.
-        problem: String,
-    },
-}
 
 /// A run, from its first start to its end.
 #[derive(Debug, Default)]
@@ -93,7 +62,7 @@ enum Line {
 
 impl History {
     /// Reads the files of a run folder, or one file of that kind.
-    pub(crate) fn read(path: &Path) -> Result<Self, HistoryError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let mut history = Self::default();
         if !path.is_dir() {
             history.read_file(path)?;
@@ -106,7 +75,7 @@ impl History {
 
     /// Reads the files of a run folder, and goes on with what this process knows of its latest
     /// part: another process may not have written all of it, or elsewhere.
-    pub(crate) fn with_latest(path: &Path, latest: &News) -> Result<Self, HistoryError> {
+    pub(crate) fn with_latest(path: &Path, latest: &News) -> Result<Self, Error> {
         let mut history = Self::default();
         let metrics = path.join(METRICS);
         if metrics.exists() {
@@ -121,7 +90,7 @@ impl History {
         Ok(history)
     }
 
-    fn read_tests(&mut self, path: &Path) -> Result<(), HistoryError> {
+    fn read_tests(&mut self, path: &Path) -> Result<(), Error> {
         for tests in TESTS.map(|name| path.join(name)) {
             if tests.exists() {
                 self.read_file(&tests)?;
@@ -130,16 +99,23 @@ impl History {
         Ok(())
     }
 
-    fn read_file(&mut self, path: &Path) -> Result<(), HistoryError> {
-        let read = |error| HistoryError::Read { path: path.to_owned(), error };
-        let text = fs::read_to_string(path).map_err(read)?;
+    fn read_file(&mut self, path: &Path) -> Result<(), Error> {
+        let text = fs::read_to_string(path).map_err(|error| {
+            let path = path.display();
+            Error::usage(format!(
+                "{path} cannot be read: {error}; give the run folder that `train`, `launch` or \
+                 `node` wrote"
+            ))
+        })?;
         // What has no end was cut off with its process.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         for (number, line) in whole.lines().enumerate() {
-            let bad = |problem: String| HistoryError::Line {
-                path: path.to_owned(),
-                line: number + 1,
-                problem,
+            let bad = |problem: String| {
+                let (path, line) = (path.display(), number + 1);
+                Error::usage(format!(
+                    "{path}, line {line}: expected a JSON object of kind run, update, restore, \
+                     batch, evaluation, save_failed or result; {problem}"
+                ))
             };
             let line = serde_json::from_str(line).map_err(|error| bad(error.to_string()))?;
             self.take(line).map_err(bad)?;

@@ -1,20 +1,22 @@
-//! Wishes for the end and for a checkpoint, from a signal to a training, whichever comes first.
+//! Requests for the end and for a checkpoint, from a signal to a training, whichever comes first.
 //!
 //! Handles no signals itself, so that tests and other programs can interrupt a training as well.
-//! Invariant: a wish is never forgotten, and whoever wishes never waits.
+//! Invariant: a request is never forgotten, and its sender never waits.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use sync_replicas::StopHandle;
+
+use crate::lock::lock;
 
 /// Ends a training cleanly: a checkpoint is written.
 ///
 /// # Examples
 /// ```
 /// let interrupt = cli::interrupt::Interrupt::new();
-/// assert!(interrupt.request()); // the first wish
-/// assert!(!interrupt.request()); // somebody is losing patience
+/// assert!(interrupt.request()); // the first request
+/// assert!(!interrupt.request()); // the user is losing patience
 /// ```
 #[derive(Clone, Default)]
 pub struct Interrupt {
@@ -25,7 +27,7 @@ pub struct Interrupt {
 struct State {
     requested: bool,
     training: Option<StopHandle>,
-    /// A checkpoint was wished for when nobody could write one.
+    /// A checkpoint was asked for when no saver was attached.
     save: bool,
     saver: Option<SyncSender<()>>,
 }
@@ -34,7 +36,7 @@ struct State {
 pub(crate) const REASON: &str = "interrupted";
 
 impl Interrupt {
-    /// Nothing is wished for yet.
+    /// Nothing is asked for yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -42,7 +44,7 @@ impl Interrupt {
 
     /// Asks for the end; returns whether this was the first time.
     pub fn request(&self) -> bool {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let first = !state.requested;
         state.requested = true;
         if let Some(training) = &state.training {
@@ -54,12 +56,12 @@ impl Interrupt {
     /// Whether the end was asked for.
     #[must_use]
     pub fn requested(&self) -> bool {
-        self.state().requested
+        lock(&self.state).requested
     }
 
     /// Asks for a checkpoint of now; training goes on.
     pub fn request_save(&self) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         match &state.saver {
             // One that waits already will be of a later moment than this.
             Some(saver) => {
@@ -72,29 +74,25 @@ impl Interrupt {
     /// Whether a checkpoint was asked for since this was last called, where nothing is attached
     /// that writes one.
     pub(crate) fn take_save(&self) -> bool {
-        std::mem::take(&mut self.state().save)
+        std::mem::take(&mut lock(&self.state).save)
     }
 
     /// The training that a request stops from now on.
     pub(crate) fn attach(&self, training: StopHandle) {
-        self.state().training = Some(training);
+        lock(&self.state).training = Some(training);
     }
 
-    /// What writes a checkpoint from now on, on a thread of its own; that ends with the wishes.
+    /// What writes a checkpoint from now on, on a thread of its own; that ends with the last clone.
     pub(crate) fn attach_saver(&self, save: impl Fn() + Send + 'static) -> std::io::Result<()> {
-        let (sender, wishes) = sync_channel(1);
+        let (sender, requests) = sync_channel(1);
         let saver = std::thread::Builder::new().name("saver".to_owned());
-        saver.spawn(move || wishes.iter().for_each(|()| save()))?;
-        let mut state = self.state();
+        saver.spawn(move || requests.iter().for_each(|()| save()))?;
+        let mut state = lock(&self.state);
         if std::mem::take(&mut state.save) {
             let _ = sender.try_send(());
         }
         state.saver = Some(sender);
         Ok(())
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_for_a_checkpoint_is_heard_whenever_it_comes() {
+    fn a_request_for_a_checkpoint_is_heard_whenever_it_comes() {
         #[track_caller]
         fn check(before: bool, after: bool) {
             let (interrupt, (saved, saves)) = (Interrupt::new(), channel());

@@ -5,7 +5,6 @@
 
 mod child;
 mod listen;
-mod ports;
 mod signal;
 
 use std::ffi::OsString;
@@ -14,20 +13,17 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use cluster::exit::Exit;
-use cluster::security::{KeyError, TlsError};
-
 use self::child::{Child, LEAVE, Look, NOBODY, Restart, SAVE};
 pub use self::listen::listen_to_launcher;
-pub use self::ports::PortsError;
 use crate::args::{LaunchArgs, SecurityArgs};
 use crate::command_line::without;
 use crate::config::Config;
-use crate::effective::ClusterOptions;
-use crate::error::UsageError;
+use crate::error::{Error, UsageError};
 use crate::interrupt::Interrupt;
-use crate::run_folder::{FolderError, RunFolder};
-use crate::say::say;
+use crate::output::say;
+use crate::ports;
+use crate::resolved::ClusterOptions;
+use crate::run_folder::RunFolder;
 use crate::security;
 use crate::settings::Settings;
 
@@ -40,66 +36,6 @@ const GRACE: Duration = Duration::from_secs(15);
 /// Options that are the launcher's own, or that it gives each process itself.
 const OWN: [&str; 6] =
     ["--ps", "--workers", "--out", "--checkpoint-dir", "--resume", "--metrics-port"];
-
-/// Why a launched training failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LaunchError {
-    /// Invalid options.
-    #[error(transparent)]
-    Usage(#[from] UsageError),
-    /// The run folder cannot be used.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// The key cannot be used.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The certificates cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// A process could not be started.
-    #[error("a process could not be started: {0}")]
-    Start(#[from] io::Error),
-    /// There is no room for so many servers.
-    #[error(transparent)]
-    Ports(#[from] PortsError),
-    /// It was interrupted, and did not end.
-    #[error(
-        "the training did not end within {seconds} s of the interrupt, and its processes were \
-         ended; {} has its newest checkpoint, and the messages are in {}",
-        checkpoints.display(), logs.display()
-    )]
-    Stuck {
-        /// How long it had.
-        seconds: u64,
-        /// Where the checkpoints are.
-        checkpoints: PathBuf,
-        /// Where to look.
-        logs: PathBuf,
-    },
-    /// A process that the training cannot do without has failed.
-    #[error("{name} {how}; its messages are in {}", log.display())]
-    Failed {
-        /// Which one.
-        name: String,
-        /// How it ended.
-        how: String,
-        /// Where to look.
-        log: PathBuf,
-    },
-}
-
-impl LaunchError {
-    /// The exit status of the program: whether anything was begun.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Folder(error) => error.exit(),
-            Self::Usage(_) | Self::Key(_) | Self::Tls(_) => Exit::Usage,
-            _ => Exit::Failed,
-        }
-    }
-}
 
 /// How a launched training ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,21 +52,22 @@ pub struct Launched {
 /// command line's, without the program and the command.
 ///
 /// # Errors
-/// [`LaunchError`]; every process has ended by then.
+/// When nothing could be begun, or the training failed; every process has ended by then.
 pub fn launch(
     args: LaunchArgs,
     words: &[OsString],
     interrupt: &Interrupt,
-) -> Result<Launched, LaunchError> {
+) -> Result<Launched, Error> {
     // Said here, and not by every process in its log.
     check_security(&args.security)?;
     let (ps, workers) = (args.ps as usize, args.workers as usize);
     let ports = ports::free(ps + workers)?;
     if let Some(first) = args.metrics_port {
-        ports::check((0..ps).map(|index| first + index as u16))?;
+        // Each process binds its own.
+        (0..ps).try_for_each(|index| ports::bind_metrics(first + index as u16).map(drop))?;
     }
     let settings = Settings::check_in_cluster(args.train, args.workers, args.backup)?;
-    if settings.keep_best.is_some() && !args.evaluator {
+    if settings.args.keep_best.is_some() && !args.evaluator {
         let expected = "--evaluator with it, which tests the checkpoints and keeps the best";
         return Err(UsageError::number("--keep-best", expected, "none").into());
     }
@@ -145,14 +82,14 @@ pub fn launch(
     folder.record(&settings, &config)?;
     // Parameter server 0 holds it.
     folder.let_go();
-    if let Some(from) = folder.from().filter(|_| !settings.quiet) {
+    if let Some(from) = folder.from().filter(|_| !settings.args.quiet) {
         say(from.words());
     }
-    if !settings.quiet {
+    if !settings.args.quiet {
         say(beginning(&folder, &settings, ports[0]));
     }
     let logs = folder.root().join("logs");
-    std::fs::create_dir_all(&logs)?;
+    std::fs::create_dir_all(&logs).map_err(not_started)?;
 
     let mut common: Vec<OsString> = vec!["node".into(), "--end-with-stdin".into()];
     let words = words.iter().filter(|word| *word != "--evaluator");
@@ -174,10 +111,16 @@ pub fn launch(
         }
         Child::start(role, index, words, &logs)
     });
-    let mut herd = Herd { children: children.collect::<Result<_, _>>()?, quiet: settings.quiet };
-    let Some(interrupted) = herd.watch(interrupt)? else {
-        let (seconds, checkpoints) = (GRACE.as_secs(), folder.checkpoints().to_owned());
-        return Err(LaunchError::Stuck { seconds, checkpoints, logs });
+    let children = children.collect::<Result<_, _>>().map_err(not_started)?;
+    let mut processes = Processes { children, quiet: settings.args.quiet };
+    let Some(interrupted) = processes.watch(interrupt)? else {
+        return Err(Error::failed(format!(
+            "the training did not end within {} s of the interrupt, and its processes were ended; \
+             {} has its newest checkpoint, and the messages are in {}",
+            GRACE.as_secs(),
+            folder.checkpoints().display(),
+            logs.display()
+        )));
     };
     if interrupted {
         folder.abandon();
@@ -186,7 +129,7 @@ pub fn launch(
     Ok(Launched { run_dir: folder.root().to_owned(), interrupted, saved })
 }
 
-/// What somebody who waits for the first update wants to know.
+/// What a user who waits for the first update wants to know.
 fn beginning(folder: &RunFolder, settings: &Settings, port: u16) -> String {
     let (a, n) = (settings.replicas_to_aggregate, settings.total_num_replicas);
     format!(
@@ -196,8 +139,12 @@ fn beginning(folder: &RunFolder, settings: &Settings, port: u16) -> String {
     )
 }
 
+fn not_started(error: io::Error) -> Error {
+    Error::failed(format!("a process could not be started: {error}"))
+}
+
 /// Reads the key and the certificates once.
-fn check_security(args: &SecurityArgs) -> Result<(), LaunchError> {
+fn check_security(args: &SecurityArgs) -> Result<(), Error> {
     security::key(args)?;
     if let Some(tls) = security::tls(args) {
         tls.server()?;
@@ -206,17 +153,17 @@ fn check_security(args: &SecurityArgs) -> Result<(), LaunchError> {
 }
 
 /// All processes.
-struct Herd {
+struct Processes {
     children: Vec<Child>,
     quiet: bool,
 }
 
-impl Herd {
+impl Processes {
     /// Waits for the chief's result; whether it was interrupted. `None` if there is no result soon
     /// after an interrupt.
-    fn watch(&mut self, interrupt: &Interrupt) -> Result<Option<bool>, LaunchError> {
+    fn watch(&mut self, interrupt: &Interrupt) -> Result<Option<bool>, Error> {
         let mut told: Option<Instant> = None;
-        // A server has left for good, which saves but does not end the training: nobody can.
+        // A server has left for good, which saves but does not end the training: no process can.
         let mut parted = false;
         loop {
             if interrupt.take_save() {
@@ -230,7 +177,7 @@ impl Herd {
             if told.is_some_and(|told| told.elapsed() > GRACE) {
                 return Ok(None);
             }
-            // It waits a while for whoever died, to say that it is over.
+            // It waits a while for replicas that died, to say that it is over.
             let serves = !self.children[0].has_ended();
             let mut leaves = false;
             for child in &mut self.children {
@@ -241,7 +188,7 @@ impl Herd {
                     Some(_) if serves || child.is_needed() => Restart::UnlessAsked,
                     Some(_) => Restart::No,
                 };
-                match child.look(restart)? {
+                match child.look(restart).map_err(not_started)? {
                     Look::Nothing => {}
                     Look::Again(what) => {
                         if !self.quiet {
@@ -258,8 +205,9 @@ impl Herd {
                     }
                     Look::Done | Look::Left => {}
                     Look::Failed(how) if child.is_needed() => {
-                        let (name, log) = (child.name(), child.log().to_owned());
-                        return Err(LaunchError::Failed { name, how, log });
+                        let (name, log) = (child.name(), child.log().display());
+                        let failed = format!("{name} {how}; its messages are in {log}");
+                        return Err(Error::failed(failed));
                     }
                     Look::Failed(how) => {
                         if !self.quiet && told.is_none() {
@@ -288,8 +236,8 @@ impl Herd {
         while since.elapsed() < GRACE {
             let serves = !self.children[0].has_ended();
             for (place, child) in self.children.iter_mut().enumerate() {
-                // Whoever died comes back to hear that it is over, while somebody can say so. What
-                // cannot be looked at is ended with the launcher.
+                // A process that died comes back to hear that it is over, while a server can say
+                // so. What cannot be looked at is ended with the launcher.
                 let again = serves && place > 0;
                 drop(child.look(if again { Restart::UnlessAsked } else { Restart::No }));
             }
@@ -302,7 +250,7 @@ impl Herd {
     }
 
     /// At the end: the servers need not wait for workers where none is left or started again, and
-    /// the first one for nobody at all where it is the last. In a later life it is told again.
+    /// the first one for no process at all where it is the last. In a later life it is told again.
     fn release_servers(&mut self) {
         let Some((first, others)) = self.children.split_first_mut() else { return };
         if others.iter().all(|child| child.is_server() || child.has_ended()) {

@@ -2,7 +2,7 @@
 //! backups and a straggler, and writes down what happened.
 //!
 //! The rules of training are the `sync-replicas` crate's; here are data, models, options, and the
-//! pages of a run. As a library it serves the program's tests and whoever wants its parts:
+//! pages of a run. As a library it serves the program's tests and programs that want its parts:
 //!
 //! ```
 //! use clap::Parser;
@@ -21,33 +21,35 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub mod advise;
 pub mod args;
 mod best;
 pub mod command_line;
 pub mod config;
 mod drawing;
 mod early_stop;
-mod effective;
 pub mod error;
-mod here;
 mod history;
+mod host_time;
+pub mod html_report;
 pub mod interrupt;
 pub mod launch;
 mod learner;
+mod lock;
 mod measures;
 pub mod metrics;
 pub mod node;
 mod optimizers;
 mod optional;
+pub mod output;
+pub mod plan;
+mod ports;
 pub mod progress;
-pub mod redraw;
 mod replicas;
 pub mod report;
+mod resolved;
 pub mod run_folder;
 mod run_hook;
 mod run_log;
-pub mod say;
 mod security;
 pub mod settings;
 pub mod signals;

@@ -1,6 +1,5 @@
 //! The program: options in, a training, results out. What it does is in the library beside it.
 
-use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -8,22 +7,24 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-use cli::advise::{PlanError, plan};
 use cli::args::{Command, LaunchArgs, NodeArgs, TrainArgs};
 use cli::command_line::{self, Given, without};
 use cli::config::ConfigError;
+use cli::error::Error;
 use cli::interrupt::Interrupt;
-use cli::launch::{LaunchError, launch, listen_to_launcher};
-use cli::node::{self, Ended, Ending, NodeError, Process};
-use cli::redraw::{ReportError, redraw};
-use cli::say::{self, JsonError, say};
+use cli::launch::{launch, listen_to_launcher};
+use cli::node::{self, Ended, Process};
+use cli::output::{self, say};
+use cli::plan::plan;
+use cli::report::report;
 use cli::settings::Settings;
-use cli::signals::{self, Wish};
-use cli::simulate::{SimulateError, simulate};
-use cli::status::{StatusError, status};
+use cli::signals::{self, Request};
+use cli::simulate::simulate;
+use cli::status::status;
 use cli::stop::stop;
 use cli::summary::{Summary, story, table, verdict};
-use cli::train::{TrainError, train};
+use cli::train::train;
+use cluster::StopHandle;
 use cluster::exit::Exit;
 use sync_replicas::driver::describe;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -38,118 +39,99 @@ fn main() -> ExitCode {
             return Exit::Usage.into();
         }
         Err(ConfigError::Words { error, .. }) => error.exit(),
-        Err(error) => return failed(&error, Exit::Usage).into(),
+        Err(error) => return failed(&error.into()).into(),
     };
     if let Err(error) = log(&command) {
-        return failed(&error, Exit::Usage).into();
+        return failed(&Error::usage(error)).into();
     }
     let out = &mut io::stdout();
-    let exit = match command {
+    let done = |()| Exit::Done;
+    let ended = match command {
         Command::Train(args) => run_train(*args),
-        Command::Plan(args) => ended(plan(&args, out), PlanError::exit),
-        Command::Report(args) => ended(redraw(&args, out), ReportError::exit),
+        Command::Plan(args) => plan(&args, out).map(done),
+        Command::Report(args) => report(&args, out).map(done),
         Command::Launch(args) => run_launch(*args, &words),
         Command::Node(args) => run_node(*args),
-        Command::Status(args) => ended(status(&args, out), StatusError::exit),
-        Command::Stop(args) => ended(stop(&args, out), StatusError::exit),
-        Command::Simulate(args) => ended(simulate(&args, out), SimulateError::exit),
+        Command::Status(args) => status(&args, out).map(done),
+        Command::Stop(args) => stop(&args, out).map(done),
+        Command::Simulate(args) => simulate(&args, out).map(done),
     };
+    let exit = ended.unwrap_or_else(|error| failed(&error));
     if let (Exit::Usage, Some(file)) = (exit, file) {
         tell_file(&file);
     }
     exit.into()
 }
 
-/// Whoever gave few options may wonder which ones are meant.
+/// A user who gave few options may wonder which ones are meant.
 fn tell_file(file: &Path) {
     say(format!("settings that the command line does not give are those of {}", file.display()));
 }
 
-fn ended<E: Error>(result: Result<(), E>, exit: impl Fn(&E) -> Exit) -> Exit {
-    result.map_or_else(|error| failed(&error, exit(&error)), |()| Exit::Done)
-}
-
-fn failed(error: &dyn Error, exit: Exit) -> Exit {
+fn failed(error: &Error) -> Exit {
     say(format!("error: {}", describe(error)));
-    exit
+    error.exit()
 }
 
-fn run_train(args: TrainArgs) -> Exit {
+fn run_train(args: TrainArgs) -> Result<Exit, Error> {
     let interrupt = Interrupt::new();
     let asked = listen(&interrupt, "stopping; a checkpoint is written");
     let (quiet, json) = (args.quiet, args.json);
-    let result = Settings::check(args)
-        .map_err(TrainError::from)
-        .and_then(|settings| train(&settings, &interrupt));
-    let summary = match result {
-        Ok(summary) => summary,
-        Err(error) => return failed(&error, error.exit()),
-    };
+    let summary = train(&Settings::check(args)?, &interrupt)?;
     if summary.interrupted {
         tell_resume(&summary.run_dir);
     }
-    match tell(&summary, quiet, json) {
-        Ok(()) => asked.exit().filter(|_| summary.interrupted).unwrap_or(Exit::Done),
-        Err(error) => failed(&error, Exit::Failed),
-    }
+    tell(&summary, quiet, json)?;
+    Ok(asked.exit().filter(|_| summary.interrupted).unwrap_or(Exit::Done))
 }
 
-fn run_launch(args: LaunchArgs, words: &[OsString]) -> Exit {
+fn run_launch(args: LaunchArgs, words: &[OsString]) -> Result<Exit, Error> {
     let interrupt = Interrupt::new();
     let asked = listen(&interrupt, "stopping all processes; a checkpoint is written");
-    let launched = match launch(args, words, &interrupt) {
-        Ok(launched) => launched,
-        Err(error) => return failed(&error, LaunchError::exit(&error)),
-    };
+    let launched = launch(args, words, &interrupt)?;
     if launched.interrupted && launched.saved {
         tell_resume(&launched.run_dir.display().to_string());
     } else if launched.interrupted {
         say("interrupted before there was anything to save; begin again when you like");
     }
-    asked.exit().filter(|_| launched.interrupted).unwrap_or(Exit::Done)
+    Ok(asked.exit().filter(|_| launched.interrupted).unwrap_or(Exit::Done))
 }
 
-fn run_node(args: NodeArgs) -> Exit {
+fn run_node(args: NodeArgs) -> Result<Exit, Error> {
     let (quiet, json, end_with_stdin) = (args.train.quiet, args.train.json, args.end_with_stdin);
-    // Whoever wishes for the end need not wait until there is something to end.
-    let ending = Ending::default();
-    let wish = ending.clone();
-    let asked = signals::listen("leaving; the others wait or go on", move |wished| {
-        wish.wish(match wished {
-            Wish::End => node::Wish::Leave,
-            Wish::Save => node::Wish::Save,
+    // A signal may come before there is something to end.
+    let stop = StopHandle::new();
+    let heard = stop.clone();
+    let asked =
+        signals::listen("leaving; the others wait or go on", move |request| match request {
+            Request::End => heard.stop(),
+            Request::Save => heard.save(),
         });
-    });
     if end_with_stdin {
-        listen_to_launcher(ending.clone());
+        listen_to_launcher(stop.clone());
     }
-    let result = Process::new(args).and_then(|process| {
-        ending.attach(process.stop_handle());
-        node::run(&process)
-    });
-    match result {
-        Ok(Ended::Over(Some(summary))) => ended(tell(&summary, quiet, json), |_| Exit::Failed),
-        Ok(Ended::Over(None)) => Exit::Done,
+    match node::run(&Process::new(args, stop)?)? {
+        Ended::Over(Some(summary)) => tell(&summary, quiet, json).map(|()| Exit::Done),
+        Ended::Over(None) => Ok(Exit::Done),
         // Without a signal of its own it was told by its launcher, which had one.
-        Ok(Ended::Left) => asked.exit().unwrap_or(Exit::Terminated),
-        Err(error) => failed(&error, NodeError::exit(&error)),
+        Ended::Left => Ok(asked.exit().unwrap_or(Exit::Terminated)),
     }
 }
 
 fn listen(interrupt: &Interrupt, words: &'static str) -> signals::Asked {
     let interrupt = interrupt.clone();
-    signals::listen(words, move |wish| match wish {
-        Wish::End => drop(interrupt.request()),
-        Wish::Save => interrupt.request_save(),
+    signals::listen(words, move |request| match request {
+        Request::End => drop(interrupt.request()),
+        Request::Save => interrupt.request_save(),
     })
 }
 
 /// Warnings only, unless `RUST_LOG` says otherwise (`info`, or by module: `warn,cluster=debug`); to
 /// standard error, or a file that is asked for.
 fn log(command: &Command) -> io::Result<()> {
-    let wished = std::env::var("RUST_LOG").ok().filter(|it| !it.is_empty());
-    let filter = wished.as_deref().map(str::parse::<Targets>).transpose();
-    // It tells its own errors with `eprintln!`, which ends whoever logs where nobody reads.
+    let asked = std::env::var("RUST_LOG").ok().filter(|it| !it.is_empty());
+    let filter = asked.as_deref().map(str::parse::<Targets>).transpose();
+    // It tells its own errors with `eprintln!`, which ends a process whose reader has gone.
     let builder = tracing_subscriber::fmt().log_internal_errors(false);
     let builder = builder.with_max_level(LevelFilter::TRACE);
     let usual = || Targets::new().with_default(LevelFilter::WARN);
@@ -170,14 +152,14 @@ fn log(command: &Command) -> io::Result<()> {
         }
     }
     if let Err(error) = filter {
-        let got = wished.as_deref().unwrap_or_default();
+        let got = asked.as_deref().unwrap_or_default();
         tracing::warn!(%error, "RUST_LOG is {got:?}; expected `info`, or `warn,cluster=debug`");
     }
     Ok(())
 }
 
 /// Tells the result; what people do not read is in the run folder.
-fn tell(summary: &Summary, quiet: bool, json: bool) -> Result<(), JsonError> {
+fn tell(summary: &Summary, quiet: bool, json: bool) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     if !quiet {
         let words = format!(
@@ -194,7 +176,7 @@ fn tell(summary: &Summary, quiet: bool, json: bool) -> Result<(), JsonError> {
             let _ = writeln!(out, "{words}");
         }
     }
-    if json { say::json(&mut out, summary) } else { Ok(()) }
+    if json { output::json(&mut out, summary) } else { Ok(()) }
 }
 
 fn tell_resume(run_dir: &str) {

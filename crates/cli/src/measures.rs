@@ -1,9 +1,13 @@
 //! Which metrics a run has for `--keep-best` and `--stop-when`, and what they are of a test.
 
+use std::path::Path;
+
 use crate::args::{Metric, TrainArgs};
-use crate::best;
 use crate::error::UsageError;
 use crate::metrics::Evaluation;
+
+/// Where a run folder has its best checkpoint.
+pub(crate) const BEST: &str = "best";
 
 /// Refuses what this run does not measure. In a cluster an evaluator keeps the best checkpoint, and
 /// the chief ends training.
@@ -19,9 +23,22 @@ pub(crate) fn check(args: &TrainArgs, in_cluster: bool) -> Result<(), UsageError
         Metric::AveragesTestAccuracy => no_averages,
         Metric::TestAccuracy | Metric::Loss => None,
     };
-    best::check(args)?;
+    refuse_best_folder(args)?;
     refuse("--keep-best", args.keep_best.map(|best| best.metric), in_checkpoints)?;
     refuse("--stop-when", args.stop_when.map(|stop| stop.metric()), in_tests)
+}
+
+/// Refuses `--checkpoint-dir` where the best checkpoint goes: rotation would not spare it.
+fn refuse_best_folder(args: &TrainArgs) -> Result<(), UsageError> {
+    let Some((_, out)) = args.keep_best.zip(args.out.as_ref()) else { return Ok(()) };
+    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match args.checkpoint_dir.as_ref().filter(|dir| whole(dir) == whole(&out.join(BEST))) {
+        None => Ok(()),
+        Some(dir) => {
+            let expected = "another folder than that of the best checkpoint (--keep-best)";
+            Err(UsageError::number("--checkpoint-dir", expected, dir.display()))
+        }
+    }
 }
 
 fn refuse(

@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sync_replicas::checkpoint::RunId;
-use sync_replicas::record::{SpanKind, UpdateMade};
+use sync_replicas::record::UpdateMade;
 
+pub use self::batches::Batch;
 pub(crate) use self::batches::Batches;
 
 use crate::config::Config;
+use crate::error::Error;
 
 /// The run: what was started where and when, and all of its settings.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -66,26 +68,6 @@ impl From<&UpdateMade> for Update {
             averages_test_accuracy: None,
         }
     }
-}
-
-/// One batch of one replica; times are seconds since training began, or was gone on with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Batch {
-    /// Whose.
-    pub replica: u64,
-    /// The step whose variables it was computed with.
-    pub step: i64,
-    /// When computing began.
-    pub start: f64,
-    /// When it ended.
-    pub computed: f64,
-    /// When the gradient was pushed; not at all when it was given up.
-    pub pushed: Option<f64>,
-    /// What came of it.
-    pub outcome: SpanKind,
-    /// How long the replica had waited for its token before.
-    #[serde(default)]
-    pub wait: f64,
 }
 
 /// The variables of one update, tested.
@@ -182,7 +164,8 @@ impl Metrics {
         if due { self.flush() } else { Ok(()) }
     }
 
-    /// Lines that nobody takes would fill memory: all go but the one that may be half written.
+    /// Lines that the file does not take would fill memory: all go but the one that may be half
+    /// written.
     fn forget(&mut self) {
         let first = self.lines.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.lines.truncate(first);
@@ -207,6 +190,11 @@ impl Metrics {
         self.lines.drain(..done);
         result
     }
+}
+
+/// The metrics of a run cannot be written.
+pub(crate) fn unwritten(error: io::Error) -> Error {
+    Error::failed(format!("writing metrics.jsonl failed: {error}"))
 }
 
 /// Whether the last line of a file is the result of a run; no file has none.

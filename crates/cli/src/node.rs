@@ -5,40 +5,27 @@
 
 mod chief;
 mod coordinator;
-mod ending;
-mod error;
+mod ended;
 mod evaluator;
 mod last_test;
 mod metrics_page;
 mod pauses;
 mod process;
 
-use cluster::ClusterReport;
 use cluster::spec::Role;
 
-pub use ending::{Ending, Wish};
-pub use error::NodeError;
+pub use ended::Ended;
 pub use process::Process;
-use sync_replicas::Scalar;
 use sync_replicas::checkpoint::RunId;
 
-use crate::summary::Summary;
+use crate::error::Error;
 use crate::train::hooks;
-
-/// How a process's part ended.
-#[derive(Debug)]
-pub enum Ended {
-    /// With the training; the chief has the result.
-    Over(Option<Box<Summary>>),
-    /// Before it, as it was asked to.
-    Left,
-}
 
 /// Takes part until training is over, or until it is asked to leave.
 ///
 /// # Errors
-/// [`NodeError`]; its exit status says whether a restart can help.
-pub fn run(process: &Process) -> Result<Ended, NodeError> {
+/// When its part fails; the exit status says whether a restart can help.
+pub fn run(process: &Process) -> Result<Ended, Error> {
     let place = process.cluster.place();
     let task = place.task;
     if place.is_chief() {
@@ -56,10 +43,5 @@ pub fn run(process: &Process) -> Result<Ended, NodeError> {
         return coordinator::run(process);
     }
     let report = process.fit(hooks(&process.settings, None, None), RunId::draw(), None)?;
-    Ok(ended(&report))
-}
-
-fn ended<T: Scalar>(report: &ClusterReport<T>) -> Ended {
-    tracing::info!(reason = report.stopped, "{} has ended", report.task);
-    if report.left { Ended::Left } else { Ended::Over(None) }
+    Ok(Ended::of(&report))
 }

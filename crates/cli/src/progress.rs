@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::say::say;
+use crate::output::say;
 
 /// Between two plain lines, unless a tenth of the run has passed.
 const LINE_EVERY: Duration = Duration::from_secs(1);
@@ -85,7 +85,7 @@ impl Progress {
                 let now = state.step.saturating_mul(10) / (*last).max(1);
                 if now > *tenth || told.elapsed() >= LINE_EVERY {
                     (*tenth, *told) = (now, Instant::now());
-                    // Nobody reads it when this fails, and training goes on.
+                    // No user reads it when this fails, and training goes on.
                     let _ =
                         writeln!(io::stderr(), "update {:>5}/{last}  {}", state.step, words(state));
                 }

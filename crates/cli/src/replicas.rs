@@ -21,16 +21,16 @@ pub(crate) fn replicas_anywhere(
     let mut replicas = SyncReplicas::new(settings.optimizer()?)
         .replicas_to_aggregate(settings.replicas_to_aggregate)
         .total_num_replicas(settings.total_num_replicas);
-    if settings.reference {
+    if settings.args.reference {
         replicas = replicas.reference();
     }
     let replicas = replicas.order(settings.order);
     let replicas = set(replicas, settings.initial_tokens, SyncReplicas::initial_tokens);
-    let replicas = set(replicas, settings.token_policy, SyncReplicas::token_policy);
-    let replicas = set(replicas, settings.sparse_mean, SyncReplicas::sparse_mean);
-    let replicas = set(replicas, settings.ema, SyncReplicas::moving_average);
-    let replicas = set(replicas, settings.lease, SyncReplicas::lease);
-    let replicas = set(replicas, settings.non_finite, SyncReplicas::non_finite);
-    let replicas = set(replicas, settings.failing_batch, SyncReplicas::failing_batch);
-    Ok(set(replicas, settings.step_deadline, SyncReplicas::step_deadline))
+    let replicas = set(replicas, settings.args.token_policy, SyncReplicas::token_policy);
+    let replicas = set(replicas, settings.args.sparse_mean, SyncReplicas::sparse_mean);
+    let replicas = set(replicas, settings.args.ema, SyncReplicas::moving_average);
+    let replicas = set(replicas, settings.args.lease, SyncReplicas::lease);
+    let replicas = set(replicas, settings.args.non_finite, SyncReplicas::non_finite);
+    let replicas = set(replicas, settings.args.failing_batch, SyncReplicas::failing_batch);
+    Ok(set(replicas, settings.args.step_deadline, SyncReplicas::step_deadline))
 }

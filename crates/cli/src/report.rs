@@ -1,283 +1,102 @@
-//! The page of a run: one HTML file that needs nothing else, and a picture of its first steps.
-//!
-//! Draws what it is given; measures and decides nothing. Colours are CSS variables, so that the
-//! page follows the reader's light or dark choice.
+//! The report of a run, drawn from its files: also of one that has no result.
 
-mod timeline;
-
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 
-use sync_replicas::record::Span;
+use serde_json::Value;
+use sync_replicas::checkpoint;
+use sync_replicas::record::SpanKind;
 
-use crate::drawing::chart::{Axis, Chart, Series};
-use crate::drawing::svg::escape;
-use crate::history::History;
-use crate::metrics::Update;
-use crate::run_folder::{self, FolderError};
-use crate::summary::{ReplicaSummary, Summary, percent, seconds, story};
-
-const STYLE: &str = include_str!("report/style.css");
-const SCRIPT: &str = include_str!("report/page.js");
-
-/// Updates in the picture.
-const PICTURE_STEPS: usize = 20;
-
-/// What a page shows.
-#[derive(Clone, Debug)]
-pub struct Page<'a> {
-    /// Its heading.
-    pub title: String,
-    /// Names and values.
-    pub settings: Vec<(String, String)>,
-    /// The result.
-    pub summary: &'a Summary,
-    /// Every update that stands.
-    pub updates: &'a [Update],
-    /// The updates that the run was taken back to.
-    pub restores: &'a [i64],
-    /// The updates since the last start, whose clock the timeline has.
-    pub recent: &'a [Update],
-    /// What the replicas did since then.
-    pub timeline: &'a [Span],
-}
+use crate::args::ReportArgs;
+use crate::error::Error;
+use crate::history::{History, spans};
+use crate::html_report;
+use crate::metrics::Batches;
+use crate::run_folder;
+use crate::summary::{ReplicaSummary, Summary, story};
 
 /// Writes the pages of a run into its folder.
-pub(crate) fn write(
-    root: &Path,
-    history: &History,
-    summary: &Summary,
-    settings: Vec<(String, String)>,
-) -> Result<(), FolderError> {
-    let updates: Vec<Update> = history.updates().cloned().collect();
+///
+/// # Errors
+/// When the files of the run make no sense, or the page cannot be written.
+pub fn report(args: &ReportArgs, out: &mut dyn Write) -> Result<(), Error> {
+    let root = &args.run;
+    let mut history = History::read(root)?;
+    let root = if root.is_dir() { root } else { root.parent().unwrap_or(root) };
+    if let Some(life) = history.lives.last_mut() {
+        life.spans = spans(&life.batches, &[]);
+    }
+    let summary = match &history.result {
+        Some(result) => result.clone(),
+        None => so_far(root, &history),
+    };
+    let run = history.lives.last().map(|life| life.run.clone()).unwrap_or_default();
+    let settings = run.into_iter().filter(|(name, _)| name != "kind");
+    let settings = settings.map(|(name, value)| (name, words(&value))).collect();
+    html_report::write(root, &history, &summary, settings).map_err(Error::failed)?;
+    let page = root.join("report.html");
+    writeln!(out, "{}\nreport: {}", story(&summary), page.display())
+        .map_err(|error| Error::failed(format!("the answer cannot be written: {error}")))
+}
+
+/// What is known of a run that has told no result: it failed, was killed, or still trains.
+fn so_far(root: &Path, history: &History) -> Summary {
     let last = history.lives.last();
-    let recent = last.map_or(&[][..], |life| &life.updates);
-    let timeline = last.map_or(&[][..], |life| &life.spans);
-    let replicas = settings.iter().find(|(name, _)| name == "replicas");
-    let replicas = replicas.map(|(_, value)| format!(" · {value} replicas")).unwrap_or_default();
-    let page = Page {
-        title: format!("{}{replicas}", summary.model),
-        settings,
-        summary,
-        updates: &updates,
-        restores: &history.restores,
-        recent,
-        timeline,
-    };
-    run_folder::write(root, "report.html", &html(&page))?;
-    if !timeline.is_empty() {
-        run_folder::write(root, "timeline.svg", &picture(&page))?;
+    let updates = last.map_or(&[][..], |life| &life.updates);
+    let run = |name: &str| last.and_then(|life| life.run.get(name)).map(words).unwrap_or_default();
+    let tested = history.updates().filter(|update| update.test_accuracy.is_some()).last();
+    let newest = checkpoint::latest(&run_folder::checkpoints_of(root)).ok().flatten();
+    let mut replicas: BTreeMap<u64, ReplicaSummary> = BTreeMap::new();
+    // Of a long run only some batches have a line, which are no counts.
+    let all = last.map_or(&[][..], |life| &life.batches);
+    let all = if Batches::has_all(all.len()) { all } else { &[] };
+    for batch in all {
+        let new = || ReplicaSummary { replica: batch.replica, ..ReplicaSummary::default() };
+        let replica = replicas.entry(batch.replica).or_insert_with(new);
+        let count = match batch.outcome {
+            SpanKind::Accepted => &mut replica.accepted,
+            SpanKind::Stale => &mut replica.stale,
+            SpanKind::Duplicate => &mut replica.duplicates,
+            SpanKind::NotFinite => &mut replica.non_finite,
+            _ => &mut replica.superseded,
+        };
+        *count += 1;
+        replica.compute_seconds += batch.computed - batch.start;
+        replica.wait_seconds += batch.wait;
+        replica.batches = replica.accepted + replica.stale + replica.duplicates;
     }
-    Ok(())
-}
-
-/// The whole page.
-#[must_use]
-pub fn html(page: &Page<'_>) -> String {
-    let title = escape(&page.title);
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(
-        out,
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <header><h1>{title}</h1><p>{}</p></header>\n",
-        escape(&story(page.summary))
-    );
-    tiles(&mut out, page.summary);
-    out.push_str("<section class=\"charts\">\n");
-    out.push_str(&loss_chart(page));
-    out.push_str(&accuracy_chart(page));
-    out.push_str("</section>\n");
-    out.push_str(&timeline::section(page.timeline, page.recent));
-    replicas(&mut out, page.summary);
-    settings(&mut out, page);
-    let _ = write!(out, "</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n");
-    out
-}
-
-/// A picture of the first updates, a file of its own.
-#[must_use]
-pub fn picture(page: &Page<'_>) -> String {
-    timeline::picture(page.timeline, page.recent, PICTURE_STEPS, STYLE)
-}
-
-fn tiles(out: &mut String, summary: &Summary) {
-    let accuracy = summary.test_accuracy.map_or_else(|| "unknown".to_owned(), percent);
-    let tested = summary.tested_at.map(|step| format!("test accuracy at update {step}"));
-    let tested = tested.unwrap_or_else(|| "test accuracy".to_owned());
-    let mut tiles = vec![(tested.as_str(), accuracy)];
-    if let Some(averages) = summary.averages_test_accuracy {
-        tiles.push(("with moving averages", percent(averages)));
+    let replicas: Vec<_> = replicas.into_values().collect();
+    let sum = |of: fn(&ReplicaSummary) -> u64| replicas.iter().map(of).sum();
+    Summary {
+        model: run("model"),
+        optimizer: run("optimizer"),
+        test_accuracy: tested.and_then(|update| update.test_accuracy),
+        averages_test_accuracy: tested.and_then(|update| update.averages_test_accuracy),
+        loss: updates.last().and_then(|update| update.loss),
+        updates: history.updates().last().map_or(0, |update| update.step.unsigned_abs()),
+        updates_this_run: updates.len() as u64,
+        batches: sum(|it| it.batches),
+        examples: updates.iter().map(|update| update.examples).sum(),
+        accepted: sum(|it| it.accepted),
+        stale: sum(|it| it.stale),
+        duplicates: sum(|it| it.duplicates),
+        superseded: sum(|it| it.superseded),
+        non_finite: sum(|it| it.non_finite),
+        seconds: updates.last().map_or(0.0, |update| update.seconds),
+        unfinished: true,
+        tested_at: tested.map(|update| update.step),
+        run_dir: root.display().to_string(),
+        checkpoint: newest.map(|path| path.display().to_string()).unwrap_or_default(),
+        replicas,
+        ..Summary::default()
     }
-    let rate = summary.updates_this_run as f64 / summary.seconds.max(1e-9);
-    tiles.extend([
-        ("updates", summary.updates.to_string()),
-        ("updates per second", format!("{rate:.0}")),
-    ]);
-    if !(summary.unfinished && summary.replicas.is_empty()) {
-        tiles.extend([
-            ("accepted", summary.accepted.to_string()),
-            ("stale", (summary.stale + summary.duplicates).to_string()),
-            ("superseded", summary.superseded.to_string()),
-        ]);
-    }
-    out.push_str("<section class=\"tiles\">\n");
-    for (name, value) in tiles {
-        let _ = writeln!(out, "<div><b>{value}</b><span>{name}</span></div>");
-    }
-    out.push_str("</section>\n");
 }
 
-fn loss_chart(page: &Page<'_>) -> String {
-    let points: Vec<(f64, f64)> = page
-        .updates
-        .iter()
-        .filter_map(|update| Some((update.step as f64, update.loss?)))
-        .filter(|(_, loss)| loss.is_finite())
-        .collect();
-    let smooth = thinned(smoothed(&points));
-    let points = thinned(points);
-    let top = points.iter().map(|point| point.1).fold(0.0, f64::max);
-    Chart {
-        title: "Training loss".to_owned(),
-        note: match page.restores {
-            [] => "mean cross-entropy of each update's gradients, and its running mean",
-            _ => {
-                "mean cross-entropy of each update's gradients, and its running mean; upright \
-                  lines: taken back to a checkpoint, and made again from there"
-            }
-        },
-        x: steps(points.iter().map(|point| point.0)),
-        y: Axis { name: "", from: 0.0, to: top, percent: false },
-        marks: page.restores.iter().map(|step| *step as f64).collect(),
-        series: vec![
-            Series { class: "raw", name: "each update".to_owned(), points, dots: false },
-            Series { class: "main", name: "running mean".to_owned(), points: smooth, dots: false },
-        ],
+/// A value as a person reads it.
+fn words(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
-    .draw()
 }
-
-fn accuracy_chart(page: &Page<'_>) -> String {
-    let points = |of: fn(&Update) -> Option<f64>| -> Vec<(f64, f64)> {
-        let tested =
-            page.updates.iter().filter_map(|update| Some((update.step as f64, of(update)?)));
-        tested.collect()
-    };
-    let own = thinned(points(|update| update.test_accuracy));
-    let averages = thinned(points(|update| update.averages_test_accuracy));
-    let mut series =
-        vec![Series { class: "good", name: "variables".to_owned(), points: own, dots: true }];
-    if !averages.is_empty() {
-        let (class, name) = ("main", "moving averages".to_owned());
-        series.push(Series { class, name, points: averages, dots: true });
-    }
-    Chart {
-        title: "Test accuracy".to_owned(),
-        note: "of images that no replica ever sees",
-        x: steps(series.iter().flat_map(|series| series.points.iter().map(|point| point.0))),
-        y: Axis { name: "", from: 0.0, to: 1.0, percent: true },
-        marks: page.restores.iter().map(|step| *step as f64).collect(),
-        series,
-    }
-    .draw()
-}
-
-/// The updates that are drawn: a run starts at update 0, a resumed one later.
-fn steps(steps: impl Iterator<Item = f64>) -> Axis {
-    let axis = Axis::over("", steps);
-    if axis.from > 1.0 { axis } else { Axis { from: 0.0, ..axis } }
-}
-
-/// The mean over the neighbours, a fiftieth of the points to each side.
-fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let reach = points.len().div_ceil(50);
-    let mut sums = Vec::with_capacity(points.len() + 1);
-    sums.push(0.0);
-    sums.extend(points.iter().scan(0.0, |sum, point| {
-        *sum += point.1;
-        Some(*sum)
-    }));
-    let mean = |n: usize| {
-        let (from, to) = (n.saturating_sub(reach), points.len().min(n + reach + 1));
-        (sums[to] - sums[from]) / (to - from) as f64
-    };
-    points.iter().enumerate().map(|(n, point)| (point.0, mean(n))).collect()
-}
-
-/// More points than a chart has pixels cannot be seen: of each group the lowest and the highest
-/// stay, in their order.
-fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
-    const GROUPS: usize = 1000;
-    if points.len() <= 2 * GROUPS {
-        return points;
-    }
-    let group = points.len().div_ceil(GROUPS);
-    let ends = |group: &[(f64, f64)]| {
-        let by_height = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
-        let lowest = group.iter().min_by(by_height).copied();
-        let highest = group.iter().max_by(by_height).copied();
-        let mut ends: Vec<_> = lowest.into_iter().chain(highest).collect();
-        ends.sort_by(|a, b| a.0.total_cmp(&b.0));
-        ends.dedup();
-        ends
-    };
-    points.chunks(group).flat_map(ends).collect()
-}
-
-fn replicas(out: &mut String, summary: &Summary) {
-    out.push_str(
-        "<section>\n<h2>Replicas</h2>\n<div class=\"scroll\"><table class=\"numbers\">\n\
-         <tr><th>replica</th><th>batches</th><th>accepted</th><th>stale</th><th>superseded</th>\
-         <th>computed</th><th>waited</th>\
-         <th class=\"wide\">what came of its batches</th></tr>\n",
-    );
-    let begun = |r: &ReplicaSummary| r.batches.saturating_add(r.superseded);
-    let most = summary.replicas.iter().map(begun).max().unwrap_or(0).max(1);
-    for r in &summary.replicas {
-        let dropped = r.stale + r.duplicates;
-        let bar = [("accepted", r.accepted), ("stale", dropped), ("superseded", r.superseded)];
-        let bar = bar.iter().fold(String::new(), |mut bar, (class, count)| {
-            let width = 100.0 * *count as f64 / most as f64;
-            let _ = write!(bar, "<i class=\"{class}\" style=\"width:{width:.2}%\"></i>");
-            bar
-        });
-        let slow = r.straggler_ms.map(|ms| format!(" <small>slow by {ms} ms</small>"));
-        let failed =
-            r.failure.as_ref().map(|why| format!(" <small>failed: {}</small>", escape(why)));
-        let _ = writeln!(
-            out,
-            "<tr><td>{}{}{}</td><td>{}</td><td>{}</td><td>{dropped}</td><td>{}</td><td>{}</td>\
-             <td>{}</td><td class=\"wide\"><div class=\"bar\">{bar}</div></td></tr>",
-            r.replica,
-            slow.unwrap_or_default(),
-            failed.unwrap_or_default(),
-            r.batches,
-            r.accepted,
-            r.superseded,
-            seconds(r.compute_seconds),
-            seconds(r.wait_seconds),
-        );
-    }
-    out.push_str("</table></div>\n</section>\n");
-}
-
-fn settings(out: &mut String, page: &Page<'_>) {
-    let summary = page.summary;
-    out.push_str("<section>\n<h2>Run</h2>\n<dl>\n");
-    let results = [
-        ("run folder", summary.run_dir.clone()),
-        ("checkpoint", summary.checkpoint.clone()),
-        ("variables, SHA-256", summary.variables_sha256.clone()),
-    ];
-    let settings = page.settings.iter().map(|(name, value)| (name.as_str(), value));
-    for (name, value) in settings.chain(results.iter().map(|(name, value)| (*name, value))) {
-        let _ = writeln!(out, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(value));
-    }
-    out.push_str("</dl>\n</section>\n");
-}
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,6 @@
 //! written over, a path without a checkpoint makes nothing, and what is gone on from is the newest
 //! checkpoint of the folder that is gone on in.
 
-mod error;
 mod find;
 mod hold;
 mod name;
@@ -18,17 +17,16 @@ use std::path::{Path, PathBuf};
 use sync_replicas::GlobalStep;
 use sync_replicas::checkpoint::{self, RunId, TrainingState};
 
-pub use error::FolderError;
-
 use crate::args::cli_name;
 use crate::config::{Config, ConfigError};
+use crate::error::Error;
 use crate::metrics;
 use crate::settings::{Resume, Settings};
 use find::{Place, USUAL, same};
 use hold::Hold;
 pub use run_file::Resumed;
 use run_file::RunFile;
-use whole::write_whole;
+use whole::{unwritable, write_whole};
 
 /// From which a run can be repeated.
 const CONFIG: &str = "config.toml";
@@ -39,7 +37,7 @@ pub struct RunFolder {
     root: PathBuf,
     checkpoints: PathBuf,
     run: RunId,
-    from: Option<From>,
+    from: Option<ResumePoint>,
     /// What was not there before, each folder before the one that it lies in.
     made: Vec<PathBuf>,
     holds: Vec<Hold>,
@@ -47,7 +45,7 @@ pub struct RunFolder {
 
 /// The checkpoint that a run goes on from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct From {
+pub struct ResumePoint {
     /// Where it is.
     pub path: PathBuf,
     /// Its update.
@@ -63,7 +61,7 @@ struct Source {
     state: TrainingState<f32>,
 }
 
-impl From {
+impl ResumePoint {
     /// The news for a person.
     #[must_use]
     pub fn words(&self) -> String {
@@ -80,9 +78,9 @@ impl RunFolder {
     /// goes on, as the settings say. It holds the folder until it is dropped, or lets go.
     ///
     /// # Errors
-    /// [`FolderError`] when there is nothing to go on from, nothing left to do, an earlier or
+    /// When there is nothing to go on from, nothing left to do, an earlier or
     /// another run in the way, or a folder that cannot be written. Nothing was made then.
-    pub fn open(settings: &Settings) -> Result<Self, FolderError> {
+    pub fn open(settings: &Settings) -> Result<Self, Error> {
         let source = source(settings)?;
         let root = root(settings, source.as_ref());
         let file = RunFile::read(&root)?;
@@ -111,8 +109,8 @@ impl RunFolder {
     /// cluster, its evaluator, and every process of a launcher.
     ///
     /// # Errors
-    /// [`FolderError`] when the folder cannot be written.
-    pub fn join(settings: &Settings) -> Result<Self, FolderError> {
+    /// When the folder cannot be written.
+    pub fn join(settings: &Settings) -> Result<Self, Error> {
         let mut folder = Self::look(settings)?;
         folder.make()?;
         Ok(folder)
@@ -121,8 +119,8 @@ impl RunFolder {
     /// For a process that only reads: makes nothing.
     ///
     /// # Errors
-    /// [`FolderError::Read`].
-    pub fn look(settings: &Settings) -> Result<Self, FolderError> {
+    /// When what it says of its run cannot be read.
+    pub fn look(settings: &Settings) -> Result<Self, Error> {
         let root = root(settings, None);
         let file = RunFile::read(&root)?;
         let checkpoints = checkpoints(settings, &root, file.as_ref());
@@ -142,8 +140,8 @@ impl RunFolder {
     /// Takes the folders for this process, until it is dropped.
     ///
     /// # Errors
-    /// [`FolderError::Held`] says who has them.
-    pub fn hold(&mut self) -> Result<(), FolderError> {
+    /// When another process has them: the message says which.
+    pub fn hold(&mut self) -> Result<(), Error> {
         self.holds.push(Hold::take(&self.root)?);
         if !self.checkpoints.starts_with(&self.root) {
             self.holds.push(Hold::take(&self.checkpoints)?);
@@ -160,8 +158,8 @@ impl RunFolder {
     /// repeat it: from now on the folder is its own.
     ///
     /// # Errors
-    /// [`FolderError::Write`].
-    pub fn record(&self, settings: &Settings, config: &Config) -> Result<(), FolderError> {
+    /// When they cannot be written.
+    pub fn record(&self, settings: &Settings, config: &Config) -> Result<(), Error> {
         write(&self.root, CONFIG, &config.to_string())?;
         let told = settings.describe().into_iter();
         let file = RunFile {
@@ -209,7 +207,7 @@ impl RunFolder {
 
     /// What this process goes on from, if it does not begin.
     #[must_use]
-    pub fn from(&self) -> Option<&From> {
+    pub fn from(&self) -> Option<&ResumePoint> {
         self.from.as_ref()
     }
 
@@ -220,7 +218,7 @@ impl RunFolder {
     }
 
     /// The words that the run was started with last, whichever process that was; this process's
-    /// own where nobody has written them down yet.
+    /// own where none are written down yet.
     #[must_use]
     pub fn command(&self) -> Vec<String> {
         RunFile::read(&self.root).ok().flatten().map_or_else(own_words, |file| file.command)
@@ -229,17 +227,17 @@ impl RunFolder {
     /// The settings with which it was started last, if they are there.
     ///
     /// # Errors
-    /// [`ConfigError`] when somebody has changed the file.
+    /// [`ConfigError`] when the file was changed and makes no sense.
     pub fn config(&self) -> Result<Option<Config>, ConfigError> {
         let path = self.root.join(CONFIG);
         path.exists().then(|| Config::read(&path)).transpose()
     }
 
-    fn make(&mut self) -> Result<(), FolderError> {
+    fn make(&mut self) -> Result<(), Error> {
         for path in [self.root.clone(), self.checkpoints.clone()] {
             let above = path.ancestors().take_while(|it| !it.as_os_str().is_empty());
             let missing: Vec<_> = above.take_while(|it| !it.exists()).map(Path::to_owned).collect();
-            probe(&path).map_err(|source| FolderError::Write { path, source })?;
+            probe(&path).map_err(|error| unwritable(&path, &error))?;
             self.made.extend(missing);
         }
         Ok(())
@@ -251,7 +249,7 @@ impl RunFolder {
         settings: &Settings,
         source: Source,
         file: Option<&RunFile>,
-    ) -> Result<(), FolderError> {
+    ) -> Result<(), Error> {
         let Source { place, mut path, mut state } = source;
         let step = state.global_step;
         if matches!(place, Place::One(_)) || !same(place.checkpoints(), &self.checkpoints) {
@@ -268,18 +266,18 @@ impl RunFolder {
             _ => file.cloned(),
         };
         let changed = before.map_or_else(Vec::new, |before| changes(&before, settings));
-        self.from = Some(From { path, step, changed });
+        self.from = Some(ResumePoint { path, step, changed });
         Ok(())
     }
 }
 
 /// What the settings say to go on from; `None` for a run that begins.
-fn source(settings: &Settings) -> Result<Option<Source>, FolderError> {
+fn source(settings: &Settings) -> Result<Option<Source>, Error> {
     let own = || {
         let root = root(settings, None);
         let checkpoints = checkpoints(settings, &root, RunFile::read(&root)?.as_ref());
         let newest = checkpoint::latest(&checkpoints)?;
-        Ok::<_, FolderError>(newest.map(|_| Place::Run { root, checkpoints }))
+        Ok::<_, Error>(newest.map(|_| Place::Run { root, checkpoints }))
     };
     let place = match &settings.resume {
         Resume::Never => None,
@@ -295,21 +293,24 @@ fn source(settings: &Settings) -> Result<Option<Source>, FolderError> {
     let state: TrainingState<f32> = checkpoint::read(place.checkpoints())?;
     let (at, updates) = (state.global_step.get(), settings.updates);
     if matches!(settings.resume, Resume::From(_)) && at.unsigned_abs() >= updates {
-        return Err(FolderError::NothingLeft { at, updates });
+        return Err(Error::usage(format!(
+            "nothing is left to train: the checkpoint is at update {at}, and --updates is \
+             {updates}; give a larger number"
+        )));
     }
     Ok(Some(Source { place, path, state }))
 }
 
 fn root(settings: &Settings, source: Option<&Source>) -> PathBuf {
-    match (&settings.out, source.map(|source| &source.place)) {
+    match (&settings.args.out, source.map(|source| &source.place)) {
         (Some(out), _) => out.clone(),
         (None, Some(Place::Run { root, .. })) => root.clone(),
-        (None, _) => name::fresh(&cli_name(settings.model)),
+        (None, _) => name::fresh(&cli_name(settings.args.model)),
     }
 }
 
 fn checkpoints(settings: &Settings, root: &Path, file: Option<&RunFile>) -> PathBuf {
-    match (&settings.checkpoint_dir, file) {
+    match (&settings.args.checkpoint_dir, file) {
         (Some(folder), _) => folder.clone(),
         (None, Some(file)) => file.checkpoints_of(root),
         (None, None) => root.join(USUAL),
@@ -317,14 +318,22 @@ fn checkpoints(settings: &Settings, root: &Path, file: Option<&RunFile>) -> Path
 }
 
 /// A run that begins takes no folder in which another has trained.
-fn refuse_used(settings: &Settings, root: &Path, checkpoints: &Path) -> Result<(), FolderError> {
+fn refuse_used(settings: &Settings, root: &Path, checkpoints: &Path) -> Result<(), Error> {
     if let Some(newest) = checkpoint::latest(checkpoints)? {
-        let newest = newest.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        return Err(FolderError::Used { path: checkpoints.to_owned(), newest });
+        let newest = newest.file_name().unwrap_or_default().to_string_lossy();
+        let path = checkpoints.display();
+        return Err(Error::usage(format!(
+            "{path} already has a checkpoint ({newest}); give another folder, or continue it with \
+             --resume {path}"
+        )));
     }
     // The chief of a cluster may have begun its file before this process was there.
     if matches!(settings.resume, Resume::Never) && root.join("metrics.jsonl").exists() {
-        return Err(FolderError::Metrics { path: root.to_owned() });
+        return Err(Error::usage(format!(
+            "{} has the metrics.jsonl of an earlier run; give another folder, or continue that run \
+             with --resume",
+            root.display()
+        )));
     }
     Ok(())
 }
@@ -348,10 +357,9 @@ pub(crate) fn checkpoints_of(root: &Path) -> PathBuf {
 /// Writes a file of a run folder whole, or leaves the one before.
 ///
 /// # Errors
-/// [`FolderError::Write`] names the file.
-pub(crate) fn write(root: &Path, name: &str, text: &str) -> Result<(), FolderError> {
-    let path = root.join(name);
-    write_whole(&path, text).map_err(|source| FolderError::Write { path, source })
+/// When it cannot be written; the message names it.
+pub(crate) fn write(root: &Path, name: &str, text: &str) -> Result<(), Error> {
+    write_whole(&root.join(name), text)
 }
 
 /// The command line of this process.

@@ -1,6 +1,6 @@
 //! The program's own hook: it records each update, tests the model now and then, and shows both.
 //!
-//! It changes nothing about the training, save that it passes on a wish to stop.
+//! It changes nothing about the training, save that it passes on a request to stop.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -15,10 +15,11 @@ use sync_replicas::{BoxError, ChiefSession};
 use crate::best::Best;
 use crate::early_stop::EarlyStop;
 use crate::interrupt::{Interrupt, REASON};
+use crate::lock::lock;
 use crate::measures::value;
 use crate::metrics::Evaluation;
 use crate::progress::{Progress, State};
-use crate::run_log::{RunLog, lock};
+use crate::run_log::RunLog;
 
 pub(crate) struct RunHook {
     pub(crate) classifier: Arc<dyn Classifier>,
@@ -124,7 +125,7 @@ impl RunHook {
         let Some((best, training)) = &mut self.best else { return };
         let Some(value) = value(best.measure().metric, test, loss) else { return };
         if let Err(error) = best.tested(test.step, value, |folder| training.save(folder, 1)) {
-            self.progress.warn(&error.words(test.step));
+            self.progress.warn(&error.to_string());
         }
     }
 

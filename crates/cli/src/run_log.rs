@@ -1,13 +1,12 @@
 //! What is written of a run while it trains: updates and batches from its record, and tests.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sync_replicas::record::{Cursor, FailedSave, News, Record};
 
-use crate::metrics::{Batches, Evaluation, Metrics, Run, Update};
+use crate::error::Error;
+use crate::metrics::{Batches, Evaluation, Metrics, Run, Update, unwritten};
 
 /// A record and the file that it goes to.
 pub(crate) struct RunLog {
@@ -21,23 +20,19 @@ pub(crate) struct RunLog {
     stuck: bool,
 }
 
-pub(crate) fn lock(log: &Mutex<RunLog>) -> MutexGuard<'_, RunLog> {
-    log.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl RunLog {
     /// Of the process that makes the updates: goes on with a file or begins it, with the line of
     /// the run.
-    pub(crate) fn open(path: &Path, run: &Run, record: Record) -> io::Result<Self> {
-        let mut metrics = Metrics::append(path)?;
+    pub(crate) fn open(path: &Path, run: &Run, record: Record) -> Result<Self, Error> {
+        let mut metrics = Metrics::append(path).map_err(unwritten)?;
         metrics.add("run", run);
-        metrics.flush()?;
+        metrics.flush().map_err(unwritten)?;
         Ok(Self::new(metrics, record, Some(BTreeMap::new())))
     }
 
     /// Of a process that only tests what others update: each test is a line of its own.
-    pub(crate) fn of_tests(path: &Path, record: Record) -> io::Result<Self> {
-        Ok(Self::new(Metrics::append(path)?, record, None))
+    pub(crate) fn of_tests(path: &Path, record: Record) -> Result<Self, Error> {
+        Ok(Self::new(Metrics::append(path).map_err(unwritten)?, record, None))
     }
 
     fn new(metrics: Metrics, record: Record, tests: Option<BTreeMap<i64, Evaluation>>) -> Self {
@@ -90,7 +85,7 @@ impl RunLog {
     }
 
     /// Hands to the system what waits for it, at once or if it is time. What cannot be written is
-    /// tried again, and whoever watches is told once.
+    /// tried again, and the log says so once.
     pub(crate) fn hand_over(&mut self, at_once: bool) {
         let written = if at_once { self.metrics.flush() } else { self.metrics.flush_if_due() };
         if let Err(error) = &written
@@ -102,8 +97,8 @@ impl RunLog {
     }
 
     /// Writes what has happened and hands it to the system.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
         self.follow();
-        self.metrics.flush()
+        self.metrics.flush().map_err(unwritten)
     }
 }

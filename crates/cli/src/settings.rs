@@ -1,20 +1,16 @@
 //! Checked settings: what the options mean together.
 //!
-//! [`Settings`] can only be made by [`Settings::check`]; whoever holds one may train.
+//! [`Settings`] can only be made by [`Settings::check`]: one that is there can be trained with.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use digits::data::{Batches, Digits, Examples};
 use digits::models::{Classifier, Embedding, Mlp, Softmax};
 use optim::{Optimizer, Schedule};
-use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, SummationOrder, TokenPolicy};
+use sync_replicas::options::SummationOrder;
 
-use crate::args::{
-    Measure, ModelKind, OptimizerKind, OptimizerNumbers, StopWhen, StragglerArg, TrainArgs,
-    cli_name,
-};
+use crate::args::{ModelKind, OptimizerNumbers, StragglerArg, TrainArgs, cli_name};
 use crate::error::UsageError;
 use crate::learner::Clip;
 use crate::measures;
@@ -24,7 +20,7 @@ use crate::straggler::Stragglers;
 const USUAL_AGGREGATE: u64 = 4;
 const USUAL_REPLICAS: u64 = 5;
 const USUAL_UPDATES: u64 = 1000;
-/// The model is tested about so many times in a run, if nobody says how often.
+/// The model is tested about so many times in a run without `--eval-every`.
 const USUAL_TESTS: u64 = 25;
 const MLP_UNITS: usize = 128;
 const EMBEDDING_WIDTH: usize = 32;
@@ -43,10 +39,10 @@ pub enum Resume {
 }
 
 impl Resume {
-    fn new(asked: Option<PathBuf>, has_out: bool) -> Result<Self, UsageError> {
+    fn new(asked: Option<&Path>, has_out: bool) -> Result<Self, UsageError> {
         match asked {
             None => Ok(Self::Never),
-            Some(path) if path.as_os_str() != "auto" => Ok(Self::From(path)),
+            Some(path) if path.as_os_str() != "auto" => Ok(Self::From(path.to_owned())),
             Some(_) if has_out => Ok(Self::IfAny),
             Some(_) => {
                 let expected = "--out DIR with it, to look for a checkpoint in";
@@ -59,80 +55,40 @@ impl Resume {
 /// Everything a run needs to know; nothing in it contradicts anything else.
 #[derive(Debug)]
 pub struct Settings {
-    /// The model's name, for folders and pages.
-    pub model: ModelKind,
-    /// Units of its hidden layer or numbers in an embedding, if it has any.
+    /// The options, as they were given; for those below, what holds is there.
+    pub args: TrainArgs,
+    /// Units of the model's hidden layer or numbers in an embedding, if it has any.
     pub hidden: Option<usize>,
     /// The model.
     pub classifier: Arc<dyn Classifier>,
-    /// The file with the data, unless it is the built-in one.
-    pub data: Option<PathBuf>,
     /// What it learns from and is tested with.
     pub digits: Arc<Digits>,
     /// Which examples are in which batch.
     pub batches: Batches,
-    /// Seeds the first variables and the batches.
-    pub seed: u64,
-    /// The optimizer's name.
-    pub optimizer_kind: OptimizerKind,
-    /// Its learning rate.
+    /// The optimizer's learning rate.
     pub learning_rate: Schedule,
-    /// Its other numbers.
-    numbers: OptimizerNumbers,
     /// What happens to gradients before they are pushed.
     pub clip: Option<Clip>,
-    /// Decay of the moving averages, if they are kept.
-    pub ema: Option<f64>,
     /// A.
     pub replicas_to_aggregate: usize,
     /// N.
     pub total_num_replicas: usize,
-    /// Who is slow.
+    /// Which replicas are slow.
     pub stragglers: Stragglers,
-    /// The preset.
-    pub reference: bool,
     /// Order of summation.
     pub order: SummationOrder,
-    /// Given by hand, if at all.
-    pub token_policy: Option<TokenPolicy>,
-    /// Given by hand, if at all.
+    /// Tokens at the start, if given.
     pub initial_tokens: Option<usize>,
-    /// Given by hand, if at all.
-    pub sparse_mean: Option<SparseMean>,
-    /// Given by hand, if at all.
-    pub lease: Option<Duration>,
-    /// Given by hand, if at all.
-    pub step_deadline: Option<Duration>,
     /// How many replicas must be left when others fail, if that was given.
     pub min_replicas: Option<usize>,
-    /// What becomes of numbers that are not finite, if that was given.
-    pub non_finite: Option<NonFinite>,
-    /// What becomes of a batch that makes replicas fail, if that was given.
-    pub failing_batch: Option<FailingBatch>,
     /// The global step to end at.
     pub updates: u64,
     /// Updates from test to test.
     pub eval_every: u64,
-    /// Examples in a batch.
-    pub batch_size: usize,
-    /// The run folder, if given.
-    pub out: Option<PathBuf>,
-    /// Where checkpoints go, if given.
-    pub checkpoint_dir: Option<PathBuf>,
-    /// Updates from checkpoint to checkpoint.
-    pub save_every: u64,
     /// How many checkpoints are kept.
     pub keep: usize,
-    /// By what the best one is kept beside them, if at all.
-    pub keep_best: Option<Measure>,
-    /// What ends training before its last update.
-    pub stop_when: Option<StopWhen>,
     /// What to continue from.
     pub resume: Resume,
-    /// Whether nothing is shown.
-    pub quiet: bool,
-    /// Whether standard output ends with a JSON object.
-    pub json: bool,
 }
 
 impl Settings {
@@ -146,8 +102,8 @@ impl Settings {
         }
         measures::check(&args, false)?;
         let hidden = hidden(args.model, args.hidden)?;
-        let learning_rate = match (args.schedule, args.learning_rate) {
-            (Some(schedule), _) => schedule,
+        let learning_rate = match (&args.schedule, args.learning_rate) {
+            (Some(schedule), _) => schedule.clone(),
             (None, Some(rate)) => rate.into(),
             (None, None) => optimizers::usual_rate(args.model, args.optimizer),
         };
@@ -168,52 +124,31 @@ impl Settings {
             args.replicas_to_aggregate.unwrap_or(USUAL_AGGREGATE),
         )?;
         let batch_size = count("--batch-size", args.batch_size)?;
-        let resume = Resume::new(args.resume, args.out.is_some())?;
         let batches = Batches::new(digits.train.len(), batch_size, args.seed)?;
         let of = |epochs| updates_of(epochs, &digits.train, replicas_to_aggregate, batch_size);
         let updates = args.epochs.map(of).or(args.updates).unwrap_or(USUAL_UPDATES);
         Ok(Self {
-            model: args.model,
             hidden,
             classifier: classifier(args.model, hidden.unwrap_or_default()),
-            data: args.data,
             digits: Arc::new(digits),
             batches,
-            seed: args.seed,
-            optimizer_kind: args.optimizer,
             learning_rate,
-            numbers: args.numbers,
             clip,
-            ema: args.ema,
             replicas_to_aggregate,
             total_num_replicas: count("-n, --total-num-replicas", total_num_replicas)?,
             stragglers,
-            reference: args.reference,
             order: if args.deterministic {
                 SummationOrder::Replica
             } else {
                 SummationOrder::Arrival
             },
-            token_policy: args.token_policy.map(TokenPolicy::from),
             initial_tokens: args.init_tokens.map(|n| count("--init-tokens", n)).transpose()?,
-            sparse_mean: args.sparse_mean.map(SparseMean::from),
-            lease: args.lease,
-            step_deadline: args.step_deadline,
             min_replicas: args.min_replicas.map(|n| count("--min-replicas", n)).transpose()?,
-            non_finite: args.non_finite.map(NonFinite::from),
-            failing_batch: args.failing_batch.map(FailingBatch::from),
             updates: checked_updates(updates)?,
             eval_every: args.eval_every.unwrap_or(updates / USUAL_TESTS).max(1),
-            batch_size,
-            out: args.out,
-            checkpoint_dir: args.checkpoint_dir,
-            save_every: args.save_every,
             keep: count("--keep", args.keep)?,
-            keep_best: args.keep_best,
-            stop_when: args.stop_when,
-            resume,
-            quiet: args.quiet,
-            json: args.json,
+            resume: Resume::new(args.resume.as_deref(), args.out.is_some())?,
+            args,
         })
     }
 
@@ -243,7 +178,7 @@ impl Settings {
             UsageError::number("--backup", format!("fewer than the {workers} workers"), spare)
         })?;
         args.replicas_to_aggregate.get_or_insert(aggregate);
-        // Nobody is slowed down unasked: these may be somebody's machines.
+        // No machine of a cluster is slowed down unasked.
         if args.straggler.is_empty() {
             args.straggler.push(StragglerArg::None);
         }
@@ -272,26 +207,26 @@ impl Settings {
         Ok(self.built_optimizer()?.optimizer)
     }
 
-    /// The numbers that it has beside the learning rate, also those that nobody gave.
+    /// The numbers that it has beside the learning rate, also those that no option gave.
     pub(crate) fn optimizer_numbers(&self) -> Result<OptimizerNumbers, UsageError> {
         Ok(self.built_optimizer()?.numbers)
     }
 
     fn built_optimizer(&self) -> Result<optimizers::Built, UsageError> {
-        optimizers::build(self.optimizer_kind, self.learning_rate.clone(), &self.numbers)
+        optimizers::build(self.args.optimizer, self.learning_rate.clone(), &self.args.numbers)
     }
 
-    /// What a page wants to know of a run, and what somebody who goes on with it, by name.
+    /// What the page of a run shows, and a run that goes on compares, by name.
     #[must_use]
     pub fn describe(&self) -> Vec<(&'static str, String)> {
         let mut all = vec![
-            ("model", cli_name(self.model)),
-            ("optimizer", cli_name(self.optimizer_kind)),
+            ("model", cli_name(self.args.model)),
+            ("optimizer", cli_name(self.args.optimizer)),
             ("learning rate", self.learning_rate.to_string()),
             ("replicas", format!("{} of {}", self.replicas_to_aggregate, self.total_num_replicas)),
-            ("batch size", self.batch_size.to_string()),
+            ("batch size", self.args.batch_size.to_string()),
             ("updates", self.updates.to_string()),
-            ("seed", self.seed.to_string()),
+            ("seed", self.args.seed.to_string()),
         ];
         let slow: Vec<String> = self
             .stragglers
@@ -302,11 +237,11 @@ impl Settings {
         if self.order == SummationOrder::Replica {
             all.push(("order", "replica (deterministic)".into()));
         }
-        if self.reference {
+        if self.args.reference {
             all.push(("preset", "reference".into()));
         }
         all.extend(self.clip.map(|clip| ("clipping", clip.to_string())));
-        all.extend(self.ema.map(|decay| ("moving averages", decay.to_string())));
+        all.extend(self.args.ema.map(|decay| ("moving averages", decay.to_string())));
         all
     }
 }

@@ -1,10 +1,11 @@
 //! What signals ask for: SIGINT (Ctrl-C), SIGTERM and SIGHUP the end, SIGUSR1 a checkpoint.
 //!
-//! Whoever listens does what is asked; here is only what a signal means. Invariant: none but a
-//! second Ctrl-C shortens an end under way, and what was ignored at the start stays ignored.
+//! The command that listens does what is asked; here is only what a signal means. Invariant: none
+//! but a second Ctrl-C shortens an end under way, and what was ignored at the start stays ignored.
 
 #[cfg(not(unix))]
 mod other;
+mod signal;
 #[cfg(unix)]
 mod unix;
 
@@ -15,29 +16,18 @@ use cluster::exit::Exit;
 
 #[cfg(not(unix))]
 use self::other as system;
+use self::signal::Signal;
 #[cfg(unix)]
 use self::unix as system;
-use crate::say::say;
+use crate::output::say;
 
-/// What somebody asks of a running command.
+/// What a signal asks of a running command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum Request {
     /// End, with a checkpoint.
     End,
     /// Write a checkpoint and go on.
     Save,
-}
-
-/// The signals that mean something here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Signal {
-    Interrupt,
-    #[cfg_attr(not(unix), allow(dead_code, reason = "these systems do not send it"))]
-    HangUp,
-    #[cfg_attr(not(unix), allow(dead_code, reason = "these systems do not send it"))]
-    Terminate,
-    #[cfg_attr(not(unix), allow(dead_code, reason = "these systems do not send it"))]
-    User,
 }
 
 /// A Ctrl-C so soon after the first signal is the same one: wrappers pass on what the terminal has
@@ -51,7 +41,7 @@ pub struct Asked(Arc<OnceLock<(Exit, Instant)>>);
 /// What is to be done about a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Act {
-    Tell(Wish),
+    Tell(Request),
     Quit,
     Nothing,
 }
@@ -69,13 +59,13 @@ impl Asked {
             Signal::Interrupt => Exit::Interrupted,
             Signal::HangUp => Exit::HungUp,
             Signal::Terminate => Exit::Terminated,
-            Signal::User => return Act::Tell(Wish::Save),
+            Signal::User => return Act::Tell(Request::Save),
         };
         match self.0.get() {
             None => {
                 // Signals come one after the other, so it is the first.
                 let _ = self.0.set((exit, now));
-                Act::Tell(Wish::End)
+                Act::Tell(Request::End)
             }
             Some((_, first)) if signal == Signal::Interrupt && now >= *first + ECHO => Act::Quit,
             Some(_) => Act::Nothing,
@@ -83,15 +73,15 @@ impl Asked {
     }
 }
 
-/// Listens from now on: `heed` is told what is asked for, on a thread of its own, and `words` say
+/// Listens from now on: `handle` is told what is asked for, on a thread of its own, and `words` say
 /// what becomes of it. Without a listener a signal does what the system does with it.
-pub fn listen(words: &'static str, heed: impl Fn(Wish) + Send + 'static) -> Asked {
+pub fn listen(words: &'static str, handle: impl Fn(Request) + Send + 'static) -> Asked {
     let asked = Asked::default();
     let known = asked.clone();
     let listening = system::each(move |signal| match known.hear(signal, Instant::now()) {
-        Act::Tell(wish) => {
-            heed(wish);
-            if wish == Wish::End {
+        Act::Tell(request) => {
+            handle(request);
+            if request == Request::End {
                 say(format!("\n{words} (Ctrl-C again ends at once)"));
             }
         }
@@ -112,8 +102,8 @@ mod tests {
     #[test]
     fn only_a_second_ctrl_c_ends_at_once() {
         use Signal::{HangUp, Interrupt, Terminate, User};
-        const END: Act = Act::Tell(Wish::End);
-        const SAVE: Act = Act::Tell(Wish::Save);
+        const END: Act = Act::Tell(Request::End);
+        const SAVE: Act = Act::Tell(Request::Save);
         #[track_caller]
         fn check(signals: &[(u64, Signal, Act)], exit: Option<Exit>) {
             let (asked, begun) = (Asked::default(), Instant::now());

@@ -6,76 +6,21 @@ mod figures;
 mod text;
 
 use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 
-use cluster::exit::Exit;
 use simulator::checks::Published;
-use simulator::{Mode, Outcome, Plan, PlanError, plans};
+use simulator::{Outcome, Plan, plans};
 
 use crate::args::SimulateArgs;
-use crate::say::{self, JsonError};
-
-/// Why nothing was simulated, or not written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SimulateError {
-    /// The plan is neither a file nor carried.
-    #[error(
-        "the plan {name} is neither a file ({error}) nor one that the program carries: {}",
-        names()
-    )]
-    NoPlan {
-        /// What was asked for.
-        name: String,
-        /// Why it is no file.
-        error: io::Error,
-    },
-    /// An invalid plan.
-    #[error("{name}, {error}")]
-    Plan {
-        /// The file.
-        name: String,
-        /// Where and why.
-        error: PlanError,
-    },
-    /// A file cannot be written.
-    #[error("{} cannot be written: {error}", path.display())]
-    Write {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// Nobody has the result.
-    #[error(transparent)]
-    Json(#[from] JsonError),
-    /// A published number does not come out.
-    #[error("{failed} of {all} checks do not hold; see the table")]
-    Checks {
-        /// How many.
-        failed: usize,
-        /// Of how many.
-        all: usize,
-    },
-}
-
-impl SimulateError {
-    /// The exit status of the program: whether the options are wrong, or what came of them.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Checks { .. } | Self::Json(_) => Exit::Failed,
-            _ => Exit::Usage,
-        }
-    }
-}
+use crate::error::Error;
+use crate::output;
 
 /// Simulates, and writes what came of it.
 ///
 /// # Errors
-/// [`SimulateError`].
-pub fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), SimulateError> {
+/// When there is no such plan, a file cannot be written, or a published number does not come out.
+pub fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Error> {
     match &args.plan {
         Some(name) => {
             let plan = changed(read_plan(name)?, args);
@@ -84,7 +29,7 @@ pub fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Simulate
                 write_run(folder, &plan, &outcome)?;
             }
             if args.json {
-                return Ok(say::json(out, &outcome.report)?);
+                return output::json(out, &outcome.report);
             }
             // A reader that has gone, as `head` does, is no failure.
             let _ = out.write_all(text::run(&plan, &outcome.report).as_bytes());
@@ -97,27 +42,27 @@ pub fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Simulate
 /// A plan by the name of its file, or by its own.
 ///
 /// # Errors
-/// [`SimulateError`] when there is none, or when it is invalid.
-pub fn read_plan(name: &str) -> Result<Plan, SimulateError> {
+/// When there is none, or when it is invalid.
+pub fn read_plan(name: &str) -> Result<Plan, Error> {
     let text = match (fs::read_to_string(name), plans::carried(name)) {
         (Ok(text), _) => text,
         (Err(_), Some(carried)) => carried.text.to_owned(),
         (Err(error), None) => {
-            return Err(SimulateError::NoPlan { name: name.to_owned(), error });
+            let carried = plans::CARRIED.map(|plan| plan.name).join(", ");
+            return Err(Error::usage(format!(
+                "the plan {name} is neither a file ({error}) nor one that the program carries: \
+                 {carried}"
+            )));
         }
     };
-    Plan::read(&text).map_err(|error| SimulateError::Plan { name: name.to_owned(), error })
+    Plan::read(&text).map_err(|error| Error::usage(format!("{name}, {error}")))
 }
 
 fn changed(mut plan: Plan, args: &SimulateArgs) -> Plan {
     plan.seed = args.seed.unwrap_or(plan.seed);
     plan.steps = args.steps.unwrap_or(plan.steps);
-    plan.mode = args.mode.map_or(plan.mode, Mode::from);
+    plan.mode = args.mode.unwrap_or(plan.mode);
     plan
-}
-
-fn names() -> String {
-    plans::CARRIED.map(|plan| plan.name).join(", ")
 }
 
 fn json(value: &impl serde::Serialize) -> String {
@@ -125,7 +70,7 @@ fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-fn write_run(folder: &Path, plan: &Plan, outcome: &Outcome) -> Result<(), SimulateError> {
+fn write_run(folder: &Path, plan: &Plan, outcome: &Outcome) -> Result<(), Error> {
     let steps = outcome.step_seconds.iter().enumerate();
     let lines = steps.map(|(n, seconds)| format!("{},{seconds}\n", n + 1));
     let table: String = std::iter::once("step,seconds\n".to_owned()).chain(lines).collect();
@@ -134,14 +79,16 @@ fn write_run(folder: &Path, plan: &Plan, outcome: &Outcome) -> Result<(), Simula
     write(folder, "steps.svg", &figures::steps(plan, outcome))
 }
 
-pub(crate) fn write(folder: &Path, name: &str, text: &str) -> Result<(), SimulateError> {
-    let failed = |path: &Path, error| SimulateError::Write { path: path.to_owned(), error };
-    fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+pub(crate) fn write(folder: &Path, name: &str, text: &str) -> Result<(), Error> {
+    let unwritable = |path: &Path, error: std::io::Error| {
+        Error::usage(format!("{} cannot be written: {error}", path.display()))
+    };
+    fs::create_dir_all(folder).map_err(|error| unwritable(folder, error))?;
     let path = folder.join(name);
-    fs::write(&path, text).map_err(|error| failed(&path, error))
+    fs::write(&path, text).map_err(|error| unwritable(&path, error))
 }
 
-fn checks(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), SimulateError> {
+fn checks(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Error> {
     let published = Published::simulate();
     let checks = published.checks();
     if let Some(folder) = &args.out {
@@ -150,10 +97,13 @@ fn checks(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), SimulateError>
         }
     }
     if args.json {
-        say::json(out, &checks)?;
+        output::json(out, &checks)?;
     } else {
         let _ = out.write_all(text::checks(&checks).as_bytes());
     }
     let (all, failed) = (checks.len(), checks.iter().filter(|check| !check.holds).count());
-    if failed > 0 { Err(SimulateError::Checks { failed, all }) } else { Ok(()) }
+    match failed {
+        0 => Ok(()),
+        _ => Err(Error::failed(format!("{failed} of {all} checks do not hold; see the table"))),
+    }
 }

@@ -7,59 +7,25 @@ use std::io::Write;
 
 use cluster::client::Connector;
 use cluster::coordinator;
-use cluster::exit::Exit;
-use cluster::security::{KeyError, Signer, TlsError, TlsSettings, wall_clock};
+use cluster::security::{Signer, TlsSettings, wall_clock};
 use cluster::server::ServerStatus;
 
 use crate::args::{SecurityArgs, StatusArgs};
-use crate::say::{self, JsonError};
+use crate::error::Error;
+use crate::output;
 use crate::security;
 use crate::units::time;
-
-/// Why there is no status.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StatusError {
-    /// The key cannot be used.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The certificates cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The server did not answer as it should.
-    #[error(transparent)]
-    Ask(#[from] cluster::StatusError),
-    /// Nobody has the status.
-    #[error(transparent)]
-    Json(#[from] JsonError),
-    /// No runtime, or nobody reads.
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-}
-
-impl StatusError {
-    /// The exit status of the program: whether anybody was asked.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Key(_) | Self::Tls(_) => Exit::Usage,
-            _ => Exit::Failed,
-        }
-    }
-}
 
 /// Asks, and writes the answer to `out`.
 ///
 /// # Errors
-/// [`StatusError`].
-pub fn status(args: &StatusArgs, out: &mut impl Write) -> Result<(), StatusError> {
+/// When the key or the certificates cannot be used, or the server does not answer.
+pub fn status(args: &StatusArgs, out: &mut impl Write) -> Result<(), Error> {
     let status = ask(&args.address, &args.security, async |reach| cluster::status(reach, 0).await)?;
     if args.json {
-        say::json(out, &status)?;
-    } else {
-        write!(out, "{}", table(&status))?;
+        return output::json(out, &status);
     }
-    Ok(())
+    write!(out, "{}", table(&status)).map_err(Error::failed)
 }
 
 /// Asks a parameter server something, over a connection that ends with the answer.
@@ -67,11 +33,12 @@ pub(crate) fn ask<V>(
     address: &str,
     args: &SecurityArgs,
     question: impl AsyncFnOnce(&Connector) -> Result<V, cluster::StatusError>,
-) -> Result<V, StatusError> {
+) -> Result<V, Error> {
     let tls = security::tls(args).as_ref().map(TlsSettings::client).transpose()?;
     let signer = Signer::new(security::key(args)?, wall_clock);
     let reach = Connector::tcp(vec![address.to_owned()], signer, tls);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(Error::failed)?;
     Ok(runtime.block_on(question(&reach))?)
 }
 

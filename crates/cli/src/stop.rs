@@ -5,7 +5,8 @@
 use std::io::Write;
 
 use crate::args::StopArgs;
-use crate::status::{StatusError, ask};
+use crate::error::Error;
+use crate::status::ask;
 
 /// What training says of its end.
 const REASON: &str = "`sync-replicas stop` was called";
@@ -13,8 +14,8 @@ const REASON: &str = "`sync-replicas stop` was called";
 /// Asks for the end, and says to `out` that it was heard.
 ///
 /// # Errors
-/// [`StatusError`] when nobody has heard it.
-pub fn stop(args: &StopArgs, out: &mut impl Write) -> Result<(), StatusError> {
+/// When no server has heard it.
+pub fn stop(args: &StopArgs, out: &mut impl Write) -> Result<(), Error> {
     ask(&args.address, &args.security, async |reach| cluster::stop(reach, REASON).await)?;
     // A reader that has gone, as `head` does, is no failure.
     let _ = writeln!(out, "training ends; its last checkpoint is written first");

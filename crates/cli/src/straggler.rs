@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::args::StragglerArg;
 use crate::error::UsageError;
 
-/// How slow the straggler is that nobody asked for.
+/// How slow the straggler is without `--straggler`.
 const USUAL_DELAY: Duration = Duration::from_millis(20);
 
 /// How long each slow replica pauses before a batch.

@@ -2,33 +2,33 @@
 //!
 //! Its invariant: everything that can be refused is refused before the first update.
 
-mod error;
 mod record;
 mod run_line;
 mod setup;
 
+use sync_replicas::driver::with_causes;
 use sync_replicas::record::{Record, Totals};
 use sync_replicas::{FitError, Report, Trainer, checkpoint};
 
-pub use error::TrainError;
 pub(crate) use record::{RunOutcome, RunRecord};
 pub(crate) use setup::{hooks, learner, shard};
 
 use crate::best::Best;
 use crate::config::Config;
 use crate::early_stop;
-use crate::error::UsageError;
+use crate::error::Error;
 use crate::interrupt::Interrupt;
+use crate::output::say;
 use crate::replicas::replicas;
 use crate::run_folder::RunFolder;
-use crate::say::say;
 use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
 
 /// Trains, and writes the run folder.
 ///
 /// # Errors
-/// [`TrainError`]. After a failed run the folder has the metrics and the last good checkpoint.
+/// When nothing could be begun, or training failed. After a failed run the folder has the metrics
+/// and the last good checkpoint.
 ///
 /// # Examples
 /// ```no_run
@@ -40,7 +40,7 @@ use crate::summary::{ReplicaSummary, Summary};
 /// println!("{:?}", summary.test_accuracy);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, TrainError> {
+pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Error> {
     let mut folder = RunFolder::open(settings)?;
     let events = Record::new();
     let trainer = match start(settings, &folder, &events) {
@@ -54,32 +54,35 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Trai
     let record = RunRecord::open(settings, folder, events)?;
     let folder = record.folder();
     if first >= settings.updates {
-        let outcome = RunOutcome::of_checkpoint(checkpoint::read(folder.checkpoints())?);
+        let state = checkpoint::read(folder.checkpoints()).map_err(Error::failed)?;
+        let outcome = RunOutcome::of_checkpoint(state);
         // It had ended when it was started again: its result and its page stand.
         let Some(told) = record.told(first) else { return finish(&record, &outcome) };
         record.write_result(&told)?;
         return record.summarize(&outcome);
     }
     // There is a good checkpoint from the first moment, whatever becomes of the first updates.
-    trainer.save(folder.checkpoints(), settings.keep)?;
+    trainer.save(folder.checkpoints(), settings.keep).map_err(Error::failed)?;
 
     let mut run_hook = record.hook(interrupt, first);
-    let best = settings.keep_best.map(|measure| Best::new(folder.root(), measure));
+    let best = settings.args.keep_best.map(|measure| Best::new(folder.root(), measure));
     run_hook.best = best.map(|best| (best, trainer.save_handle()));
     interrupt.attach(trainer.stop_handle());
-    interrupt.attach_saver(saver(&trainer, folder, settings.keep))?;
+    interrupt.attach_saver(saver(&trainer, folder, settings.keep)).map_err(|error| {
+        Error::failed(format!("the thread that writes checkpoints did not start: {error}"))
+    })?;
     let hooks = hooks(settings, Some(run_hook), Some(folder));
     let report = trainer.fit(&learner(settings), |_| shard(settings), hooks);
     let written = record.flush();
-    let report = report.map_err(|source| {
-        let advice = advice(&source, folder);
-        TrainError::Fit { source, advice }
+    let report = report.map_err(|error| {
+        let words = format!("{error}{}", advice(&error, folder));
+        Error::failed(with_causes(words, &error))
     })?;
     written?;
     finish(&record, &outcome(settings, &trainer, &report))
 }
 
-fn finish(record: &RunRecord<'_>, outcome: &RunOutcome) -> Result<Summary, TrainError> {
+fn finish(record: &RunRecord<'_>, outcome: &RunOutcome) -> Result<Summary, Error> {
     let summary = record.summarize(outcome)?;
     record.write_result(&summary)?;
     record.draw(&summary);
@@ -87,17 +90,13 @@ fn finish(record: &RunRecord<'_>, outcome: &RunOutcome) -> Result<Summary, Train
 }
 
 /// The trainer that the settings describe, with the variables to go on from.
-fn start(
-    settings: &Settings,
-    folder: &RunFolder,
-    record: &Record,
-) -> Result<Trainer<f32>, TrainError> {
-    let variables = settings.classifier.variables(settings.seed)?;
+fn start(settings: &Settings, folder: &RunFolder, record: &Record) -> Result<Trainer<f32>, Error> {
+    let variables = settings.classifier.variables(settings.args.seed)?;
     let replicas = replicas(settings)?.run_id(folder.run()).record(record);
-    let trainer = replicas.build(variables).map_err(UsageError::from)?;
+    let trainer = replicas.build(variables)?;
     if let Some(from) = folder.from() {
-        trainer.restore(folder.checkpoints())?;
-        if !settings.quiet {
+        trainer.restore(folder.checkpoints()).map_err(Error::failed)?;
+        if !settings.args.quiet {
             say(from.words());
         }
     }

@@ -1,6 +1,8 @@
 //! The values that an option chooses from, and their names.
 
 use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use cluster::Wire;
 use simulator::Mode;
 use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, TokenPolicy};
 
@@ -36,110 +38,83 @@ pub enum OptimizerKind {
     Ftrl,
 }
 
-/// What happens to leftover tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TokenPolicyKind {
-    /// Old tokens go when new ones come: only what was really late is wasted
-    Discard,
-    /// Old tokens stay, first in first out, as in the original system
-    Keep,
-}
-
-/// How rows of sparse gradients are averaged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SparseMeanKind {
-    /// By the number of gradients that have the row, as in the original system
-    PerRow,
-    /// By the number of gradients
-    PerGradient,
-}
-
-/// What becomes of gradients and updates that are infinite or NaN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum NonFiniteKind {
-    /// Training fails, and nothing of the step is kept
-    Fail,
-    /// A batch whose gradients are so is left out, and another stands in; ten in a row of one
-    /// replica, or an update that is so, fail
-    Skip,
-    /// They are used like any others, as in the original system
-    Allow,
-}
-
-/// What becomes of a batch at which three replicas have failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum FailingBatchKind {
-    /// Training fails, and names the batch
-    Fail,
-    /// It is left out, and another stands in
-    Skip,
-}
-
-/// The element type of gradients on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum WireKind {
-    /// As they are computed
-    F32,
-    /// Half the bytes, rounded; sums are still made in full
-    Bf16,
-}
-
-/// Who decides how a step goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ModeKind {
-    /// The formula: all replicas start each step together
-    Ideal,
-    /// The engine and its tokens, as in training
-    Tokens,
-}
-
-impl From<ModeKind> for Mode {
-    fn from(kind: ModeKind) -> Self {
-        match kind {
-            ModeKind::Ideal => Self::Ideal,
-            ModeKind::Tokens => Self::Tokens,
-        }
-    }
-}
-
 /// The name of a value on the command line.
 pub fn cli_name(kind: impl ValueEnum) -> String {
     kind.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-impl From<TokenPolicyKind> for TokenPolicy {
-    fn from(kind: TokenPolicyKind) -> Self {
-        match kind {
-            TokenPolicyKind::Discard => Self::DiscardLeftovers,
-            TokenPolicyKind::Keep => Self::KeepLeftovers,
-        }
+/// Values of other crates, as an option has them: name, value, help.
+#[derive(Debug)]
+pub struct Choices<T: 'static>(&'static [(&'static str, T, &'static str)]);
+
+impl<T: Copy + PartialEq + Send + Sync + 'static> Choices<T> {
+    /// Reads a name.
+    pub(super) fn parser(&self) -> impl TypedValueParser<Value = T> + use<T> {
+        let choices = self.0;
+        let names = choices.iter().map(|(name, _, help)| PossibleValue::new(*name).help(*help));
+        PossibleValuesParser::new(names).try_map(|given| {
+            let found = choices.iter().find(|(name, ..)| *name == given);
+            found.map(|(_, value, _)| *value).ok_or("expected another value")
+        })
+    }
+
+    /// The name of a value.
+    #[must_use]
+    pub fn name(&self, value: T) -> &'static str {
+        self.0.iter().find(|(_, it, _)| *it == value).map_or("", |(name, ..)| name)
     }
 }
 
-impl From<SparseMeanKind> for SparseMean {
-    fn from(kind: SparseMeanKind) -> Self {
-        match kind {
-            SparseMeanKind::PerRow => Self::PerRow,
-            SparseMeanKind::PerGradient => Self::PerGradient,
-        }
-    }
-}
+/// What happens to leftover tokens.
+pub static TOKEN_POLICIES: Choices<TokenPolicy> = Choices(&[
+    (
+        "discard",
+        TokenPolicy::DiscardLeftovers,
+        "Old tokens go when new ones come: only what was really late is wasted",
+    ),
+    (
+        "keep",
+        TokenPolicy::KeepLeftovers,
+        "Old tokens stay, first in first out, as in the original system",
+    ),
+]);
 
-impl From<FailingBatchKind> for FailingBatch {
-    fn from(kind: FailingBatchKind) -> Self {
-        match kind {
-            FailingBatchKind::Fail => Self::Fail,
-            FailingBatchKind::Skip => Self::Skip,
-        }
-    }
-}
+/// How rows of sparse gradients are averaged.
+pub static SPARSE_MEANS: Choices<SparseMean> = Choices(&[
+    (
+        "per-row",
+        SparseMean::PerRow,
+        "By the number of gradients that have the row, as in the original system",
+    ),
+    ("per-gradient", SparseMean::PerGradient, "By the number of gradients"),
+]);
 
-impl From<NonFiniteKind> for NonFinite {
-    fn from(kind: NonFiniteKind) -> Self {
-        match kind {
-            NonFiniteKind::Fail => Self::Fail,
-            NonFiniteKind::Skip => Self::Skip,
-            NonFiniteKind::Allow => Self::Allow,
-        }
-    }
-}
+/// What becomes of gradients and updates that are infinite or NaN.
+pub static NON_FINITES: Choices<NonFinite> = Choices(&[
+    ("fail", NonFinite::Fail, "Training fails, and nothing of the step is kept"),
+    (
+        "skip",
+        NonFinite::Skip,
+        "A batch whose gradients are so is left out, and another stands in; ten in a row of one \
+         replica, or an update that is so, fail",
+    ),
+    ("allow", NonFinite::Allow, "They are used like any others, as in the original system"),
+]);
+
+/// What becomes of a batch at which three replicas have failed.
+pub static FAILING_BATCHES: Choices<FailingBatch> = Choices(&[
+    ("fail", FailingBatch::Fail, "Training fails, and names the batch"),
+    ("skip", FailingBatch::Skip, "It is left out, and another stands in"),
+]);
+
+/// The element type of gradients on the wire.
+pub static WIRES: Choices<Wire> = Choices(&[
+    ("f32", Wire::Native, "As they are computed"),
+    ("bf16", Wire::Bf16, "Half the bytes, rounded; sums are still made in full"),
+]);
+
+/// Who decides how a step goes.
+pub static MODES: Choices<Mode> = Choices(&[
+    ("ideal", Mode::Ideal, "The formula: all replicas start each step together"),
+    ("tokens", Mode::Tokens, "The engine and its tokens, as in training"),
+]);

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
+use cluster::Wire;
 
-use super::kinds::WireKind;
+use super::kinds::WIRES;
 use super::node::PLACE;
 use super::parse::{parse_duration, whole};
 use super::security::SecurityArgs;
@@ -28,8 +29,8 @@ pub struct LaunchArgs {
     #[arg(long, help_heading = PLACE)]
     pub evaluator: bool,
     /// How numbers travel
-    #[arg(long, value_enum, default_value_t = WireKind::F32, help_heading = PLACE)]
-    pub wire: WireKind,
+    #[arg(long, value_parser = WIRES.parser(), default_value = "f32", help_heading = PLACE)]
+    pub wire: Wire,
     /// How long a worker looks for servers that are gone before it ends
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = PLACE)]
     #[arg(value_parser = parse_duration)]

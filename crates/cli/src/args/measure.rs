@@ -124,7 +124,7 @@ impl StopWhen {
     }
 }
 
-/// Tests that may be in vain in a row, if nobody says how many.
+/// Tests that may be in vain in a row, without `tests=N`.
 const USUAL_TESTS: u64 = 10;
 
 impl FromStr for StopWhen {

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use cluster::Wire;
 
-use super::kinds::WireKind;
+use super::kinds::WIRES;
 use super::parse::{parse_duration, whole};
 use super::security::SecurityArgs;
 use super::train::TrainArgs;
@@ -35,8 +36,8 @@ pub struct NodeArgs {
     #[arg(long, value_name = "IP", help_heading = PLACE)]
     pub listen: Option<IpAddr>,
     /// How numbers travel; the same in every process
-    #[arg(long, value_enum, default_value_t = WireKind::F32, help_heading = PLACE)]
-    pub wire: WireKind,
+    #[arg(long, value_parser = WIRES.parser(), default_value = "f32", help_heading = PLACE)]
+    pub wire: Wire,
     /// How long a worker looks for servers that are gone, or an evaluator for a checkpoint, before
     /// it ends
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = PLACE)]

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
+use simulator::Mode;
 use simulator::advice::Iterations;
 
-use super::kinds::ModeKind;
+use super::kinds::MODES;
 use super::parse::whole;
 
 /// The options of `plan`.
@@ -45,8 +46,8 @@ pub struct PlanArgs {
     #[arg(long, value_name = "CURVE", default_value = "inverse")]
     pub iterations: Iterations,
     /// Who decides how a step goes
-    #[arg(long, value_enum, default_value_t = ModeKind::Tokens)]
-    pub mode: ModeKind,
+    #[arg(long, value_parser = MODES.parser(), default_value = "tokens")]
+    pub mode: Mode,
     /// Under the rules of the original system: leftover tokens are kept, nobody is told
     #[arg(long, conflicts_with = "plan")]
     pub reference: bool,

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use simulator::Plan;
+use simulator::{Mode, Plan};
 
-use super::kinds::ModeKind;
+use super::kinds::MODES;
 use super::parse::whole;
 
 /// The options of `simulate`.
@@ -24,8 +24,8 @@ pub struct SimulateArgs {
     #[arg(value_parser = whole::<u64>(1..=Plan::MOST_STEPS))]
     pub steps: Option<u64>,
     /// Who decides how a step goes [default: the plan's]
-    #[arg(long, value_enum, conflicts_with = "checks")]
-    pub mode: Option<ModeKind>,
+    #[arg(long, value_parser = MODES.parser(), conflicts_with = "checks")]
+    pub mode: Option<Mode>,
     /// Recompute what is published about stragglers, as a table
     #[arg(long)]
     pub checks: bool,

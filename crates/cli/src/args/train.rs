@@ -6,9 +6,10 @@ use std::time::Duration;
 use clap::Args;
 use optim::Schedule;
 use serde::{Deserialize, Serialize};
+use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, TokenPolicy};
 
 use super::kinds::{
-    FailingBatchKind, ModelKind, NonFiniteKind, OptimizerKind, SparseMeanKind, TokenPolicyKind,
+    FAILING_BATCHES, ModelKind, NON_FINITES, OptimizerKind, SPARSE_MEANS, TOKEN_POLICIES,
 };
 use super::measure::{Measure, StopWhen};
 use super::parse::{at_least_one, parse_duration, whole};
@@ -84,15 +85,17 @@ pub struct TrainArgs {
     #[arg(long, help_heading = REPLICAS)]
     pub deterministic: bool,
     /// What happens to tokens that are left when a step ends [default: discard]
-    #[arg(long, value_enum, value_name = "POLICY", help_heading = REPLICAS)]
-    pub token_policy: Option<TokenPolicyKind>,
+    #[arg(long, value_parser = TOKEN_POLICIES.parser(), value_name = "POLICY")]
+    #[arg(help_heading = REPLICAS)]
+    pub token_policy: Option<TokenPolicy>,
     /// Tokens at the start, at least A - N [default: max(0, A - N), fully synchronous]
     #[arg(long, value_name = "TOKENS", help_heading = REPLICAS)]
     #[arg(value_parser = whole::<u64>(0..=u64::MAX))]
     pub init_tokens: Option<u64>,
     /// What a row of a sparse gradient is divided by [default: per-row]
-    #[arg(long, value_enum, value_name = "RULE", help_heading = REPLICAS)]
-    pub sparse_mean: Option<SparseMeanKind>,
+    #[arg(long, value_parser = SPARSE_MEANS.parser(), value_name = "RULE")]
+    #[arg(help_heading = REPLICAS)]
+    pub sparse_mean: Option<SparseMean>,
     /// Behave as the original system in everything: tokens, admission, sparse merge
     #[arg(long, conflicts_with_all = ["deterministic"], help_heading = REPLICAS)]
     pub reference: bool,
@@ -109,14 +112,15 @@ pub struct TrainArgs {
     pub min_replicas: Option<u64>,
 
     /// What becomes of gradients and updates that are infinite or NaN [default: fail]
-    #[arg(long, value_enum, value_name = "CHOICE", help_heading = REPLICAS)]
-    pub non_finite: Option<NonFiniteKind>,
+    #[arg(long, value_parser = NON_FINITES.parser(), value_name = "CHOICE")]
+    #[arg(help_heading = REPLICAS)]
+    pub non_finite: Option<NonFinite>,
 
     /// What becomes of a batch at which three replicas have failed; only with --deterministic,
     /// which gives it to others [default: fail]
-    #[arg(long, value_enum, value_name = "CHOICE", requires = "deterministic")]
-    #[arg(help_heading = REPLICAS)]
-    pub failing_batch: Option<FailingBatchKind>,
+    #[arg(long, value_parser = FAILING_BATCHES.parser(), value_name = "CHOICE")]
+    #[arg(requires = "deterministic", help_heading = REPLICAS)]
+    pub failing_batch: Option<FailingBatch>,
 
     /// Train up to this global step [default: 1000]
     #[arg(long, value_name = "STEPS", value_parser = at_least_one(), help_heading = LENGTH)]

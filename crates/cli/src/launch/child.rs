@@ -51,7 +51,7 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Restart {
     Yes,
-    /// Not if somebody else has asked it to end: it is the end of all that was asked for.
+    /// Not if a signal has asked it to end: it is the end of all that was asked for.
     UnlessAsked,
     No,
 }
@@ -62,7 +62,7 @@ pub(super) enum Look {
     /// It ended, and is started again, in these words.
     Again(String),
     Done,
-    /// Somebody else has asked it to end, which is as well.
+    /// A signal has asked it to end, which is as well.
     Left,
     Failed(String),
 }
@@ -120,9 +120,9 @@ impl Child {
 
     /// Says this to it, if it runs: a checkpoint that is asked for needs no process that is being
     /// started again, and goes on from one.
-    pub(super) fn say(&mut self, wish: &str) {
+    pub(super) fn say(&mut self, request: &str) {
         if let State::Runs(process) = &mut self.state {
-            tell(process, wish);
+            tell(process, request);
         }
     }
 
@@ -196,10 +196,10 @@ impl Drop for Child {
 }
 
 /// Over standard input, which nothing can come too early for, as a signal can.
-fn tell(process: &mut std::process::Child, wish: &str) {
+fn tell(process: &mut std::process::Child, request: &str) {
     if let Some(input) = &mut process.stdin {
         // It may have ended just now.
-        let _ = input.write_all(wish.as_bytes());
+        let _ = input.write_all(request.as_bytes());
     }
 }
 

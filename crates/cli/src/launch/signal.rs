@@ -2,33 +2,23 @@
 //!
 //! Names them and keeps them off; sends and handles none.
 
-#[cfg(unix)]
-pub(super) use with_signals::{of, shield};
-#[cfg(not(unix))]
-pub(super) use without_signals::{of, shield};
+use std::process::{Command, ExitStatus};
 
-#[cfg(unix)]
-mod with_signals {
-    use std::os::unix::process::{CommandExt, ExitStatusExt};
-    use std::process::{Command, ExitStatus};
-
-    /// Keeps Ctrl-C on the terminal from a process: the launcher passes it on as it sees fit.
-    pub(in crate::launch) fn shield(command: &mut Command) {
-        command.process_group(0);
-    }
-
-    pub(in crate::launch) fn of(status: ExitStatus) -> Option<i32> {
-        status.signal()
-    }
+/// Keeps Ctrl-C on the terminal from a process: the launcher passes it on as it sees fit.
+pub(super) fn shield(command: &mut Command) {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    #[cfg(not(unix))]
+    let _ = command;
 }
 
-#[cfg(not(unix))]
-mod without_signals {
-    use std::process::{Command, ExitStatus};
-
-    pub(in crate::launch) fn shield(_: &mut Command) {}
-
-    pub(in crate::launch) fn of(_: ExitStatus) -> Option<i32> {
+/// The signal that ended a process, if one did.
+pub(super) fn of(status: ExitStatus) -> Option<i32> {
+    #[cfg(unix)]
+    return std::os::unix::process::ExitStatusExt::signal(&status);
+    #[cfg(not(unix))]
+    {
+        let _ = status;
         None
     }
 }

@@ -2,14 +2,33 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use sync_replicas::ReplicaId;
 use sync_replicas::record::{Span, SpanKind};
-
-use super::Batch;
 
 /// After so many lines only every other step's batches are kept: a file grows with the logarithm of
 /// a run's length, and has whole steps.
 const MANY: u32 = 20_000;
+
+/// One batch of one replica; times are seconds since training began, or was gone on with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Whose.
+    pub replica: u64,
+    /// The step whose variables it was computed with.
+    pub step: i64,
+    /// When computing began.
+    pub start: f64,
+    /// When it ended.
+    pub computed: f64,
+    /// When the gradient was pushed; not at all when it was given up.
+    pub pushed: Option<f64>,
+    /// What came of it.
+    pub outcome: SpanKind,
+    /// How long the replica had waited for its token before.
+    #[serde(default)]
+    pub wait: f64,
+}
 
 /// Makes batches of the spans of all replicas, as they come.
 #[derive(Debug)]

@@ -4,21 +4,22 @@
 //! result, from the last checkpoint.
 
 use cluster::ClusterReport;
+use cluster::exit::Exit;
 use sync_replicas::Variables;
 use sync_replicas::checkpoint::{self, TrainingState};
 
-use super::Ended;
-use super::error::NodeError;
+use super::ended::Ended;
 use super::last_test;
 use super::process::Process;
 use crate::early_stop;
+use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::run_folder::{Resumed, RunFolder};
 use crate::settings::Settings;
 use crate::summary::ReplicaSummary;
 use crate::train::{RunOutcome, RunRecord, hooks};
 
-pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
+pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     let settings = &process.settings;
     // An earlier life of the chief has written the lines before.
     let record = RunRecord::of_chief(settings, process.joined()?)?;
@@ -52,7 +53,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
             None => return Err(error),
         },
     };
-    if settings.ema.is_some() && outcome.averages.is_none() {
+    if settings.args.ema.is_some() && outcome.averages.is_none() {
         outcome.averages = checkpoint_of(last, folder).and_then(|state| state.averaged());
     }
     over(process, &record, &outcome)
@@ -60,11 +61,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
 
 /// The end of a training of which only the last checkpoint is at hand: parameter server 0 may have
 /// told of it already, and knows more.
-fn told(
-    process: &Process,
-    record: &RunRecord<'_>,
-    outcome: RunOutcome,
-) -> Result<Ended, NodeError> {
+fn told(process: &Process, record: &RunRecord<'_>, outcome: RunOutcome) -> Result<Ended, Error> {
     let Some(mut summary) = record.told(outcome.global_step) else {
         return over(process, record, &outcome);
     };
@@ -76,19 +73,18 @@ fn told(
     Ok(Ended::Over(Some(Box::new(summary))))
 }
 
-fn over(
-    process: &Process,
-    record: &RunRecord<'_>,
-    outcome: &RunOutcome,
-) -> Result<Ended, NodeError> {
+fn over(process: &Process, record: &RunRecord<'_>, outcome: &RunOutcome) -> Result<Ended, Error> {
     last_test::wait(process, record.folder(), outcome)?;
     let summary = record.summarize(outcome)?;
     record.draw(&summary);
     Ok(Ended::Over(Some(Box::new(summary))))
 }
 
-fn of_report(report: &ClusterReport<f32>, settings: &Settings) -> Result<RunOutcome, NodeError> {
-    let Some(variables) = &report.variables else { return Err(NodeError::NoVariables) };
+fn of_report(report: &ClusterReport<f32>, settings: &Settings) -> Result<RunOutcome, Error> {
+    let Some(variables) = &report.variables else {
+        let lost = "training ended before the chief could fetch the variables; start it again";
+        return Err(Error::new(Exit::Restart, lost));
+    };
     let variables = variables.clone();
     // Servers do not send averages; they are in the last checkpoint.
     Ok(outcome_of(report, settings, None, variables))

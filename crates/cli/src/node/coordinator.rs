@@ -1,7 +1,7 @@
 //! Parameter server 0: it writes what happens in the cluster, and what it came to.
 //!
-//! It knows of every update and every replica, whoever else is away. Invariant: a disk that takes
-//! no lines ends no training; they are tried again.
+//! It knows of every update and every replica, whatever process is away. Invariant: a disk that
+//! takes no lines ends no training; they are tried again.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -12,28 +12,30 @@ use cluster::ClusterReport;
 use sync_replicas::record::Record;
 
 use super::chief::{checkpoint_of, outcome_of};
-use super::error::NodeError;
+use super::ended::Ended;
 use super::last_test;
 use super::process::Process;
-use super::{Ended, ended};
-use crate::run_log::{RunLog, lock};
-use crate::train::{RunRecord, TrainError, hooks};
+use crate::error::Error;
+use crate::lock::lock;
+use crate::metrics::unwritten;
+use crate::run_log::RunLog;
+use crate::train::{RunRecord, hooks};
 
 /// Between two looks at the record.
 const LOOK: Duration = Duration::from_millis(250);
 
-pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
+pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     let settings = &process.settings;
     let record = RunRecord::open(settings, process.owned()?, Record::new())?;
     let folder = record.folder();
-    let writer = Writer::start(Arc::clone(record.log())).map_err(TrainError::from)?;
+    let writer = Writer::start(Arc::clone(record.log())).map_err(unwritten)?;
     let hooks = hooks(settings, None, Some(folder));
     let report = process.fit(hooks, folder.run(), Some(record.record()));
     writer.end();
     if let Err(error) = write_end(process, &record, report.as_ref().ok()) {
         tracing::error!(%error, "the end of the metrics is not written");
     }
-    Ok(ended(&report?))
+    Ok(Ended::of(&report?))
 }
 
 /// What is not written yet, and the result of a training that is over.
@@ -41,7 +43,7 @@ fn write_end(
     process: &Process,
     record: &RunRecord<'_>,
     report: Option<&ClusterReport<f32>>,
-) -> Result<(), NodeError> {
+) -> Result<(), Error> {
     record.flush()?;
     let (settings, folder) = (&process.settings, record.folder());
     let Some(report) = report.filter(|report| !report.left) else { return Ok(()) };
@@ -51,12 +53,12 @@ fn write_end(
         && let Some(summary) = record.told(last)
     {
         // It had ended before, and was started again.
-        return Ok(record.write_result(&summary)?);
+        return record.write_result(&summary);
     }
     let averages = state.averaged();
     let outcome = outcome_of(report, settings, averages, state.variables);
     last_test::wait(process, folder, &outcome)?;
-    Ok(record.write_result(&record.summarize(&outcome)?)?)
+    record.write_result(&record.summarize(&outcome)?)
 }
 
 /// A thread that writes lines until it is ended.

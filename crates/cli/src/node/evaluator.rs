@@ -8,38 +8,40 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use cluster::exit::Exit;
 use digits::models::accuracy;
 use sync_replicas::checkpoint::{self, TrainingState};
 
-use super::Ended;
-use super::error::NodeError;
+use super::ended::Ended;
 use super::pauses::Pauses;
 use super::process::Process;
 use crate::best::Best;
+use crate::error::Error;
 use crate::history::TESTS;
 use crate::measures::value;
-use crate::metrics::{Evaluation, Metrics};
+use crate::metrics::{Evaluation, Metrics, unwritten};
+use crate::output::say;
 use crate::run_folder::RunFolder;
-use crate::say::say;
 use crate::settings::Settings;
-use crate::train::TrainError;
 
-/// Between two looks at the folder, which may be a network's and tells nobody of its changes.
+/// Between two looks at the folder, which may be a network's and announces no changes.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Tests every checkpoint that it can until training is over, or until it is asked to end.
-pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
+pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     let settings = &process.settings;
-    if settings.out.is_none() && settings.checkpoint_dir.is_none() {
-        return Err(NodeError::NoFolder);
+    if settings.args.out.is_none() && settings.args.checkpoint_dir.is_none() {
+        let needed =
+            "an evaluator tests checkpoints: give --out or --checkpoint-dir of the training";
+        return Err(Error::usage(needed));
     }
     let pauses = Pauses::new(process)?;
-    let best = settings.keep_best.zip(settings.out.as_deref());
+    let best = settings.args.keep_best.zip(settings.args.out.as_deref());
     let mut best = best.map(|(measure, out)| Best::new(out, measure));
     let (mut known, mut lines, mut since) = (BTreeSet::new(), None, Instant::now());
     loop {
         // The training may not have made it yet.
-        let folder = RunFolder::look(settings).map_err(TrainError::from)?;
+        let folder = RunFolder::look(settings)?;
         let mut over = folder.has_ended();
         for (key, state) in newer(&folder, &known)? {
             let evaluation = evaluate(settings, &state)?;
@@ -49,15 +51,15 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
             }
             if lines.is_none() {
                 // Without a run folder it is beside the checkpoints.
-                let root = settings.out.as_deref().unwrap_or_else(|| folder.checkpoints());
+                let root = settings.args.out.as_deref().unwrap_or_else(|| folder.checkpoints());
                 let file = root.join(TESTS[1]);
-                lines = Some(Metrics::append(&file).map_err(TrainError::from)?);
+                lines = Some(Metrics::append(&file).map_err(unwritten)?);
             }
             if let Some(lines) = &mut lines {
                 lines.add("evaluation", &evaluation);
-                lines.flush().map_err(TrainError::from)?;
+                lines.flush().map_err(unwritten)?;
             }
-            if !settings.quiet {
+            if !settings.args.quiet {
                 say(format!("update {}  {}", evaluation.step, words(&evaluation)));
             }
             over |= evaluation.step.unsigned_abs() >= settings.updates;
@@ -68,10 +70,11 @@ pub(super) fn run(process: &Process) -> Result<Ended, NodeError> {
             return Ok(Ended::Over(None));
         }
         if since.elapsed() >= process.patience {
-            return Err(NodeError::NoCheckpoint {
-                folder: folder.checkpoints().to_owned(),
-                seconds: process.patience.as_secs_f64(),
-            });
+            let (folder, seconds) =
+                (folder.checkpoints().display(), process.patience.as_secs_f64());
+            let none =
+                format!("no new checkpoint came to {folder} within {seconds:.0} s (--patience)");
+            return Err(Error::new(Exit::Restart, none));
         }
         if pauses.pause(LOOK) {
             return Ok(Ended::Left);
@@ -86,9 +89,9 @@ type Key = (PathBuf, u64);
 fn newer(
     folder: &RunFolder,
     known: &BTreeSet<Key>,
-) -> Result<Vec<(Key, TrainingState<f32>)>, NodeError> {
+) -> Result<Vec<(Key, TrainingState<f32>)>, Error> {
     let mut found = Vec::new();
-    for path in checkpoint::all(folder.checkpoints()).map_err(TrainError::from)? {
+    for path in checkpoint::all(folder.checkpoints())? {
         match checkpoint::read::<f32>(&path) {
             Ok(state) => {
                 let key = (path, state.generation.get());
@@ -96,15 +99,15 @@ fn newer(
                     found.push((key, state));
                 }
             }
-            // An old one is removed when a newer one is written, whoever reads it.
+            // An old one is removed when a newer one is written, also while it is read.
             Err(_) if !path.exists() => {}
-            Err(error) => return Err(TrainError::from(error).into()),
+            Err(error) => return Err(Error::failed(error)),
         }
     }
     Ok(found)
 }
 
-fn evaluate(settings: &Settings, state: &TrainingState<f32>) -> Result<Evaluation, TrainError> {
+fn evaluate(settings: &Settings, state: &TrainingState<f32>) -> Result<Evaluation, Error> {
     let test = |variables: &_| accuracy(&*settings.classifier, variables, &settings.digits.test);
     Ok(Evaluation {
         step: state.global_step.get(),
@@ -119,7 +122,7 @@ fn keep_if_best(best: &mut Best, test: &Evaluation, state: &TrainingState<f32>) 
     let Some(value) = value(best.measure().metric, test, None) else { return };
     let kept = best.tested(test.step, value, |folder| checkpoint::write(folder, state, 1));
     if let Err(error) = kept {
-        say(error.words(test.step));
+        say(error);
     }
 }
 

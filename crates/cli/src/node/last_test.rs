@@ -1,12 +1,12 @@
 //! The evaluator's last test: only then it is known which checkpoint is the best.
 //!
-//! Invariant: nobody waits for it for long; there may be no evaluator.
+//! Invariant: no process waits for it for long; there may be no evaluator.
 
 use std::time::{Duration, Instant};
 
-use super::error::NodeError;
 use super::pauses::Pauses;
 use super::process::Process;
+use crate::error::Error;
 use crate::history::TESTS;
 use crate::metrics::last_evaluation;
 use crate::run_folder::RunFolder;
@@ -24,10 +24,10 @@ pub(super) fn wait(
     process: &Process,
     folder: &RunFolder,
     outcome: &RunOutcome,
-) -> Result<(), NodeError> {
+) -> Result<(), Error> {
     let settings = &process.settings;
     let early = outcome.global_step < settings.updates && outcome.stopped_by.is_none();
-    if settings.keep_best.is_none() || early {
+    if settings.args.keep_best.is_none() || early {
         return Ok(());
     }
     let (tests, begun, pauses) =

@@ -4,7 +4,6 @@
 //! here. Invariant: a scrape that fails never holds up training.
 
 use std::convert::Infallible;
-use std::net::Ipv4Addr;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -23,7 +22,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-use super::error::NodeError;
+use crate::error::Error;
+use crate::ports;
 
 /// What Prometheus and people with a browser take.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -34,14 +34,12 @@ type Number = Gauge<f64, AtomicU64>;
 /// Serves until the process ends.
 ///
 /// # Errors
-/// [`NodeError::MetricsPort`] when the port cannot be had: whoever asked for metrics counts on
-/// them.
-pub(super) fn serve(reach: Connector, server: usize, port: u16) -> Result<(), NodeError> {
-    let failed = |source| NodeError::MetricsPort { port, source };
-    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
+/// When the port is taken: a user who asked for metrics counts on them.
+pub(super) fn serve(reach: Connector, server: usize, port: u16) -> Result<(), Error> {
+    let listener = ports::bind_metrics(port)?;
+    listener.set_nonblocking(true).map_err(Error::failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(failed)?;
+    let runtime = runtime.map_err(Error::failed)?;
     std::thread::spawn(move || {
         if let Err(error) = runtime.block_on(listen(reach, server, listener)) {
             tracing::warn!(%error, port, "no metrics");

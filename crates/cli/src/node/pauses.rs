@@ -1,6 +1,6 @@
 //! Pauses of a process that looks at files which others write.
 //!
-//! Invariant: whoever is asked to leave does not wait.
+//! Invariant: a process that is asked to leave does not wait.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use cluster::{ClusterError, StopHandle};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
-use super::error::NodeError;
 use super::process::Process;
+use crate::error::Error;
 
 pub(super) struct Pauses {
     runtime: Runtime,
@@ -17,10 +17,10 @@ pub(super) struct Pauses {
 }
 
 impl Pauses {
-    pub(super) fn new(process: &Process) -> Result<Self, NodeError> {
+    pub(super) fn new(process: &Process) -> Result<Self, Error> {
         let runtime = Builder::new_current_thread().enable_time().build();
-        let runtime = runtime.map_err(|error| NodeError::Cluster(ClusterError::Runtime(error)))?;
-        Ok(Self { runtime, stop: process.stop_handle() })
+        let runtime = runtime.map_err(ClusterError::Runtime)?;
+        Ok(Self { runtime, stop: process.cluster.stop_handle() })
     }
 
     /// Waits for so long; whether the process was asked to leave meanwhile.

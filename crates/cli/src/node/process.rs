@@ -5,22 +5,21 @@
 use std::time::Duration;
 
 use cluster::spec::{Node, Role};
-use cluster::{Cluster, ClusterReport, OnCluster, StopHandle, Wire};
+use cluster::{Cluster, ClusterReport, OnCluster, StopHandle};
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::record::Record;
 use sync_replicas::{Hooks, SyncReplicas};
 
-use super::error::NodeError;
-use crate::args::{NodeArgs, WireKind};
+use crate::args::NodeArgs;
 use crate::config::Config;
-use crate::effective::ClusterOptions;
-use crate::error::UsageError;
+use crate::error::{Error, UsageError};
 use crate::optional::set;
 use crate::replicas::replicas;
+use crate::resolved::ClusterOptions;
 use crate::run_folder::RunFolder;
 use crate::security;
 use crate::settings::{Resume, Settings};
-use crate::train::{TrainError, learner, shard};
+use crate::train::{learner, shard};
 
 /// A process that knows its place, ready to run.
 #[derive(Debug)]
@@ -34,16 +33,15 @@ pub struct Process {
 }
 
 impl Process {
-    /// The place, the key and the settings.
+    /// The place, the key and the settings; `stop` ends its part from outside, also if it has been
+    /// told to already.
     ///
     /// # Errors
-    /// [`NodeError`], before anything is opened or written.
-    pub fn new(args: NodeArgs) -> Result<Self, NodeError> {
+    /// When they make no sense, before anything is opened or written.
+    pub fn new(args: NodeArgs, stop: StopHandle) -> Result<Self, Error> {
         let place = place(&args)?;
-        let cluster = Cluster::new(place).reconnect_timeout(args.patience).wire(match args.wire {
-            WireKind::F32 => Wire::Native,
-            WireKind::Bf16 => Wire::Bf16,
-        });
+        let cluster =
+            Cluster::new(place).stop_with(stop).reconnect_timeout(args.patience).wire(args.wire);
         let cluster = set(cluster, security::key(&args.security)?, Cluster::key);
         let cluster = set(cluster, security::tls(&args.security), Cluster::tls);
         let cluster = set(cluster, args.listen, Cluster::listen);
@@ -58,8 +56,11 @@ impl Process {
         };
         let (task, is_chief) = (cluster.place().task, cluster.place().is_chief());
         let leads = task.role == Role::Ps && task.index == 0;
-        if (is_chief || leads) && settings.out.is_none() {
-            return Err(NodeError::NoOut { task: task.to_string() });
+        if (is_chief || leads) && settings.args.out.is_none() {
+            return Err(Error::usage(format!(
+                "{task} writes into the run folder, and a later life of it must find that again: \
+                 give --out"
+            )));
         }
         let (patience, metrics_port) = (args.patience, args.metrics_port);
         let config = (leads && !args.end_with_stdin).then(|| {
@@ -74,16 +75,10 @@ impl Process {
         Ok(Self { cluster, config: config.transpose()?, settings, patience, metrics_port })
     }
 
-    /// Ends its part from outside.
-    #[must_use]
-    pub fn stop_handle(&self) -> StopHandle {
-        self.cluster.stop_handle()
-    }
-
     /// The run folder, for the process that writes the checkpoints: an earlier life of it may have
     /// been there, or its launcher has made it ready.
-    pub(super) fn owned(&self) -> Result<RunFolder, NodeError> {
-        let owned = match &self.config {
+    pub(super) fn owned(&self) -> Result<RunFolder, Error> {
+        match &self.config {
             None => RunFolder::join(&self.settings)
                 .and_then(|mut folder| folder.hold().map(|()| folder)),
             Some(config) => RunFolder::open(&self.settings).and_then(|folder| {
@@ -93,13 +88,12 @@ impl Process {
                 }
                 Ok(folder)
             }),
-        };
-        owned.map_err(|error| TrainError::from(error).into())
+        }
     }
 
     /// The run folder, for the others.
-    pub(super) fn joined(&self) -> Result<RunFolder, NodeError> {
-        RunFolder::join(&self.settings).map_err(|error| TrainError::from(error).into())
+    pub(super) fn joined(&self) -> Result<RunFolder, Error> {
+        RunFolder::join(&self.settings)
     }
 
     /// This process's part, whichever it is, in a run.
@@ -108,9 +102,8 @@ impl Process {
         hooks: Hooks<f32>,
         run: RunId,
         record: Option<&Record>,
-    ) -> Result<ClusterReport<f32>, NodeError> {
-        let variables = self.settings.classifier.variables(self.settings.seed);
-        let variables = variables.map_err(TrainError::from)?;
+    ) -> Result<ClusterReport<f32>, Error> {
+        let variables = self.settings.classifier.variables(self.settings.args.seed)?;
         let described = set(replicas(&self.settings)?.run_id(run), record, SyncReplicas::record);
         let trainer = described.on(&self.cluster).build(variables)?;
         let learner = learner(&self.settings);
@@ -119,14 +112,14 @@ impl Process {
 }
 
 /// From options where they say it, else from the environment.
-fn place(args: &NodeArgs) -> Result<Node, NodeError> {
+fn place(args: &NodeArgs) -> Result<Node, Error> {
     if let (Some(role), None) = (&args.role, &args.worker_hosts) {
         if role != "evaluator" {
             let option = "--role";
             let expected = "--ps and --worker-hosts with it, with everybody's addresses";
             return Err(UsageError::number(option, expected, role).into());
         }
-        // It speaks to nobody, so that any addresses will do.
+        // It speaks to no process, so that any addresses will do.
         return Ok(Node::from_flags("127.0.0.1:1", "127.0.0.1:2", role, 0)?);
     }
     if let (Some(role), Some(ps), Some(workers)) = (&args.role, &args.ps, &args.worker_hosts) {
@@ -139,7 +132,14 @@ fn place(args: &NodeArgs) -> Result<Node, NodeError> {
             UsageError::number("--ps", expected, count)
         })?,
     };
-    Ok(Cluster::from_env(ps)?.ok_or(NodeError::NoPlace)?.place().clone())
+    let Some(cluster) = Cluster::from_env(ps)? else {
+        return Err(Error::usage(
+            "expected a place in a cluster from --role, --index, --ps and --worker-hosts, from \
+             TF_CONFIG, or from srun, got none of them; `sync-replicas launch` starts all \
+             processes",
+        ));
+    };
+    Ok(cluster.place().clone())
 }
 
 #[cfg(test)]
@@ -152,7 +152,7 @@ mod tests {
         let words = ["x", "node", "--out", out].into_iter().chain(words.split_whitespace());
         let words = words.chain(config.into_iter().flat_map(|file| ["--config", file]));
         match command_line::read(words.map(Into::into)).expect("is valid").command {
-            Command::Node(args) => Process::new(*args).expect("is valid"),
+            Command::Node(args) => Process::new(*args, StopHandle::new()).expect("is valid"),
             other => panic!("{other:?}"),
         }
     }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use sync_replicas::checkpoint::{self, CheckpointError};
 
-use super::FolderError;
 use super::run_file::RunFile;
+use crate::error::Error;
 
-/// Where checkpoints are if nobody says otherwise.
+/// Where checkpoints are unless an option says otherwise.
 pub(super) const USUAL: &str = "checkpoint";
 
 /// What was found there.
@@ -26,7 +26,7 @@ impl Place {
     ///
     /// # Errors
     /// [`CheckpointError::NotFound`] when there is no checkpoint.
-    pub(super) fn of(path: &Path) -> Result<Self, FolderError> {
+    pub(super) fn of(path: &Path) -> Result<Self, Error> {
         if path.join("manifest.json").is_file() {
             return Ok(Self::One(path.to_owned()));
         }
@@ -44,7 +44,7 @@ impl Place {
         }
     }
 
-    fn of_checkpoints(path: &Path) -> Result<Self, FolderError> {
+    fn of_checkpoints(path: &Path) -> Result<Self, Error> {
         let alone = Self::Checkpoints(path.to_owned());
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let Some(parent) = absolute.parent() else { return Ok(alone) };

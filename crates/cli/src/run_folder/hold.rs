@@ -7,8 +7,9 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::FolderError;
-use crate::here::{host, utc};
+use super::whole::unwritable;
+use crate::error::Error;
+use crate::host_time::{host, utc};
 
 /// The file that is locked.
 const FILE: &str = ".holder";
@@ -21,9 +22,9 @@ pub(super) struct Hold {
 
 impl Hold {
     /// Takes a folder.
-    pub(super) fn take(folder: &Path) -> Result<Self, FolderError> {
+    pub(super) fn take(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(FILE);
-        let failed = |source: io::Error| FolderError::Write { path: path.clone(), source };
+        let failed = |error: io::Error| unwritable(&path, &error);
         let mut options = File::options();
         let opened = options.read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = opened.map_err(failed)?;
@@ -34,7 +35,10 @@ impl Hold {
                 // Some systems do not let a locked file be read; it is held all the same.
                 let _ = file.read_to_string(&mut by);
                 let by = if by.is_empty() { "another process".to_owned() } else { by };
-                return Err(FolderError::Held { path: folder.to_owned(), by });
+                return Err(Error::usage(format!(
+                    "{} is in use by {by}; wait for it, end it, or give another folder",
+                    folder.display()
+                )));
             }
             // Some file systems know no locks: across machines the generation decides anyway.
             Err(TryLockError::Error(error)) => {

@@ -1,9 +1,9 @@
-//! The name of a run folder that nobody named: the model and the time.
+//! The name of a run folder without `--out`: the model and the time.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::here::utc;
+use crate::host_time::utc;
 
 /// `runs/MODEL-TIME`, with a number where that is taken.
 pub(super) fn fresh(model: &str) -> PathBuf {

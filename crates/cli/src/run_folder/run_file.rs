@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sync_replicas::checkpoint::RunId;
 
-use super::FolderError;
-use super::whole::write_whole;
+use super::whole::{unwritable, write_whole};
+use crate::error::Error;
 
 const FILE: &str = "run.json";
 
@@ -39,25 +39,16 @@ pub struct Resumed {
 
 impl RunFile {
     /// That of a run folder; `None` where there is none.
-    pub(super) fn read(root: &Path) -> Result<Option<Self>, FolderError> {
+    pub(super) fn read(root: &Path) -> Result<Option<Self>, Error> {
         let path = root.join(FILE);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Ok(None);
-            }
-            Err(source) => return Err(FolderError::Read { path, source }),
+        let file = match fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).map(Some).map_err(io::Error::from),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
+                _ => Err(error),
+            },
         };
-        let invalid = |error: serde_json::Error| {
-            let source = io::Error::new(io::ErrorKind::InvalidData, error);
-            FolderError::Read { path: path.clone(), source }
-        };
-        serde_json::from_str(&text).map(Some).map_err(invalid)
+        file.map_err(|error| Error::usage(format!("{} cannot be read: {error}", path.display())))
     }
 
     /// Where the checkpoints of this run folder are.
@@ -75,10 +66,10 @@ impl RunFile {
     }
 
     /// Writes it.
-    pub(super) fn write(&self, root: &Path) -> Result<(), FolderError> {
-        let text = serde_json::to_string_pretty(self).map_err(io::Error::from);
+    pub(super) fn write(&self, root: &Path) -> Result<(), Error> {
         let path = root.join(FILE);
-        text.and_then(|text| write_whole(&path, &format!("{text}\n")))
-            .map_err(|source| FolderError::Write { path, source })
+        let text =
+            serde_json::to_string_pretty(self).map_err(|error| unwritable(&path, &error.into()))?;
+        write_whole(&path, &format!("{text}\n"))
     }
 }

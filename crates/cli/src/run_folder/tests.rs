@@ -1,6 +1,7 @@
 //! What the folder of a run is, by what was there before.
 
 use clap::Parser;
+use cluster::exit::Exit;
 
 use super::*;
 use crate::args::Cli;
@@ -16,8 +17,9 @@ fn a_folder_under_a_file_is_refused() {
     let file = dir.path().join("file");
     fs::write(&file, "").expect("is writable");
     let out = file.join("run").display().to_string();
-    let error = RunFolder::open(&settings(&["--out", &out]));
-    assert!(matches!(error, Err(FolderError::Write { .. })), "{error:?}");
+    let error = RunFolder::open(&settings(&["--out", &out])).expect_err("it is a file");
+    assert!(error.to_string().contains("cannot be written"), "{error}");
+    assert_eq!(error.exit(), Exit::Usage);
 }
 
 // P-24: a start that fails leaves nothing behind.

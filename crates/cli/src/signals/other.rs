@@ -9,19 +9,19 @@ use std::time::Duration;
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 
-use super::Signal;
+use super::signal::Signal;
 
-/// Between two looks: these systems wake nobody.
+/// Between two looks: these systems wake no thread.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Calls `heed` for each Ctrl-C from now on.
-pub(super) fn each(heed: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
+/// Calls `handle` for each Ctrl-C from now on.
+pub(super) fn each(handle: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
     let pressed = Arc::new(AtomicBool::new(false));
     flag::register(SIGINT, Arc::clone(&pressed))?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         loop {
             if pressed.swap(false, Ordering::Relaxed) {
-                heed(Signal::Interrupt);
+                handle(Signal::Interrupt);
             }
             thread::sleep(LOOK);
         }

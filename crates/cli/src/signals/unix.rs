@@ -8,7 +8,7 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
-use super::Signal;
+use super::signal::Signal;
 
 const ALL: [(i32, Signal); 4] = [
     (SIGINT, Signal::Interrupt),
@@ -17,23 +17,23 @@ const ALL: [(i32, Signal); 4] = [
     (SIGUSR1, Signal::User),
 ];
 
-/// Calls `heed` for each signal from now on.
-pub(super) fn each(heed: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
+/// Calls `handle` for each signal from now on.
+pub(super) fn each(handle: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
     let ignored = ignored();
     let heard = ALL.iter().filter(|(number, _)| ignored & (1 << (number - 1)) == 0);
     let mut signals = Signals::new(heard.map(|(number, _)| number))?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for number in signals.forever() {
             if let Some((_, signal)) = ALL.iter().find(|(known, _)| *known == number) {
-                heed(*signal);
+                handle(*signal);
             }
         }
     })?;
     Ok(())
 }
 
-/// The signals that whoever started this process has it ignore, as `nohup` does, by bits from
-/// number 1 on. Told by Linux alone without unsafe code; elsewhere none is known to be.
+/// The signals that this process was started to ignore, as `nohup` has it, by bits from number 1
+/// on. Told by Linux alone without unsafe code; elsewhere none is known to be.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     of_status(&status)

@@ -11,18 +11,19 @@ use sync_replicas::Variables;
 use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::record::{Cursor, Record, Totals};
 
-use super::error::TrainError;
 use super::run_line::run_line;
 use crate::args::cli_name;
 use crate::best::Kept;
 use crate::early_stop::EarlyStop;
+use crate::error::Error;
 use crate::history::{History, METRICS, TESTS};
+use crate::html_report;
 use crate::interrupt::Interrupt;
+use crate::lock::lock;
 use crate::progress::Progress;
-use crate::report;
 use crate::run_folder::RunFolder;
 use crate::run_hook::RunHook;
-use crate::run_log::{RunLog, lock};
+use crate::run_log::RunLog;
 use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
 
@@ -73,14 +74,14 @@ impl<'a> RunRecord<'a> {
         settings: &'a Settings,
         folder: RunFolder,
         record: Record,
-    ) -> Result<Self, TrainError> {
+    ) -> Result<Self, Error> {
         let (metrics, run) = (folder.root().join(METRICS), run_line(settings, &folder)?);
         let log = RunLog::open(&metrics, &run, record.clone())?;
         Ok(Self { settings, folder, record, log: Arc::new(Mutex::new(log)) })
     }
 
     /// For the chief of a cluster, which tests what the servers update.
-    pub(crate) fn of_chief(settings: &'a Settings, folder: RunFolder) -> Result<Self, TrainError> {
+    pub(crate) fn of_chief(settings: &'a Settings, folder: RunFolder) -> Result<Self, Error> {
         let record = Record::new();
         let log = RunLog::of_tests(&folder.root().join(TESTS[0]), record.clone())?;
         Ok(Self { settings, folder, record, log: Arc::new(Mutex::new(log)) })
@@ -108,27 +109,27 @@ impl<'a> RunRecord<'a> {
             digits: Arc::clone(&settings.digits),
             interrupt: interrupt.clone(),
             log: Arc::clone(&self.log),
-            progress: Progress::new(settings.quiet, first, settings.updates),
+            progress: Progress::new(settings.args.quiet, first, settings.updates),
             begun: (Instant::now(), first),
-            save_every: settings.save_every.max(1),
+            save_every: settings.args.save_every.max(1),
             eval_every: settings.eval_every,
             accuracy: None,
-            stop: settings.stop_when.map(EarlyStop::new),
+            stop: settings.args.stop_when.map(EarlyStop::new),
             best: None,
         }
     }
 
     /// Hands all lines to the system, also those of a run that failed.
-    pub(crate) fn flush(&self) -> Result<(), TrainError> {
-        Ok(lock(&self.log).flush()?)
+    pub(crate) fn flush(&self) -> Result<(), Error> {
+        lock(&self.log).flush()
     }
 
     /// Writes the result among the metrics.
-    pub(crate) fn write_result(&self, summary: &Summary) -> Result<(), TrainError> {
+    pub(crate) fn write_result(&self, summary: &Summary) -> Result<(), Error> {
         let mut log = lock(&self.log);
         log.flush()?;
         log.add("result", summary);
-        Ok(log.flush()?)
+        log.flush()
     }
 
     /// The result that was told of the run when it ended with this update, by whichever process.
@@ -137,7 +138,7 @@ impl<'a> RunRecord<'a> {
         history.told.filter(|summary| summary.updates == updates)
     }
 
-    /// Draws the pages. The result stands without them: files that somebody has changed, and that
+    /// Draws the pages. The result stands without them: files that were changed, and that
     /// cannot be read back, are told of.
     pub(crate) fn draw(&self, summary: &Summary) {
         if let Err(error) = self.try_to_draw(summary) {
@@ -146,17 +147,17 @@ impl<'a> RunRecord<'a> {
     }
 
     /// Draws what the folder tells, and what is known here of the latest part.
-    fn try_to_draw(&self, summary: &Summary) -> Result<(), TrainError> {
+    fn try_to_draw(&self, summary: &Summary) -> Result<(), Error> {
         self.flush()?;
         let latest = self.record.since(&mut Cursor::default());
         let history = History::with_latest(self.folder.root(), &latest)?;
         let settings = self.settings.describe().into_iter();
         let settings = settings.map(|(name, value)| (name.to_owned(), value)).collect();
-        Ok(report::write(self.folder.root(), &history, summary, settings)?)
+        html_report::write(self.folder.root(), &history, summary, settings)
     }
 
     /// The result of what a training came to.
-    pub(crate) fn summarize(&self, outcome: &RunOutcome) -> Result<Summary, TrainError> {
+    pub(crate) fn summarize(&self, outcome: &RunOutcome) -> Result<Summary, Error> {
         let settings = self.settings;
         let test =
             |variables: &_| accuracy(&*settings.classifier, variables, &settings.digits.test);
@@ -164,11 +165,11 @@ impl<'a> RunRecord<'a> {
         let latest = self.record.since(&mut Cursor::default());
         let replicas = outcome.replicas.iter();
         let root = self.folder.root();
-        let best = settings.keep_best.and_then(|_| Kept::read(root));
+        let best = settings.args.keep_best.and_then(|_| Kept::read(root));
         let best_checkpoint = best.as_ref().and_then(|_| Kept::checkpoint(root));
         Ok(Summary {
-            model: cli_name(settings.model),
-            optimizer: cli_name(settings.optimizer_kind),
+            model: cli_name(settings.args.model),
+            optimizer: cli_name(settings.args.optimizer),
             test_accuracy: Some(test(&outcome.variables)?),
             averages_test_accuracy: outcome.averages.as_ref().map(test).transpose()?,
             loss: latest.updates.last().and_then(|update| update.loss),

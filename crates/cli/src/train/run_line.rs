@@ -2,18 +2,17 @@
 
 use std::time::SystemTime;
 
-use super::error::TrainError;
 use crate::config::Config;
-use crate::error::UsageError;
-use crate::here::{host, rfc_3339};
+use crate::error::Error;
+use crate::host_time::{host, rfc_3339};
 use crate::metrics::Run;
 use crate::run_folder::RunFolder;
 use crate::settings::Settings;
 
 /// Of the run of a folder, with the settings that are written there: those of a whole cluster,
 /// whichever process tells them.
-pub(super) fn run_line(settings: &Settings, folder: &RunFolder) -> Result<Run, TrainError> {
-    let written = folder.config().map_err(UsageError::from)?;
+pub(super) fn run_line(settings: &Settings, folder: &RunFolder) -> Result<Run, Error> {
+    let written = folder.config()?;
     let mut config = written.map_or_else(|| Config::of(settings), Ok)?;
     config.set("total_num_replicas", settings.total_num_replicas);
     Ok(Run {

@@ -19,7 +19,7 @@ pub(crate) fn hooks(
     }
     hooks = hooks.nan_guard();
     if let Some(folder) = folder {
-        hooks = hooks.checkpoints(folder.checkpoints(), settings.save_every, settings.keep);
+        hooks = hooks.checkpoints(folder.checkpoints(), settings.args.save_every, settings.keep);
     }
     hooks.stop_at_step(i64::try_from(settings.updates).unwrap_or(i64::MAX))
 }

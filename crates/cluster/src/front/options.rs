@@ -104,6 +104,13 @@ impl Cluster {
         self
     }
 
+    /// Hears this handle, which was made before and may have been told something already.
+    #[must_use]
+    pub fn stop_with(mut self, stop: StopHandle) -> Self {
+        self.stop = stop;
+        self
+    }
+
     /// Ends this process's part from outside, while [`fit`](super::ClusterTrainer::fit) runs.
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 /// What somebody wishes of this process; from any thread, at any time, also before `fit` begins.
-#[derive(Clone, Debug)]
+/// Clones are the same wishes.
+#[derive(Clone, Debug, Default)]
 pub struct StopHandle(Arc<watch::Sender<Requests>>);
 
 /// All that was wished for so far.
@@ -24,8 +25,11 @@ pub(crate) struct Requests {
 }
 
 impl StopHandle {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(watch::channel(Requests::default()).0))
+    /// For a process that can be told to end before it knows its place: what is said to it waits
+    /// for [`Cluster::stop_with`](crate::Cluster::stop_with).
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Ends this process's part, and not the training (P-5): it is expected to be started again. A
@@ -62,5 +66,39 @@ impl StopHandle {
     /// All wishes, as they come.
     pub(crate) fn wishes(&self) -> watch::Receiver<Requests> {
         self.0.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::StopHandle;
+    use crate::Cluster;
+    use crate::spec::Node;
+
+    #[test]
+    fn a_wish_is_heard_whenever_it_comes() {
+        type Wish = fn(&StopHandle);
+        #[track_caller]
+        fn check(before: &[Wish], after: &[Wish], expected: bool) {
+            let stop = StopHandle::new();
+            before.iter().for_each(|wish| wish(&stop));
+            let place = Node::from_flags("a:1", "b:1", "ps", 0).expect("it makes sense");
+            let cluster = Cluster::new(place).stop_with(stop.clone());
+            after.iter().for_each(|wish| wish(&stop));
+            let stop = cluster.stop_handle();
+            let heard = pin!(stop.wished()).poll(&mut Context::from_waker(Waker::noop()));
+            assert_eq!(heard.is_ready(), expected);
+        }
+        let (leave, end, save): (Wish, Wish, Wish) =
+            (StopHandle::stop, StopHandle::end_training, StopHandle::save);
+        check(&[], &[], false);
+        check(&[leave], &[], true);
+        check(&[], &[leave], true);
+        check(&[leave], &[leave], true);
+        check(&[save], &[end], false);
     }
 }

@@ -4,7 +4,6 @@
 //! and figures.
 
 mod answer;
-mod error;
 mod run;
 mod source;
 mod text;
@@ -12,21 +11,24 @@ mod text;
 use std::io::Write;
 
 use self::answer::{Answer, BatchAnswer, FleetAnswer};
-pub use self::error::PlanError;
 use crate::args::PlanArgs;
-use crate::say;
+use crate::error::Error;
+use crate::output;
 use crate::simulate::write;
 
 /// Answers "how many backups?".
 ///
 /// # Errors
-/// [`PlanError`].
-pub fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), PlanError> {
+/// When nothing is asked, or nothing can be learned from the run, the plan or the law.
+pub fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Error> {
     let source = source::read(args)?;
     let machines = args.machines.map(|it| it as usize).or(source.machines);
     let gradients = args.gradients.map(|it| it as usize).or(source.gradients);
     if machines.is_none() && gradients.is_none() {
-        return Err(PlanError::NoQuestion);
+        return Err(Error::usage(
+            "nothing to plan: give --machines N (a fixed fleet), --gradients A (a fixed batch), or \
+             both",
+        ));
     }
     let fleet = machines.map(|n| FleetAnswer::new(&source.fleet, n, &args.iterations));
     let batch = gradients.map(|gradients| {
@@ -47,7 +49,7 @@ pub fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), PlanError> {
         }
     }
     if args.json {
-        return Ok(say::json(out, &answer)?);
+        return output::json(out, &answer);
     }
     // A reader that has gone, as `head` does, is no failure.
     let _ = out.write_all(text::answer(&answer).as_bytes());

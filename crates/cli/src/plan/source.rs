@@ -1,12 +1,14 @@
 //! What the machines are like: a run, a plan, or a law in one line.
 
+use std::fmt::Display;
+
 use simulator::advice::Fleet;
-use simulator::{Law, Mode, Plan};
+use simulator::{Law, Plan};
 use sync_replicas::engine::Settings;
 
-use super::error::PlanError;
 use super::run;
 use crate::args::PlanArgs;
+use crate::error::Error;
 use crate::simulate::read_plan;
 
 pub(super) struct Source {
@@ -19,7 +21,7 @@ pub(super) struct Source {
     pub(super) gradients: Option<usize>,
 }
 
-pub(super) fn read(args: &PlanArgs) -> Result<Source, PlanError> {
+pub(super) fn read(args: &PlanArgs) -> Result<Source, Error> {
     let mut source = if let Some(path) = &args.run {
         let run = run::read(path)?;
         let plan = bare(run.usual(), args.reference)?;
@@ -58,17 +60,13 @@ pub(super) fn read(args: &PlanArgs) -> Result<Source, PlanError> {
         Source { name, notes, fleet: plan.into(), machines: None, gradients: None }
     };
     source.fleet.plan.seed = args.seed;
-    source.fleet = source.fleet.in_mode(Mode::from(args.mode));
+    source.fleet = source.fleet.in_mode(args.mode);
     Ok(source)
 }
 
 /// A plan with a law alone, without leases: how long one is changes with the times.
-fn bare(law: Law, reference: bool) -> Result<Plan, PlanError> {
-    let failed = |error: sync_replicas::engine::ConfigError| PlanError::Law {
-        option: "--reference",
-        text: String::new(),
-        problem: error.to_string(),
-    };
+fn bare(law: Law, reference: bool) -> Result<Plan, Error> {
+    let failed = |error| refused("--reference", "", error);
     let plan = Plan::new(law, 1, 1).map_err(failed)?;
     if !reference {
         return Ok(plan);
@@ -81,31 +79,35 @@ fn bare(law: Law, reference: bool) -> Result<Plan, PlanError> {
 }
 
 /// `NAME:key=value,...` as a law: the words are those of plan files.
-fn law(option: &'static str, text: &str) -> Result<Law, PlanError> {
+fn law(option: &str, text: &str) -> Result<Law, Error> {
     let (name, keys) = text.split_once(':').unwrap_or((text, ""));
-    let refused = |problem: String| PlanError::Law { option, text: text.to_owned(), problem };
     let is_word = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     if name.is_empty() || !name.chars().all(is_word) {
-        return Err(refused("expected a law such as exponential:mean=1".to_owned()));
+        return Err(refused(option, text, "expected a law such as exponential:mean=1"));
     }
     let toml = format!("replicas_to_aggregate = 1\ncompute.{name} = {{ {keys} }}\n");
     match Plan::read(&toml) {
         Ok(plan) => Ok(plan.compute),
-        Err(error) => Err(refused(error.message().to_owned())),
+        Err(error) => Err(refused(option, text, error.message())),
     }
 }
 
-fn with_stragglers(body: Law, text: &str) -> Result<Law, PlanError> {
+fn with_stragglers(body: Law, text: &str) -> Result<Law, Error> {
     const OPTION: &str = "--stragglers";
-    let refused = |problem: String| PlanError::Law { option: OPTION, text: text.into(), problem };
     let Some((part, straggler)) = text.split_once('=') else {
-        return Err(refused("expected PART=LAW, such as 0.02=exponential:mean=9".to_owned()));
+        let problem = "expected PART=LAW, such as 0.02=exponential:mean=9";
+        return Err(refused(OPTION, text, problem));
     };
     let number: f64 = part.trim().parse().map_err(|_| {
-        refused(format!("expected a probability from 0 to 1 before the `=`, got {part:?}"))
+        let expected = "expected a probability from 0 to 1 before the `=`";
+        refused(OPTION, text, format!("{expected}, got {part:?}"))
     })?;
     let probability =
-        number.try_into().map_err(|error: simulator::NumberError| refused(error.to_string()))?;
+        number.try_into().map_err(|error: simulator::NumberError| refused(OPTION, text, error))?;
     let straggler = law(OPTION, straggler)?;
     Ok(Law::Mixture { probability, body: body.into(), straggler: straggler.into() })
+}
+
+fn refused(option: &str, text: &str, problem: impl Display) -> Error {
+    Error::usage(format!("{option} {text}: {problem}"))
 }

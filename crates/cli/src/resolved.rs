@@ -1,15 +1,15 @@
-//! Every setting of a run with the value that holds, also where nobody gave one.
+//! Every setting of a run with the value that holds, also where no option gave one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cluster::Wire;
 use optim::Schedule;
 use serde_json::{Value, json};
-use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, SummationOrder, TokenPolicy};
+use sync_replicas::options::SummationOrder;
 
 use crate::args::{
-    FailingBatchKind, NonFiniteKind, SecurityArgs, SparseMeanKind, TokenPolicyKind, WireKind,
-    cli_name,
+    FAILING_BATCHES, NON_FINITES, SPARSE_MEANS, SecurityArgs, TOKEN_POLICIES, WIRES, cli_name,
 };
 use crate::config::Config;
 use crate::error::UsageError;
@@ -19,7 +19,7 @@ use crate::settings::Settings;
 
 /// What the options of a cluster say, beside those of training.
 pub(crate) struct ClusterOptions<'a> {
-    pub(crate) wire: WireKind,
+    pub(crate) wire: Wire,
     pub(crate) patience: Duration,
     pub(crate) metrics_port: Option<u16>,
     pub(crate) security: &'a SecurityArgs,
@@ -36,15 +36,15 @@ impl Config {
         config.set_replicas(settings)?;
         for (key, value) in [
             ("updates", settings.updates),
-            ("batch_size", settings.batch_size as u64),
-            ("save_every", settings.save_every),
+            ("batch_size", settings.args.batch_size),
+            ("save_every", settings.args.save_every),
             ("eval_every", settings.eval_every),
             ("keep", settings.keep as u64),
         ] {
             config.set(key, value);
         }
-        config.set("keep_best", settings.keep_best.map(|best| best.to_string()));
-        config.set("stop_when", settings.stop_when.map(|rule| rule.to_string()));
+        config.set("keep_best", settings.args.keep_best.map(|best| best.to_string()));
+        config.set("stop_when", settings.args.stop_when.map(|rule| rule.to_string()));
         Ok(config)
     }
 
@@ -60,8 +60,8 @@ impl Config {
         // Which the processes themselves say, and which they refuse.
         config.set("total_num_replicas", Value::Null);
         config.set("min_replicas", Value::Null);
-        config.set("lease", duration(settings.lease.unwrap_or(cluster::DEFAULT_LEASE)));
-        config.set("wire", cli_name(options.wire));
+        config.set("lease", duration(settings.args.lease.unwrap_or(cluster::DEFAULT_LEASE)));
+        config.set("wire", WIRES.name(options.wire));
         config.set("patience", duration(options.patience));
         config.set("metrics_port", options.metrics_port);
         let SecurityArgs { key_file, tls_cert, tls_key, tls_ca } = options.security;
@@ -77,11 +77,11 @@ impl Config {
     }
 
     fn set_model(&mut self, settings: &Settings) -> Result<(), UsageError> {
-        self.set("model", cli_name(settings.model));
+        self.set("model", cli_name(settings.args.model));
         self.set("hidden", settings.hidden);
-        self.set("seed", settings.seed);
-        self.set("data", settings.data.as_deref().map(path));
-        self.set("optimizer", cli_name(settings.optimizer_kind));
+        self.set("seed", settings.args.seed);
+        self.set("data", settings.args.data.as_deref().map(path));
+        self.set("optimizer", cli_name(settings.args.optimizer));
         match &settings.learning_rate {
             Schedule::Constant(rate) => self.set("learning_rate", *rate),
             schedule => self.set("schedule", schedule.to_string()),
@@ -98,7 +98,7 @@ impl Config {
             Some(Clip::GlobalNorm(limit)) => self.set("clip_global_norm", limit),
             None => {}
         }
-        self.set("ema", settings.ema);
+        self.set("ema", settings.args.ema);
         Ok(())
     }
 
@@ -112,40 +112,15 @@ impl Config {
         let slow: Vec<_> = slow.map(|(id, delay)| format!("{id}={}", delay.as_millis())).collect();
         self.set("straggler", if slow.is_empty() { json!(["none"]) } else { json!(slow) });
         self.set("deterministic", engine.order == SummationOrder::Replica);
-        self.set("reference", settings.reference);
-        self.set(
-            "token_policy",
-            cli_name(match engine.token_policy {
-                TokenPolicy::DiscardLeftovers => TokenPolicyKind::Discard,
-                TokenPolicy::KeepLeftovers => TokenPolicyKind::Keep,
-            }),
-        );
+        self.set("reference", settings.args.reference);
+        self.set("token_policy", TOKEN_POLICIES.name(engine.token_policy));
         // Refused with the parts where they do not suffice.
         self.set("init_tokens", parts.config.initial_tokens(engine.initial_tokens).ok());
-        self.set(
-            "sparse_mean",
-            cli_name(match parts.sparse_mean {
-                SparseMean::PerRow => SparseMeanKind::PerRow,
-                SparseMean::PerGradient => SparseMeanKind::PerGradient,
-            }),
-        );
-        self.set(
-            "non_finite",
-            cli_name(match engine.non_finite {
-                NonFinite::Fail => NonFiniteKind::Fail,
-                NonFinite::Skip => NonFiniteKind::Skip,
-                NonFinite::Allow => NonFiniteKind::Allow,
-            }),
-        );
+        self.set("sparse_mean", SPARSE_MEANS.name(parts.sparse_mean));
+        self.set("non_finite", NON_FINITES.name(engine.non_finite));
         // Only where a batch is given to others.
         if engine.order == SummationOrder::Replica {
-            self.set(
-                "failing_batch",
-                cli_name(match engine.failing_batch {
-                    FailingBatch::Fail => FailingBatchKind::Fail,
-                    FailingBatch::Skip => FailingBatchKind::Skip,
-                }),
-            );
+            self.set("failing_batch", FAILING_BATCHES.name(engine.failing_batch));
         }
         self.set("lease", engine.lease.map(duration));
         self.set("step_deadline", engine.step_deadline.map(duration));

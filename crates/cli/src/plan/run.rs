@@ -3,33 +3,15 @@
 //! A batch that was given up is told apart from one that was finished: it would have taken longer.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use simulator::Law;
 use simulator::advice::{Measured, Observation};
 use sync_replicas::record::SpanKind;
 
-use crate::history::{History, HistoryError, Life};
+use crate::error::Error;
+use crate::history::{History, Life};
 use crate::metrics::Batch;
-
-/// Why a run tells nothing.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// Its files cannot be read, or make no sense.
-    #[error(transparent)]
-    History(#[from] HistoryError),
-    /// Something that planning needs is not there.
-    #[error("{}: expected {expected}, got none; {remedy}", path.display())]
-    Missing {
-        /// The run.
-        path: PathBuf,
-        /// What is missing.
-        expected: String,
-        /// What to do.
-        remedy: &'static str,
-    },
-}
 
 /// No run has more replicas.
 const MOST: u64 = 1 << 16;
@@ -44,11 +26,10 @@ pub(super) struct Run {
     updates: Vec<f64>,
 }
 
-pub(super) fn read(path: &Path) -> Result<Run, RunError> {
+pub(super) fn read(path: &Path) -> Result<Run, Error> {
     let history = History::read(path)?;
-    let missing = |expected: String, remedy| {
-        let path = path.to_owned();
-        RunError::Missing { path, expected, remedy }
+    let missing = |expected: String, remedy: &str| {
+        Error::usage(format!("{}: expected {expected}, got none; {remedy}", path.display()))
     };
     let count = |life: &Life, name: &str| {
         life.run.get(name)?.as_u64().filter(|count| (1..=MOST).contains(count))
@@ -76,7 +57,7 @@ pub(super) fn read(path: &Path) -> Result<Run, RunError> {
         return Err(missing(expected, "train longer, until each has finished a batch"));
     };
     let updates = lives().flat_map(|life| updates(&life.batches)).collect();
-    // More than there are machines makes no sense, and is refused by whoever plans.
+    // More than there are machines makes no sense, and is refused by the planner.
     let gradients = usize::try_from(gradients).unwrap_or(usize::MAX);
     Ok(Run { gradients, machines, updates })
 }

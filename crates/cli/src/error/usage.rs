@@ -1,0 +1,70 @@
+//! Usage errors: what is wrong with the options, found before anything is done.
+
+use std::path::PathBuf;
+
+use digits::data::{BatchSizeError, DataError};
+use optim::HyperParameterError;
+
+/// Invalid options. Nothing was done yet.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UsageError {
+    /// The data cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The batches cannot be made.
+    #[error(transparent)]
+    Batch(#[from] BatchSizeError),
+    /// The optimizer cannot take a number.
+    #[error(transparent)]
+    HyperParameter(#[from] HyperParameterError),
+    /// A number for another optimizer.
+    #[error("{option} is not for --optimizer {optimizer}; it belongs to {owners}")]
+    NotForOptimizer {
+        /// The option.
+        option: &'static str,
+        /// The optimizer chosen.
+        optimizer: String,
+        /// Those that have it.
+        owners: String,
+    },
+    /// A number out of its range.
+    #[error("{option}: expected {expected}, got {got}")]
+    Number {
+        /// The option.
+        option: &'static str,
+        /// What it may be.
+        expected: String,
+        /// What it is.
+        got: String,
+    },
+    /// The file of `--config` was not read before.
+    #[error(
+        "--config {}: expected a command line that `command_line::read` has read, which puts the \
+         file's settings into it",
+        path.display()
+    )]
+    UnreadConfig {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Invalid stragglers.
+    #[error("--straggler: {problem}")]
+    Straggler {
+        /// What is wrong, and what was expected.
+        problem: String,
+    },
+    /// The trainer refuses the combination.
+    #[error(transparent)]
+    Build(#[from] sync_replicas::BuildError),
+}
+
+impl UsageError {
+    pub(crate) fn number(
+        option: &'static str,
+        expected: impl Into<String>,
+        got: impl ToString,
+    ) -> Self {
+        Self::Number { option, expected: expected.into(), got: got.to_string() }
+    }
+}
