@@ -89,7 +89,10 @@ async fn who_may_leave_is_told_twice() {
         assert!(polled.is_pending(), "it ends with the training");
         let own = Arc::clone(&server.own);
         let (done, is_done) = channel();
-        std::thread::spawn(move || done.send(own.release(Release::Saved)));
+        std::thread::spawn(move || {
+            own.release(Release::Saved);
+            done.send(())
+        });
         is_done.recv_timeout(GRACE).expect("it holds up nobody");
     }
 }
