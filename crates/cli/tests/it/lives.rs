@@ -105,7 +105,7 @@ impl History {
         let last = self.last_update().filter(|_| self.last_update() != before).unwrap_or(newest);
         let lost = last.saturating_sub(newest);
         let bound = if signal == "-KILL" { EVERY } else { 0 };
-        assert!(lost <= bound, "{lost} updates were lost: {:#?}", self.log);
+        assert!(lost <= bound, "{lost} updates were lost by {signal}: {:#?}", self.log);
     }
 
     /// Nothing begins, and nothing is made.
