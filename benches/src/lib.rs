@@ -5,6 +5,7 @@
 //! fast: rows use the public API of the crates, as their users do. Invariant: a row's name never
 //! changes its meaning.
 
+#![allow(missing_debug_implementations, reason = "nobody prints the parts of a measurement")]
 #![allow(clippy::print_stdout, reason = "a tool for a terminal")]
 
 mod bare_step;

@@ -23,6 +23,12 @@ pub struct Interrupt {
     state: Arc<Mutex<State>>,
 }
 
+impl std::fmt::Debug for Interrupt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Interrupt").field("requested", &self.requested()).finish_non_exhaustive()
+    }
+}
+
 #[derive(Default)]
 struct State {
     requested: bool,

@@ -130,6 +130,12 @@ pub struct ClusterTrainer<'c, T: Scalar, O> {
     variables: Variables<T>,
 }
 
+impl<T: Scalar, O> std::fmt::Debug for ClusterTrainer<'_, T, O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterTrainer").field("cluster", &self.cluster).finish_non_exhaustive()
+    }
+}
+
 impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
     /// Takes part until training is over: a parameter server serves, a worker computes.
     ///

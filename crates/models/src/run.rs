@@ -27,6 +27,12 @@ pub struct Model {
     run: fn(&mut Runner) -> Result<(), String>,
 }
 
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// What was run, and what failed.
 #[derive(Debug)]
 pub struct Report {
@@ -103,6 +109,7 @@ impl fmt::Display for Report {
 }
 
 /// One run of one model.
+#[derive(Debug)]
 pub struct Runner {
     config: Config,
     longest: usize,

@@ -45,6 +45,12 @@ pub struct Arrivals<'p> {
     times: Vec<Arrival>,
 }
 
+impl std::fmt::Debug for Arrivals<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arrivals").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
 /// One gradient; seconds since its step began.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Arrival {

@@ -38,6 +38,12 @@ pub struct Driver<T: Scalar> {
     replicas: Vec<Life<T>>,
 }
 
+impl<T: Scalar> std::fmt::Debug for Driver<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("trainer", &self.trainer).finish_non_exhaustive()
+    }
+}
+
 /// Why a push failed, or what followed from it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

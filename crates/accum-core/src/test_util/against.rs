@@ -25,6 +25,12 @@ pub struct Run<S> {
     takes: BTreeMap<usize, (Take, Arc<Wakes>)>,
 }
 
+impl<S> std::fmt::Debug for Run<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").finish_non_exhaustive()
+    }
+}
+
 #[derive(Default)]
 struct Wakes(AtomicUsize);
 

@@ -34,6 +34,12 @@ pub struct Connector {
     sockets: bool,
 }
 
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
 /// A connection carries one large stream: a message is one frame, and a few are under way. More
 /// would lie about in memory; fewer would have the sender wait for news of the receiver.
 pub(crate) const WINDOW: u32 = 2 << 20;

@@ -61,6 +61,12 @@ pub struct ReplicaClient<T: Scalar + bytemuck::Pod> {
     spent: Vec<(usize, ArrayD<T>)>,
 }
 
+impl<T: Scalar + bytemuck::Pod> std::fmt::Debug for ReplicaClient<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReplicaClient").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
     /// A replica that has not connected yet; the first wait does. Needs a tokio runtime.
     #[must_use]

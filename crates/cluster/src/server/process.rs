@@ -30,6 +30,12 @@ pub struct Server<T: Scalar> {
     expects_nobody: AtomicBool,
 }
 
+impl<T: Scalar> std::fmt::Debug for Server<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 /// Who has the parameter server do things.
 pub(super) enum Role<T: Scalar> {
     Leader(Arc<SharedLeader<T>>),

@@ -51,6 +51,15 @@ pub struct ServerSettings {
     pub guard: Option<Arc<Guard>>,
 }
 
+impl std::fmt::Debug for ServerSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerSettings")
+            .field("index", &self.index)
+            .field("run", &self.run)
+            .finish_non_exhaustive()
+    }
+}
+
 impl ServerSettings {
     /// The coordinator of such a training, whose shards make receipts with this secret.
     pub(super) fn coordinator(&self, secret: u64) -> Coordinator {

@@ -35,6 +35,12 @@ pub struct ServeSettings {
     pub tls: Option<ServerTlsConfig>,
 }
 
+impl std::fmt::Debug for ServeSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServeSettings").field("tls", &self.tls.is_some()).finish_non_exhaustive()
+    }
+}
+
 /// What comes of a call.
 pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 

@@ -23,6 +23,12 @@ pub struct Manager {
     play: Play,
 }
 
+impl std::fmt::Debug for Manager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Manager").finish_non_exhaustive()
+    }
+}
+
 /// What the calls come to, and which were made.
 #[derive(Clone, Default)]
 struct Play(Arc<Mutex<(Option<Fate>, Vec<&'static str>)>>);

@@ -31,6 +31,12 @@ pub struct Run {
     received: Vec<i64>,
 }
 
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").finish_non_exhaustive()
+    }
+}
+
 /// A call, and with its result whether it took tokens.
 type Call = Pin<Box<dyn Future<Output = (Returned, bool)>>>;
 
