@@ -12,7 +12,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, TryLockError};
 use std::thread::{Builder, ScopedJoinHandle};
-use std::time::Instant;
 
 use hooks::{NanLoss, RunError, SessionError};
 
@@ -21,7 +20,7 @@ use crate::failure::{describe, describe_panic};
 use crate::hook_host::HookHost;
 use crate::model::BoxError;
 use crate::report::ReplicaOutcome;
-use crate::runtime::{BeginError, Monitor, PushError, Replica, Shared, Step, WaitError};
+use crate::runtime::{BeginError, Begun, Monitor, PushError, Replica, Shared, Step, WaitError};
 use crate::store::UpdateError;
 use crate::{BatchSource, Hooks, Model, Report, Scalar, Trainer};
 use engine::{Generation, ReplicaId};
@@ -106,8 +105,9 @@ impl<T: Scalar> Trainer<T> {
             free => free,
         };
         let folders = hooks.checkpoint_folders();
-        let (host, first_step, generation) = self.begin(hooks)?;
-        let (begun, before) = (Instant::now(), Counted::now(&self.shared));
+        let (host, begun) = self.begin(hooks)?;
+        let (first_step, generation) = (begun.step.get(), begun.generation);
+        let before = Counted::now(&self.shared);
         let count = before.tallies.len();
         let ids = (0..count as u64).map(ReplicaId::new);
         let failures = Failures::new(&self.shared, generation, self.min_replicas);
@@ -134,7 +134,8 @@ impl<T: Scalar> Trainer<T> {
         self.shared.stop_generation(generation, requested("every replica has left"));
         self.shared.uninstall();
         let closed = guarded(|| host.close());
-        let report = before.report(&self.shared, first_step, begun.elapsed(), outcomes);
+        let elapsed = self.shared.now().saturating_sub(begun.at);
+        let report = before.report(&self.shared, first_step, elapsed, outcomes);
         let ended = closed.and_then(|()| self.verdict(report, generation, &failures));
         ended.map_err(|error| self.good_ones(error, &folders))
     }
@@ -163,8 +164,8 @@ impl<T: Scalar> Trainer<T> {
     }
 
     /// Puts the hooks between the steps, and makes a fresh start unless nothing has happened yet;
-    /// what hosts the hooks, the step to count from, and the generation.
-    fn begin(&self, hooks: Hooks<T>) -> Result<(Arc<HookHost<T>>, i64, Generation), FitError> {
+    /// what hosts the hooks, and where training begins.
+    fn begin(&self, hooks: Hooks<T>) -> Result<(Arc<HookHost<T>>, Begun), FitError> {
         // Before a hook is called; whoever joins meanwhile is found below.
         let count = self.shared.core().engine.num_live();
         if count > 0 {
@@ -175,7 +176,7 @@ impl<T: Scalar> Trainer<T> {
         let host = Arc::new(guarded(|| HookHost::start(view, hooks))?);
         let monitor = monitor(&host, &self.shared);
         let begun = self.shared.begin(self.initial, (monitor, host.running_hook()));
-        let (step, generation) = match begun {
+        let begun = match begun {
             Ok(begun) => begun,
             Err(error) => {
                 guarded(|| host.close())?;
@@ -188,9 +189,9 @@ impl<T: Scalar> Trainer<T> {
         };
         self.shared.keep_time();
         if let Some(reason) = host.stop_reason() {
-            self.shared.stop_generation(generation, requested(reason));
+            self.shared.stop_generation(begun.generation, requested(reason));
         }
-        Ok((host, step.get(), generation))
+        Ok((host, begun))
     }
 
     fn verdict(

@@ -29,7 +29,7 @@ pub use self::step::Step;
 pub(crate) use self::cancellation::Watch;
 pub(crate) use self::chief::Chief;
 pub(crate) use self::closer::{Closer, Monitor};
-pub(crate) use self::generations::BeginError;
+pub(crate) use self::generations::{BeginError, Begun};
 pub(crate) use self::shared::Shared;
 pub(crate) use self::span::ReplicaLog;
 pub(crate) use self::stop_wish::StopWish;

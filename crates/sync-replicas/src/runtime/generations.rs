@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::task::Waker;
+use std::time::Duration;
 
 use accum_core::GlobalStep;
 use hooks::RunningHook;
@@ -30,6 +31,16 @@ pub(crate) enum BeginError {
     Torn(#[from] Torn),
     #[error(transparent)]
     Config(#[from] engine::StartError),
+}
+
+/// Where a training begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun {
+    /// The step to count from.
+    pub(crate) step: GlobalStep,
+    pub(crate) generation: Generation,
+    /// The time of the trainer's clock, from which the record counts as well.
+    pub(crate) at: Duration,
 }
 
 impl<T: Scalar> Shared<T> {
@@ -102,8 +113,7 @@ impl<T: Scalar> Shared<T> {
     }
 
     /// Makes ready for a training of whoever joins next, with hooks around its updates: a new
-    /// generation, unless nothing has happened in this one. The step to count from, and the
-    /// generation.
+    /// generation, unless nothing has happened in this one.
     ///
     /// # Errors
     /// [`BeginError`]; nothing changed.
@@ -111,7 +121,7 @@ impl<T: Scalar> Shared<T> {
         &self,
         initial: InitialTokens,
         (hooks, hook): (Monitor<T>, RunningHook),
-    ) -> Result<(GlobalStep, Generation), BeginError> {
+    ) -> Result<Begun, BeginError> {
         let mut monitor = lock(&self.monitor);
         let mut chief = self.chief();
         chief.whole()?;
@@ -131,7 +141,7 @@ impl<T: Scalar> Shared<T> {
             if let Some(record) = &self.record {
                 record.begin(now);
             }
-            Ok(((step, core.engine.generation()), wakers))
+            Ok((Begun { step, generation: core.engine.generation(), at: now }, wakers))
         })?;
         *monitor = Some(hooks);
         *lock(&self.hook) = Some(hook);
