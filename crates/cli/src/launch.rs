@@ -179,7 +179,6 @@ impl Processes {
             }
             // It waits a while for replicas that died, to say that it is over.
             let serves = !self.children[0].has_ended();
-            let mut leaves = false;
             for child in &mut self.children {
                 // The end needs the servers' state and the chief, as the training does.
                 let restart = match told {
@@ -199,11 +198,8 @@ impl Processes {
                         self.wait();
                         return Ok(Some(told.is_some()));
                     }
-                    Look::Left if child.is_server() && !parted => {
-                        parted = true;
-                        leaves = true;
-                    }
-                    Look::Done | Look::Left => {}
+                    Look::Left => parted |= child.is_server(),
+                    Look::Done => {}
                     Look::Failed(how) if child.is_needed() => {
                         let (name, log) = (child.name(), child.log().display());
                         let failed = format!("{name} {how}; its messages are in {log}");
@@ -216,7 +212,7 @@ impl Processes {
                     }
                 }
             }
-            if leaves {
+            if parted {
                 self.children.iter_mut().for_each(|child| child.say(LEAVE));
             }
             if told.is_some() {

@@ -173,14 +173,8 @@ impl Process {
             ToReplica::Reply(about, reply) => self.protocol.signal(*about, reply),
             _ => None,
         };
-        match signal {
-            Some(Signal::Advanced(step)) => self.superseded.advance(step),
-            Some(Signal::Superseded) => self.superseded.supersede(),
-            Some(Signal::Ended(step)) => {
-                self.superseded.advance(step);
-                self.superseded.end();
-            }
-            None => {}
+        if let Some(signal) = signal {
+            signal.tell(&self.superseded);
         }
         self.incoming.push((id, message));
         if let State::Computing(_) = self.state {

@@ -33,14 +33,8 @@ impl Signals {
     /// Looks at a message, about the life of a ticket, before the replica does.
     pub(super) fn note(&self, about: Option<Ticket>, reply: &Reply) {
         let member = self.living().as_ref().map(|it| it.member);
-        match Signal::of(member, about, reply) {
-            Some(Signal::Advanced(step)) => self.superseded.advance(step),
-            Some(Signal::Superseded) => self.superseded.supersede(),
-            Some(Signal::Ended(step)) => {
-                self.superseded.advance(step);
-                self.superseded.end();
-            }
-            None => {}
+        if let Some(signal) = Signal::of(member, about, reply) {
+            signal.tell(&self.superseded);
         }
     }
 

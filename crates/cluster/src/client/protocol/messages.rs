@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use sync_replicas::driver::{Generation, LocalStep};
+use sync_replicas::driver::{CancellationSource, Generation, LocalStep};
 use sync_replicas::engine::Outcome;
 use sync_replicas::record::FailedSave;
 use sync_replicas::{GlobalStep, ReplicaId};
@@ -255,6 +255,18 @@ impl Signal {
             }
             Reply::Ended(ended) => Some(Self::Ended(ended.global_step)),
             _ => None,
+        }
+    }
+
+    /// Passes it on to the work that is under way.
+    pub fn tell(self, work: &CancellationSource) {
+        match self {
+            Self::Advanced(step) => work.advance(step),
+            Self::Superseded => work.supersede(),
+            Self::Ended(step) => {
+                work.advance(step);
+                work.end();
+            }
         }
     }
 }
