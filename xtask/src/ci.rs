@@ -1,32 +1,21 @@
 //! `cargo xtask ci`: every check of the repository; it changes no file of the project.
 //!
 //! Goes on after a failed step, so that one run shows all there is to mend. Cheap checks come
-//! first. All steps but loom's and the release build have the same flags and features, so that
-//! hardly anything is built twice.
+//! first. All steps but loom's have the same flags and features, so that hardly anything is built
+//! twice. What has to be built otherwise is a command of its own: `release`, `tools --slow`.
 
-use std::{path::Path, str};
-
-use serde_json::Value;
-use xshell::{Cmd, Shell, cmd};
+use xshell::{Shell, cmd};
 
 use crate::{
-    Result, conformance, explore, faults, loom, model,
+    conformance, explore, faults, loom, model,
     programs::{ALL, EXACT, Programs},
     sim, spec,
-    steps::{Steps, announce},
+    steps::Steps,
     tidy, tools,
-    workspace::Workspace,
 };
 
-/// The models of the main job, with the test accuracy that the defaults must reach.
-const MODELS: [(&str, f64); 3] = [("softmax", 0.94), ("mlp", 0.96), ("embedding", 0.94)];
-
 /// Runs all steps, prints the summary as the last thing, and gives whether every step passed.
-///
-/// # Errors
-/// When cargo cannot read the workspace, so that there is nothing to check.
-pub(crate) fn run(sh: &Shell) -> Result<bool> {
-    let workspace = Workspace::load(sh)?;
+pub(crate) fn run(sh: &Shell) -> bool {
     let mut steps = Steps::default();
     let (name, value) = EXACT;
     sh.set_var(name, value);
@@ -64,10 +53,9 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
     steps.step("loom", || loom::run(sh, None));
     examples(sh, &mut steps);
     steps.step("killed processes", || faults::smoke(sh));
-    main_job(sh, &workspace.target_dir, &mut steps);
     tools::run(sh, &mut steps, false);
 
-    Ok(steps.finish())
+    steps.finish()
 }
 
 /// Clippy over everything, then over each pillar as bare as it can be used.
@@ -90,78 +78,5 @@ fn examples(sh: &Shell, steps: &mut Steps) {
     let programs = steps.step("examples are built", || Programs::build(sh));
     for (name, program) in programs.iter().flat_map(Programs::examples) {
         steps.command(&format!("example {name}"), cmd!(sh, "{program}"));
-    }
-}
-
-/// Builds the program as a user would, and trains each model at the defaults.
-fn main_job(sh: &Shell, target_dir: &Path, steps: &mut Steps) {
-    let built = steps.step("release build", || {
-        let build = cmd!(sh, "cargo build --release").env_remove(EXACT.0);
-        announce(&build);
-        Ok(build.quiet().run()?)
-    });
-    if built.is_none() {
-        return;
-    }
-    for (model, accuracy_min) in MODELS {
-        steps.step(&format!("train {model}"), || {
-            let out = target_dir.join(format!("ci-run-{model}"));
-            sh.remove_path(&out)?;
-            let train = cmd!(sh, "cargo run --release -- train --model {model} --json --quiet")
-                .env_remove(EXACT.0);
-            let accuracy = test_accuracy(&shown(train.arg("--out").arg(&out))?)?;
-            println!("test accuracy {accuracy:.4}, at least {accuracy_min} expected");
-            if accuracy < accuracy_min {
-                let error = format!("test accuracy {accuracy} is less than {accuracy_min}");
-                return Err(error.into());
-            }
-            Ok(())
-        });
-    }
-}
-
-/// Runs a command whose output is wanted by us and by the person who reads along.
-fn shown(command: Cmd<'_>) -> Result<String> {
-    announce(&command);
-    let output = command.quiet().ignore_status().output()?;
-    eprint!("{}", String::from_utf8_lossy(&output.stderr));
-    let text = str::from_utf8(&output.stdout)?.to_owned();
-    print!("{text}");
-    if !output.status.success() {
-        return Err(format!("the command ended with {}", output.status).into());
-    }
-    Ok(text)
-}
-
-/// The field `test_accuracy` of the JSON object on the last line of a run's output.
-fn test_accuracy(output: &str) -> Result<f64> {
-    let last = output.lines().last().unwrap_or_default();
-    let json: Value = serde_json::from_str(last)
-        .map_err(|error| format!("the last line must be one JSON object, not {last:?}: {error}"))?;
-    let accuracy = json["test_accuracy"].as_f64();
-    accuracy.ok_or_else(|| format!("no number `test_accuracy` in {last}").into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn accuracy_is_read_from_the_last_line_alone() {
-        let output = "{\"test_accuracy\": 0.1}\nnoise\n{\"test_accuracy\":0.97,\"stale\":3}\n";
-        assert_eq!(test_accuracy(output).expect("a number"), 0.97);
-    }
-
-    #[test]
-    fn an_output_without_accuracy_says_what_came() {
-        #[track_caller]
-        fn check(output: &str, part: &str) {
-            let error = test_accuracy(output).expect_err("no accuracy").to_string();
-            assert!(error.contains(part), "{error}");
-        }
-        check("", "one JSON object");
-        check("{\"test_accuracy\": 1}\ndone", "\"done\"");
-        check("{\"test_accuracy\": null}", "no number `test_accuracy`");
-        check("{\"updates\": 5}", "{\"updates\": 5}");
     }
 }

@@ -12,6 +12,9 @@ xflags::xflags! {
         /// Check everything, change nothing: what must pass before a change is merged.
         cmd ci {}
 
+        /// Build the program as its users do, and train each model at the defaults.
+        cmd release {}
+
         /// Answer within a minute: format, house rules, lints, unit tests of the packages changed.
         cmd check {
             /// Packages that differ from this commit; from the last one when not given.

@@ -18,6 +18,7 @@ mod fuzz;
 mod loom;
 mod model;
 mod programs;
+mod release;
 mod sim;
 mod spec;
 mod steps;
@@ -75,7 +76,8 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
     let sh = Shell::new()?;
     sh.change_dir(root()?);
     match command {
-        flags::XtaskCmd::Ci(_) => return ci::run(&sh),
+        flags::XtaskCmd::Ci(_) => return Ok(ci::run(&sh)),
+        flags::XtaskCmd::Release(_) => return release::run(&sh),
         flags::XtaskCmd::Check(it) => return check::run(&sh, it.since.as_deref()),
         flags::XtaskCmd::Fix(_) => fix::run(&sh)?,
         flags::XtaskCmd::Tidy(_) => tidy::run(&sh)?,

@@ -19,9 +19,6 @@ mod sweep;
 mod trace;
 mod world;
 
-#[cfg(test)]
-mod tests;
-
 pub use happenings::Happenings;
 pub use invariants::Broken;
 pub use sweep::{Report, sweep};

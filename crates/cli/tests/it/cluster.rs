@@ -125,7 +125,7 @@ fn a_killed_process_is_started_again() {
     #[track_caller]
     fn check(log: &str, name: &str) {
         let folder = folder();
-        let sizes = ["--ps", "2", "--workers", "3", "--backup", "1", "--updates", "600"];
+        let sizes = ["--ps", "2", "--workers", "3", "--backup", "1", "--updates", "300"];
         let (child, mut err) = begun(folder.path(), &sizes);
         let process = process_of(folder.path(), log).expect("it runs");
         send("KILL", process);
@@ -136,11 +136,11 @@ fn a_killed_process_is_started_again() {
         let told = format!("{name}: was ended by signal 9; it is started again");
         assert!(rest.contains(&told), "{rest}");
         let summary = json(&String::from_utf8_lossy(&output.stdout));
-        assert_eq!(summary["updates"], 600);
+        assert_eq!(summary["updates"], 300);
         assert!(summary["test_accuracy"].as_f64().expect("a number") > 0.95, "{summary}");
         // The coordinator is alone in knowing all; what it had not written is made again.
         let updates = Lines::of(&folder.path().join("a/metrics.jsonl")).updates();
-        assert_eq!(updates, (1..=600).collect::<Vec<_>>(), "{name}");
+        assert_eq!(updates, (1..=300).collect::<Vec<_>>(), "{name}");
     }
     check("worker-1.log", "worker 1");
     check("worker-0.log", "worker 0");

@@ -2,13 +2,11 @@
 
 use std::net::TcpListener;
 
-use cluster::spec::Node;
-use cluster::{Cluster, ClusterError, ClusterReport, OnCluster};
 use ndarray::{Array1, ArrayD};
 use optim::Sgd;
 use sync_replicas::options::SummationOrder;
 use sync_replicas::{
-    BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SyncReplicas, Variables, Work,
+    BoxError, Computed, Gradients, Model, ReplicaId, SyncReplicas, Variables, Work,
 };
 
 /// The loss ½·|w - target|² + batch noise: gradients differ by batch, and their mean is known.
@@ -73,16 +71,4 @@ pub(crate) fn addresses(count: usize) -> String {
         .map(|listener| listener.local_addr().expect("it listens").to_string())
         .collect();
     addresses.join(",")
-}
-
-/// One process's part.
-pub(crate) fn take_part(
-    (ps, workers): (&str, &str),
-    (role, index): (&str, u64),
-    (aggregate, total): (usize, usize),
-    hooks: Hooks<f32>,
-) -> Result<ClusterReport<f32>, ClusterError> {
-    let place = Node::from_flags(ps, workers, role, index).expect("it makes sense");
-    let cluster = Cluster::new(place);
-    replicas(aggregate, total).on(&cluster).build(variables())?.fit(&Pull, numbers, hooks)
 }

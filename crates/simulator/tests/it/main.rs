@@ -1,6 +1,5 @@
-//! One integration binary: plans that are read, runs that are replayed, published numbers.
+//! One integration binary: plans that are read, runs that are replayed.
 
 mod fuzz;
 mod plans;
-mod published;
 mod runs;

@@ -1,5 +1,7 @@
 //! Gradient buffers that go round, and variables that are published while somebody reads them.
 
+use std::time::Duration;
+
 use ndarray::{Array1, ArrayD};
 use optim::{Adam, Sgd};
 use sync_replicas::options::SummationOrder;
@@ -78,6 +80,8 @@ fn a_buffer_comes_back_from_a_duplicate_push() {
         .replicas_to_aggregate(2)
         .total_num_replicas(3)
         .order(SummationOrder::Replica)
+        // So long the third replica waits for the second one's share, which never comes.
+        .lease(Duration::from_millis(100))
         .build(variables())
         .expect("the numbers fit");
     let [mut own, mut other, mut backup] = [0, 1, 2].map(|id| join(&trainer, id));

@@ -1,6 +1,6 @@
 //! The simulation itself: no invariant breaks, a seed replays, a run says what it did.
 
-use super::*;
+use fault_sim::{Happenings, run, sweep};
 
 #[test]
 fn no_invariant_breaks() {
