@@ -5,16 +5,22 @@
 
 mod child;
 mod listen;
+mod reach;
 mod signal;
 
 use std::ffi::OsString;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use sync_replicas::driver::create_private_folder;
+
 use self::child::{Child, LEAVE, Look, NOBODY, Restart, SAVE};
 pub use self::listen::listen_to_launcher;
+pub(crate) use self::reach::Reach;
+use self::reach::Reachable;
 use crate::args::{LaunchArgs, SecurityArgs};
 use crate::command_line::without;
 use crate::config::Config;
@@ -34,8 +40,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const GRACE: Duration = Duration::from_secs(15);
 
 /// Options that are the launcher's own, or that it gives each process itself.
-const OWN: [&str; 6] =
-    ["--ps", "--workers", "--out", "--checkpoint-dir", "--resume", "--metrics-port"];
+const OWN: [&str; 7] =
+    ["--ps", "--workers", "--out", "--checkpoint-dir", "--resume", "--metrics-port", "--key-file"];
 
 /// How a launched training ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +70,9 @@ pub fn launch(
     let ports = ports::free(ps + workers)?;
     if let Some(first) = args.metrics_port {
         // Each process binds its own.
-        (0..ps).try_for_each(|index| ports::bind_metrics(first + index as u16).map(drop))?;
+        (0..ps).try_for_each(|index| {
+            ports::bind_metrics(Ipv4Addr::LOCALHOST.into(), first + index as u16).map(drop)
+        })?;
     }
     let settings = Settings::check_in_cluster(args.train, args.workers, args.backup)?;
     if settings.args.keep_best.is_some() && !args.evaluator {
@@ -85,22 +93,26 @@ pub fn launch(
     if let Some(from) = folder.from().filter(|_| !settings.args.quiet) {
         say(from.words());
     }
+    let list =
+        |ports: &[u16]| ports.iter().map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>();
+    // Until it ends: then nobody listens there any more.
+    let (_reachable, security) = Reachable::new(folder.root(), list(&ports[..ps]), security)?;
     if !settings.args.quiet {
-        say(beginning(&folder, &settings, ports[0]));
+        say(beginning(&folder, &settings));
     }
     let logs = folder.root().join("logs");
-    std::fs::create_dir_all(&logs).map_err(not_started)?;
+    create_private_folder(&logs).map_err(not_started)?;
 
     let mut common: Vec<OsString> = vec!["node".into(), "--end-with-stdin".into()];
     let words = words.iter().filter(|word| *word != "--evaluator");
     common.extend(without(words.cloned(), &OWN));
     common.extend(["--out".into(), folder.root().into()]);
     common.extend(["--checkpoint-dir".into(), folder.checkpoints().into()]);
-    let list = |ports: &[u16]| {
-        ports.iter().map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>().join(",")
-    };
-    common.extend(["--ps".into(), list(&ports[..ps]).into()]);
-    common.extend(["--worker-hosts".into(), list(&ports[ps..]).into()]);
+    common.extend(["--ps".into(), list(&ports[..ps]).join(",").into()]);
+    common.extend(["--worker-hosts".into(), list(&ports[ps..]).join(",").into()]);
+    if let Some(file) = &security.key_file {
+        common.extend(["--key-file".into(), file.into()]);
+    }
     let tasks = (0..ps).map(|i| ("ps", i)).chain((0..workers).map(|i| ("worker", i)));
     let tasks = tasks.chain(args.evaluator.then_some(("evaluator", 0)));
     let children = tasks.map(|(role, index)| {
@@ -130,12 +142,12 @@ pub fn launch(
 }
 
 /// What a user who waits for the first update wants to know.
-fn beginning(folder: &RunFolder, settings: &Settings, port: u16) -> String {
+fn beginning(folder: &RunFolder, settings: &Settings) -> String {
     let (a, n) = (settings.replicas_to_aggregate, settings.total_num_replicas);
     format!(
-        "run folder {}: the first {a} of {n} workers make an update; how it is: \
-         sync-replicas status 127.0.0.1:{port}",
-        folder.root().display()
+        "run folder {root}: the first {a} of {n} workers make an update; how it is: \
+         sync-replicas status {root}",
+        root = folder.root().display()
     )
 }
 

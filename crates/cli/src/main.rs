@@ -1,7 +1,6 @@
 //! The program: options in, a training, results out. What it does is in the library beside it.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,7 +25,7 @@ use cli::summary::{Summary, story, table, verdict};
 use cli::train::train;
 use cluster::StopHandle;
 use cluster::exit::Exit;
-use sync_replicas::driver::describe;
+use sync_replicas::driver::{append_private_file, describe};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
@@ -136,13 +135,18 @@ fn log(command: &Command) -> io::Result<()> {
     let builder = builder.with_max_level(LevelFilter::TRACE);
     let usual = || Targets::new().with_default(LevelFilter::WARN);
     let chosen = filter.as_ref().ok().cloned().flatten().unwrap_or_else(usual);
+    // It warns of what strangers do, as often as they do it.
+    let chosen = match asked.as_deref().unwrap_or_default().contains("h2") {
+        true => chosen,
+        false => chosen.with_target("h2", LevelFilter::ERROR),
+    };
     let path = match command {
         Command::Node(args) => args.log.as_ref(),
         _ => None,
     };
     match path {
         Some(path) => {
-            let file = File::options().create(true).append(true).open(path)?;
+            let file = append_private_file(path)?;
             let log = builder.with_ansi(false).with_writer(Mutex::new(file)).finish();
             log.with(chosen).init();
         }

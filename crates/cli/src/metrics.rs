@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sync_replicas::checkpoint::RunId;
+use sync_replicas::driver::append_private_file;
 use sync_replicas::record::UpdateMade;
 
 pub use self::batches::Batch;
@@ -125,7 +126,7 @@ impl Metrics {
     /// # Errors
     /// Whatever keeps it from being written.
     pub fn append(path: &Path) -> io::Result<Self> {
-        let file = File::options().create(true).append(true).open(path)?;
+        let file = append_private_file(path)?;
         let text = std::fs::read(path)?;
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         if whole < text.len() {

@@ -26,6 +26,7 @@ use crate::train::hooks;
 /// # Errors
 /// When its part fails; the exit status says whether a restart can help.
 pub fn run(process: &Process) -> Result<Ended, Error> {
+    raise_descriptors();
     let place = process.cluster.place();
     let task = place.task;
     if place.is_chief() {
@@ -37,11 +38,20 @@ pub fn run(process: &Process) -> Result<Ended, Error> {
     if task.role == Role::Ps
         && let Some(port) = process.metrics_port
     {
-        metrics_page::serve(process.cluster.reach()?, task.index as usize, port)?;
+        metrics_page::serve(process.cluster.status_handle(), process.metrics_address()?, port)?;
     }
     if task.role == Role::Ps && task.index == 0 {
         return coordinator::run(process);
     }
     let report = process.fit(hooks(&process.settings, None, None), RunId::draw(), None)?;
     Ok(Ended::of(&report))
+}
+
+/// The usual limit of 1,024 descriptors is for programs that wait for them with `select`; strangers
+/// could take them all (P-27).
+fn raise_descriptors() {
+    #[cfg(unix)]
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::debug!(%error, "the limit of descriptors was not raised");
+    }
 }

@@ -4,7 +4,7 @@
 //! that looks for a server on such a port, while the server is away, could be given the port and
 //! hold it.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 
 use crate::error::Error;
 
@@ -30,10 +30,10 @@ pub(crate) fn free(wanted: usize) -> Result<Vec<u16>, Error> {
 }
 
 /// Listens on a port of `--metrics-port`.
-pub(crate) fn bind_metrics(port: u16) -> Result<TcpListener, Error> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| {
+pub(crate) fn bind_metrics(address: IpAddr, port: u16) -> Result<TcpListener, Error> {
+    TcpListener::bind((address, port)).map_err(|error| {
         Error::failed(format!(
-            "--metrics-port: port {port} on loopback cannot be used: {error}; give another one"
+            "--metrics-port: port {port} of {address} cannot be used: {error}; give another one"
         ))
     })
 }

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use sync_replicas::GlobalStep;
 use sync_replicas::checkpoint::{self, RunId, TrainingState};
+use sync_replicas::driver::create_private_folder;
 
 use crate::args::cli_name;
 use crate::config::{Config, ConfigError};
@@ -369,7 +370,7 @@ fn own_words() -> Vec<String> {
 
 /// Permissions lie about network drives and read-only mounts; a file that was written does not.
 fn probe(folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
+    create_private_folder(folder)?;
     // Several processes of a cluster may look at once.
     let file = folder.join(format!(".writable-{}", std::process::id()));
     fs::write(&file, "")?;

@@ -4,14 +4,17 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
+use std::path::Path;
 
 use cluster::client::Connector;
 use cluster::coordinator;
 use cluster::security::{Signer, TlsSettings, wall_clock};
 use cluster::server::ServerStatus;
+use sync_replicas::driver::printable;
 
 use crate::args::{SecurityArgs, StatusArgs};
 use crate::error::Error;
+use crate::launch::Reach;
 use crate::output;
 use crate::security;
 use crate::units::time;
@@ -28,12 +31,19 @@ pub fn status(args: &StatusArgs, out: &mut impl Write) -> Result<(), Error> {
     write!(out, "{}", table(&status)).map_err(Error::failed)
 }
 
-/// Asks a parameter server something, over a connection that ends with the answer.
+/// Asks a parameter server something, over a connection that ends with the answer: the one at an
+/// address, or the first of the training that is launched in a folder.
 pub(crate) fn ask<V>(
     address: &str,
     args: &SecurityArgs,
     question: impl AsyncFnOnce(&Connector) -> Result<V, cluster::StatusError>,
 ) -> Result<V, Error> {
+    let launched =
+        Path::new(address).is_dir().then(|| Reach::of(Path::new(address))).transpose()?;
+    let (address, args) = match launched.as_ref().and_then(|it| Some((it.ps.first()?, it))) {
+        Some((first, launched)) => (first.as_str(), &launched.security),
+        None => (address, args),
+    };
     let tls = security::tls(args).as_ref().map(TlsSettings::client).transpose()?;
     let signer = Signer::new(security::key(args)?, wall_clock);
     let reach = Connector::tcp(vec![address.to_owned()], signer, tls);
@@ -62,7 +72,7 @@ pub fn table(status: &ServerStatus) -> String {
         it.replicas_to_aggregate, it.total_num_replicas
     );
     if let Some(reason) = &it.ended {
-        let _ = writeln!(text, "training has ended: {reason}");
+        let _ = writeln!(text, "training has ended: {}", printable(reason));
     } else {
         open_step(&mut text, status, it);
     }
@@ -74,6 +84,7 @@ pub fn table(status: &ServerStatus) -> String {
         );
     }
     if let Some(reason) = &status.checkpoint_error {
+        let reason = printable(reason);
         let _ = writeln!(text, "THE NEWEST CHECKPOINT WAS NOT WRITTEN: {reason}");
     }
     let _ = writeln!(
@@ -89,7 +100,8 @@ pub fn table(status: &ServerStatus) -> String {
             "{:>7}  {:<10}{heard:>14}{:>8}{:>10}{:>8}{:>13}",
             r.replica, r.state, r.local_step, r.accepted, r.stale, r.expired
         );
-        let failure = r.failure.as_ref().map(|it| format!("\n{:9}{it}", "")).unwrap_or_default();
+        let failure = r.failure.as_ref().map(|it| format!("\n{:9}{}", "", printable(it)));
+        let failure = failure.unwrap_or_default();
         let _ = writeln!(text, "{failure}");
     }
     text

@@ -18,8 +18,8 @@ pub(crate) use connection::describe;
 pub(crate) use connection::{Incoming, Sinks, read};
 #[cfg(test)]
 pub(crate) use connector::endpoint;
+pub(crate) use connector::{CallError, FRAME, WINDOW};
 pub use connector::{Connector, Dial, DialFuture};
-pub(crate) use connector::{FRAME, WINDOW};
 pub use protocol::{Departure, PushError, WaitError};
 pub use replica::{ReplicaClient, ReplicaSettings, WorkTimes};
 #[cfg(feature = "test-util")]

@@ -9,6 +9,7 @@ mod replica;
 mod report;
 mod serving;
 pub(crate) mod status;
+mod status_handle;
 mod stop;
 
 pub use options::Cluster;
@@ -16,6 +17,7 @@ pub use report::{ClusterError, ClusterReport, Counts};
 #[cfg(test)]
 pub(crate) use serving::pass_on;
 pub use status::{StatusError, save, status, stop};
+pub use status_handle::StatusHandle;
 pub use stop::StopHandle;
 
 use std::sync::Arc;

@@ -31,7 +31,7 @@ mod wire;
 
 pub use front::{
     Cluster, ClusterError, ClusterReport, ClusterTrainer, Clustered, Counts, DEFAULT_LEASE,
-    OnCluster, StatusError, StopHandle, save, status, stop,
+    OnCluster, StatusError, StatusHandle, StopHandle, save, status, stop,
 };
 pub use shard::Wire;
 

@@ -5,19 +5,23 @@
 //! proof.
 
 mod bind;
+mod caller;
 mod guard;
 mod header;
 mod key;
 mod layer;
+mod refusal_log;
 mod secret;
 #[cfg(test)]
 mod tests;
 mod tls;
 
 pub use bind::{BindError, check_bind};
+pub(crate) use caller::{Caller, Standing};
 pub use guard::{Guard, Refusal, RefusalCounts};
 pub use key::{KeyError, SharedKey};
 pub use layer::{Admission, AdmissionLayer, Signer};
+pub(crate) use refusal_log::RefusalLog;
 pub use secret::Exposed;
 pub use tls::{TlsError, TlsSettings};
 

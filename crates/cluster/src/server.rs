@@ -8,7 +8,9 @@
 mod bad_message;
 mod blocking;
 mod command_error;
+mod connection;
 mod counters;
+mod door;
 mod handshake;
 mod leader;
 mod link;

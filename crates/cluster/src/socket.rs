@@ -1,6 +1,7 @@
 //! Sockets, as streams of large messages want them.
 
 use std::io;
+use std::net::SocketAddr;
 
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -18,8 +19,16 @@ pub(crate) async fn connect(address: &str) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// A connection that came in, and from where.
+pub(crate) fn accepted(stream: TcpStream) -> (TcpStream, Option<SocketAddr>) {
+    prepare(&stream);
+    // Fails where the other side has gone already.
+    let address = stream.peer_addr().ok();
+    (stream, address)
+}
+
 /// Sets the options of a connection. Without them it is slower, and no less a connection.
-pub(crate) fn prepare(stream: &TcpStream) {
+fn prepare(stream: &TcpStream) {
     let options = || {
         stream.set_nodelay(true)?;
         if stream.peer_addr()?.ip().to_canonical().is_loopback() {

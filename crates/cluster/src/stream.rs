@@ -13,7 +13,7 @@ mod tests;
 use std::future::poll_fn;
 
 use http::header::{CONTENT_TYPE, TE};
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use prost::Message;
 use tonic::body::Body;
 use tonic::metadata::{GRPC_CONTENT_TYPE, MetadataMap};
@@ -32,7 +32,7 @@ pub(crate) const SERVICE: &str = "sync_replicas.v2.Cluster";
 /// The most bytes of a message.
 pub(crate) const LIMIT: usize = 4 << 20;
 
-/// Opens a stream to a server.
+/// Opens a stream to a server, if `check` finds nothing wrong with the head of its answer.
 ///
 /// # Errors
 /// The server's status, or what kept the call from it.
@@ -41,6 +41,7 @@ pub(crate) async fn open<Q: Bulk, A: Message + Default>(
     path: &str,
     outgoing: Batches<Q>,
     metadata: MetadataMap,
+    check: impl FnOnce(&HeaderMap) -> Result<(), Status>,
 ) -> Result<Receiving<A>, Status> {
     let mut request = Request::new(Body::new(Sending::request(outgoing)));
     *request.method_mut() = Method::POST;
@@ -57,7 +58,7 @@ pub(crate) async fn open<Q: Bulk, A: Message + Default>(
     let (head, body) = channel.call(request).await.map_err(lost)?.into_parts();
     match Status::from_header_map(&head.headers) {
         Some(status) if status.code() != Code::Ok => Err(status),
-        _ if head.status.is_success() => Ok(Receiving::new(body)),
+        _ if head.status.is_success() => check(&head.headers).map(|()| Receiving::new(body)),
         _ => Err(Status::unknown(format!("expected a stream, got HTTP status {}", head.status))),
     }
 }

@@ -9,7 +9,7 @@ mod replica;
 pub use recorded::Recorded;
 pub(crate) use replica::{hello, reply, request};
 
-use sync_replicas::driver::{Generation, Incarnation, LocalStep};
+use sync_replicas::driver::{Generation, Incarnation, LocalStep, printable};
 use sync_replicas::engine::Outcome;
 use sync_replicas::explicit::GradientKind;
 use sync_replicas::{GlobalStep, ReplicaId};
@@ -79,8 +79,10 @@ pub(crate) fn indices(numbers: &[u64]) -> Result<Vec<usize>, WireError> {
 /// The longest reason that is passed on to others, in bytes.
 const REASON: usize = 1000;
 
-/// A reason in somebody's words, short enough for every message and status that repeats it.
-pub(crate) fn reason(mut words: String) -> String {
+/// A reason in a peer's words, short enough for every message and status that repeats it, and
+/// printable.
+pub(crate) fn reason(words: String) -> String {
+    let mut words = printable(&words).into_owned();
     if words.len() > REASON {
         let end = (0..=REASON).rev().find(|&end| words.is_char_boundary(end));
         words.truncate(end.unwrap_or_default());
@@ -319,5 +321,8 @@ mod tests {
         assert_eq!(reason("short".to_owned()), "short");
         let long = reason("é".repeat(5000));
         assert!(long.len() < 1100 && long.ends_with("é ..."), "{}", long.len());
+        // A title for the terminal, and its last line overwritten (S-18 of the review).
+        let forged = reason("\x1b]0;owned\x07\x1b[1A\x1b[2K é\n".to_owned());
+        assert_eq!(forged, "\\u{1b}]0;owned\\u{7}\\u{1b}[1A\\u{1b}[2K é\\n");
     }
 }

@@ -3,6 +3,7 @@
 //! Text only; who ends because of it is decided elsewhere.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::error::Error;
 
 /// An error with its causes, on one line, each said once.
@@ -24,6 +25,22 @@ pub fn with_causes(mut text: String, error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Somebody else's words as a terminal may show them: control characters are escaped (P-27).
+#[must_use]
+pub fn printable(words: &str) -> Cow<'_, str> {
+    if !words.contains(char::is_control) {
+        return words.into();
+    }
+    let mut shown = String::with_capacity(words.len());
+    for char in words.chars() {
+        match char.is_control() {
+            true => shown.extend(char.escape_default()),
+            false => shown.push(char),
+        }
+    }
+    shown.into()
 }
 
 /// What a panic said.

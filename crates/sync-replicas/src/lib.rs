@@ -64,6 +64,7 @@ mod gradients;
 mod hook_host;
 mod hook_list;
 mod model;
+mod private_file;
 mod report;
 mod runtime;
 mod scalar;

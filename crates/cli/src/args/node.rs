@@ -43,10 +43,16 @@ pub struct NodeArgs {
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = PLACE)]
     #[arg(value_parser = parse_duration)]
     pub patience: Duration,
-    /// Parameter servers: metrics for Prometheus on this port, on loopback
+    /// Parameter servers: metrics for Prometheus on this port, on loopback unless --metrics-listen
+    /// says otherwise
     #[arg(long, value_name = "PORT", help_heading = PLACE)]
     #[arg(value_parser = whole::<u16>(0..=65_535))]
     pub metrics_port: Option<u16>,
+    /// The address on which the metrics are; one that others reach needs --key-file or TLS, though
+    /// the metrics themselves are for everybody who can reach them
+    #[arg(long, value_name = "IP", requires = "metrics_port", help_heading = PLACE)]
+    #[arg(default_value = "127.0.0.1")]
+    pub metrics_listen: IpAddr,
     /// Messages about the run go to this file instead of standard error
     #[arg(long, value_name = "FILE", help_heading = PLACE)]
     pub log: Option<PathBuf>,

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
 
 /// A key or certificates.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
 #[command(next_help_heading = SECURITY)]
 pub struct SecurityArgs {
     /// A key of at least 32 bytes that all processes share; only its owner and group may read it
@@ -20,6 +21,22 @@ pub struct SecurityArgs {
     /// The authority that signed the others' certificates; servers then ask callers for one
     #[arg(long, value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
+}
+
+impl SecurityArgs {
+    /// The same files, from wherever they are named.
+    ///
+    /// # Errors
+    /// When the system does not say where this process is.
+    pub(crate) fn absolute(&self) -> std::io::Result<Self> {
+        let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
+        Ok(Self {
+            key_file: absolute(&self.key_file)?,
+            tls_cert: absolute(&self.tls_cert)?,
+            tls_key: absolute(&self.tls_key)?,
+            tls_ca: absolute(&self.tls_ca)?,
+        })
+    }
 }
 
 const SECURITY: &str = "Security";

@@ -7,8 +7,9 @@ use super::security::SecurityArgs;
 /// The options of `status`.
 #[derive(Clone, Debug, Args)]
 pub struct StatusArgs {
-    /// A parameter server, HOST:PORT; the first one also tells of the replicas
-    #[arg(value_name = "ADDR")]
+    /// A parameter server, HOST:PORT, of which the first one also tells of the replicas; or the run
+    /// folder of a training that `launch` runs
+    #[arg(value_name = "ADDR or RUN")]
     pub address: String,
     /// All of it, as one JSON object
     #[arg(long)]

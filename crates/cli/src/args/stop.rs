@@ -7,8 +7,8 @@ use super::security::SecurityArgs;
 /// The options of `stop`.
 #[derive(Clone, Debug, Args)]
 pub struct StopArgs {
-    /// The first parameter server, HOST:PORT
-    #[arg(value_name = "ADDR")]
+    /// The first parameter server, HOST:PORT, or the run folder of a training that `launch` runs
+    #[arg(value_name = "ADDR or RUN")]
     pub address: String,
     /// How to come in.
     #[command(flatten)]

@@ -3,13 +3,13 @@
 //! Invariant: it is started again only when that can help, and only so many times.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use cluster::exit::Exit;
+use sync_replicas::driver::append_private_file;
 
 use super::signal;
 
@@ -169,7 +169,7 @@ impl Child {
         // It ends when the other end of its standard input does, with this process.
         command.args(&self.words).stdin(Stdio::piped());
         if !self.is_chief() {
-            let log = File::options().create(true).append(true).open(&self.log)?;
+            let log = append_private_file(&self.log)?;
             command.stdout(log.try_clone()?).stderr(log);
         }
         if std::env::var_os("RUST_LOG").is_none() {

@@ -1,13 +1,16 @@
-//! Metrics of a parameter server in Prometheus's text format, on a port of loopback.
+//! Metrics of a parameter server in Prometheus's text format.
 //!
-//! Each scrape asks the server for its status as `sync-replicas status` does: nothing is counted
-//! here. Invariant: a scrape that fails never holds up training.
+//! The page is made from what the server says in this very process, at most once a second: whoever
+//! asks needs no key, makes no call in anybody's name, and costs little (P-27). Invariant: a scrape
+//! that fails never holds up training.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use cluster::client::Connector;
+use cluster::StatusHandle;
 use cluster::server::ServerStatus;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -21,6 +24,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::error::Error;
 use crate::ports;
@@ -28,33 +32,42 @@ use crate::ports;
 /// What Prometheus and people with a browser take.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
+/// How long a page is shown again.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How long a caller may take to say what it wants, and how many there may be: more wait.
+const PATIENCE: Duration = Duration::from_secs(10);
+const CALLERS: usize = 16;
+
 /// A number that may be a fraction.
 type Number = Gauge<f64, AtomicU64>;
+
+/// The page, and when it was made.
+type Shown = Arc<Mutex<Option<(Instant, Bytes)>>>;
 
 /// Serves until the process ends.
 ///
 /// # Errors
 /// When the port is taken: a user who asked for metrics counts on them.
-pub(super) fn serve(reach: Connector, server: usize, port: u16) -> Result<(), Error> {
-    let listener = ports::bind_metrics(port)?;
+pub(super) fn serve(status: StatusHandle, address: IpAddr, port: u16) -> Result<(), Error> {
+    let listener = ports::bind_metrics(address, port)?;
     listener.set_nonblocking(true).map_err(Error::failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::failed)?;
     std::thread::spawn(move || {
-        if let Err(error) = runtime.block_on(listen(reach, server, listener)) {
+        if let Err(error) = runtime.block_on(listen(status, listener)) {
             tracing::warn!(%error, port, "no metrics");
         }
     });
     Ok(())
 }
 
-async fn listen(
-    reach: Connector,
-    server: usize,
-    listener: std::net::TcpListener,
-) -> std::io::Result<()> {
+async fn listen(status: StatusHandle, listener: std::net::TcpListener) -> std::io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
+    let (shown, callers) = (Shown::default(), Arc::new(Semaphore::new(CALLERS)));
     loop {
+        // Fails only where the semaphore is closed, which nobody does.
+        let Ok(caller) = Arc::clone(&callers).acquire_owned().await else { return Ok(()) };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -64,40 +77,48 @@ async fn listen(
                 continue;
             }
         };
-        let reach = reach.clone();
-        let page = service_fn(move |request| page(reach.clone(), server, request));
+        let (status, shown) = (status.clone(), Arc::clone(&shown));
+        let page = service_fn(move |request| {
+            std::future::ready(Ok::<_, Infallible>(page(&status, &shown, &request)))
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE)
             .serve_connection(TokioIo::new(stream), page);
-        // A scraper that went away in the middle comes back for the next scrape.
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            // A scraper that went away in the middle, or says nothing, comes back for the next one.
+            if let Ok(Err(error)) = tokio::time::timeout(6 * PATIENCE, connection).await {
                 tracing::debug!(%error, "a scrape broke off");
             }
+            drop(caller);
         });
     }
 }
 
 /// The page for one request.
-async fn page<B>(
-    reach: Connector,
-    server: usize,
-    request: Request<B>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+fn page<B>(status: &StatusHandle, shown: &Shown, request: &Request<B>) -> Response<Full<Bytes>> {
     let (code, text) = if request.uri().path() != "/metrics" {
-        (StatusCode::NOT_FOUND, "the metrics are at /metrics\n".to_owned())
+        (StatusCode::NOT_FOUND, "the metrics are at /metrics\n".into())
     } else if request.method() != Method::GET && request.method() != Method::HEAD {
-        (StatusCode::METHOD_NOT_ALLOWED, "GET is all there is\n".to_owned())
+        (StatusCode::METHOD_NOT_ALLOWED, "GET is all there is\n".into())
     } else {
-        match cluster::status(&reach, server).await {
-            Ok(status) => (StatusCode::OK, text(&status)),
-            Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        match shown.as_ref().filter(|(made, _)| made.elapsed() < FRESH) {
+            Some((_, text)) => (StatusCode::OK, text.clone()),
+            None => match status.get() {
+                Some(status) => {
+                    let text = Bytes::from(text(&status));
+                    *shown = Some((Instant::now(), text.clone()));
+                    (StatusCode::OK, text)
+                }
+                None => (StatusCode::SERVICE_UNAVAILABLE, "it does not serve yet\n".into()),
+            },
         }
     };
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = code;
     response.headers_mut().insert(CONTENT_TYPE, TEXT);
-    Ok(response)
+    response
 }
 
 /// A status as Prometheus reads it.

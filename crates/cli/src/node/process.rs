@@ -2,8 +2,10 @@
 //!
 //! The training is the one of `train`, from the same settings.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use cluster::security::check_bind;
 use cluster::spec::{Node, Role};
 use cluster::{Cluster, ClusterReport, OnCluster, StopHandle};
 use sync_replicas::checkpoint::RunId;
@@ -28,6 +30,8 @@ pub struct Process {
     pub(super) settings: Settings,
     pub(super) patience: Duration,
     pub(super) metrics_port: Option<u16>,
+    metrics_listen: IpAddr,
+    is_protected: bool,
     /// What it writes down, if it has to: a launcher has done so before it starts processes.
     config: Option<Config>,
 }
@@ -63,6 +67,8 @@ impl Process {
             )));
         }
         let (patience, metrics_port) = (args.patience, args.metrics_port);
+        let metrics_listen = args.metrics_listen;
+        let is_protected = args.security.key_file.is_some() || args.security.tls_ca.is_some();
         let config = (leads && !args.end_with_stdin).then(|| {
             let (wire, security) = (args.wire, &args.security);
             // Each process has a port of its own.
@@ -72,7 +78,28 @@ impl Process {
             config.set("worker_hosts", args.worker_hosts);
             Ok::<_, UsageError>(config)
         });
-        Ok(Self { cluster, config: config.transpose()?, settings, patience, metrics_port })
+        let config = config.transpose()?;
+        let process = Self {
+            cluster,
+            config,
+            settings,
+            patience,
+            metrics_port,
+            metrics_listen,
+            is_protected,
+        };
+        // Said before anything is opened.
+        process.metrics_address()?;
+        Ok(process)
+    }
+
+    /// Where the metrics are, if they are asked for: nowhere that others reach, unless who may come
+    /// in was thought of.
+    pub(super) fn metrics_address(&self) -> Result<IpAddr, Error> {
+        let address = SocketAddr::new(self.metrics_listen, self.metrics_port.unwrap_or_default());
+        check_bind(&address.to_string(), self.is_protected)
+            .map_err(|error| Error::usage(format!("--metrics-listen: {error}")))?;
+        Ok(self.metrics_listen)
     }
 
     /// The run folder, for the process that writes the checkpoints: an earlier life of it may have

@@ -1,8 +1,10 @@
 //! Files that are there whole, or as they were before, whenever they are read.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
+
+use sync_replicas::driver::create_private_file;
 
 use crate::error::Error;
 
@@ -11,7 +13,7 @@ pub(super) fn write_whole(path: &Path, text: &str) -> Result<(), Error> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = path.with_file_name(format!(".{name}.new"));
     let write = || {
-        let mut file = File::create(&aside)?;
+        let mut file = create_private_file(&aside)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&aside, path)

@@ -102,6 +102,35 @@ fn check(folder: &Path, security: &[&str], others: &[(&[&str], i32, &str, &str)]
     training.end();
 }
 
+/// P-27: other users of the machine can know the address, and not the key; the run folder has both.
+#[test]
+fn a_launched_training_is_its_users_own() {
+    let folder = folder();
+    let mut training = Training::begin(folder.path(), &[]);
+    let files = ["launch.json", "launch.key"].map(|name| folder.path().join("a").join(name));
+    for file in &files {
+        let mode = fs::metadata(file).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+    }
+    wait("steps are made", || {
+        let status: Value =
+            serde_json::from_str(&run(folder.path(), &["status", "--json", "a"]).out).ok()?;
+        status["global_step"].as_i64().filter(|&step| step > 0)
+    });
+    for command in ["status", "stop"] {
+        let said = run(folder.path(), &[command, &training.address]);
+        assert_eq!(said.status, 1, "{}", said.err);
+        assert!(said.err.contains("got none; give --key-file"), "{}", said.err);
+    }
+    assert_eq!(run(folder.path(), &["stop", "a"]).status, 0);
+    let output = training.child.take().expect("it runs").wait_with_output().expect("ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(files.iter().all(|file| !file.exists()), "they are left");
+    let said = run(folder.path(), &["status", "a"]);
+    assert_eq!(said.status, 2, "{}", said.err);
+    assert!(said.err.contains("a training that `launch` runs now"), "{}", said.err);
+}
+
 fn key(folder: &Path, name: &str) {
     let path = folder.join(name);
     fs::write(&path, name.repeat(32)).expect("a file");

@@ -4,6 +4,7 @@
 //! is signalled at once; everything else waits in the inbox until the replica looks.
 
 use sync_replicas::Scalar;
+use sync_replicas::driver::printable;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tonic::Code;
@@ -179,7 +180,7 @@ pub(crate) async fn read<T: Scalar + bytemuck::Pod>(
 pub(crate) fn describe(status: &tonic::Status) -> String {
     let text = match status.message() {
         "" => status.code().to_string(),
-        said => said.to_owned(),
+        said => printable(said).into_owned(),
     };
     sync_replicas::driver::with_causes(text, status)
 }

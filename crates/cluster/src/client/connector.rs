@@ -1,18 +1,22 @@
 //! How servers are reached: addresses, the way to connect, the key.
 
+use std::error::Error;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
+use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
 use tonic::Status;
+use tonic::client::Grpc;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
+use tonic_prost::ProstCodec;
 
 use super::describe;
 use crate::batches::Batches;
-use crate::proto::cluster_client::ClusterClient;
 use crate::security::Signer;
 use crate::socket;
 use crate::stream::{self, Bulk, Receiving};
@@ -113,11 +117,40 @@ impl Connector {
         self.call_timeout
     }
 
-    pub(crate) async fn client(&self, server: usize) -> Result<ClusterClient<Channel>, String> {
-        let channel = (self.dial)(self.address(server).to_owned()).await?;
-        Ok(ClusterClient::new(channel)
-            .max_decoding_message_size(stream::LIMIT)
-            .max_encoding_message_size(stream::LIMIT))
+    /// Makes a call of one message and one answer.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub(crate) async fn call<Q, A>(
+        &self,
+        server: usize,
+        method: &str,
+        message: Q,
+    ) -> Result<A, CallError>
+    where
+        Q: prost::Message + 'static,
+        A: prost::Message + Default + 'static,
+    {
+        let call = async {
+            let channel = (self.dial)(self.address(server).to_owned()).await;
+            let mut grpc = Grpc::new(channel.map_err(CallError::Unheard)?)
+                .max_decoding_message_size(stream::LIMIT)
+                .max_encoding_message_size(stream::LIMIT);
+            let unready = |error| CallError::Unheard(sync_replicas::driver::describe(&error));
+            grpc.ready().await.map_err(unready)?;
+            let path = path(method);
+            let value = self.signer.authorization(&path)?;
+            let mut request = tonic::Request::new(message);
+            *request.metadata_mut() = metadata(value.as_deref())?;
+            let uri = PathAndQuery::try_from(path.as_str())
+                .map_err(|error| CallError::Said(error.to_string()))?;
+            let answer = grpc.unary(request, uri, ProstCodec::<Q, A>::default()).await?;
+            let (head, answer, _) = answer.into_parts();
+            self.signer.check(&path, value.as_deref(), &head.into_headers())?;
+            Ok(answer)
+        };
+        let late = |_| Err(CallError::Said("no answer in time".to_owned()));
+        tokio::time::timeout(self.call_timeout, call).await.unwrap_or_else(late)
     }
 
     /// Opens a stream to server number `server`.
@@ -130,25 +163,39 @@ impl Connector {
         let channel = (self.dial)(self.address(server).to_owned()).await;
         let channel = channel.map_err(Status::unavailable)?;
         let path = path(method);
-        stream::open(channel, &path, outgoing, self.metadata(&path)?).await
+        let value = self.signer.authorization(&path)?;
+        let check = |answer: &HeaderMap| self.signer.check(&path, value.as_deref(), answer);
+        stream::open(channel, &path, outgoing, metadata(value.as_deref())?, check).await
     }
+}
 
-    /// A request that shows the key.
-    pub(crate) fn request<M>(&self, method: &str, message: M) -> Result<tonic::Request<M>, String> {
-        let mut request = tonic::Request::new(message);
-        *request.metadata_mut() = self.metadata(&path(method)).map_err(|it| describe(&it))?;
-        Ok(request)
-    }
+/// Why a call failed, in words.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The server may not have heard it.
+    #[error("{0}")]
+    Unheard(String),
+    /// It was answered, or not in time.
+    #[error("{0}")]
+    Said(String),
+}
 
-    /// What shows the key, if there is one.
-    fn metadata(&self, path: &str) -> Result<MetadataMap, Status> {
-        let mut metadata = MetadataMap::new();
-        if let Some(value) = self.signer.authorization(path)? {
-            let value = value.parse().map_err(|_| Status::internal("a bad header"))?;
-            metadata.insert("authorization", value);
-        }
-        Ok(metadata)
+impl From<Status> for CallError {
+    fn from(status: Status) -> Self {
+        let words = describe(&status);
+        // What the transport failed with has a cause beneath it; what a server says has none.
+        if status.source().is_some() { Self::Unheard(words) } else { Self::Said(words) }
     }
+}
+
+/// What shows the key, if there is one.
+fn metadata(value: Option<&str>) -> Result<MetadataMap, Status> {
+    let mut metadata = MetadataMap::new();
+    if let Some(value) = value {
+        let value = value.parse().map_err(|_| Status::internal("a bad header"))?;
+        metadata.insert("authorization", value);
+    }
+    Ok(metadata)
 }
 
 fn path(method: &str) -> String {

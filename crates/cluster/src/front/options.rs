@@ -1,10 +1,11 @@
 //! A process's place in a cluster, and how it talks to the others.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ClusterError, StopHandle};
+use super::{ClusterError, StatusHandle, StopHandle};
 use crate::client::Connector;
 use crate::security::{Guard, SharedKey, Signer, TlsSettings, check_bind, wall_clock};
 use crate::server::ServeSettings;
@@ -23,7 +24,11 @@ pub struct Cluster {
     tls: Option<TlsSettings>,
     listen: Option<IpAddr>,
     pub(super) stop: StopHandle,
+    pub(super) status: StatusHandle,
 }
+
+/// Names the key's file where a launcher has drawn one.
+const KEY_FILE: &str = "SYNC_REPLICAS_KEY_FILE";
 
 impl Cluster {
     /// A place that is known.
@@ -39,17 +44,24 @@ impl Cluster {
             tls: None,
             listen: None,
             stop: StopHandle::new(),
+            status: StatusHandle::default(),
         }
     }
 
     /// The place that `TF_CONFIG` or Slurm's variables name, of which the first `ps` processes are
-    /// parameter servers in Slurm's case; `None` without any.
+    /// parameter servers in Slurm's case; `None` without any. The key is that of
+    /// `SYNC_REPLICAS_KEY_FILE`, if that names a file.
     ///
     /// # Errors
     /// [`SpecError`] when they make no sense.
     pub fn from_env(ps: u64) -> Result<Option<Self>, SpecError> {
         let variable = |name: &str| std::env::var(name).ok();
-        Ok(Node::from_env(variable, ps, DEFAULT_PORT_BASE)?.map(Self::new))
+        let Some(place) = Node::from_env(variable, ps, DEFAULT_PORT_BASE)? else { return Ok(None) };
+        let cluster = Self::new(place);
+        let Some(file) = std::env::var_os(KEY_FILE) else { return Ok(Some(cluster)) };
+        let key = SharedKey::read(Path::new(&file));
+        let key = key.map_err(|it| SpecError::invalid(KEY_FILE, "a key file", it.to_string()))?;
+        Ok(Some(cluster.key(key)))
     }
 
     /// The place.
@@ -115,6 +127,13 @@ impl Cluster {
     #[must_use]
     pub fn stop_handle(&self) -> StopHandle {
         self.stop.clone()
+    }
+
+    /// Asks this process's parameter server how it is, while
+    /// [`fit`](super::ClusterTrainer::fit) runs.
+    #[must_use]
+    pub fn status_handle(&self) -> StatusHandle {
+        self.status.clone()
     }
 
     /// How this process reaches the parameter servers.

@@ -16,8 +16,6 @@ use super::hooks::ChiefHooks;
 use super::{ClusterError, ClusterReport, ClusterTrainer, Counts, StopHandle};
 use crate::client::{Connector, Departure, PushError, ReplicaClient, ReplicaSettings, WorkTimes};
 use crate::coordinator::StepMade;
-use crate::proto::ControlRequest;
-use crate::proto::control_request::Action;
 
 impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
     pub(super) async fn compute<M, S>(
@@ -303,17 +301,8 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
 
 /// Asks the coordinator to end training; whether it has heard.
 async fn request_stop(connector: &Connector, reason: &str) -> bool {
-    let call = async {
-        let mut client = connector.client(0).await?;
-        let action = Some(Action::Stop(reason.to_owned()));
-        let request = connector.request("Control", ControlRequest { action })?;
-        client.control(request).await.map_err(|status| crate::client::describe(&status))
-    };
-    let reason = match tokio::time::timeout(connector.call_timeout(), call).await {
-        Ok(Ok(_)) => return true,
-        Ok(Err(reason)) => reason,
-        Err(_) => "no answer in time".to_owned(),
-    };
+    let Err(error) = super::status::stop(connector, reason).await else { return true };
+    let reason = error.to_string();
     tracing::warn!(reason, "the coordinator could not be told to stop");
     false
 }

@@ -27,6 +27,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let settings = cluster.serve_settings()?;
         let reach = cluster.reach()?;
         let server = self.server(reach.clone(), wishes)?;
+        cluster.status.set(&server);
         tracing::info!(address = %listen, "parameter server {}", cluster.place.task.index);
         let (stopped, left) = tokio::select! {
             stopped = serve(server.clone(), listen, settings) => (stopped?, false),

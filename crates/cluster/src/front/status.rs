@@ -2,13 +2,9 @@
 //!
 //! Asks and reads; shows nothing.
 
-use std::error::Error;
-
-use tonic::Status;
-
-use crate::client::{Connector, describe};
+use crate::client::{CallError, Connector};
 use crate::proto::control_request::Action;
-use crate::proto::{ControlRequest, StatusReply, StatusRequest};
+use crate::proto::{ControlReply, ControlRequest, StatusReply, StatusRequest};
 use crate::server::ServerStatus;
 
 /// A parameter server that did not say how it is, or did not take a wish.
@@ -26,12 +22,10 @@ pub struct StatusError {
 /// [`StatusError`] when it cannot be reached, refuses the key, or speaks another language.
 pub async fn status(reach: &Connector, server: usize) -> Result<ServerStatus, StatusError> {
     let call = async {
-        let mut client = reach.client(server).await.map_err(Hitch::Unheard)?;
-        let request = reach.request("Status", StatusRequest {}).map_err(Hitch::Said)?;
-        let reply = client.status(request).await?;
-        read(&reply.into_inner()).map_err(Hitch::Said)
+        let reply: StatusReply = reach.call(server, "Status", StatusRequest {}).await?;
+        read(&reply).map_err(CallError::Said)
     };
-    answered(reach, (server, "the status"), call).await
+    answered(reach, (server, "the status"), call.await).await
 }
 
 /// Asks the coordinator to write a checkpoint, which is begun when this answers. `checkpoints` of
@@ -56,41 +50,20 @@ async fn control(
     expected: &'static str,
     action: Action,
 ) -> Result<(), StatusError> {
-    let call = async {
-        let mut client = reach.client(0).await.map_err(Hitch::Unheard)?;
-        let request = ControlRequest { action: Some(action) };
-        client.control(reach.request("Control", request).map_err(Hitch::Said)?).await?;
-        Ok(())
-    };
-    answered(reach, (0, expected), call).await
-}
-
-/// Why a call failed, in words.
-enum Hitch {
-    /// The server may not have heard it.
-    Unheard(String),
-    /// It was answered.
-    Said(String),
-}
-
-impl From<Status> for Hitch {
-    fn from(status: Status) -> Self {
-        let words = describe(&status);
-        // What the transport failed with has a cause beneath it; what a server says has none.
-        if status.source().is_some() { Self::Unheard(words) } else { Self::Said(words) }
-    }
+    let request = ControlRequest { action: Some(action) };
+    let reply = reach.call::<_, ControlReply>(0, "Control", request).await;
+    answered(reach, (0, expected), reply.map(drop)).await
 }
 
 async fn answered<V>(
     reach: &Connector,
     (server, expected): (usize, &'static str),
-    call: impl Future<Output = Result<V, Hitch>>,
+    answer: Result<V, CallError>,
 ) -> Result<V, StatusError> {
-    let answer = tokio::time::timeout(reach.call_timeout(), call).await;
-    let reason = match answer.unwrap_or_else(|_| Err(Hitch::Said("no answer in time".to_owned()))) {
+    let reason = match answer {
         Ok(answer) => return Ok(answer),
-        Err(Hitch::Said(reason)) => reason,
-        Err(Hitch::Unheard(reason)) => format!("{reason}{}", reach.advice(server).await),
+        Err(CallError::Said(reason)) => reason,
+        Err(CallError::Unheard(reason)) => format!("{reason}{}", reach.advice(server).await),
     };
     Err(StatusError { expected, address: reach.address(server).to_owned(), reason })
 }

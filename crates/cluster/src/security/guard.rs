@@ -98,6 +98,13 @@ impl Guard {
         judged
     }
 
+    /// The proof that this server knows the key as well, for its answer to a call of `path` that
+    /// carried `value`.
+    pub(super) fn answer(&self, path: &str, value: &[u8]) -> Option<String> {
+        let claim = header::parse(value)?.claim;
+        Some(header::answer(&self.key, claim, path))
+    }
+
     /// What was refused until now.
     #[must_use]
     pub fn refusals(&self) -> RefusalCounts {

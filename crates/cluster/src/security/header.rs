@@ -1,4 +1,4 @@
-//! The `authorization` value of one call: `v1.TIME.NONCE.PROOF`.
+//! The `authorization` value of one call, `v1.TIME.NONCE.PROOF`, and the proof in its answer.
 //!
 //! TIME is decimal milliseconds since 1970, NONCE 16 random bytes and PROOF 32 bytes in lower-case
 //! hexadecimal. Only its form; what is acceptable is for the guard to say. Invariant: one value
@@ -31,6 +31,26 @@ pub(super) fn make(key: &SharedKey, path: &str, time: u64, nonce: Nonce) -> Stri
     value.push('.');
     push_hex(&mut value, &proof);
     value
+}
+
+/// What a server that knows the key answers a call of `path` with: it saw the call's `claim`.
+pub(super) fn answer(key: &SharedKey, claim: &str, path: &str) -> String {
+    let mut proof = String::new();
+    push_hex(&mut proof, &key.sign(claim, &answered(path)));
+    proof
+}
+
+/// Whether `proof` is the answer to the call of `path` that showed `value`.
+pub(super) fn is_answer(key: &SharedKey, value: &str, path: &str, proof: &[u8]) -> bool {
+    let proof = std::str::from_utf8(proof).ok().and_then(from_hex);
+    let claim = value.rsplit_once('.').map(|(claim, _)| claim);
+    let (Some(proof), Some(claim)) = (proof, claim) else { return false };
+    key.verify(claim, &answered(path), &proof)
+}
+
+/// No path has a space, so no answer can be shown as a call.
+fn answered(path: &str) -> String {
+    format!("{path} answered")
 }
 
 /// `None` for whatever [`make`] does not make.

@@ -7,19 +7,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::{HeaderMap, HeaderValue};
 use tonic::body::Body;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
 use tonic::{GrpcMethod, Request, Status};
 use tower::{Layer, Service};
 
-use super::{Guard, SharedKey, WallClock, header};
+use super::{Caller, Guard, Refusal, RefusalLog, SharedKey, WallClock, header};
 
 /// Puts a guard in front of all services of a server: `Server::builder().layer(layer)`.
 #[derive(Clone, Debug)]
 pub struct AdmissionLayer {
     guard: Option<Arc<Guard>>,
     clock: WallClock,
+    refusals: Arc<RefusalLog>,
 }
 
 /// A service behind a guard.
@@ -29,7 +31,7 @@ pub struct Admission<S> {
     layer: AdmissionLayer,
 }
 
-/// Signs every call of a client: `ClusterClient::with_interceptor(channel, signer)`.
+/// Signs every call of a client, and looks for the key in its answers.
 #[derive(Clone, Debug)]
 pub struct Signer {
     key: Option<SharedKey>,
@@ -41,11 +43,38 @@ type Answer<R, E> = Pin<Box<dyn Future<Output = Result<R, E>> + Send>>;
 
 const AUTHORIZATION: &str = "authorization";
 
+/// In an answer: what proves that the server knows the key.
+const PROOF: &str = "sync-replicas-proof";
+
 impl AdmissionLayer {
     /// Without a guard every call passes.
     #[must_use]
     pub fn new(guard: Option<Arc<Guard>>, clock: WallClock) -> Self {
-        Self { guard, clock }
+        Self { guard, clock, refusals: Arc::default() }
+    }
+
+    /// What it has refused and not told yet.
+    pub(crate) fn refusals(&self) -> Arc<RefusalLog> {
+        Arc::clone(&self.refusals)
+    }
+
+    /// Judges a call from its head; the proof that its answer carries, if a key is asked for.
+    fn admit<B>(&self, request: &http::Request<B>) -> Result<Option<HeaderValue>, Refusal> {
+        let caller = request.extensions().get::<Caller>();
+        let mut proof = None;
+        if let Some(guard) = &self.guard {
+            let value = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
+            let (path, now) = (request.uri().path(), (self.clock)());
+            if let Err(refusal) = guard.admit(path, value, now) {
+                self.refusals.refused(refusal, caller.and_then(Caller::address), now);
+                caller.into_iter().for_each(Caller::refuse);
+                return Err(refusal);
+            }
+            proof = value.and_then(|value| guard.answer(path, value));
+        }
+        caller.into_iter().for_each(Caller::admit);
+        // It is hexadecimal, which every header may be.
+        Ok(proof.and_then(|proof| HeaderValue::try_from(proof).ok()))
     }
 }
 
@@ -72,14 +101,21 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        if let Some(guard) = &self.layer.guard {
-            let value = request.headers().get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-            if let Err(refusal) = guard.admit(request.uri().path(), value, (self.layer.clock)()) {
+        let proof = match self.layer.admit(&request) {
+            Ok(proof) => proof,
+            Err(refusal) => {
                 let status = Status::unauthenticated(refusal.to_string());
                 return Box::pin(async { Ok(status.into_http()) });
             }
-        }
-        Box::pin(self.inner.call(request))
+        };
+        let answer = self.inner.call(request);
+        Box::pin(async {
+            let mut answer = answer.await?;
+            if let Some(proof) = proof {
+                answer.headers_mut().insert(PROOF, proof);
+            }
+            Ok(answer)
+        })
     }
 }
 
@@ -103,6 +139,29 @@ impl Signer {
             Status::internal(format!("expected random bytes from the system, got: {error}"))
         })?;
         Ok(Some(header::make(key, path, (self.clock)(), nonce)))
+    }
+
+    /// Whether whoever answered a call of `path` that showed `value` knows the key as well: before
+    /// that nothing but the first message is sent.
+    ///
+    /// # Errors
+    ///
+    /// A status when it does not.
+    pub(crate) fn check(
+        &self,
+        path: &str,
+        value: Option<&str>,
+        answer: &HeaderMap,
+    ) -> Result<(), Status> {
+        let (Some(key), Some(value)) = (&self.key, value) else { return Ok(()) };
+        let proof = answer.get(PROOF).map(HeaderValue::as_bytes).unwrap_or_default();
+        if header::is_answer(key, value, path, proof) {
+            return Ok(());
+        }
+        Err(Status::unauthenticated(
+            "expected a server that knows the shared key, got an answer without its proof; look \
+             who listens at its address, and compare --key-file",
+        ))
     }
 }
 

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{error, io};
 
 use sync_replicas::driver::describe;
@@ -71,6 +72,9 @@ pub enum TlsError {
     Unusable(String),
 }
 
+/// How long a caller may take for its handshake.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
 const CERT: &str = "--tls-cert";
 const KEY: &str = "--tls-key";
 const CA: &str = "--tls-ca";
@@ -89,7 +93,7 @@ impl TlsSettings {
     ///
     /// [`TlsError`] when a file is missing, cannot be read or does not fit the others.
     pub fn server(&self) -> Result<ServerTlsConfig, TlsError> {
-        let mut config = ServerTlsConfig::new().identity(self.identity()?);
+        let mut config = ServerTlsConfig::new().timeout(HANDSHAKE).identity(self.identity()?);
         if let Some(ca) = &self.ca {
             config = config.client_ca_root(certificate(ca)?);
         }

@@ -207,7 +207,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
                 Some(reason) => self.end(reason),
             }
         }
-        let connections = self.own.connections();
+        let mut connections = self.own.connections();
         for (replica, messages) in messages {
             connections.send(replica, messages);
             crash_point!("coordinator/between-tokens");

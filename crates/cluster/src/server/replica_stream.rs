@@ -10,7 +10,7 @@ use tonic::Status;
 use super::bad_message::BadMessage;
 use super::handshake;
 use super::leader::shared::SharedLeader;
-use super::parameter_server::intake::Intake;
+use super::parameter_server::intake::{BEAT, Intake};
 use super::parameter_server::{ParameterServer, Wanted};
 use super::process::Server;
 use super::settings::ServerSettings;
@@ -142,8 +142,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
     async fn take(&mut self, message: Message) -> Result<(), BadMessage> {
         match message {
             Message::Pull(pull) => {
-                let after = (Generation::new(pull.generation), GlobalStep::new(pull.after));
-                self.own.pull(self.replica, Wanted { after, full: pull.full });
+                self.pull(pull).await;
                 Ok(())
             }
             Message::Begin(begin) => self.contributions.begin(begin).await,
@@ -162,6 +161,28 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
             message => {
                 let leader = self.leader("message")?;
                 leader.with(|leader| leader.request(self.replica, message))
+            }
+        }
+    }
+
+    /// Waits until the last snapshot that the replica asked for is on its way whole.
+    async fn pull(&self, pull: proto::Pull) {
+        let after = (Generation::new(pull.generation), GlobalStep::new(pull.after));
+        let room = self.own.connections().room(self.replica, self.connection);
+        let Some(room) = room else { return };
+        let place = room.acquire_owned();
+        tokio::pin!(place);
+        loop {
+            match tokio::time::timeout(BEAT, &mut place).await {
+                Ok(Ok(place)) => {
+                    let wanted = Wanted { after, full: pull.full, place };
+                    return self.own.pull(self.replica, wanted);
+                }
+                // Never closed.
+                Ok(Err(_)) => return,
+                // It reads nothing, so its lease may end; a later connection ends this one.
+                Err(_) if self.own.connections().is_live(self.replica, self.connection) => {}
+                Err(_) => return,
             }
         }
     }

@@ -12,6 +12,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
+use super::door;
 use super::leader::recovery::Recovery;
 use super::leader::server_handle::ServerHandle;
 use super::link::leader_side::LinkKeeper;
@@ -20,6 +21,7 @@ use super::serve_error::ServeError;
 use super::transport::{self, Calls, ServeSettings, Services};
 use crate::index::ServerIndex;
 use crate::proto::Ended;
+use crate::security::{AdmissionLayer, wall_clock};
 use crate::socket;
 
 /// After the end was told, connections may take so long to close.
@@ -36,11 +38,11 @@ pub async fn serve<T: Scalar + bytemuck::Pod>(
 ) -> Result<String, ServeError> {
     let incoming =
         TcpIncoming::bind(address).map_err(|source| ServeError::Bind { address, source })?;
-    let incoming = incoming.map(|accepted| accepted.inspect(socket::prepare));
+    let incoming = incoming.map(|accepted| accepted.map(socket::accepted));
     serve_with_incoming(server, incoming, settings).await
 }
 
-/// The same on connections of any kind.
+/// The same on connections of any kind, each with the address that it comes from.
 ///
 /// # Errors
 /// [`ServeError`].
@@ -51,9 +53,9 @@ pub async fn serve_with_incoming<T, I, IO, E>(
 ) -> Result<String, ServeError>
 where
     T: Scalar + bytemuck::Pod,
-    I: Stream<Item = Result<IO, E>> + Send + 'static,
+    I: Stream<Item = Result<(IO, Option<SocketAddr>), E>> + Send + 'static,
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    E: Into<Box<dyn Error + Send + Sync>>,
+    E: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
 {
     let mut tasks = tokio::task::JoinSet::new();
     if let Some(leader) = server.leader() {
@@ -80,7 +82,12 @@ where
         health: HealthServer::new(health),
         calls: Arc::clone(&server) as Arc<dyn Calls>,
     };
-    let served = transport::serve(services, transport::any_kind(incoming), settings, ending)?;
+    let ServeSettings { guard, tls } = settings;
+    let replicas = server.settings.config.total_num_replicas();
+    let most = door::most_connections(replicas, server.settings.placement.shards());
+    let admission = AdmissionLayer::new(guard, wall_clock);
+    let incoming = door::open(incoming, most, admission.refusals());
+    let served = transport::serve(services, incoming, tls, admission, ending)?;
     // A connection whose other end vanished while it was made never closes by itself.
     let closed = async {
         match closing.await {

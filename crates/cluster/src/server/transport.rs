@@ -4,26 +4,22 @@
 //! compiled once for all number types and kinds of sockets; a call's cost does not show it.
 
 use std::convert::Infallible;
-use std::error::Error;
-use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
 use tonic::server::NamedService;
-use tonic::transport::server::Connected;
 use tonic::transport::{Server, ServerTlsConfig};
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 use tower::Service;
 
+use super::door::Incoming;
 use crate::client::{FRAME, WINDOW};
-use crate::security::{AdmissionLayer, Guard, wall_clock};
+use crate::security::{AdmissionLayer, Guard};
 use crate::stream;
 
 /// How a server listens.
@@ -43,9 +39,6 @@ impl std::fmt::Debug for ServeSettings {
 
 /// What comes of a call.
 pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
-
-/// Connections as they come in.
-pub(super) type Incoming = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
 
 /// Serving, until its end.
 pub(super) type Served = Pin<Box<dyn Future<Output = Result<(), tonic::transport::Error>> + Send>>;
@@ -72,7 +65,8 @@ pub(super) struct Services {
 pub(super) fn serve(
     services: Services,
     incoming: Incoming,
-    settings: ServeSettings,
+    tls: Option<ServerTlsConfig>,
+    admission: AdmissionLayer,
     ending: Pin<Box<dyn Future<Output = ()> + Send>>,
 ) -> Result<Served, tonic::transport::Error> {
     let mut server = Server::builder()
@@ -82,22 +76,11 @@ pub(super) fn serve(
         .http2_max_header_list_size(16 << 10)
         .http2_keepalive_interval(Some(Duration::from_secs(2)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)));
-    if let Some(tls) = settings.tls {
+    if let Some(tls) = tls {
         server = server.tls_config(tls)?;
     }
-    let server = server.layer(AdmissionLayer::new(settings.guard, wall_clock));
+    let server = server.layer(admission);
     Ok(Box::pin(server.serve_with_incoming_shutdown(services, incoming, ending)))
-}
-
-/// Connections of one kind as those of any kind.
-pub(super) fn any_kind<I, IO, E>(incoming: I) -> Incoming
-where
-    I: Stream<Item = Result<IO, E>> + Send + 'static,
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    E: Into<Box<dyn Error + Send + Sync>>,
-{
-    let connection = |io: IO| Connection(Box::new(io));
-    Box::pin(incoming.map(move |it| it.map(connection).map_err(io::Error::other)))
 }
 
 impl Service<Request<Body>> for Services {
@@ -122,57 +105,4 @@ pub(super) struct Name;
 
 impl NamedService for Name {
     const NAME: &'static str = stream::SERVICE;
-}
-
-/// A connection of any kind.
-pub(super) struct Connection(Box<dyn ReadWrite>);
-
-trait ReadWrite: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> ReadWrite for T {}
-
-impl Connected for Connection {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, buffer)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(context, buffers)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
-    }
 }

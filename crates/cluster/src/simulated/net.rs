@@ -2,6 +2,7 @@
 //! between any two bytes.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -15,13 +16,16 @@ use crate::client::{Dial, DialFuture, endpoint};
 
 pub(super) const PORT: u16 = 7000;
 
+/// A connection that came in, and from where.
+type Accepted = (TcpStream, Option<SocketAddr>);
+
 /// Listens on this host.
-pub(super) async fn listen() -> io::Result<ReceiverStream<io::Result<TcpStream>>> {
+pub(super) async fn listen() -> io::Result<ReceiverStream<io::Result<Accepted>>> {
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     let (sender, incoming) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
         loop {
-            let accepted = listener.accept().await.map(|(stream, _)| stream);
+            let accepted = listener.accept().await.map(|(stream, from)| (stream, Some(from)));
             if sender.send(accepted).await.is_err() {
                 return;
             }

@@ -30,7 +30,7 @@ pub enum SpecError {
 const SHOWN: usize = 120;
 
 impl SpecError {
-    pub(super) fn invalid(
+    pub(crate) fn invalid(
         variable: impl Into<String>,
         expected: impl Into<String>,
         got: impl AsRef<str>,

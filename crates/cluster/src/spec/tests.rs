@@ -72,7 +72,7 @@ fn tf_config() {
         );
         check(Node::from_tf_config(&config), expected);
     }
-    check(Node::from_tf_config("{"), "TF_CONFIG: expected JSON, got {");
+    check(Node::from_tf_config("{"), "TF_CONFIG: expected JSON, got what begins with \"{\"");
     check(Node::from_tf_config("{}"), "TF_CONFIG cluster: expected an object, got null");
     check(Node::from_tf_config("[]"), "TF_CONFIG cluster: expected an object, got null");
 }

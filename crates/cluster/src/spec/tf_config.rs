@@ -14,7 +14,7 @@ const TASK: &str = "TF_CONFIG task";
 
 pub(super) fn parse(text: &str) -> Result<Node, SpecError> {
     let config: Value = serde_json::from_str(text)
-        .map_err(|error| SpecError::invalid("TF_CONFIG", "JSON", format!("{text} ({error})")))?;
+        .map_err(|error| SpecError::invalid("TF_CONFIG", "JSON", beginning(text, &error)))?;
     let cluster = object(&config, "cluster")?;
     let task = parse_task(object(&config, "task")?)?;
     let spec = ClusterSpec {
@@ -29,6 +29,12 @@ pub(super) fn parse(text: &str) -> Result<Node, SpecError> {
         return Err(SpecError::invalid("TF_CONFIG cluster", "a worker or a chief", "neither"));
     }
     Node::new(spec, task, "TF_CONFIG")
+}
+
+/// Enough of it to be recognized: there may be secrets in the rest.
+fn beginning(text: &str, error: &serde_json::Error) -> String {
+    let begins: String = text.chars().take(40).collect();
+    format!("what begins with {begins:?} ({error})")
 }
 
 fn object<'a>(config: &'a Value, key: &str) -> Result<&'a Map<String, Value>, SpecError> {

@@ -90,14 +90,14 @@ pub(crate) fn reply(message: Option<ToReplica>) -> Result<Option<Reply>, WireErr
         }
         ToReplica::GaveUp(it) => Reply::GaveUp { sequence: it.sequence },
         ToReplica::Superseded(it) => Reply::Superseded { sequence: it.sequence },
-        ToReplica::Overdue(it) => Reply::Overdue(it.reason),
+        ToReplica::Overdue(it) => Reply::Overdue(reason(it.reason)),
         ToReplica::Left(proto::Left {}) => Reply::Left,
-        ToReplica::Refused(proto::Refused { sequence, reason, rejoin }) => {
-            Reply::Refused(Refusal { sequence, reason, rejoin })
+        ToReplica::Refused(proto::Refused { sequence, reason: words, rejoin }) => {
+            Reply::Refused(Refusal { sequence, reason: reason(words), rejoin })
         }
         ToReplica::Advanced(it) => Reply::Advanced(it.into()),
         ToReplica::Ended(it) => Reply::Ended(Ended {
-            reason: it.reason,
+            reason: reason(it.reason),
             failed: it.failed,
             global_step: GlobalStep::new(it.global_step),
         }),

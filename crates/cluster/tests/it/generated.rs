@@ -15,6 +15,7 @@ fn the_carried_code_is_that_of_the_protocol() {
     tonic_prost_build::configure()
         // Payloads stay slices of the buffer that they were received in.
         .bytes(".")
+        .build_client(false)
         .build_server(false)
         .out_dir(made.path())
         .compile_fds(descriptors)

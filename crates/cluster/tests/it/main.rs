@@ -18,6 +18,7 @@ mod security;
 mod shard_runs;
 mod shard_staging;
 mod shard_states;
+mod strangers;
 mod support;
 mod training;
 mod wire;

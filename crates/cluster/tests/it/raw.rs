@@ -24,6 +24,7 @@ use sync_replicas::{Computed, Gradients, ReplicaId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
+use tokio_stream::StreamExt;
 use tonic::transport::Endpoint;
 use tonic::transport::server::TcpIncoming;
 use tower::{Service, ServiceExt};
@@ -32,18 +33,19 @@ use crate::loopback::variables;
 
 const FINGERPRINT: &[u8] = b"the same program";
 /// Nothing here waits for longer than this.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The one server of a training of three replicas, whose every contribution makes a step.
-struct Server {
-    inner: Arc<server::Server<f32>>,
-    address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) inner: Arc<server::Server<f32>>,
+    pub(crate) address: SocketAddr,
     placement: Arc<Placement>,
-    key: Option<SharedKey>,
+    /// What its replicas show.
+    pub(crate) key: Option<SharedKey>,
 }
 
 impl Server {
-    async fn start(key: Option<SharedKey>) -> Self {
+    pub(crate) async fn start(key: Option<SharedKey>) -> Self {
         let start = variables();
         let shapes: Vec<_> = start.iter().map(|(name, it)| (name, it.shape().to_vec())).collect();
         let placement = Arc::new(Placement::new(&shapes, size_of::<f32>(), 1));
@@ -73,12 +75,13 @@ impl Server {
         };
         let inner = server::Server::new(settings, shard.expect("it fits"), 1);
         let settings = ServeSettings { guard, tls: None };
-        tokio::spawn(serve_with_incoming(inner.clone(), TcpIncoming::from(listener), settings));
+        let incoming = TcpIncoming::from(listener).map(|accepted| accepted.map(|it| (it, None)));
+        tokio::spawn(serve_with_incoming(inner.clone(), incoming, settings));
         Self { inner, address, placement, key }
     }
 
     /// A replica that trains.
-    fn client(&self) -> ReplicaClient<f32> {
+    pub(crate) fn client(&self) -> ReplicaClient<f32> {
         let settings = ReplicaSettings {
             replica: ReplicaId::new(2),
             process: 1,
@@ -96,7 +99,7 @@ impl Server {
 }
 
 /// One step of a replica, whose gradients depend on the variables.
-async fn step(client: &mut ReplicaClient<f32>) {
+pub(crate) async fn step(client: &mut ReplicaClient<f32>) {
     let grant = client.next_step().await.expect("it is served").expect("it goes on");
     let gradients = client.variables().iter().fold(Gradients::new(), |all, (name, w)| {
         all.dense(name.to_owned(), w.mapv(|w| 0.5 * w - 1.0 + grant.number as f32 / 8.0))
@@ -274,17 +277,19 @@ async fn nobody_else_notices_what_makes_no_sense() {
     assert_eq!(status.staged_bytes, 0, "{status:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_has_no_key_is_refused_before_anything_is_read() {
+/// A key of one letter.
+pub(crate) fn key(letter: &str) -> SharedKey {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().expect("a folder");
-    let key = |letter: &str| {
-        let path = folder.path().join(letter);
-        std::fs::write(&path, letter.repeat(32)).expect("a file");
-        let owner = std::fs::Permissions::from_mode(0o600);
-        std::fs::set_permissions(&path, owner).expect("permissions");
-        SharedKey::read(&path).expect("a key")
-    };
+    let path = folder.path().join(letter);
+    std::fs::write(&path, letter.repeat(32)).expect("a file");
+    let owner = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(&path, owner).expect("permissions");
+    SharedKey::read(&path).expect("a key")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_no_key_is_refused_before_anything_is_read() {
     let path = "/sync_replicas.v2.Cluster/Train";
     let signed = |letter: &str| {
         let signer = Signer::new(Some(key(letter)), wall_clock);

@@ -11,6 +11,7 @@ use std::path::Path;
 use engine::Generation;
 
 use super::CheckpointError;
+use crate::private_file::{create_private_file, create_private_folder};
 
 /// The file that holds the number.
 const FILE: &str = "generation";
@@ -50,9 +51,9 @@ pub(super) fn raise(folder: &Path, generation: Generation) -> Result<(), Checkpo
 
 fn put(folder: &Path, generation: Generation) -> Result<(), CheckpointError> {
     let write = || {
-        fs::create_dir_all(folder)?;
+        create_private_folder(folder)?;
         let aside = folder.join(".generation.new");
-        let mut file = File::create(&aside)?;
+        let mut file = create_private_file(&aside)?;
         writeln!(file, "{}", generation.get())?;
         file.sync_all()?;
         fs::rename(&aside, folder.join(FILE))?;

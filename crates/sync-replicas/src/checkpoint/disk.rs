@@ -6,6 +6,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::private_file::{create_private_file, create_private_folder};
+
 /// What changes files and folders; each call is one point at which a crash can come.
 #[allow(clippy::missing_errors_doc, reason = "each fails with what the system says")]
 pub trait Disk {
@@ -29,11 +31,11 @@ pub struct SystemDisk;
 
 impl Disk for SystemDisk {
     fn create_folder(&mut self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        create_private_folder(path)
     }
 
     fn write(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        File::create(path)?.write_all(bytes)
+        create_private_file(path)?.write_all(bytes)
     }
 
     fn sync_file(&mut self, path: &Path) -> io::Result<()> {

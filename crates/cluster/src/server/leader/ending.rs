@@ -17,6 +17,7 @@ use crate::index::ServerIndex;
 use crate::proto::Ended;
 use crate::server::blocking::blocking;
 use crate::server::parameter_server::Release;
+use crate::wire;
 
 /// After the end it is told, and the last variables can be fetched, for so long.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
@@ -68,6 +69,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             self.serving = false;
             self.saving.give_up();
             let Ended { reason, failed, global_step } = ended;
+            let reason = wire::reason(reason);
             let reason = match failed {
                 true => StopReason::Failed(reason),
                 false => StopReason::Requested(reason),

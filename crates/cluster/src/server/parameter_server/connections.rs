@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sync_replicas::driver::Generation;
 use sync_replicas::{GlobalStep, ReplicaId, Scalar, Snapshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::batches::{Batch, BatchSender, batch};
 use crate::coordinator::Ticket;
@@ -14,6 +15,9 @@ use crate::proto::to_replica::Message;
 use crate::proto::{ToReplica, Values};
 use crate::shard::Wire;
 use crate::wire;
+
+/// How many answers wait for a replica that does not read.
+const MOST_UNREAD: usize = 1000;
 
 /// By replica, in order, so that a simulation sends in the same order each time.
 pub(crate) struct ReplicaConnections {
@@ -25,6 +29,8 @@ struct Connection {
     sender: BatchSender<ToReplica>,
     number: u64,
     pull: Option<Wanted>,
+    /// Of one snapshot on its way.
+    room: Arc<Semaphore>,
 }
 
 /// The variables that a replica waits for.
@@ -33,6 +39,8 @@ pub(crate) struct Wanted {
     pub(crate) after: (Generation, GlobalStep),
     /// With all bits, also where variables travel rounded.
     pub(crate) full: bool,
+    /// Given back once the snapshot is on its way whole.
+    pub(crate) place: OwnedSemaphorePermit,
 }
 
 impl ReplicaConnections {
@@ -51,7 +59,9 @@ impl ReplicaConnections {
         if self.connections.get(&replica).is_some_and(|it| it.number >= number) {
             return false;
         }
-        self.connections.insert(replica, Connection { sender, number, pull: None });
+        let room = Arc::new(Semaphore::new(1));
+        let connection = Connection { sender, number, pull: None, room };
+        self.connections.insert(replica, connection);
         true
     }
 
@@ -80,15 +90,19 @@ impl ReplicaConnections {
         self.connections.clear();
     }
 
-    pub(crate) fn send(&self, replica: ReplicaId, messages: Vec<ToReplica>) {
-        if let Some(connection) = self.connections.get(&replica) {
-            drop(connection.sender.send(batch(messages)));
+    /// A replica that reads nothing of many is closed: it comes again, or is taken for dead.
+    pub(crate) fn send(&mut self, replica: ReplicaId, messages: Vec<ToReplica>) {
+        let Some(connection) = self.connections.get(&replica) else { return };
+        drop(connection.sender.send(batch(messages)));
+        if connection.sender.waiting() > MOST_UNREAD {
+            tracing::warn!(%replica, "it reads nothing of {MOST_UNREAD} answers; it is closed");
+            self.connections.remove(&replica);
         }
     }
 
     /// Answers over one connection; a later one of the replica asks for itself.
     pub(crate) fn answer(
-        &self,
+        &mut self,
         replica: ReplicaId,
         number: u64,
         ticket: Option<Ticket>,
@@ -103,6 +117,15 @@ impl ReplicaConnections {
         for connection in self.connections.values() {
             drop(connection.sender.send(wrap(std::iter::once(message.clone()))));
         }
+    }
+
+    /// Room for one more snapshot, which there is once the last one is on its way whole: whoever
+    /// asks and does not read takes the memory of one (P-27). What was asked for and is not sent
+    /// yet is asked for no more.
+    pub(crate) fn room(&mut self, replica: ReplicaId, number: u64) -> Option<Arc<Semaphore>> {
+        let connection = self.connections.get_mut(&replica).filter(|it| it.number == number)?;
+        connection.pull = None;
+        Some(Arc::clone(&connection.room))
     }
 
     /// A replica wants the variables once they are newer; says whether they are.
@@ -129,7 +152,7 @@ impl ReplicaConnections {
         for connection in self.connections.values_mut() {
             if let Some(wanted) = connection.pull.take_if(|wanted| version > wanted.after) {
                 let wire = if wanted.full { Wire::Native } else { wire };
-                let values = values(Arc::clone(snapshot), wire, wanted.full);
+                let values = values(Arc::clone(snapshot), wire, wanted);
                 drop(connection.sender.send(wrap(values)));
                 sent += 1;
             }
@@ -146,8 +169,9 @@ fn wrap(messages: impl Iterator<Item = Message> + Send + 'static) -> Batch<ToRep
 fn values<T: Scalar + bytemuck::Pod>(
     snapshot: Arc<Snapshot<T>>,
     wire: Wire,
-    full: bool,
+    wanted: Wanted,
 ) -> impl Iterator<Item = Message> + Send {
+    let Wanted { full, place, .. } = wanted;
     let (generation, global_step) = (snapshot.generation.get(), snapshot.global_step.get());
     let message = move |part: usize, offset: usize, data: Bytes, last: bool| {
         let (part, offset) = (part as u32, offset as u64);
@@ -160,5 +184,9 @@ fn values<T: Scalar + bytemuck::Pod>(
                 .map(move |(offset, data)| message(part, offset, data, false))
         },
     );
-    pieces.chain(std::iter::once(message(0, 0, Bytes::new(), true)))
+    pieces.chain(std::iter::once_with(move || {
+        // Before the replica has it, and asks for more.
+        drop(place);
+        message(0, 0, Bytes::new(), true)
+    }))
 }

@@ -32,7 +32,7 @@ pub(crate) struct Intake<T: Scalar> {
 }
 
 /// How often whoever waits for room is looked at.
-const BEAT: Duration = Duration::from_secs(1);
+pub(crate) const BEAT: Duration = Duration::from_secs(1);
 
 impl<T: Scalar + bytemuck::Pod> Intake<T> {
     pub(crate) fn new(

@@ -1,0 +1,44 @@
+//! How this process's own parameter server is, asked without a connection.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use sync_replicas::Scalar;
+
+use crate::server::{Server, ServerStatus};
+
+/// Asks the parameter server of this process how it is; from any thread, at any time. Clones ask
+/// the same one.
+#[derive(Clone, Default)]
+pub struct StatusHandle(Arc<Mutex<Option<Weak<dyn Told>>>>);
+
+/// Says how it is.
+trait Told: Send + Sync {
+    fn told(&self) -> ServerStatus;
+}
+
+impl<T: Scalar + bytemuck::Pod> Told for Server<T> {
+    fn told(&self) -> ServerStatus {
+        self.status()
+    }
+}
+
+impl StatusHandle {
+    /// What the parameter server says; `None` where this process has none, not yet or no more.
+    #[must_use]
+    pub fn get(&self) -> Option<ServerStatus> {
+        // Not asked under this lock: it has locks of its own.
+        let server = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.upgrade()?;
+        Some(server.told())
+    }
+
+    pub(crate) fn set<T: Scalar + bytemuck::Pod>(&self, server: &Arc<Server<T>>) {
+        let server: Weak<Server<T>> = Arc::downgrade(server);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+    }
+}
+
+impl std::fmt::Debug for StatusHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StatusHandle")
+    }
+}

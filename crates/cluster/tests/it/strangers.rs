@@ -1,0 +1,122 @@
+//! Callers who cannot prove anything, over real sockets (P-27): whatever they do, a replica trains
+//! meanwhile, another one comes in, and they hold little.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use cluster::client::WaitError;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::raw::{PATIENCE, Server, key, step};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, bytes: &[u8]) -> Vec<u8> {
+    let length = (bytes.len() as u32).to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), bytes].concat()
+}
+
+/// The head of a call of `Train` without a key, as plain literals.
+fn head() -> Vec<u8> {
+    let field = |name: &str, value: &str| {
+        let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+        [vec![0], text(name), text(value)].concat()
+    };
+    [
+        field(":method", "POST"),
+        field(":scheme", "http"),
+        field(":path", "/sync_replicas.v2.Cluster/Train"),
+        field(":authority", "server"),
+        field("content-type", "application/grpc"),
+    ]
+    .concat()
+}
+
+/// Whether the other side has closed it: with an end, or a reset where it had not read all.
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    let mut bytes = [0; 64];
+    loop {
+        match tokio::time::timeout(Duration::from_millis(1), stream.read(&mut bytes)).await {
+            Err(_) => return false,
+            Ok(Ok(0) | Err(_)) => return true,
+            // The server's part of the handshake.
+            Ok(Ok(_)) => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_connections_keep_nobody_out() {
+    const STRANGERS: usize = 1100;
+    // Both ends of each are here.
+    let descriptors = rlimit::increase_nofile_limit(u64::MAX).expect("it can be asked");
+    assert!(descriptors > 2 * STRANGERS as u64 + 100, "{descriptors} are not enough to try");
+    let server = Server::start(Some(key("a"))).await;
+    let mut client = server.client();
+    step(&mut client).await;
+    let mut strangers = Vec::new();
+    for nth in 0..STRANGERS {
+        let mut stranger = TcpStream::connect(server.address).await.expect("it listens");
+        // Silent from the beginning, in the middle of the preface, or behind it.
+        let said = [&b""[..], &PREFACE[..10], PREFACE][nth % 3];
+        drop(stranger.write_all(said).await);
+        strangers.push(stranger);
+        if nth % 100 == 0 {
+            step(&mut client).await;
+        }
+    }
+    drop(client);
+    // It comes again over a connection of its own, as after a restart.
+    let mut again = server.client();
+    tokio::time::timeout(PATIENCE, step(&mut again)).await.expect("it is let in");
+    let mut open = 0;
+    for stranger in &mut strangers {
+        open += usize::from(!is_closed(stranger).await);
+    }
+    assert!(open <= 64, "{open} are open");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_that_nobody_reads_end_the_connection() {
+    let server = Server::start(Some(key("a"))).await;
+    let mut client = server.client();
+    let mut stranger = TcpStream::connect(server.address).await.expect("it listens");
+    let settings = frame(4, 0, 0, &[]);
+    stranger.write_all(&[PREFACE, &settings].concat()).await.expect("it is read");
+    let (head, mut sent) = (head(), 0_usize);
+    let flood = async {
+        for burst in 0.. {
+            let calls = (0..100).map(|nth| frame(1, 0b101, 1 + 2 * (100 * burst + nth), &head));
+            let calls: Vec<u8> = calls.flatten().collect();
+            stranger.write_all(&calls).await?;
+            sent += calls.len();
+        }
+        Ok::<_, std::io::Error>(())
+    };
+    let ended = tokio::time::timeout(PATIENCE, flood).await.expect("it is closed");
+    let kind = ended.expect_err("it has no end").kind();
+    assert!(matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{kind:?}");
+    // What the system takes in for a program that does not read; the program read 64 KiB of it.
+    assert!(sent < 16 << 20, "{sent} bytes were taken in");
+    let refusals = server.inner.status().refusals.expect("it asks for a key");
+    // A call here has some 150 bytes.
+    assert!((1..1000).contains(&refusals.missing), "{refusals:?}");
+    step(&mut client).await;
+}
+
+/// S-13 of the review: a server that does not know the key gets nothing but the hello.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_without_the_key_gets_no_gradient() {
+    let mut server = Server::start(None).await;
+    server.key = Some(key("a"));
+    let mut client = server.client();
+    let error = match client.next_step().await {
+        Err(error @ WaitError::Refused { .. }) => error.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert!(error.contains("expected a server that knows the shared key"), "{error}");
+    let status = server.inner.status();
+    assert_eq!((status.received_bytes, status.staged_bytes), (0, 0), "{status:?}");
+}
