@@ -90,6 +90,8 @@ struct ReplicaRecord {
     grant: Option<Grant>,
     /// The last piece of work that was pushed; others up to `sequence` were given up.
     pushed: u64,
+    /// How many pieces of work in a row it began and gave up, since shards last heard of it.
+    given_up: usize,
     /// When it was last heard of.
     heard: Duration,
     /// Since when it has had its grant.

@@ -75,7 +75,14 @@ pub struct ShardSettings {
     pub averages: Option<AverageSettings>,
     /// What becomes of an update that is not finite (P-25).
     pub non_finite: NonFinite,
+    /// The bytes of one contribution at most (P-27); when not given, four times those of the parts,
+    /// or 64 MiB where that is more, since sparse gradients may name a row often.
+    pub largest_contribution: Option<usize>,
 }
+
+/// How many whole contributions of a replica are staged at most: the one that is being decided on,
+/// and the next (P-27).
+pub(crate) const MOST_WHOLE: usize = 2;
 
 /// Which moving averages are kept, and how slow they are.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,11 +126,19 @@ impl Default for ShardSettings {
             admission: Admission::Together,
             averages: None,
             non_finite: NonFinite::Fail,
+            largest_contribution: None,
         }
     }
 }
 
 impl ShardSettings {
+    /// The bytes of one contribution at most.
+    fn largest<T>(&self, parts: &[Part]) -> usize {
+        let own: usize = parts.iter().map(Part::elements).sum();
+        let usual = own.saturating_mul(4 * size_of::<T>()).max(64 << 20);
+        self.largest_contribution.unwrap_or(usual)
+    }
+
     fn sums(&self) -> SumOptions {
         // Without an order of keys one sum is all that is held.
         let summation = if self.ordered { Summation::Ordered } else { Summation::Eager };
@@ -195,7 +210,7 @@ impl<T: Scalar> Shard<T> {
         let published = Arc::new(Snapshot { generation, global_step, variables });
         let finite_only = settings.non_finite != NonFinite::Allow;
         Ok(Self {
-            staging: Staging::new(settings.wire, parts.len()),
+            staging: Staging::new(settings.wire, settings.largest::<T>(parts), parts.len()),
             spec: GradientSpec::new(parts.len(), settings.admission),
             sums: parts.iter().map(|_| None).collect(),
             store: ParameterStore::new(optimizer, kept, finite_only, SPARES),
@@ -284,6 +299,12 @@ impl<T: Scalar> Shard<T> {
     #[must_use]
     pub fn is_staged(&self, contribution: Contribution) -> bool {
         self.staging.is_staged(contribution)
+    }
+
+    /// Whether as many whole contributions of this one's replica are staged as may be, and this is
+    /// none of them: it has to wait for the coordinator's word on those.
+    pub(crate) fn is_full(&self, contribution: Contribution) -> bool {
+        self.staging.whole(contribution.replica) >= MOST_WHOLE && !self.is_staged(contribution)
     }
 
     /// Whether a contribution is staged and can be admitted as one of gradients of these variables:

@@ -11,6 +11,7 @@ use super::{
     Answer, Commit, Contribution, Coordinator, GiveUp, GivenUp, Observed, Refusal, ReplicaRecord,
     ShardCommand, Ticket,
 };
+use crate::shard::MOST_WHOLE;
 
 impl Coordinator {
     /// A replica says hello; answers its ticket.
@@ -130,6 +131,7 @@ impl Coordinator {
             });
             let record = &mut self.records[index];
             (record.pushed, record.sequence) = (commit.sequence, commit.sequence + 1);
+            record.given_up = 0;
         }
         let sequence = commit.sequence;
         self.actions.answers.push((replica, commit.ticket, Answer::Pushed { sequence, outcome }));
@@ -187,6 +189,14 @@ impl Coordinator {
             }
             let record = &mut self.records[index];
             (record.sequence, record.grant) = (sequence + 1, None);
+            record.given_up += usize::from(why == GivenUp::Begun);
+            if record.given_up == MOST_WHOLE {
+                // Shards may hold all of them, and take no more until they hear of it (P-27).
+                record.given_up = 0;
+                let contribution =
+                    Contribution { replica, incarnation: ticket.incarnation, sequence };
+                self.actions.commands.push(ShardCommand::Discard(contribution));
+            }
             self.not_finite |= self.engine.ended_not_finite();
             // Before the effects: what they grant is the next piece of work.
             self.actions.answers.push((replica, ticket, Answer::GaveUp { sequence }));

@@ -19,6 +19,7 @@ pub struct Cluster {
     pub(super) wire: Wire,
     pub(super) reconnect_timeout: Duration,
     pub(super) staging: Option<usize>,
+    pub(super) largest_contribution: Option<usize>,
     key: Option<SharedKey>,
     guard: Option<Arc<Guard>>,
     tls: Option<TlsSettings>,
@@ -39,6 +40,7 @@ impl Cluster {
             wire: Wire::Native,
             reconnect_timeout: Duration::from_secs(60),
             staging: None,
+            largest_contribution: None,
             key: None,
             guard: None,
             tls: None,
@@ -91,6 +93,17 @@ impl Cluster {
     #[must_use]
     pub fn staging(mut self, contributions: usize) -> Self {
         self.staging = Some(contributions);
+        self
+    }
+
+    /// The bytes of one replica's contribution to one server at most: more is refused before it is
+    /// taken in (P-27).
+    ///
+    /// When not given, four times the bytes of the server's variables, or 64 MiB where that is
+    /// more.
+    #[must_use]
+    pub fn largest_contribution(mut self, bytes: usize) -> Self {
+        self.largest_contribution = Some(bytes);
         self
     }
 

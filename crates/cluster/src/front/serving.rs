@@ -79,6 +79,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
                 .map(|decay| AverageSettings { decay, variables: self.parts.variables_to_average }),
             wire: self.cluster.wire,
             non_finite: config.settings().non_finite,
+            largest_contribution: self.cluster.largest_contribution,
         };
         let parts = self.placement.parts(index);
         let arrays: Vec<_> = self.variables.iter().map(|(_, array)| array).collect();

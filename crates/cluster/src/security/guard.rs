@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tonic::Status;
 
 use super::SharedKey;
 use super::header::{self, Header, Nonce};
@@ -47,6 +48,24 @@ pub enum Refusal {
     /// There were more calls than are remembered.
     #[error("more than 65536 calls came in 60 s; wait a minute, or make fewer")]
     Flooded = 5,
+}
+
+impl Refusal {
+    /// Whether a later call may be let in though nobody changes anything but a clock: the
+    /// caller tries again, as long as it is patient.
+    #[must_use]
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Expired | Self::Replayed | Self::Flooded)
+    }
+
+    /// The status that says so.
+    pub(super) fn status(self) -> Status {
+        let reason = self.to_string();
+        match self.is_passing() {
+            true => Status::unavailable(reason),
+            false => Status::unauthenticated(reason),
+        }
+    }
 }
 
 /// How many calls were refused so far, by reason.

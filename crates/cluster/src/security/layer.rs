@@ -104,8 +104,7 @@ where
         let proof = match self.layer.admit(&request) {
             Ok(proof) => proof,
             Err(refusal) => {
-                let status = Status::unauthenticated(refusal.to_string());
-                return Box::pin(async { Ok(status.into_http()) });
+                return Box::pin(async move { Ok(refusal.status().into_http()) });
             }
         };
         let answer = self.inner.call(request);

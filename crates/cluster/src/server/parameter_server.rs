@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use sync_replicas::driver::Generation;
 use sync_replicas::{GlobalStep, ReplicaId, Scalar};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::command_error::CommandError;
 use super::counters::Counters;
@@ -41,6 +41,8 @@ pub(super) struct ParameterServer<T: Scalar> {
     shard: Mutex<Shard<T>>,
     connections: Mutex<ReplicaConnections>,
     pub(super) room: StagingRoom,
+    /// The coordinator's word on a contribution has come.
+    decided: Notify,
     pub(super) counters: Counters,
     /// Whether this server was asked to end.
     pub(super) leaving: AtomicBool,
@@ -81,6 +83,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
             shard: Mutex::new(shard),
             connections: Mutex::new(ReplicaConnections::new(settings.wire)),
             room: StagingRoom::new(settings.staging),
+            decided: Notify::new(),
             counters: Counters::default(),
             leaving: AtomicBool::new(false),
             released: watch::channel(None).0,
@@ -120,6 +123,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
             // Not before: whoever gets the room wants the shard at once, and while that is at work
             // would hold up a thread that others are read on.
             self.room.release(*contribution);
+            self.decided.notify_waiters();
         }
         let applied = carried_out?;
         drop(shard);
@@ -154,6 +158,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         self.shard().begin_from(state.as_ref(), generation, step)?;
         crash_point!("server/generation-begun");
         self.room.release_all();
+        self.decided.notify_waiters();
         self.publish();
         Ok(())
     }

@@ -53,6 +53,17 @@ pub enum StageError {
         /// The number that came.
         got: u64,
     },
+    /// A contribution of more bytes than one may have (P-27).
+    #[error(
+        "a contribution was announced with {got} bytes, expected at most {most}; merge equal rows, \
+         or allow more with `largest_contribution`"
+    )]
+    Large {
+        /// The bytes up to the section that is too much.
+        got: usize,
+        /// The most.
+        most: usize,
+    },
     /// The replica began a later contribution already.
     #[error("{got} comes after {staged}; a replica's contributions have ascending numbers")]
     Older {

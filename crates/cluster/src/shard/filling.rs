@@ -69,6 +69,19 @@ impl<T: Scalar> Filling<T> {
         Ok(Self { part: section.part, kind: section.kind, rows, elements, indices, values })
     }
 
+    /// The bytes that a section takes once it is whole.
+    pub(super) fn size(section: &Section, part: &Part) -> usize {
+        let element = size_of::<T>();
+        match section.kind {
+            GradientKind::Missing => 0,
+            GradientKind::Dense => part.elements().saturating_mul(element),
+            GradientKind::Sparse => {
+                let row = INDEX.saturating_add(part.width().saturating_mul(element));
+                usize::try_from(section.rows).unwrap_or(usize::MAX).saturating_mul(row)
+            }
+        }
+    }
+
     pub(super) fn is_whole(&self) -> bool {
         self.indices.len() == self.rows && self.values.len() == self.elements
     }

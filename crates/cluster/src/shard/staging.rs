@@ -22,6 +22,8 @@ use crate::placement::Part;
 #[derive(Debug)]
 pub(super) struct Staging<T: Scalar> {
     wire: Wire,
+    /// The bytes of one contribution at most.
+    largest: usize,
     /// By replica, then by (incarnation, sequence), so that later ones come last.
     staged: BTreeMap<Contribution, Open<T>>,
     /// By replica: the newest that was decided on. Neither it nor an earlier one is staged again.
@@ -93,9 +95,9 @@ impl<T: Scalar> Open<T> {
 }
 
 impl<T: Scalar> Staging<T> {
-    pub(super) fn new(wire: Wire, parts: usize) -> Self {
+    pub(super) fn new(wire: Wire, largest: usize, parts: usize) -> Self {
         let pools = (0..parts).map(|_| BufferPool::new(usize::MAX)).collect();
-        Self { wire, staged: BTreeMap::new(), decided: BTreeMap::new(), pools }
+        Self { wire, largest, staged: BTreeMap::new(), decided: BTreeMap::new(), pools }
     }
 
     /// Where the buffers of a part's dense gradients go once they are added.
@@ -150,7 +152,7 @@ impl<T: Scalar> Staging<T> {
         parts: &[Part],
     ) -> Result<Vec<Filling<T>>, StageError> {
         let mut fillings = Vec::with_capacity(sections.len().min(parts.len()));
-        let mut previous = None;
+        let (mut previous, mut bytes) = (None, 0_usize);
         for (section, announced) in sections.iter().enumerate() {
             let got = announced.part;
             let part = parts.get(got);
@@ -159,6 +161,10 @@ impl<T: Scalar> Staging<T> {
                 return Err(StageError::Order { section, got, previous });
             }
             previous = Some(got);
+            bytes = bytes.saturating_add(Filling::<T>::size(announced, part));
+            if bytes > self.largest {
+                return Err(StageError::Large { got: bytes, most: self.largest });
+            }
             fillings.push(Filling::new(announced, part, (self.wire, &self.pools[got]))?);
         }
         Ok(fillings)
@@ -170,6 +176,11 @@ impl<T: Scalar> Staging<T> {
 
     pub(super) fn is_staged(&self, contribution: Contribution) -> bool {
         self.staged.get(&contribution).is_some_and(Open::is_whole)
+    }
+
+    /// How many whole contributions of a replica are staged.
+    pub(super) fn whole(&self, replica: ReplicaId) -> usize {
+        self.staged.range(Contribution::all_of(replica)).filter(|(_, open)| open.is_whole()).count()
     }
 
     /// The kinds of a whole contribution's gradients, by part; those it does not name are missing.

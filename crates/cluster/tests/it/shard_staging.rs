@@ -43,16 +43,24 @@ fn announcements_that_do_not_fit_are_refused_before_anything_is_allocated() {
     refuse_begin(&[dense(3)], "part 3; this shard has 3 parts");
     refuse_begin(&[dense(1), dense(0)], "part 0, after one for part 1");
     refuse_begin(&[dense(1), dense(1)], "part 1, after one for part 1");
-    refuse_begin(&[sparse(1, u64::MAX)], "rows, expected at most");
-    refuse_begin(&[sparse(1, 1 << 60)], "rows, expected at most");
+    refuse_begin(&[sparse(1, u64::MAX)], "bytes, expected at most");
+    refuse_begin(&[sparse(1, 1 << 60)], "bytes, expected at most");
     refuse_begin(&[sparse(2, 1)], "part `s` does not fit");
+    // P-27: a row has 16 bytes, and 64 MiB are the most.
+    let most = 64_u64 << 20;
+    refuse_begin(
+        &[dense(0), sparse(1, most / 16)],
+        "with 67108876 bytes, expected at most 67108864",
+    );
+    let mut shard = shard(Wire::Native);
+    assert_eq!(shard.begin(contribution(0, 1), &[sparse(1, most / 16)]), Ok(false));
 }
 
 /// A sender's word alone makes no room: only what a part itself would take.
 #[test]
 fn a_claim_of_many_rows_takes_no_memory_until_they_come() {
     let mut shard = shard(Wire::Native);
-    shard.begin(contribution(0, 1), &[sparse(1, 1 << 40)]).expect("it could be");
+    shard.begin(contribution(0, 1), &[sparse(1, 1 << 21)]).expect("it could be");
     assert!(shard.staged_bytes() <= 4 * 8 + 8 * 4, "{}", shard.staged_bytes());
 }
 

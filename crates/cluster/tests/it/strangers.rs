@@ -2,13 +2,16 @@
 //! meanwhile, another one comes in, and they hold little.
 
 use std::io::ErrorKind;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cluster::client::WaitError;
+use cluster::security::{Signer, wall_clock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::raw::{PATIENCE, Server, key, step};
+use crate::loopback::variables;
+use crate::raw::{self, PATIENCE, Server, call, hello, key, step};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -119,4 +122,69 @@ async fn a_server_without_the_key_gets_no_gradient() {
     assert!(error.contains("expected a server that knows the shared key"), "{error}");
     let status = server.inner.status();
     assert_eq!((status.received_bytes, status.staged_bytes), (0, 0), "{status:?}");
+}
+
+/// A message of less than 16 KiB as a field of another.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let length = bytes.len();
+    [&[number << 3 | 2, length as u8 | 0x80, (length >> 7) as u8], bytes].concat()
+}
+
+/// A replica sends whole contributions and commits none: two of them take memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_never_committed_is_little() {
+    let server = Server::start(None).await;
+    let mut client = server.client();
+    step(&mut client).await;
+    let sizes: Vec<usize> = variables().iter().map(|(_, it)| 4 * it.len()).collect();
+    let message = |kind: u8, bytes: &[u8]| {
+        let message = field(kind, bytes);
+        raw::frame(message.len() as u32, &message)
+    };
+    let mut body = hello(0, 1);
+    for sequence in 1..100 {
+        // Of the first life in the first generation; each part's gradient is dense.
+        let ticket = field(1, &[8, 1, 16, 1]);
+        let sections = (0..sizes.len()).flat_map(|part| field(3, &[8, part as u8, 16, 1]));
+        let begin = [&ticket[..], &[16, sequence], &sections.collect::<Vec<_>>()].concat();
+        body.extend(message(3, &begin));
+        for (section, &size) in sizes.iter().enumerate() {
+            let data = field(2, &vec![0; size]);
+            body.extend(message(4, &[&[8, section as u8][..], &data].concat()));
+        }
+    }
+    let answer = call(server.address, "Train", body, None).await.expect("it is welcome");
+    let whole: usize = sizes.iter().sum();
+    let status = || server.inner.status();
+    let took = |bytes: usize| status().staged_bytes >= bytes;
+    until(|| took(2 * whole)).await;
+    // Its connection ends, and what came over it has been looked at.
+    drop(answer);
+    until(|| status().connected == 1).await;
+    assert_eq!(status().staged_bytes, 2 * whole);
+    step(&mut client).await;
+}
+
+async fn until(mut seen: impl FnMut() -> bool) {
+    let all = async {
+        while !seen() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, all).await.expect("it comes");
+}
+
+/// P-27: what a minute's wait would mend is tried again, and a worker whose clock is off does not
+/// end for it at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_put_right_in_time_is_no_failure() {
+    static BEHIND: AtomicU64 = AtomicU64::new(75_000);
+    let server = Server::start(Some(key("a"))).await;
+    let late = || wall_clock() - BEHIND.load(Ordering::Acquire);
+    let mut client = server.client_of(Signer::new(server.key.clone(), late));
+    let put_right = async {
+        until(|| server.inner.status().refusals.is_some_and(|it| it.expired >= 2)).await;
+        BEHIND.store(0, Ordering::Release);
+    };
+    tokio::join!(step(&mut client), put_right);
 }

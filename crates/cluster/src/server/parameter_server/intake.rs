@@ -76,6 +76,7 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
         // What needs no room does not wait for it: the room that it took may be another's by now.
         let announced = match known {
             Some(known) => Ok(known),
+            None if !self.until_decided(contribution).await => return Ok(()),
             None if !self.make_room(contribution, ticket).await => return Ok(()),
             // The shard may have gone on while it waited.
             None => self.server.shard().announce(contribution, &sections, ticket.generation),
@@ -95,6 +96,22 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
             Err(error) => self.refuse(ticket, sequence, &error),
         }
         Ok(())
+    }
+
+    /// Waits until the coordinator's word has come on enough of the replica's whole contributions,
+    /// as long as its connection is there; whether it has. A replica that commits nothing of what
+    /// it sends waits for ever, and what it holds is little (P-27).
+    async fn until_decided(&self, contribution: Contribution) -> bool {
+        loop {
+            let decided = self.server.decided.notified();
+            if !self.server.shard().is_full(contribution) {
+                return true;
+            }
+            if !self.server.connections().is_live(self.replica, self.connection) {
+                return false;
+            }
+            let _ = tokio::time::timeout(BEAT, decided).await;
+        }
     }
 
     /// Waits for room, as long as its connection is there; whether there is some.

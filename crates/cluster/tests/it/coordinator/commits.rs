@@ -39,6 +39,17 @@ fn commit() {
         ],
     );
     check(
+        "of two in a row that were given up servers may hold all",
+        (1, 3, 1),
+        &[
+            FIRST,
+            ("give_up 0 1", &["0 gave up 1", "0 granted 2 @0"]),
+            ("give_up 0 2", &["discard 0.2", "0 gave up 2", "0 granted 3 @0"]),
+            ("give_up 0 3", &["0 gave up 3", "0 granted 4 @0"]),
+            ("commit 0 4 @0", &["admit 0.4", "apply @1", "0 accepted 4"]),
+        ],
+    );
+    check(
         "one that is late is stale",
         (1, 2, 1),
         &[
