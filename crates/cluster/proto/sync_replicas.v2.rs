@@ -499,6 +499,9 @@ pub struct ServeHello {
     /// A number drawn when the coordinator's process started: its orders count from 1 upwards.
     #[prost(uint64, tag = "2")]
     pub life: u64,
+    /// That of the coordinator, 0 before its first: whoever has a lower one than was seen was replaced.
+    #[prost(uint64, tag = "3")]
+    pub generation: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Admit {

@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(reason("short".to_owned()), "short");
         let long = reason("é".repeat(5000));
         assert!(long.len() < 1100 && long.ends_with("é ..."), "{}", long.len());
-        // A title for the terminal, and its last line overwritten (S-18 of the review).
+        // A title for the terminal, and its last line overwritten.
         let forged = reason("\x1b]0;owned\x07\x1b[1A\x1b[2K é\n".to_owned());
         assert_eq!(forged, "\\u{1b}]0;owned\\u{7}\\u{1b}[1A\\u{1b}[2K é\\n");
     }

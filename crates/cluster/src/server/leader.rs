@@ -391,10 +391,16 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             record.add_failed_save(FailedSave { step, reason: reason.clone() });
         }
         if error.is_replaced() {
-            // It has nothing more to write, and nothing to tell.
-            self.replaced.get_or_insert_with(|| reason.clone());
-            self.tasks.push(Task::GiveUp);
+            self.was_replaced(reason.clone());
         }
         self.saving.failed(reason);
+    }
+
+    /// Another process has taken this one's place (P-26): it has nothing more to write, and nothing
+    /// to tell.
+    pub(super) fn was_replaced(&mut self, reason: String) {
+        tracing::error!(reason, "this coordinator was replaced");
+        self.replaced.get_or_insert(reason);
+        self.tasks.push(Task::GiveUp);
     }
 }

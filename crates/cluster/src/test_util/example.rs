@@ -238,7 +238,7 @@ fn recorded(totals: proto::Totals) -> proto::Recorded {
 /// A coordinator's hello to another server.
 pub(super) fn coordinator_hello(life: u64) -> Order {
     let fingerprint = Bytes::from_static(FINGERPRINT);
-    let hello = proto::ServeHello { fingerprint, life };
+    let hello = proto::ServeHello { fingerprint, life, generation: 0 };
     Order { number: 0, order: Some(Orders::Hello(hello)) }
 }
 

@@ -3,6 +3,7 @@
 #[cfg(feature = "test-util")]
 mod allocations;
 mod coordinator;
+mod fenced;
 mod finite;
 #[cfg(feature = "test-util")]
 mod fuzz;

@@ -12,9 +12,11 @@ use bytes::Bytes;
 use cluster::Wire;
 use cluster::client::{Connector, ReplicaClient, ReplicaSettings, WorkTimes};
 use cluster::index::ServerIndex;
-use cluster::placement::Placement;
+use cluster::placement::{Placement, cut_dense};
 use cluster::security::{Guard, SharedKey, Signer, wall_clock};
-use cluster::server::{self, ServeSettings, ServerSettings, ServerStatus, serve_with_incoming};
+use cluster::server::{
+    self, ServeError, ServeSettings, ServerSettings, ServerStatus, serve_with_incoming,
+};
 use cluster::shard::{Shard, ShardSettings};
 use http_body::{Body, Frame};
 use optim::{OptimizerState, Sgd};
@@ -23,6 +25,7 @@ use sync_replicas::engine::Settings;
 use sync_replicas::{Computed, Gradients, ReplicaId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_stream::StreamExt;
 use tonic::transport::Endpoint;
@@ -31,7 +34,7 @@ use tower::{Service, ServiceExt};
 
 use crate::loopback::variables;
 
-const FINGERPRINT: &[u8] = b"the same program";
+pub(crate) const FINGERPRINT: &[u8] = b"the same program";
 /// Nothing here waits for longer than this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -46,18 +49,31 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(key: Option<SharedKey>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::start_as((0, 1), key, listener, Vec::new()).0
+    }
+
+    /// Server number `index` of so many, which knows the others' addresses; how it ends.
+    pub(crate) fn start_as(
+        (index, servers): (usize, usize),
+        key: Option<SharedKey>,
+        listener: TcpListener,
+        addresses: Vec<String>,
+    ) -> (Self, JoinHandle<Result<String, ServeError>>) {
         let start = variables();
         let shapes: Vec<_> = start.iter().map(|(name, it)| (name, it.shape().to_vec())).collect();
-        let placement = Arc::new(Placement::new(&shapes, size_of::<f32>(), 1));
+        let placement = Arc::new(Placement::new(&shapes, size_of::<f32>(), servers));
         let optimizer = OptimizerState::new(Sgd::new(0.1)).expect("a good rate");
-        let initial = start.iter().map(|(_, it)| it.clone()).collect();
-        let shard = Shard::new(placement.parts(0), initial, optimizer, ShardSettings::default());
+        let parts = placement.parts(index);
+        let arrays: Vec<_> = start.iter().map(|(_, it)| it).collect();
+        let initial = parts.iter().map(|part| cut_dense(part, arrays[part.variable].view()));
+        let initial = initial.map(|view| view.to_owned()).collect();
+        let shard = Shard::new(parts, initial, optimizer, ShardSettings::default());
         let guard = key.clone().map(|key| Arc::new(Guard::new(key)));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let settings = Settings { total_num_replicas: Some(3), ..Settings::new(1) };
         let settings = ServerSettings {
-            index: ServerIndex::LEADER,
+            index: ServerIndex::new(index),
             placement: Arc::clone(&placement),
             fingerprint: FINGERPRINT.to_vec(),
             config: settings.check().expect("good settings"),
@@ -65,7 +81,7 @@ impl Server {
             run: RunId::draw(),
             variables: start.len(),
             wire: Wire::Native,
-            reach: Connector::tcp(Vec::new(), Signer::new(None, wall_clock), None),
+            reach: Connector::tcp(addresses, Signer::new(None, wall_clock), None),
             checkpoints: None,
             last_step: None,
             nan_guard: false,
@@ -73,11 +89,11 @@ impl Server {
             staging: 3,
             guard: guard.clone(),
         };
-        let inner = server::Server::new(settings, shard.expect("it fits"), 1);
+        let inner = server::Server::new(settings, shard.expect("it fits"), 1 + index as u64);
         let settings = ServeSettings { guard, tls: None };
         let incoming = TcpIncoming::from(listener).map(|accepted| accepted.map(|it| (it, None)));
-        tokio::spawn(serve_with_incoming(inner.clone(), incoming, settings));
-        Self { inner, address, placement, key }
+        let served = tokio::spawn(serve_with_incoming(inner.clone(), incoming, settings));
+        (Self { inner, address, placement, key }, served)
     }
 
     /// A replica that trains.
@@ -132,7 +148,7 @@ impl Body for Bytewise {
 
 /// What a caller does to the server.
 #[derive(Clone)]
-enum Attack {
+pub(crate) enum Attack {
     /// Writes these bytes to the socket, and goes.
     Socket(Vec<u8>),
     /// Calls a method with this body, and perhaps an authorization.
@@ -141,7 +157,7 @@ enum Attack {
 
 impl Attack {
     /// The status that the call is answered with; none if the connection was closed.
-    async fn make(self, address: SocketAddr) -> Option<String> {
+    pub(crate) async fn make(self, address: SocketAddr) -> Option<String> {
         match self {
             Self::Socket(bytes) => {
                 let mut stream = TcpStream::connect(address).await.expect("it listens");

@@ -109,7 +109,7 @@ async fn refusals_that_nobody_reads_end_the_connection() {
     step(&mut client).await;
 }
 
-/// S-13 of the review: a server that does not know the key gets nothing but the hello.
+/// A server that does not know the key gets nothing but the hello.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_the_key_gets_no_gradient() {
     let mut server = Server::start(None).await;

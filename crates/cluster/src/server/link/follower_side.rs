@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sync_replicas::driver::Generation;
 use sync_replicas::{GlobalStep, Scalar};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -35,6 +36,8 @@ pub(crate) struct Follower<T: Scalar> {
 
 /// What is known of the link.
 struct LinkState<T: Scalar> {
+    /// The highest generation that a leader has said it is in (P-26).
+    generation: u64,
     /// The life of the leader that the orders are from.
     leader: u64,
     /// The last of them that was carried out.
@@ -48,6 +51,8 @@ struct LinkState<T: Scalar> {
     /// A state that is coming in.
     incoming: IncomingState,
     state: Option<ShardState<T>>,
+    /// Reads the present connection.
+    reader: Option<AbortHandle>,
 }
 
 impl<T: Scalar> LinkState<T> {
@@ -69,6 +74,7 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
         own: Arc<ParameterServer<T>>,
     ) -> Self {
         let link = LinkState {
+            generation: 0,
             leader: 0,
             done: 0,
             connection: 0,
@@ -76,6 +82,7 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
             sender: None,
             incoming: IncomingState::default(),
             state: None,
+            reader: None,
         };
         Self { settings, life, own, link: Mutex::new(link) }
     }
@@ -119,8 +126,17 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
             ));
         }
         let (sender, outgoing) = batches();
+        let mut link = lock(&self.link);
+        // One that has begun none yet is about to claim a higher one than all before it.
+        if hello.generation != 0 && hello.generation < link.generation {
+            return Err(Status::aborted(format!(
+                "expected a coordinator of generation {} or later, got one of generation {}: \
+                 another process has taken its place",
+                link.generation, hello.generation
+            )));
+        }
+        link.generation = link.generation.max(hello.generation);
         let connection = {
-            let mut link = lock(&self.link);
             link.connection += 1;
             link.alone = None;
             self.own.set_secret(hello.life);
@@ -137,7 +153,12 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
             }
             link.connection
         };
-        tokio::spawn(self.read(connection, incoming, sender));
+        let reader = tokio::spawn(Arc::clone(&self).read(connection, incoming, sender));
+        // The earlier leader, if it is another one, hears of it at once.
+        if let Some(earlier) = link.reader.replace(reader.abort_handle()) {
+            earlier.abort();
+        }
+        drop(link);
         Ok(outgoing)
     }
 
@@ -225,6 +246,7 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
                     return Err(CommandError::OtherState);
                 }
                 let generation = Generation::new(begin.generation);
+                link.generation = link.generation.max(begin.generation);
                 own.begin(state, generation, GlobalStep::new(begin.global_step))?;
                 return Ok(vec![Answer::Begun(true)]);
             }

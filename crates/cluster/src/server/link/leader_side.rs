@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sync_replicas::Scalar;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::orders::{AnswerError, Link};
 use super::transfer::{IncomingState, TransferError};
@@ -69,6 +69,10 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
                     let reason = self.read(incoming).await;
                     tracing::warn!(server, reason, "the link to a parameter server broke");
                 }
+                Err(LinkError::Status(status)) if status.code() == Code::Aborted => {
+                    let reason = describe(&status);
+                    return self.leader.with(|leader| leader.was_replaced(reason));
+                }
                 // Said once in a while: a server that never comes must not go unnoticed.
                 Err(reason) if attempt % 30 == 5 => {
                     let reason = reason.to_string();
@@ -93,6 +97,7 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
         let hello = proto::ServeHello {
             fingerprint: settings.fingerprint.clone().into(),
             life: self.leader.life,
+            generation: self.leader.with(|leader| leader.coordinator.generation().get()),
         };
         let hello = Order { number: 0, order: Some(Message::Hello(hello)) };
         drop(sender.send(batch(vec![hello])));
