@@ -2,6 +2,7 @@
 //!
 //! Every process of the cluster runs the same program; what it does follows from its place.
 
+pub(crate) mod agreement;
 mod hooks;
 mod memory;
 mod options;
@@ -31,6 +32,8 @@ use sync_replicas::{BatchSource, Hooks, Model, ReplicaId, Scalar, SyncReplicas, 
 
 use crate::placement::Placement;
 use crate::spec::Role;
+use crate::stream;
+use agreement::Agreement;
 
 /// What a description's lease is on a cluster when it says none (P-5).
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(5);
@@ -117,8 +120,7 @@ impl<'c, O> Clustered<'c, O> {
             _ => Placement::new(&shapes, size_of::<T>(), shards),
         };
         let placement = Arc::new(placement);
-        let optimizer = Optimizer::<T>::name(&parts.optimizer);
-        let fingerprint = fingerprint::<T, O>(&parts, optimizer, &placement, self.cluster);
+        let fingerprint = agreement::<T, O>(&parts, &placement, self.cluster).into_bytes();
         Ok(ClusterTrainer { parts, cluster: self.cluster, placement, fingerprint, variables })
     }
 }
@@ -181,23 +183,45 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
 }
 
 /// What all processes must agree on.
-fn fingerprint<T: Scalar, O>(
+fn agreement<T: Scalar, O: Optimizer<T>>(
     parts: &Parts<O>,
-    optimizer: &str,
     placement: &Placement,
     cluster: &Cluster,
-) -> Vec<u8> {
-    let text = format!(
-        "1 {} {optimizer} {:?} {:?} {:?} {:?} {:?} {} {:?} {:?}",
-        std::any::type_name::<T>(),
-        parts.config,
-        parts.sparse_mean,
-        parts.sparse_merge,
-        parts.moving_average,
-        parts.variables_to_average,
-        placement.shards(),
-        placement.variables(),
-        cluster.wire,
-    );
-    Sha256::digest(text.as_bytes()).to_vec()
+) -> Agreement {
+    let settings = parts.config.settings();
+    let numbers = (settings.replicas_to_aggregate, parts.config.total_num_replicas());
+    let mut agreement = Agreement::default()
+        .with("protocol", stream::SERVICE)
+        .with("version", env!("CARGO_PKG_VERSION"));
+    // First the program's own, from which others may follow.
+    for (name, value) in &cluster.agreed {
+        agreement = agreement.with(name, value);
+    }
+    agreement = agreement
+        .with("number type", std::any::type_name::<T>())
+        .with("wire", &format!("{:?}", cluster.wire))
+        .with("parameter servers", &placement.shards().to_string())
+        .with("replicas to aggregate, of all", &format!("{} of {}", numbers.0, numbers.1))
+        // With its learning rate, schedule and all other numbers.
+        .with("optimizer", &format!("{:?}", parts.optimizer))
+        .with("settings", &format!("{settings:?}"))
+        .with(
+            "sparse mean and merge",
+            &format!("{:?}, {:?}", parts.sparse_mean, parts.sparse_merge),
+        )
+        .with("moving average", &format!("{:?}", parts.moving_average))
+        .with("averaged variables", &format!("{:?}", parts.variables_to_average));
+    let variables = placement.variables();
+    if variables.len() > MOST_NAMED {
+        let hash = Sha256::digest(format!("{variables:?}").as_bytes());
+        let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        return agreement.with("variables", &format!("{} with hash {hash}", variables.len()));
+    }
+    for variable in variables {
+        agreement = agreement.with("variable", &format!("{variable:?}"));
+    }
+    agreement
 }
+
+/// More variables are compared by a hash of them all.
+const MOST_NAMED: usize = 1000;

@@ -12,7 +12,7 @@ use sync_replicas::checkpoint::RunId;
 use sync_replicas::record::Record;
 use sync_replicas::{Hooks, SyncReplicas};
 
-use crate::args::NodeArgs;
+use crate::args::{NodeArgs, cli_name};
 use crate::config::Config;
 use crate::error::{Error, UsageError};
 use crate::optional::set;
@@ -58,6 +58,10 @@ impl Process {
             Resume::From(path) => Resume::OwnOr(path),
             _ => Resume::IfAny,
         };
+        let cluster = cluster
+            .agree("model", cli_name(settings.args.model))
+            .agree("seed", settings.args.seed)
+            .agree("batch size", settings.args.batch_size);
         let (task, is_chief) = (cluster.place().task, cluster.place().is_chief());
         let leads = task.role == Role::Ps && task.index == 0;
         if (is_chief || leads) && settings.args.out.is_none() {

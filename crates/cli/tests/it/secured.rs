@@ -131,6 +131,33 @@ fn a_launched_training_is_its_users_own() {
     assert!(said.err.contains("a training that `launch` runs now"), "{}", said.err);
 }
 
+/// P-26: a process whose settings differ is told which, and both values; training goes on.
+#[test]
+fn what_all_must_agree_on_is_compared_item_by_item() {
+    let folder = folder();
+    key(folder.path(), "ours");
+    let security = ["--key-file", "ours"];
+    let training = Training::begin(folder.path(), &security);
+    let mut step = training.step_after(folder.path(), &security, 0);
+    for (options, item, value) in [
+        (["--learning-rate", "5"], "optimizer: here", "5"),
+        (["--optimizer", "sgd"], "optimizer: here Adam", "there Sgd"),
+        (["--seed", "77"], "seed: here", "there 77"),
+        (["--batch-size", "33"], "batch size: here", "there 33"),
+        (["--wire", "bf16"], "wire: here", "there Bf16"),
+        (["--model", "softmax"], "model: here mlp", "there softmax"),
+    ] {
+        let place = ["node", "--role", "worker", "--index", "1", "--ps", &training.address];
+        let rest = ["--worker-hosts", "127.0.0.1:1,127.0.0.1:2", "--patience", "1s"];
+        let said = run(folder.path(), &[&place[..], &rest, &security, &options].concat());
+        assert_eq!(said.status, 1, "{options:?}: {}", said.err);
+        let differs = said.err.split_once(item).is_some_and(|(_, rest)| rest.contains(value));
+        assert!(differs, "{options:?}: {}", said.err);
+        step = training.step_after(folder.path(), &security, step);
+    }
+    training.end();
+}
+
 fn key(folder: &Path, name: &str) {
     let path = folder.join(name);
     fs::write(&path, name.repeat(32)).expect("a file");

@@ -20,6 +20,8 @@ pub struct Cluster {
     pub(super) reconnect_timeout: Duration,
     pub(super) staging: Option<usize>,
     pub(super) largest_contribution: Option<usize>,
+    /// By name.
+    pub(super) agreed: Vec<(String, String)>,
     key: Option<SharedKey>,
     guard: Option<Arc<Guard>>,
     tls: Option<TlsSettings>,
@@ -41,6 +43,7 @@ impl Cluster {
             reconnect_timeout: Duration::from_secs(60),
             staging: None,
             largest_contribution: None,
+            agreed: Vec::new(),
             key: None,
             guard: None,
             tls: None,
@@ -104,6 +107,14 @@ impl Cluster {
     #[must_use]
     pub fn largest_contribution(mut self, bytes: usize) -> Self {
         self.largest_contribution = Some(bytes);
+        self
+    }
+
+    /// One more thing that all processes must agree on, such as a seed or the size of a batch: one
+    /// that says otherwise is refused, and told both values (P-26).
+    #[must_use]
+    pub fn agree(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.agreed.push((name.to_owned(), value.to_string()));
         self
     }
 

@@ -395,12 +395,4 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
         self.saving.failed(reason);
     }
-
-    /// Another process has taken this one's place (P-26): it has nothing more to write, and nothing
-    /// to tell.
-    pub(super) fn was_replaced(&mut self, reason: String) {
-        tracing::error!(reason, "this coordinator was replaced");
-        self.replaced.get_or_insert(reason);
-        self.tasks.push(Task::GiveUp);
-    }
 }

@@ -16,6 +16,7 @@ use super::process::Server;
 use super::settings::ServerSettings;
 use crate::batches::{Batches, batches};
 use crate::coordinator::{Refusal, Ticket};
+use crate::front::agreement::difference;
 use crate::proto::to_replica::Message as Answer;
 use crate::proto::to_server::Message;
 use crate::proto::{self, ToReplica, ToServer};
@@ -72,11 +73,12 @@ pub(super) async fn train<T: Scalar + bytemuck::Pod>(
 
 /// Whether this is a replica of the same program.
 fn check(settings: &ServerSettings, hello: &proto::Hello) -> Result<ReplicaId, Status> {
-    if hello.fingerprint[..] != settings.fingerprint[..] {
-        return Err(Status::failed_precondition(
-            "this replica runs another program than the parameter servers: variables, optimizer, \
-             numbers of replicas and servers must be the same everywhere",
-        ));
+    if let Some(difference) = difference(&settings.fingerprint, &hello.fingerprint) {
+        return Err(Status::failed_precondition(format!(
+            "this replica runs another program than parameter server {}: {difference}; start all \
+             processes with the same",
+            settings.index.get(),
+        )));
     }
     let (replica, total) = (ReplicaId::new(hello.replica), settings.config.total_num_replicas());
     if hello.replica >= total as u64 {

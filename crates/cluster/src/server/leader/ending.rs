@@ -11,7 +11,7 @@ use sync_replicas::driver::describe;
 use sync_replicas::engine::StopReason;
 use sync_replicas::{GlobalStep, ReplicaId, Scalar, checkpoint};
 
-use super::Leader;
+use super::{Leader, Task};
 use crate::coordinator::{Farewell, Saves};
 use crate::index::ServerIndex;
 use crate::proto::Ended;
@@ -47,6 +47,14 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         if !failed {
             self.save_if_new();
         }
+    }
+
+    /// Another process has taken this one's place (P-26): it has nothing more to write, and nothing
+    /// to tell.
+    pub(crate) fn was_replaced(&mut self, reason: String) {
+        tracing::error!(reason, "this coordinator was replaced");
+        self.replaced.get_or_insert(reason);
+        self.tasks.push(Task::GiveUp);
     }
 
     /// Ends training where no generation can begin: what is on disk, of this step, is all.

@@ -13,6 +13,7 @@ use tonic::Status;
 
 use super::transfer::{IncomingState, pieces, scalars};
 use crate::batches::{BatchSender, Batches, batch, batches};
+use crate::front::agreement::difference;
 use crate::proto::done::Done as Answer;
 use crate::proto::order::Order as Message;
 use crate::proto::{self, Done, Order};
@@ -120,10 +121,12 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
             if let Some(Message::Hello(hello)) = order.order { Some(hello) } else { None }
         });
         let hello = hello.await?;
-        if hello.fingerprint[..] != self.settings.fingerprint[..] {
-            return Err(Status::failed_precondition(
-                "the coordinator runs another program than this server",
-            ));
+        if let Some(difference) = difference(&self.settings.fingerprint, &hello.fingerprint) {
+            return Err(Status::failed_precondition(format!(
+                "the coordinator runs another program than parameter server {}: {difference}; \
+                 start all processes with the same",
+                self.settings.index.get(),
+            )));
         }
         let (sender, outgoing) = batches();
         let mut link = lock(&self.link);
