@@ -11,7 +11,7 @@ use cluster::client::protocol::{ConnectError, Hello, Reply, Request};
 use cluster::coordinator::{ShardCommand, Ticket};
 use cluster::shard::{Section, ShardState};
 use engine::{Engine, Generation};
-use simulator::Agenda;
+use simulator::EventQueue;
 use sync_replicas::Snapshot;
 use sync_replicas::checkpoint::TrainingState;
 
@@ -144,7 +144,7 @@ pub(super) enum Event {
 
 #[derive(Debug)]
 pub(super) struct Stage {
-    pub(super) agenda: Agenda<Event>,
+    pub(super) agenda: EventQueue<Event>,
     pub(super) dice: Dice,
     pub(super) mix: Mix,
     pub(super) network: Network,
