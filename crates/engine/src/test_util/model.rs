@@ -51,7 +51,7 @@ pub struct EngineModel {
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
     pub(super) step: i64,
-    /// Replica, which of its lives, number of the contribution. S-6: nobody's twice.
+    /// Replica, which of its lives, number of the contribution. S-6: none appears twice.
     pub(super) held: Vec<(u64, u64, u64)>,
     pub(super) taken: bool,
     pub(super) applied: bool,
