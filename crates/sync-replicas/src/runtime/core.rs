@@ -113,7 +113,7 @@ impl<T: Scalar> Core<T> {
     }
 
     /// Forgets the gradients of an earlier life; the engine was restored already (P-9).
-    /// Whoever waits must be woken.
+    /// The caller must wake those that wait.
     pub(crate) fn clear(&mut self) -> Vec<Waker> {
         for sums in self.sums.iter_mut().flatten() {
             sums.clear();

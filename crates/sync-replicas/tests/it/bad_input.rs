@@ -138,7 +138,7 @@ fn check_tokens(driver: &Driver<f64>, what: &str) {
     assert_eq!(driver.trainer.ledger().outstanding(), held as u64, "{what}");
 }
 
-/// A refused push changes nothing, and everybody goes on.
+/// A refused push changes nothing, and all replicas go on.
 #[track_caller]
 fn check_refused(
     driver: &mut Driver<f64>,

@@ -260,7 +260,7 @@ fn averages_that_were_not_kept() {
     check_mismatch(folder.path(), &rich(), &["moving averages are kept here but not there"]);
 }
 
-/// A failed restore disturbs nobody: the replicas go on in their generation.
+/// A failed restore disturbs no replica: all go on in their generation.
 #[test]
 fn a_restore_that_fails_while_training() {
     let folder = folder();
