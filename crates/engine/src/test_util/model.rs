@@ -165,7 +165,7 @@ impl EngineModel {
             self.lanes.clear();
             self.lanes.resize(count.max(1), lane);
         } else if count > self.lanes.len() {
-            // Who has pushed in this step has spent a token without a gradient for them.
+            // A replica that has pushed in this step has spent a token without a gradient for them.
             self.wasted |= !updating;
             self.lanes.resize(count, lane);
         }

@@ -27,8 +27,8 @@ impl EngineModel {
         }
     }
 
-    /// Its gradient for a share comes, claiming a step; whether it is of use. Who claims a step
-    /// that its batch is not of can have it used there.
+    /// Its gradient for a share comes, claiming a step; whether it is of use. A replica that claims
+    /// a step that its batch is not of can have it used there.
     pub(super) fn contribute(&mut self, replica: u64, share: u64, claims: i64) -> bool {
         let member = &self.members[replica as usize];
         let (number, wanted) = (member.number, !self.is_in_vain(member, share));

@@ -104,7 +104,7 @@ impl EngineModel {
         }
         self.replace_absent();
         for replica in 0..self.members.len() {
-            // Who cannot go on for the hooks on its thread keeps its token.
+            // A replica that cannot go on for the hooks on its thread keeps its token.
             let at_hooks = self.hooks == Some(Some(replica as u64));
             let until =
                 self.members[replica].held.and_then(|(_, until)| until).filter(|_| !at_hooks);

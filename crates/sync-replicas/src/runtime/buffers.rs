@@ -19,7 +19,8 @@ const SMALLEST: usize = 4096;
 #[derive(Debug)]
 pub struct GradientBuffers<T: Scalar> {
     layout: Layout,
-    /// Made when the first buffer is asked for: who brings gradients of their own keeps them.
+    /// Made when the first buffer is asked for: gradients that a caller brings of its own are not
+    /// pooled.
     pools: Vec<OnceLock<BufferPool<T>>>,
     max_free: usize,
 }

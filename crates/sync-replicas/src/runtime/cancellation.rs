@@ -23,7 +23,7 @@ pub(crate) struct Watch {
     moved: Condvar,
 }
 
-/// Who waits for a cancellation.
+/// The threads and tasks that wait for a cancellation.
 #[derive(Debug, Default)]
 struct Waiting {
     /// How many threads: where none does, waking costs no call of the system.

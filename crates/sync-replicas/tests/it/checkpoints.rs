@@ -105,7 +105,7 @@ fn odd_numbers_survive() {
     assert_eq!(second.snapshot().variables.sha256(), odd.sha256());
 }
 
-/// P-9: a restore begins a new generation; who belongs to the old one can do nothing any more.
+/// P-9: a restore begins a new generation; a replica of the old one can do nothing any more.
 #[test]
 fn a_restore_fences_off_the_past() {
     let folder = folder();
@@ -131,8 +131,8 @@ fn a_restore_fences_off_the_past() {
     assert!(matches!(refused, Err(WaitError::Refused(_))), "{refused:?}");
     assert_eq!(trainer.totals().batches, 0);
 
-    // The numbers are free while the old handles still live, who neither take the place of the new
-    // ones nor drag them along when they go.
+    // The numbers are free while the old handles still live, which neither take the place of the
+    // new ones nor drag them along when they go.
     let mut again = trainer.replica(ReplicaId::new(0)).expect("it is free");
     let refused = busy.next_step().map(|step| step.is_some());
     assert!(matches!(refused, Err(WaitError::Refused(_))), "{refused:?}");
