@@ -113,7 +113,7 @@ impl Coordinator {
 
     /// Waits until a stop is requested; `false` when `timeout` passed first.
     ///
-    /// `Duration::MAX` waits for good.
+    /// `Duration::MAX` waits for ever.
     pub fn wait_for_stop(&self, timeout: Duration) -> bool {
         let going_on = |state: &State| !state.should_stop();
         wait_while(&self.shared.changed, self.lock(), timeout, going_on).should_stop()

@@ -36,7 +36,7 @@ pub enum ToldAct {
     OnStop,
     /// A callback is taken out.
     TakeOut(usize),
-    /// Join with no grace, where that does not wait for good; whether threads may be left.
+    /// Join with no grace, where that does not wait for ever; whether threads may be left.
     Join {
         /// Whether threads that still run are no error.
         leaving: bool,
