@@ -42,8 +42,9 @@ pub trait Sums: sealed::Sealed {
     /// The first part of [`add`](Self::add): the gradient is validated and counted.
     ///
     /// The rest needs the sums no more, so it can be done outside of a lock around them, while
-    /// other gradients are added. Whoever drains meanwhile gets a sum that waits for it when its
-    /// value is asked for. Dropped unfinished, the gradient stays counted and part of it missing.
+    /// other gradients are added. A caller that drains meanwhile gets a sum that waits for it when
+    /// its value is asked for. Dropped unfinished, the gradient stays counted and part of it
+    /// missing.
     ///
     /// # Errors
     /// As [`add`](Self::add).

@@ -1,7 +1,7 @@
 //! What can be wrong with a call: one small enum an operation, saying what would have been right.
 //!
-//! A late gradient is not here; see [`Applied`](crate::Applied). Invariant: whoever returns one of
-//! these has changed nothing.
+//! A late gradient is not here; see [`Applied`](crate::Applied). Invariant: a call that returns one
+//! of these has changed nothing.
 
 use thiserror::Error;
 

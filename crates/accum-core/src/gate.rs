@@ -41,7 +41,7 @@ pub struct Closed {
 }
 
 impl Gate {
-    /// A gate at step 0 that nobody came through.
+    /// A gate at step 0 that has admitted no gradient.
     pub const fn new() -> Self {
         Self { step: GlobalStep::new(0), count: 0 }
     }

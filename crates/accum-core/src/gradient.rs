@@ -1,7 +1,7 @@
 //! The ways to hand over a dense gradient: owned, borrowed, or lent from a pool.
 //!
-//! It carries data and decides nothing. Invariant: nothing is copied here; who keeps an owned or a
-//! lent gradient keeps its buffer, who keeps a borrowed one has to copy it.
+//! It carries data and decides nothing. Invariant: nothing is copied here; a sum that keeps an
+//! owned or a lent gradient keeps its buffer, one that keeps a borrowed gradient has to copy it.
 
 use std::borrow::Cow;
 

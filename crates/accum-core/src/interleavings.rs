@@ -30,7 +30,7 @@ fn check(model: impl Fn(Scalars) + Send + Sync + 'static) {
     println!("interleavings {} {}", current.name().unwrap_or("?"), count.load(Ordering::Relaxed));
 }
 
-/// Polls once with a waker that nobody minds.
+/// Polls once with a waker that does nothing.
 fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }

@@ -1,4 +1,4 @@
-//! How a large piece of work is spread: who carries out two halves of it is handed in.
+//! How a large piece of work is spread: the caller hands in what carries out two halves of it.
 //!
 //! No thread is started here. Invariant: the result has the same bits however often it is cut.
 

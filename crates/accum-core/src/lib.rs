@@ -1,9 +1,9 @@
 //! Conditional gradient accumulators: fresh gradients are averaged, stale ones dropped.
 //!
 //! A replica pushes a gradient with the step it was computed at. When that step is over, the
-//! gradient is dropped and the replica is told; otherwise it is added. Whoever updates the model
-//! takes the mean as soon as enough have come, which ends the step. So the slowest replicas never
-//! hold up a step.
+//! gradient is dropped and the replica is told; otherwise it is added. The thread that updates the
+//! model takes the mean as soon as enough have come, which ends the step. So the slowest replicas
+//! never hold up a step.
 //!
 //! ```
 //! use accum_core::{Applied, ConditionalAccumulator, Reduction};

@@ -45,7 +45,7 @@ struct Shelf<E> {
 const LISTS: usize = 3;
 
 impl<E: Element> BufferPool<E> {
-    /// An empty pool that keeps at most `max_free` buffers that nobody uses.
+    /// An empty pool that keeps at most `max_free` unused buffers.
     pub fn new(max_free: usize) -> Self {
         let shelf = Shelf { free: Vec::new(), max_free, words: Vec::new() };
         Self { shelf: Arc::new(Mutex::new(shelf)) }
@@ -72,7 +72,7 @@ impl<E: Element> BufferPool<E> {
         if shelf.free.len() < shelf.max_free {
             return shelf.free.push(array);
         }
-        // Unmapping a large array takes long; nobody should wait for it.
+        // Unmapping a large array takes long; no other thread should wait for it.
         drop(shelf);
         drop(array);
     }
@@ -115,7 +115,7 @@ impl<E: Element> BufferPool<E> {
         drop(words);
     }
 
-    /// How many buffers nobody uses.
+    /// How many unused buffers it keeps.
     pub fn free(&self) -> usize {
         lock(&self.shelf).free.len()
     }

@@ -86,8 +86,8 @@ type TakenFrom<S> = Taken<<<S as Sums>::Sum as Drained>::Value>;
 /// there is holds up those behind it, and a `try_take_grad` does not overtake them. The push
 /// that brings enough completes the front take itself: what it takes cannot be added to any more.
 /// Pushes never wait for takes. A large gradient is added outside of the lock, so that pushes run
-/// side by side; it counts from its admission on, and whoever takes it waits until all of it was
-/// added (P-11). The division is done by the taker, outside of the lock.
+/// side by side; it counts from its admission on, and the taker waits until all of it was added
+/// (P-11). The taker also divides, outside of the lock.
 pub struct Shared<S: Sums> {
     state: Arc<Mutex<State<S>>>,
 }
@@ -205,7 +205,8 @@ impl<S: Sums> Shared<S> {
         block_on(self.take_grad(num_required))
     }
 
-    /// Takes what is held when it is at least `num_required` and nobody waits; never waits itself.
+    /// Takes what is held when it is at least `num_required` and no other take waits; never waits
+    /// itself.
     ///
     /// # Errors
     /// [`TakeError::NumRequired`] when below one, [`TakeError::StepOverflow`] at the last
@@ -254,7 +255,7 @@ impl<S: Sums> Shared<S> {
         act(&mut lock(&self.state))
     }
 
-    /// Sends answers; what nobody is there to receive goes back, and on to the next in line.
+    /// Sends answers; one whose receiver is gone goes back, and on to the next in line.
     fn hand_over(&self, mut done: Answers<S::Sum>) {
         while let Some((hand, answer)) = done.pop_front() {
             if let Err(Ok(sum)) = hand.send(answer) {
@@ -284,7 +285,7 @@ impl<S: Sums> Waiting<'_, S> {
 impl<S: Sums> Drop for Waiting<'_, S> {
     fn drop(&mut self) {
         let Some(mut place) = self.place.take() else { return };
-        // From here on no answer can arrive: whoever sends one gets it back, and restores it.
+        // From here on no answer can arrive: the sender of one gets it back, and restores it.
         place.answer.close();
         let done = match place.answer.try_recv() {
             Ok(Ok(sum)) => self.shared.locked(|state| state.restore(sum)),

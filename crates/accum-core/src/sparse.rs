@@ -99,8 +99,8 @@ impl<E: Element> SparseSums<E> {
         Self { declared, reduction, options, parts, means, row_shape: None, count: 0 }
     }
 
-    /// Takes the memory of sums from a pool; whoever is done with a taken value gives it back with
-    /// [`BufferPool::give`].
+    /// Takes the memory of sums from a pool; the caller returns a taken value with
+    /// [`BufferPool::give`] when done with it.
     ///
     /// Worth it where a sum is large: memory that is new to the process costs about as much as the
     /// sum that is written to it. While it adds at the push, it keeps one more sum's memory.

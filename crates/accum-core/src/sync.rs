@@ -2,7 +2,7 @@
 //!
 //! Built for the model checker (`cargo xtask loom`), they are loom's, and nothing else changes: the
 //! code that it checks is the code that runs. Invariant: a lock whose holder panicked is still a
-//! lock; nobody panics because somebody did.
+//! lock; a panic in one thread causes none in another.
 
 #[cfg(not(all(test, loom)))]
 mod named {
@@ -22,7 +22,7 @@ pub(crate) use self::named::*;
 
 use std::sync::PoisonError;
 
-/// Locks, also after a panic of somebody who held it: no state here is left half changed by one.
+/// Locks, also after a holder panicked: a panic leaves no state here half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

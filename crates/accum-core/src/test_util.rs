@@ -6,7 +6,7 @@
 //! [`StalenessModel`] says what must come of every [`Act`]: who is accepted, what a take gives, and
 //! which waiting take wakes. [`DenseHistories`] and [`SparseHistories`] draw the acts: gradients
 //! that are fresh, stale or from the future, of fitting and other shapes; takes that wait, are
-//! given up, or are dropped with an answer that nobody read; steps set forwards and backwards.
+//! given up, or are dropped with an unread answer; steps set forwards and backwards.
 //! [`Against`] runs whatever implements [`Subject`] beside the model.
 //!
 //! # Examples

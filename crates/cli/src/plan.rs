@@ -1,4 +1,4 @@
-//! `sync-replicas plan`: how many backups? From a run's own times, or from a law.
+//! `sync-replicas plan`: how many backups? From a run's own times, or from a distribution.
 //!
 //! Choices are simulated and compared by the `simulator` crate; here are the reading of a run, text
 //! and figures.
@@ -19,7 +19,7 @@ use crate::simulate::write;
 /// Answers "how many backups?".
 ///
 /// # Errors
-/// When nothing is asked, or nothing can be learned from the run, the plan or the law.
+/// When nothing is asked, or nothing can be learned from the run, the plan or the distribution.
 pub fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Error> {
     let source = source::read(args)?;
     let machines = args.machines.map(|it| it as usize).or(source.machines);

@@ -1,6 +1,6 @@
 //! The models: how digits are told apart, with gradients written out by hand.
 //!
-//! Knows arrays and examples; replicas, steps and optimizers are somebody else's. Its invariant:
+//! Knows arrays and examples, but no replicas, steps or optimizers. Its invariant:
 //! every gradient is that of the *mean* cross-entropy over its batch, so the batch size does not
 //! change the meaning of a learning rate.
 

@@ -71,7 +71,7 @@ impl Engine {
         }
     }
 
-    /// R-21, P-12: the step, then the tokens of the new step, then whoever waits.
+    /// R-21, P-12: the step, then the tokens of the new step, then the replicas that wait.
     pub(crate) fn advance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let Some(next) = self.global_step.next() else {
             let reason = "the global step cannot exceed the largest 64-bit number".to_owned();

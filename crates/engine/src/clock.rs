@@ -36,8 +36,8 @@ impl Engine {
     }
 
     /// Time has passed: ends leases and, if replicas hold up the step beyond its deadline, the
-    /// waits for it: those of now, and from then on that of whoever gives a batch up, which brings
-    /// no step nearer. Answers when to call again, at the latest.
+    /// waits for it: those of now, and from then on that of each replica that gives a batch up,
+    /// which brings no step nearer. Answers when to call again, at the latest.
     pub fn tick(&mut self, now: Duration, effects: &mut Vec<Effect>) -> Option<Duration> {
         if self.stopped.is_some() {
             return None;

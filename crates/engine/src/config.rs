@@ -8,7 +8,7 @@ use std::time::Duration;
 /// What a step does with tokens that an earlier step left over (P-12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenPolicy {
-    /// They stay, first in first out: T - A batches a step are wasted whoever is slow.
+    /// They stay, first in first out: T - A batches a step are wasted, whichever replicas are slow.
     /// TensorFlow's rule.
     KeepLeftovers,
     /// They are discarded when the new step's tokens are put: only what was really late is wasted.
@@ -32,19 +32,18 @@ pub enum SummationOrder {
     /// As they arrive: the last bits depend on the timing.
     Arrival,
     /// A step has A shares, each with its own batch; they are summed by number, share r being
-    /// replica r's first choice. Whoever computes a share, its gradient is the same, so a run is
-    /// bit-identical whatever the timing. A backup computes a share that is still missing; of two
-    /// gradients for one share the first counts.
+    /// replica r's first choice. Its gradient is the same whichever replica computes it, so a run
+    /// is bit-identical whatever the timing. A backup computes a share that is still missing; of
+    /// two gradients for one share the first counts.
     Replica,
 }
 
 /// What the system knows of replicas that leave and come (P-2, P-5, P-9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Membership {
-    /// A leaver's token goes to somebody else, and who comes back waits in line for a token.
+    /// A leaver's token goes to another replica, and one that comes back waits in line for a token.
     Tracked,
-    /// Nothing, as in TensorFlow: a leaver's token is lost, and whoever comes begins at
-    /// once.
+    /// Nothing, as in TensorFlow: a leaver's token is lost, and a newcomer begins at once.
     Unknown,
 }
 
@@ -104,7 +103,7 @@ pub struct Settings {
     pub membership: Membership,
     /// Whether replicas whose step is over are told at once (P-13).
     pub tell_superseded: bool,
-    /// How long a replica may hold a token before it goes to somebody else (P-5); `None`: for ever.
+    /// How long a replica may hold a token before it goes to another (P-5); `None`: for ever.
     pub lease: Option<Duration>,
     /// How long a step may take before the waits for it fail and say who is missing (P-5).
     pub step_deadline: Option<Duration>,

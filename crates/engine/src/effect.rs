@@ -89,9 +89,9 @@ pub struct Grant {
     pub number: u64,
 }
 
-/// What somebody must now do, in the order in which the effects came.
+/// What the caller must now do, in the order in which the effects came.
 ///
-/// Exhaustive, so that the compiler shows everybody who acts on effects a new one.
+/// Exhaustive, so that the compiler points out a new one wherever effects are carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Give a waiting replica its token.
@@ -161,7 +161,7 @@ fn describe(missing: &[ReplicaId]) -> String {
 /// Why training ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StopReason {
-    /// Somebody asked for it, in these words.
+    /// A caller asked for it, in these words.
     Requested(String),
     /// An update failed, in these words; the step was not applied.
     Failed(String),

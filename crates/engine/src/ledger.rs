@@ -17,7 +17,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The tokens that must be in the queue or in somebody's hands.
+    /// The tokens that must be in the queue or in a replica's hands.
     #[must_use]
     pub fn outstanding(&self) -> u64 {
         self.issued - self.spent - self.discarded - self.lost

@@ -1,13 +1,13 @@
 //! The engine: who is admitted, when a step closes, which tokens go out, whose lease ran out.
 //!
 //! One state machine without clock, lock, thread or gradient. It takes events (the time is handed
-//! in) and answers with [`Effect`]s, which somebody else carries out: threads in one process, a
+//! in) and answers with [`Effect`]s, which the caller carries out: threads in one process, a
 //! network in a cluster, a virtual clock in a simulation. The staleness rule is accum-core's
 //! [`Gate`](accum_core::Gate), the token order token-queue's [`Tokens`](token_queue::Tokens);
 //! none of their rules is repeated here.
 //!
 //! A step's way: [`Engine::push`] admits contributions until A are there and answers
-//! [`Effect::Close`]; whoever acts takes the gradients, updates the variables and reports
+//! [`Effect::Close`]; the caller takes the gradients, updates the variables and reports
 //! [`Engine::applied`]; only then the global step moves, and only then tokens go out.
 
 mod machine;

@@ -255,7 +255,7 @@ impl Engine {
         Ok(Decision { outcome, repeated: false })
     }
 
-    /// A replica leaves, dies, or is found dead: its token goes to somebody else (P-2, P-5).
+    /// A replica leaves, dies, or is found dead: its token goes to another (P-2, P-5).
     /// Says whether it was there.
     pub fn leave(
         &mut self,
@@ -267,7 +267,7 @@ impl Engine {
         let Some(member) = self.members.live_mut(replica, incarnation) else { return false };
         member.live = false;
         member.working = false;
-        // Nobody has computed it, or nobody will hear of it.
+        // Its batch was not computed, or its gradient will never arrive.
         self.batches.give_again(member.batch.take());
         if std::mem::take(&mut member.waiting) {
             self.line.retain(|&waiting| waiting != replica);
@@ -332,9 +332,9 @@ impl Engine {
     }
 
     /// Sets the step of everything, for a restore: a new generation begins, whose ledger is empty,
-    /// and whoever joined before must join again (P-9). Batches that are in no update are given
-    /// again, unless [`Engine::set_positions`] says otherwise.
-    /// Its number is above the present one and above `after`, that of the state restored.
+    /// and every replica that had joined must join again (P-9). Batches that are in no update are
+    /// given again, unless [`Engine::set_positions`] says otherwise. Its number is above the
+    /// present one and above `after`, that of the state restored.
     pub fn restore(&mut self, global_step: GlobalStep, after: Generation, lanes: usize) {
         let next = self.generation.max(after).next();
         let (members, hooks) = (self.members.next_generation(), self.hooks.take());

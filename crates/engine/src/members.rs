@@ -164,8 +164,8 @@ impl Members {
         self.get_mut(replica).filter(|member| member.live && member.incarnation == incarnation)
     }
 
-    /// The members at the start of a new generation: all have left, and whoever comes back is
-    /// another incarnation than any before, so that old handles stay fenced off (P-9).
+    /// The members at the start of a new generation: all have left, and a replica that comes back
+    /// is another incarnation than any before, so that old handles stay fenced off (P-9).
     pub(crate) fn next_generation(&self) -> Self {
         let slots = self
             .slots

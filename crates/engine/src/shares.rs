@@ -1,7 +1,7 @@
 //! Replica order: a step's A shares, who works on each, which are in, which batch each is at.
 //!
-//! Decides only who computes what, never the result: a share's gradient is the same whoever
-//! computes it (P-14), so a dead or slow replica's share can be given to another.
+//! Decides only who computes what, never the result: a share's gradient is the same whichever
+//! replica computes it (P-14), so a dead or slow replica's share can be given to another.
 
 use crate::ReplicaId;
 
@@ -34,8 +34,8 @@ impl Shares {
         Self { shares: vec![Share::default(); aggregate], firsts: vec![0; total] }
     }
 
-    /// A share for a replica that has just got a token: its own, else one nobody works on, else,
-    /// as a backup, one whose workers are the slowest so far.
+    /// A share for a replica that has just got a token: its own, else one that no replica works on,
+    /// else, as a backup, one whose workers are the slowest so far.
     pub(crate) fn assign(&mut self, replica: ReplicaId) -> Option<Claim> {
         let own = usize::try_from(replica.get()).ok().filter(|&share| self.is_free(share));
         let share = own
@@ -98,7 +98,7 @@ impl Shares {
         }
     }
 
-    /// A new step: nothing is in, nobody works.
+    /// A new step: no share is in, no replica works.
     pub(crate) fn reset(&mut self) {
         for share in &mut self.shares {
             share.contributed = false;

@@ -68,7 +68,7 @@ impl Engine {
         Ok(left_out)
     }
 
-    /// The batch of the replica's share is given to nobody any more; whether it was still wanted.
+    /// Stops giving out the batch of the replica's share; answers whether it was still wanted.
     fn leave_out(&mut self, replica: ReplicaId, effects: &mut Vec<Effect>) -> bool {
         let Some(member) = self.members.get_mut(replica) else { return false };
         let fresh = self.lanes[0].is_fresh(member.local_step);

@@ -31,7 +31,7 @@ pub(super) fn id(replica: u64) -> ReplicaId {
 }
 
 impl Bench {
-    /// The chief has started, nobody has joined.
+    /// The chief has started, no replica has joined.
     pub(super) fn new(settings: Settings) -> Self {
         let initial = settings.initial_tokens;
         let config = settings.check().expect("the settings fit");

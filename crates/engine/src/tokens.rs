@@ -1,4 +1,4 @@
-//! Where tokens go: into the queue, to whoever waits, back in front when nobody uses them.
+//! Where tokens go: into the queue, to a replica that waits, or back in front when unused.
 //!
 //! Every path keeps the [`Ledger`](super::Ledger) true.
 
@@ -17,8 +17,9 @@ use crate::{Incarnation, ReplicaId};
 
 impl Engine {
     /// A replica gave its batch up before the push. If its step is over, the token is spent, as by
-    /// a stale push; else somebody else needs it, and if the step is overdue by now, the replica is
-    /// told so in place of another token (P-5): one that always gives up would never wait for it.
+    /// a stale push; else another replica needs it, and if the step is overdue by now, the replica
+    /// is told so in place of another token (P-5): one that always gives up would never wait for
+    /// it.
     ///
     /// # Errors
     /// [`Refused`] when training has ended or it is no member.
@@ -103,7 +104,7 @@ impl Engine {
     }
 
     /// P-14: all shares of the step are in, and only the chief is missing, which has not started.
-    /// Whoever got a token now would compute a batch beyond the shares.
+    /// A replica that got a token now would compute a batch beyond the shares.
     pub(crate) fn awaits_chief(&self) -> bool {
         !self.chief_started && self.shares.as_ref().is_some_and(Shares::are_in)
     }
@@ -119,7 +120,7 @@ impl Engine {
         let current = step == self.global_step.get();
         let claim = self.shares.as_mut().filter(|_| current).and_then(|s| s.assign(replica));
         let number = match claim {
-            // The same batch for a share whoever computes it, also after a restore.
+            // The same batch for a share whichever replica computes it, also after a restore.
             Some(claim) => self.number(step, claim),
             None => self.batches.next(replica),
         };
@@ -169,7 +170,7 @@ impl Engine {
             || !self.judges_stale(LocalStep::new(token.step()))
     }
 
-    /// P-5: a token that nobody will use goes back in front. One whose step is over is spent, as by
+    /// P-5: a token that stays unused goes back in front. One whose step is over is spent, as by
     /// a stale push, also where leftovers are kept (P-13): in front of the queue it would be taken
     /// and come back again, for ever.
     pub(crate) fn return_token(&mut self, replica: ReplicaId) {
@@ -193,8 +194,8 @@ impl Engine {
             .map(|lease| self.started.saturating_add(lease))
     }
 
-    /// P-5: whoever never comes does not hold the first step: its starting token is given to the
-    /// others. Later steps have tokens enough without it.
+    /// P-5: a replica that never comes does not hold up the first step: its starting token goes to
+    /// the others. Later steps have tokens enough without it.
     fn replace_absent(&mut self, now: Duration) {
         if self.absence_ends().is_none_or(|end| now < end) {
             return;

@@ -113,7 +113,7 @@ impl Engine {
             || shares.is_some_and(|(shares, claim)| shares.is_over(claim))
     }
 
-    /// Whether nobody has ever joined and nothing has happened.
+    /// Whether no replica has ever joined and nothing has happened.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.stopped.is_none() && self.members.iter().all(|(_, member)| !member.begun)

@@ -57,7 +57,7 @@ pub fn run(seed: u64, traced: bool) -> Run {
     let mut trace = Trace::new(traced);
     trace.line(std::time::Duration::ZERO, format_args!("seed {seed}: {mix:#?}"));
     let stage = Stage {
-        agenda: simulator::Agenda::new(),
+        events: simulator::EventQueue::new(),
         network: Network::new(mix.config.total_num_replicas(), mix.servers),
         happenings: Happenings::default(),
         witnesses: Witnesses::new(&mix),

@@ -113,7 +113,7 @@ impl Process {
             inbox: Vec::new(),
             paused: false,
         };
-        stage.agenda.after(beat, Event::Beat { process: index });
+        stage.events.after(beat, Event::Beat { process: index });
         process.go_on(stage);
         process
     }
@@ -233,7 +233,7 @@ impl Process {
             if let (Some(member), Some(line)) = (self.protocol.member(), self.lines[0]) {
                 stage.send_to_server(line, ToServer::Alive(member.ticket));
             }
-            stage.agenda.after(stage.mix.heartbeat, Event::Beat { process: self.index });
+            stage.events.after(stage.mix.heartbeat, Event::Beat { process: self.index });
         }
     }
 
@@ -256,11 +256,11 @@ impl Process {
                 let longest = stage.mix.compute.as_micros() as u64;
                 let batch = Duration::from_micros(stage.dice.between(longest / 10, longest));
                 let batch = if self.slow { batch * SLOW } else { batch };
-                stage.agenda.after(batch, Event::Computed { process, stamp });
+                stage.events.after(batch, Event::Computed { process, stamp });
             }
             State::Waiting | State::Pushing | State::Leaving => {
                 if let Some(at) = self.protocol.next_call() {
-                    stage.agenda.at(at, Event::Poll { process, stamp });
+                    stage.events.at(at, Event::Poll { process, stamp });
                 }
             }
             State::Down | State::Away | State::Done => self.hang_up(stage),

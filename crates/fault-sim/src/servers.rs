@@ -101,7 +101,7 @@ impl Servers {
         } else if let Some(leader) = &mut self.leader {
             let lives = (leader.life, life);
             let late = LATENCY_MAX;
-            stage.agenda.after(late, Event::Done { server, lives, done: Done::Started });
+            stage.events.after(late, Event::Done { server, lives, done: Done::Started });
         }
     }
 
@@ -187,7 +187,7 @@ impl Servers {
         if *linked {
             *latest = stage.slow_way().max(*latest);
             let lives = (leader.life, to.life);
-            stage.agenda.at(*latest, Event::Order { server, lives, order });
+            stage.events.at(*latest, Event::Order { server, lives, order });
         }
     }
 
@@ -223,7 +223,7 @@ impl Servers {
         let update = if takes { stage.update() } else { Duration::ZERO };
         let latest = &mut leader.links[server].2;
         *latest = (stage.slow_way() + update).max(*latest);
-        stage.agenda.at(*latest, Event::Done { server, lives, done });
+        stage.events.at(*latest, Event::Done { server, lives, done });
     }
 
     /// The leader hears another server.
@@ -255,7 +255,7 @@ impl Servers {
         self.act(stage);
         let next = next.map_or(now + TICK, |next| next.min(now + TICK));
         // A lease that ends now has been looked at.
-        stage.agenda.at(next.max(now + Duration::from_micros(1)), Event::Tick(begun));
+        stage.events.at(next.max(now + Duration::from_micros(1)), Event::Tick(begun));
     }
 
     /// What must be told to end training (P-1).

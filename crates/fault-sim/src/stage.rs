@@ -11,7 +11,7 @@ use cluster::client::protocol::{ConnectError, Hello, Reply, Request};
 use cluster::coordinator::{ShardCommand, Ticket};
 use cluster::shard::{Section, ShardState};
 use engine::{Engine, Generation};
-use simulator::Agenda;
+use simulator::EventQueue;
 use sync_replicas::Snapshot;
 use sync_replicas::checkpoint::TrainingState;
 
@@ -144,7 +144,7 @@ pub(super) enum Event {
 
 #[derive(Debug)]
 pub(super) struct Stage {
-    pub(super) agenda: Agenda<Event>,
+    pub(super) events: EventQueue<Event>,
     pub(super) dice: Dice,
     pub(super) mix: Mix,
     pub(super) network: Network,
@@ -161,7 +161,7 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn now(&self) -> Duration {
-        self.agenda.now()
+        self.events.now()
     }
 
     pub(super) fn happened(&mut self, happening: Happening) {
@@ -184,13 +184,13 @@ impl Stage {
     pub(super) fn copy(&mut self, replica: usize, request: &Request) {
         if self.dice.chance(self.mix.faults.duplication) {
             let behind = LATENCY_MAX + self.dice.exponential(COPY);
-            self.agenda.after(behind, Event::Copy { replica, request: request.clone() });
+            self.events.after(behind, Event::Copy { replica, request: request.clone() });
         }
     }
 
     /// A connection breaks.
     pub(super) fn break_off(&mut self, line: Line) {
-        let passage = self.network.break_off(line, self.agenda.now(), &mut self.dice);
+        let passage = self.network.break_off(line, self.events.now(), &mut self.dice);
         self.arrive(line, passage, || Event::Mischief);
     }
 
@@ -207,17 +207,17 @@ impl Stage {
     }
 
     fn passage(&mut self, line: Line, direction: Direction) -> Passage {
-        let (now, faults) = (self.agenda.now(), &self.mix.faults);
+        let (now, faults) = (self.events.now(), &self.mix.faults);
         let way = (line, direction);
         self.network.send(way, now, faults, &mut self.dice, &mut self.happenings)
     }
 
     fn arrive(&mut self, line: Line, passage: Passage, event: impl FnOnce() -> Event) {
         match passage {
-            Passage::Arrives(at) => self.agenda.at(at, event()),
+            Passage::Arrives(at) => self.events.at(at, event()),
             Passage::Breaks(server, replica) => {
-                self.agenda.at(server, Event::ToServer(line, ToServer::Closed));
-                self.agenda.at(replica, Event::ToReplica(line, ToReplica::Lost));
+                self.events.at(server, Event::ToServer(line, ToServer::Closed));
+                self.events.at(replica, Event::ToReplica(line, ToReplica::Lost));
             }
             Passage::Lost => {}
         }
@@ -246,7 +246,7 @@ impl Stage {
     }
 
     pub(super) fn fail(&mut self, broken: Broken) {
-        self.trace.line(self.agenda.now(), format_args!("BROKEN {broken}"));
+        self.trace.line(self.events.now(), format_args!("BROKEN {broken}"));
         self.broken.get_or_insert(broken);
     }
 }

@@ -72,23 +72,23 @@ impl World {
         }
         for replica in 0..replicas {
             let late = world.stage.dice.exponential(Duration::from_millis(40));
-            world.stage.agenda.after(late, Event::Restart { replica });
+            world.stage.events.after(late, Event::Restart { replica });
         }
-        world.stage.agenda.after(world.stage.mix.safety, Event::Heal);
-        world.stage.agenda.after(world.stage.mix.faults.every, Event::Mischief);
+        world.stage.events.after(world.stage.mix.safety, Event::Heal);
+        world.stage.events.after(world.stage.mix.faults.every, Event::Mischief);
         world
     }
 
     /// Runs to the end, or to the first invariant that breaks.
     pub(super) fn run(&mut self) {
         while self.phase != Phase::Over && self.stage.broken.is_none() {
-            let Some(event) = self.stage.agenda.next() else { break };
+            let Some(event) = self.stage.events.next() else { break };
             self.events += 1;
             if self.events > EVENTS_MAX {
                 let what = format!("{EVENTS_MAX} events came, and no end");
                 self.stage.fail(Broken { invariant: progress::NAME, what });
             }
-            self.stage.trace.line(self.stage.agenda.now(), format_args!("{event:?}"));
+            self.stage.trace.line(self.stage.events.now(), format_args!("{event:?}"));
             self.handle(event);
             if self.phase == Phase::Safety && self.is_ending() {
                 self.heal();
@@ -178,7 +178,7 @@ impl World {
 
     fn resume(&mut self, process: usize) {
         for event in self.processes[process].resume() {
-            self.stage.agenda.after(Duration::ZERO, event);
+            self.stage.events.after(Duration::ZERO, event);
         }
     }
 
@@ -209,7 +209,7 @@ impl World {
         let finished = self.finished();
         self.healed = (self.servers.step(), finished);
         let bound = self.bound();
-        self.stage.agenda.after(bound, Event::Deadline { phase: Phase::Liveness as u64 });
+        self.stage.events.after(bound, Event::Deadline { phase: Phase::Liveness as u64 });
     }
 
     /// By replica: pieces of work that its newest process has finished.
@@ -249,7 +249,7 @@ impl World {
     fn end_training(&mut self) {
         self.phase = Phase::Ending;
         self.servers.stop(&mut self.stage);
-        self.stage.agenda.after(TOLD, Event::Deadline { phase: Phase::Ending as u64 });
+        self.stage.events.after(TOLD, Event::Deadline { phase: Phase::Ending as u64 });
     }
 
     fn deadline(&mut self, phase: u64) {

@@ -62,7 +62,7 @@ impl Coordinator {
         Self { shared: Arc::new(Shared { state, changed, clean_stop: Box::new(clean_stop) }) }
     }
 
-    /// Asks everybody to stop; the first reason given is kept.
+    /// Asks all threads to stop; the first reason given is kept.
     ///
     /// All waiters wake and all [`on_stop`](Self::on_stop) callbacks have run when this returns.
     pub fn request_stop(&self, reason: impl Into<String>) {
@@ -72,7 +72,7 @@ impl Coordinator {
         });
     }
 
-    /// Reports an error and asks everybody to stop; what became of the error is the answer.
+    /// Reports an error and asks all threads to stop; answers what became of the error.
     ///
     /// The first real error wins. A recoverable one ([`RunError::Recoverable`],
     /// [`HookError::Recoverable`]) gives way to a real one that comes after it.
@@ -96,7 +96,7 @@ impl Coordinator {
         })
     }
 
-    /// Whether a stop was requested, by anybody and for any reason.
+    /// Whether a stop was requested, by any thread and for any reason.
     pub fn should_stop(&self) -> bool {
         self.lock().should_stop()
     }
@@ -113,7 +113,7 @@ impl Coordinator {
 
     /// Waits until a stop is requested; `false` when `timeout` passed first.
     ///
-    /// `Duration::MAX` waits for good.
+    /// `Duration::MAX` waits for ever.
     pub fn wait_for_stop(&self, timeout: Duration) -> bool {
         let going_on = |state: &State| !state.should_stop();
         wait_while(&self.shared.changed, self.lock(), timeout, going_on).should_stop()
@@ -180,7 +180,7 @@ impl Coordinator {
         lock(&self.shared.state)
     }
 
-    /// Changes the state, wakes everybody, and calls the callbacks when this made it a stop.
+    /// Changes the state, wakes all waiters, and calls the callbacks when this made it a stop.
     fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let (result, callbacks) = {
             let mut state = self.lock();
@@ -237,7 +237,7 @@ pub enum Reported {
     Clean,
     /// An earlier error is kept; this one is handed back.
     Late(BoxError),
-    /// The threads were joined already, so nobody is left to return it; it is handed back.
+    /// The threads were joined already, so no join is left to return it; it is handed back.
     Joined(BoxError),
 }
 

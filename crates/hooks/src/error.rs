@@ -1,4 +1,4 @@
-//! The two shapes in which somebody else's error travels through this crate.
+//! The two shapes in which a foreign error travels through this crate.
 //!
 //! It defines no error of its own: each operation has its own enum beside it.
 

@@ -1,7 +1,7 @@
 //! Two published facts that others wait for: which variables are ready, and how far the steps are.
 //!
 //! Waiters sleep on a condition variable and are woken by the publisher, by a stop of their
-//! coordinator, or by their deadline; nobody polls.
+//! coordinator, or by their deadline; none polls.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ impl Readiness {
         Self { event: Arc::new(Event::new(names.into_iter().map(Into::into).collect())) }
     }
 
-    /// Publishes that a variable is ready; a name that nobody waits for changes nothing.
+    /// Publishes that a variable is ready; a name that no thread waits for changes nothing.
     pub fn publish(&self, name: &str) {
         self.event.change(|missing| missing.retain(|waiting| waiting != name));
     }

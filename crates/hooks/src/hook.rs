@@ -140,7 +140,7 @@ pub struct RunContext<'a> {
 }
 
 impl<'a> RunContext<'a> {
-    /// A context over `coordinator`; whoever tests a hook by itself needs one.
+    /// A context over `coordinator`; a test of a hook by itself needs one.
     pub fn new(coordinator: &'a Coordinator) -> Self {
         Self { coordinator }
     }

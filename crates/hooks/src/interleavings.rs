@@ -1,8 +1,8 @@
 //! The coordinator and the events under loom: every interleaving of a few threads, by
 //! `cargo xtask loom`.
 //!
-//! No time passes here, so a wait that nobody wakes is a deadlock, which loom reports with the way
-//! to it. The threads are loom's, registered by hand.
+//! No time passes here, so a wait that no thread wakes is a deadlock, which loom reports with the
+//! way to it. The threads are loom's, registered by hand.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //!
 //! A [`Session`] runs one step at a time. A [`MonitoredSession`] drives it: it calls every
 //! [`Hook`] at fixed points, creates the session again when it is lost, ends cleanly at the end
-//! of the input, and hands the first real error to whoever closes it. A [`Coordinator`] is one
+//! of the input, and returns the first real error when closed. A [`Coordinator`] is one
 //! stop for all threads that serve the run. A [`SessionManager`] brings sessions to life: it
 //! restores or initialises on the chief and waits on the others.
 //!

@@ -138,7 +138,7 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
     /// Runs steps until there is a stop, closes, and returns the last step's report.
     ///
     /// # Errors
-    /// The first real error of the whole run, whoever reported it.
+    /// The first real error of the whole run, whatever its source.
     pub fn run_until_stopped(&mut self) -> Result<Option<StepReport>, SessionError> {
         let mut last = None;
         while !self.should_stop() {
@@ -349,7 +349,7 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
 }
 
 impl<S: Session> Drop for MonitoredSession<'_, S> {
-    /// Requests a stop and closes the session; joins nobody and calls no hook.
+    /// Requests a stop and closes the session; joins no thread and calls no hook.
     fn drop(&mut self) {
         if self.phase == Phase::Closed {
             return;

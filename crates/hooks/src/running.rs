@@ -1,4 +1,4 @@
-//! Which hook is being called, for whoever asks why a step takes so long.
+//! Which hook is being called, to tell why a step takes so long.
 //!
 //! Read from other threads while the session is in use; it decides nothing.
 

@@ -20,10 +20,10 @@ pub trait Session {
     /// The global step as this session sees it now.
     fn global_step(&self) -> i64;
 
-    /// Ends the session: whoever waits inside it must wake.
+    /// Ends the session: every thread that waits inside it must wake.
     ///
-    /// Called once, after the stop was requested and before the threads are joined, so that
-    /// nobody has to sit out a grace period (P-1).
+    /// Called once, after the stop was requested and before the threads are joined, so that no
+    /// thread has to sit out a grace period (P-1).
     fn close(&mut self);
 }
 

@@ -36,8 +36,8 @@ struct LocalInit<'a, S> {
     init: Box<Init<'a, S>>,
 }
 
-/// Starts sessions: [`prepare_session`](Self::prepare_session) for the chief,
-/// [`wait_for_session`](Self::wait_for_session) for everybody else (R-32).
+/// Starts sessions: [`prepare_session`](Self::prepare_session) on the chief,
+/// [`wait_for_session`](Self::wait_for_session) on the others (R-32).
 ///
 /// # Examples
 /// ```
@@ -137,7 +137,7 @@ impl<'a, S> SessionManager<'a, S> {
         Ok((session, restored.is_some() && missing.is_empty()))
     }
 
-    /// Everybody else's start: waits for the chief to publish that the variables are ready.
+    /// The start on the others: waits for the chief to publish that the variables are ready.
     ///
     /// Wakes at once when the chief publishes and when `coordinator` stops.
     ///

@@ -15,12 +15,12 @@ pub(crate) use std::sync::Arc;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-/// Locks, also after a panic of somebody who held it: no state here is left half changed by one.
+/// Locks, also after a holder panicked: a panic leaves no state here half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits as long as `blocked` says so, at most for `timeout`; `Duration::MAX` is for good.
+/// Waits as long as `blocked` says so, at most for `timeout`; `Duration::MAX` is for ever.
 ///
 /// `Condvar::wait_timeout_while`, which loom lacks. Under loom no time passes: a wait ends by a
 /// wake-up, or is a deadlock.

@@ -10,7 +10,7 @@ use proptest_state_machine::ReferenceStateMachine;
 
 pub use against::CoordinatorTest;
 
-/// What somebody tells a coordinator.
+/// What a thread tells a coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
     /// The input has ended, which is a plain stop.
@@ -24,9 +24,9 @@ pub enum Told {
 /// One thing done to a coordinator; threads and callbacks are meant by a place among those left.
 #[derive(Clone, Debug)]
 pub enum ToldAct {
-    /// Somebody asks for a stop, for a reason of this number.
+    /// A thread asks for a stop, for a reason of this number.
     RequestStop(u8),
-    /// Somebody reports an error.
+    /// A thread reports an error.
     Report(Told),
     /// A thread registers.
     Register,
@@ -36,7 +36,7 @@ pub enum ToldAct {
     OnStop,
     /// A callback is taken out.
     TakeOut(usize),
-    /// Join with no grace, where that does not wait for good; whether threads may be left.
+    /// Join with no grace, where that does not wait for ever; whether threads may be left.
     Join {
         /// Whether threads that still run are no error.
         leaving: bool,

@@ -1,4 +1,4 @@
-//! Shapes that every history of a staleness rule has, whoever counts the steps.
+//! Shapes that every history of a staleness rule has, whatever counts the steps.
 //!
 //! Not step by step: two histories are compared, or one with a formula..
 

@@ -1,7 +1,7 @@
 //! The reference model of starts: what a session manager calls, and what comes of it.
 //!
-//! One shared variable and one local one, each there or not; nobody waits. Invariant: a start that
-//! succeeds has no variable missing where the manager can tell.
+//! One shared variable and one local one, each there or not; no thread waits. Invariant: a start
+//! that succeeds has no variable missing where the manager can tell.
 
 mod against;
 
@@ -54,13 +54,13 @@ pub enum StartAct {
     Prepare(Fate),
     /// A start that initialises nothing shared.
     Recover(Fate),
-    /// Everybody else's start, which has no time to wait.
+    /// The start on the others, which has no time to wait.
     Wait(Fate),
     /// One of the two published variables is ready.
     Publish(bool),
     /// Both are.
     PublishAll,
-    /// Somebody asks for a stop.
+    /// A thread asks for a stop.
     RequestStop,
 }
 
@@ -128,7 +128,7 @@ impl StartModel {
         self.given
     }
 
-    /// The variables that nobody has published.
+    /// The variables that are not published.
     pub fn unpublished(&self) -> &[String] {
         &self.unpublished
     }

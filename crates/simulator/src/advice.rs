@@ -1,9 +1,9 @@
 //! How many backups? Choices of A and N are simulated many times over, and compared.
 //!
 //! Every choice meets the same random numbers, so that differences between choices are surer than
-//! the choices themselves. What the machines are like is either a law, or was measured; what was
-//! measured is drawn anew, with repetition, for each replication, so that the intervals also tell
-//! how little was measured.
+//! the choices themselves. What the machines are like is either a distribution, or was measured;
+//! what was measured is drawn anew, with repetition, for each replication, so that the intervals
+//! also tell how little was measured.
 
 mod estimate;
 mod formula;
@@ -17,7 +17,7 @@ use serde::Serialize;
 pub use iterations::{Iterations, IterationsError};
 pub use measured::{Measured, Observation};
 
-use crate::law::NumberError;
+use crate::distribution::NumberError;
 use crate::plan::{Mode, Plan};
 use estimate::{BUDGET, Candidate, Estimate};
 use search::Search;
@@ -25,9 +25,9 @@ use search::Search;
 /// What the machines are like, and how the steps go.
 #[derive(Clone, Debug)]
 pub struct Fleet {
-    /// Laws and rules; its A and N do not matter.
+    /// Distributions and rules; its A and N do not matter.
     pub plan: Plan,
-    /// What was measured, a machine each; then the plan's law of computing does not matter.
+    /// What was measured, a machine each; then how the plan computes does not matter.
     pub measured: Vec<Measured>,
 }
 
@@ -202,7 +202,7 @@ impl Choice {
     }
 }
 
-/// A fleet whose machines all follow a plan's laws.
+/// A fleet whose machines all follow a plan's distributions.
 impl From<Plan> for Fleet {
     fn from(plan: Plan) -> Self {
         Self { plan, measured: Vec::new() }

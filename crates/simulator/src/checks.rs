@@ -22,7 +22,7 @@ use crate::plans;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// It must hold exactly, or as a law with a known expectation.
+    /// It must hold exactly, or in distribution, with a known expectation.
     Exact,
     /// The calibration was chosen so that it holds.
     Fitted,

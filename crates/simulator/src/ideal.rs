@@ -4,7 +4,7 @@
 //! X_(A:N), the A-th smallest of N drawn times; for A > N a replica that has finished begins
 //! another batch until A are under way or done.
 
-use crate::law::time;
+use crate::distribution::time;
 use crate::outcome::{Gradients, Outcome, Totals};
 use crate::plan::Plan;
 use crate::stream::Stream;
@@ -18,7 +18,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
     for _ in 0..plan.steps {
         let times = arrivals.step();
         let last = times[needed - 1].arrives;
-        let update = plan.update.as_ref().map(|law| law.draw_time(&mut updates));
+        let update = plan.update.as_ref().map(|update| update.draw_time(&mut updates));
         let update = update.unwrap_or_default().as_secs_f64();
         for (place, time) in times.iter().enumerate() {
             // Whoever is late is stopped when the update is done.
@@ -98,7 +98,7 @@ impl<'p> Arrivals<'p> {
 
     /// Whoever is free first begins the next batch, until A are begun.
     fn more_rounds(&mut self) {
-        let mut free: crate::Agenda<usize> = crate::Agenda::new();
+        let mut free: crate::EventQueue<usize> = crate::EventQueue::new();
         for (replica, first) in self.times.iter().enumerate() {
             free.at(time(first.arrives), replica);
         }
@@ -113,7 +113,8 @@ impl<'p> Arrivals<'p> {
     fn draw(&mut self, replica: usize, began: f64) -> Arrival {
         let stream = &mut self.streams[replica];
         // To the nanosecond, as the engine has it.
-        let computed = began + self.plan.law(replica as u64).draw_time(stream).as_secs_f64();
+        let computed =
+            began + self.plan.distribution(replica as u64).draw_time(stream).as_secs_f64();
         let wire = time(self.plan.draw_wire(stream)).as_secs_f64();
         Arrival { began, computed, arrives: computed + wire }
     }

@@ -2,7 +2,7 @@
 //!
 //! Nothing here decides who is admitted or who gets a token: that is the engine's, the same one
 //! that trains. What is here draws times from a seed and carries the engine's effects
-//! out on an [`Agenda`] instead of on threads.
+//! out on an [`EventQueue`] instead of on threads.
 //!
 //! The invariant: one seed decides everything. No clock is read, nothing depends on an address, a
 //! hash map's order or the number of processors, so the same seed gives the same bytes.
@@ -19,10 +19,10 @@
 //! ```
 
 pub mod advice;
-mod agenda;
 pub mod checks;
+mod distribution;
+mod event_queue;
 mod ideal;
-mod law;
 mod outcome;
 mod plan;
 pub mod plans;
@@ -30,9 +30,9 @@ mod run;
 pub mod stats;
 mod stream;
 
-pub use agenda::Agenda;
+pub use distribution::{Above, Distribution, NumberError, Probability, Samples, Seconds};
+pub use event_queue::EventQueue;
 pub use ideal::{Arrival, Arrivals};
-pub use law::{Above, Law, NumberError, Probability, Samples, Seconds};
 pub use outcome::{Gradients, Outcome, Report, TokenBooks};
 pub use plan::{Churn, Event, Mode, Plan, PlanError, What};
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::PlanError;
 
-use crate::law::{Law, Seconds};
+use crate::distribution::{Distribution, Seconds};
 use crate::stream::Stream;
 
 /// What is simulated. The same plan gives the same run, to the byte.
@@ -32,16 +32,16 @@ pub struct Plan {
     pub steps: u64,
     /// The engine's settings, A and N among them.
     pub config: Config,
-    /// From a token to the end of computing, for replicas without a law of their own.
-    pub compute: Law,
-    /// Replicas with a law of their own.
-    pub replicas: BTreeMap<u64, Law>,
+    /// From a token to the end of computing, for replicas without a distribution of their own.
+    pub compute: Distribution,
+    /// Replicas with a distribution of their own.
+    pub replicas: BTreeMap<u64, Distribution>,
     /// From the end of computing to the arrival of the gradient; none takes no time.
-    pub network: Option<Law>,
+    pub network: Option<Distribution>,
     /// Added to a gradient's way for each of the N replicas, as they all share the server.
     pub network_per_replica: Seconds,
     /// From the last gradient that a step needs to the new tokens; none takes no time.
-    pub update: Option<Law>,
+    pub update: Option<Distribution>,
     /// What happens to replicas at fixed times.
     pub events: Vec<Event>,
     /// What happens to replicas at random.
@@ -87,13 +87,13 @@ pub enum What {
 #[serde(deny_unknown_fields)]
 pub struct Churn {
     /// How long a replica lives; it then vanishes without a word.
-    pub dies_after: Option<Law>,
+    pub dies_after: Option<Distribution>,
     /// How long a dead replica stays away; for ever if there is none.
-    pub back_after: Option<Law>,
+    pub back_after: Option<Distribution>,
     /// How long a replica runs before it stands still.
-    pub pauses_after: Option<Law>,
+    pub pauses_after: Option<Distribution>,
     /// For how long it then stands still.
-    pub pause: Option<Law>,
+    pub pause: Option<Distribution>,
 }
 
 impl Plan {
@@ -107,7 +107,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`ConfigError`] when A or N cannot be.
-    pub fn new(compute: Law, aggregate: usize, total: usize) -> Result<Self, ConfigError> {
+    pub fn new(compute: Distribution, aggregate: usize, total: usize) -> Result<Self, ConfigError> {
         let settings = Settings {
             total_num_replicas: Some(total),
             lease: None,
@@ -161,15 +161,15 @@ impl Plan {
         Ok(Self { config: settings.check()?, ..self.clone() })
     }
 
-    /// The law of a replica's computing.
+    /// The distribution of a replica's computing.
     #[must_use]
-    pub fn law(&self, replica: u64) -> &Law {
+    pub fn distribution(&self, replica: u64) -> &Distribution {
         self.replicas.get(&replica).unwrap_or(&self.compute)
     }
 
     /// Draws how long a gradient is on its way, in seconds.
     pub(crate) fn draw_wire(&self, stream: &mut Stream) -> f64 {
-        let drawn = self.network.as_ref().map_or(0.0, |law| law.draw(stream));
+        let drawn = self.network.as_ref().map_or(0.0, |network| network.draw(stream));
         drawn + self.network_per_replica.get() * self.total() as f64
     }
 

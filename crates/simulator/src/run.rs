@@ -12,8 +12,8 @@ use accum_core::GlobalStep;
 use engine::{Effect, Engine, Grant, Outcome as Fate, Push};
 use engine::{Generation, ReplicaId};
 
-use crate::agenda::Agenda;
-use crate::law::LONGEST;
+use crate::distribution::LONGEST;
+use crate::event_queue::EventQueue;
 use crate::outcome::{Outcome, Totals};
 use crate::plan::{Plan, What};
 use crate::stream::Stream;
@@ -50,7 +50,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
 struct Run<'p> {
     plan: &'p Plan,
     engine: Engine,
-    agenda: Agenda<Event>,
+    events: EventQueue<Event>,
     /// What the engine wants done, and a list to swap it with.
     effects: Vec<Effect>,
     spare: Vec<Effect>,
@@ -61,7 +61,7 @@ struct Run<'p> {
     totals: Totals,
     /// Events since the last step.
     quiet: u64,
-    /// Whether a tick is in the agenda.
+    /// Whether a tick is among the events.
     ticks: bool,
     overdue: Option<String>,
 }
@@ -75,7 +75,7 @@ impl<'p> Run<'p> {
         Self {
             plan,
             engine,
-            agenda: Agenda::new(),
+            events: EventQueue::new(),
             effects: Vec::new(),
             spare: Vec::new(),
             workers,
@@ -95,7 +95,7 @@ impl<'p> Run<'p> {
             return Some(error.to_string());
         }
         for (index, event) in self.plan.events.iter().enumerate() {
-            self.agenda.at(event.at, Event::Planned { index });
+            self.events.at(event.at, Event::Planned { index });
         }
         for replica in 0..self.workers.len() {
             if !self.comes_later(replica as u64) {
@@ -117,17 +117,17 @@ impl<'p> Run<'p> {
     fn play(&mut self) -> Option<String> {
         let patience = PATIENCE.max(100 * self.plan.config.tokens_per_step() as u64);
         while (self.durations.len() as u64) < self.plan.steps {
-            if self.agenda.len() == usize::from(self.ticks) && self.is_frozen() {
+            if self.events.len() == usize::from(self.ticks) && self.is_frozen() {
                 return Some(self.describe("nobody computes, and nothing is on its way"));
             }
-            let Some(event) = self.agenda.next() else {
+            let Some(event) = self.events.next() else {
                 return Some(self.describe("nobody computes, and nothing is on its way"));
             };
             self.quiet += 1;
             if self.quiet > patience {
                 return Some(self.describe(&format!("{patience} events made no step")));
             }
-            if self.agenda.now().as_secs_f64() >= LONGEST {
+            if self.events.now().as_secs_f64() >= LONGEST {
                 return Some(self.describe("thirty years have passed"));
             }
             self.handle(event);
@@ -145,11 +145,11 @@ impl<'p> Run<'p> {
         let longest = settings.lease.into_iter().chain(settings.step_deadline).max();
         let last = self.workers.iter().map(|worker| worker.granted).max().unwrap_or_default();
         let quiet_since = last.max(self.step_began);
-        longest.is_none_or(|limit| quiet_since + 2 * limit < self.agenda.now())
+        longest.is_none_or(|limit| quiet_since + 2 * limit < self.events.now())
     }
 
     fn describe(&self, why: &str) -> String {
-        let (step, seconds) = (self.durations.len(), self.agenda.now().as_secs_f64());
+        let (step, seconds) = (self.durations.len(), self.events.now().as_secs_f64());
         let held = self.engine.num_accumulated(0).unwrap_or(0);
         format!(
             "stuck after {step} steps, {seconds:.3} s: {why}; {held} of {} gradients are in, {} \
@@ -166,7 +166,7 @@ impl<'p> Run<'p> {
             Event::Arrives { replica, work, local_step } => self.arrives(replica, work, local_step),
             Event::Wakes { replica } => self.wakes(replica),
             Event::Applied { lane } => {
-                self.engine.applied(lane, self.agenda.now(), &mut self.effects);
+                self.engine.applied(lane, self.events.now(), &mut self.effects);
             }
             Event::Tick => {
                 self.ticks = false;
@@ -204,10 +204,10 @@ impl<'p> Run<'p> {
     }
 
     fn tick(&mut self) {
-        let now = self.agenda.now();
+        let now = self.events.now();
         let next = self.engine.tick(now, &mut self.effects);
         if let Some(next) = next {
-            self.agenda.at(next, Event::Tick);
+            self.events.at(next, Event::Tick);
             self.ticks = true;
         }
     }
@@ -215,7 +215,7 @@ impl<'p> Run<'p> {
     /// A replica got a token.
     fn begin(&mut self, grant: &Grant) {
         let replica = grant.replica.get() as usize;
-        let now = self.agenda.now();
+        let now = self.events.now();
         let told = self.plan.config.settings().tell_superseded;
         if told && self.engine.is_superseded(grant.replica) {
             // Its step was over before it began; an error would say that it is no member.
@@ -225,7 +225,7 @@ impl<'p> Run<'p> {
         let worker = &mut self.workers[replica];
         worker.begin(grant.local_step.get(), now, self.plan);
         let event = Event::Computed { replica, work: worker.work };
-        self.agenda.at(worker.due, event);
+        self.events.at(worker.due, event);
     }
 
     fn computed(&mut self, replica: usize, work: u64) {
@@ -233,10 +233,10 @@ impl<'p> Run<'p> {
         if worker.work != work || !worker.computing {
             return;
         }
-        let now = self.agenda.now();
+        let now = self.events.now();
         if worker.due > now {
             // It stood still meanwhile.
-            self.agenda.at(worker.due, Event::Computed { replica, work });
+            self.events.at(worker.due, Event::Computed { replica, work });
             return;
         }
         worker.computing = false;
@@ -245,7 +245,7 @@ impl<'p> Run<'p> {
         if worker.wire.is_zero() {
             self.arrives(replica, work, local_step);
         } else {
-            self.agenda.after(worker.wire, Event::Arrives { replica, work, local_step });
+            self.events.after(worker.wire, Event::Arrives { replica, work, local_step });
         }
     }
 
@@ -263,7 +263,7 @@ impl<'p> Run<'p> {
         };
         let spent = worker.spent;
         self.totals.computed_seconds += spent.as_secs_f64();
-        match self.engine.push(&push, self.agenda.now(), &mut self.effects) {
+        match self.engine.push(&push, self.events.now(), &mut self.effects) {
             Ok(decision) if matches!(decision.outcome, Fate::Accepted { .. }) => {
                 self.totals.useful_seconds += spent.as_secs_f64();
             }
@@ -274,17 +274,17 @@ impl<'p> Run<'p> {
     }
 
     fn update(&mut self, lane: usize) {
-        let law = self.plan.update.as_ref();
-        let takes = law.map(|law| law.draw_time(&mut self.updates)).unwrap_or_default();
+        let update = self.plan.update.as_ref();
+        let takes = update.map(|update| update.draw_time(&mut self.updates)).unwrap_or_default();
         if takes.is_zero() {
-            self.engine.applied(lane, self.agenda.now(), &mut self.effects);
+            self.engine.applied(lane, self.events.now(), &mut self.effects);
         } else {
-            self.agenda.after(takes, Event::Applied { lane });
+            self.events.after(takes, Event::Applied { lane });
         }
     }
 
     fn advanced(&mut self) {
-        let now = self.agenda.now();
+        let now = self.events.now();
         self.durations.push((now - self.step_began).as_secs_f64());
         self.step_began = now;
         self.quiet = 0;
@@ -301,7 +301,7 @@ impl<'p> Run<'p> {
 
     /// A replica is told that it computes in vain (P-13). One that stands still does not hear it.
     fn superseded(&mut self, replica: usize) {
-        let now = self.agenda.now();
+        let now = self.events.now();
         let worker = &mut self.workers[replica];
         let Some(incarnation) = worker.incarnation.filter(|_| worker.computing) else { return };
         if worker.still_until > now {

@@ -1,4 +1,4 @@
-//! One thread's wake-ups: set by anybody, waited for by the thread alone.
+//! One thread's wake-ups: set by any thread, waited for by its own alone.
 
 use std::task::Wake;
 

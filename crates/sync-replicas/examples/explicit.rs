@@ -1,7 +1,7 @@
 //! The explicit way: TensorFlow's own parts, called one by one.
 //!
 //! Three replicas, two of which make a step; the first is the chief. Each has a session with the
-//! sync-replicas hook, and the chief's end is everybody's. Run it with
+//! sync-replicas hook, and the chief's end ends them all. Run it with
 //! `cargo run -p sync-replicas --example explicit`.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]

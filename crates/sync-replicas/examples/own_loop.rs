@@ -1,7 +1,7 @@
 //! A loop of one's own: three threads, two of which make a step; every push says what became of it.
 //!
-//! A step is a guard: whoever drops it, also by a panic, gives the token back, and training goes
-//! on. Run it with `cargo run -p sync-replicas --example own_loop`.
+//! A step is a guard: dropping it, also by a panic, gives the token back, and training goes on. Run
+//! it with `cargo run -p sync-replicas --example own_loop`.
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "an example shows what it does")]
 

@@ -18,8 +18,8 @@ use crate::Scalar;
 /// Lets an optimizer's large updates run on all cores, in a pool that starts with the first of
 /// them.
 ///
-/// [`SyncReplicas::build`](crate::SyncReplicas::build) does it; this is for whoever carries out the
-/// engine in another way.
+/// [`SyncReplicas::build`](crate::SyncReplicas::build) does it; this is for code that carries out
+/// the engine in another way.
 #[must_use]
 pub fn on_all_cores<T: Scalar>(optimizer: OptimizerState<T>) -> OptimizerState<T> {
     optimizer.side_by_side(count(), join)

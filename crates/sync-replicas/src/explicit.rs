@@ -1,7 +1,7 @@
 //! The explicit way: TensorFlow's own parts under their own names, each to be called.
 //!
-//! For those who come from it, and for comparison. It uses the `reference` preset; whoever starts
-//! afresh uses [`SyncReplicas`](crate::SyncReplicas), where nothing can be forgotten.
+//! For those who come from it, and for comparison. It uses the `reference` preset; new code uses
+//! [`SyncReplicas`](crate::SyncReplicas), where nothing can be forgotten.
 //!
 //! The order is the original's: wrap an optimizer, `apply_gradients` once, then for every replica a
 //! session with the hook. The chief's session starts the chief's runner.

@@ -166,7 +166,7 @@ impl<T: Scalar> Trainer<T> {
     /// Puts the hooks between the steps, and makes a fresh start unless nothing has happened yet;
     /// what hosts the hooks, and where training begins.
     fn begin(&self, hooks: Hooks<T>) -> Result<(Arc<HookHost<T>>, Begun), FitError> {
-        // Before a hook is called; whoever joins meanwhile is found below.
+        // Before a hook is called; a replica that joins meanwhile is found below.
         let count = self.shared.core().engine.num_live();
         if count > 0 {
             return Err(FitError::Busy { count });
@@ -294,7 +294,7 @@ where
         };
         let computed = match computed {
             Ok(computed) => computed,
-            // Told of while the batch is in its hands: nobody else has it yet.
+            // Told of while the batch is in its hands: no other replica has it yet.
             Err(outcome) => {
                 watched.ended(&outcome);
                 return Ok(outcome);

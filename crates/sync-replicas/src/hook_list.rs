@@ -82,7 +82,7 @@ impl<T: Scalar> Default for Hooks<T> {
 }
 
 impl<T: Scalar> Hooks<T> {
-    /// No hooks: training ends when the data ends or somebody stops it.
+    /// No hooks: training ends when the data ends or a stop is asked for.
     pub fn new() -> Self {
         Self::default()
     }
@@ -191,7 +191,7 @@ impl<T: Scalar> Hooks<T> {
                     "step {}: loss {loss}, {rate:.0} updates/s, {stale} stale\n",
                     report.global_step
                 );
-                // Nobody reads it when this fails, and training goes on.
+                // When this fails there is no reader, and training goes on.
                 let _ = std::io::stderr().write_all(line.as_bytes());
                 (last, updates) = (Instant::now(), 0);
             }

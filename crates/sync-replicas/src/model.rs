@@ -53,7 +53,7 @@ pub struct Work<'a, T: Scalar> {
     /// The step whose variables are used, and which the gradient will claim.
     pub step: GlobalStep,
     /// The number of the batch. In a run it never repeats; in replica order it depends on the step
-    /// and the share alone, so whoever computes it, the gradient is the same (P-14).
+    /// and the share alone, so the gradient is the same whichever replica computes it (P-14).
     pub number: u64,
     pub(crate) superseded: &'a Cancellation,
     buffers: &'a GradientBuffers<T>,

@@ -1,12 +1,12 @@
 //! Files and folders for their owner alone: what is in them gives weights away (P-27).
 //!
-//! Invariant: nothing is written through a link that somebody put there.
+//! Invariant: nothing is written through a planted link.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::path::Path;
 
-/// Makes a file that nobody but its owner can read; what had its name, a link also, goes.
+/// Makes a file that only its owner can read; what had its name, a link also, goes.
 ///
 /// # Errors
 /// What the system says.
@@ -22,7 +22,7 @@ pub fn create_private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Opens a file to write at its end; where it is made, nobody but its owner can read it.
+/// Opens a file to write at its end; where it is made, only its owner can read it.
 ///
 /// # Errors
 /// What the system says.

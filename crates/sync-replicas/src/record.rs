@@ -1,6 +1,6 @@
 //! What happened when: the latest updates, and the latest stretches of every replica's time.
 //!
-//! Training writes it, and anybody reads it meanwhile. Invariant: it never holds more than
+//! Training writes it, and any thread may read it meanwhile. Invariant: it never holds more than
 //! [`Record::MOST`] of each.
 
 use std::collections::VecDeque;

@@ -1,4 +1,4 @@
-//! The parameter store: what is done with gradients once somebody has decided to take them.
+//! The parameter store: what is done with gradients once it is decided to take them.
 //!
 //! One process has a store of whole variables, and a parameter server one of its parts of them. It
 //! decides nothing about freshness and holds no lock. For those who carry the

@@ -35,7 +35,7 @@ pub(crate) use std::sync::{Arc, Weak};
 
 use std::sync::PoisonError;
 
-/// Locks, also after a panic of somebody who held it: every change is made whole or not at all.
+/// Locks, also after a holder panicked: every change is made whole or not at all.
 pub(crate) fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,7 +12,7 @@ use crate::store::Layout;
 /// Named arrays, in the order in which they were added.
 ///
 /// A clone shares the arrays: it is a consistent snapshot for as long as it lives, since an update
-/// copies an array first if somebody else still holds it (P-11).
+/// first copies an array that has another holder (P-11).
 ///
 /// # Examples
 /// ```

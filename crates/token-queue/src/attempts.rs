@@ -97,7 +97,7 @@ impl Attempts {
 
     /// Starts an attempt behind those of its line; it may be among the completed at once.
     ///
-    /// A batch of no tokens waits for nobody and succeeds on a closed queue too. // E-14
+    /// An empty batch never waits, and succeeds on a closed queue too. // E-14
     pub(crate) fn begin(&mut self, request: Request) -> AttemptId {
         let id = AttemptId(self.next_id);
         self.next_id += 1;
@@ -160,7 +160,7 @@ impl Attempts {
     /// Takes the first token, if there is one.
     #[inline]
     pub(crate) fn try_dequeue(&mut self) -> Option<Token> {
-        // While a dequeue waits there is no token, so this overtakes nobody.
+        // While a dequeue waits there is no token, so this overtakes none.
         let token = self.tokens.try_take()?;
         self.settle();
         Some(token)
@@ -217,7 +217,7 @@ impl Attempts {
     /// Moves the first attempt of each line until neither can move.
     #[inline]
     fn settle(&mut self) {
-        // The usual case: nobody waits.
+        // The usual case: no attempt waits.
         if self.entering.is_empty() && self.leaving.is_empty() {
             return;
         }

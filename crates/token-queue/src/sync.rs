@@ -1,7 +1,7 @@
 //! The one place that names where locks, shared pointers and the blocking wait come from.
 //!
 //! Built for the model checker (`cargo xtask loom`), they are loom's, and nothing else changes: the
-//! code that it checks is the code that runs. Only then, and never in somebody else's build with
+//! code that it checks is the code that runs. Only then, and never in a dependent's build with
 //! that flag: loom is there for tests alone.
 
 #[cfg(not(all(test, loom)))]

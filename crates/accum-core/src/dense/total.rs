@@ -3,7 +3,7 @@
 //! A large sum is added to outside of the accumulator's lock, chunk by chunk, each chunk under a
 //! lock of its own, so that pushes run side by side. The locks are std's also for the model
 //! checker, whose gradients are far too small to come here. Invariant: a push is counted before it
-//! adds, and nobody looks at a sum before every push that it counts has added all of its gradient.
+//! adds, and no sum is read before every push that it counts has added all of its gradient.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,7 +23,7 @@ const CHUNK: usize = 1 << 16;
 /// The sum of one cycle so far.
 #[derive(Debug)]
 pub(super) enum Total<E: Element> {
-    /// Only whoever has the accumulator adds to it.
+    /// Only the holder of the accumulator adds to it.
     Closed(ArrayD<E::Sum>),
     /// Pushes may be adding to it.
     Open(Open<E>),
@@ -159,7 +159,8 @@ impl<E: Element> Addition for DenseAddition<'_, E> {
 }
 
 impl<E: Element> Adding<'_, E> {
-    /// Adds every chunk once: first those that nobody is at, then the others, each when it is free.
+    /// Adds every chunk once: first those that no other push adds to, then the rest, each when it
+    /// is free.
     fn add_chunks(&self) {
         let gradient = self.gradient.elements();
         let chunks = self.sum.chunks.len();

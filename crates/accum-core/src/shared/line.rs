@@ -1,7 +1,7 @@
 //! The line of waiting takes, under the lock: who is next, and what is to be handed to whom.
 //!
-//! Nobody is woken here; the answers are handed back to be sent when the lock is free. Invariant: a
-//! waiter is in the line, or its answer is on its way, never both.
+//! Wakes no waiter itself: it hands the answers back, to be sent once the lock is free. Invariant:
+//! a waiter is in the line, or its answer is on its way, never both.
 
 use super::*;
 
@@ -57,7 +57,7 @@ impl<S: Sums> State<S> {
         Ok(Joined::Later(Place { id, answer }))
     }
 
-    /// Takes only when nobody waits: the line is strict.
+    /// Takes only when no other take waits: the line is strict.
     pub(super) fn try_take(&mut self, required: NonZeroU64) -> Result<Option<S::Sum>, TakeError> {
         if self.line.is_empty() { self.accumulator.take_if(required) } else { Ok(None) }
     }

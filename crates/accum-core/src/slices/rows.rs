@@ -1,6 +1,6 @@
 //! Slices read row by row: in ascending order, each index once.
 //!
-//! Nothing is checked here; whoever builds a [`Rows`] has. Invariant: rows of one index are added
+//! Checks nothing: the builder of a [`Rows`] has done so. Invariant: rows of one index are added
 //! in the order they came in, before anything else is added to them.
 
 use std::borrow::Cow;

@@ -91,7 +91,7 @@ impl<E: Element> Parts<E> {
         if alone || !canonical {
             let mut union = Union::empty(None);
             for (_, gradient) in held {
-                // An owned one is nobody else's, and its memory can become the sum's.
+                // An owned gradient has no other holder, so its memory can become the sum's.
                 let gradient = match Arc::try_unwrap(gradient) {
                     Ok(owned) => SparseGradient::Owned(owned),
                     Err(shared) => SparseGradient::Shared(shared),

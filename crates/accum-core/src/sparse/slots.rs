@@ -56,7 +56,7 @@ impl Slots {
     }
 }
 
-/// A hasher of one number: indices are row numbers that were checked, not anybody's text.
+/// A hasher of one number: indices are row numbers that were checked, not foreign text.
 #[derive(Debug, Default)]
 pub(super) struct Spread(u64);
 

@@ -59,7 +59,7 @@ pub enum Act {
         /// As asked for; below 1 is refused.
         required: i64,
     },
-    /// Take if there is enough and nobody waits.
+    /// Take if there is enough and no other take waits.
     TryTake {
         /// As asked for; below 1 is refused.
         required: i64,

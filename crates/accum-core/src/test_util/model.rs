@@ -18,7 +18,7 @@ pub struct StalenessModel {
     pub held: Vec<(i64, Pushed)>,
     /// Takes in line: their number, and how many gradients each asks for.
     pub waiting: VecDeque<(usize, u64)>,
-    /// Takes that have an answer which nobody has read. Exactly these were woken.
+    /// Takes with an unread answer. Exactly these were woken.
     pub answered: BTreeMap<usize, Answer>,
     /// Whether it was closed.
     pub closed: bool,
@@ -172,7 +172,7 @@ impl StalenessModel {
         Answer::Pending
     }
 
-    /// Nobody is overtaken.
+    /// Overtakes no waiting take.
     fn at_once(&mut self, required: u64) -> Option<Answer> {
         if self.waiting.is_empty() { self.try_take(required) } else { None }
     }

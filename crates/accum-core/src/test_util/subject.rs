@@ -37,7 +37,7 @@ pub trait Subject {
     /// Begins a take, inert until it is polled.
     fn take(&mut self, required: i64) -> Take;
 
-    /// Takes if there is enough and nobody waits.
+    /// Takes if there is enough and no other take waits.
     ///
     /// # Errors
     /// As a take that waits, but for a close.

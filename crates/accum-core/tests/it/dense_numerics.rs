@@ -123,7 +123,7 @@ impl Case {
             exact.check::<E>(*real, divisor, self.half_sum);
 
             let sum = gradients.map(E::widen).reduce(|sum, g| plus::<E>(sum, g, self.half_sum));
-            // Whoever divides for himself does not round to the half type.
+            // A caller that divides by itself does not round to the half type.
             if !(self.undivided && self.half_sum == HalfSum::Reference) {
                 let plain = over::<E>(sum.expect("one at least"), divisor, self.half_sum);
                 assert_eq!(bits(*real), bits(plain), "element {k}: {real:?} for {plain:?}");

@@ -70,7 +70,7 @@ fn a_gradients_own_rows_are_summed_before_they_are_added() {
 
 #[test]
 fn a_sum_goes_back_only_where_all_its_rows_are() {
-    // rows of which there is a table, a map as they are too many, and a map as nobody said.
+    // rows in a table; in a map, being too many; in a map, their number being unknown.
     const ROWS: [Option<usize>; 4] = [Some(3), Some(8), Some(1 << 25), None];
     let of = |rows, options| {
         let shape = PartialShape::of([rows, Some(1)]);

@@ -155,7 +155,7 @@ impl Case {
             };
             for (real, (exact, plain)) in row.iter().zip(slow.exact.iter().zip(&slow.plain)) {
                 exact.check::<E>(*real, divisor, half_sum);
-                // Whoever divides for himself does not round to the half type.
+                // A caller that divides by itself does not round to the half type.
                 if !(self.undivided && half_sum == HalfSum::Reference) {
                     let plain = over::<E>(*plain, divisor, half_sum);
                     assert_eq!(bits(*real), bits(plain), "{real:?} for {plain:?}");

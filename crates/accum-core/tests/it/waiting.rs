@@ -313,7 +313,7 @@ fn closing_ends_threads_that_block() {
 
 #[test]
 fn a_push_and_a_cancellation_at_the_same_time_lose_nothing() {
-    // Whatever the interleaving: the gradient is held, and the step is as if nobody had waited.
+    // Whatever the interleaving: the gradient is held, and the step is as if no take had waited.
     for _ in 0..500 {
         let acc = new();
         let together = std::sync::Barrier::new(2);

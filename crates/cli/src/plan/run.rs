@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use simulator::Law;
+use simulator::Distribution;
 use simulator::advice::{Measured, Observation};
 use sync_replicas::record::SpanKind;
 
@@ -79,14 +79,14 @@ fn updates(batches: &[Batch]) -> Vec<f64> {
 }
 
 impl Run {
-    /// A law for machines that were not measured: no question needs one, but a plan has one.
-    pub(super) fn usual(&self) -> Law {
-        Law::constant(simulator::Seconds::default())
+    /// For machines that were not measured: a plan must have one, though no question needs it.
+    pub(super) fn usual(&self) -> Distribution {
+        Distribution::constant(simulator::Seconds::default())
     }
 
-    /// The law of the time between steps.
-    pub(super) fn update(&self) -> Option<Law> {
-        Law::samples(&self.updates).ok()
+    /// The distribution of the time between steps.
+    pub(super) fn update(&self) -> Option<Distribution> {
+        Distribution::samples(&self.updates).ok()
     }
 
     pub(super) fn notes(&self) -> Vec<String> {

@@ -1,9 +1,9 @@
-//! What the machines are like: a run, a plan, or a law in one line.
+//! What the machines are like: a run, a plan, or a distribution in one line.
 
 use std::fmt::Display;
 
 use simulator::advice::Fleet;
-use simulator::{Law, Plan};
+use simulator::{Distribution, Plan};
 use sync_replicas::engine::Settings;
 
 use super::run;
@@ -49,13 +49,13 @@ pub(super) fn read(args: &PlanArgs) -> Result<Source, Error> {
         Source { name, notes, fleet: plan.into(), machines, gradients }
     } else {
         let text = args.compute.clone().unwrap_or_default();
-        let mut law = law("--compute", &text)?;
+        let mut compute = distribution("--compute", &text)?;
         let mut name = text;
         if let Some(text) = &args.stragglers {
-            law = with_stragglers(law, text)?;
+            compute = with_stragglers(compute, text)?;
             name = format!("{name}, stragglers {text}");
         }
-        let plan = bare(law, args.reference)?;
+        let plan = bare(compute, args.reference)?;
         let notes = Vec::new();
         Source { name, notes, fleet: plan.into(), machines: None, gradients: None }
     };
@@ -64,10 +64,10 @@ pub(super) fn read(args: &PlanArgs) -> Result<Source, Error> {
     Ok(source)
 }
 
-/// A plan with a law alone, without leases: how long one is changes with the times.
-fn bare(law: Law, reference: bool) -> Result<Plan, Error> {
+/// A plan with a distribution alone, without leases: how long one is changes with the times.
+fn bare(compute: Distribution, reference: bool) -> Result<Plan, Error> {
     let failed = |error| refused("--reference", "", error);
-    let plan = Plan::new(law, 1, 1).map_err(failed)?;
+    let plan = Plan::new(compute, 1, 1).map_err(failed)?;
     if !reference {
         return Ok(plan);
     }
@@ -78,8 +78,8 @@ fn bare(law: Law, reference: bool) -> Result<Plan, Error> {
     .map_err(failed)
 }
 
-/// `NAME:key=value,...` as a law: the words are those of plan files.
-fn law(option: &str, text: &str) -> Result<Law, Error> {
+/// `NAME:key=value,...` as a distribution: the words are those of plan files.
+fn distribution(option: &str, text: &str) -> Result<Distribution, Error> {
     let (name, keys) = text.split_once(':').unwrap_or((text, ""));
     let is_word = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     if name.is_empty() || !name.chars().all(is_word) {
@@ -92,7 +92,7 @@ fn law(option: &str, text: &str) -> Result<Law, Error> {
     }
 }
 
-fn with_stragglers(body: Law, text: &str) -> Result<Law, Error> {
+fn with_stragglers(body: Distribution, text: &str) -> Result<Distribution, Error> {
     const OPTION: &str = "--stragglers";
     let Some((part, straggler)) = text.split_once('=') else {
         let problem = "expected PART=LAW, such as 0.02=exponential:mean=9";
@@ -104,8 +104,8 @@ fn with_stragglers(body: Law, text: &str) -> Result<Law, Error> {
     })?;
     let probability =
         number.try_into().map_err(|error: simulator::NumberError| refused(OPTION, text, error))?;
-    let straggler = law(OPTION, straggler)?;
-    Ok(Law::Mixture { probability, body: body.into(), straggler: straggler.into() })
+    let straggler = distribution(OPTION, straggler)?;
+    Ok(Distribution::Mixture { probability, body: body.into(), straggler: straggler.into() })
 }
 
 fn refused(option: &str, text: &str, problem: impl Display) -> Error {

@@ -1,4 +1,4 @@
-//! `plan`: advice from a run, from a plan and from a law, and what is refused.
+//! `plan`: advice from a run, from a plan and from a distribution, and what is refused.
 
 use std::fs;
 

@@ -169,7 +169,7 @@ impl<T: Scalar + bytemuck::Pod> Network<T> {
         }
     }
 
-    /// Waits until everybody is as far as they can get.
+    /// Waits until every replica is as far as it can get.
     fn settle(&mut self) -> Result<(), String> {
         let written = self.until("a status", |_| true)?.checkpoints;
         call(cluster::save(&self.reach))?;
@@ -253,7 +253,7 @@ impl<T: Scalar + bytemuck::Pod> Driven<T> for Network<T> {
 
 impl<T: Scalar> Drop for Network<T> {
     fn drop(&mut self) {
-        // After a failure; nobody is left to be told of another.
+        // After a failure; no caller is left to be told of another.
         self.stop.end_training();
         self.desks.clear();
         self.threads.drain(..).for_each(|thread| drop(thread.join()));

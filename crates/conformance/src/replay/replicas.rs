@@ -18,7 +18,7 @@ pub(super) const SPARSE: &str = "sparse";
 
 /// A training that is driven one event at a time.
 pub(super) trait Driven<T: Scalar> {
-    /// One replica pushes; then everybody gets as far as they can.
+    /// One replica pushes; then every replica gets as far as it can.
     fn push(&mut self, replica: usize, gradients: Gradients<T>) -> Result<(), String>;
 
     /// Whether a replica waits for a token.
@@ -108,8 +108,8 @@ impl<D> Run<D> {
     /// One step of one replica.
     ///
     /// Whose wait ended is compared as a set. Which of the waiting replicas gets which token would
-    /// be the scheduler's choice if there were fewer tokens than replicas. There never are: while
-    /// somebody waits the queue is empty, then max(N, A) tokens of one step come at once, and at
+    /// be the scheduler's choice if there were fewer tokens than replicas. There never are: while a
+    /// replica waits the queue is empty, then max(N, A) tokens of one step come at once, and at
     /// most N replicas wait.
     fn push<T: Scalar>(&mut self, push: &ReplicasPush) -> Check
     where

@@ -1,7 +1,7 @@
 //! Which examples are in which batch: a pure function of the seed and the batch's number.
 //!
 //! Holds no examples. Its invariant: the batches of one epoch share no example, and batch `number`
-//! is the same whoever asks, whenever, so runs can be repeated and resumed.
+//! is the same for every caller at every time, so runs can be repeated and resumed.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;

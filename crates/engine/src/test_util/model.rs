@@ -51,7 +51,7 @@ pub struct EngineModel {
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
     pub(super) step: i64,
-    /// Replica, which of its lives, number of the contribution. S-6: nobody's twice.
+    /// Replica, which of its lives, number of the contribution. S-6: none appears twice.
     pub(super) held: Vec<(u64, u64, u64)>,
     pub(super) taken: bool,
     pub(super) applied: bool,
@@ -165,7 +165,7 @@ impl EngineModel {
             self.lanes.clear();
             self.lanes.resize(count.max(1), lane);
         } else if count > self.lanes.len() {
-            // Who has pushed in this step has spent a token without a gradient for them.
+            // A replica that has pushed in this step has spent a token without a gradient for them.
             self.wasted |= !updating;
             self.lanes.resize(count, lane);
         }

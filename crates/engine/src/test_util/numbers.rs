@@ -8,9 +8,9 @@ use crate::{Engine, Grant, SummationOrder};
 
 impl EngineModel {
     /// P-14: a share's batch follows from step and share, and from how many were left out. In
-    /// arrival order a batch is of the replica's own stream, and nobody had it before who did not
-    /// leave it behind; in replica order what comes of a batch without a share is in no update, so
-    /// any batch will do.
+    /// arrival order a batch is of the replica's own stream, and every earlier holder left it
+    /// behind; in replica order what comes of a batch without a share is in no update, so any batch
+    /// will do.
     pub(super) fn numbered(&mut self, grant: &Grant) {
         let Grant { replica, local_step, share, number, .. } = *grant;
         let expected = share.map(|share| self.number(local_step.get(), share));
@@ -27,8 +27,8 @@ impl EngineModel {
         }
     }
 
-    /// Its gradient for a share comes, claiming a step; whether it is of use. Who claims a step
-    /// that its batch is not of can have it used there.
+    /// Its gradient for a share comes, claiming a step; whether it is of use. A replica that claims
+    /// a step that its batch is not of can have it used there.
     pub(super) fn contribute(&mut self, replica: u64, share: u64, claims: i64) -> bool {
         let member = &self.members[replica as usize];
         let (number, wanted) = (member.number, !self.is_in_vain(member, share));

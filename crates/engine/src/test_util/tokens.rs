@@ -1,6 +1,6 @@
 //! The reference model's tokens: one queue, one line, and what each holds (S-4, L-3).
 //!
-//! Invariant: nobody waits while there is a token that is work.
+//! Invariant: no replica waits while there is a token that is work.
 
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ impl EngineModel {
         }
     }
 
-    /// P-14: all shares are in, and whoever got a token before the chief started would compute
-    /// beyond them.
+    /// P-14: all shares are in, and a replica that got a token before the chief started would
+    /// compute beyond them.
     pub(super) fn awaits_chief(&self) -> bool {
         let all_in = self.contributed.len() >= self.config.replicas_to_aggregate();
         self.started.is_none() && self.config.settings().order == SummationOrder::Replica && all_in
@@ -56,7 +56,7 @@ impl EngineModel {
         self.effects.push(Want::Grant { replica, incarnation: member.lives, step });
     }
 
-    /// A token that nobody will use: back in front (P-5), or spent if its step is over (P-13).
+    /// A token that stays unused: back in front (P-5), or spent if its step is over (P-13).
     pub(super) fn return_token(&mut self, replica: u64) {
         let held = self.members[replica as usize].held.take();
         if let Some((token, _)) = held.filter(|&(token, _)| !self.is_over(token)) {
@@ -104,7 +104,7 @@ impl EngineModel {
         }
         self.replace_absent();
         for replica in 0..self.members.len() {
-            // Who cannot go on for the hooks on its thread keeps its token.
+            // A replica that cannot go on for the hooks on its thread keeps its token.
             let at_hooks = self.hooks == Some(Some(replica as u64));
             let until =
                 self.members[replica].held.and_then(|(_, until)| until).filter(|_| !at_hooks);
@@ -127,7 +127,8 @@ impl EngineModel {
         }
     }
 
-    /// Whoever did not come within a lease counts as dead: its starting token goes to others.
+    /// A replica that did not come within a lease counts as dead: its starting token goes to
+    /// others.
     fn replace_absent(&mut self) {
         let (Some(started), Some(lease)) = (self.started, self.config.settings().lease) else {
             return;

@@ -47,7 +47,7 @@ fn stale_until(bench: &mut Bench, living: u64, until: i64) -> u64 {
     stale
 }
 
-/// The clock moves, and whoever waits is served.
+/// Moves the clock, and serves the replicas that wait.
 fn tick(bench: &mut Bench, now: Duration) -> Vec<Effect> {
     bench.now = now;
     bench.event(|engine, now, out| engine.tick(now, out)).1

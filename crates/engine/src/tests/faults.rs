@@ -78,7 +78,7 @@ fn an_overdue_step_names_who_is_missing() {
 
 #[test]
 fn who_gives_up_in_an_overdue_step_is_told() {
-    // P-5: all give up all the time, so that nobody ever waits; each is told at its next batch
+    // P-5: all give up all the time, so that no replica ever waits; each is told at its next batch
     for order in [SummationOrder::Arrival, SummationOrder::Replica] {
         let spinning = settings(2, 3);
         let spinning = Settings { lease: None, step_deadline: Some(SECOND), order, ..spinning };
@@ -100,7 +100,8 @@ fn who_gives_up_in_an_overdue_step_is_told() {
             };
             assert_eq!(effects, [Effect::Overdue(overdue)], "{order:?}");
         }
-        // Nothing is lost: whoever is told may ask again, and the next step has its own time.
+        // Nothing is lost: a replica that is told may ask again, and the next step has its own
+        // time.
         let incarnation = bench.incarnations[0];
         let asked = bench.event(|engine, now, out| engine.request(id(0), incarnation, now, out));
         assert!(matches!(&asked.1[..], [Effect::Grant(_)]), "{asked:?}");
@@ -158,7 +159,8 @@ fn who_never_comes_does_not_hold_the_first_step() {
 
 #[test]
 fn a_superseded_replica_spends_its_token_also_where_leftovers_are_kept() {
-    // P-13: else the old token is the first in the queue, and whoever gets it gives it up again.
+    // P-13: else the old token is the first in the queue, and the replica that gets it gives it up
+    // again.
     let kept = Settings { token_policy: TokenPolicy::KeepLeftovers, ..settings(1, 3) };
     let mut bench = Bench::joined(kept);
     assert_eq!(bench.turn(0), Outcome::Accepted { count: 1 });

@@ -118,11 +118,11 @@ impl Servers {
         let Some(leader) = &mut self.leader else { return };
         leader.serving = true;
         let begun = self.begun;
-        stage.agenda.after(Duration::ZERO, Event::Tick(begun));
+        stage.events.after(Duration::ZERO, Event::Tick(begun));
         let late = stage.dice.chance(0.3);
         let wait = if late { stage.dice.millis(0, 500) } else { Duration::ZERO };
-        stage.agenda.after(wait, Event::StartChief(begun));
-        stage.agenda.after(stage.mix.checkpoint, Event::Save(begun));
+        stage.events.after(wait, Event::StartChief(begun));
+        stage.events.after(stage.mix.checkpoint, Event::Save(begun));
     }
 
     /// The chief comes, perhaps long after the replicas: the initial tokens go out.

@@ -34,7 +34,7 @@ impl Servers {
         let serving = self.leader.as_ref().is_some_and(|leader| leader.serving);
         if serving && begun == self.begun {
             self.save_if_new(stage);
-            stage.agenda.after(stage.mix.checkpoint, Event::Save(begun));
+            stage.events.after(stage.mix.checkpoint, Event::Save(begun));
         }
     }
 
@@ -90,7 +90,7 @@ impl Servers {
             Ok(state) => {
                 let writing = stage.dice.millis(1, 60);
                 let (leader, state) = (leader.life, Box::new(state));
-                stage.agenda.after(writing, Event::Durable { leader, state });
+                stage.events.after(writing, Event::Durable { leader, state });
             }
             Err(error) => stage.never("a checkpoint can be gathered", error),
         }

@@ -53,7 +53,7 @@ impl World {
             }
         }
         let next = self.stage.dice.exponential(faults.every);
-        self.stage.agenda.after(next, Event::Mischief);
+        self.stage.events.after(next, Event::Mischief);
     }
 
     fn kill(&mut self, process: usize) {
@@ -98,7 +98,7 @@ impl World {
         if self.stage.dice.chance(0.85) {
             self.stage.happened(happening);
             let absence = self.stage.dice.exponential(ABSENCE);
-            self.stage.agenda.after(absence, Event::Restart { replica });
+            self.stage.events.after(absence, Event::Restart { replica });
         }
     }
 
@@ -110,7 +110,7 @@ impl World {
         self.stage.happened(Happening::Paused);
         let lease = self.stage.mix.config.settings().lease.unwrap_or(ABSENCE);
         let pause = lease + self.stage.dice.exponential(ABSENCE);
-        self.stage.agenda.after(pause, Event::Resume { process });
+        self.stage.events.after(pause, Event::Resume { process });
     }
 
     fn send_away(&mut self, process: usize) {
@@ -125,7 +125,7 @@ impl World {
         self.processes[process].leave(departure, &mut self.stage);
         let replica = self.processes[process].replica;
         let absence = self.stage.dice.exponential(ABSENCE * 2);
-        self.stage.agenda.after(absence, Event::Restart { replica });
+        self.stage.events.after(absence, Event::Restart { replica });
     }
 
     /// Whoever watches the replica takes it for dead, wrongly, and starts another process.
@@ -156,6 +156,6 @@ impl World {
             self.stage.happened(Happening::StepsLost);
         }
         let absence = self.stage.dice.exponential(ABSENCE);
-        self.stage.agenda.after(absence, Event::ServerRestart { server });
+        self.stage.events.after(absence, Event::ServerRestart { server });
     }
 }

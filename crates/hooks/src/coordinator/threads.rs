@@ -1,7 +1,7 @@
 //! The threads under a coordinator: started here or registered, and joined.
 //!
 //! A thread counts from its registration until that is dropped, so that scoped threads and
-//! threads of somebody else's pool can be coordinated like those started here.
+//! threads of a foreign pool can be coordinated like those started here.
 
 use std::any::Any;
 use std::io;
@@ -35,7 +35,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Counts a thread that somebody else starts, until the registration is dropped.
+    /// Counts a thread started elsewhere, until the registration is dropped.
     pub fn register(&self, name: impl Into<String>) -> Registration {
         let name = name.into();
         let mut state = self.lock();

@@ -7,7 +7,7 @@ use crate::{Hook, HookError, RunContext, Session, StepReport};
 
 /// Stops at a loss that is NaN or infinite, as an error unless asked otherwise.
 ///
-/// A step without a loss passes. The step that reported it is made: whoever saves should look at
+/// A step without a loss passes. The step that reported it is made: code that saves should look at
 /// the loss first.
 #[derive(Clone, Debug)]
 pub struct NanGuard {

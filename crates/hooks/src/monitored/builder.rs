@@ -57,7 +57,7 @@ impl<'h, S: Session> Builder<'h, S> {
         self
     }
 
-    /// Uses a coordinator that somebody else holds too, to stop the run from outside.
+    /// Uses a coordinator that the caller keeps too, to stop the run from outside.
     pub fn coordinator(mut self, coordinator: Coordinator) -> Self {
         self.coordinator = coordinator;
         self

@@ -25,9 +25,9 @@ pub enum Deed {
 pub enum Act {
     /// Run a step, with what its calls do in their order; the rest go well.
     Run(Vec<Deed>),
-    /// Somebody asks for a stop.
+    /// Ask for a stop.
     RequestStop,
-    /// Somebody reports an error: whether it only says that the session is lost.
+    /// Report an error: whether it only says that the session is lost.
     Report {
         /// Whether a new session mends it.
         recoverable: bool,

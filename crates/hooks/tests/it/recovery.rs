@@ -111,7 +111,7 @@ fn a_reported_loss_explains_what_the_step_says() {
     }
 }
 
-/// A loss that nobody needed to mend before the close is no error.
+/// A loss that needed no mending before the close is no error.
 #[test]
 fn a_loss_at_the_close_is_no_error() {
     let log = Log::default();

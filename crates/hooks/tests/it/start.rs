@@ -132,7 +132,7 @@ fn local_variables_come_after_the_shared_ones() {
         new().local_init(|_: &Model| Vec::new(), init_w).ready(all),
         Err("local initialising failed: uninitialised value v"),
     );
-    // Nobody initialises the local variable.
+    // The local variable is never initialised.
     check_prepare(
         new().init(init_v).ready(all),
         Err("not ready after the start, uninitialised: w"),

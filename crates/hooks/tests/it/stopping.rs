@@ -116,7 +116,7 @@ impl Session for Waking {
     }
 }
 
-// P-1: the grace period is for good, so this ends only because the close wakes the thread.
+// P-1: the grace period never ends, so this ends only because the close wakes the thread.
 #[test]
 fn closing_wakes_threads_and_joins_them() {
     // CoordinatedSession joins its threads; GracePeriod

@@ -89,7 +89,7 @@ proptest! {
 
     #[test]
     fn untouched_rows_see_a_zero_or_nothing((indices, values) in step(any_indices())) {
-        // Adam's way is a dense step with zeros; everybody else's leaves the rows alone.
+        // Adam makes a dense step with zeros; all others leave the rows alone.
         for (one, other) in all::<f64>().into_iter().zip(all::<f64>()) {
             let name = one.name();
             let mut sparse = at_work(one, &[ROWS, WIDTH]);

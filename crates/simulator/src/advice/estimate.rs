@@ -3,7 +3,7 @@
 use engine::InitialTokens;
 
 use super::{AdviceError, Fleet, Measured};
-use crate::law::Law;
+use crate::distribution::Distribution;
 use crate::plan::Plan;
 use crate::simulate;
 use crate::stats::{Spread, deviation, mean};
@@ -149,7 +149,7 @@ pub(super) fn drawn(
         let machine: &Measured = &fleet.measured[which];
         let (seconds, bounds) = machine.resample(&mut stream);
         unknown += usize::from(2 * bounds > seconds.len());
-        plan.replicas.insert(replica as u64, Law::samples(&seconds)?);
+        plan.replicas.insert(replica as u64, Distribution::samples(&seconds)?);
     }
     Ok((plan, unknown))
 }

@@ -7,8 +7,8 @@ use std::collections::BinaryHeap;
 
 use super::estimate::{Candidate, REPLICATIONS, drawn};
 use super::{AdviceError, Fleet};
+use crate::distribution::time;
 use crate::ideal::Arrivals;
-use crate::law::time;
 
 /// The mean step of each choice, up to what all have in common. Of the candidates either A or N is
 /// the same for all, and they ascend; no A is above its N.
@@ -41,7 +41,7 @@ pub(super) fn step_seconds(
     }
     // Each replica lengthens the way of every gradient.
     let way = |candidate: &Candidate| fleet.plan.network_per_replica.get() * candidate.total as f64;
-    let update = fleet.plan.update.as_ref().map_or(0.0, |law| mean_of(law, fleet.plan.seed));
+    let update = fleet.plan.update.as_ref().map_or(0.0, |update| mean_of(update, fleet.plan.seed));
     let count = (steps * REPLICATIONS as usize) as f64;
     let mean = |(sum, candidate)| sum / count + way(candidate) - way(last) + update;
     Ok(sums.into_iter().zip(candidates).map(mean).collect())
@@ -65,8 +65,9 @@ fn add_earliest(sums: &mut [f64], candidates: &[Candidate], mut times: impl Iter
 }
 
 /// The mean of some draws.
-fn mean_of(law: &crate::law::Law, seed: u64) -> f64 {
+fn mean_of(distribution: &crate::distribution::Distribution, seed: u64) -> f64 {
     const DRAWS: usize = 1000;
     let mut stream = crate::stream::Stream::of_updates(seed);
-    (0..DRAWS).map(|_| law.draw_time(&mut stream).as_secs_f64()).sum::<f64>() / DRAWS as f64
+    (0..DRAWS).map(|_| distribution.draw_time(&mut stream).as_secs_f64()).sum::<f64>()
+        / DRAWS as f64
 }

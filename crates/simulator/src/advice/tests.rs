@@ -1,14 +1,14 @@
 //! Advice against closed forms: for every N the advised A is as good as any there is.
 
 use super::*;
-use crate::law::{Law, Seconds};
+use crate::distribution::{Distribution, Seconds};
 
 fn seconds(seconds: f64) -> Seconds {
     seconds.try_into().expect("is a time")
 }
 
-fn fleet(law: Law, mode: Mode) -> Fleet {
-    Fleet::from(Plan::new(law, 1, 1).expect("one of one")).in_mode(mode)
+fn fleet(distribution: Distribution, mode: Mode) -> Fleet {
+    Fleet::from(Plan::new(distribution, 1, 1).expect("one of one")).in_mode(mode)
 }
 
 /// What is advised, at a small part of the usual expense, so that every N has its turn.
@@ -52,7 +52,7 @@ fn every_n() -> impl Iterator<Item = (Mode, usize)> {
 #[test]
 fn exponential_times_for_any_n() {
     for (mode, machines) in every_n() {
-        let fleet = fleet(Law::Exponential { mean: seconds(1.0) }, mode);
+        let fleet = fleet(Distribution::Exponential { mean: seconds(1.0) }, mode);
         check(&fleet, machines, 0.1, |aggregate| exponential(aggregate, machines));
     }
 }
@@ -63,8 +63,8 @@ fn shifted_exponential_times_for_any_n() {
     for machines in sizes(7) {
         let excess = [0.02, 0.2, 1.0, 5.0][machines % 4];
         let mean_excess = seconds(excess);
-        let law = Law::ShiftedExponential { least: seconds(1.0), mean_excess };
-        let fleet = fleet(law, Mode::Ideal);
+        let distribution = Distribution::ShiftedExponential { least: seconds(1.0), mean_excess };
+        let fleet = fleet(distribution, Mode::Ideal);
         check(&fleet, machines, 0.1, |aggregate| 1.0 + excess * exponential(aggregate, machines));
     }
 }
@@ -77,9 +77,9 @@ fn slow_machines_for_any_n() {
     for (mode, machines) in every_n() {
         let (part, slower) = FLEETS[machines % FLEETS.len()];
         let slow = (part * machines as f64) as usize;
-        let mut fleet = fleet(Law::constant(seconds(1.0)), mode);
-        let law = Law::constant(seconds(slower));
-        fleet.plan.replicas = (0..slow as u64).map(|id| (id, law.clone())).collect();
+        let mut fleet = fleet(Distribution::constant(seconds(1.0)), mode);
+        let distribution = Distribution::constant(seconds(slower));
+        fleet.plan.replicas = (0..slow as u64).map(|id| (id, distribution.clone())).collect();
         let time = |aggregate| if aggregate <= machines - slow { 1.0 } else { slower };
         check(&fleet, machines, 0.0, time);
     }
@@ -92,7 +92,7 @@ fn backups_for_a_batch_in_closed_form() {
         let most = gradients + 40;
         let cost = |b: usize| (gradients + b) as f64 * exponential(gradients, gradients + b);
         let best = (0..=most).map(cost).fold(f64::INFINITY, f64::min);
-        let fleet = fleet(Law::Exponential { mean: seconds(1.0) }, Mode::Ideal);
+        let fleet = fleet(Distribution::Exponential { mean: seconds(1.0) }, Mode::Ideal);
         let advice = fixed_batch_within(50_000, &fleet, gradients, most).expect("it is a batch");
         let got = advice.choices[advice.best.index].backups;
         assert!(cost(got) <= 1.1 * best, "{gradients}: {got} cost {}, not {best}", cost(got));
@@ -106,7 +106,7 @@ fn what_was_left_out_and_what_lies_at_an_edge_is_said() {
     #[track_caller]
     fn check(iterations: &str, machines: usize, expected: (usize, usize, bool)) {
         let iterations = iterations.parse().expect("is a curve");
-        let fleet = fleet(Law::constant(seconds(1.0)), Mode::Ideal);
+        let fleet = fleet(Distribution::constant(seconds(1.0)), Mode::Ideal);
         let advice = fixed_fleet_within(50_000, &fleet, machines, &iterations).expect("is a fleet");
         let best = advice.choices[advice.best.index].replicas_to_aggregate;
         let looked_at = advice.choices.len() + advice.by_formula_alone;
@@ -134,7 +134,7 @@ fn questions_without_an_answer_are_errors() {
             assert!(error.contains(fragment), "{error} lacks {fragment:?}");
         }
     }
-    let fleet = fleet(Law::constant(seconds(1.0)), Mode::Tokens);
+    let fleet = fleet(Distribution::constant(seconds(1.0)), Mode::Tokens);
     let points: Iterations = "50=9,100=5".parse().expect("is a curve");
     check(fixed_fleet(&fleet, 20, &points), &["from 1 to 20", "50=9,100=5", "beyond"]);
     check(fixed_fleet(&fleet, 20, &Iterations::Points(vec![])), &["no points"]);

@@ -5,8 +5,8 @@
 //! the median is looked at, which is where F^n = 1/2 for k = n.
 
 use super::{Check, Kind};
+use crate::distribution::{Above, Distribution, Seconds};
 use crate::ideal::Arrivals;
-use crate::law::{Above, Law, Seconds};
 use crate::plan::Plan;
 use crate::stats::{deviation, mean};
 
@@ -24,11 +24,11 @@ const TABLE: [(usize, usize, [f64; 3]); 8] = [
     (2, 3, [0.833_333, 1.6, 1.35]),
 ];
 
-fn laws() -> [(Law, f64); 3] {
+fn distributions() -> [(Distribution, f64); 3] {
     let one = Seconds::ONE;
-    let pareto = |alpha| Law::Pareto { least: one, alpha, most: None };
+    let pareto = |alpha| Distribution::Pareto { least: one, alpha, most: None };
     [
-        (Law::Exponential { mean: one }, f64::INFINITY),
+        (Distribution::Exponential { mean: one }, f64::INFINITY),
         (pareto(Above::TWO), 2.0),
         (pareto(Above::THREE), 3.0),
     ]
@@ -37,11 +37,11 @@ fn laws() -> [(Law, f64); 3] {
 pub(super) fn check() -> Check {
     let mut worst: f64 = 0.0;
     let mut values = 0;
-    for (column, (law, index)) in laws().into_iter().enumerate() {
+    for (column, (distribution, index)) in distributions().into_iter().enumerate() {
         for total in [100, 50, 53, 54, 3] {
             let rows = TABLE.iter().filter(|(_, n, _)| *n == total);
             let rows: Vec<_> = rows.map(|(k, n, row)| (*k, *n, row[column])).collect();
-            for (k, times, expected) in sample(&law, total, &rows) {
+            for (k, times, expected) in sample(&distribution, total, &rows) {
                 worst = worst.max(deviations(&times, expected, (total - k + 1) as f64, index, k));
                 values += 1;
             }
@@ -59,8 +59,12 @@ pub(super) fn check() -> Check {
 }
 
 /// The times of each row's k-th arrival, all rows from the same steps.
-fn sample(law: &Law, total: usize, rows: &[(usize, usize, f64)]) -> Vec<(usize, Vec<f64>, f64)> {
-    let Ok(plan) = Plan::new(law.clone(), 1, total) else { return Vec::new() };
+fn sample(
+    distribution: &Distribution,
+    total: usize,
+    rows: &[(usize, usize, f64)],
+) -> Vec<(usize, Vec<f64>, f64)> {
+    let Ok(plan) = Plan::new(distribution.clone(), 1, total) else { return Vec::new() };
     let mut arrivals = Arrivals::new(&plan);
     let mut found: Vec<_> = rows.iter().map(|&(k, _, mean)| (k, Vec::new(), mean)).collect();
     for _ in 0..STEPS {

@@ -3,7 +3,7 @@
 use engine::TokenPolicy;
 
 use super::{Check, Curves, Kind, carried_for};
-use crate::law::Seconds;
+use crate::distribution::Seconds;
 use crate::plan::Mode;
 use crate::simulate;
 

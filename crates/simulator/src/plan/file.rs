@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Churn, Event, Mode, Plan, PlanError, What};
-use crate::law::{Law, Seconds, time};
+use crate::distribution::{Distribution, Seconds, time};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,10 +27,10 @@ struct File {
     order: Option<Spanned<OrderName>>,
     lease: Option<Limit>,
     step_deadline: Option<Limit>,
-    compute: Law,
-    network: Option<Law>,
+    compute: Distribution,
+    network: Option<Distribution>,
     network_per_replica: Option<Seconds>,
-    update: Option<Law>,
+    update: Option<Distribution>,
     #[serde(default)]
     replica: Vec<Spanned<Own>>,
     #[serde(default)]
@@ -86,7 +86,7 @@ impl Limit {
 #[serde(deny_unknown_fields)]
 struct Own {
     number: u64,
-    compute: Law,
+    compute: Distribution,
 }
 
 #[derive(Deserialize)]
@@ -212,16 +212,16 @@ impl Reader<'_> {
         &self,
         entries: Vec<Spanned<Own>>,
         total: u64,
-    ) -> Result<BTreeMap<u64, Law>, PlanError> {
-        let mut laws = BTreeMap::new();
+    ) -> Result<BTreeMap<u64, Distribution>, PlanError> {
+        let mut distributions = BTreeMap::new();
         for entry in entries {
             let (at, own) = (entry.span().start, entry.into_inner());
             let number = self.replica(own.number, total, at)?;
-            if laws.insert(number, own.compute).is_some() {
+            if distributions.insert(number, own.compute).is_some() {
                 return self.error(at, format!("replica {number} is given twice"));
             }
         }
-        Ok(laws)
+        Ok(distributions)
     }
 
     fn events(

@@ -5,13 +5,13 @@ use std::time::Duration;
 use engine::{Incarnation, ReplicaId};
 
 use super::{Event, Run};
-use crate::law::{Law, time};
+use crate::distribution::{Distribution, time};
 use crate::plan::{Plan, What};
 use crate::stream::Stream;
 
 #[derive(Debug)]
 pub(super) struct Worker<'p> {
-    law: &'p Law,
+    distribution: &'p Distribution,
     stream: Stream,
     churn: Stream,
     /// The life that the engine knows, while it lives.
@@ -39,7 +39,7 @@ pub(super) struct Worker<'p> {
 impl<'p> Worker<'p> {
     pub(super) fn new(plan: &'p Plan, replica: u64) -> Self {
         Self {
-            law: plan.law(replica),
+            distribution: plan.distribution(replica),
             stream: Stream::of_replica(plan.seed, replica),
             churn: Stream::of_churn(plan.seed, replica),
             incarnation: None,
@@ -67,7 +67,7 @@ impl<'p> Worker<'p> {
         self.local_step = local_step;
         self.granted = now;
         self.began = now.max(self.still_until);
-        self.due = self.began.saturating_add(self.law.draw_time(&mut self.stream));
+        self.due = self.began.saturating_add(self.distribution.draw_time(&mut self.stream));
         self.stood_still = Duration::ZERO;
         self.wire = time(plan.draw_wire(&mut self.stream));
     }
@@ -96,7 +96,7 @@ impl<'p> Worker<'p> {
 impl Run<'_> {
     /// Lets something happen to a replica; what cannot happen to it now does not.
     pub(super) fn happens(&mut self, replica: usize, what: What) {
-        let now = self.agenda.now();
+        let now = self.events.now();
         let worker = &mut self.workers[replica];
         let there = worker.incarnation.is_some();
         match what {
@@ -113,14 +113,14 @@ impl Run<'_> {
             What::Pauses(length) if there => {
                 worker.pause(length, now);
                 let until = worker.still_until;
-                self.agenda.at(until, Event::Wakes { replica });
+                self.events.at(until, Event::Wakes { replica });
             }
             _ => {}
         }
     }
 
     fn vanish(&mut self, replica: usize) {
-        let now = self.agenda.now();
+        let now = self.events.now();
         let worker = &mut self.workers[replica];
         if worker.computing {
             self.totals.computed_seconds += worker.stop(now).as_secs_f64();
@@ -132,7 +132,7 @@ impl Run<'_> {
 
     /// A replica comes, or comes back: whoever runs it first reports the end of its last life.
     pub(super) fn join(&mut self, replica: usize) {
-        let (now, id) = (self.agenda.now(), ReplicaId::new(replica as u64));
+        let (now, id) = (self.events.now(), ReplicaId::new(replica as u64));
         let worker = &mut self.workers[replica];
         worker.life += 1;
         worker.still_until = Duration::ZERO;
@@ -159,15 +159,15 @@ impl Run<'_> {
         let Some(churn) = &self.plan.churn else { return };
         let worker = &mut self.workers[replica];
         let (life, mut list) = (worker.life, Vec::new());
-        if let Some(law) = &churn.dies_after {
-            list.push((law.draw_time(&mut worker.churn), What::Dies));
+        if let Some(distribution) = &churn.dies_after {
+            list.push((distribution.draw_time(&mut worker.churn), What::Dies));
         }
         if let Some((after, length)) = churn.pauses_after.as_ref().zip(churn.pause.as_ref()) {
             let after = after.draw_time(&mut worker.churn);
             list.push((after, What::Pauses(length.draw_time(&mut worker.churn))));
         }
         for (after, what) in list {
-            self.agenda.after(after, Event::Churn { replica, what, life });
+            self.events.after(after, Event::Churn { replica, what, life });
         }
     }
 
@@ -177,7 +177,7 @@ impl Run<'_> {
         let worker = &mut self.workers[replica];
         let (after, next) = match what {
             What::Dies => match &churn.back_after {
-                Some(law) => (law.draw(&mut worker.churn), What::Joins),
+                Some(distribution) => (distribution.draw(&mut worker.churn), What::Joins),
                 None => return,
             },
             What::Pauses(length) => {
@@ -191,6 +191,6 @@ impl Run<'_> {
             What::Joins | What::Leaves => return,
         };
         let life = worker.life;
-        self.agenda.after(time(after), Event::Churn { replica, what: next, life });
+        self.events.after(time(after), Event::Churn { replica, what: next, life });
     }
 }

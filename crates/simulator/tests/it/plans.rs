@@ -1,7 +1,7 @@
 //! Reading plans: what is carried can be read, and what cannot be meant is refused where it stands.
 
 use proptest::prelude::*;
-use simulator::{Law, Mode, Plan, What, plans};
+use simulator::{Distribution, Mode, Plan, What, plans};
 
 /// A plan of 4 of 5 with these lines added.
 fn plan(lines: &str) -> String {
@@ -26,7 +26,7 @@ fn what_is_not_said_is_the_front_doors_default() {
     let front_door = engine::Settings { total_num_replicas: Some(5), ..engine::Settings::new(4) };
     assert_eq!(plan.config.settings(), &front_door);
     assert_eq!((plan.mode, plan.seed, plan.steps), (Mode::Tokens, 0, 1000));
-    assert!(matches!(plan.law(3), Law::Constant { .. }));
+    assert!(matches!(plan.distribution(3), Distribution::Constant { .. }));
 }
 
 #[test]
@@ -75,11 +75,15 @@ fn what_cannot_be_meant_is_refused_with_its_line() {
 //
 #[test]
 fn numbers_that_do_not_fit_each_other_are_refused() {
-    let law = "compute.constant.seconds = 1\n";
-    refused(&format!("{law}replicas_to_aggregate = 0"), Some(2), &["is 0", "at least 1"]);
-    refused(&format!("{law}replicas_to_aggregate = 70000"), Some(2), &["at most 65536", "70000"]);
+    let compute = "compute.constant.seconds = 1\n";
+    refused(&format!("{compute}replicas_to_aggregate = 0"), Some(2), &["is 0", "at least 1"]);
+    refused(
+        &format!("{compute}replicas_to_aggregate = 70000"),
+        Some(2),
+        &["at most 65536", "70000"],
+    );
     let few = "replicas_to_aggregate = 4\ntotal_num_replicas = 2\ninitial_tokens = 1\n";
-    refused(&format!("{law}{few}"), Some(2), &["1 given", "at least 2"]);
+    refused(&format!("{compute}{few}"), Some(2), &["1 given", "at least 2"]);
     refused(&plan("order = \"replica\"\ntoken_policy = \"keep\""), Some(1), &["replica order"]);
     let own = "[[replica]]\nnumber = 5\ncompute.constant.seconds = 1\n";
     refused(&plan(own), Some(4), &["from 0 to 4", "got 5"]);

@@ -1,6 +1,7 @@
 //! Checkpoints that turned out bad are set aside: renamed, so that no reader finds them any more.
 //!
-//! Nothing is removed: who wants to see how numbers went wrong finds them beside the good ones.
+//! Nothing is removed: a user who wants to see how numbers went wrong finds them beside the good
+//! ones.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
-//! The newest generation that anybody has begun in a folder, in a file beside the checkpoints.
+//! The newest generation begun in a folder, in a file beside the checkpoints.
 //!
-//! Who goes on from a folder claims a higher number than all before it, on disk and before it
-//! serves anybody; an earlier writer that still lives sees so before its next rename, and stops
-//! (P-9, P-24). A lock ends with its machine's network; this number does not.
+//! A process that goes on from a folder claims a higher number than all before it, on disk and
+//! before it serves any replica; an earlier writer that still lives sees so before its next rename,
+//! and stops (P-9, P-24). A lock ends with its machine's network; this number does not.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

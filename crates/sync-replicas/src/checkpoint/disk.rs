@@ -39,7 +39,7 @@ impl Disk for SystemDisk {
     }
 
     fn sync_file(&mut self, path: &Path) -> io::Result<()> {
-        // Opened for writing, which Windows asks of whoever syncs.
+        // Opened for writing, which Windows requires for a sync.
         File::options().write(true).open(path)?.sync_all()
     }
 

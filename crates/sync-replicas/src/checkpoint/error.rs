@@ -1,4 +1,4 @@
-//! What can be wrong with a checkpoint; whoever gets one of these has loaded nothing.
+//! What can be wrong with a checkpoint; a call that fails with one of these has loaded nothing.
 
 use std::io;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub enum CheckpointError {
         #[source]
         source: io::Error,
     },
-    /// Somebody else saves into the same folder, and does not come to an end.
+    /// Another save into the same folder does not come to an end.
     #[error(
         "another save into {} has not ended for {waited:?}; see what holds it up, or save into \
          another folder",

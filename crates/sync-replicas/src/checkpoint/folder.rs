@@ -23,7 +23,7 @@ use crate::Scalar;
 ///
 /// # Errors
 /// [`CheckpointError`]; the checkpoints that were there are untouched. A folder of another run is
-/// refused, as is one from which somebody has gone on since, in a later generation (P-24).
+/// refused, as is one from which a later generation has gone on (P-24).
 pub fn write<T: Scalar>(
     folder: &Path,
     state: &TrainingState<T>,
@@ -95,7 +95,7 @@ fn refuse_if_replaced<T: Scalar>(
     Err(CheckpointError::Replaced { path: folder.to_owned(), claimed, own })
 }
 
-/// What a process that died while it wrote has left: nobody else writes now.
+/// What a process that died while it wrote has left: there is no other writer now.
 fn remove_leftovers(disk: &mut impl Disk, folder: &Path) -> Result<(), CheckpointError> {
     let listed = fs::read_dir(folder).map_err(CheckpointError::io("listing", folder))?;
     for entry in listed {

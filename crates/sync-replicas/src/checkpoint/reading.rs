@@ -63,7 +63,7 @@ pub fn all(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     Ok(good.map(|entry| entry.path).collect())
 }
 
-/// Gives a checkpoint a name under which nobody looks for one.
+/// Gives a checkpoint a name under which no reader looks for one.
 fn rename_damaged(path: &Path) -> Result<(), CheckpointError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let named = |n: u32| match n {

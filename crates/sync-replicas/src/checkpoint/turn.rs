@@ -2,7 +2,7 @@
 //! system gives back when its holder dies.
 //!
 //! It holds between threads as well as between processes. Where a folder cannot be opened or locked
-//! (elsewhere than on Unix, and on some file systems), it is everybody's turn.
+//! (elsewhere than on Unix, and on some file systems), every writer has the turn.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -23,7 +23,7 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// Waits until nobody else writes into the folder.
+    /// Waits until no other thread or process writes into the folder.
     pub(super) fn wait(folder: &Path) -> Result<Self, CheckpointError> {
         Self::wait_for(folder, LONGEST)
     }

@@ -18,7 +18,7 @@ pub struct SyncReplicasHook<T: Scalar> {
     applied: Arc<OnceLock<Applied<T>>>,
     is_chief: bool,
     initial: InitialTokens,
-    /// Tells everybody the end of the chief's run; not that of a session that is replaced.
+    /// Tells all replicas the end of the chief's run, not that of a session that is replaced.
     on_stop: Option<OnStop>,
 }
 
@@ -84,7 +84,8 @@ impl<T: Scalar> SyncReplicasHook<T> {
             return Err(StartError::NotReady { missing }.into());
         }
         match session.join() {
-            // P-1: whoever comes after a normal end has nothing to do, and nothing went wrong.
+            // P-1: a replica that comes after a normal end has nothing to do, and nothing went
+            // wrong.
             Err(JoinError::Ended) if !self.is_chief => {
                 coordinator.request_stop("training has ended");
                 return Ok(());

@@ -19,7 +19,8 @@ const SMALLEST: usize = 4096;
 #[derive(Debug)]
 pub struct GradientBuffers<T: Scalar> {
     layout: Layout,
-    /// Made when the first buffer is asked for: who brings gradients of their own keeps them.
+    /// Made when the first buffer is asked for: gradients that a caller brings of its own are not
+    /// pooled.
     pools: Vec<OnceLock<BufferPool<T>>>,
     max_free: usize,
 }
@@ -54,12 +55,12 @@ impl<T: Scalar> GradientBuffers<T> {
         Ok(pool.lend(shape).into_array())
     }
 
-    /// Where a variable's gradients come back to once they are applied, if anybody asked for one.
+    /// Where a variable's gradients come back to once they are applied, if one was asked for.
     pub(crate) fn pool(&self, index: usize) -> Option<&BufferPool<T>> {
         self.pools[index].get()
     }
 
-    /// Takes back what nobody uses any more, by variable. It may be of any shape: a refused
+    /// Takes back what is no longer used, by variable. It may be of any shape: a refused
     /// gradient comes back too.
     pub fn take_back(&self, gradients: impl IntoIterator<Item = (usize, Gradient<T>)>) {
         for (index, gradient) in gradients {
@@ -71,7 +72,7 @@ impl<T: Scalar> GradientBuffers<T> {
         }
     }
 
-    /// How many of a variable's buffers nobody uses.
+    /// How many of a variable's buffers are unused.
     #[cfg(test)]
     pub(crate) fn free(&self, index: usize) -> usize {
         self.pools[index].get().map_or(0, BufferPool::free)

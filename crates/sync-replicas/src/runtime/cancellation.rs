@@ -23,7 +23,7 @@ pub(crate) struct Watch {
     moved: Condvar,
 }
 
-/// Who waits for a cancellation.
+/// The threads and tasks that wait for a cancellation.
 #[derive(Debug, Default)]
 struct Waiting {
     /// How many threads: where none does, waking costs no call of the system.
@@ -43,12 +43,13 @@ impl Watch {
         }
     }
 
-    /// Gradients of earlier steps would be dropped from now on. Whoever pauses must be woken.
+    /// Gradients of earlier steps would be dropped from now on. The caller must wake those that
+    /// pause.
     pub(crate) fn open(&self, step: GlobalStep) {
         self.open.store(step.get(), Ordering::Release);
     }
 
-    /// Training has ended. Whoever pauses must be woken.
+    /// Training has ended. The caller must wake those that pause.
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Release);
     }
@@ -62,7 +63,7 @@ impl Watch {
         self.ended.store(false, Ordering::Release);
     }
 
-    /// Wakes all that wait, to look. The lock makes sure that nobody is between looking and
+    /// Wakes all that wait, to look. The lock makes sure that no thread is between looking and
     /// sleeping.
     pub(crate) fn wake(&self) {
         let (threads, tasks) = {
@@ -72,7 +73,7 @@ impl Watch {
         if threads > 0 {
             self.moved.notify_all();
         }
-        // A waker is somebody else's code, so it runs without the lock.
+        // A waker is foreign code, so it runs without the lock.
         tasks.into_iter().for_each(|(_, waker)| wake(waker));
     }
 }
@@ -114,7 +115,7 @@ impl Grants {
         self.newest
     }
 
-    /// The newest grant, and all before it, are for work that nobody wants any more.
+    /// The newest grant, and all before it, are for work that is no longer wanted.
     pub(crate) fn supersede(&self) {
         self.over.store(self.newest, Ordering::Release);
     }
@@ -193,7 +194,7 @@ struct Task {
 
 impl Task {
     fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
-        // Cloning and dropping a waker runs somebody else's code, so not under the lock.
+        // Cloning and dropping a waker runs foreign code, so not under the lock.
         let waker = context.waker().clone();
         let before = {
             let mut waiting = lock(&self.cancellation.watch.waiting);
@@ -227,7 +228,7 @@ impl Drop for Task {
     }
 }
 
-/// The telling end of [`Cancellation`], for whoever learns of steps from elsewhere.
+/// The telling end of [`Cancellation`], for code that learns of steps from elsewhere.
 #[derive(Clone, Debug)]
 pub struct CancellationSource {
     watch: Arc<Watch>,

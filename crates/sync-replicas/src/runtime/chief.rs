@@ -1,6 +1,6 @@
 //! The chief's step: mean, update, global step, tokens, averages, in that order.
 //!
-//! Whoever closes a step acts as the chief, holding its lock; there is no thread to hand over to.
+//! The thread that closes a step acts as the chief, holding its lock; it hands over to no other.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) struct Chief<T: Scalar> {
     /// Whose checkpoints these are (P-24).
     pub(crate) run: RunId,
     pub(crate) store: ParameterStore<T>,
-    /// Readers wait for an update that nobody read before.
+    /// Readers wait for an update of what had no reader before.
     use_locking: bool,
     /// The last averaged gradient, kept to be looked at (P-10).
     pub(crate) last_average: Option<Arc<Gradients<T>>>,
@@ -185,7 +185,7 @@ impl<T: Scalar> Chief<T> {
             return Ok(());
         }
         self.half = None;
-        // The step, then the tokens; whoever waits goes on from here.
+        // The step, then the tokens; the replicas that wait go on from here.
         shared.updated(None);
         if self.store.observes() {
             self.observed(shared, average);
@@ -215,7 +215,7 @@ impl<T: Scalar> Chief<T> {
         half.slots.extend(slots);
     }
 
-    /// Updates in place what nobody reads; otherwise beside it, and readers never wait. The
+    /// Updates in place what has no reader; otherwise beside it, and readers never wait. The
     /// averages, if they are to be looked at.
     fn publish(
         &mut self,
@@ -249,7 +249,7 @@ impl<T: Scalar> Chief<T> {
     }
 
     /// Keeps the average to be looked at (P-10); the buffers of the one before are free again
-    /// unless somebody looks at it.
+    /// unless a reader still holds it.
     fn observed(&mut self, shared: &Shared<T>, average: Gradients<T>) {
         let before = self.last_average.replace(Arc::new(average));
         let Some(before) = before.and_then(Arc::into_inner) else { return };

@@ -1,8 +1,8 @@
 //! Steps that have closed and wait for their update, and the one thread at a time that makes them.
 //!
-//! Invariant: while a step is due, somebody is at it or about to be: whoever adds one looks, and
-//! whoever was at it looks again. No lock that others wait for is held while hooks and optimizers
-//! run, but for that of the hooks themselves, which only `fit` takes.
+//! Invariant: while a step is due, a thread is at it or about to be: the one that adds a step
+//! looks, and the one that was at it looks again. No lock that others wait for is held while hooks
+//! and optimizers run, but for that of the hooks themselves, which only `fit` takes.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +15,7 @@ use crate::sync::{AtomicBool, Condvar, Mutex, Ordering, lock};
 use engine::ReplicaId;
 use engine::StopReason;
 
-/// Called by whoever closes a step, instead of the plain update, while hooks are installed.
+/// Called by the thread that closes a step, instead of the plain update, while hooks are installed.
 pub(crate) type Monitor<T> = Box<dyn FnMut(ClosedStep<T>) -> Result<(), StopReason> + Send>;
 
 /// Who acts as the chief when a step closes.
@@ -27,7 +27,7 @@ pub(crate) enum Closer {
     Runner,
 }
 
-/// Closed steps that nobody has applied yet.
+/// Closed steps that are not applied yet.
 pub(crate) struct Due<T: Scalar> {
     line: Mutex<Line<T>>,
     changed: Condvar,
@@ -35,8 +35,8 @@ pub(crate) struct Due<T: Scalar> {
 
 struct Line<T: Scalar> {
     closings: VecDeque<ClosedStep<T>>,
-    /// Somebody is at one of them, perhaps this very thread further up, when an update let the
-    /// next step close at once.
+    /// A thread is at one of them, perhaps this very one further up its stack, when an update let
+    /// the next step close at once.
     busy: bool,
 }
 
@@ -57,7 +57,7 @@ impl<T: Scalar> Due<T> {
         lock(&self.line).closings.clear();
     }
 
-    /// The next one, unless somebody is at one, who then does this too.
+    /// The next one, unless a thread is at one, which then does this too.
     fn begin(&self) -> Option<ClosedStep<T>> {
         let mut line = lock(&self.line);
         if line.busy {
@@ -74,7 +74,7 @@ impl<T: Scalar> Due<T> {
 }
 
 impl<T: Scalar> Shared<T> {
-    /// Applies what is due, unless somebody else is at it; on a replica's own thread, if it is
+    /// Applies what is due, unless another thread is at it; on a replica's own thread, if it is
     /// one's.
     pub(crate) fn close_due(&self, replica: Option<ReplicaId>) {
         while let Some(closing) = self.due.begin() {
@@ -138,7 +138,7 @@ impl<T: Scalar> Shared<T> {
     }
 }
 
-/// P-1: nobody else would apply this step, so a hook's panic must not leave them waiting.
+/// P-1: no other thread would apply this step, so a hook's panic must not leave replicas waiting.
 fn guarded(run: impl FnOnce() -> Result<(), StopReason>) -> Result<(), StopReason> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         Err(StopReason::Failed(format!("the chief panicked: {}", describe_panic(&*panic))))

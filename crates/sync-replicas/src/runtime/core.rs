@@ -113,7 +113,7 @@ impl<T: Scalar> Core<T> {
     }
 
     /// Forgets the gradients of an earlier life; the engine was restored already (P-9).
-    /// Whoever waits must be woken.
+    /// The caller must wake those that wait.
     pub(crate) fn clear(&mut self) -> Vec<Waker> {
         for sums in self.sums.iter_mut().flatten() {
             sums.clear();
@@ -123,7 +123,7 @@ impl<T: Scalar> Core<T> {
         self.closing = None;
         let left = self.slots.iter_mut().map(std::mem::take);
         left.filter_map(|slot| {
-            // Who computes for the old life does so in vain (P-13).
+            // A replica that computes for the old life does so in vain (P-13).
             slot.grants.supersede();
             slot.mailbox.close()
         })

@@ -74,7 +74,7 @@ impl<T: Scalar> Shared<T> {
     pub(crate) fn save(&self, folder: &Path, keep: usize) -> Result<PathBuf, CheckpointError> {
         loop {
             match checkpoint::write(folder, &self.training_state()?, keep) {
-                // A restore came in between, and somebody has saved what came of it.
+                // A restore came in between, and what came of it has been saved.
                 Err(CheckpointError::Replaced { own, .. })
                     if self.core().engine.generation() > own => {}
                 written => return written,
@@ -112,8 +112,8 @@ impl<T: Scalar> Shared<T> {
         Ok(())
     }
 
-    /// Makes ready for a training of whoever joins next, with hooks around its updates: a new
-    /// generation, unless nothing has happened in this one.
+    /// Makes ready for a training of the replicas that join next, with hooks around its updates: a
+    /// new generation, unless nothing has happened in this one.
     ///
     /// # Errors
     /// [`BeginError`]; nothing changed.
@@ -161,7 +161,7 @@ impl<T: Scalar> Shared<T> {
     }
 
     /// A new life of the shared state: what an earlier one left is fenced off (P-9). Its number is
-    /// above this one's and above `after`. Whoever waits must be told.
+    /// above this one's and above `after`. The caller must tell those that wait.
     fn replace(
         &self,
         chief: &mut Chief<T>,

@@ -1,8 +1,8 @@
 //! The runtime under loom: every interleaving of a few replicas and a chief, by `cargo xtask loom`.
 //!
 //! The engine decides and has no lock; this is about what carries its decisions out: the grants,
-//! the wakers, the snapshot, the watch, the ends. No time passes here, so a wait that nobody wakes
-//! is a deadlock, which loom reports with the way to it.
+//! the wakers, the snapshot, the watch, the ends. No time passes here, so a wait that no thread
+//! wakes is a deadlock, which loom reports with the way to it.
 
 mod ending;
 mod stepping;

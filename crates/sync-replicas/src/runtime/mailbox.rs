@@ -81,7 +81,7 @@ impl Mailbox {
                 return Found::Nothing;
             }
         }
-        // Cloning and dropping a waker runs somebody else's code, so not under the lock.
+        // Cloning and dropping a waker runs foreign code, so not under the lock.
         let waker = context.waker().clone();
         let mut state = lock(&self.0);
         // Another token may have come meanwhile.
@@ -186,7 +186,7 @@ mod tests {
             let overdue = overdue.clone();
             check(move |mailbox| mailbox.deliver(granted(1)).or(act(mailbox, overdue)))
         };
-        // The token stays for whoever asks the core, unless the life has ended.
+        // The token stays for a replica that asks the core, unless the life has ended.
         for (act, token) in [
             ((|mailbox, _| mailbox.notify()) as fn(&Mailbox, Overdue) -> Option<Waker>, true),
             (Mailbox::notify_overdue, true),

@@ -22,7 +22,7 @@ use engine::{JoinError, Overdue, Refused, StopReason};
 
 /// One replica, from joining to leaving.
 ///
-/// Dropping it, also by a panic, is leaving: its token goes to somebody else and training goes on
+/// Dropping it, also by a panic, is leaving: its token goes to another and training goes on
 /// with the rest (P-2, P-5).
 pub struct Replica<T: Scalar> {
     pub(crate) shared: Arc<Shared<T>>,
@@ -164,8 +164,8 @@ impl<T: Scalar> Replica<T> {
         }
     }
 
-    /// Whether the step was over before the replica saw its token: nobody would want what it
-    /// computes (P-13).
+    /// Whether the step was over before the replica saw its token: what it computes would be in
+    /// vain (P-13).
     fn is_late(&mut self, granted: &Granted) -> bool {
         self.superseded.begin(granted.serial, granted.grant.local_step);
         self.superseded.is_over()
@@ -178,7 +178,7 @@ impl<T: Scalar> Replica<T> {
         mut late: bool,
     ) -> Poll<Result<Option<Granted>, WaitError>> {
         let (shared, id, incarnation) = (Arc::clone(&self.shared), self.id, self.incarnation);
-        // Somebody else's code clones and drops wakers, so not under the core's lock.
+        // Cloning and dropping a waker runs foreign code, so not under the core's lock.
         let mut waker = Some(context.waker().clone());
         shared.event(|core, now, effects| {
             if let Some(reason) = core.engine.stopped() {
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(begin(&mut second).global_step(), GlobalStep::new(1));
     }
 
-    // P-5: nobody else can give it its next token.
+    // P-5: no other can give it its next token.
     #[test]
     fn who_forgot_a_step_gets_another_once_the_lease_ends() {
         let shared = one_of(1, Closer::LastPusher);

@@ -331,7 +331,7 @@ impl<T: Scalar> TrainingView<T> for Shared<T> {
     }
 }
 
-/// A waker is somebody else's code: should it panic, that is its own matter.
+/// A waker is foreign code: should it panic, that is its own matter.
 pub(super) fn wake(waker: Waker) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
         tracing::error!(panic = describe_panic(&*panic), "a waker panicked");

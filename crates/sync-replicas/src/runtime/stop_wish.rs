@@ -13,7 +13,7 @@ use crate::sync::Thread;
 const LONGEST: usize = 255;
 
 const NONE: u8 = 0;
-/// Somebody is writing the reason.
+/// A thread is writing the reason.
 const COMING: u8 = 1;
 const THERE: u8 = 2;
 

@@ -26,7 +26,7 @@ pub struct ParameterStore<T: Scalar> {
     finite_only: bool,
     /// Whether the averaged gradients are answered (P-10).
     observe: bool,
-    /// Where the next values go while somebody reads the newest ones.
+    /// Where the next values go while a reader holds the newest ones.
     spares: SpareArrays<T>,
 }
 
@@ -190,7 +190,7 @@ impl<T: Scalar> ParameterStore<T> {
         if let Some(variable) = Arc::get_mut(variable) {
             return self.write(name, (None, variable), sum);
         }
-        // Somebody reads it, so the next values go to another array.
+        // A reader holds it, so the next values go to another array.
         let mut next = self.spares.take(index, variable);
         let average = self.write(name, (Some(variable), &mut next), sum)?;
         self.spares.keep(index, std::mem::replace(variable, Arc::new(next)));

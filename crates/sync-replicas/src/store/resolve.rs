@@ -89,8 +89,8 @@ fn fit_sparse<T: Scalar>(
     slices: &IndexedSlices<T>,
     merge: SparseMerge,
 ) -> Result<(), ApplyError> {
-    // the original merge lets a negative index through, and the update would then fail for
-    // everybody.
+    // the original merge lets a negative index through, and the update would then fail for all
+    // replicas.
     if let Some(position) = slices.indices.iter().position(|&index| index < 0) {
         let index = slices.indices[position];
         return Err(SlicesError::IndexOutOfRange { position, index, rows: None }.into());

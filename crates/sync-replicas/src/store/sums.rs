@@ -129,7 +129,7 @@ pub(crate) fn lent<T: Scalar>(
     pool: Option<&BufferPool<T>>,
 ) -> accum_core::Gradient<'static, T> {
     match pool {
-        // Whoever gets it next counts on the usual layout.
+        // Its next user counts on the usual layout.
         Some(pool) if array.is_standard_layout() => pool.adopt(array).into(),
         _ => array.into(),
     }

@@ -131,14 +131,15 @@ fn two_replicas(reference: bool) -> Driver<f64> {
     Driver::new(builder.replicas_to_aggregate(2).build(variables()).expect("it is valid"), 2)
 }
 
-/// No token is lost: what the ledger says is in the queue or in the hands of who can push.
+/// No token is lost: what the ledger says is in the queue or in the hands of a replica that can
+/// push.
 #[track_caller]
 fn check_tokens(driver: &Driver<f64>, what: &str) {
     let held = driver.ready().len() + driver.trainer.num_tokens();
     assert_eq!(driver.trainer.ledger().outstanding(), held as u64, "{what}");
 }
 
-/// A refused push changes nothing, and everybody goes on.
+/// A refused push changes nothing, and all replicas go on.
 #[track_caller]
 fn check_refused(
     driver: &mut Driver<f64>,

@@ -1,4 +1,4 @@
-//! Gradient buffers that go round, and variables that are published while somebody reads them.
+//! Gradient buffers that go round, and variables that are published while a reader holds them.
 
 use std::time::Duration;
 

@@ -105,7 +105,7 @@ fn odd_numbers_survive() {
     assert_eq!(second.snapshot().variables.sha256(), odd.sha256());
 }
 
-/// P-9: a restore begins a new generation; who belongs to the old one can do nothing any more.
+/// P-9: a restore begins a new generation; a replica of the old one can do nothing any more.
 #[test]
 fn a_restore_fences_off_the_past() {
     let folder = folder();
@@ -131,8 +131,8 @@ fn a_restore_fences_off_the_past() {
     assert!(matches!(refused, Err(WaitError::Refused(_))), "{refused:?}");
     assert_eq!(trainer.totals().batches, 0);
 
-    // The numbers are free while the old handles still live, who neither take the place of the new
-    // ones nor drag them along when they go.
+    // The numbers are free while the old handles still live, which neither take the place of the
+    // new ones nor drag them along when they go.
     let mut again = trainer.replica(ReplicaId::new(0)).expect("it is free");
     let refused = busy.next_step().map(|step| step.is_some());
     assert!(matches!(refused, Err(WaitError::Refused(_))), "{refused:?}");
@@ -260,7 +260,7 @@ fn averages_that_were_not_kept() {
     check_mismatch(folder.path(), &rich(), &["moving averages are kept here but not there"]);
 }
 
-/// A failed restore disturbs nobody: the replicas go on in their generation.
+/// A failed restore disturbs no replica: all go on in their generation.
 #[test]
 fn a_restore_that_fails_while_training() {
     let folder = folder();

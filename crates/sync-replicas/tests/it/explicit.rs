@@ -66,7 +66,7 @@ fn the_numbers_are_logged() {
     };
     tracing::subscriber::with_default(log.clone(), || {
         // Another test's thread, which has no log, may be the first to come by the log's line and
-        // have it put down as wanted by nobody.
+        // have it put down as unwanted.
         build();
         tracing::callsite::rebuild_interest_cache();
         build();

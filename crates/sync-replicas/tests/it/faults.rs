@@ -123,7 +123,7 @@ impl Stage {
                         Point::BadPush => {
                             let short = Gradients::new().dense("w", array![1.0]);
                             let refused = step.push(short);
-                            // if it is late, nobody looks at its shape.
+                            // the shape of a late one is not looked at.
                             assert!(matches!(
                                 refused,
                                 Err(PushError::Gradient(_)) | Ok(Outcome::Stale { .. })
@@ -200,7 +200,7 @@ fn check(aggregate: usize, total: usize, order: SummationOrder, point: Point, vi
     let step = stage.step();
     stage.run_to(step + 5);
     stage.check_tokens();
-    // Every step took the mean of ones, whoever gave them.
+    // Every step took the mean of ones, whichever replicas gave them.
     let w = stage.trainer.snapshot().variables.vector("w").expect("it is there")[0];
     assert_eq!(w, -(stage.step() as f64), "A={aggregate} N={total} {order:?} {point:?} {victim}");
 }

@@ -127,7 +127,7 @@ fn a_replica_that_fails_or_panics_leaves_and_the_rest_go_on() {
 
 #[test]
 fn uneven_data_ends_when_all_of_it_is_used() {
-    // P-2, P-6: 5, 20 and 40 batches; nobody is left behind
+    // P-2, P-6: 5, 20 and 40 batches; no replica is left behind
     let trainer = build(3, 3);
     let shard = |replica: ReplicaId| 0..[5, 20, 40][replica.get() as usize];
     let report = trainer.fit(&calls(|_, _, _| Ok(())), shard, Hooks::new()).expect("it trains");

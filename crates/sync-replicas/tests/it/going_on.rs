@@ -149,7 +149,7 @@ fn what_is_damaged_is_passed_over() {
         write(folder.path(), &state(run, 1, 100));
         write(folder.path(), &state(run, 1, 200));
         damage(&folder.path().join("checkpoint-000000200"));
-        // Whoever only reads changes nothing.
+        // A reader changes nothing.
         assert_eq!(newest(folder.path()), (1, 100), "{what}");
         assert_eq!(names(folder.path()).len(), 2, "{what}");
         let found = checkpoint::recover::<f64>(folder.path()).expect("one is good");
@@ -213,7 +213,7 @@ fn what_a_dead_writer_left_goes_with_the_next_save() {
     assert_eq!(names(folder.path()), ["checkpoint-000000200"]);
 }
 
-// The identity comes with the checkpoint, whoever goes on from it.
+// The identity comes with the checkpoint, whichever trainer goes on from it.
 #[test]
 fn a_restored_trainer_is_of_the_same_run() {
     let folder = folder();

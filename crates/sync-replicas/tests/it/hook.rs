@@ -40,7 +40,7 @@ fn cause(error: HookError) -> HookStateError {
     }
 }
 
-/// it may be made early, but not begun early, by the chief or anybody else.
+/// it may be made early, but not begun early, by the chief or any other.
 #[test]
 fn begun_before_gradients_were_applied() {
     for is_chief in [true, false] {
@@ -146,7 +146,7 @@ fn train(
     builder.start()?.run_until_stopped().map(drop)
 }
 
-/// P-1, P-2: the chief's end is told to all, at once: nobody waits out a grace period, nobody
+/// P-1, P-2: the chief's end is told to all, at once: none waits out a grace period, and none
 /// reports an error.
 #[test]
 fn the_chiefs_end_is_everybodys() {

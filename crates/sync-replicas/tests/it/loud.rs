@@ -132,7 +132,7 @@ fn what_is_for_one_process_is_refused_elsewhere() {
 
 #[test]
 fn a_model_that_always_gives_up_hits_the_step_deadline() {
-    // P-5: nobody ever waits, so that there is no wait to fail
+    // P-5: no replica ever waits, so that there is no wait to fail
     let trainer = build(builder(3).step_deadline(Duration::from_millis(50))).expect("it fits");
     let Err(FitError::TooFewReplicas { failed, .. }) = fit(&trainer, "nnn") else {
         panic!("it trained")

@@ -1,4 +1,4 @@
-//! Panics of the user's own code, wherever it is called: nobody is left waiting (P-1, P-5).
+//! Panics of the user's own code, wherever it is called: no replica is left waiting (P-1, P-5).
 
 use ndarray::array;
 use optim::{HyperParameterError, Optimizer, Schedule, Sgd, Step, Tile};

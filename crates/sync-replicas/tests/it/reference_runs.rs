@@ -41,7 +41,7 @@ fn start(aggregate: usize, total: usize, tokens: Option<usize>) -> Driver<f64> {
     Driver::new(builder.build(variables()).expect("it is valid"), total)
 }
 
-/// One push, and what is to be seen when everybody has gone as far as they can.
+/// One push, and what is to be seen when every replica has gone as far as it can.
 struct Event {
     replica: usize,
     /// Whether the push counted.
@@ -126,7 +126,7 @@ fn two_replicas() {
 }
 
 /// 3Workers1Backup, E-16.
-/// R-22, P-16: three replicas of which one is a backup; whoever comes third is dropped.
+/// R-22, P-16: three replicas of which one is a backup; the third to come is dropped.
 #[test]
 fn three_replicas_one_backup() {
     let mut driver = start(2, 3, Some(3));
@@ -211,7 +211,7 @@ fn no_initial_tokens() {
 }
 
 /// E-18.
-/// a token that nobody else takes lets one replica push for both, once there are A of them.
+/// a token that no other takes lets one replica push for both, once there are A of them.
 #[test]
 fn the_chief_alone() {
     let build = |tokens| {
@@ -323,7 +323,7 @@ fn sparse_rows_from_end_to_end() {
 
 /// Steps the run `steps` times further; how many pushes that took, and how many were in vain.
 ///
-/// Whoever can push does so in turn; replica 0 only every `slowness`-th time.
+/// Each replica that can push does so in turn; replica 0 only every `slowness`-th time.
 fn pushes_in(driver: &mut Driver<f64>, steps: i64, slowness: usize) -> (u64, u64) {
     let (until, before) = (driver.global_step() + steps, driver.trainer.totals());
     let mut round = 0;
@@ -332,7 +332,7 @@ fn pushes_in(driver: &mut Driver<f64>, steps: i64, slowness: usize) -> (u64, u64
         let ready = driver.ready();
         assert!(!ready.is_empty(), "everybody waits");
         for replica in ready {
-            // A push of somebody before may have ended this one's turn only by the step's end.
+            // An earlier replica's push may have ended this one's turn only by the step's end.
             let turn = replica != 0 || round % slowness == 0;
             if turn && driver.global_step() < until {
                 driver.push(replica, gradients(replica)).expect("it fits");
@@ -344,7 +344,8 @@ fn pushes_in(driver: &mut Driver<f64>, steps: i64, slowness: usize) -> (u64, u64
 }
 
 /// E-16.
-/// R-22, P-16: max(N, A) batches are completed a step, of which A count, whoever is slow or dead.
+/// R-22, P-16: max(N, A) batches are completed a step, of which A count, whichever replicas are
+/// slow or dead.
 #[test]
 fn completed_batches_a_step() {
     let steps = 60;

@@ -165,7 +165,7 @@ impl Seam {
             check_whole("after fit", snapshot.global_step.get(), &snapshot.variables);
         }
         self.over.store(true, Ordering::Relaxed);
-        // Whoever waits by hand is told.
+        // A replica that waits by hand is told.
         self.trainer.stop_handle().stop("the test is over");
     }
 
@@ -327,8 +327,8 @@ fn seeds() -> Range<u64> {
     from.parse().expect("a number")..to.parse().expect("a number")
 }
 
-// P-1, P-5, P-9, P-11: whatever comes in between, no update is torn from its count, nobody waits
-// for ever, and of two savers both succeed.
+// P-1, P-5, P-9, P-11: whatever comes in between, no update is torn from its count, no replica
+// waits for ever, and of two savers both succeed.
 #[test]
 fn whatever_is_wished_in_between() {
     let mut all = BTreeMap::<String, u64>::new();

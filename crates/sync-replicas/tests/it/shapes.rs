@@ -103,7 +103,7 @@ fn sparse_gradients_of_any_shape() {
 
 #[test]
 fn a_single_number_has_no_rows() {
-    // told to who pushed it, instead of ending the training of all
+    // told to the replica that pushed it, instead of ending the training of all
     let variables = Variables::new().with("v", ndarray::arr0(0.0_f32)).expect("one name");
     let trainer = SyncReplicas::new(Sgd::new(1.0)).build(variables).expect("it is valid");
     let mut replica = trainer.replica(ReplicaId::new(0)).expect("it is free");

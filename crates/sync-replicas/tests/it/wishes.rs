@@ -163,7 +163,7 @@ fn an_optimizer_that_asks_for_its_own_variables_is_told_so() {
     *slot.lock().unwrap_or_else(|it| it.into_inner()) = None;
 }
 
-// P-5: hooks that take longer than lease and deadline cost nobody anything.
+// P-5: hooks that take longer than lease and deadline cost no replica anything.
 #[test]
 fn replicas_do_not_pay_for_hooks() {
     let pause = Duration::from_millis(60);

@@ -1,4 +1,4 @@
-//! A close wakes everybody, and everybody learns of it (R-12, P-1).
+//! A close wakes every waiter, and each learns of it (R-12, P-1).
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Whoever waits is woken when there is something for it.
+//! A waiter is woken when there is something for it.
 
 use super::*;
 

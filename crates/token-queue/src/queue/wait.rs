@@ -66,7 +66,7 @@ impl TokenQueue {
         let mut state = self.lock();
         let id = state.attempts.begin(request);
         let others = state.deliver();
-        // An attempt that ended as it began has its outcome there already, and nobody to wake.
+        // An attempt that ended as it began has its outcome already, and no waiter to wake.
         state.slots.entry(id).or_insert_with(|| Slot::Waiting(waker.clone()));
         drop(state);
         let place = Place { queue: self, id };

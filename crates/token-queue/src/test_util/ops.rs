@@ -27,7 +27,7 @@ pub enum Op {
         /// Whether fewer will do when the queue is closed.
         up_to: bool,
     },
-    /// Take one token if there is one and nobody waits; never waits.
+    /// Take one token if there is one and no dequeue waits; never waits.
     TryTake,
     /// Close after those who wait to put.
     Close,

@@ -1,7 +1,7 @@
 //! One state: the engine, the replicas, the messages between them; and what can happen in it.
 //!
 //! What must hold after each is in `laws`. Invariant: every lease that runs ends one lease from
-//! now, since whoever is not silent has just been heard of.
+//! now, since every replica but the silent one has just been heard of.
 
 use super::sometimes::{Hits, Sometimes::*};
 use super::*;
@@ -69,7 +69,7 @@ pub(super) enum Event {
     Notice(usize),
     /// A lease passes in which this replica was not heard of.
     Silence(usize),
-    /// A lease passes in which everybody was heard of who has joined.
+    /// A lease passes in which every replica that has joined was heard of.
     Pass,
     Crash(usize),
     /// It dies between two variables: only the first one's gradient was sent.
@@ -108,7 +108,7 @@ impl World {
             engine,
         };
         if !world.has_leases() {
-            // Without leases nobody makes up for one that never comes.
+            // Without leases no other makes up for a replica that never comes.
             for replica in 0..total {
                 world.happen(Event::Join(replica), &mut Hits::default()).expect("all may join");
             }
@@ -275,7 +275,7 @@ impl World {
         self.may_crash = false;
     }
 
-    /// Messages of a life that is over: the grants are nobody's, a push may come still.
+    /// Messages of a life that is over: the grants are lost, a push may still come.
     fn retire(&mut self, number: usize, hits: &mut Hits) {
         let replica = &mut self.replicas[number];
         hits.hit(LateGrant, replica.grants.len() as u64);
@@ -298,7 +298,7 @@ impl World {
         }
     }
 
-    /// A lease passes; everybody is heard of, save the silent one and those who never came.
+    /// A lease passes; every replica is heard of, save the silent one and those that never came.
     fn pass(&mut self, silent: Option<usize>, hits: &mut Hits, effects: &mut Vec<Effect>) {
         let lease = self.engine.config().settings().lease.unwrap_or_default();
         self.now += lease;

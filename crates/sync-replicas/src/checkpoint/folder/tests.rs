@@ -137,7 +137,7 @@ fn check_cut(left: usize, cut: Cut, old: &TrainingState<f64>, new: &TrainingStat
         found.global_step == state.global_step && found.variables == state.variables
     };
     assert!(is(new) || (is(old) && !written), "{when}: {found:?}");
-    // What a cut left over is in nobody's way.
+    // What a cut left over is in no writer's way.
     write(folder, new, 1).unwrap_or_else(|error| panic!("{when}: {error}"));
     let found = read::<f64>(folder).expect("a good one");
     assert_eq!(found.variables, new.variables, "{when}");

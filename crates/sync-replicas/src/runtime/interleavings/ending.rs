@@ -1,4 +1,4 @@
-//! A stop, a restore and the end of the clock wake everybody whom they concern (P-1, P-2, P-9).
+//! A stop, a restore and the end of the clock wake all replicas that they concern (P-1, P-2, P-9).
 
 use super::*;
 
@@ -8,7 +8,7 @@ fn stop(shared: &Inside) {
 
 #[test]
 fn a_stop_ends_every_wait_for_a_token() {
-    // P-1: with a third replica that has not pushed, nobody gets any
+    // P-1: with a third replica that has not pushed, no replica gets one
     check(|| {
         let shared = start(3, 3);
         let third = join(&shared, 2);

@@ -5,7 +5,7 @@ use crate::sync::AtomicBool;
 
 #[test]
 fn of_three_pushes_two_make_the_step() {
-    // two of three; whoever comes last is accepted for the next step or stale
+    // two of three; the last to come is accepted for the next step or stale
     check(|| {
         let shared = start(2, 3);
         let mut third = join(&shared, 2);
@@ -51,7 +51,7 @@ fn a_reader_meets_whole_steps_in_order() {
 
 #[test]
 fn a_token_of_a_step_comes_after_its_variables() {
-    // whoever has a token of a step finds that step's variables, with and without locking
+    // a replica with a token of a step finds that step's variables, with and without locking
     for locking in [true, false] {
         check(move || {
             let shared = assemble(1, 2, |b| b.use_locking(locking), Closer::LastPusher);
@@ -86,7 +86,7 @@ fn a_superseded_replica_is_told_while_it_pauses() {
 
 #[test]
 fn a_step_that_closes_while_hooks_are_taken_out_is_made() {
-    // P-1: nobody would look again
+    // P-1: no thread would look again
     check(|| {
         let shared = start(1, 1);
         let mut replica = join(&shared, 0);

@@ -1,4 +1,4 @@
-//! Whoever waits for a token gets it, however it comes (R-20, P-5).
+//! A replica that waits for a token gets it, however it comes (R-20, P-5).
 
 use super::*;
 

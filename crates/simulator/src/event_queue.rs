@@ -13,26 +13,26 @@ use std::time::Duration;
 /// ```
 /// use std::time::Duration;
 ///
-/// let mut agenda = simulator::Agenda::new();
-/// agenda.after(Duration::from_secs(2), "second");
-/// agenda.after(Duration::from_secs(1), "first");
-/// agenda.after(Duration::from_secs(2), "third");
-/// assert_eq!(agenda.next(), Some("first"));
-/// assert_eq!(agenda.now(), Duration::from_secs(1));
-/// agenda.after(Duration::from_secs(1), "fourth");
-/// assert_eq!(agenda.by_ref().collect::<Vec<_>>(), ["second", "third", "fourth"]);
-/// assert_eq!(agenda.now(), Duration::from_secs(2));
+/// let mut queue = simulator::EventQueue::new();
+/// queue.after(Duration::from_secs(2), "second");
+/// queue.after(Duration::from_secs(1), "first");
+/// queue.after(Duration::from_secs(2), "third");
+/// assert_eq!(queue.next(), Some("first"));
+/// assert_eq!(queue.now(), Duration::from_secs(1));
+/// queue.after(Duration::from_secs(1), "fourth");
+/// assert_eq!(queue.by_ref().collect::<Vec<_>>(), ["second", "third", "fourth"]);
+/// assert_eq!(queue.now(), Duration::from_secs(2));
 /// ```
 #[derive(Clone, Debug)]
-pub struct Agenda<E> {
+pub struct EventQueue<E> {
     entries: BinaryHeap<Reverse<Entry<E>>>,
     now: Duration,
     /// How many events were ever put down: the number of the next one.
     put: u64,
 }
 
-impl<E> Agenda<E> {
-    /// An empty agenda at time zero.
+impl<E> EventQueue<E> {
+    /// An empty queue at time zero.
     #[must_use]
     pub fn new() -> Self {
         Self { entries: BinaryHeap::new(), now: Duration::ZERO, put: 0 }
@@ -76,7 +76,7 @@ impl<E> Agenda<E> {
 }
 
 /// Each event moves the present to its time; the iterator goes on when more is put down.
-impl<E> Iterator for Agenda<E> {
+impl<E> Iterator for EventQueue<E> {
     type Item = E;
 
     fn next(&mut self) -> Option<E> {
@@ -86,7 +86,7 @@ impl<E> Iterator for Agenda<E> {
     }
 }
 
-impl<E> Default for Agenda<E> {
+impl<E> Default for EventQueue<E> {
     fn default() -> Self {
         Self::new()
     }
@@ -134,12 +134,12 @@ mod tests {
     fn events_come_by_time_and_then_by_the_order_in_which_they_were_put_down() {
         #[track_caller]
         fn check(times: &[u64], expected: &[usize]) {
-            let mut agenda = Agenda::new();
+            let mut queue = EventQueue::new();
             for (number, &nanos) in times.iter().enumerate() {
-                agenda.at(Duration::from_nanos(nanos), number);
+                queue.at(Duration::from_nanos(nanos), number);
             }
-            assert_eq!(agenda.len(), times.len());
-            assert_eq!(agenda.collect::<Vec<_>>(), expected);
+            assert_eq!(queue.len(), times.len());
+            assert_eq!(queue.collect::<Vec<_>>(), expected);
         }
         check(&[], &[]);
         check(&[3, 1, 2], &[1, 2, 0]);
@@ -150,14 +150,14 @@ mod tests {
     #[test]
     fn time_never_goes_backwards_nor_past_its_end() {
         let second = Duration::from_secs(1);
-        let mut agenda = Agenda::new();
-        agenda.at(second, "a");
-        assert_eq!((agenda.next(), agenda.now()), (Some("a"), second));
-        agenda.at(Duration::ZERO, "late");
-        agenda.after(Duration::MAX, "never");
-        assert_eq!(agenda.next_time(), Some(second));
-        assert_eq!((agenda.next(), agenda.now()), (Some("late"), second));
-        assert_eq!((agenda.next(), agenda.now()), (Some("never"), Duration::MAX));
-        assert_eq!((agenda.next(), agenda.is_empty()), (None, true));
+        let mut queue = EventQueue::new();
+        queue.at(second, "a");
+        assert_eq!((queue.next(), queue.now()), (Some("a"), second));
+        queue.at(Duration::ZERO, "late");
+        queue.after(Duration::MAX, "never");
+        assert_eq!(queue.next_time(), Some(second));
+        assert_eq!((queue.next(), queue.now()), (Some("late"), second));
+        assert_eq!((queue.next(), queue.now()), (Some("never"), Duration::MAX));
+        assert_eq!((queue.next(), queue.is_empty()), (None, true));
     }
 }

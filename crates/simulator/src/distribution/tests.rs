@@ -1,26 +1,26 @@
-//! Each law against its closed form, and the bits of a few draws.
+//! Each distribution against its closed form, and the bits of a few draws.
 
 use super::*;
 
-fn law(text: &str) -> Law {
+fn distribution(text: &str) -> Distribution {
     #[derive(Deserialize)]
     struct Table {
-        law: Law,
+        read: Distribution,
     }
-    toml::from_str::<Table>(&format!("law = {{ {text} }}")).expect("is a law").law
+    toml::from_str::<Table>(&format!("read = {{ {text} }}")).expect("is a distribution").read
 }
 
-fn draws(law: &Law, count: usize) -> Vec<f64> {
+fn draws(distribution: &Distribution, count: usize) -> Vec<f64> {
     let mut stream = Stream::of_replica(7, 0);
-    (0..count).map(|_| law.draw(&mut stream)).collect()
+    (0..count).map(|_| distribution.draw(&mut stream)).collect()
 }
 
 #[test]
-fn a_law_has_its_quantiles_and_its_mean() {
+fn a_distribution_has_its_quantiles_and_its_mean() {
     const DRAWS: usize = 100_000;
     #[track_caller]
     fn check(text: &str, median: f64, ninth_decile: f64, mean: f64) {
-        let mut times = draws(&law(text), DRAWS);
+        let mut times = draws(&distribution(text), DRAWS);
         times.sort_by(f64::total_cmp);
         let got_mean = times.iter().sum::<f64>() / DRAWS as f64;
         let got = [times[DRAWS / 2], times[DRAWS / 10 * 9], got_mean];
@@ -44,7 +44,7 @@ fn a_law_has_its_quantiles_and_its_mean() {
 fn a_seed_gives_the_same_bits_everywhere() {
     #[track_caller]
     fn check(text: &str, expected: f64) {
-        assert_eq!(draws(&law(text), 3)[2], expected, "{text}");
+        assert_eq!(draws(&distribution(text), 3)[2], expected, "{text}");
     }
     check("exponential.mean = 3", 15.515310902162177);
     check("log-normal = { median = 1.5, sigma = 0.5 }", 0.4229856662629782);
@@ -52,31 +52,31 @@ fn a_seed_gives_the_same_bits_everywhere() {
 }
 
 #[test]
-fn laws_at_the_edges_of_their_numbers_draw_times() {
-    // Every law with every combination of the least and largest numbers that a plan can give.
+fn distributions_at_the_edges_of_their_numbers_draw_times() {
+    // Every distribution with every combination of a plan's least and largest numbers.
     const SECONDS: [f64; 4] = [0.0, 5e-324, 1.0, LONGEST];
     const ABOVE: [f64; 5] = [5e-324, 1e-3, 1.0, 1e3, 1e6];
     let seconds = |number: f64| Seconds::try_from(number).expect("is a time");
     let above = |number: f64| Above::try_from(number).expect("is above zero");
     #[track_caller]
-    fn check(law: Law, is_nothing: bool) {
-        for time in draws(&law, 200) {
-            assert!(time >= 0.0, "{law:?} drew {time}");
-            assert!(!is_nothing || time == 0.0, "{law:?} drew {time}");
+    fn check(distribution: Distribution, is_nothing: bool) {
+        for time in draws(&distribution, 200) {
+            assert!(time >= 0.0, "{distribution:?} drew {time}");
+            assert!(!is_nothing || time == 0.0, "{distribution:?} drew {time}");
         }
     }
     for a in SECONDS {
-        check(Law::constant(seconds(a)), a == 0.0);
-        check(Law::Exponential { mean: seconds(a) }, a == 0.0);
+        check(Distribution::constant(seconds(a)), a == 0.0);
+        check(Distribution::Exponential { mean: seconds(a) }, a == 0.0);
         for b in SECONDS {
             let (least, mean_excess) = (seconds(a), seconds(b));
-            check(Law::ShiftedExponential { least, mean_excess }, a == 0.0 && b == 0.0);
+            check(Distribution::ShiftedExponential { least, mean_excess }, a == 0.0 && b == 0.0);
         }
         for b in ABOVE {
-            check(Law::LogNormal { median: seconds(a), sigma: above(b) }, a == 0.0);
+            check(Distribution::LogNormal { median: seconds(a), sigma: above(b) }, a == 0.0);
             for most in [None, Some(seconds(0.0)), Some(seconds(7.0))] {
                 let nothing = a == 0.0 || most == Some(seconds(0.0));
-                check(Law::Pareto { least: seconds(a), alpha: above(b), most }, nothing);
+                check(Distribution::Pareto { least: seconds(a), alpha: above(b), most }, nothing);
             }
         }
     }

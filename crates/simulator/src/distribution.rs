@@ -1,10 +1,10 @@
-//! Laws of random times: what a replica's computing takes, and what else is drawn.
+//! Distributions of random times: what a replica's computing takes, and what else is drawn.
 //!
-//! Times are drawn by inverting the distribution, with `libm`'s functions rather than the
+//! Times are drawn by inverting the distribution function, with `libm`'s functions rather than the
 //! platform's, so that a seed gives the same times on every platform. Crates of distributions
 //! promise that neither across platforms nor across their versions, and need not draw the same
-//! number of numbers each time. Its invariant: a law read from a plan draws finite times, not
-//! below zero.
+//! number of numbers each time. Its invariant: a distribution read from a plan draws finite times,
+//! not below zero.
 
 mod normal;
 mod number;
@@ -17,11 +17,11 @@ pub use number::{Above, NumberError, Probability, Seconds};
 
 use crate::stream::Stream;
 
-/// The law of a random time.
+/// The distribution of a random time.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
-pub enum Law {
+pub enum Distribution {
     /// Always the same.
     Constant {
         /// The time.
@@ -60,9 +60,9 @@ pub enum Law {
         /// Of a straggler.
         probability: Probability,
         /// The usual time.
-        body: Box<Law>,
+        body: Box<Distribution>,
         /// A straggler's time.
-        straggler: Box<Law>,
+        straggler: Box<Distribution>,
     },
     /// One of these, each as likely: what was measured.
     Samples {
@@ -95,14 +95,14 @@ impl TryFrom<Vec<Seconds>> for Samples {
     }
 }
 
-impl Law {
-    /// A law that always gives this time.
+impl Distribution {
+    /// A distribution that always gives this time.
     #[must_use]
     pub fn constant(seconds: Seconds) -> Self {
         Self::Constant { seconds }
     }
 
-    /// A law that gives what was measured.
+    /// A distribution that gives what was measured.
     ///
     /// # Errors
     /// [`NumberError`] when nothing was measured, or a time is no time.
@@ -112,8 +112,8 @@ impl Law {
         Ok(Self::Samples { seconds })
     }
 
-    /// Draws a time, in seconds. How many numbers it takes from the stream depends on the law, and
-    /// for a mixture on nothing else.
+    /// Draws a time, in seconds. How many numbers it takes from the stream depends on the
+    /// distribution, and for a mixture on nothing else.
     pub(crate) fn draw(&self, stream: &mut Stream) -> f64 {
         match self {
             Self::Constant { seconds } => seconds.get(),
@@ -130,8 +130,8 @@ impl Law {
                 time.min(most.map_or(LONGEST, Seconds::get))
             }
             Self::Mixture { probability, body, straggler } => {
-                let law = if stream.uniform() < probability.get() { straggler } else { body };
-                law.draw(stream)
+                let part = if stream.uniform() < probability.get() { straggler } else { body };
+                part.draw(stream)
             }
             Self::Samples { seconds } => {
                 let seconds = seconds.seconds();
