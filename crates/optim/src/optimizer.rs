@@ -20,6 +20,8 @@ pub const MAX_SLOTS: usize = 4;
 /// Implement it for a formula of your own, and [`OptimizerState`](crate::OptimizerState) adds
 /// named slots, dense and sparse gradients, any memory layout, saving and restoring.
 ///
+/// Its `Debug` output has all its numbers: the processes of a cluster compare it.
+///
 /// # Examples
 /// Sign descent with a slot that counts how often each element moved:
 /// ```

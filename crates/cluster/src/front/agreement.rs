@@ -1,8 +1,8 @@
 //! What all processes of a training must agree on, item by item, so that a refusal can name the
 //! item and both values (P-26).
 //!
-//! Each process says its items in its hello, as lines of a name, a tab and a value. What may differ,
-//! such as paths and ports, is none. Invariant: two that agree have equal bytes.
+//! Each process says its items in its hello, as lines of a name, a tab and a value. What may
+//! differ, such as paths and ports, is none. Invariant: two that agree have equal bytes.
 
 use sync_replicas::driver::printable;
 
