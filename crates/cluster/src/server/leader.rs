@@ -43,7 +43,7 @@ pub(super) struct Leader<T: Scalar> {
     /// That of its own process, whose connections replicas ask it over.
     own: Arc<ParameterServer<T>>,
     /// By index.
-    servers: Arc<[ServerHandle<T>]>,
+    pub(super) servers: Arc<[ServerHandle<T>]>,
     pub(super) coordinator: Coordinator,
     /// Whether all shards are in the coordinator's generation.
     pub(super) serving: bool,

@@ -88,7 +88,8 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
             failed_checkpoints: leader.saving.failed,
             checkpoint_error: leader.saving.error.clone(),
             updates_per_second: Some(leader.history.updates_per_second()),
-            serving: Some(leader.serving),
+            // A step needs every server.
+            serving: Some(leader.serving && leader.servers.iter().all(|it| it.is_here())),
             coordinator: Some(leader.coordinator.status(leader.now())),
             ..status
         })

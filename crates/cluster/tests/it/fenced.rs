@@ -1,6 +1,8 @@
 //! Two coordinators of one training (P-26): the one of the lower generation is turned away, ends,
 //! and tells nobody.
 
+use std::time::Duration;
+
 use cluster::server::ServeError;
 use tokio::net::TcpListener;
 
@@ -23,7 +25,7 @@ async fn listener() -> (TcpListener, String) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_obeys_the_highest_generation() {
     let (listener, _) = listener().await;
-    let (server, _served) = Server::start_as((1, 2), None, listener, Vec::new());
+    let (server, _served) = Server::start_as((1, 2), None, listener, (Vec::new(), PATIENCE));
     let refused = "10 expected a coordinator of generation";
     for (life, generation, expected) in [
         (77, 2, "0 "),
@@ -44,14 +46,9 @@ async fn a_server_obeys_the_highest_generation() {
 async fn a_coordinator_that_was_replaced_ends_and_tells_nobody() {
     let ((first, a), (second, b)) = (listener().await, listener().await);
     let addresses = vec![a, b];
-    let (follower, served) = Server::start_as((1, 2), None, second, Vec::new());
-    let (leader, ended) = Server::start_as((0, 2), None, first, addresses);
-    let serving = async {
-        while leader.inner.status().serving != Some(true) {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, serving).await.expect("it begins");
+    let (follower, served) = Server::start_as((1, 2), None, second, (Vec::new(), PATIENCE));
+    let (leader, ended) = Server::start_as((0, 2), None, first, (addresses, PATIENCE));
+    serving(&leader, true).await;
     // What has taken its place at another address comes, and goes again.
     let other = Attack::Call("Serve", hello(77, 9), None);
     let got = tokio::time::timeout(PATIENCE, other.make(follower.address)).await;
@@ -64,4 +61,35 @@ async fn a_coordinator_that_was_replaced_ends_and_tells_nobody() {
         other => panic!("{other:?}"),
     }
     assert!(!served.is_finished(), "it was told");
+}
+
+/// P-28: a coordinator does not wait for ever for a server that is gone for good, nor says that it
+/// serves meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_gone_for_good_is_given_up() {
+    let (first, a) = listener().await;
+    // All of a process goes with its runtime.
+    let process = tokio::runtime::Runtime::new().expect("a runtime");
+    let follower = process.spawn(async {
+        let (second, b) = listener().await;
+        (Server::start_as((1, 2), None, second, (Vec::new(), PATIENCE)), b)
+    });
+    let (_follower, b) = follower.await.expect("it starts");
+    let patience = Duration::from_secs(1);
+    let (leader, ended) = Server::start_as((0, 2), None, first, (vec![a, b], patience));
+    serving(&leader, true).await;
+    process.shutdown_background();
+    serving(&leader, false).await;
+    let ended = tokio::time::timeout(PATIENCE, ended).await.expect("it ends");
+    let error = ended.expect("it does not panic").expect_err("it failed");
+    assert!(matches!(error, ServeError::Abandoned { seconds: 1.0 }), "{error:?}");
+}
+
+async fn serving(leader: &Server, expected: bool) {
+    let serving = async {
+        while leader.inner.status().serving != Some(expected) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, serving).await.expect("it comes");
 }

@@ -50,7 +50,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start(key: Option<SharedKey>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        Self::start_as((0, 1), key, listener, Vec::new()).0
+        Self::start_as((0, 1), key, listener, (Vec::new(), PATIENCE)).0
     }
 
     /// Server number `index` of so many, which knows the others' addresses; how it ends.
@@ -58,7 +58,7 @@ impl Server {
         (index, servers): (usize, usize),
         key: Option<SharedKey>,
         listener: TcpListener,
-        addresses: Vec<String>,
+        (addresses, patience): (Vec<String>, Duration),
     ) -> (Self, JoinHandle<Result<String, ServeError>>) {
         let start = variables();
         let shapes: Vec<_> = start.iter().map(|(name, it)| (name, it.shape().to_vec())).collect();
@@ -85,7 +85,7 @@ impl Server {
             checkpoints: None,
             last_step: None,
             nan_guard: false,
-            reconnect_timeout: PATIENCE,
+            reconnect_timeout: patience,
             staging: 3,
             guard: guard.clone(),
         };

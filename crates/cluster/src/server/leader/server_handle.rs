@@ -85,6 +85,14 @@ impl<T: Scalar + bytemuck::Pod> ServerHandle<T> {
         }
     }
 
+    /// Whether it can be spoken to now.
+    pub(crate) fn is_here(&self) -> bool {
+        match self {
+            Self::Local(_) => true,
+            Self::Linked(link) => link.is_connected(),
+        }
+    }
+
     /// How many orders are not known to be done.
     pub(crate) fn open_orders(&self) -> usize {
         match self {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sync_replicas::Scalar;
+use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use super::orders::{AnswerError, Link};
@@ -61,12 +62,14 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
     /// Until training is over, and the server knows.
     pub(crate) async fn keep(mut self) {
         let mut attempt = 0_u32;
+        let mut down = Instant::now();
         let server = self.server.get();
         loop {
             match self.connect().await {
                 Ok(incoming) => {
                     attempt = 0;
                     let reason = self.read(incoming).await;
+                    down = Instant::now();
                     tracing::warn!(server, reason, "the link to a parameter server broke");
                 }
                 Err(LinkError::Status(status)) if status.code() == Code::Aborted => {
@@ -84,6 +87,12 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
             // A server that was away is told of the end when it is back.
             if self.leader.own.is_over() && self.link.open() == 0 {
                 return;
+            }
+            // The allocation would be held until somebody looks (P-28).
+            let patience = self.leader.settings.reconnect_timeout;
+            if down.elapsed() >= patience && !self.leader.own.is_over() {
+                tracing::error!(server, "a parameter server stayed away for {patience:?}");
+                return self.leader.gave_up.notify_one();
             }
             let pause = Duration::from_millis(50 << attempt.min(5)).min(Duration::from_secs(1));
             tokio::time::sleep(pause).await;

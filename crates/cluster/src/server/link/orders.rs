@@ -75,6 +75,11 @@ impl Link {
         self.lock().open.iter().cloned().collect()
     }
 
+    /// Whether there is a connection now.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.lock().sender.is_some()
+    }
+
     /// How many orders are not known to be done.
     pub(crate) fn open(&self) -> usize {
         self.lock().open.len()
