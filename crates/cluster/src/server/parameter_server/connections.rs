@@ -190,3 +190,65 @@ fn values<T: Scalar + bytemuck::Pod>(
         message(0, 0, Bytes::new(), true)
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use sync_replicas::Variables;
+    use tokio_stream::Stream;
+
+    use super::*;
+    use crate::batches::{Batches, batches};
+
+    const REPLICA: ReplicaId = ReplicaId::new(0);
+
+    fn connected() -> (ReplicaConnections, Batches<ToReplica>) {
+        let (sender, outgoing) = batches();
+        let mut connections = ReplicaConnections::new(Wire::Native);
+        assert!(connections.open(REPLICA, 1, sender));
+        (connections, outgoing)
+    }
+
+    /// Takes all that is there; how many messages.
+    fn read(outgoing: &mut Batches<ToReplica>) -> usize {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut next = || std::pin::Pin::new(&mut *outgoing).poll_next(&mut context);
+        std::iter::from_fn(|| if let Poll::Ready(some) = next() { some } else { None }).count()
+    }
+
+    /// P-27: whoever asks and does not read takes the memory of one snapshot.
+    #[test]
+    fn one_snapshot_is_on_its_way() {
+        let (mut connections, mut outgoing) = connected();
+        let place = |connections: &mut ReplicaConnections| {
+            connections.room(REPLICA, 1).expect("it is connected").try_acquire_owned().ok()
+        };
+        let variables = Variables::new().with("w", ndarray::arr1(&[1.0_f32])).expect("one name");
+        let (generation, global_step) = (Generation::new(1), GlobalStep::default());
+        let snapshot = Arc::new(Snapshot { generation, global_step, variables });
+        for _ in 0..3 {
+            let free = place(&mut connections).expect("none is on its way");
+            let after = (Generation::new(0), GlobalStep::default());
+            let wanted = Wanted { after, full: false, place: free };
+            assert_eq!(connections.pull(REPLICA, wanted, &snapshot), 1);
+            assert!(place(&mut connections).is_none(), "a second one could be sent");
+            assert_eq!(read(&mut outgoing), 2, "a piece, and the end");
+        }
+    }
+
+    #[test]
+    fn a_replica_that_reads_no_answer_is_closed() {
+        let (mut connections, mut outgoing) = connected();
+        for _ in 0..MOST_UNREAD {
+            connections.send(REPLICA, Vec::new());
+        }
+        assert!(connections.is_open(REPLICA, 1));
+        read(&mut outgoing);
+        for sent in 0..=MOST_UNREAD {
+            assert!(connections.is_open(REPLICA, 1), "after {sent}");
+            connections.send(REPLICA, Vec::new());
+        }
+        assert!(!connections.is_open(REPLICA, 1));
+    }
+}
