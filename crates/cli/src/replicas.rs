@@ -30,6 +30,7 @@ pub(crate) fn replicas_anywhere(
     let replicas = set(replicas, settings.args.sparse_mean, SyncReplicas::sparse_mean);
     let replicas = set(replicas, settings.args.ema, SyncReplicas::moving_average);
     let replicas = set(replicas, settings.args.lease, SyncReplicas::lease);
+    let replicas = set(replicas, settings.args.step_timeout, SyncReplicas::step_timeout);
     let replicas = set(replicas, settings.args.non_finite, SyncReplicas::non_finite);
     let replicas = set(replicas, settings.args.failing_batch, SyncReplicas::failing_batch);
     Ok(set(replicas, settings.args.step_deadline, SyncReplicas::step_deadline))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cluster::Wire;
 use optim::Schedule;
 use serde_json::{Value, json};
-use sync_replicas::options::SummationOrder;
+use sync_replicas::options::{StepTimeout, SummationOrder};
 
 use crate::args::{
     FAILING_BATCHES, NON_FINITES, SPARSE_MEANS, SecurityArgs, TOKEN_POLICIES, WIRES, cli_name,
@@ -123,6 +123,14 @@ impl Config {
             self.set("failing_batch", FAILING_BATCHES.name(engine.failing_batch));
         }
         self.set("lease", engine.lease.map(duration));
+        self.set(
+            "step_timeout",
+            match engine.step_timeout {
+                StepTimeout::Automatic => "automatic".to_owned(),
+                StepTimeout::Never => "none".to_owned(),
+                StepTimeout::After(limit) => duration(limit),
+            },
+        );
         self.set("step_deadline", engine.step_deadline.map(duration));
         self.set("min_replicas", settings.min_replicas.unwrap_or(1));
         Ok(())

@@ -96,6 +96,8 @@ struct ReplicaRecord {
     heard: Duration,
     /// Since when it has had its grant.
     granted: Duration,
+    /// Another replica has its token, since it took too long (P-28).
+    timed_out: bool,
     /// Why it left, if it did so with a reason.
     failure: Option<String>,
     /// It left because its data ended or it failed; it is not waited for.

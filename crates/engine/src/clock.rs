@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::ReplicaId;
+use crate::config::StepTimeout;
 use crate::effect::Effect;
 use crate::machine::Engine;
 
@@ -19,7 +20,9 @@ pub(crate) struct AtHooks {
 impl Engine {
     /// The chief calls hooks from now on, perhaps on a replica's own thread. The step's deadline
     /// does not run meanwhile, nor does that replica's lease: neither can do anything about it.
+    /// Hooks that are still being called are over.
     pub fn hooks_begin(&mut self, replica: Option<ReplicaId>, now: Duration) {
+        self.hooks_end(now);
         self.hooks = Some(AtHooks { replica, since: now });
         self.overdue = false;
     }
@@ -28,10 +31,8 @@ impl Engine {
     pub fn hooks_end(&mut self, now: Duration) {
         let Some(hooks) = self.hooks.take() else { return };
         self.step_began = now;
-        let until = self.config.settings().lease.map(|lease| now.saturating_add(lease));
-        let member = hooks.replica.and_then(|replica| self.members.get_mut(replica));
-        if let Some(held) = member.and_then(|member| member.held.as_mut()) {
-            held.until = until;
+        if let Some(replica) = hooks.replica {
+            self.lend(replica, now);
         }
     }
 
@@ -42,13 +43,17 @@ impl Engine {
         if self.stopped.is_some() {
             return None;
         }
-        self.expire_leases(now, effects);
+        self.end_loans(now, effects);
+        let expiry = self.next_expiry(now);
         let settings = self.config.settings();
-        let mut next = settings.lease.map(|lease| now.saturating_add(lease));
-        next = self.absence_ends().into_iter().chain(next).min();
-        let leases = self.members.iter().filter_map(|(replica, _)| self.lease_ends(replica));
-        let earliest = leases.min();
-        next = earliest.into_iter().chain(next).min();
+        // Tokens go out at any time; the automatic limit is no shorter than a lease.
+        let given = match settings.step_timeout {
+            StepTimeout::After(limit) => Some(limit),
+            StepTimeout::Automatic | StepTimeout::Never => None,
+        };
+        let shortest = settings.lease.into_iter().chain(given).min();
+        let mut next = shortest.map(|shortest| now.saturating_add(shortest));
+        next = self.absence_ends().into_iter().chain(expiry).chain(next).min();
         if let Some(deadline) = settings.step_deadline {
             // An update and hooks are the chief's: no replica is missing.
             if self.hooks.is_some() || self.is_updating() {

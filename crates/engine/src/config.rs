@@ -73,6 +73,21 @@ pub enum FailingBatch {
     Skip,
 }
 
+/// How long a replica may work with one token, however often it shows that it lives, before the
+/// token goes to another (P-28): one whose data loader or device hangs shows that too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StepTimeout {
+    /// Ten times the median time from token to push of the latest contributions that counted, and
+    /// at least the lease. None before the first of them, since first batches compile, nor where
+    /// there is no lease.
+    #[default]
+    Automatic,
+    /// So long, from the start.
+    After(Duration),
+    /// For ever.
+    Never,
+}
+
 /// How many tokens are put before the first step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InitialTokens {
@@ -103,8 +118,11 @@ pub struct Settings {
     pub membership: Membership,
     /// Whether replicas whose step is over are told at once (P-13).
     pub tell_superseded: bool,
-    /// How long a replica may hold a token before it goes to another (P-5); `None`: for ever.
+    /// How long a replica may hold a token without a sign of life before it goes to another (P-5);
+    /// `None`: for ever.
     pub lease: Option<Duration>,
+    /// How long it may hold one at all (P-28).
+    pub step_timeout: StepTimeout,
     /// How long a step may take before the waits for it fail and say who is missing (P-5).
     pub step_deadline: Option<Duration>,
     /// What becomes of numbers that are not finite (P-25).
@@ -127,6 +145,7 @@ impl Settings {
             membership: Membership::Tracked,
             tell_superseded: true,
             lease: Some(Duration::from_secs(10)),
+            step_timeout: StepTimeout::Automatic,
             step_deadline: Some(Duration::from_secs(600)),
             non_finite: NonFinite::Fail,
             failing_batch: FailingBatch::Fail,
@@ -149,6 +168,7 @@ impl Settings {
             membership: Membership::Unknown,
             tell_superseded: false,
             lease: None,
+            step_timeout: StepTimeout::Never,
             non_finite: NonFinite::Allow,
             ..self
         }
@@ -186,7 +206,15 @@ impl Settings {
         {
             return Err(ConfigError::Order);
         }
-        for (name, duration) in [("lease", self.lease), ("step_deadline", self.step_deadline)] {
+        let timeout = match self.step_timeout {
+            StepTimeout::After(timeout) => Some(timeout),
+            StepTimeout::Automatic | StepTimeout::Never => None,
+        };
+        for (name, duration) in [
+            ("lease", self.lease),
+            ("step_timeout", timeout),
+            ("step_deadline", self.step_deadline),
+        ] {
             if duration.is_some_and(|duration| duration.is_zero()) {
                 return Err(ConfigError::NoTime { name });
             }

@@ -3,6 +3,7 @@
 //! Plain data, so that a network can carry it and a test can compare it.
 
 use std::fmt;
+use std::time::Duration;
 
 use accum_core::{GlobalStep, LocalStep};
 
@@ -115,16 +116,41 @@ pub enum Effect {
         /// Which one.
         replica: ReplicaId,
     },
-    /// A replica kept a token beyond its lease; the token went to the front of the queue (P-5).
-    LeaseExpired {
+    /// A replica kept a token for too long; the token went to the front of the queue (P-5, P-28).
+    TokenExpired {
         /// Which one.
         replica: ReplicaId,
+        /// Why.
+        cause: Expiry,
     },
     /// The step took longer than its deadline: the waits of these replicas fail, or their batches
     /// were given up (P-5).
     Overdue(Overdue),
     /// Training ended: every wait ends (P-1, P-2).
     Ended,
+}
+
+/// Why a token went to another replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// Its replica showed no sign of life for a whole lease (P-5).
+    Silent,
+    /// Its replica lives, and worked with it for longer than the step timeout (P-28).
+    TimedOut {
+        /// The limit at that moment.
+        limit: Duration,
+    },
+}
+
+impl fmt::Display for Expiry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent => f.write_str("it was silent for a whole lease"),
+            Self::TimedOut { limit } => {
+                write!(f, "it has worked on one batch for longer than the step timeout, {limit:?}")
+            }
+        }
+    }
 }
 
 /// A step that took too long, and who is missing.

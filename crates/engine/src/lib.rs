@@ -21,6 +21,7 @@ mod failure_counts;
 mod ids;
 mod lane;
 mod ledger;
+mod loans;
 mod members;
 mod shares;
 mod skip;
@@ -34,9 +35,11 @@ pub mod test_util;
 pub use batches::{INEXACT_POSITIONS, Positions};
 pub use config::{
     Admission, Config, ConfigError, FailingBatch, InitialTokens, Membership, NonFinite, Settings,
-    StartError, SummationOrder, TokenPolicy,
+    StartError, StepTimeout, SummationOrder, TokenPolicy,
 };
-pub use effect::{Decision, Effect, Grant, JoinError, Outcome, Overdue, Push, Refused, StopReason};
+pub use effect::{
+    Decision, Effect, Expiry, Grant, JoinError, Outcome, Overdue, Push, Refused, StopReason,
+};
 pub use failure_counts::FailureCounts;
 pub use ids::{Generation, Incarnation, ReplicaId};
 pub use ledger::Ledger;

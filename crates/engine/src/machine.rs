@@ -15,6 +15,7 @@ use crate::config::{Admission, Config, InitialTokens, Membership, StartError, Su
 use crate::effect::{Decision, Effect, JoinError, Outcome, Push, Refused, StopReason};
 use crate::lane::Lane;
 use crate::ledger::Ledger;
+use crate::loans::Loans;
 use crate::members::{Member, Members};
 use crate::shares::Shares;
 use crate::{Generation, Incarnation, ReplicaId};
@@ -46,6 +47,7 @@ pub struct Engine {
     pub(crate) overdue: bool,
     pub(crate) stopped: Option<StopReason>,
     pub(crate) hooks: Option<AtHooks>,
+    pub(crate) loans: Loans,
 }
 
 impl Engine {
@@ -86,6 +88,7 @@ impl Engine {
             overdue: false,
             stopped: None,
             hooks: None,
+            loans: Loans::default(),
             config,
         }
     }
@@ -229,6 +232,7 @@ impl Engine {
         let member = self.live(push.replica, push.incarnation)?;
         member.last = Some((push.sequence, outcome.clone()));
         member.not_finite_in_row = 0;
+        let worked = member.working;
         member.working = member.held.is_some_and(|held| held.is_newer(push.local_step));
         match &outcome {
             // Work for an earlier token: the batch in hand is another.
@@ -236,6 +240,8 @@ impl Engine {
             outcome if outcome.is_accepted() => member.contribute(step),
             _ => member.batch = None,
         }
+        let took = (worked && !member.working && outcome.is_accepted())
+            .then(|| now.saturating_sub(member.began));
         match &outcome {
             Outcome::Accepted { .. } | Outcome::Partly { .. } => member.tally.accepted += 1,
             Outcome::Stale { .. } => member.tally.stale += 1,
@@ -249,6 +255,7 @@ impl Engine {
         } else if member.held.take_if(|held| !held.is_newer(push.local_step)).is_some() {
             self.ledger.spent += 1;
         }
+        took.into_iter().for_each(|took| self.loans.came_back(took));
         self.enter_line(push.replica);
         self.close_lanes(effects);
         self.serve_line(now, effects);
@@ -283,23 +290,6 @@ impl Engine {
             self.serve_line(now, effects);
         }
         true
-    }
-
-    /// A sign of life: the replica's lease begins anew.
-    ///
-    /// # Errors
-    /// [`Refused::NotJoined`].
-    pub fn renew(
-        &mut self,
-        replica: ReplicaId,
-        incarnation: Incarnation,
-        now: Duration,
-    ) -> Result<(), Refused> {
-        let until = self.config.settings().lease.map(|lease| now.saturating_add(lease));
-        if let Some(held) = &mut self.live(replica, incarnation)?.held {
-            held.until = until;
-        }
-        Ok(())
     }
 
     /// The variables of a lane are updated. After the last lane the global step moves, then the

@@ -28,8 +28,14 @@ pub(crate) struct Member {
     pub(crate) waiting: bool,
     /// Computes a batch that it has not pushed or given up, with or without its lease.
     pub(crate) working: bool,
+    /// When it was given that batch.
+    pub(crate) began: Duration,
     pub(crate) local_step: LocalStep,
     pub(crate) held: Option<Held>,
+    /// Which of all loans that is, where there is a step timeout.
+    pub(crate) loan: u64,
+    /// Whether it is in the list of leases.
+    pub(crate) in_leases: bool,
     /// The share that it works on, kept beyond a lease (replica order only).
     pub(crate) claim: Option<Claim>,
     /// The last contribution and its fate, for repetitions (P-15).
@@ -94,7 +100,7 @@ pub struct Tally {
     pub failed_batches: u64,
     /// Tokens taken from the queue.
     pub tokens: u64,
-    /// Leases that ran out.
+    /// Tokens that went to another, since its lease or its time for a step ran out.
     pub expired: u64,
 }
 

@@ -147,3 +147,7 @@ impl Bench {
         self.engine.global_step().get()
     }
 }
+
+pub(super) fn expired(replica: u64, cause: Expiry) -> Effect {
+    Effect::TokenExpired { replica: id(replica), cause }
+}

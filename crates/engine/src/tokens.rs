@@ -126,12 +126,13 @@ impl Engine {
         };
         let share = claim.map(|claim| claim.share);
         let Some(member) = self.members.get_mut(replica) else { return };
-        let until = self.config.settings().lease.map(|lease| now.saturating_add(lease));
-        member.held = Some(Held { token, until });
+        member.held = Some(Held { token, until: None });
         member.claim = claim;
         member.working = true;
         member.local_step = LocalStep::new(step);
         member.batch = share.is_none().then_some(number);
+        self.lend(replica, now);
+        let Some(member) = self.members.get(replica) else { return };
         effects.push(Effect::Grant(Grant {
             replica,
             incarnation: member.incarnation,
@@ -182,59 +183,6 @@ impl Engine {
         } else {
             self.tokens.put_back(held.token);
         }
-    }
-
-    /// When replicas that have not joined count as dead; `None` if all have begun.
-    pub(crate) fn absence_ends(&self) -> Option<Duration> {
-        let absent = self.chief_started && self.members.iter().any(|(_, member)| !member.begun);
-        self.config
-            .settings()
-            .lease
-            .filter(|_| absent)
-            .map(|lease| self.started.saturating_add(lease))
-    }
-
-    /// P-5: a replica that never comes does not hold up the first step: its starting token goes to
-    /// the others. Later steps have tokens enough without it.
-    fn replace_absent(&mut self, now: Duration) {
-        if self.absence_ends().is_none_or(|end| now < end) {
-            return;
-        }
-        let mut absent = 0;
-        for (_, member) in self.members.iter_mut().filter(|(_, member)| !member.begun) {
-            member.begun = true;
-            absent += 1;
-        }
-        if self.advances == 0 {
-            self.put_tokens(absent);
-        }
-    }
-
-    /// When the token in a replica's hands goes to another; `None` while it holds none, or the
-    /// chief calls hooks on its thread.
-    pub(crate) fn lease_ends(&self, replica: ReplicaId) -> Option<Duration> {
-        let at_hooks = self.hooks.is_some_and(|hooks| hooks.replica == Some(replica));
-        self.members.get(replica)?.held.filter(|_| !at_hooks)?.until
-    }
-
-    pub(crate) fn expire_leases(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        self.replace_absent(now);
-        let is_late = |&replica: &ReplicaId| self.lease_ends(replica).is_some_and(|end| end <= now);
-        let late: Vec<ReplicaId> =
-            self.members.iter().map(|(replica, _)| replica).filter(is_late).collect();
-        for replica in late {
-            if let Some(member) = self.members.get_mut(replica) {
-                member.tally.expired += 1;
-                let claim = member.claim;
-                // It may still be first with its share, which others may have all the same.
-                if let (Some(shares), Some(claim)) = (&mut self.shares, claim) {
-                    shares.release(replica, claim.share);
-                }
-            }
-            effects.push(Effect::LeaseExpired { replica });
-            self.return_token(replica);
-        }
-        self.serve_line(now, effects);
     }
 
     pub(crate) fn fail_waits(&mut self, effects: &mut Vec<Effect>) {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{
-    Admission, Config, ConfigError, InitialTokens, Membership, Settings, SummationOrder,
-    TokenPolicy,
+    Admission, Config, ConfigError, InitialTokens, Membership, Settings, StepTimeout,
+    SummationOrder, TokenPolicy,
 };
 
 use cluster::placement::Placement;
@@ -70,6 +70,8 @@ pub(super) struct Faults {
     pub(super) noticed: f64,
     /// That a push has gradients for some variables only (per-variable admission only).
     pub(super) partial: f64,
+    /// That a replica hangs in a batch: it heeds nothing, and shows that it lives.
+    pub(super) hang: f64,
 }
 
 impl Mix {
@@ -126,6 +128,11 @@ fn settings(dice: &mut Dice) -> Settings {
         membership: Membership::Tracked,
         tell_superseded: dice.chance(0.7),
         lease: dice.chance(0.8).then(|| dice.millis(100, 1200)),
+        step_timeout: match dice.between(0, 3) {
+            0 => StepTimeout::Never,
+            1 => StepTimeout::After(dice.millis(150, 2000)),
+            _ => StepTimeout::Automatic,
+        },
         step_deadline: dice.chance(0.5).then(|| dice.millis(300, 3000)),
         ..Settings::new(aggregate)
     };
@@ -162,6 +169,7 @@ impl Faults {
             suspect: class(0.4),
             noticed: class(1.0),
             partial: class(0.1),
+            hang: class(0.03),
             every: Duration::from_micros(200_000 + class(1_000_000.0) as u64),
         }
     }

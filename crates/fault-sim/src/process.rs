@@ -65,6 +65,8 @@ pub(super) struct Process {
     /// What came while it was paused.
     inbox: Vec<Event>,
     pub(super) paused: bool,
+    /// It hangs in the batch that it computes.
+    hung: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -112,6 +114,7 @@ impl Process {
             finished: 0,
             inbox: Vec::new(),
             paused: false,
+            hung: false,
         };
         stage.events.after(beat, Event::Beat { process: index });
         process.go_on(stage);
@@ -141,7 +144,7 @@ impl Process {
     pub(super) fn die(&mut self) {
         self.stamp += 1;
         self.state = State::Down;
-        self.paused = false;
+        (self.paused, self.hung) = (false, false);
         self.inbox.clear();
     }
 
@@ -156,6 +159,14 @@ impl Process {
     pub(super) fn resume(&mut self) -> Vec<Event> {
         self.paused = false;
         std::mem::take(&mut self.inbox)
+    }
+
+    /// Goes on with the batch that it hangs in, if it does.
+    pub(super) fn come_to(&mut self, stage: &mut Stage) {
+        if std::mem::take(&mut self.hung) {
+            let (process, stamp) = (self.index, self.stamp);
+            stage.events.after(Duration::ZERO, Event::Computed { process, stamp });
+        }
     }
 
     /// Keeps an event for after the pause.
@@ -178,7 +189,10 @@ impl Process {
         }
         self.incoming.push((id, message));
         if let State::Computing(_) = self.state {
-            if signal.is_some() && self.work.as_ref().is_some_and(Cancellation::is_cancelled) {
+            if !self.hung
+                && signal.is_some()
+                && self.work.as_ref().is_some_and(Cancellation::is_cancelled)
+            {
                 match signal {
                     Some(Signal::Advanced(_)) => stage.happened(Happening::ToldAdvanced),
                     Some(Signal::Superseded) => stage.happened(Happening::ToldSuperseded),
@@ -209,6 +223,7 @@ impl Process {
         if stamp != self.stamp {
             return;
         }
+        self.hung = false;
         let elements = 0..stage.mix.variables * ROWS;
         let elements = elements.map(|element| gradient(grant.number, element)).collect();
         let variables = variables(stage);
@@ -256,6 +271,11 @@ impl Process {
                 let longest = stage.mix.compute.as_micros() as u64;
                 let batch = Duration::from_micros(stage.dice.between(longest / 10, longest));
                 let batch = if self.slow { batch * SLOW } else { batch };
+                self.hung = stage.dice.chance(stage.mix.faults.hang);
+                let batch = if self.hung { stage.dice.millis(500, 8000) } else { batch };
+                if self.hung {
+                    stage.happened(Happening::HungInBatch);
+                }
                 stage.events.after(batch, Event::Computed { process, stamp });
             }
             State::Waiting | State::Pushing | State::Leaving => {

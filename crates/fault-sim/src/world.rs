@@ -194,6 +194,7 @@ impl World {
         }
         for process in 0..self.processes.len() {
             self.resume(process);
+            self.processes[process].come_to(&mut self.stage);
         }
         for replica in 0..self.newest.len() {
             if self.stage.dice.chance(0.5) {

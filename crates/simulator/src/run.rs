@@ -61,6 +61,8 @@ struct Run<'p> {
     totals: Totals,
     /// Events since the last step.
     quiet: u64,
+    /// When the last of them was that is no tick.
+    last_event: Duration,
     /// Whether a tick is among the events.
     ticks: bool,
     overdue: Option<String>,
@@ -84,6 +86,7 @@ impl<'p> Run<'p> {
             durations: Vec::new(),
             totals: Totals::default(),
             quiet: 0,
+            last_event: Duration::ZERO,
             ticks: false,
             overdue: None,
         }
@@ -142,10 +145,9 @@ impl<'p> Run<'p> {
     /// Whether no tick to come can change anything: no lease and no deadline ends any more.
     fn is_frozen(&self) -> bool {
         let settings = self.plan.config.settings();
-        let longest = settings.lease.into_iter().chain(settings.step_deadline).max();
-        let last = self.workers.iter().map(|worker| worker.granted).max().unwrap_or_default();
-        let quiet_since = last.max(self.step_began);
-        longest.is_none_or(|limit| quiet_since + 2 * limit < self.events.now())
+        let limits = settings.lease.into_iter().chain(settings.step_deadline);
+        let longest = limits.chain(self.engine.step_timeout()).max();
+        longest.is_none_or(|limit| self.last_event + 2 * limit < self.events.now())
     }
 
     fn describe(&self, why: &str) -> String {
@@ -161,6 +163,9 @@ impl<'p> Run<'p> {
     }
 
     fn handle(&mut self, event: Event) {
+        if !matches!(event, Event::Tick) {
+            self.last_event = self.events.now();
+        }
         match event {
             Event::Computed { replica, work } => self.computed(replica, work),
             Event::Arrives { replica, work, local_step } => self.arrives(replica, work, local_step),
@@ -205,6 +210,9 @@ impl<'p> Run<'p> {
 
     fn tick(&mut self) {
         let now = self.events.now();
+        for replica in 0..self.workers.len() {
+            self.shows_life(replica);
+        }
         let next = self.engine.tick(now, &mut self.effects);
         if let Some(next) = next {
             self.events.at(next, Event::Tick);

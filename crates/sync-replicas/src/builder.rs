@@ -17,7 +17,8 @@ use crate::store::{ParameterStore, SumOptions};
 use crate::{Scalar, Trainer, Variables};
 use engine::Generation;
 use engine::{
-    Config, Engine, FailingBatch, InitialTokens, NonFinite, Settings, SummationOrder, TokenPolicy,
+    Config, Engine, FailingBatch, InitialTokens, NonFinite, Settings, StepTimeout, SummationOrder,
+    TokenPolicy,
 };
 pub use error::BuildError;
 
@@ -177,11 +178,21 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// How long a replica may hold a token before another one gets it, and on a cluster be silent;
-    /// 10 s when not given, on a cluster 5 s (P-5).
+    /// How long a replica may stay away at the start, and on a cluster be silent at any time,
+    /// before another one gets its token; 10 s when not given, on a cluster 5 s (P-5). A replica
+    /// that lives and hangs is the [step timeout](Self::step_timeout)'s.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         (self.settings.lease, self.lease) = (Some(lease), Some(lease));
+        self
+    }
+
+    /// How long a replica may work with one token before another one gets it, however often it
+    /// shows that it lives; [`StepTimeout::Automatic`] when not given (P-28). What comes after that
+    /// still counts if its step is open.
+    #[must_use]
+    pub fn step_timeout(mut self, timeout: StepTimeout) -> Self {
+        self.settings.step_timeout = timeout;
         self
     }
 

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::Arg;
+use sync_replicas::options::StepTimeout;
 
 /// Reads a whole number of a range; a negative one is told of the range as any other is.
 pub(super) fn whole<T: TryFrom<u64>>(
@@ -54,6 +55,16 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("expected a length of time such as 500ms, 30s or 2m, got {text:?}"))
 }
 
+pub(super) fn parse_step_timeout(text: &str) -> Result<StepTimeout, String> {
+    match text {
+        "automatic" => Ok(StepTimeout::Automatic),
+        "none" => Ok(StepTimeout::Never),
+        _ => parse_duration(text)
+            .map(StepTimeout::After)
+            .map_err(|wrong| format!("{wrong}; or automatic, or none")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +83,20 @@ mod tests {
         check("256", 1..=256, Ok(256));
         check("-0", 1..=256, Err("expected a whole number from 1 to 256"));
         check("257", 1..=256, Err("expected a whole number from 1 to 256"));
+    }
+
+    #[test]
+    fn step_timeouts_are_durations_or_words() {
+        #[track_caller]
+        fn check(text: &str, expected: Option<StepTimeout>) {
+            assert_eq!(parse_step_timeout(text).ok(), expected, "{text}");
+        }
+        check("automatic", Some(StepTimeout::Automatic));
+        check("none", Some(StepTimeout::Never));
+        check("2m", Some(StepTimeout::After(Duration::from_secs(120))));
+        check("never", None);
+        let wrong = parse_step_timeout("5h").expect_err("no such unit");
+        assert!(wrong.contains("automatic, or none"), "{wrong}");
     }
 
     #[test]

@@ -6,13 +6,13 @@ use std::time::Duration;
 use clap::Args;
 use optim::Schedule;
 use serde::{Deserialize, Serialize};
-use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, TokenPolicy};
+use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, StepTimeout, TokenPolicy};
 
 use super::kinds::{
     FAILING_BATCHES, ModelKind, NON_FINITES, OptimizerKind, SPARSE_MEANS, TOKEN_POLICIES,
 };
 use super::measure::{Measure, StopWhen};
-use super::parse::{at_least_one, parse_duration, whole};
+use super::parse::{at_least_one, parse_duration, parse_step_timeout, whole};
 use super::straggler::StragglerArg;
 
 /// The options of `train`.
@@ -99,10 +99,15 @@ pub struct TrainArgs {
     /// Behave as the original system in everything: tokens, admission, sparse merge
     #[arg(long, conflicts_with_all = ["deterministic"], help_heading = REPLICAS)]
     pub reference: bool,
-    /// After this long without a sign a replica's token goes to another [default: 10s; in a
-    /// cluster 5s]
+    /// After this long without a sign of life a replica's token goes to another [default: 10s; in
+    /// a cluster 5s]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = REPLICAS)]
     pub lease: Option<Duration>,
+    /// After this long with one batch a replica's token goes to another, though it lives;
+    /// automatic: ten times the median, at least the lease; none: never [default: automatic]
+    #[arg(long, value_name = "DURATION", value_parser = parse_step_timeout)]
+    #[arg(help_heading = REPLICAS)]
+    pub step_timeout: Option<StepTimeout>,
     /// A step that takes longer than this fails and says who is missing [default: 10m]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = REPLICAS)]
     pub step_deadline: Option<Duration>,

@@ -37,6 +37,7 @@ fn training() -> Status {
         ended: None,
         totals: coordinator::Totals::default(),
         waiting_for: vec![(2, 0.0123), (3, 400.0)],
+        step_timeout: Some(20.0),
         replicas: vec![ReplicaStatus {
             replica: 2,
             state: "computing".into(),

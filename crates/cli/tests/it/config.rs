@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::program::{folder, json, run, train};
 
 /// Each option of `train`: its words, and what a file says.
-const OPTIONS: [(&str, &str); 49] = [
+const OPTIONS: [(&str, &str); 50] = [
     ("--model softmax", "model = \"softmax\""),
     ("--hidden 8", "hidden = 8"),
     ("--seed 18446744073709551615", "seed = 18446744073709551615"),
@@ -50,6 +50,7 @@ const OPTIONS: [(&str, &str); 49] = [
     ("--sparse-mean per-gradient", "sparse_mean = \"per-gradient\""),
     ("--reference", "reference = true"),
     ("--lease 500ms", "lease = \"0.5s\""),
+    ("--step-timeout none", "step_timeout = \"none\""),
     ("--step-deadline 2m", "step_deadline = \"120s\""),
     ("--min-replicas 2", "min_replicas = 2"),
     ("--non-finite allow", "non_finite = \"allow\""),

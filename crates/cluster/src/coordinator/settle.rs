@@ -1,7 +1,7 @@
 //! What the engine answered, turned into orders and answers, in its order.
 
 use hooks::NanLoss;
-use sync_replicas::engine::Effect;
+use sync_replicas::engine::{Effect, Expiry};
 
 use super::{Answer, Coordinator, Observed, ShardCommand};
 
@@ -20,6 +20,7 @@ impl Coordinator {
                 let generation = self.engine.generation();
                 if let Some(record) = self.records.get_mut(replica.get() as usize) {
                     (record.grant, record.granted) = (Some(grant.clone()), self.now);
+                    record.timed_out = false;
                     let (sequence, ticket) = (record.sequence, record.ticket(generation));
                     self.actions.answers.push((
                         replica,
@@ -40,8 +41,11 @@ impl Coordinator {
                     self.actions.answers.push((replica, ticket, Answer::Superseded { sequence }));
                 }
             }
-            Effect::LeaseExpired { replica } => {
-                tracing::warn!(%replica, "lease ran out; its token goes to another replica");
+            Effect::TokenExpired { replica, cause } => {
+                tracing::warn!(%replica, %cause, "its token goes to another replica");
+                if let Some(record) = self.records.get_mut(replica.get() as usize) {
+                    record.timed_out = matches!(cause, Expiry::TimedOut { .. });
+                }
             }
             Effect::Overdue(overdue) => {
                 tracing::warn!(%overdue, "a step is overdue");

@@ -32,6 +32,8 @@ pub struct Status {
     pub totals: Totals,
     /// The replicas that hold a token and have not pushed, and for how many seconds.
     pub waiting_for: Vec<(u64, f64)>,
+    /// How many seconds a replica may work with one token at present; `None` for no limit.
+    pub step_timeout: Option<f64>,
     /// Each replica.
     pub replicas: Vec<ReplicaStatus>,
 }
@@ -41,7 +43,8 @@ pub struct Status {
 pub struct ReplicaStatus {
     /// Which one.
     pub replica: u64,
-    /// `absent`, `computing`, `waiting`, `silent` (its lease is running out), `left` or `failed`.
+    /// `absent`, `computing`, `waiting`, `silent` (its lease is running out), `timed_out` (it
+    /// lives, and works on one batch for so long that another has its token), `left` or `failed`.
     pub state: Cow<'static, str>,
     /// Seconds since it was last heard of.
     pub silent_seconds: Option<f64>,
@@ -51,7 +54,7 @@ pub struct ReplicaStatus {
     pub accepted: u64,
     /// Gradients dropped because their step was over.
     pub stale: u64,
-    /// Leases that ran out.
+    /// Tokens that went to another, since its lease or its time for a step ran out.
     pub expired: u64,
     /// Why it failed, if it did.
     pub failure: Option<String>,
@@ -80,6 +83,7 @@ impl Coordinator {
             waiting_for: holding
                 .map(|(index, record)| (index as u64, since(record.granted)))
                 .collect(),
+            step_timeout: engine.step_timeout().map(|limit| limit.as_secs_f64()),
             replicas: (0..self.records.len()).map(|index| self.replica(index, now)).collect(),
         }
     }
@@ -93,6 +97,7 @@ impl Coordinator {
             record if !record.live && record.left => "left",
             record if !record.live => "absent",
             _ if lease.is_some_and(|lease| silent >= lease) => "silent",
+            record if record.grant.is_some() && record.timed_out => "timed_out",
             record if record.grant.is_some() => "computing",
             _ => "waiting",
         };

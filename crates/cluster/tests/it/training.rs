@@ -1,5 +1,6 @@
 //! Whole trainings over real sockets on loopback.
 
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use cluster::spec::Node;
@@ -170,4 +171,57 @@ fn a_variable_that_the_first_push_leaves_out_is_trained_later() {
         let got = report.variables.expect("it was there at the end").sha256();
         assert_eq!(got, alone, "{ps} servers");
     }
+}
+
+/// So long it hangs where nobody notices; then the test fails.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// A worker whose step 3 takes until it is told to go on; it heeds nothing meanwhile.
+struct Hangs(Mutex<mpsc::Receiver<()>>);
+
+impl Model<f32> for Hangs {
+    type Batch = u64;
+
+    fn gradients(
+        &self,
+        variables: &Variables<f32>,
+        batch: &u64,
+        work: &Work<'_, f32>,
+    ) -> Result<Option<Computed<f32>>, BoxError> {
+        if (work.replica.get(), work.step.get()) == (1, 3) {
+            self.0.lock().map_err(|_| "poisoned")?.recv_timeout(LONGEST)?;
+        }
+        Pull.gradients(variables, batch, work)
+    }
+}
+
+/// P-28: a worker that hangs in a batch sends heartbeats on and on. Both are needed, and the other
+/// makes ten steps without it.
+#[test]
+fn a_worker_that_hangs_holds_no_step() {
+    let (servers, workers) = (addresses(1), addresses(2));
+    let (go, may_go) = mpsc::sync_channel(1);
+    let model = Hangs(Mutex::new(may_go));
+    let run = |role: &str, index: u64, hooks: Hooks<f32>| {
+        let place = Node::from_flags(&servers, &workers, role, index).expect("it makes sense");
+        let cluster = Cluster::new(place);
+        // Ten times the median is less than the lease.
+        let replicas = replicas(2, 2).lease(Duration::from_millis(200));
+        let trainer = replicas.on(&cluster).build(variables()).expect("it fits");
+        trainer.fit(&model, numbers, hooks).expect("it trains")
+    };
+    let run = &run;
+    let until = || Hooks::new().stop_at_step(14);
+    let hooks = until().every(1, move |_, report| {
+        if report.global_step == 13 {
+            go.send(())?;
+        }
+        Ok(())
+    });
+    std::thread::scope(|scope| {
+        scope.spawn(move || run("ps", 0, until()));
+        scope.spawn(move || run("worker", 1, until()));
+        let report = run("worker", 0, hooks);
+        assert_eq!(report.global_step.get(), 14);
+    });
 }

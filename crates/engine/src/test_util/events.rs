@@ -8,7 +8,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
 
-use crate::{Admission, InitialTokens, Membership, Settings, SummationOrder, TokenPolicy};
+use crate::{
+    Admission, InitialTokens, Membership, Settings, StepTimeout, SummationOrder, TokenPolicy,
+};
 
 /// How an engine begins.
 #[derive(Clone, Debug)]
@@ -112,7 +114,7 @@ impl ReferenceStateMachine for Histories {
 /// All settings that fit together, of up to four replicas.
 pub fn any_settings() -> impl Strategy<Value = Settings> {
     let numbers = (1_usize..=4, 1_usize..=4, 0_usize..3);
-    let times = (prop::option::of(1_u64..4), prop::option::of(1_u64..5));
+    let times = (prop::option::of(1_u64..4), prop::option::of(1_u64..5), step_timeout());
     let choices = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     (numbers, times, choices, 0_u8..4).prop_map(|(numbers, times, choices, preset)| {
         let (aggregate, total, extra) = numbers;
@@ -123,6 +125,7 @@ pub fn any_settings() -> impl Strategy<Value = Settings> {
             initial_tokens: InitialTokens::Exactly(needed + extra),
             lease: times.0.map(Duration::from_secs),
             step_deadline: times.1.map(Duration::from_secs),
+            step_timeout: times.2,
             tell_superseded: tell,
             ..Settings::new(aggregate)
         };
@@ -142,6 +145,14 @@ pub fn any_settings() -> impl Strategy<Value = Settings> {
             },
         }
     })
+}
+
+fn step_timeout() -> impl Strategy<Value = StepTimeout> {
+    prop_oneof![
+        2 => Just(StepTimeout::Automatic),
+        1 => (1_u64..6).prop_map(|seconds| StepTimeout::After(Duration::from_secs(seconds))),
+        1 => Just(StepTimeout::Never),
+    ]
 }
 
 /// Any event, in a mix that lets steps close.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use accum_core::{GlobalStep, LocalStep};
 
 use super::Setup;
-use crate::{Admission, Config, Effect, Membership, Outcome, SummationOrder};
+use crate::{Admission, Config, Effect, Expiry, Membership, Outcome, SummationOrder};
 use crate::{InitialTokens, Tally, TokenPolicy};
 
 /// What an engine is, as far as its answers show it.
@@ -40,6 +40,8 @@ pub struct EngineModel {
     pub(super) origin: i64,
     /// How many batches of each share were left out.
     pub(super) skipped: BTreeMap<u64, u64>,
+    /// How long each contribution that counted took, from token to push, in this generation.
+    pub(super) took: Vec<Duration>,
     /// Whether a member that broke the protocol has spent a token of this step in vain.
     pub(super) wasted: bool,
     pub(super) now: Duration,
@@ -63,6 +65,8 @@ pub(super) struct Member {
     pub(super) live: bool,
     pub(super) begun: bool,
     pub(super) working: bool,
+    /// When it got the token for that work.
+    pub(super) began: Duration,
     pub(super) local_step: i64,
     /// The token held, and until when.
     pub(super) held: Option<(i64, Option<Duration>)>,
@@ -84,7 +88,7 @@ pub(super) enum Want {
     Grant { replica: u64, incarnation: u64, step: i64 },
     Close { lane: usize, count: u64 },
     Advanced(i64),
-    LeaseExpired(u64),
+    TokenExpired(u64, Expiry),
     Overdue { step: i64, count: u64, needed: u64, missing: Vec<u64>, waiting: Vec<u64> },
     Ended,
 }
@@ -120,6 +124,7 @@ impl EngineModel {
             used: BTreeSet::new(),
             origin: step.min(0),
             skipped: BTreeMap::new(),
+            took: Vec::new(),
             wasted: false,
             now: Duration::ZERO,
             effects: Vec::new(),
@@ -177,6 +182,7 @@ impl EngineModel {
     }
 
     pub(super) fn hooks_begin(&mut self, replica: Option<u64>) {
+        self.hooks_end();
         (self.hooks, self.hooks_since, self.overdue) = (Some(replica), self.now, false);
     }
 
@@ -185,8 +191,10 @@ impl EngineModel {
         self.step_began = self.now;
         let until = self.lease_from_now();
         let member = replica.and_then(|replica| self.members.get_mut(replica as usize));
-        if let Some((_, ends)) = member.and_then(|member| member.held.as_mut()) {
-            *ends = until;
+        if let Some(member) = member
+            && let Some((_, ends)) = &mut member.held
+        {
+            (*ends, member.began) = (until, self.now);
         }
     }
 
@@ -238,6 +246,7 @@ impl EngineModel {
         let member = &mut self.members[replica as usize];
         // Work for an earlier token, whose lease ended: this one is still to be used.
         let newer = member.held.is_some_and(|(token, _)| token > claims);
+        let took = (member.working && !newer).then(|| self.now - member.began);
         (member.sequence, member.working, member.row) = (sequence, newer, 0);
         let share = member.share.take();
         let fresh = claims >= self.lanes[0].step;
@@ -249,6 +258,7 @@ impl EngineModel {
         let member = &mut self.members[replica as usize];
         member.last = Some(outcome.clone());
         member.batch.take_if(|_| !newer);
+        self.took.extend(took.filter(|_| outcome.is_accepted()));
         match outcome {
             Outcome::Accepted { .. } | Outcome::Partly { .. } => member.tally.accepted += 1,
             Outcome::Stale { .. } => member.tally.stale += 1,
@@ -369,7 +379,7 @@ impl EngineModel {
             },
             Effect::Close { lane, count } => Want::Close { lane: *lane, count: *count },
             Effect::Advanced { global_step } => Want::Advanced(global_step.get()),
-            Effect::LeaseExpired { replica } => Want::LeaseExpired(replica.get()),
+            Effect::TokenExpired { replica, cause } => Want::TokenExpired(replica.get(), *cause),
             Effect::Overdue(it) => Want::Overdue {
                 step: it.global_step.get(),
                 count: it.count,

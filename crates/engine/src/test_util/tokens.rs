@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::EngineModel;
 use super::model::Want;
-use crate::{SummationOrder, TokenPolicy};
+use crate::{Expiry, StepTimeout, SummationOrder, TokenPolicy};
 
 impl EngineModel {
     /// Whether what a token permits can count, or leftovers are handed out all the same (P-12).
@@ -53,6 +53,7 @@ impl EngineModel {
         let until = self.lease_from_now();
         let member = &mut self.members[replica as usize];
         (member.held, member.local_step, member.working) = (Some((step, until)), step, true);
+        member.began = self.now;
         self.effects.push(Want::Grant { replica, incarnation: member.lives, step });
     }
 
@@ -103,14 +104,17 @@ impl EngineModel {
             return;
         }
         self.replace_absent();
+        let timeout = self.step_timeout();
         for replica in 0..self.members.len() {
             // A replica that cannot go on for the hooks on its thread keeps its token.
             let at_hooks = self.hooks == Some(Some(replica as u64));
-            let until =
-                self.members[replica].held.and_then(|(_, until)| until).filter(|_| !at_hooks);
-            if until.is_some_and(|until| until <= self.now) {
-                self.members[replica].tally.expired += 1;
-                self.effects.push(Want::LeaseExpired(replica as u64));
+            let member = &mut self.members[replica];
+            let Some((_, until)) = member.held.filter(|_| !at_hooks) else { continue };
+            let silent = until.filter(|&until| until <= self.now).map(|_| Expiry::Silent);
+            let late = timeout.filter(|&limit| member.began + limit <= self.now);
+            if let Some(cause) = silent.or(late.map(|limit| Expiry::TimedOut { limit })) {
+                member.tally.expired += 1;
+                self.effects.push(Want::TokenExpired(replica as u64, cause));
                 self.return_token(replica as u64);
             }
         }
@@ -123,6 +127,21 @@ impl EngineModel {
             let waiting: Vec<u64> = self.line.drain(..).collect();
             if !waiting.is_empty() {
                 self.tell_overdue(waiting);
+            }
+        }
+    }
+
+    /// P-28: ten times the median of the latest 64, and at least the lease.
+    pub(super) fn step_timeout(&self) -> Option<Duration> {
+        let settings = self.config.settings();
+        match settings.step_timeout {
+            StepTimeout::Never => None,
+            StepTimeout::After(limit) => Some(limit),
+            StepTimeout::Automatic => {
+                let mut latest = self.took[self.took.len().saturating_sub(64)..].to_vec();
+                latest.sort_unstable();
+                let median = latest.get(latest.len() / 2)?;
+                settings.lease.map(|lease| lease.max(*median * 10))
             }
         }
     }

@@ -7,8 +7,7 @@ use std::time::Duration;
 use accum_core::LocalStep;
 
 use super::EngineModel;
-use crate::ReplicaId;
-use crate::{Engine, StopReason};
+use crate::{Engine, ReplicaId, StepTimeout, StopReason};
 
 impl EngineModel {
     pub(super) fn check_views(&self, engine: &Engine) {
@@ -31,6 +30,7 @@ impl EngineModel {
         }
         let since = self.hooks.map(|_| self.hooks_since);
         assert_eq!(engine.hooks_since(), since, "since when hooks are called");
+        assert_eq!(engine.step_timeout(), self.step_timeout(), "the limit for one batch");
         let begun = self.members.iter().any(|member| member.begun);
         assert_eq!(engine.is_fresh(), !self.stopped && !begun, "whether nothing has happened");
         self.check_members(engine);
@@ -67,12 +67,21 @@ impl EngineModel {
         let absence = settings.lease.zip(self.started.filter(|_| absent));
         let at_hooks = |at: usize| self.hooks == Some(Some(at as u64));
         let leases = self.members.iter().enumerate().filter(|(at, _)| !at_hooks(*at));
-        let leases = leases.filter_map(|(_, member)| member.held.and_then(|(_, until)| until));
+        let timeout = self.step_timeout();
+        let is_given = matches!(settings.step_timeout, StepTimeout::After(_));
+        let given = timeout.filter(|_| is_given);
+        let leases = leases.flat_map(|(_, member)| {
+            let out = member.held.into_iter();
+            out.flat_map(move |(_, until)| {
+                until.into_iter().chain(timeout.map(|limit| member.began + limit))
+            })
+        });
         let chief = self.hooks.is_some() || self.is_updating();
         let began = if chief { self.now } else { self.step_began };
         leases
             .chain(absence.map(|(lease, started)| started + lease))
             .chain(self.lease_from_now())
+            .chain(given.map(|limit| self.now + limit))
             .chain(settings.step_deadline.map(|deadline| began + deadline))
             .min()
     }

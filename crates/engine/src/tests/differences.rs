@@ -124,7 +124,7 @@ fn a_replica_that_hangs() {
         let mut bench = Bench::joined(settings);
         stale_until(&mut bench, 2, 2);
         bench.turn(0);
-        let expired = tick(&mut bench, LEASE).contains(&Effect::LeaseExpired { replica: id(1) });
+        let expired = tick(&mut bench, LEASE).contains(&expired(1, Expiry::Silent));
         (expired, waits(&bench, 0))
     };
     check((2, 2), play, (false, true), (true, false));

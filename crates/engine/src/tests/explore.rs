@@ -40,8 +40,10 @@ enum Preset {
 type Size = (usize, usize, usize);
 
 fn settings_of(preset: Preset, (replicas, aggregate, _): Size) -> Settings {
-    // A deadline only ends waits, and each asks again.
-    let plain = Settings { step_deadline: None, ..settings(aggregate, replicas) };
+    // A deadline only ends waits, and each asks again; a token that is taken back since its
+    // replica worked for too long is one whose lease has ended.
+    let step_timeout = StepTimeout::Never;
+    let plain = Settings { step_deadline: None, step_timeout, ..settings(aggregate, replicas) };
     match preset {
         Preset::FrontDoor => plain,
         Preset::FrontDoorPerVariable => Settings { admission: Admission::PerVariable, ..plain },

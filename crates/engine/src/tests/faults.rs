@@ -1,4 +1,6 @@
-//! Leases, deadlines, deaths (P-2, P-5, P-6): one dead or stuck replica, and the others go on.
+//! Leases, limits, deaths (P-2, P-5, P-6, P-28): one dead or hung replica, and the others go on.
+
+use std::collections::VecDeque;
 
 use super::*;
 
@@ -11,7 +13,7 @@ fn a_stuck_replica_loses_its_lease_and_not_the_step() {
     bench.turn(0);
     bench.now = SECOND;
     let (next, effects) = bench.event(|engine, now, out| engine.tick(now, out));
-    assert_eq!(effects[0], Effect::LeaseExpired { replica: id(1) });
+    assert_eq!(effects[0], expired(1, Expiry::Silent));
     assert!(matches!(&effects[1], Effect::Grant(grant) if grant.replica == id(0)));
     assert_eq!(next, Some(2 * SECOND), "the new holder's lease");
     bench.turn(0);
@@ -30,7 +32,115 @@ fn a_sign_of_life_keeps_the_lease() {
     assert_eq!(renewed, Ok(()));
     bench.now = SECOND;
     let (_, effects) = bench.event(|engine, now, out| engine.tick(now, out));
-    assert_eq!(effects, [Effect::LeaseExpired { replica: id(0) }], "only the silent one");
+    assert_eq!(effects, [expired(0, Expiry::Silent)], "only the silent one");
+}
+
+/// Replica 1 of two shows that it lives and pushes nothing more; when its token is taken back, and
+/// the limit then. Replica 0 pushes a batch after each of these times.
+#[track_caller]
+fn check_hung(step_timeout: StepTimeout, took: &[u64], expected: Option<(u64, u64)>) {
+    let lease = Some(4 * SECOND);
+    let times = Settings { lease, step_timeout, step_deadline: None, ..settings(1, 2) };
+    let mut bench = Bench::joined(times);
+    let incarnations = [bench.incarnations[0], bench.incarnations[1]];
+    let mut push_at: VecDeque<u64> = took
+        .iter()
+        .scan(0, |at, &it| {
+            *at += it;
+            Some(*at)
+        })
+        .collect();
+    let mut got = None;
+    for second in 1..=100 {
+        bench.now = second * SECOND;
+        for (replica, incarnation) in (0..).zip(incarnations) {
+            let renewed =
+                bench.event(|engine, now, _| engine.renew(id(replica), incarnation, now)).0;
+            assert_eq!(renewed, Ok(()));
+        }
+        if push_at.pop_front_if(|at| *at == u64::from(second)).is_some() {
+            assert!(bench.turn(0).is_accepted());
+        }
+        let (_, effects) = bench.event(|engine, now, out| engine.tick(now, out));
+        let one = |effect: &Effect| match effect {
+            Effect::TokenExpired { replica, cause: Expiry::TimedOut { limit } }
+                if *replica == id(1) =>
+            {
+                Some((u64::from(second), limit.as_secs()))
+            }
+            _ => None,
+        };
+        got = got.or(effects.iter().find_map(one));
+    }
+    assert_eq!(got, expected, "{step_timeout:?} after {took:?}");
+}
+
+#[test]
+fn a_hung_replica_keeps_its_token_no_longer_than_the_step_timeout() {
+    // P-28: signs of life do not help
+    use StepTimeout::{After, Automatic, Never};
+    check_hung(Never, &[1, 1, 1], None);
+    check_hung(After(7 * SECOND), &[], Some((7, 7)));
+    // Shorter than a lease, if one says so.
+    check_hung(After(2 * SECOND), &[1, 1], Some((2, 2)));
+    // First batches compile: before one has counted nobody is late.
+    check_hung(Automatic, &[], None);
+    check_hung(Automatic, &[3], Some((30, 30)));
+    // Ten times the median of 1, 1, 2, and not of the mean or the last.
+    check_hung(Automatic, &[1, 1, 2], Some((10, 10)));
+    check_hung(Automatic, &[5, 1, 1], Some((10, 10)));
+    check_hung(Automatic, &[20, 20, 20], None);
+}
+
+#[test]
+fn the_automatic_limit_is_a_lease_at_least() {
+    // P-28
+    let second = Settings { lease: Some(SECOND), ..settings(1, 2) };
+    let mut bench = Bench::joined(second);
+    assert_eq!(bench.engine.step_timeout(), None, "nothing has counted");
+    bench.now = SECOND / 1000;
+    bench.turn(0);
+    assert_eq!(bench.engine.step_timeout(), Some(SECOND));
+    // Without one a token is lent for ever, which this rule does not change.
+    let mut bench = Bench::joined(Settings { lease: None, ..settings(1, 2) });
+    bench.turn(0);
+    assert_eq!(bench.engine.step_timeout(), None);
+}
+
+#[test]
+fn what_comes_late_and_counts_raises_the_limit() {
+    // P-28: all batches became slow at once; each loses its token once, and none after it
+    let slow = Settings { lease: Some(SECOND), ..settings(1, 1) };
+    let mut bench = Bench::joined(slow);
+    let incarnation = bench.incarnations[0];
+    let mut lost = Vec::new();
+    for round in 0..100 {
+        let seconds = if round < 8 { 1 } else { 60 };
+        for _ in 0..seconds {
+            bench.now += SECOND;
+            bench
+                .event(|engine, now, _| engine.renew(id(0), incarnation, now))
+                .0
+                .expect("a member");
+            let (_, effects) = bench.event(|engine, now, out| engine.tick(now, out));
+            lost.extend(
+                effects.iter().any(|it| matches!(it, Effect::TokenExpired { .. })).then_some(round),
+            );
+        }
+        assert!(bench.turn(0).is_accepted(), "round {round}: late, and counted");
+    }
+    assert_eq!(lost, (8..16).collect::<Vec<_>>(), "until most of those it remembers are slow");
+}
+
+#[test]
+fn loans_are_remembered_within_bounds() {
+    // One replica hangs, the others come and go: the lists do not grow.
+    let mut bench = Bench::joined(Settings { lease: Some(SECOND * 3600), ..settings(1, 3) });
+    for _ in 0..1000 {
+        bench.turn(0);
+        bench.turn(1);
+    }
+    assert!(bench.engine.loans.len() <= 2 * 3 + 64 + 3, "{}", bench.engine.loans.len());
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use engine::ReplicaId;
-use engine::{Effect, Membership};
+use engine::{Effect, Membership, StepTimeout};
 
 use super::{Fact, lanes};
 use crate::mix::Mix;
@@ -19,6 +19,8 @@ pub(crate) const NAME: &str =
 #[derive(Debug)]
 pub(crate) struct HangLaw {
     leased: bool,
+    /// Whether the tokens of the dead come back.
+    returned: bool,
     unknown: bool,
     needed: u64,
     step: i64,
@@ -40,6 +42,8 @@ impl HangLaw {
         let settings = mix.config.settings();
         Self {
             leased: settings.lease.is_some(),
+            returned: settings.lease.is_some()
+                || matches!(settings.step_timeout, StepTimeout::After(_)),
             unknown: settings.membership == Membership::Unknown,
             needed: mix.config.replicas_to_aggregate() as u64,
             step: 0,
@@ -61,7 +65,8 @@ impl HangLaw {
         let buried =
             self.held.iter().filter(|&(&replica, &step)| step == self.step && is_dead(replica));
         let issued = self.issued - self.earlier;
-        let left = issued.saturating_sub(self.lost + buried.count() as u64);
+        let buried = if self.returned { 0 } else { buried.count() as u64 };
+        let left = issued.saturating_sub(self.lost + buried);
         self.lanes.iter().any(|&lane| {
             let (closed, elsewhere) = (self.closed[lane], self.spent_elsewhere[lane]);
             let short = !closed && left.saturating_sub(elsewhere) < self.needed;

@@ -112,7 +112,7 @@ impl Invariant for Conservation {
                 self.books.issued += self.per_step;
                 self.stepped = true;
             }
-            Fact::Effect(&Effect::LeaseExpired { replica }) => self.give_back(replica),
+            Fact::Effect(&Effect::TokenExpired { replica, .. }) => self.give_back(replica),
             Fact::GaveUp { replica } => self.give_back(replica),
             Fact::Left { replica } if self.unknown => {
                 self.books.lost += u64::from(self.held.remove(&replica).is_some());

@@ -3,7 +3,7 @@
 //! Where each variable is admitted for itself, lanes are called by their variables here.
 
 use cluster::coordinator::{Answer, Observed, Ticket};
-use engine::{Admission, Decision, Effect, Outcome, Push, Refused, ReplicaId};
+use engine::{Admission, Decision, Effect, Expiry, Outcome, Push, Refused, ReplicaId};
 
 use super::Servers;
 use crate::happenings::Happening;
@@ -49,7 +49,7 @@ impl Servers {
                 let lanes = if each { &leader.lanes[..] } else { &[0] };
                 let late = leader.late.remove(&push.replica);
                 if late && decision.as_ref().is_ok_and(|it| it.outcome.is_accepted()) {
-                    stage.happened(Happening::PushedWithoutLease);
+                    stage.happened(Happening::PushedWithoutToken);
                 }
                 decided(&push, &decision, lanes, stage);
             }
@@ -68,9 +68,12 @@ impl Servers {
                 stage.note(&Fact::Effect(&effect));
                 match effect {
                     Effect::Advanced { .. } => stage.happened(Happening::Steps),
-                    Effect::LeaseExpired { replica } => {
+                    Effect::TokenExpired { replica, cause } => {
                         leader.late.insert(replica);
-                        stage.happened(Happening::LeaseExpired);
+                        stage.happened(match cause {
+                            Expiry::Silent => Happening::LeaseExpired,
+                            Expiry::TimedOut { .. } => Happening::TimedOut,
+                        });
                     }
                     Effect::Grant(grant) => {
                         leader.late.remove(&grant.replica);

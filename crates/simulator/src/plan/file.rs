@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use engine::{Admission, InitialTokens, Settings, SummationOrder, TokenPolicy};
+use engine::{Admission, InitialTokens, Settings, StepTimeout, SummationOrder, TokenPolicy};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -26,6 +26,7 @@ struct File {
     tell_superseded: Option<bool>,
     order: Option<Spanned<OrderName>>,
     lease: Option<Limit>,
+    step_timeout: Option<Timeout>,
     step_deadline: Option<Limit>,
     compute: Distribution,
     network: Option<Distribution>,
@@ -78,6 +79,28 @@ impl Limit {
         match self {
             Self::Seconds(seconds) => Some(time(seconds.get())),
             Self::None(NoLimit::None) => None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(untagged, expecting = "expected a number of seconds, \"automatic\" or \"none\"")]
+enum Timeout {
+    Limit(Limit),
+    Automatic(Automatic),
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Automatic {
+    Automatic,
+}
+
+impl Timeout {
+    fn get(self) -> StepTimeout {
+        match self {
+            Self::Limit(limit) => limit.time().map_or(StepTimeout::Never, StepTimeout::After),
+            Self::Automatic(Automatic::Automatic) => StepTimeout::Automatic,
         }
     }
 }
@@ -185,6 +208,9 @@ impl Reader<'_> {
         }
         if let Some(lease) = file.lease {
             settings.lease = lease.time();
+        }
+        if let Some(timeout) = file.step_timeout {
+            settings.step_timeout = timeout.get();
         }
         if let Some(deadline) = file.step_deadline {
             settings.step_deadline = deadline.time();

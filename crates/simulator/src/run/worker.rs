@@ -97,6 +97,7 @@ impl Run<'_> {
     /// Lets something happen to a replica; what cannot happen to it now does not.
     pub(super) fn happens(&mut self, replica: usize, what: What) {
         let now = self.events.now();
+        self.shows_life(replica);
         let worker = &mut self.workers[replica];
         let there = worker.incarnation.is_some();
         match what {
@@ -116,6 +117,15 @@ impl Run<'_> {
                 self.events.at(until, Event::Wakes { replica });
             }
             _ => {}
+        }
+    }
+
+    /// Its heartbeats come as long as it lives and does not stand still, the last one just before.
+    pub(super) fn shows_life(&mut self, replica: usize) {
+        let (now, worker) = (self.events.now(), &self.workers[replica]);
+        if let Some(incarnation) = worker.incarnation.filter(|_| worker.still_until <= now) {
+            // Refused only to one that is no member, which has no lease.
+            let _ = self.engine.renew(ReplicaId::new(replica as u64), incarnation, now);
         }
     }
 
@@ -148,6 +158,7 @@ impl Run<'_> {
 
     /// A replica that stood still looks up: its step may be over.
     pub(super) fn wakes(&mut self, replica: usize) {
+        self.shows_life(replica);
         let told = self.plan.config.settings().tell_superseded;
         let id = ReplicaId::new(replica as u64);
         if told && self.engine.is_superseded(id) {

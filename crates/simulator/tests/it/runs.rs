@@ -89,11 +89,19 @@ fn what_happens_to_replicas() {
     let event = |at: f64, what: &str| format!("[[event]]\nat = {at}\nreplica = 1\nwhat = {what}\n");
     // P-2: a leaver's token goes to the other at once, which then computes twice a step.
     check(&format!("{two}{}", event(1.5, "\"leaves\"")), &[1.0, 2.0, 2.0], [6, 0, 0]);
-    // P-5: a dead one's when its lease ends, three seconds after the second step began.
-    check(&format!("{two}{}", event(1.5, "\"dies\"")), &[1.0, 4.0, 2.0], [6, 0, 0]);
+    // P-5: a dead one's when its lease ends, three seconds after its last sign of life.
+    check(&format!("{two}{}", event(1.5, "\"dies\"")), &[1.0, 4.5, 2.0], [6, 0, 0]);
     // A pause within the lease only delays.
     let pause = event(1.5, "\"pauses\"\nseconds = 1.5");
     check(&format!("{two}{pause}"), &[1.0, 2.5, 1.0], [6, 0, 0]);
+    // P-28: one that lives keeps its token beyond a lease, but not beyond the step timeout.
+    let deaf = format!(
+        "tell_superseded = false\n{two}[[replica]]\nnumber = 1\ncompute.constant.seconds = 50\n"
+    );
+    let with = |limit: &str| format!("step_timeout = {limit}\n{deaf}");
+    check(&with("8"), &[9.0, 2.0, 2.0], [6, 0, 0]);
+    check(&with("\"automatic\""), &[11.0, 2.0, 2.0], [6, 0, 0]);
+    check(&with("\"none\""), &[50.0], [2, 0, 0]);
     // P-9: who comes back waits for a token of its own.
     let back = event(1.5, "\"leaves\"") + &event(3.5, "\"joins\"");
     check(&format!("{two}{back}"), &[1.0, 2.0, 1.5, 1.0], [8, 0, 0]);

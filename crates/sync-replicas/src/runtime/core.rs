@@ -224,8 +224,8 @@ impl<T: Scalar> Core<T> {
                         settled.superseded = true;
                     }
                 }
-                Effect::LeaseExpired { replica } => {
-                    tracing::warn!(%replica, "lease ran out; its token goes to another replica");
+                Effect::TokenExpired { replica, cause } => {
+                    tracing::warn!(%replica, %cause, "its token goes to another replica");
                     // Should it wait for one already, it must first stand in line.
                     let slot = slot_of(&mut self.slots, replica);
                     settled.wakers.extend(slot.and_then(|slot| slot.mailbox.notify()));
@@ -271,6 +271,13 @@ impl<T: Scalar> Core<T> {
 
     pub(crate) fn slot(&mut self, replica: ReplicaId) -> Option<&mut ReplicaSlot> {
         slot_of(&mut self.slots, replica)
+    }
+
+    /// Time has passed. A process lives as long as any thread of it does, so no replica here is
+    /// silent; but it may hang (P-28).
+    pub(crate) fn tick(&mut self, now: Duration, effects: &mut Vec<Effect>) -> Option<Duration> {
+        self.engine.renew_all(now);
+        self.engine.tick(now, effects)
     }
 
     pub(crate) fn config(&self) -> &Config {

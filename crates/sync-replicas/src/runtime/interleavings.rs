@@ -21,7 +21,7 @@ use crate::runtime::{Closer, Replica, Shared};
 use crate::sync::{Arc, Ordering};
 use crate::{Gradients, Outcome, SyncReplicas, Variables, WaitError};
 use engine::ReplicaId;
-use engine::{InitialTokens, StopReason};
+use engine::{InitialTokens, StepTimeout, StopReason};
 
 const FOR_GOOD: Duration = Duration::MAX;
 

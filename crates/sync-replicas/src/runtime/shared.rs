@@ -275,7 +275,7 @@ impl<T: Scalar> Shared<T> {
     /// The timekeeper's call; how long it may sleep now.
     pub(crate) fn tick(&self) -> Duration {
         let (next, hooks) = self.event(|core, now, effects| {
-            let next = core.engine.tick(now, effects);
+            let next = core.tick(now, effects);
             let deadline = core.config().settings().step_deadline;
             let taken = core.engine.hooks_since().map(|since| now.saturating_sub(since));
             (next, taken.zip(deadline).filter(|(taken, deadline)| taken >= deadline))

@@ -85,16 +85,6 @@ impl<'r, T: Scalar> Step<'r, T> {
         self.permit.replica.superseded.clone()
     }
 
-    /// A sign of life in a long computation: the token's lease begins anew (P-5).
-    pub fn renew_lease(&self) {
-        let replica = &*self.permit.replica;
-        let (id, incarnation) = (replica.id, replica.incarnation);
-        let renewed = replica.shared.event(|core, now, _| core.engine.renew(id, incarnation, now));
-        if let Err(refused) = renewed {
-            tracing::debug!(replica = %id, %refused, "there is no lease to renew any more");
-        }
-    }
-
     /// The order for a [`Model`](crate::Model).
     #[must_use]
     pub fn work(&self) -> Work<'_, T> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ndarray::{Array1, ArrayD};
 use optim::{Adam, Sgd};
-use sync_replicas::options::SummationOrder;
+use sync_replicas::options::{StepTimeout, SummationOrder};
 use sync_replicas::{
     Gradients, Outcome, Replica, ReplicaId, Step, SyncReplicas, Trainer, VariableError, Variables,
 };
@@ -81,7 +81,7 @@ fn a_buffer_comes_back_from_a_duplicate_push() {
         .total_num_replicas(3)
         .order(SummationOrder::Replica)
         // So long the third replica waits for the second one's share, which never comes.
-        .lease(Duration::from_millis(100))
+        .step_timeout(StepTimeout::After(Duration::from_millis(100)))
         .build(variables())
         .expect("the numbers fit");
     let [mut own, mut other, mut backup] = [0, 1, 2].map(|id| join(&trainer, id));

@@ -268,16 +268,3 @@ fn a_token_whose_step_is_over_is_not_begun() {
     let tally = stage.trainer.tally(ReplicaId::new(1)).expect("it joined");
     assert_eq!((tally.accepted, tally.stale, tally.superseded), (1, 0, 0));
 }
-
-#[test]
-fn a_lease_can_be_renewed_and_renewing_too_late_is_harmless() {
-    // P-5
-    let mut stage = Stage::new(2, 2, SummationOrder::Arrival);
-    let slow = stage.replicas[1].as_mut().expect("it lives");
-    let step = slow.next_step().expect("no deadline").expect("it has begun");
-    step.renew_lease();
-    stage.trainer.stop_handle().stop("enough");
-    step.renew_lease();
-    drop(step);
-    stage.check_tokens();
-}

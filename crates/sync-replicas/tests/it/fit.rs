@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ndarray::array;
 use optim::Sgd;
+use sync_replicas::options::StepTimeout;
 use sync_replicas::record::{Cursor, Record, ReplicaOutcome};
 use sync_replicas::{
     BatchSource, BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SyncReplicas, Trainer,
@@ -273,9 +274,10 @@ fn the_reference_preset_tells_loss_and_average_of_the_whole_step() {
 }
 
 #[test]
-fn a_stuck_replicas_lease_runs_out() {
-    // P-5: both are needed, one is stuck until the other has made ten steps without it
-    let trainer = builder(2, 2).lease(Duration::from_millis(20)).build(variables());
+fn a_stuck_replica_loses_its_token_and_not_the_step() {
+    // P-28: both are needed, one is stuck until the other has made ten steps without it
+    let limit = StepTimeout::After(Duration::from_millis(20));
+    let trainer = builder(2, 2).step_timeout(limit).build(variables());
     let trainer = trainer.expect("the numbers fit");
     let (go, may_go) = mpsc::sync_channel(1);
     let may_go = Mutex::new(may_go);

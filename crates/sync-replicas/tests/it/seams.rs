@@ -17,7 +17,7 @@ use optim::Sgd;
 use sync_replicas::checkpoint::CheckpointError;
 use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::engine::JoinError;
-use sync_replicas::options::SummationOrder;
+use sync_replicas::options::{StepTimeout, SummationOrder};
 use sync_replicas::{
     BoxError, Computed, FitError, Gradients, Hooks, Model, ReplicaId, SyncReplicas, Trainer,
     Variables, Work,
@@ -103,7 +103,7 @@ impl Seam {
             .order(order)
             .use_locking(dice.chance(50))
             .observe_gradients(dice.chance(30))
-            .lease(Duration::from_millis(50 + dice.below(400)))
+            .step_timeout(StepTimeout::After(Duration::from_millis(50 + dice.below(400))))
             // An average that is the newest value, always.
             .moving_average(0.0);
         let variables = Variables::new().with("w", Array1::zeros(length)).expect("one name");

@@ -12,7 +12,7 @@ use ndarray::array;
 use optim::{HyperParameterError, Optimizer, Schedule, Sgd, Step, Tile};
 use sync_replicas::checkpoint;
 use sync_replicas::checkpoint::CheckpointError;
-use sync_replicas::options::SummationOrder;
+use sync_replicas::options::{StepTimeout, SummationOrder};
 use sync_replicas::{
     BoxError, Computed, FitError, Gradients, Hooks, Model, Outcome, ReplicaId, StopHandle,
     SyncReplicas, Trainer, Variables, Work,
@@ -163,7 +163,7 @@ fn an_optimizer_that_asks_for_its_own_variables_is_told_so() {
     *slot.lock().unwrap_or_else(|it| it.into_inner()) = None;
 }
 
-// P-5: hooks that take longer than lease and deadline cost no replica anything.
+// P-5: hooks that take longer than the step's timeout and deadline cost no replica anything.
 #[test]
 fn replicas_do_not_pay_for_hooks() {
     let pause = Duration::from_millis(60);
@@ -171,7 +171,7 @@ fn replicas_do_not_pay_for_hooks() {
         let trainer = SyncReplicas::new(Sgd::new(1.0))
             .replicas_to_aggregate(aggregate)
             .total_num_replicas(total)
-            .lease(pause / 4)
+            .step_timeout(StepTimeout::After(pause / 4))
             .step_deadline(pause / 3)
             .build(ab())
             .expect("it fits");

@@ -161,7 +161,7 @@ impl World {
                     }
                     self.grant(&grant);
                 }
-                Effect::LeaseExpired { .. } | Effect::Superseded { .. } => {}
+                Effect::TokenExpired { .. } | Effect::Superseded { .. } => {}
                 other => return Err(format!("nobody asked for {other:?}")),
             }
         }

@@ -50,15 +50,16 @@ fn a_leavers_token_goes_to_the_one_that_waits() {
 }
 
 #[test]
-fn a_lease_that_ends_gives_the_token_to_the_one_that_waits() {
-    // P-5: replica 1 hangs; the clock is ours
+fn a_step_timeout_gives_the_token_to_the_one_that_waits() {
+    // P-28: replica 1 hangs; the clock is ours
     check(|| {
-        let shared = start(2, 2);
+        let limit = StepTimeout::After(Duration::from_secs(60));
+        let shared = assemble(2, 2, |it| it.step_timeout(limit), Closer::LastPusher);
         let stuck = join(&shared, 1);
         let waiter = waits(&shared);
-        // Until it waits there is no lease but of the stuck one that this could end.
+        // Until it waits there is no token out but the stuck one's.
         let later = Duration::from_secs(3_600);
-        shared.event(|core, _, effects| core.engine.tick(later, effects));
+        shared.event(|core, _, effects| core.tick(later, effects));
         waiter.join().expect("it ends");
         assert_eq!(step(&shared), 1);
         drop(stuck);

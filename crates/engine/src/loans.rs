@@ -1,0 +1,247 @@
+//! How long a replica may keep a token: its lease, which signs of life renew, and the time limit of
+//! a step, which nothing does (P-5, P-28).
+//!
+//! Reads no clock. Invariant: a replica that holds a token has an entry in `leases` that is due no
+//! later than its lease, and one in `by_age`, except while hooks run on its thread.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use crate::config::StepTimeout;
+use crate::effect::{Effect, Expiry, Refused};
+use crate::machine::Engine;
+use crate::members::Held;
+use crate::{Incarnation, ReplicaId};
+
+/// The automatic limit is so many times the median.
+const MEDIANS: u32 = 10;
+/// The median is that of so many contributions at most.
+const LATEST: usize = 64;
+
+/// Which tokens are out, by the time when they must be looked at.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Loans {
+    /// When a lease may end, one entry a replica. Renewing leaves it where it is: what is due is
+    /// looked at, and put back if there is time left.
+    leases: BinaryHeap<Reverse<(Duration, ReplicaId)>>,
+    /// Loan by loan, as they began. What has come back meanwhile is dropped in passing.
+    by_age: VecDeque<(u64, ReplicaId)>,
+    /// How many there were.
+    lent: u64,
+    /// How long the latest contributions that counted took, from token to push.
+    took: VecDeque<Duration>,
+}
+
+impl Loans {
+    /// A contribution counted, so long after its replica got the token for it.
+    pub(crate) fn came_back(&mut self, after: Duration) {
+        if self.took.len() == LATEST {
+            self.took.pop_front();
+        }
+        self.took.push_back(after);
+    }
+
+    /// How many entries there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.leases.len() + self.by_age.len()
+    }
+
+    fn median(&self) -> Option<Duration> {
+        let mut took: Vec<Duration> = self.took.iter().copied().collect();
+        let middle = took.len() / 2;
+        (!took.is_empty()).then(|| *took.select_nth_unstable(middle).1)
+    }
+}
+
+impl Engine {
+    /// How long a replica may work with one token at present (P-28); `None` for no limit.
+    #[must_use]
+    pub fn step_timeout(&self) -> Option<Duration> {
+        let settings = self.config.settings();
+        match settings.step_timeout {
+            StepTimeout::Never => None,
+            StepTimeout::After(limit) => Some(limit),
+            StepTimeout::Automatic => {
+                let lease = settings.lease?;
+                Some(self.loans.median()?.saturating_mul(MEDIANS).max(lease))
+            }
+        }
+    }
+
+    /// The token in a replica's hands is lent from now on.
+    pub(crate) fn lend(&mut self, replica: ReplicaId, now: Duration) {
+        let until = self.lease_from(now);
+        let Some(member) = self.members.get_mut(replica) else { return };
+        let Some(held) = &mut member.held else { return };
+        (held.until, member.began) = (until, now);
+        if let Some(until) = until.filter(|_| !std::mem::replace(&mut member.in_leases, true)) {
+            self.loans.leases.push(Reverse((until, replica)));
+        }
+        let settings = self.config.settings();
+        let is_limited = match settings.step_timeout {
+            StepTimeout::Never => false,
+            StepTimeout::Automatic => settings.lease.is_some(),
+            StepTimeout::After(_) => true,
+        };
+        if !is_limited {
+            return;
+        }
+        self.loans.lent += 1;
+        member.loan = self.loans.lent;
+        self.loans.by_age.push_back((member.loan, replica));
+        // However long the oldest is out: no more than two entries a replica.
+        if self.loans.by_age.len() > 2 * self.config.total_num_replicas() + LATEST {
+            let members = &self.members;
+            self.loans.by_age.retain(|&(loan, replica)| {
+                members.get(replica).is_some_and(|it| it.held.is_some() && it.loan == loan)
+            });
+        }
+    }
+
+    pub(crate) fn lease_from(&self, now: Duration) -> Option<Duration> {
+        self.config.settings().lease.map(|lease| now.saturating_add(lease))
+    }
+
+    /// A sign of life: the replica's lease begins anew.
+    ///
+    /// # Errors
+    /// [`Refused::NotJoined`].
+    pub fn renew(
+        &mut self,
+        replica: ReplicaId,
+        incarnation: Incarnation,
+        now: Duration,
+    ) -> Result<(), Refused> {
+        let until = self.lease_from(now);
+        if let Some(held) = &mut self.live(replica, incarnation)?.held {
+            held.until = until;
+        }
+        Ok(())
+    }
+
+    /// All live replicas are known to live, as the threads of one process are: their leases begin
+    /// anew.
+    pub fn renew_all(&mut self, now: Duration) {
+        let until = self.lease_from(now);
+        for (_, member) in self.members.iter_mut() {
+            if let Some(held) = &mut member.held {
+                held.until = until;
+            }
+        }
+    }
+
+    /// Takes the tokens back that were out for too long, and gives them to replicas that wait.
+    pub(crate) fn end_loans(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        self.replace_absent(now);
+        let mut late = self.timed_out(now);
+        late.extend(self.silent(now).into_iter().map(|replica| (replica, Expiry::Silent)));
+        // By replica, so that it does not matter how the two came about; silence says more.
+        late.sort_by_key(|&(replica, expiry)| (replica, expiry != Expiry::Silent));
+        late.dedup_by_key(|&mut (replica, _)| replica);
+        for (replica, cause) in late {
+            if let Some(member) = self.members.get_mut(replica) {
+                member.tally.expired += 1;
+                let claim = member.claim;
+                // It may still be first with its share, which others may have all the same.
+                if let (Some(shares), Some(claim)) = (&mut self.shares, claim) {
+                    shares.release(replica, claim.share);
+                }
+            }
+            effects.push(Effect::TokenExpired { replica, cause });
+            self.return_token(replica);
+        }
+        self.serve_line(now, effects);
+    }
+
+    /// When the next token may come back, unless its replica shows that it lives.
+    pub(crate) fn next_expiry(&mut self, now: Duration) -> Option<Duration> {
+        // Tokens have come back since: the entry on top must be true.
+        let silent = self.silent(now);
+        debug_assert!(silent.is_empty(), "{silent:?} were seen to have no token any more");
+        let lease = self.loans.leases.peek().map(|&Reverse((due, _))| due);
+        let oldest = self.loans.by_age.iter().find_map(|&entry| self.began(entry));
+        let limit = oldest.zip(self.step_timeout());
+        let limit = limit.map(|(began, limit)| began.saturating_add(limit));
+        lease.into_iter().chain(limit).min()
+    }
+
+    /// The replicas whose leases have ended. The entry on top is true afterwards.
+    fn silent(&mut self, now: Duration) -> Vec<ReplicaId> {
+        let mut silent = Vec::new();
+        loop {
+            let Some(&Reverse((due, replica))) = self.loans.leases.peek() else { return silent };
+            let until = self.loan_of(replica).and_then(|held| held.until);
+            if until == Some(due) && due > now {
+                return silent;
+            }
+            self.loans.leases.pop();
+            match until {
+                Some(until) if until > now => self.loans.leases.push(Reverse((until, replica))),
+                _ => {
+                    silent.extend(until.map(|_| replica));
+                    if let Some(member) = self.members.get_mut(replica) {
+                        member.in_leases = false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The replicas that have worked for too long.
+    fn timed_out(&mut self, now: Duration) -> Vec<(ReplicaId, Expiry)> {
+        let (limit, mut late) = (self.step_timeout(), Vec::new());
+        while let Some(&entry) = self.loans.by_age.front() {
+            let (began, (_, replica)) = (self.began(entry), entry);
+            match (began, limit) {
+                (None, _) => {}
+                (Some(began), Some(limit)) if began.saturating_add(limit) <= now => {
+                    late.push((replica, Expiry::TimedOut { limit }));
+                }
+                _ => return late,
+            }
+            self.loans.by_age.pop_front();
+        }
+        late
+    }
+
+    /// When a loan began that is still out.
+    fn began(&self, (loan, replica): (u64, ReplicaId)) -> Option<Duration> {
+        let member = self.members.get(replica).filter(|member| member.loan == loan);
+        member.zip(self.loan_of(replica)).map(|(member, _)| member.began)
+    }
+
+    /// The token that a replica holds; `None` as well while the chief calls hooks on its thread,
+    /// which keep it from going on.
+    fn loan_of(&self, replica: ReplicaId) -> Option<Held> {
+        let at_hooks = self.hooks.is_some_and(|hooks| hooks.replica == Some(replica));
+        self.members.get(replica)?.held.filter(|_| !at_hooks)
+    }
+
+    /// When replicas that have not joined count as dead; `None` if all have begun.
+    pub(crate) fn absence_ends(&self) -> Option<Duration> {
+        let absent = self.chief_started && self.members.iter().any(|(_, member)| !member.begun);
+        self.config
+            .settings()
+            .lease
+            .filter(|_| absent)
+            .map(|lease| self.started.saturating_add(lease))
+    }
+
+    /// P-5: a replica that never comes does not hold up the first step: its starting token goes to
+    /// the others. Later steps have tokens enough without it.
+    fn replace_absent(&mut self, now: Duration) {
+        if self.absence_ends().is_none_or(|end| now < end) {
+            return;
+        }
+        let mut absent = 0;
+        for (_, member) in self.members.iter_mut().filter(|(_, member)| !member.begun) {
+            member.begun = true;
+            absent += 1;
+        }
+        if self.advances == 0 {
+            self.put_tokens(absent);
+        }
+    }
+}
