@@ -104,18 +104,21 @@ fn watch(
                         let words = role(other);
                         processes_of(folder, &words).iter().for_each(|it| send("KILL", it));
                     }
-                    Signal::Kill | Signal::Stop(_) => {}
+                    Signal::Kill | Signal::Stop(_) | Signal::Hang(_) => {}
                 }
             }
             let stands = match crash.signal {
                 Signal::Kill | Signal::KillAndInterrupt => continue,
-                Signal::Stop(time) => time,
+                Signal::Stop(time) | Signal::Hang(time) => time,
                 // So that what happens meanwhile is known before it goes on.
                 Signal::Interrupt | Signal::KillOther(_) => SHORT,
             };
             // Again and again, as it may take a while until the process really stops.
             if struck[place].is_some_and(|since: Instant| since.elapsed() > stands) {
-                send("CONT", &process);
+                match crash.signal {
+                    Signal::Hang(_) => fs::write(marks.join(format!("{place}.go")), "")?,
+                    _ => send("CONT", &process),
+                }
             }
         }
         if begun.elapsed() > DEADLINE {

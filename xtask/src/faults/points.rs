@@ -137,6 +137,13 @@ pub(super) const LAST: [(&str, Option<&str>, Outcome); 15] = [
     ("ps-1 server/end-heard#1", Some("ps-0"), Over),
 ];
 
+/// Where a worker hangs in the middle of a batch, and its heartbeats go on.
+pub(super) const HUNG: [&str; 3] = [
+    "worker-1 worker/after-gradient#5",
+    "worker-1 worker/token-held#5",
+    "worker-2 worker/between-pushes#9",
+];
+
 /// A wish to end while the training starts or recovers: who is killed where, and where somebody
 /// stands when the wish comes; without that it comes at the death.
 pub(super) const WISHED: [(&str, Option<&str>); 12] = [

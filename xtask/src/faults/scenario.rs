@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use super::cluster::UPDATES;
-use super::points::{DOUBLE, LAST, Outcome, POINTS, Point, SMOKE, WISHED};
+use super::points::{DOUBLE, HUNG, LAST, Outcome, POINTS, Point, SMOKE, WISHED};
 use crate::Result;
 
 /// How long a process is stopped: less than a lease, and more than two.
 pub(super) const SHORT: Duration = Duration::from_millis(200);
 pub(super) const LONG: Duration = Duration::from_millis(1500);
+
+/// How long a thread hangs: longer than all the rest takes.
+const HANG: Duration = Duration::from_secs(6);
 
 /// Saves so often that there is always one to go back to.
 pub(super) const SAVE_EVERY: u64 = 4;
@@ -19,6 +22,8 @@ pub(super) enum Signal {
     Kill,
     /// SIGSTOP, and SIGCONT after so long.
     Stop(Duration),
+    /// The thread that comes there hangs for so long, and the process lives on.
+    Hang(Duration),
     /// It stands there while the launcher gets SIGINT.
     Interrupt,
     /// It is killed, and the launcher gets SIGINT.
@@ -60,7 +65,11 @@ impl Crash {
     /// As the program's variable has it.
     pub(super) fn to_variable(&self) -> String {
         let Self { process, point, visit, signal } = self;
-        let signal = if signal.kills() { "kill" } else { "stop" };
+        let signal = match signal {
+            Signal::Hang(_) => "hang",
+            signal if signal.kills() => "kill",
+            _ => "stop",
+        };
         format!("{process} {point}#{visit}={signal}")
     }
 
@@ -76,7 +85,8 @@ pub(super) fn all(filter: Option<&str>) -> Result<Vec<Scenario>> {
     let double = DOUBLE.iter().map(|(first, then)| of_pair(first, then));
     let last = LAST.iter().map(|(at, other, outcome)| of_last(at, *other, *outcome));
     let wished = WISHED.iter().map(|(first, then)| of_wish(first, *then));
-    let listed = double.chain(last).chain(wished).collect::<Result<Vec<_>>>()?;
+    let hung = HUNG.iter().map(|at| of_hang(at));
+    let listed = double.chain(last).chain(wished).chain(hung).collect::<Result<Vec<_>>>()?;
     let every: Vec<Scenario> = single.chain(listed).collect();
     let chosen: Vec<_> =
         every.into_iter().filter(|it| filter.is_none_or(|part| it.name.contains(part))).collect();
@@ -86,12 +96,13 @@ pub(super) fn all(filter: Option<&str>) -> Result<Vec<Scenario>> {
     Ok(chosen)
 }
 
-/// Those of `ci`.
+/// Those of `ci`: also the first of those that hang.
 pub(super) fn smoke() -> Vec<Scenario> {
     let chosen = |it: &Scenario| {
         SMOKE.iter().any(|(point, process, signal)| it.name == name(point, process, signal))
     };
-    POINTS.iter().flat_map(of_point).filter(chosen).collect()
+    let hung = HUNG.iter().take(1).filter_map(|at| of_hang(at).ok());
+    POINTS.iter().flat_map(of_point).filter(chosen).chain(hung).collect()
 }
 
 /// One or two crashes at random, of any kind; the same for a seed whenever it is asked.
@@ -169,6 +180,17 @@ fn of_last(at: &str, other: Option<&'static str>, outcome: Outcome) -> Result<Sc
     Ok(Scenario { name, aggregate: 3, save_every, crashes, expected: Some(outcome) })
 }
 
+/// A worker that hangs.
+fn of_hang(at: &str) -> Result<Scenario> {
+    Ok(Scenario {
+        name: format!("hang: {at}"),
+        aggregate: 3,
+        save_every: SAVE_EVERY,
+        crashes: vec![crash(at, Signal::Hang(HANG))?],
+        expected: Some(Outcome::Continues),
+    })
+}
+
 /// A wish to end during a recovery.
 fn of_wish(first: &str, then: Option<&str>) -> Result<Scenario> {
     let (name, crashes) = match then {
@@ -207,6 +229,7 @@ fn word(signal: Signal) -> &'static str {
         Signal::Kill => "kill",
         Signal::Stop(time) if time == SHORT => "stop short",
         Signal::Stop(_) => "stop long",
+        Signal::Hang(_) => "hang",
         Signal::Interrupt => "interrupt",
         Signal::KillAndInterrupt => "kill and interrupt",
         Signal::KillOther(other) => other,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::points::{DOUBLE, LAST, POINTS, SMOKE, WISHED};
+use super::points::{DOUBLE, HUNG, LAST, POINTS, SMOKE, WISHED};
 use super::scenario;
 use crate::tidy::tree::Tree;
 
@@ -72,14 +72,15 @@ fn the_document_has_the_points_of_the_harness() {
         let then = then.map_or("then".to_owned(), |then| format!("`{then}`"));
         format!("| `{first}` | {then} |")
     });
-    for row in double.chain(last).chain(wished) {
+    let hung = HUNG.iter().map(|at| format!("| `{at}` |"));
+    for row in double.chain(last).chain(wished).chain(hung) {
         assert!(text.contains(&row), "{DOCUMENT} has no {row}");
     }
 }
 
 #[test]
 fn the_smoke_set_is_of_points_that_exist() {
-    assert_eq!(scenario::smoke().len(), SMOKE.len());
+    assert_eq!(scenario::smoke().len(), SMOKE.len() + 1);
 }
 
 #[test]

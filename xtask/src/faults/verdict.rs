@@ -107,6 +107,11 @@ pub(super) fn judge(folder: &Path, scenario: &Scenario, ended: &Ended, expected:
     if outcome == Outcome::Over {
         return Ok(());
     }
+    let hung = scenario.crashes.iter().any(|crash| matches!(crash.signal, Signal::Hang(_)));
+    let told = || fs::read_to_string(folder.join("run/logs/ps-0.log")).unwrap_or_default();
+    if hung && !told().contains("step timeout") {
+        return Err("expected a warning that a token went to another, got none".into());
+    }
     let killed = scenario.crashes.iter().filter(|crash| crash.signal == Signal::Kill);
     for name in killed.map(|crash| crash.process_words()) {
         let told = format!("{name}: was ended by signal 9; it is started again");

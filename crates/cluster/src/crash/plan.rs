@@ -2,9 +2,11 @@
 //!
 //! `SYNC_REPLICAS_CRASH_AT` is a list, with commas, of `PROCESS POINT#VISIT=SIGNAL`, such as
 //! `worker-1 worker/before-commit#3=kill`: the third time that a life of worker 1 is there, it is
-//! killed. `stop` stops it until somebody has it go on. `SYNC_REPLICAS_CRASH_MARKS` is a folder:
-//! each crash of the list leaves a file there, named by its place in the list, with the number of
-//! the process that it struck. Invariant: each happens once, whatever is started again.
+//! killed. `stop` stops it until somebody has it go on. `hang` has the thread that comes there hang
+//! while its process lives on. `SYNC_REPLICAS_CRASH_MARKS` is a folder: each crash of the list
+//! leaves a file there, named by its place in the list, with the number of the process that it
+//! struck; what hangs goes on when there is one with `.go` behind that name. Invariant: each
+//! happens once, whatever is started again.
 
 use std::fs::File;
 use std::io::Write;
@@ -66,7 +68,8 @@ struct Crash {
     point: String,
     visit: u64,
     visits: AtomicU64,
-    signal: Signal,
+    /// `None`: it hangs.
+    signal: Option<Signal>,
     mark: PathBuf,
 }
 
@@ -110,8 +113,19 @@ impl Crash {
         };
         let written = writeln!(mark, "{}", std::process::id());
         std::thread::sleep(HOLD);
-        if let Err(error) = written.and_then(|()| raise(self.signal).map_err(Into::into)) {
+        let struck = written.and_then(|()| match self.signal {
+            Some(signal) => raise(signal).map_err(Into::into),
+            None => Ok(self.hang()),
+        });
+        if let Err(error) = struck {
             give_up(&format!("{} did not crash: {error}", self.point), Exit::Failed);
+        }
+    }
+
+    fn hang(&self) {
+        let go = self.mark.with_extension("go");
+        while !go.exists() {
+            std::thread::sleep(HOLD);
         }
     }
 }
@@ -147,9 +161,10 @@ fn one(text: &str, mark: PathBuf) -> Result<(&str, Crash), String> {
     let visit = visit.parse().ok().filter(|visit| *visit > 0);
     let visit = visit.ok_or_else(|| wrong("a visit from 1 on"))?;
     let signal = match signal {
-        "kill" => Signal::SIGKILL,
-        "stop" => Signal::SIGSTOP,
-        _ => return Err(wrong("`kill` or `stop`")),
+        "kill" => Some(Signal::SIGKILL),
+        "stop" => Some(Signal::SIGSTOP),
+        "hang" => None,
+        _ => return Err(wrong("`kill`, `stop` or `hang`")),
     };
     let (point, visits) = (point.to_owned(), AtomicU64::new(0));
     Ok((process, Crash { point, visit, visits, signal, mark }))
@@ -162,15 +177,16 @@ mod tests {
     #[test]
     fn crashes_are_read_by_process() {
         let list = "ps-0 server/before-apply#12=stop, worker-1 worker/token-held#3=kill,\
-                    worker-1 checkpoint/renamed#1=kill";
+                    worker-1 worker/after-gradient#5=hang,worker-1 checkpoint/renamed#1=kill";
         let crashes = read(list, Some("/marks".into()), "worker-1").expect("they make sense");
         let found: Vec<_> = crashes
             .iter()
             .map(|it| (it.point.as_str(), it.visit, it.signal, it.mark.to_str()))
             .collect();
         let expected = [
-            ("worker/token-held", 3, Signal::SIGKILL, Some("/marks/1")),
-            ("checkpoint/renamed", 1, Signal::SIGKILL, Some("/marks/2")),
+            ("worker/token-held", 3, Some(Signal::SIGKILL), Some("/marks/1")),
+            ("worker/after-gradient", 5, None, Some("/marks/2")),
+            ("checkpoint/renamed", 1, Some(Signal::SIGKILL), Some("/marks/3")),
         ];
         assert_eq!(found, expected);
         assert!(read(list, Some("/marks".into()), "ps-1").expect("they make sense").is_empty());
@@ -191,7 +207,7 @@ mod tests {
         check("ps-0 server/nowhere#1=kill", "a point of docs/faults.md");
         check("ps-0 server/before-apply#0=kill", "a visit");
         check("ps-0 server/before-apply#x=kill", "a visit");
-        check("ps-0 server/before-apply#1=hang", "`kill` or `stop`");
+        check("ps-0 server/before-apply#1=wait", "`kill`, `stop` or `hang`");
         check("ps-0 server/before-apply#1=kill,", "a space");
         let error = read("ps-0 server/before-apply#1=kill", None, "ps-0").err();
         assert!(error.expect("no folder").contains(MARKS));
