@@ -14,7 +14,8 @@ use cluster::StatusHandle;
 use cluster::server::ServerStatus;
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::http::uri::Authority;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -64,6 +65,7 @@ pub(super) fn serve(status: StatusHandle, address: IpAddr, port: u16) -> Result<
 
 async fn listen(status: StatusHandle, listener: std::net::TcpListener) -> std::io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
+    let is_local = listener.local_addr()?.ip().is_loopback();
     let (shown, callers) = (Shown::default(), Arc::new(Semaphore::new(CALLERS)));
     loop {
         // Fails only where the semaphore is closed, which nobody does.
@@ -79,7 +81,7 @@ async fn listen(status: StatusHandle, listener: std::net::TcpListener) -> std::i
         };
         let (status, shown) = (status.clone(), Arc::clone(&shown));
         let page = service_fn(move |request| {
-            std::future::ready(Ok::<_, Infallible>(page(&status, &shown, &request)))
+            std::future::ready(Ok::<_, Infallible>(page(&status, &shown, is_local, &request)))
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -95,9 +97,30 @@ async fn listen(status: StatusHandle, listener: std::net::TcpListener) -> std::i
     }
 }
 
+/// Whether a request is addressed to this machine. A web page whose name was made to mean a
+/// loopback address asks by that name (DNS rebinding), and must not read what is here.
+fn names_this_machine<B>(request: &Request<B>) -> bool {
+    // HTTP/1.0 needs no such header, and no browser speaks it.
+    let Some(host) = request.headers().get(HOST) else { return true };
+    let Some(authority) = host.to_str().ok().and_then(|it| it.parse::<Authority>().ok()) else {
+        return false;
+    };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// The page for one request.
-fn page<B>(status: &StatusHandle, shown: &Shown, request: &Request<B>) -> Response<Full<Bytes>> {
-    let (code, text) = if request.uri().path() != "/metrics" {
+fn page<B>(
+    status: &StatusHandle,
+    shown: &Shown,
+    is_local: bool,
+    request: &Request<B>,
+) -> Response<Full<Bytes>> {
+    let (code, text) = if is_local && !names_this_machine(request) {
+        let text = "ask by localhost or a loopback address, or give --metrics-listen\n";
+        (StatusCode::MISDIRECTED_REQUEST, text.into())
+    } else if request.uri().path() != "/metrics" {
         (StatusCode::NOT_FOUND, "the metrics are at /metrics\n".into())
     } else if request.method() != Method::GET && request.method() != Method::HEAD {
         (StatusCode::METHOD_NOT_ALLOWED, "GET is all there is\n".into())
@@ -175,4 +198,34 @@ fn text(status: &ServerStatus) -> String {
     // Writing to a string cannot fail.
     let _ = encode(&mut text, &registry);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // P-27
+    #[test]
+    fn a_page_on_this_machine_is_asked_for_by_its_own_names() {
+        #[track_caller]
+        fn check(host: Option<&str>, expected: bool) {
+            let mut request = Request::builder().uri("/metrics");
+            if let Some(host) = host {
+                request = request.header(HOST, host);
+            }
+            let request = request.body(()).expect("a request");
+            assert_eq!(names_this_machine(&request), expected, "{host:?}");
+        }
+        check(None, true);
+        check(Some("localhost:9000"), true);
+        check(Some("LOCALHOST"), true);
+        check(Some("127.0.0.1:9000"), true);
+        check(Some("127.8.0.1"), true);
+        check(Some("[::1]:9000"), true);
+        check(Some("evil.example:9000"), false);
+        check(Some("localhost.evil.example"), false);
+        check(Some("10.0.0.1:9000"), false);
+        check(Some(""), false);
+        check(Some("not a host"), false);
+    }
 }
