@@ -42,15 +42,18 @@ pub mod to_server {
 pub struct Hello {
     #[prost(uint64, tag = "1")]
     pub replica: u64,
-    /// One life of the process: a higher one ends the earlier.
-    #[prost(uint64, tag = "2")]
+    /// Drawn for one life of the process; which of two is the later one it does not say.
+    #[prost(fixed64, tag = "2")]
+    pub process: u64,
+    /// Counts the connections of that life: a later one ends the earlier.
+    #[prost(uint64, tag = "3")]
     pub connection: u64,
-    /// SHA-256 over what both sides must agree on: variables, optimizer, numbers of replicas.
-    #[prost(bytes = "bytes", tag = "3")]
-    pub fingerprint: ::prost::bytes::Bytes,
-    /// The ticket to go on with after a lost connection.
+    /// What the coordinator has let it in with; other servers let nobody in without.
     #[prost(message, optional, tag = "4")]
     pub ticket: ::core::option::Option<Ticket>,
+    /// What both sides must agree on.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub fingerprint: ::prost::bytes::Bytes,
 }
 /// "Send me your variables once they are newer than this": one answer to each.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -13,6 +13,7 @@ pub mod coordinator;
 pub mod exit;
 mod front;
 pub mod index;
+pub mod place;
 pub mod placement;
 mod proto;
 pub mod security;

@@ -110,7 +110,8 @@ const LIFE: u64 = 7;
 const SENDER: u64 = 1;
 const OTHER: u64 = 2;
 const REPLICAS: usize = 3;
-/// The other's connection, above any that the sender's bytes are likely to name.
+/// The other's process and connection, above any that the sender's bytes are likely to name.
+const PROCESS: u64 = 1 << 61;
 const CONNECTION: u64 = 1 << 60;
 
 /// Two dense variables and one whose gradient is sparse.

@@ -195,6 +195,7 @@ impl World {
         for process in 0..self.processes.len() {
             self.resume(process);
         }
+        self.end_earlier();
         for replica in 0..self.newest.len() {
             if self.stage.dice.chance(0.5) {
                 self.restart(replica);

@@ -161,7 +161,7 @@ impl Connector {
         outgoing: Batches<Q>,
     ) -> Result<Receiving<A>, Status> {
         let channel = (self.dial)(self.address(server).to_owned()).await;
-        let channel = channel.map_err(Status::unavailable)?;
+        let channel = channel.map_err(|reason| Status::from_error(reason.into()))?;
         let path = path(method);
         let value = self.signer.authorization(&path)?;
         let check = |answer: &HeaderMap| self.signer.check(&path, value.as_deref(), answer);

@@ -344,7 +344,8 @@ impl ReplicaProtocol {
     /// coordinator has welcomed the replica, the time runs after which it fails.
     fn connect(&mut self, now: Duration, actions: &mut Vec<Action>) -> Result<bool, WaitError> {
         self.wake = None;
-        match self.connections.progress(now)? {
+        let joined = self.ticket.is_some() || self.ended.is_some();
+        match self.connections.progress(joined, now)? {
             Progress::Complete if self.ticket.is_some() => self.connections.settle(),
             Progress::Complete => {}
             Progress::Try(server) => drop(self.open(server, now, actions)),
@@ -357,8 +358,8 @@ impl ReplicaProtocol {
         let id = self.connections.begin(server, now);
         self.copies.lost(server);
         let ProtocolSettings { replica, process, .. } = self.settings;
-        let connection = process.saturating_add(id.number);
-        actions.push(Action::Connect(id, Hello { replica, connection, ticket: self.ticket }));
+        let hello = Hello { replica, process, connection: id.number, ticket: self.ticket };
+        actions.push(Action::Connect(id, hello));
         id
     }
 

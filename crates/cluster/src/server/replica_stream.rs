@@ -14,13 +14,14 @@ use super::parameter_server::intake::{BEAT, Intake};
 use super::parameter_server::{ParameterServer, Wanted};
 use super::process::Server;
 use super::settings::ServerSettings;
-use crate::batches::{Batches, batches};
+use crate::batches::{BatchSender, Batches, batches};
 use crate::coordinator::{Refusal, Ticket};
 use crate::front::agreement::difference;
 use crate::proto::to_replica::Message as Answer;
 use crate::proto::to_server::Message;
 use crate::proto::{self, ToReplica, ToServer};
 use crate::stream::Receiving;
+use crate::wire;
 
 /// Who is at the other end, and who hears it here.
 struct ReplicaStream<T: Scalar> {
@@ -28,7 +29,7 @@ struct ReplicaStream<T: Scalar> {
     /// Who decides, if that is this process.
     leader: Option<Arc<SharedLeader<T>>>,
     replica: ReplicaId,
-    /// The connection's number, which the replica counts.
+    /// Its number at this server.
     connection: u64,
     contributions: Intake<T>,
 }
@@ -44,14 +45,9 @@ pub(super) async fn train<T: Scalar + bytemuck::Pod>(
     });
     let hello = hello.await?;
     let replica = check(&server.settings, &hello)?;
-    let connection = hello.connection;
     let (sender, outgoing) = batches();
-    if !own.connections().open(replica, connection, sender) {
-        return Err(Status::already_exists(
-            "this connection of the replica is open already, or a newer one is",
-        ));
-    }
     let leader = server.leader().cloned();
+    let connection = open(&own, leader.as_ref(), (replica, &hello), sender)?;
     let told = leader.clone();
     // While the leader is at work nobody waits to say so; the next piece will.
     let alive = move |ticket| {
@@ -69,6 +65,30 @@ pub(super) async fn train<T: Scalar + bytemuck::Pod>(
         }
     }
     Ok(outgoing)
+}
+
+/// Opens the connection, if this process may have the place of its replica; its number.
+fn open<T: Scalar + bytemuck::Pod>(
+    own: &ParameterServer<T>,
+    leader: Option<&Arc<SharedLeader<T>>>,
+    (replica, hello): (ReplicaId, &proto::Hello),
+    sender: BatchSender<ToReplica>,
+) -> Result<u64, Status> {
+    let caller = wire::caller(hello);
+    let opened = match leader {
+        Some(leader) => leader.with(|leader| leader.open(replica, caller, sender)),
+        None => {
+            let generation = own.shard().snapshot().generation;
+            let generation = (!own.is_over()).then_some(generation);
+            let mut connections = own.connections();
+            let may = caller.takes_place(replica, connections.caller(replica), generation);
+            may.map(|()| connections.open(replica, caller, sender))
+        }
+    };
+    opened.map_err(|reason| {
+        tracing::warn!(%replica, %reason, "a process was not let in");
+        wire::not_admitted(&reason)
+    })
 }
 
 /// Whether this is a replica of the same program.
@@ -91,7 +111,8 @@ fn check(settings: &ServerSettings, hello: &proto::Hello) -> Result<ReplicaId, S
 impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
     fn welcome(&self, hello: &proto::Hello, in_turn: bool) -> Result<(), Refusal> {
         if let Some(leader) = &self.leader {
-            return leader.with(|leader| leader.welcome(self.replica, hello, in_turn));
+            let place = (self.replica, self.connection);
+            return leader.with(|leader| leader.welcome(place, hello, in_turn));
         }
         let over = self.own.over.borrow().clone();
         let answer = over.map_or_else(

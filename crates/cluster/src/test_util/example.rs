@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::{CONNECTION, Ear, FINGERPRINT, OTHER, SENDER, placement, server_of};
+use super::{CONNECTION, Ear, FINGERPRINT, OTHER, PROCESS, SENDER, placement, server_of};
 use crate::placement::Part;
 use crate::proto::control_request::Action;
 use crate::proto::done::Done as Answer;
@@ -37,14 +37,15 @@ pub(super) fn ticket() -> Option<proto::Ticket> {
 }
 
 /// The hello of a replica.
-pub(super) fn hello(replica: u64, connection: u64) -> Message {
+pub(super) fn hello(replica: u64, (process, connection): (u64, u64)) -> Message {
     let fingerprint = Bytes::from_static(FINGERPRINT);
-    Message::Hello(proto::Hello { replica, connection, fingerprint, ticket: None })
+    let ticket = ticket();
+    Message::Hello(proto::Hello { replica, process, connection, fingerprint, ticket })
 }
 
 /// The hello of the replica that goes on beside the sender.
 pub(super) fn other_hello() -> ToServer {
-    ToServer { message: Some(hello(OTHER, CONNECTION)) }
+    ToServer { message: Some(hello(OTHER, (PROCESS, CONNECTION))) }
 }
 
 /// A contribution to these parts: ones everywhere, and in the table in its rows 1 and 0.
@@ -92,16 +93,15 @@ fn to_server(name: &'static str, ear: Ear, before: &[Message], message: &Message
 }
 
 fn to_servers() -> Vec<Example> {
-    let first = hello(SENDER, 5);
-    let mut again = first.clone();
-    if let Message::Hello(hello) = &mut again {
-        hello.ticket = ticket();
+    let first = hello(SENDER, (5, 5));
+    let mut new = first.clone();
+    if let Message::Hello(hello) = &mut new {
+        hello.ticket = None;
     }
     let mut examples = Vec::new();
     for (ear, index, servers) in [(Ear::Coordinator, 0, 1), (Ear::Server, 1, 2)] {
         let pushed = contribution(placement(servers).parts(index));
         examples.push(to_server("Hello", ear, &[], &first));
-        examples.push(to_server("Hello, with a ticket", ear, &[], &again));
         for (at, message) in pushed.iter().enumerate() {
             let before = [&[first.clone()][..], &pushed[..at]].concat();
             let name = if at == 0 { "Begin" } else { "Chunk" };
@@ -110,6 +110,7 @@ fn to_servers() -> Vec<Example> {
         let pull = Message::Pull(proto::Pull { generation: 1, after: 0, full: false });
         examples.push(to_server("Pull", ear, std::slice::from_ref(&first), &pull));
         if ear == Ear::Coordinator {
+            examples.push(to_server("Hello, of a new process", ear, &[], &new));
             let whole = [&[first.clone()][..], &pushed].concat();
             examples.push(to_server("Commit", ear, &whole, &commit(0)));
         }

@@ -3,10 +3,12 @@
 use sync_replicas::GlobalStep;
 use sync_replicas::driver::LocalStep;
 use sync_replicas::record::FailedSave;
+use tonic::Status;
 
 use super::{WireError, outcome, reason};
 use crate::client::protocol::{Departure, Ended, Hello, Reply, Request};
 use crate::coordinator::{Commit, GivenUp, Refusal, Ticket};
+use crate::place::{Caller, NotAdmitted};
 use crate::proto;
 use proto::to_replica::Message as ToReplica;
 use proto::to_server::Message as ToServer;
@@ -15,9 +17,26 @@ use proto::to_server::Message as ToServer;
 pub(crate) fn hello(hello: Hello, fingerprint: &[u8]) -> proto::Hello {
     proto::Hello {
         replica: hello.replica.get(),
+        process: hello.process,
         connection: hello.connection,
         fingerprint: fingerprint.to_vec().into(),
         ticket: hello.ticket.map(Into::into),
+    }
+}
+
+/// Who says hello.
+pub(crate) fn caller(hello: &proto::Hello) -> Caller {
+    let proto::Hello { process, connection, .. } = *hello;
+    Caller { process, connection, ticket: hello.ticket.map(Ticket::from) }
+}
+
+/// Why somebody who has said hello is not let in.
+pub(crate) fn not_admitted(reason: &NotAdmitted) -> Status {
+    let words = reason.to_string();
+    match reason {
+        NotAdmitted::Old(_) => Status::already_exists(words),
+        NotAdmitted::Replaced(_) => Status::aborted(words),
+        NotAdmitted::Held(_) | NotAdmitted::Ticket { .. } => Status::unavailable(words),
     }
 }
 

@@ -1,12 +1,16 @@
-//! Two coordinators of one training (P-26): the one of the lower generation is turned away, ends,
-//! and tells nobody.
+//! Two coordinators of one training, or two processes of one replica (P-26): the one that came
+//! first is turned away once the other has its place, ends, and tells nobody.
 
 use std::time::Duration;
 
+use cluster::ClusterError;
+use cluster::client::WaitError;
+use cluster::exit::Exit;
+use cluster::security::{Signer, wall_clock};
 use cluster::server::ServeError;
 use tokio::net::TcpListener;
 
-use crate::raw::{Attack, FINGERPRINT, PATIENCE, Server, frame};
+use crate::raw::{Attack, FINGERPRINT, PATIENCE, PROCESS, Server, frame, hello_of, step};
 
 /// A coordinator's hello, of another life than all here, in this generation.
 fn hello(life: u8, generation: u8) -> Vec<u8> {
@@ -92,4 +96,81 @@ async fn serving(leader: &Server, expected: bool) {
         }
     };
     tokio::time::timeout(PATIENCE, serving).await.expect("it comes");
+}
+
+/// What a process is told that says hello for replica 2.
+async fn told(server: &Server, process: u64, ticket: Option<(u8, u8)>) -> String {
+    let attack = Attack::Call("Train", hello_of(2, process, 1, ticket), None);
+    let got = tokio::time::timeout(PATIENCE, attack.make(server.address)).await;
+    got.expect("it answers").unwrap_or_default()
+}
+
+/// One process at a time has a replica's place: a second one waits, however large its number, and
+/// gives up after its patience; training goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_is_held_while_its_process_is_there() {
+    let server = Server::start(None).await;
+    let mut client = server.client();
+    step(&mut client).await;
+    for process in [0, PROCESS + 1, u64::MAX] {
+        let got = told(&server, process, None).await;
+        assert!(got.starts_with("14 another process has the place of replica 2"), "{got}");
+    }
+    let patience = Duration::from_millis(100);
+    let mut twin = server.client_with(Signer::new(None, wall_clock), 7, patience);
+    match tokio::time::timeout(PATIENCE, twin.next_step()).await.expect("it gives up") {
+        Err(error @ WaitError::NotLetIn { .. }) => {
+            assert_eq!(ClusterError::from(error).exit(), Exit::Restart);
+        }
+        other => panic!("{other:?}"),
+    }
+    step(&mut client).await;
+}
+
+/// A process that is started again gets the place as soon as the earlier one's connection is
+/// closed; the earlier one, should it come again, is told, and ends with status 3.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_was_replaced_is_told() {
+    let server = Server::start(None).await;
+    let mut first = server.client();
+    step(&mut first).await;
+    first.close().await;
+    let mut second = server.client_with(Signer::new(None, wall_clock), 0, PATIENCE);
+    step(&mut second).await;
+    let mut first = server.client();
+    match tokio::time::timeout(PATIENCE, first.next_step()).await.expect("it is told") {
+        Err(error @ WaitError::Replaced { .. }) => {
+            assert!(error.to_string().starts_with("another process has taken the place"));
+            assert_eq!(ClusterError::from(error).exit(), Exit::Replaced);
+        }
+        other => panic!("{other:?}"),
+    }
+    step(&mut second).await;
+}
+
+/// Servers that do not coordinate let in who has a ticket of their generation, and the later of
+/// two.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_servers_go_by_the_ticket() {
+    let ((first, a), (second, b)) = (listener().await, listener().await);
+    let addresses = vec![a, b];
+    let (follower, _served) = Server::start_as((1, 2), None, second, (Vec::new(), PATIENCE));
+    let got = told(&follower, 5, Some((1, 1))).await;
+    assert!(got.starts_with("14 expected a ticket of generation 0"), "{got}");
+    let (leader, _ended) = Server::start_as((0, 2), None, first, (addresses.clone(), PATIENCE));
+    serving(&leader, true).await;
+    let mut client = leader.client_at(addresses);
+    step(&mut client).await;
+    let refused = "14 expected a ticket of generation 1, got";
+    for (ticket, expected) in [
+        (None, refused),
+        (Some((0, 9)), refused),
+        (Some((2, 1)), refused),
+        (Some((1, 1)), "14 another process has the place of replica 2"),
+        (Some((1, 0)), "10 another process has taken the place of replica 2"),
+    ] {
+        let got = told(&follower, 5, ticket).await;
+        assert!(got.starts_with(expected), "{ticket:?}: {got}");
+        step(&mut client).await;
+    }
 }

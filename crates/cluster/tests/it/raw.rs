@@ -103,17 +103,42 @@ impl Server {
 
     /// The same, which signs its calls so.
     pub(crate) fn client_of(&self, signer: Signer) -> ReplicaClient<f32> {
+        self.client_with(signer, PROCESS, PATIENCE)
+    }
+
+    /// The same as another life of the process, which tries for so long.
+    pub(crate) fn client_with(
+        &self,
+        signer: Signer,
+        process: u64,
+        patience: Duration,
+    ) -> ReplicaClient<f32> {
+        let reach = Connector::tcp(vec![self.address.to_string()], signer, None);
+        self.client_over(reach, process, patience)
+    }
+
+    /// A replica that trains with servers at these addresses.
+    pub(crate) fn client_at(&self, addresses: Vec<String>) -> ReplicaClient<f32> {
+        let reach = Connector::tcp(addresses, Signer::new(None, wall_clock), None);
+        self.client_over(reach, PROCESS, PATIENCE)
+    }
+
+    fn client_over(
+        &self,
+        reach: Connector,
+        process: u64,
+        reconnect_timeout: Duration,
+    ) -> ReplicaClient<f32> {
         let settings = ReplicaSettings {
             replica: ReplicaId::new(2),
-            process: 1,
+            process,
             fingerprint: FINGERPRINT.to_vec(),
             wire: Wire::Native,
-            reconnect_timeout: PATIENCE,
+            reconnect_timeout,
             heartbeat: Duration::from_millis(500),
             tell_superseded: true,
             skips_not_finite: false,
         };
-        let reach = Connector::tcp(vec![self.address.to_string()], signer, None);
         ReplicaClient::new(reach, settings, Arc::clone(&self.placement), variables(), false)
     }
 }
@@ -218,11 +243,26 @@ pub(crate) fn frame(length: u32, bytes: &[u8]) -> Vec<u8> {
     [&[0][..], &length.to_be_bytes(), bytes].concat()
 }
 
-/// A hello of this replica and connection, with the right fingerprint.
+/// The process of every replica that trains.
+pub(crate) const PROCESS: u64 = 1;
+
+/// A hello of this replica over this connection of [`PROCESS`].
 pub(crate) fn hello(replica: u8, connection: u8) -> Vec<u8> {
-    let inner =
-        [&[0x08, replica, 0x10, connection, 0x1a, FINGERPRINT.len() as u8][..], FINGERPRINT]
-            .concat();
+    hello_of(replica, PROCESS, connection, None)
+}
+
+/// A hello with the right fingerprint, of this replica over this connection of a process, which may
+/// have a ticket of a generation and an incarnation.
+pub(crate) fn hello_of(
+    replica: u8,
+    process: u64,
+    connection: u8,
+    ticket: Option<(u8, u8)>,
+) -> Vec<u8> {
+    let who = [&[0x08, replica, 0x11][..], &process.to_le_bytes(), &[0x18, connection]].concat();
+    let ticket = ticket.map(|(generation, life)| [0x22, 4, 0x08, generation, 0x10, life]);
+    let agreed = [&[0x32, FINGERPRINT.len() as u8][..], FINGERPRINT].concat();
+    let inner = [who, ticket.into_iter().flatten().collect(), agreed].concat();
     let message = [&[0x0a, inner.len() as u8][..], &inner].concat();
     frame(message.len() as u32, &message)
 }
@@ -277,10 +317,10 @@ async fn nobody_else_notices_what_makes_no_sense() {
         bad("Train", [&[1][..], &hello(0, 1)[1..]].concat(), "12 expected no compression"),
         bad("Train", [&[9][..], &hello(0, 1)[1..]].concat(), "12 expected no compression"),
         call("Train", hello(3, 1), "9 replica 3"),
-        call("Train", frame(6, &[0x0a, 4, 0x08, 0, 0x10, 1]), "9 this replica runs another"),
+        call("Train", frame(6, &[0x0a, 4, 0x08, 0, 0x18, 1]), "9 this replica runs another"),
         // An old hello of the replica that trains, whose connection is a newer one.
+        call("Train", hello(2, 0), "6 "),
         call("Train", hello(2, 1), "6 "),
-        call("Train", hello(2, 2), "6 "),
         // A hello that is welcome, and garbage behind it.
         bad("Train", [hello(0, 1), frame(2, &[0xff; 2])].concat(), ""),
         bad("Train", [hello(0, 2), hello(0, 2)].concat(), ""),

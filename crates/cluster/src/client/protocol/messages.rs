@@ -35,7 +35,9 @@ impl fmt::Display for ConnectionId {
 pub struct Hello {
     /// The replica that connects.
     pub replica: ReplicaId,
-    /// Higher for a later connection, also for one of a later process.
+    /// Drawn for one life of its process.
+    pub process: u64,
+    /// Counts the connections of that life.
     pub connection: u64,
     /// The life that it wants to go on with.
     pub ticket: Option<Ticket>,
@@ -199,6 +201,12 @@ pub enum ConnectError {
     /// Another attempt may succeed.
     #[error("{0}")]
     Retry(String),
+    /// The server says that another attempt may succeed later.
+    #[error("{0}")]
+    Later(String),
+    /// Another process has taken this one's place.
+    #[error("{0}")]
+    Replaced(String),
     /// Another attempt would fail in the same way.
     #[error("{0}")]
     Permanent(String),

@@ -11,7 +11,7 @@ use crate::shard::Wire;
 pub struct ReplicaSettings {
     /// Which replica it is.
     pub replica: ReplicaId,
-    /// Increases each time this replica's process restarts, with room for its connections.
+    /// Drawn for this life of the replica's process.
     pub process: u64,
     /// What all processes must agree on.
     pub fingerprint: Vec<u8>,
