@@ -167,7 +167,7 @@ pub(crate) async fn read<T: Scalar + bytemuck::Pod>(
                     sinks.signals.note(ticket, &reply);
                     Event::Message(ticket, reply)
                 }
-                // Of a kind that this version does not know.
+                // Values, which are handled above.
                 Ok(None) => continue,
                 Err(error) => break error.to_string(),
             },

@@ -51,7 +51,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let settings = ReplicaSettings {
             replica,
             process,
-            fingerprint: self.fingerprint,
+            agreement: self.agreement,
             wire: self.cluster.wire,
             reconnect_timeout: self.cluster.reconnect_timeout,
             heartbeat: rules.lease.unwrap_or(super::DEFAULT_LEASE) / 4,

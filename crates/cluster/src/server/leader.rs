@@ -62,6 +62,8 @@ pub(super) struct Leader<T: Scalar> {
     heard: BTreeSet<ReplicaId>,
     /// Another process has gone on from its checkpoints; how that showed.
     pub(super) replaced: Option<String>,
+    /// The servers that do not take this coordinator, and why.
+    pub(super) refusals: BTreeMap<ServerIndex, String>,
     tasks: Vec<Task<T>>,
 }
 
@@ -100,6 +102,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             ending: None,
             heard: BTreeSet::new(),
             replaced: None,
+            refusals: BTreeMap::new(),
             tasks: Vec::new(),
             settings,
         }

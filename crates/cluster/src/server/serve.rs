@@ -13,6 +13,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use super::door;
+use super::leader::Leader;
 use super::leader::recovery::Recovery;
 use super::leader::server_handle::ServerHandle;
 use super::link::leader_side::LinkKeeper;
@@ -59,6 +60,8 @@ where
 {
     let mut tasks = tokio::task::JoinSet::new();
     if let Some(leader) = server.leader() {
+        // Before the others hear of it.
+        Recovery::new(Arc::clone(leader)).learn_run();
         for (index, handle) in leader.servers.iter().enumerate() {
             if let ServerHandle::Linked(link) = handle {
                 let (leader, index) = (Arc::clone(leader), ServerIndex::new(index));
@@ -108,6 +111,11 @@ where
         Some(Ended { reason, failed: true, .. }) => Err(ServeError::Failed { reason }),
         Some(Ended { reason, .. }) => Ok(reason),
         None => {
+            let first = |leader: &mut Leader<T>| leader.refusals.values().next().cloned();
+            let refused = server.leader().and_then(|leader| leader.with(first));
+            if let Some(reason) = refused {
+                return Err(ServeError::Refused { reason });
+            }
             Err(ServeError::Abandoned { seconds: server.settings.reconnect_timeout.as_secs_f64() })
         }
     }

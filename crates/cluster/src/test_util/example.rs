@@ -1,9 +1,8 @@
 //! A valid message of every kind, and what goes before it on its connection.
 
-use bytes::Bytes;
 use prost::Message as _;
 
-use super::{CONNECTION, Ear, FINGERPRINT, OTHER, PROCESS, SENDER, placement, server_of};
+use super::{CONNECTION, Ear, OTHER, PROCESS, SENDER, agreement, placement, run, server_of};
 use crate::placement::Part;
 use crate::proto::control_request::Action;
 use crate::proto::done::Done as Answer;
@@ -38,9 +37,8 @@ pub(super) fn ticket() -> Option<proto::Ticket> {
 
 /// The hello of a replica.
 pub(super) fn hello(replica: u64, (process, connection): (u64, u64)) -> Message {
-    let fingerprint = Bytes::from_static(FINGERPRINT);
-    let ticket = ticket();
-    Message::Hello(proto::Hello { replica, process, connection, fingerprint, ticket })
+    let (ticket, run, agreement) = (ticket(), run().to_string(), agreement().items());
+    Message::Hello(proto::Hello { replica, process, connection, ticket, run, agreement })
 }
 
 /// The hello of the replica that goes on beside the sender.
@@ -179,7 +177,8 @@ fn to_replicas() -> Vec<Example> {
     let refused = |sequence, rejoin| proto::Refused { sequence, reason: "why".to_owned(), rejoin };
     let stale = proto::Stale { local_step: 0, global_step: 1 };
     let welcome = |ticket, in_turn| {
-        Said::Welcome(proto::Welcome { generation: 1, global_step: 0, ticket, in_turn })
+        let run = run().to_string();
+        Said::Welcome(proto::Welcome { generation: 1, global_step: 0, ticket, in_turn, run })
     };
     let granted = proto::Granted { sequence: 1, local_step: 0, share: Some(2), number: 4 };
     let messages = [
@@ -238,8 +237,8 @@ fn recorded(totals: proto::Totals) -> proto::Recorded {
 
 /// A coordinator's hello to another server.
 pub(super) fn coordinator_hello(life: u64) -> Order {
-    let fingerprint = Bytes::from_static(FINGERPRINT);
-    let hello = proto::ServeHello { fingerprint, life, generation: 0 };
+    let (agreement, run) = (agreement().items(), run().to_string());
+    let hello = proto::ServeHello { agreement, life, generation: 0, run };
     Order { number: 0, order: Some(Orders::Hello(hello)) }
 }
 

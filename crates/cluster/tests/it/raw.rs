@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cluster::Wire;
 use cluster::client::{Connector, ReplicaClient, ReplicaSettings, WorkTimes};
 use cluster::index::ServerIndex;
 use cluster::placement::{Placement, cut_dense};
@@ -18,9 +17,9 @@ use cluster::server::{
     self, ServeError, ServeSettings, ServerSettings, ServerStatus, serve_with_incoming,
 };
 use cluster::shard::{Shard, ShardSettings};
+use cluster::{Agreement, Wire};
 use http_body::{Body, Frame};
 use optim::{OptimizerState, Sgd};
-use sync_replicas::checkpoint::RunId;
 use sync_replicas::engine::Settings;
 use sync_replicas::{Computed, Gradients, ReplicaId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,7 +33,31 @@ use tower::{Service, ServiceExt};
 
 use crate::loopback::variables;
 
-pub(crate) const FINGERPRINT: &[u8] = b"the same program";
+/// What every program here agrees on.
+fn agreement() -> Agreement {
+    Agreement::default().with("program", "the same")
+}
+
+/// That as a message's field of this number has it, an item after the other.
+pub(crate) fn agreed(field: u8) -> Vec<u8> {
+    let version = env!("CARGO_PKG_VERSION");
+    let items =
+        [("protocol", "sync_replicas.v2.Cluster"), ("version", version), ("program", "the same")];
+    let text = |tag: u8, text: &str| [&[tag, text.len() as u8], text.as_bytes()].concat();
+    let item = |(name, value)| [text(0x0a, name), text(0x12, value)].concat();
+    items
+        .into_iter()
+        .map(item)
+        .flat_map(|item| [&[field << 3 | 2, item.len() as u8][..], &item].concat())
+        .collect()
+}
+
+/// The run of every server here, as a message's field of this number has it.
+pub(crate) fn run_field(field: u8, run: &str) -> Vec<u8> {
+    [&[field << 3 | 2, run.len() as u8][..], run.as_bytes()].concat()
+}
+
+pub(crate) const RUN: &str = "0123456789abcdef0123456789abcdef";
 /// Nothing here waits for longer than this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -55,6 +78,17 @@ impl Server {
 
     /// Server number `index` of so many, which knows the others' addresses; how it ends.
     pub(crate) fn start_as(
+        place: (usize, usize),
+        key: Option<SharedKey>,
+        listener: TcpListener,
+        others: (Vec<String>, Duration),
+    ) -> (Self, JoinHandle<Result<String, ServeError>>) {
+        Self::start_in(RUN, place, key, listener, others)
+    }
+
+    /// The same of a run.
+    pub(crate) fn start_in(
+        run: &str,
         (index, servers): (usize, usize),
         key: Option<SharedKey>,
         listener: TcpListener,
@@ -75,10 +109,10 @@ impl Server {
         let settings = ServerSettings {
             index: ServerIndex::new(index),
             placement: Arc::clone(&placement),
-            fingerprint: FINGERPRINT.to_vec(),
+            agreement: agreement(),
             config: settings.check().expect("good settings"),
             record: None,
-            run: RunId::draw(),
+            run: run.parse().expect("32 digits"),
             variables: start.len(),
             wire: Wire::Native,
             reach: Connector::tcp(addresses, Signer::new(None, wall_clock), None),
@@ -132,7 +166,7 @@ impl Server {
         let settings = ReplicaSettings {
             replica: ReplicaId::new(2),
             process,
-            fingerprint: FINGERPRINT.to_vec(),
+            agreement: agreement(),
             wire: Wire::Native,
             reconnect_timeout,
             heartbeat: Duration::from_millis(500),
@@ -251,7 +285,7 @@ pub(crate) fn hello(replica: u8, connection: u8) -> Vec<u8> {
     hello_of(replica, PROCESS, connection, None)
 }
 
-/// A hello with the right fingerprint, of this replica over this connection of a process, which may
+/// A hello with the right agreement, of this replica over this connection of a process, which may
 /// have a ticket of a generation and an incarnation.
 pub(crate) fn hello_of(
     replica: u8,
@@ -261,9 +295,14 @@ pub(crate) fn hello_of(
 ) -> Vec<u8> {
     let who = [&[0x08, replica, 0x11][..], &process.to_le_bytes(), &[0x18, connection]].concat();
     let ticket = ticket.map(|(generation, life)| [0x22, 4, 0x08, generation, 0x10, life]);
-    let agreed = [&[0x32, FINGERPRINT.len() as u8][..], FINGERPRINT].concat();
-    let inner = [who, ticket.into_iter().flatten().collect(), agreed].concat();
-    let message = [&[0x0a, inner.len() as u8][..], &inner].concat();
+    said_first([who, ticket.into_iter().flatten().collect(), agreed(6)].concat())
+}
+
+/// A frame with a hello of this content, to any server.
+pub(crate) fn said_first(inner: Vec<u8>) -> Vec<u8> {
+    // A length of two bytes.
+    let (low, high) = (inner.len() as u8 | 0x80, (inner.len() >> 7) as u8);
+    let message = [&[0x0a, low, high][..], &inner].concat();
     frame(message.len() as u32, &message)
 }
 
@@ -325,6 +364,7 @@ async fn nobody_else_notices_what_makes_no_sense() {
         bad("Train", [hello(0, 1), frame(2, &[0xff; 2])].concat(), ""),
         bad("Train", [hello(0, 2), hello(0, 2)].concat(), ""),
         bad("Train", [hello(1, 1), frame(u32::MAX, b"")].concat(), ""),
+        bad("Train", [hello(1, 2), frame(0, b"")].concat(), ""),
         call("Serve", frame(2, &[0xff; 2]), "9 "),
         bad("Control", frame(0, b""), "3 "),
         call("Control", frame(2, &[0xff; 2]), "13 "),
@@ -333,7 +373,7 @@ async fn nobody_else_notices_what_makes_no_sense() {
     let (expected, _) = train(None, Vec::new()).await;
     let (got, status) = train(None, attacks).await;
     assert_eq!(got, expected, "the other replica noticed");
-    assert_eq!(status.bad_messages, 13, "{status:?}");
+    assert_eq!(status.bad_messages, 14, "{status:?}");
     assert_eq!(status.staged_bytes, 0, "{status:?}");
 }
 

@@ -88,7 +88,7 @@ impl Servers {
         }
         let in_turn = stage.mix.in_turn;
         let global_step = server.shard.snapshot().global_step;
-        let welcome = Reply::Welcome { ticket: None, global_step, in_turn };
+        let welcome = Reply::Welcome { ticket: None, global_step, in_turn, run: None };
         server.tell(replica, None, server.over.clone().map_or(welcome, Reply::Ended), stage);
     }
 
@@ -119,7 +119,7 @@ impl Servers {
             stage.happened(Happening::WentOn);
         }
         let (global_step, in_turn) = (leader.coordinator.global_step(), stage.mix.in_turn);
-        let welcome = Reply::Welcome { ticket: Some(ticket), global_step, in_turn };
+        let welcome = Reply::Welcome { ticket: Some(ticket), global_step, in_turn, run: None };
         own.tell(replica, None, welcome, stage);
         self.act(stage);
         Ok(())

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use sync_replicas::checkpoint::RunId;
 use sync_replicas::driver::{CancellationSource, Generation, LocalStep};
 use sync_replicas::engine::Outcome;
 use sync_replicas::record::FailedSave;
@@ -41,6 +42,8 @@ pub struct Hello {
     pub connection: u64,
     /// The life that it wants to go on with.
     pub ticket: Option<Ticket>,
+    /// The run that it has trained in.
+    pub run: Option<RunId>,
 }
 
 /// To a server.
@@ -113,6 +116,8 @@ pub enum Reply {
         global_step: GlobalStep,
         /// Whether gradients go to one server after the other.
         in_turn: bool,
+        /// The run that is served.
+        run: Option<RunId>,
     },
     /// It may compute.
     Granted {

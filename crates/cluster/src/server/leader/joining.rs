@@ -8,6 +8,7 @@ use crate::coordinator::{Refusal, Ticket};
 use crate::place::{Caller, NotAdmitted};
 use crate::proto::to_replica::Message;
 use crate::proto::{Hello, ToReplica, Welcome};
+use crate::wire;
 
 impl<T: Scalar + bytemuck::Pod> Leader<T> {
     /// Opens a connection of a replica to its own process's server, for a process that may have
@@ -56,6 +57,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             global_step: self.coordinator.global_step().get(),
             ticket: Some(ticket.into()),
             in_turn,
+            run: wire::run_words(self.own.run()),
         });
         self.own.connections().answer(replica, connection, None, welcome);
         self.act();

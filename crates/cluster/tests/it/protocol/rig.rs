@@ -206,7 +206,7 @@ impl Rig {
             "welcome" => {
                 let ticket = words.get(2).filter(|it| it.contains('.')).map(|it| ticket(it));
                 let in_turn = words.contains(&"in_turn");
-                (None, Reply::Welcome { ticket, global_step, in_turn })
+                (None, Reply::Welcome { ticket, global_step, in_turn, run: None })
             }
             "granted" => {
                 let local_step = LocalStep::new(step());
