@@ -18,6 +18,7 @@ use super::leader::recovery::Recovery;
 use super::leader::server_handle::ServerHandle;
 use super::link::leader_side::LinkKeeper;
 use super::process::{Role, Server};
+use super::secured;
 use super::serve_error::ServeError;
 use super::transport::{self, Calls, ServeSettings, Services};
 use crate::index::ServerIndex;
@@ -89,8 +90,8 @@ where
     let replicas = server.settings.config.total_num_replicas();
     let most = door::most_connections(replicas, server.settings.placement.shards());
     let admission = AdmissionLayer::new(guard, wall_clock);
-    let incoming = door::open(incoming, most, admission.refusals());
-    let served = transport::serve(services, incoming, tls, admission, ending)?;
+    let incoming = secured::secure(door::open(incoming, most, admission.refusals()), tls);
+    let served = transport::serve(services, incoming, admission, ending);
     // A connection whose other end vanished while it was made never closes by itself.
     let closed = async {
         match closing.await {
