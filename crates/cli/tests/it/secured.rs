@@ -158,6 +158,26 @@ fn what_all_must_agree_on_is_compared_item_by_item() {
     training.end();
 }
 
+/// P-26, P-28: a second process of a worker does not disturb the first, and may be tried again.
+#[test]
+fn a_second_process_of_a_worker_waits_and_gives_up() {
+    let folder = folder();
+    key(folder.path(), "ours");
+    let words = "did not let this replica in";
+    let training = Training::begin(folder.path(), &["--key-file", "ours"]);
+    let mut step = training.step_after(folder.path(), &["--key-file", "ours"], 0);
+    for _ in 0..2 {
+        let place = ["node", "--role", "worker", "--index", "1", "--ps", &training.address];
+        let rest = ["--worker-hosts", "127.0.0.1:1,127.0.0.1:2", "--patience", "1s"];
+        let said = run(folder.path(), &[&place[..], &rest, &["--key-file", "ours"]].concat());
+        assert_eq!(said.status, 138, "{}", said.err);
+        let held = said.err.contains("another process has the place of replica 1");
+        assert!(held && said.err.contains(words), "{}", said.err);
+        step = training.step_after(folder.path(), &["--key-file", "ours"], step);
+    }
+    training.end();
+}
+
 fn key(folder: &Path, name: &str) {
     let path = folder.join(name);
     fs::write(&path, name.repeat(32)).expect("a file");
