@@ -235,7 +235,7 @@ async fn a_process_of_one_run_serves_no_other() {
         let got = told_of(&follower, "Serve", hello_of(77, generation, ANOTHER)).await;
         assert!(got.starts_with(&words) && got.contains(ANOTHER), "{got}");
     }
-    let other = (vec![c, b], Duration::from_millis(100));
+    let other = (vec![c, b], Duration::from_secs(1));
     let (_other, ended) = Server::start_in(ANOTHER, (0, 2), None, third, other);
     let ended = tokio::time::timeout(PATIENCE, ended).await.expect("it ends");
     match ended.expect("it does not panic") {
