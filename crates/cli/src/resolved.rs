@@ -64,7 +64,7 @@ impl Config {
         config.set("wire", WIRES.name(options.wire));
         config.set("patience", duration(options.patience));
         config.set("metrics_port", options.metrics_port);
-        let SecurityArgs { key_file, tls_cert, tls_key, tls_ca } = options.security;
+        let SecurityArgs { key_file, tls_cert, tls_key, tls_ca, tls_allow } = options.security;
         for (key, file) in [
             ("key_file", key_file),
             ("tls_cert", tls_cert),
@@ -73,6 +73,8 @@ impl Config {
         ] {
             config.set(key, file.as_deref().map(path));
         }
+        let allowed = Some(tls_allow).filter(|names| !names.is_empty());
+        config.set("tls_allow", allowed.map(|names| json!(names)));
         Ok(config)
     }
 

@@ -12,6 +12,7 @@ pub(crate) fn key(args: &SecurityArgs) -> Result<Option<SharedKey>, KeyError> {
 /// The files for TLS, if any is given.
 pub(crate) fn tls(args: &SecurityArgs) -> Option<TlsSettings> {
     let (cert, key, ca) = (args.tls_cert.clone(), args.tls_key.clone(), args.tls_ca.clone());
-    let any = cert.is_some() || key.is_some() || ca.is_some();
-    any.then_some(TlsSettings { cert, key, ca })
+    let allow = args.tls_allow.clone();
+    let any = cert.is_some() || key.is_some() || ca.is_some() || !allow.is_empty();
+    any.then_some(TlsSettings { cert, key, ca, allow })
 }

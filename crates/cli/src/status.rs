@@ -44,7 +44,9 @@ pub(crate) fn ask<V>(
         Some((first, launched)) => (first.as_str(), &launched.security),
         None => (address, args),
     };
-    let tls = security::tls(args).as_ref().map(TlsSettings::client).transpose()?;
+    let tls = security::tls(args);
+    // Said at once, and not by the call.
+    tls.as_ref().map(TlsSettings::client).transpose()?;
     let signer = Signer::new(security::key(args)?, wall_clock);
     let reach = Connector::tcp(vec![address.to_owned()], signer, tls);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -38,19 +38,34 @@ pub mod to_server {
     }
 }
 /// The first message of every connection.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Hello {
     #[prost(uint64, tag = "1")]
     pub replica: u64,
-    /// One life of the process: a higher one ends the earlier.
-    #[prost(uint64, tag = "2")]
+    /// Drawn for one life of the process; which of two is the later one it does not say.
+    #[prost(fixed64, tag = "2")]
+    pub process: u64,
+    /// Counts the connections of that life: a later one ends the earlier.
+    #[prost(uint64, tag = "3")]
     pub connection: u64,
-    /// SHA-256 over what both sides must agree on: variables, optimizer, numbers of replicas.
-    #[prost(bytes = "bytes", tag = "3")]
-    pub fingerprint: ::prost::bytes::Bytes,
-    /// The ticket to go on with after a lost connection.
+    /// What the coordinator has let it in with; other servers let nobody in without.
     #[prost(message, optional, tag = "4")]
     pub ticket: ::core::option::Option<Ticket>,
+    /// The run that it has trained in: hexadecimal digits, empty for none.
+    #[prost(string, tag = "5")]
+    pub run: ::prost::alloc::string::String,
+    /// What both sides must agree on.
+    #[prost(message, repeated, tag = "6")]
+    pub agreement: ::prost::alloc::vec::Vec<Item>,
+}
+/// Something that all processes of a training must agree on. Two programs that agree have the same
+/// items in the same order.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Item {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
 }
 /// "Send me your variables once they are newer than this": one answer to each.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -211,7 +226,7 @@ pub mod to_replica {
     }
 }
 /// The answer to Hello. Servers that do not coordinate send no ticket.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Welcome {
     #[prost(uint64, tag = "1")]
     pub generation: u64,
@@ -223,6 +238,9 @@ pub struct Welcome {
     /// servers one after the other by number, so that no two wait for each other.
     #[prost(bool, tag = "4")]
     pub in_turn: bool,
+    /// The run that is served: hexadecimal digits.
+    #[prost(string, tag = "5")]
+    pub run: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Granted {
@@ -492,16 +510,19 @@ pub mod order {
         LetGo(super::LetGo),
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ServeHello {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub fingerprint: ::prost::bytes::Bytes,
+    #[prost(message, repeated, tag = "1")]
+    pub agreement: ::prost::alloc::vec::Vec<Item>,
     /// A number drawn when the coordinator's process started: its orders count from 1 upwards.
     #[prost(uint64, tag = "2")]
     pub life: u64,
     /// That of the coordinator, 0 before its first: whoever has a lower one than was seen was replaced.
     #[prost(uint64, tag = "3")]
     pub generation: u64,
+    /// Its run: hexadecimal digits.
+    #[prost(string, tag = "4")]
+    pub run: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Admit {

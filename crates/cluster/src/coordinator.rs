@@ -28,6 +28,7 @@ pub use step_stats::StepMade;
 pub use sync_replicas::store::Totals;
 pub use times::Times;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use sync_replicas::GlobalStep;
@@ -79,10 +80,13 @@ pub struct Coordinator {
     not_finite: bool,
 }
 
-/// What is known of one replica's connection.
+/// What is known of one replica.
 #[derive(Clone, Debug, Default)]
 struct ReplicaRecord {
-    connection: u64,
+    /// The process that has the place, or had it last.
+    process: Option<u64>,
+    /// The latest of those that had it before, and do not get it back.
+    replaced: VecDeque<u64>,
     incarnation: Incarnation,
     live: bool,
     /// The piece of work that is granted, or waited for.
@@ -191,8 +195,8 @@ impl Coordinator {
             tracing::warn!("{}", sync_replicas::engine::INEXACT_POSITIONS);
         }
         for record in &mut self.records {
-            let (connection, left) = (record.connection, record.left);
-            *record = ReplicaRecord { connection, left, ..ReplicaRecord::default() };
+            let ReplicaRecord { process, replaced, left, .. } = std::mem::take(record);
+            *record = ReplicaRecord { process, replaced, left, ..ReplicaRecord::default() };
         }
         self.step_stats.forget_round();
         self.leaving = Leaving::default();

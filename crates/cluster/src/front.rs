@@ -2,7 +2,7 @@
 //!
 //! Every process of the cluster runs the same program; what it does follows from its place.
 
-pub(crate) mod agreement;
+mod agreement;
 mod hooks;
 mod memory;
 mod options;
@@ -13,6 +13,7 @@ pub(crate) mod status;
 mod status_handle;
 mod stop;
 
+pub use agreement::Agreement;
 pub use options::Cluster;
 pub use report::{ClusterError, ClusterReport, Counts};
 #[cfg(test)]
@@ -25,15 +26,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use optim::Optimizer;
-use sha2::{Digest, Sha256};
 use sync_replicas::driver::Parts;
 use sync_replicas::options::SparseMerge;
 use sync_replicas::{BatchSource, Hooks, Model, ReplicaId, Scalar, SyncReplicas, Variables};
 
 use crate::placement::Placement;
 use crate::spec::Role;
-use crate::stream;
-use agreement::Agreement;
 
 /// What a description's lease is on a cluster when it says none (P-5).
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(5);
@@ -120,8 +118,8 @@ impl<'c, O> Clustered<'c, O> {
             _ => Placement::new(&shapes, size_of::<T>(), shards),
         };
         let placement = Arc::new(placement);
-        let fingerprint = agreement::<T, O>(&parts, &placement, self.cluster).into_bytes();
-        Ok(ClusterTrainer { parts, cluster: self.cluster, placement, fingerprint, variables })
+        let agreement = Agreement::of::<T, O>(&parts, &placement, self.cluster);
+        Ok(ClusterTrainer { parts, cluster: self.cluster, placement, agreement, variables })
     }
 }
 
@@ -130,7 +128,7 @@ pub struct ClusterTrainer<'c, T: Scalar, O> {
     parts: Parts<O>,
     cluster: &'c Cluster,
     placement: Arc<Placement>,
-    fingerprint: Vec<u8>,
+    agreement: Agreement,
     variables: Variables<T>,
 }
 
@@ -181,47 +179,3 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         }
     }
 }
-
-/// What all processes must agree on.
-fn agreement<T: Scalar, O: Optimizer<T>>(
-    parts: &Parts<O>,
-    placement: &Placement,
-    cluster: &Cluster,
-) -> Agreement {
-    let settings = parts.config.settings();
-    let numbers = (settings.replicas_to_aggregate, parts.config.total_num_replicas());
-    let mut agreement = Agreement::default()
-        .with("protocol", stream::SERVICE)
-        .with("version", env!("CARGO_PKG_VERSION"));
-    // First the program's own, from which others may follow.
-    for (name, value) in &cluster.agreed {
-        agreement = agreement.with(name, value);
-    }
-    agreement = agreement
-        .with("number type", std::any::type_name::<T>())
-        .with("wire", &format!("{:?}", cluster.wire))
-        .with("parameter servers", &placement.shards().to_string())
-        .with("replicas to aggregate, of all", &format!("{} of {}", numbers.0, numbers.1))
-        // With its learning rate, schedule and all other numbers.
-        .with("optimizer", &format!("{:?}", parts.optimizer))
-        .with("settings", &format!("{settings:?}"))
-        .with(
-            "sparse mean and merge",
-            &format!("{:?}, {:?}", parts.sparse_mean, parts.sparse_merge),
-        )
-        .with("moving average", &format!("{:?}", parts.moving_average))
-        .with("averaged variables", &format!("{:?}", parts.variables_to_average));
-    let variables = placement.variables();
-    if variables.len() > MOST_NAMED {
-        let hash = Sha256::digest(format!("{variables:?}").as_bytes());
-        let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        return agreement.with("variables", &format!("{} with hash {hash}", variables.len()));
-    }
-    for variable in variables {
-        agreement = agreement.with("variable", &format!("{variable:?}"));
-    }
-    agreement
-}
-
-/// More variables are compared by a hash of them all.
-const MOST_NAMED: usize = 1000;

@@ -13,6 +13,7 @@ pub mod coordinator;
 pub mod exit;
 mod front;
 pub mod index;
+pub mod place;
 pub mod placement;
 mod proto;
 pub mod security;
@@ -30,8 +31,8 @@ pub mod test_util;
 mod wire;
 
 pub use front::{
-    Cluster, ClusterError, ClusterReport, ClusterTrainer, Clustered, Counts, DEFAULT_LEASE,
-    OnCluster, StatusError, StatusHandle, StopHandle, save, status, stop,
+    Agreement, Cluster, ClusterError, ClusterReport, ClusterTrainer, Clustered, Counts,
+    DEFAULT_LEASE, OnCluster, StatusError, StatusHandle, StopHandle, save, status, stop,
 };
 pub use shard::Wire;
 

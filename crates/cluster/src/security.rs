@@ -12,6 +12,7 @@ mod key;
 mod layer;
 mod refusal_log;
 mod secret;
+mod server_tls;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -23,6 +24,7 @@ pub use key::{KeyError, SharedKey};
 pub use layer::{Admission, AdmissionLayer, Signer};
 pub(crate) use refusal_log::RefusalLog;
 pub use secret::Exposed;
+pub use server_tls::ServerTls;
 pub use tls::{TlsError, TlsSettings};
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -19,6 +19,7 @@ pub(crate) mod offline;
 mod parameter_server;
 mod process;
 mod replica_stream;
+mod secured;
 mod serve;
 mod serve_error;
 mod service;

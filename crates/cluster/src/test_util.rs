@@ -22,6 +22,7 @@ use sync_replicas::engine::Settings;
 pub use example::{Example, examples};
 pub use read::{Read, read};
 
+use crate::Agreement;
 use crate::client::{Connector, Dial};
 use crate::index::ServerIndex;
 use crate::placement::Placement;
@@ -103,14 +104,25 @@ pub fn connection<B: AsRef<[u8]>>(messages: &[B]) -> Vec<u8> {
     messages.iter().flat_map(|message| framed(message.as_ref())).collect()
 }
 
-const FINGERPRINT: &[u8] = b"f";
+/// What every program agrees on.
+fn agreement() -> Agreement {
+    Agreement::default().with("n", "v")
+}
+
+/// The run of every server.
+fn run() -> RunId {
+    const RUN: &str = "0123456789abcdef0123456789abcdef";
+    RUN.parse().expect("32 digits")
+}
+
 /// The life of every server.
 const LIFE: u64 = 7;
 /// The replica that sends, and the one that goes on beside it: no flipped bit makes one the other.
 const SENDER: u64 = 1;
 const OTHER: u64 = 2;
 const REPLICAS: usize = 3;
-/// The other's connection, above any that the sender's bytes are likely to name.
+/// The other's process and connection, above any that the sender's bytes are likely to name.
+const PROCESS: u64 = 1 << 61;
 const CONNECTION: u64 = 1 << 60;
 
 /// Two dense variables and one whose gradient is sparse.
@@ -148,10 +160,10 @@ pub(crate) fn server_that_saves(
     let shard = shard.expect("the values fit");
     let settings = ServerSettings {
         index: ServerIndex::new(index),
-        run: RunId::draw(),
+        run: run(),
         record: None,
         variables: shapes().len(),
-        fingerprint: FINGERPRINT.to_vec(),
+        agreement: agreement(),
         config: settings.check().expect("good settings"),
         wire: Wire::Native,
         reach: nowhere(servers),

@@ -7,8 +7,9 @@ mod recorded;
 mod replica;
 
 pub use recorded::Recorded;
-pub(crate) use replica::{hello, reply, request};
+pub(crate) use replica::{caller, hello, not_admitted, reply, request};
 
+use sync_replicas::checkpoint::RunId;
 use sync_replicas::driver::{Generation, Incarnation, LocalStep, printable};
 use sync_replicas::engine::Outcome;
 use sync_replicas::explicit::GradientKind;
@@ -36,6 +37,11 @@ impl WireError {
     pub(crate) fn missing(expected: &'static str) -> Self {
         Self { expected, got: "a message without it".to_owned() }
     }
+
+    /// Of a kind that this version does not know.
+    pub(crate) fn unknown() -> Self {
+        Self { expected: "a message of a kind that is known", got: "another".to_owned() }
+    }
 }
 
 impl From<Ticket> for proto::Ticket {
@@ -56,6 +62,20 @@ impl From<proto::Ticket> for Ticket {
 /// The ticket that a request must have.
 pub(crate) fn ticket(ticket: Option<proto::Ticket>) -> Result<Ticket, WireError> {
     ticket.map(Ticket::from).ok_or_else(|| WireError::missing("a ticket"))
+}
+
+/// A run's identity, as it travels; nothing for none.
+pub(crate) fn run_words(run: Option<RunId>) -> String {
+    run.map(|run| run.to_string()).unwrap_or_default()
+}
+
+/// The run of such words.
+pub(crate) fn run(words: &str) -> Result<Option<RunId>, WireError> {
+    let some = (!words.is_empty()).then(|| words.parse()).transpose();
+    some.map_err(|_| WireError {
+        expected: "a run's 32 hexadecimal digits",
+        got: reason(words.chars().take(100).collect()),
+    })
 }
 
 /// Why a replica gives a piece of work up.

@@ -1,7 +1,7 @@
 //! A replica's process: the real protocol, and what a program does with it.
 //!
 //! It waits, computes, pushes and waits again; what it says to whom is the protocol's. What a dead
-//! one knew is gone, save that its next life has a higher number.
+//! one knew is gone.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -29,9 +29,6 @@ use sending::variables;
 
 /// How much slower than the others a slow replica is.
 pub(super) const SLOW: u32 = 4;
-
-/// A process's connections have numbers above those of the ones before it.
-const CONNECTIONS: u64 = 1 << 32;
 
 #[derive(Debug)]
 pub(super) struct Process {
@@ -88,7 +85,8 @@ impl Process {
         let (mix, servers) = (&stage.mix, stage.mix.servers);
         let settings = ProtocolSettings {
             replica: ReplicaId::new(replica as u64),
-            process: index as u64 * CONNECTIONS,
+            // No two have the same, and the order of their numbers says nothing.
+            process: (index as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             addresses: vec![String::new(); servers],
             reconnect_timeout: Duration::MAX,
             tell_superseded: mix.config.settings().tell_superseded,
@@ -382,8 +380,7 @@ impl Process {
     fn fails(&mut self, error: &WaitError, stage: &mut Stage) -> bool {
         match error {
             WaitError::Overdue { .. } => return true,
-            // Another process has its place.
-            WaitError::Refused { .. } => stage.happened(Happening::Replaced),
+            WaitError::Replaced { .. } => stage.happened(Happening::Replaced),
             error => stage.never("servers are in reach, and training does not fail", error),
         }
         self.state = State::Down;

@@ -196,6 +196,7 @@ impl World {
             self.resume(process);
             self.processes[process].come_to(&mut self.stage);
         }
+        self.end_earlier();
         for replica in 0..self.newest.len() {
             if self.stage.dice.chance(0.5) {
                 self.restart(replica);

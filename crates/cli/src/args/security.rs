@@ -21,6 +21,11 @@ pub struct SecurityArgs {
     /// The authority that signed the others' certificates; servers then ask callers for one
     #[arg(long, value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
+    /// A name that a caller's certificate may be for; several can be given, and any that --tls-ca
+    /// signed will do if none is
+    #[arg(long, value_name = "NAME")]
+    #[serde(default)]
+    pub tls_allow: Vec<String>,
 }
 
 impl SecurityArgs {
@@ -35,6 +40,7 @@ impl SecurityArgs {
             tls_cert: absolute(&self.tls_cert)?,
             tls_key: absolute(&self.tls_key)?,
             tls_ca: absolute(&self.tls_ca)?,
+            tls_allow: self.tls_allow.clone(),
         })
     }
 }

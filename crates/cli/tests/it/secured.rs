@@ -158,6 +158,26 @@ fn what_all_must_agree_on_is_compared_item_by_item() {
     training.end();
 }
 
+/// P-26, P-28: a second process of a worker does not disturb the first, and may be tried again.
+#[test]
+fn a_second_process_of_a_worker_waits_and_gives_up() {
+    let folder = folder();
+    key(folder.path(), "ours");
+    let words = "did not let this replica in";
+    let training = Training::begin(folder.path(), &["--key-file", "ours"]);
+    let mut step = training.step_after(folder.path(), &["--key-file", "ours"], 0);
+    for _ in 0..2 {
+        let place = ["node", "--role", "worker", "--index", "1", "--ps", &training.address];
+        let rest = ["--worker-hosts", "127.0.0.1:1,127.0.0.1:2", "--patience", "1s"];
+        let said = run(folder.path(), &[&place[..], &rest, &["--key-file", "ours"]].concat());
+        assert_eq!(said.status, 138, "{}", said.err);
+        let held = said.err.contains("another process has the place of replica 1");
+        assert!(held && said.err.contains(words), "{}", said.err);
+        step = training.step_after(folder.path(), &["--key-file", "ours"], step);
+    }
+    training.end();
+}
+
 fn key(folder: &Path, name: &str) {
     let path = folder.join(name);
     fs::write(&path, name.repeat(32)).expect("a file");
@@ -182,22 +202,43 @@ fn a_key_lets_in_those_who_have_it() {
     assert!(said.err.contains("--key-file gone: expected a file"), "{}", said.err);
 }
 
-/// An authority, and a certificate for this machine that it signed: `NAME-ca.pem` and so on.
+/// An authority, and certificates that it signed, for this machine and for another one:
+/// `NAME-ca.pem`, `NAME-cert.pem`, `NAME-other-cert.pem` and so on.
 fn certificates(folder: &Path, name: &str) {
     let mut params = CertificateParams::new([]).expect("parameters");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().expect("a key");
     let authority = CertifiedIssuer::self_signed(params, key).expect("an authority");
-    let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("parameters");
-    let cert = params.signed_by(&key, &authority).expect("a certificate");
-    for (kind, text) in
-        [("cert", cert.pem()), ("key", key.serialize_pem()), ("ca", authority.pem())]
-    {
+    let write = |kind: &str, text: String| {
         let path = folder.join(format!("{name}-{kind}.pem"));
         fs::write(&path, text).expect("a file");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("permissions");
+    };
+    write("ca", authority.pem());
+    for (prefix, host) in [("", "127.0.0.1"), ("other-", "other.example")] {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new([host.to_owned()]).expect("parameters");
+        let cert = params.signed_by(&key, &authority).expect("a certificate");
+        write(&format!("{prefix}cert"), cert.pem());
+        write(&format!("{prefix}key"), key.serialize_pem());
     }
+}
+
+/// P-26: an authority signs more than the certificates of one training.
+#[test]
+fn a_name_lets_in_those_who_have_a_certificate_for_it() {
+    let folder = folder();
+    certificates(folder.path(), "ours");
+    let mutual =
+        ["--tls-cert", "ours-cert.pem", "--tls-key", "ours-key.pem", "--tls-ca", "ours-ca.pem"];
+    let cert = ["--tls-cert", "ours-other-cert.pem", "--tls-key", "ours-other-key.pem"];
+    let other = [&cert[..], &["--tls-ca", "ours-ca.pem"]].concat();
+    let allowed = [&mutual[..], &["--tls-allow", "none.example", "--tls-allow", "127.0.0.1"]];
+    let words = "expected a certificate for a name that --tls-allow has";
+    check(folder.path(), &allowed.concat(), &[(&other, 1, words, words)]);
+    let said = run(folder.path(), &["launch", "--tls-allow", "a name"]);
+    assert_eq!(said.status, 2, "{}", said.err);
+    assert!(said.err.contains("--tls-ca, which signs the certificates"), "{}", said.err);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! What must be known while a gradient is computed (a new step, an end, a share lost to another)
 //! is signalled at once; everything else waits in the inbox until the replica looks.
 
+use std::error::Error;
+
 use sync_replicas::Scalar;
 use sync_replicas::driver::printable;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -79,6 +81,9 @@ impl ConnectError {
             | Code::PermissionDenied
             | Code::Unauthenticated
             | Code::Unimplemented => Self::Permanent(reason),
+            // What the transport failed with has a cause beneath it; what a server says has none.
+            Code::Aborted if status.source().is_none() => Self::Replaced(reason),
+            Code::Unavailable if status.source().is_none() => Self::Later(reason),
             _ => Self::Retry(reason),
         }
     }
@@ -162,7 +167,7 @@ pub(crate) async fn read<T: Scalar + bytemuck::Pod>(
                     sinks.signals.note(ticket, &reply);
                     Event::Message(ticket, reply)
                 }
-                // Of a kind that this version does not know.
+                // Values, which are handled above.
                 Ok(None) => continue,
                 Err(error) => break error.to_string(),
             },

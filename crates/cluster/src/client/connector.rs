@@ -17,7 +17,7 @@ use tonic_prost::ProstCodec;
 
 use super::describe;
 use crate::batches::Batches;
-use crate::security::Signer;
+use crate::security::{Signer, TlsSettings};
 use crate::socket;
 use crate::stream::{self, Bulk, Receiving};
 
@@ -50,13 +50,10 @@ pub(crate) const WINDOW: u32 = 2 << 20;
 pub(crate) const FRAME: u32 = 1 << 20;
 
 impl Connector {
-    /// The servers by number, reached over TCP; with TLS when it is given.
+    /// The servers by number, reached over TCP; with TLS when it is given, whose files are read for
+    /// each call.
     #[must_use]
-    pub fn tcp(
-        addresses: Vec<String>,
-        signer: Signer,
-        tls: Option<tonic::transport::ClientTlsConfig>,
-    ) -> Self {
+    pub fn tcp(addresses: Vec<String>, signer: Signer, tls: Option<TlsSettings>) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let dial = move |address: String| -> DialFuture {
             let tls = tls.clone();
@@ -64,7 +61,7 @@ impl Connector {
                 let endpoint = endpoint(&format!("{scheme}://{address}"))?;
                 let endpoint = match tls {
                     Some(tls) => endpoint
-                        .tls_config(tls)
+                        .tls_config(tls.client().map_err(|error| error.to_string())?)
                         .map_err(|error| sync_replicas::driver::describe(&error))?,
                     None => endpoint,
                 };
@@ -161,7 +158,7 @@ impl Connector {
         outgoing: Batches<Q>,
     ) -> Result<Receiving<A>, Status> {
         let channel = (self.dial)(self.address(server).to_owned()).await;
-        let channel = channel.map_err(Status::unavailable)?;
+        let channel = channel.map_err(|reason| Status::from_error(reason.into()))?;
         let path = path(method);
         let value = self.signer.authorization(&path)?;
         let check = |answer: &HeaderMap| self.signer.check(&path, value.as_deref(), answer);

@@ -28,6 +28,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use sync_replicas::GlobalStep;
+use sync_replicas::checkpoint::RunId;
 use sync_replicas::engine::{Grant, Outcome};
 
 use connections::{Connections, Progress};
@@ -45,6 +46,8 @@ pub struct ReplicaProtocol {
     connections: Connections,
     copies: Copies,
     ticket: Option<Ticket>,
+    /// The run that it trains in, once it is known.
+    run: Option<RunId>,
     sequence: u64,
     /// Whether the coordinator has welcomed the replica over its present connection.
     welcomed: bool,
@@ -80,6 +83,7 @@ impl ReplicaProtocol {
             copies: Copies::new(servers, settings.all_bits),
             settings,
             ticket: None,
+            run: None,
             sequence: 0,
             welcomed: false,
             resumed: false,
@@ -344,7 +348,8 @@ impl ReplicaProtocol {
     /// coordinator has welcomed the replica, the time runs after which it fails.
     fn connect(&mut self, now: Duration, actions: &mut Vec<Action>) -> Result<bool, WaitError> {
         self.wake = None;
-        match self.connections.progress(now)? {
+        let joined = self.ticket.is_some() || self.ended.is_some();
+        match self.connections.progress(joined, now)? {
             Progress::Complete if self.ticket.is_some() => self.connections.settle(),
             Progress::Complete => {}
             Progress::Try(server) => drop(self.open(server, now, actions)),
@@ -357,8 +362,9 @@ impl ReplicaProtocol {
         let id = self.connections.begin(server, now);
         self.copies.lost(server);
         let ProtocolSettings { replica, process, .. } = self.settings;
-        let connection = process.saturating_add(id.number);
-        actions.push(Action::Connect(id, Hello { replica, connection, ticket: self.ticket }));
+        let (ticket, run) = (self.ticket, self.run);
+        let hello = Hello { replica, process, connection: id.number, ticket, run };
+        actions.push(Action::Connect(id, hello));
         id
     }
 

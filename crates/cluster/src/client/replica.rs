@@ -265,7 +265,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         for action in self.state.take_actions() {
             match action {
                 Action::Connect(id, hello) => {
-                    let hello = wire::hello(hello, &self.settings.fingerprint);
+                    let hello = wire::hello(hello, &self.settings.agreement);
                     let (connector, sinks) = (self.connector.clone(), self.sinks.clone());
                     let connection = ServerConnection::open(connector, id, hello, sinks);
                     self.connections[id.server] = Some(connection);

@@ -11,21 +11,53 @@ use super::{
     Answer, Commit, Contribution, Coordinator, GiveUp, GivenUp, Observed, Refusal, ReplicaRecord,
     ShardCommand, Ticket,
 };
+use crate::place::{Caller, NotAdmitted};
 use crate::shard::MOST_WHOLE;
 
+/// How many processes that had a replica's place are known. Earlier ones have ended long ago; one
+/// that has not waits for a place that is held.
+const MOST_REPLACED: usize = 8;
+
 impl Coordinator {
-    /// A replica says hello; answers its ticket.
+    /// Whether a process may say hello for a replica, while `connected` is, if anybody (P-26).
     ///
-    /// With a valid ticket of an earlier connection it goes on where it was. A higher connection
-    /// number of the same replica ends its earlier life; a lower one is refused for good, so two
-    /// processes never take each other's place again and again.
+    /// One at a time has the place. Another gets it once the connection of the one that has it is
+    /// closed, as it is at once when that process has died, or its lease has ended; and whoever had
+    /// it before does not get it back, so two processes never take it from each other again and
+    /// again.
     ///
     /// # Errors
-    /// [`Refusal`] when the number is unknown, an older process asks, or training has ended.
+    /// [`NotAdmitted`].
+    pub fn admits(
+        &self,
+        replica: ReplicaId,
+        caller: &Caller,
+        connected: Option<&Caller>,
+    ) -> Result<(), NotAdmitted> {
+        let Some(index) = self.index(replica) else { return Ok(()) };
+        let record = &self.records[index];
+        if record.replaced.contains(&caller.process) {
+            return Err(NotAdmitted::Replaced(replica));
+        }
+        caller.comes_after(replica, connected)?;
+        let held = |other: &Caller| {
+            let lives = record.live && record.process == Some(other.process);
+            other.process != caller.process && (lives || self.engine.stopped().is_some())
+        };
+        if connected.is_some_and(held) { Err(NotAdmitted::Held(replica)) } else { Ok(()) }
+    }
+
+    /// A process that [may](Self::admits) says hello for a replica; answers its ticket.
+    ///
+    /// With a valid ticket of an earlier connection it goes on where it was. Otherwise an earlier
+    /// life of the replica ends, and a new one begins.
+    ///
+    /// # Errors
+    /// [`Refusal`] when the number is unknown, or training has ended.
     pub fn hello(
         &mut self,
         replica: ReplicaId,
-        connection: u64,
+        process: u64,
         ticket: Option<Ticket>,
     ) -> Result<Ticket, Refusal> {
         let refuse = |reason: String| Refusal { sequence: 0, reason, rejoin: false };
@@ -34,16 +66,10 @@ impl Coordinator {
             return Err(refuse(JoinError::Unknown { replica, total }.to_string()));
         };
         let record = &mut self.records[index];
-        if connection < record.connection {
-            return Err(refuse(format!(
-                "a newer process has taken the place of {replica}; end one of the two"
-            )));
-        }
         record.heard = self.now;
         let known =
             Ticket { generation: self.engine.generation(), incarnation: record.incarnation };
-        if record.live && ticket == Some(known) {
-            record.connection = connection;
+        if record.live && record.process == Some(process) && ticket == Some(known) {
             return Ok(known);
         }
         if record.live {
@@ -55,8 +81,15 @@ impl Coordinator {
             .join(replica, self.now, &mut self.effects)
             .map_err(|error| refuse(error.to_string()))?;
         self.observations.note(|| Observed::Joined { replica, incarnation });
-        self.records[index] = ReplicaRecord {
-            connection,
+        let record = &mut self.records[index];
+        let mut replaced = std::mem::take(&mut record.replaced);
+        replaced.extend(record.process.filter(|&earlier| earlier != process));
+        if replaced.len() > MOST_REPLACED {
+            replaced.pop_front();
+        }
+        *record = ReplicaRecord {
+            process: Some(process),
+            replaced,
             incarnation,
             live: true,
             sequence: 1,

@@ -1,70 +1,122 @@
 //! What all processes of a training must agree on, item by item, so that a refusal can name the
 //! item and both values (P-26).
 //!
-//! Each process says its items in its hello, as lines of a name, a tab and a value. What may
-//! differ, such as paths and ports, is none. Invariant: two that agree have equal bytes.
+//! Each process says its items in its hello. What may differ, such as paths and ports, is none.
+//! Invariant: two programs that agree have the same items in the same order, versions first.
 
-use sync_replicas::driver::printable;
+use optim::Optimizer;
+use sha2::{Digest, Sha256};
+use sync_replicas::Scalar;
+use sync_replicas::driver::{Parts, printable};
+
+use super::Cluster;
+use crate::placement::Placement;
+use crate::proto::Item;
+use crate::stream;
 
 /// Values that are shown are not longer.
 const SHOWN: usize = 200;
 
+/// More variables are compared by a hash of them all.
+const MOST_NAMED: usize = 1000;
+
 /// The items in their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Agreement(String);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreement(Vec<Item>);
 
-impl Agreement {
-    /// Adds an item.
-    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
-        let one_line = |text: &str| printable(text).into_owned();
-        self.0 += &format!("{}\t{}\n", one_line(name), one_line(value));
-        self
-    }
-
-    /// As it travels.
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.0.into_bytes()
+impl Default for Agreement {
+    /// The versions of the protocol and of this program.
+    fn default() -> Self {
+        Self(Vec::new())
+            .with("protocol", stream::SERVICE)
+            .with("version", env!("CARGO_PKG_VERSION"))
     }
 }
 
-/// In what two programs differ, in words; `None` if they agree.
-pub(crate) fn difference(own: &[u8], other: &[u8]) -> Option<String> {
-    if own == other {
-        return None;
+impl Agreement {
+    /// Adds an item.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.push(Item { name: name.to_owned(), value: value.to_owned() });
+        self
     }
-    let (own, other) = (String::from_utf8_lossy(own), String::from_utf8_lossy(other));
-    let mut others = other.lines();
-    let mut lines = own.lines().map(|line| (line, others.next()));
-    let (own, other) = lines.find(|&(own, other)| Some(own) != other).unwrap_or(("", None));
-    let item = |line: &str| -> (String, String) {
-        let (name, value) = line.split_once('\t').unwrap_or((line, ""));
-        let short = |text: &str| printable(&text.chars().take(SHOWN).collect::<String>()).into();
-        (short(name), short(value))
-    };
-    let (name, own) = item(own);
-    let words = match other.map(item) {
-        Some((same, other)) if same == name => format!("{name}: here {own}, there {other}"),
-        // One has an item that the other has not.
-        _ if name.is_empty() => "the other one has more items".to_owned(),
-        _ => format!("{name}: here {own}, there no such item at its place"),
-    };
-    Some(words)
+
+    /// All that a program's description fixes.
+    pub(super) fn of<T: Scalar, O: Optimizer<T>>(
+        parts: &Parts<O>,
+        placement: &Placement,
+        cluster: &Cluster,
+    ) -> Self {
+        let settings = parts.config.settings();
+        let numbers = (settings.replicas_to_aggregate, parts.config.total_num_replicas());
+        // First the program's own, from which others may follow.
+        let own = cluster.agreed.iter();
+        let all = own.fold(Self::default(), |all, (name, value)| all.with(name, value));
+        let all = all
+            .with("number type", std::any::type_name::<T>())
+            .with("wire", &format!("{:?}", cluster.wire))
+            .with("parameter servers", &placement.shards().to_string())
+            .with("replicas to aggregate, of all", &format!("{} of {}", numbers.0, numbers.1))
+            // With its learning rate, schedule and all other numbers.
+            .with("optimizer", &format!("{:?}", parts.optimizer))
+            .with("settings", &format!("{settings:?}"))
+            .with(
+                "sparse mean and merge",
+                &format!("{:?}, {:?}", parts.sparse_mean, parts.sparse_merge),
+            )
+            .with("moving average", &format!("{:?}", parts.moving_average))
+            .with("averaged variables", &format!("{:?}", parts.variables_to_average));
+        let variables = placement.variables();
+        if variables.len() > MOST_NAMED {
+            let hash = Sha256::digest(format!("{variables:?}").as_bytes());
+            let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            return all.with("variables", &format!("{} with hash {hash}", variables.len()));
+        }
+        let each = variables.iter();
+        each.fold(all, |all, variable| all.with("variable", &format!("{variable:?}")))
+    }
+
+    /// As they travel.
+    pub(crate) fn items(&self) -> Vec<Item> {
+        self.0.clone()
+    }
+
+    /// In what another program differs, in words; `None` if it agrees.
+    pub(crate) fn difference(&self, other: &[Item]) -> Option<String> {
+        if self.0 == other {
+            return None;
+        }
+        let short = |text: &str| -> String {
+            printable(&text.chars().take(SHOWN).collect::<String>()).into()
+        };
+        let mut others = other.iter();
+        let mut pairs = self.0.iter().map(|item| (item, others.next()));
+        let Some((own, other)) = pairs.find(|&(own, other)| Some(own) != other) else {
+            let more = others.next().map_or_else(String::new, |item| short(&item.name));
+            return Some(format!("{more}: here no such item"));
+        };
+        let (name, here) = (short(&own.name), short(&own.value));
+        Some(match other.filter(|other| other.name == own.name) {
+            Some(other) => format!("{name}: here {here}, there {}", short(&other.value)),
+            None => format!("{name}: here {here}, there no such item at its place"),
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn agreement(items: &[(&str, &str)]) -> Agreement {
+        let none = Agreement(Vec::new());
+        items.iter().fold(none, |all, (name, value)| all.with(name, value))
+    }
+
     #[test]
     fn the_first_item_that_differs_is_named_with_both_values() {
         #[track_caller]
         fn check(own: &[(&str, &str)], other: &[(&str, &str)], expected: Option<&str>) {
-            let bytes = |items: &[(&str, &str)]| {
-                let all = items.iter();
-                all.fold(Agreement::default(), |all, (name, value)| all.with(name, value))
-                    .into_bytes()
-            };
-            let got = difference(&bytes(own), &bytes(other));
+            let got = agreement(own).difference(&agreement(other).items());
             assert_eq!(got.as_deref(), expected, "{own:?}, {other:?}");
         }
         let own = [("wire", "f32"), ("optimizer", "Sgd { rate: 0.001 }"), ("seed", "1")];
@@ -73,10 +125,10 @@ mod tests {
         let expected = "optimizer: here Sgd { rate: 0.001 }, there Sgd { rate: 5 }";
         check(&own, &rate, Some(expected));
         check(&own, &own[..2], Some("seed: here 1, there no such item at its place"));
-        check(&own[..2], &own, Some("the other one has more items"));
+        check(&own[..2], &own, Some("seed: here no such item"));
         let variables = [("wire", "f32"), ("variable `w`", "[2]")];
         check(&variables, &own, Some("variable `w`: here [2], there no such item at its place"));
-        // Not what it is said with.
+        // Not as it is said.
         check(
             &[("a\tb", "c\nd\x1b")],
             &[("a", "")],
@@ -85,10 +137,25 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_that_is_half_upgraded_hears_both_versions() {
+        let own = Agreement::default().with("wire", "f32");
+        let version = env!("CARGO_PKG_VERSION");
+        let mut other = own.items();
+        other[1].value = "0.0.9".to_owned();
+        let expected = format!("version: here {version}, there 0.0.9");
+        assert_eq!(own.difference(&other), Some(expected));
+        other[0].value = "sync_replicas.v1.Cluster".to_owned();
+        let expected =
+            "protocol: here sync_replicas.v2.Cluster, there sync_replicas.v1.Cluster".to_owned();
+        assert_eq!(own.difference(&other), Some(expected));
+    }
+
+    #[test]
     fn whatever_comes_is_shown_in_short() {
-        let own = Agreement::default().with("wire", "f32").into_bytes();
-        for other in [&b""[..], b"\xff\xfe", b"wire", b"wire\t", &[b'x'; 100_000]] {
-            let words = difference(&own, other).expect("they differ");
+        let own = agreement(&[("wire", "f32")]);
+        let long = Item { name: "wire".to_owned(), value: "x".repeat(100_000) };
+        for other in [Vec::new(), vec![Item::default()], vec![long]] {
+            let words = own.difference(&other).expect("they differ");
             assert!(words.len() < 600 && words.starts_with("wire: here f32, there"), "{words}");
         }
     }

@@ -165,9 +165,10 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError::Tls`] when certificates cannot be read.
     pub fn reach(&self) -> Result<Connector, ClusterError> {
-        let tls = self.tls.as_ref().map(TlsSettings::client).transpose()?;
+        // Said at once, and not by the first call.
+        self.tls.as_ref().map(TlsSettings::client).transpose()?;
         let signer = Signer::new(self.key.clone(), wall_clock);
-        Ok(Connector::tcp(self.place.cluster.ps.clone(), signer, tls))
+        Ok(Connector::tcp(self.place.cluster.ps.clone(), signer, self.tls.clone()))
     }
 
     pub(super) fn guard(&self) -> Option<Arc<Guard>> {

@@ -1,7 +1,7 @@
 //! A worker: one replica's loop, and in the chief the turns of the hooks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use optim::Optimizer;
 use sync_replicas::driver::{BoxedHooks, GradientBuffers, describe};
@@ -13,6 +13,7 @@ use sync_replicas::{GlobalStep, Gradient, Model, ReplicaId, Scalar};
 use tokio::time::Instant;
 
 use super::hooks::ChiefHooks;
+use super::serving::draw;
 use super::{ClusterError, ClusterReport, ClusterTrainer, Counts, StopHandle};
 use crate::client::{Connector, Departure, PushError, ReplicaClient, ReplicaSettings, WorkTimes};
 use crate::coordinator::StepMade;
@@ -29,7 +30,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         S: BatchSource<Batch = M::Batch>,
     {
         let connector = self.cluster.reach()?;
-        self.compute_over((connector, process_number()), model, shard, hooks).await
+        self.compute_over((connector, draw()), model, shard, hooks).await
     }
 
     /// The same over connections of any kind, as this life of the process.
@@ -50,7 +51,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let settings = ReplicaSettings {
             replica,
             process,
-            fingerprint: self.fingerprint,
+            agreement: self.agreement,
             wire: self.cluster.wire,
             reconnect_timeout: self.cluster.reconnect_timeout,
             heartbeat: rules.lease.unwrap_or(super::DEFAULT_LEASE) / 4,
@@ -88,12 +89,6 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         hears.abort();
         worker.finish(ended, place.task, begun).await
     }
-}
-
-/// Higher for a later process of the same replica, with room for its connections.
-fn process_number() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (now.as_millis() as u64) << 20
 }
 
 struct Worker<T: Scalar + bytemuck::Pod> {

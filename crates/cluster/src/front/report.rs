@@ -134,8 +134,14 @@ impl ClusterError {
             | Self::Bind(_)
             | Self::Tls(_)
             | Self::Evaluator => Exit::Usage,
-            Self::Serve(ServeError::Replaced { .. }) => Exit::Replaced,
-            Self::Wait(WaitError::Unreachable { .. } | WaitError::Overdue { .. })
+            Self::Serve(ServeError::Replaced { .. }) | Self::Wait(WaitError::Replaced { .. }) => {
+                Exit::Replaced
+            }
+            Self::Wait(
+                WaitError::Unreachable { .. }
+                | WaitError::NotLetIn { .. }
+                | WaitError::Overdue { .. },
+            )
             | Self::Address { .. }
             | Self::Serve(
                 ServeError::Transport(_)

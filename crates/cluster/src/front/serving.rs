@@ -96,7 +96,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             reconnect_timeout: self.cluster.reconnect_timeout,
             staging,
             placement: self.placement,
-            fingerprint: self.fingerprint,
+            agreement: self.agreement,
             config,
             run: self.parts.run,
             record: self.parts.record,
@@ -166,8 +166,8 @@ pub(crate) async fn pass_on<T: Scalar + bytemuck::Pod>(
 /// Why training ends when a parameter server is asked to end it.
 const STOPPED: &str = "a parameter server was asked to end it";
 
-/// A number that no other life of a server has.
-fn draw() -> u64 {
+/// A number that no other life of a process has.
+pub(super) fn draw() -> u64 {
     let mut bytes = [0; 8];
     if getrandom::fill(&mut bytes).is_err() {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

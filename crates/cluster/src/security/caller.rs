@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -16,6 +17,8 @@ pub(crate) struct Caller(Arc<Inner>);
 
 struct Inner {
     address: Option<SocketAddr>,
+    /// Its certificate is for none of the names that may come in.
+    forbidden: AtomicBool,
     state: Mutex<(Standing, Option<Waker>)>,
 }
 
@@ -34,11 +37,21 @@ pub(crate) enum Standing {
 
 impl Caller {
     pub(crate) fn new(address: Option<SocketAddr>) -> Self {
-        Self(Arc::new(Inner { address, state: Mutex::new((Standing::Unproven, None)) }))
+        let (forbidden, state) = (AtomicBool::new(false), (Standing::Unproven, None));
+        Self(Arc::new(Inner { address, forbidden, state: Mutex::new(state) }))
     }
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.0.address
+    }
+
+    /// Its calls are refused for the name of its certificate.
+    pub(crate) fn forbid(&self) {
+        self.0.forbidden.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_forbidden(&self) -> bool {
+        self.0.forbidden.load(Ordering::Acquire)
     }
 
     /// Its standing; `waker` is woken when that changes.

@@ -48,6 +48,12 @@ pub enum Refusal {
     /// There were more calls than are remembered.
     #[error("more than 65536 calls came in 60 s; wait a minute, or make fewer")]
     Flooded = 5,
+    /// The caller's certificate is for another name; no guard says so.
+    #[error(
+        "expected a certificate for a name that --tls-allow has, got one for others; compare its \
+         subject alternative names"
+    )]
+    Name = 6,
 }
 
 impl Refusal {
@@ -61,9 +67,10 @@ impl Refusal {
     /// The status that says so.
     pub(super) fn status(self) -> Status {
         let reason = self.to_string();
-        match self.is_passing() {
-            true => Status::unavailable(reason),
-            false => Status::unauthenticated(reason),
+        match self {
+            Self::Name => Status::permission_denied(reason),
+            _ if self.is_passing() => Status::unavailable(reason),
+            _ => Status::unauthenticated(reason),
         }
     }
 }

@@ -61,15 +61,19 @@ impl AdmissionLayer {
     /// Judges a call from its head; the proof that its answer carries, if a key is asked for.
     fn admit<B>(&self, request: &http::Request<B>) -> Result<Option<HeaderValue>, Refusal> {
         let caller = request.extensions().get::<Caller>();
+        let (path, now) = (request.uri().path(), (self.clock)());
+        let refuse = |refusal| {
+            self.refusals.refused(refusal, caller.and_then(Caller::address), now);
+            caller.into_iter().for_each(Caller::refuse);
+            refusal
+        };
+        if caller.is_some_and(Caller::is_forbidden) {
+            return Err(refuse(Refusal::Name));
+        }
         let mut proof = None;
         if let Some(guard) = &self.guard {
             let value = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
-            let (path, now) = (request.uri().path(), (self.clock)());
-            if let Err(refusal) = guard.admit(path, value, now) {
-                self.refusals.refused(refusal, caller.and_then(Caller::address), now);
-                caller.into_iter().for_each(Caller::refuse);
-                return Err(refusal);
-            }
+            guard.admit(path, value, now).map_err(refuse)?;
             proof = value.and_then(|value| guard.answer(path, value));
         }
         caller.into_iter().for_each(Caller::admit);

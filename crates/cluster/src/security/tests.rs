@@ -138,7 +138,8 @@ fn secrets_may_be_read_by_owner_and_group_alone() {
         }
         let (_folder, path) = key_file(pem, mode);
         let files = Some(path.clone());
-        let settings = TlsSettings { cert: files.clone(), key: files.clone(), ca: files };
+        let settings =
+            TlsSettings { cert: files.clone(), key: files.clone(), ca: files, allow: Vec::new() };
         // A certificate is no secret, and no file here is whole.
         for error in [settings.server().expect_err("no key"), settings.client().expect_err("none")]
         {
@@ -295,7 +296,7 @@ fn tls_files() {
     let text = file("text", "none");
     let gone = Some(PathBuf::from("/nowhere/file"));
     let settings = |cert: &Option<PathBuf>, key: &Option<PathBuf>, ca: &Option<PathBuf>| {
-        TlsSettings { cert: cert.clone(), key: key.clone(), ca: ca.clone() }
+        TlsSettings { cert: cert.clone(), key: key.clone(), ca: ca.clone(), allow: Vec::new() }
     };
     let cases = [
         (settings(&None, &key, &None), "expected --tls-cert", "expected --tls-ca"),

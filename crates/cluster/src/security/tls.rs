@@ -7,12 +7,13 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use std::{error, io};
 
 use sync_replicas::driver::describe;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
+use tokio_rustls::rustls::pki_types::ServerName;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
+use super::ServerTls;
 use super::secret::{self, Closed, Exposed};
 
 /// Which files; all of them PEM.
@@ -25,6 +26,9 @@ pub struct TlsSettings {
     /// The authority that signed the others' certificates. A server that has it asks every caller
     /// for a certificate.
     pub ca: Option<PathBuf>,
+    /// The names that a caller's certificate must be for one of, by its subject alternative names;
+    /// any that `ca` signed will do if there are none.
+    pub allow: Vec<String>,
 }
 
 /// TLS could not be set up.
@@ -65,6 +69,12 @@ pub enum TlsError {
         /// What it should hold.
         expected: &'static str,
     },
+    /// A name that no certificate is for.
+    #[error("{ALLOW}: expected the name or the IP address of a host, got {got:?}")]
+    Name {
+        /// What was given.
+        got: String,
+    },
     /// The files can be read and do not work.
     #[error(
         "TLS: expected files of --tls-cert, --tls-key and --tls-ca that fit together, got: {0}"
@@ -72,12 +82,10 @@ pub enum TlsError {
     Unusable(String),
 }
 
-/// How long a caller may take for its handshake.
-const HANDSHAKE: Duration = Duration::from_secs(5);
-
 const CERT: &str = "--tls-cert";
 const KEY: &str = "--tls-key";
 const CA: &str = "--tls-ca";
+const ALLOW: &str = "--tls-allow";
 
 impl TlsSettings {
     /// Whether callers must prove who they are, which is what [`check_bind`](super::check_bind)
@@ -87,22 +95,17 @@ impl TlsSettings {
         self.ca.is_some()
     }
 
-    /// For a process that listens.
+    /// For a process that listens, which reads the files again when they change.
     ///
     /// # Errors
     ///
     /// [`TlsError`] when a file is missing, cannot be read or does not fit the others.
-    pub fn server(&self) -> Result<ServerTlsConfig, TlsError> {
-        let mut config = ServerTlsConfig::new().timeout(HANDSHAKE).identity(self.identity()?);
-        if let Some(ca) = &self.ca {
-            config = config.client_ca_root(certificate(ca)?);
-        }
-        // Tried at once, so that the error comes from here and not from the first connection.
-        Server::builder().tls_config(config.clone()).map_err(|error| unusable(&error))?;
-        Ok(config)
+    pub fn server(&self) -> Result<ServerTls, TlsError> {
+        ServerTls::new(self.clone())
     }
 
-    /// For a process that calls another, which must be an `https://` address.
+    /// For one call of a process, which must be to an `https://` address: of the files as they are
+    /// now.
     ///
     /// # Errors
     ///
@@ -110,28 +113,46 @@ impl TlsSettings {
     pub fn client(&self) -> Result<ClientTlsConfig, TlsError> {
         let needed_by = "says whom to trust";
         let ca = self.ca.as_deref().ok_or(TlsError::Missing { option: CA, needed_by })?;
-        let mut config = ClientTlsConfig::new().ca_certificate(certificate(ca)?);
+        let ca = read(CA, ca, CERTIFICATE)?;
+        let mut config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(ca));
         if self.cert.is_some() || self.key.is_some() {
-            config = config.identity(self.identity()?);
+            let (cert, key) = self.identity()?;
+            config = config.identity(Identity::from_pem(cert, key));
         }
         let endpoint = Endpoint::from_static("https://localhost");
         endpoint.tls_config(config.clone()).map_err(|error| unusable(&error))?;
         Ok(config)
     }
 
-    fn identity(&self) -> Result<Identity, TlsError> {
+    /// The certificate of this process and its key.
+    pub(super) fn identity(&self) -> Result<(String, String), TlsError> {
         let missing = |option, needed_by| TlsError::Missing { option, needed_by };
         let cert = self.cert.as_deref();
         let cert = cert.ok_or(missing(CERT, "says who this process is"))?;
         let key = self.key.as_deref().ok_or(missing(KEY, "belongs to --tls-cert"))?;
-        let cert = read(CERT, cert, "CERTIFICATE")?;
-        Ok(Identity::from_pem(cert, private_key(key)?))
+        Ok((read(CERT, cert, CERTIFICATE)?, private_key(key)?))
+    }
+
+    /// The authority's certificate.
+    pub(super) fn authority(&self) -> Result<Option<String>, TlsError> {
+        self.ca.as_deref().map(|ca| read(CA, ca, CERTIFICATE)).transpose()
+    }
+
+    /// The names that may come in.
+    pub(super) fn allowed(&self) -> Result<Vec<ServerName<'static>>, TlsError> {
+        if self.ca.is_none() && !self.allow.is_empty() {
+            let needed_by = "signs the certificates for the names of --tls-allow";
+            return Err(TlsError::Missing { option: CA, needed_by });
+        }
+        let name = |name: &String| {
+            ServerName::try_from(name.clone()).map_err(|_| TlsError::Name { got: name.clone() })
+        };
+        self.allow.iter().map(name).collect()
     }
 }
 
-fn certificate(path: &Path) -> Result<Certificate, TlsError> {
-    read(CA, path, "CERTIFICATE").map(Certificate::from_pem)
-}
+/// What the first line of a file with a certificate says.
+const CERTIFICATE: &str = "CERTIFICATE";
 
 fn private_key(path: &Path) -> Result<String, TlsError> {
     let file = secret::open(KEY, path).map_err(|closed| match closed {
@@ -167,6 +188,6 @@ fn unreadable(option: &'static str, path: &Path, source: io::Error) -> TlsError 
 }
 
 /// The library says what is wrong only in the causes of its error.
-fn unusable(error: &dyn error::Error) -> TlsError {
+pub(super) fn unusable(error: &dyn error::Error) -> TlsError {
     TlsError::Unusable(describe(error))
 }

@@ -4,6 +4,7 @@ use sync_replicas::driver::describe;
 use sync_replicas::error::UpdateError;
 
 use super::link::transfer::TransferError;
+use super::parameter_server::OtherRun;
 use crate::shard::{BeginError, ShardError, StateError};
 use crate::wire::WireError;
 
@@ -21,6 +22,8 @@ pub(super) enum CommandError {
     Transfer(#[from] TransferError),
     #[error(transparent)]
     Wire(#[from] WireError),
+    #[error(transparent)]
+    Run(#[from] OtherRun),
     #[error("an update failed; what this server holds is of no one step")]
     NotWhole,
     #[error(transparent)]

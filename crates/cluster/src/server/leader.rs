@@ -6,6 +6,7 @@
 
 pub(super) mod ending;
 mod history;
+mod joining;
 pub(super) mod recovery;
 mod requests;
 mod saving;
@@ -26,10 +27,10 @@ use super::command_error::CommandError;
 use super::link::orders::Link;
 use super::parameter_server::{ParameterServer, Release};
 use super::settings::ServerSettings;
-use crate::coordinator::{Coordinator, Refusal, ShardCommand, StepMade, Ticket};
+use crate::coordinator::{Coordinator, ShardCommand, StepMade, Ticket};
 use crate::index::ServerIndex;
 use crate::proto::to_replica::Message;
-use crate::proto::{Ended, Hello, SaveFailed, ToReplica, Welcome, to_server};
+use crate::proto::{Ended, SaveFailed, ToReplica, to_server};
 use crate::shard::ShardState;
 use crate::wire::{self, Recorded};
 use history::History;
@@ -61,6 +62,8 @@ pub(super) struct Leader<T: Scalar> {
     heard: BTreeSet<ReplicaId>,
     /// Another process has gone on from its checkpoints; how that showed.
     pub(super) replaced: Option<String>,
+    /// The servers that do not take this coordinator, and why.
+    pub(super) refusals: BTreeMap<ServerIndex, String>,
     tasks: Vec<Task<T>>,
 }
 
@@ -99,6 +102,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             ending: None,
             heard: BTreeSet::new(),
             replaced: None,
+            refusals: BTreeMap::new(),
             tasks: Vec::new(),
             settings,
         }
@@ -112,46 +116,6 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     fn coordinator(&mut self) -> &mut Coordinator {
         let now = self.now();
         self.coordinator.at(now)
-    }
-
-    /// Lets a replica in that has said hello over a connection of its own process's server.
-    pub(super) fn welcome(
-        &mut self,
-        replica: ReplicaId,
-        hello: &Hello,
-        in_turn: bool,
-    ) -> Result<(), Refusal> {
-        let connection = hello.connection;
-        if let Some(ended) = self.ending.clone() {
-            if self.own.is_over() {
-                // It comes too late, which is no fault of its own (P-1).
-                let ended = Message::Ended(ended);
-                self.own.connections().answer(replica, connection, None, ended);
-            }
-            // Otherwise it hears of the end with the others.
-            return Ok(());
-        }
-        if !self.own.connections().is_open(replica, connection) {
-            // It has connected anew while this one waited for the leader.
-            return Ok(());
-        }
-        if !self.serving {
-            let reason = "the servers are not ready: they start or restore".to_owned();
-            return Err(Refusal { sequence: 0, reason, rejoin: true });
-        }
-        let known = hello.ticket.map(Ticket::from);
-        let welcomed = self.coordinator().hello(replica, connection, known);
-        // Nothing is done for who is refused.
-        let ticket = welcomed.inspect_err(|_| drop(self.coordinator.take_actions()))?;
-        let welcome = Message::Welcome(Welcome {
-            generation: ticket.generation.get(),
-            global_step: self.coordinator.global_step().get(),
-            ticket: Some(ticket.into()),
-            in_turn,
-        });
-        self.own.connections().answer(replica, connection, None, welcome);
-        self.act();
-        Ok(())
     }
 
     /// Does what a replica asks of the coordinator.

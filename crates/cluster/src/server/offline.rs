@@ -22,6 +22,7 @@ use super::leader::shared::SharedLeader;
 use super::link::leader_side::LinkKeeper;
 use super::link::orders::Link as Orders;
 use super::link::transfer::{pieces, scalars};
+use super::parameter_server::Start;
 use super::process::Server;
 use super::{replica_stream, service};
 use crate::batches::Batches;
@@ -138,7 +139,9 @@ pub(crate) fn snapshot(server: &Server<f32>) -> Arc<Snapshot<f32>> {
 
 /// Puts another server into the first generation.
 pub(crate) fn begin_served(server: &Server<f32>) {
-    server.own.begin(None, Generation::new(1), GlobalStep::new(0)).expect("it is the first");
+    let (generation, global_step) = (Generation::new(1), GlobalStep::new(0));
+    let start = Start { run: server.settings.run, generation, global_step };
+    server.own.begin(None, start).expect("it is the first");
 }
 
 /// The orders that put a server into a generation, at a step, with its present state.

@@ -11,6 +11,7 @@ mod staging_room;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use sync_replicas::checkpoint::RunId;
 use sync_replicas::driver::Generation;
 use sync_replicas::{GlobalStep, ReplicaId, Scalar};
 use tokio::sync::{Notify, watch};
@@ -38,6 +39,8 @@ pub(super) struct ParameterServer<T: Scalar> {
     pub(super) placement: Arc<Placement>,
     /// What receipts are made with, which no replica knows.
     secret: AtomicU64,
+    /// The run that it serves, since its first generation.
+    run: Mutex<Option<RunId>>,
     shard: Mutex<Shard<T>>,
     connections: Mutex<ReplicaConnections>,
     pub(super) room: StagingRoom,
@@ -50,6 +53,26 @@ pub(super) struct ParameterServer<T: Scalar> {
     pub(super) released: watch::Sender<Option<Release>>,
     /// How the training ended, once it has and everything is saved.
     pub(super) over: watch::Sender<Option<Ended>>,
+}
+
+/// Where a generation begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    pub(super) run: RunId,
+    pub(super) generation: Generation,
+    pub(super) global_step: GlobalStep,
+}
+
+/// A server belongs to the run of its updates, and this is another.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "parameter server {server} has served run {served}, and this coordinator is of run {got}; \
+     compare their addresses, and start the server anew if it is to serve that run"
+)]
+pub(super) struct OtherRun {
+    server: usize,
+    served: RunId,
+    got: RunId,
 }
 
 /// A server that was asked to end may leave.
@@ -80,6 +103,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
             index: settings.index,
             placement: Arc::clone(&settings.placement),
             secret: AtomicU64::new(secret),
+            run: Mutex::new(None),
             shard: Mutex::new(shard),
             connections: Mutex::new(ReplicaConnections::new(settings.wire)),
             room: StagingRoom::new(settings.staging),
@@ -147,15 +171,34 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         Layout::of(&self.shard(), self.placement.parts(server.get()))
     }
 
+    /// The run that it serves, once a generation has begun.
+    pub(super) fn run(&self) -> Option<RunId> {
+        *lock(&self.run)
+    }
+
+    /// Whether it may serve this run: it has served no update of another (P-26).
+    ///
+    /// # Errors
+    /// [`OtherRun`].
+    pub(super) fn may_serve(&self, got: RunId) -> Result<(), OtherRun> {
+        let served = self.run().filter(|&served| served != got);
+        let updated = self.shard().snapshot().global_step > GlobalStep::default();
+        match served.filter(|_| updated) {
+            Some(served) => Err(OtherRun { server: self.index.get(), served, got }),
+            None => Ok(()),
+        }
+    }
+
     /// Puts the shard into a generation, with a saved state or the initial one.
     pub(super) fn begin(
         &self,
         state: Option<ShardState<T>>,
-        generation: Generation,
-        step: GlobalStep,
+        start: Start,
     ) -> Result<(), CommandError> {
         crash_point!("server/before-generation");
-        self.shard().begin_from(state.as_ref(), generation, step)?;
+        self.may_serve(start.run)?;
+        self.shard().begin_from(state.as_ref(), start.generation, start.global_step)?;
+        *lock(&self.run) = Some(start.run);
         crash_point!("server/generation-begun");
         self.room.release_all();
         self.decided.notify_waiters();

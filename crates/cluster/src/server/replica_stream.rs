@@ -13,14 +13,13 @@ use super::leader::shared::SharedLeader;
 use super::parameter_server::intake::{BEAT, Intake};
 use super::parameter_server::{ParameterServer, Wanted};
 use super::process::Server;
-use super::settings::ServerSettings;
-use crate::batches::{Batches, batches};
+use crate::batches::{BatchSender, Batches, batches};
 use crate::coordinator::{Refusal, Ticket};
-use crate::front::agreement::difference;
 use crate::proto::to_replica::Message as Answer;
 use crate::proto::to_server::Message;
 use crate::proto::{self, ToReplica, ToServer};
 use crate::stream::Receiving;
+use crate::wire::{self, WireError};
 
 /// Who is at the other end, and who hears it here.
 struct ReplicaStream<T: Scalar> {
@@ -28,7 +27,7 @@ struct ReplicaStream<T: Scalar> {
     /// Who decides, if that is this process.
     leader: Option<Arc<SharedLeader<T>>>,
     replica: ReplicaId,
-    /// The connection's number, which the replica counts.
+    /// Its number at this server.
     connection: u64,
     contributions: Intake<T>,
 }
@@ -43,15 +42,10 @@ pub(super) async fn train<T: Scalar + bytemuck::Pod>(
         if let Some(Message::Hello(hello)) = first.message { Some(hello) } else { None }
     });
     let hello = hello.await?;
-    let replica = check(&server.settings, &hello)?;
-    let connection = hello.connection;
+    let replica = check(&server, &hello)?;
     let (sender, outgoing) = batches();
-    if !own.connections().open(replica, connection, sender) {
-        return Err(Status::already_exists(
-            "this connection of the replica is open already, or a newer one is",
-        ));
-    }
     let leader = server.leader().cloned();
+    let connection = open(&own, leader.as_ref(), (replica, &hello), sender)?;
     let told = leader.clone();
     // While the leader is at work nobody waits to say so; the next piece will.
     let alive = move |ticket| {
@@ -71,12 +65,53 @@ pub(super) async fn train<T: Scalar + bytemuck::Pod>(
     Ok(outgoing)
 }
 
+/// Opens the connection, if this process may have the place of its replica; its number.
+fn open<T: Scalar + bytemuck::Pod>(
+    own: &ParameterServer<T>,
+    leader: Option<&Arc<SharedLeader<T>>>,
+    (replica, hello): (ReplicaId, &proto::Hello),
+    sender: BatchSender<ToReplica>,
+) -> Result<u64, Status> {
+    let caller = wire::caller(hello);
+    let opened = match leader {
+        Some(leader) => leader.with(|leader| leader.open(replica, caller, sender)),
+        None => {
+            let generation = own.shard().snapshot().generation;
+            let generation = (!own.is_over()).then_some(generation);
+            let mut connections = own.connections();
+            let may = caller.takes_place(replica, connections.caller(replica), generation);
+            may.map(|()| connections.open(replica, caller, sender))
+        }
+    };
+    opened.map_err(|reason| {
+        tracing::warn!(%replica, %reason, "a process was not let in");
+        wire::not_admitted(&reason)
+    })
+}
+
 /// Whether this is a replica of the same program.
-fn check(settings: &ServerSettings, hello: &proto::Hello) -> Result<ReplicaId, Status> {
-    if let Some(difference) = difference(&settings.fingerprint, &hello.fingerprint) {
+fn check<T: Scalar + bytemuck::Pod>(
+    server: &Server<T>,
+    hello: &proto::Hello,
+) -> Result<ReplicaId, Status> {
+    let settings = &server.settings;
+    if let Some(difference) = settings.agreement.difference(&hello.agreement) {
         return Err(Status::failed_precondition(format!(
             "this replica runs another program than parameter server {}: {difference}; start all \
              processes with the same",
+            settings.index.get(),
+        )));
+    }
+    let theirs = wire::run(&hello.run).map_err(|error| {
+        server.own.counters.nonsense("a caller", &error.to_string());
+        Status::invalid_argument(error.to_string())
+    })?;
+    if let (Some(theirs), Some(run)) = (theirs, server.own.run())
+        && theirs != run
+    {
+        return Err(Status::failed_precondition(format!(
+            "this replica has trained in run {theirs}, and parameter server {} serves run {run}; \
+             start it anew to train in that one",
             settings.index.get(),
         )));
     }
@@ -91,7 +126,8 @@ fn check(settings: &ServerSettings, hello: &proto::Hello) -> Result<ReplicaId, S
 impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
     fn welcome(&self, hello: &proto::Hello, in_turn: bool) -> Result<(), Refusal> {
         if let Some(leader) = &self.leader {
-            return leader.with(|leader| leader.welcome(self.replica, hello, in_turn));
+            let place = (self.replica, self.connection);
+            return leader.with(|leader| leader.welcome(place, hello, in_turn));
         }
         let over = self.own.over.borrow().clone();
         let answer = over.map_or_else(
@@ -102,6 +138,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
                     global_step: snapshot.global_step.get(),
                     ticket: None,
                     in_turn,
+                    run: wire::run_words(self.own.run()),
                 })
             },
             Answer::Ended,
@@ -113,17 +150,20 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
     async fn read(mut self, mut incoming: Receiving<ToServer>) {
         loop {
             match incoming.message().await {
-                Ok(Some(ToServer { message: Some(message) })) => {
+                Ok(Some(ToServer { message })) => {
                     if !self.own.connections().is_open(self.replica, self.connection) {
                         break;
                     }
+                    let Some(message) = message else {
+                        self.refuse_unknown();
+                        break;
+                    };
                     if let Err(error) = self.take(message).await {
                         let (from, reason) = (self.replica.to_string(), error.to_string());
                         self.own.counters.nonsense(&from, &reason);
                         break;
                     }
                 }
-                Ok(Some(ToServer { message: None })) => {}
                 Ok(None) => {
                     if let Some(leader) = &self.leader {
                         leader.with(|leader| leader.has_heard(self.replica));
@@ -138,6 +178,14 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
         }
         // Its lease goes on: it may come back in time (P-5).
         self.own.connections().close(self.replica, self.connection);
+    }
+
+    /// To pass it over would leave the replica waiting for an answer.
+    fn refuse_unknown(&self) {
+        let reason = WireError::unknown().to_string();
+        self.own.counters.nonsense(&self.replica.to_string(), &reason);
+        let refusal = Refusal { sequence: 0, reason, rejoin: false };
+        self.answer(None, Answer::Refused(refusal.into()));
     }
 
     /// An error closes the connection: what came makes no sense.

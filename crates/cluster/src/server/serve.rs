@@ -13,10 +13,12 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use super::door;
+use super::leader::Leader;
 use super::leader::recovery::Recovery;
 use super::leader::server_handle::ServerHandle;
 use super::link::leader_side::LinkKeeper;
 use super::process::{Role, Server};
+use super::secured;
 use super::serve_error::ServeError;
 use super::transport::{self, Calls, ServeSettings, Services};
 use crate::index::ServerIndex;
@@ -59,6 +61,8 @@ where
 {
     let mut tasks = tokio::task::JoinSet::new();
     if let Some(leader) = server.leader() {
+        // Before the others hear of it.
+        Recovery::new(Arc::clone(leader)).learn_run();
         for (index, handle) in leader.servers.iter().enumerate() {
             if let ServerHandle::Linked(link) = handle {
                 let (leader, index) = (Arc::clone(leader), ServerIndex::new(index));
@@ -86,8 +90,8 @@ where
     let replicas = server.settings.config.total_num_replicas();
     let most = door::most_connections(replicas, server.settings.placement.shards());
     let admission = AdmissionLayer::new(guard, wall_clock);
-    let incoming = door::open(incoming, most, admission.refusals());
-    let served = transport::serve(services, incoming, tls, admission, ending)?;
+    let incoming = secured::secure(door::open(incoming, most, admission.refusals()), tls);
+    let served = transport::serve(services, incoming, admission, ending);
     // A connection whose other end vanished while it was made never closes by itself.
     let closed = async {
         match closing.await {
@@ -108,6 +112,11 @@ where
         Some(Ended { reason, failed: true, .. }) => Err(ServeError::Failed { reason }),
         Some(Ended { reason, .. }) => Ok(reason),
         None => {
+            let first = |leader: &mut Leader<T>| leader.refusals.values().next().cloned();
+            let refused = server.leader().and_then(|leader| leader.with(first));
+            if let Some(reason) = refused {
+                return Err(ServeError::Refused { reason });
+            }
             Err(ServeError::Abandoned { seconds: server.settings.reconnect_timeout.as_secs_f64() })
         }
     }

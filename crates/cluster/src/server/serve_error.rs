@@ -38,6 +38,12 @@ pub enum ServeError {
         /// How that showed.
         reason: String,
     },
+    /// Another parameter server does not take this coordinator.
+    #[error("the cluster refused this coordinator: {reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
     /// Training failed.
     #[error("training failed: {reason}")]
     Failed {

@@ -10,6 +10,7 @@ use sync_replicas::driver::Generation;
 use sync_replicas::engine::Config;
 use sync_replicas::record::Record;
 
+use crate::Agreement;
 use crate::client::Connector;
 use crate::coordinator::Coordinator;
 use crate::index::ServerIndex;
@@ -24,7 +25,7 @@ pub struct ServerSettings {
     /// Who owns which parts.
     pub placement: Arc<Placement>,
     /// What all processes must agree on.
-    pub fingerprint: Vec<u8>,
+    pub agreement: Agreement,
     /// The engine's settings.
     pub config: Config,
     /// The run that checkpoints belong to, until one is gone on from.

@@ -12,14 +12,14 @@ use std::time::Duration;
 use http::{Request, Response};
 use tonic::body::Body;
 use tonic::server::NamedService;
-use tonic::transport::{Server, ServerTlsConfig};
+use tonic::transport::Server;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 use tower::Service;
 
-use super::door::Incoming;
+use super::secured;
 use crate::client::{FRAME, WINDOW};
-use crate::security::{AdmissionLayer, Guard};
+use crate::security::{AdmissionLayer, Guard, ServerTls};
 use crate::stream;
 
 /// How a server listens.
@@ -28,7 +28,7 @@ pub struct ServeSettings {
     /// Who asks callers for the key.
     pub guard: Option<Arc<Guard>>,
     /// TLS, mutual where it has a CA.
-    pub tls: Option<ServerTlsConfig>,
+    pub tls: Option<ServerTls>,
 }
 
 impl std::fmt::Debug for ServeSettings {
@@ -59,28 +59,21 @@ pub(super) struct Services {
 /// Serves until `ending` has come and all connections are closed.
 ///
 /// The future is in a box since one that is not is compiled by each crate that awaits it.
-///
-/// # Errors
-/// When the settings of TLS cannot be used, or the transport failed.
 pub(super) fn serve(
     services: Services,
-    incoming: Incoming,
-    tls: Option<ServerTlsConfig>,
+    incoming: secured::Served,
     admission: AdmissionLayer,
     ending: Pin<Box<dyn Future<Output = ()> + Send>>,
-) -> Result<Served, tonic::transport::Error> {
-    let mut server = Server::builder()
+) -> Served {
+    let server = Server::builder()
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_frame_size(FRAME)
         .http2_max_header_list_size(16 << 10)
         .http2_keepalive_interval(Some(Duration::from_secs(2)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)));
-    if let Some(tls) = tls {
-        server = server.tls_config(tls)?;
-    }
     let server = server.layer(admission);
-    Ok(Box::pin(server.serve_with_incoming_shutdown(services, incoming, ending)))
+    Box::pin(server.serve_with_incoming_shutdown(services, incoming, ending))
 }
 
 impl Service<Request<Body>> for Services {

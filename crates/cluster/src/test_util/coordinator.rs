@@ -5,7 +5,7 @@ use prost::Message as _;
 use sync_replicas::driver::Generation;
 
 use super::example::{commit, contribution, other_hello, others};
-use super::{CONNECTION, Heard, LIFE, OTHER, placement, server_of};
+use super::{CONNECTION, Heard, LIFE, OTHER, PROCESS, placement, server_of};
 use crate::coordinator;
 use crate::index::ServerIndex;
 use crate::placement::cut_dense;
@@ -72,13 +72,18 @@ fn accepted(status: &ServerStatus) -> u64 {
     status.coordinator.as_ref().map_or(0, |it| it.totals.accepted)
 }
 
-/// Whether the bytes begin with a hello in the other replica's name, which ends its connection.
+/// Whether the bytes begin with a hello in the other replica's name that ends its connection: of
+/// its own process, or with a ticket that comes after its own.
 pub(super) fn names_the_other(bytes: &[u8]) -> bool {
     let length = bytes.get(1..5).and_then(|it| it.try_into().ok()).map(u32::from_be_bytes);
     let end = length.and_then(|length| 5_usize.checked_add(length as usize));
     let first = end.and_then(|end| ToServer::decode(bytes.get(5..end)?).ok());
     match first.and_then(|it| it.message) {
-        Some(Message::Hello(hello)) => hello.replica == OTHER && hello.connection > CONNECTION,
+        Some(Message::Hello(hello)) => {
+            let same = hello.process == PROCESS && hello.connection > CONNECTION;
+            let later = hello.ticket.is_some_and(|it| it.incarnation > 1);
+            hello.replica == OTHER && (same || later)
+        }
         _ => false,
     }
 }

@@ -1,9 +1,8 @@
 //! A valid message of every kind, and what goes before it on its connection.
 
-use bytes::Bytes;
 use prost::Message as _;
 
-use super::{CONNECTION, Ear, FINGERPRINT, OTHER, SENDER, placement, server_of};
+use super::{CONNECTION, Ear, OTHER, PROCESS, SENDER, agreement, placement, run, server_of};
 use crate::placement::Part;
 use crate::proto::control_request::Action;
 use crate::proto::done::Done as Answer;
@@ -37,14 +36,14 @@ pub(super) fn ticket() -> Option<proto::Ticket> {
 }
 
 /// The hello of a replica.
-pub(super) fn hello(replica: u64, connection: u64) -> Message {
-    let fingerprint = Bytes::from_static(FINGERPRINT);
-    Message::Hello(proto::Hello { replica, connection, fingerprint, ticket: None })
+pub(super) fn hello(replica: u64, (process, connection): (u64, u64)) -> Message {
+    let (ticket, run, agreement) = (ticket(), run().to_string(), agreement().items());
+    Message::Hello(proto::Hello { replica, process, connection, ticket, run, agreement })
 }
 
 /// The hello of the replica that goes on beside the sender.
 pub(super) fn other_hello() -> ToServer {
-    ToServer { message: Some(hello(OTHER, CONNECTION)) }
+    ToServer { message: Some(hello(OTHER, (PROCESS, CONNECTION))) }
 }
 
 /// A contribution to these parts: ones everywhere, and in the table in its rows 1 and 0.
@@ -92,16 +91,15 @@ fn to_server(name: &'static str, ear: Ear, before: &[Message], message: &Message
 }
 
 fn to_servers() -> Vec<Example> {
-    let first = hello(SENDER, 5);
-    let mut again = first.clone();
-    if let Message::Hello(hello) = &mut again {
-        hello.ticket = ticket();
+    let first = hello(SENDER, (5, 5));
+    let mut new = first.clone();
+    if let Message::Hello(hello) = &mut new {
+        hello.ticket = None;
     }
     let mut examples = Vec::new();
     for (ear, index, servers) in [(Ear::Coordinator, 0, 1), (Ear::Server, 1, 2)] {
         let pushed = contribution(placement(servers).parts(index));
         examples.push(to_server("Hello", ear, &[], &first));
-        examples.push(to_server("Hello, with a ticket", ear, &[], &again));
         for (at, message) in pushed.iter().enumerate() {
             let before = [&[first.clone()][..], &pushed[..at]].concat();
             let name = if at == 0 { "Begin" } else { "Chunk" };
@@ -110,6 +108,7 @@ fn to_servers() -> Vec<Example> {
         let pull = Message::Pull(proto::Pull { generation: 1, after: 0, full: false });
         examples.push(to_server("Pull", ear, std::slice::from_ref(&first), &pull));
         if ear == Ear::Coordinator {
+            examples.push(to_server("Hello, of a new process", ear, &[], &new));
             let whole = [&[first.clone()][..], &pushed].concat();
             examples.push(to_server("Commit", ear, &whole, &commit(0)));
         }
@@ -178,7 +177,8 @@ fn to_replicas() -> Vec<Example> {
     let refused = |sequence, rejoin| proto::Refused { sequence, reason: "why".to_owned(), rejoin };
     let stale = proto::Stale { local_step: 0, global_step: 1 };
     let welcome = |ticket, in_turn| {
-        Said::Welcome(proto::Welcome { generation: 1, global_step: 0, ticket, in_turn })
+        let run = run().to_string();
+        Said::Welcome(proto::Welcome { generation: 1, global_step: 0, ticket, in_turn, run })
     };
     let granted = proto::Granted { sequence: 1, local_step: 0, share: Some(2), number: 4 };
     let messages = [
@@ -237,8 +237,8 @@ fn recorded(totals: proto::Totals) -> proto::Recorded {
 
 /// A coordinator's hello to another server.
 pub(super) fn coordinator_hello(life: u64) -> Order {
-    let fingerprint = Bytes::from_static(FINGERPRINT);
-    let hello = proto::ServeHello { fingerprint, life, generation: 0 };
+    let (agreement, run) = (agreement().items(), run().to_string());
+    let hello = proto::ServeHello { agreement, life, generation: 0, run };
     Order { number: 0, order: Some(Orders::Hello(hello)) }
 }
 

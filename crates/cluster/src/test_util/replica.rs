@@ -9,7 +9,7 @@ use sync_replicas::engine::Grant;
 use sync_replicas::{ReplicaId, Variables};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Heard, SENDER, connection, placement, shapes};
+use super::{Heard, SENDER, agreement, connection, placement, run, shapes};
 use crate::client::protocol::{Action, ConnectionId, PushReport, Work};
 use crate::client::{Incoming, ReplicaSettings, ReplicaState, Sinks, WaitError, read};
 use crate::proto::to_replica::Message as Said;
@@ -63,7 +63,7 @@ impl Replica {
         let settings = ReplicaSettings {
             replica: ReplicaId::new(SENDER),
             process: 1,
-            fingerprint: Vec::new(),
+            agreement: agreement(),
             wire: Wire::Native,
             reconnect_timeout: Duration::MAX,
             heartbeat: Duration::MAX,
@@ -151,7 +151,13 @@ async fn welcome(replica: &mut Replica, generation: u64, global_step: i64, value
     for server in 0..2 {
         let ticket = Some(proto::Ticket { generation, incarnation: generation });
         let ticket = ticket.filter(|_| server == 0);
-        let welcome = proto::Welcome { generation, global_step, ticket, in_turn: false };
+        let welcome = proto::Welcome {
+            generation,
+            global_step,
+            ticket,
+            in_turn: false,
+            run: run().to_string(),
+        };
         let mut said = vec![Said::Welcome(welcome)];
         if server == 0 {
             let granted =

@@ -3,21 +3,42 @@
 use sync_replicas::GlobalStep;
 use sync_replicas::driver::LocalStep;
 use sync_replicas::record::FailedSave;
+use tonic::Status;
 
-use super::{WireError, outcome, reason};
+use super::{WireError, outcome, reason, run, run_words};
+use crate::Agreement;
 use crate::client::protocol::{Departure, Ended, Hello, Reply, Request};
 use crate::coordinator::{Commit, GivenUp, Refusal, Ticket};
+use crate::place::{Caller, NotAdmitted};
 use crate::proto;
 use proto::to_replica::Message as ToReplica;
 use proto::to_server::Message as ToServer;
 
-/// The first message of a connection, from a program with this fingerprint.
-pub(crate) fn hello(hello: Hello, fingerprint: &[u8]) -> proto::Hello {
+/// The first message of a connection, from a program with this agreement.
+pub(crate) fn hello(hello: Hello, agreement: &Agreement) -> proto::Hello {
     proto::Hello {
         replica: hello.replica.get(),
+        process: hello.process,
         connection: hello.connection,
-        fingerprint: fingerprint.to_vec().into(),
+        run: run_words(hello.run),
+        agreement: agreement.items(),
         ticket: hello.ticket.map(Into::into),
+    }
+}
+
+/// Who says hello.
+pub(crate) fn caller(hello: &proto::Hello) -> Caller {
+    let proto::Hello { process, connection, .. } = *hello;
+    Caller { process, connection, ticket: hello.ticket.map(Ticket::from) }
+}
+
+/// Why somebody who has said hello is not let in.
+pub(crate) fn not_admitted(reason: &NotAdmitted) -> Status {
+    let words = reason.to_string();
+    match reason {
+        NotAdmitted::Old(_) => Status::already_exists(words),
+        NotAdmitted::Replaced(_) => Status::aborted(words),
+        NotAdmitted::Held(_) | NotAdmitted::Ticket { .. } => Status::unavailable(words),
     }
 }
 
@@ -69,14 +90,15 @@ impl From<Commit> for proto::Commit {
     }
 }
 
-/// A server's message; `None` for values, and for one of a kind that this version does not know.
+/// A server's message; `None` for values.
 pub(crate) fn reply(message: Option<ToReplica>) -> Result<Option<Reply>, WireError> {
-    let Some(message) = message else { return Ok(None) };
+    let message = message.ok_or_else(WireError::unknown)?;
     Ok(Some(match message {
         ToReplica::Welcome(it) => Reply::Welcome {
             ticket: it.ticket.map(Ticket::from),
             global_step: GlobalStep::new(it.global_step),
             in_turn: it.in_turn,
+            run: run(&it.run)?,
         },
         ToReplica::Granted(it) => Reply::Granted {
             sequence: it.sequence,

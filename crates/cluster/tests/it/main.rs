@@ -16,6 +16,7 @@ mod placement;
 mod protocol;
 mod raw;
 mod security;
+mod served;
 mod shard_runs;
 mod shard_staging;
 mod shard_states;

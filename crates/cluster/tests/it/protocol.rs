@@ -32,8 +32,8 @@ const ONE: Lines<'static> = &[
 /// It joins two servers, and computes its first batch.
 const TWO: Lines<'static> = &[
     ("step", &["0 hello 1"]),
-    ("connected 0", &["1 hello 2"]),
-    ("welcome 0 1.1 @0", &["superseded", "begin @0", "0 ask 1"]),
+    ("connected 0", &[]),
+    ("welcome 0 1.1 @0", &["superseded", "begin @0", "0 ask 1", "1 hello 2 as 1.1"]),
     ("connected 1", &[]),
     ("granted 0 1 @0", &["0 pull", "1 pull"]),
     ("values 1 1@0", &[]),
@@ -83,23 +83,50 @@ fn join() {
     check(
         "a server that says so later",
         2,
-        &[&[
-            ("step", &["0 hello 1"]),
-            ("connected 0", &["1 hello 2"]),
-            ("connected 1", &[]),
-            ("shut_out 1", &["1 closed", "refused"]),
-        ]],
+        &[&TWO[..4], &[("shut_out 1", &["1 closed", "refused"])]],
     );
     check(
         "a server that does not coordinate has no ticket to give",
         2,
         &[&[
             ("step", &["0 hello 1"]),
-            ("connected 0", &["1 hello 2"]),
-            ("connected 1", &[]),
-            ("welcome 1 1.1 @0", &[]),
+            ("connected 0", &[]),
             ("welcome 0", &[]),
             ("granted 0/1.1 1 @0", &[]),
+            ("welcome 0 1.1 @0", &["superseded", "begin @0", "0 ask 1", "1 hello 2 as 1.1"]),
+            ("connected 1", &[]),
+            ("welcome 1 2.2 @0", &[]),
+            ("granted 0/2.2 1 @0", &[]),
+        ]],
+    );
+}
+
+/// P-26: one process at a time has a replica's place.
+#[test]
+fn place() {
+    check(
+        "another process has taken its place",
+        1,
+        &[
+            ONE,
+            &[
+                ("step", &[]),
+                ("lost 0", &["0 closed", "0 hello 2 as 1.1"]),
+                ("replaced 0", &["replaced"]),
+            ],
+        ],
+    );
+    check(
+        "another process has its place, and is tried to outlast",
+        1,
+        &[&[
+            ("step", &["0 hello 1"]),
+            ("held 0", &[]),
+            ("wait 50", &["0 hello 2"]),
+            ("wait 10000", &[]),
+            ("held 0", &[]),
+            ("wait 100", &["0 hello 3"]),
+            ("held 0", &["is not let in for 10.15 s"]),
         ]],
     );
 }

@@ -4,131 +4,36 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use cluster::Wire;
-use cluster::client::{Connector, ReplicaClient, ReplicaSettings, WorkTimes};
-use cluster::index::ServerIndex;
-use cluster::placement::{Placement, cut_dense};
-use cluster::security::{Guard, SharedKey, Signer, wall_clock};
-use cluster::server::{
-    self, ServeError, ServeSettings, ServerSettings, ServerStatus, serve_with_incoming,
-};
-use cluster::shard::{Shard, ShardSettings};
+use cluster::security::{SharedKey, Signer, wall_clock};
+use cluster::server::ServerStatus;
 use http_body::{Body, Frame};
-use optim::{OptimizerState, Sgd};
-use sync_replicas::checkpoint::RunId;
-use sync_replicas::engine::Settings;
-use sync_replicas::{Computed, Gradients, ReplicaId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
-use tokio_stream::StreamExt;
+use tokio::net::TcpStream;
 use tonic::transport::Endpoint;
-use tonic::transport::server::TcpIncoming;
 use tower::{Service, ServiceExt};
 
-use crate::loopback::variables;
+pub(crate) use crate::served::{PATIENCE, PROCESS, RUN, Server, step};
 
-pub(crate) const FINGERPRINT: &[u8] = b"the same program";
-/// Nothing here waits for longer than this.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The one server of a training of three replicas, whose every contribution makes a step.
-pub(crate) struct Server {
-    pub(crate) inner: Arc<server::Server<f32>>,
-    pub(crate) address: SocketAddr,
-    placement: Arc<Placement>,
-    /// What its replicas show.
-    pub(crate) key: Option<SharedKey>,
+/// That as a message's field of this number has it, an item after the other.
+pub(crate) fn agreed(field: u8) -> Vec<u8> {
+    let version = env!("CARGO_PKG_VERSION");
+    let items =
+        [("protocol", "sync_replicas.v2.Cluster"), ("version", version), ("program", "the same")];
+    let text = |tag: u8, text: &str| [&[tag, text.len() as u8], text.as_bytes()].concat();
+    let item = |(name, value)| [text(0x0a, name), text(0x12, value)].concat();
+    items
+        .into_iter()
+        .map(item)
+        .flat_map(|item| [&[field << 3 | 2, item.len() as u8][..], &item].concat())
+        .collect()
 }
 
-impl Server {
-    pub(crate) async fn start(key: Option<SharedKey>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        Self::start_as((0, 1), key, listener, (Vec::new(), PATIENCE)).0
-    }
-
-    /// Server number `index` of so many, which knows the others' addresses; how it ends.
-    pub(crate) fn start_as(
-        (index, servers): (usize, usize),
-        key: Option<SharedKey>,
-        listener: TcpListener,
-        (addresses, patience): (Vec<String>, Duration),
-    ) -> (Self, JoinHandle<Result<String, ServeError>>) {
-        let start = variables();
-        let shapes: Vec<_> = start.iter().map(|(name, it)| (name, it.shape().to_vec())).collect();
-        let placement = Arc::new(Placement::new(&shapes, size_of::<f32>(), servers));
-        let optimizer = OptimizerState::new(Sgd::new(0.1)).expect("a good rate");
-        let parts = placement.parts(index);
-        let arrays: Vec<_> = start.iter().map(|(_, it)| it).collect();
-        let initial = parts.iter().map(|part| cut_dense(part, arrays[part.variable].view()));
-        let initial = initial.map(|view| view.to_owned()).collect();
-        let shard = Shard::new(parts, initial, optimizer, ShardSettings::default());
-        let guard = key.clone().map(|key| Arc::new(Guard::new(key)));
-        let address = listener.local_addr().expect("an address");
-        let settings = Settings { total_num_replicas: Some(3), ..Settings::new(1) };
-        let settings = ServerSettings {
-            index: ServerIndex::new(index),
-            placement: Arc::clone(&placement),
-            fingerprint: FINGERPRINT.to_vec(),
-            config: settings.check().expect("good settings"),
-            record: None,
-            run: RunId::draw(),
-            variables: start.len(),
-            wire: Wire::Native,
-            reach: Connector::tcp(addresses, Signer::new(None, wall_clock), None),
-            checkpoints: None,
-            last_step: None,
-            nan_guard: false,
-            reconnect_timeout: patience,
-            staging: 3,
-            guard: guard.clone(),
-        };
-        let inner = server::Server::new(settings, shard.expect("it fits"), 1 + index as u64);
-        let settings = ServeSettings { guard, tls: None };
-        let incoming = TcpIncoming::from(listener).map(|accepted| accepted.map(|it| (it, None)));
-        let served = tokio::spawn(serve_with_incoming(inner.clone(), incoming, settings));
-        (Self { inner, address, placement, key }, served)
-    }
-
-    /// A replica that trains.
-    pub(crate) fn client(&self) -> ReplicaClient<f32> {
-        self.client_of(Signer::new(self.key.clone(), wall_clock))
-    }
-
-    /// The same, which signs its calls so.
-    pub(crate) fn client_of(&self, signer: Signer) -> ReplicaClient<f32> {
-        let settings = ReplicaSettings {
-            replica: ReplicaId::new(2),
-            process: 1,
-            fingerprint: FINGERPRINT.to_vec(),
-            wire: Wire::Native,
-            reconnect_timeout: PATIENCE,
-            heartbeat: Duration::from_millis(500),
-            tell_superseded: true,
-            skips_not_finite: false,
-        };
-        let reach = Connector::tcp(vec![self.address.to_string()], signer, None);
-        ReplicaClient::new(reach, settings, Arc::clone(&self.placement), variables(), false)
-    }
-}
-
-/// One step of a replica, whose gradients depend on the variables.
-pub(crate) async fn step(client: &mut ReplicaClient<f32>) {
-    let grant = client.next_step().await.expect("it is served").expect("it goes on");
-    let gradients = client.variables().iter().fold(Gradients::new(), |all, (name, w)| {
-        all.dense(name.to_owned(), w.mapv(|w| 0.5 * w - 1.0 + grant.number as f32 / 8.0))
-    });
-    let computed = Computed { loss: 0.0, examples: 1, gradients };
-    let (waited, ended) = (Duration::ZERO, Instant::now());
-    let work = WorkTimes { waited, computed: waited, ended };
-    let outcome = client.push(&grant, computed, work).await.expect("it is taken");
-    assert!(outcome.is_accepted(), "{outcome:?}");
+/// The run of every server here, as a message's field of this number has it.
+pub(crate) fn run_field(field: u8, run: &str) -> Vec<u8> {
+    [&[field << 3 | 2, run.len() as u8][..], run.as_bytes()].concat()
 }
 
 /// A body of these bytes.
@@ -218,12 +123,29 @@ pub(crate) fn frame(length: u32, bytes: &[u8]) -> Vec<u8> {
     [&[0][..], &length.to_be_bytes(), bytes].concat()
 }
 
-/// A hello of this replica and connection, with the right fingerprint.
+/// A hello of this replica over this connection of [`PROCESS`].
 pub(crate) fn hello(replica: u8, connection: u8) -> Vec<u8> {
-    let inner =
-        [&[0x08, replica, 0x10, connection, 0x1a, FINGERPRINT.len() as u8][..], FINGERPRINT]
-            .concat();
-    let message = [&[0x0a, inner.len() as u8][..], &inner].concat();
+    hello_of(replica, PROCESS, connection, None)
+}
+
+/// A hello with the right agreement, of this replica over this connection of a process, which may
+/// have a ticket of a generation and an incarnation.
+pub(crate) fn hello_of(
+    replica: u8,
+    process: u64,
+    connection: u8,
+    ticket: Option<(u8, u8)>,
+) -> Vec<u8> {
+    let who = [&[0x08, replica, 0x11][..], &process.to_le_bytes(), &[0x18, connection]].concat();
+    let ticket = ticket.map(|(generation, life)| [0x22, 4, 0x08, generation, 0x10, life]);
+    said_first([who, ticket.into_iter().flatten().collect(), agreed(6)].concat())
+}
+
+/// A frame with a hello of this content, to any server.
+pub(crate) fn said_first(inner: Vec<u8>) -> Vec<u8> {
+    // A length of two bytes.
+    let (low, high) = (inner.len() as u8 | 0x80, (inner.len() >> 7) as u8);
+    let message = [&[0x0a, low, high][..], &inner].concat();
     frame(message.len() as u32, &message)
 }
 
@@ -277,14 +199,15 @@ async fn nobody_else_notices_what_makes_no_sense() {
         bad("Train", [&[1][..], &hello(0, 1)[1..]].concat(), "12 expected no compression"),
         bad("Train", [&[9][..], &hello(0, 1)[1..]].concat(), "12 expected no compression"),
         call("Train", hello(3, 1), "9 replica 3"),
-        call("Train", frame(6, &[0x0a, 4, 0x08, 0, 0x10, 1]), "9 this replica runs another"),
+        call("Train", frame(6, &[0x0a, 4, 0x08, 0, 0x18, 1]), "9 this replica runs another"),
         // An old hello of the replica that trains, whose connection is a newer one.
+        call("Train", hello(2, 0), "6 "),
         call("Train", hello(2, 1), "6 "),
-        call("Train", hello(2, 2), "6 "),
         // A hello that is welcome, and garbage behind it.
         bad("Train", [hello(0, 1), frame(2, &[0xff; 2])].concat(), ""),
         bad("Train", [hello(0, 2), hello(0, 2)].concat(), ""),
         bad("Train", [hello(1, 1), frame(u32::MAX, b"")].concat(), ""),
+        bad("Train", [hello(1, 2), frame(0, b"")].concat(), ""),
         call("Serve", frame(2, &[0xff; 2]), "9 "),
         bad("Control", frame(0, b""), "3 "),
         call("Control", frame(2, &[0xff; 2]), "13 "),
@@ -293,7 +216,7 @@ async fn nobody_else_notices_what_makes_no_sense() {
     let (expected, _) = train(None, Vec::new()).await;
     let (got, status) = train(None, attacks).await;
     assert_eq!(got, expected, "the other replica noticed");
-    assert_eq!(status.bad_messages, 13, "{status:?}");
+    assert_eq!(status.bad_messages, 14, "{status:?}");
     assert_eq!(status.staged_bytes, 0, "{status:?}");
 }
 

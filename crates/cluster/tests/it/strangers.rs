@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::loopback::variables;
-use crate::raw::{self, PATIENCE, Server, call, hello, key, step};
+use crate::raw::{self, PATIENCE, PROCESS, Server, call, hello, key, step};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -71,8 +71,9 @@ async fn silent_connections_keep_nobody_out() {
         }
     }
     drop(client);
-    // It comes again over a connection of its own, as after a restart.
-    let mut again = server.client();
+    // It is started again.
+    let signer = Signer::new(server.key.clone(), wall_clock);
+    let mut again = server.client_with(signer, PROCESS + 1, PATIENCE);
     tokio::time::timeout(PATIENCE, step(&mut again)).await.expect("it is let in");
     let mut open = 0;
     for stranger in &mut strangers {

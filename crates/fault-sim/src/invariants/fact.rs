@@ -23,9 +23,10 @@ pub(crate) enum Fact<'a> {
     ChiefStarts {
         tokens: u64,
     },
-    /// A process of a replica is let in, over a connection of this number.
+    /// A process of a replica is let in, over this connection of it.
     Welcomed {
         replica: ReplicaId,
+        process: u64,
         connection: u64,
     },
     Joined {

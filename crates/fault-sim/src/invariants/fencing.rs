@@ -3,7 +3,7 @@
 //! Source: fencing tokens, as in Gray and Cheriton, "Leases", 1989, and in every epoch of a view
 //! since: whoever was replaced must be refused, however late its message comes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use cluster::coordinator::{Answer, Ticket};
@@ -19,8 +19,10 @@ pub(super) struct Fencing {
     live: BTreeMap<ReplicaId, Incarnation>,
     /// The last incarnation of each, in this generation.
     last: BTreeMap<ReplicaId, Incarnation>,
-    /// The newest connection of each: a later process has a higher one.
-    connections: BTreeMap<ReplicaId, u64>,
+    /// The process that has the place of each, and the last connection of it.
+    places: BTreeMap<ReplicaId, (u64, u64)>,
+    /// Processes that had a place before another.
+    replaced: BTreeSet<u64>,
 }
 
 impl Fencing {
@@ -38,7 +40,7 @@ impl Invariant for Fencing {
         match *fact {
             Fact::Serves { generation, .. } => {
                 let before = std::mem::replace(&mut self.generation, generation);
-                (self.live, self.last, self.connections) = Default::default();
+                (self.live, self.last, self.places, self.replaced) = Default::default();
                 if generation <= before {
                     return Err(format!("{generation} came after {before}"));
                 }
@@ -50,10 +52,15 @@ impl Invariant for Fencing {
                     return Err(format!("{incarnation} of {replica} came after {before:?}"));
                 }
             }
-            Fact::Welcomed { replica, connection } => {
-                let before = self.connections.insert(replica, connection);
-                if before.is_some_and(|before| before > connection) {
-                    return Err(format!("{connection} of {replica} came after {before:?}"));
+            Fact::Welcomed { replica, process, connection } => {
+                let before = self.places.insert(replica, (process, connection));
+                if let Some((other, _)) = before.filter(|(before, _)| *before != process) {
+                    self.replaced.insert(other);
+                }
+                let earlier = before.is_some_and(|it| it.0 == process && it.1 >= connection);
+                if earlier || self.replaced.contains(&process) {
+                    let place = (process, connection);
+                    return Err(format!("{place:?} of {replica} came after {before:?}"));
                 }
             }
             Fact::Left { replica } => {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use cluster::client::protocol::{Ended, Reply, Version};
 use cluster::coordinator::{ShardCommand, Ticket, receipt};
 use cluster::index::ServerIndex;
+use cluster::place::Caller;
 use cluster::placement::Part;
 use cluster::shard::{
     Announced, Applied, Contribution, Open, Section, Shard, ShardState, StageError,
@@ -40,8 +41,7 @@ pub(crate) struct ParameterServer {
 #[derive(Debug)]
 struct Connection {
     line: Line,
-    /// Higher for a later one.
-    number: u64,
+    caller: Caller,
     pull: Option<Option<Version>>,
     /// The contribution whose bytes come.
     open: Option<(Open<f64>, Ticket)>,
@@ -58,24 +58,19 @@ impl ParameterServer {
         Ok(Self { index, life, shard, secret: 0, connections, over: None, staged, held })
     }
 
-    /// A replica connects; an earlier connection of it ends. False if this is no later one.
-    pub(crate) fn open(
-        &mut self,
-        replica: usize,
-        line: Line,
-        number: u64,
-        stage: &mut Stage,
-    ) -> bool {
-        if self.connections.get(&replica).is_some_and(|it| it.number >= number) {
-            return false;
-        }
+    /// Who is connected for a replica.
+    pub(crate) fn caller(&self, replica: usize) -> Option<&Caller> {
+        self.connections.get(&replica).map(|it| &it.caller)
+    }
+
+    /// A process that may connects for a replica; an earlier connection ends.
+    pub(crate) fn open(&mut self, replica: usize, line: Line, caller: Caller, stage: &mut Stage) {
         let before = self.connections.get(&replica).map(|it| it.line);
-        let connection = Connection { line, number, pull: None, open: None, before };
+        let connection = Connection { line, caller, pull: None, open: None, before };
         self.connections.insert(replica, connection);
         if let Some(before) = before {
             stage.send_to_replica(before, ToReplica::Lost);
         }
-        true
     }
 
     /// Whether a message over a connection that was replaced is the first since, which may have

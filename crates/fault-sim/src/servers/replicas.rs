@@ -2,6 +2,7 @@
 
 use cluster::client::protocol::{ConnectError, Departure, Hello, Reply, Request};
 use cluster::coordinator::{GiveUp, Refusal, Ticket};
+use cluster::place::{Caller, NotAdmitted};
 use engine::ReplicaId;
 
 use super::Servers;
@@ -60,11 +61,22 @@ impl Servers {
 
     fn hello(&mut self, replica: usize, line: Line, hello: Hello, stage: &mut Stage) {
         let Some(server) = &mut self.all[line.server] else { return };
-        if !server.open(replica, line, hello.connection, stage) {
-            let newer = "a newer one is open".to_owned();
-            let failed = ConnectError::Permanent(newer);
+        let Hello { process, connection, ticket, .. } = hello;
+        let (id, caller) = (hello.replica, Caller { process, connection, ticket });
+        let connected = server.caller(replica);
+        let may = match &self.leader {
+            Some(leader) if line.server == 0 => leader.coordinator.admits(id, &caller, connected),
+            _ => {
+                let generation = server.shard.snapshot().generation;
+                let generation = server.over.is_none().then_some(generation);
+                caller.takes_place(id, connected, generation)
+            }
+        };
+        if let Err(reason) = may {
+            let failed = not_admitted(&reason, stage);
             return stage.send_to_replica(line, ToReplica::Failed(failed));
         }
+        server.open(replica, line, caller, stage);
         stage.send_to_replica(line, ToReplica::Connected);
         if line.server == 0 {
             let welcomed = self.welcome(replica, &hello, stage);
@@ -76,7 +88,7 @@ impl Servers {
         }
         let in_turn = stage.mix.in_turn;
         let global_step = server.shard.snapshot().global_step;
-        let welcome = Reply::Welcome { ticket: None, global_step, in_turn };
+        let welcome = Reply::Welcome { ticket: None, global_step, in_turn, run: None };
         server.tell(replica, None, server.over.clone().map_or(welcome, Reply::Ended), stage);
     }
 
@@ -96,18 +108,18 @@ impl Servers {
             return Err(Refusal { sequence: 0, reason, rejoin: true });
         }
         let (id, now) = (ReplicaId::new(replica as u64), stage.now());
-        let welcomed = leader.coordinator.at(now).hello(id, hello.connection, hello.ticket);
+        let welcomed = leader.coordinator.at(now).hello(id, hello.process, hello.ticket);
         if welcomed.is_err() {
-            stage.happened(Happening::RefusedOlder);
             drop(leader.coordinator.take_actions());
         }
         let ticket = welcomed?;
-        stage.note(&Fact::Welcomed { replica: id, connection: hello.connection });
+        let Hello { process, connection, .. } = *hello;
+        stage.note(&Fact::Welcomed { replica: id, process, connection });
         if hello.ticket == Some(ticket) {
             stage.happened(Happening::WentOn);
         }
         let (global_step, in_turn) = (leader.coordinator.global_step(), stage.mix.in_turn);
-        let welcome = Reply::Welcome { ticket: Some(ticket), global_step, in_turn };
+        let welcome = Reply::Welcome { ticket: Some(ticket), global_step, in_turn, run: None };
         own.tell(replica, None, welcome, stage);
         self.act(stage);
         Ok(())
@@ -144,5 +156,22 @@ impl Servers {
         let Some(leader) = self.leader.as_mut().filter(|leader| leader.serving) else { return };
         leader.coordinator.at(stage.now()).alive(ReplicaId::new(replica as u64), ticket);
         self.act(stage);
+    }
+}
+
+/// As what a process hears that it is not let in.
+fn not_admitted(reason: &NotAdmitted, stage: &mut Stage) -> ConnectError {
+    let words = reason.to_string();
+    match reason {
+        NotAdmitted::Replaced(_) => ConnectError::Replaced(words),
+        NotAdmitted::Held(_) => {
+            stage.happened(Happening::Held);
+            ConnectError::Later(words)
+        }
+        NotAdmitted::Ticket { .. } => {
+            stage.happened(Happening::Fenced);
+            ConnectError::Later(words)
+        }
+        _ => ConnectError::Permanent(words),
     }
 }

@@ -6,11 +6,14 @@ use cluster::client::protocol::Departure;
 
 use super::{Phase, World};
 use crate::happenings::Happening;
-use crate::process::{Process, State};
-use crate::stage::Event;
+use crate::process::State;
+use crate::stage::{Event, ToServer};
 
 /// How long somebody stays away, on average.
 const ABSENCE: Duration = Duration::from_millis(350);
+
+/// After so long a connection whose other end says nothing is closed.
+const SILENCE: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug)]
 enum Mischief {
@@ -66,6 +69,8 @@ impl World {
                 self.stage.break_off(line);
             } else {
                 self.stage.network.close(line);
+                // Its server finds out when nothing answers.
+                self.stage.events.after(SILENCE, Event::ToServer(line, ToServer::Closed));
             }
         }
         if noticed {
@@ -128,11 +133,32 @@ impl World {
         self.stage.events.after(absence, Event::Restart { replica });
     }
 
-    /// Whoever watches the replica takes it for dead, wrongly, and starts another process.
+    /// Whoever watches the replica takes it for dead, wrongly, and starts another process; perhaps
+    /// since it is cut off, and its connections break.
     fn replace(&mut self, replica: usize) {
-        if self.newest(replica).is_some_and(Process::is_member) {
-            self.stage.happened(Happening::Suspected);
-            self.start(replica);
+        let Some(earlier) = self.newest[replica].filter(|&it| self.processes[it].is_member())
+        else {
+            return;
+        };
+        self.stage.happened(Happening::Suspected);
+        if self.stage.dice.chance(0.5) {
+            for line in self.stage.network.lines(|line| line.process == earlier) {
+                self.stage.break_off(line);
+            }
+        }
+        self.start(replica);
+    }
+
+    /// Whoever has started a second process of a replica ends the first.
+    pub(super) fn end_earlier(&mut self) {
+        for index in 0..self.processes.len() {
+            let process = &self.processes[index];
+            if process.is_live() && self.newest[process.replica] != Some(index) {
+                self.processes[index].die();
+                for line in self.stage.network.lines(|line| line.process == index) {
+                    self.stage.break_off(line);
+                }
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::bytes::{MANIFEST, TENSORS, check_length, join, tensors_of};
 use super::listing::list;
 use super::manifest::{Manifest, missing_or_unreadable};
-use super::{CheckpointError, TrainingState};
+use super::{CheckpointError, RunId, TrainingState};
 use crate::Scalar;
 
 /// Reads a checkpoint: a `checkpoint-STEP` folder, or the newest good one in `path`.
@@ -49,6 +49,17 @@ pub fn latest(folder: &Path) -> Result<Option<PathBuf>, CheckpointError> {
     let (good, bad): (Vec<_>, Vec<_>) =
         list(folder)?.into_iter().partition(|entry| entry.head.is_ok());
     Ok(good.into_iter().chain(bad).next().map(|entry| entry.path))
+}
+
+/// The run of the newest checkpoint in a folder, if there is one that says so.
+///
+/// # Errors
+/// As [`latest`].
+pub fn newest_run(folder: &Path) -> Result<Option<RunId>, CheckpointError> {
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    Ok(list(folder)?.into_iter().find_map(|entry| entry.head.ok()).and_then(|head| head.run))
 }
 
 /// All checkpoints in a folder, the oldest first, whose manifests are good.

@@ -82,8 +82,10 @@ fn rotation_keeps_what_was_just_written() {
 
 #[test]
 fn a_folder_of_another_run_is_refused() {
-    let folder = folder();
-    write(folder.path(), &state(RunId::draw(), 1, 100));
+    let (folder, run) = (folder(), RunId::draw());
+    assert_eq!(checkpoint::newest_run(folder.path()).expect("it can be read"), None);
+    write(folder.path(), &state(run, 1, 100));
+    assert_eq!(checkpoint::newest_run(folder.path()).expect("it can be read"), Some(run));
     let refused = checkpoint::write(folder.path(), &state(RunId::draw(), 1, 5), 2);
     assert!(matches!(refused, Err(CheckpointError::OtherRun { .. })), "{refused:?}");
     assert_eq!(names(folder.path()), ["checkpoint-000000100"]);

@@ -86,8 +86,8 @@ impl Connections {
     }
 
     /// What is to be done for the servers that are not connected, one at a time, the coordinator's
-    /// first.
-    pub(super) fn progress(&mut self, now: Duration) -> Result<Progress, WaitError> {
+    /// first. The others let nobody in who has not joined there.
+    pub(super) fn progress(&mut self, joined: bool, now: Duration) -> Result<Progress, WaitError> {
         let Some(server) = self.states.iter().position(|it| !matches!(it, State::Open(_))) else {
             self.failures = 0;
             return Ok(Progress::Complete);
@@ -101,6 +101,7 @@ impl Connections {
         }
         match self.not_before.filter(|at| *at > now) {
             Some(at) => Ok(Progress::Wait(Some(at))),
+            None if server > 0 && !joined => Ok(Progress::Wait(None)),
             None => Ok(Progress::Try(server)),
         }
     }
@@ -129,6 +130,11 @@ impl Connections {
         self.close(id.server);
         match error {
             ConnectError::Permanent(reason) => self.refuse(reason),
+            ConnectError::Replaced(reason) => self.error = Some(WaitError::Replaced { reason }),
+            ConnectError::Later(reason) if spent >= self.timeout => {
+                let seconds = spent.as_secs_f64();
+                self.error = Some(WaitError::NotLetIn { seconds, reason });
+            }
             ConnectError::Retry(reason) if spent >= self.timeout => {
                 self.error = Some(WaitError::Unreachable {
                     server: id.server,
@@ -137,7 +143,7 @@ impl Connections {
                     reason,
                 });
             }
-            ConnectError::Retry(reason) => {
+            ConnectError::Retry(reason) | ConnectError::Later(reason) => {
                 self.log(id.server, spent, &reason);
                 self.pause(now + backoff(self.failures));
                 self.failures += 1;

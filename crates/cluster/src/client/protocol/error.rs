@@ -18,6 +18,20 @@ pub enum WaitError {
         /// What the last attempt said.
         reason: String,
     },
+    /// The cluster did not take this replica in for too long, and might later.
+    #[error("the cluster did not let this replica in for {seconds:.0} s: {reason}")]
+    NotLetIn {
+        /// How long it was tried.
+        seconds: f64,
+        /// What it said last.
+        reason: String,
+    },
+    /// Another process has taken the place of this one.
+    #[error("{reason}")]
+    Replaced {
+        /// In the cluster's words.
+        reason: String,
+    },
     /// The cluster does not take this replica.
     #[error("the cluster refused this replica: {reason}")]
     Refused {

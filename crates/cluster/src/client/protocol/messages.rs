@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use sync_replicas::checkpoint::RunId;
 use sync_replicas::driver::{CancellationSource, Generation, LocalStep};
 use sync_replicas::engine::Outcome;
 use sync_replicas::record::FailedSave;
@@ -35,10 +36,14 @@ impl fmt::Display for ConnectionId {
 pub struct Hello {
     /// The replica that connects.
     pub replica: ReplicaId,
-    /// Higher for a later connection, also for one of a later process.
+    /// Drawn for one life of its process.
+    pub process: u64,
+    /// Counts the connections of that life.
     pub connection: u64,
     /// The life that it wants to go on with.
     pub ticket: Option<Ticket>,
+    /// The run that it has trained in.
+    pub run: Option<RunId>,
 }
 
 /// To a server.
@@ -111,6 +116,8 @@ pub enum Reply {
         global_step: GlobalStep,
         /// Whether gradients go to one server after the other.
         in_turn: bool,
+        /// The run that is served.
+        run: Option<RunId>,
     },
     /// It may compute.
     Granted {
@@ -199,6 +206,12 @@ pub enum ConnectError {
     /// Another attempt may succeed.
     #[error("{0}")]
     Retry(String),
+    /// The server says that another attempt may succeed later.
+    #[error("{0}")]
+    Later(String),
+    /// Another process has taken this one's place.
+    #[error("{0}")]
+    Replaced(String),
     /// Another attempt would fail in the same way.
     #[error("{0}")]
     Permanent(String),

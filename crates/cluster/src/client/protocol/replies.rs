@@ -97,8 +97,9 @@ impl ReplicaProtocol {
 
     fn take_news(&mut self, server: usize, reply: Reply, now: Duration, actions: &mut Vec<Action>) {
         match reply {
-            Reply::Welcome { ticket: Some(ticket), global_step, in_turn } if server == 0 => {
+            Reply::Welcome { ticket: Some(ticket), global_step, in_turn, run } if server == 0 => {
                 self.in_turn = in_turn;
+                self.run = run.or(self.run);
                 self.welcome(ticket, global_step, actions);
             }
             Reply::Refused(refusal) => self.refuse(server, refusal, now, actions),

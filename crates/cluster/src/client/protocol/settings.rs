@@ -9,7 +9,7 @@ use sync_replicas::ReplicaId;
 pub struct ProtocolSettings {
     /// Which replica it is.
     pub replica: ReplicaId,
-    /// Increases each time this replica's process restarts.
+    /// Drawn for this life of the replica's process.
     pub process: u64,
     /// Where servers are, for messages; the first one coordinates.
     pub addresses: Vec<String>,

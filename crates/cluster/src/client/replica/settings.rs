@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sync_replicas::ReplicaId;
 
+use crate::Agreement;
 use crate::shard::Wire;
 
 /// What a replica must know beside the servers.
@@ -11,10 +12,10 @@ use crate::shard::Wire;
 pub struct ReplicaSettings {
     /// Which replica it is.
     pub replica: ReplicaId,
-    /// Increases each time this replica's process restarts, with room for its connections.
+    /// Drawn for this life of the replica's process.
     pub process: u64,
     /// What all processes must agree on.
-    pub fingerprint: Vec<u8>,
+    pub agreement: Agreement,
     /// How numbers travel.
     pub wire: Wire,
     /// How long servers may be out of reach before the replica fails.

@@ -57,6 +57,14 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         self.tasks.push(Task::GiveUp);
     }
 
+    /// Another server does not take this coordinator, in these words, or no longer says so.
+    pub(crate) fn note_refusal(&mut self, server: ServerIndex, words: Option<String>) {
+        match words {
+            Some(words) => drop(self.refusals.insert(server, words)),
+            None => drop(self.refusals.remove(&server)),
+        }
+    }
+
     /// Ends training where no generation can begin: what is on disk, of this step, is all.
     pub(super) fn end_without(&mut self, step: GlobalStep, reason: StopReason) {
         let ended = told(reason.clone(), step);

@@ -20,7 +20,7 @@ use super::shared::SharedLeader;
 use crate::server::blocking::blocking;
 use crate::server::command_error::CommandError;
 use crate::server::link::orders::Begun;
-use crate::server::parameter_server::Release;
+use crate::server::parameter_server::{Release, Start};
 use crate::shard::{ShardState, StateError, scatter};
 
 /// Begins generations.
@@ -90,6 +90,15 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         }
     }
 
+    /// Finds out which run this is, where there is a checkpoint to go on from. What keeps it from
+    /// being read is told when it is gone on from.
+    pub(crate) fn learn_run(&self) {
+        let Some(checkpoints) = &self.leader.settings.checkpoints else { return };
+        if let Ok(Some(run)) = blocking(|| checkpoint::newest_run(&checkpoints.folder)) {
+            self.leader.with(|leader| leader.saving.run = run);
+        }
+    }
+
     pub(crate) async fn begin_generation(&self) -> Result<(), RecoveryError> {
         crash_point!("coordinator/before-generation");
         let leader = &self.leader;
@@ -107,9 +116,9 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
             None => (GlobalStep::default(), Generation::default(), Positions::default()),
         };
         let run = saved.as_ref().and_then(|state| state.run);
-        let present = leader.with(|leader| {
+        let (run, present) = leader.with(|leader| {
             leader.saving.run = run.unwrap_or(leader.saving.run);
-            leader.coordinator.generation()
+            (leader.saving.run, leader.coordinator.generation())
         });
         let after = blocking(|| self.claim(after.max(present)))?;
         crash_point!("coordinator/generation-claimed");
@@ -118,7 +127,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         let placement = &leader.settings.placement;
         let states = saved.map(|state| scatter(placement, &state)).transpose()?;
         tracing::info!(%generation, %step, restored, "a new generation begins");
-        match self.begin_shards(states, generation, step).await {
+        match self.begin_shards(states, Start { run, generation, global_step: step }).await {
             Err(RecoveryError::Alone) => return self.end_alone(step, restored),
             begun => begun?,
         }
@@ -176,24 +185,23 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
     async fn begin_shards(
         &self,
         states: Option<Vec<ShardState<T>>>,
-        generation: Generation,
-        step: GlobalStep,
+        start: Start,
     ) -> Result<(), RecoveryError> {
         let states = states.into_iter().flatten().map(Some).chain(std::iter::repeat_with(|| None));
         let mut servers = self.leader.servers.iter().zip(states);
         let own = servers.next();
         let others: Vec<Begun> =
-            servers.map(|(server, state)| server.begin(state, generation, step)).collect();
+            servers.map(|(server, state)| server.begin(state, start)).collect();
         let all = async {
             for begun in others {
                 begun.await.map_err(|_| RecoveryError::Again)??;
             }
             Ok(())
         };
-        self.while_they_come(step, all).await?;
+        self.while_they_come(start.global_step, all).await?;
         crash_point!("coordinator/others-begun");
         let Some((own, state)) = own else { return Ok(()) };
-        Ok(own.begin(state, generation, step).await.map_err(|_| RecoveryError::Again)??)
+        Ok(own.begin(state, start).await.map_err(|_| RecoveryError::Again)??)
     }
 
     /// Waits for the other servers for as long as they come and receive, and beyond that for the

@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use sync_replicas::driver::Generation;
-use sync_replicas::{GlobalStep, Scalar};
+use sync_replicas::Scalar;
 use tokio::sync::oneshot;
 
 use crate::coordinator::ShardCommand;
@@ -12,7 +11,7 @@ use crate::proto::order::Order;
 use crate::proto::{Ended, LetGo, SaveState};
 use crate::server::command_error::CommandError;
 use crate::server::link::orders::{Begun, Link};
-use crate::server::parameter_server::{ParameterServer, Release};
+use crate::server::parameter_server::{ParameterServer, Release, Start};
 use crate::shard::{Applied, ShardState};
 
 /// One parameter server.
@@ -49,19 +48,14 @@ impl<T: Scalar + bytemuck::Pod> ServerHandle<T> {
     }
 
     /// Has its shard begin a generation, with a saved state or the program's initial values.
-    pub(crate) fn begin(
-        &self,
-        state: Option<ShardState<T>>,
-        generation: Generation,
-        step: GlobalStep,
-    ) -> Begun {
+    pub(crate) fn begin(&self, state: Option<ShardState<T>>, start: Start) -> Begun {
         match self {
             Self::Local(server) => {
                 let (sender, begun) = oneshot::channel();
-                drop(sender.send(server.begin(state, generation, step)));
+                drop(sender.send(server.begin(state, start)));
                 begun
             }
-            Self::Linked(link) => link.begin(state, generation, step),
+            Self::Linked(link) => link.begin(state, start),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sync_replicas::checkpoint::RunId;
 use sync_replicas::driver::Generation;
 use sync_replicas::{GlobalStep, Scalar};
 use tokio::task::AbortHandle;
@@ -13,18 +14,20 @@ use tonic::Status;
 
 use super::transfer::{IncomingState, pieces, scalars};
 use crate::batches::{BatchSender, Batches, batch, batches};
-use crate::front::agreement::difference;
 use crate::proto::done::Done as Answer;
 use crate::proto::order::Order as Message;
 use crate::proto::{self, Done, Order};
 use crate::server::command_error::CommandError;
 use crate::server::handshake;
-use crate::server::parameter_server::{ParameterServer, Release};
+use crate::server::parameter_server::{ParameterServer, Release, Start};
 use crate::server::settings::ServerSettings;
 use crate::shard::ShardState;
 use crate::stream::Receiving;
 use crate::sync::lock;
-use crate::wire;
+use crate::wire::{self, WireError};
+
+/// What every coordinator says.
+const RUN: &str = "a run";
 
 /// Has its parameter server do as the leader says.
 pub(crate) struct Follower<T: Scalar> {
@@ -41,6 +44,8 @@ struct LinkState<T: Scalar> {
     generation: u64,
     /// The life of the leader that the orders are from.
     leader: u64,
+    /// Its run.
+    run: RunId,
     /// The last of them that was carried out.
     done: u64,
     /// The present connection; an earlier one is void.
@@ -77,6 +82,7 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
         let link = LinkState {
             generation: 0,
             leader: 0,
+            run: settings.run,
             done: 0,
             connection: 0,
             alone: Some(Instant::now()),
@@ -121,13 +127,17 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
             if let Some(Message::Hello(hello)) = order.order { Some(hello) } else { None }
         });
         let hello = hello.await?;
-        if let Some(difference) = difference(&self.settings.fingerprint, &hello.fingerprint) {
+        if let Some(difference) = self.settings.agreement.difference(&hello.agreement) {
             return Err(Status::failed_precondition(format!(
                 "the coordinator runs another program than parameter server {}: {difference}; \
                  start all processes with the same",
                 self.settings.index.get(),
             )));
         }
+        let run = wire::run(&hello.run).and_then(|it| it.ok_or_else(|| WireError::missing(RUN)));
+        let run = run.map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let may = self.own.may_serve(run);
+        may.map_err(|error| Status::failed_precondition(error.to_string()))?;
         let (sender, outgoing) = batches();
         let mut link = lock(&self.link);
         // One that has begun none yet is about to claim a higher one than all before it.
@@ -143,6 +153,7 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
             link.connection += 1;
             link.alone = None;
             self.own.set_secret(hello.life);
+            link.run = run;
             if std::mem::replace(&mut link.leader, hello.life) != hello.life {
                 link.done = 0;
                 link.forget_state();
@@ -248,9 +259,16 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
                 if begin.restored != state.is_some() {
                     return Err(CommandError::OtherState);
                 }
-                let generation = Generation::new(begin.generation);
+                let run = link.run;
                 link.generation = link.generation.max(begin.generation);
-                own.begin(state, generation, GlobalStep::new(begin.global_step))?;
+                own.begin(
+                    state,
+                    Start {
+                        run,
+                        generation: Generation::new(begin.generation),
+                        global_step: GlobalStep::new(begin.global_step),
+                    },
+                )?;
                 return Ok(vec![Answer::Begun(true)]);
             }
             Message::LetGo(it) => own.release(Release::of(wire::reason(it.unsaved))),

@@ -45,6 +45,14 @@ enum LinkError {
     Closed,
 }
 
+impl LinkError {
+    /// Whether the server does not take this coordinator, now or later. Another may be at its
+    /// address soon, if this one is of an earlier training.
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Status(status) if status.code() == Code::FailedPrecondition)
+    }
+}
+
 /// Why an answer closes the connection, over whose successor orders are sent again.
 #[derive(Debug, thiserror::Error)]
 enum BadAnswer {
@@ -68,6 +76,7 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
             match self.connect().await {
                 Ok(incoming) => {
                     attempt = 0;
+                    self.leader.with(|leader| leader.note_refusal(self.server, None));
                     let reason = self.read(incoming).await;
                     down = Instant::now();
                     tracing::warn!(server, reason, "the link to a parameter server broke");
@@ -76,12 +85,15 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
                     let reason = describe(&status);
                     return self.leader.with(|leader| leader.was_replaced(reason));
                 }
-                // Said once in a while: a server that never comes must not go unnoticed.
-                Err(reason) if attempt % 30 == 5 => {
-                    let reason = reason.to_string();
-                    tracing::warn!(server, reason, "no link to a parameter server yet");
+                Err(reason) => {
+                    let words = reason.to_string();
+                    // Said once in a while: a server that never comes must not go unnoticed.
+                    if attempt % 30 == 5 {
+                        tracing::warn!(server, reason = words, "no link to a parameter server yet");
+                    }
+                    let refused = reason.is_refusal().then_some(words);
+                    self.leader.with(|leader| leader.note_refusal(self.server, refused));
                 }
-                Err(_) => {}
             }
             self.link.lock().disconnected();
             // A server that was away is told of the end when it is back.
@@ -103,10 +115,13 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
     async fn connect(&mut self) -> Result<Receiving<Done>, LinkError> {
         let settings = &self.leader.settings;
         let (sender, outgoing) = batches();
+        let (generation, run) =
+            self.leader.with(|leader| (leader.coordinator.generation(), leader.saving.run));
         let hello = proto::ServeHello {
-            fingerprint: settings.fingerprint.clone().into(),
+            agreement: settings.agreement.items(),
             life: self.leader.life,
-            generation: self.leader.with(|leader| leader.coordinator.generation().get()),
+            generation: generation.get(),
+            run: run.to_string(),
         };
         let hello = Order { number: 0, order: Some(Message::Hello(hello)) };
         drop(sender.send(batch(vec![hello])));

@@ -8,8 +8,7 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use sync_replicas::driver::Generation;
-use sync_replicas::{GlobalStep, Scalar};
+use sync_replicas::Scalar;
 use tokio::sync::oneshot;
 
 use super::transfer::{pieces, scalars};
@@ -18,6 +17,7 @@ use crate::proto::done::Done as Answer;
 use crate::proto::order::Order as Message;
 use crate::proto::{self, Done, Order};
 use crate::server::command_error::CommandError;
+use crate::server::parameter_server::Start;
 use crate::shard::ShardState;
 use crate::sync::lock;
 
@@ -90,8 +90,7 @@ impl Link {
     pub(crate) fn begin<T: Scalar + bytemuck::Pod>(
         &self,
         state: Option<ShardState<T>>,
-        generation: Generation,
-        step: GlobalStep,
+        start: Start,
     ) -> Begun {
         let (sender, begun) = oneshot::channel();
         let mut orders = self.lock();
@@ -103,7 +102,7 @@ impl Link {
             pieces(&state).for_each(|tensor| orders.push(Message::Restore(tensor)));
             orders.push(Message::RestoreScalars(scalars(&state)));
         }
-        let (generation, global_step) = (generation.get(), step.get());
+        let (generation, global_step) = (start.generation.get(), start.global_step.get());
         orders.push(Message::Begin(proto::BeginGeneration { generation, global_step, restored }));
         orders.beginning = Some(Beginning { orders: first..=orders.last, begun: sender });
         begun

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::batches::{Batch, BatchSender, batch};
 use crate::coordinator::Ticket;
+use crate::place::Caller;
 use crate::proto::to_replica::Message;
 use crate::proto::{ToReplica, Values};
 use crate::shard::Wire;
@@ -22,12 +23,16 @@ const MOST_UNREAD: usize = 1000;
 /// By replica, in order, so that a simulation sends in the same order each time.
 pub(crate) struct ReplicaConnections {
     connections: BTreeMap<ReplicaId, Connection>,
+    /// How many were ever opened: the number of the last one.
+    opened: u64,
     wire: Wire,
 }
 
 struct Connection {
     sender: BatchSender<ToReplica>,
+    /// This server's own, which no other connection has.
     number: u64,
+    caller: Caller,
     pull: Option<Wanted>,
     /// Of one snapshot on its way.
     room: Arc<Semaphore>,
@@ -45,24 +50,28 @@ pub(crate) struct Wanted {
 
 impl ReplicaConnections {
     pub(crate) fn new(wire: Wire) -> Self {
-        Self { connections: BTreeMap::new(), wire }
+        Self { connections: BTreeMap::new(), opened: 0, wire }
     }
 
-    /// A replica has connected; an earlier connection of it is closed. The same number again is no
-    /// connection of a replica, which counts them, but something that was sent before.
+    /// Who is connected for a replica, as far as it is known.
+    pub(crate) fn caller(&self, replica: ReplicaId) -> Option<&Caller> {
+        let connection = self.connections.get(&replica).filter(|it| !it.sender.is_closed());
+        connection.map(|it| &it.caller)
+    }
+
+    /// A process has connected for a replica, which it may; an earlier connection is closed. The
+    /// new one's number.
     pub(crate) fn open(
         &mut self,
         replica: ReplicaId,
-        number: u64,
+        caller: Caller,
         sender: BatchSender<ToReplica>,
-    ) -> bool {
-        if self.connections.get(&replica).is_some_and(|it| it.number >= number) {
-            return false;
-        }
-        let room = Arc::new(Semaphore::new(1));
-        let connection = Connection { sender, number, pull: None, room };
+    ) -> u64 {
+        self.opened += 1;
+        let (number, room) = (self.opened, Arc::new(Semaphore::new(1)));
+        let connection = Connection { sender, number, caller, pull: None, room };
         self.connections.insert(replica, connection);
-        true
+        number
     }
 
     pub(crate) fn close(&mut self, replica: ReplicaId, number: u64) {
@@ -206,7 +215,8 @@ mod tests {
     fn connected() -> (ReplicaConnections, Batches<ToReplica>) {
         let (sender, outgoing) = batches();
         let mut connections = ReplicaConnections::new(Wire::Native);
-        assert!(connections.open(REPLICA, 1, sender));
+        let caller = Caller { process: 7, connection: 1, ticket: None };
+        assert_eq!(connections.open(REPLICA, caller, sender), 1);
         (connections, outgoing)
     }
 

@@ -23,7 +23,7 @@ use crate::wire;
 pub(crate) struct Intake<T: Scalar> {
     server: Arc<ParameterServer<T>>,
     replica: ReplicaId,
-    /// The connection's number, which the replica counts.
+    /// Its number at this server.
     connection: u64,
     /// The contribution whose chunks come, and whose it is.
     open: Option<(Open<T>, Ticket)>,

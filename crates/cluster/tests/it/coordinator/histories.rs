@@ -16,9 +16,11 @@ const REPLICAS: u64 = 3;
 fn line() -> impl Strategy<Value = String> {
     let replica = 0..REPLICAS;
     prop_oneof![
-        2 => (replica.clone(), 1..4_u64).prop_map(|(r, n)| format!("hello {r} {n}")),
-        1 => (replica.clone(), 0..3_usize, 1..5_u64)
-            .prop_map(|(r, life, n)| format!("hello {r}/{life} {n}")),
+        2 => (replica.clone(), 1..4_u64, 1..4_u64)
+            .prop_map(|(r, process, n)| format!("hello {r} {process}.{n}")),
+        1 => (replica.clone(), 0..3_usize, 1..4_u64, 1..5_u64)
+            .prop_map(|(r, life, process, n)| format!("hello {r}/{life} {process}.{n}")),
+        2 => replica.clone().prop_map(|r| format!("lost {r}")),
         10 => (replica.clone(), 1..8_u64, 0..6_u64)
             .prop_map(|(r, sequence, step)| format!("commit {r} {sequence} @{step}")),
         1 => (replica.clone(), 0..3_usize, 1..5_u64, 0..3_u64)

@@ -11,6 +11,7 @@ use cluster::coordinator::{
     Times, receipt,
 };
 use cluster::index::ServerIndex;
+use cluster::place::Caller;
 use sync_replicas::driver::{Generation, LocalStep};
 use sync_replicas::engine::{Outcome, Positions, Settings, StopReason, SummationOrder};
 use sync_replicas::record::Span;
@@ -19,6 +20,8 @@ use sync_replicas::{GlobalStep, ReplicaId};
 pub(super) struct Rig {
     pub(super) coordinator: Coordinator,
     now: Duration,
+    /// By replica: who is connected.
+    connected: HashMap<u64, Caller>,
     /// By replica: what it was welcomed with, first to last.
     tickets: HashMap<u64, Vec<Ticket>>,
     shards: usize,
@@ -61,8 +64,9 @@ impl Rig {
         coordinator.start().expect("it starts");
         coordinator.take_actions();
         let (now, held, receipts) = (Duration::ZERO, BTreeSet::new(), HashMap::new());
-        let (tickets, times, spans) = (HashMap::new(), Times::default(), Vec::new());
-        Self { coordinator, now, tickets, shards, held, receipts, times, spans }
+        let (connected, tickets) = (HashMap::new(), HashMap::new());
+        let (times, spans) = (Times::default(), Vec::new());
+        Self { coordinator, now, connected, tickets, shards, held, receipts, times, spans }
     }
 
     /// The ticket of a replica's life number `life`, from 0.
@@ -123,9 +127,19 @@ impl Rig {
                 let shard = number(3) as usize % self.shards;
                 self.stage(shard, ticket, (replica, number(2)));
             }
+            // Over this connection of process 1, or of the one that is named before a point.
             "hello" => {
                 let known = life.map(|_| ticket);
-                match coordinator.hello(id, number(2), known) {
+                let (process, connection) = words[2].split_once('.').unwrap_or(("1", words[2]));
+                let [process, connection] =
+                    [process, connection].map(|it| it.parse().expect("a number"));
+                let caller = Caller { process, connection, ticket: known };
+                let connected = self.connected.get(&replica);
+                if let Err(reason) = coordinator.admits(id, &caller, connected) {
+                    return vec![format!("{replica} not admitted: {reason}")];
+                }
+                self.connected.insert(replica, caller);
+                match coordinator.hello(id, process, known) {
                     Ok(ticket) => {
                         self.tickets.entry(replica).or_default().push(ticket);
                         let (generation, life) = (ticket.generation, ticket.incarnation);
@@ -143,6 +157,7 @@ impl Rig {
                 let commit = Commit { times: self.times, ..commit };
                 coordinator.commit(id, &commit);
             }
+            "lost" => drop(self.connected.remove(&replica)),
             "ask" => coordinator.ask(id, ticket, number(2)),
             "give_up" | "skip" => {
                 let (sequence, why) = (number(2), why(words[0]));
@@ -178,6 +193,7 @@ impl Rig {
             "applied" => (0..self.shards).for_each(|_| coordinator.applied(None)),
             "one_applied" => coordinator.applied(None),
             "restore" => {
+                self.connected.clear();
                 let after = Generation::new(numbers[1]);
                 coordinator.restore(
                     GlobalStep::new(numbers[0] as i64),

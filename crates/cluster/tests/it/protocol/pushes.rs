@@ -158,8 +158,11 @@ fn one_server_after_the_other() {
         2,
         &[&[
             ("step", &["0 hello 1"]),
-            ("connected 0", &["1 hello 2"]),
-            ("welcome 0 1.1 @0 in_turn", &["superseded", "begin @0", "0 ask 1"]),
+            ("connected 0", &[]),
+            (
+                "welcome 0 1.1 @0 in_turn",
+                &["superseded", "begin @0", "0 ask 1", "1 hello 2 as 1.1"],
+            ),
             ("connected 1", &[]),
             ("granted 0 1 @0", &["0 pull", "1 pull"]),
             ("values 0 1@0", &[]),

@@ -175,6 +175,8 @@ impl Rig {
         match words[0] {
             "connected" => protocol.connected(id),
             "failed" => protocol.failed(id, ConnectError::Retry(why()), now),
+            "held" => protocol.failed(id, ConnectError::Later(why()), now),
+            "replaced" => protocol.failed(id, ConnectError::Replaced(why()), now),
             "shut" => protocol.failed(id, ConnectError::Permanent(why()), now),
             "lost" => protocol.lost(id, actions),
             "writing" | "values" => {
@@ -204,7 +206,7 @@ impl Rig {
             "welcome" => {
                 let ticket = words.get(2).filter(|it| it.contains('.')).map(|it| ticket(it));
                 let in_turn = words.contains(&"in_turn");
-                (None, Reply::Welcome { ticket, global_step, in_turn })
+                (None, Reply::Welcome { ticket, global_step, in_turn, run: None })
             }
             "granted" => {
                 let local_step = LocalStep::new(step());
@@ -352,6 +354,8 @@ fn wait_error(error: &WaitError) -> String {
         WaitError::Unreachable { server, seconds, .. } => {
             format!("{server} is unreachable for {seconds} s")
         }
+        WaitError::NotLetIn { seconds, .. } => format!("is not let in for {seconds} s"),
+        WaitError::Replaced { .. } => "replaced".to_owned(),
         WaitError::Refused { .. } => "refused".to_owned(),
         WaitError::Overdue { .. } => "overdue".to_owned(),
         _ => "training failed".to_owned(),

@@ -183,11 +183,10 @@ impl World {
                 self.send(replica, connection, false, Event::Connected(connection));
                 let mut ticket = None;
                 if connection.server == 0 {
-                    let (number, known) = (hello.connection, hello.ticket);
-                    ticket = self.coordinator.hello(id, number, known).ok();
+                    ticket = self.coordinator.hello(id, hello.process, hello.ticket).ok();
                 }
                 let global_step = self.coordinator.global_step();
-                let welcome = Reply::Welcome { ticket, global_step, in_turn: false };
+                let welcome = Reply::Welcome { ticket, global_step, in_turn: false, run: None };
                 self.tell(replica, connection.server, None, welcome);
                 if let Some(ended) = self.ended.clone().filter(|_| connection.server == 0) {
                     self.tell(replica, 0, None, Reply::Ended(ended));

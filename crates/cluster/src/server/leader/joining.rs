@@ -1,0 +1,66 @@
+//! How a replica's process comes in: over a connection, into a place, with a welcome.
+
+use sync_replicas::{ReplicaId, Scalar};
+
+use super::Leader;
+use crate::batches::BatchSender;
+use crate::coordinator::{Refusal, Ticket};
+use crate::place::{Caller, NotAdmitted};
+use crate::proto::to_replica::Message;
+use crate::proto::{Hello, ToReplica, Welcome};
+use crate::wire;
+
+impl<T: Scalar + bytemuck::Pod> Leader<T> {
+    /// Opens a connection of a replica to its own process's server, for a process that may have
+    /// the replica's place; its number.
+    pub(crate) fn open(
+        &self,
+        replica: ReplicaId,
+        caller: Caller,
+        sender: BatchSender<ToReplica>,
+    ) -> Result<u64, NotAdmitted> {
+        let mut connections = self.own.connections();
+        self.coordinator.admits(replica, &caller, connections.caller(replica))?;
+        Ok(connections.open(replica, caller, sender))
+    }
+
+    /// Lets a replica in that has said hello over a connection of its own process's server.
+    pub(crate) fn welcome(
+        &mut self,
+        (replica, connection): (ReplicaId, u64),
+        hello: &Hello,
+        in_turn: bool,
+    ) -> Result<(), Refusal> {
+        if let Some(ended) = self.ending.clone() {
+            if self.own.is_over() {
+                // It comes too late, which is no fault of its own (P-1).
+                let ended = Message::Ended(ended);
+                self.own.connections().answer(replica, connection, None, ended);
+            }
+            // Otherwise it hears of the end with the others.
+            return Ok(());
+        }
+        if !self.own.connections().is_open(replica, connection) {
+            // It has connected anew while this one waited for the leader.
+            return Ok(());
+        }
+        if !self.serving {
+            let reason = "the servers are not ready: they start or restore".to_owned();
+            return Err(Refusal { sequence: 0, reason, rejoin: true });
+        }
+        let known = hello.ticket.map(Ticket::from);
+        let welcomed = self.coordinator().hello(replica, hello.process, known);
+        // Nothing is done for who is refused.
+        let ticket = welcomed.inspect_err(|_| drop(self.coordinator.take_actions()))?;
+        let welcome = Message::Welcome(Welcome {
+            generation: ticket.generation.get(),
+            global_step: self.coordinator.global_step().get(),
+            ticket: Some(ticket.into()),
+            in_turn,
+            run: wire::run_words(self.own.run()),
+        });
+        self.own.connections().answer(replica, connection, None, welcome);
+        self.act();
+        Ok(())
+    }
+}
