@@ -128,6 +128,9 @@ fn open_step(text: &mut String, status: &ServerStatus, it: &coordinator::Status)
     );
     if status.serving == Some(false) {
         text.push_str("it waits for the other parameter servers, or restores a checkpoint\n");
+        for it in status.servers.iter().filter(|it| !it.up) {
+            let _ = writeln!(text, "ps {} has been away for {}", it.server, time(it.seconds));
+        }
     }
     let waits = it.waiting_for.iter();
     let waits: Vec<String> =

@@ -34,5 +34,5 @@ pub use process::Server;
 pub use serve::{serve, serve_with_incoming};
 pub use serve_error::ServeError;
 pub use settings::ServerSettings;
-pub use status::ServerStatus;
+pub use status::{ServerPresence, ServerStatus};
 pub use transport::ServeSettings;

@@ -166,6 +166,10 @@ fn text(status: &ServerStatus) -> String {
     if let Some(pace) = status.updates_per_second {
         set("updates_per_second", "Updates a second, lately", pace);
     }
+    if status.coordinator.is_some() {
+        let up = status.servers.iter().filter(|it| it.up).count();
+        set("servers_up", "Parameter servers that are connected", up as f64);
+    }
     if let Some(it) = &status.coordinator {
         set("tokens", "Tokens in the queue", it.tokens as f64);
         set("gradients", "Gradients that the open step holds", it.gradients as f64);

@@ -2,6 +2,7 @@
 
 use super::*;
 use cluster::coordinator::{ReplicaStatus, Status};
+use cluster::server::ServerPresence;
 
 fn server(coordinator: Option<Status>) -> ServerStatus {
     ServerStatus {
@@ -20,9 +21,14 @@ fn server(coordinator: Option<Status>) -> ServerStatus {
         checkpoint_error: Some("the disk is full".to_owned()),
         updates_per_second: Some(57.4),
         serving: Some(true),
+        servers: vec![presence(0, true, 90.0)],
         refusals: None,
         coordinator,
     }
+}
+
+fn presence(server: usize, up: bool, seconds: f64) -> ServerPresence {
+    ServerPresence { server, up, seconds }
 }
 
 fn training() -> Status {
@@ -88,6 +94,21 @@ fn the_status_is_in_plain_words() {
             "the step waits for nobody",
         ],
     );
+}
+
+// P-28
+#[test]
+fn servers_that_are_away_are_named() {
+    let servers = vec![presence(0, true, 90.0), presence(1, false, 12.0), presence(2, true, 3.0)];
+    let status = ServerStatus { serving: Some(false), servers, ..server(Some(training())) };
+    check(
+        &status,
+        &[
+            "it waits for the other parameter servers, or restores a checkpoint",
+            "ps 1 has been away for 12.0 s",
+        ],
+    );
+    assert!(!table(&status).contains("ps 2 has been away"));
 }
 
 #[test]

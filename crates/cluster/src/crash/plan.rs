@@ -115,7 +115,10 @@ impl Crash {
         std::thread::sleep(HOLD);
         let struck = written.and_then(|()| match self.signal {
             Some(signal) => raise(signal).map_err(Into::into),
-            None => Ok(self.hang()),
+            None => {
+                self.hang();
+                Ok(())
+            }
         });
         if let Err(error) = struck {
             give_up(&format!("{} did not crash: {error}", self.point), Exit::Failed);

@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 use sync_replicas::Scalar;
 
+use super::leader::Leader;
+use super::leader::server_handle::ServerHandle;
 use super::process::Server;
 #[cfg(test)]
 use crate::coordinator::Coordinator;
@@ -44,10 +46,23 @@ pub struct ServerStatus {
     pub updates_per_second: Option<f64>,
     /// Whether all shards are ready (ps 0).
     pub serving: Option<bool>,
+    /// All parameter servers, as ps 0 sees them (ps 0).
+    pub servers: Vec<ServerPresence>,
     /// Calls that were refused for want of the key, where one is asked for.
     pub refusals: Option<RefusalCounts>,
     /// The coordinator (ps 0).
     pub coordinator: Option<Status>,
+}
+
+/// Whether a parameter server can be spoken to, and since when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerPresence {
+    /// Which one.
+    pub server: usize,
+    /// Whether it is connected; ps 0 is, with itself.
+    pub up: bool,
+    /// How many seconds that has been so.
+    pub seconds: f64,
 }
 
 impl<T: Scalar + bytemuck::Pod> Server<T> {
@@ -91,7 +106,18 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
             // A step needs every server.
             serving: Some(leader.serving && leader.servers.iter().all(|it| it.is_here())),
             coordinator: Some(leader.coordinator.status(leader.now())),
+            servers: leader.presences(),
             ..status
         })
+    }
+}
+
+impl<T: Scalar + bytemuck::Pod> Leader<T> {
+    fn presences(&self) -> Vec<ServerPresence> {
+        let presence = |(server, handle): (usize, &ServerHandle<T>)| {
+            let lasts = handle.state_lasts().unwrap_or_else(|| self.now());
+            ServerPresence { server, up: handle.is_here(), seconds: lasts.as_secs_f64() }
+        };
+        self.servers.iter().enumerate().map(presence).collect()
     }
 }

@@ -92,11 +92,18 @@ async fn a_server_that_is_gone_for_good_is_given_up() {
     let patience = Duration::from_secs(1);
     let (leader, ended) = Server::start_as((0, 2), None, first, (vec![a, b], patience));
     serving(&leader, true).await;
+    assert_eq!(up(&leader), [true, true]);
     process.shutdown_background();
     serving(&leader, false).await;
+    assert_eq!(up(&leader), [true, false]);
     let ended = tokio::time::timeout(PATIENCE, ended).await.expect("it ends");
     let error = ended.expect("it does not panic").expect_err("it failed");
     assert!(matches!(error, ServeError::Abandoned { seconds: 1.0 }), "{error:?}");
+}
+
+/// Which servers the first one calls up.
+fn up(leader: &Server) -> Vec<bool> {
+    leader.inner.status().servers.iter().map(|it| it.up).collect()
 }
 
 async fn serving(leader: &Server, expected: bool) {

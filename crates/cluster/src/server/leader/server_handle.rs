@@ -2,6 +2,7 @@
 //! link, and both in the same words.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sync_replicas::Scalar;
 use tokio::sync::oneshot;
@@ -84,6 +85,14 @@ impl<T: Scalar + bytemuck::Pod> ServerHandle<T> {
         match self {
             Self::Local(_) => true,
             Self::Linked(link) => link.is_connected(),
+        }
+    }
+
+    /// How long that has been so; `None`: since this process began.
+    pub(crate) fn state_lasts(&self) -> Option<Duration> {
+        match self {
+            Self::Local(_) => None,
+            Self::Linked(link) => link.state_lasts(),
         }
     }
 

@@ -7,9 +7,11 @@
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use sync_replicas::Scalar;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::transfer::{pieces, scalars};
 use crate::batches::{BatchSender, batch};
@@ -36,6 +38,8 @@ pub(crate) struct Orders {
     /// Of those, how many were sent over the present connection.
     sent: usize,
     sender: Option<BatchSender<Order>>,
+    /// When the connection was made or lost; `None`: there has been none yet.
+    since: Option<Instant>,
     beginning: Option<Beginning>,
 }
 
@@ -78,6 +82,11 @@ impl Link {
     /// Whether there is a connection now.
     pub(crate) fn is_connected(&self) -> bool {
         self.lock().sender.is_some()
+    }
+
+    /// How long there has been a connection, or none; `None`: there was none yet.
+    pub(crate) fn state_lasts(&self) -> Option<Duration> {
+        self.lock().since.map(|since| since.elapsed())
     }
 
     /// How many orders are not known to be done.
@@ -130,7 +139,7 @@ impl Orders {
     pub(super) fn connected(&mut self, sender: BatchSender<Order>, done: u64) -> Vec<Order> {
         let count = self.open.iter().take_while(|order| order.number <= done).count();
         let unanswered = self.open.drain(..count).collect();
-        (self.sender, self.sent) = (Some(sender), 0);
+        (self.sender, self.sent, self.since) = (Some(sender), 0, Some(Instant::now()));
         self.flush();
         unanswered
     }
@@ -138,11 +147,14 @@ impl Orders {
     /// The same to one that has lost its state, and all that it was told before with it; whoever
     /// waits for it to begin tries again.
     pub(super) fn connected_anew(&mut self, sender: BatchSender<Order>) {
-        *self = Self { last: self.last, sender: Some(sender), ..Self::default() };
+        let since = Some(Instant::now());
+        *self = Self { last: self.last, sender: Some(sender), since, ..Self::default() };
     }
 
     pub(super) fn disconnected(&mut self) {
-        self.sender = None;
+        if self.sender.take().is_some() {
+            self.since = Some(Instant::now());
+        }
     }
 
     /// Whether this is the answer to the order that is under way. One to an order that was taken
