@@ -463,7 +463,7 @@ pub struct Order {
     /// From 1 upwards. After a lost connection those not done are sent again.
     #[prost(uint64, tag = "10")]
     pub number: u64,
-    #[prost(oneof = "order::Order", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 11")]
+    #[prost(oneof = "order::Order", tags = "1, 2, 4, 5, 6, 7, 8, 9, 11")]
     pub order: ::core::option::Option<order::Order>,
 }
 /// Nested message and enum types in `Order`.
@@ -473,9 +473,7 @@ pub mod order {
         #[prost(message, tag = "1")]
         Hello(super::ServeHello),
         #[prost(message, tag = "2")]
-        Admit(super::Admit),
-        #[prost(message, tag = "3")]
-        Discard(super::Contribution),
+        Decide(super::Decisions),
         #[prost(message, tag = "4")]
         Apply(super::Apply),
         #[prost(message, tag = "5")]
@@ -503,20 +501,29 @@ pub struct ServeHello {
     #[prost(uint64, tag = "3")]
     pub generation: u64,
 }
+/// Of contributions, in the order in which the coordinator decided.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Decisions {
+    #[prost(message, repeated, tag = "1")]
+    pub decided: ::prost::alloc::vec::Vec<Decision>,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Admit {
+pub struct Decision {
     #[prost(message, optional, tag = "1")]
     pub contribution: ::core::option::Option<Contribution>,
-    #[prost(uint64, tag = "2")]
+    /// Otherwise it is void, and the replica's earlier ones with it.
+    #[prost(bool, tag = "2")]
+    pub counts: bool,
+    #[prost(uint64, tag = "3")]
     pub key: u64,
     /// The variables that took it, if not all.
-    #[prost(uint64, repeated, tag = "3")]
+    #[prost(uint64, repeated, tag = "4")]
     pub variables: ::prost::alloc::vec::Vec<u64>,
-    #[prost(bool, tag = "4")]
+    #[prost(bool, tag = "5")]
     pub some: bool,
 }
 /// Take the gradients of a variable, or of all, and update; with `last` the step is made.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Apply {
     #[prost(uint64, optional, tag = "1")]
     pub variable: ::core::option::Option<u64>,
@@ -524,6 +531,9 @@ pub struct Apply {
     pub global_step: i64,
     #[prost(bool, tag = "3")]
     pub last: bool,
+    /// What was decided before it, and in no order yet.
+    #[prost(message, repeated, tag = "4")]
+    pub decided: ::prost::alloc::vec::Vec<Decision>,
 }
 /// Send all state as of now; steps that follow in the same stream do not reach into it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

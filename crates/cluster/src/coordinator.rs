@@ -6,6 +6,7 @@
 
 mod answer;
 mod awaited;
+mod decisions;
 mod events;
 mod leaving;
 mod observed;
@@ -19,6 +20,7 @@ mod vet;
 pub use answer::{
     Actions, Answer, Commit, Contribution, GiveUp, GivenUp, Refusal, ShardCommand, Ticket,
 };
+pub use decisions::{Decision, batch_size};
 pub use leaving::{Farewell, Saves};
 #[doc(hidden)]
 pub use observed::Observed;
@@ -37,6 +39,7 @@ use sync_replicas::engine::{
     Admission, Config, Effect, Engine, FailureCounts, Grant, Positions, StartError, StopReason,
 };
 
+use decisions::Decisions;
 use leaving::Leaving;
 use observed::Observations;
 use step_stats::StepStats;
@@ -64,6 +67,8 @@ pub struct Coordinator {
     shards: usize,
     /// What the shards make receipts with.
     secret: u64,
+    /// What shards have not heard yet.
+    decisions: Decisions,
     /// By lane: the shards whose update is not done.
     updating: Vec<usize>,
     /// How many lanes of the open step have closed.
@@ -90,8 +95,8 @@ struct ReplicaRecord {
     grant: Option<Grant>,
     /// The last piece of work that was pushed; others up to `sequence` were given up.
     pushed: u64,
-    /// How many pieces of work in a row it began and gave up, since shards last heard of it.
-    given_up: usize,
+    /// How many pieces of its work shards may hold whole, and have not heard of.
+    owed: usize,
     /// When it was last heard of.
     heard: Duration,
     /// Since when it has had its grant.
@@ -131,6 +136,7 @@ impl Coordinator {
             variables,
             shards,
             secret: 0,
+            decisions: Decisions::default(),
             updating: vec![0; variables.max(1)],
             closed_lanes: 0,
             last_step: None,
@@ -165,6 +171,8 @@ impl Coordinator {
 
     /// What must be done since this was last asked.
     pub fn take_actions(&mut self) -> Actions {
+        let decided = self.due_decisions().map(ShardCommand::Decide);
+        self.actions.commands.extend(decided);
         std::mem::take(&mut self.actions)
     }
 
@@ -192,6 +200,7 @@ impl Coordinator {
             let (connection, left) = (record.connection, record.left);
             *record = ReplicaRecord { connection, left, ..ReplicaRecord::default() };
         }
+        self.decisions.forget();
         self.step_stats.forget_round();
         self.leaving = Leaving::default();
         self.not_finite = false;

@@ -303,6 +303,7 @@ impl Leader {
         let mut coordinator =
             Coordinator::new(config, mix.variables, mix.servers, step, generation);
         coordinator.set_secret(life);
+        coordinator.set_batch(mix.batch);
         coordinator.observe();
         Self {
             coordinator,

@@ -8,10 +8,9 @@ use sync_replicas::engine::{
 use sync_replicas::record::SpanKind;
 
 use super::{
-    Answer, Commit, Contribution, Coordinator, GiveUp, GivenUp, Observed, Refusal, ReplicaRecord,
-    ShardCommand, Ticket,
+    Answer, Commit, Contribution, Coordinator, Decision, GiveUp, GivenUp, Observed, Refusal,
+    ReplicaRecord, Ticket,
 };
-use crate::shard::MOST_WHOLE;
 
 impl Coordinator {
     /// A replica says hello; answers its ticket.
@@ -97,7 +96,7 @@ impl Coordinator {
         let decision = match decision {
             Ok(decision) => decision,
             Err(refused) => {
-                self.actions.commands.push(ShardCommand::Discard(contribution));
+                self.discard_now(contribution);
                 self.refuse(replica, commit.ticket, &refused, commit.sequence);
                 return;
             }
@@ -105,7 +104,7 @@ impl Coordinator {
         let outcome = decision.outcome;
         if decision.repeated {
             // It was staged once more; it counts, or does not, as the first time.
-            self.actions.commands.push(ShardCommand::Discard(contribution));
+            self.discard_now(contribution);
         } else {
             let grant = self.records[index].grant.take();
             let key = grant.and_then(|grant| grant.share).unwrap_or(0);
@@ -118,20 +117,19 @@ impl Coordinator {
                 _ => SpanKind::Accepted,
             };
             self.note(index, step, kind, commit.times);
-            self.actions.commands.push(match &outcome {
+            self.decide(match &outcome {
                 Outcome::Accepted { .. } => {
                     let variables = push.lanes.as_ref().map(|_| commit.variables.clone());
-                    ShardCommand::Admit { contribution, key, variables }
+                    Decision::Admit { contribution, key, variables }
                 }
                 Outcome::Partly { accepted } => {
                     let took = accepted.iter().filter_map(|&lane| self.variable_of(lane));
-                    ShardCommand::Admit { contribution, key, variables: Some(took.collect()) }
+                    Decision::Admit { contribution, key, variables: Some(took.collect()) }
                 }
-                _ => ShardCommand::Discard(contribution),
+                _ => Decision::Discard(contribution),
             });
             let record = &mut self.records[index];
             (record.pushed, record.sequence) = (commit.sequence, commit.sequence + 1);
-            record.given_up = 0;
         }
         let sequence = commit.sequence;
         self.actions.answers.push((replica, commit.ticket, Answer::Pushed { sequence, outcome }));
@@ -189,13 +187,9 @@ impl Coordinator {
             }
             let record = &mut self.records[index];
             (record.sequence, record.grant) = (sequence + 1, None);
-            record.given_up += usize::from(why == GivenUp::Begun);
-            if record.given_up == MOST_WHOLE {
-                // Shards may hold all of them, and take no more until they hear of it (P-27).
-                record.given_up = 0;
-                let contribution =
-                    Contribution { replica, incarnation: ticket.incarnation, sequence };
-                self.actions.commands.push(ShardCommand::Discard(contribution));
+            if why == GivenUp::Begun && record.owe() {
+                let incarnation = ticket.incarnation;
+                self.discard_now(Contribution { replica, incarnation, sequence });
             }
             self.not_finite |= self.engine.ended_not_finite();
             // Before the effects: what they grant is the next piece of work.
@@ -285,7 +279,7 @@ impl Coordinator {
         (record.live, record.grant) = (false, None);
         // Whatever it staged and did not commit is void, and whatever of that life comes yet.
         let contribution = Contribution { replica: id, incarnation, sequence: u64::MAX };
-        self.actions.commands.push(ShardCommand::Discard(contribution));
+        self.discard_now(contribution);
         self.settle();
     }
 
@@ -318,7 +312,7 @@ impl Coordinator {
         }
     }
 
-    fn index(&self, replica: ReplicaId) -> Option<usize> {
+    pub(super) fn index(&self, replica: ReplicaId) -> Option<usize> {
         usize::try_from(replica.get()).ok().filter(|&index| index < self.records.len())
     }
 

@@ -76,6 +76,8 @@ impl Coordinator {
         }
         self.updating[lane] = self.shards;
         let variable = self.variable_of(lane);
-        self.actions.commands.push(ShardCommand::Apply { variable, global_step, last });
+        let decided = self.hand_out_decisions();
+        let apply = ShardCommand::Apply { decided, variable, global_step, last };
+        self.actions.commands.push(apply);
     }
 }

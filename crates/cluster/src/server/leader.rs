@@ -141,8 +141,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
         let known = hello.ticket.map(Ticket::from);
         let welcomed = self.coordinator().hello(replica, connection, known);
-        // Nothing is done for who is refused.
-        let ticket = welcomed.inspect_err(|_| drop(self.coordinator.take_actions()))?;
+        // What comes of an earlier life of it is done also where this one is refused.
+        let ticket = welcomed.inspect_err(|_| self.act())?;
         let welcome = Message::Welcome(Welcome {
             generation: ticket.generation.get(),
             global_step: self.coordinator.global_step().get(),

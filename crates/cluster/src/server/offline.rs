@@ -190,6 +190,11 @@ impl Link {
         link
     }
 
+    /// Sends an order that is answered without a word.
+    pub(crate) fn decide(&self) {
+        self.orders.send(Message::Decide(proto::Decisions::default()));
+    }
+
     /// Has the other server save its state.
     pub(crate) fn save(&self) {
         self.orders.send(Message::Save(proto::SaveState {}));

@@ -110,19 +110,18 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         coordinator::receipt(secret, self.index, generation, contribution)
     }
 
-    /// What was decided of a contribution, or an update.
+    /// What was decided of contributions, and an update.
     pub(super) fn carry_out(
         &self,
         command: &ShardCommand,
     ) -> Result<Option<Applied>, CommandError> {
         let mut shard = self.shard();
         let carried_out = shard.carry_out(command);
-        if let ShardCommand::Admit { contribution, .. } | ShardCommand::Discard(contribution) =
-            command
-        {
-            // Not before: whoever gets the room wants the shard at once, and while that is at work
-            // would hold up a thread that others are read on.
-            self.room.release(*contribution);
+        // Not before: whoever gets the room wants the shard at once, and while that is at work
+        // would hold up a thread that others are read on.
+        let decisions = command.decisions();
+        decisions.iter().for_each(|decision| self.room.release(decision.contribution()));
+        if !decisions.is_empty() {
             self.decided.notify_waiters();
         }
         let applied = carried_out?;

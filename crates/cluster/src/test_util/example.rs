@@ -254,16 +254,19 @@ fn ended() -> proto::Ended {
 fn orders() -> Vec<Example> {
     let served = server_of(1, 2);
     begin_served(&served);
-    let admit = proto::Admit {
+    let admit = proto::Decision {
         contribution: Some(proto::Contribution { replica: SENDER, incarnation: 1, sequence: 9 }),
+        counts: true,
         key: 3,
         variables: vec![0, 2],
         some: true,
     };
+    let discard = proto::Decision { contribution: Some(others()), ..proto::Decision::default() };
+    let decided = vec![discard.clone()];
+    let apply = proto::Apply { variable: None, global_step: 1, last: true, decided };
     let first = [
-        ("Admit", Orders::Admit(admit)),
-        ("Discard", Orders::Discard(others())),
-        ("Apply", Orders::Apply(proto::Apply { variable: None, global_step: 1, last: true })),
+        ("Decisions", Orders::Decide(proto::Decisions { decided: vec![admit, discard.clone()] })),
+        ("Apply", Orders::Apply(apply)),
         ("SaveState", Orders::Save(proto::SaveState {})),
         ("Ended", Orders::End(ended())),
         ("LetGo", Orders::LetGo(proto::LetGo { unsaved: "why".to_owned() })),

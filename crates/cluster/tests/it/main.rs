@@ -16,6 +16,7 @@ mod placement;
 mod protocol;
 mod raw;
 mod security;
+mod shard_orders;
 mod shard_runs;
 mod shard_staging;
 mod shard_states;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cluster::client::protocol::{Ended, Reply, Version};
-use cluster::coordinator::{ShardCommand, Ticket, receipt};
+use cluster::coordinator::{Decision, ShardCommand, Ticket, receipt};
 use cluster::index::ServerIndex;
 use cluster::placement::Part;
 use cluster::shard::{
@@ -242,16 +242,15 @@ impl ParameterServer {
                 return None;
             }
         };
-        match command {
-            ShardCommand::Admit { contribution, variables, .. } => {
+        for decision in command.decisions() {
+            if let Decision::Admit { contribution, variables, .. } = decision {
                 self.hold(*contribution, variables.as_deref());
             }
-            ShardCommand::Discard(_) => {}
-            ShardCommand::Apply { variable, last, .. } => {
-                self.took(*variable, stage);
-                if *last {
-                    self.publish(stage);
-                }
+        }
+        if let ShardCommand::Apply { variable, last, .. } = command {
+            self.took(*variable, stage);
+            if *last {
+                self.publish(stage);
             }
         }
         applied

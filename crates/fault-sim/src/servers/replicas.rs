@@ -99,13 +99,14 @@ impl Servers {
         let welcomed = leader.coordinator.at(now).hello(id, hello.connection, hello.ticket);
         if welcomed.is_err() {
             stage.happened(Happening::RefusedOlder);
-            drop(leader.coordinator.take_actions());
+            self.act(stage);
         }
         let ticket = welcomed?;
         stage.note(&Fact::Welcomed { replica: id, connection: hello.connection });
         if hello.ticket == Some(ticket) {
             stage.happened(Happening::WentOn);
         }
+        let (Some(leader), Some(own)) = (&self.leader, &self.all[0]) else { return Ok(()) };
         let (global_step, in_turn) = (leader.coordinator.global_step(), stage.mix.in_turn);
         let welcome = Reply::Welcome { ticket: Some(ticket), global_step, in_turn };
         own.tell(replica, None, welcome, stage);

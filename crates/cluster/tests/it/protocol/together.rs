@@ -9,7 +9,9 @@ use cluster::client::protocol::{
     Action, ConnectionId, Departure, Ended, Hello, ProtocolSettings, PushReport, ReplicaProtocol,
     Reply, Request, Version, Work,
 };
-use cluster::coordinator::{Contribution, Coordinator, GiveUp, ShardCommand, Ticket, receipt};
+use cluster::coordinator::{
+    Contribution, Coordinator, Decision, GiveUp, ShardCommand, Ticket, receipt,
+};
 use cluster::index::ServerIndex;
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::{Grant, Outcome, Settings, StopReason};
@@ -75,6 +77,7 @@ impl World {
         let mut coordinator =
             Coordinator::new(config, 1, SERVERS, GlobalStep::default(), generation);
         coordinator.set_secret(SECRET);
+        coordinator.set_batch(1 + seed as usize % 4);
         coordinator.set_last_step(LAST);
         coordinator.start().expect("it starts");
         let replicas = (0..REPLICAS as u64).map(|replica| Replica {
@@ -266,17 +269,16 @@ impl World {
         let actions = self.coordinator.take_actions();
         let mut applied = false;
         for command in &actions.commands {
-            match command {
-                ShardCommand::Admit { contribution, .. } => {
+            for decision in command.decisions() {
+                if let Decision::Admit { contribution, .. } = decision {
                     let generation = self.coordinator.generation();
                     let held = |server| self.held.contains(&(server, generation, *contribution));
                     assert!((0..SERVERS).all(held), "{contribution} is not everywhere");
                     let new = self.admitted.insert(contribution.to_string());
                     assert!(new, "{contribution} counts twice");
                 }
-                ShardCommand::Discard(_) => {}
-                ShardCommand::Apply { .. } => applied = true,
             }
+            applied |= matches!(command, ShardCommand::Apply { .. });
         }
         for (replica, ticket, answer) in actions.answers {
             self.tell(replica.get() as usize, 0, Some(ticket), answer.into());
