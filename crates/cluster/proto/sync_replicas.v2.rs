@@ -51,6 +51,9 @@ pub struct Hello {
     /// The ticket to go on with after a lost connection.
     #[prost(message, optional, tag = "4")]
     pub ticket: ::core::option::Option<Ticket>,
+    /// Whether it is to be told of every step that is made. Only to the coordinator.
+    #[prost(bool, tag = "10")]
+    pub follows: bool,
 }
 /// "Send me your variables once they are newer than this": one answer to each.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -291,7 +294,8 @@ pub struct Superseded {
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
 }
-/// A step was made. Sent to every replica (P-13); the loss is for the chief's hooks.
+/// A step was made. Sent to who asked for it in Hello, for hooks, and to who works on an earlier step
+/// (P-13); others learn of it by Granted and Values.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Advanced {
     #[prost(uint64, tag = "1")]

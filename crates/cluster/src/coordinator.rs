@@ -30,6 +30,7 @@ pub use step_stats::StepMade;
 pub use sync_replicas::store::Totals;
 pub use times::Times;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sync_replicas::GlobalStep;
@@ -55,6 +56,8 @@ pub struct Coordinator {
     effects: Vec<Effect>,
     actions: Actions,
     records: Vec<ReplicaRecord>,
+    /// The replicas that have a grant: others need not be looked at when a step is made.
+    working: BTreeSet<usize>,
     /// By replica.
     spent: Vec<Spent>,
     step_stats: StepStats,
@@ -130,6 +133,7 @@ impl Coordinator {
             effects: Vec::new(),
             actions: Actions::default(),
             records: vec![ReplicaRecord::default(); replicas],
+            working: BTreeSet::new(),
             spent: vec![Spent::default(); replicas],
             step_stats: StepStats::default(),
             pattern: None,
@@ -200,6 +204,7 @@ impl Coordinator {
             let (connection, left) = (record.connection, record.left);
             *record = ReplicaRecord { connection, left, ..ReplicaRecord::default() };
         }
+        self.working.clear();
         self.decisions.forget();
         self.step_stats.forget_round();
         self.leaving = Leaving::default();
@@ -305,6 +310,12 @@ impl Coordinator {
             let reason = format!("step {step} was reached");
             self.stop(StopReason::Requested(reason));
         }
+    }
+
+    /// A replica has done with its grant, if it has one.
+    fn take_grant(&mut self, index: usize) -> Option<Grant> {
+        self.working.remove(&index);
+        self.records[index].grant.take()
     }
 
     fn is_per_variable(&self) -> bool {

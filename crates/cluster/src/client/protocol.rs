@@ -356,9 +356,10 @@ impl ReplicaProtocol {
     fn open(&mut self, server: usize, now: Duration, actions: &mut Vec<Action>) -> ConnectionId {
         let id = self.connections.begin(server, now);
         self.copies.lost(server);
-        let ProtocolSettings { replica, process, .. } = self.settings;
+        let ProtocolSettings { replica, process, follows, .. } = self.settings;
         let connection = process.saturating_add(id.number);
-        actions.push(Action::Connect(id, Hello { replica, connection, ticket: self.ticket }));
+        let hello = Hello { replica, connection, ticket: self.ticket, follows };
+        actions.push(Action::Connect(id, hello));
         id
     }
 

@@ -148,8 +148,10 @@ pub struct Actions {
     pub commands: Vec<ShardCommand>,
     /// Answers to replicas, each about the life of this ticket.
     pub answers: Vec<(ReplicaId, Ticket, Answer)>,
-    /// A step was made: to be told to all replicas.
+    /// A step was made: to be told to who follows, and to those in vain.
     pub made: Vec<StepMade>,
+    /// Who works on a step before the last of these, and is to be told (P-13).
+    pub in_vain: Vec<ReplicaId>,
     /// What replicas did, for the record.
     pub spans: Vec<Span>,
     /// Training ended, for this reason.

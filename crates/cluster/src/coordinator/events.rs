@@ -106,7 +106,7 @@ impl Coordinator {
             // It was staged once more; it counts, or does not, as the first time.
             self.discard_now(contribution);
         } else {
-            let grant = self.records[index].grant.take();
+            let grant = self.take_grant(index);
             let key = grant.and_then(|grant| grant.share).unwrap_or(0);
             let step = commit.local_step.get();
             let by = (replica, &outcome);
@@ -185,8 +185,9 @@ impl Coordinator {
             if let Some(kind) = kind {
                 self.note(index, step, kind, times);
             }
+            self.take_grant(index);
             let record = &mut self.records[index];
-            (record.sequence, record.grant) = (sequence + 1, None);
+            record.sequence = sequence + 1;
             if why == GivenUp::Begun && record.owe() {
                 let incarnation = ticket.incarnation;
                 self.discard_now(Contribution { replica, incarnation, sequence });
@@ -275,8 +276,8 @@ impl Coordinator {
         if self.engine.leave(id, incarnation, self.now, &mut self.effects) {
             self.observations.note(|| Observed::Left { replica: id });
         }
-        let record = &mut self.records[index];
-        (record.live, record.grant) = (false, None);
+        self.take_grant(index);
+        self.records[index].live = false;
         // Whatever it staged and did not commit is void, and whatever of that life comes yet.
         let contribution = Contribution { replica: id, incarnation, sequence: u64::MAX };
         self.discard_now(contribution);

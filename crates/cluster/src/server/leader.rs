@@ -197,7 +197,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
                 record.add_spans(actions.spans);
             }
             for made in actions.made {
-                self.step_made(made, &mut messages);
+                self.step_made(made, &actions.in_vain, &mut messages);
             }
             match actions.ended {
                 None => {}
@@ -230,7 +230,12 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
     }
 
-    fn step_made(&mut self, made: StepMade, messages: &mut BTreeMap<ReplicaId, Vec<ToReplica>>) {
+    fn step_made(
+        &mut self,
+        made: StepMade,
+        in_vain: &[ReplicaId],
+        messages: &mut BTreeMap<ReplicaId, Vec<ToReplica>>,
+    ) {
         crash_point!("coordinator/step-made");
         let at = self.now();
         let StepMade { global_step, loss, examples, .. } = made;
@@ -239,7 +244,9 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         if let Some(record) = &self.settings.record {
             record.add_update(UpdateMade { step, loss, examples, at });
         }
-        for replica in self.own.connections().replicas() {
+        let told: BTreeSet<_> =
+            self.own.connections().followers().chain(in_vain.iter().copied()).collect();
+        for replica in told {
             let message = wire::to_replica(None, Message::Advanced(made.into()));
             messages.entry(replica).or_default().push(message);
         }

@@ -46,7 +46,7 @@ pub(super) async fn train<T: Scalar + bytemuck::Pod>(
     let replica = check(&server.settings, &hello)?;
     let connection = hello.connection;
     let (sender, outgoing) = batches();
-    if !own.connections().open(replica, connection, sender) {
+    if !own.connections().open(replica, (connection, hello.follows), sender) {
         return Err(Status::already_exists(
             "this connection of the replica is open already, or a newer one is",
         ));

@@ -39,7 +39,8 @@ pub(super) fn ticket() -> Option<proto::Ticket> {
 /// The hello of a replica.
 pub(super) fn hello(replica: u64, connection: u64) -> Message {
     let fingerprint = Bytes::from_static(FINGERPRINT);
-    Message::Hello(proto::Hello { replica, connection, fingerprint, ticket: None })
+    let (ticket, follows) = (None, true);
+    Message::Hello(proto::Hello { replica, connection, fingerprint, ticket, follows })
 }
 
 /// The hello of the replica that goes on beside the sender.

@@ -18,6 +18,7 @@ pub(crate) fn hello(hello: Hello, fingerprint: &[u8]) -> proto::Hello {
         connection: hello.connection,
         fingerprint: fingerprint.to_vec().into(),
         ticket: hello.ticket.map(Into::into),
+        follows: hello.follows,
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Hello {
     pub connection: u64,
     /// The life that it wants to go on with.
     pub ticket: Option<Ticket>,
+    /// Whether it is to be told of every step that is made.
+    pub follows: bool,
 }
 
 /// To a server.
@@ -153,7 +155,7 @@ pub enum Reply {
     Left,
     /// It may not; whether joining again can help.
     Refused(Refusal),
-    /// A step was made.
+    /// A step was made: who does not follow is told where its work is in vain by that.
     Advanced(StepMade),
     /// Training ended.
     Ended(Ended),

@@ -28,6 +28,8 @@ pub(crate) struct ReplicaConnections {
 struct Connection {
     sender: BatchSender<ToReplica>,
     number: u64,
+    /// Whether it is told of every step.
+    follows: bool,
     pull: Option<Wanted>,
     /// Of one snapshot on its way.
     room: Arc<Semaphore>,
@@ -53,14 +55,14 @@ impl ReplicaConnections {
     pub(crate) fn open(
         &mut self,
         replica: ReplicaId,
-        number: u64,
+        (number, follows): (u64, bool),
         sender: BatchSender<ToReplica>,
     ) -> bool {
         if self.connections.get(&replica).is_some_and(|it| it.number >= number) {
             return false;
         }
         let room = Arc::new(Semaphore::new(1));
-        let connection = Connection { sender, number, pull: None, room };
+        let connection = Connection { sender, number, follows, pull: None, room };
         self.connections.insert(replica, connection);
         true
     }
@@ -84,6 +86,11 @@ impl ReplicaConnections {
 
     pub(crate) fn replicas(&self) -> Vec<ReplicaId> {
         self.connections.keys().copied().collect()
+    }
+
+    /// Those that asked to be told of every step.
+    pub(crate) fn followers(&self) -> impl Iterator<Item = ReplicaId> {
+        self.connections.iter().filter(|(_, it)| it.follows).map(|(replica, _)| *replica)
     }
 
     pub(crate) fn close_all(&mut self) {
@@ -206,7 +213,7 @@ mod tests {
     fn connected() -> (ReplicaConnections, Batches<ToReplica>) {
         let (sender, outgoing) = batches();
         let mut connections = ReplicaConnections::new(Wire::Native);
-        assert!(connections.open(REPLICA, 1, sender));
+        assert!(connections.open(REPLICA, (1, false), sender));
         (connections, outgoing)
     }
 

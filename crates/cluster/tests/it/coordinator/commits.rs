@@ -58,7 +58,7 @@ fn commit() {
             FIRST,
             ("hello 1 1", &["1 welcome 1.1", "1 granted 1 @0"]),
             STEP,
-            ("applied", &["0 granted 2 @1", "made @1"]),
+            ("applied", &["0 granted 2 @1", "made @1", "1 in vain"]),
             ("commit 1 1 @0", &["discard 1.1", "1 stale 1", "1 granted 2 @1"]),
         ],
     );
@@ -208,7 +208,7 @@ fn decisions_leave_in_batches() {
             join,
             ("batch 9", &[]),
             ("commit 0 1 @0", &["admit 0.1", "apply @1", "0 accepted 1"]),
-            ("applied", &["0 granted 2 @1", "made @1"]),
+            ("applied", &["0 granted 2 @1", "made @1", "1 in vain"]),
             ("commit 1 1 @0", &["1 stale 1", "1 granted 2 @1"]),
             ("commit 1 2 @1", &["discard 1.1", "admit 1.2", "apply @2", "1 accepted 2"]),
         ],

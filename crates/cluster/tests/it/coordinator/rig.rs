@@ -253,7 +253,9 @@ fn written(actions: &Actions) -> Vec<String> {
         };
         format!("{} {what}", replica.get())
     });
+    let in_vain = actions.in_vain.iter().map(|replica| format!("{} in vain", replica.get()));
     let made = actions.made.iter().map(|made| format!("made @{}", made.global_step.get()));
+    let made = made.chain(in_vain);
     let ended = actions.ended.iter().map(|reason| match reason {
         StopReason::Failed(reason) => format!("failed: {reason}"),
         StopReason::Requested(reason) => format!("ended: {reason}"),

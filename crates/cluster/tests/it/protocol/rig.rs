@@ -52,6 +52,7 @@ impl Rig {
             addresses: (0..servers).map(|server| format!("ps{server}")).collect(),
             reconnect_timeout: Duration::from_secs(10),
             tell_superseded: true,
+            follows: false,
             all_bits: false,
         });
         Self {

@@ -87,6 +87,7 @@ impl World {
                 addresses: vec![String::new(); SERVERS],
                 reconnect_timeout: BOUND,
                 tell_superseded: true,
+                follows: false,
                 all_bits: false,
             }),
             grant: None,
@@ -290,7 +291,12 @@ impl World {
         });
         self.ended = ended.clone().or(self.ended.take());
         let ended = ended.map(Reply::Ended);
-        for reply in actions.made.into_iter().map(Reply::Advanced).chain(ended) {
+        for made in actions.made {
+            for replica in &actions.in_vain {
+                self.tell(replica.get() as usize, 0, None, Reply::Advanced(made));
+            }
+        }
+        if let Some(reply) = ended {
             (0..REPLICAS).for_each(|replica| self.tell(replica, 0, None, reply.clone()));
         }
         if applied {
