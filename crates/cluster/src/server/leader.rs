@@ -33,8 +33,9 @@ use crate::proto::{Ended, Hello, SaveFailed, ToReplica, Welcome, to_server};
 use crate::shard::ShardState;
 use crate::wire::{self, Recorded};
 use history::History;
-use saving::{Gathered, NotSaved, Saving};
+use saving::{NotSaved, Saving};
 use server_handle::{Reply, ServerHandle};
+use shared::Task;
 
 /// The coordinator and all parameter servers.
 pub(super) struct Leader<T: Scalar> {
@@ -71,15 +72,8 @@ struct Deferred {
     save: bool,
 }
 
-/// What is to be done without the lock.
-enum Task<T: Scalar> {
-    /// A checkpoint is to be written.
-    Write(Gathered<T>),
-    /// The last one is to be tried again, after so long.
-    SaveLater(Duration),
-    /// This process has nothing more to do.
-    GiveUp,
-}
+/// By replica.
+type Messages = BTreeMap<ReplicaId, Vec<ToReplica>>;
 
 impl<T: Scalar + bytemuck::Pod> Leader<T> {
     fn new(settings: Arc<ServerSettings>, own: Arc<ParameterServer<T>>, secret: u64) -> Self {
@@ -180,7 +174,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     /// Does what the coordinator says: commands to all shards in their order, then what replicas
     /// are told.
     pub(super) fn act(&mut self) {
-        let mut messages: BTreeMap<ReplicaId, Vec<ToReplica>> = BTreeMap::new();
+        let mut messages = Messages::new();
         loop {
             let actions = self.coordinator.take_actions();
             if actions.is_empty() {
@@ -230,12 +224,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
     }
 
-    fn step_made(
-        &mut self,
-        made: StepMade,
-        in_vain: &[ReplicaId],
-        messages: &mut BTreeMap<ReplicaId, Vec<ToReplica>>,
-    ) {
+    fn step_made(&mut self, made: StepMade, in_vain: &[ReplicaId], messages: &mut Messages) {
         crash_point!("coordinator/step-made");
         let at = self.now();
         let StepMade { global_step, loss, examples, .. } = made;
@@ -244,8 +233,9 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         if let Some(record) = &self.settings.record {
             record.add_update(UpdateMade { step, loss, examples, at });
         }
-        let told: BTreeSet<_> =
-            self.own.connections().followers().chain(in_vain.iter().copied()).collect();
+        let connections = self.own.connections();
+        let told: BTreeSet<_> = connections.followers().chain(in_vain.iter().copied()).collect();
+        drop(connections);
         for replica in told {
             let message = wire::to_replica(None, Message::Advanced(made.into()));
             messages.entry(replica).or_default().push(message);

@@ -291,10 +291,9 @@ impl World {
         });
         self.ended = ended.clone().or(self.ended.take());
         let ended = ended.map(Reply::Ended);
-        for made in actions.made {
-            for replica in &actions.in_vain {
-                self.tell(replica.get() as usize, 0, None, Reply::Advanced(made));
-            }
+        let in_vain = |made| actions.in_vain.iter().map(move |replica| (replica, made));
+        for (replica, made) in actions.made.iter().flat_map(in_vain) {
+            self.tell(replica.get() as usize, 0, None, Reply::Advanced(*made));
         }
         if let Some(reply) = ended {
             (0..REPLICAS).for_each(|replica| self.tell(replica, 0, None, reply.clone()));
