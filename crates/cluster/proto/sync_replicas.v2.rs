@@ -175,7 +175,7 @@ pub struct ToReplica {
     pub ticket: ::core::option::Option<Ticket>,
     #[prost(
         oneof = "to_replica::Message",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15"
     )]
     pub message: ::core::option::Option<to_replica::Message>,
 }
@@ -211,6 +211,8 @@ pub mod to_replica {
         Recorded(super::Recorded),
         #[prost(message, tag = "14")]
         SaveFailed(super::SaveFailed),
+        #[prost(message, tag = "15")]
+        Room(super::Room),
     }
 }
 /// The answer to Hello. Servers that do not coordinate send no ticket.
@@ -222,10 +224,10 @@ pub struct Welcome {
     pub global_step: i64,
     #[prost(message, optional, tag = "3")]
     pub ticket: ::core::option::Option<Ticket>,
-    /// Whether there is room for fewer contributions than there are replicas. Then each goes to the
-    /// servers one after the other by number, so that no two wait for each other.
+    /// Whether there is room for fewer contributions than there are replicas. Then the coordinator's
+    /// server says Room before the others are sent theirs, so that no two wait for each other.
     #[prost(bool, tag = "4")]
-    pub in_turn: bool,
+    pub bounded: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Granted {
@@ -276,6 +278,7 @@ pub struct Lanes {
     #[prost(uint64, repeated, tag = "1")]
     pub lanes: ::prost::alloc::vec::Vec<u64>,
 }
+/// Not from the coordinator's own server, which knows what it holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Staged {
     #[prost(uint64, tag = "1")]
@@ -283,6 +286,12 @@ pub struct Staged {
     /// Shows the coordinator that this server holds it; zero for what was decided on.
     #[prost(fixed64, tag = "2")]
     pub receipt: u64,
+}
+/// From the coordinator's server: it has room for a contribution, so the others have too.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Room {
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GaveUp {

@@ -109,12 +109,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     }
 
     /// Lets a replica in that has said hello over a connection of its own process's server.
-    pub(super) fn welcome(
-        &mut self,
-        replica: ReplicaId,
-        hello: &Hello,
-        in_turn: bool,
-    ) -> Result<(), Refusal> {
+    pub(super) fn welcome(&mut self, replica: ReplicaId, hello: &Hello) -> Result<(), Refusal> {
         let connection = hello.connection;
         if let Some(ended) = self.ending.clone() {
             if self.own.is_over() {
@@ -141,7 +136,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             generation: ticket.generation.get(),
             global_step: self.coordinator.global_step().get(),
             ticket: Some(ticket.into()),
-            in_turn,
+            bounded: self.own.bounded,
         });
         self.own.connections().answer(replica, connection, None, welcome);
         self.act();

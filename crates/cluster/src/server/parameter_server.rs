@@ -41,6 +41,9 @@ pub(super) struct ParameterServer<T: Scalar> {
     shard: Mutex<Shard<T>>,
     connections: Mutex<ReplicaConnections>,
     pub(super) room: StagingRoom,
+    /// Whether there is room for fewer contributions than there may be: the leader's server gives
+    /// it for all servers, and no other one has anybody wait.
+    pub(super) bounded: bool,
     /// The coordinator's word on a contribution has come.
     decided: Notify,
     pub(super) counters: Counters,
@@ -76,13 +79,16 @@ impl Release {
 impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
     /// Its shard has the program's initial values.
     pub(super) fn new(settings: &ServerSettings, shard: Shard<T>, secret: u64) -> Self {
+        let replicas = settings.config.total_num_replicas();
+        let leads = settings.index == ServerIndex::LEADER;
         Self {
             index: settings.index,
             placement: Arc::clone(&settings.placement),
             secret: AtomicU64::new(secret),
             shard: Mutex::new(shard),
             connections: Mutex::new(ReplicaConnections::new(settings.wire)),
-            room: StagingRoom::new(settings.staging),
+            room: StagingRoom::new(if leads { settings.staging } else { replicas }),
+            bounded: settings.staging < replicas,
             decided: Notify::new(),
             counters: Counters::default(),
             leaving: AtomicBool::new(false),

@@ -59,9 +59,7 @@ pub(super) async fn train<T: Scalar + bytemuck::Pod>(
     };
     let contributions = Intake::new(Arc::clone(&own), replica, connection, Box::new(alive));
     let stream = ReplicaStream { own, leader, replica, connection, contributions };
-    let settings = &server.settings;
-    let in_turn = settings.staging < settings.config.total_num_replicas();
-    match stream.welcome(&hello, in_turn) {
+    match stream.welcome(&hello) {
         Ok(()) => drop(tokio::spawn(stream.read(incoming))),
         Err(refusal) => {
             stream.answer(None, Answer::Refused(refusal.into()));
@@ -89,9 +87,9 @@ fn check(settings: &ServerSettings, hello: &proto::Hello) -> Result<ReplicaId, S
 }
 
 impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
-    fn welcome(&self, hello: &proto::Hello, in_turn: bool) -> Result<(), Refusal> {
+    fn welcome(&self, hello: &proto::Hello) -> Result<(), Refusal> {
         if let Some(leader) = &self.leader {
-            return leader.with(|leader| leader.welcome(self.replica, hello, in_turn));
+            return leader.with(|leader| leader.welcome(self.replica, hello));
         }
         let over = self.own.over.borrow().clone();
         let answer = over.map_or_else(
@@ -101,7 +99,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
                     generation: snapshot.generation.get(),
                     global_step: snapshot.global_step.get(),
                     ticket: None,
-                    in_turn,
+                    bounded: self.own.bounded,
                 })
             },
             Answer::Ended,

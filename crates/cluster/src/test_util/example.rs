@@ -178,8 +178,8 @@ fn to_replicas() -> Vec<Example> {
     };
     let refused = |sequence, rejoin| proto::Refused { sequence, reason: "why".to_owned(), rejoin };
     let stale = proto::Stale { local_step: 0, global_step: 1 };
-    let welcome = |ticket, in_turn| {
-        Said::Welcome(proto::Welcome { generation: 1, global_step: 0, ticket, in_turn })
+    let welcome = |ticket, bounded| {
+        Said::Welcome(proto::Welcome { generation: 1, global_step: 0, ticket, bounded })
     };
     let granted = proto::Granted { sequence: 1, local_step: 0, share: Some(2), number: 4 };
     let messages = [
@@ -190,6 +190,7 @@ fn to_replicas() -> Vec<Example> {
         ("Pushed, stale", pushed(Outcome::Stale(stale))),
         ("Pushed, duplicate", pushed(Outcome::Duplicate(1))),
         ("Pushed, partly", pushed(Outcome::Partly(proto::Lanes { lanes: vec![0, 2] }))),
+        ("Room", Said::Room(proto::Room { sequence: 1 })),
         ("Staged", Said::Staged(proto::Staged { sequence: 1, receipt: 1 })),
         ("GaveUp", Said::GaveUp(proto::GaveUp { sequence: 1 })),
         ("Superseded", Said::Superseded(proto::Superseded { sequence: 1 })),

@@ -77,7 +77,7 @@ pub(crate) fn reply(message: Option<ToReplica>) -> Result<Option<Reply>, WireErr
         ToReplica::Welcome(it) => Reply::Welcome {
             ticket: it.ticket.map(Ticket::from),
             global_step: GlobalStep::new(it.global_step),
-            in_turn: it.in_turn,
+            bounded: it.bounded,
         },
         ToReplica::Granted(it) => Reply::Granted {
             sequence: it.sequence,
@@ -85,6 +85,7 @@ pub(crate) fn reply(message: Option<ToReplica>) -> Result<Option<Reply>, WireErr
             share: it.share,
             number: it.number,
         },
+        ToReplica::Room(it) => Reply::Room { sequence: it.sequence },
         ToReplica::Staged(it) => Reply::Staged { sequence: it.sequence, receipt: it.receipt },
         ToReplica::Pushed(it) => {
             Reply::Pushed { sequence: it.sequence, outcome: outcome(it.outcome)? }

@@ -159,6 +159,10 @@ impl ParameterServer {
     ) {
         let contribution = contribution(replica, ticket, sequence);
         let announced = self.shard.announce(contribution, sections, ticket.generation);
+        if stage.mix.bounded && self.index == 0 && !matches!(announced, Ok(Announced::Old) | Err(_))
+        {
+            self.tell(replica, Some(ticket), Reply::Room { sequence }, stage);
+        }
         let open = match announced {
             Ok(Announced::Open(open)) => Some((open, ticket)),
             Ok(Announced::Held) => {
@@ -223,8 +227,8 @@ impl ParameterServer {
         (sequence, receipt): (u64, u64),
         stage: &mut Stage,
     ) {
-        // With one server the commit is on its way already.
-        if stage.mix.servers > 1 {
+        // The leader knows of its own part.
+        if self.index > 0 {
             self.tell(replica, Some(ticket), Reply::Staged { sequence, receipt }, stage);
         }
     }

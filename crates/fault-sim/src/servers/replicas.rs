@@ -74,9 +74,9 @@ impl Servers {
             }
             return;
         }
-        let in_turn = stage.mix.in_turn;
+        let bounded = stage.mix.bounded;
         let global_step = server.shard.snapshot().global_step;
-        let welcome = Reply::Welcome { ticket: None, global_step, in_turn };
+        let welcome = Reply::Welcome { ticket: None, global_step, bounded };
         server.tell(replica, None, server.over.clone().map_or(welcome, Reply::Ended), stage);
     }
 
@@ -107,8 +107,8 @@ impl Servers {
             stage.happened(Happening::WentOn);
         }
         let (Some(leader), Some(own)) = (&self.leader, &self.all[0]) else { return Ok(()) };
-        let (global_step, in_turn) = (leader.coordinator.global_step(), stage.mix.in_turn);
-        let welcome = Reply::Welcome { ticket: Some(ticket), global_step, in_turn };
+        let (global_step, bounded) = (leader.coordinator.global_step(), stage.mix.bounded);
+        let welcome = Reply::Welcome { ticket: Some(ticket), global_step, bounded };
         own.tell(replica, None, welcome, stage);
         self.act(stage);
         Ok(())

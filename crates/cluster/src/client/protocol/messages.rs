@@ -111,8 +111,8 @@ pub enum Reply {
         ticket: Option<Ticket>,
         /// The number of updates done.
         global_step: GlobalStep,
-        /// Whether gradients go to one server after the other.
-        in_turn: bool,
+        /// Whether gradients go to the other servers once the first has room for them.
+        bounded: bool,
     },
     /// It may compute.
     Granted {
@@ -125,7 +125,12 @@ pub enum Reply {
         /// The number of its batch.
         number: u64,
     },
-    /// The server holds its part of the gradients.
+    /// The first server has room for the gradients, and the others have too.
+    Room {
+        /// The piece of work.
+        sequence: u64,
+    },
+    /// The server, which is not the first, holds its part of the gradients.
     Staged {
         /// The piece of work.
         sequence: u64,

@@ -204,13 +204,14 @@ impl Rig {
         Some(match words[0] {
             "welcome" => {
                 let ticket = words.get(2).filter(|it| it.contains('.')).map(|it| ticket(it));
-                let in_turn = words.contains(&"in_turn");
-                (None, Reply::Welcome { ticket, global_step, in_turn })
+                let bounded = words.contains(&"bounded");
+                (None, Reply::Welcome { ticket, global_step, bounded })
             }
             "granted" => {
                 let local_step = LocalStep::new(step());
                 (about, Reply::Granted { sequence, local_step, share: None, number: 0 })
             }
+            "room" => (about, Reply::Room { sequence }),
             "staged" => {
                 let receipt = words.get(3).map_or(0, |it| number(it));
                 (about, Reply::Staged { sequence, receipt })

@@ -64,6 +64,7 @@ struct World {
     admitted: BTreeSet<String>,
     ended: Option<Ended>,
     random: u64,
+    bounded: bool,
 }
 
 impl World {
@@ -109,6 +110,7 @@ impl World {
             admitted: BTreeSet::new(),
             ended: None,
             random: seed,
+            bounded: seed.is_multiple_of(3),
         };
         for replica in 0..REPLICAS {
             world.after(1, replica, Event::Poll);
@@ -191,7 +193,7 @@ impl World {
                     ticket = self.coordinator.hello(id, number, known).ok();
                 }
                 let global_step = self.coordinator.global_step();
-                let welcome = Reply::Welcome { ticket, global_step, in_turn: false };
+                let welcome = Reply::Welcome { ticket, global_step, bounded: self.bounded };
                 self.tell(replica, connection.server, None, welcome);
                 if let Some(ended) = self.ended.clone().filter(|_| connection.server == 0) {
                     self.tell(replica, 0, None, Reply::Ended(ended));
@@ -239,7 +241,9 @@ impl World {
                 let (contribution, generation) = (of(ticket, sequence), ticket.generation);
                 self.held.insert((server, generation, contribution));
                 let receipt = receipt(SECRET, ServerIndex::new(server), generation, contribution);
-                self.tell(replica, server, Some(ticket), Reply::Staged { sequence, receipt });
+                let staged = Reply::Staged { sequence, receipt };
+                let reply = if server > 0 { staged } else { Reply::Room { sequence } };
+                self.tell(replica, server, Some(ticket), reply);
             }
             Request::Commit(mut commit) => {
                 let (contribution, generation) =
