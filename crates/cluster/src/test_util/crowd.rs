@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sync_replicas::ReplicaId;
 use sync_replicas::driver::{Generation, Incarnation};
@@ -12,9 +13,9 @@ use super::example::{commit, contribution, hello};
 use super::{LIFE, placement, server_by};
 use crate::coordinator::{Contribution, receipt};
 use crate::index::ServerIndex;
-use crate::proto::ToServer;
 use crate::proto::to_replica::Message as Said;
 use crate::proto::to_server::Message;
+use crate::proto::{self, ToServer};
 use crate::server::Server;
 use crate::server::offline::{Link, Talk, begin_served};
 
@@ -128,6 +129,7 @@ fn kind(said: &Said) -> &'static str {
         Said::Pushed(_) => "Pushed",
         Said::Staged(_) => "Staged",
         Said::Advanced(_) => "Advanced",
+        Said::Values(_) => "Values",
         _ => "others",
     }
 }
@@ -165,4 +167,31 @@ fn a_step_takes_messages_by_replicas_plus_servers() {
     check((240, 256, 16), 0.3 * 4_894.0);
     check((1_000, 1_000, 16), 4.0 * 1_000.0 + 20.0 * 16.0);
     check((3, 3, 2), 4.0 * 3.0 + 20.0 * 2.0);
+}
+
+/// P-11, P-22: a server's values leave once it has made its update, while others are at theirs;
+/// they say of which step they are, which is made when all have.
+#[test]
+fn values_leave_before_the_step_is_made() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("threads and timers").block_on(async {
+        let mut crowd = Crowd::new(1, 1, 3).await;
+        let pull = Message::Pull(proto::Pull { generation: 1, after: 0, full: false });
+        crowd.replicas[0].say(&ToServer { message: Some(pull) });
+        crowd.push(0, 1);
+        let values = async {
+            loop {
+                match crowd.replicas[0].hear().await {
+                    Some(Said::Values(it)) if it.last => break it.global_step,
+                    said => assert!(said.is_some(), "its connection is closed"),
+                }
+            }
+        };
+        let come = tokio::time::timeout(Duration::from_secs(10), values).await;
+        let steps = come.expect("they come before the other servers have answered");
+        let made = crowd.server.status().coordinator.map(|it| it.global_step);
+        assert_eq!((steps, made), (1, Some(0)));
+        crowd.obey().await;
+        crowd.hear_all("Granted", 0..1).await;
+    });
 }

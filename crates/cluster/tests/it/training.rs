@@ -171,3 +171,10 @@ fn a_variable_that_the_first_push_leaves_out_is_trained_later() {
         assert_eq!(got, alone, "{ps} servers");
     }
 }
+
+/// P-22: a hundred replicas and four servers, to the bits of one process.
+#[test]
+#[ignore = "it takes minutes; it runs every night"]
+fn a_hundred_replicas_train_a_thousand_steps() {
+    check(4, (95, 100), 1_000);
+}

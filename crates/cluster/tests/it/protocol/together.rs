@@ -252,19 +252,15 @@ impl World {
                 commit.receipts ^= receipt(SECRET, ServerIndex::LEADER, generation, contribution);
                 self.coordinator.commit(id, &commit);
             }
-            Request::Ask { ticket, sequence } => {
-                self.coordinator.ask(id, ticket, sequence);
-            }
+            Request::Ask { ticket, sequence } => self.coordinator.ask(id, ticket, sequence),
             Request::GiveUp { ticket, sequence, why, times } => {
                 let work = GiveUp { sequence, why, times: times.unwrap_or_default() };
                 self.coordinator.give_up(id, ticket, work);
             }
-            Request::Leave { ticket, departure: Departure::ForNow } => {
-                self.coordinator.leave_for_now(id, ticket);
-            }
-            Request::Leave { ticket, .. } => {
-                self.coordinator.leave(id, ticket, None);
-            }
+            Request::Leave { ticket, departure } => match departure {
+                Departure::ForNow => self.coordinator.leave_for_now(id, ticket),
+                _ => self.coordinator.leave(id, ticket, None),
+            },
             Request::Recall => {}
         }
     }
@@ -295,13 +291,12 @@ impl World {
         });
         self.ended = ended.clone().or(self.ended.take());
         let ended = ended.map(Reply::Ended);
-        let in_vain = |made| actions.in_vain.iter().map(move |replica| (replica, made));
+        let in_vain = |made| actions.in_vain.iter().map(move |it| (it.get() as usize, made));
         for (replica, made) in actions.made.iter().flat_map(in_vain) {
-            self.tell(replica.get() as usize, 0, None, Reply::Advanced(*made));
+            self.tell(replica, 0, None, Reply::Advanced(*made));
         }
-        if let Some(reply) = ended {
-            (0..REPLICAS).for_each(|replica| self.tell(replica, 0, None, reply.clone()));
-        }
+        let all = ended.into_iter().flat_map(|it| (0..REPLICAS).map(move |to| (to, it.clone())));
+        all.for_each(|(replica, reply)| self.tell(replica, 0, None, reply));
         if applied {
             for _ in 0..SERVERS {
                 self.coordinator.at(self.now).applied(None);
