@@ -1,16 +1,18 @@
-//! The rows of the network: one parameter server and replicas as processes on loopback.
+//! The rows of the network: one parameter server and replicas as processes on loopback, and the
+//! coordinator by itself.
 //!
 //! Apart from the others because they start processes of the program `report` itself, which a
 //! criterion target is not.
 
 use crate::rows::{LARGE, bound, boxed, bytes, timed};
 use crate::work::cluster::{Processes, memory_of_server};
+use crate::work::commit::Committed;
 use crate::work::simulated::Simulated;
 use crate::work::tcp::Tcp;
 use crate::{Measure, Row, Target, Unit};
 
-use Target::{AtLeast, AtMost, RatioAtLeast};
-use Unit::{Count, Milliseconds, PerSecond};
+use Target::{AtLeast, AtMost, RatioAtLeast, RatioAtMost};
+use Unit::{Count, Milliseconds, Nanoseconds, PerSecond};
 
 /// Bytes of all parameters of the large model.
 const LARGE_BYTES: usize = bytes(LARGE, 1) as usize;
@@ -62,6 +64,13 @@ pub const CLUSTER: &[Row] = &[
         || boxed(Processes::new(4, LARGE)),
         bound("tcp/100MB/4_clients", 1.0, || boxed(Tcp::new(4, LARGE_BYTES))),
         &[RatioAtLeast(0.7), AtLeast(2.8)],
+    ),
+    timed(
+        "commit/10000_registered",
+        (Nanoseconds, 9_999.0),
+        || boxed(Committed::new(10_000)),
+        bound("commit/10_registered", 9.0, || boxed(Committed::new(10))),
+        &[RatioAtMost(1.5)],
     ),
     timed(
         "simulated/96_of_100/2000_steps",

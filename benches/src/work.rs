@@ -1,6 +1,7 @@
 //! The rows' work, by pillar: each through the public API, as a user would call it.
 
 pub(crate) mod cluster;
+pub(crate) mod commit;
 pub(crate) mod dense;
 pub(crate) mod process;
 pub(crate) mod push;

@@ -57,6 +57,9 @@ pub struct Hello {
     /// What both sides must agree on.
     #[prost(message, repeated, tag = "6")]
     pub agreement: ::prost::alloc::vec::Vec<Item>,
+    /// Whether it is to be told of every step that is made. Only to the coordinator.
+    #[prost(bool, tag = "10")]
+    pub follows: bool,
 }
 /// Something that all processes of a training must agree on. Two programs that agree have the same
 /// items in the same order.
@@ -187,7 +190,7 @@ pub struct ToReplica {
     pub ticket: ::core::option::Option<Ticket>,
     #[prost(
         oneof = "to_replica::Message",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15"
     )]
     pub message: ::core::option::Option<to_replica::Message>,
 }
@@ -223,6 +226,8 @@ pub mod to_replica {
         Recorded(super::Recorded),
         #[prost(message, tag = "14")]
         SaveFailed(super::SaveFailed),
+        #[prost(message, tag = "15")]
+        Room(super::Room),
     }
 }
 /// The answer to Hello. Servers that do not coordinate send no ticket.
@@ -234,10 +239,10 @@ pub struct Welcome {
     pub global_step: i64,
     #[prost(message, optional, tag = "3")]
     pub ticket: ::core::option::Option<Ticket>,
-    /// Whether there is room for fewer contributions than there are replicas. Then each goes to the
-    /// servers one after the other by number, so that no two wait for each other.
+    /// Whether there is room for fewer contributions than there are replicas. Then the coordinator's
+    /// server says Room before the others are sent theirs, so that no two wait for each other.
     #[prost(bool, tag = "4")]
-    pub in_turn: bool,
+    pub bounded: bool,
     /// The run that is served: hexadecimal digits.
     #[prost(string, tag = "5")]
     pub run: ::prost::alloc::string::String,
@@ -291,6 +296,7 @@ pub struct Lanes {
     #[prost(uint64, repeated, tag = "1")]
     pub lanes: ::prost::alloc::vec::Vec<u64>,
 }
+/// Not from the coordinator's own server, which knows what it holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Staged {
     #[prost(uint64, tag = "1")]
@@ -298,6 +304,12 @@ pub struct Staged {
     /// Shows the coordinator that this server holds it; zero for what was decided on.
     #[prost(fixed64, tag = "2")]
     pub receipt: u64,
+}
+/// From the coordinator's server: it has room for a contribution, so the others have too.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Room {
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GaveUp {
@@ -309,7 +321,8 @@ pub struct Superseded {
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
 }
-/// A step was made. Sent to every replica (P-13); the loss is for the chief's hooks.
+/// A step was made. Sent to who asked for it in Hello, for hooks, and to who works on an earlier step
+/// (P-13); others learn of it by Granted and Values.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Advanced {
     #[prost(uint64, tag = "1")]
@@ -481,7 +494,7 @@ pub struct Order {
     /// From 1 upwards. After a lost connection those not done are sent again.
     #[prost(uint64, tag = "10")]
     pub number: u64,
-    #[prost(oneof = "order::Order", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 11")]
+    #[prost(oneof = "order::Order", tags = "1, 2, 4, 5, 6, 7, 8, 9, 11")]
     pub order: ::core::option::Option<order::Order>,
 }
 /// Nested message and enum types in `Order`.
@@ -491,9 +504,7 @@ pub mod order {
         #[prost(message, tag = "1")]
         Hello(super::ServeHello),
         #[prost(message, tag = "2")]
-        Admit(super::Admit),
-        #[prost(message, tag = "3")]
-        Discard(super::Contribution),
+        Decide(super::Decisions),
         #[prost(message, tag = "4")]
         Apply(super::Apply),
         #[prost(message, tag = "5")]
@@ -524,20 +535,29 @@ pub struct ServeHello {
     #[prost(string, tag = "4")]
     pub run: ::prost::alloc::string::String,
 }
+/// Of contributions, in the order in which the coordinator decided.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Decisions {
+    #[prost(message, repeated, tag = "1")]
+    pub decided: ::prost::alloc::vec::Vec<Decision>,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Admit {
+pub struct Decision {
     #[prost(message, optional, tag = "1")]
     pub contribution: ::core::option::Option<Contribution>,
-    #[prost(uint64, tag = "2")]
+    /// Otherwise it is void, and the replica's earlier ones with it.
+    #[prost(bool, tag = "2")]
+    pub counts: bool,
+    #[prost(uint64, tag = "3")]
     pub key: u64,
     /// The variables that took it, if not all.
-    #[prost(uint64, repeated, tag = "3")]
+    #[prost(uint64, repeated, tag = "4")]
     pub variables: ::prost::alloc::vec::Vec<u64>,
-    #[prost(bool, tag = "4")]
+    #[prost(bool, tag = "5")]
     pub some: bool,
 }
 /// Take the gradients of a variable, or of all, and update; with `last` the step is made.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Apply {
     #[prost(uint64, optional, tag = "1")]
     pub variable: ::core::option::Option<u64>,
@@ -545,6 +565,9 @@ pub struct Apply {
     pub global_step: i64,
     #[prost(bool, tag = "3")]
     pub last: bool,
+    /// What was decided before it, and in no order yet.
+    #[prost(message, repeated, tag = "4")]
+    pub decided: ::prost::alloc::vec::Vec<Decision>,
 }
 /// Send all state as of now; steps that follow in the same stream do not reach into it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

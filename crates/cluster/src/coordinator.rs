@@ -6,6 +6,7 @@
 
 mod answer;
 mod awaited;
+mod decisions;
 mod events;
 mod leaving;
 mod observed;
@@ -19,6 +20,7 @@ mod vet;
 pub use answer::{
     Actions, Answer, Commit, Contribution, GiveUp, GivenUp, Refusal, ShardCommand, Ticket,
 };
+pub use decisions::{Decision, batch_size};
 pub use leaving::{Farewell, Saves};
 #[doc(hidden)]
 pub use observed::Observed;
@@ -28,7 +30,7 @@ pub use step_stats::StepMade;
 pub use sync_replicas::store::Totals;
 pub use times::Times;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use sync_replicas::GlobalStep;
@@ -38,6 +40,7 @@ use sync_replicas::engine::{
     Admission, Config, Effect, Engine, FailureCounts, Grant, Positions, StartError, StopReason,
 };
 
+use decisions::Decisions;
 use leaving::Leaving;
 use observed::Observations;
 use step_stats::StepStats;
@@ -53,6 +56,8 @@ pub struct Coordinator {
     effects: Vec<Effect>,
     actions: Actions,
     records: Vec<ReplicaRecord>,
+    /// The replicas that have a grant: others need not be looked at when a step is made.
+    working: BTreeSet<usize>,
     /// By replica.
     spent: Vec<Spent>,
     step_stats: StepStats,
@@ -65,6 +70,8 @@ pub struct Coordinator {
     shards: usize,
     /// What the shards make receipts with.
     secret: u64,
+    /// What shards have not heard yet.
+    decisions: Decisions,
     /// By lane: the shards whose update is not done.
     updating: Vec<usize>,
     /// How many lanes of the open step have closed.
@@ -94,8 +101,8 @@ struct ReplicaRecord {
     grant: Option<Grant>,
     /// The last piece of work that was pushed; others up to `sequence` were given up.
     pushed: u64,
-    /// How many pieces of work in a row it began and gave up, since shards last heard of it.
-    given_up: usize,
+    /// How many pieces of its work shards may hold whole, and have not heard of.
+    owed: usize,
     /// When it was last heard of.
     heard: Duration,
     /// Since when it has had its grant.
@@ -131,12 +138,14 @@ impl Coordinator {
             effects: Vec::new(),
             actions: Actions::default(),
             records: vec![ReplicaRecord::default(); replicas],
+            working: BTreeSet::new(),
             spent: vec![Spent::default(); replicas],
             step_stats: StepStats::default(),
             pattern: None,
             variables,
             shards,
             secret: 0,
+            decisions: Decisions::default(),
             updating: vec![0; variables.max(1)],
             closed_lanes: 0,
             last_step: None,
@@ -171,6 +180,8 @@ impl Coordinator {
 
     /// What must be done since this was last asked.
     pub fn take_actions(&mut self) -> Actions {
+        let decided = self.due_decisions().map(ShardCommand::Decide);
+        self.actions.commands.extend(decided);
         std::mem::take(&mut self.actions)
     }
 
@@ -198,6 +209,8 @@ impl Coordinator {
             let ReplicaRecord { process, replaced, left, .. } = std::mem::take(record);
             *record = ReplicaRecord { process, replaced, left, ..ReplicaRecord::default() };
         }
+        self.working.clear();
+        self.decisions.forget();
         self.step_stats.forget_round();
         self.leaving = Leaving::default();
         self.not_finite = false;
@@ -302,6 +315,12 @@ impl Coordinator {
             let reason = format!("step {step} was reached");
             self.stop(StopReason::Requested(reason));
         }
+    }
+
+    /// A replica has done with its grant, if it has one.
+    fn take_grant(&mut self, index: usize) -> Option<Grant> {
+        self.working.remove(&index);
+        self.records[index].grant.take()
     }
 
     fn is_per_variable(&self) -> bool {

@@ -61,10 +61,15 @@ fn play(seed: u64) -> (String, Result<(), String>) {
     // Half of the runs have less room than there are contributions.
     let staging = Some(1 + draw.below(2 * workers) as usize).filter(|&it| it < workers as usize);
     let plan = Plan { ps, workers, aggregate, last_step, staging };
+    play_plan(seed, plan, &mut draw)
+}
+
+/// Plays a plan by a seed.
+fn play_plan(seed: u64, plan: Plan, draw: &mut Draw) -> (String, Result<(), String>) {
     let folder = tempfile::tempdir().expect("a folder");
     let program = Program::new(plan, folder.path().to_owned());
-    let mut run = Run::new(seed, &mut draw, program);
-    let result = run.play(&mut draw);
+    let mut run = Run::new(seed, draw, program);
+    let result = run.play(draw);
     (run.trace, result)
 }
 

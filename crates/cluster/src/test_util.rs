@@ -5,6 +5,8 @@
 //! it is told.
 
 pub(crate) mod coordinator;
+#[cfg(test)]
+mod crowd;
 mod example;
 mod read;
 mod replica;
@@ -151,8 +153,18 @@ pub(crate) fn server_that_saves(
     servers: usize,
     checkpoints: Option<Checkpoints>,
 ) -> Arc<Server<f32>> {
-    let placement = placement(servers);
     let settings = Settings { total_num_replicas: Some(REPLICAS), ..Settings::new(1) };
+    server_by((index, servers), settings, checkpoints)
+}
+
+/// The same by these settings, with room for whatever all replicas send.
+fn server_by(
+    (index, servers): (usize, usize),
+    settings: Settings,
+    checkpoints: Option<Checkpoints>,
+) -> Arc<Server<f32>> {
+    let placement = placement(servers);
+    let staging = settings.total_num_replicas.unwrap_or(REPLICAS);
     let parts = placement.parts(index);
     let initial = parts.iter().map(|part| ArrayD::zeros(&*part.shape)).collect();
     let optimizer = OptimizerState::new(Sgd::new(1.0)).expect("a good rate");
@@ -171,7 +183,7 @@ pub(crate) fn server_that_saves(
         last_step: None,
         nan_guard: false,
         reconnect_timeout: Duration::from_secs(60),
-        staging: REPLICAS,
+        staging,
         guard: None,
         placement,
     };

@@ -16,7 +16,8 @@ use sync_replicas::explicit::GradientKind;
 use sync_replicas::{GlobalStep, ReplicaId};
 
 use crate::coordinator::{
-    Answer, Commit, Contribution, GivenUp, Refusal, ShardCommand, StepMade, Ticket, Times, Totals,
+    Answer, Commit, Contribution, Decision, GivenUp, Refusal, ShardCommand, StepMade, Ticket,
+    Times, Totals,
 };
 use crate::proto;
 use crate::shard::Section;
@@ -272,38 +273,61 @@ impl From<proto::Contribution> for Contribution {
     }
 }
 
-impl From<ShardCommand> for WireOrder {
-    fn from(command: ShardCommand) -> Self {
-        match command {
-            ShardCommand::Admit { contribution, key, variables } => Self::Admit(proto::Admit {
-                contribution: Some(contribution.into()),
+impl From<Decision> for proto::Decision {
+    fn from(decision: Decision) -> Self {
+        let contribution = Some(decision.contribution().into());
+        match decision {
+            Decision::Admit { key, variables, .. } => Self {
+                contribution,
+                counts: true,
                 key,
                 some: variables.is_some(),
                 variables: variables.into_iter().flatten().map(|it| it as u64).collect(),
-            }),
-            ShardCommand::Discard(contribution) => Self::Discard(contribution.into()),
-            ShardCommand::Apply { variable, global_step, last } => Self::Apply(proto::Apply {
-                variable: variable.map(|it| it as u64),
-                global_step: global_step.get(),
-                last,
-            }),
+            },
+            Decision::Discard(_) => Self { contribution, ..Self::default() },
         }
     }
+}
+
+impl From<ShardCommand> for WireOrder {
+    fn from(command: ShardCommand) -> Self {
+        let decisions = |decided: Vec<Decision>| decided.into_iter().map(Into::into).collect();
+        match command {
+            ShardCommand::Decide(decided) => {
+                Self::Decide(proto::Decisions { decided: decisions(decided) })
+            }
+            ShardCommand::Apply { decided, variable, global_step, last } => {
+                Self::Apply(proto::Apply {
+                    variable: variable.map(|it| it as u64),
+                    global_step: global_step.get(),
+                    last,
+                    decided: decisions(decided),
+                })
+            }
+        }
+    }
+}
+
+fn decisions(decided: &[proto::Decision]) -> Result<Vec<Decision>, WireError> {
+    decided.iter().map(decision).collect()
+}
+
+fn decision(decision: &proto::Decision) -> Result<Decision, WireError> {
+    let contribution = decision.contribution;
+    let contribution = contribution.ok_or_else(|| WireError::missing("a contribution"))?.into();
+    if !decision.counts {
+        return Ok(Decision::Discard(contribution));
+    }
+    let variables = if decision.some { Some(indices(&decision.variables)?) } else { None };
+    Ok(Decision::Admit { contribution, key: decision.key, variables })
 }
 
 /// What the coordinator commands shards while training; `None` for an order of another kind.
 pub(crate) fn command(order: &WireOrder) -> Result<Option<ShardCommand>, WireError> {
     Ok(Some(match order {
-        WireOrder::Admit(admit) => ShardCommand::Admit {
-            contribution: admit
-                .contribution
-                .ok_or_else(|| WireError::missing("a contribution"))?
-                .into(),
-            key: admit.key,
-            variables: if admit.some { Some(indices(&admit.variables)?) } else { None },
-        },
-        WireOrder::Discard(contribution) => ShardCommand::Discard((*contribution).into()),
+        WireOrder::Decide(it) => ShardCommand::Decide(decisions(&it.decided)?),
         WireOrder::Apply(apply) => ShardCommand::Apply {
+            decided: decisions(&apply.decided)?,
             variable: match apply.variable {
                 Some(variable) => indices(&[variable])?.pop(),
                 None => None,

@@ -29,8 +29,10 @@ pub(super) struct Mix {
     pub(super) servers: usize,
     /// Which server owns which rows of which variable.
     pub(super) placement: Arc<Placement>,
-    /// Whether contributions go to one server after the other.
-    pub(super) in_turn: bool,
+    /// How many decisions leave the coordinator together.
+    pub(super) batch: usize,
+    /// Whether contributions go to the other servers once the first has room.
+    pub(super) bounded: bool,
     /// The longest batch; a batch takes a tenth of it or more.
     pub(super) compute: Duration,
     /// The longest update.
@@ -88,7 +90,8 @@ impl Mix {
             servers,
             compute: dice.millis(2, 150),
             update: dice.millis(0, 20),
-            in_turn: dice.chance(0.2),
+            bounded: dice.chance(0.2),
+            batch: dice.pick(&[1, 1, 2, 3, 8]),
             heartbeat: lease.unwrap_or(Duration::from_secs(1)) / dice.pick(&[4, 4, 4, 2]),
             checkpoint: dice.millis(100, 1500),
             safety: dice.millis(3000, 12_000),

@@ -90,6 +90,7 @@ impl Process {
             addresses: vec![String::new(); servers],
             reconnect_timeout: Duration::MAX,
             tell_superseded: mix.config.settings().tell_superseded,
+            follows: false,
             all_bits: false,
         };
         let beat = mix.heartbeat;

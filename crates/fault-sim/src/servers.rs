@@ -150,7 +150,9 @@ impl Servers {
                 own.tell(replica.get() as usize, Some(ticket), answer.into(), stage);
             }
             for made in actions.made {
-                own.tell_all(&Reply::Advanced(made), stage);
+                for replica in &actions.in_vain {
+                    own.tell(replica.get() as usize, None, Reply::Advanced(made), stage);
+                }
             }
             if let Some(reason) = actions.ended {
                 self.end(reason, stage);
@@ -303,6 +305,7 @@ impl Leader {
         let mut coordinator =
             Coordinator::new(config, mix.variables, mix.servers, step, generation);
         coordinator.set_secret(life);
+        coordinator.set_batch(mix.batch);
         coordinator.observe();
         Self {
             coordinator,

@@ -57,8 +57,8 @@ pub struct ReplicaProtocol {
     /// The piece of work that the replica has begun or put down; its token, which may come once
     /// more, does not begin it again.
     begun: Option<u64>,
-    /// Whether a contribution goes to one server after the other.
-    in_turn: bool,
+    /// Whether the coordinator's server says when there is room for a contribution.
+    bounded: bool,
     push: Option<Push>,
     overdue: Option<String>,
     ended: Option<Ended>,
@@ -89,7 +89,7 @@ impl ReplicaProtocol {
             resumed: false,
             grant: None,
             begun: None,
-            in_turn: false,
+            bounded: false,
             push: None,
             overdue: None,
             ended: None,
@@ -213,7 +213,7 @@ impl ReplicaProtocol {
             let (Some(push), Some(ticket)) = (&mut self.push, self.ticket) else { return };
             let Some(number) = self.connections.open(server) else { continue };
             // The coordinator first says whether the replica goes on where it was.
-            if (server == 0 && !self.welcomed) || !push.is_due(server, number, self.in_turn) {
+            if (server == 0 && !self.welcomed) || !push.is_due(server, number, self.bounded) {
                 continue;
             }
             let gradients = Request::Gradients { ticket, sequence: self.sequence };
@@ -227,7 +227,7 @@ impl ReplicaProtocol {
     fn commit(&mut self, now: Duration, actions: &mut Vec<Action>) {
         let number = self.connections.open(0).filter(|_| self.welcomed);
         let (Some(push), Some(number)) = (&mut self.push, number) else { return };
-        if let Some(commit) = push.commit_when_held(number, self.in_turn, now) {
+        if let Some(commit) = push.commit_when_held(number, now) {
             self.send(0, vec![Request::Commit(commit)], actions);
         }
     }
@@ -361,9 +361,9 @@ impl ReplicaProtocol {
     fn open(&mut self, server: usize, now: Duration, actions: &mut Vec<Action>) -> ConnectionId {
         let id = self.connections.begin(server, now);
         self.copies.lost(server);
-        let ProtocolSettings { replica, process, .. } = self.settings;
+        let ProtocolSettings { replica, process, follows, .. } = self.settings;
         let (ticket, run) = (self.ticket, self.run);
-        let hello = Hello { replica, process, connection: id.number, ticket, run };
+        let hello = Hello { replica, process, connection: id.number, ticket, run, follows };
         actions.push(Action::Connect(id, hello));
         id
     }

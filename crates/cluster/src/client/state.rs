@@ -45,6 +45,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
             addresses,
             reconnect_timeout: settings.reconnect_timeout,
             tell_superseded: settings.tell_superseded,
+            follows: keep_made,
             all_bits: keep_made && settings.wire != Wire::Native,
         });
         let (failed_saves, made) = (Vec::new(), Vec::new());

@@ -5,7 +5,7 @@ use sync_replicas::engine::{Grant, Outcome, Overdue, Refused, StopReason};
 use sync_replicas::record::Span;
 use sync_replicas::{GlobalStep, ReplicaId};
 
-use super::{StepMade, Times};
+use super::{Decision, StepMade, Times};
 pub use crate::shard::Contribution;
 
 /// What a replica got when it joined, and shows with every request.
@@ -94,19 +94,12 @@ impl Refusal {
 /// To every shard; each carries them out in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShardCommand {
-    /// A staged contribution counts.
-    Admit {
-        /// Which one.
-        contribution: Contribution,
-        /// Its place in the sum, in replica order.
-        key: u64,
-        /// The variables that took it; `None` for all.
-        variables: Option<Vec<usize>>,
-    },
-    /// A staged contribution does not count.
-    Discard(Contribution),
+    /// What becomes of staged contributions.
+    Decide(Vec<Decision>),
     /// Take the gradients of a variable (`None`: of all) and update it.
     Apply {
+        /// What was decided before it, and in no command yet.
+        decided: Vec<Decision>,
         /// The variable, where each is admitted by itself.
         variable: Option<usize>,
         /// The step that is made once all are applied.
@@ -114,6 +107,16 @@ pub enum ShardCommand {
         /// Whether this makes it.
         last: bool,
     },
+}
+
+impl ShardCommand {
+    /// What becomes of staged contributions, before anything else that it says.
+    #[must_use]
+    pub fn decisions(&self) -> &[Decision] {
+        match self {
+            Self::Decide(decided) | Self::Apply { decided, .. } => decided,
+        }
+    }
 }
 
 /// A piece of work that a replica will not finish.
@@ -145,8 +148,10 @@ pub struct Actions {
     pub commands: Vec<ShardCommand>,
     /// Answers to replicas, each about the life of this ticket.
     pub answers: Vec<(ReplicaId, Ticket, Answer)>,
-    /// A step was made: to be told to all replicas.
+    /// A step was made: to be told to who follows, and to those in vain.
     pub made: Vec<StepMade>,
+    /// Who works on a step before the last of these, and is to be told (P-13).
+    pub in_vain: Vec<ReplicaId>,
     /// What replicas did, for the record.
     pub spans: Vec<Span>,
     /// Training ended, for this reason.

@@ -8,11 +8,10 @@ use sync_replicas::engine::{
 use sync_replicas::record::SpanKind;
 
 use super::{
-    Answer, Commit, Contribution, Coordinator, GiveUp, GivenUp, Observed, Refusal, ReplicaRecord,
-    ShardCommand, Ticket,
+    Answer, Commit, Contribution, Coordinator, Decision, GiveUp, GivenUp, Observed, Refusal,
+    ReplicaRecord, Ticket,
 };
 use crate::place::{Caller, NotAdmitted};
-use crate::shard::MOST_WHOLE;
 
 /// How many processes that had a replica's place are known. Earlier ones have ended long ago; one
 /// that has not waits for a place that is held.
@@ -130,7 +129,7 @@ impl Coordinator {
         let decision = match decision {
             Ok(decision) => decision,
             Err(refused) => {
-                self.actions.commands.push(ShardCommand::Discard(contribution));
+                self.discard_now(contribution);
                 self.refuse(replica, commit.ticket, &refused, commit.sequence);
                 return;
             }
@@ -138,9 +137,9 @@ impl Coordinator {
         let outcome = decision.outcome;
         if decision.repeated {
             // It was staged once more; it counts, or does not, as the first time.
-            self.actions.commands.push(ShardCommand::Discard(contribution));
+            self.discard_now(contribution);
         } else {
-            let grant = self.records[index].grant.take();
+            let grant = self.take_grant(index);
             let key = grant.and_then(|grant| grant.share).unwrap_or(0);
             let step = commit.local_step.get();
             let by = (replica, &outcome);
@@ -151,20 +150,19 @@ impl Coordinator {
                 _ => SpanKind::Accepted,
             };
             self.note(index, step, kind, commit.times);
-            self.actions.commands.push(match &outcome {
+            self.decide(match &outcome {
                 Outcome::Accepted { .. } => {
                     let variables = push.lanes.as_ref().map(|_| commit.variables.clone());
-                    ShardCommand::Admit { contribution, key, variables }
+                    Decision::Admit { contribution, key, variables }
                 }
                 Outcome::Partly { accepted } => {
                     let took = accepted.iter().filter_map(|&lane| self.variable_of(lane));
-                    ShardCommand::Admit { contribution, key, variables: Some(took.collect()) }
+                    Decision::Admit { contribution, key, variables: Some(took.collect()) }
                 }
-                _ => ShardCommand::Discard(contribution),
+                _ => Decision::Discard(contribution),
             });
             let record = &mut self.records[index];
             (record.pushed, record.sequence) = (commit.sequence, commit.sequence + 1);
-            record.given_up = 0;
         }
         let sequence = commit.sequence;
         self.actions.answers.push((replica, commit.ticket, Answer::Pushed { sequence, outcome }));
@@ -220,15 +218,12 @@ impl Coordinator {
             if let Some(kind) = kind {
                 self.note(index, step, kind, times);
             }
+            self.take_grant(index);
             let record = &mut self.records[index];
-            (record.sequence, record.grant) = (sequence + 1, None);
-            record.given_up += usize::from(why == GivenUp::Begun);
-            if record.given_up == MOST_WHOLE {
-                // Shards may hold all of them, and take no more until they hear of it (P-27).
-                record.given_up = 0;
-                let contribution =
-                    Contribution { replica, incarnation: ticket.incarnation, sequence };
-                self.actions.commands.push(ShardCommand::Discard(contribution));
+            record.sequence = sequence + 1;
+            if why == GivenUp::Begun && record.owe() {
+                let incarnation = ticket.incarnation;
+                self.discard_now(Contribution { replica, incarnation, sequence });
             }
             self.not_finite |= self.engine.ended_not_finite();
             // Before the effects: what they grant is the next piece of work.
@@ -314,11 +309,11 @@ impl Coordinator {
         if self.engine.leave(id, incarnation, self.now, &mut self.effects) {
             self.observations.note(|| Observed::Left { replica: id });
         }
-        let record = &mut self.records[index];
-        (record.live, record.grant) = (false, None);
+        self.take_grant(index);
+        self.records[index].live = false;
         // Whatever it staged and did not commit is void, and whatever of that life comes yet.
         let contribution = Contribution { replica: id, incarnation, sequence: u64::MAX };
-        self.actions.commands.push(ShardCommand::Discard(contribution));
+        self.discard_now(contribution);
         self.settle();
     }
 
@@ -351,7 +346,7 @@ impl Coordinator {
         }
     }
 
-    fn index(&self, replica: ReplicaId) -> Option<usize> {
+    pub(super) fn index(&self, replica: ReplicaId) -> Option<usize> {
         usize::try_from(replica.get()).ok().filter(|&index| index < self.records.len())
     }
 

@@ -2,6 +2,7 @@
 
 use hooks::NanLoss;
 use sync_replicas::engine::{Effect, Expiry};
+use sync_replicas::{GlobalStep, ReplicaId};
 
 use super::{Answer, Coordinator, Observed, ShardCommand};
 
@@ -21,6 +22,7 @@ impl Coordinator {
                 if let Some(record) = self.records.get_mut(replica.get() as usize) {
                     (record.grant, record.granted) = (Some(grant.clone()), self.now);
                     record.timed_out = false;
+                    self.working.insert(replica.get() as usize);
                     let (sequence, ticket) = (record.sequence, record.ticket(generation));
                     self.actions.answers.push((
                         replica,
@@ -32,6 +34,7 @@ impl Coordinator {
             Effect::Close { lane, .. } => self.close(lane),
             Effect::Advanced { global_step } => {
                 self.actions.made.push(self.step_stats.made(self.engine.generation(), global_step));
+                self.actions.in_vain = self.in_vain(global_step);
             }
             Effect::Superseded { replica } => {
                 let told = self.engine.config().settings().tell_superseded;
@@ -61,6 +64,18 @@ impl Coordinator {
         }
     }
 
+    /// Who works on a step below this one, and is to be told (P-13).
+    fn in_vain(&self, global_step: GlobalStep) -> Vec<ReplicaId> {
+        if !self.engine.config().settings().tell_superseded {
+            return Vec::new();
+        }
+        let below = |index: &&usize| {
+            let grant = self.records[**index].grant.as_ref();
+            grant.is_some_and(|grant| grant.local_step.get() < global_step.get())
+        };
+        self.working.iter().filter(below).map(|index| ReplicaId::new(*index as u64)).collect()
+    }
+
     fn close(&mut self, lane: usize) {
         // A step is made by the last of its lanes that closes.
         let lanes = self.engine.num_lanes();
@@ -80,6 +95,8 @@ impl Coordinator {
         }
         self.updating[lane] = self.shards;
         let variable = self.variable_of(lane);
-        self.actions.commands.push(ShardCommand::Apply { variable, global_step, last });
+        let decided = self.hand_out_decisions();
+        let apply = ShardCommand::Apply { decided, variable, global_step, last };
+        self.actions.commands.push(apply);
     }
 }

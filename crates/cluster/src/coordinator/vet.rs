@@ -5,10 +5,7 @@ use sync_replicas::engine::Push;
 use sync_replicas::{ReplicaId, Scalar};
 
 use super::receipts::{receipt, receipts};
-use super::{
-    Answer, Commit, Contribution, Coordinator, Observed, Refusal, ReplicaRecord, ShardCommand,
-    Ticket,
-};
+use super::{Answer, Commit, Contribution, Coordinator, Observed, Refusal, ReplicaRecord, Ticket};
 use crate::index::ServerIndex;
 use crate::shard::Shard;
 
@@ -41,7 +38,7 @@ impl Coordinator {
         };
         if record.is_some_and(over) {
             let contribution = Contribution { replica, incarnation, sequence: *sequence };
-            self.actions.commands.push(ShardCommand::Discard(contribution));
+            self.discard_now(contribution);
         }
         self.actions.answers.push((replica, *ticket, Answer::Refused(refusal)));
     }

@@ -89,10 +89,11 @@ impl Cluster {
         self
     }
 
-    /// How many contributions a server stages at once. Others wait on their connections.
+    /// How many contributions are staged at once. Others wait on their connections to the first
+    /// parameter server, which counts for all of them.
     ///
-    /// When not given, as many as there are replicas; but where one server holds large variables,
-    /// two more than a step can do without, which bounds its memory.
+    /// When not given, as many as there are replicas; but where servers hold large variables, as
+    /// many as a step can do without, one for each server, and a few more, which bounds memory.
     #[must_use]
     pub fn staging(mut self, contributions: usize) -> Self {
         self.staging = Some(contributions);

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::stop::Requests;
 use super::{ClusterError, ClusterReport, ClusterTrainer, Counts};
 use crate::client::Connector;
+use crate::coordinator::batch_size;
 use crate::index::ServerIndex;
 use crate::placement::{Part, Placement, cut_dense};
 use crate::server::{ServeError, Server, ServerSettings, serve};
@@ -115,15 +116,17 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
 /// How many contributions a server stages at once when nobody says: all that there may be, unless
 /// they are large.
 ///
-/// Then it is those that may get stuck half way without a step waiting for them, and two more. With
-/// several servers it is all: each contribution would go to one server after the other.
+/// Then it is those that may get stuck half way without a step waiting for them, those whose
+/// decision has not left yet, one for each server, as so many senders keep all of them busy, and
+/// one more.
 fn staging<T>(placement: &Placement, needed: usize, replicas: usize) -> usize {
     let elements: usize = placement.parts(0).iter().map(Part::elements).sum();
     let bytes = elements.saturating_mul(size_of::<T>());
-    if placement.shards() > 1 || bytes.saturating_mul(replicas) <= LARGE {
+    if bytes.saturating_mul(replicas) <= LARGE {
         return replicas;
     }
-    (replicas.saturating_sub(needed) + 2).min(replicas)
+    let undecided = if placement.shards() > 1 { batch_size(needed, usize::MAX) } else { 1 };
+    (replicas.saturating_sub(needed) + undecided + placement.shards()).min(replicas)
 }
 
 /// Contributions of so many bytes together are not worth waiting for each other.
@@ -190,7 +193,9 @@ mod tests {
             (large, 1, 1, 2, 2),
             (large, 1, 1, 1, 1),
             (large, 1, 4, 2, 2),
-            (large, 2, 4, 4, 4),
+            (large, 2, 4, 4, 3),
+            (large, 16, 256, 256, 48),
+            (large, 16, 240, 256, 62),
         ] {
             let placement = Placement::new(&[("w", vec![elements])], size_of::<f32>(), servers);
             let got = staging::<f32>(&placement, needed, replicas);

@@ -34,8 +34,9 @@ use crate::proto::{Ended, SaveFailed, ToReplica, to_server};
 use crate::shard::ShardState;
 use crate::wire::{self, Recorded};
 use history::History;
-use saving::{Gathered, NotSaved, Saving};
+use saving::{NotSaved, Saving};
 use server_handle::{Reply, ServerHandle};
+use shared::Task;
 
 /// The coordinator and all parameter servers.
 pub(super) struct Leader<T: Scalar> {
@@ -74,15 +75,8 @@ struct Deferred {
     save: bool,
 }
 
-/// What is to be done without the lock.
-enum Task<T: Scalar> {
-    /// A checkpoint is to be written.
-    Write(Gathered<T>),
-    /// The last one is to be tried again, after so long.
-    SaveLater(Duration),
-    /// This process has nothing more to do.
-    GiveUp,
-}
+/// By replica.
+type Messages = BTreeMap<ReplicaId, Vec<ToReplica>>;
 
 impl<T: Scalar + bytemuck::Pod> Leader<T> {
     fn new(settings: Arc<ServerSettings>, own: Arc<ParameterServer<T>>, secret: u64) -> Self {
@@ -144,7 +138,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     /// Does what the coordinator says: commands to all shards in their order, then what replicas
     /// are told.
     pub(super) fn act(&mut self) {
-        let mut messages: BTreeMap<ReplicaId, Vec<ToReplica>> = BTreeMap::new();
+        let mut messages = Messages::new();
         loop {
             let actions = self.coordinator.take_actions();
             if actions.is_empty() {
@@ -161,7 +155,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
                 record.add_spans(actions.spans);
             }
             for made in actions.made {
-                self.step_made(made, &mut messages);
+                self.step_made(made, &actions.in_vain, &mut messages);
             }
             match actions.ended {
                 None => {}
@@ -194,7 +188,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
     }
 
-    fn step_made(&mut self, made: StepMade, messages: &mut BTreeMap<ReplicaId, Vec<ToReplica>>) {
+    fn step_made(&mut self, made: StepMade, in_vain: &[ReplicaId], messages: &mut Messages) {
         crash_point!("coordinator/step-made");
         let at = self.now();
         let StepMade { global_step, loss, examples, .. } = made;
@@ -203,7 +197,10 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         if let Some(record) = &self.settings.record {
             record.add_update(UpdateMade { step, loss, examples, at });
         }
-        for replica in self.own.connections().replicas() {
+        let connections = self.own.connections();
+        let told: BTreeSet<_> = connections.followers().chain(in_vain.iter().copied()).collect();
+        drop(connections);
+        for replica in told {
             let message = wire::to_replica(None, Message::Advanced(made.into()));
             messages.entry(replica).or_default().push(message);
         }

@@ -175,22 +175,41 @@ pub(crate) fn saved(server: &Server<f32>) -> Vec<Answer> {
 /// A leader's link to another server, whose answers are written by hand.
 pub(crate) struct Link {
     orders: Orders,
+    index: ServerIndex,
     other: Arc<Server<f32>>,
 }
 
 impl Link {
+    /// The one to another server.
+    pub(crate) fn of(server: &Server<f32>, other: Arc<Server<f32>>) -> Self {
+        let index = other.own.index;
+        Self { orders: link_to(server, index).clone(), index, other }
+    }
+
     /// Begins the first generation of two servers.
     pub(crate) async fn begin(server: &Arc<Server<f32>>, other: Arc<Server<f32>>) -> Self {
-        let link = Self { orders: link_to(server, OTHER).clone(), other };
+        let link = Self::of(server, other);
+        Self::begin_all(server, std::slice::from_ref(&link)).await;
+        link
+    }
+
+    /// Begins the first generation of all servers.
+    pub(crate) async fn begin_all(server: &Arc<Server<f32>>, links: &[Self]) {
         let answers = async {
-            while link.orders.orders().is_empty() {
-                tokio::task::yield_now().await;
+            for link in links {
+                while link.orders.orders().is_empty() {
+                    tokio::task::yield_now().await;
+                }
+                link.answer_all(server).await;
             }
-            link.answer_all(server).await;
         };
         let (begun, ()) = tokio::join!(begin_generation(leader(server)), answers);
         assert!(begun.is_ok(), "nothing stands in its way");
-        link
+    }
+
+    /// Sends an order that is answered without a word.
+    pub(crate) fn decide(&self) {
+        self.orders.send(Message::Decide(proto::Decisions::default()));
     }
 
     /// Has the other server save its state.
@@ -201,17 +220,16 @@ impl Link {
     /// A connection of the other server's of these bytes, to its end.
     pub(crate) async fn hear(&self, server: &Arc<Server<f32>>, bytes: &[u8]) {
         let leader = Arc::clone(leader(server));
-        LinkKeeper::new(leader, OTHER, self.orders.clone()).read(whole(bytes)).await;
+        LinkKeeper::new(leader, self.index, self.orders.clone()).read(whole(bytes)).await;
     }
 
-    /// Answers all open orders as a server does.
-    pub(crate) async fn answer_all(&self, server: &Arc<Server<f32>>) {
-        let orders = self.orders.orders().into_iter();
-        let answers = orders.flat_map(|order| right_answers(&self.other, order));
-        let bytes: Vec<u8> = answers.flat_map(|done| framed(&done.encode_to_vec())).collect();
-        self.hear(server, &bytes).await;
+    /// Answers all open orders as a server does; how many there were, and how many answers.
+    pub(crate) async fn answer_all(&self, server: &Arc<Server<f32>>) -> (usize, usize) {
+        let orders = self.orders.orders();
+        let count = orders.len();
+        let answers = orders.into_iter().flat_map(|order| right_answers(&self.other, order));
+        let answers: Vec<_> = answers.map(|done| framed(&done.encode_to_vec())).collect();
+        self.hear(server, &answers.concat()).await;
+        (count, answers.len())
     }
 }
-
-/// The second server.
-const OTHER: ServerIndex = ServerIndex::new(1);

@@ -44,6 +44,9 @@ pub(super) struct ParameterServer<T: Scalar> {
     shard: Mutex<Shard<T>>,
     connections: Mutex<ReplicaConnections>,
     pub(super) room: StagingRoom,
+    /// Whether there is room for fewer contributions than there may be: the leader's server gives
+    /// it for all servers, and no other one has anybody wait.
+    pub(super) bounded: bool,
     /// The coordinator's word on a contribution has come.
     decided: Notify,
     pub(super) counters: Counters,
@@ -99,6 +102,8 @@ impl Release {
 impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
     /// Its shard has the program's initial values.
     pub(super) fn new(settings: &ServerSettings, shard: Shard<T>, secret: u64) -> Self {
+        let replicas = settings.config.total_num_replicas();
+        let leads = settings.index == ServerIndex::LEADER;
         Self {
             index: settings.index,
             placement: Arc::clone(&settings.placement),
@@ -106,7 +111,8 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
             run: Mutex::new(None),
             shard: Mutex::new(shard),
             connections: Mutex::new(ReplicaConnections::new(settings.wire)),
-            room: StagingRoom::new(settings.staging),
+            room: StagingRoom::new(if leads { settings.staging } else { replicas }),
+            bounded: settings.staging < replicas,
             decided: Notify::new(),
             counters: Counters::default(),
             leaving: AtomicBool::new(false),
@@ -134,19 +140,18 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         coordinator::receipt(secret, self.index, generation, contribution)
     }
 
-    /// What was decided of a contribution, or an update.
+    /// What was decided of contributions, and an update.
     pub(super) fn carry_out(
         &self,
         command: &ShardCommand,
     ) -> Result<Option<Applied>, CommandError> {
         let mut shard = self.shard();
         let carried_out = shard.carry_out(command);
-        if let ShardCommand::Admit { contribution, .. } | ShardCommand::Discard(contribution) =
-            command
-        {
-            // Not before: whoever gets the room wants the shard at once, and while that is at work
-            // would hold up a thread that others are read on.
-            self.room.release(*contribution);
+        // Not before: whoever gets the room wants the shard at once, and while that is at work
+        // would hold up a thread that others are read on.
+        let decisions = command.decisions();
+        decisions.iter().for_each(|decision| self.room.release(decision.contribution()));
+        if !decisions.is_empty() {
             self.decided.notify_waiters();
         }
         let applied = carried_out?;

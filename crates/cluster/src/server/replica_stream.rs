@@ -53,9 +53,7 @@ pub(super) async fn train<T: Scalar + bytemuck::Pod>(
     };
     let contributions = Intake::new(Arc::clone(&own), replica, connection, Box::new(alive));
     let stream = ReplicaStream { own, leader, replica, connection, contributions };
-    let settings = &server.settings;
-    let in_turn = settings.staging < settings.config.total_num_replicas();
-    match stream.welcome(&hello, in_turn) {
+    match stream.welcome(&hello) {
         Ok(()) => drop(tokio::spawn(stream.read(incoming))),
         Err(refusal) => {
             stream.answer(None, Answer::Refused(refusal.into()));
@@ -74,13 +72,16 @@ fn open<T: Scalar + bytemuck::Pod>(
 ) -> Result<u64, Status> {
     let caller = wire::caller(hello);
     let opened = match leader {
-        Some(leader) => leader.with(|leader| leader.open(replica, caller, sender)),
+        Some(leader) => {
+            let caller = (caller, hello.follows);
+            leader.with(|leader| leader.open(replica, caller, sender))
+        }
         None => {
             let generation = own.shard().snapshot().generation;
             let generation = (!own.is_over()).then_some(generation);
             let mut connections = own.connections();
             let may = caller.takes_place(replica, connections.caller(replica), generation);
-            may.map(|()| connections.open(replica, caller, sender))
+            may.map(|()| connections.open(replica, (caller, hello.follows), sender))
         }
     };
     opened.map_err(|reason| {
@@ -124,10 +125,10 @@ fn check<T: Scalar + bytemuck::Pod>(
 }
 
 impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
-    fn welcome(&self, hello: &proto::Hello, in_turn: bool) -> Result<(), Refusal> {
+    fn welcome(&self, hello: &proto::Hello) -> Result<(), Refusal> {
         if let Some(leader) = &self.leader {
             let place = (self.replica, self.connection);
-            return leader.with(|leader| leader.welcome(place, hello, in_turn));
+            return leader.with(|leader| leader.welcome(place, hello));
         }
         let over = self.own.over.borrow().clone();
         let answer = over.map_or_else(
@@ -137,7 +138,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
                     generation: snapshot.generation.get(),
                     global_step: snapshot.global_step.get(),
                     ticket: None,
-                    in_turn,
+                    bounded: self.own.bounded,
                     run: wire::run_words(self.own.run()),
                 })
             },

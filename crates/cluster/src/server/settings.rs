@@ -12,7 +12,7 @@ use sync_replicas::record::Record;
 
 use crate::Agreement;
 use crate::client::Connector;
-use crate::coordinator::Coordinator;
+use crate::coordinator::{Coordinator, batch_size};
 use crate::index::ServerIndex;
 use crate::placement::Placement;
 use crate::security::Guard;
@@ -62,6 +62,22 @@ impl std::fmt::Debug for ServerSettings {
 }
 
 impl ServerSettings {
+    /// How many decisions the coordinator sends together.
+    ///
+    /// Where there is room for few contributions, those that wait to be sent take some of it; at
+    /// least one place is for whoever is still to come, beside those of replicas that got stuck.
+    fn batch(&self) -> usize {
+        let (needed, replicas) =
+            (self.config.settings().replicas_to_aggregate, self.config.total_num_replicas());
+        let stuck = replicas.saturating_sub(needed);
+        match self.placement.shards() {
+            // A call costs nothing.
+            1 => 1,
+            _ if self.staging >= replicas => batch_size(needed, usize::MAX),
+            _ => batch_size(needed, self.staging.saturating_sub(stuck + 1)),
+        }
+    }
+
     /// The coordinator of such a training, whose shards make receipts with this secret.
     pub(super) fn coordinator(&self, secret: u64) -> Coordinator {
         let (config, shards) = (self.config.clone(), self.placement.shards());
@@ -72,6 +88,7 @@ impl ServerSettings {
             coordinator.set_last_step(last);
         }
         coordinator.set_nan_guard(self.nan_guard);
+        coordinator.set_batch(self.batch());
         coordinator
     }
 }

@@ -5,7 +5,7 @@ use sync_replicas::Scalar;
 use sync_replicas::driver::Generation;
 
 use super::{Contribution, Open, Section, Shard, ShardError, ShardState, StageError, StateError};
-use crate::coordinator::ShardCommand;
+use crate::coordinator::{Decision, ShardCommand};
 
 /// A shard's part of an update is done: of one variable, or of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,30 +43,32 @@ pub enum BeginError {
 }
 
 impl<T: Scalar> Shard<T> {
-    /// Carries out what was decided of a contribution, or an update.
+    /// Carries out what was decided of contributions, and an update.
     ///
     /// # Errors
-    /// [`ShardError`].
+    /// [`ShardError`], after which nothing more of the command is carried out.
     pub fn carry_out(&mut self, command: &ShardCommand) -> Result<Option<Applied>, ShardError> {
-        match command {
-            ShardCommand::Admit { contribution, key, variables } => {
+        command.decisions().iter().try_for_each(|decision| self.decide(decision))?;
+        let ShardCommand::Apply { variable, global_step, last, .. } = command else {
+            return Ok(None);
+        };
+        crash_point!("server/before-apply");
+        let generation = self.published.generation;
+        self.apply(variable.unwrap_or(0), *last, *global_step, generation)?;
+        crash_point!("server/after-apply");
+        Ok(Some(Applied { variable: *variable }))
+    }
+
+    fn decide(&mut self, decision: &Decision) -> Result<(), ShardError> {
+        match decision {
+            Decision::Admit { contribution, key, variables } => {
                 crash_point!("server/before-admit");
                 self.admit(*contribution, *key, variables.as_deref())?;
                 crash_point!("server/after-admit");
-                Ok(None)
             }
-            ShardCommand::Discard(contribution) => {
-                self.discard(*contribution);
-                Ok(None)
-            }
-            ShardCommand::Apply { variable, global_step, last } => {
-                crash_point!("server/before-apply");
-                let generation = self.published.generation;
-                self.apply(variable.unwrap_or(0), *last, *global_step, generation)?;
-                crash_point!("server/after-apply");
-                Ok(Some(Applied { variable: *variable }))
-            }
+            Decision::Discard(contribution) => self.discard(*contribution),
         }
+        Ok(())
     }
 
     /// Announces a contribution of a generation, perhaps once more, perhaps late.

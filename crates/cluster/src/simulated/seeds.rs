@@ -9,7 +9,9 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 
-use super::play;
+use super::faults::Draw;
+use super::program::Plan;
+use super::{play, play_plan};
 
 /// A few, for whoever only runs the tests.
 const SEEDS: Range<u64> = 0..4;
@@ -74,6 +76,16 @@ fn whole_clusters_live_through_faults() {
     });
     let failed = failed.into_inner().expect("nobody panics with it");
     assert!(failed.is_empty(), "{} of {seeds:?} failed: {failed:?}", failed.len());
+}
+
+/// P-22: a hundred workers among faults, and room for few of what they send.
+#[test]
+#[ignore = "it takes minutes; it runs every night"]
+fn a_hundred_workers_live_through_faults() {
+    let plan = Plan { ps: 4, workers: 100, aggregate: 96, last_step: 20, staging: Some(10) };
+    let (trace, result) = play_plan(0, plan, &mut Draw::new(0));
+    println!("{trace}");
+    result.expect("it passes");
 }
 
 #[cfg(tokio_unstable)]

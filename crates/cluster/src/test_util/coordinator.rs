@@ -54,6 +54,7 @@ pub(super) async fn answers(bytes: &[u8]) -> Heard {
     offline::begin_served(&served);
     let link = Link::begin(&server, served).await;
     let mut other = Other::begun(&server, 2).await;
+    link.decide();
     let mut others = other.commit().await;
     link.save();
     link.hear(&server, bytes).await;

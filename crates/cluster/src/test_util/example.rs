@@ -38,7 +38,8 @@ pub(super) fn ticket() -> Option<proto::Ticket> {
 /// The hello of a replica.
 pub(super) fn hello(replica: u64, (process, connection): (u64, u64)) -> Message {
     let (ticket, run, agreement) = (ticket(), run().to_string(), agreement().items());
-    Message::Hello(proto::Hello { replica, process, connection, ticket, run, agreement })
+    let follows = true;
+    Message::Hello(proto::Hello { replica, process, connection, ticket, run, agreement, follows })
 }
 
 /// The hello of the replica that goes on beside the sender.
@@ -176,9 +177,9 @@ fn to_replicas() -> Vec<Example> {
     };
     let refused = |sequence, rejoin| proto::Refused { sequence, reason: "why".to_owned(), rejoin };
     let stale = proto::Stale { local_step: 0, global_step: 1 };
-    let welcome = |ticket, in_turn| {
+    let welcome = |ticket, bounded| {
         let run = run().to_string();
-        Said::Welcome(proto::Welcome { generation: 1, global_step: 0, ticket, in_turn, run })
+        Said::Welcome(proto::Welcome { generation: 1, global_step: 0, ticket, bounded, run })
     };
     let granted = proto::Granted { sequence: 1, local_step: 0, share: Some(2), number: 4 };
     let messages = [
@@ -189,6 +190,7 @@ fn to_replicas() -> Vec<Example> {
         ("Pushed, stale", pushed(Outcome::Stale(stale))),
         ("Pushed, duplicate", pushed(Outcome::Duplicate(1))),
         ("Pushed, partly", pushed(Outcome::Partly(proto::Lanes { lanes: vec![0, 2] }))),
+        ("Room", Said::Room(proto::Room { sequence: 1 })),
         ("Staged", Said::Staged(proto::Staged { sequence: 1, receipt: 1 })),
         ("GaveUp", Said::GaveUp(proto::GaveUp { sequence: 1 })),
         ("Superseded", Said::Superseded(proto::Superseded { sequence: 1 })),
@@ -254,16 +256,19 @@ fn ended() -> proto::Ended {
 fn orders() -> Vec<Example> {
     let served = server_of(1, 2);
     begin_served(&served);
-    let admit = proto::Admit {
+    let admit = proto::Decision {
         contribution: Some(proto::Contribution { replica: SENDER, incarnation: 1, sequence: 9 }),
+        counts: true,
         key: 3,
         variables: vec![0, 2],
         some: true,
     };
+    let discard = proto::Decision { contribution: Some(others()), ..proto::Decision::default() };
+    let decided = vec![discard.clone()];
+    let apply = proto::Apply { variable: None, global_step: 1, last: true, decided };
     let first = [
-        ("Admit", Orders::Admit(admit)),
-        ("Discard", Orders::Discard(others())),
-        ("Apply", Orders::Apply(proto::Apply { variable: None, global_step: 1, last: true })),
+        ("Decisions", Orders::Decide(proto::Decisions { decided: vec![admit, discard.clone()] })),
+        ("Apply", Orders::Apply(apply)),
         ("SaveState", Orders::Save(proto::SaveState {})),
         ("Ended", Orders::End(ended())),
         ("LetGo", Orders::LetGo(proto::LetGo { unsaved: "why".to_owned() })),

@@ -151,13 +151,8 @@ async fn welcome(replica: &mut Replica, generation: u64, global_step: i64, value
     for server in 0..2 {
         let ticket = Some(proto::Ticket { generation, incarnation: generation });
         let ticket = ticket.filter(|_| server == 0);
-        let welcome = proto::Welcome {
-            generation,
-            global_step,
-            ticket,
-            in_turn: false,
-            run: run().to_string(),
-        };
+        let run = run().to_string();
+        let welcome = proto::Welcome { generation, global_step, ticket, bounded: false, run };
         let mut said = vec![Said::Welcome(welcome)];
         if server == 0 {
             let granted =

@@ -25,10 +25,11 @@ pub(super) async fn hear(bytes: &[u8]) -> Heard {
             Some(Said::Staged(_)) => {}
             answer => return Err(format!("expected it to be staged, got {answer:?}")),
         }
-        let (contribution, key) = (Some(others()), 0);
-        let admit = proto::Admit { contribution, key, variables: Vec::new(), some: false };
-        let apply = proto::Apply { variable: None, global_step: 1, last: true };
-        let orders = [Orders::Admit(admit), Orders::Apply(apply)];
+        let contribution = Some(others());
+        let admit = proto::Decision { contribution, counts: true, ..proto::Decision::default() };
+        let apply = proto::Apply { global_step: 1, last: true, ..proto::Apply::default() };
+        let decide = proto::Decisions { decided: vec![admit] };
+        let orders = [Orders::Decide(decide), Orders::Apply(apply)];
         let answers = offline::serve(&server, &link(77, &orders)).await;
         match answers.last() {
             Some(Done { number: 2, done: Some(Answer::Applied(_)) }) => check(&server, 2),

@@ -23,6 +23,7 @@ pub(crate) fn hello(hello: Hello, agreement: &Agreement) -> proto::Hello {
         run: run_words(hello.run),
         agreement: agreement.items(),
         ticket: hello.ticket.map(Into::into),
+        follows: hello.follows,
     }
 }
 
@@ -97,7 +98,7 @@ pub(crate) fn reply(message: Option<ToReplica>) -> Result<Option<Reply>, WireErr
         ToReplica::Welcome(it) => Reply::Welcome {
             ticket: it.ticket.map(Ticket::from),
             global_step: GlobalStep::new(it.global_step),
-            in_turn: it.in_turn,
+            bounded: it.bounded,
             run: run(&it.run)?,
         },
         ToReplica::Granted(it) => Reply::Granted {
@@ -106,6 +107,7 @@ pub(crate) fn reply(message: Option<ToReplica>) -> Result<Option<Reply>, WireErr
             share: it.share,
             number: it.number,
         },
+        ToReplica::Room(it) => Reply::Room { sequence: it.sequence },
         ToReplica::Staged(it) => Reply::Staged { sequence: it.sequence, receipt: it.receipt },
         ToReplica::Pushed(it) => {
             Reply::Pushed { sequence: it.sequence, outcome: outcome(it.outcome)? }

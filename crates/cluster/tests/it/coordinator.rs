@@ -12,7 +12,7 @@ mod times;
 
 use rig::Rig;
 use sync_replicas::checkpoint::Tested;
-use sync_replicas::engine::SummationOrder;
+use sync_replicas::engine::{Settings, SummationOrder};
 
 type Lines<'a> = &'a [(&'a str, &'a [&'a str])];
 
@@ -65,6 +65,36 @@ fn hello() {
             ),
         ],
     );
+}
+
+/// P-13, P-22: of a step hear those who work on an earlier one, at every step until they have done,
+/// and no others.
+#[test]
+fn in_vain() {
+    let join = ("hello 1 1", &["1 welcome 1.1", "1 granted 1 @0"] as &[&str]);
+    let made = ("applied", &["0 granted 2 @1", "made @1", "1 in vain"] as &[&str]);
+    let next = ("commit 0 2 @1", &["admit 0.2", "apply @2", "0 accepted 2"] as &[&str]);
+    let alone = ("applied", &["0 granted 3 @2", "made @2"] as &[&str]);
+    let two = (1, 2, 1);
+    let again = ("applied", &["0 granted 3 @2", "made @2", "1 in vain"] as &[&str]);
+    check("as long as it works", two, &[FIRST, join, STEP, made, next, again]);
+    let gives_up = ("give_up 1 1", &["1 gave up 1", "1 granted 2 @1"] as &[&str]);
+    check("on the newest step it is not", two, &[FIRST, join, STEP, made, gives_up]);
+    let leaves = ("leave_for_now 1", &["discard 1.*", "1 left"] as &[&str]);
+    check("nobody is there any more", two, &[FIRST, join, STEP, made, leaves, next, alone]);
+    let restored = [
+        FIRST,
+        join,
+        ("restore 0 1", &[]),
+        ("hello 0 2", &["0 welcome 2.2", "0 granted 1 @0"]),
+        STEP,
+        ("applied", &["0 granted 2 @1", "made @1"]),
+    ];
+    check("it worked in an earlier life", two, &restored);
+    let settings = Settings { total_num_replicas: Some(2), ..Settings::new(1) };
+    let mut rig = Rig::of(Settings { tell_superseded: false, ..settings }, 1);
+    [FIRST, join, STEP].into_iter().for_each(|(line, _)| drop(rig.run(line)));
+    assert_eq!(rig.run("applied"), ["0 granted 2 @1", "made @1"], "where nobody is to be told");
 }
 
 /// P-15: a token that is asked for again is the same one.

@@ -17,6 +17,7 @@ mod protocol;
 mod raw;
 mod security;
 mod served;
+mod shard_orders;
 mod shard_runs;
 mod shard_staging;
 mod shard_states;

@@ -79,7 +79,7 @@ fn every_message_has_an_example() {
     // Those that are part of others, those that are others' frame, and what nobody reads.
     for name in ["Ticket", "Section", "Outcome", "Stale", "Lanes", "Totals", "Contribution"]
         .into_iter()
-        .chain(["Item", "Times", "Activity", "UpdateMade", "Span"])
+        .chain(["Decision", "Item", "Times", "Activity", "UpdateMade", "Span"])
         .chain(["ToServer", "ToReplica", "Order", "StatusRequest", "ControlReply"])
     {
         assert!(names.remove(name), "{name} has an example");

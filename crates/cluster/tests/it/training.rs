@@ -173,6 +173,13 @@ fn a_variable_that_the_first_push_leaves_out_is_trained_later() {
     }
 }
 
+/// P-22: a hundred replicas and four servers, to the bits of one process.
+#[test]
+#[ignore = "it takes minutes; it runs every night"]
+fn a_hundred_replicas_train_a_thousand_steps() {
+    check(4, (95, 100), 1_000);
+}
+
 /// So long it hangs where nobody notices; then the test fails.
 const LONGEST: Duration = Duration::from_secs(30);
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cluster::client::protocol::{Ended, Reply, Version};
-use cluster::coordinator::{ShardCommand, Ticket, receipt};
+use cluster::coordinator::{Decision, ShardCommand, Ticket, receipt};
 use cluster::index::ServerIndex;
 use cluster::place::Caller;
 use cluster::placement::Part;
@@ -154,6 +154,10 @@ impl ParameterServer {
     ) {
         let contribution = contribution(replica, ticket, sequence);
         let announced = self.shard.announce(contribution, sections, ticket.generation);
+        if stage.mix.bounded && self.index == 0 && !matches!(announced, Ok(Announced::Old) | Err(_))
+        {
+            self.tell(replica, Some(ticket), Reply::Room { sequence }, stage);
+        }
         let open = match announced {
             Ok(Announced::Open(open)) => Some((open, ticket)),
             Ok(Announced::Held) => {
@@ -218,8 +222,8 @@ impl ParameterServer {
         (sequence, receipt): (u64, u64),
         stage: &mut Stage,
     ) {
-        // With one server the commit is on its way already.
-        if stage.mix.servers > 1 {
+        // The leader knows of its own part.
+        if self.index > 0 {
             self.tell(replica, Some(ticket), Reply::Staged { sequence, receipt }, stage);
         }
     }
@@ -237,16 +241,15 @@ impl ParameterServer {
                 return None;
             }
         };
-        match command {
-            ShardCommand::Admit { contribution, variables, .. } => {
+        for decision in command.decisions() {
+            if let Decision::Admit { contribution, variables, .. } = decision {
                 self.hold(*contribution, variables.as_deref());
             }
-            ShardCommand::Discard(_) => {}
-            ShardCommand::Apply { variable, last, .. } => {
-                self.took(*variable, stage);
-                if *last {
-                    self.publish(stage);
-                }
+        }
+        if let ShardCommand::Apply { variable, last, .. } = command {
+            self.took(*variable, stage);
+            if *last {
+                self.publish(stage);
             }
         }
         applied

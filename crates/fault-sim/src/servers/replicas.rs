@@ -86,9 +86,9 @@ impl Servers {
             }
             return;
         }
-        let in_turn = stage.mix.in_turn;
+        let bounded = stage.mix.bounded;
         let global_step = server.shard.snapshot().global_step;
-        let welcome = Reply::Welcome { ticket: None, global_step, in_turn, run: None };
+        let welcome = Reply::Welcome { ticket: None, global_step, bounded, run: None };
         server.tell(replica, None, server.over.clone().map_or(welcome, Reply::Ended), stage);
     }
 
@@ -110,7 +110,7 @@ impl Servers {
         let (id, now) = (ReplicaId::new(replica as u64), stage.now());
         let welcomed = leader.coordinator.at(now).hello(id, hello.process, hello.ticket);
         if welcomed.is_err() {
-            drop(leader.coordinator.take_actions());
+            self.act(stage);
         }
         let ticket = welcomed?;
         let Hello { process, connection, .. } = *hello;
@@ -118,8 +118,9 @@ impl Servers {
         if hello.ticket == Some(ticket) {
             stage.happened(Happening::WentOn);
         }
-        let (global_step, in_turn) = (leader.coordinator.global_step(), stage.mix.in_turn);
-        let welcome = Reply::Welcome { ticket: Some(ticket), global_step, in_turn, run: None };
+        let (Some(leader), Some(own)) = (&self.leader, &self.all[0]) else { return Ok(()) };
+        let (global_step, bounded) = (leader.coordinator.global_step(), stage.mix.bounded);
+        let welcome = Reply::Welcome { ticket: Some(ticket), global_step, bounded, run: None };
         own.tell(replica, None, welcome, stage);
         self.act(stage);
         Ok(())

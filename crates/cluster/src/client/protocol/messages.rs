@@ -44,6 +44,8 @@ pub struct Hello {
     pub ticket: Option<Ticket>,
     /// The run that it has trained in.
     pub run: Option<RunId>,
+    /// Whether it is to be told of every step that is made.
+    pub follows: bool,
 }
 
 /// To a server.
@@ -114,8 +116,8 @@ pub enum Reply {
         ticket: Option<Ticket>,
         /// The number of updates done.
         global_step: GlobalStep,
-        /// Whether gradients go to one server after the other.
-        in_turn: bool,
+        /// Whether gradients go to the other servers once the first has room for them.
+        bounded: bool,
         /// The run that is served.
         run: Option<RunId>,
     },
@@ -130,7 +132,12 @@ pub enum Reply {
         /// The number of its batch.
         number: u64,
     },
-    /// The server holds its part of the gradients.
+    /// The first server has room for the gradients, and the others have too.
+    Room {
+        /// The piece of work.
+        sequence: u64,
+    },
+    /// The server, which is not the first, holds its part of the gradients.
     Staged {
         /// The piece of work.
         sequence: u64,
@@ -160,7 +167,7 @@ pub enum Reply {
     Left,
     /// It may not; whether joining again can help.
     Refused(Refusal),
-    /// A step was made.
+    /// A step was made: who does not follow is told where its work is in vain by that.
     Advanced(StepMade),
     /// Training ended.
     Ended(Ended),

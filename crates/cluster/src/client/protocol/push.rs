@@ -18,6 +18,8 @@ pub(super) struct Push {
     pub(super) work: Work,
     /// By server.
     parts: Vec<Part>,
+    /// Whether the coordinator's server has said that there is room.
+    has_room: bool,
     /// Whether the commit was sent over the coordinator's present connection.
     committed: bool,
     pub(super) result: Option<Result<Outcome, PushError>>,
@@ -41,7 +43,7 @@ impl Part {
 impl Push {
     pub(super) fn new(commit: Commit, work: Work, servers: usize) -> Self {
         let parts = vec![Part::default(); servers];
-        Self { commit, work, parts, committed: false, result: None }
+        Self { commit, work, parts, has_room: false, committed: false, result: None }
     }
 
     pub(super) fn is_under_way(&self) -> bool {
@@ -49,11 +51,17 @@ impl Push {
     }
 
     /// Whether a server is to be sent its part over this connection, whatever was committed: what
-    /// broke off with an earlier one is lost.
-    pub(super) fn is_due(&self, server: usize, number: u64, in_turn: bool) -> bool {
+    /// broke off with an earlier one is lost. Where room is bounded the coordinator's server gives
+    /// it for all of them, so that nobody has room at one and waits for it at another.
+    pub(super) fn is_due(&self, server: usize, number: u64, bounded: bool) -> bool {
         let part = &self.parts[server];
-        let its_turn = !in_turn || self.parts[..server].iter().all(Part::is_staged);
-        self.is_under_way() && its_turn && !part.is_staged() && part.sent != Some(number)
+        let has_room = server == 0 || !bounded || self.has_room;
+        self.is_under_way() && has_room && !part.is_staged() && part.sent != Some(number)
+    }
+
+    /// There is room for it.
+    pub(super) fn admit(&mut self) {
+        self.has_room = true;
     }
 
     /// A server is sent its part over this connection. Where nobody else has one, the commit to go
@@ -78,14 +86,9 @@ impl Push {
 
     /// The commit, once the coordinator was sent its part over this connection and every other
     /// server holds its own; `None` if that is not so, or it was sent.
-    pub(super) fn commit_when_held(
-        &mut self,
-        number: u64,
-        in_turn: bool,
-        now: Duration,
-    ) -> Option<Commit> {
-        let held = self.parts.iter().skip(usize::from(!in_turn)).all(Part::is_staged);
-        let sent = self.parts[0].is_staged() || self.parts[0].sent == Some(number);
+    pub(super) fn commit_when_held(&mut self, number: u64, now: Duration) -> Option<Commit> {
+        let held = self.parts[1..].iter().all(Part::is_staged);
+        let sent = self.parts[0].sent == Some(number);
         let due = held && sent && !self.committed && self.is_under_way();
         due.then(|| self.commit(now))
     }

@@ -97,8 +97,8 @@ impl ReplicaProtocol {
 
     fn take_news(&mut self, server: usize, reply: Reply, now: Duration, actions: &mut Vec<Action>) {
         match reply {
-            Reply::Welcome { ticket: Some(ticket), global_step, in_turn, run } if server == 0 => {
-                self.in_turn = in_turn;
+            Reply::Welcome { ticket: Some(ticket), global_step, bounded, run } if server == 0 => {
+                self.bounded = bounded;
                 self.run = run.or(self.run);
                 self.welcome(ticket, global_step, actions);
             }
@@ -142,11 +142,16 @@ impl ReplicaProtocol {
                 }
                 self.next_piece(actions);
             }
+            Reply::Room { sequence } if sequence == present && server == 0 => {
+                if let Some(push) = &mut self.push {
+                    push.admit();
+                }
+                self.send_due(now, actions);
+            }
             Reply::Staged { sequence, receipt } if sequence == present => {
                 if let Some(push) = &mut self.push {
                     push.stage(server, receipt);
                 }
-                self.send_due(now, actions);
             }
             Reply::Refused(refusal) => self.refuse(server, refusal, now, actions),
             Reply::Overdue(reason) => {

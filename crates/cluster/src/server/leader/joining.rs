@@ -16,12 +16,12 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     pub(crate) fn open(
         &self,
         replica: ReplicaId,
-        caller: Caller,
+        (caller, follows): (Caller, bool),
         sender: BatchSender<ToReplica>,
     ) -> Result<u64, NotAdmitted> {
         let mut connections = self.own.connections();
         self.coordinator.admits(replica, &caller, connections.caller(replica))?;
-        Ok(connections.open(replica, caller, sender))
+        Ok(connections.open(replica, (caller, follows), sender))
     }
 
     /// Lets a replica in that has said hello over a connection of its own process's server.
@@ -29,7 +29,6 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         &mut self,
         (replica, connection): (ReplicaId, u64),
         hello: &Hello,
-        in_turn: bool,
     ) -> Result<(), Refusal> {
         if let Some(ended) = self.ending.clone() {
             if self.own.is_over() {
@@ -50,13 +49,13 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
         let known = hello.ticket.map(Ticket::from);
         let welcomed = self.coordinator().hello(replica, hello.process, known);
-        // Nothing is done for who is refused.
-        let ticket = welcomed.inspect_err(|_| drop(self.coordinator.take_actions()))?;
+        // What comes of an earlier life of it is done also where this one is refused.
+        let ticket = welcomed.inspect_err(|_| self.act())?;
         let welcome = Message::Welcome(Welcome {
             generation: ticket.generation.get(),
             global_step: self.coordinator.global_step().get(),
             ticket: Some(ticket.into()),
-            in_turn,
+            bounded: self.own.bounded,
             run: wire::run_words(self.own.run()),
         });
         self.own.connections().answer(replica, connection, None, welcome);

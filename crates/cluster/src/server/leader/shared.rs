@@ -6,12 +6,23 @@ use std::time::Duration;
 use sync_replicas::Scalar;
 use tokio::sync::Notify;
 
+use super::Leader;
+use super::saving::Gathered;
 use super::server_handle::ServerHandle;
-use super::{Leader, Task};
 use crate::proto::Ended;
 use crate::server::parameter_server::ParameterServer;
 use crate::server::settings::ServerSettings;
 use crate::sync::lock;
+
+/// What is to be done without the lock.
+pub(super) enum Task<T: Scalar> {
+    /// A checkpoint is to be written.
+    Write(Gathered<T>),
+    /// The last one is to be tried again, after so long.
+    SaveLater(Duration),
+    /// This process has nothing more to do.
+    GiveUp,
+}
 
 /// A leader that connections and tasks share.
 pub(crate) struct SharedLeader<T: Scalar> {

@@ -33,6 +33,8 @@ struct Connection {
     /// This server's own, which no other connection has.
     number: u64,
     caller: Caller,
+    /// Whether it is told of every step.
+    follows: bool,
     pull: Option<Wanted>,
     /// Of one snapshot on its way.
     room: Arc<Semaphore>,
@@ -64,12 +66,12 @@ impl ReplicaConnections {
     pub(crate) fn open(
         &mut self,
         replica: ReplicaId,
-        caller: Caller,
+        (caller, follows): (Caller, bool),
         sender: BatchSender<ToReplica>,
     ) -> u64 {
         self.opened += 1;
         let (number, room) = (self.opened, Arc::new(Semaphore::new(1)));
-        let connection = Connection { sender, number, caller, pull: None, room };
+        let connection = Connection { sender, number, caller, follows, pull: None, room };
         self.connections.insert(replica, connection);
         number
     }
@@ -93,6 +95,11 @@ impl ReplicaConnections {
 
     pub(crate) fn replicas(&self) -> Vec<ReplicaId> {
         self.connections.keys().copied().collect()
+    }
+
+    /// Those that asked to be told of every step.
+    pub(crate) fn followers(&self) -> impl Iterator<Item = ReplicaId> {
+        self.connections.iter().filter(|(_, it)| it.follows).map(|(replica, _)| *replica)
     }
 
     pub(crate) fn close_all(&mut self) {
@@ -216,7 +223,7 @@ mod tests {
         let (sender, outgoing) = batches();
         let mut connections = ReplicaConnections::new(Wire::Native);
         let caller = Caller { process: 7, connection: 1, ticket: None };
-        assert_eq!(connections.open(REPLICA, caller, sender), 1);
+        assert_eq!(connections.open(REPLICA, (caller, false), sender), 1);
         (connections, outgoing)
     }
 

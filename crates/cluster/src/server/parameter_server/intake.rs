@@ -13,6 +13,7 @@ use sync_replicas::{ReplicaId, Scalar};
 
 use super::ParameterServer;
 use crate::coordinator::{Contribution, Ticket};
+use crate::index::ServerIndex;
 use crate::proto;
 use crate::proto::to_replica::Message as Answer;
 use crate::server::bad_message::BadMessage;
@@ -84,6 +85,9 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
         let keeps = matches!(announced, Ok(Announced::Open(_) | Announced::Held));
         if !keeps {
             self.server.room.release(contribution);
+        }
+        if keeps || matches!(announced, Ok(Announced::Decided)) {
+            self.has_room(ticket, sequence);
         }
         match announced {
             Ok(Announced::Open(open)) => self.open = Some((open, ticket)),
@@ -168,10 +172,18 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
         }
     }
 
+    /// The leader's server tells the replica that the others may have its contribution, too.
+    fn has_room(&self, ticket: Ticket, sequence: u64) {
+        let leads = self.server.index == ServerIndex::LEADER;
+        if leads && self.server.bounded && self.server.placement.shards() > 1 {
+            self.answer(ticket, Answer::Room(proto::Room { sequence }));
+        }
+    }
+
     fn staged(&self, ticket: Ticket, sequence: u64, receipt: u64) {
         crash_point!("server/part-staged");
-        // With one server the commit is on its way already.
-        if self.server.placement.shards() > 1 {
+        // The leader knows of its own part.
+        if self.server.index != ServerIndex::LEADER {
             self.answer(ticket, Answer::Staged(proto::Staged { sequence, receipt }));
         }
     }

@@ -1,6 +1,8 @@
 //! Which contributions count: staged everywhere, of this life, and once.
 
-use cluster::coordinator::{Answer, Commit, Contribution, Coordinator, Ticket, Times, receipt};
+use cluster::coordinator::{
+    Answer, Commit, Contribution, Coordinator, Ticket, Times, batch_size, receipt,
+};
 use cluster::index::ServerIndex;
 use sync_replicas::driver::{Generation, LocalStep};
 use sync_replicas::engine::{Admission, Outcome, Settings};
@@ -56,7 +58,7 @@ fn commit() {
             FIRST,
             ("hello 1 1", &["1 welcome 1.1", "1 granted 1 @0"]),
             STEP,
-            ("applied", &["0 granted 2 @1", "made @1"]),
+            ("applied", &["0 granted 2 @1", "made @1", "1 in vain"]),
             ("commit 1 1 @0", &["discard 1.1", "1 stale 1", "1 granted 2 @1"]),
         ],
     );
@@ -178,5 +180,106 @@ fn a_stale_commit_fixes_no_variable() {
             coordinator.applied(Some(0));
             assert_eq!(coordinator.global_step().get(), work.1 + 1, "a step is made");
         }
+    }
+}
+
+/// P-22: decisions leave together, in their order, and with the update that they are for.
+#[test]
+fn decisions_leave_in_batches() {
+    let join = ("hello 1 1", &["1 welcome 1.1", "1 granted 1 @0"] as &[&str]);
+    check(
+        "two leave at once, the rest with the update",
+        (3, 3, 1),
+        &[
+            FIRST,
+            join,
+            ("hello 2 1", &["2 welcome 1.1", "2 granted 1 @0"]),
+            ("batch 2", &[]),
+            ("commit 1 1 @0", &["1 accepted 1"]),
+            ("commit 0 1 @0", &["admit 1.1", "admit 0.1", "0 accepted 1"]),
+            ("commit 2 1 @0", &["admit 2.1", "apply @1", "2 accepted 1"]),
+        ],
+    );
+    check(
+        "what is void waits as well, until an update comes",
+        (1, 2, 1),
+        &[
+            FIRST,
+            join,
+            ("batch 9", &[]),
+            ("commit 0 1 @0", &["admit 0.1", "apply @1", "0 accepted 1"]),
+            ("applied", &["0 granted 2 @1", "made @1", "1 in vain"]),
+            ("commit 1 1 @0", &["1 stale 1", "1 granted 2 @1"]),
+            ("commit 1 2 @1", &["discard 1.1", "admit 1.2", "apply @2", "1 accepted 2"]),
+        ],
+    );
+}
+
+/// P-22, P-27: shards wait for no word that waits for others.
+#[test]
+fn decisions_that_are_waited_for_leave_at_once() {
+    let join = ("hello 1 1", &["1 welcome 1.1", "1 granted 1 @0"] as &[&str]);
+    check(
+        "whoever dies makes room at once, and what was decided before leaves before",
+        (2, 2, 1),
+        &[
+            FIRST,
+            join,
+            ("batch 9", &[]),
+            ("commit 0 1 @0", &["0 accepted 1"]),
+            ("leave_for_now 1", &["admit 0.1", "discard 1.*", "0 granted 2 @0", "1 left"]),
+        ],
+    );
+    check(
+        "a replica is owed one word: shards take no third contribution before",
+        (3, 1, 1),
+        &[
+            FIRST,
+            ("batch 9", &[]),
+            ("commit 0 1 @0", &["0 accepted 1", "0 granted 2 @0"]),
+            ("commit 0 2 @0", &["admit 0.1", "admit 0.2", "0 accepted 2", "0 granted 3 @0"]),
+            ("commit 0 3 @0", &["admit 0.3", "apply @1", "0 accepted 3"]),
+        ],
+    );
+    check(
+        "what it gave up may be there, too",
+        (2, 1, 1),
+        &[
+            FIRST,
+            ("batch 9", &[]),
+            ("give_up 0 1", &["0 gave up 1", "0 granted 2 @0"]),
+            ("commit 0 2 @0", &["admit 0.2", "0 accepted 2", "0 granted 3 @0"]),
+        ],
+    );
+    check(
+        "a restore voids what has not left",
+        (2, 2, 1),
+        &[
+            FIRST,
+            join,
+            ("batch 9", &[]),
+            ("commit 0 1 @0", &["0 accepted 1"]),
+            ("restore 0 1", &[]),
+            ("hello 1 2", &["1 welcome 2.2", "1 granted 1 @0"]),
+            ("leave_for_now 1", &["discard 1.*", "1 left"]),
+        ],
+    );
+}
+
+/// P-22: eight batches a step and the update; where room is short, no more than leaves some.
+#[test]
+fn batches_are_an_eighth_of_a_step() {
+    for (needed, spare, expected) in [
+        (1, usize::MAX, 1),
+        (8, usize::MAX, 1),
+        (9, usize::MAX, 2),
+        (256, usize::MAX, 32),
+        (1000, usize::MAX, 125),
+        (1000, 2, 2),
+        (1000, 0, 1),
+    ] {
+        let got = batch_size(needed, spare);
+        assert_eq!(got, expected, "{needed} {spare}");
+        assert!(spare < usize::MAX || needed.div_ceil(got) <= 8, "{needed} makes too many");
     }
 }

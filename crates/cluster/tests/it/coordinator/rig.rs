@@ -7,8 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use cluster::coordinator::{
-    Actions, Answer, Commit, Contribution, Coordinator, GiveUp, GivenUp, ShardCommand, Ticket,
-    Times, receipt,
+    Actions, Answer, Commit, Contribution, Coordinator, Decision, GiveUp, GivenUp, ShardCommand,
+    Ticket, Times, receipt,
 };
 use cluster::index::ServerIndex;
 use cluster::place::Caller;
@@ -95,8 +95,8 @@ impl Rig {
 
     /// P-11: what is admitted is held by every shard.
     fn look(&self, line: &str, ticket: Ticket, actions: &Actions) {
-        for order in &actions.commands {
-            if let ShardCommand::Admit { contribution, .. } = order {
+        for decision in actions.commands.iter().flat_map(ShardCommand::decisions) {
+            if let Decision::Admit { contribution, .. } = decision {
                 let held = |shard| self.held.contains(&(shard, ticket, *contribution));
                 assert!((0..self.shards).all(held), "{line}: {contribution} is not everywhere");
             }
@@ -202,6 +202,7 @@ impl Rig {
                 );
                 coordinator.start().expect("it starts");
             }
+            "batch" => coordinator.set_batch(numbers[0] as usize),
             "nan_guard" => coordinator.set_nan_guard(true),
             "not_finite" => coordinator.not_finite("w".to_owned()),
             "last_step" => coordinator.set_last_step(numbers[0] as i64),
@@ -226,16 +227,28 @@ fn commit(
     Commit { ticket, sequence, local_step, variables, loss, receipts, examples, times }
 }
 
-fn written(actions: &Actions) -> Vec<String> {
-    let orders = actions.commands.iter().map(|order| match order {
-        ShardCommand::Admit { contribution, .. } => {
+fn decided(decision: &Decision) -> String {
+    match decision {
+        Decision::Admit { contribution, .. } => {
             format!("admit {}.{}", contribution.replica.get(), contribution.sequence)
         }
-        ShardCommand::Discard(it) if it.sequence == u64::MAX => {
+        Decision::Discard(it) if it.sequence == u64::MAX => {
             format!("discard {}.*", it.replica.get())
         }
-        ShardCommand::Discard(it) => format!("discard {}.{}", it.replica.get(), it.sequence),
-        ShardCommand::Apply { global_step, .. } => format!("apply @{}", global_step.get()),
+        Decision::Discard(it) => format!("discard {}.{}", it.replica.get(), it.sequence),
+    }
+}
+
+fn written(actions: &Actions) -> Vec<String> {
+    let orders = actions.commands.iter().flat_map(|order| {
+        let decisions = order.decisions().iter().map(decided);
+        let apply = match order {
+            ShardCommand::Apply { global_step, .. } => {
+                Some(format!("apply @{}", global_step.get()))
+            }
+            ShardCommand::Decide(_) => None,
+        };
+        decisions.chain(apply).collect::<Vec<_>>()
     });
     let answers = actions.answers.iter().map(|(replica, _, answer)| {
         let what = match answer {
@@ -256,7 +269,9 @@ fn written(actions: &Actions) -> Vec<String> {
         };
         format!("{} {what}", replica.get())
     });
+    let in_vain = actions.in_vain.iter().map(|replica| format!("{} in vain", replica.get()));
     let made = actions.made.iter().map(|made| format!("made @{}", made.global_step.get()));
+    let made = made.chain(in_vain);
     let ended = actions.ended.iter().map(|reason| match reason {
         StopReason::Failed(reason) => format!("failed: {reason}"),
         StopReason::Requested(reason) => format!("ended: {reason}"),

@@ -90,12 +90,11 @@ fn the_coordinators_connection_breaks() {
             TWO,
             SENT,
             &[
-                ("staged 0 1 5", &[]),
                 ("lost 0", &["0 closed", "0 hello 3 as 1.1"]),
                 ("staged 1 1 7", &[]),
                 ("connected 0", &[]),
-                // It holds its part still.
-                ("welcome 0 1.1 @0", &["0 commit 1 of 7"]),
+                // Its own server never says what it holds.
+                ("welcome 0 1.1 @0", &["0 pull after 1@0", "0 gradients 1", "0 commit 1 of 7"]),
             ],
             ACCEPTED,
         ],
@@ -150,26 +149,38 @@ fn all_connections_break() {
     );
 }
 
-/// Where there is room for fewer contributions than there are replicas.
+/// Where there is room for fewer contributions than there are replicas, the first server gives it
+/// for all.
 #[test]
-fn one_server_after_the_other() {
+fn room() {
     check(
-        "by number",
-        2,
+        "then all others at once",
+        3,
         &[&[
             ("step", &["0 hello 1"]),
             ("connected 0", &[]),
             (
-                "welcome 0 1.1 @0 in_turn",
+                "welcome 0 1.1 @0 bounded",
                 &["superseded", "begin @0", "0 ask 1", "1 hello 2 as 1.1"],
             ),
-            ("connected 1", &[]),
-            ("granted 0 1 @0", &["0 pull", "1 pull"]),
+            ("connected 1", &["2 hello 3 as 1.1"]),
+            ("connected 2", &[]),
+            ("granted 0 1 @0", &["0 pull", "1 pull", "2 pull"]),
             ("values 0 1@0", &[]),
-            ("values 1 1@0", &["compute @0"]),
+            ("values 1 1@0", &[]),
+            ("values 2 1@0", &["compute @0"]),
             ("push", &["0 pull after 1@0", "0 gradients 1"]),
-            ("staged 0 1 5", &["1 pull after 1@0", "1 gradients 1"]),
-            ("staged 1 1 7", &["0 commit 1 of 7"]),
+            ("room 1 1", &[]),
+            ("room 0 9", &[]),
+            ("lost 0", &["0 closed", "0 hello 4 as 1.1"]),
+            ("connected 0", &[]),
+            ("welcome 0 1.1 @0 bounded", &["0 pull after 1@0", "0 gradients 1"]),
+            (
+                "room 0 1",
+                &["2 pull after 1@0", "2 gradients 1", "1 pull after 1@0", "1 gradients 1"],
+            ),
+            ("staged 2 1 7", &[]),
+            ("staged 1 1 5", &["0 commit 1 of 2"]),
         ]],
     );
 }

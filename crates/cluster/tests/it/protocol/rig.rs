@@ -52,6 +52,7 @@ impl Rig {
             addresses: (0..servers).map(|server| format!("ps{server}")).collect(),
             reconnect_timeout: Duration::from_secs(10),
             tell_superseded: true,
+            follows: false,
             all_bits: false,
         });
         Self {
@@ -205,13 +206,14 @@ impl Rig {
         Some(match words[0] {
             "welcome" => {
                 let ticket = words.get(2).filter(|it| it.contains('.')).map(|it| ticket(it));
-                let in_turn = words.contains(&"in_turn");
-                (None, Reply::Welcome { ticket, global_step, in_turn, run: None })
+                let bounded = words.contains(&"bounded");
+                (None, Reply::Welcome { ticket, global_step, bounded, run: None })
             }
             "granted" => {
                 let local_step = LocalStep::new(step());
                 (about, Reply::Granted { sequence, local_step, share: None, number: 0 })
             }
+            "room" => (about, Reply::Room { sequence }),
             "staged" => {
                 let receipt = words.get(3).map_or(0, |it| number(it));
                 (about, Reply::Staged { sequence, receipt })

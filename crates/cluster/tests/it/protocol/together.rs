@@ -9,7 +9,9 @@ use cluster::client::protocol::{
     Action, ConnectionId, Departure, Ended, Hello, ProtocolSettings, PushReport, ReplicaProtocol,
     Reply, Request, Version, Work,
 };
-use cluster::coordinator::{Contribution, Coordinator, GiveUp, ShardCommand, Ticket, receipt};
+use cluster::coordinator::{
+    Contribution, Coordinator, Decision, GiveUp, ShardCommand, Ticket, receipt,
+};
 use cluster::index::ServerIndex;
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::{Grant, Outcome, Settings, StopReason};
@@ -62,6 +64,7 @@ struct World {
     admitted: BTreeSet<String>,
     ended: Option<Ended>,
     random: u64,
+    bounded: bool,
 }
 
 impl World {
@@ -75,6 +78,7 @@ impl World {
         let mut coordinator =
             Coordinator::new(config, 1, SERVERS, GlobalStep::default(), generation);
         coordinator.set_secret(SECRET);
+        coordinator.set_batch(1 + seed as usize % 4);
         coordinator.set_last_step(LAST);
         coordinator.start().expect("it starts");
         let replicas = (0..REPLICAS as u64).map(|replica| Replica {
@@ -84,6 +88,7 @@ impl World {
                 addresses: vec![String::new(); SERVERS],
                 reconnect_timeout: BOUND,
                 tell_superseded: true,
+                follows: false,
                 all_bits: false,
             }),
             grant: None,
@@ -105,6 +110,7 @@ impl World {
             admitted: BTreeSet::new(),
             ended: None,
             random: seed,
+            bounded: seed.is_multiple_of(3),
         };
         for replica in 0..REPLICAS {
             world.after(1, replica, Event::Poll);
@@ -186,7 +192,8 @@ impl World {
                     ticket = self.coordinator.hello(id, hello.process, hello.ticket).ok();
                 }
                 let global_step = self.coordinator.global_step();
-                let welcome = Reply::Welcome { ticket, global_step, in_turn: false, run: None };
+                let bounded = self.bounded;
+                let welcome = Reply::Welcome { ticket, global_step, bounded, run: None };
                 self.tell(replica, connection.server, None, welcome);
                 if let Some(ended) = self.ended.clone().filter(|_| connection.server == 0) {
                     self.tell(replica, 0, None, Reply::Ended(ended));
@@ -234,7 +241,9 @@ impl World {
                 let (contribution, generation) = (of(ticket, sequence), ticket.generation);
                 self.held.insert((server, generation, contribution));
                 let receipt = receipt(SECRET, ServerIndex::new(server), generation, contribution);
-                self.tell(replica, server, Some(ticket), Reply::Staged { sequence, receipt });
+                let staged = Reply::Staged { sequence, receipt };
+                let reply = if server > 0 { staged } else { Reply::Room { sequence } };
+                self.tell(replica, server, Some(ticket), reply);
             }
             Request::Commit(mut commit) => {
                 let (contribution, generation) =
@@ -243,19 +252,15 @@ impl World {
                 commit.receipts ^= receipt(SECRET, ServerIndex::LEADER, generation, contribution);
                 self.coordinator.commit(id, &commit);
             }
-            Request::Ask { ticket, sequence } => {
-                self.coordinator.ask(id, ticket, sequence);
-            }
+            Request::Ask { ticket, sequence } => self.coordinator.ask(id, ticket, sequence),
             Request::GiveUp { ticket, sequence, why, times } => {
                 let work = GiveUp { sequence, why, times: times.unwrap_or_default() };
                 self.coordinator.give_up(id, ticket, work);
             }
-            Request::Leave { ticket, departure: Departure::ForNow } => {
-                self.coordinator.leave_for_now(id, ticket);
-            }
-            Request::Leave { ticket, .. } => {
-                self.coordinator.leave(id, ticket, None);
-            }
+            Request::Leave { ticket, departure } => match departure {
+                Departure::ForNow => self.coordinator.leave_for_now(id, ticket),
+                _ => self.coordinator.leave(id, ticket, None),
+            },
             Request::Recall => {}
         }
     }
@@ -265,17 +270,16 @@ impl World {
         let actions = self.coordinator.take_actions();
         let mut applied = false;
         for command in &actions.commands {
-            match command {
-                ShardCommand::Admit { contribution, .. } => {
+            for decision in command.decisions() {
+                if let Decision::Admit { contribution, .. } = decision {
                     let generation = self.coordinator.generation();
                     let held = |server| self.held.contains(&(server, generation, *contribution));
                     assert!((0..SERVERS).all(held), "{contribution} is not everywhere");
                     let new = self.admitted.insert(contribution.to_string());
                     assert!(new, "{contribution} counts twice");
                 }
-                ShardCommand::Discard(_) => {}
-                ShardCommand::Apply { .. } => applied = true,
             }
+            applied |= matches!(command, ShardCommand::Apply { .. });
         }
         for (replica, ticket, answer) in actions.answers {
             self.tell(replica.get() as usize, 0, Some(ticket), answer.into());
@@ -287,9 +291,12 @@ impl World {
         });
         self.ended = ended.clone().or(self.ended.take());
         let ended = ended.map(Reply::Ended);
-        for reply in actions.made.into_iter().map(Reply::Advanced).chain(ended) {
-            (0..REPLICAS).for_each(|replica| self.tell(replica, 0, None, reply.clone()));
+        let in_vain = |made| actions.in_vain.iter().map(move |it| (it.get() as usize, made));
+        for (replica, made) in actions.made.iter().flat_map(in_vain) {
+            self.tell(replica, 0, None, Reply::Advanced(*made));
         }
+        let all = ended.into_iter().flat_map(|it| (0..REPLICAS).map(move |to| (to, it.clone())));
+        all.for_each(|(replica, reply)| self.tell(replica, 0, None, reply));
         if applied {
             for _ in 0..SERVERS {
                 self.coordinator.at(self.now).applied(None);

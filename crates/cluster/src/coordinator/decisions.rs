@@ -1,0 +1,121 @@
+//! What was decided of contributions and shards have not heard yet: it leaves in batches, so that
+//! what the coordinator sends in a step does not grow with replicas times servers (P-22).
+//!
+//! Invariant: shards hear all in the order in which it was decided, before the update that it is
+//! for, and nobody waits for a word that waits for others: a replica is owed one at most.
+
+use super::{Contribution, Coordinator, ReplicaRecord};
+use crate::shard::MOST_WHOLE;
+
+/// What was decided of a staged contribution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It counts.
+    Admit {
+        /// Which one.
+        contribution: Contribution,
+        /// Its place in the sum, in replica order.
+        key: u64,
+        /// The variables that took it; `None` for all.
+        variables: Option<Vec<usize>>,
+    },
+    /// It does not count, nor do the replica's earlier ones.
+    Discard(Contribution),
+}
+
+impl Decision {
+    /// Which contribution it is about.
+    #[must_use]
+    pub fn contribution(&self) -> Contribution {
+        match self {
+            Self::Admit { contribution, .. } | Self::Discard(contribution) => *contribution,
+        }
+    }
+}
+
+/// Of `needed` contributions to a step so many decisions leave at once, where `spare` contributions
+/// may be held up by a decision that has not left: eight batches a step, so that shards add while
+/// others still arrive.
+#[must_use]
+pub fn batch_size(needed: usize, spare: usize) -> usize {
+    needed.div_ceil(8).min(spare).max(1)
+}
+
+/// Decisions on their way out.
+#[derive(Debug)]
+pub(super) struct Decisions {
+    decided: Vec<Decision>,
+    /// How many leave together.
+    batch: usize,
+    /// Somebody waits for one of them.
+    urgent: bool,
+}
+
+impl Default for Decisions {
+    fn default() -> Self {
+        Self { decided: Vec::new(), batch: 1, urgent: false }
+    }
+}
+
+impl Decisions {
+    fn is_due(&self) -> bool {
+        self.urgent || self.decided.len() >= self.batch
+    }
+
+    /// They are about an earlier life of the shared state.
+    pub(super) fn forget(&mut self) {
+        (self.decided, self.urgent) = (Vec::new(), false);
+    }
+}
+
+impl ReplicaRecord {
+    /// Shards may hold one more whole piece of its work, and have not heard what becomes of it.
+    /// Whether they take no more until they hear (P-27).
+    pub(super) fn owe(&mut self) -> bool {
+        self.owed += 1;
+        self.owed >= MOST_WHOLE
+    }
+}
+
+impl Coordinator {
+    /// How many decisions leave together; one when this is not said. See [`batch_size`].
+    pub fn set_batch(&mut self, batch: usize) {
+        self.decisions.batch = batch.max(1);
+    }
+
+    /// A contribution was decided on; the word leaves with others.
+    pub(super) fn decide(&mut self, decision: Decision) {
+        let index = self.index(decision.contribution().replica);
+        let record = index.and_then(|index| self.records.get_mut(index));
+        self.decisions.urgent |= record.is_some_and(ReplicaRecord::owe);
+        self.decisions.decided.push(decision);
+    }
+
+    /// A contribution and its replica's earlier ones are void, and the room that they take is
+    /// waited for.
+    pub(super) fn discard_now(&mut self, contribution: Contribution) {
+        self.decisions.decided.push(Decision::Discard(contribution));
+        self.decisions.urgent = true;
+    }
+
+    /// The decisions that leave now, if there are any that should.
+    pub(super) fn due_decisions(&mut self) -> Option<Vec<Decision>> {
+        let due = !self.decisions.decided.is_empty() && self.decisions.is_due();
+        due.then(|| self.hand_out_decisions())
+    }
+
+    /// All decisions that have not left.
+    pub(super) fn hand_out_decisions(&mut self) -> Vec<Decision> {
+        self.decisions.urgent = false;
+        let decided = std::mem::take(&mut self.decisions.decided);
+        for contribution in decided.iter().map(Decision::contribution) {
+            let index = self.index(contribution.replica);
+            if let Some(record) = index.map(|index| &mut self.records[index])
+                && record.incarnation == contribution.incarnation
+            {
+                record.owed = 0;
+            }
+        }
+        decided
+    }
+}
