@@ -9,6 +9,7 @@ mod mischief;
 mod net;
 mod program;
 mod seeds;
+mod successor;
 mod wishes;
 
 use std::cell::RefCell;
@@ -22,6 +23,7 @@ use crate::server::Server;
 use faults::{Draw, Faults};
 use mischief::Mischief;
 use program::{Plan, Program};
+use successor::{First, SUCCESSOR, Succession};
 use wishes::{Ear, Wishes};
 
 /// Virtual time from the last mend to the end of training.
@@ -79,6 +81,8 @@ struct Run<'a> {
     faults: Faults,
     mischief: Mischief,
     wishes: Wishes,
+    first: First,
+    succession: Succession,
     trace: String,
     /// The coordinator's generation and step, as last seen.
     version: (u64, i64),
@@ -97,11 +101,16 @@ impl Run<'_> {
             .tcp_capacity(4096)
             .build();
         let seen = Rc::new(RefCell::new(Seen::default()));
-        for index in 0..program.plan.ps {
+        let hosts = (0..program.plan.ps).map(|index| (index, format!("ps{index}")));
+        for (index, host) in hosts.chain([(0, SUCCESSOR.to_owned())]) {
             let (program, seen) = (program.clone(), Rc::clone(&seen));
-            sim.host(format!("ps{index}"), move || {
-                let (program, seen) = (program.clone(), Rc::clone(&seen));
+            sim.host(host.clone(), move || {
+                let (program, seen, host) = (program.clone(), Rc::clone(&seen), host.clone());
                 async move {
+                    if host == SUCCESSOR {
+                        program.first.until_replaced().await;
+                    }
+                    let first = program.first.clone();
                     let started = |server, ear| {
                         let mut seen = seen.borrow_mut();
                         seen.begins(format!("ps{index}"), ear);
@@ -110,7 +119,12 @@ impl Run<'_> {
                         }
                     };
                     let ended = program.serve(index, started).await;
-                    seen.borrow_mut().server_ended(index, ended.map_err(|it| it.to_string()));
+                    let ended = ended.map_err(|it| it.to_string());
+                    let is_old = host != first.host(&format!("ps{index}"));
+                    match is_old {
+                        true => seen.borrow_mut().old_server_ended(ended),
+                        false => seen.borrow_mut().server_ended(index, ended),
+                    }
                     Ok(())
                 }
             });
@@ -138,8 +152,10 @@ impl Run<'_> {
         let latency = Duration::from_millis(slowest);
         let mischief = Mischief::new(draw, &program.plan, program.cables.clone(), latency);
         let wishes = Wishes::new(seed, &program.plan);
+        let (first, succession) = (program.first.clone(), Succession::new(seed, &program.plan));
         let trace = format!("seed {seed}: {:?}, latency to {slowest} ms\n", program.plan);
-        Self { sim, seen, faults, mischief, wishes, trace, version: (0, 0), told: 0 }
+        let (version, told) = ((0, 0), 0);
+        Self { sim, seen, faults, mischief, wishes, first, succession, trace, version, told }
     }
 
     fn play(&mut self, draw: &mut Draw) -> Result<(), String> {
@@ -149,12 +165,16 @@ impl Run<'_> {
             if self.faults.are_over(now) {
                 healed.get_or_insert_with(|| {
                     self.mischief.mend(&mut self.sim);
+                    self.succession.mend(&self.sim);
                     self.faults.mend(&mut self.sim, &mut self.trace);
                     now
                 });
             } else {
                 self.faults.happen(now, draw, &mut self.sim, &mut self.trace);
                 self.mischief.happen(now, draw, &mut self.sim, &mut self.trace);
+                if self.succession.happen(now, &self.first, &mut self.sim, &mut self.trace) {
+                    self.faults.replace_first(SUCCESSOR, now);
+                }
             }
             self.seen.borrow_mut().peace = healed.is_some_and(|healed| now > healed + PEACE);
             let (step, struck) = (self.version.1, self.faults.struck.map(|(first, _)| first));
@@ -235,6 +255,18 @@ impl Seen {
             && !(late && reason.contains("were gone for"))
         {
             self.failure.get_or_insert(format!("ps{index}: {reason}"));
+        }
+    }
+
+    /// The first process of ps 0 ended, after another one was started in its place: it was turned
+    /// away, or found nobody after the end (P-26).
+    fn old_server_ended(&mut self, ended: Result<String, String>) {
+        self.ends.push(format!("the old ps0 ended: {ended:?}"));
+        if let Err(reason) = ended
+            && !reason.contains("another process has taken its place")
+            && !(self.servers_ended && reason.contains("were gone for"))
+        {
+            self.failure.get_or_insert(format!("the old ps0: {reason}"));
         }
     }
 

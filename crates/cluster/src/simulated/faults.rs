@@ -27,6 +27,8 @@ impl Draw {
 pub(super) struct Faults {
     pub(super) plan: Plan,
     hosts: Vec<String>,
+    /// The first process of ps 0, once another one is.
+    old: Option<String>,
     crashed: BTreeSet<String>,
     /// When a server crashed or came back for the first and for the last time.
     pub(super) struck: Option<(Duration, Duration)>,
@@ -58,6 +60,7 @@ impl Faults {
         Self {
             plan: *plan,
             hosts,
+            old: None,
             crashed: BTreeSet::new(),
             struck: None,
             cut: BTreeSet::new(),
@@ -67,6 +70,15 @@ impl Faults {
             pace: 200 + draw.below(1500),
             kinds,
         }
+    }
+
+    /// Another process is ps 0 now: it may crash as the first one might, which nobody starts again.
+    pub(super) fn replace_first(&mut self, host: &str, now: Duration) {
+        let old = std::mem::replace(&mut self.hosts[0], host.to_owned());
+        self.crashed.remove(&old);
+        self.old = Some(old);
+        let (first, _) = self.struck.unwrap_or((now, now));
+        self.struck = Some((first, now));
     }
 
     pub(super) fn are_over(&self, now: Duration) -> bool {
@@ -169,10 +181,11 @@ impl Faults {
     }
 
     pub(super) fn running(&self, sim: &mut turmoil::Sim<'_>) -> Vec<String> {
-        self.hosts.iter().filter(|host| sim.is_host_running(host.as_str())).cloned().collect()
+        let hosts = self.hosts.iter().chain(&self.old);
+        hosts.filter(|host| sim.is_host_running(host.as_str())).cloned().collect()
     }
 
     pub(super) fn all_ended(&self, sim: &mut turmoil::Sim<'_>) -> bool {
-        self.hosts.iter().all(|host| !sim.is_host_running(host.as_str()))
+        self.running(sim).is_empty()
     }
 }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_stream::wrappers::ReceiverStream;
 use turmoil::net::{TcpListener, TcpStream};
 
+use super::successor::First;
 use crate::client::{Dial, DialFuture, endpoint};
 
 pub(super) const PORT: u16 = 7000;
@@ -138,14 +139,16 @@ impl AsyncWrite for Cut {
 }
 
 /// Connects this host to others by their names.
-pub(super) fn dial(host: String, cables: Cables) -> Dial {
+pub(super) fn dial(host: String, cables: Cables, first: First) -> Dial {
     Arc::new(move |address: String| -> DialFuture {
-        let (host, cables) = (host.clone(), cables.clone());
+        let (host, cables, first) = (host.clone(), cables.clone(), first.clone());
         Box::pin(async move {
             let connector = tower::service_fn(move |_| {
-                let (address, fuse) = (address.clone(), cables.lay(&host, &address));
+                let fuse = cables.lay(&host, &address);
+                let name = address.split(':').next().unwrap_or(&address);
+                let host = first.host(name);
                 async move {
-                    let stream = TcpStream::connect(address).await?;
+                    let stream = TcpStream::connect((host.as_str(), PORT)).await?;
                     Ok::<_, io::Error>(TokioIo::new(Cut { stream, fuse }))
                 }
             });

@@ -13,6 +13,7 @@ use sync_replicas::{
 };
 
 use super::net;
+use super::successor::First;
 use super::wishes::Ear;
 use crate::client::Connector;
 use crate::front::pass_on;
@@ -38,6 +39,8 @@ pub(super) struct Program {
     pub(super) plan: Plan,
     pub(super) folder: PathBuf,
     pub(super) cables: net::Cables,
+    /// Which process is ps 0.
+    pub(super) first: First,
     expected: Arc<Vec<String>>,
 }
 
@@ -48,7 +51,8 @@ const PATIENCE: Duration = Duration::from_secs(40);
 impl Program {
     pub(super) fn new(plan: Plan, folder: PathBuf) -> Self {
         let expected = expected(plan.aggregate, plan.last_step);
-        Self { plan, folder, cables: net::Cables::default(), expected }
+        let (cables, first) = (net::Cables::default(), First::default());
+        Self { plan, folder, cables, first, expected }
     }
 
     /// The variables' fingerprint at a step, in a run without faults in one process.
@@ -73,7 +77,7 @@ impl Program {
     /// How the process of this name reaches the servers.
     fn reach(&self, cluster: &Cluster, host: String) -> Connector {
         let (servers, signer) = (cluster.place().cluster.ps.clone(), Signer::new(None, wall_clock));
-        Connector::new(servers, net::dial(host, self.cables.clone()), signer)
+        Connector::new(servers, net::dial(host, self.cables.clone(), self.first.clone()), signer)
     }
 
     fn hooks(&self) -> Hooks<f32> {
