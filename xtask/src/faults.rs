@@ -153,6 +153,7 @@ impl Harness {
                 let truth = (updates > 0).then(|| self.truth(scenario.aggregate, updates));
                 truth.map_or(Ok(()), |truth| verdict::same(&folder, &ended, updates, &truth?))
             }
+            Some(Outcome::Fails) => verdict::failed(scenario, &ended),
             _ => {
                 let truth = self.truth(scenario.aggregate, cluster::UPDATES)?;
                 verdict::judge(&folder, scenario, &ended, &truth)

@@ -104,11 +104,11 @@ fn watch(
                         let words = role(other);
                         processes_of(folder, &words).iter().for_each(|it| send("KILL", it));
                     }
-                    Signal::Kill | Signal::Stop(_) | Signal::Hang(_) => {}
+                    Signal::Kill | Signal::Stop(_) | Signal::Hang(_) | Signal::Full => {}
                 }
             }
             let stands = match crash.signal {
-                Signal::Kill | Signal::KillAndInterrupt => continue,
+                Signal::Kill | Signal::KillAndInterrupt | Signal::Full => continue,
                 Signal::Stop(time) | Signal::Hang(time) => time,
                 // So that what happens meanwhile is known before it goes on.
                 Signal::Interrupt | Signal::KillOther(_) => SHORT,

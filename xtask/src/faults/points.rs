@@ -14,6 +14,8 @@ pub(super) enum Outcome {
     StartsAgain,
     /// It was over: its result is as it would have been.
     Over,
+    /// It ends with an error that says why; nobody was served.
+    Fails,
     /// Somebody wished for the end: it ends soon, with the step that it tells of on disk.
     Ends,
 }
@@ -26,6 +28,7 @@ impl Outcome {
             Self::Restores => "restores",
             Self::StartsAgain => "starts again",
             Self::Over => "over",
+            Self::Fails => "fails",
             Self::Ends => "ends",
         }
     }
@@ -142,6 +145,14 @@ pub(super) const HUNG: [&str; 3] = [
     "worker-1 worker/after-gradient#5",
     "worker-1 worker/token-held#5",
     "worker-2 worker/between-pushes#9",
+];
+
+/// A disk that is full once, while a checkpoint is written: which, and whether only the first and
+/// the last step have one.
+pub(super) const FULL: [(&str, bool, Outcome); 3] = [
+    ("ps-0 checkpoint/tensors-written#1", false, Outcome::Fails),
+    ("ps-0 checkpoint/tensors-written#2", false, Continues),
+    ("ps-0 checkpoint/tensors-written#2", true, Over),
 ];
 
 /// A wish to end while the training starts or recovers: who is killed where, and where somebody

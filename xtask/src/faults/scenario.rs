@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::cluster::UPDATES;
-use super::points::{DOUBLE, HUNG, LAST, Outcome, POINTS, Point, SMOKE, WISHED};
+use super::points::{DOUBLE, FULL, HUNG, LAST, Outcome, POINTS, Point, SMOKE, WISHED};
 use crate::Result;
 
 /// How long a process is stopped: less than a lease, and more than two.
@@ -24,6 +24,8 @@ pub(super) enum Signal {
     Stop(Duration),
     /// The thread that comes there hangs for so long, and the process lives on.
     Hang(Duration),
+    /// The disk is full once.
+    Full,
     /// It stands there while the launcher gets SIGINT.
     Interrupt,
     /// It is killed, and the launcher gets SIGINT.
@@ -67,6 +69,7 @@ impl Crash {
         let Self { process, point, visit, signal } = self;
         let signal = match signal {
             Signal::Hang(_) => "hang",
+            Signal::Full => "full",
             signal if signal.kills() => "kill",
             _ => "stop",
         };
@@ -86,7 +89,9 @@ pub(super) fn all(filter: Option<&str>) -> Result<Vec<Scenario>> {
     let last = LAST.iter().map(|(at, other, outcome)| of_last(at, *other, *outcome));
     let wished = WISHED.iter().map(|(first, then)| of_wish(first, *then));
     let hung = HUNG.iter().map(|at| of_hang(at));
-    let listed = double.chain(last).chain(wished).chain(hung).collect::<Result<Vec<_>>>()?;
+    let full = FULL.iter().map(|(at, last, outcome)| of_full_disk(at, *last, *outcome));
+    let listed =
+        double.chain(last).chain(wished).chain(hung).chain(full).collect::<Result<Vec<_>>>()?;
     let every: Vec<Scenario> = single.chain(listed).collect();
     let chosen: Vec<_> =
         every.into_iter().filter(|it| filter.is_none_or(|part| it.name.contains(part))).collect();
@@ -191,6 +196,18 @@ fn of_hang(at: &str) -> Result<Scenario> {
     })
 }
 
+/// A disk that is full for a moment.
+fn of_full_disk(at: &str, is_last: bool, outcome: Outcome) -> Result<Scenario> {
+    let save_every = if is_last { UPDATES.unsigned_abs() } else { SAVE_EVERY };
+    Ok(Scenario {
+        name: format!("full: {at}, every {save_every} updates"),
+        aggregate: 3,
+        save_every,
+        crashes: vec![crash(at, Signal::Full)?],
+        expected: Some(outcome),
+    })
+}
+
 /// A wish to end during a recovery.
 fn of_wish(first: &str, then: Option<&str>) -> Result<Scenario> {
     let (name, crashes) = match then {
@@ -230,6 +247,7 @@ fn word(signal: Signal) -> &'static str {
         Signal::Stop(time) if time == SHORT => "stop short",
         Signal::Stop(_) => "stop long",
         Signal::Hang(_) => "hang",
+        Signal::Full => "full",
         Signal::Interrupt => "interrupt",
         Signal::KillAndInterrupt => "kill and interrupt",
         Signal::KillOther(other) => other,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::points::{DOUBLE, HUNG, LAST, POINTS, SMOKE, WISHED};
+use super::points::{DOUBLE, FULL, HUNG, LAST, POINTS, SMOKE, WISHED};
 use super::scenario;
 use crate::tidy::tree::Tree;
 
@@ -73,7 +73,11 @@ fn the_document_has_the_points_of_the_harness() {
         format!("| `{first}` | {then} |")
     });
     let hung = HUNG.iter().map(|at| format!("| `{at}` |"));
-    for row in double.chain(last).chain(wished).chain(hung) {
+    let full = FULL.iter().map(|(at, last, outcome)| {
+        let saved = if *last { "at the end" } else { "every 4 updates" };
+        format!("| `{at}` | {saved} | {} |", outcome.word())
+    });
+    for row in double.chain(last).chain(wished).chain(hung).chain(full) {
         assert!(text.contains(&row), "{DOCUMENT} has no {row}");
     }
 }

@@ -73,6 +73,19 @@ pub(super) fn interrupted(folder: &Path, scenario: &Scenario, ended: &Ended) -> 
 /// How soon a training ends that was interrupted, whatever it was about.
 const SOON: Duration = Duration::from_secs(10);
 
+/// Whether a training failed before anybody was served, and said why.
+///
+/// # Errors
+/// In words, what it did instead.
+pub(super) fn failed(scenario: &Scenario, ended: &Ended) -> Result {
+    all_struck(scenario, ended)?;
+    let said = "the first checkpoint was not written";
+    if ended.status.code() != Some(1) || !ended.err.contains(said) {
+        return Err(format!("expected status 1 and {said:?}, got {}", ended.status).into());
+    }
+    Ok(())
+}
+
 /// Compares a training with one that had no faults.
 ///
 /// # Errors
@@ -96,7 +109,7 @@ pub(super) fn judge(folder: &Path, scenario: &Scenario, ended: &Ended, expected:
     all_struck(scenario, ended)?;
     let (known, now) = (expected.generation, got.generation);
     let fits = match outcome {
-        Outcome::Continues | Outcome::Over | Outcome::Ends => now == known,
+        Outcome::Continues | Outcome::Over | Outcome::Fails | Outcome::Ends => now == known,
         Outcome::Restores => now > known,
         Outcome::StartsAgain => now >= known,
     };

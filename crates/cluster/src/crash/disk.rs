@@ -7,7 +7,7 @@ use sync_replicas::Scalar;
 use sync_replicas::checkpoint::CheckpointError;
 use sync_replicas::checkpoint::{Disk, SystemDisk, TrainingState, write_on};
 
-use super::reach;
+use super::plan::reach_on_disk as reach;
 
 /// The points of a write, in their order.
 pub(super) const POINTS: [&str; 5] = [
@@ -40,7 +40,7 @@ impl Disk for CrashingDisk {
     fn write(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         SystemDisk.write(path, bytes)?;
         if !is_manifest(path) {
-            reach("checkpoint/tensors-written");
+            return reach("checkpoint/tensors-written");
         }
         Ok(())
     }
@@ -48,7 +48,7 @@ impl Disk for CrashingDisk {
     fn sync_file(&mut self, path: &Path) -> io::Result<()> {
         SystemDisk.sync_file(path)?;
         if is_manifest(path) {
-            reach("checkpoint/files-synced");
+            return reach("checkpoint/files-synced");
         }
         Ok(())
     }
@@ -56,14 +56,13 @@ impl Disk for CrashingDisk {
     fn sync_folder(&mut self, path: &Path) -> io::Result<()> {
         SystemDisk.sync_folder(path)?;
         let aside = ends_with(path, ".new");
-        reach(if aside { "checkpoint/folder-synced" } else { "checkpoint/published" });
-        Ok(())
+        reach(if aside { "checkpoint/folder-synced" } else { "checkpoint/published" })
     }
 
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         SystemDisk.rename(from, to)?;
         if !ends_with(to, ".old") {
-            reach("checkpoint/renamed");
+            return reach("checkpoint/renamed");
         }
         Ok(())
     }

@@ -1,15 +1,16 @@
 //! Which process crashes where, read from the environment.
 //!
-//! `SYNC_REPLICAS_CRASH_AT` is a list, with commas, of `PROCESS POINT#VISIT=SIGNAL`, such as
+//! `SYNC_REPLICAS_CRASH_AT` is a list, with commas, of `PROCESS POINT#VISIT=DEED`, such as
 //! `worker-1 worker/before-commit#3=kill`: the third time that a life of worker 1 is there, it is
 //! killed. `stop` stops it until somebody has it go on. `hang` has the thread that comes there hang
-//! while its process lives on. `SYNC_REPLICAS_CRASH_MARKS` is a folder: each crash of the list
-//! leaves a file there, named by its place in the list, with the number of the process that it
-//! struck; what hangs goes on when there is one with `.go` behind that name. Invariant: each
-//! happens once, whatever is started again.
+//! while its process lives on. `full` has the file operation at a point of the disk fail as on a
+//! full one. `SYNC_REPLICAS_CRASH_MARKS` is a folder: each crash of the list leaves a file there,
+//! named by its place in the list, with the number of the process that it struck; what hangs goes
+//! on when there is one with `.go` behind that name. Invariant: each happens once, whatever is
+//! started again.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,13 +64,20 @@ const POINTS: [&str; 31] = [
 /// Before the signal, so that what was sent before the point has left the process.
 const HOLD: Duration = Duration::from_millis(20);
 
+/// What is done to it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    Signal(Signal),
+    Hang,
+    Full,
+}
+
 /// One crash of this process.
 struct Crash {
     point: String,
     visit: u64,
     visits: AtomicU64,
-    /// `None`: it hangs.
-    signal: Option<Signal>,
+    deed: Deed,
     mark: PathBuf,
 }
 
@@ -92,11 +100,18 @@ pub(crate) fn enter(task: Task) {
 
 /// This process is at a point, and may not leave it.
 pub(crate) fn reach(point: &str) {
+    // Only a point of the disk fails.
+    let _ = reach_on_disk(point);
+}
+
+/// The same, where a file operation has just been done: it may fail all the same.
+pub(super) fn reach_on_disk(point: &str) -> io::Result<()> {
     for crash in HERE.get().into_iter().flatten().filter(|crash| crash.point == point) {
         if crash.visits.fetch_add(1, Ordering::Relaxed) + 1 == crash.visit {
-            blocking(|| crash.happen());
+            blocking(|| crash.happen())?;
         }
     }
+    Ok(())
 }
 
 /// Ends this process, which is not what its test takes it for.
@@ -106,23 +121,22 @@ fn give_up(reason: &str, exit: Exit) -> ! {
 }
 
 impl Crash {
-    fn happen(&self) {
+    fn happen(&self) -> io::Result<()> {
         // Whoever makes the file is the one that crashes.
         let Ok(mut mark) = File::options().write(true).create_new(true).open(&self.mark) else {
-            return;
+            return Ok(());
         };
         let written = writeln!(mark, "{}", std::process::id());
         std::thread::sleep(HOLD);
-        let struck = written.and_then(|()| match self.signal {
-            Some(signal) => raise(signal).map_err(Into::into),
-            None => {
-                self.hang();
-                Ok(())
-            }
-        });
+        let struck = match self.deed {
+            Deed::Signal(signal) => written.and_then(|()| raise(signal).map_err(Into::into)),
+            Deed::Hang => written.map(|()| self.hang()),
+            Deed::Full => return Err(io::ErrorKind::StorageFull.into()),
+        };
         if let Err(error) = struck {
             give_up(&format!("{} did not crash: {error}", self.point), Exit::Failed);
         }
+        Ok(())
     }
 
     fn hang(&self) {
@@ -149,11 +163,11 @@ fn read(list: &str, marks: Option<PathBuf>, process: &str) -> Result<Vec<Crash>,
 /// One crash, and the process that it is of.
 fn one(text: &str, mark: PathBuf) -> Result<(&str, Crash), String> {
     let wrong = |what: &str| {
-        format!("expected {what} in PROCESS POINT#VISIT=SIGNAL, got {text:?}; mend or unset it")
+        format!("expected {what} in PROCESS POINT#VISIT=DEED, got {text:?}; mend or unset it")
     };
     let (process, rest) = text.split_once(' ').ok_or_else(|| wrong("a space"))?;
     let (point, rest) = rest.split_once('#').ok_or_else(|| wrong("a `#`"))?;
-    let (visit, signal) = rest.split_once('=').ok_or_else(|| wrong("a `=`"))?;
+    let (visit, deed) = rest.split_once('=').ok_or_else(|| wrong("a `=`"))?;
     let numbered = process.split_once('-').filter(|(role, _)| matches!(*role, "ps" | "worker"));
     if numbered.is_none_or(|(_, index)| index.parse::<u64>().is_err()) {
         return Err(wrong("a process such as `ps-0` or `worker-2`"));
@@ -163,14 +177,15 @@ fn one(text: &str, mark: PathBuf) -> Result<(&str, Crash), String> {
     }
     let visit = visit.parse().ok().filter(|visit| *visit > 0);
     let visit = visit.ok_or_else(|| wrong("a visit from 1 on"))?;
-    let signal = match signal {
-        "kill" => Some(Signal::SIGKILL),
-        "stop" => Some(Signal::SIGSTOP),
-        "hang" => None,
-        _ => return Err(wrong("`kill`, `stop` or `hang`")),
+    let deed = match deed {
+        "kill" => Deed::Signal(Signal::SIGKILL),
+        "stop" => Deed::Signal(Signal::SIGSTOP),
+        "hang" => Deed::Hang,
+        "full" if disk::POINTS.contains(&point) => Deed::Full,
+        _ => return Err(wrong("`kill`, `stop`, `hang`, or at the disk `full`")),
     };
     let (point, visits) = (point.to_owned(), AtomicU64::new(0));
-    Ok((process, Crash { point, visit, visits, signal, mark }))
+    Ok((process, Crash { point, visit, visits, deed, mark }))
 }
 
 #[cfg(test)]
@@ -180,16 +195,16 @@ mod tests {
     #[test]
     fn crashes_are_read_by_process() {
         let list = "ps-0 server/before-apply#12=stop, worker-1 worker/token-held#3=kill,\
-                    worker-1 worker/after-gradient#5=hang,worker-1 checkpoint/renamed#1=kill";
+                    worker-1 worker/after-gradient#5=hang,worker-1 checkpoint/renamed#1=full";
         let crashes = read(list, Some("/marks".into()), "worker-1").expect("they make sense");
         let found: Vec<_> = crashes
             .iter()
-            .map(|it| (it.point.as_str(), it.visit, it.signal, it.mark.to_str()))
+            .map(|it| (it.point.as_str(), it.visit, it.deed, it.mark.to_str()))
             .collect();
         let expected = [
-            ("worker/token-held", 3, Some(Signal::SIGKILL), Some("/marks/1")),
-            ("worker/after-gradient", 5, None, Some("/marks/2")),
-            ("checkpoint/renamed", 1, Some(Signal::SIGKILL), Some("/marks/3")),
+            ("worker/token-held", 3, Deed::Signal(Signal::SIGKILL), Some("/marks/1")),
+            ("worker/after-gradient", 5, Deed::Hang, Some("/marks/2")),
+            ("checkpoint/renamed", 1, Deed::Full, Some("/marks/3")),
         ];
         assert_eq!(found, expected);
         assert!(read(list, Some("/marks".into()), "ps-1").expect("they make sense").is_empty());
@@ -210,7 +225,8 @@ mod tests {
         check("ps-0 server/nowhere#1=kill", "a point of docs/faults.md");
         check("ps-0 server/before-apply#0=kill", "a visit");
         check("ps-0 server/before-apply#x=kill", "a visit");
-        check("ps-0 server/before-apply#1=wait", "`kill`, `stop` or `hang`");
+        check("ps-0 server/before-apply#1=wait", "`kill`, `stop`, `hang`");
+        check("ps-0 server/before-apply#1=full", "at the disk `full`");
         check("ps-0 server/before-apply#1=kill,", "a space");
         let error = read("ps-0 server/before-apply#1=kill", None, "ps-0").err();
         assert!(error.expect("no folder").contains(MARKS));
