@@ -19,7 +19,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::server::Server;
+use sync_replicas::BoxError;
+
+use crate::server::{ServeError, Server};
 use faults::{Draw, Faults};
 use mischief::Mischief;
 use program::{Plan, Program};
@@ -119,11 +121,11 @@ impl Run<'_> {
                         }
                     };
                     let ended = program.serve(index, started).await;
-                    let ended = ended.map_err(|it| it.to_string());
-                    let is_old = host != first.host(&format!("ps{index}"));
-                    match is_old {
-                        true => seen.borrow_mut().old_server_ended(ended),
-                        false => seen.borrow_mut().server_ended(index, ended),
+                    if host == first.host(&format!("ps{index}")) {
+                        let ended = ended.map_err(|it| it.to_string());
+                        seen.borrow_mut().server_ended(index, ended);
+                    } else {
+                        seen.borrow_mut().old_server_ended(ended);
                     }
                     Ok(())
                 }
@@ -260,13 +262,16 @@ impl Seen {
 
     /// The first process of ps 0 ended, after another one was started in its place: it was turned
     /// away, or found nobody after the end (P-26).
-    fn old_server_ended(&mut self, ended: Result<String, String>) {
+    fn old_server_ended(&mut self, ended: Result<String, BoxError>) {
         self.ends.push(format!("the old ps0 ended: {ended:?}"));
-        if let Err(reason) = ended
-            && !reason.contains("another process has taken its place")
-            && !(self.servers_ended && reason.contains("were gone for"))
-        {
-            self.failure.get_or_insert(format!("the old ps0: {reason}"));
+        let Err(error) = ended else { return };
+        let is_lawful = match error.downcast_ref() {
+            Some(ServeError::Replaced { .. }) => true,
+            Some(ServeError::Abandoned { .. }) => self.servers_ended,
+            _ => false,
+        };
+        if !is_lawful {
+            self.failure.get_or_insert(format!("the old ps0: {error}"));
         }
     }
 

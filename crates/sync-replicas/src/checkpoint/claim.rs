@@ -34,12 +34,23 @@ pub fn newest_generation(folder: &Path) -> Result<Generation, CheckpointError> {
 }
 
 /// Takes the next generation's number for a new life of a run, on disk, and answers the one before
-/// it: at least `after`, and at least what was claimed in the folder before.
+/// it: at least `after`, and at least what was claimed in the folder before. A process that claims
+/// again says what it claimed last as `own`, so that one whose place another has taken meanwhile
+/// does not take it back (P-26).
 ///
 /// # Errors
+/// [`CheckpointError::Replaced`] when somebody has claimed a higher number than `own`, and
 /// [`CheckpointError::Io`].
-pub fn claim(folder: &Path, after: Generation) -> Result<Generation, CheckpointError> {
-    let after = after.max(newest_generation(folder)?);
+pub fn claim(
+    folder: &Path,
+    after: Generation,
+    own: Option<Generation>,
+) -> Result<Generation, CheckpointError> {
+    let claimed = newest_generation(folder)?;
+    if let Some(own) = own.filter(|&own| claimed > own) {
+        return Err(CheckpointError::Replaced { path: folder.to_owned(), claimed, own });
+    }
+    let after = after.max(claimed);
     put(folder, after.next())?;
     Ok(after)
 }
@@ -61,4 +72,27 @@ fn put(folder: &Path, generation: Generation) -> Result<(), CheckpointError> {
         if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
     };
     write().map_err(CheckpointError::io("writing", &folder.join(FILE)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // P-26
+    #[test]
+    fn whoever_was_replaced_claims_no_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let claim = |own: Option<u64>| {
+            let claimed = claim(folder.path(), Generation::default(), own.map(Generation::new));
+            claimed.map(|before| before.next().get()).map_err(|error| error.to_string())
+        };
+        assert_eq!(claim(None), Ok(1), "the first process");
+        assert_eq!(claim(Some(1)), Ok(2), "which begins anew");
+        assert_eq!(claim(None), Ok(3), "another one");
+        let refused = claim(Some(2)).expect_err("it is the old one");
+        assert!(refused.contains("generation 3") && refused.contains("generation 2"), "{refused}");
+        let newest = newest_generation(folder.path()).expect("it is there");
+        assert_eq!(newest.get(), 3, "the old one changed nothing");
+        assert_eq!(claim(Some(3)), Ok(4), "the other one goes on");
+    }
 }

@@ -83,8 +83,8 @@ pub enum CheckpointError {
     },
     /// Another process has gone on from the folder.
     #[error(
-        "another process has gone on from {} since: it is in generation {claimed}, and this \
-         training, in generation {own}, saves nothing more there; go on from its newest checkpoint",
+        "another process has gone on from {} since: it is in {claimed}, and this \
+         training, in {own}, saves nothing more there; go on from its newest checkpoint",
         path.display()
     )]
     Replaced {

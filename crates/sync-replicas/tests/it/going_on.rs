@@ -96,7 +96,8 @@ fn who_was_replaced_writes_nothing() {
     let (folder, run) = (folder(), RunId::draw());
     write(folder.path(), &state(run, 1, 100));
     // Another machine goes on from it; it has not saved yet.
-    let after = checkpoint::claim(folder.path(), Generation::new(1)).expect("it can be written");
+    let after =
+        checkpoint::claim(folder.path(), Generation::new(1), None).expect("it can be written");
     assert_eq!(after.get(), 1);
     let refused = checkpoint::write(folder.path(), &state(run, 1, 200), 2);
     assert!(matches!(refused, Err(CheckpointError::Replaced { .. })), "{refused:?}");

@@ -76,6 +76,9 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
                     // Another server was lost meanwhile; with it the flag is set again.
                     Err(RecoveryError::Again) => leader.with(|leader| leader.stale = true),
                     Err(RecoveryError::Alone) => return leader.gave_up.notify_one(),
+                    Err(RecoveryError::Checkpoint(error @ CheckpointError::Replaced { .. })) => {
+                        return leader.with(|leader| leader.was_replaced(error.to_string()));
+                    }
                     Err(error) => {
                         let reason = error.to_string();
                         tracing::error!(reason, "the cluster cannot go on");
@@ -245,7 +248,10 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
     /// Takes the next generation's number for this life, on disk; answers the one before it.
     fn claim(&self, after: Generation) -> Result<Generation, CheckpointError> {
         let Some(checkpoints) = &self.leader.settings.checkpoints else { return Ok(after) };
-        checkpoint::claim(&checkpoints.folder, after)
+        let own = self.leader.with(|leader| leader.saving.claimed);
+        let before = checkpoint::claim(&checkpoints.folder, after, own)?;
+        self.leader.with(|leader| leader.saving.claimed = Some(before.next()));
+        Ok(before)
     }
 }
 

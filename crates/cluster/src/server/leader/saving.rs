@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sync_replicas::checkpoint::{CheckpointError, Checkpoints};
 use sync_replicas::checkpoint::{FEWEST_KEPT, Retry, RunId, TrainingState};
+use sync_replicas::driver::Generation;
 use sync_replicas::driver::describe;
 use sync_replicas::engine::Positions;
 use sync_replicas::{GlobalStep, Scalar};
@@ -24,6 +25,8 @@ use crate::shard::{ShardState, StateError, gather};
 pub(crate) struct Saving<T: Scalar> {
     /// The run that they belong to (P-24).
     pub(crate) run: RunId,
+    /// The newest generation that this process has claimed in the folder.
+    pub(crate) claimed: Option<Generation>,
     /// How many updates were ordered.
     pub(crate) updates: u64,
     /// How many of them the newest checkpoint on disk has, if it is of this generation.
@@ -89,6 +92,7 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
     pub(crate) fn new(run: RunId) -> Self {
         Self {
             run,
+            claimed: None,
             updates: 0,
             on_disk: None,
             under_way: None,
