@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-pub use error::SpecError;
+pub use error::{SpecError, check_address};
 pub use slurm::{DEFAULT_PORT_BASE, SlurmJob};
 
 /// One process of a cluster.
