@@ -124,7 +124,7 @@ pub fn launch(
         Child::start(role, index, words, &logs)
     });
     let children = children.collect::<Result<_, _>>().map_err(not_started)?;
-    let mut processes = Processes { children, quiet: settings.args.quiet };
+    let mut processes = Processes { children, quiet: settings.args.quiet, patience };
     let Some(interrupted) = processes.watch(interrupt)? else {
         return Err(Error::failed(format!(
             "the training did not end within {} s of the interrupt, and its processes were ended; \
@@ -168,6 +168,9 @@ fn check_security(args: &SecurityArgs) -> Result<(), Error> {
 struct Processes {
     children: Vec<Child>,
     quiet: bool,
+    /// How long the chief may take after the last server, if that is not shorter than the others
+    /// get.
+    patience: Duration,
 }
 
 impl Processes {
@@ -177,6 +180,8 @@ impl Processes {
         let mut told: Option<Instant> = None;
         // A server has left for good, which saves but does not end the training: no process can.
         let mut parted = false;
+        // Since when no server runs any more.
+        let mut alone: Option<Instant> = None;
         loop {
             if interrupt.take_save() {
                 self.children[0].say(SAVE);
@@ -230,6 +235,12 @@ impl Processes {
             if told.is_some() {
                 self.release_servers();
             }
+            alone = self.have_servers_ended().then(|| alone.unwrap_or_else(Instant::now));
+            if alone.is_some_and(|since| since.elapsed() > self.patience.max(GRACE)) {
+                // It hangs. Its next life has the result, from the last checkpoint.
+                self.children.iter_mut().filter(|child| child.is_chief()).for_each(Child::kill);
+                alone = None;
+            }
             // A signal to the whole group has asked the chief as well, and there is no result.
             if told.is_some() && self.children.iter().all(Child::has_ended) {
                 return Ok(Some(true));
@@ -255,6 +266,17 @@ impl Processes {
             }
             sleep(LOOK);
         }
+        for child in self.children.iter().filter(|child| !child.has_ended() && !self.quiet) {
+            let (name, seconds, log) = (child.name(), GRACE.as_secs(), child.log().display());
+            say(format!(
+                "\n{name}: still runs {seconds} s after the end, and is killed; its messages are \
+                 in {log}"
+            ));
+        }
+    }
+
+    fn have_servers_ended(&self) -> bool {
+        self.children.iter().filter(|child| child.is_server()).all(Child::has_ended)
     }
 
     /// At the end: the servers need not wait for workers where none is left or started again, and

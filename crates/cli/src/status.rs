@@ -10,6 +10,7 @@ use cluster::client::Connector;
 use cluster::coordinator;
 use cluster::security::{Signer, TlsSettings, wall_clock};
 use cluster::server::ServerStatus;
+use cluster::spec::check_address;
 use sync_replicas::driver::printable;
 
 use crate::args::{SecurityArgs, StatusArgs};
@@ -42,7 +43,11 @@ pub(crate) fn ask<V>(
         Path::new(address).is_dir().then(|| Reach::of(Path::new(address))).transpose()?;
     let (address, args) = match launched.as_ref().and_then(|it| Some((it.ps.first()?, it))) {
         Some((first, launched)) => (first.as_str(), &launched.security),
-        None => (address, args),
+        None => {
+            let option = "a run folder that is there, or the address of a parameter server";
+            check_address(option, address).map_err(Error::usage)?;
+            (address, args)
+        }
     };
     let tls = security::tls(args);
     // Said at once, and not by the call.

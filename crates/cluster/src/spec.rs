@@ -12,11 +12,11 @@ mod slurm;
 mod tests;
 mod tf_config;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-pub use error::SpecError;
+pub use error::{SpecError, check_address};
 pub use slurm::{DEFAULT_PORT_BASE, SlurmJob};
 
 /// One process of a cluster.
@@ -164,6 +164,12 @@ impl Node {
         }
         for address in cluster.addresses() {
             error::check_address(source, address)?;
+        }
+        // Workers do not listen, and may have any.
+        let mut taken = BTreeSet::new();
+        if let Some(twice) = cluster.ps.iter().find(|address| !taken.insert(*address)) {
+            let expected = "an address of its own for each ps";
+            return Err(SpecError::invalid(source, expected, format!("{twice} twice")));
         }
         let unlisted = task == Task { role: Role::Evaluator, index: 0 };
         if cluster.address(task).is_none() && !unlisted {

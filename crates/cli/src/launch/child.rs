@@ -126,6 +126,14 @@ impl Child {
         }
     }
 
+    /// Ends it at once, if it runs.
+    pub(super) fn kill(&mut self) {
+        if let State::Runs(process) = &mut self.state {
+            // It may have ended just now.
+            let _ = process.kill();
+        }
+    }
+
     /// How it is; starts it again when it is time, if `restart` says so.
     pub(super) fn look(&mut self, restart: Restart) -> io::Result<Look> {
         let status = match &mut self.state {
@@ -187,9 +195,8 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
+        self.kill();
         if let State::Runs(process) = &mut self.state {
-            // It may have ended just now.
-            let _ = process.kill();
             let _ = process.wait();
         }
     }

@@ -46,7 +46,11 @@ impl Reach {
             })
         })?;
         let read: Result<Self, _> = serde_json::from_str(&text);
-        read.map_err(|error| Error::usage(format!("{} cannot be read: {error}", path.display())))
+        let mut reach = read
+            .map_err(|error| Error::usage(format!("{} cannot be read: {error}", path.display())))?;
+        // The key that was drawn is where the folder is by now.
+        reach.security.key_file = reach.security.key_file.map(|file| root.join(file));
+        Ok(reach)
     }
 }
 
@@ -60,12 +64,12 @@ impl Reachable {
     ) -> Result<(Self, SecurityArgs), Error> {
         let written = Self { root: root.to_owned() };
         let mut security = given.absolute().map_err(Error::failed)?;
+        let mut reach = Reach { ps, security: security.clone() };
         if security.key_file.is_none() && security.tls_ca.is_none() {
             let path = std::path::absolute(root.join(KEY)).map_err(Error::failed)?;
             write(&path, &draw()?)?;
-            security.key_file = Some(path);
+            (security.key_file, reach.security.key_file) = (Some(path), Some(KEY.into()));
         }
-        let reach = Reach { ps, security: security.clone() };
         let text = serde_json::to_string_pretty(&reach).map_err(Error::failed)?;
         write(&root.join(FILE), &text)?;
         Ok((written, security))

@@ -24,7 +24,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     // An earlier life of the chief has written the lines before.
     let record = RunRecord::of_chief(settings, process.joined()?)?;
     let folder = record.folder();
-    if let Some(state) = checkpoint_of(settings.updates, folder) {
+    if let Some(state) = checkpoint_of(last_update(process, folder), folder) {
         return told(process, &record, RunOutcome::of_checkpoint(state));
     }
     let first = folder.resumed().map_or(0, |resumed| resumed.step);
@@ -40,7 +40,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
             let stopped_by = early_stop::reason(&report.stopped);
             (last, stopped_by, of_report(&report, settings))
         }
-        Err(error) => (settings.updates, None, Err(error)),
+        Err(error) => (last_update(process, folder), None, Err(error)),
     };
     let mut outcome = match outcome {
         Ok(outcome) => outcome,
@@ -57,6 +57,13 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
         outcome.averages = checkpoint_of(last, folder).and_then(|state| state.averaged());
     }
     over(process, &record, &outcome)
+}
+
+/// The update that training ends with, or the first that it may have ended with, if it has.
+fn last_update(process: &Process, folder: &RunFolder) -> u64 {
+    // Without a launcher the folder may still tell of the part before, which others go on from.
+    let has_ended = process.is_launched && folder.has_ended();
+    if has_ended { 0 } else { process.settings.updates }
 }
 
 /// The end of a training of which only the last checkpoint is at hand: parameter server 0 may have

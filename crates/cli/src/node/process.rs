@@ -32,6 +32,8 @@ pub struct Process {
     pub(super) metrics_port: Option<u16>,
     metrics_listen: IpAddr,
     is_protected: bool,
+    /// A launcher has started it, and has written down that the run begins or goes on.
+    pub(super) is_launched: bool,
     /// What it writes down, if it has to: a launcher has done so before it starts processes.
     config: Option<Config>,
 }
@@ -91,6 +93,7 @@ impl Process {
             metrics_port,
             metrics_listen,
             is_protected,
+            is_launched: args.end_with_stdin,
         };
         // Said before anything is opened.
         process.metrics_address()?;

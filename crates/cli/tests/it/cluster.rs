@@ -170,7 +170,7 @@ fn status_metrics_and_an_interrupt() {
         }
         std::thread::yield_now();
     };
-    let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(request).expect("is open");
     let mut page = String::new();
     stream.read_to_string(&mut page).expect("is text");
@@ -182,6 +182,13 @@ fn status_metrics_and_an_interrupt() {
     let said = run(folder.path(), &["status", "a"]);
     assert!(said.out.contains("2 of 2 gradients make an update"), "{} {}", said.out, said.err);
     assert_eq!(json(&run(folder.path(), &["status", "--json", "a"]).out)["server"], 0);
+    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    std::fs::rename(&a, &b).expect("is there");
+    let said = run(folder.path(), &["status", "b"]);
+    assert_eq!(said.status, 0, "a folder that was moved: {}", said.err);
+    // A checkpoint may have been written meanwhile.
+    std::fs::remove_dir_all(&a).unwrap_or_default();
+    std::fs::rename(&b, &a).expect("is there");
 
     send("INT", child.id());
     let mut rest = String::new();
@@ -216,4 +223,7 @@ fn a_process_without_a_place_says_what_to_do() {
         "got: transport error: Connection refused (os error 111)\n",
     );
     check(&["status", "127.0.0.1:1", "--key-file", "none"], 2, "--key-file none");
+    let place = "a run folder that is there, or the address of a parameter server: expected host";
+    check(&["status", "gone"], 2, place);
+    check(&["stop", ""], 2, place);
 }

@@ -108,3 +108,24 @@ fn a_launcher_passes_a_wish_for_a_checkpoint_on() {
     assert!(!rest.contains("started again"), "{rest}");
     assert_eq!(newest(folder.path()), json(&out)["updates"].as_i64(), "{rest}");
 }
+
+/// P-28: a chief that hangs while the others come to the end is killed, and its next life has the
+/// result of a training that ended at any update; another worker that hangs is only told of.
+#[test]
+fn a_worker_that_hangs_does_not_keep_the_end_from_the_launcher() {
+    #[track_caller]
+    fn check(log: &str, told: &str) {
+        let folder = folder();
+        let updates = ["--updates", "1000000", "--patience", "1s"];
+        let (child, err) = begun(folder.path(), &[&SIZES[..], &updates].concat());
+        send("STOP", process_of(folder.path(), log).expect("it runs"));
+        let said = run(folder.path(), &["stop", "a"]);
+        assert_eq!(said.status, 0, "{}", said.err);
+        let (status, out, rest) = ended(child, err);
+        assert_eq!(status, Some(0), "{rest}");
+        assert!(rest.contains(told), "{rest}");
+        assert_eq!(newest(folder.path()), json(&out)["updates"].as_i64(), "{rest}");
+    }
+    check("worker-0.log", "worker 0: was ended by signal 9; it is started again");
+    check("worker-2.log", "worker 2: still runs 15 s after the end, and is killed");
+}

@@ -4,10 +4,13 @@
 //! Each process says its items in its hello. What may differ, such as paths and ports, is none.
 //! Invariant: two programs that agree have the same items in the same order, versions first.
 
+use std::fmt::Debug;
+
 use optim::Optimizer;
 use sha2::{Digest, Sha256};
 use sync_replicas::Scalar;
 use sync_replicas::driver::{Parts, printable};
+use sync_replicas::engine::Settings;
 
 use super::Cluster;
 use crate::placement::Placement;
@@ -16,6 +19,9 @@ use crate::stream;
 
 /// Values that are shown are not longer.
 const SHOWN: usize = 200;
+
+/// So much is shown before the place where long values differ.
+const BEFORE: usize = 60;
 
 /// More variables are compared by a hash of them all.
 const MOST_NAMED: usize = 1000;
@@ -59,7 +65,7 @@ impl Agreement {
             .with("replicas to aggregate, of all", &format!("{} of {}", numbers.0, numbers.1))
             // With its learning rate, schedule and all other numbers.
             .with("optimizer", &format!("{:?}", parts.optimizer))
-            .with("settings", &format!("{settings:?}"))
+            .with_settings(settings)
             .with(
                 "sparse mean and merge",
                 &format!("{:?}, {:?}", parts.sparse_mean, parts.sparse_merge),
@@ -76,6 +82,40 @@ impl Agreement {
         each.fold(all, |all, variable| all.with("variable", &format!("{variable:?}")))
     }
 
+    /// Adds all but the numbers of replicas.
+    fn with_settings(self, settings: &Settings) -> Self {
+        // So that none is forgotten.
+        let Settings {
+            replicas_to_aggregate: _,
+            total_num_replicas: _,
+            initial_tokens,
+            token_policy,
+            admission,
+            order,
+            membership,
+            tell_superseded,
+            lease,
+            step_timeout,
+            step_deadline,
+            non_finite,
+            failing_batch,
+        } = settings;
+        let all: [(&str, &dyn Debug); 11] = [
+            ("initial tokens", initial_tokens),
+            ("token policy", token_policy),
+            ("admission", admission),
+            ("order", order),
+            ("membership", membership),
+            ("told when superseded", tell_superseded),
+            ("lease", lease),
+            ("step timeout", step_timeout),
+            ("step deadline", step_deadline),
+            ("non-finite", non_finite),
+            ("failing batch", failing_batch),
+        ];
+        all.into_iter().fold(self, |all, (name, value)| all.with(name, &format!("{value:?}")))
+    }
+
     /// As they travel.
     pub(crate) fn items(&self) -> Vec<Item> {
         self.0.clone()
@@ -86,25 +126,43 @@ impl Agreement {
         if self.0 == other {
             return None;
         }
-        let short = |text: &str| -> String {
-            printable(&text.chars().take(SHOWN).collect::<String>()).into()
-        };
         let mut others = other.iter();
         let mut pairs = self.0.iter().map(|item| (item, others.next()));
         let Some((own, other)) = pairs.find(|&(own, other)| Some(own) != other) else {
-            let more = others.next().map_or_else(String::new, |item| short(&item.name));
+            let more = others.next().map_or_else(String::new, |item| shown(&item.name, 0));
             return Some(format!("{more}: here no such item"));
         };
-        let (name, here) = (short(&own.name), short(&own.value));
+        let name = shown(&own.name, 0);
         Some(match other.filter(|other| other.name == own.name) {
-            Some(other) => format!("{name}: here {here}, there {}", short(&other.value)),
-            None => format!("{name}: here {here}, there no such item at its place"),
+            Some(other) => {
+                let both = own.value.chars().zip(other.value.chars());
+                let same = both.take_while(|(here, there)| here == there).count();
+                let (here, there) = (shown(&own.value, same), shown(&other.value, same));
+                format!("{name}: here {here}, there {there}")
+            }
+            None => {
+                format!("{name}: here {}, there no such item at its place", shown(&own.value, 0))
+            }
         })
     }
 }
 
+/// A text in words; of a long one the part around a difference, before which so many characters are
+/// the same.
+fn shown(text: &str, same: usize) -> String {
+    let length = text.chars().count();
+    let from = if length > SHOWN { same.saturating_sub(BEFORE) } else { 0 };
+    let part: String = text.chars().skip(from).take(SHOWN).collect();
+    let mark = |is_left_out: bool| if is_left_out { "..." } else { "" };
+    format!("{}{}{}", mark(from > 0), printable(&part), mark(from + SHOWN < length))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use sync_replicas::options::StepTimeout;
+
     use super::*;
 
     fn agreement(items: &[(&str, &str)]) -> Agreement {
@@ -148,6 +206,34 @@ mod tests {
         let expected =
             "protocol: here sync_replicas.v2.Cluster, there sync_replicas.v1.Cluster".to_owned();
         assert_eq!(own.difference(&other), Some(expected));
+    }
+
+    #[test]
+    fn of_long_values_the_part_is_shown_in_which_they_differ() {
+        let value = |end: &str| format!("{}{end}{}", "x".repeat(1_000), "y".repeat(1_000));
+        let (own, other) = (value("step_timeout: 3s"), value("step_timeout: 4s"));
+        let words = agreement(&[("a", &own)]).difference(&agreement(&[("a", &other)]).items());
+        let words = words.expect("they differ");
+        for part in ["here ...xx", "xstep_timeout: 3sy", "there ...xx", "xstep_timeout: 4sy"] {
+            assert!(words.contains(part), "{words}");
+        }
+        assert!(words.len() < 600 && words.ends_with("yy..."), "{words}");
+    }
+
+    #[test]
+    fn a_setting_that_differs_is_named() {
+        #[track_caller]
+        fn check(change: impl FnOnce(&mut Settings), expected: &str) {
+            let of = |settings| Agreement(Vec::new()).with_settings(settings);
+            let (own, mut other) = (Settings::new(2), Settings::new(2));
+            change(&mut other);
+            assert_eq!(of(&own).difference(&of(&other).items()).as_deref(), Some(expected));
+        }
+        let after = |seconds| StepTimeout::After(Duration::from_secs(seconds));
+        check(|it| it.step_timeout = after(3), "step timeout: here Automatic, there After(3s)");
+        check(|it| it.step_deadline = None, "step deadline: here Some(600s), there None");
+        check(|it| it.lease = None, "lease: here Some(10s), there None");
+        check(|it| it.tell_superseded = false, "told when superseded: here true, there false");
     }
 
     #[test]

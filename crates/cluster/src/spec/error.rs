@@ -47,8 +47,12 @@ impl SpecError {
     }
 }
 
-/// `host:port`, where an IPv6 host is in brackets.
-pub(super) fn check_address(variable: &str, address: &str) -> Result<(), SpecError> {
+/// Lets an address through that is `host:port`, where an IPv6 host is in brackets; `variable` says
+/// where it stands.
+///
+/// # Errors
+/// [`SpecError::Invalid`].
+pub fn check_address(variable: &str, address: &str) -> Result<(), SpecError> {
     let good = address.rsplit_once(':').is_some_and(|(host, port)| {
         let plain = !host.is_empty() && !host.contains([':', '/', '@']);
         let bracketed = host.starts_with('[') && host.ends_with(']') && host.len() > 2;

@@ -118,6 +118,8 @@ fn flags() {
         ("p:1", "w:1", "chief", 0, "--role and --index: expected a task that the cluster lists"),
         ("", "w:1", "ps", 0, "--ps: expected host:port with a port from 1 to 65535, got nothing"),
         ("p:1", "w:1,", "ps", 0, "--worker-hosts: expected host:port"),
+        ("p:1", "p:1", "ps", 0, "ps 0 at p:1 replica none of 1"),
+        ("p:1,q:1,p:1", "w:1", "ps", 0, "an address of its own for each ps, got p:1 twice"),
         ("p:1", "w:1", "boss", 0, "--role: expected worker, ps or evaluator"),
         ("p:1", "w:1", "worker", u64::MAX, "got worker 18446744073709551615"),
     ];
