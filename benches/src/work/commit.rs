@@ -6,6 +6,7 @@ use cluster::coordinator::{
     Answer, Commit, Contribution, Coordinator, Ticket, Times, batch_size, receipt,
 };
 use cluster::index::ServerIndex;
+use cluster::place::Caller;
 use sync_replicas::driver::{Generation, LocalStep};
 use sync_replicas::engine::Settings;
 use sync_replicas::{GlobalStep, ReplicaId};
@@ -33,7 +34,8 @@ impl Committed {
         coordinator.set_secret(SECRET);
         coordinator.set_batch(batch_size(count, usize::MAX));
         coordinator.start().expect("the tokens are enough");
-        let join = |id| coordinator.hello(ReplicaId::new(id), 1, None).expect("it is free");
+        let caller = Caller { process: 1, connection: 1, ticket: None };
+        let join = |id| coordinator.hello(ReplicaId::new(id), &caller).expect("it is free");
         let tickets = (0..replicas).map(join).collect();
         coordinator.take_actions();
         Self { coordinator, tickets, step: 0 }

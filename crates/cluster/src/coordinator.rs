@@ -92,6 +92,8 @@ pub struct Coordinator {
 struct ReplicaRecord {
     /// The process that has the place, or had it last.
     process: Option<u64>,
+    /// The latest connection over which it was let in.
+    connection: u64,
     /// The latest of those that had it before, and do not get it back.
     replaced: VecDeque<u64>,
     incarnation: Incarnation,
@@ -206,8 +208,9 @@ impl Coordinator {
             tracing::warn!("{}", sync_replicas::engine::INEXACT_POSITIONS);
         }
         for record in &mut self.records {
-            let ReplicaRecord { process, replaced, left, .. } = std::mem::take(record);
-            *record = ReplicaRecord { process, replaced, left, ..ReplicaRecord::default() };
+            let ReplicaRecord { process, connection, replaced, left, .. } = std::mem::take(record);
+            let new = ReplicaRecord::default();
+            *record = ReplicaRecord { process, connection, replaced, left, ..new };
         }
         self.working.clear();
         self.decisions.forget();

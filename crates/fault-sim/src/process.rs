@@ -381,7 +381,12 @@ impl Process {
     fn fails(&mut self, error: &WaitError, stage: &mut Stage) -> bool {
         match error {
             WaitError::Overdue { .. } => return true,
-            WaitError::Replaced { .. } => stage.happened(Happening::Replaced),
+            WaitError::Replaced { .. } => {
+                stage.happened(Happening::Replaced);
+                // If the one that has its place has died meanwhile, another is started.
+                let (replica, soon) = (self.replica, stage.mix.compute);
+                stage.events.after(soon, Event::Restart { replica });
+            }
             error => stage.never("servers are in reach, and training does not fail", error),
         }
         self.state = State::Down;

@@ -39,6 +39,10 @@ impl Coordinator {
             return Err(NotAdmitted::Replaced(replica));
         }
         caller.comes_after(replica, connected)?;
+        // Its hello was on its way when that process had connected anew, and is gone since.
+        if record.process == Some(caller.process) && caller.connection <= record.connection {
+            return Err(NotAdmitted::Old(replica));
+        }
         let held = |other: &Caller| {
             let lives = record.live && record.process == Some(other.process);
             other.process != caller.process && (lives || self.engine.stopped().is_some())
@@ -53,12 +57,8 @@ impl Coordinator {
     ///
     /// # Errors
     /// [`Refusal`] when the number is unknown, or training has ended.
-    pub fn hello(
-        &mut self,
-        replica: ReplicaId,
-        process: u64,
-        ticket: Option<Ticket>,
-    ) -> Result<Ticket, Refusal> {
+    pub fn hello(&mut self, replica: ReplicaId, caller: &Caller) -> Result<Ticket, Refusal> {
+        let &Caller { process, connection, ticket } = caller;
         let refuse = |reason: String| Refusal { sequence: 0, reason, rejoin: false };
         let total = self.records.len();
         let Some(index) = self.index(replica) else {
@@ -69,6 +69,7 @@ impl Coordinator {
         let known =
             Ticket { generation: self.engine.generation(), incarnation: record.incarnation };
         if record.live && record.process == Some(process) && ticket == Some(known) {
+            record.connection = connection;
             return Ok(known);
         }
         if record.live {
@@ -88,6 +89,7 @@ impl Coordinator {
         }
         *record = ReplicaRecord {
             process: Some(process),
+            connection,
             replaced,
             incarnation,
             live: true,

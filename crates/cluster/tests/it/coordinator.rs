@@ -308,7 +308,7 @@ fn applied() {
             ("one_applied", &[]),
             ("restore 0 1", &[]),
             ("one_applied", &[]),
-            ("hello 0 1", &["0 welcome 2.2", "0 granted 1 @0"]),
+            ("hello 0 2", &["0 welcome 2.2", "0 granted 1 @0"]),
             STEP,
             ("one_applied", &[]),
             ("one_applied", &["0 granted 2 @1", "made @1"]),

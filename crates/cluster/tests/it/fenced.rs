@@ -195,8 +195,8 @@ async fn other_servers_go_by_the_ticket() {
 async fn an_unknown_message_is_refused() {
     let server = Server::start(None).await;
     // Field 99 of a later version's message.
-    for unknown in [frame(0, b""), frame(3, &[0x9a, 0x06, 0])] {
-        let body = [raw::hello(0, 1), unknown].concat();
+    for (connection, unknown) in (1..).zip([frame(0, b""), frame(3, &[0x9a, 0x06, 0])]) {
+        let body = [raw::hello(0, connection), unknown].concat();
         let call = raw::call(server.address, "Train", body, None).await.expect("it answers");
         let (mut body, mut heard) = (call.into_body(), Vec::new());
         while let Some(frame) = next(&mut body).await {

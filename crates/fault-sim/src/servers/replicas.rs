@@ -108,12 +108,13 @@ impl Servers {
             return Err(Refusal { sequence: 0, reason, rejoin: true });
         }
         let (id, now) = (ReplicaId::new(replica as u64), stage.now());
-        let welcomed = leader.coordinator.at(now).hello(id, hello.process, hello.ticket);
+        let Hello { process, connection, ticket: known, .. } = *hello;
+        let caller = Caller { process, connection, ticket: known };
+        let welcomed = leader.coordinator.at(now).hello(id, &caller);
         if welcomed.is_err() {
             self.act(stage);
         }
         let ticket = welcomed?;
-        let Hello { process, connection, .. } = *hello;
         stage.note(&Fact::Welcomed { replica: id, process, connection });
         if hello.ticket == Some(ticket) {
             stage.happened(Happening::WentOn);

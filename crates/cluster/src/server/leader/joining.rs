@@ -4,7 +4,7 @@ use sync_replicas::{ReplicaId, Scalar};
 
 use super::Leader;
 use crate::batches::BatchSender;
-use crate::coordinator::{Refusal, Ticket};
+use crate::coordinator::Refusal;
 use crate::place::{Caller, NotAdmitted};
 use crate::proto::to_replica::Message;
 use crate::proto::{Hello, ToReplica, Welcome};
@@ -47,8 +47,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             let reason = "the servers are not ready: they start or restore".to_owned();
             return Err(Refusal { sequence: 0, reason, rejoin: true });
         }
-        let known = hello.ticket.map(Ticket::from);
-        let welcomed = self.coordinator().hello(replica, hello.process, known);
+        let caller = wire::caller(hello);
+        let welcomed = self.coordinator().hello(replica, &caller);
         // What comes of an earlier life of it is done also where this one is refused.
         let ticket = welcomed.inspect_err(|_| self.act())?;
         let welcome = Message::Welcome(Welcome {

@@ -4,6 +4,7 @@ use cluster::coordinator::{
     Answer, Commit, Contribution, Coordinator, Ticket, Times, batch_size, receipt,
 };
 use cluster::index::ServerIndex;
+use cluster::place::Caller;
 use sync_replicas::driver::{Generation, LocalStep};
 use sync_replicas::engine::{Admission, Outcome, Settings};
 use sync_replicas::{GlobalStep, ReplicaId};
@@ -69,7 +70,7 @@ fn commit() {
             FIRST,
             ("restore 0 1", &[]),
             ("commit 0 1 @0", &["0 join again"]),
-            ("hello 0 1", &["0 welcome 2.2", "0 granted 1 @0"]),
+            ("hello 0 2", &["0 welcome 2.2", "0 granted 1 @0"]),
             STEP,
         ],
     );
@@ -166,7 +167,8 @@ fn a_stale_commit_fixes_no_variable() {
     coordinator.start().expect("it starts");
     let [first, second] = [0, 1].map(|replica| {
         let replica = ReplicaId::new(replica);
-        (replica, coordinator.hello(replica, 1, None).expect("it is welcome"))
+        let caller = Caller { process: 1, connection: 1, ticket: None };
+        (replica, coordinator.hello(replica, &caller).expect("it is welcome"))
     });
     for (replica, work, variables, expected) in [
         (first, (1, 0), &[0][..], "accepted"),

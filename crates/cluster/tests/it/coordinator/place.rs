@@ -39,6 +39,10 @@ fn a_place_that_is_free() {
         &[FIRST, ("lost 0", &[]), ("hello 0 2.1", TAKEN), STEP, ("hello 0/0 2", &[REPLACED])],
     );
     alone(
+        "not by what the same process had sent before it connected anew",
+        &[("hello 0 5", FIRST.1), ("lost 0", &[]), ("hello 0/0 4", &[OLD]), STEP],
+    );
+    alone(
         "when the lease ends of one that nobody hears of",
         &[
             FIRST,

@@ -139,7 +139,7 @@ impl Rig {
                     return vec![format!("{replica} not admitted: {reason}")];
                 }
                 self.connected.insert(replica, caller);
-                match coordinator.hello(id, process, known) {
+                match coordinator.hello(id, &caller) {
                     Ok(ticket) => {
                         self.tickets.entry(replica).or_default().push(ticket);
                         let (generation, life) = (ticket.generation, ticket.incarnation);

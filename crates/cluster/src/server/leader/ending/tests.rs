@@ -11,6 +11,7 @@ use sync_replicas::engine::StopReason;
 use tokio::time::Instant;
 
 use super::{Ended, GRACE, Release};
+use crate::place::Caller;
 use crate::server::offline::{Link, begin, begin_served, leader};
 use crate::test_util::coordinator::Other;
 use crate::test_util::server_of;
@@ -47,7 +48,8 @@ async fn the_end_is_held_for_who_may_come_back() {
         begin(&server).await;
         leader(&server).with(|leader| {
             if joined {
-                let hello = leader.coordinator().hello(ReplicaId::new(1), 1, None);
+                let caller = Caller { process: 1, connection: 1, ticket: None };
+                let hello = leader.coordinator().hello(ReplicaId::new(1), &caller);
                 let ticket = hello.expect("it is welcome");
                 leader.coordinator().leave_for_now(ReplicaId::new(1), ticket);
             }
