@@ -1,25 +1,43 @@
 //! A stream of messages that are handed over in batches.
 //!
 //! What belongs together is sent together: the connection writes a whole batch at once, instead of
-//! waking for each message.
+//! waking for each message. What nobody reads can be given up: a stream whose other end does not
+//! read is not polled, so it would hold its messages for as long as the connection is there.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use tokio::sync::mpsc::error::SendError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::Stream;
+
+use crate::sync::lock;
 
 /// Several messages, made one by one when they are sent.
 pub(crate) type Batch<M> = Box<dyn Iterator<Item = M> + Send>;
 
 /// The end that messages come out of.
 pub(crate) struct Batches<M> {
-    incoming: UnboundedReceiver<Batch<M>>,
-    waiting: Arc<AtomicUsize>,
-    /// Begun.
+    /// Says so for each batch.
+    incoming: UnboundedReceiver<()>,
+    unread: Unread<M>,
+}
+
+/// What was sent and not taken yet.
+pub(crate) struct Unread<M>(Arc<Kept<M>>);
+
+struct Kept<M> {
+    /// `None` once it was given up.
+    batches: Mutex<Option<Waiting<M>>>,
+    /// How many batches nobody has begun.
+    waiting: AtomicUsize,
+}
+
+struct Waiting<M> {
+    queue: VecDeque<Batch<M>>,
+    /// Begun, and away while its next message is made.
     open: Option<Batch<M>>,
 }
 
@@ -27,27 +45,55 @@ pub(crate) struct Batches<M> {
 /// contribution, one snapshot and a few small messages under way, and whoever sends to somebody who
 /// may not read looks at how many wait.
 pub(crate) struct BatchSender<M> {
-    sender: UnboundedSender<Batch<M>>,
-    waiting: Arc<AtomicUsize>,
+    sender: UnboundedSender<()>,
+    unread: Unread<M>,
 }
 
+/// Nobody takes any more.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
 pub(crate) fn batches<M>() -> (BatchSender<M>, Batches<M>) {
-    let ((sender, incoming), waiting) = (unbounded_channel(), Arc::new(AtomicUsize::new(0)));
-    let incoming = Batches { incoming, waiting: Arc::clone(&waiting), open: None };
-    (BatchSender { sender, waiting }, incoming)
+    let (sender, incoming) = unbounded_channel();
+    let batches = Mutex::new(Some(Waiting { queue: VecDeque::new(), open: None }));
+    let unread = Unread(Arc::new(Kept { batches, waiting: AtomicUsize::new(0) }));
+    (BatchSender { sender, unread: unread.clone() }, Batches { incoming, unread })
+}
+
+impl<M> Unread<M> {
+    /// Frees what was sent and not taken; the stream ends.
+    pub(crate) fn give_up(&self) {
+        // Not under the lock: what is freed may wake somebody.
+        let given_up = lock(&self.0.batches).take();
+        drop(given_up);
+    }
+}
+
+impl<M> Clone for Unread<M> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
 }
 
 impl<M> BatchSender<M> {
     /// Queues a batch; an error if nobody takes any more.
-    pub(crate) fn send(&self, batch: Batch<M>) -> Result<(), SendError<Batch<M>>> {
+    pub(crate) fn send(&self, batch: Batch<M>) -> Result<(), Closed> {
+        if let Some(waiting) = &mut *lock(&self.unread.0.batches) {
+            waiting.queue.push_back(batch);
+        }
         // A number to compare with a bound: no other memory hangs on it.
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.sender.send(batch)
+        self.unread.0.waiting.fetch_add(1, Ordering::Relaxed);
+        self.sender.send(()).map_err(|_| Closed)
+    }
+
+    /// What nobody has taken, also once all senders are gone.
+    pub(crate) fn unread(&self) -> Unread<M> {
+        self.unread.clone()
     }
 
     /// How many batches nobody has begun to send.
     pub(crate) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.unread.0.waiting.load(Ordering::Relaxed)
     }
 
     /// Whether nobody takes any more.
@@ -58,7 +104,13 @@ impl<M> BatchSender<M> {
 
 impl<M> Clone for BatchSender<M> {
     fn clone(&self) -> Self {
-        Self { sender: self.sender.clone(), waiting: Arc::clone(&self.waiting) }
+        Self { sender: self.sender.clone(), unread: self.unread.clone() }
+    }
+}
+
+impl<M> Drop for Batches<M> {
+    fn drop(&mut self) {
+        self.unread.give_up();
     }
 }
 
@@ -72,17 +124,24 @@ impl<M> Stream for Batches<M> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<M>> {
         loop {
-            if let Some(batch) = &mut self.open {
-                if let Some(message) = batch.next() {
-                    return Poll::Ready(Some(message));
+            let open = match &mut *lock(&self.unread.0.batches) {
+                Some(waiting) => waiting.open.take(),
+                None => return Poll::Ready(None),
+            };
+            if let Some(mut batch) = open {
+                // Not under the lock: a message may take long to make, and others send.
+                let Some(message) = batch.next() else { continue };
+                if let Some(waiting) = &mut *lock(&self.unread.0.batches) {
+                    waiting.open = Some(batch);
                 }
-                self.open = None;
-                continue;
+                return Poll::Ready(Some(message));
             }
             match self.incoming.poll_recv(context) {
-                Poll::Ready(Some(batch)) => {
-                    self.waiting.fetch_sub(1, Ordering::Relaxed);
-                    self.open = Some(batch);
+                Poll::Ready(Some(())) => {
+                    self.unread.0.waiting.fetch_sub(1, Ordering::Relaxed);
+                    if let Some(waiting) = &mut *lock(&self.unread.0.batches) {
+                        waiting.open = waiting.queue.pop_front();
+                    }
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => return Poll::Pending,

@@ -112,7 +112,14 @@ pub(crate) fn reason(words: String) -> String {
     words
 }
 
+/// The most examples of one contribution: whoever says more would fill the totals of all.
+const MOST_EXAMPLES: u64 = 1 << 32;
+
 pub(crate) fn commit(commit: proto::Commit) -> Result<Commit, WireError> {
+    if commit.examples > MOST_EXAMPLES {
+        let got = commit.examples.to_string();
+        return Err(WireError { expected: "at most 4294967296 examples in a gradient", got });
+    }
     Ok(Commit {
         ticket: ticket(commit.ticket)?,
         sequence: commit.sequence,

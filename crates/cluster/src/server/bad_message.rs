@@ -9,6 +9,8 @@ pub(super) enum BadMessage {
     Wire(#[from] WireError),
     #[error("a second hello on one connection")]
     SecondHello,
+    #[error("what was recorded was asked for twice on one connection")]
+    SecondRecall,
     #[error("a {what} for the coordinator, which is ps 0")]
     NotHere { what: &'static str },
     #[error("a message that a replica does not send")]

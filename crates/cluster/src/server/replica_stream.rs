@@ -30,6 +30,7 @@ struct ReplicaStream<T: Scalar> {
     /// Its number at this server.
     connection: u64,
     contributions: Intake<T>,
+    has_recalled: bool,
 }
 
 /// Takes a connection: the hello first, then the rest in a task of its own.
@@ -52,7 +53,8 @@ pub(super) async fn train<T: Scalar + bytemuck::Pod>(
         told.iter().for_each(|it| it.try_with(|leader| leader.is_alive(replica, ticket)));
     };
     let contributions = Intake::new(Arc::clone(&own), replica, connection, Box::new(alive));
-    let stream = ReplicaStream { own, leader, replica, connection, contributions };
+    let stream =
+        ReplicaStream { own, leader, replica, connection, contributions, has_recalled: false };
     match stream.welcome(&hello) {
         Ok(()) => drop(tokio::spawn(stream.read(incoming))),
         Err(refusal) => {
@@ -203,7 +205,10 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
             }
             Message::Hello(_) => Err(BadMessage::SecondHello),
             Message::Recall(_) => {
-                // What was recorded of the training.
+                // It is large, so one is on its way (P-27).
+                if std::mem::replace(&mut self.has_recalled, true) {
+                    return Err(BadMessage::SecondRecall);
+                }
                 let leader = self.leader("question")?;
                 let recorded = leader.with(|leader| leader.recorded());
                 self.answer(None, Answer::Recorded(recorded.into()));
@@ -225,6 +230,10 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
         tokio::pin!(place);
         loop {
             match tokio::time::timeout(BEAT, &mut place).await {
+                // It may have been given up for a later connection, which asks for itself.
+                Ok(Ok(_)) if !self.own.connections().is_open(self.replica, self.connection) => {
+                    return;
+                }
                 Ok(Ok(place)) => {
                     let wanted = Wanted { after, full: pull.full, place };
                     return self.own.pull(self.replica, wanted);

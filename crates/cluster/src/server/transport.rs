@@ -22,6 +22,11 @@ use crate::client::{FRAME, WINDOW};
 use crate::security::{AdmissionLayer, Guard, ServerTls};
 use crate::stream;
 
+/// How many calls are under way over one connection: a process makes one. More are
+/// refused, and while those refusals are not read nothing more is; what is not read of a call holds
+/// a piece of a snapshot (P-27).
+const MOST_CALLS: u32 = 4;
+
 /// How a server listens.
 #[derive(Clone, Default)]
 pub struct ServeSettings {
@@ -69,6 +74,7 @@ pub(super) fn serve(
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_frame_size(FRAME)
+        .max_concurrent_streams(MOST_CALLS)
         .http2_max_header_list_size(16 << 10)
         .http2_keepalive_interval(Some(Duration::from_secs(2)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)));

@@ -178,6 +178,7 @@ async fn nobody_else_notices_what_makes_no_sense() {
     let large = 5 << 20;
     let socket = |bytes: &[u8]| (Attack::Socket(bytes.to_vec()), "");
     let call = |method, body: Vec<u8>, status| (Attack::Call(method, body, None), status);
+    let examples = [&[0x2a, 13, 0x0a, 0, 0x30][..], &[0x80; 9], &[1]].concat();
     // Those that a server reads and counts.
     let bad = call;
     let attacks = vec![
@@ -206,6 +207,10 @@ async fn nobody_else_notices_what_makes_no_sense() {
         // A hello that is welcome, and garbage behind it.
         bad("Train", [hello(0, 1), frame(2, &[0xff; 2])].concat(), ""),
         bad("Train", [hello(0, 2), hello(0, 2)].concat(), ""),
+        // What was recorded is large; a second one would wait for whoever does not read.
+        bad("Train", [hello(0, 3), frame(2, &[0x52, 0]), frame(2, &[0x52, 0])].concat(), ""),
+        // A commit of 2^63 examples.
+        bad("Train", [hello(0, 4), frame(15, &examples)].concat(), ""),
         bad("Train", [hello(1, 1), frame(u32::MAX, b"")].concat(), ""),
         bad("Train", [hello(1, 2), frame(0, b"")].concat(), ""),
         call("Serve", frame(2, &[0xff; 2]), "9 "),
@@ -216,7 +221,7 @@ async fn nobody_else_notices_what_makes_no_sense() {
     let (expected, _) = train(None, Vec::new()).await;
     let (got, status) = train(None, attacks).await;
     assert_eq!(got, expected, "the other replica noticed");
-    assert_eq!(status.bad_messages, 14, "{status:?}");
+    assert_eq!(status.bad_messages, 16, "{status:?}");
     assert_eq!(status.staged_bytes, 0, "{status:?}");
 }
 

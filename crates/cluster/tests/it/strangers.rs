@@ -8,7 +8,7 @@ use std::time::Duration;
 use cluster::client::WaitError;
 use cluster::security::{Signer, wall_clock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::loopback::variables;
 use crate::raw::{self, PATIENCE, PROCESS, Server, call, hello, key, step};
@@ -82,32 +82,51 @@ async fn silent_connections_keep_nobody_out() {
     assert!(open <= 64, "{open} are open");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refusals_that_nobody_reads_end_the_connection() {
-    let server = Server::start(Some(key("a"))).await;
-    let mut client = server.client();
-    let mut stranger = TcpStream::connect(server.address).await.expect("it listens");
+/// Calls as fast as it goes and reads nothing, until the server takes no more; how many bytes it
+/// took, and how the connection ended, if it did.
+async fn call_and_read_nothing(server: &Server) -> (usize, Option<ErrorKind>) {
+    /// Without a word from the server, which is not busy.
+    const STUCK: Duration = Duration::from_secs(3);
+    let socket = TcpSocket::new_v4().expect("a socket");
+    // The system takes in answers for a program that does not read.
+    socket.set_recv_buffer_size(4096).expect("it is small");
+    let mut stranger = socket.connect(server.address).await.expect("it listens");
     let settings = frame(4, 0, 0, &[]);
     stranger.write_all(&[PREFACE, &settings].concat()).await.expect("it is read");
     let (head, mut sent) = (head(), 0_usize);
-    let flood = async {
-        for burst in 0.. {
-            let calls = (0..100).map(|nth| frame(1, 0b101, 1 + 2 * (100 * burst + nth), &head));
-            let calls: Vec<u8> = calls.flatten().collect();
-            stranger.write_all(&calls).await?;
-            sent += calls.len();
+    for burst in 0..3000 {
+        let calls = (0..100).map(|nth| frame(1, 0b101, 1 + 2 * (100 * burst + nth), &head));
+        let calls: Vec<u8> = calls.flatten().collect();
+        match tokio::time::timeout(STUCK, stranger.write_all(&calls)).await {
+            Ok(Ok(())) => sent += calls.len(),
+            Ok(Err(error)) => return (sent, Some(error.kind())),
+            Err(_) => return (sent, None),
         }
-        Ok::<_, std::io::Error>(())
-    };
-    let ended = tokio::time::timeout(PATIENCE, flood).await.expect("it is closed");
-    let kind = ended.expect_err("it has no end").kind();
-    assert!(matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{kind:?}");
+    }
+    panic!("all {sent} bytes were taken in");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_that_nobody_reads_end_the_connection() {
+    let server = Server::start(Some(key("a"))).await;
+    let (sent, ended) = call_and_read_nothing(&server).await;
+    let ended = ended.expect("it is closed");
+    assert!(matches!(ended, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{ended:?}");
     // What the system takes in for a program that does not read; the program read 64 KiB of it.
     assert!(sent < 16 << 20, "{sent} bytes were taken in");
     let refusals = server.inner.status().refusals.expect("it asks for a key");
     // A call here has some 150 bytes.
     assert!((1..1000).contains(&refusals.missing), "{refusals:?}");
-    step(&mut client).await;
+    step(&mut server.client()).await;
+}
+
+/// Whoever was let in takes little memory, either: the server reads no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_nobody_reads_are_few() {
+    let server = Server::start(None).await;
+    let (sent, _) = call_and_read_nothing(&server).await;
+    assert!(sent < 32 << 20, "{sent} bytes were taken in");
+    step(&mut server.client()).await;
 }
 
 /// A server that does not know the key gets nothing but the hello.
@@ -123,6 +142,21 @@ async fn a_server_without_the_key_gets_no_gradient() {
     assert!(error.contains("expected a server that knows the shared key"), "{error}");
     let status = server.inner.status();
     assert_eq!((status.received_bytes, status.staged_bytes), (0, 0), "{status:?}");
+}
+
+/// Each call's answers that nobody reads hold a piece of a snapshot.
+#[tokio::test]
+async fn few_calls_are_made_over_one_connection() {
+    let server = Server::start(None).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("it listens");
+    let hello = [PREFACE, &frame(4, 0, 0, &[])].concat();
+    stream.write_all(&hello).await.expect("it is open");
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.expect("the server's settings");
+    let mut settings = vec![0; usize::from(head[2])];
+    stream.read_exact(&mut settings).await.expect("they follow");
+    let most = settings.chunks_exact(6).find_map(|setting| setting.strip_prefix(&[0, 3]));
+    assert_eq!((head[3], most), (4, Some(&[0, 0, 0, 4][..])), "{settings:?}");
 }
 
 /// A message of less than 16 KiB as a field of another.

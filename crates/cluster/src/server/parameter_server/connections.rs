@@ -9,7 +9,7 @@ use sync_replicas::driver::Generation;
 use sync_replicas::{GlobalStep, ReplicaId, Scalar, Snapshot};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::batches::{Batch, BatchSender, batch};
+use crate::batches::{Batch, BatchSender, Unread, batch};
 use crate::coordinator::Ticket;
 use crate::place::Caller;
 use crate::proto::to_replica::Message;
@@ -23,6 +23,8 @@ const MOST_UNREAD: usize = 1000;
 /// By replica, in order, so that a simulation sends in the same order each time.
 pub(crate) struct ReplicaConnections {
     connections: BTreeMap<ReplicaId, Connection>,
+    /// What each replica's last connection has not read, also once it is closed.
+    unread: BTreeMap<ReplicaId, Unread<ToReplica>>,
     /// How many were ever opened: the number of the last one.
     opened: u64,
     wire: Wire,
@@ -52,7 +54,7 @@ pub(crate) struct Wanted {
 
 impl ReplicaConnections {
     pub(crate) fn new(wire: Wire) -> Self {
-        Self { connections: BTreeMap::new(), opened: 0, wire }
+        Self { connections: BTreeMap::new(), unread: BTreeMap::new(), opened: 0, wire }
     }
 
     /// Who is connected for a replica, as far as it is known.
@@ -61,8 +63,9 @@ impl ReplicaConnections {
         connection.map(|it| &it.caller)
     }
 
-    /// A process has connected for a replica, which it may; an earlier connection is closed. The
-    /// new one's number.
+    /// A process has connected for a replica, which it may; an earlier connection is closed, and
+    /// what it has not read is given up: whoever connects again and again and reads nothing takes
+    /// the memory of one connection (P-27). The new one's number.
     pub(crate) fn open(
         &mut self,
         replica: ReplicaId,
@@ -70,6 +73,9 @@ impl ReplicaConnections {
         sender: BatchSender<ToReplica>,
     ) -> u64 {
         self.opened += 1;
+        if let Some(earlier) = self.unread.insert(replica, sender.unread()) {
+            earlier.give_up();
+        }
         let (number, room) = (self.opened, Arc::new(Semaphore::new(1)));
         let connection = Connection { sender, number, caller, follows, pull: None, room };
         self.connections.insert(replica, connection);
@@ -112,6 +118,7 @@ impl ReplicaConnections {
         drop(connection.sender.send(batch(messages)));
         if connection.sender.waiting() > MOST_UNREAD {
             tracing::warn!(%replica, "it reads nothing of {MOST_UNREAD} answers; it is closed");
+            connection.sender.unread().give_up();
             self.connections.remove(&replica);
         }
     }
@@ -251,6 +258,37 @@ mod tests {
             assert_eq!(connections.pull(REPLICA, wanted, &snapshot), 1);
             assert!(place(&mut connections).is_none(), "a second one could be sent");
             assert_eq!(read(&mut outgoing), 2, "a piece, and the end");
+        }
+    }
+
+    /// P-27: so does whoever connects again and again.
+    #[test]
+    fn one_connections_answers_are_kept() {
+        let variables = Variables::new().with("w", ndarray::arr1(&[1.0_f32])).expect("one name");
+        let (generation, global_step) = (Generation::new(1), GlobalStep::default());
+        let snapshot = Arc::new(Snapshot { generation, global_step, variables });
+        let (mut connections, mut first) = connected();
+        let mut number = 1;
+        for (begun, closed) in [(0, false), (0, true), (1, false), (1, true)] {
+            let room = connections.room(REPLICA, number).expect("it is connected");
+            let place = Arc::clone(&room).try_acquire_owned().expect("none is on its way");
+            let after = (Generation::new(0), GlobalStep::default());
+            connections.pull(REPLICA, Wanted { after, full: false, place }, &snapshot);
+            assert_eq!(room.available_permits(), 0, "it is on its way");
+            for _ in 0..begun {
+                let mut context = Context::from_waker(Waker::noop());
+                let next = std::pin::Pin::new(&mut first).poll_next(&mut context);
+                assert!(next.is_ready(), "a piece");
+            }
+            if closed {
+                connections.close(REPLICA, number);
+            }
+            let (sender, later) = batches();
+            let caller = Caller { process: 7, connection: number, ticket: None };
+            number = connections.open(REPLICA, (caller, false), sender);
+            assert_eq!(room.available_permits(), 1, "begun {begun}, closed {closed}");
+            assert_eq!(read(&mut first), 0, "it ended");
+            first = later;
         }
     }
 
