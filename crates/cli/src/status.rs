@@ -42,6 +42,8 @@ pub(crate) fn ask<V>(
     let launched =
         Path::new(address).is_dir().then(|| Reach::of(Path::new(address))).transpose()?;
     let (address, args) = match launched.as_ref().and_then(|it| Some((it.ps.first()?, it))) {
+        // A key or certificates that are named are meant.
+        Some((first, _)) if *args != SecurityArgs::default() => (first.as_str(), args),
         Some((first, launched)) => (first.as_str(), &launched.security),
         None => {
             let option = "a run folder that is there, or the address of a parameter server";

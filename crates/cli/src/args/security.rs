@@ -6,7 +6,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 /// A key or certificates.
-#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
 #[command(next_help_heading = SECURITY)]
 pub struct SecurityArgs {
     /// A key of at least 32 bytes that all processes share; only its owner and group may read it

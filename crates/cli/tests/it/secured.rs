@@ -122,6 +122,10 @@ fn a_launched_training_is_its_users_own() {
         assert_eq!(said.status, 1, "{}", said.err);
         assert!(said.err.contains("got none; give --key-file"), "{}", said.err);
     }
+    // A key that is named is meant.
+    key(folder.path(), "theirs");
+    let said = run(folder.path(), &["status", "a", "--key-file", "theirs"]);
+    assert_eq!(said.status, 1, "{}", said.err);
     assert_eq!(run(folder.path(), &["stop", "a"]).status, 0);
     let output = training.child.take().expect("it runs").wait_with_output().expect("ends");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
