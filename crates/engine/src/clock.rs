@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use crate::ReplicaId;
-use crate::config::StepTimeout;
 use crate::effect::Effect;
 use crate::machine::Engine;
 
@@ -47,11 +46,7 @@ impl Engine {
         let expiry = self.next_expiry(now);
         let settings = self.config.settings();
         // Tokens go out at any time; the automatic limit is no shorter than a lease.
-        let given = match settings.step_timeout {
-            StepTimeout::After(limit) => Some(limit),
-            StepTimeout::Automatic | StepTimeout::Never => None,
-        };
-        let shortest = settings.lease.into_iter().chain(given).min();
+        let shortest = settings.lease.into_iter().chain(settings.step_timeout.given()).min();
         let mut next = shortest.map(|shortest| now.saturating_add(shortest));
         next = self.absence_ends().into_iter().chain(expiry).chain(next).min();
         if let Some(deadline) = settings.step_deadline {

@@ -88,6 +88,16 @@ pub enum StepTimeout {
     Never,
 }
 
+impl StepTimeout {
+    /// The limit that was given, if one was.
+    pub(crate) fn given(self) -> Option<Duration> {
+        match self {
+            Self::After(limit) => Some(limit),
+            Self::Automatic | Self::Never => None,
+        }
+    }
+}
+
 /// How many tokens are put before the first step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InitialTokens {
@@ -206,13 +216,9 @@ impl Settings {
         {
             return Err(ConfigError::Order);
         }
-        let timeout = match self.step_timeout {
-            StepTimeout::After(timeout) => Some(timeout),
-            StepTimeout::Automatic | StepTimeout::Never => None,
-        };
         for (name, duration) in [
             ("lease", self.lease),
-            ("step_timeout", timeout),
+            ("step_timeout", self.step_timeout.given()),
             ("step_deadline", self.step_deadline),
         ] {
             if duration.is_some_and(|duration| duration.is_zero()) {

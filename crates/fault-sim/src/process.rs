@@ -24,6 +24,7 @@ use super::servers::parameter_server::values;
 use super::stage::{Event, Stage, ToReplica, ToServer};
 
 mod sending;
+mod standstill;
 
 use sending::variables;
 
@@ -152,25 +153,6 @@ impl Process {
         self.protocol.leave(departure, stage.now());
         self.state = State::Leaving;
         self.go_on(stage);
-    }
-
-    /// Goes on after a pause; gives back what came meanwhile.
-    pub(super) fn resume(&mut self) -> Vec<Event> {
-        self.paused = false;
-        std::mem::take(&mut self.inbox)
-    }
-
-    /// Goes on with the batch that it hangs in, if it does.
-    pub(super) fn come_to(&mut self, stage: &mut Stage) {
-        if std::mem::take(&mut self.hung) {
-            let (process, stamp) = (self.index, self.stamp);
-            stage.events.after(Duration::ZERO, Event::Computed { process, stamp });
-        }
-    }
-
-    /// Keeps an event for after the pause.
-    pub(super) fn keep(&mut self, event: Event) {
-        self.inbox.push(event);
     }
 
     /// What comes over a connection; what it means for work under way is looked at at once.

@@ -181,23 +181,6 @@ impl EngineModel {
         self.lanes.iter().all(|lane| lane.taken || lane.applied)
     }
 
-    pub(super) fn hooks_begin(&mut self, replica: Option<u64>) {
-        self.hooks_end();
-        (self.hooks, self.hooks_since, self.overdue) = (Some(replica), self.now, false);
-    }
-
-    pub(super) fn hooks_end(&mut self) {
-        let Some(replica) = self.hooks.take() else { return };
-        self.step_began = self.now;
-        let until = self.lease_from_now();
-        let member = replica.and_then(|replica| self.members.get_mut(replica as usize));
-        if let Some(member) = member
-            && let Some((_, ends)) = &mut member.held
-        {
-            (*ends, member.began) = (until, self.now);
-        }
-    }
-
     pub(super) fn member(&self, replica: u64) -> Option<&Member> {
         self.members.get(usize::try_from(replica).ok()?)
     }

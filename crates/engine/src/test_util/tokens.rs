@@ -1,4 +1,4 @@
-//! The reference model's tokens: one queue, one line, and what each holds (S-4, L-3).
+//! The reference model's tokens: one queue, one line, what each holds, what time does (S-4, L-3).
 //!
 //! Invariant: no replica waits while there is a token that is work.
 
@@ -96,6 +96,23 @@ impl EngineModel {
         self.put_down(replica);
         self.enter_line(replica);
         self.serve();
+    }
+
+    pub(super) fn hooks_begin(&mut self, replica: Option<u64>) {
+        self.hooks_end();
+        (self.hooks, self.hooks_since, self.overdue) = (Some(replica), self.now, false);
+    }
+
+    pub(super) fn hooks_end(&mut self) {
+        let Some(replica) = self.hooks.take() else { return };
+        self.step_began = self.now;
+        let until = self.lease_from_now();
+        let member = replica.and_then(|replica| self.members.get_mut(replica as usize));
+        if let Some(member) = member
+            && let Some((_, ends)) = &mut member.held
+        {
+            (*ends, member.began) = (until, self.now);
+        }
     }
 
     /// Leases end, then the waits for a step that takes too long (P-5).

@@ -2,7 +2,7 @@
 
 use cluster::client::protocol::{ConnectError, Departure, Hello, Reply, Request};
 use cluster::coordinator::{GiveUp, Refusal, Ticket};
-use cluster::place::{Caller, NotAdmitted};
+use cluster::place::NotAdmitted;
 use engine::ReplicaId;
 
 use super::Servers;
@@ -61,8 +61,7 @@ impl Servers {
 
     fn hello(&mut self, replica: usize, line: Line, hello: Hello, stage: &mut Stage) {
         let Some(server) = &mut self.all[line.server] else { return };
-        let Hello { process, connection, ticket, .. } = hello;
-        let (id, caller) = (hello.replica, Caller { process, connection, ticket });
+        let (id, caller) = (hello.replica, hello.caller());
         let connected = server.caller(replica);
         let may = match &self.leader {
             Some(leader) if line.server == 0 => leader.coordinator.admits(id, &caller, connected),
@@ -108,13 +107,12 @@ impl Servers {
             return Err(Refusal { sequence: 0, reason, rejoin: true });
         }
         let (id, now) = (ReplicaId::new(replica as u64), stage.now());
-        let Hello { process, connection, ticket: known, .. } = *hello;
-        let caller = Caller { process, connection, ticket: known };
-        let welcomed = leader.coordinator.at(now).hello(id, &caller);
+        let welcomed = leader.coordinator.at(now).hello(id, &hello.caller());
         if welcomed.is_err() {
             self.act(stage);
         }
         let ticket = welcomed?;
+        let Hello { process, connection, .. } = *hello;
         stage.note(&Fact::Welcomed { replica: id, process, connection });
         if hello.ticket == Some(ticket) {
             stage.happened(Happening::WentOn);

@@ -11,6 +11,7 @@ use sync_replicas::record::FailedSave;
 use sync_replicas::{GlobalStep, ReplicaId};
 
 use crate::coordinator::{Answer, Commit, GivenUp, Refusal, StepMade, Ticket, Times};
+use crate::place::Caller;
 use crate::wire::Recorded;
 
 /// A generation and a step in it, in the order of time.
@@ -46,6 +47,14 @@ pub struct Hello {
     pub run: Option<RunId>,
     /// Whether it is to be told of every step that is made.
     pub follows: bool,
+}
+
+impl Hello {
+    /// Who says it, as far as a replica's place goes (P-26).
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        Caller { process: self.process, connection: self.connection, ticket: self.ticket }
+    }
 }
 
 /// To a server.

@@ -13,7 +13,6 @@ use cluster::coordinator::{
     Contribution, Coordinator, Decision, GiveUp, ShardCommand, Ticket, receipt,
 };
 use cluster::index::ServerIndex;
-use cluster::place::Caller;
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::{Grant, Outcome, Settings, StopReason};
 use sync_replicas::{GlobalStep, ReplicaId};
@@ -190,9 +189,7 @@ impl World {
                 self.send(replica, connection, false, Event::Connected(connection));
                 let mut ticket = None;
                 if connection.server == 0 {
-                    let Hello { process, connection, ticket: known, .. } = hello;
-                    let caller = Caller { process, connection, ticket: known };
-                    ticket = self.coordinator.hello(id, &caller).ok();
+                    ticket = self.coordinator.hello(id, &hello.caller()).ok();
                 }
                 let global_step = self.coordinator.global_step();
                 let bounded = self.bounded;
