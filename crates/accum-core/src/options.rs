@@ -43,6 +43,8 @@ pub enum HalfSum {
 
 /// What a row of a sparse mean is divided by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum SparseMean {
     /// By the number of gradients that had this row.
     #[default]
@@ -53,6 +55,8 @@ pub enum SparseMean {
 
 /// How sparse gradients are checked and merged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum SparseMerge {
     /// Indices are checked for range, each gradient is sorted and its repeated rows summed.
     #[default]

@@ -8,7 +8,7 @@ pub struct Ticket {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToServer {
-    #[prost(oneof = "to_server::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "to_server::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub message: ::core::option::Option<to_server::Message>,
 }
 /// Nested message and enum types in `ToServer`.
@@ -35,6 +35,8 @@ pub mod to_server {
         Leave(super::Leave),
         #[prost(message, tag = "10")]
         Recall(super::Recall),
+        #[prost(message, tag = "11")]
+        InitialValues(super::InitialValues),
     }
 }
 /// The first message of every connection.
@@ -60,6 +62,12 @@ pub struct Hello {
     /// Whether it is to be told of every step that is made. Only to the coordinator.
     #[prost(bool, tag = "10")]
     pub follows: bool,
+    /// What a server without a program is to do: end after this update, and where the loss is NaN or
+    /// infinite.
+    #[prost(int64, optional, tag = "11")]
+    pub last_step: ::core::option::Option<i64>,
+    #[prost(bool, tag = "12")]
+    pub nan_guard: bool,
 }
 /// Something that all processes of a training must agree on. Two programs that agree have the same
 /// items in the same order.
@@ -69,6 +77,9 @@ pub struct Item {
     pub name: ::prost::alloc::string::String,
     #[prost(string, tag = "2")]
     pub value: ::prost::alloc::string::String,
+    /// Whether a server without a program is made from it; its value is JSON then.
+    #[prost(bool, tag = "3")]
+    pub defines: bool,
 }
 /// "Send me your variables once they are newer than this": one answer to each.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -180,6 +191,18 @@ pub struct Leave {
     #[prost(bool, tag = "3")]
     pub for_now: bool,
 }
+/// A piece of the variables' initial values, in the order of the program; asked for by Initialize.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InitialValues {
+    /// The variable's place in the program.
+    #[prost(uint32, tag = "1")]
+    pub tensor: u32,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub data: ::prost::bytes::Bytes,
+    /// No more comes.
+    #[prost(bool, tag = "3")]
+    pub last: bool,
+}
 /// After the end: what has been recorded of the training. Only to the coordinator.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Recall {}
@@ -190,7 +213,7 @@ pub struct ToReplica {
     pub ticket: ::core::option::Option<Ticket>,
     #[prost(
         oneof = "to_replica::Message",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16"
     )]
     pub message: ::core::option::Option<to_replica::Message>,
 }
@@ -228,8 +251,13 @@ pub mod to_replica {
         SaveFailed(super::SaveFailed),
         #[prost(message, tag = "15")]
         Room(super::Room),
+        #[prost(message, tag = "16")]
+        Initialize(super::Initialize),
     }
 }
+/// Instead of a welcome, to the chief: the servers have no initial values, and wait for its.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Initialize {}
 /// The answer to Hello. Servers that do not coordinate send no ticket.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Welcome {

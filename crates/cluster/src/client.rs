@@ -25,3 +25,6 @@ pub use replica::{ReplicaClient, ReplicaSettings, WorkTimes};
 #[cfg(feature = "test-util")]
 pub(crate) use state::ReplicaState;
 pub use sync_replicas::error::GradientError;
+
+/// The replica whose program gives the variables their initial values, where servers have none.
+pub(crate) const CHIEF: sync_replicas::ReplicaId = sync_replicas::ReplicaId::new(0);

@@ -3,6 +3,7 @@
 //! Every process of the cluster runs the same program; what it does follows from its place.
 
 mod agreement;
+mod any_program;
 mod hooks;
 mod memory;
 mod options;
@@ -14,6 +15,7 @@ mod status_handle;
 mod stop;
 
 pub use agreement::Agreement;
+pub use any_program::ServerFiles;
 pub use options::Cluster;
 pub use report::{ClusterError, ClusterReport, Counts};
 #[cfg(test)]
@@ -26,12 +28,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use optim::Optimizer;
-use sync_replicas::driver::Parts;
-use sync_replicas::options::SparseMerge;
+use sync_replicas::driver::{Parts, ServerDuties};
 use sync_replicas::{BatchSource, Hooks, Model, ReplicaId, Scalar, SyncReplicas, Variables};
 
+use tokio::runtime::Runtime;
+
+use crate::definition::{self, Definition};
 use crate::placement::Placement;
-use crate::spec::Role;
+use crate::spec::{Node, Role};
 
 /// What a description's lease is on a cluster when it says none (P-5).
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(5);
@@ -109,17 +113,21 @@ impl<'c, O> Clustered<'c, O> {
         if expected != replicas {
             return Err(ClusterError::Replicas { expected, got: replicas });
         }
-        let shapes: Vec<_> =
-            variables.iter().map(|(name, array)| (name, array.shape().to_vec())).collect();
-        let shards = self.cluster.place.cluster.ps.len();
-        let placement = match parts.sparse_merge {
-            // It looks at a gradient's rows in the order in which they come, so it needs all.
-            SparseMerge::Reference => Placement::whole(&shapes, size_of::<T>(), shards),
-            _ => Placement::new(&shapes, size_of::<T>(), shards),
-        };
+        let shapes = definition::shapes(&variables);
+        let servers = self.cluster.place.cluster.ps.len();
+        let placement = definition::placement::<T, _, _>(&shapes, parts.sparse_merge, servers);
+        let definition = Definition::of::<T, O>(&parts, &placement, self.cluster.wire);
+        let agreement = Agreement::of(&definition, self.cluster);
         let placement = Arc::new(placement);
-        let agreement = Agreement::of::<T, O>(&parts, &placement, self.cluster);
-        Ok(ClusterTrainer { parts, cluster: self.cluster, placement, agreement, variables })
+        Ok(ClusterTrainer {
+            parts,
+            cluster: self.cluster,
+            placement,
+            agreement,
+            variables,
+            values_from_chief: false,
+            duties: ServerDuties::default(),
+        })
     }
 }
 
@@ -130,6 +138,10 @@ pub struct ClusterTrainer<'c, T: Scalar, O> {
     placement: Arc<Placement>,
     agreement: Agreement,
     variables: Variables<T>,
+    /// Whether this process has no program: then it has shapes alone, and the chief has values.
+    values_from_chief: bool,
+    /// What hooks asked of the parameter servers.
+    pub(crate) duties: ServerDuties,
 }
 
 impl<T: Scalar, O> std::fmt::Debug for ClusterTrainer<'_, T, O> {
@@ -148,7 +160,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     /// # Errors
     /// [`ClusterError`]; its exit code says whether a restart can help.
     pub fn fit<M, S>(
-        self,
+        mut self,
         model: &M,
         shard: impl Fn(ReplicaId) -> S + Sync,
         hooks: Hooks<T>,
@@ -157,25 +169,32 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         M: Model<T>,
         S: BatchSource<Batch = M::Batch>,
     {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let threads = match self.cluster.place.task.role {
-            // All replicas are read and written side by side.
-            Role::Ps => cores.max(2),
-            _ => 2,
-        };
-        #[cfg(all(unix, feature = "crash-points"))]
-        crate::crash::enter(self.cluster.place.task);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads)
-            .enable_all()
-            .build()
-            .map_err(ClusterError::Runtime)?;
-        memory::keep_freed();
-        let (hooks, wishes) = hooks.split();
+        let runtime = enter(&self.cluster.place)?;
+        let (hooks, duties) = hooks.split();
+        self.duties = duties;
         match self.cluster.place.task.role {
-            Role::Ps => runtime.block_on(self.serve(wishes)),
+            Role::Ps => runtime.block_on(self.serve()),
             Role::Chief | Role::Worker => runtime.block_on(self.compute(model, shard, hooks)),
             Role::Evaluator => Err(ClusterError::Evaluator),
         }
     }
+}
+
+/// What a process of a cluster runs on.
+fn enter(place: &Node) -> Result<Runtime, ClusterError> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let threads = match place.task.role {
+        // All replicas are read and written side by side.
+        Role::Ps => cores.max(2),
+        _ => 2,
+    };
+    #[cfg(all(unix, feature = "crash-points"))]
+    crate::crash::enter(place.task);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .map_err(ClusterError::Runtime)?;
+    memory::keep_freed();
+    Ok(runtime)
 }

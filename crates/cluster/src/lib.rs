@@ -10,6 +10,7 @@ mod crash;
 mod batches;
 pub mod client;
 pub mod coordinator;
+mod definition;
 pub mod exit;
 mod front;
 pub mod index;
@@ -32,7 +33,8 @@ mod wire;
 
 pub use front::{
     Agreement, Cluster, ClusterError, ClusterReport, ClusterTrainer, Clustered, Counts,
-    DEFAULT_LEASE, OnCluster, StatusError, StatusHandle, StopHandle, save, status, stop,
+    DEFAULT_LEASE, OnCluster, ServerFiles, StatusError, StatusHandle, StopHandle, save, status,
+    stop,
 };
 pub use shard::Wire;
 

@@ -26,13 +26,15 @@ mod service;
 mod settings;
 mod status;
 mod transport;
+mod undefined;
 
 #[cfg(all(unix, feature = "crash-points"))]
 pub(crate) use blocking::blocking;
 
 pub use process::Server;
-pub use serve::{serve, serve_with_incoming};
+pub use serve::{Listener, serve, serve_with_incoming};
 pub use serve_error::ServeError;
 pub use settings::ServerSettings;
 pub use status::{ServerPresence, ServerStatus};
 pub use transport::ServeSettings;
+pub(crate) use undefined::{Program, Undefined};

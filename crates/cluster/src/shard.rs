@@ -54,7 +54,7 @@ pub struct Shard<T: Scalar> {
     open: Option<Variables<T>>,
     /// Whose contributions are in the sums, by their keys.
     contributors: Vec<(u64, ReplicaId)>,
-    /// No update failed half-way since the generation began.
+    /// It has values, and no update failed half-way since the generation began.
     whole: bool,
 }
 
@@ -223,6 +223,19 @@ impl<T: Scalar> Shard<T> {
         })
     }
 
+    /// One that gets its values with the first state: until then there is nothing to be read.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn without_values(
+        parts: &[Part],
+        optimizer: OptimizerState<T>,
+        settings: ShardSettings,
+    ) -> Result<Self, ShardError> {
+        let zeros = parts.iter().map(|part| ArrayD::zeros(part.shape.as_slice())).collect();
+        Ok(Self { whole: false, ..Self::new(parts, zeros, optimizer, settings)? })
+    }
+
     /// The parts, in order.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
@@ -247,8 +260,8 @@ impl<T: Scalar> Shard<T> {
         self.store.averages()
     }
 
-    /// Whether values and slots are of one step. After an update that failed they are not: there is
-    /// nothing to be read or saved until a saved state is restored (P-11, P-25).
+    /// Whether values and slots are there and of one step. After an update that failed they are not:
+    /// there is nothing to be read or saved until a saved state is restored (P-11, P-25).
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.whole

@@ -64,7 +64,8 @@ fn play(seed: u64) -> (String, Result<(), String>) {
     let ps = [1, 2, 2, 3][draw.below(4) as usize];
     // Half of the runs have less room than there are contributions.
     let staging = Some(1 + draw.below(2 * workers) as usize).filter(|&it| it < workers as usize);
-    let plan = Plan { ps, workers, aggregate, last_step, staging };
+    let servers_have_program = seed.is_multiple_of(2);
+    let plan = Plan { ps, workers, aggregate, last_step, staging, servers_have_program };
     play_plan(seed, plan, &mut draw)
 }
 

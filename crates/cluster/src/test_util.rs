@@ -11,6 +11,7 @@ mod example;
 mod read;
 mod replica;
 mod server;
+mod undefined;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,8 @@ use crate::shard::{Shard, ShardSettings, Wire};
 pub enum Ear {
     /// The coordinator hears a replica.
     Coordinator,
+    /// The coordinator, whose server has no program, hears the chief.
+    Undefined,
     /// The coordinator hears whoever controls the training.
     Control,
     /// The coordinator hears the answers of another server.
@@ -56,8 +59,9 @@ pub enum Ear {
 
 impl Ear {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Coordinator,
+        Self::Undefined,
         Self::Control,
         Self::Answers,
         Self::Server,
@@ -89,6 +93,7 @@ pub fn hear(ear: Ear, bytes: &[u8]) -> Heard {
     runtime.expect("threads and timers").block_on(async {
         match ear {
             Ear::Coordinator => coordinator::hear(bytes).await,
+            Ear::Undefined => undefined::hear(bytes).await,
             Ear::Control => coordinator::control(bytes).await,
             Ear::Answers => coordinator::answers(bytes).await,
             Ear::Server => server::hear(bytes).await,
@@ -154,7 +159,7 @@ pub(crate) fn server_that_saves(
     checkpoints: Option<Checkpoints>,
 ) -> Arc<Server<f32>> {
     let settings = Settings { total_num_replicas: Some(REPLICAS), ..Settings::new(1) };
-    server_by((index, servers), settings, checkpoints)
+    server_by((index, servers), settings, checkpoints, false)
 }
 
 /// The same by these settings, with room for whatever all replicas send.
@@ -162,6 +167,7 @@ fn server_by(
     (index, servers): (usize, usize),
     settings: Settings,
     checkpoints: Option<Checkpoints>,
+    values_from_chief: bool,
 ) -> Arc<Server<f32>> {
     let placement = placement(servers);
     let staging = settings.total_num_replicas.unwrap_or(REPLICAS);
@@ -176,6 +182,7 @@ fn server_by(
         record: None,
         variables: shapes().len(),
         agreement: agreement(),
+        values_from_chief,
         config: settings.check().expect("good settings"),
         wire: Wire::Native,
         reach: nowhere(servers),

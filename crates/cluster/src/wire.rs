@@ -7,7 +7,7 @@ mod recorded;
 mod replica;
 
 pub use recorded::Recorded;
-pub(crate) use replica::{caller, hello, not_admitted, reply, request};
+pub(crate) use replica::{caller, hello, initial_values, not_admitted, reply, request};
 
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::driver::{Generation, Incarnation, LocalStep, printable};

@@ -5,8 +5,11 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// What a step does with tokens that an earlier step left over (P-12).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TokenPolicy {
     /// They stay, first in first out: T - A batches a step are wasted, whichever replicas are slow.
     /// TensorFlow's rule.
@@ -16,7 +19,8 @@ pub enum TokenPolicy {
 }
 
 /// Whether a replica's gradients are admitted as one unit (P-11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Admission {
     /// All variables together or not at all; every variable of a step averages the same
     /// contributions.
@@ -27,7 +31,8 @@ pub enum Admission {
 }
 
 /// In which order a step's contributions are summed (P-14).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SummationOrder {
     /// As they arrive: the last bits depend on the timing.
     Arrival,
@@ -39,7 +44,8 @@ pub enum SummationOrder {
 }
 
 /// What the system knows of replicas that leave and come (P-2, P-5, P-9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Membership {
     /// A leaver's token goes to another replica, and one that comes back waits in line for a token.
     Tracked,
@@ -48,7 +54,8 @@ pub enum Membership {
 }
 
 /// What becomes of gradients and updates that are infinite or NaN (P-25).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NonFinite {
     /// The update is not made, and training fails: the error names variable and step, and the
     /// replica where it is known.
@@ -64,7 +71,8 @@ pub enum NonFinite {
 
 /// What becomes of a batch at which three replicas have failed (P-5). In replica order only, where
 /// a batch is given to another replica when one fails at it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FailingBatch {
     /// Training fails, and names the batch.
     #[default]
@@ -75,7 +83,8 @@ pub enum FailingBatch {
 
 /// How long a replica may work with one token, however often it shows that it lives, before the
 /// token goes to another (P-28): one whose data loader or device hangs shows that too.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StepTimeout {
     /// Ten times the median time from token to push of the latest contributions that counted, and
     /// at least the lease. None before the first of them, since first batches compile, nor where
@@ -99,7 +108,8 @@ impl StepTimeout {
 }
 
 /// How many tokens are put before the first step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum InitialTokens {
     /// max(0, A - N): nothing is wasted, and every replica contributes to the first step (P-3).
     Fewest,
@@ -110,7 +120,7 @@ pub enum InitialTokens {
 }
 
 /// Settings as a user gives them; [`Settings::check`] makes them valid.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// A: how many gradients make a step.
     pub replicas_to_aggregate: usize,

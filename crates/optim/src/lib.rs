@@ -28,7 +28,7 @@
 //! ```
 //!
 //! - the formulas: [`Sgd`], [`Momentum`], [`Adam`], [`LazyAdam`], [`AdamW`], [`Adagrad`],
-//!   [`RmsProp`], [`Ftrl`]
+//!   [`RmsProp`], [`Ftrl`], and any of them as a [`BuiltIn`]
 //! - what they are fed: [`DenseGradient`], [`SparseGradient`]
 //! - slots, names, saving and restoring: [`OptimizerState`]
 //! - learning rates over steps, also as text: [`Schedule`]
@@ -56,7 +56,9 @@ pub use crate::gradient::{DenseGradient, GradientElement, Mean, SparseGradient};
 pub use crate::hyper::HyperParameterError;
 pub use crate::moving_average::{ExponentialMovingAverage, MovingAverageError};
 pub use crate::optimizer::{MAX_SLOTS, Optimizer, ScalarSpec, SlotSpec, SparseReach, Step, Tile};
-pub use crate::optimizers::{Adagrad, Adam, AdamW, Ftrl, LazyAdam, Momentum, RmsProp, Sgd};
+pub use crate::optimizers::{
+    Adagrad, Adam, AdamW, BuiltIn, Ftrl, LazyAdam, Momentum, RmsProp, Sgd,
+};
 pub use crate::real::Real;
 pub use crate::schedule::{ParseScheduleError, Schedule};
 pub use crate::state::{

@@ -10,7 +10,7 @@
 use std::fmt::Debug;
 
 use crate::finite::all_finite;
-use crate::{HyperParameterError, Real, Schedule};
+use crate::{BuiltIn, HyperParameterError, Real, Schedule};
 
 /// The most slots that an optimizer may have for one variable.
 pub const MAX_SLOTS: usize = 4;
@@ -99,6 +99,12 @@ pub trait Optimizer<T: Real>: Send + Sync + Debug {
     /// The first parameter that the formula cannot take.
     fn validate(&self) -> Result<(), HyperParameterError>;
 
+    /// The same as a value that can travel to a process without this program, if this crate has the
+    /// formula; `None` when not overridden.
+    fn built_in(&self) -> Option<BuiltIn> {
+        None
+    }
+
     /// Updates one tile in place: element `i` of the variable and of each slot from element `i` of
     /// the gradient, and from nothing else.
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>);
@@ -142,6 +148,10 @@ impl<T: Real, O: Optimizer<T> + ?Sized> Optimizer<T> for Box<O> {
 
     fn validate(&self) -> Result<(), HyperParameterError> {
         (**self).validate()
+    }
+
+    fn built_in(&self) -> Option<BuiltIn> {
+        (**self).built_in()
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {

@@ -6,6 +6,7 @@
 mod adagrad;
 mod adam;
 mod adam_w;
+mod built_in;
 mod ftrl;
 mod lazy_adam;
 mod momentum;
@@ -15,6 +16,7 @@ mod sgd;
 pub use self::adagrad::Adagrad;
 pub use self::adam::Adam;
 pub use self::adam_w::AdamW;
+pub use self::built_in::BuiltIn;
 pub use self::ftrl::Ftrl;
 pub use self::lazy_adam::LazyAdam;
 pub use self::momentum::Momentum;

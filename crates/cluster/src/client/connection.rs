@@ -117,7 +117,11 @@ impl ServerConnection {
     }
 
     /// Queues messages; a connection that is gone says so over the inbox.
-    pub(super) fn send(&self, messages: Vec<ToServerMessage>) {
+    pub(super) fn send<I>(&self, messages: I)
+    where
+        I: IntoIterator<Item = ToServerMessage>,
+        I::IntoIter: Send + 'static,
+    {
         let messages = messages.into_iter().map(|message| ToServer { message: Some(message) });
         drop(self.sender.send(Box::new(messages)));
     }

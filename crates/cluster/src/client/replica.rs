@@ -17,13 +17,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::Connector;
 use super::connection::{Incoming, ServerConnection, Sinks};
 use super::encoded_contribution::{Dense, EncodedContribution};
 use super::protocol::{
     Action, Departure, PushError, PushReport, ReplicaProtocol, Request, WaitError, Work,
 };
 use super::state::ReplicaState;
+use super::{CHIEF, Connector};
 use crate::coordinator::StepMade;
 use crate::placement::Placement;
 use crate::shard::Wire;
@@ -59,6 +59,8 @@ pub struct ReplicaClient<T: Scalar + bytemuck::Pod> {
     /// The gradients of the push under way.
     encoded: Option<EncodedContribution>,
     spent: Vec<(usize, ArrayD<T>)>,
+    /// In the chief, until the servers have values.
+    initial_values: Option<Variables<T>>,
 }
 
 impl<T: Scalar + bytemuck::Pod> std::fmt::Debug for ReplicaClient<T> {
@@ -87,6 +89,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         });
         let addresses = (0..connector.servers()).map(|it| connector.address(it).to_owned());
         let (addresses, parts) = (addresses.collect(), Arc::clone(&placement));
+        let initial_values = (settings.replica == CHIEF).then(|| variables.clone());
         Self {
             state: ReplicaState::new(&settings, addresses, parts, variables, keep_made),
             begun: Instant::now(),
@@ -99,6 +102,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
             heartbeat,
             encoded: None,
             spent: Vec::new(),
+            initial_values,
         }
     }
 
@@ -265,14 +269,20 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         for action in self.state.take_actions() {
             match action {
                 Action::Connect(id, hello) => {
-                    let hello = wire::hello(hello, &self.settings.agreement);
+                    let (agreement, duties) = (&self.settings.agreement, &self.settings.duties);
+                    let hello = wire::hello(hello, agreement, duties);
                     let (connector, sinks) = (self.connector.clone(), self.sinks.clone());
                     let connection = ServerConnection::open(connector, id, hello, sinks);
                     self.connections[id.server] = Some(connection);
                 }
                 Action::Disconnect(server) => self.connections[server] = None,
                 Action::Send(server, requests) => self.send(server, requests),
-                Action::Begin(step) => self.sinks.signals.superseded.begin(step),
+                Action::Initialize => self.send_initial_values(),
+                Action::Begin(step) => {
+                    // The servers have them, and keep them in checkpoints.
+                    self.initial_values = None;
+                    self.sinks.signals.superseded.begin(step);
+                }
                 Action::Supersede => self.sinks.signals.superseded.supersede(),
             }
         }
@@ -303,6 +313,17 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         } else if pushes {
             crash_point!("worker/between-pushes");
         }
+    }
+
+    /// Sends them to the coordinator's server, in pieces.
+    fn send_initial_values(&self) {
+        let (Some(Some(connection)), Some(values)) =
+            (self.connections.first(), &self.initial_values)
+        else {
+            return;
+        };
+        tracing::info!("the servers are sent the variables' initial values");
+        connection.send(wire::initial_values(values));
     }
 
     /// Says what to do about a server that is out of reach.

@@ -4,16 +4,10 @@
 //! Each process says its items in its hello. What may differ, such as paths and ports, is none.
 //! Invariant: two programs that agree have the same items in the same order, versions first.
 
-use std::fmt::Debug;
-
-use optim::Optimizer;
-use sha2::{Digest, Sha256};
-use sync_replicas::Scalar;
-use sync_replicas::driver::{Parts, printable};
-use sync_replicas::engine::Settings;
+use sync_replicas::driver::printable;
 
 use super::Cluster;
-use crate::placement::Placement;
+use crate::definition::Definition;
 use crate::proto::Item;
 use crate::stream;
 
@@ -22,9 +16,6 @@ const SHOWN: usize = 200;
 
 /// So much is shown before the place where long values differ.
 const BEFORE: usize = 60;
-
-/// More variables are compared by a hash of them all.
-const MOST_NAMED: usize = 1000;
 
 /// The items in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,77 +34,23 @@ impl Agreement {
     /// Adds an item.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.0.push(Item { name: name.to_owned(), value: value.to_owned() });
+        let (name, value) = (name.to_owned(), value.to_owned());
+        self.0.push(Item { name, value, defines: false });
         self
     }
 
-    /// All that a program's description fixes.
-    pub(super) fn of<T: Scalar, O: Optimizer<T>>(
-        parts: &Parts<O>,
-        placement: &Placement,
-        cluster: &Cluster,
-    ) -> Self {
-        let settings = parts.config.settings();
-        let numbers = (settings.replicas_to_aggregate, parts.config.total_num_replicas());
+    /// All that a program fixes.
+    pub(super) fn of(definition: &Definition, cluster: &Cluster) -> Self {
         // First the program's own, from which others may follow.
         let own = cluster.agreed.iter();
-        let all = own.fold(Self::default(), |all, (name, value)| all.with(name, value));
-        let all = all
-            .with("number type", std::any::type_name::<T>())
-            .with("wire", &format!("{:?}", cluster.wire))
-            .with("parameter servers", &placement.shards().to_string())
-            .with("replicas to aggregate, of all", &format!("{} of {}", numbers.0, numbers.1))
-            // With its learning rate, schedule and all other numbers.
-            .with("optimizer", &format!("{:?}", parts.optimizer))
-            .with_settings(settings)
-            .with(
-                "sparse mean and merge",
-                &format!("{:?}, {:?}", parts.sparse_mean, parts.sparse_merge),
-            )
-            .with("moving average", &format!("{:?}", parts.moving_average))
-            .with("averaged variables", &format!("{:?}", parts.variables_to_average));
-        let variables = placement.variables();
-        if variables.len() > MOST_NAMED {
-            let hash = Sha256::digest(format!("{variables:?}").as_bytes());
-            let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            return all.with("variables", &format!("{} with hash {hash}", variables.len()));
-        }
-        let each = variables.iter();
-        each.fold(all, |all, variable| all.with("variable", &format!("{variable:?}")))
+        let mut all = own.fold(Self::default(), |all, (name, value)| all.with(name, value));
+        all.0.extend(definition.items());
+        all
     }
 
-    /// Adds all but the numbers of replicas.
-    fn with_settings(self, settings: &Settings) -> Self {
-        // So that none is forgotten.
-        let Settings {
-            replicas_to_aggregate: _,
-            total_num_replicas: _,
-            initial_tokens,
-            token_policy,
-            admission,
-            order,
-            membership,
-            tell_superseded,
-            lease,
-            step_timeout,
-            step_deadline,
-            non_finite,
-            failing_batch,
-        } = settings;
-        let all: [(&str, &dyn Debug); 11] = [
-            ("initial tokens", initial_tokens),
-            ("token policy", token_policy),
-            ("admission", admission),
-            ("order", order),
-            ("membership", membership),
-            ("told when superseded", tell_superseded),
-            ("lease", lease),
-            ("step timeout", step_timeout),
-            ("step deadline", step_deadline),
-            ("non-finite", non_finite),
-            ("failing batch", failing_batch),
-        ];
-        all.into_iter().fold(self, |all, (name, value)| all.with(name, &format!("{value:?}")))
+    /// That of a program whose items have come.
+    pub(super) fn from_items(items: Vec<Item>) -> Self {
+        Self(items)
     }
 
     /// As they travel.
@@ -159,10 +96,6 @@ fn shown(text: &str, same: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use sync_replicas::options::StepTimeout;
-
     use super::*;
 
     fn agreement(items: &[(&str, &str)]) -> Agreement {
@@ -221,25 +154,9 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_differs_is_named() {
-        #[track_caller]
-        fn check(change: impl FnOnce(&mut Settings), expected: &str) {
-            let of = |settings| Agreement(Vec::new()).with_settings(settings);
-            let (own, mut other) = (Settings::new(2), Settings::new(2));
-            change(&mut other);
-            assert_eq!(of(&own).difference(&of(&other).items()).as_deref(), Some(expected));
-        }
-        let after = |seconds| StepTimeout::After(Duration::from_secs(seconds));
-        check(|it| it.step_timeout = after(3), "step timeout: here Automatic, there After(3s)");
-        check(|it| it.step_deadline = None, "step deadline: here Some(600s), there None");
-        check(|it| it.lease = None, "lease: here Some(10s), there None");
-        check(|it| it.tell_superseded = false, "told when superseded: here true, there false");
-    }
-
-    #[test]
     fn whatever_comes_is_shown_in_short() {
         let own = agreement(&[("wire", "f32")]);
-        let long = Item { name: "wire".to_owned(), value: "x".repeat(100_000) };
+        let long = Item { name: "wire".to_owned(), value: "x".repeat(100_000), defines: false };
         for other in [Vec::new(), vec![Item::default()], vec![long]] {
             let words = own.difference(&other).expect("they differ");
             assert!(words.len() < 600 && words.starts_with("wire: here f32, there"), "{words}");

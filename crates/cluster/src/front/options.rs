@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{ClusterError, StatusHandle, StopHandle};
 use crate::client::Connector;
 use crate::security::{Guard, SharedKey, Signer, TlsSettings, check_bind, wall_clock};
-use crate::server::ServeSettings;
+use crate::server::{Listener, ServeSettings};
 use crate::shard::Wire;
 use crate::spec::{DEFAULT_PORT_BASE, Node, SpecError};
 
@@ -20,6 +20,7 @@ pub struct Cluster {
     pub(super) reconnect_timeout: Duration,
     pub(super) staging: Option<usize>,
     pub(super) largest_contribution: Option<usize>,
+    pub(super) max_memory: Option<u64>,
     /// By name.
     pub(super) agreed: Vec<(String, String)>,
     key: Option<SharedKey>,
@@ -43,6 +44,7 @@ impl Cluster {
             reconnect_timeout: Duration::from_secs(60),
             staging: None,
             largest_contribution: None,
+            max_memory: None,
             agreed: Vec::new(),
             key: None,
             guard: None,
@@ -108,6 +110,15 @@ impl Cluster {
     #[must_use]
     pub fn largest_contribution(mut self, bytes: usize) -> Self {
         self.largest_contribution = Some(bytes);
+        self
+    }
+
+    /// The bytes that a program may have a parameter server without a program of its own need, as
+    /// far as can be known before: one that needs more is refused (P-27). When not given, the
+    /// machine's memory, or 16 GB where that is not known.
+    #[must_use]
+    pub fn max_memory(mut self, bytes: u64) -> Self {
+        self.max_memory = Some(bytes);
         self
     }
 
@@ -181,8 +192,16 @@ impl Cluster {
         Ok(ServeSettings { guard: self.guard.clone(), tls })
     }
 
+    /// What this server listens on.
+    pub(super) async fn listener(&self) -> Result<Listener, ClusterError> {
+        let address = self.listen_address().await?;
+        let listener = Listener::bind(address)?;
+        tracing::info!(%address, "parameter server {}", self.place.task.index);
+        Ok(listener)
+    }
+
     /// Where this server listens; refused when others could reach it unprotected.
-    pub(super) async fn listen_address(&self) -> Result<SocketAddr, ClusterError> {
+    async fn listen_address(&self) -> Result<SocketAddr, ClusterError> {
         let address = self.place.address().unwrap_or_default();
         let unknown =
             |reason: String| ClusterError::Address { address: address.to_owned(), reason };

@@ -7,9 +7,10 @@ use sync_replicas::record::{ReplicaReport, Totals};
 use sync_replicas::{BuildError, GlobalStep, Scalar, Variables};
 
 use crate::client::WaitError;
+use crate::definition::DefinitionError;
 use crate::exit::Exit;
 use crate::server::ServeError;
-use crate::spec::{SpecError, Task};
+use crate::spec::{Role, SpecError, Task};
 
 /// What a process did.
 #[derive(Clone, Debug)]
@@ -39,6 +40,27 @@ pub struct ClusterReport<T: Scalar> {
     pub left: bool,
     /// The variables at the end, as far as this replica could fetch them.
     pub variables: Option<Variables<T>>,
+}
+
+impl<T: Scalar> ClusterReport<T> {
+    /// The same of a process that has none, whatever their type.
+    pub(super) fn without_variables<U: Scalar>(self) -> ClusterReport<U> {
+        let Self { task, global_step, first_step, stopped, elapsed, counts, .. } = self;
+        let Self { totals, generation, replicas, left, .. } = self;
+        ClusterReport {
+            task,
+            global_step,
+            first_step,
+            stopped,
+            elapsed,
+            counts,
+            totals,
+            generation,
+            replicas,
+            left,
+            variables: None,
+        }
+    }
 }
 
 /// What one replica did (P-7).
@@ -116,11 +138,26 @@ pub enum ClusterError {
     /// A hook failed; training was ended.
     #[error(transparent)]
     Hook(#[from] hooks::SessionError),
+    /// Only a parameter server serves.
+    #[error("a {role:?} serves nothing; start this as a parameter server, or run the program")]
+    NoServer {
+        /// What this process is.
+        role: Role,
+    },
+    /// A program that this server cannot serve.
+    #[error("{0}")]
+    Program(String),
     /// An evaluator has no part in training.
     #[error(
         "an evaluator has no part in training; evaluate the checkpoints, or in a hook of the chief"
     )]
     Evaluator,
+}
+
+impl From<DefinitionError> for ClusterError {
+    fn from(error: DefinitionError) -> Self {
+        Self::Program(error.to_string())
+    }
 }
 
 impl ClusterError {
@@ -133,6 +170,8 @@ impl ClusterError {
             | Self::Replicas { .. }
             | Self::Bind(_)
             | Self::Tls(_)
+            | Self::NoServer { .. }
+            | Self::Program(_)
             | Self::Evaluator => Exit::Usage,
             Self::Serve(ServeError::Replaced { .. }) | Self::Wait(WaitError::Replaced { .. }) => {
                 Exit::Replaced

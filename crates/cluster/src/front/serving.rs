@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use optim::{Optimizer, OptimizerState};
 use sync_replicas::Scalar;
-use sync_replicas::driver::ServerDuties;
 use sync_replicas::engine::StopReason;
 use tokio::time::Instant;
 
@@ -14,24 +13,28 @@ use crate::client::Connector;
 use crate::coordinator::batch_size;
 use crate::index::ServerIndex;
 use crate::placement::{Part, Placement, cut_dense};
-use crate::server::{ServeError, Server, ServerSettings, serve};
+use crate::server::{Listener, ServeError, Server, ServerSettings, serve};
 use crate::shard::{AverageSettings, Shard, ShardSettings};
 
 impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
-    pub(super) async fn serve(
+    pub(super) async fn serve(self) -> Result<ClusterReport<T>, ClusterError> {
+        let listener = self.cluster.listener().await?;
+        self.serve_on(&listener).await
+    }
+
+    /// Serves on a socket until training is over.
+    pub(super) async fn serve_on(
         self,
-        wishes: ServerDuties,
+        listener: &Listener,
     ) -> Result<ClusterReport<T>, ClusterError> {
         let begun = Instant::now();
         let cluster = self.cluster;
-        let listen = cluster.listen_address().await?;
         let settings = cluster.serve_settings()?;
         let reach = cluster.reach()?;
-        let server = self.server(reach.clone(), wishes)?;
+        let server = self.server(reach.clone())?;
         cluster.status.set(&server);
-        tracing::info!(address = %listen, "parameter server {}", cluster.place.task.index);
         let (stopped, left) = tokio::select! {
-            stopped = serve(server.clone(), listen, settings) => (stopped?, false),
+            stopped = serve(server.clone(), listener, settings) => (stopped?, false),
             left = pass_on(cluster, &reach, &server) => {
                 left?;
                 ("it was asked to end".to_owned(), true)
@@ -60,11 +63,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     ///
     /// # Errors
     /// [`ClusterError::Shard`] when a variable cannot have slots or averages.
-    pub(crate) fn server(
-        self,
-        reach: Connector,
-        wishes: ServerDuties,
-    ) -> Result<Arc<Server<T>>, ClusterError> {
+    pub(crate) fn server(self, reach: Connector) -> Result<Arc<Server<T>>, ClusterError> {
         let index = self.cluster.place.task.index as usize;
         let config = self.parts.config;
         let optimizer = OptimizerState::new(self.parts.optimizer)
@@ -83,11 +82,15 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             largest_contribution: self.cluster.largest_contribution,
         };
         let parts = self.placement.parts(index);
-        let arrays: Vec<_> = self.variables.iter().map(|(_, array)| array).collect();
-        let initial = parts.iter().map(|part| cut_dense(part, arrays[part.variable].view()));
-        let initial = initial.map(|view| view.to_owned()).collect();
-        let shard = Shard::new(parts, initial, optimizer, shard)
-            .map_err(|error| ClusterError::Shard(error.to_string()))?;
+        let shard = if self.values_from_chief {
+            Shard::without_values(parts, optimizer, shard)
+        } else {
+            let arrays: Vec<_> = self.variables.iter().map(|(_, array)| array).collect();
+            let initial = parts.iter().map(|part| cut_dense(part, arrays[part.variable].view()));
+            let initial = initial.map(|view| view.to_owned()).collect();
+            Shard::new(parts, initial, optimizer, shard)
+        };
+        let shard = shard.map_err(|error| ClusterError::Shard(error.to_string()))?;
         let (needed, replicas) =
             (config.settings().replicas_to_aggregate, config.total_num_replicas());
         let staging =
@@ -96,17 +99,18 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             index: ServerIndex::new(index),
             reconnect_timeout: self.cluster.reconnect_timeout,
             staging,
+            variables: self.placement.variables().len(),
+            values_from_chief: self.values_from_chief,
             placement: self.placement,
             agreement: self.agreement,
             config,
             run: self.parts.run,
             record: self.parts.record,
-            variables: self.variables.len(),
             wire: self.cluster.wire,
             reach,
-            checkpoints: wishes.checkpoints,
-            last_step: wishes.last_step,
-            nan_guard: wishes.nan_guard,
+            checkpoints: self.duties.checkpoints,
+            last_step: self.duties.last_step,
+            nan_guard: self.duties.nan_guard,
             guard: self.cluster.guard(),
         };
         Ok(Server::new(settings, shard, draw()))

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use sync_replicas::Scalar;
 
-use crate::server::{Server, ServerStatus};
+use crate::server::{Server, ServerStatus, Undefined};
 
 /// Asks the parameter server of this process how it is; from any thread, at any time. Clones ask
 /// the same one.
@@ -12,11 +12,17 @@ use crate::server::{Server, ServerStatus};
 pub struct StatusHandle(Arc<Mutex<Option<Weak<dyn Told>>>>);
 
 /// Says how it is.
-trait Told: Send + Sync {
+pub(crate) trait Told: Send + Sync {
     fn told(&self) -> ServerStatus;
 }
 
 impl<T: Scalar + bytemuck::Pod> Told for Server<T> {
+    fn told(&self) -> ServerStatus {
+        self.status()
+    }
+}
+
+impl Told for Undefined {
     fn told(&self) -> ServerStatus {
         self.status()
     }
@@ -31,8 +37,8 @@ impl StatusHandle {
         Some(server.told())
     }
 
-    pub(crate) fn set<T: Scalar + bytemuck::Pod>(&self, server: &Arc<Server<T>>) {
-        let server: Weak<Server<T>> = Arc::downgrade(server);
+    pub(crate) fn set<S: Told + 'static>(&self, server: &Arc<S>) {
+        let server: Weak<S> = Arc::downgrade(server);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
     }
 }

@@ -1,5 +1,6 @@
 //! What no replica of ours sends; it closes the connection.
 
+use super::link::transfer::TransferError;
 use crate::wire::WireError;
 
 /// Why a message makes no sense.
@@ -11,6 +12,10 @@ pub(super) enum BadMessage {
     SecondHello,
     #[error("what was recorded was asked for twice on one connection")]
     SecondRecall,
+    #[error("initial values that nobody has asked for")]
+    NotAsked,
+    #[error("initial values: {0}")]
+    InitialValues(#[from] TransferError),
     #[error("a {what} for the coordinator, which is ps 0")]
     NotHere { what: &'static str },
     #[error("a message that a replica does not send")]

@@ -6,6 +6,7 @@
 
 pub(super) mod ending;
 mod history;
+pub(super) mod initial_values;
 mod joining;
 pub(super) mod recovery;
 mod requests;
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sync_replicas::driver::Generation;
 use sync_replicas::engine::StopReason;
 use sync_replicas::record::{FailedSave, UpdateMade};
 use sync_replicas::{GlobalStep, ReplicaId, Scalar};
@@ -30,10 +32,11 @@ use super::settings::ServerSettings;
 use crate::coordinator::{Coordinator, ShardCommand, StepMade, Ticket};
 use crate::index::ServerIndex;
 use crate::proto::to_replica::Message;
-use crate::proto::{Ended, SaveFailed, ToReplica, to_server};
+use crate::proto::{self, Ended, SaveFailed, ToReplica, to_server};
 use crate::shard::ShardState;
 use crate::wire::{self, Recorded};
 use history::History;
+use initial_values::InitialValues;
 use saving::{NotSaved, Saving};
 use server_handle::{Reply, ServerHandle};
 use shared::Task;
@@ -65,6 +68,8 @@ pub(super) struct Leader<T: Scalar> {
     pub(super) replaced: Option<String>,
     /// The servers that do not take this coordinator, and why.
     pub(super) refusals: BTreeMap<ServerIndex, String>,
+    /// Where the servers have no program of their own.
+    pub(super) initial_values: Option<InitialValues<T>>,
     tasks: Vec<Task<T>>,
 }
 
@@ -97,6 +102,9 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             heard: BTreeSet::new(),
             replaced: None,
             refusals: BTreeMap::new(),
+            initial_values: settings
+                .values_from_chief
+                .then(|| InitialValues::new(Arc::clone(&settings.placement))),
             tasks: Vec::new(),
             settings,
         }
@@ -104,6 +112,12 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
 
     pub(super) fn now(&self) -> Duration {
         self.origin.elapsed()
+    }
+
+    /// The newest generation that is this process's: it has claimed one before it begins it, and who
+    /// has a later one must know (P-26).
+    pub(super) fn newest_generation(&self) -> Generation {
+        self.coordinator.generation().max(self.saving.claimed.unwrap_or_default())
     }
 
     /// The coordinator, which is told the time.
@@ -126,6 +140,16 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         requests::ask(self.coordinator.at(now), &self.own, replica, message)?;
         self.act();
         Ok(())
+    }
+
+    /// The chief sends a piece of the variables' initial values.
+    pub(super) fn take_initial_values(
+        &mut self,
+        connection: u64,
+        piece: proto::InitialValues,
+    ) -> Result<(), BadMessage> {
+        let values = self.initial_values.as_mut().ok_or(BadMessage::NotAsked)?;
+        values.take(connection, piece)
     }
 
     /// A replica sends data, which is a sign of life.

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_stream::StreamExt;
 use tonic::Status;
 
+use super::leader::initial_values::InitialValues;
 use super::leader::recovery::Recovery;
 use super::leader::server_handle::ServerHandle;
 use super::leader::shared::SharedLeader;
@@ -84,6 +85,12 @@ impl Talk {
         drop(self.sender.send(framed(&message.encode_to_vec()).into()));
     }
 
+    /// Says no more, and hears all that is still answered.
+    pub(crate) async fn close(self) -> Vec<ToReplica> {
+        drop(self.sender);
+        self.answers.collect().await
+    }
+
     /// The next answer; `None` once the server has closed the connection.
     pub(crate) async fn hear(&mut self) -> Option<proto::to_replica::Message> {
         self.answers.next().await?.message
@@ -112,6 +119,17 @@ pub(crate) fn control(server: &Arc<Server<f32>>, request: ControlRequest) {
 pub(crate) async fn begin(server: &Arc<Server<f32>>) {
     let begun = begin_generation(leader(server)).await;
     assert!(begun.is_ok(), "nothing stands in its way");
+}
+
+/// Has a coordinator wait for the chief's initial values.
+pub(crate) fn want_values(server: &Server<f32>) {
+    leader(server).with(|it| it.initial_values.iter_mut().for_each(InitialValues::want));
+}
+
+/// The values that the chief has sent, by variable, once they are whole.
+pub(crate) fn initial_values(server: &Server<f32>) -> Option<Vec<Vec<f32>>> {
+    let values = leader(server).with(|it| it.initial_values.as_mut()?.hand_over())?;
+    Some(values.iter().map(|array| array.iter().copied().collect()).collect())
 }
 
 /// Who leads, which the first server does.

@@ -204,6 +204,10 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
                 Ok(())
             }
             Message::Hello(_) => Err(BadMessage::SecondHello),
+            Message::InitialValues(piece) => {
+                let leader = self.leader("value")?;
+                leader.with(|leader| leader.take_initial_values(self.connection, piece))
+            }
             Message::Recall(_) => {
                 // It is large, so one is on its way (P-27).
                 if std::mem::replace(&mut self.has_recalled, true) {

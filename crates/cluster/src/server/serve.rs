@@ -1,12 +1,14 @@
 //! Serving until training is over: the listener, the tasks, the health, the shutdown.
 
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sync_replicas::Scalar;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::server::TcpIncoming;
 use tonic_health::pb::health_server::HealthServer;
@@ -29,19 +31,52 @@ use crate::socket;
 /// After the end was told, connections may take so long to close.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// Serves on an address until training is over; answers why it ended.
+/// Serves on a socket until training is over; answers why it ended.
 ///
 /// # Errors
 /// [`ServeError`].
 pub async fn serve<T: Scalar + bytemuck::Pod>(
     server: Arc<Server<T>>,
-    address: SocketAddr,
+    listener: &Listener,
     settings: ServeSettings,
 ) -> Result<String, ServeError> {
-    let incoming =
-        TcpIncoming::bind(address).map_err(|source| ServeError::Bind { address, source })?;
-    let incoming = incoming.map(|accepted| accepted.map(socket::accepted));
-    serve_with_incoming(server, incoming, settings).await
+    serve_with_incoming(server, listener.incoming()?, settings).await
+}
+
+/// A socket that listens, for several servers one after the other: who connects in between waits
+/// for the next.
+#[derive(Debug)]
+pub struct Listener {
+    socket: std::net::TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Listens on an address.
+    ///
+    /// # Errors
+    /// [`ServeError::Bind`].
+    pub fn bind(address: SocketAddr) -> Result<Self, ServeError> {
+        let bound = std::net::TcpListener::bind(address).and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            Ok(Self { socket, address })
+        });
+        bound.map_err(|source| ServeError::Bind { address, source })
+    }
+
+    /// The connections that come in, while it is read. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ServeError::Bind`].
+    pub(crate) fn incoming(
+        &self,
+    ) -> Result<impl Stream<Item = io::Result<(TcpStream, Option<SocketAddr>)>> + use<>, ServeError>
+    {
+        let address = self.address;
+        let socket = self.socket.try_clone().and_then(TcpListener::from_std);
+        let socket = socket.map_err(|source| ServeError::Bind { address, source })?;
+        Ok(TcpIncoming::from(socket).map(|accepted| accepted.map(socket::accepted)))
+    }
 }
 
 /// The same on connections of any kind, each with the address that it comes from.
@@ -72,37 +107,11 @@ where
         tasks.spawn(Arc::clone(leader).keep_time());
         tasks.spawn(Recovery::new(Arc::clone(leader)).keep());
     }
-    let reporter = HealthReporter::new();
-    let health = HealthService::from_health_reporter(reporter.clone());
-    reporter.set_serving::<transport::Name>().await;
-    let (told, closing) = tokio::sync::oneshot::channel();
-    let ending = over(Arc::clone(&server), reporter);
-    let ending = Box::pin(async {
-        ending.await;
-        // Fails only when nobody serves any more.
-        let _ = told.send(());
-    });
-    let services = Services {
-        health: HealthServer::new(health),
-        calls: Arc::clone(&server) as Arc<dyn Calls>,
-    };
-    let ServeSettings { guard, tls } = settings;
     let replicas = server.settings.config.total_num_replicas();
     let most = door::most_connections(replicas, server.settings.placement.shards());
-    let admission = AdmissionLayer::new(guard, wall_clock);
-    let incoming = secured::secure(door::open(incoming, most, admission.refusals()), tls);
-    let served = transport::serve(services, incoming, admission, ending);
-    // A connection whose other end vanished while it was made never closes by itself.
-    let closed = async {
-        match closing.await {
-            Ok(()) => tokio::time::sleep(CLOSING).await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        served = served => served?,
-        () = closed => tracing::warn!("connections did not close in time; they are dropped"),
-    }
+    let calls = Arc::clone(&server) as Arc<dyn Calls>;
+    let ending = |reporter| over(Arc::clone(&server), reporter);
+    answer_calls(calls, incoming, (most, settings), ending).await?;
     let replaced = server.leader().and_then(|it| it.with(|leader| leader.replaced.clone()));
     if let Some(reason) = replaced {
         return Err(ServeError::Replaced { reason });
@@ -118,6 +127,50 @@ where
                 return Err(ServeError::Refused { reason });
             }
             Err(ServeError::Abandoned { seconds: server.settings.reconnect_timeout.as_secs_f64() })
+        }
+    }
+}
+
+/// Answers calls, over at most so many connections, until `ending` has come; then closes them.
+pub(super) async fn answer_calls<I, IO, E, F>(
+    calls: Arc<dyn Calls>,
+    incoming: I,
+    (most, settings): (usize, ServeSettings),
+    ending: impl FnOnce(HealthReporter) -> F,
+) -> Result<(), ServeError>
+where
+    I: Stream<Item = Result<(IO, Option<SocketAddr>), E>> + Send + 'static,
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    E: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let reporter = HealthReporter::new();
+    let health = HealthService::from_health_reporter(reporter.clone());
+    reporter.set_serving::<transport::Name>().await;
+    let (told, closing) = tokio::sync::oneshot::channel();
+    let ending = ending(reporter);
+    let ending = Box::pin(async {
+        ending.await;
+        // Fails only when nobody serves any more.
+        let _ = told.send(());
+    });
+    let services = Services { health: HealthServer::new(health), calls };
+    let ServeSettings { guard, tls } = settings;
+    let admission = AdmissionLayer::new(guard, wall_clock);
+    let incoming = secured::secure(door::open(incoming, most, admission.refusals()), tls);
+    let served = transport::serve(services, incoming, admission, ending);
+    // A connection whose other end vanished while it was made never closes by itself.
+    let closed = async {
+        match closing.await {
+            Ok(()) => tokio::time::sleep(CLOSING).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        served = served => Ok(served?),
+        () = closed => {
+            tracing::warn!("connections did not close in time; they are dropped");
+            Ok(())
         }
     }
 }

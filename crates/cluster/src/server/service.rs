@@ -14,6 +14,7 @@ use tower::service_fn;
 
 use super::process::Server;
 use super::replica_stream;
+use super::status::ServerStatus;
 use super::transport::{Answer, Calls};
 use crate::proto::control_request::Action;
 use crate::proto::{ControlReply, ControlRequest, StatusReply, StatusRequest};
@@ -22,21 +23,30 @@ use crate::{stream, wire};
 impl<T: Scalar + bytemuck::Pod> Calls for Server<T> {
     fn call(self: Arc<Self>, request: http::Request<Body>) -> Answer {
         Box::pin(async move {
-            let path = request.uri().path().to_owned();
-            let method = path.rsplit('/').next().unwrap_or_default();
-            Ok(match method {
+            Ok(match method(&request) {
                 "Train" => stream::answer(request, |it| replica_stream::train(self, it)).await,
                 "Serve" => stream::answer(request, |it| self.follow(it)).await,
-                "Status" => once(request, move |_: StatusRequest| status(&self)).await,
+                "Status" => once(request, move |_: StatusRequest| reply(&self.status())).await,
                 "Control" => once(request, move |it: ControlRequest| control(&self, it)).await,
-                _ => Status::unimplemented(format!("there is no method {method}")).into_http(),
+                method => unknown(method),
             })
         })
     }
 }
 
+/// The method that a call is for, if there is one of that name.
+pub(super) fn method(request: &http::Request<Body>) -> &'static str {
+    let name = request.uri().path().rsplit('/').next().unwrap_or_default();
+    ["Train", "Serve", "Status", "Control"].into_iter().find(|it| *it == name).unwrap_or_default()
+}
+
+/// The answer to a call of another method.
+pub(super) fn unknown(path: &str) -> http::Response<Body> {
+    Status::unimplemented(format!("there is no method {path}")).into_http()
+}
+
 /// A call of one message and one answer.
-async fn once<Q, A>(
+pub(super) async fn once<Q, A>(
     request: http::Request<Body>,
     answer: impl Fn(Q) -> Result<A, Status> + Clone + Send,
 ) -> http::Response<Body>
@@ -53,9 +63,10 @@ where
         .await
 }
 
-fn status<T: Scalar + bytemuck::Pod>(server: &Server<T>) -> Result<StatusReply, Status> {
-    let json = serde_json::to_string(&server.status())
-        .map_err(|error| Status::internal(error.to_string()))?;
+/// A server's status as it travels.
+pub(super) fn reply(status: &ServerStatus) -> Result<StatusReply, Status> {
+    let json =
+        serde_json::to_string(status).map_err(|error| Status::internal(error.to_string()))?;
     Ok(StatusReply { json })
 }
 

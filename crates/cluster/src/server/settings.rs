@@ -32,6 +32,8 @@ pub struct ServerSettings {
     pub run: RunId,
     /// Where what happens is recorded, if anywhere; by the leader alone.
     pub record: Option<Record>,
+    /// Whether the servers have no program of their own, and the chief sends initial values.
+    pub values_from_chief: bool,
     /// How many variables there are.
     pub variables: usize,
     /// How numbers travel.

@@ -155,6 +155,15 @@ pub enum ShardError {
         /// The bytes of an element.
         got: usize,
     },
+    /// Its formula cannot be made anew from what is known of it.
+    #[error("the optimizer `{name}` is a program's own; it begins in a server of that program")]
+    OwnOptimizer {
+        /// Its name.
+        name: &'static str,
+    },
+    /// The optimizer's numbers.
+    #[error(transparent)]
+    Optimizer(#[from] optim::BuildError),
     /// A part cannot have slots.
     #[error(transparent)]
     Slots(#[from] optim::AddVariableError),

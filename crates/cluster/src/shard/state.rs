@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use accum_core::GlobalStep;
 use ndarray::{ArrayD, ArrayViewD};
-use optim::{StateMap, StateValue};
+use optim::{OptimizerState, StateMap, StateValue};
 use sync_replicas::checkpoint::TrainingState;
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::Positions;
 use sync_replicas::{Scalar, Snapshot, Variables};
 
-use super::{AverageSettings, Shard, StateError};
+use super::{AverageSettings, Shard, ShardError, StateError};
 use crate::placement::{Part, Placement, cut_dense};
 
 const VARIABLE: &str = "variable/";
@@ -142,6 +142,22 @@ impl<T: Scalar> Shard<T> {
         let ShardState { generation, global_step, .. } = *state;
         self.published = Arc::new(Snapshot { generation, global_step, variables });
         Ok(())
+    }
+
+    /// The state at step 0 of a shard of the same program with these parts and values.
+    ///
+    /// # Errors
+    /// [`ShardError`]: values that do not fit the parts; an optimizer that is a program's own.
+    pub fn initial_state(
+        &self,
+        parts: &[Part],
+        values: Vec<ArrayD<T>>,
+    ) -> Result<ShardState<T>, ShardError> {
+        let formula = self.store.optimizer().optimizer();
+        let formula =
+            formula.built_in().ok_or(ShardError::OwnOptimizer { name: formula.name() })?;
+        let optimizer = OptimizerState::new(formula)?;
+        Ok(Self::new(parts, values, optimizer, self.settings.clone())?.state())
     }
 
     /// The names and shapes of the tensors of [`state`](Self::state).

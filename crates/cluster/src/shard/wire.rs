@@ -3,10 +3,12 @@
 //! Knows nothing of messages. Invariant: native numbers keep every bit; bf16 widens exactly.
 
 use half::bf16;
+use serde::{Deserialize, Serialize};
 use sync_replicas::Scalar;
 
 /// The element type of gradients on the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Wire {
     /// The variables' own type.
     #[default]

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::mpsc::Receiver;
 use tokio_stream::wrappers::ReceiverStream;
 use turmoil::net::{TcpListener, TcpStream};
 
@@ -20,8 +21,11 @@ pub(super) const PORT: u16 = 7000;
 /// A connection that came in, and from where.
 type Accepted = (TcpStream, Option<SocketAddr>);
 
-/// Listens on this host.
-pub(super) async fn listen() -> io::Result<ReceiverStream<io::Result<Accepted>>> {
+/// Listens for several servers one after the other.
+pub(super) struct Listener(Arc<tokio::sync::Mutex<Receiver<io::Result<Accepted>>>>);
+
+/// Listens on the port that every server has.
+pub(super) async fn listen() -> io::Result<Listener> {
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     let (sender, incoming) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
@@ -32,7 +36,28 @@ pub(super) async fn listen() -> io::Result<ReceiverStream<io::Result<Accepted>>>
             }
         }
     });
-    Ok(ReceiverStream::new(incoming))
+    Ok(Listener(Arc::new(tokio::sync::Mutex::new(incoming))))
+}
+
+impl Listener {
+    /// What comes in, for whoever reads it now.
+    pub(super) fn incoming(&self) -> ReceiverStream<io::Result<Accepted>> {
+        let (shared, (sender, incoming)) = (Arc::clone(&self.0), tokio::sync::mpsc::channel(1));
+        tokio::spawn(async move {
+            loop {
+                let next = async { shared.lock().await.recv().await };
+                let accepted = tokio::select! {
+                    () = sender.closed() => return,
+                    accepted = next => accepted,
+                };
+                let Some(accepted) = accepted else { return };
+                if sender.send(accepted).await.is_err() {
+                    return;
+                }
+            }
+        });
+        ReceiverStream::new(incoming)
+    }
 }
 
 /// The connections that were made, by the names of both ends.

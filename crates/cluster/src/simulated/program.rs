@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ndarray::array;
 use optim::Momentum;
+use sync_replicas::checkpoint::RunId;
 use sync_replicas::options::SummationOrder;
 use sync_replicas::{
     BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SyncReplicas, Variables, Work,
@@ -20,7 +21,7 @@ use crate::front::pass_on;
 use crate::security::{Signer, wall_clock};
 use crate::server::{ServeSettings, Server, serve_with_incoming};
 use crate::spec;
-use crate::{Cluster, ClusterReport, OnCluster};
+use crate::{Cluster, ClusterReport, OnCluster, ServerFiles};
 
 /// How many servers and workers, A, the step to end after, and the room of each server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +32,8 @@ pub(super) struct Plan {
     pub(super) last_step: i64,
     /// How many contributions a server stages at once, if it is for fewer than there may be.
     pub(super) staging: Option<usize>,
+    /// Whether servers have the program, or serve whatever program comes.
+    pub(super) servers_have_program: bool,
 }
 
 /// The program: the plan, and the folder of the checkpoints.
@@ -92,12 +95,22 @@ impl Program {
     ) -> Result<String, BoxError> {
         let cluster = self.cluster("ps", index);
         let reach = self.reach(&cluster, format!("ps{index}"));
-        let trainer = description(self.plan).on(&cluster).build(variables())?;
-        let (_, wishes) = self.hooks().split();
-        let server = trainer.server(reach.clone(), wishes)?;
         let ear = Ear::of(&cluster);
+        let (_, duties) = self.hooks().split();
+        let listener = net::listen().await?;
+        let server = if self.plan.servers_have_program {
+            let mut trainer = description(self.plan).on(&cluster).build(variables())?;
+            trainer.duties = duties;
+            trainer.server(reach.clone())?
+        } else {
+            let (incoming, settings) = (listener.incoming(), ServeSettings::default());
+            let program = cluster.program(incoming, settings).await?.ok_or("nobody ends it")?;
+            let (checkpoints, run, record) = (duties.checkpoints, RunId::draw(), None);
+            let files = ServerFiles { checkpoints, run, record };
+            cluster.trainer_of::<f32>(program, files)?.server(reach.clone())?
+        };
         started(Arc::clone(&server), ear.clone());
-        let incoming = net::listen().await?;
+        let incoming = listener.incoming();
         let served = serve_with_incoming(Arc::clone(&server), incoming, ServeSettings::default());
         tokio::select! {
             biased;
@@ -118,10 +131,11 @@ impl Program {
     ) -> Result<ClusterReport<f32>, BoxError> {
         let cluster = self.cluster("worker", index);
         started(Ear::of(&cluster));
-        let trainer = description(self.plan).on(&cluster).build(variables())?;
+        let mut trainer = description(self.plan).on(&cluster).build(variables())?;
         // Checkpoints are the first server's.
         let reach = self.reach(&cluster, format!("worker{index}"));
-        let (hooks, _) = self.hooks().split();
+        let (hooks, duties) = self.hooks().split();
+        trainer.duties = duties;
         Ok(trainer.compute_over((reach, process), &self, |_| Numbers, hooks).await?)
     }
 }
@@ -201,7 +215,14 @@ static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
 fn expected(aggregate: usize, last: i64) -> Arc<Vec<String>> {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let at = |step: i64| {
-        let plan = Plan { ps: 1, workers: 1, aggregate, last_step: step, staging: None };
+        let plan = Plan {
+            ps: 1,
+            workers: 1,
+            aggregate,
+            last_step: step,
+            staging: None,
+            servers_have_program: true,
+        };
         let trainer = description(plan).build(variables()).expect("it fits");
         trainer.fit(&Alone, |_: ReplicaId| Numbers, Hooks::new().stop_at_step(step)).expect("runs");
         trainer.snapshot().variables.sha256()

@@ -82,7 +82,14 @@ fn whole_clusters_live_through_faults() {
 #[test]
 #[ignore = "it takes minutes; it runs every night"]
 fn a_hundred_workers_live_through_faults() {
-    let plan = Plan { ps: 4, workers: 100, aggregate: 96, last_step: 20, staging: Some(10) };
+    let plan = Plan {
+        ps: 4,
+        workers: 100,
+        aggregate: 96,
+        last_step: 20,
+        staging: Some(10),
+        servers_have_program: true,
+    };
     let (trace, result) = play_plan(0, plan, &mut Draw::new(0));
     println!("{trace}");
     result.expect("it passes");

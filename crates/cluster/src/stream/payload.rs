@@ -21,6 +21,7 @@ impl Bulk for ToServer {
     fn payload(&mut self) -> Option<(u8, u8, &mut Bytes)> {
         match &mut self.message {
             Some(to_server::Message::Chunk(chunk)) => Some((4, 2, &mut chunk.data)),
+            Some(to_server::Message::InitialValues(it)) => Some((11, 2, &mut it.data)),
             _ => None,
         }
     }

@@ -34,7 +34,7 @@ impl Crowd {
         let of = |index| {
             let settings =
                 Settings { total_num_replicas: Some(replicas), ..Settings::new(aggregate) };
-            server_by((index, servers), settings, None)
+            server_by((index, servers), settings, None, false)
         };
         let server = of(0);
         let others = (1..servers).map(of).inspect(|other| begin_served(other));

@@ -2,7 +2,9 @@
 
 use prost::Message as _;
 
-use super::{CONNECTION, Ear, OTHER, PROCESS, SENDER, agreement, placement, run, server_of};
+use super::{
+    CONNECTION, Ear, OTHER, PROCESS, SENDER, agreement, placement, run, server_of, undefined,
+};
 use crate::placement::Part;
 use crate::proto::control_request::Action;
 use crate::proto::done::Done as Answer;
@@ -38,8 +40,26 @@ pub(super) fn ticket() -> Option<proto::Ticket> {
 /// The hello of a replica.
 pub(super) fn hello(replica: u64, (process, connection): (u64, u64)) -> Message {
     let (ticket, run, agreement) = (ticket(), run().to_string(), agreement().items());
-    let follows = true;
-    Message::Hello(proto::Hello { replica, process, connection, ticket, run, agreement, follows })
+    let (follows, last_step, nan_guard) = (true, Some(9), true);
+    Message::Hello(proto::Hello {
+        replica,
+        process,
+        connection,
+        ticket,
+        run,
+        agreement,
+        follows,
+        last_step,
+        nan_guard,
+    })
+}
+
+/// The same of a process that has joined no life yet.
+pub(super) fn ticketless(mut first: Message) -> Message {
+    if let Message::Hello(hello) = &mut first {
+        hello.ticket = None;
+    }
+    first
 }
 
 /// The hello of the replica that goes on beside the sender.
@@ -93,10 +113,7 @@ fn to_server(name: &'static str, ear: Ear, before: &[Message], message: &Message
 
 fn to_servers() -> Vec<Example> {
     let first = hello(SENDER, (5, 5));
-    let mut new = first.clone();
-    if let Message::Hello(hello) = &mut new {
-        hello.ticket = None;
-    }
+    let new = ticketless(first.clone());
     let mut examples = Vec::new();
     for (ear, index, servers) in [(Ear::Coordinator, 0, 1), (Ear::Server, 1, 2)] {
         let pushed = contribution(placement(servers).parts(index));
@@ -130,6 +147,10 @@ fn to_servers() -> Vec<Example> {
     let first = [first];
     for (name, message) in &others {
         examples.push(to_server(name, Ear::Coordinator, &first, message));
+    }
+    let values = [vec![ticketless(hello(0, (5, 5)))], undefined::pieces()].concat();
+    for at in 1..values.len() {
+        examples.push(to_server("InitialValues", Ear::Undefined, &values[..at], &values[at]));
     }
     examples
 }
@@ -185,6 +206,7 @@ fn to_replicas() -> Vec<Example> {
     let messages = [
         ("Welcome", welcome(ticket(), false)),
         ("Welcome, without a ticket", welcome(None, true)),
+        ("Initialize", Said::Initialize(proto::Initialize {})),
         ("Granted", Said::Granted(granted)),
         ("Pushed, accepted", pushed(Outcome::Accepted(1))),
         ("Pushed, stale", pushed(Outcome::Stale(stale))),

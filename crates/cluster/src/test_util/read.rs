@@ -47,6 +47,10 @@ fn may_change(ear: Ear, message: &[u8]) -> Result<bool, DecodeError> {
         Ear::Coordinator | Ear::Server => {
             matches!(ToServer::decode(message)?.message, Some(Message::Commit(_)))
         }
+        Ear::Undefined => match ToServer::decode(message)?.message {
+            Some(Message::InitialValues(it)) => it.last,
+            _ => false,
+        },
         Ear::Control => matches!(ControlRequest::decode(message)?.action, Some(Action::Stop(_))),
         Ear::Answers => {
             let done = Done::decode(message)?.done;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ndarray::ArrayD;
 use prost::Message as _;
+use sync_replicas::driver::ServerDuties;
 use sync_replicas::engine::Grant;
 use sync_replicas::{ReplicaId, Variables};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -64,6 +65,7 @@ impl Replica {
             replica: ReplicaId::new(SENDER),
             process: 1,
             agreement: agreement(),
+            duties: ServerDuties::default(),
             wire: Wire::Native,
             reconnect_timeout: Duration::MAX,
             heartbeat: Duration::MAX,

@@ -1,8 +1,11 @@
 //! What a replica and its servers say to each other, as the replica's protocol has it.
 
-use sync_replicas::GlobalStep;
-use sync_replicas::driver::LocalStep;
+use std::sync::Arc;
+
+use ndarray::ArrayD;
+use sync_replicas::driver::{LocalStep, ServerDuties};
 use sync_replicas::record::FailedSave;
+use sync_replicas::{GlobalStep, Scalar, Variables};
 use tonic::Status;
 
 use super::{WireError, outcome, reason, run, run_words};
@@ -11,11 +14,13 @@ use crate::client::protocol::{Departure, Ended, Hello, Reply, Request};
 use crate::coordinator::{Commit, GivenUp, Refusal, Ticket};
 use crate::place::{Caller, NotAdmitted};
 use crate::proto;
+use crate::shard::Wire;
 use proto::to_replica::Message as ToReplica;
 use proto::to_server::Message as ToServer;
 
-/// The first message of a connection, from a program with this agreement.
-pub(crate) fn hello(hello: Hello, agreement: &Agreement) -> proto::Hello {
+/// The first message of a connection, from a program with this agreement and these duties for
+/// servers.
+pub(crate) fn hello(hello: Hello, agreement: &Agreement, duties: &ServerDuties) -> proto::Hello {
     proto::Hello {
         replica: hello.replica.get(),
         process: hello.process,
@@ -24,6 +29,33 @@ pub(crate) fn hello(hello: Hello, agreement: &Agreement) -> proto::Hello {
         agreement: agreement.items(),
         ticket: hello.ticket.map(Into::into),
         follows: hello.follows,
+        last_step: duties.last_step,
+        nan_guard: duties.nan_guard,
+    }
+}
+
+/// Variables' values in pieces, in the order of the variables.
+pub(crate) fn initial_values<T: Scalar + bytemuck::Pod>(
+    values: &Variables<T>,
+) -> impl Iterator<Item = ToServer> + Send + use<T> {
+    let pieces = values.arrays().to_vec().into_iter().enumerate().flat_map(|(place, array)| {
+        let whole = 0..array.len();
+        let pieces = Wire::Native.pieces(in_standard_layout(array), whole);
+        pieces.map(move |(_, data)| proto::InitialValues {
+            tensor: place as u32,
+            data,
+            last: false,
+        })
+    });
+    let last = proto::InitialValues { last: true, ..Default::default() };
+    pieces.chain([last]).map(ToServer::InitialValues)
+}
+
+/// An array whose numbers lie in the order of its indices.
+fn in_standard_layout<T: Scalar>(array: Arc<ArrayD<T>>) -> Arc<ArrayD<T>> {
+    match array.is_standard_layout() {
+        true => array,
+        false => Arc::new(array.as_standard_layout().into_owned()),
     }
 }
 
@@ -101,6 +133,7 @@ pub(crate) fn reply(message: Option<ToReplica>) -> Result<Option<Reply>, WireErr
             bounded: it.bounded,
             run: run(&it.run)?,
         },
+        ToReplica::Initialize(proto::Initialize {}) => Reply::Initialize,
         ToReplica::Granted(it) => Reply::Granted {
             sequence: it.sequence,
             local_step: LocalStep::new(it.local_step),

@@ -12,6 +12,7 @@ use cluster::server::{self, ServeError, ServeSettings, ServerSettings, serve_wit
 use cluster::shard::{Shard, ShardSettings};
 use cluster::{Agreement, Wire};
 use optim::{OptimizerState, Sgd};
+use sync_replicas::driver::ServerDuties;
 use sync_replicas::engine::Settings;
 use sync_replicas::{Computed, Gradients, ReplicaId};
 use tokio::net::TcpListener;
@@ -94,6 +95,7 @@ impl Server {
             index: ServerIndex::new(index),
             placement: Arc::clone(&placement),
             agreement: agreement(),
+            values_from_chief: false,
             config: settings.check().expect("good settings"),
             record: None,
             run: run.parse().expect("32 digits"),
@@ -151,6 +153,7 @@ impl Server {
             replica: ReplicaId::new(2),
             process,
             agreement: agreement(),
+            duties: ServerDuties::default(),
             wire: Wire::Native,
             reconnect_timeout,
             heartbeat: Duration::from_millis(500),

@@ -19,6 +19,8 @@ impl Process {
     pub(super) fn carry_out(&mut self, actions: Vec<Action>, stage: &mut Stage) {
         for action in actions {
             match action {
+                // The servers here have the program.
+                Action::Initialize => {}
                 Action::Connect(id, hello) => {
                     let (process, server, number) = (self.index, id.server, id.number);
                     let line = Line { process, server, number };

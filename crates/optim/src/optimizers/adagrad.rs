@@ -3,7 +3,7 @@
 use crate::finite::Seen;
 use crate::hyper::Checks;
 use crate::simd::widest;
-use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
+use crate::{BuiltIn, HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
 
 /// Adagrad: *a ← a + g²*, *x ← x − η g / √a*.
 ///
@@ -55,6 +55,10 @@ impl<T: Real> Optimizer<T> for Adagrad {
         Checks::<T>::learning_rate(&self.learning_rate, 1.0)?;
         Checks::<T>::of("adagrad")
             .positive("initial_accumulator_value", self.initial_accumulator_value)
+    }
+
+    fn built_in(&self) -> Option<BuiltIn> {
+        Some(self.clone().into())
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {

@@ -4,7 +4,8 @@ use crate::finite::Seen;
 use crate::hyper::Checks;
 use crate::simd::widest;
 use crate::{
-    HyperParameterError, Optimizer, Real, ScalarSpec, Schedule, SlotSpec, SparseReach, Step, Tile,
+    BuiltIn, HyperParameterError, Optimizer, Real, ScalarSpec, Schedule, SlotSpec, SparseReach,
+    Step, Tile,
 };
 
 /// Adam, with *ε* outside the bias correction.
@@ -94,6 +95,10 @@ impl<T: Real> Optimizer<T> for Adam {
 
     fn validate(&self) -> Result<(), HyperParameterError> {
         self.moments.validate::<T>("adam", &self.learning_rate)
+    }
+
+    fn built_in(&self) -> Option<BuiltIn> {
+        Some(self.clone().into())
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {

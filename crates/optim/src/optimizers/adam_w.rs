@@ -3,7 +3,8 @@
 use super::adam::Moments;
 use crate::hyper::Checks;
 use crate::{
-    HyperParameterError, Optimizer, Real, ScalarSpec, Schedule, SlotSpec, SparseReach, Step, Tile,
+    BuiltIn, HyperParameterError, Optimizer, Real, ScalarSpec, Schedule, SlotSpec, SparseReach,
+    Step, Tile,
 };
 
 /// Adam whose variables also shrink by *η λ x* in each step, apart from the moments, as in
@@ -97,6 +98,10 @@ impl<T: Real> Optimizer<T> for AdamW {
         self.moments.validate::<T>("adam_w", &self.learning_rate)?;
         Checks::<T>::of("adam_w").not_negative("weight_decay", self.weight_decay)?;
         Checks::<T>::learning_rate(&self.learning_rate, self.weight_decay)
+    }
+
+    fn built_in(&self) -> Option<BuiltIn> {
+        Some(self.clone().into())
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {

@@ -2,7 +2,7 @@
 
 use crate::hyper::Checks;
 use crate::simd::widest;
-use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
+use crate::{BuiltIn, HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
 
 /// FTRL-proximal with *l₁*, *l₂* and shrinkage (R-14), after "Ad Click Prediction: a View from the
 /// Trenches" (McMahan et al., 2013).
@@ -118,6 +118,10 @@ impl<T: Real> Optimizer<T> for Ftrl {
         checks.not_negative("l2_shrinkage", self.l2_shrinkage)?;
         checks.not_negative("twice l2", 2.0 * self.l2)?;
         checks.not_negative("twice l2_shrinkage", 2.0 * self.l2_shrinkage)
+    }
+
+    fn built_in(&self) -> Option<BuiltIn> {
+        Some(self.clone().into())
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {

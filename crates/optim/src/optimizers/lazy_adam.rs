@@ -1,7 +1,9 @@
 //! Adam for large tables of which a step touches few rows.
 
 use super::adam::Moments;
-use crate::{HyperParameterError, Optimizer, Real, ScalarSpec, Schedule, SlotSpec, Step, Tile};
+use crate::{
+    BuiltIn, HyperParameterError, Optimizer, Real, ScalarSpec, Schedule, SlotSpec, Step, Tile,
+};
 
 /// Adam that changes only the rows that a sparse gradient names.
 ///
@@ -84,6 +86,10 @@ impl<T: Real> Optimizer<T> for LazyAdam {
 
     fn validate(&self) -> Result<(), HyperParameterError> {
         self.moments.validate::<T>("lazy_adam", &self.learning_rate)
+    }
+
+    fn built_in(&self) -> Option<BuiltIn> {
+        Some(self.clone().into())
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {

@@ -3,7 +3,7 @@
 use crate::finite::Seen;
 use crate::hyper::Checks;
 use crate::simd::widest;
-use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
+use crate::{BuiltIn, HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
 
 /// Momentum: *a ← μ a + g*, *x ← x − η a*; Nesterov's form: *x ← x − η (g + μ a)*.
 ///
@@ -55,6 +55,10 @@ impl<T: Real> Optimizer<T> for Momentum {
     fn validate(&self) -> Result<(), HyperParameterError> {
         Checks::<T>::learning_rate(&self.learning_rate, 1.0)?;
         Checks::<T>::of("momentum").fraction("momentum", self.momentum)
+    }
+
+    fn built_in(&self) -> Option<BuiltIn> {
+        Some(self.clone().into())
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {

@@ -3,7 +3,7 @@
 use crate::finite::Seen;
 use crate::hyper::Checks;
 use crate::simd::widest;
-use crate::{HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
+use crate::{BuiltIn, HyperParameterError, Optimizer, Real, Schedule, SlotSpec, Step, Tile};
 
 /// RMSProp: *r ← ρ r + (1 − ρ) g²*, *p ← μ p + η g / √(r + ε)*, *x ← x − p*.
 ///
@@ -90,6 +90,10 @@ impl<T: Real> Optimizer<T> for RmsProp {
         checks.fraction("decay", self.decay)?;
         checks.fraction("momentum", self.momentum)?;
         checks.positive("epsilon", self.epsilon)
+    }
+
+    fn built_in(&self) -> Option<BuiltIn> {
+        Some(self.clone().into())
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {

@@ -3,7 +3,7 @@
 use crate::finite::Seen;
 use crate::hyper::Checks;
 use crate::simd::widest;
-use crate::{HyperParameterError, Optimizer, Real, Schedule, Step, Tile};
+use crate::{BuiltIn, HyperParameterError, Optimizer, Real, Schedule, Step, Tile};
 
 /// A tile from which on halves pay; a row of a few numbers is done before they begin.
 const LONG: usize = 1 << 13;
@@ -46,6 +46,10 @@ impl<T: Real> Optimizer<T> for Sgd {
 
     fn validate(&self) -> Result<(), HyperParameterError> {
         Checks::<T>::learning_rate(&self.learning_rate, 1.0)
+    }
+
+    fn built_in(&self) -> Option<BuiltIn> {
+        Some(self.clone().into())
     }
 
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>) {

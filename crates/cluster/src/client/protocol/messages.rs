@@ -130,6 +130,8 @@ pub enum Reply {
         /// The run that is served.
         run: Option<RunId>,
     },
+    /// Instead of a welcome: the servers wait for the initial values of this replica's program.
+    Initialize,
     /// It may compute.
     Granted {
         /// The piece of work.
@@ -244,6 +246,8 @@ pub enum Action {
     Disconnect(usize),
     /// Say this to a server, together.
     Send(usize, Vec<Request>),
+    /// Send the coordinator's server the variables' initial values.
+    Initialize,
     /// A life begins, of variables at this step.
     Begin(GlobalStep),
     /// The work under way is superseded.

@@ -103,6 +103,7 @@ impl ReplicaProtocol {
                 self.welcome(ticket, global_step, actions);
             }
             Reply::Refused(refusal) => self.refuse(server, refusal, now, actions),
+            Reply::Initialize if server == 0 => actions.push(Action::Initialize),
             Reply::Ended(ended) => self.ended = Some(ended),
             Reply::Recorded(recorded) => self.recorded = Some(recorded),
             // Signalled when it came; or an answer that does not say to which life.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sync_replicas::ReplicaId;
+use sync_replicas::driver::ServerDuties;
 
 use crate::Agreement;
 use crate::shard::Wire;
@@ -16,6 +17,8 @@ pub struct ReplicaSettings {
     pub process: u64,
     /// What all processes must agree on.
     pub agreement: Agreement,
+    /// What a server that has no program of its own is to do beside that.
+    pub duties: ServerDuties,
     /// How numbers travel.
     pub wire: Wire,
     /// How long servers may be out of reach before the replica fails.

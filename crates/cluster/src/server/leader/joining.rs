@@ -4,10 +4,11 @@ use sync_replicas::{ReplicaId, Scalar};
 
 use super::Leader;
 use crate::batches::BatchSender;
+use crate::client::CHIEF;
 use crate::coordinator::Refusal;
 use crate::place::{Caller, NotAdmitted};
 use crate::proto::to_replica::Message;
-use crate::proto::{Hello, ToReplica, Welcome};
+use crate::proto::{Hello, Initialize, ToReplica, Welcome};
 use crate::wire;
 
 impl<T: Scalar + bytemuck::Pod> Leader<T> {
@@ -41,6 +42,16 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
         if !self.own.connections().is_open(replica, connection) {
             // It has connected anew while this one waited for the leader.
+            return Ok(());
+        }
+        if let Some(values) = self.initial_values.as_mut().filter(|it| it.are_wanted()) {
+            if replica != CHIEF {
+                let reason = "the servers wait for the initial values, which the chief sends";
+                return Err(Refusal { sequence: 0, reason: reason.to_owned(), rejoin: true });
+            }
+            values.ask(connection);
+            let ask = Message::Initialize(Initialize {});
+            self.own.connections().answer(replica, connection, None, ask);
             return Ok(());
         }
         if !self.serving {

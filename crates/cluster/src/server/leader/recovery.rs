@@ -1,7 +1,7 @@
 //! A new life of the shared state: at the start, and whenever a server has lost its state.
 //!
 //! All shards go back to the newest checkpoint, or to the program's initial values where there is
-//! none, under a generation that no earlier life had and that is on disk before anybody is served
+//! none (the chief sends them where servers have no program), under a generation that no earlier life had and that is on disk before anybody is served
 //! (P-9). Invariant: what is wished for meanwhile is done afterwards, and an end stays one.
 
 use std::sync::Arc;
@@ -15,13 +15,15 @@ use sync_replicas::{GlobalStep, Scalar};
 use tokio::time::Instant;
 
 use super::Leader;
+use super::initial_values::InitialValues;
 use super::server_handle::ServerHandle;
 use super::shared::SharedLeader;
+use crate::placement::cut_dense;
 use crate::server::blocking::blocking;
 use crate::server::command_error::CommandError;
 use crate::server::link::orders::Begun;
 use crate::server::parameter_server::{Release, Start};
-use crate::shard::{ShardState, StateError, scatter};
+use crate::shard::{ShardError, ShardState, StateError, scatter};
 
 /// Begins generations.
 pub(crate) struct Recovery<T: Scalar> {
@@ -45,6 +47,8 @@ pub(crate) enum RecoveryError {
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error(transparent)]
+    Shard(#[from] ShardError),
     #[error(transparent)]
     Begin(#[from] CommandError),
     /// Nothing is lost yet, and whoever has started it is still there.
@@ -128,7 +132,14 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         let generation = after.next();
         let restored = saved.is_some();
         let placement = &leader.settings.placement;
-        let states = saved.map(|state| scatter(placement, &state)).transpose()?;
+        let states = match (&saved, leader.settings.values_from_chief) {
+            (Some(state), _) => Some(scatter(placement, state)?),
+            (None, false) => None,
+            (None, true) => match self.initial_states().await? {
+                Some(states) => Some(states),
+                None => return self.end_alone(step, restored),
+            },
+        };
         tracing::info!(%generation, %step, restored, "a new generation begins");
         match self.begin_shards(states, Start { run, generation, global_step: step }).await {
             Err(RecoveryError::Alone) => return self.end_alone(step, restored),
@@ -146,6 +157,38 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         self.until_saved().await?;
         crash_point!("coordinator/before-serving");
         leader.with(|leader| serve(leader, step))
+    }
+
+    /// The states of all servers at step 0, of the chief's values; `None` where training is to end
+    /// before they have come.
+    async fn initial_states(&self) -> Result<Option<Vec<ShardState<T>>>, RecoveryError> {
+        let leader = &self.leader;
+        leader.with(|leader| leader.initial_values.iter_mut().for_each(InitialValues::want));
+        tracing::info!("the servers wait for the initial values of the chief's variables");
+        let values = loop {
+            let came = leader.with(|leader| {
+                if leader.own.is_over() || leader.stale {
+                    return Err(RecoveryError::Again);
+                }
+                let whole = leader.initial_values.as_mut().and_then(InitialValues::hand_over);
+                Ok((whole, leader.deferred.stop.is_some()))
+            });
+            match came? {
+                (Some(values), _) => break values,
+                (None, true) => return Ok(None),
+                (None, false) => tokio::time::sleep(LOOK).await,
+            }
+        };
+        // The chief says hello again once all shards are ready.
+        leader.own.connections().close_all();
+        let placement = &leader.settings.placement;
+        let shard = leader.own.shard();
+        let states = (0..placement.shards()).map(|server| {
+            let parts = placement.parts(server);
+            let own = parts.iter().map(|part| cut_dense(part, values[part.variable].view()));
+            shard.initial_state(parts, own.map(|view| view.to_owned()).collect())
+        });
+        Ok(Some(states.collect::<Result<_, _>>()?))
     }
 
     /// Servers stay away. Where training is over, or an end was asked for, the newest

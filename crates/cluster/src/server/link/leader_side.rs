@@ -116,7 +116,7 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
         let settings = &self.leader.settings;
         let (sender, outgoing) = batches();
         let (generation, run) =
-            self.leader.with(|leader| (leader.coordinator.generation(), leader.saving.run));
+            self.leader.with(|leader| (leader.newest_generation(), leader.saving.run));
         let hello = proto::ServeHello {
             agreement: settings.agreement.items(),
             life: self.leader.life,

@@ -10,7 +10,7 @@ use ndarray::{ArrayD, ShapeError};
 use sync_replicas::driver::Generation;
 use sync_replicas::{GlobalStep, Scalar};
 
-use crate::placement::Part;
+use crate::placement::{Part, Placement};
 use crate::proto;
 use crate::shard::{Shard, ShardState, Wire, state_layout};
 
@@ -22,6 +22,12 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    /// That of variables alone.
+    pub(crate) fn of_variables(placement: &Placement) -> Self {
+        let tensors = placement.variables().to_vec();
+        Self { tensors, optimizer: String::new(), averages: false }
+    }
+
     /// That of a shard of these parts, in the same program as this shard.
     pub(crate) fn of<T: Scalar>(shard: &Shard<T>, parts: &[Part]) -> Self {
         let slots: Vec<_> = shard.optimizer().slot_names().collect();

@@ -295,6 +295,7 @@ impl Rig {
                 said.extend(requests.iter().map(|it| format!("{server} {}", request(it))));
             }
             Action::Begin(step) => said.push(format!("begin @{}", step.get())),
+            Action::Initialize => said.push("initial values".to_owned()),
             Action::Supersede => said.push("superseded".to_owned()),
         }
     }

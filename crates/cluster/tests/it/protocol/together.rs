@@ -373,6 +373,8 @@ impl World {
     fn carry_out(&mut self, index: usize, actions: Vec<Action>) {
         for action in actions {
             match action {
+                // The servers here have the program.
+                Action::Initialize => {}
                 Action::Connect(id, hello) => {
                     self.send(index, id, true, Event::Hello(id, hello));
                 }

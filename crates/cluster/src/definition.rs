@@ -1,0 +1,223 @@
+//! What a program trains, as plain data: enough for a parameter server that has no program of its
+//! own to serve it.
+//!
+//! It is made of a description, travels in every hello as the items that all must agree on, and is
+//! read back by a server that was started without a program. Invariant: a server that is made from
+//! a definition agrees with the program that it came from, item by item.
+
+use std::any::type_name;
+
+use indexmap::IndexMap;
+use optim::{BuiltIn, HyperParameterError, Optimizer};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sync_replicas::driver::{Parts, printable};
+use sync_replicas::engine::{ConfigError, Settings};
+use sync_replicas::options::{SparseMean, SparseMerge};
+use sync_replicas::{Scalar, Variables};
+
+use crate::placement::Placement;
+use crate::proto::Item;
+use crate::shard::Wire;
+
+/// Everything about a training that all its processes share (P-26).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Definition {
+    /// That of the variables: `f32` or `f64`.
+    pub(crate) number_type: String,
+    pub(crate) wire: Wire,
+    pub(crate) parameter_servers: usize,
+    pub(crate) optimizer: Formula,
+    pub(crate) moving_average: Option<f64>,
+    pub(crate) variables_to_average: Option<Vec<String>>,
+    pub(crate) sparse_mean: SparseMean,
+    pub(crate) sparse_merge: SparseMerge,
+    #[serde(flatten)]
+    pub(crate) settings: Settings,
+    /// Shapes by name, in the order of the program.
+    pub(crate) variables: IndexMap<String, Vec<usize>>,
+}
+
+/// An optimizer, by what is known of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Formula {
+    /// One of the crate `optim`'s, with its schedule and all other numbers.
+    BuiltIn(BuiltIn),
+    /// The program's own, as it shows itself: to be compared, and not to be made from this.
+    Own(String),
+}
+
+/// What a server without a program can serve.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Which one it is.
+    pub(crate) server: usize,
+    /// How many there are.
+    pub(crate) servers: usize,
+    /// How many replicas.
+    pub(crate) replicas: usize,
+    /// The most bytes that it may need.
+    pub(crate) max_memory: u64,
+}
+
+/// Why a server without a program does not serve one.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DefinitionError {
+    #[error("what the program says of itself makes no sense: {0}; do both run the same version?")]
+    Nonsense(#[from] serde_json::Error),
+    #[error(
+        "the optimizer {0} is the program's own; start servers of that program, which TF_CONFIG \
+         places"
+    )]
+    OwnOptimizer(String),
+    #[error("variables of {0}; a server has f32 or f64")]
+    NumberType(String),
+    #[error("bf16 on the wire is for variables of f32; these are of {0}")]
+    Wire(String),
+    #[error("the program has no variables")]
+    NoVariables,
+    #[error("the program is for {got} {what}, and the cluster has {expected}")]
+    Counts { what: &'static str, expected: usize, got: usize },
+    #[error(
+        "it needs about {needed} MB of memory, and may have {allowed} MB; allow more with \
+             --max-memory, or start more parameter servers"
+    )]
+    Memory { needed: u128, allowed: u64 },
+    #[error(transparent)]
+    Settings(#[from] ConfigError),
+    #[error(transparent)]
+    Optimizer(#[from] HyperParameterError),
+}
+
+impl Definition {
+    pub(crate) fn of<T: Scalar, O: Optimizer<T>>(
+        parts: &Parts<O>,
+        placement: &Placement,
+        wire: Wire,
+    ) -> Self {
+        let own = || Formula::Own(format!("{:?}", parts.optimizer));
+        let total_num_replicas = Some(parts.config.total_num_replicas());
+        Self {
+            number_type: type_name::<T>().to_owned(),
+            wire,
+            parameter_servers: placement.shards(),
+            optimizer: parts.optimizer.built_in().map_or_else(own, Formula::BuiltIn),
+            moving_average: parts.moving_average,
+            variables_to_average: parts.variables_to_average.clone(),
+            sparse_mean: parts.sparse_mean,
+            sparse_merge: parts.sparse_merge,
+            settings: Settings { total_num_replicas, ..parts.config.settings().clone() },
+            variables: placement.variables().iter().cloned().collect(),
+        }
+    }
+
+    /// Its fields as items, each in JSON.
+    pub(crate) fn items(&self) -> Vec<Item> {
+        // Neither fails: it is plain data with text for keys.
+        let json = serde_json::to_string(self).unwrap_or_default();
+        let fields: IndexMap<String, Box<RawValue>> =
+            serde_json::from_str(&json).unwrap_or_default();
+        let item = |(name, value): (String, Box<RawValue>)| {
+            let value = value.get().to_owned();
+            Item { name, value, defines: true }
+        };
+        fields.into_iter().map(item).collect()
+    }
+
+    /// Reads it back from items; those that do not define are the program's own affair.
+    pub(crate) fn parse(items: &[Item]) -> Result<Self, DefinitionError> {
+        let defining = items.iter().filter(|item| item.defines);
+        let field = |item: &Item| {
+            let value = RawValue::from_string(item.value.clone())?;
+            Ok((item.name.clone(), value))
+        };
+        let fields: Result<IndexMap<String, Box<RawValue>>, serde_json::Error> =
+            defining.map(field).collect();
+        let json = serde_json::to_string(&fields?)?;
+        Ok(serde_json::from_str(&json)?)
+    }
+
+    /// Whether a server within these limits can serve it.
+    pub(crate) fn check(&self, limits: &Limits) -> Result<(), DefinitionError> {
+        self.settings.clone().check()?;
+        let replicas = self.settings.total_num_replicas.unwrap_or_default();
+        for (what, expected, got) in [
+            ("parameter servers", limits.servers, self.parameter_servers),
+            ("replicas", limits.replicas, replicas),
+        ] {
+            if expected != got {
+                return Err(DefinitionError::Counts { what, expected, got });
+            }
+        }
+        if self.variables.is_empty() {
+            return Err(DefinitionError::NoVariables);
+        }
+        match self.number_type.as_str() {
+            "f32" => self.check_numbers::<f32>(limits),
+            "f64" => self.check_numbers::<f64>(limits),
+            other => Err(DefinitionError::NumberType(printable(other).into_owned())),
+        }
+    }
+
+    fn check_numbers<T: Scalar>(&self, limits: &Limits) -> Result<(), DefinitionError> {
+        let formula = match &self.optimizer {
+            Formula::BuiltIn(formula) => formula,
+            Formula::Own(words) => {
+                let words = printable(words).chars().take(100).collect();
+                return Err(DefinitionError::OwnOptimizer(words));
+            }
+        };
+        Optimizer::<T>::validate(formula)?;
+        if !self.wire.fits::<T>() {
+            return Err(DefinitionError::Wire(self.number_type.clone()));
+        }
+        let slots = Optimizer::<T>::slots(formula).len();
+        let needed = self.memory(size_of::<T>(), slots, limits);
+        if needed > limits.max_memory.into() {
+            let (needed, allowed) = (needed / 1_000_000, limits.max_memory / 1_000_000);
+            return Err(DefinitionError::Memory { needed, allowed });
+        }
+        Ok(())
+    }
+
+    /// About the bytes that a server needs: values, the two arrays that follow them, the sum, slots
+    /// and averages of its part, and contributions on their way; the first also holds the whole
+    /// state once, for checkpoints.
+    fn memory(&self, element: usize, slots: usize, limits: &Limits) -> u128 {
+        let elements = |shape: &Vec<usize>| {
+            shape.iter().fold(1_u128, |all, &length| all.saturating_mul(length as u128))
+        };
+        let all: u128 = self.variables.values().map(elements).fold(0, u128::saturating_add);
+        let all = all.saturating_mul(element as u128);
+        let kept = 1 + slots as u128 + u128::from(self.moving_average.is_some());
+        let own = all.div_ceil(limits.servers.max(1) as u128);
+        let on_the_way = 3 + limits.replicas.min(4) as u128;
+        let gathered = if limits.server == 0 { all.saturating_mul(kept) } else { 0 };
+        own.saturating_mul(kept + on_the_way).saturating_add(gathered)
+    }
+
+    /// Where all its variables' rows are.
+    pub(crate) fn placement<T>(&self) -> Placement {
+        let shapes: Vec<_> = self.variables.iter().collect();
+        placement::<T, _, _>(&shapes, self.sparse_merge, self.parameter_servers)
+    }
+}
+
+/// Where the rows of variables are, on so many servers.
+pub(crate) fn placement<T, N: AsRef<str>, S: AsRef<[usize]>>(
+    shapes: &[(N, S)],
+    merge: SparseMerge,
+    servers: usize,
+) -> Placement {
+    match merge {
+        // It looks at a gradient's rows in the order in which they come, so it needs all.
+        SparseMerge::Reference => Placement::whole(shapes, size_of::<T>(), servers),
+        _ => Placement::new(shapes, size_of::<T>(), servers),
+    }
+}
+
+/// The shapes of variables by name.
+pub(crate) fn shapes<T: Scalar>(variables: &Variables<T>) -> Vec<(&str, &[usize])> {
+    variables.iter().map(|(name, array)| (name, array.shape())).collect()
+}

@@ -1,0 +1,167 @@
+//! A parameter server without a program of its own: one that serves whatever program comes.
+//!
+//! Names, shapes, number type, optimizer, settings and the last step come with the first hello, and
+//! initial values from the chief; where checkpoints are and how often they are written is the
+//! server's own affair.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use optim::BuiltIn;
+use sync_replicas::checkpoint::{Checkpoints, RunId};
+use sync_replicas::driver::{Parts, ServerDuties};
+use sync_replicas::record::Record;
+use sync_replicas::{BoxError, Scalar, Variables};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+use tokio_stream::Stream;
+
+use super::agreement::Agreement;
+use super::{Cluster, ClusterError, ClusterReport, ClusterTrainer, Counts, enter, memory};
+use crate::definition::{DefinitionError, Formula, Limits};
+use crate::index::ServerIndex;
+use crate::server::{Listener, Program, ServeSettings, Undefined};
+use crate::spec::Role;
+
+/// How long a server without a program waits for one that it would only end.
+const SOON: Duration = Duration::from_secs(5);
+
+/// What a parameter server writes, whatever it serves.
+#[derive(Clone, Debug)]
+pub struct ServerFiles {
+    /// The first server's checkpoints; `None` for none.
+    pub checkpoints: Option<Checkpoints>,
+    /// The run that they belong to, until one is gone on from (P-24).
+    pub run: RunId,
+    /// Where the first server records what happens, if anywhere.
+    pub record: Option<Record>,
+}
+
+impl Cluster {
+    /// Serves as a parameter server whatever program the replicas run, until its training is over.
+    ///
+    /// The program's optimizer must be one of the crate `optim`. One of the program's own is
+    /// refused: it needs servers that run the program.
+    ///
+    /// # Errors
+    /// [`ClusterError`]; its exit code says whether a restart can help.
+    pub fn serve(&self, files: ServerFiles) -> Result<ClusterReport<f32>, ClusterError> {
+        if self.place.task.role != Role::Ps {
+            return Err(ClusterError::NoServer { role: self.place.task.role });
+        }
+        enter(&self.place)?.block_on(async {
+            let listener = self.listener().await?;
+            let begun = Instant::now();
+            let (incoming, settings) = (listener.incoming()?, self.serve_settings()?);
+            let Some(program) = self.program(incoming, settings).await? else {
+                return Ok(self.nothing_served(begun));
+            };
+            match program.definition.number_type.as_str() {
+                "f64" => self.serve_program::<f64>(program, files, &listener).await,
+                _ => self.serve_program::<f32>(program, files, &listener).await,
+            }
+        })
+    }
+
+    /// Waits for a program; `None` if this process is to end before one has come.
+    pub(crate) async fn program<I, IO, E>(
+        &self,
+        incoming: I,
+        settings: ServeSettings,
+    ) -> Result<Option<Program>, ClusterError>
+    where
+        I: Stream<Item = Result<(IO, Option<SocketAddr>), E>> + Send + 'static,
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        E: Into<BoxError> + Send + 'static,
+    {
+        let server = self.place.task.index as usize;
+        let limits = Limits {
+            server,
+            servers: self.place.cluster.ps.len(),
+            replicas: self.place.num_replicas() as usize,
+            max_memory: self.max_memory.unwrap_or_else(memory::physical),
+        };
+        let undefined = Undefined::new(ServerIndex::new(server), limits, self.reconnect_timeout);
+        self.status.set(&undefined);
+        tracing::info!("the server waits for a program");
+        tokio::select! {
+            program = undefined.program(incoming, settings) => Ok(Some(program?)),
+            () = self.asked_to_end() => Ok(None),
+        }
+    }
+
+    /// Waits until this process is to leave; or until training is to end, and a little longer, so
+    /// that whoever comes is told so.
+    async fn asked_to_end(&self) {
+        let mut wishes = self.stop.wishes();
+        // Both fail only when the sender is gone, which the cluster holds.
+        drop(wishes.wait_for(|wished| wished.leave || wished.end).await);
+        let _ = tokio::time::timeout(SOON, wishes.wait_for(|wished| wished.leave)).await;
+    }
+
+    async fn serve_program<T: Scalar + bytemuck::Pod>(
+        &self,
+        program: Program,
+        files: ServerFiles,
+        listener: &Listener,
+    ) -> Result<ClusterReport<f32>, ClusterError> {
+        let trainer = self.trainer_of::<T>(program, files)?;
+        let report = trainer.serve_on(listener).await?;
+        // A server's report has none.
+        Ok(report.without_variables())
+    }
+
+    /// The trainer of a program that has come.
+    pub(crate) fn trainer_of<T: Scalar + bytemuck::Pod>(
+        &self,
+        program: Program,
+        files: ServerFiles,
+    ) -> Result<ClusterTrainer<'_, T, BuiltIn>, ClusterError> {
+        let Program { definition, items, duties } = program;
+        let variables: Vec<_> = definition.variables.keys().collect();
+        tracing::info!(?variables, "a program has come");
+        let placement = definition.placement::<T>().into();
+        let optimizer = match definition.optimizer {
+            Formula::BuiltIn(optimizer) => optimizer,
+            Formula::Own(words) => return Err(DefinitionError::OwnOptimizer(words).into()),
+        };
+        let lease = definition.settings.lease;
+        let parts = Parts {
+            optimizer,
+            config: definition.settings.check().map_err(sync_replicas::BuildError::from)?,
+            lease,
+            sparse_mean: definition.sparse_mean,
+            sparse_merge: definition.sparse_merge,
+            moving_average: definition.moving_average,
+            variables_to_average: definition.variables_to_average,
+            run: files.run,
+            record: files.record,
+        };
+        Ok(ClusterTrainer {
+            parts,
+            cluster: self,
+            placement,
+            agreement: Agreement::from_items(items),
+            variables: Variables::new(),
+            values_from_chief: true,
+            duties: ServerDuties { checkpoints: files.checkpoints, ..duties },
+        })
+    }
+
+    /// What is told of a server that was asked to end before a program came.
+    fn nothing_served(&self, begun: Instant) -> ClusterReport<f32> {
+        ClusterReport {
+            task: self.place.task,
+            global_step: Default::default(),
+            first_step: Default::default(),
+            stopped: "it was asked to end before a program had come".to_owned(),
+            elapsed: begun.elapsed(),
+            counts: Counts::default(),
+            totals: Default::default(),
+            generation: Default::default(),
+            replicas: Vec::new(),
+            left: true,
+            variables: None,
+        }
+    }
+}
