@@ -34,7 +34,7 @@ pub use simulate::SimulateArgs;
 pub use status::StatusArgs;
 pub use stop::StopArgs;
 pub use straggler::StragglerArg;
-pub use train::{OptimizerNumbers, TrainArgs};
+pub use train::{OptimizerNumbers, TrainArgs, says_what_is_trained};
 
 use parse::with_negative_numbers;
 use train::EXAMPLES;

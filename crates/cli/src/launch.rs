@@ -1,9 +1,10 @@
 //! A cluster of processes on this machine, started, watched and ended together.
 //!
-//! Every process is this program with `node`. Invariant: none outlives the launcher, however that
+//! Every process is this program with `node`, or a worker that runs the user's own. Invariant: none outlives the launcher, however that
 //! ends.
 
 mod child;
+mod job;
 mod listen;
 mod reach;
 mod signal;
@@ -17,31 +18,23 @@ use std::time::{Duration, Instant};
 
 use sync_replicas::driver::create_private_folder;
 
-use self::child::{Child, LEAVE, Look, NOBODY, Restart, SAVE};
+use self::child::{Child, LEAVE, Look, NOBODY, Restart, SAVE, Task};
+use self::job::{Job, Places};
 pub use self::listen::listen_to_launcher;
 pub(crate) use self::reach::Reach;
 use self::reach::Reachable;
 use crate::args::{LaunchArgs, SecurityArgs};
-use crate::command_line::without;
-use crate::config::Config;
-use crate::error::{Error, UsageError};
+use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::output::say;
 use crate::ports;
-use crate::resolved::ClusterOptions;
-use crate::run_folder::RunFolder;
 use crate::security;
-use crate::settings::Settings;
 
 /// Between two looks at the processes.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// How long processes may take to end once they should.
 const GRACE: Duration = Duration::from_secs(15);
-
-/// Options that are the launcher's own, or that it gives each process itself.
-const OWN: [&str; 7] =
-    ["--ps", "--workers", "--out", "--checkpoint-dir", "--resume", "--metrics-port", "--key-file"];
 
 /// How a launched training ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,81 +67,47 @@ pub fn launch(
             ports::bind_metrics(Ipv4Addr::LOCALHOST.into(), first + index as u16).map(drop)
         })?;
     }
-    let settings = Settings::check_in_cluster(args.train, args.workers, args.backup)?;
-    if settings.args.keep_best.is_some() && !args.evaluator {
-        let expected = "--evaluator with it, which tests the checkpoints and keeps the best";
-        return Err(UsageError::number("--keep-best", expected, "none").into());
-    }
-    let (wire, patience, security) = (args.wire, args.patience, &args.security);
-    let options = ClusterOptions { wire, patience, metrics_port: args.metrics_port, security };
-    let mut config = Config::in_cluster(&settings, &options)?;
-    for (key, count) in [("ps", args.ps), ("workers", args.workers)] {
-        config.set(key, count);
-    }
-    config.set("evaluator", args.evaluator);
-    let mut folder = RunFolder::open(&settings)?;
-    folder.record(&settings, &config)?;
-    // Parameter server 0 holds it.
-    folder.let_go();
-    if let Some(from) = folder.from().filter(|_| !settings.args.quiet) {
+    let mut job = Job::new(&args, words)?;
+    if let Some(from) = job.folder.from().filter(|_| !args.train.quiet) {
         say(from.words());
     }
-    let list =
-        |ports: &[u16]| ports.iter().map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>();
+    let list = |ports: &[u16]| ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let places = Places {
+        ps: list(&ports[..ps]),
+        workers: list(&ports[ps..]),
+        metrics_port: args.metrics_port,
+    };
     // Until it ends: then nobody listens there any more.
-    let (_reachable, security) = Reachable::new(folder.root(), list(&ports[..ps]), security)?;
-    if !settings.args.quiet {
-        say(beginning(&folder, &settings));
+    let root = job.folder.root().to_owned();
+    let (_reachable, security) = Reachable::new(&root, places.ps.clone(), &args.security)?;
+    if !args.train.quiet {
+        let (root, beginning) = (root.display(), &job.beginning);
+        say(format!("run folder {root}: {beginning}; how it is: sync-replicas status {root}"));
     }
-    let logs = folder.root().join("logs");
+    let logs = root.join("logs");
     create_private_folder(&logs).map_err(not_started)?;
-
-    let mut common: Vec<OsString> = vec!["node".into(), "--end-with-stdin".into()];
-    let words = words.iter().filter(|word| *word != "--evaluator");
-    common.extend(without(words.cloned(), &OWN));
-    common.extend(["--out".into(), folder.root().into()]);
-    common.extend(["--checkpoint-dir".into(), folder.checkpoints().into()]);
-    common.extend(["--ps".into(), list(&ports[..ps]).join(",").into()]);
-    common.extend(["--worker-hosts".into(), list(&ports[ps..]).join(",").into()]);
-    if let Some(file) = &security.key_file {
-        common.extend(["--key-file".into(), file.into()]);
-    }
     let tasks = (0..ps).map(|i| ("ps", i)).chain((0..workers).map(|i| ("worker", i)));
     let tasks = tasks.chain(args.evaluator.then_some(("evaluator", 0)));
     let children = tasks.map(|(role, index)| {
-        let mut words = common.clone();
-        words.extend(["--role".into(), role.into(), "--index".into(), index.to_string().into()]);
-        if let ("ps", Some(port)) = (role, args.metrics_port) {
-            words.extend(["--metrics-port".into(), (port + index as u16).to_string().into()]);
-        }
-        Child::start(role, index, words, &logs)
+        let task = Task { role, index };
+        Child::start(task, job.start(&task, &places, &security), &logs)
     });
     let children = children.collect::<Result<_, _>>().map_err(not_started)?;
-    let mut processes = Processes { children, quiet: settings.args.quiet, patience };
+    let mut processes = Processes { children, quiet: args.train.quiet, patience: args.patience };
     let Some(interrupted) = processes.watch(interrupt)? else {
         return Err(Error::failed(format!(
             "the training did not end within {} s of the interrupt, and its processes were ended; \
              {} has its newest checkpoint, and the messages are in {}",
             GRACE.as_secs(),
-            folder.checkpoints().display(),
+            job.folder.checkpoints().display(),
             logs.display()
         )));
     };
     if interrupted {
-        folder.abandon();
+        job.folder.abandon();
     }
-    let saved = folder.checkpoints().is_dir();
-    Ok(Launched { run_dir: folder.root().to_owned(), interrupted, saved })
-}
-
-/// What a user who waits for the first update wants to know.
-fn beginning(folder: &RunFolder, settings: &Settings) -> String {
-    let (a, n) = (settings.replicas_to_aggregate, settings.total_num_replicas);
-    format!(
-        "run folder {root}: the first {a} of {n} workers make an update; how it is: \
-         sync-replicas status {root}",
-        root = folder.root().display()
-    )
+    let saved = job.folder.checkpoints().is_dir();
+    Ok(Launched { run_dir: root, interrupted, saved })
 }
 
 fn not_started(error: io::Error) -> Error {
@@ -218,8 +177,7 @@ impl Processes {
                     Look::Left => parted |= child.is_server(),
                     Look::Done => {}
                     Look::Failed(how) if child.is_needed() => {
-                        let (name, log) = (child.name(), child.log().display());
-                        let failed = format!("{name} {how}; its messages are in {log}");
+                        let failed = format!("{} {how}; {}", child.name(), child.messages());
                         return Err(Error::failed(failed));
                     }
                     Look::Failed(how) => {
@@ -267,10 +225,10 @@ impl Processes {
             sleep(LOOK);
         }
         for child in self.children.iter().filter(|child| !child.has_ended() && !self.quiet) {
-            let (name, seconds, log) = (child.name(), GRACE.as_secs(), child.log().display());
+            let (name, seconds) = (child.name(), GRACE.as_secs());
             say(format!(
-                "\n{name}: still runs {seconds} s after the end, and is killed; its messages are \
-                 in {log}"
+                "\n{name}: still runs {seconds} s after the end, and is killed; {}",
+                child.messages()
             ));
         }
     }

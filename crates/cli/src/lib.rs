@@ -21,6 +21,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod any_state;
 pub mod args;
 mod best;
 pub mod command_line;

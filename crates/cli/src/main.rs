@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         Command::Plan(args) => plan(&args, out).map(done),
         Command::Report(args) => report(&args, out).map(done),
         Command::Launch(args) => run_launch(*args, &words),
-        Command::Node(args) => run_node(*args),
+        Command::Node(args) => run_node(*args, &words),
         Command::Status(args) => status(&args, out).map(done),
         Command::Stop(args) => stop(&args, out).map(done),
         Command::Simulate(args) => simulate(&args, out).map(done),
@@ -96,7 +96,7 @@ fn run_launch(args: LaunchArgs, words: &[OsString]) -> Result<Exit, Error> {
     Ok(asked.exit().filter(|_| launched.interrupted).unwrap_or(Exit::Done))
 }
 
-fn run_node(args: NodeArgs) -> Result<Exit, Error> {
+fn run_node(args: NodeArgs, words: &[OsString]) -> Result<Exit, Error> {
     let (quiet, json, end_with_stdin) = (args.train.quiet, args.train.json, args.end_with_stdin);
     // A signal may come before there is something to end.
     let stop = StopHandle::new();
@@ -109,7 +109,11 @@ fn run_node(args: NodeArgs) -> Result<Exit, Error> {
     if end_with_stdin {
         listen_to_launcher(stop.clone());
     }
-    match node::run(&Process::new(args, stop)?)? {
+    let ended = match node::serves_any_program(&args, words)? {
+        true => node::serve(&args, stop)?,
+        false => node::run(&Process::new(args, stop)?)?,
+    };
+    match ended {
         Ended::Over(Some(summary)) => tell(&summary, quiet, json).map(|()| Exit::Done),
         Ended::Over(None) => Ok(Exit::Done),
         // Without a signal of its own it was told by its launcher, which had one.

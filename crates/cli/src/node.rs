@@ -3,6 +3,7 @@
 //! Invariant: a process that can be started again goes on from the run folder that it has written
 //! before.
 
+mod any_program;
 mod chief;
 mod coordinator;
 mod ended;
@@ -14,8 +15,9 @@ mod process;
 
 use cluster::spec::Role;
 
+pub use any_program::serve;
 pub use ended::Ended;
-pub use process::Process;
+pub use process::{Process, serves_any_program};
 use sync_replicas::checkpoint::RunId;
 
 use crate::error::Error;
@@ -38,7 +40,7 @@ pub fn run(process: &Process) -> Result<Ended, Error> {
     if task.role == Role::Ps
         && let Some(port) = process.metrics_port
     {
-        metrics_page::serve(process.cluster.status_handle(), process.metrics_address()?, port)?;
+        metrics_page::serve(process.cluster.status_handle(), process.metrics_address, port)?;
     }
     if task.role == Role::Ps && task.index == 0 {
         return coordinator::run(process);

@@ -15,9 +15,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sync_replicas::GlobalStep;
-use sync_replicas::checkpoint::{self, RunId, TrainingState};
+use sync_replicas::checkpoint::{self, RunId};
 use sync_replicas::driver::create_private_folder;
 
+use crate::any_state::AnyState;
 use crate::args::cli_name;
 use crate::config::{Config, ConfigError};
 use crate::error::Error;
@@ -55,11 +56,44 @@ pub struct ResumePoint {
     pub changed: Vec<String>,
 }
 
+/// What a run folder must know of the run in it.
+#[derive(Clone, Debug)]
+pub struct FolderSettings {
+    /// What the folder is named after where it has no name.
+    pub name: String,
+    /// Where it is, if that was said.
+    pub out: Option<PathBuf>,
+    /// Where checkpoints are, if that was said.
+    pub checkpoint_dir: Option<PathBuf>,
+    /// What to go on from.
+    pub resume: Resume,
+    /// How many checkpoints are kept.
+    pub keep: usize,
+    /// The update to end after, where the launcher knows it.
+    pub updates: Option<u64>,
+    /// Settings by name, for people.
+    pub told: Vec<(&'static str, String)>,
+}
+
+impl From<&Settings> for FolderSettings {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            name: cli_name(settings.args.model),
+            out: settings.args.out.clone(),
+            checkpoint_dir: settings.args.checkpoint_dir.clone(),
+            resume: settings.resume.clone(),
+            keep: settings.keep,
+            updates: Some(settings.updates),
+            told: settings.describe(),
+        }
+    }
+}
+
 /// What is to be gone on from, before anything is made.
 struct Source {
     place: Place,
     path: PathBuf,
-    state: TrainingState<f32>,
+    state: AnyState,
 }
 
 impl ResumePoint {
@@ -81,7 +115,8 @@ impl RunFolder {
     /// # Errors
     /// When there is nothing to go on from, nothing left to do, an earlier or
     /// another run in the way, or a folder that cannot be written. Nothing was made then.
-    pub fn open(settings: &Settings) -> Result<Self, Error> {
+    pub fn open(settings: impl Into<FolderSettings>) -> Result<Self, Error> {
+        let settings = &settings.into();
         let source = source(settings)?;
         let root = root(settings, source.as_ref());
         let file = RunFile::read(&root)?;
@@ -89,7 +124,7 @@ impl RunFolder {
         if source.is_none() {
             refuse_used(settings, &root, &checkpoints)?;
         }
-        let run = source.as_ref().and_then(|it| it.state.run);
+        let run = source.as_ref().and_then(|it| it.state.run());
         let run = run.or(file.as_ref().map(|file| file.run)).unwrap_or_else(RunId::draw);
         let mut folder =
             Self { root, checkpoints, run, from: None, made: Vec::new(), holds: Vec::new() };
@@ -111,7 +146,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// When the folder cannot be written.
-    pub fn join(settings: &Settings) -> Result<Self, Error> {
+    pub fn join(settings: impl Into<FolderSettings>) -> Result<Self, Error> {
         let mut folder = Self::look(settings)?;
         folder.make()?;
         Ok(folder)
@@ -121,7 +156,8 @@ impl RunFolder {
     ///
     /// # Errors
     /// When what it says of its run cannot be read.
-    pub fn look(settings: &Settings) -> Result<Self, Error> {
+    pub fn look(settings: impl Into<FolderSettings>) -> Result<Self, Error> {
+        let settings = &settings.into();
         let root = root(settings, None);
         let file = RunFile::read(&root)?;
         let checkpoints = checkpoints(settings, &root, file.as_ref());
@@ -160,9 +196,13 @@ impl RunFolder {
     ///
     /// # Errors
     /// When they cannot be written.
-    pub fn record(&self, settings: &Settings, config: &Config) -> Result<(), Error> {
+    pub fn record(
+        &self,
+        settings: impl Into<FolderSettings>,
+        config: &Config,
+    ) -> Result<(), Error> {
         write(&self.root, CONFIG, &config.to_string())?;
-        let told = settings.describe().into_iter();
+        let told = settings.into().told.into_iter();
         let file = RunFile {
             run: self.run,
             checkpoints: RunFile::name_of(&self.root, &self.checkpoints),
@@ -247,19 +287,18 @@ impl RunFolder {
     /// Makes what is gone on from the newest checkpoint of this folder.
     fn go_on(
         &mut self,
-        settings: &Settings,
+        settings: &FolderSettings,
         source: Source,
         file: Option<&RunFile>,
     ) -> Result<(), Error> {
         let Source { place, mut path, mut state } = source;
-        let step = state.global_step;
+        let step = state.global_step();
         if matches!(place, Place::One(_)) || !same(place.checkpoints(), &self.checkpoints) {
             let known = checkpoint::newest_generation(&self.checkpoints)?;
             let used = checkpoint::latest(&self.checkpoints)?.is_some();
-            state.run = Some(self.run);
-            state.generation = state.generation.max(if used { known.next() } else { known });
-            checkpoint::write(&self.checkpoints, &state, settings.keep)?;
-        } else if let Some((newest, _)) = checkpoint::recover::<f32>(&self.checkpoints)? {
+            state.become_of(self.run, if used { known.next() } else { known });
+            state.write(&self.checkpoints, settings.keep)?;
+        } else if let Some(newest) = state.newest(&self.checkpoints)? {
             path = newest;
         }
         let before = match place {
@@ -273,7 +312,7 @@ impl RunFolder {
 }
 
 /// What the settings say to go on from; `None` for a run that begins.
-fn source(settings: &Settings) -> Result<Option<Source>, Error> {
+fn source(settings: &FolderSettings) -> Result<Option<Source>, Error> {
     let own = || {
         let root = root(settings, None);
         let checkpoints = checkpoints(settings, &root, RunFile::read(&root)?.as_ref());
@@ -291,9 +330,11 @@ fn source(settings: &Settings) -> Result<Option<Source>, Error> {
         Place::One(path) => path.clone(),
         folder => checkpoint::latest(folder.checkpoints())?.unwrap_or_default(),
     };
-    let state: TrainingState<f32> = checkpoint::read(place.checkpoints())?;
-    let (at, updates) = (state.global_step.get(), settings.updates);
-    if matches!(settings.resume, Resume::From(_)) && at.unsigned_abs() >= updates {
+    let state = AnyState::read(place.checkpoints())?;
+    let at = state.global_step().get();
+    if let (Resume::From(_), Some(updates)) = (&settings.resume, settings.updates)
+        && at.unsigned_abs() >= updates
+    {
         return Err(Error::usage(format!(
             "nothing is left to train: the checkpoint is at update {at}, and --updates is \
              {updates}; give a larger number"
@@ -302,16 +343,16 @@ fn source(settings: &Settings) -> Result<Option<Source>, Error> {
     Ok(Some(Source { place, path, state }))
 }
 
-fn root(settings: &Settings, source: Option<&Source>) -> PathBuf {
-    match (&settings.args.out, source.map(|source| &source.place)) {
+fn root(settings: &FolderSettings, source: Option<&Source>) -> PathBuf {
+    match (&settings.out, source.map(|source| &source.place)) {
         (Some(out), _) => out.clone(),
         (None, Some(Place::Run { root, .. })) => root.clone(),
-        (None, _) => name::fresh(&cli_name(settings.args.model)),
+        (None, _) => name::fresh(&settings.name),
     }
 }
 
-fn checkpoints(settings: &Settings, root: &Path, file: Option<&RunFile>) -> PathBuf {
-    match (&settings.args.checkpoint_dir, file) {
+fn checkpoints(settings: &FolderSettings, root: &Path, file: Option<&RunFile>) -> PathBuf {
+    match (&settings.checkpoint_dir, file) {
         (Some(folder), _) => folder.clone(),
         (None, Some(file)) => file.checkpoints_of(root),
         (None, None) => root.join(USUAL),
@@ -319,7 +360,7 @@ fn checkpoints(settings: &Settings, root: &Path, file: Option<&RunFile>) -> Path
 }
 
 /// A run that begins takes no folder in which another has trained.
-fn refuse_used(settings: &Settings, root: &Path, checkpoints: &Path) -> Result<(), Error> {
+fn refuse_used(settings: &FolderSettings, root: &Path, checkpoints: &Path) -> Result<(), Error> {
     if let Some(newest) = checkpoint::latest(checkpoints)? {
         let newest = newest.file_name().unwrap_or_default().to_string_lossy();
         let path = checkpoints.display();
@@ -340,11 +381,10 @@ fn refuse_used(settings: &Settings, root: &Path, checkpoints: &Path) -> Result<(
 }
 
 /// What the settings say otherwise than those of before.
-fn changes(before: &RunFile, settings: &Settings) -> Vec<String> {
-    let told = settings.describe().into_iter();
-    let differs = told.filter_map(|(name, now)| {
-        let then = before.settings.get(name)?;
-        (*then != now).then(|| format!("{name}: {then} before, {now} now"))
+fn changes(before: &RunFile, settings: &FolderSettings) -> Vec<String> {
+    let differs = settings.told.iter().filter_map(|(name, now)| {
+        let then = before.settings.get(*name)?;
+        (then != now).then(|| format!("{name}: {then} before, {now} now"))
     });
     differs.collect()
 }

@@ -39,7 +39,7 @@ pub enum Resume {
 }
 
 impl Resume {
-    fn new(asked: Option<&Path>, has_out: bool) -> Result<Self, UsageError> {
+    pub(crate) fn new(asked: Option<&Path>, has_out: bool) -> Result<Self, UsageError> {
         match asked {
             None => Ok(Self::Never),
             Some(path) if path.as_os_str() != "auto" => Ok(Self::From(path.to_owned())),

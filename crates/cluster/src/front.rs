@@ -4,6 +4,7 @@
 
 mod agreement;
 mod any_program;
+mod from_env;
 mod hooks;
 mod memory;
 mod options;

@@ -1,5 +1,6 @@
 //! The options of `launch`.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::Args;
@@ -7,7 +8,7 @@ use cluster::Wire;
 
 use super::kinds::WIRES;
 use super::node::PLACE;
-use super::parse::{parse_duration, whole};
+use super::parse::{at_least_one, parse_duration, whole};
 use super::security::SecurityArgs;
 use super::train::TrainArgs;
 
@@ -39,6 +40,14 @@ pub struct LaunchArgs {
     #[arg(long, value_name = "PORT", help_heading = PLACE)]
     #[arg(value_parser = whole::<u16>(1..=65_000))]
     pub metrics_port: Option<u16>,
+    /// With a program of one's own: the megabytes that it may have a parameter server need [default:
+    /// the machine's memory]
+    #[arg(long, value_name = "MB", value_parser = at_least_one(), help_heading = PLACE)]
+    pub max_memory: Option<u64>,
+    /// A program that the workers run instead of the digits, with its own options: it takes its
+    /// place from TF_CONFIG, as a program with the crate `cluster` or the Python package does
+    #[arg(last = true, value_name = "PROGRAM")]
+    pub program: Vec<OsString>,
     /// Who may come in.
     #[command(flatten)]
     pub security: SecurityArgs,

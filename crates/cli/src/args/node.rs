@@ -8,7 +8,7 @@ use clap::Args;
 use cluster::Wire;
 
 use super::kinds::WIRES;
-use super::parse::{parse_duration, whole};
+use super::parse::{at_least_one, parse_duration, whole};
 use super::security::SecurityArgs;
 use super::train::TrainArgs;
 
@@ -53,6 +53,10 @@ pub struct NodeArgs {
     #[arg(long, value_name = "IP", requires = "metrics_port", help_heading = PLACE)]
     #[arg(default_value = "127.0.0.1")]
     pub metrics_listen: IpAddr,
+    /// Parameter servers without a program: the megabytes that a program may have one need [default:
+    /// the machine's memory]
+    #[arg(long, value_name = "MB", value_parser = at_least_one(), help_heading = PLACE)]
+    pub max_memory: Option<u64>,
     /// Messages about the run go to this file instead of standard error
     #[arg(long, value_name = "FILE", help_heading = PLACE)]
     pub log: Option<PathBuf>,

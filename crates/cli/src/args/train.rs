@@ -1,13 +1,16 @@
 //! The options of `train`, which `node` and `launch` have too.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory};
 use optim::Schedule;
 use serde::{Deserialize, Serialize};
 use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, StepTimeout, TokenPolicy};
 
+use super::Cli;
 use super::kinds::{
     FAILING_BATCHES, ModelKind, NON_FINITES, OptimizerKind, SPARSE_MEANS, TOKEN_POLICIES,
 };
@@ -240,3 +243,24 @@ Examples:
   sync-replicas --resume runs/mlp-...             go on where Ctrl-C ended
 
 The run folder has report.html (open it in a browser), metrics.jsonl and a checkpoint.";
+
+/// Options of a training that are not about what is trained: whoever starts processes gives them
+/// whatever program it is.
+const OF_ANY_PROGRAM: [&str; 8] =
+    ["out", "checkpoint_dir", "save_every", "keep", "resume", "config", "json", "quiet"];
+
+/// The first option among a command's words that says what is trained, if there is one.
+pub fn says_what_is_trained(command: &str, words: &[OsString]) -> Option<String> {
+    let mut program = Cli::command().ignore_errors(true);
+    program.build();
+    let before = ["x", command].map(OsString::from);
+    let matches = program.clone().try_get_matches_from(before.iter().chain(words)).ok()?;
+    let given = matches.subcommand_matches(command)?;
+    let training = TrainArgs::augment_args(clap::Command::new("train"));
+    let mut training = training.get_arguments().filter(|arg| {
+        let id = arg.get_id().as_str();
+        !OF_ANY_PROGRAM.contains(&id) && given.value_source(id) == Some(ValueSource::CommandLine)
+    });
+    let first = training.next()?;
+    Some(format!("--{}", first.get_long().unwrap_or_else(|| first.get_id().as_str())))
+}

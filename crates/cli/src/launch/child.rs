@@ -28,11 +28,25 @@ pub(super) const NOBODY: &str = "nobody\n";
 /// How often one process is started again.
 const TIMES: u32 = 10;
 
+/// Which process of the cluster one is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Task {
+    pub(super) role: &'static str,
+    pub(super) index: usize,
+}
+
+/// What a process is started as.
+pub(super) enum Started {
+    /// This program, with these words; it listens to the launcher.
+    Own(Vec<OsString>),
+    /// A user's, which does not.
+    Program { words: Vec<OsString>, environment: Vec<(&'static str, OsString)> },
+}
+
 /// A process and what it is for.
 pub(super) struct Child {
-    role: &'static str,
-    index: usize,
-    words: Vec<OsString>,
+    task: Task,
+    started: Started,
     log: PathBuf,
     state: State,
     again: u32,
@@ -68,34 +82,35 @@ pub(super) enum Look {
 }
 
 impl Child {
-    pub(super) fn start(
-        role: &'static str,
-        index: usize,
-        mut words: Vec<OsString>,
-        logs: &Path,
-    ) -> io::Result<Self> {
-        let log = logs.join(format!("{role}-{index}.log"));
-        words.extend(["--log".into(), log.clone().into()]);
+    pub(super) fn start(task: Task, mut started: Started, logs: &Path) -> io::Result<Self> {
+        let log = logs.join(format!("{}-{}.log", task.role, task.index));
+        if let Started::Own(words) = &mut started {
+            words.extend(["--log".into(), log.clone().into()]);
+        }
         let state = State::Ended;
-        let mut child = Self { role, index, words, log, state, again: 0, asked: false };
+        let mut child = Self { task, started, log, state, again: 0, asked: false };
         child.spawn()?;
         Ok(child)
     }
 
     pub(super) fn name(&self) -> String {
-        format!("{} {}", self.role, self.index)
+        format!("{} {}", self.task.role, self.task.index)
     }
 
-    pub(super) fn log(&self) -> &Path {
-        &self.log
+    /// Where a person finds its messages.
+    pub(super) fn messages(&self) -> String {
+        match &self.started {
+            Started::Program { .. } if self.is_chief() => "its messages are above".to_owned(),
+            _ => format!("its messages are in {}", self.log.display()),
+        }
     }
 
     pub(super) fn is_chief(&self) -> bool {
-        self.role == "worker" && self.index == 0
+        self.task.role == "worker" && self.task.index == 0
     }
 
     pub(super) fn is_server(&self) -> bool {
-        self.role == "ps"
+        self.task.role == "ps"
     }
 
     /// Whether training cannot end well without it.
@@ -121,8 +136,11 @@ impl Child {
     /// Says this to it, if it runs: a checkpoint that is asked for needs no process that is being
     /// started again, and goes on from one.
     pub(super) fn say(&mut self, request: &str) {
-        if let State::Runs(process) = &mut self.state {
-            tell(process, request);
+        match (&self.started, &mut self.state) {
+            // The servers are gone, and it listens to nobody else.
+            (Started::Program { .. }, State::Runs(_)) if request == LEAVE => self.kill(),
+            (_, State::Runs(process)) => tell(process, request),
+            _ => {}
         }
     }
 
@@ -173,9 +191,20 @@ impl Child {
     }
 
     fn spawn(&mut self) -> io::Result<()> {
-        let mut command = Command::new(std::env::current_exe()?);
-        // It ends when the other end of its standard input does, with this process.
-        command.args(&self.words).stdin(Stdio::piped());
+        let mut command = match &self.started {
+            Started::Own(words) => {
+                let mut command = Command::new(std::env::current_exe()?);
+                // It ends when the other end of its standard input does, with this process.
+                command.args(words).stdin(Stdio::piped());
+                command
+            }
+            Started::Program { words, environment } => {
+                let (program, options) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+                let mut command = Command::new(program);
+                command.args(options).envs(environment.iter().cloned()).stdin(Stdio::null());
+                command
+            }
+        };
         if !self.is_chief() {
             let log = append_private_file(&self.log)?;
             command.stdout(log.try_clone()?).stderr(log);

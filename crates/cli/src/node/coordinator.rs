@@ -62,13 +62,13 @@ fn write_end(
 }
 
 /// A thread that writes lines until it is ended.
-struct Writer {
+pub(super) struct Writer {
     thread: JoinHandle<()>,
     goes_on: Sender<()>,
 }
 
 impl Writer {
-    fn start(log: Arc<Mutex<RunLog>>) -> std::io::Result<Self> {
+    pub(super) fn start(log: Arc<Mutex<RunLog>>) -> std::io::Result<Self> {
         let (goes_on, end) = channel();
         let thread = std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
             while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
@@ -81,7 +81,7 @@ impl Writer {
         Ok(Self { thread, goes_on })
     }
 
-    fn end(self) {
+    pub(super) fn end(self) {
         drop(self.goes_on);
         // Nothing in it panics.
         let _ = self.thread.join();

@@ -2,6 +2,7 @@
 //!
 //! The training is the one of `train`, from the same settings.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use sync_replicas::checkpoint::RunId;
 use sync_replicas::record::Record;
 use sync_replicas::{Hooks, SyncReplicas};
 
-use crate::args::{NodeArgs, cli_name};
+use crate::args::{NodeArgs, cli_name, says_what_is_trained};
 use crate::config::Config;
 use crate::error::{Error, UsageError};
 use crate::optional::set;
@@ -30,8 +31,7 @@ pub struct Process {
     pub(super) settings: Settings,
     pub(super) patience: Duration,
     pub(super) metrics_port: Option<u16>,
-    metrics_listen: IpAddr,
-    is_protected: bool,
+    pub(super) metrics_address: IpAddr,
     /// A launcher has started it, and has written down that the run begins or goes on.
     pub(super) is_launched: bool,
     /// What it writes down, if it has to: a launcher has done so before it starts processes.
@@ -45,12 +45,9 @@ impl Process {
     /// # Errors
     /// When they make no sense, before anything is opened or written.
     pub fn new(args: NodeArgs, stop: StopHandle) -> Result<Self, Error> {
-        let place = place(&args)?;
-        let cluster =
-            Cluster::new(place).stop_with(stop).reconnect_timeout(args.patience).wire(args.wire);
-        let cluster = set(cluster, security::key(&args.security)?, Cluster::key);
-        let cluster = set(cluster, security::tls(&args.security), Cluster::tls);
-        let cluster = set(cluster, args.listen, Cluster::listen);
+        // Said before anything is opened.
+        let metrics_address = metrics_address(&args)?;
+        let cluster = cluster_of(&args, stop)?.wire(args.wire);
         let workers = cluster.place().num_replicas();
         let mut settings = match cluster.place().task.role {
             Role::Evaluator => Settings::check_of_evaluator(args.train)?,
@@ -73,8 +70,6 @@ impl Process {
             )));
         }
         let (patience, metrics_port) = (args.patience, args.metrics_port);
-        let metrics_listen = args.metrics_listen;
-        let is_protected = args.security.key_file.is_some() || args.security.tls_ca.is_some();
         let config = (leads && !args.end_with_stdin).then(|| {
             let (wire, security) = (args.wire, &args.security);
             // Each process has a port of its own.
@@ -85,28 +80,15 @@ impl Process {
             Ok::<_, UsageError>(config)
         });
         let config = config.transpose()?;
-        let process = Self {
+        Ok(Self {
             cluster,
             config,
             settings,
             patience,
             metrics_port,
-            metrics_listen,
-            is_protected,
+            metrics_address,
             is_launched: args.end_with_stdin,
-        };
-        // Said before anything is opened.
-        process.metrics_address()?;
-        Ok(process)
-    }
-
-    /// Where the metrics are, if they are asked for: nowhere that others reach, unless who may come
-    /// in was thought of.
-    pub(super) fn metrics_address(&self) -> Result<IpAddr, Error> {
-        let address = SocketAddr::new(self.metrics_listen, self.metrics_port.unwrap_or_default());
-        check_bind(&address.to_string(), self.is_protected)
-            .map_err(|error| Error::usage(format!("--metrics-listen: {error}")))?;
-        Ok(self.metrics_listen)
+        })
     }
 
     /// The run folder, for the process that writes the checkpoints: an earlier life of it may have
@@ -143,6 +125,31 @@ impl Process {
         let learner = learner(&self.settings);
         Ok(trainer.fit(&learner, |_| shard(&self.settings), hooks)?)
     }
+}
+
+/// The place of a process, and how it talks to the others.
+pub(super) fn cluster_of(args: &NodeArgs, stop: StopHandle) -> Result<Cluster, Error> {
+    let cluster = Cluster::new(place(args)?).stop_with(stop).reconnect_timeout(args.patience);
+    let cluster = set(cluster, security::key(&args.security)?, Cluster::key);
+    let cluster = set(cluster, security::tls(&args.security), Cluster::tls);
+    Ok(set(cluster, args.listen, Cluster::listen))
+}
+
+/// Where the metrics are, if they are asked for: nowhere that others reach, unless who may come in
+/// was thought of.
+pub(super) fn metrics_address(args: &NodeArgs) -> Result<IpAddr, Error> {
+    let is_protected = args.security.key_file.is_some() || args.security.tls_ca.is_some();
+    let address = SocketAddr::new(args.metrics_listen, args.metrics_port.unwrap_or_default());
+    check_bind(&address.to_string(), is_protected)
+        .map_err(|error| Error::usage(format!("--metrics-listen: {error}")))?;
+    Ok(args.metrics_listen)
+}
+
+/// Whether this process is a parameter server that serves whatever program comes: one that was told
+/// nothing of what is trained.
+pub fn serves_any_program(args: &NodeArgs, words: &[OsString]) -> Result<bool, Error> {
+    let is_server = place(args)?.task.role == Role::Ps;
+    Ok(is_server && says_what_is_trained("node", words).is_none())
 }
 
 /// From options where they say it, else from the environment.

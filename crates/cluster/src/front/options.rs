@@ -1,7 +1,6 @@
 //! A process's place in a cluster, and how it talks to the others.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use crate::client::Connector;
 use crate::security::{Guard, SharedKey, Signer, TlsSettings, check_bind, wall_clock};
 use crate::server::{Listener, ServeSettings};
 use crate::shard::Wire;
-use crate::spec::{DEFAULT_PORT_BASE, Node, SpecError};
+use crate::spec::Node;
 
 /// This process in its cluster.
 #[derive(Clone, Debug)]
@@ -21,6 +20,7 @@ pub struct Cluster {
     pub(super) staging: Option<usize>,
     pub(super) largest_contribution: Option<usize>,
     pub(super) max_memory: Option<u64>,
+    backup: u64,
     /// By name.
     pub(super) agreed: Vec<(String, String)>,
     key: Option<SharedKey>,
@@ -30,9 +30,6 @@ pub struct Cluster {
     pub(super) stop: StopHandle,
     pub(super) status: StatusHandle,
 }
-
-/// Names the key's file where a launcher has drawn one.
-const KEY_FILE: &str = "SYNC_REPLICAS_KEY_FILE";
 
 impl Cluster {
     /// A place that is known.
@@ -45,6 +42,7 @@ impl Cluster {
             staging: None,
             largest_contribution: None,
             max_memory: None,
+            backup: 0,
             agreed: Vec::new(),
             key: None,
             guard: None,
@@ -53,22 +51,6 @@ impl Cluster {
             stop: StopHandle::new(),
             status: StatusHandle::default(),
         }
-    }
-
-    /// The place that `TF_CONFIG` or Slurm's variables name, of which the first `ps` processes are
-    /// parameter servers in Slurm's case; `None` without any. The key is that of
-    /// `SYNC_REPLICAS_KEY_FILE`, if that names a file.
-    ///
-    /// # Errors
-    /// [`SpecError`] when they make no sense.
-    pub fn from_env(ps: u64) -> Result<Option<Self>, SpecError> {
-        let variable = |name: &str| std::env::var(name).ok();
-        let Some(place) = Node::from_env(variable, ps, DEFAULT_PORT_BASE)? else { return Ok(None) };
-        let cluster = Self::new(place);
-        let Some(file) = std::env::var_os(KEY_FILE) else { return Ok(Some(cluster)) };
-        let key = SharedKey::read(Path::new(&file));
-        let key = key.map_err(|it| SpecError::invalid(KEY_FILE, "a key file", it.to_string()))?;
-        Ok(Some(cluster.key(key)))
     }
 
     /// The place.
@@ -120,6 +102,27 @@ impl Cluster {
     pub fn max_memory(mut self, bytes: u64) -> Self {
         self.max_memory = Some(bytes);
         self
+    }
+
+    /// How many of the workers are backups, as whoever placed them says: for
+    /// [`replicas_to_aggregate`](Self::replicas_to_aggregate). None when not given.
+    #[must_use]
+    pub fn backup(mut self, workers: u64) -> Self {
+        self.backup = workers;
+        self
+    }
+
+    /// N: how many replicas there are, the chief's among them.
+    #[must_use]
+    pub fn total_num_replicas(&self) -> usize {
+        usize::try_from(self.place.num_replicas()).unwrap_or(usize::MAX)
+    }
+
+    /// A: all replicas but the backups, at least one.
+    #[must_use]
+    pub fn replicas_to_aggregate(&self) -> usize {
+        let backup = usize::try_from(self.backup).unwrap_or(usize::MAX);
+        self.total_num_replicas().saturating_sub(backup).max(1)
     }
 
     /// One more thing that all processes must agree on, such as a seed or the size of a batch: one

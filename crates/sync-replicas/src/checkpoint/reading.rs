@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::bytes::{MANIFEST, TENSORS, check_length, join, tensors_of};
 use super::listing::list;
 use super::manifest::{Manifest, missing_or_unreadable};
+use super::stored::Stored;
 use super::{CheckpointError, RunId, TrainingState};
 use crate::Scalar;
 
@@ -60,6 +61,20 @@ pub fn newest_run(folder: &Path) -> Result<Option<RunId>, CheckpointError> {
         return Ok(None);
     }
     Ok(list(folder)?.into_iter().find_map(|entry| entry.head.ok()).and_then(|head| head.run))
+}
+
+/// Whether the numbers of a checkpoint, or of the newest good manifest in a folder, are `f64`.
+///
+/// # Errors
+/// [`CheckpointError::NotFound`], and as [`read`].
+pub fn has_f64(path: &Path) -> Result<bool, CheckpointError> {
+    let newest = match path.join(MANIFEST).exists() {
+        true => Some(path.to_owned()),
+        false => latest(path)?,
+    };
+    let newest = newest.ok_or_else(|| CheckpointError::NotFound { path: path.to_owned() })?;
+    let manifest = Manifest::read(&newest.join(MANIFEST))?;
+    Ok(manifest.dtype == f64::DTYPE.to_string())
 }
 
 /// All checkpoints in a folder, the oldest first, whose manifests are good.

@@ -1,0 +1,207 @@
+//! What is launched: the digits, or a program of the user's; its run folder, and the words that each
+//! process is started with.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use sync_replicas::driver::printable;
+
+use super::child::{Started, Task};
+use crate::args::{LaunchArgs, SecurityArgs, cli_name, says_what_is_trained};
+use crate::command_line::without;
+use crate::config::Config;
+use crate::error::{Error, UsageError};
+use crate::resolved::ClusterOptions;
+use crate::run_folder::{FolderSettings, RunFolder};
+use crate::settings::{Resume, Settings};
+
+/// Options that are the launcher's own, or that it gives each process itself.
+const OWN: [&str; 7] =
+    ["--ps", "--workers", "--out", "--checkpoint-dir", "--resume", "--metrics-port", "--key-file"];
+
+/// What is launched.
+pub(super) struct Job {
+    pub(super) folder: RunFolder,
+    /// What a user who waits for the first update wants to know.
+    pub(super) beginning: String,
+    /// What all processes of ours are told of the training.
+    words: Vec<OsString>,
+    /// What the workers run, if it is not the digits.
+    program: Option<Program>,
+}
+
+/// A user's program.
+struct Program {
+    words: Vec<OsString>,
+    backup: u64,
+    patience: String,
+}
+
+/// Where all processes are, and how they are let in.
+pub(super) struct Places {
+    pub(super) ps: Vec<String>,
+    pub(super) workers: Vec<String>,
+    pub(super) metrics_port: Option<u16>,
+}
+
+impl Job {
+    /// Makes its run folder ready.
+    pub(super) fn new(args: &LaunchArgs, words: &[OsString]) -> Result<Self, Error> {
+        let (job, config, settings) = match args.program.is_empty() {
+            true => Self::of_digits(args, words)?,
+            false => Self::of_program(args, words)?,
+        };
+        job.folder.record(settings, &config)?;
+        let mut job = job;
+        // Parameter server 0 holds it.
+        job.folder.let_go();
+        Ok(job)
+    }
+
+    fn of_digits(
+        args: &LaunchArgs,
+        words: &[OsString],
+    ) -> Result<(Self, Config, FolderSettings), Error> {
+        let settings = Settings::check_in_cluster(args.train.clone(), args.workers, args.backup)?;
+        if settings.args.keep_best.is_some() && !args.evaluator {
+            let expected = "--evaluator with it, which tests the checkpoints and keeps the best";
+            return Err(UsageError::number("--keep-best", expected, "none").into());
+        }
+        let (wire, patience, security) = (args.wire, args.patience, &args.security);
+        let options = ClusterOptions { wire, patience, metrics_port: args.metrics_port, security };
+        let mut config = Config::in_cluster(&settings, &options)?;
+        set_counts(&mut config, args);
+        config.set("evaluator", args.evaluator);
+        let folder = RunFolder::open(&settings)?;
+        let own = words.iter().filter(|word| *word != "--evaluator").cloned();
+        let mut words = without(own, &OWN);
+        if says_what_is_trained("launch", &words).is_none() {
+            // A parameter server that is told nothing would serve any program.
+            words.extend(["--model".into(), cli_name(settings.args.model).into()]);
+        }
+        let (a, n) = (settings.replicas_to_aggregate, settings.total_num_replicas);
+        let beginning = format!("the first {a} of {n} workers make an update");
+        Ok((Self { folder, beginning, words, program: None }, config, (&settings).into()))
+    }
+
+    fn of_program(
+        args: &LaunchArgs,
+        words: &[OsString],
+    ) -> Result<(Self, Config, FolderSettings), Error> {
+        let own: Vec<_> = words.iter().take_while(|word| *word != "--").cloned().collect();
+        let foreign = says_what_is_trained("launch", &own)
+            .or_else(|| args.evaluator.then(|| "--evaluator".to_owned()))
+            .or_else(|| own.iter().any(|word| word == "--wire").then(|| "--wire".to_owned()));
+        if let Some(option) = foreign {
+            return Err(Error::usage(format!(
+                "{option} is of the digits; what is trained is the program's affair: give it to \
+                 the program, behind --"
+            )));
+        }
+        let backup = args.backup.unwrap_or(0);
+        if backup >= args.workers {
+            let expected = format!("fewer than the {} workers", args.workers);
+            return Err(UsageError::number("--backup", expected, backup).into());
+        }
+        let program = Path::new(&args.program[0]);
+        let name = program.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let settings = FolderSettings {
+            told: vec![("program", printable(&name).into_owned())],
+            name,
+            out: args.train.out.clone(),
+            checkpoint_dir: args.train.checkpoint_dir.clone(),
+            resume: Resume::new(args.train.resume.as_deref(), args.train.out.is_some())?,
+            keep: usize::try_from(args.train.keep).unwrap_or(usize::MAX),
+            updates: None,
+        };
+        let mut config = Config::default();
+        set_counts(&mut config, args);
+        config.set("backup", backup);
+        config.set("save_every", args.train.save_every);
+        config.set("keep", args.train.keep);
+        let patience = format!("{}s", args.patience.as_secs_f64());
+        config.set("patience", patience.clone());
+        config.set("max_memory", args.max_memory);
+        let folder = RunFolder::open(settings.clone())?;
+        let mut words: Vec<OsString> = Vec::new();
+        let mut give = |option: &str, value: String| words.extend([option.into(), value.into()]);
+        give("--save-every", args.train.save_every.to_string());
+        give("--keep", args.train.keep.to_string());
+        give("--patience", patience.clone());
+        if let Some(megabytes) = args.max_memory {
+            give("--max-memory", megabytes.to_string());
+        }
+        words.extend(security_words(&args.security));
+        let beginning = format!("{} of {} workers are backups", backup, args.workers);
+        let program = Program { words: args.program.clone(), backup, patience };
+        Ok((Self { folder, beginning, words, program: Some(program) }, config, settings))
+    }
+
+    /// What a process is started as.
+    pub(super) fn start(&self, task: &Task, places: &Places, security: &SecurityArgs) -> Started {
+        match &self.program {
+            Some(program) if task.role == "worker" => {
+                self.program_at(program, task, places, security)
+            }
+            _ => Started::Own(self.words_at(task, places, security)),
+        }
+    }
+
+    fn words_at(&self, task: &Task, places: &Places, security: &SecurityArgs) -> Vec<OsString> {
+        let mut words: Vec<OsString> = vec!["node".into(), "--end-with-stdin".into()];
+        words.extend(self.words.iter().cloned());
+        words.extend(["--out".into(), self.folder.root().into()]);
+        words.extend(["--checkpoint-dir".into(), self.folder.checkpoints().into()]);
+        words.extend(["--ps".into(), places.ps.join(",").into()]);
+        words.extend(["--worker-hosts".into(), places.workers.join(",").into()]);
+        if let Some(file) = &security.key_file {
+            words.extend(["--key-file".into(), file.into()]);
+        }
+        let Task { role, index } = *task;
+        words.extend(["--role".into(), role.into(), "--index".into(), index.to_string().into()]);
+        if let ("ps", Some(port)) = (role, places.metrics_port) {
+            words.extend(["--metrics-port".into(), (port + index as u16).to_string().into()]);
+        }
+        words
+    }
+
+    /// A worker that takes its place from its environment.
+    fn program_at(
+        &self,
+        program: &Program,
+        task: &Task,
+        places: &Places,
+        security: &SecurityArgs,
+    ) -> Started {
+        let place = serde_json::json!({
+            "cluster": { "ps": places.ps, "worker": places.workers },
+            "task": { "type": task.role, "index": task.index },
+        });
+        let root = std::path::absolute(self.folder.root());
+        let root = root.unwrap_or_else(|_| self.folder.root().to_owned());
+        let mut environment: Vec<(&str, OsString)> = vec![
+            ("TF_CONFIG", place.to_string().into()),
+            ("SYNC_REPLICAS_BACKUP", program.backup.to_string().into()),
+            ("SYNC_REPLICAS_PATIENCE", program.patience.trim_end_matches('s').into()),
+            ("SYNC_REPLICAS_RUN_DIR", root.into()),
+            ("SYNC_REPLICAS_LAUNCHED", "1".into()),
+        ];
+        let key = security.key_file.as_ref().map(|file| ("SYNC_REPLICAS_KEY_FILE", file.into()));
+        environment.extend(key);
+        Started::Program { words: program.words.clone(), environment }
+    }
+}
+
+fn set_counts(config: &mut Config, args: &LaunchArgs) {
+    config.set("ps", args.ps);
+    config.set("workers", args.workers);
+}
+
+/// The options of TLS, as a server is given them; its key's file it gets by itself.
+fn security_words(security: &SecurityArgs) -> Vec<OsString> {
+    let SecurityArgs { key_file: _, tls_cert, tls_key, tls_ca, tls_allow } = security;
+    let files = [("--tls-cert", tls_cert), ("--tls-key", tls_key), ("--tls-ca", tls_ca)];
+    let files = files.into_iter().filter_map(|(option, file)| Some((option, file.as_ref()?)));
+    let files = files.flat_map(|(option, file)| [option.into(), file.into()]);
+    files.chain(tls_allow.iter().flat_map(|name| ["--tls-allow".into(), name.into()])).collect()
+}
