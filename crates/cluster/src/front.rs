@@ -15,6 +15,7 @@ mod stop;
 
 pub use agreement::Agreement;
 pub use options::Cluster;
+pub use replica::{ClusterReplica, ClusterStep};
 pub use report::{ClusterError, ClusterReport, Counts};
 #[cfg(test)]
 pub(crate) use serving::pass_on;
@@ -29,9 +30,10 @@ use optim::Optimizer;
 use sync_replicas::driver::Parts;
 use sync_replicas::options::SparseMerge;
 use sync_replicas::{BatchSource, Hooks, Model, ReplicaId, Scalar, SyncReplicas, Variables};
+use tokio::runtime::Runtime;
 
 use crate::placement::Placement;
-use crate::spec::Role;
+use crate::spec::{Role, Task};
 
 /// What a description's lease is on a cluster when it says none (P-5).
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(5);
@@ -157,25 +159,49 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         M: Model<T>,
         S: BatchSource<Batch = M::Batch>,
     {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let threads = match self.cluster.place.task.role {
-            // All replicas are read and written side by side.
-            Role::Ps => cores.max(2),
-            _ => 2,
-        };
-        #[cfg(all(unix, feature = "crash-points"))]
-        crate::crash::enter(self.cluster.place.task);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads)
-            .enable_all()
-            .build()
-            .map_err(ClusterError::Runtime)?;
-        memory::keep_freed();
-        let (hooks, wishes) = hooks.split();
         match self.cluster.place.task.role {
-            Role::Ps => runtime.block_on(self.serve(wishes)),
-            Role::Chief | Role::Worker => runtime.block_on(self.compute(model, shard, hooks)),
+            Role::Ps => self.run_server(hooks),
+            Role::Chief | Role::Worker => {
+                let (hooks, _) = hooks.split();
+                start_runtime(self.cluster.place.task)?.block_on(self.compute(model, shard, hooks))
+            }
             Role::Evaluator => Err(ClusterError::Evaluator),
         }
     }
+
+    /// Serves as a parameter server until training is over: what [`fit`](Self::fit) does in one,
+    /// for a program whose loop is its own ([`replica`](Self::replica)).
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit), and [`ClusterError::NoServer`] in any other process.
+    ///
+    /// # Panics
+    /// In a task of a runtime, which must not block.
+    pub fn run_server(self, hooks: Hooks<T>) -> Result<ClusterReport<T>, ClusterError> {
+        let task = self.cluster.place.task;
+        if task.role != Role::Ps {
+            return Err(ClusterError::NoServer { task });
+        }
+        let (_, wishes) = hooks.split();
+        start_runtime(task)?.block_on(self.serve(wishes))
+    }
+}
+
+/// The threads of a process of the cluster.
+fn start_runtime(task: Task) -> Result<Runtime, ClusterError> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let threads = match task.role {
+        // All replicas are read and written side by side.
+        Role::Ps => cores.max(2),
+        _ => 2,
+    };
+    #[cfg(all(unix, feature = "crash-points"))]
+    crate::crash::enter(task);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .map_err(ClusterError::Runtime)?;
+    memory::keep_freed();
+    Ok(runtime)
 }

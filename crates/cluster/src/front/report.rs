@@ -121,6 +121,27 @@ pub enum ClusterError {
         "an evaluator has no part in training; evaluate the checkpoints, or in a hook of the chief"
     )]
     Evaluator,
+    /// A parameter server has no replica.
+    #[error(
+        "{task} is a parameter server and computes nothing; call `run_server` there, and ask for \
+         a replica in a worker or the chief"
+    )]
+    Server {
+        /// This process.
+        task: Task,
+    },
+    /// Only a parameter server serves.
+    #[error("{task} is no parameter server, so it cannot serve; ask for its `replica`, or `fit`")]
+    NoServer {
+        /// This process.
+        task: Task,
+    },
+    /// The step's token was given back before the push.
+    #[error(
+        "this step is over: its token was given back when its replica asked for the next step, \
+         or ended; push before that"
+    )]
+    StepOver,
 }
 
 impl ClusterError {
@@ -133,7 +154,9 @@ impl ClusterError {
             | Self::Replicas { .. }
             | Self::Bind(_)
             | Self::Tls(_)
-            | Self::Evaluator => Exit::Usage,
+            | Self::Evaluator
+            | Self::Server { .. }
+            | Self::NoServer { .. } => Exit::Usage,
             Self::Serve(ServeError::Replaced { .. }) | Self::Wait(WaitError::Replaced { .. }) => {
                 Exit::Replaced
             }
