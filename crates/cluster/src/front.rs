@@ -18,6 +18,7 @@ mod stop;
 pub use agreement::Agreement;
 pub use any_program::ServerFiles;
 pub use options::Cluster;
+pub use replica::{ClusterReplica, ClusterStep};
 pub use report::{ClusterError, ClusterReport, Counts};
 #[cfg(test)]
 pub(crate) use serving::pass_on;
@@ -31,12 +32,11 @@ use std::time::Duration;
 use optim::Optimizer;
 use sync_replicas::driver::{Parts, ServerDuties};
 use sync_replicas::{BatchSource, Hooks, Model, ReplicaId, Scalar, SyncReplicas, Variables};
-
 use tokio::runtime::Runtime;
 
 use crate::definition::{self, Definition};
 use crate::placement::Placement;
-use crate::spec::{Node, Role};
+use crate::spec::{Role, Task};
 
 /// What a description's lease is on a cluster when it says none (P-5).
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(5);
@@ -170,27 +170,45 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         M: Model<T>,
         S: BatchSource<Batch = M::Batch>,
     {
-        let runtime = enter(&self.cluster.place)?;
-        let (hooks, duties) = hooks.split();
-        self.duties = duties;
         match self.cluster.place.task.role {
-            Role::Ps => runtime.block_on(self.serve()),
-            Role::Chief | Role::Worker => runtime.block_on(self.compute(model, shard, hooks)),
+            Role::Ps => self.run_server(hooks),
+            Role::Chief | Role::Worker => {
+                let (hooks, duties) = hooks.split();
+                self.duties = duties;
+                start_runtime(self.cluster.place.task)?.block_on(self.compute(model, shard, hooks))
+            }
             Role::Evaluator => Err(ClusterError::Evaluator),
         }
     }
+
+    /// Serves as a parameter server until training is over: what [`fit`](Self::fit) does in one,
+    /// for a program whose loop is its own ([`replica`](Self::replica)).
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit), and [`ClusterError::NoServer`] in any other process.
+    ///
+    /// # Panics
+    /// In a task of a runtime, which must not block.
+    pub fn run_server(mut self, hooks: Hooks<T>) -> Result<ClusterReport<T>, ClusterError> {
+        let task = self.cluster.place.task;
+        if task.role != Role::Ps {
+            return Err(ClusterError::NoServer { task });
+        }
+        (_, self.duties) = hooks.split();
+        start_runtime(task)?.block_on(self.serve())
+    }
 }
 
-/// What a process of a cluster runs on.
-fn enter(place: &Node) -> Result<Runtime, ClusterError> {
+/// The threads of a process of the cluster.
+fn start_runtime(task: Task) -> Result<Runtime, ClusterError> {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let threads = match place.task.role {
+    let threads = match task.role {
         // All replicas are read and written side by side.
         Role::Ps => cores.max(2),
         _ => 2,
     };
     #[cfg(all(unix, feature = "crash-points"))]
-    crate::crash::enter(place.task);
+    crate::crash::enter(task);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()

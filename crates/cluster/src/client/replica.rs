@@ -387,6 +387,11 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         self.state.protocol.ended().map(|ended| ended.reason.as_str())
     }
 
+    /// Whether training has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.state.protocol.ended().is_some_and(|ended| ended.failed)
+    }
+
     /// The step that training ended with, once it has.
     #[must_use]
     pub fn last_step(&self) -> Option<GlobalStep> {

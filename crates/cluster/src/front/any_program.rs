@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_stream::Stream;
 
 use super::agreement::Agreement;
-use super::{Cluster, ClusterError, ClusterReport, ClusterTrainer, Counts, enter, memory};
+use super::{Cluster, ClusterError, ClusterReport, ClusterTrainer, Counts, memory, start_runtime};
 use crate::definition::{DefinitionError, Formula, Limits};
 use crate::index::ServerIndex;
 use crate::server::{Listener, Program, ServeSettings, Undefined};
@@ -47,9 +47,9 @@ impl Cluster {
     /// [`ClusterError`]; its exit code says whether a restart can help.
     pub fn serve(&self, files: ServerFiles) -> Result<ClusterReport<f32>, ClusterError> {
         if self.place.task.role != Role::Ps {
-            return Err(ClusterError::NoServer { role: self.place.task.role });
+            return Err(ClusterError::NoServer { task: self.place.task });
         }
-        enter(&self.place)?.block_on(async {
+        start_runtime(self.place.task)?.block_on(async {
             let listener = self.listener().await?;
             let begun = Instant::now();
             let (incoming, settings) = (listener.incoming()?, self.serve_settings()?);

@@ -1,50 +1,43 @@
-//! A worker: one replica's loop, and in the chief the turns of the hooks.
+//! A worker's part without a loop: one replica's steps, and in the chief the turns of the hooks.
+//!
+//! Who computes is beside it: a model in [`fit`], or a loop of the user's own through [`handle`].
+//! Invariant: one step is held at a time, and what is not pushed is given back.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod ending;
+mod fit;
+mod handle;
+mod step;
+
+pub use handle::ClusterReplica;
+pub use step::ClusterStep;
+
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use optim::Optimizer;
-use sync_replicas::driver::{BoxedHooks, GradientBuffers, describe};
-use sync_replicas::engine::Outcome;
+use sync_replicas::driver::{BoxedHooks, GradientBuffers};
+use sync_replicas::engine::{Grant, Outcome};
 use sync_replicas::options::NonFinite;
 use sync_replicas::record::Record;
-use sync_replicas::{BatchSource, Snapshot, Work};
-use sync_replicas::{GlobalStep, Gradient, Model, ReplicaId, Scalar};
+use sync_replicas::{Cancellation, Computed, Gradient, ReplicaId, Scalar, Snapshot};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::hooks::ChiefHooks;
-use super::serving::draw;
-use super::{ClusterError, ClusterReport, ClusterTrainer, Counts, StopHandle};
+use super::{ClusterError, ClusterTrainer, Counts, StopHandle};
 use crate::client::{Connector, Departure, PushError, ReplicaClient, ReplicaSettings, WorkTimes};
 use crate::coordinator::StepMade;
+use crate::spec::Task;
 
 impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
-    pub(super) async fn compute<M, S>(
-        self,
-        model: &M,
-        shard: impl Fn(ReplicaId) -> S + Sync,
-        hooks: BoxedHooks<T>,
-    ) -> Result<ClusterReport<T>, ClusterError>
-    where
-        M: Model<T>,
-        S: BatchSource<Batch = M::Batch>,
-    {
-        let connector = self.cluster.reach()?;
-        self.compute_over((connector, draw()), model, shard, hooks).await
-    }
-
-    /// The same over connections of any kind, as this life of the process.
-    pub(crate) async fn compute_over<M, S>(
+    /// This process's replica over connections of any kind, as this life of the process. Needs a
+    /// tokio runtime.
+    fn worker(
         self,
         (connector, process): (Connector, u64),
-        model: &M,
-        shard: impl Fn(ReplicaId) -> S + Sync,
         hooks: BoxedHooks<T>,
-    ) -> Result<ClusterReport<T>, ClusterError>
-    where
-        M: Model<T>,
-        S: BatchSource<Batch = M::Batch>,
-    {
+    ) -> Result<Worker<T>, ClusterError> {
         let place = &self.cluster.place;
         let replica = ReplicaId::new(place.replica_id().unwrap_or_default());
         let rules = self.parts.config.settings();
@@ -64,124 +57,176 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         let start = || ChiefHooks::start(hooks, self.variables.clone());
         let hooks = chief.then(start).transpose()?;
         // One in the model's hands, one on its way.
-        let buffers = GradientBuffers::new(&self.variables, 2);
+        let buffers = Arc::new(GradientBuffers::new(&self.variables, 2));
         let (placement, variables) = (self.placement, self.variables);
         let client = ReplicaClient::new(connector.clone(), settings, placement, variables, chief);
-        let begun = Instant::now();
-        let mut worker = Worker {
+        // A wish is heard in the middle of a batch, too.
+        let (wish, in_vain) = (self.cluster.stop.clone(), client.in_vain());
+        let hears = Hears(tokio::spawn(async move {
+            wish.wished().await;
+            in_vain();
+        }));
+        Ok(Worker {
             client,
             hooks,
             buffers,
             connector,
             reconnect_timeout: self.cluster.reconnect_timeout,
             replica,
+            task: place.task,
+            begun: Instant::now(),
+            stop: self.cluster.stop.clone(),
+            abandoned: StopHandle::new(),
             counts: Counts::default(),
             record: self.parts.record.filter(|_| place.is_chief()),
             left: false,
             wished: false,
-        };
-        // A wish is heard in the middle of a batch, too.
-        let (wish, in_vain) = (self.cluster.stop.clone(), worker.client.in_vain());
-        let hears = tokio::spawn(async move {
-            wish.wished().await;
-            in_vain();
-        });
-        let ended = worker.run(model, shard(replica), &self.cluster.stop).await;
-        hears.abort();
-        worker.finish(ended, place.task, begun).await
+            waited: Duration::ZERO,
+            steps: 0,
+            held: None,
+            _hears: hears,
+        })
     }
 }
 
+/// One replica, from its first step to its report.
 struct Worker<T: Scalar + bytemuck::Pod> {
     client: ReplicaClient<T>,
     /// In the chief, if it has any.
     hooks: Option<ChiefHooks<T>>,
-    buffers: GradientBuffers<T>,
+    buffers: Arc<GradientBuffers<T>>,
     connector: Connector,
     reconnect_timeout: Duration,
     replica: ReplicaId,
+    task: Task,
+    begun: Instant,
+    stop: StopHandle,
+    /// Told when nobody wants this replica any more.
+    abandoned: StopHandle,
     counts: Counts,
     /// In the chief, if there is to be one.
     record: Option<Record>,
     left: bool,
     /// A hook has wished for the end; no hook runs after that but for its last turn.
     wished: bool,
+    /// How long the present step is being waited for.
+    waited: Duration,
+    /// How many steps it got.
+    steps: u64,
+    held: Option<Held>,
+    _hears: Hears,
+}
+
+/// A step that is neither pushed nor given back.
+struct Held {
+    /// Its number among this replica's steps.
+    serial: u64,
+    grant: Grant,
+    superseded: Cancellation,
+    waited: Duration,
+    began: Instant,
+}
+
+/// Ends with its replica.
+struct Hears(JoinHandle<()>);
+
+impl Drop for Hears {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Held {
+    /// The work that ends now.
+    fn times(&self) -> WorkTimes {
+        let ended = Instant::now();
+        WorkTimes { waited: self.waited, computed: ended - self.began, ended }
+    }
 }
 
 impl<T: Scalar + bytemuck::Pod> Worker<T> {
-    /// Computes until training ends, or this replica's data does.
-    async fn run<M, S>(
+    /// Waits for the next step, and no longer than `slice` where there is one: `Pending` once that
+    /// is over, and then the next call goes on waiting. `None` when training has ended, or this
+    /// replica has left. A step that is still held is given back.
+    async fn next_step(
         &mut self,
-        model: &M,
-        mut shard: S,
-        stop: &StopHandle,
-    ) -> Result<(), ClusterError>
-    where
-        M: Model<T>,
-        S: BatchSource<Batch = M::Batch>,
-    {
-        loop {
-            let waiting = Instant::now();
-            let grant = tokio::select! {
-                biased;
-                () = stop.wished() => {
-                    self.left = true;
-                    self.client.leave(Departure::ForNow).await;
-                    return Ok(());
-                }
-                grant = self.client.next_step() => grant?,
-            };
-            let waited = waiting.elapsed();
-            self.counts.waited += waited;
-            self.run_hooks().await?;
-            let Some(grant) = grant else { return Ok(()) };
-            crash_point!("worker/token-held");
-            let Some(batch) = shard.batch(grant.number) else {
-                self.client.leave(Departure::Done).await;
-                return Ok(());
-            };
-            let superseded = self.client.superseded(&grant);
-            let step = self.client.global_step();
-            let work = Work::new(self.replica, step, grant.number, &superseded, &self.buffers);
-            let (variables, began) = (self.client.variables(), Instant::now());
-            // P-5: whatever happens to one replica, the others are told and go on.
-            let computed = catch_unwind(AssertUnwindSafe(|| {
-                model.gradients(variables, &batch, &work).map_err(|error| error.to_string())
-            }))
-            .unwrap_or_else(|_| Err("it panicked".to_owned()));
-            let ended = Instant::now();
-            let done = WorkTimes { waited, computed: ended - began, ended };
-            let computed = match computed {
-                Ok(Some(computed)) => computed,
-                Ok(None) => {
-                    self.counts.superseded += 1;
-                    self.client.give_up(done);
-                    continue;
-                }
-                Err(reason) => {
-                    self.client.leave(Departure::Failed(reason.clone())).await;
-                    return Err(ClusterError::Model(reason));
-                }
-            };
-            let pushed = tokio::select! {
-                biased;
-                // What it has computed is left to another, as it is when it dies.
-                () = stop.wished() => {
-                    self.left = true;
-                    self.client.leave(Departure::ForNow).await;
-                    return Ok(());
-                }
-                pushed = self.client.push(&grant, computed, done) => pushed,
-            };
-            let spent = self.client.take_spent();
-            self.buffers.take_back(spent.map(|(index, it)| (index, Gradient::Dense(it))));
-            self.book(pushed).await?;
+        slice: Option<Duration>,
+    ) -> Result<Poll<Option<&mut Held>>, ClusterError> {
+        self.give_back(None);
+        if self.left {
+            return Ok(Poll::Ready(None));
+        }
+        let waiting = Instant::now();
+        // Only the wait is cut: whatever comes of it is done to its end.
+        let grant = tokio::select! {
+            biased;
+            () = wished(&self.stop, &self.abandoned) => {
+                self.leave_for_now().await;
+                return Ok(Poll::Ready(None));
+            }
+            grant = self.client.next_step() => Some(grant),
+            () = over(slice) => None,
+        };
+        let waited = waiting.elapsed();
+        self.counts.waited += waited;
+        self.waited += waited;
+        let Some(grant) = grant else { return Ok(Poll::Pending) };
+        // Held at once, so that it is given back when a hook fails.
+        self.held = grant?.map(|grant| self.hold(grant));
+        self.run_hooks().await?;
+        let Some(held) = &mut self.held else { return Ok(Poll::Ready(None)) };
+        crash_point!("worker/token-held");
+        held.began = Instant::now();
+        Ok(Poll::Ready(Some(held)))
+    }
+
+    fn hold(&mut self, grant: Grant) -> Held {
+        self.steps += 1;
+        let superseded = self.client.superseded(&grant);
+        let waited = std::mem::take(&mut self.waited);
+        Held { serial: self.steps, grant, superseded, waited, began: Instant::now() }
+    }
+
+    /// Whether the step with this number is held.
+    fn holds(&self, serial: u64) -> bool {
+        self.held.as_ref().is_some_and(|held| held.serial == serial)
+    }
+
+    /// Gives the step that is held back, if one is: to another replica, if it is still needed.
+    /// Where nobody says whether it was superseded, the step itself does.
+    fn give_back(&mut self, superseded: Option<bool>) {
+        if let Some(held) = self.held.take() {
+            let superseded = superseded.unwrap_or_else(|| held.superseded.is_cancelled());
+            self.counts.superseded += u64::from(superseded);
+            self.client.give_up(held.times());
         }
     }
 
-    /// Counts what became of a push; a replica that cannot go on leaves.
-    async fn book(&mut self, pushed: Result<Outcome, PushError>) -> Result<(), ClusterError> {
-        match pushed {
+    /// Pushes the gradients of the step that is held, and says what became of them; `None` where
+    /// nobody will ever say: training has ended, this replica has left or joined anew.
+    async fn push(&mut self, computed: Computed<T>) -> Result<Option<Outcome>, ClusterError> {
+        let Some(held) = self.held.take() else { return Err(ClusterError::StepOver) };
+        let times = held.times();
+        let pushed = tokio::select! {
+            biased;
+            // What it has computed is left to another, as it is when it dies.
+            () = wished(&self.stop, &self.abandoned) => {
+                self.leave_for_now().await;
+                return Ok(None);
+            }
+            pushed = self.client.push(&held.grant, computed, times) => pushed,
+        };
+        let spent = self.client.take_spent();
+        self.buffers.take_back(spent.map(|(index, it)| (index, Gradient::Dense(it))));
+        self.book(pushed)
+    }
+
+    /// Counts what became of a push.
+    fn book(
+        &mut self,
+        pushed: Result<Outcome, PushError>,
+    ) -> Result<Option<Outcome>, ClusterError> {
+        match &pushed {
             Ok(Outcome::Stale { .. }) => self.counts.stale += 1,
             Ok(Outcome::Duplicate { .. }) => self.counts.duplicates += 1,
             Ok(Outcome::NotFinite) => self.counts.non_finite += 1,
@@ -190,14 +235,26 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                 tracing::info!(reason, "a push was lost");
                 self.counts.lost += 1;
             }
-            Err(PushError::Ended) => {}
-            Err(PushError::Wait(error)) => return Err(error.into()),
-            Err(error) => {
-                self.client.leave(Departure::Failed(describe(&error))).await;
-                return Err(ClusterError::Push(error));
-            }
+            Err(_) => {}
         }
-        Ok(())
+        match pushed {
+            Ok(outcome) => Ok(Some(outcome)),
+            Err(PushError::Lost { .. } | PushError::Ended) => Ok(None),
+            Err(PushError::Wait(error)) => Err(error.into()),
+            Err(error) => Err(ClusterError::Push(error)),
+        }
+    }
+
+    /// Its process was asked to end.
+    async fn leave_for_now(&mut self) {
+        self.left = true;
+        self.leave(Departure::ForNow).await;
+    }
+
+    /// Leaves in peace; a step that is held goes to another.
+    async fn leave(&mut self, departure: Departure) {
+        self.held = None;
+        self.client.leave(departure).await;
     }
 
     /// The hooks' turn for the steps that were made since the last one.
@@ -245,54 +302,6 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             tokio::spawn(async move { insist_on_stop(&connector, &reason).await });
         }
     }
-
-    async fn finish(
-        mut self,
-        ended: Result<(), ClusterError>,
-        task: crate::spec::Task,
-        begun: Instant,
-    ) -> Result<ClusterReport<T>, ClusterError> {
-        if let Err(error) = ended {
-            // Servers that have ended wait for whoever may not have heard of it.
-            self.client.close().await;
-            return Err(error);
-        }
-        crash_point!("worker/before-result");
-        // Whoever left would join again to fetch them.
-        let last = if self.left { None } else { self.client.final_variables().await };
-        let (global_step, variables) = match last {
-            Some((step, variables)) => (step, Some(variables.clone())),
-            None => (self.client.last_step().unwrap_or(self.client.global_step()), None),
-        };
-        self.run_hooks().await?;
-        self.hooks.as_ref().map_or(Ok(()), ChiefHooks::close)?;
-        let recorded = match self.record.take().filter(|_| !self.left) {
-            Some(record) => self.client.final_record().await.map(|recorded| (record, recorded)),
-            None => None,
-        };
-        self.client.close().await;
-        crash_point!("worker/before-report");
-        let mut report = ClusterReport {
-            task,
-            global_step,
-            first_step: GlobalStep::default(),
-            stopped: self.client.ended().unwrap_or("its data has ended").to_owned(),
-            elapsed: begun.elapsed(),
-            counts: self.counts,
-            totals: self.hooks.as_ref().map(ChiefHooks::totals).unwrap_or_default(),
-            generation: self.client.generation(),
-            left: self.left,
-            replicas: Vec::new(),
-            variables,
-        };
-        if let Some((record, recorded)) = recorded {
-            recorded.news.updates.into_iter().for_each(|update| record.add_update(update));
-            record.add_spans(recorded.news.spans);
-            (report.totals, report.replicas) = (recorded.totals, recorded.replicas);
-            (report.elapsed, report.first_step) = (recorded.elapsed, recorded.first_step);
-        }
-        Ok(report)
-    }
 }
 
 /// Asks the coordinator to end training; whether it has heard.
@@ -307,6 +316,22 @@ async fn request_stop(connector: &Connector, reason: &str) -> bool {
 pub(super) async fn insist_on_stop(connector: &Connector, reason: &str) {
     while !request_stop(connector, reason).await {
         tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Until this replica is to leave: its process was asked to end, or nobody wants it any more.
+async fn wished(stop: &StopHandle, abandoned: &StopHandle) {
+    tokio::select! {
+        () = stop.wished() => {}
+        () = abandoned.wished() => {}
+    }
+}
+
+/// Until this time is over, if there is one.
+async fn over(slice: Option<Duration>) {
+    match slice {
+        Some(slice) => tokio::time::sleep(slice).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::client::WaitError;
 use crate::definition::DefinitionError;
 use crate::exit::Exit;
 use crate::server::ServeError;
-use crate::spec::{Role, SpecError, Task};
+use crate::spec::{SpecError, Task};
 
 /// What a process did.
 #[derive(Clone, Debug)]
@@ -138,12 +138,6 @@ pub enum ClusterError {
     /// A hook failed; training was ended.
     #[error(transparent)]
     Hook(#[from] hooks::SessionError),
-    /// Only a parameter server serves.
-    #[error("a {role:?} serves nothing; start this as a parameter server, or run the program")]
-    NoServer {
-        /// What this process is.
-        role: Role,
-    },
     /// A program that this server cannot serve.
     #[error("{0}")]
     Program(String),
@@ -152,6 +146,27 @@ pub enum ClusterError {
         "an evaluator has no part in training; evaluate the checkpoints, or in a hook of the chief"
     )]
     Evaluator,
+    /// A parameter server has no replica.
+    #[error(
+        "{task} is a parameter server and computes nothing; call `run_server` there, and ask for \
+         a replica in a worker or the chief"
+    )]
+    Server {
+        /// This process.
+        task: Task,
+    },
+    /// Only a parameter server serves.
+    #[error("{task} is no parameter server, so it cannot serve; ask for its `replica`, or `fit`")]
+    NoServer {
+        /// This process.
+        task: Task,
+    },
+    /// The step's token was given back before the push.
+    #[error(
+        "this step is over: its token was given back when its replica asked for the next step, \
+         or ended; push before that"
+    )]
+    StepOver,
 }
 
 impl From<DefinitionError> for ClusterError {
@@ -170,9 +185,10 @@ impl ClusterError {
             | Self::Replicas { .. }
             | Self::Bind(_)
             | Self::Tls(_)
-            | Self::NoServer { .. }
+            | Self::Evaluator
+            | Self::Server { .. }
             | Self::Program(_)
-            | Self::Evaluator => Exit::Usage,
+            | Self::NoServer { .. } => Exit::Usage,
             Self::Serve(ServeError::Replaced { .. }) | Self::Wait(WaitError::Replaced { .. }) => {
                 Exit::Replaced
             }

@@ -154,3 +154,20 @@ fn a_leave_is_said_again_over_a_broken_line() {
     assert_eq!(report.stopped, "every replica has left");
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
 }
+
+/// P-2: a replica that is dropped while its servers are out of reach waits for nobody.
+#[test]
+fn a_replica_that_is_dropped_out_of_reach_leaves_soon() {
+    let (served, stop_server, way) = server();
+    let cluster = place(&way.address, "worker");
+    let trainer = replicas(1, 1).lease(LONG).on(&cluster).build(variables()).expect("it fits");
+    let mut replica = trainer.replica(Hooks::new()).expect("it is a worker");
+    let step = replica.next_step().expect("it is served").expect("it goes on");
+    way.cut(true);
+    let begun = Instant::now();
+    drop(replica);
+    drop(step);
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    stop_server.stop();
+    served.join().expect("it ends");
+}

@@ -12,6 +12,7 @@ mod leaving;
 mod loopback;
 #[cfg(feature = "test-util")]
 mod malformed;
+mod own_loop;
 mod placement;
 mod protocol;
 mod raw;

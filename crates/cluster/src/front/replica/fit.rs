@@ -1,0 +1,95 @@
+//! The loop of a model: what [`ClusterTrainer::fit`] does in a worker.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
+
+use optim::Optimizer;
+use sync_replicas::driver::{BoxedHooks, describe};
+use sync_replicas::{BatchSource, Computed, Model, ReplicaId, Scalar, Work};
+use tokio::time::Instant;
+
+use super::super::serving::draw;
+use super::super::{ClusterError, ClusterReport, ClusterTrainer};
+use super::Worker;
+use crate::client::{Connector, Departure};
+
+impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
+    pub(in crate::front) async fn compute<M, S>(
+        self,
+        model: &M,
+        shard: impl Fn(ReplicaId) -> S + Sync,
+        hooks: BoxedHooks<T>,
+    ) -> Result<ClusterReport<T>, ClusterError>
+    where
+        M: Model<T>,
+        S: BatchSource<Batch = M::Batch>,
+    {
+        let connector = self.cluster.reach()?;
+        self.compute_over((connector, draw()), model, shard, hooks).await
+    }
+
+    /// The same over connections of any kind, as this life of the process.
+    pub(crate) async fn compute_over<M, S>(
+        self,
+        life: (Connector, u64),
+        model: &M,
+        shard: impl Fn(ReplicaId) -> S + Sync,
+        hooks: BoxedHooks<T>,
+    ) -> Result<ClusterReport<T>, ClusterError>
+    where
+        M: Model<T>,
+        S: BatchSource<Batch = M::Batch>,
+    {
+        let mut worker = self.worker(life, hooks)?;
+        match worker.run(model, shard(worker.replica)).await {
+            Ok(()) => worker.finish().await,
+            Err(error) => Err(worker.fail(error).await),
+        }
+    }
+}
+
+impl<T: Scalar + bytemuck::Pod> Worker<T> {
+    /// Computes until training ends, or this replica's data does.
+    async fn run<M, S>(&mut self, model: &M, mut shard: S) -> Result<(), ClusterError>
+    where
+        M: Model<T>,
+        S: BatchSource<Batch = M::Batch>,
+    {
+        while let Poll::Ready(Some(held)) = self.next_step(None).await? {
+            let Some(batch) = shard.batch(held.grant.number) else { return Ok(()) };
+            held.began = Instant::now();
+            match self.gradients(model, &batch) {
+                Ok(Some(computed)) => {
+                    let pushed = self.push(computed).await;
+                    if let Err(ClusterError::Push(error)) = &pushed {
+                        self.leave(Departure::Failed(describe(error))).await;
+                    }
+                    pushed?;
+                }
+                Ok(None) => self.give_back(Some(true)),
+                Err(reason) => {
+                    self.leave(Departure::Failed(reason.clone())).await;
+                    return Err(ClusterError::Model(reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the model makes of the batch of the step that is held.
+    fn gradients<M: Model<T>>(
+        &self,
+        model: &M,
+        batch: &M::Batch,
+    ) -> Result<Option<Computed<T>>, String> {
+        let Some(held) = &self.held else { return Ok(None) };
+        let (step, number) = (self.client.global_step(), held.grant.number);
+        let work = Work::new(self.replica, step, number, &held.superseded, &self.buffers);
+        let variables = self.client.variables();
+        // P-5: whatever happens to one replica, the others are told and go on.
+        catch_unwind(AssertUnwindSafe(|| {
+            model.gradients(variables, batch, &work).map_err(|error| error.to_string())
+        }))
+        .unwrap_or_else(|_| Err("it panicked".to_owned()))
+    }
+}
