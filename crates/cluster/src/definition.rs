@@ -175,7 +175,7 @@ impl Definition {
         let slots = Optimizer::<T>::slots(formula).len();
         let needed = self.memory(size_of::<T>(), slots, limits);
         if needed > limits.max_memory.into() {
-            let (needed, allowed) = (needed / 1_000_000, limits.max_memory / 1_000_000);
+            let (needed, allowed) = (needed.div_ceil(1_000_000), limits.max_memory / 1_000_000);
             return Err(DefinitionError::Memory { needed, allowed });
         }
         Ok(())

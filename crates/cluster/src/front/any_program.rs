@@ -49,6 +49,8 @@ impl Cluster {
         if self.place.task.role != Role::Ps {
             return Err(ClusterError::NoServer { task: self.place.task });
         }
+        // Said at once, and not once a program has come.
+        self.reach()?;
         start_runtime(self.place.task)?.block_on(async {
             let listener = self.listener().await?;
             let begun = Instant::now();
