@@ -173,11 +173,10 @@ impl<T: Scalar> Replica<T> {
     /// assert_eq!(trainer.snapshot().variables.vector("w")?, array![0.5]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[expect(clippy::result_large_err, reason = "it is what was put in, and no error to pass on")]
-    pub fn into_step(mut self) -> Result<OwnedStep<T>, Self> {
+    pub fn into_step(mut self) -> Result<OwnedStep<T>, Box<Self>> {
         match self.token.take() {
             Some(granted) => Ok(OwnedStep::begin(self, granted)),
-            None => Err(self),
+            None => Err(Box::new(self)),
         }
     }
 

@@ -140,6 +140,12 @@ impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
         &self.snapshot.variables
     }
 
+    /// The same with their step and generation.
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot<T> {
+        &self.snapshot
+    }
+
     /// The step of those variables.
     #[must_use]
     pub fn global_step(&self) -> GlobalStep {

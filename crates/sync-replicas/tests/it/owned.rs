@@ -57,7 +57,7 @@ fn a_dropped_step_gives_its_token_back_and_its_replica_leaves() {
 fn a_replica_without_a_token_stays_what_it_is() {
     let trainer = trainer(1);
     let replica = join(&trainer, 0).into_step().expect_err("it has not waited");
-    let open = begin(replica);
+    let open = begin(*replica);
     trainer.stop_handle().stop("enough");
     let (mut replica, refused) = open.push(of_length(1));
     assert!(matches!(refused, Err(PushError::Refused(Refused::Ended))), "{refused:?}");
