@@ -105,7 +105,8 @@ macro_rules! common {
             /// Waits for `num_required` gradients, and takes all that are held then.
             fn take_grad(&self, py: Python<'_>, num_required: i64) -> PyResult<Taken> {
                 each!(self.0.get()?, acc => {
-                    let taken = wait(py, acc.take_grad(num_required))?.map_err(|it| take_error(&it))?;
+                    let taken = wait(py, acc.take_grad(num_required))?;
+                    let taken = taken.map_err(|it| take_error(&it))?;
                     let (count, step) = (taken.count, taken.step.get());
                     Ok(Taken { value: out(py, taken.value)?, count, step })
                 })

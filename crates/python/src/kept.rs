@@ -112,7 +112,7 @@ pub(crate) fn copy_into<T: Number>(
         };
         let Some(Ok(mut target)) = shaped.filter(|it| it.as_ref().is_ok_and(fits)) else {
             let message = format!(
-                "`{name}`: expected a writable array of {} and shape {:?} to copy the variable into",
+                "`{name}`: expected a writable array of {} and shape {:?} to copy it into",
                 T::NAME,
                 array.shape()
             );

@@ -77,7 +77,8 @@ pub(crate) fn optimizer<T: Number>(given: &Bound<'_, PyAny>) -> PyResult<Box<dyn
 
 /// An optimizer with the slots of some variables, put to work by hand.
 ///
-/// `variables` is a dict of arrays by name, whose shapes and one type (float32 or float64) it needs.
+/// `variables` is a dict of arrays by name: it needs their shapes, and their one type, which is
+/// float32 or float64.
 #[pyclass(module = "sync_replicas")]
 pub(crate) struct OptimizerState(Typed<optim::OptimizerState<f32>, optim::OptimizerState<f64>>);
 

@@ -70,23 +70,36 @@ impl<T: Number> Turn<T> {
 
     /// Waits for the next step; its batch and its variables' step.
     fn next(&mut self, py: Python<'_>) -> PyResult<Option<(u64, i64)>> {
-        let Some(replica) = py.detach(|| self.rest()) else { return Ok(None) };
-        let found = wait(py, replica.wait_for_token_async())?;
-        if !found.map_err(|error| errors::waited(&error))? {
-            return Ok(None);
+        loop {
+            let Some(replica) = py.detach(|| self.rest()) else { return Ok(None) };
+            let found = wait(py, replica.wait_for_token_async())?;
+            if !found.map_err(|error| errors::waited(&error))? {
+                return Ok(None);
+            }
+            if let Some(begun) = py.detach(|| self.begin()) {
+                return Ok(Some(begun));
+            }
         }
+    }
+
+    /// Begins the step of its token, unless that was over or training has ended before it came.
+    fn begin(&mut self) -> Option<(u64, i64)> {
         let State::Rest(replica) = std::mem::replace(&mut self.state, State::Gone) else {
-            return Ok(None);
+            return None;
         };
-        match py.detach(|| replica.into_step()) {
+        match replica.into_step() {
+            Ok(step) if step.is_superseded() => {
+                self.state = State::Rest(step.give_up());
+                None
+            }
             Ok(step) => {
                 let begun = (step.number(), step.global_step().get());
                 (self.state, self.serial) = (State::Open(step), self.serial + 1);
-                Ok(Some(begun))
+                Some(begun)
             }
             Err(replica) => {
                 self.state = State::Rest(*replica);
-                Ok(None)
+                None
             }
         }
     }

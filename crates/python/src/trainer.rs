@@ -1,6 +1,5 @@
 //! A training of this process: variables, optimizer, engine, and the door for replicas.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,8 +40,8 @@ pub(crate) enum Initial {
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct Settings {
-    aggregate: NonZeroUsize,
-    replicas: NonZeroUsize,
+    aggregate: usize,
+    replicas: usize,
     min_replicas: usize,
     order: String,
     non_finite: String,
@@ -240,8 +239,8 @@ fn describe<T: Number>(
         other => return Err(unknown("failing_batch", "\"fail\" or \"skip\"", other)),
     };
     let mut described = SyncReplicas::new(rule)
-        .replicas_to_aggregate(settings.aggregate.get())
-        .total_num_replicas(settings.replicas.get())
+        .replicas_to_aggregate(settings.aggregate)
+        .total_num_replicas(settings.replicas)
         .min_replicas(settings.min_replicas)
         .order(order)
         .non_finite(non_finite)
