@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from . import _fit
 from ._errors import ArgumentError, VariableError
-from ._fit import Every, Hook, Plan, Update, Work
+from ._fit import Compute, Every, Hook, Plan, Update, Work
 from ._native import IndexedSlices
 from ._optimizers import Optimizer as Rule
 from ._report import Report
 from ._trainer import Replica, Step, Trainer
 from .data import Data
 
-Module = torch.nn.Module
-Loss = Callable[[Module, Any], torch.Tensor]
+Module: TypeAlias = torch.nn.Module
+Loss: TypeAlias = Callable[[Module, Any], torch.Tensor]
 
 
 class Attachment:
@@ -35,7 +35,7 @@ class Attachment:
     """
 
     def __init__(self, module: Module) -> None:
-        if not isinstance(module, Module):
+        if not isinstance(module, torch.nn.Module):
             kind = type(module).__name__
             raise ArgumentError(f"attach: expected a torch.nn.Module, got {kind}")
         named = module.named_parameters()
@@ -210,7 +210,9 @@ class _Net:
     def __init__(self, module: Module) -> None:
         self.module, self.attached = module, Attachment(module)
 
-    def computing(self, loss: Loss) -> Callable[[Work, Any], tuple[Any, dict[str, Any]]]:
+    def computing(self, loss: Loss) -> Compute:
+        """What this replica does with a batch."""
+
         def compute(work: Work, batch: Any) -> tuple[Any, dict[str, Any]]:
             self.attached.fill(work)
             self.module.zero_grad(set_to_none=True)
