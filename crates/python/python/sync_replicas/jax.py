@@ -36,10 +36,13 @@ class Tree:
         return {name: np.asarray(leaf) for name, leaf in zip(self._names, leaves)}
 
     def tree(self, variables: dict[str, Any]) -> Any:
-        """The pytree of variables by path; arrays of the leaves' own type are not copied."""
+        """The pytree of variables by path, of JAX's arrays: on the host they are the variables'
+        own memory, where the leaves' type is theirs."""
         pairs = zip(self._names, self._types)
         leaves = [np.asarray(variables[name]).astype(kind, copy=False) for name, kind in pairs]
-        return jax.tree_util.tree_unflatten(self._structure, leaves)
+        return jax.tree_util.tree_unflatten(
+            self._structure, jax.device_put(leaves, may_alias=True)
+        )
 
 
 def fit(
