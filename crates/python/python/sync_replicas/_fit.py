@@ -13,7 +13,7 @@ from . import _native
 from ._errors import ArgumentError, NoCheckpointError, ReplicaFailedWarning
 from ._optimizers import Optimizer
 from ._report import Report, ReplicaReport
-from ._trainer import Trainer
+from ._trainer import Trainer, scalar
 from .data import Data, by_number, count
 
 Update = _native.Update
@@ -128,7 +128,7 @@ def run(
             if computed is None:
                 return None
             loss, gradients = computed
-            return float(loss), count(batch), gradients
+            return scalar(loss), count(batch), gradients
 
         return by_number(plan.data, number), counted
 

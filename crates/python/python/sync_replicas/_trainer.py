@@ -13,6 +13,11 @@ from .data import Data, by_number, count
 Outcome = _native.Outcome
 
 
+def scalar(loss: Any) -> float:
+    """A loss as a number: PyTorch's `float` warns of one that has a gradient."""
+    return float(loss.item() if hasattr(loss, "item") else loss)
+
+
 class Attached(Protocol):
     """A model whose parameters are filled from the variables, and give the gradients."""
 
@@ -72,7 +77,7 @@ class Step:
         if not isinstance(gradients, Mapping) and attached is not None:
             gradients = attached.gradients()
         number = self._examples if examples is None else examples
-        return self._native.push(gradients, None if loss is None else float(loss), number)
+        return self._native.push(gradients, None if loss is None else scalar(loss), number)
 
     def give_up(self) -> None:
         """Gives the batch up: the token goes back."""

@@ -218,7 +218,7 @@ class _Net:
             self.module.zero_grad(set_to_none=True)
             value = loss(self.module, batch)
             value.backward()  # type: ignore[no-untyped-call]
-            return value.item(), self.attached.gradients()
+            return value, self.attached.gradients()
 
         return compute
 
