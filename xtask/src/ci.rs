@@ -9,7 +9,7 @@ use xshell::{Shell, cmd};
 use crate::{
     conformance, explore, faults, loom, model,
     programs::{ALL, EXACT, Programs},
-    sim, spec,
+    python, sim, spec,
     steps::Steps,
     tidy, tools,
 };
@@ -53,6 +53,7 @@ pub(crate) fn run(sh: &Shell) -> bool {
     steps.step("loom", || loom::run(sh, None));
     examples(sh, &mut steps);
     steps.step("killed processes", || faults::smoke(sh));
+    python::run(sh, &mut steps, false);
     tools::run(sh, &mut steps, false);
 
     steps.finish()
