@@ -9,7 +9,7 @@ use xshell::{Shell, cmd};
 use crate::{
     conformance, explore, faults, loom, model,
     programs::{ALL, EXACT, Programs},
-    sim, spec,
+    python, sim, spec,
     steps::Steps,
     tidy, tools,
 };
@@ -55,6 +55,7 @@ pub(crate) fn run(sh: &Shell) -> bool {
     steps.step("loom", || loom::run(sh, None));
     examples(sh, &mut steps, programs.as_ref());
     steps.step("killed processes", || faults::smoke(sh));
+    python::run(sh, &mut steps, false);
     tools::run(sh, &mut steps, false);
 
     steps.finish()
