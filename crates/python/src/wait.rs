@@ -50,3 +50,32 @@ fn poll_for<F: Future>(
         thread::park_timeout(left);
     }
 }
+
+/// Has a thread of its own do what cannot be waited for in slices, and waits for that; after a
+/// signal whose handler raises, the thread is left to itself.
+pub(crate) fn beside<R: Send + 'static>(
+    py: Python<'_>,
+    work: impl FnOnce() -> R + Send + 'static,
+    mut interrupted: impl FnMut() -> bool,
+) -> PyResult<R> {
+    let caller = thread::current();
+    let working = thread::Builder::new().spawn(move || {
+        let done = work();
+        caller.unpark();
+        done
+    })?;
+    let mut raised = Ok(());
+    while !working.is_finished() {
+        py.detach(|| thread::park_timeout(SLICE));
+        if let Err(error) = py.check_signals() {
+            if !interrupted() {
+                return Err(error);
+            }
+            raised = raised.and(Err(error));
+        }
+    }
+    match working.join() {
+        Ok(done) => raised.map(|()| done),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
