@@ -47,6 +47,11 @@ pub(crate) fn busy(what: &str) -> PyErr {
     plain("BusyError", &message)
 }
 
+/// A mistake of this package's, which has printed where it is.
+pub(crate) fn panicked() -> PyErr {
+    plain("Error", "a thread of the package panicked; what it printed says where")
+}
+
 /// An argument that is none of those that there are.
 pub(crate) fn argument(message: &str) -> PyErr {
     plain("ArgumentError", message)
