@@ -3,6 +3,8 @@
 //!
 //! Its options are `--updates N` and `--pause MS`, for each batch.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program tells its result")]
+
 use std::error::Error;
 use std::time::Duration;
 

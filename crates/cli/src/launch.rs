@@ -1,7 +1,7 @@
 //! A cluster of processes on this machine, started, watched and ended together.
 //!
-//! Every process is this program with `node`, or a worker that runs the user's own. Invariant: none outlives the launcher, however that
-//! ends.
+//! Every process is this program with `node`, or a worker that runs the user's own. Invariant: none
+//! outlives the launcher, however that ends.
 
 mod child;
 mod job;

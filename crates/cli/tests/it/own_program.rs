@@ -110,6 +110,11 @@ fn what_is_killed_changes_no_bit() {
     let killed = ended(child, err);
     assert_eq!(killed.status, 0, "{}", killed.err);
     assert_eq!(killed.out, said.out, "{}", killed.err);
+    let manifest = folder.path().join("a/checkpoint/checkpoint-000000150/manifest.json");
+    let manifest = std::fs::read_to_string(manifest).expect("is written");
+    for defined in ["\"definition\":{", "\"momentum\":{", "\"slopes\":[600,40]", "\"f64\""] {
+        assert!(manifest.contains(defined), "no {defined} in {manifest}");
+    }
     let (result, calm) = (result(folder.path()), result(calm.path()));
     assert_eq!(result["variables_sha256"], calm["variables_sha256"]);
     assert_eq!((&result["updates"], &result["optimizer"]), (&150.into(), &"momentum".into()));
