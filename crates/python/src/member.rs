@@ -103,7 +103,7 @@ impl<T: Number> Seat for Member<T> {
         let stop = self.stop.clone();
         let interrupted = move || {
             stop.stop();
-            true
+            false
         };
         match beside(py, move || step.push(computed), interrupted)? {
             Ok(Some(outcome)) => outcome.try_into(),
