@@ -42,7 +42,7 @@ pub use effect::{
 };
 pub use failure_counts::FailureCounts;
 pub use ids::{Generation, Incarnation, ReplicaId};
-pub use ledger::Ledger;
+pub use ledger::TokenLedger;
 pub use machine::Engine;
 pub use members::Tally;
 

@@ -14,7 +14,7 @@ use crate::clock::AtHooks;
 use crate::config::{Admission, Config, InitialTokens, Membership, StartError, SummationOrder};
 use crate::effect::{Decision, Effect, JoinError, Outcome, Push, Refused, StopReason};
 use crate::lane::Lane;
-use crate::ledger::Ledger;
+use crate::ledger::TokenLedger;
 use crate::loans::Loans;
 use crate::members::{Member, Members};
 use crate::shares::Shares;
@@ -37,7 +37,7 @@ pub struct Engine {
     pub(crate) batches: Batches,
     /// A step and the number of its first batch (replica order only).
     pub(crate) origin: (GlobalStep, u64),
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: TokenLedger,
     pub(crate) chief_started: bool,
     /// Steps since the generation began.
     pub(crate) advances: u64,
@@ -80,7 +80,7 @@ impl Engine {
             batches: Batches::new(total),
             // Below 0 too, no number comes twice.
             origin: (global_step.min(GlobalStep::default()), 0),
-            ledger: Ledger::default(),
+            ledger: TokenLedger::default(),
             chief_started: false,
             advances: 0,
             started: Duration::ZERO,
