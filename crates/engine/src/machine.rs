@@ -14,8 +14,8 @@ use crate::clock::AtHooks;
 use crate::config::{Admission, Config, InitialTokens, Membership, StartError, SummationOrder};
 use crate::effect::{Decision, Effect, JoinError, Outcome, Push, Refused, StopReason};
 use crate::lane::Lane;
+use crate::leases::Leases;
 use crate::ledger::TokenLedger;
-use crate::loans::Loans;
 use crate::members::{Member, Members};
 use crate::shares::Shares;
 use crate::{Generation, Incarnation, ReplicaId};
@@ -47,7 +47,7 @@ pub struct Engine {
     pub(crate) overdue: bool,
     pub(crate) stopped: Option<StopReason>,
     pub(crate) hooks: Option<AtHooks>,
-    pub(crate) loans: Loans,
+    pub(crate) leases: Leases,
 }
 
 impl Engine {
@@ -88,7 +88,7 @@ impl Engine {
             overdue: false,
             stopped: None,
             hooks: None,
-            loans: Loans::default(),
+            leases: Leases::default(),
             config,
         }
     }
@@ -255,7 +255,7 @@ impl Engine {
         } else if member.held.take_if(|held| !held.is_newer(push.local_step)).is_some() {
             self.ledger.spent += 1;
         }
-        took.into_iter().for_each(|took| self.loans.came_back(took));
+        took.into_iter().for_each(|took| self.leases.came_back(took));
         self.enter_line(push.replica);
         self.close_lanes(effects);
         self.serve_line(now, effects);
