@@ -99,6 +99,108 @@ fn end_of_training() {
     );
 }
 
+/// P-1, P-7: whichever server is first to tell of the end, what the coordinator has said before it
+/// did is heard, as long as it can be.
+#[test]
+fn last_words() {
+    let foretold: Lines<'_> = &[("ended 1 @1", &[])];
+    let sent: Lines<'_> = &[
+        ("push", &["1 pull after 1@0", "1 gradients 1", "0 pull after 1@0", "0 gradients 1"]),
+        ("staged 1 1 7", &["0 commit 1 of 7"]),
+    ];
+    check(
+        "of the last push",
+        2,
+        &[
+            TWO,
+            sent,
+            foretold,
+            &[
+                ("accepted 0 1", &["0 ask 2", "accepted"]),
+                ("step", &[]),
+                ("granted 0 2 @1", &[]),
+                ("ended 0 @1", &["training has ended"]),
+                // Asked for with the push.
+                ("last_values", &[]),
+                ("values 0 1@1", &[]),
+                ("values 1 1@1", &["has them"]),
+            ],
+        ],
+    );
+    check(
+        "the coordinator died",
+        2,
+        &[
+            TWO,
+            sent,
+            foretold,
+            &[
+                ("lost 0", &["0 closed", "training has ended"]),
+                ("last_values", &["0 hello 3 as 1.1"]),
+                ("values 1 1@1", &[]),
+                ("failed 0", &[]),
+                ("wait 5000", &["0 hello 4 as 1.1"]),
+                ("wait 5000", &["has them not"]),
+            ],
+        ],
+    );
+    check(
+        "the coordinator was away",
+        2,
+        &[
+            TWO,
+            WAITS,
+            &[
+                ("lost 0", &["0 closed", "0 hello 3 as 1.1"]),
+                ("ended 1 @1", &["training has ended"]),
+                ("record", &[]),
+                ("connected 0", &["0 recall"]),
+            ],
+        ],
+    );
+    check(
+        "the coordinator hangs",
+        2,
+        &[
+            TWO,
+            WAITS,
+            foretold,
+            &[
+                ("lost 1", &["1 closed"]),
+                ("wait 4000", &[]),
+                ("writing 0", &[]),
+                ("wait 5999", &[]),
+                ("wait 1", &["training has ended"]),
+            ],
+        ],
+    );
+    check(
+        "while it computes",
+        2,
+        &[
+            TWO,
+            &[
+                ("ended 1 @1", &["ended(globalstep(1))"]),
+                ("give_up", &["0 give_up 1"]),
+                ("step", &[]),
+                ("ended 0 @1", &["training has ended"]),
+            ],
+        ],
+    );
+    let leaves: Lines<'_> = &[("leave", &["0 leave"])];
+    check("to one that leaves", 2, &[TWO, leaves, foretold, &[("ended 0 @1", &["has left"])]]);
+    check(
+        "none, to one that leaves",
+        2,
+        &[
+            TWO,
+            leaves,
+            foretold,
+            &[("wait 1000", &["has left"]), ("step", &["training has ended"])],
+        ],
+    );
+}
+
 /// The last variables are waited for as long as some come.
 #[test]
 fn last_values_are_late() {
