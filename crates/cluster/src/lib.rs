@@ -32,9 +32,9 @@ pub mod test_util;
 mod wire;
 
 pub use front::{
-    Agreement, Cluster, ClusterError, ClusterReplica, ClusterReport, ClusterStep, ClusterTrainer,
-    Clustered, Counts, DEFAULT_LEASE, OnCluster, ServerFiles, StatusError, StatusHandle,
-    StopHandle, save, status, stop,
+    Agreement, Cluster, ClusterError, ClusterPush, ClusterReplica, ClusterReport, ClusterStep,
+    ClusterTrainer, Clustered, Counts, DEFAULT_LEASE, OnCluster, ServerFiles, StatusError,
+    StatusHandle, StopHandle, save, status, stop,
 };
 pub use shard::Wire;
 

@@ -181,7 +181,7 @@ impl ReplicaProtocol {
     /// Waits for what becomes of the contribution under way.
     ///
     /// # Errors
-    /// [`PushError`].
+    /// [`PushError`]; [`PushError::Lost`] where there is none.
     pub fn poll_push(
         &mut self,
         now: Duration,
@@ -199,7 +199,11 @@ impl ReplicaProtocol {
         now: Duration,
         actions: &mut Vec<Action>,
     ) -> Poll<Result<Outcome, PushError>> {
-        if let Some(result) = self.push.as_mut().and_then(|push| push.result.take()) {
+        let Some(push) = &mut self.push else {
+            let reason = "nothing is being pushed".to_owned();
+            return Poll::Ready(Err(PushError::Lost { reason }));
+        };
+        if let Some(result) = push.result.take() {
             return Poll::Ready(result);
         }
         if self.awaits_last_words(now) {

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use cluster::exit::Exit;
 use cluster::spec::Node;
 use cluster::{
-    Cluster, ClusterError, ClusterReplica, ClusterReport, ClusterStep, ClusterTrainer, OnCluster,
+    Cluster, ClusterError, ClusterPush, ClusterReplica, ClusterReport, ClusterStep, ClusterTrainer,
+    OnCluster,
 };
 use optim::Sgd;
 use sync_replicas::driver::describe;
@@ -65,7 +66,7 @@ fn push(step: ClusterStep<f32>) -> Option<Outcome> {
 }
 
 /// From borrowed arrays, one of which is laid out otherwise.
-fn push_borrowed(step: ClusterStep<f32>) -> Option<Outcome> {
+fn begin_push_borrowed(step: ClusterStep<f32>) -> ClusterPush<f32> {
     let Computed { loss, examples, gradients } = compute(&step);
     let dense = gradients.iter().map(|(name, gradient)| match gradient {
         sync_replicas::Gradient::Dense(array) => (name.to_owned(), array.t().to_owned()),
@@ -73,7 +74,22 @@ fn push_borrowed(step: ClusterStep<f32>) -> Option<Outcome> {
     });
     let dense: Vec<_> = dense.collect();
     let views = dense.iter().map(|(name, array)| (name.as_str(), array.t()));
-    step.push_views(views, (loss, examples)).expect("it fits")
+    step.begin_push_views(views, (loss, examples)).expect("it fits")
+}
+
+/// Waits in slices of no length at all; also how many there were.
+fn in_slices(mut push: ClusterPush<f32>) -> (Option<Outcome>, u64) {
+    let mut slices = 0;
+    loop {
+        match push.wait_within(Duration::ZERO).expect("servers are there") {
+            Poll::Pending => slices += 1,
+            Poll::Ready(outcome) => {
+                let error = push.wait_within(Duration::ZERO).expect_err("it was said");
+                assert!(matches!(error, ClusterError::StepOver), "{error}");
+                return (outcome, slices);
+            }
+        }
+    }
 }
 
 /// Runs a replica to its end, with what `take` makes of each step.
@@ -118,7 +134,7 @@ fn a_loop_of_ones_own_trains_to_the_bits_of_fit() {
                 ControlFlow::Continue(())
             }),
             1 => run(rig.replica(1, hooks()), |step| {
-                push_borrowed(step);
+                begin_push_borrowed(step).wait().expect("it fits");
                 ControlFlow::Continue(())
             }),
             _ => {
@@ -154,11 +170,13 @@ fn a_loop_of_ones_own_trains_to_the_bits_of_fit() {
 fn a_step_that_is_given_back_goes_to_another() {
     #[track_caller]
     fn check(give_back: impl FnOnce(ClusterReplica<f32>, ClusterStep<f32>, &dyn Fn()) + Send) {
-        let rig = &Rig::new(1, 2);
+        let rig = &Rig::new(2, 2);
         let (got, number) = mpsc::channel();
         let (go, may_go) = mpsc::channel::<()>();
         std::thread::scope(|scope| {
-            scope.spawn(|| rig.serve(0, Hooks::new()));
+            for index in 0..2 {
+                scope.spawn(move || rig.serve(index, Hooks::new()));
+            }
             scope.spawn(move || {
                 let mut replica = rig.replica(1, Hooks::new());
                 let step = next(&mut replica);
@@ -202,6 +220,11 @@ fn a_step_that_is_given_back_goes_to_another() {
         assert!(matches!(error, ClusterError::StepOver), "{error}");
     });
     check(|replica, step, _| drop((step, replica.finish().expect("it leaves in peace"))));
+    // Servers are told to take what is pushed once it is waited for.
+    check(|replica, step, _| {
+        let computed = compute(&step);
+        drop((step.begin_push(computed).expect("it fits"), replica));
+    });
     check(|replica, _step, _| {
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let _replica = replica;
@@ -221,18 +244,23 @@ fn a_wait_in_slices_loses_no_token() {
             scope.spawn(move || rig.serve(index, Hooks::new().stop_at_step(steps)));
         }
         let mut replica = rig.replica(0, Hooks::new().stop_at_step(steps));
-        let (mut numbers, mut slices) = (Vec::new(), 0_u64);
+        let (mut numbers, mut slices, mut of_pushes) = (Vec::new(), 0_u64, 0);
         loop {
             match replica.next_step_within(Duration::ZERO).expect("servers are there") {
                 Poll::Pending => slices += 1,
                 Poll::Ready(None) => break,
                 Poll::Ready(Some(step)) => {
                     numbers.push(step.number());
-                    push(step);
+                    let computed = compute(&step);
+                    let push = match numbers.len() % 2 {
+                        0 => begin_push_borrowed(step),
+                        _ => step.begin_push(computed).expect("it fits"),
+                    };
+                    of_pushes += in_slices(push).1;
                 }
             }
         }
-        assert!(slices > 0, "it never waited");
+        assert!(slices > 0 && of_pushes > 0, "it never waited: {slices}, {of_pushes}");
         // One more where the end was told after its token.
         let most = steps as u64 + 1;
         assert!((0..most).eq(numbers.iter().copied()) || (0..most - 1).eq(numbers), "{most}");
@@ -240,6 +268,34 @@ fn a_wait_in_slices_loses_no_token() {
         let report = replica.finish().expect("it ends in peace");
         let got = report.variables.expect("it fetched them").sha256();
         assert_eq!((got, report.counts.superseded), (alone(1, steps), 0));
+        assert_eq!(report.counts.accepted, steps as u64);
+    });
+}
+
+/// P-2: what was pushed counts, as long as its replica goes on.
+#[test]
+fn a_push_that_nobody_waits_for_is_heard_of_with_the_next_step() {
+    let rig = &Rig::new(2, 1);
+    std::thread::scope(|scope| {
+        for index in 0..2 {
+            scope.spawn(move || rig.serve(index, Hooks::new()));
+        }
+        let mut replica = rig.replica(0, Hooks::new());
+        let begin = |step: ClusterStep<f32>| {
+            let computed = compute(&step);
+            step.begin_push(computed).expect("it fits")
+        };
+        drop(begin(next(&mut replica)));
+        let second = next(&mut replica);
+        assert_eq!((second.number(), second.global_step().get()), (1, 1));
+        let late = begin(second);
+        let third = next(&mut replica);
+        assert_eq!(third.global_step().get(), 2);
+        let error = late.wait().expect_err("the next step was asked for");
+        assert!(matches!(error, ClusterError::StepOver), "{error}");
+        drop(third);
+        let report = replica.finish().expect("it leaves in peace");
+        assert_eq!(report.counts.accepted, 2);
     });
 }
 
@@ -341,5 +397,6 @@ fn a_replica_and_its_steps_are_anybodys() {
     fn check<A: Send + Sync + 'static>() {}
     check::<ClusterReplica<f32>>();
     check::<ClusterStep<f32>>();
+    check::<ClusterPush<f32>>();
     check::<Variables<f32>>();
 }

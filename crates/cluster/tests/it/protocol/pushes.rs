@@ -197,6 +197,7 @@ fn answers() {
             &[("staged 1 2 7", &[]), ("accepted 0 2", &[]), ("gave_up 0 0", &[])],
             STAGED,
             ACCEPTED,
+            &[("hear", &["push lost"])],
             &[("step", &[]), ("accepted 0 1", &[]), ("granted 0 2 @1", &[])],
         ],
     );
