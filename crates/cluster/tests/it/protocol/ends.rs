@@ -1,5 +1,6 @@
 //! A replica leaves, or training ends.
 
+use super::pushes::{SENT, STAGED};
 use super::{Lines, ONE, TWO, check};
 
 /// It waits for its second token.
@@ -99,22 +100,23 @@ fn end_of_training() {
     );
 }
 
+/// A server that does not coordinate tells of the end first.
+const FORETOLD: Lines<'static> = &[("ended 1 @1", &[])];
+
+const LEAVES: Lines<'static> = &[("leave", &["0 leave"])];
+
 /// P-1, P-7: whichever server is first to tell of the end, what the coordinator has said before it
 /// did is heard, as long as it can be.
 #[test]
 fn last_words() {
-    let foretold: Lines<'_> = &[("ended 1 @1", &[])];
-    let sent: Lines<'_> = &[
-        ("push", &["1 pull after 1@0", "1 gradients 1", "0 pull after 1@0", "0 gradients 1"]),
-        ("staged 1 1 7", &["0 commit 1 of 7"]),
-    ];
     check(
         "of the last push",
         2,
         &[
             TWO,
-            sent,
-            foretold,
+            SENT,
+            STAGED,
+            FORETOLD,
             &[
                 ("accepted 0 1", &["0 ask 2", "accepted"]),
                 ("step", &[]),
@@ -128,12 +130,32 @@ fn last_words() {
         ],
     );
     check(
+        "while it computes",
+        2,
+        &[
+            TWO,
+            &[
+                ("ended 1 @1", &["ended(globalstep(1))"]),
+                ("give_up", &["0 give_up 1"]),
+                ("step", &[]),
+                ("ended 0 @1", &["training has ended"]),
+            ],
+        ],
+    );
+    check("to one that leaves", 2, &[TWO, LEAVES, FORETOLD, &[("ended 0 @1", &["has left"])]]);
+}
+
+/// P-28: the end is not waited for where the coordinator cannot tell of it.
+#[test]
+fn no_last_words() {
+    check(
         "the coordinator died",
         2,
         &[
             TWO,
-            sent,
-            foretold,
+            SENT,
+            STAGED,
+            FORETOLD,
             &[
                 ("lost 0", &["0 closed", "training has ended"]),
                 ("last_values", &["0 hello 3 as 1.1"]),
@@ -164,7 +186,7 @@ fn last_words() {
         &[
             TWO,
             WAITS,
-            foretold,
+            FORETOLD,
             &[
                 ("lost 1", &["1 closed"]),
                 ("wait 4000", &[]),
@@ -175,27 +197,12 @@ fn last_words() {
         ],
     );
     check(
-        "while it computes",
+        "it is silent while the replica leaves",
         2,
         &[
             TWO,
-            &[
-                ("ended 1 @1", &["ended(globalstep(1))"]),
-                ("give_up", &["0 give_up 1"]),
-                ("step", &[]),
-                ("ended 0 @1", &["training has ended"]),
-            ],
-        ],
-    );
-    let leaves: Lines<'_> = &[("leave", &["0 leave"])];
-    check("to one that leaves", 2, &[TWO, leaves, foretold, &[("ended 0 @1", &["has left"])]]);
-    check(
-        "none, to one that leaves",
-        2,
-        &[
-            TWO,
-            leaves,
-            foretold,
+            LEAVES,
+            FORETOLD,
             &[("wait 1000", &["has left"]), ("step", &["training has ended"])],
         ],
     );
