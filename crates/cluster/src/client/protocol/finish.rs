@@ -1,5 +1,5 @@
-//! The ends of a replica's part that only take a moment: the last words of the coordinator, leaving,
-//! the last variables, the record.
+//! The ends of a replica's part that only take a moment: the coordinator's last words, leaving, the
+//! last variables, the record.
 
 use std::time::Duration;
 

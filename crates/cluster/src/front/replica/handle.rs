@@ -138,12 +138,13 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
     /// Waits for a token and gives the step to compute; `None` when training has ended, or
     /// this process was asked to leave ([`StopHandle::stop`]).
     ///
-    /// An earlier step that was neither pushed nor dropped is given back. A push that was begun, and
-    /// not waited for, is heard of first.
+    /// An earlier step that was neither pushed nor dropped is given back. A push that was begun,
+    /// and not waited for, is heard of first.
     ///
     /// # Errors
-    /// [`ClusterError::Push`] of a push that nobody waited for. [`ClusterError::Wait`]; after [`WaitError::Overdue`](crate::client::WaitError::Overdue) it
+    /// [`ClusterError::Wait`]; after [`WaitError::Overdue`](crate::client::WaitError::Overdue) it
     /// may wait again. [`ClusterError::Hook`] in the chief: training was ended.
+    /// [`ClusterError::Push`] when a push was refused that nobody waited for.
     ///
     /// # Panics
     /// In a task of a runtime, which must not block.

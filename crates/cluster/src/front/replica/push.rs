@@ -20,8 +20,8 @@ use crate::client::PushError;
 /// Gradients on their way to the servers; of [`ClusterStep::begin_push`].
 ///
 /// They count once they are waited for: the servers are told to take them when all of them hold
-/// their part. Dropping it takes nothing back: the wait for the next step hears of them first, and a
-/// replica that leaves gives them up.
+/// their part. Dropping it takes nothing back: the wait for the next step hears of them first, and
+/// a replica that leaves gives them up.
 ///
 /// [`ClusterStep::begin_push`]: super::ClusterStep::begin_push
 pub struct ClusterPush<T: Scalar + bytemuck::Pod> {

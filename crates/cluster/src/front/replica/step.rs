@@ -114,8 +114,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
         self.work().buffer(variable)
     }
 
-    /// Pushes the gradients of all variables as one unit (P-11), and waits for what becomes of them:
-    /// [`begin_push`](Self::begin_push) and [`ClusterPush::wait`].
+    /// Pushes the gradients of all variables as one unit (P-11), and waits for what becomes of
+    /// them: [`begin_push`](Self::begin_push) and [`ClusterPush::wait`].
     ///
     /// # Errors
     /// As those.
@@ -126,7 +126,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
         self.begin_push(computed)?.wait()
     }
 
-    /// Sends the gradients of all variables on their way, as one unit (P-11), and waits for nothing.
+    /// Sends the gradients of all variables on their way, as one unit (P-11), and waits for
+    /// nothing.
     ///
     /// # Errors
     /// [`ClusterError::Push`] when they do not fit: nothing was changed, the token was given back,
