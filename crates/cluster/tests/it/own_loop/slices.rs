@@ -3,11 +3,11 @@
 use std::task::Poll;
 use std::time::Duration;
 
-use cluster::{ClusterError, ClusterPush, ClusterStep};
+use cluster::{ClusterError, ClusterPush, ClusterReplica, ClusterStep};
 use sync_replicas::Hooks;
 use sync_replicas::engine::Outcome;
 
-use super::{Rig, alone, begin_push_borrowed, compute, next};
+use super::{Rig, SOON, alone, begin_push_borrowed, compute};
 
 /// Waits in slices of no length at all; also how many there were.
 fn in_slices(mut push: ClusterPush<f32>) -> (Option<Outcome>, u64) {
@@ -75,11 +75,18 @@ fn a_push_that_nobody_waits_for_is_heard_of_with_the_next_step() {
             let computed = compute(&step);
             step.begin_push(computed).expect("it fits")
         };
-        drop(begin(next(&mut replica)));
-        let second = next(&mut replica);
+        let soon = |replica: &mut ClusterReplica<f32>| match replica
+            .next_step_within(SOON)
+            .expect("servers are there")
+        {
+            Poll::Ready(step) => step.expect("it goes on"),
+            Poll::Pending => panic!("it hears of no end of its push"),
+        };
+        drop(begin(soon(&mut replica)));
+        let second = soon(&mut replica);
         assert_eq!((second.number(), second.global_step().get()), (1, 1));
         let late = begin(second);
-        let third = next(&mut replica);
+        let third = soon(&mut replica);
         assert_eq!(third.global_step().get(), 2);
         let error = late.wait().expect_err("the next step was asked for");
         assert!(matches!(error, ClusterError::StepOver), "{error}");
