@@ -9,7 +9,7 @@ use xshell::{Shell, cmd};
 use crate::{
     conformance, explore, faults, loom, model,
     programs::{ALL, EXACT, Programs},
-    sim, spec,
+    python, sim, spec,
     steps::Steps,
     tidy, tools,
 };
@@ -27,6 +27,8 @@ pub(crate) fn run(sh: &Shell) -> bool {
     steps.step("spec", || spec::run(sh));
     lints(sh, &mut steps);
 
+    // Tests start some of them.
+    let programs = steps.step("programs are built", || Programs::build(sh));
     steps.command("tests", cmd!(sh, "cargo test {ALL...} --tests --no-fail-fast"));
     steps.command("doc tests", cmd!(sh, "cargo test {ALL...} --doc --no-fail-fast"));
     for (name, cluster) in [("conformance", false), ("conformance over a network", true)] {
@@ -51,8 +53,9 @@ pub(crate) fn run(sh: &Shell) -> bool {
     });
     steps.step("explore", || explore::run(sh, None));
     steps.step("loom", || loom::run(sh, None));
-    examples(sh, &mut steps);
+    examples(sh, &mut steps, programs.as_ref());
     steps.step("killed processes", || faults::smoke(sh));
+    python::run(sh, &mut steps, false);
     tools::run(sh, &mut steps, false);
 
     steps.finish()
@@ -74,9 +77,8 @@ pub(crate) fn clippy(sh: &Shell, steps: &mut Steps) {
 }
 
 /// Runs every example of every crate, each as a step of its own.
-fn examples(sh: &Shell, steps: &mut Steps) {
-    let programs = steps.step("examples are built", || Programs::build(sh));
-    for (name, program) in programs.iter().flat_map(Programs::examples) {
+fn examples(sh: &Shell, steps: &mut Steps, programs: Option<&Programs>) {
+    for (name, program) in programs.into_iter().flat_map(Programs::examples) {
         steps.command(&format!("example {name}"), cmd!(sh, "{program}"));
     }
 }

@@ -33,6 +33,12 @@ xflags::xflags! {
             optional --slow
         }
 
+        /// Build, check and test the Python package in an environment below `target`.
+        cmd python {
+            /// PyTorch's tests as well; its packages are 3 GB.
+            optional --torch
+        }
+
         /// Check that every number of docs/spec.md is cited by code and by a test.
         cmd spec {}
 

@@ -18,6 +18,7 @@ mod fuzz;
 mod loom;
 mod model;
 mod programs;
+mod python;
 mod release;
 mod sim;
 mod spec;
@@ -82,6 +83,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Fix(_) => fix::run(&sh)?,
         flags::XtaskCmd::Tidy(_) => tidy::run(&sh)?,
         flags::XtaskCmd::Tools(it) => return Ok(tools::alone(&sh, it.slow)),
+        flags::XtaskCmd::Python(it) => return Ok(python::alone(&sh, it.torch)),
         flags::XtaskCmd::Spec(_) => spec::run(&sh)?,
         flags::XtaskCmd::Conformance(it) => return conformance::run(&sh, it.dir, it.cluster),
         flags::XtaskCmd::Explore(flags) => explore::run(&sh, flags.steps)?,

@@ -1,7 +1,9 @@
 //! A program of its own, for `sync-replicas launch -- own_model`: it fits a line in several
-//! dimensions, which the parameter servers know nothing of.
+//! dimensions, which the parameter servers know nothing of. Without a cluster it trains in threads.
 //!
 //! Its options are `--updates N` and `--pause MS`, for each batch.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program tells its result")]
 
 use std::error::Error;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use sync_replicas::{
 };
 
 /// Inputs and outputs of the line, and examples in a batch.
-const INPUTS: usize = 300;
+const INPUTS: usize = 600;
 const OUTPUTS: usize = 40;
 const EXAMPLES: usize = 16;
 
@@ -78,24 +80,28 @@ fn option(name: &str, usual: u64) -> Result<u64, Box<dyn Error>> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (updates, pause) = (option("--updates", 100)?, option("--pause", 0)?);
-    let cluster = Cluster::from_env(1)?.ok_or("expected TF_CONFIG; start this with `launch`")?;
+    let model = Line { pause: Duration::from_millis(pause) };
+    let hooks = Hooks::new().stop_at_step(updates as i64);
     let variables = Variables::new()
         .with("slopes", Array2::from_shape_fn((INPUTS, OUTPUTS), |(i, j)| noise((i + j) as u64)))?
         .with("offset", Array1::zeros(OUTPUTS))?;
     let rate = Schedule::Exponential { initial: 0.002, decay: 0.5, every: 500, staircase: false };
     let trained = SyncReplicas::new(Momentum::new(rate, 0.9))
+        .order(SummationOrder::Replica)
+        .moving_average(0.99);
+    let Some(cluster) = Cluster::from_env(1)? else {
+        let trainer = trained.replicas_to_aggregate(3).build(variables)?;
+        trainer.fit(&model, |_| Numbers, hooks)?;
+        let snapshot = trainer.snapshot();
+        println!("step {}: {}", snapshot.global_step, snapshot.variables.sha256());
+        return Ok(());
+    };
+    let trained = trained
         .replicas_to_aggregate(cluster.replicas_to_aggregate())
         .total_num_replicas(cluster.total_num_replicas())
-        .order(SummationOrder::Replica)
-        .moving_average(0.99)
         .on(&cluster)
-        .build(variables)?
-        .fit(
-            &Line { pause: Duration::from_millis(pause) },
-            |_| Numbers,
-            Hooks::new().stop_at_step(updates as i64),
-        );
-    let report = match trained {
+        .build(variables)?;
+    let report = match trained.fit(&model, |_| Numbers, hooks) {
         Ok(report) => report,
         // A launcher starts it again where that can help.
         Err(error) => {

@@ -1,13 +1,14 @@
 //! A cluster of processes on this machine, started, watched and ended together.
 //!
-//! Every process is this program with `node`, or a worker that runs the user's own. Invariant: none outlives the launcher, however that
-//! ends.
+//! Every process is this program with `node`, or a worker that runs the user's own. Invariant: none
+//! outlives the launcher, however that ends.
 
 mod child;
 mod job;
 mod listen;
 mod reach;
 mod signal;
+mod watcher;
 
 use std::ffi::OsString;
 use std::io;
@@ -23,6 +24,7 @@ use self::job::{Job, Places};
 pub use self::listen::listen_to_launcher;
 pub(crate) use self::reach::Reach;
 use self::reach::Reachable;
+use self::watcher::Watcher;
 use crate::args::{LaunchArgs, SecurityArgs};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
@@ -93,8 +95,12 @@ pub fn launch(
         Child::start(task, job.start(&task, &places, &security), &logs)
     });
     let children = children.collect::<Result<_, _>>().map_err(not_started)?;
+    let watched = !args.program.is_empty() && !args.train.quiet;
+    let watcher = watched.then(|| Watcher::start(places.ps[0].clone(), &security)).transpose()?;
     let mut processes = Processes { children, quiet: args.train.quiet, patience: args.patience };
-    let Some(interrupted) = processes.watch(interrupt)? else {
+    let ended = processes.watch(interrupt);
+    drop(watcher);
+    let Some(interrupted) = ended? else {
         return Err(Error::failed(format!(
             "the training did not end within {} s of the interrupt, and its processes were ended; \
              {} has its newest checkpoint, and the messages are in {}",

@@ -195,12 +195,17 @@ fn tell_resume(run_dir: &str) {
 fn resume_command(run_dir: &str) -> String {
     let mut args = std::env::args_os();
     let mut words: Vec<OsString> = args.next().into_iter().collect();
-    words.extend(without(args, &["--resume", "--out"]));
+    let args: Vec<OsString> = args.collect();
+    // A program's own options stay behind it.
+    let own = args.iter().position(|word| word == "--").unwrap_or(args.len());
+    let (own, program) = args.split_at(own);
+    words.extend(without(own.iter().cloned(), &["--resume", "--out"]));
     // A file of settings may name another folder.
     if words.iter().any(|word| word.to_string_lossy().starts_with("--config")) {
         words.extend(["--out".into(), run_dir.into()]);
     }
     words.extend(["--resume".into(), run_dir.into()]);
+    words.extend(program.iter().cloned());
     words.iter().map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
 }
 

@@ -5,6 +5,7 @@
 //! checkpoint of the folder that is gone on in.
 
 mod find;
+mod folder_settings;
 mod hold;
 mod name;
 mod run_file;
@@ -19,12 +20,12 @@ use sync_replicas::checkpoint::{self, RunId};
 use sync_replicas::driver::create_private_folder;
 
 use crate::any_state::AnyState;
-use crate::args::cli_name;
 use crate::config::{Config, ConfigError};
 use crate::error::Error;
 use crate::metrics;
-use crate::settings::{Resume, Settings};
+use crate::settings::Resume;
 use find::{Place, USUAL, same};
+pub use folder_settings::FolderSettings;
 use hold::Hold;
 pub use run_file::Resumed;
 use run_file::RunFile;
@@ -54,39 +55,6 @@ pub struct ResumePoint {
     pub step: GlobalStep,
     /// What is set otherwise than before, in words.
     pub changed: Vec<String>,
-}
-
-/// What a run folder must know of the run in it.
-#[derive(Clone, Debug)]
-pub struct FolderSettings {
-    /// What the folder is named after where it has no name.
-    pub name: String,
-    /// Where it is, if that was said.
-    pub out: Option<PathBuf>,
-    /// Where checkpoints are, if that was said.
-    pub checkpoint_dir: Option<PathBuf>,
-    /// What to go on from.
-    pub resume: Resume,
-    /// How many checkpoints are kept.
-    pub keep: usize,
-    /// The update to end after, where the launcher knows it.
-    pub updates: Option<u64>,
-    /// Settings by name, for people.
-    pub told: Vec<(&'static str, String)>,
-}
-
-impl From<&Settings> for FolderSettings {
-    fn from(settings: &Settings) -> Self {
-        Self {
-            name: cli_name(settings.args.model),
-            out: settings.args.out.clone(),
-            checkpoint_dir: settings.args.checkpoint_dir.clone(),
-            resume: settings.resume.clone(),
-            keep: settings.keep,
-            updates: Some(settings.updates),
-            told: settings.describe(),
-        }
-    }
 }
 
 /// What is to be gone on from, before anything is made.

@@ -175,7 +175,7 @@ impl Definition {
         let slots = Optimizer::<T>::slots(formula).len();
         let needed = self.memory(size_of::<T>(), slots, limits);
         if needed > limits.max_memory.into() {
-            let (needed, allowed) = (needed / 1_000_000, limits.max_memory / 1_000_000);
+            let (needed, allowed) = (needed.div_ceil(1_000_000), limits.max_memory / 1_000_000);
             return Err(DefinitionError::Memory { needed, allowed });
         }
         Ok(())
@@ -220,4 +220,134 @@ pub(crate) fn placement<T, N: AsRef<str>, S: AsRef<[usize]>>(
 /// The shapes of variables by name.
 pub(crate) fn shapes<T: Scalar>(variables: &Variables<T>) -> Vec<(&str, &[usize])> {
     variables.iter().map(|(name, array)| (name, array.shape())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array1, Array2};
+    use optim::{Adam, HyperParameterError, Momentum, Schedule, Step, Tile};
+    use sync_replicas::SyncReplicas;
+    use sync_replicas::options::{StepTimeout, SummationOrder};
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { server: 0, servers: 2, replicas: 3, max_memory: 1 << 30 };
+
+    fn described<O>(optimizer: O) -> SyncReplicas<O> {
+        SyncReplicas::new(optimizer).replicas_to_aggregate(2).total_num_replicas(3)
+    }
+
+    fn definition<T: Scalar, O: Optimizer<T>>(described: SyncReplicas<O>) -> Definition {
+        let parts = described.into_parts().expect("it fits");
+        let variables = Variables::<T>::new()
+            .with("z", Array2::from_elem((4, 3), T::of(0.5)))
+            .and_then(|it| it.with("a/b", Array1::from_elem(5, T::of(0.1))))
+            .expect("names of their own");
+        let placement = placement::<T, _, _>(&shapes(&variables), parts.sparse_merge, 2);
+        Definition::of::<T, O>(&parts, &placement, Wire::Native)
+    }
+
+    /// A server that is made from a definition agrees with the program that it came from (P-26).
+    #[test]
+    fn what_is_read_back_is_what_was_written() {
+        #[track_caller]
+        fn check<T: Scalar, O: Optimizer<T>>(described: SyncReplicas<O>) {
+            let written = definition::<T, O>(described);
+            let read = Definition::parse(&written.items()).expect("it reads what it wrote");
+            assert_eq!(read, written);
+            assert_eq!(read.items(), written.items());
+            let names: Vec<_> = read.variables.keys().map(String::as_str).collect();
+            assert_eq!(names, ["z", "a/b"], "in the order of the program");
+        }
+        let schedule: Schedule =
+            "warm-up:steps=3,then=cosine:initial=0.1,steps=9".parse().expect("a schedule");
+        check::<f32, _>(described(Adam::new(schedule).beta1(1.0 / 3.0)));
+        check::<f64, _>(described(Momentum::new(0.1, 0.9)).reference());
+        check::<f64, _>(
+            described(Box::new(Momentum::new(1e-300, 0.9)) as Box<dyn Optimizer<f64>>)
+                .order(SummationOrder::Replica)
+                .moving_average(0.999)
+                .variables_to_average(["z"])
+                .step_timeout(StepTimeout::After(std::time::Duration::from_millis(1_500))),
+        );
+        check::<f32, _>(described(Own(0.1.into())));
+    }
+
+    #[derive(Debug)]
+    struct Own(Schedule);
+
+    impl<T: optim::Real> Optimizer<T> for Own {
+        fn name(&self) -> &'static str {
+            "own"
+        }
+
+        fn learning_rate(&self) -> &Schedule {
+            &self.0
+        }
+
+        fn validate(&self) -> Result<(), HyperParameterError> {
+            Ok(())
+        }
+
+        fn update(&self, _: &Step<'_>, _: Tile<'_, T>) {}
+    }
+
+    /// P-27: what a server is asked to serve is refused before it takes memory.
+    #[test]
+    fn what_a_server_cannot_serve_is_refused() {
+        #[track_caller]
+        fn check(change: impl FnOnce(&mut Definition, &mut Limits), expected: &str) {
+            let (mut definition, mut limits) =
+                (definition::<f32, _>(described(Adam::new(0.1))), LIMITS);
+            change(&mut definition, &mut limits);
+            let refused = definition.check(&limits).err().map(|error| error.to_string());
+            let words = refused.unwrap_or_default();
+            assert_eq!(words.is_empty(), expected.is_empty(), "{words}");
+            assert!(words.contains(expected), "{words}");
+        }
+        check(|_, _| {}, "");
+        check(|it, _| it.number_type = "f16".to_owned(), "variables of f16");
+        check(
+            |it, _| it.parameter_servers = usize::MAX,
+            "parameter servers, and the cluster has 2",
+        );
+        check(|_, limits| limits.replicas = 4, "3 replicas, and the cluster has 4");
+        check(|it, _| it.variables.clear(), "no variables");
+        check(|it, _| it.optimizer = Formula::Own("\u{1b}Mine".to_owned()), "\\u{1b}Mine is the");
+        check(|it, _| it.optimizer = Formula::BuiltIn(Adam::new(-1.0).into()), "learning rate");
+        check(|it, _| it.settings.replicas_to_aggregate = 0, "replicas_to_aggregate is 0");
+        check(|_, limits| limits.max_memory = 100, "--max-memory");
+        let huge = |it: &mut Definition, _: &mut Limits| {
+            it.variables.insert("w".to_owned(), vec![usize::MAX; 4]);
+        };
+        check(huge, "--max-memory");
+        check(
+            |it, _| {
+                it.number_type = "f64".to_owned();
+                it.wire = Wire::Bf16;
+            },
+            "bf16",
+        );
+    }
+
+    #[test]
+    fn nonsense_is_no_definition() {
+        let items = definition::<f32, _>(described(Adam::new(0.1))).items();
+        for place in 0..items.len() {
+            let mut broken = items.clone();
+            broken[place].value = "{\"x\":".to_owned();
+            assert!(Definition::parse(&broken).is_err(), "{}", items[place].name);
+            let mut less = items.clone();
+            let name = less.remove(place).name;
+            let optional = [
+                "moving_average",
+                "variables_to_average",
+                "total_num_replicas",
+                "lease",
+                "step_deadline",
+            ];
+            let stays = Definition::parse(&less).is_ok();
+            assert_eq!(stays, optional.contains(&name.as_str()), "without {name}");
+        }
+    }
 }

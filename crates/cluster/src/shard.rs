@@ -260,8 +260,8 @@ impl<T: Scalar> Shard<T> {
         self.store.averages()
     }
 
-    /// Whether values and slots are there and of one step. After an update that failed they are not:
-    /// there is nothing to be read or saved until a saved state is restored (P-11, P-25).
+    /// Whether values and slots are there and of one step. After an update that failed they are
+    /// not: there is nothing to be read or saved until a saved state is restored (P-11, P-25).
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.whole

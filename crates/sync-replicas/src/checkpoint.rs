@@ -29,7 +29,7 @@ pub use folder::write;
 #[cfg(feature = "crash-points")]
 pub use folder::write_on;
 pub(crate) use manifest::sha256_hex;
-pub use reading::{all, has_f64, latest, newest_run, read, recover};
+pub use reading::{all, has_f64, latest, newest_definition, newest_run, read, recover};
 pub use retry::{FEWEST_KEPT, Retry};
 pub use run_id::{RunId, RunIdError};
 pub use state::TrainingState;

@@ -45,6 +45,7 @@
 //! |---|---|
 //! | a training whose loop is this crate's | [`SyncReplicas`], [`Model`], [`Trainer::fit`] |
 //! | a loop of one's own, with threads or tasks | [`Trainer::replica`], [`Step::push`] |
+//! | a loop that cannot lend its replica | [`Replica::into_step`], an [`OwnedStep`] |
 //! | what happens around updates | [`Hooks`], and the crate `hooks` for others |
 //! | checkpoints | [`Hooks::checkpoints`], [`Trainer::save`], [`Trainer::restore`] |
 //! | another choice than the defaults | [`options`] |
@@ -90,7 +91,7 @@ pub use hook_host::ChiefSession;
 pub use hook_list::Hooks;
 pub use model::{BatchSource, BoxError, Computed, Model, Work};
 pub use report::Report;
-pub use runtime::{Cancellation, PushError, Replica, Step, WaitError};
+pub use runtime::{Cancellation, Lent, OwnedStep, PushError, Replica, Step, StepOf, WaitError};
 pub use scalar::Scalar;
 pub use store::Snapshot;
 pub use trainer::{StopHandle, Trainer};

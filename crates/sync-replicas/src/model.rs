@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use ndarray::ArrayD;
+use ndarray::{ArrayD, ArrayViewD};
 
 use crate::runtime::{Cancellation, GradientBuffers};
 use crate::{GlobalStep, Gradients, Scalar, VariableError, Variables};
@@ -106,7 +106,7 @@ impl<'a, T: Scalar> Work<'a, T> {
 
     /// An array of a variable's shape to write its gradient to, so that a step allocates nothing.
     ///
-    /// As [`Step::buffer`](crate::Step::buffer).
+    /// As [`Step::buffer`](crate::StepOf::buffer).
     ///
     /// # Errors
     /// [`VariableError::Unknown`] names those that exist.
@@ -137,6 +137,14 @@ impl<'a, T: Scalar> Work<'a, T> {
     /// ```
     pub fn buffer(&self, variable: &str) -> Result<ArrayD<T>, VariableError> {
         self.buffers.get(variable)
+    }
+
+    /// A gradient that somebody else holds, copied once, into such a buffer.
+    ///
+    /// As [`Step::buffer_of`](crate::StepOf::buffer_of).
+    #[must_use]
+    pub fn buffer_of(&self, variable: &str, gradient: ArrayViewD<'_, T>) -> ArrayD<T> {
+        self.buffers.filled(variable, gradient)
     }
 }
 

@@ -24,7 +24,7 @@ pub use self::cancellation::{Cancellation, CancellationSource};
 pub use self::error::PushError;
 pub use self::replica::{Replica, WaitError};
 pub use self::span::{Span, SpanKind};
-pub use self::step::Step;
+pub use self::step::{Lent, OwnedStep, Step, StepOf};
 
 pub(crate) use self::cancellation::Watch;
 pub(crate) use self::chief::Chief;

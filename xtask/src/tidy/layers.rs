@@ -10,7 +10,7 @@ const ENGINE: &str = "engine";
 const COMPOSITION: &str = "sync-replicas";
 
 /// For each crate that is no pillar, the crates of the workspace that it may depend on.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     (ENGINE, &["accum-core", "token-queue"]),
     (COMPOSITION, &["accum-core", ENGINE, "hooks", "optim", "spin-park", "testing", "token-queue"]),
     ("simulator", &["accum-core", ENGINE, "testing"]),
@@ -18,6 +18,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("cluster", &["accum-core", "hooks", "optim", "testing", "token-queue", COMPOSITION]),
     ("digits", &["accum-core", COMPOSITION, "testing"]),
     ("cli", &["hooks", "optim", COMPOSITION, "cluster", "digits", "simulator"]),
+    ("python", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
     (
         "benches",
         &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "cluster", "simulator"],

@@ -40,8 +40,8 @@ pub struct LaunchArgs {
     #[arg(long, value_name = "PORT", help_heading = PLACE)]
     #[arg(value_parser = whole::<u16>(1..=65_000))]
     pub metrics_port: Option<u16>,
-    /// With a program of one's own: the megabytes that it may have a parameter server need [default:
-    /// the machine's memory]
+    /// With a program of one's own: how many megabytes a parameter server may need for it
+    /// [default: the machine's memory]
     #[arg(long, value_name = "MB", value_parser = at_least_one(), help_heading = PLACE)]
     pub max_memory: Option<u64>,
     /// A program that the workers run instead of the digits, with its own options: it takes its

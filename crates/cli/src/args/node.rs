@@ -53,8 +53,8 @@ pub struct NodeArgs {
     #[arg(long, value_name = "IP", requires = "metrics_port", help_heading = PLACE)]
     #[arg(default_value = "127.0.0.1")]
     pub metrics_listen: IpAddr,
-    /// Parameter servers without a program: the megabytes that a program may have one need [default:
-    /// the machine's memory]
+    /// Parameter servers without a program: how many megabytes one may need for the program that
+    /// comes [default: the machine's memory]
     #[arg(long, value_name = "MB", value_parser = at_least_one(), help_heading = PLACE)]
     pub max_memory: Option<u64>,
     /// Messages about the run go to this file instead of standard error

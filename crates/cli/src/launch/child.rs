@@ -213,7 +213,12 @@ impl Child {
             command.env("RUST_LOG", "info");
         }
         signal::shield(&mut command);
-        let mut process = command.spawn()?;
+        let started = command.spawn();
+        let named = |error: io::Error| {
+            let program = command.get_program().display();
+            io::Error::new(error.kind(), format!("{program}: {error}"))
+        };
+        let mut process = started.map_err(named)?;
         if self.asked {
             tell(&mut process, END);
         }

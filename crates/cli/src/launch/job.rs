@@ -1,5 +1,5 @@
-//! What is launched: the digits, or a program of the user's; its run folder, and the words that each
-//! process is started with.
+//! What is launched: the digits, or a program of the user's; its run folder, and the words that
+//! each process is started with.
 
 use std::ffi::OsString;
 use std::path::Path;

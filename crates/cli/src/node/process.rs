@@ -147,6 +147,9 @@ pub(super) fn metrics_address(args: &NodeArgs) -> Result<IpAddr, Error> {
 
 /// Whether this process is a parameter server that serves whatever program comes: one that was told
 /// nothing of what is trained.
+///
+/// # Errors
+/// When its place makes no sense.
 pub fn serves_any_program(args: &NodeArgs, words: &[OsString]) -> Result<bool, Error> {
     let is_server = place(args)?.task.role == Role::Ps;
     Ok(is_server && says_what_is_trained("node", words).is_none())

@@ -5,6 +5,7 @@ use cluster::exit::Exit;
 
 use super::*;
 use crate::args::Cli;
+use crate::settings::Settings;
 
 fn settings(words: &[&str]) -> Settings {
     let args = Cli::try_parse_from(["x", "train"].iter().chain(words)).expect("parses");

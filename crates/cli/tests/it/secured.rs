@@ -145,10 +145,10 @@ fn what_all_must_agree_on_is_compared_item_by_item() {
     let mut step = training.step_after(folder.path(), &security, 0);
     for (options, item, value) in [
         (["--learning-rate", "5"], "optimizer: here", "5"),
-        (["--optimizer", "sgd"], "optimizer: here Adam", "there Sgd"),
+        (["--optimizer", "sgd"], "optimizer: here {\"adam\"", "there {\"sgd\""),
         (["--seed", "77"], "seed: here", "there 77"),
         (["--batch-size", "33"], "batch size: here", "there 33"),
-        (["--wire", "bf16"], "wire: here", "there Bf16"),
+        (["--wire", "bf16"], "wire: here \"native\"", "there \"bf16\""),
         (["--model", "softmax"], "model: here mlp", "there softmax"),
     ] {
         let place = ["node", "--role", "worker", "--index", "1", "--ps", &training.address];

@@ -53,6 +53,12 @@ impl Agreement {
         Self(items)
     }
 
+    /// What a server without a program would be made from, for its checkpoints.
+    pub(crate) fn definition(&self) -> Option<serde_json::Value> {
+        let definition = Definition::parse(&self.0).ok()?;
+        serde_json::to_value(definition).ok()
+    }
+
     /// As they travel.
     pub(crate) fn items(&self) -> Vec<Item> {
         self.0.clone()

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use optim::BuiltIn;
-use sync_replicas::checkpoint::{Checkpoints, RunId};
+use sync_replicas::checkpoint::{self, Checkpoints, RunId};
 use sync_replicas::driver::{Parts, ServerDuties};
 use sync_replicas::record::Record;
 use sync_replicas::{BoxError, Scalar, Variables};
@@ -18,10 +18,22 @@ use tokio_stream::Stream;
 
 use super::agreement::Agreement;
 use super::{Cluster, ClusterError, ClusterReport, ClusterTrainer, Counts, memory, start_runtime};
-use crate::definition::{DefinitionError, Formula, Limits};
+use crate::definition::{Definition, DefinitionError, Formula, Limits};
 use crate::index::ServerIndex;
 use crate::server::{Listener, Program, ServeSettings, Undefined};
 use crate::spec::Role;
+
+/// Tells what a program defines otherwise than the one whose checkpoint it goes on from. What the
+/// state depends on is compared when it is restored.
+fn tell_changes(definition: &Definition, checkpoints: &Checkpoints) {
+    let before = checkpoint::newest_definition(&checkpoints.folder);
+    let before = before.ok().flatten().and_then(|it| serde_json::from_value(it).ok());
+    let Some(before) = before.filter(|before: &Definition| before != definition) else { return };
+    let (now, before) = (Agreement::from_items(definition.items()), before.items());
+    if let Some(change) = now.difference(&before) {
+        tracing::warn!(change, "training goes on with another definition: here now, there before");
+    }
+}
 
 /// How long a server without a program waits for one that it would only end.
 const SOON: Duration = Duration::from_secs(5);
@@ -49,6 +61,8 @@ impl Cluster {
         if self.place.task.role != Role::Ps {
             return Err(ClusterError::NoServer { task: self.place.task });
         }
+        // Said at once, and not once a program has come.
+        self.reach()?;
         start_runtime(self.place.task)?.block_on(async {
             let listener = self.listener().await?;
             let begun = Instant::now();
@@ -105,6 +119,9 @@ impl Cluster {
         files: ServerFiles,
         listener: &Listener,
     ) -> Result<ClusterReport<f32>, ClusterError> {
+        if let Some(checkpoints) = &files.checkpoints {
+            tell_changes(&program.definition, checkpoints);
+        }
         let trainer = self.trainer_of::<T>(program, files)?;
         let report = trainer.serve_on(listener).await?;
         // A server's report has none.

@@ -114,8 +114,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         self.origin.elapsed()
     }
 
-    /// The newest generation that is this process's: it has claimed one before it begins it, and who
-    /// has a later one must know (P-26).
+    /// The newest generation that is this process's: it has claimed one before it begins it, and
+    /// whoever has a later one must know (P-26).
     pub(super) fn newest_generation(&self) -> Generation {
         self.coordinator.generation().max(self.saving.claimed.unwrap_or_default())
     }

@@ -2,8 +2,8 @@
 //! way to a server of that.
 //!
 //! The first server hears it from a replica, the others from the coordinator, so that there is one
-//! source of it. Whoever says hello meanwhile is asked to come again. Invariant: what it takes makes
-//! a server that agrees with the program, and needs no more memory than was allowed.
+//! source of it. Whoever says hello meanwhile is asked to come again. Invariant: what it takes
+//! makes a server that agrees with the program, and needs no more memory than was allowed (P-27).
 
 use std::error::Error;
 use std::net::SocketAddr;

@@ -241,6 +241,7 @@ pub fn gather<T: Scalar>(
         optimizer_state,
         averages,
         positions,
+        definition: None,
     })
 }
 

@@ -77,6 +77,15 @@ pub fn has_f64(path: &Path) -> Result<bool, CheckpointError> {
     Ok(manifest.dtype == f64::DTYPE.to_string())
 }
 
+/// What the newest checkpoint in a folder says was trained, if there is one that says so.
+///
+/// # Errors
+/// As [`latest`].
+pub fn newest_definition(folder: &Path) -> Result<Option<serde_json::Value>, CheckpointError> {
+    let Some(newest) = latest(folder)? else { return Ok(None) };
+    Ok(Manifest::read(&newest.join(MANIFEST))?.numbers.definition)
+}
+
 /// All checkpoints in a folder, the oldest first, whose manifests are good.
 ///
 /// # Errors

@@ -32,6 +32,8 @@ pub struct TrainingState<T: Scalar> {
     pub averages: Option<StateMap<'static, T>>,
     /// Where the data goes on.
     pub positions: Positions,
+    /// What was trained, as whoever writes the checkpoints defines it, if it does.
+    pub definition: Option<serde_json::Value>,
 }
 
 /// What is no tensor.
@@ -54,6 +56,8 @@ pub(super) struct Numbers {
     /// Scalars by name, as bits, since JSON would not keep infinities.
     scalars: IndexMap<String, u64>,
     counters: IndexMap<String, u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) definition: Option<serde_json::Value>,
 }
 
 /// A run that goes on has to count on, and none ever counted this far.
@@ -117,6 +121,7 @@ impl<T: Scalar> TrainingState<T> {
             variables: self.variables.names().map(str::to_owned).collect(),
             scalars: IndexMap::new(),
             counters: IndexMap::new(),
+            definition: self.definition.clone(),
         };
         let mut tensors: Vec<_> = self
             .variables
@@ -182,6 +187,7 @@ impl<T: Scalar> TrainingState<T> {
                 first_of_step: numbers.first_of_step,
                 skipped: numbers.skipped,
             },
+            definition: numbers.definition,
         })
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 
 use accum_core::BufferPool;
-use ndarray::ArrayD;
+use ndarray::{ArrayD, ArrayViewD};
 
 use crate::store::{Layout, lent};
 use crate::{Gradient, Scalar, VariableError, Variables};
@@ -53,6 +53,17 @@ impl<T: Scalar> GradientBuffers<T> {
         }
         let pool = self.pools[index].get_or_init(|| BufferPool::new(self.max_free));
         Ok(pool.lend(shape).into_array())
+    }
+
+    /// A copy of a gradient, in such an array; in one of its own when it does not fit.
+    pub(crate) fn filled(&self, name: &str, gradient: ArrayViewD<'_, T>) -> ArrayD<T> {
+        match self.get(name) {
+            Ok(mut buffer) if buffer.shape() == gradient.shape() => {
+                buffer.assign(&gradient);
+                buffer
+            }
+            _ => gradient.into_owned(),
+        }
     }
 
     /// Where a variable's gradients come back to once they are applied, if one was asked for.

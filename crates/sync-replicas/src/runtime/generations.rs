@@ -64,6 +64,7 @@ impl<T: Scalar> Shared<T> {
             optimizer_state: chief.optimizer_state(),
             averages: chief.store.averages().map(|averages| owned(averages.state())),
             positions: self.core().engine.positions(snapshot.global_step),
+            definition: None,
         })
     }
 

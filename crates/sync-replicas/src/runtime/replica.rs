@@ -14,7 +14,7 @@ use super::cancellation::{Cancellation, Grants};
 use super::mailbox::{Found, Granted, Mailbox};
 use super::shared::Shared;
 use super::span::{ReplicaLog, SpanKind};
-use super::step::Step;
+use super::step::{OpenStep, OwnedStep, Step};
 use crate::Scalar;
 use crate::sync::{Arc, block_on};
 use engine::{Incarnation, ReplicaId};
@@ -37,6 +37,8 @@ pub struct Replica<T: Scalar> {
     pub(super) idle_since: Duration,
     /// A token that was waited for and is not used yet.
     token: Option<Granted>,
+    /// The step that it computes.
+    pub(super) open: Option<OpenStep>,
 }
 
 /// Why a wait for a step failed; the replica may wait again.
@@ -88,6 +90,7 @@ impl<T: Scalar> Replica<T> {
             mailbox,
             idle_since: joined,
             token: None,
+            open: None,
         })
     }
 
@@ -120,7 +123,7 @@ impl<T: Scalar> Replica<T> {
     /// As [`Replica::next_step`].
     pub async fn next_step_async(&mut self) -> Result<Option<Step<'_, T>>, WaitError> {
         self.token_async().await?;
-        Ok(self.token.take().map(|granted| Step::begin(self, granted)))
+        Ok(self.token.take().map(|granted| Step::lent(self, granted)))
     }
 
     /// Waits until this replica has its next token, without beginning the step; `false` when
@@ -129,8 +132,52 @@ impl<T: Scalar> Replica<T> {
     /// # Errors
     /// As [`Replica::next_step`].
     pub fn wait_for_token(&mut self) -> Result<bool, WaitError> {
-        block_on(self.token_async())?;
+        block_on(self.wait_for_token_async())
+    }
+
+    /// The same for a task.
+    ///
+    /// # Cancel safety
+    /// As [`Replica::next_step_async`].
+    ///
+    /// # Errors
+    /// As [`Replica::next_step`].
+    pub async fn wait_for_token_async(&mut self) -> Result<bool, WaitError> {
+        self.token_async().await?;
         Ok(self.token.is_some())
+    }
+
+    /// Begins the step of the token that was waited for, and has the replica in it, for a loop that
+    /// cannot lend it: an iterator's, or one in another language.
+    ///
+    /// # Errors
+    /// The replica itself when it has no token: it has to [wait](Self::wait_for_token) for one.
+    ///
+    /// # Examples
+    /// ```
+    /// use ndarray::array;
+    /// use optim::Sgd;
+    /// use sync_replicas::{Gradients, ReplicaId, SyncReplicas, Variables};
+    ///
+    /// let variables = Variables::new().with("w", array![4.0_f64])?;
+    /// let trainer = SyncReplicas::new(Sgd::new(0.25)).build(variables)?;
+    /// let mut replica = trainer.replica(ReplicaId::new(0))?;
+    /// for _ in 0..3 {
+    ///     assert!(replica.wait_for_token()?);
+    ///     let step = replica.into_step().expect("it has a token");
+    ///     let gradient = step.variables().get("w")? * 2.0;
+    ///     let outcome;
+    ///     (replica, outcome) = step.push(Gradients::new().dense("w", gradient));
+    ///     assert!(outcome?.is_accepted());
+    /// }
+    /// assert_eq!(trainer.snapshot().variables.vector("w")?, array![0.5]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_step(mut self) -> Result<OwnedStep<T>, Box<Self>> {
+        match self.token.take() {
+            Some(granted) => Ok(OwnedStep::begin(self, granted)),
+            None => Err(Box::new(self)),
+        }
     }
 
     /// Waits for the next token, if there is to be one and it has none.
@@ -213,6 +260,7 @@ impl<T: Scalar> Replica<T> {
 
 impl<T: Scalar> Drop for Replica<T> {
     fn drop(&mut self) {
+        self.give_up();
         let (id, incarnation) = (self.id, self.incarnation);
         let mut log = std::mem::take(&mut self.log);
         if let Some(record) = &self.shared.record {

@@ -1,13 +1,15 @@
 //! One step of one replica, as a guard: it is pushed, or given back when dropped.
 //!
-//! Holds the snapshot that the gradients are computed from, and lets go of it before the push, so
-//! that the update can happen in place.
+//! It borrows its replica or has it, and is the same but for that. Holds the snapshot that the
+//! gradients are computed from, and lets go of it before the push, so that the update can happen in
+//! place. Invariant: the replica knows of its open step until that is pushed or given back.
 
+use std::borrow::{Borrow, BorrowMut};
 use std::fmt;
 use std::time::Duration;
 
 use accum_core::{GlobalStep, LocalStep};
-use ndarray::ArrayD;
+use ndarray::{ArrayD, ArrayViewD};
 
 use super::PushError;
 use super::cancellation::Cancellation;
@@ -20,38 +22,128 @@ use crate::sync::Arc;
 use crate::{Computed, Gradients, Scalar, Snapshot, VariableError, Variables};
 use engine::{Grant, Outcome, Push};
 
-/// A permission to compute one batch, with the variables to compute it from.
+/// A step that borrows its replica: see [`Replica::next_step`].
 ///
 /// Dropping it without a push gives the token back: to the others if the step still needs it.
-pub struct Step<'r, T: Scalar> {
+pub type Step<'r, T> = StepOf<T, Lent<'r, T>>;
+
+/// A step that has its replica, for a loop that cannot lend it: see [`Replica::into_step`].
+///
+/// Dropping it without a push gives the token back, and the replica leaves.
+pub type OwnedStep<T> = StepOf<T, Replica<T>>;
+
+/// A permission to compute one batch, with the variables to compute it from: a [`Step`] or an
+/// [`OwnedStep`].
+pub struct StepOf<T: Scalar, R: BorrowMut<Replica<T>>> {
     snapshot: Arc<Snapshot<T>>,
-    permit: Permit<'r, T>,
+    grant: Grant,
+    replica: R,
 }
+
+/// A replica that is lent to its step, and gives the token back when it is not pushed.
+#[derive(Debug)]
+pub struct Lent<'r, T: Scalar>(&'r mut Replica<T>);
 
 /// The token, as far as the replica is concerned.
-struct Permit<'r, T: Scalar> {
-    replica: &'r mut Replica<T>,
+#[derive(Debug)]
+pub(super) struct OpenStep {
     grant: Grant,
     begun: Duration,
-    spent: bool,
 }
 
-impl<T: Scalar> fmt::Debug for Step<'_, T> {
+impl<T: Scalar> Borrow<Replica<T>> for Lent<'_, T> {
+    fn borrow(&self) -> &Replica<T> {
+        self.0
+    }
+}
+
+impl<T: Scalar> BorrowMut<Replica<T>> for Lent<'_, T> {
+    fn borrow_mut(&mut self) -> &mut Replica<T> {
+        self.0
+    }
+}
+
+impl<T: Scalar> Drop for Lent<'_, T> {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
+}
+
+impl<T: Scalar, R: BorrowMut<Replica<T>>> fmt::Debug for StepOf<T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Step").field("grant", &self.permit.grant).finish_non_exhaustive()
+        f.debug_struct("Step").field("grant", &self.grant).finish_non_exhaustive()
     }
 }
 
 impl<'r, T: Scalar> Step<'r, T> {
-    pub(crate) fn begin(replica: &'r mut Replica<T>, Granted { grant, at, .. }: Granted) -> Self {
+    pub(super) fn lent(replica: &'r mut Replica<T>, granted: Granted) -> Self {
+        Self::begin(Lent(replica), granted)
+    }
+
+    /// Pushes the gradients of all variables as one unit (P-11), and says what became of them.
+    /// With [`NonFinite::Skip`](engine::NonFinite) they are looked at first: [`Outcome::NotFinite`]
+    /// says that they were left out (P-25).
+    ///
+    /// # Errors
+    /// [`PushError`] when they do not fit; nothing was changed, and the token was given back.
+    /// Staleness is no error (P-7).
+    pub fn push(self, gradients: Gradients<T>) -> Result<Outcome, PushError> {
+        self.send(gradients, None, 0).1
+    }
+
+    /// The same with the loss and the number of examples, for hooks and reports.
+    ///
+    /// # Errors
+    /// As [`Step::push`].
+    pub fn push_computed(self, computed: Computed<T>) -> Result<Outcome, PushError> {
+        self.send(computed.gradients, Some(computed.loss), computed.examples).1
+    }
+
+    /// Gives the batch up; the same as dropping the step.
+    pub fn give_up(self) {}
+}
+
+impl<T: Scalar> OwnedStep<T> {
+    /// As the borrowed step's `push`; the replica comes back, whatever becomes of the gradients.
+    pub fn push(self, gradients: Gradients<T>) -> (Replica<T>, Result<Outcome, PushError>) {
+        self.send(gradients, None, 0)
+    }
+
+    /// The same with the loss and the number of examples, for hooks and reports.
+    pub fn push_computed(self, computed: Computed<T>) -> (Replica<T>, Result<Outcome, PushError>) {
+        self.send(computed.gradients, Some(computed.loss), computed.examples)
+    }
+
+    /// Gives the batch up; the replica may wait for its next.
+    #[must_use = "dropping the replica makes it leave"]
+    pub fn give_up(mut self) -> Replica<T> {
+        self.replica.give_up();
+        self.replica
+    }
+}
+
+impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
+    pub(super) fn begin(mut holder: R, Granted { grant, at, .. }: Granted) -> Self {
+        let replica: &mut Replica<T> = holder.borrow_mut();
         let snapshot = replica.shared.snapshot();
-        Self { snapshot, permit: Permit { replica, grant, begun: at, spent: false } }
+        replica.open = Some(OpenStep { grant: grant.clone(), begun: at });
+        Self { snapshot, grant, replica: holder }
+    }
+
+    fn replica(&self) -> &Replica<T> {
+        self.replica.borrow()
     }
 
     /// The variables to compute gradients from.
     #[must_use]
     pub fn variables(&self) -> &Variables<T> {
         &self.snapshot.variables
+    }
+
+    /// The same with their step and generation.
+    #[must_use]
+    pub fn snapshot(&self) -> &Snapshot<T> {
+        &self.snapshot
     }
 
     /// The step of those variables.
@@ -64,32 +156,32 @@ impl<'r, T: Scalar> Step<'r, T> {
     /// unless leftover tokens are kept.
     #[must_use]
     pub fn local_step(&self) -> LocalStep {
-        self.permit.grant.local_step
+        self.grant.local_step
     }
 
     /// The number of the batch to compute.
     #[must_use]
     pub fn number(&self) -> u64 {
-        self.permit.grant.number
+        self.grant.number
     }
 
     /// Whether its gradients would be dropped, or training has ended (P-13).
     #[must_use]
     pub fn is_superseded(&self) -> bool {
-        self.permit.replica.superseded.is_cancelled()
+        self.replica().superseded.is_cancelled()
     }
 
     /// The same, to be awaited, or asked elsewhere.
     #[must_use]
     pub fn cancellation(&self) -> Cancellation {
-        self.permit.replica.superseded.clone()
+        self.replica().superseded.clone()
     }
 
     /// The order for a [`Model`](crate::Model).
     #[must_use]
     pub fn work(&self) -> Work<'_, T> {
-        let replica = &self.permit.replica;
-        let (step, number) = (self.snapshot.global_step, self.permit.grant.number);
+        let replica = self.replica();
+        let (step, number) = (self.snapshot.global_step, self.grant.number);
         Work::new(replica.id, step, number, &replica.superseded, &replica.shared.buffers)
     }
 
@@ -122,97 +214,101 @@ impl<'r, T: Scalar> Step<'r, T> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn buffer(&self, variable: &str) -> Result<ArrayD<T>, VariableError> {
-        self.permit.replica.shared.buffers.get(variable)
+        self.replica().shared.buffers.get(variable)
     }
 
-    /// Pushes the gradients of all variables as one unit (P-11), and says what became of them.
-    /// With [`NonFinite::Skip`](engine::NonFinite) they are looked at first: [`Outcome::NotFinite`]
-    /// says that they were left out (P-25).
+    /// A gradient that somebody else holds, copied once, into such a [`buffer`](Self::buffer); what
+    /// is no gradient of the variable is copied as it is, for the push to refuse.
     ///
-    /// # Errors
-    /// [`PushError`] when they do not fit; nothing was changed, and the token was given back.
-    /// Staleness is no error (P-7).
-    pub fn push(self, gradients: Gradients<T>) -> Result<Outcome, PushError> {
-        self.send(gradients, None, 0)
-    }
-
-    /// The same with the loss and the number of examples, for hooks and reports.
+    /// # Examples
+    /// ```
+    /// use ndarray::{ArrayViewD, array};
+    /// use optim::Sgd;
+    /// use sync_replicas::{Gradients, ReplicaId, SyncReplicas, Variables};
     ///
-    /// # Errors
-    /// As [`Step::push`].
-    pub fn push_computed(self, computed: Computed<T>) -> Result<Outcome, PushError> {
-        self.send(computed.gradients, Some(computed.loss), computed.examples)
+    /// let variables = Variables::new().with("w", array![4.0_f64, 2.0])?;
+    /// let trainer = SyncReplicas::new(Sgd::new(0.5)).build(variables)?;
+    /// let mut replica = trainer.replica(ReplicaId::new(0))?;
+    /// let step = replica.next_step()?.expect("training goes on");
+    /// let foreign = [2.0, 2.0];
+    /// let gradient = step.buffer_of("w", ArrayViewD::from_shape(vec![2], &foreign)?);
+    /// step.push(Gradients::new().dense("w", gradient))?;
+    /// assert_eq!(trainer.snapshot().variables.vector("w")?, array![3.0, 1.0]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn buffer_of(&self, variable: &str, gradient: ArrayViewD<'_, T>) -> ArrayD<T> {
+        self.replica().shared.buffers.filled(variable, gradient)
     }
-
-    /// Gives the batch up; the same as dropping the step.
-    pub fn give_up(self) {}
 
     fn send(
         self,
         gradients: Gradients<T>,
         loss: Option<f64>,
         examples: u64,
-    ) -> Result<Outcome, PushError> {
-        let Self { snapshot, mut permit } = self;
+    ) -> (R, Result<Outcome, PushError>) {
+        let Self { snapshot, grant, replica: mut holder } = self;
         let generation = snapshot.generation;
         drop(snapshot);
-        let end = permit.replica.shared.now();
+        let replica: &mut Replica<T> = holder.borrow_mut();
+        let end = replica.shared.now();
         let push = Push {
-            replica: permit.replica.id,
-            incarnation: permit.replica.incarnation,
+            replica: replica.id,
+            incarnation: replica.incarnation,
             generation,
-            sequence: permit.replica.sequence + 1,
-            local_step: permit.grant.local_step,
+            sequence: replica.sequence + 1,
+            local_step: grant.local_step,
             lanes: None,
         };
-        let report = (permit.grant.share, loss, examples);
-        let outcome = permit.replica.shared.push(&push, gradients, report, end)?;
-        if outcome == Outcome::NotFinite {
-            let (replica, batch) = (push.replica, permit.grant.number);
+        let report = (grant.share, loss, examples);
+        let outcome = replica.shared.push(&push, gradients, report, end);
+        match &outcome {
+            Ok(outcome) => replica.pushed(outcome, end),
+            Err(_) => replica.give_up(),
+        }
+        (holder, outcome)
+    }
+}
+
+impl<T: Scalar> Replica<T> {
+    /// The open step was pushed, at this time.
+    fn pushed(&mut self, outcome: &Outcome, end: Duration) {
+        let Some(open) = self.open.take() else { return };
+        if *outcome == Outcome::NotFinite {
+            let (replica, batch) = (self.id, open.grant.number);
             tracing::warn!(%replica, batch, "gradients are infinite or NaN; the batch is left out");
         }
-        permit.spent = true;
-        permit.replica.sequence += 1;
-        permit.replica.idle_since = end;
-        permit.record(
-            match outcome {
-                Outcome::Stale { .. } => SpanKind::Stale,
-                Outcome::Duplicate { .. } => SpanKind::Duplicate,
-                Outcome::NotFinite => SpanKind::NotFinite,
-                _ => SpanKind::Accepted,
-            },
-            end,
-        );
-        Ok(outcome)
+        self.sequence += 1;
+        self.idle_since = end;
+        let kind = match outcome {
+            Outcome::Stale { .. } => SpanKind::Stale,
+            Outcome::Duplicate { .. } => SpanKind::Duplicate,
+            Outcome::NotFinite => SpanKind::NotFinite,
+            _ => SpanKind::Accepted,
+        };
+        self.note(&open, kind, end);
     }
-}
 
-impl<T: Scalar> Permit<'_, T> {
-    fn record(&mut self, kind: SpanKind, end: Duration) {
-        let (id, step) = (self.replica.id, self.grant.local_step);
-        let record = self.replica.shared.record.as_ref();
-        self.replica.log.record(id, step, kind, (self.begun, end), record);
-    }
-}
-
-impl<T: Scalar> Drop for Permit<'_, T> {
-    fn drop(&mut self) {
-        if self.spent {
-            return;
-        }
-        let (id, incarnation) = (self.replica.id, self.replica.incarnation);
-        let end = self.replica.shared.now();
-        self.replica.idle_since = end;
-        if self.replica.superseded.is_cancelled() {
-            self.record(SpanKind::Superseded, end);
+    /// Gives the token of the open step back, if there is one.
+    pub(super) fn give_up(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        let (id, incarnation) = (self.id, self.incarnation);
+        let end = self.shared.now();
+        self.idle_since = end;
+        if self.superseded.is_cancelled() {
+            self.note(&open, SpanKind::Superseded, end);
         }
         let refused = self
-            .replica
             .shared
             .event_at(end, None, |core, now, out| core.engine.give_up(id, incarnation, now, out));
         // Refused means that training ended or the replica is fenced off: no token to give back.
         if let Err(refused) = refused {
             tracing::debug!(replica = %id, %refused, "a step ended with its training");
         }
+    }
+
+    fn note(&mut self, open: &OpenStep, kind: SpanKind, end: Duration) {
+        let record = self.shared.record.as_ref();
+        self.log.record(self.id, open.grant.local_step, kind, (open.begun, end), record);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ndarray::{Array1, ArrayD};
+use ndarray::{Array1, ArrayD, Axis, Slice};
 use optim::{Adam, Sgd};
 use sync_replicas::options::{StepTimeout, SummationOrder};
 use sync_replicas::{
@@ -196,5 +196,26 @@ fn an_update_beside_a_reader_uses_the_array_that_the_reader_before_let_go() {
         places.sort();
         places.dedup();
         assert_eq!(places.len(), 2, "locking {locking}");
+    }
+}
+
+#[test]
+fn a_borrowed_gradient_is_copied_into_a_buffer() {
+    let trainer = trainer(1, 1);
+    let mut replica = join(&trainer, 0);
+    let twice = Array1::<f32>::from_elem(2 * LENGTH, 1.0);
+    let every_second = || twice.slice_axis(Axis(0), Slice::new(0, None, 2)).into_dyn();
+    for nth in 0..3 {
+        let step = next(&mut replica);
+        assert_eq!(one_is_free(&step), nth > 0, "the pool has what was pushed before");
+        let gradient = step.buffer_of("w", every_second());
+        assert_eq!(gradient, Array1::<f32>::ones(LENGTH).into_dyn());
+        step.push(Gradients::new().dense("w", gradient)).expect("it fits");
+    }
+    for (name, gradient) in [("w", twice.view().into_dyn()), ("b", every_second())] {
+        let step = next(&mut replica);
+        let copied = step.buffer_of(name, gradient.view());
+        assert_eq!(copied, gradient);
+        step.push(Gradients::new().dense(name, copied)).expect_err("it does not fit");
     }
 }

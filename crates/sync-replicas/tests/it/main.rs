@@ -14,6 +14,7 @@ mod generations;
 mod going_on;
 mod hook;
 mod loud;
+mod owned;
 mod panics;
 mod reference_runs;
 mod seams;

@@ -1,8 +1,9 @@
 //! A new life of the shared state: at the start, and whenever a server has lost its state.
 //!
 //! All shards go back to the newest checkpoint, or to the program's initial values where there is
-//! none (the chief sends them where servers have no program), under a generation that no earlier life had and that is on disk before anybody is served
-//! (P-9). Invariant: what is wished for meanwhile is done afterwards, and an end stays one.
+//! none (the chief sends them where servers have no program), under a generation that no earlier
+//! life had and that is on disk before anybody is served (P-9). Invariant: what is wished for
+//! meanwhile is done afterwards, and an end stays one.
 
 use std::sync::Arc;
 use std::time::Duration;

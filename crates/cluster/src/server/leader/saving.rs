@@ -17,8 +17,8 @@ use super::server_handle::{Reply, ServerHandle};
 use crate::coordinator::Coordinator;
 use crate::crash::write_checkpoint;
 use crate::index::ServerIndex;
-use crate::placement::Placement;
 use crate::server::blocking::blocking;
+use crate::server::settings::ServerSettings;
 use crate::shard::{ShardState, StateError, gather};
 
 /// How checkpoints stand.
@@ -228,11 +228,12 @@ impl<T: Scalar> Gathered<T> {
     /// [`NotSaved`].
     pub(crate) fn write(
         self,
-        placement: &Placement,
+        settings: &ServerSettings,
         checkpoints: &Checkpoints,
     ) -> Result<(), NotSaved> {
-        let state = gather(placement, &self.states, self.positions)?;
-        let state = TrainingState { run: Some(self.run), ..state };
+        let state = gather(&settings.placement, &self.states, self.positions)?;
+        let definition = settings.agreement.definition();
+        let state = TrainingState { run: Some(self.run), definition, ..state };
         let keep = checkpoints.keep.max(FEWEST_KEPT);
         blocking(|| write_checkpoint(&checkpoints.folder, &state, keep))?;
         Ok(())

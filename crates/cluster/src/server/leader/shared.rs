@@ -86,7 +86,7 @@ impl<T: Scalar + bytemuck::Pod> SharedLeader<T> {
         match task {
             Task::Write(gathered) => drop(tokio::spawn(async move {
                 let Some(checkpoints) = &shared.settings.checkpoints else { return };
-                let written = gathered.write(&shared.settings.placement, checkpoints);
+                let written = gathered.write(&shared.settings, checkpoints);
                 shared.with(|leader| leader.written(written));
                 shared.saved.notify_one();
             })),

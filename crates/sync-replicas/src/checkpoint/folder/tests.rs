@@ -119,6 +119,7 @@ fn state(step: i64, value: f64) -> TrainingState<f64> {
         optimizer_state: IndexMap::new(),
         averages: None,
         positions: engine::Positions::default(),
+        definition: None,
     }
 }
 

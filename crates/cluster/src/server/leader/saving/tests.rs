@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sync_replicas::GlobalStep;
 use sync_replicas::checkpoint::{self, Checkpoints};
+use sync_replicas::driver::Generation;
 use sync_replicas::engine::StopReason;
 
 use crate::index::ServerIndex;
@@ -104,4 +105,19 @@ async fn the_last_save_is_tried_again() {
         assert_eq!(ended.reason.contains("no last checkpoint was written"), !room);
         assert_eq!(server.status().checkpoint_error.is_none(), room);
     }
+}
+
+/// P-26: whoever has claimed a generation says so, also before it has begun it: another may have
+/// claimed a later one.
+#[tokio::test]
+async fn a_generation_that_is_claimed_is_the_newest() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = server(0, 1, folder.path());
+    let leader = leader(&server);
+    let newest = || leader.with(|leader| leader.newest_generation());
+    assert_eq!(newest(), Generation::default());
+    leader.with(|leader| leader.saving.claimed = Some(Generation::new(7)));
+    assert_eq!(newest(), Generation::new(7));
+    begin(&server).await;
+    assert_eq!(newest(), leader.with(|leader| leader.coordinator.generation()));
 }

@@ -1,0 +1,39 @@
+//! What a run folder must know of the run in it, whatever is trained.
+
+use std::path::PathBuf;
+
+use crate::args::cli_name;
+use crate::settings::{Resume, Settings};
+
+/// What a run folder must know of the run in it.
+#[derive(Clone, Debug)]
+pub struct FolderSettings {
+    /// What the folder is named after where it has no name.
+    pub name: String,
+    /// Where it is, if that was said.
+    pub out: Option<PathBuf>,
+    /// Where checkpoints are, if that was said.
+    pub checkpoint_dir: Option<PathBuf>,
+    /// What to go on from.
+    pub resume: Resume,
+    /// How many checkpoints are kept.
+    pub keep: usize,
+    /// The update to end after, where the launcher knows it.
+    pub updates: Option<u64>,
+    /// Settings by name, for people.
+    pub told: Vec<(&'static str, String)>,
+}
+
+impl From<&Settings> for FolderSettings {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            name: cli_name(settings.args.model),
+            out: settings.args.out.clone(),
+            checkpoint_dir: settings.args.checkpoint_dir.clone(),
+            resume: settings.resume.clone(),
+            keep: settings.keep,
+            updates: Some(settings.updates),
+            told: settings.describe(),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+"""Synchronous data-parallel training in which slow and dead replicas never hold a step.
+
+A step averages the first A fresh gradients of N replicas, drops the late ones, and lets the
+replicas go on with tokens.
+
+- `fit` trains with threads; `sync_replicas.torch.fit` and `sync_replicas.jax.fit` do it for models
+  of PyTorch and JAX.
+- `Trainer`, `Replica` and `Step` are for loops of one's own.
+- `Batches` and `Stream` are the data.
+- `Adam` and the other optimizers, with `Cosine` and the other schedules, are descriptions.
+- `ConditionalAccumulator`, `SparseConditionalAccumulator`, `TokenQueue` and `OptimizerState` are
+  the parts by themselves.
+"""
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from . import _native
+from ._errors import (
+    ArgumentError,
+    BatchError,
+    BusyError,
+    CheckpointError,
+    EndedError,
+    Error,
+    FencedError,
+    ForkError,
+    GradientError,
+    JoinError,
+    NoCheckpointError,
+    NotFiniteError,
+    OverdueError,
+    QueueClosedError,
+    ReplicaFailedWarning,
+    StepOverError,
+    TakeError,
+    TooFewReplicasError,
+    TrainingError,
+    VariableError,
+)
+from ._fit import Every, Update, Work, fit
+from ._native import (
+    ConditionalAccumulator,
+    IndexedSlices,
+    OptimizerState,
+    Outcome,
+    SparseConditionalAccumulator,
+    Taken,
+    TokenQueue,
+)
+from ._optimizers import (
+    Adagrad,
+    Adam,
+    AdamW,
+    Cosine,
+    Exponential,
+    Ftrl,
+    InverseTime,
+    LazyAdam,
+    Momentum,
+    Optimizer,
+    Piecewise,
+    Polynomial,
+    RmsProp,
+    Schedule,
+    Sgd,
+    WarmUp,
+)
+from ._report import ReplicaReport, Report
+from ._trainer import Replica, Step, Trainer
+from .data import Batches, Stream
+
+if TYPE_CHECKING:
+    from . import jax, torch
+
+__version__ = _native.__version__
+
+Accepted = Outcome.Accepted
+Duplicate = Outcome.Duplicate
+Ended = Outcome.Ended
+NotFinite = Outcome.NotFinite
+Stale = Outcome.Stale
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_native._forked)
+
+
+def __getattr__(name: str) -> Any:
+    # What needs PyTorch or JAX is read in when it is used.
+    if name in {"jax", "torch"}:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "Accepted",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "ArgumentError",
+    "BatchError",
+    "Batches",
+    "BusyError",
+    "CheckpointError",
+    "ConditionalAccumulator",
+    "Cosine",
+    "Duplicate",
+    "Ended",
+    "EndedError",
+    "Error",
+    "Every",
+    "Exponential",
+    "FencedError",
+    "ForkError",
+    "Ftrl",
+    "GradientError",
+    "IndexedSlices",
+    "InverseTime",
+    "JoinError",
+    "LazyAdam",
+    "Momentum",
+    "NoCheckpointError",
+    "NotFinite",
+    "NotFiniteError",
+    "Optimizer",
+    "OptimizerState",
+    "Outcome",
+    "OverdueError",
+    "Piecewise",
+    "Polynomial",
+    "QueueClosedError",
+    "Replica",
+    "ReplicaFailedWarning",
+    "ReplicaReport",
+    "Report",
+    "RmsProp",
+    "Schedule",
+    "Sgd",
+    "SparseConditionalAccumulator",
+    "Stale",
+    "Step",
+    "StepOverError",
+    "Stream",
+    "TakeError",
+    "Taken",
+    "TokenQueue",
+    "TooFewReplicasError",
+    "Trainer",
+    "TrainingError",
+    "Update",
+    "VariableError",
+    "WarmUp",
+    "Work",
+    "fit",
+]

@@ -1,0 +1,243 @@
+"""`fit`: every replica a thread, with data, hooks, checkpoints and a report."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from . import _native
+from ._errors import ArgumentError, NoCheckpointError, ReplicaFailedWarning
+from ._optimizers import Optimizer
+from ._report import Report, ReplicaReport
+from ._trainer import Trainer, scalar
+from .data import Data, by_number, count
+
+Update = _native.Update
+Work = _native.Work
+Hook = Callable[[Update], object]
+
+
+class Compute(Protocol):
+    """What one replica does with a batch: the mean loss and its gradients by variable."""
+
+    def __call__(self, work: Work, batch: Any) -> tuple[Any, Mapping[str, Any]] | None: ...
+
+
+@dataclass(frozen=True)
+class Every:
+    """A hook that is called every so many updates, and not at each."""
+
+    updates: int
+    hook: Hook
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all of the `fit`s take alike; see `sync_replicas.fit`."""
+
+    data: Data
+    steps: int | None = None
+    hooks: Sequence[Hook | Every] = ()
+    out: str | Path | None = None
+    resume: str | Path | None = None
+    save_every: int = 100
+    keep: int = 3
+    evaluate: Callable[[Any], Any] | None = None
+    evaluate_every: int = 100
+    keep_best: str | None = None
+
+    @property
+    def checkpoints(self) -> Path | None:
+        """The folder of the checkpoints."""
+        return None if self.out is None else Path(self.out) / "checkpoints"
+
+
+def fit(
+    model: Callable[[dict[str, Any], Any], tuple[Any, Mapping[str, Any]] | None],
+    variables: Mapping[str, Any],
+    *,
+    data: Data,
+    optimizer: Optimizer,
+    steps: int | None = None,
+    aggregate: int | None = None,
+    replicas: int | None = None,
+    hooks: Sequence[Hook | Every] = (),
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    save_every: int = 100,
+    keep: int = 3,
+    evaluate: Callable[[dict[str, Any]], Any] | None = None,
+    evaluate_every: int = 100,
+    keep_best: str | None = None,
+    **settings: Any,
+) -> Report:
+    """Trains with threads until `steps` updates were made, a hook stops it, or the data has ended.
+
+    `model(variables, batch)` gives the mean loss over the batch and its gradients: a dict of arrays
+    with the variables' names and shapes. Threads call it at the same time, so it must change
+    nothing. None means that the batch was given up.
+
+    `hooks` are called with each `Update`; `Every(n, hook)` with each n-th. `out` is a folder for
+    checkpoints (every `save_every` updates, the `keep` newest stay) and `metrics.jsonl`;
+    `resume="auto"` goes on from its newest checkpoint, if there is one, and another text is where
+    to go on from. `evaluate(variables)` gives a number, or a dict of numbers, every
+    `evaluate_every` updates and at the end; `keep_best="accuracy:max"` (or `":min"`) keeps the
+    checkpoint that was best in it, in `out/best`. All else is a setting of `Trainer`.
+    """
+    trainer = Trainer(variables, optimizer, aggregate=aggregate, replicas=replicas, **settings)
+
+    def compute(work: Work, batch: Any) -> tuple[Any, Mapping[str, Any]] | None:
+        return model(work.variables, batch)
+
+    plan = Plan(
+        data, steps, hooks, out, resume, save_every, keep, evaluate, evaluate_every, keep_best
+    )
+    return run(trainer, plan, lambda _: compute)
+
+
+def run(
+    trainer: Trainer,
+    plan: Plan,
+    replica: Callable[[int], Compute],
+    hooks: Sequence[Hook | Every] = (),
+    saved: Callable[[Path, int], None] | None = None,
+) -> Report:
+    """Trains a trainer by a plan; `replica` makes what each replica computes with.
+
+    `hooks` come before the plan's. `saved` is told of the folder and step of a checkpoint that
+    training goes on from.
+    """
+    resumed = _go_on(trainer, plan)
+    if resumed is not None and saved is not None:
+        saved(resumed, trainer.global_step)
+    history: list[dict[str, Any]] = []
+    evaluations = Evaluations(trainer, plan)
+
+    def note(update: Update) -> None:
+        history.append({"step": update.step, "loss": update.loss, **update.scalars})
+
+    def source(number: int) -> tuple[Callable[[int], Any], Compute]:
+        compute = replica(number)
+
+        def counted(work: Work, batch: Any) -> Any:
+            computed = compute(work, batch)
+            if computed is None:
+                return None
+            loss, gradients = computed
+            return scalar(loss), count(batch), gradients
+
+        return by_number(plan.data, number), counted
+
+    chosen: list[Hook | Every] = [note, *hooks]
+    if plan.evaluate is not None:
+        chosen.append(Every(plan.evaluate_every, evaluations.hook))
+    chosen.extend(plan.hooks)
+    told = trainer._fit(
+        {
+            "replica": source,
+            "steps": plan.steps,
+            "hooks": [_named(hook) for hook in chosen],
+            "checkpoints": _saving(plan),
+            "metrics": None if plan.out is None else Path(plan.out) / "metrics.jsonl",
+            "nan_guard": True,
+        }
+    )
+    evaluations.last()
+    replicas = [ReplicaReport(**it) for it in told.pop("replicas")]
+    report = Report(
+        **told,
+        replicas=replicas,
+        variables=trainer.variables,
+        history=history,
+        evaluations=evaluations.rows,
+        best=evaluations.folder,
+    )
+    for failed in report.failed:
+        message = f"replica {failed.replica} failed, training went on: {failed.failure}"
+        warnings.warn(message, ReplicaFailedWarning, stacklevel=3)
+    return report
+
+
+class Evaluations:
+    """Evaluates now and then, and keeps the checkpoint that was best."""
+
+    def __init__(self, trainer: Trainer, plan: Plan) -> None:
+        self.trainer, self.plan = trainer, plan
+        self.rows: list[dict[str, Any]] = []
+        self.folder: str | None = None
+        self.best: float | None = None
+        self.metric, _, way = (plan.keep_best or "").partition(":")
+        self.sign = {"max": 1, "min": -1, "": -1}.get(way)
+        if plan.keep_best is not None and (plan.out is None or plan.evaluate is None):
+            raise ArgumentError("keep_best: expected out= and evaluate= with it")
+        if self.sign is None:
+            raise ArgumentError(f'keep_best: expected "metric:min" or "metric:max", got {way!r}')
+
+    def hook(self, update: Update) -> None:
+        """Evaluates the variables of an update."""
+        self.evaluate(update.step, update.variables)
+
+    def last(self) -> None:
+        """Evaluates those at the end, unless that was just done."""
+        step = self.trainer.global_step
+        if self.plan.evaluate is not None and (not self.rows or self.rows[-1]["step"] != step):
+            self.evaluate(step, self.trainer.variables)
+
+    def evaluate(self, step: int, variables: Any) -> None:
+        """Evaluates, notes the result, and keeps a checkpoint when it is the best so far."""
+        assert self.plan.evaluate is not None
+        value = self.plan.evaluate(variables)
+        if not isinstance(value, Mapping):
+            value = {"value": value}
+        row = {"step": step, **{name: float(number) for name, number in value.items()}}
+        self.rows.append(row)
+        if self.plan.keep_best is None:
+            return
+        if self.metric not in row:
+            known = ", ".join(name for name in row if name != "step")
+            raise ArgumentError(f"keep_best: expected one of {known}, got {self.metric!r}")
+        value = row[self.metric] * (self.sign or 1)
+        if math.isfinite(value) and (self.best is None or value > self.best):
+            assert self.plan.out is not None
+            self.best = value
+            self.folder = str(self.trainer.save(Path(self.plan.out) / "best", 1))
+
+
+def _named(hook: Hook | Every) -> tuple[str, int, Hook]:
+    every, call = (hook.updates, hook.hook) if isinstance(hook, Every) else (1, hook)
+    if every < 1:
+        raise ArgumentError(f"Every: expected at least 1 update, got {every}")
+    return getattr(call, "__qualname__", type(call).__qualname__), every, call
+
+
+def _saving(plan: Plan) -> tuple[Path, int, int] | None:
+    folder = plan.checkpoints
+    return None if folder is None else (folder, plan.save_every, plan.keep)
+
+
+def _go_on(trainer: Trainer, plan: Plan) -> Path | None:
+    """Goes on from a checkpoint, if the plan says so; from which folder."""
+    folder = plan.checkpoints
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    if plan.resume is None:
+        if folder is not None and any(folder.glob("checkpoint-*")):
+            raise ArgumentError(
+                f'{folder} has checkpoints of an earlier run; expected resume="auto" to go on from '
+                "them, or another folder"
+            )
+        return None
+    if plan.resume != "auto":
+        trainer.restore(plan.resume)
+        return Path(plan.resume)
+    if folder is None:
+        raise ArgumentError('resume="auto": expected out= with it')
+    try:
+        trainer.restore(folder)
+    except NoCheckpointError:
+        return None
+    return folder

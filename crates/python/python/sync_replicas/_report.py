@@ -1,0 +1,82 @@
+"""What a training did, as objects, and as rows for a DataFrame."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+Variables = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class ReplicaReport:
+    """What one replica did. Times are seconds."""
+
+    replica: int
+    batches: int
+    accepted: int
+    stale: int
+    duplicates: int
+    superseded: int
+    non_finite: int
+    failed_batches: int
+    tokens: int
+    expired: int
+    unused: int
+    #: How long it had no token.
+    waited: float
+    #: How long it had one, from being given it to its push.
+    computed: float
+    #: "finished", "data ended" or "failed".
+    outcome: str
+    #: Why, if it failed.
+    failure: str | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a training did, with the variables at its end."""
+
+    updates: int
+    #: The global step at its end.
+    step: int
+    batches: int
+    examples: int
+    accepted: int
+    stale: int
+    duplicates: int
+    seconds: float
+    #: Why it ended.
+    stopped: str
+    replicas: list[ReplicaReport]
+    variables: Variables = field(default_factory=dict, repr=False)
+    #: A row for each update: step, loss.
+    history: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    #: A row for each evaluation: step, and what was evaluated.
+    evaluations: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    #: The folder of the best checkpoint, with `keep_best`.
+    best: str | None = None
+
+    @property
+    def failed(self) -> list[ReplicaReport]:
+        """The replicas that failed."""
+        return [replica for replica in self.replicas if replica.outcome == "failed"]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dict a replica, for a DataFrame."""
+        return [asdict(replica) for replica in self.replicas]
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.updates} updates in {self.seconds:.2f} s, {self.accepted} batches accepted, "
+            f"{self.stale} stale ({self.stopped})",
+            "replica  accepted  stale  superseded  waited s  computed s  outcome",
+        ]
+        for it in self.replicas:
+            lines.append(
+                f"{it.replica:7}  {it.accepted:8}  {it.stale:5}  {it.superseded:10}  "
+                f"{it.waited:8.2f}  {it.computed:10.2f}  {it.failure or it.outcome}"
+            )
+        return "\n".join(lines)

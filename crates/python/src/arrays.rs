@@ -1,0 +1,179 @@
+//! Gradients on their way in: NumPy's memory is read where it lies.
+//!
+//! Invariant: what is read was looked at first (type, alignment) and cannot be freed meanwhile.
+
+use ndarray::{ArrayD, ArrayViewD};
+use numpy::{
+    PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
+};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use sync_replicas::{Gradient, Gradients};
+
+use crate::errors;
+use crate::number::Number;
+
+/// Some rows of a variable: `indices` of shape (k,), `values` of shape (k, ...).
+#[pyclass(frozen, module = "sync_replicas")]
+pub(crate) struct IndexedSlices {
+    /// Which rows, as 64-bit integers; the same one may come twice.
+    #[pyo3(get)]
+    indices: Py<PyAny>,
+    /// The rows.
+    #[pyo3(get)]
+    values: Py<PyAny>,
+}
+
+/// What a caller gave for one variable.
+pub(crate) enum Given<'py, T: Number> {
+    Lent(PyReadonlyArrayDyn<'py, T>),
+    Own(Gradient<T>),
+}
+
+/// The same without the interpreter: what is lent is copied by who takes it.
+pub(crate) enum Seen<'a, T: Number> {
+    Lent(ArrayViewD<'a, T>),
+    Own(Gradient<T>),
+}
+
+/// One replica's gradients, as they were given.
+pub(crate) struct Pushed<'py, T: Number>(Vec<(String, Given<'py, T>)>);
+
+#[pymethods]
+impl IndexedSlices {
+    #[new]
+    fn new(indices: Py<PyAny>, values: Py<PyAny>) -> Self {
+        Self { indices, values }
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let (indices, values) = (self.indices.bind(py).repr()?, self.values.bind(py).repr()?);
+        Ok(format!("IndexedSlices(indices={indices}, values={values})"))
+    }
+}
+
+impl IndexedSlices {
+    pub(crate) fn of(indices: Py<PyAny>, values: Py<PyAny>) -> Self {
+        Self { indices, values }
+    }
+
+    /// Its copy; what does not fit together is found out by who is given it.
+    pub(crate) fn read<T: Number>(
+        &self,
+        py: Python<'_>,
+        name: &str,
+    ) -> PyResult<sync_replicas::IndexedSlices<T>> {
+        let indices = as_array(self.indices.bind(py))?.call_method1("astype", ("int64",))?;
+        let indices = lent::<i64>(name, indices)?.as_array().iter().copied().collect();
+        let values = match given::<T>(name, self.values.bind(py))? {
+            Given::Lent(values) => values.as_array().to_owned(),
+            Given::Own(Gradient::Dense(values)) => values,
+            Given::Own(_) => {
+                return Err(errors::gradient(name, "slices of slices are no gradient"));
+            }
+        };
+        Ok(sync_replicas::IndexedSlices { indices, values, dense_shape: None })
+    }
+}
+
+impl<'py, T: Number> Pushed<'py, T> {
+    /// From a dict by variable: arrays, `IndexedSlices`, or None for one without a gradient.
+    pub(crate) fn read(gradients: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let Ok(dict) = gradients.cast::<PyDict>() else {
+            let got = gradients.get_type().name()?;
+            let message = format!("gradients: expected a dict by the variables' names, got {got}");
+            return Err(errors::argument(&message));
+        };
+        let mut pairs = Vec::with_capacity(dict.len());
+        for (name, value) in dict {
+            let name: String = name.extract()?;
+            let given = given(&name, &value)?;
+            pairs.push((name, given));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// What can be used where the interpreter is released.
+    pub(crate) fn seen(&mut self) -> Vec<(String, Seen<'_, T>)> {
+        let pairs = self.0.iter_mut().map(|(name, given)| {
+            let seen = match given {
+                Given::Lent(array) => Seen::Lent(array.as_array()),
+                Given::Own(own) => Seen::Own(std::mem::replace(own, Gradient::Missing)),
+            };
+            (std::mem::take(name), seen)
+        });
+        pairs.collect()
+    }
+}
+
+/// Gradients of one's own, from those that were seen: `copy` makes the one copy that they need.
+pub(crate) fn owned<T: Number>(
+    seen: Vec<(String, Seen<'_, T>)>,
+    copy: impl Fn(&str, ArrayViewD<'_, T>) -> ArrayD<T>,
+) -> Gradients<T> {
+    seen.into_iter().fold(Gradients::new(), |gradients, (name, seen)| match seen {
+        Seen::Lent(view) => {
+            let copied = copy(&name, view);
+            gradients.with(name, Gradient::Dense(copied))
+        }
+        Seen::Own(own) => gradients.with(name, own),
+    })
+}
+
+/// One gradient.
+pub(crate) fn given<'py, T: Number>(
+    name: &str,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Given<'py, T>> {
+    if let Ok(array) = value.cast::<PyArrayDyn<T>>() {
+        return Ok(Given::Lent(readable(array)?));
+    }
+    if value.is_none() {
+        return Ok(Given::Own(Gradient::Missing));
+    }
+    if let Ok(slices) = value.cast::<IndexedSlices>() {
+        return Ok(Given::Own(Gradient::Sparse(slices.get().read(value.py(), name)?)));
+    }
+    let array = as_array(value)?;
+    if let Some(widened) = T::widened(&array)? {
+        return Ok(Given::Own(Gradient::Dense(widened)));
+    }
+    Ok(Given::Lent(lent(name, array)?))
+}
+
+/// An array of just this type.
+pub(crate) fn lent<'py, T: numpy::Element>(
+    name: &str,
+    array: Bound<'py, PyAny>,
+) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
+    let expected = numpy::dtype::<T>(array.py()).to_string();
+    match array.cast::<PyArrayDyn<T>>() {
+        Ok(array) => readable(array),
+        Err(_) => {
+            let got = array.getattr("dtype")?.str()?;
+            let message = format!(
+                "`{name}`: expected an array of {expected}, got {got}; convert it with .astype"
+            );
+            Err(errors::gradient(name, &message))
+        }
+    }
+}
+
+/// A view of an array; of its copy where its numbers do not lie as the processor wants them.
+fn readable<'py, T: numpy::Element>(
+    array: &Bound<'py, PyArrayDyn<T>>,
+) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
+    if array.is_aligned() {
+        return Ok(array.try_readonly()?);
+    }
+    let copy = array.call_method0("copy")?.cast_into::<PyArrayDyn<T>>()?;
+    Ok(copy.try_readonly()?)
+}
+
+/// NumPy's array of something: of JAX's on the host it is the same memory.
+pub(crate) fn as_array<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if value.is_instance_of::<PyUntypedArray>() {
+        return Ok(value.clone());
+    }
+    value.py().import("numpy")?.call_method1("asarray", (value,))
+}

@@ -1,0 +1,287 @@
+//! `fit` with replicas whose model, data and hooks are Python's.
+//!
+//! Each replica is a thread of the engine's, which has the interpreter only while it runs Python.
+//! The thread that called waits meanwhile, and hears signals.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use pyo3::exceptions::PyStopIteration;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use sync_replicas::driver::Generation;
+use sync_replicas::{
+    BatchSource, BoxError, Computed, FitError, Hooks, Model, ReplicaId, Report, Snapshot, Trainer,
+    Variables,
+};
+
+use crate::arrays::{Pushed, owned};
+use crate::errors;
+use crate::hook::PyHook;
+use crate::kept::{self, Kept};
+use crate::number::{Number, Typed, each};
+use crate::report::report;
+use crate::wait::SLICE;
+
+/// What a `fit` is given.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Fit {
+    /// A replica's number to `(batch, compute)`, called on its thread.
+    replica: Py<PyAny>,
+    steps: Option<i64>,
+    /// Name, every so many updates, callable.
+    hooks: Vec<(String, u64, Py<PyAny>)>,
+    /// Folder, every so many updates, how many are kept.
+    checkpoints: Option<(PathBuf, u64, usize)>,
+    metrics: Option<PathBuf>,
+    nan_guard: bool,
+}
+
+/// The order for one batch, while it is computed.
+#[pyclass(frozen, module = "sync_replicas._native")]
+pub(crate) struct Work {
+    /// The replica that computes.
+    #[pyo3(get)]
+    replica: u64,
+    /// The step of the variables.
+    #[pyo3(get)]
+    step: i64,
+    /// The number of the batch.
+    #[pyo3(get)]
+    number: u64,
+    superseded: sync_replicas::Cancellation,
+    snapshot: Mutex<Option<Shown>>,
+    kept: Arc<Kept>,
+}
+
+type Shown = Typed<Arc<Snapshot<f32>>, Arc<Snapshot<f64>>>;
+
+/// The first exception of Python's code, which a failed training names as its cause.
+#[derive(Default)]
+pub(crate) struct Cause(Mutex<Option<PyErr>>);
+
+/// Python's callables as a model and its data.
+struct Callables {
+    replica: Py<PyAny>,
+    kept: Arc<Kept>,
+    cause: Arc<Cause>,
+}
+
+/// One replica's: what gives batches, and what computes; or why there is none.
+struct Source {
+    made: Result<(Py<PyAny>, Py<PyAny>), Option<BoxError>>,
+    cause: Arc<Cause>,
+}
+
+/// A snapshot of one of the two types.
+pub(crate) trait Show: Number {
+    fn show(snapshot: Arc<Snapshot<Self>>) -> Shown;
+}
+
+impl Show for f32 {
+    fn show(snapshot: Arc<Snapshot<Self>>) -> Shown {
+        Typed::F32(snapshot)
+    }
+}
+
+impl Show for f64 {
+    fn show(snapshot: Arc<Snapshot<Self>>) -> Shown {
+        Typed::F64(snapshot)
+    }
+}
+
+impl Cause {
+    /// Keeps it if it is the first; what the engine is told of it.
+    pub(crate) fn keep(&self, error: PyErr) -> BoxError {
+        if let Ok(mut first) = self.0.lock() {
+            first.get_or_insert_with(|| Python::attach(|py| error.clone_ref(py)));
+        }
+        Box::new(error)
+    }
+
+    fn take(&self) -> Option<PyErr> {
+        self.0.lock().ok().and_then(|mut first| first.take())
+    }
+}
+
+#[pymethods]
+impl Work {
+    /// The variables to compute gradients from: read-only arrays by name.
+    #[getter]
+    fn variables<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        each!(self.shown(py)?, snapshot => self.kept.arrays(py, &snapshot))
+    }
+
+    /// Copies the variables into writable arrays of the caller's own, by name.
+    fn copy_into(&self, py: Python<'_>, arrays: &Bound<'_, PyDict>) -> PyResult<()> {
+        each!(self.shown(py)?, snapshot => kept::copy_into(py, &snapshot, arrays))
+    }
+
+    /// Whether its gradients would be dropped, or training has ended.
+    #[getter]
+    fn superseded(&self) -> bool {
+        self.superseded.is_cancelled()
+    }
+}
+
+impl Work {
+    fn shown(&self, _: Python<'_>) -> PyResult<Shown> {
+        let shown = self.snapshot.lock().map_err(|_| errors::over())?;
+        match &*shown {
+            Some(Typed::F32(snapshot)) => Ok(Typed::F32(Arc::clone(snapshot))),
+            Some(Typed::F64(snapshot)) => Ok(Typed::F64(Arc::clone(snapshot))),
+            None => Err(errors::over()),
+        }
+    }
+
+    /// Lets go of the variables, so that an update can be made in place.
+    fn close(&self) {
+        if let Ok(mut shown) = self.snapshot.lock() {
+            *shown = None;
+        }
+    }
+}
+
+impl BatchSource for Source {
+    type Batch = Result<(Py<PyAny>, Py<PyAny>), BoxError>;
+
+    fn batch(&mut self, number: u64) -> Option<Self::Batch> {
+        let (batch, compute) = match &mut self.made {
+            Ok(made) => made,
+            Err(error) => return error.take().map(Err),
+        };
+        Python::attach(|py| match batch.call1(py, (number,)) {
+            Ok(batch) => Some(Ok((compute.clone_ref(py), batch))),
+            Err(error) if error.is_instance_of::<PyStopIteration>(py) => None,
+            Err(error) => Some(Err(self.cause.keep(error))),
+        })
+    }
+}
+
+impl<T: Show> Model<T> for Callables {
+    type Batch = <Source as BatchSource>::Batch;
+
+    fn gradients(
+        &self,
+        variables: &Variables<T>,
+        batch: &Self::Batch,
+        work: &sync_replicas::Work<'_, T>,
+    ) -> Result<Option<Computed<T>>, BoxError> {
+        let (compute, batch) = match batch {
+            Ok(it) => it,
+            Err(error) => return Err(error.to_string().into()),
+        };
+        let snapshot = Snapshot {
+            global_step: work.step,
+            generation: Generation::default(),
+            variables: variables.clone(),
+        };
+        let order = Work {
+            replica: work.replica.get(),
+            step: work.step.get(),
+            number: work.number,
+            superseded: work.cancellation(),
+            snapshot: Mutex::new(Some(T::show(Arc::new(snapshot)))),
+            kept: Arc::clone(&self.kept),
+        };
+        let computed = Python::attach(|py| {
+            let order = Bound::new(py, order)?;
+            let computed = compute.call1(py, (&order, batch));
+            order.get().close();
+            let Some((loss, examples, gradients)) =
+                computed?.extract::<Option<(f64, u64, Bound<'_, PyAny>)>>(py)?
+            else {
+                return Ok(None);
+            };
+            let mut given = Pushed::<T>::read(&gradients)?;
+            let seen = given.seen();
+            let gradients = py.detach(|| owned(seen, |name, view| work.buffer_of(name, view)));
+            Ok(Some(Computed { loss, examples, gradients }))
+        });
+        computed.map_err(|error| self.cause.keep(error))
+    }
+}
+
+impl Callables {
+    fn source(&self, id: ReplicaId) -> Source {
+        let made = Python::attach(|py| {
+            self.replica.call1(py, (id.get(),))?.extract::<(Py<PyAny>, Py<PyAny>)>(py)
+        });
+        let made = made.map_err(|error| Some(self.cause.keep(error)));
+        Source { made, cause: Arc::clone(&self.cause) }
+    }
+}
+
+/// Trains; a signal whose handler raises ends it once each replica has done its batch.
+pub(crate) fn run<'py, T: Show>(
+    py: Python<'py>,
+    trainer: &Arc<Trainer<T>>,
+    kept: &Arc<Kept>,
+    what: Fit,
+) -> PyResult<Bound<'py, PyDict>> {
+    let cause = Arc::new(Cause::default());
+    let hooks = hooks(&what, kept, &cause)?;
+    // Snapshots of this life are numbered by their steps alone.
+    let callables = Callables { replica: what.replica, kept: Arc::default(), cause };
+    let (ended, interrupted) = py.detach(|| watch(trainer, &callables, hooks));
+    if let Some(interrupted) = interrupted {
+        return Err(interrupted);
+    }
+    match ended {
+        Ok(ended) => report(py, &ended),
+        Err(error) => Err(errors::training(&error, callables.cause.take())),
+    }
+}
+
+fn watch<T: Show>(
+    trainer: &Trainer<T>,
+    callables: &Callables,
+    hooks: Hooks<T>,
+) -> (Result<Report, FitError>, Option<PyErr>) {
+    let stop = trainer.stop_handle();
+    let caller = thread::current();
+    thread::scope(|scope| {
+        let fit = scope.spawn(|| {
+            let ended = trainer.fit(callables, |id| callables.source(id), hooks);
+            caller.unpark();
+            ended
+        });
+        let mut interrupted = None;
+        while !fit.is_finished() {
+            thread::park_timeout(SLICE);
+            if let Err(raised) = Python::attach(|py| py.check_signals()) {
+                stop.stop("interrupted");
+                interrupted.get_or_insert(raised);
+            }
+        }
+        match fit.join() {
+            Ok(ended) => (ended, interrupted),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+fn hooks<T: Show>(what: &Fit, kept: &Arc<Kept>, cause: &Arc<Cause>) -> PyResult<Hooks<T>> {
+    let mut hooks = Hooks::new();
+    if let Some(path) = &what.metrics {
+        hooks = hooks.metrics(path)?;
+    }
+    if what.nan_guard {
+        hooks = hooks.nan_guard();
+    }
+    for (name, every, call) in &what.hooks {
+        let call = Python::attach(|py| call.clone_ref(py));
+        let (kept, cause) = (Arc::clone(kept), Arc::clone(cause));
+        hooks =
+            hooks.hook(PyHook { name: name.clone(), every: (*every).max(1), call, kept, cause });
+    }
+    if let Some((folder, every, keep)) = &what.checkpoints {
+        hooks = hooks.checkpoints(folder, *every, *keep);
+    }
+    if let Some(steps) = what.steps {
+        hooks = hooks.stop_at_step(steps);
+    }
+    Ok(hooks)
+}

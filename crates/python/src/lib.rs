@@ -1,0 +1,55 @@
+//! The native half of the Python package `sync_replicas`; the other half is Python, beside it.
+//!
+//! Converts, waits and tells, and decides nothing: rules are those of the crates below. Invariants:
+//! the interpreter is released in every call that waits or is long, every wait looks at signals,
+//! and no memory of NumPy's is read without its flags saying that it may be.
+
+#![forbid(unsafe_code)]
+
+mod accumulator;
+mod arrays;
+mod errors;
+mod fit;
+mod hook;
+mod kept;
+mod life;
+mod number;
+mod optimizers;
+mod outcome;
+mod replica;
+mod report;
+mod tokens;
+mod trainer;
+mod wait;
+
+/// What `sync_replicas` is made from.
+#[pyo3::pymodule]
+mod _native {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::accumulator::{ConditionalAccumulator, SparseConditionalAccumulator, Taken};
+    #[pymodule_export]
+    use crate::arrays::IndexedSlices;
+    #[pymodule_export]
+    use crate::fit::Work;
+    #[pymodule_export]
+    use crate::hook::Update;
+    #[pymodule_export]
+    use crate::life::forked;
+    #[pymodule_export]
+    use crate::optimizers::{OptimizerState, learning_rate};
+    #[pymodule_export]
+    use crate::outcome::Outcome;
+    #[pymodule_export]
+    use crate::replica::{Replica, Step};
+    #[pymodule_export]
+    use crate::tokens::TokenQueue;
+    #[pymodule_export]
+    use crate::trainer::Trainer;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

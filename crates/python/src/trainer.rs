@@ -1,0 +1,277 @@
+//! A training of this process: variables, optimizer, engine, and the door for replicas.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use numpy::{PyArrayDyn, ToPyArray};
+use optim::Optimizer;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use sync_replicas::options::{FailingBatch, NonFinite, StepTimeout, SummationOrder};
+use sync_replicas::{ReplicaId, SyncReplicas, Variables};
+
+use crate::arrays::{as_array, lent};
+use crate::errors;
+use crate::fit::{self, Fit};
+use crate::kept::{self, Kept};
+use crate::life::Born;
+use crate::number::{Number, Typed, each};
+use crate::optimizers::optimizer;
+use crate::replica::Replica;
+use crate::report::{tally, totals};
+
+type Inner<T> = Arc<sync_replicas::Trainer<T>>;
+
+/// A training in one process, already started: the native half of `sync_replicas.Trainer`.
+#[pyclass(frozen, subclass, module = "sync_replicas._native")]
+pub(crate) struct Trainer {
+    inner: Born<Typed<Inner<f32>, Inner<f64>>>,
+    kept: Arc<Kept>,
+}
+
+/// Initial values of one number type.
+pub(crate) enum Initial {
+    F32(Variables<f32>),
+    F64(Variables<f64>),
+}
+
+/// What a training is described by, beside variables and optimizer.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Settings {
+    aggregate: usize,
+    replicas: usize,
+    min_replicas: usize,
+    order: String,
+    non_finite: String,
+    failing_batch: String,
+    moving_average: Option<f64>,
+    averaged: Option<Vec<String>>,
+    lease: Option<f64>,
+    step_timeout: Option<f64>,
+    step_deadline: Option<f64>,
+}
+
+#[pymethods]
+impl Trainer {
+    #[new]
+    fn new(
+        variables: &Bound<'_, PyDict>,
+        optimizer: &Bound<'_, PyAny>,
+        settings: Settings,
+    ) -> PyResult<Self> {
+        let inner = Born::with_threads(|| {
+            Ok(match Initial::read(variables)? {
+                Initial::F32(variables) => Typed::F32(build(variables, optimizer, settings)?),
+                Initial::F64(variables) => Typed::F64(build(variables, optimizer, settings)?),
+            })
+        })?;
+        Ok(Self { inner, kept: Arc::default() })
+    }
+
+    /// Takes part as a replica.
+    fn _join(&self, py: Python<'_>, number: u64) -> PyResult<Replica> {
+        let id = ReplicaId::new(number);
+        let kept = Arc::clone(&self.kept);
+        match self.inner.get()? {
+            Typed::F32(inner) => {
+                let joined = py.detach(|| inner.replica(id)).map_err(|it| errors::join(&it))?;
+                Ok(Replica::new(number, Typed::F32(joined), kept))
+            }
+            Typed::F64(inner) => {
+                let joined = py.detach(|| inner.replica(id)).map_err(|it| errors::join(&it))?;
+                Ok(Replica::new(number, Typed::F64(joined), kept))
+            }
+        }
+    }
+
+    /// Trains with threads, and answers what the report is made of.
+    fn _fit<'py>(&self, py: Python<'py>, what: Fit) -> PyResult<Bound<'py, PyDict>> {
+        match self.inner.get()? {
+            Typed::F32(inner) => fit::run(py, inner, &self.kept, what),
+            Typed::F64(inner) => fit::run(py, inner, &self.kept, what),
+        }
+    }
+
+    /// The newest variables, whole and of one step: read-only arrays by name.
+    #[getter]
+    pub(crate) fn variables<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        each!(self.inner.get()?, inner => {
+            let snapshot = py.detach(|| inner.snapshot());
+            self.kept.arrays(py, &snapshot)
+        })
+    }
+
+    /// Copies the newest variables into writable arrays of the caller's own, by name.
+    fn copy_into(&self, py: Python<'_>, arrays: &Bound<'_, PyDict>) -> PyResult<()> {
+        each!(self.inner.get()?, inner => {
+            let snapshot = py.detach(|| inner.snapshot());
+            kept::copy_into(py, &snapshot, arrays)
+        })
+    }
+
+    /// The moving averages in place of the variables that have one; None without averages.
+    #[getter]
+    fn averages<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        each!(self.inner.get()?, inner => {
+            let Some(averages) = py.detach(|| inner.averages()) else { return Ok(None) };
+            let dict = PyDict::new(py);
+            for (name, array) in averages.iter() {
+                dict.set_item(name, array.to_pyarray(py))?;
+            }
+            Ok(Some(dict))
+        })
+    }
+
+    /// How many updates were made.
+    #[getter]
+    fn global_step(&self, py: Python<'_>) -> PyResult<i64> {
+        each!(self.inner.get()?, inner => Ok(py.detach(|| inner.snapshot().global_step.get())))
+    }
+
+    /// Batches and examples so far, by name.
+    #[getter]
+    fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        each!(self.inner.get()?, inner => totals(py, &py.detach(|| inner.totals())))
+    }
+
+    /// One replica's counters, by name.
+    fn tally<'py>(&self, py: Python<'py>, replica: u64) -> PyResult<Option<Bound<'py, PyDict>>> {
+        each!(self.inner.get()?, inner => {
+            let counted = py.detach(|| inner.tally(ReplicaId::new(replica)));
+            counted.map(|counted| tally(py, &counted)).transpose()
+        })
+    }
+
+    /// An optimizer's slot of a variable, such as "m" of Adam; None where there is none.
+    fn slot<'py>(
+        &self,
+        py: Python<'py>,
+        variable: &str,
+        slot: &str,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        each!(self.inner.get()?, inner => {
+            let found = py.detach(|| inner.slot(variable, slot));
+            Ok(found.map(|array| PyArrayDyn::from_owned_array(py, array).into_any()))
+        })
+    }
+
+    /// Ends training: every wait returns at once, and no error is raised.
+    #[pyo3(signature = (reason = "stopped"))]
+    fn stop(&self, py: Python<'_>, reason: &str) -> PyResult<()> {
+        each!(self.inner.get()?, inner => py.detach(|| inner.stop_handle().stop(reason)));
+        Ok(())
+    }
+
+    /// Writes a checkpoint, keeping the `keep` newest; answers where it is. Steps go on meanwhile.
+    #[pyo3(signature = (folder, keep = 3))]
+    fn save(&self, py: Python<'_>, folder: PathBuf, keep: usize) -> PyResult<PathBuf> {
+        each!(self.inner.get()?, inner => {
+            py.detach(|| inner.save(&folder, keep)).map_err(|error| errors::checkpoint(&error))
+        })
+    }
+
+    /// Goes on from a checkpoint, or the newest in a folder; answers its step. Replicas that joined
+    /// before have to join again.
+    fn restore(&self, py: Python<'_>, path: PathBuf) -> PyResult<i64> {
+        each!(self.inner.get()?, inner => {
+            let step = py.detach(|| inner.restore(&path));
+            Ok(step.map_err(|error| errors::checkpoint(&error))?.get())
+        })
+    }
+}
+
+impl Initial {
+    /// Reads all of a dict: as float64 when the first is, and otherwise as float32.
+    pub(crate) fn read(variables: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let first = variables.values().iter().next().map(|it| as_array(&it)).transpose()?;
+        Ok(match first {
+            Some(first) if first.cast::<PyArrayDyn<f64>>().is_ok() => Self::F64(read(variables)?),
+            _ => Self::F32(read(variables)?),
+        })
+    }
+}
+
+fn read<T: Number>(variables: &Bound<'_, PyDict>) -> PyResult<Variables<T>> {
+    let mut read = Variables::new();
+    for (name, value) in variables {
+        let name: String = name.extract()?;
+        let array = as_array(&value)?;
+        let copy = match T::widened(&array)? {
+            Some(widened) => widened,
+            None => lent::<T>(&name, array)?.as_array().to_owned(),
+        };
+        read = read.with(name, copy).map_err(|error| errors::variable(&error))?;
+    }
+    Ok(read)
+}
+
+fn build<T: Number>(
+    variables: Variables<T>,
+    given: &Bound<'_, PyAny>,
+    settings: Settings,
+) -> PyResult<Inner<T>> {
+    let py = given.py();
+    let described = describe::<T>(optimizer::<T>(given)?, settings)?;
+    let built = py.detach(|| described.build(variables)).map_err(|error| errors::build(&error))?;
+    Ok(Arc::new(built))
+}
+
+fn describe<T: Number>(
+    rule: Box<dyn Optimizer<T>>,
+    settings: Settings,
+) -> PyResult<SyncReplicas<Box<dyn Optimizer<T>>>> {
+    let order = match settings.order.as_str() {
+        "arrival" => SummationOrder::Arrival,
+        "replica" => SummationOrder::Replica,
+        other => return Err(unknown("order", "\"arrival\" or \"replica\"", other)),
+    };
+    let non_finite = match settings.non_finite.as_str() {
+        "fail" => NonFinite::Fail,
+        "skip" => NonFinite::Skip,
+        "allow" => NonFinite::Allow,
+        other => return Err(unknown("non_finite", "\"fail\", \"skip\" or \"allow\"", other)),
+    };
+    let failing_batch = match settings.failing_batch.as_str() {
+        "fail" => FailingBatch::Fail,
+        "skip" => FailingBatch::Skip,
+        other => return Err(unknown("failing_batch", "\"fail\" or \"skip\"", other)),
+    };
+    let mut described = SyncReplicas::new(rule)
+        .replicas_to_aggregate(settings.aggregate)
+        .total_num_replicas(settings.replicas)
+        .min_replicas(settings.min_replicas)
+        .order(order)
+        .non_finite(non_finite)
+        .failing_batch(failing_batch);
+    if let Some(decay) = settings.moving_average {
+        described = described.moving_average(decay);
+    }
+    if let Some(names) = settings.averaged {
+        described = described.variables_to_average(names);
+    }
+    if let Some(lease) = settings.lease {
+        described = described.lease(seconds("lease", lease)?);
+    }
+    if let Some(timeout) = settings.step_timeout {
+        let timeout = match timeout {
+            f64::INFINITY => StepTimeout::Never,
+            timeout => StepTimeout::After(seconds("step_timeout", timeout)?),
+        };
+        described = described.step_timeout(timeout);
+    }
+    if let Some(deadline) = settings.step_deadline {
+        described = described.step_deadline(seconds("step_deadline", deadline)?);
+    }
+    Ok(described)
+}
+
+fn seconds(name: &str, given: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(given)
+        .map_err(|_| errors::argument(&format!("{name}: expected seconds from 0, got {given}")))
+}
+
+fn unknown(name: &str, expected: &str, got: &str) -> PyErr {
+    errors::argument(&format!("{name}: expected {expected}, got {got:?}"))
+}

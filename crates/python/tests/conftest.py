@@ -1,0 +1,66 @@
+"""What the tests share: the digits, and skips by name."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import importlib.util
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+DIGITS = Path(__file__).parents[2] / "digits" / "data" / "digits.csv.gz"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests for a package that is not here are skipped, and say so."""
+    for item in items:
+        for package in ("torch", "ray"):
+            if item.get_closest_marker(package) and importlib.util.find_spec(package) is None:
+                item.add_marker(pytest.mark.skip(reason=f"{package} is not installed"))
+
+
+@pytest.fixture(scope="session")
+def digits() -> dict[str, dict[str, Any]]:
+    """The digits, four fifths to train on: "x" of shape (n, 64) in 0 to 1, "y" of shape (n,)."""
+    with gzip.open(DIGITS, "rt", newline="") as file:
+        table = np.array(list(csv.reader(file)), dtype=np.int64)
+    rows = np.random.default_rng(1).permutation(len(table))
+    table = table[rows]
+    x, y = (table[:, :64] / 16).astype(np.float32), table[:, 64]
+    test = len(table) // 5
+    return {
+        "train": {"x": x[test:], "y": y[test:]},
+        "test": {"x": x[:test], "y": y[:test]},
+    }
+
+
+@pytest.fixture
+def beside() -> Any:
+    """Runs a function in a thread; its result, or its exception, is waited for at the end."""
+    threads: list[tuple[threading.Thread, dict[str, Any]]] = []
+
+    def start(function: Callable[..., Any], *args: Any) -> dict[str, Any]:
+        told: dict[str, Any] = {}
+
+        def run() -> None:
+            try:
+                told["result"] = function(*args)
+            except BaseException as error:
+                told["error"] = error
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        threads.append((thread, told))
+        return told
+
+    yield start
+    for thread, told in threads:
+        thread.join(20)
+        assert not thread.is_alive(), "a thread does not end"
+        if "error" in told:
+            raise told["error"]

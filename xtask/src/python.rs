@@ -1,0 +1,71 @@
+//! `cargo xtask python`: the Python package, built, type-checked and tested in its own environment.
+//!
+//! The environment is below `target`, with the packages that `crates/python/requirements*.txt` pin.
+//! Invariant: where Python or its packages cannot be had, nothing fails and a line says so, but not
+//! where `CI` is set: what should be checked there is.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use xshell::{Shell, cmd};
+
+use crate::{Result, programs::EXACT, steps::Steps};
+
+const PACKAGE: &str = "crates/python";
+
+/// Python by itself, with PyTorch's tests or without; whether all passed.
+pub(crate) fn alone(sh: &Shell, torch: bool) -> bool {
+    let (name, value) = EXACT;
+    sh.set_var(name, value);
+    let mut steps = Steps::default();
+    run(sh, &mut steps, torch);
+    steps.finish()
+}
+
+/// The package's steps, or a line that says why there are none.
+pub(crate) fn run(sh: &Shell, steps: &mut Steps, torch: bool) {
+    let made = environment(sh, torch);
+    let must = env::var_os("CI").is_some_and(|it| !it.is_empty());
+    let environment = match made {
+        Err(error) if !must => return println!("\nskipped python: {error}"),
+        made => steps.step("python's environment", || made),
+    };
+    let Some(environment) = environment else { return };
+    let bin = environment.join("bin");
+    let (python, maturin) = (bin.join("python"), bin.join("maturin"));
+    let _folder = sh.push_dir(PACKAGE);
+    let _here = sh.push_env("VIRTUAL_ENV", &environment);
+    // With the flags of the other steps, so that crates are not built once more.
+    steps.command("python's build", cmd!(sh, "{maturin} develop --quiet"));
+    steps.command("python's types", cmd!(sh, "{python} -m mypy"));
+    let native = ["sync_replicas._native", "--mypy-config-file", "pyproject.toml"];
+    steps.command("python's stubs", cmd!(sh, "{python} -m mypy.stubtest {native...}"));
+    steps.command("python's tests", cmd!(sh, "{python} -m pytest --quiet"));
+}
+
+/// The environment, made where it is not there, with what is to be in it.
+fn environment(sh: &Shell, torch: bool) -> Result<PathBuf> {
+    let enough = "import sys; sys.exit(sys.version_info < (3, 10))";
+    if cmd!(sh, "python3 -c {enough}").quiet().ignore_stderr().run().is_err() {
+        return Err("no `python3` of version 3.10 or later here".into());
+    }
+    let (name, requirements) = match torch {
+        true => ("python-torch", "requirements-torch.txt"),
+        false => ("python", "requirements.txt"),
+    };
+    let environment = sh.current_dir().join("target").join(name);
+    let folder = Path::new(PACKAGE);
+    let wanted = ["requirements.txt", requirements].map(|it| sh.read_file(folder.join(it)));
+    let wanted = wanted.into_iter().collect::<std::result::Result<String, _>>()?;
+    let installed = environment.join("requirements");
+    if fs::read_to_string(&installed).is_ok_and(|it| it == wanted) {
+        return Ok(environment);
+    }
+    cmd!(sh, "python3 -m venv {environment}").quiet().run()?;
+    let (pip, list) = (environment.join("bin/pip"), folder.join(requirements));
+    cmd!(sh, "{pip} install --quiet --disable-pip-version-check -r {list}").quiet().run()?;
+    fs::write(installed, wanted)?;
+    Ok(environment)
+}
