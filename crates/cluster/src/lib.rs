@@ -97,9 +97,9 @@ mod wire;
 pub use client::{Connector, PushError, WaitError};
 pub use coordinator::{ReplicaStatus, Status as CoordinatorStatus};
 pub use front::{
-    Agreement, Cluster, ClusterError, ClusterReplica, ClusterReport, ClusterStep, ClusterTrainer,
-    Clustered, Counts, DEFAULT_LEASE, OnCluster, ServerFiles, StatusError, StatusHandle,
-    StopHandle, save, status, stop,
+    Agreement, Cluster, ClusterError, ClusterPush, ClusterReplica, ClusterReport, ClusterStep,
+    ClusterTrainer, Clustered, Counts, DEFAULT_LEASE, OnCluster, ServerFiles, StatusError,
+    StatusHandle, StopHandle, save, status, stop,
 };
 pub use server::{ServeError, ServerPresence, ServerStatus};
 pub use shard::Wire;
