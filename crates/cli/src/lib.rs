@@ -63,3 +63,8 @@ pub mod train;
 mod units;
 
 pub use learner::Clip;
+
+/// Keeps the README's program compiling and running.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

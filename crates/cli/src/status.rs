@@ -6,11 +6,9 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
 
-use cluster::client::Connector;
-use cluster::coordinator;
 use cluster::security::{Signer, TlsSettings, wall_clock};
-use cluster::server::ServerStatus;
 use cluster::spec::check_address;
+use cluster::{Connector, CoordinatorStatus, ServerStatus};
 use sync_replicas::driver::printable;
 
 use crate::args::{SecurityArgs, StatusArgs};
@@ -117,7 +115,7 @@ pub fn table(status: &ServerStatus) -> String {
 }
 
 /// What the next update waits for.
-fn open_step(text: &mut String, status: &ServerStatus, it: &coordinator::Status) {
+fn open_step(text: &mut String, status: &ServerStatus, it: &CoordinatorStatus) {
     // Writing to a string cannot fail.
     let _ = writeln!(
         text,

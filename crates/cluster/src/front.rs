@@ -18,7 +18,7 @@ mod stop;
 pub use agreement::Agreement;
 pub use any_program::ServerFiles;
 pub use options::Cluster;
-pub use replica::{ClusterReplica, ClusterStep};
+pub use replica::{ClusterPush, ClusterReplica, ClusterStep};
 pub use report::{ClusterError, ClusterReport, Counts};
 #[cfg(test)]
 pub(crate) use serving::pass_on;

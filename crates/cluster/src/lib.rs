@@ -1,24 +1,87 @@
-//! The engine over gRPC: parameter server shards, a coordinator and replicas.
+//! The same training past one machine: parameter servers, a coordinator and replicas over gRPC.
 //!
-//! The same rules as in one process: the coordinator runs the same
-//! [`Engine`](sync_replicas::engine::Engine), shards hold the same accumulators and optimizers.
-//! [`OnCluster`] is the front door; [`server`] and [`client`] are its two sides.
+//! Every process of a cluster runs the same program, and what it does follows from its place; or
+//! the parameter servers are `sync-replicas node --role ps`, which take what is trained from the
+//! first worker. The rules are those of one process: the coordinator runs the same
+//! [`Engine`](sync_replicas::engine::Engine), and servers hold the same accumulators and optimizers.
+//!
+//! # Examples
+//! A whole program. `sync-replicas launch -- PROGRAM` starts its workers on one machine:
+//! ```no_run
+//! use cluster::{Cluster, OnCluster};
+//! use ndarray::array;
+//! use optim::Sgd;
+//! use sync_replicas::{
+//!     BoxError, Computed, Gradients, Hooks, Model, SyncReplicas, Variables, Work,
+//! };
+//!
+//! struct Slope;
+//!
+//! impl Model<f32> for Slope {
+//!     type Batch = (f32, f32);
+//!
+//!     fn gradients(
+//!         &self,
+//!         variables: &Variables<f32>,
+//!         &(x, y): &(f32, f32),
+//!         _work: &Work<'_, f32>,
+//!     ) -> Result<Option<Computed<f32>>, BoxError> {
+//!         let error = variables.vector("slope")?[0] * x - y;
+//!         let gradients = Gradients::new().dense("slope", array![2.0 * error * x]);
+//!         Ok(Some(Computed { loss: f64::from(error * error), examples: 1, gradients }))
+//!     }
+//! }
+//!
+//! let cluster = Cluster::from_env(1)?.ok_or("expected TF_CONFIG, or a job of Slurm")?;
+//! let report = SyncReplicas::new(Sgd::new(0.1))
+//!     .replicas_to_aggregate(cluster.replicas_to_aggregate())
+//!     .total_num_replicas(cluster.total_num_replicas())
+//!     .on(&cluster)
+//!     .build(Variables::new().with("slope", array![0.0])?)?
+//!     .fit(&Slope, |_| [(1.0, 3.0)].into_iter().cycle(), Hooks::new().stop_at_step(100))?;
+//! println!("{}: {} updates", report.task, report.global_step);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What to reach for
+//!
+//! | for | use |
+//! |---|---|
+//! | this process's place | [`Cluster::from_env`], or [`Cluster::new`] with a [`spec::Node`] |
+//! | the same program as in one process | [`OnCluster::on`], [`ClusterTrainer::fit`] |
+//! | a loop of one's own in a worker | [`ClusterTrainer::replica`], [`ClusterStep::push`] |
+//! | a parameter server without a program | [`Cluster::serve`] |
+//! | who may come in | [`Cluster::key`], [`Cluster::tls`], [`security`] |
+//! | half the bytes on the network | [`Cluster::wire`] with [`Wire::Bf16`] |
+//! | an end from elsewhere, a checkpoint now | [`Cluster::stop_handle`]; from outside [`stop`], [`save`] |
+//! | how it is | [`status`], [`Cluster::status_handle`] |
+//! | what to tell a scheduler | [`ClusterError::exit`], [`exit::Exit`] |
+//!
+//! The other modules are what it is made of. They are public for the project's own simulations,
+//! tests and benches, are not shown, and change from version to version.
 
 #[macro_use]
 mod crash;
 
 mod batches;
+#[doc(hidden)]
 pub mod client;
+#[doc(hidden)]
 pub mod coordinator;
 mod definition;
 pub mod exit;
 mod front;
+#[doc(hidden)]
 pub mod index;
+#[doc(hidden)]
 pub mod place;
+#[doc(hidden)]
 pub mod placement;
 mod proto;
 pub mod security;
+#[doc(hidden)]
 pub mod server;
+#[doc(hidden)]
 pub mod shard;
 #[cfg(test)]
 mod simulated;
@@ -31,11 +94,14 @@ mod tensor;
 pub mod test_util;
 mod wire;
 
+pub use client::{Connector, PushError, WaitError};
+pub use coordinator::{ReplicaStatus, Status as CoordinatorStatus};
 pub use front::{
-    Agreement, Cluster, ClusterError, ClusterReplica, ClusterReport, ClusterStep, ClusterTrainer,
-    Clustered, Counts, DEFAULT_LEASE, OnCluster, ServerFiles, StatusError, StatusHandle,
-    StopHandle, save, status, stop,
+    Agreement, Cluster, ClusterError, ClusterPush, ClusterReplica, ClusterReport, ClusterStep,
+    ClusterTrainer, Clustered, Counts, DEFAULT_LEASE, OnCluster, ServerFiles, StatusError,
+    StatusHandle, StopHandle, save, status, stop,
 };
+pub use server::{ServeError, ServerPresence, ServerStatus};
 pub use shard::Wire;
 
 /// Keeps the programs of the crate's and the project's pages compiling, and running where they can.

@@ -36,5 +36,5 @@ pub use serve::{Listener, serve, serve_with_incoming};
 pub use serve_error::ServeError;
 pub use settings::ServerSettings;
 pub use status::{ServerPresence, ServerStatus};
-pub use transport::ServeSettings;
+pub use transport::TransportSettings;
 pub(crate) use undefined::{Program, Undefined};

@@ -200,7 +200,7 @@ impl<T: Scalar> Shard<T> {
                 let got = value.shape().to_vec();
                 return Err(ShardError::Initial { position, name, expected, got });
             }
-            optimizer.add_variable(&part.name, &part.shape)?;
+            optimizer.add_part(&part.name, part.variable_name(), &part.shape)?;
             if let (Some(kept), true) = (&mut kept, averages.is_some_and(|it| it.averages(part))) {
                 kept.add(&part.name, value.view())?;
             }

@@ -42,7 +42,7 @@ impl Engine {
         if self.stopped.is_some() {
             return None;
         }
-        self.end_loans(now, effects);
+        self.expire_tokens(now, effects);
         let expiry = self.next_expiry(now);
         let settings = self.config.settings();
         // Tokens go out at any time; the automatic limit is no shorter than a lease.

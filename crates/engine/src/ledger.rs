@@ -5,7 +5,7 @@
 /// Where all tokens ever issued have gone. At any time
 /// `issued = spent + discarded + lost + queued + held`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub struct TokenLedger {
     /// Put by the start, by joining replicas, and by steps.
     pub issued: u64,
     /// Used up by a push, or by work given up because it was superseded.
@@ -16,7 +16,7 @@ pub struct Ledger {
     pub lost: u64,
 }
 
-impl Ledger {
+impl TokenLedger {
     /// The tokens that must be in the queue or in a replica's hands.
     #[must_use]
     pub fn outstanding(&self) -> u64 {

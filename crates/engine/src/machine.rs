@@ -14,8 +14,8 @@ use crate::clock::AtHooks;
 use crate::config::{Admission, Config, InitialTokens, Membership, StartError, SummationOrder};
 use crate::effect::{Decision, Effect, JoinError, Outcome, Push, Refused, StopReason};
 use crate::lane::Lane;
-use crate::ledger::Ledger;
-use crate::loans::Loans;
+use crate::leases::Leases;
+use crate::ledger::TokenLedger;
 use crate::members::{Member, Members};
 use crate::shares::Shares;
 use crate::{Generation, Incarnation, ReplicaId};
@@ -37,7 +37,7 @@ pub struct Engine {
     pub(crate) batches: Batches,
     /// A step and the number of its first batch (replica order only).
     pub(crate) origin: (GlobalStep, u64),
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: TokenLedger,
     pub(crate) chief_started: bool,
     /// Steps since the generation began.
     pub(crate) advances: u64,
@@ -47,7 +47,7 @@ pub struct Engine {
     pub(crate) overdue: bool,
     pub(crate) stopped: Option<StopReason>,
     pub(crate) hooks: Option<AtHooks>,
-    pub(crate) loans: Loans,
+    pub(crate) leases: Leases,
 }
 
 impl Engine {
@@ -80,7 +80,7 @@ impl Engine {
             batches: Batches::new(total),
             // Below 0 too, no number comes twice.
             origin: (global_step.min(GlobalStep::default()), 0),
-            ledger: Ledger::default(),
+            ledger: TokenLedger::default(),
             chief_started: false,
             advances: 0,
             started: Duration::ZERO,
@@ -88,7 +88,7 @@ impl Engine {
             overdue: false,
             stopped: None,
             hooks: None,
-            loans: Loans::default(),
+            leases: Leases::default(),
             config,
         }
     }
@@ -255,7 +255,7 @@ impl Engine {
         } else if member.held.take_if(|held| !held.is_newer(push.local_step)).is_some() {
             self.ledger.spent += 1;
         }
-        took.into_iter().for_each(|took| self.loans.came_back(took));
+        took.into_iter().for_each(|took| self.leases.came_back(took));
         self.enter_line(push.replica);
         self.close_lanes(effects);
         self.serve_line(now, effects);

@@ -32,8 +32,8 @@ pub(crate) struct Member {
     pub(crate) began: Duration,
     pub(crate) local_step: LocalStep,
     pub(crate) held: Option<Held>,
-    /// Which of all loans that is, where there is a step timeout.
-    pub(crate) loan: u64,
+    /// Which of all leases that is, where there is a step timeout.
+    pub(crate) lease: u64,
     /// Whether it is in the list of leases.
     pub(crate) in_leases: bool,
     /// The share that it works on, kept beyond a lease (replica order only).

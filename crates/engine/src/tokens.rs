@@ -1,6 +1,6 @@
 //! Where tokens go: into the queue, to a replica that waits, or back in front when unused.
 //!
-//! Every path keeps the [`Ledger`](super::Ledger) true.
+//! Every path keeps the [`TokenLedger`](super::TokenLedger) true.
 
 use std::time::Duration;
 

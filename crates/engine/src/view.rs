@@ -8,7 +8,7 @@ use crate::batches::{Batches, Positions};
 use crate::config::Config;
 use crate::effect::StopReason;
 use crate::lane::Lane;
-use crate::ledger::Ledger;
+use crate::ledger::TokenLedger;
 use crate::machine::Engine;
 use crate::members::Tally;
 use crate::{Generation, ReplicaId};
@@ -100,7 +100,7 @@ impl Engine {
 
     /// The token ledger.
     #[must_use]
-    pub fn ledger(&self) -> Ledger {
+    pub fn ledger(&self) -> TokenLedger {
         self.ledger
     }
 

@@ -31,3 +31,8 @@ pub fn all() -> Vec<Model> {
     all.extend(shapes::all());
     all
 }
+
+/// Keeps the README's program compiling and running.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

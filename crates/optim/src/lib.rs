@@ -28,7 +28,8 @@
 //! ```
 //!
 //! - the formulas: [`Sgd`], [`Momentum`], [`Adam`], [`LazyAdam`], [`AdamW`], [`Adagrad`],
-//!   [`RmsProp`], [`Ftrl`], and any of them as a [`BuiltIn`]
+//!   [`RmsProp`], [`Ftrl`]; other numbers for some variables: [`Groups`]; any of them as one type:
+//!   [`BuiltIn`]
 //! - what they are fed: [`DenseGradient`], [`SparseGradient`]
 //! - slots, names, saving and restoring: [`OptimizerState`]
 //! - learning rates over steps, also as text: [`Schedule`]
@@ -57,7 +58,7 @@ pub use crate::hyper::HyperParameterError;
 pub use crate::moving_average::{ExponentialMovingAverage, MovingAverageError};
 pub use crate::optimizer::{MAX_SLOTS, Optimizer, ScalarSpec, SlotSpec, SparseReach, Step, Tile};
 pub use crate::optimizers::{
-    Adagrad, Adam, AdamW, BuiltIn, Ftrl, LazyAdam, Momentum, RmsProp, Sgd,
+    Adagrad, Adam, AdamW, BuiltIn, Ftrl, Groups, LazyAdam, Momentum, RmsProp, Sgd,
 };
 pub use crate::real::Real;
 pub use crate::schedule::{ParseScheduleError, Schedule};

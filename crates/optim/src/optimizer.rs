@@ -99,6 +99,12 @@ pub trait Optimizer<T: Real>: Send + Sync + Debug {
     /// The first parameter that the formula cannot take.
     fn validate(&self) -> Result<(), HyperParameterError>;
 
+    /// The formula of one variable, where that has numbers of its own; the same for all when not
+    /// overridden. Slots and scalars are those of this one.
+    fn of_variable(&self, _variable: &str) -> Option<&dyn Optimizer<T>> {
+        None
+    }
+
     /// The same as a value that can travel to a process without this program, if this crate has the
     /// formula; `None` when not overridden.
     fn built_in(&self) -> Option<BuiltIn> {
@@ -148,6 +154,10 @@ impl<T: Real, O: Optimizer<T> + ?Sized> Optimizer<T> for Box<O> {
 
     fn validate(&self) -> Result<(), HyperParameterError> {
         (**self).validate()
+    }
+
+    fn of_variable(&self, variable: &str) -> Option<&dyn Optimizer<T>> {
+        (**self).of_variable(variable)
     }
 
     fn built_in(&self) -> Option<BuiltIn> {

@@ -67,6 +67,8 @@ pub struct OptimizerState<T: Real> {
 /// What is kept for one variable.
 #[derive(Debug)]
 struct Variable<T> {
+    /// The variable whose formula it has: itself, unless it is a part of another.
+    whole: String,
     shape: Vec<usize>,
     /// In standard layout, in the order in which the optimizer declared them.
     slots: Vec<ArrayD<T>>,
@@ -129,6 +131,20 @@ impl<T: Real> OptimizerState<T> {
         shape: &[usize],
     ) -> Result<(), AddVariableError> {
         let name = name.into();
+        self.add_part(name.clone(), name, shape)
+    }
+
+    /// Adds a part of a variable, which has the formula of the whole ([`Groups`](crate::Groups)).
+    ///
+    /// # Errors
+    /// As [`add_variable`](Self::add_variable).
+    pub fn add_part(
+        &mut self,
+        name: impl Into<String>,
+        whole: impl Into<String>,
+        shape: &[usize],
+    ) -> Result<(), AddVariableError> {
+        let name = name.into();
         if self.variables.contains_key(&name) {
             return Err(AddVariableError::Duplicate { name });
         }
@@ -137,7 +153,8 @@ impl<T: Real> OptimizerState<T> {
         }
         let filled = |slot: &SlotSpec| ArrayD::from_elem(shape, T::of(slot.initial));
         let slots = self.slots.iter().map(filled).collect();
-        self.variables.insert(name, Variable { shape: shape.to_vec(), slots });
+        let (whole, shape) = (whole.into(), shape.to_vec());
+        self.variables.insert(name, Variable { whole, shape, slots });
         Ok(())
     }
 
@@ -195,8 +212,9 @@ impl<T: Real> OptimizerState<T> {
             let (expected, actual) = (kept.shape.clone(), gradient.shape().to_vec());
             return Err(ApplyError::GradientShape { expected, actual });
         }
-        let step = step(&*self.optimizer, self.finished, &self.scalar_values);
-        let pass = apply::Pass { optimizer: &*self.optimizer, step, parts: self.parts };
+        let optimizer = formula(&*self.optimizer, &kept.whole);
+        let step = step(optimizer, self.finished, &self.scalar_values);
+        let pass = apply::Pass { optimizer, step, parts: self.parts };
         let finite = pass.dense(from, variable, &mut kept.slots, gradient, &mut self.scratch);
         self.finite &= finite;
         Ok(())
@@ -217,9 +235,10 @@ impl<T: Real> OptimizerState<T> {
     ) -> Result<(), ApplyError> {
         let kept = find(&mut self.variables, name, variable.shape())?;
         let rows = CanonicalRows::new(&kept.shape, &gradient)?;
-        let step = step(&*self.optimizer, self.finished, &self.scalar_values);
-        let pass = apply::Pass { optimizer: &*self.optimizer, step, parts: self.parts };
-        let finite = match self.optimizer.sparse_reach() {
+        let optimizer = formula(&*self.optimizer, &kept.whole);
+        let step = step(optimizer, self.finished, &self.scalar_values);
+        let pass = apply::Pass { optimizer, step, parts: self.parts };
+        let finite = match optimizer.sparse_reach() {
             SparseReach::TouchedRows => {
                 pass.rows(variable, &mut kept.slots, &rows, &mut self.scratch)
             }
@@ -331,6 +350,11 @@ impl<T: Real> OptimizerState<T> {
         }
         Ok(())
     }
+}
+
+/// A variable's own formula, if it has one.
+fn formula<'a, T: Real>(optimizer: &'a dyn Optimizer<T>, variable: &str) -> &'a dyn Optimizer<T> {
+    optimizer.of_variable(variable).unwrap_or(optimizer)
 }
 
 fn step<'a, T: Real>(optimizer: &dyn Optimizer<T>, finished: u64, scalars: &'a [f64]) -> Step<'a> {

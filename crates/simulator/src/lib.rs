@@ -46,3 +46,8 @@ pub fn simulate(plan: &Plan) -> Outcome {
         Mode::Tokens => run::run(plan),
     }
 }
+
+/// Keeps the README's program compiling and running.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

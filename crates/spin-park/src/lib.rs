@@ -54,3 +54,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     let _ = SIGNAL.try_with(|kept| kept.set(Some(signal)));
     output
 }
+
+/// Keeps the README's program compiling and running.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -12,7 +12,7 @@ use optim::{ExponentialMovingAverage, Optimizer, OptimizerState};
 
 use crate::checkpoint::RunId;
 use crate::record::Record;
-use crate::runtime::{Chief, Closer, Shared};
+use crate::runtime::{Chief, Shared, UpdateThread};
 use crate::store::{ParameterStore, SumOptions};
 use crate::{Scalar, Trainer, Variables};
 use engine::Generation;
@@ -311,7 +311,7 @@ impl<O> SyncReplicas<O> {
         O: Optimizer<T> + 'static,
     {
         let all: Vec<String> = variables.names().map(str::to_owned).collect();
-        let trainer = self.assemble(variables, &all, Closer::LastPusher)?;
+        let trainer = self.assemble(variables, &all, UpdateThread::LastPusher)?;
         trainer.start()?;
         Ok(trainer)
     }
@@ -321,7 +321,7 @@ impl<O> SyncReplicas<O> {
         self,
         variables: Variables<T>,
         trained: &[String],
-        closer: Closer,
+        update_thread: UpdateThread,
     ) -> Result<Trainer<T>, BuildError>
     where
         O: Optimizer<T> + 'static,
@@ -364,7 +364,7 @@ impl<O> SyncReplicas<O> {
         let store = ParameterStore::new(optimizer, averages, finite_only, readers);
         let run = self.run.unwrap_or_else(RunId::draw);
         let chief = Chief::new(store.observing(self.observe), self.use_locking, run);
-        let shared = Shared::new(engine, variables, chief, options, self.record, closer);
+        let shared = Shared::new(engine, variables, chief, options, self.record, update_thread);
         Ok(Trainer { shared: Arc::new(shared), initial, min_replicas, fitting: Mutex::default() })
     }
 }

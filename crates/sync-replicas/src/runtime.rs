@@ -7,8 +7,8 @@
 mod buffers;
 mod cancellation;
 mod chief;
-mod closer;
 mod core;
+mod due;
 mod error;
 mod generations;
 mod mailbox;
@@ -28,7 +28,7 @@ pub use self::step::{Lent, OwnedStep, Step, StepOf};
 
 pub(crate) use self::cancellation::Watch;
 pub(crate) use self::chief::Chief;
-pub(crate) use self::closer::{Closer, Monitor};
+pub(crate) use self::due::{Monitor, UpdateThread};
 pub(crate) use self::generations::{BeginError, Begun};
 pub(crate) use self::shared::Shared;
 pub(crate) use self::span::ReplicaLog;

@@ -14,7 +14,7 @@ use crate::runtime::{Replica, Shared, StopWish, Watch};
 use crate::store::{Torn, Totals};
 use crate::{Gradients, Scalar, Snapshot, Variables};
 use engine::ReplicaId;
-use engine::{ConfigError, InitialTokens, JoinError, Ledger, Tally};
+use engine::{ConfigError, InitialTokens, JoinError, Tally, TokenLedger};
 
 /// A running training: variables, optimizer, engine, and the door for replicas.
 ///
@@ -145,7 +145,7 @@ impl<T: Scalar> Trainer<T> {
 
     /// The books of the tokens.
     #[must_use]
-    pub fn ledger(&self) -> Ledger {
+    pub fn ledger(&self) -> TokenLedger {
         self.shared.core().engine.ledger()
     }
 

@@ -60,3 +60,8 @@ pub use error::{CapacityError, CloseError, DequeueError, EnqueueError, TryEnqueu
 pub use queue::TokenQueue;
 pub use token::Token;
 pub use tokens::Tokens;
+
+/// Keeps the README's program compiling and running.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

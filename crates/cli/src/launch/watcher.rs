@@ -7,9 +7,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use cluster::client::Connector;
 use cluster::security::{Signer, TlsSettings, wall_clock};
-use cluster::server::ServerStatus;
+use cluster::{Connector, ServerStatus};
 
 use crate::args::SecurityArgs;
 use crate::error::Error;

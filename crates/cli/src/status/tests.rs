@@ -1,10 +1,9 @@
 //! What is said of a server, line by line.
 
 use super::*;
-use cluster::coordinator::{ReplicaStatus, Status};
-use cluster::server::ServerPresence;
+use cluster::{CoordinatorStatus, ReplicaStatus, ServerPresence};
 
-fn server(coordinator: Option<Status>) -> ServerStatus {
+fn server(coordinator: Option<CoordinatorStatus>) -> ServerStatus {
     ServerStatus {
         server: 0,
         generation: 1,
@@ -31,8 +30,8 @@ fn presence(server: usize, up: bool, seconds: f64) -> ServerPresence {
     ServerPresence { server, up, seconds }
 }
 
-fn training() -> Status {
-    Status {
+fn training() -> CoordinatorStatus {
+    CoordinatorStatus {
         generation: 1,
         global_step: 200,
         replicas_to_aggregate: 3,
@@ -41,7 +40,7 @@ fn training() -> Status {
         gradients_by_lane: vec![0],
         tokens: 0,
         ended: None,
-        totals: coordinator::Totals::default(),
+        totals: Default::default(),
         waiting_for: vec![(2, 0.0123), (3, 400.0)],
         step_timeout: Some(20.0),
         replicas: vec![ReplicaStatus {
@@ -88,7 +87,12 @@ fn the_status_is_in_plain_words() {
         ],
     );
     check(
-        &server(Some(Status { gradients: 2, tokens: 1, waiting_for: Vec::new(), ..training() })),
+        &server(Some(CoordinatorStatus {
+            gradients: 2,
+            tokens: 1,
+            waiting_for: Vec::new(),
+            ..training()
+        })),
         &[
             "the open step has 2 of them, and 1 token is free; 57 updates a second",
             "the step waits for nobody",
@@ -114,7 +118,7 @@ fn servers_that_are_away_are_named() {
 #[test]
 fn an_end_is_told_with_its_reason() {
     let ended = |reason: &str| {
-        server(Some(Status { ended: Some(reason.to_owned()), tokens: 5, ..training() }))
+        server(Some(CoordinatorStatus { ended: Some(reason.to_owned()), tokens: 5, ..training() }))
     };
     check(&ended("step 200 was reached"), &["training has ended: step 200 was reached"]);
     assert!(!table(&ended("step 200 was reached")).contains("waits for"));

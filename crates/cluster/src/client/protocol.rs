@@ -33,7 +33,7 @@ use sync_replicas::engine::{Grant, Outcome};
 
 use connections::{Connections, Progress};
 use copies::Copies;
-use finish::{LastValues, Leaving, Recall};
+use finish::{Foretold, LastValues, Leaving, Recall};
 use push::Push;
 
 use crate::coordinator::{Commit, GivenUp, Ticket, Times};
@@ -62,6 +62,8 @@ pub struct ReplicaProtocol {
     push: Option<Push>,
     overdue: Option<String>,
     ended: Option<Ended>,
+    /// While the coordinator has not told of the end, and another server has.
+    foretold: Option<Foretold>,
     leaving: Option<Leaving>,
     last_values: Option<LastValues>,
     recall: Option<Recall>,
@@ -93,6 +95,7 @@ impl ReplicaProtocol {
             push: None,
             overdue: None,
             ended: None,
+            foretold: None,
             leaving: None,
             last_values: None,
             recall: None,
@@ -106,6 +109,9 @@ impl ReplicaProtocol {
     /// # Errors
     /// [`WaitError`].
     pub fn poll_step(&mut self, now: Duration, actions: &mut Vec<Action>) -> Polled<Option<Grant>> {
+        if self.awaits_last_words(now) {
+            return Poll::Pending;
+        }
         if let Some(ended) = &self.ended {
             let failed = WaitError::Failed { reason: ended.reason.clone() };
             return Poll::Ready(if ended.failed { Err(failed) } else { Ok(None) });
@@ -175,7 +181,7 @@ impl ReplicaProtocol {
     /// Waits for what becomes of the contribution under way.
     ///
     /// # Errors
-    /// [`PushError`].
+    /// [`PushError`]; [`PushError::Lost`] where there is none.
     pub fn poll_push(
         &mut self,
         now: Duration,
@@ -193,8 +199,15 @@ impl ReplicaProtocol {
         now: Duration,
         actions: &mut Vec<Action>,
     ) -> Poll<Result<Outcome, PushError>> {
-        if let Some(result) = self.push.as_mut().and_then(|push| push.result.take()) {
+        let Some(push) = &mut self.push else {
+            let reason = "nothing is being pushed".to_owned();
+            return Poll::Ready(Err(PushError::Lost { reason }));
+        };
+        if let Some(result) = push.result.take() {
             return Poll::Ready(result);
+        }
+        if self.awaits_last_words(now) {
+            return Poll::Pending;
         }
         if self.ended.is_some() {
             return Poll::Ready(Err(PushError::Ended));
@@ -241,11 +254,13 @@ impl ReplicaProtocol {
 
     /// Waits until the coordinator knows that the replica leaves, or that cannot be had.
     pub fn poll_leave(&mut self, now: Duration, actions: &mut Vec<Action>) -> Poll<()> {
+        self.awaits_last_words(now);
         let leaving = self.leaving.take();
         self.leaving = leaving.and_then(|leaving| self.say_goodbye(leaving, now, actions));
         if self.leaving.is_some() {
             return Poll::Pending;
         }
+        self.take_foretold_end();
         self.ticket = None;
         Poll::Ready(())
     }
@@ -296,14 +311,14 @@ impl ReplicaProtocol {
             return Poll::Ready(true);
         }
         // Older ones are no result: the last checkpoint has it.
-        if fetch.is_silent(self.copies.pieces, now) {
+        if fetch.silence.is_over(self.copies.pieces, now) {
             return Poll::Ready(false);
         }
-        if now >= fetch.until {
+        if now >= fetch.silence.until {
             self.fetch_last_values(now);
             return self.poll_last_values(now, actions);
         }
-        let until = fetch.until;
+        let until = fetch.silence.until;
         match self.connect(now, actions) {
             Ok(true) => self.pull_up_to((generation, last), actions),
             Ok(false) => {}

@@ -1,5 +1,6 @@
 //! A replica over sockets: it carries out what its protocol decides, and holds the variables' copy.
 
+mod push;
 mod settings;
 
 pub use settings::ReplicaSettings;
@@ -12,16 +13,14 @@ use ndarray::ArrayD;
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::{Grant, Outcome};
 use sync_replicas::record::FailedSave;
-use sync_replicas::{Cancellation, Computed, GlobalStep, Scalar, Variables};
+use sync_replicas::{Cancellation, GlobalStep, Scalar, Variables};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::connection::{Incoming, ServerConnection, Sinks};
 use super::encoded_contribution::{Dense, EncodedContribution};
-use super::protocol::{
-    Action, Departure, PushError, PushReport, ReplicaProtocol, Request, WaitError, Work,
-};
+use super::protocol::{Action, Departure, PushError, ReplicaProtocol, Request, WaitError, Work};
 use super::state::ReplicaState;
 use super::{CHIEF, Connector};
 use crate::coordinator::StepMade;
@@ -58,6 +57,10 @@ pub struct ReplicaClient<T: Scalar + bytemuck::Pod> {
     heartbeat: JoinHandle<()>,
     /// The gradients of the push under way.
     encoded: Option<EncodedContribution>,
+    /// Those of them that are dense: memory to be used again.
+    dense: Dense<T>,
+    /// What has become of it already as it began.
+    decided: Option<Result<Outcome, PushError>>,
     spent: Vec<(usize, ArrayD<T>)>,
     /// In the chief, until the servers have values.
     initial_values: Option<Variables<T>>,
@@ -101,6 +104,8 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
             inbox,
             heartbeat,
             encoded: None,
+            dense: Vec::new(),
+            decided: None,
             spent: Vec::new(),
             initial_values,
         }
@@ -115,64 +120,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
     /// Nothing is lost; the next call goes on waiting.
     pub async fn next_step(&mut self) -> Result<Option<Grant>, WaitError> {
         crash_point!("worker/before-variables");
-        let ended = self.wait(ReplicaProtocol::poll_step).await;
-        self.advise(ended).await
-    }
-
-    /// Pushes the gradients of a grant's batch, and says what became of them. Those that are not
-    /// finite are not sent, where that was chosen: their batch is left out (P-25).
-    ///
-    /// # Errors
-    /// [`PushError`].
-    pub async fn push(
-        &mut self,
-        grant: &Grant,
-        computed: Computed<T>,
-        work: WorkTimes,
-    ) -> Result<Outcome, PushError> {
-        crash_point!("worker/after-gradient");
-        let (now, done) = (self.now(), self.work(work));
-        if self.settings.skips_not_finite && !computed.gradients.is_finite() {
-            self.state.protocol.skip(grant, done, now, &mut self.state.actions)?;
-            self.carry_out();
-            let (replica, batch) = (self.settings.replica, grant.number);
-            tracing::warn!(%replica, batch, "gradients are infinite or NaN; the batch is left out");
-            return Ok(Outcome::NotFinite);
-        }
-        let dense = self.begin_push(grant, computed, work)?;
-        let outcome = self.wait(ReplicaProtocol::poll_push).await;
-        self.encoded = None;
-        let sent = dense.into_iter();
-        self.spent.extend(sent.filter_map(|(index, it)| Some((index, it.into_array()?))));
-        match outcome {
-            Err(PushError::Wait(error)) => Ok(self.advise(Err(error)).await?),
-            outcome => outcome,
-        }
-    }
-
-    /// Sends a contribution on its way; its dense gradients' memory is free again afterwards.
-    fn begin_push(
-        &mut self,
-        grant: &Grant,
-        computed: Computed<T>,
-        work: WorkTimes,
-    ) -> Result<Dense<T>, PushError> {
-        let (variables, wire) = (self.state.variables(), self.settings.wire);
-        let sent = EncodedContribution::new(computed.gradients, variables, &self.placement, wire);
-        let (encoded, dense) = match sent {
-            Ok(sent) => sent,
-            Err(error) => {
-                self.give_up(work);
-                return Err(error.into());
-            }
-        };
-        let variables = encoded.variables.clone();
-        let report = PushReport { variables, loss: computed.loss, examples: computed.examples };
-        self.encoded = Some(encoded);
-        let (now, work) = (self.now(), self.work(work));
-        self.state.protocol.push(grant, report, work, now, &mut self.state.actions)?;
-        self.carry_out();
-        Ok(dense)
+        self.wait(ReplicaProtocol::poll_step).await
     }
 
     /// Gives the present piece of work up.
@@ -185,7 +133,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
     /// Leaves in peace (P-2, P-6), also in the middle of a push: waits until the coordinator knows,
     /// for a moment. Over a connection that has just broken it is said once more.
     pub async fn leave(&mut self, departure: Departure) {
-        self.encoded = None;
+        self.take_back();
         self.state.protocol.leave(departure, self.now());
         self.wait(ReplicaProtocol::poll_leave).await;
     }
@@ -327,11 +275,11 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
     }
 
     /// Says what to do about a server that is out of reach.
-    async fn advise<V>(&self, mut ended: Result<V, WaitError>) -> Result<V, WaitError> {
-        if let Err(WaitError::Unreachable { server, reason, .. }) = &mut ended {
+    pub(crate) async fn advise(&self, mut error: WaitError) -> WaitError {
+        if let WaitError::Unreachable { server, reason, .. } = &mut error {
             reason.push_str(self.connector.advice(*server).await);
         }
-        ended
+        error
     }
 
     /// The time by the protocol's clock.

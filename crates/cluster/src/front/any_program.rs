@@ -20,7 +20,7 @@ use super::agreement::Agreement;
 use super::{Cluster, ClusterError, ClusterReport, ClusterTrainer, Counts, memory, start_runtime};
 use crate::definition::{Definition, DefinitionError, Formula, Limits};
 use crate::index::ServerIndex;
-use crate::server::{Listener, Program, ServeSettings, Undefined};
+use crate::server::{Listener, Program, TransportSettings, Undefined};
 use crate::spec::Role;
 
 /// Tells what a program defines otherwise than the one whose checkpoint it goes on from. What the
@@ -66,7 +66,7 @@ impl Cluster {
         start_runtime(self.place.task)?.block_on(async {
             let listener = self.listener().await?;
             let begun = Instant::now();
-            let (incoming, settings) = (listener.incoming()?, self.serve_settings()?);
+            let (incoming, settings) = (listener.incoming()?, self.transport_settings()?);
             let Some(program) = self.program(incoming, settings).await? else {
                 return Ok(self.nothing_served(begun));
             };
@@ -81,7 +81,7 @@ impl Cluster {
     pub(crate) async fn program<I, IO, E>(
         &self,
         incoming: I,
-        settings: ServeSettings,
+        settings: TransportSettings,
     ) -> Result<Option<Program>, ClusterError>
     where
         I: Stream<Item = Result<(IO, Option<SocketAddr>), E>> + Send + 'static,

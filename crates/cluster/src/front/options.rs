@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{ClusterError, StatusHandle, StopHandle};
 use crate::client::Connector;
 use crate::security::{Guard, SharedKey, Signer, TlsSettings, check_bind, wall_clock};
-use crate::server::{Listener, ServeSettings};
+use crate::server::{Listener, TransportSettings};
 use crate::shard::Wire;
 use crate::spec::Node;
 
@@ -190,9 +190,9 @@ impl Cluster {
         self.guard.clone()
     }
 
-    pub(super) fn serve_settings(&self) -> Result<ServeSettings, ClusterError> {
+    pub(super) fn transport_settings(&self) -> Result<TransportSettings, ClusterError> {
         let tls = self.tls.as_ref().map(TlsSettings::server).transpose()?;
-        Ok(ServeSettings { guard: self.guard.clone(), tls })
+        Ok(TransportSettings { guard: self.guard.clone(), tls })
     }
 
     /// What this server listens on.

@@ -6,9 +6,11 @@
 mod ending;
 mod fit;
 mod handle;
+mod push;
 mod step;
 
 pub use handle::ClusterReplica;
+pub use push::ClusterPush;
 pub use step::ClusterStep;
 
 use std::sync::Arc;
@@ -17,16 +19,16 @@ use std::time::Duration;
 
 use optim::Optimizer;
 use sync_replicas::driver::{BoxedHooks, GradientBuffers};
-use sync_replicas::engine::{Grant, Outcome};
+use sync_replicas::engine::Grant;
 use sync_replicas::options::NonFinite;
 use sync_replicas::record::Record;
-use sync_replicas::{Cancellation, Computed, Gradient, ReplicaId, Scalar, Snapshot};
+use sync_replicas::{Cancellation, ReplicaId, Scalar, Snapshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::hooks::ChiefHooks;
 use super::{ClusterError, ClusterTrainer, Counts, StopHandle};
-use crate::client::{Connector, Departure, PushError, ReplicaClient, ReplicaSettings, WorkTimes};
+use crate::client::{Connector, Departure, ReplicaClient, ReplicaSettings, WorkTimes};
 use crate::coordinator::StepMade;
 use crate::spec::Task;
 
@@ -84,6 +86,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             waited: Duration::ZERO,
             steps: 0,
             held: None,
+            pushing: None,
             _hears: hears,
         })
     }
@@ -114,6 +117,8 @@ struct Worker<T: Scalar + bytemuck::Pod> {
     /// How many steps it got.
     steps: u64,
     held: Option<Held>,
+    /// The number of the step whose gradients are on their way.
+    pushing: Option<u64>,
     _hears: Hears,
 }
 
@@ -145,13 +150,16 @@ impl Held {
 }
 
 impl<T: Scalar + bytemuck::Pod> Worker<T> {
-    /// Waits for the next step, and no longer than `slice` where there is one: `Pending` once that
-    /// is over, and then the next call goes on waiting. `None` when training has ended, or this
-    /// replica has left. A step that is still held is given back.
+    /// Waits for the next step, and no longer than `until` where that is given: then `Pending`, and
+    /// the next call goes on waiting. `None` when training has ended, or this replica has left. A
+    /// step that is still held is given back, and the end of a push that nobody waits for is heard.
     async fn next_step(
         &mut self,
-        slice: Option<Duration>,
+        until: Option<Instant>,
     ) -> Result<Poll<Option<&mut Held>>, ClusterError> {
+        if self.pushing.is_some() && self.wait_push(until).await?.is_pending() {
+            return Ok(Poll::Pending);
+        }
         self.give_back(None);
         if self.left {
             return Ok(Poll::Ready(None));
@@ -165,14 +173,17 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                 return Ok(Poll::Ready(None));
             }
             grant = self.client.next_step() => Some(grant),
-            () = over(slice) => None,
+            () = over(until) => None,
         };
         let waited = waiting.elapsed();
         self.counts.waited += waited;
         self.waited += waited;
         let Some(grant) = grant else { return Ok(Poll::Pending) };
         // Held at once, so that it is given back when a hook fails.
-        self.held = grant?.map(|grant| self.hold(grant));
+        self.held = match grant {
+            Ok(grant) => grant.map(|grant| self.hold(grant)),
+            Err(error) => return Err(self.client.advise(error).await.into()),
+        };
         self.run_hooks().await?;
         let Some(held) = &mut self.held else { return Ok(Poll::Ready(None)) };
         crash_point!("worker/token-held");
@@ -202,49 +213,6 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         }
     }
 
-    /// Pushes the gradients of the step that is held, and says what became of them; `None` where
-    /// nobody will ever say: training has ended, this replica has left or joined anew.
-    async fn push(&mut self, computed: Computed<T>) -> Result<Option<Outcome>, ClusterError> {
-        let Some(held) = self.held.take() else { return Err(ClusterError::StepOver) };
-        let times = held.times();
-        let pushed = tokio::select! {
-            biased;
-            // What it has computed is left to another, as it is when it dies.
-            () = wished(&self.stop, &self.abandoned) => {
-                self.leave_for_now().await;
-                return Ok(None);
-            }
-            pushed = self.client.push(&held.grant, computed, times) => pushed,
-        };
-        let spent = self.client.take_spent();
-        self.buffers.take_back(spent.map(|(index, it)| (index, Gradient::Dense(it))));
-        self.book(pushed)
-    }
-
-    /// Counts what became of a push.
-    fn book(
-        &mut self,
-        pushed: Result<Outcome, PushError>,
-    ) -> Result<Option<Outcome>, ClusterError> {
-        match &pushed {
-            Ok(Outcome::Stale { .. }) => self.counts.stale += 1,
-            Ok(Outcome::Duplicate { .. }) => self.counts.duplicates += 1,
-            Ok(Outcome::NotFinite) => self.counts.non_finite += 1,
-            Ok(_) => self.counts.accepted += 1,
-            Err(PushError::Lost { reason }) => {
-                tracing::info!(reason, "a push was lost");
-                self.counts.lost += 1;
-            }
-            Err(_) => {}
-        }
-        match pushed {
-            Ok(outcome) => Ok(Some(outcome)),
-            Err(PushError::Lost { .. } | PushError::Ended) => Ok(None),
-            Err(PushError::Wait(error)) => Err(error.into()),
-            Err(error) => Err(ClusterError::Push(error)),
-        }
-    }
-
     /// Its process was asked to end.
     async fn leave_for_now(&mut self) {
         self.left = true;
@@ -253,7 +221,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
 
     /// Leaves in peace; a step that is held goes to another.
     async fn leave(&mut self, departure: Departure) {
-        self.held = None;
+        (self.held, self.pushing) = (None, None);
         self.client.leave(departure).await;
     }
 
@@ -327,12 +295,17 @@ async fn wished(stop: &StopHandle, abandoned: &StopHandle) {
     }
 }
 
-/// Until this time is over, if there is one.
-async fn over(slice: Option<Duration>) {
-    match slice {
-        Some(slice) => tokio::time::sleep(slice).await,
+/// Until this time, if it is given.
+async fn over(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
         None => std::future::pending().await,
     }
+}
+
+/// When a slice of a wait that begins now is over; `None` for one without an end.
+fn end_of(slice: Duration) -> Option<Instant> {
+    Instant::now().checked_add(slice)
 }
 
 /// Before a wish that was not heard is said again.

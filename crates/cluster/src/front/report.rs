@@ -14,6 +14,7 @@ use crate::spec::{SpecError, Task};
 
 /// What a process did.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ClusterReport<T: Scalar> {
     /// Its role and number.
     pub task: Task,
@@ -65,6 +66,7 @@ impl<T: Scalar> ClusterReport<T> {
 
 /// What one replica did (P-7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counts {
     /// Its gradients that became part of a step.
     pub accepted: u64,

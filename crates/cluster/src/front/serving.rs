@@ -29,7 +29,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     ) -> Result<ClusterReport<T>, ClusterError> {
         let begun = Instant::now();
         let cluster = self.cluster;
-        let settings = cluster.serve_settings()?;
+        let settings = cluster.transport_settings()?;
         let reach = cluster.reach()?;
         let server = self.server(reach.clone())?;
         cluster.status.set(&server);

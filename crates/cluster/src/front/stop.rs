@@ -63,6 +63,11 @@ impl StopHandle {
         let _ = self.0.subscribe().wait_for(|wished| wished.leave).await;
     }
 
+    /// Whether there is that wish.
+    pub(crate) fn is_wished(&self) -> bool {
+        self.0.borrow().leave
+    }
+
     /// All wishes, as they come.
     pub(crate) fn wishes(&self) -> watch::Receiver<Requests> {
         self.0.subscribe()

@@ -22,7 +22,7 @@ use super::link::leader_side::LinkKeeper;
 use super::process::{Role, Server};
 use super::secured;
 use super::serve_error::ServeError;
-use super::transport::{self, Calls, ServeSettings, Services};
+use super::transport::{self, Calls, Services, TransportSettings};
 use crate::index::ServerIndex;
 use crate::proto::Ended;
 use crate::security::{AdmissionLayer, wall_clock};
@@ -38,7 +38,7 @@ const CLOSING: Duration = Duration::from_secs(5);
 pub async fn serve<T: Scalar + bytemuck::Pod>(
     server: Arc<Server<T>>,
     listener: &Listener,
-    settings: ServeSettings,
+    settings: TransportSettings,
 ) -> Result<String, ServeError> {
     serve_with_incoming(server, listener.incoming()?, settings).await
 }
@@ -86,7 +86,7 @@ impl Listener {
 pub async fn serve_with_incoming<T, I, IO, E>(
     server: Arc<Server<T>>,
     incoming: I,
-    settings: ServeSettings,
+    settings: TransportSettings,
 ) -> Result<String, ServeError>
 where
     T: Scalar + bytemuck::Pod,
@@ -135,7 +135,7 @@ where
 pub(super) async fn answer_calls<I, IO, E, F>(
     calls: Arc<dyn Calls>,
     incoming: I,
-    (most, settings): (usize, ServeSettings),
+    (most, settings): (usize, TransportSettings),
     ending: impl FnOnce(HealthReporter) -> F,
 ) -> Result<(), ServeError>
 where
@@ -155,7 +155,7 @@ where
         let _ = told.send(());
     });
     let services = Services { health: HealthServer::new(health), calls };
-    let ServeSettings { guard, tls } = settings;
+    let TransportSettings { guard, tls } = settings;
     let admission = AdmissionLayer::new(guard, wall_clock);
     let incoming = secured::secure(door::open(incoming, most, admission.refusals()), tls);
     let served = transport::serve(services, incoming, admission, ending);

@@ -29,16 +29,18 @@ const MOST_CALLS: u32 = 4;
 
 /// How a server listens.
 #[derive(Clone, Default)]
-pub struct ServeSettings {
+pub struct TransportSettings {
     /// Who asks callers for the key.
     pub guard: Option<Arc<Guard>>,
     /// TLS, mutual where it has a CA.
     pub tls: Option<ServerTls>,
 }
 
-impl std::fmt::Debug for ServeSettings {
+impl std::fmt::Debug for TransportSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServeSettings").field("tls", &self.tls.is_some()).finish_non_exhaustive()
+        f.debug_struct("TransportSettings")
+            .field("tls", &self.tls.is_some())
+            .finish_non_exhaustive()
     }
 }
 

@@ -22,7 +22,7 @@ use super::serve::answer_calls;
 use super::serve_error::ServeError;
 use super::service::{self, once};
 use super::status::ServerStatus;
-use super::transport::{Answer, Calls, ServeSettings};
+use super::transport::{Answer, Calls, TransportSettings};
 use super::{door, transport};
 use crate::batches::Batches;
 use crate::definition::{Definition, DefinitionError, Limits};
@@ -65,7 +65,7 @@ impl Undefined {
     pub(crate) async fn program<I, IO, E>(
         self: Arc<Self>,
         incoming: I,
-        settings: ServeSettings,
+        settings: TransportSettings,
     ) -> Result<Program, ServeError>
     where
         I: Stream<Item = Result<(IO, Option<SocketAddr>), E>> + Send + 'static,

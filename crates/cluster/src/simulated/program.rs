@@ -19,7 +19,7 @@ use super::wishes::Ear;
 use crate::client::Connector;
 use crate::front::pass_on;
 use crate::security::{Signer, wall_clock};
-use crate::server::{ServeSettings, Server, serve_with_incoming};
+use crate::server::{Server, TransportSettings, serve_with_incoming};
 use crate::spec;
 use crate::{Cluster, ClusterReport, OnCluster, ServerFiles};
 
@@ -103,7 +103,7 @@ impl Program {
             trainer.duties = duties;
             trainer.server(reach.clone())?
         } else {
-            let (incoming, settings) = (listener.incoming(), ServeSettings::default());
+            let (incoming, settings) = (listener.incoming(), TransportSettings::default());
             let program = cluster.program(incoming, settings).await?.ok_or("nobody ends it")?;
             let (checkpoints, run, record) = (duties.checkpoints, RunId::draw(), None);
             let files = ServerFiles { checkpoints, run, record };
@@ -111,7 +111,8 @@ impl Program {
         };
         started(Arc::clone(&server), ear.clone());
         let incoming = listener.incoming();
-        let served = serve_with_incoming(Arc::clone(&server), incoming, ServeSettings::default());
+        let served =
+            serve_with_incoming(Arc::clone(&server), incoming, TransportSettings::default());
         tokio::select! {
             biased;
             served = served => Ok(served?),

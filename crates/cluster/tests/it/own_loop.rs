@@ -1,14 +1,16 @@
 //! A loop of the user's own in a cluster, over real sockets on loopback.
 
+mod slices;
+
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use cluster::exit::Exit;
 use cluster::spec::Node;
 use cluster::{
-    Cluster, ClusterError, ClusterReplica, ClusterReport, ClusterStep, ClusterTrainer, OnCluster,
+    Cluster, ClusterError, ClusterPush, ClusterReplica, ClusterReport, ClusterStep, ClusterTrainer,
+    OnCluster,
 };
 use optim::Sgd;
 use sync_replicas::driver::describe;
@@ -65,7 +67,7 @@ fn push(step: ClusterStep<f32>) -> Option<Outcome> {
 }
 
 /// From borrowed arrays, one of which is laid out otherwise.
-fn push_borrowed(step: ClusterStep<f32>) -> Option<Outcome> {
+fn begin_push_borrowed(step: ClusterStep<f32>) -> ClusterPush<f32> {
     let Computed { loss, examples, gradients } = compute(&step);
     let dense = gradients.iter().map(|(name, gradient)| match gradient {
         sync_replicas::Gradient::Dense(array) => (name.to_owned(), array.t().to_owned()),
@@ -73,7 +75,7 @@ fn push_borrowed(step: ClusterStep<f32>) -> Option<Outcome> {
     });
     let dense: Vec<_> = dense.collect();
     let views = dense.iter().map(|(name, array)| (name.as_str(), array.t()));
-    step.push_views(views, (loss, examples)).expect("it fits")
+    step.begin_push_views(views, (loss, examples)).expect("it fits")
 }
 
 /// Runs a replica to its end, with what `take` makes of each step.
@@ -118,7 +120,7 @@ fn a_loop_of_ones_own_trains_to_the_bits_of_fit() {
                 ControlFlow::Continue(())
             }),
             1 => run(rig.replica(1, hooks()), |step| {
-                push_borrowed(step);
+                begin_push_borrowed(step).wait().expect("it fits");
                 ControlFlow::Continue(())
             }),
             _ => {
@@ -135,14 +137,9 @@ fn a_loop_of_ones_own_trains_to_the_bits_of_fit() {
             all.into_iter().map(|it| it.join().expect("it ends")).collect()
         });
         let accepted: u64 = reports.iter().map(|report| report.counts.accepted).sum();
-        // A push of the last step may hear of the end alone.
-        let least = total as u64 * (steps as u64 - 1);
-        assert!(accepted >= least, "{accepted} of {least}");
+        assert_eq!(accepted, total as u64 * steps as u64);
         let seen = seen.lock().expect("nobody panics with it");
-        // Another server may tell of the end before the first one tells of the last step.
-        let least = if ps == 1 { steps } else { steps - 1 };
-        assert!((1..=steps).take(seen.len()).eq(seen.iter().copied()), "{seen:?}");
-        assert!(seen.len() as i64 >= least, "hooks of the chief: {seen:?}");
+        assert!((1..=steps).eq(seen.iter().copied()), "hooks of the chief: {seen:?}");
         for report in reports {
             assert_eq!(report.global_step.get(), steps, "{:?}", report.task);
             let got = report.variables.expect("it fetched them").sha256();
@@ -159,11 +156,13 @@ fn a_loop_of_ones_own_trains_to_the_bits_of_fit() {
 fn a_step_that_is_given_back_goes_to_another() {
     #[track_caller]
     fn check(give_back: impl FnOnce(ClusterReplica<f32>, ClusterStep<f32>, &dyn Fn()) + Send) {
-        let rig = &Rig::new(1, 2);
+        let rig = &Rig::new(2, 2);
         let (got, number) = mpsc::channel();
         let (go, may_go) = mpsc::channel::<()>();
         std::thread::scope(|scope| {
-            scope.spawn(|| rig.serve(0, Hooks::new()));
+            for index in 0..2 {
+                scope.spawn(move || rig.serve(index, Hooks::new()));
+            }
             scope.spawn(move || {
                 let mut replica = rig.replica(1, Hooks::new());
                 let step = next(&mut replica);
@@ -207,44 +206,17 @@ fn a_step_that_is_given_back_goes_to_another() {
         assert!(matches!(error, ClusterError::StepOver), "{error}");
     });
     check(|replica, step, _| drop((step, replica.finish().expect("it leaves in peace"))));
+    // Servers are told to take what is pushed once it is waited for.
+    check(|replica, step, _| {
+        let computed = compute(&step);
+        drop((step.begin_push(computed).expect("it fits"), replica));
+    });
     check(|replica, _step, _| {
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let _replica = replica;
             panic!("it fails on purpose");
         }));
         assert!(panicked.is_err());
-    });
-}
-
-/// P-2: waits of no length at all, and every batch comes once.
-#[test]
-fn a_wait_in_slices_loses_no_token() {
-    let rig = &Rig::new(2, 1);
-    let steps = 20;
-    std::thread::scope(|scope| {
-        for index in 0..2 {
-            scope.spawn(move || rig.serve(index, Hooks::new().stop_at_step(steps)));
-        }
-        let mut replica = rig.replica(0, Hooks::new().stop_at_step(steps));
-        let (mut numbers, mut slices) = (Vec::new(), 0_u64);
-        loop {
-            match replica.next_step_within(Duration::ZERO).expect("servers are there") {
-                Poll::Pending => slices += 1,
-                Poll::Ready(None) => break,
-                Poll::Ready(Some(step)) => {
-                    numbers.push(step.number());
-                    push(step);
-                }
-            }
-        }
-        assert!(slices > 0, "it never waited");
-        // One more where the end was told after its token.
-        let most = steps as u64 + 1;
-        assert!((0..most).eq(numbers.iter().copied()) || (0..most - 1).eq(numbers), "{most}");
-        assert!(replica.next_step().expect("the end stays").is_none());
-        let report = replica.finish().expect("it ends in peace");
-        let got = report.variables.expect("it fetched them").sha256();
-        assert_eq!((got, report.counts.superseded), (alone(1, steps), 0));
     });
 }
 
@@ -346,5 +318,6 @@ fn a_replica_and_its_steps_are_anybodys() {
     fn check<A: Send + Sync + 'static>() {}
     check::<ClusterReplica<f32>>();
     check::<ClusterStep<f32>>();
+    check::<ClusterPush<f32>>();
     check::<Variables<f32>>();
 }

@@ -8,7 +8,7 @@ use cluster::client::{Connector, ReplicaClient, ReplicaSettings, WorkTimes};
 use cluster::index::ServerIndex;
 use cluster::placement::{Placement, cut_dense};
 use cluster::security::{Guard, ServerTls, SharedKey, Signer, wall_clock};
-use cluster::server::{self, ServeError, ServeSettings, ServerSettings, serve_with_incoming};
+use cluster::server::{self, ServeError, ServerSettings, TransportSettings, serve_with_incoming};
 use cluster::shard::{Shard, ShardSettings};
 use cluster::{Agreement, Wire};
 use optim::{OptimizerState, Sgd};
@@ -110,7 +110,7 @@ impl Server {
             guard: guard.clone(),
         };
         let inner = server::Server::new(settings, shard.expect("it fits"), 1 + index as u64);
-        let settings = ServeSettings { guard, tls };
+        let settings = TransportSettings { guard, tls };
         let incoming = TcpIncoming::from(listener).map(|accepted| accepted.map(|it| (it, None)));
         let served = tokio::spawn(serve_with_incoming(inner.clone(), incoming, settings));
         (Self { inner, address, placement, key }, served)

@@ -140,7 +140,7 @@ fn loans_are_remembered_within_bounds() {
         bench.turn(0);
         bench.turn(1);
     }
-    assert!(bench.engine.loans.len() <= 2 * 3 + 64 + 3, "{}", bench.engine.loans.len());
+    assert!(bench.engine.leases.len() <= 2 * 3 + 64 + 3, "{}", bench.engine.leases.len());
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use accum_core::GlobalStep;
 use cluster::client::protocol::Version;
 use cluster::coordinator::{Answer, Ticket};
-use engine::{Decision, Effect, Grant, Ledger, Outcome, Push, Refused};
+use engine::{Decision, Effect, Grant, Outcome, Push, Refused, TokenLedger};
 use engine::{Generation, Incarnation, ReplicaId};
 
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +83,7 @@ pub(crate) enum Fact<'a> {
     },
     /// After what the engine was told.
     Books {
-        ledger: Ledger,
+        ledger: TokenLedger,
         queued: u64,
     },
     /// A checkpoint is on disk.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use engine::ReplicaId;
-use engine::{Effect, Ledger, Membership, Outcome, TokenPolicy};
+use engine::{Effect, Membership, Outcome, TokenLedger, TokenPolicy};
 
 use super::lanes::Lanes;
 use super::{Fact, Invariant};
@@ -21,7 +21,7 @@ pub(super) struct Conservation {
     unknown: bool,
     keep: bool,
     /// The books as they must be; `discarded` is what the others leave.
-    books: Ledger,
+    books: TokenLedger,
     lanes: Lanes,
     held: BTreeMap<ReplicaId, i64>,
     begun: BTreeSet<ReplicaId>,
@@ -38,7 +38,7 @@ impl Conservation {
             lease: settings.lease,
             unknown: settings.membership == Membership::Unknown,
             keep: settings.token_policy == TokenPolicy::KeepLeftovers,
-            books: Ledger::default(),
+            books: TokenLedger::default(),
             lanes: Lanes::new(mix),
             held: BTreeMap::new(),
             begun: BTreeSet::new(),
@@ -66,10 +66,10 @@ impl Conservation {
         }
     }
 
-    fn compare(&self, got: Ledger, queued: u64) -> Result<(), String> {
-        let Ledger { issued, spent, discarded, lost } = got;
+    fn compare(&self, got: TokenLedger, queued: u64) -> Result<(), String> {
+        let TokenLedger { issued, spent, discarded, lost } = got;
         let held = self.held.len() as u64;
-        let expected = Ledger { discarded, ..self.books };
+        let expected = TokenLedger { discarded, ..self.books };
         let kept = !self.keep || discarded == 0;
         if got == expected && kept && issued == spent + discarded + lost + queued + held {
             return Ok(());
@@ -87,7 +87,7 @@ impl Invariant for Conservation {
         self.lanes.observe(fact);
         match *fact {
             Fact::Serves { .. } => {
-                self.books = Ledger::default();
+                self.books = TokenLedger::default();
                 self.held.clear();
                 self.begun.clear();
                 (self.started, self.stepped) = (None, false);

@@ -1,6 +1,6 @@
 //! All formulas of this crate as one type: what is chosen by name, or travels as text.
 
-use super::{Adagrad, Adam, AdamW, Ftrl, LazyAdam, Momentum, RmsProp, Sgd};
+use super::{Adagrad, Adam, AdamW, Ftrl, Groups, LazyAdam, Momentum, RmsProp, Sgd};
 use crate::{
     HyperParameterError, Optimizer, Real, ScalarSpec, Schedule, SlotSpec, SparseReach, Step, Tile,
 };
@@ -32,6 +32,7 @@ pub enum BuiltIn {
     Adagrad(Adagrad),
     RmsProp(RmsProp),
     Ftrl(Ftrl),
+    Groups(Groups),
 }
 
 impl BuiltIn {
@@ -45,6 +46,7 @@ impl BuiltIn {
             Self::Adagrad(it) => it,
             Self::RmsProp(it) => it,
             Self::Ftrl(it) => it,
+            Self::Groups(it) => it,
         }
     }
 }
@@ -59,7 +61,7 @@ macro_rules! from_each {
     )*};
 }
 
-from_each! { Sgd Momentum Adam LazyAdam AdamW Adagrad RmsProp Ftrl }
+from_each! { Sgd Momentum Adam LazyAdam AdamW Adagrad RmsProp Ftrl Groups }
 
 impl<T: Real> Optimizer<T> for BuiltIn {
     fn name(&self) -> &'static str {
@@ -96,6 +98,10 @@ impl<T: Real> Optimizer<T> for BuiltIn {
 
     fn update_checked(&self, step: &Step<'_>, tile: Tile<'_, T>) -> bool {
         self.formula().update_checked(step, tile)
+    }
+
+    fn of_variable(&self, variable: &str) -> Option<&dyn Optimizer<T>> {
+        self.formula().of_variable(variable)
     }
 
     fn built_in(&self) -> Option<BuiltIn> {

@@ -9,6 +9,7 @@ mod finite;
 mod fuzz;
 mod goldens;
 mod gradients;
+mod groups;
 mod hyper_parameters;
 mod layouts;
 mod numerics;

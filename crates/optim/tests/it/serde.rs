@@ -2,7 +2,8 @@
 
 use ndarray::{ArrayD, array};
 use optim::{
-    Adagrad, Adam, AdamW, Ftrl, LazyAdam, Momentum, RmsProp, Schedule, Sgd, StateMap, StateValue,
+    Adagrad, Adam, AdamW, BuiltIn, Ftrl, Groups, LazyAdam, Momentum, RmsProp, Schedule, Sgd,
+    StateMap, StateValue,
 };
 use serde_json::json;
 
@@ -32,6 +33,9 @@ fn hyper_parameters_read_back() {
     check(Adagrad::new(0.1).initial_accumulator_value(0.5));
     check(RmsProp::new(0.1).centered(true));
     check(Ftrl::new(0.1).l1(0.5));
+    let groups = Groups::new(Adam::new(0.1)).group(["b"], Adam::new(schedule()));
+    check(BuiltIn::from(groups));
+    check(BuiltIn::from(LazyAdam::new(schedule())));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::hook::SyncReplicasHook;
 use super::runner::ChiefQueueRunner;
 use super::session::{Applied, TrainOp};
 use crate::model::BoxError;
-use crate::runtime::Closer;
+use crate::runtime::UpdateThread;
 use crate::store::GradientKind;
 use crate::{BuildError, Gradients, Scalar, SyncReplicas, VariableError, Variables};
 use engine::{ConfigError, InitialTokens, Settings, StartError};
@@ -165,7 +165,7 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
             .map(|(name, _)| name)
             .collect();
         let names: Vec<String> = variables.names().map(str::to_owned).collect();
-        let trainer = wrapped.assemble(variables, &trained, Closer::Runner)?;
+        let trainer = wrapped.assemble(variables, &trained, UpdateThread::Runner)?;
         trainer.shared.declare(&kinds);
         if global_step != GlobalStep::default() {
             trainer.shared.restart(global_step);

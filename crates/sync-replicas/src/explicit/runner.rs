@@ -35,7 +35,7 @@ impl<T: Scalar> ChiefQueueRunner<T> {
         coordinator.spawn("chief-queue-runner", move |_| -> Result<(), io::Error> {
             let _on_stop = on_stop;
             while self.shared.wait_due(&leave) {
-                self.shared.close_due(None);
+                self.shared.apply_due(None);
             }
             match self.shared.core().engine.stopped() {
                 Some(StopReason::Failed(reason)) => Err(io::Error::other(reason.clone())),

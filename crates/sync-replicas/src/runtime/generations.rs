@@ -12,8 +12,8 @@ use hooks::RunningHook;
 use optim::StateMap;
 
 use super::chief::Chief;
-use super::closer::Monitor;
 use super::core::Core;
+use super::due::Monitor;
 use super::shared::{Shared, wake};
 use crate::checkpoint::{self, CheckpointError, TrainingState};
 use crate::store::Torn;

@@ -17,7 +17,7 @@ use optim::Sgd;
 
 use crate::hook_host::TrainingView;
 use crate::runtime::timekeeper::Timekeeper;
-use crate::runtime::{Closer, Replica, Shared};
+use crate::runtime::{Replica, Shared, UpdateThread};
 use crate::sync::{Arc, Ordering};
 use crate::{Gradients, Outcome, SyncReplicas, Variables, WaitError};
 use engine::ReplicaId;
@@ -43,14 +43,14 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
 
 /// A of N, started; two variables, both 4, of which a step with gradients of 1 takes 1.
 fn start(aggregate: usize, total: usize) -> Inside {
-    assemble(aggregate, total, |settings| settings, Closer::LastPusher)
+    assemble(aggregate, total, |settings| settings, UpdateThread::LastPusher)
 }
 
 fn assemble(
     aggregate: usize,
     total: usize,
     choose: impl FnOnce(SyncReplicas<Sgd>) -> SyncReplicas<Sgd>,
-    closer: Closer,
+    update_thread: UpdateThread,
 ) -> Inside {
     let trained = ["v".to_owned(), "w".to_owned()];
     let variables = (trained.iter()).fold(Variables::new(), |variables, name| {
@@ -58,7 +58,7 @@ fn assemble(
     });
     let builder =
         SyncReplicas::new(Sgd::new(1.0)).replicas_to_aggregate(aggregate).total_num_replicas(total);
-    let trainer = choose(builder).assemble(variables, &trained, closer).expect("it fits");
+    let trainer = choose(builder).assemble(variables, &trained, update_thread).expect("it fits");
     trainer.shared.start_chief(InitialTokens::Fewest).expect("the tokens suffice");
     Arc::clone(&trainer.shared)
 }

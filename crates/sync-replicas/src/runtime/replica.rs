@@ -288,17 +288,18 @@ mod tests {
 
     use super::*;
     use crate::hook_host::TrainingView;
-    use crate::runtime::Closer;
+    use crate::runtime::UpdateThread;
     use crate::{Gradients, SyncReplicas, Variables};
     use engine::{InitialTokens, StepTimeout};
 
     /// A trainer's inside, started, without a clock: one of N makes a step.
-    fn one_of(total: usize, closer: Closer) -> Arc<Shared<f32>> {
+    fn one_of(total: usize, update_thread: UpdateThread) -> Arc<Shared<f32>> {
         let variables = Variables::new().with("w", array![1.0]).expect("one name");
         let builder =
             SyncReplicas::new(Sgd::new(1.0)).replicas_to_aggregate(1).total_num_replicas(total);
         let builder = builder.step_timeout(StepTimeout::After(Duration::from_secs(60)));
-        let trainer = builder.assemble(variables, &["w".to_owned()], closer).expect("it fits");
+        let trainer =
+            builder.assemble(variables, &["w".to_owned()], update_thread).expect("it fits");
         trainer.shared.start_chief(InitialTokens::Fewest).expect("the tokens suffice");
         Arc::clone(&trainer.shared)
     }
@@ -314,7 +315,7 @@ mod tests {
     // P-13: the step is over for the others when it closes, though its update is not made yet.
     #[test]
     fn work_is_superseded_once_its_step_closes() {
-        let shared = one_of(2, Closer::Runner);
+        let shared = one_of(2, UpdateThread::Runner);
         let (mut first, mut second) = (join(&shared, 0), join(&shared, 1));
         let late = begin(&mut second);
         assert!(!late.is_superseded());
@@ -322,14 +323,14 @@ mod tests {
         assert_eq!(shared.snapshot().global_step, GlobalStep::new(0));
         assert!(late.is_superseded());
         drop(late);
-        shared.close_due(None);
+        shared.apply_due(None);
         assert_eq!(begin(&mut second).global_step(), GlobalStep::new(1));
     }
 
     // P-28: no other can give it its next token.
     #[test]
     fn who_forgot_a_step_gets_another_once_its_time_is_over() {
-        let shared = one_of(1, Closer::LastPusher);
+        let shared = one_of(1, UpdateThread::LastPusher);
         let mut replica = join(&shared, 0);
         std::mem::forget(begin(&mut replica));
         let mut wait = pin!(replica.next_step_async());

@@ -12,11 +12,11 @@ use hooks::RunningHook;
 use super::buffers::GradientBuffers;
 use super::cancellation::Watch;
 use super::chief::Chief;
-use super::closer::Due;
 use super::core::{Core, FollowUp};
+use super::due::Due;
 use super::stop_wish::StopWish;
 use super::timekeeper::Timekeeper;
-use super::{Closer, Monitor, PushError};
+use super::{Monitor, PushError, UpdateThread};
 use crate::failure::describe_panic;
 use crate::hook_host::TrainingView;
 use crate::record::Record;
@@ -50,7 +50,7 @@ pub(crate) struct Shared<T: Scalar> {
     /// Gradients that are not finite are left out (P-25).
     skips: bool,
     pub(super) due: Due<T>,
-    closer: Closer,
+    update_thread: UpdateThread,
     pub(crate) wish: Arc<StopWish>,
     timekeeper: OnceLock<Timekeeper>,
 }
@@ -71,7 +71,7 @@ impl<T: Scalar> Shared<T> {
         chief: Chief<T>,
         options: SumOptions,
         record: Option<Record>,
-        closer: Closer,
+        update_thread: UpdateThread,
     ) -> Self {
         let global_step = engine.global_step();
         let generation = engine.generation();
@@ -97,7 +97,7 @@ impl<T: Scalar> Shared<T> {
             origin: Instant::now(),
             record,
             due: Due::default(),
-            closer,
+            update_thread,
             wish: Arc::new(StopWish::new()),
             timekeeper: OnceLock::new(),
         }
@@ -300,10 +300,10 @@ impl<T: Scalar> Shared<T> {
         if settled.ended {
             self.wake_runner();
         }
-        match self.closer {
+        match self.update_thread {
             _ if !closes => {}
-            Closer::LastPusher => self.close_due(replica),
-            Closer::Runner => self.wake_runner(),
+            UpdateThread::LastPusher => self.apply_due(replica),
+            UpdateThread::Runner => self.wake_runner(),
         }
     }
 }

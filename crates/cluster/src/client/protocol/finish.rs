@@ -1,14 +1,77 @@
-//! The ends of a replica's part that only take a moment: leaving, the last variables, the record.
+//! The ends of a replica's part that only take a moment: the coordinator's last words, leaving, the
+//! last variables, the record.
 
 use std::time::Duration;
 
-use super::{Departure, Version};
+use super::{Departure, Ended, ReplicaProtocol, Version};
 
 /// How long an answer is waited for that is only a courtesy.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// So long after the last news of the last variables nothing more is expected.
+/// So long after the last piece of variables nothing more is expected.
 const SILENCE: Duration = Duration::from_secs(5);
+
+/// How long nothing has come. Variables may be large, and what is waited for comes after them.
+#[derive(Debug)]
+pub(super) struct Silence {
+    pub(super) until: Duration,
+    /// How many pieces had come when it began.
+    pieces: u64,
+}
+
+impl Silence {
+    fn new(pieces: u64, now: Duration) -> Self {
+        Self { until: now + SILENCE, pieces }
+    }
+
+    /// Whether nothing has come for too long.
+    pub(super) fn is_over(&self, pieces: u64, now: Duration) -> bool {
+        now >= self.until && pieces == self.pieces
+    }
+}
+
+/// A server that does not coordinate has told of the end.
+#[derive(Debug)]
+pub(super) struct Foretold {
+    ended: Ended,
+    silence: Silence,
+}
+
+impl ReplicaProtocol {
+    /// Takes the end from a server. The coordinator tells of it after all else that it has to say,
+    /// such as the last step and what became of the last push; another one says it earlier, maybe.
+    pub(super) fn learn_end(&mut self, server: usize, ended: Ended, now: Duration) {
+        if server == 0 {
+            (self.ended, self.foretold) = (Some(ended), None);
+        } else if self.ended.is_none() && self.foretold.is_none() {
+            let silence = Silence::new(self.copies.pieces, now);
+            self.foretold = Some(Foretold { ended, silence });
+        }
+    }
+
+    /// Whether the end is foretold, and the coordinator's own word is waited for: as long as its
+    /// connection is there, and not for long where it hangs.
+    pub(super) fn awaits_last_words(&mut self, now: Duration) -> bool {
+        let Some(foretold) = &mut self.foretold else { return false };
+        let (silence, pieces) = (&mut foretold.silence, self.copies.pieces);
+        if self.connections.open(0).is_none() || silence.is_over(pieces, now) {
+            self.take_foretold_end();
+            return false;
+        }
+        if now >= silence.until {
+            *silence = Silence::new(pieces, now);
+        }
+        self.wake = Some(silence.until);
+        true
+    }
+
+    /// The end that is foretold is as good as told.
+    pub(super) fn take_foretold_end(&mut self) {
+        if let Some(foretold) = self.foretold.take() {
+            self.ended.get_or_insert(foretold.ended);
+        }
+    }
+}
 
 /// The coordinator is told that the replica leaves, over a connection that has just broken once
 /// more.
@@ -47,21 +110,14 @@ impl Leaving {
 /// as some come, the rest is waited for.
 #[derive(Debug)]
 pub(super) struct LastValues {
-    pub(super) until: Duration,
-    /// How many pieces had come when this silence began.
-    pieces: u64,
+    pub(super) silence: Silence,
     /// The lowest generation that they may be of, and the step.
     pub(super) target: Version,
 }
 
 impl LastValues {
     pub(super) fn new(target: Version, pieces: u64, now: Duration) -> Self {
-        Self { until: now + SILENCE, pieces, target }
-    }
-
-    /// Whether nothing has come for too long.
-    pub(super) fn is_silent(&self, pieces: u64, now: Duration) -> bool {
-        now >= self.until && pieces == self.pieces
+        Self { silence: Silence::new(pieces, now), target }
     }
 }
 

@@ -104,7 +104,7 @@ impl ReplicaProtocol {
             }
             Reply::Refused(refusal) => self.refuse(server, refusal, now, actions),
             Reply::Initialize if server == 0 => actions.push(Action::Initialize),
-            Reply::Ended(ended) => self.ended = Some(ended),
+            Reply::Ended(ended) => self.learn_end(server, ended, now),
             Reply::Recorded(recorded) => self.recorded = Some(recorded),
             // Signalled when it came; or an answer that does not say to which life.
             _ => {}

@@ -8,10 +8,11 @@ use std::time::Duration;
 use optim::Optimizer;
 use sync_replicas::{Hooks, ReplicaId, Scalar};
 use tokio::runtime::{Handle, Runtime};
+use tokio::time::Instant;
 
 use super::super::serving::draw;
 use super::super::{ClusterError, ClusterReport, ClusterTrainer, StopHandle, start_runtime};
-use super::{ClusterStep, Worker};
+use super::{ClusterStep, Worker, end_of};
 use crate::client::Departure;
 use crate::spec::Role;
 
@@ -137,17 +138,19 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
     /// Waits for a token and gives the step to compute; `None` when training has ended, or
     /// this process was asked to leave ([`StopHandle::stop`]).
     ///
-    /// An earlier step that was neither pushed nor dropped is given back.
+    /// An earlier step that was neither pushed nor dropped is given back. A push that was begun,
+    /// and not waited for, is heard of first.
     ///
     /// # Errors
     /// [`ClusterError::Wait`]; after [`WaitError::Overdue`](crate::client::WaitError::Overdue) it
     /// may wait again. [`ClusterError::Hook`] in the chief: training was ended.
+    /// [`ClusterError::Push`] when a push was refused that nobody waited for.
     ///
     /// # Panics
     /// In a task of a runtime, which must not block.
     pub fn next_step(&mut self) -> Result<Option<ClusterStep<T>>, ClusterError> {
         loop {
-            if let Poll::Ready(step) = self.wait(None)? {
+            if let Poll::Ready(step) = self.wait_until(None)? {
                 return Ok(step);
             }
         }
@@ -166,16 +169,16 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
         &mut self,
         slice: Duration,
     ) -> Result<Poll<Option<ClusterStep<T>>>, ClusterError> {
-        self.wait(Some(slice))
+        self.wait_until(end_of(slice))
     }
 
-    fn wait(
+    fn wait_until(
         &mut self,
-        slice: Option<Duration>,
+        until: Option<Instant>,
     ) -> Result<Poll<Option<ClusterStep<T>>>, ClusterError> {
         let mut place = self.place.lock();
         let Some(worker) = &mut *place else { return Ok(Poll::Ready(None)) };
-        if self.place.block_on(worker.next_step(slice))?.is_pending() {
+        if self.place.block_on(worker.next_step(until))?.is_pending() {
             return Ok(Poll::Pending);
         }
         let held = worker.held.as_ref();

@@ -16,7 +16,7 @@ use sync_replicas::{
 
 use super::super::ClusterError;
 use super::handle::Place;
-use super::{Held, Worker};
+use super::{ClusterPush, Held, Worker};
 
 /// A permission to compute one batch, with the variables to compute it from; of
 /// [`ClusterReplica::next_step`](super::ClusterReplica::next_step).
@@ -115,29 +115,33 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     }
 
     /// Pushes the gradients of all variables as one unit (P-11), and waits for what becomes of
-    /// them. Staleness is no error (P-7).
-    ///
-    /// `None` where nobody will ever say: training has ended, this process was asked to leave, or
-    /// the servers began anew meanwhile. The next [`next_step`] goes on, or says that it has ended.
-    ///
-    /// [`next_step`]: super::ClusterReplica::next_step
+    /// them: [`begin_push`](Self::begin_push) and [`ClusterPush::wait`].
     ///
     /// # Errors
-    /// [`ClusterError::Push`] when they do not fit: nothing was changed, the token was given back,
-    /// and the replica may go on. [`ClusterError::Wait`] when servers are out of reach.
-    /// [`ClusterError::StepOver`] when the token was given back before.
+    /// As those.
     ///
     /// # Panics
     /// In a task of a runtime, which must not block.
-    pub fn push(mut self, computed: Computed<T>) -> Result<Option<Outcome>, ClusterError> {
+    pub fn push(self, computed: Computed<T>) -> Result<Option<Outcome>, ClusterError> {
+        self.begin_push(computed)?.wait()
+    }
+
+    /// Sends the gradients of all variables on their way, as one unit (P-11), and waits for
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`ClusterError::Push`] when they do not fit: nothing was changed, the token was given back,
+    /// and the replica may go on. [`ClusterError::StepOver`] when the token was given back before.
+    pub fn begin_push(mut self, computed: Computed<T>) -> Result<ClusterPush<T>, ClusterError> {
         self.variables = Variables::new();
         let place = Arc::clone(&self.place);
         // Where somebody waits with it, that is a wait for a later step.
         let Some(mut worker) = place.try_lock() else { return Err(ClusterError::StepOver) };
         match &mut *worker {
-            Some(worker) if worker.holds(self.serial) => place.block_on(worker.push(computed)),
-            _ => Err(ClusterError::StepOver),
+            Some(worker) if worker.holds(self.serial) => worker.begin_push(computed)?,
+            _ => return Err(ClusterError::StepOver),
         }
+        Ok(ClusterPush::of(&place, self.serial))
     }
 
     /// Pushes dense gradients that are only borrowed, by their variables' names: they are copied
@@ -151,8 +155,21 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     pub fn push_views<'v, N: Into<String>>(
         self,
         gradients: impl IntoIterator<Item = (N, ArrayViewD<'v, T>)>,
-        (loss, examples): (f64, u64),
+        of_batch: (f64, u64),
     ) -> Result<Option<Outcome>, ClusterError> {
+        self.begin_push_views(gradients, of_batch)?.wait()
+    }
+
+    /// [`begin_push`](Self::begin_push) of dense gradients that are only borrowed, and no longer
+    /// than this call.
+    ///
+    /// # Errors
+    /// As [`begin_push`](Self::begin_push).
+    pub fn begin_push_views<'v, N: Into<String>>(
+        self,
+        gradients: impl IntoIterator<Item = (N, ArrayViewD<'v, T>)>,
+        (loss, examples): (f64, u64),
+    ) -> Result<ClusterPush<T>, ClusterError> {
         let gradients = gradients.into_iter().fold(Gradients::new(), |all, (name, view)| {
             let name = name.into();
             let own = match self.buffer(&name) {
@@ -165,7 +182,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
             };
             all.dense(name, own)
         });
-        self.push(Computed { loss, examples, gradients })
+        self.begin_push(Computed { loss, examples, gradients })
     }
 
     /// Gives the batch up; the same as dropping the step.

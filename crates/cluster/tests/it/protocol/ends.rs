@@ -1,5 +1,6 @@
 //! A replica leaves, or training ends.
 
+use super::pushes::{SENT, STAGED};
 use super::{Lines, ONE, TWO, check};
 
 /// It waits for its second token.
@@ -96,6 +97,114 @@ fn end_of_training() {
         "what is here is the last",
         1,
         &[ONE, WAITS, &[("ended 0 @0", &["training has ended"]), ("last_values", &["has them"])]],
+    );
+}
+
+/// A server that does not coordinate tells of the end first.
+const FORETOLD: Lines<'static> = &[("ended 1 @1", &[])];
+
+const LEAVES: Lines<'static> = &[("leave", &["0 leave"])];
+
+/// P-1, P-7: whichever server is first to tell of the end, what the coordinator has said before it
+/// did is heard, as long as it can be.
+#[test]
+fn last_words() {
+    check(
+        "of the last push",
+        2,
+        &[
+            TWO,
+            SENT,
+            STAGED,
+            FORETOLD,
+            &[
+                ("accepted 0 1", &["0 ask 2", "accepted"]),
+                ("step", &[]),
+                ("granted 0 2 @1", &[]),
+                ("ended 0 @1", &["training has ended"]),
+                // Asked for with the push.
+                ("last_values", &[]),
+                ("values 0 1@1", &[]),
+                ("values 1 1@1", &["has them"]),
+            ],
+        ],
+    );
+    check(
+        "while it computes",
+        2,
+        &[
+            TWO,
+            &[
+                ("ended 1 @1", &["ended(globalstep(1))"]),
+                ("give_up", &["0 give_up 1"]),
+                ("step", &[]),
+                ("ended 0 @1", &["training has ended"]),
+            ],
+        ],
+    );
+    check("to one that leaves", 2, &[TWO, LEAVES, FORETOLD, &[("ended 0 @1", &["has left"])]]);
+}
+
+/// P-28: the end is not waited for where the coordinator cannot tell of it.
+#[test]
+fn no_last_words() {
+    check(
+        "the coordinator died",
+        2,
+        &[
+            TWO,
+            SENT,
+            STAGED,
+            FORETOLD,
+            &[
+                ("lost 0", &["0 closed", "training has ended"]),
+                ("last_values", &["0 hello 3 as 1.1"]),
+                ("values 1 1@1", &[]),
+                ("failed 0", &[]),
+                ("wait 5000", &["0 hello 4 as 1.1"]),
+                ("wait 5000", &["has them not"]),
+            ],
+        ],
+    );
+    check(
+        "the coordinator was away",
+        2,
+        &[
+            TWO,
+            WAITS,
+            &[
+                ("lost 0", &["0 closed", "0 hello 3 as 1.1"]),
+                ("ended 1 @1", &["training has ended"]),
+                ("record", &[]),
+                ("connected 0", &["0 recall"]),
+            ],
+        ],
+    );
+    check(
+        "the coordinator hangs",
+        2,
+        &[
+            TWO,
+            WAITS,
+            FORETOLD,
+            &[
+                ("lost 1", &["1 closed"]),
+                ("wait 4000", &[]),
+                ("writing 0", &[]),
+                ("wait 5999", &[]),
+                ("wait 1", &["training has ended"]),
+            ],
+        ],
+    );
+    check(
+        "it is silent while the replica leaves",
+        2,
+        &[
+            TWO,
+            LEAVES,
+            FORETOLD,
+            &[("wait 1000", &["has left"]), ("step", &["training has ended"])],
+        ],
     );
 }
 

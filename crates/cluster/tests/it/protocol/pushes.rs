@@ -2,9 +2,9 @@
 
 use super::{Lines, ONE, TWO, check};
 
-const SENT: Lines<'static> =
+pub(super) const SENT: Lines<'static> =
     &[("push", &["1 pull after 1@0", "1 gradients 1", "0 pull after 1@0", "0 gradients 1"])];
-const STAGED: Lines<'static> = &[("staged 1 1 7", &["0 commit 1 of 7"])];
+pub(super) const STAGED: Lines<'static> = &[("staged 1 1 7", &["0 commit 1 of 7"])];
 const ACCEPTED: Lines<'static> = &[("accepted 0 1", &["0 ask 2", "accepted"])];
 /// The coordinator's connection breaks, and the next one goes on where it was.
 const BACK: Lines<'static> = &[("lost 0", &["0 closed", "0 hello 3 as 1.1"]), ("connected 0", &[])];
@@ -197,6 +197,7 @@ fn answers() {
             &[("staged 1 2 7", &[]), ("accepted 0 2", &[]), ("gave_up 0 0", &[])],
             STAGED,
             ACCEPTED,
+            &[("hear", &["push lost"])],
             &[("step", &[]), ("accepted 0 1", &[]), ("granted 0 2 @1", &[])],
         ],
     );

@@ -115,6 +115,8 @@ impl Rig {
                     }
                 }
             }
+            // Of a push that was begun, once more.
+            "hear" => Some(Wish::Push),
             "skip" => {
                 protocol.skip(&granted(), work, now, actions).expect("it is of this life");
                 None

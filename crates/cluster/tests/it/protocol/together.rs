@@ -21,7 +21,9 @@ const REPLICAS: usize = 3;
 const SERVERS: usize = 2;
 const SECRET: u64 = 7;
 const LAST: i64 = 12;
-/// From then on nothing breaks.
+/// It is told of every step.
+const FOLLOWER: usize = 0;
+/// From then on nothing breaks, where anything does.
 const MENDED: Duration = Duration::from_secs(20);
 const BOUND: Duration = Duration::from_secs(80);
 
@@ -49,6 +51,8 @@ struct Replica {
     /// What came while it computed.
     inbox: Vec<Event>,
     accepted: usize,
+    /// The steps that it was told of.
+    made: Vec<i64>,
     ended: bool,
 }
 
@@ -65,10 +69,11 @@ struct World {
     ended: Option<Ended>,
     random: u64,
     bounded: bool,
+    mended: Duration,
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, mended: Duration) -> Self {
         let settings = Settings {
             total_num_replicas: Some(REPLICAS),
             lease: Some(Duration::from_secs(3)),
@@ -88,7 +93,7 @@ impl World {
                 addresses: vec![String::new(); SERVERS],
                 reconnect_timeout: BOUND,
                 tell_superseded: true,
-                follows: false,
+                follows: replica == FOLLOWER as u64,
                 all_bits: false,
             }),
             grant: None,
@@ -97,6 +102,7 @@ impl World {
             served: [None; SERVERS],
             inbox: Vec::new(),
             accepted: 0,
+            made: Vec::new(),
             ended: false,
         });
         let mut world = Self {
@@ -111,6 +117,7 @@ impl World {
             ended: None,
             random: seed,
             bounded: seed.is_multiple_of(3),
+            mended,
         };
         for replica in 0..REPLICAS {
             world.after(1, replica, Event::Poll);
@@ -138,7 +145,7 @@ impl World {
 
     /// Over a connection, after what was sent before; or both sides lose it.
     fn send(&mut self, replica: usize, id: ConnectionId, up: bool, event: Event) {
-        if self.now < MENDED && self.below(25) == 0 {
+        if self.now < self.mended && self.below(25) == 0 {
             self.break_off(replica, id);
             return;
         }
@@ -195,8 +202,8 @@ impl World {
                 let bounded = self.bounded;
                 let welcome = Reply::Welcome { ticket, global_step, bounded, run: None };
                 self.tell(replica, connection.server, None, welcome);
-                if let Some(ended) = self.ended.clone().filter(|_| connection.server == 0) {
-                    self.tell(replica, 0, None, Reply::Ended(ended));
+                if let Some(ended) = self.ended.clone() {
+                    self.tell(replica, connection.server, None, Reply::Ended(ended));
                 }
             }
             Event::Request(connection, request) => {
@@ -291,12 +298,15 @@ impl World {
         });
         self.ended = ended.clone().or(self.ended.take());
         let ended = ended.map(Reply::Ended);
-        let in_vain = |made| actions.in_vain.iter().map(move |it| (it.get() as usize, made));
-        for (replica, made) in actions.made.iter().flat_map(in_vain) {
-            self.tell(replica, 0, None, Reply::Advanced(*made));
+        let in_vain = actions.in_vain.iter().map(|it| it.get() as usize);
+        let told: BTreeSet<_> = in_vain.chain([FOLLOWER]).collect();
+        for made in &actions.made {
+            told.iter().for_each(|&it| self.tell(it, 0, None, Reply::Advanced(*made)));
         }
-        let all = ended.into_iter().flat_map(|it| (0..REPLICAS).map(move |to| (to, it.clone())));
-        all.for_each(|(replica, reply)| self.tell(replica, 0, None, reply));
+        let all = (0..REPLICAS).flat_map(|to| (0..SERVERS).map(move |server| (to, server)));
+        for (replica, server) in all {
+            ended.iter().for_each(|it| self.tell(replica, server, None, it.clone()));
+        }
         if applied {
             for _ in 0..SERVERS {
                 self.coordinator.at(self.now).applied(None);
@@ -342,6 +352,9 @@ impl World {
                     replica.protocol.hold(id.server, Some(version), 0);
                 }
                 Event::Reply(id, about, reply) => {
+                    if let Reply::Advanced(made) = &reply {
+                        replica.made.push(made.global_step.get());
+                    }
                     replica.protocol.receive(id, about, reply, now, &mut actions);
                 }
                 _ => {}
@@ -397,6 +410,18 @@ impl World {
 #[test]
 fn what_counts_does_so_once() {
     for seed in 0..100 {
-        World::new(seed).play(seed);
+        World::new(seed, MENDED).play(seed);
+    }
+}
+
+/// Each server tells of the end in its own time: what came before it is known all the same.
+#[test]
+fn where_nothing_breaks_all_is_heard_before_the_end() {
+    for seed in 0..100 {
+        let mut world = World::new(seed, Duration::ZERO);
+        world.play(seed);
+        let told: usize = world.replicas.iter().map(|it| it.accepted).sum();
+        assert_eq!(told, world.admitted.len(), "{seed}: pushes whose end was heard");
+        assert!((1..=LAST).eq(world.replicas[FOLLOWER].made.iter().copied()), "{seed}");
     }
 }

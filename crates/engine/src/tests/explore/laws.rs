@@ -124,7 +124,7 @@ impl World {
     /// Carries out what the engine answered, and holds it to the laws.
     pub(super) fn follow(
         &mut self,
-        before: Ledger,
+        before: TokenLedger,
         step: GlobalStep,
         effects: Vec<Effect>,
         hits: &mut Hits,

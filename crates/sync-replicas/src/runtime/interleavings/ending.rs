@@ -44,7 +44,7 @@ fn a_stop_ends_the_pause_of_a_step() {
 fn a_stop_ends_the_runner() {
     // P-1
     check(|| {
-        let shared = assemble(1, 1, |builder| builder, Closer::Runner);
+        let shared = assemble(1, 1, |builder| builder, UpdateThread::Runner);
         let stay = crate::sync::AtomicBool::new(false);
         let runner = spawn({
             let shared = Arc::clone(&shared);

@@ -29,7 +29,7 @@ fn a_reader_meets_whole_steps_in_order() {
     // P-11, R-29: with and without locking
     for locking in [true, false] {
         check(move || {
-            let shared = assemble(1, 1, |b| b.use_locking(locking), Closer::LastPusher);
+            let shared = assemble(1, 1, |b| b.use_locking(locking), UpdateThread::LastPusher);
             let mut replica = join(&shared, 0);
             let chief = spawn(move || [(); 2].map(|()| contribute(&mut replica)));
             let mut last = 0;
@@ -54,7 +54,7 @@ fn a_token_of_a_step_comes_after_its_variables() {
     // a replica with a token of a step finds that step's variables, with and without locking
     for locking in [true, false] {
         check(move || {
-            let shared = assemble(1, 2, |b| b.use_locking(locking), Closer::LastPusher);
+            let shared = assemble(1, 2, |b| b.use_locking(locking), UpdateThread::LastPusher);
             let mut other = join(&shared, 1);
             let mut replica = join(&shared, 0);
             let chief = spawn(move || contribute(&mut replica));
@@ -101,13 +101,13 @@ fn a_step_that_closes_while_hooks_are_taken_out_is_made() {
 fn a_runner_applies_what_closes_until_it_is_to_leave() {
     // the chief's runner, as in TensorFlow
     check(|| {
-        let shared = assemble(1, 1, |builder| builder, Closer::Runner);
+        let shared = assemble(1, 1, |builder| builder, UpdateThread::Runner);
         let leave = Arc::new(AtomicBool::new(false));
         let runner = spawn({
             let (shared, leave) = (Arc::clone(&shared), Arc::clone(&leave));
             move || {
                 while shared.wait_due(&leave) {
-                    shared.close_due(None);
+                    shared.apply_due(None);
                 }
             }
         });

@@ -54,7 +54,7 @@ fn a_step_timeout_gives_the_token_to_the_one_that_waits() {
     // P-28: replica 1 hangs; the clock is ours
     check(|| {
         let limit = StepTimeout::After(Duration::from_secs(60));
-        let shared = assemble(2, 2, |it| it.step_timeout(limit), Closer::LastPusher);
+        let shared = assemble(2, 2, |it| it.step_timeout(limit), UpdateThread::LastPusher);
         let stuck = join(&shared, 1);
         let waiter = waits(&shared);
         // Until it waits there is no token out but the stuck one's.

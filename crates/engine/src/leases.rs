@@ -21,11 +21,11 @@ const LATEST: usize = 64;
 
 /// Which tokens are out, by the time when they must be looked at.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Loans {
+pub(crate) struct Leases {
     /// When a lease may end, one entry a replica. Renewing leaves it where it is: what is due is
     /// looked at, and put back if there is time left.
-    leases: BinaryHeap<Reverse<(Duration, ReplicaId)>>,
-    /// Loan by loan, as they began. What has come back meanwhile is dropped in passing.
+    ends: BinaryHeap<Reverse<(Duration, ReplicaId)>>,
+    /// Lease by lease, as they began. What has come back meanwhile is dropped in passing.
     by_age: VecDeque<(u64, ReplicaId)>,
     /// How many there were.
     lent: u64,
@@ -33,7 +33,7 @@ pub(crate) struct Loans {
     took: VecDeque<Duration>,
 }
 
-impl Loans {
+impl Leases {
     /// A contribution counted, so long after its replica got the token for it.
     pub(crate) fn came_back(&mut self, after: Duration) {
         if self.took.len() == LATEST {
@@ -45,7 +45,7 @@ impl Loans {
     /// How many entries there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.leases.len() + self.by_age.len()
+        self.ends.len() + self.by_age.len()
     }
 
     fn median(&self) -> Option<Duration> {
@@ -65,7 +65,7 @@ impl Engine {
             StepTimeout::After(limit) => Some(limit),
             StepTimeout::Automatic => {
                 let lease = settings.lease?;
-                Some(self.loans.median()?.saturating_mul(MEDIANS).max(lease))
+                Some(self.leases.median()?.saturating_mul(MEDIANS).max(lease))
             }
         }
     }
@@ -77,7 +77,7 @@ impl Engine {
         let Some(held) = &mut member.held else { return };
         (held.until, member.began) = (until, now);
         if let Some(until) = until.filter(|_| !std::mem::replace(&mut member.in_leases, true)) {
-            self.loans.leases.push(Reverse((until, replica)));
+            self.leases.ends.push(Reverse((until, replica)));
         }
         let settings = self.config.settings();
         let is_limited = match settings.step_timeout {
@@ -88,14 +88,14 @@ impl Engine {
         if !is_limited {
             return;
         }
-        self.loans.lent += 1;
-        member.loan = self.loans.lent;
-        self.loans.by_age.push_back((member.loan, replica));
+        self.leases.lent += 1;
+        member.lease = self.leases.lent;
+        self.leases.by_age.push_back((member.lease, replica));
         // However long the oldest is out: no more than two entries a replica.
-        if self.loans.by_age.len() > 2 * self.config.total_num_replicas() + LATEST {
+        if self.leases.by_age.len() > 2 * self.config.total_num_replicas() + LATEST {
             let members = &self.members;
-            self.loans.by_age.retain(|&(loan, replica)| {
-                members.get(replica).is_some_and(|it| it.held.is_some() && it.loan == loan)
+            self.leases.by_age.retain(|&(lease, replica)| {
+                members.get(replica).is_some_and(|it| it.held.is_some() && it.lease == lease)
             });
         }
     }
@@ -133,7 +133,7 @@ impl Engine {
     }
 
     /// Takes the tokens back that were out for too long, and gives them to replicas that wait.
-    pub(crate) fn end_loans(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+    pub(crate) fn expire_tokens(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         self.replace_absent(now);
         let mut late = self.timed_out(now);
         late.extend(self.silent(now).into_iter().map(|replica| (replica, Expiry::Silent)));
@@ -160,8 +160,8 @@ impl Engine {
         // Tokens have come back since: the entry on top must be true.
         let silent = self.silent(now);
         debug_assert!(silent.is_empty(), "{silent:?} were seen to have no token any more");
-        let lease = self.loans.leases.peek().map(|&Reverse((due, _))| due);
-        let oldest = self.loans.by_age.iter().find_map(|&entry| self.began(entry));
+        let lease = self.leases.ends.peek().map(|&Reverse((due, _))| due);
+        let oldest = self.leases.by_age.iter().find_map(|&entry| self.began(entry));
         let limit = oldest.zip(self.step_timeout());
         let limit = limit.map(|(began, limit)| began.saturating_add(limit));
         lease.into_iter().chain(limit).min()
@@ -171,14 +171,14 @@ impl Engine {
     fn silent(&mut self, now: Duration) -> Vec<ReplicaId> {
         let mut silent = Vec::new();
         loop {
-            let Some(&Reverse((due, replica))) = self.loans.leases.peek() else { return silent };
-            let until = self.loan_of(replica).and_then(|held| held.until);
+            let Some(&Reverse((due, replica))) = self.leases.ends.peek() else { return silent };
+            let until = self.held_by(replica).and_then(|held| held.until);
             if until == Some(due) && due > now {
                 return silent;
             }
-            self.loans.leases.pop();
+            self.leases.ends.pop();
             match until {
-                Some(until) if until > now => self.loans.leases.push(Reverse((until, replica))),
+                Some(until) if until > now => self.leases.ends.push(Reverse((until, replica))),
                 _ => {
                     silent.extend(until.map(|_| replica));
                     if let Some(member) = self.members.get_mut(replica) {
@@ -192,7 +192,7 @@ impl Engine {
     /// The replicas that have worked for too long.
     fn timed_out(&mut self, now: Duration) -> Vec<(ReplicaId, Expiry)> {
         let (limit, mut late) = (self.step_timeout(), Vec::new());
-        while let Some(&entry) = self.loans.by_age.front() {
+        while let Some(&entry) = self.leases.by_age.front() {
             let (began, (_, replica)) = (self.began(entry), entry);
             match (began, limit) {
                 (None, _) => {}
@@ -201,20 +201,20 @@ impl Engine {
                 }
                 _ => return late,
             }
-            self.loans.by_age.pop_front();
+            self.leases.by_age.pop_front();
         }
         late
     }
 
-    /// When a loan began that is still out.
-    fn began(&self, (loan, replica): (u64, ReplicaId)) -> Option<Duration> {
-        let member = self.members.get(replica).filter(|member| member.loan == loan);
-        member.zip(self.loan_of(replica)).map(|(member, _)| member.began)
+    /// When a lease began that is still out.
+    fn began(&self, (lease, replica): (u64, ReplicaId)) -> Option<Duration> {
+        let member = self.members.get(replica).filter(|member| member.lease == lease);
+        member.zip(self.held_by(replica)).map(|(member, _)| member.began)
     }
 
     /// The token that a replica holds; `None` as well while the chief calls hooks on its thread,
     /// which keep it from going on.
-    fn loan_of(&self, replica: ReplicaId) -> Option<Held> {
+    fn held_by(&self, replica: ReplicaId) -> Option<Held> {
         let at_hooks = self.hooks.is_some_and(|hooks| hooks.replica == Some(replica));
         self.members.get(replica)?.held.filter(|_| !at_hooks)
     }

@@ -20,7 +20,7 @@ pub(crate) type Monitor<T> = Box<dyn FnMut(ClosedStep<T>) -> Result<(), StopReas
 
 /// Who acts as the chief when a step closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Closer {
+pub(crate) enum UpdateThread {
     /// The replica whose push closed it: no hand-over between threads.
     LastPusher,
     /// A runner of the chief's, as in TensorFlow.
@@ -76,9 +76,9 @@ impl<T: Scalar> Due<T> {
 impl<T: Scalar> Shared<T> {
     /// Applies what is due, unless another thread is at it; on a replica's own thread, if it is
     /// one's.
-    pub(crate) fn close_due(&self, replica: Option<ReplicaId>) {
+    pub(crate) fn apply_due(&self, replica: Option<ReplicaId>) {
         while let Some(closing) = self.due.begin() {
-            self.close(closing, replica);
+            self.apply_one(closing, replica);
             self.due.end();
         }
     }
@@ -111,7 +111,7 @@ impl<T: Scalar> Shared<T> {
         *lock(&self.hook) = None;
     }
 
-    fn close(&self, closing: ClosedStep<T>, replica: Option<ReplicaId>) {
+    fn apply_one(&self, closing: ClosedStep<T>, replica: Option<ReplicaId>) {
         let generation = closing.generation;
         if self.watch.has_ended() {
             return;

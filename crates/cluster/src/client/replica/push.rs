@@ -1,0 +1,90 @@
+//! A replica's push over sockets: begun, and then waited for.
+
+use sync_replicas::engine::{Grant, Outcome};
+use sync_replicas::error::GradientError;
+use sync_replicas::{Computed, Scalar};
+
+use super::{ReplicaClient, WorkTimes};
+use crate::client::encoded_contribution::EncodedContribution;
+use crate::client::protocol::{PushError, PushReport, ReplicaProtocol};
+
+impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
+    /// Pushes the gradients of a grant's batch, and says what became of them.
+    ///
+    /// # Errors
+    /// [`PushError`].
+    ///
+    /// # Cancel safety
+    /// Nothing is lost once it was polled; [`wait_push`](Self::wait_push) goes on waiting, and is
+    /// to do so before the next step is waited for.
+    pub async fn push(
+        &mut self,
+        grant: &Grant,
+        computed: Computed<T>,
+        work: WorkTimes,
+    ) -> Result<Outcome, PushError> {
+        self.begin_push(grant, computed, work)?;
+        self.wait_push().await
+    }
+
+    /// Sends the gradients of a grant's batch on their way; [`wait_push`](Self::wait_push) says
+    /// what becomes of them. Those that are not finite are not sent, where that was chosen: their
+    /// batch is left out (P-25).
+    ///
+    /// # Errors
+    /// They do not fit; nothing was sent, and the token was given back.
+    pub fn begin_push(
+        &mut self,
+        grant: &Grant,
+        computed: Computed<T>,
+        work: WorkTimes,
+    ) -> Result<(), GradientError> {
+        crash_point!("worker/after-gradient");
+        let (now, done) = (self.now(), self.work(work));
+        if self.settings.skips_not_finite && !computed.gradients.is_finite() {
+            let left_out = self.state.protocol.skip(grant, done, now, &mut self.state.actions);
+            self.carry_out();
+            if left_out.is_ok() {
+                let (replica, batch) = (self.settings.replica, grant.number);
+                tracing::warn!(
+                    %replica, batch, "gradients are infinite or NaN; the batch is left out"
+                );
+            }
+            self.decided = Some(left_out.map(|()| Outcome::NotFinite));
+            return Ok(());
+        }
+        let (variables, wire) = (self.state.variables(), self.settings.wire);
+        let sent = EncodedContribution::new(computed.gradients, variables, &self.placement, wire);
+        let (encoded, dense) = sent.inspect_err(|_| self.give_up(work))?;
+        let variables = encoded.variables.clone();
+        let report = PushReport { variables, loss: computed.loss, examples: computed.examples };
+        (self.encoded, self.dense) = (Some(encoded), dense);
+        let begun = self.state.protocol.push(grant, report, done, now, &mut self.state.actions);
+        self.decided = begun.err().map(Err);
+        self.carry_out();
+        Ok(())
+    }
+
+    /// Waits for what becomes of the gradients that were pushed last.
+    ///
+    /// # Errors
+    /// [`PushError`]; [`PushError::Lost`] where that was said before.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost; the next call goes on waiting.
+    pub async fn wait_push(&mut self) -> Result<Outcome, PushError> {
+        let outcome = match self.decided.take() {
+            Some(decided) => decided,
+            None => self.wait(ReplicaProtocol::poll_push).await,
+        };
+        self.take_back();
+        outcome
+    }
+
+    /// Nothing is to be sent again; dense gradients' memory is free once none is on its way.
+    pub(super) fn take_back(&mut self) {
+        (self.encoded, self.decided) = (None, None);
+        let sent = std::mem::take(&mut self.dense).into_iter();
+        self.spent.extend(sent.filter_map(|(index, it)| Some((index, it.into_array()?))));
+    }
+}

@@ -1,0 +1,159 @@
+//! One push of a replica of a cluster: begun, and then waited for.
+//!
+//! Invariant: what was begun is heard of to its end before the next step, also where nobody waits
+//! for it, unless the replica leaves.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use sync_replicas::engine::Outcome;
+use sync_replicas::{Computed, Gradient, Scalar};
+use tokio::time::Instant;
+
+use super::super::ClusterError;
+use super::handle::Place;
+use super::{Worker, end_of, over, wished};
+use crate::client::PushError;
+
+/// Gradients on their way to the servers; of [`ClusterStep::begin_push`].
+///
+/// They count once they are waited for: the servers are told to take them when all of them hold
+/// their part. Dropping it takes nothing back: the wait for the next step hears of them first, and
+/// a replica that leaves gives them up.
+///
+/// [`ClusterStep::begin_push`]: super::ClusterStep::begin_push
+pub struct ClusterPush<T: Scalar + bytemuck::Pod> {
+    place: Arc<Place<T>>,
+    /// The number of its step.
+    serial: u64,
+}
+
+impl<T: Scalar + bytemuck::Pod> fmt::Debug for ClusterPush<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterPush").field("serial", &self.serial).finish_non_exhaustive()
+    }
+}
+
+impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
+    /// The step that a worker has begun to push.
+    pub(super) fn of(place: &Arc<Place<T>>, serial: u64) -> Self {
+        Self { place: Arc::clone(place), serial }
+    }
+
+    /// Waits for what becomes of the gradients. Staleness is no error (P-7).
+    ///
+    /// `None` where nobody will ever say: training has ended, this process was asked to leave, or
+    /// the servers began anew meanwhile. The next [`next_step`] goes on, or says that it has ended.
+    ///
+    /// [`next_step`]: super::ClusterReplica::next_step
+    ///
+    /// # Errors
+    /// [`ClusterError::Push`] when they were refused, and [`ClusterError::Wait`] when servers are
+    /// out of reach. [`ClusterError::StepOver`] when it was said before, or the next step was asked
+    /// for.
+    ///
+    /// # Panics
+    /// In a task of a runtime, which must not block.
+    pub fn wait(self) -> Result<Option<Outcome>, ClusterError> {
+        loop {
+            if let Poll::Ready(outcome) = self.wait_until(None)? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// The same for a wait in slices, between which its caller can look at something else:
+    /// `Pending` when it is not known within this time. Nothing is lost.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Panics
+    /// As [`wait`](Self::wait).
+    pub fn wait_within(&mut self, slice: Duration) -> Result<Poll<Option<Outcome>>, ClusterError> {
+        self.wait_until(end_of(slice))
+    }
+
+    fn wait_until(&self, until: Option<Instant>) -> Result<Poll<Option<Outcome>>, ClusterError> {
+        // Where somebody waits with it, that is a wait for a later step.
+        let Some(mut worker) = self.place.try_lock() else { return Err(ClusterError::StepOver) };
+        match &mut *worker {
+            Some(worker) if worker.pushing == Some(self.serial) => {
+                self.place.block_on(worker.wait_push(until))
+            }
+            _ => Err(ClusterError::StepOver),
+        }
+    }
+}
+
+impl<T: Scalar + bytemuck::Pod> Worker<T> {
+    /// Pushes the gradients of the step that is held, and says what became of them; `None` where
+    /// nobody will ever say: training has ended, this replica has left or joined anew.
+    pub(super) async fn push(
+        &mut self,
+        computed: Computed<T>,
+    ) -> Result<Option<Outcome>, ClusterError> {
+        self.begin_push(computed)?;
+        loop {
+            if let Poll::Ready(outcome) = self.wait_push(None).await? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// Sends the gradients of the step that is held on their way.
+    pub(super) fn begin_push(&mut self, computed: Computed<T>) -> Result<(), ClusterError> {
+        let Some(held) = self.held.take() else { return Err(ClusterError::StepOver) };
+        // What it has computed is left to another, as it is when it dies.
+        if !self.stop.is_wished() && !self.abandoned.is_wished() {
+            let begun = self.client.begin_push(&held.grant, computed, held.times());
+            begun.map_err(|error| ClusterError::Push(error.into()))?;
+        }
+        self.pushing = Some(held.serial);
+        Ok(())
+    }
+
+    /// Waits for what becomes of them, and no longer than `until` where that is given: then
+    /// `Pending`, and the next call goes on waiting.
+    pub(super) async fn wait_push(
+        &mut self,
+        until: Option<Instant>,
+    ) -> Result<Poll<Option<Outcome>>, ClusterError> {
+        let pushed = tokio::select! {
+            biased;
+            () = wished(&self.stop, &self.abandoned) => {
+                self.leave_for_now().await;
+                return Ok(Poll::Ready(None));
+            }
+            pushed = self.client.wait_push() => pushed,
+            () = over(until) => return Ok(Poll::Pending),
+        };
+        self.pushing = None;
+        let spent = self.client.take_spent();
+        self.buffers.take_back(spent.map(|(index, it)| (index, Gradient::Dense(it))));
+        self.count(&pushed);
+        match pushed {
+            Ok(outcome) => Ok(Poll::Ready(Some(outcome))),
+            Err(PushError::Lost { .. } | PushError::Ended) => Ok(Poll::Ready(None)),
+            Err(PushError::Wait(error)) => Err(self.client.advise(error).await.into()),
+            Err(error) => Err(ClusterError::Push(error)),
+        }
+    }
+
+    /// Counts what became of a push.
+    fn count(&mut self, pushed: &Result<Outcome, PushError>) {
+        match pushed {
+            Ok(Outcome::Stale { .. }) => self.counts.stale += 1,
+            Ok(Outcome::Duplicate { .. }) => self.counts.duplicates += 1,
+            Ok(Outcome::NotFinite) => self.counts.non_finite += 1,
+            Ok(_) => self.counts.accepted += 1,
+            Err(PushError::Lost { reason }) => {
+                tracing::info!(reason, "a push was lost");
+                self.counts.lost += 1;
+            }
+            Err(_) => {}
+        }
+    }
+}
