@@ -95,20 +95,23 @@ impl<T: Number> Seat for Member<T> {
         self.open(serial)?;
         let Some(step) = self.open.take() else { return Err(errors::over()) };
         let seen = given.seen();
-        let gradients = py.detach(|| {
+        let begun = py.detach(|| {
             let work = step.work();
-            owned(seen, |name, view| work.buffer_of(name, view))
+            let gradients = owned(seen, |name, view| work.buffer_of(name, view));
+            match loss {
+                Some(loss) => step.begin_push(Computed { loss, examples, gradients }),
+                None => step.begin_push(gradients),
+            }
         });
-        let computed = Computed { loss: loss.unwrap_or(f64::NAN), examples, gradients };
-        let stop = self.stop.clone();
-        let interrupted = move || {
-            stop.stop();
-            false
-        };
-        match beside(py, move || step.push(computed), interrupted)? {
-            Ok(Some(outcome)) => outcome.try_into(),
-            Ok(None) => Ok(Outcome::Lost {}),
-            Err(error) => Err(self.failed(&error)),
+        // After a signal the next wait hears of it.
+        let mut push = begun.map_err(|error| self.failed(&error))?;
+        loop {
+            match py.detach(|| push.wait_within(SLICE)) {
+                Ok(Poll::Pending) => py.check_signals()?,
+                Ok(Poll::Ready(Some(outcome))) => return outcome.try_into(),
+                Ok(Poll::Ready(None)) => return Ok(Outcome::Lost {}),
+                Err(error) => return Err(self.failed(&error)),
+            }
         }
     }
 
