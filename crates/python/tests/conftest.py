@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 from digits import read
+from launched import launch, program
+
+__all__ = ["launch", "program"]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests for a package that is not here are skipped, and say so."""
