@@ -14,20 +14,17 @@ HIDDEN, CLASSES = 64, 10
 
 
 def read() -> dict[str, dict[str, Any]]:
-    """Four fifths to train on: "x" of shape (n, 64) in 0 to 1, "y" of shape (n,)."""
+    """The program's four fifths to train on, and fifth to test with: "x" of shape (n, 64) in 0 to 1, "y" of shape (n,)."""
     with gzip.open(FILE, "rt", newline="") as file:
         table = np.array(list(csv.reader(file)), dtype=np.int64)
-    rows = np.random.default_rng(1).permutation(len(table))
-    table = table[rows]
+    test = np.array(FILE.with_name("test-rows.txt").read_text().split(), dtype=np.int64)
+    train = np.setdiff1d(np.arange(len(table)), test)
     x, y = (table[:, :64] / 16).astype(np.float32), table[:, 64]
-    test = len(table) // 5
-    return {
-        "train": {"x": x[test:], "y": y[test:]},
-        "test": {"x": x[:test], "y": y[:test]},
-    }
+    parts = {"train": train, "test": test}
+    return {name: {"x": x[rows], "y": y[rows]} for name, rows in parts.items()}
 
 
-def initial(seed: int) -> dict[str, np.ndarray]:
+def initial(seed: int, units: int = HIDDEN) -> dict[str, np.ndarray]:
     random = np.random.default_rng(seed)
 
     def glorot(rows: int, columns: int) -> np.ndarray:
@@ -35,9 +32,9 @@ def initial(seed: int) -> dict[str, np.ndarray]:
         return random.uniform(-limit, limit, (rows, columns)).astype(np.float32)
 
     return {
-        "hidden/w": glorot(64, HIDDEN),
-        "hidden/b": np.zeros(HIDDEN, np.float32),
-        "w": glorot(HIDDEN, CLASSES),
+        "hidden/w": glorot(64, units),
+        "hidden/b": np.zeros(units, np.float32),
+        "w": glorot(units, CLASSES),
         "b": np.zeros(CLASSES, np.float32),
     }
 

@@ -118,8 +118,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     /// Pushes the gradients of all variables as one unit (P-11), and waits for what becomes of
     /// them: [`begin_push`](Self::begin_push) and [`ClusterPush::wait`].
     ///
-    /// They are a [`Computed`], or [`Gradients`] alone: then hooks and reports lack the loss and the
-    /// examples of this batch.
+    /// They are a [`Computed`], or [`Gradients`] alone: then hooks and reports lack the loss and
+    /// the examples of this batch.
     ///
     /// # Errors
     /// As those.
