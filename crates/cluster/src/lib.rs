@@ -96,6 +96,7 @@ mod wire;
 
 pub use client::{Connector, PushError, WaitError};
 pub use coordinator::{ReplicaStatus, Status as CoordinatorStatus};
+pub use definition::DefinitionError;
 pub use front::{
     Agreement, Cluster, ClusterError, ClusterPush, ClusterReplica, ClusterReport, ClusterStep,
     ClusterTrainer, Clustered, Counts, DEFAULT_LEASE, OnCluster, ServerFiles, StatusError,
