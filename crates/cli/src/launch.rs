@@ -111,6 +111,12 @@ pub fn launch(
     };
     if interrupted {
         job.folder.abandon();
+    } else if !args.program.is_empty() && !job.folder.has_ended() {
+        return Err(Error::failed(format!(
+            "the program of worker 0 has ended, and training has not; it trains from its first \
+             `next_step` or `fit` to the end, or not at all; the messages are above and in {}",
+            logs.display()
+        )));
     }
     let saved = job.folder.checkpoints().is_dir();
     Ok(Launched { run_dir: root, interrupted, saved })
