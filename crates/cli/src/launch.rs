@@ -255,6 +255,10 @@ impl Processes {
         let Some((first, others)) = self.children.split_first_mut() else { return };
         if others.iter().all(|child| child.is_server() || child.has_ended()) {
             first.say(LEAVE);
+            if first.has_ended() {
+                // Nobody is left who could tell them of an end.
+                others.iter_mut().for_each(|child| child.say(LEAVE));
+            }
         }
         if others.iter().all(Child::has_ended) {
             first.say(NOBODY);
