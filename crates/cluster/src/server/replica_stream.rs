@@ -117,8 +117,8 @@ fn check<T: Scalar + bytemuck::Pod>(
         if others != own {
             let ((other, theirs), (step, ours)) = (others, own);
             return Err(Status::failed_precondition(format!(
-                "this replica's program ends training after {} (and where the loss is NaN: {ours}), \
-                 that of an earlier one after {} (and where the loss is NaN: {theirs}); give all \
+                "this replica's program ends training after {} (also where the loss is NaN: \
+                 {ours}), that of an earlier one after {} (where it is NaN: {theirs}); give all \
                  workers the same hooks",
                 step_words(step),
                 step_words(other),
