@@ -111,6 +111,12 @@ pub fn launch(
     };
     if interrupted {
         job.folder.abandon();
+    } else if !args.program.is_empty() && !job.folder.has_ended() {
+        return Err(Error::failed(format!(
+            "the program of worker 0 has ended, and training has not; it trains from its first \
+             `next_step` or `fit` to the end, or not at all; the messages are above and in {}",
+            logs.display()
+        )));
     }
     let saved = job.folder.checkpoints().is_dir();
     Ok(Launched { run_dir: root, interrupted, saved })
@@ -249,6 +255,10 @@ impl Processes {
         let Some((first, others)) = self.children.split_first_mut() else { return };
         if others.iter().all(|child| child.is_server() || child.has_ended()) {
             first.say(LEAVE);
+            if first.has_ended() {
+                // Nobody is left who could tell them of an end.
+                others.iter_mut().for_each(|child| child.say(LEAVE));
+            }
         }
         if others.iter().all(Child::has_ended) {
             first.say(NOBODY);

@@ -71,8 +71,11 @@ pub fn table(status: &ServerStatus) -> String {
         count(status.parts, "part"),
         count(status.connected, "replica"),
     );
-    let Some(it) = &status.coordinator else { return text };
     // Writing to a string cannot fail.
+    if let Some(what) = &status.waiting_for {
+        let _ = writeln!(text, "it waits for {}", printable(what));
+    }
+    let Some(it) = &status.coordinator else { return text };
     let _ = writeln!(
         text,
         "{} of {} gradients make an update",

@@ -63,29 +63,51 @@ pub(crate) struct Limits {
 
 /// Why a server without a program does not serve one.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DefinitionError {
+#[non_exhaustive]
+pub enum DefinitionError {
+    /// No definition, or one of another version.
     #[error("what the program says of itself makes no sense: {0}; do both run the same version?")]
     Nonsense(#[from] serde_json::Error),
+    /// An optimizer that is code of the program's.
     #[error(
         "the optimizer {0} is the program's own; start servers of that program, which TF_CONFIG \
          places"
     )]
     OwnOptimizer(String),
+    /// A number type that no server has.
     #[error("variables of {0}; a server has f32 or f64")]
     NumberType(String),
+    /// A wire that does not fit the number type.
     #[error("bf16 on the wire is for variables of f32; these are of {0}")]
     Wire(String),
+    /// Nothing to train.
     #[error("the program has no variables")]
     NoVariables,
+    /// Another cluster than this one.
     #[error("the program is for {got} {what}, and the cluster has {expected}")]
-    Counts { what: &'static str, expected: usize, got: usize },
+    Counts {
+        /// What is counted.
+        what: &'static str,
+        /// How many there are.
+        expected: usize,
+        /// How many the program is for.
+        got: usize,
+    },
+    /// More memory than it may have (P-27).
     #[error(
         "it needs about {needed} MB of memory, and may have {allowed} MB; allow more with \
-             --max-memory, or start more parameter servers"
+         --max-memory, or start more parameter servers"
     )]
-    Memory { needed: u128, allowed: u64 },
+    Memory {
+        /// Megabytes that a server would need.
+        needed: u128,
+        /// Megabytes that it may have.
+        allowed: u64,
+    },
+    /// Settings that do not fit together.
     #[error(transparent)]
     Settings(#[from] ConfigError),
+    /// A number that the optimizer cannot take.
     #[error(transparent)]
     Optimizer(#[from] HyperParameterError),
 }

@@ -3,7 +3,8 @@
 //! Every process of a cluster runs the same program, and what it does follows from its place; or
 //! the parameter servers are `sync-replicas node --role ps`, which take what is trained from the
 //! first worker. The rules are those of one process: the coordinator runs the same
-//! [`Engine`](sync_replicas::engine::Engine), and servers hold the same accumulators and optimizers.
+//! [`Engine`](sync_replicas::engine::Engine), and servers hold the same accumulators and
+//! optimizers.
 //!
 //! # Examples
 //! A whole program. `sync-replicas launch -- PROGRAM` starts its workers on one machine:
@@ -53,7 +54,7 @@
 //! | a parameter server without a program | [`Cluster::serve`] |
 //! | who may come in | [`Cluster::key`], [`Cluster::tls`], [`security`] |
 //! | half the bytes on the network | [`Cluster::wire`] with [`Wire::Bf16`] |
-//! | an end from elsewhere, a checkpoint now | [`Cluster::stop_handle`]; from outside [`stop`], [`save`] |
+//! | an end, or a checkpoint, from elsewhere | [`Cluster::stop_handle`]; [`stop`], [`save`] |
 //! | how it is | [`status`], [`Cluster::status_handle`] |
 //! | what to tell a scheduler | [`ClusterError::exit`], [`exit::Exit`] |
 //!
@@ -96,6 +97,7 @@ mod wire;
 
 pub use client::{Connector, PushError, WaitError};
 pub use coordinator::{ReplicaStatus, Status as CoordinatorStatus};
+pub use definition::DefinitionError;
 pub use front::{
     Agreement, Cluster, ClusterError, ClusterPush, ClusterReplica, ClusterReport, ClusterStep,
     ClusterTrainer, Clustered, Counts, DEFAULT_LEASE, OnCluster, ServerFiles, StatusError,

@@ -29,7 +29,7 @@ use self::staging::Staging;
 use crate::placement::Part;
 
 pub use self::commands::{Announced, Applied, BeginError};
-pub use self::error::{ShardError, StageError, StateError};
+pub use self::error::{CommitError, ShardError, StageError, StateError};
 pub use self::staging::Open;
 pub use self::state::{ShardState, gather, scatter, state_layout};
 pub use self::wire::Wire;
@@ -324,23 +324,26 @@ impl<T: Scalar> Shard<T> {
     /// what is committed is what came (R-19, R-25).
     ///
     /// # Errors
-    /// What does not fit, in words.
-    pub fn vet(&self, contribution: Contribution, variables: &[usize]) -> Result<bool, String> {
+    /// [`CommitError`]: what does not fit.
+    pub fn vet(
+        &self,
+        contribution: Contribution,
+        variables: &[usize],
+    ) -> Result<bool, CommitError> {
         let Some(kinds) = self.staging.kinds(contribution) else { return Ok(false) };
         let mut given = kinds.iter().copied().peekable();
         for (position, part) in self.parts.iter().enumerate() {
             let kind = given.next_if(|&(at, _)| at == position).map(|(_, kind)| kind);
             let given = kind.is_some_and(|kind| kind != GradientKind::Missing);
             if given != variables.binary_search(&part.variable).is_ok() {
-                let name = part.variable_name();
-                let (came, named) = if given { ("came", "not ") } else { ("did not come", "") };
-                return Err(format!(
-                    "a gradient of `{name}` {came}, and it was {named}committed; commit what was \
-                     sent"
-                ));
+                let name = part.variable_name().to_owned();
+                return Err(match given {
+                    true => CommitError::NotCommitted { name },
+                    false => CommitError::NotSent { name },
+                });
             }
         }
-        self.check_kinds(kinds.into_iter()).map_err(|error| error.to_string())?;
+        self.check_kinds(kinds.into_iter())?;
         Ok(true)
     }
 

@@ -52,6 +52,8 @@ pub(super) struct Child {
     again: u32,
     /// Whether it was asked to end: so is each of its later lives.
     asked: bool,
+    /// Whether it was ended since it does not listen, and the servers are gone.
+    released: bool,
 }
 
 enum State {
@@ -88,7 +90,7 @@ impl Child {
             words.extend(["--log".into(), log.clone().into()]);
         }
         let state = State::Ended;
-        let mut child = Self { task, started, log, state, again: 0, asked: false };
+        let mut child = Self { task, started, log, state, again: 0, asked: false, released: false };
         child.spawn()?;
         Ok(child)
     }
@@ -138,7 +140,10 @@ impl Child {
     pub(super) fn say(&mut self, request: &str) {
         match (&self.started, &mut self.state) {
             // The servers are gone, and it listens to nobody else.
-            (Started::Program { .. }, State::Runs(_)) if request == LEAVE => self.kill(),
+            (Started::Program { .. }, State::Runs(_)) if request == LEAVE => {
+                self.released = true;
+                self.kill();
+            }
             (_, State::Runs(process)) => tell(process, request),
             _ => {}
         }
@@ -172,7 +177,8 @@ impl Child {
         };
         self.state = State::Ended;
         let exit = status.code().and_then(Exit::of);
-        let asked = exit.is_some_and(Exit::was_asked_for);
+        let asked =
+            exit.is_some_and(Exit::was_asked_for) || (self.released && status.code().is_none());
         let mendable = status.code().is_none() || asked || exit == Some(Exit::Restart);
         let again = match restart {
             _ if status.success() => return Ok(Look::Done),

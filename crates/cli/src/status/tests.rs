@@ -19,6 +19,7 @@ fn server(coordinator: Option<CoordinatorStatus>) -> ServerStatus {
         failed_checkpoints: 2,
         checkpoint_error: Some("the disk is full".to_owned()),
         updates_per_second: Some(57.4),
+        waiting_for: None,
         serving: Some(true),
         servers: vec![presence(0, true, 90.0)],
         refusals: None,
@@ -113,6 +114,13 @@ fn servers_that_are_away_are_named() {
         ],
     );
     assert!(!table(&status).contains("ps 2 has been away"));
+}
+
+#[test]
+fn a_server_without_a_program_says_what_it_waits_for() {
+    let waiting_for = Some("a program".to_owned());
+    let status = ServerStatus { waiting_for, ..server(None) };
+    check(&status, &["it waits for a program"]);
 }
 
 #[test]

@@ -172,6 +172,7 @@ fn what_is_wrong_is_said() {
     check(&["--evaluator", "--", own], 2, "--evaluator is of the digits");
     check(&["--wire", "bf16", "--", own], 2, "--wire is of the digits");
     check(&["--workers", "2", "--backup", "2", "--", own], 2, "fewer than the 2 workers");
+    check(&["--workers", "1", "--", "/bin/true"], 1, "has ended, and training has not");
     check(&["--", "./no-such-program"], 1, "./no-such-program: No such file");
     // Its own error is on the terminal, and its status is told.
     check(&["--", own, "--updates", "many"], 1, "worker 0 ended with status 1");

@@ -21,8 +21,9 @@ impl Coordinator {
                 self.commit(replica, &commit);
             }
             // It names other variables than came, which the words say.
-            Err(reason) => {
-                let refusal = Refusal { sequence: commit.sequence, reason, rejoin: false };
+            Err(error) => {
+                let (sequence, reason) = (commit.sequence, error.to_string());
+                let refusal = Refusal { sequence, reason, rejoin: false };
                 self.refuse_commit(replica, &commit, refusal);
             }
         }

@@ -10,6 +10,7 @@ use crate::client::WaitError;
 use crate::definition::DefinitionError;
 use crate::exit::Exit;
 use crate::server::ServeError;
+use crate::shard::ShardError;
 use crate::spec::{SpecError, Task};
 
 /// What a process did.
@@ -123,8 +124,8 @@ pub enum ClusterError {
     #[error("the runtime could not start: {0}")]
     Runtime(std::io::Error),
     /// A slot or an average could not be made.
-    #[error("{0}")]
-    Shard(String),
+    #[error(transparent)]
+    Shard(#[from] ShardError),
     /// The server failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -141,8 +142,8 @@ pub enum ClusterError {
     #[error(transparent)]
     Hook(#[from] hooks::SessionError),
     /// A program that this server cannot serve.
-    #[error("{0}")]
-    Program(String),
+    #[error(transparent)]
+    Program(#[from] DefinitionError),
     /// An evaluator has no part in training.
     #[error(
         "an evaluator has no part in training; evaluate the checkpoints, or in a hook of the chief"
@@ -153,7 +154,7 @@ pub enum ClusterError {
         "{task} is a parameter server and computes nothing; call `run_server` there, and ask for \
          a replica in a worker or the chief"
     )]
-    Server {
+    NoReplica {
         /// This process.
         task: Task,
     },
@@ -171,12 +172,6 @@ pub enum ClusterError {
     StepOver,
 }
 
-impl From<DefinitionError> for ClusterError {
-    fn from(error: DefinitionError) -> Self {
-        Self::Program(error.to_string())
-    }
-}
-
 impl ClusterError {
     /// What to tell the scheduler.
     #[must_use]
@@ -188,7 +183,7 @@ impl ClusterError {
             | Self::Bind(_)
             | Self::Tls(_)
             | Self::Evaluator
-            | Self::Server { .. }
+            | Self::NoReplica { .. }
             | Self::Program(_)
             | Self::NoServer { .. } => Exit::Usage,
             Self::Serve(ServeError::Replaced { .. }) | Self::Wait(WaitError::Replaced { .. }) => {

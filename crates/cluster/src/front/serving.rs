@@ -90,7 +90,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             let initial = initial.map(|view| view.to_owned()).collect();
             Shard::new(parts, initial, optimizer, shard)
         };
-        let shard = shard.map_err(|error| ClusterError::Shard(error.to_string()))?;
+        let shard = shard?;
         let (needed, replicas) =
             (config.settings().replicas_to_aggregate, config.total_num_replicas());
         let staging =

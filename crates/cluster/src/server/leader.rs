@@ -152,6 +152,10 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         values.take(connection, piece)
     }
 
+    pub(super) fn waits_for_values(&self) -> bool {
+        self.initial_values.as_ref().is_some_and(InitialValues::are_wanted)
+    }
+
     /// A replica sends data, which is a sign of life.
     pub(super) fn is_alive(&mut self, replica: ReplicaId, ticket: Ticket) {
         self.coordinator().alive(replica, ticket);

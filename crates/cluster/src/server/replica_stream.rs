@@ -15,6 +15,7 @@ use super::parameter_server::{ParameterServer, Wanted};
 use super::process::Server;
 use crate::batches::{BatchSender, Batches, batches};
 use crate::coordinator::{Refusal, Ticket};
+use crate::index::ServerIndex;
 use crate::proto::to_replica::Message as Answer;
 use crate::proto::to_server::Message;
 use crate::proto::{self, ToReplica, ToServer};
@@ -92,6 +93,11 @@ fn open<T: Scalar + bytemuck::Pod>(
     })
 }
 
+/// The update to end after, in words.
+fn step_words(last: Option<i64>) -> String {
+    last.map_or_else(|| "no update".to_owned(), |step| format!("update {step}"))
+}
+
 /// Whether this is a replica of the same program.
 fn check<T: Scalar + bytemuck::Pod>(
     server: &Server<T>,
@@ -104,6 +110,20 @@ fn check<T: Scalar + bytemuck::Pod>(
              processes with the same",
             settings.index.get(),
         )));
+    }
+    if settings.values_from_chief && settings.index == ServerIndex::LEADER {
+        // No program of this server's says when to end.
+        let (others, own) = (settings.duties(), (hello.last_step, hello.nan_guard));
+        if others != own {
+            let ((other, theirs), (step, ours)) = (others, own);
+            return Err(Status::failed_precondition(format!(
+                "this replica's program ends training after {} (also where the loss is NaN: \
+                 {ours}), that of an earlier one after {} (where it is NaN: {theirs}); give all \
+                 workers the same hooks",
+                step_words(step),
+                step_words(other),
+            )));
+        }
     }
     let theirs = wire::run(&hello.run).map_err(|error| {
         server.own.counters.nonsense("a caller", &error.to_string());

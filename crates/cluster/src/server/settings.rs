@@ -80,6 +80,11 @@ impl ServerSettings {
         }
     }
 
+    /// When training is to end: after which update, and whether where the loss is NaN.
+    pub(super) fn duties(&self) -> (Option<i64>, bool) {
+        (self.last_step, self.nan_guard)
+    }
+
     /// The coordinator of such a training, whose shards make receipts with this secret.
     pub(super) fn coordinator(&self, secret: u64) -> Coordinator {
         let (config, shards) = (self.config.clone(), self.placement.shards());

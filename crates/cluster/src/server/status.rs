@@ -44,6 +44,9 @@ pub struct ServerStatus {
     pub checkpoint_error: Option<String>,
     /// Updates a second, lately (ps 0).
     pub updates_per_second: Option<f64>,
+    /// What must come before training can begin, if anything is missing: a program, or the chief's
+    /// initial values.
+    pub waiting_for: Option<String>,
     /// Whether all shards are ready (ps 0).
     pub serving: Option<bool>,
     /// All parameter servers, as ps 0 sees them (ps 0).
@@ -53,6 +56,10 @@ pub struct ServerStatus {
     /// The coordinator (ps 0).
     pub coordinator: Option<Status>,
 }
+
+/// What a server without a program waits for, before it can begin.
+pub(super) const PROGRAM: &str = "a program, with the first worker";
+const VALUES: &str = "the chief's initial values";
 
 /// Whether a parameter server can be spoken to, and since when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,6 +109,7 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
             checkpoints: leader.saving.written,
             failed_checkpoints: leader.saving.failed,
             checkpoint_error: leader.saving.error.clone(),
+            waiting_for: leader.waits_for_values().then(|| VALUES.to_owned()),
             updates_per_second: Some(leader.history.updates_per_second()),
             // A step needs every server.
             serving: Some(leader.serving && leader.servers.iter().all(|it| it.is_here())),

@@ -21,7 +21,7 @@ use super::handshake;
 use super::serve::answer_calls;
 use super::serve_error::ServeError;
 use super::service::{self, once};
-use super::status::ServerStatus;
+use super::status::{PROGRAM, ServerStatus};
 use super::transport::{Answer, Calls, TransportSettings};
 use super::{door, transport};
 use crate::batches::Batches;
@@ -99,7 +99,8 @@ impl Undefined {
     /// A look at it: a server without variables.
     pub(crate) fn status(&self) -> ServerStatus {
         let serving = (self.index == ServerIndex::LEADER).then_some(false);
-        ServerStatus { server: self.index.get(), serving, ..ServerStatus::default() }
+        let waiting_for = Some(PROGRAM.to_owned());
+        ServerStatus { server: self.index.get(), serving, waiting_for, ..ServerStatus::default() }
     }
 
     /// Takes a replica's hello.

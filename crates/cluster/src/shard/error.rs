@@ -9,6 +9,27 @@ use sync_replicas::explicit::GradientKind;
 
 use super::Contribution;
 
+/// Why a contribution cannot be admitted as what was committed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// It has a gradient that the commit does not name.
+    #[error("a gradient of `{name}` came, and it was not committed; commit what was sent")]
+    NotCommitted {
+        /// The variable.
+        name: String,
+    },
+    /// It lacks a gradient that the commit names.
+    #[error("a gradient of `{name}` did not come, and it was committed; commit what was sent")]
+    NotSent {
+        /// The variable.
+        name: String,
+    },
+    /// A gradient of another kind than the variable has.
+    #[error(transparent)]
+    Kind(#[from] StageError),
+}
+
 /// Why a contribution was not staged. What was staged of it is gone.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]

@@ -194,6 +194,7 @@ async fn other_servers_go_by_the_ticket() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_message_is_refused() {
     let server = Server::start(None).await;
+    serving(&server, true).await;
     // Field 99 of a later version's message.
     for (connection, unknown) in (1..).zip([frame(0, b""), frame(3, &[0x9a, 0x06, 0])]) {
         let body = [raw::hello(0, connection), unknown].concat();

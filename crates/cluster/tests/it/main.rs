@@ -1,7 +1,8 @@
 //! Tests of the crate as its users see it.
 
-#[cfg(feature = "test-util")]
 mod allocations;
+#[cfg(feature = "test-util")]
+mod any_program;
 mod coordinator;
 mod fenced;
 mod finite;

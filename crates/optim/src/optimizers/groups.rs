@@ -1,4 +1,5 @@
-//! Groups of variables with numbers of their own: another rate for some, no weight decay for others.
+//! Groups of variables with numbers of their own: another rate for some, no weight decay for
+//! others.
 
 use super::BuiltIn;
 use crate::{

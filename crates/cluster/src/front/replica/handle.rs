@@ -84,7 +84,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     pub fn replica(mut self, hooks: Hooks<T>) -> Result<ClusterReplica<T>, ClusterError> {
         let task = self.cluster.place.task;
         match task.role {
-            Role::Ps => return Err(ClusterError::Server { task }),
+            Role::Ps => return Err(ClusterError::NoReplica { task }),
             Role::Evaluator => return Err(ClusterError::Evaluator),
             Role::Chief | Role::Worker => {}
         }
