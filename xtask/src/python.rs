@@ -11,7 +11,11 @@ use std::{
 
 use xshell::{Shell, cmd};
 
-use crate::{Result, programs::EXACT, steps::Steps};
+use crate::{
+    Result,
+    programs::{EXACT, Programs},
+    steps::Steps,
+};
 
 const PACKAGE: &str = "crates/python";
 
@@ -33,6 +37,12 @@ pub(crate) fn run(sh: &Shell, steps: &mut Steps, torch: bool) {
         made => steps.step("python's environment", || made),
     };
     let Some(environment) = environment else { return };
+    // Tests of clusters start it.
+    let built = steps.step("the program of python's tests", || {
+        Ok(Programs::build(sh)?.named("sync-replicas")?.to_owned())
+    });
+    let Some(program) = built else { return };
+    let _program = sh.push_env("SYNC_REPLICAS_PROGRAM", program);
     let bin = environment.join("bin");
     let (python, maturin) = (bin.join("python"), bin.join("maturin"));
     let _folder = sh.push_dir(PACKAGE);

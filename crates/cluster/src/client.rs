@@ -21,7 +21,7 @@ pub(crate) use connector::endpoint;
 pub(crate) use connector::{CallError, FRAME, WINDOW};
 pub use connector::{Connector, Dial, DialFuture};
 pub use protocol::{Departure, PushError, WaitError};
-pub use replica::{ReplicaClient, ReplicaSettings, WorkTimes};
+pub use replica::{Pushed, ReplicaClient, ReplicaSettings, WorkTimes};
 #[cfg(feature = "test-util")]
 pub(crate) use state::ReplicaState;
 pub use sync_replicas::error::GradientError;

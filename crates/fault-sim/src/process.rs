@@ -209,7 +209,7 @@ impl Process {
         let elements = elements.map(|element| gradient(grant.number, element)).collect();
         let variables = variables(stage);
         self.outgoing = (variables.clone(), elements);
-        let report = PushReport { variables, loss: 1.0, examples: 1 };
+        let report = PushReport { variables, loss: Some(1.0), examples: 1 };
         let (mut actions, now) = (Vec::new(), stage.now());
         self.pushing = None;
         let pushed = self.protocol.push(&grant, report, work(stage), now, &mut actions);

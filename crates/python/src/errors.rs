@@ -1,5 +1,7 @@
 //! From the crates' errors to Python's: one class each, with fields (`sync_replicas/_errors.py`).
 
+use cluster::ClusterError;
+use cluster::client::{PushError as ClusterPush, WaitError as ClusterWait};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sync_replicas::checkpoint::CheckpointError;
@@ -43,6 +45,11 @@ pub(crate) fn forked() -> PyErr {
 pub(crate) fn busy(what: &str) -> PyErr {
     let message = format!("another thread uses this {what}; give each thread its own");
     plain("BusyError", &message)
+}
+
+/// A mistake of this package's, which has printed where it is.
+pub(crate) fn panicked() -> PyErr {
+    plain("Error", "a thread of the package panicked; what it printed says where")
 }
 
 /// An argument that is none of those that there are.
@@ -152,6 +159,25 @@ pub(crate) fn training(error: &FitError, cause: Option<PyErr>) -> PyErr {
         FitError::Busy { .. } | FitError::Running => plain("BusyError", &message),
         _ => plain("TrainingError", &message),
     };
+    Python::attach(|py| raised.set_cause(py, cause));
+    raised
+}
+
+/// Why a part in a cluster failed, with the exception of a hook as its cause.
+pub(crate) fn cluster(error: &ClusterError, cause: Option<PyErr>) -> PyErr {
+    let class = match error {
+        ClusterError::Build(error) => return build(error),
+        ClusterError::Push(ClusterPush::Gradient(error)) => return refused_gradient(error),
+        ClusterError::StepOver => return over(),
+        ClusterError::Wait(ClusterWait::Refused { .. }) => "RefusedError",
+        ClusterError::Wait(ClusterWait::Replaced { .. }) => "ReplacedError",
+        ClusterError::Wait(ClusterWait::Unreachable { .. } | ClusterWait::NotLetIn { .. }) => {
+            "UnreachableError"
+        }
+        _ => "ClusterError",
+    };
+    let status = error.exit() as i32;
+    let raised = new(class, &describe(error), |fields| fields.set_item("exit_status", status));
     Python::attach(|py| raised.set_cause(py, cause));
     raised
 }

@@ -18,7 +18,7 @@ use sync_replicas::{
 
 use crate::arrays::{Pushed, owned};
 use crate::errors;
-use crate::hook::PyHook;
+use crate::hook::{self, Named};
 use crate::kept::{self, Kept};
 use crate::number::{Number, Typed, each};
 use crate::report::report;
@@ -31,8 +31,7 @@ pub(crate) struct Fit {
     /// A replica's number to `(batch, compute)`, called on its thread.
     replica: Py<PyAny>,
     steps: Option<i64>,
-    /// Name, every so many updates, callable.
-    hooks: Vec<(String, u64, Py<PyAny>)>,
+    hooks: Vec<Named>,
     /// Folder, every so many updates, how many are kept.
     checkpoints: Option<(PathBuf, u64, usize)>,
     metrics: Option<PathBuf>,
@@ -101,7 +100,7 @@ impl Cause {
         Box::new(error)
     }
 
-    fn take(&self) -> Option<PyErr> {
+    pub(crate) fn take(&self) -> Option<PyErr> {
         self.0.lock().ok().and_then(|mut first| first.take())
     }
 }
@@ -111,12 +110,14 @@ impl Work {
     /// The variables to compute gradients from: read-only arrays by name.
     #[getter]
     fn variables<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        each!(self.shown(py)?, snapshot => self.kept.arrays(py, &snapshot))
+        each!(self.shown(py)?, snapshot => {
+            self.kept.arrays(py, kept::key(&snapshot), &snapshot.variables)
+        })
     }
 
     /// Copies the variables into writable arrays of the caller's own, by name.
     fn copy_into(&self, py: Python<'_>, arrays: &Bound<'_, PyDict>) -> PyResult<()> {
-        each!(self.shown(py)?, snapshot => kept::copy_into(py, &snapshot, arrays))
+        each!(self.shown(py)?, snapshot => kept::copy_into(py, &snapshot.variables, arrays))
     }
 
     /// Whether its gradients would be dropped, or training has ended.
@@ -271,11 +272,8 @@ fn hooks<T: Show>(what: &Fit, kept: &Arc<Kept>, cause: &Arc<Cause>) -> PyResult<
     if what.nan_guard {
         hooks = hooks.nan_guard();
     }
-    for (name, every, call) in &what.hooks {
-        let call = Python::attach(|py| call.clone_ref(py));
-        let (kept, cause) = (Arc::clone(kept), Arc::clone(cause));
-        hooks =
-            hooks.hook(PyHook { name: name.clone(), every: (*every).max(1), call, kept, cause });
+    for hook in hook::hooks(&what.hooks, kept, cause) {
+        hooks = hooks.hook(hook);
     }
     if let Some((folder, every, keep)) = &what.checkpoints {
         hooks = hooks.checkpoints(folder, *every, *keep);

@@ -8,7 +8,7 @@ use pyo3::types::PyDict;
 use sync_replicas::ChiefSession;
 
 use crate::fit::Cause;
-use crate::kept::Kept;
+use crate::kept::{self, Kept};
 use crate::number::Number;
 
 /// An update that was made, as a hook sees it: variables, loss and step belong together.
@@ -44,13 +44,28 @@ impl Update {
     }
 }
 
+/// A hook as it is given: its name, every so many updates, the callable.
+pub(crate) type Named = (String, u64, Py<PyAny>);
+
 /// A callable, called every so many updates.
 pub(crate) struct PyHook {
-    pub(crate) name: String,
-    pub(crate) every: u64,
-    pub(crate) call: Py<PyAny>,
-    pub(crate) kept: Arc<Kept>,
-    pub(crate) cause: Arc<Cause>,
+    name: String,
+    every: u64,
+    call: Py<PyAny>,
+    kept: Arc<Kept>,
+    cause: Arc<Cause>,
+}
+
+/// The hooks that are meant.
+pub(crate) fn hooks(given: &[Named], kept: &Arc<Kept>, cause: &Arc<Cause>) -> Vec<PyHook> {
+    let hook = |(name, every, call): &Named| PyHook {
+        name: name.clone(),
+        every: (*every).max(1),
+        call: Python::attach(|py| call.clone_ref(py)),
+        kept: Arc::clone(kept),
+        cause: Arc::clone(cause),
+    };
+    given.iter().map(hook).collect()
 }
 
 impl<T: Number> Hook<ChiefSession<T>> for PyHook {
@@ -77,7 +92,10 @@ impl<T: Number> Hook<ChiefSession<T>> for PyHook {
                 step: report.global_step,
                 loss: report.loss,
                 scalars: scalars.unbind(),
-                variables: self.kept.arrays(py, &snapshot)?.unbind(),
+                variables: self
+                    .kept
+                    .arrays(py, kept::key(&snapshot), &snapshot.variables)?
+                    .unbind(),
                 reason: Mutex::default(),
             };
             let update = Bound::new(py, update)?;

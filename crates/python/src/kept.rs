@@ -9,7 +9,7 @@ use numpy::{PyArrayDyn, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyDict, PySlice};
-use sync_replicas::Snapshot;
+use sync_replicas::{Snapshot, Variables};
 
 use crate::errors;
 use crate::number::Number;
@@ -21,22 +21,24 @@ const ALIGNMENT: usize = 64;
 #[derive(Default)]
 pub(crate) struct Kept(Mutex<State>);
 
+/// What tells variables from others of one [`Kept`]: a life of their training, and their step.
+pub(crate) type Key = (u64, i64);
+
 #[derive(Default)]
 struct State {
-    /// Those of this generation and step.
-    newest: Option<((u64, i64), Py<PyDict>)>,
+    newest: Option<(Key, Py<PyDict>)>,
     /// By variable.
     memory: Vec<Vec<Py<PyAny>>>,
 }
 
 impl Kept {
-    /// The variables of a snapshot, by name; a dict of the caller's own.
+    /// The variables, by name; a dict of the caller's own.
     pub(crate) fn arrays<'py, T: Number>(
         &self,
         py: Python<'py>,
-        snapshot: &Snapshot<T>,
+        key: Key,
+        variables: &Variables<T>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let key = (snapshot.generation.get(), snapshot.global_step.get());
         // Waiting for the lock, this thread lets go of the interpreter.
         let mut state = match self.0.lock_py_attached(py) {
             Ok(state) => state,
@@ -48,8 +50,8 @@ impl Kept {
         // Its arrays may be written again below, unless a caller has them.
         state.newest = None;
         let dict = PyDict::new(py);
-        state.memory.resize_with(snapshot.variables.len(), Vec::new);
-        for ((name, array), memory) in snapshot.variables.iter().zip(&mut state.memory) {
+        state.memory.resize_with(variables.len(), Vec::new);
+        for ((name, array), memory) in variables.iter().zip(&mut state.memory) {
             let shape = array.shape();
             let target = empty::<T>(py, memory, shape)?;
             {
@@ -97,15 +99,20 @@ fn empty<'py, T: Number>(
     Ok(array.cast_into::<PyArrayDyn<T>>()?)
 }
 
-/// Copies a snapshot into arrays of the caller's own, by name.
+/// Of the variables of a snapshot.
+pub(crate) fn key<T: Number>(snapshot: &Snapshot<T>) -> Key {
+    (snapshot.generation.get(), snapshot.global_step.get())
+}
+
+/// Copies variables into arrays of the caller's own, by name.
 pub(crate) fn copy_into<T: Number>(
     py: Python<'_>,
-    snapshot: &Snapshot<T>,
+    variables: &Variables<T>,
     targets: &Bound<'_, PyDict>,
 ) -> PyResult<()> {
     for (name, target) in targets {
         let name: String = name.extract()?;
-        let array = snapshot.variables.get(&name).map_err(|error| errors::variable(&error))?;
+        let array = variables.get(&name).map_err(|error| errors::variable(&error))?;
         let shaped = target.cast::<PyArrayDyn<T>>().ok().map(|it| it.try_readwrite());
         let fits = |it: &numpy::PyReadwriteArrayDyn<'_, T>| {
             numpy::PyUntypedArrayMethods::shape(&***it) == array.shape()

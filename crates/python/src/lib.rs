@@ -13,9 +13,12 @@ mod fit;
 mod hook;
 mod kept;
 mod life;
+mod local;
+mod member;
 mod number;
 mod optimizers;
 mod outcome;
+mod place;
 mod replica;
 mod report;
 mod tokens;
@@ -41,6 +44,8 @@ mod _native {
     use crate::optimizers::{OptimizerState, learning_rate};
     #[pymodule_export]
     use crate::outcome::Outcome;
+    #[pymodule_export]
+    use crate::place::Place;
     #[pymodule_export]
     use crate::replica::{Replica, Step};
     #[pymodule_export]

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use sync_replicas::Scalar;
 
 /// A number that variables are made of, here and in NumPy.
-pub(crate) trait Number: Scalar + numpy::Element {
+pub(crate) trait Number: Scalar + numpy::Element + bytemuck::Pod {
     /// NumPy's word for it.
     const NAME: &'static str;
 
@@ -68,14 +68,4 @@ macro_rules! each {
     };
 }
 
-/// Does the same with either, and gives the same kind of thing back.
-macro_rules! map_each {
-    ($typed:expr, $it:pat => $body:expr) => {
-        match $typed {
-            $crate::number::Typed::F32($it) => $crate::number::Typed::F32($body),
-            $crate::number::Typed::F64($it) => $crate::number::Typed::F64($body),
-        }
-    };
-}
-
-pub(crate) use {each, map_each};
+pub(crate) use each;

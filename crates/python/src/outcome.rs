@@ -5,7 +5,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 /// What became of a push: `Accepted(count)`, `Stale(step, now)`, `Duplicate(share)`,
-/// `NotFinite()`, `Ended()`.
+/// `NotFinite()`, `Ended()`, `Lost()`.
 #[pyclass(frozen, eq, module = "sync_replicas")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -19,6 +19,9 @@ pub(crate) enum Outcome {
     NotFinite {},
     /// Training ended meanwhile.
     Ended {},
+    /// Nobody will ever say (in a cluster only): servers began anew or training ended meanwhile, or
+    /// this process leaves. The next step goes on, or there is none.
+    Lost {},
 }
 
 #[pymethods]
@@ -40,6 +43,7 @@ impl Outcome {
             Self::Duplicate { share } => format!("Duplicate(share={share})"),
             Self::NotFinite {} => "NotFinite()".to_owned(),
             Self::Ended {} => "Ended()".to_owned(),
+            Self::Lost {} => "Lost()".to_owned(),
         }
     }
 }

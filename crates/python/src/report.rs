@@ -1,10 +1,14 @@
 //! What training did, as dicts: Python makes its report's objects and rows from them.
 
+use cluster::ClusterReport;
+use numpy::ToPyArray;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sync_replicas::Report;
 use sync_replicas::engine::Tally;
 use sync_replicas::record::{ReplicaOutcome, ReplicaReport, Totals};
+
+use crate::number::Number;
 
 pub(crate) fn report<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'py, PyDict>> {
     let replicas = report.replicas.iter().map(|it| replica(py, it));
@@ -19,6 +23,32 @@ pub(crate) fn report<'py>(py: Python<'py>, report: &Report) -> PyResult<Bound<'p
     dict.set_item("seconds", report.elapsed.as_secs_f64())?;
     dict.set_item("stopped", &report.stopped)?;
     dict.set_item("replicas", replicas.collect::<PyResult<Vec<_>>>()?)?;
+    Ok(dict)
+}
+
+/// What a process of a cluster did.
+pub(crate) fn member<'py, T: Number>(
+    py: Python<'py>,
+    report: ClusterReport<T>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let (dict, counts) = (PyDict::new(py), report.counts);
+    dict.set_item("task", report.task.to_string())?;
+    dict.set_item("step", report.global_step.get())?;
+    dict.set_item("seconds", report.elapsed.as_secs_f64())?;
+    dict.set_item("stopped", report.stopped)?;
+    dict.set_item("left", report.left)?;
+    dict.set_item("accepted", counts.accepted)?;
+    dict.set_item("stale", counts.stale)?;
+    dict.set_item("duplicates", counts.duplicates)?;
+    dict.set_item("superseded", counts.superseded)?;
+    dict.set_item("non_finite", counts.non_finite)?;
+    dict.set_item("lost", counts.lost)?;
+    dict.set_item("waited", counts.waited.as_secs_f64())?;
+    let variables = PyDict::new(py);
+    for (name, array) in report.variables.iter().flat_map(|all| all.iter()) {
+        variables.set_item(name, array.to_pyarray(py))?;
+    }
+    dict.set_item("variables", report.variables.is_some().then_some(variables))?;
     Ok(dict)
 }
 

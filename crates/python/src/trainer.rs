@@ -16,6 +16,7 @@ use crate::errors;
 use crate::fit::{self, Fit};
 use crate::kept::{self, Kept};
 use crate::life::Born;
+use crate::local::Local;
 use crate::number::{Number, Typed, each};
 use crate::optimizers::optimizer;
 use crate::replica::Replica;
@@ -39,10 +40,11 @@ pub(crate) enum Initial {
 /// What a training is described by, beside variables and optimizer.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct Settings {
-    aggregate: usize,
-    replicas: usize,
-    min_replicas: usize,
+pub(crate) struct Settings {
+    pub(crate) aggregate: usize,
+    pub(crate) replicas: usize,
+    /// None in a cluster.
+    min_replicas: Option<usize>,
     order: String,
     non_finite: String,
     failing_batch: String,
@@ -73,17 +75,10 @@ impl Trainer {
     /// Takes part as a replica.
     fn _join(&self, py: Python<'_>, number: u64) -> PyResult<Replica> {
         let id = ReplicaId::new(number);
-        let kept = Arc::clone(&self.kept);
-        match self.inner.get()? {
-            Typed::F32(inner) => {
-                let joined = py.detach(|| inner.replica(id)).map_err(|it| errors::join(&it))?;
-                Ok(Replica::new(number, Typed::F32(joined), kept))
-            }
-            Typed::F64(inner) => {
-                let joined = py.detach(|| inner.replica(id)).map_err(|it| errors::join(&it))?;
-                Ok(Replica::new(number, Typed::F64(joined), kept))
-            }
-        }
+        each!(self.inner.get()?, inner => {
+            let joined = py.detach(|| inner.replica(id)).map_err(|it| errors::join(&it))?;
+            Ok(Replica::new(number, Box::new(Local::new(joined, Arc::clone(&self.kept)))))
+        })
     }
 
     /// Trains with threads, and answers what the report is made of.
@@ -99,7 +94,7 @@ impl Trainer {
     pub(crate) fn variables<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         each!(self.inner.get()?, inner => {
             let snapshot = py.detach(|| inner.snapshot());
-            self.kept.arrays(py, &snapshot)
+            self.kept.arrays(py, kept::key(&snapshot), &snapshot.variables)
         })
     }
 
@@ -107,7 +102,7 @@ impl Trainer {
     fn copy_into(&self, py: Python<'_>, arrays: &Bound<'_, PyDict>) -> PyResult<()> {
         each!(self.inner.get()?, inner => {
             let snapshot = py.detach(|| inner.snapshot());
-            kept::copy_into(py, &snapshot, arrays)
+            kept::copy_into(py, &snapshot.variables, arrays)
         })
     }
 
@@ -218,7 +213,7 @@ fn build<T: Number>(
     Ok(Arc::new(built))
 }
 
-fn describe<T: Number>(
+pub(crate) fn describe<T: Number>(
     rule: Box<dyn Optimizer<T>>,
     settings: Settings,
 ) -> PyResult<SyncReplicas<Box<dyn Optimizer<T>>>> {
@@ -241,10 +236,12 @@ fn describe<T: Number>(
     let mut described = SyncReplicas::new(rule)
         .replicas_to_aggregate(settings.aggregate)
         .total_num_replicas(settings.replicas)
-        .min_replicas(settings.min_replicas)
         .order(order)
         .non_finite(non_finite)
         .failing_batch(failing_batch);
+    if let Some(least) = settings.min_replicas {
+        described = described.min_replicas(least);
+    }
     if let Some(decay) = settings.moving_average {
         described = described.moving_average(decay);
     }

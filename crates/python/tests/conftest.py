@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import importlib.util
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from digits import read
+from launched import launch, program
 
-DIGITS = Path(__file__).parents[2] / "digits" / "data" / "digits.csv.gz"
+__all__ = ["launch", "program"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,16 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def digits() -> dict[str, dict[str, Any]]:
     """The digits, four fifths to train on: "x" of shape (n, 64) in 0 to 1, "y" of shape (n,)."""
-    with gzip.open(DIGITS, "rt", newline="") as file:
-        table = np.array(list(csv.reader(file)), dtype=np.int64)
-    rows = np.random.default_rng(1).permutation(len(table))
-    table = table[rows]
-    x, y = (table[:, :64] / 16).astype(np.float32), table[:, 64]
-    test = len(table) // 5
-    return {
-        "train": {"x": x[test:], "y": y[test:]},
-        "test": {"x": x[:test], "y": y[:test]},
-    }
+    return read()
 
 
 @pytest.fixture

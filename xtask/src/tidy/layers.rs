@@ -18,7 +18,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("cluster", &["accum-core", "hooks", "optim", "testing", "token-queue", COMPOSITION]),
     ("digits", &["accum-core", COMPOSITION, "testing"]),
     ("cli", &["hooks", "optim", COMPOSITION, "cluster", "digits", "simulator"]),
-    ("python", &["accum-core", "hooks", "optim", "token-queue", COMPOSITION]),
+    ("python", &["accum-core", "cluster", "hooks", "optim", "token-queue", COMPOSITION]),
     (
         "benches",
         &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "cluster", "simulator"],

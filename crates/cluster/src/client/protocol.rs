@@ -168,7 +168,7 @@ impl ReplicaProtocol {
             sequence: self.sequence,
             local_step: grant.local_step,
             variables: report.variables,
-            loss: Some(report.loss),
+            loss: report.loss,
             examples: report.examples,
             receipts: 0,
             times: Times::default(),

@@ -3,6 +3,7 @@
 mod push;
 mod settings;
 
+pub use push::Pushed;
 pub use settings::ReplicaSettings;
 
 use std::sync::Arc;

@@ -124,7 +124,7 @@ impl Replica {
 
     /// Sends a contribution on its way.
     fn push(&mut self, grant: &Grant) {
-        let report = PushReport { variables: vec![0, 1, 2], loss: 0.5, examples: 3 };
+        let report = PushReport { variables: vec![0, 1, 2], loss: Some(0.5), examples: 3 };
         let work = Work { waited: Duration::ZERO, computed: Duration::ZERO, ended: self.now };
         let (protocol, actions) = (&mut self.state.protocol, &mut self.state.actions);
         protocol.push(grant, report, work, self.now, actions).expect("it is of this life");

@@ -15,6 +15,7 @@ use cluster::{
 use optim::Sgd;
 use sync_replicas::driver::describe;
 use sync_replicas::engine::Outcome;
+use sync_replicas::record::{Cursor, Record};
 use sync_replicas::{Computed, Gradients, Hooks, Model, Variables};
 
 use crate::loopback::{Pull, addresses, numbers, replicas, variables};
@@ -218,6 +219,34 @@ fn a_step_that_is_given_back_goes_to_another() {
         }));
         assert!(panicked.is_err());
     });
+}
+
+/// P-8: gradients alone count, and of their batch neither a loss nor examples are told.
+#[test]
+fn gradients_without_a_loss_count() {
+    let (rig, record) = (Rig::new(1, 1), Record::new());
+    std::thread::scope(|scope| {
+        let (cluster, record) = (rig.cluster("ps", 0), record.clone());
+        scope.spawn(move || {
+            let trainer = replicas(1, 1).lease(LONG).record(&record).on(&cluster);
+            let trainer = trainer.build(variables()).expect("it fits");
+            trainer.run_server(Hooks::new().stop_at_step(2)).expect("it serves")
+        });
+        let replica = rig.replica(0, Hooks::new().stop_at_step(2));
+        let report = run(replica, |step| {
+            let computed = compute(&step);
+            let pushed = match step.number() {
+                0 => step.push(computed.gradients),
+                _ => step.push(Computed { loss: 0.5, examples: 3, ..computed }),
+            };
+            assert_eq!(pushed.expect("it fits"), Some(Outcome::Accepted { count: 1 }));
+            ControlFlow::Continue(())
+        });
+        assert_eq!(report.global_step.get(), 2);
+    });
+    let updates = record.since(&mut Cursor::default()).updates;
+    let told: Vec<_> = updates.iter().map(|it| (it.loss, it.examples)).collect();
+    assert_eq!(told, [(None, 0), (Some(0.5), 3)]);
 }
 
 /// P-1: a wait that nobody answers ends by a wish, whenever it comes; so does work.

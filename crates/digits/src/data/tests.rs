@@ -138,3 +138,13 @@ fn batch_sizes_out_of_range_are_refused() {
     }
     assert_eq!(Batches::new(100, 100, 0).expect("fits").per_epoch(), 1);
 }
+
+/// For programs that cannot draw as this one does: which rows of the file are kept for the test.
+#[test]
+fn the_rows_of_the_test_are_written_beside_the_data() {
+    let mut rows: Vec<usize> = (0..1797).collect();
+    rows.shuffle(&mut ChaCha8Rng::seed_from_u64(SPLIT_SEED));
+    let expected: Vec<_> = rows[..359].iter().map(usize::to_string).collect();
+    let written = include_str!("../../data/test-rows.txt");
+    assert_eq!(written.split_whitespace().collect::<Vec<_>>(), expected);
+}

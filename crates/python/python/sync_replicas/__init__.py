@@ -5,7 +5,7 @@ replicas go on with tokens.
 
 - `fit` trains with threads; `sync_replicas.torch.fit` and `sync_replicas.jax.fit` do it for models
   of PyTorch and JAX.
-- `Trainer`, `Replica` and `Step` are for loops of one's own.
+- `Trainer`, `Replica` and `Step` are for loops of one's own, `join` for those in a cluster.
 - `Batches` and `Stream` are the data.
 - `Adam` and the other optimizers, with `Cosine` and the other schedules, are descriptions.
 - `ConditionalAccumulator`, `SparseConditionalAccumulator`, `TokenQueue` and `OptimizerState` are
@@ -17,11 +17,13 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from . import _native
+from ._cluster import ClusterReplica, Place, join, place, serve
 from ._errors import (
     ArgumentError,
     BatchError,
     BusyError,
     CheckpointError,
+    ClusterError,
     EndedError,
     Error,
     FencedError,
@@ -31,12 +33,16 @@ from ._errors import (
     NoCheckpointError,
     NotFiniteError,
     OverdueError,
+    PlaceError,
     QueueClosedError,
+    RefusedError,
+    ReplacedError,
     ReplicaFailedWarning,
     StepOverError,
     TakeError,
     TooFewReplicasError,
     TrainingError,
+    UnreachableError,
     VariableError,
 )
 from ._fit import Every, Update, Work, fit
@@ -67,7 +73,7 @@ from ._optimizers import (
     Sgd,
     WarmUp,
 )
-from ._report import ReplicaReport, Report
+from ._report import ClusterReport, ReplicaReport, Report
 from ._trainer import Replica, Step, Trainer
 from .data import Batches, Stream
 
@@ -79,6 +85,7 @@ __version__ = _native.__version__
 Accepted = Outcome.Accepted
 Duplicate = Outcome.Duplicate
 Ended = Outcome.Ended
+Lost = Outcome.Lost
 NotFinite = Outcome.NotFinite
 Stale = Outcome.Stale
 
@@ -103,6 +110,9 @@ __all__ = [
     "Batches",
     "BusyError",
     "CheckpointError",
+    "ClusterError",
+    "ClusterReplica",
+    "ClusterReport",
     "ConditionalAccumulator",
     "Cosine",
     "Duplicate",
@@ -119,6 +129,7 @@ __all__ = [
     "InverseTime",
     "JoinError",
     "LazyAdam",
+    "Lost",
     "Momentum",
     "NoCheckpointError",
     "NotFinite",
@@ -128,8 +139,12 @@ __all__ = [
     "Outcome",
     "OverdueError",
     "Piecewise",
+    "Place",
+    "PlaceError",
     "Polynomial",
     "QueueClosedError",
+    "RefusedError",
+    "ReplacedError",
     "Replica",
     "ReplicaFailedWarning",
     "ReplicaReport",
@@ -148,9 +163,13 @@ __all__ = [
     "TooFewReplicasError",
     "Trainer",
     "TrainingError",
+    "UnreachableError",
     "Update",
     "VariableError",
     "WarmUp",
     "Work",
     "fit",
+    "join",
+    "place",
+    "serve",
 ]

@@ -102,6 +102,28 @@ class NoCheckpointError(CheckpointError):
     """There is no checkpoint where one was looked for."""
 
 
+class ClusterError(TrainingError):
+    """A process's part in a cluster failed. `exit_status` is what its scheduler should see."""
+
+    exit_status: int
+
+
+class PlaceError(ClusterError):
+    """This process has no place in a cluster, or one that has another part."""
+
+
+class RefusedError(ClusterError):
+    """The cluster does not take this replica: its program differs, or its key does."""
+
+
+class ReplacedError(ClusterError):
+    """Another process has taken the place of this one."""
+
+
+class UnreachableError(ClusterError):
+    """Servers were out of reach for too long; a restart may help."""
+
+
 class TakeError(Error, RuntimeError):
     """A take cannot be completed: the accumulator is closed, or the number makes no sense."""
 

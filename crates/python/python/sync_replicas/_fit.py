@@ -140,7 +140,7 @@ def run(
         {
             "replica": source,
             "steps": plan.steps,
-            "hooks": [_named(hook) for hook in chosen],
+            "hooks": [named(hook) for hook in chosen],
             "checkpoints": _saving(plan),
             "metrics": None if plan.out is None else Path(plan.out) / "metrics.jsonl",
             "nan_guard": True,
@@ -207,7 +207,8 @@ class Evaluations:
             self.folder = str(self.trainer.save(Path(self.plan.out) / "best", 1))
 
 
-def _named(hook: Hook | Every) -> tuple[str, int, Hook]:
+def named(hook: Hook | Every) -> tuple[str, int, Hook]:
+    """A hook with its name, and every how many updates it is called."""
     every, call = (hook.updates, hook.hook) if isinstance(hook, Every) else (1, hook)
     if every < 1:
         raise ArgumentError(f"Every: expected at least 1 update, got {every}")

@@ -14,6 +14,7 @@ __all__ = [
     "IndexedSlices",
     "OptimizerState",
     "Outcome",
+    "Place",
     "Replica",
     "SparseConditionalAccumulator",
     "Step",
@@ -74,6 +75,11 @@ class Outcome:
 
     @final
     class Ended(Outcome):
+        __match_args__: ClassVar[tuple[str, ...]] = ()
+        def __new__(cls) -> Self: ...
+
+    @final
+    class Lost(Outcome):
         __match_args__: ClassVar[tuple[str, ...]] = ()
         def __new__(cls) -> Self: ...
 
@@ -167,11 +173,41 @@ class Trainer:
     def restore(self, path: str | PathLike[str]) -> int: ...
 
 @final
+class Place:
+    @staticmethod
+    def _from_env(ps: int) -> Place | None: ...
+    @property
+    def task(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def number(self) -> int | None: ...
+    @property
+    def chief(self) -> bool: ...
+    @property
+    def replicas(self) -> int: ...
+    @property
+    def aggregate(self) -> int: ...
+    @property
+    def run_dir(self) -> Path | None: ...
+    def _join(
+        self,
+        variables: dict[str, Any],
+        optimizer: Optimizer,
+        settings: dict[str, Any],
+        part: dict[str, Any],
+    ) -> Replica: ...
+    def _serve(
+        self, folder: str | PathLike[str] | None, save_every: int, keep: int
+    ) -> dict[str, Any]: ...
+
+@final
 class Replica:
     @property
     def number(self) -> int: ...
     def next_step(self) -> Step | None: ...
-    def leave(self) -> None: ...
+    def leave(self, for_now: bool = False) -> None: ...
+    def finish(self) -> dict[str, Any] | None: ...
 
 @final
 class Step:

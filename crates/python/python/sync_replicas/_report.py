@@ -36,6 +36,38 @@ class ReplicaReport:
 
 
 @dataclass(frozen=True)
+class ClusterReport:
+    """What one process of a cluster did; counts are zeros in a parameter server."""
+
+    #: "worker 1".
+    task: str
+    #: The global step at the end.
+    step: int
+    #: How long it took part.
+    seconds: float
+    #: Why training ended.
+    stopped: str
+    #: Whether it left before the end, as it was asked to.
+    left: bool
+    accepted: int
+    stale: int
+    duplicates: int
+    superseded: int
+    non_finite: int
+    #: Pushes whose fate is unknown, as servers began anew meanwhile.
+    lost: int
+    #: How long it had no token, in seconds.
+    waited: float
+    #: Those at the end; None in a server, and where none could be had.
+    variables: Variables | None = field(repr=False)
+
+    def copy_into(self, arrays: Variables) -> None:
+        """Copies the variables into writable arrays of your own, by name."""
+        for name, array in arrays.items():
+            array[...] = (self.variables or {})[name]
+
+
+@dataclass(frozen=True)
 class Report:
     """What a training did, with the variables at its end."""
 

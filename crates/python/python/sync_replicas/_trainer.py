@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from . import _native
+from ._errors import ArgumentError
 from ._optimizers import Optimizer
 from .data import Data, by_number, count
 
@@ -23,6 +24,9 @@ class Attached(Protocol):
 
     def fill(self, source: Any) -> None:
         """Writes a step's variables into the parameters."""
+
+    def variables(self) -> dict[str, Any]:
+        """The parameters' values, for a training that begins with them."""
 
     def gradients(self) -> dict[str, Any]:
         """What the last backward pass left, by variable."""
@@ -91,10 +95,19 @@ class Replica:
     thread at a time.
     """
 
-    def __init__(self, native: _native.Replica) -> None:
-        self._native = native
+    def __init__(self, native: _native.Replica | None) -> None:
+        self._seat = native
         self._attached: Attached | None = None
         self._data: tuple[Any, Any] | None = None
+
+    @property
+    def _native(self) -> _native.Replica:
+        if self._seat is None:
+            raise ArgumentError(
+                "the replica has no variables to begin with: attach(model), begin(variables), or "
+                "join(variables, ...)"
+            )
+        return self._seat
 
     @property
     def number(self) -> int:
@@ -147,6 +160,23 @@ class Replica:
         return self._data[1]
 
 
+def settings_of(
+    *,
+    aggregate: int,
+    replicas: int,
+    order: str = "arrival",
+    non_finite: str = "fail",
+    failing_batch: str = "fail",
+    moving_average: float | None = None,
+    averaged: list[str] | None = None,
+    lease: float | None = None,
+    step_timeout: float | None = None,
+    step_deadline: float | None = None,
+) -> dict[str, Any]:
+    """The settings that a training has in one process and in a cluster."""
+    return locals()
+
+
 class Trainer(_native.Trainer):
     """A training in one process, started when it is made; replicas join from threads.
 
@@ -168,33 +198,16 @@ class Trainer(_native.Trainer):
         aggregate: int | None = None,
         replicas: int | None = None,
         min_replicas: int | None = None,
-        order: str = "arrival",
-        non_finite: str = "fail",
-        failing_batch: str = "fail",
-        moving_average: float | None = None,
-        averaged: list[str] | None = None,
-        lease: float | None = None,
-        step_timeout: float | None = None,
-        step_deadline: float | None = None,
+        **settings: Any,
     ) -> Trainer:
         if replicas is None:
             replicas = 1 if aggregate is None else aggregate
         if aggregate is None:
             aggregate = replicas
-        settings = {
-            "aggregate": aggregate,
-            "replicas": replicas,
-            "min_replicas": min(aggregate, replicas) if min_replicas is None else min_replicas,
-            "order": order,
-            "non_finite": non_finite,
-            "failing_batch": failing_batch,
-            "moving_average": moving_average,
-            "averaged": averaged,
-            "lease": lease,
-            "step_timeout": step_timeout,
-            "step_deadline": step_deadline,
-        }
-        return super().__new__(cls, dict(variables), optimizer, settings)
+        if min_replicas is None:
+            min_replicas = min(aggregate, replicas)
+        given = settings_of(aggregate=aggregate, replicas=replicas, **settings)
+        return super().__new__(cls, dict(variables), optimizer, given | {"min_replicas": min_replicas})
 
     def replica(self, number: int) -> Replica:
         """Takes part as a replica, from a thread of one's own."""

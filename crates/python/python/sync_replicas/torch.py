@@ -1,11 +1,13 @@
 """PyTorch: a module for each replica, its parameters filled from the variables.
 
 Parameters that are trained travel, by their names in the module; frozen ones and buffers do not.
-Buffers, as BatchNorm's, are those of replica 0, the chief.
+Buffers, as BatchNorm's, are those of replica 0, the chief: `fit` saves them, and in a cluster the
+program does, with the chief's `state_dict`.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from . import _fit
+from ._cluster import ClusterReplica, join, place, statuses
 from ._errors import ArgumentError, VariableError
 from ._fit import Compute, Every, Hook, Plan, Update, Work
 from ._native import IndexedSlices
@@ -168,19 +171,28 @@ class TorchReport(Report):
 class Optimizer:
     """For a loop that exists: in place of one of PyTorch's, with its two calls.
 
-    `step()` pushes the gradients, waits, and fills the parameters from the newest variables. Without
-    `replica` it trains in this process alone.
+    `step()` pushes the gradients, waits, and fills the parameters from the newest variables. In a
+    process that has a place in a cluster it is that place's replica, with the settings of
+    `sync_replicas.join`; without one it trains in this process alone. `replica` is one to use
+    instead. When the process ends, so does its part: the training ends with the last one's.
     """
 
-    def __init__(self, module: Module, optimizer: Rule, replica: Replica | None = None) -> None:
+    def __init__(
+        self, module: Module, optimizer: Rule, replica: Replica | None = None, **settings: Any
+    ) -> None:
         _refuse_groups(optimizer)
         self._attached = Attachment(module)
-        if replica is None:
-            self._trainer = Trainer(self._attached.variables(), optimizer)
+        if replica is None and place() is not None:
+            replica = join(optimizer=optimizer, **settings)
+            weakref.finalize(self, _finish, replica)
+        elif replica is None:
+            self._trainer = Trainer(self._attached.variables(), optimizer, **settings)
             replica = self._trainer.replica(0)
-        self._replica = replica
-        replica.attach(self._attached)
-        self._open: Step | None = replica.next_step()
+        #: Its `number` says which one of the cluster's it is.
+        self.replica = replica
+        with statuses():
+            replica.attach(self._attached)
+            self._open: Step | None = replica.next_step()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets the gradients."""
@@ -194,14 +206,21 @@ class Optimizer:
         """Pushes the gradients, says what became of them, and waits for the next step."""
         if self._open is None:
             raise RuntimeError("training has ended; there is no step to push for")
-        outcome = self._open.push(self._attached.gradients(), loss=loss)
-        self._open = self._replica.next_step()
+        with statuses():
+            outcome = self._open.push(self._attached.gradients(), loss=loss)
+            self._open = self.replica.next_step()
         return outcome
 
     @property
     def ended(self) -> bool:
         """Whether training has ended: there are no more steps."""
         return self._open is None
+
+
+def _finish(replica: ClusterReplica) -> None:
+    """The end of a process's part, where its loop says nothing of it."""
+    with statuses():
+        replica.finish()
 
 
 class _Net:

@@ -309,8 +309,8 @@ impl Signal {
 pub struct PushReport {
     /// The variables with a gradient, ascending.
     pub variables: Vec<usize>,
-    /// The mean loss of the batch.
-    pub loss: f64,
+    /// The mean loss of the batch, where it is said.
+    pub loss: Option<f64>,
     /// How many examples the batch had.
     pub examples: u64,
 }

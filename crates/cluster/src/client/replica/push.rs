@@ -2,11 +2,32 @@
 
 use sync_replicas::engine::{Grant, Outcome};
 use sync_replicas::error::GradientError;
-use sync_replicas::{Computed, Scalar};
+use sync_replicas::{Computed, Gradients, Scalar};
 
 use super::{ReplicaClient, WorkTimes};
 use crate::client::encoded_contribution::EncodedContribution;
 use crate::client::protocol::{PushError, PushReport, ReplicaProtocol};
+
+/// What is pushed: gradients, with what hooks and reports are told of their batch, if anything.
+#[derive(Clone, Debug)]
+pub struct Pushed<T> {
+    gradients: Gradients<T>,
+    loss: Option<f64>,
+    examples: u64,
+}
+
+impl<T> From<Computed<T>> for Pushed<T> {
+    fn from(computed: Computed<T>) -> Self {
+        let Computed { loss, examples, gradients } = computed;
+        Self { gradients, loss: Some(loss), examples }
+    }
+}
+
+impl<T> From<Gradients<T>> for Pushed<T> {
+    fn from(gradients: Gradients<T>) -> Self {
+        Self { gradients, loss: None, examples: 0 }
+    }
+}
 
 impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
     /// Pushes the gradients of a grant's batch, and says what became of them.
@@ -20,10 +41,10 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
     pub async fn push(
         &mut self,
         grant: &Grant,
-        computed: Computed<T>,
+        pushed: impl Into<Pushed<T>>,
         work: WorkTimes,
     ) -> Result<Outcome, PushError> {
-        self.begin_push(grant, computed, work)?;
+        self.begin_push(grant, pushed, work)?;
         self.wait_push().await
     }
 
@@ -36,12 +57,13 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
     pub fn begin_push(
         &mut self,
         grant: &Grant,
-        computed: Computed<T>,
+        pushed: impl Into<Pushed<T>>,
         work: WorkTimes,
     ) -> Result<(), GradientError> {
         crash_point!("worker/after-gradient");
+        let Pushed { gradients, loss, examples } = pushed.into();
         let (now, done) = (self.now(), self.work(work));
-        if self.settings.skips_not_finite && !computed.gradients.is_finite() {
+        if self.settings.skips_not_finite && !gradients.is_finite() {
             let left_out = self.state.protocol.skip(grant, done, now, &mut self.state.actions);
             self.carry_out();
             if left_out.is_ok() {
@@ -54,10 +76,10 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
             return Ok(());
         }
         let (variables, wire) = (self.state.variables(), self.settings.wire);
-        let sent = EncodedContribution::new(computed.gradients, variables, &self.placement, wire);
+        let sent = EncodedContribution::new(gradients, variables, &self.placement, wire);
         let (encoded, dense) = sent.inspect_err(|_| self.give_up(work))?;
         let variables = encoded.variables.clone();
-        let report = PushReport { variables, loss: computed.loss, examples: computed.examples };
+        let report = PushReport { variables, loss, examples };
         (self.encoded, self.dense) = (Some(encoded), dense);
         let begun = self.state.protocol.push(grant, report, done, now, &mut self.state.actions);
         self.decided = begun.err().map(Err);

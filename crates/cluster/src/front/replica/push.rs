@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::super::ClusterError;
 use super::handle::Place;
 use super::{Worker, end_of, over, wished};
-use crate::client::PushError;
+use crate::client::{PushError, Pushed};
 
 /// Gradients on their way to the servers; of [`ClusterStep::begin_push`].
 ///
@@ -104,11 +104,11 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
     }
 
     /// Sends the gradients of the step that is held on their way.
-    pub(super) fn begin_push(&mut self, computed: Computed<T>) -> Result<(), ClusterError> {
+    pub(super) fn begin_push(&mut self, pushed: impl Into<Pushed<T>>) -> Result<(), ClusterError> {
         let Some(held) = self.held.take() else { return Err(ClusterError::StepOver) };
         // What it has computed is left to another, as it is when it dies.
         if !self.stop.is_wished() && !self.abandoned.is_wished() {
-            let begun = self.client.begin_push(&held.grant, computed, held.times());
+            let begun = self.client.begin_push(&held.grant, pushed, held.times());
             begun.map_err(|error| ClusterError::Push(error.into()))?;
         }
         self.pushing = Some(held.serial);

@@ -17,6 +17,7 @@ use sync_replicas::{
 use super::super::ClusterError;
 use super::handle::Place;
 use super::{ClusterPush, Held, Worker};
+use crate::client::Pushed;
 
 /// A permission to compute one batch, with the variables to compute it from; of
 /// [`ClusterReplica::next_step`](super::ClusterReplica::next_step).
@@ -117,13 +118,16 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     /// Pushes the gradients of all variables as one unit (P-11), and waits for what becomes of
     /// them: [`begin_push`](Self::begin_push) and [`ClusterPush::wait`].
     ///
+    /// They are a [`Computed`], or [`Gradients`] alone: then hooks and reports lack the loss and
+    /// the examples of this batch.
+    ///
     /// # Errors
     /// As those.
     ///
     /// # Panics
     /// In a task of a runtime, which must not block.
-    pub fn push(self, computed: Computed<T>) -> Result<Option<Outcome>, ClusterError> {
-        self.begin_push(computed)?.wait()
+    pub fn push(self, pushed: impl Into<Pushed<T>>) -> Result<Option<Outcome>, ClusterError> {
+        self.begin_push(pushed)?.wait()
     }
 
     /// Sends the gradients of all variables on their way, as one unit (P-11), and waits for
@@ -132,13 +136,16 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     /// # Errors
     /// [`ClusterError::Push`] when they do not fit: nothing was changed, the token was given back,
     /// and the replica may go on. [`ClusterError::StepOver`] when the token was given back before.
-    pub fn begin_push(mut self, computed: Computed<T>) -> Result<ClusterPush<T>, ClusterError> {
+    pub fn begin_push(
+        mut self,
+        pushed: impl Into<Pushed<T>>,
+    ) -> Result<ClusterPush<T>, ClusterError> {
         self.variables = Variables::new();
         let place = Arc::clone(&self.place);
         // Where somebody waits with it, that is a wait for a later step.
         let Some(mut worker) = place.try_lock() else { return Err(ClusterError::StepOver) };
         match &mut *worker {
-            Some(worker) if worker.holds(self.serial) => worker.begin_push(computed)?,
+            Some(worker) if worker.holds(self.serial) => worker.begin_push(pushed)?,
             _ => return Err(ClusterError::StepOver),
         }
         Ok(ClusterPush::of(&place, self.serial))

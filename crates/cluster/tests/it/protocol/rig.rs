@@ -106,7 +106,7 @@ impl Rig {
         let wish = match verb {
             "step" => Some(Wish::Step),
             "push" => {
-                let report = PushReport { variables: vec![0], loss: 1.0, examples: 1 };
+                let report = PushReport { variables: vec![0], loss: Some(1.0), examples: 1 };
                 match protocol.push(&granted(), report, work, now, actions) {
                     Ok(()) => Some(Wish::Push),
                     Err(error) => {

@@ -339,7 +339,7 @@ impl World {
         if replica.pushes.is_none() {
             let Some(Event::Computed) = replica.inbox.last() else { return };
             let grant = replica.grant.take().expect("it was granted");
-            let report = PushReport { variables: vec![0], loss: 1.0, examples: 1 };
+            let report = PushReport { variables: vec![0], loss: Some(1.0), examples: 1 };
             let pushed = replica.protocol.push(&grant, report, work, now, &mut actions);
             replica.pushes = Some(pushed.is_ok());
         }

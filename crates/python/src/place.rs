@@ -1,0 +1,173 @@
+//! This process's place in a cluster, and what follows from it: a replica's part, or a server's.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cluster::spec::{Role, SpecError};
+use cluster::{Cluster, ClusterError, ClusterReplica, OnCluster, ServerFiles, Wire};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use sync_replicas::checkpoint::{Checkpoints, RunId, newest_run};
+use sync_replicas::{Hooks, Variables};
+
+use crate::errors;
+use crate::fit::Cause;
+use crate::hook::{self, Named};
+use crate::kept::Kept;
+use crate::life::Born;
+use crate::member::Member;
+use crate::number::Number;
+use crate::optimizers::optimizer;
+use crate::replica::{Replica, Seat};
+use crate::report::member;
+use crate::trainer::{Initial, Settings, describe};
+use crate::wait::beside;
+
+/// Which process of which cluster this one is, as its environment says.
+#[pyclass(frozen, module = "sync_replicas._native")]
+pub(crate) struct Place(Born<Cluster>);
+
+/// What a replica's part is described by, beside variables, optimizer and the trainer's settings.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Part {
+    wire: String,
+    agree: Vec<(String, String)>,
+    steps: Option<i64>,
+    hooks: Vec<Named>,
+}
+
+#[pymethods]
+impl Place {
+    /// The place that `TF_CONFIG` or Slurm's variables name, of which the first `ps` processes are
+    /// parameter servers in Slurm's case; None without any.
+    #[staticmethod]
+    fn _from_env(ps: u64) -> PyResult<Option<Self>> {
+        let found = Cluster::from_env(ps)
+            .map_err(|error: SpecError| errors::cluster(&ClusterError::Spec(error), None))?;
+        let born = found.map(|cluster| Born::with_threads(|| Ok(cluster)));
+        Ok(born.transpose()?.map(Self))
+    }
+
+    /// "worker 1".
+    #[getter]
+    fn task(&self) -> PyResult<String> {
+        Ok(self.0.get()?.place().task.to_string())
+    }
+
+    /// "chief", "worker", "ps" or "evaluator".
+    #[getter]
+    fn role(&self) -> PyResult<String> {
+        Ok(self.0.get()?.place().task.role.to_string())
+    }
+
+    /// The replica's number, from 0; None in a process that is no replica.
+    #[getter]
+    fn number(&self) -> PyResult<Option<u64>> {
+        Ok(self.0.get()?.place().replica_id())
+    }
+
+    /// Whether it is replica 0, which runs the hooks.
+    #[getter]
+    fn chief(&self) -> PyResult<bool> {
+        Ok(self.0.get()?.place().is_chief())
+    }
+
+    /// How many replicas there are.
+    #[getter]
+    fn replicas(&self) -> PyResult<usize> {
+        Ok(self.0.get()?.total_num_replicas())
+    }
+
+    /// All replicas but the backups.
+    #[getter]
+    fn aggregate(&self) -> PyResult<usize> {
+        Ok(self.0.get()?.replicas_to_aggregate())
+    }
+
+    /// The run folder of the launcher, if it was one that started this process.
+    #[getter]
+    fn run_dir(&self) -> Option<PathBuf> {
+        Cluster::run_dir()
+    }
+
+    /// Takes part as this place's replica.
+    fn _join(
+        &self,
+        variables: &Bound<'_, PyDict>,
+        optimizer: &Bound<'_, PyAny>,
+        settings: Settings,
+        part: Part,
+    ) -> PyResult<Replica> {
+        let cluster = self.0.get()?;
+        let number = cluster.place().replica_id().unwrap_or_default();
+        let with = (optimizer, settings, part);
+        let seat = match Initial::read(variables)? {
+            Initial::F32(variables) => join(cluster, variables, with)?,
+            Initial::F64(variables) => join(cluster, variables, with)?,
+        };
+        Ok(Replica::new(number, seat))
+    }
+
+    /// Serves as a parameter server whatever program the replicas run, until training is over.
+    fn _serve<'py>(
+        &self,
+        py: Python<'py>,
+        folder: Option<PathBuf>,
+        save_every: u64,
+        keep: usize,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let cluster = self.0.get()?.clone();
+        let task = cluster.place().task;
+        let first = (task.role, task.index) == (Role::Ps, 0);
+        let mut files = ServerFiles { checkpoints: None, run: RunId::draw(), record: None };
+        if let Some(folder) = folder.filter(|_| first) {
+            std::fs::create_dir_all(&folder)?;
+            let run = newest_run(&folder).map_err(|error| errors::checkpoint(&error))?;
+            files.run = run.unwrap_or(files.run);
+            files.checkpoints = Some(Checkpoints { folder, steps: save_every, keep });
+        }
+        let stop = cluster.stop_handle();
+        let mut signals = 0;
+        // A second one ends at once, unsaved.
+        let interrupted = move || {
+            stop.stop();
+            signals += 1;
+            signals == 1
+        };
+        let served = beside(py, move || cluster.serve(files), interrupted)?;
+        member(py, served.map_err(|error| errors::cluster(&error, None))?)
+    }
+}
+
+fn join<T: Number>(
+    cluster: &Cluster,
+    variables: Variables<T>,
+    (rule, settings, part): (&Bound<'_, PyAny>, Settings, Part),
+) -> PyResult<Box<dyn Seat>> {
+    let wire = match part.wire.as_str() {
+        "native" => Wire::Native,
+        "bf16" => Wire::Bf16,
+        other => {
+            let message = format!("wire: expected \"native\" or \"bf16\", got {other:?}");
+            return Err(errors::argument(&message));
+        }
+    };
+    let agreed = part.agree.iter();
+    let cluster =
+        agreed.fold(cluster.clone().wire(wire), |all, (name, value)| all.agree(name, value));
+    let described = describe::<T>(optimizer::<T>(rule)?, settings)?;
+    let (kept, cause) = (Arc::<Kept>::default(), Arc::<Cause>::default());
+    let mut hooks = Hooks::new();
+    for hook in hook::hooks(&part.hooks, &kept, &cause) {
+        hooks = hooks.hook(hook);
+    }
+    if let Some(steps) = part.steps {
+        hooks = hooks.stop_at_step(steps);
+    }
+    let joined = || -> Result<ClusterReplica<T>, ClusterError> {
+        described.on(&cluster).build(variables)?.replica(hooks)
+    };
+    let joined = rule.py().detach(joined).map_err(|error| errors::cluster(&error, None))?;
+    Ok(Box::new(Member::new(joined, cluster.stop_handle(), cause)))
+}

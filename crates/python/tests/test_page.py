@@ -1,0 +1,49 @@
+"""The programs of the package's pages: each is run as it stands there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PAGES = [ROOT / "docs" / "python.md", ROOT / "crates" / "python" / "README.md"]
+BLOCK = re.compile(r"^```python *([a-z ]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def programs() -> list[Any]:
+    """Each with its marks: "launch" for one of a cluster, "torch" for PyTorch."""
+    found = []
+    for page in PAGES:
+        text = page.read_text()
+        for block in BLOCK.finditer(text):
+            marks, words = block[1].split(), block[2]
+            line = text[: block.start()].count("\n") + 1
+            skips = [pytest.mark.torch] if "torch" in marks else []
+            found.append(pytest.param(marks, words, id=f"{page.name}:{line}", marks=skips))
+    return found
+
+
+@pytest.mark.parametrize(("marks", "words"), programs())
+def test_it_runs_as_it_stands(
+    marks: list[str], words: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if "jax" in words:
+        pytest.importorskip("jax")
+    file = tmp_path / "train.py"
+    file.write_text(words)
+    if "launch" in marks:
+        launch = request.getfixturevalue("launch")
+        assert launch("--ps 2 --workers 3 --backup 1", str(file)).ended()
+    else:
+        command = [sys.executable, "-W", "error", str(file)]
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+
+
+def test_there_are_some() -> None:
+    kinds = [set(it.values[0]) for it in programs()]
+    assert {"launch"} in kinds and {"launch", "torch"} in kinds and set() in kinds
