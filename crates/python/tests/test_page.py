@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[3]
-PAGES = [ROOT / "docs" / "python.md", ROOT / "crates" / "python" / "README.md"]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "python.md", ROOT / "crates" / "python" / "README.md"]
 BLOCK = re.compile(r"^```python *([a-z ]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
