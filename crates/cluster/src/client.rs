@@ -19,7 +19,7 @@ pub(crate) use connection::{Incoming, Sinks, read};
 #[cfg(test)]
 pub(crate) use connector::endpoint;
 pub(crate) use connector::{CallError, FRAME, WINDOW};
-pub use connector::{Connector, Dial, DialFuture};
+pub use connector::{Connector, Dial, DialFuture, Resolve, ResolveFuture};
 pub use protocol::{Departure, PushError, WaitError};
 pub use replica::{Pushed, ReplicaClient, ReplicaSettings, WorkTimes};
 #[cfg(feature = "test-util")]

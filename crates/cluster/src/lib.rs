@@ -52,6 +52,7 @@
 //! | the same program as in one process | [`OnCluster::on`], [`ClusterTrainer::fit`] |
 //! | a loop of one's own in a worker | [`ClusterTrainer::replica`], [`ClusterStep::push`] |
 //! | a parameter server without a program | [`Cluster::serve`] |
+//! | servers that move, as those of an engine do | [`Cluster::resolve_with`] |
 //! | who may come in | [`Cluster::key`], [`Cluster::tls`], [`security`] |
 //! | half the bytes on the network | [`Cluster::wire`] with [`Wire::Bf16`] |
 //! | an end, or a checkpoint, from elsewhere | [`Cluster::stop_handle`]; [`stop`], [`save`] |
@@ -95,7 +96,7 @@ mod tensor;
 pub mod test_util;
 mod wire;
 
-pub use client::{Connector, PushError, WaitError};
+pub use client::{Connector, PushError, Resolve, ResolveFuture, WaitError};
 pub use coordinator::{ReplicaStatus, Status as CoordinatorStatus};
 pub use definition::DefinitionError;
 pub use front::{

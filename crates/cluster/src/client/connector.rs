@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,12 @@ pub type DialFuture = Pin<Box<dyn Future<Output = Result<Channel, String>> + Sen
 
 /// Makes a connection to an address; a simulation hands in its own.
 pub type Dial = Arc<dyn Fn(String) -> DialFuture + Send + Sync>;
+
+/// Where a server is now, as `HOST:PORT`.
+pub type ResolveFuture = Pin<Box<dyn Future<Output = io::Result<String>> + Send>>;
+
+/// Says where the server of an address is; asked anew at every connection.
+pub type Resolve = Arc<dyn Fn(String) -> ResolveFuture + Send + Sync>;
 
 /// What it takes to call any of the servers.
 #[derive(Clone)]
@@ -54,9 +61,21 @@ impl Connector {
     /// each call.
     #[must_use]
     pub fn tcp(addresses: Vec<String>, signer: Signer, tls: Option<TlsSettings>) -> Self {
+        Self::tcp_resolved(addresses, signer, tls, None)
+    }
+
+    /// The same where the addresses are names, and `resolve` says what they mean now.
+    pub(crate) fn tcp_resolved(
+        addresses: Vec<String>,
+        signer: Signer,
+        tls: Option<TlsSettings>,
+        resolve: Option<Resolve>,
+    ) -> Self {
+        // What listens at a name is not known.
+        let sockets = resolve.is_none();
         let scheme = if tls.is_some() { "https" } else { "http" };
         let dial = move |address: String| -> DialFuture {
-            let tls = tls.clone();
+            let (tls, resolve) = (tls.clone(), resolve.clone());
             Box::pin(async move {
                 let endpoint = endpoint(&format!("{scheme}://{address}"))?;
                 let endpoint = match tls {
@@ -67,14 +86,20 @@ impl Connector {
                 };
                 // A name is looked up anew at every attempt: a restarted server may have moved.
                 let connector = tower::service_fn(move |_| {
-                    let address = address.clone();
-                    async move { socket::connect(&address).await.map(TokioIo::new) }
+                    let (address, resolve) = (address.clone(), resolve.clone());
+                    async move {
+                        let address = match resolve {
+                            Some(resolve) => resolve(address).await?,
+                            None => address,
+                        };
+                        socket::connect(&address).await.map(TokioIo::new)
+                    }
                 });
                 let channel = endpoint.connect_with_connector(connector).await;
                 channel.map_err(|error| sync_replicas::driver::describe(&error))
             })
         };
-        Self { sockets: true, ..Self::new(addresses, Arc::new(dial), signer) }
+        Self { sockets, ..Self::new(addresses, Arc::new(dial), signer) }
     }
 
     /// The same over connections of another kind.

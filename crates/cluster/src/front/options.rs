@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ClusterError, StatusHandle, StopHandle};
-use crate::client::Connector;
+use crate::client::{Connector, Resolve};
 use crate::security::{Guard, SharedKey, Signer, TlsSettings, check_bind, wall_clock};
 use crate::server::{Listener, TransportSettings};
 use crate::shard::Wire;
@@ -27,8 +27,19 @@ pub struct Cluster {
     guard: Option<Arc<Guard>>,
     tls: Option<TlsSettings>,
     listen: Option<IpAddr>,
+    resolve: Option<Resolving>,
     pub(super) stop: StopHandle,
     pub(super) status: StatusHandle,
+}
+
+/// Where servers are, said by somebody else.
+#[derive(Clone)]
+struct Resolving(Resolve);
+
+impl std::fmt::Debug for Resolving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Resolving")
+    }
 }
 
 impl Cluster {
@@ -48,6 +59,7 @@ impl Cluster {
             guard: None,
             tls: None,
             listen: None,
+            resolve: None,
             stop: StopHandle::new(),
             status: StatusHandle::default(),
         }
@@ -155,6 +167,14 @@ impl Cluster {
         self
     }
 
+    /// Says where a parameter server is now, whose address in the place is only its name: asked
+    /// anew at every connection, for servers that an engine moves to other machines.
+    #[must_use]
+    pub fn resolve_with(mut self, resolve: Resolve) -> Self {
+        self.resolve = Some(Resolving(resolve));
+        self
+    }
+
     /// Hears this handle, which was made before and may have been told something already.
     #[must_use]
     pub fn stop_with(mut self, stop: StopHandle) -> Self {
@@ -183,7 +203,9 @@ impl Cluster {
         // Said at once, and not by the first call.
         self.tls.as_ref().map(TlsSettings::client).transpose()?;
         let signer = Signer::new(self.key.clone(), wall_clock);
-        Ok(Connector::tcp(self.place.cluster.ps.clone(), signer, self.tls.clone()))
+        let resolve = self.resolve.as_ref().map(|it| Arc::clone(&it.0));
+        let (ps, tls) = (self.place.cluster.ps.clone(), self.tls.clone());
+        Ok(Connector::tcp_resolved(ps, signer, tls, resolve))
     }
 
     pub(super) fn guard(&self) -> Option<Arc<Guard>> {

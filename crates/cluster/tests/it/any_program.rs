@@ -1,12 +1,17 @@
 //! Parameter servers without a program, over real sockets on loopback: they serve what comes, and
 //! refuse what they cannot.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use cluster::spec::Node;
-use cluster::{Cluster, ClusterError, ClusterReport, OnCluster, ServerFiles, StopHandle, Wire};
+use cluster::{
+    Cluster, ClusterError, ClusterReport, OnCluster, Resolve, ServerFiles, StopHandle, Wire,
+};
 use optim::{Adagrad, AdamW, Groups, HyperParameterError, Optimizer, Schedule, Step, Tile};
 use sync_replicas::checkpoint::{self, Checkpoints, RunId, TrainingState};
 use sync_replicas::options::SummationOrder;
@@ -217,4 +222,30 @@ fn it_goes_on_from_a_checkpoint() {
     assert_eq!(trainer.snapshot().variables.sha256(), whole);
     let definition = checkpoint::newest_definition(folder.path()).expect("it can be read");
     assert_eq!(definition.expect("it is kept")["number_type"], "f32");
+}
+
+/// Servers that an engine moves are found by name, anew at every connection.
+#[test]
+fn a_server_is_looked_for_at_every_connection() {
+    let (rig, asked) = (Rig::new(1, 1), Arc::new(AtomicUsize::new(0)));
+    let there = rig.servers.clone();
+    let named = Rig { servers: "ps0.invalid:1".to_owned(), workers: rig.workers.clone() };
+    let count = Arc::clone(&asked);
+    let resolve: Resolve = Arc::new(move |name| {
+        assert_eq!(name, "ps0.invalid:1");
+        // Nowhere at first, as while it is being moved.
+        let found = match count.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(io::Error::new(io::ErrorKind::NotFound, "it is being moved")),
+            _ => Ok(there.clone()),
+        };
+        Box::pin(async move { found })
+    });
+    let one = |optimizer| described(optimizer).replicas_to_aggregate(1).total_num_replicas(1);
+    thread::scope(|scope| {
+        scope.spawn(|| rig.serve(0, None).expect("it serves"));
+        let cluster = named.cluster("worker", 0).resolve_with(resolve);
+        let trainer = one(Adagrad::new(0.1)).on(&cluster).build(variables()).expect("it fits");
+        trainer.fit(&Pull, numbers, hooks()).expect("it trains");
+    });
+    assert!(asked.load(Ordering::Relaxed) >= 2);
 }
