@@ -23,7 +23,7 @@ use cli::status::status;
 use cli::stop::stop;
 use cli::summary::{Summary, story, table, verdict};
 use cli::train::train;
-use cluster::StopHandle;
+use cluster::ProcessHandle;
 use cluster::exit::Exit;
 use sync_replicas::driver::{append_private_file, describe};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -99,11 +99,11 @@ fn run_launch(args: LaunchArgs, words: &[OsString]) -> Result<Exit, Error> {
 fn run_node(args: NodeArgs, words: &[OsString]) -> Result<Exit, Error> {
     let (quiet, json, end_with_stdin) = (args.train.quiet, args.train.json, args.end_with_stdin);
     // A signal may come before there is something to end.
-    let stop = StopHandle::new();
+    let stop = ProcessHandle::new();
     let heard = stop.clone();
     let asked =
         signals::listen("leaving; the others wait or go on", move |request| match request {
-            Request::End => heard.stop(),
+            Request::End => heard.leave(),
             Request::Save => heard.save(),
         });
     if end_with_stdin {

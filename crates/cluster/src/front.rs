@@ -8,23 +8,23 @@ mod from_env;
 mod hooks;
 mod memory;
 mod options;
+mod process_handle;
 mod replica;
 mod report;
 mod serving;
 pub(crate) mod status;
 mod status_handle;
-mod stop;
 
 pub use agreement::Agreement;
 pub use any_program::ServerFiles;
 pub use options::Cluster;
+pub use process_handle::ProcessHandle;
 pub use replica::{ClusterPush, ClusterReplica, ClusterStep};
 pub use report::{ClusterError, ClusterReport, Counts};
 #[cfg(test)]
 pub(crate) use serving::pass_on;
 pub use status::{StatusError, save, status, stop};
 pub use status_handle::StatusHandle;
-pub use stop::StopHandle;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -55,7 +55,7 @@
 //! | servers that move, as those of an engine do | [`Cluster::resolve_with`] |
 //! | who may come in | [`Cluster::key`], [`Cluster::tls`], [`security`] |
 //! | half the bytes on the network | [`Cluster::wire`] with [`Wire::Bf16`] |
-//! | an end, or a checkpoint, from elsewhere | [`Cluster::stop_handle`]; [`stop`], [`save`] |
+//! | an end, or a checkpoint, from elsewhere | [`Cluster::process_handle`]; [`stop`], [`save`] |
 //! | how it is | [`status`], [`Cluster::status_handle`] |
 //! | what to tell a scheduler | [`ClusterError::exit`], [`exit::Exit`] |
 //!
@@ -101,8 +101,8 @@ pub use coordinator::{ReplicaStatus, Status as CoordinatorStatus};
 pub use definition::DefinitionError;
 pub use front::{
     Agreement, Cluster, ClusterError, ClusterPush, ClusterReplica, ClusterReport, ClusterStep,
-    ClusterTrainer, Clustered, Counts, DEFAULT_LEASE, OnCluster, ServerFiles, StatusError,
-    StatusHandle, StopHandle, save, status, stop,
+    ClusterTrainer, Clustered, Counts, DEFAULT_LEASE, OnCluster, ProcessHandle, ServerFiles,
+    StatusError, StatusHandle, save, status, stop,
 };
 pub use server::{ServeError, ServerPresence, ServerStatus};
 pub use shard::Wire;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use cluster::{ClusterError, ClusterReplica, ClusterStep, StopHandle};
+use cluster::{ClusterError, ClusterReplica, ClusterStep, ProcessHandle};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sync_replicas::Computed;
@@ -31,13 +31,13 @@ pub(crate) struct Member<T: Number> {
     /// The number of steps that it has begun.
     serial: u64,
     kept: Kept,
-    stop: StopHandle,
+    stop: ProcessHandle,
     /// Why a hook failed.
     cause: Arc<Cause>,
 }
 
 impl<T: Number> Member<T> {
-    pub(crate) fn new(replica: ClusterReplica<T>, stop: StopHandle, cause: Arc<Cause>) -> Self {
+    pub(crate) fn new(replica: ClusterReplica<T>, stop: ProcessHandle, cause: Arc<Cause>) -> Self {
         let kept = Kept::default();
         Self { replica: Some(replica), open: None, serial: 0, kept, stop, cause }
     }
@@ -125,7 +125,7 @@ impl<T: Number> Seat for Member<T> {
         self.open = None;
         let Some(mut replica) = self.replica.take() else { return };
         if for_now {
-            self.stop.stop();
+            self.stop.leave();
             // Whatever it answers, nobody asks for more.
             let _ = replica.next_step_within(FAREWELL);
         }

@@ -127,11 +127,11 @@ impl Place {
             files.run = run.unwrap_or(files.run);
             files.checkpoints = Some(Checkpoints { folder, steps: save_every, keep });
         }
-        let stop = cluster.stop_handle();
+        let stop = cluster.process_handle();
         let mut signals = 0;
         // A second one ends at once, unsaved.
         let interrupted = move || {
-            stop.stop();
+            stop.leave();
             signals += 1;
             signals == 1
         };
@@ -169,5 +169,5 @@ fn join<T: Number>(
         described.on(&cluster).build(variables)?.replica(hooks)
     };
     let joined = rule.py().detach(joined).map_err(|error| errors::cluster(&error, None))?;
-    Ok(Box::new(Member::new(joined, cluster.stop_handle(), cause)))
+    Ok(Box::new(Member::new(joined, cluster.process_handle(), cause)))
 }

@@ -4,22 +4,22 @@
 
 use std::io::{self, BufRead};
 
-use cluster::StopHandle;
+use cluster::ProcessHandle;
 use cluster::exit::Exit;
 
 use super::child::{END, LEAVE, NOBODY, SAVE};
 
 /// Passes on what the launcher says, which is said on standard input, from now on.
-pub fn listen_to_launcher(stop: StopHandle) {
+pub fn listen_to_launcher(stop: ProcessHandle) {
     std::thread::spawn(move || {
         let mut words = io::stdin().lock();
         let mut line = String::new();
         while words.read_line(&mut line).is_ok_and(|count| count > 0) {
             match line.as_str() {
                 END => stop.end_training(),
-                LEAVE => stop.stop(),
+                LEAVE => stop.leave(),
                 SAVE => stop.save(),
-                NOBODY => stop.expect_nobody(),
+                NOBODY => stop.expect_no_returns(),
                 // It has nothing else to say.
                 _ => {}
             }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use cluster::spec::Role;
-use cluster::{Cluster, ClusterReport, ServerFiles, StopHandle};
+use cluster::{Cluster, ClusterReport, ProcessHandle, ServerFiles};
 use sync_replicas::checkpoint::{self, Checkpoints, RunId};
 use sync_replicas::record::Record;
 
@@ -34,7 +34,7 @@ const NAME: &str = "program";
 ///
 /// # Errors
 /// When its part fails; the exit status says whether a restart can help.
-pub fn serve(args: &NodeArgs, stop: StopHandle) -> Result<Ended, Error> {
+pub fn serve(args: &NodeArgs, stop: ProcessHandle) -> Result<Ended, Error> {
     raise_descriptors();
     let cluster = cluster_of(args, stop)?;
     let cluster = match args.max_memory {

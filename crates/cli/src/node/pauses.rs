@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use cluster::{ClusterError, StopHandle};
+use cluster::{ClusterError, ProcessHandle};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
@@ -13,18 +13,18 @@ use crate::error::Error;
 
 pub(super) struct Pauses {
     runtime: Runtime,
-    stop: StopHandle,
+    stop: ProcessHandle,
 }
 
 impl Pauses {
     pub(super) fn new(process: &Process) -> Result<Self, Error> {
         let runtime = Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(ClusterError::Runtime)?;
-        Ok(Self { runtime, stop: process.cluster.stop_handle() })
+        Ok(Self { runtime, stop: process.cluster.process_handle() })
     }
 
     /// Waits for so long; whether the process was asked to leave meanwhile.
     pub(super) fn pause(&self, time: Duration) -> bool {
-        self.runtime.block_on(async { timeout(time, self.stop.wished()).await.is_ok() })
+        self.runtime.block_on(async { timeout(time, self.stop.leave_requested()).await.is_ok() })
     }
 }

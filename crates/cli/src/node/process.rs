@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cluster::security::check_bind;
 use cluster::spec::{Node, Role};
-use cluster::{Cluster, ClusterReport, OnCluster, StopHandle};
+use cluster::{Cluster, ClusterReport, OnCluster, ProcessHandle};
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::record::Record;
 use sync_replicas::{Hooks, SyncReplicas};
@@ -44,7 +44,7 @@ impl Process {
     ///
     /// # Errors
     /// When they make no sense, before anything is opened or written.
-    pub fn new(args: NodeArgs, stop: StopHandle) -> Result<Self, Error> {
+    pub fn new(args: NodeArgs, stop: ProcessHandle) -> Result<Self, Error> {
         // Said before anything is opened.
         let metrics_address = metrics_address(&args)?;
         let cluster = cluster_of(&args, stop)?.wire(args.wire);
@@ -128,8 +128,8 @@ impl Process {
 }
 
 /// The place of a process, and how it talks to the others.
-pub(super) fn cluster_of(args: &NodeArgs, stop: StopHandle) -> Result<Cluster, Error> {
-    let cluster = Cluster::new(place(args)?).stop_with(stop).reconnect_timeout(args.patience);
+pub(super) fn cluster_of(args: &NodeArgs, stop: ProcessHandle) -> Result<Cluster, Error> {
+    let cluster = Cluster::new(place(args)?).with_handle(stop).reconnect_timeout(args.patience);
     let cluster = set(cluster, security::key(&args.security)?, Cluster::key);
     let cluster = set(cluster, security::tls(&args.security), Cluster::tls);
     Ok(set(cluster, args.listen, Cluster::listen))
@@ -196,7 +196,7 @@ mod tests {
         let words = ["x", "node", "--out", out].into_iter().chain(words.split_whitespace());
         let words = words.chain(config.into_iter().flat_map(|file| ["--config", file]));
         match command_line::read(words.map(Into::into)).expect("is valid").command {
-            Command::Node(args) => Process::new(*args, StopHandle::new()).expect("is valid"),
+            Command::Node(args) => Process::new(*args, ProcessHandle::new()).expect("is valid"),
             other => panic!("{other:?}"),
         }
     }

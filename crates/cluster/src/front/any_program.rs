@@ -107,7 +107,7 @@ impl Cluster {
     /// Waits until this process is to leave; or until training is to end, and a little longer, so
     /// that whoever comes is told so.
     async fn asked_to_end(&self) {
-        let mut wishes = self.stop.wishes();
+        let mut wishes = self.stop.requests();
         // Both fail only when the sender is gone, which the cluster holds.
         drop(wishes.wait_for(|wished| wished.leave || wished.end).await);
         let _ = tokio::time::timeout(SOON, wishes.wait_for(|wished| wished.leave)).await;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Cluster, StopHandle};
+use super::{Cluster, ProcessHandle};
 use crate::security::SharedKey;
 use crate::spec::{DEFAULT_PORT_BASE, Node, SpecError};
 
@@ -71,7 +71,7 @@ impl Cluster {
 }
 
 /// Has this process leave once the one that has started it is gone.
-fn leave_with_parent(stop: StopHandle) {
+fn leave_with_parent(stop: ProcessHandle) {
     #[cfg(unix)]
     {
         let parent = std::os::unix::process::parent_id();
@@ -80,7 +80,7 @@ fn leave_with_parent(stop: StopHandle) {
                 std::thread::sleep(LOOK);
             }
             tracing::warn!("the launcher is gone, and this process leaves");
-            stop.stop();
+            stop.leave();
         };
         let thread = std::thread::Builder::new().name("launcher".to_owned()).spawn(watch);
         if let Err(error) = thread {

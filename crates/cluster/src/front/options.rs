@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ClusterError, StatusHandle, StopHandle};
+use super::{ClusterError, ProcessHandle, StatusHandle};
 use crate::client::{Connector, Resolve};
 use crate::security::{Guard, SharedKey, Signer, TlsSettings, check_bind, wall_clock};
 use crate::server::{Listener, TransportSettings};
@@ -28,7 +28,7 @@ pub struct Cluster {
     tls: Option<TlsSettings>,
     listen: Option<IpAddr>,
     resolve: Option<Resolving>,
-    pub(super) stop: StopHandle,
+    pub(super) stop: ProcessHandle,
     pub(super) status: StatusHandle,
 }
 
@@ -60,7 +60,7 @@ impl Cluster {
             tls: None,
             listen: None,
             resolve: None,
-            stop: StopHandle::new(),
+            stop: ProcessHandle::new(),
             status: StatusHandle::default(),
         }
     }
@@ -177,14 +177,14 @@ impl Cluster {
 
     /// Hears this handle, which was made before and may have been told something already.
     #[must_use]
-    pub fn stop_with(mut self, stop: StopHandle) -> Self {
+    pub fn with_handle(mut self, stop: ProcessHandle) -> Self {
         self.stop = stop;
         self
     }
 
     /// Ends this process's part from outside, while [`fit`](super::ClusterTrainer::fit) runs.
     #[must_use]
-    pub fn stop_handle(&self) -> StopHandle {
+    pub fn process_handle(&self) -> ProcessHandle {
         self.stop.clone()
     }
 

@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::hooks::ChiefHooks;
-use super::{ClusterError, ClusterTrainer, Counts, StopHandle};
+use super::{ClusterError, ClusterTrainer, Counts, ProcessHandle};
 use crate::client::{Connector, Departure, ReplicaClient, ReplicaSettings, WorkTimes};
 use crate::coordinator::StepMade;
 use crate::spec::Task;
@@ -65,7 +65,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         // A wish is heard in the middle of a batch, too.
         let (wish, in_vain) = (self.cluster.stop.clone(), client.in_vain());
         let hears = Hears(tokio::spawn(async move {
-            wish.wished().await;
+            wish.leave_requested().await;
             in_vain();
         }));
         Ok(Worker {
@@ -78,7 +78,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             task: place.task,
             begun: Instant::now(),
             stop: self.cluster.stop.clone(),
-            abandoned: StopHandle::new(),
+            abandoned: ProcessHandle::new(),
             counts: Counts::default(),
             record: self.parts.record.filter(|_| place.is_chief()),
             left: false,
@@ -103,9 +103,9 @@ struct Worker<T: Scalar + bytemuck::Pod> {
     replica: ReplicaId,
     task: Task,
     begun: Instant,
-    stop: StopHandle,
+    stop: ProcessHandle,
     /// Told when nobody wants this replica any more.
-    abandoned: StopHandle,
+    abandoned: ProcessHandle,
     counts: Counts,
     /// In the chief, if there is to be one.
     record: Option<Record>,
@@ -168,7 +168,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         // Only the wait is cut: whatever comes of it is done to its end.
         let grant = tokio::select! {
             biased;
-            () = wished(&self.stop, &self.abandoned) => {
+            () = leave_requested(&self.stop, &self.abandoned) => {
                 self.leave_for_now().await;
                 return Ok(Poll::Ready(None));
             }
@@ -288,10 +288,10 @@ pub(super) async fn insist_on_stop(connector: &Connector, reason: &str) {
 }
 
 /// Until this replica is to leave: its process was asked to end, or nobody wants it any more.
-async fn wished(stop: &StopHandle, abandoned: &StopHandle) {
+async fn leave_requested(stop: &ProcessHandle, abandoned: &ProcessHandle) {
     tokio::select! {
-        () = stop.wished() => {}
-        () = abandoned.wished() => {}
+        () = stop.leave_requested() => {}
+        () = abandoned.leave_requested() => {}
     }
 }
 

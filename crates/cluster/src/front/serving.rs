@@ -7,7 +7,7 @@ use sync_replicas::Scalar;
 use sync_replicas::engine::StopReason;
 use tokio::time::Instant;
 
-use super::stop::Requests;
+use super::process_handle::Requests;
 use super::{ClusterError, ClusterReport, ClusterTrainer, Counts};
 use crate::client::Connector;
 use crate::coordinator::batch_size;
@@ -142,7 +142,7 @@ pub(crate) async fn pass_on<T: Scalar + bytemuck::Pod>(
     reach: &Connector,
     server: &Server<T>,
 ) -> Result<(), ServeError> {
-    let mut wishes = cluster.stop.wishes();
+    let mut wishes = cluster.stop.requests();
     let mut done = Requests::default();
     let coordinates = cluster.place.task.index == 0;
     loop {
@@ -158,8 +158,8 @@ pub(crate) async fn pass_on<T: Scalar + bytemuck::Pod>(
                 tokio::spawn(async move { super::replica::insist_on_stop(&reach, STOPPED).await });
             }
         }
-        if wished.expect_nobody {
-            server.expect_nobody();
+        if wished.expect_no_returns {
+            server.expect_no_returns();
         }
         if wished.leave {
             return server.leave().await;

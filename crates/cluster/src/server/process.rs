@@ -108,7 +108,7 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
     }
 
     /// No process that is away comes back: the end waits for those alone that are here.
-    pub(crate) fn expect_nobody(&self) {
+    pub(crate) fn expect_no_returns(&self) {
         self.expects_nobody.store(true, Ordering::Release);
     }
 

@@ -14,18 +14,18 @@ use super::Seen;
 use super::faults::Draw;
 use super::program::Plan;
 use crate::client::Connector;
-use crate::{Cluster, StopHandle};
+use crate::{Cluster, ProcessHandle};
 
 /// How one life of a process hears wishes.
 #[derive(Clone)]
 pub(super) struct Ear {
-    stop: StopHandle,
+    stop: ProcessHandle,
     save: Arc<Notify>,
 }
 
 impl Ear {
     pub(super) fn of(cluster: &Cluster) -> Self {
-        Self { stop: cluster.stop_handle(), save: Arc::default() }
+        Self { stop: cluster.process_handle(), save: Arc::default() }
     }
 
     /// Asks the coordinator for a checkpoint whenever one is wished for, as a
@@ -105,7 +105,7 @@ impl Wishes {
             let _ = writeln!(trace, "{now:?} {process} hears a wish: {kind:?}");
             match kind {
                 Kind::Save => ear.save.notify_one(),
-                Kind::Leave => ear.stop.stop(),
+                Kind::Leave => ear.stop.leave(),
                 Kind::Stop => {
                     ear.stop.end_training();
                     self.stopped.get_or_insert((now, step));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cluster::spec::Node;
 use cluster::{
-    Cluster, ClusterError, ClusterReport, OnCluster, Resolve, ServerFiles, StopHandle, Wire,
+    Cluster, ClusterError, ClusterReport, OnCluster, ProcessHandle, Resolve, ServerFiles, Wire,
 };
 use optim::{Adagrad, AdamW, Groups, HyperParameterError, Optimizer, Schedule, Step, Tile};
 use sync_replicas::checkpoint::{self, Checkpoints, RunId, TrainingState};
@@ -174,10 +174,10 @@ fn server_step(rig: &Rig) -> Option<i64> {
 #[test]
 fn a_server_that_waits_for_a_program_can_be_ended() {
     #[track_caller]
-    fn check(index: u64, wish: fn(&StopHandle), left: bool) {
+    fn check(index: u64, wish: fn(&ProcessHandle), left: bool) {
         let rig = Rig::new(2, 1);
-        let stop = StopHandle::new();
-        let cluster = rig.cluster("ps", index).stop_with(stop.clone());
+        let stop = ProcessHandle::new();
+        let cluster = rig.cluster("ps", index).with_handle(stop.clone());
         thread::scope(|scope| {
             let server = scope.spawn(|| cluster.serve(files(None)));
             while cluster.status_handle().get().is_none() {
@@ -190,9 +190,9 @@ fn a_server_that_waits_for_a_program_can_be_ended() {
             assert_eq!((report.global_step.get(), report.left), (0, left), "{}", report.stopped);
         });
     }
-    check(0, StopHandle::stop, true);
-    check(1, StopHandle::stop, true);
-    check(0, StopHandle::end_training, true);
+    check(0, ProcessHandle::leave, true);
+    check(1, ProcessHandle::leave, true);
+    check(0, ProcessHandle::end_training, true);
 }
 
 /// P-24: servers without a program go on from a checkpoint, and need no values then.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use cluster::spec::Node;
-use cluster::{Cluster, ClusterReport, OnCluster, StopHandle};
+use cluster::{Cluster, ClusterReport, OnCluster, ProcessHandle};
 use sync_replicas::{BoxError, Computed, Hooks, Model, Variables, Work};
 
 use crate::loopback::{Pull, addresses, numbers, replicas, variables};
@@ -105,10 +105,10 @@ impl<F: FnMut()> sync_replicas::BatchSource for Three<F> {
 }
 
 /// A server, and the worker's way to it.
-fn server() -> (std::thread::JoinHandle<ClusterReport<f32>>, StopHandle, Way) {
+fn server() -> (std::thread::JoinHandle<ClusterReport<f32>>, ProcessHandle, Way) {
     let address = addresses(1);
     let cluster = place(&address, "ps");
-    let (way, stop) = (Way::to(address), cluster.stop_handle());
+    let (way, stop) = (Way::to(address), cluster.process_handle());
     let served = std::thread::spawn(move || {
         let trainer = replicas(1, 1).lease(LONG).on(&cluster).build(variables()).expect("it fits");
         trainer.fit(&Pull, numbers, Hooks::new()).expect("it ends in peace")
@@ -126,18 +126,18 @@ fn place(server: &str, role: &str) -> Cluster {
 fn a_worker_in_a_push_leaves_at_once() {
     let (served, stop_server, way) = server();
     let cluster = place(&way.address, "worker");
-    let stop = cluster.stop_handle();
+    let stop = cluster.process_handle();
     let model = AtThird(|| {
         way.cut(true);
         let stop = stop.clone();
         // Once the push is under way.
-        std::thread::spawn(move || stop.stop());
+        std::thread::spawn(move || stop.leave());
     });
     let trainer = replicas(1, 1).lease(LONG).on(&cluster).build(variables()).expect("it fits");
     let begun = Instant::now();
     let report = trainer.fit(&model, numbers, Hooks::new()).expect("it leaves in peace");
     assert!(report.left && begun.elapsed() < SOON, "{:?}", begun.elapsed());
-    stop_server.stop();
+    stop_server.leave();
     served.join().expect("it ends");
 }
 
@@ -168,6 +168,6 @@ fn a_replica_that_is_dropped_out_of_reach_leaves_soon() {
     drop(replica);
     drop(step);
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
-    stop_server.stop();
+    stop_server.leave();
     served.join().expect("it ends");
 }

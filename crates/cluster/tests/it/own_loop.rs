@@ -256,12 +256,12 @@ fn a_wish_from_elsewhere_ends_a_wait() {
     #[track_caller]
     fn check(rig: &Rig, before: bool) {
         let cluster = rig.cluster("worker", 0);
-        let stop = cluster.stop_handle();
+        let stop = cluster.process_handle();
         let mut replica = rig.trainer(&cluster).replica(Hooks::new()).expect("it is a worker");
         let waited = replica.next_step_within(Duration::from_millis(1)).expect("it is patient");
         assert!(waited.is_pending(), "nobody serves");
         let begun = Instant::now();
-        let elsewhere = std::thread::spawn(move || stop.stop());
+        let elsewhere = std::thread::spawn(move || stop.leave());
         if before {
             elsewhere.join().expect("it wishes");
         }
@@ -274,19 +274,19 @@ fn a_wish_from_elsewhere_ends_a_wait() {
     check(&rig, false);
     std::thread::scope(|scope| {
         let (wish, ears) = (rig.cluster("ps", 0), rig.cluster("worker", 0));
-        let end = wish.stop_handle();
+        let end = wish.process_handle();
         let rig = &rig;
         scope.spawn(move || rig.trainer(&wish).run_server(Hooks::new()).expect("it serves"));
         let mut replica = rig.trainer(&ears).replica(Hooks::new()).expect("it is a worker");
         let step = next(&mut replica);
         assert!(!step.is_superseded());
-        let stop = ears.stop_handle();
-        scope.spawn(move || stop.stop());
+        let stop = ears.process_handle();
+        scope.spawn(move || stop.leave());
         assert!(step.work().pause(LONG), "its work is in vain");
         assert_eq!(push(step), None, "it is left to another");
         assert!(replica.next_step().expect("it leaves in peace").is_none());
         assert!(replica.finish().expect("it leaves in peace").left);
-        end.stop();
+        end.leave();
     });
 }
 

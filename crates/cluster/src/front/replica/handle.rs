@@ -11,7 +11,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::time::Instant;
 
 use super::super::serving::draw;
-use super::super::{ClusterError, ClusterReport, ClusterTrainer, StopHandle, start_runtime};
+use super::super::{ClusterError, ClusterReport, ClusterTrainer, ProcessHandle, start_runtime};
 use super::{ClusterStep, Worker, end_of};
 use crate::client::Departure;
 use crate::spec::Role;
@@ -34,7 +34,7 @@ pub(super) struct Place<T: Scalar + bytemuck::Pod> {
     worker: Mutex<Option<Worker<T>>>,
     handle: Handle,
     /// Told when the replica is dropped.
-    abandoned: StopHandle,
+    abandoned: ProcessHandle,
 }
 
 impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
@@ -136,7 +136,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
     }
 
     /// Waits for a token and gives the step to compute; `None` when training has ended, or
-    /// this process was asked to leave ([`StopHandle::stop`]).
+    /// this process was asked to leave ([`ProcessHandle::leave`]).
     ///
     /// An earlier step that was neither pushed nor dropped is given back. A push that was begun,
     /// and not waited for, is heard of first.
@@ -205,7 +205,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
 impl<T: Scalar + bytemuck::Pod> Drop for ClusterReplica<T> {
     fn drop(&mut self) {
         // Whoever pushes a step of it elsewhere waits no longer.
-        self.place.abandoned.stop();
+        self.place.abandoned.leave();
         let Some(runtime) = self.runtime.take() else { return };
         if let Some(worker) = self.place.lock().take() {
             let departure = match std::thread::panicking() {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::super::ClusterError;
 use super::handle::Place;
-use super::{Worker, end_of, over, wished};
+use super::{Worker, end_of, leave_requested, over};
 use crate::client::{PushError, Pushed};
 
 /// Gradients on their way to the servers; of [`ClusterStep::begin_push`].
@@ -107,7 +107,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
     pub(super) fn begin_push(&mut self, pushed: impl Into<Pushed<T>>) -> Result<(), ClusterError> {
         let Some(held) = self.held.take() else { return Err(ClusterError::StepOver) };
         // What it has computed is left to another, as it is when it dies.
-        if !self.stop.is_wished() && !self.abandoned.is_wished() {
+        if !self.stop.is_leave_requested() && !self.abandoned.is_leave_requested() {
             let begun = self.client.begin_push(&held.grant, pushed, held.times());
             begun.map_err(|error| ClusterError::Push(error.into()))?;
         }
@@ -123,7 +123,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
     ) -> Result<Poll<Option<Outcome>>, ClusterError> {
         let pushed = tokio::select! {
             biased;
-            () = wished(&self.stop, &self.abandoned) => {
+            () = leave_requested(&self.stop, &self.abandoned) => {
                 self.leave_for_now().await;
                 return Ok(Poll::Ready(None));
             }

@@ -56,7 +56,7 @@ async fn the_end_is_held_for_who_may_come_back() {
             leader.stop(StopReason::Requested("enough".to_owned()));
         });
         if expects_nobody {
-            server.expect_nobody();
+            server.expect_no_returns();
         }
         let ended = Instant::now();
         server.until_all_have_heard().await;

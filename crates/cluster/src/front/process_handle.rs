@@ -9,7 +9,7 @@ use tokio::sync::watch;
 /// What somebody wishes of this process; from any thread, at any time, also before `fit` begins.
 /// Clones are the same wishes.
 #[derive(Clone, Debug, Default)]
-pub struct StopHandle(Arc<watch::Sender<Requests>>);
+pub struct ProcessHandle(Arc<watch::Sender<Requests>>);
 
 /// All that was wished for so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,12 +21,12 @@ pub(crate) struct Requests {
     /// That a checkpoint is written: how often.
     pub(crate) saves: u64,
     /// That the end is held for nobody who is away.
-    pub(crate) expect_nobody: bool,
+    pub(crate) expect_no_returns: bool,
 }
 
-impl StopHandle {
+impl ProcessHandle {
     /// For a process that can be told to end before it knows its place: what is said to it waits
-    /// for [`Cluster::stop_with`](crate::Cluster::stop_with).
+    /// for [`Cluster::with_handle`](crate::Cluster::with_handle).
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -35,7 +35,7 @@ impl StopHandle {
     /// Ends this process's part, and not the training (P-5): it is expected to be started again. A
     /// worker leaves, and the others go on. A parameter server leaves once the cluster has written
     /// a checkpoint, and the others wait for it as for one that was lost.
-    pub fn stop(&self) {
+    pub fn leave(&self) {
         self.0.send_modify(|wished| wished.leave = true);
     }
 
@@ -52,24 +52,24 @@ impl StopHandle {
 
     /// Says that no process which is away is started again, so that the end need not wait for it;
     /// heard by the first parameter server. For what looks after all processes: nobody else knows.
-    pub fn expect_nobody(&self) {
-        self.0.send_modify(|wished| wished.expect_nobody = true);
+    pub fn expect_no_returns(&self) {
+        self.0.send_modify(|wished| wished.expect_no_returns = true);
     }
 
     /// Waits for the wish that this process ends its part: for a part that the cluster does not
     /// play, such as an evaluator's.
-    pub async fn wished(&self) {
+    pub async fn leave_requested(&self) {
         // Fails only when the sender is gone, which this holds.
         let _ = self.0.subscribe().wait_for(|wished| wished.leave).await;
     }
 
     /// Whether there is that wish.
-    pub(crate) fn is_wished(&self) -> bool {
+    pub(crate) fn is_leave_requested(&self) -> bool {
         self.0.borrow().leave
     }
 
     /// All wishes, as they come.
-    pub(crate) fn wishes(&self) -> watch::Receiver<Requests> {
+    pub(crate) fn requests(&self) -> watch::Receiver<Requests> {
         self.0.subscribe()
     }
 }
@@ -80,26 +80,26 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Waker};
 
-    use super::StopHandle;
+    use super::ProcessHandle;
     use crate::Cluster;
     use crate::spec::Node;
 
     #[test]
     fn a_wish_is_heard_whenever_it_comes() {
-        type Wish = fn(&StopHandle);
+        type Wish = fn(&ProcessHandle);
         #[track_caller]
         fn check(before: &[Wish], after: &[Wish], expected: bool) {
-            let stop = StopHandle::new();
+            let stop = ProcessHandle::new();
             before.iter().for_each(|wish| wish(&stop));
             let place = Node::from_flags("a:1", "b:1", "ps", 0).expect("it makes sense");
-            let cluster = Cluster::new(place).stop_with(stop.clone());
+            let cluster = Cluster::new(place).with_handle(stop.clone());
             after.iter().for_each(|wish| wish(&stop));
-            let stop = cluster.stop_handle();
-            let heard = pin!(stop.wished()).poll(&mut Context::from_waker(Waker::noop()));
+            let stop = cluster.process_handle();
+            let heard = pin!(stop.leave_requested()).poll(&mut Context::from_waker(Waker::noop()));
             assert_eq!(heard.is_ready(), expected);
         }
         let (leave, end, save): (Wish, Wish, Wish) =
-            (StopHandle::stop, StopHandle::end_training, StopHandle::save);
+            (ProcessHandle::leave, ProcessHandle::end_training, ProcessHandle::save);
         check(&[], &[], false);
         check(&[leave], &[], true);
         check(&[], &[leave], true);
