@@ -56,7 +56,7 @@ def test_a_late_push_is_told_so() -> None:
 
 
 def test_a_step_that_is_dropped_gives_its_token_back() -> None:
-    training = trainer(aggregate=2, replicas=1)
+    training = trainer(aggregate=2, replicas=1, step_deadline=10.0)
     replica = training.replica(0)
     for give_up in [lambda step: step.give_up(), lambda step: None, lambda step: gc.collect()]:
         step = replica.next_step()
