@@ -16,6 +16,7 @@ mod life;
 mod number;
 mod optimizers;
 mod outcome;
+mod program;
 mod replica;
 mod report;
 mod tokens;
@@ -41,6 +42,8 @@ mod _native {
     use crate::optimizers::{OptimizerState, learning_rate};
     #[pymodule_export]
     use crate::outcome::Outcome;
+    #[pymodule_export]
+    use crate::program::program;
     #[pymodule_export]
     use crate::replica::{Replica, Step};
     #[pymodule_export]

@@ -25,6 +25,7 @@ __all__ = [
     "__version__",
     "_forked",
     "_learning_rate",
+    "_program",
 ]
 
 __version__: str
@@ -34,6 +35,7 @@ _Shape = Sequence[int | None] | None
 
 def _forked() -> None: ...
 def _learning_rate(given: Rate, step: int) -> float: ...
+def _program(itself: Sequence[str], typed: Sequence[str]) -> int: ...
 
 @disjoint_base
 class Outcome:
