@@ -7,7 +7,8 @@ replicas go on with tokens.
   of PyTorch and JAX.
 - `Trainer`, `Replica` and `Step` are for loops of one's own.
 - `Batches` and `Stream` are the data.
-- `Adam` and the other optimizers, with `Cosine` and the other schedules, are descriptions.
+- `Adam` and the other optimizers, with `Cosine` and the other schedules, are descriptions; `Groups`
+  has other numbers for some variables.
 - `ConditionalAccumulator`, `SparseConditionalAccumulator`, `TokenQueue` and `OptimizerState` are
   the parts by themselves.
 """
@@ -56,6 +57,7 @@ from ._optimizers import (
     Cosine,
     Exponential,
     Ftrl,
+    Groups,
     InverseTime,
     LazyAdam,
     Momentum,
@@ -115,6 +117,7 @@ __all__ = [
     "ForkError",
     "Ftrl",
     "GradientError",
+    "Groups",
     "IndexedSlices",
     "InverseTime",
     "JoinError",
