@@ -50,13 +50,15 @@ pub struct Launched {
 }
 
 /// Runs a cluster to its end; the chief shows how far it is, and the result. `words` are the
-/// command line's, without the program and the command.
+/// command line's, without the program and the command, and `itself` starts this program once more
+/// when words are put behind it.
 ///
 /// # Errors
 /// When nothing could be begun, or the training failed; every process has ended by then.
 pub fn launch(
     args: LaunchArgs,
     words: &[OsString],
+    itself: &[OsString],
     interrupt: &Interrupt,
 ) -> Result<Launched, Error> {
     // Said here, and not by every process in its log.
@@ -69,7 +71,7 @@ pub fn launch(
             ports::bind_metrics(Ipv4Addr::LOCALHOST.into(), first + index as u16).map(drop)
         })?;
     }
-    let mut job = Job::new(&args, words)?;
+    let mut job = Job::new(&args, words, itself)?;
     if let Some(from) = job.folder.from().filter(|_| !args.train.quiet) {
         say(from.words());
     }

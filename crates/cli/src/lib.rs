@@ -44,6 +44,7 @@ mod optional;
 pub mod output;
 pub mod plan;
 mod ports;
+pub mod program;
 pub mod progress;
 mod replicas;
 pub mod report;

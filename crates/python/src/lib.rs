@@ -19,6 +19,7 @@ mod number;
 mod optimizers;
 mod outcome;
 mod place;
+mod program;
 mod replica;
 mod report;
 mod tokens;
@@ -46,6 +47,8 @@ mod _native {
     use crate::outcome::Outcome;
     #[pymodule_export]
     use crate::place::Place;
+    #[pymodule_export]
+    use crate::program::program;
     #[pymodule_export]
     use crate::replica::{Replica, Step};
     #[pymodule_export]

@@ -5,13 +5,13 @@
 
 use numpy::{PyArrayDyn, PyArrayMethods, ToPyArray};
 use optim::{
-    Adagrad, Adam, AdamW, Ftrl, LazyAdam, Momentum, Optimizer, RmsProp, Schedule, Sgd,
+    Adagrad, Adam, AdamW, BuiltIn, Ftrl, Groups, LazyAdam, Momentum, RmsProp, Schedule, Sgd,
     SparseGradient, StateMap, StateValue,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use sync_replicas::Gradient;
 use sync_replicas::driver::describe;
+use sync_replicas::{Gradient, Variables};
 
 use crate::arrays::{Pushed, Seen};
 use crate::errors;
@@ -31,45 +31,65 @@ fn schedule(given: &Bound<'_, PyAny>) -> PyResult<Schedule> {
     text.parse().map_err(wrong)
 }
 
-/// The optimizer that a description means.
-pub(crate) fn optimizer<T: Number>(given: &Bound<'_, PyAny>) -> PyResult<Box<dyn Optimizer<T>>> {
-    let Ok(rule) = given.getattr("rule").and_then(|rule| rule.extract::<String>()) else {
+/// The optimizer that a description means for these variables.
+pub(crate) fn optimizer<T: Number>(
+    given: &Bound<'_, PyAny>,
+    variables: &Variables<T>,
+) -> PyResult<BuiltIn> {
+    let rule = name(given)?;
+    if rule != "groups" {
+        return formula(given, &rule);
+    }
+    let names: Vec<&str> = variables.iter().map(|(name, _)| name).collect();
+    let of = |rule: &Bound<'_, PyAny>| formula(rule, &name(rule)?);
+    let mut groups = Groups::new(of(&given.getattr("rest")?)?);
+    let found = given.call_method1("_of", (names,))?;
+    for (names, rule) in found.extract::<Vec<(Vec<String>, Bound<'_, PyAny>)>>()? {
+        groups = groups.group(names, of(&rule)?);
+    }
+    Ok(groups.into())
+}
+
+/// What a description says that it is of.
+fn name(given: &Bound<'_, PyAny>) -> PyResult<String> {
+    given.getattr("rule").and_then(|rule| rule.extract()).or_else(|_| {
         let got = given.get_type().name()?;
         let message = format!("optimizer: expected one as sr.Adam(1e-3), got {got}");
-        return Err(errors::argument(&message));
-    };
+        Err(errors::argument(&message))
+    })
+}
+
+fn formula(given: &Bound<'_, PyAny>, rule: &str) -> PyResult<BuiltIn> {
     let rate = schedule(&given.getattr("learning_rate")?)?;
     let number = |name: &str| given.getattr(name)?.extract::<f64>();
     let flag = |name: &str| given.getattr(name)?.extract::<bool>();
     let first = "initial_accumulator_value";
-    Ok(match rule.as_str() {
-        "sgd" => Box::new(Sgd::new(rate)),
-        "momentum" => {
-            Box::new(Momentum::new(rate, number("momentum")?).nesterov(flag("nesterov")?))
-        }
+    Ok(match rule {
+        "sgd" => Sgd::new(rate).into(),
+        "momentum" => Momentum::new(rate, number("momentum")?).nesterov(flag("nesterov")?).into(),
         "adam" => {
             let adam = Adam::new(rate).beta1(number("beta1")?).beta2(number("beta2")?);
-            Box::new(adam.epsilon(number("epsilon")?))
+            adam.epsilon(number("epsilon")?).into()
         }
         "lazy_adam" => {
             let adam = LazyAdam::new(rate).beta1(number("beta1")?).beta2(number("beta2")?);
-            Box::new(adam.epsilon(number("epsilon")?))
+            adam.epsilon(number("epsilon")?).into()
         }
         "adamw" => {
             let adam = AdamW::new(rate).beta1(number("beta1")?).beta2(number("beta2")?);
             let adam = adam.epsilon(number("epsilon")?);
-            Box::new(adam.weight_decay(number("weight_decay")?))
+            adam.weight_decay(number("weight_decay")?).into()
         }
-        "adagrad" => Box::new(Adagrad::new(rate).initial_accumulator_value(number(first)?)),
+        "adagrad" => Adagrad::new(rate).initial_accumulator_value(number(first)?).into(),
         "rmsprop" => {
             let rms = RmsProp::new(rate).decay(number("decay")?).momentum(number("momentum")?);
-            Box::new(rms.epsilon(number("epsilon")?).centered(flag("centered")?))
+            rms.epsilon(number("epsilon")?).centered(flag("centered")?).into()
         }
         "ftrl" => {
             let ftrl = Ftrl::new(rate).learning_rate_power(number("learning_rate_power")?);
             let ftrl = ftrl.initial_accumulator_value(number(first)?);
             let ftrl = ftrl.l1(number("l1")?).l2(number("l2")?);
-            Box::new(ftrl.l2_shrinkage(number("l2_shrinkage")?))
+            ftrl.l2_shrinkage(number("l2_shrinkage")?).into()
         }
         other => return Err(errors::argument(&format!("optimizer: there is no {other:?}"))),
     })
@@ -137,10 +157,11 @@ impl OptimizerState {
 
 fn state<T: Number>(
     given: &Bound<'_, PyAny>,
-    variables: &sync_replicas::Variables<T>,
+    variables: &Variables<T>,
 ) -> PyResult<optim::OptimizerState<T>> {
     let wrong = |error: &dyn std::error::Error| errors::argument(&describe(error));
-    let mut state = optim::OptimizerState::new(optimizer::<T>(given)?).map_err(|it| wrong(&it))?;
+    let mut state =
+        optim::OptimizerState::new(optimizer(given, variables)?).map_err(|it| wrong(&it))?;
     for (name, array) in variables.iter() {
         state.add_variable(name, array.shape()).map_err(|it| wrong(&it))?;
     }

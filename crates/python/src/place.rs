@@ -156,7 +156,7 @@ fn join<T: Number>(
     let agreed = part.agree.iter();
     let cluster =
         agreed.fold(cluster.clone().wire(wire), |all, (name, value)| all.agree(name, value));
-    let described = describe::<T>(optimizer::<T>(rule)?, settings)?;
+    let described = describe(optimizer(rule, &variables)?, settings)?;
     let (kept, cause) = (Arc::<Kept>::default(), Arc::<Cause>::default());
     let mut hooks = Hooks::new();
     for hook in hook::hooks(&part.hooks, &kept, &cause) {

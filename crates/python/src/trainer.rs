@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use numpy::{PyArrayDyn, ToPyArray};
-use optim::Optimizer;
+use optim::BuiltIn;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sync_replicas::options::{FailingBatch, NonFinite, StepTimeout, SummationOrder};
@@ -208,15 +208,12 @@ fn build<T: Number>(
     settings: Settings,
 ) -> PyResult<Inner<T>> {
     let py = given.py();
-    let described = describe::<T>(optimizer::<T>(given)?, settings)?;
+    let described = describe(optimizer(given, &variables)?, settings)?;
     let built = py.detach(|| described.build(variables)).map_err(|error| errors::build(&error))?;
     Ok(Arc::new(built))
 }
 
-pub(crate) fn describe<T: Number>(
-    rule: Box<dyn Optimizer<T>>,
-    settings: Settings,
-) -> PyResult<SyncReplicas<Box<dyn Optimizer<T>>>> {
+pub(crate) fn describe(rule: BuiltIn, settings: Settings) -> PyResult<SyncReplicas<BuiltIn>> {
     let order = match settings.order.as_str() {
         "arrival" => SummationOrder::Arrival,
         "replica" => SummationOrder::Replica,

@@ -159,7 +159,7 @@ def test_a_data_set_of_pytorchs_gives_batches_as_its_loader_does():
     [
         ({"build": lambda net=torch.nn.Linear(1, 1): net}, "new module"),
         ({"build": torch.nn.ReLU}, "parameters to train"),
-        ({"optimizer": torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), 0.1)}, "groups"),
+        ({"optimizer": torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), 0.1)}, "Groups"),
     ],
 )
 def test_what_makes_no_sense_is_refused(changed, words):

@@ -37,7 +37,7 @@ pub(super) struct Task {
 
 /// What a process is started as.
 pub(super) enum Started {
-    /// This program, with these words; it listens to the launcher.
+    /// This program, by these words; it listens to the launcher.
     Own(Vec<OsString>),
     /// A user's, which does not.
     Program { words: Vec<OsString>, environment: Vec<(&'static str, OsString)> },
@@ -197,18 +197,15 @@ impl Child {
     }
 
     fn spawn(&mut self) -> io::Result<()> {
-        let mut command = match &self.started {
-            Started::Own(words) => {
-                let mut command = Command::new(std::env::current_exe()?);
-                // It ends when the other end of its standard input does, with this process.
-                command.args(words).stdin(Stdio::piped());
-                command
-            }
-            Started::Program { words, environment } => {
-                let (program, options) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-                let mut command = Command::new(program);
-                command.args(options).envs(environment.iter().cloned()).stdin(Stdio::null());
-                command
+        let (Started::Own(words) | Started::Program { words, .. }) = &self.started;
+        let (program, options) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut command = Command::new(program);
+        command.args(options);
+        match &self.started {
+            // It ends when the other end of its standard input does, with this process.
+            Started::Own(_) => command.stdin(Stdio::piped()),
+            Started::Program { environment, .. } => {
+                command.envs(environment.iter().cloned()).stdin(Stdio::null())
             }
         };
         if !self.is_chief() {

@@ -24,6 +24,8 @@ pub(super) struct Job {
     pub(super) folder: RunFolder,
     /// What a user who waits for the first update wants to know.
     pub(super) beginning: String,
+    /// What starts a process of ours.
+    itself: Vec<OsString>,
     /// What all processes of ours are told of the training.
     words: Vec<OsString>,
     /// What the workers run, if it is not the digits.
@@ -46,13 +48,16 @@ pub(super) struct Places {
 
 impl Job {
     /// Makes its run folder ready.
-    pub(super) fn new(args: &LaunchArgs, words: &[OsString]) -> Result<Self, Error> {
-        let (job, config, settings) = match args.program.is_empty() {
-            true => Self::of_digits(args, words)?,
-            false => Self::of_program(args, words)?,
+    pub(super) fn new(
+        args: &LaunchArgs,
+        words: &[OsString],
+        itself: &[OsString],
+    ) -> Result<Self, Error> {
+        let (mut job, config, settings) = match args.program.is_empty() {
+            true => Self::of_digits(args, words, itself)?,
+            false => Self::of_program(args, words, itself)?,
         };
         job.folder.record(settings, &config)?;
-        let mut job = job;
         // Parameter server 0 holds it.
         job.folder.let_go();
         Ok(job)
@@ -61,6 +66,7 @@ impl Job {
     fn of_digits(
         args: &LaunchArgs,
         words: &[OsString],
+        itself: &[OsString],
     ) -> Result<(Self, Config, FolderSettings), Error> {
         let settings = Settings::check_in_cluster(args.train.clone(), args.workers, args.backup)?;
         if settings.args.keep_best.is_some() && !args.evaluator {
@@ -81,12 +87,17 @@ impl Job {
         }
         let (a, n) = (settings.replicas_to_aggregate, settings.total_num_replicas);
         let beginning = format!("the first {a} of {n} workers make an update");
-        Ok((Self { folder, beginning, words, program: None }, config, (&settings).into()))
+        Ok((
+            Self { folder, beginning, itself: itself.to_vec(), words, program: None },
+            config,
+            (&settings).into(),
+        ))
     }
 
     fn of_program(
         args: &LaunchArgs,
         words: &[OsString],
+        itself: &[OsString],
     ) -> Result<(Self, Config, FolderSettings), Error> {
         let own: Vec<_> = words.iter().take_while(|word| *word != "--").cloned().collect();
         let foreign = says_what_is_trained("launch", &own)
@@ -134,7 +145,11 @@ impl Job {
         words.extend(security_words(&args.security));
         let beginning = format!("{} of {} workers are backups", backup, args.workers);
         let program = Program { words: args.program.clone(), backup, patience };
-        Ok((Self { folder, beginning, words, program: Some(program) }, config, settings))
+        Ok((
+            Self { folder, beginning, itself: itself.to_vec(), words, program: Some(program) },
+            config,
+            settings,
+        ))
     }
 
     /// What a process is started as.
@@ -148,7 +163,8 @@ impl Job {
     }
 
     fn words_at(&self, task: &Task, places: &Places, security: &SecurityArgs) -> Vec<OsString> {
-        let mut words: Vec<OsString> = vec!["node".into(), "--end-with-stdin".into()];
+        let mut words = self.itself.clone();
+        words.extend(["node".into(), "--end-with-stdin".into()]);
         words.extend(self.words.iter().cloned());
         words.extend(["--out".into(), self.folder.root().into()]);
         words.extend(["--checkpoint-dir".into(), self.folder.checkpoints().into()]);

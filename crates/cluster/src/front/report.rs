@@ -38,8 +38,8 @@ pub struct ClusterReport<T: Scalar> {
     /// What each replica did: in parameter server 0, and in the chief of a training that is
     /// recorded ([`SyncReplicas::record`](sync_replicas::SyncReplicas::record)).
     pub replicas: Vec<ReplicaReport>,
-    /// Whether this process left since [`ProcessHandle::leave`](crate::ProcessHandle::leave) asked it
-    /// to.
+    /// Whether this process left since [`ProcessHandle::leave`](crate::ProcessHandle::leave) asked
+    /// it to.
     pub left: bool,
     /// The variables at the end, as far as this replica could fetch them.
     pub variables: Option<Variables<T>>,

@@ -7,7 +7,8 @@ replicas go on with tokens.
   of PyTorch and JAX.
 - `Trainer`, `Replica` and `Step` are for loops of one's own, `join` for those in a cluster.
 - `Batches` and `Stream` are the data.
-- `Adam` and the other optimizers, with `Cosine` and the other schedules, are descriptions.
+- `Adam` and the other optimizers, with `Cosine` and the other schedules, are descriptions; `Groups`
+  has other numbers for some variables.
 - `ConditionalAccumulator`, `SparseConditionalAccumulator`, `TokenQueue` and `OptimizerState` are
   the parts by themselves.
 """
@@ -62,6 +63,7 @@ from ._optimizers import (
     Cosine,
     Exponential,
     Ftrl,
+    Groups,
     InverseTime,
     LazyAdam,
     Momentum,
@@ -125,6 +127,7 @@ __all__ = [
     "ForkError",
     "Ftrl",
     "GradientError",
+    "Groups",
     "IndexedSlices",
     "InverseTime",
     "JoinError",

@@ -26,6 +26,7 @@ __all__ = [
     "__version__",
     "_forked",
     "_learning_rate",
+    "_program",
 ]
 
 __version__: str
@@ -35,6 +36,7 @@ _Shape = Sequence[int | None] | None
 
 def _forked() -> None: ...
 def _learning_rate(given: Rate, step: int) -> float: ...
+def _program(itself: Sequence[str], typed: Sequence[str]) -> int: ...
 
 @disjoint_base
 class Outcome:

@@ -6,9 +6,12 @@ A learning rate is a number, a schedule, or a schedule's text, such as
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import ClassVar, Union
 
+from ._errors import ArgumentError
 from ._native import _learning_rate
 
 
@@ -110,7 +113,6 @@ class Optimizer:
     """What all of them are."""
 
     rule: ClassVar[str]
-    learning_rate: Rate
 
 
 @dataclass(frozen=True)
@@ -197,3 +199,49 @@ class Ftrl(Optimizer):
     l1: float = 0.0
     l2: float = 0.0
     l2_shrinkage: float = 0.0
+
+
+Which = Union[str, tuple[str, ...], Callable[[str], bool]]
+
+
+@dataclass(frozen=True)
+class Groups(Optimizer):
+    """One formula with other numbers (rate, weight decay, epsilon) for some variables.
+
+    `rest` holds for all variables that no group has. A group is said by a name, a pattern as of
+    file names ("*.bias"), a tuple of these, or a function that answers whether a name is in it:
+    `Groups(AdamW(1e-3), {("*.bias", "norm.*"): AdamW(1e-3, weight_decay=0.0)})`.
+    A variable is in one group at most, and a group without variables is refused.
+    """
+
+    rule: ClassVar[str] = "groups"
+    rest: Optimizer
+    groups: Mapping[Which, Optimizer]
+
+    def __post_init__(self) -> None:
+        for rule in (self.rest, *self.groups.values()):
+            if isinstance(rule, Groups) or not isinstance(rule, Optimizer):
+                got = type(rule).__name__
+                raise ArgumentError(f"groups: expected optimizers as AdamW(3e-4) in it, got {got}")
+
+    def _of(self, names: Sequence[str]) -> list[tuple[list[str], Optimizer]]:
+        """The variables of each group, by their names."""
+        owners: dict[str, Which] = {}
+        found = []
+        for which, rule in self.groups.items():
+            mine = [name for name in names if _is_in(which, name)]
+            if not mine:
+                known = ", ".join(names)
+                raise ArgumentError(f"groups: {which!r} is none of the variables: {known}")
+            for name in mine:
+                if (other := owners.setdefault(name, which)) is not which:
+                    raise ArgumentError(f"groups: `{name}` is in two, {other!r} and {which!r}")
+            found.append((mine, rule))
+        return found
+
+
+def _is_in(which: Which, name: str) -> bool:
+    if callable(which):
+        return which(name)
+    patterns = (which,) if isinstance(which, str) else which
+    return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)

@@ -7,6 +7,7 @@ program does, with the chief's `state_dict`.
 
 from __future__ import annotations
 
+import dataclasses
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from ._cluster import ClusterReplica, join, place, statuses
 from ._errors import ArgumentError, VariableError
 from ._fit import Compute, Every, Hook, Plan, Update, Work
 from ._native import IndexedSlices
+from ._optimizers import Groups
 from ._optimizers import Optimizer as Rule
 from ._report import Report
 from ._trainer import Replica, Step, Trainer
@@ -82,6 +84,25 @@ class Attachment:
         return {name: _gradient(it.grad) for name, it in self.parameters.items()}
 
 
+def groups(
+    module: Module,
+    optimizer: Rule,
+    no_decay: Callable[[str, torch.Tensor], bool] = lambda _, parameter: parameter.ndim < 2,
+) -> Groups:
+    """An optimizer as `AdamW(3e-4)`, without weight decay for some of a module's parameters.
+
+    `no_decay(name, parameter)` says for which; when not given, for all but matrices and the like:
+    biases, and the scales of layers that normalise.
+    """
+    if not hasattr(optimizer, "weight_decay"):
+        kind = type(optimizer).__name__
+        raise ArgumentError(f"groups: expected an optimizer with weight decay, got {kind}")
+    trained = {name: it for name, it in module.named_parameters() if it.requires_grad}
+    chosen = tuple(name for name, it in trained.items() if no_decay(name, it))
+    without: Any = dataclasses.replace(optimizer, weight_decay=0.0)  # type: ignore[type-var]
+    return Groups(optimizer, {chosen: without} if chosen else {})
+
+
 def fit(
     build: Callable[[], Module],
     *,
@@ -109,7 +130,7 @@ def fit(
     the batch, a scalar. `evaluate(module)` gets a module of its own, in evaluation mode, without
     gradients. The report's `state_dict` has everything at the end.
     """
-    _refuse_groups(optimizer)
+    _refuse_torchs(optimizer)
     nets = _Nets(build, state_dict)
     chief = nets.of(0)
     for number in range(1, replicas or aggregate or 1):
@@ -180,7 +201,7 @@ class Optimizer:
     def __init__(
         self, module: Module, optimizer: Rule, replica: Replica | None = None, **settings: Any
     ) -> None:
-        _refuse_groups(optimizer)
+        _refuse_torchs(optimizer)
         self._attached = Attachment(module)
         if replica is None and place() is not None:
             replica = join(optimizer=optimizer, **settings)
@@ -319,9 +340,9 @@ def _numpy(tensor: torch.Tensor) -> NDArray[Any]:
     return array
 
 
-def _refuse_groups(optimizer: Any) -> None:
+def _refuse_torchs(optimizer: Any) -> None:
     if isinstance(optimizer, torch.optim.Optimizer) or not isinstance(optimizer, Rule):
         raise ArgumentError(
-            "optimizer: expected one as sync_replicas.AdamW(3e-4), whose numbers hold for all "
-            f"parameters, got {type(optimizer).__name__}; groups of parameters are not supported"
+            "optimizer: expected one as sync_replicas.AdamW(3e-4), or sync_replicas.Groups of "
+            f"such for groups of parameters, got {type(optimizer).__name__}"
         )

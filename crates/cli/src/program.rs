@@ -1,0 +1,241 @@
+//! The program as a whole: options in, a training, results out, an exit status.
+//!
+//! For `main`, and for what is another program to the system, as Python is. Knows what each command
+//! prints and how it ends, and nothing of what it does.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::sync::Mutex;
+
+use cluster::ProcessHandle;
+use cluster::exit::Exit;
+use sync_replicas::driver::{append_private_file, describe};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
+
+use crate::args::{Command, LaunchArgs, NodeArgs, TrainArgs};
+use crate::command_line::{self, Given, without};
+use crate::config::ConfigError;
+use crate::error::Error;
+use crate::interrupt::Interrupt;
+use crate::launch::{launch, listen_to_launcher};
+use crate::node::{self, Ended, Process};
+use crate::output::{self, say};
+use crate::plan::plan;
+use crate::report::report;
+use crate::settings::Settings;
+use crate::signals::{self, Request};
+use crate::simulate::simulate;
+use crate::status::status;
+use crate::stop::stop;
+use crate::summary::{Summary, story, table, verdict};
+use crate::train::train;
+
+/// Does what a command line says, of which the first word is the program, and answers how the
+/// process is to end. Listens to signals, and may end the process itself: call it once, at its end.
+///
+/// `itself` starts this program once more when words are put behind it: the path of its file or, as
+/// for a program of Python's, an interpreter and what it is to run.
+#[must_use]
+pub fn main(itself: &[OsString], typed: impl IntoIterator<Item = OsString>) -> Exit {
+    let exit = carry_out(itself, typed);
+    // Where `main` is not Rust's, nothing else does it at the end.
+    let _ = io::stdout().flush();
+    exit
+}
+
+fn carry_out(itself: &[OsString], typed: impl IntoIterator<Item = OsString>) -> Exit {
+    let Given { command, words, file } = match command_line::read(typed) {
+        Ok(given) => given,
+        Err(ConfigError::Words { error, file }) => {
+            let _ = error.print();
+            // A question for help is one of these, too.
+            if !error.use_stderr() {
+                return Exit::Done;
+            }
+            if let Some(file) = file {
+                tell_file(&file);
+            }
+            return Exit::Usage;
+        }
+        Err(error) => return failed(&error.into()),
+    };
+    if let Err(error) = log(&command) {
+        return failed(&Error::usage(error));
+    }
+    let out = &mut io::stdout();
+    let done = |()| Exit::Done;
+    let ended = match command {
+        Command::Train(args) => run_train(*args),
+        Command::Plan(args) => plan(&args, out).map(done),
+        Command::Report(args) => report(&args, out).map(done),
+        Command::Launch(args) => run_launch(*args, &words, itself),
+        Command::Node(args) => run_node(*args, &words),
+        Command::Status(args) => status(&args, out).map(done),
+        Command::Stop(args) => stop(&args, out).map(done),
+        Command::Simulate(args) => simulate(&args, out).map(done),
+    };
+    let exit = ended.unwrap_or_else(|error| failed(&error));
+    if let (Exit::Usage, Some(file)) = (exit, file) {
+        tell_file(&file);
+    }
+    exit
+}
+
+/// A user who gave few options may wonder which ones are meant.
+fn tell_file(file: &Path) {
+    say(format!("settings that the command line does not give are those of {}", file.display()));
+}
+
+fn failed(error: &Error) -> Exit {
+    say(format!("error: {}", describe(error)));
+    error.exit()
+}
+
+fn run_train(args: TrainArgs) -> Result<Exit, Error> {
+    let interrupt = Interrupt::new();
+    let asked = listen(&interrupt, "stopping; a checkpoint is written");
+    let (quiet, json) = (args.quiet, args.json);
+    let summary = train(&Settings::check(args)?, &interrupt)?;
+    if summary.interrupted {
+        tell_resume(&summary.run_dir);
+    }
+    tell(&summary, quiet, json)?;
+    Ok(asked.exit().filter(|_| summary.interrupted).unwrap_or(Exit::Done))
+}
+
+fn run_launch(args: LaunchArgs, words: &[OsString], itself: &[OsString]) -> Result<Exit, Error> {
+    let interrupt = Interrupt::new();
+    let asked = listen(&interrupt, "stopping all processes; a checkpoint is written");
+    let launched = launch(args, words, itself, &interrupt)?;
+    if launched.interrupted && launched.saved {
+        tell_resume(&launched.run_dir.display().to_string());
+    } else if launched.interrupted {
+        say("interrupted before there was anything to save; begin again when you like");
+    }
+    Ok(asked.exit().filter(|_| launched.interrupted).unwrap_or(Exit::Done))
+}
+
+fn run_node(args: NodeArgs, words: &[OsString]) -> Result<Exit, Error> {
+    let (quiet, json, end_with_stdin) = (args.train.quiet, args.train.json, args.end_with_stdin);
+    // A signal may come before there is something to end.
+    let stop = ProcessHandle::new();
+    let heard = stop.clone();
+    let asked =
+        signals::listen("leaving; the others wait or go on", move |request| match request {
+            Request::End => heard.leave(),
+            Request::Save => heard.save(),
+        });
+    if end_with_stdin {
+        listen_to_launcher(stop.clone());
+    }
+    let ended = match node::serves_any_program(&args, words)? {
+        true => node::serve(&args, stop)?,
+        false => node::run(&Process::new(args, stop)?)?,
+    };
+    match ended {
+        Ended::Over(Some(summary)) => tell(&summary, quiet, json).map(|()| Exit::Done),
+        Ended::Over(None) => Ok(Exit::Done),
+        // Without a signal of its own it was told by its launcher, which had one.
+        Ended::Left => Ok(asked.exit().unwrap_or(Exit::Terminated)),
+    }
+}
+
+fn listen(interrupt: &Interrupt, words: &'static str) -> signals::Asked {
+    let interrupt = interrupt.clone();
+    signals::listen(words, move |request| match request {
+        Request::End => drop(interrupt.request()),
+        Request::Save => interrupt.request_save(),
+    })
+}
+
+/// Warnings only, unless `RUST_LOG` says otherwise (`info`, or by module: `warn,cluster=debug`); to
+/// standard error, or a file that is asked for.
+fn log(command: &Command) -> io::Result<()> {
+    let asked = std::env::var("RUST_LOG").ok().filter(|it| !it.is_empty());
+    let filter = asked.as_deref().map(str::parse::<Targets>).transpose();
+    // It tells its own errors with `eprintln!`, which ends a process whose reader has gone.
+    let builder = tracing_subscriber::fmt().log_internal_errors(false);
+    let builder = builder.with_max_level(LevelFilter::TRACE);
+    let usual = || Targets::new().with_default(LevelFilter::WARN);
+    let chosen = filter.as_ref().ok().cloned().flatten().unwrap_or_else(usual);
+    // It warns of what strangers do, as often as they do it.
+    let chosen = match asked.as_deref().unwrap_or_default().contains("h2") {
+        true => chosen,
+        false => chosen.with_target("h2", LevelFilter::ERROR),
+    };
+    let path = match command {
+        Command::Node(args) => args.log.as_ref(),
+        _ => None,
+    };
+    match path {
+        Some(path) => {
+            let file = append_private_file(path)?;
+            let log = builder.with_ansi(false).with_writer(Mutex::new(file)).finish();
+            log.with(chosen).init();
+        }
+        None => {
+            let ansi = io::stderr().is_terminal();
+            builder.with_ansi(ansi).with_writer(io::stderr).finish().with(chosen).init();
+        }
+    }
+    if let Err(error) = filter {
+        let got = asked.as_deref().unwrap_or_default();
+        tracing::warn!(%error, "RUST_LOG is {got:?}; expected `info`, or `warn,cluster=debug`");
+    }
+    Ok(())
+}
+
+/// Tells the result; what people do not read is in the run folder.
+fn tell(summary: &Summary, quiet: bool, json: bool) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    if !quiet {
+        let words = format!(
+            "\n{}\n{}\n{}\nreport: {}/report.html",
+            table(summary),
+            story(summary),
+            verdict(summary),
+            summary.run_dir
+        );
+        // With --json standard output belongs to the object alone.
+        if json {
+            say(words);
+        } else {
+            let _ = writeln!(out, "{words}");
+        }
+    }
+    if json { output::json(&mut out, summary) } else { Ok(()) }
+}
+
+fn tell_resume(run_dir: &str) {
+    say(format!("interrupted; continue with: {}", resume_command(run_dir)));
+}
+
+/// The same command again, from this run's checkpoint and into a new folder.
+fn resume_command(run_dir: &str) -> String {
+    let mut args = std::env::args_os();
+    let mut words: Vec<OsString> = args.next().into_iter().collect();
+    let args: Vec<OsString> = args.collect();
+    // A program's own options stay behind it.
+    let own = args.iter().position(|word| word == "--").unwrap_or(args.len());
+    let (own, program) = args.split_at(own);
+    words.extend(without(own.iter().cloned(), &["--resume", "--out"]));
+    // A file of settings may name another folder.
+    if words.iter().any(|word| word.to_string_lossy().starts_with("--config")) {
+        words.extend(["--out".into(), run_dir.into()]);
+    }
+    words.extend(["--resume".into(), run_dir.into()]);
+    words.extend(program.iter().cloned());
+    words.iter().map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
