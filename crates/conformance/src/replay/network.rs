@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use cluster::client::Connector;
 use cluster::server::ServerStatus;
 use cluster::spec::Node;
-use cluster::{Cluster, OnCluster, StatusError, StopHandle};
+use cluster::{Cluster, OnCluster, StatusError, ProcessHandle};
 use optim::{ExponentialMovingAverage, Optimizer};
 use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::{
@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub(super) struct Network<T: Scalar> {
     threads: Vec<JoinHandle<Result<(), String>>>,
     /// Ends the training.
-    stop: StopHandle,
+    stop: ProcessHandle,
     desks: Vec<Sender<Gradients<T>>>,
     /// Which replica's model was called.
     called: Receiver<usize>,
@@ -96,7 +96,7 @@ impl<T: Scalar + bytemuck::Pod> Network<T> {
         let (call, called) = channel();
         let mut network = Self {
             threads: Vec::new(),
-            stop: first.stop_handle(),
+            stop: first.process_handle(),
             desks: Vec::new(),
             called,
             has_token: vec![false; replicas],
