@@ -14,22 +14,24 @@ MODULE = [sys.executable, "-m", "sync_replicas"]
 LAUNCH = ["launch", "--ps", "1", "--workers", "2", "--model", "softmax", "--straggler", "none"]
 
 
-def usual() -> None:
-    """A test may be run by what ignores signals, as a shell's background job does."""
-    for number in signal.SIGINT, signal.SIGTERM:
-        signal.signal(number, signal.SIG_DFL)
+# What runs the tests may ignore signals, as a shell's background job does.
+USUAL = """
+import os, signal, sys
+for number in signal.SIGINT, signal.SIGTERM:
+    signal.signal(number, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def start(words: list[str], folder: Path) -> subprocess.Popen[str]:
     pipe = subprocess.PIPE
     return subprocess.Popen(
-        words,
+        [sys.executable, "-c", USUAL, *words],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=pipe,
         stderr=pipe,
         text=True,
-        preexec_fn=usual,
     )
 
 

@@ -137,7 +137,7 @@ def test_a_loop_that_exists():
     assert net.weight.item() == pytest.approx(3, abs=0.1)
 
 
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning", "ignore:.*fork.*:RuntimeWarning")
 def test_a_loader_that_forks_beside_a_trainer_does_not_hang():
     trainer = sr.Trainer({"w": np.zeros(1, np.float32)}, sr.Sgd(0.1))
     data = torch.utils.data.TensorDataset(X, DATA["y"])
