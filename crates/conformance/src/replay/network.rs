@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use cluster::client::Connector;
 use cluster::server::ServerStatus;
 use cluster::spec::Node;
-use cluster::{Cluster, OnCluster, StatusError, ProcessHandle};
+use cluster::{Cluster, OnCluster, ProcessHandle, StatusError};
 use optim::{ExponentialMovingAverage, Optimizer};
 use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::{
