@@ -4,6 +4,7 @@
 //! call that fails has changed nothing, because everything is checked before anything is touched.
 
 mod apply;
+mod checks;
 mod error;
 #[cfg(feature = "serde")]
 mod numbers;
@@ -13,13 +14,15 @@ mod saved;
 use indexmap::IndexMap;
 use ndarray::{ArrayD, ArrayViewD, ArrayViewMutD};
 
+use self::checks::check_declarations;
 use self::parts::Parts;
 use crate::gradient::{CanonicalRows, Scattered};
 use crate::{
-    DenseGradient, GradientElement, MAX_SLOTS, Optimizer, Real, ScalarSpec, SlotSpec,
-    SparseGradient, SparseReach, Step,
+    DenseGradient, GradientElement, Optimizer, Real, ScalarSpec, SlotSpec, SparseGradient,
+    SparseReach, Step,
 };
 
+pub(crate) use self::checks::is_countable;
 pub use self::error::{AddVariableError, ApplyError, BuildError, RestoreError};
 pub use self::parts::Join;
 pub(crate) use self::saved::Reader;
@@ -375,35 +378,4 @@ fn find<'a, T>(
         return Err(ApplyError::VariableShape { name: name.to_owned(), expected, actual });
     }
     Ok(kept)
-}
-
-/// Names have to be unique and without a slash, so that `variable/slot` can mean only one thing.
-fn check_declarations(
-    optimizer: &'static str,
-    slots: &[SlotSpec],
-    scalars: &[ScalarSpec],
-) -> Result<(), BuildError> {
-    if slots.len() > MAX_SLOTS {
-        return Err(BuildError::TooManySlots { optimizer, actual: slots.len() });
-    }
-    let slot_names: Vec<_> = slots.iter().map(|slot| slot.name).collect();
-    let scalar_names: Vec<_> =
-        std::iter::once(STEP).chain(scalars.iter().map(|scalar| scalar.name)).collect();
-    for names in [slot_names, scalar_names] {
-        for (n, &name) in names.iter().enumerate() {
-            if name.contains('/') || names[..n].contains(&name) {
-                return Err(BuildError::Name { optimizer, name });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether an array of this shape could be allocated at all; ndarray panics on one that cannot.
-pub(crate) fn is_countable<T>(shape: &[usize]) -> bool {
-    let mut counted = shape.iter().filter(|&&n| n != 0);
-    counted
-        .try_fold(1_usize, |product, &n| product.checked_mul(n))
-        .and_then(|n| n.checked_mul(size_of::<T>()))
-        .is_some_and(|bytes| isize::try_from(bytes).is_ok())
 }
