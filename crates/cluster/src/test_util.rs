@@ -128,6 +128,8 @@ const LIFE: u64 = 7;
 const SENDER: u64 = 1;
 const OTHER: u64 = 2;
 const REPLICAS: usize = 3;
+/// The update after which all programs here end training.
+const LAST_STEP: i64 = 9;
 /// The other's process and connection, above any that the sender's bytes are likely to name.
 const PROCESS: u64 = 1 << 61;
 const CONNECTION: u64 = 1 << 60;
@@ -187,8 +189,9 @@ fn server_by(
         wire: Wire::Native,
         reach: nowhere(servers),
         checkpoints,
-        last_step: None,
-        nan_guard: false,
+        // As the hellos here say, which count where nobody else does.
+        last_step: values_from_chief.then_some(LAST_STEP),
+        nan_guard: values_from_chief,
         reconnect_timeout: Duration::from_secs(60),
         staging,
         guard: None,

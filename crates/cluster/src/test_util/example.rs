@@ -3,7 +3,8 @@
 use prost::Message as _;
 
 use super::{
-    CONNECTION, Ear, OTHER, PROCESS, SENDER, agreement, placement, run, server_of, undefined,
+    CONNECTION, Ear, LAST_STEP, OTHER, PROCESS, SENDER, agreement, placement, run, server_of,
+    undefined,
 };
 use crate::placement::Part;
 use crate::proto::control_request::Action;
@@ -40,7 +41,7 @@ pub(super) fn ticket() -> Option<proto::Ticket> {
 /// The hello of a replica.
 pub(super) fn hello(replica: u64, (process, connection): (u64, u64)) -> Message {
     let (ticket, run, agreement) = (ticket(), run().to_string(), agreement().items());
-    let (follows, last_step, nan_guard) = (true, Some(9), true);
+    let (follows, last_step, nan_guard) = (true, Some(LAST_STEP), true);
     Message::Hello(proto::Hello {
         replica,
         process,
