@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cluster::security::check_bind;
 use cluster::spec::{Node, Role};
-use cluster::{Cluster, ClusterReport, OnCluster, ProcessHandle};
+use cluster::{Cluster, ClusterReport, OnCluster, ProcessHandle, Wire};
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::record::Record;
 use sync_replicas::{Hooks, SyncReplicas};
@@ -152,7 +152,9 @@ pub(super) fn metrics_address(args: &NodeArgs) -> Result<IpAddr, Error> {
 /// When its place makes no sense.
 pub fn serves_any_program(args: &NodeArgs, words: &[OsString]) -> Result<bool, Error> {
     let is_server = place(args)?.task.role == Role::Ps;
-    Ok(is_server && says_what_is_trained("node", words).is_none())
+    // Which a program would say itself.
+    let of_digits = args.backup.is_some() || args.wire != Wire::default();
+    Ok(is_server && !of_digits && says_what_is_trained("node", words).is_none())
 }
 
 /// From options where they say it, else from the environment.
@@ -199,6 +201,30 @@ mod tests {
             Command::Node(args) => Process::new(*args, ProcessHandle::new()).expect("is valid"),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// A parameter server that is told nothing of what is trained.
+    #[test]
+    fn a_server_that_is_told_nothing_serves_any_program() {
+        #[track_caller]
+        fn check(words: &str, expected: bool) {
+            let place = "--ps h:1 --worker-hosts h:2,h:3 --out a";
+            let words = format!("x node {place} {words}");
+            let given = command_line::read(words.split_whitespace().map(Into::into));
+            let given = given.expect("is valid");
+            let Command::Node(args) = given.command else { panic!("{words}") };
+            let serves = serves_any_program(&args, &given.words).expect("it has a place");
+            assert_eq!(serves, expected, "{words}");
+        }
+        check("--role ps", true);
+        check("--role ps --save-every 5 --keep 3 --patience 7s --max-memory 100 --quiet", true);
+        check("--role ps --key-file k --metrics-port 9 --resume b", true);
+        check("--role worker", false);
+        check("--role ps --backup 1", false);
+        check("--role ps --wire bf16", false);
+        check("--role ps --model mlp", false);
+        check("--role ps --replicas-to-aggregate 1", false);
+        check("--role ps --l1 0.5 --optimizer ftrl", false);
     }
 
     /// What is written is of the whole cluster; each process says who it is.
