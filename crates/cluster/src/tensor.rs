@@ -2,6 +2,8 @@
 //!
 //! What a number looks like on the wire is [`Wire`]'s.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use ndarray::ArrayD;
 use sync_replicas::Scalar;
@@ -16,6 +18,14 @@ pub(crate) const CHUNK: usize = 1 << 19;
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("tensors are little endian on the wire and are not converted");
+
+/// An array whose numbers lie in the order of its indices: a copy only if they do not yet.
+pub(crate) fn in_standard_layout<T: Scalar>(array: Arc<ArrayD<T>>) -> Arc<ArrayD<T>> {
+    match array.is_standard_layout() {
+        true => array,
+        false => Arc::new(array.as_standard_layout().into_owned()),
+    }
+}
 
 impl Wire {
     /// The bytes of a range of an array, in pieces of at most [`CHUNK`]; at full width they are the

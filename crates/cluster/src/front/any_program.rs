@@ -23,18 +23,6 @@ use crate::index::ServerIndex;
 use crate::server::{Listener, Program, TransportSettings, Undefined};
 use crate::spec::Role;
 
-/// Tells what a program defines otherwise than the one whose checkpoint it goes on from. What the
-/// state depends on is compared when it is restored.
-fn tell_changes(definition: &Definition, checkpoints: &Checkpoints) {
-    let before = checkpoint::newest_definition(&checkpoints.folder);
-    let before = before.ok().flatten().and_then(|it| serde_json::from_value(it).ok());
-    let Some(before) = before.filter(|before: &Definition| before != definition) else { return };
-    let (now, before) = (Agreement::from_items(definition.items()), before.items());
-    if let Some(change) = now.difference(&before) {
-        tracing::warn!(change, "training goes on with another definition: here now, there before");
-    }
-}
-
 /// How long a server without a program waits for one that it would only end.
 const SOON: Duration = Duration::from_secs(5);
 
@@ -107,10 +95,10 @@ impl Cluster {
     /// Waits until this process is to leave; or until training is to end, and a little longer, so
     /// that whoever comes is told so.
     async fn asked_to_end(&self) {
-        let mut wishes = self.stop.requests();
+        let mut requests = self.stop.requests();
         // Both fail only when the sender is gone, which the cluster holds.
-        drop(wishes.wait_for(|wished| wished.leave || wished.end).await);
-        let _ = tokio::time::timeout(SOON, wishes.wait_for(|wished| wished.leave)).await;
+        drop(requests.wait_for(|asked| asked.leave || asked.end).await);
+        let _ = tokio::time::timeout(SOON, requests.wait_for(|asked| asked.leave)).await;
     }
 
     async fn serve_program<T: Scalar + bytemuck::Pod>(
@@ -180,5 +168,17 @@ impl Cluster {
             left: true,
             variables: None,
         }
+    }
+}
+
+/// Tells what a program defines otherwise than the one whose checkpoint it goes on from. What the
+/// state depends on is compared when it is restored.
+fn tell_changes(definition: &Definition, checkpoints: &Checkpoints) {
+    let before = checkpoint::newest_definition(&checkpoints.folder);
+    let before = before.ok().flatten().and_then(|it| serde_json::from_value(it).ok());
+    let Some(before) = before.filter(|before: &Definition| before != definition) else { return };
+    let (now, before) = (Agreement::from_items(definition.items()), before.items());
+    if let Some(change) = now.difference(&before) {
+        tracing::warn!(change, "training goes on with another definition: here now, there before");
     }
 }

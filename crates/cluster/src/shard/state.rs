@@ -17,6 +17,7 @@ use sync_replicas::{Scalar, Snapshot, Variables};
 
 use super::{AverageSettings, Shard, ShardError, StateError};
 use crate::placement::{Part, Placement, cut_dense};
+use crate::tensor::in_standard_layout;
 
 const VARIABLE: &str = "variable/";
 const OPTIMIZER: &str = "optimizer/";
@@ -131,13 +132,7 @@ impl<T: Scalar> Shard<T> {
         let mut variables = self.published.variables.clone();
         for (index, (_, array)) in state.tensors.iter().take(self.parts.len()).enumerate() {
             // Updates walk contiguous memory.
-            variables.replace(
-                index,
-                match array.is_standard_layout() {
-                    true => Arc::clone(array),
-                    false => Arc::new(array.as_standard_layout().into_owned()),
-                },
-            );
+            variables.replace(index, in_standard_layout(Arc::clone(array)));
         }
         let ShardState { generation, global_step, .. } = *state;
         self.published = Arc::new(Snapshot { generation, global_step, variables });

@@ -1,8 +1,5 @@
 //! What a replica and its servers say to each other, as the replica's protocol has it.
 
-use std::sync::Arc;
-
-use ndarray::ArrayD;
 use sync_replicas::driver::{LocalStep, ServerDuties};
 use sync_replicas::record::FailedSave;
 use sync_replicas::{GlobalStep, Scalar, Variables};
@@ -15,6 +12,7 @@ use crate::coordinator::{Commit, GivenUp, Refusal, Ticket};
 use crate::place::{Caller, NotAdmitted};
 use crate::proto;
 use crate::shard::Wire;
+use crate::tensor::in_standard_layout;
 use proto::to_replica::Message as ToReplica;
 use proto::to_server::Message as ToServer;
 
@@ -49,14 +47,6 @@ pub(crate) fn initial_values<T: Scalar + bytemuck::Pod>(
     });
     let last = proto::InitialValues { last: true, ..Default::default() };
     pieces.chain([last]).map(ToServer::InitialValues)
-}
-
-/// An array whose numbers lie in the order of its indices.
-fn in_standard_layout<T: Scalar>(array: Arc<ArrayD<T>>) -> Arc<ArrayD<T>> {
-    match array.is_standard_layout() {
-        true => array,
-        false => Arc::new(array.as_standard_layout().into_owned()),
-    }
 }
 
 /// Who says hello.
