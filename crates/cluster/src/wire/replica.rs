@@ -155,3 +155,30 @@ pub(crate) fn reply(message: Option<ToReplica>) -> Result<Option<Reply>, WireErr
         ToReplica::Values(_) => return Ok(None),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn initial_values_laid_out_by_columns_go_in_the_order_of_their_indices() {
+        let rows = array![[1.0_f32, 2.0, 3.0], [4.0, 5.0, 6.0]];
+        let mut values = Variables::new().with("w", rows.clone()).expect("a new name");
+        let columns = rows.t().as_standard_layout().into_owned().reversed_axes();
+        assert!(!columns.is_standard_layout());
+        values.replace(0, Arc::new(columns.into_dyn()));
+
+        let sent: Vec<u8> = initial_values(&values)
+            .flat_map(|message| match message {
+                ToServer::InitialValues(piece) => piece.data.to_vec(),
+                other => panic!("expected initial values, came {other:?}"),
+            })
+            .collect();
+        let expected: Vec<u8> = rows.iter().flat_map(|number| number.to_le_bytes()).collect();
+        assert_eq!(sent, expected);
+    }
+}

@@ -1,5 +1,7 @@
 //! A run's state on any number of shards: nothing is lost between them and one process.
 
+use std::sync::Arc;
+
 use cluster::placement::Placement;
 use cluster::shard::{AverageSettings, Shard, ShardSettings, ShardState, gather, scatter};
 use proptest::prelude::*;
@@ -60,6 +62,27 @@ fn step(shards: &mut [Shard<f32>], number: u64) {
         shard.admit(id, 0, None).expect("it is staged");
         shard.apply(0, true, (number as i64 + 1).into(), generation).expect("it fits");
     }
+}
+
+/// A restored shard sends its values as they lie in memory, so they lie as their indices say.
+#[test]
+fn a_state_laid_out_by_columns_is_restored_in_the_order_of_its_indices() {
+    let (placement, mut shards) = placed(0, 2);
+    let states = scatter(&placement, &trained(0, 2)).expect("it fits");
+    let mut turned = 0;
+    for (shard, state) in shards.iter_mut().zip(&states) {
+        let mut columns = state.clone();
+        for (_, array) in &mut columns.tensors {
+            let by_columns = array.t().as_standard_layout().into_owned().reversed_axes();
+            turned += usize::from(!by_columns.is_standard_layout());
+            *array = Arc::new(by_columns);
+        }
+        shard.restore(&columns).expect("it fits");
+        assert_eq!(shard.state(), *state);
+        let snapshot = shard.snapshot();
+        assert!(snapshot.variables.arrays().iter().all(|array| array.is_standard_layout()));
+    }
+    assert_ne!(turned, 0, "no tensor has columns");
 }
 
 proptest! {
