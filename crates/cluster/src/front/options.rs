@@ -27,6 +27,7 @@ pub struct Cluster {
     guard: Option<Arc<Guard>>,
     tls: Option<TlsSettings>,
     listen: Option<IpAddr>,
+    bound: Option<Arc<Listener>>,
     resolve: Option<Resolving>,
     pub(super) stop: ProcessHandle,
     pub(super) status: StatusHandle,
@@ -59,6 +60,7 @@ impl Cluster {
             guard: None,
             tls: None,
             listen: None,
+            bound: None,
             resolve: None,
             stop: ProcessHandle::new(),
             status: StatusHandle::default(),
@@ -167,6 +169,20 @@ impl Cluster {
         self
     }
 
+    /// Listens at once on this address, port 0 for any that is free, and answers where: for a
+    /// server that is found by [`resolve_with`](Self::resolve_with). What protects it comes first.
+    ///
+    /// # Errors
+    /// [`ClusterError`]: others could reach the address, and there is neither key nor mutual TLS;
+    /// or it cannot be had.
+    pub fn bind(mut self, address: SocketAddr) -> Result<(Self, SocketAddr), ClusterError> {
+        check_bind(&address.to_string(), self.is_protected())?;
+        let listener = Listener::bind(address)?;
+        let address = listener.address();
+        self.bound = Some(Arc::new(listener));
+        Ok((self, address))
+    }
+
     /// Says where a parameter server is now, whose address in the place is only its name: asked
     /// anew at every connection, for servers that an engine moves to other machines.
     #[must_use]
@@ -218,10 +234,13 @@ impl Cluster {
     }
 
     /// What this server listens on.
-    pub(super) async fn listener(&self) -> Result<Listener, ClusterError> {
-        let address = self.listen_address().await?;
-        let listener = Listener::bind(address)?;
-        tracing::info!(%address, "parameter server {}", self.place.task.index);
+    pub(super) async fn listener(&self) -> Result<Arc<Listener>, ClusterError> {
+        let listener = match &self.bound {
+            Some(bound) => Arc::clone(bound),
+            None => Arc::new(Listener::bind(self.listen_address().await?)?),
+        };
+        let (address, index) = (listener.address(), self.place.task.index);
+        tracing::info!(%address, "parameter server {index}");
         Ok(listener)
     }
 
@@ -243,8 +262,12 @@ impl Cluster {
             Some(listen) => SocketAddr::new(listen, first.port()),
             None => *first,
         };
-        let protected = self.key.is_some() || self.tls.as_ref().is_some_and(TlsSettings::is_mutual);
-        check_bind(&listen.to_string(), protected)?;
+        check_bind(&listen.to_string(), self.is_protected())?;
         Ok(listen)
+    }
+
+    /// Whether callers must prove who they are.
+    fn is_protected(&self) -> bool {
+        self.key.is_some() || self.tls.as_ref().is_some_and(TlsSettings::is_mutual)
     }
 }

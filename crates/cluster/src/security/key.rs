@@ -12,7 +12,7 @@ use sha2::Sha256;
 
 use super::secret::{self, Closed, Exposed};
 
-/// A key from a file, ready to sign and to verify.
+/// A key, ready to sign and to verify.
 #[derive(Clone)]
 pub struct SharedKey(Hmac<Sha256>);
 
@@ -53,6 +53,15 @@ pub enum KeyError {
 }
 
 impl SharedKey {
+    /// The key of these bytes; `None` where they are too few, as they could be guessed.
+    #[must_use]
+    pub fn new(key: &[u8]) -> Option<Self> {
+        if key.len() < LEAST {
+            return None;
+        }
+        Hmac::new_from_slice(key).ok().map(Self)
+    }
+
     /// Reads a key. White space around it, such as a newline at the end, is not part of it.
     ///
     /// # Errors
@@ -68,10 +77,10 @@ impl SharedKey {
         file.take(MOST + 1).read_to_end(&mut bytes).map_err(read)?;
         let key = bytes.trim_ascii();
         let length = || KeyError::Length { path: path.to_owned(), got: key.len() };
-        if key.len() < LEAST || bytes.len() as u64 > MOST {
+        if bytes.len() as u64 > MOST {
             return Err(length());
         }
-        Hmac::new_from_slice(key).map(Self).map_err(|_| length())
+        Self::new(key).ok_or_else(length)
     }
 
     /// The proof for a call of `path`, stated by `claim`.

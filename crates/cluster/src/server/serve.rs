@@ -59,9 +59,15 @@ impl Listener {
     pub fn bind(address: SocketAddr) -> Result<Self, ServeError> {
         let bound = std::net::TcpListener::bind(address).and_then(|socket| {
             socket.set_nonblocking(true)?;
+            let address = socket.local_addr()?;
             Ok(Self { socket, address })
         });
         bound.map_err(|source| ServeError::Bind { address, source })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The connections that come in, while it is read. Needs a tokio runtime.

@@ -2,12 +2,14 @@
 //! refuse what they cannot.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use cluster::security::SharedKey;
 use cluster::spec::Node;
 use cluster::{
     Cluster, ClusterError, ClusterReport, OnCluster, ProcessHandle, Resolve, ServerFiles, Wire,
@@ -224,28 +226,49 @@ fn it_goes_on_from_a_checkpoint() {
     assert_eq!(definition.expect("it is kept")["number_type"], "f32");
 }
 
-/// Servers that an engine moves are found by name, anew at every connection.
+/// Servers that an engine moves have names alone: they listen where they can, and workers and the
+/// other servers look for them anew at every connection.
 #[test]
 fn a_server_is_looked_for_at_every_connection() {
-    let (rig, asked) = (Rig::new(1, 1), Arc::new(AtomicUsize::new(0)));
-    let there = rig.servers.clone();
-    let named = Rig { servers: "ps0.invalid:1".to_owned(), workers: rig.workers.clone() };
-    let count = Arc::clone(&asked);
+    let servers = "ps0.invalid:1,ps1.invalid:1".to_owned();
+    let rig = Rig { servers, workers: addresses(1) };
+    let key = SharedKey::new(&[7; 32]).expect("it is long enough");
+    let keyed = |role, index| rig.cluster(role, index).key(key.clone());
+    let bound = [0, 1].map(|index| {
+        let anywhere = (Ipv4Addr::LOCALHOST, 0).into();
+        keyed("ps", index).bind(anywhere).expect("there is a port")
+    });
+    let asked = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+    let (there, count) = (bound.each_ref().map(|(_, address)| address.to_string()), asked.clone());
     let resolve: Resolve = Arc::new(move |name| {
-        assert_eq!(name, "ps0.invalid:1");
+        let index = usize::from(name == "ps1.invalid:1");
         // Nowhere at first, as while it is being moved.
-        let found = match count.fetch_add(1, Ordering::Relaxed) {
+        let found = match count[index].fetch_add(1, Ordering::Relaxed) {
             0 => Err(io::Error::new(io::ErrorKind::NotFound, "it is being moved")),
-            _ => Ok(there.clone()),
+            _ => Ok(there[index].clone()),
         };
         Box::pin(async move { found })
     });
-    let one = |optimizer| described(optimizer).replicas_to_aggregate(1).total_num_replicas(1);
     thread::scope(|scope| {
-        scope.spawn(|| rig.serve(0, None).expect("it serves"));
-        let cluster = named.cluster("worker", 0).resolve_with(resolve);
-        let trainer = one(Adagrad::new(0.1)).on(&cluster).build(variables()).expect("it fits");
+        for (cluster, _) in bound {
+            let cluster = cluster.resolve_with(resolve.clone());
+            scope.spawn(move || cluster.serve(files(None)).expect("it serves"));
+        }
+        let cluster = keyed("worker", 0).resolve_with(resolve.clone());
+        let one = described(Adagrad::new(0.1)).replicas_to_aggregate(1).total_num_replicas(1);
+        let trainer = one.on(&cluster).build(variables()).expect("it fits");
         trainer.fit(&Pull, numbers, hooks()).expect("it trains");
     });
-    assert!(asked.load(Ordering::Relaxed) >= 2);
+    // By the worker, and of the second one by the first.
+    let asked = asked.each_ref().map(|it| it.load(Ordering::Relaxed));
+    assert!(asked[0] >= 2 && asked[1] >= 3, "{asked:?}");
+}
+
+/// P-27: where others can reach it, a server listens with a key alone.
+#[test]
+fn nobody_listens_unprotected_by_a_name_alone() {
+    let rig = Rig { servers: "ps0.invalid:1".to_owned(), workers: addresses(1) };
+    let error = rig.cluster("ps", 0).bind((Ipv4Addr::UNSPECIFIED, 0).into()).expect_err("no key");
+    assert!(error.to_string().contains("expected 127.0.0.1"), "{error}");
+    assert!(SharedKey::new(&[7; 31]).is_none(), "it could be guessed");
 }
