@@ -55,7 +55,7 @@ pub(crate) fn run(sh: &Shell) -> bool {
     steps.step("loom", || loom::run(sh, None));
     examples(sh, &mut steps, programs.as_ref());
     steps.step("killed processes", || faults::smoke(sh));
-    python::run(sh, &mut steps, false);
+    python::run(sh, &mut steps, python::Tests::Basic);
     tools::run(sh, &mut steps, false);
 
     steps.finish()

@@ -39,6 +39,9 @@ xflags::xflags! {
             optional --torch
         }
 
+        /// Train under Ray on several nodes of this machine, with processes and nodes that die.
+        cmd ray {}
+
         /// Check that every number of docs/spec.md is cited by code and by a test.
         cmd spec {}
 

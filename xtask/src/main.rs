@@ -83,7 +83,11 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Fix(_) => fix::run(&sh)?,
         flags::XtaskCmd::Tidy(_) => tidy::run(&sh)?,
         flags::XtaskCmd::Tools(it) => return Ok(tools::alone(&sh, it.slow)),
-        flags::XtaskCmd::Python(it) => return Ok(python::alone(&sh, it.torch)),
+        flags::XtaskCmd::Python(it) => {
+            let tests = if it.torch { python::Tests::Torch } else { python::Tests::Basic };
+            return Ok(python::alone(&sh, tests));
+        }
+        flags::XtaskCmd::Ray(_) => return Ok(python::alone(&sh, python::Tests::Ray)),
         flags::XtaskCmd::Spec(_) => spec::run(&sh)?,
         flags::XtaskCmd::Conformance(it) => return conformance::run(&sh, it.dir, it.cluster),
         flags::XtaskCmd::Explore(flags) => explore::run(&sh, flags.steps)?,

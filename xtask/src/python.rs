@@ -19,18 +19,29 @@ use crate::{
 
 const PACKAGE: &str = "crates/python";
 
-/// Python by itself, with PyTorch's tests or without; whether all passed.
-pub(crate) fn alone(sh: &Shell, torch: bool) -> bool {
+/// What is tested, each in an environment of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tests {
+    /// What is small enough for every change.
+    Basic,
+    /// That, and what needs PyTorch.
+    Torch,
+    /// Trainings under Ray, on several nodes of this machine.
+    Ray,
+}
+
+/// Python by itself; whether all passed.
+pub(crate) fn alone(sh: &Shell, tests: Tests) -> bool {
     let (name, value) = EXACT;
     sh.set_var(name, value);
     let mut steps = Steps::default();
-    run(sh, &mut steps, torch);
+    run(sh, &mut steps, tests);
     steps.finish()
 }
 
 /// The package's steps, or a line that says why there are none.
-pub(crate) fn run(sh: &Shell, steps: &mut Steps, torch: bool) {
-    let made = environment(sh, torch);
+pub(crate) fn run(sh: &Shell, steps: &mut Steps, tests: Tests) {
+    let made = environment(sh, tests);
     let must = env::var_os("CI").is_some_and(|it| !it.is_empty());
     let environment = match made {
         Err(error) if !must => return println!("\nskipped python: {error}"),
@@ -52,18 +63,25 @@ pub(crate) fn run(sh: &Shell, steps: &mut Steps, torch: bool) {
     steps.command("python's types", cmd!(sh, "{python} -m mypy"));
     let native = ["sync_replicas._native", "--mypy-config-file", "pyproject.toml"];
     steps.command("python's stubs", cmd!(sh, "{python} -m mypy.stubtest {native...}"));
-    steps.command("python's tests", cmd!(sh, "{python} -m pytest --quiet"));
+    if tests == Tests::Ray {
+        // It prints how long updates stood still.
+        let only = ["-m", "ray", "--capture=no"];
+        steps.command("trainings under ray", cmd!(sh, "{python} -m pytest --quiet {only...}"));
+    } else {
+        steps.command("python's tests", cmd!(sh, "{python} -m pytest --quiet"));
+    }
 }
 
 /// The environment, made where it is not there, with what is to be in it.
-fn environment(sh: &Shell, torch: bool) -> Result<PathBuf> {
+fn environment(sh: &Shell, tests: Tests) -> Result<PathBuf> {
     let enough = "import sys; sys.exit(sys.version_info < (3, 10))";
     if cmd!(sh, "python3 -c {enough}").quiet().ignore_stderr().run().is_err() {
         return Err("no `python3` of version 3.10 or later here".into());
     }
-    let (name, requirements) = match torch {
-        true => ("python-torch", "requirements-torch.txt"),
-        false => ("python", "requirements.txt"),
+    let (name, requirements) = match tests {
+        Tests::Basic => ("python", "requirements.txt"),
+        Tests::Torch => ("python-torch", "requirements-torch.txt"),
+        Tests::Ray => ("python-ray", "requirements-ray.txt"),
     };
     let environment = sh.current_dir().join("target").join(name);
     let folder = Path::new(PACKAGE);

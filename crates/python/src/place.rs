@@ -1,10 +1,14 @@
 //! This process's place in a cluster, and what follows from it: a replica's part, or a server's.
 
+use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use cluster::spec::{Role, SpecError};
-use cluster::{Cluster, ClusterError, ClusterReplica, OnCluster, ServerFiles, Wire};
+use cluster::security::SharedKey;
+use cluster::spec::{Node, Role, SpecError};
+use cluster::{Cluster, ClusterError, ClusterReplica, OnCluster, Resolve, ServerFiles, Wire};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sync_replicas::checkpoint::{Checkpoints, RunId, newest_run};
@@ -47,6 +51,31 @@ impl Place {
             .map_err(|error: SpecError| errors::cluster(&ClusterError::Spec(error), None))?;
         let born = found.map(|cluster| Born::with_threads(|| Ok(cluster)));
         Ok(born.transpose()?.map(Self))
+    }
+
+    /// The place that an engine gives: in the words of `TF_CONFIG`, where servers have names whose
+    /// addresses `resolve` says, anew at every connection. A server listens at a free port of
+    /// `listen` at once; also where that is.
+    #[staticmethod]
+    fn _given(
+        config: &str,
+        key: &[u8],
+        resolve: Py<PyAny>,
+        listen: Option<IpAddr>,
+        patience: Option<Duration>,
+    ) -> PyResult<(Self, Option<String>)> {
+        let failed = |error: ClusterError| errors::cluster(&error, None);
+        let node = Node::from_tf_config(config).map_err(|error| failed(error.into()))?;
+        let key = SharedKey::new(key).ok_or_else(|| errors::argument("key: it is too short"))?;
+        let mut cluster = Cluster::new(node).key(key).resolve_with(asking(resolve));
+        if let Some(patience) = patience {
+            cluster = cluster.reconnect_timeout(patience);
+        }
+        let Some(listen) = listen else {
+            return Ok((Self(Born::with_threads(|| Ok(cluster))?), None));
+        };
+        let (cluster, address) = cluster.bind((listen, 0).into()).map_err(failed)?;
+        Ok((Self(Born::with_threads(|| Ok(cluster))?), Some(address.to_string())))
     }
 
     /// "worker 1".
@@ -138,6 +167,26 @@ impl Place {
         let served = beside(py, move || cluster.serve(files), interrupted)?;
         member(py, served.map_err(|error| errors::cluster(&error, None))?)
     }
+
+    /// Has what this process does in the cluster end: a server saves and leaves.
+    fn _leave(&self) -> PyResult<()> {
+        self.0.get().map(|cluster| cluster.process_handle().leave())
+    }
+}
+
+/// Asks a callable where a server is.
+fn asking(callable: Py<PyAny>) -> Resolve {
+    let callable = Arc::new(callable);
+    Arc::new(move |name| {
+        let callable = Arc::clone(&callable);
+        let ask = move || {
+            let asked = Python::try_attach(|py| callable.call1(py, (name,))?.extract::<String>(py));
+            asked
+                .ok_or_else(|| io::Error::other("the interpreter is ending"))?
+                .map_err(io::Error::from)
+        };
+        Box::pin(async move { tokio::task::spawn_blocking(ask).await? })
+    })
 }
 
 fn join<T: Number>(

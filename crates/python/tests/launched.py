@@ -1,4 +1,4 @@
-"""Trainings that `sync-replicas launch` starts, with what they say."""
+"""Trainings that `sync-replicas launch` or Ray start, with what they say."""
 
 from __future__ import annotations
 
@@ -77,6 +77,15 @@ def processes(folder: Path) -> list[tuple[int, str]]:
         except OSError:
             continue  # It has ended meanwhile, or is another user's.
     return found
+
+
+def ray_environment(folder: Path) -> dict[str, str]:
+    """That of a program that starts Ray: it tells nobody of itself, and writes in this folder."""
+    home = folder / "home"
+    home.mkdir()
+    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+    paths = {"HOME": str(home), "PYTHONPATH": str(PROGRAMS.parent)}
+    return os.environ | settings | paths
 
 
 @pytest.fixture

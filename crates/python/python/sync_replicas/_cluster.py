@@ -7,6 +7,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -20,26 +21,53 @@ from ._trainer import Replica, Step, settings_of
 
 Place = _native.Place
 
+
+@dataclass(frozen=True)
+class Given:
+    """What an engine such as Ray gives a process: its place, and what `join` need not be told."""
+
+    place: Place
+    settings: Mapping[str, Any]
+    hooks: Sequence[Hook | Every] = ()
+
+
+_given: Given | None = None
+
+
+@contextmanager
+def given(what: Given) -> Iterator[None]:
+    """This process has this place; one a process at a time."""
+    global _given
+    if _given is not None:
+        raise PlaceError(f"this process is {_given.place.task} already", exit_status=1)
+    _given = what
+    try:
+        yield
+    finally:
+        _given = None
+
+
 #: Statuses that Python itself ends with, or as good as those.
 _ORDINARY = (1, 2)
 
 
 def place(ps: int = 1) -> Place | None:
-    """This process's place, of `TF_CONFIG` or Slurm's variables; None where there is no cluster.
+    """This process's place, of Ray, `TF_CONFIG` or Slurm's variables; None where there is no
+    cluster.
 
     `sync-replicas launch` sets `TF_CONFIG`. Of a Slurm job the first `ps` processes are servers.
     """
-    return Place._from_env(ps)
+    return Place._from_env(ps) if _given is None else _given.place
 
 
 def join(
     variables: Mapping[str, Any] | None = None,
     *,
-    optimizer: Optimizer,
+    optimizer: Optimizer | None = None,
     steps: int | None = None,
     aggregate: int | None = None,
     hooks: Sequence[Hook | Every] = (),
-    wire: str = "native",
+    wire: str | None = None,
     agree: Mapping[str, Any] | None = None,
     ps: int = 1,
     **settings: Any,
@@ -55,7 +83,8 @@ def join(
     `hooks` are called in the chief with the `Update`s that it sees. `wire="bf16"` halves what
     travels. `agree` has more that all must have alike, such as `{"seed": 1, "batch": 64}`. Other
     `settings` are `Trainer`'s: order, non_finite, moving_average, averaged, lease, step_timeout,
-    step_deadline. `ps` is of use in Slurm: see `place`.
+    step_deadline. `ps` is of use in Slurm: see `place`. Under Ray all of them come from the driver;
+    what is given here goes first.
     """
     found = place(ps)
     if found is None:
@@ -75,10 +104,31 @@ def join(
             f"{found.task} has no part in training; evaluate the checkpoints, or in a hook",
             exit_status=2,
         )
+    own: dict[str, Any] = {"optimizer": optimizer, "steps": steps, "aggregate": aggregate}
+    own = {name: it for name, it in (own | {"wire": wire, "agree": agree}).items() if it is not None}
+    known, more = ({}, ()) if _given is None else (_given.settings, _given.hooks)
+    replica = _replica(found, [*more, *hooks], **{**known, **own, **settings})
+    if variables is not None:
+        replica.begin(variables)
+    return replica
+
+
+def _replica(
+    found: Place,
+    hooks: Sequence[Hook | Every],
+    optimizer: Optimizer | None = None,
+    steps: int | None = None,
+    aggregate: int | None = None,
+    wire: str = "native",
+    agree: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> ClusterReplica:
     for wrong in ("replicas", "min_replicas", "failing_batch"):
         if wrong in settings:
             raise ArgumentError(f"{wrong}: a cluster has no such setting")
-    given = settings_of(
+    if optimizer is None:
+        raise ArgumentError("optimizer: expected one, such as sync_replicas.Adam(1e-3), got none")
+    described = settings_of(
         aggregate=found.aggregate if aggregate is None else aggregate,
         replicas=found.replicas,
         **settings,
@@ -89,10 +139,7 @@ def join(
         "steps": steps,
         "hooks": [named(hook) for hook in hooks],
     }
-    replica = ClusterReplica(found, optimizer, {**given, "min_replicas": None}, part)
-    if variables is not None:
-        replica.begin(variables)
-    return replica
+    return ClusterReplica(found, optimizer, {**described, "min_replicas": None}, part)
 
 
 def serve(
@@ -234,7 +281,8 @@ def statuses() -> Iterator[None]:
     try:
         yield
     except ClusterError as error:
-        if error.exit_status in _ORDINARY:
+        # An engine that has given a place looks at the error itself.
+        if error.exit_status in _ORDINARY or _given is not None:
             raise
         traceback.print_exception(error)
         raise SystemExit(error.exit_status) from error

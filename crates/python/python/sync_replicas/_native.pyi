@@ -1,4 +1,5 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -178,6 +179,14 @@ class Trainer:
 class Place:
     @staticmethod
     def _from_env(ps: int) -> Place | None: ...
+    @staticmethod
+    def _given(
+        config: str,
+        key: bytes,
+        resolve: Callable[[str], str],
+        listen: str | None,
+        patience: timedelta | None,
+    ) -> tuple[Place, str | None]: ...
     @property
     def task(self) -> str: ...
     @property
@@ -202,6 +211,7 @@ class Place:
     def _serve(
         self, folder: str | PathLike[str] | None, save_every: int, keep: int
     ) -> dict[str, Any]: ...
+    def _leave(self) -> None: ...
 
 @final
 class Replica:

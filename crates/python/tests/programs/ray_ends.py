@@ -1,0 +1,75 @@
+"""How trainings under Ray end otherwise, and go on; what came of each as JSON. Options: folder."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import ray
+
+import sync_replicas as sr
+import sync_replicas.ray
+
+FOLDER = Path(sys.argv[1])
+told = {}
+
+
+def attempt(what, loop, steps=20, **more):
+    """A run of two replicas: its result, or its error."""
+    given = {"workers": 2, "optimizer": sr.Sgd(0.1), "storage_path": FOLDER, "name": what}
+    try:
+        result = sr.ray.run(loop, **{**given, "steps": steps, **more})
+        told[what] = [result.metrics["step"], round(result.value, 3), len(result.rows)]
+    except Exception as error:
+        kinds = [it.__name__ for it in type(error).__mro__]
+        told[what] = f"{', '.join(kinds)}: {error}"
+
+
+def pull(config, gradient=-1.0):
+    """A loop of the least there is; what the chief has at the end."""
+    with sr.join({"w": np.zeros(1, np.float32)}, agree={"config": config}) as replica:
+        for step in replica:
+            if config == "raise" and replica.number == 1 and step.step == 5:
+                raise LookupError("a fault of the program's")
+            step.push({"w": np.full(1, gradient, np.float32)}, loss=0.5)
+    return replica.variables["w"].item()
+
+
+def diverge(config):
+    return pull(config, np.nan)
+
+
+def unknown_version():
+    """The trainer, with a version of Ray that nobody has tried."""
+    tried, ray.__version__ = ray.__version__, "2.62.0"
+    try:
+        return sr.ray.SyncReplicasTrainer
+    except ImportError as error:
+        return str(error)
+    finally:
+        ray.__version__ = tried
+
+
+def no_argument():
+    return pull(None)
+
+
+def describe_nothing():
+    sr.join({"w": np.zeros(1, np.float32)}, optimizer=None, lease=-1.0)
+
+
+ray.init("local", num_cpus=3, include_dashboard=False, object_store_memory=10**8)
+attempt("a run", pull)
+attempt("a run", pull, steps=30)
+attempt("no config", no_argument)
+attempt("an exception", pull, config="raise")
+attempt("not finite", diverge)
+attempt("a wrong setting", describe_nothing)
+attempt("a bucket", pull, storage_path="s3://bucket/runs")
+attempt("a file", pull, storage_path=__file__)
+attempt("a name", pull, name="../other")
+attempt("none", pull, workers=0)
+told["a version"] = unknown_version()
+told["actors"] = sorted(ray.util.list_named_actors())
+ray.shutdown()
+print(json.dumps(told))

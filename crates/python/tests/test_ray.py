@@ -1,0 +1,98 @@
+"""Trainings under Ray, with real processes and nodes that die."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from launched import PROGRAMS, processes, ray_environment
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.skipif(sys.platform != "linux", reason="it finds processes in /proc"),
+]
+
+def under_ray(folder: Path, program: str, *options: str) -> dict[str, Any]:
+    """What a program says at its end, as JSON; none of its processes is left."""
+    command = [sys.executable, str(PROGRAMS / program), str(folder), *options]
+    ended = subprocess.run(
+        command,
+        cwd=folder,
+        env=ray_environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert ended.returncode == 0, ended.stderr
+    told: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    assert "error" not in told, told["error"] + ended.stderr
+    assert [it for it in processes(folder) if "ray" in it[1]] == []
+    return told
+
+
+def check(folder: Path, way: str, fault: str, nodes: str, started: list[int]) -> None:
+    """One fault: updates went on to the right end, and those that it hit were started again."""
+    told = under_ray(folder, "ray_faults.py", way, fault, nodes)
+    longest, median = told["longest"], told["median"]
+    print(
+        f"\n{way}, {fault}, {nodes}: {longest:.2f} s is the longest time without an update, "
+        f"{longest / median:.1f} times the median of {median:.3f} s"
+    )
+    assert told["metrics"]["step"] == 500 and told["checkpoint"] == "checkpoint-000000500"
+    # The chief's loop may have been started again after the end.
+    assert told["metrics"].get("accuracy", 1) > 0.95
+    assert all(now >= at_least for now, at_least in zip(told["processes"], started))
+
+
+def test_a_killed_worker_holds_nobody(tmp_path: Path) -> None:
+    check(tmp_path.resolve(), "run", "worker", "one", [1, 2, 1])
+
+
+@pytest.mark.nodes
+@pytest.mark.parametrize("way", ["run", "train"])
+@pytest.mark.parametrize(
+    ("fault", "nodes", "started"),
+    [
+        ("worker", "default", [1, 2, 1]),
+        ("node", "default", [2, 1, 1]),
+        ("node", "tight", [2, 1, 1]),
+        ("frozen", "tight", [2, 1, 1]),
+    ],
+)
+def test_on_several_nodes(
+    way: str, fault: str, nodes: str, started: list[int], tmp_path: Path
+) -> None:
+    check(tmp_path.resolve(), way, fault, nodes, started)
+
+
+def test_how_it_ends_otherwise(tmp_path: Path) -> None:
+    told = under_ray(tmp_path.resolve(), "ray_ends.py")
+    assert told.pop("a run") == [30, 3, 30], "the second one goes on where the first has ended"
+    assert told.pop("no config") == [20, 2, 20]
+    assert told.pop("actors") == []
+    for what, words in {
+        "an exception": ".*LookupError,.*LookupError: a fault of the program's$",
+        "not finite": ".*ClusterError,.*not finite .NaN or infinite.*checkpoint-000000000",
+        "a wrong setting": ".*ArgumentError,.*lease: expected seconds",
+        "a bucket": "ArgumentError,.* all nodes share.*got s3://bucket/runs; mount it",
+        "a file": "NotADirectoryError,.*ray_ends.py",
+        "a name": "ArgumentError,.*name: expected the name of a folder, got '../other'",
+        "none": "ArgumentError,.*workers: expected a number of at least 1, got 0",
+        "a version": ".*expected ray>=2.60,<2.62.*got 2.62.0; .* sync_replicas.ray.run",
+    }.items():
+        got = told.pop(what)
+        assert re.match(words, got, re.DOTALL), f"{what}: {got}"
+    assert told == {}
+
+
+@pytest.mark.nodes
+def test_what_ray_train_has_no_use_for_is_refused(tmp_path: Path) -> None:
+    told = under_ray(tmp_path.resolve(), "ray_refusals.py")
+    assert "num_workers: expected a number, got (1, 4)" in told["elastic"]
+    assert "storage_path: expected a folder" in told["a bucket"]
+    assert "storage_filesystem: expected none" in told["a file system"]
