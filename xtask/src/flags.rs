@@ -42,6 +42,9 @@ xflags::xflags! {
         /// Train under Ray on several nodes of this machine, with processes and nodes that die.
         cmd ray {}
 
+        /// Run the sbatch file of the documents on a real Slurm of two nodes, of which one is lost.
+        cmd slurm {}
+
         /// Check that every number of docs/spec.md is cited by code and by a test.
         cmd spec {}
 

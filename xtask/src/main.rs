@@ -21,6 +21,7 @@ mod programs;
 mod python;
 mod release;
 mod sim;
+mod slurm;
 mod spec;
 mod steps;
 mod tidy;
@@ -87,6 +88,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
             let tests = if it.torch { python::Tests::Torch } else { python::Tests::Basic };
             return Ok(python::alone(&sh, tests));
         }
+        flags::XtaskCmd::Slurm(_) => return slurm::run(&sh),
         flags::XtaskCmd::Ray(_) => return Ok(python::alone(&sh, python::Tests::Ray)),
         flags::XtaskCmd::Spec(_) => spec::run(&sh)?,
         flags::XtaskCmd::Conformance(it) => return conformance::run(&sh, it.dir, it.cluster),

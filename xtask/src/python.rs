@@ -72,6 +72,19 @@ pub(crate) fn run(sh: &Shell, steps: &mut Steps, tests: Tests) {
     }
 }
 
+/// The interpreter of an environment that has the package.
+///
+/// # Errors
+/// When Python or its packages cannot be had, or the package does not build.
+pub(crate) fn built(sh: &Shell) -> Result<PathBuf> {
+    let environment = environment(sh, Tests::Basic)?;
+    let (python, maturin) = (environment.join("bin/python"), environment.join("bin/maturin"));
+    let _folder = sh.push_dir(PACKAGE);
+    let _here = sh.push_env("VIRTUAL_ENV", &environment);
+    cmd!(sh, "{maturin} develop --quiet").quiet().run()?;
+    Ok(python)
+}
+
 /// The environment, made where it is not there, with what is to be in it.
 fn environment(sh: &Shell, tests: Tests) -> Result<PathBuf> {
     let enough = "import sys; sys.exit(sys.version_info < (3, 10))";

@@ -10,6 +10,8 @@ mod evaluator;
 mod leaving;
 #[cfg(unix)]
 mod lives;
+#[cfg(unix)]
+mod manifests;
 #[cfg(target_os = "linux")]
 mod own_program;
 mod plan;

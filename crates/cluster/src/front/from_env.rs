@@ -10,6 +10,8 @@ use crate::spec::{DEFAULT_PORT_BASE, Node, SpecError};
 
 /// Names the key's file.
 const KEY_FILE: &str = "SYNC_REPLICAS_KEY_FILE";
+/// How many of Slurm's processes are parameter servers.
+const PS: &str = "SYNC_REPLICAS_PS";
 /// How many of the workers are backups.
 const BACKUP: &str = "SYNC_REPLICAS_BACKUP";
 /// For how many seconds servers that are gone are looked for.
@@ -24,8 +26,9 @@ const LAUNCHED: &str = "SYNC_REPLICAS_LAUNCHED";
 const LOOK: Duration = Duration::from_secs(1);
 
 impl Cluster {
-    /// The place that `TF_CONFIG` or Slurm's variables name, of which the first `ps` processes are
-    /// parameter servers in Slurm's case; `None` without any.
+    /// The place that `TF_CONFIG` or Slurm's variables name; `None` without any. In Slurm's case
+    /// the first processes are parameter servers, as many as `SYNC_REPLICAS_PS` says, or `ps` where
+    /// it is not set.
     ///
     /// The key is that of the file that `SYNC_REPLICAS_KEY_FILE` names, if it is set;
     /// `SYNC_REPLICAS_BACKUP` says how many workers are backups, and `SYNC_REPLICAS_PATIENCE` for
@@ -36,6 +39,10 @@ impl Cluster {
     /// [`SpecError`] when they make no sense.
     pub fn from_env(ps: u64) -> Result<Option<Self>, SpecError> {
         let variable = |name: &str| std::env::var(name).ok();
+        let said = variable(PS).map(|text| {
+            text.parse().map_err(|_| SpecError::invalid(PS, "a number of servers", text))
+        });
+        let ps = said.transpose()?.unwrap_or(ps);
         let Some(place) = Node::from_env(variable, ps, DEFAULT_PORT_BASE)? else { return Ok(None) };
         let mut cluster = Self::new(place);
         if let Some(file) = std::env::var_os(KEY_FILE) {
