@@ -254,6 +254,8 @@ print(replica.report.step, round(float(replica.variables["w"][0]), 3))
     child = python(worker, placed("worker", address))
     assert child.stdout is not None and child.stdin is not None
     assert child.stdout.readline() == "twelve\n"
+    # It has the servers write a checkpoint, and is nothing to others.
+    child.send_signal(signal.SIGUSR1)
     server.send_signal(signal.SIGTERM)
     said(server, 143)
     assert list(tmp_path.glob("checkpoints/checkpoint-*"))

@@ -72,7 +72,12 @@ def test_on_several_nodes(
 
 def test_how_it_ends_otherwise(tmp_path: Path) -> None:
     told = under_ray(tmp_path.resolve(), "ray_ends.py")
-    assert told.pop("a run") == [30, 3, 30], "the second one goes on where the first has ended"
+    # The second one has gone on where the first one had ended, and the third had nothing to do.
+    assert told.pop("a run") == [30, 3, 31]
+    assert told.pop("a restart") == [20, 2, 20]
+    assert told.pop("hooks") == [15, 1.5, 15]
+    assert told.pop("groups") == []
+    assert told.pop("lines") == ['{"step":'] * 31, "the torn one is ended, and none is empty"
     assert told.pop("no config") == [20, 2, 20]
     assert told.pop("actors") == []
     for what, words in {
@@ -80,9 +85,15 @@ def test_how_it_ends_otherwise(tmp_path: Path) -> None:
         "not finite": ".*ClusterError,.*not finite .NaN or infinite.*checkpoint-000000000",
         "a wrong setting": ".*ArgumentError,.*lease: expected seconds",
         "a bucket": "ArgumentError,.* all nodes share.*got s3://bucket/runs; mount it",
-        "a file": "NotADirectoryError,.*ray_ends.py",
+        "a file": "ArgumentError,.*storage_path: .*ray_ends.py.* cannot be written in",
         "a name": "ArgumentError,.*name: expected the name of a folder, got '../other'",
         "none": "ArgumentError,.*workers: expected a number of at least 1, got 0",
+        "a setting": "ArgumentError,.*agregate: .* no such setting; did you mean aggregate?",
+        "an optimizer": "ArgumentError,.*optimizer: expected one, .* got 'adam'",
+        "no steps": "ArgumentError,.*steps: expected a number of at least 1, or None, got -1",
+        "resources": "ArgumentError,.*resources_per_worker: expected a dict .* got 2",
+        "no patience": "ArgumentError,.*patience: expected seconds above 0, got -1",
+        "failures": "ArgumentError,.*max_failures: expected a number.* got 'many'",
         "a version": ".*expected ray>=2.60,<2.62.*got 2.62.0; .* sync_replicas.ray.run",
     }.items():
         got = told.pop(what)

@@ -8,6 +8,8 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -107,27 +109,45 @@ def join(
     own: dict[str, Any] = {"optimizer": optimizer, "steps": steps, "aggregate": aggregate}
     own = {name: it for name, it in (own | {"wire": wire, "agree": agree}).items() if it is not None}
     known, more = ({}, ()) if _given is None else (_given.settings, _given.hooks)
-    replica = _replica(found, [*more, *hooks], **{**known, **own, **settings})
+    known = {**known, **own, **settings}
+    check_settings(known)
+    hooks = [*more, *known.pop("hooks", ()), *hooks]
+    replica = _replica(found, hooks, **known)
     if variables is not None:
         replica.begin(variables)
     return replica
 
 
+def check_settings(known: Mapping[str, Any]) -> None:
+    """Looks at what `join` is given, as far as it can be without variables."""
+    there = {*signature(_replica).parameters, *signature(settings_of).parameters}
+    there -= {"found", "settings", "replicas", "failing_batch"}
+    for name in known:
+        if name not in there:
+            near = get_close_matches(name, there, 1)
+            meant = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(there))}"
+            raise ArgumentError(f"{name}: a cluster has no such setting{meant}")
+    optimizer = known.get("optimizer")
+    if not isinstance(optimizer, Optimizer):
+        raise ArgumentError(
+            f"optimizer: expected one, such as sync_replicas.Adam(1e-3), got {optimizer!r}"
+        )
+    for name in ("steps", "aggregate"):
+        number = known.get(name)
+        if number is not None and (not isinstance(number, int) or number < 1):
+            raise ArgumentError(f"{name}: expected a number of at least 1, or None, got {number!r}")
+
+
 def _replica(
     found: Place,
     hooks: Sequence[Hook | Every],
-    optimizer: Optimizer | None = None,
+    optimizer: Optimizer,
     steps: int | None = None,
     aggregate: int | None = None,
     wire: str = "native",
     agree: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> ClusterReplica:
-    for wrong in ("replicas", "min_replicas", "failing_batch"):
-        if wrong in settings:
-            raise ArgumentError(f"{wrong}: a cluster has no such setting")
-    if optimizer is None:
-        raise ArgumentError("optimizer: expected one, such as sync_replicas.Adam(1e-3), got none")
     described = settings_of(
         aggregate=found.aggregate if aggregate is None else aggregate,
         replicas=found.replicas,
@@ -290,17 +310,21 @@ def statuses() -> Iterator[None]:
 
 @contextmanager
 def _termination() -> Iterator[None]:
-    """Has SIGTERM end the process as an exception does, unless the program handles it itself."""
-    free = threading.current_thread() is threading.main_thread()
-    if not free or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
+    """Has SIGTERM end the process as an exception does, and passes over SIGUSR1, by which the first
+    server writes a checkpoint; unless the program handles them itself."""
 
     def end(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, end)
+    wanted: dict[int, Any] = {signal.SIGTERM: end}
+    if hasattr(signal, "SIGUSR1"):
+        wanted[signal.SIGUSR1] = signal.SIG_IGN
+    free = threading.current_thread() is threading.main_thread()
+    ours = [it for it in wanted if free and signal.getsignal(it) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, wanted[number])
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)

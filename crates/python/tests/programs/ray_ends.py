@@ -1,11 +1,15 @@
 """How trainings under Ray end otherwise, and go on; what came of each as JSON. Options: folder."""
 
 import json
+import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import ray
+from ray.util import placement_group_table
 
 import sync_replicas as sr
 import sync_replicas.ray
@@ -50,6 +54,35 @@ def unknown_version():
         ray.__version__ = tried
 
 
+def reports(config):
+    """In a run that has nothing left to do."""
+    sr.ray.report({"accuracy": 0.9, "step": 1, "loss": np.nan})
+    return pull(config)
+
+
+def restarts(config):
+    """After the end the first server dies, and then this process: its next life must hear of it."""
+    value = pull(config)
+    marked = FOLDER / "restarted"
+    if sr.place().number == 1 and not marked.exists():
+        marked.touch()
+        kill("ray::Server")
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+def kill(title):
+    """Kills a process of this test by its title."""
+    for entry in Path("/proc").iterdir():
+        try:
+            if (entry / "cwd").readlink() == FOLDER:
+                if (entry / "cmdline").read_bytes().startswith(title.encode()):
+                    os.kill(int(entry.name), signal.SIGKILL)
+        except OSError:
+            continue
+
+
 def no_argument():
     return pull(None)
 
@@ -60,8 +93,14 @@ def describe_nothing():
 
 ray.init("local", num_cpus=3, include_dashboard=False, object_store_memory=10**8)
 attempt("a run", pull)
+lines = FOLDER / "a run" / "metrics.jsonl"
+lines.write_text(lines.read_text() + '{"step": 20, "lo')
 attempt("a run", pull, steps=30)
+told["lines"] = [line[:8] for line in lines.read_text().splitlines()]
+attempt("a run", reports, steps=30)
 attempt("no config", no_argument)
+attempt("a restart", restarts)
+attempt("hooks", pull, hooks=[sr.Every(5, lambda update: update.step == 15 and update.stop())])
 attempt("an exception", pull, config="raise")
 attempt("not finite", diverge)
 attempt("a wrong setting", describe_nothing)
@@ -69,7 +108,16 @@ attempt("a bucket", pull, storage_path="s3://bucket/runs")
 attempt("a file", pull, storage_path=__file__)
 attempt("a name", pull, name="../other")
 attempt("none", pull, workers=0)
+attempt("a setting", pull, agregate=2)
+attempt("an optimizer", pull, optimizer="adam")
+attempt("no steps", pull, steps=-1)
+attempt("resources", pull, resources_per_worker=2)
+attempt("no patience", pull, patience=-1)
+attempt("failures", pull, max_failures="many")
 told["a version"] = unknown_version()
+told["groups"] = [
+    it["state"] for it in placement_group_table().values() if it["state"] != "REMOVED"
+]
 told["actors"] = sorted(ray.util.list_named_actors())
 ray.shutdown()
 print(json.dumps(told))

@@ -1,7 +1,7 @@
 """Training under Ray: it places, watches and restarts the processes; gradients go over connections
 of our own.
 
-- `run` needs the package `ray` alone: each replica is a task.
+- `run` needs the package `ray` alone: replicas are actors.
 - `SyncReplicasTrainer` is a trainer of Ray Train (`ray[train]`), which replaces a dead worker and
   leaves the others alone.
 - `report` adds numbers to the run's metrics, in the chief.

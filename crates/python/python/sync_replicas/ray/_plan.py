@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ from typing import Any
 
 import ray
 
-from .._cluster import Place
+from .._cluster import Place, check_settings
 from .._errors import ArgumentError
 
 #: How long a server's actor may take to say where it is, in seconds.
@@ -44,8 +46,16 @@ class Plan:
     def __post_init__(self) -> None:
         for name in ("workers", "servers", "save_every", "keep"):
             number = getattr(self, name)
-            if not isinstance(number, int) or number < 1:
+            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
                 raise ArgumentError(f"{name}: expected a number of at least 1, got {number!r}")
+        if not isinstance(self.patience, (int, float)) or not 0 < self.patience < 1e9:
+            raise ArgumentError(f"patience: expected seconds above 0, got {self.patience!r}")
+        check_settings(self.settings)
+
+    @property
+    def ended(self) -> Path:
+        """A file that is there once training is over, for servers that are started again."""
+        return self.folder / f".ended-{self.run}"
 
     def server(self, index: int) -> str:
         """The name of a server's actor."""
@@ -93,12 +103,15 @@ def shared_folder(storage_path: Any, name: str) -> Path:
 
     It must be one that all nodes see: a server that moves finds its checkpoints in it.
     """
-    if "://" in str(storage_path):
+    if not isinstance(storage_path, (str, os.PathLike)):
+        raise ArgumentError(f"storage_path: expected a folder, got {storage_path!r}")
+    # A `Path` has one slash where there were two.
+    if re.match("[a-z0-9]{2,}:/", str(storage_path)):
         raise ArgumentError(
             f"storage_path: expected a folder of a file system that all nodes share (NFS, EFS, "
             f"Lustre, a mounted bucket), got {storage_path}; mount it on every node and give the "
             "folder"
         )
-    if not name or Path(name).name != name:
+    if not isinstance(name, str) or name in ("", "..") or Path(name).name != name:
         raise ArgumentError(f"name: expected the name of a folder, got {name!r}")
     return Path(storage_path).expanduser().absolute() / name

@@ -10,14 +10,17 @@ from typing import Any
 
 import ray
 
-from .._errors import UnreachableError
+from .._errors import ArgumentError, UnreachableError
 from .._optimizers import Optimizer
 from ._plan import Plan, shared_folder
-from ._servers import Servers, demand
+from ._servers import LOG, Servers, checked, demand
 from ._work import Loop, checkpoint, newest, rows, work
 
 #: Between two looks at replicas that have not ended with training, in seconds.
 LOOK = 2.0
+
+#: Between two words about those that Ray has no room for, in seconds.
+ROOM = 15.0
 
 #: One that does not answer for so long is given up then.
 GRACE = 60.0
@@ -93,19 +96,24 @@ def run(
     given = {"optimizer": optimizer, "aggregate": aggregate, "steps": steps, **settings}
     folder = shared_folder(storage_path, name)
     plan = Plan(folder, workers, servers, save_every, keep, patience, given)
+    resources = checked("resources_per_worker", resources_per_worker)
+    if not isinstance(max_failures, int) or max_failures < -1:
+        raise ArgumentError(
+            f"max_failures: expected a number, -1 for any, got {max_failures!r}"
+        )
     replica = ray.remote(_Replica).options(
         max_restarts=max_failures,
         # One for the loop, and one to answer meanwhile.
         max_concurrency=2,
         scheduling_strategy="SPREAD",
-        **demand(resources_per_worker or {"CPU": 1}),
+        **demand(resources),
     )
-    with Servers(plan, resources_per_server or {"CPU": 1}) as started:
-        replicas: list[Any] = [
-            replica.remote(plan, number, loop, config) for number in range(workers)
-        ]
+    with Servers(plan, resources_per_server) as started:
+        replicas: list[Any] = []
         try:
-            values = _wait(replicas, started.serving)
+            for number in range(workers):
+                replicas.append(replica.remote(plan, number, loop, config))
+            values = _wait(replicas, started)
         finally:
             for it in replicas:
                 ray.kill(it)
@@ -113,13 +121,21 @@ def run(
     return Result(folder, values[0], newest(found), checkpoint(folder), found)
 
 
-def _wait(replicas: list[Any], serving: list[Any]) -> list[Any]:
+def _wait(replicas: list[Any], servers: Servers) -> list[Any]:
     """What the loops answered, once all have ended; an error of a loop or a server is raised."""
+    serving = servers.serving
+    placed = [*servers.placed, *(actor.is_there.remote() for actor in replicas)]
     working = {actor.work.remote(): actor for actor in replicas}
     refs, waiting = list(working), [*working, *serving]
     values: dict[Any, Any] = {}
     heard: dict[Any, float] = {}
+    told = time.monotonic()
     while any(ref in waiting for ref in refs):
+        if placed and time.monotonic() - told > ROOM:
+            _, placed = ray.wait(placed, num_returns=len(placed), timeout=0)
+            if placed:
+                LOG.warning("%d servers and replicas wait for room; Ray has none left", len(placed))
+            told = time.monotonic()
         done, waiting = ray.wait(waiting, timeout=LOOK)
         values.update(zip(done, ray.get(done)))
         if any(ref in waiting for ref in serving):
@@ -130,6 +146,7 @@ def _wait(replicas: list[Any], serving: list[Any]) -> list[Any]:
             if ref not in heard or _is_there(working[ref]):
                 heard[ref] = now
             elif now - heard[ref] > GRACE:
+                LOG.warning("replica %d does not answer after the end; given up", refs.index(ref))
                 waiting.remove(ref)
     return [values.get(ref) for ref in refs]
 

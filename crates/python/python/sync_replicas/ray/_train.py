@@ -88,8 +88,10 @@ class SyncReplicasTrainer(DataParallelTrainer):
             raise ArgumentError("storage_filesystem: expected none; give storage_path a folder")
         folder = shared_folder(run.storage_path, run.name or "")
         given = {"optimizer": optimizer, "aggregate": aggregate, "steps": steps, **settings}
+        # Ray takes no relative one.
+        run = dataclasses.replace(run, storage_path=str(folder.parent))
         plan = Plan(folder, scaling.num_workers, servers, save_every, keep, patience, given)
-        self._plan, self._resources = plan, dict(resources_per_server or {"CPU": 1})
+        self._plan, self._resources = plan, resources_per_server
 
         def replica() -> Any:
             number = ray.train.get_context().get_world_rank()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -26,8 +27,8 @@ class Metrics:
     """The file of the run's metrics, a line a record, which every life of the chief goes on with."""
 
     def __init__(self, folder: Path) -> None:
-        self._file, self._lines = folder / "metrics.jsonl", [""]
-        self._written, self._step = time.monotonic(), 0
+        self._file, self._lines = folder / "metrics.jsonl", list[str]()
+        self._written, self._step = time.monotonic(), newest(rows(folder)).get("step", 0)
 
     def hook(self, update: Update) -> None:
         """Notes an update; a hook of the chief's."""
@@ -36,23 +37,28 @@ class Metrics:
         if time.monotonic() - self._written >= PAUSE:
             self.write()
 
-    def report(self, metrics: Mapping[str, Any]) -> None:
+    def report(self, metrics: Mapping[str, float]) -> None:
         """Notes numbers of the program's own."""
-        self._note({"step": self._step, **{name: scalar(it) for name, it in metrics.items()}})
+        self._note({**metrics, "step": self._step})
         self.write()
 
-    def _note(self, record: Mapping[str, Any]) -> None:
-        self._lines.append(json.dumps(record))
+    def _note(self, record: Mapping[str, float | None]) -> None:
+        # JSON has no NaN.
+        finite = {
+            name: None if it is None or not math.isfinite(it) else it for name, it in record.items()
+        }
+        self._lines.append(json.dumps(finite))
 
     def write(self) -> None:
         """Writes what was noted, whole lines at once: a chief that is killed tears none of the
         next one's."""
-        if any(self._lines):
-            # What an earlier life has torn ends with the newline in front.
-            text = "\n".join(self._lines) + "\n"
-            file = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            with os.fdopen(file, "ab", buffering=0) as out:
-                out.write(text.encode())
+        if self._lines:
+            with open(self._file, "ab+", buffering=0) as file:
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(0, end - 1))
+                # A line that an earlier life has torn.
+                torn = "" if file.read(1) in (b"", b"\n") else "\n"
+                file.write((torn + "\n".join(self._lines) + "\n").encode())
         self._lines, self._written = [], time.monotonic()
 
 
@@ -60,7 +66,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     """The run's metrics, in their order; a torn line is passed over."""
     found = []
     try:
-        text = (folder / "metrics.jsonl").read_text()
+        text = (folder / "metrics.jsonl").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
     for line in text.splitlines():
@@ -92,8 +98,9 @@ def report(metrics: Mapping[str, Any]) -> None:
     The chief's count, also from its hooks; in other replicas this does nothing, and nobody is
     waited for.
     """
+    numbers = {name: scalar(it) for name, it in metrics.items()}
     if _metrics is not None:
-        _metrics.report(metrics)
+        _metrics.report(numbers)
 
 
 def work(plan: Plan, number: int, loop: Loop, config: Any) -> Any:
