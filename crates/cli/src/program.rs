@@ -61,7 +61,11 @@ fn carry_out(itself: &[OsString], typed: impl IntoIterator<Item = OsString>) -> 
         }
         Err(error) => return failed(&error.into()),
     };
-    if let Err(error) = log(&command) {
+    let logged = match &command {
+        Command::Node(args) => log(args.log.as_deref()),
+        _ => log(None),
+    };
+    if let Err(error) = logged {
         return failed(&Error::usage(error));
     }
     let out = &mut io::stdout();
@@ -150,9 +154,16 @@ fn listen(interrupt: &Interrupt, words: &'static str) -> signals::Asked {
     })
 }
 
+/// Has the process of another program log as this one does, to standard error, unless something
+/// logs there already.
+pub fn log_to_stderr() {
+    // It fails only where a file is to be opened.
+    let _ = log(None);
+}
+
 /// Warnings only, unless `RUST_LOG` says otherwise (`info`, or by module: `warn,cluster=debug`); to
 /// standard error, or a file that is asked for.
-fn log(command: &Command) -> io::Result<()> {
+fn log(path: Option<&Path>) -> io::Result<()> {
     let asked = std::env::var("RUST_LOG").ok().filter(|it| !it.is_empty());
     let filter = asked.as_deref().map(str::parse::<Targets>).transpose();
     // It tells its own errors with `eprintln!`, which ends a process whose reader has gone.
@@ -165,22 +176,18 @@ fn log(command: &Command) -> io::Result<()> {
         true => chosen,
         false => chosen.with_target("h2", LevelFilter::ERROR),
     };
-    let path = match command {
-        Command::Node(args) => args.log.as_ref(),
-        _ => None,
-    };
-    match path {
+    let first = match path {
         Some(path) => {
             let file = append_private_file(path)?;
             let log = builder.with_ansi(false).with_writer(Mutex::new(file)).finish();
-            log.with(chosen).init();
+            log.with(chosen).try_init()
         }
         None => {
             let ansi = io::stderr().is_terminal();
-            builder.with_ansi(ansi).with_writer(io::stderr).finish().with(chosen).init();
+            builder.with_ansi(ansi).with_writer(io::stderr).finish().with(chosen).try_init()
         }
-    }
-    if let Err(error) = filter {
+    };
+    if let (Ok(()), Err(error)) = (first, filter) {
         let got = asked.as_deref().unwrap_or_default();
         tracing::warn!(%error, "RUST_LOG is {got:?}; expected `info`, or `warn,cluster=debug`");
     }

@@ -41,6 +41,14 @@ struct Part {
     hooks: Vec<Named>,
 }
 
+impl Place {
+    /// Warnings go to standard error, where a scheduler and a launcher look.
+    fn of(cluster: Cluster) -> PyResult<Self> {
+        cli::program::log_to_stderr();
+        Born::with_threads(|| Ok(cluster)).map(Self)
+    }
+}
+
 #[pymethods]
 impl Place {
     /// The place that `TF_CONFIG` or Slurm's variables name, of which the first `ps` processes are
@@ -49,8 +57,7 @@ impl Place {
     fn _from_env(ps: u64) -> PyResult<Option<Self>> {
         let found = Cluster::from_env(ps)
             .map_err(|error: SpecError| errors::cluster(&ClusterError::Spec(error), None))?;
-        let born = found.map(|cluster| Born::with_threads(|| Ok(cluster)));
-        Ok(born.transpose()?.map(Self))
+        found.map(Self::of).transpose()
     }
 
     /// The place that an engine gives: in the words of `TF_CONFIG`, where servers have names whose
@@ -71,11 +78,9 @@ impl Place {
         if let Some(patience) = patience {
             cluster = cluster.reconnect_timeout(patience);
         }
-        let Some(listen) = listen else {
-            return Ok((Self(Born::with_threads(|| Ok(cluster))?), None));
-        };
+        let Some(listen) = listen else { return Ok((Self::of(cluster)?, None)) };
         let (cluster, address) = cluster.bind((listen, 0).into()).map_err(failed)?;
-        Ok((Self(Born::with_threads(|| Ok(cluster))?), Some(address.to_string())))
+        Ok((Self::of(cluster)?, Some(address.to_string())))
     }
 
     /// "worker 1".

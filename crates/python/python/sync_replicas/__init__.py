@@ -5,7 +5,8 @@ replicas go on with tokens.
 
 - `fit` trains with threads; `sync_replicas.torch.fit` and `sync_replicas.jax.fit` do it for models
   of PyTorch and JAX.
-- `Trainer`, `Replica` and `Step` are for loops of one's own, `join` for those in a cluster.
+- `Trainer`, `Replica` and `Step` are for loops of one's own, `join` for those in a cluster;
+  `sync_replicas.ray` runs those under Ray.
 - `Batches` and `Stream` are the data.
 - `Adam` and the other optimizers, with `Cosine` and the other schedules, are descriptions; `Groups`
   has other numbers for some variables.
@@ -80,7 +81,7 @@ from ._trainer import Replica, Step, Trainer
 from .data import Batches, Stream
 
 if TYPE_CHECKING:
-    from . import jax, torch
+    from . import jax, ray, torch
 
 __version__ = _native.__version__
 
@@ -96,8 +97,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def __getattr__(name: str) -> Any:
-    # What needs PyTorch or JAX is read in when it is used.
-    if name in {"jax", "torch"}:
+    # What needs PyTorch, JAX or Ray is read in when it is used.
+    if name in {"jax", "ray", "torch"}:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

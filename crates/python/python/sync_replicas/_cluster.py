@@ -92,7 +92,8 @@ def join(
     if found is None:
         raise PlaceError(
             "there is no cluster here; start the program with `sync-replicas launch --ps 2 "
-            "--workers 4 -- python train.py`, as a job of Slurm, or with TF_CONFIG set",
+            "--workers 4 -- python train.py`, by sync_replicas.ray.run, as a job of Slurm, or with "
+            "TF_CONFIG set",
             exit_status=2,
         )
     if found.role == "ps":

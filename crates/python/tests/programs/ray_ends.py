@@ -12,7 +12,6 @@ import ray
 from ray.util import placement_group_table
 
 import sync_replicas as sr
-import sync_replicas.ray
 
 FOLDER = Path(sys.argv[1])
 told = {}

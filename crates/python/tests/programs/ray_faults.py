@@ -19,7 +19,6 @@ import ray
 from ray.cluster_utils import Cluster
 
 import sync_replicas as sr
-import sync_replicas.ray
 
 FOLDER, WAY, FAULT, NODES = Path(sys.argv[1]), *sys.argv[2:]
 WORKERS, STEPS, PAUSE = 3, 500, 0.02

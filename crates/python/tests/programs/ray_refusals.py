@@ -7,7 +7,6 @@ from pyarrow.fs import LocalFileSystem
 from ray.train import RunConfig, ScalingConfig
 
 import sync_replicas as sr
-import sync_replicas.ray
 
 folder = sys.argv[1]
 
