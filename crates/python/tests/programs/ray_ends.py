@@ -65,10 +65,19 @@ def restarts(config):
     marked = FOLDER / "restarted"
     if sr.place().number == 1 and not marked.exists():
         marked.touch()
+        until(lambda: list(FOLDER.glob("a restart/.ended-*")), "the server to end")
         kill("ray::Server")
-        time.sleep(1)
         os.kill(os.getpid(), signal.SIGKILL)
     return value
+
+
+def until(condition, what):
+    """Waits until something is so, for a minute at most."""
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise TimeoutError(what)
 
 
 def kill(title):
