@@ -70,6 +70,7 @@ def test_on_several_nodes(
     check(tmp_path.resolve(), way, fault, nodes, started)
 
 
+@pytest.mark.nodes
 def test_how_it_ends_otherwise(tmp_path: Path) -> None:
     told = under_ray(tmp_path.resolve(), "ray_ends.py")
     # The second one has gone on where the first one had ended, and the third had nothing to do.

@@ -103,6 +103,7 @@ ray.init("local", num_cpus=3, include_dashboard=False, object_store_memory=10**8
 attempt("a run", pull)
 lines = FOLDER / "a run" / "metrics.jsonl"
 lines.write_text(lines.read_text() + '{"step": 20, "lo')
+(FOLDER / "a run" / "checkpoints" / "checkpoint-000000099.damaged").mkdir()
 attempt("a run", pull, steps=30)
 told["lines"] = [line[:8] for line in lines.read_text().splitlines()]
 attempt("a run", reports, steps=30)

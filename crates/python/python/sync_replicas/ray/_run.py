@@ -117,8 +117,8 @@ def run(
         finally:
             for it in replicas:
                 ray.kill(it)
-    found = rows(folder)
-    return Result(folder, values[0], newest(found), checkpoint(folder), found)
+    found, saved = rows(folder), checkpoint(folder)
+    return Result(folder, values[0], newest(found), saved and saved[1], found)
 
 
 def _wait(replicas: list[Any], servers: Servers) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -138,7 +139,9 @@ class Servers:
             ray.kill(actor)
         if self._group is not None:
             remove_placement_group(self._group)
-        self._plan.ended.unlink(missing_ok=True)
+        # What has been trained is not lost for it.
+        with suppress(OSError):
+            self._plan.ended.unlink(missing_ok=True)
 
 
 def checked(name: str, resources: Mapping[str, float] | None) -> dict[str, float]:
@@ -158,7 +161,7 @@ def tell_of_earlier(folder: Path, steps: int | None) -> None:
     saved = checkpoint(folder)
     if saved is None:
         return
-    step = int(saved.name.rpartition("-")[2])
+    step, _ = saved
     if steps is not None and step >= steps:
         LOG.warning(
             "%s: there are %d updates already, and %d are wanted; give more steps to go on, or "

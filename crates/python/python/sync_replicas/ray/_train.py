@@ -112,7 +112,7 @@ class SyncReplicasTrainer(DataParallelTrainer):
         found, saved = rows(folder), checkpoint(folder)
         filled: dict[str, Any] = {"metrics": newest(found)}
         if saved is not None:
-            filled["checkpoint"] = Checkpoint.from_directory(str(saved))
+            filled["checkpoint"] = Checkpoint.from_directory(str(saved[1]))
         if found:
             import pandas
 

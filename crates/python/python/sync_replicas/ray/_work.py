@@ -6,6 +6,7 @@ import inspect
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -82,10 +83,11 @@ def newest(found: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: value for row in found for name, value in row.items() if value is not None}
 
 
-def checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint of a run."""
-    found = [it for it in folder.glob("checkpoints/checkpoint-*") if it.is_dir()]
-    return max(found, key=lambda it: int(it.name.rpartition("-")[2]), default=None)
+def checkpoint(folder: Path) -> tuple[int, Path] | None:
+    """The newest checkpoint of a run, with its step."""
+    # Those that were set aside have longer names.
+    named = [(re.fullmatch(r"checkpoint-(\d+)", it.name), it) for it in folder.glob("checkpoints/*")]
+    return max(((int(name[1]), it) for name, it in named if name), default=None)
 
 
 _metrics: Metrics | None = None
