@@ -14,7 +14,7 @@ use xshell::{Shell, cmd};
 use crate::{
     Result,
     programs::{EXACT, Programs},
-    steps::Steps,
+    steps::{Steps, announce},
 };
 
 const PACKAGE: &str = "crates/python";
@@ -54,12 +54,10 @@ pub(crate) fn run(sh: &Shell, steps: &mut Steps, tests: Tests) {
     });
     let Some(program) = built else { return };
     let _program = sh.push_env("SYNC_REPLICAS_PROGRAM", program);
-    let bin = environment.join("bin");
-    let (python, maturin) = (bin.join("python"), bin.join("maturin"));
-    let _folder = sh.push_dir(PACKAGE);
-    let _here = sh.push_env("VIRTUAL_ENV", &environment);
+    let python = environment.join("bin/python");
     // With the flags of the other steps, so that crates are not built once more.
-    steps.command("python's build", cmd!(sh, "{maturin} develop --quiet"));
+    steps.step("python's build", || install(sh, &environment));
+    let _folder = sh.push_dir(PACKAGE);
     steps.command("python's types", cmd!(sh, "{python} -m mypy"));
     let native = ["sync_replicas._native", "--mypy-config-file", "pyproject.toml"];
     steps.command("python's stubs", cmd!(sh, "{python} -m mypy.stubtest {native...}"));
@@ -78,11 +76,18 @@ pub(crate) fn run(sh: &Shell, steps: &mut Steps, tests: Tests) {
 /// When Python or its packages cannot be had, or the package does not build.
 pub(crate) fn built(sh: &Shell) -> Result<PathBuf> {
     let environment = environment(sh, Tests::Basic)?;
-    let (python, maturin) = (environment.join("bin/python"), environment.join("bin/maturin"));
+    install(sh, &environment)?;
+    Ok(environment.join("bin/python"))
+}
+
+/// Builds the package into an environment, which then has it as it is here.
+fn install(sh: &Shell, environment: &Path) -> Result {
+    let maturin = environment.join("bin/maturin");
     let _folder = sh.push_dir(PACKAGE);
-    let _here = sh.push_env("VIRTUAL_ENV", &environment);
-    cmd!(sh, "{maturin} develop --quiet").quiet().run()?;
-    Ok(python)
+    let _here = sh.push_env("VIRTUAL_ENV", environment);
+    let develop = cmd!(sh, "{maturin} develop --quiet");
+    announce(&develop);
+    Ok(develop.quiet().run()?)
 }
 
 /// The environment, made where it is not there, with what is to be in it.

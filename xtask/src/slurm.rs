@@ -26,9 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The file with a program in Python; whether it passed.
 pub(crate) fn run(sh: &Shell) -> Result<bool> {
-    // Where Debian has daemons.
-    let paths = env::var("PATH").unwrap_or_default();
-    sh.set_var("PATH", format!("{paths}:/usr/sbin:/sbin"));
+    sh.set_var("PATH", paths());
     for tool in ["munged", "slurmctld", "slurmd", "sbatch", "scontrol", "srun"] {
         if cmd!(sh, "which {tool}").quiet().ignore_stdout().run().is_err() {
             return Err(format!("slurm: no {tool} here; on Debian: munge, slurm-wlm").into());
@@ -67,6 +65,11 @@ fn own_program(sh: &Shell, python: &Path) -> Result {
     let accuracy = accuracy.ok_or_else(|| format!("expected 0.95 or more, got: {said}"))?;
     println!("a node was lost, and the job went on from its checkpoint: accuracy {accuracy}");
     slurm.is_empty()
+}
+
+/// Also where Debian has daemons.
+fn paths() -> String {
+    format!("{}:/usr/sbin:/sbin", env::var("PATH").unwrap_or_default())
 }
 
 /// The last number behind these words.
@@ -148,10 +151,9 @@ impl Slurm {
     fn daemon(&self, program: &str, words: &[String]) -> Result<Child> {
         let file = self.folder.join(format!("{program}.out"));
         let said = fs::File::options().create(true).append(true).open(file)?;
-        let paths = format!("{}:/usr/sbin:/sbin", env::var("PATH").unwrap_or_default());
         let started = Command::new(program)
             .args(words)
-            .env("PATH", paths)
+            .env("PATH", paths())
             .env("SLURM_CONF", self.folder.join("slurm.conf"))
             .stdin(Stdio::null())
             .stdout(said.try_clone()?)

@@ -69,15 +69,13 @@ impl Place {
         key: &[u8],
         resolve: Py<PyAny>,
         listen: Option<IpAddr>,
-        patience: Option<Duration>,
+        patience: Duration,
     ) -> PyResult<(Self, Option<String>)> {
         let failed = |error: ClusterError| errors::cluster(&error, None);
         let node = Node::from_tf_config(config).map_err(|error| failed(error.into()))?;
         let key = SharedKey::new(key).ok_or_else(|| errors::argument("key: it is too short"))?;
-        let mut cluster = Cluster::new(node).key(key).resolve_with(asking(resolve));
-        if let Some(patience) = patience {
-            cluster = cluster.reconnect_timeout(patience);
-        }
+        let cluster = Cluster::new(node).key(key).reconnect_timeout(patience);
+        let cluster = cluster.resolve_with(asking(resolve));
         let Some(listen) = listen else { return Ok((Self::of(cluster)?, None)) };
         let (cluster, address) = cluster.bind((listen, 0).into()).map_err(failed)?;
         Ok((Self::of(cluster)?, Some(address.to_string())))

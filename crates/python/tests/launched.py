@@ -7,7 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,15 @@ def processes(folder: Path) -> list[tuple[int, str]]:
         except OSError:
             continue  # It has ended meanwhile, or is another user's.
     return found
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Waits until something is so, for three minutes at most."""
+    for _ in range(1800):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise TimeoutError(what)
 
 
 def ray_environment(folder: Path) -> dict[str, str]:

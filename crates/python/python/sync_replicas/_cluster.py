@@ -186,7 +186,7 @@ def serve(
             "out: expected a folder, as the first parameter server writes checkpoints and must "
             "find them again"
         )
-    with statuses(), _termination():
+    with statuses(), _signals():
         checkpoints = None if folder is None else folder / "checkpoints"
         return ClusterReport(**found._serve(checkpoints, save_every, keep))
 
@@ -209,7 +209,7 @@ class ClusterReplica(Replica):
         self.place = place
         self._described = optimizer, settings, part
         self._report: ClusterReport | None = None
-        self._terminable: Any = None
+        self._handlers: Any = None
 
     @property
     def number(self) -> int:
@@ -275,8 +275,8 @@ class ClusterReplica(Replica):
             self._seat.leave(for_now)
 
     def __enter__(self) -> ClusterReplica:
-        self._terminable = _termination()
-        self._terminable.__enter__()
+        self._handlers = _signals()
+        self._handlers.__enter__()
         return self
 
     def __exit__(
@@ -292,7 +292,7 @@ class ClusterReplica(Replica):
                 if error is None and self._seat is not None:
                     self.finish()
         finally:
-            self._terminable.__exit__(None, None, None)
+            self._handlers.__exit__(None, None, None)
             self.leave(for_now=isinstance(error, (KeyboardInterrupt, SystemExit)))
 
 
@@ -310,7 +310,7 @@ def statuses() -> Iterator[None]:
 
 
 @contextmanager
-def _termination() -> Iterator[None]:
+def _signals() -> Iterator[None]:
     """Has SIGTERM end the process as an exception does, and passes over SIGUSR1, by which the first
     server writes a checkpoint; unless the program handles them itself."""
 

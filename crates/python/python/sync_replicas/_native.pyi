@@ -185,7 +185,7 @@ class Place:
         key: bytes,
         resolve: Callable[[str], str],
         listen: str | None,
-        patience: timedelta | None,
+        patience: timedelta,
     ) -> tuple[Place, str | None]: ...
     @property
     def task(self) -> str: ...

@@ -4,11 +4,11 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import ray
+from launched import processes, until
 from ray.util import placement_group_table
 
 import sync_replicas as sr
@@ -66,29 +66,11 @@ def restarts(config):
     if sr.place().number == 1 and not marked.exists():
         marked.touch()
         until(lambda: list(FOLDER.glob("a restart/.ended-*")), "the server to end")
-        kill("ray::Server")
+        for number, words in processes(FOLDER):
+            if words.startswith("ray::Server"):
+                os.kill(number, signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
     return value
-
-
-def until(condition, what):
-    """Waits until something is so, for a minute at most."""
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.1)
-    raise TimeoutError(what)
-
-
-def kill(title):
-    """Kills a process of this test by its title."""
-    for entry in Path("/proc").iterdir():
-        try:
-            if (entry / "cwd").readlink() == FOLDER:
-                if (entry / "cmdline").read_bytes().startswith(title.encode()):
-                    os.kill(int(entry.name), signal.SIGKILL)
-        except OSError:
-            continue
 
 
 def no_argument():

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import digits
 import ray
+from launched import until
 from ray.cluster_utils import Cluster
 
 import sync_replicas as sr
@@ -53,15 +54,6 @@ def notes(number):
         return []
     split = [line.split() for line in lines]
     return [(float(it[0]), int(it[1]), int(it[2])) for it in split if len(it) == 3]
-
-
-def until(condition, what):
-    """Waits until something is so, for three minutes at most."""
-    for _ in range(1800):
-        if condition():
-            return
-        time.sleep(0.1)
-    raise TimeoutError(what)
 
 
 def reached(step):

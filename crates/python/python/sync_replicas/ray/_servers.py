@@ -177,8 +177,6 @@ def tell_of_earlier(folder: Path, steps: int | None) -> None:
 def demand(resources: Mapping[str, float]) -> dict[str, Any]:
     """Resources by Ray's names, as its options have them."""
     named = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
+    known = {named[name]: number for name, number in resources.items() if name in named}
     rest = {name: number for name, number in resources.items() if name not in named}
-    known = {option: resources.get(name, 0) for name, option in named.items() if name != "memory"}
-    if "memory" in resources:
-        known["memory"] = resources["memory"]
-    return {**known, "resources": rest} if rest else known
+    return {"num_cpus": 0, **known, "resources": rest}
