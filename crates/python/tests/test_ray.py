@@ -47,6 +47,8 @@ def check(folder: Path, way: str, fault: str, nodes: str, started: list[int]) ->
     # The chief's loop may have been started again after the end.
     assert told["metrics"].get("accuracy", 1) > 0.95
     assert all(now >= at_least for now, at_least in zip(told["processes"], started))
+    if fault == "worker":
+        assert told["processes"] == started, "the others were left alone"
 
 
 def test_a_killed_worker_holds_nobody(tmp_path: Path) -> None:
