@@ -13,6 +13,8 @@ mod start;
 use accum_core::test_util as accum;
 use accum_core::{ConditionalAccumulator, SparseConditionalAccumulator};
 
+use embedding_table::test_util::History;
+
 pub use run::{Model, Report, Size};
 
 /// All models, in the order of the crates' floors.
@@ -21,6 +23,10 @@ pub fn all() -> Vec<Model> {
         model!("accum-core/dense", accum::Against<ConditionalAccumulator<f64>>),
         model!("accum-core/sparse", accum::Against<SparseConditionalAccumulator<f64>>),
         property!("accum-core/gate", gate::answers_are_the_models),
+        property!("embedding-table/rows", |runner| {
+            let histories = History::up_to(runner.longest());
+            runner.histories(&histories, History::len, |history| history.check())
+        }),
         model!("token-queue/unbounded", token_queue::test_util::Unbounded),
         model!("token-queue/bounded", token_queue::test_util::Bounded),
     ];

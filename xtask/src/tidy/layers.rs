@@ -12,7 +12,19 @@ const COMPOSITION: &str = "sync-replicas";
 /// For each crate that is no pillar, the crates of the workspace that it may depend on.
 const ALLOWED: [(&str, &[&str]); 14] = [
     (ENGINE, &["accum-core", "token-queue"]),
-    (COMPOSITION, &["accum-core", ENGINE, "hooks", "optim", "spin-park", "testing", "token-queue"]),
+    (
+        COMPOSITION,
+        &[
+            "accum-core",
+            "embedding-table",
+            ENGINE,
+            "hooks",
+            "optim",
+            "spin-park",
+            "testing",
+            "token-queue",
+        ],
+    ),
     ("simulator", &["accum-core", ENGINE, "testing"]),
     ("fault-sim", &["accum-core", "cluster", ENGINE, "optim", COMPOSITION, "simulator"]),
     ("cluster", &["accum-core", "hooks", "optim", "testing", "token-queue", COMPOSITION]),
@@ -27,7 +39,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
         "conformance",
         &["accum-core", "hooks", "optim", "testing", "token-queue", COMPOSITION, "cluster"],
     ),
-    ("models", &["accum-core", ENGINE, "hooks", "token-queue"]),
+    ("models", &["accum-core", "embedding-table", ENGINE, "hooks", "token-queue"]),
     ("spin-park", &[]),
     ("testing", &["optim", COMPOSITION]),
     ("xtask", &[]),

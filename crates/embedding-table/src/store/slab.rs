@@ -1,0 +1,115 @@
+//! Rows in memory: large chunks of them, numbered; a row that is removed leaves its place to the
+//! next.
+//!
+//! No row is allocated by itself, and none moves while it is there.
+
+use prefetch_index::prefetch_index;
+
+use crate::Number;
+
+/// Bytes of a chunk's values, about: room that is allocated and not used costs no memory until it
+/// is touched, but it is touched whole when it is copied.
+const CHUNK: usize = 1 << 20;
+
+/// Bytes that the memory gives at a time, on most machines.
+const LINE: usize = 64;
+
+/// Lines of a row that are asked for; the processor sees by itself that the others will follow.
+const LINES: usize = 8;
+
+#[derive(Debug)]
+pub(super) struct Slab<T> {
+    /// Numbers of a row.
+    stride: usize,
+    /// A chunk has 2 to this power of rows.
+    bits: u32,
+    chunks: Vec<Chunk<T>>,
+    /// Rows that ever were there at once.
+    high: u32,
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Chunk<T> {
+    values: Box<[T]>,
+    meta: Box<[Meta]>,
+}
+
+/// What is kept of a row beside its numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Meta {
+    pub(super) key: i64,
+    /// The last step that updated it.
+    pub(super) step: i64,
+    /// Its contributions.
+    pub(super) count: u32,
+}
+
+impl<T: Number> Slab<T> {
+    pub(super) fn new(stride: usize) -> Self {
+        let rows = (CHUNK / (stride * size_of::<T>()).max(1)).clamp(16, 1 << 16);
+        Self { stride, bits: rows.ilog2(), chunks: Vec::new(), high: 0, free: Vec::new() }
+    }
+
+    /// A place for a row, with whatever an earlier one left in it.
+    ///
+    /// The caller has made sure that there are not too many.
+    pub(super) fn insert(&mut self, meta: Meta) -> u32 {
+        let at = self.free.pop().unwrap_or_else(|| {
+            let at = self.high;
+            if at as usize >> self.bits == self.chunks.len() {
+                let rows = 1 << self.bits;
+                self.chunks.push(Chunk {
+                    values: vec![T::zero(); rows * self.stride].into(),
+                    meta: vec![Meta::default(); rows].into(),
+                });
+            }
+            self.high += 1;
+            at
+        });
+        *self.meta_mut(at) = meta;
+        at
+    }
+
+    /// The place is another row's from now on.
+    pub(super) fn remove(&mut self, at: u32) {
+        self.free.push(at);
+    }
+
+    pub(super) fn row(&self, at: u32) -> &[T] {
+        let (chunk, row) = self.split(at);
+        &self.chunks[chunk].values[row * self.stride..][..self.stride]
+    }
+
+    pub(super) fn row_mut(&mut self, at: u32) -> &mut [T] {
+        let (chunk, row) = self.split(at);
+        &mut self.chunks[chunk].values[row * self.stride..][..self.stride]
+    }
+
+    pub(super) fn meta(&self, at: u32) -> Meta {
+        let (chunk, row) = self.split(at);
+        self.chunks[chunk].meta[row]
+    }
+
+    pub(super) fn meta_mut(&mut self, at: u32) -> &mut Meta {
+        let (chunk, row) = self.split(at);
+        &mut self.chunks[chunk].meta[row]
+    }
+
+    /// Asks the memory for the first numbers of a row.
+    pub(super) fn prefetch(&self, at: u32, numbers: usize) {
+        let (chunk, row) = self.split(at);
+        let (values, first) = (&self.chunks[chunk].values, row * self.stride);
+        let line = LINE / size_of::<T>();
+        let mut next = 0;
+        while next < numbers.min(LINES * line) {
+            prefetch_index(values, first + next);
+            next += line;
+        }
+    }
+
+    fn split(&self, at: u32) -> (usize, usize) {
+        let at = at as usize;
+        (at >> self.bits, at & ((1 << self.bits) - 1))
+    }
+}
