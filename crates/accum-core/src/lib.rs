@@ -69,7 +69,8 @@ pub use gate::{Closed, Gate};
 pub use gradient::Gradient;
 pub use join::Join;
 pub use options::{
-    DenseOptions, HalfSum, Reduction, SparseMean, SparseMerge, SparseOptions, Summation,
+    DenseOptions, HalfSum, Reduction, SparseIndex, SparseMean, SparseMerge, SparseOptions,
+    Summation,
 };
 pub use pool::{BufferPool, Lent};
 pub use shape::PartialShape;

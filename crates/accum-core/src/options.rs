@@ -66,6 +66,17 @@ pub enum SparseMerge {
     Reference,
 }
 
+/// What the index of a sparse gradient's row is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SparseIndex {
+    /// The number of a row of an array: not negative, and below the number of rows where that is
+    /// known.
+    #[default]
+    Row,
+    /// A key of a table: any number. For the canonical merge.
+    Key,
+}
+
 /// Choices of a dense accumulator beside its shape and reduction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DenseOptions {
@@ -93,6 +104,8 @@ pub struct SparseOptions {
     pub mean: SparseMean,
     /// How gradients are checked and merged.
     pub merge: SparseMerge,
+    /// What their indices are.
+    pub index: SparseIndex,
 }
 
 impl SparseOptions {
@@ -103,6 +116,7 @@ impl SparseOptions {
             half_sum: HalfSum::Reference,
             mean: SparseMean::PerRow,
             merge: SparseMerge::Reference,
+            index: SparseIndex::Row,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::accumulator::{Drained, sealed};
 use crate::join::{Join, Ways};
 use crate::{
     Accumulator, ApplyError, BufferPool, Closed, Element, GlobalStep, IndexedSlices, PartialShape,
-    PutBackError, Reduction, SparseMerge, SparseOptions, Sums,
+    PutBackError, Reduction, SparseIndex, SparseMerge, SparseOptions, Sums,
 };
 
 mod division;
@@ -165,6 +165,9 @@ impl<E: Element> SparseSums<E> {
 
     /// The canonical form's range, or the one bound that the reference knows.
     fn check_range(&self, gradient: &IndexedSlices<E>) -> Result<(), ApplyError> {
+        if self.options.index == SparseIndex::Key {
+            return Ok(());
+        }
         let rows = self.declared.dim(0);
         if self.canonical() {
             return Ok(gradient.check_range(rows)?);
@@ -307,6 +310,12 @@ impl<E: Element> SparseSum<E> {
             pool.give_words(counts);
         }
         slices
+    }
+
+    /// The same, and how many gradients had each of its rows.
+    pub fn into_counted(self) -> (IndexedSlices<E::Sum>, Vec<u64>) {
+        let division = self.division;
+        self.into_slices(Some(division))
     }
 
     /// The sum, and for each of its rows what to divide it by.

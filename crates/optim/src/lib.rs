@@ -32,6 +32,7 @@
 //!   [`BuiltIn`]
 //! - what they are fed: [`DenseGradient`], [`SparseGradient`]
 //! - slots, names, saving and restoring: [`OptimizerState`]
+//! - rows that somebody else keeps with their slots, such as a table's: [`RowUpdate`]
 //! - learning rates over steps, also as text: [`Schedule`]
 //! - for gradients before they are pushed: [`clip_by_value`], [`clip_by_norm`],
 //!   [`clip_by_global_norm`]
@@ -63,8 +64,8 @@ pub use crate::optimizers::{
 pub use crate::real::Real;
 pub use crate::schedule::{ParseScheduleError, Schedule};
 pub use crate::state::{
-    AddVariableError, ApplyError, BuildError, Join, OptimizerState, RestoreError, StateMap,
-    StateValue,
+    AddVariableError, ApplyError, BuildError, Join, OptimizerState, RestoreError, RowUpdate,
+    StateMap, StateValue, TableOptimizerError,
 };
 
 #[cfg(doctest)]

@@ -92,6 +92,13 @@ pub trait Optimizer<T: Real>: Send + Sync + Debug {
         SparseReach::TouchedRows
     }
 
+    /// Which optimizer a table takes instead, in words, if this one's formula would have to move
+    /// rows that no gradient names: those of a table are found only by gradients (P-17). When not
+    /// overridden, by [`sparse_reach`](Self::sparse_reach).
+    fn instead_for_tables(&self) -> Option<&'static str> {
+        (self.sparse_reach() == SparseReach::AllRows).then_some("one that touches named rows alone")
+    }
+
     /// Checks the hyper-parameters; called once, when the state is built. A number must fit the
     /// formula also once it is rounded to `T`.
     ///
@@ -150,6 +157,10 @@ impl<T: Real, O: Optimizer<T> + ?Sized> Optimizer<T> for Box<O> {
 
     fn sparse_reach(&self) -> SparseReach {
         (**self).sparse_reach()
+    }
+
+    fn instead_for_tables(&self) -> Option<&'static str> {
+        (**self).instead_for_tables()
     }
 
     fn validate(&self) -> Result<(), HyperParameterError> {

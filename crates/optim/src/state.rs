@@ -9,6 +9,7 @@ mod error;
 #[cfg(feature = "serde")]
 mod numbers;
 mod parts;
+mod rows;
 mod saved;
 
 use indexmap::IndexMap;
@@ -23,8 +24,11 @@ use crate::{
 };
 
 pub(crate) use self::checks::is_countable;
-pub use self::error::{AddVariableError, ApplyError, BuildError, RestoreError};
+pub use self::error::{
+    AddVariableError, ApplyError, BuildError, RestoreError, TableOptimizerError,
+};
 pub use self::parts::Join;
+pub use self::rows::RowUpdate;
 pub(crate) use self::saved::Reader;
 pub use self::saved::{StateMap, StateValue};
 

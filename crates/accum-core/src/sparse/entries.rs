@@ -56,7 +56,8 @@ impl Entry for (i64, u32, u32) {
 }
 
 impl Packing {
-    /// For so many gradients of at most so many rows; `None` if an index or they need more bits.
+    /// For so many gradients of at most so many rows, with indices that are not negative; `None` if
+    /// an index or they need more bits.
     pub(super) fn of(gradients: usize, rows: usize, largest: i64) -> Option<Self> {
         let bits = |below: usize| usize::BITS - below.saturating_sub(1).leading_zeros();
         let packing = Self(bits(rows));

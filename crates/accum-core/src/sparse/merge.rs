@@ -60,8 +60,10 @@ impl<'a, E: Element> Merge<'a, E> {
     pub(super) fn run(&self, ways: Ways, pool: Option<&BufferPool<E::Sum>>) -> Union<E> {
         let indices: Vec<&[i64]> = self.rows.iter().map(Rows::indices).collect();
         let longest = indices.iter().map(|indices| indices.len()).max().unwrap_or(0);
-        let largest = indices.iter().flat_map(|indices| *indices).max().copied().unwrap_or(0);
-        match Packing::of(indices.len(), longest, largest) {
+        let all = || indices.iter().flat_map(|indices| *indices).copied();
+        let (least, largest) = (all().min().unwrap_or(0), all().max().unwrap_or(0));
+        let packing = Packing::of(indices.len(), longest, largest);
+        match packing.filter(|_| least >= 0) {
             Some(packing) => {
                 let len = indices.iter().map(|indices| indices.len()).sum();
                 let mut lists = [words(len, pool), words(len, pool)];

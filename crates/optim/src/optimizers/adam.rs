@@ -93,6 +93,10 @@ impl<T: Real> Optimizer<T> for Adam {
         SparseReach::AllRows
     }
 
+    fn instead_for_tables(&self) -> Option<&'static str> {
+        Some("lazy_adam")
+    }
+
     fn validate(&self) -> Result<(), HyperParameterError> {
         self.moments.validate::<T>("adam", &self.learning_rate)
     }

@@ -94,6 +94,10 @@ impl<T: Real> Optimizer<T> for AdamW {
         SparseReach::AllRows
     }
 
+    fn instead_for_tables(&self) -> Option<&'static str> {
+        Some("lazy_adam, which has no weight decay")
+    }
+
     fn validate(&self) -> Result<(), HyperParameterError> {
         self.moments.validate::<T>("adam_w", &self.learning_rate)?;
         Checks::<T>::of("adam_w").not_negative("weight_decay", self.weight_decay)?;

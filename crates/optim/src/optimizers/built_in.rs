@@ -88,6 +88,10 @@ impl<T: Real> Optimizer<T> for BuiltIn {
         self.formula::<T>().sparse_reach()
     }
 
+    fn instead_for_tables(&self) -> Option<&'static str> {
+        self.formula::<T>().instead_for_tables()
+    }
+
     fn validate(&self) -> Result<(), HyperParameterError> {
         self.formula::<T>().validate()
     }

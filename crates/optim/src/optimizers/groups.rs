@@ -113,6 +113,10 @@ impl<T: Real> Optimizer<T> for Groups {
         Optimizer::<T>::sparse_reach(&*self.rest)
     }
 
+    fn instead_for_tables(&self) -> Option<&'static str> {
+        Optimizer::<T>::instead_for_tables(&*self.rest)
+    }
+
     fn validate(&self) -> Result<(), HyperParameterError> {
         Optimizer::<T>::validate(&*self.rest)?;
         self.check::<T>()

@@ -52,6 +52,10 @@ impl<T: Real> Optimizer<T> for Momentum {
         vec![SlotSpec::new("momentum", 0.0)]
     }
 
+    fn instead_for_tables(&self) -> Option<&'static str> {
+        Some("sgd, adagrad or lazy_adam")
+    }
+
     fn validate(&self) -> Result<(), HyperParameterError> {
         Checks::<T>::learning_rate(&self.learning_rate, 1.0)?;
         Checks::<T>::of("momentum").fraction("momentum", self.momentum)

@@ -84,6 +84,10 @@ impl<T: Real> Optimizer<T> for RmsProp {
         slots
     }
 
+    fn instead_for_tables(&self) -> Option<&'static str> {
+        (self.momentum != 0.0).then_some("rmsprop without momentum")
+    }
+
     fn validate(&self) -> Result<(), HyperParameterError> {
         Checks::<T>::learning_rate(&self.learning_rate, 1.0)?;
         let checks = Checks::<T>::of("rmsprop");

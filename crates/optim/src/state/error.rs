@@ -49,6 +49,22 @@ pub enum AddVariableError {
     },
 }
 
+/// An optimizer cannot update the rows of a table (P-17).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{optimizer} moves rows that no gradient names, and those of table {table:?} are found by \
+     gradients alone; take {instead}"
+)]
+#[non_exhaustive]
+pub struct TableOptimizerError {
+    /// The optimizer's name.
+    pub optimizer: &'static str,
+    /// The table.
+    pub table: String,
+    /// What to take, in words.
+    pub instead: &'static str,
+}
+
 /// A gradient cannot be applied. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -1,7 +1,10 @@
 //! Sparse gradients: repeated and unsorted indices, untouched rows, and what is refused.
 
 use ndarray::{Array2, ArrayD, Axis, IxDyn, array};
-use optim::{Adam, ApplyError, LazyAdam, Sgd, SparseGradient};
+use optim::{
+    Adagrad, Adam, AdamW, ApplyError, BuiltIn, Ftrl, Groups, LazyAdam, Momentum, OptimizerState,
+    RmsProp, Sgd, SparseGradient,
+};
 use proptest::prelude::*;
 
 use crate::support::{all, at_work, bits, close, column, dense_step, sparse_step};
@@ -233,4 +236,30 @@ fn half_precision_rows_widen() {
         state.apply_sparse("w", w.view_mut(), gradient).expect("it fits");
         assert_eq!(w, expected.into_dyn());
     }
+}
+
+/// P-17: who moves rows that no gradient names does not get a table, and is told who does.
+#[test]
+fn tables_are_for_optimizers_that_touch_named_rows_alone() {
+    #[track_caller]
+    fn check(optimizer: impl Into<BuiltIn>, instead: &str) {
+        let state = OptimizerState::<f32>::new(optimizer.into()).expect("it fits");
+        let refused = state.check_table("users").err().map(|it| it.to_string());
+        let refused = refused.unwrap_or_default();
+        assert_eq!(refused.is_empty(), instead.is_empty(), "{refused}");
+        assert!(refused.ends_with(instead), "{refused}");
+    }
+    check(Sgd::new(0.1), "");
+    check(Adagrad::new(0.1), "");
+    check(Ftrl::new(0.1), "");
+    check(LazyAdam::new(0.1), "");
+    check(RmsProp::new(0.1), "");
+    check(RmsProp::new(0.1).centered(true), "");
+    check(RmsProp::new(0.1).momentum(0.5), "take rmsprop without momentum");
+    check(Momentum::new(0.1, 0.9), "take sgd, adagrad or lazy_adam");
+    check(Adam::new(0.1), "take lazy_adam");
+    check(AdamW::new(0.1), "take lazy_adam, which has no weight decay");
+    let groups = Groups::new(RmsProp::new(0.1));
+    check(groups.clone().group(["w"], RmsProp::new(0.1).momentum(0.5)), "");
+    check(groups.group(["users"], RmsProp::new(0.1).momentum(0.5)), "rmsprop without momentum");
 }
