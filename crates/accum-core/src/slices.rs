@@ -55,6 +55,17 @@ impl<E> IndexedSlices<E> {
         Ok(slices)
     }
 
+    /// Slices of a table, whose indices are keys: any numbers ([`SparseIndex::Key`]).
+    ///
+    /// # Errors
+    /// [`SlicesError::ValuesScalar`], [`SlicesError::RowsMismatch`].
+    ///
+    /// [`SparseIndex::Key`]: crate::SparseIndex::Key
+    pub fn by_key<D: Dimension>(keys: Vec<i64>, values: Array<E, D>) -> Result<Self, SlicesError> {
+        let slices = Self { indices: keys, values: values.into_dyn(), dense_shape: None };
+        slices.check_rows().map(|()| slices)
+    }
+
     /// The same, from indices in an array, which must be a vector.
     ///
     /// # Errors

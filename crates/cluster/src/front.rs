@@ -106,6 +106,11 @@ impl<'c, O> Clustered<'c, O> {
         if variables.is_empty() {
             return Err(ClusterError::Build(sync_replicas::BuildError::NoVariables));
         }
+        if !variables.tables().is_empty() {
+            let (option, instead) = ("with_table", "");
+            let refused = sync_replicas::BuildError::OneProcessOnly { option, instead };
+            return Err(ClusterError::Build(refused));
+        }
         let mut settings = parts.config.settings().clone();
         settings.lease = settings.lease.map(|_| parts.lease.unwrap_or(DEFAULT_LEASE));
         parts.config = settings.check().map_err(sync_replicas::BuildError::from)?;

@@ -213,7 +213,7 @@ impl<T: Scalar> Shard<T> {
             staging: Staging::new(settings.wire, settings.largest::<T>(parts), parts.len()),
             spec: GradientSpec::new(parts.len(), settings.admission),
             sums: parts.iter().map(|_| None).collect(),
-            store: ParameterStore::new(optimizer, kept, finite_only, SPARES),
+            store: ParameterStore::new(optimizer, &[], kept, finite_only, SPARES)?,
             parts: Arc::from(parts),
             settings,
             published,

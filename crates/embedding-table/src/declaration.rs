@@ -83,7 +83,7 @@ pub enum EvictBy {
 }
 
 /// A table is declared with something that it cannot have.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("table `{table}`: {what} must be {allowed}, but {got} was given")]
 #[non_exhaustive]
 pub struct TableError {

@@ -13,7 +13,7 @@ use optim::{ExponentialMovingAverage, Optimizer, OptimizerState};
 use crate::checkpoint::RunId;
 use crate::record::Record;
 use crate::runtime::{Chief, Shared, UpdateThread};
-use crate::store::{ParameterStore, SumOptions};
+use crate::store::{ParameterStore, SumOptions, TableSetupError};
 use crate::{Scalar, Trainer, Variables};
 use engine::Generation;
 use engine::{
@@ -332,9 +332,10 @@ impl<O> SyncReplicas<O> {
         if !(1..=total).contains(&min_replicas) {
             return Err(BuildError::MinReplicas { total, got: min_replicas });
         }
-        if variables.is_empty() {
+        if variables.layout().is_empty() {
             return Err(BuildError::NoVariables);
         }
+        TableSetupError::check(variables.tables(), config.settings().admission)?;
         let mut optimizer = OptimizerState::new(self.optimizer)?;
         for name in trained {
             optimizer.add_variable(name, variables.get(name)?.shape())?;
@@ -360,8 +361,10 @@ impl<O> SyncReplicas<O> {
             mean: self.sparse_mean,
             merge: self.sparse_merge,
         };
-        let engine = Engine::new(config, trained.len(), GlobalStep::default(), Generation::new(1));
-        let store = ParameterStore::new(optimizer, averages, finite_only, readers);
+        let trained = trained.len() + variables.tables().len();
+        let engine = Engine::new(config, trained, GlobalStep::default(), Generation::new(1));
+        let tables = variables.tables();
+        let store = ParameterStore::new(optimizer, tables, averages, finite_only, readers)?;
         let run = self.run.unwrap_or_else(RunId::draw);
         let chief = Chief::new(store.observing(self.observe), self.use_locking, run);
         let shared = Shared::new(engine, variables, chief, options, self.record, update_thread);

@@ -22,7 +22,7 @@ use crate::model::BoxError;
 use crate::report::ReplicaOutcome;
 use crate::runtime::{BeginError, Begun, Monitor, PushError, Replica, Shared, Step, WaitError};
 use crate::store::UpdateError;
-use crate::{BatchSource, Hooks, Model, Report, Scalar, Trainer};
+use crate::{BatchSource, Hooks, LookupError, Model, Report, Scalar, Trainer};
 use engine::{Generation, ReplicaId};
 use engine::{JoinError, Refused, StopReason};
 
@@ -286,7 +286,14 @@ where
         let Some(batch) = shard.batch(step.number()) else {
             return Ok(ReplicaOutcome::DataEnded);
         };
-        let compute = || model.gradients(step.variables(), &batch, &step.work());
+        let compute = || {
+            let keys = model.keys(&batch);
+            let rows = match step.lookup_all(&keys) {
+                Err(LookupError::Superseded { .. }) => return Ok(None),
+                rows => rows?,
+            };
+            model.gradients(step.variables(), &batch, &step.work().with_rows(&rows))
+        };
         let computed = match catch_unwind(AssertUnwindSafe(compute)) {
             Ok(Ok(computed)) => Ok(computed),
             Ok(Err(error)) => Err(ReplicaOutcome::Failed(describe(&LoopError::Model(error)))),

@@ -48,6 +48,7 @@
 //! | a loop that cannot lend its replica | [`Replica::into_step`], an [`OwnedStep`] |
 //! | what happens around updates | [`Hooks`], and the crate `hooks` for others |
 //! | checkpoints | [`Hooks::checkpoints`], [`Trainer::save`], [`Trainer::restore`] |
+//! | embeddings, by key, larger than any array | [`Table`], [`Model::keys`], [`Work::rows`] |
 //! | another choice than the defaults | [`options`] |
 //! | the same bits at every run | [`SyncReplicas::order`] with [`options::SummationOrder`] |
 //! | an end from elsewhere | [`Trainer::stop_handle`], a [`StopHandle`] |
@@ -64,6 +65,7 @@ mod fit;
 mod gradients;
 mod hook_host;
 mod hook_list;
+mod lookup;
 mod model;
 mod private_file;
 mod report;
@@ -83,18 +85,20 @@ pub mod store;
 
 pub use accum_core::{GlobalStep, IndexedSlices};
 pub use builder::{BuildError, SyncReplicas};
+pub use embedding_table::{Table, hash_text};
 pub use engine;
 pub use engine::{Outcome, ReplicaId};
 pub use fit::FitError;
 pub use gradients::{Gradient, Gradients};
 pub use hook_host::ChiefSession;
 pub use hook_list::Hooks;
+pub use lookup::{Keys, LookupError, Rows};
 pub use model::{BatchSource, BoxError, Computed, Model, Work};
 pub use report::Report;
 pub use runtime::{Cancellation, Lent, OwnedStep, PushError, Replica, Step, StepOf, WaitError};
 pub use scalar::Scalar;
 pub use store::Snapshot;
-pub use trainer::{StopHandle, Trainer};
+pub use trainer::{StopHandle, TableReader, Trainer};
 pub use variables::{VariableError, Variables};
 
 /// Keeps the programs of the project's pages compiling and running.
@@ -108,6 +112,9 @@ mod pages {
 
     #[doc = include_str!("../../../docs/guide.md")]
     struct Guide;
+
+    #[doc = include_str!("../../../docs/tables.md")]
+    struct Tables;
 
     #[doc = include_str!("../../../docs/migrating.md")]
     struct Migrating;

@@ -4,10 +4,10 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use ndarray::{ArrayD, ArrayViewD};
+use ndarray::{ArrayD, ArrayView2, ArrayViewD};
 
 use crate::runtime::{Cancellation, GradientBuffers};
-use crate::{GlobalStep, Gradients, Scalar, VariableError, Variables};
+use crate::{GlobalStep, Gradients, Keys, Rows, Scalar, VariableError, Variables};
 use engine::ReplicaId;
 
 /// Any error of a user's own code.
@@ -19,6 +19,12 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 pub trait Model<T: Scalar>: Sync {
     /// What one step of one replica works on.
     type Batch;
+
+    /// The keys whose rows `batch` needs, of tables (P-17): [`Work::rows`] has them when gradients
+    /// are computed. None when not overridden.
+    fn keys(&self, _batch: &Self::Batch) -> Keys {
+        Keys::new()
+    }
 
     /// The mean loss over `batch` and its gradients, one for each variable.
     ///
@@ -57,11 +63,12 @@ pub struct Work<'a, T: Scalar> {
     pub number: u64,
     pub(crate) superseded: &'a Cancellation,
     buffers: &'a GradientBuffers<T>,
+    rows: Option<&'a Rows<T>>,
 }
 
 impl<T: Scalar> fmt::Debug for Work<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { replica, step, number, superseded, buffers: _ } = self;
+        let Self { replica, step, number, superseded, buffers: _, rows: _ } = self;
         f.debug_struct("Work")
             .field("replica", replica)
             .field("step", step)
@@ -81,7 +88,28 @@ impl<'a, T: Scalar> Work<'a, T> {
         superseded: &'a Cancellation,
         buffers: &'a GradientBuffers<T>,
     ) -> Self {
-        Self { replica, step, number, superseded, buffers }
+        Self { replica, step, number, superseded, buffers, rows: None }
+    }
+
+    /// The same with rows that were looked up for it.
+    #[must_use]
+    pub fn with_rows(self, rows: &'a Rows<T>) -> Self {
+        Self { rows: Some(rows), ..self }
+    }
+
+    /// The rows of a table that [`Model::keys`] has named, keys x width, in the order of the keys:
+    /// as they are at [`step`](Self::step) (P-17).
+    ///
+    /// # Errors
+    /// [`VariableError::NotLookedUp`] names the tables whose rows are there.
+    pub fn rows(&self, table: &str) -> Result<ArrayView2<'a, T>, VariableError> {
+        match self.rows {
+            Some(rows) => rows.get(table),
+            None => {
+                let (name, known) = (table.to_owned(), "none".to_owned());
+                Err(VariableError::NotLookedUp { name, known })
+            }
+        }
     }
 
     /// Whether the step was finished without this work, so that its gradient would be dropped

@@ -2,12 +2,13 @@
 //!
 //! Gradients in half precision enter through [`Gradient`](crate::Gradient), which widens them once.
 
+use embedding_table::Number;
+
+use crate::checkpoint::Stored;
+
 /// A variable's element: something an optimizer can update and an accumulator can sum exactly as
 /// it is, without widening.
-pub trait Scalar:
-    optim::Real + accum_core::Element<Sum = Self> + crate::checkpoint::Stored
-{
-}
+pub trait Scalar: optim::Real + accum_core::Element<Sum = Self> + Number + Stored {}
 
 impl Scalar for f32 {}
 impl Scalar for f64 {}

@@ -14,9 +14,10 @@ mod snapshot;
 mod spares;
 mod spec;
 mod sums;
+mod tables;
 
-pub use self::error::{GradientError, RestoreError, Torn, UpdateError};
-pub use self::layout::Layout;
+pub use self::error::{GradientError, RestoreError, TableSetupError, Torn, UpdateError};
+pub use self::layout::{Layout, VariableKind};
 pub use self::not_finite::{Cause, NotFinite};
 pub use self::parameters::ParameterStore;
 pub use self::resolve::resolve;
@@ -25,6 +26,7 @@ pub use self::snapshot::Snapshot;
 pub use self::spares::SpareArrays;
 pub use self::spec::{GradientKind, GradientSpec, Misfit, kinds};
 pub use self::sums::{SumOptions, VariableSum, VariableSums};
+pub use self::tables::{TableSaves, Tables, Version};
 
 pub(crate) use self::resolve::{fit, named};
 pub(crate) use self::sums::lent;

@@ -7,7 +7,9 @@
 #[cfg(not(all(test, loom)))]
 mod named {
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
-    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use std::sync::{
+        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    };
     pub(crate) use std::thread::{self, Thread, park_timeout};
 
     pub(crate) use spin_park::block_on;
@@ -17,7 +19,9 @@ mod named {
 mod named {
     pub(crate) use loom::future::block_on;
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
-    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use loom::sync::{
+        Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    };
     pub(crate) use loom::thread::{self, Thread};
 
     /// No time passes: only being unparked ends it.
@@ -38,4 +42,14 @@ use std::sync::PoisonError;
 /// Locks, also after a holder panicked: every change is made whole or not at all.
 pub(crate) fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The same for a look.
+pub(crate) fn read<V>(lock: &RwLock<V>) -> RwLockReadGuard<'_, V> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The same for a change.
+pub(crate) fn write<V>(lock: &RwLock<V>) -> RwLockWriteGuard<'_, V> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use accum_core::{GlobalStep, LocalStep};
+use ndarray::Array2;
 
 use crate::checkpoint::{self, CheckpointError, TrainingState};
 use crate::hook_host::TrainingView;
 use crate::runtime::{Replica, Shared, StopWish, Watch};
 use crate::store::{Torn, Totals};
-use crate::{Gradients, Scalar, Snapshot, Variables};
+use crate::{Gradients, Scalar, Snapshot, VariableError, Variables};
 use engine::ReplicaId;
 use engine::{ConfigError, InitialTokens, JoinError, Tally, TokenLedger};
 
@@ -51,6 +52,28 @@ impl StopHandle {
         // In this order: what begins in between ends by the wish.
         self.watch.end();
         self.wish.leave(reason);
+    }
+}
+
+/// Looks up rows of a training's tables from any thread: for evaluation, in hooks and elsewhere.
+#[derive(Clone, Debug)]
+pub struct TableReader<T: Scalar> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T: Scalar> TableReader<T> {
+    /// The rows of these keys of a table as they are now, as [`Trainer::lookup`].
+    ///
+    /// # Errors
+    /// [`VariableError`]: there is no such table.
+    pub fn lookup(&self, table: &str, keys: &[i64]) -> Result<Array2<T>, VariableError> {
+        self.shared.lookup_newest(table, keys)
+    }
+
+    /// How many rows a table has: those that updates have made. `None` without such a table.
+    #[must_use]
+    pub fn num_rows(&self, table: &str) -> Option<usize> {
+        self.shared.num_rows(table)
     }
 }
 
@@ -116,6 +139,22 @@ impl<T: Scalar> Trainer<T> {
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot<T>> {
         self.shared.snapshot()
+    }
+
+    /// The rows of these keys of a table, keys x width, as they are now: of whole updates, and of
+    /// the newest step (P-17). One that no update has made is as it was born; looking up changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`VariableError`]: there is no such table.
+    pub fn lookup(&self, table: &str, keys: &[i64]) -> Result<Array2<T>, VariableError> {
+        self.shared.lookup_newest(table, keys)
+    }
+
+    /// A handle that looks up rows from any thread, while `fit` runs.
+    #[must_use]
+    pub fn table_reader(&self) -> TableReader<T> {
+        TableReader { shared: Arc::clone(&self.shared) }
     }
 
     /// The variables with the moving averages in place of those that have one; `None`

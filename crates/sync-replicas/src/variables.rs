@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use embedding_table::{Table, TableError};
 use ndarray::{Array, ArrayD, ArrayView1, ArrayView2, Dimension, Ix1, Ix2};
 
 use crate::store::Layout;
@@ -50,6 +51,34 @@ pub enum VariableError {
         /// The names that exist, separated by commas.
         known: String,
     },
+    /// It is a table, which no replica has as a whole.
+    #[error("variable `{name}` is a table: look up the rows of a batch\'s keys")]
+    Table {
+        /// The table.
+        name: String,
+    },
+    /// It is an array, not a table.
+    #[error("variable `{name}` is an array and no table; the tables are: {known}")]
+    NoTable {
+        /// The array.
+        name: String,
+        /// The tables that exist, separated by commas.
+        known: String,
+    },
+    /// No rows of it were looked up for this batch.
+    #[error(
+        "no rows of `{name}` were looked up for this batch; have the model\'s keys name its, which \
+         name: {known}"
+    )]
+    NotLookedUp {
+        /// The name asked for.
+        name: String,
+        /// The tables whose rows are there, separated by commas.
+        known: String,
+    },
+    /// A table that cannot be.
+    #[error(transparent)]
+    Declaration(#[from] TableError),
     /// The variable has another number of dimensions.
     #[error("variable `{name}` was asked for with {expected} dimensions but has shape {got:?}")]
     Dimensions {
@@ -93,6 +122,36 @@ impl<T: Clone> Variables<T> {
         Ok(self)
     }
 
+    /// Adds a table: a variable whose rows are found by key, born from a seed, and never copied as
+    /// a whole (P-17). Tables come after the arrays in all orders.
+    ///
+    /// # Errors
+    /// [`VariableError::Twice`] when the name is taken; [`VariableError::Declaration`].
+    ///
+    /// # Examples
+    /// ```
+    /// use sync_replicas::{Table, Variables};
+    ///
+    /// let variables = Variables::<f32>::new()
+    ///     .with_table(Table::new("users", 64).normal(0.0, 0.01).admit_after(3))?
+    ///     .with("w", ndarray::Array1::zeros(64))?;
+    /// assert_eq!((variables.len(), variables.tables().len()), (1, 1));
+    /// # Ok::<(), sync_replicas::VariableError>(())
+    /// ```
+    pub fn with_table(mut self, table: Table) -> Result<Self, VariableError> {
+        table.check()?;
+        let name = table.name().to_owned();
+        if !self.layout.add_table(table) {
+            return Err(VariableError::Twice { name });
+        }
+        Ok(self)
+    }
+
+    /// The same arrays as variables of this layout, whose arrays they fit.
+    pub(crate) fn under(self, layout: &Layout) -> Self {
+        Self { layout: layout.clone(), ..self }
+    }
+
     /// The name of a variable, and its array, which a snapshot may share.
     pub(crate) fn named_mut(&mut self, index: usize) -> (&str, &mut Arc<ArrayD<T>>) {
         (self.layout.name(index), &mut self.arrays[index])
@@ -128,7 +187,7 @@ impl<T: Clone> Variables<T> {
 }
 
 impl<T> Variables<T> {
-    /// The number of variables.
+    /// The number of arrays; tables have none.
     #[must_use]
     pub fn len(&self) -> usize {
         self.arrays.len()
@@ -140,15 +199,21 @@ impl<T> Variables<T> {
         self.arrays.is_empty()
     }
 
+    /// The tables, in the order in which they were added.
+    #[must_use]
+    pub fn tables(&self) -> &[Table] {
+        self.layout.tables()
+    }
+
     /// The number of parameters: all elements of all variables.
     #[must_use]
     pub fn parameters(&self) -> usize {
         self.arrays.iter().map(|array| array.len()).sum()
     }
 
-    /// The names, in order.
+    /// The names of the arrays, in order.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.layout.names()
+        self.layout.names().take(self.arrays.len())
     }
 
     /// Names and arrays, in order.
@@ -196,10 +261,11 @@ impl<T> Variables<T> {
     /// A variable by name.
     ///
     /// # Errors
-    /// [`VariableError::Unknown`] names those that exist.
+    /// [`VariableError::Unknown`] names those that exist; [`VariableError::Table`] has no array.
     pub fn get(&self, name: &str) -> Result<&ArrayD<T>, VariableError> {
         match self.index_of(name) {
-            Some(index) => Ok(&self.arrays[index]),
+            Some(index) if index < self.arrays.len() => Ok(&self.arrays[index]),
+            Some(_) => Err(VariableError::Table { name: name.to_owned() }),
             None => {
                 Err(VariableError::Unknown { name: name.to_owned(), known: self.layout.known() })
             }

@@ -15,6 +15,7 @@ mod slices;
 mod slow;
 mod sparse;
 mod sparse_cycles;
+mod sparse_keys;
 mod sparse_large;
 mod sparse_numerics;
 mod sum_reader;

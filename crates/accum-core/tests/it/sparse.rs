@@ -2,13 +2,13 @@
 
 use accum_core::{
     ApplyError, Element, GlobalStep, HalfSum, IndexedSlices, PartialShape, Reduction, SlicesError,
-    SparseAccumulator, SparseIndex, SparseMean, SparseMerge, SparseOptions, SparseSums, Summation,
-    Sums,
+    SparseAccumulator, SparseMean, SparseMerge, SparseOptions, SparseSums, Summation, Sums,
 };
 use half::{bf16, f16};
 use ndarray::{Array2, ArrayD, array};
 
-const SUMMATIONS: [Summation; 3] = [Summation::Eager, Summation::Held, Summation::Ordered];
+pub(crate) const SUMMATIONS: [Summation; 3] =
+    [Summation::Eager, Summation::Held, Summation::Ordered];
 
 /// A gradient without a dense shape, from parts that need not fit.
 pub(crate) fn raw(
@@ -32,11 +32,16 @@ fn per_gradient() -> SparseOptions {
     SparseOptions { mean: SparseMean::PerGradient, ..SparseOptions::default() }
 }
 
-type Columns<'a> = (&'a [i64], &'a [f32]);
+pub(crate) type Columns<'a> = (&'a [i64], &'a [f32]);
 
 /// One-column gradients in, one taken out, whatever the summation.
 #[track_caller]
-fn check(reduction: Reduction, options: SparseOptions, pushes: &[Columns<'_>], out: Columns<'_>) {
+pub(crate) fn check(
+    reduction: Reduction,
+    options: SparseOptions,
+    pushes: &[Columns<'_>],
+    out: Columns<'_>,
+) {
     for summation in SUMMATIONS {
         let options = SparseOptions { summation, ..options };
         let mut acc =
@@ -50,32 +55,6 @@ fn check(reduction: Reduction, options: SparseOptions, pushes: &[Columns<'_>], o
         let expected = raw(indices, column(indices, values).values, Some(&[-1, 1]));
         assert_eq!(taken, expected, "{summation:?}");
     }
-}
-
-/// P-17: keys are any numbers, and as many gradients are counted as had one.
-#[test]
-fn keys_are_any_numbers() {
-    let options = SparseOptions { index: SparseIndex::Key, ..SparseOptions::default() };
-    let (low, high) = (i64::MIN, i64::MAX);
-    let pushes: [Columns<'_>; 3] =
-        [(&[3, high, -5], &[1.0, 2.0, 3.0]), (&[-5, low, -5], &[1.0, 4.0, 1.0]), (&[7], &[8.0])];
-    let out: Columns<'_> = (&[low, -5, 3, 7, high], &[4.0, 2.5, 1.0, 8.0, 2.0]);
-    check(Reduction::Mean, options, &pushes, out);
-    for summation in SUMMATIONS {
-        let options = SparseOptions { summation, ..options };
-        let mut sums =
-            SparseSums::<f32>::new(PartialShape::of([None, Some(1)]), Reduction::Mean, options);
-        for (key, (indices, values)) in (0..).zip(&pushes) {
-            sums.add(column(indices, values).into(), key).expect("it fits");
-        }
-        let sum = sums.drain(GlobalStep::default()).expect("three are held");
-        let (slices, counts) = sum.into_counted();
-        assert_eq!(slices.indices, out.0);
-        assert_eq!(counts, [1, 2, 1, 1, 1], "{summation:?}");
-    }
-    // Rows of an array are none of these.
-    let mut rows = SparseAccumulator::<f32>::new(PartialShape::unknown(), Reduction::Mean);
-    assert!(rows.apply(column(&[-5], &[1.0]), 0).is_err());
 }
 
 #[test]

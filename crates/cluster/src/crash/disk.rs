@@ -27,7 +27,7 @@ pub(crate) fn write_checkpoint<T: Scalar>(
     state: &TrainingState<T>,
     keep: usize,
 ) -> Result<PathBuf, CheckpointError> {
-    write_on(&mut CrashingDisk, folder, state, keep)
+    write_on(&mut CrashingDisk, folder, state, None, keep)
 }
 
 struct CrashingDisk;

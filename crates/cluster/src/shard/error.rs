@@ -185,6 +185,9 @@ pub enum ShardError {
     /// The optimizer's numbers.
     #[error(transparent)]
     Optimizer(#[from] optim::BuildError),
+    /// A table cannot be trained so.
+    #[error(transparent)]
+    Table(#[from] sync_replicas::store::TableSetupError),
     /// A part cannot have slots.
     #[error(transparent)]
     Slots(#[from] optim::AddVariableError),

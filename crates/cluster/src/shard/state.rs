@@ -10,7 +10,7 @@ use std::sync::Arc;
 use accum_core::GlobalStep;
 use ndarray::{ArrayD, ArrayViewD};
 use optim::{OptimizerState, StateMap, StateValue};
-use sync_replicas::checkpoint::TrainingState;
+use sync_replicas::checkpoint::{SavedTables, TrainingState};
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::Positions;
 use sync_replicas::{Scalar, Snapshot, Variables};
@@ -237,6 +237,7 @@ pub fn gather<T: Scalar>(
         averages,
         positions,
         definition: None,
+        tables: SavedTables::default(),
     })
 }
 

@@ -108,7 +108,7 @@ impl<T: Scalar> Shard<T> {
         }
         if last {
             self.contributors.clear();
-            self.store.finish_step();
+            self.store.finish_step((generation, global_step));
             self.store.average(&self.published.variables)?;
         }
         Ok(())

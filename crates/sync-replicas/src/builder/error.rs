@@ -31,6 +31,9 @@ pub enum BuildError {
     /// A hyper-parameter of the optimizer is out of range.
     #[error(transparent)]
     Optimizer(#[from] optim::BuildError),
+    /// A table cannot be trained so.
+    #[error(transparent)]
+    Table(#[from] crate::store::TableSetupError),
     /// A variable cannot have slots.
     #[error(transparent)]
     Slots(#[from] optim::AddVariableError),

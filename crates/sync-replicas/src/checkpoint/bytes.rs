@@ -17,7 +17,8 @@ use crate::Scalar;
 pub(super) const TENSORS: &str = "tensors.safetensors";
 pub(super) const MANIFEST: &str = "manifest.json";
 
-/// Reads a checkpoint from the bytes of its two files, wherever they were kept.
+/// Reads a checkpoint from the bytes of its two files, wherever they were kept; not the rows of its
+/// tables.
 ///
 /// # Errors
 /// [`CheckpointError::Damaged`] when a single bit is not what was written, and the others that
@@ -79,7 +80,8 @@ pub(super) fn join<T: Scalar>(
             .ok_or_else(|| damaged(format!("tensor `{name}` is not what its header says")))?;
         tensors.insert(name.to_owned(), array);
     }
-    TrainingState::join(manifest.run, manifest.numbers, tensors).map_err(damaged)
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    TrainingState::join(manifest.run, manifest.numbers, tensors, folder).map_err(damaged)
 }
 
 /// The tensors' file.

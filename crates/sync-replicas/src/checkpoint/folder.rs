@@ -12,9 +12,11 @@ use super::claim;
 use super::disk::{Disk, SystemDisk};
 use super::listing::{Entry, PREFIX, list};
 use super::manifest::{FileEntry, Manifest};
+use super::tables::write_tables;
 use super::turn::Turn;
 use super::{CheckpointError, TrainingState};
 use crate::Scalar;
+use crate::store::TableSaves;
 
 /// Writes a checkpoint into `folder`, which is made if need be, and removes the oldest ones of the
 /// same run beyond `keep`; the new one stays in any case. Answers where it is.
@@ -29,7 +31,20 @@ pub fn write<T: Scalar>(
     state: &TrainingState<T>,
     keep: usize,
 ) -> Result<PathBuf, CheckpointError> {
-    write_on(&mut SystemDisk, folder, state, keep)
+    write_on(&mut SystemDisk, folder, state, None, keep)
+}
+
+/// The same with the rows of tables, which go there piece by piece: no second copy is made of them.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_with_tables<T: Scalar>(
+    folder: &Path,
+    state: &TrainingState<T>,
+    tables: TableSaves<T>,
+    keep: usize,
+) -> Result<PathBuf, CheckpointError> {
+    write_on(&mut SystemDisk, folder, state, Some(tables), keep)
 }
 
 /// [`write()`], on a disk that may be a test's.
@@ -40,6 +55,7 @@ pub fn write_on<T: Scalar>(
     disk: &mut impl Disk,
     folder: &Path,
     state: &TrainingState<T>,
+    tables: Option<TableSaves<T>>,
     keep: usize,
 ) -> Result<PathBuf, CheckpointError> {
     disk.create_folder(folder).map_err(CheckpointError::io("making the folder", folder))?;
@@ -50,7 +66,10 @@ pub fn write_on<T: Scalar>(
     let name = format!("{PREFIX}{:09}", state.global_step.get());
     let (aside, place) = (folder.join(format!(".{name}.new")), folder.join(&name));
     disk.create_folder(&aside).map_err(CheckpointError::io("making the folder", &aside))?;
-    let (numbers, tensors) = state.split();
+    let (mut numbers, tensors) = state.split();
+    if let Some(mut tables) = tables {
+        numbers.tables = write_tables(disk, &aside, &mut tables, 0)?;
+    }
     let bytes = serialize(&tensors, &place)?;
     let files = vec![FileEntry::of(TENSORS, &bytes)];
     let manifest = Manifest::new(state.run, T::DTYPE.to_string(), files, numbers);
@@ -147,7 +166,11 @@ fn rotate<T: Scalar>(
     Ok(())
 }
 
-fn write_synced(disk: &mut impl Disk, path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+pub(super) fn write_synced(
+    disk: &mut impl Disk,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<(), CheckpointError> {
     disk.write(path, bytes).map_err(CheckpointError::io("writing", path))?;
     disk.sync_file(path).map_err(CheckpointError::io("syncing", path))
 }

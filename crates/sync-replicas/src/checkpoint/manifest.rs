@@ -13,8 +13,11 @@ use sha2::{Digest, Sha256};
 use super::state::Numbers;
 use super::{CheckpointError, RunId};
 
-/// The format that this version writes; it reads those before as well.
-const FORMAT: u32 = 2;
+/// The newest format; those before are read as well.
+const FORMAT: u32 = 3;
+
+/// The format without tables, which versions before them read.
+const WITHOUT_TABLES: u32 = 2;
 
 /// What the checksum covers.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,13 +26,13 @@ pub(super) struct Manifest {
     /// `None` before format 2.
     pub(super) run: Option<RunId>,
     pub(super) dtype: String,
-    /// Every file beside the manifest.
+    /// Every file beside the manifest, save those of tables, which list their own.
     pub(super) files: Vec<FileEntry>,
     pub(super) numbers: Numbers,
 }
 
 /// One file of a checkpoint, as it was written.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FileEntry {
     pub(super) name: String,
     pub(super) bytes: u64,
@@ -71,7 +74,8 @@ impl Manifest {
         files: Vec<FileEntry>,
         numbers: Numbers,
     ) -> Self {
-        Self { format: FORMAT, run, dtype, files, numbers }
+        let format = if numbers.tables.is_empty() { WITHOUT_TABLES } else { FORMAT };
+        Self { format, run, dtype, files, numbers }
     }
 
     pub(super) fn to_json(&self) -> serde_json::Result<Vec<u8>> {
@@ -97,7 +101,7 @@ impl Manifest {
         }
         let AnyFormat { format } = serde_json::from_str(text).map_err(invalid)?;
         match format {
-            FORMAT => serde_json::from_str(text).map_err(invalid),
+            WITHOUT_TABLES..=FORMAT => serde_json::from_str(text).map_err(invalid),
             1 => serde_json::from_str(text).map(Self::from_first).map_err(invalid),
             got => Err(CheckpointError::Format { path: path.to_owned(), expected: FORMAT, got }),
         }

@@ -20,10 +20,23 @@ use crate::Scalar;
 /// [`CheckpointError::NotFound`], or [`CheckpointError::Damaged`] when a single bit of it is not
 /// what was written; of a folder [`CheckpointError::NoneGood`] when that holds for all in it.
 pub fn read<T: Scalar>(path: &Path) -> Result<TrainingState<T>, CheckpointError> {
+    read_or_open(path, true)
+}
+
+/// The same without a look into the rows of its tables: for whoever needs few of them
+/// ([`SavedTables::lookup`](super::SavedTables::lookup)).
+///
+/// # Errors
+/// As [`read`].
+pub fn open<T: Scalar>(path: &Path) -> Result<TrainingState<T>, CheckpointError> {
+    read_or_open(path, false)
+}
+
+fn read_or_open<T: Scalar>(path: &Path, rows: bool) -> Result<TrainingState<T>, CheckpointError> {
     if path.join(MANIFEST).exists() {
-        return read_one(path);
+        return read_one(path, rows);
     }
-    let found = newest_good(path, |_| Ok(()))?;
+    let found = newest_good(path, rows, |_| Ok(()))?;
     let found = found.ok_or_else(|| CheckpointError::NotFound { path: path.to_owned() })?;
     Ok(found.1)
 }
@@ -36,7 +49,7 @@ pub fn read<T: Scalar>(path: &Path) -> Result<TrainingState<T>, CheckpointError>
 pub fn recover<T: Scalar>(
     folder: &Path,
 ) -> Result<Option<(PathBuf, TrainingState<T>)>, CheckpointError> {
-    newest_good(folder, rename_damaged)
+    newest_good(folder, true, rename_damaged)
 }
 
 /// The newest checkpoint in a folder, if there is one; it may turn out to be damaged.
@@ -111,6 +124,7 @@ fn rename_damaged(path: &Path) -> Result<(), CheckpointError> {
 
 fn newest_good<T: Scalar>(
     folder: &Path,
+    rows: bool,
     pass_over: impl Fn(&Path) -> Result<(), CheckpointError>,
 ) -> Result<Option<(PathBuf, TrainingState<T>)>, CheckpointError> {
     if !folder.is_dir() {
@@ -119,7 +133,7 @@ fn newest_good<T: Scalar>(
     let mut damaged: Vec<(PathBuf, CheckpointError)> = Vec::new();
     let mut good = None;
     for entry in list(folder)? {
-        match entry.head.and_then(|_| read_one(&entry.path)) {
+        match entry.head.and_then(|_| read_one(&entry.path, rows)) {
             Ok(state) => {
                 good = Some((entry.path, state));
                 break;
@@ -150,7 +164,8 @@ fn none_good<S>(
     damaged.pop().map_or(Ok(None), |(_, error)| Err(error))
 }
 
-fn read_one<T: Scalar>(folder: &Path) -> Result<TrainingState<T>, CheckpointError> {
+/// One checkpoint; with `rows` every byte of its tables is looked at as well.
+fn read_one<T: Scalar>(folder: &Path, rows: bool) -> Result<TrainingState<T>, CheckpointError> {
     let manifest = Manifest::read(&folder.join(MANIFEST))?;
     let path = folder.join(TENSORS);
     let unreadable = |error| missing_or_unreadable(error, &path);
@@ -158,5 +173,7 @@ fn read_one<T: Scalar>(folder: &Path) -> Result<TrainingState<T>, CheckpointErro
     let length = fs::metadata(&path).map_err(unreadable)?.len();
     check_length(tensors_of(&manifest, &path)?, length, &path)?;
     let bytes = fs::read(&path).map_err(unreadable)?;
-    join(manifest, &bytes, &path)
+    let state: TrainingState<T> = join(manifest, &bytes, &path)?;
+    state.tables.verify(rows)?;
+    Ok(state)
 }

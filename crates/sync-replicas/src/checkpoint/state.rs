@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of files.
 
+use std::path::PathBuf;
+
 use accum_core::GlobalStep;
 use indexmap::IndexMap;
 use ndarray::{ArrayD, IxDyn};
@@ -9,6 +11,7 @@ use optim::{StateMap, StateValue};
 use serde::{Deserialize, Serialize};
 
 use super::RunId;
+use super::tables::{SavedTable, SavedTables};
 use crate::{Scalar, Variables};
 use engine::Generation;
 use engine::Positions;
@@ -34,6 +37,8 @@ pub struct TrainingState<T: Scalar> {
     pub positions: Positions,
     /// What was trained, as whoever writes the checkpoints defines it, if it does.
     pub definition: Option<serde_json::Value>,
+    /// Of one that was read: where the rows of its tables are, which are no part of it.
+    pub tables: SavedTables,
 }
 
 /// What is no tensor.
@@ -58,6 +63,9 @@ pub(super) struct Numbers {
     counters: IndexMap<String, u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) definition: Option<serde_json::Value>,
+    /// With the files of their rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) tables: Vec<SavedTable>,
 }
 
 /// A run that goes on has to count on, and none ever counted this far.
@@ -122,6 +130,7 @@ impl<T: Scalar> TrainingState<T> {
             scalars: IndexMap::new(),
             counters: IndexMap::new(),
             definition: self.definition.clone(),
+            tables: Vec::new(),
         };
         let mut tensors: Vec<_> = self
             .variables
@@ -150,6 +159,7 @@ impl<T: Scalar> TrainingState<T> {
         run: Option<RunId>,
         numbers: Numbers,
         mut tensors: IndexMap<String, ArrayD<T>>,
+        folder: PathBuf,
     ) -> Result<Self, String> {
         numbers.check()?;
         let mut variables = Variables::new();
@@ -188,6 +198,7 @@ impl<T: Scalar> TrainingState<T> {
                 skipped: numbers.skipped,
             },
             definition: numbers.definition,
+            tables: SavedTables { folder, tables: numbers.tables },
         })
     }
 }

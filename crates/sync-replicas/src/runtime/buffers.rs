@@ -47,7 +47,9 @@ impl<T: Scalar> GradientBuffers<T> {
                 known: self.layout.known(),
             });
         };
-        let shape = self.layout.shape(index);
+        let Some(shape) = self.layout.shape(index) else {
+            return Err(VariableError::Table { name: name.to_owned() });
+        };
         if shape.iter().product::<usize>() * size_of::<T>() < SMALLEST {
             return Ok(ArrayD::zeros(shape));
         }
@@ -76,7 +78,7 @@ impl<T: Scalar> GradientBuffers<T> {
     pub fn take_back(&self, gradients: impl IntoIterator<Item = (usize, Gradient<T>)>) {
         for (index, gradient) in gradients {
             if let Gradient::Dense(array) = gradient
-                && array.shape() == self.layout.shape(index)
+                && Some(array.shape()) == self.layout.shape(index)
             {
                 drop(lent(array, self.pool(index)));
             }

@@ -242,8 +242,8 @@ impl<T: Scalar> Chief<T> {
         let variables = &mut snapshot.variables;
         let averages = self.store.update(variables, closing.sums, step, contributors)?;
         if last {
-            self.store.finish_step();
             snapshot.global_step = step.next().unwrap_or(step);
+            self.store.finish_step((snapshot.generation, snapshot.global_step));
         }
         Ok(averages)
     }

@@ -12,7 +12,7 @@ use super::mailbox::{Granted, Mailbox};
 use super::span::ReplicaLog;
 use crate::store::{
     GradientError, GradientKind, GradientSpec, Layout, StepContributions, SumOptions, Totals,
-    VariableSum, VariableSums, kinds,
+    VariableKind, VariableSum, VariableSums, kinds,
 };
 use crate::sync::Arc;
 use crate::{Gradient, Scalar};
@@ -183,7 +183,12 @@ impl<T: Scalar> Core<T> {
         kinds: impl IntoIterator<Item = (usize, GradientKind)>,
     ) {
         for (index, kind) in kinds {
-            self.sums[index] = VariableSums::new(kind, layout.shape(index), self.options, None);
+            self.sums[index] = match layout.kind(index) {
+                VariableKind::Array(shape) => VariableSums::new(kind, shape, self.options, None),
+                VariableKind::Table(_, table) => {
+                    Some(VariableSums::of_table(table.width(), self.options))
+                }
+            };
         }
         self.engine.set_lanes(self.spec.with_gradients());
     }

@@ -15,7 +15,7 @@ use super::chief::Chief;
 use super::core::Core;
 use super::due::Monitor;
 use super::shared::{Shared, wake};
-use crate::checkpoint::{self, CheckpointError, TrainingState};
+use crate::checkpoint::{self, CheckpointError, SavedTables, TrainingState};
 use crate::store::Torn;
 use crate::sync::{Arc, lock};
 use crate::{Scalar, Variables};
@@ -49,7 +49,10 @@ impl<T: Scalar> Shared<T> {
     /// # Errors
     /// [`Torn`].
     pub(crate) fn training_state(&self) -> Result<TrainingState<T>, Torn> {
-        let chief = self.chief();
+        self.state_of(&self.chief())
+    }
+
+    fn state_of(&self, chief: &Chief<T>) -> Result<TrainingState<T>, Torn> {
         chief.whole()?;
         let snapshot = chief.whole_step(self);
         let owned = |map: StateMap<'_, T>| -> StateMap<'static, T> {
@@ -65,6 +68,7 @@ impl<T: Scalar> Shared<T> {
             averages: chief.store.averages().map(|averages| owned(averages.state())),
             positions: self.core().engine.positions(snapshot.global_step),
             definition: None,
+            tables: SavedTables::default(),
         })
     }
 
@@ -74,7 +78,12 @@ impl<T: Scalar> Shared<T> {
     /// [`CheckpointError`].
     pub(crate) fn save(&self, folder: &Path, keep: usize) -> Result<PathBuf, CheckpointError> {
         loop {
-            match checkpoint::write(folder, &self.training_state()?, keep) {
+            // Rows are saved while training goes on, and of the same step as the rest.
+            let (state, tables) = {
+                let chief = self.chief();
+                (self.state_of(&chief)?, chief.store.tables().begin_save())
+            };
+            match checkpoint::write_with_tables(folder, &state, tables, keep) {
                 // A restore came in between, and what came of it has been saved.
                 Err(CheckpointError::Replaced { own, .. })
                     if self.core().engine.generation() > own => {}
@@ -92,12 +101,16 @@ impl<T: Scalar> Shared<T> {
     ) -> Result<(), CheckpointError> {
         let mismatch = |what: String| CheckpointError::Mismatch { what };
         self.layout.check(&state.variables).map_err(mismatch)?;
+        let stores = self.tables.load(&state.tables, |_, _| true)?;
         let mut chief = self.chief();
         let tokens = self.core().config().initial_tokens(initial);
         tokens.map_err(|error| mismatch(error.to_string()))?;
         chief.restore(&state).map_err(|error| mismatch(error.to_string()))?;
         chief.run = state.run.unwrap_or(chief.run);
+        self.tables.replace(stores);
         let TrainingState { global_step, generation, variables, positions, .. } = state;
+        // A checkpoint's arrays say nothing of tables.
+        let variables = variables.under(&self.layout);
         let wakers = self.event(|core, now, effects| {
             let fences = (global_step, generation);
             let wakers = self.replace(&mut chief, core, fences, Some(variables), effects);
@@ -187,6 +200,7 @@ impl<T: Scalar> Shared<T> {
         }
         snapshot.global_step = global_step;
         snapshot.generation = core.engine.generation();
+        chief.store.tables().begin((snapshot.generation, global_step));
         self.watch.begin(global_step);
         wakers
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use accum_core::SparseMerge;
 use hooks::RunningHook;
+use ndarray::Array2;
 
 use super::buffers::GradientBuffers;
 use super::cancellation::Watch;
@@ -19,13 +20,14 @@ use super::timekeeper::Timekeeper;
 use super::{Monitor, PushError, UpdateThread};
 use crate::failure::describe_panic;
 use crate::hook_host::TrainingView;
+use crate::lookup::room;
 use crate::record::Record;
 use crate::store::{
-    GradientError, GradientKind, GradientSpec, Layout, Snapshot, SumOptions, Totals, fit, kinds,
-    named,
+    GradientError, GradientKind, GradientSpec, Layout, Snapshot, SumOptions, Tables, Totals,
+    Version, fit, kinds, named,
 };
 use crate::sync::{Arc, Mutex, MutexGuard, lock};
-use crate::{Gradients, Scalar, Variables, cores};
+use crate::{Gradients, LookupError, Scalar, VariableError, Variables, cores};
 use engine::{Effect, Engine, InitialTokens, NonFinite, Outcome, Push, StartError, StopReason};
 use engine::{Generation, ReplicaId};
 
@@ -41,6 +43,8 @@ pub(crate) struct Shared<T: Scalar> {
     pub(crate) layout: Layout,
     pub(crate) buffers: Arc<GradientBuffers<T>>,
     spec: Arc<GradientSpec>,
+    /// Looked up by replicas, without the chief.
+    pub(super) tables: Arc<Tables<T>>,
     /// How equal rows of sparse gradients are merged.
     merge: SparseMerge,
     pub(crate) watch: Arc<Watch>,
@@ -80,12 +84,15 @@ impl<T: Scalar> Shared<T> {
         // Those of a step that is being applied, and one in the hands of each replica.
         let in_use = config.replicas_to_aggregate() + config.total_num_replicas();
         let buffers = Arc::new(GradientBuffers::new(&variables, in_use));
+        let tables = Arc::clone(chief.store.tables());
+        tables.begin((generation, global_step));
         let spec = Arc::new(GradientSpec::new(layout.len(), config.settings().admission));
         Self {
             tell_superseded: config.settings().tell_superseded,
             skips: config.settings().non_finite == NonFinite::Skip,
             core: Mutex::new(Core::new(engine, Arc::clone(&buffers), Arc::clone(&spec), options)),
             spec,
+            tables,
             merge: options.merge,
             chief: Mutex::new(chief),
             monitor: Mutex::new(None),
@@ -119,6 +126,40 @@ impl<T: Scalar> Shared<T> {
     pub(crate) fn published(&self) -> MutexGuard<'_, Arc<Snapshot<T>>> {
         self.refuse_while_updating();
         lock(&self.published)
+    }
+
+    /// The rows of these keys, as they are at a version.
+    pub(crate) fn lookup(
+        &self,
+        at: Version,
+        table: &str,
+        keys: &[i64],
+    ) -> Result<Array2<T>, LookupError> {
+        self.refuse_while_updating();
+        let (number, mut rows) = room(&self.layout, table, keys.len())?;
+        // In order, as it was made.
+        let memory = rows.as_slice_mut().unwrap_or_default();
+        let found = self.tables.lookup(at, (number, keys), memory);
+        found.map_err(|_| LookupError::Superseded { step: at.1 }).map(|()| rows)
+    }
+
+    /// The same as they are now.
+    pub(crate) fn lookup_newest(
+        &self,
+        table: &str,
+        keys: &[i64],
+    ) -> Result<Array2<T>, VariableError> {
+        let (number, mut rows) = room(&self.layout, table, keys.len())?;
+        // Between two updates.
+        let _chief = self.chief();
+        self.tables.lookup_newest(number, keys, rows.as_slice_mut().unwrap_or_default());
+        Ok(rows)
+    }
+
+    /// How many rows a table has.
+    pub(crate) fn num_rows(&self, table: &str) -> Option<usize> {
+        self.refuse_while_updating();
+        Some(self.tables.rows(self.layout.table(table)?))
     }
 
     /// Runs the optimizer's own code, which must not ask for what it is writing: it would wait for

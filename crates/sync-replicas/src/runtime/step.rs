@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use accum_core::{GlobalStep, LocalStep};
-use ndarray::{ArrayD, ArrayViewD};
+use ndarray::{Array2, ArrayD, ArrayViewD};
 
 use super::PushError;
 use super::cancellation::Cancellation;
@@ -19,7 +19,9 @@ use super::span::SpanKind;
 use crate::hook_host::TrainingView;
 use crate::model::Work;
 use crate::sync::Arc;
-use crate::{Computed, Gradients, Scalar, Snapshot, VariableError, Variables};
+use crate::{
+    Computed, Gradients, Keys, LookupError, Rows, Scalar, Snapshot, VariableError, Variables,
+};
 use engine::{Grant, Outcome, Push};
 
 /// A step that borrows its replica: see [`Replica::next_step`].
@@ -175,6 +177,46 @@ impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
     #[must_use]
     pub fn cancellation(&self) -> Cancellation {
         self.replica().superseded.clone()
+    }
+
+    /// The rows of these keys of a table, keys x width, as they are at the step of the variables
+    /// (P-17). Keys may come in any order and repeat; looking up changes nothing.
+    ///
+    /// The gradient of such rows goes into [`Gradients::sparse`], as [`IndexedSlices::by_key`].
+    ///
+    /// # Errors
+    /// [`LookupError::Superseded`] when the step was over before: give it up.
+    ///
+    /// # Examples
+    /// ```
+    /// use ndarray::Array2;
+    /// use optim::Sgd;
+    /// use sync_replicas::{Gradients, IndexedSlices, ReplicaId, SyncReplicas, Table, Variables};
+    ///
+    /// let variables = Variables::<f32>::new().with_table(Table::new("users", 2).constant(1.0))?;
+    /// let trainer = SyncReplicas::new(Sgd::new(0.5)).build(variables)?;
+    /// let mut replica = trainer.replica(ReplicaId::new(0))?;
+    /// let step = replica.next_step()?.expect("training goes on");
+    /// let keys = vec![12, -7];
+    /// let rows = step.lookup("users", &keys)?;
+    /// let gradient = IndexedSlices::by_key(keys, rows * 2.0)?;
+    /// step.push(Gradients::new().sparse("users", gradient))?;
+    /// assert_eq!(trainer.lookup("users", &[12])?, Array2::<f32>::zeros((1, 2)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn lookup(&self, table: &str, keys: &[i64]) -> Result<Array2<T>, LookupError> {
+        let version = (self.snapshot.generation, self.snapshot.global_step);
+        self.replica().shared.lookup(version, table, keys)
+    }
+
+    /// The same for all keys of a batch.
+    ///
+    /// # Errors
+    /// As [`lookup`](Self::lookup).
+    pub fn lookup_all(&self, keys: &Keys) -> Result<Rows<T>, LookupError> {
+        keys.iter().try_fold(Rows::new(), |rows, (table, keys)| {
+            Ok(rows.with(table, self.lookup(table, keys)?))
+        })
     }
 
     /// The order for a [`Model`](crate::Model).

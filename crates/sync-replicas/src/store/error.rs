@@ -1,6 +1,9 @@
 //! What can go wrong with a parameter store, one enum an operation.
 
 use accum_core::{ApplyError, GlobalStep};
+use embedding_table::{StoreError, Table, TableError};
+use engine::Admission;
+use optim::TableOptimizerError;
 
 use super::layout::Layout;
 use super::not_finite::NotFinite;
@@ -39,6 +42,15 @@ pub enum GradientError {
         expected: GradientKind,
         /// The kind that came.
         got: GradientKind,
+    },
+    /// A table is updated by the rows of a batch's keys.
+    #[error(
+        "table `{name}` has a dense gradient; give indexed slices, whose indices are the batch's \
+         keys"
+    )]
+    DenseForTable {
+        /// The table.
+        name: String,
     },
     /// A gradient that does not fit its variable.
     #[error("the gradient of `{name}` does not fit")]
@@ -82,12 +94,57 @@ pub enum UpdateError {
         #[source]
         source: optim::MovingAverageError,
     },
+    /// The rows of a table cannot be updated.
+    #[error("the update of step {step} failed")]
+    Table {
+        /// The step that was to be applied.
+        step: GlobalStep,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
     /// It is not finite.
     #[error(transparent)]
     NotFinite(#[from] NotFinite),
     /// An earlier update did not come to its end.
     #[error(transparent)]
     Torn(#[from] Torn),
+}
+
+/// Why a table cannot be trained.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableSetupError {
+    /// Its declaration makes no sense.
+    #[error(transparent)]
+    Declaration(#[from] TableError),
+    /// The optimizer moves rows that no gradient names.
+    #[error(transparent)]
+    Optimizer(#[from] TableOptimizerError),
+    /// Its rows would be of two steps.
+    #[error(
+        "table `{table}`: variables are admitted one by one, and the rows of a batch are of one \
+         step; admit all together, without the `reference` preset"
+    )]
+    Admission {
+        /// The table.
+        table: String,
+    },
+}
+
+impl TableSetupError {
+    /// Whether tables can be trained beside variables that are admitted so (P-17).
+    ///
+    /// # Errors
+    /// [`TableSetupError::Admission`].
+    pub fn check(tables: &[Table], admission: Admission) -> Result<(), Self> {
+        match (tables.first(), admission) {
+            (Some(table), Admission::PerVariable) => {
+                Err(Self::Admission { table: table.name().to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Variables, slots and averages are not of one step any more, since an update failed half-way.
@@ -115,6 +172,14 @@ pub enum RestoreError {
     Averages {
         /// Whether they are kept here.
         here: bool,
+    },
+    /// The saved tables do not fit.
+    #[error("table `{name}`: {reason}")]
+    Table {
+        /// The table.
+        name: String,
+        /// What was expected, and what came.
+        reason: String,
     },
     /// The saved averages do not fit.
     #[error("moving averages: {0}")]

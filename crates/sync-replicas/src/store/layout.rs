@@ -1,41 +1,75 @@
-//! Names and shapes of the variables, which never change while a trainer lives.
+//! Names, shapes and tables of the variables, which never change while a trainer lives.
 //!
-//! Kept apart from the values, so that looking up a name neither locks nor holds a value.
+//! Kept apart from the values, so that looking up a name neither locks nor holds a value. Tables
+//! come after all arrays, whatever order they were added in.
 
 use std::sync::Arc;
 
+use embedding_table::Table;
 use indexmap::IndexSet;
 
 use crate::Variables;
 
-/// Names and shapes, in the variables' order; clones are cheap.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Names, with the shapes of arrays and the declarations of tables, in order; clones are cheap.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
     names: Arc<IndexSet<String>>,
     shapes: Arc<Vec<Vec<usize>>>,
+    tables: Arc<Vec<Table>>,
+}
+
+/// What a variable is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum VariableKind<'a> {
+    /// An array of this shape.
+    Array(&'a [usize]),
+    /// A table, the number of which among the tables is this.
+    Table(usize, &'a Table),
 }
 
 impl Layout {
-    /// Adds a variable at the end; false if the name is taken.
+    /// Adds an array behind the others; false if the name is taken.
     pub(crate) fn add(&mut self, name: &str, shape: &[usize]) -> bool {
         if self.names.contains(name) {
             return false;
         }
-        Arc::make_mut(&mut self.names).insert(name.to_owned());
+        Arc::make_mut(&mut self.names).shift_insert(self.shapes.len(), name.to_owned());
         Arc::make_mut(&mut self.shapes).push(shape.to_vec());
         true
     }
 
-    /// The number of variables.
+    /// Adds a table behind the others; false if the name is taken.
+    pub(crate) fn add_table(&mut self, table: Table) -> bool {
+        if self.names.contains(table.name()) {
+            return false;
+        }
+        Arc::make_mut(&mut self.names).insert(table.name().to_owned());
+        Arc::make_mut(&mut self.tables).push(table);
+        true
+    }
+
+    /// The number of variables, tables included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shapes.len()
+        self.shapes.len() + self.tables.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.shapes.is_empty()
+        self.len() == 0
+    }
+
+    /// The number of those that are arrays, which come first.
+    #[must_use]
+    pub fn arrays(&self) -> usize {
+        self.shapes.len()
+    }
+
+    /// The tables, in order.
+    #[must_use]
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
     }
 
     /// The name at a place in the order.
@@ -52,13 +86,28 @@ impl Layout {
         self.names.iter().map(String::as_str)
     }
 
-    /// The shape at a place in the order.
+    /// What is at a place in the order.
     ///
     /// # Panics
     /// When there is no such place.
     #[must_use]
-    pub fn shape(&self, index: usize) -> &[usize] {
-        &self.shapes[index]
+    pub fn kind(&self, index: usize) -> VariableKind<'_> {
+        match index.checked_sub(self.shapes.len()) {
+            None => VariableKind::Array(&self.shapes[index]),
+            Some(table) => VariableKind::Table(table, &self.tables[table]),
+        }
+    }
+
+    /// The shape at a place in the order; `None` for a table.
+    ///
+    /// # Panics
+    /// When there is no such place.
+    #[must_use]
+    pub fn shape(&self, index: usize) -> Option<&[usize]> {
+        match self.kind(index) {
+            VariableKind::Array(shape) => Some(shape),
+            VariableKind::Table(..) => None,
+        }
     }
 
     /// The place of a variable in the order.
@@ -67,23 +116,31 @@ impl Layout {
         self.names.get_index_of(name)
     }
 
+    /// The number of a table among the tables.
+    #[must_use]
+    pub fn table(&self, name: &str) -> Option<usize> {
+        self.index_of(name)?.checked_sub(self.shapes.len())
+    }
+
     /// All names, for messages.
     pub(crate) fn known(&self) -> String {
         self.names().collect::<Vec<_>>().join(", ")
     }
 
     /// Whether variables have these names and shapes; if not, what was expected and what came.
+    /// Tables are looked at where their rows are taken over.
     pub(crate) fn check<T: Clone>(&self, variables: &Variables<T>) -> Result<(), String> {
         let there = variables.layout();
-        if self.names != there.names {
-            return Err(format!(
-                "the variables are {} here and {} there",
-                self.known(),
-                there.known()
-            ));
+        let arrays = |layout: &Self| -> Vec<String> {
+            layout.names().take(layout.arrays()).map(str::to_owned).collect()
+        };
+        let (here, theirs) = (arrays(self), arrays(there));
+        if here != theirs {
+            let (here, theirs) = (here.join(", "), theirs.join(", "));
+            return Err(format!("the variables are {here} here and {theirs} there"));
         }
         for (index, shape) in self.shapes.iter().enumerate() {
-            let got = there.shape(index);
+            let got = &there.shapes[index];
             if shape != got {
                 let name = self.name(index);
                 return Err(format!(

@@ -1,19 +1,22 @@
-//! Variables' updates: the optimizer with its slots, the averages, and the arrays that come round.
+//! Variables' updates: the optimizer with its slots, the averages, the tables, and the arrays that
+//! come round.
 //!
-//! The variables themselves are its owner's, who decides what a reader sees. Invariant: an array
-//! that a reader holds is not written; its next values go to another one.
+//! The arrays themselves are its owner's, who decides what a reader sees. Invariant: an array that
+//! a reader holds is not written; its next values go to another one.
 
 use std::sync::Arc;
 
 use accum_core::GlobalStep;
+use embedding_table::{Rows, StoreError, Table};
 use engine::ReplicaId;
 use ndarray::ArrayD;
 use optim::{ExponentialMovingAverage, OptimizerState, SparseGradient, StateMap};
 
-use super::error::{RestoreError, UpdateError};
+use super::error::{RestoreError, TableSetupError, UpdateError};
 use super::not_finite::{Cause, NotFinite, not_finite_in};
 use super::spares::SpareArrays;
 use super::sums::{MeanGradient, VariableSum};
+use super::tables::{Tables, Version};
 use crate::cores::on_all_cores;
 use crate::{Gradient, Gradients, Scalar, Variables};
 
@@ -22,6 +25,7 @@ use crate::{Gradient, Gradients, Scalar, Variables};
 pub struct ParameterStore<T: Scalar> {
     optimizer: OptimizerState<T>,
     averages: Option<ExponentialMovingAverage<T>>,
+    tables: Arc<Tables<T>>,
     /// Whether an update that is not finite is refused (P-25).
     finite_only: bool,
     /// Whether the averaged gradients are answered (P-10).
@@ -33,6 +37,7 @@ pub struct ParameterStore<T: Scalar> {
 /// Why one variable's update failed.
 enum Failed {
     Optimizer(optim::ApplyError),
+    Table(StoreError),
     /// The keys of the gradients that are not finite; `None` where they cannot be told apart.
     NotFinite(Option<Vec<u64>>),
 }
@@ -44,18 +49,21 @@ impl From<optim::ApplyError> for Failed {
 }
 
 impl<T: Scalar> ParameterStore<T> {
-    /// A store of the optimizer's variables. Up to `spares` arrays of each are kept for when a
-    /// reader holds others.
-    #[must_use]
+    /// A store of the optimizer's variables and of these tables. Up to `spares` arrays of each
+    /// variable are kept for when a reader holds others.
+    ///
+    /// # Errors
+    /// [`TableSetupError`]: a table that cannot be, or that the optimizer cannot update.
     pub fn new(
         optimizer: OptimizerState<T>,
+        tables: &[Table],
         averages: Option<ExponentialMovingAverage<T>>,
         finite_only: bool,
         spares: usize,
-    ) -> Self {
-        let optimizer = on_all_cores(optimizer);
-        let spares = SpareArrays::new(spares);
-        Self { optimizer, averages, finite_only, observe: false, spares }
+    ) -> Result<Self, TableSetupError> {
+        let tables = Arc::new(Tables::new(tables, &optimizer)?);
+        let (optimizer, spares) = (on_all_cores(optimizer), SpareArrays::new(spares));
+        Ok(Self { optimizer, averages, tables, finite_only, observe: false, spares })
     }
 
     /// Whether updates answer the averaged gradients, to be looked at (P-10).
@@ -76,14 +84,20 @@ impl<T: Scalar> ParameterStore<T> {
         &self.optimizer
     }
 
+    /// The tables, to be looked up and saved by whoever shares them.
+    #[must_use]
+    pub fn tables(&self) -> &Arc<Tables<T>> {
+        &self.tables
+    }
+
     /// The moving averages, if they are kept.
     #[must_use]
     pub fn averages(&self) -> Option<&ExponentialMovingAverage<T>> {
         self.averages.as_ref()
     }
 
-    /// Averages and applies what was taken of each variable; the averages, if they are observed.
-    /// `contributors` are the replicas that it is of, by their keys.
+    /// Averages and applies what was taken of each variable, tables after arrays; the averages, if
+    /// they are observed. `contributors` are the replicas that it is of, by their keys.
     ///
     /// # Errors
     /// [`UpdateError`], after which variables and slots are not of one step any more.
@@ -96,9 +110,20 @@ impl<T: Scalar> ParameterStore<T> {
     ) -> Result<Gradients<T>, UpdateError> {
         let mut averages = Gradients::new();
         for (index, sum) in sums {
-            let (name, array) = variables.named_mut(index);
-            let average = self.update_variable((index, name), array, sum);
+            let table = index.checked_sub(variables.len());
+            let (name, average) = match table {
+                None => {
+                    let (name, array) = variables.named_mut(index);
+                    (name, self.update_variable((index, name), array, sum))
+                }
+                Some(table) => {
+                    let tables = Arc::clone(&self.tables);
+                    let average = self.update_table(&tables, (table, step), sum);
+                    (variables.layout().name(index), average)
+                }
+            };
             let average = average.map_err(|failed| match failed {
+                Failed::Table(source) => UpdateError::Table { step, source },
                 Failed::Optimizer(source) => {
                     UpdateError::Optimizer { name: name.to_owned(), step, source }
                 }
@@ -114,9 +139,10 @@ impl<T: Scalar> ParameterStore<T> {
         Ok(averages)
     }
 
-    /// All variables of a step are updated.
-    pub fn finish_step(&mut self) {
+    /// All variables of a step are updated, which makes this version.
+    pub fn finish_step(&mut self, version: Version) {
         self.optimizer.finish_step();
+        self.tables.finish_step(version);
     }
 
     /// The averages move: once per global step.
@@ -243,6 +269,29 @@ impl<T: Scalar> ParameterStore<T> {
                 Ok(None)
             }
         }
+    }
+
+    /// Averages and applies one table's gradients; the average, if it is observed.
+    fn update_table(
+        &mut self,
+        tables: &Tables<T>,
+        (table, step): (usize, GlobalStep),
+        sum: VariableSum<T>,
+    ) -> Result<Option<Gradient<T>>, Failed> {
+        let VariableSum::Sparse(sum, pool) = sum else { return Ok(None) };
+        let (slices, counts) = sum.into_counted();
+        let gradients = slices.values.as_slice().unwrap_or_default();
+        let rows = Rows { keys: &slices.indices, counts: &counts, gradients };
+        let made = step.next().unwrap_or(step);
+        tables.update(table, made, &rows, &mut self.optimizer).map_err(Failed::Table)?;
+        if self.is_not_finite() {
+            return Err(Failed::NotFinite(None));
+        }
+        if self.observe {
+            return Ok(Some(Gradient::Sparse(slices)));
+        }
+        pool.give(slices.values);
+        Ok(None)
     }
 
     fn is_not_finite(&self) -> bool {

@@ -8,8 +8,11 @@ use accum_core::{
     ApplyError, Reduction, SlicesError, SparseMerge, SparseOptions, SparseSums, Sums,
 };
 
+use embedding_table::Table;
+use ndarray::ArrayD;
+
 use super::error::GradientError;
-use super::layout::Layout;
+use super::layout::{Layout, VariableKind};
 use crate::{Gradient, Gradients, IndexedSlices, Scalar};
 
 /// Gradients by the numbers of their variables, in the variables' order, once all of them fit.
@@ -57,7 +60,23 @@ pub(crate) fn named<T: Scalar>(
     if resolved.iter().all(|(_, gradient)| matches!(gradient, Gradient::Missing)) {
         return Err(GradientError::AllMissing);
     }
+    give_tables_theirs(layout, &mut resolved);
     Ok(resolved)
+}
+
+/// A batch without keys of a table has an empty gradient for it: it counts as the others do.
+fn give_tables_theirs<T: Scalar>(layout: &Layout, resolved: &mut Vec<(usize, Gradient<T>)>) {
+    for (number, table) in layout.tables().iter().enumerate() {
+        let index = layout.arrays() + number;
+        let values = ArrayD::zeros([0, table.width()].as_slice());
+        let none =
+            || Gradient::Sparse(IndexedSlices { indices: Vec::new(), values, dense_shape: None });
+        match resolved.binary_search_by_key(&index, |(index, _)| *index) {
+            Ok(at) if matches!(resolved[at].1, Gradient::Missing) => resolved[at].1 = none(),
+            Ok(_) => {}
+            Err(at) => resolved.insert(at, (index, none())),
+        }
+    }
 }
 
 /// Whether each can be added, and its sum applied to its variable. Of a sparse one that takes a
@@ -68,18 +87,36 @@ pub(crate) fn fit<T: Scalar>(
     merge: SparseMerge,
 ) -> Result<(), GradientError> {
     for (index, gradient) in gradients {
-        let shape = layout.shape(*index);
-        let fits = match gradient {
-            Gradient::Dense(array) if array.shape() != shape => {
+        let fits = match (layout.kind(*index), gradient) {
+            (VariableKind::Array(shape), Gradient::Dense(array)) if array.shape() != shape => {
                 Err(ApplyError::Shape { expected: shape.into(), got: array.shape().into() })
             }
-            Gradient::Sparse(slices) => fit_sparse(shape, slices, merge),
+            (VariableKind::Array(shape), Gradient::Sparse(slices)) => {
+                fit_sparse(shape, slices, merge)
+            }
+            (VariableKind::Table(_, table), Gradient::Dense(_)) => {
+                return Err(GradientError::DenseForTable { name: table.name().to_owned() });
+            }
+            (VariableKind::Table(_, table), Gradient::Sparse(slices)) => fit_rows(table, slices),
             _ => Ok(()),
         };
         fits.map_err(|source| {
             let name = layout.name(*index).to_owned();
             GradientError::Fit { name, source }
         })?;
+    }
+    Ok(())
+}
+
+fn fit_rows<T: Scalar>(table: &Table, slices: &IndexedSlices<T>) -> Result<(), ApplyError> {
+    let (indices, shape) = (slices.indices.len(), slices.values.shape());
+    let [rows, row_shape @ ..] = shape else { return Err(SlicesError::ValuesScalar.into()) };
+    if *rows != indices {
+        return Err(SlicesError::RowsMismatch { indices, rows: *rows }.into());
+    }
+    let expected = [table.width()];
+    if *row_shape != expected {
+        return Err(ApplyError::RowShape { expected: expected.into(), got: row_shape.into() });
     }
     Ok(())
 }

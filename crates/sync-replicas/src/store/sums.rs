@@ -3,8 +3,9 @@
 //! Decides nothing about freshness, and checks nothing that was checked before.
 
 use accum_core::{
-    ApplyError, BufferPool, DenseOptions, DenseSum, DenseSums, GlobalStep, Reduction, SparseMean,
-    SparseMerge, SparseOptions, SparseSum, SparseSums, SumReader, Summation, Sums,
+    ApplyError, BufferPool, DenseOptions, DenseSum, DenseSums, GlobalStep, PartialShape, Reduction,
+    SparseIndex, SparseMean, SparseMerge, SparseOptions, SparseSum, SparseSums, SumReader,
+    Summation, Sums,
 };
 use ndarray::ArrayD;
 use optim::DenseGradient;
@@ -86,6 +87,17 @@ impl<T: Scalar> VariableSums<T> {
             }
             GradientKind::Missing => None,
         }
+    }
+
+    /// Those of a table whose rows have so many numbers: indices are keys (P-17).
+    #[must_use]
+    pub fn of_table(width: usize, options: SumOptions) -> Self {
+        let SumOptions { summation, mean, .. } = options;
+        let index = SparseIndex::Key;
+        let options = SparseOptions { summation, mean, index, ..SparseOptions::default() };
+        let (pool, shape) = (BufferPool::new(1), PartialShape::of([None, Some(width)]));
+        let sums = SparseSums::new(shape, Reduction::Mean, options);
+        Self::Sparse(sums_on_all_cores(sums.with_pool(pool.clone())), pool)
     }
 
     /// Adds a gradient of the same kind; a dense one's memory goes to the pool afterwards.

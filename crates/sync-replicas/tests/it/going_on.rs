@@ -184,9 +184,9 @@ fn a_newer_format_is_an_error() {
     let (folder, run) = (folder(), RunId::draw());
     write(folder.path(), &state(run, 1, 100));
     write(folder.path(), &state(run, 1, 200));
-    reseal(&folder.path().join("checkpoint-000000200"), |manifest| manifest["format"] = json!(3));
+    reseal(&folder.path().join("checkpoint-000000200"), |manifest| manifest["format"] = json!(4));
     let error = checkpoint::recover::<f64>(folder.path()).expect_err("it is unknown");
-    assert!(matches!(error, CheckpointError::Format { got: 3, .. }), "{error}");
+    assert!(matches!(error, CheckpointError::Format { got: 4, .. }), "{error}");
     assert_eq!(names(folder.path()), ["checkpoint-000000100", "checkpoint-000000200"]);
 }
 

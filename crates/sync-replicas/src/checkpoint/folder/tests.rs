@@ -5,14 +5,18 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use embedding_table::{Block, Table, TableStore};
 use indexmap::IndexMap;
 use ndarray::array;
+use optim::{OptimizerState, Sgd};
 use tempfile::TempDir;
 
 use super::*;
 use crate::Variables;
 use crate::checkpoint::read;
+use crate::store::Tables;
 use engine::Generation;
 
 /// What a power cut leaves of that which was not synced.
@@ -120,6 +124,7 @@ fn state(step: i64, value: f64) -> TrainingState<f64> {
         averages: None,
         positions: engine::Positions::default(),
         definition: None,
+        tables: Default::default(),
     }
 }
 
@@ -130,7 +135,7 @@ fn check_cut(left: usize, cut: Cut, old: &TrainingState<f64>, new: &TrainingStat
     let folder = folder.path();
     write(folder, old, 1).expect("the old one is written");
     let mut disk = FailingDisk::new(left);
-    let written = write_on(&mut disk, folder, new, 1).is_ok();
+    let written = write_on(&mut disk, folder, new, None, 1).is_ok();
     disk.cut(cut);
     let when = format!("a cut after {left} operations with {cut:?}");
     let found = read::<f64>(folder).unwrap_or_else(|error| panic!("{when}: {error}"));
@@ -154,6 +159,44 @@ fn check(old: &TrainingState<f64>, new: &TrainingState<f64>) {
             let cut = Cut { halves_kept, names_kept };
             let operations = (0..).find(|&left| check_cut(left, cut, old, new));
             assert!(operations >= Some(9), "only {operations:?} operations: nothing was cut");
+        }
+    }
+}
+
+/// Tables whose only row, of the key 1, has this number.
+fn tables(value: f64) -> TableSaves<f64> {
+    let optimizer = OptimizerState::new(Sgd::new(1.0)).expect("it fits");
+    let table = Table::new("t", 1).constant(0.0);
+    let tables = Arc::new(Tables::new(std::slice::from_ref(&table), &optimizer).expect("it fits"));
+    let mut store = TableStore::new(table, &[]).expect("it makes sense");
+    let block = Block { keys: vec![1], counts: vec![1], steps: vec![1], rows: vec![value] };
+    store.put(&block).expect("it is new");
+    tables.replace(vec![store]);
+    tables.begin_save()
+}
+
+/// P-17: so it is with rows, whose files are written before the manifest.
+#[test]
+fn a_power_cut_while_rows_are_written() {
+    for halves_kept in 0..=2 {
+        for names_kept in [false, true] {
+            let cut = Cut { halves_kept, names_kept };
+            let whole = (0..).find(|&left| {
+                let folder = TempDir::new().expect("a folder");
+                let folder = folder.path();
+                let (old, new) = (state(3, 0.5), state(4, 0.25));
+                super::super::write_with_tables(folder, &old, tables(7.0), 1).expect("written");
+                let mut disk = FailingDisk::new(left);
+                let written = write_on(&mut disk, folder, &new, Some(tables(8.0)), 1).is_ok();
+                disk.cut(cut);
+                let found = read::<f64>(folder).expect("a good one");
+                let row: Vec<f64> = found.tables.lookup("t", &[1]).expect("a good one");
+                let of = if found.global_step == new.global_step { 8.0 } else { 7.0 };
+                assert_eq!(row, [of], "after {left} operations with {cut:?}");
+                assert!(of == 8.0 || !written, "after {left} operations with {cut:?}");
+                written
+            });
+            assert!(whole >= Some(11), "only {whole:?} operations: nothing was cut");
         }
     }
 }

@@ -1,0 +1,340 @@
+//! The rows of tables in a checkpoint: files of some rows each, in the order of their places.
+//!
+//! Each file is a safetensors file of its own, listed with its checksum in the manifest: written
+//! while training goes on, read one by one, and the same whoever wrote them and how many did.
+//! Invariant: no row is taken over before the checksum of its file was found right.
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use embedding_table::{Block, Table, TableStore, place};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+
+use super::CheckpointError;
+use super::bytes::check_length;
+use super::disk::Disk;
+use super::folder::write_synced;
+use super::manifest::{FileEntry, missing_or_unreadable, sha256_hex};
+use crate::Scalar;
+use crate::store::TableSaves;
+
+/// Bytes of a file's rows, about: so many are in memory at a time.
+const FILE: usize = 16 << 20;
+
+/// The tables of a checkpoint, and the folder that has their files.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SavedTables {
+    pub(super) folder: PathBuf,
+    pub(super) tables: Vec<SavedTable>,
+}
+
+/// One table of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedTable {
+    /// What it was declared as.
+    table: Table,
+    /// The slots of each row, in order.
+    slots: Vec<String>,
+    files: Vec<RowsFile>,
+}
+
+/// A file of rows, or of keys that are counted and have none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct RowsFile {
+    #[serde(flatten)]
+    file: FileEntry,
+    rows: u64,
+    candidates: bool,
+    /// The places of its first and its last row.
+    first: u64,
+    last: u64,
+}
+
+const KEYS: &str = "keys";
+const COUNTS: &str = "counts";
+const STEPS: &str = "steps";
+const VALUES: &str = "values";
+const SLOT: &str = "slot/";
+
+impl SavedTable {
+    /// The declaration.
+    #[must_use]
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.files.iter().filter(|it| !it.candidates).map(|it| it.rows).sum()
+    }
+}
+
+impl SavedTables {
+    /// The tables, in the order in which they were declared.
+    #[must_use]
+    pub fn tables(&self) -> &[SavedTable] {
+        &self.tables
+    }
+
+    /// Whether stores of these declarations and slots can take the rows over: rows that no update
+    /// has made must stay as they are. Who is admitted and evicted may differ.
+    pub(crate) fn check<'a>(
+        &self,
+        declared: impl ExactSizeIterator<Item = &'a Table>,
+        slots: &[&str],
+    ) -> Result<(), String> {
+        let (here, there) = (declared.len(), self.tables.len());
+        if here != there {
+            return Err(format!("{here} tables are declared here and {there} there"));
+        }
+        for (here, saved) in declared.zip(&self.tables) {
+            let there = &saved.table;
+            if !here.is_born_as(there) {
+                return Err(format!("a table is {here:?} here and {there:?} there"));
+            }
+            if saved.slots != slots {
+                let (name, there) = (here.name(), &saved.slots);
+                return Err(format!(
+                    "table `{name}` has the slots {slots:?} here, {there:?} there"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Has a store take over the rows of a table that `owns` says are its.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Damaged`] when a bit is not what was written; some rows are there then.
+    ///
+    /// # Panics
+    /// When there is no such table.
+    pub fn load<T: Scalar>(
+        &self,
+        table: usize,
+        store: &mut TableStore<T>,
+        owns: impl Fn(i64) -> bool,
+    ) -> Result<(), CheckpointError> {
+        let saved = &self.tables[table];
+        for file in &saved.files {
+            let path = self.folder.join(&file.file.name);
+            let block = saved.read::<T>(file, &path)?;
+            let own = only(&block, &owns);
+            store.put(&own).map_err(|error| damaged(&path, error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// The values of these keys' rows of a table, one after the other: of no more files than they
+    /// are in.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Damaged`]; [`CheckpointError::Mismatch`] without such a table.
+    pub fn lookup<T: Scalar>(&self, table: &str, keys: &[i64]) -> Result<Vec<T>, CheckpointError> {
+        let saved = self.tables.iter().find(|it| it.table.name() == table);
+        let saved = saved.ok_or_else(|| {
+            let known: Vec<_> = self.tables.iter().map(|it| it.table.name()).collect();
+            let what = format!("it has no table `{table}`; its tables are: {}", known.join(", "));
+            CheckpointError::Mismatch { what }
+        })?;
+        let width = saved.table.width();
+        let mut rows = vec![T::zero(); keys.len() * width];
+        let mut wanted: Vec<(u64, usize)> =
+            keys.iter().enumerate().map(|(n, key)| (place(*key), n)).collect();
+        wanted.sort_unstable();
+        for (key, row) in keys.iter().zip(rows.chunks_exact_mut(width)) {
+            saved.table.born(*key, row);
+        }
+        for file in saved.files.iter().filter(|it| !it.candidates) {
+            let from = wanted.partition_point(|(place, _)| *place < file.first);
+            let to = wanted.partition_point(|(place, _)| *place <= file.last);
+            if from == to {
+                continue;
+            }
+            let block = saved.read::<T>(file, &self.folder.join(&file.file.name))?;
+            let stride = width * (1 + saved.slots.len());
+            for (own, n) in &wanted[from..to] {
+                if let Ok(at) = block.keys.binary_search_by_key(own, |key| place(*key)) {
+                    let row = &block.rows[at * stride..][..width];
+                    rows[n * width..][..width].copy_from_slice(row);
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Whether every file is there and, with `bytes`, has the bytes that were written.
+    pub(super) fn verify(&self, bytes: bool) -> Result<(), CheckpointError> {
+        for file in self.tables.iter().flat_map(|table| &table.files) {
+            let path = self.folder.join(&file.file.name);
+            if bytes {
+                drop(read_checked(&file.file, &path)?);
+            } else {
+                let length = fs::metadata(&path).map_err(|it| missing_or_unreadable(it, &path))?;
+                check_length(&file.file, length.len(), &path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SavedTable {
+    /// The rows of a file, once its checksum is right.
+    fn read<T: Scalar>(&self, file: &RowsFile, path: &Path) -> Result<Block<T>, CheckpointError> {
+        let bytes = read_checked(&file.file, path)?;
+        let tensors = SafeTensors::deserialize(&bytes);
+        let tensors = tensors.map_err(|error| damaged(path, error.to_string()))?;
+        let (rows, width) = (file.rows as usize, self.table.width());
+        let tensor = |name: &str, dtype: Dtype, shape: &[usize]| {
+            let found = tensors.tensor(name).ok();
+            let found = found.filter(|it| it.dtype() == dtype && it.shape() == shape);
+            let what = format!("tensor `{name}` is not {shape:?} of {dtype}");
+            found.map(|it| it.data()).ok_or_else(|| damaged(path, what))
+        };
+        let mut block = Block {
+            keys: words(tensor(KEYS, Dtype::I64, &[rows])?, i64::from_le_bytes),
+            counts: words(tensor(COUNTS, Dtype::U32, &[rows])?, u32::from_le_bytes),
+            steps: words(tensor(STEPS, Dtype::I64, &[rows])?, i64::from_le_bytes),
+            rows: Vec::new(),
+        };
+        if !file.candidates {
+            let slots = self.slots.iter().map(|slot| Cow::Owned(format!("{SLOT}{slot}")));
+            let names = std::iter::once(Cow::Borrowed(VALUES)).chain(slots);
+            let parts = names.map(|name| Ok(T::take(tensor(&name, T::DTYPE, &[rows, width])?)));
+            let parts = parts.collect::<Result<Vec<Vec<T>>, CheckpointError>>()?;
+            block.rows.reserve_exact(rows * width * parts.len());
+            for row in 0..rows {
+                for part in &parts {
+                    block.rows.extend_from_slice(&part[row * width..][..width]);
+                }
+            }
+        }
+        Ok(block)
+    }
+}
+
+/// Writes all rows that are to be saved into files of a checkpoint's folder, as one of any number
+/// of writers.
+pub(super) fn write_tables<T: Scalar>(
+    disk: &mut impl Disk,
+    folder: &Path,
+    saves: &mut TableSaves<T>,
+    writer: usize,
+) -> Result<Vec<SavedTable>, CheckpointError> {
+    let declared = saves.tables().to_vec();
+    let slots: Vec<String> = saves.slots().iter().map(|slot| (*slot).to_owned()).collect();
+    let mut tables = Vec::with_capacity(declared.len());
+    for (number, table) in declared.into_iter().enumerate() {
+        saves.sort(number);
+        let row = table.width() * (1 + slots.len()) * size_of::<T>();
+        let most = (FILE / row).max(1);
+        let mut saved = SavedTable { table, slots: slots.clone(), files: Vec::new() };
+        for n in 0.. {
+            let block = saves.next(number, most);
+            if block.is_empty() {
+                break;
+            }
+            let name = format!("rows-{number}-{writer}-{n:05}.safetensors");
+            saved.files.push(saved.write(disk, (folder, name), &block, false)?);
+        }
+        let candidates = saves.finish(number);
+        if !candidates.is_empty() {
+            let name = format!("candidates-{number}-{writer}.safetensors");
+            saved.files.push(saved.write(disk, (folder, name), &candidates, true)?);
+        }
+        tables.push(saved);
+    }
+    Ok(tables)
+}
+
+impl SavedTable {
+    fn write<T: Scalar>(
+        &self,
+        disk: &mut impl Disk,
+        (folder, name): (&Path, String),
+        block: &Block<T>,
+        candidates: bool,
+    ) -> Result<RowsFile, CheckpointError> {
+        let path = folder.join(&name);
+        let bytes = self.serialize(block, candidates).map_err(|error| {
+            CheckpointError::Unwritable { path: path.clone(), what: error.to_string() }
+        })?;
+        write_synced(disk, &path, &bytes)?;
+        let of = |key: Option<&i64>| key.map_or(0, |key| place(*key));
+        Ok(RowsFile {
+            file: FileEntry::of(&name, &bytes),
+            rows: block.len() as u64,
+            candidates,
+            first: of(block.keys.first()),
+            last: of(block.keys.last()),
+        })
+    }
+
+    fn serialize<T: Scalar>(
+        &self,
+        block: &Block<T>,
+        candidates: bool,
+    ) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+        let (rows, width) = (block.len(), self.table.width());
+        let mut parts: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = vec![
+            (KEYS.into(), Dtype::I64, vec![rows], bytes_of(&block.keys, i64::to_le_bytes)),
+            (COUNTS.into(), Dtype::U32, vec![rows], bytes_of(&block.counts, u32::to_le_bytes)),
+            (STEPS.into(), Dtype::I64, vec![rows], bytes_of(&block.steps, i64::to_le_bytes)),
+        ];
+        let slots = self.slots.iter().map(|slot| format!("{SLOT}{slot}"));
+        let names = std::iter::once(VALUES.to_owned()).chain(slots);
+        let stride = width * (1 + self.slots.len());
+        for (n, name) in names.enumerate().filter(|_| !candidates) {
+            let mut bytes = Vec::with_capacity(rows * width * size_of::<T>());
+            for row in block.rows.chunks_exact(stride) {
+                row[n * width..][..width].iter().for_each(|number| number.put(&mut bytes));
+            }
+            parts.push((name, T::DTYPE, vec![rows, width], bytes));
+        }
+        let views = parts.iter().map(|(name, dtype, shape, bytes)| {
+            TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
+        });
+        safetensors::serialize(views.collect::<Result<Vec<_>, _>>()?, None)
+    }
+}
+
+/// The rows of a block that are wanted.
+fn only<T: Scalar>(block: &Block<T>, wanted: impl Fn(i64) -> bool) -> Block<T> {
+    let stride = block.rows.len().checked_div(block.len()).unwrap_or(0);
+    let mut own = Block::default();
+    for n in (0..block.len()).filter(|n| wanted(block.keys[*n])) {
+        own.keys.push(block.keys[n]);
+        own.counts.push(block.counts[n]);
+        own.steps.push(block.steps[n]);
+        own.rows.extend_from_slice(&block.rows[n * stride..][..stride]);
+    }
+    own
+}
+
+fn read_checked(file: &FileEntry, path: &Path) -> Result<Vec<u8>, CheckpointError> {
+    let unreadable = |error| missing_or_unreadable(error, path);
+    // Before it is read: a file of another length is not worth the memory.
+    check_length(file, fs::metadata(path).map_err(unreadable)?.len(), path)?;
+    let bytes = fs::read(path).map_err(unreadable)?;
+    let (found, expected) = (sha256_hex(&bytes), &file.sha256);
+    if found != *expected {
+        return Err(damaged(path, format!("checksum {found}, expected {expected}")));
+    }
+    Ok(bytes)
+}
+
+fn damaged(path: &Path, what: String) -> CheckpointError {
+    CheckpointError::Damaged { path: path.to_owned(), what }
+}
+
+fn words<W, const N: usize>(bytes: &[u8], word: impl Fn([u8; N]) -> W) -> Vec<W> {
+    bytes.as_chunks::<N>().0.iter().map(|it| word(*it)).collect()
+}
+
+fn bytes_of<W: Copy, const N: usize>(words: &[W], bytes: impl Fn(W) -> [u8; N]) -> Vec<u8> {
+    words.iter().flat_map(|word| bytes(*word)).collect()
+}

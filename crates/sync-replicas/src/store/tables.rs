@@ -1,0 +1,238 @@
+//! The tables of a training, or one parameter server's rows of them: looked up by many, updated by
+//! one.
+//!
+//! All tables are of one step. Invariant: who looks up gets rows of exactly the step that it names,
+//! or is told that they are of another; an update waits for copies in memory only, never for a
+//! reader (P-17).
+
+use accum_core::GlobalStep;
+use embedding_table::{Block, Rows, Saving, StoreError, Table, TableError, TableStore};
+use engine::Generation;
+use optim::OptimizerState;
+
+use super::error::TableSetupError;
+use crate::Scalar;
+use crate::checkpoint::{CheckpointError, SavedTables};
+use crate::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard, read, write};
+
+/// A life of the shared state, and a step of it.
+pub type Version = (Generation, GlobalStep);
+
+/// The tables, in the order in which they were declared.
+#[derive(Debug)]
+pub struct Tables<T> {
+    declared: Vec<Table>,
+    /// The names of each row's slots, and what they start with.
+    slots: Vec<(&'static str, T)>,
+    state: RwLock<State<T>>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    /// Whose step the rows are of; none while an update is under way, or after one that failed.
+    version: Option<Version>,
+    stores: Vec<TableStore<T>>,
+}
+
+/// Rows on their way to a checkpoint, as they were when the save began, while training goes on.
+#[derive(Debug)]
+pub struct TableSaves<T: Scalar> {
+    tables: Arc<Tables<T>>,
+    /// By table; taken once it is over.
+    savings: Vec<Option<Saving>>,
+}
+
+/// Rows that are copied at a time: who looks up or updates waits for no more.
+const PIECE: usize = 1024;
+
+impl<T: Scalar> Tables<T> {
+    /// Tables without rows, which this optimizer updates.
+    ///
+    /// # Errors
+    /// [`TableSetupError`]: a table that cannot be, or that the optimizer cannot update.
+    pub fn new(declared: &[Table], optimizer: &OptimizerState<T>) -> Result<Self, TableSetupError> {
+        declared.iter().try_for_each(|table| optimizer.check_table(table.name()))?;
+        let slots: Vec<_> = optimizer.slot_names().zip(optimizer.initial_slots()).collect();
+        let version = Some((Generation::default(), GlobalStep::default()));
+        let state = RwLock::new(State { version, stores: Vec::new() });
+        let tables = Self { declared: declared.to_vec(), slots, state };
+        let stores = tables.empty_stores()?;
+        tables.replace(stores);
+        Ok(tables)
+    }
+
+    /// The declarations.
+    #[must_use]
+    pub fn declared(&self) -> &[Table] {
+        &self.declared
+    }
+
+    /// Writes the values of these keys' rows, of a table by its number, as they are at a step.
+    ///
+    /// # Errors
+    /// The step that the rows are of, where it is another: none while an update is made.
+    ///
+    /// # Panics
+    /// When there is no such table, or not room for exactly these rows.
+    pub fn lookup(
+        &self,
+        at: Version,
+        (table, keys): (usize, &[i64]),
+        rows: &mut [T],
+    ) -> Result<(), Option<Version>> {
+        let state = self.read();
+        if state.version != Some(at) {
+            return Err(state.version);
+        }
+        state.stores[table].lookup_into(keys, rows);
+        Ok(())
+    }
+
+    /// The same as they are now, whichever step that is.
+    ///
+    /// # Panics
+    /// As [`lookup`](Self::lookup).
+    pub fn lookup_newest(&self, table: usize, keys: &[i64], rows: &mut [T]) {
+        self.read().stores[table].lookup_into(keys, rows);
+    }
+
+    /// How many rows a table has.
+    ///
+    /// # Panics
+    /// When there is no such table.
+    #[must_use]
+    pub fn rows(&self, table: usize) -> usize {
+        self.read().stores[table].len()
+    }
+
+    /// The rows are of this version from now on.
+    pub fn begin(&self, version: Version) {
+        self.write().version = Some(version);
+    }
+
+    /// Puts rows that were taken over from elsewhere in place of the present ones.
+    ///
+    /// # Panics
+    /// When these are other tables.
+    pub fn replace(&self, stores: Vec<TableStore<T>>) {
+        let declared = stores.iter().map(TableStore::table);
+        assert!(declared.eq(&self.declared), "tables keep their declarations");
+        self.write().stores = stores;
+    }
+
+    /// Stores with the rows of a checkpoint, to be [put in place](Self::replace): those of which
+    /// `owns` says that they are this one's.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Mismatch`]: other tables; [`CheckpointError::Damaged`].
+    pub fn load(
+        &self,
+        saved: &SavedTables,
+        owns: impl Fn(&Table, i64) -> bool,
+    ) -> Result<Vec<TableStore<T>>, CheckpointError> {
+        let mismatch = |what: String| CheckpointError::Mismatch { what };
+        let slots: Vec<&str> = self.slots.iter().map(|(name, _)| *name).collect();
+        saved.check(self.declared.iter(), &slots).map_err(mismatch)?;
+        let stores = self.empty_stores();
+        let mut stores = stores.map_err(|error| mismatch(error.to_string()))?;
+        for (number, (table, store)) in self.declared.iter().zip(&mut stores).enumerate() {
+            saved.load(number, store, |key| owns(table, key))?;
+        }
+        Ok(stores)
+    }
+
+    fn empty_stores(&self) -> Result<Vec<TableStore<T>>, TableError> {
+        let slots: Vec<T> = self.slots.iter().map(|(_, initial)| *initial).collect();
+        self.declared.iter().map(|table| TableStore::new(table.clone(), &slots)).collect()
+    }
+
+    /// Updates the rows of a table: those of an update that makes this step.
+    pub(super) fn update(
+        &self,
+        table: usize,
+        made: GlobalStep,
+        rows: &Rows<'_, T>,
+        optimizer: &mut OptimizerState<T>,
+    ) -> Result<(), StoreError> {
+        let mut update = optimizer.row_update(self.declared[table].name());
+        let mut state = self.write();
+        state.version = None;
+        state.stores[table].apply(made.get(), rows, |row, gradient| update.apply(row, gradient))
+    }
+
+    /// All tables of a step are updated.
+    pub(super) fn finish_step(&self, version: Version) {
+        if self.declared.is_empty() {
+            return;
+        }
+        let mut state = self.write();
+        state.stores.iter_mut().for_each(|store| store.finish_step(version.1.get()));
+        state.version = Some(version);
+    }
+
+    /// Begins to save all tables as they are now.
+    #[must_use]
+    pub fn begin_save(self: &Arc<Self>) -> TableSaves<T> {
+        let mut state = self.write();
+        let savings = state.stores.iter_mut().map(|store| Some(store.begin_save())).collect();
+        TableSaves { savings, tables: Arc::clone(self) }
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State<T>> {
+        read(&self.state)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State<T>> {
+        write(&self.state)
+    }
+}
+
+impl<T: Scalar> TableSaves<T> {
+    /// The declarations.
+    #[must_use]
+    pub fn tables(&self) -> &[Table] {
+        &self.tables.declared
+    }
+
+    /// The names of each row's slots.
+    pub(crate) fn slots(&self) -> Vec<&'static str> {
+        self.tables.slots.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// Puts a table's rows in order, which takes long and holds nobody up.
+    pub(crate) fn sort(&mut self, table: usize) {
+        if let Some(Some(saving)) = self.savings.get_mut(table) {
+            saving.sort();
+        }
+    }
+
+    /// The next rows of a table, at most so many; none once all were given.
+    pub(crate) fn next(&mut self, table: usize, most: usize) -> Block<T> {
+        let mut block = Block::default();
+        let Some(Some(saving)) = self.savings.get_mut(table) else { return block };
+        while block.len() < most {
+            let piece = PIECE.min(most - block.len());
+            let more = self.tables.write().stores[table].copy_rows(saving, piece, &mut block);
+            if !more {
+                break;
+            }
+        }
+        block
+    }
+
+    /// The keys of a table that are counted and have no row; the table's save is over with it.
+    pub(crate) fn finish(&mut self, table: usize) -> Block<T> {
+        let Some(saving) = self.savings.get_mut(table).and_then(Option::take) else {
+            return Block::default();
+        };
+        let candidates = saving.candidates();
+        self.tables.write().stores[table].end_save(saving);
+        candidates
+    }
+}
+
+impl<T: Scalar> Drop for TableSaves<T> {
+    fn drop(&mut self) {
+        (0..self.savings.len()).for_each(|table| drop(self.finish(table)));
+    }
+}
