@@ -1,4 +1,4 @@
-//! Which parameter server owns which rows of which variable.
+//! Which parameter server owns which rows of which variable, and which keys of which table.
 //!
 //! Knows shapes alone: it holds no value and sends nothing. Invariant: every row of every variable
 //! is in exactly one part, and everybody who knows the same shapes computes the same placement.
@@ -6,6 +6,8 @@
 mod cut;
 
 use std::ops::Range;
+
+use sync_replicas::Table;
 
 pub(crate) use self::cut::check_indices;
 pub use self::cut::{cut_dense, cut_sparse};
@@ -22,16 +24,18 @@ pub use self::cut::{cut_dense, cut_sparse};
 /// assert_eq!(names, ["table[0..500]", "bias"]);
 /// assert_eq!(placement.parts(1)[0].rows, 500..1000);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Placement {
     variables: Vec<(String, Vec<usize>)>,
     shards: Vec<Vec<Part>>,
     /// For each variable its parts as (shard, position there), in the order of their rows.
     places: Vec<Vec<(usize, usize)>>,
+    /// Every shard has a share of each.
+    tables: Vec<Table>,
 }
 
 /// One variable, or some consecutive rows of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Part {
     /// The variable's place in the order of variables.
     pub variable: usize,
@@ -44,6 +48,26 @@ pub struct Part {
     pub rows: Range<usize>,
     /// The part's own shape.
     pub shape: Vec<usize>,
+    /// Of a table, whose rows have keys instead of numbers: no rows, and the width of one.
+    pub keys: Option<KeyShare>,
+}
+
+/// The keys of a table that one shard owns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyShare {
+    /// The table.
+    pub table: Table,
+    /// The shard, and among how many.
+    pub shard: (usize, usize),
+}
+
+impl KeyShare {
+    /// Whether a key is one of them.
+    #[must_use]
+    pub fn has(&self, key: i64) -> bool {
+        let (shard, shards) = self.shard;
+        self.table.owner(key, shards) == shard
+    }
 }
 
 impl Part {
@@ -56,7 +80,10 @@ impl Part {
     /// The name of the variable that it is a part of.
     #[must_use]
     pub fn variable_name(&self) -> &str {
-        without_rows(&self.name).unwrap_or(&self.name)
+        match self.keys {
+            None => without_rows(&self.name).unwrap_or(&self.name),
+            Some(_) => &self.name,
+        }
     }
 
     /// The number of elements of one row.
@@ -123,7 +150,35 @@ impl Placement {
             of.into_iter().map(|(_, place)| place).collect()
         });
         let places = places.collect();
-        Self { variables, shards: placed, places }
+        Self { variables, shards: placed, places, tables: Vec::new() }
+    }
+
+    /// The same with these tables, whose keys all shards share (P-17).
+    #[must_use]
+    pub fn with_tables(self, tables: &[Table]) -> Self {
+        Self { tables: tables.to_vec(), ..self }
+    }
+
+    /// The tables, in order.
+    #[must_use]
+    pub fn tables(&self) -> &[Table] {
+        &self.tables
+    }
+
+    /// What a contribution has sections for at a shard: its parts, and then its share of each
+    /// table. Tables are counted after the other variables.
+    #[must_use]
+    pub fn sections(&self, shard: usize) -> Vec<Part> {
+        let shards = self.shards();
+        let tables = self.tables.iter().enumerate().map(|(number, table)| Part {
+            variable: self.variables.len() + number,
+            name: table.name().to_owned(),
+            whole: false,
+            rows: 0..0,
+            shape: vec![0, table.width()],
+            keys: Some(KeyShare { table: table.clone(), shard: (shard, shards) }),
+        });
+        self.parts(shard).iter().cloned().chain(tables).collect()
     }
 
     /// The number of shards.
@@ -211,5 +266,5 @@ fn part(variables: &[(String, Vec<usize>)], piece: &Piece) -> Part {
     } else {
         format!("{name}[{}..{}]", rows.start, rows.end)
     };
-    Part { variable: piece.variable, name, whole, rows, shape }
+    Part { variable: piece.variable, name, whole, rows, shape, keys: None }
 }

@@ -22,8 +22,10 @@ use optim::{ExponentialMovingAverage, OptimizerState};
 use sync_replicas::driver::{Generation, Incarnation};
 use sync_replicas::engine::{Admission, NonFinite};
 use sync_replicas::explicit::GradientKind;
-use sync_replicas::store::{GradientSpec, Misfit, ParameterStore, SumOptions, VariableSums};
-use sync_replicas::{ReplicaId, Scalar, Snapshot, Variables};
+use sync_replicas::store::{
+    GradientSpec, Misfit, ParameterStore, SumOptions, TableSetupError, Tables, VariableSums,
+};
+use sync_replicas::{ReplicaId, Scalar, Snapshot, Table, Variables};
 
 use self::staging::Staging;
 use crate::placement::Part;
@@ -41,11 +43,13 @@ const SPARES: usize = 2;
 #[derive(Debug)]
 pub struct Shard<T: Scalar> {
     parts: Arc<[Part]>,
+    /// The parts, and after them its shares of tables.
+    sections: Arc<[Part]>,
     settings: ShardSettings,
     staging: Staging<T>,
-    /// The kinds by part, fixed by the first contribution that is admitted.
+    /// The kinds by section, fixed by the first contribution that is admitted.
     spec: GradientSpec,
-    /// By part; `None` without a gradient.
+    /// By section; `None` without a gradient.
     sums: Vec<Option<VariableSums<T>>>,
     store: ParameterStore<T>,
     /// The parts under their names.
@@ -172,15 +176,18 @@ impl fmt::Display for Contribution {
 }
 
 impl<T: Scalar> Shard<T> {
-    /// A shard of these parts with these values, at step 0 of generation 0.
+    /// A shard of these parts with these values, at step 0 of generation 0, and of these shares of
+    /// tables, which stand behind the parts ([`Placement::sections`]).
     ///
     /// `optimizer` has no variables yet; the parts become its variables, by their own names.
     ///
     /// # Errors
     /// [`ShardError`]: values that do not fit the parts, a wire type that does not fit the numbers,
-    /// a decay out of range.
+    /// a decay out of range; a table that cannot be trained so.
+    ///
+    /// [`Placement::sections`]: crate::placement::Placement::sections
     pub fn new(
-        parts: &[Part],
+        sections: &[Part],
         initial: Vec<ArrayD<T>>,
         mut optimizer: OptimizerState<T>,
         settings: ShardSettings,
@@ -188,6 +195,11 @@ impl<T: Scalar> Shard<T> {
         if !settings.wire.fits::<T>() {
             return Err(ShardError::Wire { got: size_of::<T>() });
         }
+        let arrays = sections.partition_point(|section| section.keys.is_none());
+        let (parts, shares) = sections.split_at(arrays);
+        let tables = shares.iter().filter_map(|share| Some(share.keys.as_ref()?.table.clone()));
+        let tables: Vec<Table> = tables.collect();
+        TableSetupError::check(&tables, settings.admission)?;
         if initial.len() != parts.len() {
             return Err(ShardError::Count { expected: parts.len(), got: initial.len() });
         }
@@ -210,11 +222,12 @@ impl<T: Scalar> Shard<T> {
         let published = Arc::new(Snapshot { generation, global_step, variables });
         let finite_only = settings.non_finite != NonFinite::Allow;
         Ok(Self {
-            staging: Staging::new(settings.wire, settings.largest::<T>(parts), parts.len()),
-            spec: GradientSpec::new(parts.len(), settings.admission),
-            sums: parts.iter().map(|_| None).collect(),
-            store: ParameterStore::new(optimizer, &[], kept, finite_only, SPARES)?,
+            staging: Staging::new(settings.wire, settings.largest::<T>(parts), sections.len()),
+            spec: GradientSpec::new(sections.len(), settings.admission),
+            sums: sections.iter().map(|_| None).collect(),
+            store: ParameterStore::new(optimizer, &tables, kept, finite_only, SPARES)?,
             parts: Arc::from(parts),
+            sections: Arc::from(sections),
             settings,
             published,
             open: None,
@@ -228,18 +241,31 @@ impl<T: Scalar> Shard<T> {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn without_values(
-        parts: &[Part],
+        sections: &[Part],
         optimizer: OptimizerState<T>,
         settings: ShardSettings,
     ) -> Result<Self, ShardError> {
-        let zeros = parts.iter().map(|part| ArrayD::zeros(part.shape.as_slice())).collect();
-        Ok(Self { whole: false, ..Self::new(parts, zeros, optimizer, settings)? })
+        let parts = sections.iter().filter(|section| section.keys.is_none());
+        let zeros = parts.map(|part| ArrayD::zeros(part.shape.as_slice())).collect();
+        Ok(Self { whole: false, ..Self::new(sections, zeros, optimizer, settings)? })
     }
 
     /// The parts, in order.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
         &self.parts
+    }
+
+    /// What a contribution may have sections for: the parts, and the shares of tables.
+    #[must_use]
+    pub fn sections(&self) -> &[Part] {
+        &self.sections
+    }
+
+    /// Its rows of tables, which are looked up without the shard.
+    #[must_use]
+    pub fn tables(&self) -> &Arc<Tables<T>> {
+        self.store.tables()
     }
 
     /// The settings.
@@ -291,7 +317,7 @@ impl<T: Scalar> Shard<T> {
     ) -> Result<bool, StageError> {
         let kinds = sections.iter().map(|section| (section.part, section.kind));
         self.check_kinds(kinds)?;
-        self.staging.begin(contribution, sections, &self.parts)
+        self.staging.begin(contribution, sections, &self.sections)
     }
 
     /// A contribution that was begun, to be filled while the shard does other work.
@@ -332,7 +358,7 @@ impl<T: Scalar> Shard<T> {
     ) -> Result<bool, CommitError> {
         let Some(kinds) = self.staging.kinds(contribution) else { return Ok(false) };
         let mut given = kinds.iter().copied().peekable();
-        for (position, part) in self.parts.iter().enumerate() {
+        for (position, part) in self.sections.iter().enumerate() {
             let kind = given.next_if(|&(at, _)| at == position).map(|(_, kind)| kind);
             let given = kind.is_some_and(|kind| kind != GradientKind::Missing);
             if given != variables.binary_search(&part.variable).is_ok() {
@@ -366,7 +392,7 @@ impl<T: Scalar> Shard<T> {
     ) -> Result<(), StageError> {
         let misfit = self.spec.check(kinds).err();
         misfit.map_or(Ok(()), |Misfit { variable: part, expected, got }| {
-            Err(StageError::Kind { name: self.parts[part].name.clone(), expected, got })
+            Err(StageError::Kind { name: self.sections[part].name.clone(), expected, got })
         })
     }
 }

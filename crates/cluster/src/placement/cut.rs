@@ -23,7 +23,7 @@ pub fn cut_dense<'a, T>(part: &Part, whole: ArrayViewD<'a, T>) -> ArrayViewD<'a,
 }
 
 /// The slices of a whole variable's sparse gradient that fall into a part, in their order, with
-/// indices that count from the part's first row.
+/// indices that count from the part's first row; of a table those of the part's keys.
 ///
 /// Lent when the part is the whole variable. Rows that the variable does not have are in no part,
 /// so [`resolve`](sync_replicas::store::resolve) comes first.
@@ -38,10 +38,16 @@ pub fn cut_sparse<'a, T: Clone>(
     let mut positions = Vec::new();
     let mut indices = Vec::new();
     for (position, &index) in whole.indices.iter().enumerate() {
-        let Ok(row) = usize::try_from(index) else { continue };
-        if part.rows.contains(&row) {
+        let own = match &part.keys {
+            Some(share) => share.has(index).then_some(index),
+            None => usize::try_from(index)
+                .ok()
+                .filter(|row| part.rows.contains(row))
+                .map(|row| (row - part.rows.start) as i64),
+        };
+        if let Some(index) = own {
             positions.push(position);
-            indices.push((row - part.rows.start) as i64);
+            indices.push(index);
         }
     }
     let values = whole.values.select(Axis(0), &positions);

@@ -64,6 +64,20 @@ pub enum StageError {
         /// The kind now.
         got: GradientKind,
     },
+    /// A table's gradient has rows and keys.
+    #[error("table `{name}` has a dense gradient; send the rows of the batch's keys")]
+    Dense {
+        /// The table.
+        name: String,
+    },
+    /// A key whose row another server has.
+    #[error("table `{name}`: the row of key {key} is another server's")]
+    Key {
+        /// The table.
+        name: String,
+        /// The key.
+        key: i64,
+    },
     /// A sparse gradient with more rows than memory can hold.
     #[error("part `{name}` was announced with {got} rows, expected at most {most}")]
     Rows {

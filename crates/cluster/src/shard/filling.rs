@@ -38,6 +38,9 @@ impl<T: Scalar> Filling<T> {
     ) -> Result<Self, StageError> {
         let (rows, elements) = match section.kind {
             GradientKind::Missing => (0, 0),
+            GradientKind::Dense if part.keys.is_some() => {
+                return Err(StageError::Dense { name: part.name.clone() });
+            }
             GradientKind::Dense => (0, part.elements()),
             GradientKind::Sparse if part.shape.is_empty() => {
                 let name = part.name.clone();
@@ -107,8 +110,7 @@ impl<T: Scalar> Filling<T> {
             let (numbers, _) = indices.as_chunks::<INDEX>();
             let first = self.indices.len();
             self.indices.extend(numbers.iter().map(|&number| i64::from_le_bytes(number)));
-            check_indices(part.rows.len(), &self.indices[first..])
-                .map_err(|source| StageError::Slices { name: name(), source })?;
+            check_numbers(part, &self.indices[first..])?;
         }
         wire.take(values, &mut self.values);
         Ok(())
@@ -134,5 +136,18 @@ impl<T: Scalar> Filling<T> {
     /// The bytes that it holds.
     pub(super) fn bytes(&self) -> usize {
         self.indices.capacity() * INDEX + self.values.capacity() * size_of::<T>()
+    }
+}
+
+/// Whether these numbers are of rows that the part has, or of keys that are its share.
+fn check_numbers(part: &Part, numbers: &[i64]) -> Result<(), StageError> {
+    let name = || part.name.clone();
+    match &part.keys {
+        None => check_indices(part.rows.len(), numbers)
+            .map_err(|source| StageError::Slices { name: name(), source }),
+        Some(share) => match numbers.iter().find(|key| !share.has(**key)) {
+            None => Ok(()),
+            Some(&key) => Err(StageError::Key { name: name(), key }),
+        },
     }
 }

@@ -32,8 +32,12 @@ impl<T: Scalar> Shard<T> {
         let kinds = || kinds.iter().copied();
         self.check_kinds(kinds()).map_err(|source| ShardError::Kind { contribution, source })?;
         for (part, kind) in self.spec.fix(kinds()) {
-            let (shape, pool) = (&self.parts[part].shape, self.staging.pool(part));
-            self.sums[part] = VariableSums::new(kind, shape, self.settings.sums(), Some(pool));
+            let (section, pool) = (&self.sections[part], self.staging.pool(part));
+            let options = self.settings.sums();
+            self.sums[part] = match &section.keys {
+                None => VariableSums::new(kind, &section.shape, options, Some(pool)),
+                Some(share) => Some(VariableSums::of_table(share.table.width(), options)),
+            };
         }
         self.contributors.push((key, contribution.replica));
         let gradients = self.staging.take(contribution).unwrap_or_default();
@@ -44,7 +48,7 @@ impl<T: Scalar> Shard<T> {
                 && let Some(sums) = &mut self.sums[part]
                 && let Err(source) = sums.add(gradient, key, Some(self.staging.pool(part)))
             {
-                added = Err(ShardError::Sum { name: self.parts[part].name.clone(), source });
+                added = Err(ShardError::Sum { name: self.sections[part].name.clone(), source });
             }
         }
         added
@@ -120,6 +124,7 @@ impl<T: Scalar> Shard<T> {
         self.forget_gradients();
         let variables = self.published.variables.clone();
         self.published = Arc::new(Snapshot { generation, global_step, variables });
+        self.store.tables().begin((generation, global_step));
     }
 
     /// Forgets what is staged, summed or half applied.
@@ -133,7 +138,7 @@ impl<T: Scalar> Shard<T> {
     fn lane(&self, part: usize) -> usize {
         match self.settings.admission {
             Admission::Together => 0,
-            Admission::PerVariable => self.parts[part].variable,
+            Admission::PerVariable => self.sections[part].variable,
         }
     }
 
@@ -144,7 +149,7 @@ impl<T: Scalar> Shard<T> {
         step: GlobalStep,
     ) -> Result<(), UpdateError> {
         let together = self.settings.admission == Admission::Together;
-        let parts = self.parts.iter().zip(&mut self.sums).enumerate();
+        let parts = self.sections.iter().zip(&mut self.sums).enumerate();
         let closing = parts.filter(|(_, (part, _))| together || part.variable == lane);
         let sums: Vec<_> = closing
             .filter_map(|(position, (_, sums))| Some((position, sums.as_mut()?.drain(step)?)))
@@ -152,7 +157,7 @@ impl<T: Scalar> Shard<T> {
         let updated = self.store.update(variables, sums, step, &self.contributors);
         updated.map(drop).map_err(|error| match error {
             UpdateError::NotFinite(mut found) => {
-                let part = self.parts.iter().find(|part| part.name == found.variable);
+                let part = self.sections.iter().find(|part| part.name == found.variable);
                 found.variable = part.map_or(found.variable, |it| it.variable_name().to_owned());
                 found.into()
             }

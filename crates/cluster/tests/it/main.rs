@@ -23,6 +23,7 @@ mod shard_orders;
 mod shard_runs;
 mod shard_staging;
 mod shard_states;
+mod shard_tables;
 mod strangers;
 mod support;
 mod training;

@@ -75,7 +75,9 @@ pub fn shards(
         let cut = |part: &Part| cut_dense(part, values[part.variable].view()).to_owned();
         let initial = parts.iter().map(cut).collect();
         let optimizer = OptimizerState::new(optimizer()).expect("good parameters");
-        let mut shard = Shard::new(parts, initial, optimizer, settings.clone()).expect("it fits");
+        let sections = placement.sections(shard);
+        let mut shard =
+            Shard::new(&sections, initial, optimizer, settings.clone()).expect("it fits");
         shard.begin_generation(Generation::new(1), 0.into());
         shard
     };
@@ -116,7 +118,7 @@ pub fn stage(
 ) {
     let gradients: Vec<_> = gradients.iter().map(|(_, gradient)| gradient).collect();
     let settings = shard.settings().clone();
-    let sections = shard.parts().iter().enumerate();
+    let sections = shard.sections().iter().enumerate();
     let (sections, bytes): (Vec<_>, Vec<_>) =
         sections.map(|(n, part)| section(n, part, gradients[part.variable], &settings)).unzip();
     let mut whole = shard.begin(contribution, &sections).expect("a good announcement");

@@ -109,6 +109,7 @@ impl<T: Scalar> ParameterStore<T> {
         contributors: &[(u64, ReplicaId)],
     ) -> Result<Gradients<T>, UpdateError> {
         let mut averages = Gradients::new();
+        let tables = Arc::clone(&self.tables);
         for (index, sum) in sums {
             let table = index.checked_sub(variables.len());
             let (name, average) = match table {
@@ -117,9 +118,8 @@ impl<T: Scalar> ParameterStore<T> {
                     (name, self.update_variable((index, name), array, sum))
                 }
                 Some(table) => {
-                    let tables = Arc::clone(&self.tables);
                     let average = self.update_table(&tables, (table, step), sum);
-                    (variables.layout().name(index), average)
+                    (tables.declared()[table].name(), average)
                 }
             };
             let average = average.map_err(|failed| match failed {
