@@ -8,7 +8,10 @@ pub struct Ticket {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ToServer {
-    #[prost(oneof = "to_server::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(
+        oneof = "to_server::Message",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
+    )]
     pub message: ::core::option::Option<to_server::Message>,
 }
 /// Nested message and enum types in `ToServer`.
@@ -37,6 +40,8 @@ pub mod to_server {
         Recall(super::Recall),
         #[prost(message, tag = "11")]
         InitialValues(super::InitialValues),
+        #[prost(message, tag = "12")]
+        Lookup(super::Lookup),
     }
 }
 /// The first message of every connection.
@@ -91,6 +96,30 @@ pub struct Pull {
     /// All bits, also where variables travel rounded.
     #[prost(bool, tag = "3")]
     pub full: bool,
+}
+/// "Send me the rows of these keys, as they are at this step": one or more answers, or Gone.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Lookup {
+    /// Counts the lookups of a replica's process.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(uint64, tag = "2")]
+    pub generation: u64,
+    #[prost(int64, tag = "3")]
+    pub global_step: i64,
+    /// The table's place among the tables.
+    #[prost(uint32, tag = "4")]
+    pub table: u32,
+    /// Of the replica's own choice, and repeated in the answers.
+    #[prost(uint32, tag = "5")]
+    pub tag: u32,
+    /// 64-bit integers, ascending, of this server's own share.
+    #[prost(bytes = "bytes", tag = "6")]
+    pub keys: ::prost::bytes::Bytes,
+    /// For each key how many steps old the row is that the replica has, as 32-bit integers; 0 for none.
+    /// Empty where it has none at all.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub ages: ::prost::bytes::Bytes,
 }
 /// A contribution's data follows in chunks, section by section.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -213,7 +242,7 @@ pub struct ToReplica {
     pub ticket: ::core::option::Option<Ticket>,
     #[prost(
         oneof = "to_replica::Message",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18"
     )]
     pub message: ::core::option::Option<to_replica::Message>,
 }
@@ -250,9 +279,13 @@ pub mod to_replica {
         #[prost(message, tag = "14")]
         SaveFailed(super::SaveFailed),
         #[prost(message, tag = "15")]
-        Room(super::Room),
+        Rows(super::Rows),
         #[prost(message, tag = "16")]
         Initialize(super::Initialize),
+        #[prost(message, tag = "17")]
+        Room(super::Room),
+        #[prost(message, tag = "18")]
+        Gone(super::Gone),
     }
 }
 /// Instead of a welcome, to the chief: the servers have no initial values, and wait for its.
@@ -507,6 +540,26 @@ pub struct Values {
     /// As it was asked for.
     #[prost(bool, tag = "7")]
     pub full: bool,
+}
+/// Rows of some of a lookup's keys, which follow those of the answers before.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Rows {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(uint32, tag = "2")]
+    pub tag: u32,
+    /// Of each key a byte: 0 where the replica's row is as it was, 1 where it is as it was born, 2 where
+    /// its values are here.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub changes: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "4")]
+    pub data: ::prost::bytes::Bytes,
+}
+/// The rows of a lookup are of another step by now: its gradients would be dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Gone {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Contribution {

@@ -9,6 +9,7 @@ mod encoded_contribution;
 mod local_variables;
 pub mod protocol;
 mod replica;
+mod row_lookup;
 mod shared_variables;
 mod signals;
 mod state;
@@ -21,7 +22,7 @@ pub(crate) use connector::endpoint;
 pub(crate) use connector::{CallError, FRAME, WINDOW};
 pub use connector::{Connector, Dial, DialFuture, Resolve, ResolveFuture};
 pub use protocol::{Departure, PushError, WaitError};
-pub use replica::{Pushed, ReplicaClient, ReplicaSettings, WorkTimes};
+pub use replica::{LookupError, Pushed, ReplicaClient, ReplicaSettings, WorkTimes};
 #[cfg(feature = "test-util")]
 pub(crate) use state::ReplicaState;
 pub use sync_replicas::error::GradientError;

@@ -14,7 +14,8 @@ use serde_json::value::RawValue;
 use sync_replicas::driver::{Parts, printable};
 use sync_replicas::engine::{ConfigError, Settings};
 use sync_replicas::options::{SparseMean, SparseMerge};
-use sync_replicas::{Scalar, Variables};
+use sync_replicas::store::TableSetupError;
+use sync_replicas::{Scalar, Table, TableError, Variables};
 
 use crate::placement::Placement;
 use crate::proto::Item;
@@ -36,6 +37,9 @@ pub(crate) struct Definition {
     pub(crate) settings: Settings,
     /// Shapes by name, in the order of the program.
     pub(crate) variables: IndexMap<String, Vec<usize>>,
+    /// Behind them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tables: Vec<Table>,
 }
 
 /// An optimizer, by what is known of it.
@@ -107,6 +111,12 @@ pub enum DefinitionError {
     /// Settings that do not fit together.
     #[error(transparent)]
     Settings(#[from] ConfigError),
+    /// A table that cannot be.
+    #[error(transparent)]
+    Declaration(#[from] TableError),
+    /// A table that cannot be trained so.
+    #[error(transparent)]
+    Table(#[from] TableSetupError),
     /// A number that the optimizer cannot take.
     #[error(transparent)]
     Optimizer(#[from] HyperParameterError),
@@ -131,6 +141,7 @@ impl Definition {
             sparse_merge: parts.sparse_merge,
             settings: Settings { total_num_replicas, ..parts.config.settings().clone() },
             variables: placement.variables().iter().cloned().collect(),
+            tables: placement.tables().to_vec(),
         }
     }
 
@@ -172,9 +183,11 @@ impl Definition {
                 return Err(DefinitionError::Counts { what, expected, got });
             }
         }
-        if self.variables.is_empty() {
+        if self.variables.is_empty() && self.tables.is_empty() {
             return Err(DefinitionError::NoVariables);
         }
+        self.tables.iter().try_for_each(Table::check)?;
+        TableSetupError::check(&self.tables, self.settings.admission)?;
         match self.number_type.as_str() {
             "f32" => self.check_numbers::<f32>(limits),
             "f64" => self.check_numbers::<f64>(limits),
@@ -191,6 +204,9 @@ impl Definition {
             }
         };
         Optimizer::<T>::validate(formula)?;
+        for table in &self.tables {
+            optim::check_table::<T>(formula, table.name()).map_err(TableSetupError::from)?;
+        }
         if !self.wire.fits::<T>() {
             return Err(DefinitionError::Wire(self.number_type.clone()));
         }
@@ -223,6 +239,7 @@ impl Definition {
     pub(crate) fn placement<T>(&self) -> Placement {
         let shapes: Vec<_> = self.variables.iter().collect();
         placement::<T, _, _>(&shapes, self.sparse_merge, self.parameter_servers)
+            .with_tables(&self.tables)
     }
 }
 

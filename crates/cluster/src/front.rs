@@ -31,12 +31,14 @@ use std::time::Duration;
 
 use optim::Optimizer;
 use sync_replicas::driver::{Parts, ServerDuties};
+use sync_replicas::store::TableSetupError;
 use sync_replicas::{BatchSource, Hooks, Model, ReplicaId, Scalar, SyncReplicas, Variables};
 use tokio::runtime::Runtime;
 
 use crate::definition::{self, Definition};
 use crate::placement::Placement;
 use crate::spec::{Role, Task};
+use crate::tensor::CHUNK;
 
 /// What a description's lease is on a cluster when it says none (P-5).
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(5);
@@ -103,14 +105,10 @@ impl<'c, O> Clustered<'c, O> {
         O: Optimizer<T> + 'static,
     {
         let mut parts = self.replicas.into_parts()?;
-        if variables.is_empty() {
+        if variables.layout().is_empty() {
             return Err(ClusterError::Build(sync_replicas::BuildError::NoVariables));
         }
-        if !variables.tables().is_empty() {
-            let (option, instead) = ("with_table", "");
-            let refused = sync_replicas::BuildError::OneProcessOnly { option, instead };
-            return Err(ClusterError::Build(refused));
-        }
+        check_tables::<T, O>(&variables, &parts)?;
         let mut settings = parts.config.settings().clone();
         settings.lease = settings.lease.map(|_| parts.lease.unwrap_or(DEFAULT_LEASE));
         parts.config = settings.check().map_err(sync_replicas::BuildError::from)?;
@@ -122,6 +120,7 @@ impl<'c, O> Clustered<'c, O> {
         let shapes = definition::shapes(&variables);
         let servers = self.cluster.place.cluster.ps.len();
         let placement = definition::placement::<T, _, _>(&shapes, parts.sparse_merge, servers);
+        let placement = placement.with_tables(variables.tables());
         let definition = Definition::of::<T, O>(&parts, &placement, self.cluster.wire);
         let agreement = Agreement::of(&definition, self.cluster);
         let placement = Arc::new(placement);
@@ -202,6 +201,27 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
         (_, self.duties) = hooks.split();
         start_runtime(task)?.block_on(self.serve())
     }
+}
+
+/// Whether the tables can be trained, and a row fits into a message (P-17).
+fn check_tables<T: Scalar, O: Optimizer<T> + 'static>(
+    variables: &Variables<T>,
+    parts: &Parts<O>,
+) -> Result<(), ClusterError> {
+    let admission = parts.config.settings().admission;
+    let refused = TableSetupError::check(variables.tables(), admission);
+    refused.map_err(sync_replicas::BuildError::from)?;
+    for table in variables.tables() {
+        let served = optim::check_table::<T>(&parts.optimizer, table.name());
+        let served = served.map_err(TableSetupError::from);
+        served.map_err(sync_replicas::BuildError::from)?;
+        let (got, most) = (table.width() * size_of::<T>(), CHUNK);
+        if got > most {
+            let table = table.name().to_owned();
+            return Err(ClusterError::WideRows { table, got, most });
+        }
+    }
+    Ok(())
 }
 
 /// The threads of a process of the cluster.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ndarray::ArrayD;
 use sync_replicas::Scalar;
+use sync_replicas::store::Change;
 
 use crate::shard::Wire;
 
@@ -79,4 +80,39 @@ impl<T: Scalar + bytemuck::Pod, A: AsRef<ArrayD<T>>> AsRef<[u8]> for Owned<T, A>
 /// All numbers; what is sent is in standard layout.
 fn slice<T>(array: &ArrayD<T>) -> &[T] {
     array.as_slice().unwrap_or_default()
+}
+
+/// Bytes of the rows that one lookup asks for, at most.
+const LOOKUP: usize = 8 << 20;
+
+/// The keys of one lookup, at most.
+const KEYS: usize = 1 << 16;
+
+/// How many keys of a table of this width one lookup may have.
+pub(crate) const fn most_keys<T>(width: usize) -> usize {
+    let keys = LOOKUP / (width * size_of::<T>());
+    match keys {
+        0 => 1,
+        keys if keys > KEYS => KEYS,
+        keys => keys,
+    }
+}
+
+/// The byte that says what has become of a row.
+pub(crate) fn byte(change: Change) -> u8 {
+    match change {
+        Change::None => 0,
+        Change::Born => 1,
+        Change::Values => 2,
+    }
+}
+
+/// What such a byte says, if it is one.
+pub(crate) fn change(byte: u8) -> Option<Change> {
+    Some(match byte {
+        0 => Change::None,
+        1 => Change::Born,
+        2 => Change::Values,
+        _ => return None,
+    })
 }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use ndarray::ArrayD;
 use optim::{OptimizerState, Sgd};
+use sync_replicas::Table;
 use sync_replicas::checkpoint::Checkpoints;
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::engine::Settings;
@@ -140,7 +141,13 @@ fn shapes() -> [(&'static str, Vec<usize>); 3] {
 }
 
 fn placement(servers: usize) -> Arc<Placement> {
-    Arc::new(Placement::new(&shapes(), size_of::<f32>(), servers))
+    let placement = Placement::new(&shapes(), size_of::<f32>(), servers);
+    Arc::new(placement.with_tables(&[table()]))
+}
+
+/// Rows are looked up in it, and no contribution here has any.
+fn table() -> Table {
+    Table::new("e", 2)
 }
 
 /// Servers that nobody can reach.
@@ -176,13 +183,14 @@ fn server_by(
     let parts = placement.parts(index);
     let initial = parts.iter().map(|part| ArrayD::zeros(&*part.shape)).collect();
     let optimizer = OptimizerState::new(Sgd::new(1.0)).expect("a good rate");
-    let shard = Shard::new(parts, initial, optimizer, ShardSettings::default());
+    let sections = placement.sections(index);
+    let shard = Shard::new(&sections, initial, optimizer, ShardSettings::default());
     let shard = shard.expect("the values fit");
     let settings = ServerSettings {
         index: ServerIndex::new(index),
         run: run(),
         record: None,
-        variables: shapes().len(),
+        variables: shapes().len() + 1,
         agreement: agreement(),
         values_from_chief,
         config: settings.check().expect("good settings"),

@@ -50,7 +50,7 @@ pub use crate::declaration::{EvictBy, Eviction, RowAdmission, Table, TableError}
 pub use crate::initializer::Initializer;
 pub use crate::key::{hash_text, place};
 pub use crate::number::Number;
-pub use crate::store::{Block, Rows, Saving, StoreError, TableStore};
+pub use crate::store::{Block, Change, Rows, Saving, StoreError, TableStore};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -42,8 +42,21 @@ pub struct TableStore<T> {
     /// What saves that are under way still need.
     kept: Vec<Kept<T>>,
     saves: u64,
+    /// The step of the last eviction.
+    evicted: i64,
     /// Where the rows of an update are, reused.
     found: Vec<u32>,
+}
+
+/// What is to be said of a row to whoever has it as of an earlier step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is as it was.
+    None,
+    /// It is as it was born, which whoever knows the declaration can compute.
+    Born,
+    /// It has these values.
+    Values,
 }
 
 /// A step's gradients of some rows.
@@ -121,6 +134,7 @@ impl<T: Number> TableStore<T> {
             candidates,
             kept: Vec::new(),
             saves: 0,
+            evicted: i64::MIN,
             found: Vec::new(),
             table,
         })
@@ -177,6 +191,34 @@ impl<T: Number> TableStore<T> {
                 at => row.copy_from_slice(&self.rows.row(at)[..width]),
             }
         }
+    }
+
+    /// What has become of these keys' rows since the steps in which they were looked up; `None` for
+    /// those that were not. The values of those that have other ones are added to `rows`.
+    ///
+    /// # Panics
+    /// When there is not one step a key.
+    #[must_use]
+    pub fn changes(&self, keys: &[i64], since: &[Option<i64>], rows: &mut Vec<T>) -> Vec<Change> {
+        assert_eq!(keys.len(), since.len(), "steps for keys of table `{}`", self.table.name());
+        let width = self.table.width();
+        let found: Vec<u32> = keys.iter().map(|key| self.find(*key)).collect();
+        let change = |(n, at): (usize, &u32)| {
+            if let Some(&ahead) = found.get(n + AHEAD).filter(|it| **it != NONE) {
+                self.rows.prefetch(ahead, width);
+            }
+            match (*at, since[n]) {
+                // Then it was not there before either.
+                (NONE, Some(since)) if self.evicted <= since => Change::None,
+                (NONE, _) => Change::Born,
+                (at, Some(since)) if self.rows.meta(at).step <= since => Change::None,
+                (at, _) => {
+                    rows.extend_from_slice(&self.rows.row(at)[..width]);
+                    Change::Values
+                }
+            }
+        };
+        found.iter().enumerate().map(change).collect()
     }
 
     /// A row with its slots, if there is one.
@@ -248,6 +290,9 @@ impl<T: Number> TableStore<T> {
             };
             let victims = ranking.victims(step, score);
             self.ranking = Some(ranking);
+            if !victims.is_empty() {
+                self.evicted = step;
+            }
             victims.into_iter().for_each(|key| self.evict(key));
         }
         self.candidates.finish_step(step);

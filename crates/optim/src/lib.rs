@@ -65,7 +65,7 @@ pub use crate::real::Real;
 pub use crate::schedule::{ParseScheduleError, Schedule};
 pub use crate::state::{
     AddVariableError, ApplyError, BuildError, Join, OptimizerState, RestoreError, RowUpdate,
-    StateMap, StateValue, TableOptimizerError,
+    StateMap, StateValue, TableOptimizerError, check_table,
 };
 
 #[cfg(doctest)]

@@ -28,7 +28,7 @@ pub use self::error::{
     AddVariableError, ApplyError, BuildError, RestoreError, TableOptimizerError,
 };
 pub use self::parts::Join;
-pub use self::rows::RowUpdate;
+pub use self::rows::{RowUpdate, check_table};
 pub(crate) use self::saved::Reader;
 pub use self::saved::{StateMap, StateValue};
 

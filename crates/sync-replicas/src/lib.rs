@@ -85,7 +85,7 @@ pub mod store;
 
 pub use accum_core::{GlobalStep, IndexedSlices};
 pub use builder::{BuildError, SyncReplicas};
-pub use embedding_table::{Table, hash_text};
+pub use embedding_table::{Table, TableError, hash_text};
 pub use engine;
 pub use engine::{Outcome, ReplicaId};
 pub use fit::FitError;

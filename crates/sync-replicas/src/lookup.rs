@@ -111,12 +111,6 @@ pub(crate) fn room<T: Scalar>(
     table: &str,
     keys: usize,
 ) -> Result<(usize, Array2<T>), VariableError> {
-    let number = layout.table(table).ok_or_else(|| match layout.index_of(table) {
-        Some(_) => {
-            let known: Vec<&str> = layout.tables().iter().map(|it| it.name()).collect();
-            VariableError::NoTable { name: table.to_owned(), known: known.join(", ") }
-        }
-        None => VariableError::Unknown { name: table.to_owned(), known: layout.known() },
-    })?;
+    let number = layout.find_table(table)?;
     Ok((number, Array2::zeros((keys, layout.tables()[number].width()))))
 }

@@ -187,6 +187,12 @@ pub trait BatchSource {
     /// The batch with this number, or `None` when the data has ended: the replica then leaves,
     /// and the others go on (P-6).
     fn batch(&mut self, number: u64) -> Option<Self::Batch>;
+
+    /// The batch that will be next, where that does not depend on its number: in a cluster the rows
+    /// of its keys are asked for before its token comes (P-17). None when not overridden.
+    fn peek(&mut self) -> Option<&Self::Batch> {
+        None
+    }
 }
 
 impl<I: Iterator> BatchSource for I {

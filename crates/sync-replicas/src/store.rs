@@ -16,6 +16,8 @@ mod spec;
 mod sums;
 mod tables;
 
+pub use embedding_table::Change;
+
 pub use self::error::{GradientError, RestoreError, TableSetupError, Torn, UpdateError};
 pub use self::layout::{Layout, VariableKind};
 pub use self::not_finite::{Cause, NotFinite};

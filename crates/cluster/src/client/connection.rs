@@ -19,7 +19,7 @@ use crate::batches::{BatchSender, batch, batches};
 use crate::coordinator::Ticket;
 use crate::proto::to_replica::Message;
 use crate::proto::to_server::Message as ToServerMessage;
-use crate::proto::{Hello, ToReplica, ToServer, Values};
+use crate::proto::{Hello, Rows, ToReplica, ToServer, Values};
 use crate::stream::Receiving;
 use crate::wire;
 
@@ -33,6 +33,8 @@ pub(crate) enum Event {
     Message(Option<Ticket>, Reply),
     /// Some of a server's values.
     Values(Values),
+    /// Some of the rows that are looked up.
+    Rows(Rows),
     /// All of a server's values are in their place.
     Written,
     /// The connection is gone, in these words.
@@ -165,6 +167,7 @@ pub(crate) async fn read<T: Scalar + bytemuck::Pod>(
                     Err(error) => break error.to_string(),
                 }
             }
+            Ok(Some(ToReplica { message: Some(Message::Rows(rows)), .. })) => Event::Rows(rows),
             Ok(Some(ToReplica { message, ticket })) => match wire::reply(message) {
                 Ok(Some(reply)) => {
                     let ticket = ticket.map(Ticket::from);

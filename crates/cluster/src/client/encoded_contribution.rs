@@ -84,7 +84,7 @@ impl EncodedContribution {
             outgoing.variables.push(index);
         }
         for server in 0..shards {
-            for (number, part) in placement.parts(server).iter().enumerate() {
+            for (number, part) in placement.sections(server).iter().enumerate() {
                 if let Some(array) = of(&dense, part.variable) {
                     outgoing.add_dense(server, number, part, array, wire);
                 } else if let Some(slices) = of(&sparse, part.variable) {

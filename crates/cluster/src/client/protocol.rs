@@ -11,6 +11,7 @@ mod connections;
 mod copies;
 mod error;
 mod finish;
+mod lookup;
 mod messages;
 mod push;
 mod replies;
@@ -34,6 +35,7 @@ use sync_replicas::engine::{Grant, Outcome};
 use connections::{Connections, Progress};
 use copies::Copies;
 use finish::{Foretold, LastValues, Leaving, Recall};
+use lookup::Lookup;
 use push::Push;
 
 use crate::coordinator::{Commit, GivenUp, Ticket, Times};
@@ -60,6 +62,9 @@ pub struct ReplicaProtocol {
     /// Whether the coordinator's server says when there is room for a contribution.
     bounded: bool,
     push: Option<Push>,
+    lookup: Option<Lookup>,
+    /// How many were begun.
+    lookups: u64,
     overdue: Option<String>,
     ended: Option<Ended>,
     /// While the coordinator has not told of the end, and another server has.
@@ -93,6 +98,8 @@ impl ReplicaProtocol {
             begun: None,
             bounded: false,
             push: None,
+            lookup: None,
+            lookups: 0,
             overdue: None,
             ended: None,
             foretold: None,

@@ -1,8 +1,10 @@
 //! A replica over sockets: it carries out what its protocol decides, and holds the variables' copy.
 
+mod lookup;
 mod push;
 mod settings;
 
+pub use lookup::LookupError;
 pub use push::Pushed;
 pub use settings::ReplicaSettings;
 
@@ -14,6 +16,7 @@ use ndarray::ArrayD;
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::{Grant, Outcome};
 use sync_replicas::record::FailedSave;
+use sync_replicas::store::Layout;
 use sync_replicas::{Cancellation, GlobalStep, Scalar, Variables};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
@@ -22,6 +25,7 @@ use tokio::time::Instant;
 use super::connection::{Incoming, ServerConnection, Sinks};
 use super::encoded_contribution::{Dense, EncodedContribution};
 use super::protocol::{Action, Departure, PushError, ReplicaProtocol, Request, WaitError, Work};
+use super::row_lookup::RowLookup;
 use super::state::ReplicaState;
 use super::{CHIEF, Connector};
 use crate::coordinator::StepMade;
@@ -51,11 +55,15 @@ pub struct ReplicaClient<T: Scalar + bytemuck::Pod> {
     connector: Connector,
     settings: ReplicaSettings,
     placement: Arc<Placement>,
+    /// Names of all variables, tables among them.
+    layout: Layout,
     /// By server.
     connections: Vec<Option<ServerConnection>>,
     sinks: Sinks<T>,
     inbox: UnboundedReceiver<Incoming>,
     heartbeat: JoinHandle<()>,
+    /// The rows of the last lookup, which those of the next may be.
+    known: Option<RowLookup<T>>,
     /// The gradients of the push under way.
     encoded: Option<EncodedContribution>,
     /// Those of them that are dense: memory to be used again.
@@ -93,6 +101,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         });
         let addresses = (0..connector.servers()).map(|it| connector.address(it).to_owned());
         let (addresses, parts) = (addresses.collect(), Arc::clone(&placement));
+        let layout = variables.layout().clone();
         let initial_values = (settings.replica == CHIEF).then(|| variables.clone());
         Self {
             state: ReplicaState::new(&settings, addresses, parts, variables, keep_made),
@@ -101,9 +110,11 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
             connector,
             settings,
             placement,
+            layout,
             sinks,
             inbox,
             heartbeat,
+            known: None,
             encoded: None,
             dense: Vec::new(),
             decided: None,
@@ -240,8 +251,9 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         self.sinks.signals.live(self.state.protocol.member(), sender);
     }
 
-    fn send(&self, server: usize, requests: Vec<Request>) {
-        let Some(Some(connection)) = self.connections.get(server) else { return };
+    fn send(&mut self, server: usize, requests: Vec<Request>) {
+        let Self { connections, state, encoded, .. } = self;
+        let Some(Some(connection)) = connections.get(server) else { return };
         let commits = matches!(requests[..], [Request::Commit(_)]);
         let pushes = requests.iter().any(|it| matches!(it, Request::Gradients { .. }));
         if commits {
@@ -249,9 +261,13 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         }
         let mut messages = Vec::with_capacity(requests.len());
         for request in requests {
-            match (request, &self.encoded) {
+            match (request, &*encoded) {
                 (Request::Gradients { ticket, sequence }, Some(encoded)) => {
                     messages.extend(encoded.messages(server, ticket, sequence));
+                }
+                (Request::Lookup { number, .. }, _) => {
+                    let rows = state.rows.iter_mut();
+                    messages.extend(rows.flat_map(|rows| rows.messages(server, number)));
                 }
                 (request, _) => messages.extend(wire::request(request)),
             }

@@ -10,9 +10,11 @@ use super::ReplicaSettings;
 use super::connection::{Event, Incoming};
 use super::local_variables::LocalVariables;
 use super::protocol::{Action, ConnectionId, ProtocolSettings, ReplicaProtocol, Reply};
+use super::row_lookup::RowLookup;
 use super::shared_variables::SharedVariables;
 use crate::coordinator::StepMade;
 use crate::placement::Placement;
+use crate::proto::Rows;
 use crate::shard::Wire;
 
 pub(crate) struct ReplicaState<T: Scalar> {
@@ -20,6 +22,8 @@ pub(crate) struct ReplicaState<T: Scalar> {
     /// What the protocol wants done.
     pub(crate) actions: Vec<Action>,
     pub(super) local_variables: LocalVariables<T>,
+    /// Those of the lookup under way.
+    pub(super) rows: Option<RowLookup<T>>,
     /// Checkpoints that were not written, since the last look.
     pub(super) failed_saves: Vec<FailedSave>,
     /// Steps that were made, for hooks, since the last look.
@@ -49,7 +53,8 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
             all_bits: keep_made && settings.wire != Wire::Native,
         });
         let (failed_saves, made) = (Vec::new(), Vec::new());
-        Self { protocol, actions: Vec::new(), local_variables, failed_saves, made, keep_made }
+        let (actions, rows) = (Vec::new(), None);
+        Self { protocol, actions, local_variables, rows, failed_saves, made, keep_made }
     }
 
     /// Takes what has come over connections that still count.
@@ -78,10 +83,27 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
                     protocol.lost(id, actions);
                 }
             }
+            Event::Rows(rows) => self.take_rows(id, &rows),
             Event::Written => {}
             Event::Lost(reason) => {
                 tracing::info!(%id, reason, "connection lost");
                 protocol.lost(id, actions);
+            }
+        }
+    }
+
+    fn take_rows(&mut self, id: ConnectionId, rows: &Rows) {
+        // Of one that was given up.
+        if self.protocol.lookup_number() != Some(rows.number) {
+            return;
+        }
+        let Some(lookup) = &mut self.rows else { return };
+        match lookup.take(id.server, rows) {
+            Ok(true) => self.protocol.rows_came(id.server, rows.number),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%id, %error, "a message makes no sense; connecting again");
+                self.protocol.lost(id, &mut self.actions);
             }
         }
     }

@@ -6,6 +6,7 @@
 mod ending;
 mod fit;
 mod handle;
+mod lookup;
 mod push;
 mod step;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sync_replicas::driver::Generation;
 use sync_replicas::record::{ReplicaReport, Totals};
-use sync_replicas::{BuildError, GlobalStep, Scalar, Variables};
+use sync_replicas::{BuildError, GlobalStep, LookupError, Scalar, Variables};
 
 use crate::client::WaitError;
 use crate::definition::DefinitionError;
@@ -133,6 +133,19 @@ pub enum ClusterError {
     /// The wait for a step failed.
     #[error(transparent)]
     Wait(#[from] WaitError),
+    /// Rows were not looked up.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// A table's rows are too wide for a message.
+    #[error("table `{table}`: a row of {got} bytes is too wide, expected at most {most}; split it")]
+    WideRows {
+        /// The table.
+        table: String,
+        /// The bytes of a row.
+        got: usize,
+        /// The most that there may be.
+        most: usize,
+    },
     /// The model failed; the replica left, and the others went on.
     #[error("the model failed: {0}")]
     Model(String),

@@ -81,14 +81,14 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             non_finite: config.settings().non_finite,
             largest_contribution: self.cluster.largest_contribution,
         };
-        let parts = self.placement.parts(index);
+        let (parts, sections) = (self.placement.parts(index), self.placement.sections(index));
         let shard = if self.values_from_chief {
-            Shard::without_values(parts, optimizer, shard)
+            Shard::without_values(&sections, optimizer, shard)
         } else {
             let arrays: Vec<_> = self.variables.iter().map(|(_, array)| array).collect();
             let initial = parts.iter().map(|part| cut_dense(part, arrays[part.variable].view()));
             let initial = initial.map(|view| view.to_owned()).collect();
-            Shard::new(parts, initial, optimizer, shard)
+            Shard::new(&sections, initial, optimizer, shard)
         };
         let shard = shard?;
         let (needed, replicas) =
@@ -99,7 +99,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             index: ServerIndex::new(index),
             reconnect_timeout: self.cluster.reconnect_timeout,
             staging,
-            variables: self.placement.variables().len(),
+            variables: self.placement.variables().len() + self.placement.tables().len(),
             values_from_chief: self.values_from_chief,
             placement: self.placement,
             agreement: self.agreement,

@@ -20,6 +20,8 @@ pub(super) enum BadMessage {
     NotHere { what: &'static str },
     #[error("a message that a replica does not send")]
     NotAReplicas,
+    #[error("rows were looked up: {what}")]
+    Lookup { what: String },
     #[error("{got} sections came, expected at most {most}, one a part")]
     Sections { got: usize, most: usize },
 }

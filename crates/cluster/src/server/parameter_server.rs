@@ -6,6 +6,7 @@
 
 mod connections;
 pub(super) mod intake;
+mod lookups;
 mod staging_room;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::driver::Generation;
+use sync_replicas::store::Tables;
 use sync_replicas::{GlobalStep, ReplicaId, Scalar};
 use tokio::sync::{Notify, watch};
 
@@ -25,7 +27,7 @@ use crate::index::ServerIndex;
 use crate::placement::Placement;
 use crate::proto::Ended;
 use crate::proto::to_replica::Message;
-use crate::shard::{Applied, Shard, ShardState};
+use crate::shard::{Applied, Shard, ShardState, Wire};
 use crate::sync::lock;
 
 use connections::ReplicaConnections;
@@ -42,6 +44,9 @@ pub(super) struct ParameterServer<T: Scalar> {
     /// The run that it serves, since its first generation.
     run: Mutex<Option<RunId>>,
     shard: Mutex<Shard<T>>,
+    /// The shard's, which are looked up while it is at work.
+    tables: Arc<Tables<T>>,
+    wire: Wire,
     connections: Mutex<ReplicaConnections>,
     pub(super) room: StagingRoom,
     /// Whether there is room for fewer contributions than there may be: the leader's server gives
@@ -109,6 +114,8 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
             placement: Arc::clone(&settings.placement),
             secret: AtomicU64::new(secret),
             run: Mutex::new(None),
+            tables: Arc::clone(shard.tables()),
+            wire: settings.wire,
             shard: Mutex::new(shard),
             connections: Mutex::new(ReplicaConnections::new(settings.wire)),
             room: StagingRoom::new(if leads { settings.staging } else { replicas }),

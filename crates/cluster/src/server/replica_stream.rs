@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::JoinError;
 use sync_replicas::{GlobalStep, ReplicaId, Scalar};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use super::bad_message::BadMessage;
@@ -218,6 +219,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
                 self.pull(pull).await;
                 Ok(())
             }
+            Message::Lookup(lookup) => self.look_up(&lookup).await,
             Message::Begin(begin) => self.contributions.begin(begin).await,
             Message::Chunk(chunk) => {
                 self.contributions.chunk(&chunk);
@@ -249,24 +251,35 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
     async fn pull(&self, pull: proto::Pull) {
         let after = (Generation::new(pull.generation), GlobalStep::new(pull.after));
         let room = self.own.connections().room(self.replica, self.connection);
-        let Some(room) = room else { return };
-        let place = room.acquire_owned();
+        if let Some(place) = self.place_in(room).await {
+            self.own.pull(self.replica, Wanted { after, full: pull.full, place });
+        }
+    }
+
+    /// Waits until the rows of the last lookup are on their way whole.
+    async fn look_up(&self, lookup: &proto::Lookup) -> Result<(), BadMessage> {
+        let room = self.own.connections().lookup_room(self.replica, self.connection);
+        let Some(place) = self.place_in(room).await else { return Ok(()) };
+        let rows = self.own.look_up(lookup, place)?;
+        self.own.connections().send_made(self.replica, self.connection, rows);
+        Ok(())
+    }
+
+    /// A place, as long as somebody reads over this connection.
+    async fn place_in(&self, room: Option<Arc<Semaphore>>) -> Option<OwnedSemaphorePermit> {
+        let place = room?.acquire_owned();
         tokio::pin!(place);
         loop {
             match tokio::time::timeout(BEAT, &mut place).await {
                 // It may have been given up for a later connection, which asks for itself.
                 Ok(Ok(_)) if !self.own.connections().is_open(self.replica, self.connection) => {
-                    return;
-                }
-                Ok(Ok(place)) => {
-                    let wanted = Wanted { after, full: pull.full, place };
-                    return self.own.pull(self.replica, wanted);
+                    return None;
                 }
                 // Never closed.
-                Ok(Err(_)) => return,
+                Ok(place) => return place.ok(),
                 // It reads nothing, so its lease may end; a later connection ends this one.
                 Err(_) if self.own.connections().is_live(self.replica, self.connection) => {}
-                Err(_) => return,
+                Err(_) => return None,
             }
         }
     }

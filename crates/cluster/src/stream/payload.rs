@@ -31,6 +31,7 @@ impl Bulk for ToReplica {
     fn payload(&mut self) -> Option<(u8, u8, &mut Bytes)> {
         match &mut self.message {
             Some(to_replica::Message::Values(values)) => Some((11, 5, &mut values.data)),
+            Some(to_replica::Message::Rows(rows)) => Some((15, 4, &mut rows.data)),
             _ => None,
         }
     }

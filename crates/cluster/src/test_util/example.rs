@@ -4,7 +4,7 @@ use prost::Message as _;
 
 use super::{
     CONNECTION, Ear, LAST_STEP, OTHER, PROCESS, SENDER, agreement, placement, run, server_of,
-    undefined,
+    table, undefined,
 };
 use crate::placement::Part;
 use crate::proto::control_request::Action;
@@ -93,6 +93,21 @@ fn times() -> Option<proto::Times> {
     Some(proto::Times { waited: 0.5, computed: 0.25, sent: 0.125 })
 }
 
+/// The rows of some keys of a server's own.
+fn lookup(index: usize, servers: usize) -> Message {
+    let own = (-9_i64..9).filter(|key| table().owner(*key, servers) == index);
+    let keys: Vec<i64> = own.collect();
+    Message::Lookup(proto::Lookup {
+        number: 1,
+        generation: 1,
+        global_step: 0,
+        table: 0,
+        tag: 0,
+        ages: keys.iter().flat_map(|key| (key.unsigned_abs() as u32 % 2).to_le_bytes()).collect(),
+        keys: keys.iter().flat_map(|key| key.to_le_bytes()).collect(),
+    })
+}
+
 /// The commit, with the other servers' receipts.
 pub(super) fn commit(receipts: u64) -> Message {
     Message::Commit(proto::Commit {
@@ -126,6 +141,12 @@ fn to_servers() -> Vec<Example> {
         }
         let pull = Message::Pull(proto::Pull { generation: 1, after: 0, full: false });
         examples.push(to_server("Pull", ear, std::slice::from_ref(&first), &pull));
+        examples.push(to_server(
+            "Lookup",
+            ear,
+            std::slice::from_ref(&first),
+            &lookup(index, servers),
+        ));
         if ear == Ear::Coordinator {
             examples.push(to_server("Hello, of a new process", ear, &[], &new));
             let whole = [&[first.clone()][..], &pushed].concat();
@@ -224,26 +245,39 @@ fn to_replicas() -> Vec<Example> {
         ("Ended", Said::Ended(ended())),
         ("Values", Said::Values(values(false))),
         ("Values, the last", Said::Values(values(true))),
+        ("Rows", Said::Rows(rows())),
+        ("Gone", Said::Gone(proto::Gone { number: 1 })),
         ("Left", Said::Left(proto::Left {})),
         ("Recorded", Said::Recorded(recorded(totals))),
         ("SaveFailed", Said::SaveFailed(proto::SaveFailed { step: 1, reason: "why".to_owned() })),
     ];
     let ears = [Ear::FirstServer, Ear::SecondServer];
     let example = |ear, (name, said): &(&'static str, Said)| {
-        let about = !matches!(
-            said,
-            Said::Welcome(_)
-                | Said::Advanced(_)
-                | Said::Ended(_)
-                | Said::Values(_)
-                | Said::Recorded(_)
-                | Said::SaveFailed(_)
-        );
-        let ticket = ticket().filter(|_| about);
+        let ticket = ticket().filter(|_| is_about_a_life(said));
         let message = ToReplica { ticket, message: Some(said.clone()) }.encode_to_vec();
         Example { name, ear, before: Vec::new(), message }
     };
     ears.iter().flat_map(|&ear| messages.iter().map(move |it| example(ear, it))).collect()
+}
+
+fn is_about_a_life(said: &Said) -> bool {
+    !matches!(
+        said,
+        Said::Welcome(_)
+            | Said::Advanced(_)
+            | Said::Ended(_)
+            | Said::Values(_)
+            | Said::Rows(_)
+            | Said::Gone(_)
+            | Said::Recorded(_)
+            | Said::SaveFailed(_)
+    )
+}
+
+/// Of a lookup that nobody waits for.
+fn rows() -> proto::Rows {
+    let data = [0.5_f32, 1.5].iter().flat_map(|it| it.to_le_bytes()).collect();
+    proto::Rows { number: 1, tag: 0, changes: vec![2, 1].into(), data }
 }
 
 fn recorded(totals: proto::Totals) -> proto::Recorded {

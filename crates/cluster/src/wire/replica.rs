@@ -65,7 +65,7 @@ pub(crate) fn not_admitted(reason: &NotAdmitted) -> Status {
     }
 }
 
-/// A replica's message; `None` for gradients, which are many.
+/// A replica's message; `None` for gradients and lookups, which are many.
 pub(crate) fn request(request: Request) -> Option<ToServer> {
     let some = |ticket: Ticket| Some(ticket.into());
     Some(match request {
@@ -74,7 +74,7 @@ pub(crate) fn request(request: Request) -> Option<ToServer> {
                 after.map_or((0, -1), |(generation, step)| (generation.get(), step.get()));
             ToServer::Pull(proto::Pull { generation, after, full })
         }
-        Request::Gradients { .. } => return None,
+        Request::Gradients { .. } | Request::Lookup { .. } => return None,
         Request::Commit(commit) => ToServer::Commit(commit.into()),
         Request::Ask { ticket, sequence } => {
             ToServer::Ask(proto::Ask { ticket: some(ticket), sequence })
@@ -113,7 +113,7 @@ impl From<Commit> for proto::Commit {
     }
 }
 
-/// A server's message; `None` for values.
+/// A server's message; `None` for values and rows.
 pub(crate) fn reply(message: Option<ToReplica>) -> Result<Option<Reply>, WireError> {
     let message = message.ok_or_else(WireError::unknown)?;
     Ok(Some(match message {
@@ -152,7 +152,8 @@ pub(crate) fn reply(message: Option<ToReplica>) -> Result<Option<Reply>, WireErr
             Reply::SaveFailed(FailedSave { step: it.step, reason: reason(it.reason) })
         }
         ToReplica::Recorded(it) => Reply::Recorded(Box::new(it.into())),
-        ToReplica::Values(_) => return Ok(None),
+        ToReplica::Gone(it) => Reply::Gone { number: it.number },
+        ToReplica::Values(_) | ToReplica::Rows(_) => return Ok(None),
     }))
 }
 

@@ -26,6 +26,6 @@ fn the_carried_code_is_that_of_the_protocol() {
         std::fs::write(&carried, &made).expect("it can be written");
     }
     let carried = std::fs::read_to_string(&carried).unwrap_or_default();
-    let again = format!("{WRITE}=1 cargo test -p cluster --test it carried_code");
+    let again = format!("{WRITE}=1 cargo test -p cluster --all-features --test it carried_code");
     assert!(carried == made, "proto/cluster.proto and proto/{FILE} differ; run: {again}");
 }

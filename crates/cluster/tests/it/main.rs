@@ -26,5 +26,6 @@ mod shard_states;
 mod shard_tables;
 mod strangers;
 mod support;
+mod tables;
 mod training;
 mod wire;

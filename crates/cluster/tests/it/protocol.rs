@@ -1,6 +1,7 @@
 //! A replica's protocol by itself: each event, in time, late, twice or from an earlier life.
 
 mod ends;
+mod lookups;
 mod pushes;
 mod rig;
 mod together;

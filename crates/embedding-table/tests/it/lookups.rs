@@ -1,6 +1,6 @@
 //! Lookups: rows as they are, and as they are born.
 
-use embedding_table::{Initializer, Rows, StoreError, Table, TableStore, hash_text};
+use embedding_table::{Change, Initializer, Rows, StoreError, Table, TableStore, hash_text};
 
 /// P-17: a row that no update has made is a function of seed, table and key.
 #[test]
@@ -97,4 +97,39 @@ fn rows_that_do_not_fit_are_refused() {
     store.put(&block(7)).expect("it is new");
     let twice = StoreError::Twice { table: "t".to_owned(), key: 7 };
     assert_eq!(store.put(&block(7)), Err(twice));
+}
+
+/// P-17: whoever has rows of an earlier step is told what has changed since, and has the rest.
+#[test]
+fn changes_are_all_that_has_changed() {
+    let table = Table::new("t", 1).constant(0.5).evict_unused(3);
+    let mut store = TableStore::<f64>::new(table, &[]).expect("it makes sense");
+    let keys: Vec<i64> = (0..6).collect();
+    // By step: what a lookup of all keys gave.
+    let mut seen = vec![store.lookup(&keys)];
+    for step in 1..=12_i64 {
+        let (one, two) = (step % 4, 4 + step % 2);
+        let rows = Rows { keys: &[one, two], counts: &[1, 1], gradients: &[1.0, 1.0] };
+        store.apply(step, &rows, |row, gradient| row[0] += gradient[0]).expect("it fits");
+        store.finish_step(step);
+        for (then, old) in seen.iter().enumerate() {
+            let (mut rows, since) = (Vec::new(), vec![Some(then as i64); keys.len()]);
+            let changes = store.changes(&keys, &since, &mut rows);
+            let (mut rows, mut now) = (rows.into_iter(), old.clone());
+            for (value, change) in now.iter_mut().zip(&changes) {
+                match change {
+                    Change::None => {}
+                    Change::Born => *value = 0.5,
+                    Change::Values => *value = rows.next().expect("one a change"),
+                }
+            }
+            assert_eq!(now, store.lookup(&keys), "{then} to {step}");
+            let unchanged = changes.iter().filter(|it| **it == Change::None).count();
+            assert!(then as i64 + 1 < step || unchanged >= 3, "{then} to {step}: {changes:?}");
+        }
+        let mut rows = Vec::new();
+        let all = store.changes(&keys, &vec![None; keys.len()], &mut rows);
+        assert!(!all.contains(&Change::None));
+        seen.push(store.lookup(&keys));
+    }
 }

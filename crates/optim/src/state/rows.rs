@@ -47,21 +47,28 @@ impl<T: Real> RowUpdate<'_, T> {
     }
 }
 
+/// Whether an optimizer that is not at work yet can update the rows of this table (P-17).
+///
+/// # Errors
+/// [`TableOptimizerError`] names an optimizer that can.
+pub fn check_table<T: Real>(
+    optimizer: &dyn Optimizer<T>,
+    table: &str,
+) -> Result<(), TableOptimizerError> {
+    let formula = formula(optimizer, table);
+    formula.instead_for_tables().map_or(Ok(()), |instead| {
+        let (optimizer, table) = (formula.name(), table.to_owned());
+        Err(TableOptimizerError { optimizer, table, instead })
+    })
+}
+
 impl<T: Real> OptimizerState<T> {
     /// Whether the rows of this table can be updated (P-17).
     ///
     /// # Errors
     /// [`TableOptimizerError`] names an optimizer that can.
     pub fn check_table(&self, table: &str) -> Result<(), TableOptimizerError> {
-        let formula = formula(&*self.optimizer, table);
-        match formula.instead_for_tables() {
-            None => Ok(()),
-            Some(instead) => Err(TableOptimizerError {
-                optimizer: formula.name(),
-                table: table.to_owned(),
-                instead,
-            }),
-        }
+        check_table(&*self.optimizer, table)
     }
 
     /// What each slot starts with, in the optimizer's order.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use embedding_table::Table;
 use indexmap::IndexSet;
 
-use crate::Variables;
+use crate::{VariableError, Variables};
 
 /// Names, with the shapes of arrays and the declarations of tables, in order; clones are cheap.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -120,6 +120,20 @@ impl Layout {
     #[must_use]
     pub fn table(&self, name: &str) -> Option<usize> {
         self.index_of(name)?.checked_sub(self.shapes.len())
+    }
+
+    /// The number of a table among the tables.
+    ///
+    /// # Errors
+    /// [`VariableError`] says what there is instead.
+    pub fn find_table(&self, name: &str) -> Result<usize, VariableError> {
+        self.table(name).ok_or_else(|| match self.index_of(name) {
+            Some(_) => {
+                let known: Vec<&str> = self.tables().iter().map(Table::name).collect();
+                VariableError::NoTable { name: name.to_owned(), known: known.join(", ") }
+            }
+            None => VariableError::Unknown { name: name.to_owned(), known: self.known() },
+        })
     }
 
     /// All names, for messages.

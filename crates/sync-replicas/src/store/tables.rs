@@ -6,7 +6,7 @@
 //! reader (P-17).
 
 use accum_core::GlobalStep;
-use embedding_table::{Block, Rows, Saving, StoreError, Table, TableError, TableStore};
+use embedding_table::{Block, Change, Rows, Saving, StoreError, Table, TableError, TableStore};
 use engine::Generation;
 use optim::OptimizerState;
 
@@ -86,6 +86,27 @@ impl<T: Scalar> Tables<T> {
         }
         state.stores[table].lookup_into(keys, rows);
         Ok(())
+    }
+
+    /// What has become of these keys' rows since the steps in which the caller looked them up, as
+    /// they are at a step; the values of those that changed are added to `rows`.
+    ///
+    /// # Errors
+    /// As [`lookup`](Self::lookup).
+    ///
+    /// # Panics
+    /// When there is no such table, or not one earlier step a key.
+    pub fn changes(
+        &self,
+        at: Version,
+        (table, keys, since): (usize, &[i64], &[Option<i64>]),
+        rows: &mut Vec<T>,
+    ) -> Result<Vec<Change>, Option<Version>> {
+        let state = self.read();
+        if state.version != Some(at) {
+            return Err(state.version);
+        }
+        Ok(state.stores[table].changes(keys, since, rows))
     }
 
     /// The same as they are now, whichever step that is.

@@ -67,6 +67,13 @@ pub enum Request {
         /// Whether all bits are wanted, also where variables travel rounded.
         full: bool,
     },
+    /// The server's share of the rows that are being looked up, as they are at this version.
+    Lookup {
+        /// Counts the replica's lookups.
+        number: u64,
+        /// The version that its variables are of.
+        version: Version,
+    },
     /// The server's part of the gradients that are being pushed, from the first byte to the last.
     Gradients {
         /// The life that they belong to.
@@ -141,6 +148,11 @@ pub enum Reply {
         /// The share of the step that it makes, in replica order.
         share: Option<u64>,
         /// The number of its batch.
+        number: u64,
+    },
+    /// The rows of a lookup are of another step by now.
+    Gone {
+        /// The lookup.
         number: u64,
     },
     /// The first server has room for the gradients, and the others have too.

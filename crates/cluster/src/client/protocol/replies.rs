@@ -106,6 +106,7 @@ impl ReplicaProtocol {
             Reply::Initialize if server == 0 => actions.push(Action::Initialize),
             Reply::Ended(ended) => self.learn_end(server, ended, now),
             Reply::Recorded(recorded) => self.recorded = Some(recorded),
+            Reply::Gone { number } => self.rows_gone(number),
             // Signalled when it came; or an answer that does not say to which life.
             _ => {}
         }
@@ -236,6 +237,7 @@ impl ReplicaProtocol {
     /// The present piece of work belongs to a life that is over.
     fn fence_off(&mut self, reason: &str, actions: &mut Vec<Action>) {
         self.grant = None;
+        self.forget_lookup();
         actions.push(Action::Supersede);
         if let Some(push) = &mut self.push {
             push.lose(reason);

@@ -5,7 +5,7 @@ use std::task::Poll;
 
 use optim::Optimizer;
 use sync_replicas::driver::{BoxedHooks, describe};
-use sync_replicas::{BatchSource, Computed, Model, ReplicaId, Scalar, Work};
+use sync_replicas::{BatchSource, Computed, Model, ReplicaId, Rows, Scalar, Work};
 use tokio::time::Instant;
 
 use super::super::serving::draw;
@@ -58,9 +58,23 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         while let Poll::Ready(Some(held)) = self.next_step(None).await? {
             let Some(batch) = shard.batch(held.grant.number) else { return Ok(()) };
             held.began = Instant::now();
-            match self.gradients(model, &batch) {
+            let rows = match guarded(|| model.keys(&batch)) {
+                Ok(keys) => match self.look_up(&keys).await {
+                    // A table that there is not.
+                    Err(ClusterError::Lookup(error)) => Err(describe(&error)),
+                    rows => Ok(rows?),
+                },
+                Err(reason) => Err(reason),
+            };
+            let computed = match rows {
+                Ok(Some(rows)) => self.gradients(model, &batch, &rows),
+                Ok(None) => Ok(None),
+                Err(reason) => Err(reason),
+            };
+            match computed {
                 Ok(Some(computed)) => {
-                    let pushed = self.push(computed).await;
+                    let next = shard.peek().map(|next| guarded(|| model.keys(next)));
+                    let pushed = self.push(computed, next.and_then(Result::ok)).await;
                     if let Err(ClusterError::Push(error)) = &pushed {
                         self.leave(Departure::Failed(describe(error))).await;
                     }
@@ -81,15 +95,19 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         &self,
         model: &M,
         batch: &M::Batch,
+        rows: &Rows<T>,
     ) -> Result<Option<Computed<T>>, String> {
         let Some(held) = &self.held else { return Ok(None) };
         let (step, number) = (self.client.global_step(), held.grant.number);
         let work = Work::new(self.replica, step, number, &held.superseded, &self.buffers);
+        let work = work.with_rows(rows);
         let variables = self.client.variables();
-        // P-5: whatever happens to one replica, the others are told and go on.
-        catch_unwind(AssertUnwindSafe(|| {
-            model.gradients(variables, batch, &work).map_err(|error| error.to_string())
-        }))
-        .unwrap_or_else(|_| Err("it panicked".to_owned()))
+        let compute = || model.gradients(variables, batch, &work);
+        guarded(compute).and_then(|computed| computed.map_err(|error| error.to_string()))
     }
+}
+
+/// Calls a model's own code. P-5: whatever happens to one replica, the others are told and go on.
+fn guarded<R>(call: impl FnOnce() -> R) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_| "it panicked".to_owned())
 }

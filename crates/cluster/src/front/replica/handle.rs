@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use optim::Optimizer;
 use sync_replicas::{Hooks, ReplicaId, Scalar};
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::{EnterGuard, Handle, Runtime};
 use tokio::time::Instant;
 
 use super::super::serving::draw;
@@ -23,7 +23,7 @@ use crate::spec::Role;
 /// where servers are out of reach.
 pub struct ClusterReplica<T: Scalar + bytemuck::Pod> {
     id: ReplicaId,
-    place: Arc<Place<T>>,
+    pub(super) place: Arc<Place<T>>,
     /// There until it is dropped.
     runtime: Option<Runtime>,
 }
@@ -110,7 +110,12 @@ impl<T: Scalar + bytemuck::Pod> fmt::Debug for ClusterReplica<T> {
 }
 
 impl<T: Scalar + bytemuck::Pod> Place<T> {
-    fn lock(&self) -> MutexGuard<'_, Option<Worker<T>>> {
+    /// What is begun meanwhile runs in the replica's runtime.
+    pub(super) fn enter(&self) -> EnterGuard<'_> {
+        self.handle.enter()
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Worker<T>>> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use sync_replicas::engine::Outcome;
-use sync_replicas::{Computed, Gradient, Scalar};
+use sync_replicas::{Computed, Gradient, Keys, Scalar};
 use tokio::time::Instant;
 
 use super::super::ClusterError;
@@ -90,12 +90,18 @@ impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
 
 impl<T: Scalar + bytemuck::Pod> Worker<T> {
     /// Pushes the gradients of the step that is held, and says what became of them; `None` where
-    /// nobody will ever say: training has ended, this replica has left or joined anew.
+    /// nobody will ever say: training has ended, this replica has left or joined anew. Meanwhile
+    /// the rows of the next batch's keys are asked for.
     pub(super) async fn push(
         &mut self,
         computed: Computed<T>,
+        next: Option<Keys>,
     ) -> Result<Option<Outcome>, ClusterError> {
         self.begin_push(computed)?;
+        if let Some(keys) = next {
+            // What is wrong with them is said when they are looked up.
+            drop(self.client.prefetch(&keys));
+        }
         loop {
             if let Poll::Ready(outcome) = self.wait_push(None).await? {
                 return Ok(outcome);

@@ -25,9 +25,9 @@ use crate::client::Pushed;
 /// Dropping it without a push gives the token back: to another replica if the step still needs it.
 /// So does asking for the next step, or the end of its replica; then it can no longer be pushed.
 pub struct ClusterStep<T: Scalar + bytemuck::Pod> {
-    place: Arc<Place<T>>,
+    pub(super) place: Arc<Place<T>>,
     replica: ReplicaId,
-    serial: u64,
+    pub(super) serial: u64,
     number: u64,
     local_step: LocalStep,
     global_step: GlobalStep,

@@ -40,6 +40,8 @@ struct Connection {
     pull: Option<Wanted>,
     /// Of one snapshot on its way.
     room: Arc<Semaphore>,
+    /// Of one lookup's rows on their way.
+    lookup_room: Arc<Semaphore>,
 }
 
 /// The variables that a replica waits for.
@@ -76,8 +78,10 @@ impl ReplicaConnections {
         if let Some(earlier) = self.unread.insert(replica, sender.unread()) {
             earlier.give_up();
         }
-        let (number, room) = (self.opened, Arc::new(Semaphore::new(1)));
-        let connection = Connection { sender, number, caller, follows, pull: None, room };
+        let one = || Arc::new(Semaphore::new(1));
+        let (number, room, lookup_room) = (self.opened, one(), one());
+        let connection =
+            Connection { sender, number, caller, follows, pull: None, room, lookup_room };
         self.connections.insert(replica, connection);
         number
     }
@@ -149,6 +153,25 @@ impl ReplicaConnections {
         let connection = self.connections.get_mut(&replica).filter(|it| it.number == number)?;
         connection.pull = None;
         Some(Arc::clone(&connection.room))
+    }
+
+    /// Room for the rows of one more lookup, as for a snapshot.
+    pub(crate) fn lookup_room(&self, replica: ReplicaId, number: u64) -> Option<Arc<Semaphore>> {
+        let connection = self.connections.get(&replica).filter(|it| it.number == number)?;
+        Some(Arc::clone(&connection.lookup_room))
+    }
+
+    /// Sends several messages, each made when it is sent, over one connection.
+    pub(crate) fn send_made(
+        &mut self,
+        replica: ReplicaId,
+        number: u64,
+        messages: impl Iterator<Item = Message> + Send + 'static,
+    ) {
+        let connection = self.connections.get(&replica).filter(|it| it.number == number);
+        if let Some(connection) = connection {
+            drop(connection.sender.send(wrap(messages)));
+        }
     }
 
     /// A replica wants the variables once they are newer; says whether they are.

@@ -60,7 +60,7 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
                 true => Some(Announced::Held),
                 false => shard.is_decided(contribution).then_some(Announced::Decided),
             };
-            (shard.snapshot().generation, shard.parts().len(), known)
+            (shard.snapshot().generation, shard.sections().len(), known)
         };
         if ticket.generation != generation {
             // Of an earlier life; the coordinator tells the replica (P-9).

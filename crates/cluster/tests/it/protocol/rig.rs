@@ -21,6 +21,7 @@ use sync_replicas::{GlobalStep, ReplicaId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     Step,
+    Rows,
     Push,
     Leave,
     LastValues,
@@ -115,6 +116,13 @@ impl Rig {
                     }
                 }
             }
+            "look" | "look_at_last" => {
+                let version = self.held[0].expect("it has variables");
+                let servers = self.held.len();
+                let wanted = (0..servers).map(|server| verb == "look" || server + 1 == servers);
+                protocol.look_up(version, wanted, actions);
+                Some(Wish::Rows)
+            }
             // Of a push that was begun, once more.
             "hear" => Some(Wish::Push),
             "skip" => {
@@ -182,6 +190,7 @@ impl Rig {
             "replaced" => protocol.failed(id, ConnectError::Replaced(why()), now),
             "shut" => protocol.failed(id, ConnectError::Permanent(why()), now),
             "lost" => protocol.lost(id, actions),
+            "rows" => protocol.rows_came(server, number(words[2])),
             "writing" | "values" => {
                 self.pieces += 1;
                 self.held[server] = words.get(2).map(|it| version(it));
@@ -226,6 +235,7 @@ impl Rig {
                 (about, pushed(Outcome::Stale { local_step, global_step }))
             }
             "gave_up" => (about, Reply::GaveUp { sequence }),
+            "gone" => (None, Reply::Gone { number: sequence }),
             "superseded" => (about, Reply::Superseded { sequence }),
             "overdue" => (about, Reply::Overdue(why())),
             "left" => (about, Reply::Left),
@@ -254,6 +264,11 @@ impl Rig {
                     format!("compute @{step}")
                 }
                 Ok(None) => "training has ended".to_owned(),
+                Err(error) => wait_error(&error),
+            }),
+            Some(Wish::Rows) => protocol.poll_lookup(now, &mut actions).map(|it| match it {
+                Ok(true) => "has rows".to_owned(),
+                Ok(false) => "they are gone".to_owned(),
                 Err(error) => wait_error(&error),
             }),
             Some(Wish::Push) => protocol.poll_push(now, &mut actions).map(|it| match it {
@@ -338,6 +353,9 @@ fn request(request: &Request) -> String {
             format!("pull after {}@{}", generation.get(), step.get())
         }
         Request::Gradients { sequence, .. } => format!("gradients {sequence}"),
+        Request::Lookup { number, version: (generation, step) } => {
+            format!("lookup {number} of {}@{}", generation.get(), step.get())
+        }
         Request::Commit(it) => format!("commit {} of {}", it.sequence, it.receipts),
         Request::Ask { sequence, .. } => format!("ask {sequence}"),
         Request::GiveUp { sequence, why, .. } => match why {

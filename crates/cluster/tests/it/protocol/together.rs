@@ -33,23 +33,36 @@ enum Event {
     Reply(ConnectionId, Option<Ticket>, Reply),
     Connected(ConnectionId),
     Values(ConnectionId, Version),
+    /// All that a server has of a lookup, as it was at this version.
+    Rows(ConnectionId, u64, Version),
     Lost(ConnectionId),
     Computed,
     Poll,
     Beat,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    Step,
+    Rows,
+    Push,
+}
+
 struct Replica {
     protocol: ReplicaProtocol,
     grant: Option<Grant>,
-    /// What it waits for: a step, or what becomes of a push; neither while it computes.
-    pushes: Option<bool>,
+    /// What it waits for; nothing while it computes.
+    waits: Option<Wait>,
+    /// The version whose rows it looks up.
+    looks: Version,
     held: [Option<Version>; SERVERS],
     /// By server, as the server has it: its connection, and the pull that waits there.
     served: [Option<(u64, Option<Option<Version>>)>; SERVERS],
     /// What came while it computed.
     inbox: Vec<Event>,
     accepted: usize,
+    /// How often rows were gone.
+    late: usize,
     /// The steps that it was told of.
     made: Vec<i64>,
     ended: bool,
@@ -96,11 +109,13 @@ impl World {
                 all_bits: false,
             }),
             grant: None,
-            pushes: Some(false),
+            waits: Some(Wait::Step),
+            looks: Version::default(),
             held: [None; SERVERS],
             served: [None; SERVERS],
             inbox: Vec::new(),
             accepted: 0,
+            late: 0,
             made: Vec::new(),
             ended: false,
         });
@@ -233,12 +248,12 @@ impl World {
         let (replica, now) = (&mut self.replicas[index], self.now);
         let mut actions = Vec::new();
         let work = Work { waited: Duration::ZERO, computed: Duration::ZERO, ended: now };
-        if replica.pushes.is_none() {
+        if replica.waits.is_none() {
             let Some(Event::Computed) = replica.inbox.last() else { return };
             let grant = replica.grant.take().expect("it was granted");
             let report = PushReport { variables: vec![0], loss: Some(1.0), examples: 1 };
             let pushed = replica.protocol.push(&grant, report, work, now, &mut actions);
-            replica.pushes = Some(pushed.is_ok());
+            replica.waits = Some(if pushed.is_ok() { Wait::Push } else { Wait::Step });
         }
         for event in std::mem::take(&mut replica.inbox) {
             match event {
@@ -247,6 +262,12 @@ impl World {
                 Event::Values(id, version) if replica.protocol.is_current(id) => {
                     replica.held[id.server] = Some(version);
                     replica.protocol.hold(id.server, Some(version), 0);
+                }
+                Event::Rows(id, number, version) if replica.protocol.is_current(id) => {
+                    // P-17: rows are of the step that is computed.
+                    let own = replica.protocol.lookup_number() == Some(number);
+                    assert!(!own || version == replica.looks, "rows of another step");
+                    replica.protocol.rows_came(id.server, number);
                 }
                 Event::Reply(id, about, reply) => {
                     if let Reply::Advanced(made) = &reply {
@@ -258,16 +279,34 @@ impl World {
             }
         }
         let mut compute = false;
-        while let Some(pushes) = replica.pushes {
-            if pushes {
-                let Poll::Ready(end) = replica.protocol.poll_push(now, &mut actions) else { break };
-                replica.accepted += usize::from(matches!(end, Ok(Outcome::Accepted { .. })));
-                replica.pushes = Some(false);
-            } else {
-                let Poll::Ready(end) = replica.protocol.poll_step(now, &mut actions) else { break };
-                replica.grant = end.expect("servers are in reach");
-                replica.ended = replica.grant.is_none();
-                (replica.pushes, compute) = (None, !replica.ended);
+        while let Some(wait) = replica.waits {
+            let protocol = &mut replica.protocol;
+            match wait {
+                Wait::Push => {
+                    let Poll::Ready(end) = protocol.poll_push(now, &mut actions) else { break };
+                    replica.accepted += usize::from(matches!(end, Ok(Outcome::Accepted { .. })));
+                    replica.waits = Some(Wait::Step);
+                }
+                Wait::Step => {
+                    let Poll::Ready(end) = protocol.poll_step(now, &mut actions) else { break };
+                    replica.grant = end.expect("servers are in reach");
+                    replica.ended = replica.grant.is_none();
+                    replica.waits = (!replica.ended).then_some(Wait::Rows);
+                    if let Some(version) = replica.held[0].filter(|_| !replica.ended) {
+                        replica.looks = version;
+                        protocol.look_up(version, [true; SERVERS], &mut actions);
+                    }
+                }
+                Wait::Rows => {
+                    let Poll::Ready(end) = protocol.poll_lookup(now, &mut actions) else { break };
+                    compute = end.expect("servers are in reach");
+                    replica.waits = (!compute).then_some(Wait::Step);
+                    if !compute {
+                        replica.late += 1;
+                        replica.grant = None;
+                        protocol.give_up(work, now, &mut actions);
+                    }
+                }
             }
         }
         let wake = replica.protocol.next_call();
@@ -306,9 +345,13 @@ impl World {
 /// P-11, P-15.
 #[test]
 fn what_counts_does_so_once() {
+    let mut late = 0;
     for seed in 0..100 {
-        World::new(seed, MENDED).play(seed);
+        let mut world = World::new(seed, MENDED);
+        world.play(seed);
+        late += world.replicas.iter().map(|it| it.late).sum::<usize>();
     }
+    assert!(late > 100, "rows were gone {late} times: nothing was late");
 }
 
 /// Each server tells of the end in its own time: what came before it is known all the same.

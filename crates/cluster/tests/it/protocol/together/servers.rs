@@ -34,6 +34,16 @@ impl World {
                 let reply = if server > 0 { staged } else { Reply::Room { sequence } };
                 self.tell(replica, server, Some(ticket), reply);
             }
+            Request::Lookup { number, version } => {
+                let present = (self.coordinator.generation(), self.coordinator.global_step());
+                if version != present {
+                    return self.tell(replica, server, None, Reply::Gone { number });
+                }
+                if let Some((connection, _)) = self.replicas[replica].served[server] {
+                    let id = ConnectionId { server, number: connection };
+                    self.send(replica, id, false, Event::Rows(id, number, present));
+                }
+            }
             Request::Commit(mut commit) => {
                 let (contribution, generation) =
                     (of(commit.ticket, commit.sequence), commit.ticket.generation);

@@ -1,0 +1,203 @@
+//! Whole trainings with tables over real sockets: the bits of one process, whoever holds the rows
+//! (P-17).
+
+use cluster::spec::{Node, Role};
+use cluster::{Cluster, ClusterError, ClusterReport, OnCluster};
+use ndarray::{Array1, Array2, Axis};
+use optim::{Adam, LazyAdam, Optimizer};
+use sync_replicas::options::{EvictBy, SummationOrder};
+use sync_replicas::{
+    BatchSource, BoxError, Computed, Gradients, Hooks, IndexedSlices, Keys, Model, SyncReplicas,
+    Table, Variables, Work,
+};
+
+use crate::loopback::{addresses, numbers};
+
+/// Rows are drawn to a number that depends on the batch, and the vector to the sum of the rows: the
+/// vector at the end has a trace of every row that was looked up.
+pub(crate) struct Embeddings;
+
+pub(crate) fn tables() -> [Table; 3] {
+    [
+        Table::new("all", 3).normal(0.0, 1.0),
+        Table::new("some", 5).admit_after(3).evict_unused(3),
+        Table::new("few", 1).evict_beyond(15, EvictBy::LastUse),
+    ]
+}
+
+pub(crate) fn variables() -> Variables<f32> {
+    let w = Variables::new().with("w", Array1::zeros(9)).expect("a name");
+    tables().into_iter().try_fold(w, Variables::with_table).expect("names of their own")
+}
+
+impl Model<f32> for Embeddings {
+    type Batch = u64;
+
+    fn keys(&self, batch: &u64) -> Keys {
+        tables().iter().enumerate().fold(Keys::new(), |all, (n, table)| {
+            let key = |k: u64| ((batch * 7 + k * k * 5 + n as u64) % 53) as i64 - 20;
+            let keys = if (batch + n as u64) % 7 == 0 { 0 } else { 12 };
+            all.of(table.name().to_owned(), (0..keys).map(key).collect())
+        })
+    }
+
+    fn gradients(
+        &self,
+        variables: &Variables<f32>,
+        batch: &u64,
+        work: &Work<'_, f32>,
+    ) -> Result<Option<Computed<f32>>, BoxError> {
+        let noise = (batch % 5) as f32 / 5.0;
+        let mut sums = Array1::zeros(9);
+        let (mut gradients, mut from, mut loss) = (Gradients::new(), 0, 0.0);
+        for (table, keys) in self.keys(batch).iter() {
+            let rows = work.rows(table)?;
+            let gradient: Array2<f32> = rows.mapv(|x| x - noise);
+            loss += f64::from(gradient.iter().map(|g| g * g).sum::<f32>());
+            for (sum, column) in sums.iter_mut().skip(from).zip(rows.sum_axis(Axis(0))) {
+                *sum = column;
+            }
+            from += rows.ncols();
+            // A batch without keys of a table leaves it out.
+            if !keys.is_empty() {
+                let slices = IndexedSlices::by_key(keys.to_vec(), gradient)?;
+                gradients = gradients.sparse(table.to_owned(), slices);
+            }
+        }
+        let w = variables.vector("w")?;
+        let gradients = gradients.dense("w", &w - &sums);
+        Ok(Some(Computed { loss, examples: 1, gradients }))
+    }
+}
+
+pub(crate) fn replicas<O>(optimizer: O, (aggregate, total): (usize, usize)) -> SyncReplicas<O> {
+    SyncReplicas::new(optimizer)
+        .replicas_to_aggregate(aggregate)
+        .total_num_replicas(total)
+        .order(SummationOrder::Replica)
+}
+
+/// The same training in one process.
+pub(crate) fn alone(counts: (usize, usize), steps: i64) -> Variables<f32> {
+    let replicas = replicas(LazyAdam::new(0.05), counts);
+    let trainer = replicas.build(variables()).expect("it fits");
+    trainer.fit(&Embeddings, numbers, Hooks::new().stop_at_step(steps)).expect("it trains");
+    trainer.snapshot().variables.clone()
+}
+
+/// All processes of one run, each in a thread; their reports, servers first.
+pub(crate) fn run<O: Optimizer<f32> + 'static>(
+    ps: usize,
+    described: impl Fn() -> SyncReplicas<O> + Sync,
+    hooks: impl Fn() -> Hooks<f32> + Sync,
+    total: usize,
+) -> Vec<Result<ClusterReport<f32>, ClusterError>> {
+    let (servers, workers) = (addresses(ps), addresses(total));
+    std::thread::scope(|scope| {
+        let run = |role: &'static str, index: u64| {
+            let (servers, workers) = (&servers, &workers);
+            let (hooks, described) = (&hooks, &described);
+            scope.spawn(move || {
+                let place =
+                    Node::from_flags(servers, workers, role, index).expect("it makes sense");
+                let cluster = Cluster::new(place);
+                let trainer = described().on(&cluster).build(variables())?;
+                trainer.fit(&Embeddings, numbers, hooks())
+            })
+        };
+        let servers: Vec<_> = (0..ps as u64).map(|index| run("ps", index)).collect();
+        let workers: Vec<_> = (0..total as u64).map(|index| run("worker", index)).collect();
+        servers.into_iter().chain(workers).map(|it| it.join().expect("it ends")).collect()
+    })
+}
+
+/// Whether all reports that have variables have these.
+#[track_caller]
+pub(crate) fn check_equal(
+    reports: Vec<Result<ClusterReport<f32>, ClusterError>>,
+    expected: &Variables<f32>,
+) {
+    let mut compared = 0;
+    for report in reports {
+        let report = report.expect("it trains");
+        // A worker that came after the end has none.
+        if let Some(variables) = report.variables {
+            assert_eq!(variables.sha256(), expected.sha256(), "{:?}", report.task);
+            compared += 1;
+        }
+    }
+    assert!(compared > 0, "nobody has variables");
+}
+
+/// P-17, P-14: rows are those of one process, however many servers share them.
+#[test]
+fn a_cluster_has_the_rows_of_one_process() {
+    for (ps, counts) in [(1, (1, 1)), (1, (2, 3)), (2, (2, 2)), (3, (3, 4)), (4, (3, 1))] {
+        let hooks = || Hooks::new().stop_at_step(30);
+        let reports = run(ps, || replicas(LazyAdam::new(0.05), counts), hooks, counts.1);
+        check_equal(reports, &alone(counts, 30));
+    }
+}
+
+/// P-17: what cannot be exact is refused by every process at its start.
+#[test]
+fn what_cannot_be_is_refused_at_the_start() {
+    for role in [Role::Ps, Role::Worker] {
+        let role = if role == Role::Ps { "ps" } else { "worker" };
+        let place = Node::from_flags(&addresses(1), &addresses(1), role, 0).expect("a place");
+        let cluster = Cluster::new(place);
+        let described = |o| SyncReplicas::<Adam>::new(o).total_num_replicas(1);
+        let reference = described(Adam::new(0.1)).reference();
+        let error = reference.on(&cluster).build(variables()).map(drop).expect_err("one by one");
+        assert!(error.to_string().contains("admitted one by one"), "{error}");
+        let trainer = described(Adam::new(0.1)).on(&cluster).build(variables());
+        let refused = trainer.map(drop).expect_err("it moves all rows").to_string();
+        assert!(refused.contains("take lazy_adam"), "{refused}");
+        let wide = Variables::<f32>::new().with_table(Table::new("t", 1 << 18)).expect("a name");
+        let lazy = SyncReplicas::new(LazyAdam::new(0.1)).total_num_replicas(1);
+        let error = lazy.on(&cluster).build(wide).map(drop);
+        let error = error.expect_err("too wide for a message").to_string();
+        assert!(error.contains("a row of 1048576 bytes"), "{error}");
+    }
+}
+
+/// A loop of one's own: rows before their token, and of the step that is computed.
+#[test]
+fn a_loop_of_ones_own_asks_before_its_token() {
+    let (servers, workers) = (addresses(2), addresses(1));
+    let counts = (1, 1);
+    std::thread::scope(|scope| {
+        for index in 0..2 {
+            let (servers, workers) = (&servers, &workers);
+            scope.spawn(move || {
+                let place = Node::from_flags(servers, workers, "ps", index).expect("a place");
+                let cluster = Cluster::new(place);
+                let replicas = replicas(LazyAdam::new(0.05), counts);
+                let trainer = replicas.on(&cluster).build(variables()).expect("it fits");
+                trainer.run_server(Hooks::new().stop_at_step(30)).expect("it serves")
+            });
+        }
+        let place = Node::from_flags(&servers, &workers, "worker", 0).expect("a place");
+        let cluster = Cluster::new(place);
+        let trainer = replicas(LazyAdam::new(0.05), counts).on(&cluster).build(variables());
+        let hooks = Hooks::new().stop_at_step(30);
+        let mut replica = trainer.expect("it fits").replica(hooks).expect("a replica");
+        let mut source = numbers(replica.id());
+        while let Some(step) = replica.next_step().expect("it goes on") {
+            let batch = source.batch(step.number()).expect("it never ends");
+            let rows = step.lookup_all(&Embeddings.keys(&batch)).expect("its step is open");
+            let one = step.lookup("all", &[5, 5]).expect("so is it still");
+            assert_eq!(one.row(0), one.row(1));
+            assert!(step.lookup("none", &[1]).is_err() && step.lookup("w", &[1]).is_err());
+            let work = step.work().with_rows(&rows);
+            let computed = Embeddings.gradients(step.variables(), &batch, &work);
+            let computed = computed.expect("it computes").expect("it is not given up");
+            let push = step.begin_push(computed).expect("it fits");
+            replica.prefetch(&Embeddings.keys(&(batch + 1))).expect("they are tables");
+            push.wait().expect("it is heard of");
+        }
+        let report = replica.finish().expect("it trained");
+        let variables = report.variables.expect("it has them");
+        assert_eq!(variables.sha256(), alone(counts, 30).sha256());
+    });
+}
