@@ -651,10 +651,14 @@ pub struct Apply {
     pub decided: ::prost::alloc::vec::Vec<Decision>,
 }
 /// Send all state as of now; steps that follow in the same stream do not reach into it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct SaveState {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SaveState {
+    /// Where the rows of tables go, beside the checkpoints: a folder's name. Empty without tables.
+    #[prost(string, tag = "1")]
+    pub aside: ::prost::alloc::string::String,
+}
 /// The end of a restore, or of a start: from now on this generation counts, at this step.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BeginGeneration {
     #[prost(uint64, tag = "1")]
     pub generation: u64,
@@ -663,6 +667,9 @@ pub struct BeginGeneration {
     /// Whether the tensors before it are the state; else the program's initial values are.
     #[prost(bool, tag = "3")]
     pub restored: bool,
+    /// The checkpoint that has the rows of tables, by its name. Empty for none.
+    #[prost(string, tag = "4")]
+    pub checkpoint: ::prost::alloc::string::String,
 }
 /// A server that wishes to leave may: what it holds is in a checkpoint, or cannot be saved.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -688,7 +695,7 @@ pub struct Done {
     /// The order that this answers.
     #[prost(uint64, tag = "10")]
     pub number: u64,
-    #[prost(oneof = "done::Done", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "done::Done", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub done: ::core::option::Option<done::Done>,
 }
 /// Nested message and enum types in `Done`.
@@ -713,7 +720,21 @@ pub mod done {
         /// An update came out infinite or NaN and was not made; what it was.
         #[prost(string, tag = "8")]
         NotFinite(::prost::alloc::string::String),
+        /// Rows of tables were written, or not. Answers no order.
+        #[prost(message, tag = "9")]
+        Rows(super::RowsWritten),
     }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RowsWritten {
+    /// As it was said in SaveState.
+    #[prost(string, tag = "1")]
+    pub aside: ::prost::alloc::string::String,
+    /// What was written, in JSON; or why it was not.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub tables: ::prost::bytes::Bytes,
+    #[prost(string, tag = "3")]
+    pub failed: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ServeWelcome {

@@ -22,4 +22,4 @@ pub(crate) use disk::write_checkpoint;
 #[cfg(all(unix, feature = "crash-points"))]
 pub(crate) use plan::{enter, reach};
 #[cfg(not(all(unix, feature = "crash-points")))]
-pub(crate) use sync_replicas::checkpoint::write as write_checkpoint;
+pub(crate) use sync_replicas::checkpoint::write_with_rows as write_checkpoint;

@@ -178,7 +178,11 @@ fn server_by(
     checkpoints: Option<Checkpoints>,
     values_from_chief: bool,
 ) -> Arc<Server<f32>> {
-    let placement = placement(servers);
+    let placement = match &checkpoints {
+        // Rows would have to be written by all servers.
+        Some(_) => Arc::new(Placement::new(&shapes(), size_of::<f32>(), servers)),
+        None => placement(servers),
+    };
     let staging = settings.total_num_replicas.unwrap_or(REPLICAS);
     let parts = placement.parts(index);
     let initial = parts.iter().map(|part| ArrayD::zeros(&*part.shape)).collect();
@@ -190,7 +194,7 @@ fn server_by(
         index: ServerIndex::new(index),
         run: run(),
         record: None,
-        variables: shapes().len() + 1,
+        variables: shapes().len() + placement.tables().len(),
         agreement: agreement(),
         values_from_chief,
         config: settings.check().expect("good settings"),

@@ -29,7 +29,7 @@ pub use disk::{Disk, SystemDisk};
 pub use error::CheckpointError;
 #[cfg(feature = "crash-points")]
 pub use folder::write_on;
-pub use folder::{write, write_with_tables};
+pub use folder::{RowsToSave, aside_name, write, write_rows, write_with_rows};
 pub(crate) use manifest::sha256_hex;
 pub use reading::{all, has_f64, latest, newest_definition, newest_run, open, read, recover};
 pub use retry::{FEWEST_KEPT, Retry};

@@ -22,7 +22,7 @@ use crate::history::METRICS;
 use crate::host_time::{host, rfc_3339};
 use crate::lock::lock;
 use crate::metrics::{Run, unwritten};
-use crate::run_folder::{FolderSettings, RunFolder};
+use crate::run_folder::{FolderSettings, RunFolder, checkpoints_of};
 use crate::run_log::RunLog;
 use crate::settings::Resume;
 use crate::summary::{ReplicaSummary, Summary};
@@ -49,8 +49,16 @@ pub fn serve(args: &NodeArgs, stop: ProcessHandle) -> Result<Ended, Error> {
     if task.role == Role::Ps && task.index == 0 {
         return lead(args, &cluster);
     }
-    let files = ServerFiles { checkpoints: None, run: RunId::draw(), record: None };
+    let files = ServerFiles { checkpoints: rows(args), run: RunId::draw(), record: None };
     Ok(Ended::of(&cluster.serve(files)?))
+}
+
+/// Where a server that does not lead writes the rows of its tables, if it is told.
+fn rows(args: &NodeArgs) -> Option<Checkpoints> {
+    let own = || args.train.out.as_deref().map(checkpoints_of);
+    let folder = args.train.checkpoint_dir.clone().or_else(own)?;
+    let keep = usize::try_from(args.train.keep).unwrap_or(usize::MAX);
+    Some(Checkpoints { folder, steps: args.train.save_every, keep })
 }
 
 /// The first server's part.

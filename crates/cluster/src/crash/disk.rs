@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sync_replicas::Scalar;
 use sync_replicas::checkpoint::CheckpointError;
-use sync_replicas::checkpoint::{Disk, SystemDisk, TrainingState, write_on};
+use sync_replicas::checkpoint::{Disk, RowsToSave, SystemDisk, TrainingState, write_on};
 
 use super::plan::reach_on_disk as reach;
 
@@ -25,9 +25,10 @@ pub(super) const POINTS: [&str; 5] = [
 pub(crate) fn write_checkpoint<T: Scalar>(
     folder: &Path,
     state: &TrainingState<T>,
+    rows: RowsToSave<T>,
     keep: usize,
 ) -> Result<PathBuf, CheckpointError> {
-    write_on(&mut CrashingDisk, folder, state, None, keep)
+    write_on(&mut CrashingDisk, folder, state, rows, keep)
 }
 
 struct CrashingDisk;

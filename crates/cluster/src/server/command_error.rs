@@ -1,5 +1,7 @@
 //! Why a parameter server could not do as it was told.
 
+use sync_replicas::TableError;
+use sync_replicas::checkpoint::CheckpointError;
 use sync_replicas::driver::describe;
 use sync_replicas::error::UpdateError;
 
@@ -28,6 +30,15 @@ pub(super) enum CommandError {
     NotWhole,
     #[error(transparent)]
     Begin(#[from] BeginError),
+    #[error("{}", describe(.0))]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Tables(#[from] TableError),
+    #[error(
+        "this server has no folder of checkpoints, and the rows of its tables go there; give all \
+         parameter servers the same --checkpoint-dir"
+    )]
+    NoFolder,
     #[error("a state was announced and did not come, or came unasked")]
     OtherState,
     #[error("an order that this version does not know")]

@@ -4,6 +4,7 @@
 //! server gets them in one order. Messages are handed over and not waited for; what takes time is
 //! left as a [`Task`]. Lock order: the leader's, the shard's, the connections'.
 
+mod checkpoints;
 pub(super) mod ending;
 mod history;
 pub(super) mod initial_values;
@@ -20,24 +21,23 @@ use std::time::Duration;
 
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::StopReason;
-use sync_replicas::record::{FailedSave, UpdateMade};
-use sync_replicas::{GlobalStep, ReplicaId, Scalar};
+use sync_replicas::record::UpdateMade;
+use sync_replicas::{ReplicaId, Scalar};
 use tokio::time::Instant;
 
 use super::bad_message::BadMessage;
 use super::command_error::CommandError;
 use super::link::orders::Link;
-use super::parameter_server::{ParameterServer, Release};
+use super::parameter_server::ParameterServer;
 use super::settings::ServerSettings;
 use crate::coordinator::{Coordinator, ShardCommand, StepMade, Ticket};
 use crate::index::ServerIndex;
 use crate::proto::to_replica::Message;
-use crate::proto::{self, Ended, SaveFailed, ToReplica, to_server};
-use crate::shard::ShardState;
+use crate::proto::{self, Ended, ToReplica, to_server};
 use crate::wire::{self, Recorded};
 use history::History;
 use initial_values::InitialValues;
-use saving::{NotSaved, Saving};
+use saving::Saving;
 use server_handle::{Reply, ServerHandle};
 use shared::Task;
 
@@ -60,6 +60,10 @@ pub(super) struct Leader<T: Scalar> {
     /// What was wished for while it was not serving: done as soon as it is.
     deferred: Deferred,
     pub(super) saving: Saving<T>,
+    /// Drawn when the process started.
+    life: u64,
+    /// How many checkpoints were begun.
+    saves: u64,
     /// Training ended; this is told once everything is saved.
     pub(super) ending: Option<Ended>,
     /// The replicas that have heard of it.
@@ -98,6 +102,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             history: History::default(),
             deferred: Deferred::default(),
             saving: Saving::new(settings.run),
+            life: secret,
+            saves: 0,
             ending: None,
             heard: BTreeSet::new(),
             replaced: None,
@@ -284,104 +290,5 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         let next = if self.serving { self.coordinator().tick() } else { None };
         self.act();
         next
-    }
-
-    /// A checkpoint is asked for: of now, or of when the servers are ready.
-    pub(super) fn wish_to_save(&mut self) {
-        if !self.serving {
-            self.deferred.save = true;
-        } else if !self.own.is_over() {
-            self.begin_save();
-        }
-    }
-
-    /// Has every server send its state as of now, unless that is saved or being saved.
-    fn save_if_new(&mut self) {
-        if self.saving.is_wanted() {
-            self.begin_save();
-        }
-    }
-
-    /// Has every server send its state as of now.
-    pub(super) fn begin_save(&mut self) {
-        if self.settings.checkpoints.is_some() {
-            self.saving.begin(&self.servers, &self.coordinator);
-            self.write_if_gathered();
-        }
-    }
-
-    fn write_if_gathered(&mut self) {
-        self.tasks.extend(self.saving.take_gathered().map(Task::Write));
-    }
-
-    /// Another server has sent its state, as an order of this number said.
-    pub(super) fn state_came(&mut self, server: ServerIndex, order: u64, state: ShardState<T>) {
-        self.saving.came(server, order, state);
-        self.write_if_gathered();
-    }
-
-    /// The state that an order of this number asked for was lost on its way: all are gathered
-    /// anew, as of now.
-    pub(super) fn save_again(&mut self, server: ServerIndex, order: u64) {
-        if self.saving.lose(server, order) {
-            self.begin_save();
-        }
-    }
-
-    /// A checkpoint was written, or failed.
-    fn written(&mut self, written: Result<(), NotSaved>) {
-        // A generation begins once this is done, so it is the one that was taken.
-        let Some(gathering) = self.saving.under_way.take() else { return };
-        let mut again = gathering.again && self.serving;
-        let mut later = false;
-        match &written {
-            Ok(()) => self.saving.succeeded(&gathering),
-            Err(error) => {
-                self.note_failed(gathering.global_step, error);
-                if !again && self.ending.is_some() {
-                    let pause =
-                        self.saving.try_later(error, self.now(), self.settings.reconnect_timeout);
-                    self.tasks.extend(pause.map(Task::SaveLater));
-                    later = pause.is_some();
-                }
-                if let Some(ending) = self.ending.as_mut().filter(|_| !again && !later) {
-                    // What was trained is lost with the servers.
-                    ending.failed = true;
-                    ending.reason =
-                        format!("{}, but no last checkpoint was written: {error}", ending.reason);
-                }
-            }
-        }
-        let leave = match &written {
-            // Whoever waits to leave ends with the training.
-            _ if self.ending.is_some() => Vec::new(),
-            Ok(()) => self.coordinator.saved(gathering.updates),
-            Err(_) if again || later => Vec::new(),
-            Err(_) => self.coordinator.nothing_is_saved(),
-        };
-        // Servers that leave take their state with them: nothing more can be saved.
-        again &= leave.is_empty();
-        let release =
-            written.map_or_else(|it| Release::Unsaved(it.to_string()), |()| Release::Saved);
-        self.release(leave, &release);
-        if again {
-            self.begin_save();
-        }
-        self.finish_if_saved();
-    }
-
-    /// Tells of a checkpoint that was not written, wherever somebody looks.
-    fn note_failed(&mut self, step: GlobalStep, error: &NotSaved) {
-        let (reason, step) = (error.to_string(), step.get());
-        tracing::error!(reason, step, "no checkpoint was written");
-        let told = SaveFailed { step, reason: reason.clone() };
-        self.own.connections().send_to_all(&Message::SaveFailed(told));
-        if let Some(record) = &self.settings.record {
-            record.add_failed_save(FailedSave { step, reason: reason.clone() });
-        }
-        if error.is_replaced() {
-            self.was_replaced(reason.clone());
-        }
-        self.saving.failed(reason);
     }
 }

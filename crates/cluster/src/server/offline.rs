@@ -158,7 +158,7 @@ pub(crate) fn snapshot(server: &Server<f32>) -> Arc<Snapshot<f32>> {
 /// Puts another server into the first generation.
 pub(crate) fn begin_served(server: &Server<f32>) {
     let (generation, global_step) = (Generation::new(1), GlobalStep::new(0));
-    let start = Start { run: server.settings.run, generation, global_step };
+    let start = Start { run: server.settings.run, generation, global_step, checkpoint: None };
     server.own.begin(None, start).expect("it is the first");
 }
 
@@ -166,7 +166,12 @@ pub(crate) fn begin_served(server: &Server<f32>) {
 pub(crate) fn restoring(server: &Server<f32>, generation: u64, global_step: i64) -> Vec<Message> {
     let state = server.own.shard().state();
     let tensors = pieces(&state).map(Message::Restore).collect::<Vec<_>>();
-    let begin = proto::BeginGeneration { generation, global_step, restored: true };
+    let begin = proto::BeginGeneration {
+        generation,
+        global_step,
+        restored: true,
+        checkpoint: String::new(),
+    };
     let rest = [Message::RestoreScalars(scalars(&state)), Message::Begin(begin)];
     tensors.into_iter().chain(rest).collect()
 }
@@ -232,7 +237,7 @@ impl Link {
 
     /// Has the other server save its state.
     pub(crate) fn save(&self) {
-        self.orders.send(Message::Save(proto::SaveState {}));
+        self.orders.send(Message::Save(proto::SaveState::default()));
     }
 
     /// A connection of the other server's of these bytes, to its end.

@@ -9,15 +9,17 @@ pub(super) mod intake;
 mod lookups;
 mod staging_room;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use sync_replicas::checkpoint::RunId;
+use sync_replicas::checkpoint::{RunId, SavedTable, SavedTables, write_rows};
 use sync_replicas::driver::Generation;
-use sync_replicas::store::Tables;
-use sync_replicas::{GlobalStep, ReplicaId, Scalar};
+use sync_replicas::store::{TableSaves, Tables};
+use sync_replicas::{GlobalStep, ReplicaId, Scalar, Table};
 use tokio::sync::{Notify, watch};
 
+use super::blocking::blocking;
 use super::command_error::CommandError;
 use super::counters::Counters;
 use super::link::transfer::Layout;
@@ -47,6 +49,8 @@ pub(super) struct ParameterServer<T: Scalar> {
     /// The shard's, which are looked up while it is at work.
     tables: Arc<Tables<T>>,
     wire: Wire,
+    /// Where checkpoints are, if anywhere.
+    folder: Option<PathBuf>,
     connections: Mutex<ReplicaConnections>,
     pub(super) room: StagingRoom,
     /// Whether there is room for fewer contributions than there may be: the leader's server gives
@@ -64,12 +68,17 @@ pub(super) struct ParameterServer<T: Scalar> {
 }
 
 /// Where a generation begins.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Start {
     pub(super) run: RunId,
     pub(super) generation: Generation,
     pub(super) global_step: GlobalStep,
+    /// The checkpoint that has the rows of tables, by its name, where there is one.
+    pub(super) checkpoint: Option<String>,
 }
+
+/// A server's part of a checkpoint: its state, and its rows, if it has tables.
+pub(super) type Saved<T> = (ShardState<T>, Option<TableSaves<T>>);
 
 /// A server belongs to the run of its updates, and this is another.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +125,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
             run: Mutex::new(None),
             tables: Arc::clone(shard.tables()),
             wire: settings.wire,
+            folder: settings.checkpoints.as_ref().map(|it| it.folder.clone()),
             shard: Mutex::new(shard),
             connections: Mutex::new(ReplicaConnections::new(settings.wire)),
             room: StagingRoom::new(if leads { settings.staging } else { replicas }),
@@ -169,13 +179,43 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         Ok(applied)
     }
 
-    /// The state of the shard.
+    /// The state of the shard, and its rows as of the same step, to be written.
     ///
     /// # Errors
     /// There is none of one step, since an update failed.
-    pub(super) fn state(&self) -> Result<ShardState<T>, CommandError> {
+    pub(super) fn save(&self) -> Result<Saved<T>, CommandError> {
         let shard = self.shard();
-        if shard.is_whole() { Ok(shard.state()) } else { Err(CommandError::NotWhole) }
+        if !shard.is_whole() {
+            return Err(CommandError::NotWhole);
+        }
+        let tables = !self.tables.declared().is_empty();
+        Ok((shard.state(), tables.then(|| self.tables.begin_save())))
+    }
+
+    /// Writes its rows beside the checkpoints, into the folder of this name.
+    ///
+    /// # Errors
+    /// [`CommandError::NoFolder`], [`CommandError::Checkpoint`].
+    pub(super) fn write_rows(
+        &self,
+        aside: &str,
+        rows: TableSaves<T>,
+    ) -> Result<Vec<SavedTable>, CommandError> {
+        let folder = self.folder.as_deref().ok_or(CommandError::NoFolder)?;
+        let written = blocking(|| write_rows(folder, aside, rows, self.index.get()))?;
+        crash_point!("server/rows-written");
+        Ok(written)
+    }
+
+    /// Its rows as a checkpoint has them, or none.
+    fn take_rows(&self, checkpoint: Option<&str>) -> Result<(), CommandError> {
+        let Some(checkpoint) = checkpoint else { return Ok(self.tables.clear()?) };
+        let folder = self.folder.as_deref().ok_or(CommandError::NoFolder)?;
+        let (own, servers) = (self.index.get(), self.placement.shards());
+        let owns = |table: &Table, key: i64| table.owner(key, servers) == own;
+        let saved = SavedTables::of(folder, checkpoint)?;
+        self.tables.replace(blocking(|| self.tables.load(&saved, owns))?);
+        Ok(())
     }
 
     /// What the state of a server consists of, which runs the same program.
@@ -209,6 +249,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
     ) -> Result<(), CommandError> {
         crash_point!("server/before-generation");
         self.may_serve(start.run)?;
+        self.take_rows(start.checkpoint.as_deref())?;
         self.shard().begin_from(state.as_ref(), start.generation, start.global_step)?;
         *lock(&self.run) = Some(start.run);
         crash_point!("server/generation-begun");

@@ -274,6 +274,12 @@ fn is_about_a_life(said: &Said) -> bool {
     )
 }
 
+/// Of a checkpoint that nobody writes.
+fn written(tables: &str, failed: &str) -> proto::RowsWritten {
+    let (aside, tables) = (".checkpoint-1.new".to_owned(), tables.as_bytes().to_vec().into());
+    proto::RowsWritten { aside, tables, failed: failed.to_owned() }
+}
+
 /// Of a lookup that nobody waits for.
 fn rows() -> proto::Rows {
     let data = [0.5_f32, 1.5].iter().flat_map(|it| it.to_le_bytes()).collect();
@@ -326,7 +332,7 @@ fn orders() -> Vec<Example> {
     let first = [
         ("Decisions", Orders::Decide(proto::Decisions { decided: vec![admit, discard.clone()] })),
         ("Apply", Orders::Apply(apply)),
-        ("SaveState", Orders::Save(proto::SaveState {})),
+        ("SaveState", Orders::Save(proto::SaveState::default())),
         ("Ended", Orders::End(ended())),
         ("LetGo", Orders::LetGo(proto::LetGo { unsaved: "why".to_owned() })),
     ];
@@ -384,6 +390,8 @@ fn answers() -> Vec<Example> {
         ("NotFinite", 2, Answer::NotFinite("why".to_owned())),
         ("Begun", 1, Answer::Begun(true)),
         ("Leaving", 0, Answer::Leaving(true)),
+        ("RowsWritten", 0, Answer::Rows(written("[]", ""))),
+        ("RowsWritten, not", 0, Answer::Rows(written("", "why"))),
     ] {
         let message = encoded(&(number, Some(answer)));
         examples.push(Example { name, ear, before: Vec::new(), message });

@@ -1,10 +1,13 @@
 //! Whole trainings with tables over real sockets: the bits of one process, whoever holds the rows
 //! (P-17).
 
+use std::path::Path;
+
 use cluster::spec::{Node, Role};
 use cluster::{Cluster, ClusterError, ClusterReport, OnCluster};
 use ndarray::{Array1, Array2, Axis};
 use optim::{Adam, LazyAdam, Optimizer};
+use sync_replicas::checkpoint;
 use sync_replicas::options::{EvictBy, SummationOrder};
 use sync_replicas::{
     BatchSource, BoxError, Computed, Gradients, Hooks, IndexedSlices, Keys, Model, SyncReplicas,
@@ -36,7 +39,7 @@ impl Model<f32> for Embeddings {
     fn keys(&self, batch: &u64) -> Keys {
         tables().iter().enumerate().fold(Keys::new(), |all, (n, table)| {
             let key = |k: u64| ((batch * 7 + k * k * 5 + n as u64) % 53) as i64 - 20;
-            let keys = if (batch + n as u64) % 7 == 0 { 0 } else { 12 };
+            let keys = if (batch + n as u64).is_multiple_of(7) { 0 } else { 12 };
             all.of(table.name().to_owned(), (0..keys).map(key).collect())
         })
     }
@@ -199,5 +202,84 @@ fn a_loop_of_ones_own_asks_before_its_token() {
         let report = replica.finish().expect("it trained");
         let variables = report.variables.expect("it has them");
         assert_eq!(variables.sha256(), alone(counts, 30).sha256());
+    });
+}
+
+/// P-17: a checkpoint has all that decides about rows, fits any number of servers, and what goes on
+/// from it has the bits of a run that was never interrupted.
+#[test]
+fn a_checkpoint_goes_on_with_any_number_of_servers() {
+    let counts = (2, 2);
+    let expected = alone(counts, 30);
+    let trainer = replicas(LazyAdam::new(0.05), counts).build(variables()).expect("it fits");
+    trainer.fit(&Embeddings, numbers, Hooks::new().stop_at_step(13)).expect("it trains");
+    for first in 1..=4 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let hooks = |last: i64| {
+            let path = folder.path().to_owned();
+            move || Hooks::new().stop_at_step(last).checkpoints(path.clone(), 4, 2)
+        };
+        let described = || replicas(LazyAdam::new(0.05), counts);
+        run(first, described, hooks(13), counts.1).into_iter().for_each(|it| {
+            it.expect("it trains");
+        });
+        // Evaluation and prediction find the rows of one process.
+        let saved = checkpoint::open::<f32>(folder.path()).expect("it is good");
+        assert_eq!(saved.global_step.get(), 13);
+        let keys: Vec<i64> = (-22..35).collect();
+        for table in tables() {
+            let rows: Vec<f32> = saved.tables.lookup(table.name(), &keys).expect("good files");
+            let expected = trainer.lookup(table.name(), &keys).expect("a table");
+            assert_eq!(rows, expected.into_raw_vec_and_offset().0, "{}", table.name());
+        }
+        for then in 1..=4 {
+            let copy = tempfile::tempdir().expect("a folder");
+            copy_all(folder.path(), copy.path());
+            let path = copy.path().to_owned();
+            let hooks = || Hooks::new().stop_at_step(30).checkpoints(path.clone(), 100, 2);
+            check_equal(run(then, described, hooks, counts.1), &expected);
+        }
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let (path, name) = entry.map(|it| (it.path(), it.file_name())).expect("an entry");
+        let to = to.join(name);
+        if path.is_dir() {
+            std::fs::create_dir(&to).expect("a new folder");
+            copy_all(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).expect("it can be read");
+        }
+    }
+}
+
+/// P-17: every server writes its own rows, so one without the folder is no server of tables: it is
+/// said at the start, and not when the rows are lost.
+#[test]
+fn a_server_without_the_folder_is_found_at_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (servers, workers) = (addresses(2), addresses(1));
+    std::thread::scope(|scope| {
+        let run = |role: &'static str, index: u64, hooks: Hooks<f32>| {
+            let (servers, workers) = (&servers, &workers);
+            scope.spawn(move || {
+                let place = Node::from_flags(servers, workers, role, index).expect("a place");
+                let cluster = Cluster::new(place);
+                let described = replicas(LazyAdam::new(0.05), (1, 1));
+                let trainer = described.on(&cluster).build(variables()).expect("it fits");
+                trainer.fit(&Embeddings, numbers, hooks).map(drop)
+            })
+        };
+        let with = || Hooks::new().stop_at_step(5).checkpoints(folder.path(), 4, 2);
+        let first = run("ps", 0, with());
+        let second = run("ps", 1, Hooks::new().stop_at_step(5));
+        let worker = run("worker", 0, with());
+        let error = first.join().expect("it ends").expect_err("there is no folder").to_string();
+        assert!(error.contains("parameter server 1 has not written its rows"), "{error}");
+        assert!(error.contains("give all parameter servers the same --checkpoint-dir"), "{error}");
+        second.join().expect("it ends").expect_err("training failed");
+        worker.join().expect("it ends").expect_err("training failed");
     });
 }

@@ -147,7 +147,10 @@ impl Servers {
                 Departure::Done => coordinator.leave(id, ticket, None),
                 Departure::Failed(reason) => coordinator.leave(id, ticket, Some(reason)),
             },
-            Request::Pull { .. } | Request::Gradients { .. } | Request::Recall => {}
+            Request::Pull { .. }
+            | Request::Gradients { .. }
+            | Request::Lookup { .. }
+            | Request::Recall => {}
         }
         self.act(stage);
     }

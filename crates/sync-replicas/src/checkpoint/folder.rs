@@ -7,12 +7,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use accum_core::GlobalStep;
+
 use super::bytes::{MANIFEST, TENSORS, serialize};
 use super::claim;
 use super::disk::{Disk, SystemDisk};
 use super::listing::{Entry, PREFIX, list};
 use super::manifest::{FileEntry, Manifest};
-use super::tables::write_tables;
+use super::tables::{SavedTable, write_tables};
 use super::turn::Turn;
 use super::{CheckpointError, TrainingState};
 use crate::Scalar;
@@ -31,20 +33,63 @@ pub fn write<T: Scalar>(
     state: &TrainingState<T>,
     keep: usize,
 ) -> Result<PathBuf, CheckpointError> {
-    write_on(&mut SystemDisk, folder, state, None, keep)
+    write_on(&mut SystemDisk, folder, state, RowsToSave::None, keep)
 }
 
 /// The same with the rows of tables, which go there piece by piece: no second copy is made of them.
 ///
 /// # Errors
 /// As [`write()`].
-pub fn write_with_tables<T: Scalar>(
+pub fn write_with_rows<T: Scalar>(
     folder: &Path,
     state: &TrainingState<T>,
-    tables: TableSaves<T>,
+    rows: RowsToSave<T>,
     keep: usize,
 ) -> Result<PathBuf, CheckpointError> {
-    write_on(&mut SystemDisk, folder, state, Some(tables), keep)
+    write_on(&mut SystemDisk, folder, state, rows, keep)
+}
+
+/// Rows of tables that go into a checkpoint.
+#[derive(Debug)]
+pub enum RowsToSave<T: Scalar> {
+    /// There are no tables.
+    None,
+    /// All rows are this writer's.
+    Own(TableSaves<T>),
+    /// Others have written them, into a folder beside the checkpoint's place: its name, and what
+    /// each of them has written ([`write_rows`]).
+    Written(String, Vec<Vec<SavedTable>>),
+}
+
+/// A name for a folder beside the place of a checkpoint, into which rows are written before it:
+/// no other attempt has it.
+#[must_use]
+pub fn aside_name(step: GlobalStep, attempt: &str) -> String {
+    format!(".{PREFIX}{:09}.{attempt}.new", step.get())
+}
+
+/// Writes one writer's rows of all tables into such a folder, for
+/// [`RowsToSave::Written`]; what it has written.
+///
+/// # Errors
+/// [`CheckpointError`].
+pub fn write_rows<T: Scalar>(
+    folder: &Path,
+    aside: &str,
+    mut tables: TableSaves<T>,
+    writer: usize,
+) -> Result<Vec<SavedTable>, CheckpointError> {
+    let plain = aside.starts_with('.') && aside.ends_with(".new") && !aside.contains(['/', '\\']);
+    let aside = folder.join(aside);
+    if !plain {
+        let what = "expected the name of a folder beside a checkpoint".to_owned();
+        return Err(CheckpointError::Unwritable { path: aside, what });
+    }
+    let disk = &mut SystemDisk;
+    disk.create_folder(&aside).map_err(CheckpointError::io("making the folder", &aside))?;
+    let written = write_tables(disk, &aside, &mut tables, writer)?;
+    sync_folder(disk, &aside)?;
+    Ok(written)
 }
 
 /// [`write()`], on a disk that may be a test's.
@@ -55,21 +100,28 @@ pub fn write_on<T: Scalar>(
     disk: &mut impl Disk,
     folder: &Path,
     state: &TrainingState<T>,
-    tables: Option<TableSaves<T>>,
+    rows: RowsToSave<T>,
     keep: usize,
 ) -> Result<PathBuf, CheckpointError> {
     disk.create_folder(folder).map_err(CheckpointError::io("making the folder", folder))?;
     let _turn = Turn::wait(folder)?;
     refuse_another_run(folder, state)?;
     claim::raise(folder, state.generation)?;
-    remove_leftovers(disk, folder)?;
     let name = format!("{PREFIX}{:09}", state.global_step.get());
-    let (aside, place) = (folder.join(format!(".{name}.new")), folder.join(&name));
+    let aside = match &rows {
+        RowsToSave::Written(aside, _) => folder.join(aside),
+        _ => folder.join(format!(".{name}.new")),
+    };
+    let place = folder.join(&name);
+    remove_leftovers(disk, folder, matches!(rows, RowsToSave::Written(..)).then_some(&*aside))?;
     disk.create_folder(&aside).map_err(CheckpointError::io("making the folder", &aside))?;
     let (mut numbers, tensors) = state.split();
-    if let Some(mut tables) = tables {
-        numbers.tables = write_tables(disk, &aside, &mut tables, 0)?;
-    }
+    numbers.tables = match rows {
+        RowsToSave::None => Vec::new(),
+        RowsToSave::Own(mut tables) => write_tables(disk, &aside, &mut tables, 0)?,
+        RowsToSave::Written(_, written) => SavedTable::together(written)
+            .map_err(|what| CheckpointError::Unwritable { path: aside.clone(), what })?,
+    };
     let bytes = serialize(&tensors, &place)?;
     let files = vec![FileEntry::of(TENSORS, &bytes)];
     let manifest = Manifest::new(state.run, T::DTYPE.to_string(), files, numbers);
@@ -82,7 +134,7 @@ pub fn write_on<T: Scalar>(
     sync_folder(disk, &aside)?;
     // It may have taken long.
     refuse_if_replaced(folder, state)?;
-    publish(disk, folder, &name)?;
+    publish(disk, folder, &name, &aside)?;
     rotate(disk, folder, state, &place, keep)?;
     tracing::info!(path = %place.display(), "checkpoint written");
     Ok(place)
@@ -115,13 +167,18 @@ fn refuse_if_replaced<T: Scalar>(
 }
 
 /// What a process that died while it wrote has left: there is no other writer now.
-fn remove_leftovers(disk: &mut impl Disk, folder: &Path) -> Result<(), CheckpointError> {
+fn remove_leftovers(
+    disk: &mut impl Disk,
+    folder: &Path,
+    own: Option<&Path>,
+) -> Result<(), CheckpointError> {
     let listed = fs::read_dir(folder).map_err(CheckpointError::io("listing", folder))?;
     for entry in listed {
         let path = entry.map_err(CheckpointError::io("listing", folder))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let middle = name.strip_prefix('.').and_then(|name| name.strip_suffix(".new"));
-        if middle.is_some_and(|name| name.starts_with(PREFIX)) {
+        let is_own = own == Some(&*path);
+        if middle.is_some_and(|name| name.starts_with(PREFIX) && !is_own) {
             remove_if_there(disk, &path)?;
         }
     }
@@ -129,18 +186,23 @@ fn remove_leftovers(disk: &mut impl Disk, folder: &Path) -> Result<(), Checkpoin
 }
 
 /// Moves what was written aside and synced into its place: from now on it is the newest.
-fn publish(disk: &mut impl Disk, folder: &Path, name: &str) -> Result<(), CheckpointError> {
-    let (aside, place) = (folder.join(format!(".{name}.new")), folder.join(name));
+fn publish(
+    disk: &mut impl Disk,
+    folder: &Path,
+    name: &str,
+    aside: &Path,
+) -> Result<(), CheckpointError> {
+    let place = folder.join(name);
     // The same step again, after a restore: the new one takes the old one's place.
     let old = folder.join(format!(".{name}.old"));
     if place.exists() {
         remove_if_there(disk, &old)?;
         disk.rename(&place, &old).map_err(CheckpointError::io("moving", &place))?;
     }
-    if let Err(error) = disk.rename(&aside, &place) {
+    if let Err(error) = disk.rename(aside, &place) {
         // The old one goes back, if there was one; the first error is what the caller must know.
         let _ = disk.rename(&old, &place);
-        return Err(CheckpointError::io("moving", &aside)(error));
+        return Err(CheckpointError::io("moving", aside)(error));
     }
     sync_folder(disk, folder)?;
     remove_if_there(disk, &old)

@@ -14,10 +14,10 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
 use super::CheckpointError;
-use super::bytes::check_length;
+use super::bytes::{MANIFEST, check_length};
 use super::disk::Disk;
 use super::folder::write_synced;
-use super::manifest::{FileEntry, missing_or_unreadable, sha256_hex};
+use super::manifest::{FileEntry, Manifest, missing_or_unreadable, sha256_hex};
 use crate::Scalar;
 use crate::store::TableSaves;
 
@@ -60,6 +60,26 @@ const VALUES: &str = "values";
 const SLOT: &str = "slot/";
 
 impl SavedTable {
+    /// Each table of what several writers have written.
+    pub(super) fn together(written: Vec<Vec<Self>>) -> Result<Vec<Self>, String> {
+        let mut writers = written.into_iter();
+        let mut all = writers.next().unwrap_or_default();
+        for other in writers {
+            if other.len() != all.len() {
+                let (expected, got) = (all.len(), other.len());
+                return Err(format!("a server has written {got} tables, another {expected}"));
+            }
+            for (table, other) in all.iter_mut().zip(other) {
+                if (&table.table, &table.slots) != (&other.table, &other.slots) {
+                    let names = (table.table.name(), other.table.name());
+                    return Err(format!("servers have written other tables: {names:?}"));
+                }
+                table.files.extend(other.files);
+            }
+        }
+        Ok(all)
+    }
+
     /// The declaration.
     #[must_use]
     pub fn table(&self) -> &Table {
@@ -74,6 +94,22 @@ impl SavedTable {
 }
 
 impl SavedTables {
+    /// Those of a checkpoint by its name, in this folder; read without anything else of it.
+    ///
+    /// # Errors
+    /// [`CheckpointError`]: it is not there, or damaged.
+    pub fn of(folder: &Path, checkpoint: &str) -> Result<Self, CheckpointError> {
+        let folder = folder.join(checkpoint);
+        let manifest = Manifest::read(&folder.join(MANIFEST))?;
+        Ok(Self { folder, tables: manifest.numbers.tables })
+    }
+
+    /// The name of the checkpoint.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<&str> {
+        self.folder.file_name()?.to_str()
+    }
+
     /// The tables, in the order in which they were declared.
     #[must_use]
     pub fn tables(&self) -> &[SavedTable] {

@@ -15,7 +15,7 @@ use super::chief::Chief;
 use super::core::Core;
 use super::due::Monitor;
 use super::shared::{Shared, wake};
-use crate::checkpoint::{self, CheckpointError, SavedTables, TrainingState};
+use crate::checkpoint::{self, CheckpointError, RowsToSave, SavedTables, TrainingState};
 use crate::store::Torn;
 use crate::sync::{Arc, lock};
 use crate::{Scalar, Variables};
@@ -83,7 +83,7 @@ impl<T: Scalar> Shared<T> {
                 let chief = self.chief();
                 (self.state_of(&chief)?, chief.store.tables().begin_save())
             };
-            match checkpoint::write_with_tables(folder, &state, tables, keep) {
+            match checkpoint::write_with_rows(folder, &state, RowsToSave::Own(tables), keep) {
                 // A restore came in between, and what came of it has been saved.
                 Err(CheckpointError::Replaced { own, .. })
                     if self.core().engine.generation() > own => {}

@@ -138,7 +138,9 @@ impl<T: Scalar> Tables<T> {
     pub fn replace(&self, stores: Vec<TableStore<T>>) {
         let declared = stores.iter().map(TableStore::table);
         assert!(declared.eq(&self.declared), "tables keep their declarations");
-        self.write().stores = stores;
+        let mut state = self.write();
+        // Of no version, until it is said of which.
+        *state = State { version: None, stores };
     }
 
     /// Stores with the rows of a checkpoint, to be [put in place](Self::replace): those of which
@@ -160,6 +162,15 @@ impl<T: Scalar> Tables<T> {
             saved.load(number, store, |key| owns(table, key))?;
         }
         Ok(stores)
+    }
+
+    /// Puts no rows in place of the present ones.
+    ///
+    /// # Errors
+    /// [`TableError`], which the declarations would have shown before.
+    pub fn clear(&self) -> Result<(), TableError> {
+        self.replace(self.empty_stores()?);
+        Ok(())
     }
 
     fn empty_stores(&self) -> Result<Vec<TableStore<T>>, TableError> {

@@ -142,7 +142,9 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
             },
         };
         tracing::info!(%generation, %step, restored, "a new generation begins");
-        match self.begin_shards(states, Start { run, generation, global_step: step }).await {
+        let checkpoint = self.rows_of(saved.as_ref());
+        let start = Start { run, generation, global_step: step, checkpoint };
+        match self.begin_shards(states, start).await {
             Err(RecoveryError::Alone) => return self.end_alone(step, restored),
             begun => begun?,
         }
@@ -158,6 +160,13 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         self.until_saved().await?;
         crash_point!("coordinator/before-serving");
         leader.with(|leader| serve(leader, step))
+    }
+
+    /// The checkpoint that has the rows of tables, by its name, where there are any.
+    fn rows_of(&self, saved: Option<&TrainingState<T>>) -> Option<String> {
+        let saved = &saved?.tables;
+        let any = !saved.tables().is_empty() || !self.leader.settings.placement.tables().is_empty();
+        saved.checkpoint().filter(|_| any).map(str::to_owned)
     }
 
     /// The states of all servers at step 0, of the chief's values; `None` where training is to end
@@ -238,7 +247,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         let mut servers = self.leader.servers.iter().zip(states);
         let own = servers.next();
         let others: Vec<Begun> =
-            servers.map(|(server, state)| server.begin(state, start)).collect();
+            servers.map(|(server, state)| server.begin(state, start.clone())).collect();
         let all = async {
             for begun in others {
                 begun.await.map_err(|_| RecoveryError::Again)??;

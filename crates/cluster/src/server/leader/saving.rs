@@ -7,10 +7,11 @@
 use std::time::Duration;
 
 use sync_replicas::checkpoint::{CheckpointError, Checkpoints};
-use sync_replicas::checkpoint::{FEWEST_KEPT, Retry, RunId, TrainingState};
+use sync_replicas::checkpoint::{FEWEST_KEPT, Retry, RowsToSave, RunId, SavedTable, TrainingState};
 use sync_replicas::driver::Generation;
 use sync_replicas::driver::describe;
 use sync_replicas::engine::Positions;
+use sync_replicas::store::TableSaves;
 use sync_replicas::{GlobalStep, Scalar};
 
 use super::server_handle::{Reply, ServerHandle};
@@ -51,8 +52,18 @@ pub(crate) struct Gathering<T: Scalar> {
     pub(crate) updates: u64,
     /// By server.
     parts: Vec<Part<T>>,
+    /// The rows of tables, where there are tables.
+    rows: Option<RowsUnderWay>,
     /// What it is for was asked for once more, after an update.
     pub(crate) again: bool,
+}
+
+/// The rows of a checkpoint: each server writes its own.
+struct RowsUnderWay {
+    /// The name of the folder that they go to.
+    aside: String,
+    /// By server: what it has written, or why not.
+    written: Vec<Option<Result<Vec<SavedTable>, String>>>,
 }
 
 /// One server's part of a checkpoint.
@@ -70,6 +81,7 @@ pub(crate) struct Gathered<T: Scalar> {
     states: Vec<ShardState<T>>,
     positions: Positions,
     run: RunId,
+    rows: Option<RowsUnderWay>,
 }
 
 /// Why a checkpoint was not written.
@@ -79,6 +91,8 @@ pub(crate) enum NotSaved {
     Written(#[from] CheckpointError),
     #[error(transparent)]
     Gathered(#[from] StateError),
+    #[error("parameter server {server} has not written its rows: {reason}")]
+    Rows { server: usize, reason: String },
 }
 
 impl NotSaved {
@@ -124,29 +138,58 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         self.retry.is_some()
     }
 
-    /// Has every server send its state as of now. While one is under way, the newest wish is kept.
-    pub(crate) fn begin(&mut self, servers: &[ServerHandle<T>], coordinator: &Coordinator) {
+    /// Has every server send its state as of now, and write the rows of its tables where this says,
+    /// if there are any: those of this process are handed out, to be written. While one is under
+    /// way, the newest wish is kept.
+    pub(crate) fn begin(
+        &mut self,
+        servers: &[ServerHandle<T>],
+        coordinator: &Coordinator,
+        aside: Option<String>,
+    ) -> Option<(String, TableSaves<T>)> {
         if let Some(gathering) = &mut self.under_way {
             gathering.again |= gathering.updates != self.updates;
-            return;
+            return None;
         }
-        let mut parts = Vec::with_capacity(servers.len());
+        let (mut parts, mut own) = (Vec::with_capacity(servers.len()), None);
         for server in servers {
-            parts.push(match server.save() {
-                Reply::Now(Ok(state)) => Part::Here(Box::new(state)),
+            parts.push(match server.save(aside.as_deref()) {
+                Reply::Now(Ok((state, rows))) => {
+                    own = rows.zip(aside.clone()).map(|(rows, aside)| (aside, rows));
+                    Part::Here(Box::new(state))
+                }
                 Reply::Later(number) => Part::Ordered(number),
                 Reply::Now(Err(error)) => {
-                    return tracing::error!(reason = %error, "no checkpoint can be taken");
+                    tracing::error!(reason = %error, "no checkpoint can be taken");
+                    return None;
                 }
             });
         }
+        let none = servers.iter().map(|_| None);
         self.under_way = Some(Gathering {
             global_step: coordinator.global_step(),
             positions: coordinator.positions(),
             updates: self.updates,
             parts,
+            rows: aside.map(|aside| RowsUnderWay { aside, written: none.collect() }),
             again: false,
         });
+        own
+    }
+
+    /// A server has written its rows into the folder of this name, or has not.
+    pub(crate) fn rows_came(
+        &mut self,
+        server: ServerIndex,
+        aside: &str,
+        written: Result<Vec<SavedTable>, String>,
+    ) {
+        let rows = self.under_way.as_mut().and_then(|gathering| gathering.rows.as_mut());
+        // Of an attempt that was given up.
+        let Some(rows) = rows.filter(|rows| rows.aside == aside) else { return };
+        if let Some(place) = rows.written.get_mut(server.get()) {
+            *place = Some(written);
+        }
     }
 
     /// A server has sent its state, as an order of this number said.
@@ -174,7 +217,10 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
     /// All parts, once, when they are there.
     pub(crate) fn take_gathered(&mut self) -> Option<Gathered<T>> {
         let gathering = self.under_way.as_mut()?;
-        if !gathering.parts.iter().all(|part| matches!(part, Part::Here(_))) {
+        let written = |rows: &RowsUnderWay| rows.written.iter().all(Option::is_some);
+        if !gathering.parts.iter().all(|part| matches!(part, Part::Here(_)))
+            || !gathering.rows.as_ref().is_none_or(written)
+        {
             return None;
         }
         let parts = gathering.parts.iter_mut().map(|part| std::mem::replace(part, Part::Taken));
@@ -185,7 +231,8 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         let states = parts.filter_map(here).collect();
         crash_point!("coordinator/states-gathered");
         let positions = std::mem::take(&mut gathering.positions);
-        Some(Gathered { states, positions, run: self.run })
+        let rows = gathering.rows.take();
+        Some(Gathered { states, positions, run: self.run, rows })
     }
 
     /// The one that was under way is on disk.
@@ -221,6 +268,18 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
     }
 }
 
+impl RowsUnderWay {
+    /// All of them, if every server has written its own.
+    fn finish<T: Scalar>(self) -> Result<RowsToSave<T>, NotSaved> {
+        let one = |(server, written): (usize, Option<Result<_, String>>)| {
+            let missing = || Err("it was not heard of".to_owned());
+            written.unwrap_or_else(missing).map_err(|reason| NotSaved::Rows { server, reason })
+        };
+        let written = self.written.into_iter().enumerate().map(one);
+        Ok(RowsToSave::Written(self.aside, written.collect::<Result<_, _>>()?))
+    }
+}
+
 impl<T: Scalar> Gathered<T> {
     /// Writes the checkpoint.
     ///
@@ -235,7 +294,8 @@ impl<T: Scalar> Gathered<T> {
         let definition = settings.agreement.definition();
         let state = TrainingState { run: Some(self.run), definition, ..state };
         let keep = checkpoints.keep.max(FEWEST_KEPT);
-        blocking(|| write_checkpoint(&checkpoints.folder, &state, keep))?;
+        let rows = self.rows.map_or(Ok(RowsToSave::None), RowsUnderWay::finish)?;
+        blocking(|| write_checkpoint(&checkpoints.folder, &state, rows, keep))?;
         Ok(())
     }
 }

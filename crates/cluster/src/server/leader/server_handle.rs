@@ -12,7 +12,7 @@ use crate::proto::order::Order;
 use crate::proto::{Ended, LetGo, SaveState};
 use crate::server::command_error::CommandError;
 use crate::server::link::orders::{Begun, Link};
-use crate::server::parameter_server::{ParameterServer, Release, Start};
+use crate::server::parameter_server::{ParameterServer, Release, Saved, Start};
 use crate::shard::{Applied, ShardState};
 
 /// One parameter server.
@@ -40,11 +40,15 @@ impl<T: Scalar + bytemuck::Pod> ServerHandle<T> {
         }
     }
 
-    /// Asks for its state as of now.
-    pub(crate) fn save(&self) -> Reply<ShardState<T>> {
+    /// Asks for its state as of now. The rows of tables go to the folder of this name, if there are
+    /// any: those of this process are still to be written.
+    pub(crate) fn save(&self, aside: Option<&str>) -> Reply<Saved<T>> {
         match self {
-            Self::Local(server) => Reply::Now(server.state()),
-            Self::Linked(link) => Reply::Later(link.send(Order::Save(SaveState {}))),
+            Self::Local(server) => Reply::Now(server.save()),
+            Self::Linked(link) => {
+                let aside = aside.unwrap_or_default().to_owned();
+                Reply::Later(link.send(Order::Save(SaveState { aside })))
+            }
         }
     }
 

@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sync_replicas::Scalar;
+use sync_replicas::store::TableSaves;
 use tokio::sync::Notify;
 
 use super::Leader;
 use super::saving::Gathered;
 use super::server_handle::ServerHandle;
+use crate::index::ServerIndex;
 use crate::proto::Ended;
 use crate::server::parameter_server::ParameterServer;
 use crate::server::settings::ServerSettings;
@@ -18,6 +20,8 @@ use crate::sync::lock;
 pub(super) enum Task<T: Scalar> {
     /// A checkpoint is to be written.
     Write(Gathered<T>),
+    /// This process's rows of a checkpoint are to be written, into the folder of this name.
+    WriteRows(String, TableSaves<T>),
     /// The last one is to be tried again, after so long.
     SaveLater(Duration),
     /// This process has nothing more to do.
@@ -89,6 +93,10 @@ impl<T: Scalar + bytemuck::Pod> SharedLeader<T> {
                 let written = gathered.write(&shared.settings, checkpoints);
                 shared.with(|leader| leader.written(written));
                 shared.saved.notify_one();
+            })),
+            Task::WriteRows(aside, rows) => drop(tokio::spawn(async move {
+                let written = shared.own.write_rows(&aside, rows).map_err(|it| it.to_string());
+                shared.with(|leader| leader.rows_came(ServerIndex::LEADER, &aside, written));
             })),
             Task::SaveLater(pause) => drop(tokio::spawn(async move {
                 tokio::time::sleep(pause).await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::driver::Generation;
+use sync_replicas::store::TableSaves;
 use sync_replicas::{GlobalStep, Scalar};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -16,7 +17,7 @@ use super::transfer::{IncomingState, pieces, scalars};
 use crate::batches::{BatchSender, Batches, batch, batches};
 use crate::proto::done::Done as Answer;
 use crate::proto::order::Order as Message;
-use crate::proto::{self, Done, Order};
+use crate::proto::{self, Done, Order, RowsWritten};
 use crate::server::command_error::CommandError;
 use crate::server::handshake;
 use crate::server::parameter_server::{ParameterServer, Release, Start};
@@ -54,6 +55,8 @@ struct LinkState<T: Scalar> {
     alone: Option<Instant>,
     /// What the leader is told over the present one.
     sender: Option<BatchSender<Done>>,
+    /// What the leader was told last of rows that were written; once more over each connection.
+    rows: Option<RowsWritten>,
     /// A state that is coming in.
     incoming: IncomingState,
     state: Option<ShardState<T>>,
@@ -87,6 +90,7 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
             connection: 0,
             alone: Some(Instant::now()),
             sender: None,
+            rows: None,
             incoming: IncomingState::default(),
             state: None,
             reader: None,
@@ -155,12 +159,13 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
             self.own.set_secret(hello.life);
             link.run = run;
             if std::mem::replace(&mut link.leader, hello.life) != hello.life {
-                link.done = 0;
+                (link.done, link.rows) = (0, None);
                 link.forget_state();
             }
             let ended = self.own.over.borrow().clone();
             let welcome = proto::ServeWelcome { life: self.life, done: link.done, ended };
             answer(&sender, 0, vec![Answer::Welcome(welcome)]);
+            answer(&sender, 0, link.rows.clone().map(Answer::Rows).into_iter().collect());
             link.sender = Some(sender.clone());
             if self.own.leaving.load(Ordering::Acquire) {
                 link.say_that_it_leaves();
@@ -233,7 +238,30 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
         }
     }
 
-    fn obey(&self, link: &mut LinkState<T>, order: Message) -> Result<Vec<Answer>, CommandError> {
+    /// Has its rows of a checkpoint written, which is told when it is done.
+    fn write_rows(self: &Arc<Self>, aside: String, rows: TableSaves<T>) {
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            let written = this.own.write_rows(&aside, rows);
+            let (tables, failed) = match written {
+                // Plain data with text for keys, which does not fail.
+                Ok(tables) => (serde_json::to_vec(&tables).unwrap_or_default(), String::new()),
+                Err(error) => (Vec::new(), error.to_string()),
+            };
+            let rows = RowsWritten { aside, tables: tables.into(), failed };
+            let mut link = lock(&this.link);
+            link.rows = Some(rows.clone());
+            if let Some(sender) = &link.sender {
+                answer(sender, 0, vec![Answer::Rows(rows)]);
+            }
+        });
+    }
+
+    fn obey(
+        self: &Arc<Self>,
+        link: &mut LinkState<T>,
+        order: Message,
+    ) -> Result<Vec<Answer>, CommandError> {
         let own = &self.own;
         if let Some(command) = wire::command(&order)? {
             let Some(applied) = own.carry_out(&command)? else { return Ok(Vec::new()) };
@@ -241,9 +269,12 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
             return Ok(vec![Answer::Applied(proto::Applied { variable })]);
         }
         match order {
-            Message::Save(_) => {
-                let state = own.state()?;
+            Message::Save(save) => {
+                let (state, rows) = own.save()?;
                 crash_point!("server/state-taken");
+                if let Some(rows) = rows.filter(|_| !save.aside.is_empty()) {
+                    self.write_rows(save.aside, rows);
+                }
                 let scalars = Answer::SavedScalars(scalars(&state));
                 return Ok(pieces(&state).map(Answer::Saved).chain([scalars]).collect());
             }
@@ -267,6 +298,7 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
                         run,
                         generation: Generation::new(begin.generation),
                         global_step: GlobalStep::new(begin.global_step),
+                        checkpoint: Some(begin.checkpoint).filter(|name| !name.is_empty()),
                     },
                 )?;
                 return Ok(vec![Answer::Begun(true)]);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sync_replicas::Scalar;
+use sync_replicas::checkpoint::SavedTable;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
@@ -200,6 +201,10 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
             leader.with(|leader| leader.server_leaves(server));
             return Ok(());
         }
+        if let Some(Answer::Rows(rows)) = answer.done {
+            leader.with(|leader| leader.rows_came(server, &rows.aside, written(&rows)));
+            return Ok(());
+        }
         let mut orders = self.link.lock();
         if !orders.awaits(&answer)? {
             return Ok(());
@@ -242,4 +247,12 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
         }
         Ok(())
     }
+}
+
+/// What a server has written, or why not.
+fn written(rows: &proto::RowsWritten) -> Result<Vec<SavedTable>, String> {
+    if !rows.failed.is_empty() {
+        return Err(wire::reason(rows.failed.clone()));
+    }
+    serde_json::from_slice(&rows.tables).map_err(|error| error.to_string())
 }

@@ -112,7 +112,9 @@ impl Link {
             orders.push(Message::RestoreScalars(scalars(&state)));
         }
         let (generation, global_step) = (start.generation.get(), start.global_step.get());
-        orders.push(Message::Begin(proto::BeginGeneration { generation, global_step, restored }));
+        let checkpoint = start.checkpoint.unwrap_or_default();
+        let begin = proto::BeginGeneration { generation, global_step, restored, checkpoint };
+        orders.push(Message::Begin(begin));
         orders.beginning = Some(Beginning { orders: first..=orders.last, begun: sender });
         begun
     }

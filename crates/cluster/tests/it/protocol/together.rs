@@ -68,6 +68,35 @@ struct Replica {
     ended: bool,
 }
 
+impl Replica {
+    /// What came while it waited or computed.
+    fn take_inbox(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        for event in std::mem::take(&mut self.inbox) {
+            match event {
+                Event::Connected(id) => self.protocol.connected(id),
+                Event::Lost(id) => self.protocol.lost(id, actions),
+                Event::Values(id, version) if self.protocol.is_current(id) => {
+                    self.held[id.server] = Some(version);
+                    self.protocol.hold(id.server, Some(version), 0);
+                }
+                Event::Rows(id, number, version) if self.protocol.is_current(id) => {
+                    // P-17: rows are of the step that is computed.
+                    let own = self.protocol.lookup_number() == Some(number);
+                    assert!(!own || version == self.looks, "rows of another step");
+                    self.protocol.rows_came(id.server, number);
+                }
+                Event::Reply(id, about, reply) => {
+                    if let Reply::Advanced(made) = &reply {
+                        self.made.push(made.global_step.get());
+                    }
+                    self.protocol.receive(id, about, reply, now, actions);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
 struct World {
     coordinator: Coordinator,
     replicas: Vec<Replica>,
@@ -255,29 +284,7 @@ impl World {
             let pushed = replica.protocol.push(&grant, report, work, now, &mut actions);
             replica.waits = Some(if pushed.is_ok() { Wait::Push } else { Wait::Step });
         }
-        for event in std::mem::take(&mut replica.inbox) {
-            match event {
-                Event::Connected(id) => replica.protocol.connected(id),
-                Event::Lost(id) => replica.protocol.lost(id, &mut actions),
-                Event::Values(id, version) if replica.protocol.is_current(id) => {
-                    replica.held[id.server] = Some(version);
-                    replica.protocol.hold(id.server, Some(version), 0);
-                }
-                Event::Rows(id, number, version) if replica.protocol.is_current(id) => {
-                    // P-17: rows are of the step that is computed.
-                    let own = replica.protocol.lookup_number() == Some(number);
-                    assert!(!own || version == replica.looks, "rows of another step");
-                    replica.protocol.rows_came(id.server, number);
-                }
-                Event::Reply(id, about, reply) => {
-                    if let Reply::Advanced(made) = &reply {
-                        replica.made.push(made.global_step.get());
-                    }
-                    replica.protocol.receive(id, about, reply, now, &mut actions);
-                }
-                _ => {}
-            }
-        }
+        replica.take_inbox(now, &mut actions);
         let mut compute = false;
         while let Some(wait) = replica.waits {
             let protocol = &mut replica.protocol;

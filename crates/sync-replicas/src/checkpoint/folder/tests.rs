@@ -135,7 +135,7 @@ fn check_cut(left: usize, cut: Cut, old: &TrainingState<f64>, new: &TrainingStat
     let folder = folder.path();
     write(folder, old, 1).expect("the old one is written");
     let mut disk = FailingDisk::new(left);
-    let written = write_on(&mut disk, folder, new, None, 1).is_ok();
+    let written = write_on(&mut disk, folder, new, RowsToSave::None, 1).is_ok();
     disk.cut(cut);
     let when = format!("a cut after {left} operations with {cut:?}");
     let found = read::<f64>(folder).unwrap_or_else(|error| panic!("{when}: {error}"));
@@ -185,9 +185,10 @@ fn a_power_cut_while_rows_are_written() {
                 let folder = TempDir::new().expect("a folder");
                 let folder = folder.path();
                 let (old, new) = (state(3, 0.5), state(4, 0.25));
-                super::super::write_with_tables(folder, &old, tables(7.0), 1).expect("written");
+                write_with_rows(folder, &old, RowsToSave::Own(tables(7.0)), 1).expect("written");
                 let mut disk = FailingDisk::new(left);
-                let written = write_on(&mut disk, folder, &new, Some(tables(8.0)), 1).is_ok();
+                let written =
+                    write_on(&mut disk, folder, &new, RowsToSave::Own(tables(8.0)), 1).is_ok();
                 disk.cut(cut);
                 let found = read::<f64>(folder).expect("a good one");
                 let row: Vec<f64> = found.tables.lookup("t", &[1]).expect("a good one");

@@ -1,0 +1,141 @@
+//! The leader's part in checkpoints: it begins them, hears of their parts, and does what follows
+//! once they are written.
+
+use sync_replicas::checkpoint::{SavedTable, aside_name};
+use sync_replicas::record::FailedSave;
+use sync_replicas::{GlobalStep, Scalar};
+
+use super::Leader;
+use super::saving::NotSaved;
+use super::shared::Task;
+use crate::index::ServerIndex;
+use crate::proto::SaveFailed;
+use crate::proto::to_replica::Message;
+use crate::server::parameter_server::Release;
+use crate::shard::ShardState;
+
+impl<T: Scalar + bytemuck::Pod> Leader<T> {
+    /// A checkpoint is asked for: of now, or of when the servers are ready.
+    pub(in crate::server) fn wish_to_save(&mut self) {
+        if !self.serving {
+            self.deferred.save = true;
+        } else if !self.own.is_over() {
+            self.begin_save();
+        }
+    }
+
+    /// Has every server send its state as of now, unless that is saved or being saved.
+    pub(in crate::server) fn save_if_new(&mut self) {
+        if self.saving.is_wanted() {
+            self.begin_save();
+        }
+    }
+
+    /// Has every server send its state as of now.
+    pub(in crate::server) fn begin_save(&mut self) {
+        if self.settings.checkpoints.is_none() {
+            return;
+        }
+        let tables = !self.settings.placement.tables().is_empty();
+        let aside = tables.then(|| {
+            self.saves += 1;
+            // No other attempt of any process has it.
+            let attempt = format!("{:016x}-{}", self.life, self.saves);
+            aside_name(self.coordinator.global_step(), &attempt)
+        });
+        let own = self.saving.begin(&self.servers, &self.coordinator, aside);
+        self.tasks.extend(own.map(|(aside, rows)| Task::WriteRows(aside, rows)));
+        self.write_if_gathered();
+    }
+
+    /// A server has written its rows of a checkpoint, or has not.
+    pub(in crate::server) fn rows_came(
+        &mut self,
+        server: ServerIndex,
+        aside: &str,
+        written: Result<Vec<SavedTable>, String>,
+    ) {
+        self.saving.rows_came(server, aside, written);
+        self.write_if_gathered();
+    }
+
+    fn write_if_gathered(&mut self) {
+        self.tasks.extend(self.saving.take_gathered().map(Task::Write));
+    }
+
+    /// Another server has sent its state, as an order of this number said.
+    pub(in crate::server) fn state_came(
+        &mut self,
+        server: ServerIndex,
+        order: u64,
+        state: ShardState<T>,
+    ) {
+        self.saving.came(server, order, state);
+        self.write_if_gathered();
+    }
+
+    /// The state that an order of this number asked for was lost on its way: all are gathered
+    /// anew, as of now.
+    pub(in crate::server) fn save_again(&mut self, server: ServerIndex, order: u64) {
+        if self.saving.lose(server, order) {
+            self.begin_save();
+        }
+    }
+
+    /// A checkpoint was written, or failed.
+    pub(in crate::server) fn written(&mut self, written: Result<(), NotSaved>) {
+        // A generation begins once this is done, so it is the one that was taken.
+        let Some(gathering) = self.saving.under_way.take() else { return };
+        let mut again = gathering.again && self.serving;
+        let mut later = false;
+        match &written {
+            Ok(()) => self.saving.succeeded(&gathering),
+            Err(error) => {
+                self.note_failed(gathering.global_step, error);
+                if !again && self.ending.is_some() {
+                    let pause =
+                        self.saving.try_later(error, self.now(), self.settings.reconnect_timeout);
+                    self.tasks.extend(pause.map(Task::SaveLater));
+                    later = pause.is_some();
+                }
+                if let Some(ending) = self.ending.as_mut().filter(|_| !again && !later) {
+                    // What was trained is lost with the servers.
+                    ending.failed = true;
+                    ending.reason =
+                        format!("{}, but no last checkpoint was written: {error}", ending.reason);
+                }
+            }
+        }
+        let leave = match &written {
+            // Whoever waits to leave ends with the training.
+            _ if self.ending.is_some() => Vec::new(),
+            Ok(()) => self.coordinator.saved(gathering.updates),
+            Err(_) if again || later => Vec::new(),
+            Err(_) => self.coordinator.nothing_is_saved(),
+        };
+        // Servers that leave take their state with them: nothing more can be saved.
+        again &= leave.is_empty();
+        let release =
+            written.map_or_else(|it| Release::Unsaved(it.to_string()), |()| Release::Saved);
+        self.release(leave, &release);
+        if again {
+            self.begin_save();
+        }
+        self.finish_if_saved();
+    }
+
+    /// Tells of a checkpoint that was not written, wherever somebody looks.
+    fn note_failed(&mut self, step: GlobalStep, error: &NotSaved) {
+        let (reason, step) = (error.to_string(), step.get());
+        tracing::error!(reason, step, "no checkpoint was written");
+        let told = SaveFailed { step, reason: reason.clone() };
+        self.own.connections().send_to_all(&Message::SaveFailed(told));
+        if let Some(record) = &self.settings.record {
+            record.add_failed_save(FailedSave { step, reason: reason.clone() });
+        }
+        if error.is_replaced() {
+            self.was_replaced(reason.clone());
+        }
+        self.saving.failed(reason);
+    }
+}
