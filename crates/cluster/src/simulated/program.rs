@@ -6,11 +6,12 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use ndarray::array;
-use optim::Momentum;
+use optim::Adagrad;
 use sync_replicas::checkpoint::RunId;
-use sync_replicas::options::SummationOrder;
+use sync_replicas::options::{EvictBy, SummationOrder};
 use sync_replicas::{
-    BoxError, Computed, Gradients, Hooks, Model, ReplicaId, SyncReplicas, Variables, Work,
+    BoxError, Computed, Gradients, Hooks, IndexedSlices, Keys, Model, ReplicaId, SyncReplicas,
+    Table, Variables, Work,
 };
 
 use super::net;
@@ -141,8 +142,8 @@ impl Program {
     }
 }
 
-fn description(plan: Plan) -> SyncReplicas<Momentum> {
-    SyncReplicas::new(Momentum::new(0.1, 0.9))
+fn description(plan: Plan) -> SyncReplicas<Adagrad> {
+    SyncReplicas::new(Adagrad::new(0.1))
         .replicas_to_aggregate(plan.aggregate)
         .total_num_replicas(plan.workers as usize)
         .order(SummationOrder::Replica)
@@ -153,13 +154,35 @@ fn variables() -> Variables<f32> {
     Variables::new()
         .with("w", array![[0.5_f32, 0.25], [0.125, 1.0], [2.0, 3.0]])
         .and_then(|it| it.with("b", array![0.0_f32, 1.0]))
+        .and_then(|it| tables().into_iter().try_fold(it, Variables::with_table))
         .expect("names of their own")
 }
 
-/// P-11, P-14: no replica ever computes from variables that a run without faults did not have at
-/// that step, or on another step's batch.
+/// Rows of all kinds: that stay, that are counted first, that go when they are unused, that go when
+/// they are too many.
+fn tables() -> [Table; 3] {
+    [
+        Table::new("all", 2).normal(0.0, 1.0),
+        Table::new("some", 1).admit_after(2).evict_unused(3),
+        Table::new("few", 1).evict_beyond(6, EvictBy::Count),
+    ]
+}
+
+fn keys(batch: u64) -> Keys {
+    tables().iter().enumerate().fold(Keys::new(), |all, (n, table)| {
+        let key = |k: u64| ((batch * 5 + k * k * 3 + n as u64) % 17) as i64 - 8;
+        all.of(table.name().to_owned(), (0..4).map(key).collect())
+    })
+}
+
+/// P-11, P-14, P-17: no replica ever computes from variables that a run without faults did not have
+/// at that step, or on another step's batch; and the variables have a trace of every row.
 impl Model<f32> for Program {
     type Batch = u64;
+
+    fn keys(&self, batch: &u64) -> Keys {
+        keys(*batch)
+    }
 
     fn gradients(
         &self,
@@ -171,7 +194,7 @@ impl Model<f32> for Program {
         if self.expected(step) != Some(now.as_str()) {
             return Err(format!("step {step} has variables that no run without faults has").into());
         }
-        gradients(variables, *batch)
+        gradients(variables, *batch, work)
     }
 }
 
@@ -180,21 +203,35 @@ struct Alone;
 impl Model<f32> for Alone {
     type Batch = u64;
 
+    fn keys(&self, batch: &u64) -> Keys {
+        keys(*batch)
+    }
+
     fn gradients(
         &self,
         variables: &Variables<f32>,
         batch: &u64,
-        _: &Work<'_, f32>,
+        work: &Work<'_, f32>,
     ) -> Result<Option<Computed<f32>>, BoxError> {
-        gradients(variables, *batch)
+        gradients(variables, *batch, work)
     }
 }
 
-fn gradients(variables: &Variables<f32>, batch: u64) -> Result<Option<Computed<f32>>, BoxError> {
+fn gradients(
+    variables: &Variables<f32>,
+    batch: u64,
+    work: &Work<'_, f32>,
+) -> Result<Option<Computed<f32>>, BoxError> {
     let noise = (batch % 7) as f32 / 7.0;
-    let mut gradients = Gradients::new();
+    let (mut gradients, mut drawn) = (Gradients::new(), 0.0);
+    for (table, keys) in keys(batch).iter() {
+        let rows = work.rows(table)?;
+        drawn += rows.sum() / 8.0;
+        let slices = IndexedSlices::by_key(keys.to_vec(), rows.mapv(|x| x - noise))?;
+        gradients = gradients.sparse(table.to_owned(), slices);
+    }
     for (name, w) in variables.iter() {
-        gradients = gradients.dense(name.to_owned(), w.mapv(|w| w - 1.0 + noise));
+        gradients = gradients.dense(name.to_owned(), w.mapv(|w| w - 1.0 + noise + drawn));
     }
     Ok(Some(Computed { loss: f64::from(noise), examples: 1, gradients }))
 }

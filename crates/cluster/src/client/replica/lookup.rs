@@ -36,7 +36,11 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         if !self.begin_lookup(keys)? {
             return Ok(None);
         }
+        let version = self.state.local_variables.version();
         let whole = self.wait(ReplicaProtocol::poll_lookup).await?;
+        // Newer variables may have come meanwhile, or be on their way: then the step is over, too,
+        // and its own are no more.
+        let whole = whole && self.state.local_variables.version() == version;
         let rows = self.state.rows.take().filter(|_| whole);
         self.known = rows;
         crash_point!("worker/rows-held");
