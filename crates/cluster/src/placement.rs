@@ -42,7 +42,7 @@ pub struct Part {
     /// The variable's name, followed by `[first..end]` when these are not all of its rows, or when
     /// the name alone could be that of a part of another variable.
     pub name: String,
-    /// Whether these are all rows of the variable.
+    /// Whether these are all rows of the variable, or the table.
     pub whole: bool,
     /// The rows, which are numbered along the first axis. A scalar counts as one row.
     pub rows: Range<usize>,
@@ -173,7 +173,7 @@ impl Placement {
         let tables = self.tables.iter().enumerate().map(|(number, table)| Part {
             variable: self.variables.len() + number,
             name: table.name().to_owned(),
-            whole: false,
+            whole: shards == 1,
             rows: 0..0,
             shape: vec![0, table.width()],
             keys: Some(KeyShare { table: table.clone(), shard: (shard, shards) }),

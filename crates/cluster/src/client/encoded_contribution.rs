@@ -139,9 +139,11 @@ impl EncodedContribution {
         slices: &IndexedSlices<T>,
         wire: Wire,
     ) {
-        let cut = cut_sparse(part, slices).into_owned();
-        let indices: Vec<u8> = cut.indices.iter().flat_map(|index| index.to_le_bytes()).collect();
-        let rows = Shared(Arc::new(cut.values.as_standard_layout().into_owned()));
+        let IndexedSlices { indices: own, values, .. } = cut_sparse(part, slices).into_owned();
+        let indices: Vec<u8> = own.iter().flat_map(|index| index.to_le_bytes()).collect();
+        let in_order = values.is_standard_layout();
+        let values = if in_order { values } else { values.as_standard_layout().into_owned() };
+        let rows = Shared(Arc::new(values));
         let (indices, length) = (Bytes::from(indices), rows.0.len());
         let pieces = move || -> Box<dyn Iterator<Item = Bytes> + Send> {
             let indices = indices.clone();
@@ -149,11 +151,8 @@ impl EncodedContribution {
             let bytes = starts.map(move |at| indices.slice(at..(at + CHUNK).min(indices.len())));
             Box::new(bytes.chain(wire.pieces(rows.clone(), 0..length).map(|(_, bytes)| bytes)))
         };
-        let section = Section {
-            part: number as u32,
-            kind: Kind::Sparse.into(),
-            rows: cut.indices.len() as u64,
-        };
+        let section =
+            Section { part: number as u32, kind: Kind::Sparse.into(), rows: own.len() as u64 };
         self.add(server, section, pieces);
     }
 

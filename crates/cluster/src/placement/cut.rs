@@ -50,8 +50,19 @@ pub fn cut_sparse<'a, T: Clone>(
             indices.push(index);
         }
     }
-    let values = whole.values.select(Axis(0), &positions);
+    let values = rows_at(&whole.values, &positions);
     Cow::Owned(IndexedSlices { indices, values, dense_shape: None })
+}
+
+/// These rows, one after the other: `select`, and several times as fast where rows lie in order.
+fn rows_at<T: Clone>(values: &ArrayD<T>, positions: &[usize]) -> ArrayD<T> {
+    let Some(all) = values.as_slice() else { return values.select(Axis(0), positions) };
+    let mut shape = values.shape().to_vec();
+    let width: usize = shape.iter().skip(1).product();
+    let mut rows = Vec::with_capacity(positions.len() * width);
+    positions.iter().for_each(|at| rows.extend_from_slice(&all[at * width..][..width]));
+    shape[0] = positions.len();
+    ArrayD::from_shape_vec(shape, rows).unwrap_or_else(|_| values.select(Axis(0), positions))
 }
 
 /// Whether every index is one of so many rows.

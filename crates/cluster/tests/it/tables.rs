@@ -188,7 +188,12 @@ fn a_loop_of_ones_own_asks_before_its_token() {
         let mut source = numbers(replica.id());
         while let Some(step) = replica.next_step().expect("it goes on") {
             let batch = source.batch(step.number()).expect("it never ends");
-            let rows = step.lookup_all(&Embeddings.keys(&batch)).expect("its step is open");
+            let rows = match step.lookup_all(&Embeddings.keys(&batch)) {
+                Ok(rows) => rows,
+                // A token that went out before the hook ended training.
+                Err(_) if step.global_step().get() == 30 => continue,
+                Err(error) => panic!("its step is open: {error}"),
+            };
             let one = step.lookup("all", &[5, 5]).expect("so is it still");
             assert_eq!(one.row(0), one.row(1));
             assert!(step.lookup("none", &[1]).is_err() && step.lookup("w", &[1]).is_err());
