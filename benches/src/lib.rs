@@ -14,6 +14,7 @@ mod cluster_rows;
 mod report;
 mod row;
 mod rows;
+mod table_rows;
 mod team;
 mod work;
 
@@ -21,6 +22,7 @@ pub use cluster_rows::CLUSTER;
 pub use report::run as report;
 pub use row::{Bound, Measure, Row, Target, Unit, Work};
 pub use rows::{CEILINGS, ROWS};
+pub use table_rows::TABLES;
 pub use team::together;
 pub use work::process::play_part;
 pub use work::step::{Replicas, build};

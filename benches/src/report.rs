@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::report::load::Load;
 use crate::report::sample::{Noise, Plan};
 use crate::report::table::{Line, Table};
-use crate::{CEILINGS, CLUSTER, Measure, ROWS, Row};
+use crate::{CEILINGS, CLUSTER, Measure, ROWS, Row, TABLES};
 
 /// Measures the ceilings and rows whose name contains `filter`, prints them, and writes
 /// `summary.json` and `ceilings.json` into `folder`.
@@ -28,7 +28,8 @@ pub fn run(filter: Option<&str>, quick: bool, folder: &Path) -> std::io::Result<
     };
     let wanted = |row: &&Row| filter.is_none_or(|filter| row.name.contains(filter));
     let (load, mut noise) = (Load::now(), Noise::new());
-    let table = Table::begin(CEILINGS.iter().chain(ROWS).chain(CLUSTER).map(|row| row.name));
+    let table =
+        Table::begin(CEILINGS.iter().chain(ROWS).chain(CLUSTER).chain(TABLES).map(|row| row.name));
     let mut measured = |rows: &'static [Row]| -> Vec<Line> {
         let lines = rows.iter().filter(wanted).map(|row| {
             noise.take();
@@ -40,6 +41,7 @@ pub fn run(filter: Option<&str>, quick: bool, folder: &Path) -> std::io::Result<
     };
     let (ceilings, mut rows) = (measured(CEILINGS), measured(ROWS));
     rows.extend(measured(CLUSTER));
+    rows.extend(measured(TABLES));
     let met = rows.iter().filter(|line| line.met()).count();
     println!("\n{met} of {} targets met", rows.len());
     println!("noise: {noise}{}", Load::now().since(&load));

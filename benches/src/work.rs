@@ -6,10 +6,13 @@ pub(crate) mod dense;
 pub(crate) mod process;
 pub(crate) mod push;
 pub(crate) mod queue;
+mod relay;
 pub(crate) mod simulated;
 pub(crate) mod sparse;
 pub(crate) mod step;
+pub(crate) mod tables;
 pub(crate) mod tcp;
+pub(crate) mod trained;
 pub(crate) mod update;
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Whole steps of a cluster: one parameter server and replicas, each a process, on loopback.
 //!
-//! Every replica pushes a gradient of all parameters and pulls them at each step. Computing costs
-//! nothing: the gradient is what its buffer holds. Invariant: all replicas stand still between two
+//! Every replica pushes a gradient and pulls what it needs at each step. Computing costs nothing:
+//! the gradient is what a buffer holds. Invariant: all replicas stand still between two
 //! measurements, with the variables of the last step.
 
 use std::sync::Mutex;
@@ -9,33 +9,53 @@ use std::time::{Duration, Instant};
 
 use cluster::spec::Node;
 use cluster::{Cluster, OnCluster};
-use ndarray::Array1;
 use optim::Sgd;
 use sync_replicas::{
-    BoxError, Computed, Gradients, Hooks, Model, SyncReplicas, Variables, Work as Given,
+    BoxError, Computed, Hooks, Keys, Model, SyncReplicas, Variables, Work as Given,
 };
 
 use super::process::{Process, done, free_address, next_number};
+use super::relay::Relay;
+use super::trained::Trained;
 use crate::Work;
 
 /// The processes of one training.
 pub(crate) struct Processes {
-    workers: Vec<Process>,
-    server: Process,
+    pub(super) workers: Vec<Process>,
+    pub(super) server: Process,
+    /// Between them and the server, where bytes are counted.
+    pub(super) relay: Option<Relay>,
 }
 
 impl Processes {
-    pub(crate) fn new(replicas: usize, parameters: usize) -> Self {
-        let server = free_address();
+    pub(crate) fn new(replicas: usize, trained: Trained) -> Self {
+        Self::start(replicas, trained, |_| None)
+    }
+
+    /// The same with a relay that counts what passes.
+    pub(super) fn counted(replicas: usize, trained: Trained) -> Self {
+        Self::start(replicas, trained, |server| Some(Relay::new(server)))
+    }
+
+    fn start(replicas: usize, trained: Trained, relay: impl FnOnce(&str) -> Option<Relay>) -> Self {
+        let address = free_address();
         // Nobody calls a worker.
         let workers = vec!["127.0.0.1:1"; replicas].join(",");
-        let parameters = parameters.to_string();
-        let start = |role, index: usize| {
-            Process::start(&[role, &server, &workers, &index.to_string(), &parameters])
+        let trained = trained.to_string();
+        let start = |role, server: &str, index: usize| {
+            Process::start(&[role, server, &workers, &index.to_string(), &trained])
         };
-        let server = start("ps", 0);
-        let workers = (0..replicas).map(|index| start("worker", index)).collect();
-        Self { workers, server }
+        let server = start("ps", &address, 0);
+        let relay = relay(&address);
+        let called = relay.as_ref().map_or(&address, Relay::address);
+        let started = (0..replicas).map(|index| start("worker", called, index)).collect();
+        Self { workers: started, server, relay }
+    }
+
+    /// The same after so many steps, so that a table has the rows that they updated.
+    pub(crate) fn warm(mut self, steps: u64) -> Self {
+        self.run(steps);
+        self
     }
 }
 
@@ -50,21 +70,17 @@ impl Work for Processes {
 
 /// The server's most memory over the size of the variables, after some steps.
 pub(crate) fn memory_of_server(replicas: usize, parameters: usize) -> Result<f64, String> {
-    let mut processes = Processes::new(replicas, parameters);
-    processes.run(10);
-    let peak = processes.server.peak_memory();
-    let peak = peak.ok_or("only Linux tells the most memory that a process had")?;
-    Ok(peak / (parameters * size_of::<f32>()) as f64)
+    let processes = Processes::new(replicas, Trained::Vector(parameters)).warm(10);
+    Ok(processes.server.peak_memory()? / (parameters * size_of::<f32>()) as f64)
 }
 
 /// A child: the process of this role.
 pub(super) fn take_part(role: &str, words: &[&str]) {
-    let [servers, workers, index, parameters] = words else { panic!("expected a place") };
+    let [servers, workers, index, trained] = words else { panic!("expected a place") };
     let index = index.parse().expect("a number");
     let place = Node::from_flags(servers, workers, role, index).expect("a place");
     let replicas = workers.split(',').count();
-    let parameters: usize = parameters.parse().expect("a number of parameters");
-    let variables = Variables::new().with("w", Array1::<f32>::zeros(parameters)).expect("one name");
+    let trained: Trained = trained.parse().expect("what is trained");
     if role == "ps" {
         std::thread::spawn(|| {
             loop {
@@ -76,14 +92,14 @@ pub(super) fn take_part(role: &str, words: &[&str]) {
         .replicas_to_aggregate(replicas)
         .total_num_replicas(replicas)
         .on(&Cluster::new(place))
-        .build(variables)
-        .and_then(|trainer| trainer.fit(&Gate::default(), |_| std::iter::repeat(()), Hooks::new()))
+        .build(trained.variables())
+        .and_then(|trainer| trainer.fit(&Gate::new(trained), |_| trained.batches(), Hooks::new()))
         .expect("it trains until its parent ends");
 }
 
 /// Lets a replica go so many steps, then tells the parent and waits for its word.
-#[derive(Default)]
 struct Gate {
+    trained: Trained,
     state: Mutex<State>,
 }
 
@@ -93,13 +109,23 @@ struct State {
     left: u64,
 }
 
+impl Gate {
+    fn new(trained: Trained) -> Self {
+        Self { trained, state: Mutex::default() }
+    }
+}
+
 impl Model<f32> for Gate {
-    type Batch = ();
+    type Batch = Vec<i64>;
+
+    fn keys(&self, batch: &Vec<i64>) -> Keys {
+        self.trained.keys(batch)
+    }
 
     fn gradients(
         &self,
         _: &Variables<f32>,
-        (): &(),
+        batch: &Vec<i64>,
         work: &Given<'_, f32>,
     ) -> Result<Option<Computed<f32>>, BoxError> {
         let mut state = self.state.lock().map_err(|_| "it panicked")?;
@@ -110,7 +136,7 @@ impl Model<f32> for Gate {
             state.left = next_number();
         }
         state.left -= 1;
-        let gradients = Gradients::new().dense("w", work.buffer("w")?);
+        let gradients = self.trained.gradients(batch, work)?;
         Ok(Some(Computed { loss: 0.0, examples: 1, gradients }))
     }
 }

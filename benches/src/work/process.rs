@@ -46,10 +46,13 @@ impl Process {
     }
 
     /// The most memory that it ever had, in bytes; known on Linux only.
-    pub(crate) fn peak_memory(&self) -> Option<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        line.split_whitespace().next()?.parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0)
+    pub(crate) fn peak_memory(&self) -> Result<f64, String> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+        let kilobytes = number.ok_or("only Linux tells the most memory that a process had")?;
+        Ok(kilobytes * 1024.0)
     }
 }
 

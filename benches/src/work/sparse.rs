@@ -11,6 +11,7 @@ use accum_core::{
 use ndarray::Array2;
 
 use super::on_pool;
+use super::trained::mixed;
 use crate::Work;
 
 const TABLE_ROWS: u64 = 1_000_000;
@@ -66,12 +67,4 @@ fn random(rows: usize, seed: u64) -> IndexedSlices<f32> {
     let index = |row: usize| (mixed(seed << 32 | row as u64) % TABLE_ROWS) as i64;
     let indices = (0..rows).map(index).collect();
     IndexedSlices::new(indices, Array2::ones((rows, WIDTH)), None).expect("one row an index")
-}
-
-/// The finaliser of SplitMix64: as good as random, without a generator's state.
-fn mixed(number: u64) -> u64 {
-    let number = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    number ^ (number >> 31)
 }

@@ -26,7 +26,7 @@ pub mod args;
 mod best;
 pub mod command_line;
 pub mod config;
-mod drawing;
+pub mod drawing;
 mod early_stop;
 pub mod error;
 mod history;

@@ -33,7 +33,16 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("python", &["accum-core", "cli", "cluster", "hooks", "optim", "token-queue", COMPOSITION]),
     (
         "benches",
-        &["accum-core", "hooks", "optim", "token-queue", COMPOSITION, "cluster", "simulator"],
+        &[
+            "accum-core",
+            "embedding-table",
+            "hooks",
+            "optim",
+            "token-queue",
+            COMPOSITION,
+            "cluster",
+            "simulator",
+        ],
     ),
     (
         "conformance",

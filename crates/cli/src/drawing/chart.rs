@@ -7,39 +7,49 @@ use super::svg::{escape, short, ticks};
 const STYLE: &str = include_str!("figure.css");
 
 /// The classes of a file's lines, in the order in which colours are best told apart.
-pub(crate) const COLOURS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
+pub const COLOURS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
 
 /// An axis.
 #[derive(Clone, Debug)]
-pub(crate) struct Axis {
+pub struct Axis {
     /// What it measures; not written on a page, whose caption says it.
-    pub(crate) name: &'static str,
-    pub(crate) from: f64,
-    pub(crate) to: f64,
+    pub name: &'static str,
+    /// Where it begins.
+    pub from: f64,
+    /// Where it ends.
+    pub to: f64,
     /// Whether ticks are written as percentages.
-    pub(crate) percent: bool,
+    pub percent: bool,
 }
 
 /// One line.
-pub(crate) struct Series {
+#[derive(Clone, Debug)]
+pub struct Series {
     /// Its colour in the style sheet.
-    pub(crate) class: &'static str,
-    pub(crate) name: String,
+    pub class: &'static str,
+    /// What the legend calls it.
+    pub name: String,
     /// Ascending in the first number.
-    pub(crate) points: Vec<(f64, f64)>,
+    pub points: Vec<(f64, f64)>,
     /// Whether each point is marked.
-    pub(crate) dots: bool,
+    pub dots: bool,
 }
 
 /// A chart and what is written around it.
-pub(crate) struct Chart {
-    pub(crate) title: String,
-    pub(crate) note: &'static str,
-    pub(crate) x: Axis,
-    pub(crate) y: Axis,
-    pub(crate) series: Vec<Series>,
+#[derive(Clone, Debug)]
+pub struct Chart {
+    /// What stands above it.
+    pub title: String,
+    /// What a page says below the title.
+    pub note: &'static str,
+    /// The axis across.
+    pub x: Axis,
+    /// The axis upwards.
+    pub y: Axis,
+    /// Its lines.
+    pub series: Vec<Series>,
     /// Upright lines at these places.
-    pub(crate) marks: Vec<f64>,
+    pub marks: Vec<f64>,
 }
 
 /// Where the axes lie.
@@ -60,7 +70,8 @@ const LETTER: f64 = 6.6;
 
 impl Chart {
     /// The chart as a figure with an inline drawing.
-    pub(crate) fn draw(&self) -> String {
+    #[must_use]
+    pub fn draw(&self) -> String {
         let Frame { width, height, .. } = ON_A_PAGE;
         let mut out = String::new();
         // Writing to a string cannot fail.
@@ -80,7 +91,8 @@ impl Chart {
     }
 
     /// The chart as a file of its own, with title, legend and the names of the axes.
-    pub(crate) fn file(&self) -> String {
+    #[must_use]
+    pub fn file(&self) -> String {
         let rows = self.legend_rows(ON_A_PAGE.left, ON_A_PAGE.width);
         let top = 58.0 + 18.0 * rows.iter().map(|place| place.1).fold(0.0, f64::max);
         let frame = Frame { height: top + 300.0, top, bottom: 52.0, left: 60.0, ..ON_A_PAGE };
@@ -218,7 +230,8 @@ impl Chart {
 
 impl Axis {
     /// An axis over what these lines cover, from `least` on if they begin above it but near.
-    pub(crate) fn over(name: &'static str, numbers: impl Iterator<Item = f64>) -> Self {
+    #[must_use]
+    pub fn over(name: &'static str, numbers: impl Iterator<Item = f64>) -> Self {
         let (from, to) = numbers
             .filter(|number| number.is_finite())
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(from, to), n| (from.min(n), to.max(n)));
