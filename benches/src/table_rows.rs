@@ -20,9 +20,6 @@ const SMALL: usize = 16_000;
 const MEDIUM: usize = 128_000;
 const LARGE: usize = 1_000_000;
 
-/// Bytes that a step sends there, and gets back: keys and rows of a batch.
-const BATCH_BYTES: usize = BATCH * (size_of::<i64>() + WIDTH * size_of::<f32>());
-
 const fn counted(
     name: &'static str,
     count: fn() -> Result<f64, String>,
@@ -71,10 +68,12 @@ pub const TABLES: &[Row] = &[
         &[RatioAtMost(1.5)],
     ),
     timed(
-        "tables/step/16000_rows/against_tcp",
+        "tables/lookup/128000_rows/loopback",
         (PerSecond, 1.0),
-        || boxed(sweep(SMALL)),
-        bound("tcp/2MB/1_client", 1.0, || boxed(Tcp::new(1, BATCH_BYTES))),
+        || boxed(Processes::reader(Trained::Table(MEDIUM))),
+        bound("tcp/64KB_and_2MB/1_client", 1.0, || {
+            boxed(Tcp::asking(1, BATCH * size_of::<i64>(), BATCH * WIDTH * size_of::<f32>()))
+        }),
         &[RatioAtLeast(0.5)],
     ),
     counted("tables/bytes/16000_rows", || bytes_of_step(Trained::Table(SMALL)), &[AtMost(1.1)]),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use cluster::spec::Node;
 use cluster::{Cluster, OnCluster};
 use optim::Sgd;
+use sync_replicas::options::StepTimeout;
 use sync_replicas::{
     BoxError, Computed, Hooks, Keys, Model, SyncReplicas, Variables, Work as Given,
 };
@@ -29,15 +30,25 @@ pub(crate) struct Processes {
 
 impl Processes {
     pub(crate) fn new(replicas: usize, trained: Trained) -> Self {
-        Self::start(replicas, trained, |_| None)
+        Self::start("worker", replicas, trained, |_| None)
+    }
+
+    /// A replica that looks up what it trains, over and over.
+    pub(crate) fn reader(trained: Trained) -> Self {
+        Self::start("reader", 1, trained, |_| None)
     }
 
     /// The same with a relay that counts what passes.
     pub(super) fn counted(replicas: usize, trained: Trained) -> Self {
-        Self::start(replicas, trained, |server| Some(Relay::new(server)))
+        Self::start("worker", replicas, trained, |server| Some(Relay::new(server)))
     }
 
-    fn start(replicas: usize, trained: Trained, relay: impl FnOnce(&str) -> Option<Relay>) -> Self {
+    fn start(
+        role: &str,
+        replicas: usize,
+        trained: Trained,
+        relay: impl FnOnce(&str) -> Option<Relay>,
+    ) -> Self {
         let address = free_address();
         // Nobody calls a worker.
         let workers = vec!["127.0.0.1:1"; replicas].join(",");
@@ -48,7 +59,7 @@ impl Processes {
         let server = start("ps", &address, 0);
         let relay = relay(&address);
         let called = relay.as_ref().map_or(&address, Relay::address);
-        let started = (0..replicas).map(|index| start("worker", called, index)).collect();
+        let started = (0..replicas).map(|index| start(role, called, index)).collect();
         Self { workers: started, server, relay }
     }
 
@@ -76,11 +87,7 @@ pub(crate) fn memory_of_server(replicas: usize, parameters: usize) -> Result<f64
 
 /// A child: the process of this role.
 pub(super) fn take_part(role: &str, words: &[&str]) {
-    let [servers, workers, index, trained] = words else { panic!("expected a place") };
-    let index = index.parse().expect("a number");
-    let place = Node::from_flags(servers, workers, role, index).expect("a place");
-    let replicas = workers.split(',').count();
-    let trained: Trained = trained.parse().expect("what is trained");
+    let (cluster, trained) = placed(role, words);
     if role == "ps" {
         std::thread::spawn(|| {
             loop {
@@ -88,13 +95,28 @@ pub(super) fn take_part(role: &str, words: &[&str]) {
             }
         });
     }
-    SyncReplicas::new(Sgd::new(1e-3))
-        .replicas_to_aggregate(replicas)
-        .total_num_replicas(replicas)
-        .on(&Cluster::new(place))
+    described(&cluster)
+        .on(&cluster)
         .build(trained.variables())
         .and_then(|trainer| trainer.fit(&Gate::new(trained), |_| trained.batches(), Hooks::new()))
         .expect("it trains until its parent ends");
+}
+
+/// In a child: its place, and what is trained.
+pub(super) fn placed(role: &str, words: &[&str]) -> (Cluster, Trained) {
+    let [servers, workers, index, trained] = words else { panic!("expected a place") };
+    let index = index.parse().expect("a number");
+    let place = Node::from_flags(servers, workers, role, index).expect("a place");
+    (Cluster::new(place), trained.parse().expect("what is trained"))
+}
+
+/// In a child: the training, in which a step may be held for as long as a measurement takes.
+pub(super) fn described(cluster: &Cluster) -> SyncReplicas<Sgd> {
+    let replicas = cluster.place().num_replicas() as usize;
+    SyncReplicas::new(Sgd::new(1e-3))
+        .replicas_to_aggregate(replicas)
+        .total_num_replicas(replicas)
+        .step_timeout(StepTimeout::Never)
 }
 
 /// Lets a replica go so many steps, then tells the parent and waits for its word.

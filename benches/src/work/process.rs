@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use super::{cluster, tcp};
+use super::{cluster, lookups, tcp};
 
 /// What a child is to do: a word and what it must know.
 const PART: &str = "BENCHES_PART";
@@ -74,6 +74,7 @@ pub fn play_part() -> bool {
     match words.as_slice() {
         ["tcp-server", rest @ ..] => tcp::serve(rest),
         ["tcp-client", rest @ ..] => tcp::request(rest),
+        ["reader", rest @ ..] => lookups::take_part(rest),
         [role @ ("ps" | "worker"), rest @ ..] => cluster::take_part(role, rest),
         _ => panic!("{PART} names no part: {part}"),
     }

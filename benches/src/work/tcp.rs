@@ -1,7 +1,7 @@
 //! What plain TCP moves between processes on loopback: the bound of the cluster's large steps.
 //!
-//! So many bytes there, then as many back, as a push and a pull are; from and to one buffer of
-//! 1 MiB, so that the kernel's copies are all that is measured.
+//! So many bytes there, then so many back, as a push and a pull are, or a lookup and its rows; from
+//! and to one buffer of 1 MiB, so that the kernel's copies are all that is measured.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -20,9 +20,14 @@ pub(crate) struct Tcp {
 
 impl Tcp {
     pub(crate) fn new(clients: usize, bytes: usize) -> Self {
-        let (address, bytes) = (free_address(), bytes.to_string());
-        let server = Process::start(&["tcp-server", &address, &bytes]);
-        let client = |_| Process::start(&["tcp-client", &address, &bytes]);
+        Self::asking(clients, bytes, bytes)
+    }
+
+    /// Other numbers of bytes there and back.
+    pub(crate) fn asking(clients: usize, there: usize, back: usize) -> Self {
+        let (address, there, back) = (free_address(), there.to_string(), back.to_string());
+        let server = Process::start(&["tcp-server", &address, &there, &back]);
+        let client = |_| Process::start(&["tcp-client", &address, &there, &back]);
         Self { clients: (0..clients).map(client).collect(), _server: server }
     }
 }
@@ -36,21 +41,22 @@ impl Work for Tcp {
     }
 }
 
-fn parse(words: &[&str]) -> (String, usize) {
-    let [address, bytes] = words else { panic!("expected an address and a number of bytes") };
-    ((*address).to_owned(), bytes.parse().expect("a number of bytes"))
+fn parse(words: &[&str]) -> (String, usize, usize) {
+    let [address, there, back] = words else { panic!("expected an address and two numbers") };
+    let number = |word: &str| word.parse().expect("a number of bytes");
+    ((*address).to_owned(), number(there), number(back))
 }
 
 pub(super) fn serve(words: &[&str]) {
-    let (address, bytes) = parse(words);
+    let (address, there, back) = parse(words);
     let listener = TcpListener::bind(address).expect("nobody else took the port");
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a client connects");
             std::thread::spawn(move || {
                 let mut buffer = vec![0; BUFFER];
-                while receive(&mut stream, &mut buffer, bytes).is_ok() {
-                    send(&mut stream, &buffer, bytes).expect("the client waits");
+                while receive(&mut stream, &mut buffer, there).is_ok() {
+                    send(&mut stream, &buffer, back).expect("the client waits");
                 }
             });
         }
@@ -61,7 +67,7 @@ pub(super) fn serve(words: &[&str]) {
 }
 
 pub(super) fn request(words: &[&str]) {
-    let (address, bytes) = parse(words);
+    let (address, there, back) = parse(words);
     let mut stream = loop {
         match TcpStream::connect(&address) {
             Ok(stream) => break stream,
@@ -72,8 +78,8 @@ pub(super) fn request(words: &[&str]) {
     let mut buffer = vec![0; BUFFER];
     loop {
         for _ in 0..next_number() {
-            send(&mut stream, &buffer, bytes).expect("the server reads");
-            receive(&mut stream, &mut buffer, bytes).expect("the server answers");
+            send(&mut stream, &buffer, there).expect("the server reads");
+            receive(&mut stream, &mut buffer, back).expect("the server answers");
         }
         done();
     }

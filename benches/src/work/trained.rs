@@ -42,6 +42,14 @@ impl Trained {
         variables.expect("one name")
     }
 
+    /// The number of rows, if it has some.
+    pub(super) fn rows(self) -> usize {
+        match self {
+            Self::Vector(_) => 0,
+            Self::Array(rows) | Self::Table(rows) | Self::Zipf(rows) => rows,
+        }
+    }
+
     /// The keys of each batch.
     pub(super) fn batches(self) -> Box<dyn Iterator<Item = Vec<i64>> + Send> {
         match self {
