@@ -62,7 +62,8 @@ impl Disk for CrashingDisk {
 
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         SystemDisk.rename(from, to)?;
-        if !ends_with(to, ".old") {
+        // Others make way for it.
+        if ends_with(from, ".new") {
             return reach("checkpoint/renamed");
         }
         Ok(())

@@ -196,7 +196,7 @@ fn publish(
     // The same step again, after a restore: the new one takes the old one's place.
     let old = folder.join(format!(".{name}.old"));
     if place.exists() {
-        remove_if_there(disk, &old)?;
+        discard(disk, folder, &old)?;
         disk.rename(&place, &old).map_err(CheckpointError::io("moving", &place))?;
     }
     if let Err(error) = disk.rename(aside, &place) {
@@ -205,7 +205,7 @@ fn publish(
         return Err(CheckpointError::io("moving", aside)(error));
     }
     sync_folder(disk, folder)?;
-    remove_if_there(disk, &old)
+    discard(disk, folder, &old)
 }
 
 /// Removes the oldest checkpoints beyond `keep`, the one at `place` first among those that stay.
@@ -223,9 +223,22 @@ fn rotate<T: Scalar>(
     };
     let others = list(folder)?.into_iter().filter(|entry| own(entry) && entry.path != place);
     for surplus in others.skip(keep.saturating_sub(1)) {
-        remove_if_there(disk, &surplus.path)?;
+        discard(disk, folder, &surplus.path)?;
     }
     Ok(())
+}
+
+/// Removes a checkpoint, if it is there: first its name, so that a crash among its files leaves
+/// none that looks damaged or is never removed. It is a leftover for the next write.
+fn discard(disk: &mut impl Disk, folder: &Path, checkpoint: &Path) -> Result<(), CheckpointError> {
+    if !checkpoint.exists() {
+        return Ok(());
+    }
+    let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
+    let gone = folder.join(format!(".{}.gone.new", name.trim_start_matches('.')));
+    disk.rename(checkpoint, &gone).map_err(CheckpointError::io("moving", checkpoint))?;
+    sync_folder(disk, folder)?;
+    remove_if_there(disk, &gone)
 }
 
 pub(super) fn write_synced(

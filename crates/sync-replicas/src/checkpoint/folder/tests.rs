@@ -107,9 +107,14 @@ impl Disk for FailingDisk {
         Ok(())
     }
 
+    /// File by file, as a system does it.
     fn remove_folder(&mut self, path: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(path)? {
+            self.step()?;
+            fs::remove_file(entry?.path())?;
+        }
         self.step()?;
-        SystemDisk.remove_folder(path)
+        fs::remove_dir(path)
     }
 }
 
@@ -147,6 +152,10 @@ fn check_cut(left: usize, cut: Cut, old: &TrainingState<f64>, new: &TrainingStat
     write(folder, new, 1).unwrap_or_else(|error| panic!("{when}: {error}"));
     let found = read::<f64>(folder).expect("a good one");
     assert_eq!(found.variables, new.variables, "{when}");
+    let names = fs::read_dir(folder).expect("a folder").map(|it| it.expect("an entry").file_name());
+    let names: Vec<_> = names.map(|it| it.to_string_lossy().into_owned()).collect();
+    let left = names.iter().filter(|it| it.contains(PREFIX)).count();
+    assert_eq!(left, 1, "{when}: something is left for good: {names:?}");
     written
 }
 
