@@ -20,8 +20,9 @@ use std::{fs, thread};
 
 use xshell::Shell;
 
+use self::cluster::Binaries;
 use self::points::Outcome;
-use self::scenario::{SAVE_EVERY, Scenario};
+use self::scenario::{Job, SAVE_EVERY, Scenario};
 use self::verdict::Truth;
 use crate::{Result, flags, programs::Programs, workspace::Workspace};
 
@@ -47,8 +48,8 @@ pub(crate) fn run(sh: &Shell, flags: &flags::Faults) -> Result<bool> {
     let target = Workspace::load(sh)?.target_dir;
     let root = target.join("faults");
     sh.remove_path(&root)?;
-    let program = build(sh, &root)?;
-    let harness = Harness::new(program, root, &scenarios)?;
+    let programs = build(sh, &root)?;
+    let harness = Harness::new(programs, root, &scenarios)?;
 
     let begun = Instant::now();
     let rows = harness.play_all(&scenarios);
@@ -72,13 +73,17 @@ pub(crate) fn smoke(sh: &Shell) -> Result {
     if run(sh, &flags)? { Ok(()) } else { Err("a fault was not borne".into()) }
 }
 
-/// The program with crash points, put aside so that another build does not replace it.
-fn build(sh: &Shell, root: &Path) -> Result<PathBuf> {
+/// The programs with crash points, put aside so that another build does not replace them.
+fn build(sh: &Shell, root: &Path) -> Result<Binaries> {
     let programs = Programs::build(sh)?;
     sh.create_dir(root)?;
-    let program = root.join("sync-replicas");
-    fs::copy(programs.named("sync-replicas")?, &program)?;
-    Ok(program)
+    let aside = |built: &Path| -> Result<PathBuf> {
+        let program = root.join(built.file_name().ok_or("a program has no name")?);
+        fs::copy(built, &program)?;
+        Ok(program)
+    };
+    let launcher = aside(programs.named("sync-replicas")?)?;
+    Ok(Binaries { launcher, tables: aside(programs.example("cli", "table_model")?)? })
 }
 
 pub(crate) fn range(text: &str) -> Result<Range<u64>> {
@@ -88,35 +93,37 @@ pub(crate) fn range(text: &str) -> Result<Range<u64>> {
 
 /// What every training of a call needs.
 struct Harness {
-    program: PathBuf,
+    programs: Binaries,
     root: PathBuf,
-    /// Results without faults, by A and the number of updates.
-    truths: Mutex<BTreeMap<(u64, i64), Truth>>,
+    /// Results without faults, by job, A and the number of updates.
+    truths: Mutex<BTreeMap<(Job, u64, i64), Truth>>,
 }
 
 impl Harness {
-    fn new(program: PathBuf, root: PathBuf, scenarios: &[Scenario]) -> Result<Self> {
-        let harness = Self { program, root, truths: Mutex::default() };
-        for aggregate in scenarios.iter().map(|it| it.aggregate).collect::<BTreeSet<_>>() {
-            harness.truth(aggregate, cluster::UPDATES)?;
+    fn new(programs: Binaries, root: PathBuf, scenarios: &[Scenario]) -> Result<Self> {
+        let harness = Self { programs, root, truths: Mutex::default() };
+        for (job, aggregate) in
+            scenarios.iter().map(|it| (it.job, it.aggregate)).collect::<BTreeSet<_>>()
+        {
+            harness.truth(job, aggregate, cluster::UPDATES)?;
         }
         Ok(harness)
     }
 
     /// What so many updates come to without faults.
-    fn truth(&self, aggregate: u64, updates: i64) -> Result<Truth> {
+    fn truth(&self, job: Job, aggregate: u64, updates: i64) -> Result<Truth> {
         // Held while one is made, so that each is made once.
         let mut truths = self.truths.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(truth) = truths.get(&(aggregate, updates)) {
+        if let Some(truth) = truths.get(&(job, aggregate, updates)) {
             return Ok(truth.clone());
         }
-        let folder = self.root.join(format!("without-faults-{aggregate}-{updates}"));
+        let folder = self.root.join(format!("without-faults-{job:?}-{aggregate}-{updates}"));
         let (name, crashes) = (String::new(), Vec::new());
         let scenario =
-            Scenario { name, aggregate, save_every: SAVE_EVERY, crashes, expected: None };
-        let ended = cluster::run(&self.program, &folder, &scenario, updates)?;
-        let truth = verdict::truth(&folder, &ended, updates)?;
-        truths.insert((aggregate, updates), truth.clone());
+            Scenario { name, job, aggregate, save_every: SAVE_EVERY, crashes, expected: None };
+        let ended = cluster::run(&self.programs, &folder, &scenario, updates)?;
+        let truth = verdict::truth(&folder, job, &ended, updates)?;
+        truths.insert((job, aggregate, updates), truth.clone());
         Ok(truth)
     }
 
@@ -145,17 +152,18 @@ impl Harness {
     fn play(&self, place: usize, scenario: &Scenario) -> Row {
         let folder = self.root.join(format!("{place:05}"));
         let begun = Instant::now();
-        let result = cluster::run(&self.program, &folder, scenario, cluster::UPDATES);
+        let Scenario { job, aggregate, .. } = *scenario;
+        let result = cluster::run(&self.programs, &folder, scenario, cluster::UPDATES);
         let result = result.and_then(|ended| match scenario.expected {
             Some(Outcome::Ends) => {
                 let updates = verdict::interrupted(&folder, scenario, &ended)?;
                 // Nothing can be trained to no update.
-                let truth = (updates > 0).then(|| self.truth(scenario.aggregate, updates));
-                truth.map_or(Ok(()), |truth| verdict::same(&folder, &ended, updates, &truth?))
+                let truth = (updates > 0).then(|| self.truth(job, aggregate, updates));
+                truth.map_or(Ok(()), |truth| verdict::same(&folder, job, &ended, updates, &truth?))
             }
             Some(Outcome::Fails) => verdict::failed(scenario, &ended),
             _ => {
-                let truth = self.truth(scenario.aggregate, cluster::UPDATES)?;
+                let truth = self.truth(job, aggregate, cluster::UPDATES)?;
                 verdict::judge(&folder, scenario, &ended, &truth)
             }
         });

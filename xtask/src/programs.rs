@@ -65,6 +65,16 @@ impl Programs {
         Ok(&found.path)
     }
 
+    /// An example of a package.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub(crate) fn example(&self, package: &str, name: &str) -> Result<&Path> {
+        let mut examples = self.0.iter().filter(|it| it.example && it.folder == package);
+        let found = examples.find(|it| it.name == name);
+        Ok(&found.ok_or_else(|| format!("cargo built no example `{package}/{name}`"))?.path)
+    }
+
     /// The examples by package and name, in that order.
     pub(crate) fn examples(&self) -> Vec<(String, &Path)> {
         let examples = self.0.iter().filter(|it| it.example);
@@ -101,6 +111,8 @@ mod tests {
         let expected = [("hooks/one", "/target/example/one"), ("optim/two", "/target/example/two")];
         let expected = expected.map(|(name, program)| (name.to_owned(), Path::new(program)));
         assert_eq!(programs.examples(), expected);
+        assert_eq!(programs.example("optim", "two").expect("it was built"), expected[1].1);
+        assert!(programs.example("hooks", "two").is_err());
         let program = programs.named("sync-replicas").expect("it was built");
         assert_eq!(program, Path::new("/target/bin/sync-replicas"));
         let error = programs.named("two").expect_err("it is an example").to_string();

@@ -8,12 +8,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::scenario::{SHORT, Scenario, Signal};
+use super::scenario::{Job, SHORT, Scenario, Signal};
 use crate::Result;
 
-/// The training: short, in the order of replicas, so that its bits are known.
-const JOB: &str = "launch --ps 2 --workers 3 --model softmax --deterministic --straggler 2=10 \
-                   --lease 600ms --patience 10s --json";
+/// Every training: short, and in the order of replicas, so that its bits are known.
+const LAUNCH: &str = "launch --ps 2 --workers 3 --patience 10s";
+const DIGITS: &str = "--model softmax --deterministic --straggler 2=10 --lease 600ms --json";
+const TABLES: &str = "--lease 600";
 
 /// What `--updates` says, a multiple of `--save-every` as with the defaults.
 pub(super) const UPDATES: i64 = 24;
@@ -25,6 +26,12 @@ const DEADLINE: Duration = Duration::from_secs(40);
 const LATE: Duration = Duration::from_secs(2);
 
 const LOOK: Duration = Duration::from_millis(20);
+
+/// The programs that a training runs, with crash points.
+pub(super) struct Binaries {
+    pub(super) launcher: PathBuf,
+    pub(super) tables: PathBuf,
+}
 
 /// How a training ended.
 pub(super) struct Ended {
@@ -42,7 +49,7 @@ pub(super) struct Ended {
 /// # Errors
 /// When it cannot be started, is not over in time, or leaves a process behind.
 pub(super) fn run(
-    program: &Path,
+    programs: &Binaries,
     folder: &Path,
     scenario: &Scenario,
     updates: i64,
@@ -50,11 +57,17 @@ pub(super) fn run(
     let marks = folder.join("marks");
     fs::create_dir_all(&marks)?;
     let (out, err) = (folder.join("out.txt"), folder.join("err.txt"));
-    let mut command = Command::new(program);
-    command.args(JOB.split_whitespace()).args(["-a", &scenario.aggregate.to_string()]);
-    command.args(["--updates", &updates.to_string()]);
+    let mut command = Command::new(&programs.launcher);
+    command.args(LAUNCH.split_whitespace());
     command.args(["--save-every", &scenario.save_every.to_string()]);
     command.arg("--out").arg(folder.join("run")).current_dir(folder).env_remove("RUST_LOG");
+    match scenario.job {
+        Job::Digits => {
+            command.args(DIGITS.split_whitespace()).args(["-a", &scenario.aggregate.to_string()])
+        }
+        Job::Tables => command.arg("--").arg(&programs.tables).args(TABLES.split_whitespace()),
+    };
+    command.args(["--updates", &updates.to_string()]);
     if !scenario.crashes.is_empty() {
         let list: Vec<_> = scenario.crashes.iter().map(|it| it.to_variable()).collect();
         command.env("SYNC_REPLICAS_CRASH_AT", list.join(","));
@@ -148,7 +161,7 @@ fn send(signal: &str, process: &str) {
     drop(kill);
 }
 
-/// Processes whose command line names the folder, once they had time to end.
+/// Processes of the folder, once they had time to end.
 fn left_behind(folder: &Path) -> Vec<String> {
     let since = Instant::now();
     loop {
@@ -160,16 +173,17 @@ fn left_behind(folder: &Path) -> Vec<String> {
     }
 }
 
-/// Those that name the folder and have these words. Where the system lists no processes, none are
-/// found.
+/// Those that name the folder, on the command line or, as a program of its own, only in the
+/// environment, and have these words. Where the system lists no processes, none are found.
 fn processes_of(folder: &Path, words: &str) -> Vec<String> {
     let name = folder.as_os_str().as_encoded_bytes();
     let entries = fs::read_dir("/proc").into_iter().flatten().filter_map(|it| it.ok());
     let has =
         |line: &[u8], part: &[u8]| part.is_empty() || line.windows(part.len()).any(|it| it == part);
     let found = entries.filter(|entry| {
-        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        has(&line, name) && has(&line, words.as_bytes())
+        let read = |file: &str| fs::read(entry.path().join(file)).unwrap_or_default();
+        let line = read("cmdline");
+        has(&line, words.as_bytes()) && (has(&line, name) || has(&read("environ"), name))
     });
     found.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }

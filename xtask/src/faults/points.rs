@@ -64,8 +64,12 @@ const BOTH_SERVERS: &[(&str, u64)] = &[("ps-0", 1), ("ps-1", 1)];
 const FIRST: &[(&str, u64)] = &[("ps-0", 1)];
 const SECOND: &[(&str, u64)] = &[("ps-0", 2)];
 const STEP: &[(&str, u64)] = &[("ps-0", 7)];
+/// At least one a contribution: after the first checkpoint that has rows.
+const LOOKUP: &[(&str, u64)] = &[("ps-0", 40), ("ps-1", 40)];
+/// Of the third checkpoint: the second one is the first that has rows.
+const ROWS: &[(&str, u64)] = &[("ps-0", 3), ("ps-1", 3)];
 
-/// All of them.
+/// Those of a training without tables.
 pub(super) const POINTS: [Point; 36] = [
     point("worker/before-variables", WORKER, Continues),
     point("worker/token-assigned", WORKER, Continues),
@@ -105,6 +109,16 @@ pub(super) const POINTS: [Point; 36] = [
     point("checkpoint/published", SECOND, Restores),
 ];
 
+/// Those of a training with tables. An update gives up rows, and so is surrounded here too.
+pub(super) const TABLE_POINTS: [Point; 6] = [
+    point("worker/before-lookup", WORKER, Continues),
+    point("worker/rows-held", WORKER, Continues),
+    point("server/rows-sent", LOOKUP, Restores),
+    point("server/rows-written", ROWS, Restores),
+    point("server/before-apply", UPDATE, Restores),
+    point("server/after-apply", UPDATE, Restores),
+];
+
 /// A crash while the training recovers from another: what happens, in order.
 pub(super) const DOUBLE: [(&str, &str); 11] = [
     ("ps-1 server/before-apply#7", "ps-0 coordinator/before-generation#2"),
@@ -120,9 +134,19 @@ pub(super) const DOUBLE: [(&str, &str); 11] = [
     ("worker-1 worker/before-commit#5", "ps-0 coordinator/step-made#7"),
 ];
 
-/// Deaths while the last checkpoint is taken and written, which is that of the last update: whose
-/// process is killed where, or stands there while another is killed.
-pub(super) const LAST: [(&str, Option<&str>, Outcome); 15] = [
+/// The same with tables.
+pub(super) const TABLE_DOUBLE: [(&str, &str); 4] = [
+    ("ps-1 server/before-apply#7", "ps-0 server/generation-begun#2"),
+    ("ps-0 server/after-apply#7", "ps-1 server/generation-begun#2"),
+    ("ps-1 server/rows-written#3", "ps-0 server/rows-written#4"),
+    ("worker-1 worker/rows-held#5", "worker-2 worker/before-lookup#5"),
+];
+
+/// Who is killed at the last checkpoint where, or stands there while another is killed.
+pub(super) type Last = (&'static str, Option<&'static str>, Outcome);
+
+/// Deaths while the last checkpoint is taken and written, which is that of the last update.
+pub(super) const LAST: [Last; 15] = [
     ("ps-1 server/state-taken#2", None, Restores),
     ("ps-0 coordinator/states-gathered#2", None, Restores),
     ("ps-0 checkpoint/tensors-written#2", None, Restores),
@@ -138,6 +162,12 @@ pub(super) const LAST: [(&str, Option<&str>, Outcome); 15] = [
     ("ps-0 checkpoint/published#2", Some("ps-1"), Over),
     ("ps-0 coordinator/all-saved#1", Some("ps-1"), Over),
     ("ps-1 server/end-heard#1", Some("ps-0"), Over),
+];
+
+/// The same with tables.
+pub(super) const TABLE_LAST: [Last; 2] = [
+    ("ps-0 server/rows-written#2", None, Restores),
+    ("ps-1 server/rows-written#2", None, Restores),
 ];
 
 /// Where a worker hangs in the middle of a batch, and its heartbeats go on.
@@ -173,7 +203,7 @@ pub(super) const WISHED: [(&str, Option<&str>); 12] = [
 ];
 
 /// Those of `ci`: name, process and signal.
-pub(super) const SMOKE: [(&str, &str, &str); 8] = [
+pub(super) const SMOKE: [(&str, &str, &str); 9] = [
     ("worker/before-variables", "worker-1", "stop long"),
     ("worker/token-held", "worker-1", "kill"),
     ("worker/reply-lost", "worker-1", "kill"),
@@ -182,4 +212,5 @@ pub(super) const SMOKE: [(&str, &str, &str); 8] = [
     ("coordinator/step-made", "ps-0", "kill"),
     ("checkpoint/renamed", "ps-0", "kill"),
     ("coordinator/before-serving", "ps-0", "interrupt"),
+    ("tables: server/rows-written", "ps-1", "kill"),
 ];

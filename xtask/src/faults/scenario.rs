@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::cluster::UPDATES;
-use super::points::{DOUBLE, FULL, HUNG, LAST, Outcome, POINTS, Point, SMOKE, WISHED};
+use super::points::{
+    DOUBLE, FULL, HUNG, LAST, Last, Outcome, POINTS, Point, SMOKE, TABLE_DOUBLE, TABLE_LAST,
+    TABLE_POINTS, WISHED,
+};
 use crate::Result;
 
 /// How long a process is stopped: less than a lease, and more than two.
@@ -15,6 +18,15 @@ const HANG: Duration = Duration::from_secs(6);
 
 /// Saves so often that there is always one to go back to.
 pub(super) const SAVE_EVERY: u64 = 4;
+
+/// What is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Job {
+    /// The digits, which have arrays alone.
+    Digits,
+    /// `crates/cli/examples/table_model.rs`, a program whose rows come and go; A is all workers.
+    Tables,
+}
 
 /// What strikes a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +66,7 @@ pub(super) struct Crash {
 #[derive(Clone, Debug)]
 pub(super) struct Scenario {
     pub(super) name: String,
+    pub(super) job: Job,
     /// A.
     pub(super) aggregate: u64,
     /// What `--save-every` says.
@@ -61,6 +74,18 @@ pub(super) struct Scenario {
     pub(super) crashes: Vec<Crash>,
     /// `None` where only the result is known before.
     pub(super) expected: Option<Outcome>,
+}
+
+impl Scenario {
+    /// With the numbers that most have.
+    fn new(job: Job, name: String, crashes: Vec<Crash>, outcome: Outcome) -> Self {
+        let name = match job {
+            Job::Digits => name,
+            Job::Tables => format!("tables: {name}"),
+        };
+        let expected = Some(outcome);
+        Self { name, job, aggregate: 3, save_every: SAVE_EVERY, crashes, expected }
+    }
 }
 
 impl Crash {
@@ -84,15 +109,18 @@ impl Crash {
 
 /// Every point with every signal, then pairs of points; those whose names contain `filter`.
 pub(super) fn all(filter: Option<&str>) -> Result<Vec<Scenario>> {
-    let single = POINTS.iter().flat_map(of_point);
-    let double = DOUBLE.iter().map(|(first, then)| of_pair(first, then));
-    let last = LAST.iter().map(|(at, other, outcome)| of_last(at, *other, *outcome));
+    let double = DOUBLE.iter().map(|(first, then)| of_pair(Job::Digits, first, then));
+    let table_double = TABLE_DOUBLE.iter();
+    let table_double = table_double.map(|(first, then)| of_pair(Job::Tables, first, then));
+    let double = double.chain(table_double);
+    let last = LAST.iter().map(|last| of_last(Job::Digits, *last));
+    let last = last.chain(TABLE_LAST.iter().map(|last| of_last(Job::Tables, *last)));
     let wished = WISHED.iter().map(|(first, then)| of_wish(first, *then));
     let hung = HUNG.iter().map(|at| of_hang(at));
     let full = FULL.iter().map(|(at, last, outcome)| of_full_disk(at, *last, *outcome));
     let listed =
         double.chain(last).chain(wished).chain(hung).chain(full).collect::<Result<Vec<_>>>()?;
-    let every: Vec<Scenario> = single.chain(listed).collect();
+    let every: Vec<Scenario> = single().chain(listed).collect();
     let chosen: Vec<_> =
         every.into_iter().filter(|it| filter.is_none_or(|part| it.name.contains(part))).collect();
     if chosen.is_empty() {
@@ -107,17 +135,26 @@ pub(super) fn smoke() -> Vec<Scenario> {
         SMOKE.iter().any(|(point, process, signal)| it.name == name(point, process, signal))
     };
     let hung = HUNG.iter().take(1).filter_map(|at| of_hang(at).ok());
-    POINTS.iter().flat_map(of_point).filter(chosen).chain(hung).collect()
+    single().filter(chosen).chain(hung).collect()
+}
+
+/// Every point of every job with every signal.
+fn single() -> impl Iterator<Item = Scenario> {
+    let digits = POINTS.iter().flat_map(|point| of_point(Job::Digits, point));
+    digits.chain(TABLE_POINTS.iter().flat_map(|point| of_point(Job::Tables, point)))
 }
 
 /// One or two crashes at random, of any kind; the same for a seed whenever it is asked.
 pub(super) fn random(seed: u64) -> Scenario {
     let mut draw = Draw(seed);
-    let aggregate = 1 + draw.below(4);
+    let job = if draw.below(4) == 0 { Job::Tables } else { Job::Digits };
+    let aggregate = if job == Job::Tables { 3 } else { 1 + draw.below(4) };
+    let of_tables = if job == Job::Tables { &TABLE_POINTS[..] } else { &[] };
+    let points: Vec<&Point> = POINTS.iter().chain(of_tables).collect();
     let count = 1 + draw.below(3);
     let crashes: Vec<_> = (0..count)
         .map(|_| {
-            let point = &POINTS[draw.below(POINTS.len() as u64) as usize];
+            let point = points[draw.below(points.len() as u64) as usize];
             let (process, usual) = point.at[draw.below(point.at.len() as u64) as usize];
             let process = match process {
                 "worker-1" => format!("worker-{}", draw.below(3)),
@@ -132,11 +169,11 @@ pub(super) fn random(seed: u64) -> Scenario {
         })
         .collect();
     let words: Vec<_> = crashes.iter().map(Crash::to_variable).collect();
-    let name = format!("seed {seed}: A = {aggregate}, {}", words.join(", "));
-    Scenario { name, aggregate, save_every: SAVE_EVERY, crashes, expected: None }
+    let name = format!("seed {seed}: {job:?}, A = {aggregate}, {}", words.join(", "));
+    Scenario { name, job, aggregate, save_every: SAVE_EVERY, crashes, expected: None }
 }
 
-fn of_point(point: &Point) -> impl Iterator<Item = Scenario> {
+fn of_point(job: Job, point: &Point) -> impl Iterator<Item = Scenario> {
     let Point { name: point, at, killed } = *point;
     let signals = [Signal::Kill, Signal::Stop(SHORT), Signal::Stop(LONG), Signal::Interrupt];
     at.iter().flat_map(move |&(process, visit)| {
@@ -148,64 +185,41 @@ fn of_point(point: &Point) -> impl Iterator<Item = Scenario> {
             };
             let name = name(point, process, word(signal));
             let (process, point) = (process.to_owned(), point.to_owned());
-            let crashes = vec![Crash { process, point, visit, signal }];
-            Scenario {
-                name,
-                aggregate: 3,
-                save_every: SAVE_EVERY,
-                crashes,
-                expected: Some(expected),
-            }
+            Scenario::new(job, name, vec![Crash { process, point, visit, signal }], expected)
         })
     })
 }
 
-fn of_pair(first: &str, then: &str) -> Result<Scenario> {
+fn of_pair(job: Job, first: &str, then: &str) -> Result<Scenario> {
     let crashes = vec![crash(first, Signal::Kill)?, crash(then, Signal::Kill)?];
     let servers = crashes.iter().any(|crash| crash.process.starts_with("ps"));
-    let expected = Some(if servers { Outcome::Restores } else { Outcome::Continues });
-    Ok(Scenario {
-        name: format!("{first}, then {then}"),
-        aggregate: 3,
-        save_every: SAVE_EVERY,
-        crashes,
-        expected,
-    })
+    let expected = if servers { Outcome::Restores } else { Outcome::Continues };
+    Ok(Scenario::new(job, format!("{first}, then {then}"), crashes, expected))
 }
 
 /// At the last checkpoint.
-fn of_last(at: &str, other: Option<&'static str>, outcome: Outcome) -> Result<Scenario> {
+fn of_last(job: Job, (at, other, outcome): Last) -> Result<Scenario> {
     let (name, signal) = match other {
         None => (format!("last: {at} kill"), Signal::Kill),
         Some(other) => (format!("last: {at}, {other} kill"), Signal::KillOther(other)),
     };
-    let crashes = vec![crash(at, signal)?];
     // Those of the start and of the last update, so that the second one is always the last.
     let save_every = UPDATES.unsigned_abs();
-    Ok(Scenario { name, aggregate: 3, save_every, crashes, expected: Some(outcome) })
+    Ok(Scenario { save_every, ..Scenario::new(job, name, vec![crash(at, signal)?], outcome) })
 }
 
 /// A worker that hangs.
 fn of_hang(at: &str) -> Result<Scenario> {
-    Ok(Scenario {
-        name: format!("hang: {at}"),
-        aggregate: 3,
-        save_every: SAVE_EVERY,
-        crashes: vec![crash(at, Signal::Hang(HANG))?],
-        expected: Some(Outcome::Continues),
-    })
+    let crashes = vec![crash(at, Signal::Hang(HANG))?];
+    Ok(Scenario::new(Job::Digits, format!("hang: {at}"), crashes, Outcome::Continues))
 }
 
 /// A disk that is full for a moment.
 fn of_full_disk(at: &str, is_last: bool, outcome: Outcome) -> Result<Scenario> {
     let save_every = if is_last { UPDATES.unsigned_abs() } else { SAVE_EVERY };
-    Ok(Scenario {
-        name: format!("full: {at}, every {save_every} updates"),
-        aggregate: 3,
-        save_every,
-        crashes: vec![crash(at, Signal::Full)?],
-        expected: Some(outcome),
-    })
+    let name = format!("full: {at}, every {save_every} updates");
+    let crashes = vec![crash(at, Signal::Full)?];
+    Ok(Scenario { save_every, ..Scenario::new(Job::Digits, name, crashes, outcome) })
 }
 
 /// A wish to end during a recovery.
@@ -217,13 +231,7 @@ fn of_wish(first: &str, then: Option<&str>) -> Result<Scenario> {
             (format!("wish: {first}, then {then}"), crashes)
         }
     };
-    Ok(Scenario {
-        name,
-        aggregate: 3,
-        save_every: SAVE_EVERY,
-        crashes,
-        expected: Some(Outcome::Ends),
-    })
+    Ok(Scenario::new(Job::Digits, name, crashes, Outcome::Ends))
 }
 
 /// A process, a point and a visit, as the tables have them.

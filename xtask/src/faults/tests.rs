@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::points::{DOUBLE, FULL, HUNG, LAST, POINTS, SMOKE, WISHED};
+use super::points::{
+    DOUBLE, FULL, HUNG, LAST, POINTS, Point, SMOKE, TABLE_DOUBLE, TABLE_LAST, TABLE_POINTS, WISHED,
+};
 use super::scenario;
 use crate::tidy::tree::Tree;
 
@@ -24,8 +26,13 @@ fn literals<'a>(text: &'a str, word: &str) -> impl Iterator<Item = &'a str> {
     })
 }
 
+/// Of all jobs.
+fn points() -> impl Iterator<Item = &'static Point> {
+    POINTS.iter().chain(&TABLE_POINTS)
+}
+
 fn known() -> BTreeSet<String> {
-    POINTS.iter().map(|point| point.name.to_owned()).collect()
+    points().map(|point| point.name.to_owned()).collect()
 }
 
 #[test]
@@ -55,16 +62,18 @@ fn the_document_has_the_points_of_the_harness() {
     let rows: Vec<_> = rows.filter(|(name, _)| !name.contains(' ')).collect();
     let named: BTreeSet<_> = rows.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(named, known());
-    for point in &POINTS {
-        let (_, rest) = rows.iter().find(|(name, _)| *name == point.name).expect("it is named");
+    assert_eq!(rows.len(), points().count(), "each job's table has its points");
+    for (point, (name, rest)) in points().zip(&rows) {
+        assert_eq!(*name, point.name, "they are in the same order");
         let cells: Vec<_> = rest.split('|').map(str::trim).collect();
         let processes: Vec<_> = point.at.iter().map(|(process, _)| *process).collect();
         assert_eq!(cells.get(1), Some(&&*processes.join(", ")), "{}", point.name);
         let killed = cells.get(3).copied().unwrap_or_default();
         assert!(killed.starts_with(point.killed.word()), "{}: {killed}", point.name);
     }
-    let double = DOUBLE.iter().map(|(first, then)| format!("| `{first}` | `{then}` |"));
-    let last = LAST.iter().map(|(at, other, outcome)| {
+    let double =
+        DOUBLE.iter().chain(&TABLE_DOUBLE).map(|(first, then)| format!("| `{first}` | `{then}` |"));
+    let last = LAST.iter().chain(&TABLE_LAST).map(|(at, other, outcome)| {
         let who = other.unwrap_or("the same");
         format!("| `{at}` | {who} | {} |", outcome.word())
     });

@@ -8,44 +8,73 @@ use serde_json::Value;
 
 use super::cluster::{Ended, UPDATES};
 use super::points::Outcome;
-use super::scenario::{Scenario, Signal};
+use super::scenario::{Job, Scenario, Signal};
 use crate::Result;
 
 /// The result of a training without faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Truth {
-    /// Of the variables, as the chief has them.
-    sha256: String,
-    /// Variables and optimizer, as the checkpoint of the last step has them, if there is one.
-    tensors: Option<Vec<u8>>,
+    /// Of the variables, as the chief has them, or the words of its program.
+    said: String,
+    /// Variables, rows and optimizer, as the checkpoint of the last step has them, if there is one.
+    saved: Option<Vec<u8>>,
     generation: u64,
+}
+
+/// The chief's result.
+struct Told {
+    updates: i64,
+    said: String,
+    /// `None` where it does not say.
+    interrupted: Option<bool>,
+}
+
+/// The newest checkpoint.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Newest {
+    step: i64,
+    generation: u64,
+    /// All of its files, save the manifest.
+    bytes: Vec<u8>,
+    has_rows: bool,
 }
 
 /// What a training of so many updates came to.
 ///
 /// # Errors
 /// When it failed, ended early, or left a checkpoint that is not whole.
-pub(super) fn truth(folder: &Path, ended: &Ended, updates: i64) -> Result<Truth> {
-    let summary = summary(ended)?;
-    if summary["updates"] != updates {
-        return Err(format!("expected {updates} updates, got {}", summary["updates"]).into());
+pub(super) fn truth(folder: &Path, job: Job, ended: &Ended, updates: i64) -> Result<Truth> {
+    let told = told(job, ended)?;
+    if told.updates != updates {
+        return Err(format!("expected {updates} updates, got {}", told.updates).into());
     }
-    let sha256 = summary["variables_sha256"].as_str().unwrap_or_default().to_owned();
-    let (step, generation, tensors) = newest(folder)?;
-    let tensors = (step == updates).then_some(tensors);
-    Ok(Truth { sha256, tensors, generation })
+    let Newest { step, generation, bytes, has_rows } = newest(folder)?;
+    if has_rows != (job == Job::Tables) {
+        return Err(format!("it is untrue that the last checkpoint has rows: {has_rows}").into());
+    }
+    Ok(Truth { said: told.said, saved: (step == updates).then_some(bytes), generation })
 }
 
-/// The chief's result.
-fn summary(ended: &Ended) -> Result<Value> {
+/// What the chief said at the end.
+fn told(job: Job, ended: &Ended) -> Result<Told> {
     // 130 is that of a training which an interrupt ended; one may come too late.
     let interrupted = ended.ending.is_some() && ended.status.code() == Some(130);
     if !ended.status.success() && !interrupted {
         return Err(format!("the launcher ended with {}", ended.status).into());
     }
     let last = ended.out.lines().last().unwrap_or_default();
-    serde_json::from_str(last)
-        .map_err(|error| format!("expected a result as JSON, got {last:?}: {error}").into())
+    let told = match job {
+        Job::Digits => serde_json::from_str(last).ok().map(|summary: Value| Told {
+            updates: summary["updates"].as_i64().unwrap_or(-1),
+            said: summary["variables_sha256"].as_str().unwrap_or_default().to_owned(),
+            interrupted: summary["interrupted"].as_bool(),
+        }),
+        Job::Tables => last.strip_prefix("step ").and_then(|rest| {
+            let updates = rest.split_once(':')?.0.parse().ok()?;
+            Some(Told { updates, said: last.to_owned(), interrupted: None })
+        }),
+    };
+    told.ok_or_else(|| format!("expected a result of {job:?}, got {last:?}").into())
 }
 
 /// How many updates an interrupted training made, by its own words.
@@ -53,19 +82,18 @@ fn summary(ended: &Ended) -> Result<Value> {
 /// # Errors
 /// When it did not end well and soon, or left another step on disk than the one that it tells of.
 pub(super) fn interrupted(folder: &Path, scenario: &Scenario, ended: &Ended) -> Result<i64> {
-    let summary = summary(ended)?;
+    let Told { updates, interrupted, .. } = told(scenario.job, ended)?;
     all_struck(scenario, ended)?;
     match ended.ending {
         Some(took) if took <= SOON => {}
         took => return Err(format!("expected an end within {SOON:?}, got {took:?}").into()),
     }
-    let updates = summary["updates"].as_i64().unwrap_or(-1);
-    let (step, ..) = newest(folder)?;
+    let step = newest(folder)?.step;
     if step != updates {
         return Err(format!("it tells of {updates} updates, and saved {step}").into());
     }
-    if summary["interrupted"] != (updates < UPDATES) {
-        return Err(format!("it is untrue that it was interrupted: {summary}").into());
+    if let Some(said) = interrupted.filter(|said| *said != (updates < UPDATES)) {
+        return Err(format!("interrupted: {said} is untrue after {updates} updates").into());
     }
     Ok(updates)
 }
@@ -91,17 +119,17 @@ pub(super) fn failed(scenario: &Scenario, ended: &Ended) -> Result {
 /// # Errors
 /// In words, what is wrong.
 pub(super) fn judge(folder: &Path, scenario: &Scenario, ended: &Ended, expected: &Truth) -> Result {
-    let got = truth(folder, ended, UPDATES)?;
-    if got.sha256 != expected.sha256 {
+    let got = truth(folder, scenario.job, ended, UPDATES)?;
+    if got.said != expected.said {
         return Err("the chief's variables are not those of a run without faults".into());
     }
     // The one loss that is documented: the first server dies between the end and its last write.
     let writer = scenario.crashes.iter().zip(&ended.struck);
     let mut writer = writer.filter(|(crash, struck)| **struck && crash.process == "ps-0");
     let excused = scenario.expected.is_none()
-        && got.tensors.is_none()
+        && got.saved.is_none()
         && writer.any(|(crash, _)| crash.signal == Signal::Kill);
-    if got.tensors != expected.tensors && !excused {
+    if got.saved != expected.saved && !excused {
         return Err("the last checkpoint is not that of a run without faults".into());
     }
     // Of random crashes some have no turn.
@@ -139,9 +167,15 @@ pub(super) fn judge(folder: &Path, scenario: &Scenario, ended: &Ended, expected:
 ///
 /// # Errors
 /// In words, what differs.
-pub(super) fn same(folder: &Path, ended: &Ended, updates: i64, expected: &Truth) -> Result {
-    let got = truth(folder, ended, updates)?;
-    if (got.sha256, got.tensors) != (expected.sha256.clone(), expected.tensors.clone()) {
+pub(super) fn same(
+    folder: &Path,
+    job: Job,
+    ended: &Ended,
+    updates: i64,
+    expected: &Truth,
+) -> Result {
+    let got = truth(folder, job, ended, updates)?;
+    if (&got.said, &got.saved) != (&expected.said, &expected.saved) {
         return Err(format!("it has not the bits of {updates} updates without faults").into());
     }
     Ok(())
@@ -155,8 +189,8 @@ fn all_struck(scenario: &Scenario, ended: &Ended) -> Result {
     }
 }
 
-/// Step, generation and tensors of the newest checkpoint, where all are whole.
-fn newest(folder: &Path) -> Result<(i64, u64, Vec<u8>)> {
+/// The newest checkpoint, where all are whole.
+fn newest(folder: &Path) -> Result<Newest> {
     let mut newest = None;
     for checkpoint in checkpoints(&folder.join("run/checkpoint"))? {
         newest = newest.max(Some(whole(&checkpoint)?));
@@ -178,21 +212,28 @@ fn checkpoints(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Step, generation and tensors of a checkpoint, of which nothing may be missing.
-fn whole(path: &Path) -> Result<(i64, u64, Vec<u8>)> {
+/// A checkpoint of which nothing may be missing.
+fn whole(path: &Path) -> Result<Newest> {
     let torn = |what: &str| format!("{}: {what}", path.display());
     let manifest = fs::read(path.join("manifest.json")).map_err(|_| torn("no manifest"))?;
     let manifest: Value = serde_json::from_slice(&manifest).map_err(|_| torn("a torn manifest"))?;
     let manifest = &manifest["manifest"];
-    let tensors = fs::read(path.join("tensors.safetensors")).map_err(|_| torn("no tensors"))?;
-    if manifest["files"][0]["bytes"] != tensors.len() {
-        return Err(torn("torn tensors").into());
-    }
     let numbers = &manifest["numbers"];
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let rows: Vec<_> = list(&numbers["tables"]).iter().flat_map(|it| list(&it["files"])).collect();
+    let (mut bytes, has_rows) = (Vec::new(), !rows.is_empty());
+    for file in list(&manifest["files"]).iter().chain(&rows) {
+        let name = file["name"].as_str().unwrap_or_default();
+        let content = fs::read(path.join(name)).map_err(|_| torn(&format!("no {name}")))?;
+        if file["bytes"] != content.len() {
+            return Err(torn(&format!("a torn {name}")).into());
+        }
+        bytes.extend(content);
+    }
     let step = numbers["global_step"].as_i64();
     let generation = numbers["generation"].as_u64();
     match step.zip(generation) {
-        Some((step, generation)) => Ok((step, generation, tensors)),
+        Some((step, generation)) => Ok(Newest { step, generation, bytes, has_rows }),
         None => Err(torn("a manifest without step and generation").into()),
     }
 }

@@ -27,7 +27,7 @@ const CRASHES: &str = "SYNC_REPLICAS_CRASH_AT";
 const MARKS: &str = "SYNC_REPLICAS_CRASH_MARKS";
 
 /// Every point beside those of the disk.
-const POINTS: [&str; 31] = [
+const POINTS: [&str; 35] = [
     "worker/before-variables",
     "worker/token-assigned",
     "worker/token-held",
@@ -38,6 +38,8 @@ const POINTS: [&str; 31] = [
     "worker/reply-lost",
     "worker/before-result",
     "worker/before-report",
+    "worker/before-lookup",
+    "worker/rows-held",
     "chief/before-hooks",
     "chief/after-hooks",
     "server/part-staged",
@@ -49,6 +51,8 @@ const POINTS: [&str; 31] = [
     "server/generation-begun",
     "server/state-taken",
     "server/end-heard",
+    "server/rows-sent",
+    "server/rows-written",
     "coordinator/before-generation",
     "coordinator/generation-claimed",
     "coordinator/others-begun",
