@@ -12,8 +12,10 @@ use sync_replicas::{Gradient, Gradients};
 
 use crate::errors;
 use crate::number::Number;
+use crate::tables::Ids;
 
-/// Some rows of a variable: `indices` of shape (k,), `values` of shape (k, ...).
+/// Some rows of a variable: `indices` of shape (k,), `values` of shape (k, ...); or both of more
+/// dimensions, which begin alike, as a table's ids and their rows.
 #[pyclass(frozen, module = "sync_replicas")]
 pub(crate) struct IndexedSlices {
     /// Which rows, as 64-bit integers; the same one may come twice.
@@ -63,8 +65,8 @@ impl IndexedSlices {
         py: Python<'_>,
         name: &str,
     ) -> PyResult<sync_replicas::IndexedSlices<T>> {
-        let indices = as_array(self.indices.bind(py))?.call_method1("astype", ("int64",))?;
-        let indices = lent::<i64>(name, indices)?.as_array().iter().copied().collect();
+        let wrong = |message: &str| errors::gradient(name, message);
+        let Ids { keys: indices, shape } = Ids::read(name, self.indices.bind(py), wrong)?;
         let values = match given::<T>(name, self.values.bind(py))? {
             Given::Lent(values) => values.as_array().to_owned(),
             Given::Own(Gradient::Dense(values)) => values,
@@ -72,7 +74,19 @@ impl IndexedSlices {
                 return Err(errors::gradient(name, "slices of slices are no gradient"));
             }
         };
+        let values = as_rows(&shape, values);
         Ok(sync_replicas::IndexedSlices { indices, values, dense_shape: None })
+    }
+}
+
+/// Rows one after the other, where they came in the shape of their indices.
+fn as_rows<T: Number>(indices: &[usize], values: ArrayD<T>) -> ArrayD<T> {
+    match values.shape().strip_prefix(indices) {
+        Some(row) if indices.len() != 1 => {
+            let shape: Vec<usize> = [indices.iter().product()].iter().chain(row).copied().collect();
+            values.to_shape(shape).map(|it| it.into_owned()).unwrap_or(values)
+        }
+        _ => values,
     }
 }
 

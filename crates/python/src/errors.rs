@@ -8,7 +8,7 @@ use sync_replicas::checkpoint::CheckpointError;
 use sync_replicas::driver::describe;
 use sync_replicas::engine::{JoinError, Refused};
 use sync_replicas::error::GradientError;
-use sync_replicas::{BuildError, FitError, PushError, VariableError, WaitError};
+use sync_replicas::{BuildError, FitError, LookupError, PushError, VariableError, WaitError};
 
 use crate::outcome::Outcome;
 
@@ -67,6 +67,7 @@ pub(crate) fn refused_gradient(error: &GradientError) -> PyErr {
         GradientError::UnknownVariable { name, .. }
         | GradientError::Twice { name }
         | GradientError::Kind { name, .. }
+        | GradientError::DenseForTable { name }
         | GradientError::Fit { name, .. } => Some(name.as_str()),
         _ => None,
     };
@@ -81,10 +82,25 @@ pub(crate) fn variable(error: &VariableError) -> PyErr {
     let name = match error {
         VariableError::Twice { name }
         | VariableError::Unknown { name, .. }
+        | VariableError::Table { name }
+        | VariableError::NoTable { name, .. }
+        | VariableError::NotLookedUp { name, .. }
         | VariableError::Dimensions { name, .. } => Some(name.as_str()),
         _ => None,
     };
     new("VariableError", &describe(error), |fields| fields.set_item("variable", name))
+}
+
+/// Why there are no rows; that a step is over is the class that loops give it up for.
+pub(crate) fn lookup(error: &LookupError) -> PyErr {
+    match error {
+        LookupError::Superseded { step } => {
+            let step = step.get();
+            new("SupersededError", &describe(error), |fields| fields.set_item("step", step))
+        }
+        LookupError::Variable(error) => variable(error),
+        other => argument(&describe(other)),
+    }
 }
 
 pub(crate) fn join(error: &JoinError) -> PyErr {
@@ -169,6 +185,7 @@ pub(crate) fn cluster(error: &ClusterError, cause: Option<PyErr>) -> PyErr {
         ClusterError::Build(error) => return build(error),
         ClusterError::Push(ClusterPush::Gradient(error)) => return refused_gradient(error),
         ClusterError::StepOver => return over(),
+        ClusterError::Lookup(error) => return lookup(error),
         ClusterError::Wait(ClusterWait::Refused { .. }) => "RefusedError",
         ClusterError::Wait(ClusterWait::Replaced { .. }) => "ReplacedError",
         ClusterError::Wait(ClusterWait::Unreachable { .. } | ClusterWait::NotLetIn { .. }) => {

@@ -12,8 +12,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sync_replicas::driver::Generation;
 use sync_replicas::{
-    BatchSource, BoxError, Computed, FitError, Hooks, Model, ReplicaId, Report, Snapshot, Trainer,
-    Variables,
+    BatchSource, BoxError, Computed, FitError, Hooks, Model, ReplicaId, Report, Snapshot,
+    StepTables, Trainer, Variables,
 };
 
 use crate::arrays::{Pushed, owned};
@@ -22,6 +22,7 @@ use crate::hook::{self, Named};
 use crate::kept::{self, Kept};
 use crate::number::{Number, Typed, each};
 use crate::report::report;
+use crate::tables::Wanted;
 use crate::wait::SLICE;
 
 /// What a `fit` is given.
@@ -51,11 +52,17 @@ pub(crate) struct Work {
     #[pyo3(get)]
     number: u64,
     superseded: sync_replicas::Cancellation,
-    snapshot: Mutex<Option<Shown>>,
+    shown: Mutex<Option<Shown>>,
     kept: Arc<Kept>,
 }
 
-type Shown = Typed<Arc<Snapshot<f32>>, Arc<Snapshot<f64>>>;
+type Shown = Typed<Arc<Values<f32>>, Arc<Values<f64>>>;
+
+/// What a batch is computed from.
+pub(crate) struct Values<T: Number> {
+    snapshot: Snapshot<T>,
+    tables: Option<StepTables<T>>,
+}
 
 /// The first exception of Python's code, which a failed training names as its cause.
 #[derive(Default)]
@@ -74,20 +81,20 @@ struct Source {
     cause: Arc<Cause>,
 }
 
-/// A snapshot of one of the two types.
+/// Values of one of the two types.
 pub(crate) trait Show: Number {
-    fn show(snapshot: Arc<Snapshot<Self>>) -> Shown;
+    fn show(values: Values<Self>) -> Shown;
 }
 
 impl Show for f32 {
-    fn show(snapshot: Arc<Snapshot<Self>>) -> Shown {
-        Typed::F32(snapshot)
+    fn show(values: Values<Self>) -> Shown {
+        Typed::F32(Arc::new(values))
     }
 }
 
 impl Show for f64 {
-    fn show(snapshot: Arc<Snapshot<Self>>) -> Shown {
-        Typed::F64(snapshot)
+    fn show(values: Values<Self>) -> Shown {
+        Typed::F64(Arc::new(values))
     }
 }
 
@@ -110,14 +117,33 @@ impl Work {
     /// The variables to compute gradients from: read-only arrays by name.
     #[getter]
     fn variables<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        each!(self.shown(py)?, snapshot => {
-            self.kept.arrays(py, kept::key(&snapshot), &snapshot.variables)
+        each!(self.shown(py)?, values => {
+            let snapshot = &values.snapshot;
+            self.kept.arrays(py, kept::key(snapshot), &snapshot.variables)
         })
     }
 
     /// Copies the variables into writable arrays of the caller's own, by name.
     fn copy_into(&self, py: Python<'_>, arrays: &Bound<'_, PyDict>) -> PyResult<()> {
-        each!(self.shown(py)?, snapshot => kept::copy_into(py, &snapshot.variables, arrays))
+        each!(self.shown(py)?, values => {
+            kept::copy_into(py, &values.snapshot.variables, arrays)
+        })
+    }
+
+    /// The rows of a table's keys as they are at this step: an array in the shape of the keys, and
+    /// as wide as the table.
+    fn lookup<'py>(
+        &self,
+        py: Python<'py>,
+        table: &str,
+        ids: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let wanted = Wanted::one(table, ids)?;
+        let rows = each!(self.shown(py)?, values => match &values.tables {
+            Some(tables) => wanted.look_up(py, |table, keys| tables.lookup(table, keys)),
+            None => Err(errors::over()),
+        });
+        rows?.as_any().get_item(table)
     }
 
     /// Whether its gradients would be dropped, or training has ended.
@@ -129,17 +155,17 @@ impl Work {
 
 impl Work {
     fn shown(&self, _: Python<'_>) -> PyResult<Shown> {
-        let shown = self.snapshot.lock().map_err(|_| errors::over())?;
+        let shown = self.shown.lock().map_err(|_| errors::over())?;
         match &*shown {
-            Some(Typed::F32(snapshot)) => Ok(Typed::F32(Arc::clone(snapshot))),
-            Some(Typed::F64(snapshot)) => Ok(Typed::F64(Arc::clone(snapshot))),
+            Some(Typed::F32(values)) => Ok(Typed::F32(Arc::clone(values))),
+            Some(Typed::F64(values)) => Ok(Typed::F64(Arc::clone(values))),
             None => Err(errors::over()),
         }
     }
 
     /// Lets go of the variables, so that an update can be made in place.
     fn close(&self) {
-        if let Ok(mut shown) = self.snapshot.lock() {
+        if let Ok(mut shown) = self.shown.lock() {
             *shown = None;
         }
     }
@@ -184,7 +210,7 @@ impl<T: Show> Model<T> for Callables {
             step: work.step.get(),
             number: work.number,
             superseded: work.cancellation(),
-            snapshot: Mutex::new(Some(T::show(Arc::new(snapshot)))),
+            shown: Mutex::new(Some(T::show(Values { snapshot, tables: work.tables() }))),
             kept: Arc::clone(&self.kept),
         };
         let computed = Python::attach(|py| {

@@ -22,6 +22,7 @@ mod place;
 mod program;
 mod replica;
 mod report;
+mod tables;
 mod tokens;
 mod trainer;
 mod wait;
@@ -51,6 +52,8 @@ mod _native {
     use crate::program::program;
     #[pymodule_export]
     use crate::replica::{Replica, Step};
+    #[pymodule_export]
+    use crate::tables::{check_table, hash_text};
     #[pymodule_export]
     use crate::tokens::TokenQueue;
     #[pymodule_export]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use sync_replicas::{Computed, OwnedStep, Replica as Joined};
+use sync_replicas::{Computed, OwnedStep, Replica as Joined, TableReader};
 
 use crate::arrays::{Pushed, owned};
 use crate::errors;
@@ -14,6 +14,7 @@ use crate::kept::{self, Kept};
 use crate::number::Number;
 use crate::outcome::Outcome;
 use crate::replica::{Begun, Seat};
+use crate::tables::Wanted;
 use crate::wait::wait;
 
 pub(crate) struct Local<T: Number> {
@@ -21,6 +22,7 @@ pub(crate) struct Local<T: Number> {
     /// The number of steps that it has begun.
     serial: u64,
     kept: Arc<Kept>,
+    reader: TableReader<T>,
 }
 
 enum State<T: Number> {
@@ -30,8 +32,8 @@ enum State<T: Number> {
 }
 
 impl<T: Number> Local<T> {
-    pub(crate) fn new(joined: Joined<T>, kept: Arc<Kept>) -> Self {
-        Self { state: State::Rest(joined), serial: 0, kept }
+    pub(crate) fn new(joined: Joined<T>, kept: Arc<Kept>, reader: TableReader<T>) -> Self {
+        Self { state: State::Rest(joined), serial: 0, kept, reader }
     }
 
     /// The replica, out of its open step if it has one: that is given up.
@@ -102,6 +104,24 @@ impl<T: Number> Seat for Local<T> {
 
     fn superseded(&self, serial: u64) -> PyResult<bool> {
         Ok(self.open(serial)?.is_superseded())
+    }
+
+    fn lookup<'py>(
+        &mut self,
+        py: Python<'py>,
+        serial: u64,
+        wanted: Wanted,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let tables = self.open(serial)?.tables();
+        wanted.look_up(py, |table, keys| tables.lookup(table, keys))
+    }
+
+    /// There is nothing to fetch; the names are looked at.
+    fn prefetch(&mut self, py: Python<'_>, wanted: &Wanted) -> PyResult<()> {
+        let looked = py.detach(|| {
+            wanted.names().try_for_each(|table| self.reader.lookup(table, &[]).map(drop))
+        });
+        looked.map_err(|error| errors::variable(&error))
     }
 
     fn push(

@@ -19,6 +19,7 @@ use crate::number::Number;
 use crate::outcome::Outcome;
 use crate::replica::{Begun, Seat};
 use crate::report::member;
+use crate::tables::Wanted;
 use crate::wait::{SLICE, beside};
 
 /// How long one that is going to be started again may take to say so.
@@ -82,6 +83,31 @@ impl<T: Number> Seat for Member<T> {
 
     fn superseded(&self, serial: u64) -> PyResult<bool> {
         Ok(self.open(serial)?.is_superseded())
+    }
+
+    /// By a thread of its own, since the wait for the servers cannot be cut into slices.
+    fn lookup<'py>(
+        &mut self,
+        py: Python<'py>,
+        serial: u64,
+        wanted: Wanted,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        self.open(serial)?;
+        let Some(step) = self.open.take() else { return Err(errors::over()) };
+        let keys = wanted.keys();
+        let look_up = move || {
+            let rows = step.lookup_all(&keys);
+            (step, rows)
+        };
+        let (step, rows) = beside(py, look_up, || false)?;
+        self.open = Some(step);
+        wanted.rows(py, &rows.map_err(|error| self.failed(&error))?)
+    }
+
+    fn prefetch(&mut self, py: Python<'_>, wanted: &Wanted) -> PyResult<()> {
+        let Some(replica) = &mut self.replica else { return Ok(()) };
+        let asked = py.detach(|| replica.prefetch(&wanted.keys()));
+        asked.map_err(|error| self.failed(&error))
     }
 
     fn push(

@@ -40,7 +40,7 @@ pub(crate) fn optimizer<T: Number>(
     if rule != "groups" {
         return formula(given, &rule);
     }
-    let names: Vec<&str> = variables.iter().map(|(name, _)| name).collect();
+    let names: Vec<&str> = variables.layout().names().collect();
     let of = |rule: &Bound<'_, PyAny>| formula(rule, &name(rule)?);
     let mut groups = Groups::new(of(&given.getattr("rest")?)?);
     let found = given.call_method1("_of", (names,))?;
@@ -160,6 +160,10 @@ fn state<T: Number>(
     variables: &Variables<T>,
 ) -> PyResult<optim::OptimizerState<T>> {
     let wrong = |error: &dyn std::error::Error| errors::argument(&describe(error));
+    if let [table, ..] = variables.tables() {
+        let message = format!("`{}` is a table; expected arrays, or a Trainer", table.name());
+        return Err(errors::argument(&message));
+    }
     let mut state =
         optim::OptimizerState::new(optimizer(given, variables)?).map_err(|it| wrong(&it))?;
     for (name, array) in variables.iter() {

@@ -11,6 +11,7 @@ use pyo3::types::PyDict;
 use crate::errors;
 use crate::life::Born;
 use crate::outcome::Outcome;
+use crate::tables::Wanted;
 
 /// The native half of `sync_replicas.Replica`.
 #[pyclass(frozen, module = "sync_replicas._native")]
@@ -41,6 +42,17 @@ pub(crate) trait Seat: Send {
     fn copy_into(&self, py: Python<'_>, serial: u64, arrays: &Bound<'_, PyDict>) -> PyResult<()>;
 
     fn superseded(&self, serial: u64) -> PyResult<bool>;
+
+    /// The rows of keys as they are at the open step, by table.
+    fn lookup<'py>(
+        &mut self,
+        py: Python<'py>,
+        serial: u64,
+        wanted: Wanted,
+    ) -> PyResult<Bound<'py, PyDict>>;
+
+    /// Asks for the rows of the next batch before its token is there, where that saves time.
+    fn prefetch(&mut self, py: Python<'_>, wanted: &Wanted) -> PyResult<()>;
 
     /// Pushes gradients, with the loss and the number of examples.
     fn push(
@@ -84,6 +96,12 @@ impl Replica {
     fn next_step(&self, py: Python<'_>) -> PyResult<Option<Step>> {
         let begun = lock(&self.seat)?.next(py)?;
         Ok(begun.map(|begun| Step { begun, seat: Arc::clone(&self.seat) }))
+    }
+
+    /// Asks for the rows of the keys that the next batch will name, by table.
+    fn prefetch(&self, py: Python<'_>, ids: &Bound<'_, PyDict>) -> PyResult<()> {
+        let wanted = Wanted::read(ids)?;
+        lock(&self.seat)?.prefetch(py, &wanted)
     }
 
     /// Leaves: its token goes to another, and training goes on with the rest; `for_now` says that
@@ -131,6 +149,17 @@ impl Step {
     /// Copies the variables into writable arrays of the caller's own, by name.
     fn copy_into(&self, py: Python<'_>, arrays: &Bound<'_, PyDict>) -> PyResult<()> {
         lock(&self.seat)?.copy_into(py, self.begun.serial, arrays)
+    }
+
+    /// The rows of keys as they are at this step: an array by table, in the shape of its keys and
+    /// as wide as the table.
+    fn lookup_all<'py>(
+        &self,
+        py: Python<'py>,
+        ids: &Bound<'py, PyDict>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let wanted = Wanted::read(ids)?;
+        lock(&self.seat)?.lookup(py, self.begun.serial, wanted)
     }
 
     /// Whether its gradients would be dropped, or training has ended.

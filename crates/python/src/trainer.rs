@@ -9,7 +9,7 @@ use optim::BuiltIn;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sync_replicas::options::{FailingBatch, NonFinite, StepTimeout, SummationOrder};
-use sync_replicas::{ReplicaId, SyncReplicas, Variables};
+use sync_replicas::{ReplicaId, SyncReplicas, VariableError, Variables};
 
 use crate::arrays::{as_array, lent};
 use crate::errors;
@@ -21,6 +21,7 @@ use crate::number::{Number, Typed, each};
 use crate::optimizers::optimizer;
 use crate::replica::Replica;
 use crate::report::{tally, totals};
+use crate::tables::{Ids, is_table, table};
 
 type Inner<T> = Arc<sync_replicas::Trainer<T>>;
 
@@ -77,7 +78,8 @@ impl Trainer {
         let id = ReplicaId::new(number);
         each!(self.inner.get()?, inner => {
             let joined = py.detach(|| inner.replica(id)).map_err(|it| errors::join(&it))?;
-            Ok(Replica::new(number, Box::new(Local::new(joined, Arc::clone(&self.kept)))))
+            let local = Local::new(joined, Arc::clone(&self.kept), inner.table_reader());
+            Ok(Replica::new(number, Box::new(local)))
         })
     }
 
@@ -103,6 +105,33 @@ impl Trainer {
         each!(self.inner.get()?, inner => {
             let snapshot = py.detach(|| inner.snapshot());
             kept::copy_into(py, &snapshot.variables, arrays)
+        })
+    }
+
+    /// The newest rows of a table's keys: an array in the shape of the keys, and as wide as the
+    /// table. One that no update has made is as it was born.
+    fn lookup<'py>(
+        &self,
+        py: Python<'py>,
+        table: &str,
+        ids: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let ids = Ids::read(table, ids, errors::argument)?;
+        each!(self.inner.get()?, inner => {
+            let rows = py.detach(|| inner.lookup(table, &ids.keys));
+            ids.rows(py, rows.map_err(|error| errors::variable(&error))?)
+        })
+    }
+
+    /// How many rows a table has: those that updates have made.
+    fn num_rows(&self, py: Python<'_>, table: &str) -> PyResult<usize> {
+        each!(self.inner.get()?, inner => {
+            let reader = inner.table_reader();
+            let rows = py.detach(|| {
+                reader.lookup(table, &[])?;
+                Ok(reader.num_rows(table).unwrap_or_default())
+            });
+            rows.map_err(|error: VariableError| errors::variable(&error))
         })
     }
 
@@ -178,9 +207,14 @@ impl Trainer {
 }
 
 impl Initial {
-    /// Reads all of a dict: as float64 when the first is, and otherwise as float32.
+    /// Reads all of a dict: as float64 when the first array is, and otherwise as float32.
     pub(crate) fn read(variables: &Bound<'_, PyDict>) -> PyResult<Self> {
-        let first = variables.values().iter().next().map(|it| as_array(&it)).transpose()?;
+        let mut first = None;
+        for value in variables.values() {
+            if first.is_none() && !is_table(&value)? {
+                first = Some(as_array(&value)?);
+            }
+        }
         Ok(match first {
             Some(first) if first.cast::<PyArrayDyn<f64>>().is_ok() => Self::F64(read(variables)?),
             _ => Self::F32(read(variables)?),
@@ -192,6 +226,11 @@ fn read<T: Number>(variables: &Bound<'_, PyDict>) -> PyResult<Variables<T>> {
     let mut read = Variables::new();
     for (name, value) in variables {
         let name: String = name.extract()?;
+        if is_table(&value)? {
+            let declared = table(&name, &value)?;
+            read = read.with_table(declared).map_err(|error| errors::variable(&error))?;
+            continue;
+        }
         let array = as_array(&value)?;
         let copy = match T::widened(&array)? {
             Some(widened) => widened,

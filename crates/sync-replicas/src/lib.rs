@@ -85,7 +85,7 @@ pub mod store;
 
 pub use accum_core::{GlobalStep, IndexedSlices};
 pub use builder::{BuildError, SyncReplicas};
-pub use embedding_table::{Table, TableError, hash_text};
+pub use embedding_table::{EvictBy, Table, TableError, hash_text};
 pub use engine;
 pub use engine::{Outcome, ReplicaId};
 pub use fit::FitError;
@@ -95,7 +95,9 @@ pub use hook_list::Hooks;
 pub use lookup::{Keys, LookupError, Rows};
 pub use model::{BatchSource, BoxError, Computed, Model, Work};
 pub use report::Report;
-pub use runtime::{Cancellation, Lent, OwnedStep, PushError, Replica, Step, StepOf, WaitError};
+pub use runtime::{
+    Cancellation, Lent, OwnedStep, PushError, Replica, Step, StepOf, StepTables, WaitError,
+};
 pub use scalar::Scalar;
 pub use store::Snapshot;
 pub use trainer::{StopHandle, TableReader, Trainer};

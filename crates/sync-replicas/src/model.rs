@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ndarray::{ArrayD, ArrayView2, ArrayViewD};
 
-use crate::runtime::{Cancellation, GradientBuffers};
+use crate::runtime::{Cancellation, GradientBuffers, StepTables};
 use crate::{GlobalStep, Gradients, Keys, Rows, Scalar, VariableError, Variables};
 use engine::ReplicaId;
 
@@ -64,11 +64,12 @@ pub struct Work<'a, T: Scalar> {
     pub(crate) superseded: &'a Cancellation,
     buffers: &'a GradientBuffers<T>,
     rows: Option<&'a Rows<T>>,
+    tables: Option<StepTables<T>>,
 }
 
 impl<T: Scalar> fmt::Debug for Work<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { replica, step, number, superseded, buffers: _, rows: _ } = self;
+        let Self { replica, step, number, superseded, buffers: _, rows: _, tables: _ } = self;
         f.debug_struct("Work")
             .field("replica", replica)
             .field("step", step)
@@ -88,7 +89,7 @@ impl<'a, T: Scalar> Work<'a, T> {
         superseded: &'a Cancellation,
         buffers: &'a GradientBuffers<T>,
     ) -> Self {
-        Self { replica, step, number, superseded, buffers, rows: None }
+        Self { replica, step, number, superseded, buffers, rows: None, tables: None }
     }
 
     /// The same with rows that were looked up for it.
@@ -110,6 +111,18 @@ impl<'a, T: Scalar> Work<'a, T> {
                 Err(VariableError::NotLookedUp { name, known })
             }
         }
+    }
+
+    pub(crate) fn with_tables(self, tables: StepTables<T>) -> Self {
+        Self { tables: Some(tables), ..self }
+    }
+
+    /// The tables at [`step`](Self::step), for a model that finds out only while it computes which
+    /// keys it needs; to be kept and asked elsewhere, too. None in a cluster, where the rows of
+    /// [`Model::keys`] come in one round trip.
+    #[must_use]
+    pub fn tables(&self) -> Option<StepTables<T>> {
+        self.tables.clone()
     }
 
     /// Whether the step was finished without this work, so that its gradient would be dropped

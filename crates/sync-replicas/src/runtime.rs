@@ -16,6 +16,7 @@ mod replica;
 mod shared;
 mod span;
 mod step;
+mod step_tables;
 mod stop_wish;
 mod timekeeper;
 
@@ -25,6 +26,7 @@ pub use self::error::PushError;
 pub use self::replica::{Replica, WaitError};
 pub use self::span::{Span, SpanKind};
 pub use self::step::{Lent, OwnedStep, Step, StepOf};
+pub use self::step_tables::StepTables;
 
 pub(crate) use self::cancellation::Watch;
 pub(crate) use self::chief::Chief;

@@ -7,6 +7,7 @@ replicas go on with tokens.
   of PyTorch and JAX.
 - `Trainer`, `Replica` and `Step` are for loops of one's own, `join` for those in a cluster;
   `sync_replicas.ray` runs those under Ray.
+- `Table` is a variable whose rows are found by key: embeddings of users, items or words.
 - `Batches` and `Stream` are the data.
 - `Adam` and the other optimizers, with `Cosine` and the other schedules, are descriptions; `Groups`
   has other numbers for some variables.
@@ -41,6 +42,7 @@ from ._errors import (
     ReplacedError,
     ReplicaFailedWarning,
     StepOverError,
+    SupersededError,
     TakeError,
     TooFewReplicasError,
     TrainingError,
@@ -56,6 +58,7 @@ from ._native import (
     SparseConditionalAccumulator,
     Taken,
     TokenQueue,
+    hash_text,
 )
 from ._optimizers import (
     Adagrad,
@@ -77,6 +80,7 @@ from ._optimizers import (
     WarmUp,
 )
 from ._report import ClusterReport, ReplicaReport, Report
+from ._table import Table
 from ._trainer import Replica, Step, Trainer
 from .data import Batches, Stream
 
@@ -161,6 +165,8 @@ __all__ = [
     "Step",
     "StepOverError",
     "Stream",
+    "SupersededError",
+    "Table",
     "TakeError",
     "Taken",
     "TokenQueue",
@@ -173,6 +179,7 @@ __all__ = [
     "WarmUp",
     "Work",
     "fit",
+    "hash_text",
     "join",
     "place",
     "serve",

@@ -40,6 +40,12 @@ class StepOverError(Error, RuntimeError):
     """The step was pushed or given up already."""
 
 
+class SupersededError(Error, RuntimeError):
+    """Rows were looked up for a step that was over: give it up, its gradients would be dropped."""
+
+    step: int
+
+
 class BusyError(Error, RuntimeError):
     """Another thread, or another `fit`, uses it."""
 

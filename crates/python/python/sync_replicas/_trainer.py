@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Protocol
 
+from numpy.typing import NDArray
+
 from . import _native
-from ._errors import ArgumentError
+from ._errors import ArgumentError, SupersededError
 from ._optimizers import Optimizer
 from .data import Data, by_number, count
 
@@ -71,11 +73,25 @@ class Step:
         """Copies the variables into writable arrays of your own, by name."""
         self._native.copy_into(arrays)
 
+    def lookup(self, table: str, ids: Any) -> NDArray[Any]:
+        """The rows of a table's keys as they are at this step, of shape ids.shape + (width,).
+
+        `ids` are whole numbers in any shape and order, and may repeat. Their gradient is pushed as
+        `IndexedSlices(ids, rows)`. `SupersededError` says that the step is over: give it up, as
+        `with step:` does by itself.
+        """
+        rows: NDArray[Any] = self._native.lookup_all({table: ids})[table]
+        return rows
+
+    def lookup_all(self, ids: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+        """The same for the keys of several tables, by name: in a cluster one round trip."""
+        return self._native.lookup_all(dict(ids))
+
     def push(self, gradients: Any, loss: Any = None, examples: int | None = None) -> Outcome:
         """Pushes the gradients of all variables as one unit, and says what became of them.
 
-        `gradients` is a dict by the variables' names (arrays of their shapes, `IndexedSlices`, or
-        None), or the model that was attached. A stale push is no error.
+        `gradients` is a dict by the variables' names (arrays of their shapes, `IndexedSlices`, as a
+        table needs, or None), or the model that was attached. A stale push is no error.
         """
         attached = self._replica._attached
         if not isinstance(gradients, Mapping) and attached is not None:
@@ -86,6 +102,19 @@ class Step:
     def give_up(self) -> None:
         """Gives the batch up: the token goes back."""
         self._native.give_up()
+
+    def __enter__(self) -> Step:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        """Gives up what was not pushed; that a lookup came too late is then no error."""
+        self.give_up()
+        return isinstance(error, SupersededError) and error.step == self.step
 
 
 class Replica:
@@ -135,6 +164,12 @@ class Replica:
             self._attached.fill(native)
         return Step(native, self)
 
+    def prefetch(self, ids: Mapping[str, Any]) -> None:
+        """Asks a cluster's servers for the rows of the keys that the next batch will name, by
+        table, before its step is there; it waits for nothing. In one process it only looks at the
+        names."""
+        self._native.prefetch(dict(ids))
+
     def leave(self) -> None:
         """Leaves; training goes on with the rest."""
         self._native.leave()
@@ -180,7 +215,8 @@ def settings_of(
 class Trainer(_native.Trainer):
     """A training in one process, started when it is made; replicas join from threads.
 
-    `variables` are arrays by name: all float64, or float32 and smaller, which become float32.
+    `variables` are arrays by name: all float64, or float32 and smaller, which become float32; and
+    `Table`s, whose rows have the arrays' type.
     A step averages the gradients of the first `aggregate` of `replicas` replicas.
 
     `order="replica"` makes a run the same to the bit, whatever the timing. `moving_average` is the

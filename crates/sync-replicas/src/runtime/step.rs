@@ -16,6 +16,7 @@ use super::cancellation::Cancellation;
 use super::mailbox::Granted;
 use super::replica::Replica;
 use super::span::SpanKind;
+use super::step_tables::StepTables;
 use crate::hook_host::TrainingView;
 use crate::model::Work;
 use crate::sync::Arc;
@@ -205,8 +206,7 @@ impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn lookup(&self, table: &str, keys: &[i64]) -> Result<Array2<T>, LookupError> {
-        let version = (self.snapshot.generation, self.snapshot.global_step);
-        self.replica().shared.lookup(version, table, keys)
+        self.tables().lookup(table, keys)
     }
 
     /// The same for all keys of a batch.
@@ -225,6 +225,14 @@ impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
         let replica = self.replica();
         let (step, number) = (self.snapshot.global_step, self.grant.number);
         Work::new(replica.id, step, number, &replica.superseded, &replica.shared.buffers)
+            .with_tables(self.tables())
+    }
+
+    /// The tables as they are at this step, to be asked from elsewhere, too.
+    #[must_use]
+    pub fn tables(&self) -> StepTables<T> {
+        let version = (self.snapshot.generation, self.snapshot.global_step);
+        StepTables::new(Arc::clone(&self.replica().shared), version)
     }
 
     /// An array of a variable's shape to write its gradient to, so that a step allocates nothing:
