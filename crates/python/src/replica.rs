@@ -151,8 +151,20 @@ impl Step {
         lock(&self.seat)?.copy_into(py, self.begun.serial, arrays)
     }
 
-    /// The rows of keys as they are at this step: an array by table, in the shape of its keys and
+    /// The rows of a table's keys as they are at this step: an array in the shape of the keys, and
     /// as wide as the table.
+    fn lookup<'py>(
+        &self,
+        py: Python<'py>,
+        table: &str,
+        ids: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let wanted = Wanted::one(table, ids)?;
+        let rows = lock(&self.seat)?.lookup(py, self.begun.serial, wanted)?;
+        rows.as_any().get_item(table)
+    }
+
+    /// The same for several tables, by name.
     fn lookup_all<'py>(
         &self,
         py: Python<'py>,

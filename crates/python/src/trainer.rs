@@ -123,6 +123,15 @@ impl Trainer {
         })
     }
 
+    /// The names of the tables.
+    #[getter]
+    fn tables(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        each!(self.inner.get()?, inner => {
+            let snapshot = py.detach(|| inner.snapshot());
+            Ok(snapshot.variables.tables().iter().map(|it| it.name().to_owned()).collect())
+        })
+    }
+
     /// How many rows a table has: those that updates have made.
     fn num_rows(&self, py: Python<'_>, table: &str) -> PyResult<usize> {
         each!(self.inner.get()?, inner => {

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from . import _native
-from ._errors import ArgumentError, NoCheckpointError, ReplicaFailedWarning
+from ._errors import ArgumentError, NoCheckpointError, ReplicaFailedWarning, SupersededError
 from ._optimizers import Optimizer
 from ._report import Report, ReplicaReport
+from ._table import Keys, sparse
 from ._trainer import Trainer, scalar
 from .data import Data, by_number, count
 
@@ -49,6 +50,7 @@ class Plan:
     evaluate: Callable[[Any], Any] | None = None
     evaluate_every: int = 100
     keep_best: str | None = None
+    keys: Keys | None = None
 
     @property
     def checkpoints(self) -> Path | None:
@@ -70,9 +72,10 @@ def fit(
     resume: str | Path | None = None,
     save_every: int = 100,
     keep: int = 3,
-    evaluate: Callable[[dict[str, Any]], Any] | None = None,
+    evaluate: Callable[..., Any] | None = None,
     evaluate_every: int = 100,
     keep_best: str | None = None,
+    keys: Keys | None = None,
     **settings: Any,
 ) -> Report:
     """Trains with threads until `steps` updates were made, a hook stops it, or the data has ended.
@@ -87,16 +90,36 @@ def fit(
     to go on from. `evaluate(variables)` gives a number, or a dict of numbers, every
     `evaluate_every` updates and at the end; `keep_best="accuracy:max"` (or `":min"`) keeps the
     checkpoint that was best in it, in `out/best`. All else is a setting of `Trainer`.
+
+    With `Table`s among the variables, `keys(batch)` is a dict of the keys that the batch names, by
+    table. `variables` then has their rows under the table's name, of shape keys.shape + (width,),
+    and so is their gradient. `evaluate(variables, lookup)` looks up rows with
+    `lookup(table, keys)`, and after training `report.lookup` does.
     """
     trainer = Trainer(variables, optimizer, aggregate=aggregate, replicas=replicas, **settings)
 
-    def compute(work: Work, batch: Any) -> tuple[Any, Mapping[str, Any]] | None:
-        return model(work.variables, batch)
-
     plan = Plan(
-        data, steps, hooks, out, resume, save_every, keep, evaluate, evaluate_every, keep_best
+        data, steps, hooks, out, resume, save_every, keep, evaluate, evaluate_every, keep_best, keys
     )
-    return run(trainer, plan, lambda _: compute)
+    return run(trainer, plan, lambda _: computing(model, keys))
+
+
+def computing(
+    model: Callable[[dict[str, Any], Any], tuple[Any, Mapping[str, Any]] | None],
+    keys: Keys | None,
+) -> Compute:
+    """A model as what a replica computes with: it sees the rows of a batch's keys as variables."""
+
+    def compute(work: Work, batch: Any) -> tuple[Any, Mapping[str, Any]] | None:
+        ids = {} if keys is None else keys(batch)
+        rows = {table: work.lookup(table, of) for table, of in ids.items()}
+        computed = model(work.variables | rows, batch)
+        if computed is None:
+            return None
+        loss, gradients = computed
+        return loss, sparse(gradients, ids)
+
+    return compute
 
 
 def run(
@@ -124,7 +147,10 @@ def run(
         compute = replica(number)
 
         def counted(work: Work, batch: Any) -> Any:
-            computed = compute(work, batch)
+            try:
+                computed = compute(work, batch)
+            except SupersededError:
+                return None
             if computed is None:
                 return None
             loss, gradients = computed
@@ -155,6 +181,7 @@ def run(
         history=history,
         evaluations=evaluations.rows,
         best=evaluations.folder,
+        _lookup=trainer.lookup if trainer.tables else None,
     )
     for failed in report.failed:
         message = f"replica {failed.replica} failed, training went on: {failed.failure}"
@@ -190,7 +217,8 @@ class Evaluations:
     def evaluate(self, step: int, variables: Any) -> None:
         """Evaluates, notes the result, and keeps a checkpoint when it is the best so far."""
         assert self.plan.evaluate is not None
-        value = self.plan.evaluate(variables)
+        more = () if self.plan.keys is None else (self.trainer.lookup,)
+        value = self.plan.evaluate(variables, *more)
         if not isinstance(value, Mapping):
             value = {"value": value}
         row = {"step": step, **{name: float(number) for name, number in value.items()}}

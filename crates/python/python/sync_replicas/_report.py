@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
+from ._errors import VariableError
+
 Variables = dict[str, NDArray[Any]]
+Lookup = Callable[[str, Any], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -90,11 +94,23 @@ class Report:
     evaluations: list[dict[str, Any]] = field(default_factory=list, repr=False)
     #: The folder of the best checkpoint, with `keep_best`.
     best: str | None = None
+    #: Of the trainer, where it has tables; this process's own, so it is not pickled.
+    _lookup: Lookup | None = field(default=None, repr=False, compare=False)
 
     @property
     def failed(self) -> list[ReplicaReport]:
         """The replicas that failed."""
         return [replica for replica in self.replicas if replica.outcome == "failed"]
+
+    def lookup(self, table: str, ids: Any) -> NDArray[Any]:
+        """The rows of a table's keys at its end, as `Trainer.lookup` gives them."""
+        if self._lookup is None:
+            why = "the training had no tables, or the report comes from another process"
+            raise VariableError(f"`{table}` has no rows here: {why}", variable=table)
+        return self._lookup(table, ids)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_lookup": None}
 
     def rows(self) -> list[dict[str, Any]]:
         """One dict a replica, for a DataFrame."""

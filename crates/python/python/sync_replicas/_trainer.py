@@ -80,8 +80,7 @@ class Step:
         `IndexedSlices(ids, rows)`. `SupersededError` says that the step is over: give it up, as
         `with step:` does by itself.
         """
-        rows: NDArray[Any] = self._native.lookup_all({table: ids})[table]
-        return rows
+        return self._native.lookup(table, ids)
 
     def lookup_all(self, ids: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         """The same for the keys of several tables, by name: in a cluster one round trip."""

@@ -1,6 +1,7 @@
 """PyTorch: a module for each replica, its parameters filled from the variables.
 
 Parameters that are trained travel, by their names in the module; frozen ones and buffers do not.
+An `Embedding` is a table by its name in the module, whose rows are looked up for each batch.
 Buffers, as BatchNorm's, are those of replica 0, the chief: `fit` saves them, and in a cluster the
 program does, with the chief's `state_dict`.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,21 +21,33 @@ from numpy.typing import NDArray
 
 from . import _fit
 from ._cluster import ClusterReplica, join, place, statuses
-from ._errors import ArgumentError, VariableError
+from ._embedding import Embedding, array_of
+from ._errors import ArgumentError, SupersededError, VariableError
 from ._fit import Compute, Every, Hook, Plan, Update, Work
-from ._native import IndexedSlices
+from ._native import IndexedSlices, Outcome
 from ._optimizers import Groups
 from ._optimizers import Optimizer as Rule
-from ._report import Report
+from ._report import Lookup, Report
 from ._trainer import Replica, Step, Trainer
 from .data import Data
+
+__all__ = [
+    "Attachment",
+    "Embedding",
+    "Loss",
+    "Module",
+    "Optimizer",
+    "TorchReport",
+    "fit",
+    "groups",
+]
 
 Module: TypeAlias = torch.nn.Module
 Loss: TypeAlias = Callable[[Module, Any], torch.Tensor]
 
 
 class Attachment:
-    """A module's trained parameters, to be filled, and to give their gradients.
+    """A module's trained parameters and tables, to be filled, and to give their gradients.
 
     Parameters in float32 or float64 on the host are written in place; others are converted, and
     those on a GPU come through the host.
@@ -45,8 +59,12 @@ class Attachment:
             raise ArgumentError(f"attach: expected a torch.nn.Module, got {kind}")
         named = module.named_parameters()
         self.parameters = {name: it for name, it in named if it.requires_grad}
-        if not self.parameters:
+        modules = module.named_modules()
+        self.tables = {name: it for name, it in modules if isinstance(it, Embedding)}
+        if not self.parameters and not self.tables:
             raise ArgumentError("expected a module with parameters to train, got none")
+        #: Whether rows are zeros where they are asked for too late, which `late` then says.
+        self.forgives, self.late = False, False
         self._direct = {
             name: it.detach().numpy()
             for name, it in self.parameters.items()
@@ -59,9 +77,9 @@ class Attachment:
         double = all(it.dtype is torch.float64 for it in self.parameters.values())
         return torch.float64 if double else torch.float32
 
-    def variables(self) -> dict[str, NDArray[Any]]:
-        """The parameters' values, as variables to begin with."""
-        found = {}
+    def variables(self) -> dict[str, Any]:
+        """The parameters' values, and the tables, as variables to begin with."""
+        found: dict[str, Any] = {name: it.table for name, it in self.tables.items()}
         for name, it in self.parameters.items():
             if it.dtype is torch.float64 and self._dtype is not torch.float64:
                 raise VariableError(f"`{name}` is float64 and others are not; expected one type")
@@ -69,7 +87,11 @@ class Attachment:
         return found
 
     def fill(self, source: Any) -> None:
-        """Writes the variables of a step (or trainer) into the parameters."""
+        """Writes the variables of a step (or trainer) into the parameters; tables have its rows."""
+        self.late = False
+        lookup = getattr(source, "lookup", None)
+        for table, embedding in self.tables.items():
+            embedding.begin(None if lookup is None else partial(self._look_up, lookup, table))
         source.copy_into(self._direct)
         others = self.parameters.keys() - self._direct.keys()
         if others:
@@ -81,7 +103,19 @@ class Attachment:
 
     def gradients(self) -> dict[str, Any]:
         """The gradients of the last backward pass; a parameter without one has None."""
-        return {name: _gradient(it.grad) for name, it in self.parameters.items()}
+        found = {name: _gradient(it.grad) for name, it in self.parameters.items()}
+        rows = {name: it.gradient() for name, it in self.tables.items()}
+        return found | {name: it for name, it in rows.items() if it is not None}
+
+    def _look_up(self, lookup: Lookup, table: str, ids: NDArray[np.int64]) -> NDArray[Any]:
+        try:
+            return lookup(table, ids)
+        except SupersededError:
+            if not (self.forgives and torch.is_grad_enabled()):
+                raise
+            self.late = True
+            kind = np.float64 if self.parameters and self._dtype is torch.float64 else np.float32
+            return np.zeros((*ids.shape, self.tables[table].table.width), kind)
 
 
 def groups(
@@ -203,6 +237,7 @@ class Optimizer:
     ) -> None:
         _refuse_torchs(optimizer)
         self._attached = Attachment(module)
+        self._attached.forgives = True
         if replica is None and place() is not None:
             replica = join(optimizer=optimizer, **settings)
             weakref.finalize(self, _finish, replica)
@@ -222,13 +257,20 @@ class Optimizer:
                 parameter.grad = None
             else:
                 parameter.grad.zero_()
+        for embedding in self._attached.tables.values():
+            embedding.zero_grad()
 
     def step(self, loss: Any = None) -> Any:
         """Pushes the gradients, says what became of them, and waits for the next step."""
         if self._open is None:
             raise RuntimeError("training has ended; there is no step to push for")
         with statuses():
-            outcome = self._open.push(self._attached.gradients(), loss=loss)
+            if self._attached.late:
+                # Some of its rows were of no step: others have made it.
+                self._open.give_up()
+                outcome: Outcome = Outcome.Stale(self._open.step, self._open.step + 1)
+            else:
+                outcome = self._open.push(self._attached.gradients(), loss=loss)
             self._open = self.replica.next_step()
         return outcome
 
@@ -328,16 +370,8 @@ def _gradient(gradient: torch.Tensor | None) -> Any:
         if gradient.sparse_dim() != 1:
             raise ArgumentError("expected a sparse gradient of rows, as torch.nn.Embedding's")
         indices = gradient.indices()[0].cpu().numpy()
-        return IndexedSlices(indices, _numpy(gradient.values()))
-    return _numpy(gradient)
-
-
-def _numpy(tensor: torch.Tensor) -> NDArray[Any]:
-    tensor = tensor.cpu()
-    if tensor.dtype is torch.bfloat16:
-        return tensor.view(torch.uint16).numpy()
-    array: NDArray[np.float32] = tensor.numpy()
-    return array
+        return IndexedSlices(indices, array_of(gradient.values()))
+    return array_of(gradient)
 
 
 def _refuse_torchs(optimizer: Any) -> None:
