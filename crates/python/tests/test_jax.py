@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import ratings
 
 import sync_replicas as sr
 
@@ -48,3 +49,29 @@ def test_parameters_of_fewer_bits():
     report = sr.jax.fit(loss, params, data=data, optimizer=sr.Adam(0.1), replicas=2, steps=150)
     assert report.params["w"].dtype == jnp.bfloat16
     assert float(report.params["w"]) == pytest.approx(3, abs=0.1)
+
+
+def test_a_table_is_a_leaf():
+    def loss(params, batch):
+        both = (params["of"]["users"] * params["of"]["items"]).sum(axis=1)
+        return jnp.mean((both + params["bias"] - batch["stars"]) ** 2)
+
+    variables = ratings.start()
+    tables = {name: variables.pop(name) for name in ("users", "items")}
+    params = variables | {"of": tables}
+    settings = {**ratings.SETTINGS, "data": ratings.batch, "replicas": 2, "steps": 300}
+
+    def keys(batch):
+        return {f"of/{table}": ids for table, ids in ratings.keys(batch).items()}
+
+    test = ratings.batch(10**6)
+
+    def evaluate(params, lookup):
+        of = {table: lookup(f"of/{table}", ids) for table, ids in ratings.keys(test).items()}
+        return loss(params | {"of": of}, test)
+
+    report = sr.jax.fit(loss, params, keys=keys, evaluate=evaluate, **settings)
+    assert report.evaluations[-1]["value"] < 0.1
+    assert report.params["of"] == tables and report.lookup("of/users", [-7]).shape == (1, 4)
+    with pytest.raises(sr.TrainingError, match="those of table `of/items`"):
+        sr.jax.fit(loss, params, keys=lambda batch: {}, **settings)
