@@ -128,7 +128,8 @@ import numpy as np
 import sync_replicas as sr
 signal.signal(signal.SIGINT, signal.default_int_handler)
 def join(**more):
-    return sr.join({"w": np.zeros(1, np.float32)}, optimizer=sr.Sgd(0.1), **more)
+    start = {"w": np.zeros(1, np.float32), "users": sr.Table(1)}
+    return sr.join(start, optimizer=sr.Sgd(0.1), **more)
 """
 
 
@@ -200,19 +201,24 @@ finally:
 
 
 @pytest.mark.parametrize(("number", "status"), [("SIGINT", -2), ("SIGTERM", 143)])
-@pytest.mark.parametrize("wait", ["next_step", "push"])
+@pytest.mark.parametrize("wait", ["next_step", "push", "lookup"])
 def test_a_signal_ends_each_wait_within_a_second(
     number: str, status: int, wait: str, tmp_path: Path
 ) -> None:
     address = f"127.0.0.1:{port()}"
     server = python(f"sr.serve({str(tmp_path)!r})", placed("ps", address))
+    first = {
+        "next_step": "",
+        "push": "step.push({'w': np.ones(1, np.float32)}, loss=0.0)",
+        "lookup": "step.lookup('users', [1])",
+    }
     words = f"""
 with join() as replica:
     step = replica.next_step()
     print("ready", flush=True)
     sys.stdin.readline()
     try:
-        {"step.push({'w': np.ones(1, np.float32)}, loss=0.0)" if wait == "push" else ""}
+        {first[wait]}
         replica.next_step()
     except BaseException as error:
         print(type(error).__name__, time.monotonic(), flush=True)
