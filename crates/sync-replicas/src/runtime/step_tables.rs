@@ -25,6 +25,26 @@ impl<T: Scalar> StepTables<T> {
     ///
     /// # Errors
     /// As there.
+    ///
+    /// # Examples
+    /// ```
+    /// use ndarray::{Array2, array};
+    /// use optim::Sgd;
+    /// use sync_replicas::{
+    ///     Gradients, IndexedSlices, LookupError, ReplicaId, SyncReplicas, Table, Variables,
+    /// };
+    ///
+    /// let variables = Variables::<f32>::new().with_table(Table::new("users", 1).constant(1.0))?;
+    /// let trainer = SyncReplicas::new(Sgd::new(0.5)).build(variables)?;
+    /// let mut replica = trainer.replica(ReplicaId::new(0))?;
+    /// let step = replica.next_step()?.expect("training goes on");
+    /// let tables = step.tables();
+    /// assert_eq!(tables.lookup("users", &[12])?, array![[1.0]]);
+    /// let gradient = IndexedSlices::by_key(vec![12], Array2::ones((1, 1)))?;
+    /// step.push(Gradients::new().sparse("users", gradient))?;
+    /// assert!(matches!(tables.lookup("users", &[12]), Err(LookupError::Superseded { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn lookup(&self, table: &str, keys: &[i64]) -> Result<Array2<T>, LookupError> {
         self.shared.lookup(self.version, table, keys)
     }
