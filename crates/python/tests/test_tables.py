@@ -106,6 +106,8 @@ def test_a_wrong_declaration_is_refused_where_it_is_made(
 def test_a_declaration_is_a_value() -> None:
     table = sr.Table(4, normal=(0, 0.1), evict_beyond=10**6, evict_by="count")
     assert pickle.loads(pickle.dumps(table)) == table != sr.Table(4)
+    words = "Table(4, normal=(0, 0.1), evict_beyond=1000000, evict_by='count')"
+    assert repr(table) == words and eval(words, {"Table": sr.Table}) == table
 
 
 def test_wrong_names_and_ids_are_told() -> None:

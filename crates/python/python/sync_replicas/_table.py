@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any
 
 from . import _native
 from ._native import IndexedSlices
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """An embedding for each user, item or word: a row of `width` numbers for each 64-bit key.
 
@@ -39,6 +39,12 @@ class Table:
 
     def __post_init__(self) -> None:
         _native._check_table(self)
+
+    def __repr__(self) -> str:
+        said = {it.name: getattr(self, it.name) for it in fields(self) if it.kw_only}
+        plain = {it.name: it.default for it in fields(self)}
+        more = [f", {name}={value!r}" for name, value in said.items() if value != plain[name]]
+        return f"Table({self.width}{''.join(more)})"
 
 
 #: The keys of a batch, by table.
