@@ -153,10 +153,12 @@ impl Place {
         let task = cluster.place().task;
         let first = (task.role, task.index) == (Role::Ps, 0);
         let mut files = ServerFiles { checkpoints: None, run: RunId::draw(), record: None };
-        if let Some(folder) = folder.filter(|_| first) {
+        if let Some(folder) = folder {
             std::fs::create_dir_all(&folder)?;
-            let run = newest_run(&folder).map_err(|error| errors::checkpoint(&error))?;
-            files.run = run.unwrap_or(files.run);
+            if first {
+                let run = newest_run(&folder).map_err(|error| errors::checkpoint(&error))?;
+                files.run = run.unwrap_or(files.run);
+            }
             files.checkpoints = Some(Checkpoints { folder, steps: save_every, keep });
         }
         let stop = cluster.process_handle();

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import pickle
 import threading
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ratings
+from test_cluster import port, python, said
 
 import sync_replicas as sr
 
@@ -237,6 +240,31 @@ def alone(last: int) -> bytes:
         thread.join(60)
     assert len(seen) == 2 and seen[0] == seen[1]
     return seen[0]
+
+
+def test_servers_of_ones_own_save_the_rows(tmp_path: Path) -> None:
+    addresses = [f"127.0.0.1:{port()}" for _ in range(2)]
+    cluster = {"ps": addresses, "worker": ["127.0.0.1:1"]}
+
+    def start(role: str, index: int, words: str) -> Any:
+        config = {"cluster": cluster, "task": {"type": role, "index": index}}
+        return python(words, {**os.environ, "TF_CONFIG": json.dumps(config)})
+
+    serve = f"sr.serve({str(tmp_path)!r}, save_every=10)"
+    servers = [start("ps", index, serve) for index in range(2)]
+    worker = '''
+keys = np.arange(50)
+with join(steps=15) as replica:
+    for step in replica:
+        rows = step.lookup("users", keys)
+        step.push({"users": sr.IndexedSlices(keys, rows)}, loss=0.0)
+'''
+    for process in [start("worker", 0, worker), *servers]:
+        said(process, 0)
+    alone = sr.Trainer({"w": np.zeros(1, F32), "users": sr.Table(1)}, sr.Sgd(0.1))
+    born = alone.lookup("users", np.arange(50))
+    assert alone.restore(tmp_path / "checkpoints") == 15 and alone.num_rows("users") == 50
+    np.testing.assert_allclose(alone.lookup("users", np.arange(50)), born * 0.9**15, rtol=1e-4)
 
 
 def test_a_cluster_has_the_rows_of_one_process(launch: Any) -> None:

@@ -169,7 +169,8 @@ def serve(
     """Serves as a parameter server whatever program the replicas run, until training is over.
 
     The first server writes checkpoints below `out`, every `save_every` updates, and goes on from
-    them when it is started again. When not given, `out` is the folder of `sync-replicas launch`.
+    them when it is started again; the others write the rows of their tables there, so all of them
+    see that folder. When not given, `out` is the folder of `sync-replicas launch`.
     The program's optimizer, settings and variables come from its replicas.
     """
     found = place(ps)

@@ -63,11 +63,10 @@ class Server:
                 f"{folder} is not seen on node {node_address()}: storage_path must "
                 "be a folder of a file system that all nodes share"
             )
-        first = self._index == 0
-        checkpoints = folder / "checkpoints" if first else None
+        checkpoints = folder / "checkpoints"
         try:
             served = self._place._serve(checkpoints, self._plan.save_every, self._plan.keep)
-            if first and not served["left"]:
+            if self._index == 0 and not served["left"]:
                 self._plan.ended.touch()
             return served
         finally:
