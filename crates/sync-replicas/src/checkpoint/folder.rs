@@ -21,7 +21,8 @@ use crate::Scalar;
 use crate::store::TableSaves;
 
 /// Writes a checkpoint into `folder`, which is made if need be, and removes the oldest ones of the
-/// same run beyond `keep`; the new one stays in any case. Answers where it is.
+/// same run beyond `keep`; the new one stays in any case. Answers where it is. The rows of a state
+/// that was read come with it.
 ///
 /// Others that save into the folder meanwhile, from this process or another, take their turn.
 ///
@@ -52,7 +53,7 @@ pub fn write_with_rows<T: Scalar>(
 /// Rows of tables that go into a checkpoint.
 #[derive(Debug)]
 pub enum RowsToSave<T: Scalar> {
-    /// There are no tables.
+    /// None but those of the checkpoint that the state was read from.
     None,
     /// All rows are this writer's.
     Own(TableSaves<T>),
@@ -117,7 +118,7 @@ pub fn write_on<T: Scalar>(
     disk.create_folder(&aside).map_err(CheckpointError::io("making the folder", &aside))?;
     let (mut numbers, tensors) = state.split();
     numbers.tables = match rows {
-        RowsToSave::None => Vec::new(),
+        RowsToSave::None => state.tables.clone().copy_to(disk, &aside)?,
         RowsToSave::Own(mut tables) => write_tables(disk, &aside, &mut tables, 0)?,
         RowsToSave::Written(_, written) => SavedTable::together(written)
             .map_err(|what| CheckpointError::Unwritable { path: aside.clone(), what })?,

@@ -203,6 +203,19 @@ impl SavedTables {
         Ok(rows)
     }
 
+    /// Brings every file into another checkpoint's folder, a file in memory at a time.
+    pub(super) fn copy_to(
+        self,
+        disk: &mut impl Disk,
+        folder: &Path,
+    ) -> Result<Vec<SavedTable>, CheckpointError> {
+        for file in self.tables.iter().flat_map(|table| &table.files) {
+            let bytes = read_checked(&file.file, &self.folder.join(&file.file.name))?;
+            write_synced(disk, &folder.join(&file.file.name), &bytes)?;
+        }
+        Ok(self.tables)
+    }
+
     /// Whether every file is there and, with `bytes`, has the bytes that were written.
     pub(super) fn verify(&self, bytes: bool) -> Result<(), CheckpointError> {
         for file in self.tables.iter().flat_map(|table| &table.files) {

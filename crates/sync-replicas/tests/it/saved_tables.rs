@@ -64,6 +64,23 @@ fn there_and_back() {
     assert_eq!(num_rows(&first), Some(20), "rows were given up");
 }
 
+/// P-17: a run that goes on elsewhere begins with the checkpoint of the other, rows and all.
+#[test]
+fn a_state_that_was_read_is_written_with_its_rows() {
+    let (from, to) = (tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two"));
+    let first = trainer(table());
+    advance(&first, 20);
+    let saved = read(&first.save(from.path(), 2).expect("it is written")).expect("it is good");
+    // Elsewhere, and in the place of the very checkpoint that it was read from.
+    for folder in [to.path(), from.path()] {
+        let copied = checkpoint::write(folder, &saved, 2).expect("it is written");
+        assert_eq!(read(&copied).expect("it is good").tables.tables(), saved.tables.tables());
+        let second = trainer(table());
+        second.restore(folder).expect("it fits");
+        assert_eq!(rows(&second), rows(&first));
+    }
+}
+
 /// P-17: evaluation and prediction read no more files than the rows are in.
 #[test]
 fn few_rows_are_read_without_the_others() {
