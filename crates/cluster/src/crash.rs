@@ -18,8 +18,8 @@ mod disk;
 mod plan;
 
 #[cfg(all(unix, feature = "crash-points"))]
-pub(crate) use disk::write_checkpoint;
+pub(crate) use disk::{write_checkpoint, write_rows};
 #[cfg(all(unix, feature = "crash-points"))]
 pub(crate) use plan::{enter, reach};
 #[cfg(not(all(unix, feature = "crash-points")))]
-pub(crate) use sync_replicas::checkpoint::write_with_rows as write_checkpoint;
+pub(crate) use sync_replicas::checkpoint::{write_rows, write_with_rows as write_checkpoint};

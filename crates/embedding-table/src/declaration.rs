@@ -243,10 +243,16 @@ impl Table {
     /// ```
     #[must_use]
     pub fn owner(&self, key: i64, stores: usize) -> usize {
+        self.owner_of_place(place(key), stores)
+    }
+
+    /// The same of a key at this [`place`]: a higher place has no lower owner.
+    #[must_use]
+    pub fn owner_of_place(&self, place: u64, stores: usize) -> usize {
         // Whole partitions, since a partition decides by itself which rows it gives up.
         let (at, of) = match self.eviction {
-            Eviction::Beyond { .. } => (self.partition(key), self.partitions()),
-            _ => (place(key), 0),
+            Eviction::Beyond { .. } => (self.partition_of_place(place), self.partitions()),
+            _ => (place, 0),
         };
         let of = if of == 0 { 1_u128 << 64 } else { u128::from(of) };
         (u128::from(at) * stores as u128 / of) as usize
@@ -273,9 +279,13 @@ impl Table {
     }
 
     pub(crate) fn partition(&self, key: i64) -> u64 {
+        self.partition_of_place(place(key))
+    }
+
+    fn partition_of_place(&self, place: u64) -> u64 {
         // The highest bits of the place: a partition is a range of places.
         let bits = self.partitions().ilog2();
-        place(key).checked_shr(u64::BITS - bits).unwrap_or(0)
+        place.checked_shr(u64::BITS - bits).unwrap_or(0)
     }
 
     /// The contributions with which a key is admitted.

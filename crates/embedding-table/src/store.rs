@@ -41,7 +41,6 @@ pub struct TableStore<T> {
     candidates: Candidates,
     /// What saves that are under way still need.
     kept: Vec<Kept<T>>,
-    saves: u64,
     /// The step of the last eviction.
     evicted: i64,
     /// Where the rows of an update are, reused.
@@ -107,6 +106,12 @@ pub enum StoreError {
         /// How many it can have.
         most: u64,
     },
+    /// A save of other rows.
+    #[error("table `{table}`: its rows were replaced while they were saved; save it once more")]
+    OtherSave {
+        /// The table.
+        table: String,
+    },
     /// A row that there is.
     #[error("table `{table}`: the row of key {key} is there twice")]
     Twice {
@@ -133,7 +138,6 @@ impl<T: Number> TableStore<T> {
             ranking,
             candidates,
             kept: Vec::new(),
-            saves: 0,
             evicted: i64::MIN,
             found: Vec::new(),
             table,

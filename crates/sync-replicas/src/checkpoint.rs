@@ -27,9 +27,9 @@ pub use claim::{claim, newest_generation};
 #[cfg(feature = "crash-points")]
 pub use disk::{Disk, SystemDisk};
 pub use error::CheckpointError;
+pub use folder::{RowsToSave, aside_name, discard_rows, write, write_rows, write_with_rows};
 #[cfg(feature = "crash-points")]
-pub use folder::write_on;
-pub use folder::{RowsToSave, aside_name, write, write_rows, write_with_rows};
+pub use folder::{write_on, write_rows_on};
 pub(crate) use manifest::sha256_hex;
 pub use reading::{all, has_f64, latest, newest_definition, newest_run, open, read, recover};
 pub use retry::{FEWEST_KEPT, Retry};

@@ -185,6 +185,14 @@ pub(super) const FULL: [(&str, bool, Outcome); 3] = [
     ("ps-0 checkpoint/tensors-written#2", true, Over),
 ];
 
+/// The same while a server writes its rows.
+pub(super) const TABLE_FULL: [(&str, bool, Outcome); 4] = [
+    ("ps-1 server/rows-written#1", false, Outcome::Fails),
+    ("ps-0 server/rows-written#2", false, Continues),
+    ("ps-1 server/rows-written#2", false, Continues),
+    ("ps-1 server/rows-written#2", true, Over),
+];
+
 /// A wish to end while the training starts or recovers: who is killed where, and where somebody
 /// stands when the wish comes; without that it comes at the death.
 pub(super) const WISHED: [(&str, Option<&str>); 12] = [

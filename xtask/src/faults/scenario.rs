@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::cluster::UPDATES;
 use super::points::{
-    DOUBLE, FULL, HUNG, LAST, Last, Outcome, POINTS, Point, SMOKE, TABLE_DOUBLE, TABLE_LAST,
-    TABLE_POINTS, WISHED,
+    DOUBLE, FULL, HUNG, LAST, Last, Outcome, POINTS, Point, SMOKE, TABLE_DOUBLE, TABLE_FULL,
+    TABLE_LAST, TABLE_POINTS, WISHED,
 };
 use crate::Result;
 
@@ -117,7 +117,10 @@ pub(super) fn all(filter: Option<&str>) -> Result<Vec<Scenario>> {
     let last = last.chain(TABLE_LAST.iter().map(|last| of_last(Job::Tables, *last)));
     let wished = WISHED.iter().map(|(first, then)| of_wish(first, *then));
     let hung = HUNG.iter().map(|at| of_hang(at));
-    let full = FULL.iter().map(|(at, last, outcome)| of_full_disk(at, *last, *outcome));
+    let full =
+        FULL.iter().map(|(at, last, outcome)| of_full_disk(Job::Digits, at, *last, *outcome));
+    let rows = TABLE_FULL.iter();
+    let full = full.chain(rows.map(|(at, last, it)| of_full_disk(Job::Tables, at, *last, *it)));
     let listed =
         double.chain(last).chain(wished).chain(hung).chain(full).collect::<Result<Vec<_>>>()?;
     let every: Vec<Scenario> = single().chain(listed).collect();
@@ -215,11 +218,11 @@ fn of_hang(at: &str) -> Result<Scenario> {
 }
 
 /// A disk that is full for a moment.
-fn of_full_disk(at: &str, is_last: bool, outcome: Outcome) -> Result<Scenario> {
+fn of_full_disk(job: Job, at: &str, is_last: bool, outcome: Outcome) -> Result<Scenario> {
     let save_every = if is_last { UPDATES.unsigned_abs() } else { SAVE_EVERY };
     let name = format!("full: {at}, every {save_every} updates");
     let crashes = vec![crash(at, Signal::Full)?];
-    Ok(Scenario { save_every, ..Scenario::new(Job::Digits, name, crashes, outcome) })
+    Ok(Scenario { save_every, ..Scenario::new(job, name, crashes, outcome) })
 }
 
 /// A wish to end during a recovery.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::points::{
-    DOUBLE, FULL, HUNG, LAST, POINTS, Point, SMOKE, TABLE_DOUBLE, TABLE_LAST, TABLE_POINTS, WISHED,
+    DOUBLE, FULL, HUNG, LAST, POINTS, Point, SMOKE, TABLE_DOUBLE, TABLE_FULL, TABLE_LAST,
+    TABLE_POINTS, WISHED,
 };
 use super::scenario;
 use crate::tidy::tree::Tree;
@@ -12,7 +13,7 @@ use crate::tidy::tree::Tree;
 const DOCUMENT: &str = "docs/faults.md";
 
 /// Where points are declared, and no process is at one.
-const LIST: &str = "crates/cluster/src/crash/plan.rs";
+const LISTS: [&str; 2] = ["crates/cluster/src/crash/plan.rs", "crates/cluster/src/crash/disk.rs"];
 
 fn tree() -> Tree {
     Tree::load(Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a root")).expect("readable")
@@ -44,13 +45,14 @@ fn the_code_has_the_points_of_the_harness() {
         }
         if path.ends_with("crash/disk.rs") {
             let names = text.split('"').skip(1).step_by(2);
-            marked.extend(names.filter(|it| it.starts_with("checkpoint/")).map(str::to_owned));
+            marked.extend(names.filter(|it| it.contains('/')).map(str::to_owned));
         }
     }
     assert_eq!(marked, known());
-    let list = tree.text(LIST).expect("it is there");
-    for name in known().iter().filter(|name| !name.starts_with("checkpoint/")) {
-        assert!(list.contains(&format!("\"{name}\",")), "{LIST} has no {name}");
+    let lists = LISTS.map(|list| tree.text(list).expect("it is there"));
+    for name in known() {
+        let listed = lists.iter().any(|list| list.contains(&format!("    \"{name}\",")));
+        assert!(listed, "neither of {LISTS:?} has {name}");
     }
 }
 
@@ -82,7 +84,7 @@ fn the_document_has_the_points_of_the_harness() {
         format!("| `{first}` | {then} |")
     });
     let hung = HUNG.iter().map(|at| format!("| `{at}` |"));
-    let full = FULL.iter().map(|(at, last, outcome)| {
+    let full = FULL.iter().chain(&TABLE_FULL).map(|(at, last, outcome)| {
         let saved = if *last { "at the end" } else { "every 4 updates" };
         format!("| `{at}` | {saved} | {} |", outcome.word())
     });

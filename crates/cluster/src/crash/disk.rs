@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 
 use sync_replicas::Scalar;
 use sync_replicas::checkpoint::CheckpointError;
-use sync_replicas::checkpoint::{Disk, RowsToSave, SystemDisk, TrainingState, write_on};
+use sync_replicas::checkpoint::{
+    Disk, RowsToSave, SavedTable, SystemDisk, TrainingState, write_on, write_rows_on,
+};
+use sync_replicas::store::TableSaves;
 
 use super::plan::reach_on_disk as reach;
 
 /// The points of a write, in their order.
-pub(super) const POINTS: [&str; 5] = [
+pub(super) const POINTS: [&str; 6] = [
+    "server/rows-written",
     "checkpoint/tensors-written",
     "checkpoint/files-synced",
     "checkpoint/folder-synced",
@@ -29,6 +33,22 @@ pub(crate) fn write_checkpoint<T: Scalar>(
     keep: usize,
 ) -> Result<PathBuf, CheckpointError> {
     write_on(&mut CrashingDisk, folder, state, rows, keep)
+}
+
+/// Writes a server's rows of a checkpoint as usual.
+///
+/// # Errors
+/// [`CheckpointError`].
+pub(crate) fn write_rows<T: Scalar>(
+    folder: &Path,
+    aside: &str,
+    rows: TableSaves<T>,
+    writer: usize,
+) -> Result<Vec<SavedTable>, CheckpointError> {
+    let written = write_rows_on(&mut SystemDisk, folder, aside, rows, writer)?;
+    let full = |source| CheckpointError::Io { action: "writing", path: folder.join(aside), source };
+    reach("server/rows-written").map_err(full)?;
+    Ok(written)
 }
 
 struct CrashingDisk;

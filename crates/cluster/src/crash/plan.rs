@@ -27,7 +27,7 @@ const CRASHES: &str = "SYNC_REPLICAS_CRASH_AT";
 const MARKS: &str = "SYNC_REPLICAS_CRASH_MARKS";
 
 /// Every point beside those of the disk.
-const POINTS: [&str; 35] = [
+const POINTS: [&str; 34] = [
     "worker/before-variables",
     "worker/token-assigned",
     "worker/token-held",
@@ -52,7 +52,6 @@ const POINTS: [&str; 35] = [
     "server/state-taken",
     "server/end-heard",
     "server/rows-sent",
-    "server/rows-written",
     "coordinator/before-generation",
     "coordinator/generation-claimed",
     "coordinator/others-begun",

@@ -102,7 +102,7 @@ impl Cluster {
     /// taken in (P-27).
     ///
     /// When not given, four times the bytes of the server's variables, or 64 MiB where that is
-    /// more.
+    /// more; 1 GiB where there are tables, whose size says nothing of a batch.
     #[must_use]
     pub fn largest_contribution(mut self, bytes: usize) -> Self {
         self.largest_contribution = Some(bytes);

@@ -13,10 +13,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use sync_replicas::checkpoint::{RunId, SavedTable, SavedTables, write_rows};
+use sync_replicas::checkpoint::{RunId, SavedTable, SavedTables};
 use sync_replicas::driver::Generation;
 use sync_replicas::store::{TableSaves, Tables};
-use sync_replicas::{GlobalStep, ReplicaId, Scalar, Table};
+use sync_replicas::{GlobalStep, ReplicaId, Scalar};
 use tokio::sync::{Notify, watch};
 
 use super::blocking::blocking;
@@ -25,6 +25,7 @@ use super::counters::Counters;
 use super::link::transfer::Layout;
 use super::settings::ServerSettings;
 use crate::coordinator::{self, Contribution, ShardCommand};
+use crate::crash::write_rows;
 use crate::index::ServerIndex;
 use crate::placement::Placement;
 use crate::proto::Ended;
@@ -189,7 +190,8 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
             return Err(CommandError::NotWhole);
         }
         let tables = !self.tables.declared().is_empty();
-        Ok((shard.state(), tables.then(|| self.tables.begin_save())))
+        // Which rows there are is written down, of each.
+        Ok((shard.state(), tables.then(|| blocking(|| self.tables.begin_save()))))
     }
 
     /// Writes its rows beside the checkpoints, into the folder of this name.
@@ -202,19 +204,16 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         rows: TableSaves<T>,
     ) -> Result<Vec<SavedTable>, CommandError> {
         let folder = self.folder.as_deref().ok_or(CommandError::NoFolder)?;
-        let written = blocking(|| write_rows(folder, aside, rows, self.index.get()))?;
-        crash_point!("server/rows-written");
-        Ok(written)
+        Ok(blocking(|| write_rows(folder, aside, rows, self.index.get()))?)
     }
 
     /// Its rows as a checkpoint has them, or none.
     fn take_rows(&self, checkpoint: Option<&str>) -> Result<(), CommandError> {
         let Some(checkpoint) = checkpoint else { return Ok(self.tables.clear()?) };
         let folder = self.folder.as_deref().ok_or(CommandError::NoFolder)?;
-        let (own, servers) = (self.index.get(), self.placement.shards());
-        let owns = |table: &Table, key: i64| table.owner(key, servers) == own;
+        let share = (self.index.get(), self.placement.shards());
         let saved = SavedTables::of(folder, checkpoint)?;
-        self.tables.replace(blocking(|| self.tables.load(&saved, owns))?);
+        self.tables.replace(blocking(|| self.tables.load(&saved, share))?);
         Ok(())
     }
 

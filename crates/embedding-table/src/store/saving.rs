@@ -7,10 +7,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::BuildHasherDefault;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::slab::Meta;
 use super::{Spread, StoreError, TableStore};
 use crate::{Number, place};
+
+/// Of all stores, so that none has the number of a save of the store whose place it took.
+static SAVES: AtomicU64 = AtomicU64::new(0);
 
 /// A save under way: which rows there were, and how far it has come.
 ///
@@ -101,8 +105,7 @@ impl<T> Block<T> {
 impl<T: Number> TableStore<T> {
     /// Begins to save the rows as they are now.
     pub fn begin_save(&mut self) -> Saving {
-        self.saves += 1;
-        let number = self.saves;
+        let number = SAVES.fetch_add(1, Ordering::Relaxed);
         self.kept.push(Kept { number, done: None, old: HashMap::default(), rows: Vec::new() });
         let rows = self.places.iter().map(|(key, at)| (place(*key), *at)).collect();
         let candidates = self.candidates.all();
@@ -111,13 +114,21 @@ impl<T: Number> TableStore<T> {
 
     /// Copies the next rows of a save, at most so many, onto the end of a block; whether there are
     /// more.
-    pub fn copy_rows(&mut self, saving: &mut Saving, most: usize, to: &mut Block<T>) -> bool {
+    ///
+    /// # Errors
+    /// [`StoreError::OtherSave`]: the save is of a store whose place this one took.
+    pub fn copy_rows(
+        &mut self,
+        saving: &mut Saving,
+        most: usize,
+        to: &mut Block<T>,
+    ) -> Result<bool, StoreError> {
         saving.sort();
         let end = saving.rows.len().min(saving.next.saturating_add(most));
         let rows = &saving.rows[saving.next..end];
         saving.next = end;
         let Some(kept) = self.kept.iter_mut().find(|it| it.number == saving.number) else {
-            return false;
+            return Err(StoreError::OtherSave { table: self.table.name().to_owned() });
         };
         kept.done = rows.last().map(|(place, _)| *place).or(kept.done);
         let stride = self.table.width() * (1 + self.slots.len());
@@ -132,7 +143,7 @@ impl<T: Number> TableStore<T> {
             to.steps.push(meta.step);
             to.rows.extend_from_slice(row);
         }
-        end < saving.rows.len()
+        Ok(end < saving.rows.len())
     }
 
     /// A save is over, or given up: nothing is kept for it any more.

@@ -57,16 +57,22 @@ impl Stores {
     }
 
     /// All rows, and all candidates, in the order of their places, copied a few at a time.
+    ///
+    /// # Panics
+    /// Never.
     pub fn save(&mut self) -> (Block<f64>, Block<f64>) {
         let savings: Vec<_> = self.0.iter_mut().map(TableStore::begin_save).collect();
         self.finish_save(savings)
     }
 
     /// The same of saves that began before.
+    ///
+    /// # Panics
+    /// When these are saves of other stores.
     pub fn finish_save(&mut self, savings: Vec<Saving>) -> (Block<f64>, Block<f64>) {
         let (mut rows, mut candidates) = (Block::default(), Block::default());
         for (store, mut saving) in self.0.iter_mut().zip(savings) {
-            while store.copy_rows(&mut saving, 3, &mut rows) {}
+            while store.copy_rows(&mut saving, 3, &mut rows).expect("its own") {}
             let own = saving.candidates::<f64>();
             candidates.keys.extend(own.keys);
             candidates.counts.extend(own.counts);

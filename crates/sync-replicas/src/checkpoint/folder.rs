@@ -14,7 +14,7 @@ use super::claim;
 use super::disk::{Disk, SystemDisk};
 use super::listing::{Entry, PREFIX, list};
 use super::manifest::{FileEntry, Manifest};
-use super::tables::{SavedTable, write_tables};
+use super::tables::{SavedTable, SavedTables, write_tables};
 use super::turn::Turn;
 use super::{CheckpointError, TrainingState};
 use crate::Scalar;
@@ -77,6 +77,20 @@ pub fn aside_name(step: GlobalStep, attempt: &str) -> String {
 pub fn write_rows<T: Scalar>(
     folder: &Path,
     aside: &str,
+    tables: TableSaves<T>,
+    writer: usize,
+) -> Result<Vec<SavedTable>, CheckpointError> {
+    write_rows_on(&mut SystemDisk, folder, aside, tables, writer)
+}
+
+/// [`write_rows`], on a disk that may be a test's.
+///
+/// # Errors
+/// As [`write_rows`].
+pub fn write_rows_on<T: Scalar>(
+    disk: &mut impl Disk,
+    folder: &Path,
+    aside: &str,
     mut tables: TableSaves<T>,
     writer: usize,
 ) -> Result<Vec<SavedTable>, CheckpointError> {
@@ -86,7 +100,6 @@ pub fn write_rows<T: Scalar>(
         let what = "expected the name of a folder beside a checkpoint".to_owned();
         return Err(CheckpointError::Unwritable { path: aside, what });
     }
-    let disk = &mut SystemDisk;
     disk.create_folder(&aside).map_err(CheckpointError::io("making the folder", &aside))?;
     let written = write_tables(disk, &aside, &mut tables, writer)?;
     sync_folder(disk, &aside)?;
@@ -114,14 +127,17 @@ pub fn write_on<T: Scalar>(
         _ => folder.join(format!(".{name}.new")),
     };
     let place = folder.join(&name);
-    remove_leftovers(disk, folder, matches!(rows, RowsToSave::Written(..)).then_some(&*aside))?;
-    disk.create_folder(&aside).map_err(CheckpointError::io("making the folder", &aside))?;
+    let by_others = matches!(rows, RowsToSave::Written(..));
+    remove_leftovers(disk, folder, by_others.then_some(&*aside))?;
+    // What others have written is there, or nowhere.
+    if !by_others {
+        disk.create_folder(&aside).map_err(CheckpointError::io("making the folder", &aside))?;
+    }
     let (mut numbers, tensors) = state.split();
     numbers.tables = match rows {
         RowsToSave::None => state.tables.clone().copy_to(disk, &aside)?,
         RowsToSave::Own(mut tables) => write_tables(disk, &aside, &mut tables, 0)?,
-        RowsToSave::Written(_, written) => SavedTable::together(written)
-            .map_err(|what| CheckpointError::Unwritable { path: aside.clone(), what })?,
+        RowsToSave::Written(_, written) => together(&aside, written)?,
     };
     let bytes = serialize(&tensors, &place)?;
     let files = vec![FileEntry::of(TENSORS, &bytes)];
@@ -139,6 +155,29 @@ pub fn write_on<T: Scalar>(
     rotate(disk, folder, state, &place, keep)?;
     tracing::info!(path = %place.display(), "checkpoint written");
     Ok(place)
+}
+
+/// What several writers have written into a folder, all of which must be there: a writer may have
+/// another folder of that name.
+fn together(
+    aside: &Path,
+    written: Vec<Vec<SavedTable>>,
+) -> Result<Vec<SavedTable>, CheckpointError> {
+    let unwritable = |what| CheckpointError::Unwritable { path: aside.to_owned(), what };
+    let tables = SavedTable::together(written).map_err(unwritable)?;
+    let tables = SavedTables { folder: aside.to_owned(), tables };
+    tables.verify(false).map_err(|error| {
+        unwritable(format!("all servers need one and the same folder of checkpoints: {error}"))
+    })?;
+    Ok(tables.tables)
+}
+
+/// Gives up what was written aside for a checkpoint that will not be.
+///
+/// # Errors
+/// [`CheckpointError::Io`].
+pub fn discard_rows(folder: &Path, aside: &str) -> Result<(), CheckpointError> {
+    remove_if_there(&mut SystemDisk, &folder.join(aside))
 }
 
 /// P-24: a folder of checkpoints belongs to one run, and to the newest of its lives.

@@ -142,7 +142,8 @@ impl SavedTables {
         Ok(())
     }
 
-    /// Has a store take over the rows of a table that `owns` says are its.
+    /// Has a store take over its share of the rows of a table, as one of so many stores; files of
+    /// others' are not read.
     ///
     /// # Errors
     /// [`CheckpointError::Damaged`] when a bit is not what was written; some rows are there then.
@@ -153,13 +154,18 @@ impl SavedTables {
         &self,
         table: usize,
         store: &mut TableStore<T>,
-        owns: impl Fn(i64) -> bool,
+        (own, stores): (usize, usize),
     ) -> Result<(), CheckpointError> {
-        let saved = &self.tables[table];
+        let (saved, declared) = (&self.tables[table], store.table().clone());
+        let owns = |key: i64| declared.owner(key, stores) == own;
+        let owner = |place: u64| declared.owner_of_place(place, stores);
         for file in &saved.files {
+            if owner(file.first) > own || owner(file.last) < own {
+                continue;
+            }
             let path = self.folder.join(&file.file.name);
             let block = saved.read::<T>(file, &path)?;
-            let own = only(&block, &owns);
+            let own = only(&block, owns);
             store.put(&own).map_err(|error| damaged(&path, error.to_string()))?;
         }
         Ok(())
@@ -284,7 +290,12 @@ pub(super) fn write_tables<T: Scalar>(
         let mut saved = SavedTable { table, slots: slots.clone(), files: Vec::new() };
         for n in 0.. {
             let block = saves.next(number, most);
-            if block.is_empty() {
+            let block = block.map_err(|error| CheckpointError::Unwritable {
+                path: folder.to_owned(),
+                what: error.to_string(),
+            })?;
+            // The first one is written even without rows, so that it shows where this writer writes.
+            if block.is_empty() && n > 0 {
                 break;
             }
             let name = format!("rows-{number}-{writer}-{n:05}.safetensors");

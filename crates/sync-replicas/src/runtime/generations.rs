@@ -101,7 +101,7 @@ impl<T: Scalar> Shared<T> {
     ) -> Result<(), CheckpointError> {
         let mismatch = |what: String| CheckpointError::Mismatch { what };
         self.layout.check(&state.variables).map_err(mismatch)?;
-        let stores = self.tables.load(&state.tables, |_, _| true)?;
+        let stores = self.tables.load(&state.tables, (0, 1))?;
         let mut chief = self.chief();
         let tokens = self.core().config().initial_tokens(initial);
         tokens.map_err(|error| mismatch(error.to_string()))?;

@@ -143,23 +143,23 @@ impl<T: Scalar> Tables<T> {
         *state = State { version: None, stores };
     }
 
-    /// Stores with the rows of a checkpoint, to be [put in place](Self::replace): those of which
-    /// `owns` says that they are this one's.
+    /// Stores with the rows of a checkpoint, to be [put in place](Self::replace): the share of one
+    /// of so many stores.
     ///
     /// # Errors
     /// [`CheckpointError::Mismatch`]: other tables; [`CheckpointError::Damaged`].
     pub fn load(
         &self,
         saved: &SavedTables,
-        owns: impl Fn(&Table, i64) -> bool,
+        share: (usize, usize),
     ) -> Result<Vec<TableStore<T>>, CheckpointError> {
         let mismatch = |what: String| CheckpointError::Mismatch { what };
         let slots: Vec<&str> = self.slots.iter().map(|(name, _)| *name).collect();
         saved.check(self.declared.iter(), &slots).map_err(mismatch)?;
         let stores = self.empty_stores();
         let mut stores = stores.map_err(|error| mismatch(error.to_string()))?;
-        for (number, (table, store)) in self.declared.iter().zip(&mut stores).enumerate() {
-            saved.load(number, store, |key| owns(table, key))?;
+        for (number, store) in stores.iter_mut().enumerate() {
+            saved.load(number, store, share)?;
         }
         Ok(stores)
     }
@@ -239,17 +239,20 @@ impl<T: Scalar> TableSaves<T> {
     }
 
     /// The next rows of a table, at most so many; none once all were given.
-    pub(crate) fn next(&mut self, table: usize, most: usize) -> Block<T> {
+    ///
+    /// # Errors
+    /// [`StoreError::OtherSave`]: others took the tables' place meanwhile.
+    pub(crate) fn next(&mut self, table: usize, most: usize) -> Result<Block<T>, StoreError> {
         let mut block = Block::default();
-        let Some(Some(saving)) = self.savings.get_mut(table) else { return block };
+        let Some(Some(saving)) = self.savings.get_mut(table) else { return Ok(block) };
         while block.len() < most {
             let piece = PIECE.min(most - block.len());
-            let more = self.tables.write().stores[table].copy_rows(saving, piece, &mut block);
+            let more = self.tables.write().stores[table].copy_rows(saving, piece, &mut block)?;
             if !more {
                 break;
             }
         }
-        block
+        Ok(block)
     }
 
     /// The keys of a table that are counted and have no row; the table's save is over with it.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::checkpoint::{CheckpointError, Checkpoints};
+use sync_replicas::checkpoint::{CheckpointError, Checkpoints, discard_rows};
 use sync_replicas::checkpoint::{FEWEST_KEPT, Retry, RowsToSave, RunId, SavedTable, TrainingState};
 use sync_replicas::driver::Generation;
 use sync_replicas::driver::describe;
@@ -294,7 +294,15 @@ impl<T: Scalar> Gathered<T> {
         let definition = settings.agreement.definition();
         let state = TrainingState { run: Some(self.run), definition, ..state };
         let keep = checkpoints.keep.max(FEWEST_KEPT);
-        let rows = self.rows.map_or(Ok(RowsToSave::None), RowsUnderWay::finish)?;
+        let aside = self.rows.as_ref().map(|rows| rows.aside.clone());
+        let rows = self.rows.map_or(Ok(RowsToSave::None), RowsUnderWay::finish);
+        // All servers have answered: nobody writes there any more, and the next attempt needs room.
+        if let (Err(_), Some(aside)) = (&rows, aside)
+            && let Err(error) = blocking(|| discard_rows(&checkpoints.folder, &aside))
+        {
+            tracing::warn!(%error, "rows of a checkpoint that will not be are left");
+        }
+        let rows = rows?;
         blocking(|| write_checkpoint(&checkpoints.folder, &state, rows, keep))?;
         Ok(())
     }

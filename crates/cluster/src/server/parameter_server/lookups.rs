@@ -36,7 +36,11 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         let at = (Generation::new(lookup.generation), lookup.global_step.into());
         let mut rows = Vec::new();
         let Ok(changes) = self.tables.changes(at, (table, &keys, &since), &mut rows) else {
-            return Ok(Box::new(std::iter::once(Message::Gone(Gone { number }))));
+            // With its place as well: whoever reads no answers gets no more of them.
+            return Ok(Box::new(std::iter::once_with(move || {
+                let _held = &place;
+                Message::Gone(Gone { number })
+            })));
         };
         crash_point!("server/rows-sent");
         let row = self.tables.declared()[table].width() * self.wire.element::<T>();
@@ -125,6 +129,10 @@ fn bytes_of<T: Scalar + bytemuck::Pod>(wire: Wire, numbers: Vec<T>) -> Bytes {
 
 #[cfg(all(test, feature = "test-util"))]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
     use super::*;
     use crate::test_util::server_of;
 
@@ -158,5 +166,19 @@ mod tests {
         check(own, &|it| it.ages = vec![0; 11].into(), "whole keys");
         let many: Vec<i64> = (0..=most_keys::<f32>(2) as i64).collect();
         check(&many, &|_| {}, "expected at most 65536 whole keys, got 65537");
+    }
+
+    /// P-27: whoever reads no answers has them counted, those that rows are gone as well.
+    #[test]
+    fn an_answer_holds_its_place_until_it_is_on_its_way() {
+        let server = server_of(1, 2);
+        let places = Arc::new(Semaphore::new(1));
+        let place = Arc::clone(&places).try_acquire_owned().expect("it is free");
+        let lookup = Lookup { generation: 9, ..Lookup::default() };
+        let answers = server.own.look_up(&lookup, place);
+        let answers = answers.unwrap_or_else(|error| panic!("it makes sense: {error}"));
+        assert_eq!(places.available_permits(), 0);
+        assert_eq!(answers.count(), 1);
+        assert_eq!(places.available_permits(), 1);
     }
 }

@@ -184,6 +184,29 @@ fn tables(value: f64) -> TableSaves<f64> {
     tables.begin_save()
 }
 
+/// P-17: no checkpoint is published without rows that a writer has put into another folder of the
+/// same name, nor without the folder of a writer that had none.
+#[test]
+fn rows_that_are_elsewhere_are_missed() {
+    let check = |elsewhere: &[f64], here: &[f64]| {
+        let (folder, other) = (TempDir::new().expect("one"), TempDir::new().expect("two"));
+        let aside = aside_name(GlobalStep::new(3), "1-1");
+        let write = |folder: &TempDir, value: &f64, writer| {
+            write_rows(folder.path(), &aside, tables(*value), writer).expect("it is written")
+        };
+        let mut written: Vec<_> =
+            here.iter().enumerate().map(|(n, value)| write(&folder, value, n)).collect();
+        written.extend(elsewhere.iter().map(|value| write(&other, value, 7)));
+        let rows = RowsToSave::Written(aside, written);
+        write_with_rows(folder.path(), &state(3, 0.5), rows, 1).map_err(|it| it.to_string())
+    };
+    check(&[], &[7.0]).expect("all of it is there");
+    for here in [&[][..], &[7.0]] {
+        let refused = check(&[8.0], here).expect_err("some are elsewhere");
+        assert!(refused.contains("all servers need one and the same folder"), "{refused}");
+    }
+}
+
 /// P-17: so it is with rows, whose files are written before the manifest.
 #[test]
 fn a_power_cut_while_rows_are_written() {
