@@ -139,9 +139,8 @@ impl ShardSettings {
     /// The bytes of one contribution at most.
     fn largest<T>(&self, parts: &[Part]) -> usize {
         let own: usize = parts.iter().map(Part::elements).sum();
-        // A table has no size that would say how many rows a batch has.
-        let tables = parts.iter().any(|part| part.keys.is_some());
-        let least = if tables { 1 << 30 } else { 64 << 20 };
+        // The size of a table says nothing of a batch.
+        let least = if parts.iter().any(|part| part.keys.is_some()) { 1 << 30 } else { 64 << 20 };
         let usual = own.saturating_mul(4 * size_of::<T>()).max(least);
         self.largest_contribution.unwrap_or(usual)
     }

@@ -294,7 +294,7 @@ pub(super) fn write_tables<T: Scalar>(
                 path: folder.to_owned(),
                 what: error.to_string(),
             })?;
-            // The first one is written even without rows, so that it shows where this writer writes.
+            // The first is written even without rows, so that it shows where this writer writes.
             if block.is_empty() && n > 0 {
                 break;
             }
