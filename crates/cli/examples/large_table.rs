@@ -1,6 +1,7 @@
-//! A table that is larger than its workers, for `sync-replicas launch --ps 4 -- large_table`: each
-//! batch updates the next 100,000 rows of 64 numbers, until each of `--rows N` was updated. A later
-//! run on the same folder goes on behind them, with any number of servers.
+//! A table that is larger than its worker, for `sync-replicas launch --ps 4 --workers 1 --
+//! large_table`: each batch updates the next 100,000 rows of 64 numbers, until each of `--rows N`
+//! was updated. The check at the end needs exactly one worker. A later run with `--resume` and a
+//! larger `--updates N` goes on behind them, with any number of servers.
 //!
 //! A row starts at zero and goes down by a step of 1 with each update, so what it must be is known:
 //! at the end the chief looks some up in the last checkpoint.

@@ -1,6 +1,6 @@
-//! A table of rows by key on a cluster, for `sync-replicas launch -- table_model`: each item of a
-//! shop has a row of its own, and items that nobody buys any more give theirs up. Without a cluster
-//! it trains in threads.
+//! A table of rows by key on a cluster, for `sync-replicas launch --workers 3 -- table_model`: each
+//! item of a shop has a row of its own, and items that nobody buys any more give theirs up. Without
+//! a cluster it trains in threads.
 //!
 //! Its options are `--updates N`, and `--lease MS` after which a silent worker is not waited for.
 
