@@ -73,7 +73,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rows = option("--rows", 10_000_000)?.next_multiple_of(BATCH);
     let updates = option("--updates", rows / BATCH)?;
     let variables = Variables::new().with_table(Table::new("rows", WIDTH).constant(0.0))?;
-    let cluster = Cluster::from_env(1)?.ok_or("expected to be launched, as the docs say")?;
+    let Some(cluster) = Cluster::from_env(1)? else {
+        println!("`sync-replicas launch --ps 4 --workers 1 -- large_table` trains it");
+        return Ok(());
+    };
     let trainer = SyncReplicas::new(Sgd::new(1.0))
         .replicas_to_aggregate(cluster.replicas_to_aggregate())
         .total_num_replicas(cluster.total_num_replicas())

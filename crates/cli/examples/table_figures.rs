@@ -2,6 +2,8 @@
 //!
 //! Run it with `cargo run -p cli --example table_figures`, where `target` is.
 
+#![allow(clippy::print_stdout, reason = "a program for a terminal")]
+
 use std::error::Error;
 use std::fs;
 
@@ -15,7 +17,11 @@ const SIZES: [(&str, f64); 3] = [("16000", 16.0), ("128000", 128.0), ("1e6", 100
 const BATCH: f64 = 2.0 * 8_000.0 * (8.0 + 64.0 * 4.0) / 1e6;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let rows: Value = serde_json::from_str(&fs::read_to_string("target/bench/summary.json")?)?;
+    let Ok(measured) = fs::read_to_string("target/bench/summary.json") else {
+        println!("nothing was measured: run `cargo xtask bench tables/` first");
+        return Ok(());
+    };
+    let rows: Value = serde_json::from_str(&measured)?;
     let number = |name: String, field: &str| {
         let row = rows.as_array().into_iter().flatten().find(|row| row["name"] == *name);
         let number = row.and_then(|row| row[field].as_f64());

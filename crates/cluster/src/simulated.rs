@@ -50,6 +50,9 @@ struct Seen {
     early: BTreeSet<String>,
     /// Whether ps 0 lives anew since somebody heard of the end: it knows of one at the last step.
     forgotten: bool,
+    /// Whether the successor was turned away: neither had claimed a generation when it began, and
+    /// the old process was the later to do so. A scheduler starts it once more.
+    turned_away: bool,
     /// How each process ended that did.
     ends: Vec<String>,
     failure: Option<String>,
@@ -124,6 +127,12 @@ impl Run<'_> {
                     let ended = program.serve(index, started).await;
                     if host == first.host(&format!("ps{index}")) {
                         let ended = ended.map_err(|it| it.to_string());
+                        let replaced =
+                            ended.as_ref().is_err_and(|it| it.contains("taken its place"));
+                        if host == SUCCESSOR && replaced {
+                            seen.borrow_mut().turned_away = true;
+                            return Ok(());
+                        }
                         seen.borrow_mut().server_ended(index, ended);
                     } else {
                         seen.borrow_mut().old_server_ended(ended);
@@ -183,6 +192,11 @@ impl Run<'_> {
             let (step, struck) = (self.version.1, self.faults.struck.map(|(first, _)| first));
             self.wishes.tell(now, (step, struck), &self.seen.borrow(), &mut self.trace);
             self.sim.step().map_err(|error| error.to_string())?;
+            if std::mem::take(&mut self.seen.borrow_mut().turned_away) {
+                let _ =
+                    writeln!(self.trace, "{now:?} {SUCCESSOR} was turned away, and starts again");
+                self.sim.bounce(SUCCESSOR);
+            }
             self.look()?;
             if healed.is_some() && (self.faults.all_ended(&mut self.sim) || self.is_forgotten()) {
                 return self.finished();

@@ -183,7 +183,8 @@ impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
     /// The rows of these keys of a table, keys x width, as they are at the step of the variables
     /// (P-17). Keys may come in any order and repeat; looking up changes nothing.
     ///
-    /// The gradient of such rows goes into [`Gradients::sparse`], as [`IndexedSlices::by_key`].
+    /// The gradient of such rows goes into [`Gradients::sparse`], as
+    /// [`IndexedSlices::by_key`](crate::IndexedSlices::by_key).
     ///
     /// # Errors
     /// [`LookupError::Superseded`] when the step was over before: give it up.
