@@ -59,7 +59,7 @@ fn build(sh: &Shell, name: &str) -> Result<PathBuf> {
     let small = ["-C", "opt-level=1"];
     let build = cmd!(
         sh,
-        "cargo rustc --quiet --package {name} --lib --profile test {format} -- --cfg loom {small}"
+        "cargo rustc --quiet --package {name} --lib --profile test {format} -- --cfg loom {small...}"
     );
     announce(&build);
     let messages = build.quiet().read()?;
