@@ -56,10 +56,10 @@ pub(crate) fn run(sh: &Shell, preemptions: Option<usize>) -> Result {
 fn build(sh: &Shell, name: &str) -> Result<PathBuf> {
     let format = "--message-format=json-render-diagnostics";
     // Loom's threads have stacks of 32 KiB, which frames that are not optimized fill.
-    let small = ["-C", "opt-level=1"];
+    let flags = ["--cfg", "loom", "-C", "opt-level=1"];
     let build = cmd!(
         sh,
-        "cargo rustc --quiet --package {name} --lib --profile test {format} -- --cfg loom {small...}"
+        "cargo rustc --quiet --package {name} --lib --profile test {format} -- {flags...}"
     );
     announce(&build);
     let messages = build.quiet().read()?;

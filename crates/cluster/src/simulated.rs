@@ -127,13 +127,7 @@ impl Run<'_> {
                     let ended = program.serve(index, started).await;
                     if host == first.host(&format!("ps{index}")) {
                         let ended = ended.map_err(|it| it.to_string());
-                        let replaced =
-                            ended.as_ref().is_err_and(|it| it.contains("taken its place"));
-                        if host == SUCCESSOR && replaced {
-                            seen.borrow_mut().turned_away = true;
-                            return Ok(());
-                        }
-                        seen.borrow_mut().server_ended(index, ended);
+                        seen.borrow_mut().server_ended(index, &host, ended);
                     } else {
                         seen.borrow_mut().old_server_ended(ended);
                     }
@@ -261,7 +255,12 @@ impl Seen {
         self.ears.insert(process, ear);
     }
 
-    fn server_ended(&mut self, index: u64, ended: Result<String, String>) {
+    fn server_ended(&mut self, index: u64, host: &str, ended: Result<String, String>) {
+        let replaced = ended.as_ref().is_err_and(|it| it.contains("has taken its place"));
+        if host == SUCCESSOR && replaced {
+            self.turned_away = true;
+            return;
+        }
         if index == 0 && !self.servers_ended {
             (self.servers_ended, self.in_peace) = (true, self.peace && ended.is_ok());
         }
