@@ -8,10 +8,10 @@ use accum_core::{
     BufferPool, IndexedSlices, Reduction, SparseAccumulator, SparseConditionalAccumulator,
     SparseOptions, Summation,
 };
+use embedding_table::place;
 use ndarray::Array2;
 
 use super::on_pool;
-use super::trained::mixed;
 use crate::Work;
 
 const TABLE_ROWS: u64 = 1_000_000;
@@ -64,7 +64,7 @@ impl Work for PushesAndTake {
 
 /// Random rows in no order, some perhaps twice, the same in every run.
 fn random(rows: usize, seed: u64) -> IndexedSlices<f32> {
-    let index = |row: usize| (mixed(seed << 32 | row as u64) % TABLE_ROWS) as i64;
+    let index = |row: usize| (place((seed << 32 | row as u64).cast_signed()) % TABLE_ROWS) as i64;
     let indices = (0..rows).map(index).collect();
     IndexedSlices::new(indices, Array2::ones((rows, WIDTH)), None).expect("one row an index")
 }

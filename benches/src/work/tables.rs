@@ -3,11 +3,11 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use embedding_table::{Rows, Table, TableStore};
+use embedding_table::{Rows, Table, TableStore, place};
 
 use super::cluster::Processes;
 use super::process::Process;
-use super::trained::{BATCH, Trained, WIDTH, mixed};
+use super::trained::{BATCH, Trained, WIDTH};
 use crate::{Work, together};
 
 /// Rows of the table that is looked up in memory, and of the array beside it.
@@ -39,7 +39,8 @@ pub(crate) trait Source: Sync {
 impl<S: Source> Gather<S> {
     pub(crate) fn new(from: S, threads: u64) -> Self {
         let thread = |thread: u64| {
-            let key = |n: usize| (mixed(thread << 32 | n as u64) % ROWS as u64) as i64;
+            let key =
+                |n: usize| (place((thread << 32 | n as u64).cast_signed()) % ROWS as u64) as i64;
             // Many more than a cache holds.
             let keys = (0..32 * BATCH).map(key).collect();
             Thread { keys, rows: vec![0.0; BATCH * WIDTH] }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use embedding_table::place;
 use ndarray::{Array1, Array2};
 use sync_replicas::{BoxError, Gradients, IndexedSlices, Keys, Table, Variables, Work};
 
@@ -92,21 +93,13 @@ fn zipf(keys: usize, n: u64) -> Vec<i64> {
     let power = 1.0 - EXPONENT;
     let most = ((keys + 1) as f64).powf(power);
     let draw = |at: u64| {
-        let even = mixed(at) as f64 / u64::MAX as f64;
+        let even = place(at.cast_signed()) as f64 / u64::MAX as f64;
         ((1.0 + even * (most - 1.0)).powf(1.0 / power) as i64).min(keys as i64) - 1
     };
     let mut drawn: Vec<i64> = (n * BATCH as u64..).take(BATCH).map(draw).collect();
     drawn.sort_unstable();
     drawn.dedup();
     drawn
-}
-
-/// The finaliser of SplitMix64: as good as random, without a generator's state.
-pub(crate) fn mixed(number: u64) -> u64 {
-    let number = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    number ^ (number >> 31)
 }
 
 impl fmt::Display for Trained {
