@@ -34,7 +34,7 @@ pub fn write<T: Scalar>(
     state: &TrainingState<T>,
     keep: usize,
 ) -> Result<PathBuf, CheckpointError> {
-    write_on(&mut SystemDisk, folder, state, RowsToSave::None, keep)
+    write_on(&mut SystemDisk, folder, state, RowsToSave::AsRead, keep)
 }
 
 /// The same with the rows of tables, which go there piece by piece: no second copy is made of them.
@@ -53,8 +53,8 @@ pub fn write_with_rows<T: Scalar>(
 /// Rows of tables that go into a checkpoint.
 #[derive(Debug)]
 pub enum RowsToSave<T: Scalar> {
-    /// None but those of the checkpoint that the state was read from.
-    None,
+    /// Those of the checkpoint that the state was read from; none where it was not.
+    AsRead,
     /// All rows are this writer's.
     Own(TableSaves<T>),
     /// Others have written them, into a folder beside the checkpoint's place: its name, and what
@@ -135,7 +135,7 @@ pub fn write_on<T: Scalar>(
     }
     let (mut numbers, tensors) = state.split();
     numbers.tables = match rows {
-        RowsToSave::None => state.tables.clone().copy_to(disk, &aside)?,
+        RowsToSave::AsRead => state.tables.clone().copy_to(disk, &aside)?,
         RowsToSave::Own(mut tables) => write_tables(disk, &aside, &mut tables, 0)?,
         RowsToSave::Written(_, written) => together(&aside, written)?,
     };

@@ -295,7 +295,7 @@ impl<T: Scalar> Gathered<T> {
         let state = TrainingState { run: Some(self.run), definition, ..state };
         let keep = checkpoints.keep.max(FEWEST_KEPT);
         let aside = self.rows.as_ref().map(|rows| rows.aside.clone());
-        let rows = self.rows.map_or(Ok(RowsToSave::None), RowsUnderWay::finish);
+        let rows = self.rows.map_or(Ok(RowsToSave::AsRead), RowsUnderWay::finish);
         // All servers have answered: nobody writes there any more, and the next attempt needs room.
         if let (Err(_), Some(aside)) = (&rows, aside)
             && let Err(error) = blocking(|| discard_rows(&checkpoints.folder, &aside))
