@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let without = run("4", "4")?;
     for (name, summary) in [("with a backup", &with), ("without", &without)] {
         let (time, accuracy) =
-            (seconds(summary.seconds), percent(summary.test_accuracy.unwrap_or_default()));
+            (seconds(summary.seconds), percent(summary.scores.test_accuracy.unwrap_or_default()));
         println!("{name:>13}: {} updates in {time}, test accuracy {accuracy}", summary.updates);
     }
     assert!(with.seconds < without.seconds);

@@ -3,12 +3,14 @@
 //! Each option is checked by itself here, so that an unknown value lists the possible ones.
 //! Invariant: it imports nothing else of the program, so that every command can import it.
 
+mod data;
 mod kinds;
 mod launch;
 mod measure;
 mod node;
 mod parse;
 mod plan;
+mod predict;
 mod report;
 mod security;
 mod simulate;
@@ -20,6 +22,7 @@ mod train;
 use clap::{Parser, Subcommand};
 use cluster::exit::Exit;
 
+pub use data::{DataArgs, FileArg, TaskArg, TrainCommand};
 pub use kinds::{
     Choices, FAILING_BATCHES, MODES, ModelKind, NON_FINITES, OptimizerKind, SPARSE_MEANS,
     TOKEN_POLICIES, WIRES, cli_name,
@@ -28,6 +31,7 @@ pub use launch::LaunchArgs;
 pub use measure::{Measure, Metric, StopWhen};
 pub use node::NodeArgs;
 pub use plan::PlanArgs;
+pub use predict::PredictArgs;
 pub use report::ReportArgs;
 pub use security::SecurityArgs;
 pub use simulate::SimulateArgs;
@@ -59,14 +63,16 @@ impl Cli {
     /// What to do, with its options.
     #[must_use]
     pub fn into_command(self) -> Command {
-        self.command.unwrap_or_else(|| Command::Train(Box::new(self.train)))
+        let bare = |train| TrainCommand { file: FileArg::default(), train };
+        let command = self.command.unwrap_or_else(|| Command::Train(Box::new(bare(self.train))));
+        command.with_file_as_option()
     }
 
     /// The options of `train`; those of another command are set aside.
     #[must_use]
     pub fn into_train(self) -> TrainArgs {
-        match self.command {
-            Some(Command::Train(train)) => *train,
+        match self.command.map(Command::with_file_as_option) {
+            Some(Command::Train(command)) => command.train,
             _ => self.train,
         }
     }
@@ -75,9 +81,12 @@ impl Cli {
 /// What the program can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Train a model on handwritten digits, with replicas, backups and a straggler
+    /// Train a model on a file of rows, or on handwritten digits, with replicas and backups
     #[command(after_long_help = statuses())]
-    Train(Box<TrainArgs>),
+    Train(Box<TrainCommand>),
+    /// Predict a column for each row of a file, with a model that was trained
+    #[command(after_long_help = statuses())]
+    Predict(PredictArgs),
     /// Simulate stragglers, deaths and returns in virtual time, from a plan
     #[command(after_long_help = statuses())]
     Simulate(SimulateArgs),
@@ -99,6 +108,22 @@ pub enum Command {
     /// End a cluster's training everywhere, with a checkpoint
     #[command(after_long_help = statuses())]
     Stop(StopArgs),
+}
+
+impl Command {
+    /// With the file that is a word by itself as the option that it stands for.
+    fn with_file_as_option(mut self) -> Self {
+        let (file, train) = match &mut self {
+            Self::Train(it) => (&mut it.file, &mut it.train),
+            Self::Launch(it) => (&mut it.file, &mut it.train),
+            Self::Node(it) => (&mut it.file, &mut it.train),
+            _ => return self,
+        };
+        if let Some(file) = file.file.take() {
+            train.data.data = Some(file);
+        }
+        self
+    }
 }
 
 /// The exit statuses of all commands, as a page of help has them.

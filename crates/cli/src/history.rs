@@ -148,7 +148,7 @@ impl History {
             Line::Evaluation(test) => {
                 let updates = self.lives.iter_mut().flat_map(|life| &mut life.updates);
                 for update in updates.filter(|update| update.step == test.step) {
-                    update.test_accuracy = Some(test.test_accuracy);
+                    update.scores = test.scores;
                     update.averages_test_accuracy = test.averages_test_accuracy;
                 }
             }

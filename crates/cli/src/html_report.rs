@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use sync_replicas::record::Span;
+use tabular::scores::Scores;
 
 use crate::drawing::chart::{Axis, Chart, Series};
 use crate::drawing::svg::escape;
@@ -16,7 +17,7 @@ use crate::error::Error;
 use crate::history::History;
 use crate::metrics::Update;
 use crate::run_folder;
-use crate::summary::{ReplicaSummary, Summary, percent, seconds, story};
+use crate::summary::{ReplicaSummary, Summary, headline, percent, seconds, story};
 
 const STYLE: &str = include_str!("html_report/style.css");
 const SCRIPT: &str = include_str!("html_report/page.js");
@@ -41,6 +42,13 @@ pub struct Page<'a> {
     pub recent: &'a [Update],
     /// What the replicas did since then.
     pub timeline: &'a [Span],
+}
+
+impl Page<'_> {
+    /// Whether a test has measured this.
+    fn has(&self, measure: fn(&Scores) -> Option<f64>) -> bool {
+        self.updates.iter().any(|update| measure(&update.scores).is_some())
+    }
 }
 
 /// Writes the pages of a run into its folder.
@@ -89,7 +97,7 @@ pub fn html(page: &Page<'_>) -> String {
     tiles(&mut out, page.summary);
     out.push_str("<section class=\"charts\">\n");
     out.push_str(&loss_chart(page));
-    out.push_str(&accuracy_chart(page));
+    out.push_str(&test_chart(page));
     out.push_str("</section>\n");
     out.push_str(&timeline::section(page.timeline, page.recent));
     replicas(&mut out, page.summary);
@@ -105,10 +113,21 @@ pub fn picture(page: &Page<'_>) -> String {
 }
 
 fn tiles(out: &mut String, summary: &Summary) {
-    let accuracy = summary.test_accuracy.map_or_else(|| "unknown".to_owned(), percent);
-    let tested = summary.tested_at.map(|step| format!("test accuracy at update {step}"));
-    let tested = tested.unwrap_or_else(|| "test accuracy".to_owned());
-    let mut tiles = vec![(tested.as_str(), accuracy)];
+    let (name, value) =
+        headline(&summary.scores).unwrap_or_else(|| ("accuracy", "unknown".to_owned()));
+    let tested = match summary.tested_at {
+        Some(step) => format!("test {name} at update {step}"),
+        None => format!("test {name}"),
+    };
+    let mut tiles = vec![(tested.as_str(), value)];
+    let number = |value: f64| format!("{value:.4}");
+    if let Some(loss) = summary.scores.test_log_loss {
+        tiles.push(("test log loss", number(loss)));
+    }
+    let base = &summary.base;
+    if let Some(base) = base.base_log_loss.or(base.base_rmse) {
+        tiles.push(("of the base rate", number(base)));
+    }
     if let Some(averages) = summary.averages_test_accuracy {
         tiles.push(("with moving averages", percent(averages)));
     }
@@ -144,9 +163,9 @@ fn loss_chart(page: &Page<'_>) -> String {
     Chart {
         title: "Training loss".to_owned(),
         note: match page.restores {
-            [] => "mean cross-entropy of each update's gradients, and its running mean",
+            [] => "mean loss of each update's gradients, and its running mean",
             _ => {
-                "mean cross-entropy of each update's gradients, and its running mean; upright \
+                "mean loss of each update's gradients, and its running mean; upright \
                   lines: taken back to a checkpoint, and made again from there"
             }
         },
@@ -161,25 +180,48 @@ fn loss_chart(page: &Page<'_>) -> String {
     .draw()
 }
 
-fn accuracy_chart(page: &Page<'_>) -> String {
+/// The measure that says most.
+fn test_chart(page: &Page<'_>) -> String {
     let points = |of: fn(&Update) -> Option<f64>| -> Vec<(f64, f64)> {
         let tested =
             page.updates.iter().filter_map(|update| Some((update.step as f64, of(update)?)));
         tested.collect()
     };
-    let own = thinned(points(|update| update.test_accuracy));
-    let averages = thinned(points(|update| update.averages_test_accuracy));
+    let (title, of): (_, fn(&Update) -> Option<f64>) = if page.has(|it| it.test_auc) {
+        ("Test AUC", |update| update.scores.test_auc)
+    } else if page.has(|it| it.test_rmse) {
+        ("Test RMSE", |update| update.scores.test_rmse)
+    } else {
+        ("Test accuracy", |update| update.scores.test_accuracy)
+    };
+    let own = thinned(points(of));
+    let averages = match title {
+        "Test accuracy" => thinned(points(|update| update.averages_test_accuracy)),
+        _ => Vec::new(),
+    };
+    let heights: Vec<f64> = own.iter().chain(&averages).map(|point| point.1).collect();
     let mut series =
         vec![Series { class: "good", name: "variables".to_owned(), points: own, dots: true }];
     if !averages.is_empty() {
         let (class, name) = ("main", "moving averages".to_owned());
         series.push(Series { class, name, points: averages, dots: true });
     }
+    let y = match title {
+        "Test accuracy" => Axis { name: "", from: 0.0, to: 1.0, percent: true },
+        "Test RMSE" => Axis {
+            name: "",
+            from: 0.0,
+            to: heights.into_iter().fold(0.0, f64::max),
+            percent: false,
+        },
+        // Chance is at the half.
+        _ => Axis { name: "", from: 0.5, to: 1.0, percent: false },
+    };
     Chart {
-        title: "Test accuracy".to_owned(),
-        note: "of images that no replica ever sees",
+        title: title.to_owned(),
+        note: "of rows that no replica ever sees",
         x: steps(series.iter().flat_map(|series| series.points.iter().map(|point| point.0))),
-        y: Axis { name: "", from: 0.0, to: 1.0, percent: true },
+        y,
         marks: page.restores.iter().map(|step| *step as f64).collect(),
         series,
     }

@@ -1,13 +1,14 @@
-//! What the trainer trains: a classifier over the training examples, with stragglers and clipping.
+//! What the trainer trains: a model over the rows to train on, with stragglers and clipping.
 //!
 //! Starts nothing and holds no variables.
 
 use std::fmt;
 
-use digits::data::{Batches, Examples};
-use digits::models::Classifier;
 use optim::{clip_by_global_norm, clip_by_norm, clip_by_value};
-use sync_replicas::{BatchSource, BoxError, Computed, Gradients, Model, Variables, Work};
+use sync_replicas::driver::describe;
+use sync_replicas::{BatchSource, BoxError, Computed, Gradients, Keys, Model, Variables, Work};
+use tabular::data::{Batches, DataError, Part, PartReader};
+use tabular::models::{Batch, Network};
 
 use crate::error::UsageError;
 use crate::straggler::Stragglers;
@@ -15,20 +16,23 @@ use crate::straggler::Stragglers;
 /// The model as the replicas see it.
 #[derive(Debug)]
 pub(crate) struct Learner<'a> {
-    pub(crate) classifier: &'a dyn Classifier,
-    pub(crate) examples: &'a Examples,
+    pub(crate) model: &'a Network,
     pub(crate) stragglers: &'a Stragglers,
     pub(crate) clip: Option<Clip>,
 }
 
 impl Model<f32> for Learner<'_> {
-    /// Rows of the examples.
-    type Batch = Vec<usize>;
+    /// A file that was changed has none.
+    type Batch = Result<Batch, DataError>;
+
+    fn keys(&self, batch: &Self::Batch) -> Keys {
+        batch.as_ref().map(Batch::keys).unwrap_or_default()
+    }
 
     fn gradients(
         &self,
         variables: &Variables<f32>,
-        rows: &Vec<usize>,
+        batch: &Self::Batch,
         work: &Work<'_, f32>,
     ) -> Result<Option<Computed<f32>>, BoxError> {
         if let Some(delay) = self.stragglers.delay(work.replica.get())
@@ -36,23 +40,45 @@ impl Model<f32> for Learner<'_> {
         {
             return Ok(None); // P-13
         }
-        let (loss, mut gradients) = self.classifier.gradients(variables, self.examples, rows)?;
+        let batch = batch.as_ref().map_err(|error| describe(error))?;
+        let of_table = |table: &str| work.rows(table);
+        let (loss, mut gradients) = self.model.gradients(variables, batch, of_table)?;
         if let Some(clip) = self.clip {
             clip.apply(&mut gradients);
         }
-        Ok(Some(Computed { loss, examples: rows.len() as u64, gradients }))
+        Ok(Some(Computed { loss, examples: batch.len() as u64, gradients }))
     }
 }
 
-/// One replica's batches; every replica can find every batch.
-#[derive(Clone, Debug)]
-pub(crate) struct Numbered(pub(crate) Batches);
+/// One replica's batches; every replica can find every batch, in the file that it has open.
+#[derive(Debug)]
+pub(crate) struct Numbered<'a> {
+    pub(crate) batches: Batches,
+    pub(crate) model: &'a Network,
+    pub(crate) part: &'a Part,
+    reader: Option<PartReader>,
+}
 
-impl BatchSource for Numbered {
-    type Batch = Vec<usize>;
+impl<'a> Numbered<'a> {
+    pub(crate) fn new(batches: Batches, model: &'a Network, part: &'a Part) -> Self {
+        Self { batches, model, part, reader: None }
+    }
 
-    fn batch(&mut self, number: u64) -> Option<Vec<usize>> {
-        Some(self.0.rows(number))
+    fn read(&mut self, number: u64) -> Result<Batch, DataError> {
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            none => none.insert(self.part.reader()?),
+        };
+        let rows = self.batches.rows(number);
+        Ok(self.model.batch(reader.examples(rows.into_iter())?))
+    }
+}
+
+impl BatchSource for Numbered<'_> {
+    type Batch = Result<Batch, DataError>;
+
+    fn batch(&mut self, number: u64) -> Option<Self::Batch> {
+        Some(self.read(number))
     }
 }
 

@@ -1,5 +1,5 @@
-//! The program `sync-replicas`: it trains a model on real handwritten digits, with replicas,
-//! backups and a straggler, and writes down what happened.
+//! The program `sync-replicas`: it trains a model on a file of rows, or on real handwritten digits,
+//! with replicas and backups, and writes down what happened.
 //!
 //! The rules of training are the `sync-replicas` crate's; here are data, models, options, and the
 //! pages of a run. As a library it serves the program's tests and programs that want its parts:
@@ -16,7 +16,7 @@
 //! ])?;
 //! let summary = train(&Settings::check(args.into_train())?, &Interrupt::new())?;
 //! assert_eq!(summary.updates, 20);
-//! assert!(summary.test_accuracy > Some(0.8));
+//! assert!(summary.scores.test_accuracy > Some(0.8));
 //! assert!(out.join("report.html").exists());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -38,12 +38,14 @@ mod learner;
 mod lock;
 mod measures;
 pub mod metrics;
+mod model;
 pub mod node;
 mod optimizers;
 mod optional;
 pub mod output;
 pub mod plan;
 mod ports;
+pub mod predict;
 pub mod program;
 pub mod progress;
 mod replicas;
@@ -60,6 +62,8 @@ pub mod status;
 pub mod stop;
 pub mod straggler;
 pub mod summary;
+mod table_rows;
+mod tester;
 pub mod train;
 mod units;
 

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tabular::data::TaskKind;
+
 use crate::args::{Metric, TrainArgs};
 use crate::error::UsageError;
 use crate::metrics::Evaluation;
@@ -11,17 +13,26 @@ pub(crate) const BEST: &str = "best";
 
 /// Refuses what this run does not measure. In a cluster an evaluator keeps the best checkpoint, and
 /// the chief ends training.
-pub(crate) fn check(args: &TrainArgs, in_cluster: bool) -> Result<(), UsageError> {
+pub(crate) fn check(args: &TrainArgs, in_cluster: bool, task: TaskKind) -> Result<(), UsageError> {
     let no_averages = args.ema.is_none().then_some("needs --ema");
+    let of_task = |metric| {
+        let fits = match metric {
+            Metric::TestRmse => task == TaskKind::Regression,
+            Metric::TestAuc => task == TaskKind::Binary,
+            Metric::Loss => true,
+            _ => task != TaskKind::Regression,
+        };
+        (!fits).then_some("is not measured of such a target")
+    };
     let in_checkpoints = |metric| match metric {
-        Metric::TestAccuracy => None,
-        Metric::AveragesTestAccuracy => no_averages,
+        Metric::AveragesTestAccuracy => no_averages.or(of_task(metric)),
         Metric::Loss => in_cluster.then_some("is in no checkpoint, which a cluster keeps it by"),
+        _ => of_task(metric),
     };
     let in_tests = |metric| match metric {
         Metric::AveragesTestAccuracy if in_cluster => Some("the chief of a cluster does not test"),
-        Metric::AveragesTestAccuracy => no_averages,
-        Metric::TestAccuracy | Metric::Loss => None,
+        Metric::AveragesTestAccuracy => no_averages.or(of_task(metric)),
+        _ => of_task(metric),
     };
     refuse_best_folder(args)?;
     refuse("--keep-best", args.keep_best.map(|best| best.metric), in_checkpoints)?;
@@ -58,8 +69,11 @@ fn refuse(
 /// What a test says, and the loss of its update; `None` where it was not measured.
 pub(crate) fn value(metric: Metric, test: &Evaluation, loss: Option<f64>) -> Option<f64> {
     match metric {
-        Metric::TestAccuracy => Some(test.test_accuracy),
+        Metric::TestAccuracy => test.scores.test_accuracy,
         Metric::AveragesTestAccuracy => test.averages_test_accuracy,
+        Metric::TestAuc => test.scores.test_auc,
+        Metric::TestLogLoss => test.scores.test_log_loss,
+        Metric::TestRmse => test.scores.test_rmse,
         Metric::Loss => loss,
     }
 }

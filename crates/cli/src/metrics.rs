@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::driver::append_private_file;
 use sync_replicas::record::UpdateMade;
+use tabular::scores::Scores;
 
 pub use self::batches::Batch;
 pub(crate) use self::batches::Batches;
@@ -51,8 +52,8 @@ pub struct Update {
     #[serde(default)]
     pub examples: u64,
     /// Of the variables after it, when they were tested.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub test_accuracy: Option<f64>,
+    #[serde(flatten)]
+    pub scores: Scores,
     /// Of the moving averages after it, when they were tested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub averages_test_accuracy: Option<f64>,
@@ -65,7 +66,7 @@ impl From<&UpdateMade> for Update {
             loss: made.loss,
             seconds: made.at.as_secs_f64(),
             examples: made.examples,
-            test_accuracy: None,
+            scores: Scores::default(),
             averages_test_accuracy: None,
         }
     }
@@ -78,9 +79,10 @@ pub struct Evaluation {
     pub step: i64,
     /// The life of the shared state that it belongs to (P-9).
     pub generation: u64,
-    /// The part of the test images that the model tells right.
-    pub test_accuracy: f64,
-    /// The same of the moving averages, when they are kept.
+    /// How good the model is.
+    #[serde(flatten)]
+    pub scores: Scores,
+    /// The accuracy of the moving averages, when they are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub averages_test_accuracy: Option<f64>,
 }
@@ -247,7 +249,7 @@ mod tests {
             loss: Some(f64::NAN),
             seconds: 0.5,
             examples: 128,
-            test_accuracy: None,
+            scores: Scores::default(),
             averages_test_accuracy: None,
         }
     }

@@ -1,4 +1,4 @@
-//! One process of a cluster: its place, its part of the digits job, its exit code.
+//! One process of a cluster: its place, its part of the training, its exit code.
 //!
 //! Invariant: a process that can be started again goes on from the run folder that it has written
 //! before.

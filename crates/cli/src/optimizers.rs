@@ -99,9 +99,9 @@ pub(crate) fn usual_rate(model: ModelKind, optimizer: OptimizerKind) -> Schedule
     use OptimizerKind as O;
     let initial = match (optimizer, model) {
         (O::Adam | O::LazyAdam | O::Adamw, M::Softmax) => 0.05,
-        (O::Adam | O::LazyAdam | O::Adamw, M::Mlp | M::Embedding) => 0.01,
+        (O::Adam | O::LazyAdam | O::Adamw, _) => 0.01,
         (O::Rmsprop, M::Softmax) => 0.01,
-        (O::Rmsprop, M::Mlp | M::Embedding) => 0.003,
+        (O::Rmsprop, _) => 0.003,
         (O::Sgd, _) => 0.5,
         (O::Momentum, _) => 0.1,
         (O::Adagrad, _) => 0.1,

@@ -23,6 +23,7 @@ use crate::launch::{launch, listen_to_launcher};
 use crate::node::{self, Ended, Process};
 use crate::output::{self, say};
 use crate::plan::plan;
+use crate::predict::predict;
 use crate::report::report;
 use crate::settings::Settings;
 use crate::signals::{self, Request};
@@ -71,7 +72,8 @@ fn carry_out(itself: &[OsString], typed: impl IntoIterator<Item = OsString>) -> 
     let out = &mut io::stdout();
     let done = |()| Exit::Done;
     let ended = match command {
-        Command::Train(args) => run_train(*args),
+        Command::Train(command) => run_train(command.train),
+        Command::Predict(args) => predict(&args, out).map(done),
         Command::Plan(args) => plan(&args, out).map(done),
         Command::Report(args) => report(&args, out).map(done),
         Command::Launch(args) => run_launch(*args, &words, itself),
@@ -101,7 +103,11 @@ fn run_train(args: TrainArgs) -> Result<Exit, Error> {
     let interrupt = Interrupt::new();
     let asked = listen(&interrupt, "stopping; a checkpoint is written");
     let (quiet, json) = (args.quiet, args.json);
-    let summary = train(&Settings::check(args)?, &interrupt)?;
+    let settings = Settings::check(args)?;
+    if let Some(story) = settings.story().filter(|_| !quiet) {
+        say(story);
+    }
+    let summary = train(&settings, &interrupt)?;
     if summary.interrupted {
         tell_resume(&summary.run_dir);
     }

@@ -7,8 +7,10 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tabular::scores::Scores;
 
 use crate::output::say;
+use crate::summary::headline;
 
 /// Between two plain lines, unless a tenth of the run has passed.
 const LINE_EVERY: Duration = Duration::from_secs(1);
@@ -42,8 +44,8 @@ pub struct State {
     pub rate: f64,
     /// Stale gradients dropped so far.
     pub stale: u64,
-    /// The update that was tested last, and its test accuracy.
-    pub accuracy: Option<(i64, f64)>,
+    /// The update that was tested last, and how good it was.
+    pub test: Option<(i64, Scores)>,
 }
 
 impl Progress {
@@ -112,9 +114,11 @@ impl Progress {
 fn words(state: &State) -> String {
     let loss = state.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}"));
     let mut text = format!("loss {loss}  {:.0}/s  {} stale", state.rate, state.stale);
-    if let Some((step, accuracy)) = state.accuracy {
+    if let Some((step, (name, value))) =
+        state.test.and_then(|(step, scores)| Some((step, headline(&scores)?)))
+    {
         // Writing to a string cannot fail.
-        let _ = write!(text, "  test {} at {step}", crate::summary::percent(accuracy));
+        let _ = write!(text, "  test {name} {value} at {step}");
     }
     text
 }

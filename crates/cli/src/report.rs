@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 use sync_replicas::checkpoint;
 use sync_replicas::record::SpanKind;
+use tabular::scores::Scores;
 
 use crate::args::ReportArgs;
 use crate::error::Error;
@@ -45,7 +46,7 @@ fn so_far(root: &Path, history: &History) -> Summary {
     let last = history.lives.last();
     let updates = last.map_or(&[][..], |life| &life.updates);
     let run = |name: &str| last.and_then(|life| life.run.get(name)).map(words).unwrap_or_default();
-    let tested = history.updates().filter(|update| update.test_accuracy.is_some()).last();
+    let tested = history.updates().filter(|update| update.scores != Scores::default()).last();
     let newest = checkpoint::latest(&run_folder::checkpoints_of(root)).ok().flatten();
     let mut replicas: BTreeMap<u64, ReplicaSummary> = BTreeMap::new();
     // Of a long run only some batches have a line, which are no counts.
@@ -71,7 +72,7 @@ fn so_far(root: &Path, history: &History) -> Summary {
     Summary {
         model: run("model"),
         optimizer: run("optimizer"),
-        test_accuracy: tested.and_then(|update| update.test_accuracy),
+        scores: tested.map(|update| update.scores).unwrap_or_default(),
         averages_test_accuracy: tested.and_then(|update| update.averages_test_accuracy),
         loss: updates.last().and_then(|update| update.loss),
         updates: history.updates().last().map_or(0, |update| update.step.unsigned_abs()),

@@ -7,9 +7,11 @@ use cluster::Wire;
 use optim::Schedule;
 use serde_json::{Value, json};
 use sync_replicas::options::{StepTimeout, SummationOrder};
+use tabular::models::Kind;
 
 use crate::args::{
-    FAILING_BATCHES, NON_FINITES, SPARSE_MEANS, SecurityArgs, TOKEN_POLICIES, WIRES, cli_name,
+    DataArgs, FAILING_BATCHES, NON_FINITES, SPARSE_MEANS, SecurityArgs, TOKEN_POLICIES, WIRES,
+    cli_name,
 };
 use crate::config::Config;
 use crate::error::UsageError;
@@ -36,7 +38,7 @@ impl Config {
         config.set_replicas(settings)?;
         for (key, value) in [
             ("updates", settings.updates),
-            ("batch_size", settings.args.batch_size),
+            ("batch_size", settings.batch_size),
             ("save_every", settings.args.save_every),
             ("eval_every", settings.eval_every),
             ("keep", settings.keep as u64),
@@ -79,11 +81,18 @@ impl Config {
     }
 
     fn set_model(&mut self, settings: &Settings) -> Result<(), UsageError> {
-        self.set("model", cli_name(settings.args.model));
-        self.set("hidden", settings.hidden);
+        self.set("model", settings.kind.name());
+        let (hidden, width) = match settings.kind {
+            Kind::Mlp { hidden } => (Some(hidden), None),
+            Kind::Embedding { width } | Kind::Fm { width } => (None, Some(width)),
+            Kind::WideDeep { hidden, width } => (Some(hidden), Some(width)),
+            Kind::Softmax | Kind::Linear => (None, None),
+        };
+        self.set("hidden", hidden);
+        self.set("width", width);
         self.set("seed", settings.args.seed);
-        self.set("data", settings.args.data.as_deref().map(path));
-        self.set("optimizer", cli_name(settings.args.optimizer));
+        self.set_data(&settings.args.data);
+        self.set("optimizer", cli_name(settings.optimizer));
         match &settings.learning_rate {
             Schedule::Constant(rate) => self.set("learning_rate", *rate),
             schedule => self.set("schedule", schedule.to_string()),
@@ -102,6 +111,23 @@ impl Config {
         }
         self.set("ema", settings.args.ema);
         Ok(())
+    }
+
+    fn set_data(&mut self, data: &DataArgs) {
+        let DataArgs { data, target, categorical, cross, ignore, task, test_where, test_file } =
+            data;
+        self.set("data", data.as_deref().map(path));
+        self.set("target", target.clone());
+        for (key, columns) in [
+            ("categorical", categorical.clone()),
+            ("cross", cross.iter().map(ToString::to_string).collect()),
+            ("ignore", ignore.clone()),
+        ] {
+            self.set(key, Some(columns).filter(|it| !it.is_empty()));
+        }
+        self.set("task", task.map(cli_name));
+        self.set("test_where", test_where.as_ref().map(ToString::to_string));
+        self.set("test_file", test_file.as_deref().map(path));
     }
 
     fn set_replicas(&mut self, settings: &Settings) -> Result<(), UsageError> {

@@ -34,6 +34,9 @@ use whole::{unwritable, write_whole};
 /// From which a run can be repeated.
 const CONFIG: &str = "config.toml";
 
+/// What predicts with the variables of its checkpoints.
+pub(crate) const MODEL: &str = "model.json";
+
 /// Where the files of a run are, for one of its processes.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -169,8 +172,12 @@ impl RunFolder {
         settings: impl Into<FolderSettings>,
         config: &Config,
     ) -> Result<(), Error> {
+        let settings = settings.into();
         write(&self.root, CONFIG, &config.to_string())?;
-        let told = settings.into().told.into_iter();
+        if let Some(model) = &settings.model {
+            write(&self.root, MODEL, model)?;
+        }
+        let told = settings.told.into_iter();
         let file = RunFile {
             run: self.run,
             checkpoints: RunFile::name_of(&self.root, &self.checkpoints),

@@ -5,12 +5,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use digits::data::Digits;
-use digits::models::{Classifier, accuracy};
 use hooks::{Coordinator, Hook, HookError, RunContext, StepReport};
 use sync_replicas::checkpoint::SaveHandle;
 use sync_replicas::record::FailedSave;
 use sync_replicas::{BoxError, ChiefSession};
+use tabular::scores::Scores;
 
 use crate::best::Best;
 use crate::early_stop::EarlyStop;
@@ -20,10 +19,10 @@ use crate::measures::value;
 use crate::metrics::Evaluation;
 use crate::progress::{Progress, State};
 use crate::run_log::RunLog;
+use crate::tester::Tester;
 
 pub(crate) struct RunHook {
-    pub(crate) classifier: Arc<dyn Classifier>,
-    pub(crate) digits: Arc<Digits>,
+    pub(crate) tester: Tester,
     pub(crate) interrupt: Interrupt,
     pub(crate) log: Arc<Mutex<RunLog>>,
     pub(crate) progress: Progress,
@@ -34,7 +33,7 @@ pub(crate) struct RunHook {
     /// The model is tested every so many updates.
     pub(crate) eval_every: u64,
     /// Of the update that was tested last.
-    pub(crate) accuracy: Option<(i64, f64)>,
+    pub(crate) tested: Option<(i64, Scores)>,
     /// What ends training early, if anything does.
     pub(crate) stop: Option<EarlyStop>,
     /// What keeps the best checkpoint, where this process writes them.
@@ -68,8 +67,12 @@ impl Hook<ChiefSession<f32>> for RunHook {
         }
         let step = report.global_step.unsigned_abs();
         let test = step.is_multiple_of(self.eval_every) || step == 1;
-        let test = test.then(|| self.test(session, report.global_step)).transpose()?;
+        let test = match test {
+            true => self.tester.test(session, report.global_step).map_err(failed)?,
+            false => None,
+        };
         if let Some(test) = &test {
+            self.tested = Some((test.step, test.scores));
             self.keep_if_best(test, report.loss);
             if let Some(reason) = self.reason_to_stop(test, report.loss) {
                 context.request_stop(reason);
@@ -94,7 +97,7 @@ impl Hook<ChiefSession<f32>> for RunHook {
             loss: report.loss,
             rate,
             stale: session.totals().stale,
-            accuracy: self.accuracy,
+            test: self.tested,
         });
         Ok(())
     }
@@ -106,20 +109,6 @@ impl Hook<ChiefSession<f32>> for RunHook {
 }
 
 impl RunHook {
-    fn test(&mut self, session: &ChiefSession<f32>, step: i64) -> Result<Evaluation, HookError> {
-        let classifier = &*self.classifier;
-        let of = |variables: &_| accuracy(classifier, variables, &self.digits.test).map_err(failed);
-        let snapshot = session.snapshot();
-        let test_accuracy = of(&snapshot.variables)?;
-        self.accuracy = Some((step, test_accuracy));
-        Ok(Evaluation {
-            step,
-            generation: snapshot.generation.get(),
-            test_accuracy,
-            averages_test_accuracy: session.averages().as_ref().map(of).transpose()?,
-        })
-    }
-
     /// One that is not written ends no training.
     fn keep_if_best(&mut self, test: &Evaluation, loss: Option<f64>) {
         let Some((best, training)) = &mut self.best else { return };

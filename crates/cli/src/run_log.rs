@@ -65,7 +65,7 @@ impl RunLog {
         for made in &updates {
             let mut update = Update::from(made);
             if let Some(test) = tests.remove(&made.step) {
-                update.test_accuracy = Some(test.test_accuracy);
+                update.scores = test.scores;
                 update.averages_test_accuracy = test.averages_test_accuracy;
             }
             self.metrics.add_update(&update);

@@ -2,28 +2,39 @@
 //!
 //! [`Settings`] can only be made by [`Settings::check`]: one that is there can be trained with.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use digits::data::{Batches, Digits, Examples};
-use digits::models::{Classifier, Embedding, Mlp, Softmax};
 use optim::{Optimizer, Schedule};
 use sync_replicas::options::SummationOrder;
+use tabular::data::{Batches, Dataset};
+use tabular::models::{Kind, Network};
+use tabular::predict::Described;
 
-use crate::args::{ModelKind, OptimizerNumbers, StragglerArg, TrainArgs, cli_name};
+use crate::args::{OptimizerKind, OptimizerNumbers, StragglerArg, TrainArgs, cli_name};
 use crate::error::UsageError;
 use crate::learner::Clip;
 use crate::measures;
+use crate::model;
 use crate::optimizers;
 use crate::straggler::Stragglers;
 
 const USUAL_AGGREGATE: u64 = 4;
 const USUAL_REPLICAS: u64 = 5;
+/// With the built-in digits.
 const USUAL_UPDATES: u64 = 1000;
-/// The model is tested about so many times in a run without `--eval-every`.
+/// With a file so many examples are used, in epochs of these bounds.
+const USUAL_EXAMPLES: u64 = 200_000;
+const USUAL_EPOCHS: RangeInclusive<u64> = 2..=100;
+const USUAL_BATCH: u64 = 32;
+/// Where there are more examples than these, larger batches cost less each.
+const MANY_EXAMPLES: usize = 20_000;
+const LARGE_BATCH: u64 = 512;
+/// The model is tested about so many times in a run without `--eval-every`,
 const USUAL_TESTS: u64 = 25;
-const MLP_UNITS: usize = 128;
-const EMBEDDING_WIDTH: usize = 32;
+/// or less often, so that not more than one example is tested for so many that are trained on.
+const TRAINED_A_TEST: u64 = 5;
 
 /// Whether a run begins or goes on (P-24).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,14 +68,18 @@ impl Resume {
 pub struct Settings {
     /// The options, as they were given; for those below, what holds is there.
     pub args: TrainArgs,
-    /// Units of the model's hidden layer or numbers in an embedding, if it has any.
-    pub hidden: Option<usize>,
-    /// The model.
-    pub classifier: Arc<dyn Classifier>,
+    /// The model with its sizes.
+    pub kind: Kind,
+    /// The same, over the columns of the data.
+    pub model: Arc<Network>,
     /// What it learns from and is tested with.
-    pub digits: Arc<Digits>,
+    pub data: Arc<Dataset>,
     /// Which examples are in which batch.
     pub batches: Batches,
+    /// Examples in a batch.
+    pub batch_size: u64,
+    /// The update rule.
+    pub optimizer: OptimizerKind,
     /// The optimizer's learning rate.
     pub learning_rate: Schedule,
     /// What happens to gradients before they are pushed.
@@ -97,41 +112,64 @@ impl Settings {
     /// # Errors
     /// [`UsageError`] names the option, what was expected and what came.
     pub fn check(args: TrainArgs) -> Result<Self, UsageError> {
+        Self::new(args, false)
+    }
+
+    fn new(mut args: TrainArgs, in_cluster: bool) -> Result<Self, UsageError> {
         if let Some(path) = args.config {
             return Err(UsageError::UnreadConfig { path });
         }
-        measures::check(&args, false)?;
-        let hidden = hidden(args.model, args.hidden)?;
+        let name = args.model.unwrap_or_else(|| model::usual_model(&args.data));
+        let kind = model::kind(name, args.hidden, args.width)?;
+        let optimizer = args.optimizer.unwrap_or_else(|| model::usual_optimizer(name));
         let learning_rate = match (&args.schedule, args.learning_rate) {
             (Some(schedule), _) => schedule.clone(),
             (None, Some(rate)) => rate.into(),
-            (None, None) => optimizers::usual_rate(args.model, args.optimizer),
+            (None, None) => optimizers::usual_rate(name, optimizer),
         };
         learning_rate.validate()?;
-        optimizers::build(args.optimizer, learning_rate.clone(), &args.numbers)?;
+        optimizers::build(optimizer, learning_rate.clone(), &args.numbers)?;
         let clip = Clip::new(args.clip_value, args.clip_norm, args.clip_global_norm)?;
         if let Some(decay) = args.ema.filter(|decay| !(0.0..=1.0).contains(decay)) {
             return Err(UsageError::number("--ema", "a decay from 0 to 1", decay));
         }
         let total_num_replicas = args.total_num_replicas.unwrap_or(USUAL_REPLICAS);
+        let is_file = args.data.data.is_some();
+        if is_file && args.straggler.is_empty() {
+            // Who brings data has slow replicas, or none.
+            args.straggler.push(StragglerArg::None);
+        }
         let stragglers = Stragglers::new(&args.straggler, total_num_replicas)?;
-        let digits = match &args.data {
-            Some(path) => Digits::read(path)?,
-            None => Digits::embedded()?,
-        };
+        let data = model::data(&args.data, name)?;
+        let model = model::network(kind, &data)?;
+        measures::check(&args, in_cluster, data.features.target.task.kind())?;
         let replicas_to_aggregate = count(
             "-a, --replicas-to-aggregate",
             args.replicas_to_aggregate.unwrap_or(USUAL_AGGREGATE),
         )?;
-        let batch_size = count("--batch-size", args.batch_size)?;
-        let batches = Batches::new(digits.train.len(), batch_size, args.seed)?;
-        let of = |epochs| updates_of(epochs, &digits.train, replicas_to_aggregate, batch_size);
-        let updates = args.epochs.map(of).or(args.updates).unwrap_or(USUAL_UPDATES);
+        let examples = data.train.len();
+        let usual = if examples > MANY_EXAMPLES { LARGE_BATCH } else { USUAL_BATCH };
+        let batch_size = args.batch_size.unwrap_or_else(|| usual.min(examples as u64));
+        let batches = Batches::new(examples, count("--batch-size", batch_size)?, args.seed)?;
+        let of = |epochs| updates_of(epochs, examples, replicas_to_aggregate, batch_size);
+        let usual_updates = || match is_file {
+            false => USUAL_UPDATES,
+            true => {
+                let epochs = USUAL_EXAMPLES.div_ceil(examples as u64);
+                of(epochs.clamp(*USUAL_EPOCHS.start(), *USUAL_EPOCHS.end()))
+            }
+        };
+        let updates = args.epochs.map(of).or(args.updates).unwrap_or_else(usual_updates);
+        let trained = updates.saturating_mul(replicas_to_aggregate as u64 * batch_size);
+        let tests = trained / (TRAINED_A_TEST * data.test.len().max(1) as u64);
+        let usual_tests = tests.clamp(1, USUAL_TESTS);
         Ok(Self {
-            hidden,
-            classifier: classifier(args.model, hidden.unwrap_or_default()),
-            digits: Arc::new(digits),
+            kind,
+            model: Arc::new(model),
+            data: Arc::new(data),
             batches,
+            batch_size,
+            optimizer,
             learning_rate,
             clip,
             replicas_to_aggregate,
@@ -145,7 +183,7 @@ impl Settings {
             initial_tokens: args.init_tokens.map(|n| count("--init-tokens", n)).transpose()?,
             min_replicas: args.min_replicas.map(|n| count("--min-replicas", n)).transpose()?,
             updates: checked_updates(updates)?,
-            eval_every: args.eval_every.unwrap_or(updates / USUAL_TESTS).max(1),
+            eval_every: args.eval_every.unwrap_or(updates / usual_tests).max(1),
             keep: count("--keep", args.keep)?,
             resume: Resume::new(args.resume.as_deref(), args.out.is_some())?,
             args,
@@ -170,7 +208,6 @@ impl Settings {
             let expected = "none: a worker is a process, which fails by itself";
             return Err(UsageError::number("--min-replicas", expected, got));
         }
-        measures::check(&args, true)?;
         args.total_num_replicas = Some(workers);
         let spare = backup.unwrap_or(0);
         let aggregate = workers.checked_sub(spare).filter(|&aggregate| aggregate > 0);
@@ -182,7 +219,7 @@ impl Settings {
         if args.straggler.is_empty() {
             args.straggler.push(StragglerArg::None);
         }
-        Self::check(args)
+        Self::new(args, true)
     }
 
     /// Settings of a cluster's evaluator, which need not know how many workers there are.
@@ -195,8 +232,26 @@ impl Settings {
                 "--out DIR with it, the run folder, which the best checkpoint is kept in";
             return Err(UsageError::number("--keep-best", expected, "none"));
         }
-        measures::check(&args, true)?;
-        Self::check(args)
+        Self::new(args, true)
+    }
+
+    /// What was found in the data, for its user; nothing of the built-in digits.
+    #[must_use]
+    pub fn story(&self) -> Option<String> {
+        let data = &self.args.data;
+        data.data.as_ref().map(|_| model::story(data, &self.data, self.kind))
+    }
+
+    /// What predicts with the variables of a checkpoint.
+    #[must_use]
+    pub fn described(&self) -> Described {
+        Described { model: self.kind, features: (*self.data.features).clone() }
+    }
+
+    /// What the data is known by.
+    #[must_use]
+    pub(crate) fn identity(&self) -> String {
+        model::identity(&self.args.data, &self.data)
     }
 
     /// The update rule, as often as it is wanted.
@@ -213,18 +268,19 @@ impl Settings {
     }
 
     fn built_optimizer(&self) -> Result<optimizers::Built, UsageError> {
-        optimizers::build(self.args.optimizer, self.learning_rate.clone(), &self.args.numbers)
+        optimizers::build(self.optimizer, self.learning_rate.clone(), &self.args.numbers)
     }
 
     /// What the page of a run shows, and a run that goes on compares, by name.
     #[must_use]
     pub fn describe(&self) -> Vec<(&'static str, String)> {
         let mut all = vec![
-            ("model", cli_name(self.args.model)),
-            ("optimizer", cli_name(self.args.optimizer)),
+            ("model", self.kind.name().to_owned()),
+            ("data", model::identity(&self.args.data, &self.data)),
+            ("optimizer", cli_name(self.optimizer)),
             ("learning rate", self.learning_rate.to_string()),
             ("replicas", format!("{} of {}", self.replicas_to_aggregate, self.total_num_replicas)),
-            ("batch size", self.args.batch_size.to_string()),
+            ("batch size", self.batch_size.to_string()),
             ("updates", self.updates.to_string()),
             ("seed", self.args.seed.to_string()),
         ];
@@ -246,40 +302,10 @@ impl Settings {
     }
 }
 
-/// How many units the model has; none for one without.
-fn hidden(model: ModelKind, asked: Option<u64>) -> Result<Option<usize>, UsageError> {
-    /// More would not fit into memory; the option's own check has seen to the zero.
-    const MOST_UNITS: u64 = 1 << 20;
-    let usual = match model {
-        ModelKind::Softmax => None,
-        ModelKind::Mlp => Some(MLP_UNITS),
-        ModelKind::Embedding => Some(EMBEDDING_WIDTH),
-    };
-    match (asked, usual) {
-        (None, usual) => Ok(usual),
-        (Some(units), _) if units > MOST_UNITS => {
-            Err(UsageError::number("--hidden", "1 to 1048576 units", units))
-        }
-        (Some(units), None) => {
-            let expected = "--model mlp or --model embedding with it";
-            Err(UsageError::number("--hidden", expected, units))
-        }
-        (Some(units), Some(_)) => Ok(Some(units as usize)),
-    }
-}
-
-fn classifier(model: ModelKind, hidden: usize) -> Arc<dyn Classifier> {
-    match model {
-        ModelKind::Softmax => Arc::new(Softmax),
-        ModelKind::Mlp => Arc::new(Mlp::new(hidden)),
-        ModelKind::Embedding => Arc::new(Embedding::new(hidden)),
-    }
-}
-
 /// Updates after which A batches each have used the data `epochs` times.
-fn updates_of(epochs: u64, examples: &Examples, aggregate: usize, batch_size: usize) -> u64 {
-    let per_update = (aggregate as u64).saturating_mul(batch_size as u64);
-    epochs.saturating_mul(examples.len() as u64).div_ceil(per_update.max(1))
+fn updates_of(epochs: u64, examples: usize, aggregate: usize, batch_size: u64) -> u64 {
+    let per_update = (aggregate as u64).saturating_mul(batch_size);
+    epochs.saturating_mul(examples as u64).div_ceil(per_update.max(1))
 }
 
 /// Steps are counted in `i64`.

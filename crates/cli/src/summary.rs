@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sync_replicas::record::ReplicaReport;
+use tabular::scores::{Base, Scores};
 
 use crate::units::time;
 
@@ -17,11 +18,14 @@ pub struct Summary {
     pub model: String,
     /// The optimizer's name.
     pub optimizer: String,
-    /// The part of the test images that the model tells right; not there for a run that did not
-    /// come to its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test_accuracy: Option<f64>,
-    /// The same of the moving averages, when they are kept.
+    /// How good the model is on rows that it has not seen; nothing of a run that did not come to
+    /// its end.
+    #[serde(flatten)]
+    pub scores: Scores,
+    /// The same of what the base rate predicts.
+    #[serde(flatten)]
+    pub base: Base,
+    /// The accuracy of the moving averages, when they are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub averages_test_accuracy: Option<f64>,
     /// The mean loss of the last update's gradients.
@@ -183,8 +187,27 @@ pub fn table(summary: &Summary) -> String {
 /// The result in a sentence.
 #[must_use]
 pub fn verdict(summary: &Summary) -> String {
-    let accuracy = summary.test_accuracy.map_or_else(|| "unknown".to_owned(), percent);
-    let mut text = format!("test accuracy {accuracy}");
+    let mut text = "test".to_owned();
+    let (scores, base) = (&summary.scores, &summary.base);
+    let number = |value: f64| format!("{value:.4}");
+    let measures: [(&str, Option<f64>, Option<f64>, &dyn Fn(f64) -> String); 4] = [
+        ("AUC", scores.test_auc, None, &number),
+        ("accuracy", scores.test_accuracy, base.base_accuracy, &percent),
+        ("log loss", scores.test_log_loss, base.base_log_loss, &number),
+        ("RMSE", scores.test_rmse, base.base_rmse, &number),
+    ];
+    let mut sep = "";
+    for (name, value, base, words) in measures {
+        let Some(value) = value else { continue };
+        let _ = write!(text, "{sep} {name} {}", words(value));
+        if let Some(base) = base {
+            let _ = write!(text, " (base rate {})", words(base));
+        }
+        sep = ",";
+    }
+    if sep.is_empty() {
+        text.push_str(" unknown");
+    }
     if let Some(averages) = summary.averages_test_accuracy {
         let _ = write!(text, " ({} with the moving averages)", percent(averages));
     }
@@ -231,6 +254,15 @@ pub fn story(summary: &Summary) -> String {
         text.push_str(" The run was interrupted before its end.");
     }
     text
+}
+
+/// The measure that says most of a test: its name, and its value.
+#[must_use]
+pub fn headline(scores: &Scores) -> Option<(&'static str, String)> {
+    let number = |value: f64| format!("{value:.4}");
+    let auc = scores.test_auc.map(|auc| ("AUC", number(auc)));
+    let accuracy = || scores.test_accuracy.map(|part| ("accuracy", percent(part)));
+    auc.or_else(accuracy).or_else(|| scores.test_rmse.map(|rmse| ("RMSE", number(rmse))))
 }
 
 /// `97.22 %`.

@@ -23,6 +23,8 @@ use crate::replicas::replicas;
 use crate::run_folder::RunFolder;
 use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
+use crate::table_rows::TableRows;
+use crate::tester::Source;
 
 /// Trains, and writes the run folder.
 ///
@@ -37,7 +39,7 @@ use crate::summary::{ReplicaSummary, Summary};
 ///
 /// let args = Cli::parse_from(["sync-replicas", "--updates", "50", "--quiet"]).into_train();
 /// let summary = train(&Settings::check(args)?, &Interrupt::new())?;
-/// println!("{:?}", summary.test_accuracy);
+/// println!("{:?}", summary.scores.test_accuracy);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Error> {
@@ -64,7 +66,8 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
     // There is a good checkpoint from the first moment, whatever becomes of the first updates.
     trainer.save(folder.checkpoints(), settings.keep).map_err(Error::failed)?;
 
-    let mut run_hook = record.hook(interrupt, first);
+    let rows = TableRows::Here(trainer.table_reader());
+    let mut run_hook = record.hook(interrupt, first, Source::Newest(rows));
     let best = settings.args.keep_best.map(|measure| Best::new(folder.root(), measure));
     run_hook.best = best.map(|best| (best, trainer.save_handle()));
     interrupt.attach(trainer.stop_handle());
@@ -91,7 +94,7 @@ fn finish(record: &RunRecord<'_>, outcome: &RunOutcome) -> Result<Summary, Error
 
 /// The trainer that the settings describe, with the variables to go on from.
 fn start(settings: &Settings, folder: &RunFolder, record: &Record) -> Result<Trainer<f32>, Error> {
-    let variables = settings.classifier.variables(settings.args.seed)?;
+    let variables = settings.model.variables(settings.args.seed)?;
     let replicas = replicas(settings)?.run_id(folder.run()).record(record);
     let trainer = replicas.build(variables)?;
     if let Some(from) = folder.from() {
@@ -129,6 +132,7 @@ fn outcome(settings: &Settings, trainer: &Trainer<f32>, report: &Report) -> RunO
     RunOutcome {
         variables: snapshot.variables.clone(),
         averages: trainer.averages(),
+        rows: TableRows::Here(trainer.table_reader()),
         generation: snapshot.generation.get(),
         global_step: report.global_step.unsigned_abs(),
         updates: report.updates,

@@ -28,8 +28,8 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("simulator", &["accum-core", ENGINE, "testing"]),
     ("fault-sim", &["accum-core", "cluster", ENGINE, "optim", COMPOSITION, "simulator"]),
     ("cluster", &["accum-core", "hooks", "optim", "testing", "token-queue", COMPOSITION]),
-    ("digits", &["accum-core", COMPOSITION, "testing"]),
-    ("cli", &["hooks", "optim", COMPOSITION, "cluster", "digits", "simulator"]),
+    ("tabular", &[COMPOSITION, "testing"]),
+    ("cli", &["hooks", "optim", COMPOSITION, "cluster", "simulator", "tabular"]),
     ("python", &["accum-core", "cli", "cluster", "hooks", "optim", "token-queue", COMPOSITION]),
     (
         "benches",

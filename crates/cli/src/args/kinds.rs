@@ -9,12 +9,18 @@ use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, TokenPolicy};
 /// The models.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ModelKind {
-    /// Softmax regression on the pixels
+    /// Softmax regression on the columns of numbers
     Softmax,
-    /// A hidden layer with rectifiers
+    /// A hidden layer of rectifiers over the columns of numbers
     Mlp,
-    /// Summed embeddings of (pixel, intensity) features; sparse gradients
+    /// Summed embeddings of all columns' values, rows of a table
     Embedding,
+    /// Logistic or linear regression on numbers and on keys, whose weights are rows of a table
+    Linear,
+    /// The same and a hidden layer over numbers and embeddings
+    WideDeep,
+    /// The same as linear and a factorization machine
+    Fm,
 }
 
 /// The optimizers.

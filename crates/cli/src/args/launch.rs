@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use cluster::Wire;
 
+use super::data::FileArg;
 use super::kinds::WIRES;
 use super::node::PLACE;
 use super::parse::{at_least_one, parse_duration, whole};
@@ -44,7 +45,10 @@ pub struct LaunchArgs {
     /// [default: the machine's memory]
     #[arg(long, value_name = "MB", value_parser = at_least_one(), help_heading = PLACE)]
     pub max_memory: Option<u64>,
-    /// A program that the workers run instead of the digits, with its own options: it takes its
+    /// What to learn from.
+    #[command(flatten)]
+    pub file: FileArg,
+    /// A program that the workers run instead of ours, with its own options: it takes its
     /// place from TF_CONFIG, as a program with the crate `cluster` or the Python package does
     #[arg(last = true, value_name = "PROGRAM")]
     pub program: Vec<OsString>,

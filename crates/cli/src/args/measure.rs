@@ -6,17 +6,30 @@ use std::str::FromStr;
 /// What can be measured of a model while it trains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// The part of the test images that it tells right, 0 to 1.
+    /// The part of the rows for the test that it tells right, 0 to 1.
     TestAccuracy,
     /// The same of the moving averages.
     AveragesTestAccuracy,
+    /// Of two such rows with different targets, the part that are told apart, 0 to 1.
+    TestAuc,
+    /// The mean of −log of the probability that is given to what is right.
+    TestLogLoss,
+    /// The root of the mean square of the errors.
+    TestRmse,
     /// The mean loss of an update's gradients.
     Loss,
 }
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::TestAccuracy, Self::AveragesTestAccuracy, Self::Loss];
+    pub const ALL: [Self; 6] = [
+        Self::TestAccuracy,
+        Self::AveragesTestAccuracy,
+        Self::TestAuc,
+        Self::TestLogLoss,
+        Self::TestRmse,
+        Self::Loss,
+    ];
 
     /// As the options and the metrics have it.
     #[must_use]
@@ -24,12 +37,20 @@ impl Metric {
         match self {
             Self::TestAccuracy => "test_accuracy",
             Self::AveragesTestAccuracy => "averages_test_accuracy",
+            Self::TestAuc => "test_auc",
+            Self::TestLogLoss => "test_log_loss",
+            Self::TestRmse => "test_rmse",
             Self::Loss => "loss",
         }
     }
 
     fn larger_is_better(self) -> bool {
-        self != Self::Loss
+        self.is_part()
+    }
+
+    /// Whether it is a part of something, 0 to 1.
+    fn is_part(self) -> bool {
+        matches!(self, Self::TestAccuracy | Self::AveragesTestAccuracy | Self::TestAuc)
     }
 }
 
@@ -155,8 +176,8 @@ impl FromStr for StopWhen {
 fn limit(metric: &str, value: &str) -> Result<(Metric, f64), String> {
     let (metric, text) = (metric.trim().parse::<Metric>()?, value.trim());
     let value = text.parse::<f64>().ok().filter(|value| value.is_finite());
-    let fits = |value: &f64| metric == Metric::Loss || (0.0..=1.0).contains(value);
-    let expected = if metric == Metric::Loss { "a number" } else { "a part from 0 to 1" };
+    let fits = |value: &f64| !metric.is_part() || (0.0..=1.0).contains(value);
+    let expected = if metric.is_part() { "a part from 0 to 1" } else { "a number" };
     let value = value.filter(fits).ok_or_else(|| {
         format!("expected {expected} to compare {} with, got {text:?}", metric.name())
     })?;
@@ -216,7 +237,8 @@ mod tests {
             let error = text.parse::<StopWhen>().expect_err("makes no sense");
             assert!(error.contains(expected), "{text}: {error}");
         }
-        let names = "test_accuracy, averages_test_accuracy, loss";
+        let names =
+            "test_accuracy, averages_test_accuracy, test_auc, test_log_loss, test_rmse, loss";
         check("", names);
         check("accuracy", names);
         check("acc>=0.5", names);

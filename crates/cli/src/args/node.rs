@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use cluster::Wire;
 
+use super::data::FileArg;
 use super::kinds::WIRES;
 use super::parse::{at_least_one, parse_duration, whole};
 use super::security::SecurityArgs;
@@ -63,6 +64,9 @@ pub struct NodeArgs {
     /// End as soon as standard input does: of a launcher that holds the other end
     #[arg(long, hide = true)]
     pub end_with_stdin: bool,
+    /// What to learn from.
+    #[command(flatten)]
+    pub file: FileArg,
     /// Who may come in.
     #[command(flatten)]
     pub security: SecurityArgs,

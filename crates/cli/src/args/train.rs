@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sync_replicas::options::{FailingBatch, NonFinite, SparseMean, StepTimeout, TokenPolicy};
 
 use super::Cli;
+use super::data::{DataArgs, FileArg};
 use super::kinds::{
     FAILING_BATCHES, ModelKind, NON_FINITES, OptimizerKind, SPARSE_MEANS, TOKEN_POLICIES,
 };
@@ -22,24 +23,26 @@ use super::straggler::StragglerArg;
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct TrainArgs {
-    /// What to train
-    #[arg(long, value_enum, default_value_t = ModelKind::Mlp, help_heading = MODEL)]
-    pub model: ModelKind,
-    /// Units of the mlp's hidden layer [default: 128], or numbers in an embedding [default: 32]
+    /// What to learn from.
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// What to train [default: linear; mlp for the digits]
+    #[arg(long, value_enum, help_heading = MODEL)]
+    pub model: Option<ModelKind>,
+    /// Units of the hidden layer of mlp [default: 128] and wide-deep [default: 64]
     #[arg(long, value_name = "UNITS", value_parser = at_least_one(), help_heading = MODEL)]
     pub hidden: Option<u64>,
+    /// Numbers in a row of embedding [default: 32], wide-deep and fm [default: 8]
+    #[arg(long, value_name = "NUMBERS", value_parser = at_least_one(), help_heading = MODEL)]
+    pub width: Option<u64>,
     /// Seed of the first variables and of the order of the batches
     #[arg(long, value_name = "NUMBER", default_value_t = 0, help_heading = MODEL)]
     #[arg(value_parser = whole::<u64>(0..=u64::MAX))]
     pub seed: u64,
-    /// Digits to use instead of the built-in ones: CSV without headings, also gzipped, of at least
-    /// 10 lines, each with 64 pixels from 0 to 16 and the digit
-    #[arg(long, value_name = "FILE", help_heading = MODEL)]
-    pub data: Option<PathBuf>,
 
-    /// The update rule
-    #[arg(long, value_enum, default_value_t = OptimizerKind::Adam, help_heading = OPTIMIZER)]
-    pub optimizer: OptimizerKind,
+    /// The update rule [default: ftrl for linear, adagrad for other models with tables, else adam]
+    #[arg(long, value_enum, help_heading = OPTIMIZER)]
+    pub optimizer: Option<OptimizerKind>,
     /// Learning rate, constant [default: one that suits the model and the optimizer, and that
     /// falls by half every 200 updates]
     #[arg(long, value_name = "RATE", conflicts_with = "schedule", help_heading = OPTIMIZER)]
@@ -80,8 +83,8 @@ pub struct TrainArgs {
     #[arg(long, short = 'n', value_name = "N")]
     #[arg(value_parser = at_least_one(), help_heading = REPLICAS)]
     pub total_num_replicas: Option<u64>,
-    /// Make a replica slow; may be repeated; `none` for no straggler [default: the last one, 20 ms;
-    /// in a cluster none]
+    /// Make a replica slow; may be repeated; `none` for no straggler [default: the last one, 20 ms,
+    /// with the built-in digits; with a file and in a cluster none]
     #[arg(long, value_name = "REPLICA=MILLISECONDS", help_heading = REPLICAS)]
     pub straggler: Vec<StragglerArg>,
     /// Give every gradient the same batch and sum in a fixed order: runs have the same bits
@@ -130,11 +133,12 @@ pub struct TrainArgs {
     #[arg(requires = "deterministic", help_heading = REPLICAS)]
     pub failing_batch: Option<FailingBatch>,
 
-    /// Train up to this global step [default: 1000]
+    /// Train up to this global step [default: 1000 with the built-in digits, else as --epochs says]
     #[arg(long, value_name = "STEPS", value_parser = at_least_one(), help_heading = LENGTH)]
     #[arg(conflicts_with = "epochs")]
     pub updates: Option<u64>,
-    /// Train until this many times the training data was used
+    /// Train until this many times the training data was used [default: so often that 200000
+    /// examples are, at least 2 and at most 100 times]
     #[arg(long, value_name = "EPOCHS", value_parser = at_least_one(), help_heading = LENGTH)]
     pub epochs: Option<u64>,
     /// End earlier: once METRIC has not become better in N tests in a row [default: 10], or once a
@@ -143,9 +147,10 @@ pub struct TrainArgs {
     #[arg(long, value_name = "METRIC[:min|max][,tests=N]", help_heading = LENGTH)]
     pub stop_when: Option<StopWhen>,
     /// Examples in one replica's batch
-    #[arg(long, short = 'b', value_name = "EXAMPLES", default_value_t = 32)]
+    /// [default: 32; 512 of data that has more than 20000]
+    #[arg(long, short = 'b', value_name = "EXAMPLES")]
     #[arg(value_parser = at_least_one(), help_heading = LENGTH)]
-    pub batch_size: u64,
+    pub batch_size: Option<u64>,
 
     /// Run folder to write [default: runs/MODEL-TIME]
     #[arg(long, value_name = "DIR", help_heading = OUTPUT)]
@@ -157,7 +162,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "UPDATES", default_value_t = 100)]
     #[arg(value_parser = at_least_one(), help_heading = OUTPUT)]
     pub save_every: u64,
-    /// Test the model every so many updates [default: 25 times in a run]
+    /// Test the model every so many updates [default: 25 times in a run, fewer of a large file]
     #[arg(long, value_name = "UPDATES", value_parser = at_least_one(), help_heading = OUTPUT)]
     pub eval_every: Option<u64>,
     /// How many checkpoints stay, two at least: the newest may turn out to be of a loss that is NaN
@@ -165,8 +170,9 @@ pub struct TrainArgs {
     #[arg(value_parser = at_least_one(), help_heading = OUTPUT)]
     pub keep: u64,
     /// Also keep the checkpoint that was best in a test, in the run folder's `best`: by
-    /// test_accuracy or averages_test_accuracy (larger is better), or loss (smaller is better);
-    /// :min|max says otherwise. In a cluster an evaluator does
+    /// test_accuracy, averages_test_accuracy or test_auc (larger is better), test_log_loss,
+    /// test_rmse or loss (smaller is better); :min|max says otherwise. In a cluster an evaluator
+    /// does
     #[arg(long, value_name = "METRIC[:min|max]", help_heading = OUTPUT)]
     pub keep_best: Option<Measure>,
     /// Go on, up to the same --updates, from a run folder, a folder of checkpoints or one
@@ -227,7 +233,7 @@ pub struct OptimizerNumbers {
     pub l2: Option<f64>,
 }
 
-const MODEL: &str = "Model and data";
+pub(super) const MODEL: &str = "Model and data";
 const OPTIMIZER: &str = "Optimizer";
 const REPLICAS: &str = "Replicas";
 const LENGTH: &str = "Length";
@@ -237,7 +243,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   sync-replicas                                   4 of 5 replicas, the last one slow
   sync-replicas -a 5                              no backup: every step waits for the slow one
-  sync-replicas --model embedding --optimizer lazy-adam --sparse-mean per-gradient
+  sync-replicas train FILE.csv --target COLUMN    learn to predict a column of a file
   sync-replicas --schedule warm-up:steps=20,then=cosine:initial=0.1,steps=300
   sync-replicas --deterministic --json | tail -1  the same variables_sha256 every time
   sync-replicas --resume runs/mlp-...             go on where Ctrl-C ended
@@ -261,6 +267,11 @@ pub fn says_what_is_trained(command: &str, words: &[OsString]) -> Option<String>
         let id = arg.get_id().as_str();
         !OF_ANY_PROGRAM.contains(&id) && given.value_source(id) == Some(ValueSource::CommandLine)
     });
-    let first = training.next()?;
-    Some(format!("--{}", first.get_long().unwrap_or_else(|| first.get_id().as_str())))
+    if let Some(first) = training.next() {
+        return Some(format!("--{}", first.get_long().unwrap_or_else(|| first.get_id().as_str())));
+    }
+    let file = FileArg::augment_args(clap::Command::new("train"));
+    let mut file = file.get_arguments().map(|arg| arg.get_id().as_str());
+    let is_given = |id| given.value_source(id) == Some(ValueSource::CommandLine);
+    file.any(is_given).then(|| "FILE".to_owned())
 }

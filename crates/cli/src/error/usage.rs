@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use digits::data::{BatchSizeError, DataError};
 use optim::HyperParameterError;
+use tabular::data::{BatchSizeError, DataError};
+use tabular::models::ModelError;
 
 /// Invalid options. Nothing was done yet.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,9 @@ pub enum UsageError {
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The model has nothing to learn from.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// The batches cannot be made.
     #[error(transparent)]
     Batch(#[from] BatchSizeError),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sync_replicas::ReplicaId;
 use sync_replicas::record::SpanKind;
+use tabular::scores::Base;
 
 use super::*;
 use crate::drawing::svg::{short, ticks};
@@ -63,7 +64,8 @@ fn summary() -> Summary {
         resumed_from: None,
         model: "mlp".into(),
         optimizer: "adam".into(),
-        test_accuracy: Some(0.5),
+        scores: Scores { test_accuracy: Some(0.5), ..Scores::default() },
+        base: Base::default(),
         averages_test_accuracy: Some(0.25),
         loss: None,
         updates: 2,
@@ -100,7 +102,7 @@ fn updates(n: i64) -> Vec<Update> {
         loss: Some(if step == 2 { f64::NAN } else { 1.0 / step as f64 }),
         seconds: step as f64 * 1e-3,
         examples: 32,
-        test_accuracy: (step == 1).then_some(0.5),
+        scores: Scores { test_accuracy: (step == 1).then_some(0.5), ..Scores::default() },
         averages_test_accuracy: None,
     };
     (1..=n).map(update).collect()

@@ -7,10 +7,11 @@ use std::path::Path;
 use sync_replicas::driver::printable;
 
 use super::child::{Started, Task};
-use crate::args::{LaunchArgs, SecurityArgs, cli_name, says_what_is_trained};
+use crate::args::{LaunchArgs, SecurityArgs, says_what_is_trained};
 use crate::command_line::without;
 use crate::config::Config;
 use crate::error::{Error, UsageError};
+use crate::output::say;
 use crate::resolved::ClusterOptions;
 use crate::run_folder::{FolderSettings, RunFolder};
 use crate::settings::{Resume, Settings};
@@ -28,7 +29,7 @@ pub(super) struct Job {
     itself: Vec<OsString>,
     /// What all processes of ours are told of the training.
     words: Vec<OsString>,
-    /// What the workers run, if it is not the digits.
+    /// What the workers run, if it is not a model of ours.
     program: Option<Program>,
 }
 
@@ -54,7 +55,7 @@ impl Job {
         itself: &[OsString],
     ) -> Result<Self, Error> {
         let (mut job, config, settings) = match args.program.is_empty() {
-            true => Self::of_digits(args, words, itself)?,
+            true => Self::of_model(args, words, itself)?,
             false => Self::of_program(args, words, itself)?,
         };
         job.folder.record(settings, &config)?;
@@ -63,7 +64,7 @@ impl Job {
         Ok(job)
     }
 
-    fn of_digits(
+    fn of_model(
         args: &LaunchArgs,
         words: &[OsString],
         itself: &[OsString],
@@ -83,7 +84,10 @@ impl Job {
         let mut words = without(own, &OWN);
         if says_what_is_trained("launch", &words).is_none() {
             // A parameter server that is told nothing would serve any program.
-            words.extend(["--model".into(), cli_name(settings.args.model).into()]);
+            words.extend(["--model".into(), settings.kind.name().into()]);
+        }
+        if let Some(story) = settings.story().filter(|_| !settings.args.quiet) {
+            say(story);
         }
         let (a, n) = (settings.replicas_to_aggregate, settings.total_num_replicas);
         let beginning = format!("the first {a} of {n} workers make an update");
@@ -105,7 +109,7 @@ impl Job {
             .or_else(|| own.iter().any(|word| word == "--wire").then(|| "--wire".to_owned()));
         if let Some(option) = foreign {
             return Err(Error::usage(format!(
-                "{option} is of the digits; what is trained is the program's affair: give it to \
+                "{option} is of our own models; what is trained is the program's affair: give it to \
                  the program, behind --"
             )));
         }
@@ -124,6 +128,7 @@ impl Job {
             resume: Resume::new(args.train.resume.as_deref(), args.train.out.is_some())?,
             keep: usize::try_from(args.train.keep).unwrap_or(usize::MAX),
             updates: None,
+            model: None,
         };
         let mut config = Config::default();
         set_counts(&mut config, args);

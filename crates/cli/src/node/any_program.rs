@@ -102,6 +102,7 @@ fn folder(args: &NodeArgs) -> Result<RunFolder, Error> {
         ));
     }
     let settings = FolderSettings {
+        model: None,
         name: NAME.to_owned(),
         out: args.train.out.clone(),
         checkpoint_dir: args.train.checkpoint_dir.clone(),

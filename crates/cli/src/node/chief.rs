@@ -17,6 +17,8 @@ use crate::interrupt::Interrupt;
 use crate::run_folder::{Resumed, RunFolder};
 use crate::settings::Settings;
 use crate::summary::ReplicaSummary;
+use crate::table_rows::TableRows;
+use crate::tester::Source;
 use crate::train::{RunOutcome, RunRecord, hooks};
 
 pub(super) fn run(process: &Process) -> Result<Ended, Error> {
@@ -28,7 +30,12 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
         return told(process, &record, RunOutcome::of_checkpoint(state));
     }
     let first = folder.resumed().map_or(0, |resumed| resumed.step);
-    let run_hook = record.hook(&Interrupt::new(), first);
+    // Servers give rows to replicas alone; what they save is for everybody.
+    let source = match settings.model.has_tables() {
+        true => Source::Checkpoints(folder.checkpoints().to_owned(), None),
+        false => Source::Newest(TableRows::Elsewhere),
+    };
+    let run_hook = record.hook(&Interrupt::new(), first, source);
     let hooks = hooks(settings, Some(run_hook), Some(folder));
     let ended = process.fit(hooks, folder.run(), Some(record.record()));
     record.flush()?;
@@ -53,8 +60,13 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
             None => return Err(error),
         },
     };
-    if settings.args.ema.is_some() && outcome.averages.is_none() {
-        outcome.averages = checkpoint_of(last, folder).and_then(|state| state.averaged());
+    let lacks_averages = settings.args.ema.is_some() && outcome.averages.is_none();
+    let lacks_rows = settings.model.has_tables() && matches!(outcome.rows, TableRows::Elsewhere);
+    if (lacks_averages || lacks_rows)
+        && let Some(state) = checkpoint_of(last, folder)
+    {
+        outcome.averages = state.averaged();
+        outcome.rows = TableRows::Saved(state.tables);
     }
     over(process, &record, &outcome)
 }
@@ -94,15 +106,14 @@ fn of_report(report: &ClusterReport<f32>, settings: &Settings) -> Result<RunOutc
     };
     let variables = variables.clone();
     // Servers do not send averages; they are in the last checkpoint.
-    Ok(outcome_of(report, settings, None, variables))
+    Ok(outcome_of(report, settings, (variables, None, TableRows::Elsewhere)))
 }
 
 /// What a training came to, of a process that knows of all replicas.
 pub(super) fn outcome_of(
     report: &ClusterReport<f32>,
     settings: &Settings,
-    averages: Option<Variables<f32>>,
-    variables: Variables<f32>,
+    (variables, averages, rows): (Variables<f32>, Option<Variables<f32>>, TableRows),
 ) -> RunOutcome {
     let (last, first) = (report.global_step.get(), report.first_step.get());
     let global_step = last.unsigned_abs();
@@ -111,6 +122,7 @@ pub(super) fn outcome_of(
     RunOutcome {
         variables,
         averages,
+        rows,
         generation: report.generation.get(),
         global_step,
         updates: last.saturating_sub(first).unsigned_abs(),
@@ -124,6 +136,6 @@ pub(super) fn outcome_of(
 /// The newest checkpoint, if training that ended with this update ended with it.
 pub(super) fn checkpoint_of(update: u64, folder: &RunFolder) -> Option<TrainingState<f32>> {
     let newest = checkpoint::latest(folder.checkpoints()).ok()??;
-    let state: TrainingState<f32> = checkpoint::read(&newest).ok()?;
+    let state: TrainingState<f32> = checkpoint::open(&newest).ok()?;
     (state.global_step.get().unsigned_abs() >= update).then_some(state)
 }

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::lock::lock;
 use crate::metrics::unwritten;
 use crate::run_log::RunLog;
+use crate::table_rows::TableRows;
 use crate::train::{RunRecord, hooks};
 
 /// Between two looks at the record.
@@ -56,7 +57,8 @@ fn write_end(
         return record.write_result(&summary);
     }
     let averages = state.averaged();
-    let outcome = outcome_of(report, settings, averages, state.variables);
+    let rows = TableRows::Saved(state.tables);
+    let outcome = outcome_of(report, settings, (state.variables, averages, rows));
     last_test::wait(process, folder, &outcome)?;
     record.write_result(&record.summarize(&outcome)?)
 }

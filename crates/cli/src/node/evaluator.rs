@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use cluster::exit::Exit;
-use digits::models::accuracy;
 use sync_replicas::checkpoint::{self, TrainingState};
 
 use super::ended::Ended;
@@ -22,7 +21,9 @@ use crate::measures::value;
 use crate::metrics::{Evaluation, Metrics, unwritten};
 use crate::output::say;
 use crate::run_folder::RunFolder;
-use crate::settings::Settings;
+use crate::summary::headline;
+use crate::table_rows::TableRows;
+use crate::tester::{Source, Tester};
 
 /// Between two looks at the folder, which may be a network's and announces no changes.
 const LOOK: Duration = Duration::from_millis(500);
@@ -36,6 +37,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
         return Err(Error::usage(needed));
     }
     let pauses = Pauses::new(process)?;
+    let tester = Tester::new(settings, Source::Newest(TableRows::Elsewhere));
     let best = settings.args.keep_best.zip(settings.args.out.as_deref());
     let mut best = best.map(|(measure, out)| Best::new(out, measure));
     let (mut known, mut lines, mut since) = (BTreeSet::new(), None, Instant::now());
@@ -44,7 +46,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
         let folder = RunFolder::look(settings)?;
         let mut over = folder.has_ended();
         for (key, state) in newer(&folder, &known)? {
-            let evaluation = evaluate(settings, &state)?;
+            let evaluation = tester.evaluate(&state).map_err(Error::failed)?;
             // Before the line, by which others know that this was done.
             if let Some(best) = &mut best {
                 keep_if_best(best, &evaluation, &state);
@@ -92,7 +94,7 @@ fn newer(
 ) -> Result<Vec<(Key, TrainingState<f32>)>, Error> {
     let mut found = Vec::new();
     for path in checkpoint::all(folder.checkpoints())? {
-        match checkpoint::read::<f32>(&path) {
+        match checkpoint::open::<f32>(&path) {
             Ok(state) => {
                 let key = (path, state.generation.get());
                 if !known.contains(&key) {
@@ -107,16 +109,6 @@ fn newer(
     Ok(found)
 }
 
-fn evaluate(settings: &Settings, state: &TrainingState<f32>) -> Result<Evaluation, Error> {
-    let test = |variables: &_| accuracy(&*settings.classifier, variables, &settings.digits.test);
-    Ok(Evaluation {
-        step: state.global_step.get(),
-        generation: state.generation.get(),
-        test_accuracy: test(&state.variables)?,
-        averages_test_accuracy: state.averaged().as_ref().map(test).transpose()?,
-    })
-}
-
 /// One that is not written ends nothing.
 fn keep_if_best(best: &mut Best, test: &Evaluation, state: &TrainingState<f32>) {
     let Some(value) = value(best.measure().metric, test, None) else { return };
@@ -127,7 +119,10 @@ fn keep_if_best(best: &mut Best, test: &Evaluation, state: &TrainingState<f32>) 
 }
 
 fn words(evaluation: &Evaluation) -> String {
-    let mut words = format!("test accuracy {:.2} %", 100.0 * evaluation.test_accuracy);
+    let mut words = match headline(&evaluation.scores) {
+        Some((name, value)) => format!("test {name} {value}"),
+        None => "test".to_owned(),
+    };
     if let Some(averages) = evaluation.averages_test_accuracy {
         words += &format!(", of the averages {:.2} %", 100.0 * averages);
     }

@@ -13,7 +13,7 @@ use sync_replicas::checkpoint::RunId;
 use sync_replicas::record::Record;
 use sync_replicas::{Hooks, SyncReplicas};
 
-use crate::args::{NodeArgs, cli_name, says_what_is_trained};
+use crate::args::{NodeArgs, says_what_is_trained};
 use crate::config::Config;
 use crate::error::{Error, UsageError};
 use crate::optional::set;
@@ -58,9 +58,10 @@ impl Process {
             _ => Resume::IfAny,
         };
         let cluster = cluster
-            .agree("model", cli_name(settings.args.model))
+            .agree("model", settings.kind.name())
+            .agree("data", settings.identity())
             .agree("seed", settings.args.seed)
-            .agree("batch size", settings.args.batch_size);
+            .agree("batch size", settings.batch_size);
         let (task, is_chief) = (cluster.place().task, cluster.place().is_chief());
         let leads = task.role == Role::Ps && task.index == 0;
         if (is_chief || leads) && settings.args.out.is_none() {
@@ -119,7 +120,7 @@ impl Process {
         run: RunId,
         record: Option<&Record>,
     ) -> Result<ClusterReport<f32>, Error> {
-        let variables = self.settings.classifier.variables(self.settings.args.seed)?;
+        let variables = self.settings.model.variables(self.settings.args.seed)?;
         let described = set(replicas(&self.settings)?.run_id(run), record, SyncReplicas::record);
         let trainer = described.on(&self.cluster).build(variables)?;
         let learner = learner(&self.settings);
@@ -153,8 +154,8 @@ pub(super) fn metrics_address(args: &NodeArgs) -> Result<IpAddr, Error> {
 pub fn serves_any_program(args: &NodeArgs, words: &[OsString]) -> Result<bool, Error> {
     let is_server = place(args)?.task.role == Role::Ps;
     // Which a program would say itself.
-    let of_digits = args.backup.is_some() || args.wire != Wire::default();
-    Ok(is_server && !of_digits && says_what_is_trained("node", words).is_none())
+    let of_ours = args.backup.is_some() || args.wire != Wire::default();
+    Ok(is_server && !of_ours && says_what_is_trained("node", words).is_none())
 }
 
 /// From options where they say it, else from the environment.

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::args::cli_name;
 use crate::settings::{Resume, Settings};
 
 /// What a run folder must know of the run in it.
@@ -20,6 +19,8 @@ pub struct FolderSettings {
     pub keep: usize,
     /// The update to end after, where the launcher knows it.
     pub updates: Option<u64>,
+    /// What predicts with its checkpoints, as JSON, where the program knows it.
+    pub model: Option<String>,
     /// Settings by name, for people.
     pub told: Vec<(&'static str, String)>,
 }
@@ -27,12 +28,13 @@ pub struct FolderSettings {
 impl From<&Settings> for FolderSettings {
     fn from(settings: &Settings) -> Self {
         Self {
-            name: cli_name(settings.args.model),
+            name: settings.kind.name().to_owned(),
             out: settings.args.out.clone(),
             checkpoint_dir: settings.args.checkpoint_dir.clone(),
             resume: settings.resume.clone(),
             keep: settings.keep,
             updates: Some(settings.updates),
+            model: serde_json::to_string_pretty(&settings.described()).ok(),
             told: settings.describe(),
         }
     }

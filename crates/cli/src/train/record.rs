@@ -6,7 +6,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use digits::models::accuracy;
 use sync_replicas::Variables;
 use sync_replicas::checkpoint::{self, TrainingState};
 use sync_replicas::record::{Cursor, Record, Totals};
@@ -26,11 +25,14 @@ use crate::run_hook::RunHook;
 use crate::run_log::RunLog;
 use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
+use crate::table_rows::TableRows;
+use crate::tester::{Source, Tester};
 
 /// What a training came to.
 pub(crate) struct RunOutcome {
     pub(crate) variables: Variables<f32>,
     pub(crate) averages: Option<Variables<f32>>,
+    pub(crate) rows: TableRows,
     pub(crate) generation: u64,
     pub(crate) global_step: u64,
     /// Updates made by this run.
@@ -48,6 +50,7 @@ impl RunOutcome {
     pub(crate) fn of_checkpoint(state: TrainingState<f32>) -> Self {
         Self {
             averages: state.averaged(),
+            rows: TableRows::Saved(state.tables),
             variables: state.variables,
             generation: state.generation.get(),
             global_step: state.global_step.get().unsigned_abs(),
@@ -102,18 +105,17 @@ impl<'a> RunRecord<'a> {
     }
 
     /// The hook that tests the updates after `first`, and shows them.
-    pub(crate) fn hook(&self, interrupt: &Interrupt, first: u64) -> RunHook {
+    pub(crate) fn hook(&self, interrupt: &Interrupt, first: u64, source: Source) -> RunHook {
         let settings = self.settings;
         RunHook {
-            classifier: Arc::clone(&settings.classifier),
-            digits: Arc::clone(&settings.digits),
+            tester: Tester::new(settings, source),
             interrupt: interrupt.clone(),
             log: Arc::clone(&self.log),
             progress: Progress::new(settings.args.quiet, first, settings.updates),
             begun: (Instant::now(), first),
             save_every: settings.args.save_every.max(1),
             eval_every: settings.eval_every,
-            accuracy: None,
+            tested: None,
             stop: settings.args.stop_when.map(EarlyStop::new),
             best: None,
         }
@@ -159,8 +161,10 @@ impl<'a> RunRecord<'a> {
     /// The result of what a training came to.
     pub(crate) fn summarize(&self, outcome: &RunOutcome) -> Result<Summary, Error> {
         let settings = self.settings;
-        let test =
-            |variables: &_| accuracy(&*settings.classifier, variables, &settings.digits.test);
+        let tester = Tester::new(settings, Source::Newest(outcome.rows.clone()));
+        let test = |variables: &_| tester.scores(variables, &outcome.rows).map_err(Error::failed);
+        let tested = test(&outcome.variables)?;
+        let averages = outcome.averages.as_ref().map(test).transpose()?;
         let newest = checkpoint::latest(self.folder.checkpoints())?;
         let latest = self.record.since(&mut Cursor::default());
         let replicas = outcome.replicas.iter();
@@ -168,10 +172,11 @@ impl<'a> RunRecord<'a> {
         let best = settings.args.keep_best.and_then(|_| Kept::read(root));
         let best_checkpoint = best.as_ref().and_then(|_| Kept::checkpoint(root));
         Ok(Summary {
-            model: cli_name(settings.args.model),
-            optimizer: cli_name(settings.args.optimizer),
-            test_accuracy: Some(test(&outcome.variables)?),
-            averages_test_accuracy: outcome.averages.as_ref().map(test).transpose()?,
+            model: settings.kind.name().to_owned(),
+            optimizer: cli_name(settings.optimizer),
+            scores: tested.scores,
+            base: tested.base,
+            averages_test_accuracy: averages.and_then(|tested| tested.scores.test_accuracy),
             loss: latest.updates.last().and_then(|update| update.loss),
             updates: outcome.global_step,
             updates_this_run: outcome.updates,

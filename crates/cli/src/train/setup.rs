@@ -26,15 +26,10 @@ pub(crate) fn hooks(
 
 /// What is trained.
 pub(crate) fn learner(settings: &Settings) -> Learner<'_> {
-    Learner {
-        classifier: &*settings.classifier,
-        examples: &settings.digits.train,
-        stragglers: &settings.stragglers,
-        clip: settings.clip,
-    }
+    Learner { model: &settings.model, stragglers: &settings.stragglers, clip: settings.clip }
 }
 
 /// A replica's source of batches.
-pub(crate) fn shard(settings: &Settings) -> Numbered {
-    Numbered(settings.batches.clone())
+pub(crate) fn shard(settings: &Settings) -> Numbered<'_> {
+    Numbered::new(settings.batches.clone(), &settings.model, &settings.data.train)
 }

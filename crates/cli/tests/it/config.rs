@@ -78,7 +78,7 @@ fn parse(words: impl IntoIterator<Item = impl Into<String>>) -> TrainArgs {
     let all =
         ["x".to_owned(), "train".to_owned()].into_iter().chain(words.into_iter().map(Into::into));
     match command_line::read(all.map(Into::into)).expect("is valid").command {
-        Command::Train(args) => *args,
+        Command::Train(command) => command.train,
         other => panic!("{other:?}"),
     }
 }

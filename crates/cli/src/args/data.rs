@@ -1,0 +1,79 @@
+//! The options that say what is learned from: a file, and what its columns are.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use tabular::data::{Condition, Cross, TaskKind};
+
+use super::train::MODEL;
+
+/// The options that say what is learned from.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DataArgs {
+    /// What to learn from: CSV with a line of names, also gzipped; of other files one line in five
+    /// is for the test [default: the built-in handwritten digits]
+    #[arg(long, value_name = "FILE", requires = "target", help_heading = MODEL)]
+    pub data: Option<PathBuf>,
+    /// The column to be predicted
+    #[arg(long, value_name = "COLUMN", help_heading = MODEL)]
+    pub target: Option<String>,
+    /// Columns whose values are names, also where they are numbers: `month,hour`. Columns of text
+    /// are so anyway
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = MODEL)]
+    pub categorical: Vec<String>,
+    /// Columns whose values count together: `origin*dest`; may be repeated
+    #[arg(long, value_name = "A*B", help_heading = MODEL)]
+    pub cross: Vec<Cross>,
+    /// Columns that nothing is learned from by themselves; --cross and --test-where may name them
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = MODEL)]
+    pub ignore: Vec<String>,
+    /// What to learn [default: binary of two values; classes of few; regression of numbers]
+    #[arg(long, value_enum, help_heading = MODEL)]
+    pub task: Option<TaskArg>,
+    /// Which lines are for the test: `day % 10 == 0`, `year >= 2013 and part != 'train'`
+    #[arg(long, value_name = "CONDITION", conflicts_with = "test_file", help_heading = MODEL)]
+    pub test_where: Option<Condition>,
+    /// A file of lines for the test; then all of the other are trained on
+    #[arg(long, value_name = "FILE", requires = "target", help_heading = MODEL)]
+    pub test_file: Option<PathBuf>,
+}
+
+/// What to learn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TaskArg {
+    /// The probability of the second of two values
+    Binary,
+    /// The probability of each of several values
+    Classes,
+    /// A number
+    Regression,
+}
+
+impl From<TaskArg> for TaskKind {
+    fn from(task: TaskArg) -> Self {
+        match task {
+            TaskArg::Binary => Self::Binary,
+            TaskArg::Classes => Self::Classes,
+            TaskArg::Regression => Self::Regression,
+        }
+    }
+}
+
+/// The file as a word by itself: `train FILE` is `train --data FILE`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FileArg {
+    /// The same as --data FILE
+    #[arg(value_name = "FILE", conflicts_with = "data", requires = "target")]
+    pub file: Option<PathBuf>,
+}
+
+/// The options of `train` after its name.
+#[derive(Clone, Debug, Args)]
+pub struct TrainCommand {
+    /// What to learn from.
+    #[command(flatten)]
+    pub file: FileArg,
+    /// All else.
+    #[command(flatten)]
+    pub train: super::TrainArgs,
+}

@@ -1,3 +1,0 @@
-//! The corpus of the fuzz target, replayed.
-
-mod fuzz;

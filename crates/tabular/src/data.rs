@@ -1,0 +1,32 @@
+//! A file of rows as examples: numbers and keys of tables, and what is to be predicted.
+//!
+//! One pass over the file says what its columns are; after it rows are read by number, from memory
+//! where the file is gzipped and from disk where it is not. Invariant: which rows are for the test
+//! depends on the file and the choices alone, never on a run's seed, so that every run is judged by
+//! the same rows.
+
+mod batches;
+mod choices;
+mod condition;
+mod dataset;
+mod encode;
+mod error;
+mod examples;
+mod features;
+mod row_file;
+mod scan;
+mod split;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use batches::{BatchSizeError, Batches};
+pub use choices::{Choices, Cross};
+pub use condition::{Condition, ConditionError};
+pub use dataset::{Dataset, Part, PartReader, TestRows};
+pub use encode::Encoder;
+pub use error::DataError;
+pub use examples::{Examples, KeySet};
+pub use features::{ClassRate, Features, NumberColumn, Target, Task, TaskKind};
+pub use text::{Content, Records};

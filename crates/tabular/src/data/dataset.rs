@@ -1,0 +1,180 @@
+//! A file of rows, ready to be trained on and tested with.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::choices::Choices;
+use super::encode::Encoder;
+use super::error::DataError;
+use super::examples::Examples;
+use super::features::Features;
+use super::row_file::{RowFile, RowReader};
+use super::scan::{self, Split};
+use super::text::Content;
+
+/// A file of rows, ready to be trained on and tested with.
+///
+/// # Examples
+/// ```
+/// use tabular::data::{Choices, Content, Dataset, TestRows};
+///
+/// let digits = Content::of_bytes(tabular::DIGITS, "the digits")?;
+/// let choices = Choices { target: "digit".to_owned(), ..Choices::default() };
+/// let digits = Dataset::new(digits, &choices, TestRows::OfTheFile)?;
+/// assert_eq!((digits.train.len(), digits.test.len()), (1438, 359));
+/// assert_eq!(digits.features.num_numbers(), 64);
+/// # Ok::<(), tabular::data::DataError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// What its columns are.
+    pub features: Arc<Features>,
+    /// What the replicas learn from.
+    pub train: Part,
+    /// What they never see.
+    pub test: Part,
+    /// Rows that were left out, since their target is missing.
+    pub without_target: u64,
+    /// Of all bytes: who reads another file has another.
+    pub fingerprint: u64,
+}
+
+/// Which rows a model is tested with.
+#[derive(Clone, Copy, Debug)]
+pub enum TestRows<'a> {
+    /// Some of the same file.
+    OfTheFile,
+    /// Those of another, all of them.
+    Of(&'a Path),
+}
+
+/// Some rows of a file.
+#[derive(Clone, Debug)]
+pub struct Part {
+    file: Arc<RowFile>,
+    rows: Arc<[u32]>,
+    encoder: Arc<Encoder>,
+}
+
+/// Reads examples of a part.
+#[derive(Debug)]
+pub struct PartReader {
+    part: Part,
+    reader: RowReader,
+    text: String,
+}
+
+impl Dataset {
+    /// Reads a file once, to find what its columns are and where its rows lie.
+    ///
+    /// # Errors
+    /// [`DataError`] says which line and column is wrong, what belongs there and what is there.
+    pub fn new(content: Content, choices: &Choices, test: TestRows<'_>) -> Result<Self, DataError> {
+        let split = match test {
+            TestRows::OfTheFile => Split::Here,
+            TestRows::Of(_) if choices.test_where.is_some() => {
+                return Err(DataError::Choice {
+                    option: "--test-file",
+                    expected: "no --test-where with it".to_owned(),
+                    got: "both".to_owned(),
+                });
+            }
+            TestRows::Of(_) => Split::Elsewhere,
+        };
+        let found = scan::scan(&content, choices, split)?;
+        let features = Arc::new(found.features);
+        let encoder = Encoder::new(&features, &found.columns, &content.name, true)?;
+        let num_columns = found.columns.len();
+        let file = Arc::new(RowFile { content, starts: found.starts, num_columns });
+        let (encoder, other) = (Arc::new(encoder), Arc::clone(&file));
+        let train = Part { file, rows: found.train.into(), encoder: Arc::clone(&encoder) };
+        let test = match test {
+            TestRows::OfTheFile => Part { file: other, rows: found.test.into(), encoder },
+            TestRows::Of(path) => Part::of_file(Content::open(path)?, &features)?,
+        };
+        let (without_target, fingerprint) = (found.without_target, found.fingerprint);
+        Ok(Self { features, train, test, without_target, fingerprint })
+    }
+}
+
+impl Part {
+    /// All rows of a file that has a target, each of them looked at once.
+    fn of_file(content: Content, features: &Arc<Features>) -> Result<Self, DataError> {
+        let mut records = content.records()?;
+        let columns = records.columns().to_vec();
+        let encoder = Encoder::new(features, &columns, &content.name, true)?;
+        let (mut starts, mut record) = (Vec::new(), csv::StringRecord::new());
+        while records.next(&mut record)? {
+            encoder.add_line(&record, &content.name, &mut encoder.examples(1))?;
+            starts.push(record.position().map_or(0, csv::Position::byte));
+        }
+        drop(records);
+        if starts.is_empty() {
+            let (path, got) = (content.name, "none".to_owned());
+            return Err(DataError::TooFew { path, expected: 1, got });
+        }
+        let rows = (0..starts.len() as u32).collect();
+        starts.push(content.length());
+        let file = Arc::new(RowFile { content, starts, num_columns: columns.len() });
+        Ok(Self { file, rows, encoder: Arc::new(encoder) })
+    }
+
+    /// How many rows it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// How many numbers and keys an example has.
+    #[must_use]
+    pub fn values(&self) -> usize {
+        self.encoder.values()
+    }
+
+    /// The numbers of its rows in the file, from 0.
+    #[must_use]
+    pub fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
+    /// What reads its examples, with the file open for itself.
+    ///
+    /// # Errors
+    /// [`DataError::Open`].
+    pub fn reader(&self) -> Result<PartReader, DataError> {
+        Ok(PartReader { part: self.clone(), reader: self.file.reader()?, text: String::new() })
+    }
+}
+
+impl PartReader {
+    /// Some examples, by their places in the part.
+    ///
+    /// # Errors
+    /// [`DataError::Changed`], when the file is not what it was.
+    ///
+    /// # Panics
+    /// When the part has fewer.
+    pub fn examples(
+        &mut self,
+        places: impl ExactSizeIterator<Item = usize>,
+    ) -> Result<Examples, DataError> {
+        self.reader.check()?;
+        let encoder = &self.part.encoder;
+        let mut examples = encoder.examples(places.len());
+        for place in places {
+            let record = self.reader.read(self.part.rows[place] as usize)?;
+            encoder.add(record, &mut examples, &mut self.text).map_err(|_| DataError::Changed {
+                path: self.part.file.content.name.clone(),
+                expected: "the values that its columns had".to_owned(),
+                got: "others".to_owned(),
+            })?;
+        }
+        Ok(examples)
+    }
+}

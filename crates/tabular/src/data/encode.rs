@@ -1,0 +1,183 @@
+//! From the fields of a row to numbers and keys.
+//!
+//! The key of a field is that of the text `COLUMN=VALUE`, and of a cross that of `A*B=VALUE␟VALUE`
+//! with the character U+001F between the values; any program can make it again. What is missing has
+//! the empty value.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use csv::StringRecord;
+use sync_replicas::hash_text;
+
+use super::error::DataError;
+use super::examples::Examples;
+use super::features::{Features, Task, is_missing, number};
+use super::scan::listed;
+
+/// Between the values of a cross.
+const BETWEEN: char = '\u{1f}';
+
+/// The fields of one row.
+pub trait Fields {
+    /// A field, by its place; an empty one where there is none.
+    fn field(&self, place: usize) -> &str;
+}
+
+impl Fields for StringRecord {
+    fn field(&self, place: usize) -> &str {
+        self.get(place).unwrap_or_default()
+    }
+}
+
+/// Makes examples of the rows of a file with certain columns.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    features: Arc<Features>,
+    columns: Vec<String>,
+    numbers: Vec<usize>,
+    /// The beginning of each key's text, and the columns whose values follow.
+    keys: Vec<(String, Vec<usize>)>,
+    /// The column of the target, where one is wanted.
+    target: Option<usize>,
+    classes: HashMap<String, f32>,
+}
+
+/// A field that is not what its column has.
+#[derive(Debug)]
+pub(crate) struct Wrong {
+    column: usize,
+    expected: String,
+    got: String,
+}
+
+impl Encoder {
+    /// For a file with these columns, in this order; those that nothing is learned from may be
+    /// missing, and the target too where it is not wanted.
+    ///
+    /// # Errors
+    /// [`DataError::NoColumn`].
+    pub fn new(
+        features: &Arc<Features>,
+        columns: &[String],
+        path: &str,
+        with_target: bool,
+    ) -> Result<Self, DataError> {
+        let places: HashMap<&str, usize> =
+            columns.iter().enumerate().map(|(place, column)| (column.as_str(), place)).collect();
+        let find = |option: &'static str, column: &str| {
+            places.get(column).copied().ok_or_else(|| DataError::NoColumn {
+                path: path.to_owned(),
+                option,
+                column: column.to_owned(),
+                columns: listed(columns),
+            })
+        };
+        const LEARNED: &str = "the columns that the model has learned from";
+        let numbers = features.numbers.iter().map(|it| find(LEARNED, &it.name));
+        let numbers = numbers.collect::<Result<_, _>>()?;
+        let mut keys = Vec::with_capacity(features.num_keys());
+        for column in &features.categories {
+            keys.push((format!("{column}="), vec![find(LEARNED, column)?]));
+        }
+        for cross in &features.crosses {
+            let columns = cross.0.iter().map(|column| find(LEARNED, column));
+            keys.push((format!("{cross}="), columns.collect::<Result<_, _>>()?));
+        }
+        let target = with_target.then(|| find("--target", &features.target.column)).transpose()?;
+        let classes = features.target.task.classes().iter().enumerate();
+        let classes = classes.map(|(place, class)| (class.value.clone(), place as f32)).collect();
+        let columns = columns.to_vec();
+        Ok(Self { features: Arc::clone(features), columns, numbers, keys, target, classes })
+    }
+
+    /// How many numbers and keys an example has.
+    pub(crate) fn values(&self) -> usize {
+        self.features.num_numbers() + self.features.num_keys()
+    }
+
+    /// No examples yet, with room for so many.
+    #[must_use]
+    pub fn examples(&self, rows: usize) -> Examples {
+        Examples::with_capacity(rows, self.features.num_numbers(), self.features.num_keys())
+    }
+
+    /// Adds the example of a row of a file, by its line.
+    ///
+    /// # Errors
+    /// [`DataError::Value`].
+    pub fn add_line(
+        &self,
+        record: &StringRecord,
+        path: &str,
+        examples: &mut Examples,
+    ) -> Result<(), DataError> {
+        self.add(record, examples, &mut String::new()).map_err(|wrong| DataError::Value {
+            path: path.to_owned(),
+            line: record.position().map_or(0, csv::Position::line),
+            column: self.columns[wrong.column].clone(),
+            expected: wrong.expected,
+            got: wrong.got,
+        })
+    }
+
+    /// Adds the example of a row; `text` is room for the texts of keys.
+    pub(crate) fn add(
+        &self,
+        row: &impl Fields,
+        examples: &mut Examples,
+        text: &mut String,
+    ) -> Result<(), Wrong> {
+        let field = |place: usize| row.field(place).trim();
+        let target = self.target.map(|place| self.target_of(place, field(place))).transpose()?;
+        for (place, column) in self.numbers.iter().zip(&self.features.numbers) {
+            let value = number(field(*place)).map_err(|expected| Wrong {
+                column: *place,
+                expected: expected.to_owned(),
+                got: field(*place).to_owned(),
+            });
+            let value = match value {
+                Ok(value) => value,
+                Err(wrong) => {
+                    examples.forget_half();
+                    return Err(wrong);
+                }
+            };
+            let standard = |value: f64| ((value - column.mean) / column.deviation) as f32;
+            examples.add_number(value.map_or(0.0, standard));
+            if column.has_missing {
+                examples.add_number(if value.is_none() { 1.0 } else { 0.0 });
+            }
+        }
+        for (before, columns) in &self.keys {
+            text.clear();
+            text.push_str(before);
+            for (place, column) in columns.iter().enumerate() {
+                if place > 0 {
+                    text.push(BETWEEN);
+                }
+                let value = field(*column);
+                text.push_str(if is_missing(value) { "" } else { value });
+            }
+            examples.add_key(hash_text(text));
+        }
+        examples.add_target(target.unwrap_or(f32::NAN));
+        Ok(())
+    }
+
+    /// The place of a class, or how many deviations a number is above the mean.
+    fn target_of(&self, column: usize, field: &str) -> Result<f32, Wrong> {
+        let wrong = |expected: String| Wrong { column, expected, got: field.to_owned() };
+        match &self.features.target.task {
+            Task::Regression { mean, deviation } => match number(field) {
+                Ok(Some(value)) => Ok(((value - mean) / deviation) as f32),
+                _ => Err(wrong("a number to be predicted".to_owned())),
+            },
+            task => self.classes.get(field).copied().ok_or_else(|| {
+                let classes: Vec<_> =
+                    task.classes().iter().map(|class| class.value.clone()).collect();
+                wrong(format!("one of the values that were learned, {}", listed(&classes)))
+            }),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Why a file of rows cannot be used: by line and column, with what belongs there.
+
+use std::io;
+
+/// Why a file of rows cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The file is missing or may not be read.
+    #[error("cannot open the data file {path}: {source}")]
+    Open {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The bytes are no gzip stream, or no text.
+    #[error("cannot read {path} as CSV or gzipped CSV: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the reader said.
+        source: csv::Error,
+    },
+    /// A gzipped file, which is held in memory, has more text than fits there.
+    #[error(
+        "{path}: expected at most {expected} bytes of text in a gzipped file, which is held in \
+         memory, got more; unpack it, and it is read from disk"
+    )]
+    TooLong {
+        /// The file.
+        path: String,
+        /// How many bytes there may be, after gunzipping.
+        expected: u64,
+    },
+    /// There is no line of headings, or no row below it.
+    #[error(
+        "{path}: expected a line with the names of the columns and at least {expected} rows, got {got}"
+    )]
+    TooFew {
+        /// The file.
+        path: String,
+        /// How many rows there must be.
+        expected: usize,
+        /// How many there are.
+        got: String,
+    },
+    /// Two columns of one name.
+    #[error("{path}, line 1: expected columns of different names, got {column:?} twice")]
+    SameColumn {
+        /// The file.
+        path: String,
+        /// The name.
+        column: String,
+    },
+    /// A column that the file does not have.
+    #[error("{option}: expected a column of {path}, got {column:?}; its columns are: {columns}")]
+    NoColumn {
+        /// The file.
+        path: String,
+        /// What names the column.
+        option: &'static str,
+        /// The name.
+        column: String,
+        /// The names that there are, the first of them if they are many.
+        columns: String,
+    },
+    /// Choices that contradict each other, or leave nothing to learn from.
+    #[error("{option}: expected {expected}, got {got}")]
+    Choice {
+        /// What was chosen.
+        option: &'static str,
+        /// What it may be.
+        expected: String,
+        /// What it is.
+        got: String,
+    },
+    /// A line with another number of fields.
+    #[error(
+        "{path}, line {line}: expected {expected} fields, as many as there are columns, got {got}"
+    )]
+    Fields {
+        /// The file.
+        path: String,
+        /// Counted from 1.
+        line: u64,
+        /// As many as the first line names.
+        expected: u64,
+        /// How many there are.
+        got: u64,
+    },
+    /// A line that is no text.
+    #[error("{path}, line {line}: expected UTF-8 text, got other bytes in field {field}")]
+    Text {
+        /// The file.
+        path: String,
+        /// Counted from 1.
+        line: u64,
+        /// Counted from 1.
+        field: usize,
+    },
+    /// A field that is not what its column has.
+    #[error("{path}, line {line}, column {column:?}: expected {expected}, got {got:?}")]
+    Value {
+        /// The file.
+        path: String,
+        /// Counted from 1.
+        line: u64,
+        /// Its name.
+        column: String,
+        /// What belongs there.
+        expected: String,
+        /// What is there.
+        got: String,
+    },
+    /// A target from which nothing can be learned as was asked.
+    #[error("--target {column}: expected {expected}, got {got} in {path}")]
+    Target {
+        /// The file.
+        path: String,
+        /// The column.
+        column: String,
+        /// What can be learned.
+        expected: String,
+        /// What is there.
+        got: String,
+    },
+    /// The file is not the one that training began with.
+    #[error(
+        "{path} was changed while it was read: expected {expected}, got {got}; start again once \
+         nobody writes it"
+    )]
+    Changed {
+        /// The file.
+        path: String,
+        /// What it was at the start.
+        expected: String,
+        /// What it is now.
+        got: String,
+    },
+}
+
+impl DataError {
+    /// What the reader of CSV says, by line.
+    pub(crate) fn of_csv(path: &str, error: csv::Error) -> Self {
+        let path = path.to_owned();
+        match error.kind() {
+            csv::ErrorKind::UnequalLengths { pos: Some(pos), expected_len, len } => {
+                Self::Fields { path, line: pos.line(), expected: *expected_len, got: *len }
+            }
+            csv::ErrorKind::Utf8 { pos: Some(pos), err } => {
+                Self::Text { path, line: pos.line(), field: err.field() + 1 }
+            }
+            _ => Self::Read { path, source: error },
+        }
+    }
+}

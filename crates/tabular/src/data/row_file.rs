@@ -1,0 +1,136 @@
+//! The rows of a file by their numbers.
+//!
+//! Invariant: a file on disk that is no longer the one whose rows were found is refused, never read
+//! as if it were.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::str;
+use std::sync::Arc;
+
+use csv_core::ReadRecordResult;
+
+use super::encode::Fields;
+use super::error::DataError;
+use super::text::{Content, FileState, Place};
+
+/// A file whose rows were found.
+#[derive(Debug)]
+pub(crate) struct RowFile {
+    pub(crate) content: Content,
+    /// Where each row begins, and where the last one ends.
+    pub(crate) starts: Vec<u64>,
+    pub(crate) num_columns: usize,
+}
+
+/// Reads rows, one at a time.
+#[derive(Debug)]
+pub(crate) struct RowReader {
+    rows: Arc<RowFile>,
+    file: Option<File>,
+    bytes: Vec<u8>,
+    parser: csv_core::Reader,
+    record: Record,
+}
+
+/// The fields of a row that was read.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Fields for Record {
+    fn field(&self, place: usize) -> &str {
+        let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        str::from_utf8(&self.text[start..self.ends[place]]).unwrap_or_default()
+    }
+}
+
+impl RowFile {
+    /// Each reader has the file open for itself.
+    pub(crate) fn reader(self: &Arc<Self>) -> Result<RowReader, DataError> {
+        let file =
+            match &self.content.place {
+                Place::Memory(_) => None,
+                Place::Disk { path, .. } => Some(File::open(path).map_err(|source| {
+                    DataError::Open { path: self.content.name.clone(), source }
+                })?),
+            };
+        let record = Record { text: Vec::new(), ends: vec![0; self.num_columns + 1] };
+        Ok(RowReader {
+            rows: Arc::clone(self),
+            file,
+            bytes: Vec::new(),
+            parser: csv_core::Reader::new(),
+            record,
+        })
+    }
+
+    fn changed(&self, expected: impl Into<String>, got: impl Into<String>) -> DataError {
+        let path = self.content.name.clone();
+        DataError::Changed { path, expected: expected.into(), got: got.into() }
+    }
+}
+
+impl RowReader {
+    /// Whether the file is still the one whose rows were found.
+    pub(crate) fn check(&self) -> Result<(), DataError> {
+        let (Some(file), Place::Disk { state, .. }) = (&self.file, &self.rows.content.place) else {
+            return Ok(());
+        };
+        let name = || self.rows.content.name.clone();
+        let now = FileState::of(file);
+        let now = now.map_err(|source| DataError::Open { path: name(), source })?;
+        if now.length != state.length {
+            let bytes = |length: u64| format!("{length} bytes");
+            return Err(self.rows.changed(bytes(state.length), bytes(now.length)));
+        }
+        if now != *state {
+            return Err(self.rows.changed("the time of change that it had", "a later one"));
+        }
+        Ok(())
+    }
+
+    /// Reads a row, by its number.
+    pub(crate) fn read(&mut self, row: usize) -> Result<&Record, DataError> {
+        let (start, end) = (self.rows.starts[row], self.rows.starts[row + 1]);
+        let rows = Arc::clone(&self.rows);
+        match &rows.content.place {
+            Place::Memory(text) => self.parse(&text[start as usize..end as usize], row)?,
+            Place::Disk { .. } => {
+                let mut bytes = std::mem::take(&mut self.bytes);
+                bytes.resize((end - start) as usize, 0);
+                let read = self.file.as_mut().map(|file| {
+                    file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut bytes))
+                });
+                let parsed = match read {
+                    Some(Ok(())) => self.parse(&bytes, row),
+                    _ => Err(rows.changed(format!("row {}", row + 1), "its end before it")),
+                };
+                self.bytes = bytes;
+                parsed?;
+            }
+        }
+        Ok(&self.record)
+    }
+
+    fn parse(&mut self, bytes: &[u8], row: usize) -> Result<(), DataError> {
+        let Record { text, ends } = &mut self.record;
+        text.resize(bytes.len(), 0);
+        self.parser.reset();
+        let (mut result, read, mut wrote, mut fields) = self.parser.read_record(bytes, text, ends);
+        if result == ReadRecordResult::InputEmpty {
+            // The file's last line may have no end.
+            let more =
+                self.parser.read_record(&bytes[read..], &mut text[wrote..], &mut ends[fields..]);
+            (result, wrote, fields) = (more.0, wrote + more.2, fields + more.3);
+        }
+        let is_text = str::from_utf8(&text[..wrote]).is_ok();
+        if result != ReadRecordResult::Record || fields != self.rows.num_columns || !is_text {
+            let expected = format!("row {} to have {} fields", row + 1, self.rows.num_columns);
+            return Err(self.rows.changed(expected, format!("{fields}")));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! A file's text: gunzipped in memory, or on disk; record by record.
+
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use flate2::read::MultiGzDecoder;
+
+use super::error::DataError;
+
+/// The first two bytes of every gzip file.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// A few kilobytes of gzip can hold gigabytes of text.
+const MOST_BYTES: u64 = 4 << 30;
+
+/// Bytes that are read from disk at a time.
+const BUFFER: usize = 1 << 16;
+
+/// What rows are read from.
+#[derive(Clone, Debug)]
+pub struct Content {
+    /// What errors call it.
+    pub(crate) name: String,
+    pub(crate) place: Place,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Memory(Arc<[u8]>),
+    Disk { path: PathBuf, state: FileState },
+}
+
+/// What a file is known by, so that one that changes is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileState {
+    pub(crate) length: u64,
+    pub(crate) modified: Option<SystemTime>,
+}
+
+impl FileState {
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self { length: metadata.len(), modified: metadata.modified().ok() })
+    }
+}
+
+impl Content {
+    /// Opens a file: a gzipped one is read into memory.
+    ///
+    /// # Errors
+    /// [`DataError::Open`]; [`DataError::Read`] and [`DataError::TooLong`] of a gzipped one.
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        let name = path.display().to_string();
+        let failed = |source| DataError::Open { path: name.clone(), source };
+        let mut file = File::open(path).map_err(failed)?;
+        let state = FileState::of(&file).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_dir() {
+            return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
+        }
+        let mut first = Vec::new();
+        (&mut file).take(GZIP.len() as u64).read_to_end(&mut first).map_err(failed)?;
+        if first == GZIP {
+            let packed = Cursor::new(first).chain(BufReader::new(file));
+            return Self::gunzip(packed, &name, MOST_BYTES);
+        }
+        if !file.metadata().map_err(failed)?.is_file() {
+            // A pipe can be read once only.
+            let mut text = first;
+            file.read_to_end(&mut text).map_err(failed)?;
+            return Ok(Self { name, place: Place::Memory(text.into()) });
+        }
+        Ok(Self { name, place: Place::Disk { path: path.to_owned(), state } })
+    }
+
+    /// A file's content, which may be gzipped; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open) of a gzipped file.
+    pub fn of_bytes(bytes: &[u8], name: &str) -> Result<Self, DataError> {
+        if bytes.starts_with(&GZIP) {
+            return Self::gunzip(bytes, name, MOST_BYTES);
+        }
+        Ok(Self { name: name.to_owned(), place: Place::Memory(bytes.into()) })
+    }
+
+    pub(crate) fn gunzip(packed: impl Read, name: &str, most: u64) -> Result<Self, DataError> {
+        let mut text = Vec::new();
+        let read = MultiGzDecoder::new(packed).take(most + 1).read_to_end(&mut text);
+        read.map_err(|error| DataError::Read { path: name.to_owned(), source: error.into() })?;
+        if text.len() as u64 > most {
+            return Err(DataError::TooLong { path: name.to_owned(), expected: most });
+        }
+        Ok(Self { name: name.to_owned(), place: Place::Memory(text.into()) })
+    }
+
+    /// What errors call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// All records, from the first.
+    ///
+    /// # Errors
+    /// [`DataError::Open`], [`DataError::TooFew`] without a line of headings,
+    /// [`DataError::SameColumn`].
+    pub fn records(&self) -> Result<Records<Box<dyn Read + '_>>, DataError> {
+        Records::new(self.reader()?, &self.name)
+    }
+
+    pub(crate) fn reader(&self) -> Result<Box<dyn Read + '_>, DataError> {
+        Ok(match &self.place {
+            Place::Memory(text) => Box::new(Cursor::new(text)),
+            Place::Disk { path, .. } => Box::new(
+                File::open(path)
+                    .map_err(|source| DataError::Open { path: self.name.clone(), source })?,
+            ),
+        })
+    }
+
+    /// How many bytes of text it has.
+    pub(crate) fn length(&self) -> u64 {
+        match &self.place {
+            Place::Memory(text) => text.len() as u64,
+            Place::Disk { state, .. } => state.length,
+        }
+    }
+}
+
+/// Text record by record, with the names of its columns.
+#[derive(Debug)]
+pub struct Records<R> {
+    reader: csv::Reader<R>,
+    columns: Vec<String>,
+    name: String,
+}
+
+impl<R: Read> Records<R> {
+    /// Reads the line of headings.
+    ///
+    /// # Errors
+    /// As [`Content::records`].
+    pub fn new(text: R, name: &str) -> Result<Self, DataError> {
+        let mut reader =
+            csv::ReaderBuilder::new().has_headers(true).buffer_capacity(BUFFER).from_reader(text);
+        let headings = reader.headers().map_err(|error| DataError::of_csv(name, error))?;
+        let columns: Vec<String> = headings.iter().map(|it| it.trim().to_owned()).collect();
+        if columns.iter().all(String::is_empty) {
+            let got = "no line".to_owned();
+            return Err(DataError::TooFew { path: name.to_owned(), expected: 1, got });
+        }
+        let mut sorted: Vec<&String> = columns.iter().filter(|it| !it.is_empty()).collect();
+        sorted.sort_unstable();
+        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            let column = twice[0].clone();
+            return Err(DataError::SameColumn { path: name.to_owned(), column });
+        }
+        Ok(Self { reader, columns, name: name.to_owned() })
+    }
+
+    /// The names of the columns, in the order of the fields.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Reads the next record; false after the last one.
+    ///
+    /// # Errors
+    /// [`DataError::Fields`], [`DataError::Text`], [`DataError::Read`].
+    pub fn next(&mut self, record: &mut csv::StringRecord) -> Result<bool, DataError> {
+        self.reader.read_record(record).map_err(|error| DataError::of_csv(&self.name, error))
+    }
+}

@@ -1,0 +1,21 @@
+//! Models over the columns of a file, with gradients written out by hand.
+//!
+//! A model's score is the sum of its parts'; each part knows how its variables' gradients follow
+//! from that of the score. Knows no replicas, steps or optimizers. Invariant: every gradient is
+//! that of the *mean* loss over a batch, so that the batch size does not change the meaning of a
+//! learning rate.
+
+mod bag;
+mod bias;
+mod deep;
+mod factors;
+mod linear;
+mod loss;
+mod math;
+mod network;
+
+#[cfg(test)]
+mod tests;
+
+pub use loss::predictions;
+pub use network::{Batch, Kind, ModelError, Network};

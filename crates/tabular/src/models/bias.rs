@@ -1,0 +1,34 @@
+//! *b*: what a row scores of which nothing is known.
+
+use ndarray::{Array1, Array2, Axis};
+use sync_replicas::{BoxError, VariableError, Variables};
+
+use super::math::Start;
+use super::network::{Backward, Given, Part};
+
+#[derive(Debug)]
+pub(super) struct Bias {
+    pub(super) outputs: usize,
+}
+
+impl Part for Bias {
+    fn declare(
+        &self,
+        variables: Variables<f32>,
+        _: &mut Start,
+    ) -> Result<Variables<f32>, VariableError> {
+        variables.with("b", Array1::zeros(self.outputs))
+    }
+
+    fn forward<'a>(
+        &'a self,
+        given: &Given<'a, '_>,
+    ) -> Result<(Array2<f32>, Backward<'a>), BoxError> {
+        let bias = given.variables.vector("b")?;
+        let shape = (given.batch.len(), self.outputs);
+        let scores = bias.broadcast(shape).ok_or("b has another shape")?.to_owned();
+        let backward: Backward<'a> =
+            Box::new(|by_score, gradients| Ok(gradients.dense("b", by_score.sum_axis(Axis(0)))));
+        Ok((scores, backward))
+    }
+}

@@ -1,0 +1,80 @@
+//! A factorization machine's second order: *½ Σ (s² − Σ v²)* with *s = Σ v*, over the factors *v* of
+//! a row's keys and those of its numbers times the numbers (Rendle 2010).
+
+use ndarray::{Array2, Axis};
+use sync_replicas::{BoxError, IndexedSlices, Table as TableOf, VariableError, Variables};
+
+use super::math::{EMBEDDED, Start};
+use super::network::{Backward, Given, Part, Table};
+
+const FACTORS: Table = Table { name: "factors", with_crosses: true };
+
+/// Those of numbers: numbers x width.
+const OF_NUMBERS: &str = "factors of numbers";
+
+#[derive(Debug)]
+pub(super) struct Factors {
+    pub(super) numbers: usize,
+    pub(super) has_keys: bool,
+    pub(super) width: usize,
+}
+
+impl Part for Factors {
+    fn declare(
+        &self,
+        mut variables: Variables<f32>,
+        start: &mut Start,
+    ) -> Result<Variables<f32>, VariableError> {
+        if self.numbers > 0 {
+            let first = start.normal(self.numbers, self.width, EMBEDDED as f32);
+            variables = variables.with(OF_NUMBERS, first)?;
+        }
+        if self.has_keys {
+            let table = TableOf::new(FACTORS.name, self.width).normal(0.0, EMBEDDED);
+            variables = variables.with_table(table.seed(start.seed()))?;
+        }
+        Ok(variables)
+    }
+
+    fn table(&self) -> Option<Table> {
+        self.has_keys.then_some(FACTORS)
+    }
+
+    fn forward<'a>(
+        &'a self,
+        given: &Given<'a, '_>,
+    ) -> Result<(Array2<f32>, Backward<'a>), BoxError> {
+        let shape = (given.batch.len(), self.width);
+        let (mut sums, mut squares) = (Array2::<f32>::zeros(shape), Array2::<f32>::zeros(shape));
+        let numbers = match self.numbers {
+            0 => None,
+            _ => Some((given.numbers(), given.variables.matrix(OF_NUMBERS)?)),
+        };
+        if let Some((numbers, factors)) = &numbers {
+            sums += &numbers.dot(factors);
+            squares += &numbers.mapv(|x| x * x).dot(&factors.mapv(|v| v * v));
+        }
+        let keys = self.has_keys.then(|| given.rows(FACTORS)).transpose()?;
+        if let Some((keys, rows)) = &keys {
+            sums += &keys.sums(rows);
+            squares += &keys.sums(&rows.mapv(|v| v * v).view());
+        }
+        let scores = (sums.mapv(|s| s * s) - squares).sum_axis(Axis(1)) * 0.5;
+        let backward: Backward<'a> = Box::new(move |by_score, mut gradients| {
+            // ∂/∂v = x (s − x v)
+            let by_sum = &sums * by_score;
+            if let Some((numbers, factors)) = numbers {
+                let squared = numbers.mapv(|x| x * x).t().dot(by_score);
+                let own = numbers.t().dot(&by_sum) - &squared * &factors;
+                gradients = gradients.dense(OF_NUMBERS, own);
+            }
+            if let Some((keys, rows)) = keys {
+                let own = keys.spread(&by_sum) - &keys.spread(by_score) * &rows;
+                let own = IndexedSlices::by_key(keys.unique.clone(), own)?;
+                gradients = gradients.sparse(FACTORS.name, own);
+            }
+            Ok(gradients)
+        });
+        Ok((scores.insert_axis(Axis(1)), backward))
+    }
+}

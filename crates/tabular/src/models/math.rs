@@ -1,0 +1,41 @@
+//! What a model's variables start with.
+
+use ndarray::Array2;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// The deviation of the numbers in an embedding at its birth.
+pub(super) const EMBEDDED: f64 = 0.05;
+
+/// Draws what variables start with: one seed decides all of it.
+pub(super) struct Start {
+    random: ChaCha8Rng,
+    seed: u64,
+}
+
+impl Start {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { random: ChaCha8Rng::seed_from_u64(seed), seed }
+    }
+
+    /// What tables draw their rows from; each adds its name.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// A *rows* x *columns* matrix, uniform in ± √(6 / (*rows* + *columns*)), which keeps the size
+    /// of signals equal from layer to layer (Glorot and Bengio, 2010).
+    pub(super) fn glorot(&mut self, rows: usize, columns: usize) -> Array2<f32> {
+        let limit = (6.0 / (rows + columns) as f32).sqrt();
+        Array2::from_shape_simple_fn((rows, columns), || self.random.random_range(-limit..limit))
+    }
+
+    /// A matrix of normal numbers around 0 (Box and Muller 1958).
+    pub(super) fn normal(&mut self, rows: usize, columns: usize, deviation: f32) -> Array2<f32> {
+        Array2::from_shape_simple_fn((rows, columns), || {
+            // Above 0, whose logarithm would be infinite.
+            let (a, b): (f32, f32) = (1.0 - self.random.random::<f32>(), self.random.random());
+            deviation * (-2.0 * a.ln()).sqrt() * (std::f32::consts::TAU * b).cos()
+        })
+    }
+}

@@ -1,0 +1,339 @@
+//! A model as the sum of its parts, and the batches that it computes from.
+
+use std::fmt;
+
+use ndarray::{Array2, ArrayView2};
+use serde::{Deserialize, Serialize};
+use sync_replicas::{BoxError, Gradients, Keys, VariableError, Variables};
+
+use super::bag::Bag;
+use super::bias::Bias;
+use super::deep::Deep;
+use super::factors::Factors;
+use super::linear::Linear;
+use super::{loss, math};
+use crate::data::{Examples, Features, KeySet, Task, TaskKind};
+
+/// Which model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Kind {
+    /// *b + x · w* of the numbers.
+    Softmax,
+    /// A hidden layer of rectifiers over the numbers.
+    Mlp {
+        /// Its units.
+        hidden: usize,
+    },
+    /// A dense layer over the sum of an embedding of each key.
+    Embedding {
+        /// Numbers in an embedding.
+        width: usize,
+    },
+    /// *b + x · w* of the numbers, and a weight of each key: logistic or linear regression.
+    Linear,
+    /// [`Linear`](Self::Linear), and a hidden layer over the numbers and an embedding of each
+    /// column's key (Cheng and others 2016).
+    WideDeep {
+        /// Units of the hidden layer.
+        hidden: usize,
+        /// Numbers in an embedding.
+        width: usize,
+    },
+    /// [`Linear`](Self::Linear), and a product of factors for each two of the row's numbers and
+    /// keys (Rendle 2010).
+    Fm {
+        /// Factors of each.
+        width: usize,
+    },
+}
+
+/// A model that has nothing to learn from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("--model {model}: expected {expected}, got {got}")]
+pub struct ModelError {
+    model: &'static str,
+    expected: &'static str,
+    got: String,
+}
+
+impl Kind {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Softmax => "softmax",
+            Self::Mlp { .. } => "mlp",
+            Self::Embedding { .. } => "embedding",
+            Self::Linear => "linear",
+            Self::WideDeep { .. } => "wide-deep",
+            Self::Fm { .. } => "fm",
+        }
+    }
+
+    /// Whether it learns from columns of numbers.
+    #[must_use]
+    pub fn reads_numbers(self) -> bool {
+        !matches!(self, Self::Embedding { .. })
+    }
+
+    /// Whether it learns from keys.
+    #[must_use]
+    pub fn reads_keys(self) -> bool {
+        !matches!(self, Self::Softmax | Self::Mlp { .. })
+    }
+}
+
+/// A model over the columns of a file.
+///
+/// # Examples
+/// ```
+/// use tabular::data::{Choices, Content, Dataset, TestRows};
+/// use tabular::models::{Kind, Network};
+///
+/// let digits = Content::of_bytes(tabular::DIGITS, "the digits")?;
+/// let choices = Choices { target: "digit".to_owned(), ..Choices::default() };
+/// let digits = Dataset::new(digits, &choices, TestRows::OfTheFile)?;
+/// let model = Network::new(Kind::Softmax, &digits.features)?;
+/// let variables = model.variables(7)?;
+/// let batch = model.batch(digits.train.reader()?.examples(0..32)?);
+/// let (loss, _) = model.gradients(&variables, &batch, |table| unreachable!("{table}"))?;
+/// assert!((loss - 10_f64.ln()).abs() < 1e-6);
+/// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// ```
+#[derive(Debug)]
+pub struct Network {
+    task: Task,
+    parts: Vec<Box<dyn Part>>,
+    tables: Vec<Table>,
+    /// The first so many keys of a row are of columns, all of them with crosses.
+    num_keys: [usize; 2],
+}
+
+/// A table, and whose keys have rows in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    pub(super) with_crosses: bool,
+}
+
+/// Examples with the keys that a model looks up.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    examples: Examples,
+    /// Of columns alone, and with crosses; those that are wanted.
+    sets: [Option<KeySet>; 2],
+    tables: Vec<Table>,
+}
+
+/// What a part computes from.
+pub(super) struct Given<'a, 'r> {
+    pub(super) variables: &'a Variables<f32>,
+    pub(super) batch: &'a Batch,
+    rows: &'r dyn Fn(&str) -> Result<ArrayView2<'a, f32>, VariableError>,
+}
+
+impl fmt::Debug for Given<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("batch", &self.batch).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Given<'a, '_> {
+    pub(super) fn numbers(&self) -> ArrayView2<'a, f32> {
+        self.batch.examples.numbers()
+    }
+
+    /// The keys and the rows of a table.
+    pub(super) fn rows(
+        &self,
+        table: Table,
+    ) -> Result<(&'a KeySet, ArrayView2<'a, f32>), VariableError> {
+        let rows = (self.rows)(table.name)?;
+        let set = &self.batch.sets[usize::from(table.with_crosses)];
+        set.as_ref().map(|set| (set, rows)).ok_or_else(|| VariableError::NotLookedUp {
+            name: table.name.to_owned(),
+            known: String::new(),
+        })
+    }
+}
+
+/// From the gradient of the scores to those of a part's variables.
+pub(super) type Backward<'a> =
+    Box<dyn FnOnce(&Array2<f32>, Gradients<f32>) -> Result<Gradients<f32>, BoxError> + 'a>;
+
+/// A term of the score.
+pub(super) trait Part: Send + Sync + fmt::Debug {
+    /// Adds its variables and tables.
+    fn declare(
+        &self,
+        variables: Variables<f32>,
+        start: &mut math::Start,
+    ) -> Result<Variables<f32>, VariableError>;
+
+    /// The table that it looks keys up in.
+    fn table(&self) -> Option<Table> {
+        None
+    }
+
+    /// Its scores, *n* x outputs, and how its gradients follow.
+    fn forward<'a>(
+        &'a self,
+        given: &Given<'a, '_>,
+    ) -> Result<(Array2<f32>, Backward<'a>), BoxError>;
+}
+
+impl Network {
+    /// A model of these columns.
+    ///
+    /// # Errors
+    /// [`ModelError`] when there are none that it reads.
+    pub fn new(kind: Kind, features: &Features) -> Result<Self, ModelError> {
+        let (numbers, columns) = (features.num_numbers(), features.categories.len());
+        let (keys, outputs) = (features.num_keys(), features.target.task.outputs());
+        let refused = |expected, got: &str| {
+            Err(ModelError { model: kind.name(), expected, got: got.to_owned() })
+        };
+        if !kind.reads_keys() && numbers == 0 {
+            return refused("a column of numbers, or --model linear, which reads keys", "none");
+        }
+        if !kind.reads_numbers() && keys == 0 {
+            return refused("a column of keys (--categorical)", "none");
+        }
+        let is_fm = matches!(kind, Kind::Fm { .. });
+        if is_fm && features.target.task.kind() == TaskKind::Classes {
+            let got = format!("a target of {outputs} values");
+            return refused("a target of two values, or of numbers", &got);
+        }
+        let mut parts: Vec<Box<dyn Part>> = vec![Box::new(Bias { outputs })];
+        let linear = |keys: usize| Linear { numbers, has_keys: keys > 0, outputs };
+        match kind {
+            Kind::Softmax => parts.push(Box::new(linear(0))),
+            Kind::Linear => parts.push(Box::new(linear(keys))),
+            Kind::Mlp { hidden } => {
+                parts.push(Box::new(Deep { numbers, columns: 0, width: 0, hidden, outputs }));
+            }
+            Kind::Embedding { width } => parts.push(Box::new(Bag { width, outputs })),
+            Kind::WideDeep { hidden, width } => {
+                parts.push(Box::new(linear(keys)));
+                parts.push(Box::new(Deep { numbers, columns, width, hidden, outputs }));
+            }
+            Kind::Fm { width } => {
+                parts.push(Box::new(linear(keys)));
+                parts.push(Box::new(Factors { numbers, has_keys: keys > 0, width }));
+            }
+        }
+        let tables = parts.iter().filter_map(|part| part.table()).collect();
+        let task = features.target.task.clone();
+        Ok(Self { task, parts, tables, num_keys: [columns, keys] })
+    }
+
+    /// Its variables before training; the same seed gives the same numbers.
+    ///
+    /// # Errors
+    /// None in practice: no two parts name a variable alike.
+    pub fn variables(&self, seed: u64) -> Result<Variables<f32>, VariableError> {
+        let mut start = math::Start::new(seed);
+        self.parts.iter().try_fold(Variables::new(), |all, part| part.declare(all, &mut start))
+    }
+
+    /// What it learns.
+    #[must_use]
+    pub fn task(&self) -> &Task {
+        &self.task
+    }
+
+    /// Whether it has tables.
+    #[must_use]
+    pub fn has_tables(&self) -> bool {
+        !self.tables.is_empty()
+    }
+
+    /// Examples with the keys that it looks up.
+    #[must_use]
+    pub fn batch(&self, examples: Examples) -> Batch {
+        let wanted = |with_crosses| self.tables.iter().any(|it| it.with_crosses == with_crosses);
+        let set = |crosses: bool| {
+            let range = 0..self.num_keys[usize::from(crosses)];
+            wanted(crosses).then(|| examples.key_set(range))
+        };
+        Batch { sets: [set(false), set(true)], tables: self.tables.clone(), examples }
+    }
+
+    /// The scores of a batch, *n* x outputs; `rows` has the rows of its keys, table by table.
+    ///
+    /// # Errors
+    /// [`VariableError`] when the variables are another model's.
+    pub fn scores<'a>(
+        &'a self,
+        variables: &'a Variables<f32>,
+        batch: &'a Batch,
+        rows: impl Fn(&str) -> Result<ArrayView2<'a, f32>, VariableError>,
+    ) -> Result<Array2<f32>, BoxError> {
+        Ok(self.forward(&Given { variables, batch, rows: &rows })?.0)
+    }
+
+    /// The mean loss of a batch, and its gradient for each variable and each row that was looked
+    /// up.
+    ///
+    /// # Errors
+    /// As [`scores`](Self::scores).
+    pub fn gradients<'a>(
+        &'a self,
+        variables: &'a Variables<f32>,
+        batch: &'a Batch,
+        rows: impl Fn(&str) -> Result<ArrayView2<'a, f32>, VariableError>,
+    ) -> Result<(f64, Gradients<f32>), BoxError> {
+        let (scores, backward) = self.forward(&Given { variables, batch, rows: &rows })?;
+        let (loss, by_score) = loss::of_scores(&self.task, scores, batch.examples.targets());
+        let gradients = backward
+            .into_iter()
+            .try_fold(Gradients::new(), |gradients, part| part(&by_score, gradients))?;
+        Ok((loss, gradients))
+    }
+
+    fn forward<'a>(
+        &'a self,
+        given: &Given<'a, '_>,
+    ) -> Result<(Array2<f32>, Vec<Backward<'a>>), BoxError> {
+        let (mut scores, mut backward) = (None::<Array2<f32>>, Vec::new());
+        for part in &self.parts {
+            let (own, back) = part.forward(given)?;
+            backward.push(back);
+            scores = Some(match scores {
+                None => own,
+                Some(sum) => sum + own,
+            });
+        }
+        Ok((scores.unwrap_or_default(), backward))
+    }
+}
+
+impl Batch {
+    /// What is to be looked up, in the order in which models name their tables.
+    #[must_use]
+    pub fn keys(&self) -> Keys {
+        self.tables.iter().fold(Keys::new(), |keys, table| {
+            let set = self.sets[usize::from(table.with_crosses)].as_ref();
+            keys.of(table.name, set.map(|set| set.unique.clone()).unwrap_or_default())
+        })
+    }
+
+    /// How many examples it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.examples.len()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.examples.is_empty()
+    }
+
+    /// The examples.
+    #[must_use]
+    pub fn examples(&self) -> &Examples {
+        &self.examples
+    }
+}

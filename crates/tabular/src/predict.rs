@@ -1,0 +1,105 @@
+//! A prediction for each row of a file, in order, as CSV.
+//!
+//! Rows go through memory, so that a file of any length can be predicted.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use csv::StringRecord;
+use serde::{Deserialize, Serialize};
+use sync_replicas::{BoxError, Keys, Rows, Variables};
+
+use crate::data::{Content, Encoder, Examples, Features, Task};
+use crate::models::{Kind, Network, predictions};
+use crate::scores::{best, rows_at_a_time};
+
+/// A model as a run folder keeps it, without its variables.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Described {
+    /// Which model.
+    pub model: Kind,
+    /// The columns that it has learned from.
+    #[serde(flatten)]
+    pub features: Features,
+}
+
+/// Writes a line of names, and a line for each row: its most probable value and the probability of
+/// the second of two values, or of each of several; or its number. How many rows there were.
+///
+/// # Errors
+/// A line that is not like those that were learned from, a column that is missing, a lookup or a
+/// reader that fails; the lines before were written.
+pub fn predict(
+    described: &Described,
+    variables: &Variables<f32>,
+    content: &Content,
+    lookup: impl Fn(&Keys) -> Result<Rows<f32>, BoxError>,
+    out: &mut impl Write,
+) -> Result<u64, BoxError> {
+    let features = Arc::new(described.features.clone());
+    let model = Network::new(described.model, &features)?;
+    let mut records = content.records()?;
+    let encoder = Encoder::new(&features, records.columns(), content.name(), false)?;
+    let task = &features.target.task;
+    write_names(task, out)?;
+    let most = rows_at_a_time(features.num_numbers() + features.num_keys());
+    let (mut record, mut rows) = (StringRecord::new(), 0);
+    let mut examples = encoder.examples(0);
+    let write = |examples: Examples, out: &mut _| -> Result<u64, BoxError> {
+        let batch = model.batch(examples);
+        let rows = lookup(&batch.keys())?;
+        let scores = model.scores(variables, &batch, |table| rows.get(table))?;
+        write_rows(task, &predictions(task, scores), out)?;
+        Ok(batch.len() as u64)
+    };
+    while records.next(&mut record)? {
+        let added = encoder.add_line(&record, content.name(), &mut examples);
+        if let Err(error) = added {
+            // What is good before it is told.
+            write(std::mem::take(&mut examples), out)?;
+            return Err(error.into());
+        }
+        if examples.len() >= most {
+            rows += write(std::mem::replace(&mut examples, encoder.examples(0)), out)?;
+        }
+    }
+    rows += write(examples, out)?;
+    out.flush()?;
+    Ok(rows)
+}
+
+fn write_names(task: &Task, out: &mut impl Write) -> io::Result<()> {
+    match task {
+        Task::Regression { .. } => writeln!(out, "prediction"),
+        Task::Binary { .. } => writeln!(out, "prediction,probability"),
+        Task::Classes { classes } => {
+            let mut names = csv::Writer::from_writer(out);
+            let of = classes.iter().map(|class| format!("probability of {}", class.value));
+            names.write_record(std::iter::once("prediction".to_owned()).chain(of))?;
+            names.flush()
+        }
+    }
+}
+
+fn write_rows(
+    task: &Task,
+    predicted: &ndarray::Array2<f32>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut lines = csv::Writer::from_writer(out);
+    for row in predicted.outer_iter() {
+        match task {
+            Task::Regression { .. } => lines.write_record([row[0].to_string()])?,
+            Task::Binary { classes } => {
+                let class = &classes[usize::from(row[0] > 0.5)];
+                lines.write_record([class.value.clone(), row[0].to_string()])?;
+            }
+            Task::Classes { classes } => {
+                let class = classes[best(row.iter().copied())].value.clone();
+                let numbers = row.iter().map(f32::to_string);
+                lines.write_record(std::iter::once(class).chain(numbers))?;
+            }
+        }
+    }
+    lines.flush()
+}
