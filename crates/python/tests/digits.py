@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-FILE = Path(__file__).parents[2] / "digits" / "data" / "digits.csv.gz"
+FILE = Path(__file__).parents[2] / "tabular" / "data" / "digits.csv.gz"
 HIDDEN, CLASSES = 64, 10
 
 
 def read() -> dict[str, dict[str, Any]]:
     """The program's four fifths to train on, and fifth to test with: "x" of shape (n, 64) in 0 to 1, "y" of shape (n,)."""
     with gzip.open(FILE, "rt", newline="") as file:
-        table = np.array(list(csv.reader(file)), dtype=np.int64)
+        _headings, *rows = csv.reader(file)
+    table = np.array(rows, dtype=np.int64)
     test = np.array(FILE.with_name("test-rows.txt").read_text().split(), dtype=np.int64)
     train = np.setdiff1d(np.arange(len(table)), test)
     x, y = (table[:, :64] / 16).astype(np.float32), table[:, 64]
