@@ -53,7 +53,7 @@ pub fn predict(
         Ok(batch.len() as u64)
     };
     while records.next(&mut record)? {
-        let added = encoder.add_line(&record, content.name(), &mut examples);
+        let added = encoder.add_line(&record, content, &mut examples);
         if let Err(error) = added {
             // What is good before it is told.
             write(std::mem::take(&mut examples), out)?;

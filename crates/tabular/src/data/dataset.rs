@@ -21,7 +21,7 @@ use super::text::Content;
 /// let digits = Content::of_bytes(tabular::DIGITS, "the digits")?;
 /// let choices = Choices { target: "digit".to_owned(), ..Choices::default() };
 /// let digits = Dataset::new(digits, &choices, TestRows::OfTheFile)?;
-/// assert_eq!((digits.train.len(), digits.test.len()), (1438, 359));
+/// assert_eq!((digits.train.len(), digits.test.len()), (1437, 360));
 /// assert_eq!(digits.features.num_numbers(), 64);
 /// # Ok::<(), tabular::data::DataError>(())
 /// ```
@@ -81,7 +81,10 @@ impl Dataset {
             }
             TestRows::Of(_) => Split::Elsewhere,
         };
-        let found = scan::scan(&content, choices, split)?;
+        let found = scan::scan(&content, choices, split);
+        // Whatever is wrong in a file that somebody writes.
+        content.check()?;
+        let found = found?;
         let features = Arc::new(found.features);
         let encoder = Encoder::new(&features, &found.columns, &content.name, true)?;
         let num_columns = found.columns.len();
@@ -100,23 +103,33 @@ impl Dataset {
 impl Part {
     /// All rows of a file that has a target, each of them looked at once.
     fn of_file(content: Content, features: &Arc<Features>) -> Result<Self, DataError> {
+        let found = Self::starts(&content, features);
+        content.check()?;
+        let (encoder, starts) = found?;
+        let rows = (0..starts.len() as u32 - 1).collect();
+        let num_columns = encoder.num_columns();
+        let file = Arc::new(RowFile { content, starts, num_columns });
+        Ok(Self { file, rows, encoder: Arc::new(encoder) })
+    }
+
+    /// Where each row begins, and where the last one ends.
+    fn starts(
+        content: &Content,
+        features: &Arc<Features>,
+    ) -> Result<(Encoder, Vec<u64>), DataError> {
         let mut records = content.records()?;
-        let columns = records.columns().to_vec();
-        let encoder = Encoder::new(features, &columns, &content.name, true)?;
+        let encoder = Encoder::new(features, records.columns(), &content.name, true)?;
         let (mut starts, mut record) = (Vec::new(), csv::StringRecord::new());
         while records.next(&mut record)? {
-            encoder.add_line(&record, &content.name, &mut encoder.examples(1))?;
+            encoder.add_line(&record, content, &mut encoder.examples(1))?;
             starts.push(record.position().map_or(0, csv::Position::byte));
         }
-        drop(records);
         if starts.is_empty() {
-            let (path, got) = (content.name, "none".to_owned());
+            let (path, got) = (content.name.clone(), "none".to_owned());
             return Err(DataError::TooFew { path, expected: 1, got });
         }
-        let rows = (0..starts.len() as u32).collect();
         starts.push(content.length());
-        let file = Arc::new(RowFile { content, starts, num_columns: columns.len() });
-        Ok(Self { file, rows, encoder: Arc::new(encoder) })
+        Ok((encoder, starts))
     }
 
     /// How many rows it has.
@@ -169,12 +182,12 @@ impl PartReader {
         let mut examples = encoder.examples(places.len());
         for place in places {
             let record = self.reader.read(self.part.rows[place] as usize)?;
-            encoder.add(record, &mut examples, &mut self.text).map_err(|_| DataError::Changed {
-                path: self.part.file.content.name.clone(),
-                expected: "the values that its columns had".to_owned(),
-                got: "others".to_owned(),
+            encoder.add(record, &mut examples, &mut self.text).map_err(|_| {
+                self.part.file.content.changed("the values that its columns had", "others")
             })?;
         }
+        // Who wrote it meanwhile wrote what was read, perhaps.
+        self.reader.check()?;
         Ok(examples)
     }
 }

@@ -14,6 +14,7 @@ use super::error::DataError;
 use super::examples::Examples;
 use super::features::{Features, Task, is_missing, number};
 use super::scan::listed;
+use super::text::Content;
 
 /// Between the values of a cross.
 const BETWEEN: char = '\u{1f}';
@@ -91,6 +92,11 @@ impl Encoder {
         Ok(Self { features: Arc::clone(features), columns, numbers, keys, target, classes })
     }
 
+    /// How many columns the file has.
+    pub(crate) fn num_columns(&self) -> usize {
+        self.columns.len()
+    }
+
     /// How many numbers and keys an example has.
     pub(crate) fn values(&self) -> usize {
         self.features.num_numbers() + self.features.num_keys()
@@ -109,12 +115,12 @@ impl Encoder {
     pub fn add_line(
         &self,
         record: &StringRecord,
-        path: &str,
+        content: &Content,
         examples: &mut Examples,
     ) -> Result<(), DataError> {
         self.add(record, examples, &mut String::new()).map_err(|wrong| DataError::Value {
-            path: path.to_owned(),
-            line: record.position().map_or(0, csv::Position::line),
+            path: content.name.clone(),
+            line: content.line(record.position().map_or(0, csv::Position::byte)),
             column: self.columns[wrong.column].clone(),
             expected: wrong.expected,
             got: wrong.got,

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::text::Content;
+
 /// Why a file of rows cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -89,6 +91,16 @@ pub enum DataError {
         /// How many there are.
         got: u64,
     },
+    /// A field in quotes that has no end; the rest of the file would be in it.
+    #[error(
+        "{path}, line {line}: expected a quote that closes the last field, got the end of the file"
+    )]
+    Quote {
+        /// The file.
+        path: String,
+        /// Where its row begins, counted from 1.
+        line: u64,
+    },
     /// A line that is no text.
     #[error("{path}, line {line}: expected UTF-8 text, got other bytes in field {field}")]
     Text {
@@ -142,14 +154,15 @@ pub enum DataError {
 
 impl DataError {
     /// What the reader of CSV says, by line.
-    pub(crate) fn of_csv(path: &str, error: csv::Error) -> Self {
-        let path = path.to_owned();
+    pub(crate) fn of_csv(content: &Content, error: csv::Error) -> Self {
+        let path = content.name.clone();
         match error.kind() {
             csv::ErrorKind::UnequalLengths { pos: Some(pos), expected_len, len } => {
-                Self::Fields { path, line: pos.line(), expected: *expected_len, got: *len }
+                let line = content.line(pos.byte());
+                Self::Fields { path, line, expected: *expected_len, got: *len }
             }
             csv::ErrorKind::Utf8 { pos: Some(pos), err } => {
-                Self::Text { path, line: pos.line(), field: err.field() + 1 }
+                Self::Text { path, line: content.line(pos.byte()), field: err.field() + 1 }
             }
             _ => Self::Read { path, source: error },
         }

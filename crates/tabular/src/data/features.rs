@@ -146,6 +146,7 @@ pub(crate) fn number(field: &str) -> Result<Option<f64>, &'static str> {
     if is_missing(field) {
         return Ok(None);
     }
-    let number = field.parse::<f64>().ok().filter(|it| it.is_finite());
+    // Models compute in `f32`, and the mean of larger ones may overflow.
+    let number = field.parse::<f64>().ok().filter(|it| it.abs() <= f64::from(f32::MAX));
     number.map(Some).ok_or("a number, or nothing where there is none")
 }

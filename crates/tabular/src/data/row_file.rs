@@ -12,7 +12,7 @@ use csv_core::ReadRecordResult;
 
 use super::encode::Fields;
 use super::error::DataError;
-use super::text::{Content, FileState, Place};
+use super::text::{Content, Place};
 
 /// A file whose rows were found.
 #[derive(Debug)]
@@ -66,30 +66,13 @@ impl RowFile {
             record,
         })
     }
-
-    fn changed(&self, expected: impl Into<String>, got: impl Into<String>) -> DataError {
-        let path = self.content.name.clone();
-        DataError::Changed { path, expected: expected.into(), got: got.into() }
-    }
 }
 
 impl RowReader {
     /// Whether the file is still the one whose rows were found.
     pub(crate) fn check(&self) -> Result<(), DataError> {
-        let (Some(file), Place::Disk { state, .. }) = (&self.file, &self.rows.content.place) else {
-            return Ok(());
-        };
-        let name = || self.rows.content.name.clone();
-        let now = FileState::of(file);
-        let now = now.map_err(|source| DataError::Open { path: name(), source })?;
-        if now.length != state.length {
-            let bytes = |length: u64| format!("{length} bytes");
-            return Err(self.rows.changed(bytes(state.length), bytes(now.length)));
-        }
-        if now != *state {
-            return Err(self.rows.changed("the time of change that it had", "a later one"));
-        }
-        Ok(())
+        let Some(file) = &self.file else { return Ok(()) };
+        self.rows.content.check_as(file.metadata())
     }
 
     /// Reads a row, by its number.
@@ -106,7 +89,7 @@ impl RowReader {
                 });
                 let parsed = match read {
                     Some(Ok(())) => self.parse(&bytes, row),
-                    _ => Err(rows.changed(format!("row {}", row + 1), "its end before it")),
+                    _ => Err(rows.content.changed(format!("row {}", row + 1), "its end before it")),
                 };
                 self.bytes = bytes;
                 parsed?;
@@ -119,17 +102,19 @@ impl RowReader {
         let Record { text, ends } = &mut self.record;
         text.resize(bytes.len(), 0);
         self.parser.reset();
+        // Only a file has a mark of its byte order, not each row: no parser at its start.
+        let _ = self.parser.read_record(b"\n", text, ends);
         let (mut result, read, mut wrote, mut fields) = self.parser.read_record(bytes, text, ends);
         if result == ReadRecordResult::InputEmpty {
             // The file's last line may have no end.
-            let more =
-                self.parser.read_record(&bytes[read..], &mut text[wrote..], &mut ends[fields..]);
+            debug_assert_eq!(read, bytes.len());
+            let more = self.parser.read_record(b"\n", &mut text[wrote..], &mut ends[fields..]);
             (result, wrote, fields) = (more.0, wrote + more.2, fields + more.3);
         }
         let is_text = str::from_utf8(&text[..wrote]).is_ok();
         if result != ReadRecordResult::Record || fields != self.rows.num_columns || !is_text {
             let expected = format!("row {} to have {} fields", row + 1, self.rows.num_columns);
-            return Err(self.rows.changed(expected, format!("{fields}")));
+            return Err(self.rows.content.changed(expected, format!("{fields}")));
         }
         Ok(())
     }

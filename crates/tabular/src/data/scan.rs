@@ -87,7 +87,7 @@ struct Targets {
     too_many: bool,
     numbers: Moments,
     has_fractions: bool,
-    /// Its line, and what is there.
+    /// Where its row begins, and what is there.
     first_text: Option<(u64, String)>,
     texts: u64,
     values: u64,
@@ -109,9 +109,9 @@ pub(crate) fn scan(
     split: Split,
 ) -> Result<Scanned, DataError> {
     let mut hashed = Hashed { text: content.reader()?, hash: XxHash3_64::new() };
-    let records = Records::new(&mut hashed, &content.name)?;
+    let records = Records::new(content, &mut hashed)?;
     let columns = records.columns().to_vec();
-    let mut pass = Pass::new(&content.name, &columns, choices, split)?;
+    let mut pass = Pass::new(content, &columns, choices, split)?;
     pass.read(records)?;
     // Blank lines at the end.
     io::copy(&mut hashed, &mut io::sink())
@@ -136,6 +136,7 @@ impl<R: Read> Read for Hashed<R> {
 }
 
 struct Pass<'a> {
+    content: &'a Content,
     name: &'a str,
     columns: &'a [String],
     choices: &'a Choices,
@@ -153,11 +154,12 @@ struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     fn new(
-        name: &'a str,
+        content: &'a Content,
         columns: &'a [String],
         choices: &'a Choices,
         split: Split,
     ) -> Result<Self, DataError> {
+        let name = content.name();
         let places: HashMap<&str, usize> =
             columns.iter().enumerate().map(|(place, column)| (column.as_str(), place)).collect();
         let find = |option: &'static str, column: &str| {
@@ -178,6 +180,10 @@ impl<'a> Pass<'a> {
         };
         let mut roles = vec![Role::Numbers(Moments::default(), false); columns.len()];
         roles[target] = Role::Unused;
+        // Nobody finds them again in another file.
+        for (role, _) in roles.iter_mut().zip(columns).filter(|(_, column)| column.is_empty()) {
+            *role = Role::Unused;
+        }
         for column in &choices.categorical {
             match find("--categorical", column)? {
                 place if place == target => return Err(of_target("--categorical")),
@@ -206,6 +212,7 @@ impl<'a> Pass<'a> {
         let compared = comparisons.map(|it| find("--test-where", &it.column));
         let compared = compared.collect::<Result<_, _>>()?;
         Ok(Self {
+            content,
             name,
             columns,
             choices,
@@ -250,9 +257,8 @@ impl<'a> Pass<'a> {
     }
 
     fn row(&mut self, record: &StringRecord) -> Result<(), DataError> {
-        let (start, line) =
-            record.position().map_or((0, 0), |position| (position.byte(), position.line()));
-        let name = self.name;
+        let start = record.position().map_or(0, csv::Position::byte);
+        let (content, name) = (self.content, self.name);
         let row = u32::try_from(self.starts.len()).map_err(|_| DataError::Choice {
             option: "FILE",
             expected: format!("at most {} rows", u32::MAX),
@@ -261,7 +267,7 @@ impl<'a> Pass<'a> {
         let field = |place: usize| record.get(place).unwrap_or_default().trim();
         let wrong = |place: usize, expected: &str| DataError::Value {
             path: name.to_owned(),
-            line,
+            line: content.line(start),
             column: self.columns[place].clone(),
             expected: expected.to_owned(),
             got: field(place).to_owned(),
@@ -293,7 +299,7 @@ impl<'a> Pass<'a> {
                                     where there is none (--categorical makes keys of it)";
                     return Err(DataError::Value {
                         path: name.to_owned(),
-                        line,
+                        line: content.line(start),
                         column: self.columns[place].clone(),
                         expected: expected.to_owned(),
                         got: field(place).to_owned(),
@@ -301,7 +307,7 @@ impl<'a> Pass<'a> {
                 }
             }
         }
-        self.targets.add(target, line, is_test);
+        self.targets.add(target, start, is_test);
         if is_test {
             self.test.push(row)
         } else {
@@ -316,7 +322,7 @@ impl<'a> Pass<'a> {
             let got = format!("{} rows", self.starts.len());
             return Err(DataError::TooFew { path: path(), expected: FEWEST_ROWS, got });
         }
-        let task = self.targets.task(self.name, &self.choices.target, self.choices.task)?;
+        let task = self.targets.task(self.content, &self.choices.target, self.choices.task)?;
         let condition = self.choices.test_where.as_ref();
         if self.train.is_empty() || (self.split == Split::Here && self.test.is_empty()) {
             let which = if self.train.is_empty() { "to train on" } else { "to test with" };
@@ -358,7 +364,7 @@ impl<'a> Pass<'a> {
 }
 
 impl Targets {
-    fn add(&mut self, value: &str, line: u64, is_test: bool) {
+    fn add(&mut self, value: &str, start: u64, is_test: bool) {
         self.values += 1;
         let counted = u64::from(!is_test);
         let is_full = self.counts.len() > MOST_CLASSES;
@@ -376,13 +382,19 @@ impl Targets {
             }
             _ => {
                 self.texts += 1;
-                self.first_text.get_or_insert_with(|| (line, value.to_owned()));
+                self.first_text.get_or_insert_with(|| (start, value.to_owned()));
             }
         }
     }
 
     /// What is learned of them: what was asked for, or what they say themselves.
-    fn task(&self, path: &str, column: &str, asked: Option<TaskKind>) -> Result<Task, DataError> {
+    fn task(
+        &self,
+        content: &Content,
+        column: &str,
+        asked: Option<TaskKind>,
+    ) -> Result<Task, DataError> {
+        let path = content.name();
         let wrong = |expected: &str, got: String| DataError::Target {
             path: path.to_owned(),
             column: column.to_owned(),
@@ -394,6 +406,11 @@ impl Targets {
             let only = self.counts.keys().next();
             let got = only.map_or_else(|| "none".to_owned(), |value| format!("{value:?} alone"));
             return Err(wrong("at least two different values", got));
+        }
+        let learned: Vec<_> = self.counts.iter().filter(|(_, count)| **count > 0).collect();
+        if let ([(value, _)], false) = (&*learned, self.too_many) {
+            let got = format!("{value:?} alone");
+            return Err(wrong("at least two different values to train on", got));
         }
         let amounts =
             self.first_text.is_none() && (self.has_fractions || distinct > MOST_NUMBERED_CLASSES);
@@ -413,9 +430,9 @@ impl Targets {
                     let (mean, deviation) = (self.numbers.mean, self.numbers.deviation());
                     Ok(Task::Regression { mean, deviation })
                 }
-                Some((line, value)) => Err(DataError::Value {
+                Some((start, value)) => Err(DataError::Value {
                     path: path.to_owned(),
-                    line: *line,
+                    line: content.line(*start),
                     column: column.to_owned(),
                     expected: "a number to be predicted".to_owned(),
                     got: value.clone(),

@@ -1,11 +1,12 @@
 //! A file's text: gunzipped in memory, or on disk; record by record.
 
-use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
+use std::fs::{self, File, Metadata};
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use csv_core::ReadRecordResult;
 use flate2::read::MultiGzDecoder;
 
 use super::error::DataError;
@@ -38,12 +39,17 @@ pub(crate) enum Place {
 pub(crate) struct FileState {
     pub(crate) length: u64,
     pub(crate) modified: Option<SystemTime>,
+    /// Another file of the same name has another.
+    number: Option<u64>,
 }
 
 impl FileState {
-    pub(crate) fn of(file: &File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        Ok(Self { length: metadata.len(), modified: metadata.modified().ok() })
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let number = Some(std::os::unix::fs::MetadataExt::ino(metadata));
+        #[cfg(not(unix))]
+        let number = None;
+        Self { length: metadata.len(), modified: metadata.modified().ok(), number }
     }
 }
 
@@ -56,8 +62,8 @@ impl Content {
         let name = path.display().to_string();
         let failed = |source| DataError::Open { path: name.clone(), source };
         let mut file = File::open(path).map_err(failed)?;
-        let state = FileState::of(&file).map_err(failed)?;
-        if file.metadata().map_err(failed)?.is_dir() {
+        let metadata = file.metadata().map_err(failed)?;
+        if metadata.is_dir() {
             return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
         }
         let mut first = Vec::new();
@@ -66,12 +72,13 @@ impl Content {
             let packed = Cursor::new(first).chain(BufReader::new(file));
             return Self::gunzip(packed, &name, MOST_BYTES);
         }
-        if !file.metadata().map_err(failed)?.is_file() {
+        if !metadata.is_file() {
             // A pipe can be read once only.
             let mut text = first;
             file.read_to_end(&mut text).map_err(failed)?;
             return Ok(Self { name, place: Place::Memory(text.into()) });
         }
+        let state = FileState::of(&metadata);
         Ok(Self { name, place: Place::Disk { path: path.to_owned(), state } })
     }
 
@@ -107,8 +114,8 @@ impl Content {
     /// # Errors
     /// [`DataError::Open`], [`DataError::TooFew`] without a line of headings,
     /// [`DataError::SameColumn`].
-    pub fn records(&self) -> Result<Records<Box<dyn Read + '_>>, DataError> {
-        Records::new(self.reader()?, &self.name)
+    pub fn records(&self) -> Result<Records<'_, Box<dyn Read + '_>>, DataError> {
+        Records::new(self, self.reader()?)
     }
 
     pub(crate) fn reader(&self) -> Result<Box<dyn Read + '_>, DataError> {
@@ -119,6 +126,69 @@ impl Content {
                     .map_err(|source| DataError::Open { path: self.name.clone(), source })?,
             ),
         })
+    }
+
+    /// Whether it is still what it was when it was opened.
+    ///
+    /// # Errors
+    /// [`DataError::Changed`], and [`DataError::Open`] when it is gone.
+    pub(crate) fn check(&self) -> Result<(), DataError> {
+        let Place::Disk { path, .. } = &self.place else { return Ok(()) };
+        self.check_as(fs::metadata(path))
+    }
+
+    /// As [`check`](Self::check), of a file that is open.
+    pub(crate) fn check_as(&self, now: io::Result<Metadata>) -> Result<(), DataError> {
+        let Place::Disk { state, .. } = &self.place else { return Ok(()) };
+        let now = now.map_err(|source| DataError::Open { path: self.name.clone(), source })?;
+        let now = FileState::of(&now);
+        if now.length != state.length {
+            let bytes = |length: u64| format!("{length} bytes");
+            return Err(self.changed(bytes(state.length), bytes(now.length)));
+        }
+        if now.number != state.number {
+            return Err(self.changed("the file that it was", "another in its place"));
+        }
+        if now != *state {
+            return Err(self.changed("the time of change that it had", "another"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn changed(&self, expected: impl Into<String>, got: impl Into<String>) -> DataError {
+        let path = self.name.clone();
+        DataError::Changed { path, expected: expected.into(), got: got.into() }
+    }
+
+    /// The line on which the record at this byte begins, counted from 1.
+    ///
+    /// Reads all of it up to there, so that errors alone ask: a reader of CSV takes records apart
+    /// by what ends a line, and counts the blank lines and the half of an end that are left.
+    pub(crate) fn line(&self, byte: u64) -> u64 {
+        let Ok(text) = self.reader() else { return 0 };
+        let mut bytes = BufReader::with_capacity(BUFFER, text).bytes().map_while(Result::ok);
+        let ends = |bytes: &mut dyn Iterator<Item = u8>| bytes.filter(|it| *it == b'\n').count();
+        let before = ends(&mut bytes.by_ref().take(usize::try_from(byte).unwrap_or(usize::MAX)));
+        let left = ends(&mut bytes.take_while(|it| matches!(it, b'\r' | b'\n')));
+        1 + (before + left) as u64
+    }
+
+    /// Whether quotes that open in the last record, which begins at this byte, never close.
+    fn ends_in_quotes(&self, byte: u64) -> io::Result<bool> {
+        let mut last = Vec::new();
+        match &self.place {
+            Place::Memory(text) => last.extend(text.iter().skip(byte as usize)),
+            Place::Disk { path, .. } => {
+                let mut file = File::open(path)?;
+                file.seek(SeekFrom::Start(byte))?;
+                file.read_to_end(&mut last)?;
+            }
+        }
+        // It would be the end of any other.
+        last.push(b'\n');
+        let (mut text, mut ends) = (vec![0; last.len()], vec![0; last.len()]);
+        let (result, ..) = csv_core::Reader::new().read_record(&last, &mut text, &mut ends);
+        Ok(result == ReadRecordResult::InputEmpty)
     }
 
     /// How many bytes of text it has.
@@ -132,21 +202,22 @@ impl Content {
 
 /// Text record by record, with the names of its columns.
 #[derive(Debug)]
-pub struct Records<R> {
+pub struct Records<'a, R> {
+    content: &'a Content,
     reader: csv::Reader<R>,
     columns: Vec<String>,
-    name: String,
 }
 
-impl<R: Read> Records<R> {
+impl<'a, R: Read> Records<'a, R> {
     /// Reads the line of headings.
     ///
     /// # Errors
     /// As [`Content::records`].
-    pub fn new(text: R, name: &str) -> Result<Self, DataError> {
+    pub(crate) fn new(content: &'a Content, text: R) -> Result<Self, DataError> {
+        let name = &content.name;
         let mut reader =
             csv::ReaderBuilder::new().has_headers(true).buffer_capacity(BUFFER).from_reader(text);
-        let headings = reader.headers().map_err(|error| DataError::of_csv(name, error))?;
+        let headings = reader.headers().map_err(|error| DataError::of_csv(content, error))?;
         let columns: Vec<String> = headings.iter().map(|it| it.trim().to_owned()).collect();
         if columns.iter().all(String::is_empty) {
             let got = "no line".to_owned();
@@ -158,7 +229,7 @@ impl<R: Read> Records<R> {
             let column = twice[0].clone();
             return Err(DataError::SameColumn { path: name.to_owned(), column });
         }
-        Ok(Self { reader, columns, name: name.to_owned() })
+        Ok(Self { content, reader, columns })
     }
 
     /// The names of the columns, in the order of the fields.
@@ -170,8 +241,20 @@ impl<R: Read> Records<R> {
     /// Reads the next record; false after the last one.
     ///
     /// # Errors
-    /// [`DataError::Fields`], [`DataError::Text`], [`DataError::Read`].
+    /// [`DataError::Fields`], [`DataError::Text`], [`DataError::Quote`], [`DataError::Read`].
     pub fn next(&mut self, record: &mut csv::StringRecord) -> Result<bool, DataError> {
-        self.reader.read_record(record).map_err(|error| DataError::of_csv(&self.name, error))
+        let content = self.content;
+        let read =
+            self.reader.read_record(record).map_err(|error| DataError::of_csv(content, error))?;
+        if read && self.reader.position().byte() >= content.length() {
+            let path = content.name.clone();
+            let start = record.position().map_or(0, csv::Position::byte);
+            match content.ends_in_quotes(start) {
+                Ok(false) => {}
+                Ok(true) => return Err(DataError::Quote { path, line: content.line(start) }),
+                Err(source) => return Err(DataError::Open { path, source }),
+            }
+        }
+        Ok(read)
     }
 }
