@@ -46,18 +46,32 @@ pub fn predict(
     let (mut record, mut rows) = (StringRecord::new(), 0);
     let mut examples = encoder.examples(0);
     let write = |examples: Examples, out: &mut _| -> Result<u64, BoxError> {
+        // Who looks up no keys may not know how wide their rows are.
+        if examples.is_empty() {
+            return Ok(0);
+        }
         let batch = model.batch(examples);
         let rows = lookup(&batch.keys())?;
         let scores = model.scores(variables, &batch, |table| rows.get(table))?;
         write_rows(task, &predictions(task, scores), out)?;
         Ok(batch.len() as u64)
     };
-    while records.next(&mut record)? {
-        let added = encoder.add_line(&record, content, &mut examples);
-        if let Err(error) = added {
-            // What is good before it is told.
-            write(std::mem::take(&mut examples), out)?;
-            return Err(error.into());
+    loop {
+        let added = records.next(&mut record).and_then(|is_one| {
+            if is_one {
+                encoder.add_line(&record, content, &mut examples)?;
+            }
+            Ok(is_one)
+        });
+        match added {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                // What is good before it is told.
+                write(examples, out)?;
+                out.flush()?;
+                return Err(error.into());
+            }
         }
         if examples.len() >= most {
             rows += write(std::mem::replace(&mut examples, encoder.examples(0)), out)?;
