@@ -1,8 +1,8 @@
-//! The fuzzer's way into the check of data files; the check itself is the test's own file.
+//! The fuzzer's way into the check of tables; the check itself is the test's own file.
 
 #![no_main]
 
-#[path = "../../tests/it/fuzz/digits.rs"]
-mod digits;
+#[path = "../../tests/it/fuzz/table.rs"]
+mod table;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| digits::check(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| table::check(data));

@@ -1,1 +1,4 @@
-//! The corpus of the fuzz target, replayed.
+//! What users see of the crate, in one binary.
+
+mod fuzz;
+mod predict;
