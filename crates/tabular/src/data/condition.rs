@@ -96,7 +96,8 @@ impl Comparison {
             Value::Number(value) => {
                 let Some(got) = number(field)? else { return Ok(false) };
                 let got = self.divisor.map_or(got, |divisor| got.rem_euclid(divisor));
-                got.total_cmp(value)
+                // Of two zeros none is the smaller.
+                (got + 0.0).total_cmp(&(value + 0.0))
             }
         };
         Ok(match self.operator {
@@ -130,13 +131,17 @@ fn split_at_and(text: &str) -> Vec<&str> {
 }
 
 fn comparison(text: &str) -> Result<Comparison, String> {
-    let found = text.char_indices().find_map(|(at, _)| {
+    let name = quoted_first(text);
+    let mut signs = text.char_indices().skip_while(|(at, _)| *at < name);
+    let found = signs.find_map(|(at, _)| {
         let operator = OPERATORS.iter().find(|(sign, _)| text[at..].starts_with(sign))?;
         Some((at, operator))
     });
     let (at, (sign, operator)) = found.ok_or("there is no comparison in it")?;
     let (left, right) = (text[..at].trim(), text[at + sign.len()..].trim());
     let (column, divisor) = match left.rsplit_once('%') {
+        // The sign of a quoted name.
+        _ if unquoted(left).is_some() => (left, None),
         None => (left, None),
         Some((column, divisor)) => {
             let number =
@@ -163,6 +168,14 @@ fn comparison(text: &str) -> Result<Comparison, String> {
         return Err(format!("{right} is no number"));
     }
     Ok(Comparison { column, divisor, operator: *operator, value })
+}
+
+/// Where a name in quotes ends that stands first; 0 where there is none.
+fn quoted_first(text: &str) -> usize {
+    let start = text.len() - text.trim_start().len();
+    let quote = text[start..].chars().next().filter(|it| matches!(it, '\'' | '"'));
+    let end = quote.and_then(|quote| text[start + 1..].find(quote));
+    end.map_or(0, |end| start + 1 + end + 1)
 }
 
 fn unquoted(text: &str) -> Option<&str> {
@@ -198,6 +211,10 @@ mod tests {
         check("part != \"test\"", "train", Ok(true));
         check("code == '7'", "07", Ok(false));
         check("code == 7", "07", Ok(true));
+        check("x % 10 == 0", "-20", Ok(true));
+        check("x == 0", "-0", Ok(true));
+        check("x < 0", "-0.0", Ok(false));
+        check("x >= -0", "0", Ok(true));
     }
 
     #[test]
@@ -207,6 +224,21 @@ mod tests {
         assert_eq!(columns, ["a", "b"]);
         assert_eq!(condition.comparisons()[0].holds("x and y"), Ok(true));
         assert_eq!(condition.to_string(), "a == 'x and y' and b % 2 == 1");
+    }
+
+    #[test]
+    fn columns_of_any_name_stand_in_quotes() {
+        #[track_caller]
+        fn check(text: &str, column: &str) {
+            let condition: Condition = text.parse().expect("is one");
+            assert_eq!(condition.comparisons()[0].column, column, "{text}");
+            assert_eq!(condition.comparisons()[0].holds("7"), Ok(true), "{text}");
+        }
+        check("'a<b' == 7", "a<b");
+        check("\"load %\" > 5", "load %");
+        check("'load %' % 4 == 3", "load %");
+        check("'x = y and z' == 7 and n == 1", "x = y and z");
+        check("driver's age > 5", "driver's age");
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl Content {
     }
 
     /// Whether quotes that open in the last record, which begins at this byte, never close.
-    fn ends_in_quotes(&self, byte: u64) -> io::Result<bool> {
+    fn ends_in_quotes(&self, byte: u64, fields: usize) -> io::Result<bool> {
         let mut last = Vec::new();
         match &self.place {
             Place::Memory(text) => last.extend(text.iter().skip(byte as usize)),
@@ -186,7 +186,7 @@ impl Content {
         }
         // It would be the end of any other.
         last.push(b'\n');
-        let (mut text, mut ends) = (vec![0; last.len()], vec![0; last.len()]);
+        let (mut text, mut ends) = (vec![0; last.len()], vec![0; fields]);
         let (result, ..) = csv_core::Reader::new().read_record(&last, &mut text, &mut ends);
         Ok(result == ReadRecordResult::InputEmpty)
     }
@@ -249,7 +249,7 @@ impl<'a, R: Read> Records<'a, R> {
         if read && self.reader.position().byte() >= content.length() {
             let path = content.name.clone();
             let start = record.position().map_or(0, csv::Position::byte);
-            match content.ends_in_quotes(start) {
+            match content.ends_in_quotes(start, self.columns.len() + 1) {
                 Ok(false) => {}
                 Ok(true) => return Err(DataError::Quote { path, line: content.line(start) }),
                 Err(source) => return Err(DataError::Open { path, source }),
