@@ -1,8 +1,12 @@
 //! Why a file of rows cannot be used: by line and column, with what belongs there.
 
+use std::borrow::Cow;
 use std::io;
 
 use super::text::Content;
+
+/// How many characters of a field an error shows.
+const MOST_SHOWN: usize = 100;
 
 /// Why a file of rows cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +116,7 @@ pub enum DataError {
         field: usize,
     },
     /// A field that is not what its column has.
-    #[error("{path}, line {line}, column {column:?}: expected {expected}, got {got:?}")]
+    #[error("{path}, line {line}, column {column:?}: expected {expected}, got {:?}", shown(got))]
     Value {
         /// The file.
         path: String,
@@ -166,5 +170,13 @@ impl DataError {
             }
             _ => Self::Read { path, source: error },
         }
+    }
+}
+
+/// As much of a field as helps.
+fn shown(field: &str) -> Cow<'_, str> {
+    match field.char_indices().nth(MOST_SHOWN) {
+        None => field.into(),
+        Some((end, _)) => format!("{}…", &field[..end]).into(),
     }
 }

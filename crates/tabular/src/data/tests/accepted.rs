@@ -151,3 +151,21 @@ fn a_hundred_thousand_columns_are_read_at_once() {
     // A step for each pair of columns would take minutes.
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_pipe_is_read_into_memory() {
+    use std::os::fd::AsRawFd;
+    use std::path::PathBuf;
+
+    for bytes in [plain().into_bytes(), gzipped(&plain())] {
+        let (reader, mut writer) = std::io::pipe().expect("there is room");
+        writer.write_all(&bytes).expect("it fits");
+        drop(writer);
+        let path = PathBuf::from(format!("/proc/self/fd/{}", reader.as_raw_fd()));
+        let content = Content::open(&path).expect("is there");
+        let it = Dataset::new(content, &choices(), TestRows::OfTheFile).expect("is well formed");
+        let expected = dataset(plain(), &choices()).expect("is well formed");
+        assert_eq!(examples(&it.train), examples(&expected.train));
+    }
+}

@@ -75,6 +75,15 @@ fn fields_that_are_not_what_their_column_has() {
 }
 
 #[test]
+fn what_came_is_shown_up_to_a_length() {
+    let long = "é".repeat(1 << 20);
+    let text = plain().replace("\n7,", &format!("\n{long},"));
+    let error = dataset(text, &choices()).expect_err("is refused");
+    says(&error, &["line 9, column \"n\"", "got \"éé", "éé…\""]);
+    assert!(error.to_string().len() < 1000);
+}
+
+#[test]
 fn files_with_too_little_in_them() {
     let head = |lines: usize| -> String { plain().split_inclusive('\n').take(lines).collect() };
     check("", same, &["rows.csv", "a line with the names of the columns", "got no line"]);
