@@ -46,6 +46,9 @@ pub fn predict(
     let (mut record, mut rows) = (StringRecord::new(), 0);
     let mut examples = encoder.examples(0);
     let write = |examples: Examples, out: &mut _| -> Result<u64, BoxError> {
+        if examples.is_empty() {
+            return Ok(0);
+        }
         let batch = model.batch(examples);
         let rows = lookup(&batch.keys())?;
         let scores = model.scores(variables, &batch, |table| rows.get(table))?;

@@ -313,7 +313,7 @@ impl<'a> Pass<'a> {
     fn finish(self, columns: Vec<String>, fingerprint: u64) -> Result<Scanned, DataError> {
         let path = || self.name.to_owned();
         if self.starts.len() < FEWEST_ROWS {
-            let got = format!("{} rows", self.starts.len());
+            let got = self.starts.len();
             return Err(DataError::TooFew { path: path(), expected: FEWEST_ROWS, got });
         }
         let task = self.targets.task(self.name, &self.choices.target, self.choices.task)?;
