@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tabular::data::{Choices, Content, DataError, Dataset, TaskKind, TestRows};
+use tabular::data::{Choices, Content, Dataset, TaskKind, TestRows};
 use tabular::models::{Kind, Network};
 
 use crate::args::{DataArgs, ModelKind, OptimizerKind};
@@ -175,10 +175,4 @@ pub(crate) fn identity(args: &DataArgs, data: &Dataset) -> String {
     let name = name.map_or_else(|| DIGITS.to_owned(), |name| name.to_string_lossy().into_owned());
     let test = data.test.len();
     format!("{name}, {} and {test} rows, XXH3 {:016x}", data.train.len(), data.fingerprint)
-}
-
-impl From<DataError> for crate::error::Error {
-    fn from(error: DataError) -> Self {
-        UsageError::from(error).into()
-    }
 }
