@@ -189,7 +189,7 @@ impl Network {
     /// # Errors
     /// [`ModelError`] when there are none that it reads.
     pub fn new(kind: Kind, features: &Features) -> Result<Self, ModelError> {
-        let (numbers, columns) = (features.num_numbers(), features.categories.len());
+        let (numbers, columns) = (features.num_numbers(), features.num_columns());
         let (keys, outputs) = (features.num_keys(), features.target.task.outputs());
         let refused = |expected, got: &str| {
             Err(ModelError { model: kind.name(), expected, got: got.to_owned() })
