@@ -9,6 +9,7 @@ use cluster::spec::SpecError;
 use simulator::advice::AdviceError;
 use sync_replicas::checkpoint::CheckpointError;
 use sync_replicas::{BoxError, BuildError, VariableError};
+use tabular::data::DataError;
 
 use crate::config::ConfigError;
 
@@ -60,6 +61,7 @@ exits! {
     AdviceError => Usage,
     BuildError => Usage,
     ConfigError => Usage,
+    DataError => Usage,
     KeyError => Usage,
     SpecError => Usage,
     TlsError => Usage,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tabular::data::{Choices, Content, DataError, Dataset, TaskKind, TestRows};
+use tabular::data::{Choices, Content, Dataset, NumberColumn, TaskKind, TestRows};
 use tabular::models::{Kind, Network};
 
 use crate::args::{DataArgs, ModelKind, OptimizerKind};
@@ -87,7 +87,6 @@ pub(crate) fn data(args: &DataArgs, model: ModelKind) -> Result<Dataset, UsageEr
         ("--test-where", args.test_where.is_some()),
         ("--test-file", args.test_file.is_some()),
     ];
-    let all_categorical = model == ModelKind::Embedding;
     let (content, target) = match (&args.data, &args.target) {
         (Some(path), Some(target)) => (Content::open(path)?, target.clone()),
         (Some(path), None) => {
@@ -104,7 +103,7 @@ pub(crate) fn data(args: &DataArgs, model: ModelKind) -> Result<Dataset, UsageEr
     let choices = Choices {
         target,
         categorical: args.categorical.clone(),
-        all_categorical,
+        bin_numbers: model == ModelKind::Embedding,
         crosses: args.cross.clone(),
         ignore: args.ignore.clone(),
         task: args.task.map(Into::into),
@@ -143,11 +142,15 @@ pub(crate) fn story(args: &DataArgs, data: &Dataset, kind: Kind) -> String {
         TaskKind::Regression => "a number".to_owned(),
     };
     text += &format!("\ntarget {}: {target}", features.target.column);
-    let numbers: Vec<_> = features.numbers.iter().map(|column| column.name.clone()).collect();
+    let names = |columns: &[NumberColumn]| -> Vec<String> {
+        columns.iter().map(|column| column.name.clone()).collect()
+    };
+    let (numbers, binned) = (names(&features.numbers), names(&features.binned));
     let crosses: Vec<_> = features.crosses.iter().map(ToString::to_string).collect();
     for (name, columns, is_read) in [
         ("numbers", &numbers, kind.reads_numbers()),
         ("keys", &features.categories, kind.reads_keys()),
+        ("numbers as keys", &binned, kind.reads_keys()),
         ("crosses", &crosses, kind.reads_keys()),
     ] {
         if !columns.is_empty() {
@@ -175,10 +178,4 @@ pub(crate) fn identity(args: &DataArgs, data: &Dataset) -> String {
     let name = name.map_or_else(|| DIGITS.to_owned(), |name| name.to_string_lossy().into_owned());
     let test = data.test.len();
     format!("{name}, {} and {test} rows, XXH3 {:016x}", data.train.len(), data.fingerprint)
-}
-
-impl From<DataError> for crate::error::Error {
-    fn from(error: DataError) -> Self {
-        UsageError::from(error).into()
-    }
 }

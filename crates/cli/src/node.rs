@@ -45,7 +45,11 @@ pub fn run(process: &Process) -> Result<Ended, Error> {
     if task.role == Role::Ps && task.index == 0 {
         return coordinator::run(process);
     }
-    let report = process.fit(hooks(&process.settings, None, None), RunId::draw(), None)?;
+    // Each server writes the rows of its own tables.
+    let writes = task.role == Role::Ps && process.settings.model.has_tables();
+    let folder = writes.then(|| process.joined()).transpose()?;
+    let hooks = hooks(&process.settings, None, folder.as_ref());
+    let report = process.fit(hooks, RunId::draw(), None)?;
     Ok(Ended::of(&report))
 }
 

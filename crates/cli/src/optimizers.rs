@@ -44,9 +44,11 @@ pub(crate) fn build(
     kind: OptimizerKind,
     rate: Schedule,
     numbers: &OptimizerNumbers,
+    model: ModelKind,
 ) -> Result<Built, UsageError> {
     reject_foreign_options(kind, numbers)?;
     let n = numbers;
+    let accumulator = n.initial_accumulator.or(usual_accumulator(model));
     let built = match kind {
         OptimizerKind::Sgd => Built::new(Sgd::new(rate)),
         OptimizerKind::Momentum => {
@@ -70,7 +72,7 @@ pub(crate) fn build(
         }
         OptimizerKind::Adagrad => {
             let first = Adagrad::initial_accumulator_value;
-            Built::new(set(Adagrad::new(rate), n.initial_accumulator, first))
+            Built::new(set(Adagrad::new(rate), accumulator, first))
         }
         OptimizerKind::Rmsprop => {
             let rms = set(RmsProp::new(rate), n.decay, RmsProp::decay);
@@ -80,13 +82,25 @@ pub(crate) fn build(
         }
         OptimizerKind::Ftrl => {
             let first = Ftrl::initial_accumulator_value;
-            let ftrl = set(Ftrl::new(rate), n.initial_accumulator, first);
+            let ftrl = set(Ftrl::new(rate), accumulator, first);
             let ftrl = set(ftrl, n.l1, Ftrl::l1);
             Built::new(set(ftrl, n.l2, Ftrl::l2))
         }
     };
     built.optimizer.validate()?;
     Ok(built)
+}
+
+/// What the sums of squares of Adagrad and FTRL begin with, where it is not their own usual 0.1.
+///
+/// The gradient of a key that one row of a batch has is a part of a batch's size of that row's own;
+/// beside 0.1 its square is nothing, and the key would never be learned. Where all keys are
+/// frequent, a large number keeps those that are less so from being learned by heart.
+fn usual_accumulator(model: ModelKind) -> Option<f64> {
+    match model {
+        ModelKind::Linear | ModelKind::WideDeep | ModelKind::Fm => Some(1e-8),
+        ModelKind::Softmax | ModelKind::Mlp | ModelKind::Embedding => None,
+    }
 }
 
 /// A learning rate with which the model trains well, tried with dozens of seeds.
@@ -99,7 +113,12 @@ pub(crate) fn usual_rate(model: ModelKind, optimizer: OptimizerKind) -> Schedule
     use OptimizerKind as O;
     let initial = match (optimizer, model) {
         (O::Adam | O::LazyAdam | O::Adamw, M::Softmax) => 0.05,
-        (O::Adam | O::LazyAdam | O::Adamw, _) => 0.01,
+        (O::Adam | O::LazyAdam | O::Adamw, M::Mlp) => 0.01,
+        (O::Adam | O::LazyAdam | O::Adamw, M::Embedding | M::Linear) => 0.003,
+        (O::Adam | O::LazyAdam | O::Adamw, M::WideDeep | M::Fm) => 0.002,
+        (O::Adagrad | O::Ftrl, M::Linear) => 0.03,
+        (O::Adagrad | O::Ftrl, M::Fm) => 0.02,
+        (O::Adagrad | O::Ftrl, M::WideDeep) => 0.01,
         (O::Rmsprop, M::Softmax) => 0.01,
         (O::Rmsprop, _) => 0.003,
         (O::Sgd, _) => 0.5,

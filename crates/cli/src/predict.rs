@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sync_replicas::BoxError;
 use sync_replicas::checkpoint::{self, TrainingState};
-use tabular::data::Content;
+use tabular::data::{Content, DataError};
 use tabular::predict::{self as rows, Described};
 
 use crate::args::PredictArgs;
@@ -40,7 +40,10 @@ pub fn predict(args: &PredictArgs, out: &mut dyn Write) -> Result<(), Error> {
         Ok(_) => Ok(()),
         // Who reads has seen enough.
         Err(error) if args.out.is_none() && is_broken_pipe(&error) => Ok(()),
-        Err(error) => Err(Error::failed(error)),
+        Err(error) => match error.downcast::<DataError>() {
+            Ok(error) => Err((*error).into()),
+            Err(error) => Err(Error::failed(error)),
+        },
     }
 }
 

@@ -12,7 +12,7 @@ use tabular::data::{Batches, Dataset};
 use tabular::models::{Kind, Network};
 use tabular::predict::Described;
 
-use crate::args::{OptimizerKind, OptimizerNumbers, StragglerArg, TrainArgs, cli_name};
+use crate::args::{ModelKind, OptimizerKind, OptimizerNumbers, StragglerArg, TrainArgs, cli_name};
 use crate::error::UsageError;
 use crate::learner::Clip;
 use crate::measures;
@@ -68,6 +68,8 @@ impl Resume {
 pub struct Settings {
     /// The options, as they were given; for those below, what holds is there.
     pub args: TrainArgs,
+    /// The model's name.
+    pub name: ModelKind,
     /// The model with its sizes.
     pub kind: Kind,
     /// The same, over the columns of the data.
@@ -128,7 +130,7 @@ impl Settings {
             (None, None) => optimizers::usual_rate(name, optimizer),
         };
         learning_rate.validate()?;
-        optimizers::build(optimizer, learning_rate.clone(), &args.numbers)?;
+        optimizers::build(optimizer, learning_rate.clone(), &args.numbers, name)?;
         let clip = Clip::new(args.clip_value, args.clip_norm, args.clip_global_norm)?;
         if let Some(decay) = args.ema.filter(|decay| !(0.0..=1.0).contains(decay)) {
             return Err(UsageError::number("--ema", "a decay from 0 to 1", decay));
@@ -164,6 +166,7 @@ impl Settings {
         let tests = trained / (TRAINED_A_TEST * data.test.len().max(1) as u64);
         let usual_tests = tests.clamp(1, USUAL_TESTS);
         Ok(Self {
+            name,
             kind,
             model: Arc::new(model),
             data: Arc::new(data),
@@ -268,7 +271,7 @@ impl Settings {
     }
 
     fn built_optimizer(&self) -> Result<optimizers::Built, UsageError> {
-        optimizers::build(self.optimizer, self.learning_rate.clone(), &self.args.numbers)
+        optimizers::build(self.optimizer, self.learning_rate.clone(), &self.args.numbers, self.name)
     }
 
     /// What the page of a run shows, and a run that goes on compares, by name.

@@ -24,7 +24,8 @@ impl TableRows {
                 Self::Here(reader) => reader.lookup(table, keys)?,
                 Self::Saved(tables) => {
                     let values = tables.lookup::<f32>(table, keys)?;
-                    let width = values.len().checked_div(keys.len()).unwrap_or(0);
+                    let saved = tables.tables().iter().map(|saved| saved.table());
+                    let width = saved.filter(|it| it.name() == table).map(|it| it.width()).sum();
                     Array2::from_shape_vec((keys.len(), width), values)?
                 }
                 Self::Elsewhere => {

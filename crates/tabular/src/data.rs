@@ -13,6 +13,8 @@ mod encode;
 mod error;
 mod examples;
 mod features;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod row_file;
 mod scan;
 mod split;

@@ -12,7 +12,7 @@ use super::train::MODEL;
 pub struct DataArgs {
     /// What to learn from: CSV with a line of names, also gzipped; of other files one line in five
     /// is for the test [default: the built-in handwritten digits]
-    #[arg(long, value_name = "FILE", requires = "target", help_heading = MODEL)]
+    #[arg(long, value_name = "FILE", help_heading = MODEL)]
     pub data: Option<PathBuf>,
     /// The column to be predicted
     #[arg(long, value_name = "COLUMN", help_heading = MODEL)]
@@ -34,7 +34,7 @@ pub struct DataArgs {
     #[arg(long, value_name = "CONDITION", conflicts_with = "test_file", help_heading = MODEL)]
     pub test_where: Option<Condition>,
     /// A file of lines for the test; then all of the other are trained on
-    #[arg(long, value_name = "FILE", requires = "target", help_heading = MODEL)]
+    #[arg(long, value_name = "FILE", help_heading = MODEL)]
     pub test_file: Option<PathBuf>,
 }
 
@@ -63,7 +63,7 @@ impl From<TaskArg> for TaskKind {
 #[derive(Clone, Debug, Default, Args)]
 pub struct FileArg {
     /// The same as --data FILE
-    #[arg(value_name = "FILE", conflicts_with = "data", requires = "target")]
+    #[arg(value_name = "FILE", conflicts_with = "data")]
     pub file: Option<PathBuf>,
 }
 

@@ -221,7 +221,8 @@ pub struct OptimizerNumbers {
     /// rmsprop: subtract the squared mean
     #[arg(long)]
     pub centered: bool,
-    /// adagrad, ftrl: first value of the sum of squares [default: 0.1]
+    /// adagrad, ftrl: first value of the sum of squares [default: 0.1; 1e-8 of linear, wide-deep and
+    /// fm]
     #[arg(long, value_name = "NUMBER")]
     #[serde(alias = "initial_accumulator_value")]
     pub initial_accumulator: Option<f64>,

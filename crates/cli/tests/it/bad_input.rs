@@ -38,7 +38,7 @@ fn unknown_values_list_the_possible_ones() {
 
 #[test]
 fn a_metric_that_is_not_there_is_refused() {
-    let all = "test_accuracy, averages_test_accuracy, loss";
+    let all = "test_accuracy, averages_test_accuracy, test_auc, test_log_loss, test_rmse, loss";
     check("--keep-best accuracy", &["--keep-best", all, "got \"accuracy\""]);
     check("--keep-best loss:up", &[":min or :max", "\"up\""]);
     let own = "--keep-best loss --out a --checkpoint-dir ./a/best/";
@@ -46,15 +46,22 @@ fn a_metric_that_is_not_there_is_refused() {
     check("--stop-when acc>=0.5", &["--stop-when", all, "got \"acc\""]);
     check("--stop-when loss,tests=0", &["tests=N", "at least 1"]);
     check("--stop-when test_accuracy>=97", &["from 0 to 1", "\"97\""]);
-    let averages = "expected test_accuracy or loss, got averages_test_accuracy, which needs --ema";
+    let averages = "expected test_accuracy or test_log_loss or loss, got averages_test_accuracy, which needs \
+                    --ema";
     check("--keep-best averages_test_accuracy", &["--keep-best", averages]);
     check("--stop-when averages_test_accuracy", &["--stop-when", averages]);
     // In a cluster the chief has no averages, and a checkpoint no loss.
     check("launch --keep-best test_accuracy", &["--keep-best", "--evaluator with it"]);
-    check("launch --evaluator --keep-best loss", &["expected test_accuracy, got loss"]);
+    check(
+        "launch --evaluator --keep-best loss",
+        &["expected test_accuracy or test_log_loss, got loss"],
+    );
     let averages = "launch --ema 0.9 --evaluator --stop-when averages_test_accuracy>=0.9";
-    check(averages, &["expected test_accuracy or loss", "the chief"]);
-    check("node --role evaluator --out a --keep-best loss", &["expected test_accuracy, got loss"]);
+    check(averages, &["expected test_accuracy or test_log_loss or loss", "the chief"]);
+    check(
+        "node --role evaluator --out a --keep-best loss",
+        &["expected test_accuracy or test_log_loss, got loss"],
+    );
     let no_folder = "node --role evaluator --checkpoint-dir c --keep-best test_accuracy";
     check(no_folder, &["--keep-best", "--out DIR with it"]);
 }
@@ -69,7 +76,7 @@ fn counts_that_cannot_be_are_refused() {
     check("--min-replicas 0", &["'0'", "--min-replicas"]);
     check("-n 5 --min-replicas 6", &["min_replicas", "1 to 5", "got 6"]);
     check("--batch-size 0", &["'0'", "--batch-size"]);
-    check("--batch-size 2000", &["--batch-size", "1 to 1438", "2000"]);
+    check("--batch-size 2000", &["--batch-size", "1 to 1437", "2000"]);
     check("--updates 0", &["'0'"]);
     check("--updates 9999999999999999999", &["--updates", "9223372036854775807"]);
     check("--save-every 0", &["'0'"]);
@@ -115,18 +122,10 @@ fn numbers_that_no_formula_takes_are_refused() {
     check("--schedule exponential:initial=0.1,decay=2,every=10", &["decay", "[0, 1]", "2"]);
     check("--momentum 0.9", &["--momentum is not for --optimizer adam", "momentum, rmsprop"]);
     check("--optimizer sgd --beta1 0.9", &["--beta1", "adam, lazy-adam, adamw"]);
-    check("--model softmax --hidden 5", &["--hidden", "--model mlp or --model embedding"]);
+    check("--model softmax --hidden 5", &["--hidden", "--model mlp or --model wide-deep"]);
+    check("--width 5", &["--width", "--model embedding, wide-deep or fm"]);
+    check("--width 2000000 --model fm", &["--width", "1 to 1048576"]);
     check("--hidden 0", &["'0'"]);
-}
-
-#[test]
-fn data_that_cannot_be_read_is_refused() {
-    check("--data nowhere.csv", &["nowhere.csv"]);
-    let folder = folder();
-    fs::write(folder.path().join("bad.csv"), "1,2,3\n").expect("is writable");
-    let said = run(folder.path(), &["--data", "bad.csv"]);
-    assert_eq!(said.status, 2);
-    assert!(said.err.contains("bad.csv, line 1: expected 65 columns"), "{}", said.err);
 }
 
 #[test]

@@ -14,11 +14,30 @@ use serde_json::Value;
 use crate::program::{folder, json, run, train};
 
 /// Each option of `train`: its words, and what a file says.
-const OPTIONS: [(&str, &str); 50] = [
+const OPTIONS: [(&str, &str); 57] = [
     ("--model softmax", "model = \"softmax\""),
     ("--hidden 8", "hidden = 8"),
     ("--seed 18446744073709551615", "seed = 18446744073709551615"),
-    ("--data DIGITS", "data = \"DIGITS\""),
+    (
+        "--model fm --target y --data FILE --width 2",
+        "model = \"fm\"\ndata = \"FILE\"\ntarget = \"y\"\nwidth = 2",
+    ),
+    ("--data FILE --target y", "data = \"FILE\"\ntarget = \"y\""),
+    (
+        "FILE --target y --categorical a,b",
+        "data = \"FILE\"\ntarget = \"y\"\ncategorical = [\"a\",\"b\"]",
+    ),
+    (
+        "FILE --target y --cross a*b --cross a*c",
+        "data = \"FILE\"\ntarget = \"y\"\ncross = [\"a*b\",\"a*c\"]",
+    ),
+    ("FILE --target y --ignore a,b", "data = \"FILE\"\ntarget = \"y\"\nignore = [\"a\",\"b\"]"),
+    ("FILE --target y --task classes", "data = \"FILE\"\ntarget = \"y\"\ntask = \"classes\""),
+    (
+        "FILE --target y --test-where a%2==0",
+        "data = \"FILE\"\ntarget = \"y\"\ntest_where = \"a%2==0\"",
+    ),
+    ("FILE --target y --test-file FILE", "data = \"FILE\"\ntarget = \"y\"\ntest_file = \"FILE\""),
     ("--optimizer lazy-adam", "optimizer = \"lazy-adam\""),
     ("--learning-rate 1e-7", "learning_rate = 1e-7"),
     ("--schedule cosine:initial=0.1,steps=4", "schedule = \"cosine:initial=0.1,steps=4,alpha=0\""),
@@ -107,10 +126,10 @@ fn each_option_can_stand_in_a_file() {
     #[track_caller]
     fn check(words: &str, text: &str) {
         let folder = folder();
-        let digits = folder.path().join("digits.csv").display().to_string();
-        let line = [&["1"; 64][..], &["7"]].concat().join(",");
-        fs::write(&digits, format!("{line}\n").repeat(50)).expect("is writable");
-        let (words, text) = (words.replace("DIGITS", &digits), text.replace("DIGITS", &digits));
+        let file = folder.path().join("rows.csv").display().to_string();
+        let rows = (0..50).map(|n| format!("{n},{},x,{}\n", n % 7, n % 2)).collect::<String>();
+        fs::write(&file, format!("a,b,c,y\n{rows}")).expect("is writable");
+        let (words, text) = (words.replace("FILE", &file), text.replace("FILE", &file));
         // And the file that a run writes has it.
         let config = config_of(check_same(&words, &text));
         let written = config.to_string();

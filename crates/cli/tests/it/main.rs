@@ -12,6 +12,7 @@ mod leaving;
 mod lives;
 #[cfg(unix)]
 mod manifests;
+mod own_data;
 #[cfg(target_os = "linux")]
 mod own_program;
 mod plan;

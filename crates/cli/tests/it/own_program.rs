@@ -168,9 +168,9 @@ fn what_is_wrong_is_said() {
     }
     let own = own_model();
     let own = own.to_str().expect("is text");
-    check(&["--learning-rate", "0.1", "--", own], 2, "--learning-rate is of the digits");
-    check(&["--evaluator", "--", own], 2, "--evaluator is of the digits");
-    check(&["--wire", "bf16", "--", own], 2, "--wire is of the digits");
+    check(&["--learning-rate", "0.1", "--", own], 2, "--learning-rate is of our own models");
+    check(&["--evaluator", "--", own], 2, "--evaluator is of our own models");
+    check(&["--wire", "bf16", "--", own], 2, "--wire is of our own models");
     check(&["--workers", "2", "--backup", "2", "--", own], 2, "fewer than the 2 workers");
     check(&["--workers", "1", "--", "/bin/true"], 1, "has ended, and training has not");
     check(&["--", "./no-such-program"], 1, "./no-such-program: No such file");

@@ -111,8 +111,11 @@ fn every_way_to_train_trains() {
     }
     check("--model softmax --optimizer sgd --clip-value 0.1");
     check("--model embedding --optimizer lazy-adam --sparse-mean per-gradient --ema 0.9");
-    check("--model embedding --hidden 8 --optimizer ftrl --l1 0.01 --l2 0.1 --reference");
+    check("--model embedding --width 8 --optimizer ftrl --l1 0.01 --l2 0.1");
     check("--model mlp --hidden 8 --optimizer rmsprop --decay 0.8 --momentum 0.1 --centered");
+    check("--optimizer ftrl --l1 0.01 --reference");
+    check("--model linear --optimizer adagrad");
+    check("--model wide-deep --hidden 4 --width 2");
     check("--optimizer momentum --nesterov --momentum 0.5 --clip-norm 1");
     check("--optimizer adamw --weight-decay 0.1 --beta1 0.8 --beta2 0.99 --epsilon 1e-8");
     check("--optimizer adagrad --initial-accumulator 0.2 --clip-global-norm 1");

@@ -15,8 +15,8 @@ pub struct Choices {
     pub target: String,
     /// Columns that are keys, whatever is in them; those of text are so anyway.
     pub categorical: Vec<String>,
-    /// Every column is a key, also one of numbers.
-    pub all_categorical: bool,
+    /// Numbers are keys too, by how many deviations they are from the mean.
+    pub bin_numbers: bool,
     /// Columns that are keys together.
     pub crosses: Vec<Cross>,
     /// Columns that nothing is learned from by themselves; crosses and conditions may name them.

@@ -125,8 +125,8 @@ impl Part {
             starts.push(record.position().map_or(0, csv::Position::byte));
         }
         if starts.is_empty() {
-            let (path, got) = (content.name.clone(), "none".to_owned());
-            return Err(DataError::TooFew { path, expected: 1, got });
+            let path = content.name.clone();
+            return Err(DataError::TooFew { path, expected: 1, got: 0 });
         }
         starts.push(content.length());
         Ok((encoder, starts))

@@ -2,9 +2,10 @@
 //!
 //! The key of a field is that of the text `COLUMN=VALUE`, and of a cross that of `A*B=VALUE␟VALUE`
 //! with the character U+001F between the values; any program can make it again. What is missing has
-//! the empty value.
+//! the empty value, and a binned number that of its bin.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use csv::StringRecord;
@@ -12,7 +13,7 @@ use sync_replicas::hash_text;
 
 use super::error::DataError;
 use super::examples::Examples;
-use super::features::{Features, Task, is_missing, number};
+use super::features::{Features, NumberColumn, Task, is_missing, number};
 use super::scan::listed;
 use super::text::Content;
 
@@ -37,11 +38,20 @@ pub struct Encoder {
     features: Arc<Features>,
     columns: Vec<String>,
     numbers: Vec<usize>,
-    /// The beginning of each key's text, and the columns whose values follow.
-    keys: Vec<(String, Vec<usize>)>,
+    /// The beginning of each key's text, and what follows.
+    keys: Vec<(String, Values)>,
     /// The column of the target, where one is wanted.
     target: Option<usize>,
     classes: HashMap<String, f32>,
+}
+
+/// What makes a key of a row.
+#[derive(Clone, Debug)]
+enum Values {
+    /// The values of these columns.
+    Of(Vec<usize>),
+    /// The bin of a column's number.
+    Bin(usize, NumberColumn),
 }
 
 /// A field that is not what its column has.
@@ -79,11 +89,15 @@ impl Encoder {
         let numbers = numbers.collect::<Result<_, _>>()?;
         let mut keys = Vec::with_capacity(features.num_keys());
         for column in &features.categories {
-            keys.push((format!("{column}="), vec![find(LEARNED, column)?]));
+            keys.push((format!("{column}="), Values::Of(vec![find(LEARNED, column)?])));
+        }
+        for column in &features.binned {
+            let place = find(LEARNED, &column.name)?;
+            keys.push((format!("{}=", column.name), Values::Bin(place, column.clone())));
         }
         for cross in &features.crosses {
             let columns = cross.0.iter().map(|column| find(LEARNED, column));
-            keys.push((format!("{cross}="), columns.collect::<Result<_, _>>()?));
+            keys.push((format!("{cross}="), Values::Of(columns.collect::<Result<_, _>>()?)));
         }
         let target = with_target.then(|| find("--target", &features.target.column)).transpose()?;
         let classes = features.target.task.classes().iter().enumerate();
@@ -134,36 +148,54 @@ impl Encoder {
         examples: &mut Examples,
         text: &mut String,
     ) -> Result<(), Wrong> {
+        let added = self.add_fields(row, examples, text);
+        if added.is_err() {
+            examples.forget_half();
+        }
+        added
+    }
+
+    fn add_fields(
+        &self,
+        row: &impl Fields,
+        examples: &mut Examples,
+        text: &mut String,
+    ) -> Result<(), Wrong> {
         let field = |place: usize| row.field(place).trim();
+        let number_of = |place: usize| {
+            number(field(place)).map_err(|expected| Wrong {
+                column: place,
+                expected: expected.to_owned(),
+                got: field(place).to_owned(),
+            })
+        };
         let target = self.target.map(|place| self.target_of(place, field(place))).transpose()?;
         for (place, column) in self.numbers.iter().zip(&self.features.numbers) {
-            let value = number(field(*place)).map_err(|expected| Wrong {
-                column: *place,
-                expected: expected.to_owned(),
-                got: field(*place).to_owned(),
-            });
-            let value = match value {
-                Ok(value) => value,
-                Err(wrong) => {
-                    examples.forget_half();
-                    return Err(wrong);
-                }
-            };
-            let standard = |value: f64| ((value - column.mean) / column.deviation) as f32;
-            examples.add_number(value.map_or(0.0, standard));
+            let value = number_of(*place)?;
+            examples.add_number(value.map_or(0.0, |value| column.standardised(value) as f32));
             if column.has_missing {
                 examples.add_number(if value.is_none() { 1.0 } else { 0.0 });
             }
         }
-        for (before, columns) in &self.keys {
+        for (before, values) in &self.keys {
             text.clear();
             text.push_str(before);
-            for (place, column) in columns.iter().enumerate() {
-                if place > 0 {
-                    text.push(BETWEEN);
+            match values {
+                Values::Of(columns) => {
+                    for (place, column) in columns.iter().enumerate() {
+                        if place > 0 {
+                            text.push(BETWEEN);
+                        }
+                        let value = field(*column);
+                        text.push_str(if is_missing(value) { "" } else { value });
+                    }
                 }
-                let value = field(*column);
-                text.push_str(if is_missing(value) { "" } else { value });
+                Values::Bin(place, column) => {
+                    if let Some(value) = number_of(*place)? {
+                        // Writing to a string cannot fail.
+                        let _ = write!(text, "{}", column.bin(value));
+                    }
+                }
             }
             examples.add_key(hash_text(text));
         }

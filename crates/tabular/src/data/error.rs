@@ -28,10 +28,18 @@ pub enum DataError {
         /// What the reader said.
         source: csv::Error,
     },
+    /// A Parquet file that makes no sense, or that this program cannot read.
+    #[error("cannot read {path} as Parquet: {problem}")]
+    Parquet {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// A gzipped file, which is held in memory, has more text than fits there.
     #[error(
-        "{path}: expected at most {expected} bytes of text in a gzipped file, which is held in \
-         memory, got more; unpack it, and it is read from disk"
+        "{path}: expected at most {expected} bytes of text in a file that is held in memory, got \
+         more; as CSV that is not compressed it is read from disk"
     )]
     TooLong {
         /// The file.
@@ -39,17 +47,21 @@ pub enum DataError {
         /// How many bytes there may be, after gunzipping.
         expected: u64,
     },
-    /// There is no line of headings, or no row below it.
-    #[error(
-        "{path}: expected a line with the names of the columns and at least {expected} rows, got {got}"
-    )]
+    /// There is nothing in it.
+    #[error("{path}: expected a line with the names of the columns, and rows below it, got none")]
+    Empty {
+        /// The file.
+        path: String,
+    },
+    /// Too few rows below the names.
+    #[error("{path}: expected at least {expected} rows below the names of the columns, got {got}")]
     TooFew {
         /// The file.
         path: String,
         /// How many rows there must be.
         expected: usize,
         /// How many there are.
-        got: String,
+        got: usize,
     },
     /// Two columns of one name.
     #[error("{path}, line 1: expected columns of different names, got {column:?} twice")]

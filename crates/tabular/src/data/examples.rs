@@ -54,7 +54,7 @@ impl Examples {
         self.targets.push(target);
     }
 
-    /// Takes back what was added of a row that has no end.
+    /// Takes back what was added of a row that has come to no end.
     pub(crate) fn forget_half(&mut self) {
         self.numbers.truncate(self.targets.len() * self.num_numbers);
         self.keys.truncate(self.targets.len() * self.num_keys);

@@ -15,6 +15,8 @@ pub struct Features {
     pub numbers: Vec<NumberColumn>,
     /// Columns of which each value is a key.
     pub categories: Vec<String>,
+    /// Columns of numbers that are keys, by how many deviations a number is from the mean.
+    pub binned: Vec<NumberColumn>,
     /// Columns that are a key together.
     pub crosses: Vec<Cross>,
 }
@@ -116,6 +118,20 @@ impl Task {
     }
 }
 
+impl NumberColumn {
+    /// How many deviations a value is above the mean.
+    #[must_use]
+    pub fn standardised(&self, value: f64) -> f64 {
+        (value - self.mean) / self.deviation
+    }
+
+    /// The same as a whole number, from -3 to 3: numbers that are close have one key.
+    #[must_use]
+    pub fn bin(&self, value: f64) -> i64 {
+        self.standardised(value).round().clamp(-3.0, 3.0) as i64
+    }
+}
+
 impl Features {
     /// How many numbers an example has.
     #[must_use]
@@ -123,10 +139,16 @@ impl Features {
         self.numbers.iter().map(|it| 1 + usize::from(it.has_missing)).sum()
     }
 
+    /// How many keys of single columns an example has.
+    #[must_use]
+    pub fn num_columns(&self) -> usize {
+        self.categories.len() + self.binned.len()
+    }
+
     /// How many keys an example has: those of columns first, then those of crosses.
     #[must_use]
     pub fn num_keys(&self) -> usize {
-        self.categories.len() + self.crosses.len()
+        self.num_columns() + self.crosses.len()
     }
 }
 

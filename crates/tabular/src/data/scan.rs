@@ -250,7 +250,7 @@ impl<'a> Pass<'a> {
             let values = first.iter().filter_map(|record| record.get(place)).map(str::trim);
             let values = values.filter(|field| !is_missing(field));
             let (numbers, texts): (Vec<_>, Vec<_>) = values.partition(|it| number(it).is_ok());
-            if self.choices.all_categorical || texts.len() >= numbers.len().max(1) {
+            if texts.len() >= numbers.len().max(1) {
                 *role = Role::Keys;
             }
         }
@@ -319,7 +319,7 @@ impl<'a> Pass<'a> {
     fn finish(self, columns: Vec<String>, fingerprint: u64) -> Result<Scanned, DataError> {
         let path = || self.name.to_owned();
         if self.starts.len() < FEWEST_ROWS {
-            let got = format!("{} rows", self.starts.len());
+            let got = self.starts.len();
             return Err(DataError::TooFew { path: path(), expected: FEWEST_ROWS, got });
         }
         let task = self.targets.task(self.content, &self.choices.target, self.choices.task)?;
@@ -335,22 +335,25 @@ impl<'a> Pass<'a> {
                 },
             });
         }
-        let (mut numbers, mut categories) = (Vec::new(), Vec::new());
+        let (mut numbers, mut categories, mut binned) = (Vec::new(), Vec::new(), Vec::new());
         for (name, role) in columns.iter().zip(&self.roles) {
             match role {
-                Role::Numbers(moments, has_missing) => numbers.push(NumberColumn {
-                    name: name.clone(),
-                    mean: moments.mean,
-                    deviation: moments.deviation(),
-                    has_missing: *has_missing,
-                }),
+                Role::Numbers(moments, has_missing) => {
+                    let columns = if self.choices.bin_numbers { &mut binned } else { &mut numbers };
+                    columns.push(NumberColumn {
+                        name: name.clone(),
+                        mean: moments.mean,
+                        deviation: moments.deviation(),
+                        has_missing: *has_missing,
+                    });
+                }
                 Role::Keys => categories.push(name.clone()),
                 Role::Unused => {}
             }
         }
         let target = Target { column: self.choices.target.clone(), task };
         let crosses = self.choices.crosses.clone();
-        let features = Features { target, numbers, categories, crosses };
+        let features = Features { target, numbers, categories, binned, crosses };
         if features.num_numbers() + features.num_keys() == 0 {
             return Err(DataError::Choice {
                 option: "--ignore",

@@ -12,7 +12,10 @@ use flate2::read::MultiGzDecoder;
 use super::error::DataError;
 
 /// The first two bytes of every gzip file.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
+/// The first four bytes of every Parquet file.
+const PARQUET: &[u8] = b"PAR1";
 
 /// A few kilobytes of gzip can hold gigabytes of text.
 const MOST_BYTES: u64 = 4 << 30;
@@ -67,8 +70,11 @@ impl Content {
             return Err(failed(io::Error::from(io::ErrorKind::IsADirectory)));
         }
         let mut first = Vec::new();
-        (&mut file).take(GZIP.len() as u64).read_to_end(&mut first).map_err(failed)?;
-        if first == GZIP {
+        (&mut file).take(PARQUET.len() as u64).read_to_end(&mut first).map_err(failed)?;
+        if first == PARQUET {
+            return Self::of_parquet(file, &name);
+        }
+        if first.starts_with(GZIP) {
             let packed = Cursor::new(first).chain(BufReader::new(file));
             return Self::gunzip(packed, &name, MOST_BYTES);
         }
@@ -87,10 +93,23 @@ impl Content {
     /// # Errors
     /// As [`open`](Self::open) of a gzipped file.
     pub fn of_bytes(bytes: &[u8], name: &str) -> Result<Self, DataError> {
-        if bytes.starts_with(&GZIP) {
+        if bytes.starts_with(GZIP) {
             return Self::gunzip(bytes, name, MOST_BYTES);
         }
         Ok(Self { name: name.to_owned(), place: Place::Memory(bytes.into()) })
+    }
+
+    #[cfg(feature = "parquet")]
+    fn of_parquet(file: File, name: &str) -> Result<Self, DataError> {
+        let text = super::parquet::text(file, name, MOST_BYTES)?;
+        Ok(Self { name: name.to_owned(), place: Place::Memory(text.into()) })
+    }
+
+    #[cfg(not(feature = "parquet"))]
+    fn of_parquet(_: File, name: &str) -> Result<Self, DataError> {
+        let problem = "this program was built without it: build it with `--features parquet`, or \
+                       write the file as CSV";
+        Err(DataError::Parquet { path: name.to_owned(), problem: problem.to_owned() })
     }
 
     pub(crate) fn gunzip(packed: impl Read, name: &str, most: u64) -> Result<Self, DataError> {
@@ -112,7 +131,7 @@ impl Content {
     /// All records, from the first.
     ///
     /// # Errors
-    /// [`DataError::Open`], [`DataError::TooFew`] without a line of headings,
+    /// [`DataError::Open`], [`DataError::Empty`],
     /// [`DataError::SameColumn`].
     pub fn records(&self) -> Result<Records<'_, Box<dyn Read + '_>>, DataError> {
         Records::new(self, self.reader()?)
@@ -220,8 +239,7 @@ impl<'a, R: Read> Records<'a, R> {
         let headings = reader.headers().map_err(|error| DataError::of_csv(content, error))?;
         let columns: Vec<String> = headings.iter().map(|it| it.trim().to_owned()).collect();
         if columns.iter().all(String::is_empty) {
-            let got = "no line".to_owned();
-            return Err(DataError::TooFew { path: name.to_owned(), expected: 1, got });
+            return Err(DataError::Empty { path: name.to_owned() });
         }
         let mut sorted: Vec<&String> = columns.iter().filter(|it| !it.is_empty()).collect();
         sorted.sort_unstable();

@@ -1,5 +1,8 @@
 //! A factorization machine's second order: *½ Σ (s² − Σ v²)* with *s = Σ v*, over the factors *v* of
-//! a row's keys and those of its numbers times the numbers (Rendle 2010).
+//! the keys of a row's columns and those of its numbers times the numbers (Rendle 2010).
+//!
+//! Crosses have none: what they say is what the factors are to find out, and with both a model
+//! learns by heart.
 
 use ndarray::{Array2, Axis};
 use sync_replicas::{BoxError, IndexedSlices, Table as TableOf, VariableError, Variables};
@@ -7,7 +10,7 @@ use sync_replicas::{BoxError, IndexedSlices, Table as TableOf, VariableError, Va
 use super::math::{EMBEDDED, Start};
 use super::network::{Backward, Given, Part, Table};
 
-const FACTORS: Table = Table { name: "factors", with_crosses: true };
+const FACTORS: Table = Table { name: "factors", with_crosses: false };
 
 /// Those of numbers: numbers x width.
 const OF_NUMBERS: &str = "factors of numbers";

@@ -25,7 +25,9 @@ impl Part for Linear {
             variables = variables.with("w", Array2::zeros((self.numbers, self.outputs)))?;
         }
         if self.has_keys {
-            variables = variables.with_table(TableOf::new(WEIGHTS.name, self.outputs))?;
+            // A key that was never learned counts nothing.
+            let table = TableOf::new(WEIGHTS.name, self.outputs).constant(0.0);
+            variables = variables.with_table(table)?;
         }
         Ok(variables)
     }

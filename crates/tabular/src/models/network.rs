@@ -41,7 +41,7 @@ pub enum Kind {
         width: usize,
     },
     /// [`Linear`](Self::Linear), and a product of factors for each two of the row's numbers and
-    /// keys (Rendle 2010).
+    /// columns' keys (Rendle 2010).
     Fm {
         /// Factors of each.
         width: usize,
@@ -189,7 +189,7 @@ impl Network {
     /// # Errors
     /// [`ModelError`] when there are none that it reads.
     pub fn new(kind: Kind, features: &Features) -> Result<Self, ModelError> {
-        let (numbers, columns) = (features.num_numbers(), features.categories.len());
+        let (numbers, columns) = (features.num_numbers(), features.num_columns());
         let (keys, outputs) = (features.num_keys(), features.target.task.outputs());
         let refused = |expected, got: &str| {
             Err(ModelError { model: kind.name(), expected, got: got.to_owned() })
@@ -220,7 +220,7 @@ impl Network {
             }
             Kind::Fm { width } => {
                 parts.push(Box::new(linear(keys)));
-                parts.push(Box::new(Factors { numbers, has_keys: keys > 0, width }));
+                parts.push(Box::new(Factors { numbers, has_keys: columns > 0, width }));
             }
         }
         let tables = parts.iter().filter_map(|part| part.table()).collect();

@@ -53,6 +53,7 @@ fn features(has: Has, kind: TaskKind) -> Arc<Features> {
         target: Target { column: "y".to_owned(), task: task(kind) },
         numbers: numbers.into_iter().filter(|_| has.numbers).collect(),
         categories: categories.into_iter().filter(|_| has.categories).collect(),
+        binned: Vec::new(),
         crosses: std::iter::once(cross).filter(|_| has.crosses).collect(),
     })
 }
@@ -303,7 +304,8 @@ fn a_variable_that_is_no_number_is_never_hidden() {
     }
 }
 
-/// The sum over all pairs of a row's numbers and keys, in `f64`.
+/// The sum over all pairs of a row's numbers and the keys of its columns, in `f64`; a cross has a
+/// weight alone.
 #[test]
 fn a_factorization_machine_is_the_sum_over_pairs() {
     for task in [TaskKind::Binary, TaskKind::Regression] {
@@ -315,13 +317,13 @@ fn a_factorization_machine_is_the_sum_over_pairs() {
         let table =
             |name: &str| &case.rows.iter().find(|(table, _)| table == name).expect("is one").1;
         let keys = case.batch.keys();
-        let (_, unique) = keys.iter().next().expect("has a table");
         let of_numbers = case.variables.matrix("factors of numbers").expect("is one");
         let w = case.variables.matrix("w").expect("is one");
         let b = f64::from(case.variables.vector("b").expect("is one")[0]);
         let examples = case.batch.examples();
-        let set = examples.key_set(0..3);
-        assert_eq!(set.unique, unique);
+        let (all, columns) = (examples.key_set(0..3), examples.key_set(0..2));
+        let unique = [("weights", &*all.unique), ("factors", &*columns.unique)];
+        assert!(keys.iter().eq(unique));
         for (row, numbers) in examples.numbers().outer_iter().enumerate() {
             let mut expected = b;
             let mut factors = Vec::new();
@@ -330,8 +332,10 @@ fn a_factorization_machine_is_the_sum_over_pairs() {
                 let own = wide(of_numbers.row(column));
                 factors.push(own.into_iter().map(|v| v * number).collect::<Vec<_>>());
             }
-            for place in set.row(row) {
+            for place in all.row(row) {
                 expected += f64::from(table("weights")[[*place as usize, 0]]);
+            }
+            for place in columns.row(row) {
                 factors.push(wide(table("factors").row(*place as usize)));
             }
             for (at, a) in factors.iter().enumerate() {

@@ -170,7 +170,7 @@ fn files_without_what_the_model_reads_are_refused() {
     check("n,y\n1,2\n", &[learned, "rows.csv", "got \"word\"", "its columns are: n, y"]);
     check("word\nup\n", &[learned, "got \"n\""]);
     check("n,word,n\n1,up,1\n", &["rows.csv, line 1", "\"n\" twice"]);
-    check("", &["rows.csv", "got no line"]);
+    check("", &["rows.csv", "got none"]);
 }
 
 #[test]

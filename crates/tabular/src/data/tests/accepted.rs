@@ -67,7 +67,7 @@ fn what_stands_for_nothing_is_missing() {
     for missing in ["", " ", "\"\"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "\" NA \""]
     {
         let text = plain().replace("\n4,up", &format!("\n{missing},{missing}"));
-        let it = dataset(text, &Choices { all_categorical: false, ..choices() });
+        let it = dataset(text, &choices());
         let it = it.expect("is well formed");
         assert!(it.features.numbers[0].has_missing, "{missing:?}");
         let at = it.train.rows().iter().position(|row| *row == 4).expect("is trained on");

@@ -92,6 +92,53 @@ fn keys_are_those_of_texts() {
 }
 
 #[test]
+fn binned_numbers_are_keys_of_their_distance_from_the_mean() {
+    let text = plain().replace("\n4,", "\n,").replace("\n19,", "\n1e6,");
+    let crosses = vec!["word*n".parse().expect("is one")];
+    let choices = Choices { bin_numbers: true, crosses, ..choices() };
+    let it = dataset(text, &choices).expect("is well formed");
+    let column = it.features.binned[0].clone();
+    assert_eq!((column.name.as_str(), it.features.binned.len()), ("n", 1));
+    assert_eq!(it.features.num_keys(), 3);
+    for part in [&it.train, &it.test] {
+        for (row, keys) in part.rows().iter().zip(keys(&examples(part), 3)) {
+            let value = match row {
+                4 => None,
+                19 => Some(1e6),
+                _ => Some(f64::from(*row)),
+            };
+            let bin = value
+                .map(|value| ((value - column.mean) / column.deviation).round().clamp(-3.0, 3.0));
+            let bin = bin.map_or_else(String::new, |bin| format!("{}", bin as i64));
+            let word = ["up", "down"][*row as usize / 2 % 2];
+            let own = value.map_or_else(String::new, |value| match row {
+                19 => "1e6".to_owned(),
+                _ => value.to_string(),
+            });
+            // A cross has the values themselves.
+            let expected =
+                [format!("word={word}"), format!("n={bin}"), format!("word*n={word}\u{1f}{own}")];
+            assert_eq!(keys, expected.map(|text| hash_text(&text)), "row {row}");
+        }
+    }
+}
+
+#[test]
+fn bins_are_from_minus_three_to_three() {
+    let column = crate::data::NumberColumn {
+        name: "n".to_owned(),
+        mean: 10.0,
+        deviation: 2.0,
+        has_missing: false,
+    };
+    for (value, bin) in
+        [(10.0, 0), (10.9, 0), (11.1, 1), (9.1, 0), (8.9, -1), (16.0, 3), (1e300, 3), (-1e300, -3)]
+    {
+        assert_eq!(column.bin(value), bin, "{value}");
+    }
+}
+
+#[test]
 fn what_a_column_is() {
     #[track_caller]
     fn check(values: &[&str], change: impl FnOnce(&mut Choices), expected: &str) {
@@ -117,7 +164,6 @@ fn what_a_column_is() {
     check(&["1", "a"], same, "keys");
     check(&["2013-01-01"], same, "keys");
     check(&["1"], |it| it.categorical = names(["x"]), "keys");
-    check(&["1"], |it| it.all_categorical = true, "keys");
     check(&["1"], |it| it.ignore = names(["x"]), "neither");
     check(&["a"], |it| it.ignore = names(["x"]), "neither");
     let crossed = |it: &mut Choices| {

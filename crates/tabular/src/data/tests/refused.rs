@@ -86,11 +86,11 @@ fn what_came_is_shown_up_to_a_length() {
 #[test]
 fn files_with_too_little_in_them() {
     let head = |lines: usize| -> String { plain().split_inclusive('\n').take(lines).collect() };
-    check("", same, &["rows.csv", "a line with the names of the columns", "got no line"]);
-    check("\n\r\n\n", same, &["rows.csv", "got no line"]);
-    check("n,word,y", same, &["rows.csv", "at least 10 rows", "got 0 rows"]);
-    check(head(1), same, &["at least 10 rows", "got 0 rows"]);
-    check(head(10), same, &["at least 10 rows", "got 9 rows"]);
+    check("", same, &["rows.csv", "a line with the names of the columns", "got none"]);
+    check("\n\r\n\n", same, &["rows.csv", "got none"]);
+    check("n,word,y", same, &["rows.csv", "at least 10 rows", "got 0"]);
+    check(head(1), same, &["at least 10 rows", "got 0"]);
+    check(head(10), same, &["at least 10 rows", "got 9"]);
     let rows = head(11);
     dataset(rows, &choices()).expect("ten are enough");
 }
@@ -197,7 +197,7 @@ fn gzipped_files_that_are_cut_or_grow_too_large() {
     for (packed, most) in [(packed, length - 1), (bomb, 1 << 16)] {
         let error = Content::gunzip(&*packed, NAME, most).expect_err("is too long");
         assert!(matches!(error, DataError::TooLong { .. }), "{error}");
-        says(&error, &["rows.csv", &format!("at most {most} bytes of text"), "unpack it"]);
+        says(&error, &["rows.csv", &format!("at most {most} bytes of text"), "is not compressed"]);
     }
 }
 

@@ -80,8 +80,8 @@ fn another_file_may_be_the_test() {
     refused(test("n,day,y\n1,x,2\n"), &["test.csv, line 2, column \"day\"", "number", "\"x\""]);
     refused(test("n,day,y\n1,2,2\n1,2,9\n"), &["line 3, column \"y\"", "0, 1, 2", "\"9\""]);
     refused(test("n,day,y\n1,2\n"), &["line 2", "3 fields", "got 2"]);
-    refused(test("n,day,y\n"), &["test.csv", "at least 1 rows", "got none"]);
-    refused(test(""), &["test.csv", "got no line"]);
+    refused(test("n,day,y\n"), &["test.csv", "at least 1 rows", "got 0"]);
+    refused(test(""), &["test.csv", "got none"]);
 }
 
 /// For programs that cannot draw as this one does: which rows of the digits are for the test.
