@@ -13,11 +13,15 @@ mod encode;
 mod error;
 mod examples;
 mod features;
+mod moments;
+mod names;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod roles;
 mod row_file;
 mod scan;
 mod split;
+mod targets;
 mod text;
 
 #[cfg(test)]

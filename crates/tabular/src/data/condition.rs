@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::features::number;
+use super::features::{is_missing, number};
 
 /// All of its parts must hold of a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +92,7 @@ impl Comparison {
     /// What was expected, where the field is no number and one is needed.
     pub(crate) fn holds(&self, field: &str) -> Result<bool, &'static str> {
         let ordering = match &self.value {
+            Value::Text(_) if is_missing(field) => return Ok(false),
             Value::Text(text) => field.cmp(text.as_str()),
             Value::Number(value) => {
                 let Some(got) = number(field)? else { return Ok(false) };

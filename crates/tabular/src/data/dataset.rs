@@ -35,7 +35,7 @@ pub struct Dataset {
     pub test: Part,
     /// Rows that were left out, since their target is missing.
     pub without_target: u64,
-    /// Of all bytes: who reads another file has another.
+    /// Of all bytes, those of the file for the test too: who reads another has another.
     pub fingerprint: u64,
 }
 
@@ -85,6 +85,7 @@ impl Dataset {
         // Whatever is wrong in a file that somebody writes.
         content.check()?;
         let found = found?;
+        let (mut without_target, mut fingerprint) = (found.without_target, found.fingerprint);
         let features = Arc::new(found.features);
         let encoder = Encoder::new(&features, &found.columns, &content.name, true)?;
         let num_columns = found.columns.len();
@@ -93,43 +94,54 @@ impl Dataset {
         let train = Part { file, rows: found.train.into(), encoder: Arc::clone(&encoder) };
         let test = match test {
             TestRows::OfTheFile => Part { file: other, rows: found.test.into(), encoder },
-            TestRows::Of(path) => Part::of_file(Content::open(path)?, &features)?,
+            TestRows::Of(path) => {
+                let content = Content::open(path)?;
+                fingerprint = fingerprint.rotate_left(1) ^ content.fingerprint()?;
+                let (part, without) = Part::of_file(content, &features)?;
+                without_target += without;
+                part
+            }
         };
-        let (without_target, fingerprint) = (found.without_target, found.fingerprint);
         Ok(Self { features, train, test, without_target, fingerprint })
     }
 }
 
 impl Part {
-    /// All rows of a file that has a target, each of them looked at once.
-    fn of_file(content: Content, features: &Arc<Features>) -> Result<Self, DataError> {
+    /// All rows of a file that have a target, each of them looked at once; and how many have none.
+    fn of_file(content: Content, features: &Arc<Features>) -> Result<(Self, u64), DataError> {
         let found = Self::starts(&content, features);
         content.check()?;
-        let (encoder, starts) = found?;
-        let rows = (0..starts.len() as u32 - 1).collect();
+        let (encoder, starts, without) = found?;
+        let all = 0..starts.len() as u32 - 1;
+        let rows = all.filter(|row| without.binary_search(row).is_err()).collect();
         let num_columns = encoder.num_columns();
         let file = Arc::new(RowFile { content, starts, num_columns });
-        Ok(Self { file, rows, encoder: Arc::new(encoder) })
+        Ok((Self { file, rows, encoder: Arc::new(encoder) }, without.len() as u64))
     }
 
-    /// Where each row begins, and where the last one ends.
+    /// Where each row begins, and where the last one ends; those without a target.
     fn starts(
         content: &Content,
         features: &Arc<Features>,
-    ) -> Result<(Encoder, Vec<u64>), DataError> {
+    ) -> Result<(Encoder, Vec<u64>, Vec<u32>), DataError> {
         let mut records = content.records()?;
         let encoder = Encoder::new(features, records.columns(), &content.name, true)?;
-        let (mut starts, mut record) = (Vec::new(), csv::StringRecord::new());
+        let (mut starts, mut without) = (Vec::new(), Vec::new());
+        let mut record = csv::StringRecord::new();
         while records.next(&mut record)? {
-            encoder.add_line(&record, content, &mut encoder.examples(1))?;
+            if encoder.lacks_target(&record) {
+                without.push(starts.len() as u32);
+            } else {
+                encoder.add_line(&record, content, &mut encoder.examples(1))?;
+            }
             starts.push(record.position().map_or(0, csv::Position::byte));
         }
-        if starts.is_empty() {
+        if starts.len() == without.len() {
             let path = content.name.clone();
             return Err(DataError::TooFew { path, expected: 1, got: 0 });
         }
         starts.push(content.length());
-        Ok((encoder, starts))
+        Ok((encoder, starts, without))
     }
 
     /// How many rows it has.
@@ -181,8 +193,8 @@ impl PartReader {
         let encoder = &self.part.encoder;
         let mut examples = encoder.examples(places.len());
         for place in places {
-            let record = self.reader.read(self.part.rows[place] as usize)?;
-            encoder.add(record, &mut examples, &mut self.text).map_err(|_| {
+            let row = self.reader.read(self.part.rows[place] as usize)?;
+            encoder.add(&row, &mut examples, &mut self.text).map_err(|_| {
                 self.part.file.content.changed("the values that its columns had", "others")
             })?;
         }

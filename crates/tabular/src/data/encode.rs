@@ -14,7 +14,8 @@ use sync_replicas::hash_text;
 use super::error::DataError;
 use super::examples::Examples;
 use super::features::{Features, NumberColumn, Task, is_missing, number};
-use super::scan::listed;
+use super::names::{Names, listed};
+
 use super::text::Content;
 
 /// Between the values of a cross.
@@ -74,32 +75,24 @@ impl Encoder {
         path: &str,
         with_target: bool,
     ) -> Result<Self, DataError> {
-        let places: HashMap<&str, usize> =
-            columns.iter().enumerate().map(|(place, column)| (column.as_str(), place)).collect();
-        let find = |option: &'static str, column: &str| {
-            places.get(column).copied().ok_or_else(|| DataError::NoColumn {
-                path: path.to_owned(),
-                option,
-                column: column.to_owned(),
-                columns: listed(columns),
-            })
-        };
+        let names = Names::new(path, columns);
         const LEARNED: &str = "the columns that the model has learned from";
-        let numbers = features.numbers.iter().map(|it| find(LEARNED, &it.name));
+        let numbers = features.numbers.iter().map(|it| names.find(LEARNED, &it.name));
         let numbers = numbers.collect::<Result<_, _>>()?;
         let mut keys = Vec::with_capacity(features.num_keys());
         for column in &features.categories {
-            keys.push((format!("{column}="), Values::Of(vec![find(LEARNED, column)?])));
+            keys.push((format!("{column}="), Values::Of(vec![names.find(LEARNED, column)?])));
         }
         for column in &features.binned {
-            let place = find(LEARNED, &column.name)?;
+            let place = names.find(LEARNED, &column.name)?;
             keys.push((format!("{}=", column.name), Values::Bin(place, column.clone())));
         }
         for cross in &features.crosses {
-            let columns = cross.0.iter().map(|column| find(LEARNED, column));
+            let columns = cross.0.iter().map(|column| names.find(LEARNED, column));
             keys.push((format!("{cross}="), Values::Of(columns.collect::<Result<_, _>>()?)));
         }
-        let target = with_target.then(|| find("--target", &features.target.column)).transpose()?;
+        let target =
+            with_target.then(|| names.find("--target", &features.target.column)).transpose()?;
         let classes = features.target.task.classes().iter().enumerate();
         let classes = classes.map(|(place, class)| (class.value.clone(), place as f32)).collect();
         let columns = columns.to_vec();
@@ -114,6 +107,11 @@ impl Encoder {
     /// How many numbers and keys an example has.
     pub(crate) fn values(&self) -> usize {
         self.features.num_numbers() + self.features.num_keys()
+    }
+
+    /// Whether a row has no target, where one is wanted.
+    pub(crate) fn lacks_target(&self, row: &impl Fields) -> bool {
+        self.target.is_some_and(|place| is_missing(row.field(place).trim()))
     }
 
     /// No examples yet, with room for so many.

@@ -33,17 +33,24 @@ pub(crate) struct RowReader {
     record: Record,
 }
 
-/// The fields of a row that was read.
+/// Room for the fields of a row.
 #[derive(Debug, Default)]
-pub(crate) struct Record {
+struct Record {
     text: Vec<u8>,
     ends: Vec<usize>,
 }
 
-impl Fields for Record {
+/// The fields of a row that was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row<'a> {
+    text: &'a str,
+    ends: &'a [usize],
+}
+
+impl Fields for Row<'_> {
     fn field(&self, place: usize) -> &str {
         let start = place.checked_sub(1).map_or(0, |before| self.ends[before]);
-        str::from_utf8(&self.text[start..self.ends[place]]).unwrap_or_default()
+        self.text.get(start..self.ends[place]).unwrap_or_default()
     }
 }
 
@@ -76,10 +83,10 @@ impl RowReader {
     }
 
     /// Reads a row, by its number.
-    pub(crate) fn read(&mut self, row: usize) -> Result<&Record, DataError> {
+    pub(crate) fn read(&mut self, row: usize) -> Result<Row<'_>, DataError> {
         let (start, end) = (self.rows.starts[row], self.rows.starts[row + 1]);
         let rows = Arc::clone(&self.rows);
-        match &rows.content.place {
+        let wrote = match &rows.content.place {
             Place::Memory(text) => self.parse(&text[start as usize..end as usize], row)?,
             Place::Disk { .. } => {
                 let mut bytes = std::mem::take(&mut self.bytes);
@@ -92,13 +99,18 @@ impl RowReader {
                     _ => Err(rows.content.changed(format!("row {}", row + 1), "its end before it")),
                 };
                 self.bytes = bytes;
-                parsed?;
+                parsed?
             }
+        };
+        let Record { text, ends } = &self.record;
+        match str::from_utf8(&text[..wrote]) {
+            Ok(text) => Ok(Row { text, ends }),
+            Err(_) => Err(rows.content.changed(format!("row {} to be text", row + 1), "bytes")),
         }
-        Ok(&self.record)
     }
 
-    fn parse(&mut self, bytes: &[u8], row: usize) -> Result<(), DataError> {
+    /// Finds the fields; how long they are together.
+    fn parse(&mut self, bytes: &[u8], row: usize) -> Result<usize, DataError> {
         let Record { text, ends } = &mut self.record;
         text.resize(bytes.len(), 0);
         self.parser.reset();
@@ -111,11 +123,10 @@ impl RowReader {
             let more = self.parser.read_record(b"\n", &mut text[wrote..], &mut ends[fields..]);
             (result, wrote, fields) = (more.0, wrote + more.2, fields + more.3);
         }
-        let is_text = str::from_utf8(&text[..wrote]).is_ok();
-        if result != ReadRecordResult::Record || fields != self.rows.num_columns || !is_text {
+        if result != ReadRecordResult::Record || fields != self.rows.num_columns {
             let expected = format!("row {} to have {} fields", row + 1, self.rows.num_columns);
             return Err(self.rows.content.changed(expected, format!("{fields}")));
         }
-        Ok(())
+        Ok(wrote)
     }
 }

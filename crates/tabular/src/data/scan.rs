@@ -4,20 +4,18 @@
 //! A column is one of numbers if most of its first thousand values are; then a value that is none
 //! is an error. Invariant: means, deviations and rates are those of the rows that are trained on.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::Hasher;
 use std::io::{self, Read};
 
 use csv::StringRecord;
-use twox_hash::XxHash3_64;
 
 use super::choices::Choices;
 use super::error::DataError;
-use super::features::{
-    ClassRate, Features, NumberColumn, Target, Task, TaskKind, is_missing, number,
-};
+use super::features::{Features, NumberColumn, Target, is_missing, number};
+use super::names::Names;
+use super::roles::{Role, roles};
 use super::split;
-use super::text::{Content, Records};
+use super::targets::Targets;
+use super::text::{Content, Hashed, Records};
 
 /// What a pass has found.
 #[derive(Debug)]
@@ -34,64 +32,14 @@ pub(crate) struct Scanned {
     pub(crate) fingerprint: u64,
 }
 
-/// Values of a column that say whether it is one of numbers.
+/// Values of a column that say whether it is one of numbers,
 const DECISIVE: usize = 1000;
 
-/// More values than this are no classes.
-const MOST_CLASSES: usize = 1000;
-
-/// Whole numbers of more values than this are amounts.
-const MOST_NUMBERED_CLASSES: usize = 20;
+/// as long as the rows that have them are not longer together.
+const DECISIVE_BYTES: usize = 1 << 24;
 
 /// Fewer rows than this cannot be split into some to train on and some to test with.
 const FEWEST_ROWS: usize = 10;
-
-/// How many names of columns an error lists.
-const MOST_NAMES: usize = 30;
-
-/// What becomes of a column.
-#[derive(Clone, Debug)]
-enum Role {
-    Numbers(Moments, bool),
-    Keys,
-    Unused,
-}
-
-/// The mean and the sum of squares around it (Welford 1962).
-#[derive(Clone, Copy, Debug, Default)]
-struct Moments {
-    count: u64,
-    mean: f64,
-    squares: f64,
-}
-
-impl Moments {
-    fn add(&mut self, value: f64) {
-        self.count += 1;
-        let before = value - self.mean;
-        self.mean += before / self.count as f64;
-        self.squares += before * (value - self.mean);
-    }
-
-    fn deviation(&self) -> f64 {
-        let deviation = (self.squares / self.count.max(1) as f64).sqrt();
-        if deviation.is_finite() && deviation > 0.0 { deviation } else { 1.0 }
-    }
-}
-
-/// What the rows' targets are.
-#[derive(Debug, Default)]
-struct Targets {
-    /// The values and how many rows to train on have them, as long as they are few.
-    counts: BTreeMap<String, u64>,
-    too_many: bool,
-    numbers: Moments,
-    has_fractions: bool,
-    /// Where its row begins, and what is there.
-    first_text: Option<(u64, String)>,
-    texts: u64,
-    values: u64,
-}
 
 /// Who decides which rows are for the test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +56,7 @@ pub(crate) fn scan(
     choices: &Choices,
     split: Split,
 ) -> Result<Scanned, DataError> {
-    let mut hashed = Hashed { text: content.reader()?, hash: XxHash3_64::new() };
+    let mut hashed = Hashed::new(content.reader()?);
     let records = Records::new(content, &mut hashed)?;
     let columns = records.columns().to_vec();
     let mut pass = Pass::new(content, &columns, choices, split)?;
@@ -116,23 +64,9 @@ pub(crate) fn scan(
     // Blank lines at the end.
     io::copy(&mut hashed, &mut io::sink())
         .map_err(|source| DataError::Open { path: content.name.clone(), source })?;
-    let mut scanned = pass.finish(columns.clone(), hashed.hash.finish())?;
+    let mut scanned = pass.finish(columns.clone(), hashed.fingerprint())?;
     scanned.starts.push(content.length());
     Ok(scanned)
-}
-
-/// A reader that hashes what it reads.
-struct Hashed<R> {
-    text: R,
-    hash: XxHash3_64,
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.text.read(buffer)?;
-        self.hash.write(&buffer[..read]);
-        Ok(read)
-    }
 }
 
 struct Pass<'a> {
@@ -160,56 +94,10 @@ impl<'a> Pass<'a> {
         split: Split,
     ) -> Result<Self, DataError> {
         let name = content.name();
-        let places: HashMap<&str, usize> =
-            columns.iter().enumerate().map(|(place, column)| (column.as_str(), place)).collect();
-        let find = |option: &'static str, column: &str| {
-            places.get(column).copied().filter(|_| !column.is_empty()).ok_or_else(|| {
-                DataError::NoColumn {
-                    path: name.to_owned(),
-                    option,
-                    column: column.to_owned(),
-                    columns: listed(columns),
-                }
-            })
-        };
-        let target = find("--target", &choices.target)?;
-        let of_target = |option: &'static str| DataError::Choice {
-            option,
-            expected: "columns that the target is predicted from".to_owned(),
-            got: format!("the target itself, {}", choices.target),
-        };
-        let mut roles = vec![Role::Numbers(Moments::default(), false); columns.len()];
-        roles[target] = Role::Unused;
-        // Nobody finds them again in another file.
-        for (role, _) in roles.iter_mut().zip(columns).filter(|(_, column)| column.is_empty()) {
-            *role = Role::Unused;
-        }
-        for column in &choices.categorical {
-            match find("--categorical", column)? {
-                place if place == target => return Err(of_target("--categorical")),
-                place => roles[place] = Role::Keys,
-            }
-        }
-        for cross in &choices.crosses {
-            for column in &cross.0 {
-                if find("--cross", column)? == target {
-                    return Err(of_target("--cross"));
-                }
-            }
-        }
-        for column in &choices.ignore {
-            let place = find("--ignore", column)?;
-            if matches!(roles[place], Role::Keys) {
-                return Err(DataError::Choice {
-                    option: "--ignore",
-                    expected: "columns that --categorical does not name".to_owned(),
-                    got: column.clone(),
-                });
-            }
-            roles[place] = Role::Unused;
-        }
+        let names = Names::new(name, columns);
+        let (target, roles) = roles(&names, choices)?;
         let comparisons = choices.test_where.iter().flat_map(|it| it.comparisons());
-        let compared = comparisons.map(|it| find("--test-where", &it.column));
+        let compared = comparisons.map(|it| names.find("--test-where", &it.column));
         let compared = compared.collect::<Result<_, _>>()?;
         Ok(Self {
             content,
@@ -230,9 +118,10 @@ impl<'a> Pass<'a> {
 
     fn read<R: Read>(&mut self, mut records: Records<R>) -> Result<(), DataError> {
         // The first rows say what the columns are, and are then read as the others.
-        let mut first = Vec::new();
+        let (mut first, mut bytes) = (Vec::new(), 0);
         let mut record = StringRecord::new();
-        while first.len() < DECISIVE && records.next(&mut record)? {
+        while first.len() < DECISIVE && bytes < DECISIVE_BYTES && records.next(&mut record)? {
+            bytes += record.as_slice().len() + 8 * record.len();
             first.push(record.clone());
         }
         self.decide(&first);
@@ -364,115 +253,4 @@ impl<'a> Pass<'a> {
         let Self { starts, train, test, without_target, .. } = self;
         Ok(Scanned { columns, features, starts, train, test, without_target, fingerprint })
     }
-}
-
-impl Targets {
-    fn add(&mut self, value: &str, start: u64, is_test: bool) {
-        self.values += 1;
-        let counted = u64::from(!is_test);
-        let is_full = self.counts.len() > MOST_CLASSES;
-        match self.counts.get_mut(value) {
-            Some(count) => *count += counted,
-            None if is_full => self.too_many = true,
-            None => drop(self.counts.insert(value.to_owned(), counted)),
-        }
-        match number(value) {
-            Ok(Some(number)) => {
-                self.has_fractions |= number.fract() != 0.0;
-                if !is_test {
-                    self.numbers.add(number);
-                }
-            }
-            _ => {
-                self.texts += 1;
-                self.first_text.get_or_insert_with(|| (start, value.to_owned()));
-            }
-        }
-    }
-
-    /// What is learned of them: what was asked for, or what they say themselves.
-    fn task(
-        &self,
-        content: &Content,
-        column: &str,
-        asked: Option<TaskKind>,
-    ) -> Result<Task, DataError> {
-        let path = content.name();
-        let wrong = |expected: &str, got: String| DataError::Target {
-            path: path.to_owned(),
-            column: column.to_owned(),
-            expected: expected.to_owned(),
-            got,
-        };
-        let distinct = self.counts.len();
-        if distinct < 2 {
-            let only = self.counts.keys().next();
-            let got = only.map_or_else(|| "none".to_owned(), |value| format!("{value:?} alone"));
-            return Err(wrong("at least two different values", got));
-        }
-        let learned: Vec<_> = self.counts.iter().filter(|(_, count)| **count > 0).collect();
-        if let ([(value, _)], false) = (&*learned, self.too_many) {
-            let got = format!("{value:?} alone");
-            return Err(wrong("at least two different values to train on", got));
-        }
-        let amounts =
-            self.first_text.is_none() && (self.has_fractions || distinct > MOST_NUMBERED_CLASSES);
-        let many = self.too_many || distinct > MOST_CLASSES;
-        // A few of many numbers that are none are mistakes.
-        let mostly_numbers = many && self.texts * 2 < self.values;
-        let kind = asked.unwrap_or(match distinct {
-            2 => TaskKind::Binary,
-            _ if amounts || mostly_numbers => TaskKind::Regression,
-            _ => TaskKind::Classes,
-        });
-        let count =
-            || if many { format!("more than {MOST_CLASSES}") } else { distinct.to_string() };
-        match kind {
-            TaskKind::Regression => match &self.first_text {
-                None => {
-                    let (mean, deviation) = (self.numbers.mean, self.numbers.deviation());
-                    Ok(Task::Regression { mean, deviation })
-                }
-                Some((start, value)) => Err(DataError::Value {
-                    path: path.to_owned(),
-                    line: content.line(*start),
-                    column: column.to_owned(),
-                    expected: "a number to be predicted".to_owned(),
-                    got: value.clone(),
-                }),
-            },
-            TaskKind::Binary => match <[ClassRate; 2]>::try_from(self.classes()) {
-                Ok(classes) => Ok(Task::Binary { classes }),
-                Err(_) => Err(wrong("two different values", count())),
-            },
-            TaskKind::Classes if many => {
-                Err(wrong("at most 1000 different values, or numbers", count()))
-            }
-            TaskKind::Classes => Ok(Task::Classes { classes: self.classes() }),
-        }
-    }
-
-    /// The values and their rates: numbers by size, texts in order.
-    fn classes(&self) -> Vec<ClassRate> {
-        let total: u64 = self.counts.values().sum();
-        let rate = |count: &u64| *count as f64 / total.max(1) as f64;
-        let all = self.counts.iter();
-        let mut all: Vec<_> = all
-            .map(|(value, count)| ClassRate { value: value.clone(), rate: rate(count) })
-            .collect();
-        if self.first_text.is_none() {
-            let size = |class: &ClassRate| class.value.parse().unwrap_or(0.0);
-            all.sort_by(|a, b| f64::total_cmp(&size(a), &size(b)));
-        }
-        all
-    }
-}
-
-/// Names of columns, for an error.
-pub(crate) fn listed(columns: &[String]) -> String {
-    let mut names = columns.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>().join(", ");
-    if columns.len() > MOST_NAMES {
-        names += &format!(" and {} more", columns.len() - MOST_NAMES);
-    }
-    names
 }

@@ -1,6 +1,7 @@
 //! A file's text: gunzipped in memory, or on disk; record by record.
 
 use std::fs::{self, File, Metadata};
+use std::hash::Hasher;
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::SystemTime;
 
 use csv_core::ReadRecordResult;
 use flate2::read::MultiGzDecoder;
+use twox_hash::XxHash3_64;
 
 use super::error::DataError;
 
@@ -137,6 +139,14 @@ impl Content {
         Records::new(self, self.reader()?)
     }
 
+    /// Of all bytes: another text has another.
+    pub(crate) fn fingerprint(&self) -> Result<u64, DataError> {
+        let mut hashed = Hashed::new(self.reader()?);
+        io::copy(&mut hashed, &mut io::sink())
+            .map_err(|source| DataError::Open { path: self.name.clone(), source })?;
+        Ok(hashed.fingerprint())
+    }
+
     pub(crate) fn reader(&self) -> Result<Box<dyn Read + '_>, DataError> {
         Ok(match &self.place {
             Place::Memory(text) => Box::new(Cursor::new(text)),
@@ -216,6 +226,31 @@ impl Content {
             Place::Memory(text) => text.len() as u64,
             Place::Disk { state, .. } => state.length,
         }
+    }
+}
+
+/// A reader that hashes what it reads.
+pub(crate) struct Hashed<R> {
+    text: R,
+    hash: XxHash3_64,
+}
+
+impl<R> Hashed<R> {
+    pub(crate) fn new(text: R) -> Self {
+        Self { text, hash: XxHash3_64::new() }
+    }
+
+    /// Of what was read so far.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.hash.finish()
+    }
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.text.read(buffer)?;
+        self.hash.write(&buffer[..read]);
+        Ok(read)
     }
 }
 

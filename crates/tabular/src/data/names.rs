@@ -1,0 +1,48 @@
+//! The columns of a file by their names.
+
+use std::collections::HashMap;
+
+use super::error::DataError;
+
+/// How many names of columns an error lists.
+const MOST_NAMES: usize = 30;
+
+/// The columns of a file by their names.
+#[derive(Debug)]
+pub(crate) struct Names<'a> {
+    path: &'a str,
+    columns: &'a [String],
+    places: HashMap<&'a str, usize>,
+}
+
+impl<'a> Names<'a> {
+    pub(crate) fn new(path: &'a str, columns: &'a [String]) -> Self {
+        let places = columns.iter().enumerate();
+        let places = places.map(|(place, column)| (column.as_str(), place)).collect();
+        Self { path, columns, places }
+    }
+
+    pub(crate) fn columns(&self) -> &'a [String] {
+        self.columns
+    }
+
+    /// The place of a column; one without a name cannot be meant.
+    pub(crate) fn find(&self, option: &'static str, column: &str) -> Result<usize, DataError> {
+        let place = self.places.get(column).copied().filter(|_| !column.is_empty());
+        place.ok_or_else(|| DataError::NoColumn {
+            path: self.path.to_owned(),
+            option,
+            column: column.to_owned(),
+            columns: listed(self.columns),
+        })
+    }
+}
+
+/// Names of columns, for an error.
+pub(crate) fn listed(columns: &[String]) -> String {
+    let mut names = columns.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>().join(", ");
+    if columns.len() > MOST_NAMES {
+        names += &format!(" and {} more", columns.len() - MOST_NAMES);
+    }
+    names
+}
