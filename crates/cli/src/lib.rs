@@ -35,6 +35,7 @@ pub mod html_report;
 pub mod interrupt;
 pub mod launch;
 mod learner;
+mod lengths;
 mod lock;
 mod measures;
 pub mod metrics;

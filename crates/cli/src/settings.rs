@@ -2,7 +2,6 @@
 //!
 //! [`Settings`] can only be made by [`Settings::check`]: one that is there can be trained with.
 
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use tabular::predict::Described;
 use crate::args::{ModelKind, OptimizerKind, OptimizerNumbers, StragglerArg, TrainArgs, cli_name};
 use crate::error::UsageError;
 use crate::learner::Clip;
+use crate::lengths::Lengths;
 use crate::measures;
 use crate::model;
 use crate::optimizers;
@@ -22,19 +22,6 @@ use crate::straggler::Stragglers;
 
 const USUAL_AGGREGATE: u64 = 4;
 const USUAL_REPLICAS: u64 = 5;
-/// With the built-in digits.
-const USUAL_UPDATES: u64 = 1000;
-/// With a file so many examples are used, in epochs of these bounds.
-const USUAL_EXAMPLES: u64 = 200_000;
-const USUAL_EPOCHS: RangeInclusive<u64> = 2..=100;
-const USUAL_BATCH: u64 = 32;
-/// Where there are more examples than these, larger batches cost less each.
-const MANY_EXAMPLES: usize = 20_000;
-const LARGE_BATCH: u64 = 512;
-/// The model is tested about so many times in a run without `--eval-every`,
-const USUAL_TESTS: u64 = 25;
-/// or less often, so that not more than one example is tested for so many that are trained on.
-const TRAINED_A_TEST: u64 = 5;
 
 /// Whether a run begins or goes on (P-24).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,8 +123,7 @@ impl Settings {
             return Err(UsageError::number("--ema", "a decay from 0 to 1", decay));
         }
         let total_num_replicas = args.total_num_replicas.unwrap_or(USUAL_REPLICAS);
-        let is_file = args.data.data.is_some();
-        if is_file && args.straggler.is_empty() {
+        if args.data.data.is_some() && args.straggler.is_empty() {
             // Who brings data has slow replicas, or none.
             args.straggler.push(StragglerArg::None);
         }
@@ -149,22 +135,10 @@ impl Settings {
             "-a, --replicas-to-aggregate",
             args.replicas_to_aggregate.unwrap_or(USUAL_AGGREGATE),
         )?;
-        let examples = data.train.len();
-        let usual = if examples > MANY_EXAMPLES { LARGE_BATCH } else { USUAL_BATCH };
-        let batch_size = args.batch_size.unwrap_or_else(|| usual.min(examples as u64));
-        let batches = Batches::new(examples, count("--batch-size", batch_size)?, args.seed)?;
-        let of = |epochs| updates_of(epochs, examples, replicas_to_aggregate, batch_size);
-        let usual_updates = || match is_file {
-            false => USUAL_UPDATES,
-            true => {
-                let epochs = USUAL_EXAMPLES.div_ceil(examples as u64);
-                of(epochs.clamp(*USUAL_EPOCHS.start(), *USUAL_EPOCHS.end()))
-            }
-        };
-        let updates = args.epochs.map(of).or(args.updates).unwrap_or_else(usual_updates);
-        let trained = updates.saturating_mul(replicas_to_aggregate as u64 * batch_size);
-        let tests = trained / (TRAINED_A_TEST * data.test.len().max(1) as u64);
-        let usual_tests = tests.clamp(1, USUAL_TESTS);
+        let lengths = Lengths::new(&args, &data, replicas_to_aggregate)?;
+        let Lengths { batch_size, updates, eval_every } = lengths;
+        let in_batch = count("--batch-size", batch_size)?;
+        let batches = Batches::new(data.train.len(), in_batch, args.seed)?;
         Ok(Self {
             name,
             kind,
@@ -185,8 +159,8 @@ impl Settings {
             },
             initial_tokens: args.init_tokens.map(|n| count("--init-tokens", n)).transpose()?,
             min_replicas: args.min_replicas.map(|n| count("--min-replicas", n)).transpose()?,
-            updates: checked_updates(updates)?,
-            eval_every: args.eval_every.unwrap_or(updates / usual_tests).max(1),
+            updates,
+            eval_every,
             keep: count("--keep", args.keep)?,
             resume: Resume::new(args.resume.as_deref(), args.out.is_some())?,
             args,
@@ -302,20 +276,6 @@ impl Settings {
         all.extend(self.clip.map(|clip| ("clipping", clip.to_string())));
         all.extend(self.args.ema.map(|decay| ("moving averages", decay.to_string())));
         all
-    }
-}
-
-/// Updates after which A batches each have used the data `epochs` times.
-fn updates_of(epochs: u64, examples: usize, aggregate: usize, batch_size: u64) -> u64 {
-    let per_update = (aggregate as u64).saturating_mul(batch_size);
-    epochs.saturating_mul(examples as u64).div_ceil(per_update.max(1))
-}
-
-/// Steps are counted in `i64`.
-fn checked_updates(updates: u64) -> Result<u64, UsageError> {
-    match i64::try_from(updates) {
-        Ok(_) => Ok(updates),
-        Err(_) => Err(UsageError::number("--updates", "at most 9223372036854775807", updates)),
     }
 }
 

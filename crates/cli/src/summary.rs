@@ -187,27 +187,26 @@ pub fn table(summary: &Summary) -> String {
 /// The result in a sentence.
 #[must_use]
 pub fn verdict(summary: &Summary) -> String {
-    let mut text = "test".to_owned();
     let (scores, base) = (&summary.scores, &summary.base);
-    let number = |value: f64| format!("{value:.4}");
-    let measures: [(&str, Option<f64>, Option<f64>, &dyn Fn(f64) -> String); 4] = [
-        ("AUC", scores.test_auc, None, &number),
-        ("accuracy", scores.test_accuracy, base.base_accuracy, &percent),
-        ("log loss", scores.test_log_loss, base.base_log_loss, &number),
-        ("RMSE", scores.test_rmse, base.base_rmse, &number),
+    let beside = |value: f64, base: Option<f64>, words: fn(f64) -> String| {
+        let base = base.map(|base| format!(" (base rate {})", words(base)));
+        format!("{}{}", words(value), base.unwrap_or_default())
+    };
+    let measures = [
+        scores.test_auc.map(|it| format!("AUC {it:.4}")),
+        scores
+            .test_accuracy
+            .map(|it| format!("accuracy {}", beside(it, base.base_accuracy, percent))),
+        scores
+            .test_log_loss
+            .map(|it| format!("log loss {}", beside(it, base.base_log_loss, number))),
+        scores.test_rmse.map(|it| format!("RMSE {}", beside(it, base.base_rmse, number))),
     ];
-    let mut sep = "";
-    for (name, value, base, words) in measures {
-        let Some(value) = value else { continue };
-        let _ = write!(text, "{sep} {name} {}", words(value));
-        if let Some(base) = base {
-            let _ = write!(text, " (base rate {})", words(base));
-        }
-        sep = ",";
-    }
-    if sep.is_empty() {
-        text.push_str(" unknown");
-    }
+    let measures: Vec<String> = measures.into_iter().flatten().collect();
+    let mut text = match measures.is_empty() {
+        true => "test accuracy unknown".to_owned(),
+        false => format!("test {}", measures.join(", ")),
+    };
     if let Some(averages) = summary.averages_test_accuracy {
         let _ = write!(text, " ({} with the moving averages)", percent(averages));
     }
@@ -259,10 +258,14 @@ pub fn story(summary: &Summary) -> String {
 /// The measure that says most of a test: its name, and its value.
 #[must_use]
 pub fn headline(scores: &Scores) -> Option<(&'static str, String)> {
-    let number = |value: f64| format!("{value:.4}");
     let auc = scores.test_auc.map(|auc| ("AUC", number(auc)));
     let accuracy = || scores.test_accuracy.map(|part| ("accuracy", percent(part)));
     auc.or_else(accuracy).or_else(|| scores.test_rmse.map(|rmse| ("RMSE", number(rmse))))
+}
+
+/// `0.4855`.
+fn number(value: f64) -> String {
+    format!("{value:.4}")
 }
 
 /// `97.22 %`.

@@ -13,6 +13,7 @@ pub mod models;
 pub mod predict;
 pub mod scores;
 
-/// The handwritten digits, a file like any other: 64 columns of pixels, and `digit`. `data/README.md`
-/// says whose work they are.
+/// The handwritten digits, a file like any other: 64 columns of pixels, and `digit`.
+///
+/// `data/README.md` says whose work they are.
 pub const DIGITS: &[u8] = include_bytes!("../data/digits.csv.gz");

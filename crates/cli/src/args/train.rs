@@ -133,7 +133,8 @@ pub struct TrainArgs {
     #[arg(requires = "deterministic", help_heading = REPLICAS)]
     pub failing_batch: Option<FailingBatch>,
 
-    /// Train up to this global step [default: 1000 with the built-in digits, else as --epochs says]
+    /// Train up to this global step [default: 1000 with the built-in digits, else as --epochs has
+    /// it]
     #[arg(long, value_name = "STEPS", value_parser = at_least_one(), help_heading = LENGTH)]
     #[arg(conflicts_with = "epochs")]
     pub updates: Option<u64>,
@@ -221,8 +222,8 @@ pub struct OptimizerNumbers {
     /// rmsprop: subtract the squared mean
     #[arg(long)]
     pub centered: bool,
-    /// adagrad, ftrl: first value of the sum of squares [default: 0.1; 1e-8 of linear, wide-deep and
-    /// fm]
+    /// adagrad, ftrl: first value of the sum of squares [default: 0.1; 1e-8 of linear, wide-deep
+    /// and fm]
     #[arg(long, value_name = "NUMBER")]
     #[serde(alias = "initial_accumulator_value")]
     pub initial_accumulator: Option<f64>,

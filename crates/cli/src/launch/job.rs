@@ -109,8 +109,8 @@ impl Job {
             .or_else(|| own.iter().any(|word| word == "--wire").then(|| "--wire".to_owned()));
         if let Some(option) = foreign {
             return Err(Error::usage(format!(
-                "{option} is of our own models; what is trained is the program's affair: give it to \
-                 the program, behind --"
+                "{option} is of our own models; what is trained is the program's affair: give it \
+                 to the program, behind --"
             )));
         }
         let backup = args.backup.unwrap_or(0);

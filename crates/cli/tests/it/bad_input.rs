@@ -46,8 +46,8 @@ fn a_metric_that_is_not_there_is_refused() {
     check("--stop-when acc>=0.5", &["--stop-when", all, "got \"acc\""]);
     check("--stop-when loss,tests=0", &["tests=N", "at least 1"]);
     check("--stop-when test_accuracy>=97", &["from 0 to 1", "\"97\""]);
-    let averages = "expected test_accuracy or test_log_loss or loss, got averages_test_accuracy, which needs \
-                    --ema";
+    let averages = "expected test_accuracy or test_log_loss or loss, got averages_test_accuracy, \
+                    which needs --ema";
     check("--keep-best averages_test_accuracy", &["--keep-best", averages]);
     check("--stop-when averages_test_accuracy", &["--stop-when", averages]);
     // In a cluster the chief has no averages, and a checkpoint no loss.

@@ -1,5 +1,5 @@
-//! A factorization machine's second order: *½ Σ (s² − Σ v²)* with *s = Σ v*, over the factors *v* of
-//! the keys of a row's columns and those of its numbers times the numbers (Rendle 2010).
+//! A factorization machine's second order: *½ Σ (s² − Σ v²)* with *s = Σ v*, over the factors *v*
+//! of the keys of a row's columns and those of its numbers times the numbers (Rendle 2010).
 //!
 //! Crosses have none: what they say is what the factors are to find out, and with both a model
 //! learns by heart.

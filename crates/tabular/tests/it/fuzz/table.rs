@@ -1,5 +1,5 @@
-//! Any bytes as a file of rows: refused with a reason that names the file, or each row with a target
-//! is either trained on or for the test, and an example can be made of it.
+//! Any bytes as a file of rows: refused with a reason that names the file, or each row with a
+//! target is either trained on or for the test, and an example can be made of it.
 
 use std::collections::BTreeSet;
 

@@ -1,0 +1,70 @@
+//! How long a training is, how large its batches are, and how often it is tested: as the options
+//! say, else as suits the data.
+
+use std::ops::RangeInclusive;
+
+use tabular::data::Dataset;
+
+use crate::args::TrainArgs;
+use crate::error::UsageError;
+
+/// With the built-in digits.
+const USUAL_UPDATES: u64 = 1000;
+
+/// With a file so many examples are used, in epochs of these bounds.
+const USUAL_EXAMPLES: u64 = 200_000;
+const USUAL_EPOCHS: RangeInclusive<u64> = 2..=100;
+
+const USUAL_BATCH: u64 = 32;
+
+/// Where there are more examples than these, larger batches cost less each.
+const MANY_EXAMPLES: u64 = 20_000;
+const LARGE_BATCH: u64 = 512;
+
+/// The model is tested about so many times in a run without `--eval-every`,
+const USUAL_TESTS: u64 = 25;
+
+/// or less often, so that not more than one example is tested for so many that are trained on.
+const TRAINED_A_TEST: u64 = 5;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lengths {
+    /// Examples in a batch.
+    pub(crate) batch_size: u64,
+    /// The global step to end at.
+    pub(crate) updates: u64,
+    /// Updates from test to test.
+    pub(crate) eval_every: u64,
+}
+
+impl Lengths {
+    /// Of a training in which A gradients make an update.
+    pub(crate) fn new(
+        args: &TrainArgs,
+        data: &Dataset,
+        aggregate: usize,
+    ) -> Result<Self, UsageError> {
+        let (examples, tests) = (data.train.len() as u64, data.test.len() as u64);
+        let usual = if examples > MANY_EXAMPLES { LARGE_BATCH } else { USUAL_BATCH };
+        let batch_size = args.batch_size.unwrap_or_else(|| usual.min(examples));
+        let an_update = (aggregate as u64).saturating_mul(batch_size).max(1);
+        let of = |epochs: u64| epochs.saturating_mul(examples).div_ceil(an_update);
+        let usual = || match args.data.data {
+            None => USUAL_UPDATES,
+            Some(_) => {
+                let epochs = USUAL_EXAMPLES.div_ceil(examples.max(1));
+                of(epochs.clamp(*USUAL_EPOCHS.start(), *USUAL_EPOCHS.end()))
+            }
+        };
+        let updates = args.epochs.map(of).or(args.updates).unwrap_or_else(usual);
+        // Steps are counted in `i64`.
+        if i64::try_from(updates).is_err() {
+            let expected = "at most 9223372036854775807";
+            return Err(UsageError::number("--updates", expected, updates));
+        }
+        let a_test = TRAINED_A_TEST.saturating_mul(tests.max(1));
+        let usual_tests = (updates.saturating_mul(an_update) / a_test).clamp(1, USUAL_TESTS);
+        let eval_every = args.eval_every.unwrap_or(updates / usual_tests).max(1);
+        Ok(Self { batch_size, updates, eval_every })
+    }
+}
