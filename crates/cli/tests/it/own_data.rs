@@ -83,6 +83,9 @@ const OF_SHOPS: [&str; 8] = [
     "none,sold,amount,rating",
 ];
 
+/// Enough of them to learn what there is.
+const QUICK: [&str; 2] = ["--epochs", "12"];
+
 /// `train` with the shops' columns, as one process.
 fn trained(folder: &Path, more: &[&str]) -> Value {
     let said = run(folder, &[&OF_SHOPS, more, &["--json", "--quiet"]].concat());
@@ -112,7 +115,7 @@ fn each_task_is_learned() {
     #[track_caller]
     fn check(options: &str, measure: &str, base: &str, better: impl Fn(f64, f64) -> bool) {
         let folder = with_shops();
-        let options: Vec<_> = options.split_whitespace().collect();
+        let options: Vec<_> = options.split_whitespace().chain(QUICK).collect();
         let summary = trained(folder.path(), &options);
         let (own, base) = (number(&summary, measure), number(&summary, base));
         assert!(better(own, base), "{options:?}: {own}, base {base}");
