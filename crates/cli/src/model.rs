@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use sync_replicas::hash_text;
 use tabular::data::{Choices, Content, Dataset, NumberColumn, TaskKind, TestRows};
 use tabular::models::{Kind, Network};
 
@@ -170,6 +171,32 @@ fn few(names: &[String]) -> String {
         text += &format!(" and {} more", names.len() - MOST);
     }
     text
+}
+
+/// Which columns are learned from, and how: of two that say the same, one can go on with the
+/// tables of the other.
+pub(crate) fn columns(data: &Dataset) -> String {
+    /// More is no help to whom it is shown.
+    const MOST: usize = 300;
+    let features = &data.features;
+    let names = |columns: &[NumberColumn]| -> Vec<String> {
+        columns.iter().map(|column| column.name.clone()).collect()
+    };
+    let classes = features.target.task.classes().iter().map(|class| class.value.clone());
+    let crosses = features.crosses.iter().map(ToString::to_string).collect();
+    let parts = [
+        ("target", vec![features.target.column.clone()]),
+        ("values", classes.collect()),
+        ("numbers", names(&features.numbers)),
+        ("keys", features.categories.clone()),
+        ("numbers as keys", names(&features.binned)),
+        ("crosses", crosses),
+    ];
+    let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
+    let parts: Vec<_> = parts.map(|(name, names)| format!("{name} {}", names.join(", "))).collect();
+    let all = parts.join("; ");
+    let cut = all.char_indices().nth(MOST).map(|(at, _)| &all[..at]);
+    cut.map_or_else(|| all.clone(), |cut| format!("{cut}... ({:016x})", hash_text(&all)))
 }
 
 /// What a run that goes on must find again, and a cluster's processes must share.

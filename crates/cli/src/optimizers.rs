@@ -5,6 +5,7 @@
 use optim::{Adagrad, Adam, AdamW, Ftrl, LazyAdam, Momentum, Optimizer, RmsProp, Schedule, Sgd};
 use serde::Serialize;
 use serde_json::Value;
+use tabular::data::TaskKind;
 
 use crate::args::{ModelKind, OptimizerKind, OptimizerNumbers, cli_name};
 use crate::error::UsageError;
@@ -108,7 +109,7 @@ fn usual_accumulator(model: ModelKind) -> Option<f64> {
 /// It falls by half every 200 updates, since at a constant rate the last few updates decide by
 /// chance whether a run ends one point above or below its mean. It does not depend on the number
 /// of updates, so that a run in two parts equals a run in one.
-pub(crate) fn usual_rate(model: ModelKind, optimizer: OptimizerKind) -> Schedule {
+pub(crate) fn usual_rate(model: ModelKind, optimizer: OptimizerKind, task: TaskKind) -> Schedule {
     use ModelKind as M;
     use OptimizerKind as O;
     let initial = match (optimizer, model) {
@@ -116,6 +117,9 @@ pub(crate) fn usual_rate(model: ModelKind, optimizer: OptimizerKind) -> Schedule
         (O::Adam | O::LazyAdam | O::Adamw, M::Mlp) => 0.01,
         (O::Adam | O::LazyAdam | O::Adamw, M::Embedding | M::Linear) => 0.003,
         (O::Adam | O::LazyAdam | O::Adamw, M::WideDeep | M::Fm) => 0.002,
+        // Numbers may be many deviations from their mean, which probabilities are not.
+        (O::Adagrad | O::Ftrl, M::Linear) if task == TaskKind::Regression => 0.3,
+        (O::Adagrad | O::Ftrl, M::WideDeep | M::Fm) if task == TaskKind::Regression => 0.1,
         (O::Adagrad | O::Ftrl, M::Linear) => 0.03,
         (O::Adagrad | O::Ftrl, M::Fm) => 0.02,
         (O::Adagrad | O::Ftrl, M::WideDeep) => 0.01,

@@ -29,12 +29,7 @@ pub fn predict(args: &PredictArgs, out: &mut dyn Write) -> Result<(), Error> {
     };
     let written = match &args.out {
         None => write(out),
-        Some(path) => {
-            let unwritable =
-                |error| Error::failed(format!("{} cannot be written: {error}", path.display()));
-            let mut file = fs::File::create(path).map_err(unwritable)?;
-            write(&mut file)
-        }
+        Some(path) => write_aside(path, |file| write(file)),
     };
     match written {
         Ok(_) => Ok(()),
@@ -45,6 +40,27 @@ pub fn predict(args: &PredictArgs, out: &mut dyn Write) -> Result<(), Error> {
             Err(error) => Err(Error::failed(error)),
         },
     }
+}
+
+/// Writes a file beside the one that is meant, and puts it in its place once it is whole: what was
+/// there stays until then, and may be what is read.
+fn write_aside(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<u64, BoxError>,
+) -> Result<u64, BoxError> {
+    let unwritable = |error| format!("{} cannot be written: {error}", path.display());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!(".{name}.new"));
+    let mut file = fs::File::create(&aside).map_err(unwritable)?;
+    let written = write(&mut file);
+    let placed = match written {
+        Ok(rows) => fs::rename(&aside, path).map(|()| rows).map_err(|it| unwritable(it).into()),
+        Err(error) => Err(error),
+    };
+    if placed.is_err() {
+        let _ = fs::remove_file(&aside);
+    }
+    placed
 }
 
 fn is_broken_pipe(error: &BoxError) -> bool {

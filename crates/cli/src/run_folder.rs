@@ -23,7 +23,7 @@ use crate::any_state::AnyState;
 use crate::config::{Config, ConfigError};
 use crate::error::Error;
 use crate::metrics;
-use crate::settings::Resume;
+use crate::settings::{COLUMNS, Resume};
 use find::{Place, USUAL, same};
 pub use folder_settings::FolderSettings;
 use hold::Hold;
@@ -268,6 +268,14 @@ impl RunFolder {
     ) -> Result<(), Error> {
         let Source { place, mut path, mut state } = source;
         let step = state.global_step();
+        let before = match &place {
+            Place::Run { root, .. } => RunFile::read(root)?.or(file.cloned()),
+            _ => file.cloned(),
+        };
+        let changed = match before {
+            Some(before) => changes(&before, settings)?,
+            None => Vec::new(),
+        };
         if matches!(place, Place::One(_)) || !same(place.checkpoints(), &self.checkpoints) {
             let known = checkpoint::newest_generation(&self.checkpoints)?;
             let used = checkpoint::latest(&self.checkpoints)?.is_some();
@@ -276,11 +284,6 @@ impl RunFolder {
         } else if let Some(newest) = state.newest(&self.checkpoints)? {
             path = newest;
         }
-        let before = match place {
-            Place::Run { root, .. } => RunFile::read(&root)?.or(file.cloned()),
-            _ => file.cloned(),
-        };
-        let changed = before.map_or_else(Vec::new, |before| changes(&before, settings));
         self.from = Some(ResumePoint { path, step, changed });
         Ok(())
     }
@@ -356,12 +359,22 @@ fn refuse_used(settings: &FolderSettings, root: &Path, checkpoints: &Path) -> Re
 }
 
 /// What the settings say otherwise than those of before.
-fn changes(before: &RunFile, settings: &FolderSettings) -> Vec<String> {
+fn changes(before: &RunFile, settings: &FolderSettings) -> Result<Vec<String>, Error> {
+    let columns = |(name, now): &(&str, String)| {
+        let then = before.settings.get(*name).filter(|then| *name == COLUMNS && *then != now)?;
+        Some(Error::usage(format!(
+            "--resume: expected the columns that the run has learned from, {then}; got {now}; give \
+             the options about the data that it was begun with"
+        )))
+    };
+    if let Some(error) = settings.told.iter().find_map(columns) {
+        return Err(error);
+    }
     let differs = settings.told.iter().filter_map(|(name, now)| {
         let then = before.settings.get(*name)?;
         (then != now).then(|| format!("{name}: {then} before, {now} now"))
     });
-    differs.collect()
+    Ok(differs.collect())
 }
 
 /// Where the checkpoints of a run folder are, as far as it says so.

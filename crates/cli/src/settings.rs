@@ -23,6 +23,9 @@ use crate::straggler::Stragglers;
 const USUAL_AGGREGATE: u64 = 4;
 const USUAL_REPLICAS: u64 = 5;
 
+/// What a run may not change when it goes on: its tables would be of no use.
+pub(crate) const COLUMNS: &str = "columns";
+
 /// Whether a run begins or goes on (P-24).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resume {
@@ -111,13 +114,6 @@ impl Settings {
         let name = args.model.unwrap_or_else(|| model::usual_model(&args.data));
         let kind = model::kind(name, args.hidden, args.width)?;
         let optimizer = args.optimizer.unwrap_or_else(|| model::usual_optimizer(name));
-        let learning_rate = match (&args.schedule, args.learning_rate) {
-            (Some(schedule), _) => schedule.clone(),
-            (None, Some(rate)) => rate.into(),
-            (None, None) => optimizers::usual_rate(name, optimizer),
-        };
-        learning_rate.validate()?;
-        optimizers::build(optimizer, learning_rate.clone(), &args.numbers, name)?;
         let clip = Clip::new(args.clip_value, args.clip_norm, args.clip_global_norm)?;
         if let Some(decay) = args.ema.filter(|decay| !(0.0..=1.0).contains(decay)) {
             return Err(UsageError::number("--ema", "a decay from 0 to 1", decay));
@@ -130,7 +126,15 @@ impl Settings {
         let stragglers = Stragglers::new(&args.straggler, total_num_replicas)?;
         let data = model::data(&args.data, name)?;
         let model = model::network(kind, &data)?;
-        measures::check(&args, in_cluster, data.features.target.task.kind())?;
+        let task = data.features.target.task.kind();
+        measures::check(&args, in_cluster, task)?;
+        let learning_rate = match (&args.schedule, args.learning_rate) {
+            (Some(schedule), _) => schedule.clone(),
+            (None, Some(rate)) => rate.into(),
+            (None, None) => optimizers::usual_rate(name, optimizer, task),
+        };
+        learning_rate.validate()?;
+        optimizers::build(optimizer, learning_rate.clone(), &args.numbers, name)?;
         let replicas_to_aggregate = count(
             "-a, --replicas-to-aggregate",
             args.replicas_to_aggregate.unwrap_or(USUAL_AGGREGATE),
@@ -203,11 +207,16 @@ impl Settings {
     ///
     /// # Errors
     /// [`UsageError`] names the option, what was expected and what came.
-    pub fn check_of_evaluator(args: TrainArgs) -> Result<Self, UsageError> {
+    pub fn check_of_evaluator(mut args: TrainArgs) -> Result<Self, UsageError> {
         if args.keep_best.is_some() && args.out.is_none() {
             let expected =
                 "--out DIR with it, the run folder, which the best checkpoint is kept in";
             return Err(UsageError::number("--keep-best", expected, "none"));
+        }
+        // Epochs are so many updates as workers and backups make of them.
+        if args.updates.is_none() && (args.epochs.is_some() || args.data.data.is_some()) {
+            args.epochs = None;
+            args.updates = Some(i64::MAX.unsigned_abs());
         }
         Self::new(args, true)
     }
@@ -229,6 +238,12 @@ impl Settings {
     #[must_use]
     pub(crate) fn identity(&self) -> String {
         model::identity(&self.args.data, &self.data)
+    }
+
+    /// Which columns it learns from.
+    #[must_use]
+    pub(crate) fn columns(&self) -> String {
+        model::columns(&self.data)
     }
 
     /// The update rule, as often as it is wanted.
@@ -253,7 +268,8 @@ impl Settings {
     pub fn describe(&self) -> Vec<(&'static str, String)> {
         let mut all = vec![
             ("model", self.kind.name().to_owned()),
-            ("data", model::identity(&self.args.data, &self.data)),
+            ("data", self.identity()),
+            (COLUMNS, self.columns()),
             ("optimizer", cli_name(self.optimizer)),
             ("learning rate", self.learning_rate.to_string()),
             ("replicas", format!("{} of {}", self.replicas_to_aggregate, self.total_num_replicas)),

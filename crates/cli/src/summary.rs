@@ -200,7 +200,10 @@ pub fn verdict(summary: &Summary) -> String {
         scores
             .test_log_loss
             .map(|it| format!("log loss {}", beside(it, base.base_log_loss, number))),
-        scores.test_rmse.map(|it| format!("RMSE {}", beside(it, base.base_rmse, number))),
+        scores.test_rmse.map(|it| {
+            let base = base.base_rmse.map(|base| format!(" (of the mean alone {})", number(base)));
+            format!("RMSE {}{}", number(it), base.unwrap_or_default())
+        }),
     ];
     let measures: Vec<String> = measures.into_iter().flatten().collect();
     let mut text = match measures.is_empty() {

@@ -13,6 +13,11 @@ pub mod models;
 pub mod predict;
 pub mod scores;
 
+/// Keeps the README's program compiling and running.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// The handwritten digits, a file like any other: 64 columns of pixels, and `digit`.
 ///
 /// `data/README.md` says whose work they are.

@@ -89,7 +89,8 @@ fn write_names(task: &Task, out: &mut impl Write) -> io::Result<()> {
         Task::Classes { classes } => {
             let mut names = csv::Writer::from_writer(out);
             let of = classes.iter().map(|class| format!("probability of {}", class.value));
-            names.write_record(std::iter::once("prediction".to_owned()).chain(of))?;
+            let all = std::iter::once("prediction".to_owned()).chain(of);
+            names.write_record(all).map_err(unwritten)?;
             names.flush()
         }
     }
@@ -102,18 +103,27 @@ fn write_rows(
 ) -> io::Result<()> {
     let mut lines = csv::Writer::from_writer(out);
     for row in predicted.outer_iter() {
-        match task {
-            Task::Regression { .. } => lines.write_record([row[0].to_string()])?,
+        let written = match task {
+            Task::Regression { .. } => lines.write_record([row[0].to_string()]),
             Task::Binary { classes } => {
                 let class = &classes[usize::from(row[0] > 0.5)];
-                lines.write_record([class.value.clone(), row[0].to_string()])?;
+                lines.write_record([class.value.clone(), row[0].to_string()])
             }
             Task::Classes { classes } => {
                 let class = classes[best(row.iter().copied())].value.clone();
                 let numbers = row.iter().map(f32::to_string);
-                lines.write_record(std::iter::once(class).chain(numbers))?;
+                lines.write_record(std::iter::once(class).chain(numbers))
             }
-        }
+        };
+        written.map_err(unwritten)?;
     }
     lines.flush()
+}
+
+/// What the system said, which tells a reader that has gone from a disk that is full.
+fn unwritten(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }

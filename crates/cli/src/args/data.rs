@@ -10,8 +10,8 @@ use super::train::MODEL;
 /// The options that say what is learned from.
 #[derive(Clone, Debug, Default, Args)]
 pub struct DataArgs {
-    /// What to learn from: CSV with a line of names, also gzipped; of other files one line in five
-    /// is for the test [default: the built-in handwritten digits]
+    /// What to learn from: CSV with a line of names, also gzipped [default: the built-in handwritten
+    /// digits]
     #[arg(long, value_name = "FILE", help_heading = MODEL)]
     pub data: Option<PathBuf>,
     /// The column to be predicted
@@ -30,7 +30,8 @@ pub struct DataArgs {
     /// What to learn [default: binary of two values; classes of few; regression of numbers]
     #[arg(long, value_enum, help_heading = MODEL)]
     pub task: Option<TaskArg>,
-    /// Which lines are for the test: `day % 10 == 0`, `year >= 2013 and part != 'train'`
+    /// Which lines are for the test: `day % 10 == 0`, `year >= 2013 and part != 'train'` [default:
+    /// one in five]
     #[arg(long, value_name = "CONDITION", conflicts_with = "test_file", help_heading = MODEL)]
     pub test_where: Option<Condition>,
     /// A file of lines for the test; then all of the other are trained on

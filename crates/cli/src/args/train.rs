@@ -44,7 +44,7 @@ pub struct TrainArgs {
     #[arg(long, value_enum, help_heading = OPTIMIZER)]
     pub optimizer: Option<OptimizerKind>,
     /// Learning rate, constant [default: one that suits the model and the optimizer, and that
-    /// falls by half every 200 updates]
+    /// falls by half every 200 updates, save of adagrad and ftrl]
     #[arg(long, value_name = "RATE", conflicts_with = "schedule", help_heading = OPTIMIZER)]
     pub learning_rate: Option<f64>,
     /// Learning rate over the updates, such as `cosine:initial=0.05,steps=300`

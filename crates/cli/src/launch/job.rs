@@ -82,6 +82,9 @@ impl Job {
         let folder = RunFolder::open(&settings)?;
         let own = words.iter().filter(|word| *word != "--evaluator").cloned();
         let mut words = without(own, &OWN);
+        // An evaluator does not know how many workers there are, which epochs depend on.
+        words = without(words, &["--epochs", "--updates"]);
+        words.extend(["--updates".into(), settings.updates.to_string().into()]);
         if says_what_is_trained("launch", &words).is_none() {
             // A parameter server that is told nothing would serve any program.
             words.extend(["--model".into(), settings.kind.name().into()]);

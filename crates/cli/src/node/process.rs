@@ -60,6 +60,7 @@ impl Process {
         let cluster = cluster
             .agree("model", settings.kind.name())
             .agree("data", settings.identity())
+            .agree("columns", settings.columns())
             .agree("seed", settings.args.seed)
             .agree("batch size", settings.batch_size);
         let (task, is_chief) = (cluster.place().task, cluster.place().is_chief());

@@ -25,7 +25,7 @@ pub struct Batches {
     size: usize,
     seed: u64,
     epoch: u64,
-    order: Vec<usize>,
+    order: Vec<u32>,
 }
 
 /// A batch that is empty or larger than the training data.
@@ -64,15 +64,16 @@ impl Batches {
             self.epoch = epoch;
         }
         let first = (number % self.per_epoch()) as usize * self.size;
-        self.order[first..first + self.size].to_vec()
+        self.order[first..first + self.size].iter().map(|row| *row as usize).collect()
     }
 }
 
-fn shuffled(examples: usize, seed: u64, epoch: u64) -> Vec<usize> {
+fn shuffled(examples: usize, seed: u64, epoch: u64) -> Vec<u32> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     // One stream an epoch: the seeds 7 and 8 share no shuffle, as seed + epoch would.
     random.set_stream(epoch);
-    let mut order: Vec<usize> = (0..examples).collect();
+    // A file has no more rows than these can count.
+    let mut order: Vec<u32> = (0..examples as u32).collect();
     order.shuffle(&mut random);
     order
 }

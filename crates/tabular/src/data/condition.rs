@@ -166,7 +166,8 @@ fn comparison(text: &str) -> Result<Comparison, String> {
         matches!(value, Value::Text(_)),
     );
     if is_text && (divisor.is_some() || order) {
-        return Err(format!("{right} is no number"));
+        let hint = if right.contains(" or ") { "; only `and` joins conditions" } else { "" };
+        return Err(format!("{right} is no number{hint}"));
     }
     Ok(Comparison { column, divisor, operator: *operator, value })
 }

@@ -1,6 +1,6 @@
 //! What a file's columns are: all that it takes to make an example of a row, now and at prediction.
 //!
-//! Plain data, which a run folder keeps as `features.json`.
+//! Plain data, which a run folder keeps as `model.json`.
 
 use serde::{Deserialize, Serialize};
 

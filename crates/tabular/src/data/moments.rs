@@ -16,6 +16,10 @@ impl Moments {
         self.squares += before * (value - self.mean);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     pub(crate) fn deviation(&self) -> f64 {
         let deviation = (self.squares / self.count.max(1) as f64).sqrt();
         if deviation.is_finite() && deviation > 0.0 { deviation } else { 1.0 }

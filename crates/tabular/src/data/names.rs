@@ -26,6 +26,16 @@ impl<'a> Names<'a> {
         self.columns
     }
 
+    /// All of them, for an error.
+    fn listed(&self) -> String {
+        match self.columns {
+            [one] if one.contains([';', '\t']) => {
+                format!("{one} (one alone: only commas separate columns)")
+            }
+            columns => listed(columns),
+        }
+    }
+
     /// The place of a column; one without a name cannot be meant.
     pub(crate) fn find(&self, option: &'static str, column: &str) -> Result<usize, DataError> {
         let place = self.places.get(column).copied().filter(|_| !column.is_empty());
@@ -33,7 +43,7 @@ impl<'a> Names<'a> {
             path: self.path.to_owned(),
             option,
             column: column.to_owned(),
-            columns: listed(self.columns),
+            columns: self.listed(),
         })
     }
 }

@@ -8,7 +8,7 @@ use super::names::Names;
 /// What becomes of a column.
 #[derive(Clone, Debug)]
 pub(crate) enum Role {
-    /// It has numbers, and perhaps rows to train on that have none.
+    /// It has numbers, as far as there are values, and perhaps rows to train on that have none.
     Numbers(Moments, bool),
     /// Its values are keys.
     Keys,

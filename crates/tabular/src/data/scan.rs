@@ -183,6 +183,8 @@ impl<'a> Pass<'a> {
                 Ok(Some(value)) if !is_test => moments.add(value),
                 Ok(Some(_)) => {}
                 Ok(None) => *has_missing |= !is_test,
+                // No value has said before what it is.
+                Err(_) if moments.is_empty() => *role = Role::Keys,
                 Err(_) => {
                     let expected = "a number, as most of the column's first values are, or nothing \
                                     where there is none (--categorical makes keys of it)";
@@ -219,7 +221,7 @@ impl<'a> Pass<'a> {
                 option: "--test-where",
                 expected: "rows to train on and rows to test with".to_owned(),
                 got: match condition {
-                    Some(condition) => format!("{condition:?}, which leaves none {which}"),
+                    Some(condition) => format!("{condition}, which leaves none {which}"),
                     None => format!("none {which} in {}", self.name),
                 },
             });
