@@ -30,13 +30,10 @@ pub(crate) fn run(sh: &Shell) -> bool {
     // Tests start some of them.
     let programs = steps.step("programs are built", || Programs::build(sh));
     steps.command("tests", cmd!(sh, "cargo test {ALL...} --tests --no-fail-fast"));
-    steps.command("doc tests", cmd!(sh, "cargo test {ALL...} --doc --no-fail-fast"));
-    for (name, cluster) in [("conformance", false), ("conformance over a network", true)] {
-        steps.step(name, || match conformance::run(sh, None, cluster)? {
-            true => Ok(()),
-            false => Err("a trace was not passed".into()),
-        });
-    }
+    // They need one core each, as most of what comes next does.
+    let python = python::begin(sh, &mut steps, python::Tests::Basic);
+    steps.step("clusters in virtual time", || sim::clusters(sh, None));
+    steps.step("explore", || explore::run(sh, None));
     steps.step("models", || match model::run(sh, None, None)? {
         true => Ok(()),
         false => Err("a model and the real thing differ".into()),
@@ -45,17 +42,24 @@ pub(crate) fn run(sh: &Shell) -> bool {
         true => Ok(()),
         false => Err("a seed was not passed".into()),
     });
-    steps.step("clusters in virtual time", || sim::clusters(sh, None));
+    for (name, cluster) in [("conformance", false), ("conformance over a network", true)] {
+        steps.step(name, || match conformance::run(sh, None, cluster)? {
+            true => Ok(()),
+            false => Err("a trace was not passed".into()),
+        });
+    }
+    if let Some(python) = python {
+        steps.join(python);
+    }
+    steps.command("doc tests", cmd!(sh, "cargo test {ALL...} --doc --no-fail-fast"));
     steps.step("docs", || {
         println!("$ RUSTDOCFLAGS='-D warnings' cargo doc {} --no-deps", ALL.join(" "));
         let docs = cmd!(sh, "cargo doc {ALL...} --no-deps").env("RUSTDOCFLAGS", "-D warnings");
         Ok(docs.quiet().run()?)
     });
-    steps.step("explore", || explore::run(sh, None));
     steps.step("loom", || loom::run(sh, None));
     examples(sh, &mut steps, programs.as_ref());
     steps.step("killed processes", || faults::smoke(sh));
-    python::run(sh, &mut steps, python::Tests::Basic);
     tools::run(sh, &mut steps, false);
 
     steps.finish()

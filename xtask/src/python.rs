@@ -14,7 +14,7 @@ use xshell::{Shell, cmd};
 use crate::{
     Result,
     programs::{EXACT, Programs},
-    steps::{Steps, announce},
+    steps::{Beside, Steps, announce},
 };
 
 const PACKAGE: &str = "crates/python";
@@ -35,25 +35,30 @@ pub(crate) fn alone(sh: &Shell, tests: Tests) -> bool {
     let (name, value) = EXACT;
     sh.set_var(name, value);
     let mut steps = Steps::default();
-    run(sh, &mut steps, tests);
+    if let Some(tests) = begin(sh, &mut steps, tests) {
+        steps.join(tests);
+    }
     steps.finish()
 }
 
-/// The package's steps, or a line that says why there are none.
-pub(crate) fn run(sh: &Shell, steps: &mut Steps, tests: Tests) {
+/// The package's steps, or a line that says why there are none; its tests, which start processes
+/// and wait for them, run on beside other steps.
+pub(crate) fn begin(sh: &Shell, steps: &mut Steps, tests: Tests) -> Option<Beside> {
     let made = environment(sh, tests);
     let must = env::var_os("CI").is_some_and(|it| !it.is_empty());
     let environment = match made {
-        Err(error) if !must => return println!("\nskipped python: {error}"),
+        Err(error) if !must => {
+            println!("\nskipped python: {error}");
+            return None;
+        }
         made => steps.step("python's environment", || made),
     };
-    let Some(environment) = environment else { return };
+    let environment = environment?;
     // Tests of clusters start it.
     let built = steps.step("the program of python's tests", || {
         Ok(Programs::build(sh)?.named("sync-replicas")?.to_owned())
     });
-    let Some(program) = built else { return };
-    let _program = sh.push_env("SYNC_REPLICAS_PROGRAM", program);
+    let _program = sh.push_env("SYNC_REPLICAS_PROGRAM", built?);
     let python = environment.join("bin/python");
     // With the flags of the other steps, so that crates are not built once more.
     steps.step("python's build", || install(sh, &environment));
@@ -65,9 +70,9 @@ pub(crate) fn run(sh: &Shell, steps: &mut Steps, tests: Tests) {
         // It prints how long updates stood still.
         let only = ["-m", "ray", "--capture=no"];
         steps.command("trainings under ray", cmd!(sh, "{python} -m pytest --quiet {only...}"));
-    } else {
-        steps.command("python's tests", cmd!(sh, "{python} -m pytest --quiet"));
+        return None;
     }
+    Some(Steps::beside("python's tests", cmd!(sh, "{python} -m pytest --quiet")))
 }
 
 /// The interpreter of an environment that has the package.

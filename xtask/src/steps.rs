@@ -5,6 +5,9 @@
 
 use std::{
     fmt,
+    io::{self, Write},
+    process::{Command, Output},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -13,9 +16,22 @@ use xshell::Cmd;
 use crate::Result;
 
 /// The steps done so far, in order.
-#[derive(Default)]
 pub(crate) struct Steps {
     rows: Vec<Row>,
+    begun: Instant,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self { rows: Vec::new(), begun: Instant::now() }
+    }
+}
+
+/// A command that runs beside the steps after it, until it is [joined](Steps::join) as one of them.
+pub(crate) struct Beside {
+    name: String,
+    words: String,
+    running: JoinHandle<(io::Result<Output>, Duration)>,
 }
 
 struct Row {
@@ -37,12 +53,16 @@ impl Steps {
             Ok(made) => (Some(made), None),
             Err(error) => (None, Some(error.to_string())),
         };
+        self.note(name, error, took);
+        made
+    }
+
+    fn note(&mut self, name: &str, error: Option<String>, took: Duration) {
         match &error {
             None => println!("--- {name}: passed in {:.1} s", took.as_secs_f64()),
             Some(error) => println!("--- {name}: FAILED in {:.1} s: {error}", took.as_secs_f64()),
         }
         self.rows.push(Row { name: name.to_owned(), error, took });
-        made
     }
 
     /// Runs one command as one step.
@@ -51,6 +71,35 @@ impl Steps {
             announce(&command);
             Ok(command.quiet().run()?)
         });
+    }
+
+    /// Starts a command that waits more than it computes, to be [joined](Self::join) later.
+    pub(crate) fn beside(name: &str, command: Cmd<'_>) -> Beside {
+        let (name, words) = (name.to_owned(), command.to_string());
+        println!("\n=== {name} begins beside the next steps");
+        let mut command = Command::from(command);
+        let start = Instant::now();
+        let running = thread::spawn(move || (command.output(), start.elapsed()));
+        Beside { name, words, running }
+    }
+
+    /// Waits for such a command, and prints what it has said.
+    pub(crate) fn join(&mut self, beside: Beside) {
+        let Beside { name, words, running } = beside;
+        println!("\n=== {name}\n$ {words}");
+        let joined = running.join().map_err(|_| io::Error::other("its thread panicked"));
+        let (error, took) = match joined {
+            Ok((Ok(output), took)) => {
+                // Whoever reads along may have gone; the summary says what matters.
+                let _ = io::stdout().write_all(&output.stdout);
+                let _ = io::stdout().write_all(&output.stderr);
+                let failed = (!output.status.success()).then(|| output.status.to_string());
+                (failed, took)
+            }
+            Ok((Err(error), took)) => (Some(error.to_string()), took),
+            Err(error) => (Some(error.to_string()), Duration::ZERO),
+        };
+        self.note(&name, error, took);
     }
 
     /// Prints the summary, and gives whether every step passed.
@@ -78,8 +127,9 @@ impl fmt::Display for Steps {
             let result = if error.is_some() { "FAILED" } else { "passed" };
             writeln!(f, "{name:width$}  {result}  {:7.1}", took.as_secs_f64())?;
         }
-        let total: Duration = self.rows.iter().map(|row| row.took).sum();
-        writeln!(f, "{:width$}          {:7.1}\n", "total", total.as_secs_f64())?;
+        // Less than the sum of all, of which some ran beside others.
+        let total = self.begun.elapsed().as_secs_f64();
+        writeln!(f, "{:width$}          {total:7.1}\n", "total")?;
         for Row { name, error, .. } in &self.rows {
             if let Some(error) = error {
                 writeln!(f, "{name}: {error}")?;
@@ -108,6 +158,19 @@ mod tests {
         assert_eq!(text.lines().last(), Some("2 passed, 1 failed"));
         assert!(text.contains("two: no such thing"), "{text}");
         assert!(text.lines().any(|line| line.starts_with("three  passed")), "{text}");
+    }
+
+    #[test]
+    fn what_ran_beside_others_is_a_step_as_well() {
+        let sh = xshell::Shell::new().expect("a shell");
+        let mut steps = Steps::default();
+        let bad = Steps::beside("bad", xshell::cmd!(sh, "cargo no-such-command"));
+        let good = Steps::beside("good", xshell::cmd!(sh, "cargo --version"));
+        steps.join(good);
+        steps.join(bad);
+        let text = steps.to_string();
+        assert_eq!(text.lines().last(), Some("1 passed, 1 failed"));
+        assert!(text.contains("bad: exit status"), "{text}");
     }
 
     #[test]

@@ -10,8 +10,7 @@ use super::train::MODEL;
 /// The options that say what is learned from.
 #[derive(Clone, Debug, Default, Args)]
 pub struct DataArgs {
-    /// What to learn from: CSV with a line of names, also gzipped [default: the built-in handwritten
-    /// digits]
+    /// What to learn from: CSV with a line of names, also gzipped [default: the built-in digits]
     #[arg(long, value_name = "FILE", help_heading = MODEL)]
     pub data: Option<PathBuf>,
     /// The column to be predicted

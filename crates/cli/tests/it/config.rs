@@ -34,8 +34,8 @@ const OPTIONS: [(&str, &str); 57] = [
     ("FILE --target y --ignore a,b", "data = \"FILE\"\ntarget = \"y\"\nignore = [\"a\",\"b\"]"),
     ("FILE --target y --task classes", "data = \"FILE\"\ntarget = \"y\"\ntask = \"classes\""),
     (
-        "FILE --target y --test-where a%2==0",
-        "data = \"FILE\"\ntarget = \"y\"\ntest_where = \"a%2==0\"",
+        "FILE --target y --test-where a%3==0",
+        "data = \"FILE\"\ntarget = \"y\"\ntest_where = \"a%3==0\"",
     ),
     ("FILE --target y --test-file FILE", "data = \"FILE\"\ntarget = \"y\"\ntest_file = \"FILE\""),
     ("--optimizer lazy-adam", "optimizer = \"lazy-adam\""),

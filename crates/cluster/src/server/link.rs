@@ -4,4 +4,5 @@
 pub(super) mod follower_side;
 pub(super) mod leader_side;
 pub(super) mod orders;
+mod rows_told;
 pub(super) mod transfer;

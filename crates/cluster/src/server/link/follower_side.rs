@@ -1,6 +1,7 @@
 //! The other end of a link: the leader's orders, carried out once and in order on a parameter
 //! server that does not lead.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tonic::Status;
 
+use super::rows_told::RowsTold;
 use super::transfer::{IncomingState, pieces, scalars};
 use crate::batches::{BatchSender, Batches, batch, batches};
 use crate::proto::done::Done as Answer;
@@ -55,8 +57,8 @@ struct LinkState<T: Scalar> {
     alone: Option<Instant>,
     /// What the leader is told over the present one.
     sender: Option<BatchSender<Done>>,
-    /// What the leader was told last of rows that were written; once more over each connection.
-    rows: Option<RowsWritten>,
+    /// What the leader is told of rows that were written.
+    rows: RowsTold,
     /// A state that is coming in.
     incoming: IncomingState,
     state: Option<ShardState<T>>,
@@ -90,7 +92,7 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
             connection: 0,
             alone: Some(Instant::now()),
             sender: None,
-            rows: None,
+            rows: RowsTold::default(),
             incoming: IncomingState::default(),
             state: None,
             reader: None,
@@ -159,13 +161,13 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
             self.own.set_secret(hello.life);
             link.run = run;
             if std::mem::replace(&mut link.leader, hello.life) != hello.life {
-                (link.done, link.rows) = (0, None);
+                (link.done, link.rows) = (0, RowsTold::default());
                 link.forget_state();
             }
             let ended = self.own.over.borrow().clone();
             let welcome = proto::ServeWelcome { life: self.life, done: link.done, ended };
             answer(&sender, 0, vec![Answer::Welcome(welcome)]);
-            answer(&sender, 0, link.rows.clone().map(Answer::Rows).into_iter().collect());
+            answer(&sender, 0, link.rows.again().map(Answer::Rows).into_iter().collect());
             link.sender = Some(sender.clone());
             if self.own.leaving.load(Ordering::Acquire) {
                 link.say_that_it_leaves();
@@ -239,19 +241,21 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
     }
 
     /// Has its rows of a checkpoint written, which is told when it is done.
-    fn write_rows(self: &Arc<Self>, aside: String, rows: TableSaves<T>) {
+    fn write_rows(self: &Arc<Self>, link: &mut LinkState<T>, aside: String, rows: TableSaves<T>) {
+        link.rows.order(&aside);
         let this = Arc::clone(self);
         tokio::spawn(async move {
-            let written = this.own.write_rows(&aside, rows);
-            let (tables, failed) = match written {
+            // The leader would wait for ever for what is never told.
+            let write = || this.own.write_rows(&aside, rows).map_err(|error| error.to_string());
+            let written = catch_unwind(AssertUnwindSafe(write));
+            let (tables, failed) = match written.unwrap_or_else(|_| Err("it panicked".to_owned())) {
                 // Plain data with text for keys, which does not fail.
                 Ok(tables) => (serde_json::to_vec(&tables).unwrap_or_default(), String::new()),
-                Err(error) => (Vec::new(), error.to_string()),
+                Err(error) => (Vec::new(), error),
             };
-            let rows = RowsWritten { aside, tables: tables.into(), failed };
             let mut link = lock(&this.link);
-            link.rows = Some(rows.clone());
-            if let Some(sender) = &link.sender {
+            let rows = link.rows.written(RowsWritten { aside, tables: tables.into(), failed });
+            if let (Some(sender), Some(rows)) = (&link.sender, rows) {
                 answer(sender, 0, vec![Answer::Rows(rows)]);
             }
         });
@@ -273,7 +277,7 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
                 let (state, rows) = own.save()?;
                 crash_point!("server/state-taken");
                 if let Some(rows) = rows.filter(|_| !save.aside.is_empty()) {
-                    self.write_rows(save.aside, rows);
+                    self.write_rows(link, save.aside, rows);
                 }
                 let scalars = Answer::SavedScalars(scalars(&state));
                 return Ok(pieces(&state).map(Answer::Saved).chain([scalars]).collect());
