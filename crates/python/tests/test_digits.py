@@ -23,7 +23,7 @@ def test_numpy(digits):
         evaluate=lambda v: {"accuracy": accuracy(v, digits["test"])},
         **SETTINGS,
     )
-    assert report.evaluations[-1]["accuracy"] > 0.965, report.evaluations
+    assert report.evaluations[-1]["accuracy"] > 0.955, report.evaluations
 
 
 def test_the_accuracy_is_that_of_the_rust_program(digits, program, tmp_path):
@@ -76,7 +76,7 @@ def test_jax(digits):
         "w": got["out"]["w"],
         "b": got["out"]["b"],
     }
-    assert accuracy(found, digits["test"]) > 0.965
+    assert accuracy(found, digits["test"]) > 0.955
 
 
 @pytest.mark.torch
@@ -103,4 +103,4 @@ def test_torch(digits):
         evaluate=lambda net: (net(test["x"]).argmax(1) == test["y"]).float().mean(),
         **SETTINGS,
     )
-    assert report.evaluations[-1]["value"] > 0.965, report.evaluations
+    assert report.evaluations[-1]["value"] > 0.955, report.evaluations
