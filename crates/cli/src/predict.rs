@@ -29,7 +29,7 @@ pub fn predict(args: &PredictArgs, out: &mut dyn Write) -> Result<(), Error> {
     };
     let written = match &args.out {
         None => write(out),
-        Some(path) => write_aside(path, |file| write(file)),
+        Some(path) => write_to(path, write),
     };
     match written {
         Ok(_) => Ok(()),
@@ -42,19 +42,29 @@ pub fn predict(args: &PredictArgs, out: &mut dyn Write) -> Result<(), Error> {
     }
 }
 
-/// Writes a file beside the one that is meant, and puts it in its place once it is whole: what was
-/// there stays until then, and may be what is read.
-fn write_aside(
+/// Writes to a pipe or a device as it is. A file is written beside the one that is meant, and put in
+/// its place once it is whole: what was there stays until then, and may be what is read.
+fn write_to(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<u64, BoxError>,
 ) -> Result<u64, BoxError> {
     let unwritable = |error| format!("{} cannot be written: {error}", path.display());
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = path.with_file_name(format!(".{name}.new"));
+    // Where links lead is what is meant.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let before = fs::metadata(&target).ok();
+    if before.as_ref().is_some_and(|before| !before.is_file()) {
+        let mut file = fs::File::options().write(true).open(&target).map_err(unwritable)?;
+        return write(&mut file);
+    }
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let aside = target.with_file_name(format!(".{name}.{}", std::process::id()));
     let mut file = fs::File::create(&aside).map_err(unwritable)?;
-    let written = write(&mut file);
-    let placed = match written {
-        Ok(rows) => fs::rename(&aside, path).map(|()| rows).map_err(|it| unwritable(it).into()),
+    let placed = match write(&mut file) {
+        Ok(rows) => {
+            let permissions = before.map(|before| file.set_permissions(before.permissions()));
+            let placed = permissions.transpose().and_then(|_| fs::rename(&aside, &target));
+            placed.map(|()| rows).map_err(|error| unwritable(error).into())
+        }
         Err(error) => Err(error),
     };
     if placed.is_err() {

@@ -189,6 +189,13 @@ impl Settings {
             let expected = "none: a worker is a process, which fails by itself";
             return Err(UsageError::number("--min-replicas", expected, got));
         }
+        if let Some(path) = &args.data.data {
+            let is_file = std::fs::metadata(path).map(|it| it.is_file());
+            if is_file.is_ok_and(|is_file| !is_file) {
+                let expected = "a file, which each process of the cluster reads";
+                return Err(UsageError::number("FILE", expected, path.display()));
+            }
+        }
         args.total_num_replicas = Some(workers);
         let spare = backup.unwrap_or(0);
         let aggregate = workers.checked_sub(spare).filter(|&aggregate| aggregate > 0);

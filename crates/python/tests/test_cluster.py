@@ -78,7 +78,7 @@ def test_ctrl_c_ends_all_of_it(launch: Any) -> None:
     [
         ("shape", "GradientError: the gradient of `w` does not fit", {1}),
         # The chief ends the training; without the other worker it goes on.
-        ("seed", "RefusedError: .* seed: here [0-9]+, there [0-9]+", {0, 1}),
+        ("seed", "RefusedError: .* seed: the server has [0-9]+, the other [0-9]+", {0, 1}),
     ],
 )
 def test_a_program_that_does_not_fit_is_told(

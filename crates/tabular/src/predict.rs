@@ -98,7 +98,7 @@ fn write_names(task: &Task, out: &mut impl Write) -> io::Result<()> {
 
 fn write_rows(
     task: &Task,
-    predicted: &ndarray::Array2<f32>,
+    predicted: &ndarray::Array2<f64>,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let mut lines = csv::Writer::from_writer(out);
@@ -107,17 +107,22 @@ fn write_rows(
             Task::Regression { .. } => lines.write_record([row[0].to_string()]),
             Task::Binary { classes } => {
                 let class = &classes[usize::from(row[0] > 0.5)];
-                lines.write_record([class.value.clone(), row[0].to_string()])
+                lines.write_record([class.value.clone(), probability(row[0])])
             }
             Task::Classes { classes } => {
                 let class = classes[best(row.iter().copied())].value.clone();
-                let numbers = row.iter().map(f32::to_string);
+                let numbers = row.iter().map(|it| probability(*it));
                 lines.write_record(std::iter::once(class).chain(numbers))
             }
         };
         written.map_err(unwritten)?;
     }
     lines.flush()
+}
+
+/// With as many digits as it was computed with.
+fn probability(value: f64) -> String {
+    (value as f32).to_string()
 }
 
 /// What the system said, which tells a reader that has gone from a disk that is full.

@@ -92,14 +92,14 @@ struct Tally {
     log_loss: f64,
     squares: f64,
     /// The probability of the second of two values, and whether it is the right one.
-    ranked: Vec<(f32, bool)>,
+    ranked: Vec<(f64, bool)>,
     /// Of each value, how many rows have it.
     counts: Vec<u64>,
     base_squares: f64,
 }
 
 impl Tally {
-    fn add(&mut self, task: &Task, predicted: ArrayView2<'_, f32>, targets: &[f32]) {
+    fn add(&mut self, task: &Task, predicted: ArrayView2<'_, f64>, targets: &[f32]) {
         self.rows += targets.len() as u64;
         self.counts.resize(task.classes().len(), 0);
         for (row, target) in predicted.outer_iter().zip(targets) {
@@ -121,13 +121,13 @@ impl Tally {
                 Task::Regression { deviation, .. } => {
                     let own = f64::from(*target) * deviation;
                     let mean = task_mean(task);
-                    let error = f64::from(row[0]) - mean - own;
+                    let error = row[0] - mean - own;
                     self.squares += error * error;
                     self.base_squares += own * own;
                     continue;
                 }
             };
-            self.log_loss -= f64::from(right.max(f32::MIN_POSITIVE)).ln();
+            self.log_loss -= right.max(f64::from(f32::MIN_POSITIVE)).ln();
             if right.is_nan() {
                 self.log_loss = f64::NAN;
             }
@@ -148,7 +148,7 @@ impl Tally {
         let rates = task.classes().iter().map(|class| class.rate);
         let base = |(count, rate): (&u64, f64)| -(*count as f64) * rate.max(1e-9).ln();
         let base_log_loss = self.counts.iter().zip(rates.clone()).map(base).sum();
-        let usual = best(rates.map(|rate| rate as f32));
+        let usual = best(rates);
         Tested {
             scores: Scores {
                 test_accuracy: mean(self.right as f64),
@@ -173,8 +173,8 @@ fn task_mean(task: &Task) -> f64 {
 }
 
 /// The place of the largest, the first of equal ones.
-pub(crate) fn best(row: impl Iterator<Item = f32>) -> usize {
-    let mut best = (0, f32::NEG_INFINITY);
+pub(crate) fn best(row: impl Iterator<Item = f64>) -> usize {
+    let mut best = (0, f64::NEG_INFINITY);
     for (place, value) in row.enumerate() {
         if value > best.1 {
             best = (place, value);
@@ -185,7 +185,7 @@ pub(crate) fn best(row: impl Iterator<Item = f32>) -> usize {
 
 /// The area under the curve, by ranks (Mann and Whitney 1947); rows of equal probability share
 /// their ranks. `None` where one of the two values does not occur.
-fn auc(ranked: &mut [(f32, bool)]) -> Option<f64> {
+fn auc(ranked: &mut [(f64, bool)]) -> Option<f64> {
     ranked.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let positives = ranked.iter().filter(|(_, positive)| *positive).count() as f64;
     let negatives = ranked.len() as f64 - positives;
@@ -204,7 +204,7 @@ fn auc(ranked: &mut [(f32, bool)]) -> Option<f64> {
 
 /// Of predictions and targets that are at hand.
 #[must_use]
-pub fn of(task: &Task, predicted: &Array2<f32>, targets: &[f32]) -> Tested {
+pub fn of(task: &Task, predicted: &Array2<f64>, targets: &[f32]) -> Tested {
     let mut tally = Tally::default();
     tally.add(task, predicted.view(), targets);
     tally.tested(task)
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn what_is_no_number_is_said() {
         let task = Task::Binary { classes: classes([0.5, 0.5]) };
-        let predicted = Array2::from_elem((1, 1), f32::NAN);
+        let predicted = Array2::from_elem((1, 1), f64::NAN);
         assert!(of(&task, &predicted, &[1.0]).scores.test_log_loss.is_some_and(f64::is_nan));
     }
 }

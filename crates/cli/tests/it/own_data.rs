@@ -273,6 +273,54 @@ fn a_file_of_predictions_is_whole_or_the_one_before() {
     assert_eq!(left, 4, "nothing else is left");
 }
 
+// What is no file is written to as it is, and what a link leads to is meant.
+#[cfg(unix)]
+#[test]
+fn predictions_go_where_they_are_sent() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = with_shops();
+    trained(folder.path(), &["--target", "sold", "--out", "run", "--updates", "5"]);
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("real.csv"), "before").expect("is writable");
+    fs::set_permissions(at("real.csv"), fs::Permissions::from_mode(0o600)).expect("is ours");
+    std::os::unix::fs::symlink("real.csv", at("link.csv")).expect("is writable");
+    let said = run(folder.path(), &["predict", "run", "shops.csv", "--out", "link.csv"]);
+    assert_eq!((said.status, said.err.as_str()), (0, ""));
+    assert!(fs::symlink_metadata(at("link.csv")).expect("is there").is_symlink());
+    let real = fs::metadata(at("real.csv")).expect("is there");
+    assert_eq!(real.permissions().mode() & 0o777, 0o600);
+    assert!(real.len() > 10_000);
+    let made = std::process::Command::new("mkfifo").arg(at("pipe")).status();
+    assert!(made.expect("mkfifo is there").success());
+    let mut to_pipe = program(folder.path(), &["predict", "run", "shops.csv", "--out", "pipe"]);
+    let child = to_pipe.spawn().expect("starts");
+    let read = fs::read_to_string(at("pipe")).expect("is text");
+    assert!(child.wait_with_output().expect("it ends").status.success());
+    assert_eq!(read.lines().count(), 4_001);
+    assert_eq!(fs::read_to_string(at("real.csv")).expect("is there"), read);
+    // Several processes cannot read one pipe.
+    let target = ["launch", "pipe", "--target", "sold"];
+    let said = run(folder.path(), &target);
+    assert!(said.status == 2 && said.err.contains("each process of the cluster"), "{}", said.err);
+}
+
+// Times, for instance, are large and differ by little.
+#[test]
+fn numbers_far_from_zero_are_predicted() {
+    let folder = folder();
+    let rows = (0..2_000).map(|n| format!("{},{}\n", n % 100, 1_700_000_000 + n % 100));
+    let text = format!("x,y\n{}", rows.collect::<String>());
+    fs::write(folder.path().join("times.csv"), text).expect("is writable");
+    let options = ["train", "times.csv", "--target", "y", "--out", "run", "--json", "--quiet"];
+    let said = run(folder.path(), &options);
+    assert_eq!(said.status, 0, "{}", said.err);
+    let summary = json(&said.out);
+    assert!(number(&summary, "test_rmse") < 0.1 * number(&summary, "base_rmse"), "{summary}");
+    let said = run(folder.path(), &["predict", "run", "times.csv"]);
+    let first: f64 = said.out.lines().nth(1).expect("a row").parse().expect("is a number");
+    assert!((first - 1_700_000_000.0).abs() < 3.0, "{first}");
+}
+
 // `| head` has seen enough.
 #[cfg(unix)]
 #[test]

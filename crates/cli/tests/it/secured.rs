@@ -144,12 +144,12 @@ fn what_all_must_agree_on_is_compared_item_by_item() {
     let training = Training::begin(folder.path(), &security);
     let mut step = training.step_after(folder.path(), &security, 0);
     for (options, item, value) in [
-        (["--learning-rate", "5"], "optimizer: here", "5"),
-        (["--optimizer", "sgd"], "optimizer: here {\"adam\"", "there {\"sgd\""),
-        (["--seed", "77"], "seed: here", "there 77"),
-        (["--batch-size", "33"], "batch size: here", "there 33"),
-        (["--wire", "bf16"], "wire: here \"native\"", "there \"bf16\""),
-        (["--model", "softmax"], "model: here mlp", "there softmax"),
+        (["--learning-rate", "5"], "optimizer: the server has", "5"),
+        (["--optimizer", "sgd"], "optimizer: the server has {\"adam\"", "the other {\"sgd\""),
+        (["--seed", "77"], "seed: the server has", "the other 77"),
+        (["--batch-size", "33"], "batch size: the server has", "the other 33"),
+        (["--wire", "bf16"], "wire: the server has \"native\"", "the other \"bf16\""),
+        (["--model", "softmax"], "model: the server has mlp", "the other softmax"),
     ] {
         let place = ["node", "--role", "worker", "--index", "1", "--ps", &training.address];
         let rest = ["--worker-hosts", "127.0.0.1:1,127.0.0.1:2", "--patience", "1s"];

@@ -73,7 +73,7 @@ impl Agreement {
         let mut pairs = self.0.iter().map(|item| (item, others.next()));
         let Some((own, other)) = pairs.find(|&(own, other)| Some(own) != other) else {
             let more = others.next().map_or_else(String::new, |item| shown(&item.name, 0));
-            return Some(format!("{more}: here no such item"));
+            return Some(format!("{more}: the server has no such item"));
         };
         let name = shown(&own.name, 0);
         Some(match other.filter(|other| other.name == own.name) {
@@ -81,10 +81,13 @@ impl Agreement {
                 let both = own.value.chars().zip(other.value.chars());
                 let same = both.take_while(|(here, there)| here == there).count();
                 let (here, there) = (shown(&own.value, same), shown(&other.value, same));
-                format!("{name}: here {here}, there {there}")
+                format!("{name}: the server has {here}, the other {there}")
             }
             None => {
-                format!("{name}: here {}, there no such item at its place", shown(&own.value, 0))
+                format!(
+                    "{name}: the server has {}, the other no such item at its place",
+                    shown(&own.value, 0)
+                )
             }
         })
     }
@@ -119,17 +122,21 @@ mod tests {
         let own = [("wire", "f32"), ("optimizer", "Sgd { rate: 0.001 }"), ("seed", "1")];
         check(&own, &own, None);
         let rate = [("wire", "f32"), ("optimizer", "Sgd { rate: 5 }"), ("seed", "2")];
-        let expected = "optimizer: here Sgd { rate: 0.001 }, there Sgd { rate: 5 }";
+        let expected = "optimizer: the server has Sgd { rate: 0.001 }, the other Sgd { rate: 5 }";
         check(&own, &rate, Some(expected));
-        check(&own, &own[..2], Some("seed: here 1, there no such item at its place"));
-        check(&own[..2], &own, Some("seed: here no such item"));
+        check(&own, &own[..2], Some("seed: the server has 1, the other no such item at its place"));
+        check(&own[..2], &own, Some("seed: the server has no such item"));
         let variables = [("wire", "f32"), ("variable `w`", "[2]")];
-        check(&variables, &own, Some("variable `w`: here [2], there no such item at its place"));
+        check(
+            &variables,
+            &own,
+            Some("variable `w`: the server has [2], the other no such item at its place"),
+        );
         // Not as it is said.
         check(
             &[("a\tb", "c\nd\x1b")],
             &[("a", "")],
-            Some("a\\tb: here c\\nd\\u{1b}, there no such item at its place"),
+            Some("a\\tb: the server has c\\nd\\u{1b}, the other no such item at its place"),
         );
     }
 
@@ -139,11 +146,12 @@ mod tests {
         let version = env!("CARGO_PKG_VERSION");
         let mut other = own.items();
         other[1].value = "0.0.9".to_owned();
-        let expected = format!("version: here {version}, there 0.0.9");
+        let expected = format!("version: the server has {version}, the other 0.0.9");
         assert_eq!(own.difference(&other), Some(expected));
         other[0].value = "sync_replicas.v1.Cluster".to_owned();
         let expected =
-            "protocol: here sync_replicas.v2.Cluster, there sync_replicas.v1.Cluster".to_owned();
+            "protocol: the server has sync_replicas.v2.Cluster, the other sync_replicas.v1.Cluster"
+                .to_owned();
         assert_eq!(own.difference(&other), Some(expected));
     }
 
@@ -153,7 +161,7 @@ mod tests {
         let (own, other) = (value("step_timeout: 3s"), value("step_timeout: 4s"));
         let words = agreement(&[("a", &own)]).difference(&agreement(&[("a", &other)]).items());
         let words = words.expect("they differ");
-        for part in ["here ...xx", "xstep_timeout: 3sy", "there ...xx", "xstep_timeout: 4sy"] {
+        for part in ["has ...xx", "xstep_timeout: 3sy", "other ...xx", "xstep_timeout: 4sy"] {
             assert!(words.contains(part), "{words}");
         }
         assert!(words.len() < 600 && words.ends_with("yy..."), "{words}");
@@ -165,7 +173,10 @@ mod tests {
         let long = Item { name: "wire".to_owned(), value: "x".repeat(100_000), defines: false };
         for other in [Vec::new(), vec![Item::default()], vec![long]] {
             let words = own.difference(&other).expect("they differ");
-            assert!(words.len() < 600 && words.starts_with("wire: here f32, there"), "{words}");
+            assert!(
+                words.len() < 600 && words.starts_with("wire: the server has f32, the other"),
+                "{words}"
+            );
         }
     }
 }

@@ -155,7 +155,7 @@ fn what_it_cannot_serve_is_refused_in_words() {
             thread::yield_now();
         }
         let other = rig.work(1, described(Adagrad::new(0.2)), hooks());
-        refused(other, "optimizer: here {\"adagrad\"");
+        refused(other, "optimizer: the server has {\"adagrad\"");
         let longer = rig.work(1, described(Adagrad::new(0.1)), Hooks::new().stop_at_step(11));
         refused(longer, "ends training after update 11");
         rig.work(1, described(Adagrad::new(0.1)), hooks()).expect("it trains");

@@ -86,14 +86,14 @@ impl Condition {
 }
 
 impl Comparison {
-    /// Whether it holds of a field; one that is missing fulfils nothing.
+    /// Whether it holds of a field; a missing number fulfils nothing.
     ///
     /// # Errors
     /// What was expected, where the field is no number and one is needed.
     pub(crate) fn holds(&self, field: &str) -> Result<bool, &'static str> {
         let ordering = match &self.value {
-            Value::Text(_) if is_missing(field) => return Ok(false),
-            Value::Text(text) => field.cmp(text.as_str()),
+            // As in keys, a missing text is the empty one.
+            Value::Text(text) => (if is_missing(field) { "" } else { field }).cmp(text.as_str()),
             Value::Number(value) => {
                 let Some(got) = number(field)? else { return Ok(false) };
                 let got = self.divisor.map_or(got, |divisor| got.rem_euclid(divisor));

@@ -44,18 +44,19 @@ pub(super) fn of_scores(
 /// From scores to what they predict: the probability of the second of two values, that of each of
 /// several, or a number.
 #[must_use]
-pub fn predictions(task: &Task, mut scores: Array2<f32>) -> Array2<f32> {
+pub fn predictions(task: &Task, mut scores: Array2<f32>) -> Array2<f64> {
     match task {
         Task::Binary { .. } => scores.mapv_inplace(sigmoid),
         Task::Classes { .. } => scores.outer_iter_mut().for_each(|mut row| {
             let highest = row.fold(f32::NEG_INFINITY, |highest, &score| highest.max(score));
             softmax(&mut row, highest);
         }),
+        // Far from zero a number of 32 bits would be a coarse one.
         Task::Regression { mean, deviation } => {
-            scores.mapv_inplace(|score| (mean + deviation * f64::from(score)) as f32);
+            return scores.mapv(|score| mean + deviation * f64::from(score));
         }
     }
-    scores
+    scores.mapv(f64::from)
 }
 
 fn sigmoid(score: f32) -> f32 {

@@ -246,7 +246,7 @@ fn losses_and_predictions_of_each_task() {
         let (got, _) = loss::of_scores(&task, scores.clone(), &[target]);
         assert!((got - loss).abs() < 1e-5 * loss.abs().max(1.0), "{scores}: {got}, not {loss}");
         for (got, expected) in predictions(&task, scores.clone()).iter().zip(predicted) {
-            assert!((got - expected).abs() < 1e-6, "{scores}: {got}, not {expected}");
+            assert!((got - f64::from(*expected)).abs() < 1e-6, "{scores}: {got}, not {expected}");
         }
     }
     use TaskKind::{Binary, Classes, Regression};
