@@ -21,7 +21,7 @@ pub(crate) fn run(sh: &Shell) -> bool {
     sh.set_var(name, value);
     // A run from nothing pays for what a next build would go on from, and has no next build.
     sh.set_var("CARGO_INCREMENTAL", "0");
-    // A panic says its line without it; a sixth of the time is writing and linking the rest.
+    // A panic says its line without it, and less is written and linked.
     sh.set_var("CARGO_PROFILE_DEV_DEBUG", "0");
     // Many tests start processes and wait for them.
     sh.set_var("RUST_TEST_THREADS", "4");

@@ -42,8 +42,8 @@ pub fn predict(args: &PredictArgs, out: &mut dyn Write) -> Result<(), Error> {
     }
 }
 
-/// Writes to a pipe or a device as it is. A file is written beside the one that is meant, and put in
-/// its place once it is whole: what was there stays until then, and may be what is read.
+/// Writes to a pipe or a device as it is. A file is written beside the one that is meant, and put
+/// in its place once it is whole: what was there stays until then, and may be what is read.
 fn write_to(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<u64, BoxError>,

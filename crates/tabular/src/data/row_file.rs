@@ -4,7 +4,7 @@
 //! as if it were.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io;
 use std::str;
 use std::sync::Arc;
 
@@ -91,9 +91,7 @@ impl RowReader {
             Place::Disk { .. } => {
                 let mut bytes = std::mem::take(&mut self.bytes);
                 bytes.resize((end - start) as usize, 0);
-                let read = self.file.as_mut().map(|file| {
-                    file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut bytes))
-                });
+                let read = self.file.as_mut().map(|file| read_at(file, &mut bytes, start));
                 let parsed = match read {
                     Some(Ok(())) => self.parse(&bytes, row),
                     _ => Err(rows.content.changed(format!("row {}", row + 1), "its end before it")),
@@ -129,4 +127,19 @@ impl RowReader {
         }
         Ok(wrote)
     }
+}
+
+/// Fills the buffer from a place in a file.
+#[cfg(unix)]
+fn read_at(file: &mut File, bytes: &mut [u8], start: u64) -> io::Result<()> {
+    // One call of the system in place of two: some tenth of a training from disk.
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, start)
+}
+
+/// Fills the buffer from a place in a file.
+#[cfg(not(unix))]
+fn read_at(file: &mut File, bytes: &mut [u8], start: u64) -> io::Result<()> {
+    use std::io::{Read as _, Seek as _};
+    file.seek(io::SeekFrom::Start(start))?;
+    file.read_exact(bytes)
 }
