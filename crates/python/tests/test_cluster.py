@@ -218,6 +218,7 @@ with join() as replica:
     print("ready", flush=True)
     sys.stdin.readline()
     try:
+        print("waits", flush=True)
         {first[wait]}
         replica.next_step()
     except BaseException as error:
@@ -232,6 +233,7 @@ with join() as replica:
         server.send_signal(signal.SIGSTOP)
         child.stdin.write("\n")
         child.stdin.flush()
+        assert child.stdout.readline() == "waits\n"
         threading.Event().wait(0.3)
         sent = time.monotonic()
         child.send_signal(getattr(signal, number))
