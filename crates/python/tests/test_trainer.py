@@ -241,8 +241,8 @@ def test_a_signal_ends_each_wait_within_a_second(wait: str) -> None:
 import signal, time, numpy as np, sync_replicas as sr
 signal.signal(signal.SIGINT, signal.default_int_handler)
 t = sr.Trainer({{"w": np.zeros(1, "f4")}}, sr.Sgd(0.1), aggregate=2, replicas=2)
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     {WAITS[wait]}
 except KeyboardInterrupt:
     print("interrupted", time.monotonic(), flush=True)
