@@ -231,6 +231,8 @@ with join() as replica:
         assert child.stdout.readline() == "ready\n"
         # It answers nothing from now on.
         server.send_signal(signal.SIGSTOP)
+        # On a busy machine its other threads run on until one of them has taken the signal.
+        os.waitpid(server.pid, os.WUNTRACED)
         child.stdin.write("\n")
         child.stdin.flush()
         assert child.stdout.readline() == "waits\n"
