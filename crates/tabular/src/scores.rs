@@ -1,6 +1,5 @@
 //! How good predictions are on rows that were not learned from, beside what the base rate gives.
 
-use ndarray::Array2;
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 use sync_replicas::{BoxError, Keys, Rows, Variables};
@@ -202,20 +201,19 @@ fn auc(ranked: &mut [(f64, bool)]) -> Option<f64> {
     Some(sum / (positives * negatives))
 }
 
-/// Of predictions and targets that are at hand.
-#[must_use]
-pub fn of(task: &Task, predicted: &Array2<f64>, targets: &[f32]) -> Tested {
-    let mut tally = Tally::default();
-    tally.add(task, predicted.view(), targets);
-    tally.tested(task)
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::Array2;
 
     use super::*;
     use crate::data::ClassRate;
+
+    /// Of predictions and targets that are at hand.
+    fn of(task: &Task, predicted: &Array2<f64>, targets: &[f32]) -> Tested {
+        let mut tally = Tally::default();
+        tally.add(task, predicted.view(), targets);
+        tally.tested(task)
+    }
 
     fn classes<const N: usize>(rates: [f64; N]) -> [ClassRate; N] {
         let mut value = 0;

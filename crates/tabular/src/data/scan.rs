@@ -188,13 +188,7 @@ impl<'a> Pass<'a> {
                 Err(_) => {
                     let expected = "a number, as most of the column's first values are, or nothing \
                                     where there is none (--categorical makes keys of it)";
-                    return Err(DataError::Value {
-                        path: name.to_owned(),
-                        line: content.line(start),
-                        column: self.columns[place].clone(),
-                        expected: expected.to_owned(),
-                        got: field(place).to_owned(),
-                    });
+                    return Err(wrong(place, expected));
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! *(Σ embedding of each key) · output/w*.
 
 use ndarray::Array2;
-use sync_replicas::{BoxError, IndexedSlices, Table as TableOf, VariableError, Variables};
+use sync_replicas::{BoxError, IndexedSlices, VariableError, Variables};
 
 use super::math::Start;
 use super::network::{Backward, Given, Part, Table};
@@ -20,8 +20,7 @@ impl Part for Bag {
         variables: Variables<f32>,
         start: &mut Start,
     ) -> Result<Variables<f32>, VariableError> {
-        let table = TableOf::new(EMBEDDINGS.name, self.width);
-        let table = table.normal(0.0, super::math::EMBEDDED).seed(start.seed());
+        let table = start.embeddings(EMBEDDINGS.name, self.width);
         variables.with_table(table)?.with("output/w", start.glorot(self.width, self.outputs))
     }
 

@@ -2,9 +2,9 @@
 //! the other, an embedding of the key of each column.
 
 use ndarray::{Array1, Array2, Axis};
-use sync_replicas::{BoxError, IndexedSlices, Table as TableOf, VariableError, Variables};
+use sync_replicas::{BoxError, IndexedSlices, VariableError, Variables};
 
-use super::math::{EMBEDDED, Start};
+use super::math::Start;
 use super::network::{Backward, Given, Part, Table};
 
 const EMBEDDINGS: Table = Table { name: "embeddings", with_crosses: false };
@@ -28,8 +28,7 @@ impl Part for Deep {
     ) -> Result<Variables<f32>, VariableError> {
         let inputs = self.numbers + self.columns * self.width;
         if self.columns > 0 {
-            let table = TableOf::new(EMBEDDINGS.name, self.width).normal(0.0, EMBEDDED);
-            variables = variables.with_table(table.seed(start.seed()))?;
+            variables = variables.with_table(start.embeddings(EMBEDDINGS.name, self.width))?;
         }
         variables
             .with("hidden/w", start.glorot(inputs, self.hidden))?

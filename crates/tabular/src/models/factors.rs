@@ -5,7 +5,7 @@
 //! learns by heart.
 
 use ndarray::{Array2, Axis};
-use sync_replicas::{BoxError, IndexedSlices, Table as TableOf, VariableError, Variables};
+use sync_replicas::{BoxError, IndexedSlices, VariableError, Variables};
 
 use super::math::{EMBEDDED, Start};
 use super::network::{Backward, Given, Part, Table};
@@ -33,8 +33,7 @@ impl Part for Factors {
             variables = variables.with(OF_NUMBERS, first)?;
         }
         if self.has_keys {
-            let table = TableOf::new(FACTORS.name, self.width).normal(0.0, EMBEDDED);
-            variables = variables.with_table(table.seed(start.seed()))?;
+            variables = variables.with_table(start.embeddings(FACTORS.name, self.width))?;
         }
         Ok(variables)
     }

@@ -3,6 +3,7 @@
 use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use sync_replicas::Table;
 
 /// The deviation of the numbers in an embedding at its birth: rows that are seldom seen keep what
 /// they were born with, and at 0.1 that costs a part in a hundred of the digits.
@@ -19,9 +20,9 @@ impl Start {
         Self { random: ChaCha8Rng::seed_from_u64(seed), seed }
     }
 
-    /// What tables draw their rows from; each adds its name.
-    pub(super) fn seed(&self) -> u64 {
-        self.seed
+    /// A table of embeddings, small at their birth.
+    pub(super) fn embeddings(&self, name: &str, width: usize) -> Table {
+        Table::new(name, width).normal(0.0, EMBEDDED).seed(self.seed)
     }
 
     /// A *rows* x *columns* matrix, uniform in ± √(6 / (*rows* + *columns*)), which keeps the size
