@@ -143,9 +143,6 @@ pub(crate) fn story(args: &DataArgs, data: &Dataset, kind: Kind) -> String {
         TaskKind::Regression => "a number".to_owned(),
     };
     text += &format!("\ntarget {}: {target}", features.target.column);
-    let names = |columns: &[NumberColumn]| -> Vec<String> {
-        columns.iter().map(|column| column.name.clone()).collect()
-    };
     let (numbers, binned) = (names(&features.numbers), names(&features.binned));
     let crosses: Vec<_> = features.crosses.iter().map(ToString::to_string).collect();
     for (name, columns, is_read) in [
@@ -161,6 +158,10 @@ pub(crate) fn story(args: &DataArgs, data: &Dataset, kind: Kind) -> String {
         }
     }
     text
+}
+
+fn names(columns: &[NumberColumn]) -> Vec<String> {
+    columns.iter().map(|column| column.name.clone()).collect()
 }
 
 /// Not more of them than somebody reads.
@@ -179,9 +180,6 @@ pub(crate) fn columns(data: &Dataset) -> String {
     /// More is no help to whom it is shown.
     const MOST: usize = 300;
     let features = &data.features;
-    let names = |columns: &[NumberColumn]| -> Vec<String> {
-        columns.iter().map(|column| column.name.clone()).collect()
-    };
     let classes = features.target.task.classes().iter().map(|class| class.value.clone());
     let crosses = features.crosses.iter().map(ToString::to_string).collect();
     let parts = [
