@@ -54,8 +54,10 @@ enum Line {
     Restore {
         step: i64,
     },
+    Saved {},
     #[serde(rename = "save_failed")]
     SaveFailed {},
+    Failure {},
     Evaluation(Evaluation),
     Result(Box<serde_json::value::Value>),
 }
@@ -114,7 +116,7 @@ impl History {
                 let (path, line) = (path.display(), number + 1);
                 Error::usage(format!(
                     "{path}, line {line}: expected a JSON object of kind run, update, restore, \
-                     batch, evaluation, save_failed or result; {problem}"
+                     batch, evaluation, saved, save_failed, failure or result; {problem}"
                 ))
             };
             let line = serde_json::from_str(line).map_err(|error| bad(error.to_string()))?;
@@ -144,7 +146,7 @@ impl History {
                 }
                 self.restores.push(step);
             }
-            Line::SaveFailed {} => {}
+            Line::Saved {} | Line::SaveFailed {} | Line::Failure {} => {}
             Line::Evaluation(test) => {
                 let updates = self.lives.iter_mut().flat_map(|life| &mut life.updates);
                 for update in updates.filter(|update| update.step == test.step) {
@@ -192,10 +194,13 @@ pub(crate) fn spans(batches: &[Batch], latest: &[Span]) -> Vec<Span> {
         }
         let span = |kind, start, end| {
             let replica = ReplicaId::new(batch.replica);
-            Some(Span { replica, step: batch.step, kind, start, end }).filter(|_| start < end)
+            let span = Span::new(replica, batch.step, kind, (start, end));
+            Some(Span { batch: batch.number, ..span }).filter(|_| start < end)
         };
         spans.extend(span(SpanKind::Waited, time(batch.start - batch.wait), start));
         spans.extend(span(batch.outcome, start, computed));
+        let lookup = batch.lookup.map(|seconds| start + time(seconds));
+        spans.extend(lookup.and_then(|end| span(SpanKind::LookedUp, start, end)));
         spans.extend(span(SpanKind::Sent, computed, batch.pushed.map_or(computed, time)));
     }
     spans.extend(latest.iter().cloned());

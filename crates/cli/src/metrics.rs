@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::driver::append_private_file;
-use sync_replicas::record::UpdateMade;
+use sync_replicas::record::{self, UpdateMade};
 use tabular::scores::Scores;
 
 pub use self::batches::Batch;
@@ -69,6 +69,26 @@ impl From<&UpdateMade> for Update {
             scores: Scores::default(),
             averages_test_accuracy: None,
         }
+    }
+}
+
+/// A checkpoint that was written.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Saved {
+    /// Its update.
+    pub step: i64,
+    /// When it was there, since training began.
+    pub at: f64,
+    /// How long it took.
+    pub seconds: f64,
+    /// How large it is.
+    pub bytes: u64,
+}
+
+impl From<&record::Saved> for Saved {
+    fn from(saved: &record::Saved) -> Self {
+        let (at, seconds) = (saved.at.as_secs_f64(), saved.took.as_secs_f64());
+        Self { step: saved.step, at, seconds, bytes: saved.bytes }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use sync_replicas::record::{Cursor, FailedSave, News, Record};
 
 use crate::error::Error;
-use crate::metrics::{Batches, Evaluation, Metrics, Run, Update, unwritten};
+use crate::metrics::{Batches, Evaluation, Metrics, Run, Saved, Update, unwritten};
 
 /// A record and the file that it goes to.
 pub(crate) struct RunLog {
@@ -57,8 +57,8 @@ impl RunLog {
     /// checkpoints that were not written.
     pub(crate) fn follow(&mut self) -> Vec<FailedSave> {
         let news = self.record.since(&mut self.cursor);
-        let News { updates, spans, failed_saves, missed } = news;
-        let Some(tests) = &mut self.tests else { return failed_saves };
+        let Some(tests) = &mut self.tests else { return news.failed_saves };
+        let News { updates, spans, saves, failed_saves, failures, missed, .. } = news;
         if missed > 0 {
             tracing::warn!(missed, "lines are missing in the metrics: too much happened at once");
         }
@@ -73,8 +73,14 @@ impl RunLog {
         for batch in self.batches.of(&spans) {
             self.metrics.add("batch", &batch);
         }
+        for saved in &saves {
+            self.metrics.add("saved", &Saved::from(saved));
+        }
         for failed in &failed_saves {
             self.metrics.add("save_failed", failed);
+        }
+        for failure in &failures {
+            self.metrics.add("failure", failure);
         }
         failed_saves
     }

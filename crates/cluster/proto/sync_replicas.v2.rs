@@ -181,6 +181,16 @@ pub struct Times {
     /// From the end of computing to this message.
     #[prost(double, tag = "3")]
     pub sent: f64,
+    /// How much of computing were lookups.
+    #[prost(double, tag = "4")]
+    pub looked_up: f64,
+    /// Bytes that were sent, and that came.
+    #[prost(uint64, tag = "5")]
+    pub gradient_bytes: u64,
+    #[prost(uint64, tag = "6")]
+    pub variable_bytes: u64,
+    #[prost(uint64, tag = "7")]
+    pub row_bytes: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ask {
@@ -456,6 +466,70 @@ pub struct Recorded {
     pub seconds: f64,
     #[prost(int64, tag = "6")]
     pub first_step: i64,
+    #[prost(message, repeated, tag = "7")]
+    pub update_spans: ::prost::alloc::vec::Vec<UpdateSpan>,
+    #[prost(message, repeated, tag = "8")]
+    pub saves: ::prost::alloc::vec::Vec<Saved>,
+    #[prost(message, repeated, tag = "9")]
+    pub failed_saves: ::prost::alloc::vec::Vec<SaveFailed>,
+    #[prost(message, repeated, tag = "10")]
+    pub failures: ::prost::alloc::vec::Vec<Failure>,
+    /// What was dropped before it was asked for.
+    #[prost(uint64, tag = "11")]
+    pub missed: u64,
+    /// For the next question.
+    #[prost(message, optional, tag = "12")]
+    pub next: ::core::option::Option<Cursor>,
+}
+/// How far a reader of the record has come: the numbers of what comes next.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Cursor {
+    #[prost(uint64, tag = "1")]
+    pub updates: u64,
+    #[prost(uint64, tag = "2")]
+    pub spans: u64,
+    #[prost(uint64, tag = "3")]
+    pub update_spans: u64,
+    #[prost(uint64, tag = "4")]
+    pub saves: u64,
+    #[prost(uint64, tag = "5")]
+    pub failed_saves: u64,
+    #[prost(uint64, tag = "6")]
+    pub failures: u64,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct UpdateSpan {
+    #[prost(uint64, tag = "1")]
+    pub server: u64,
+    #[prost(int64, tag = "2")]
+    pub step: i64,
+    #[prost(double, tag = "3")]
+    pub start: f64,
+    #[prost(double, tag = "4")]
+    pub end: f64,
+}
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Saved {
+    #[prost(int64, tag = "1")]
+    pub step: i64,
+    #[prost(double, tag = "2")]
+    pub at: f64,
+    #[prost(double, tag = "3")]
+    pub took: f64,
+    #[prost(uint64, tag = "4")]
+    pub bytes: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Failure {
+    #[prost(uint64, tag = "1")]
+    pub replica: u64,
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecordRequest {
+    #[prost(message, optional, tag = "1")]
+    pub since: ::core::option::Option<Cursor>,
 }
 /// A checkpoint was not written; training goes on. For the chief to tell of.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -520,6 +594,12 @@ pub struct Span {
     pub start: f64,
     #[prost(double, tag = "5")]
     pub end: f64,
+    #[prost(uint64, optional, tag = "6")]
+    pub batch: ::core::option::Option<u64>,
+    #[prost(uint64, tag = "7")]
+    pub bytes: u64,
+    #[prost(uint64, tag = "8")]
+    pub staleness: u64,
 }
 /// A piece of a snapshot; pieces come in order, `last` closes it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -748,10 +828,13 @@ pub struct ServeWelcome {
     #[prost(message, optional, tag = "3")]
     pub ended: ::core::option::Option<Ended>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Applied {
     #[prost(uint64, optional, tag = "1")]
     pub variable: ::core::option::Option<u64>,
+    /// How long it took.
+    #[prost(double, tag = "2")]
+    pub seconds: f64,
 }
 /// A piece of a state's tensor, by its place in the shard's list; pieces come in order.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -829,6 +912,7 @@ pub enum SpanKind {
     Superseded = 4,
     Sent = 5,
     NotFinite = 6,
+    LookedUp = 7,
 }
 impl SpanKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -844,6 +928,7 @@ impl SpanKind {
             Self::Superseded => "SUPERSEDED",
             Self::Sent => "SENT",
             Self::NotFinite => "NOT_FINITE",
+            Self::LookedUp => "LOOKED_UP",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -856,6 +941,7 @@ impl SpanKind {
             "SUPERSEDED" => Some(Self::Superseded),
             "SENT" => Some(Self::Sent),
             "NOT_FINITE" => Some(Self::NotFinite),
+            "LOOKED_UP" => Some(Self::LookedUp),
             _ => None,
         }
     }

@@ -25,10 +25,10 @@ pub use leaving::{Farewell, Saves};
 #[doc(hidden)]
 pub use observed::Observed;
 pub use receipts::receipt;
-pub use status::{ReplicaStatus, Status};
 pub use step_stats::StepMade;
+pub use sync_replicas::status::{ReplicaStatus, Status};
 pub use sync_replicas::store::Totals;
-pub use times::Times;
+pub use times::{Times, Traffic};
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -44,7 +44,7 @@ use decisions::Decisions;
 use leaving::Leaving;
 use observed::Observations;
 use step_stats::StepStats;
-use times::Spent;
+use times::{DoneWork, Spent};
 
 /// The engine and one record a replica.
 #[derive(Debug)]

@@ -23,7 +23,7 @@ pub use replica::{ClusterPush, ClusterReplica, ClusterStep};
 pub use report::{ClusterError, ClusterReport, Counts};
 #[cfg(test)]
 pub(crate) use serving::pass_on;
-pub use status::{StatusError, save, status, stop};
+pub use status::{StatusError, record, save, status, stop};
 pub use status_handle::StatusHandle;
 
 use std::sync::Arc;

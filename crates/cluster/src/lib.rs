@@ -56,7 +56,7 @@
 //! | who may come in | [`Cluster::key`], [`Cluster::tls`], [`security`] |
 //! | half the bytes on the network | [`Cluster::wire`] with [`Wire::Bf16`] |
 //! | an end, or a checkpoint, from elsewhere | [`Cluster::process_handle`]; [`stop`], [`save`] |
-//! | how it is | [`status`], [`Cluster::status_handle`] |
+//! | how it is, and what has happened | [`status`], [`record()`], [`Cluster::status_handle`] |
 //! | what to tell a scheduler | [`ClusterError::exit`], [`exit::Exit`] |
 //!
 //! The other modules are what it is made of. They are public for the project's own simulations,
@@ -102,7 +102,7 @@ pub use definition::DefinitionError;
 pub use front::{
     Agreement, Cluster, ClusterError, ClusterPush, ClusterReplica, ClusterReport, ClusterStep,
     ClusterTrainer, Clustered, Counts, DEFAULT_LEASE, OnCluster, ProcessHandle, ServerFiles,
-    StatusError, StatusHandle, save, status, stop,
+    StatusError, StatusHandle, record, save, status, stop,
 };
 pub use server::{ServeError, ServerPresence, ServerStatus};
 pub use shard::Wire;

@@ -7,6 +7,7 @@ mod recorded;
 mod replica;
 
 pub use recorded::Recorded;
+pub(crate) use recorded::time;
 pub(crate) use replica::{caller, hello, initial_values, not_admitted, reply, request};
 
 use sync_replicas::checkpoint::RunId;
@@ -17,7 +18,7 @@ use sync_replicas::{GlobalStep, ReplicaId};
 
 use crate::coordinator::{
     Answer, Commit, Contribution, Decision, GivenUp, Refusal, ShardCommand, StepMade, Ticket,
-    Times, Totals,
+    Times, Totals, Traffic,
 };
 use crate::proto;
 use crate::shard::Section;
@@ -135,8 +136,17 @@ pub(crate) fn commit(commit: proto::Commit) -> Result<Commit, WireError> {
 /// What makes no sense as a time is none.
 pub(crate) fn times(times: Option<proto::Times>) -> Times {
     let times = times.unwrap_or_default();
-    let time = recorded::time;
-    Times { waited: time(times.waited), computed: time(times.computed), sent: time(times.sent) }
+    Times {
+        waited: time(times.waited),
+        computed: time(times.computed),
+        sent: time(times.sent),
+        looked_up: time(times.looked_up),
+        traffic: Traffic {
+            gradients: times.gradient_bytes,
+            variables: times.variable_bytes,
+            rows: times.row_bytes,
+        },
+    }
 }
 
 impl From<Times> for proto::Times {
@@ -145,6 +155,10 @@ impl From<Times> for proto::Times {
             waited: times.waited.as_secs_f64(),
             computed: times.computed.as_secs_f64(),
             sent: times.sent.as_secs_f64(),
+            looked_up: times.looked_up.as_secs_f64(),
+            gradient_bytes: times.traffic.gradients,
+            variable_bytes: times.traffic.variables,
+            row_bytes: times.traffic.rows,
         }
     }
 }

@@ -93,6 +93,19 @@ impl Engine {
         self.members.iter().filter(|(_, member)| member.live).count()
     }
 
+    /// Whether a replica is a member now.
+    #[must_use]
+    pub fn is_live(&self, replica: ReplicaId) -> bool {
+        self.members.get(replica).is_some_and(|member| member.live)
+    }
+
+    /// When a replica was given the batch that it computes, if it computes one.
+    #[must_use]
+    pub fn working_since(&self, replica: ReplicaId) -> Option<Duration> {
+        let member = self.members.get(replica)?;
+        (member.live && member.working).then_some(member.began)
+    }
+
     /// The replicas that wait for a token, first come first.
     pub fn waiting(&self) -> impl Iterator<Item = ReplicaId> {
         self.line.iter().copied()

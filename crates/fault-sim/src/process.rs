@@ -11,7 +11,7 @@ use cluster::client::protocol::{
     Action, ConnectionId, Departure, ProtocolSettings, PushError, PushReport, ReplicaProtocol,
     Reply, Signal, WaitError, Work,
 };
-use cluster::coordinator::Ticket;
+use cluster::coordinator::{Ticket, Times};
 use engine::{Grant, ReplicaId};
 use sync_replicas::driver::CancellationSource;
 use sync_replicas::{Cancellation, Snapshot};
@@ -391,5 +391,5 @@ impl Process {
 }
 
 fn work(stage: &Stage) -> Work {
-    Work { waited: Duration::ZERO, computed: Duration::ZERO, ended: stage.now() }
+    Work { times: Times::default(), ended: stage.now() }
 }

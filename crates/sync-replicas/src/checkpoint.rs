@@ -27,7 +27,9 @@ pub use claim::{claim, newest_generation};
 #[cfg(feature = "crash-points")]
 pub use disk::{Disk, SystemDisk};
 pub use error::CheckpointError;
-pub use folder::{RowsToSave, aside_name, discard_rows, write, write_rows, write_with_rows};
+pub use folder::{
+    RowsToSave, aside_name, discard_rows, size_on_disk, write, write_rows, write_with_rows,
+};
 #[cfg(feature = "crash-points")]
 pub use folder::{write_on, write_rows_on};
 pub(crate) use manifest::sha256_hex;

@@ -54,6 +54,7 @@
 //! | an end from elsewhere | [`Trainer::stop_handle`], a [`StopHandle`] |
 //! | giving up work that is in vain | [`Work::is_superseded`], a [`Cancellation`] |
 //! | what happened, while it happens | [`record::Record`]; at the end, [`Report`] |
+//! | how it stands now | [`Trainer::status_handle`], a [`status::Status`] |
 //! | more than one machine | the crate `cluster`, with the same [`SyncReplicas`] and [`Model`] |
 //! | programs that come from `SyncReplicasOptimizer` | [`explicit`], call by call |
 //! | acting on the decisions in another way | [`engine`], [`store`], [`driver`] |
@@ -81,6 +82,7 @@ pub mod error;
 pub mod explicit;
 pub mod options;
 pub mod record;
+pub mod status;
 pub mod store;
 
 pub use accum_core::{GlobalStep, IndexedSlices};

@@ -1,20 +1,22 @@
-//! What happened when: the latest updates, and the latest stretches of every replica's time.
+//! What happened when: the latest of it one by one, and all of it counted.
 //!
-//! Training writes it, and any thread may read it meanwhile. Invariant: it never holds more than
-//! [`Record::MOST`] of each.
+//! Training writes it, and any thread may read it meanwhile: every view of a training is drawn from
+//! it. Invariant: it never holds more than [`Record::MOST`] of each kind.
+
+mod activity;
+mod event;
+mod histogram;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
-
-pub use crate::runtime::Span;
-use crate::sync::{Arc, Mutex, lock};
-
+pub use self::activity::{Activity, ReplicaActivity};
+pub use self::event::{FailedSave, Failure, Saved, Span, SpanKind, UpdateMade, UpdateSpan};
+pub use self::histogram::Histogram;
 pub use crate::report::{ReplicaOutcome, ReplicaReport};
-pub use crate::runtime::SpanKind;
 pub use crate::store::Totals;
+use crate::sync::{Arc, Mutex, lock};
 
 /// The record of one training, to be read while it trains; clones are the same record.
 ///
@@ -46,34 +48,21 @@ pub use crate::store::Totals;
 #[derive(Clone, Default)]
 pub struct Record(Arc<Mutex<Kept>>);
 
-/// One update.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UpdateMade {
-    /// The global step that it made.
-    pub step: i64,
-    /// The mean loss of its gradients, before the update.
-    pub loss: Option<f64>,
-    /// Examples in its gradients.
-    pub examples: u64,
-    /// When it was made, on the clock of the spans.
-    pub at: Duration,
-}
-
-/// A checkpoint that was not written; training went on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FailedSave {
-    /// The global step that it would have been of.
-    pub step: i64,
-    /// Why not.
-    pub reason: String,
-}
-
-/// How far a reader of a [`Record`] has come.
+/// How far a reader of a [`Record`] has come; it may travel, as the numbers of what comes next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
-    updates: u64,
-    spans: u64,
-    failed_saves: u64,
+    /// Of the next update.
+    pub updates: u64,
+    /// Of the next span of a replica.
+    pub spans: u64,
+    /// Of the next update of a server.
+    pub update_spans: u64,
+    /// Of the next checkpoint.
+    pub saves: u64,
+    /// Of the next checkpoint that was not written.
+    pub failed_saves: u64,
+    /// Of the next failure.
+    pub failures: u64,
 }
 
 /// What a reader of a [`Record`] has not seen yet.
@@ -83,9 +72,15 @@ pub struct News {
     pub updates: Vec<UpdateMade>,
     /// Each replica's in order of time.
     pub spans: Vec<Span>,
+    /// Each server's in order of time.
+    pub update_spans: Vec<UpdateSpan>,
+    /// Checkpoints that were written.
+    pub saves: Vec<Saved>,
     /// Checkpoints that were not written.
     pub failed_saves: Vec<FailedSave>,
-    /// Updates and spans that were dropped before this reader came for them.
+    /// Replicas that failed.
+    pub failures: Vec<Failure>,
+    /// Updates and spans of replicas that were dropped before this reader came for them.
     pub missed: u64,
 }
 
@@ -93,7 +88,11 @@ pub struct News {
 struct Kept {
     updates: Latest<UpdateMade>,
     spans: Latest<Span>,
+    update_spans: Latest<UpdateSpan>,
+    saves: Latest<Saved>,
     failed_saves: Latest<FailedSave>,
+    failures: Latest<Failure>,
+    activity: Activity,
     /// What the clock showed when training began.
     zero: Duration,
 }
@@ -107,7 +106,7 @@ struct Latest<T> {
 }
 
 impl Record {
-    /// As many updates and as many spans are kept.
+    /// So many of each kind are kept.
     pub const MOST: usize = 1 << 15;
 
     /// An empty one.
@@ -122,25 +121,78 @@ impl Record {
         let kept = lock(&self.0);
         let (updates, missed_updates) = kept.updates.since(&mut cursor.updates);
         let (spans, missed_spans) = kept.spans.since(&mut cursor.spans);
-        let (failed_saves, _) = kept.failed_saves.since(&mut cursor.failed_saves);
-        News { updates, spans, failed_saves, missed: missed_updates + missed_spans }
+        News {
+            updates,
+            spans,
+            update_spans: kept.update_spans.since(&mut cursor.update_spans).0,
+            saves: kept.saves.since(&mut cursor.saves).0,
+            failed_saves: kept.failed_saves.since(&mut cursor.failed_saves).0,
+            failures: kept.failures.since(&mut cursor.failures).0,
+            missed: missed_updates + missed_spans,
+        }
+    }
+
+    /// All that has happened, counted.
+    #[must_use]
+    pub fn activity(&self) -> Activity {
+        lock(&self.0).activity.clone()
     }
 
     /// Training begins at this time of the clock: what is added from now on counts from there.
     pub fn begin(&self, now: Duration) {
-        lock(&self.0).zero = now;
+        let mut kept = lock(&self.0);
+        kept.zero = now;
+        // The time to the first update of a life is no step's.
+        kept.activity.last_update = None;
     }
 
     /// Adds an update.
     pub fn add_update(&self, mut update: UpdateMade) {
         let mut kept = lock(&self.0);
         update.at = update.at.saturating_sub(kept.zero);
+        kept.activity.update(&update);
         kept.updates.add(update);
+    }
+
+    /// Adds what a server's part of an update took.
+    pub fn add_update_span(&self, mut span: UpdateSpan) {
+        let mut kept = lock(&self.0);
+        span.start = span.start.saturating_sub(kept.zero);
+        span.end = span.end.saturating_sub(kept.zero);
+        kept.activity.update_span(&span);
+        kept.update_spans.add(span);
+    }
+
+    /// Adds a checkpoint that was written.
+    pub fn add_save(&self, mut saved: Saved) {
+        let mut kept = lock(&self.0);
+        saved.at = saved.at.saturating_sub(kept.zero);
+        kept.activity.saved(&saved);
+        kept.saves.add(saved);
     }
 
     /// Adds a checkpoint that was not written.
     pub fn add_failed_save(&self, failed: FailedSave) {
-        lock(&self.0).failed_saves.add(failed);
+        let mut kept = lock(&self.0);
+        kept.activity.failed_save(&failed);
+        kept.failed_saves.add(failed);
+    }
+
+    /// Adds a replica that failed.
+    pub fn add_failure(&self, failure: Failure) {
+        let mut kept = lock(&self.0);
+        kept.activity.failure(&failure);
+        kept.failures.add(failure);
+    }
+
+    /// Adds what another record has told, as its reader; its times stay as they are.
+    pub fn add_news(&self, news: News) {
+        news.updates.into_iter().for_each(|update| self.add_update(update));
+        self.add_spans(news.spans);
+        news.update_spans.into_iter().for_each(|span| self.add_update_span(span));
+        news.saves.into_iter().for_each(|saved| self.add_save(saved));
+        news.failed_saves.into_iter().for_each(|failed| self.add_failed_save(failed));
+        news.failures.into_iter().for_each(|failure| self.add_failure(failure));
     }
 
     /// Adds spans of one replica, in order of time.
@@ -150,6 +202,7 @@ impl Record {
         for mut span in spans {
             span.start = span.start.saturating_sub(zero);
             span.end = span.end.saturating_sub(zero);
+            kept.activity.span(&span);
             kept.spans.add(span);
         }
     }
@@ -188,6 +241,7 @@ impl<T: Clone> Latest<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use engine::ReplicaId;
 
     fn update(step: i64) -> UpdateMade {
         UpdateMade { step, loss: None, examples: 0, at: Duration::from_secs(step.unsigned_abs()) }
@@ -218,5 +272,35 @@ mod tests {
         let news = record.since(&mut Cursor::default());
         let at: Vec<_> = news.updates.iter().map(|it| it.at.as_secs()).collect();
         assert_eq!(at, [3, 0]);
+    }
+
+    // What is kept is bounded, and what is counted is not.
+    #[test]
+    fn all_is_counted_though_only_the_latest_is_kept() {
+        let record = Record::new();
+        let replica = ReplicaId::new(3);
+        let second = Duration::from_secs(1);
+        let span = |kind| Span { bytes: 10, ..Span::new(replica, 1, kind, (second, 3 * second)) };
+        let stale = Span { staleness: 2, ..span(SpanKind::Stale) };
+        for _ in 0..Record::MOST {
+            record.add_spans([span(SpanKind::Waited), span(SpanKind::Accepted)]);
+        }
+        record.add_spans([stale, span(SpanKind::Sent), span(SpanKind::LookedUp)]);
+        record.add_failure(Failure { replica, reason: "no disk".to_owned() });
+        record.add_failed_save(FailedSave { step: 1, reason: "full".to_owned() });
+        (1..=3).for_each(|step| record.add_update(update(step)));
+        let news = record.since(&mut Cursor::default());
+        assert_eq!((news.spans.len(), news.missed), (Record::MOST, Record::MOST as u64 + 3));
+        let activity = record.activity();
+        let it = &activity.replicas[&replica];
+        let most = Record::MOST as u64;
+        assert_eq!((it.accepted, it.stale, it.superseded, it.failures), (most, 1, 0, 1));
+        let counts = [&it.compute_seconds, &it.wait_seconds, &it.send_seconds, &it.lookup_seconds];
+        assert_eq!(counts.map(Histogram::count), [most + 1, most, 1, 1]);
+        assert_eq!(it.compute_seconds.sum(), 2.0 * (most + 1) as f64);
+        assert_eq!((it.sent_bytes, it.received_bytes), (10, 10 * (2 * most + 2)));
+        assert_eq!((activity.staleness.count(), activity.staleness.sum()), (most + 1, 2.0));
+        assert_eq!((activity.updates, activity.failed_saves), (3, 1));
+        assert_eq!((activity.step_seconds.count(), activity.step_seconds.sum()), (2, 2.0));
     }
 }

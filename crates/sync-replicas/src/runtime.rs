@@ -13,8 +13,8 @@ mod error;
 mod generations;
 mod mailbox;
 mod replica;
+mod replica_log;
 mod shared;
-mod span;
 mod step;
 mod step_tables;
 mod stop_wish;
@@ -24,7 +24,6 @@ pub use self::buffers::GradientBuffers;
 pub use self::cancellation::{Cancellation, CancellationSource};
 pub use self::error::PushError;
 pub use self::replica::{Replica, WaitError};
-pub use self::span::{Span, SpanKind};
 pub use self::step::{Lent, OwnedStep, Step, StepOf};
 pub use self::step_tables::StepTables;
 
@@ -32,8 +31,8 @@ pub(crate) use self::cancellation::Watch;
 pub(crate) use self::chief::Chief;
 pub(crate) use self::due::{Monitor, UpdateThread};
 pub(crate) use self::generations::{BeginError, Begun};
+pub(crate) use self::replica_log::ReplicaLog;
 pub(crate) use self::shared::Shared;
-pub(crate) use self::span::ReplicaLog;
 pub(crate) use self::stop_wish::StopWish;
 
 #[cfg(all(test, loom))]

@@ -12,6 +12,7 @@ use ndarray::Array2;
 use crate::checkpoint::{self, CheckpointError, TrainingState};
 use crate::hook_host::TrainingView;
 use crate::runtime::{Replica, Shared, StopWish, Watch};
+use crate::status::StatusHandle;
 use crate::store::{Torn, Totals};
 use crate::{Gradients, Scalar, Snapshot, VariableError, Variables};
 use engine::ReplicaId;
@@ -245,6 +246,12 @@ impl<T: Scalar> Trainer<T> {
     /// there is nothing to save: [`CheckpointError::Torn`].
     pub fn save(&self, folder: &Path, keep: usize) -> Result<PathBuf, CheckpointError> {
         self.save_handle().save(folder, keep)
+    }
+
+    /// A handle that says how this training is, from any thread.
+    #[must_use]
+    pub fn status_handle(&self) -> StatusHandle<T> {
+        StatusHandle::new(&self.shared)
     }
 
     /// A handle that saves this training from any thread, while `fit` runs.

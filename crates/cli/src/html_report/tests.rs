@@ -35,13 +35,8 @@ fn coordinates_are_short() {
 }
 
 fn span(replica: u64, step: i64, kind: SpanKind, start: u64, end: u64) -> Span {
-    Span {
-        replica: ReplicaId::new(replica),
-        step,
-        kind,
-        start: Duration::from_micros(start),
-        end: Duration::from_micros(end),
-    }
+    let times = (Duration::from_micros(start), Duration::from_micros(end));
+    Span::new(ReplicaId::new(replica), step, kind, times)
 }
 
 fn summary() -> Summary {

@@ -24,12 +24,13 @@ const PIXELS_A_STEP: f64 = 48.0;
 const WIDEST: f64 = 30_000.0;
 
 /// How the kinds are drawn and called, in the order of the legend.
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 8] = [
     ("accepted", "computed and accepted"),
     ("stale", "computed, dropped as stale"),
     ("duplicate", "computed, another was first"),
     ("not_finite", "computed, left out as not finite"),
     ("superseded", "superseded: its step was over"),
+    ("looked_up", "looked rows up"),
     ("sent", "sent to the servers"),
     ("waited", "waited for a token"),
 ];
@@ -41,6 +42,7 @@ fn class(kind: SpanKind) -> &'static str {
         SpanKind::Duplicate => "duplicate",
         SpanKind::NotFinite => "not_finite",
         SpanKind::Superseded => "superseded",
+        SpanKind::LookedUp => "looked_up",
         SpanKind::Sent => "sent",
         _ => "waited",
     }
@@ -223,6 +225,8 @@ fn bar(out: &mut String, window: &Window<'_>, scale: Scale, span: &Span, titles:
     let (top, kind) = (top(span.replica.get()), class(span.kind));
     let (y, height) = match span.kind {
         SpanKind::Waited | SpanKind::Sent => (top + BAR / 2.0 - 2.0, 4.0),
+        // Within the bar of its batch.
+        SpanKind::LookedUp => (top + BAR - 4.0, 4.0),
         _ => (top, BAR),
     };
     let _ = write!(

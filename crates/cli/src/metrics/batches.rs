@@ -28,13 +28,39 @@ pub struct Batch {
     /// How long the replica had waited for its token before.
     #[serde(default)]
     pub wait: f64,
+    /// The batch's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// By how many steps it came too late, if it was stale.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub staleness: u64,
+    /// How much of computing was looking rows up, if rows were looked up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookup: Option<f64>,
+    /// Bytes of its gradients that travelled.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sent_bytes: u64,
+    /// Bytes of variables and rows that travelled.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub received_bytes: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// A wait for a token, or several in a row.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wait {
+    seconds: f64,
+    bytes: u64,
 }
 
 /// Makes batches of the spans of all replicas, as they come.
 #[derive(Debug)]
 pub(crate) struct Batches {
-    /// How long each replica has waited since its last batch.
-    waited: BTreeMap<ReplicaId, f64>,
+    /// How each replica has waited since its last batch.
+    waited: BTreeMap<ReplicaId, Wait>,
     /// Batches of every so many steps are kept.
     every: i64,
     /// How many were, since it is so many.
@@ -62,12 +88,22 @@ impl Batches {
             let (start, end) = (span.start.as_secs_f64(), span.end.as_secs_f64());
             match span.kind {
                 SpanKind::Waited => {
-                    *self.waited.entry(span.replica).or_default() += (end - start).max(0.0);
+                    let wait = self.waited.entry(span.replica).or_default();
+                    wait.seconds += (end - start).max(0.0);
+                    wait.bytes += span.bytes;
                 }
                 SpanKind::Sent => {
                     if let Some(&at) = last.get(&span.replica) {
                         let batch: &mut Batch = &mut batches[at];
                         batch.pushed = Some(end);
+                        batch.sent_bytes = span.bytes;
+                    }
+                }
+                SpanKind::LookedUp => {
+                    if let Some(&at) = last.get(&span.replica) {
+                        let batch: &mut Batch = &mut batches[at];
+                        batch.lookup = Some(end - start);
+                        batch.received_bytes += span.bytes;
                     }
                 }
                 outcome => {
@@ -84,7 +120,12 @@ impl Batches {
                         computed: end,
                         pushed: is_pushed(outcome).then_some(end),
                         outcome,
-                        wait,
+                        wait: wait.seconds,
+                        number: span.batch,
+                        staleness: span.staleness,
+                        lookup: None,
+                        sent_bytes: 0,
+                        received_bytes: wait.bytes,
                     });
                 }
             }
@@ -113,13 +154,8 @@ mod tests {
     use super::*;
 
     fn span(replica: u64, step: i64, kind: SpanKind, start: u64, end: u64) -> Span {
-        Span {
-            replica: ReplicaId::new(replica),
-            step,
-            kind,
-            start: Duration::from_secs(start),
-            end: Duration::from_secs(end),
-        }
+        let times = (Duration::from_secs(start), Duration::from_secs(end));
+        Span::new(ReplicaId::new(replica), step, kind, times)
     }
 
     #[test]

@@ -23,6 +23,8 @@ use crate::tensor::CHUNK;
 pub(super) struct EncodedContribution {
     /// The variables with a gradient, ascending.
     pub(super) variables: Vec<usize>,
+    /// What of it travels, in all.
+    pub(super) bytes: u64,
     /// By server.
     sections: Vec<Vec<Section>>,
     chunks: Vec<Vec<(u32, Piece)>>,
@@ -64,6 +66,7 @@ impl EncodedContribution {
         let shards = placement.shards();
         let mut outgoing = Self {
             variables: Vec::with_capacity(gradients.len()),
+            bytes: 0,
             sections: vec![Vec::new(); shards],
             chunks: (0..shards).map(|_| Vec::new()).collect(),
         };
@@ -120,6 +123,7 @@ impl EncodedContribution {
     ) {
         let row: usize = array.0.shape().iter().skip(1).product();
         let range = part.rows.start * row..part.rows.end * row;
+        self.bytes += (range.len() * wire.element::<T>()) as u64;
         let array = array.clone();
         let pieces = move || -> Box<dyn Iterator<Item = Bytes> + Send> {
             Box::new(wire.pieces(array.clone(), range.clone()).map(|(_, bytes)| bytes))
@@ -145,6 +149,7 @@ impl EncodedContribution {
         let values = if in_order { values } else { values.as_standard_layout().into_owned() };
         let rows = Shared(Arc::new(values));
         let (indices, length) = (Bytes::from(indices), rows.0.len());
+        self.bytes += (indices.len() + length * wire.element::<T>()) as u64;
         let pieces = move || -> Box<dyn Iterator<Item = Bytes> + Send> {
             let indices = indices.clone();
             let starts = (0..indices.len()).step_by(CHUNK);

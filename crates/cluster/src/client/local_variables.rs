@@ -30,6 +30,8 @@ pub(super) struct LocalVariables<T: Scalar> {
     spares: SpareArrays<T>,
     /// How many pieces have come.
     pieces: u64,
+    /// Bytes that have come since somebody asked.
+    received: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,7 +47,7 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
     pub(super) fn new(variables: Variables<T>, placement: Arc<Placement>, wire: Wire) -> Self {
         let servers = vec![Server::default(); placement.shards()];
         let spares = SpareArrays::new(1);
-        Self { variables, full: None, placement, servers, wire, spares, pieces: 0 }
+        Self { variables, full: None, placement, servers, wire, spares, pieces: 0, received: 0 }
     }
 
     /// One without variables, in the place of one that is lent.
@@ -53,7 +55,7 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
         let (variables, placement) = (Variables::new(), Arc::clone(&self.placement));
         let (servers, spares) = (Vec::new(), SpareArrays::new(0));
         let (full, wire) = (None, self.wire);
-        Self { variables, full, placement, servers, wire, spares, pieces: 0 }
+        Self { variables, full, placement, servers, wire, spares, pieces: 0, received: 0 }
     }
 
     /// From now on variables come with all bits, and are shown so.
@@ -103,6 +105,11 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
         self.pieces
     }
 
+    /// How many bytes have come since this was last asked.
+    pub(super) fn take_received(&mut self) -> u64 {
+        std::mem::take(&mut self.received)
+    }
+
     /// The line to a server is gone: what was asked will not come, what came in part is void.
     pub(super) fn lost(&mut self, server: usize) {
         let version = self.servers[server].version;
@@ -129,6 +136,7 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
     /// One piece of a snapshot.
     pub(super) fn take(&mut self, server: usize, values: &Values) -> Result<(), WireError> {
         self.pieces += 1;
+        self.received += values.data.len() as u64;
         if self.full.is_some() && !values.full {
             // Asked for before all bits were.
             return Ok(());

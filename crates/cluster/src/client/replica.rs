@@ -28,7 +28,7 @@ use super::protocol::{Action, Departure, PushError, ReplicaProtocol, Request, Wa
 use super::row_lookup::RowLookup;
 use super::state::ReplicaState;
 use super::{CHIEF, Connector};
-use crate::coordinator::StepMade;
+use crate::coordinator::{StepMade, Times};
 use crate::placement::Placement;
 use crate::shard::Wire;
 use crate::wire::{self, Recorded};
@@ -62,6 +62,8 @@ pub struct ReplicaClient<T: Scalar + bytemuck::Pod> {
     sinks: Sinks<T>,
     inbox: UnboundedReceiver<Incoming>,
     heartbeat: JoinHandle<()>,
+    /// How long rows were looked up for the present piece of work.
+    looked_up: Duration,
     /// The rows of the last lookup, which those of the next may be.
     known: Option<RowLookup<T>>,
     /// The gradients of the push under way.
@@ -114,6 +116,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
             sinks,
             inbox,
             heartbeat,
+            looked_up: Duration::ZERO,
             known: None,
             encoded: None,
             dense: Vec::new(),
@@ -304,9 +307,13 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         self.begun.elapsed()
     }
 
-    fn work(&self, work: WorkTimes) -> Work {
+    /// The piece of work that is over, with what travelled for it.
+    fn work(&mut self, work: WorkTimes) -> Work {
         let ended = work.ended.saturating_duration_since(self.begun);
-        Work { waited: work.waited, computed: work.computed, ended }
+        let traffic = std::mem::take(&mut self.state.traffic);
+        let looked_up = std::mem::take(&mut self.looked_up);
+        let (waited, computed) = (work.waited, work.computed);
+        Work { times: Times { waited, computed, looked_up, traffic, ..Times::default() }, ended }
     }
 
     /// The variables that the last grant is for.

@@ -12,7 +12,7 @@ use super::local_variables::LocalVariables;
 use super::protocol::{Action, ConnectionId, ProtocolSettings, ReplicaProtocol, Reply};
 use super::row_lookup::RowLookup;
 use super::shared_variables::SharedVariables;
-use crate::coordinator::StepMade;
+use crate::coordinator::{StepMade, Traffic};
 use crate::placement::Placement;
 use crate::proto::Rows;
 use crate::shard::Wire;
@@ -24,6 +24,8 @@ pub(crate) struct ReplicaState<T: Scalar> {
     pub(super) local_variables: LocalVariables<T>,
     /// Those of the lookup under way.
     pub(super) rows: Option<RowLookup<T>>,
+    /// What came for the present piece of work, and is sent for it.
+    pub(super) traffic: Traffic,
     /// Checkpoints that were not written, since the last look.
     pub(super) failed_saves: Vec<FailedSave>,
     /// Steps that were made, for hooks, since the last look.
@@ -52,9 +54,9 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
             follows: keep_made,
             all_bits: keep_made && settings.wire != Wire::Native,
         });
-        let (failed_saves, made) = (Vec::new(), Vec::new());
+        let (failed_saves, made, traffic) = (Vec::new(), Vec::new(), Traffic::default());
         let (actions, rows) = (Vec::new(), None);
-        Self { protocol, actions, local_variables, rows, failed_saves, made, keep_made }
+        Self { protocol, actions, local_variables, rows, traffic, failed_saves, made, keep_made }
     }
 
     /// Takes what has come over connections that still count.
@@ -64,6 +66,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
                 self.take_event(id, event, now);
             }
         }
+        self.traffic.variables += self.local_variables.take_received();
         for (server, version) in self.local_variables.versions().enumerate() {
             self.protocol.hold(server, version, self.local_variables.pieces());
         }
@@ -98,6 +101,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
             return;
         }
         let Some(lookup) = &mut self.rows else { return };
+        self.traffic.rows += (rows.changes.len() + rows.data.len()) as u64;
         match lookup.take(id.server, rows) {
             Ok(true) => self.protocol.rows_came(id.server, rows.number),
             Ok(false) => {}

@@ -2,7 +2,7 @@
 
 use sync_replicas::driver::{Generation, Incarnation, LocalStep};
 use sync_replicas::engine::{Grant, Outcome, Overdue, Refused, StopReason};
-use sync_replicas::record::Span;
+use sync_replicas::record::{Failure, Span};
 use sync_replicas::{GlobalStep, ReplicaId};
 
 use super::{Decision, StepMade, Times};
@@ -154,6 +154,8 @@ pub struct Actions {
     pub in_vain: Vec<ReplicaId>,
     /// What replicas did, for the record.
     pub spans: Vec<Span>,
+    /// Replicas that failed, for the record.
+    pub failures: Vec<Failure>,
     /// Training ended, for this reason.
     pub ended: Option<StopReason>,
 }
@@ -166,6 +168,7 @@ impl Actions {
             && self.answers.is_empty()
             && self.made.is_empty()
             && self.spans.is_empty()
+            && self.failures.is_empty()
             && self.ended.is_none()
     }
 }

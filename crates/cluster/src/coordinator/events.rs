@@ -5,11 +5,11 @@ use sync_replicas::driver::Generation;
 use sync_replicas::engine::{
     Engine, FailingBatch, FailureCounts, JoinError, Outcome, Refused, StopReason,
 };
-use sync_replicas::record::SpanKind;
+use sync_replicas::record::{Failure, SpanKind};
 
 use super::{
-    Answer, Commit, Contribution, Coordinator, Decision, GiveUp, GivenUp, Observed, Refusal,
-    ReplicaRecord, Ticket,
+    Answer, Commit, Contribution, Coordinator, Decision, DoneWork, GiveUp, GivenUp, Observed,
+    Refusal, ReplicaRecord, Ticket,
 };
 use crate::place::{Caller, NotAdmitted};
 
@@ -142,16 +142,19 @@ impl Coordinator {
             self.discard_now(contribution);
         } else {
             let grant = self.take_grant(index);
+            let batch = grant.as_ref().map(|grant| grant.number);
             let key = grant.and_then(|grant| grant.share).unwrap_or(0);
             let step = commit.local_step.get();
             let by = (replica, &outcome);
             self.step_stats.push(by, (key, step), commit.loss, commit.examples);
-            let kind = match &outcome {
-                Outcome::Stale { .. } => SpanKind::Stale,
-                Outcome::Duplicate { .. } => SpanKind::Duplicate,
-                _ => SpanKind::Accepted,
+            let (kind, staleness) = match &outcome {
+                Outcome::Stale { local_step, global_step } => {
+                    (SpanKind::Stale, (global_step.get() - local_step.get()).unsigned_abs())
+                }
+                Outcome::Duplicate { .. } => (SpanKind::Duplicate, 0),
+                _ => (SpanKind::Accepted, 0),
             };
-            self.note(index, step, kind, commit.times);
+            self.note(index, DoneWork { step, batch, kind, staleness, times: commit.times });
             self.decide(match &outcome {
                 Outcome::Accepted { .. } => {
                     let variables = push.lanes.as_ref().map(|_| commit.variables.clone());
@@ -218,7 +221,8 @@ impl Coordinator {
                 GivenUp::NotFinite => Some(SpanKind::NotFinite),
             };
             if let Some(kind) = kind {
-                self.note(index, step, kind, times);
+                let batch = self.records[index].grant.as_ref().map(|grant| grant.number);
+                self.note(index, DoneWork { step, batch, kind, staleness: 0, times });
             }
             self.take_grant(index);
             let record = &mut self.records[index];
@@ -270,6 +274,7 @@ impl Coordinator {
         let absent = self.index(replica).filter(|&index| !self.records[index].live);
         if let Some(index) = member.or(absent) {
             let record = &mut self.records[index];
+            self.actions.failures.extend(failure.clone().map(|reason| Failure { replica, reason }));
             (record.left, record.failure) = (true, failure);
         }
         self.actions.answers.push((replica, ticket, Answer::Left));

@@ -20,6 +20,33 @@ pub struct Times {
     pub computed: Duration,
     /// From the end of computing to the message that says this.
     pub sent: Duration,
+    /// How long of its computing it looked rows up.
+    pub looked_up: Duration,
+    /// What travelled meanwhile.
+    pub traffic: Traffic,
+}
+
+/// The bytes of one piece of work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Gradients that were sent.
+    pub gradients: u64,
+    /// Variables that came.
+    pub variables: u64,
+    /// Rows of tables that came.
+    pub rows: u64,
+}
+
+/// A piece of work that is over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DoneWork {
+    pub(super) step: i64,
+    /// The number of its batch.
+    pub(super) batch: Option<u64>,
+    pub(super) kind: SpanKind,
+    /// By how many steps it came too late.
+    pub(super) staleness: u64,
+    pub(super) times: Times,
 }
 
 /// What a replica did in all its lives, also in generations that are over.
@@ -35,26 +62,34 @@ pub(super) struct Spent {
 impl Coordinator {
     /// Notes a piece of work of which the coordinator has just heard. What a replica says of itself
     /// cannot be more than the time that there was.
-    pub(super) fn note(&mut self, index: usize, step: i64, kind: SpanKind, times: Times) {
-        let record = &self.records[index];
+    pub(super) fn note(&mut self, index: usize, work: DoneWork) {
+        let (record, DoneWork { step, batch, kind, staleness, times }) =
+            (&self.records[index], work);
         let most = self.now.saturating_sub(record.granted);
         let sent = times.sent.min(most);
         let computed = times.computed.min(most.saturating_sub(sent));
         let ended = self.now.saturating_sub(sent);
         let began = ended.saturating_sub(computed);
         let waited = times.waited.min(began);
+        let looked_up = times.looked_up.min(computed);
         let spent = &mut self.spent[index];
         spent.waited = spent.waited.saturating_add(waited);
         spent.computed = spent.computed.saturating_add(computed);
         let replica = ReplicaId::new(index as u64);
+        let Traffic { gradients, variables, rows } = times.traffic;
         let spans = [
-            (SpanKind::Waited, began.saturating_sub(waited), began),
-            (kind, began, ended),
-            (SpanKind::Sent, ended, self.now),
+            (SpanKind::Waited, (began.saturating_sub(waited), began), variables),
+            (kind, (began, ended), 0),
+            (SpanKind::LookedUp, (began, began + looked_up), rows),
+            (SpanKind::Sent, (ended, self.now), gradients),
         ];
-        let spans = spans.into_iter().filter(|&(it, start, end)| it == kind || start < end);
-        let span = |(kind, start, end)| Span { replica, step, kind, start, end };
-        self.actions.spans.extend(spans.map(span));
+        let spans = spans.into_iter().filter(|(it, (start, end), _)| *it == kind || start < end);
+        self.actions.spans.extend(spans.map(|(kind, times, bytes)| Span {
+            batch,
+            bytes,
+            staleness: if kind == SpanKind::Stale { staleness } else { 0 },
+            ..Span::new(replica, step, kind, times)
+        }));
     }
 
     /// The generation is over: what it counted is kept.

@@ -3,9 +3,12 @@
 //! Asks and reads; shows nothing.
 
 use crate::client::{CallError, Connector};
+use sync_replicas::record::Cursor;
+
 use crate::proto::control_request::Action;
-use crate::proto::{ControlReply, ControlRequest, StatusReply, StatusRequest};
+use crate::proto::{self, ControlReply, ControlRequest, RecordRequest, StatusReply, StatusRequest};
 use crate::server::ServerStatus;
+use crate::wire::Recorded;
 
 /// A parameter server that did not say how it is, or did not take a wish.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -26,6 +29,17 @@ pub async fn status(reach: &Connector, server: usize) -> Result<ServerStatus, St
         read(&reply).map_err(CallError::Said)
     };
     answered(reach, (server, "the status"), call.await).await
+}
+
+/// Asks the coordinator what it has recorded of the training since a reader's last look; with
+/// [`Cursor::default`](sync_replicas::record::Cursor) all that it has kept.
+///
+/// # Errors
+/// [`StatusError`] when it cannot be reached or refuses the key, or does not coordinate.
+pub async fn record(reach: &Connector, since: Cursor) -> Result<Recorded, StatusError> {
+    let request = RecordRequest { since: Some(since.into()) };
+    let reply = reach.call::<_, proto::Recorded>(0, "Record", request).await;
+    answered(reach, (0, "the record"), reply.map(Into::into)).await
 }
 
 /// Asks the coordinator to write a checkpoint, which is begun when this answers. `checkpoints` of

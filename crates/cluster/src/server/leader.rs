@@ -21,14 +21,14 @@ use std::time::Duration;
 
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::StopReason;
-use sync_replicas::record::UpdateMade;
+use sync_replicas::record::{Cursor, UpdateMade, UpdateSpan};
 use sync_replicas::{ReplicaId, Scalar};
 use tokio::time::Instant;
 
 use super::bad_message::BadMessage;
 use super::command_error::CommandError;
 use super::link::orders::Link;
-use super::parameter_server::ParameterServer;
+use super::parameter_server::{ParameterServer, Updated};
 use super::settings::ServerSettings;
 use crate::coordinator::{Coordinator, ShardCommand, StepMade, Ticket};
 use crate::index::ServerIndex;
@@ -187,6 +187,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             }
             if let Some(record) = &self.settings.record {
                 record.add_spans(actions.spans);
+                actions.failures.into_iter().for_each(|failure| record.add_failure(failure));
             }
             for made in actions.made {
                 self.step_made(made, &actions.in_vain, &mut messages);
@@ -215,7 +216,10 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         let servers = Arc::clone(&self.servers);
         for server in servers.iter().skip(1).chain(servers.first()) {
             match server.carry_out(command) {
-                Reply::Now(Ok(Some(it))) => self.coordinator().applied(it.variable),
+                Reply::Now(Ok(Some(it))) => {
+                    self.note_update(ServerIndex::LEADER, it.took);
+                    self.coordinator().applied(it.variable);
+                }
                 Reply::Now(Err(error)) => self.fail(error),
                 Reply::Now(Ok(None)) | Reply::Later(_) => {}
             }
@@ -245,11 +249,22 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
     }
 
-    /// Another server has done its part of an update.
-    pub(super) fn applied(&mut self, variable: Option<usize>) {
+    /// A server's part of the update under way has just been done, and took so long there: no two
+    /// clocks are compared.
+    fn note_update(&self, server: ServerIndex, took: Duration) {
+        let Some(record) = &self.settings.record else { return };
+        let (end, step) = (self.now(), self.coordinator.global_step().get() + 1);
+        let (server, start) = (server.get() as u64, end.saturating_sub(took));
+        record.add_update_span(UpdateSpan { server, step, start, end });
+    }
+
+    /// Another server has done its part of an update, which took so long there.
+    pub(super) fn applied(&mut self, server: ServerIndex, updated: Updated) {
+        let Updated { variable, took } = updated;
         // Otherwise it is one of a life that is given up.
         if self.serving {
             crash_point!("coordinator/before-step");
+            self.note_update(server, took);
             self.coordinator().applied(variable);
             self.act();
         }
@@ -280,9 +295,10 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         (self.serving, self.stale) = (false, true);
     }
 
-    /// The training as the coordinator saw it.
-    pub(super) fn recorded(&self) -> Recorded {
-        self.history.recorded(&self.coordinator, self.settings.record.as_ref(), self.now())
+    /// The training as the coordinator has seen it, for a reader who has come so far.
+    pub(super) fn recorded(&self, cursor: Cursor) -> Recorded {
+        let record = self.settings.record.as_ref();
+        self.history.recorded(&self.coordinator, record, cursor, self.now())
     }
 
     /// Time has passed; when to call again, at the latest (P-5).

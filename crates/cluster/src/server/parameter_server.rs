@@ -12,12 +12,14 @@ mod staging_room;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use sync_replicas::checkpoint::{RunId, SavedTable, SavedTables};
 use sync_replicas::driver::Generation;
 use sync_replicas::store::{TableSaves, Tables};
 use sync_replicas::{GlobalStep, ReplicaId, Scalar};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::blocking::blocking;
 use super::command_error::CommandError;
@@ -30,13 +32,22 @@ use crate::index::ServerIndex;
 use crate::placement::Placement;
 use crate::proto::Ended;
 use crate::proto::to_replica::Message;
-use crate::shard::{Applied, Shard, ShardState, Wire};
+use crate::shard::{Shard, ShardState, Wire};
 use crate::sync::lock;
 
 use connections::ReplicaConnections;
 use staging_room::StagingRoom;
 
 pub(super) use connections::Wanted;
+
+/// A server's part of an update was done.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Updated {
+    /// The variable, where each is admitted by itself.
+    pub(super) variable: Option<usize>,
+    /// How long it took.
+    pub(super) took: Duration,
+}
 
 /// A shard and everything that it takes to serve it.
 pub(super) struct ParameterServer<T: Scalar> {
@@ -162,8 +173,9 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
     pub(super) fn carry_out(
         &self,
         command: &ShardCommand,
-    ) -> Result<Option<Applied>, CommandError> {
+    ) -> Result<Option<Updated>, CommandError> {
         let mut shard = self.shard();
+        let begun = Instant::now();
         let carried_out = shard.carry_out(command);
         // Not before: whoever gets the room wants the shard at once, and while that is at work
         // would hold up a thread that others are read on.
@@ -173,11 +185,12 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
             self.decided.notify_waiters();
         }
         let applied = carried_out?;
+        let took = begun.elapsed();
         drop(shard);
         if matches!(command, ShardCommand::Apply { last: true, .. }) {
             self.publish();
         }
-        Ok(applied)
+        Ok(applied.map(|it| Updated { variable: it.variable, took }))
     }
 
     /// The state of the shard, and its rows as of the same step, to be written.

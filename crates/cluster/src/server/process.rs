@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sync_replicas::Scalar;
 use sync_replicas::engine::StopReason;
+use sync_replicas::record::Cursor;
 use tonic::Status;
 
 use super::leader::ending::GRACE;
@@ -114,7 +115,12 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
 
     /// The training as the coordinator saw it; `None` where there is none.
     pub(crate) fn recorded(&self) -> Option<Recorded> {
-        self.leader()?.with(|leader| Some(leader.recorded()))
+        self.recorded_since(Cursor::default())
+    }
+
+    /// The same, without what a reader has seen.
+    pub(crate) fn recorded_since(&self, cursor: Cursor) -> Option<Recorded> {
+        self.leader()?.with(|leader| Some(leader.recorded(cursor)))
     }
 
     /// This server was asked to end: it leaves once what it holds is in a checkpoint. To the others

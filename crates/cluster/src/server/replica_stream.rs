@@ -15,6 +15,8 @@ use super::parameter_server::intake::{BEAT, Intake};
 use super::parameter_server::{ParameterServer, Wanted};
 use super::process::Server;
 use crate::batches::{BatchSender, Batches, batches};
+use sync_replicas::record::Cursor;
+
 use crate::coordinator::{Refusal, Ticket};
 use crate::index::ServerIndex;
 use crate::proto::to_replica::Message as Answer;
@@ -236,7 +238,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
                     return Err(BadMessage::SecondRecall);
                 }
                 let leader = self.leader("question")?;
-                let recorded = leader.with(|leader| leader.recorded());
+                let recorded = leader.with(|leader| leader.recorded(Cursor::default()));
                 self.answer(None, Answer::Recorded(recorded.into()));
                 Ok(())
             }

@@ -17,7 +17,9 @@ use super::replica_stream;
 use super::status::ServerStatus;
 use super::transport::{Answer, Calls};
 use crate::proto::control_request::Action;
-use crate::proto::{ControlReply, ControlRequest, StatusReply, StatusRequest};
+use crate::proto::{
+    ControlReply, ControlRequest, RecordRequest, Recorded, StatusReply, StatusRequest,
+};
 use crate::{stream, wire};
 
 impl<T: Scalar + bytemuck::Pod> Calls for Server<T> {
@@ -27,6 +29,7 @@ impl<T: Scalar + bytemuck::Pod> Calls for Server<T> {
                 "Train" => stream::answer(request, |it| replica_stream::train(self, it)).await,
                 "Serve" => stream::answer(request, |it| self.follow(it)).await,
                 "Status" => once(request, move |_: StatusRequest| reply(&self.status())).await,
+                "Record" => once(request, move |it: RecordRequest| recorded(&self, it)).await,
                 "Control" => once(request, move |it: ControlRequest| control(&self, it)).await,
                 method => unknown(method),
             })
@@ -37,7 +40,8 @@ impl<T: Scalar + bytemuck::Pod> Calls for Server<T> {
 /// The method that a call is for, if there is one of that name.
 pub(super) fn method(request: &http::Request<Body>) -> &'static str {
     let name = request.uri().path().rsplit('/').next().unwrap_or_default();
-    ["Train", "Serve", "Status", "Control"].into_iter().find(|it| *it == name).unwrap_or_default()
+    let methods = ["Train", "Serve", "Status", "Record", "Control"];
+    methods.into_iter().find(|it| *it == name).unwrap_or_default()
 }
 
 /// The answer to a call of another method.
@@ -70,12 +74,25 @@ pub(super) fn reply(status: &ServerStatus) -> Result<StatusReply, Status> {
     Ok(StatusReply { json })
 }
 
+fn recorded<T: Scalar + bytemuck::Pod>(
+    server: &Server<T>,
+    request: RecordRequest,
+) -> Result<Recorded, Status> {
+    let cursor = request.since.unwrap_or_default().into();
+    let recorded = server.recorded_since(cursor).ok_or_else(not_the_coordinator)?;
+    Ok(recorded.into())
+}
+
+fn not_the_coordinator() -> Status {
+    Status::failed_precondition("ask ps 0, which coordinates")
+}
+
 pub(super) fn control<T: Scalar + bytemuck::Pod>(
     server: &Server<T>,
     request: ControlRequest,
 ) -> Result<ControlReply, Status> {
     let Some(leader) = server.leader() else {
-        return Err(Status::failed_precondition("ask ps 0, which coordinates"));
+        return Err(not_the_coordinator());
     };
     let message = match request.action {
         Some(Action::Stop(reason)) => {

@@ -29,7 +29,10 @@ use crate::definition::{Definition, DefinitionError, Limits};
 use crate::index::ServerIndex;
 use crate::proto::order::Order as Orders;
 use crate::proto::to_server::Message;
-use crate::proto::{ControlRequest, Done, Item, Order, StatusRequest, ToReplica, ToServer};
+use crate::proto::{
+    ControlReply, ControlRequest, Done, Item, Order, RecordRequest, Recorded, StatusRequest,
+    ToReplica, ToServer,
+};
 use crate::stream::{self, Receiving};
 
 /// What a program says of itself.
@@ -169,15 +172,14 @@ impl Calls for Undefined {
                 "Status" => {
                     once(request, move |_: StatusRequest| service::reply(&self.status())).await
                 }
-                "Control" => {
-                    let reason = "no training has begun: the server waits for a program";
-                    let refuse = |_: ControlRequest| -> Result<crate::proto::ControlReply, _> {
-                        Err(Status::failed_precondition(reason))
-                    };
-                    once(request, refuse).await
-                }
+                "Control" => once(request, not_begun::<ControlRequest, ControlReply>).await,
+                "Record" => once(request, not_begun::<RecordRequest, Recorded>).await,
                 method => service::unknown(method),
             })
         })
     }
+}
+
+fn not_begun<Q, A>(_: Q) -> Result<A, Status> {
+    Err(Status::failed_precondition("no training has begun: the server waits for a program"))
 }

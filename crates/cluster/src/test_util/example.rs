@@ -90,7 +90,15 @@ pub(super) fn contribution(parts: &[Part]) -> Vec<Message> {
 }
 
 fn times() -> Option<proto::Times> {
-    Some(proto::Times { waited: 0.5, computed: 0.25, sent: 0.125 })
+    Some(proto::Times {
+        waited: 0.5,
+        computed: 0.25,
+        sent: 0.125,
+        looked_up: 0.0625,
+        gradient_bytes: 30,
+        variable_bytes: 20,
+        row_bytes: 10,
+    })
 }
 
 /// The rows of some keys of a server's own.
@@ -289,12 +297,27 @@ fn rows() -> proto::Rows {
 fn recorded(totals: proto::Totals) -> proto::Recorded {
     let activity = proto::Activity { failure: Some("why".to_owned()), ..Default::default() };
     let update = proto::UpdateMade { step: 1, loss: Some(0.25), examples: 3, at: 0.5 };
-    let span = proto::Span { replica: 1, step: 1, kind: 1, start: 0.25, end: 0.5 };
+    let span = proto::Span {
+        replica: 1,
+        step: 1,
+        kind: 1,
+        start: 0.25,
+        end: 0.5,
+        batch: Some(3),
+        bytes: 40,
+        staleness: 0,
+    };
     proto::Recorded {
         totals: Some(totals),
         replicas: vec![proto::Activity::default(), activity],
         updates: vec![update],
         spans: vec![span],
+        update_spans: vec![proto::UpdateSpan { server: 1, step: 1, start: 0.5, end: 0.75 }],
+        saves: vec![proto::Saved { step: 1, at: 2.0, took: 0.5, bytes: 1000 }],
+        failed_saves: vec![proto::SaveFailed { step: 2, reason: "no room".to_owned() }],
+        failures: vec![proto::Failure { replica: 1, reason: "no data".to_owned() }],
+        missed: 3,
+        next: Some(proto::Cursor { updates: 1, spans: 4, ..proto::Cursor::default() }),
         seconds: 1.5,
         first_step: 0,
     }
@@ -366,7 +389,7 @@ fn orders() -> Vec<Example> {
 fn answers() -> Vec<Example> {
     let other = server_of(1, 2);
     begin_served(&other);
-    let applied = Answer::Applied(proto::Applied { variable: None });
+    let applied = Answer::Applied(proto::Applied { variable: None, seconds: 0.25 });
     let mut done = vec![(2, None), (3, Some(applied))];
     done.extend(saved(&other).into_iter().map(|it| (4, Some(it))));
     let encoded = |(number, done): &(u64, Option<Answer>)| {

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{Heard, SENDER, agreement, connection, placement, run, shapes};
 use crate::client::protocol::{Action, ConnectionId, PushReport, Work};
 use crate::client::{Incoming, ReplicaSettings, ReplicaState, Sinks, WaitError, read};
+use crate::coordinator::Times;
 use crate::proto::to_replica::Message as Said;
 use crate::proto::{self, ToReplica};
 use crate::server::offline::whole;
@@ -125,7 +126,7 @@ impl Replica {
     /// Sends a contribution on its way.
     fn push(&mut self, grant: &Grant) {
         let report = PushReport { variables: vec![0, 1, 2], loss: Some(0.5), examples: 3 };
-        let work = Work { waited: Duration::ZERO, computed: Duration::ZERO, ended: self.now };
+        let work = Work { times: Times::default(), ended: self.now };
         let (protocol, actions) = (&mut self.state.protocol, &mut self.state.actions);
         protocol.push(grant, report, work, self.now, actions).expect("it is of this life");
     }

@@ -1,43 +1,53 @@
-//! The record of a training as it travels: from the coordinator, which has seen all of it, to the
-//! chief, which tells of it.
+//! The record of a training as it travels: from the coordinator, which has seen all of it, to who
+//! tells of it.
 
 use std::time::Duration;
 
 use sync_replicas::engine::Tally;
-use sync_replicas::record::{News, ReplicaOutcome, ReplicaReport, Span, SpanKind, UpdateMade};
+use sync_replicas::record::{
+    Cursor, FailedSave, Failure, News, ReplicaOutcome, ReplicaReport, Saved, Span, SpanKind,
+    UpdateMade, UpdateSpan,
+};
 use sync_replicas::{GlobalStep, ReplicaId};
 
 use crate::coordinator::Totals;
 use crate::proto;
 
-/// The end of a training, as the coordinator saw it.
+/// A training, as the coordinator has seen it so far.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     /// The counters; an accepted gradient is one that an update has used.
     pub totals: Totals,
     /// What each replica did.
     pub replicas: Vec<ReplicaReport>,
-    /// The latest updates and spans.
+    /// What its reader had not seen.
     pub news: News,
-    /// How long training took.
+    /// How far its reader has come with it.
+    pub cursor: Cursor,
+    /// How long training took, or has taken.
     pub elapsed: Duration,
     /// The update that it began with, or went on from.
     pub first_step: GlobalStep,
 }
 
-/// More of the latest updates and spans than this are not sent.
-const MOST: usize = 1 << 13;
+/// More of the latest of each kind than this are not sent.
+const MOST: usize = 1 << 14;
 
 impl From<Recorded> for proto::Recorded {
     fn from(recorded: Recorded) -> Self {
-        let News { updates, spans, .. } = recorded.news;
-        let from = |length: usize| length.saturating_sub(MOST);
-        let (first_update, first_span) = (from(updates.len()), from(spans.len()));
+        let news = recorded.news;
+        let unsent = [news.updates.len(), news.spans.len()].map(|it| it.saturating_sub(MOST));
         Self {
             totals: Some(recorded.totals.into()),
             replicas: recorded.replicas.into_iter().map(activity).collect(),
-            updates: updates.into_iter().skip(first_update).map(update).collect(),
-            spans: spans.into_iter().skip(first_span).map(span).collect(),
+            updates: latest(news.updates, update),
+            spans: latest(news.spans, span),
+            update_spans: latest(news.update_spans, update_span),
+            saves: latest(news.saves, saved),
+            failed_saves: latest(news.failed_saves, save_failed),
+            failures: latest(news.failures, failure),
+            missed: news.missed + unsent.iter().sum::<usize>() as u64,
+            next: Some(recorded.cursor.into()),
             seconds: recorded.elapsed.as_secs_f64(),
             first_step: recorded.first_step.get(),
         }
@@ -53,17 +63,41 @@ impl From<proto::Recorded> for Recorded {
             news: News {
                 updates: recorded.updates.into_iter().map(made).collect(),
                 spans: recorded.spans.into_iter().filter_map(stretch).collect(),
-                failed_saves: Vec::new(),
-                missed: 0,
+                update_spans: recorded.update_spans.into_iter().map(updated).collect(),
+                saves: recorded.saves.into_iter().map(was_saved).collect(),
+                failed_saves: recorded.failed_saves.into_iter().map(was_not_saved).collect(),
+                failures: recorded.failures.into_iter().map(failed).collect(),
+                missed: recorded.missed,
             },
+            cursor: recorded.next.unwrap_or_default().into(),
             elapsed: time(recorded.seconds),
             first_step: GlobalStep::new(recorded.first_step),
         }
     }
 }
 
+/// The latest of them, as they travel.
+fn latest<A, B>(all: Vec<A>, travels: impl FnMut(A) -> B) -> Vec<B> {
+    let first = all.len().saturating_sub(MOST);
+    all.into_iter().skip(first).map(travels).collect()
+}
+
+impl From<Cursor> for proto::Cursor {
+    fn from(cursor: Cursor) -> Self {
+        let Cursor { updates, spans, update_spans, saves, failed_saves, failures } = cursor;
+        Self { updates, spans, update_spans, saves, failed_saves, failures }
+    }
+}
+
+impl From<proto::Cursor> for Cursor {
+    fn from(cursor: proto::Cursor) -> Self {
+        let proto::Cursor { updates, spans, update_spans, saves, failed_saves, failures } = cursor;
+        Self { updates, spans, update_spans, saves, failed_saves, failures }
+    }
+}
+
 /// What makes no sense as a time is none.
-pub(super) fn time(seconds: f64) -> Duration {
+pub(crate) fn time(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
@@ -129,6 +163,7 @@ fn span(it: Span) -> proto::Span {
         SpanKind::Superseded => proto::SpanKind::Superseded,
         SpanKind::Sent => proto::SpanKind::Sent,
         SpanKind::NotFinite => proto::SpanKind::NotFinite,
+        SpanKind::LookedUp => proto::SpanKind::LookedUp,
         _ => proto::SpanKind::Waited,
     };
     proto::Span {
@@ -137,6 +172,9 @@ fn span(it: Span) -> proto::Span {
         kind: kind.into(),
         start: it.start.as_secs_f64(),
         end: it.end.as_secs_f64(),
+        batch: it.batch,
+        bytes: it.bytes,
+        staleness: it.staleness,
     }
 }
 
@@ -150,7 +188,47 @@ fn stretch(it: proto::Span) -> Option<Span> {
         proto::SpanKind::Superseded => SpanKind::Superseded,
         proto::SpanKind::Sent => SpanKind::Sent,
         proto::SpanKind::NotFinite => SpanKind::NotFinite,
+        proto::SpanKind::LookedUp => SpanKind::LookedUp,
     };
-    let (start, end) = (time(it.start), time(it.end));
-    Some(Span { replica: ReplicaId::new(it.replica), step: it.step, kind, start, end })
+    let proto::Span { replica, step, start, end, batch, bytes, staleness, .. } = it;
+    let times = (time(start), time(end));
+    let span = Span::new(ReplicaId::new(replica), step, kind, times);
+    Some(Span { batch, bytes, staleness, ..span })
+}
+
+fn update_span(it: UpdateSpan) -> proto::UpdateSpan {
+    let UpdateSpan { server, step, start, end } = it;
+    proto::UpdateSpan { server, step, start: start.as_secs_f64(), end: end.as_secs_f64() }
+}
+
+fn updated(it: proto::UpdateSpan) -> UpdateSpan {
+    let proto::UpdateSpan { server, step, start, end } = it;
+    UpdateSpan { server, step, start: time(start), end: time(end) }
+}
+
+fn saved(it: Saved) -> proto::Saved {
+    let Saved { step, at, took, bytes } = it;
+    proto::Saved { step, at: at.as_secs_f64(), took: took.as_secs_f64(), bytes }
+}
+
+fn was_saved(it: proto::Saved) -> Saved {
+    let proto::Saved { step, at, took, bytes } = it;
+    Saved { step, at: time(at), took: time(took), bytes }
+}
+
+fn save_failed(it: FailedSave) -> proto::SaveFailed {
+    let FailedSave { step, reason } = it;
+    proto::SaveFailed { step, reason }
+}
+
+fn was_not_saved(it: proto::SaveFailed) -> FailedSave {
+    FailedSave { step: it.step, reason: super::reason(it.reason) }
+}
+
+fn failure(it: Failure) -> proto::Failure {
+    proto::Failure { replica: it.replica.get(), reason: it.reason }
+}
+
+fn failed(it: proto::Failure) -> Failure {
+    Failure { replica: ReplicaId::new(it.replica), reason: super::reason(it.reason) }
 }

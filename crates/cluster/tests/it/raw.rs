@@ -217,6 +217,7 @@ async fn nobody_else_notices_what_makes_no_sense() {
         bad("Control", frame(0, b""), "3 "),
         call("Control", frame(2, &[0xff; 2]), "13 "),
         call("Status", frame(2, &[0xff; 2]), "13 "),
+        call("Record", frame(2, &[0xff; 2]), "13 "),
     ];
     let (expected, _) = train(None, Vec::new()).await;
     let (got, status) = train(None, attacks).await;

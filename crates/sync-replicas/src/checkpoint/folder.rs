@@ -20,6 +20,13 @@ use super::{CheckpointError, TrainingState};
 use crate::Scalar;
 use crate::store::TableSaves;
 
+/// How many bytes a checkpoint has on the disk; what cannot be looked at counts as none.
+#[must_use]
+pub fn size_on_disk(checkpoint: &Path) -> u64 {
+    let files = fs::read_dir(checkpoint).into_iter().flatten();
+    files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len())).sum()
+}
+
 /// Writes a checkpoint into `folder`, which is made if need be, and removes the oldest ones of the
 /// same run beyond `keep`; the new one stays in any case. Answers where it is. The rows of a state
 /// that was read come with it.

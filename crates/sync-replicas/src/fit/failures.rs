@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::FitError;
 use crate::Scalar;
+use crate::record::Failure;
 use crate::report::ReplicaOutcome;
 use crate::runtime::Shared;
 use engine::{FailingBatch, FailureCounts, Generation, Incarnation, ReplicaId, StopReason};
@@ -97,6 +98,9 @@ impl<'a, T: Scalar> Failures<'a, T> {
             (self.total - so_far.failed.len(), deadly)
         };
         tracing::warn!(%replica, reason, batch, left, "a replica failed and left");
+        if let Some(record) = &self.shared.record {
+            record.add_failure(Failure { replica, reason: reason.to_owned() });
+        }
         let deadly = deadly.filter(|&batch| !self.leaves_out((replica, life), batch));
         let too_few = (left < self.min_replicas).then_some(Cause::TooFew);
         let Some(cause) = deadly.map(Cause::Batch).or(too_few) else { return };

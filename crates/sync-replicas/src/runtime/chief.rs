@@ -14,7 +14,7 @@ use super::shared::Shared;
 use crate::checkpoint::{RunId, Tested, TrainingState};
 use crate::failure::describe;
 use crate::hook_host::TrainingView;
-use crate::record::UpdateMade;
+use crate::record::{UpdateMade, UpdateSpan};
 use crate::store::{ParameterStore, RestoreError, Snapshot, Torn, UpdateError};
 use crate::{Gradients, Scalar, Variables};
 
@@ -150,15 +150,19 @@ impl<T: Scalar> Chief<T> {
             }
         }
         self.condition = Condition::Updating(step);
+        let start = shared.record.as_ref().map(|_| shared.now());
         let made = self.make(shared, closing);
         self.condition = match &made {
             Ok(()) => Condition::Whole,
             Err(error) => Condition::Torn(describe(error)),
         };
         made?;
-        if let Some(record) = shared.record.as_ref().filter(|_| last) {
-            let (step, loss) = (report.global_step, report.loss);
-            record.add_update(UpdateMade { step, loss, examples, at: shared.now() });
+        if let Some((record, start)) = shared.record.as_ref().zip(start) {
+            let (step, loss, end) = (report.global_step, report.loss, shared.now());
+            record.add_update_span(UpdateSpan { server: 0, step, start, end });
+            if last {
+                record.add_update(UpdateMade { step, loss, examples, at: end });
+            }
         }
         Ok(last.then_some(report))
     }

@@ -9,7 +9,7 @@ use super::buffers::GradientBuffers;
 use super::cancellation::Grants;
 use super::error::PushError;
 use super::mailbox::{Granted, Mailbox};
-use super::span::ReplicaLog;
+use super::replica_log::ReplicaLog;
 use crate::store::{
     GradientError, GradientKind, GradientSpec, Layout, StepContributions, SumOptions, Totals,
     VariableKind, VariableSum, VariableSums, kinds,

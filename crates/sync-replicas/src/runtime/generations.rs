@@ -16,6 +16,7 @@ use super::core::Core;
 use super::due::Monitor;
 use super::shared::{Shared, wake};
 use crate::checkpoint::{self, CheckpointError, RowsToSave, SavedTables, TrainingState};
+use crate::record::Saved;
 use crate::store::Torn;
 use crate::sync::{Arc, lock};
 use crate::{Scalar, Variables};
@@ -78,6 +79,7 @@ impl<T: Scalar> Shared<T> {
     /// [`CheckpointError`].
     pub(crate) fn save(&self, folder: &Path, keep: usize) -> Result<PathBuf, CheckpointError> {
         loop {
+            let begun = self.now();
             // Rows are saved while training goes on, and of the same step as the rest.
             let (state, tables) = {
                 let chief = self.chief();
@@ -87,7 +89,14 @@ impl<T: Scalar> Shared<T> {
                 // A restore came in between, and what came of it has been saved.
                 Err(CheckpointError::Replaced { own, .. })
                     if self.core().engine.generation() > own => {}
-                written => return written,
+                written => {
+                    if let (Ok(path), Some(record)) = (&written, &self.record) {
+                        let (step, at) = (state.global_step.get(), self.now());
+                        let (took, bytes) = (at - begun, checkpoint::size_on_disk(path));
+                        record.add_save(Saved { step, at, took, bytes });
+                    }
+                    return written;
+                }
             }
         }
     }

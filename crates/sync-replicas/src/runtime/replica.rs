@@ -12,10 +12,11 @@ use accum_core::LocalStep;
 
 use super::cancellation::{Cancellation, Grants};
 use super::mailbox::{Found, Granted, Mailbox};
+use super::replica_log::ReplicaLog;
 use super::shared::Shared;
-use super::span::{ReplicaLog, SpanKind};
 use super::step::{OpenStep, OwnedStep, Step};
 use crate::Scalar;
+use crate::record::{Span, SpanKind};
 use crate::sync::{Arc, block_on};
 use engine::{Incarnation, ReplicaId};
 use engine::{JoinError, Overdue, Refused, StopReason};
@@ -187,14 +188,10 @@ impl<T: Scalar> Replica<T> {
         }
         self.token = poll_fn(|context| self.poll_grant(context)).await?;
         if let Some(Granted { grant, at, .. }) = &self.token {
-            let waited = (self.idle_since, *at);
-            self.log.record(
-                self.id,
-                grant.local_step,
-                SpanKind::Waited,
-                waited,
-                self.shared.record.as_ref(),
-            );
+            let step = grant.local_step.get();
+            let waited = Span::new(self.id, step, SpanKind::Waited, (self.idle_since, *at));
+            let waited = Span { batch: Some(grant.number), ..waited };
+            self.log.record(waited, self.shared.record.as_ref());
         }
         Ok(())
     }

@@ -15,10 +15,10 @@ use super::PushError;
 use super::cancellation::Cancellation;
 use super::mailbox::Granted;
 use super::replica::Replica;
-use super::span::SpanKind;
 use super::step_tables::StepTables;
 use crate::hook_host::TrainingView;
 use crate::model::Work;
+use crate::record::{Span, SpanKind};
 use crate::sync::Arc;
 use crate::{
     Computed, Gradients, Keys, LookupError, Rows, Scalar, Snapshot, VariableError, Variables,
@@ -337,7 +337,11 @@ impl<T: Scalar> Replica<T> {
             Outcome::NotFinite => SpanKind::NotFinite,
             _ => SpanKind::Accepted,
         };
-        self.note(&open, kind, end);
+        let staleness = match outcome {
+            Outcome::Stale { local_step, global_step } => global_step.get() - local_step.get(),
+            _ => 0,
+        };
+        self.note(&open, kind, end, staleness.unsigned_abs());
     }
 
     /// Gives the token of the open step back, if there is one.
@@ -347,7 +351,7 @@ impl<T: Scalar> Replica<T> {
         let end = self.shared.now();
         self.idle_since = end;
         if self.superseded.is_cancelled() {
-            self.note(&open, SpanKind::Superseded, end);
+            self.note(&open, SpanKind::Superseded, end, 0);
         }
         let refused = self
             .shared
@@ -358,8 +362,10 @@ impl<T: Scalar> Replica<T> {
         }
     }
 
-    fn note(&mut self, open: &OpenStep, kind: SpanKind, end: Duration) {
-        let record = self.shared.record.as_ref();
-        self.log.record(self.id, open.grant.local_step, kind, (open.begun, end), record);
+    fn note(&mut self, open: &OpenStep, kind: SpanKind, end: Duration, staleness: u64) {
+        let step = open.grant.local_step.get();
+        let span = Span::new(self.id, step, kind, (open.begun, end));
+        let span = Span { batch: Some(open.grant.number), staleness, ..span };
+        self.log.record(span, self.shared.record.as_ref());
     }
 }

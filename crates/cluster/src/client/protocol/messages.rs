@@ -330,10 +330,8 @@ pub struct PushReport {
 /// How a piece of work goes, by the replica's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Work {
-    /// How long the token and the variables were waited for.
-    pub waited: Duration,
-    /// How long it was computed.
-    pub computed: Duration,
+    /// What the coordinator is told of it, but for how long it was sent.
+    pub times: Times,
     /// When computing ended.
     pub ended: Duration,
 }
@@ -342,6 +340,6 @@ impl Work {
     /// What the coordinator is told of it.
     pub(super) fn times(&self, now: Duration) -> Times {
         let sent = now.saturating_sub(self.ended);
-        Times { waited: self.waited, computed: self.computed, sent }
+        Times { sent, ..self.times }
     }
 }

@@ -37,7 +37,9 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
             return Ok(None);
         }
         let version = self.state.local_variables.version();
+        let begun = self.now();
         let whole = self.wait(ReplicaProtocol::poll_lookup).await?;
+        self.looked_up += self.now().saturating_sub(begun);
         // Newer variables may have come meanwhile, or be on their way: then the step is over, too,
         // and its own are no more.
         let whole = whole && self.state.local_variables.version() == version;

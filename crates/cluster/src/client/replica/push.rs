@@ -62,7 +62,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
     ) -> Result<(), GradientError> {
         crash_point!("worker/after-gradient");
         let Pushed { gradients, loss, examples } = pushed.into();
-        let (now, done) = (self.now(), self.work(work));
+        let (now, mut done) = (self.now(), self.work(work));
         if self.settings.skips_not_finite && !gradients.is_finite() {
             let left_out = self.state.protocol.skip(grant, done, now, &mut self.state.actions);
             self.carry_out();
@@ -78,6 +78,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         let (variables, wire) = (self.state.variables(), self.settings.wire);
         let sent = EncodedContribution::new(gradients, variables, &self.placement, wire);
         let (encoded, dense) = sent.inspect_err(|_| self.give_up(work))?;
+        done.times.traffic.gradients = encoded.bytes;
         let variables = encoded.variables.clone();
         let report = PushReport { variables, loss, examples };
         (self.encoded, self.dense) = (Some(encoded), dense);

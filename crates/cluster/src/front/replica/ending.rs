@@ -45,9 +45,10 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             replicas: Vec::new(),
             variables,
         };
-        if let Some((record, recorded)) = recorded {
-            recorded.news.updates.into_iter().for_each(|update| record.add_update(update));
-            record.add_spans(recorded.news.spans);
+        if let Some((record, mut recorded)) = recorded {
+            // They were told of as they happened.
+            recorded.news.failed_saves.clear();
+            record.add_news(recorded.news);
             (report.totals, report.replicas) = (recorded.totals, recorded.replicas);
             (report.elapsed, report.first_step) = (recorded.elapsed, recorded.first_step);
         }

@@ -2,11 +2,11 @@
 //! once they are written.
 
 use sync_replicas::checkpoint::{SavedTable, aside_name};
-use sync_replicas::record::FailedSave;
+use sync_replicas::record::{FailedSave, Saved};
 use sync_replicas::{GlobalStep, Scalar};
 
 use super::Leader;
-use super::saving::NotSaved;
+use super::saving::{Gathering, NotSaved};
 use super::shared::Task;
 use crate::index::ServerIndex;
 use crate::proto::SaveFailed;
@@ -43,7 +43,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             let attempt = format!("{:016x}-{}", self.life, self.saves);
             aside_name(self.coordinator.global_step(), &attempt)
         });
-        let own = self.saving.begin(&self.servers, &self.coordinator, aside);
+        let own = self.saving.begin(&self.servers, &self.coordinator, self.now(), aside);
         self.tasks.extend(own.map(|(aside, rows)| Task::WriteRows(aside, rows)));
         self.write_if_gathered();
     }
@@ -83,13 +83,16 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     }
 
     /// A checkpoint was written, or failed.
-    pub(in crate::server) fn written(&mut self, written: Result<(), NotSaved>) {
+    pub(in crate::server) fn written(&mut self, written: Result<u64, NotSaved>) {
         // A generation begins once this is done, so it is the one that was taken.
         let Some(gathering) = self.saving.under_way.take() else { return };
         let mut again = gathering.again && self.serving;
         let mut later = false;
         match &written {
-            Ok(()) => self.saving.succeeded(&gathering),
+            Ok(bytes) => {
+                self.note_saved(&gathering, *bytes);
+                self.saving.succeeded(&gathering);
+            }
             Err(error) => {
                 self.note_failed(gathering.global_step, error);
                 if !again && self.ending.is_some() {
@@ -109,19 +112,27 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         let leave = match &written {
             // Whoever waits to leave ends with the training.
             _ if self.ending.is_some() => Vec::new(),
-            Ok(()) => self.coordinator.saved(gathering.updates),
+            Ok(_) => self.coordinator.saved(gathering.updates),
             Err(_) if again || later => Vec::new(),
             Err(_) => self.coordinator.nothing_is_saved(),
         };
         // Servers that leave take their state with them: nothing more can be saved.
         again &= leave.is_empty();
         let release =
-            written.map_or_else(|it| Release::Unsaved(it.to_string()), |()| Release::Saved);
+            written.map_or_else(|it| Release::Unsaved(it.to_string()), |_| Release::Saved);
         self.release(leave, &release);
         if again {
             self.begin_save();
         }
         self.finish_if_saved();
+    }
+
+    /// Records a checkpoint that is there.
+    fn note_saved(&self, gathering: &Gathering<T>, bytes: u64) {
+        if let Some(record) = &self.settings.record {
+            let (step, at) = (gathering.global_step.get(), self.now());
+            record.add_save(Saved { step, at, took: at.saturating_sub(gathering.begun), bytes });
+        }
     }
 
     /// Tells of a checkpoint that was not written, wherever somebody looks.

@@ -47,11 +47,12 @@ impl History {
         }
     }
 
-    /// The training, as of `now` if it has not ended.
+    /// The training, as of `now` if it has not ended, for a reader who has come so far.
     pub(super) fn recorded(
         &self,
         coordinator: &Coordinator,
         record: Option<&Record>,
+        mut cursor: Cursor,
         now: Duration,
     ) -> Recorded {
         let step = coordinator.global_step();
@@ -59,7 +60,8 @@ impl History {
         Recorded {
             totals: coordinator.final_totals(),
             replicas: coordinator.replica_reports(),
-            news: record.map(|it| it.since(&mut Cursor::default())).unwrap_or_default(),
+            news: record.map(|it| it.since(&mut cursor)).unwrap_or_default(),
+            cursor,
             elapsed: self.ended.unwrap_or(now).saturating_sub(began.at),
             first_step: began.step,
         }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use sync_replicas::checkpoint::{CheckpointError, Checkpoints, discard_rows};
+use sync_replicas::checkpoint::{CheckpointError, Checkpoints, discard_rows, size_on_disk};
 use sync_replicas::checkpoint::{FEWEST_KEPT, Retry, RowsToSave, RunId, SavedTable, TrainingState};
 use sync_replicas::driver::Generation;
 use sync_replicas::driver::describe;
@@ -50,6 +50,8 @@ pub(crate) struct Gathering<T: Scalar> {
     positions: Positions,
     /// How many updates had been ordered when it began.
     pub(crate) updates: u64,
+    /// When it began, on the leader's clock.
+    pub(crate) begun: Duration,
     /// By server.
     parts: Vec<Part<T>>,
     /// The rows of tables, where there are tables.
@@ -145,6 +147,7 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         &mut self,
         servers: &[ServerHandle<T>],
         coordinator: &Coordinator,
+        now: Duration,
         aside: Option<String>,
     ) -> Option<(String, TableSaves<T>)> {
         if let Some(gathering) = &mut self.under_way {
@@ -170,6 +173,7 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
             global_step: coordinator.global_step(),
             positions: coordinator.positions(),
             updates: self.updates,
+            begun: now,
             parts,
             rows: aside.map(|aside| RowsUnderWay { aside, written: none.collect() }),
             again: false,
@@ -281,7 +285,7 @@ impl RowsUnderWay {
 }
 
 impl<T: Scalar> Gathered<T> {
-    /// Writes the checkpoint.
+    /// Writes the checkpoint; how many bytes it has.
     ///
     /// # Errors
     /// [`NotSaved`].
@@ -289,7 +293,7 @@ impl<T: Scalar> Gathered<T> {
         self,
         settings: &ServerSettings,
         checkpoints: &Checkpoints,
-    ) -> Result<(), NotSaved> {
+    ) -> Result<u64, NotSaved> {
         let state = gather(&settings.placement, &self.states, self.positions)?;
         let definition = settings.agreement.definition();
         let state = TrainingState { run: Some(self.run), definition, ..state };
@@ -303,8 +307,10 @@ impl<T: Scalar> Gathered<T> {
             tracing::warn!(%error, "rows of a checkpoint that will not be are left");
         }
         let rows = rows?;
-        blocking(|| write_checkpoint(&checkpoints.folder, &state, rows, keep))?;
-        Ok(())
+        blocking(|| {
+            let written = write_checkpoint(&checkpoints.folder, &state, rows, keep)?;
+            Ok(size_on_disk(&written))
+        })
     }
 }
 

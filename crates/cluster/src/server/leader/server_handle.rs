@@ -12,8 +12,8 @@ use crate::proto::order::Order;
 use crate::proto::{Ended, LetGo, SaveState};
 use crate::server::command_error::CommandError;
 use crate::server::link::orders::{Begun, Link};
-use crate::server::parameter_server::{ParameterServer, Release, Saved, Start};
-use crate::shard::{Applied, ShardState};
+use crate::server::parameter_server::{ParameterServer, Release, Saved, Start, Updated};
+use crate::shard::ShardState;
 
 /// One parameter server.
 pub(crate) enum ServerHandle<T: Scalar> {
@@ -33,7 +33,7 @@ pub(crate) enum Reply<A> {
 
 impl<T: Scalar + bytemuck::Pod> ServerHandle<T> {
     /// Has its shard carry out what the coordinator has decided.
-    pub(crate) fn carry_out(&self, command: &ShardCommand) -> Reply<Option<Applied>> {
+    pub(crate) fn carry_out(&self, command: &ShardCommand) -> Reply<Option<Updated>> {
         match self {
             Self::Local(server) => Reply::Now(server.carry_out(command)),
             Self::Linked(link) => Reply::Later(link.send(command.clone().into())),

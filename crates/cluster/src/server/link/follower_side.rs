@@ -268,9 +268,10 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
     ) -> Result<Vec<Answer>, CommandError> {
         let own = &self.own;
         if let Some(command) = wire::command(&order)? {
-            let Some(applied) = own.carry_out(&command)? else { return Ok(Vec::new()) };
-            let variable = applied.variable.map(|it| it as u64);
-            return Ok(vec![Answer::Applied(proto::Applied { variable })]);
+            let Some(updated) = own.carry_out(&command)? else { return Ok(Vec::new()) };
+            let variable = updated.variable.map(|it| it as u64);
+            let seconds = updated.took.as_secs_f64();
+            return Ok(vec![Answer::Applied(proto::Applied { variable, seconds })]);
         }
         match order {
             Message::Save(save) => {

@@ -19,6 +19,7 @@ use crate::proto::order::Order as Message;
 use crate::proto::{self, Done, Order};
 use crate::server::command_error::CommandError;
 use crate::server::leader::shared::SharedLeader;
+use crate::server::parameter_server::Updated;
 use crate::stream::Receiving;
 use crate::wire;
 
@@ -158,7 +159,7 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
     fn unanswered(&self, done: Vec<Order>) {
         for order in done {
             match order.order {
-                Some(Message::Apply(apply)) => self.applied(apply.variable),
+                Some(Message::Apply(apply)) => self.applied(apply.variable, 0.0),
                 Some(Message::Save(_)) => {
                     self.leader.with(|leader| leader.save_again(self.server, order.number));
                 }
@@ -168,9 +169,11 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
         }
     }
 
-    fn applied(&self, variable: Option<u64>) {
+    /// An update took so many seconds there, if it is known.
+    fn applied(&self, variable: Option<u64>, seconds: f64) {
         let variable = variable.and_then(|it| usize::try_from(it).ok());
-        self.leader.with(|leader| leader.applied(variable));
+        let updated = Updated { variable, took: wire::time(seconds) };
+        self.leader.with(|leader| leader.applied(self.server, updated));
     }
 
     /// Takes what comes over a connection, to its end; why it ended.
@@ -229,7 +232,7 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
             Some(Answer::Applied(applied)) => {
                 orders.done();
                 drop(orders);
-                self.applied(applied.variable);
+                self.applied(applied.variable, applied.seconds);
             }
             answer => {
                 orders.done();

@@ -30,7 +30,7 @@ pub(super) struct Rig {
     /// By replica and shard: the newest receipt, of whatever life and piece of work.
     receipts: HashMap<(u64, usize), u64>,
     /// How the next piece of work went.
-    times: Times,
+    pub(super) times: Times,
     /// All that was recorded.
     pub(super) spans: Vec<Span>,
 }
@@ -184,7 +184,7 @@ impl Rig {
         match verb {
             "took" => {
                 let [waited, computed, sent] = numbers.map(Duration::from_secs);
-                self.times = Times { waited, computed, sent };
+                self.times = Times { waited, computed, sent, ..self.times };
             }
             "wait" => {
                 self.now += Duration::from_secs(numbers[0]);

@@ -1,5 +1,8 @@
 //! What replicas did when, as the coordinator records it, and what it counts of them.
 
+use std::time::Duration;
+
+use cluster::coordinator::{Times, Traffic};
 use sync_replicas::record::{ReplicaOutcome, SpanKind};
 
 use super::rig::Rig;
@@ -45,6 +48,33 @@ fn work_is_placed_by_when_it_was_heard_of() {
     // What comes twice is recorded once, and what is refused not at all.
     let twice = ["wait 2", "took 0 2 0", "commit 0 1 @0", "commit 0 1 @0", "commit 0 7 @0"];
     check(&after(&twice), &[(0, 0, Accepted, 0, 2)]);
+}
+
+// A lookup is the beginning of computing, and no longer than that; each stretch has its own bytes.
+#[test]
+fn what_travelled_and_how_late_it_came_is_recorded() {
+    let mut rig = Rig::new(1, 2, 1);
+    ["hello 0 1", "hello 1 1", "wait 4", "commit 0 1 @0", "applied", "commit 0 2 @1", "applied"]
+        .iter()
+        .for_each(|line| drop(rig.run(line)));
+    rig.spans.clear();
+    let (traffic, seconds) =
+        (Traffic { gradients: 30, variables: 20, rows: 10 }, Duration::from_secs);
+    rig.times = Times { looked_up: seconds(5), traffic, ..Times::default() };
+    ["took 1 2 1", "commit 1 1 @0"].iter().for_each(|line| drop(rig.run(line)));
+    let spans: Vec<_> = rig
+        .spans
+        .iter()
+        .map(|it| (it.kind, it.start.as_secs(), it.end.as_secs(), it.bytes, it.staleness))
+        .collect();
+    let expected = [
+        (SpanKind::Waited, 0, 1, 20, 0),
+        (SpanKind::Stale, 1, 3, 0, 2),
+        (SpanKind::LookedUp, 1, 3, 10, 0),
+        (SpanKind::Sent, 3, 4, 30, 0),
+    ];
+    assert_eq!(spans, expected);
+    assert!(rig.spans.iter().all(|it| it.batch == Some(1)), "{:?}", rig.spans);
 }
 
 // P-8: an accepted gradient is one that an update has used.

@@ -12,7 +12,7 @@ use cluster::client::protocol::{
     ReplicaProtocol, Reply, Request, Version, Work,
 };
 use cluster::client::{PushError, WaitError};
-use cluster::coordinator::{GivenUp, Refusal, Ticket};
+use cluster::coordinator::{GivenUp, Refusal, Ticket, Times};
 use sync_replicas::driver::{Generation, Incarnation, LocalStep};
 use sync_replicas::engine::{Grant, Outcome};
 use sync_replicas::{GlobalStep, ReplicaId};
@@ -101,7 +101,7 @@ impl Rig {
     /// Begins what the replica wishes for; false if this is no wish.
     fn begin(&mut self, verb: &str, actions: &mut Vec<Action>, said: &mut Vec<String>) -> bool {
         let (protocol, now) = (&mut self.protocol, self.now);
-        let work = Work { waited: Duration::ZERO, computed: Duration::ZERO, ended: now };
+        let work = Work { times: Times::default(), ended: now };
         let grant = self.grant.clone();
         let granted = || grant.expect("it was granted");
         let wish = match verb {

@@ -11,7 +11,7 @@ use cluster::client::protocol::{
     Action, ConnectionId, Ended, Hello, ProtocolSettings, PushReport, ReplicaProtocol, Reply,
     Request, Version, Work,
 };
-use cluster::coordinator::{Contribution, Coordinator, Ticket};
+use cluster::coordinator::{Contribution, Coordinator, Ticket, Times};
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::{Grant, Outcome, Settings};
 use sync_replicas::{GlobalStep, ReplicaId};
@@ -276,7 +276,7 @@ impl World {
     fn poll(&mut self, index: usize) {
         let (replica, now) = (&mut self.replicas[index], self.now);
         let mut actions = Vec::new();
-        let work = Work { waited: Duration::ZERO, computed: Duration::ZERO, ended: now };
+        let work = Work { times: Times::default(), ended: now };
         if replica.waits.is_none() {
             let Some(Event::Computed) = replica.inbox.last() else { return };
             let grant = replica.grant.take().expect("it was granted");

@@ -1,0 +1,139 @@
+//! What a record keeps one by one: updates, checkpoints, failures, and stretches of time.
+
+use std::time::Duration;
+
+use engine::ReplicaId;
+use serde::{Deserialize, Serialize};
+
+/// One update.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpdateMade {
+    /// The global step that it made.
+    pub step: i64,
+    /// The mean loss of its gradients, before the update.
+    pub loss: Option<f64>,
+    /// Examples in its gradients.
+    pub examples: u64,
+    /// When it was made, on the clock of the spans.
+    pub at: Duration,
+}
+
+/// One stretch of a replica's time.
+///
+/// A wait ends, and computing begins, when the token is given: a replica that comes for it late is
+/// slow, and does not wait. Measured once a step, at the push, as a clock costs as much as a lock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Span {
+    /// Whose.
+    pub replica: ReplicaId,
+    /// The step that it claimed (after a wait: claims next).
+    pub step: i64,
+    /// The number of the batch, where it is known.
+    pub batch: Option<u64>,
+    /// What it did, and for computed batches what came of them.
+    pub kind: SpanKind,
+    /// Since training began.
+    pub start: Duration,
+    /// Since training began.
+    pub end: Duration,
+    /// What travelled meanwhile, to other processes or from them: variables during a wait, rows
+    /// during a lookup, gradients while they were sent.
+    pub bytes: u64,
+    /// By how many steps the gradient came too late, if it was dropped for that.
+    pub staleness: u64,
+}
+
+/// What a replica did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SpanKind {
+    /// It waited for a token.
+    Waited,
+    /// It computed a batch whose gradient became part of the step.
+    Accepted,
+    /// It computed a batch whose gradient was dropped as stale.
+    Stale,
+    /// It computed a share that another replica was first with.
+    Duplicate,
+    /// It computed a batch whose gradient is infinite or NaN, and was left out.
+    NotFinite,
+    /// It began a batch and gave it up, since the step was over.
+    Superseded,
+    /// It sent a batch's gradient to the servers of its cluster.
+    Sent,
+    /// It looked rows up in the servers' tables. Part of the time that it computed, from its
+    /// beginning.
+    LookedUp,
+}
+
+impl SpanKind {
+    /// Whether it is a batch that was computed, or begun.
+    #[must_use]
+    pub fn is_batch(self) -> bool {
+        !matches!(self, Self::Waited | Self::Sent | Self::LookedUp)
+    }
+}
+
+impl Span {
+    /// One of a replica, with nothing else known of it.
+    #[must_use]
+    pub fn new(
+        replica: ReplicaId,
+        step: i64,
+        kind: SpanKind,
+        (start, end): (Duration, Duration),
+    ) -> Self {
+        Self { replica, step, batch: None, kind, start, end, bytes: 0, staleness: 0 }
+    }
+
+    /// How long it was.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        self.end.saturating_sub(self.start)
+    }
+}
+
+/// The time that the variables of a server took to be updated for a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpdateSpan {
+    /// Which server; in one process there is number 0, the chief.
+    pub server: u64,
+    /// The step that the update made, or was a part of.
+    pub step: i64,
+    /// Since training began.
+    pub start: Duration,
+    /// Since training began.
+    pub end: Duration,
+}
+
+/// A checkpoint that was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Saved {
+    /// Its global step.
+    pub step: i64,
+    /// When it was there, since training began.
+    pub at: Duration,
+    /// How long it took, from asking for the state to the name in the folder.
+    pub took: Duration,
+    /// How large it is, with the rows of its tables.
+    pub bytes: u64,
+}
+
+/// A checkpoint that was not written; training went on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedSave {
+    /// The global step that it would have been of.
+    pub step: i64,
+    /// Why not.
+    pub reason: String,
+}
+
+/// A replica that failed, and left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// Which one.
+    pub replica: ReplicaId,
+    /// Why, in its words.
+    pub reason: String,
+}
