@@ -8,6 +8,7 @@ mod kinds;
 mod launch;
 mod measure;
 mod node;
+mod page;
 mod parse;
 mod plan;
 mod predict;
@@ -30,6 +31,7 @@ pub use kinds::{
 pub use launch::LaunchArgs;
 pub use measure::{Measure, Metric, StopWhen};
 pub use node::NodeArgs;
+pub use page::PageAddress;
 pub use plan::PlanArgs;
 pub use predict::PredictArgs;
 pub use report::ReportArgs;

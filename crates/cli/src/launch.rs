@@ -12,7 +12,6 @@ mod watcher;
 
 use std::ffi::OsString;
 use std::io;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -20,7 +19,7 @@ use std::time::{Duration, Instant};
 use sync_replicas::driver::create_private_folder;
 
 use self::child::{Child, LEAVE, Look, NOBODY, Restart, SAVE, Task};
-use self::job::{Job, Places};
+use self::job::{Job, Places, nth_page};
 pub use self::listen::listen_to_launcher;
 pub(crate) use self::reach::Reach;
 use self::reach::Reachable;
@@ -28,6 +27,7 @@ use self::watcher::Watcher;
 use crate::args::{LaunchArgs, SecurityArgs};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
+use crate::observe;
 use crate::output::say;
 use crate::ports;
 use crate::security;
@@ -65,28 +65,26 @@ pub fn launch(
     check_security(&args.security)?;
     let (ps, workers) = (args.ps as usize, args.workers as usize);
     let ports = ports::free(ps + workers)?;
-    if let Some(first) = args.metrics_port {
+    let page = observe::address(args.train.dashboard, args.metrics_port, &args.security)?;
+    if let Some(first) = page {
         // Each process binds its own.
-        (0..ps).try_for_each(|index| {
-            ports::bind_metrics(Ipv4Addr::LOCALHOST.into(), first + index as u16).map(drop)
-        })?;
+        (0..ps).try_for_each(|index| ports::bind_metrics(nth_page(first, index)).map(drop))?;
     }
     let mut job = Job::new(&args, words, itself)?;
     if let Some(from) = job.folder.from().filter(|_| !args.train.quiet) {
         say(from.words());
     }
     let list = |ports: &[u16]| ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-    let places = Places {
-        ps: list(&ports[..ps]),
-        workers: list(&ports[ps..]),
-        metrics_port: args.metrics_port,
-    };
+    let places = Places { ps: list(&ports[..ps]), workers: list(&ports[ps..]), page };
     // Until it ends: then nobody listens there any more.
     let root = job.folder.root().to_owned();
     let (_reachable, security) = Reachable::new(&root, places.ps.clone(), &args.security)?;
     if !args.train.quiet {
         let (root, beginning) = (root.display(), &job.beginning);
         say(format!("run folder {root}: {beginning}; how it is: sync-replicas status {root}"));
+    }
+    if let Some(page) = page {
+        say(format!("live page: http://{page}/"));
     }
     let logs = root.join("logs");
     create_private_folder(&logs).map_err(not_started)?;

@@ -41,6 +41,7 @@ mod measures;
 pub mod metrics;
 mod model;
 pub mod node;
+mod observe;
 mod optimizers;
 mod optional;
 pub mod output;

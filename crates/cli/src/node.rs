@@ -9,7 +9,6 @@ mod coordinator;
 mod ended;
 mod evaluator;
 mod last_test;
-mod metrics_page;
 mod pauses;
 mod process;
 
@@ -21,6 +20,8 @@ pub use process::{Process, serves_any_program};
 use sync_replicas::checkpoint::RunId;
 
 use crate::error::Error;
+use crate::observe::{self, Observed};
+use crate::optional::set;
 use crate::train::hooks;
 
 /// Takes part until training is over, or until it is asked to leave.
@@ -31,19 +32,15 @@ pub fn run(process: &Process) -> Result<Ended, Error> {
     raise_descriptors();
     let place = process.cluster.place();
     let task = place.task;
+    if task.role == Role::Ps && task.index == 0 {
+        return coordinator::run(process);
+    }
+    serve_page(process)?;
     if place.is_chief() {
         return chief::run(process);
     }
     if task.role == Role::Evaluator {
         return evaluator::run(process);
-    }
-    if task.role == Role::Ps
-        && let Some(port) = process.metrics_port
-    {
-        metrics_page::serve(process.cluster.status_handle(), process.metrics_address, port)?;
-    }
-    if task.role == Role::Ps && task.index == 0 {
-        return coordinator::run(process);
     }
     // Each server writes the rows of its own tables.
     let writes = task.role == Role::Ps && process.settings.model.has_tables();
@@ -51,6 +48,16 @@ pub fn run(process: &Process) -> Result<Ended, Error> {
     let hooks = hooks(&process.settings, None, folder.as_ref());
     let report = process.fit(hooks, RunId::draw(), None)?;
     Ok(Ended::of(&report))
+}
+
+/// Serves the page of a process that does not coordinate, if it is to have one: of a server what it
+/// says, of a worker what it records of itself.
+fn serve_page(process: &Process) -> Result<(), Error> {
+    let Some(address) = process.page else { return Ok(()) };
+    let status = process.cluster.status_handle();
+    let observed = Observed::new(move || status.get());
+    let observed = set(observed, process.own_record.as_ref(), Observed::with_record);
+    observe::serve(observed, address).map(drop)
 }
 
 /// The usual limit of 1,024 descriptors is for programs that wait for them with `select`; strangers

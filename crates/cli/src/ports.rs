@@ -1,10 +1,10 @@
-//! Ports on loopback: free ones for a launched cluster, and those of `--metrics-port`.
+//! Ports: free ones on loopback for a launched cluster, and those of pages.
 //!
 //! Invariant: no free one is among those that the system gives to outgoing connections. A client
 //! that looks for a server on such a port, while the server is away, could be given the port and
 //! hold it.
 
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use crate::error::Error;
 
@@ -29,11 +29,12 @@ pub(crate) fn free(wanted: usize) -> Result<Vec<u16>, Error> {
     Ok(ports)
 }
 
-/// Listens on a port of `--metrics-port`.
-pub(crate) fn bind_metrics(address: IpAddr, port: u16) -> Result<TcpListener, Error> {
-    TcpListener::bind((address, port)).map_err(|error| {
+/// Listens for those who look at a page.
+pub(crate) fn bind_metrics(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).map_err(|error| {
+        let (ip, port) = (address.ip(), address.port());
         Error::failed(format!(
-            "--metrics-port: port {port} of {address} cannot be used: {error}; give another one"
+            "--dashboard: port {port} of {ip} cannot be used: {error}; give another one"
         ))
     })
 }

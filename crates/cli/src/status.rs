@@ -3,17 +3,20 @@
 //! Asks once and changes nothing.
 
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use cluster::security::{Signer, TlsSettings, wall_clock};
 use cluster::spec::check_address;
 use cluster::{Connector, CoordinatorStatus, ServerStatus};
 use sync_replicas::driver::printable;
+use sync_replicas::record::Cursor;
 
 use crate::args::{SecurityArgs, StatusArgs};
 use crate::error::Error;
 use crate::launch::Reach;
+use crate::observe::{Recent, View, rows};
 use crate::output;
 use crate::security;
 use crate::units::time;
@@ -23,11 +26,61 @@ use crate::units::time;
 /// # Errors
 /// When the key or the certificates cannot be used, or the server does not answer.
 pub fn status(args: &StatusArgs, out: &mut impl Write) -> Result<(), Error> {
+    if args.watch {
+        return watch(args, out);
+    }
     let status = ask(&args.address, &args.security, async |reach| cluster::status(reach, 0).await)?;
     if args.json {
         return output::json(out, &status);
     }
     write!(out, "{}", table(&status)).map_err(Error::failed)
+}
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How wide a terminal is that does not say.
+const COLUMNS: usize = 80;
+
+/// Shows the training again and again, until it has ended or its server is gone.
+fn watch(args: &StatusArgs, out: &mut impl Write) -> Result<(), Error> {
+    let is_terminal = std::io::stdout().is_terminal();
+    let columns = std::env::var("COLUMNS").ok().and_then(|it| it.parse().ok()).unwrap_or(COLUMNS);
+    let (mut cursor, mut recent) = (Cursor::default(), Recent::default());
+    let mut seen = false;
+    loop {
+        let looked = ask(&args.address, &args.security, async |reach| {
+            let status = cluster::status(reach, 0).await?;
+            Ok((status, cluster::record(reach, cursor).await?))
+        });
+        let (status, recorded) = match looked {
+            Ok(looked) => looked,
+            Err(error) if seen => {
+                writeln!(out, "it is not there any more: {error}").map_err(Error::failed)?;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        seen = true;
+        cursor = recorded.cursor;
+        recent.take(recorded.news);
+        let view = View::new(&status, &recent);
+        // From the upper left corner, each line to its end, and nothing below.
+        let text = rows(&view, columns);
+        let text = match is_terminal {
+            true => format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n")),
+            false => text + "\n",
+        };
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            // A reader that has gone, as `head` does, has seen enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            written => written.map_err(Error::failed)?,
+        }
+        if status.coordinator.is_some_and(|it| it.ended.is_some()) {
+            return Ok(());
+        }
+        std::thread::sleep(EVERY);
+    }
 }
 
 /// Asks a parameter server something, over a connection that ends with the answer: the one at an

@@ -261,9 +261,19 @@ pub fn story(summary: &Summary) -> String {
 /// The measure that says most of a test: its name, and its value.
 #[must_use]
 pub fn headline(scores: &Scores) -> Option<(&'static str, String)> {
-    let auc = scores.test_auc.map(|auc| ("AUC", number(auc)));
-    let accuracy = || scores.test_accuracy.map(|part| ("accuracy", percent(part)));
-    auc.or_else(accuracy).or_else(|| scores.test_rmse.map(|rmse| ("RMSE", number(rmse))))
+    headline_number(scores).map(|(name, value)| match name {
+        ACCURACY => (name, percent(value)),
+        name => (name, number(value)),
+    })
+}
+
+const ACCURACY: &str = "accuracy";
+
+/// The same as a number.
+pub(crate) fn headline_number(scores: &Scores) -> Option<(&'static str, f64)> {
+    let auc = scores.test_auc.map(|auc| ("AUC", auc));
+    let accuracy = || scores.test_accuracy.map(|part| (ACCURACY, part));
+    auc.or_else(accuracy).or_else(|| scores.test_rmse.map(|rmse| ("RMSE", rmse)))
 }
 
 /// `0.4855`.

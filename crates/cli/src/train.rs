@@ -13,11 +13,13 @@ use sync_replicas::{FitError, Report, Trainer, checkpoint};
 pub(crate) use record::{RunOutcome, RunRecord};
 pub(crate) use setup::{hooks, learner, shard};
 
+use crate::args::SecurityArgs;
 use crate::best::Best;
 use crate::config::Config;
 use crate::early_stop;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
+use crate::observe::{self, Observed};
 use crate::output::say;
 use crate::replicas::replicas;
 use crate::run_folder::RunFolder;
@@ -66,6 +68,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
     // There is a good checkpoint from the first moment, whatever becomes of the first updates.
     trainer.save(folder.checkpoints(), settings.keep).map_err(Error::failed)?;
 
+    show(settings, &trainer, &record)?;
     let rows = TableRows::Here(trainer.table_reader());
     let mut run_hook = record.hook(interrupt, first, Source::Newest(rows));
     let best = settings.args.keep_best.map(|measure| Best::new(folder.root(), measure));
@@ -105,6 +108,20 @@ fn start(settings: &Settings, folder: &RunFolder, record: &Record) -> Result<Tra
     }
     folder.record(settings, &Config::of(settings)?)?;
     Ok(trainer)
+}
+
+/// Serves the live page, if there is to be one.
+fn show(settings: &Settings, trainer: &Trainer<f32>, record: &RunRecord<'_>) -> Result<(), Error> {
+    let own = SecurityArgs::default();
+    let Some(address) = observe::address(settings.args.dashboard, None, &own)? else {
+        return Ok(());
+    };
+    let (status, events) = (trainer.status_handle(), record.record().clone());
+    let observed = Observed::new(move || Some(observe::of_process(status.get(), &events)));
+    let observed = observed.with_record(record.record()).in_folder(record.folder().root());
+    let address = observe::serve(observed, address)?;
+    say(format!("live page: http://{address}/"));
+    Ok(())
 }
 
 /// What writes a checkpoint of now.

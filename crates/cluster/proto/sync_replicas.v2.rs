@@ -828,6 +828,14 @@ pub struct ServeWelcome {
     #[prost(message, optional, tag = "3")]
     pub ended: ::core::option::Option<Ended>,
 }
+/// Of a server's process.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Usage {
+    #[prost(uint64, tag = "1")]
+    pub memory_bytes: u64,
+    #[prost(uint64, tag = "2")]
+    pub received_bytes: u64,
+}
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Applied {
     #[prost(uint64, optional, tag = "1")]
@@ -835,6 +843,9 @@ pub struct Applied {
     /// How long it took.
     #[prost(double, tag = "2")]
     pub seconds: f64,
+    /// Now and then.
+    #[prost(message, optional, tag = "3")]
+    pub usage: ::core::option::Option<Usage>,
 }
 /// A piece of a state's tensor, by its place in the shard's list; pieces come in order.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -104,7 +104,7 @@ pub use front::{
     ClusterTrainer, Clustered, Counts, DEFAULT_LEASE, OnCluster, ProcessHandle, ServerFiles,
     StatusError, StatusHandle, record, save, status, stop,
 };
-pub use server::{ServeError, ServerPresence, ServerStatus};
+pub use server::{ServeError, ServerPresence, ServerStatus, Usage};
 pub use shard::Wire;
 
 /// Keeps the programs of the crate's and the project's pages compiling, and running where they can.

@@ -27,6 +27,7 @@ mod settings;
 mod status;
 mod transport;
 mod undefined;
+mod usage;
 
 #[cfg(all(unix, feature = "crash-points"))]
 pub(crate) use blocking::blocking;
@@ -38,3 +39,4 @@ pub use settings::ServerSettings;
 pub use status::{ServerPresence, ServerStatus};
 pub use transport::TransportSettings;
 pub(crate) use undefined::{Program, Undefined};
+pub use usage::Usage;

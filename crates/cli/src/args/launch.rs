@@ -37,7 +37,7 @@ pub struct LaunchArgs {
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = PLACE)]
     #[arg(value_parser = parse_duration)]
     pub patience: Duration,
-    /// Metrics for Prometheus: of ps 0 on this port, of ps 1 on the next, and so on
+    /// The port of --dashboard
     #[arg(long, value_name = "PORT", help_heading = PLACE)]
     #[arg(value_parser = whole::<u16>(1..=65_000))]
     pub metrics_port: Option<u16>,

@@ -44,16 +44,10 @@ pub struct NodeArgs {
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = PLACE)]
     #[arg(value_parser = parse_duration)]
     pub patience: Duration,
-    /// Parameter servers: metrics for Prometheus on this port, on loopback unless --metrics-listen
-    /// says otherwise
+    /// The port of --dashboard
     #[arg(long, value_name = "PORT", help_heading = PLACE)]
     #[arg(value_parser = whole::<u16>(0..=65_535))]
     pub metrics_port: Option<u16>,
-    /// The address on which the metrics are; one that others reach needs --key-file or TLS, though
-    /// the metrics themselves are for everybody who can reach them
-    #[arg(long, value_name = "IP", requires = "metrics_port", help_heading = PLACE)]
-    #[arg(default_value = "127.0.0.1")]
-    pub metrics_listen: IpAddr,
     /// Parameter servers without a program: how many megabytes one may need for the program that
     /// comes [default: the machine's memory]
     #[arg(long, value_name = "MB", value_parser = at_least_one(), help_heading = PLACE)]

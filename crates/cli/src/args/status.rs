@@ -11,6 +11,10 @@ pub struct StatusArgs {
     /// folder of a training that `launch` runs
     #[arg(value_name = "ADDR or RUN")]
     pub address: String,
+    /// Shows the replicas and what they did lately, again and again, until the training ends or
+    /// Ctrl-C
+    #[arg(long, conflicts_with = "json")]
+    pub watch: bool,
     /// All of it, as one JSON object
     #[arg(long)]
     pub json: bool,

@@ -16,6 +16,7 @@ use super::kinds::{
     FAILING_BATCHES, ModelKind, NON_FINITES, OptimizerKind, SPARSE_MEANS, TOKEN_POLICIES,
 };
 use super::measure::{Measure, StopWhen};
+use super::page::{PageAddress, parse_page_address};
 use super::parse::{at_least_one, parse_duration, parse_step_timeout, whole};
 use super::straggler::StragglerArg;
 
@@ -185,6 +186,13 @@ pub struct TrainArgs {
     /// `learning_rate = 0.1`; an option that is given here wins
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// A live page of the training, and metrics for Prometheus: a port, on loopback, or IP:PORT. In a
+    /// cluster each process has its own, and that of parameter server 0 shows all; launch gives the
+    /// next parameter server the next port. One that others reach needs --key-file or TLS, though
+    /// the page itself is for everybody who can reach it
+    #[arg(long, visible_alias = "metrics-listen", value_name = "IP:PORT", help_heading = OUTPUT)]
+    #[arg(value_parser = parse_page_address)]
+    pub dashboard: Option<PageAddress>,
     /// Write one JSON object as the last line on standard output
     #[arg(long, help_heading = OUTPUT)]
     pub json: bool,
@@ -254,8 +262,17 @@ The run folder has report.html (open it in a browser), metrics.jsonl and a check
 
 /// Options of a training that are not about what is trained: whoever starts processes gives them
 /// whatever program it is.
-const OF_ANY_PROGRAM: [&str; 8] =
-    ["out", "checkpoint_dir", "save_every", "keep", "resume", "config", "json", "quiet"];
+const OF_ANY_PROGRAM: [&str; 9] = [
+    "out",
+    "checkpoint_dir",
+    "save_every",
+    "keep",
+    "resume",
+    "config",
+    "dashboard",
+    "json",
+    "quiet",
+];
 
 /// The first option among a command's words that says what is trained, if there is one.
 pub fn says_what_is_trained(command: &str, words: &[OsString]) -> Option<String> {

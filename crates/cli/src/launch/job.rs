@@ -2,6 +2,7 @@
 //! each process is started with.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use sync_replicas::driver::printable;
@@ -17,8 +18,17 @@ use crate::run_folder::{FolderSettings, RunFolder};
 use crate::settings::{Resume, Settings};
 
 /// Options that are the launcher's own, or that it gives each process itself.
-const OWN: [&str; 7] =
-    ["--ps", "--workers", "--out", "--checkpoint-dir", "--resume", "--metrics-port", "--key-file"];
+const OWN: [&str; 9] = [
+    "--ps",
+    "--workers",
+    "--out",
+    "--checkpoint-dir",
+    "--resume",
+    "--dashboard",
+    "--metrics-listen",
+    "--metrics-port",
+    "--key-file",
+];
 
 /// What is launched.
 pub(super) struct Job {
@@ -44,7 +54,8 @@ struct Program {
 pub(super) struct Places {
     pub(super) ps: Vec<String>,
     pub(super) workers: Vec<String>,
-    pub(super) metrics_port: Option<u16>,
+    /// Of the first parameter server's page, if there are any.
+    pub(super) page: Option<SocketAddr>,
 }
 
 impl Job {
@@ -183,8 +194,9 @@ impl Job {
         }
         let Task { role, index } = *task;
         words.extend(["--role".into(), role.into(), "--index".into(), index.to_string().into()]);
-        if let ("ps", Some(port)) = (role, places.metrics_port) {
-            words.extend(["--metrics-port".into(), (port + index as u16).to_string().into()]);
+        if let ("ps", Some(first)) = (role, places.page) {
+            let page = nth_page(first, index).to_string();
+            words.extend(["--dashboard".into(), page.into()]);
         }
         words
     }
@@ -228,4 +240,9 @@ fn security_words(security: &SecurityArgs) -> Vec<OsString> {
     let files = files.into_iter().filter_map(|(option, file)| Some((option, file.as_ref()?)));
     let files = files.flat_map(|(option, file)| [option.into(), file.into()]);
     files.chain(tls_allow.iter().flat_map(|name| ["--tls-allow".into(), name.into()])).collect()
+}
+
+/// The page of a parameter server: each has the next port.
+pub(super) fn nth_page(first: SocketAddr, index: usize) -> SocketAddr {
+    SocketAddr::new(first.ip(), first.port().saturating_add(index as u16))
 }

@@ -2,6 +2,7 @@
 //!
 //! The first one also writes the run folder: checkpoints, metrics, and what the training came to.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -12,8 +13,8 @@ use sync_replicas::record::Record;
 
 use super::coordinator::Writer;
 use super::ended::Ended;
-use super::process::{cluster_of, metrics_address};
-use super::{metrics_page, raise_descriptors};
+use super::process::cluster_of;
+use super::raise_descriptors;
 use crate::any_state::AnyState;
 use crate::args::NodeArgs;
 use crate::config::Config;
@@ -22,6 +23,7 @@ use crate::history::METRICS;
 use crate::host_time::{host, rfc_3339};
 use crate::lock::lock;
 use crate::metrics::{Run, unwritten};
+use crate::observe::{self, Observed};
 use crate::run_folder::{FolderSettings, RunFolder, checkpoints_of};
 use crate::run_log::RunLog;
 use crate::settings::Resume;
@@ -41,13 +43,15 @@ pub fn serve(args: &NodeArgs, stop: ProcessHandle) -> Result<Ended, Error> {
         Some(megabytes) => cluster.max_memory(megabytes.saturating_mul(1_000_000)),
         None => cluster,
     };
-    let metrics = metrics_address(args)?;
-    if let Some(port) = args.metrics_port {
-        metrics_page::serve(cluster.status_handle(), metrics, port)?;
-    }
+    let page = observe::address(args.train.dashboard, args.metrics_port, &args.security)?;
+    let status = cluster.status_handle();
+    let observed = Observed::new(move || status.get());
     let task = cluster.place().task;
     if task.role == Role::Ps && task.index == 0 {
-        return lead(args, &cluster);
+        return lead(args, &cluster, page.map(|address| (observed, address)));
+    }
+    if let Some(address) = page {
+        observe::serve(observed, address)?;
     }
     let files = ServerFiles { checkpoints: rows(args), run: RunId::draw(), record: None };
     Ok(Ended::of(&cluster.serve(files)?))
@@ -61,8 +65,12 @@ fn rows(args: &NodeArgs) -> Option<Checkpoints> {
     Some(Checkpoints { folder, steps: args.train.save_every, keep })
 }
 
-/// The first server's part.
-fn lead(args: &NodeArgs, cluster: &Cluster) -> Result<Ended, Error> {
+/// The first server's part; it shows itself there, if anywhere.
+fn lead(
+    args: &NodeArgs,
+    cluster: &Cluster,
+    page: Option<(Observed, SocketAddr)>,
+) -> Result<Ended, Error> {
     let folder = folder(args)?;
     let (record, run) = (Record::new(), folder.run());
     let line = Run {
@@ -75,6 +83,9 @@ fn lead(args: &NodeArgs, cluster: &Cluster) -> Result<Ended, Error> {
     };
     let log = RunLog::open(&folder.root().join(METRICS), &line, record.clone())?;
     let log = Arc::new(Mutex::new(log));
+    if let Some((observed, address)) = page {
+        observe::serve(observed.with_record(&record).in_folder(folder.root()), address)?;
+    }
     let writer = Writer::start(Arc::clone(&log)).map_err(unwritten)?;
     let keep = usize::try_from(args.train.keep).unwrap_or(usize::MAX);
     let steps = args.train.save_every;

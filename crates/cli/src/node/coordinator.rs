@@ -18,6 +18,7 @@ use super::process::Process;
 use crate::error::Error;
 use crate::lock::lock;
 use crate::metrics::unwritten;
+use crate::observe::{self, Observed};
 use crate::run_log::RunLog;
 use crate::table_rows::TableRows;
 use crate::train::{RunRecord, hooks};
@@ -29,6 +30,11 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     let settings = &process.settings;
     let record = RunRecord::open(settings, process.owned()?, Record::new())?;
     let folder = record.folder();
+    if let Some(address) = process.page {
+        let status = process.cluster.status_handle();
+        let observed = Observed::new(move || status.get()).with_record(record.record());
+        observe::serve(observed.in_folder(folder.root()), address)?;
+    }
     let writer = Writer::start(Arc::clone(record.log())).map_err(unwritten)?;
     let hooks = hooks(settings, None, Some(folder));
     let report = process.fit(hooks, folder.run(), Some(record.record()));

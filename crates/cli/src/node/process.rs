@@ -3,10 +3,9 @@
 //! The training is the one of `train`, from the same settings.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use cluster::security::check_bind;
 use cluster::spec::{Node, Role};
 use cluster::{Cluster, ClusterReport, OnCluster, ProcessHandle, Wire};
 use sync_replicas::checkpoint::RunId;
@@ -16,6 +15,7 @@ use sync_replicas::{Hooks, SyncReplicas};
 use crate::args::{NodeArgs, says_what_is_trained};
 use crate::config::Config;
 use crate::error::{Error, UsageError};
+use crate::observe;
 use crate::optional::set;
 use crate::replicas::replicas;
 use crate::resolved::ClusterOptions;
@@ -30,8 +30,10 @@ pub struct Process {
     pub(super) cluster: Cluster,
     pub(super) settings: Settings,
     pub(super) patience: Duration,
-    pub(super) metrics_port: Option<u16>,
-    pub(super) metrics_address: IpAddr,
+    /// Where its page is, if it has one.
+    pub(super) page: Option<SocketAddr>,
+    /// What a worker records of itself, for its page.
+    pub(super) own_record: Option<Record>,
     /// A launcher has started it, and has written down that the run begins or goes on.
     pub(super) is_launched: bool,
     /// What it writes down, if it has to: a launcher has done so before it starts processes.
@@ -46,7 +48,7 @@ impl Process {
     /// When they make no sense, before anything is opened or written.
     pub fn new(args: NodeArgs, stop: ProcessHandle) -> Result<Self, Error> {
         // Said before anything is opened.
-        let metrics_address = metrics_address(&args)?;
+        let page = observe::address(args.train.dashboard, args.metrics_port, &args.security)?;
         let cluster = cluster_of(&args, stop)?.wire(args.wire);
         let workers = cluster.place().num_replicas();
         let mut settings = match cluster.place().task.role {
@@ -71,7 +73,7 @@ impl Process {
                  give --out"
             )));
         }
-        let (patience, metrics_port) = (args.patience, args.metrics_port);
+        let patience = args.patience;
         let config = (leads && !args.end_with_stdin).then(|| {
             let (wire, security) = (args.wire, &args.security);
             // Each process has a port of its own.
@@ -82,13 +84,16 @@ impl Process {
             Ok::<_, UsageError>(config)
         });
         let config = config.transpose()?;
+        let own_record =
+            (matches!(task.role, Role::Worker | Role::Chief) && page.is_some()).then(Record::new);
+        let cluster = set(cluster, own_record.as_ref(), Cluster::own_record);
         Ok(Self {
             cluster,
             config,
             settings,
             patience,
-            metrics_port,
-            metrics_address,
+            page,
+            own_record,
             is_launched: args.end_with_stdin,
         })
     }
@@ -135,16 +140,6 @@ pub(super) fn cluster_of(args: &NodeArgs, stop: ProcessHandle) -> Result<Cluster
     let cluster = set(cluster, security::key(&args.security)?, Cluster::key);
     let cluster = set(cluster, security::tls(&args.security), Cluster::tls);
     Ok(set(cluster, args.listen, Cluster::listen))
-}
-
-/// Where the metrics are, if they are asked for: nowhere that others reach, unless who may come in
-/// was thought of.
-pub(super) fn metrics_address(args: &NodeArgs) -> Result<IpAddr, Error> {
-    let is_protected = args.security.key_file.is_some() || args.security.tls_ca.is_some();
-    let address = SocketAddr::new(args.metrics_listen, args.metrics_port.unwrap_or_default());
-    check_bind(&address.to_string(), is_protected)
-        .map_err(|error| Error::usage(format!("--metrics-listen: {error}")))?;
-    Ok(args.metrics_listen)
 }
 
 /// Whether this process is a parameter server that serves whatever program comes: one that was told

@@ -1,7 +1,7 @@
 //! What is said of a server, line by line.
 
 use super::*;
-use cluster::{CoordinatorStatus, ReplicaStatus, ServerPresence};
+use cluster::{CoordinatorStatus, ReplicaStatus, ServerPresence, Usage};
 
 fn server(coordinator: Option<CoordinatorStatus>) -> ServerStatus {
     ServerStatus {
@@ -12,7 +12,7 @@ fn server(coordinator: Option<CoordinatorStatus>) -> ServerStatus {
         elements: 650,
         staged_bytes: 0,
         connected: 1,
-        received_bytes: 0,
+        usage: Usage::default(),
         snapshots: 0,
         bad_messages: 0,
         checkpoints: 1,
@@ -28,7 +28,7 @@ fn server(coordinator: Option<CoordinatorStatus>) -> ServerStatus {
 }
 
 fn presence(server: usize, up: bool, seconds: f64) -> ServerPresence {
-    ServerPresence { server, up, seconds }
+    ServerPresence { server, up, seconds, usage: None }
 }
 
 fn training() -> CoordinatorStatus {

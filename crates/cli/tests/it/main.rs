@@ -8,6 +8,8 @@ mod config;
 mod evaluator;
 #[cfg(target_os = "linux")]
 mod leaving;
+#[cfg(target_os = "linux")]
+mod live_page;
 #[cfg(unix)]
 mod lives;
 #[cfg(unix)]

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ClusterError, ProcessHandle, StatusHandle};
+use sync_replicas::record::Record;
+
 use crate::client::{Connector, Resolve};
 use crate::security::{Guard, SharedKey, Signer, TlsSettings, check_bind, wall_clock};
 use crate::server::{Listener, TransportSettings};
@@ -31,6 +33,8 @@ pub struct Cluster {
     resolve: Option<Resolving>,
     pub(super) stop: ProcessHandle,
     pub(super) status: StatusHandle,
+    /// Where this process's replica records what it does, if anywhere.
+    pub(super) own_record: Option<Record>,
 }
 
 /// Where servers are, said by somebody else.
@@ -64,6 +68,7 @@ impl Cluster {
             resolve: None,
             stop: ProcessHandle::new(),
             status: StatusHandle::default(),
+            own_record: None,
         }
     }
 
@@ -209,6 +214,14 @@ impl Cluster {
     #[must_use]
     pub fn status_handle(&self) -> StatusHandle {
         self.status.clone()
+    }
+
+    /// Has this process's replica record what it does itself, by its own clock; what all replicas do
+    /// the first parameter server records
+    /// ([`SyncReplicas::record`](sync_replicas::SyncReplicas::record)).
+    #[must_use]
+    pub fn own_record(self, record: &Record) -> Self {
+        Self { own_record: Some(record.clone()), ..self }
     }
 
     /// How this process reaches the parameter servers.

@@ -7,6 +7,7 @@ mod ending;
 mod fit;
 mod handle;
 mod lookup;
+mod own_record;
 mod push;
 mod step;
 
@@ -22,11 +23,12 @@ use optim::Optimizer;
 use sync_replicas::driver::{BoxedHooks, GradientBuffers};
 use sync_replicas::engine::Grant;
 use sync_replicas::options::NonFinite;
-use sync_replicas::record::Record;
+use sync_replicas::record::{Record, SpanKind};
 use sync_replicas::{Cancellation, ReplicaId, Scalar, Snapshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use self::own_record::OwnRecord;
 use super::hooks::ChiefHooks;
 use super::{ClusterError, ClusterTrainer, Counts, ProcessHandle};
 use crate::client::{Connector, Departure, ReplicaClient, ReplicaSettings, WorkTimes};
@@ -82,6 +84,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
             abandoned: ProcessHandle::new(),
             counts: Counts::default(),
             record: self.parts.record.filter(|_| place.is_chief()),
+            own_record: OwnRecord::of(self.cluster.own_record.clone(), replica),
             left: false,
             wished: false,
             waited: Duration::ZERO,
@@ -110,6 +113,7 @@ struct Worker<T: Scalar + bytemuck::Pod> {
     counts: Counts,
     /// In the chief, if there is to be one.
     record: Option<Record>,
+    own_record: OwnRecord,
     left: bool,
     /// A hook has wished for the end; no hook runs after that but for its last turn.
     wished: bool,
@@ -210,7 +214,11 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         if let Some(held) = self.held.take() {
             let superseded = superseded.unwrap_or_else(|| held.superseded.is_cancelled());
             self.counts.superseded += u64::from(superseded);
-            self.client.give_up(held.times());
+            let times = held.times();
+            if superseded {
+                self.own_record.done(&held.grant, times, SpanKind::Superseded, 0);
+            }
+            self.client.give_up(times);
         }
     }
 

@@ -180,7 +180,11 @@ pub(crate) fn restoring(server: &Server<f32>, generation: u64, global_step: i64)
 fn right_answers(server: &Server<f32>, order: Order) -> Vec<Done> {
     let answers: Vec<Option<Answer>> = match order.order {
         Some(Message::Apply(apply)) => {
-            vec![Some(Answer::Applied(proto::Applied { variable: apply.variable, seconds: 0.0 }))]
+            vec![Some(Answer::Applied(proto::Applied {
+                variable: apply.variable,
+                seconds: 0.0,
+                usage: None,
+            }))]
         }
         Some(Message::Begin(_)) => vec![Some(Answer::Begun(true))],
         Some(Message::Save(_)) => saved(server).into_iter().map(Some).collect(),

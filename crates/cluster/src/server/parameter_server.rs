@@ -26,6 +26,7 @@ use super::command_error::CommandError;
 use super::counters::Counters;
 use super::link::transfer::Layout;
 use super::settings::ServerSettings;
+use super::usage::Usage;
 use crate::coordinator::{self, Contribution, ShardCommand};
 use crate::crash::write_rows;
 use crate::index::ServerIndex;
@@ -191,6 +192,11 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
             self.publish();
         }
         Ok(applied.map(|it| Updated { variable: it.variable, took }))
+    }
+
+    /// What its process needs.
+    pub(super) fn usage(&self) -> Usage {
+        Usage::of_process(self.counters.received_bytes.load(Ordering::Relaxed))
     }
 
     /// The state of the shard, and its rows as of the same step, to be written.

@@ -8,6 +8,7 @@ use sync_replicas::Scalar;
 use super::leader::Leader;
 use super::leader::server_handle::ServerHandle;
 use super::process::Server;
+use super::usage::Usage;
 #[cfg(test)]
 use crate::coordinator::Coordinator;
 use crate::coordinator::Status;
@@ -30,8 +31,8 @@ pub struct ServerStatus {
     pub staged_bytes: usize,
     /// Replicas that are connected.
     pub connected: usize,
-    /// Payload bytes received so far.
-    pub received_bytes: u64,
+    /// What its process needs.
+    pub usage: Usage,
     /// Snapshots sent so far.
     pub snapshots: u64,
     /// Messages that made no sense.
@@ -70,6 +71,8 @@ pub struct ServerPresence {
     pub up: bool,
     /// How many seconds that has been so.
     pub seconds: f64,
+    /// What its process needed when it was last heard of, if it was.
+    pub usage: Option<Usage>,
 }
 
 impl<T: Scalar + bytemuck::Pod> Server<T> {
@@ -98,7 +101,7 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
             elements: parts.iter().map(crate::placement::Part::elements).sum(),
             staged_bytes,
             connected: self.own.connections().replicas().len(),
-            received_bytes: count(&counters.received_bytes),
+            usage: self.own.usage(),
             snapshots: count(&counters.snapshots),
             bad_messages: count(&counters.bad_messages),
             refusals: self.settings.guard.as_ref().map(|guard| guard.refusals()),
@@ -114,17 +117,23 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
             // A step needs every server.
             serving: Some(leader.serving && leader.servers.iter().all(|it| it.is_here())),
             coordinator: Some(leader.coordinator.status(leader.now())),
-            servers: leader.presences(),
+            servers: leader.presences(status.usage),
             ..status
         })
     }
 }
 
 impl<T: Scalar + bytemuck::Pod> Leader<T> {
-    fn presences(&self) -> Vec<ServerPresence> {
+    /// All servers, of which this process's own needs this.
+    fn presences(&self, own: Usage) -> Vec<ServerPresence> {
         let presence = |(server, handle): (usize, &ServerHandle<T>)| {
             let lasts = handle.state_lasts().unwrap_or_else(|| self.now());
-            ServerPresence { server, up: handle.is_here(), seconds: lasts.as_secs_f64() }
+            ServerPresence {
+                server,
+                up: handle.is_here(),
+                seconds: lasts.as_secs_f64(),
+                usage: handle.usage().or(handle.is_local().then_some(own)),
+            }
         };
         self.servers.iter().enumerate().map(presence).collect()
     }

@@ -389,7 +389,9 @@ fn orders() -> Vec<Example> {
 fn answers() -> Vec<Example> {
     let other = server_of(1, 2);
     begin_served(&other);
-    let applied = Answer::Applied(proto::Applied { variable: None, seconds: 0.25 });
+    let usage = proto::Usage { memory_bytes: 9, received_bytes: 8 };
+    let applied =
+        Answer::Applied(proto::Applied { variable: None, seconds: 0.25, usage: Some(usage) });
     let mut done = vec![(2, None), (3, Some(applied))];
     done.extend(saved(&other).into_iter().map(|it| (4, Some(it))));
     let encoded = |(number, done): &(u64, Option<Answer>)| {

@@ -81,7 +81,7 @@ fn every_message_has_an_example() {
     for name in ["Ticket", "Section", "Outcome", "Stale", "Lanes", "Totals", "Contribution"]
         .into_iter()
         .chain(["Decision", "Item", "Times", "Activity", "UpdateMade", "Span"])
-        .chain(["UpdateSpan", "Saved", "Failure", "Cursor", "RecordRequest"])
+        .chain(["UpdateSpan", "Saved", "Failure", "Cursor", "RecordRequest", "Usage"])
         .chain(["ToServer", "ToReplica", "Order", "StatusRequest", "ControlReply"])
     {
         assert!(names.remove(name), "{name} has an example");

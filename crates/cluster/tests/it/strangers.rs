@@ -141,7 +141,7 @@ async fn a_server_without_the_key_gets_no_gradient() {
     };
     assert!(error.contains("expected a server that knows the shared key"), "{error}");
     let status = server.inner.status();
-    assert_eq!((status.received_bytes, status.staged_bytes), (0, 0), "{status:?}");
+    assert_eq!((status.usage.received_bytes, status.staged_bytes), (0, 0), "{status:?}");
 }
 
 /// Each call's answers that nobody reads hold a piece of a snapshot.

@@ -114,7 +114,9 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         let Some(held) = self.held.take() else { return Err(ClusterError::StepOver) };
         // What it has computed is left to another, as it is when it dies.
         if !self.stop.is_leave_requested() && !self.abandoned.is_leave_requested() {
-            let begun = self.client.begin_push(&held.grant, pushed, held.times());
+            let times = held.times();
+            self.own_record.pushed(&held.grant, times);
+            let begun = self.client.begin_push(&held.grant, pushed, times);
             begun.map_err(|error| ClusterError::Push(error.into()))?;
         }
         self.pushing = Some(held.serial);
@@ -141,7 +143,10 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         self.buffers.take_back(spent.map(|(index, it)| (index, Gradient::Dense(it))));
         self.count(&pushed);
         match pushed {
-            Ok(outcome) => Ok(Poll::Ready(Some(outcome))),
+            Ok(outcome) => {
+                self.own_record.decided(&outcome);
+                Ok(Poll::Ready(Some(outcome)))
+            }
             Err(PushError::Lost { .. } | PushError::Ended) => Ok(Poll::Ready(None)),
             Err(PushError::Wait(error)) => Err(self.client.advise(error).await.into()),
             Err(error) => Err(ClusterError::Push(error)),

@@ -13,6 +13,7 @@ use crate::proto::{Ended, LetGo, SaveState};
 use crate::server::command_error::CommandError;
 use crate::server::link::orders::{Begun, Link};
 use crate::server::parameter_server::{ParameterServer, Release, Saved, Start, Updated};
+use crate::server::usage::Usage;
 use crate::shard::ShardState;
 
 /// One parameter server.
@@ -92,11 +93,24 @@ impl<T: Scalar + bytemuck::Pod> ServerHandle<T> {
         }
     }
 
+    /// Whether it is in this process.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self, Self::Local(_))
+    }
+
     /// How long that has been so; `None`: since this process began.
     pub(crate) fn state_lasts(&self) -> Option<Duration> {
         match self {
             Self::Local(_) => None,
             Self::Linked(link) => link.state_lasts(),
+        }
+    }
+
+    /// What another process said last that it needs.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        match self {
+            Self::Local(_) => None,
+            Self::Linked(link) => link.usage(),
         }
     }
 

@@ -24,6 +24,7 @@ use crate::server::command_error::CommandError;
 use crate::server::handshake;
 use crate::server::parameter_server::{ParameterServer, Release, Start};
 use crate::server::settings::ServerSettings;
+use crate::server::usage::Usage;
 use crate::shard::ShardState;
 use crate::stream::Receiving;
 use crate::sync::lock;
@@ -59,6 +60,8 @@ struct LinkState<T: Scalar> {
     sender: Option<BatchSender<Done>>,
     /// What the leader is told of rows that were written.
     rows: RowsTold,
+    /// When it was told what this process needs.
+    told_usage: Option<Instant>,
     /// A state that is coming in.
     incoming: IncomingState,
     state: Option<ShardState<T>>,
@@ -66,11 +69,20 @@ struct LinkState<T: Scalar> {
     reader: Option<AbortHandle>,
 }
 
-impl<T: Scalar> LinkState<T> {
+impl<T: Scalar + bytemuck::Pod> LinkState<T> {
     /// Tells the leader that this server wishes to leave, if it is there.
     fn say_that_it_leaves(&self) -> bool {
         let sender = self.sender.as_ref().filter(|_| self.alone.is_none());
         sender.map(|sender| answer(sender, 0, vec![Answer::Leaving(true)])).is_some()
+    }
+
+    /// What the process needs, once a second.
+    fn usage_if_due(&mut self, own: &ParameterServer<T>) -> Option<Usage> {
+        if self.told_usage.is_some_and(|told| told.elapsed() < Duration::from_secs(1)) {
+            return None;
+        }
+        self.told_usage = Some(Instant::now());
+        Some(own.usage())
     }
 
     fn forget_state(&mut self) {
@@ -93,6 +105,7 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
             alone: Some(Instant::now()),
             sender: None,
             rows: RowsTold::default(),
+            told_usage: None,
             incoming: IncomingState::default(),
             state: None,
             reader: None,
@@ -271,7 +284,8 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
             let Some(updated) = own.carry_out(&command)? else { return Ok(Vec::new()) };
             let variable = updated.variable.map(|it| it as u64);
             let seconds = updated.took.as_secs_f64();
-            return Ok(vec![Answer::Applied(proto::Applied { variable, seconds })]);
+            let usage = link.usage_if_due(own).map(Into::into);
+            return Ok(vec![Answer::Applied(proto::Applied { variable, seconds, usage })]);
         }
         match order {
             Message::Save(save) => {

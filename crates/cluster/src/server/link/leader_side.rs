@@ -231,6 +231,9 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
             }
             Some(Answer::Applied(applied)) => {
                 orders.done();
+                if let Some(usage) = applied.usage {
+                    orders.needs(usage.into());
+                }
                 drop(orders);
                 self.applied(applied.variable, applied.seconds);
             }

@@ -20,6 +20,7 @@ use crate::proto::order::Order as Message;
 use crate::proto::{self, Done, Order};
 use crate::server::command_error::CommandError;
 use crate::server::parameter_server::Start;
+use crate::server::usage::Usage;
 use crate::shard::ShardState;
 use crate::sync::lock;
 
@@ -41,6 +42,8 @@ pub(crate) struct Orders {
     /// When the connection was made or lost; `None`: there has been none yet.
     since: Option<Instant>,
     beginning: Option<Beginning>,
+    /// What the server's process needed when it last said so.
+    usage: Option<Usage>,
 }
 
 /// A generation that the server is to begin.
@@ -87,6 +90,11 @@ impl Link {
     /// How long there has been a connection, or none; `None`: there was none yet.
     pub(crate) fn state_lasts(&self) -> Option<Duration> {
         self.lock().since.map(|since| since.elapsed())
+    }
+
+    /// What the server's process needed when it last said so.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.lock().usage
     }
 
     /// How many orders are not known to be done.
@@ -176,6 +184,11 @@ impl Orders {
             }
             _ => Ok(false),
         }
+    }
+
+    /// The server's process needs this.
+    pub(super) fn needs(&mut self, usage: Usage) {
+        self.usage = Some(usage);
     }
 
     /// The order under way is done.

@@ -1,0 +1,152 @@
+//! What a view shows of the past: the loss of all updates, thinned, and what each replica did
+//! lately.
+//!
+//! Invariant: it holds no more than so many losses, and so many spans and batches of each replica.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use sync_replicas::record::{News, Saved, Span, SpanKind, UpdateMade};
+
+/// So many points of loss are kept, evenly spread over the run.
+const LOSSES: usize = 200;
+/// A replica is judged by so many of its latest batches.
+const BATCHES: usize = 100;
+/// So many of the latest updates are shown with what the replicas did.
+const UPDATES: usize = 12;
+/// So many spans of one replica at most.
+const SPANS: usize = 96;
+
+/// The past, as far as it is shown.
+#[derive(Debug, Default)]
+pub(crate) struct Recent {
+    losses: Vec<(i64, f64)>,
+    /// Of so many updates one is a point.
+    every: i64,
+    pub(super) updates: VecDeque<UpdateMade>,
+    pub(super) replicas: BTreeMap<u64, Lately>,
+    pub(super) saved: Option<Saved>,
+    /// The latest time that anything is known of.
+    pub(super) now: Duration,
+}
+
+/// What one replica did lately.
+#[derive(Debug, Default)]
+pub(super) struct Lately {
+    pub(super) spans: VecDeque<Span>,
+    batches: VecDeque<(Duration, SpanKind)>,
+    pub(super) superseded: u64,
+}
+
+impl Recent {
+    /// Takes what is new.
+    pub(crate) fn take(&mut self, news: News) {
+        for update in news.updates {
+            self.add_loss(&update);
+            self.now = self.now.max(update.at);
+            self.updates.push_back(update);
+            if self.updates.len() > UPDATES {
+                self.updates.pop_front();
+            }
+        }
+        for span in news.spans {
+            self.now = self.now.max(span.end);
+            self.replicas.entry(span.replica.get()).or_default().take(span);
+        }
+        self.saved = news.saves.into_iter().next_back().or(self.saved.take());
+    }
+
+    fn add_loss(&mut self, update: &UpdateMade) {
+        self.every = self.every.max(1);
+        // What a restore took back is made again.
+        while self.losses.last().is_some_and(|(step, _)| *step >= update.step) {
+            self.losses.pop();
+        }
+        let Some(loss) = update.loss.filter(|loss| loss.is_finite()) else { return };
+        if update.step % self.every != 0 {
+            return;
+        }
+        self.losses.push((update.step, loss));
+        if self.losses.len() > 2 * LOSSES {
+            self.every *= 2;
+            self.losses.retain(|(step, _)| step % self.every == 0);
+        }
+    }
+
+    /// Steps and losses, ascending.
+    pub(super) fn losses(&self) -> &[(i64, f64)] {
+        &self.losses
+    }
+
+    /// The time that is shown: of the latest updates.
+    pub(super) fn window(&self) -> (Duration, Duration) {
+        let from = self.updates.front().map_or(Duration::ZERO, |update| update.at);
+        (from, self.now)
+    }
+}
+
+impl Lately {
+    fn take(&mut self, span: Span) {
+        if span.kind.is_batch() {
+            self.superseded += u64::from(span.kind == SpanKind::Superseded);
+            self.batches.push_back((span.length(), span.kind));
+            if self.batches.len() > BATCHES {
+                self.batches.pop_front();
+            }
+        }
+        self.spans.push_back(span);
+        if self.spans.len() > SPANS {
+            self.spans.pop_front();
+        }
+    }
+
+    /// How many of its latest batches are known.
+    pub(super) fn known(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// Which part of them came too late, or was given up for that.
+    pub(super) fn late(&self) -> f64 {
+        let late = |kind| matches!(kind, SpanKind::Stale | SpanKind::Superseded);
+        let count = self.batches.iter().filter(|(_, kind)| late(*kind)).count();
+        count as f64 / self.batches.len().max(1) as f64
+    }
+
+    /// The median of how long it computed them, in seconds; a batch that was given up counts as
+    /// what it had taken by then.
+    pub(super) fn median(&self) -> Option<f64> {
+        let mut took: Vec<f64> = self.batches.iter().map(|(took, _)| took.as_secs_f64()).collect();
+        if took.is_empty() {
+            return None;
+        }
+        let middle = took.len() / 2;
+        Some(*took.select_nth_unstable_by(middle, f64::total_cmp).1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(step: i64) -> UpdateMade {
+        let at = Duration::from_secs(step.unsigned_abs());
+        UpdateMade { step, loss: Some(step as f64), examples: 1, at }
+    }
+
+    // However long a run is, its curve has few points, spread over all of it.
+    #[test]
+    fn losses_are_thinned_and_restores_take_them_back() {
+        let mut recent = Recent::default();
+        let made = |steps: std::ops::RangeInclusive<i64>| News {
+            updates: steps.map(update).collect(),
+            ..News::default()
+        };
+        recent.take(made(1..=100_000));
+        let steps: Vec<i64> = recent.losses().iter().map(|(step, _)| *step).collect();
+        assert!((LOSSES..=2 * LOSSES).contains(&steps.len()), "{}", steps.len());
+        assert!(steps.windows(2).all(|it| it[1] - it[0] == recent.every), "{steps:?}");
+        assert_eq!(recent.updates.len(), UPDATES);
+        recent.take(made(50_000..=50_001));
+        assert!(recent.losses().iter().all(|(step, _)| *step <= 50_001));
+    }
+}

@@ -1,0 +1,275 @@
+//! A training at a glance: what the live page and `status --watch` show.
+//!
+//! Made of a status and of the recent past; measures and decides nothing.
+
+use cluster::{CoordinatorStatus, ReplicaStatus, ServerPresence, ServerStatus};
+use serde::Serialize;
+use sync_replicas::record::SpanKind;
+
+use super::Recent;
+use super::recent::Lately;
+use crate::units::time;
+
+/// A training as of now.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct View {
+    /// What it does, in a sentence.
+    pub(crate) state: String,
+    /// The number of updates.
+    pub(crate) step: i64,
+    /// Updates a second, lately.
+    pub(crate) rate: f64,
+    /// A and N.
+    pub(crate) aggregate: usize,
+    pub(crate) total: usize,
+    /// Who the next update waits for, in a sentence.
+    pub(crate) waits: String,
+    /// What somebody should know or do, each in a sentence.
+    pub(crate) advice: Vec<String>,
+    /// Steps and losses.
+    pub(crate) losses: Vec<(i64, f64)>,
+    /// Which measure the tests have, and steps and values.
+    pub(crate) measure: &'static str,
+    pub(crate) tests: Vec<(i64, f64)>,
+    /// The time that the rows show, in seconds, and the updates in it.
+    pub(crate) window: (f64, f64),
+    pub(crate) updates: Vec<(i64, f64)>,
+    pub(crate) replicas: Vec<Row>,
+    pub(crate) servers: Vec<Server>,
+    /// How checkpoints stand, in a sentence.
+    pub(crate) checkpoints: String,
+}
+
+/// One replica.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Row {
+    pub(crate) replica: u64,
+    /// What it does now, in words.
+    pub(crate) doing: String,
+    pub(crate) accepted: u64,
+    /// Batches that came too late, or were given up for that, of those that are known.
+    pub(crate) late: f64,
+    /// The median of its computing lately, in seconds, and as a multiple of all replicas' median.
+    pub(crate) compute: Option<f64>,
+    pub(crate) factor: Option<f64>,
+    /// Whether it is much slower than the others.
+    pub(crate) slow: bool,
+    /// What it did lately: from, to, and what.
+    pub(crate) spans: Vec<(f64, f64, &'static str)>,
+}
+
+/// One parameter server.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Server {
+    pub(crate) server: usize,
+    /// Whether it can be spoken to, and for how long that has been so, in words.
+    pub(crate) state: String,
+    /// What it needs of the machine's memory, and what it has received, in words.
+    pub(crate) memory: String,
+    pub(crate) received: String,
+}
+
+impl View {
+    /// Of what the coordinating process says, and of the past.
+    pub(crate) fn new(status: &ServerStatus, recent: &Recent) -> Self {
+        let Some(it) = &status.coordinator else {
+            let (server, step) = (status.server, status.global_step);
+            let state = format!("parameter server {server}; the page of ps 0 shows the training");
+            return Self { state, step, ..Self::default() };
+        };
+        let mut rows: Vec<Row> = it.replicas.iter().map(|r| row(it, r, recent)).collect();
+        compare(&mut rows, recent);
+        let (from, to) = recent.window();
+        Self {
+            state: state(status, it),
+            step: it.global_step,
+            rate: status.updates_per_second.unwrap_or_default(),
+            aggregate: it.replicas_to_aggregate,
+            total: it.total_num_replicas,
+            waits: waits(it),
+            advice: advice(status, &rows),
+            losses: recent.losses().to_vec(),
+            measure: "accuracy",
+            tests: Vec::new(),
+            window: (from.as_secs_f64(), to.as_secs_f64()),
+            updates: recent.updates.iter().map(|it| (it.step, it.at.as_secs_f64())).collect(),
+            replicas: rows,
+            servers: status.servers.iter().map(server).collect(),
+            checkpoints: checkpoints(status, recent),
+        }
+    }
+}
+
+fn state(status: &ServerStatus, it: &CoordinatorStatus) -> String {
+    if let Some(reason) = &it.ended {
+        return format!("training has ended: {reason}");
+    }
+    if let Some(what) = &status.waiting_for {
+        return format!("waits for {what}");
+    }
+    match status.serving {
+        Some(false) => "waits for parameter servers, or restores a checkpoint".to_owned(),
+        _ => "training".to_owned(),
+    }
+}
+
+/// Who holds a token, the one that has had it longest first.
+fn waits(it: &CoordinatorStatus) -> String {
+    if it.ended.is_some() {
+        return String::new();
+    }
+    let mut holders = it.waiting_for.clone();
+    holders.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let missing = (it.replicas_to_aggregate as u64).saturating_sub(it.gradients);
+    let names: Vec<String> =
+        holders.iter().take(4).map(|(id, since)| format!("{id} ({})", time(*since))).collect();
+    let more = holders.len().saturating_sub(names.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let has = format!("the next update has {} of {}", it.gradients, it.replicas_to_aggregate);
+    match holders.len() {
+        0 => format!("{has} gradients; nobody computes"),
+        1 => format!("{has} gradients and waits for replica {}", names.join(", ")),
+        _ => format!(
+            "{has} gradients and waits for {missing} of replicas {}{more}",
+            names.join(", ")
+        ),
+    }
+}
+
+fn row(it: &CoordinatorStatus, status: &ReplicaStatus, recent: &Recent) -> Row {
+    let lately = recent.replicas.get(&status.replica);
+    let spans = lately.map(|lately| {
+        let shown = lately.spans.iter().filter(|span| span.end > recent.window().0);
+        shown.map(|it| (it.start.as_secs_f64(), it.end.as_secs_f64(), kind(it.kind))).collect()
+    });
+    Row {
+        replica: status.replica,
+        doing: doing(it, status),
+        accepted: status.accepted,
+        late: lately.map_or(0.0, Lately::late),
+        compute: lately.and_then(Lately::median),
+        spans: spans.unwrap_or_default(),
+        ..Row::default()
+    }
+}
+
+fn doing(it: &CoordinatorStatus, status: &ReplicaStatus) -> String {
+    let since =
+        it.waiting_for.iter().find(|(id, _)| *id == status.replica).map(|(_, since)| *since);
+    let since = since.map_or_else(String::new, |since| format!(" for {}", time(since)));
+    match (&*status.state, &status.failure) {
+        ("failed", Some(reason)) => format!("failed: {reason}"),
+        ("computing", _) => format!("computing{since}"),
+        ("waiting", _) => "waiting for a token".to_owned(),
+        ("silent", _) => {
+            format!("silent for {}", time(status.silent_seconds.unwrap_or_default()))
+        }
+        ("timed_out", _) => format!("too slow: another has its token{since}"),
+        (state, _) => state.to_owned(),
+    }
+}
+
+/// As the page's style calls it.
+fn kind(kind: SpanKind) -> &'static str {
+    match kind {
+        SpanKind::Accepted => "accepted",
+        SpanKind::Stale => "stale",
+        SpanKind::Duplicate => "duplicate",
+        SpanKind::NotFinite => "not_finite",
+        SpanKind::Superseded => "superseded",
+        SpanKind::Sent => "sent",
+        SpanKind::LookedUp => "looked_up",
+        _ => "waited",
+    }
+}
+
+/// From so many batches on a replica is judged.
+const ENOUGH: usize = 20;
+/// Who takes so many times the median of all is slow.
+const SLOW: f64 = 1.5;
+
+/// Compares the replicas with each other.
+fn compare(rows: &mut [Row], recent: &Recent) {
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied()
+    };
+    let usual = median(rows.iter().filter_map(|row| row.compute).collect());
+    let usually_late = median(rows.iter().map(|row| row.late).collect()).unwrap_or_default();
+    for row in rows {
+        let known = recent.replicas.get(&row.replica).map_or(0, Lately::known);
+        let usual = usual.filter(|usual| *usual > 0.0);
+        row.factor = row.compute.zip(usual).map(|(own, usual)| own / usual);
+        let slower = row.factor.is_some_and(|factor| factor >= SLOW);
+        // One whose work is cut short when a step is over does not look slow by its times.
+        let later = row.late >= 0.5 && row.late >= usually_late + 0.3;
+        row.slow = known >= ENOUGH && (slower || later);
+    }
+}
+
+fn advice(status: &ServerStatus, rows: &[Row]) -> Vec<String> {
+    let mut advice: Vec<String> = rows.iter().filter(|row| row.slow).map(slow).collect();
+    for server in status.servers.iter().filter(|it| !it.up) {
+        let (name, away) = (server.server, time(server.seconds));
+        advice.push(format!("parameter server {name} has been away for {away}"));
+    }
+    if let Some(reason) = &status.checkpoint_error {
+        advice.push(format!("the newest checkpoint was not written: {reason}"));
+    }
+    let failed = status.coordinator.iter().flat_map(|it| &it.replicas);
+    for replica in failed.filter(|it| it.failure.is_some()) {
+        let reason = replica.failure.as_deref().unwrap_or_default();
+        advice.push(format!("replica {} failed: {reason}", replica.replica));
+    }
+    advice
+}
+
+fn slow(row: &Row) -> String {
+    let Row { replica, late, factor, .. } = row;
+    let late = format!("{:.0} % of its latest batches came too late", 100.0 * late);
+    match factor.filter(|factor| *factor >= SLOW) {
+        Some(factor) => format!(
+            "replica {replica} is slow: it computes {factor:.1} times as long as the others do, \
+             and {late}"
+        ),
+        None => format!("replica {replica} is slow: {late}, or were given up for that"),
+    }
+}
+
+fn server(it: &ServerPresence) -> Server {
+    let since = time(it.seconds);
+    Server {
+        server: it.server,
+        state: if it.up { format!("up for {since}") } else { format!("AWAY for {since}") },
+        memory: it.usage.map_or_else(String::new, |usage| bytes(usage.memory_bytes)),
+        received: it.usage.map_or_else(String::new, |usage| bytes(usage.received_bytes)),
+    }
+}
+
+fn checkpoints(status: &ServerStatus, recent: &Recent) -> String {
+    let mut text = match &recent.saved {
+        None => "no checkpoint was written yet".to_owned(),
+        Some(saved) => format!(
+            "the newest is of update {}: {}, written in {}, {} ago",
+            saved.step,
+            bytes(saved.bytes),
+            time(saved.took.as_secs_f64()),
+            time(recent.now.saturating_sub(saved.at).as_secs_f64()),
+        ),
+    };
+    if status.failed_checkpoints > 0 {
+        text.push_str(&format!("; {} were not written", status.failed_checkpoints));
+    }
+    text
+}
+
+/// `12.3 MB`.
+fn bytes(bytes: u64) -> String {
+    let bytes = bytes as f64;
+    match bytes {
+        it if it < 1e3 => format!("{it:.0} B"),
+        it if it < 1e6 => format!("{:.1} kB", it / 1e3),
+        it if it < 1e9 => format!("{:.1} MB", it / 1e6),
+        it => format!("{:.1} GB", it / 1e9),
+    }
+}

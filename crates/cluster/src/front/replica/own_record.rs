@@ -1,0 +1,64 @@
+//! What a replica itself records of its work, by its own clock, for a page of its own process.
+
+use std::time::Duration;
+
+use sync_replicas::ReplicaId;
+use sync_replicas::engine::{Grant, Outcome};
+use sync_replicas::record::{Record, Span, SpanKind};
+use tokio::time::Instant;
+
+use crate::client::WorkTimes;
+
+/// Nothing, unless somebody asked for it.
+pub(super) struct OwnRecord {
+    record: Option<Record>,
+    replica: ReplicaId,
+    begun: Instant,
+    /// What was pushed last, and is not known to be decided.
+    pushed: Option<(Grant, WorkTimes)>,
+}
+
+impl OwnRecord {
+    pub(super) fn of(record: Option<Record>, replica: ReplicaId) -> Self {
+        Self { record, replica, begun: Instant::now(), pushed: None }
+    }
+
+    /// Work was pushed; what comes of it is heard later.
+    pub(super) fn pushed(&mut self, grant: &Grant, times: WorkTimes) {
+        if self.record.is_some() {
+            self.pushed = Some((grant.clone(), times));
+        }
+    }
+
+    /// What came of what was pushed.
+    pub(super) fn decided(&mut self, outcome: &Outcome) {
+        let Some((grant, times)) = self.pushed.take() else { return };
+        let (kind, staleness) = match outcome {
+            Outcome::Stale { local_step, global_step } => {
+                (SpanKind::Stale, (global_step.get() - local_step.get()).unsigned_abs())
+            }
+            Outcome::Duplicate { .. } => (SpanKind::Duplicate, 0),
+            Outcome::NotFinite => (SpanKind::NotFinite, 0),
+            _ => (SpanKind::Accepted, 0),
+        };
+        self.done(&grant, times, kind, staleness);
+    }
+
+    /// A piece of work is over.
+    pub(super) fn done(&self, grant: &Grant, times: WorkTimes, kind: SpanKind, staleness: u64) {
+        let Some(record) = &self.record else { return };
+        let (step, batch) = (grant.local_step.get(), Some(grant.number));
+        let ended = times.ended.saturating_duration_since(self.begun);
+        let began = ended.saturating_sub(times.computed);
+        let waited = began.saturating_sub(times.waited);
+        let span = |kind, from: Duration, to: Duration| Span {
+            batch,
+            ..Span::new(self.replica, step, kind, (from, to))
+        };
+        let sent = span(SpanKind::Sent, ended, self.begun.elapsed());
+        let computed = Span { staleness, ..span(kind, began, ended) };
+        let waited = span(SpanKind::Waited, waited, began);
+        let was_sent = !matches!(kind, SpanKind::Superseded | SpanKind::NotFinite);
+        record.add_spans([waited, computed].into_iter().chain(was_sent.then_some(sent)));
+    }
+}
