@@ -72,6 +72,33 @@ fn what_cannot_be_meant_is_refused_with_its_line() {
     refused(&plan(mixture), Some(4), &["from 0 to 1", "got 2"]);
 }
 
+#[test]
+fn laws_that_cannot_be_meant_are_refused_by_name() {
+    for name in ["machine", "batch"] {
+        let zero = plan(&format!("steps = 5\n{name}.constant.factor = 0"));
+        refused(&zero, Some(5), &[&format!("`{name}`"), "above 0", "got 0"]);
+        let some = "mixture = { probability = 0.1, body.constant.factor = 1, \
+                    straggler.samples.factors = [2, 0] }";
+        refused(&plan(&format!("{name}.{some}")), Some(4), &[&format!("`{name}`"), "got 0"]);
+        let infinite = plan(&format!("steps = 5\n{name}.constant.factor = inf"));
+        refused(&infinite, Some(5), &["to 1e9", "got inf"]);
+    }
+    let whole = "every.constant.seconds = 9\nlast.constant.seconds = 3\n\
+                 factor.constant.factor = 2\ngroup = 4\n";
+    let episodes =
+        |old: &str, new: &str| plan(&format!("[[episodes]]\n{}", whole.replace(old, new)));
+    assert_eq!(Plan::read(&episodes("", "")).expect("is a plan").episodes.len(), 1);
+    refused(&episodes("= 9", "= 0"), Some(4), &["`every`", "above 0", "got 0"]);
+    refused(&episodes("= 3", "= 0"), Some(4), &["`last`", "above 0", "got 0"]);
+    refused(&episodes("= 2", "= 0"), Some(4), &["`factor`", "above 0", "got 0"]);
+    refused(&episodes("= 4", "= 0"), Some(8), &["`0`", "nonzero"]);
+    refused(&episodes("= 4", "= -1"), Some(8), &["-1"]);
+    refused(&episodes("group", "groups"), Some(8), &["`groups`", "`group`"]);
+    refused(&episodes("last.constant.seconds = 3\n", ""), Some(4), &["missing field `last`"]);
+    refused(&plan("correlation = 1"), Some(4), &["0 to below 1", "got 1"]);
+    refused(&plan("correlation = -0.5"), Some(4), &["0 to below 1", "-0.5"]);
+}
+
 // R-18, R-24
 #[test]
 fn numbers_that_do_not_fit_each_other_are_refused() {
