@@ -26,7 +26,7 @@ use crate::stream::Stream;
 pub enum Distribution {
     /// Always the same.
     Constant {
-        /// The time.
+        /// The time; where a factor is drawn, a plan calls it so.
         #[serde(alias = "factor")]
         seconds: Seconds,
     },
@@ -69,7 +69,7 @@ pub enum Distribution {
     },
     /// One of these, each as likely: what was measured.
     Samples {
-        /// The measured times.
+        /// The measured times, or factors.
         #[serde(alias = "factors")]
         seconds: Samples,
     },

@@ -46,6 +46,12 @@ Plans that the program carries:
   one-slow-machine     one of five machines is always ten times slower
   spot-machines        machines that die, come back and stand still
   dead-without-lease   too many die at once, without leases: it gets stuck
+  bytedance-sequences  32 replicas whose batches differ in length
+  bytedance-slow-rank  one of four replicas is always 2.25 times slower
+  pai-quiet            ten machines that hardly vary
+  pai-two-kinds        ten machines, half of them four times slower
+  greyhound-512        64 nodes, one of which is slow for an hour now and then
+  meta-failures        128 nodes that fail and come back
 
 Examples:
   sync-replicas simulate chen-2016

@@ -1,7 +1,7 @@
 //! Reading plans: what is carried can be read, and what cannot be meant is refused where it stands.
 
 use proptest::prelude::*;
-use simulator::{Distribution, Mode, Plan, What, plans};
+use simulator::{Arrivals, Distribution, Mode, Plan, What, plans};
 
 /// A plan of 4 of 5 with these lines added.
 fn plan(lines: &str) -> String {
@@ -18,6 +18,32 @@ fn every_carried_plan_can_be_read_and_bears_its_name() {
         assert!(!plan.about.is_empty(), "{}", carried.name);
     }
     assert_eq!(plans::carried("nobody"), None);
+}
+
+/// what a plan's comments say that it was made like, which is how many times longer a
+/// step takes than without its slowest one or two.
+#[test]
+fn plans_of_traces_are_like_their_traces() {
+    #[track_caller]
+    fn check(name: &str, gains: [f64; 2], within: f64) {
+        let plan = Plan::read(plans::carried(name).expect("is carried").text).expect("is a plan");
+        let total = plan.total();
+        let plan = plan.with(|settings| settings.replicas_to_aggregate = total).expect("fits");
+        let mut arrivals = Arrivals::new(&plan);
+        let mut sums = [0.0; 3];
+        for _ in 0..5000 {
+            let times = arrivals.step().iter().rev();
+            sums.iter_mut().zip(times).for_each(|(sum, time)| *sum += time.arrives);
+        }
+        for (without, expected) in sums[1..].iter().zip(gains) {
+            let got = sums[0] / without;
+            assert!((got / expected - 1.0).abs() < within, "{name}: {got}, not {expected}");
+        }
+    }
+    check("bytedance-sequences", [1.065, 1.103], 0.02);
+    check("bytedance-slow-rank", [2.247, 2.258], 0.01);
+    check("pai-quiet", [1.05, 1.07], 0.03);
+    check("pai-two-kinds", [1.09, 1.53], 0.1);
 }
 
 #[test]

@@ -200,6 +200,21 @@ fn who_comes_back_has_its_machine_and_its_batch() {
     assert_eq!(steps, [7.0, 8.0]);
 }
 
+/// P-14: in replica order no batch is left out, so a backup wins nothing on a long one: it computes
+/// the same again, and takes as long.
+#[test]
+fn no_backup_makes_a_long_batch_of_replica_order_shorter() {
+    let steps = |total: usize, order: &str| {
+        let text = plans::carried("bytedance-sequences").expect("is carried").text;
+        let text = text.replace("_replicas = 32", &format!("_replicas = {total}"));
+        run(&format!("order = \"{order}\"\n{}", text.replace("20000", "500"))).step_seconds
+    };
+    assert_eq!(steps(32, "replica"), steps(31, "replica"));
+    let mean = |seconds: Vec<f64>| seconds.iter().sum::<f64>() / 500.0;
+    let gain = mean(steps(31, "arrival")) / mean(steps(32, "arrival"));
+    assert!((1.05..1.08).contains(&gain), "{gain}");
+}
+
 // R-22, P-12, P-13
 #[test]
 fn policies_cost_what_they_should() {
