@@ -10,7 +10,7 @@ use super::parse::whole;
 
 /// The options of `simulate`.
 #[derive(Clone, Debug, Args)]
-#[command(after_long_help = AFTER_HELP, after_help = "The carried plans are listed by --help.")]
+#[command(after_help = "The carried plans are listed by --help.")]
 pub struct SimulateArgs {
     /// A plan file, or the name of a plan that the program carries
     #[arg(value_name = "PLAN", required_unless_present = "checks", conflicts_with = "checks")]
@@ -37,7 +37,7 @@ pub struct SimulateArgs {
     pub out: Option<PathBuf>,
 }
 
-const AFTER_HELP: &str = "\
+pub(super) const AFTER_HELP: &str = "\
 Plans that the program carries:
   chen-2016            100 machines with a heavy tail
   osdi-2016            50 gradients a step, by the formula

@@ -79,6 +79,15 @@ fn what_cannot_be_meant_is_refused() {
     check("exponential --out /dev/null/x", &["/dev/null/x cannot be written"]);
 }
 
+#[test]
+fn help_lists_every_carried_plan() {
+    let folder = folder();
+    let said = run(folder.path(), &["simulate", "--help"]);
+    for plan in simulator::plans::CARRIED {
+        assert!(said.out.contains(&format!("\n  {} ", plan.name)), "{}: {}", plan.name, said.out);
+    }
+}
+
 /// docs/stragglers.md shows what the program says today, to the byte: all published numbers come
 /// out, each within its tolerance, without which the status is another.
 #[test]
