@@ -40,6 +40,9 @@ const SLOW: [Tool; 2] = [
     },
 ];
 
+/// What a test of the program looks at its page with.
+const BROWSERS: [&str; 2] = ["chromium", "google-chrome"];
+
 /// The tools, and nothing else; whether all of them passed.
 pub(crate) fn alone(sh: &Shell, slow: bool) -> bool {
     let mut steps = Steps::default();
@@ -59,6 +62,11 @@ pub(crate) fn run(sh: &Shell, steps: &mut Steps, slow: bool) {
         } else {
             skipped.push(format!("skipped {step}: no `{command}` here; `{install}` brings it"));
         }
+    }
+    if !BROWSERS.iter().any(|name| is_there(&[name])) {
+        let (names, step) = (BROWSERS.join("` or `"), "the live page in a browser");
+        skipped
+            .push(format!("skipped {step}: no `{names}` here; a package of the system brings it"));
     }
     skipped.iter().for_each(|line| println!("\n{line}"));
 }

@@ -90,7 +90,7 @@ pub enum Command {
     #[command(after_long_help = statuses())]
     Predict(PredictArgs),
     /// Simulate stragglers, deaths and returns in virtual time, from a plan
-    #[command(after_long_help = statuses())]
+    #[command(after_long_help = format!("{}\n\n{}", simulate::AFTER_HELP, statuses()))]
     Simulate(SimulateArgs),
     /// Answer "how many backups?" from a run's own times, or from a law
     #[command(after_long_help = statuses())]

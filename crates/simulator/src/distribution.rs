@@ -6,6 +6,7 @@
 //! number of numbers each time. Its invariant: a distribution read from a plan draws finite times,
 //! not below zero.
 
+mod correlated;
 mod normal;
 mod number;
 
@@ -13,7 +14,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-pub use number::{Above, NumberError, Probability, Seconds};
+pub(crate) use correlated::Correlated;
+pub use number::{Above, Correlation, NumberError, Probability, Seconds};
 
 use crate::stream::Stream;
 
@@ -24,7 +26,8 @@ use crate::stream::Stream;
 pub enum Distribution {
     /// Always the same.
     Constant {
-        /// The time.
+        /// The time; where a factor is drawn, a plan calls it so.
+        #[serde(alias = "factor")]
         seconds: Seconds,
     },
     /// Memoryless: P(T > t) = exp(-t / `mean`).
@@ -66,7 +69,8 @@ pub enum Distribution {
     },
     /// One of these, each as likely: what was measured.
     Samples {
-        /// The measured times.
+        /// The measured times, or factors.
+        #[serde(alias = "factors")]
         seconds: Samples,
     },
 }
@@ -117,17 +121,8 @@ impl Distribution {
     pub(crate) fn draw(&self, stream: &mut Stream) -> f64 {
         match self {
             Self::Constant { seconds } => seconds.get(),
-            Self::Exponential { mean } => -mean.get() * libm::log(stream.uniform()),
-            Self::ShiftedExponential { least, mean_excess } => {
-                least.get() - mean_excess.get() * libm::log(stream.uniform())
-            }
             Self::LogNormal { median, sigma } => {
-                times(median.get(), libm::exp(sigma.get() * normal::quantile(stream.uniform())))
-            }
-            Self::Pareto { least, alpha, most } => {
-                let power = -1.0 / alpha.get();
-                let time = times(least.get(), libm::pow(stream.uniform(), power));
-                time.min(most.map_or(LONGEST, Seconds::get))
+                log_normal(*median, *sigma, normal::quantile(stream.uniform()))
             }
             Self::Mixture { probability, body, straggler } => {
                 let part = if stream.uniform() < probability.get() { straggler } else { body };
@@ -137,6 +132,38 @@ impl Distribution {
                 let seconds = seconds.seconds();
                 seconds[stream.below(seconds.len())]
             }
+            Self::Exponential { .. } | Self::ShiftedExponential { .. } | Self::Pareto { .. } => {
+                self.exceeded(stream.uniform())
+            }
+        }
+    }
+
+    /// The time that is exceeded with a probability above 0 and below 1; of samples, if they
+    /// ascend. A mixture's stragglers are taken for its slow end.
+    fn exceeded(&self, p: f64) -> f64 {
+        match self {
+            Self::Constant { seconds } => seconds.get(),
+            Self::Exponential { mean } => -mean.get() * libm::log(p),
+            Self::ShiftedExponential { least, mean_excess } => {
+                least.get() - mean_excess.get() * libm::log(p)
+            }
+            Self::LogNormal { median, sigma } => log_normal(*median, *sigma, -normal::quantile(p)),
+            Self::Pareto { least, alpha, most } => {
+                let time = times(least.get(), libm::pow(p, -1.0 / alpha.get()));
+                time.min(most.map_or(LONGEST, Seconds::get))
+            }
+            Self::Mixture { probability, body, straggler } => {
+                let slow = probability.get();
+                if p < slow {
+                    straggler.exceeded(normal::inside(p / slow))
+                } else {
+                    body.exceeded(normal::inside((p - slow) / (1.0 - slow)))
+                }
+            }
+            Self::Samples { seconds } => {
+                let (seconds, last) = (seconds.seconds(), seconds.seconds().len() - 1);
+                seconds[last - last.min((p * seconds.len() as f64) as usize)]
+            }
         }
     }
 
@@ -144,6 +171,32 @@ impl Distribution {
     pub(crate) fn draw_time(&self, stream: &mut Stream) -> Duration {
         time(self.draw(stream))
     }
+
+    /// Draws a factor, which is kept from a millionth to a million.
+    pub(crate) fn draw_factor(&self, stream: &mut Stream) -> f64 {
+        self.draw(stream).clamp(1e-6, 1e6)
+    }
+
+    /// Whether it can give no time at all.
+    pub(crate) fn may_be_zero(&self) -> bool {
+        let zero = Seconds::default();
+        match self {
+            Self::Constant { seconds } => *seconds == zero,
+            Self::Exponential { mean } => *mean == zero,
+            Self::ShiftedExponential { least, mean_excess } => {
+                *least == zero && *mean_excess == zero
+            }
+            Self::LogNormal { median, .. } => *median == zero,
+            Self::Pareto { least, most, .. } => *least == zero || *most == Some(zero),
+            Self::Mixture { body, straggler, .. } => body.may_be_zero() || straggler.may_be_zero(),
+            Self::Samples { seconds } => seconds.seconds().contains(&0.0),
+        }
+    }
+}
+
+/// The time whose logarithm lies so many standard deviations above the median's.
+fn log_normal(median: Seconds, sigma: Above, deviations: f64) -> f64 {
+    times(median.get(), libm::exp(sigma.get() * deviations))
 }
 
 /// A multiple of a time, also where the factor is beyond all numbers: of no time it is none.

@@ -4,6 +4,7 @@
 //! X_(A:N), the A-th smallest of N drawn times; for A > N a replica that has finished begins
 //! another batch until A are under way or done.
 
+use crate::computing::Computing;
 use crate::distribution::time;
 use crate::outcome::{Gradients, Outcome, Totals};
 use crate::plan::Plan;
@@ -27,6 +28,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
             totals.useful_seconds += if place < needed { spent } else { 0.0 };
         }
         durations.push(last + update);
+        arrivals.now += update;
     }
     let steps = durations.len() as u64;
     let surplus = (plan.config.tokens_per_step() - needed) as u64;
@@ -41,7 +43,11 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
 /// The gradients of one step after another, by arrival.
 pub struct Arrivals<'p> {
     plan: &'p Plan,
-    streams: Vec<Stream>,
+    replicas: Vec<Computing<'p>>,
+    /// How many batches each replica has begun: they have the numbers that the engine gives.
+    begun: Vec<u64>,
+    /// When the step begins; only episodes ask.
+    now: f64,
     times: Vec<Arrival>,
 }
 
@@ -66,9 +72,9 @@ impl<'p> Arrivals<'p> {
     /// Begins with a plan's first step.
     #[must_use]
     pub fn new(plan: &'p Plan) -> Self {
-        let replicas = 0..plan.total() as u64;
-        let streams = replicas.map(|replica| Stream::of_replica(plan.seed, replica)).collect();
-        Self { plan, streams, times: Vec::new() }
+        let replicas = (0..plan.total() as u64).map(|replica| Computing::new(plan, replica));
+        let begun = vec![0; plan.total()];
+        Self { plan, replicas: replicas.collect(), begun, now: 0.0, times: Vec::new() }
     }
 
     /// The next step's gradients, the earliest first: max(N, A) of them.
@@ -94,6 +100,16 @@ impl<'p> Arrivals<'p> {
         if self.plan.aggregate() > total {
             self.more_rounds();
         }
+        self.now += self.step_seconds();
+    }
+
+    /// When the A-th gradient of the step arrives.
+    fn step_seconds(&self) -> f64 {
+        if self.plan.episodes.is_empty() {
+            return 0.0;
+        }
+        let mut arrivals: Vec<f64> = self.times.iter().map(|time| time.arrives).collect();
+        *arrivals.select_nth_unstable_by(self.plan.aggregate() - 1, f64::total_cmp).1
     }
 
     /// Whoever is free first begins the next batch, until A are begun.
@@ -111,11 +127,12 @@ impl<'p> Arrivals<'p> {
     }
 
     fn draw(&mut self, replica: usize, began: f64) -> Arrival {
-        let stream = &mut self.streams[replica];
+        let batch = replica as u64 + self.begun[replica] * self.replicas.len() as u64;
+        self.begun[replica] += 1;
+        let computing = &mut self.replicas[replica];
         // To the nanosecond, as the engine has it.
-        let computed =
-            began + self.plan.distribution(replica as u64).draw_time(stream).as_secs_f64();
-        let wire = time(self.plan.draw_wire(stream)).as_secs_f64();
+        let computed = began + computing.draw(batch, self.now, began).as_secs_f64();
+        let wire = computing.draw_wire().as_secs_f64();
         Arrival { began, computed, arrives: computed + wire }
     }
 }

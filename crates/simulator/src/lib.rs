@@ -20,7 +20,9 @@
 
 pub mod advice;
 pub mod checks;
+mod computing;
 mod distribution;
+mod episodes;
 mod event_queue;
 mod ideal;
 mod outcome;
@@ -30,7 +32,10 @@ mod run;
 pub mod stats;
 mod stream;
 
-pub use distribution::{Above, Distribution, NumberError, Probability, Samples, Seconds};
+pub use distribution::{
+    Above, Correlation, Distribution, NumberError, Probability, Samples, Seconds,
+};
+pub use episodes::Episodes;
 pub use event_queue::EventQueue;
 pub use ideal::{Arrival, Arrivals};
 pub use outcome::{Gradients, Outcome, Report, TokenBooks};

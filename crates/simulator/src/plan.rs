@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use error::PlanError;
 
-use crate::distribution::{Distribution, Seconds};
+use crate::distribution::{Correlation, Distribution, Seconds};
+use crate::episodes::Episodes;
 use crate::stream::Stream;
 
 /// What is simulated. The same plan gives the same run, to the byte.
@@ -36,6 +37,14 @@ pub struct Plan {
     pub compute: Distribution,
     /// Replicas with a distribution of their own.
     pub replicas: BTreeMap<u64, Distribution>,
+    /// How many times as long a replica computes as another, drawn once for each; none is once.
+    pub machine: Option<Distribution>,
+    /// The same for a batch, whoever computes it and however often.
+    pub batch: Option<Distribution>,
+    /// How much the times that a replica draws resemble the ones before.
+    pub correlation: Correlation,
+    /// Times in which replicas are slow, of several kinds.
+    pub episodes: Vec<Episodes>,
     /// From the end of computing to the arrival of the gradient; none takes no time.
     pub network: Option<Distribution>,
     /// Added to a gradient's way for each of the N replicas, as they all share the server.
@@ -123,6 +132,10 @@ impl Plan {
             config: settings.check()?,
             compute,
             replicas: BTreeMap::new(),
+            machine: None,
+            batch: None,
+            correlation: Correlation::default(),
+            episodes: Vec::new(),
             network: None,
             network_per_replica: Seconds::default(),
             update: None,

@@ -16,7 +16,7 @@ macro_rules! carried {
 }
 
 /// All of them.
-pub const CARRIED: [Carried; 7] = carried![
+pub const CARRIED: [Carried; 13] = carried![
     "chen-2016",
     "osdi-2016",
     "osdi-2016-tokens",
@@ -24,6 +24,12 @@ pub const CARRIED: [Carried; 7] = carried![
     "one-slow-machine",
     "spot-machines",
     "dead-without-lease",
+    "bytedance-sequences",
+    "bytedance-slow-rank",
+    "pai-quiet",
+    "pai-two-kinds",
+    "greyhound-512",
+    "meta-failures",
 ];
 
 /// The carried plan of this name.

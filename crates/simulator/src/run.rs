@@ -231,7 +231,7 @@ impl<'p> Run<'p> {
             return;
         }
         let worker = &mut self.workers[replica];
-        worker.begin(grant.local_step.get(), now, self.plan);
+        worker.begin(grant.local_step.get(), grant.number, now);
         let event = Event::Computed { replica, work: worker.work };
         self.events.at(worker.due, event);
     }

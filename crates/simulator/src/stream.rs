@@ -21,6 +21,21 @@ impl Stream {
         Self::numbered(seed, (1 << 62) + replica)
     }
 
+    /// The length of a batch.
+    pub(crate) fn of_batch(seed: u64, number: u64) -> Self {
+        Self::numbered(seed, (1_u64 << 61).wrapping_add(number))
+    }
+
+    /// The speed of a replica's machine.
+    pub(crate) fn of_machine(seed: u64, replica: u64) -> Self {
+        Self::numbered(seed, (3 << 61) + replica)
+    }
+
+    /// A group's episodes of one kind.
+    pub(crate) fn of_episodes(seed: u64, kind: u64, group: u64) -> Self {
+        Self::numbered(seed, (5 << 61) + (kind << 32) + group)
+    }
+
     /// Times of the updates.
     pub(crate) fn of_updates(seed: u64) -> Self {
         Self::numbered(seed, 1 << 63)
@@ -66,6 +81,9 @@ mod tests {
         check(Stream::of_replica(0, 1), [0.7891618892784165, 0.8176048583089404]);
         check(Stream::of_replica(1, 0), [0.3814894132382611, 0.29492732578167496]);
         check(Stream::of_churn(0, 0), [0.5146217146927983, 0.7762303036523373]);
+        check(Stream::of_batch(0, 0), [0.6512904229494838, 0.7795669430012522]);
+        check(Stream::of_machine(0, 0), [0.8310977361775351, 0.6813984204968373]);
+        check(Stream::of_episodes(0, 1, 2), [0.6117337973348602, 0.06984936633385314]);
         check(Stream::of_updates(0), [0.17119020868760088, 0.15483376044216884]);
     }
 

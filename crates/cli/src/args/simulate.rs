@@ -10,7 +10,7 @@ use super::parse::whole;
 
 /// The options of `simulate`.
 #[derive(Clone, Debug, Args)]
-#[command(after_long_help = AFTER_HELP, after_help = "The carried plans are listed by --help.")]
+#[command(after_help = "The carried plans are listed by --help.")]
 pub struct SimulateArgs {
     /// A plan file, or the name of a plan that the program carries
     #[arg(value_name = "PLAN", required_unless_present = "checks", conflicts_with = "checks")]
@@ -37,7 +37,7 @@ pub struct SimulateArgs {
     pub out: Option<PathBuf>,
 }
 
-const AFTER_HELP: &str = "\
+pub(super) const AFTER_HELP: &str = "\
 Plans that the program carries:
   chen-2016            100 machines with a heavy tail
   osdi-2016            50 gradients a step, by the formula
@@ -46,6 +46,12 @@ Plans that the program carries:
   one-slow-machine     one of five machines is always ten times slower
   spot-machines        machines that die, come back and stand still
   dead-without-lease   too many die at once, without leases: it gets stuck
+  bytedance-sequences  32 replicas whose batches differ in length
+  bytedance-slow-rank  one of four replicas is always 2.25 times slower
+  pai-quiet            ten machines that hardly vary
+  pai-two-kinds        ten machines, half of them four times slower
+  greyhound-512        64 nodes, one of which is slow for an hour now and then
+  meta-failures        128 nodes that fail and come back
 
 Examples:
   sync-replicas simulate chen-2016

@@ -186,10 +186,10 @@ pub struct TrainArgs {
     /// `learning_rate = 0.1`; an option that is given here wins
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// A live page of the training, and metrics for Prometheus: a port, on loopback, or IP:PORT. In a
-    /// cluster each process has its own, and that of parameter server 0 shows all; launch gives the
-    /// next parameter server the next port. One that others reach needs --key-file or TLS, though
-    /// the page itself is for everybody who can reach it
+    /// A live page of the training, and metrics for Prometheus: a port, on loopback, or IP:PORT. In
+    /// a cluster each process has its own, and that of parameter server 0 shows all; launch gives
+    /// the next parameter server the next port. One that others reach needs --key-file or TLS,
+    /// though the page itself is for everybody who can reach it
     #[arg(long, visible_alias = "metrics-listen", value_name = "IP:PORT", help_heading = OUTPUT)]
     #[arg(value_parser = parse_page_address)]
     pub dashboard: Option<PageAddress>,

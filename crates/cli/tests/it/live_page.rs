@@ -1,5 +1,5 @@
 //! The live page in a browser without a window: what it shows, how wide it is, and that it follows
-//! the training. Without Debian's `chromium` it is skipped, and says so.
+//! the training. Without a browser it is skipped, and says so.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -21,16 +21,24 @@ struct Browser {
 }
 
 impl Browser {
-    fn start(folder: &Path) -> Self {
+    /// The name of one that is installed.
+    fn find() -> Option<&'static str> {
+        let answers = |name: &&str| {
+            Command::new(name).arg("--version").output().is_ok_and(|it| it.status.success())
+        };
+        ["chromium", "google-chrome"].into_iter().find(answers)
+    }
+
+    fn start(name: &str, folder: &Path) -> Self {
         let (to, from) = (folder.join("to"), folder.join("from"));
         let made = Command::new("mkfifo").args([&to, &from]).status().expect("there is mkfifo");
         assert!(made.success());
         // For both, so that no one waits for the other to open its end.
         let open = |path| OpenOptions::new().read(true).write(true).open(path).expect("is there");
-        let script = "exec chromium --headless --no-sandbox --disable-gpu --hide-scrollbars \
+        let script = "exec \"$0\" --headless --no-sandbox --disable-gpu --hide-scrollbars \
                       --remote-debugging-pipe --user-data-dir=\"$1\" 3<\"$2\" 4>\"$3\"";
         let process = Command::new("sh")
-            .args(["-c", script, "sh"])
+            .args(["-c", script, name])
             .args([&folder.join("profile"), &to, &from])
             .env("HOME", folder)
             .stdout(Stdio::null())
@@ -95,9 +103,7 @@ impl Drop for Browser {
 #[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 #[test]
 fn the_live_page_names_the_slow_replica_and_fits_a_telephone() {
-    if !Command::new("chromium").arg("--version").output().is_ok_and(|it| it.status.success()) {
-        return eprintln!("skipped: there is no chromium");
-    }
+    let Some(name) = Browser::find() else { return eprintln!("skipped: there is no browser") };
     let folder = folder();
     let words = ["train", "--updates", "1000000", "-n", "3", "-a", "2", "--straggler", "1=40"];
     let mut training = Command::new(env!("CARGO_BIN_EXE_sync-replicas"))
@@ -112,7 +118,7 @@ fn the_live_page_names_the_slow_replica_and_fits_a_telephone() {
     let page = page.expect("it says where it is");
     std::thread::spawn(move || lines.for_each(drop));
 
-    let mut browser = Browser::start(folder.path());
+    let mut browser = Browser::start(name, folder.path());
     browser.show(&page, 1200, "light");
     browser.until("document.getElementById('advice').textContent.includes('replica 1 is slow')");
     browser.until("document.querySelectorAll('#test path').length === 1");

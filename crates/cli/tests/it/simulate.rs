@@ -79,14 +79,23 @@ fn what_cannot_be_meant_is_refused() {
     check("exponential --out /dev/null/x", &["/dev/null/x cannot be written"]);
 }
 
+#[test]
+fn help_lists_every_carried_plan() {
+    let folder = folder();
+    let said = run(folder.path(), &["simulate", "--help"]);
+    for plan in simulator::plans::CARRIED {
+        assert!(said.out.contains(&format!("\n  {} ", plan.name)), "{}: {}", plan.name, said.out);
+    }
+}
+
 /// docs/stragglers.md shows what the program says today, to the byte: all published numbers come
-/// out, each within its tolerance, without which the status is another.
+/// out, each within its tolerance, without which the status is another.
 #[test]
 fn the_page_on_stragglers_is_what_the_program_says() {
     let folder = folder();
     let said = run(folder.path(), &["simulate", "--checks", "--out", "."]);
     assert_eq!(said.status, 0, "{}{}", said.out, said.err);
-    for number in 1..=9 {
+    for number in 1..=11 {
         assert!(said.out.contains(&format!("Q-{number}")), "Q-{number} is missing: {}", said.out);
     }
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");

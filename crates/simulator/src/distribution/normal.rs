@@ -1,4 +1,4 @@
-//! The standard normal distribution's quantiles.
+//! The standard normal distribution: its quantiles, and the way back.
 //!
 //! Wichura's algorithm AS 241 (PPND16), correct to about sixteen digits. Of the operations in it
 //! only the logarithm is not exactly rounded everywhere, and that is `libm`'s, not the platform's.
@@ -13,6 +13,16 @@ pub(super) fn quantile(p: f64) -> f64 {
     let r = libm::sqrt(-libm::log(p.min(1.0 - p)));
     let tail = if r <= 5.0 { ratio(&MIDDLE, r - 1.6) } else { ratio(&FAR, r - 5.0) };
     tail.copysign(q)
+}
+
+/// The probability that a standard normal lies above a number.
+pub(super) fn above(z: f64) -> f64 {
+    inside(0.5 * libm::erfc(z * std::f64::consts::FRAC_1_SQRT_2))
+}
+
+/// A probability as it was before it was rounded: not 0, not 1.
+pub(super) fn inside(p: f64) -> f64 {
+    p.clamp(f64::MIN_POSITIVE, 1.0 - f64::EPSILON / 2.0)
 }
 
 /// A ratio of two polynomials.
@@ -100,6 +110,8 @@ mod tests {
         fn check(p: f64, expected: f64) {
             let got = quantile(p);
             assert!((got - expected).abs() <= 1e-12 * expected.abs(), "{p}: {got}, not {expected}");
+            let back = above(-got);
+            assert!((back - p).abs() <= 1e-12 * p, "{got}: {back}, not {p}");
         }
         // The first column of the table that comes with the algorithm, and usual quantiles.
         check(0.25, -0.674_489_750_196_081_7);

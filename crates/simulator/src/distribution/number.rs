@@ -19,6 +19,11 @@ pub struct Above(f64);
 #[serde(try_from = "f64")]
 pub struct Probability(f64);
 
+/// How much a draw resembles the one before: from 0, not at all, to below 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Deserialize)]
+#[serde(try_from = "f64")]
+pub struct Correlation(f64);
+
 /// Why a number was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -32,6 +37,9 @@ pub enum NumberError {
     /// No probability.
     #[error("expected a probability from 0 to 1, got {0}")]
     Probability(f64),
+    /// No correlation.
+    #[error("expected a correlation from 0 to below 1, got {0}")]
+    Correlation(f64),
     /// No samples.
     #[error("expected at least one time, got an empty list")]
     Empty,
@@ -66,6 +74,14 @@ impl Probability {
     }
 }
 
+impl Correlation {
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
 impl TryFrom<f64> for Seconds {
     type Error = NumberError;
 
@@ -91,5 +107,14 @@ impl TryFrom<f64> for Probability {
     fn try_from(number: f64) -> Result<Self, NumberError> {
         let fits = (0.0..=1.0).contains(&number);
         if fits { Ok(Self(number)) } else { Err(NumberError::Probability(number)) }
+    }
+}
+
+impl TryFrom<f64> for Correlation {
+    type Error = NumberError;
+
+    fn try_from(number: f64) -> Result<Self, NumberError> {
+        let fits = (0.0..1.0).contains(&number);
+        if fits { Ok(Self(number.abs())) } else { Err(NumberError::Correlation(number)) }
     }
 }

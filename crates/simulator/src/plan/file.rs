@@ -8,7 +8,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{Churn, Event, Mode, Plan, PlanError, What};
-use crate::distribution::{Distribution, Seconds, time};
+use crate::distribution::{Correlation, Distribution, Seconds, time};
+use crate::episodes::Episodes;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +30,12 @@ struct File {
     step_timeout: Option<Timeout>,
     step_deadline: Option<Limit>,
     compute: Distribution,
+    machine: Option<Spanned<Distribution>>,
+    batch: Option<Spanned<Distribution>>,
+    #[serde(default)]
+    correlation: Correlation,
+    #[serde(default)]
+    episodes: Vec<Spanned<Episodes>>,
     network: Option<Distribution>,
     network_per_replica: Option<Seconds>,
     update: Option<Distribution>,
@@ -145,6 +152,9 @@ pub(super) fn read(text: &str) -> Result<Plan, PlanError> {
     let replicas = reader.replicas(file.replica, total)?;
     let events = reader.events(file.event, total)?;
     let churn = reader.churn(file.churn)?;
+    let machine = reader.factor("machine", file.machine)?;
+    let batch = reader.factor("batch", file.batch)?;
+    let episodes = reader.episodes(file.episodes)?;
     let mode = file.mode.unwrap_or(Mode::Tokens);
     if mode == Mode::Ideal && (!events.is_empty() || churn.is_some()) {
         let message = "expected no events and no churn with mode \"ideal\", in which all replicas \
@@ -160,6 +170,10 @@ pub(super) fn read(text: &str) -> Result<Plan, PlanError> {
         config,
         compute: file.compute,
         replicas,
+        machine,
+        batch,
+        correlation: file.correlation,
+        episodes,
         network: file.network,
         network_per_replica: file.network_per_replica.unwrap_or_default(),
         update: file.update,
@@ -248,6 +262,33 @@ impl Reader<'_> {
             }
         }
         Ok(distributions)
+    }
+
+    fn factor(
+        &self,
+        name: &str,
+        factor: Option<Spanned<Distribution>>,
+    ) -> Result<Option<Distribution>, PlanError> {
+        let Some(factor) = factor else { return Ok(None) };
+        self.above_zero(name, factor.get_ref(), factor.span().start)?;
+        Ok(Some(factor.into_inner()))
+    }
+
+    fn episodes(&self, entries: Vec<Spanned<Episodes>>) -> Result<Vec<Episodes>, PlanError> {
+        for entry in &entries {
+            let (at, Episodes { every, last, factor, .. }) = (entry.span().start, entry.get_ref());
+            self.above_zero("every", every, at)?;
+            self.above_zero("last", last, at)?;
+            self.above_zero("factor", factor, at)?;
+        }
+        Ok(entries.into_iter().map(Spanned::into_inner).collect())
+    }
+
+    fn above_zero(&self, name: &str, law: &Distribution, at: usize) -> Result<(), PlanError> {
+        if law.may_be_zero() {
+            return self.error(at, format!("expected `{name}` to be above 0, got 0"));
+        }
+        Ok(())
     }
 
     fn events(

@@ -5,14 +5,14 @@ use std::time::Duration;
 use engine::{Incarnation, ReplicaId};
 
 use super::{Event, Run};
-use crate::distribution::{Distribution, time};
+use crate::computing::Computing;
+use crate::distribution::time;
 use crate::plan::{Plan, What};
 use crate::stream::Stream;
 
 #[derive(Debug)]
 pub(super) struct Worker<'p> {
-    distribution: &'p Distribution,
-    stream: Stream,
+    times: Computing<'p>,
     churn: Stream,
     /// The life that the engine knows, while it lives.
     pub(super) incarnation: Option<Incarnation>,
@@ -39,8 +39,7 @@ pub(super) struct Worker<'p> {
 impl<'p> Worker<'p> {
     pub(super) fn new(plan: &'p Plan, replica: u64) -> Self {
         Self {
-            distribution: plan.distribution(replica),
-            stream: Stream::of_replica(plan.seed, replica),
+            times: Computing::new(plan, replica),
             churn: Stream::of_churn(plan.seed, replica),
             incarnation: None,
             gone: None,
@@ -60,16 +59,19 @@ impl<'p> Worker<'p> {
     }
 
     /// Begins to compute, or will as soon as it no longer stands still. Both times are drawn at
-    /// once, so that work that is given up takes as many numbers as work that is not.
-    pub(super) fn begin(&mut self, local_step: i64, now: Duration, plan: &Plan) {
+    /// once, so that work that is given up takes as many numbers as work that is not. A pause in
+    /// the middle delays what is left, which then takes as long as it would have without.
+    pub(super) fn begin(&mut self, local_step: i64, batch: u64, now: Duration) {
         self.work += 1;
         self.computing = true;
         self.local_step = local_step;
         self.granted = now;
         self.began = now.max(self.still_until);
-        self.due = self.began.saturating_add(self.distribution.draw_time(&mut self.stream));
+        let ahead = (self.began - now).as_secs_f64();
+        let takes = self.times.draw(batch, now.as_secs_f64(), ahead);
+        self.due = self.began.saturating_add(takes);
         self.stood_still = Duration::ZERO;
-        self.wire = time(plan.draw_wire(&mut self.stream));
+        self.wire = self.times.draw_wire();
     }
 
     /// Stops computing, and says how long it has.

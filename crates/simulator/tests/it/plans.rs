@@ -1,7 +1,7 @@
 //! Reading plans: what is carried can be read, and what cannot be meant is refused where it stands.
 
 use proptest::prelude::*;
-use simulator::{Distribution, Mode, Plan, What, plans};
+use simulator::{Arrivals, Distribution, Mode, Plan, What, plans};
 
 /// A plan of 4 of 5 with these lines added.
 fn plan(lines: &str) -> String {
@@ -18,6 +18,32 @@ fn every_carried_plan_can_be_read_and_bears_its_name() {
         assert!(!plan.about.is_empty(), "{}", carried.name);
     }
     assert_eq!(plans::carried("nobody"), None);
+}
+
+/// Q-10, Q-11: what a plan's comments say that it was made like, which is how many times longer a
+/// step takes than without its slowest one or two.
+#[test]
+fn plans_of_traces_are_like_their_traces() {
+    #[track_caller]
+    fn check(name: &str, gains: [f64; 2], within: f64) {
+        let plan = Plan::read(plans::carried(name).expect("is carried").text).expect("is a plan");
+        let total = plan.total();
+        let plan = plan.with(|settings| settings.replicas_to_aggregate = total).expect("fits");
+        let mut arrivals = Arrivals::new(&plan);
+        let mut sums = [0.0; 3];
+        for _ in 0..5000 {
+            let times = arrivals.step().iter().rev();
+            sums.iter_mut().zip(times).for_each(|(sum, time)| *sum += time.arrives);
+        }
+        for (without, expected) in sums[1..].iter().zip(gains) {
+            let got = sums[0] / without;
+            assert!((got / expected - 1.0).abs() < within, "{name}: {got}, not {expected}");
+        }
+    }
+    check("bytedance-sequences", [1.065, 1.103], 0.02);
+    check("bytedance-slow-rank", [2.247, 2.258], 0.01);
+    check("pai-quiet", [1.05, 1.07], 0.03);
+    check("pai-two-kinds", [1.09, 1.53], 0.1);
 }
 
 #[test]
@@ -70,6 +96,33 @@ fn what_cannot_be_meant_is_refused_with_its_line() {
     let mixture = "network.mixture = { probability = 2, body.constant.seconds = 1, \
                    straggler.constant.seconds = 1 }";
     refused(&plan(mixture), Some(4), &["from 0 to 1", "got 2"]);
+}
+
+#[test]
+fn laws_that_cannot_be_meant_are_refused_by_name() {
+    for name in ["machine", "batch"] {
+        let zero = plan(&format!("steps = 5\n{name}.constant.factor = 0"));
+        refused(&zero, Some(5), &[&format!("`{name}`"), "above 0", "got 0"]);
+        let some = "mixture = { probability = 0.1, body.constant.factor = 1, \
+                    straggler.samples.factors = [2, 0] }";
+        refused(&plan(&format!("{name}.{some}")), Some(4), &[&format!("`{name}`"), "got 0"]);
+        let infinite = plan(&format!("steps = 5\n{name}.constant.factor = inf"));
+        refused(&infinite, Some(5), &["to 1e9", "got inf"]);
+    }
+    let whole = "every.constant.seconds = 9\nlast.constant.seconds = 3\n\
+                 factor.constant.factor = 2\ngroup = 4\n";
+    let episodes =
+        |old: &str, new: &str| plan(&format!("[[episodes]]\n{}", whole.replace(old, new)));
+    assert_eq!(Plan::read(&episodes("", "")).expect("is a plan").episodes.len(), 1);
+    refused(&episodes("= 9", "= 0"), Some(4), &["`every`", "above 0", "got 0"]);
+    refused(&episodes("= 3", "= 0"), Some(4), &["`last`", "above 0", "got 0"]);
+    refused(&episodes("= 2", "= 0"), Some(4), &["`factor`", "above 0", "got 0"]);
+    refused(&episodes("= 4", "= 0"), Some(8), &["`0`", "nonzero"]);
+    refused(&episodes("= 4", "= -1"), Some(8), &["-1"]);
+    refused(&episodes("group", "groups"), Some(8), &["`groups`", "`group`"]);
+    refused(&episodes("last.constant.seconds = 3\n", ""), Some(4), &["missing field `last`"]);
+    refused(&plan("correlation = 1"), Some(4), &["0 to below 1", "got 1"]);
+    refused(&plan("correlation = -0.5"), Some(4), &["0 to below 1", "-0.5"]);
 }
 
 // R-18, R-24

@@ -141,6 +141,80 @@ fn a_run_that_cannot_go_on_says_so() {
     assert!(stuck(&run(churn)).contains("events made no step"));
 }
 
+/// Told at once and with nothing on the wire, the engine's steps are the formula's, whatever slows
+/// replicas: batches have the same numbers, and episodes come at the same times.
+#[test]
+fn laws_mean_the_same_in_both_modes() {
+    #[track_caller]
+    fn check(laws: &str) {
+        let text = |mode: &str, laws: &str| {
+            format!(
+                "mode = \"{mode}\"\nreplicas_to_aggregate = 6\ntotal_num_replicas = 8\n\
+                 lease = \"none\"\nsteps = 300\n\
+                 compute.log-normal = {{ median = 1, sigma = 0.1 }}\n\
+                 update.constant.seconds = 0.25\n{laws}"
+            )
+        };
+        let (ideal, tokens) = (run(&text("ideal", laws)), run(&text("tokens", laws)));
+        assert_ne!(ideal.step_seconds, run(&text("ideal", "")).step_seconds, "{laws}");
+        for (step, pair) in ideal.step_seconds.iter().zip(&tokens.step_seconds).enumerate() {
+            assert!((pair.0 - pair.1).abs() < 1e-6, "{laws}, step {step}: {pair:?}");
+        }
+    }
+    let episodes = "[[episodes]]\nevery.exponential.mean = 20\nlast.exponential.mean = 5\n\
+                    factor.log-normal = { median = 2, sigma = 0.2 }\ngroup = 3\n";
+    let machine = "machine.log-normal = { median = 1, sigma = 0.3 }\n";
+    let batch = "batch.pareto = { least = 1, alpha = 3 }\n";
+    let correlation = "correlation = 0.9\n";
+    for laws in [episodes, machine, batch, correlation] {
+        check(laws);
+    }
+    check(&[correlation, batch, machine, episodes].concat());
+}
+
+#[test]
+fn who_comes_back_has_its_machine_and_its_batch() {
+    let away = "[[event]]\nat = 0.5\nreplica = 0\nwhat = \"dies\"\n\
+                [[event]]\nat = 0.75\nreplica = 0\nwhat = \"joins\"\n";
+    for law in ["machine", "batch"] {
+        let text = |events: &str| {
+            format!(
+                "replicas_to_aggregate = 1\nsteps = 3\ncompute.constant.seconds = 1\n\
+                 {law}.shifted-exponential = {{ least = 1, mean_excess = 1 }}\n{events}"
+            )
+        };
+        let mut steps = run(&text("")).step_seconds;
+        steps[0] += 0.75;
+        assert_eq!(run(&text(away)).step_seconds, steps, "{law}");
+    }
+    // P-14: in replica order another computes the share of one that is gone, and its batch, of
+    // which one takes a second here, the other seven.
+    let text = |events: &str| {
+        format!(
+            "replicas_to_aggregate = 2\nsteps = 1\ncompute.constant.seconds = 1\nseed = 1\n\
+             order = \"replica\"\nbatch.samples.factors = [1, 7]\n{events}"
+        )
+    };
+    let left = "[[event]]\nat = 0.5\nreplica = 1\nwhat = \"leaves\"\n";
+    let steps = ["", left].map(|events| run(&text(events)).step_seconds[0]);
+    assert_eq!(steps, [7.0, 8.0]);
+}
+
+/// P-14: in replica order no batch is left out, so a backup wins nothing on a long one: it computes
+/// the same again, and takes as long.
+#[test]
+fn no_backup_makes_a_long_batch_of_replica_order_shorter() {
+    let steps = |total: usize, order: &str| {
+        let text = plans::carried("bytedance-sequences").expect("is carried").text;
+        let text = text.replace("_replicas = 32", &format!("_replicas = {total}"));
+        run(&format!("order = \"{order}\"\n{}", text.replace("20000", "500"))).step_seconds
+    };
+    assert_eq!(steps(32, "replica"), steps(31, "replica"));
+    let mean = |seconds: Vec<f64>| seconds.iter().sum::<f64>() / 500.0;
+    let gain = mean(steps(31, "arrival")) / mean(steps(32, "arrival"));
+    assert!((1.05..1.08).contains(&gain), "{gain}");
+}
+
 // R-22, P-12, P-13
 #[test]
 fn policies_cost_what_they_should() {
