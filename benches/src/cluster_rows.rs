@@ -44,6 +44,13 @@ pub const CLUSTER: &[Row] = &[
         &[AtLeast(1_500.0)],
     ),
     timed(
+        "cluster/1e3/4_replicas/recorded",
+        (PerSecond, 1.0),
+        || boxed(Processes::recorded(4, Trained::Vector(1_000))),
+        bound("cluster/1e3/4_replicas", 1.0, || boxed(vector(4, 1_000))),
+        &[RatioAtLeast(0.95)],
+    ),
+    timed(
         "cluster/1e6/1_replica",
         (PerSecond, 1.0),
         || boxed(vector(1, MEDIUM)),

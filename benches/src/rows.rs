@@ -252,6 +252,13 @@ pub const ROWS: &[Row] = &[
         &[RatioAtLeast(0.8)],
     ),
     timed(
+        "step/1e3/4_threads/recorded",
+        (PerSecond, 1.0),
+        || boxed(Threads(Replicas::recorded(4, 1_000))),
+        bound("step/1e3/4_threads", 1.0, || boxed(Threads(Replicas::new(4, 1_000)))),
+        &[RatioAtLeast(0.95)],
+    ),
+    timed(
         "step/1e3/16_threads",
         (PerSecond, 1.0),
         || boxed(Threads(Replicas::new(16, 1_000))),

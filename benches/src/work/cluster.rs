@@ -17,6 +17,7 @@ use sync_replicas::{
 
 use super::process::{Process, done, free_address, next_number};
 use super::relay::Relay;
+use super::step::watched;
 use super::trained::Trained;
 use crate::Work;
 
@@ -30,21 +31,26 @@ pub(crate) struct Processes {
 
 impl Processes {
     pub(crate) fn new(replicas: usize, trained: Trained) -> Self {
-        Self::start("worker", replicas, trained, |_| None)
+        Self::start(("ps", "worker"), replicas, trained, |_| None)
+    }
+
+    /// The same with all that they do recorded by the server, and read by who looks at it.
+    pub(crate) fn recorded(replicas: usize, trained: Trained) -> Self {
+        Self::start(("recording-ps", "worker"), replicas, trained, |_| None)
     }
 
     /// A replica that looks up what it trains, over and over.
     pub(crate) fn reader(trained: Trained) -> Self {
-        Self::start("reader", 1, trained, |_| None)
+        Self::start(("ps", "reader"), 1, trained, |_| None)
     }
 
     /// The same with a relay that counts what passes.
     pub(super) fn counted(replicas: usize, trained: Trained) -> Self {
-        Self::start("worker", replicas, trained, |server| Some(Relay::new(server)))
+        Self::start(("ps", "worker"), replicas, trained, |server| Some(Relay::new(server)))
     }
 
     fn start(
-        role: &str,
+        (ps, worker): (&str, &str),
         replicas: usize,
         trained: Trained,
         relay: impl FnOnce(&str) -> Option<Relay>,
@@ -56,10 +62,10 @@ impl Processes {
         let start = |role, server: &str, index: usize| {
             Process::start(&[role, server, &workers, &index.to_string(), &trained])
         };
-        let server = start("ps", &address, 0);
+        let server = start(ps, &address, 0);
         let relay = relay(&address);
         let called = relay.as_ref().map_or(&address, Relay::address);
-        let started = (0..replicas).map(|index| start(role, called, index)).collect();
+        let started = (0..replicas).map(|index| start(worker, called, index)).collect();
         Self { workers: started, server, relay }
     }
 
@@ -86,7 +92,9 @@ pub(crate) fn memory_of_server(replicas: usize, parameters: usize) -> Result<f64
 }
 
 /// A child: the process of this role.
-pub(super) fn take_part(role: &str, words: &[&str]) {
+pub(super) fn take_part(part: &str, words: &[&str]) {
+    let records = part == "recording-ps";
+    let role = if records { "ps" } else { part };
     let (cluster, trained) = placed(role, words);
     if role == "ps" {
         std::thread::spawn(|| {
@@ -95,7 +103,9 @@ pub(super) fn take_part(role: &str, words: &[&str]) {
             }
         });
     }
-    described(&cluster)
+    let described = described(&cluster);
+    let described = if records { described.record(&watched()) } else { described };
+    described
         .on(&cluster)
         .build(trained.variables())
         .and_then(|trainer| trainer.fit(&Gate::new(trained), |_| trained.batches(), Hooks::new()))

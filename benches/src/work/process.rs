@@ -75,7 +75,7 @@ pub fn play_part() -> bool {
         ["tcp-server", rest @ ..] => tcp::serve(rest),
         ["tcp-client", rest @ ..] => tcp::request(rest),
         ["reader", rest @ ..] => lookups::take_part(rest),
-        [role @ ("ps" | "worker"), rest @ ..] => cluster::take_part(role, rest),
+        [role @ ("ps" | "recording-ps" | "worker"), rest @ ..] => cluster::take_part(role, rest),
         _ => panic!("{PART} names no part: {part}"),
     }
     true

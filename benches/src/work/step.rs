@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ndarray::{Array1, ArrayD};
 use optim::Sgd;
+use sync_replicas::record::{Cursor, Record};
 use sync_replicas::{Gradients, Replica, ReplicaId, Step, SyncReplicas, Trainer, Variables};
 use tokio::runtime::{Builder, Runtime};
 
@@ -17,11 +18,26 @@ use crate::{Work, together};
 /// When there are no replicas.
 #[must_use]
 pub fn build(replicas: usize, parameters: usize) -> Trainer<f32> {
+    build_of(SyncReplicas::new(Sgd::new(1e-3)), replicas, parameters)
+}
+
+fn build_of(settings: SyncReplicas<Sgd>, replicas: usize, parameters: usize) -> Trainer<f32> {
     let variables = Variables::new().with("w", Array1::<f32>::zeros(parameters)).expect("one name");
-    SyncReplicas::new(Sgd::new(1e-3))
-        .replicas_to_aggregate(replicas)
-        .build(variables)
-        .expect("the numbers fit")
+    settings.replicas_to_aggregate(replicas).build(variables).expect("the numbers fit")
+}
+
+/// A record that is read as often as a live page, a scrape and a log read it.
+pub(crate) fn watched() -> Record {
+    let record = Record::new();
+    let watched = record.clone();
+    std::thread::spawn(move || {
+        let mut cursor = Cursor::default();
+        loop {
+            std::thread::sleep(Duration::from_millis(250));
+            drop((watched.since(&mut cursor), watched.activity()));
+        }
+    });
+    record
 }
 
 /// All replicas of one training, with a gradient each.
@@ -69,7 +85,17 @@ impl Replicas {
     /// When there are no replicas.
     #[must_use]
     pub fn new(replicas: usize, parameters: usize) -> Self {
-        let trainer = build(replicas, parameters);
+        Self::of(build(replicas, parameters), replicas, parameters)
+    }
+
+    /// The same with all that they do recorded, and read by who looks at it.
+    pub(crate) fn recorded(replicas: usize, parameters: usize) -> Self {
+        let record = watched();
+        let settings = SyncReplicas::new(Sgd::new(1e-3)).record(&record);
+        Self::of(build_of(settings, replicas, parameters), replicas, parameters)
+    }
+
+    fn of(trainer: Trainer<f32>, replicas: usize, parameters: usize) -> Self {
         let states = (0..replicas as u64).map(|id| State {
             replica: trainer.replica(ReplicaId::new(id)).expect("it is free"),
             gradient: Made::Cloned(ArrayD::from_elem([parameters].as_slice(), 1e-3)),
