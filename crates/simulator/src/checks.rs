@@ -9,6 +9,7 @@ mod conservation;
 mod curves;
 mod figure_8c;
 mod protocol;
+mod traces;
 
 use serde::Serialize;
 
@@ -76,6 +77,7 @@ impl Published {
         checks.extend(curves::checks(&self.curves));
         checks.extend(figure_8c::checks(&self.backups));
         checks.extend(protocol::checks(&self.curves));
+        checks.push(traces::check());
         checks
     }
 }
