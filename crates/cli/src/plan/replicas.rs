@@ -16,50 +16,53 @@ const LEAST_GAIN: f64 = 1.02;
 pub(super) fn told(out: &mut String, measured: &MeasuredAnswer) {
     let MeasuredAnswer { diagnosis, remedy, .. } = measured;
     out.push_str("\nWho is slow?\n\n");
-    let slow: Vec<&Standing> =
+    let all = diagnosis.replicas.len();
+    let mut slow: Vec<&Standing> =
         diagnosis.replicas.iter().filter(|it| it.verdict != Verdict::Usual).collect();
+    slow.sort_by(|a, b| b.factor.total_cmp(&a.factor));
+    let are_kinds = slow.len() > 1 && 3 * slow.len() >= all;
     for one in slow.iter().take(MOST_LINES) {
-        out.push_str(&wrapped(&standing(one, diagnosis.replicas.len()), ""));
+        out.push_str(&wrapped(&standing(one, all, are_kinds), ""));
     }
     more(out, slow.len(), "slow replicas");
-    if let Some(remedy) = remedy {
-        let sentences = self::remedy(remedy, diagnosis.replicas.len(), measured);
-        out.push_str(&wrapped(&sentences, ""));
-    }
-    if slow.len() > 1 && 3 * slow.len() >= diagnosis.replicas.len() {
+    if are_kinds {
         let kinds = "So many are slow that these are machines of two kinds rather than a few bad \
                      ones.";
         out.push_str(&wrapped(kinds, ""));
+    }
+    if let Some(remedy) = remedy {
+        out.push_str(&wrapped(&self::remedy(remedy, all, measured), ""));
     }
     episodes(out, diagnosis);
     out.push_str(&wrapped(&rest(diagnosis, slow.is_empty()), ""));
 }
 
 /// `Replace replica 7: ...`
-fn standing(it: &Standing, machines: usize) -> String {
-    let factor = format!("{:.2} times as long as the others", it.factor);
+fn standing(it: &Standing, machines: usize, are_kinds: bool) -> String {
+    let what = match (it.verdict, are_kinds) {
+        (Verdict::Last, _) => format!("Look at replica {}", it.replica),
+        (_, false) => format!("Replace replica {}", it.replica),
+        (_, true) => format!("Replica {} is slow", it.replica),
+    };
     let place = format!(
         "in {:.0} % of the steps (by chance {:.0} %)",
         100.0 * it.slowest,
         100.0 * it.by_chance
     );
-    match (it.verdict, it.at_least) {
-        (Verdict::Last, _) => format!(
-            "Look at replica {}: it is given up as the last {place}. How slow it is cannot be \
-             seen, since its batches do not end; train once with -a {machines} -n {machines} to \
-             see it.",
-            it.replica
-        ),
-        (_, true) => format!(
-            "Replace replica {}: it is the slowest or given up {place}, and takes at least \
-             {factor}.",
-            it.replica
-        ),
-        _ => format!(
-            "Replace replica {}: it is the slowest {place}, and takes {factor}.",
-            it.replica
-        ),
+    if it.verdict == Verdict::Last {
+        return format!(
+            "{what}: it is given up as the last {place}. How slow it is cannot be seen, since its \
+             batches do not end; train once with -a {machines} -n {machines} to see it."
+        );
     }
+    // Beside others that are slower it is seldom the slowest.
+    let place = match (it.slowest > it.by_chance, it.at_least) {
+        (false, _) => String::new(),
+        (true, false) => format!("it is the slowest {place}, and "),
+        (true, true) => format!("it is the slowest or given up {place}, and "),
+    };
+    let least = if it.at_least { "at least " } else { "" };
+    format!("{what}: {place}it takes {least}{:.2} times as long as the others.", it.factor)
 }
 
 fn remedy(remedy: &Remedy, machines: usize, measured: &MeasuredAnswer) -> String {

@@ -144,8 +144,8 @@ fn a_replica_that_is_slow_all_the_time_is_named_first() {
     let (said, object) = of_times(&times(4, |replica| 7 * replica - 3, slow));
     for words in [
         "240 times of 4 replicas in 60 steps",
-        "Replace replica 11: it is the slowest in 100 % of the steps (by chance 25 %), and takes \
-         2.25 times as long as the others.",
+        "Replace replica 11: it is the slowest in 100 % of the steps (by chance 25 %), and it \
+         takes 2.25 times as long as the others.",
         "each machine does 2.25 times",
         "with a backup instead (A = 3 of N = 4) 1.69 times",
         "After that use A = 4 of N = 4: no backup.",
@@ -186,6 +186,15 @@ fn episodes_groups_and_nobody_are_told() {
     check(&times(6, |it| it, together), &words);
     let wanders = |step: i64, replica| if (step * step) % 7 == replica { 1.5 } else { 1.0 };
     check(&times(7, |it| it, wanders), &["goes with the batch", "the long ones for ever"]);
+    let kinds = |_, replica| [1.0, 1.0, 1.0, 2.0, 2.5][replica as usize];
+    let words = [
+        "Replica 4 is slow: it is the slowest in 100 % of the steps (by chance 20 %), and it takes \
+         2.5",
+        "Replica 3 is slow: it takes 2.00 times as long as the others.",
+        "machines of two kinds",
+        "with backups instead (A = 3 of N = 5) 1.50 times",
+    ];
+    check(&times(5, |it| it, kinds), &words);
     let absent = |step, replica| if step % 10 == 3 && replica == 1 { -1.0 } else { 1.0 };
     check(&times(3, |it| it, absent), &["6 of 60 steps lack a replica's time"]);
 }
