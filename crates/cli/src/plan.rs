@@ -1,22 +1,25 @@
-//! `sync-replicas plan`: how many backups? From a run's own times, or from a distribution.
+//! `sync-replicas plan`: who is slow, and how many backups? From a run's own times, from anybody's,
+//! or from a distribution.
 //!
-//! Choices are simulated and compared by the `simulator` crate; here are the reading of a run, text
-//! and figures.
+//! Choices are simulated and compared by the `simulator` crate, which also says who is slow; here
+//! are the reading of times, text and figures. What is measured is told before what is advised.
 
 mod answer;
+mod replicas;
 mod run;
 mod source;
 mod text;
+mod times;
 
 use std::io::Write;
 
-use self::answer::{Answer, BatchAnswer, FleetAnswer};
+use self::answer::{Answer, BatchAnswer, FleetAnswer, MeasuredAnswer};
 use crate::args::PlanArgs;
 use crate::error::Error;
 use crate::output;
 use crate::simulate::write;
 
-/// Answers "how many backups?".
+/// Answers "who is slow, and how many backups?".
 ///
 /// # Errors
 /// When nothing is asked, or nothing can be learned from the run, the plan or the distribution.
@@ -36,7 +39,12 @@ pub fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Error> {
         let most = args.most_backups.map_or(usual, |most| most as usize);
         BatchAnswer::new(&source.fleet, gradients, most)
     });
+    let measured = source.trace.as_ref().zip(source.fleet.measured.as_ref());
+    let measured = measured.map(|(trace, replay)| {
+        MeasuredAnswer::new(trace, replay, &source.fleet, source.gradients, &args.iterations)
+    });
     let answer = Answer {
+        measured: measured.transpose()?,
         fixed_fleet: fleet.transpose()?,
         fixed_batch: batch.transpose()?,
         source: source.name,

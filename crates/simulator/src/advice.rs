@@ -3,19 +3,31 @@
 //! Every choice meets the same random numbers, so that differences between choices are surer than
 //! the choices themselves. What the machines are like is either a distribution, or was measured;
 //! what was measured is drawn anew, with repetition, for each replication, so that the intervals
-//! also tell how little was measured.
+//! also tell how little was measured. A [`Trace`] of measured times also tells who is slow
+//! ([`Diagnosis`]), and what each choice would have given on its own steps ([`Replay`]).
 
+mod bootstrap;
+mod chance;
+mod diagnosis;
 mod estimate;
 mod formula;
 mod iterations;
 mod measured;
+mod relative;
+mod remedy;
+mod replay;
 mod search;
+mod trace;
 
 use engine::ConfigError;
 use serde::Serialize;
 
+pub use diagnosis::{Diagnosis, Episode, Rest, Standing, Verdict};
 pub use iterations::{Iterations, IterationsError};
 pub use measured::{Measured, Observation};
+pub use remedy::{Remedy, Work};
+pub use replay::{Gain, Replay};
+pub use trace::{Row, Trace, TraceError};
 
 use crate::distribution::NumberError;
 use crate::plan::{Mode, Plan};
@@ -27,8 +39,11 @@ use search::Search;
 pub struct Fleet {
     /// Distributions and rules; its A and N do not matter.
     pub plan: Plan,
-    /// What was measured, a machine each; then how the plan computes does not matter.
-    pub measured: Vec<Measured>,
+    /// What was measured; then how the plan computes does not matter.
+    ///
+    /// Steps are drawn as wholes, so what machines have in common is kept. Only where nobody is
+    /// told that a step is over are machines drawn independently: then they come apart.
+    pub measured: Option<Replay>,
 }
 
 /// One choice of A and N.
@@ -205,11 +220,18 @@ impl Choice {
 /// A fleet whose machines all follow a plan's distributions.
 impl From<Plan> for Fleet {
     fn from(plan: Plan) -> Self {
-        Self { plan, measured: Vec::new() }
+        Self { plan, measured: None }
     }
 }
 
 impl Fleet {
+    /// Measured steps, if they are what a choice would have made of them: whoever is late is
+    /// stopped, and begins the next step with the others.
+    fn steps(&self) -> Option<&Replay> {
+        let told = self.plan.config.settings().tell_superseded;
+        self.measured.as_ref().filter(|_| told || self.plan.mode == Mode::Ideal)
+    }
+
     /// The same by the formula instead of the engine.
     #[must_use]
     pub fn in_mode(mut self, mode: Mode) -> Self {

@@ -9,6 +9,7 @@ mod conservation;
 mod curves;
 mod figure_8c;
 mod protocol;
+mod replayed;
 mod traces;
 
 use serde::Serialize;
@@ -78,6 +79,7 @@ impl Published {
         checks.extend(figure_8c::checks(&self.backups));
         checks.extend(protocol::checks(&self.curves));
         checks.extend(traces::checks());
+        checks.push(replayed::check());
         checks
     }
 }

@@ -12,11 +12,14 @@ use super::parse::whole;
 /// The options of `plan`.
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = AFTER_HELP)]
-#[command(group(ArgGroup::new("source").required(true).args(["run", "plan", "compute"])))]
+#[command(group(ArgGroup::new("source").required(true).args(["run", "times", "plan", "compute"])))]
 pub struct PlanArgs {
     /// The run folder of a training, or its metrics.jsonl: plan with the times measured there
     #[arg(value_name = "RUN")]
     pub run: Option<PathBuf>,
+    /// Plan with anybody's times: a CSV file with the columns step, replica and seconds
+    #[arg(long, value_name = "FILE", visible_alias = "trace")]
+    pub times: Option<PathBuf>,
     /// Plan with the laws and rules of a plan file, or of a plan that the program carries
     #[arg(long, value_name = "PLAN")]
     pub plan: Option<String>,
@@ -31,10 +34,12 @@ pub struct PlanArgs {
     #[arg(long, value_name = "PART=LAW", requires = "compute")]
     pub stragglers: Option<String>,
 
-    /// A fixed fleet: which A of so many machines? [default: as many as the run or plan has]
+    /// A fixed fleet: which A of so many machines? [default: as many as the run, the
+    /// times or the plan have]
     #[arg(long, value_name = "N", value_parser = whole::<u64>(1..=MOST))]
     pub machines: Option<u64>,
-    /// A fixed batch: how many machines for so many gradients a step? [default: as the run or plan]
+    /// A fixed batch: how many machines for so many gradients a step? [default: as
+    /// the run or plan; all replicas of --times]
     #[arg(long, value_name = "A", value_parser = whole::<u64>(1..=MOST))]
     pub gradients: Option<u64>,
     /// The most backups to look at for a fixed batch [default: a fifth of A, and 3]
@@ -69,12 +74,16 @@ const MOST: u64 = 4096;
 const AFTER_HELP: &str = "\
 Examples:
   sync-replicas plan runs/mlp-20260131-120000
+  sync-replicas plan --times times.csv --json
   sync-replicas plan --plan chen-2016 --machines 100 --iterations 50=137500,100=76200
   sync-replicas plan --compute shifted-exponential:least=1,mean_excess=0.2 --gradients 50
   sync-replicas plan --compute log-normal:median=1.55,sigma=0.045 \\
       --stragglers 0.02=pareto:least=1.7,alpha=2,most=310 --machines 100 --out figures
 
+Of measured times it is first said who is slow: all the time, for a while, or together with whom.
 A fixed fleet trades the length of a step against the number of steps; a fixed batch trades it
 against the price of machines. Every choice is looked at: where there are many, all by the formula
-(--mode ideal), and the promising ones by simulation. Intervals are 95 %. Machines are taken to be
-independent: where they share processors or a network, more of them are slower than this says.";
+(--mode ideal), and the promising ones by simulation. Intervals are 95 %. Measured steps are drawn
+as wholes, so what machines have in common is kept; machines of a law, and machines more than were
+measured, are taken to be independent: where they share processors or a network, more of them are
+slower than this says.";

@@ -1,7 +1,10 @@
-//! The answers: the choices that `simulator` compared, and which of them to take.
+//! The answers: who is slow, the choices that `simulator` compared, and which of them to take.
 
 use serde::Serialize;
-use simulator::advice::{Advice, AdviceError, Fleet, Iterations, fixed_batch, fixed_fleet};
+use simulator::advice::{
+    Advice, AdviceError, Diagnosis, Fleet, Gain, Iterations, Remedy, Replay, Trace, fixed_batch,
+    fixed_fleet,
+};
 
 /// What is asked, and the answers.
 #[derive(Debug, Serialize)]
@@ -9,10 +12,30 @@ pub(super) struct Answer {
     pub(super) source: String,
     pub(super) notes: Vec<String>,
     pub(super) seed: u64,
+    #[serde(flatten)]
+    pub(super) measured: Option<MeasuredAnswer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) fixed_fleet: Option<FleetAnswer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) fixed_batch: Option<BatchAnswer>,
+}
+
+/// What measured times tell.
+#[derive(Debug, Serialize)]
+pub(super) struct MeasuredAnswer {
+    pub(super) diagnosis: Diagnosis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) remedy: Option<Remedy>,
+    /// The A of this fleet once slow replicas are replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) recommended_once_replaced: Option<usize>,
+    pub(super) replay: ReplayAnswer,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ReplayAnswer {
+    pub(super) steps: usize,
+    pub(super) choices: Vec<Gain>,
 }
 
 #[derive(Debug, Serialize)]
@@ -37,6 +60,43 @@ pub(super) struct BatchAnswer {
     pub(super) thriftiest_as_good: (usize, usize),
     pub(super) thriftiest_at_edge: bool,
     pub(super) advice: Advice,
+}
+
+impl Answer {
+    /// Whether somebody is slow all the time.
+    pub(super) fn names_somebody(&self) -> bool {
+        self.measured.as_ref().is_some_and(|it| !it.diagnosis.slow().is_empty())
+    }
+}
+
+impl MeasuredAnswer {
+    /// What a trace tells, in whose training so many gradients made a step.
+    pub(super) fn new(
+        trace: &Trace,
+        replay: &Replay,
+        fleet: &Fleet,
+        gradients: Option<usize>,
+        iterations: &Iterations,
+    ) -> Result<Self, AdviceError> {
+        let (machines, seed) = (replay.machines(), fleet.plan.seed);
+        let diagnosis = Diagnosis::of(trace);
+        let slow = diagnosis.slow();
+        let remedy = replay.remedy(&slow, gradients.unwrap_or(machines).min(machines), seed);
+        let once_replaced = remedy.as_ref().map(|_| {
+            let measured = Some(replay.replaced(&slow, seed));
+            let fleet = Fleet { measured, ..fleet.clone() };
+            FleetAnswer::new(&fleet, machines, iterations).map(|answer| answer.recommended)
+        });
+        Ok(Self {
+            diagnosis,
+            remedy,
+            recommended_once_replaced: once_replaced.transpose()?,
+            replay: ReplayAnswer {
+                steps: replay.steps(),
+                choices: replay.gains(machines.div_ceil(5) + 3, seed),
+            },
+        })
+    }
 }
 
 impl FleetAnswer {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use simulator::Distribution;
-use simulator::advice::{Measured, Observation};
+use simulator::advice::{Measured, Row, Trace};
 use sync_replicas::record::SpanKind;
 
 use crate::error::Error;
@@ -20,8 +20,10 @@ const MOST: u64 = 1 << 16;
 pub(super) struct Run {
     /// A.
     pub(super) gradients: usize,
-    /// Each replica's batches.
-    pub(super) machines: Vec<Measured>,
+    /// N; some of them may have no batch.
+    total: u64,
+    /// Who took how long in which step.
+    pub(super) trace: Trace,
     /// From the last gradient of a step to the first work on the next, for each step.
     updates: Vec<f64>,
 }
@@ -37,29 +39,16 @@ pub(super) fn read(path: &Path) -> Result<Run, Error> {
     let counts_of =
         |life: &Life| count(life, "replicas_to_aggregate").zip(count(life, "total_num_replicas"));
     let counts = history.lives.last().and_then(counts_of);
-    // Times with another A or N tell of other machines.
-    let lives = || history.lives.iter().filter(|life| counts_of(life) == counts);
     let Some((gradients, total)) = counts else {
         let expected = "a line of kind run with replicas_to_aggregate and total_num_replicas";
         return Err(missing(expected.to_owned(), "train again with this version"));
     };
-    let mut by_replica: BTreeMap<u64, Vec<Observation>> = BTreeMap::new();
-    for batch in lives().flat_map(|life| &life.batches) {
-        let finished = batch.outcome != SpanKind::Superseded;
-        let observation = Observation { seconds: batch.computed - batch.start, finished };
-        by_replica.entry(batch.replica).or_default().push(observation);
-    }
-    let machines: Vec<_> =
-        (0..total).map(|id| by_replica.remove(&id).and_then(Measured::new)).collect();
-    let Some(machines) = machines.iter().cloned().collect::<Option<Vec<_>>>() else {
-        let id = machines.iter().position(Option::is_none).unwrap_or(0);
-        let expected = format!("lines of kind batch for each of {total} replicas, also {id}");
-        return Err(missing(expected, "train longer, until each has finished a batch"));
-    };
-    let updates = lives().flat_map(|life| updates(&life.batches)).collect();
-    // More than there are machines makes no sense, and is refused by the planner.
-    let gradients = usize::try_from(gradients).unwrap_or(usize::MAX);
-    Ok(Run { gradients, machines, updates })
+    // Times with another A or N tell of other machines.
+    let lives = history.lives.iter().filter(|life| counts_of(life) == counts);
+    Run::of(lives.map(|life| life.batches.as_slice()), gradients, total).ok_or_else(|| {
+        let expected = format!("lines of kind batch for each of {total} replicas");
+        missing(expected, "train longer, until each has finished a batch")
+    })
 }
 
 /// For each step the time from its last gradient that counted to the first work on the next one.
@@ -79,9 +68,33 @@ fn updates(batches: &[Batch]) -> Vec<f64> {
 }
 
 impl Run {
-    /// For machines that were not measured: a plan must have one, though no question needs it.
-    pub(super) fn usual(&self) -> Distribution {
-        Distribution::constant(simulator::Seconds::default())
+    /// What batches tell, those of one life after those of another, where A of N replicas make a
+    /// step; `None` if there are none.
+    pub(super) fn of<'b>(
+        lives: impl Iterator<Item = &'b [Batch]> + Clone,
+        gradients: u64,
+        total: u64,
+    ) -> Option<Self> {
+        let batches = lives.clone().flatten().filter(|batch| batch.replica < total);
+        let rows = batches.filter_map(|batch| {
+            Some(Row {
+                step: batch.step,
+                replica: i64::try_from(batch.replica).ok()?,
+                seconds: batch.computed - batch.start,
+                finished: batch.outcome != SpanKind::Superseded,
+            })
+        });
+        let mut rows: Vec<Row> = rows.collect();
+        // A replica may compute several batches for a step: the first began with those of others.
+        rows.sort_by_key(|row| (row.step, row.replica));
+        rows.dedup_by_key(|row| (row.step, row.replica));
+        Some(Self {
+            // More than there are machines makes no sense, and is refused by the planner.
+            gradients: usize::try_from(gradients).unwrap_or(usize::MAX),
+            total,
+            trace: Trace::new(rows).ok()?,
+            updates: lives.flat_map(updates).collect(),
+        })
     }
 
     /// The distribution of the time between steps.
@@ -90,13 +103,23 @@ impl Run {
     }
 
     pub(super) fn notes(&self) -> Vec<String> {
-        let begun: usize = self.machines.iter().map(Measured::begun).sum();
-        let finished: usize = self.machines.iter().map(Measured::finished).sum();
+        let machines = self.trace.machines();
+        let begun: usize = machines.iter().map(Measured::begun).sum();
+        let finished: usize = machines.iter().map(Measured::finished).sum();
         let mut notes = vec![format!(
             "{} replicas began {begun} batches and finished {finished}",
-            self.machines.len()
+            machines.len()
         )];
-        for (replica, machine) in self.machines.iter().enumerate() {
+        match self.total - machines.len() as u64 {
+            0 => {}
+            absent => notes.push(format!(
+                "of {} replicas {absent} {} no batch: nothing is said of {}",
+                self.total,
+                if absent == 1 { "has" } else { "have" },
+                if absent == 1 { "it" } else { "them" }
+            )),
+        }
+        for (replica, machine) in self.trace.replicas().iter().zip(&machines) {
             if 2 * machine.finished() < machine.begun() {
                 notes.push(format!(
                     "replica {replica} finished only {} of {} batches: what is said of steps that \
@@ -104,7 +127,7 @@ impl Run {
                      backups, with -a {n} -n {n}, to know more",
                     machine.finished(),
                     machine.begun(),
-                    n = self.machines.len()
+                    n = self.total
                 ));
             }
         }

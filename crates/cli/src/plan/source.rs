@@ -1,12 +1,13 @@
-//! What the machines are like: a run, a plan, or a distribution in one line.
+//! What the machines are like: a run, anybody's times, a plan, or a distribution in one line.
 
 use std::fmt::Display;
 
-use simulator::advice::Fleet;
+use simulator::advice::{Fleet, Replay, Trace};
 use simulator::{Distribution, Plan};
 use sync_replicas::engine::Settings;
 
-use super::run;
+use super::run::{self, Run};
+use super::times;
 use crate::args::PlanArgs;
 use crate::error::Error;
 use crate::simulate::read_plan;
@@ -16,6 +17,8 @@ pub(super) struct Source {
     /// What a reader of the answer should know.
     pub(super) notes: Vec<String>,
     pub(super) fleet: Fleet,
+    /// What was measured, if anything was.
+    pub(super) trace: Option<Trace>,
     /// N and A, if the source has them.
     pub(super) machines: Option<usize>,
     pub(super) gradients: Option<usize>,
@@ -23,16 +26,11 @@ pub(super) struct Source {
 
 pub(super) fn read(args: &PlanArgs) -> Result<Source, Error> {
     let mut source = if let Some(path) = &args.run {
-        let run = run::read(path)?;
-        let plan = bare(run.usual(), args.reference)?;
-        let (machines, gradients) = (Some(run.machines.len()), Some(run.gradients));
-        Source {
-            name: format!("the run {}", path.display()),
-            notes: run.notes(),
-            fleet: Fleet { plan: Plan { update: run.update(), ..plan }, measured: run.machines },
-            machines,
-            gradients,
-        }
+        of_run(format!("the run {}", path.display()), run::read(path)?, args)?
+    } else if let Some(path) = &args.times {
+        let times = times::read(path)?;
+        let name = format!("the times {}", path.display());
+        measured(name, times.notes, times.trace, None, args)?
     } else if let Some(name) = &args.plan {
         let plan = read_plan(name)?;
         let counts = (Some(plan.total()), Some(plan.aggregate()));
@@ -46,7 +44,7 @@ pub(super) fn read(args: &PlanArgs) -> Result<Source, Error> {
             (None, None) => counts,
             _ => (None, None),
         };
-        Source { name, notes, fleet: plan.into(), machines, gradients }
+        Source { name, notes, fleet: plan.into(), trace: None, machines, gradients }
     } else {
         let text = args.compute.clone().unwrap_or_default();
         let mut compute = distribution("--compute", &text)?;
@@ -57,11 +55,41 @@ pub(super) fn read(args: &PlanArgs) -> Result<Source, Error> {
         }
         let plan = bare(compute, args.reference)?;
         let notes = Vec::new();
-        Source { name, notes, fleet: plan.into(), machines: None, gradients: None }
+        Source { name, notes, fleet: plan.into(), trace: None, machines: None, gradients: None }
     };
     source.fleet.plan.seed = args.seed;
     source.fleet = source.fleet.in_mode(args.mode);
     Ok(source)
+}
+
+/// A run, by what it is called.
+fn of_run(name: String, run: Run, args: &PlanArgs) -> Result<Source, Error> {
+    let (notes, update, gradients) = (run.notes(), run.update(), run.gradients);
+    let mut source = measured(name, notes, run.trace, update, args)?;
+    source.gradients = Some(gradients);
+    Ok(source)
+}
+
+/// Times that were measured, in steps that take `update` beside computing; all make a step.
+fn measured(
+    name: String,
+    notes: Vec<String>,
+    trace: Trace,
+    update: Option<Distribution>,
+    args: &PlanArgs,
+) -> Result<Source, Error> {
+    let machines = trace.replicas().len();
+    // A plan must have a distribution, though no question about measured machines needs it.
+    let plan = bare(Distribution::constant(simulator::Seconds::default()), args.reference)?;
+    let replay = Replay::of(&trace, update.as_ref(), args.seed);
+    Ok(Source {
+        name,
+        notes,
+        fleet: Fleet { plan: Plan { update, ..plan }, measured: Some(replay) },
+        trace: Some(trace),
+        machines: Some(machines),
+        gradients: Some(machines),
+    })
 }
 
 /// A plan with a distribution alone, without leases: how long one is changes with the times.

@@ -5,20 +5,49 @@ use std::fmt::Write as _;
 use simulator::advice::{Advice, Choice};
 
 use super::answer::{Answer, BatchAnswer, FleetAnswer};
+use super::replicas;
 use crate::drawing::chart::{Axis, Chart, Series};
 use crate::units::time;
 
 pub(super) fn answer(answer: &Answer) -> String {
-    let mut out = format!("How many backups? From {}.\n", answer.source);
+    let mut out = wrapped(&format!("How many backups? From {}.", answer.source), "");
     for note in &answer.notes {
-        out.push_str(&format!("- {note}\n"));
+        out.push_str(&wrapped(&format!("- {note}"), "  "));
+    }
+    if let Some(measured) = &answer.measured {
+        replicas::told(&mut out, measured);
     }
     if let Some(fleet) = &answer.fixed_fleet {
         self::fleet(&mut out, fleet);
     }
     if let Some(batch) = &answer.fixed_batch {
-        self::batch(&mut out, batch);
+        self::batch(&mut out, batch, answer.names_somebody());
     }
+    if let Some(measured) = &answer.measured {
+        replicas::replayed(&mut out, measured);
+    }
+    out
+}
+
+/// The columns of a terminal.
+const WIDTH: usize = 80;
+
+/// A paragraph in lines that a terminal has, the second and later ones after an indent.
+pub(super) fn wrapped(text: &str, indent: &str) -> String {
+    let mut out = String::new();
+    let mut column = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > WIDTH {
+            out.push_str(&format!("\n{indent}{word}"));
+            column = indent.chars().count() + length;
+        } else {
+            let space = if column > 0 { " " } else { "" };
+            out.push_str(&format!("{space}{word}"));
+            column += space.len() + length;
+        }
+    }
+    out.push('\n');
     out
 }
 
@@ -30,25 +59,25 @@ fn cost(fleet: &FleetAnswer, choice: &Choice) -> f64 {
 
 fn fleet(out: &mut String, fleet: &FleetAnswer) {
     let FleetAnswer { machines, recommended, as_good: (from, to), .. } = fleet;
-    // Writing to a string cannot fail.
-    let _ = writeln!(
-        out,
-        "\nA fixed fleet: {machines} machines, of which A make a step. Steps needed: {}.\n",
+    let title = format!(
+        "A fixed fleet: {machines} machines, of which A make a step. Steps needed: {}.",
         fleet.iterations
     );
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "\n{}", wrapped(&title, ""));
     let training = |choice: &Choice| match fleet.hours {
         true => time(choice.cost),
         false => format!("{:.2} ×", cost(fleet, choice)),
     };
     table(out, &fleet.advice, fleet.advice.best.index, "training", training);
     let backups = machines.saturating_sub(*recommended);
-    let _ = writeln!(
-        out,
-        "\nUse A = {recommended} of N = {machines}: {}.{}{}",
+    let advice = format!(
+        "Use A = {recommended} of N = {machines}: {}.{}{}",
         count(backups, "backup"),
         good(*from, *to, "A"),
         if fleet.at_edge { A_EDGE } else { "" }
     );
+    let _ = write!(out, "\n{}", wrapped(&advice, ""));
 }
 
 const A_EDGE: &str = " That is as far as the points of --iterations go: an A beyond them may be \
@@ -56,31 +85,37 @@ const A_EDGE: &str = " That is as far as the points of --iterations go: an A bey
 const BACKUPS_EDGE: &str = " That is the most that was looked at: more may be better; give \
                             --most-backups.";
 
-fn batch(out: &mut String, batch: &BatchAnswer) {
+fn batch(out: &mut String, batch: &BatchAnswer, slow: bool) {
     let BatchAnswer { gradients, fastest_backups: fast, thriftiest_backups: thrifty, .. } = batch;
-    let _ = writeln!(
-        out,
-        "\nA fixed batch: {gradients} gradients a step, and so many machines more.\n"
+    let title = format!(
+        "A fixed batch: {gradients} gradients a step, and so many machines more.{}",
+        if slow { " They are drawn from those measured, slow ones among them." } else { "" }
     );
+    let _ = writeln!(out, "\n{}", wrapped(&title, ""));
     let first = &batch.advice.choices[0];
     let speed =
         |choice: &Choice| format!("{:.2} ×", first.cost / choice.cost.max(f64::MIN_POSITIVE));
     table(out, &batch.advice, batch.advice.fastest.index, "work each", speed);
-    let _ = writeln!(
+    let advice = |what: &str, backups: usize, (from, to), edge: bool| {
+        let machines = gradients + backups;
+        let edge = if edge { BACKUPS_EDGE } else { "" };
+        let (backups, good) = (count(backups, "backup"), good(from, to, "backups"));
+        wrapped(&format!("{what}: N = {machines}, {backups}.{good}{edge}"), "")
+    };
+    let _ = write!(
         out,
-        "\nThe shortest step: N = {}, {}.{}{}\nThe most work for each machine: N = {}, {}.{}{}",
-        gradients + fast,
-        count(*fast, "backup"),
-        good(batch.fastest_as_good.0, batch.fastest_as_good.1, "backups"),
-        if batch.fastest_at_edge { BACKUPS_EDGE } else { "" },
-        gradients + thrifty,
-        count(*thrifty, "backup"),
-        good(batch.thriftiest_as_good.0, batch.thriftiest_as_good.1, "backups"),
-        if batch.thriftiest_at_edge { BACKUPS_EDGE } else { "" },
+        "\n{}{}",
+        advice("The shortest step", *fast, batch.fastest_as_good, batch.fastest_at_edge),
+        advice(
+            "The most work for each machine",
+            *thrifty,
+            batch.thriftiest_as_good,
+            batch.thriftiest_at_edge
+        ),
     );
 }
 
-fn count(count: usize, what: &str) -> String {
+pub(super) fn count(count: usize, what: &str) -> String {
     match count {
         0 => format!("no {what}"),
         1 => format!("1 {what}"),

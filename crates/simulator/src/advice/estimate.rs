@@ -2,7 +2,7 @@
 
 use engine::InitialTokens;
 
-use super::{AdviceError, Fleet, Measured};
+use super::{AdviceError, Fleet, Measured, Replay};
 use crate::distribution::Distribution;
 use crate::plan::Plan;
 use crate::simulate;
@@ -37,6 +37,7 @@ pub(super) struct Candidate {
     pub(super) shuffled: bool,
 }
 
+#[derive(Default)]
 pub(super) struct Estimate {
     /// The mean step of each replication.
     pub(super) means: Vec<f64>,
@@ -96,15 +97,7 @@ pub(super) fn estimate(
     replica_steps: usize,
 ) -> Result<Estimate, AdviceError> {
     let steps = steps(budget, replica_steps * REPLICATIONS as usize);
-    let mut estimate = Estimate {
-        means: Vec::new(),
-        deviation: 0.0,
-        p50: 0.0,
-        p95: 0.0,
-        wasted_per_step: 0.0,
-        wasted_compute: 0.0,
-        lower_bound: false,
-    };
+    let mut estimate = Estimate::default();
     let part = 1.0 / REPLICATIONS as f64;
     for replication in 0..REPLICATIONS {
         let (mut plan, unknown) = drawn(fleet, candidate, replication)?;
@@ -137,16 +130,16 @@ pub(super) fn drawn(
         settings.initial_tokens = InitialTokens::Fewest;
     })?;
     plan.seed = fleet.plan.seed.wrapping_add(replication);
-    if fleet.measured.is_empty() {
+    let Some(measured) = fleet.measured.as_ref().map(Replay::measured) else {
         return Ok((plan, 0));
-    }
+    };
     let mut stream = Stream::of_resampling(plan.seed);
     let mut unknown = 0;
     plan.replicas.clear();
     for replica in 0..candidate.total {
-        let count = fleet.measured.len();
+        let count = measured.len();
         let which = if candidate.shuffled { stream.below(count) } else { replica % count };
-        let machine: &Measured = &fleet.measured[which];
+        let machine: &Measured = &measured[which];
         let (seconds, bounds) = machine.resample(&mut stream);
         unknown += usize::from(2 * bounds > seconds.len());
         plan.replicas.insert(replica as u64, Distribution::samples(&seconds)?);

@@ -42,29 +42,40 @@ impl Measured {
     }
 
     /// Times drawn with repetition, and how many of them are lower bounds.
+    pub(super) fn resample(&self, stream: &mut Stream) -> (Vec<f64>, usize) {
+        let mut bounds = 0;
+        let drawn = (0..self.batches.len().min(MOST_DRAWN)).map(|_| {
+            let Observation { seconds, finished } = self.draw(stream);
+            bounds += usize::from(!finished);
+            seconds
+        });
+        let drawn = drawn.collect();
+        (drawn, bounds)
+    }
+
+    /// One time, or a lower bound.
     ///
     /// A batch that was given up says only that it would have taken longer. It stands for one that
     /// did: its weight goes to all that took longer, in equal parts, as in Kaplan and Meier's
     /// estimate. If none did, its own time is a lower bound.
-    pub(super) fn resample(&self, stream: &mut Stream) -> (Vec<f64>, usize) {
-        let mut bounds = 0;
-        let drawn = (0..self.batches.len().min(MOST_DRAWN)).map(|_| {
-            let mut place = stream.below(self.batches.len());
-            loop {
-                let batch = self.batches[place];
-                let longer = self.batches.partition_point(|it| it.seconds <= batch.seconds);
-                match self.batches.len() - longer {
-                    _ if batch.finished => return batch.seconds,
-                    0 => {
-                        bounds += 1;
-                        return batch.seconds;
-                    }
-                    count => place = longer + stream.below(count),
-                }
+    pub(super) fn draw(&self, stream: &mut Stream) -> Observation {
+        let batch = self.batches[stream.below(self.batches.len())];
+        if batch.finished { batch } else { self.longer(batch.seconds, stream) }
+    }
+
+    /// What a batch that was given up after so long stands for.
+    pub(super) fn longer(&self, mut seconds: f64, stream: &mut Stream) -> Observation {
+        loop {
+            let longer = self.batches.partition_point(|it| it.seconds <= seconds);
+            let Some(most) = self.batches.len().checked_sub(longer + 1) else {
+                return Observation { seconds, finished: false };
+            };
+            let batch = self.batches[longer + stream.below(most + 1)];
+            if batch.finished {
+                return batch;
             }
-        });
-        let drawn = drawn.collect();
-        (drawn, bounds)
+            seconds = batch.seconds;
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! the range are simulated as well, and then the neighbours of the best.
 
 use super::estimate::{Candidate, Estimate, affordable, estimate, half_width};
-use super::{Advice, AdviceError, Best, Choice, Fleet, formula};
+use super::{Advice, AdviceError, Best, Choice, Fleet, bootstrap, formula};
 use crate::stats::mean;
 
 pub(super) struct Search<'a> {
@@ -18,6 +18,10 @@ pub(super) struct Search<'a> {
 
 impl Search<'_> {
     pub(super) fn advise(&self) -> Result<Advice, AdviceError> {
+        if let Some(replay) = self.fleet.steps() {
+            let estimates = bootstrap::estimates(replay, self.candidates, self.fleet.plan.seed);
+            return Ok(self.compared(estimates.into_iter().map(Some).collect()));
+        }
         let all = self.candidates.len();
         let largest = self.candidates.iter().map(Candidate::machines).max().unwrap_or(1);
         let count = affordable(self.budget, largest);
@@ -87,7 +91,7 @@ impl Search<'_> {
     }
 
     fn compared(&self, estimates: Vec<Option<Estimate>>) -> Advice {
-        let is_measured = !self.fleet.measured.is_empty();
+        let is_measured = self.fleet.measured.is_some();
         let all = estimates.len();
         let simulated: Vec<(&Candidate, Estimate)> = self
             .candidates
@@ -114,7 +118,7 @@ impl Search<'_> {
 
     /// The least mean cost, among the known ones if there are any, and what is not surely worse.
     fn best(&self, costs: &[Vec<f64>], known: &[bool]) -> Best {
-        let is_measured = !self.fleet.measured.is_empty();
+        let is_measured = self.fleet.measured.is_some();
         let any = known.contains(&true);
         let places = || (0..costs.len()).filter(|&place| known[place] || !any);
         let mean_of = |place: usize| mean(&costs[place]);

@@ -1,0 +1,196 @@
+//! Who is slow, in sentences: first what to do, then why.
+
+use std::fmt::Write as _;
+
+use simulator::advice::{Diagnosis, Episode, Gain, Remedy, Rest, Standing, Verdict};
+
+use super::answer::MeasuredAnswer;
+use super::text::{count, wrapped};
+use crate::units::time;
+
+/// Of many, so many are told of in words; all are in the JSON object.
+const MOST_LINES: usize = 8;
+/// What is hardly any gain.
+const LEAST_GAIN: f64 = 1.02;
+
+pub(super) fn told(out: &mut String, measured: &MeasuredAnswer) {
+    let MeasuredAnswer { diagnosis, remedy, .. } = measured;
+    out.push_str("\nWho is slow?\n\n");
+    let all = diagnosis.replicas.len();
+    let mut slow: Vec<&Standing> =
+        diagnosis.replicas.iter().filter(|it| it.verdict != Verdict::Usual).collect();
+    slow.sort_by(|a, b| b.factor.total_cmp(&a.factor));
+    let are_kinds = slow.len() > 1 && 3 * slow.len() >= all;
+    for one in slow.iter().take(MOST_LINES) {
+        out.push_str(&wrapped(&standing(one, all, are_kinds), ""));
+    }
+    more(out, slow.len(), "slow replicas");
+    if are_kinds {
+        let kinds = "So many are slow that these are machines of two kinds rather than a few bad \
+                     ones.";
+        out.push_str(&wrapped(kinds, ""));
+    }
+    if let Some(remedy) = remedy {
+        out.push_str(&wrapped(&self::remedy(remedy, all, measured), ""));
+    }
+    episodes(out, diagnosis);
+    out.push_str(&wrapped(&rest(diagnosis, slow.is_empty()), ""));
+}
+
+/// `Replace replica 7: ...`
+fn standing(it: &Standing, machines: usize, are_kinds: bool) -> String {
+    let what = match (it.verdict, are_kinds) {
+        (Verdict::Last, _) => format!("Look at replica {}", it.replica),
+        (_, false) => format!("Replace replica {}", it.replica),
+        (_, true) => format!("Replica {} is slow", it.replica),
+    };
+    let place = format!(
+        "in {:.0} % of the steps (by chance {:.0} %)",
+        100.0 * it.slowest,
+        100.0 * it.by_chance
+    );
+    if it.verdict == Verdict::Last {
+        return format!(
+            "{what}: it is given up as the last {place}. How slow it is cannot be seen, since its \
+             batches do not end; train once with -a {machines} -n {machines} to see it."
+        );
+    }
+    // Beside others that are slower it is seldom the slowest.
+    let place = match (it.slowest > it.by_chance, it.at_least) {
+        (false, _) => String::new(),
+        (true, false) => format!("it is the slowest {place}, and "),
+        (true, true) => format!("it is the slowest or given up {place}, and "),
+    };
+    let least = if it.at_least { "at least " } else { "" };
+    format!("{what}: {place}it takes {least}{:.2} times as long as the others.", it.factor)
+}
+
+fn remedy(remedy: &Remedy, machines: usize, measured: &MeasuredAnswer) -> String {
+    let Remedy { replicas_to_aggregate: now, replaced, backups, replicas } = remedy;
+    let one = replicas.len() == 1;
+    let (place, instead) =
+        if one { ("its place", "a backup") } else { ("their places", "backups") };
+    if replaced.times < LEAST_GAIN {
+        return format!(
+            "With usual machines in {place} each machine would do {:.2} times the work that it \
+             does now: that gains hardly anything.",
+            replaced.times
+        );
+    }
+    let mut text = format!(
+        "With {} in {place} (A = {} of N = {machines}) each machine does {:.2} times (± {:.2}) the \
+         work that it does now",
+        if one { "a usual machine" } else { "usual machines" },
+        replaced.replicas_to_aggregate,
+        replaced.times,
+        replaced.plus_minus,
+    );
+    if backups.replicas_to_aggregate == *now {
+        let _ = write!(
+            text,
+            "; as it is, steps do not wait for {} (A = {now}), but what {} is in vain.",
+            if one { "it" } else { "them" },
+            if one { "it computes" } else { "they compute" },
+        );
+    } else {
+        let _ = write!(
+            text,
+            "; with {instead} instead (A = {} of N = {machines}) {:.2} times (± {:.2}).",
+            backups.replicas_to_aggregate, backups.times, backups.plus_minus
+        );
+    }
+    if let Some(aggregate) = measured.recommended_once_replaced {
+        let _ = write!(
+            text,
+            " After that use A = {aggregate} of N = {machines}: {}.",
+            count(machines.saturating_sub(aggregate), "backup")
+        );
+    }
+    text
+}
+
+fn episodes(out: &mut String, diagnosis: &Diagnosis) {
+    for Episode { replica, from, to, steps, factor, at_least } in
+        diagnosis.episodes.iter().take(MOST_LINES)
+    {
+        let least = if *at_least { "at least " } else { "" };
+        let text = format!(
+            "Replica {replica} was slow from step {from} to step {to} ({}): {least}{factor:.2} \
+             times what it usually takes.",
+            count(*steps, "step")
+        );
+        out.push_str(&wrapped(&text, ""));
+    }
+    more(out, diagnosis.episodes.len(), "such times");
+    for group in diagnosis.groups.iter().take(MOST_LINES) {
+        let text = format!(
+            "Replicas {} were slow in the same steps: look for what they share, such as a host, a \
+             switch or a disk.",
+            names(group)
+        );
+        out.push_str(&wrapped(&text, ""));
+    }
+    more(out, diagnosis.groups.len(), "such groups");
+}
+
+fn more(out: &mut String, all: usize, what: &str) {
+    if all > MOST_LINES {
+        let _ = writeln!(out, "({all} {what}; --json has all)");
+    }
+}
+
+/// `1, 2 and 3`
+fn names(names: &[i64]) -> String {
+    let names: Vec<String> = names.iter().map(i64::to_string).collect();
+    match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+/// Of the replicas that are not named.
+fn rest(diagnosis: &Diagnosis, all: bool) -> String {
+    let apart = if diagnosis.episodes.is_empty() { "" } else { "Apart from that " };
+    let who = match (all, apart) {
+        (true, "") => "Nobody",
+        (true, _) => "nobody",
+        (false, "") => "None of the others",
+        (false, _) => "none of the others",
+    };
+    let nobody = format!("{apart}{who} is slow all the time");
+    let slowest = format!("the slowest takes {:.2} times the median", diagnosis.spread);
+    match diagnosis.rest {
+        Rest::Even => format!("{nobody}: in the mean step {slowest}."),
+        Rest::Wanders => format!(
+            "{nobody}: now one is slow and now another, and in the mean step {slowest}. That is \
+             chance, or goes with the batch; times alone do not tell which. If some batches are \
+             longer than others, as with sequences, backups would drop the long ones for ever, and \
+             what is learned is not of all data: make batches of equal length instead."
+        ),
+        Rest::Lasts => format!(
+            "{nobody}, but slowness lasts: who is slow in a step is likely to be so in the next \
+             (correlation {:.2}), and in the mean step {slowest}. That is the machines and not the \
+             batches: see what else runs on them.",
+            diagnosis.lag_1
+        ),
+    }
+}
+
+/// What each number of backups would have given.
+pub(super) fn replayed(out: &mut String, measured: &MeasuredAnswer) {
+    let replay = &measured.replay;
+    let steps = count(replay.steps, "step");
+    let _ = writeln!(out, "\nReplayed: what this fleet would have made of these {steps}.\n");
+    let _ = writeln!(out, "     A backups       step     faster  ± (95 %)  work each");
+    for gain in replay.choices.iter().take(MOST_LINES) {
+        let Gain { replicas_to_aggregate, backups, faster, plus_minus, work_each, .. } = gain;
+        let bound = if gain.lower_bound { "≥ " } else { "" };
+        let _ = writeln!(
+            out,
+            "  {replicas_to_aggregate:>4} {backups:>7} {:>10} {:>10} {plus_minus:>9.2} {:>10}",
+            format!("{bound}{}", time(gain.step_seconds)),
+            format!("{faster:.2} ×"),
+            format!("{work_each:.2} ×"),
+        );
+    }
+}
