@@ -139,10 +139,11 @@ fn newest(folder: &Path) -> io::Result<Option<u64>> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
         let seconds = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('.').next());
-        newest = newest.max(seconds.and_then(|seconds| seconds.parse().ok()));
+        let seconds = seconds.and_then(|seconds| seconds.parse().ok());
+        // A name that somebody made up moves no clock to the end of time.
+        newest = newest.max(seconds.filter(|seconds| *seconds < 9_999_999_999));
     }
-    // A name that somebody made up moves no clock to the end of time.
-    Ok(newest.filter(|seconds| *seconds < 9_999_999_999))
+    Ok(newest)
 }
 
 /// The name of this machine, as far as it fits into a file's.
