@@ -37,6 +37,8 @@ xflags::xflags! {
         cmd python {
             /// PyTorch's tests as well; its packages are 3 GB.
             optional --torch
+            /// Those of W&B and MLflow alone; their packages are 150 MB.
+            optional --trackers
         }
 
         /// Train under Ray on several nodes of this machine, with processes and nodes that die.

@@ -85,7 +85,12 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
         flags::XtaskCmd::Tidy(_) => tidy::run(&sh)?,
         flags::XtaskCmd::Tools(it) => return Ok(tools::alone(&sh, it.slow)),
         flags::XtaskCmd::Python(it) => {
-            let tests = if it.torch { python::Tests::Torch } else { python::Tests::Basic };
+            let tests = match (it.torch, it.trackers) {
+                (false, false) => python::Tests::Basic,
+                (true, false) => python::Tests::Torch,
+                (false, true) => python::Tests::Trackers,
+                (true, true) => return Err("expected --torch or --trackers, got both".into()),
+            };
             return Ok(python::alone(&sh, tests));
         }
         flags::XtaskCmd::Slurm(_) => return slurm::run(&sh),

@@ -26,6 +26,8 @@ pub(crate) enum Tests {
     Basic,
     /// That, and what needs PyTorch.
     Torch,
+    /// What needs W&B and MLflow, alone.
+    Trackers,
     /// Trainings under Ray, on several nodes of this machine.
     Ray,
 }
@@ -72,7 +74,8 @@ pub(crate) fn begin(sh: &Shell, steps: &mut Steps, tests: Tests) -> Option<Besid
         steps.command("trainings under ray", cmd!(sh, "{python} -m pytest --quiet {only...}"));
         return None;
     }
-    Some(Steps::beside("python's tests", cmd!(sh, "{python} -m pytest --quiet")))
+    let only: &[&str] = if tests == Tests::Trackers { &["-m", "trackers"] } else { &[] };
+    Some(Steps::beside("python's tests", cmd!(sh, "{python} -m pytest --quiet {only...}")))
 }
 
 /// The interpreter of an environment that has the package.
@@ -104,6 +107,7 @@ fn environment(sh: &Shell, tests: Tests) -> Result<PathBuf> {
     let (name, requirements) = match tests {
         Tests::Basic => ("python", "requirements.txt"),
         Tests::Torch => ("python-torch", "requirements-torch.txt"),
+        Tests::Trackers => ("python-trackers", "requirements-trackers.txt"),
         Tests::Ray => ("python-ray", "requirements-ray.txt"),
     };
     let environment = sh.current_dir().join("target").join(name);

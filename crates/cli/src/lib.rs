@@ -24,6 +24,7 @@
 mod any_state;
 pub mod args;
 mod best;
+mod board;
 pub mod command_line;
 pub mod config;
 pub mod drawing;

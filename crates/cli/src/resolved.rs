@@ -45,6 +45,7 @@ impl Config {
         ] {
             config.set(key, value);
         }
+        config.set("tensorboard", settings.args.tensorboard);
         config.set("keep_best", settings.args.keep_best.map(|best| best.to_string()));
         config.set("stop_when", settings.args.stop_when.map(|rule| rule.to_string()));
         Ok(config)

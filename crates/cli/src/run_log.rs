@@ -5,12 +5,15 @@ use std::path::Path;
 
 use sync_replicas::record::{Cursor, FailedSave, News, Record};
 
+use crate::board::Board;
 use crate::error::Error;
 use crate::metrics::{Batches, Evaluation, Metrics, Run, Saved, Update, unwritten};
+use crate::summary::Summary;
 
 /// A record and the file that it goes to.
 pub(crate) struct RunLog {
     metrics: Metrics,
+    board: Option<Board>,
     record: Record,
     cursor: Cursor,
     batches: Batches,
@@ -23,21 +26,37 @@ pub(crate) struct RunLog {
 impl RunLog {
     /// Of the process that makes the updates: goes on with a file or begins it, with the line of
     /// the run.
-    pub(crate) fn open(path: &Path, run: &Run, record: Record) -> Result<Self, Error> {
+    pub(crate) fn open(
+        path: &Path,
+        run: &Run,
+        record: Record,
+        board: Option<Board>,
+    ) -> Result<Self, Error> {
         let mut metrics = Metrics::append(path).map_err(unwritten)?;
         metrics.add("run", run);
         metrics.flush().map_err(unwritten)?;
-        Ok(Self::new(metrics, record, Some(BTreeMap::new())))
+        let mut log = Self::new(metrics, record, board, Some(BTreeMap::new()));
+        log.show(|board| board.run(run));
+        Ok(log)
     }
 
     /// Of a process that only tests what others update: each test is a line of its own.
-    pub(crate) fn of_tests(path: &Path, record: Record) -> Result<Self, Error> {
-        Ok(Self::new(Metrics::append(path).map_err(unwritten)?, record, None))
+    pub(crate) fn of_tests(
+        path: &Path,
+        record: Record,
+        board: Option<Board>,
+    ) -> Result<Self, Error> {
+        Ok(Self::new(Metrics::append(path).map_err(unwritten)?, record, board, None))
     }
 
-    fn new(metrics: Metrics, record: Record, tests: Option<BTreeMap<i64, Evaluation>>) -> Self {
+    fn new(
+        metrics: Metrics,
+        record: Record,
+        board: Option<Board>,
+        tests: Option<BTreeMap<i64, Evaluation>>,
+    ) -> Self {
         let (cursor, batches) = (Cursor::default(), Batches::default());
-        Self { metrics, record, cursor, batches, tests, stuck: false }
+        Self { metrics, board, record, cursor, batches, tests, stuck: false }
     }
 
     /// Whether another process writes all but the tests.
@@ -49,7 +68,10 @@ impl RunLog {
     pub(crate) fn tested(&mut self, test: Evaluation) {
         match &mut self.tests {
             Some(tests) => drop(tests.insert(test.step, test)),
-            None => self.metrics.add("evaluation", &test),
+            None => {
+                self.metrics.add("evaluation", &test);
+                self.show(|board| board.test(&test));
+            }
         }
     }
 
@@ -69,6 +91,12 @@ impl RunLog {
                 update.averages_test_accuracy = test.averages_test_accuracy;
             }
             self.metrics.add_update(&update);
+            if let Some(board) = &mut self.board {
+                board.update(&update);
+            }
+        }
+        if let Some(board) = &mut self.board {
+            board.spans(&spans);
         }
         for batch in self.batches.of(&spans) {
             self.metrics.add("batch", &batch);
@@ -85,9 +113,16 @@ impl RunLog {
         failed_saves
     }
 
-    /// Notes one object with `"kind": kind`.
-    pub(crate) fn add(&mut self, kind: &'static str, value: &impl serde::Serialize) {
-        self.metrics.add(kind, value);
+    /// Notes what training came to.
+    pub(crate) fn result(&mut self, summary: &Summary) {
+        self.metrics.add("result", summary);
+        self.show(|board| board.result(summary));
+    }
+
+    fn show(&mut self, show: impl FnOnce(&mut Board)) {
+        if let Some(board) = &mut self.board {
+            show(board);
+        }
     }
 
     /// Hands to the system what waits for it, at once or if it is time. What cannot be written is
@@ -105,6 +140,7 @@ impl RunLog {
     /// Writes what has happened and hands it to the system.
     pub(crate) fn flush(&mut self) -> Result<(), Error> {
         self.follow();
+        self.show(Board::flush);
         self.metrics.flush().map_err(unwritten)
     }
 }

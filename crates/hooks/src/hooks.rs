@@ -21,5 +21,5 @@ pub use self::logging::Logging;
 pub use self::nan_guard::{NanGuard, NanLoss};
 pub use self::step_counter::{Clock, Rate, StepCounter, SystemClock};
 pub use self::stop_at_step::{NegativeSteps, StopAtStep};
-pub use self::summary_saver::{SummarySaver, SummaryWriter};
+pub use self::summary_saver::SummarySaver;
 pub use self::wait_for_global_step::WaitForGlobalStep;

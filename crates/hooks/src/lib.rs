@@ -4,7 +4,8 @@
 //! [`Hook`] at fixed points, creates the session again when it is lost, ends cleanly at the end
 //! of the input, and returns the first real error when closed. A [`Coordinator`] is one
 //! stop for all threads that serve the run. A [`SessionManager`] brings sessions to life: it
-//! restores or initialises on the chief and waits on the others.
+//! restores or initialises on the chief and waits on the others. A [`Tracker`] is where a run is
+//! followed; [`TensorBoard`] is one, and [`SummarySaver`] the hook that tells it.
 //!
 //! What a step computes is not known here: no variables, gradients or tokens. The crate polls
 //! nothing; every wait ends with a stop.
@@ -74,6 +75,9 @@ pub mod test_util;
 
 mod hooks;
 
+mod tensor_board;
+mod tracker;
+
 mod sync;
 
 #[cfg(all(test, loom))]
@@ -85,13 +89,14 @@ pub use event::{Readiness, StepWatch};
 pub use hook::{Hook, HookCall, HookError, RunContext};
 pub use hooks::{
     CheckpointSaver, Clock, FinalOp, FinalValue, Logging, NanGuard, NanLoss, NegativeSteps, Rate,
-    Saver, StepCounter, StopAtStep, SummarySaver, SummaryWriter, SystemClock, WaitForGlobalStep,
-    ZeroInterval,
+    Saver, StepCounter, StopAtStep, SummarySaver, SystemClock, WaitForGlobalStep, ZeroInterval,
 };
 pub use monitored::{Builder, MonitoredSession, SessionError};
 pub use running::RunningHook;
 pub use session::{RunError, Session, StepReport};
 pub use start::{Checkpoint, SessionManager, StartError};
+pub use tensor_board::TensorBoard;
+pub use tracker::{At, Param, Tracker};
 
 /// Keeps the example of the README compiling and running.
 #[cfg(doctest)]

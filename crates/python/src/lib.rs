@@ -23,6 +23,7 @@ mod program;
 mod replica;
 mod report;
 mod tables;
+mod tensor_board;
 mod tokens;
 mod trainer;
 mod wait;
@@ -54,6 +55,8 @@ mod _native {
     use crate::replica::{Replica, Step};
     #[pymodule_export]
     use crate::tables::{check_table, hash_text};
+    #[pymodule_export]
+    use crate::tensor_board::TensorBoard;
     #[pymodule_export]
     use crate::tokens::TokenQueue;
     #[pymodule_export]

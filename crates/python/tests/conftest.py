@@ -13,12 +13,15 @@ from launched import launch, program
 
 __all__ = ["launch", "program"]
 
+#: Which packages the tests of a mark are for.
+NEEDS = [("torch", "torch"), ("ray", "ray"), ("trackers", "wandb"), ("trackers", "mlflow")]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests for a package that is not here are skipped, and say so."""
     for item in items:
-        for package in ("torch", "ray"):
-            if item.get_closest_marker(package) and importlib.util.find_spec(package) is None:
+        for mark, package in NEEDS:
+            if item.get_closest_marker(mark) and importlib.util.find_spec(package) is None:
                 item.add_marker(pytest.mark.skip(reason=f"{package} is not installed"))
 
 

@@ -5,18 +5,20 @@
 mod saving;
 
 use std::fmt;
-use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hooks::{BoxError, Hook, HookError, NanGuard, RunContext, StepReport, StopAtStep};
+use hooks::{
+    BoxError, Hook, HookError, NanGuard, RunContext, StepReport, StopAtStep, SummarySaver,
+    TensorBoard, Tracker,
+};
 
 use self::saving::Saving;
 use crate::hook_host::BoxedHooks;
 use crate::runtime::Shared;
-use crate::{ChiefSession, Scalar};
+use crate::{ChiefSession, JsonLines, Scalar};
 
 /// Hooks for [`Trainer::fit`](crate::Trainer::fit).
 ///
@@ -199,24 +201,31 @@ impl<T: Scalar> Hooks<T> {
         })
     }
 
-    /// Appends a JSON line for every update to a file.
+    /// Tells a tracker of every `steps`-th update (R-34, P-29): its mean loss, and what else its
+    /// report has.
+    ///
+    /// A tracker that fails ends no training; the log says so once.
+    pub fn tracker(self, steps: u64, tracker: impl Tracker + 'static) -> Self {
+        self.hook(SummarySaver::every(steps.max(1), tracker))
+    }
+
+    /// Writes every `steps`-th update into a folder that `tensorboard --logdir` shows (R-34, P-29).
+    ///
+    /// What else is to be shown goes through [`tracker`](Self::tracker) and a
+    /// [`TensorBoard`] of one's own.
+    ///
+    /// # Errors
+    /// Whatever keeps the file from being begun.
+    pub fn tensorboard(self, folder: impl AsRef<Path>, steps: u64) -> std::io::Result<Self> {
+        Ok(self.tracker(steps, TensorBoard::create(folder)?))
+    }
+
+    /// Appends a JSON line for every update to a file: [`JsonLines`].
     ///
     /// # Errors
     /// Whatever keeps the file from being opened.
-    pub fn metrics(self, path: impl Into<PathBuf>) -> std::io::Result<Self> {
-        let mut file = OpenOptions::new().create(true).append(true).open(path.into())?;
-        Ok(self.every(1, move |_, report| {
-            let scalars: serde_json::Map<_, _> = report
-                .scalars
-                .iter()
-                .map(|(name, value)| (name.to_string(), (*value).into()))
-                .collect();
-            let line = serde_json::json!({
-                "step": report.global_step, "loss": report.loss, "scalars": scalars,
-            });
-            file.write_all(format!("{line}\n").as_bytes())?;
-            Ok(())
-        }))
+    pub fn metrics(self, path: impl AsRef<Path>) -> std::io::Result<Self> {
+        Ok(self.tracker(1, JsonLines::append(path)?))
     }
 }
 

@@ -47,6 +47,7 @@
 //! | a loop of one's own, with threads or tasks | [`Trainer::replica`], [`Step::push`] |
 //! | a loop that cannot lend its replica | [`Replica::into_step`], an [`OwnedStep`] |
 //! | what happens around updates | [`Hooks`], and the crate `hooks` for others |
+//! | curves, while it trains | [`Hooks::tensorboard`], [`Hooks::tracker`], [`JsonLines`] |
 //! | checkpoints | [`Hooks::checkpoints`], [`Trainer::save`], [`Trainer::restore`] |
 //! | embeddings, by key, larger than any array | [`Table`], [`Model::keys`], [`Work::rows`] |
 //! | another choice than the defaults | [`options`] |
@@ -66,6 +67,7 @@ mod fit;
 mod gradients;
 mod hook_host;
 mod hook_list;
+mod json_lines;
 mod lookup;
 mod model;
 mod private_file;
@@ -94,6 +96,7 @@ pub use fit::FitError;
 pub use gradients::{Gradient, Gradients};
 pub use hook_host::ChiefSession;
 pub use hook_list::Hooks;
+pub use json_lines::JsonLines;
 pub use lookup::{Keys, LookupError, Rows};
 pub use model::{BatchSource, BoxError, Computed, Model, Work};
 pub use report::Report;

@@ -177,6 +177,10 @@ pub struct TrainArgs {
     /// does
     #[arg(long, value_name = "METRIC[:min|max]", help_heading = OUTPUT)]
     pub keep_best: Option<Measure>,
+    /// Show the run in TensorBoard: curves, the times of batches and the settings, in the run
+    /// folder's `tensorboard`
+    #[arg(long, help_heading = OUTPUT)]
+    pub tensorboard: bool,
     /// Go on, up to the same --updates, from a run folder, a folder of checkpoints or one
     /// checkpoint; `auto`: if --out has a checkpoint, else begin. Writes into the run's own folder
     /// unless --out names another
@@ -262,11 +266,12 @@ The run folder has report.html (open it in a browser), metrics.jsonl and a check
 
 /// Options of a training that are not about what is trained: whoever starts processes gives them
 /// whatever program it is.
-const OF_ANY_PROGRAM: [&str; 9] = [
+const OF_ANY_PROGRAM: [&str; 10] = [
     "out",
     "checkpoint_dir",
     "save_every",
     "keep",
+    "tensorboard",
     "resume",
     "config",
     "dashboard",

@@ -149,6 +149,7 @@ impl Job {
         config.set("backup", backup);
         config.set("save_every", args.train.save_every);
         config.set("keep", args.train.keep);
+        config.set("tensorboard", args.train.tensorboard);
         let patience = format!("{}s", args.patience.as_secs_f64());
         config.set("patience", patience.clone());
         config.set("max_memory", args.max_memory);
@@ -160,6 +161,9 @@ impl Job {
         give("--patience", patience.clone());
         if let Some(megabytes) = args.max_memory {
             give("--max-memory", megabytes.to_string());
+        }
+        if args.train.tensorboard {
+            words.push("--tensorboard".into());
         }
         words.extend(security_words(&args.security));
         let beginning = format!("{} of {} workers are backups", backup, args.workers);

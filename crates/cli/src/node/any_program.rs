@@ -17,6 +17,7 @@ use super::process::cluster_of;
 use super::raise_descriptors;
 use crate::any_state::AnyState;
 use crate::args::NodeArgs;
+use crate::board::{BOARD, Board};
 use crate::config::Config;
 use crate::error::Error;
 use crate::history::METRICS;
@@ -81,7 +82,9 @@ fn lead(
         run,
         settings: folder.config()?.unwrap_or_default(),
     };
-    let log = RunLog::open(&folder.root().join(METRICS), &line, record.clone())?;
+    let board = args.train.tensorboard.then(|| Board::open(&folder.root().join(BOARD)));
+    let metrics = folder.root().join(METRICS);
+    let log = RunLog::open(&metrics, &line, record.clone(), board.transpose()?)?;
     let log = Arc::new(Mutex::new(log));
     if let Some((observed, address)) = page {
         observe::serve(observed.with_record(&record).in_folder(folder.root()), address)?;
@@ -98,7 +101,7 @@ fn lead(
     if !report.left {
         let summary = summary(&report, &folder)?;
         let mut log = lock(&log);
-        log.add("result", &summary);
+        log.result(&summary);
         log.flush()?;
     }
     Ok(Ended::of(&report))
@@ -132,6 +135,7 @@ fn folder(args: &NodeArgs) -> Result<RunFolder, Error> {
     let mut config = Config::default();
     config.set("save_every", args.train.save_every);
     config.set("keep", args.train.keep);
+    config.set("tensorboard", args.train.tensorboard);
     config.set("ps", args.ps.clone());
     config.set("worker_hosts", args.worker_hosts.clone());
     folder.record(settings, &config)?;

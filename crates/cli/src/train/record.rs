@@ -13,6 +13,7 @@ use sync_replicas::record::{Cursor, Record, Totals};
 use super::run_line::run_line;
 use crate::args::cli_name;
 use crate::best::Kept;
+use crate::board::{BOARD, Board};
 use crate::early_stop::EarlyStop;
 use crate::error::Error;
 use crate::history::{History, METRICS, TESTS};
@@ -79,14 +80,18 @@ impl<'a> RunRecord<'a> {
         record: Record,
     ) -> Result<Self, Error> {
         let (metrics, run) = (folder.root().join(METRICS), run_line(settings, &folder)?);
-        let log = RunLog::open(&metrics, &run, record.clone())?;
+        let board = settings.args.tensorboard.then(|| Board::open(&folder.root().join(BOARD)));
+        let log = RunLog::open(&metrics, &run, record.clone(), board.transpose()?)?;
         Ok(Self { settings, folder, record, log: Arc::new(Mutex::new(log)) })
     }
 
     /// For the chief of a cluster, which tests what the servers update.
     pub(crate) fn of_chief(settings: &'a Settings, folder: RunFolder) -> Result<Self, Error> {
         let record = Record::new();
-        let log = RunLog::of_tests(&folder.root().join(TESTS[0]), record.clone())?;
+        // TensorBoard reads one file of a folder at a time.
+        let (root, own) = (folder.root(), "chief");
+        let board = settings.args.tensorboard.then(|| Board::open(&root.join(BOARD).join(own)));
+        let log = RunLog::of_tests(&root.join(TESTS[0]), record.clone(), board.transpose()?)?;
         Ok(Self { settings, folder, record, log: Arc::new(Mutex::new(log)) })
     }
 
@@ -130,7 +135,7 @@ impl<'a> RunRecord<'a> {
     pub(crate) fn write_result(&self, summary: &Summary) -> Result<(), Error> {
         let mut log = lock(&self.log);
         log.flush()?;
-        log.add("result", summary);
+        log.result(summary);
         log.flush()
     }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::program::{folder, json, run, train};
 
 /// Each option of `train`: its words, and what a file says.
-const OPTIONS: [(&str, &str); 58] = [
+const OPTIONS: [(&str, &str); 59] = [
     ("--model softmax", "model = \"softmax\""),
     ("--hidden 8", "hidden = 8"),
     ("--seed 18446744073709551615", "seed = 18446744073709551615"),
@@ -79,6 +79,7 @@ const OPTIONS: [(&str, &str); 58] = [
     ("--save-every 7", "save_every = 7"),
     ("--eval-every 3", "eval_every = 3"),
     ("--keep 3", "keep = 3"),
+    ("--tensorboard", "tensorboard = true"),
     ("--keep-best loss:max", "keep_best = \"loss:max\""),
     ("--stop-when test_accuracy,tests=5", "stop_when = \"test_accuracy,tests=5\""),
     // Not what a run is, but where and how it is begun and shown.

@@ -1,33 +1,28 @@
-//! Writes reports to somewhere they can be plotted from.
+//! Tells a tracker what each step reported.
 //!
-//! The format is the writer's. A report is written once.
+//! Where that goes is the tracker's. Invariant: a tracker that fails, as on a full disk, ends no
+//! run: the log says so once.
 
 use std::fmt;
 
 use super::every::Every;
-use crate::{BoxError, Coordinator, Hook, HookError, RunContext, Session, StepReport};
+use crate::{At, BoxError, Coordinator, Hook, HookError, RunContext, Session, StepReport, Tracker};
 
-/// Where summaries go.
-pub trait SummaryWriter: Send {
-    /// Writes one report.
-    ///
-    /// # Errors
-    /// Whatever kept it from being written; the run then fails.
-    fn write(&mut self, report: &StepReport) -> Result<(), BoxError>;
-
-    /// Makes sure that what was written is there; called at a clean end.
-    ///
-    /// # Errors
-    /// Whatever kept it from being so.
-    fn flush(&mut self) -> Result<(), BoxError> {
-        Ok(())
-    }
-}
-
-/// Writes reports: the first after each start, then one every n steps (R-34).
+/// Tracks reports: the first after each start, then one every n steps (R-34, P-29).
+///
+/// The loss is the scalar `loss`, and the others have their own names.
+///
+/// # Examples
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// let saver = hooks::SummarySaver::every(10, hooks::TensorBoard::create(&folder)?);
+/// # drop(saver);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct SummarySaver<'a> {
     every: Every,
-    writer: Box<dyn SummaryWriter + 'a>,
+    tracker: Box<dyn Tracker + 'a>,
+    told: bool,
 }
 
 impl fmt::Debug for SummarySaver<'_> {
@@ -37,23 +32,34 @@ impl fmt::Debug for SummarySaver<'_> {
 }
 
 impl<'a> SummarySaver<'a> {
-    /// Writes every `steps` steps.
-    pub fn every(steps: u64, writer: impl SummaryWriter + 'a) -> Self {
-        Self { every: Every::new(steps), writer: Box::new(writer) }
+    /// Tracks every `steps` steps.
+    pub fn every(steps: u64, tracker: impl Tracker + 'a) -> Self {
+        Self { every: Every::new(steps), tracker: Box::new(tracker), told: false }
+    }
+
+    fn look(&mut self, done: Result<(), BoxError>) {
+        if let Err(error) = done
+            && !self.told
+        {
+            self.told = true;
+            tracing::warn!(%error, "the run is not tracked as asked, and goes on");
+        }
     }
 }
 
 impl<S: Session + ?Sized> Hook<S> for SummarySaver<'_> {
     fn name(&self) -> &str {
-        "writing metrics"
+        "tracking the run"
     }
 
     fn begin(&mut self) -> Result<(), HookError> {
         self.every.check()
     }
 
-    fn after_create_session(&mut self, _: &mut S, _: &Coordinator) -> Result<(), HookError> {
+    fn after_create_session(&mut self, session: &mut S, _: &Coordinator) -> Result<(), HookError> {
         self.every.clear();
+        let done = self.tracker.restored(session.global_step());
+        self.look(done);
         Ok(())
     }
 
@@ -63,14 +69,27 @@ impl<S: Session + ?Sized> Hook<S> for SummarySaver<'_> {
         _: &RunContext<'_>,
         report: &StepReport,
     ) -> Result<(), HookError> {
-        if self.every.is_due(report.global_step) {
-            self.writer.write(report)?;
-            self.every.mark(report.global_step);
+        let step = report.global_step;
+        if self.every.last().is_some_and(|last| step <= last) {
+            // The session itself has gone back.
+            let done = self.tracker.restored(step.saturating_sub(1));
+            self.look(done);
+            self.every.clear();
+        }
+        if self.every.is_due(step) {
+            let loss = report.loss.map(|loss| ("loss", loss));
+            let others = report.scalars.iter().map(|(name, value)| (name.as_ref(), *value));
+            let scalars: Vec<_> = loss.into_iter().chain(others).collect();
+            let done = self.tracker.scalars(At::now(step), &scalars);
+            self.look(done);
+            self.every.mark(step);
         }
         Ok(())
     }
 
     fn end(&mut self, _: &mut S) -> Result<(), HookError> {
-        Ok(self.writer.flush()?)
+        let done = self.tracker.finish();
+        self.look(done);
+        Ok(())
     }
 }

@@ -1,14 +1,15 @@
 //! The usual hooks, each on a scripted session.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use hooks::{
-    BoxError, CheckpointSaver, Coordinator, FinalOp, Hook, Logging, MonitoredSession, NanGuard,
-    NanLoss, Rate, RunContext, RunError, SessionError, StepCounter, StepReport, StepWatch,
-    StopAtStep, SummarySaver, SummaryWriter, WaitForGlobalStep,
+    At, BoxError, CheckpointSaver, Coordinator, FinalOp, Hook, Logging, MonitoredSession, NanGuard,
+    NanLoss, Rate, RunContext, RunError, Session, SessionError, StepCounter, StepReport, StepWatch,
+    StopAtStep, SummarySaver, Tracker, WaitForGlobalStep,
 };
 
 use crate::support::{Log, Scripted, Trace, scripts};
@@ -74,7 +75,7 @@ fn intervals_and_lengths_that_make_no_sense_are_refused_at_the_start() {
     check(boxed(Logging::every(0)), zero);
     check(boxed(StepCounter::every(0)), zero);
     check(boxed(CheckpointSaver::every(0, |_: &mut Scripted, _| Ok(()))), zero);
-    check(boxed(SummarySaver::every(0, Reports(&mut Vec::new()))), zero);
+    check(boxed(SummarySaver::every(0, Told(&mut Vec::new(), false))), zero);
     check(boxed(StopAtStep::num_steps(-1)), "expected a number of steps of at least 0, got -1");
 }
 
@@ -186,25 +187,95 @@ fn a_save_that_fails_fails_the_run() {
     assert!(error.to_string().ends_with("the disk is full"), "{error}");
 }
 
-struct Reports<'a>(&'a mut Vec<String>);
+/// Writes down what it is told; where it is to fail it does so each time.
+struct Told<'a>(&'a mut Vec<String>, bool);
 
-impl SummaryWriter for Reports<'_> {
-    fn write(&mut self, report: &StepReport) -> Result<(), BoxError> {
-        self.0.push(report.global_step.to_string());
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), BoxError> {
-        self.0.push("flush".to_owned());
-        Ok(())
+impl Told<'_> {
+    fn tell(&mut self, words: String) -> Result<(), BoxError> {
+        self.0.push(words);
+        if self.1 { Err("the disk is full".into()) } else { Ok(()) }
     }
 }
 
+impl Tracker for Told<'_> {
+    fn scalars(&mut self, at: At, scalars: &[(&str, f64)]) -> Result<(), BoxError> {
+        self.tell(format!("{} {scalars:?}", at.step))
+    }
+
+    fn restored(&mut self, step: i64) -> Result<(), BoxError> {
+        self.tell(format!("from {step}"))
+    }
+
+    fn flush(&mut self) -> Result<(), BoxError> {
+        self.tell("flush".to_owned())
+    }
+}
+
+// R-34, P-29: a tracker is told of the first report and of each n-th, and ends no run.
 #[test]
 fn summary_saver() {
-    let mut written = Vec::new();
-    run("sssss", 0, [boxed(SummarySaver::every(3, Reports(&mut written)))]).expect("no failure");
-    assert_eq!(written, ["1", "4", "flush"]);
+    #[track_caller]
+    fn check(script: &str, fails: bool, expected: &[&str]) {
+        let mut told = Vec::new();
+        let saver = SummarySaver::every(3, Told(&mut told, fails));
+        let ended = run(script, 6, [boxed(saver)]);
+        assert_eq!(ended.is_ok(), !script.ends_with('x'));
+        assert_eq!(told, expected, "{script}");
+    }
+    let one = |step: i64| format!("{step} [(\"loss\", 1.0)]");
+    let (first, fourth) = (&*one(7), &*one(10));
+    check("sssss", false, &["from 6", first, fourth, "flush"]);
+    check("sssss", true, &["from 6", first, fourth, "flush"]);
+    check("sssx", false, &["from 6", first]);
+    check("", false, &["from 6", "flush"]);
+}
+
+/// Reports these steps.
+struct Steps(VecDeque<i64>, i64);
+
+impl Session for Steps {
+    fn run(&mut self) -> Result<StepReport, RunError> {
+        self.1 = self.0.pop_front().ok_or(RunError::EndOfInput)?;
+        Ok(StepReport::new(self.1))
+    }
+
+    fn global_step(&self) -> i64 {
+        self.1
+    }
+
+    fn close(&mut self) {}
+}
+
+// P-29: what was tracked of steps that are made again no longer counts.
+#[test]
+fn steps_that_are_taken_back_are_told_of() {
+    #[track_caller]
+    fn check(steps: &[i64], every: u64, expected: &[&str]) {
+        let mut told = Vec::new();
+        let mut once = Some(Steps(steps.iter().copied().collect(), 0));
+        MonitoredSession::builder(|_| once.take().ok_or_else(|| RunError::fatal("only once")))
+            .hook(SummarySaver::every(every, Told(&mut told, false)))
+            .start()
+            .and_then(|mut session| session.run_until_stopped())
+            .expect("nothing fails");
+        assert_eq!(told, expected, "{steps:?} every {every}");
+    }
+    check(&[1, 2], 1, &["from 0", "1 []", "2 []", "flush"]);
+    check(&[1, 2, 2], 1, &["from 0", "1 []", "2 []", "from 1", "2 []", "flush"]);
+    check(&[1, 2, 3, 4, 3, 5], 3, &["from 0", "1 []", "4 []", "from 2", "3 []", "flush"]);
+    // Of a step that was not tracked nothing is to be taken back.
+    check(&[1, 2, 3, 3, 4], 3, &["from 0", "1 []", "4 []", "flush"]);
+}
+
+#[test]
+fn a_tracker_can_be_shared() {
+    let mut told = Vec::new();
+    let shared = Arc::new(Mutex::new(Told(&mut told, false)));
+    let mut other: Box<dyn Tracker + '_> = Box::new(Arc::clone(&shared));
+    run("s", 0, [boxed(SummarySaver::every(1, shared))]).expect("nothing fails");
+    other.scalars(At::now(1), &[("accuracy", 0.5)]).expect("nothing fails");
+    drop(other);
+    assert_eq!(told, ["from 0", "1 [(\"loss\", 1.0)]", "flush", "1 [(\"accuracy\", 0.5)]"]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ replicas go on with tokens.
   `sync_replicas.ray` runs those under Ray.
 - `Table` is a variable whose rows are found by key: embeddings of users, items or words.
 - `Batches` and `Stream` are the data.
+- `tracking` follows runs: TensorBoard, Weights & Biases, MLflow.
 - `Adam` and the other optimizers, with `Cosine` and the other schedules, are descriptions; `Groups`
   has other numbers for some variables.
 - `ConditionalAccumulator`, `SparseConditionalAccumulator`, `TokenQueue` and `OptimizerState` are
@@ -19,7 +20,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from . import _native
+from . import _native, tracking
 from ._cluster import ClusterReplica, Place, join, place, serve
 from ._errors import (
     ArgumentError,
@@ -183,4 +184,5 @@ __all__ = [
     "join",
     "place",
     "serve",
+    "tracking",
 ]

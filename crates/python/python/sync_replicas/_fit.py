@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from ._report import Report, ReplicaReport
 from ._table import Keys, sparse
 from ._trainer import Trainer, scalar
 from .data import Data, by_number, count
+from .tracking import Told, Tracker, settings_of
 
 Update = _native.Update
 Work = _native.Work
@@ -51,6 +52,8 @@ class Plan:
     evaluate_every: int = 100
     keep_best: str | None = None
     keys: Keys | None = None
+    trackers: Sequence[Tracker] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def checkpoints(self) -> Path | None:
@@ -76,6 +79,7 @@ def fit(
     evaluate_every: int = 100,
     keep_best: str | None = None,
     keys: Keys | None = None,
+    trackers: Sequence[Tracker] = (),
     **settings: Any,
 ) -> Report:
     """Trains with threads until `steps` updates were made, a hook stops it, or the data has ended.
@@ -89,7 +93,8 @@ def fit(
     `resume="auto"` goes on from its newest checkpoint, if there is one, and another text is where
     to go on from. `evaluate(variables)` gives a number, or a dict of numbers, every
     `evaluate_every` updates and at the end; `keep_best="accuracy:max"` (or `":min"`) keeps the
-    checkpoint that was best in it, in `out/best`. All else is a setting of `Trainer`.
+    checkpoint that was best in it, in `out/best`. `trackers`, of `sync_replicas.tracking`, are told
+    of every update and evaluation, and of the settings. All else is a setting of `Trainer`.
 
     With `Table`s among the variables, `keys(batch)` is a dict of the keys that the batch names, by
     table. `variables` then has their rows under the table's name, of shape keys.shape + (width,),
@@ -98,8 +103,23 @@ def fit(
     """
     trainer = Trainer(variables, optimizer, aggregate=aggregate, replicas=replicas, **settings)
 
+    told = settings_of(
+        optimizer, {"steps": steps, "aggregate": aggregate, "replicas": replicas, **settings}
+    )
     plan = Plan(
-        data, steps, hooks, out, resume, save_every, keep, evaluate, evaluate_every, keep_best, keys
+        data,
+        steps,
+        hooks,
+        out,
+        resume,
+        save_every,
+        keep,
+        evaluate,
+        evaluate_every,
+        keep_best,
+        keys,
+        trackers,
+        told,
     )
     return run(trainer, plan, lambda _: computing(model, keys))
 
@@ -138,10 +158,15 @@ def run(
     if resumed is not None and saved is not None:
         saved(resumed, trainer.global_step)
     history: list[dict[str, Any]] = []
-    evaluations = Evaluations(trainer, plan)
+    trackers = Told(plan.trackers)
+    evaluations = Evaluations(trainer, plan, trackers)
+    trackers.tell(lambda it: it.params(plan.params))
+    trackers.tell(lambda it: it.restored(trainer.global_step))
 
     def note(update: Update) -> None:
-        history.append({"step": update.step, "loss": update.loss, **update.scalars})
+        numbers = {"loss": update.loss, **update.scalars}
+        history.append({"step": update.step, **numbers})
+        trackers.scalars(update.step, numbers)
 
     def source(number: int) -> tuple[Callable[[int], Any], Compute]:
         compute = replica(number)
@@ -162,17 +187,21 @@ def run(
     if plan.evaluate is not None:
         chosen.append(Every(plan.evaluate_every, evaluations.hook))
     chosen.extend(plan.hooks)
-    told = trainer._fit(
-        {
-            "replica": source,
-            "steps": plan.steps,
-            "hooks": [named(hook) for hook in chosen],
-            "checkpoints": _saving(plan),
-            "metrics": None if plan.out is None else Path(plan.out) / "metrics.jsonl",
-            "nan_guard": True,
-        }
-    )
-    evaluations.last()
+    what = {
+        "replica": source,
+        "steps": plan.steps,
+        "hooks": [named(hook) for hook in chosen],
+        "checkpoints": _saving(plan),
+        "metrics": None if plan.out is None else Path(plan.out) / "metrics.jsonl",
+        "nan_guard": True,
+    }
+    try:
+        told = trainer._fit(what)
+        evaluations.last()
+    except BaseException:
+        trackers.tell(lambda it: it.finish(failed=True))
+        raise
+    trackers.tell(lambda it: it.finish())
     replicas = [ReplicaReport(**it) for it in told.pop("replicas")]
     report = Report(
         **told,
@@ -192,8 +221,8 @@ def run(
 class Evaluations:
     """Evaluates now and then, and keeps the checkpoint that was best."""
 
-    def __init__(self, trainer: Trainer, plan: Plan) -> None:
-        self.trainer, self.plan = trainer, plan
+    def __init__(self, trainer: Trainer, plan: Plan, trackers: Told) -> None:
+        self.trainer, self.plan, self.trackers = trainer, plan, trackers
         self.rows: list[dict[str, Any]] = []
         self.folder: str | None = None
         self.best: float | None = None
@@ -221,8 +250,10 @@ class Evaluations:
         value = self.plan.evaluate(variables, *more)
         if not isinstance(value, Mapping):
             value = {"value": value}
-        row = {"step": step, **{name: float(number) for name, number in value.items()}}
+        numbers = {name: float(number) for name, number in value.items()}
+        row = {"step": step, **numbers}
         self.rows.append(row)
+        self.trackers.scalars(step, numbers)
         if self.plan.keep_best is None:
             return
         if self.metric not in row:

@@ -18,6 +18,7 @@ from ._report import Report
 from ._table import Keys, Table
 from ._trainer import Trainer
 from .data import Data
+from .tracking import Tracker, settings_of
 
 
 class Tree:
@@ -81,6 +82,7 @@ def fit(
     evaluate_every: int = 100,
     keep_best: str | None = None,
     keys: Keys | None = None,
+    trackers: Sequence[Tracker] = (),
     **settings: Any,
 ) -> JaxReport:
     """Trains with threads, as `sync_replicas.fit` does.
@@ -109,6 +111,9 @@ def fit(
         assert evaluate is not None
         return evaluate(shape.tree(variables), *lookup)
 
+    told = settings_of(
+        optimizer, {"steps": steps, "aggregate": aggregate, "replicas": replicas, **settings}
+    )
     plan = Plan(
         data,
         steps,
@@ -121,6 +126,8 @@ def fit(
         evaluate_every,
         keep_best,
         keys,
+        trackers,
+        told,
     )
     report = _fit.run(trainer, plan, lambda _: _fit.computing(model, keys))
     return JaxReport(**vars(report), params=shape.tree(report.variables))

@@ -30,6 +30,7 @@ from ._optimizers import Optimizer as Rule
 from ._report import Lookup, Report
 from ._trainer import Replica, Step, Trainer
 from .data import Data
+from .tracking import Tracker, settings_of
 
 __all__ = [
     "Attachment",
@@ -155,6 +156,7 @@ def fit(
     evaluate_every: int = 100,
     keep_best: str | None = None,
     state_dict: Mapping[str, torch.Tensor] | None = None,
+    trackers: Sequence[Tracker] = (),
     **settings: Any,
 ) -> TorchReport:
     """Trains a module with threads, as `sync_replicas.fit` does; each replica has one of its own.
@@ -187,6 +189,9 @@ def fit(
         with torch.no_grad():
             return evaluate(net.module)
 
+    told = settings_of(
+        optimizer, {"steps": steps, "aggregate": aggregate, "replicas": replicas, **settings}
+    )
     plan = Plan(
         data,
         steps,
@@ -198,6 +203,8 @@ def fit(
         None if evaluate is None else evaluated,
         evaluate_every,
         keep_best,
+        trackers=trackers,
+        params=told,
     )
     saving: list[Hook | Every] = []
     if plan.checkpoints is not None and buffers.any:

@@ -1,0 +1,197 @@
+//! Where a run's numbers go to be looked at: TensorBoard, a file of lines, a service.
+//!
+//! A tracker writes down what it is told and answers nothing. Invariant: whatever becomes of it,
+//! training goes on; who feeds it tells of its first failure and drops the others.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use crate::BoxError;
+
+/// Somewhere that a run is followed (R-34, P-29).
+///
+/// Only [`scalars`](Self::scalars) must be there; what a tracker has no place for it passes over.
+/// It may keep what it is told for about a second: [`flush`](Self::flush) hands over everything.
+///
+/// # Examples
+/// ```
+/// use hooks::{At, BoxError, Tracker};
+///
+/// struct Printer;
+///
+/// impl Tracker for Printer {
+///     fn scalars(&mut self, at: At, scalars: &[(&str, f64)]) -> Result<(), BoxError> {
+///         println!("step {}: {scalars:?}", at.step);
+///         Ok(())
+///     }
+/// }
+///
+/// Printer.scalars(At::now(7), &[("loss", 0.25)])?;
+/// # Ok::<(), BoxError>(())
+/// ```
+pub trait Tracker: Send {
+    /// What the run was started with: learning rate, batch size, seed.
+    ///
+    /// # Errors
+    /// Whatever kept it from being written.
+    fn params(&mut self, params: &[(&str, Param<'_>)]) -> Result<(), BoxError> {
+        let _ = params;
+        Ok(())
+    }
+
+    /// Numbers of one step, by name.
+    ///
+    /// # Errors
+    /// Whatever kept them from being written.
+    fn scalars(&mut self, at: At, scalars: &[(&str, f64)]) -> Result<(), BoxError>;
+
+    /// How many values there are of one kind, such as the times that batches took.
+    ///
+    /// # Errors
+    /// Whatever kept them from being written.
+    fn histogram(&mut self, at: At, name: &str, values: &[f64]) -> Result<(), BoxError> {
+        let _ = (at, name, values);
+        Ok(())
+    }
+
+    /// Words for people.
+    ///
+    /// # Errors
+    /// Whatever kept them from being written.
+    fn text(&mut self, at: At, name: &str, text: &str) -> Result<(), BoxError> {
+        let _ = (at, name, text);
+        Ok(())
+    }
+
+    /// The run goes on from this step: what was told of later ones no longer counts.
+    ///
+    /// # Errors
+    /// Whatever kept it from being written.
+    fn restored(&mut self, step: i64) -> Result<(), BoxError> {
+        let _ = step;
+        Ok(())
+    }
+
+    /// Hands over what was kept until now.
+    ///
+    /// # Errors
+    /// Whatever kept it from being written; what can be is tried again the next time.
+    fn flush(&mut self) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    /// The run has come to its end, and did not fail.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    fn finish(&mut self) -> Result<(), BoxError> {
+        self.flush()
+    }
+}
+
+/// After which step something was so, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At {
+    /// The global step.
+    pub step: i64,
+    /// By the clock on the wall.
+    pub time: SystemTime,
+}
+
+impl At {
+    /// This step, at this moment.
+    #[must_use]
+    pub fn now(step: i64) -> Self {
+        Self { step, time: SystemTime::now() }
+    }
+}
+
+/// What a run was started with, as one of its [`params`](Tracker::params).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Param<'a> {
+    /// A number.
+    Number(f64),
+    /// Yes or no.
+    Flag(bool),
+    /// Anything else.
+    Text(&'a str),
+}
+
+impl From<f64> for Param<'_> {
+    fn from(number: f64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<bool> for Param<'_> {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
+impl<'a> From<&'a str> for Param<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<T: Tracker + ?Sized> Tracker for Box<T> {
+    fn params(&mut self, params: &[(&str, Param<'_>)]) -> Result<(), BoxError> {
+        (**self).params(params)
+    }
+
+    fn scalars(&mut self, at: At, scalars: &[(&str, f64)]) -> Result<(), BoxError> {
+        (**self).scalars(at, scalars)
+    }
+
+    fn histogram(&mut self, at: At, name: &str, values: &[f64]) -> Result<(), BoxError> {
+        (**self).histogram(at, name, values)
+    }
+
+    fn text(&mut self, at: At, name: &str, text: &str) -> Result<(), BoxError> {
+        (**self).text(at, name, text)
+    }
+
+    fn restored(&mut self, step: i64) -> Result<(), BoxError> {
+        (**self).restored(step)
+    }
+
+    fn flush(&mut self) -> Result<(), BoxError> {
+        (**self).flush()
+    }
+
+    fn finish(&mut self) -> Result<(), BoxError> {
+        (**self).finish()
+    }
+}
+
+/// One tracker for several who feed it: a hook, and code that knows more than a hook does.
+impl<T: Tracker + ?Sized> Tracker for Arc<Mutex<T>> {
+    fn params(&mut self, params: &[(&str, Param<'_>)]) -> Result<(), BoxError> {
+        self.lock().unwrap_or_else(PoisonError::into_inner).params(params)
+    }
+
+    fn scalars(&mut self, at: At, scalars: &[(&str, f64)]) -> Result<(), BoxError> {
+        self.lock().unwrap_or_else(PoisonError::into_inner).scalars(at, scalars)
+    }
+
+    fn histogram(&mut self, at: At, name: &str, values: &[f64]) -> Result<(), BoxError> {
+        self.lock().unwrap_or_else(PoisonError::into_inner).histogram(at, name, values)
+    }
+
+    fn text(&mut self, at: At, name: &str, text: &str) -> Result<(), BoxError> {
+        self.lock().unwrap_or_else(PoisonError::into_inner).text(at, name, text)
+    }
+
+    fn restored(&mut self, step: i64) -> Result<(), BoxError> {
+        self.lock().unwrap_or_else(PoisonError::into_inner).restored(step)
+    }
+
+    fn flush(&mut self) -> Result<(), BoxError> {
+        self.lock().unwrap_or_else(PoisonError::into_inner).flush()
+    }
+
+    fn finish(&mut self) -> Result<(), BoxError> {
+        self.lock().unwrap_or_else(PoisonError::into_inner).finish()
+    }
+}
