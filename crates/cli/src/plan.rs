@@ -13,6 +13,8 @@ mod times;
 
 use std::io::Write;
 
+pub(crate) use self::replicas::slow_replicas;
+
 use self::answer::{Answer, BatchAnswer, FleetAnswer, MeasuredAnswer};
 use crate::args::PlanArgs;
 use crate::error::Error;

@@ -8,14 +8,16 @@ use simulator::advice::Iterations;
 
 use super::kinds::MODES;
 use super::parse::whole;
+use super::security::SecurityArgs;
 
 /// The options of `plan`.
 #[derive(Clone, Debug, Args)]
 #[command(after_long_help = AFTER_HELP)]
 #[command(group(ArgGroup::new("source").required(true).args(["run", "times", "plan", "compute"])))]
 pub struct PlanArgs {
-    /// The run folder of a training, or its metrics.jsonl: plan with the times measured there
-    #[arg(value_name = "RUN")]
+    /// The run folder of a training, or its metrics.jsonl: plan with the times measured there; or
+    /// the address of the first parameter server of one that is running, HOST:PORT
+    #[arg(value_name = "RUN or ADDR")]
     pub run: Option<PathBuf>,
     /// Plan with anybody's times: a CSV file with the columns step, replica and seconds
     #[arg(long, value_name = "FILE", visible_alias = "trace")]
@@ -66,6 +68,9 @@ pub struct PlanArgs {
     /// Also write the figures fleet.svg and batch.svg to this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// How to come in at an address.
+    #[command(flatten)]
+    pub security: SecurityArgs,
 }
 
 /// More machines than this take too long to compare.

@@ -91,8 +91,8 @@ fn stretches_have_rates_and_the_times_of_batches() {
     let (mut board, told) = board();
     board.update(&update(1, 0.5));
     let span = |replica, kind, seconds| {
-        let (replica, end) = (ReplicaId::new(replica), Duration::from_secs(seconds));
-        Span { replica, step: 1, kind, start: Duration::ZERO, end }
+        let times = (Duration::ZERO, Duration::from_secs(seconds));
+        Span::new(ReplicaId::new(replica), 1, kind, times)
     };
     board.spans(&[
         span(0, SpanKind::Accepted, 1),

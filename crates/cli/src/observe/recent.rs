@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use simulator::advice::{Diagnosis, Row, Trace};
 use sync_replicas::record::{News, Saved, Span, SpanKind, UpdateMade};
 
 /// So many points of loss are kept, evenly spread over the run.
@@ -14,6 +15,9 @@ const LOSSES: usize = 200;
 const BATCHES: usize = 100;
 /// So many of the latest updates are shown with what the replicas did.
 const UPDATES: usize = 12;
+/// Who is slow is told from so many of the latest steps, and from so many times at most.
+const STEPS: i64 = 200;
+const TIMES: usize = 20_000;
 /// So many spans of one replica at most.
 const SPANS: usize = 96;
 
@@ -25,6 +29,8 @@ pub(crate) struct Recent {
     every: i64,
     pub(super) updates: VecDeque<UpdateMade>,
     pub(super) replicas: BTreeMap<u64, Lately>,
+    /// How long batches took, in the order in which they ended.
+    took: VecDeque<Row>,
     pub(super) saved: Option<Saved>,
     /// The latest time that anything is known of.
     pub(super) now: Duration,
@@ -51,6 +57,7 @@ impl Recent {
         }
         for span in news.spans {
             self.now = self.now.max(span.end);
+            self.add_time(&span);
             self.replicas.entry(span.replica.get()).or_default().take(span);
         }
         self.saved = news.saves.into_iter().next_back().or(self.saved.take());
@@ -71,6 +78,28 @@ impl Recent {
             self.every *= 2;
             self.losses.retain(|(step, _)| step % self.every == 0);
         }
+    }
+
+    fn add_time(&mut self, span: &Span) {
+        let Ok(replica) = i64::try_from(span.replica.get()) else { return };
+        if span.kind.is_batch() {
+            let (step, seconds) = (span.step, span.length().as_secs_f64());
+            let finished = span.kind != SpanKind::Superseded;
+            self.took.push_back(Row { step, replica, seconds, finished });
+        }
+        let old = span.step - STEPS;
+        while self.took.front().is_some_and(|it| it.step < old) || self.took.len() > TIMES {
+            self.took.pop_front();
+        }
+    }
+
+    /// Who is slow, as far as the latest steps tell.
+    pub(super) fn diagnosis(&self) -> Option<Diagnosis> {
+        let mut rows: Vec<_> = self.took.iter().copied().collect();
+        // Of several batches of a step the first began with those of others.
+        rows.sort_by_key(|row| (row.step, row.replica));
+        rows.dedup_by_key(|row| (row.step, row.replica));
+        Some(Diagnosis::of(&Trace::new(rows).ok()?))
     }
 
     /// Steps and losses, ascending.
@@ -98,11 +127,6 @@ impl Lately {
         if self.spans.len() > SPANS {
             self.spans.pop_front();
         }
-    }
-
-    /// How many of its latest batches are known.
-    pub(super) fn known(&self) -> usize {
-        self.batches.len()
     }
 
     /// Which part of them came too late, or was given up for that.

@@ -4,10 +4,12 @@
 
 use cluster::{CoordinatorStatus, ReplicaStatus, ServerPresence, ServerStatus};
 use serde::Serialize;
+use simulator::advice::{Diagnosis, Verdict};
 use sync_replicas::record::SpanKind;
 
 use super::Recent;
 use super::recent::Lately;
+use crate::plan::slow_replicas;
 use crate::units::time;
 
 /// A training as of now.
@@ -49,7 +51,8 @@ pub(crate) struct Row {
     pub(crate) accepted: u64,
     /// Batches that came too late, or were given up for that, of those that are known.
     pub(crate) late: f64,
-    /// The median of its computing lately, in seconds, and as a multiple of all replicas' median.
+    /// The median of its computing lately, in seconds, and over the median of the others, step by
+    /// step.
     pub(crate) compute: Option<f64>,
     pub(crate) factor: Option<f64>,
     /// Whether it is much slower than the others.
@@ -78,7 +81,10 @@ impl View {
             return Self { state, step, ..Self::default() };
         };
         let mut rows: Vec<Row> = it.replicas.iter().map(|r| row(it, r, recent)).collect();
-        compare(&mut rows, recent);
+        let diagnosis = recent.diagnosis();
+        if let Some(diagnosis) = &diagnosis {
+            compare(&mut rows, diagnosis);
+        }
         let (from, to) = recent.window();
         Self {
             state: state(status, it),
@@ -87,7 +93,7 @@ impl View {
             aggregate: it.replicas_to_aggregate,
             total: it.total_num_replicas,
             waits: waits(it),
-            advice: advice(status, &rows),
+            advice: advice(status, diagnosis.as_ref()),
             losses: recent.losses().to_vec(),
             measure: "accuracy",
             tests: Vec::new(),
@@ -183,32 +189,19 @@ fn kind(kind: SpanKind) -> &'static str {
     }
 }
 
-/// From so many batches on a replica is judged.
-const ENOUGH: usize = 20;
-/// Who takes so many times the median of all is slow.
-const SLOW: f64 = 1.5;
-
-/// Compares the replicas with each other.
-fn compare(rows: &mut [Row], recent: &Recent) {
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied()
-    };
-    let usual = median(rows.iter().filter_map(|row| row.compute).collect());
-    let usually_late = median(rows.iter().map(|row| row.late).collect()).unwrap_or_default();
-    for row in rows {
-        let known = recent.replicas.get(&row.replica).map_or(0, Lately::known);
-        let usual = usual.filter(|usual| *usual > 0.0);
-        row.factor = row.compute.zip(usual).map(|(own, usual)| own / usual);
-        let slower = row.factor.is_some_and(|factor| factor >= SLOW);
-        // One whose work is cut short when a step is over does not look slow by its times.
-        let later = row.late >= 0.5 && row.late >= usually_late + 0.3;
-        row.slow = known >= ENOUGH && (slower || later);
+/// Marks who is slow, and how much slower than the others each is.
+fn compare(rows: &mut [Row], diagnosis: &Diagnosis) {
+    for standing in &diagnosis.replicas {
+        let own = |row: &&mut Row| i64::try_from(row.replica) == Ok(standing.replica);
+        if let Some(row) = rows.iter_mut().find(own) {
+            row.factor = Some(standing.factor);
+            row.slow = standing.verdict != Verdict::Usual;
+        }
     }
 }
 
-fn advice(status: &ServerStatus, rows: &[Row]) -> Vec<String> {
-    let mut advice: Vec<String> = rows.iter().filter(|row| row.slow).map(slow).collect();
+fn advice(status: &ServerStatus, diagnosis: Option<&Diagnosis>) -> Vec<String> {
+    let mut advice = diagnosis.map(slow_replicas).unwrap_or_default();
     for server in status.servers.iter().filter(|it| !it.up) {
         let (name, away) = (server.server, time(server.seconds));
         advice.push(format!("parameter server {name} has been away for {away}"));
@@ -222,18 +215,6 @@ fn advice(status: &ServerStatus, rows: &[Row]) -> Vec<String> {
         advice.push(format!("replica {} failed: {reason}", replica.replica));
     }
     advice
-}
-
-fn slow(row: &Row) -> String {
-    let Row { replica, late, factor, .. } = row;
-    let late = format!("{:.0} % of its latest batches came too late", 100.0 * late);
-    match factor.filter(|factor| *factor >= SLOW) {
-        Some(factor) => format!(
-            "replica {replica} is slow: it computes {factor:.1} times as long as the others do, \
-             and {late}"
-        ),
-        None => format!("replica {replica} is slow: {late}, or were given up for that"),
-    }
 }
 
 fn server(it: &ServerPresence) -> Server {

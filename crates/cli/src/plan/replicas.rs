@@ -13,6 +13,13 @@ const MOST_LINES: usize = 8;
 /// What is hardly any gain.
 const LEAST_GAIN: f64 = 1.02;
 
+/// A sentence for each replica that is slow all the time.
+pub(crate) fn slow_replicas(diagnosis: &Diagnosis) -> Vec<String> {
+    let all = diagnosis.replicas.len();
+    let slow = diagnosis.slow().into_iter().take(MOST_LINES);
+    slow.map(|place| standing(&diagnosis.replicas[place], all, false)).collect()
+}
+
 pub(super) fn told(out: &mut String, measured: &MeasuredAnswer) {
     let MeasuredAnswer { diagnosis, remedy, .. } = measured;
     out.push_str("\nWho is slow?\n\n");

@@ -7,11 +7,13 @@ use std::path::Path;
 
 use simulator::Distribution;
 use simulator::advice::{Measured, Row, Trace};
-use sync_replicas::record::SpanKind;
+use sync_replicas::record::{Cursor, SpanKind};
 
+use crate::args::SecurityArgs;
 use crate::error::Error;
 use crate::history::{History, Life};
-use crate::metrics::Batch;
+use crate::metrics::{Batch, Batches};
+use crate::status;
 
 /// No run has more replicas.
 const MOST: u64 = 1 << 16;
@@ -49,6 +51,19 @@ pub(super) fn read(path: &Path) -> Result<Run, Error> {
         let expected = format!("lines of kind batch for each of {total} replicas");
         missing(expected, "train longer, until each has finished a batch")
     })
+}
+
+/// What a training that is running tells, as far as its first parameter server has kept it.
+pub(super) fn ask(address: &str, security: &SecurityArgs) -> Result<Run, Error> {
+    let (status, recorded) = status::ask(address, security, async |reach| {
+        let status = cluster::status(reach, 0).await?;
+        Ok((status, cluster::record(reach, Cursor::default()).await?))
+    })?;
+    let early = || Error::failed(format!("{address} has recorded no batch yet; ask again later"));
+    let it = status.coordinator.ok_or_else(early)?;
+    let (gradients, total) = (it.replicas_to_aggregate as u64, it.total_num_replicas as u64);
+    let batches = Batches::default().of(&recorded.news.spans);
+    Run::of(std::iter::once(batches.as_slice()), gradients, total).ok_or_else(early)
 }
 
 /// For each step the time from its last gradient that counted to the first work on the next one.

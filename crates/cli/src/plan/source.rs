@@ -1,7 +1,9 @@
 //! What the machines are like: a run, anybody's times, a plan, or a distribution in one line.
 
 use std::fmt::Display;
+use std::path::Path;
 
+use cluster::spec::check_address;
 use simulator::advice::{Fleet, Replay, Trace};
 use simulator::{Distribution, Plan};
 use sync_replicas::engine::Settings;
@@ -25,7 +27,9 @@ pub(super) struct Source {
 }
 
 pub(super) fn read(args: &PlanArgs) -> Result<Source, Error> {
-    let mut source = if let Some(path) = &args.run {
+    let mut source = if let Some(address) = args.run.as_ref().and_then(|it| live(it)) {
+        of_run(format!("the training at {address}"), run::ask(address, &args.security)?, args)?
+    } else if let Some(path) = &args.run {
         of_run(format!("the run {}", path.display()), run::read(path)?, args)?
     } else if let Some(path) = &args.times {
         let times = times::read(path)?;
@@ -60,6 +64,11 @@ pub(super) fn read(args: &PlanArgs) -> Result<Source, Error> {
     source.fleet.plan.seed = args.seed;
     source.fleet = source.fleet.in_mode(args.mode);
     Ok(source)
+}
+
+/// The address of a parameter server, if that is what was given and no file.
+fn live(run: &Path) -> Option<&str> {
+    run.to_str().filter(|it| !run.exists() && check_address("RUN", it).is_ok())
 }
 
 /// A run, by what it is called.

@@ -120,7 +120,7 @@ fn the_live_page_names_the_slow_replica_and_fits_a_telephone() {
 
     let mut browser = Browser::start(name, folder.path());
     browser.show(&page, 1200, "light");
-    browser.until("document.getElementById('advice').textContent.includes('replica 1 is slow')");
+    browser.until("document.getElementById('advice').textContent.includes('Replace replica 1')");
     browser.until("document.querySelectorAll('#test path').length === 1");
     let fits = "document.documentElement.scrollWidth <= innerWidth";
     assert_eq!(browser.ask(fits), json!(true));

@@ -14,6 +14,8 @@ mod live_page;
 mod lives;
 #[cfg(unix)]
 mod manifests;
+#[cfg(unix)]
+mod observed;
 mod own_data;
 #[cfg(target_os = "linux")]
 mod own_program;
