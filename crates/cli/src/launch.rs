@@ -80,6 +80,7 @@ pub fn launch(
         ps: list(&ports[..ps]),
         workers: list(&ports[ps..]),
         metrics_port: args.metrics_port,
+        trace: args.train.trace.clone(),
     };
     // Until it ends: then nobody listens there any more.
     let root = job.folder.root().to_owned();

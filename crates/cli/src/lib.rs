@@ -65,6 +65,7 @@ pub mod straggler;
 pub mod summary;
 mod table_rows;
 mod tester;
+mod trace;
 pub mod train;
 mod units;
 

@@ -181,6 +181,11 @@ pub struct TrainArgs {
     /// unless --out names another
     #[arg(long, value_name = "PATH", help_heading = OUTPUT)]
     pub resume: Option<PathBuf>,
+    /// Write who did what when to this file, for https://ui.perfetto.dev: in a cluster parameter
+    /// server 0 does. One of 64 MB is followed by the next, and two older ones stay beside it, as
+    /// FILE.1 and FILE.2 with their ending kept; so does an earlier trace
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub trace: Option<PathBuf>,
     /// Settings from a TOML file, each under its option's long name with _ for -, such as
     /// `learning_rate = 0.1`; an option that is given here wins
     #[arg(long, value_name = "FILE")]
@@ -254,8 +259,8 @@ The run folder has report.html (open it in a browser), metrics.jsonl and a check
 
 /// Options of a training that are not about what is trained: whoever starts processes gives them
 /// whatever program it is.
-const OF_ANY_PROGRAM: [&str; 8] =
-    ["out", "checkpoint_dir", "save_every", "keep", "resume", "config", "json", "quiet"];
+const OF_ANY_PROGRAM: [&str; 9] =
+    ["out", "checkpoint_dir", "save_every", "keep", "resume", "trace", "config", "json", "quiet"];
 
 /// The first option among a command's words that says what is trained, if there is one.
 pub fn says_what_is_trained(command: &str, words: &[OsString]) -> Option<String> {

@@ -2,7 +2,7 @@
 //! each process is started with.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sync_replicas::driver::printable;
 
@@ -15,10 +15,19 @@ use crate::output::say;
 use crate::resolved::ClusterOptions;
 use crate::run_folder::{FolderSettings, RunFolder};
 use crate::settings::{Resume, Settings};
+use crate::trace;
 
 /// Options that are the launcher's own, or that it gives each process itself.
-const OWN: [&str; 7] =
-    ["--ps", "--workers", "--out", "--checkpoint-dir", "--resume", "--metrics-port", "--key-file"];
+const OWN: [&str; 8] = [
+    "--ps",
+    "--workers",
+    "--out",
+    "--checkpoint-dir",
+    "--resume",
+    "--trace",
+    "--metrics-port",
+    "--key-file",
+];
 
 /// What is launched.
 pub(super) struct Job {
@@ -45,6 +54,7 @@ pub(super) struct Places {
     pub(super) ps: Vec<String>,
     pub(super) workers: Vec<String>,
     pub(super) metrics_port: Option<u16>,
+    pub(super) trace: Option<PathBuf>,
 }
 
 impl Job {
@@ -58,6 +68,11 @@ impl Job {
             true => Self::of_model(args, words, itself)?,
             false => Self::of_program(args, words, itself)?,
         };
+        // It may be in the run folder.
+        if let Err(error) = trace::check(args.train.trace.as_deref()) {
+            job.folder.abandon();
+            return Err(error);
+        }
         job.folder.record(settings, &config)?;
         // Parameter server 0 holds it.
         job.folder.let_go();
@@ -185,6 +200,9 @@ impl Job {
         words.extend(["--role".into(), role.into(), "--index".into(), index.to_string().into()]);
         if let ("ps", Some(port)) = (role, places.metrics_port) {
             words.extend(["--metrics-port".into(), (port + index as u16).to_string().into()]);
+        }
+        if let ("ps", 0, Some(file)) = (role, index, &places.trace) {
+            words.extend(["--trace".into(), file.into()]);
         }
         words
     }

@@ -26,6 +26,7 @@ use crate::run_folder::{FolderSettings, RunFolder, checkpoints_of};
 use crate::run_log::RunLog;
 use crate::settings::Resume;
 use crate::summary::{ReplicaSummary, Summary};
+use crate::trace::{Place, Trace};
 
 /// What its run folder is named after, and what stands for the model in its result.
 const NAME: &str = "program";
@@ -65,6 +66,7 @@ fn rows(args: &NodeArgs) -> Option<Checkpoints> {
 fn lead(args: &NodeArgs, cluster: &Cluster) -> Result<Ended, Error> {
     let folder = folder(args)?;
     let (record, run) = (Record::new(), folder.run());
+    let trace = Trace::start(args.train.trace.as_deref(), &record, Place::Cluster)?;
     let line = Run {
         version: env!("CARGO_PKG_VERSION"),
         command: folder.command(),
@@ -82,6 +84,7 @@ fn lead(args: &NodeArgs, cluster: &Cluster) -> Result<Ended, Error> {
     let report =
         cluster.serve(ServerFiles { checkpoints: Some(checkpoints), run, record: Some(record) });
     writer.end();
+    drop(trace);
     let report = report?;
     lock(&log).flush()?;
     if !report.left {

@@ -24,5 +24,6 @@ mod secured;
 #[cfg(unix)]
 mod signals;
 mod simulate;
+mod trace;
 mod unread;
 mod usage;
