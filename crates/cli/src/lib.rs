@@ -25,6 +25,7 @@ mod any_state;
 pub mod args;
 mod best;
 pub mod command_line;
+pub mod compare;
 pub mod config;
 pub mod drawing;
 mod early_stop;

@@ -1,6 +1,7 @@
 //! A parameter server that serves whatever program the workers run: it knows nothing of the digits.
 //!
-//! The first one also writes the run folder: checkpoints, metrics, and what the training came to.
+//! The first one also writes the run folder: checkpoints, metrics, what the training came to, and
+//! its report.
 
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
@@ -22,6 +23,7 @@ use crate::history::METRICS;
 use crate::host_time::{host, rfc_3339};
 use crate::lock::lock;
 use crate::metrics::{Run, unwritten};
+use crate::report::draw;
 use crate::run_folder::{FolderSettings, RunFolder, checkpoints_of};
 use crate::run_log::RunLog;
 use crate::settings::Resume;
@@ -92,6 +94,10 @@ fn lead(args: &NodeArgs, cluster: &Cluster) -> Result<Ended, Error> {
         let mut log = lock(&log);
         log.add("result", &summary);
         log.flush()?;
+        // The result stands without it.
+        if let Err(error) = draw(folder.root()) {
+            tracing::error!("the report is not drawn: {error}");
+        }
     }
     Ok(Ended::of(&report))
 }

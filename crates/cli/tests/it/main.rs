@@ -4,6 +4,7 @@ mod accuracy;
 mod bad_input;
 mod best;
 mod cluster;
+mod compare;
 mod config;
 mod evaluator;
 #[cfg(target_os = "linux")]
