@@ -30,9 +30,11 @@ pub(super) struct TraceFile {
 }
 
 impl TraceFile {
-    /// Begins a file; a trace that is there becomes an older one.
+    /// Begins a file; a trace that is there becomes an older one, unless nothing is in it.
     pub(super) fn open(path: &Path, limit: u64) -> io::Result<Self> {
-        age(path)?;
+        if !fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+            age(path)?;
+        }
         let file = create_private_file(path)?;
         Ok(Self { path: path.to_owned(), file, limit, written: 0, waiting: Vec::new() })
     }

@@ -10,7 +10,12 @@ use super::*;
 
 /// One step of two replicas, a hundred microseconds long: both push, and the update follows.
 fn step(number: i64) -> News {
-    let at = |micros: u64| Duration::from_micros(100 * number.unsigned_abs() + micros);
+    step_at(number, 100 * number.unsigned_abs())
+}
+
+/// A step that begins after so many microseconds.
+fn step_at(number: i64, start: u64) -> News {
+    let at = |micros: u64| Duration::from_micros(start + micros);
     let span = |replica, kind, start, end| {
         let span = Span::new(ReplicaId::new(replica), number, kind, (at(start), at(end)));
         Span { batch: Some(2 * number.unsigned_abs() + replica), ..span }
@@ -120,6 +125,24 @@ fn a_full_file_is_followed_by_the_next_and_each_is_whole() {
         }
     }
     assert!(arrows > 0);
+}
+
+// P-9: what was pushed before a restore counts for no update that is made anew.
+#[test]
+fn no_arrow_leads_from_before_a_restore() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("trace.json");
+    let mut tracks = tracks(&path, LIMIT, Place::Cluster);
+    let unmade = News { update_spans: Vec::new(), ..step(2) };
+    let anew = [step_at(1, 1000), step_at(2, 1100)];
+    for news in [step(0), step(1), unmade].iter().chain(&anew) {
+        tracks.add(news).expect("is writable");
+    }
+    tracks.close().expect("is writable");
+    let events = events(&path);
+    let begins: Vec<_> = of(&events, "s").iter().map(|it| it["ts"].as_f64()).collect();
+    let pushes = [0.0, 100.0, 1000.0, 1100.0].map(|start| [start + 69.999, start + 79.999]);
+    assert_eq!(begins, pushes.concat().into_iter().map(Some).collect::<Vec<_>>());
 }
 
 // In a cluster lengths are told, and rounding must not have spans overlap.

@@ -91,6 +91,11 @@ impl Tracks {
         let name = ("update", format!("update {}", span.step));
         self.write(&[Event::span(name, track, times, Args::Step { step: span.step })])?;
         if track == FIRST_SERVER {
+            if self.updates.keys().next_back().is_some_and(|last| span.step <= *last) {
+                // A restore has taken back what was made after it, and what was pushed for more.
+                drop(self.updates.split_off(&span.step));
+                drop(self.pushes.split_off(&span.step.saturating_add(1)));
+            }
             self.updates.insert(span.step, times);
             if self.updates.len() > Record::MOST {
                 self.updates.pop_first();

@@ -238,6 +238,32 @@ fn an_interrupt_closes_it() {
     assert!(!Trace::read(&folder.path().join("t.json")).updates(FIRST_SERVER).is_empty());
 }
 
+// P-5: a later life begins a file of its own, and the earlier one can be read.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_that_is_killed_leaves_an_older_trace() {
+    use std::io::Read;
+
+    use crate::cluster::{begun, process_of};
+
+    let folder = folder();
+    let sizes = ["--ps", "1", "--workers", "3", "--backup", "1", "--updates", "300"];
+    let files = ["--save-every", "20", "--trace", "t.json"];
+    let (child, mut err) = begun(folder.path(), &[&sizes[..], &files].concat());
+    let text = |name| fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+    while !text("t.json").contains("\"update 1\"") {
+        std::thread::yield_now();
+    }
+    crate::program::send("KILL", process_of(folder.path(), "ps-0.log").expect("it runs"));
+    let mut rest = String::new();
+    err.read_to_string(&mut rest).expect("is text");
+    assert!(child.wait_with_output().expect("ends").status.success(), "{rest}");
+    let before: Vec<Value> = serde_json::from_str(&(text("t.1.json") + "]")).expect("is whole");
+    assert!(before.iter().any(|event| event["name"] == "update 1"));
+    let updates = Trace::read(&folder.path().join("t.json")).updates(FIRST_SERVER);
+    assert_eq!(updates.keys().last().copied(), Some(300));
+}
+
 // P-4: nothing is begun, and what is there stays.
 #[test]
 fn a_file_that_cannot_be_a_trace_is_refused_before_anything_begins() {
