@@ -42,7 +42,6 @@ pub(super) fn html(runs: &[ComparedRun], facts: &[Fact]) -> String {
          <header><h1>{title}</h1><p>{}</p></header>\n",
         escape(&names.join(", "))
     );
-    table(&mut out, runs, facts);
     out.push_str("<section class=\"charts\">\n");
     for over in [Over::Updates, Over::Seconds] {
         out.push_str(&loss(runs, over));
@@ -55,7 +54,9 @@ pub(super) fn html(runs: &[ComparedRun], facts: &[Fact]) -> String {
             }
         }
     }
-    out.push_str("</section>\n</main>\n</body>\n</html>\n");
+    out.push_str("</section>\n");
+    table(&mut out, runs, facts);
+    out.push_str("</main>\n</body>\n</html>\n");
     out
 }
 

@@ -54,9 +54,9 @@ pub(super) struct ComparedRun {
 /// What became of the batches that were begun, each as a part of all of them.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Parts {
-    accepted_part: Option<f64>,
-    stale_part: Option<f64>,
-    superseded_part: Option<f64>,
+    pub(super) accepted_part: Option<f64>,
+    pub(super) stale_part: Option<f64>,
+    pub(super) superseded_part: Option<f64>,
 }
 
 impl ComparedRun {
@@ -105,12 +105,6 @@ impl Parts {
             stale_part: part(summary.stale.saturating_add(summary.duplicates)),
             superseded_part: part(summary.superseded),
         }
-    }
-
-    /// Each with its name.
-    pub(super) fn named(&self) -> [(&'static str, Option<f64>); 3] {
-        let Self { accepted_part, stale_part, superseded_part } = self;
-        [("accepted", *accepted_part), ("stale", *stale_part), ("superseded", *superseded_part)]
     }
 }
 

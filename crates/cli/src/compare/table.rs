@@ -1,9 +1,10 @@
 //! The table of several runs: a column for each where they fit, else a line for each.
 
 use serde_json::Value;
+use sync_replicas::driver::printable;
 
 use super::run::ComparedRun;
-use crate::summary::{percent, seconds};
+use crate::summary::percent;
 use crate::units::time;
 
 /// What is longer is cut.
@@ -16,6 +17,10 @@ const NONE: &str = "-";
 pub(super) struct Fact {
     pub(super) name: String,
     pub(super) cells: Vec<String>,
+}
+
+fn rate(rate: f64) -> String {
+    if rate < 9.95 { format!("{rate:.2}") } else { format!("{rate:.0}") }
 }
 
 /// What any of the runs has, in the order in which it is read.
@@ -38,8 +43,8 @@ pub(super) fn facts(runs: &[ComparedRun], differing: &[String]) -> Vec<Fact> {
         add("state", &|run| Some(run.state.to_owned()));
     }
     add("updates made", &|run| Some(run.updates.to_string()));
-    add("time", &|run| Some(seconds(run.seconds)));
-    add("updates/s", &|run| run.updates_per_second.map(|rate| format!("{rate:.0}")));
+    add("time", &|run| Some(time(run.seconds)));
+    add("updates/s", &|run| run.updates_per_second.map(rate));
     add("test AUC", &|run| run.scores.test_auc.map(number));
     add("test accuracy", &|run| run.scores.test_accuracy.map(percent));
     add("with averages", &|run| run.averages_test_accuracy.map(percent));
@@ -49,9 +54,10 @@ pub(super) fn facts(runs: &[ComparedRun], differing: &[String]) -> Vec<Fact> {
     add("test RMSE", &|run| run.scores.test_rmse.map(number));
     add("base RMSE", &|run| run.base.base_rmse.map(number));
     add("loss", &|run| run.loss.map(number));
-    for (place, name) in ["accepted", "stale", "superseded"].into_iter().enumerate() {
-        add(name, &|run| run.parts.named()[place].1.map(|part| format!("{:.1} %", 100.0 * part)));
-    }
+    let part = |part: f64| format!("{:.1} %", 100.0 * part);
+    add("accepted", &|run| run.parts.accepted_part.map(part));
+    add("stale", &|run| run.parts.stale_part.map(part));
+    add("superseded", &|run| run.parts.superseded_part.map(part));
     add("slowest replica", &|run| run.slowest_replica.map(|times| format!("{times:.1} x")));
     add("checkpoints", &|run| Some(run.checkpoints.to_string()));
     add("time of one", &|run| run.checkpoint_seconds.map(time));
@@ -126,10 +132,11 @@ fn words(value: &Value) -> Option<String> {
     }
 }
 
-/// At most so many letters of it.
+/// At most so many letters of it, and nothing that a terminal would do.
 fn cut(text: &str, most: usize) -> String {
+    let text = printable(text);
     match text.char_indices().nth(most - 1) {
         Some((end, last)) if end + last.len_utf8() < text.len() => format!("{}…", &text[..end]),
-        _ => text.to_owned(),
+        _ => text.into_owned(),
     }
 }
