@@ -181,9 +181,9 @@ pub struct TrainArgs {
     /// unless --out names another
     #[arg(long, value_name = "PATH", help_heading = OUTPUT)]
     pub resume: Option<PathBuf>,
-    /// Write who did what when to this file, for https://ui.perfetto.dev: in a cluster parameter
-    /// server 0 does. One of 64 MB is followed by the next, and two older ones stay beside it, as
-    /// FILE.1 and FILE.2 with their ending kept; so does an earlier trace
+    /// Write who did what when to this file, for Perfetto (ui.perfetto.dev); in a cluster parameter
+    /// server 0 does. At 64 MB trace.json becomes trace.1.json, and that one trace.2.json; an
+    /// earlier trace is kept in the same way
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub trace: Option<PathBuf>,
     /// Settings from a TOML file, each under its option's long name with _ for -, such as
