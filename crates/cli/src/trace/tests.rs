@@ -127,6 +127,17 @@ fn a_full_file_is_followed_by_the_next_and_each_is_whole() {
     assert!(arrows > 0);
 }
 
+#[test]
+fn a_trace_is_whole_as_soon_as_it_is_dropped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("trace.json");
+    let record = Record::new();
+    let trace = Trace::start(Some(&path), &record, Place::Process).expect("is writable");
+    (0..1000).for_each(|number| record.add_news(step(number)));
+    drop(trace);
+    assert_eq!(of(&events(&path), "C").len(), 1000);
+}
+
 // P-9: what was pushed before a restore counts for no update that is made anew.
 #[test]
 fn no_arrow_leads_from_before_a_restore() {

@@ -57,7 +57,8 @@ fn runs_are_compared_by_what_differs() {
 fn runs_that_went_on_or_have_not_ended_are_compared_too() {
     let folder = folder();
     train(folder.path(), &[&SHORT[..], &["--out", "a"]].concat());
-    train(folder.path(), &[&SHORT[..4], &["--updates", "50", "--resume", "a"]].concat());
+    let more = ["--updates", "50", "--resume", "a"];
+    let second = train(folder.path(), &[&SHORT[..4], &more].concat());
     train(folder.path(), &[&SHORT[..], &["--out", "b"]].concat());
     let path = folder.path().join("b/metrics.jsonl");
     let text = fs::read_to_string(&path).expect("is written");
@@ -69,6 +70,12 @@ fn runs_that_went_on_or_have_not_ended_are_compared_too() {
     let told = json(&run(folder.path(), &["compare", "a", "b", "--json"]).out);
     let rate = |run: usize| told["runs"][run]["updates_per_second"].as_f64().expect("a rate");
     let seconds = |run: usize| told["runs"][run]["seconds"].as_f64().expect("a time");
+    let lines = fs::read_to_string(folder.path().join("a/metrics.jsonl")).expect("is written");
+    let mut lines = lines.lines().map(|line| json(line));
+    let first = lines.find(|line| line["kind"] == "update" && line["step"] == 20);
+    let first = first.and_then(|line| line["seconds"].as_f64()).expect("a time");
+    let second = second["seconds"].as_f64().expect("a time");
+    assert!((seconds(0) - first - second).abs() < 1e-9, "{first} and {second}: {}", seconds(0));
     assert_eq!((rate(0) * seconds(0)).round(), 50.0);
     assert_eq!((rate(1) * seconds(1)).round(), 20.0);
 }
