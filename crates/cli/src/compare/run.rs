@@ -111,9 +111,11 @@ impl Parts {
 /// Leaves each run the settings in which it differs from another one, and answers which those are.
 pub(super) fn keep_differing(runs: &mut [ComparedRun]) -> Vec<String> {
     let keys: BTreeSet<String> = runs.iter().flat_map(|run| run.settings.keys()).cloned().collect();
-    let differs = |key: &String| {
-        runs.windows(2).any(|two| two[0].settings.get(key) != two[1].settings.get(key))
-    };
+    // What is not set is as if it were not there.
+    let is_set = |value: &&Value| !matches!(value, Value::Null | Value::Bool(false));
+    let setting = |run: &ComparedRun, key: &String| run.settings.get(key).filter(is_set).cloned();
+    let differs =
+        |key: &String| runs.windows(2).any(|two| setting(&two[0], key) != setting(&two[1], key));
     let differing: Vec<String> = keys.into_iter().filter(differs).collect();
     for run in runs {
         run.settings.retain(|key, _| differing.contains(key));

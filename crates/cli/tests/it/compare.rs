@@ -80,6 +80,25 @@ fn runs_that_went_on_or_have_not_ended_are_compared_too() {
     assert_eq!((rate(1) * seconds(1)).round(), 20.0);
 }
 
+// One that writes down less may have the same settings.
+#[test]
+fn what_is_not_set_is_as_if_it_were_not_there() {
+    let folder = folder();
+    let lines = [
+        r#"{"kind":"run","version":"1","seed":1,"nesterov":false,"ema":null}"#,
+        r#"{"kind":"run","version":"2","seed":2,"deterministic":true}"#,
+    ];
+    for (name, line) in ["a", "b"].into_iter().zip(lines) {
+        fs::create_dir(folder.path().join(name)).expect("is writable");
+        let path = folder.path().join(name).join("metrics.jsonl");
+        fs::write(path, format!("{line}\n")).expect("is writable");
+    }
+    let told = json(&run(folder.path(), &["compare", "a", "b", "--json"]).out);
+    assert_eq!(told["differing"], serde_json::json!(["deterministic", "seed"]));
+    assert_eq!(told["runs"][0]["settings"], serde_json::json!({"seed":1}));
+    assert_eq!(told["runs"][0]["updates_per_second"], Value::Null);
+}
+
 // More runs than fit beside each other are lines.
 #[test]
 fn many_runs_are_lines_of_a_table() {
