@@ -3,6 +3,7 @@
 //! Each option is checked by itself here, so that an unknown value lists the possible ones.
 //! Invariant: it imports nothing else of the program, so that every command can import it.
 
+mod compare;
 mod data;
 mod kinds;
 mod launch;
@@ -23,6 +24,7 @@ mod train;
 use clap::{Parser, Subcommand};
 use cluster::exit::Exit;
 
+pub use compare::CompareArgs;
 pub use data::{DataArgs, FileArg, TaskArg, TrainCommand};
 pub use kinds::{
     Choices, FAILING_BATCHES, MODES, ModelKind, NON_FINITES, OptimizerKind, SPARSE_MEANS,
@@ -98,6 +100,9 @@ pub enum Command {
     /// Draw the report of a run from its files, also of one that failed or was killed
     #[command(after_long_help = statuses())]
     Report(ReportArgs),
+    /// Compare several runs: settings, results and times in a table, curves on a page
+    #[command(after_long_help = statuses())]
+    Compare(CompareArgs),
     /// Run the same training as a cluster of processes on this machine
     #[command(after_long_help = statuses())]
     Launch(Box<LaunchArgs>),

@@ -41,6 +41,10 @@ pub(crate) struct Life {
     pub(crate) run: serde_json::Map<String, serde_json::Value>,
     pub(crate) updates: Vec<Update>,
     pub(crate) batches: Vec<Batch>,
+    /// Checkpoints that were written.
+    pub(crate) saves: usize,
+    /// How long they took together.
+    pub(crate) save_seconds: f64,
     /// Who did what when, in its latest part without gaps.
     pub(crate) spans: Vec<Span>,
 }
@@ -54,7 +58,10 @@ enum Line {
     Restore {
         step: i64,
     },
-    Saved {},
+    Saved {
+        #[serde(default)]
+        seconds: f64,
+    },
     #[serde(rename = "save_failed")]
     SaveFailed {},
     Failure {},
@@ -146,7 +153,12 @@ impl History {
                 }
                 self.restores.push(step);
             }
-            Line::Saved {} | Line::SaveFailed {} | Line::Failure {} => {}
+            Line::Saved { seconds } => {
+                let life = self.life();
+                life.saves += 1;
+                life.save_seconds += seconds;
+            }
+            Line::SaveFailed {} | Line::Failure {} => {}
             Line::Evaluation(test) => {
                 let updates = self.lives.iter_mut().flat_map(|life| &mut life.updates);
                 for update in updates.filter(|update| update.step == test.step) {

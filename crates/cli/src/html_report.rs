@@ -19,7 +19,7 @@ use crate::metrics::Update;
 use crate::run_folder;
 use crate::summary::{ReplicaSummary, Summary, headline, percent, seconds, story};
 
-const STYLE: &str = include_str!("html_report/style.css");
+pub(crate) const STYLE: &str = include_str!("html_report/style.css");
 const SCRIPT: &str = include_str!("html_report/page.js");
 
 /// Updates in the picture.
@@ -235,7 +235,7 @@ fn steps(steps: impl Iterator<Item = f64>) -> Axis {
 }
 
 /// The mean over the neighbours, a fiftieth of the points to each side.
-fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+pub(crate) fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let reach = points.len().div_ceil(50);
     let mut sums = Vec::with_capacity(points.len() + 1);
     sums.push(0.0);
@@ -252,7 +252,7 @@ fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
 
 /// More points than a chart has pixels cannot be seen: of each group the lowest and the highest
 /// stay, in their order.
-fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+pub(crate) fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     const GROUPS: usize = 1000;
     if points.len() <= 2 * GROUPS {
         return points;

@@ -75,7 +75,12 @@ pub fn launch(
         say(from.words());
     }
     let list = |ports: &[u16]| ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-    let places = Places { ps: list(&ports[..ps]), workers: list(&ports[ps..]), page };
+    let places = Places {
+        ps: list(&ports[..ps]),
+        workers: list(&ports[ps..]),
+        page,
+        trace: args.train.trace.clone(),
+    };
     // Until it ends: then nobody listens there any more.
     let root = job.folder.root().to_owned();
     let (_reachable, security) = Reachable::new(&root, places.ps.clone(), &args.security)?;

@@ -26,6 +26,7 @@ pub mod args;
 mod best;
 mod board;
 pub mod command_line;
+pub mod compare;
 pub mod config;
 pub mod drawing;
 mod early_stop;
@@ -67,6 +68,7 @@ pub mod straggler;
 pub mod summary;
 mod table_rows;
 mod tester;
+mod trace;
 pub mod train;
 mod units;
 

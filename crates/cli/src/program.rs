@@ -16,6 +16,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::args::{Command, LaunchArgs, NodeArgs, TrainArgs};
 use crate::command_line::{self, Given, without};
+use crate::compare::compare;
 use crate::config::ConfigError;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
@@ -76,6 +77,7 @@ fn carry_out(itself: &[OsString], typed: impl IntoIterator<Item = OsString>) -> 
         Command::Predict(args) => predict(&args, out).map(done),
         Command::Plan(args) => plan(&args, out).map(done),
         Command::Report(args) => report(&args, out).map(done),
+        Command::Compare(args) => compare(&args, out).map(done),
         Command::Launch(args) => run_launch(*args, &words, itself),
         Command::Node(args) => run_node(*args, &words),
         Command::Status(args) => status(&args, out).map(done),

@@ -22,23 +22,35 @@ use crate::summary::{ReplicaSummary, Summary, story};
 /// # Errors
 /// When the files of the run make no sense, or the page cannot be written.
 pub fn report(args: &ReportArgs, out: &mut dyn Write) -> Result<(), Error> {
-    let root = &args.run;
-    let mut history = History::read(root)?;
-    let root = if root.is_dir() { root } else { root.parent().unwrap_or(root) };
+    let root = folder_of(&args.run);
+    let summary = draw(&args.run)?;
+    let page = root.join("report.html");
+    writeln!(out, "{}\nreport: {}", story(&summary), page.display())
+        .map_err(|error| Error::failed(format!("the answer cannot be written: {error}")))
+}
+
+/// The folder of a run that is given as such, or as its file of metrics.
+pub(crate) fn folder_of(run: &Path) -> &Path {
+    if run.is_dir() { run } else { run.parent().unwrap_or(run) }
+}
+
+/// Draws what the files of a run tell, and answers what it came to.
+pub(crate) fn draw(run: &Path) -> Result<Summary, Error> {
+    let (mut history, root) = (History::read(run)?, folder_of(run));
     if let Some(life) = history.lives.last_mut() {
         life.spans = spans(&life.batches, &[]);
     }
-    let summary = match &history.result {
-        Some(result) => result.clone(),
-        None => so_far(root, &history),
-    };
+    let summary = summary_of(root, &history);
     let run = history.lives.last().map(|life| life.run.clone()).unwrap_or_default();
     let settings = run.into_iter().filter(|(name, _)| name != "kind");
     let settings = settings.map(|(name, value)| (name, words(&value))).collect();
     html_report::write(root, &history, &summary, settings).map_err(Error::failed)?;
-    let page = root.join("report.html");
-    writeln!(out, "{}\nreport: {}", story(&summary), page.display())
-        .map_err(|error| Error::failed(format!("the answer cannot be written: {error}")))
+    Ok(summary)
+}
+
+/// What a run came to, or has come to so far.
+pub(crate) fn summary_of(root: &Path, history: &History) -> Summary {
+    history.result.clone().unwrap_or_else(|| so_far(root, history))
 }
 
 /// What is known of a run that has told no result: it failed, was killed, or still trains.

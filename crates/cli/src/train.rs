@@ -27,6 +27,7 @@ use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
 use crate::table_rows::TableRows;
 use crate::tester::Source;
+use crate::trace::{self, Place, Trace};
 
 /// Trains, and writes the run folder.
 ///
@@ -47,7 +48,8 @@ use crate::tester::Source;
 pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Error> {
     let mut folder = RunFolder::open(settings)?;
     let events = Record::new();
-    let trainer = match start(settings, &folder, &events) {
+    let is_writable = trace::check(settings.args.trace.as_deref());
+    let trainer = match is_writable.and_then(|()| start(settings, &folder, &events)) {
         Ok(trainer) => trainer,
         Err(error) => {
             folder.abandon();
@@ -56,7 +58,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
     };
     let first = folder.from().map_or(0, |from| from.step.get().unsigned_abs());
     let record = RunRecord::open(settings, folder, events)?;
-    let folder = record.folder();
+    let (folder, events) = (record.folder(), record.record());
     if first >= settings.updates {
         let state = checkpoint::read(folder.checkpoints()).map_err(Error::failed)?;
         let outcome = RunOutcome::of_checkpoint(state);
@@ -65,6 +67,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
         record.write_result(&told)?;
         return record.summarize(&outcome);
     }
+    let trace = Trace::start(settings.args.trace.as_deref(), events, Place::Process)?;
     // There is a good checkpoint from the first moment, whatever becomes of the first updates.
     trainer.save(folder.checkpoints(), settings.keep).map_err(Error::failed)?;
 
@@ -79,6 +82,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
     })?;
     let hooks = hooks(settings, Some(run_hook), Some(folder));
     let report = trainer.fit(&learner(settings), |_| shard(settings), hooks);
+    drop(trace);
     let written = record.flush();
     let report = report.map_err(|error| {
         let words = format!("{error}{}", advice(&error, folder));

@@ -186,6 +186,11 @@ pub struct TrainArgs {
     /// unless --out names another
     #[arg(long, value_name = "PATH", help_heading = OUTPUT)]
     pub resume: Option<PathBuf>,
+    /// Write who did what when to this file, for Perfetto (ui.perfetto.dev); in a cluster parameter
+    /// server 0 does. At 64 MB trace.json becomes trace.1.json, and that one trace.2.json; an
+    /// earlier trace is kept in the same way
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub trace: Option<PathBuf>,
     /// Settings from a TOML file, each under its option's long name with _ for -, such as
     /// `learning_rate = 0.1`; an option that is given here wins
     #[arg(long, value_name = "FILE")]
@@ -266,12 +271,13 @@ The run folder has report.html (open it in a browser), metrics.jsonl and a check
 
 /// Options of a training that are not about what is trained: whoever starts processes gives them
 /// whatever program it is.
-const OF_ANY_PROGRAM: [&str; 10] = [
+const OF_ANY_PROGRAM: [&str; 11] = [
     "out",
     "checkpoint_dir",
     "save_every",
     "keep",
     "tensorboard",
+    "trace",
     "resume",
     "config",
     "dashboard",

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sync_replicas::driver::printable;
 
@@ -16,9 +16,10 @@ use crate::output::say;
 use crate::resolved::ClusterOptions;
 use crate::run_folder::{FolderSettings, RunFolder};
 use crate::settings::{Resume, Settings};
+use crate::trace;
 
 /// Options that are the launcher's own, or that it gives each process itself.
-const OWN: [&str; 9] = [
+const OWN: [&str; 10] = [
     "--ps",
     "--workers",
     "--out",
@@ -26,6 +27,7 @@ const OWN: [&str; 9] = [
     "--resume",
     "--dashboard",
     "--metrics-listen",
+    "--trace",
     "--metrics-port",
     "--key-file",
 ];
@@ -56,6 +58,7 @@ pub(super) struct Places {
     pub(super) workers: Vec<String>,
     /// Of the first parameter server's page, if there are any.
     pub(super) page: Option<SocketAddr>,
+    pub(super) trace: Option<PathBuf>,
 }
 
 impl Job {
@@ -69,6 +72,11 @@ impl Job {
             true => Self::of_model(args, words, itself)?,
             false => Self::of_program(args, words, itself)?,
         };
+        // It may be in the run folder.
+        if let Err(error) = trace::check(args.train.trace.as_deref()) {
+            job.folder.abandon();
+            return Err(error);
+        }
         job.folder.record(settings, &config)?;
         // Parameter server 0 holds it.
         job.folder.let_go();
@@ -201,6 +209,9 @@ impl Job {
         if let ("ps", Some(first)) = (role, places.page) {
             let page = nth_page(first, index).to_string();
             words.extend(["--dashboard".into(), page.into()]);
+        }
+        if let ("ps", 0, Some(file)) = (role, index, &places.trace) {
+            words.extend(["--trace".into(), file.into()]);
         }
         words
     }

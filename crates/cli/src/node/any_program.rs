@@ -1,6 +1,7 @@
 //! A parameter server that serves whatever program the workers run: it knows nothing of the digits.
 //!
-//! The first one also writes the run folder: checkpoints, metrics, and what the training came to.
+//! The first one also writes the run folder: checkpoints, metrics, what the training came to, and
+//! its report.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -25,10 +26,12 @@ use crate::host_time::{host, rfc_3339};
 use crate::lock::lock;
 use crate::metrics::{Run, unwritten};
 use crate::observe::{self, Observed};
+use crate::report::draw;
 use crate::run_folder::{FolderSettings, RunFolder, checkpoints_of};
 use crate::run_log::RunLog;
 use crate::settings::Resume;
 use crate::summary::{ReplicaSummary, Summary};
+use crate::trace::{Place, Trace};
 
 /// What its run folder is named after, and what stands for the model in its result.
 const NAME: &str = "program";
@@ -74,6 +77,7 @@ fn lead(
 ) -> Result<Ended, Error> {
     let folder = folder(args)?;
     let (record, run) = (Record::new(), folder.run());
+    let trace = Trace::start(args.train.trace.as_deref(), &record, Place::Cluster)?;
     let line = Run {
         version: env!("CARGO_PKG_VERSION"),
         command: folder.command(),
@@ -96,6 +100,7 @@ fn lead(
     let report =
         cluster.serve(ServerFiles { checkpoints: Some(checkpoints), run, record: Some(record) });
     writer.end();
+    drop(trace);
     let report = report?;
     lock(&log).flush()?;
     if !report.left {
@@ -103,6 +108,10 @@ fn lead(
         let mut log = lock(&log);
         log.result(&summary);
         log.flush()?;
+        // The result stands without it.
+        if let Err(error) = draw(folder.root()) {
+            tracing::error!("the report is not drawn: {error}");
+        }
     }
     Ok(Ended::of(&report))
 }

@@ -21,6 +21,7 @@ use crate::metrics::unwritten;
 use crate::observe::{self, Observed};
 use crate::run_log::RunLog;
 use crate::table_rows::TableRows;
+use crate::trace::{Place, Trace};
 use crate::train::{RunRecord, hooks};
 
 /// Between two looks at the record.
@@ -28,7 +29,9 @@ const LOOK: Duration = Duration::from_millis(250);
 
 pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     let settings = &process.settings;
-    let record = RunRecord::open(settings, process.owned()?, Record::new())?;
+    let (folder, events) = (process.owned()?, Record::new());
+    let trace = Trace::start(settings.args.trace.as_deref(), &events, Place::Cluster)?;
+    let record = RunRecord::open(settings, folder, events)?;
     let folder = record.folder();
     if let Some(address) = process.page {
         let status = process.cluster.status_handle();
@@ -39,6 +42,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     let hooks = hooks(settings, None, Some(folder));
     let report = process.fit(hooks, folder.run(), Some(record.record()));
     writer.end();
+    drop(trace);
     if let Err(error) = write_end(process, &record, report.as_ref().ok()) {
         tracing::error!(%error, "the end of the metrics is not written");
     }

@@ -77,7 +77,9 @@ fn processes_train_as_threads_do() {
     let accepted = history.of_kind("batch").filter(|line| line["outcome"] == "accepted").count();
     assert_eq!(accepted as u64, count(&summary["accepted"]) + count(&summary["unused"]));
     let page = std::fs::read_to_string(folder.path().join("a/report.html")).expect("is there");
-    assert!(page.contains("replica 0, step "), "it has a timeline");
+    for replica in 0..3 {
+        assert!(page.contains(&format!("replica {replica}, step ")), "it is in the timeline");
+    }
     let planned = run(folder.path(), &["plan", "a"]);
     assert_eq!(planned.status, 0, "{}", planned.err);
 }

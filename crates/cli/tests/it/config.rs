@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::program::{folder, json, run, train};
 
 /// Each option of `train`: its words, and what a file says.
-const OPTIONS: [(&str, &str); 59] = [
+const OPTIONS: [(&str, &str); 60] = [
     ("--model softmax", "model = \"softmax\""),
     ("--hidden 8", "hidden = 8"),
     ("--seed 18446744073709551615", "seed = 18446744073709551615"),
@@ -88,13 +88,14 @@ const OPTIONS: [(&str, &str); 59] = [
     ("--checkpoint-dir c", "checkpoint_dir = \"c\""),
     ("--resume a", "resume = \"a\""),
     ("--dashboard 9000", "dashboard = \"9000\""),
+    ("--trace t.json", "trace = \"t.json\""),
     ("--json", "json = true"),
     ("--quiet", "quiet = true"),
 ];
 
 /// What is in no run's own file.
-const UNRECORDED: [&str; 7] =
-    ["epochs", "out", "checkpoint_dir", "resume", "dashboard", "json", "quiet"];
+const UNRECORDED: [&str; 8] =
+    ["epochs", "out", "checkpoint_dir", "resume", "dashboard", "trace", "json", "quiet"];
 
 fn parse(words: impl IntoIterator<Item = impl Into<String>>) -> TrainArgs {
     let all =

@@ -4,6 +4,7 @@ mod accuracy;
 mod bad_input;
 mod best;
 mod cluster;
+mod compare;
 mod config;
 mod evaluator;
 #[cfg(target_os = "linux")]
@@ -28,5 +29,6 @@ mod secured;
 #[cfg(unix)]
 mod signals;
 mod simulate;
+mod trace;
 mod unread;
 mod usage;

@@ -95,6 +95,10 @@ fn what_is_killed_changes_no_bit() {
         .into();
     assert_eq!(said.status, 0, "{}", said.err);
     assert!(said.out.starts_with("step 150: "), "{}", said.out);
+    let page = std::fs::read_to_string(calm.path().join("a/report.html")).expect("is drawn");
+    for replica in 0..3 {
+        assert!(page.contains(&format!("replica {replica}, step ")), "it is in the timeline");
+    }
 
     let folder = folder();
     let (child, mut err) = begun(folder.path(), &options);

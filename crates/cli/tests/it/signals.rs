@@ -10,7 +10,7 @@ use crate::program::{folder, json, program, send, train};
 const LONG: [&str; 4] = ["--updates", "1000000", "--straggler", "none"];
 
 /// A child, once training has begun.
-fn begun(folder: &std::path::Path, args: &[&str]) -> (Child, BufReader<std::process::ChildStderr>) {
+pub fn begun(folder: &Path, args: &[&str]) -> (Child, BufReader<std::process::ChildStderr>) {
     let mut command = program(folder, &[&LONG[..], args].concat());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
     let mut err = BufReader::new(child.stderr.take().expect("is piped"));
