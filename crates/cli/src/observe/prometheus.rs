@@ -159,13 +159,8 @@ impl Writer<'_> {
         let outcomes = outcomes.map(|(name, count)| (vec![("outcome", name.to_owned())], count));
         let help = "Checkpoints, by what became of them";
         self.family(("checkpoints", None, MetricType::Counter), help, outcomes, count)?;
-        match &it.last_saved {
-            Some(saved) => {
-                let help = "Size of the newest checkpoint";
-                self.gauge_of(("checkpoint_size", Unit::Bytes), help, saved.bytes as f64)
-            }
-            None => Ok(()),
-        }
+        let sizes = [(Vec::new(), &it.save_bytes)];
+        self.histogram(("checkpoint_size", Some(Unit::Bytes)), "Size of a checkpoint", sizes)
     }
 
     fn replicas(&mut self, it: &Activity) -> fmt::Result {

@@ -25,8 +25,8 @@ pub struct Activity {
     pub update_seconds: BTreeMap<u64, Histogram>,
     /// How long checkpoints took, in seconds.
     pub save_seconds: Histogram,
-    /// The newest of them.
-    pub last_saved: Option<Saved>,
+    /// How large they were, in bytes.
+    pub save_bytes: Histogram,
     /// Those that were not written.
     pub failed_saves: u64,
     /// The newest update, and when it was made, since training began.
@@ -73,7 +73,7 @@ impl Default for Activity {
             staleness: Histogram::of_counts(),
             update_seconds: BTreeMap::new(),
             save_seconds: Histogram::of_seconds(),
-            last_saved: None,
+            save_bytes: Histogram::of_bytes(),
             failed_saves: 0,
             last_update: None,
         }
@@ -141,7 +141,7 @@ impl Activity {
 
     pub(super) fn saved(&mut self, saved: &Saved) {
         self.save_seconds.add(saved.took.as_secs_f64());
-        self.last_saved = Some(saved.clone());
+        self.save_bytes.add(saved.bytes as f64);
     }
 
     pub(super) fn failed_save(&mut self, _: &FailedSave) {

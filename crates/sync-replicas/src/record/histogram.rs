@@ -9,6 +9,9 @@ const SECONDS: &[f64] = &[
 /// Upper bounds of counts.
 const COUNTS: &[f64] = &[0.0, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0];
 
+/// Upper bounds of sizes in bytes: a kilobyte to a terabyte.
+const BYTES: &[f64] = &[1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12];
+
 /// How many values there were of which size, and their sum.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Histogram {
@@ -29,6 +32,12 @@ impl Histogram {
     #[must_use]
     pub fn of_counts() -> Self {
         Self::new(COUNTS)
+    }
+
+    /// Of sizes in bytes, from a kilobyte to a terabyte.
+    #[must_use]
+    pub fn of_bytes() -> Self {
+        Self::new(BYTES)
     }
 
     fn new(bounds: &'static [f64]) -> Self {

@@ -117,7 +117,7 @@ fn values_have_their_replica_and_outcome() {
         "sync_replicas_replica_compute_seconds_bucket{le=\"+Inf\",replica=\"1\"} 2\n",
         "sync_replicas_replica_sent_bytes_total{replica=\"1\"} 40\n",
         "sync_replicas_gradient_staleness_steps_sum 3.0\n",
-        "sync_replicas_checkpoint_size_bytes 1000.0\n",
+        "sync_replicas_checkpoint_size_bytes_sum 1000.0\n",
         "sync_replicas_replica_token_held_seconds{replica=\"1\"} 0.5\n",
     ] {
         assert!(page.contains(line), "{line} is not in\n{page}");
