@@ -53,11 +53,11 @@ pub fn run(process: &Process) -> Result<Ended, Error> {
 /// Serves the page of a process that does not coordinate, if it is to have one: of a server what it
 /// says, of a worker what it records of itself.
 fn serve_page(process: &Process) -> Result<(), Error> {
-    let Some(address) = process.page else { return Ok(()) };
+    let Some(page) = observe::listen(process.page)? else { return Ok(()) };
     let status = process.cluster.status_handle();
     let observed = Observed::new(move || status.get());
     let observed = set(observed, process.own_record.as_ref(), Observed::with_record);
-    observe::serve(observed, address).map(drop)
+    observe::serve(observed, page).map(drop)
 }
 
 /// The usual limit of 1,024 descriptors is for programs that wait for them with `select`; strangers

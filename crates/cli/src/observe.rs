@@ -22,7 +22,7 @@ use sync_replicas::status::Status;
 
 pub(crate) use self::evaluations::Evaluations;
 pub(crate) use self::http::serve;
-pub(crate) use self::listen::address;
+pub(crate) use self::listen::{address, listen};
 pub(crate) use self::recent::Recent;
 pub(crate) use self::rows::rows;
 pub(crate) use self::view::View;

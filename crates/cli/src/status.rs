@@ -5,11 +5,11 @@
 use std::fmt::Write as _;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cluster::security::{Signer, TlsSettings, wall_clock};
 use cluster::spec::check_address;
-use cluster::{Connector, CoordinatorStatus, ServerStatus};
+use cluster::{Connector, CoordinatorStatus, Recorded, ServerStatus};
 use sync_replicas::driver::printable;
 use sync_replicas::record::Cursor;
 
@@ -42,31 +42,37 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How wide a terminal is that does not say.
 const COLUMNS: usize = 80;
 
-/// Shows the training again and again, until it has ended or its server is gone.
+/// A server that is away is asked again for so long: its process may be started again.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Shows the training again and again, until it has ended.
 fn watch(args: &StatusArgs, out: &mut impl Write) -> Result<(), Error> {
     let is_terminal = std::io::stdout().is_terminal();
     let columns = std::env::var("COLUMNS").ok().and_then(|it| it.parse().ok()).unwrap_or(COLUMNS);
-    let (mut cursor, mut recent) = (Cursor::default(), Recent::default());
-    let mut seen = false;
+    let (mut watched, mut seen) = (Watched::default(), None);
     loop {
+        let cursor = watched.cursor;
         let looked = ask(&args.address, &args.security, async |reach| {
             let status = cluster::status(reach, 0).await?;
             Ok((status, cluster::record(reach, cursor).await?))
         });
-        let (status, recorded) = match looked {
-            Ok(looked) => looked,
-            Err(error) if seen => {
-                writeln!(out, "it is not there any more: {error}").map_err(Error::failed)?;
-                return Ok(());
+        let (text, ended) = match looked {
+            Ok((status, recorded)) => {
+                seen = Some(Instant::now());
+                watched.take(&status, recorded);
+                let ended = status.coordinator.as_ref().is_some_and(|it| it.ended.is_some());
+                (rows(&View::new(&status, &watched.recent), columns), ended)
+            }
+            Err(error) if seen.is_some_and(|last| last.elapsed() < PATIENCE) => {
+                // A launcher that has ended has taken its addresses with it.
+                let folder = Path::new(&args.address);
+                let over = folder.is_dir() && Reach::of(folder).is_err();
+                let words = if over { "it is over" } else { "it is away, and asked again" };
+                (format!("{words}: {error}\n"), over)
             }
             Err(error) => return Err(error),
         };
-        seen = true;
-        cursor = recorded.cursor;
-        recent.take(recorded.news);
-        let view = View::new(&status, &recent);
         // From the upper left corner, each line to its end, and nothing below.
-        let text = rows(&view, columns);
         let text = match is_terminal {
             true => format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n")),
             false => text + "\n",
@@ -76,10 +82,34 @@ fn watch(args: &StatusArgs, out: &mut impl Write) -> Result<(), Error> {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             written => written.map_err(Error::failed)?,
         }
-        if status.coordinator.is_some_and(|it| it.ended.is_some()) {
+        if ended {
             return Ok(());
         }
         std::thread::sleep(EVERY);
+    }
+}
+
+/// What is known of one life of the training.
+#[derive(Default)]
+struct Watched {
+    generation: u64,
+    cursor: Cursor,
+    recent: Recent,
+}
+
+impl Watched {
+    /// Takes the news. Those of another life, or of another process, begin anew: the times of the
+    /// last one are not its own.
+    fn take(&mut self, status: &ServerStatus, recorded: Recorded) {
+        let other = recorded.cursor.updates < self.cursor.updates;
+        if other || status.generation != self.generation {
+            *self = Self { generation: status.generation, ..Self::default() };
+        }
+        // What another process has told since then is asked for once more.
+        if !other {
+            self.cursor = recorded.cursor;
+            self.recent.take(recorded.news);
+        }
     }
 }
 

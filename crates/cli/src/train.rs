@@ -6,6 +6,8 @@ mod record;
 mod run_line;
 mod setup;
 
+use std::net::TcpListener;
+
 use sync_replicas::driver::with_causes;
 use sync_replicas::record::{Record, Totals};
 use sync_replicas::{FitError, Report, Trainer, checkpoint};
@@ -46,6 +48,8 @@ use crate::trace::{self, Place, Trace};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Error> {
+    let page = observe::address(settings.args.dashboard, None, &SecurityArgs::default())?;
+    let page = observe::listen(page)?;
     let mut folder = RunFolder::open(settings)?;
     let events = Record::new();
     let is_writable = trace::check(settings.args.trace.as_deref());
@@ -71,7 +75,9 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
     // There is a good checkpoint from the first moment, whatever becomes of the first updates.
     trainer.save(folder.checkpoints(), settings.keep).map_err(Error::failed)?;
 
-    show(settings, &trainer, &record)?;
+    if let Some(page) = page {
+        show(page, &trainer, &record)?;
+    }
     let rows = TableRows::Here(trainer.table_reader());
     let mut run_hook = record.hook(interrupt, first, Source::Newest(rows));
     let best = settings.args.keep_best.map(|measure| Best::new(folder.root(), measure));
@@ -114,16 +120,12 @@ fn start(settings: &Settings, folder: &RunFolder, record: &Record) -> Result<Tra
     Ok(trainer)
 }
 
-/// Serves the live page, if there is to be one.
-fn show(settings: &Settings, trainer: &Trainer<f32>, record: &RunRecord<'_>) -> Result<(), Error> {
-    let own = SecurityArgs::default();
-    let Some(address) = observe::address(settings.args.dashboard, None, &own)? else {
-        return Ok(());
-    };
+/// Serves the live page there.
+fn show(page: TcpListener, trainer: &Trainer<f32>, record: &RunRecord<'_>) -> Result<(), Error> {
     let (status, events) = (trainer.status_handle(), record.record().clone());
     let observed = Observed::new(move || Some(observe::of_process(status.get(), &events)));
     let observed = observed.with_record(record.record()).in_folder(record.folder().root());
-    let address = observe::serve(observed, address)?;
+    let address = observe::serve(observed, page)?;
     say(format!("live page: http://{address}/"));
     Ok(())
 }

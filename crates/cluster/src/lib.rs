@@ -106,6 +106,7 @@ pub use front::{
 };
 pub use server::{ServeError, ServerPresence, ServerStatus, Usage};
 pub use shard::Wire;
+pub use wire::Recorded;
 
 /// Keeps the programs of the crate's and the project's pages compiling, and running where they can.
 #[cfg(doctest)]

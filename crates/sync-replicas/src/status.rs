@@ -55,7 +55,7 @@ pub struct ReplicaStatus {
     pub silent_seconds: Option<f64>,
     /// The step that it claims.
     pub local_step: i64,
-    /// Gradients that became part of a step.
+    /// Gradients that became part of a step, also of steps that a restore took back.
     pub accepted: u64,
     /// Gradients dropped because their step was over.
     pub stale: u64,

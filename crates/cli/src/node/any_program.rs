@@ -3,7 +3,7 @@
 //! The first one also writes the run folder: checkpoints, metrics, what the training came to, and
 //! its report.
 
-use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -48,14 +48,15 @@ pub fn serve(args: &NodeArgs, stop: ProcessHandle) -> Result<Ended, Error> {
         None => cluster,
     };
     let page = observe::address(args.train.dashboard, args.metrics_port, &args.security)?;
+    let page = observe::listen(page)?;
     let status = cluster.status_handle();
     let observed = Observed::new(move || status.get());
     let task = cluster.place().task;
     if task.role == Role::Ps && task.index == 0 {
-        return lead(args, &cluster, page.map(|address| (observed, address)));
+        return lead(args, &cluster, page.map(|page| (observed, page)));
     }
-    if let Some(address) = page {
-        observe::serve(observed, address)?;
+    if let Some(page) = page {
+        observe::serve(observed, page)?;
     }
     let files = ServerFiles { checkpoints: rows(args), run: RunId::draw(), record: None };
     Ok(Ended::of(&cluster.serve(files)?))
@@ -73,7 +74,7 @@ fn rows(args: &NodeArgs) -> Option<Checkpoints> {
 fn lead(
     args: &NodeArgs,
     cluster: &Cluster,
-    page: Option<(Observed, SocketAddr)>,
+    page: Option<(Observed, TcpListener)>,
 ) -> Result<Ended, Error> {
     let folder = folder(args)?;
     let (record, run) = (Record::new(), folder.run());
@@ -90,8 +91,8 @@ fn lead(
     let metrics = folder.root().join(METRICS);
     let log = RunLog::open(&metrics, &line, record.clone(), board.transpose()?)?;
     let log = Arc::new(Mutex::new(log));
-    if let Some((observed, address)) = page {
-        observe::serve(observed.with_record(&record).in_folder(folder.root()), address)?;
+    if let Some((observed, page)) = page {
+        observe::serve(observed.with_record(&record).in_folder(folder.root()), page)?;
     }
     let writer = Writer::start(Arc::clone(&log)).map_err(unwritten)?;
     let keep = usize::try_from(args.train.keep).unwrap_or(usize::MAX);

@@ -29,14 +29,15 @@ const LOOK: Duration = Duration::from_millis(250);
 
 pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     let settings = &process.settings;
+    let page = observe::listen(process.page)?;
     let (folder, events) = (process.owned()?, Record::new());
     let trace = Trace::start(settings.args.trace.as_deref(), &events, Place::Cluster)?;
     let record = RunRecord::open(settings, folder, events)?;
     let folder = record.folder();
-    if let Some(address) = process.page {
+    if let Some(page) = page {
         let status = process.cluster.status_handle();
         let observed = Observed::new(move || status.get()).with_record(record.record());
-        observe::serve(observed.in_folder(folder.root()), address)?;
+        observe::serve(observed.in_folder(folder.root()), page)?;
     }
     let writer = Writer::start(Arc::clone(record.log())).map_err(unwritten)?;
     let hooks = hooks(settings, None, Some(folder));

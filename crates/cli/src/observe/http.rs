@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,14 +19,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::events::{self, Live};
 use super::{Observed, prometheus};
 use crate::error::Error;
 use crate::lock::lock;
-use crate::ports;
 
 /// What Prometheus asks for, and what a browser shows.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -46,8 +46,9 @@ static PAGE: LazyLock<Bytes> = LazyLock::new(|| {
 /// How long metrics are shown again.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// How long a caller may take to say what it wants, and how many there may be: more wait.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a caller may take to ask and to read, and how many there may be: more wait, for less
+/// than a scrape does.
+const PATIENCE: Duration = Duration::from_secs(4);
 const CALLERS: usize = 32;
 /// How many of them may watch, and for how long; a browser comes again by itself.
 const WATCHERS: usize = 8;
@@ -68,9 +69,11 @@ struct Pages {
 /// Serves until the process ends; where.
 ///
 /// # Errors
-/// When the port is taken: a user who asked for a page counts on it.
-pub(crate) fn serve(observed: Observed, address: SocketAddr) -> Result<SocketAddr, Error> {
-    let listener = ports::bind_metrics(address)?;
+/// When the system gives no thread or no socket.
+pub(crate) fn serve(
+    observed: Observed,
+    listener: std::net::TcpListener,
+) -> Result<SocketAddr, Error> {
     let address = listener.local_addr().map_err(Error::failed)?;
     listener.set_nonblocking(true).map_err(Error::failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -106,25 +109,37 @@ async fn listen(pages: Arc<Pages>, listener: std::net::TcpListener) -> std::io::
             }
         };
         let pages = Arc::clone(&pages);
-        let answer = service_fn(move |request| {
-            std::future::ready(Ok::<_, Infallible>(pages.answer(&request)))
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(PATIENCE)
-            .serve_connection(TokioIo::new(stream), answer);
-        tokio::spawn(async move {
-            // A scraper that went away in the middle, or says nothing, comes back for the next one.
-            if let Ok(Err(error)) = tokio::time::timeout(WATCH, connection).await {
-                tracing::debug!(%error, "a scrape broke off");
-            }
-            drop(caller);
-        });
+        tokio::spawn(serve_one(pages, stream, caller));
+    }
+}
+
+/// One question and its answer. Who watches has a place of its own, and time.
+async fn serve_one(pages: Arc<Pages>, stream: TcpStream, caller: OwnedSemaphorePermit) {
+    let watches = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&watches);
+    let answer = service_fn(move |request| {
+        let answer = pages.answer(&request, &told);
+        std::future::ready(Ok::<_, Infallible>(answer))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), answer);
+    let mut connection = std::pin::pin!(connection);
+    let mut ended = tokio::time::timeout(PATIENCE, &mut connection).await;
+    drop(caller);
+    if ended.is_err() && watches.load(Ordering::Relaxed) {
+        ended = tokio::time::timeout(WATCH, connection).await;
+    }
+    // A scraper that went away in the middle, or says nothing, comes back for the next one.
+    if let Ok(Err(error)) = ended {
+        tracing::debug!(%error, "a scrape broke off");
     }
 }
 
 impl Pages {
-    fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
+    fn answer<B>(&self, request: &Request<B>, watches: &AtomicBool) -> Response<Body> {
         if self.is_local && !names_this_machine(request) {
             let text = "ask by localhost or a loopback address, or give --dashboard its address\n";
             return said(StatusCode::MISDIRECTED_REQUEST, TEXT, text);
@@ -135,7 +150,7 @@ impl Pages {
         match request.uri().path() {
             "/" => said(StatusCode::OK, HTML, PAGE.clone()),
             "/metrics" => self.metrics(request),
-            "/events" => self.events(),
+            "/events" => self.events(watches),
             _ => said(
                 StatusCode::NOT_FOUND,
                 TEXT,
@@ -166,11 +181,12 @@ impl Pages {
     }
 
     /// The training as of now, and again each second.
-    fn events(&self) -> Response<Body> {
+    fn events(&self, watches: &AtomicBool) -> Response<Body> {
         let Ok(place) = Arc::clone(&self.watchers).try_acquire_owned() else {
-            let text = "too many watch already\n";
-            return said(StatusCode::SERVICE_UNAVAILABLE, TEXT, text);
+            // A browser does not come again after another answer.
+            return said(StatusCode::OK, EVENTS, "retry: 5000\nevent: full\ndata:\n\n");
         };
+        watches.store(true, Ordering::Relaxed);
         let body = events::stream(Arc::clone(&self.live), place);
         response(StatusCode::OK, EVENTS, BodyExt::boxed(body))
     }
@@ -207,6 +223,10 @@ fn names_this_machine<B>(request: &Request<B>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
+    use cluster::ServerStatus;
+
     use super::*;
 
     // P-27
@@ -232,5 +252,53 @@ mod tests {
         check(Some("10.0.0.1:9000"), false);
         check(Some(""), false);
         check(Some("not a host"), false);
+    }
+
+    /// A page in this process; where.
+    fn served() -> SocketAddr {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let observed = Observed::new(|| Some(ServerStatus { parts: 1, ..Default::default() }));
+        serve(observed, listener).expect("it serves")
+    }
+
+    fn asks(page: SocketAddr, path: &str) -> std::net::TcpStream {
+        let mut stream = std::net::TcpStream::connect(page).expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it is heard");
+        stream
+    }
+
+    // P-27: strangers who are silent hold no scrape for longer than one is waited for, and those
+    // who watch hold none at all.
+    #[test]
+    fn a_scrape_is_answered_whoever_else_calls() {
+        let page = served();
+        let silent = || std::net::TcpStream::connect(page).expect("it listens");
+        let silent: Vec<_> = (0..CALLERS + 8).map(|_| silent()).collect();
+        let begun = Instant::now();
+        let mut answer = String::new();
+        asks(page, "/metrics").read_to_string(&mut answer).expect("it answers, and ends");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let seconds = begun.elapsed().as_secs();
+        assert!(seconds < 10, "it took {seconds} s");
+        drop(silent);
+    }
+
+    // A browser comes again only after an answer of this kind.
+    #[test]
+    fn one_who_may_not_watch_is_told_to_come_again() {
+        let page = served();
+        let mut watchers: Vec<_> = (0..WATCHERS).map(|_| asks(page, "/events")).collect();
+        for watcher in &mut watchers {
+            // Until it has its place.
+            watcher.read_exact(&mut [0]).expect("it is told");
+        }
+        let mut answer = String::new();
+        asks(page, "/events").read_to_string(&mut answer).expect("it answers, and ends");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.contains("retry: 5000\nevent: full\n"), "{answer}");
+        let mut answer = String::new();
+        asks(page, "/metrics").read_to_string(&mut answer).expect("it answers, and ends");
+        assert!(answer.contains("sync_replicas_generation"), "{answer}");
     }
 }

@@ -1,12 +1,13 @@
 //! Where a page listens: from `--dashboard` and `--metrics-port`, and not where strangers
 //! reach it unthinkingly.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
 use cluster::security::check_bind;
 
 use crate::args::{PageAddress, SecurityArgs};
 use crate::error::Error;
+use crate::ports;
 
 /// The address, if a page is asked for: nowhere that others reach, unless who may come in was
 /// thought of.
@@ -38,4 +39,12 @@ pub(crate) fn address(
     check_bind(&address.to_string(), is_protected)
         .map_err(|error| Error::usage(format!("--dashboard: {error}")))?;
     Ok(Some(address))
+}
+
+/// Listens there, if anywhere, before anything else is begun.
+///
+/// # Errors
+/// When the port is taken: a user who asked for a page counts on it.
+pub(crate) fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Error> {
+    address.map(ports::bind_metrics).transpose()
 }

@@ -229,7 +229,7 @@ fn server(it: &ServerPresence) -> Server {
 
 fn checkpoints(status: &ServerStatus, recent: &Recent) -> String {
     let mut text = match &recent.saved {
-        None => "no checkpoint was written yet".to_owned(),
+        None => "none was written since this process began".to_owned(),
         Some(saved) => format!(
             "the newest is of update {}: {}, written in {}, {} ago",
             saved.step,

@@ -38,8 +38,15 @@ pub(super) fn read(path: &Path) -> Result<Run, Error> {
     let count = |life: &Life, name: &str| {
         life.run.get(name)?.as_u64().filter(|count| (1..=MOST).contains(count))
     };
-    let counts_of =
-        |life: &Life| count(life, "replicas_to_aggregate").zip(count(life, "total_num_replicas"));
+    // Of a program of a user's own the launcher knows only the workers and the backups.
+    let launched = |life: &Life| {
+        let (total, backup) = (count(life, "workers")?, count(life, "backup").unwrap_or(0));
+        Some((total.checked_sub(backup).filter(|needed| *needed > 0)?, total))
+    };
+    let counts_of = |life: &Life| {
+        let counts = count(life, "replicas_to_aggregate").zip(count(life, "total_num_replicas"));
+        counts.or_else(|| launched(life))
+    };
     let counts = history.lives.last().and_then(counts_of);
     let Some((gradients, total)) = counts else {
         let expected = "a line of kind run with replicas_to_aggregate and total_num_replicas";

@@ -146,6 +146,9 @@ fn an_interrupted_program_goes_on() {
         .expect("the program starts")
         .into();
     assert_eq!(again.out, whole.out, "{}", whole.err);
+    // Who was slow is told of such a run as of any.
+    let said = run(folder.path(), &["plan", "a"]);
+    assert!(said.status == 0 && said.out.contains("Who is slow?"), "{} {}", said.out, said.err);
 }
 
 /// None outlives the launcher, however that ends.

@@ -42,7 +42,18 @@ impl Coordinator {
             state: Cow::Borrowed(state),
             silent_seconds: record.live.then_some(silent.as_secs_f64()),
             failure: record.failure.clone(),
-            ..ReplicaStatus::of_engine(&self.engine, id)
+            ..self.counted(ReplicaStatus::of_engine(&self.engine, id), index)
+        }
+    }
+
+    /// With what was counted in generations that are over.
+    fn counted(&self, status: ReplicaStatus, index: usize) -> ReplicaStatus {
+        let before = self.spent[index].before();
+        ReplicaStatus {
+            accepted: status.accepted.saturating_add(before.accepted),
+            stale: status.stale.saturating_add(before.stale),
+            expired: status.expired.saturating_add(before.expired),
+            ..status
         }
     }
 }

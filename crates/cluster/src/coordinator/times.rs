@@ -59,6 +59,13 @@ pub(super) struct Spent {
     unused_before: u64,
 }
 
+impl Spent {
+    /// What was counted in generations that are over.
+    pub(super) fn before(&self) -> &Tally {
+        &self.before
+    }
+}
+
 impl Coordinator {
     /// Notes a piece of work of which the coordinator has just heard. What a replica says of itself
     /// cannot be more than the time that there was.
