@@ -61,7 +61,5 @@ pub fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Error> {
     if args.json {
         return output::json(out, &answer);
     }
-    // A reader that has gone, as `head` does, is no failure.
-    let _ = out.write_all(text::answer(&answer).as_bytes());
-    Ok(())
+    output::text(out, &text::answer(&answer))
 }
