@@ -9,13 +9,15 @@ mod table;
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use sync_replicas::driver::printable;
 
 use self::run::{ComparedRun, keep_differing};
 use crate::args::CompareArgs;
 use crate::error::{Error, UsageError};
+use crate::history::METRICS;
 use crate::output;
 
 /// A table is no wider, save where a single column is.
@@ -34,10 +36,8 @@ struct Comparison<'a> {
 /// # Errors
 /// When a run is given twice, its files make no sense, or a result cannot be written.
 pub fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Error> {
-    if let Some(path) = args.out.as_ref().filter(|it| it.extension().is_none_or(|it| it != "html"))
-    {
-        let expected = "a file whose name ends with .html";
-        return Err(UsageError::number("--out", expected, path.display()).into());
+    if let Some(path) = &args.out {
+        refuse_page(path)?;
     }
     let names = names::short(&places(&args.runs)?);
     let runs = args.runs.iter().zip(names);
@@ -46,32 +46,59 @@ pub fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Error> {
     let differing = keep_differing(&mut runs);
     let facts = table::facts(&runs, &differing);
     if let Some(path) = &args.out {
-        fs::write(path, page::html(&runs, &facts)).map_err(|error| {
-            let got = format!("{}: {error}", path.display());
-            UsageError::number("--out", "a file that can be written", got)
-        })?;
+        let page = page::html(&runs, &facts);
+        let written = output::to_file(path, |out| {
+            let unwritable = |error| format!("{} cannot be written: {error}", path.display());
+            Ok(out.write_all(page.as_bytes()).map_err(unwritable)?)
+        });
+        written.map_err(Error::failed)?;
     }
     if args.json {
         return output::json(out, &Comparison { differing: &differing, runs: &runs });
     }
-    let page = args.out.iter().map(|path| format!("\npage: {}\n", path.display()));
+    let shown = |path: &PathBuf| printable(&path.to_string_lossy()).into_owned();
+    let page = args.out.iter().map(|path| format!("\npage: {}\n", shown(path)));
     let text = table::text(&runs, &facts, WIDTH) + &page.collect::<String>();
-    // A reader who has seen enough has gone.
-    let _ = out.write_all(text.as_bytes());
-    Ok(())
+    output::text(out, &text)
+}
+
+/// Refuses a page where none can be, or where it would take the place of a run's own files.
+fn refuse_page(path: &Path) -> Result<(), Error> {
+    let target = target(path);
+    let folder = target.parent().unwrap_or(&target);
+    let expected = if path.extension().is_none_or(|it| it != "html") {
+        "a file whose name ends with .html"
+    } else if !folder.is_dir() {
+        "a file in a folder that exists"
+    } else if folder.join(METRICS).exists() {
+        "a file outside of run folders"
+    } else {
+        return Ok(());
+    };
+    Err(UsageError::number("--out", expected, path.display()).into())
+}
+
+/// Where links lead is what is meant.
+fn target(path: &Path) -> PathBuf {
+    let absolute = || std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    fs::canonicalize(path).unwrap_or_else(|_| absolute())
 }
 
 /// Where each run is, so that one that is given twice is found whatever it is called.
 fn places(runs: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     let whole = |path: &PathBuf| {
-        let absolute = || std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        fs::canonicalize(path).unwrap_or_else(|_| absolute())
+        let target = target(path);
+        match target.parent() {
+            // The other way to name a run. Other files may be of several runs.
+            Some(folder) if target.ends_with(METRICS) => folder.to_owned(),
+            _ => target,
+        }
     };
     let places: Vec<PathBuf> = runs.iter().map(whole).collect();
     for (number, place) in places.iter().enumerate() {
         if let Some(first) = places[..number].iter().position(|it| it == place) {
             let (one, other) = (runs[first].display(), runs[number].display());
-            let got = format!("{one} and {other}, which are the same folder");
+            let got = format!("{one} and {other}, which are the same run");
             return Err(UsageError::number("RUN", "each run once", got).into());
         }
     }

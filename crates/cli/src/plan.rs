@@ -45,7 +45,7 @@ pub fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Error> {
     let measured = measured.map(|(trace, replay)| {
         MeasuredAnswer::new(trace, replay, &source.fleet, source.gradients, &args.iterations)
     });
-    let answer = Answer {
+    let mut answer = Answer {
         measured: measured.transpose()?,
         fixed_fleet: fleet.transpose()?,
         fixed_batch: batch.transpose()?,
@@ -53,6 +53,7 @@ pub fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Error> {
         notes: source.notes,
         seed: args.seed,
     };
+    answer.warn_of_few_steps();
     if let Some(folder) = &args.out {
         for (name, figure) in text::figures(&answer) {
             write(folder, name, &figure)?;
@@ -61,7 +62,5 @@ pub fn plan(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Error> {
     if args.json {
         return output::json(out, &answer);
     }
-    // A reader that has gone, as `head` does, is no failure.
-    let _ = out.write_all(text::answer(&answer).as_bytes());
-    Ok(())
+    output::text(out, &text::answer(&answer))
 }

@@ -1,7 +1,7 @@
 //! `predict`: a column for each row of a file, from the checkpoint of a run.
 
 use std::fs;
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use sync_replicas::BoxError;
@@ -11,6 +11,7 @@ use tabular::predict::{self as rows, Described};
 
 use crate::args::PredictArgs;
 use crate::error::Error;
+use crate::output;
 use crate::run_folder::{MODEL, checkpoints_of};
 use crate::table_rows::TableRows;
 
@@ -29,7 +30,7 @@ pub fn predict(args: &PredictArgs, out: &mut dyn Write) -> Result<(), Error> {
     };
     let written = match &args.out {
         None => write(out),
-        Some(path) => write_to(path, write),
+        Some(path) => output::to_file(path, write),
     };
     match written {
         Ok(_) => Ok(()),
@@ -42,40 +43,8 @@ pub fn predict(args: &PredictArgs, out: &mut dyn Write) -> Result<(), Error> {
     }
 }
 
-/// Writes to a pipe or a device as it is. A file is written beside the one that is meant, and put
-/// in its place once it is whole: what was there stays until then, and may be what is read.
-fn write_to(
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> Result<u64, BoxError>,
-) -> Result<u64, BoxError> {
-    let unwritable = |error| format!("{} cannot be written: {error}", path.display());
-    // Where links lead is what is meant.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let before = fs::metadata(&target).ok();
-    if before.as_ref().is_some_and(|before| !before.is_file()) {
-        let mut file = fs::File::options().write(true).open(&target).map_err(unwritable)?;
-        return write(&mut file);
-    }
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let aside = target.with_file_name(format!(".{name}.{}", std::process::id()));
-    let mut file = fs::File::create(&aside).map_err(unwritable)?;
-    let placed = match write(&mut file) {
-        Ok(rows) => {
-            let permissions = before.map(|before| file.set_permissions(before.permissions()));
-            let placed = permissions.transpose().and_then(|_| fs::rename(&aside, &target));
-            placed.map(|()| rows).map_err(|error| unwritable(error).into())
-        }
-        Err(error) => Err(error),
-    };
-    if placed.is_err() {
-        let _ = fs::remove_file(&aside);
-    }
-    placed
-}
-
 fn is_broken_pipe(error: &BoxError) -> bool {
-    let error = error.downcast_ref::<std::io::Error>();
-    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+    error.downcast_ref::<io::Error>().is_some_and(output::is_broken_pipe)
 }
 
 /// The model of a run, and the checkpoint that it predicts with.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use sync_replicas::checkpoint;
+use sync_replicas::driver::printable;
 use sync_replicas::record::SpanKind;
 use tabular::scores::Scores;
 
@@ -14,6 +15,7 @@ use crate::error::Error;
 use crate::history::{History, spans};
 use crate::html_report;
 use crate::metrics::Batches;
+use crate::output;
 use crate::run_folder;
 use crate::summary::{ReplicaSummary, Summary, story};
 
@@ -25,8 +27,8 @@ pub fn report(args: &ReportArgs, out: &mut dyn Write) -> Result<(), Error> {
     let root = folder_of(&args.run);
     let summary = draw(&args.run)?;
     let page = root.join("report.html");
-    writeln!(out, "{}\nreport: {}", story(&summary), page.display())
-        .map_err(|error| Error::failed(format!("the answer cannot be written: {error}")))
+    let page = page.to_string_lossy();
+    output::text(out, &format!("{}\nreport: {}\n", story(&summary), printable(&page)))
 }
 
 /// The folder of a run that is given as such, or as its file of metrics.

@@ -31,9 +31,7 @@ pub fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Error> {
             if args.json {
                 return output::json(out, &outcome.report);
             }
-            // A reader that has gone, as `head` does, is no failure.
-            let _ = out.write_all(text::run(&plan, &outcome.report).as_bytes());
-            Ok(())
+            output::text(out, &text::run(&plan, &outcome.report))
         }
         None => checks(args, out),
     }
@@ -99,7 +97,7 @@ fn checks(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Error> {
     if args.json {
         output::json(out, &checks)?;
     } else {
-        let _ = out.write_all(text::checks(&checks).as_bytes());
+        output::text(out, &text::checks(&checks))?;
     }
     let (all, failed) = (checks.len(), checks.iter().filter(|check| !check.holds).count());
     match failed {

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use sync_replicas::driver::printable;
 use sync_replicas::record::ReplicaReport;
 use tabular::scores::{Base, Scores};
 
@@ -244,6 +245,7 @@ pub fn story(summary: &Summary) -> String {
     if let (Some(step), Some(value), Some(path)) =
         (summary.best_step, summary.best_value, &summary.best_checkpoint)
     {
+        let path = printable(path);
         let _ = write!(text, " The best, {value:.4} at update {step}, is kept in {path}.");
     }
     if let Some(reason) = &summary.stopped_by {

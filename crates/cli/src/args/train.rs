@@ -186,9 +186,9 @@ pub struct TrainArgs {
     /// unless --out names another
     #[arg(long, value_name = "PATH", help_heading = OUTPUT)]
     pub resume: Option<PathBuf>,
-    /// Write who did what when to this file, for Perfetto (ui.perfetto.dev); in a cluster parameter
-    /// server 0 does. At 64 MB trace.json becomes trace.1.json, and that one trace.2.json; an
-    /// earlier trace is kept in the same way
+    /// Write who did what when to this file, whose name ends with .json, for Perfetto
+    /// (ui.perfetto.dev); in a cluster parameter server 0 does. At 64 MB trace.json becomes
+    /// trace.1.json, and that one trace.2.json; an earlier trace is kept in the same way
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub trace: Option<PathBuf>,
     /// Settings from a TOML file, each under its option's long name with _ for -, such as

@@ -56,6 +56,7 @@ pub(super) struct ComparedRun {
 pub(super) struct Parts {
     pub(super) accepted_part: Option<f64>,
     pub(super) stale_part: Option<f64>,
+    pub(super) unused_part: Option<f64>,
     pub(super) superseded_part: Option<f64>,
 }
 
@@ -103,6 +104,7 @@ impl Parts {
         Self {
             accepted_part: part(summary.accepted),
             stale_part: part(summary.stale.saturating_add(summary.duplicates)),
+            unused_part: part(summary.unused),
             superseded_part: part(summary.superseded),
         }
     }

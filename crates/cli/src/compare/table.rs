@@ -57,6 +57,7 @@ pub(super) fn facts(runs: &[ComparedRun], differing: &[String]) -> Vec<Fact> {
     let part = |part: f64| format!("{:.1} %", 100.0 * part);
     add("accepted", &|run| run.parts.accepted_part.map(part));
     add("stale", &|run| run.parts.stale_part.map(part));
+    add("unused", &|run| run.parts.unused_part.map(part));
     add("superseded", &|run| run.parts.superseded_part.map(part));
     add("slowest replica", &|run| run.slowest_replica.map(|times| format!("{times:.1} x")));
     add("checkpoints", &|run| Some(run.checkpoints.to_string()));

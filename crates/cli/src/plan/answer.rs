@@ -62,10 +62,32 @@ pub(super) struct BatchAnswer {
     pub(super) advice: Advice,
 }
 
+/// Fewer steps do not tell how they spread.
+const FEWEST_STEPS: usize = 10;
+
 impl Answer {
     /// Whether somebody is slow all the time.
     pub(super) fn names_somebody(&self) -> bool {
         self.measured.as_ref().is_some_and(|it| !it.diagnosis.slow().is_empty())
+    }
+
+    /// Whether enough was measured for intervals; where nothing was, the laws are known.
+    pub(super) fn has_intervals(&self) -> bool {
+        self.measured.as_ref().is_none_or(MeasuredAnswer::has_intervals)
+    }
+
+    /// A note where that is not so.
+    pub(super) fn warn_of_few_steps(&mut self) {
+        if let Some(measured) = self.measured.as_ref().filter(|it| !it.has_intervals()) {
+            let (steps, were) = match measured.replay.steps {
+                1 => ("1 step".to_owned(), "was"),
+                many => (format!("{many} steps"), "were"),
+            };
+            self.notes.push(format!(
+                "only {steps} {were} looked at, and so few say little: no intervals are told; \
+                 measure more"
+            ));
+        }
     }
 }
 
@@ -96,6 +118,11 @@ impl MeasuredAnswer {
                 choices: replay.gains(machines.div_ceil(5) + 3, seed),
             },
         })
+    }
+
+    /// Whether enough was measured for intervals.
+    pub(super) fn has_intervals(&self) -> bool {
+        self.replay.steps >= FEWEST_STEPS
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use simulator::advice::{Diagnosis, Episode, Gain, Remedy, Rest, Standing, Verdict};
 
 use super::answer::MeasuredAnswer;
-use super::text::{count, wrapped};
+use super::text::{NONE, count, wrapped};
 use crate::units::time;
 
 /// Of many, so many are told of in words; all are in the JSON object.
@@ -84,13 +84,17 @@ fn remedy(remedy: &Remedy, machines: usize, measured: &MeasuredAnswer) -> String
             replaced.times
         );
     }
+    let interval = |plus_minus: f64| match measured.has_intervals() {
+        true => format!(" (± {plus_minus:.2})"),
+        false => String::new(),
+    };
     let mut text = format!(
-        "With {} in {place} (A = {} of N = {machines}) each machine does {:.2} times (± {:.2}) the \
+        "With {} in {place} (A = {} of N = {machines}) each machine does {:.2} times{} the \
          work that it does now",
         if one { "a usual machine" } else { "usual machines" },
         replaced.replicas_to_aggregate,
         replaced.times,
-        replaced.plus_minus,
+        interval(replaced.plus_minus),
     );
     if backups.replicas_to_aggregate == *now {
         let _ = write!(
@@ -102,8 +106,10 @@ fn remedy(remedy: &Remedy, machines: usize, measured: &MeasuredAnswer) -> String
     } else {
         let _ = write!(
             text,
-            "; with {instead} instead (A = {} of N = {machines}) {:.2} times (± {:.2}).",
-            backups.replicas_to_aggregate, backups.times, backups.plus_minus
+            "; with {instead} instead (A = {} of N = {machines}) {:.2} times{}.",
+            backups.replicas_to_aggregate,
+            backups.times,
+            interval(backups.plus_minus)
         );
     }
     if let Some(aggregate) = measured.recommended_once_replaced {
@@ -185,18 +191,22 @@ fn rest(diagnosis: &Diagnosis, all: bool) -> String {
 
 /// What each number of backups would have given.
 pub(super) fn replayed(out: &mut String, measured: &MeasuredAnswer) {
-    let replay = &measured.replay;
-    let steps = count(replay.steps, "step");
-    let _ = writeln!(out, "\nReplayed: what this fleet would have made of these {steps}.\n");
+    let (replay, told) = (&measured.replay, measured.has_intervals());
+    let steps = match replay.steps {
+        1 => "this step".to_owned(),
+        many => format!("these {many} steps"),
+    };
+    let _ = writeln!(out, "\nReplayed: what this fleet would have made of {steps}.\n");
     let _ = writeln!(out, "     A backups       step     faster  ± (95 %)  work each");
     for gain in replay.choices.iter().take(MOST_LINES) {
         let Gain { replicas_to_aggregate, backups, faster, plus_minus, work_each, .. } = gain;
         let bound = if gain.lower_bound { "≥ " } else { "" };
         let _ = writeln!(
             out,
-            "  {replicas_to_aggregate:>4} {backups:>7} {:>10} {:>10} {plus_minus:>9.2} {:>10}",
+            "  {replicas_to_aggregate:>4} {backups:>7} {:>10} {:>10} {:>9} {:>10}",
             format!("{bound}{}", time(gain.step_seconds)),
             format!("{faster:.2} ×"),
+            if told { format!("{plus_minus:.2}") } else { NONE.to_owned() },
             format!("{work_each:.2} ×"),
         );
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use simulator::advice::{Advice, Choice};
+use sync_replicas::driver::printable;
 
 use super::answer::{Answer, BatchAnswer, FleetAnswer};
 use super::replicas;
@@ -10,24 +11,35 @@ use crate::drawing::chart::{Axis, Chart, Series};
 use crate::units::time;
 
 pub(super) fn answer(answer: &Answer) -> String {
-    let mut out = wrapped(&format!("How many backups? From {}.", answer.source), "");
+    let source = printable(&answer.source);
+    let mut out = wrapped(&format!("How many backups? From {source}."), "");
     for note in &answer.notes {
         out.push_str(&wrapped(&format!("- {note}"), "  "));
     }
     if let Some(measured) = &answer.measured {
         replicas::told(&mut out, measured);
     }
+    let interval = match answer.has_intervals() {
+        true => |choice: &Choice| time(choice.plus_minus),
+        false => |_: &Choice| NONE.to_owned(),
+    };
     if let Some(fleet) = &answer.fixed_fleet {
-        self::fleet(&mut out, fleet);
+        self::fleet(&mut out, fleet, interval);
     }
     if let Some(batch) = &answer.fixed_batch {
-        self::batch(&mut out, batch, answer.names_somebody());
+        self::batch(&mut out, batch, answer.names_somebody(), interval);
     }
     if let Some(measured) = &answer.measured {
         replicas::replayed(&mut out, measured);
     }
     out
 }
+
+/// What cannot be told.
+pub(super) const NONE: &str = "-";
+
+/// How an interval is told.
+type Interval = fn(&Choice) -> String;
 
 /// The columns of a terminal.
 const WIDTH: usize = 80;
@@ -57,10 +69,11 @@ fn cost(fleet: &FleetAnswer, choice: &Choice) -> f64 {
     if fleet.hours { choice.cost / 3600.0 } else { choice.cost / best.max(f64::MIN_POSITIVE) }
 }
 
-fn fleet(out: &mut String, fleet: &FleetAnswer) {
+fn fleet(out: &mut String, fleet: &FleetAnswer, interval: Interval) {
     let FleetAnswer { machines, recommended, as_good: (from, to), .. } = fleet;
     let title = format!(
-        "A fixed fleet: {machines} machines, of which A make a step. Steps needed: {}.",
+        "A fixed fleet: {}, of which A make a step. Steps needed: {}.",
+        count(*machines, "machine"),
         fleet.iterations
     );
     // Writing to a string cannot fail.
@@ -69,7 +82,8 @@ fn fleet(out: &mut String, fleet: &FleetAnswer) {
         true => time(choice.cost),
         false => format!("{:.2} ×", cost(fleet, choice)),
     };
-    table(out, &fleet.advice, fleet.advice.best.index, "training", training);
+    let columns = (interval, "training", training);
+    table(out, &fleet.advice, fleet.advice.best.index, columns);
     let backups = machines.saturating_sub(*recommended);
     let advice = format!(
         "Use A = {recommended} of N = {machines}: {}.{}{}",
@@ -85,17 +99,19 @@ const A_EDGE: &str = " That is as far as the points of --iterations go: an A bey
 const BACKUPS_EDGE: &str = " That is the most that was looked at: more may be better; give \
                             --most-backups.";
 
-fn batch(out: &mut String, batch: &BatchAnswer, slow: bool) {
+fn batch(out: &mut String, batch: &BatchAnswer, slow: bool, interval: Interval) {
     let BatchAnswer { gradients, fastest_backups: fast, thriftiest_backups: thrifty, .. } = batch;
     let title = format!(
-        "A fixed batch: {gradients} gradients a step, and so many machines more.{}",
+        "A fixed batch: {} a step, and so many machines more.{}",
+        count(*gradients, "gradient"),
         if slow { " They are drawn from those measured, slow ones among them." } else { "" }
     );
     let _ = writeln!(out, "\n{}", wrapped(&title, ""));
     let first = &batch.advice.choices[0];
     let speed =
         |choice: &Choice| format!("{:.2} ×", first.cost / choice.cost.max(f64::MIN_POSITIVE));
-    table(out, &batch.advice, batch.advice.fastest.index, "work each", speed);
+    let columns = (interval, "work each", speed);
+    table(out, &batch.advice, batch.advice.fastest.index, columns);
     let advice = |what: &str, backups: usize, (from, to), edge: bool| {
         let machines = gradients + backups;
         let edge = if edge { BACKUPS_EDGE } else { "" };
@@ -138,8 +154,7 @@ fn table(
     out: &mut String,
     advice: &Advice,
     best: usize,
-    last: &str,
-    cost: impl Fn(&Choice) -> String,
+    (interval, last, cost): (Interval, &str, impl Fn(&Choice) -> String),
 ) {
     let _ = writeln!(
         out,
@@ -157,7 +172,7 @@ fn table(
             choice.total_num_replicas,
             choice.backups,
             format!("{bound}{}", time(choice.step_seconds)),
-            time(choice.plus_minus),
+            interval(choice),
             time(choice.deviation),
             time(choice.p95),
             100.0 * choice.wasted_compute,
@@ -178,14 +193,21 @@ fn table(
 
 /// A figure for each answer, by its file's name.
 pub(super) fn figures(answer: &Answer) -> Vec<(&'static str, String)> {
-    let mut figures = Vec::new();
+    let (mut figures, intervals) = (Vec::new(), answer.has_intervals());
     if let Some(fleet) = &answer.fixed_fleet {
         let name = if fleet.hours { "hours of training" } else { "length of training, best = 1" };
         let title = format!("Training with A of {} machines", fleet.machines);
         let x = |choice: &Choice| choice.replicas_to_aggregate as f64;
         let axes = ("A: gradients that make a step", name);
         let best = fleet.advice.best.index;
-        let figure = curve(title, axes, &fleet.advice, best, x, |choice| cost(fleet, choice));
+        let figure = curve(
+            title,
+            axes,
+            &fleet.advice,
+            best,
+            intervals,
+            (x, |choice: &Choice| cost(fleet, choice)),
+        );
         figures.push(("fleet.svg", figure));
     }
     if let Some(batch) = &answer.fixed_batch {
@@ -193,20 +215,27 @@ pub(super) fn figures(answer: &Answer) -> Vec<(&'static str, String)> {
         let x = |choice: &Choice| choice.backups as f64;
         let axes = ("backups", "seconds a step");
         let best = batch.advice.fastest.index;
-        let figure = curve(title, axes, &batch.advice, best, x, |choice| choice.step_seconds);
+        let figure = curve(
+            title,
+            axes,
+            &batch.advice,
+            best,
+            intervals,
+            (x, |choice: &Choice| choice.step_seconds),
+        );
         figures.push(("batch.svg", figure));
     }
     figures
 }
 
-/// A value over the choices, with its 95 % interval as two more lines.
+/// A value over the choices, with its 95 % interval as two more lines where that can be told.
 fn curve(
     title: String,
     (x_name, y_name): (&'static str, &'static str),
     advice: &Advice,
     best: usize,
-    x: impl Fn(&Choice) -> f64,
-    y: impl Fn(&Choice) -> f64,
+    has_intervals: bool,
+    (x, y): (impl Fn(&Choice) -> f64, impl Fn(&Choice) -> f64),
 ) -> String {
     let points = |factor: f64| -> Vec<(f64, f64)> {
         let known = advice.choices.iter().filter(|choice| !choice.lower_bound);
@@ -219,11 +248,11 @@ fn curve(
         points: points(factor),
         dots,
     };
-    let series = vec![
-        line("f", "95 % from", -1.0, false),
-        line("a", "expected", 0.0, true),
-        line("f", "95 % to", 1.0, false),
-    ];
+    let mut series = vec![line("a", "expected", 0.0, true)];
+    if has_intervals {
+        series.insert(0, line("f", "95 % from", -1.0, false));
+        series.push(line("f", "95 % to", 1.0, false));
+    }
     let all = || series.iter().flat_map(|series| &series.points);
     let y_axis = Axis::over(y_name, all().map(|point| point.1));
     let room = 0.1 * (y_axis.to - y_axis.from);

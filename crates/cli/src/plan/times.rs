@@ -54,9 +54,10 @@ fn refused(path: &Path, problem: impl Display) -> Error {
 fn notes(trace: &Trace, every: i64) -> Vec<String> {
     let (steps, whole) = (trace.steps().len(), trace.whole_steps());
     let mut notes = vec![format!(
-        "{} times of {} replicas in {steps} steps",
+        "{} times of {} replicas in {steps} step{}",
         trace.times(),
-        trace.replicas().len()
+        trace.replicas().len(),
+        if steps == 1 { "" } else { "s" }
     )];
     if every > 1 {
         notes.push(format!(

@@ -1,18 +1,26 @@
 //! The file of a trace, and the older ones beside it: each an array of events, whole by itself.
 //!
-//! Invariant: no file grows beyond its limit, and no file that is not a trace of ours is touched.
+//! Invariant: no file grows beyond its limit, no file that is not a trace of ours is touched, and
+//! each has one writer, which holds a lock on it for as long as it writes.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use sync_replicas::driver::create_private_file;
+use sync_replicas::driver::{append_private_file, create_private_file};
 
 use super::event::OURS;
 use crate::error::{Error, UsageError};
 
 /// So many older files are kept.
 const OLDER: usize = 2;
+
+/// The files of a run folder that are JSON, as a trace is.
+const OF_A_RUN: [&str; 4] = ["best.json", "launch.json", "model.json", "run.json"];
+
+/// Why a file cannot be had.
+const HELD: &str = "another training writes its trace there now; wait for it, end it, or give \
+                    another FILE";
 
 /// What closes the array; a reader does without it, as after a process that was killed.
 const END: &[u8] = b"\n]\n";
@@ -22,6 +30,8 @@ const END: &[u8] = b"\n]\n";
 pub(super) struct TraceFile {
     path: PathBuf,
     pub(super) file: File,
+    /// The one before, whose lock is kept: who opened it under its earlier name is refused as well.
+    _older: Option<File>,
     limit: u64,
     /// What the file has.
     written: u64,
@@ -32,11 +42,13 @@ pub(super) struct TraceFile {
 impl TraceFile {
     /// Begins a file; a trace that is there becomes an older one, unless nothing is in it.
     pub(super) fn open(path: &Path, limit: u64) -> io::Result<Self> {
-        if !fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+        let (mut file, mut older) = (held(path)?, None);
+        while file.metadata()?.len() > 0 {
             age(path)?;
+            older = Some(std::mem::replace(&mut file, held(path)?));
         }
-        let file = create_private_file(path)?;
-        Ok(Self { path: path.to_owned(), file, limit, written: 0, waiting: Vec::new() })
+        let (path, waiting) = (path.to_owned(), Vec::new());
+        Ok(Self { path, file, _older: older, limit, written: 0, waiting })
     }
 
     /// Whether so many bytes more fit into this file.
@@ -65,7 +77,9 @@ impl TraceFile {
     /// Closes the file, and begins the next one.
     pub(super) fn turn(&mut self) -> io::Result<()> {
         self.close()?;
-        *self = Self::open(&self.path, self.limit)?;
+        age(&self.path)?;
+        let full = std::mem::replace(self, Self::open(&self.path, self.limit)?);
+        self._older = Some(full.file);
         Ok(())
     }
 
@@ -83,22 +97,63 @@ impl TraceFile {
     }
 }
 
+/// Opens a file to write at its end, for this process alone.
+fn held(path: &Path) -> io::Result<File> {
+    let file = append_private_file(path)?;
+    hold(&file)?;
+    Ok(file)
+}
+
+/// Takes a file; given back when it is closed, and by the system when its process dies.
+fn hold(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(io::Error::new(io::ErrorKind::ResourceBusy, HELD)),
+        // Some file systems know no locks.
+        Err(TryLockError::Error(error)) => {
+            tracing::debug!(%error, "the file of the trace cannot be locked");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
 /// Refuses a file that a trace cannot be written to, and makes none.
 ///
 /// # Errors
 /// The sentence says what was expected, and what is there.
 pub(crate) fn check(path: Option<&Path>) -> Result<(), Error> {
     let Some(path) = path else { return Ok(()) };
+    refuse_name(path)?;
     (0..=OLDER).try_for_each(|age| refuse_other(&aged(path, age)))?;
     let tried = match path.exists() {
         true => File::options().append(true).open(path).map(drop),
-        // A folder may say that it is writable, and is not.
-        false => create_private_file(path).and_then(|_| fs::remove_file(path)),
+        false => probe(path),
     };
     tried.map_err(|error| {
         let expected = "a file that can be written, in a folder that exists";
         UsageError::number("--trace", expected, format!("{}: {error}", path.display())).into()
     })
+}
+
+/// Refuses a name under which a run writes something else, sooner or later.
+fn refuse_name(path: &Path) -> Result<(), Error> {
+    let is_json = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("json"));
+    let is_own = |name: &std::ffi::OsStr| OF_A_RUN.iter().any(|it| name.eq_ignore_ascii_case(it));
+    let expected = match path.file_name() {
+        Some(name) if is_own(name) => "a name that no file of a run folder has",
+        Some(_) if is_json => return Ok(()),
+        _ => "a file whose name ends with .json",
+    };
+    Err(UsageError::number("--trace", expected, path.display()).into())
+}
+
+/// A folder may say that it is writable, and is not. A file of another name is tried: this one may
+/// be another training's by now.
+fn probe(path: &Path) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    create_private_file(&beside)?;
+    fs::remove_file(beside)
 }
 
 /// Refuses what is there and would be lost.
@@ -110,7 +165,11 @@ fn refuse_other(path: &Path) -> Result<(), Error> {
     };
     match is_ours(path) {
         _ if path.is_dir() => refused("which is a folder".to_owned()),
-        Ok(true) => Ok(()),
+        Ok(true) => match File::open(path).and_then(|file| hold(&file)) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => refused(HELD.to_owned()),
+            // What else is wrong says who writes it.
+            _ => Ok(()),
+        },
         Ok(false) => refused("which is something else and would be lost".to_owned()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => refused(format!("which cannot be read: {error}")),

@@ -213,7 +213,9 @@ fn a_trace_is_not_written_over_anything_else() {
     fn check(there: &[(&str, &str)], file: &str, expected: Option<&str>) {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, text) in there {
-            fs::write(folder.path().join(name), text).expect("is writable");
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("it has one")).expect("is writable");
+            fs::write(path, text).expect("is writable");
         }
         let checked = super::check(Some(&folder.path().join(file)));
         let got = checked.err().map(|error| error.to_string());
@@ -227,10 +229,40 @@ fn a_trace_is_not_written_over_anything_else() {
     let ours = "[\n{\"name\":\"process_name\",\"cat\":\"sync-replicas\",\"ph\"";
     check(&[], "t.json", None);
     check(&[("t.json", ours), ("t.1.json", ""), ("t.2.json", "[\n]\n")], "t.json", None);
-    check(&[("rows.csv", "a,b\n")], "rows.csv", Some("rows.csv, which is something else"));
+    check(&[("rows.json", "[1]\n")], "rows.json", Some("rows.json, which is something else"));
     check(&[("t.1.json", "{}")], "t.json", Some("t.1.json, which is something else"));
-    check(&[], "", Some("which is a folder"));
+    check(&[("t.json/x", "")], "t.json", Some("which is a folder"));
+    check(&[], "report.html", Some("a file whose name ends with .json"));
+    check(&[], "metrics.jsonl", Some("a file whose name ends with .json"));
+    for own in ["run.json", "Model.JSON", "best.json", "launch.json"] {
+        check(&[], own, Some("a name that no file of a run folder has"));
+    }
     check(&[], "no/t.json", Some("expected a file that can be written, in a folder that exists"));
+}
+
+// Two trainings that begin at the same moment have both found it free.
+#[test]
+fn a_file_has_one_writer_at_a_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name| folder.path().join(name);
+    #[track_caller]
+    fn check_held(path: &Path) {
+        let words = "another training writes its trace there now";
+        let opened = TraceFile::open(path, LIMIT).expect_err("it is held").to_string();
+        let checked = super::check(Some(path)).expect_err("it is held").to_string();
+        assert!(opened.contains(words) && checked.contains(words), "{opened}, {checked}");
+    }
+    let mut tracks = tracks(&path("t.json"), 8_000, Place::Process);
+    check_held(&path("t.json"));
+    (0..20).for_each(|it| tracks.add(&step(it)).expect("is writable"));
+    assert!(path("t.1.json").exists());
+    check_held(&path("t.json"));
+    check_held(&path("t.1.json"));
+    tracks.close().expect("is writable");
+    drop(tracks);
+    super::check(Some(&path("t.json"))).expect("it is free");
+    TraceFile::open(&path("t.json"), LIMIT).expect("it is free");
+    assert!(path("t.2.json").exists(), "what was there is kept");
 }
 
 #[cfg(target_os = "linux")]

@@ -40,6 +40,11 @@ fn runs_are_compared_by_what_differs() {
 
     let told = run(folder.path(), &["compare", "runs/b", "runs/a", "--json"]);
     let told = json(&told.out);
+    for told in told["runs"].as_array().expect("is a list") {
+        let part = |key: &str| told[key].as_f64().expect("is a part");
+        let parts = ["accepted_part", "stale_part", "unused_part", "superseded_part"].map(part);
+        assert!((parts.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{told}");
+    }
     let keys = |value: &Value| -> Vec<String> {
         value.as_object().expect("is an object").keys().cloned().collect()
     };
@@ -135,5 +140,39 @@ fn what_cannot_be_compared_is_refused() {
     fs::write(path.join("none/metrics.jsonl"), "{}\n").expect("is writable");
     check(path, &["a", "none"], "line 1: expected a JSON object of kind run");
     train(path, &[&SHORT[..], &["--out", "b"]].concat());
-    check(path, &["a", "b", "--out", "no/x.html"], "--out: expected a file that can be written");
+    check(
+        path,
+        &["a", "b", "--out", "no/x.html"],
+        "--out: expected a file in a folder that exists",
+    );
+    let expected = "--out: expected a file outside of run folders, got a/report.html";
+    check(path, &["a", "b", "--out", "a/report.html"], expected);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("a/report.html", path.join("link.html")).expect("is writable");
+        check(path, &["a", "b", "--out", "link.html"], "outside of run folders, got link.html");
+    }
+    check(path, &["a", "a/metrics.jsonl"], "expected each run once, got a and a/metrics.jsonl");
+    check(&path.join("a"), &["metrics.jsonl", "../a"], "got metrics.jsonl and ../a, which are");
+}
+
+#[test]
+fn a_page_is_written_whole_or_not_at_all() {
+    let folder = folder();
+    let path = |name| folder.path().join(name);
+    for name in ["a", "b"] {
+        train(folder.path(), &[&SHORT[..], &["--out", name]].concat());
+    }
+    fs::write(path("x.html"), "before").expect("is writable");
+    fs::hard_link(path("x.html"), path("kept.html")).expect("is writable");
+    let said = run(folder.path(), &["compare", "a", "b", "--out", "x.html"]);
+    assert_eq!(said.status, 0, "{}", said.err);
+    assert!(fs::read_to_string(path("x.html")).is_ok_and(|it| it.ends_with("</html>\n")));
+    // It took the other's place, and was not written into it.
+    assert!(fs::read_to_string(path("kept.html")).is_ok_and(|it| it == "before"));
+    // The command was right, and did not succeed.
+    fs::create_dir(path("folder.html")).expect("is writable");
+    let said = run(folder.path(), &["compare", "a", "b", "--out", "folder.html"]);
+    assert_eq!((said.status, said.out.as_str()), (1, ""));
+    assert!(said.err.contains("folder.html cannot be written"), "{}", said.err);
 }

@@ -276,6 +276,58 @@ fn a_training_can_be_planned_with() {
     assert_eq!(file.status, 0, "{}", file.err);
 }
 
+// A few steps have no spread that could be told.
+#[test]
+fn of_few_steps_no_interval_is_told() {
+    #[track_caller]
+    fn check(steps: i64, note: Option<&str>) {
+        let rows = (0..steps).flat_map(|step| (0..2).map(move |it| (step, it)));
+        let rows = rows.map(|(step, it)| format!("{step},{it},{}\n", 1 + it));
+        let text: String =
+            std::iter::once("step,replica,seconds\n".to_owned()).chain(rows).collect();
+        let (said, object) = of_times(&text);
+        assert_eq!(said.contains("± 0.00"), note.is_none(), "{said}");
+        let told = object["notes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let told: Vec<&str> = told.filter(|it| it.contains("say little")).collect();
+        assert_eq!(told, Vec::from_iter(note), "{said}");
+    }
+    let one =
+        "only 1 step was looked at, and so few say little: no intervals are told; measure more";
+    check(1, Some(one));
+    let nine = "only 9 steps were looked at, and so few say little: no intervals are told; measure \
+                more";
+    check(9, Some(nine));
+    check(10, None);
+}
+
+#[test]
+fn one_of_something_is_told_as_one() {
+    let (said, _) = of_times("step,replica,seconds\n0,0,1\n0,1,1\n");
+    assert!(said.contains("2 times of 2 replicas in 1 step - "), "{said}");
+    assert!(said.contains("made of this step."), "{said}");
+    let law = ["plan", "--compute", "exponential:mean=1", "--machines", "1", "--gradients", "1"];
+    let said = run(folder().path(), &law);
+    for words in ["A fixed fleet: 1 machine, ", "A fixed batch: 1 gradient a step"] {
+        assert!(said.out.contains(words), "{}{}", said.out, said.err);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_folder_is_called_does_nothing_to_a_terminal() {
+    let folder = folder();
+    let name = "a\u{1b}[31m\nb";
+    fs::create_dir(folder.path().join(name)).expect("is writable");
+    let text = metrics(2, |_| 1.0, |_| "accepted");
+    fs::write(folder.path().join(name).join("metrics.jsonl"), text).expect("is writable");
+    for command in ["plan", "report"] {
+        let said = run(folder.path(), &[command, name]);
+        assert_eq!(said.status, 0, "{}", said.err);
+        assert!(said.out.contains("[31m") && !said.out.contains('\u{1b}'), "{:?}", said.out);
+        assert!(!said.out.contains("[31m\nb"), "{:?}", said.out);
+    }
+}
+
 #[test]
 fn what_cannot_be_meant_is_refused() {
     #[track_caller]

@@ -270,7 +270,7 @@ fn a_file_that_cannot_be_a_trace_is_refused_before_anything_begins() {
     #[track_caller]
     fn check(command: &[&str], file: &str, expected: &str) {
         let folder = folder();
-        fs::write(folder.path().join("rows.csv"), "a,b\n").expect("is writable");
+        fs::write(folder.path().join("rows.json"), "[1]\n").expect("is writable");
         let args = ["--updates", "3", "--out", "run", "--trace", file];
         let said = run(folder.path(), &[command, &args].concat());
         assert_eq!(said.status, 2, "{}", said.err);
@@ -279,8 +279,11 @@ fn a_file_that_cannot_be_a_trace_is_refused_before_anything_begins() {
         assert_eq!(names.len(), 1, "{names:?}");
     }
     for command in [&["train", "--quiet"][..], &["launch", "--workers", "2"]] {
-        check(command, ".", "--trace: expected a new file, or one with an earlier trace, got .");
+        check(command, ".", "--trace: expected a file whose name ends with .json, got .");
         check(command, "no/such/t.json", "a file that can be written, in a folder that exists");
-        check(command, "rows.csv", "rows.csv, which is something else and would be lost");
+        check(command, "rows.json", "rows.json, which is something else and would be lost");
+        // The run would write over it.
+        check(command, "run/report.html", "expected a file whose name ends with .json");
+        check(command, "run/model.json", "expected a name that no file of a run folder has");
     }
 }

@@ -55,3 +55,30 @@ fn json_that_cannot_be_written_is_an_error() {
     check("simulate --json spot-machines --steps 20");
     check("plan --json --compute exponential:mean=1 --machines 4");
 }
+
+/// A full disk is told of; a reader who has gone has seen enough.
+#[cfg(target_os = "linux")]
+#[test]
+fn text_that_cannot_be_written_is_an_error() {
+    let folder = folder();
+    for name in ["a", "b"] {
+        let options = ["--model", "softmax", "--updates", "10", "--straggler", "none"];
+        crate::program::train(folder.path(), &[&options[..], &["--out", name]].concat());
+    }
+    #[track_caller]
+    fn check(folder: &std::path::Path, args: &str) {
+        let args: Vec<_> = args.split_whitespace().collect();
+        let full = || File::options().write(true).open("/dev/full").expect("Linux has it").into();
+        for (out, status) in [(full(), 1), (unread(), 0)] {
+            let output = program(folder, &args).stdout::<Stdio>(out).output();
+            let said = Said::from(output.expect("the program starts"));
+            assert_eq!(said.status, status, "{args:?}: {}", said.err);
+            let told = said.err.contains("the answer cannot be written to standard output");
+            assert_eq!(told, status == 1, "{args:?}: {}", said.err);
+        }
+    }
+    check(folder.path(), "compare a b");
+    check(folder.path(), "plan a");
+    check(folder.path(), "report a");
+    check(folder.path(), "simulate spot-machines --steps 20");
+}
