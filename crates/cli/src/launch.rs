@@ -80,6 +80,7 @@ pub fn launch(
         workers: list(&ports[ps..]),
         page,
         trace: args.train.trace.clone(),
+        otlp: args.train.otlp.clone(),
     };
     // Until it ends: then nobody listens there any more.
     let root = job.folder.root().to_owned();

@@ -46,6 +46,7 @@ pub mod node;
 mod observe;
 mod optimizers;
 mod optional;
+mod otlp;
 pub mod output;
 pub mod plan;
 mod ports;

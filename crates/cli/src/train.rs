@@ -22,6 +22,7 @@ use crate::early_stop;
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::observe::{self, Observed};
+use crate::otlp::{self, Otlp};
 use crate::output::say;
 use crate::replicas::replicas;
 use crate::run_folder::RunFolder;
@@ -52,8 +53,9 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
     let page = observe::listen(page)?;
     let mut folder = RunFolder::open(settings)?;
     let events = Record::new();
-    let is_writable = trace::check(settings.args.trace.as_deref());
-    let trainer = match is_writable.and_then(|()| start(settings, &folder, &events)) {
+    let can_be_told = trace::check(settings.args.trace.as_deref())
+        .and_then(|()| otlp::check(settings.args.otlp.as_deref()));
+    let trainer = match can_be_told.and_then(|()| start(settings, &folder, &events)) {
         Ok(trainer) => trainer,
         Err(error) => {
             folder.abandon();
@@ -72,6 +74,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
         return record.summarize(&outcome);
     }
     let trace = Trace::start(settings.args.trace.as_deref(), events, Place::Process)?;
+    let otlp = Otlp::start(settings.args.otlp.as_deref(), events, folder.run())?;
     // There is a good checkpoint from the first moment, whatever becomes of the first updates.
     trainer.save(folder.checkpoints(), settings.keep).map_err(Error::failed)?;
 
@@ -88,7 +91,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
     })?;
     let hooks = hooks(settings, Some(run_hook), Some(folder));
     let report = trainer.fit(&learner(settings), |_| shard(settings), hooks);
-    drop(trace);
+    drop((trace, otlp));
     let written = record.flush();
     let report = report.map_err(|error| {
         let words = format!("{error}{}", advice(&error, folder));

@@ -9,7 +9,7 @@ mod histogram;
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 pub use self::activity::{Activity, ReplicaActivity};
 pub use self::event::{FailedSave, Failure, Saved, Span, SpanKind, UpdateMade, UpdateSpan};
@@ -95,6 +95,8 @@ struct Kept {
     activity: Activity,
     /// What the clock showed when training began.
     zero: Duration,
+    /// What the system's clock showed then.
+    began: Option<SystemTime>,
 }
 
 /// The latest of many, numbered from 0.
@@ -138,10 +140,18 @@ impl Record {
         lock(&self.0).activity.clone()
     }
 
-    /// Training begins at this time of the clock: what is added from now on counts from there.
+    /// When training began, by the system's clock; all times of the record count from there. `None`
+    /// before, and of a record that has all of it from another one ([`Record::add_news`]).
+    #[must_use]
+    pub fn began(&self) -> Option<SystemTime> {
+        lock(&self.0).began
+    }
+
+    /// Training begins now, at this time of the clock: what is added from now on counts from there.
     pub fn begin(&self, now: Duration) {
         let mut kept = lock(&self.0);
         kept.zero = now;
+        kept.began = Some(SystemTime::now());
         // The time to the first update of a life is no step's.
         kept.activity.last_update = None;
     }
@@ -266,7 +276,11 @@ mod tests {
     #[test]
     fn times_count_from_the_beginning_of_training() {
         let record = Record::new();
+        assert_eq!(record.began(), None);
+        let before = SystemTime::now();
         record.begin(Duration::from_secs(2));
+        let began = record.began().expect("it has begun");
+        assert!(before <= began && began <= SystemTime::now());
         record.add_update(update(5));
         record.add_update(update(1));
         let news = record.since(&mut Cursor::default());

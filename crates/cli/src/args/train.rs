@@ -191,6 +191,10 @@ pub struct TrainArgs {
     /// trace.1.json, and that one trace.2.json; an earlier trace is kept in the same way
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub trace: Option<PathBuf>,
+    /// Send who did what when to an OpenTelemetry collector, over gRPC: a trace for each step; in a
+    /// cluster parameter server 0 does. Of a program that was built with `--features otlp`
+    #[arg(long, value_name = "http://HOST:PORT", help_heading = OUTPUT)]
+    pub otlp: Option<String>,
     /// Settings from a TOML file, each under its option's long name with _ for -, such as
     /// `learning_rate = 0.1`; an option that is given here wins
     #[arg(long, value_name = "FILE")]
@@ -271,13 +275,14 @@ The run folder has report.html (open it in a browser), metrics.jsonl and a check
 
 /// Options of a training that are not about what is trained: whoever starts processes gives them
 /// whatever program it is.
-const OF_ANY_PROGRAM: [&str; 11] = [
+const OF_ANY_PROGRAM: [&str; 12] = [
     "out",
     "checkpoint_dir",
     "save_every",
     "keep",
     "tensorboard",
     "trace",
+    "otlp",
     "resume",
     "config",
     "dashboard",

@@ -12,6 +12,7 @@ use crate::args::{LaunchArgs, SecurityArgs, says_what_is_trained};
 use crate::command_line::without;
 use crate::config::Config;
 use crate::error::{Error, UsageError};
+use crate::otlp;
 use crate::output::say;
 use crate::resolved::ClusterOptions;
 use crate::run_folder::{FolderSettings, RunFolder};
@@ -19,7 +20,7 @@ use crate::settings::{Resume, Settings};
 use crate::trace;
 
 /// Options that are the launcher's own, or that it gives each process itself.
-const OWN: [&str; 10] = [
+const OWN: [&str; 11] = [
     "--ps",
     "--workers",
     "--out",
@@ -28,6 +29,7 @@ const OWN: [&str; 10] = [
     "--dashboard",
     "--metrics-listen",
     "--trace",
+    "--otlp",
     "--metrics-port",
     "--key-file",
 ];
@@ -59,6 +61,7 @@ pub(super) struct Places {
     /// Of the first parameter server's page, if there are any.
     pub(super) page: Option<SocketAddr>,
     pub(super) trace: Option<PathBuf>,
+    pub(super) otlp: Option<String>,
 }
 
 impl Job {
@@ -73,7 +76,8 @@ impl Job {
             false => Self::of_program(args, words, itself)?,
         };
         // It may be in the run folder.
-        if let Err(error) = trace::check(args.train.trace.as_deref()) {
+        let is_writable = trace::check(args.train.trace.as_deref());
+        if let Err(error) = is_writable.and_then(|()| otlp::check(args.train.otlp.as_deref())) {
             job.folder.abandon();
             return Err(error);
         }
@@ -212,6 +216,9 @@ impl Job {
         }
         if let ("ps", 0, Some(file)) = (role, index, &places.trace) {
             words.extend(["--trace".into(), file.into()]);
+        }
+        if let ("ps", 0, Some(url)) = (role, index, &places.otlp) {
+            words.extend(["--otlp".into(), url.into()]);
         }
         words
     }

@@ -26,6 +26,7 @@ use crate::host_time::{host, rfc_3339};
 use crate::lock::lock;
 use crate::metrics::{Run, unwritten};
 use crate::observe::{self, Observed};
+use crate::otlp::Otlp;
 use crate::report::draw;
 use crate::run_folder::{FolderSettings, RunFolder, checkpoints_of};
 use crate::run_log::RunLog;
@@ -79,6 +80,7 @@ fn lead(
     let folder = folder(args)?;
     let (record, run) = (Record::new(), folder.run());
     let trace = Trace::start(args.train.trace.as_deref(), &record, Place::Cluster)?;
+    let otlp = Otlp::start(args.train.otlp.as_deref(), &record, run)?;
     let line = Run {
         version: env!("CARGO_PKG_VERSION"),
         command: folder.command(),
@@ -101,7 +103,7 @@ fn lead(
     let report =
         cluster.serve(ServerFiles { checkpoints: Some(checkpoints), run, record: Some(record) });
     writer.end();
-    drop(trace);
+    drop((trace, otlp));
     let report = report?;
     lock(&log).flush()?;
     if !report.left {

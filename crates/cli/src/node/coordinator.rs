@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::lock::lock;
 use crate::metrics::unwritten;
 use crate::observe::{self, Observed};
+use crate::otlp::Otlp;
 use crate::run_log::RunLog;
 use crate::table_rows::TableRows;
 use crate::trace::{Place, Trace};
@@ -32,6 +33,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     let page = observe::listen(process.page)?;
     let (folder, events) = (process.owned()?, Record::new());
     let trace = Trace::start(settings.args.trace.as_deref(), &events, Place::Cluster)?;
+    let otlp = Otlp::start(settings.args.otlp.as_deref(), &events, folder.run())?;
     let record = RunRecord::open(settings, folder, events)?;
     let folder = record.folder();
     if let Some(page) = page {
@@ -43,7 +45,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     let hooks = hooks(settings, None, Some(folder));
     let report = process.fit(hooks, folder.run(), Some(record.record()));
     writer.end();
-    drop(trace);
+    drop((trace, otlp));
     if let Err(error) = write_end(process, &record, report.as_ref().ok()) {
         tracing::error!(%error, "the end of the metrics is not written");
     }

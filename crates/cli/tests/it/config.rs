@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::program::{folder, json, run, train};
 
 /// Each option of `train`: its words, and what a file says.
-const OPTIONS: [(&str, &str); 60] = [
+const OPTIONS: [(&str, &str); 61] = [
     ("--model softmax", "model = \"softmax\""),
     ("--hidden 8", "hidden = 8"),
     ("--seed 18446744073709551615", "seed = 18446744073709551615"),
@@ -89,13 +89,14 @@ const OPTIONS: [(&str, &str); 60] = [
     ("--resume a", "resume = \"a\""),
     ("--dashboard 9000", "dashboard = \"9000\""),
     ("--trace t.json", "trace = \"t.json\""),
+    ("--otlp http://a:4317", "otlp = \"http://a:4317\""),
     ("--json", "json = true"),
     ("--quiet", "quiet = true"),
 ];
 
 /// What is in no run's own file.
-const UNRECORDED: [&str; 8] =
-    ["epochs", "out", "checkpoint_dir", "resume", "dashboard", "trace", "json", "quiet"];
+const UNRECORDED: [&str; 9] =
+    ["epochs", "out", "checkpoint_dir", "resume", "dashboard", "trace", "otlp", "json", "quiet"];
 
 fn parse(words: impl IntoIterator<Item = impl Into<String>>) -> TrainArgs {
     let all =

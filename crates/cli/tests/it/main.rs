@@ -17,6 +17,8 @@ mod lives;
 mod manifests;
 #[cfg(unix)]
 mod observed;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod own_data;
 #[cfg(target_os = "linux")]
 mod own_program;

@@ -10,7 +10,7 @@ use crate::cluster::process_of;
 use crate::program::{Said, folder, program, run, send};
 
 /// `examples/own_model.rs`, which cargo builds beside the tests.
-fn own_model() -> PathBuf {
+pub fn own_model() -> PathBuf {
     let program = Path::new(env!("CARGO_BIN_EXE_sync-replicas"));
     let example = program.with_file_name("examples").join("own_model");
     assert!(example.exists(), "build it first: cargo build -p cli --all-features --examples");

@@ -131,3 +131,17 @@ fn kept_leftovers_do_not_stop_the_run() {
     let args = ["--token-policy", "keep", "--model", "softmax", "--updates", "60"];
     assert_eq!(train(folder.path(), &args)["updates"], 60);
 }
+
+// P-4: an option of a feature says how to have it, and nothing is begun.
+#[cfg(not(feature = "otlp"))]
+#[test]
+fn a_program_without_a_feature_says_so() {
+    for command in [&["train"][..], &["launch", "--workers", "2"]] {
+        let folder = folder();
+        let args = ["--updates", "3", "--out", "run", "--otlp", "http://127.0.0.1:4317"];
+        let said = run(folder.path(), &[command, &args].concat());
+        assert_eq!(said.status, 2, "{}", said.err);
+        assert!(said.err.contains("build it with `--features otlp`"), "{}", said.err);
+        assert_eq!(std::fs::read_dir(&folder).expect("is there").count(), 0);
+    }
+}

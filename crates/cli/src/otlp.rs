@@ -1,0 +1,24 @@
+//! `--otlp URL`: what happened when, as spans for an OpenTelemetry collector; behind the feature
+//! `otlp`.
+//!
+//! Follows a training's record in a thread of its own, as `--trace` does, and changes nothing of
+//! what is sent between processes. Invariant (P-29): a collector that is away or slow ends no
+//! training, and holds its end for two seconds at most.
+
+#[cfg(not(feature = "otlp"))]
+mod absent;
+#[cfg(feature = "otlp")]
+mod attributes;
+#[cfg(feature = "otlp")]
+mod collector;
+#[cfg(feature = "otlp")]
+mod exporter;
+#[cfg(feature = "otlp")]
+mod ids;
+#[cfg(feature = "otlp")]
+mod steps;
+
+#[cfg(not(feature = "otlp"))]
+pub(crate) use self::absent::{Otlp, check};
+#[cfg(feature = "otlp")]
+pub(crate) use self::exporter::{Otlp, check};

@@ -1,0 +1,72 @@
+//! Attributes: what a span and the program that sends it say of themselves.
+//!
+//! Names that OpenTelemetry has are used as it defines them; all others begin with `sync_replicas`.
+
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use sync_replicas::checkpoint::RunId;
+use sync_replicas::record::{Span, SpanKind};
+
+use crate::host_time::host;
+
+/// One attribute.
+pub(super) fn attribute(key: &str, value: Value) -> KeyValue {
+    let value = Some(AnyValue { value: Some(value) });
+    KeyValue { key: key.to_owned(), value, key_strindex: 0 }
+}
+
+/// A number, or the largest where it is larger than OpenTelemetry's.
+pub(super) fn number(key: &str, value: u64) -> KeyValue {
+    integer(key, i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+pub(super) fn integer(key: &str, value: i64) -> KeyValue {
+    attribute(key, Value::IntValue(value))
+}
+
+fn text(key: &str, value: impl Into<String>) -> KeyValue {
+    attribute(key, Value::StringValue(value.into()))
+}
+
+/// What a span of a replica says beside its step.
+pub(super) fn of_span(span: &Span) -> Vec<KeyValue> {
+    let mut attributes = vec![number("sync_replicas.replica", span.replica.get())];
+    attributes.extend(span.batch.map(|batch| number("sync_replicas.batch", batch)));
+    attributes.extend(outcome(span.kind).map(|outcome| text("sync_replicas.outcome", outcome)));
+    if span.bytes > 0 {
+        attributes.push(number("sync_replicas.bytes", span.bytes));
+    }
+    if span.staleness > 0 {
+        attributes.push(number("sync_replicas.staleness", span.staleness));
+    }
+    attributes
+}
+
+/// What became of a batch, if the span is one.
+fn outcome(kind: SpanKind) -> Option<&'static str> {
+    Some(match kind {
+        SpanKind::Accepted => "accepted",
+        SpanKind::Stale => "stale",
+        SpanKind::Duplicate => "duplicate",
+        SpanKind::NotFinite => "not_finite",
+        SpanKind::Superseded => "superseded",
+        _ => return None,
+    })
+}
+
+/// Who sends: this process of this run.
+pub(super) fn resource(run: RunId) -> Resource {
+    let (host, process) = (host(), std::process::id());
+    let mut attributes = vec![
+        text("service.name", "sync-replicas"),
+        text("service.version", env!("CARGO_PKG_VERSION")),
+        // Another one in each life of the process.
+        text("service.instance.id", format!("{run}-{process}")),
+        number("process.pid", process.into()),
+        text("sync_replicas.run", run.to_string()),
+    ];
+    if !host.is_empty() {
+        attributes.push(text("host.name", host));
+    }
+    Resource { attributes, ..Resource::default() }
+}
