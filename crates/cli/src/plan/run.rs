@@ -9,6 +9,7 @@ use simulator::Distribution;
 use simulator::advice::{Measured, Row, Trace};
 use sync_replicas::record::{Cursor, SpanKind};
 
+use super::text::count;
 use crate::args::SecurityArgs;
 use crate::error::Error;
 use crate::history::{History, Life};
@@ -129,8 +130,9 @@ impl Run {
         let begun: usize = machines.iter().map(Measured::begun).sum();
         let finished: usize = machines.iter().map(Measured::finished).sum();
         let mut notes = vec![format!(
-            "{} replicas began {begun} batches and finished {finished}",
-            machines.len()
+            "{} began {} and finished {finished}",
+            count(machines.len(), "replica"),
+            batches(begun)
         )];
         match self.total - machines.len() as u64 {
             0 => {}
@@ -155,4 +157,9 @@ impl Run {
         }
         notes
     }
+}
+
+/// `1 batch`, `2 batches`.
+fn batches(number: usize) -> String {
+    format!("{number} batch{}", if number == 1 { "" } else { "es" })
 }
