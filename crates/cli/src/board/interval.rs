@@ -55,12 +55,12 @@ impl Interval {
 
     pub(super) fn span(&mut self, span: &Span) {
         match span.kind {
-            SpanKind::Waited | SpanKind::Sent => return,
+            kind if !kind.is_batch() => return,
             SpanKind::Stale => self.stale += 1,
             SpanKind::Superseded => self.superseded += 1,
             _ => {}
         }
-        let seconds = span.end.saturating_sub(span.start).as_secs_f64();
+        let seconds = span.length().as_secs_f64();
         let replica = span.replica.get();
         let own = (replica < MOST).then(|| format!("compute_seconds/replica_{replica}"));
         for name in own.into_iter().chain(["compute_seconds/all".to_owned()]) {

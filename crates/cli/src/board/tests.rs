@@ -101,6 +101,7 @@ fn stretches_have_rates_and_the_times_of_batches() {
         span(99, SpanKind::Accepted, 4),
         span(0, SpanKind::Waited, 5),
         span(0, SpanKind::Sent, 6),
+        span(0, SpanKind::LookedUp, 7),
     ]);
     told.take();
     board.update(&update(2, 2.0));

@@ -35,19 +35,6 @@ const KINDS: [(&str, &str); 8] = [
     ("waited", "waited for a token"),
 ];
 
-fn class(kind: SpanKind) -> &'static str {
-    match kind {
-        SpanKind::Accepted => "accepted",
-        SpanKind::Stale => "stale",
-        SpanKind::Duplicate => "duplicate",
-        SpanKind::NotFinite => "not_finite",
-        SpanKind::Superseded => "superseded",
-        SpanKind::LookedUp => "looked_up",
-        SpanKind::Sent => "sent",
-        _ => "waited",
-    }
-}
-
 /// A part of the run: the spans that touch it and the updates in it.
 struct Window<'a> {
     from: f64,
@@ -131,7 +118,7 @@ pub(super) fn section(spans: &[Span], updates: &[Update]) -> String {
 
 /// Only what happened is explained.
 fn present(spans: &[Span]) -> impl Iterator<Item = (&'static str, &'static str)> {
-    KINDS.into_iter().filter(|(name, _)| spans.iter().any(|span| class(span.kind) == *name))
+    KINDS.into_iter().filter(|(name, _)| spans.iter().any(|span| span.kind.name() == *name))
 }
 
 fn strip(out: &mut String, window: &Window<'_>, name: &str) {
@@ -222,7 +209,7 @@ fn updates(out: &mut String, window: &Window<'_>, scale: Scale) {
 fn bar(out: &mut String, window: &Window<'_>, scale: Scale, span: &Span, titles: bool) {
     let part = |time: Duration| window.part(time.as_secs_f64());
     let (from, to) = (part(span.start), part(span.end));
-    let (top, kind) = (top(span.replica.get()), class(span.kind));
+    let (top, kind) = (top(span.replica.get()), span.kind.name());
     let (y, height) = match span.kind {
         SpanKind::Waited | SpanKind::Sent => (top + BAR / 2.0 - 2.0, 4.0),
         // Within the bar of its batch.

@@ -49,14 +49,15 @@ impl Live {
         {
             return event.clone();
         }
-        let Some(status) = self.observed.status() else {
-            return Bytes::from_static(b": it does not serve yet\n\n");
-        };
         if let Some(record) = &self.observed.record {
             let news = record.since(&mut seen.cursor);
             seen.recent.take(news);
         }
-        let mut view = View::new(&status, &seen.recent);
+        let mut view = match self.observed.status() {
+            Some(status) => View::new(&status, &seen.recent),
+            None if self.observed.record.is_some() => View::of_worker(),
+            None => return Bytes::from_static(b": it does not serve yet\n\n"),
+        };
         if let Some(tests) = &mut seen.tests {
             (view.measure, view.tests) = tests.look();
         }

@@ -5,7 +5,6 @@
 use cluster::{CoordinatorStatus, ReplicaStatus, ServerPresence, ServerStatus};
 use serde::Serialize;
 use simulator::advice::{Diagnosis, Verdict};
-use sync_replicas::record::SpanKind;
 
 use super::Recent;
 use super::recent::Lately;
@@ -73,6 +72,12 @@ pub(crate) struct Server {
 }
 
 impl View {
+    /// Of a process that computes and knows of no other.
+    pub(super) fn of_worker() -> Self {
+        let state = "a worker; the page of parameter server 0 shows the training".to_owned();
+        Self { state, ..Self::default() }
+    }
+
     /// Of what the coordinating process says, and of the past.
     pub(crate) fn new(status: &ServerStatus, recent: &Recent) -> Self {
         let Some(it) = &status.coordinator else {
@@ -146,7 +151,7 @@ fn row(it: &CoordinatorStatus, status: &ReplicaStatus, recent: &Recent) -> Row {
     let lately = recent.replicas.get(&status.replica);
     let spans = lately.map(|lately| {
         let shown = lately.spans.iter().filter(|span| span.end > recent.window().0);
-        shown.map(|it| (it.start.as_secs_f64(), it.end.as_secs_f64(), kind(it.kind))).collect()
+        shown.map(|it| (it.start.as_secs_f64(), it.end.as_secs_f64(), it.kind.name())).collect()
     });
     Row {
         replica: status.replica,
@@ -172,20 +177,6 @@ fn doing(it: &CoordinatorStatus, status: &ReplicaStatus) -> String {
         }
         ("timed_out", _) => format!("too slow: another has its token{since}"),
         (state, _) => state.to_owned(),
-    }
-}
-
-/// As the page's style calls it.
-fn kind(kind: SpanKind) -> &'static str {
-    match kind {
-        SpanKind::Accepted => "accepted",
-        SpanKind::Stale => "stale",
-        SpanKind::Duplicate => "duplicate",
-        SpanKind::NotFinite => "not_finite",
-        SpanKind::Superseded => "superseded",
-        SpanKind::Sent => "sent",
-        SpanKind::LookedUp => "looked_up",
-        _ => "waited",
     }
 }
 

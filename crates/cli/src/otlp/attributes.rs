@@ -5,7 +5,7 @@
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use sync_replicas::checkpoint::RunId;
-use sync_replicas::record::{Span, SpanKind};
+use sync_replicas::record::Span;
 
 use crate::host_time::host;
 
@@ -32,7 +32,9 @@ fn text(key: &str, value: impl Into<String>) -> KeyValue {
 pub(super) fn of_span(span: &Span) -> Vec<KeyValue> {
     let mut attributes = vec![number("sync_replicas.replica", span.replica.get())];
     attributes.extend(span.batch.map(|batch| number("sync_replicas.batch", batch)));
-    attributes.extend(outcome(span.kind).map(|outcome| text("sync_replicas.outcome", outcome)));
+    if span.kind.is_batch() {
+        attributes.push(text("sync_replicas.outcome", span.kind.name()));
+    }
     if span.bytes > 0 {
         attributes.push(number("sync_replicas.bytes", span.bytes));
     }
@@ -40,18 +42,6 @@ pub(super) fn of_span(span: &Span) -> Vec<KeyValue> {
         attributes.push(number("sync_replicas.staleness", span.staleness));
     }
     attributes
-}
-
-/// What became of a batch, if the span is one.
-fn outcome(kind: SpanKind) -> Option<&'static str> {
-    Some(match kind {
-        SpanKind::Accepted => "accepted",
-        SpanKind::Stale => "stale",
-        SpanKind::Duplicate => "duplicate",
-        SpanKind::NotFinite => "not_finite",
-        SpanKind::Superseded => "superseded",
-        _ => return None,
-    })
 }
 
 /// Who sends: this process of this run.

@@ -147,13 +147,7 @@ impl Coordinator {
             let step = commit.local_step.get();
             let by = (replica, &outcome);
             self.step_stats.push(by, (key, step), commit.loss, commit.examples);
-            let (kind, staleness) = match &outcome {
-                Outcome::Stale { local_step, global_step } => {
-                    (SpanKind::Stale, (global_step.get() - local_step.get()).unsigned_abs())
-                }
-                Outcome::Duplicate { .. } => (SpanKind::Duplicate, 0),
-                _ => (SpanKind::Accepted, 0),
-            };
+            let (kind, staleness) = SpanKind::of_push(&outcome);
             self.note(index, DoneWork { step, batch, kind, staleness, times: commit.times });
             self.decide(match &outcome {
                 Outcome::Accepted { .. } => {

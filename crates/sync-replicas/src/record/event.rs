@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::ReplicaId;
+use engine::{Outcome, ReplicaId};
 use serde::{Deserialize, Serialize};
 
 /// One update.
@@ -68,6 +68,34 @@ pub enum SpanKind {
 }
 
 impl SpanKind {
+    /// What a push was that was judged so, and by how many steps it came too late.
+    #[must_use]
+    pub fn of_push(outcome: &Outcome) -> (Self, u64) {
+        match outcome {
+            Outcome::Stale { local_step, global_step } => {
+                (Self::Stale, (global_step.get() - local_step.get()).unsigned_abs())
+            }
+            Outcome::Duplicate { .. } => (Self::Duplicate, 0),
+            Outcome::NotFinite => (Self::NotFinite, 0),
+            _ => (Self::Accepted, 0),
+        }
+    }
+
+    /// Its name, as it is serialized.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waited => "waited",
+            Self::Accepted => "accepted",
+            Self::Stale => "stale",
+            Self::Duplicate => "duplicate",
+            Self::NotFinite => "not_finite",
+            Self::Superseded => "superseded",
+            Self::Sent => "sent",
+            Self::LookedUp => "looked_up",
+        }
+    }
+
     /// Whether it is a batch that was computed, or begun.
     #[must_use]
     pub fn is_batch(self) -> bool {
@@ -136,4 +164,18 @@ pub struct Failure {
     pub replica: ReplicaId,
     /// Why, in its words.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_called_as_it_is_serialized() {
+        use SpanKind::{Accepted, Duplicate, LookedUp, NotFinite, Sent, Stale, Superseded, Waited};
+        for kind in [Accepted, Duplicate, LookedUp, NotFinite, Sent, Stale, Superseded, Waited] {
+            let written = serde_json::to_value(kind).expect("plain data");
+            assert_eq!(written, kind.name());
+        }
+    }
 }

@@ -331,17 +331,8 @@ impl<T: Scalar> Replica<T> {
         }
         self.sequence += 1;
         self.idle_since = end;
-        let kind = match outcome {
-            Outcome::Stale { .. } => SpanKind::Stale,
-            Outcome::Duplicate { .. } => SpanKind::Duplicate,
-            Outcome::NotFinite => SpanKind::NotFinite,
-            _ => SpanKind::Accepted,
-        };
-        let staleness = match outcome {
-            Outcome::Stale { local_step, global_step } => global_step.get() - local_step.get(),
-            _ => 0,
-        };
-        self.note(&open, kind, end, staleness.unsigned_abs());
+        let (kind, staleness) = SpanKind::of_push(outcome);
+        self.note(&open, kind, end, staleness);
     }
 
     /// Gives the token of the open step back, if there is one.

@@ -33,14 +33,7 @@ impl OwnRecord {
     /// What came of what was pushed.
     pub(super) fn decided(&mut self, outcome: &Outcome) {
         let Some((grant, times)) = self.pushed.take() else { return };
-        let (kind, staleness) = match outcome {
-            Outcome::Stale { local_step, global_step } => {
-                (SpanKind::Stale, (global_step.get() - local_step.get()).unsigned_abs())
-            }
-            Outcome::Duplicate { .. } => (SpanKind::Duplicate, 0),
-            Outcome::NotFinite => (SpanKind::NotFinite, 0),
-            _ => (SpanKind::Accepted, 0),
-        };
+        let (kind, staleness) = SpanKind::of_push(outcome);
         self.done(&grant, times, kind, staleness);
     }
 
