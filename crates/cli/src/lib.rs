@@ -31,6 +31,7 @@ pub mod config;
 pub mod drawing;
 mod early_stop;
 pub mod error;
+mod exports;
 mod history;
 mod host_time;
 pub mod html_report;

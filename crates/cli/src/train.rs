@@ -20,9 +20,9 @@ use crate::best::Best;
 use crate::config::Config;
 use crate::early_stop;
 use crate::error::Error;
+use crate::exports::Exports;
 use crate::interrupt::Interrupt;
 use crate::observe::{self, Observed};
-use crate::otlp::{self, Otlp};
 use crate::output::say;
 use crate::replicas::replicas;
 use crate::run_folder::RunFolder;
@@ -30,7 +30,7 @@ use crate::settings::Settings;
 use crate::summary::{ReplicaSummary, Summary};
 use crate::table_rows::TableRows;
 use crate::tester::Source;
-use crate::trace::{self, Place, Trace};
+use crate::trace::Place;
 
 /// Trains, and writes the run folder.
 ///
@@ -53,9 +53,8 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
     let page = observe::listen(page)?;
     let mut folder = RunFolder::open(settings)?;
     let events = Record::new();
-    let can_be_told = trace::check(settings.args.trace.as_deref())
-        .and_then(|()| otlp::check(settings.args.otlp.as_deref()));
-    let trainer = match can_be_told.and_then(|()| start(settings, &folder, &events)) {
+    let can_go_out = Exports::check(&settings.args);
+    let trainer = match can_go_out.and_then(|()| start(settings, &folder, &events)) {
         Ok(trainer) => trainer,
         Err(error) => {
             folder.abandon();
@@ -73,8 +72,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
         record.write_result(&told)?;
         return record.summarize(&outcome);
     }
-    let trace = Trace::start(settings.args.trace.as_deref(), events, Place::Process)?;
-    let otlp = Otlp::start(settings.args.otlp.as_deref(), events, folder.run())?;
+    let exports = Exports::start(&settings.args, events, folder.run(), Place::Process)?;
     // There is a good checkpoint from the first moment, whatever becomes of the first updates.
     trainer.save(folder.checkpoints(), settings.keep).map_err(Error::failed)?;
 
@@ -91,7 +89,7 @@ pub fn train(settings: &Settings, interrupt: &Interrupt) -> Result<Summary, Erro
     })?;
     let hooks = hooks(settings, Some(run_hook), Some(folder));
     let report = trainer.fit(&learner(settings), |_| shard(settings), hooks);
-    drop((trace, otlp));
+    drop(exports);
     let written = record.flush();
     let report = report.map_err(|error| {
         let words = format!("{error}{}", advice(&error, folder));

@@ -12,12 +12,11 @@ use crate::args::{LaunchArgs, SecurityArgs, says_what_is_trained};
 use crate::command_line::without;
 use crate::config::Config;
 use crate::error::{Error, UsageError};
-use crate::otlp;
+use crate::exports::Exports;
 use crate::output::say;
 use crate::resolved::ClusterOptions;
 use crate::run_folder::{FolderSettings, RunFolder};
 use crate::settings::{Resume, Settings};
-use crate::trace;
 
 /// Options that are the launcher's own, or that it gives each process itself.
 const OWN: [&str; 11] = [
@@ -76,8 +75,7 @@ impl Job {
             false => Self::of_program(args, words, itself)?,
         };
         // It may be in the run folder.
-        let is_writable = trace::check(args.train.trace.as_deref());
-        if let Err(error) = is_writable.and_then(|()| otlp::check(args.train.otlp.as_deref())) {
+        if let Err(error) = Exports::check(&args.train) {
             job.folder.abandon();
             return Err(error);
         }

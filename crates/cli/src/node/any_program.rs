@@ -21,18 +21,18 @@ use crate::args::NodeArgs;
 use crate::board::{BOARD, Board};
 use crate::config::Config;
 use crate::error::Error;
+use crate::exports::Exports;
 use crate::history::METRICS;
 use crate::host_time::{host, rfc_3339};
 use crate::lock::lock;
 use crate::metrics::{Run, unwritten};
 use crate::observe::{self, Observed};
-use crate::otlp::Otlp;
 use crate::report::draw;
 use crate::run_folder::{FolderSettings, RunFolder, checkpoints_of};
 use crate::run_log::RunLog;
 use crate::settings::Resume;
 use crate::summary::{ReplicaSummary, Summary};
-use crate::trace::{Place, Trace};
+use crate::trace::Place;
 
 /// What its run folder is named after, and what stands for the model in its result.
 const NAME: &str = "program";
@@ -79,8 +79,7 @@ fn lead(
 ) -> Result<Ended, Error> {
     let folder = folder(args)?;
     let (record, run) = (Record::new(), folder.run());
-    let trace = Trace::start(args.train.trace.as_deref(), &record, Place::Cluster)?;
-    let otlp = Otlp::start(args.train.otlp.as_deref(), &record, run)?;
+    let exports = Exports::start(&args.train, &record, run, Place::Cluster)?;
     let line = Run {
         version: env!("CARGO_PKG_VERSION"),
         command: folder.command(),
@@ -103,7 +102,7 @@ fn lead(
     let report =
         cluster.serve(ServerFiles { checkpoints: Some(checkpoints), run, record: Some(record) });
     writer.end();
-    drop((trace, otlp));
+    drop(exports);
     let report = report?;
     lock(&log).flush()?;
     if !report.left {

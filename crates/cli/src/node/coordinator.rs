@@ -16,13 +16,13 @@ use super::ended::Ended;
 use super::last_test;
 use super::process::Process;
 use crate::error::Error;
+use crate::exports::Exports;
 use crate::lock::lock;
 use crate::metrics::unwritten;
 use crate::observe::{self, Observed};
-use crate::otlp::Otlp;
 use crate::run_log::RunLog;
 use crate::table_rows::TableRows;
-use crate::trace::{Place, Trace};
+use crate::trace::Place;
 use crate::train::{RunRecord, hooks};
 
 /// Between two looks at the record.
@@ -32,8 +32,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     let settings = &process.settings;
     let page = observe::listen(process.page)?;
     let (folder, events) = (process.owned()?, Record::new());
-    let trace = Trace::start(settings.args.trace.as_deref(), &events, Place::Cluster)?;
-    let otlp = Otlp::start(settings.args.otlp.as_deref(), &events, folder.run())?;
+    let exports = Exports::start(&settings.args, &events, folder.run(), Place::Cluster)?;
     let record = RunRecord::open(settings, folder, events)?;
     let folder = record.folder();
     if let Some(page) = page {
@@ -45,7 +44,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     let hooks = hooks(settings, None, Some(folder));
     let report = process.fit(hooks, folder.run(), Some(record.record()));
     writer.end();
-    drop((trace, otlp));
+    drop(exports);
     if let Err(error) = write_end(process, &record, report.as_ref().ok()) {
         tracing::error!(%error, "the end of the metrics is not written");
     }

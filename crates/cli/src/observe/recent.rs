@@ -41,7 +41,6 @@ pub(crate) struct Recent {
 pub(super) struct Lately {
     pub(super) spans: VecDeque<Span>,
     batches: VecDeque<(Duration, SpanKind)>,
-    pub(super) superseded: u64,
 }
 
 impl Recent {
@@ -117,7 +116,6 @@ impl Recent {
 impl Lately {
     fn take(&mut self, span: Span) {
         if span.kind.is_batch() {
-            self.superseded += u64::from(span.kind == SpanKind::Superseded);
             self.batches.push_back((span.length(), span.kind));
             if self.batches.len() > BATCHES {
                 self.batches.pop_front();

@@ -1,0 +1,46 @@
+//! What goes out of a training's record while it trains, where that is asked for: `--trace` and
+//! `--otlp`.
+//!
+//! The same for one process and for the first server of a cluster.
+
+use sync_replicas::checkpoint::RunId;
+use sync_replicas::record::Record;
+
+use crate::args::TrainArgs;
+use crate::error::Error;
+use crate::otlp::{self, Otlp};
+use crate::trace::{self, Place, Trace};
+
+/// Exports that are under way; dropping them waits for their ends.
+#[derive(Debug)]
+pub(crate) struct Exports {
+    _trace: Option<Trace>,
+    _otlp: Option<Otlp>,
+}
+
+impl Exports {
+    /// Refuses what can be refused before anything is written.
+    ///
+    /// # Errors
+    /// An option makes no sense, or its file cannot be written.
+    pub(crate) fn check(args: &TrainArgs) -> Result<(), Error> {
+        trace::check(args.trace.as_deref())?;
+        otlp::check(args.otlp.as_deref())
+    }
+
+    /// Begins those that are asked for.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), and what the system says.
+    pub(crate) fn start(
+        args: &TrainArgs,
+        record: &Record,
+        run: RunId,
+        place: Place,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            _trace: Trace::start(args.trace.as_deref(), record, place)?,
+            _otlp: Otlp::start(args.otlp.as_deref(), record, run)?,
+        })
+    }
+}
