@@ -41,6 +41,9 @@ xflags::xflags! {
             optional --trackers
         }
 
+        /// Check and test the adapter for candle, and what its examples learn.
+        cmd candle {}
+
         /// Train under Ray on several nodes of this machine, with processes and nodes that die.
         cmd ray {}
 

@@ -7,6 +7,7 @@
 
 mod bench;
 mod canaries;
+mod candle;
 mod check;
 mod ci;
 mod conformance;
@@ -15,6 +16,7 @@ mod faults;
 mod fix;
 mod flags;
 mod fuzz;
+mod learned;
 mod loom;
 mod model;
 mod programs;
@@ -93,6 +95,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
             };
             return Ok(python::alone(&sh, tests));
         }
+        flags::XtaskCmd::Candle(_) => return Ok(candle::run(&sh)),
         flags::XtaskCmd::Slurm(_) => return slurm::run(&sh),
         flags::XtaskCmd::Ray(_) => return Ok(python::alone(&sh, python::Tests::Ray)),
         flags::XtaskCmd::Spec(_) => spec::run(&sh)?,

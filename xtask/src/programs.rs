@@ -1,17 +1,21 @@
 //! The programs of the workspace, built once for every check that runs one.
 //!
 //! Cargo unites the features of what one command builds, and builds a crate anew for each union.
-//! So every check asks for the same: all packages with all features.
+//! So every check asks for the same: all packages with all features, but that of candle, which has
+//! a check of its own.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use xshell::{Shell, cmd};
+use xshell::{Cmd, Shell, cmd};
 
 use crate::{Result, steps::announce};
 
+/// The package that builds candle.
+pub(crate) const CANDLE: &str = "sync-replicas-candle";
+
 /// What every check builds.
-pub(crate) const ALL: [&str; 2] = ["--workspace", "--all-features"];
+pub(crate) const ALL: [&str; 4] = ["--workspace", "--exclude", CANDLE, "--all-features"];
 
 /// Has tokio draw from the seed as well in which order it looks at what is ready; for the clusters
 /// in virtual time. Cargo keeps what is built so beside what is not.
@@ -34,7 +38,14 @@ impl Programs {
     /// # Errors
     /// When one does not build.
     pub(crate) fn build(sh: &Shell) -> Result<Self> {
-        let build = cmd!(sh, "cargo build --quiet {ALL...} --bins --examples");
+        Self::of_build(cmd!(sh, "cargo build --quiet {ALL...} --bins --examples"))
+    }
+
+    /// What this build makes.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub(crate) fn of_build(build: Cmd<'_>) -> Result<Self> {
         announce(&build);
         let messages = build.arg("--message-format=json-render-diagnostics").quiet().read()?;
         Ok(Self::of(&messages))

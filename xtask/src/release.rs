@@ -2,31 +2,30 @@
 //!
 //! Apart from `ci`, whose build it shares nothing with: the workflows run both at once.
 
-use std::str;
-
 use serde_json::Value;
-use xshell::{Cmd, Shell, cmd};
+use xshell::{Shell, cmd};
 
 use crate::{
     Result,
+    learned::{Bound, shown},
     steps::{Steps, announce},
     workspace::Workspace,
 };
 
 /// What is trained at the defaults: a name, the options, and what must come of it.
-const TRAININGS: [(&str, &[&str], &[Bound]); 5] = [
-    ("softmax", &["--model", "softmax"], &[Bound::AtLeast("test_accuracy", 0.94)]),
-    ("mlp", &["--model", "mlp"], &[Bound::AtLeast("test_accuracy", 0.96)]),
-    ("embedding", &["--model", "embedding"], &[Bound::AtLeast("test_accuracy", 0.94)]),
+const TRAININGS: [(&str, &[&str], &[(&str, Bound)]); 5] = [
+    ("softmax", &["--model", "softmax"], &[("test_accuracy", Bound::AtLeast(0.94))]),
+    ("mlp", &["--model", "mlp"], &[("test_accuracy", Bound::AtLeast(0.96))]),
+    ("embedding", &["--model", "embedding"], &[("test_accuracy", Bound::AtLeast(0.94))]),
     (
         "linear, of flights",
         &FLIGHTS,
-        &[Bound::AtLeast("test_auc", 0.703), Bound::AtMost("test_log_loss", 0.488)],
+        &[("test_auc", Bound::AtLeast(0.703)), ("test_log_loss", Bound::AtMost(0.488))],
     ),
     (
         "wide-deep, of flights",
         &WIDE_DEEP,
-        &[Bound::AtLeast("test_auc", 0.703), Bound::AtMost("test_log_loss", 0.488)],
+        &[("test_auc", Bound::AtLeast(0.703)), ("test_log_loss", Bound::AtMost(0.488))],
     ),
 ];
 
@@ -72,13 +71,6 @@ const WIDE_DEEP: [&str; 29] = {
     words
 };
 
-/// What a number of the result must be.
-#[derive(Clone, Copy)]
-enum Bound {
-    AtLeast(&'static str, f64),
-    AtMost(&'static str, f64),
-}
-
 /// Builds the program as a user would, trains each model at the defaults, and gives whether all
 /// came to what they must.
 ///
@@ -101,43 +93,14 @@ pub(crate) fn run(sh: &Shell) -> Result<bool> {
             sh.remove_path(&out)?;
             let train = cmd!(sh, "cargo run --release -- train --json --quiet").args(words);
             let said = shown(train.arg("--out").arg(&out))?;
-            bounds.iter().try_for_each(|bound| bound.check(&said))
+            bounds.iter().try_for_each(|(key, bound)| bound.check(key, value_of(&said, key)?))
         });
     }
     Ok(steps.finish())
 }
 
-impl Bound {
-    fn check(self, said: &str) -> Result {
-        let (key, expected, limit) = match self {
-            Self::AtLeast(key, least) => (key, "at least", least),
-            Self::AtMost(key, most) => (key, "at most", most),
-        };
-        let got = number(said, key)?;
-        println!("{key} {got:.4}, {expected} {limit} expected");
-        let holds = match self {
-            Self::AtLeast(..) => got >= limit,
-            Self::AtMost(..) => got <= limit,
-        };
-        if holds { Ok(()) } else { Err(format!("{key} is {got}, not {expected} {limit}").into()) }
-    }
-}
-
-/// Runs a command whose output is wanted by us and by the person who reads along.
-fn shown(command: Cmd<'_>) -> Result<String> {
-    announce(&command);
-    let output = command.quiet().ignore_status().output()?;
-    eprint!("{}", String::from_utf8_lossy(&output.stderr));
-    let text = str::from_utf8(&output.stdout)?.to_owned();
-    print!("{text}");
-    if !output.status.success() {
-        return Err(format!("the command ended with {}", output.status).into());
-    }
-    Ok(text)
-}
-
 /// A number of the JSON object on the last line of a run's output.
-fn number(output: &str, key: &str) -> Result<f64> {
+fn value_of(output: &str, key: &str) -> Result<f64> {
     let last = output.lines().last().unwrap_or_default();
     let json: Value = serde_json::from_str(last)
         .map_err(|error| format!("the last line must be one JSON object, not {last:?}: {error}"))?;
@@ -151,14 +114,14 @@ mod tests {
     #[test]
     fn accuracy_is_read_from_the_last_line_alone() {
         let output = "{\"test_accuracy\": 0.1}\nnoise\n{\"test_accuracy\":0.97,\"stale\":3}\n";
-        assert_eq!(number(output, "test_accuracy").expect("a number"), 0.97);
+        assert_eq!(value_of(output, "test_accuracy").expect("a number"), 0.97);
     }
 
     #[test]
     fn an_output_without_accuracy_says_what_came() {
         #[track_caller]
         fn check(output: &str, part: &str) {
-            let error = number(output, "test_accuracy").expect_err("no accuracy").to_string();
+            let error = value_of(output, "test_accuracy").expect_err("no accuracy").to_string();
             assert!(error.contains(part), "{error}");
         }
         check("", "one JSON object");

@@ -1,7 +1,10 @@
 //! Rules about who may depend on whom, read from the manifests.
 
 use super::{Facts, Finding, PILLARS};
-use crate::workspace::{Dependency, Kind, Package};
+use crate::{
+    programs::CANDLE,
+    workspace::{Dependency, Kind, Package},
+};
 
 /// The decisions, between the pillars and what carries them out.
 const ENGINE: &str = "engine";
@@ -10,7 +13,7 @@ const ENGINE: &str = "engine";
 const COMPOSITION: &str = "sync-replicas";
 
 /// For each crate that is no pillar, the crates of the workspace that it may depend on.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     (ENGINE, &["accum-core", "token-queue"]),
     (
         COMPOSITION,
@@ -29,6 +32,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("fault-sim", &["accum-core", "cluster", ENGINE, "optim", COMPOSITION, "simulator"]),
     ("cluster", &["accum-core", "hooks", "optim", "testing", "token-queue", COMPOSITION]),
     ("tabular", &[COMPOSITION, "testing"]),
+    (CANDLE, &["cluster", "optim", COMPOSITION, "tabular"]),
     ("cli", &["hooks", "optim", COMPOSITION, "cluster", "simulator", "tabular"]),
     ("python", &["accum-core", "cli", "cluster", "hooks", "optim", "token-queue", COMPOSITION]),
     (

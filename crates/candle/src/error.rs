@@ -1,0 +1,99 @@
+//! What can be wrong with a model in candle, each error with what to do.
+
+use std::path::PathBuf;
+
+use candle_core::{DType, Shape};
+use sync_replicas::VariableError;
+
+/// Why a model could not be built, computed or loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CandleError {
+    /// Candle could not do something that the module or the loss asked for.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    /// The module took no variable.
+    #[error(
+        "the module has no variables: take them from the `VarBuilder` that its function is given"
+    )]
+    NoVariables,
+    /// A variable is of numbers that cannot be trained as `trained`.
+    #[error(
+        "variable `{name}` is {got:?}, but {trained:?} is trained: a variable may be {trained:?} or \
+         a narrower float (see `CandleModel::dtype` and `in_f64`)"
+    )]
+    Number {
+        /// The variable.
+        name: String,
+        /// What the module made of it.
+        got: DType,
+        /// What the servers and the optimizer compute in.
+        trained: DType,
+    },
+    /// What is trained and what the module has are not the same variables.
+    #[error("what is trained is not this module: {difference}; both must come from one model")]
+    Variables {
+        /// The first variable that differs, and how.
+        difference: String,
+    },
+    /// A name or a shape that the training refuses.
+    #[error(transparent)]
+    Variable(#[from] VariableError),
+    /// The loss is not one number.
+    #[error("the loss has shape {got:?}, expected one number: take its mean, `loss.mean_all()`")]
+    Loss {
+        /// Its shape.
+        got: Shape,
+    },
+    /// No variable has a gradient.
+    #[error(
+        "the loss depends on none of the variables ({known}): it was computed without them, or \
+         detached from them"
+    )]
+    NoGradient {
+        /// Their names, separated by commas.
+        known: String,
+    },
+    /// The forward pass itself has set a variable, as a batch normalisation in training does.
+    #[error(
+        "variable `{name}` was set by the forward pass, as batch normalisation sets its running \
+         statistics: replicas share what the optimizer updates, and nothing else. Normalise by \
+         layer or group, or freeze it with `forward_t(x, false)`"
+    )]
+    SetInPass {
+        /// The variable.
+        name: String,
+    },
+    /// There is no such device here.
+    #[error("there is no device `{name}` here: {reason}. Expected {expected}")]
+    Device {
+        /// What was asked for.
+        name: String,
+        /// Why it cannot be had.
+        reason: String,
+        /// What can be.
+        expected: String,
+    },
+    /// Batches of no examples, or of more than there are.
+    #[error("expected batches of 1 to {examples} examples (all that there are), got {got}")]
+    BatchSize {
+        /// How many examples there are.
+        examples: usize,
+        /// The size asked for.
+        got: usize,
+    },
+    /// Tensors of one data set with different numbers of examples.
+    #[error("expected as many examples in each tensor, got {got:?}")]
+    Lengths {
+        /// The first dimension of each.
+        got: Vec<usize>,
+    },
+    /// A file of variables that cannot be read, or is another model's.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}

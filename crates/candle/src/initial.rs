@@ -1,0 +1,120 @@
+//! Where a module's variables are kept, and their first values: drawn from a seed, where candle's
+//! own are other ones at every run.
+//!
+//! Knows candle's ways to initialise, not who trains. Invariant: a name has one variable, and the
+//! values that a seed gives it depend on its name, its shape and its initialisation alone, so they
+//! are the same in every process and whatever else the module has (P-14).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use candle_core::{DType, Device, Error, Result, Shape, Tensor, Var};
+use candle_nn::Init;
+use candle_nn::init::NormalOrUniform;
+use candle_nn::var_builder::SimpleBackend;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use sync_replicas::hash_text;
+
+/// The variables of a module that is being built, by name and so sorted.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    seed: Option<u64>,
+    variables: Arc<Mutex<BTreeMap<String, Var>>>,
+}
+
+impl Store {
+    /// One whose variables get their first values from a seed; zeros without one, where other
+    /// values are set anyway.
+    pub(crate) fn new(seed: Option<u64>) -> Self {
+        Self { seed, variables: Arc::default() }
+    }
+
+    /// What was taken from it, sorted by name.
+    pub(crate) fn variables(&self) -> Vec<(String, Var)> {
+        self.lock().iter().map(|(name, var)| (name.clone(), var.clone())).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Var>> {
+        // No code of others runs while it is held.
+        self.variables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn first_value(&self, name: &str, shape: &Shape, init: Init) -> Option<Vec<f64>> {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed?);
+        random.set_stream(hash_text(name).cast_unsigned());
+        let count = shape.elem_count();
+        Some(match init {
+            Init::Const(value) => vec![value; count],
+            Init::Uniform { lo, up } => uniform(&mut random, count, lo, up),
+            Init::Randn { mean, stdev } => normal(&mut random, count, mean, stdev),
+            Init::Kaiming { dist, fan, non_linearity } => {
+                let stdev = non_linearity.gain() / (fan.for_shape(shape) as f64).sqrt();
+                match dist {
+                    NormalOrUniform::Uniform => {
+                        let bound = 3_f64.sqrt() * stdev;
+                        uniform(&mut random, count, -bound, bound)
+                    }
+                    NormalOrUniform::Normal => normal(&mut random, count, 0.0, stdev),
+                }
+            }
+        })
+    }
+}
+
+fn uniform(random: &mut ChaCha8Rng, count: usize, low: f64, high: f64) -> Vec<f64> {
+    (0..count).map(|_| low + (high - low) * random.random::<f64>()).collect()
+}
+
+/// By Box and Muller (1958), with functions that give the same bits everywhere.
+fn normal(random: &mut ChaCha8Rng, count: usize, mean: f64, stdev: f64) -> Vec<f64> {
+    let one = |_| {
+        // 1 less a number below 1 is never 0.
+        let radius = (-2.0 * libm::log(1.0 - random.random::<f64>())).sqrt();
+        let angle = std::f64::consts::TAU * random.random::<f64>();
+        mean + stdev * radius * libm::cos(angle)
+    };
+    (0..count).map(one).collect()
+}
+
+impl SimpleBackend for Store {
+    fn get(
+        &self,
+        shape: Shape,
+        name: &str,
+        init: Init,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor> {
+        let mut variables = self.lock();
+        if let Some(known) = variables.get(name) {
+            if known.shape() != &shape {
+                let msg = format!("variable `{name}` is taken from the VarBuilder twice");
+                let (expected, got) = (known.shape().clone(), shape);
+                return Err(Error::UnexpectedShape { msg, expected, got });
+            }
+            return Ok(known.as_tensor().clone());
+        }
+        let var = match self.first_value(name, &shape, init) {
+            Some(values) => {
+                let values = Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?;
+                Var::from_tensor(&values.to_device(device)?)?
+            }
+            None => Var::zeros(shape, dtype, device)?,
+        };
+        let tensor = var.as_tensor().clone();
+        variables.insert(name.to_owned(), var);
+        Ok(tensor)
+    }
+
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
+        match self.lock().get(name) {
+            Some(known) => Ok(known.as_tensor().clone()),
+            None => Err(Error::CannotFindTensor { path: name.to_owned() }),
+        }
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.lock().contains_key(name)
+    }
+}

@@ -1,0 +1,9 @@
+//! Models in candle: their gradients, what they are given and refuse, and trainings of them.
+
+mod by_hand;
+mod embeddings;
+mod precision;
+mod refused;
+mod support;
+mod training;
+mod values;
