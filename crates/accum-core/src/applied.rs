@@ -11,9 +11,9 @@ use crate::{GlobalStep, LocalStep};
 pub enum Applied {
     /// It was fresh and is held.
     Accepted {
-        /// How many gradients are held now, this one included.
+        /// How many gradients are now held, including this one.
         ///
-        /// When the same push completes a waiting take, the count is the one that take sees.
+        /// If the same push completes a waiting take, this is the count that the take sees.
         count: u64,
     },
     /// It was computed at a step that is over, and was dropped without being looked at.

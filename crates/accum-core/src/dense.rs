@@ -183,7 +183,7 @@ impl<E: Element> DenseSum<E> {
         self.parts.shape().unwrap_or_default()
     }
 
-    /// What the sum is to be divided by: the count for a mean, one for a sum.
+    /// What to divide the sum by: the count for a mean, one for a sum.
     pub fn divisor(&self) -> E::Sum {
         match self.reduction {
             Reduction::Mean => self.half_rounded(E::divisor(self.count())),

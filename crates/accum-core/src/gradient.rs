@@ -61,7 +61,7 @@ impl<E: Element> Gradient<'_, E> {
         }
     }
 
-    /// An array of its own, in standard layout: a copy only if borrowed or laid out otherwise.
+    /// An owned array in standard layout: a copy only if borrowed or laid out otherwise.
     pub(crate) fn into_array(self) -> ArrayD<E> {
         let array = match self {
             Self::Owned(array) => array,

@@ -1,8 +1,7 @@
 //! Accumulators that threads and tasks share: a plain one, a lock, and a line of waiting takes.
 //!
-//! It knows no rule of its own about gradients, and reads no clock. Invariant: whenever the lock is
-//! free, the take at the front of the line cannot be completed, and a closed accumulator has no
-//! line.
+//! It adds no rule about gradients, and reads no clock. Invariant: whenever the lock is free, the
+//! take at the front of the line cannot be completed, and a closed accumulator has no line.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -83,11 +82,11 @@ type TakenFrom<S> = Taken<<<S as Sums>::Sum as Drained>::Value>;
 ///
 /// # Ordering
 /// Waiting takes complete in the order in which they were first polled. One that asks for more than
-/// there is holds up those behind it, and a `try_take_grad` does not overtake them. The push
-/// that brings enough completes the front take itself: what it takes cannot be added to any more.
-/// Pushes never wait for takes. A large gradient is added outside of the lock, so that pushes run
-/// side by side; it counts from its admission on, and the taker waits until all of it was added
-/// (P-11). The taker also divides, outside of the lock.
+/// is there holds up those behind it, and a `try_take_grad` does not overtake them. The push
+/// that brings enough completes the front take itself: nothing can be added to what it takes.
+/// Pushes never wait for takes. A large gradient is added outside the lock, so that pushes run side
+/// by side; it counts from its admission on, and the taker waits until all of it is added (P-11).
+/// The taker also divides, outside the lock.
 pub struct Shared<S: Sums> {
     state: Arc<Mutex<State<S>>>,
 }
@@ -167,7 +166,7 @@ impl<S: Sums> Shared<S> {
             let begun = state.accumulator.begin(gradient, local_step, key);
             (begun, state.settle())
         });
-        // Counted, and so part of whatever is taken from here on; the sum waits for it.
+        // Counted, so every later take includes it; the sum waits for it.
         let (applied, addition) = begun?;
         addition.into_iter().for_each(Addition::finish);
         self.hand_over(done);

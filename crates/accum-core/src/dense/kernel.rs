@@ -6,8 +6,7 @@
 use crate::simd::widest;
 use crate::{Element, HalfSum};
 
-/// Gradients that are read at a time: more streams than this, and the processor does not see in
-/// time what is wanted next.
+/// Gradients read at a time: with more streams than this, the processor prefetches too late.
 const STREAMS: usize = 4;
 
 /// `sum += gradient`.

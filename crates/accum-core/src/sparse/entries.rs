@@ -76,7 +76,7 @@ impl Packing {
         let [entries, spare] = lists;
         let digits = Digits::of(largest, entries.len());
         let mut places = digits.places(gradients);
-        // The first pass makes the entries as well.
+        // The first pass also makes the entries.
         for (nth, indices) in (0_u64..).zip(gradients) {
             for (index, at) in indices.iter().zip(0..) {
                 let place = &mut places[0][digits.nth(0, *index as u64)];

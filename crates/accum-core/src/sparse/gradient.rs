@@ -34,7 +34,7 @@ use crate::{Element, IndexedSlices};
 pub enum SparseGradient<'a, E: Element> {
     /// Given away.
     Owned(IndexedSlices<E>),
-    /// Looked at during the call; copied when it is to be held.
+    /// Read during the call; copied only to be held.
     Borrowed(&'a IndexedSlices<E>),
     /// Looked at for as long as it is held.
     Shared(Arc<IndexedSlices<E>>),
