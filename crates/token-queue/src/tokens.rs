@@ -77,7 +77,7 @@ impl Tokens {
     /// Drops every token older than `step`, puts `n` tokens of `step` at the end, and returns how
     /// many were dropped. (P-12)
     ///
-    /// Nobody can see the line between the two. A newer token stays where it is.
+    /// No other caller sees the line between the two. A newer token stays where it is.
     pub fn put_many_discarding(&mut self, step: Token, n: usize) -> usize {
         let discarded = self.discard_older(step);
         self.put_many(step, n);
