@@ -32,7 +32,7 @@
 //!   [`BuiltIn`]
 //! - what they are fed: [`DenseGradient`], [`SparseGradient`]
 //! - slots, names, saving and restoring: [`OptimizerState`]
-//! - rows that somebody else keeps with their slots, such as a table's: [`RowUpdate`]
+//! - rows that the caller stores with their slots, such as a table's: [`RowUpdate`]
 //! - learning rates over steps, also as text: [`Schedule`]
 //! - for gradients before they are pushed: [`clip_by_value`], [`clip_by_norm`],
 //!   [`clip_by_global_norm`]

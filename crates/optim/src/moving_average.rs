@@ -20,7 +20,7 @@ pub enum MovingAverageError {
         /// The variable's name.
         name: String,
     },
-    /// There is no average of this variable.
+    /// This variable has no average.
     #[error("variable {name:?} has no moving average; add it first")]
     Unknown {
         /// The variable's name.
@@ -70,8 +70,8 @@ pub struct ExponentialMovingAverage<T> {
 #[derive(Debug, Clone)]
 struct Average<T> {
     values: ArrayD<T>,
-    /// The product of all decays so far, which is the weight that the zero at the start still has;
-    /// only for an average whose start is to be divided out.
+    /// The product of all decays so far: the weight that the initial zero still has. Only for an
+    /// average that divides out its start.
     zero_weight: Option<f64>,
 }
 

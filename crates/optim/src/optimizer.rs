@@ -106,8 +106,8 @@ pub trait Optimizer<T: Real>: Send + Sync + Debug {
     /// The first parameter that the formula cannot take.
     fn validate(&self) -> Result<(), HyperParameterError>;
 
-    /// The formula of one variable, where that has numbers of its own; the same for all when not
-    /// overridden. Slots and scalars are those of this one.
+    /// The formula for one variable, for optimizers whose numbers differ by variable; by default
+    /// the same for all. Slots and scalars are this variable's.
     fn of_variable(&self, _variable: &str) -> Option<&dyn Optimizer<T>> {
         None
     }

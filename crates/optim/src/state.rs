@@ -82,9 +82,9 @@ struct Variable<T> {
 }
 
 impl<T: Real> OptimizerState<T> {
-    /// Puts an optimizer to work, with no variables yet and no finished steps.
+    /// Puts an optimizer to work, with no variables and no finished steps yet.
     ///
-    /// A `Box<dyn Optimizer<T>>` is an optimizer as well.
+    /// A `Box<dyn Optimizer<T>>` is also an optimizer.
     ///
     /// # Errors
     /// A hyper-parameter that the formula cannot take, or slots that cannot be named.

@@ -1,5 +1,4 @@
-//! Groups of variables with numbers of their own: another rate for some, no weight decay for
-//! others.
+//! Groups of variables with their own numbers: another rate for some, no weight decay for others.
 
 use super::BuiltIn;
 use crate::{

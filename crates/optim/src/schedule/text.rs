@@ -1,6 +1,6 @@
 //! Schedules as text, for command lines and configuration files.
 //!
-//! Reading checks the numbers as well. Invariant: what is written reads back as the same schedule.
+//! Reading also checks the numbers. Invariant: what is written reads back as the same schedule.
 
 use std::fmt;
 use std::str::FromStr;
@@ -44,7 +44,7 @@ pub enum ParseScheduleError {
         schedule: &'static str,
         /// The parameter's name.
         parameter: String,
-        /// The parameters that there are.
+        /// The known parameters.
         known: String,
     },
     /// A parameter's value cannot be read.

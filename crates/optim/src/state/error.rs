@@ -75,7 +75,7 @@ pub enum ApplyError {
         /// The name.
         name: String,
     },
-    /// The array given as the variable has another shape than the one that was added.
+    /// The array given for the variable differs in shape from the one that was added.
     #[error("variable {name:?} was added with shape {expected:?}, but has shape {actual:?} now")]
     VariableShape {
         /// The variable's name.

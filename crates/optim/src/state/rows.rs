@@ -1,6 +1,6 @@
-//! Updates of rows that somebody else keeps, with their slots beside them.
+//! Updates of rows that the caller stores, with their slots beside them.
 //!
-//! The state has the formula, the scalars and the step; it holds nothing of such rows.
+//! The state has the formula, the scalars and the step; it holds none of the rows.
 
 use super::{OptimizerState, TableOptimizerError, formula, step};
 use crate::{MAX_SLOTS, Optimizer, Real, Step, Tile};
