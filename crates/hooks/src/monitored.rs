@@ -2,7 +2,7 @@
 //! its end is orderly.
 //!
 //! It starts no thread and computes nothing. Invariant: hooks see the calls of [`Hook`] in that
-//! order, whatever fails, and the first real error is the one that closing returns.
+//! order, whatever fails, and closing returns the first real error.
 
 mod builder;
 mod error;

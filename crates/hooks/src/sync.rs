@@ -20,7 +20,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits as long as `blocked` says so, at most for `timeout`; `Duration::MAX` is for ever.
+/// Waits while `blocked` holds, for at most `timeout`; `Duration::MAX` waits for ever.
 ///
 /// `Condvar::wait_timeout_while`, which loom lacks. Under loom no time passes: a wait ends by a
 /// wake-up, or is a deadlock.

@@ -21,8 +21,8 @@ use crate::{At, BoxError, Param, Tracker};
 /// A folder that `tensorboard --logdir` shows: scalars, histograms, texts and hyper-parameters
 /// (R-34, P-29).
 ///
-/// Each run has a folder of its own; a run that goes on gives the same one, and
-/// [`restored`](Tracker::restored) takes back the steps that it makes again.
+/// Each run has its own folder; a run that goes on gives the same one, and
+/// [`restored`](Tracker::restored) takes back the steps that it repeats.
 ///
 /// # Examples
 /// ```
@@ -140,7 +140,7 @@ fn newest(folder: &Path) -> io::Result<Option<u64>> {
         let name = entry?.file_name();
         let seconds = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('.').next());
         let seconds = seconds.and_then(|seconds| seconds.parse().ok());
-        // A name that somebody made up moves no clock to the end of time.
+        // A made-up name must not move the clock to the end of time.
         newest = newest.max(seconds.filter(|seconds| *seconds < 9_999_999_999));
     }
     Ok(newest)

@@ -1,4 +1,4 @@
-//! Ends a run whose loss is not a finite number any more.
+//! Ends a run whose loss is no longer a finite number.
 //!
 //! It looks at the loss only, after the step that reports it: that it is finite says nothing of
 //! gradients and variables, and it is the loss of the variables before the step.

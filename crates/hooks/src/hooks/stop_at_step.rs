@@ -31,7 +31,7 @@ impl StopAtStep {
         Self { limit: Limit::Last(step) }
     }
 
-    /// Stops after so many more global steps than the first session started with.
+    /// Stops this many global steps after the one at which the first session started.
     ///
     /// A negative number is refused when the run begins.
     pub fn num_steps(steps: i64) -> Self {
