@@ -47,12 +47,12 @@ pub struct TableStore<T> {
     found: Vec<u32>,
 }
 
-/// What is to be said of a row to whoever has it as of an earlier step.
+/// What to tell a reader that has a row as of an earlier step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It is as it was.
     None,
-    /// It is as it was born, which whoever knows the declaration can compute.
+    /// It is as it was born: anyone with the declaration can compute it.
     Born,
     /// It has these values.
     Values,
@@ -112,7 +112,7 @@ pub enum StoreError {
         /// The table.
         table: String,
     },
-    /// A row that there is.
+    /// An existing row.
     #[error("table `{table}`: the row of key {key} is there twice")]
     Twice {
         /// The table.

@@ -37,7 +37,7 @@ impl Candidates {
         self.counted.get(&key).map_or(0, |it| it.count)
     }
 
-    /// Counts a key's contributions of this step; all of its own, once it is admitted.
+    /// Counts a key's contributions of this step; all of the key's, once it is admitted.
     pub(super) fn admit(&mut self, key: i64, count: u32, step: i64) -> Option<u32> {
         let least = self.table.admitted_with();
         if least <= 1 {

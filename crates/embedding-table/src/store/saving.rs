@@ -1,8 +1,8 @@
 //! Rows on their way to a checkpoint while updates go on.
 //!
-//! A save walks the rows as of the step at which it began, in the order of their places. Whoever
-//! changes a row that it has not reached keeps the old one for it: so much memory is needed as rows
-//! change meanwhile, and no second copy of the table.
+//! A save walks the rows as of the step at which it began, in the order of their places. An update
+//! to a row that the save has not reached keeps the old row for it: memory grows with the rows that
+//! change meanwhile, and there is no second copy of the table.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -55,7 +55,7 @@ pub(super) struct Kept<T> {
 }
 
 impl Saving {
-    /// How many rows there are to be saved.
+    /// How many rows to save.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -67,7 +67,7 @@ impl Saving {
         self.rows.is_empty()
     }
 
-    /// Puts the rows in order; to be called where nobody waits for the store, since it takes long.
+    /// Sorts the rows; call it where nothing waits for the store, since it takes long.
     pub fn sort(&mut self) {
         if !std::mem::replace(&mut self.sorted, true) {
             radsort::sort_by_key(&mut self.rows, |(place, _)| *place);
@@ -146,7 +146,7 @@ impl<T: Number> TableStore<T> {
         Ok(end < saving.rows.len())
     }
 
-    /// A save is over, or given up: nothing is kept for it any more.
+    /// A save is over, or given up: nothing more is kept for it.
     pub fn end_save(&mut self, saving: Saving) {
         self.kept.retain(|it| it.number != saving.number);
     }

@@ -51,9 +51,9 @@ impl<T: Number> Slab<T> {
         Self { stride, bits: rows.ilog2(), chunks: Vec::new(), high: 0, free: Vec::new() }
     }
 
-    /// A place for a row, with whatever an earlier one left in it.
+    /// A place for a row, holding whatever an earlier row left there.
     ///
-    /// The caller has made sure that there are not too many.
+    /// The caller has checked that there are not too many.
     pub(super) fn insert(&mut self, meta: Meta) -> u32 {
         let at = self.free.pop().unwrap_or_else(|| {
             let at = self.high;
