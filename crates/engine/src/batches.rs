@@ -29,8 +29,7 @@ pub struct Positions {
     pub skipped: Vec<u64>,
 }
 
-/// What is to be told when [`Engine::set_positions`](crate::Engine::set_positions) cannot go on
-/// exactly.
+/// Reported when [`Engine::set_positions`](crate::Engine::set_positions) cannot go on exactly.
 pub const INEXACT_POSITIONS: &str = "the checkpoint is of a run in arrival order, or of one with \
      another A that left batches out, and goes on in replica order: batches are numbered by the \
      step, so some may be repeated or missed";

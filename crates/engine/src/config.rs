@@ -61,9 +61,9 @@ pub enum NonFinite {
     /// replica where it is known.
     #[default]
     Fail,
-    /// Each push is looked at before it is added: one that is not finite is left out and counted,
-    /// and another batch stands in; ten in a row of one replica end training. An update that is not
-    /// finite all the same fails.
+    /// Checks each push before adding it: one that is not finite is left out and counted, and
+    /// another batch stands in; ten in a row from one replica end training. An update that is still
+    /// not finite fails.
     Skip,
     /// They are used like any others, as in TensorFlow.
     Allow,
@@ -113,7 +113,7 @@ impl StepTimeout {
 pub enum InitialTokens {
     /// max(0, A - N): nothing is wasted, and every replica contributes to the first step (P-3).
     Fewest,
-    /// A: TensorFlow's default; N batches are computed in vain at the start.
+    /// A: TensorFlow's default; the first N batches are wasted.
     Aggregate,
     /// A number of one's own, at least A - N.
     Exactly(usize),
@@ -241,7 +241,7 @@ impl Settings {
     }
 }
 
-/// More replicas, shares or tokens than this are a slip of the finger; tables are made of them.
+/// More replicas, shares or tokens than this are certainly a typo; tables are allocated by them.
 const MOST: usize = 1 << 20;
 
 /// Settings that fit together.

@@ -110,8 +110,8 @@ pub enum Effect {
         /// The new step.
         global_step: GlobalStep,
     },
-    /// A replica computes in vain from now on (P-13); the others that do are those whose step is
-    /// below the one that was just published.
+    /// The work of this replica can no longer count (P-13); so with every other replica whose step
+    /// is below the one just published.
     Superseded {
         /// Which one.
         replica: ReplicaId,
@@ -120,7 +120,7 @@ pub enum Effect {
     TokenExpired {
         /// Which one.
         replica: ReplicaId,
-        /// Why.
+        /// Why training ended.
         cause: Expiry,
     },
     /// The step took longer than its deadline: the waits of these replicas fail, or their batches
@@ -165,7 +165,7 @@ pub struct Overdue {
     pub global_step: GlobalStep,
     /// How many contributions it holds.
     pub count: u64,
-    /// A.
+    /// A, the gradients that a step needs.
     pub needed: u64,
     /// The replicas that hold a token and have not pushed.
     pub missing: Vec<ReplicaId>,
@@ -221,7 +221,7 @@ pub enum Refused {
     /// The sender is not (or no longer) a member in this incarnation.
     #[error("{replica}, {incarnation}, is not a member; join first")]
     NotJoined {
-        /// Who.
+        /// The replica.
         replica: ReplicaId,
         /// Which of its lives.
         incarnation: Incarnation,

@@ -144,7 +144,7 @@ impl Engine {
             if let Some(member) = self.members.get_mut(replica) {
                 member.tally.expired += 1;
                 let claim = member.claim;
-                // It may still be first with its share, which others may have all the same.
+                // It may still be first with its share, although others may hold the share too.
                 if let (Some(shares), Some(claim)) = (&mut self.shares, claim) {
                     shares.release(replica, claim.share);
                 }

@@ -46,8 +46,8 @@ impl Shares {
         Some(Claim { share: share as u64, skipped: *skipped })
     }
 
-    /// Records a gradient for a share: `None` when it is of no use, as another was first or its
-    /// batch is left out, else the other replicas that work on it in vain from now on.
+    /// Records a gradient for a share: `None` when it is of no use, because another was first or
+    /// its batch is left out; otherwise the other replicas whose work on it can no longer count.
     pub(crate) fn contribute(
         &mut self,
         replica: ReplicaId,
@@ -69,7 +69,7 @@ impl Shares {
     }
 
     /// Leaves a claim's batch out, so that the share's next one stands in (P-25): `None` when it is
-    /// not wanted any more, else the other replicas that work on it in vain from now on.
+    /// no longer needed; otherwise the other replicas whose work on it can no longer count.
     pub(crate) fn skip(&mut self, replica: ReplicaId, claim: Claim) -> Option<Vec<ReplicaId>> {
         self.release(replica, claim.share);
         if self.is_over(claim) {

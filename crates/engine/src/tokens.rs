@@ -149,8 +149,8 @@ impl Engine {
         first.saturating_add(steps.saturating_mul(self.config.replicas_to_aggregate() as u64))
     }
 
-    /// A share's batch in a step. Every share has a stream of its own, each A-th number, and goes
-    /// on in it by one a step and by one for each batch left out: no number comes twice (P-14).
+    /// A share's batch in a step. Every share has its own stream, each A-th number, and advances in
+    /// it by one a step and by one for each batch left out: no number comes twice (P-14).
     fn number(&self, step: i64, Claim { share, skipped }: Claim) -> u64 {
         let left_out = skipped.saturating_mul(self.config.replicas_to_aggregate() as u64);
         self.first_of_step(step).saturating_add(share).saturating_add(left_out)
@@ -171,8 +171,8 @@ impl Engine {
             || !self.judges_stale(LocalStep::new(token.step()))
     }
 
-    /// P-5: a token that stays unused goes back in front. One whose step is over is spent, as by
-    /// a stale push, also where leftovers are kept (P-13): in front of the queue it would be taken
+    /// P-5: a token that stays unused goes back in front. One whose step is over is spent, as by a
+    /// stale push, even where leftovers are kept (P-13): in front of the queue it would be taken
     /// and come back again, for ever.
     pub(crate) fn return_token(&mut self, replica: ReplicaId) {
         let Some(held) = self.members.get_mut(replica).and_then(|member| member.held.take()) else {
