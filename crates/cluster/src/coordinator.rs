@@ -1,8 +1,8 @@
-//! The coordinator: the engine behind tickets, and what its replicas may ask again.
+//! The coordinator: the engine behind tickets, and the requests that its replicas may repeat.
 //!
-//! It decides nothing that the engine decides. What it adds is what any network needs: whoever
-//! speaks shows its generation and incarnation, each piece of work has a number, and what comes
-//! twice is answered twice and done once (P-9, P-15). No clock, no lock, no socket.
+//! It decides nothing that the engine decides. It adds what any network needs: each sender shows
+//! its generation and incarnation, each piece of work has a number, and a message that comes twice
+//! is answered twice and acted on once (P-9, P-15). No clock, no lock, no socket.
 
 mod answer;
 mod awaited;
@@ -52,7 +52,7 @@ pub struct Coordinator {
     engine: Engine,
     /// The time that is told.
     now: Duration,
-    /// What the engine has answered, and what is to be done.
+    /// What the engine has answered, and what to do.
     effects: Vec<Effect>,
     actions: Actions,
     records: Vec<ReplicaRecord>,
@@ -249,8 +249,8 @@ impl Coordinator {
         next.into_iter().chain(silent).min()
     }
 
-    /// Whoever was silent for a whole lease is no member any more: its token goes to another, and
-    /// it joins again if it comes back (P-5). When the next one could be.
+    /// A replica that was silent for a whole lease is no longer a member: its token goes to
+    /// another, and it joins again if it comes back (P-5). Returns when the next lease could end.
     fn end_silent(&mut self) -> Option<Duration> {
         let lease = self.engine.config().settings().lease?;
         for index in 0..self.records.len() {

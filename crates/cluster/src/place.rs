@@ -1,8 +1,8 @@
 //! Who may take a replica's place at a server: one process at a time (P-26).
 //!
 //! No clock orders two processes. The coordinator knows which of them came later, since it let both
-//! in, and other servers know it from the ticket that each got. A number that a process chooses
-//! says only whether it is the same one as before, so that nobody can bar another with a large one.
+//! in, and other servers know it from the ticket of each. A number that a process chooses says only
+//! whether it is the same process as before, so that no process can bar another with a large one.
 
 use std::cmp::Ordering;
 
@@ -53,9 +53,9 @@ fn shown(generation: &Option<Generation>) -> String {
 }
 
 impl Caller {
-    /// Whether it may take a replica's place from whoever is connected, at a server of this
-    /// generation that does not coordinate; of `None` where training is over, and everybody may
-    /// come for the last variables.
+    /// Whether it may take a replica's place from the connected process, at a server of this
+    /// generation that does not coordinate; of `None` once training is over, when all may come for
+    /// the last variables.
     ///
     /// # Errors
     /// [`NotAdmitted`].

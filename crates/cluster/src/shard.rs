@@ -84,8 +84,8 @@ pub struct ShardSettings {
     pub largest_contribution: Option<usize>,
 }
 
-/// How many whole contributions of a replica are staged at most: the one that is being decided on,
-/// and the next (P-27).
+/// How many whole contributions of a replica are staged at most: the one under decision, and the
+/// next (P-27).
 pub(crate) const MOST_WHOLE: usize = 2;
 
 /// Which moving averages are kept, and how slow they are.

@@ -1,8 +1,8 @@
 //! Calls that stream messages both ways, as gRPC frames them, without copies of what is large.
 //!
-//! Tensors are sent from their own memory, and what is received lies in the buffer that it was read
-//! into, so the only copies beside the kernel's are made by whoever puts it in its place.
-//! Invariant: a message is not collected before its length was found to be within the limit.
+//! Tensors are sent from their own memory, and received ones lie in the buffer that they were read
+//! into, so the only copies beside the kernel's are made when they are put in place. Invariant: a
+//! message is not collected before its length was found to be within the limit.
 
 mod payload;
 mod receiving;

@@ -25,7 +25,7 @@ use crate::shard::Section;
 use proto::order::Order as WireOrder;
 use proto::to_replica::Message as ToReplica;
 
-/// A message that makes no sense.
+/// An invalid message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, got {got}; do both sides run the same version?")]
 pub struct WireError {
@@ -113,7 +113,7 @@ pub(crate) fn reason(words: String) -> String {
     words
 }
 
-/// The most examples of one contribution: whoever says more would fill the totals of all.
+/// The most examples of one contribution: a larger claim would fill the totals of all.
 const MOST_EXAMPLES: u64 = 1 << 32;
 
 pub(crate) fn commit(commit: proto::Commit) -> Result<Commit, WireError> {
@@ -133,7 +133,7 @@ pub(crate) fn commit(commit: proto::Commit) -> Result<Commit, WireError> {
     })
 }
 
-/// What makes no sense as a time is none.
+/// An invalid time counts as none.
 pub(crate) fn times(times: Option<proto::Times>) -> Times {
     let times = times.unwrap_or_default();
     Times {

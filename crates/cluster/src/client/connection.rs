@@ -23,7 +23,7 @@ use crate::proto::{Hello, Rows, ToReplica, ToServer, Values};
 use crate::stream::Receiving;
 use crate::wire;
 
-/// What comes of a connection.
+/// What a connection reports.
 #[derive(Debug)]
 pub(crate) enum Event {
     Connected,
@@ -92,7 +92,7 @@ impl ConnectError {
 }
 
 impl ServerConnection {
-    /// Connects and says hello; what comes of it, and the welcome, come over the inbox.
+    /// Connects and says hello; the outcome and the welcome arrive in the inbox.
     pub(super) fn open<T: Scalar + bytemuck::Pod>(
         connector: Connector,
         id: ConnectionId,

@@ -26,11 +26,11 @@ pub(super) struct LocalVariables<T: Scalar> {
     placement: Arc<Placement>,
     servers: Vec<Server>,
     wire: Wire,
-    /// Arrays that hooks looked at, to be written once they have let go of them.
+    /// Arrays that hooks read, writable again once they release them.
     spares: SpareArrays<T>,
     /// How many pieces have come.
     pieces: u64,
-    /// Bytes that have come since somebody asked.
+    /// Bytes received since the request.
     received: u64,
 }
 
@@ -110,7 +110,7 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
         std::mem::take(&mut self.received)
     }
 
-    /// The line to a server is gone: what was asked will not come, what came in part is void.
+    /// The connection to a server is gone: the answer will not come, and a partial one is void.
     pub(super) fn lost(&mut self, server: usize) {
         let version = self.servers[server].version;
         self.servers[server] = Server { version, ..Server::default() };

@@ -1,4 +1,4 @@
-//! A replica as a state machine: what it says to servers, and what comes of what they say.
+//! A replica as a state machine: what it says to servers, and how it reacts to their replies.
 //!
 //! What a replica wants (a token, a push, to leave) is polled: the answer is what it waited for, or
 //! that it must wait, with what must be done meanwhile as [`Action`]s. All that was asked over a
@@ -56,8 +56,8 @@ pub struct ReplicaProtocol {
     /// Whether no piece of work has ended since then.
     resumed: bool,
     grant: Option<Grant>,
-    /// The piece of work that the replica has begun or put down; its token, which may come once
-    /// more, does not begin it again.
+    /// The piece of work that the replica has begun or abandoned; its token may come once more, and
+    /// does not begin it again.
     begun: Option<u64>,
     /// Whether the coordinator's server says when there is room for a contribution.
     bounded: bool,
@@ -252,8 +252,8 @@ impl ReplicaProtocol {
         }
     }
 
-    /// Leaves in peace (P-2, P-6), also in the middle of a push;
-    /// [`poll_leave`](Self::poll_leave) waits until the coordinator knows, for a moment.
+    /// Leaves cleanly (P-2, P-6), even in the middle of a push; [`poll_leave`](Self::poll_leave)
+    /// waits for a moment until the coordinator knows.
     pub fn leave(&mut self, departure: Departure, now: Duration) {
         self.push = None;
         self.leaving = Some(Leaving::new(departure, now));

@@ -145,8 +145,8 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         self.carry_out();
     }
 
-    /// Leaves in peace (P-2, P-6), also in the middle of a push: waits until the coordinator knows,
-    /// for a moment. Over a connection that has just broken it is said once more.
+    /// Leaves cleanly (P-2, P-6), even in the middle of a push: waits for a moment until the
+    /// coordinator knows. If the connection has just broken, says it once more.
     pub async fn leave(&mut self, departure: Departure) {
         self.take_back();
         self.state.protocol.leave(departure, self.now());
@@ -156,7 +156,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
     /// The newest variables of all servers, with all bits, after the end; `None` if they cannot be
     /// had. Those that are here, where training goes on without this replica.
     pub async fn final_variables(&mut self) -> Option<(GlobalStep, &Variables<T>)> {
-        // Whoever left must not join again for this.
+        // A replica that left must not join again for this.
         if self.state.protocol.ended().is_some() {
             if self.settings.wire != Wire::Native {
                 self.state.local_variables.only_show_all_bits();
@@ -211,8 +211,8 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         }
     }
 
-    /// Waits for one event and takes it, and whatever else has come; or until the protocol is to be
-    /// polled again.
+    /// Waits for one event and takes it, with all others that have arrived; or until the protocol
+    /// must be polled again.
     async fn receive(&mut self) {
         let wake = self.state.protocol.next_call().map(|at| self.begun + at);
         let incoming = {
@@ -340,14 +340,14 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         self.state.local_variables.version().map(|(generation, _)| generation).unwrap_or_default()
     }
 
-    /// Tells when the work of a grant is in vain.
+    /// Tells when the work of a grant is superseded.
     #[must_use]
     pub fn superseded(&self, grant: &Grant) -> Cancellation {
         let told = self.settings.tell_superseded;
         self.sinks.signals.superseded.next(grant.local_step, told)
     }
 
-    /// Tells from elsewhere that all work of this replica is in vain.
+    /// Marks all work of this replica as superseded, from elsewhere.
     pub(crate) fn in_vain(&self) -> impl FnOnce() + Send + 'static {
         let superseded = self.sinks.signals.superseded.clone();
         move || superseded.end()

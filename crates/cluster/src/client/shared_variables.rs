@@ -27,7 +27,7 @@ impl<T: Scalar + bytemuck::Pod> SharedVariables<T> {
         Self(Arc::default())
     }
 
-    /// Lends the local variables to whoever receives, until the answer is dropped.
+    /// Lends the local variables to the receiver, until the answer is dropped.
     pub(super) fn lend<'m>(&'m self, local_variables: &'m mut LocalVariables<T>) -> Lent<'m, T> {
         let hollow = local_variables.hollow();
         *self.lock() = Some(std::mem::replace(local_variables, hollow));

@@ -125,7 +125,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
         actions
     }
 
-    /// Lends the copy of the variables to whoever receives, until the answer is dropped.
+    /// Lends the copy of the variables to the receiver, until the answer is dropped.
     pub(crate) fn lend<'s>(&'s mut self, shared: &'s SharedVariables<T>) -> impl Drop {
         shared.lend(&mut self.local_variables)
     }

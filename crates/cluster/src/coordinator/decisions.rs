@@ -1,8 +1,8 @@
 //! What was decided of contributions and shards have not heard yet: it leaves in batches, so that
 //! what the coordinator sends in a step does not grow with replicas times servers (P-22).
 //!
-//! Invariant: shards hear all in the order in which it was decided, before the update that it is
-//! for, and nobody waits for a word that waits for others: a replica is owed one at most.
+//! Invariant: shards hear all decisions in order, before the update that they are for, and no
+//! replica waits for a word that waits for others: each is owed one at most.
 
 use super::{Contribution, Coordinator, ReplicaRecord};
 use crate::shard::MOST_WHOLE;
@@ -47,7 +47,7 @@ pub(super) struct Decisions {
     decided: Vec<Decision>,
     /// How many leave together.
     batch: usize,
-    /// Somebody waits for one of them.
+    /// A replica waits for one of them.
     urgent: bool,
 }
 

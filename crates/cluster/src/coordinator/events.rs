@@ -18,12 +18,12 @@ use crate::place::{Caller, NotAdmitted};
 const MOST_REPLACED: usize = 8;
 
 impl Coordinator {
-    /// Whether a process may say hello for a replica, while `connected` is, if anybody (P-26).
+    /// Whether a process may say hello for a replica while the process of `connected`, if any, is
+    /// connected (P-26).
     ///
-    /// One at a time has the place. Another gets it once the connection of the one that has it is
-    /// closed, as it is at once when that process has died, or its lease has ended; and whoever had
-    /// it before does not get it back, so two processes never take it from each other again and
-    /// again.
+    /// One process at a time has the place. Another gets it once the holder's connection is closed,
+    /// as it is at once when the holder dies, or once its lease has ended. An earlier holder does
+    /// not get it back, so two processes never take it from each other in turn.
     ///
     /// # Errors
     /// [`NotAdmitted`].
@@ -285,8 +285,8 @@ impl Coordinator {
         }
     }
 
-    /// One more replica has failed at the batch that it has, which goes to another; its number, if
-    /// it is to be given to no other (P-5).
+    /// Counts one more replica that failed at the batch it has, which goes to another; the batch's
+    /// number, if no other is to get it (P-5).
     fn is_deadly(&mut self, index: usize) -> Option<u64> {
         let grant = self.records[index].grant.as_ref().filter(|grant| grant.share.is_some())?;
         let number = grant.number;

@@ -1,7 +1,8 @@
 //! Who leaves for now: a process that was asked to end, and is expected to be started again.
 //!
-//! A replica goes at once. A parameter server holds what nobody else has, so it goes when that is
-//! in a checkpoint. Invariant: whoever waits to leave is let go, also where nothing can be saved.
+//! A replica goes at once. A parameter server holds the only copy of its parts, so it goes once
+//! they are in a checkpoint. Invariant: every process that waits to leave may go in the end, even
+//! where nothing can be saved.
 
 use std::collections::BTreeMap;
 
@@ -24,9 +25,9 @@ pub(super) struct Leaving {
 pub enum Farewell {
     /// It may leave.
     Go,
-    /// Once a checkpoint is written, which is to be begun.
+    /// Once a checkpoint is written, which begins now.
     Save,
-    /// Once the one that is under way is written.
+    /// Once the checkpoint under way is written.
     Wait,
 }
 
@@ -39,7 +40,7 @@ pub struct Saves {
     pub on_disk: Option<u64>,
     /// Whether another can be begun.
     pub possible: bool,
-    /// Whether one is being written, for which nobody is needed any more.
+    /// Whether a checkpoint is being written that needs no more from any server.
     pub under_way: bool,
     /// Whether training is ending, and all leave with it once its last one is written.
     pub ending: bool,
@@ -83,7 +84,7 @@ impl Coordinator {
         if later { Vec::new() } else { self.nothing_is_saved() }
     }
 
-    /// No checkpoint of this life comes any more; answers the servers that may leave now.
+    /// This life writes no more checkpoints; answers the servers that may leave now.
     pub fn nothing_is_saved(&mut self) -> Vec<ServerIndex> {
         let servers: Vec<_> = std::mem::take(&mut self.leaving.servers).into_keys().collect();
         self.leaving.gone |= !servers.is_empty();

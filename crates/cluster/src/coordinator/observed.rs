@@ -1,6 +1,6 @@
-//! What the engine was told and what it answered, in order, for whoever checks the whole.
+//! What the engine was told and what it answered, in order, to check the whole.
 //!
-//! Kept only where somebody asked for it.
+//! Kept only on request.
 
 use sync_replicas::ReplicaId;
 use sync_replicas::driver::Incarnation;
@@ -23,7 +23,7 @@ pub enum Observed {
         /// As which life of it.
         incarnation: Incarnation,
     },
-    /// A replica that was a member is none any more.
+    /// A replica is no longer a member.
     Left {
         /// Which one.
         replica: ReplicaId,
@@ -53,7 +53,7 @@ pub enum Observed {
     Effect(Effect),
 }
 
-/// Nothing, unless somebody looks.
+/// Empty unless requested.
 #[derive(Debug, Default)]
 pub(super) struct Observations(Option<Vec<Observed>>);
 

@@ -64,7 +64,7 @@ impl Coordinator {
         }
     }
 
-    /// Who works on a step below this one, and is to be told (P-13).
+    /// The replicas that work on a step below this one, to be told (P-13).
     fn in_vain(&self, global_step: GlobalStep) -> Vec<ReplicaId> {
         if !self.engine.config().settings().tell_superseded {
             return Vec::new();

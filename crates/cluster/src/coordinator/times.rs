@@ -67,8 +67,8 @@ impl Spent {
 }
 
 impl Coordinator {
-    /// Notes a piece of work of which the coordinator has just heard. What a replica says of itself
-    /// cannot be more than the time that there was.
+    /// Notes a piece of work of which the coordinator has just heard. A replica cannot claim more
+    /// time than has passed.
     pub(super) fn note(&mut self, index: usize, work: DoneWork) {
         let (record, DoneWork { step, batch, kind, staleness, times }) =
             (&self.records[index], work);

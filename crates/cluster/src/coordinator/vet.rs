@@ -1,5 +1,5 @@
-//! What is looked at before the engine judges a commit: whose it is, whether it is staged
-//! everywhere, and of which variables it is (P-11, R-19, R-25).
+//! What to check before the engine judges a commit: whose it is, whether it is staged everywhere,
+//! and which variables it covers (P-11, R-19, R-25).
 
 use sync_replicas::engine::Push;
 use sync_replicas::{ReplicaId, Scalar};
@@ -10,7 +10,7 @@ use crate::index::ServerIndex;
 use crate::shard::Shard;
 
 impl Coordinator {
-    /// A commit came to the server that leads, whose own shard must hold the contribution as well.
+    /// A commit reached the leader, whose shard must also hold the contribution.
     pub fn commit_to<T: Scalar>(&mut self, replica: ReplicaId, mut commit: Commit, own: &Shard<T>) {
         let Ticket { generation, incarnation } = commit.ticket;
         let contribution = Contribution { replica, incarnation, sequence: commit.sequence };
@@ -29,8 +29,8 @@ impl Coordinator {
         }
     }
 
-    /// Refuses a commit. What the replica has staged for it is void, unless its time may come: what
-    /// is ahead of its replica is none of a good one's, and earlier lives were discarded whole.
+    /// Refuses a commit. What the replica has staged for it is void, unless its time may come: a
+    /// good replica never sends ahead of itself, and earlier lives were discarded whole.
     pub(super) fn refuse_commit(&mut self, replica: ReplicaId, commit: &Commit, refusal: Refusal) {
         let (Commit { ticket, sequence, .. }, incarnation) = (commit, commit.ticket.incarnation);
         let record = self.check(replica, *ticket).ok().map(|index| &self.records[index]);

@@ -2,8 +2,9 @@
 //!
 //! `SYNC_REPLICAS_CRASH_AT` is a list, with commas, of `PROCESS POINT#VISIT=DEED`, such as
 //! `worker-1 worker/before-commit#3=kill`: the third time that a life of worker 1 is there, it is
-//! killed. `stop` stops it until somebody has it go on. `hang` has the thread that comes there hang
-//! while its process lives on. `full` has the file operation at a point of the disk fail as on a
+//! killed. `stop` stops it until it is continued from outside. `hang` has the thread that reaches
+//! the point hang while its process lives on. `full` has the file operation at a point of the disk
+//! fail as on a
 //! full one. `SYNC_REPLICAS_CRASH_MARKS` is a folder: each crash of the list leaves a file there,
 //! named by its place in the list, with the number of the process that it struck; what hangs goes
 //! on when there is one with `.go` behind that name. Invariant: each happens once, whatever is
@@ -107,7 +108,7 @@ pub(crate) fn reach(point: &str) {
     let _ = reach_on_disk(point);
 }
 
-/// The same, where a file operation has just been done: it may fail all the same.
+/// The same, after a file operation: it may still fail.
 pub(super) fn reach_on_disk(point: &str) -> io::Result<()> {
     for crash in HERE.get().into_iter().flatten().filter(|crash| crash.point == point) {
         if crash.visits.fetch_add(1, Ordering::Relaxed) + 1 == crash.visit {
@@ -125,7 +126,7 @@ fn give_up(reason: &str, exit: Exit) -> ! {
 
 impl Crash {
     fn happen(&self) -> io::Result<()> {
-        // Whoever makes the file is the one that crashes.
+        // The process that makes the file is the one that crashes.
         let Ok(mut mark) = File::options().write(true).create_new(true).open(&self.mark) else {
             return Ok(());
         };

@@ -1,4 +1,4 @@
-//! A parameter server without a program of its own: one that serves whatever program comes.
+//! A parameter server without its own program: it serves whatever program comes.
 //!
 //! Names, shapes, number type, optimizer, settings and the last step come with the first hello, and
 //! initial values from the chief; where checkpoints are and how often they are written is the
@@ -93,8 +93,8 @@ impl Cluster {
         }
     }
 
-    /// Waits until this process is to leave; or until training is to end, and a little longer, so
-    /// that whoever comes is told so.
+    /// Waits until this process may leave; or until training ends, and a little longer, so that
+    /// late callers are told.
     async fn asked_to_end(&self) {
         let mut requests = self.stop.requests();
         // Both fail only when the sender is gone, which the cluster holds.

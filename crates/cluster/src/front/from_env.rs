@@ -77,7 +77,7 @@ impl Cluster {
     }
 }
 
-/// Has this process leave once the one that has started it is gone.
+/// Has this process leave once its parent is gone.
 fn leave_with_parent(stop: ProcessHandle) {
     #[cfg(unix)]
     {

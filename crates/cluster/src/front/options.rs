@@ -37,7 +37,7 @@ pub struct Cluster {
     pub(super) own_record: Option<Record>,
 }
 
-/// Where servers are, said by somebody else.
+/// A function that says where servers are.
 #[derive(Clone)]
 struct Resolving(Resolve);
 
@@ -114,16 +114,16 @@ impl Cluster {
         self
     }
 
-    /// The bytes that a program may have a parameter server without a program of its own need, as
-    /// far as can be known before: one that needs more is refused (P-27). When not given, the
-    /// machine's memory, or 16 GB where that is not known.
+    /// The bytes that a program may have a parameter server without its own program need, as far as
+    /// that is known beforehand: a program that needs more is refused (P-27). When not given, the
+    /// machine's memory, or 16 GB if that is unknown.
     #[must_use]
     pub fn max_memory(mut self, bytes: u64) -> Self {
         self.max_memory = Some(bytes);
         self
     }
 
-    /// How many of the workers are backups, as whoever placed them says: for
+    /// How many of the workers are backups, as the scheduler says: for
     /// [`replicas_to_aggregate`](Self::replicas_to_aggregate). None when not given.
     #[must_use]
     pub fn backup(mut self, workers: u64) -> Self {
@@ -167,7 +167,7 @@ impl Cluster {
         self
     }
 
-    /// The address to listen on, if it is not the one that the others know.
+    /// The address to listen on, if it differs from the one that the others know.
     #[must_use]
     pub fn listen(mut self, address: IpAddr) -> Self {
         self.listen = Some(address);

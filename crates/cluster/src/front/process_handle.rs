@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// What somebody wishes of this process; from any thread, at any time, also before `fit` begins.
-/// Clones are the same wishes.
+/// Requests to this process; from any thread, at any time, even before `fit` begins. Clones share
+/// the requests.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessHandle(Arc<watch::Sender<Requests>>);
 
@@ -20,7 +20,7 @@ pub(crate) struct Requests {
     pub(crate) end: bool,
     /// That a checkpoint is written: how often.
     pub(crate) saves: u64,
-    /// That the end is held for nobody who is away.
+    /// That the end waits for no absent process.
     pub(crate) expect_no_returns: bool,
 }
 
@@ -50,8 +50,9 @@ impl ProcessHandle {
         self.0.send_modify(|wished| wished.saves += 1);
     }
 
-    /// Says that no process which is away is started again, so that the end need not wait for it;
-    /// heard by the first parameter server. For what looks after all processes: nobody else knows.
+    /// Says that no absent process will be started again, so that the end need not wait for it; the
+    /// first parameter server acts on it. For the supervisor of all processes: no other process
+    /// knows.
     pub fn expect_no_returns(&self) {
         self.0.send_modify(|wished| wished.expect_no_returns = true);
     }

@@ -108,10 +108,10 @@ struct Worker<T: Scalar + bytemuck::Pod> {
     task: Task,
     begun: Instant,
     stop: ProcessHandle,
-    /// Told when nobody wants this replica any more.
+    /// Told when this replica is no longer wanted.
     abandoned: ProcessHandle,
     counts: Counts,
-    /// In the chief, if there is to be one.
+    /// In the chief, if there is one.
     record: Option<Record>,
     own_record: OwnRecord,
     left: bool,
@@ -155,9 +155,9 @@ impl Held {
 }
 
 impl<T: Scalar + bytemuck::Pod> Worker<T> {
-    /// Waits for the next step, and no longer than `until` where that is given: then `Pending`, and
-    /// the next call goes on waiting. `None` when training has ended, or this replica has left. A
-    /// step that is still held is given back, and the end of a push that nobody waits for is heard.
+    /// Waits for the next step, no longer than `until` if given: then `Pending`, and the next call
+    /// goes on waiting. `None` when training has ended, or this replica has left. A step still held
+    /// is given back, and the end of a push without a waiter is heard.
     async fn next_step(
         &mut self,
         until: Option<Instant>,
@@ -208,8 +208,8 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         self.held.as_ref().is_some_and(|held| held.serial == serial)
     }
 
-    /// Gives the step that is held back, if one is: to another replica, if it is still needed.
-    /// Where nobody says whether it was superseded, the step itself does.
+    /// Gives back the held step, if there is one: to another replica, if it is still needed. Unless
+    /// the caller says whether it was superseded, the step itself does.
     fn give_back(&mut self, superseded: Option<bool>) {
         if let Some(held) = self.held.take() {
             let superseded = superseded.unwrap_or_else(|| held.superseded.is_cancelled());
@@ -228,7 +228,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         self.leave(Departure::ForNow).await;
     }
 
-    /// Leaves in peace; a step that is held goes to another.
+    /// Leaves cleanly; a held step goes to another replica.
     async fn leave(&mut self, departure: Departure) {
         (self.held, self.pushing) = (None, None);
         self.client.leave(departure).await;
@@ -261,7 +261,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                 Err(error) => {
                     let reason = error.to_string();
                     let insist = insist_on_stop(&self.connector, &reason);
-                    // Where nobody comes back, nobody is left to be told.
+                    // Where no process comes back, there is none left to tell.
                     let _ = tokio::time::timeout(self.reconnect_timeout, insist).await;
                     return Err(error.into());
                 }
@@ -296,7 +296,8 @@ pub(super) async fn insist_on_stop(connector: &Connector, reason: &str) {
     }
 }
 
-/// Until this replica is to leave: its process was asked to end, or nobody wants it any more.
+/// Until this replica is to leave: its process was asked to end, or the replica is no longer
+/// wanted.
 async fn leave_requested(stop: &ProcessHandle, abandoned: &ProcessHandle) {
     tokio::select! {
         () = stop.leave_requested() => {}

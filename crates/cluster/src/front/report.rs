@@ -93,7 +93,7 @@ pub enum ClusterError {
     /// The description does not fit.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The place in the cluster makes no sense.
+    /// The place in the cluster is invalid.
     #[error(transparent)]
     Spec(#[from] SpecError),
     /// N is not the number of workers.
@@ -118,7 +118,7 @@ pub enum ClusterError {
     Address {
         /// Which.
         address: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// No threads or no timers.

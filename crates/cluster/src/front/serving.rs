@@ -117,8 +117,8 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     }
 }
 
-/// How many contributions a server stages at once when nobody says: all that there may be, unless
-/// they are large.
+/// How many contributions a server stages at once by default: all that there may be, unless they
+/// are large.
 ///
 /// Then it is those that may get stuck half way without a step waiting for them, those whose
 /// decision has not left yet, one for each server, as so many senders keep all of them busy, and

@@ -32,7 +32,7 @@ impl StatusHandle {
     /// What the parameter server says; `None` where this process has none, not yet or no more.
     #[must_use]
     pub fn get(&self) -> Option<ServerStatus> {
-        // Not asked under this lock: it has locks of its own.
+        // Not asked under this lock: it takes other locks.
         let server = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.upgrade()?;
         Some(server.told())
     }

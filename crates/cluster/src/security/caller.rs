@@ -2,8 +2,8 @@
 //! (P-27).
 //!
 //! Shared by the connection, which reads little until its caller is admitted, by the guard, which
-//! judges calls, and by the door, which turns callers away. Invariant: whoever is admitted stays
-//! so, and whoever is turned away is never admitted.
+//! judges calls, and by the door, which turns callers away. Invariant: an admitted caller stays
+//! admitted, and one that is turned away is never admitted.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -31,7 +31,7 @@ pub(crate) enum Standing {
     Admitted,
     /// Its first call was refused: it gets that answer and no other.
     Refused,
-    /// Its connection is to be closed, or is.
+    /// Its connection must close, or is closed.
     TurnedAway,
 }
 

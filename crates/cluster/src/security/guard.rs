@@ -23,7 +23,7 @@ pub struct Guard {
 
 /// How far apart the clocks of two machines may be, and how long a value is good for.
 const WINDOW_MS: u64 = 60_000;
-/// So many calls in a window are no training, whoever makes them; the memory of them ends here.
+/// So many calls in a window are not training; no more are remembered.
 const MOST_SEEN: usize = 1 << 16;
 const KINDS: usize = 6;
 
@@ -57,8 +57,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether a later call may be let in though nobody changes anything but a clock: the
-    /// caller tries again, as long as it is patient.
+    /// Whether a later call may be let in with nothing changed but a clock: the caller tries again,
+    /// as long as it is patient.
     #[must_use]
     pub fn is_passing(self) -> bool {
         matches!(self, Self::Expired | Self::Replayed | Self::Flooded)

@@ -144,8 +144,8 @@ impl Signer {
         Ok(Some(header::make(key, path, (self.clock)(), nonce)))
     }
 
-    /// Whether whoever answered a call of `path` that showed `value` knows the key as well: before
-    /// that nothing but the first message is sent.
+    /// Whether the server that answered a call of `path` showing `value` also knows the key: before
+    /// that only the first message is sent.
     ///
     /// # Errors
     ///

@@ -3,7 +3,7 @@
 use super::link::transfer::TransferError;
 use crate::wire::WireError;
 
-/// Why a message makes no sense.
+/// Why a message is invalid.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadMessage {
     #[error(transparent)]

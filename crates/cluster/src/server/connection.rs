@@ -58,7 +58,7 @@ impl Connection {
     /// How many bytes may be read now; wakes the task when that changes.
     ///
     /// # Errors
-    /// When it is to be closed.
+    /// When the connection must close.
     fn budget(&mut self, context: &mut Context<'_>) -> io::Result<usize> {
         let Some(unproven) = &mut self.unproven else { return Ok(usize::MAX) };
         match self.caller.standing(context.waker()) {

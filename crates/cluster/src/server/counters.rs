@@ -1,4 +1,4 @@
-//! What a server counts for metrics, and what makes no sense of what it receives.
+//! What a server counts for metrics, invalid messages among them.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +30,7 @@ impl Counters {
         }
     }
 
-    /// Counts a message that makes no sense.
+    /// Counts an invalid message.
     pub(super) fn nonsense(&self, from: &str, reason: &str) {
         self.bad_messages.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(from, reason, "a bad message");

@@ -1,4 +1,4 @@
-//! The door: takes connections in, few at a time from callers that nobody knows (P-27).
+//! The door: takes connections in, few at a time from unknown callers (P-27).
 //!
 //! Invariant: at most [`MOST_STRANGERS`] connections are open whose caller was not admitted. One
 //! more closes the oldest of them, so that strangers who say nothing, however many, keep no replica
@@ -117,7 +117,7 @@ struct Door {
 }
 
 impl Door {
-    /// Makes room for one more connection; `None` where there is none, and it is to be closed.
+    /// Makes room for one more connection; `None` if there is none, and the connection must close.
     fn admit(&mut self, address: Option<SocketAddr>) -> Option<(Caller, Arc<()>)> {
         self.strangers.retain(Caller::is_unproven);
         let is_full = Arc::strong_count(&self.open) > self.most;
@@ -169,7 +169,7 @@ mod tests {
         first.0.admit();
         let others: Vec<_> = (0..MOST_STRANGERS).filter_map(|_| door.admit(None)).collect();
         assert_eq!(others.len(), MOST_STRANGERS);
-        // The first one is none any more, and the second was the oldest.
+        // The first is no longer a stranger, and the second was the oldest.
         assert!(!second.0.is_unproven(), "it was not turned away");
         assert!(others.iter().all(|(caller, _)| caller.is_unproven()));
     }

@@ -45,7 +45,7 @@ use shared::Task;
 pub(super) struct Leader<T: Scalar> {
     settings: Arc<ServerSettings>,
     origin: Instant,
-    /// That of its own process, whose connections replicas ask it over.
+    /// The leader's own parameter server, over whose connections replicas ask it.
     own: Arc<ParameterServer<T>>,
     /// By index.
     pub(super) servers: Arc<[ServerHandle<T>]>,
@@ -120,8 +120,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         self.origin.elapsed()
     }
 
-    /// The newest generation that is this process's: it has claimed one before it begins it, and
-    /// whoever has a later one must know (P-26).
+    /// The newest generation of this process, which claims one before it begins it: the holder of a
+    /// later one must know (P-26).
     pub(super) fn newest_generation(&self) -> Generation {
         self.coordinator.generation().max(self.saving.claimed.unwrap_or_default())
     }
@@ -165,7 +165,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     /// A replica sends data, which is a sign of life.
     pub(super) fn is_alive(&mut self, replica: ReplicaId, ticket: Ticket) {
         self.coordinator().alive(replica, ticket);
-        // Whoever is no member any more is told so when it commits.
+        // A replica that is no longer a member is told so when it commits.
         drop(self.coordinator.take_actions());
     }
 
@@ -290,7 +290,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
     }
 
-    /// A server has lost its state: what is under way is in vain, and requests wait.
+    /// A server has lost its state: what is under way is lost, and requests wait.
     pub(super) fn give_up_generation(&mut self) {
         (self.serving, self.stale) = (false, true);
     }

@@ -110,7 +110,7 @@ pub(crate) async fn serve(server: &Arc<Server<f32>>, bytes: &[u8]) -> Vec<Done> 
     answers.collect().await
 }
 
-/// One call of whoever controls the training.
+/// One call of the controller of the training.
 pub(crate) fn control(server: &Arc<Server<f32>>, request: ControlRequest) {
     drop(service::control(server, request));
 }
@@ -176,7 +176,7 @@ pub(crate) fn restoring(server: &Server<f32>, generation: u64, global_step: i64)
     tensors.into_iter().chain(rest).collect()
 }
 
-/// What a server answers to an order; `server` is the one that saves.
+/// A server's answer to an order; `server` is the one that saves.
 fn right_answers(server: &Server<f32>, order: Order) -> Vec<Done> {
     let answers: Vec<Option<Answer>> = match order.order {
         Some(Message::Apply(apply)) => {

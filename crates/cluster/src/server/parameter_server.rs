@@ -108,7 +108,7 @@ pub(super) struct OtherRun {
 /// A server that was asked to end may leave.
 #[derive(Clone, Debug)]
 pub(super) enum Release {
-    /// A checkpoint has what it holds, or nobody is there who could write one.
+    /// A checkpoint has what it holds, or no leader is there to write one.
     Saved,
     /// No checkpoint has, and why.
     Unsaved(String),
@@ -178,8 +178,8 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         let mut shard = self.shard();
         let begun = Instant::now();
         let carried_out = shard.carry_out(command);
-        // Not before: whoever gets the room wants the shard at once, and while that is at work
-        // would hold up a thread that others are read on.
+        // Not before: the replica that gets the room wants the shard at once, and while that is at
+        // work would hold up a thread that reads others.
         let decisions = command.decisions();
         decisions.iter().for_each(|decision| self.room.release(decision.contribution()));
         if !decisions.is_empty() {
@@ -202,7 +202,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
     /// The state of the shard, and its rows as of the same step, to be written.
     ///
     /// # Errors
-    /// There is none of one step, since an update failed.
+    /// There is no state of one step, since an update failed.
     pub(super) fn save(&self) -> Result<Saved<T>, CommandError> {
         let shard = self.shard();
         if !shard.is_whole() {
@@ -283,14 +283,14 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
             let shard = self.shard();
             (shard.snapshot(), shard.is_whole())
         };
-        // If not, there is nothing to be read any more, and soon the end is told (P-25).
+        // If not, nothing is left to read, and soon the end is told (P-25).
         if whole {
             let sent = self.connections().pull(replica, wanted, &snapshot);
             self.counters.snapshots.fetch_add(sent, Ordering::Relaxed);
         }
     }
 
-    /// Sends the newest variables to whoever waits for them.
+    /// Sends the newest variables to the replicas that wait for them.
     fn publish(&self) {
         let snapshot = self.shard().snapshot();
         let sent = self.connections().publish(&snapshot);
@@ -305,7 +305,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
     /// Training is over, which all replicas here are told. Nothing takes it back.
     pub(super) fn end(&self, ended: Ended) {
         if !self.is_over() {
-            // First, so that whoever comes meanwhile is told as well.
+            // First, so that a replica that comes meanwhile is also told.
             self.over.send_replace(Some(ended.clone()));
             self.connections().send_to_all(&Message::Ended(ended));
         }

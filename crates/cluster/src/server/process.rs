@@ -126,8 +126,8 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
     /// This server was asked to end: it leaves once what it holds is in a checkpoint. To the others
     /// it is lost then, and they wait for it as long as for any that was lost.
     ///
-    /// Waits until it may leave, at most [`LONGEST`]. Where training is over it is never done: then
-    /// the server ends with the training, but waits for nobody who is not there.
+    /// Waits until it may leave, at most [`LONGEST`]. Once training is over it never completes:
+    /// then the server ends with the training, but waits for no absent process.
     ///
     /// # Errors
     /// [`ServeError::Unsaved`] when no checkpoint has what it holds.
@@ -159,8 +159,8 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
         }
     }
 
-    /// Waits until this server may leave. Lets the watched value go: whoever holds it stops those
-    /// who say so once more.
+    /// Waits until this server may leave. Releases the watched value: holding it would stop the
+    /// threads that say so once more.
     async fn released(&self) -> Release {
         let mut released = self.own.released.subscribe();
         let release = released.wait_for(Option::is_some).await;
@@ -185,7 +185,7 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
         let _ = tokio::time::timeout(GRACE, all).await;
     }
 
-    /// Whether somebody is here who wants the last variables, or will come to hear of the end.
+    /// Whether a replica is here that wants the last variables, or will come to hear of the end.
     fn is_waited_for(&self) -> bool {
         if !self.own.connections().replicas().is_empty() {
             return true;

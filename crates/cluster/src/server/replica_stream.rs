@@ -37,7 +37,7 @@ struct ReplicaStream<T: Scalar> {
     has_recalled: bool,
 }
 
-/// Takes a connection: the hello first, then the rest in a task of its own.
+/// Takes a connection: the hello first, then the rest in its own task.
 pub(super) async fn train<T: Scalar + bytemuck::Pod>(
     server: Arc<Server<T>>,
     mut incoming: Receiving<ToServer>,
@@ -52,7 +52,7 @@ pub(super) async fn train<T: Scalar + bytemuck::Pod>(
     let leader = server.leader().cloned();
     let connection = open(&own, leader.as_ref(), (replica, &hello), sender)?;
     let told = leader.clone();
-    // While the leader is at work nobody waits to say so; the next piece will.
+    // While the leader is at work this does not wait to say so; the next piece will.
     let alive = move |ticket| {
         told.iter().for_each(|it| it.try_with(|leader| leader.is_alive(replica, ticket)));
     };
@@ -214,7 +214,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
         self.answer(None, Answer::Refused(refusal.into()));
     }
 
-    /// An error closes the connection: what came makes no sense.
+    /// An error closes the connection: the message is invalid.
     async fn take(&mut self, message: Message) -> Result<(), BadMessage> {
         match message {
             Message::Pull(pull) => {
@@ -267,7 +267,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
         Ok(())
     }
 
-    /// A place, as long as somebody reads over this connection.
+    /// A place, as long as the other end reads over this connection.
     async fn place_in(&self, room: Option<Arc<Semaphore>>) -> Option<OwnedSemaphorePermit> {
         let place = room?.acquire_owned();
         tokio::pin!(place);

@@ -49,7 +49,7 @@ pub(super) fn secure(mut incoming: Incoming, tls: Option<ServerTls>) -> Served {
                     let (sender, tls) = (sender.clone(), tls.clone());
                     handshakes.spawn(async move {
                         if let Some(secured) = shake_hands(&tls, connection).await {
-                            // Fails only when nobody serves any more.
+                            // Fails only when the server has ended.
                             let _ = sender.send(Ok(secured)).await;
                         }
                     });

@@ -157,7 +157,7 @@ where
     let ending = ending(reporter);
     let ending = Box::pin(async {
         ending.await;
-        // Fails only when nobody serves any more.
+        // Fails only when the server has ended.
         let _ = told.send(());
     });
     let services = Services { health: HealthServer::new(health), calls };

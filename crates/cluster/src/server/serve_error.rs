@@ -9,9 +9,9 @@ pub enum ServeError {
     /// It cannot listen there.
     #[error("cannot listen on {address}: {source}")]
     Bind {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// The transport failed.
@@ -41,13 +41,13 @@ pub enum ServeError {
     /// Another parameter server does not take this coordinator.
     #[error("the cluster refused this coordinator: {reason}")]
     Refused {
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// Training failed.
     #[error("training failed: {reason}")]
     Failed {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }

@@ -67,7 +67,7 @@ impl ServerSettings {
     /// How many decisions the coordinator sends together.
     ///
     /// Where there is room for few contributions, those that wait to be sent take some of it; at
-    /// least one place is for whoever is still to come, beside those of replicas that got stuck.
+    /// least one place is for replicas still to come, beside those of replicas that are stuck.
     fn batch(&self) -> usize {
         let (needed, replicas) =
             (self.config.settings().replicas_to_aggregate, self.config.total_num_replicas());

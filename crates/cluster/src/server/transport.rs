@@ -44,7 +44,7 @@ impl std::fmt::Debug for TransportSettings {
     }
 }
 
-/// What comes of a call.
+/// The outcome of a call.
 pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// Serving, until its end.

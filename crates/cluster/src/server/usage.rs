@@ -1,4 +1,4 @@
-//! What a parameter server needs of its machine, for whoever looks after it.
+//! What a parameter server needs of its machine, for its supervisor.
 
 use serde::{Deserialize, Serialize};
 

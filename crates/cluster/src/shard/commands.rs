@@ -1,4 +1,4 @@
-//! What the coordinator decides and what replicas announce, carried out whoever serves the shard.
+//! What the coordinator decides and what replicas announce, carried out on any server's shard.
 
 use accum_core::GlobalStep;
 use sync_replicas::Scalar;
@@ -14,7 +14,7 @@ pub struct Applied {
     pub variable: Option<usize>,
 }
 
-/// What is to be done about a contribution that is announced.
+/// What to do about an announced contribution.
 #[derive(Debug)]
 pub enum Announced<T> {
     /// It is whole: nothing that follows is wanted.
@@ -74,7 +74,7 @@ impl<T: Scalar> Shard<T> {
     /// Announces a contribution of a generation, perhaps once more, perhaps late.
     ///
     /// # Errors
-    /// [`StageError`]: it makes no sense.
+    /// [`StageError`]: it is invalid.
     pub fn announce(
         &mut self,
         contribution: Contribution,

@@ -34,7 +34,7 @@ pub enum CommitError {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StageError {
-    /// A section names a part that there is not.
+    /// A section names an unknown part.
     #[error("section {section} is for part {got}; this shard has {parts} parts, from 0")]
     Part {
         /// The section's place.
@@ -104,7 +104,7 @@ pub enum StageError {
     Older {
         /// The later one.
         staged: Contribution,
-        /// The one that came.
+        /// The contribution that came.
         got: Contribution,
     },
     /// A contribution that was admitted or discarded, or is older than one that was.
@@ -154,7 +154,7 @@ pub enum StageError {
     Slices {
         /// The part.
         name: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: SlicesError,
     },
@@ -233,7 +233,7 @@ pub enum ShardError {
     Sum {
         /// The part.
         name: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: accum_core::ApplyError,
     },

@@ -1,6 +1,6 @@
 //! One section of a contribution, filled from bytes as they come.
 //!
-//! Invariant: no size that a sender claims is allocated on its word.
+//! Invariant: nothing is allocated on the strength of a size that a sender claims.
 
 use accum_core::{BufferPool, IndexedSlices, SlicesError};
 use ndarray::{ArrayD, IxDyn};

@@ -1,7 +1,7 @@
 //! Contributions on their way in: announced, filled from bytes, checked, and then whole.
 //!
-//! Decides nothing about freshness, and sums nothing. Each contribution has a lock of its own, so
-//! that its bytes are put in place while the shard is at work. Invariant: what is whole fits its
+//! Decides nothing about freshness, and sums nothing. Each contribution has its own lock, so that
+//! its bytes are put in place while the shard is at work. Invariant: a whole contribution fits its
 //! parts, so that admitting it cannot fail.
 
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ pub struct Open<T> {
     contribution: Contribution,
     parts: Arc<[Part]>,
     wire: Wire,
-    /// `None` once it is not the shard's any more.
+    /// `None` once the shard no longer has it.
     staged: Arc<Mutex<Option<Staged<T>>>>,
 }
 
@@ -229,7 +229,7 @@ impl<T: Scalar> Staging<T> {
         which.into_iter().for_each(|key| drop(self.remove(key)));
     }
 
-    /// Takes a contribution from whoever fills it.
+    /// Takes a contribution from the filling connection.
     fn remove(&mut self, contribution: Contribution) -> Option<Staged<T>> {
         self.staged.remove(&contribution)?.lock().take()
     }

@@ -89,7 +89,7 @@ impl<T: Scalar> Shard<T> {
     ) -> Result<(), ShardError> {
         match self.open.take() {
             None if last => {
-                // A reader's snapshot is left to it; what nobody reads is written in place.
+                // A reader's snapshot is left to it; values without a reader are written in place.
                 let mut published = std::mem::replace(&mut self.published, Arc::new(no_parts()));
                 let snapshot = Arc::make_mut(&mut published);
                 let updated = self.update(&mut snapshot.variables, lane, snapshot.global_step);

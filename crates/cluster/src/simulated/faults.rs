@@ -72,7 +72,7 @@ impl Faults {
         }
     }
 
-    /// Another process is ps 0 now: it may crash as the first one might, which nobody starts again.
+    /// Another process is now ps 0: it may crash as the first one might, and is not started again.
     pub(super) fn replace_first(&mut self, host: &str, now: Duration) {
         let old = std::mem::replace(&mut self.hosts[0], host.to_owned());
         self.crashed.remove(&old);

@@ -159,7 +159,7 @@ impl Mischief {
         self.at(at, Act::Release(one, other));
     }
 
-    /// Some of a worker's connections break, each at a byte of its own.
+    /// Some of a worker's connections break, each at its own byte.
     fn blip(&mut self, worker: &str, server: u64, now: Duration, draw: &mut Draw) {
         for other in 0..self.plan.ps {
             if other == server || draw.below(3) == 0 {

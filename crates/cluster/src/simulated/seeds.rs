@@ -1,5 +1,5 @@
-//! The seeds, each played in a process of its own: what a seed comes to then depends on nothing
-//! that was played before it, and one that failed can be looked at again.
+//! The seeds, each played in its own process: a seed's result then depends on nothing played before
+//! it, and a failed one can be looked at again.
 //!
 //! All of it is drawn from the seed where tokio is built with `tokio_unstable`, as `cargo xtask sim
 //! --cluster` does; otherwise about one seed in a hundred goes otherwise now and then.
@@ -13,7 +13,7 @@ use super::faults::Draw;
 use super::program::Plan;
 use super::{play, play_plan};
 
-/// A few, for whoever only runs the tests.
+/// A few, for an ordinary run of the tests.
 const SEEDS: Range<u64> = 0..4;
 /// Chooses others, as A..B; a single one is played in this very process, and told about.
 const VARIABLE: &str = "SYNC_REPLICAS_CLUSTER_SEEDS";

@@ -62,7 +62,7 @@ pub(super) struct Succession {
 }
 
 impl Succession {
-    /// In one run of three with several servers: with one, nobody can tell it.
+    /// In one run of three with several servers: with one server it cannot be told apart.
     pub(super) fn new(seed: u64, plan: &Plan) -> Self {
         let mut draw = Draw::new(seed ^ 0x5355_4343);
         let mut milliseconds = |from: u64, to: u64| Duration::from_millis(from + draw.below(to));

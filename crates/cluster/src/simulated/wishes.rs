@@ -1,5 +1,5 @@
-//! What somebody wishes for while faults happen: that training ends, that it is saved, that a
-//! worker leaves. All drawn from the seed.
+//! Requests that come while faults happen: that training ends, that it is saved, that a worker
+//! leaves. All drawn from the seed.
 //!
 //! A wish meets every state that a training can be in: the start, an update, a save, a recovery,
 //! the end. Invariant: a process that heard one and lived on has it done.
@@ -33,7 +33,7 @@ impl Ear {
     pub(super) async fn pass_saves_on(&self, reach: &Connector) {
         loop {
             self.save.notified().await;
-            // Whoever asks for a checkpoint hears whether it is begun, and may ask again.
+            // The requester of a checkpoint hears whether it is begun, and may ask again.
             let _ = crate::save(reach).await;
         }
     }
@@ -74,7 +74,7 @@ pub(super) struct Wishes {
 }
 
 impl Wishes {
-    /// None in two seeds of five, so that whole trainings are played as well.
+    /// None in two seeds of five, so that whole trainings are also played.
     pub(super) fn new(seed: u64, plan: &Plan) -> Self {
         let mut draw = Draw::new(seed ^ 0x5749_5348);
         let count = [0, 0, 1, 1, 2][draw.below(5) as usize];
@@ -82,7 +82,7 @@ impl Wishes {
         Self { open, reached: None, stopped: None }
     }
 
-    /// Tells the processes what is wished for by now. Whoever has crashed hears of nothing.
+    /// Makes the requests that are due by now. A crashed process hears nothing.
     pub(super) fn tell(
         &mut self,
         now: Duration,
@@ -119,7 +119,7 @@ impl Wishes {
         self.stopped.is_some_and(|(then, _)| crashed.is_some_and(|crashed| crashed >= then))
     }
 
-    /// Whether training ended as it was wished, or to its last step where nobody wished.
+    /// Whether training ended as requested, or at its last step if there was no request.
     ///
     /// # Errors
     /// What is wrong.
@@ -133,7 +133,7 @@ impl Wishes {
         let left = reasons.iter().any(|it| it.contains("has left"));
         match self.stopped {
             None if asked => Err(format!("it ended at {step}, and nobody had asked for it")),
-            // What a crashed process had heard, nobody knows.
+            // What a crashed process had heard is unknown.
             Some((then, at))
                 if !asked && !left && at + FEW < last && crashed.is_none_or(|it| it < then) =>
             {

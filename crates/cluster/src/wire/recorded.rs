@@ -96,7 +96,7 @@ impl From<proto::Cursor> for Cursor {
     }
 }
 
-/// What makes no sense as a time is none.
+/// An invalid time counts as none.
 pub(crate) fn time(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }

@@ -55,7 +55,7 @@ pub(crate) fn caller(hello: &proto::Hello) -> Caller {
     Caller { process, connection, ticket: hello.ticket.map(Ticket::from) }
 }
 
-/// Why somebody who has said hello is not let in.
+/// Why a process that has said hello is not let in.
 pub(crate) fn not_admitted(reason: &NotAdmitted) -> Status {
     let words = reason.to_string();
     match reason {

@@ -40,7 +40,7 @@ enum State {
 pub(super) enum Progress {
     /// All servers are connected.
     Complete,
-    /// This server is to be tried.
+    /// Try this server.
     Try(usize),
     /// An attempt is under way, or none may be made before this time.
     Wait(Option<Duration>),
@@ -85,8 +85,8 @@ impl Connections {
         (0..self.servers()).all(|server| self.open(server).is_some())
     }
 
-    /// What is to be done for the servers that are not connected, one at a time, the coordinator's
-    /// first. The others let nobody in who has not joined there.
+    /// What to do for the servers that are not connected, one at a time, the coordinator's first:
+    /// the others refuse a replica that has not joined there.
     pub(super) fn progress(&mut self, joined: bool, now: Duration) -> Result<Progress, WaitError> {
         let Some(server) = self.states.iter().position(|it| !matches!(it, State::Open(_))) else {
             self.failures = 0;

@@ -71,7 +71,7 @@ impl Copies {
         Some(Request::Pull { after: copy.version, full: self.full })
     }
 
-    /// The connection to a server is gone: what was asked for will not come.
+    /// The connection to a server is gone: the answer will not come.
     pub(super) fn lost(&mut self, server: usize) {
         self.servers[server].pull = Pull::Idle;
     }

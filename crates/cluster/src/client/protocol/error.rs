@@ -11,7 +11,7 @@ pub enum WaitError {
     Unreachable {
         /// Which one.
         server: usize,
-        /// Where.
+        /// Its address.
         address: String,
         /// How long it was tried.
         seconds: f64,
@@ -35,7 +35,7 @@ pub enum WaitError {
     /// The cluster does not take this replica.
     #[error("the cluster refused this replica: {reason}")]
     Refused {
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The step took too long (P-5).
@@ -47,7 +47,7 @@ pub enum WaitError {
     /// Training failed.
     #[error("training failed: {reason}")]
     Failed {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -62,7 +62,7 @@ pub enum PushError {
     /// The cluster refused it.
     #[error("the push was refused: {reason}")]
     Refused {
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The replica has joined anew meanwhile: whether it counts is unknown, or it belongs to an

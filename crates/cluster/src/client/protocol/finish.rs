@@ -91,8 +91,8 @@ impl Leaving {
         Self { departure, spare: 2, until: now + MOMENT, over: None, said: false }
     }
 
-    /// Goes on over the coordinator's connection of this number, or another; false if there is
-    /// none, and none may be tried any more.
+    /// Goes on over the coordinator's connection of this number, or another; false if there is none
+    /// and none may be tried.
     pub(super) fn goes_on(&mut self, number: Option<u64>, now: Duration) -> bool {
         if number.is_some() && number == self.over {
             return true;

@@ -45,7 +45,7 @@ pub struct Hello {
     pub ticket: Option<Ticket>,
     /// The run that it has trained in.
     pub run: Option<RunId>,
-    /// Whether it is to be told of every step that is made.
+    /// Whether to tell it of every step that is made.
     pub follows: bool,
 }
 
@@ -190,7 +190,7 @@ pub enum Reply {
     Left,
     /// It may not; whether joining again can help.
     Refused(Refusal),
-    /// A step was made: who does not follow is told where its work is in vain by that.
+    /// A step was made: a replica that does not follow learns from it that its work is superseded.
     Advanced(StepMade),
     /// Training ended.
     Ended(Ended),
@@ -222,7 +222,7 @@ impl From<Answer> for Reply {
 /// The end of training.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Why.
+    /// The reason.
     pub reason: String,
     /// Whether that is a failure.
     pub failed: bool,
@@ -250,9 +250,8 @@ pub enum ConnectError {
 /// What must be done, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Connect and say hello. What comes of it is told by
-    /// [`connected`](super::ReplicaProtocol::connected) or
-    /// [`failed`](super::ReplicaProtocol::failed).
+    /// Connect and say hello. [`connected`](super::ReplicaProtocol::connected) or
+    /// [`failed`](super::ReplicaProtocol::failed) tells the outcome.
     Connect(ConnectionId, Hello),
     /// Close the connection to this server, or give the attempt up.
     Disconnect(usize),

@@ -50,9 +50,9 @@ impl Push {
         self.result.is_none()
     }
 
-    /// Whether a server is to be sent its part over this connection, whatever was committed: what
-    /// broke off with an earlier one is lost. Where room is bounded the coordinator's server gives
-    /// it for all of them, so that nobody has room at one and waits for it at another.
+    /// Whether to send a server its part over this connection, whatever was committed: what an
+    /// earlier connection broke off is lost. Where room is bounded, the coordinator's server gives
+    /// it for all servers, so that no replica has room at one while it waits for it at another.
     pub(super) fn is_due(&self, server: usize, number: u64, bounded: bool) -> bool {
         let part = &self.parts[server];
         let has_room = server == 0 || !bounded || self.has_room;
@@ -64,8 +64,8 @@ impl Push {
         self.has_room = true;
     }
 
-    /// A server is sent its part over this connection. Where nobody else has one, the commit to go
-    /// with it.
+    /// A server is sent its part over this connection. If no other server has a part, returns the
+    /// commit to send with it.
     pub(super) fn send(&mut self, server: usize, number: u64, now: Duration) -> Option<Commit> {
         self.parts[server].sent = Some(number);
         let alone = self.parts.len() == 1;
@@ -95,7 +95,7 @@ impl Push {
 
     fn commit(&mut self, now: Duration) -> Commit {
         self.committed = true;
-        // The coordinator knows of its own part.
+        // The coordinator knows of its part.
         let receipts = self.parts[1..].iter().filter_map(|part| part.receipt);
         let receipts = receipts.fold(0, |together, one| together ^ one);
         Commit { receipts, times: self.work.times(now), ..self.commit.clone() }

@@ -188,7 +188,7 @@ impl ReplicaProtocol {
         // What is being pushed in this life is sent again; what belongs to an earlier one is lost.
         let pushes = self.push.as_ref().is_some_and(|push| push.is_under_way());
         if !pushes {
-            // That work was put down may be lost, and then its token comes again.
+            // The message that work was abandoned may be lost, and then its token comes again.
             self.begun = None;
             if self.grant.is_none() {
                 self.ask(actions);

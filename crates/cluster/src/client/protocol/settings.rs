@@ -17,7 +17,7 @@ pub struct ProtocolSettings {
     pub reconnect_timeout: Duration,
     /// Whether work of a step that is over is given up (P-13).
     pub tell_superseded: bool,
-    /// Whether it is to be told of every step that is made.
+    /// Whether to tell it of every step that is made.
     pub follows: bool,
     /// Whether variables are asked for with all bits, also where they travel rounded.
     pub all_bits: bool,

@@ -77,7 +77,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         Ok(true)
     }
 
-    /// What was asked for before its token is known now, if all of it has come.
+    /// The lookup made before its token is known now, if all of it has arrived.
     fn keep_prefetched(&mut self) {
         let rows = self.state.rows.take();
         if self.state.protocol.is_lookup_whole() {

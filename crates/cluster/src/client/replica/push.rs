@@ -104,7 +104,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         outcome
     }
 
-    /// Nothing is to be sent again; dense gradients' memory is free once none is on its way.
+    /// Nothing will be sent again; the memory of dense gradients is free once none is on its way.
     pub(super) fn take_back(&mut self) {
         (self.encoded, self.decided) = (None, None);
         let sent = std::mem::take(&mut self.dense).into_iter();

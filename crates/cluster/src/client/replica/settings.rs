@@ -17,7 +17,7 @@ pub struct ReplicaSettings {
     pub process: u64,
     /// What all processes must agree on.
     pub agreement: Agreement,
-    /// What a server that has no program of its own is to do beside that.
+    /// What a server without its own program also has to do.
     pub duties: ServerDuties,
     /// How numbers travel.
     pub wire: Wire,

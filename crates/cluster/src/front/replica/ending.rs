@@ -1,4 +1,4 @@
-//! The ends of a replica: in peace with a report, or without one.
+//! The ends of a replica: cleanly with a report, or without one.
 
 use sync_replicas::{GlobalStep, Scalar};
 
@@ -18,7 +18,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             self.leave(Departure::Done).await;
         }
         crash_point!("worker/before-result");
-        // Whoever left would join again to fetch them.
+        // A replica that left would join again to fetch them.
         let last = if self.left { None } else { self.client.final_variables().await };
         let (global_step, variables) = match last {
             Some((step, variables)) => (step, Some(variables.clone())),
@@ -55,9 +55,9 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         Ok(report)
     }
 
-    /// Nothing more is to be said; gives the error back.
+    /// There is nothing more to say; gives the error back.
     pub(super) async fn fail(mut self, error: ClusterError) -> ClusterError {
-        // Servers that have ended wait for whoever may not have heard of it.
+        // Servers that have ended wait for processes that may not have heard of it.
         self.client.close().await;
         error
     }

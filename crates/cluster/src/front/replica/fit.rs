@@ -60,7 +60,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             held.began = Instant::now();
             let rows = match guarded(|| model.keys(&batch)) {
                 Ok(keys) => match self.look_up(&keys).await {
-                    // A table that there is not.
+                    // An unknown table.
                     Err(ClusterError::Lookup(error)) => Err(describe(&error)),
                     rows => Ok(rows?),
                 },

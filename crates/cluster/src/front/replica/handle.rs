@@ -1,4 +1,4 @@
-//! A replica for a loop of the user's own: it blocks, and has a runtime of its own.
+//! A replica for the user's own loop: it blocks, and has its own runtime.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, mpsc};
@@ -30,7 +30,7 @@ pub struct ClusterReplica<T: Scalar + bytemuck::Pod> {
 
 /// What a replica and its step share.
 pub(super) struct Place<T: Scalar + bytemuck::Pod> {
-    /// There until the replica ends; locked while somebody waits with it.
+    /// There until the replica ends; locked while a caller waits with it.
     worker: Mutex<Option<Worker<T>>>,
     handle: Handle,
     /// Told when the replica is dropped.
@@ -119,7 +119,7 @@ impl<T: Scalar + bytemuck::Pod> Place<T> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same, unless somebody has it.
+    /// The same, unless another caller has it.
     pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, Option<Worker<T>>>> {
         match self.worker.try_lock() {
             Ok(worker) => Some(worker),
@@ -149,7 +149,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
     /// # Errors
     /// [`ClusterError::Wait`]; after [`WaitError::Overdue`](crate::client::WaitError::Overdue) it
     /// may wait again. [`ClusterError::Hook`] in the chief: training was ended.
-    /// [`ClusterError::Push`] when a push was refused that nobody waited for.
+    /// [`ClusterError::Push`] when a push without a waiter was refused.
     ///
     /// # Panics
     /// In a task of a runtime, which must not block.
@@ -209,7 +209,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
 
 impl<T: Scalar + bytemuck::Pod> Drop for ClusterReplica<T> {
     fn drop(&mut self) {
-        // Whoever pushes a step of it elsewhere waits no longer.
+        // A thread that still pushes one of its steps need not wait any longer.
         self.place.abandoned.leave();
         let Some(runtime) = self.runtime.take() else { return };
         if let Some(worker) = self.place.lock().take() {

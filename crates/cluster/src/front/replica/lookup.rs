@@ -30,7 +30,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     /// # Panics
     /// As [`lookup`](Self::lookup).
     pub fn lookup_all(&self, keys: &Keys) -> Result<Rows<T>, ClusterError> {
-        // Where somebody waits with it, that is a wait for a later step.
+        // If another caller waits with it, that is a wait for a later step.
         let Some(mut worker) = self.place.try_lock() else { return Err(ClusterError::StepOver) };
         let rows = match &mut *worker {
             Some(worker) if worker.holds(self.serial) => {

@@ -1,4 +1,4 @@
-//! What a replica itself records of its work, by its own clock, for a page of its own process.
+//! What a replica records of its own work, by its own clock, for a page of its own process.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::client::WorkTimes;
 
-/// Nothing, unless somebody asked for it.
+/// Empty unless requested.
 pub(super) struct OwnRecord {
     record: Option<Record>,
     replica: ReplicaId,
@@ -23,7 +23,7 @@ impl OwnRecord {
         Self { record, replica, begun: Instant::now(), pushed: None }
     }
 
-    /// Work was pushed; what comes of it is heard later.
+    /// Work was pushed; its outcome is heard later.
     pub(super) fn pushed(&mut self, grant: &Grant, times: WorkTimes) {
         if self.record.is_some() {
             self.pushed = Some((grant.clone(), times));

@@ -1,6 +1,6 @@
 //! One push of a replica of a cluster: begun, and then waited for.
 //!
-//! Invariant: what was begun is heard of to its end before the next step, also where nobody waits
+//! Invariant: every push begun is followed to its end before the next step, even if no caller waits
 //! for it, unless the replica leaves.
 
 use std::fmt;
@@ -44,8 +44,9 @@ impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
 
     /// Waits for what becomes of the gradients. Staleness is no error (P-7).
     ///
-    /// `None` where nobody will ever say: training has ended, this process was asked to leave, or
-    /// the servers began anew meanwhile. The next [`next_step`] goes on, or says that it has ended.
+    /// `None` if the outcome will never be known: training has ended, this process was asked to
+    /// leave, or the servers began anew meanwhile. The next [`next_step`] goes on, or says that it
+    /// has ended.
     ///
     /// [`next_step`]: super::ClusterReplica::next_step
     ///
@@ -77,7 +78,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
     }
 
     fn wait_until(&self, until: Option<Instant>) -> Result<Poll<Option<Outcome>>, ClusterError> {
-        // Where somebody waits with it, that is a wait for a later step.
+        // If another caller waits with it, that is a wait for a later step.
         let Some(mut worker) = self.place.try_lock() else { return Err(ClusterError::StepOver) };
         match &mut *worker {
             Some(worker) if worker.pushing == Some(self.serial) => {
@@ -89,9 +90,9 @@ impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
 }
 
 impl<T: Scalar + bytemuck::Pod> Worker<T> {
-    /// Pushes the gradients of the step that is held, and says what became of them; `None` where
-    /// nobody will ever say: training has ended, this replica has left or joined anew. Meanwhile
-    /// the rows of the next batch's keys are asked for.
+    /// Pushes the gradients of the held step, and says what became of them; `None` if that will
+    /// never be known: training has ended, this replica has left or joined anew. Meanwhile asks for
+    /// the rows of the next batch's keys.
     pub(super) async fn push(
         &mut self,
         computed: Computed<T>,

@@ -1,7 +1,7 @@
 //! One step of a replica of a cluster: owned, so that it can be kept beside its replica.
 //!
-//! Holds the variables that the gradients are computed from, and lets go of them before the push,
-//! so that the servers' next ones are written in place.
+//! Holds the variables that the gradients are computed from, and releases them before the push, so
+//! that the servers' next ones are written in place.
 
 use std::fmt;
 use std::sync::Arc;
@@ -142,7 +142,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     ) -> Result<ClusterPush<T>, ClusterError> {
         self.variables = Variables::new();
         let place = Arc::clone(&self.place);
-        // Where somebody waits with it, that is a wait for a later step.
+        // If another caller waits with it, that is a wait for a later step.
         let Some(mut worker) = place.try_lock() else { return Err(ClusterError::StepOver) };
         match &mut *worker {
             Some(worker) if worker.holds(self.serial) => worker.begin_push(pushed)?,
@@ -198,7 +198,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
 
 impl<T: Scalar + bytemuck::Pod> Drop for ClusterStep<T> {
     fn drop(&mut self) {
-        // Whoever waits with the worker has given this step back.
+        // The caller that waits with the worker has given this step back.
         if let Some(mut worker) = self.place.try_lock()
             && let Some(worker) = worker.as_mut().filter(|it| it.holds(self.serial))
         {

@@ -84,7 +84,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
 
     /// A checkpoint was written, or failed.
     pub(in crate::server) fn written(&mut self, written: Result<u64, NotSaved>) {
-        // A generation begins once this is done, so it is the one that was taken.
+        // A generation begins once this is done, so this is the checkpoint it took.
         let Some(gathering) = self.saving.under_way.take() else { return };
         let mut again = gathering.again && self.serving;
         let mut later = false;
@@ -110,7 +110,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             }
         }
         let leave = match &written {
-            // Whoever waits to leave ends with the training.
+            // Processes that wait to leave end with the training.
             _ if self.ending.is_some() => Vec::new(),
             Ok(_) => self.coordinator.saved(gathering.updates),
             Err(_) if again || later => Vec::new(),
@@ -135,7 +135,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
     }
 
-    /// Tells of a checkpoint that was not written, wherever somebody looks.
+    /// Reports a checkpoint that was not written, to whatever shows it.
     fn note_failed(&mut self, step: GlobalStep, error: &NotSaved) {
         let (reason, step) = (error.to_string(), step.get());
         tracing::error!(reason, step, "no checkpoint was written");

@@ -1,9 +1,9 @@
 //! The end of training: saved first, then told to everybody, then waited for until all have heard.
 //! And the end of single servers, which leave once what they hold is saved.
 //!
-//! Whoever is told does not come back, so nobody could make the last updates again; whoever is not
-//! told looks for servers that are gone. Invariant: the first reason stands, and once the end was
-//! told nothing takes it back.
+//! A process that was told does not come back, so the last updates could not be made again; one
+//! that was not told looks for servers that are gone. Invariant: the first reason stands, and once
+//! the end was told nothing takes it back.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         let ended = told(reason.clone(), step);
         let (words, failed) = (&ended.reason, ended.failed);
         tracing::info!(reason = words, failed, %step, "training ended; the servers were not ready");
-        // For its status alone: it serves nobody.
+        // For its status alone: it serves no replica.
         self.coordinator().stop(reason);
         drop(self.coordinator.take_actions());
         self.ending = Some(ended);
@@ -136,8 +136,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         ended.reason = format!("{}; {kept}", ended.reason);
     }
 
-    /// A server was lost after the end: whether it stays at that. Where nobody has heard of it, all
-    /// can make the last updates again, or end at an earlier step as it was wished.
+    /// A server was lost after the end: whether the end stands. If no process has heard of it, all
+    /// can make the last updates again, or end at an earlier step as requested.
     pub(super) fn stays_ended(&mut self) -> bool {
         match self.ending.take() {
             None => false,
@@ -161,8 +161,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
     }
 
-    /// What nobody was told of is to be wished for again by the next life, unless it is at its last
-    /// step anyway.
+    /// An end that reached no process must be requested again by the next life, unless that is at
+    /// its last step anyway.
     fn take_back_end(&mut self) {
         if let Some(ended) = self.ending.take_if(|ended| !ended.failed)
             && !self.is_last(ended.global_step)
@@ -186,9 +186,9 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
     }
 
-    /// Whether somebody has not heard of the end who may: another server, or a replica that was
-    /// heard of lately, also if it has died; it may be started again, if `absent` ones are waited
-    /// for. Where the generation has just begun, or none has, nobody can have come yet.
+    /// Whether some process that may hear of the end has not: another server, or a replica that was
+    /// heard of lately, even a dead one; it may be started again, if `absent` ones are waited for.
+    /// Where the generation has just begun, or none has, no replica can have come yet.
     pub(crate) fn awaits(&self, absent: bool) -> bool {
         let now = self.now();
         let began = self.began.unwrap_or(now);

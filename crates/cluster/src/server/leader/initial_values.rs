@@ -36,7 +36,7 @@ impl<T: Scalar + bytemuck::Pod> InitialValues<T> {
         (self.connection, self.incoming) = (Some(connection), IncomingState::default());
     }
 
-    /// Whether the chief is to be asked for them.
+    /// Whether to ask the chief for them.
     pub(super) fn are_wanted(&self) -> bool {
         self.wanted && self.whole.is_none()
     }
@@ -49,7 +49,7 @@ impl<T: Scalar + bytemuck::Pod> InitialValues<T> {
     /// Takes a piece.
     ///
     /// # Errors
-    /// Nobody was asked for it, or it is none of these variables'.
+    /// The chief was not asked for it, or it is not one of these variables' values.
     pub(super) fn take(
         &mut self,
         connection: u64,

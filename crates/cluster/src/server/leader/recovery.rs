@@ -36,7 +36,7 @@ pub(crate) struct Recovery<T: Scalar> {
 pub(crate) enum RecoveryError {
     #[error("a server was lost meanwhile")]
     Again,
-    /// Whoever places the processes must see to it.
+    /// The supervisor of the processes must see to it.
     #[error("a server stays away")]
     Alone,
     #[error(
@@ -52,7 +52,7 @@ pub(crate) enum RecoveryError {
     Shard(#[from] ShardError),
     #[error(transparent)]
     Begin(#[from] CommandError),
-    /// Nothing is lost yet, and whoever has started it is still there.
+    /// Nothing is lost yet, and its starter is still there.
     #[error("the first checkpoint was not written, so training has not begun: {0}")]
     FirstSave(String),
     #[error(transparent)]
@@ -113,7 +113,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         leader.with(|leader| leader.serving = false);
         self.until_written().await;
         let Some(first) = leader.with(give_up_generation) else { return Ok(()) };
-        // Whoever is connected says hello again once all shards are ready.
+        // Connected replicas say hello again once all shards are ready.
         leader.own.connections().close_all();
         let saved = blocking(|| self.newest())?;
         if saved.is_none() && !first {
@@ -148,7 +148,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
             Err(RecoveryError::Alone) => return self.end_alone(step, restored),
             begun => begun?,
         }
-        // All shards are in it: the coordinator as well.
+        // All shards are in it, and so is the coordinator.
         leader.with(|leader| {
             leader.coordinator.restore(step, after, &positions);
             leader.saving.on_disk = restored.then_some(leader.saving.updates);
@@ -308,8 +308,8 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
     }
 }
 
-/// Nothing comes of the present generation any more. Whether no step was made yet; `None` where
-/// training has ended, and no other one begins.
+/// The present generation is over. Whether no step was made yet; `None` if training has ended, and
+/// no other generation begins.
 fn give_up_generation<T: Scalar + bytemuck::Pod>(leader: &mut Leader<T>) -> Option<bool> {
     leader.saving.under_way = None;
     let leave = leader.coordinator.nothing_is_saved();

@@ -12,7 +12,7 @@ use crate::wire;
 /// Asks the coordinator, whose own process has this server.
 ///
 /// # Errors
-/// The message makes no sense.
+/// The message is invalid.
 pub(super) fn ask<T: Scalar + bytemuck::Pod>(
     coordinator: &mut Coordinator,
     own: &ParameterServer<T>,

@@ -32,7 +32,7 @@ pub(crate) struct Saving<T: Scalar> {
     pub(crate) updates: u64,
     /// How many of them the newest checkpoint on disk has, if it is of this generation.
     pub(crate) on_disk: Option<u64>,
-    /// The one that is being gathered or written.
+    /// The checkpoint being gathered or written.
     pub(crate) under_way: Option<Gathering<T>>,
     /// The last one has failed, and is tried again.
     retry: Option<Retry>,
@@ -124,7 +124,7 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         self.under_way.is_none() && self.retry.is_none()
     }
 
-    /// Whether all parts of the one that is under way are there, and on their way to the disk.
+    /// Whether all parts of the checkpoint under way are there, and on their way to the disk.
     pub(crate) fn is_written(&self) -> bool {
         let taken = |part| matches!(part, &Part::Taken);
         self.under_way.as_ref().is_some_and(|it| it.parts.iter().all(taken))
@@ -239,7 +239,7 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         Some(Gathered { states, positions, run: self.run, rows })
     }
 
-    /// The one that was under way is on disk.
+    /// The checkpoint under way is on disk.
     pub(crate) fn succeeded(&mut self, gathering: &Gathering<T>) {
         (self.on_disk, self.retry, self.error) = (Some(gathering.updates), None, None);
         self.written += 1;
@@ -300,7 +300,7 @@ impl<T: Scalar> Gathered<T> {
         let keep = checkpoints.keep.max(FEWEST_KEPT);
         let aside = self.rows.as_ref().map(|rows| rows.aside.clone());
         let rows = self.rows.map_or(Ok(RowsToSave::AsRead), RowsUnderWay::finish);
-        // All servers have answered: nobody writes there any more, and the next attempt needs room.
+        // All servers have answered: none writes there any longer, and the next attempt needs room.
         if let (Err(_), Some(aside)) = (&rows, aside)
             && let Err(error) = blocking(|| discard_rows(&checkpoints.folder, &aside))
         {

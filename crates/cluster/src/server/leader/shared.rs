@@ -16,13 +16,13 @@ use crate::server::parameter_server::ParameterServer;
 use crate::server::settings::ServerSettings;
 use crate::sync::lock;
 
-/// What is to be done without the lock.
+/// What to do without the lock.
 pub(super) enum Task<T: Scalar> {
-    /// A checkpoint is to be written.
+    /// Write a checkpoint.
     Write(Gathered<T>),
-    /// This process's rows of a checkpoint are to be written, into the folder of this name.
+    /// Write this process's rows of a checkpoint, into the folder of this name.
     WriteRows(String, TableSaves<T>),
-    /// The last one is to be tried again, after so long.
+    /// Try the last checkpoint again, after this time.
     SaveLater(Duration),
     /// This process has nothing more to do.
     GiveUp,
@@ -78,7 +78,7 @@ impl<T: Scalar + bytemuck::Pod> SharedLeader<T> {
         result
     }
 
-    /// The same unless it is at work, for what nobody need wait for and leaves nothing to be done.
+    /// The same unless it is at work, for callers that need not wait and leave nothing to do.
     pub(crate) fn try_with(&self, act: impl FnOnce(&mut Leader<T>)) {
         if let Ok(mut leader) = self.leader.try_lock() {
             act(&mut leader);

@@ -121,12 +121,12 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
     /// This server was asked to end.
     pub(crate) fn leave(&self) {
         if !lock(&self.link).say_that_it_leaves() {
-            // Nobody is there who could save what it holds.
+            // No leader is there to save what it holds.
             self.own.release(Release::Saved);
         }
     }
 
-    /// Waits until the leader has been gone for too long: nobody would ever end this server.
+    /// Waits until the leader has been gone for too long: nothing else would ever end this server.
     pub(crate) async fn abandoned(&self) {
         loop {
             let alone = lock(&self.link).alone.map(|since| since.elapsed());
@@ -247,7 +247,7 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
             (link.alone, link.sender) = (Some(Instant::now()), None);
             tracing::info!("the coordinator's link is gone");
             if self.own.leaving.load(Ordering::Acquire) {
-                // Whoever could save what this server holds has gone before it.
+                // The process that could save what this server holds has left before it.
                 self.own.release(Release::Saved);
             }
         }
@@ -258,7 +258,7 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
         link.rows.order(&aside);
         let this = Arc::clone(self);
         tokio::spawn(async move {
-            // The leader would wait for ever for what is never told.
+            // The leader would wait for ever for an answer that never comes.
             let write = || this.own.write_rows(&aside, rows).map_err(|error| error.to_string());
             let written = catch_unwind(AssertUnwindSafe(write));
             let (tables, failed) = match written.unwrap_or_else(|_| Err("it panicked".to_owned())) {

@@ -102,7 +102,7 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
             if self.leader.own.is_over() && self.link.open() == 0 {
                 return;
             }
-            // The allocation would be held until somebody looks (P-28).
+            // The allocation would be held until the next reader (P-28).
             let patience = self.leader.settings.reconnect_timeout;
             if down.elapsed() >= patience && !self.leader.own.is_over() {
                 tracing::error!(server, "a parameter server stayed away for {patience:?}");

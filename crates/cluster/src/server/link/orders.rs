@@ -154,7 +154,7 @@ impl Orders {
         unanswered
     }
 
-    /// The same to one that has lost its state, and all that it was told before with it; whoever
+    /// The same for a server that has lost its state, and with it all earlier orders; a caller that
     /// waits for it to begin tries again.
     pub(super) fn connected_anew(&mut self, sender: BatchSender<Order>) {
         let since = Some(Instant::now());
@@ -167,8 +167,7 @@ impl Orders {
         }
     }
 
-    /// Whether this is the answer to the order that is under way. One to an order that was taken
-    /// back says nothing any more.
+    /// Whether this answers the order under way. An answer to a withdrawn order means nothing.
     pub(super) fn awaits(&self, answer: &Done) -> Result<bool, AnswerError> {
         let Done { number, done } = answer;
         match self.open.front() {
@@ -197,8 +196,8 @@ impl Orders {
         self.sent = self.sent.saturating_sub(1);
     }
 
-    /// That order was carried out, or failed: if a generation has begun by it, or never will,
-    /// whoever waits for that is told. An error that nobody waits for is given back.
+    /// That order was carried out, or failed: if it has begun a generation, or never will, the
+    /// waiting caller is told. An error without a waiter is given back.
     pub(super) fn begun(
         &mut self,
         number: u64,

@@ -14,18 +14,18 @@ pub(super) struct RowsTold {
 }
 
 impl RowsTold {
-    /// Rows are to be written there.
+    /// Orders rows to be written there.
     pub(super) fn order(&mut self, aside: &str) {
         self.ordered = aside.to_owned();
         self.told = None;
     }
 
-    /// They are written, or failed; what is to be told now.
+    /// They are written, or failed; what to tell now.
     pub(super) fn written(&mut self, rows: RowsWritten) -> Option<RowsWritten> {
         (rows.aside == self.ordered).then(|| self.told.insert(rows).clone())
     }
 
-    /// What is to be told over a new connection.
+    /// What to tell over a new connection.
     pub(super) fn again(&self) -> Option<RowsWritten> {
         self.told.clone()
     }

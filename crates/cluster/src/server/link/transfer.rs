@@ -1,6 +1,6 @@
 //! A shard's state on its way between servers: in pieces as bytes, and put together again.
 //!
-//! Knows no link and no order. Invariant: nobody's word makes a state larger than it is.
+//! Knows no link and no order. Invariant: no sender's claim makes a state larger than it is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl Layout {
     }
 }
 
-/// Why what came is no state of a shard here.
+/// Why the bytes are not a state of a shard here.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TransferError {
     #[error("a piece of tensor {got} came; a state here has {tensors}")]

@@ -66,8 +66,8 @@ impl ReplicaConnections {
     }
 
     /// A process has connected for a replica, which it may; an earlier connection is closed, and
-    /// what it has not read is given up: whoever connects again and again and reads nothing takes
-    /// the memory of one connection (P-27). The new one's number.
+    /// what it has not read is given up: a process that connects again and again and reads nothing
+    /// takes the memory of one connection (P-27). The new one's number.
     pub(crate) fn open(
         &mut self,
         replica: ReplicaId,
@@ -97,7 +97,7 @@ impl ReplicaConnections {
         self.connections.get(&replica).is_some_and(|it| it.number == number)
     }
 
-    /// The same, and somebody still reads what is sent over it.
+    /// The same, and the other end still reads.
     pub(crate) fn is_live(&self, replica: ReplicaId, number: u64) -> bool {
         let connection = self.connections.get(&replica).filter(|it| it.number == number);
         connection.is_some_and(|it| !it.sender.is_closed())
@@ -146,9 +146,8 @@ impl ReplicaConnections {
         }
     }
 
-    /// Room for one more snapshot, which there is once the last one is on its way whole: whoever
-    /// asks and does not read takes the memory of one (P-27). What was asked for and is not sent
-    /// yet is asked for no more.
+    /// Room for one more snapshot, once the last one has been sent whole: a replica that asks and
+    /// does not read takes the memory of one (P-27). An unsent request is dropped.
     pub(crate) fn room(&mut self, replica: ReplicaId, number: u64) -> Option<Arc<Semaphore>> {
         let connection = self.connections.get_mut(&replica).filter(|it| it.number == number)?;
         connection.pull = None;
@@ -187,7 +186,7 @@ impl ReplicaConnections {
         self.publish(snapshot)
     }
 
-    /// Sends a snapshot to whoever waits for one that is newer than theirs; how many do.
+    /// Sends a snapshot to replicas that wait for one newer than theirs; how many do.
     pub(crate) fn publish<T: Scalar + bytemuck::Pod>(
         &mut self,
         snapshot: &Arc<Snapshot<T>>,
@@ -264,7 +263,7 @@ mod tests {
         std::iter::from_fn(|| if let Poll::Ready(some) = next() { some } else { None }).count()
     }
 
-    /// P-27: whoever asks and does not read takes the memory of one snapshot.
+    /// P-27: a replica that asks and does not read takes the memory of one snapshot.
     #[test]
     fn one_snapshot_is_on_its_way() {
         let (mut connections, mut outgoing) = connected();
@@ -284,7 +283,7 @@ mod tests {
         }
     }
 
-    /// P-27: so does whoever connects again and again.
+    /// P-27: so does a process that connects again and again.
     #[test]
     fn one_connections_answers_are_kept() {
         let variables = Variables::new().with("w", ndarray::arr1(&[1.0_f32])).expect("one name");

@@ -25,7 +25,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
     /// back once all of it is on its way.
     ///
     /// # Errors
-    /// It makes no sense.
+    /// It is invalid.
     pub(crate) fn look_up(
         &self,
         lookup: &Lookup,
@@ -36,7 +36,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         let at = (Generation::new(lookup.generation), lookup.global_step.into());
         let mut rows = Vec::new();
         let Ok(changes) = self.tables.changes(at, (table, &keys, &since), &mut rows) else {
-            // With its place as well: whoever reads no answers gets no more of them.
+            // Its place is dropped too: a replica that reads no answers gets no more of them.
             return Ok(Box::new(std::iter::once_with(move || {
                 let _held = &place;
                 Message::Gone(Gone { number })
@@ -168,7 +168,7 @@ mod tests {
         check(&many, &|_| {}, "expected at most 65536 whole keys, got 65537");
     }
 
-    /// P-27: whoever reads no answers has them counted, those that rows are gone as well.
+    /// P-27: unread answers are counted, even those that say that rows are gone.
     #[test]
     fn an_answer_holds_its_place_until_it_is_on_its_way() {
         let server = server_of(1, 2);
