@@ -4,11 +4,10 @@
 //! `worker-1 worker/before-commit#3=kill`: the third time that a life of worker 1 is there, it is
 //! killed. `stop` stops it until it is continued from outside. `hang` has the thread that reaches
 //! the point hang while its process lives on. `full` has the file operation at a point of the disk
-//! fail as on a
-//! full one. `SYNC_REPLICAS_CRASH_MARKS` is a folder: each crash of the list leaves a file there,
-//! named by its place in the list, with the number of the process that it struck; what hangs goes
-//! on when there is one with `.go` behind that name. Invariant: each happens once, whatever is
-//! started again.
+//! fail as on a full one. `SYNC_REPLICAS_CRASH_MARKS` is a folder: each crash of the list leaves a
+//! file there, named by its place in the list, with the number of the process that it struck; what
+//! hangs goes on when there is one with `.go` behind that name. Invariant: each happens once, even
+//! if a process is started again.
 
 use std::fs::File;
 use std::io::{self, Write};
