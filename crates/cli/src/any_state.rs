@@ -1,4 +1,4 @@
-//! A checkpoint of whatever number type: the programs that are launched choose it.
+//! A checkpoint of any number type: the launched programs choose it.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! The best checkpoint of a run: in a folder of its own, where no other takes its place.
+//! The best checkpoint of a run: in its own folder, where no other takes its place.
 //!
 //! Invariant: a file beside it says what its value is, and is written after it, so that a run that
 //! goes on keeps nothing worse (P-24).

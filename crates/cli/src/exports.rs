@@ -22,7 +22,7 @@ impl Exports {
     /// Refuses what can be refused before anything is written.
     ///
     /// # Errors
-    /// An option makes no sense, or its file cannot be written.
+    /// An option is invalid, or its file cannot be written.
     pub(crate) fn check(args: &TrainArgs) -> Result<(), Error> {
         trace::check(args.trace.as_deref())?;
         otlp::check(args.otlp.as_deref())

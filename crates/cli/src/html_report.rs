@@ -106,7 +106,7 @@ pub fn html(page: &Page<'_>) -> String {
     out
 }
 
-/// A picture of the first updates, a file of its own.
+/// A picture of the first updates, as a separate file.
 #[must_use]
 pub fn picture(page: &Page<'_>) -> String {
     timeline::picture(page.timeline, page.recent, PICTURE_STEPS, STYLE)

@@ -1,6 +1,6 @@
 //! Requests for the end and for a checkpoint, from a signal to a training, whichever comes first.
 //!
-//! Handles no signals itself, so that tests and other programs can interrupt a training as well.
+//! Handles no signals itself, so that tests and other programs can also interrupt a training.
 //! Invariant: a request is never forgotten, and its sender never waits.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -88,7 +88,7 @@ impl Interrupt {
         lock(&self.state).training = Some(training);
     }
 
-    /// What writes a checkpoint from now on, on a thread of its own; that ends with the last clone.
+    /// What writes a checkpoint from now on, on its own thread; that ends with the last clone.
     pub(crate) fn attach_saver(&self, save: impl Fn() + Send + 'static) -> std::io::Result<()> {
         let (sender, requests) = sync_channel(1);
         let saver = std::thread::Builder::new().name("saver".to_owned());

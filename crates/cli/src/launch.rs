@@ -82,7 +82,7 @@ pub fn launch(
         trace: args.train.trace.clone(),
         otlp: args.train.otlp.clone(),
     };
-    // Until it ends: then nobody listens there any more.
+    // Until it ends: then nothing listens there.
     let root = job.folder.root().to_owned();
     let (_reachable, security) = Reachable::new(&root, places.ps.clone(), &args.security)?;
     if !args.train.quiet {
@@ -157,7 +157,7 @@ impl Processes {
         let mut told: Option<Instant> = None;
         // A server has left for good, which saves but does not end the training: no process can.
         let mut parted = false;
-        // Since when no server runs any more.
+        // Since when no server has been running.
         let mut alone: Option<Instant> = None;
         loop {
             if interrupt.take_save() {
@@ -262,7 +262,7 @@ impl Processes {
         if others.iter().all(|child| child.is_server() || child.has_ended()) {
             first.say(LEAVE);
             if first.has_ended() {
-                // Nobody is left who could tell them of an end.
+                // No process is left that could tell them of an end.
                 others.iter_mut().for_each(|child| child.say(LEAVE));
             }
         }

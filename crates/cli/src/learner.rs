@@ -94,7 +94,7 @@ pub enum Clip {
 }
 
 impl Clip {
-    /// The one that was given, if any.
+    /// The given limit, if any.
     ///
     /// # Errors
     /// [`UsageError::Number`] when the limit is not finite or not above zero.

@@ -187,8 +187,8 @@ impl Metrics {
         if due { self.flush() } else { Ok(()) }
     }
 
-    /// Lines that the file does not take would fill memory: all go but the one that may be half
-    /// written.
+    /// Lines that the file does not take would fill memory: all are dropped but the one that may be
+    /// half written.
     fn forget(&mut self) {
         let first = self.lines.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.lines.truncate(first);
@@ -303,7 +303,7 @@ mod tests {
             metrics.add_update(&update(step));
         }
         metrics.flush().expect("is writable");
-        // By another process as well.
+        // By another process, too.
         let mut metrics = Metrics::append(&path).expect("is writable");
         for step in [3, 4] {
             metrics.add_update(&update(step));

@@ -164,7 +164,7 @@ fn names(columns: &[NumberColumn]) -> Vec<String> {
     columns.iter().map(|column| column.name.clone()).collect()
 }
 
-/// Not more of them than somebody reads.
+/// No more of them than a person reads.
 fn few(names: &[String]) -> String {
     const MOST: usize = 20;
     let mut text = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");

@@ -1,7 +1,7 @@
 //! A training looked at while it runs: metrics for Prometheus, a live page, and rows in a terminal.
 //!
-//! Every view is drawn from a status and a record; none of them changes anything, and a view that
-//! nobody looks at costs nothing.
+//! Every view is drawn from a status and a record; none of them changes anything, and a view
+//! without a viewer costs nothing.
 
 mod evaluations;
 mod events;

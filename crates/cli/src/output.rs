@@ -53,8 +53,8 @@ pub(crate) fn is_broken_pipe(error: &io::Error) -> bool {
     error.kind() == ErrorKind::BrokenPipe
 }
 
-/// Writes to a pipe or a device as it is. A file is written beside the one that is meant, and put
-/// in its place once it is whole: what was there stays until then, and may be what is read.
+/// Writes to a pipe or a device as it is. A file is written beside its place, and moved there once
+/// it is whole: the old one stays until then, and may be the very input.
 ///
 /// # Errors
 /// What `write` says, or the system of the file, by its name.

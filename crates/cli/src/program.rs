@@ -149,7 +149,7 @@ fn run_node(args: NodeArgs, words: &[OsString]) -> Result<Exit, Error> {
     match ended {
         Ended::Over(Some(summary)) => tell(&summary, quiet, json).map(|()| Exit::Done),
         Ended::Over(None) => Ok(Exit::Done),
-        // Without a signal of its own it was told by its launcher, which had one.
+        // Without a signal, its launcher told it, which had one.
         Ended::Left => Ok(asked.exit().unwrap_or(Exit::Terminated)),
     }
 }
@@ -165,7 +165,7 @@ fn listen(interrupt: &Interrupt, words: &'static str) -> signals::Asked {
 /// Has the process of another program log as this one does, to standard error, unless something
 /// logs there already.
 pub fn log_to_stderr() {
-    // It fails only where a file is to be opened.
+    // It fails only when it opens a file.
     let _ = log(None);
 }
 

@@ -44,7 +44,7 @@ pub struct RunFolder {
     checkpoints: PathBuf,
     run: RunId,
     from: Option<ResumePoint>,
-    /// What was not there before, each folder before the one that it lies in.
+    /// New folders, each before the one that it lies in.
     made: Vec<PathBuf>,
     holds: Vec<Hold>,
 }
@@ -60,7 +60,7 @@ pub struct ResumePoint {
     pub changed: Vec<String>,
 }
 
-/// What is to be gone on from, before anything is made.
+/// What to go on from, before anything is made.
 struct Source {
     place: Place,
     path: PathBuf,
@@ -112,7 +112,7 @@ impl RunFolder {
         }
     }
 
-    /// For a process that adds files of its own to a run that another one writes: the chief of a
+    /// For a process that adds its own files to a run that another one writes: the chief of a
     /// cluster, its evaluator, and every process of a launcher.
     ///
     /// # Errors
@@ -243,7 +243,7 @@ impl RunFolder {
     /// The settings with which it was started last, if they are there.
     ///
     /// # Errors
-    /// [`ConfigError`] when the file was changed and makes no sense.
+    /// [`ConfigError`] when the file was changed and is invalid.
     pub fn config(&self) -> Result<Option<Config>, ConfigError> {
         let path = self.root.join(CONFIG);
         path.exists().then(|| Config::read(&path)).transpose()

@@ -40,7 +40,7 @@ impl RunLog {
         Ok(log)
     }
 
-    /// Of a process that only tests what others update: each test is a line of its own.
+    /// Of a process that only tests what others update: each test has its own line.
     pub(crate) fn of_tests(
         path: &Path,
         record: Record,

@@ -76,7 +76,7 @@ pub struct Settings {
     pub learning_rate: Schedule,
     /// What happens to gradients before they are pushed.
     pub clip: Option<Clip>,
-    /// A.
+    /// A, the gradients that a step needs.
     pub replicas_to_aggregate: usize,
     /// N.
     pub total_num_replicas: usize,

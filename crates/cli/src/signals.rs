@@ -30,15 +30,15 @@ pub enum Request {
     Save,
 }
 
-/// A Ctrl-C so soon after the first signal is the same one: wrappers pass on what the terminal has
-/// sent to their children as well.
+/// A Ctrl-C so soon after the first signal is the same one: wrappers also pass on to their children
+/// what the terminal has sent.
 const ECHO: Duration = Duration::from_millis(500);
 
 /// How the end was asked for, if it was.
 #[derive(Clone, Debug, Default)]
 pub struct Asked(Arc<OnceLock<(Exit, Instant)>>);
 
-/// What is to be done about a signal.
+/// What to do about a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Act {
     Tell(Request),
@@ -73,8 +73,8 @@ impl Asked {
     }
 }
 
-/// Listens from now on: `handle` is told what is asked for, on a thread of its own, and `words` say
-/// what becomes of it. Without a listener a signal does what the system does with it.
+/// Listens from now on: `handle` gets each request, on its own thread, and `words` say what becomes
+/// of it. Without a listener a signal does what the system does with it.
 pub fn listen(words: &'static str, handle: impl Fn(Request) + Send + 'static) -> Asked {
     let asked = Asked::default();
     let known = asked.clone();

@@ -45,7 +45,7 @@ pub struct Summary {
     pub stale: u64,
     /// Pushed batches whose share another replica was first with.
     pub duplicates: u64,
-    /// Pushed batches of a step that was not made any more.
+    /// Pushed batches of a step that was never made.
     #[serde(default)]
     pub unused: u64,
     /// Batches given up before the push because their step was over (P-13).
@@ -106,7 +106,7 @@ pub struct ReplicaSummary {
     pub stale: u64,
     /// Batches whose share another was first with.
     pub duplicates: u64,
-    /// Batches of a step that was not made any more.
+    /// Batches of a step that was never made.
     #[serde(default)]
     pub unused: u64,
     /// Batches given up before the push because their step was over.

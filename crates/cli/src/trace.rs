@@ -1,7 +1,7 @@
 //! `--trace FILE`: what happened when, as Chrome's trace format has it, for Perfetto.
 //!
-//! Follows a training's record in a thread of its own. Invariants: a file is whole after each
-//! orderly end, and readable after any other; what cannot be written ends no training.
+//! Follows a training's record on its own thread. Invariants: a file is whole after each orderly
+//! end, and readable after any other; what cannot be written ends no training.
 
 mod event;
 mod file;

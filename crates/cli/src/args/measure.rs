@@ -145,7 +145,7 @@ impl StopWhen {
     }
 }
 
-/// Tests that may be in vain in a row, without `tests=N`.
+/// Tests in a row that may bring nothing, without `tests=N`.
 const USUAL_TESTS: u64 = 10;
 
 impl FromStr for StopWhen {

@@ -273,8 +273,8 @@ Examples:
 
 The run folder has report.html (open it in a browser), metrics.jsonl and a checkpoint.";
 
-/// Options of a training that are not about what is trained: whoever starts processes gives them
-/// whatever program it is.
+/// Options of a training that are not about what is trained: the launcher gives them to any
+/// program.
 const OF_ANY_PROGRAM: [&str; 12] = [
     "out",
     "checkpoint_dir",

@@ -15,7 +15,7 @@ const SHORTEST: f64 = 1.0;
 /// and the shortest part of a training so far.
 const PART: f64 = 1.0 / 200.0;
 
-/// Replicas from this number on have no histogram of their own.
+/// Replicas from this number on have no histogram.
 const MOST: u64 = 64;
 
 /// The stretch that is going on.

@@ -54,7 +54,7 @@ fn expected(what: &str, got: &Value) -> String {
     format!("expected {what}, got {got}")
 }
 
-/// What the option itself has against its words, if they are all that there is.
+/// Why the option itself refuses these words, when they are the only ones.
 pub(super) fn refusal(command: &mut Command, before: &[&str], words: &[String]) -> Option<String> {
     let all = before.iter().copied().chain(words.iter().map(String::as_str));
     let error = command.try_get_matches_from_mut(all).err()?;

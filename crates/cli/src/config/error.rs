@@ -44,7 +44,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// The key.
         key: String,
-        /// What was asked for.
+        /// The command.
         command: String,
     },
     /// A value that its option does not take.

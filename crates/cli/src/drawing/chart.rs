@@ -1,4 +1,4 @@
-//! A line chart: on a page, among its styles, or as a file of its own.
+//! A line chart: on a page, among its styles, or as a separate file.
 
 use std::fmt::Write as _;
 
@@ -90,7 +90,7 @@ impl Chart {
         out
     }
 
-    /// The chart as a file of its own, with title, legend and the names of the axes.
+    /// The chart as a separate file, with title, legend and the names of the axes.
     #[must_use]
     pub fn file(&self) -> String {
         let rows = self.legend_rows(ON_A_PAGE.left, ON_A_PAGE.width);

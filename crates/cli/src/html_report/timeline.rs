@@ -141,7 +141,7 @@ fn strip(out: &mut String, window: &Window<'_>, name: &str) {
     out.push_str("</svg></div></div>\n");
 }
 
-/// A file of its own: the first `steps` updates.
+/// A separate file: the first `steps` updates.
 pub(super) fn picture(spans: &[Span], updates: &[Update], steps: usize, style: &str) -> String {
     const NAMES: f64 = 84.0;
     const WIDTH: f64 = 1100.0;

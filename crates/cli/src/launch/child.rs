@@ -78,7 +78,7 @@ pub(super) enum Look {
     /// It ended, and is started again, in these words.
     Again(String),
     Done,
-    /// A signal has asked it to end, which is as well.
+    /// A signal has asked it to end, which does as well.
     Left,
     Failed(String),
 }
@@ -139,7 +139,7 @@ impl Child {
     /// started again, and goes on from one.
     pub(super) fn say(&mut self, request: &str) {
         match (&self.started, &mut self.state) {
-            // The servers are gone, and it listens to nobody else.
+            // The servers are gone, and it listens to no other process.
             (Started::Program { .. }, State::Runs(_)) if request == LEAVE => {
                 self.released = true;
                 self.kill();

@@ -13,7 +13,7 @@ const MANY: u32 = 20_000;
 /// One batch of one replica; times are seconds since training began, or was gone on with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
-    /// Whose.
+    /// The replica.
     pub replica: u64,
     /// The step whose variables it was computed with.
     pub step: i64,
@@ -74,7 +74,7 @@ impl Default for Batches {
 }
 
 impl Batches {
-    /// Whether so many lines are all that there were.
+    /// Whether these lines are all that there were.
     pub(crate) fn has_all(lines: usize) -> bool {
         lines < MANY as usize
     }

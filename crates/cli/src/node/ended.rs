@@ -15,7 +15,7 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// Of a process that has no result of its own.
+    /// Of a process without a result.
     pub(super) fn of<T: Scalar>(report: &ClusterReport<T>) -> Self {
         tracing::info!(reason = report.stopped, "{} has ended", report.task);
         if report.left { Self::Left } else { Self::Over(None) }

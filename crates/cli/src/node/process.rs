@@ -76,7 +76,7 @@ impl Process {
         let patience = args.patience;
         let config = (leads && !args.end_with_stdin).then(|| {
             let (wire, security) = (args.wire, &args.security);
-            // Each process has a port of its own.
+            // Each process has its own port.
             let options = ClusterOptions { wire, patience, metrics_port: None, security };
             let mut config = Config::in_cluster(&settings, &options)?;
             config.set("ps", args.ps);
@@ -146,7 +146,7 @@ pub(super) fn cluster_of(args: &NodeArgs, stop: ProcessHandle) -> Result<Cluster
 /// nothing of what is trained.
 ///
 /// # Errors
-/// When its place makes no sense.
+/// When its place is invalid.
 pub fn serves_any_program(args: &NodeArgs, words: &[OsString]) -> Result<bool, Error> {
     let is_server = place(args)?.task.role == Role::Ps;
     // Which a program would say itself.

@@ -1,7 +1,7 @@
 //! The live page's news: server-sent events, the whole view in each.
 //!
-//! The view is made once for all who watch, at most every so often; where nobody watches, nothing
-//! is done.
+//! The view is made once for all viewers, at most every so often; without a viewer, nothing is
+//! done.
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -1,8 +1,8 @@
-//! What a process shows to who looks at it with a browser or with Prometheus: three pages.
+//! What a process shows to a browser or to Prometheus: three pages.
 //!
-//! They are made from what is known in this very process, at most once a second: whoever asks needs
-//! no key, makes no call in anybody's name, and costs little (P-27). Nothing here changes anything.
-//! Invariant: a look that fails never holds up training.
+//! They are made from what this very process knows, at most once a second: a viewer needs no key,
+//! makes no call in another's name, and costs little (P-27). Nothing here changes anything.
+//! Invariant: a failed view never holds up training.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -97,7 +97,7 @@ async fn listen(pages: Arc<Pages>, listener: std::net::TcpListener) -> std::io::
     let listener = TcpListener::from_std(listener)?;
     let callers = Arc::new(Semaphore::new(CALLERS));
     loop {
-        // Fails only where the semaphore is closed, which nobody does.
+        // Fails only when the semaphore is closed, which never happens.
         let Ok(caller) = Arc::clone(&callers).acquire_owned().await else { return Ok(()) };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -113,7 +113,7 @@ async fn listen(pages: Arc<Pages>, listener: std::net::TcpListener) -> std::io::
     }
 }
 
-/// One question and its answer. Who watches has a place of its own, and time.
+/// One question and its answer. A viewer has its own place, and time.
 async fn serve_one(pages: Arc<Pages>, stream: TcpStream, caller: OwnedSemaphorePermit) {
     let watches = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&watches);

@@ -25,7 +25,7 @@ pub(crate) struct View {
     pub(crate) total: usize,
     /// Who the next update waits for, in a sentence.
     pub(crate) waits: String,
-    /// What somebody should know or do, each in a sentence.
+    /// What the user should know or do, each in a sentence.
     pub(crate) advice: Vec<String>,
     /// Steps and losses.
     pub(crate) losses: Vec<(i64, f64)>,
@@ -124,7 +124,7 @@ fn state(status: &ServerStatus, it: &CoordinatorStatus) -> String {
     }
 }
 
-/// Who holds a token, the one that has had it longest first.
+/// The replicas that hold a token, the longest holder first.
 fn waits(it: &CoordinatorStatus) -> String {
     if it.ended.is_some() {
         return String::new();

@@ -73,10 +73,10 @@ impl Drop for Otlp {
     }
 }
 
-/// Refuses an address that is none of a collector, without looking for it.
+/// Refuses an address that cannot be a collector's, without looking for it.
 ///
 /// # Errors
-/// When it makes no sense.
+/// When it is invalid.
 pub(crate) fn check(url: Option<&str>) -> Result<(), Error> {
     url.map_or(Ok(()), |url| endpoint(url).map(drop))
 }

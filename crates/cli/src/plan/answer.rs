@@ -66,7 +66,7 @@ pub(super) struct BatchAnswer {
 const FEWEST_STEPS: usize = 10;
 
 impl Answer {
-    /// Whether somebody is slow all the time.
+    /// Whether some replica is slow all the time.
     pub(super) fn names_somebody(&self) -> bool {
         self.measured.as_ref().is_some_and(|it| !it.diagnosis.slow().is_empty())
     }
@@ -92,7 +92,7 @@ impl Answer {
 }
 
 impl MeasuredAnswer {
-    /// What a trace tells, in whose training so many gradients made a step.
+    /// What a trace tells of a training in whose steps so many gradients count.
     pub(super) fn new(
         trace: &Trace,
         replay: &Replay,

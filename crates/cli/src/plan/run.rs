@@ -21,7 +21,7 @@ const MOST: u64 = 1 << 16;
 
 /// What a run tells.
 pub(super) struct Run {
-    /// A.
+    /// A, the gradients that a step needs.
     pub(super) gradients: usize,
     /// N; some of them may have no batch.
     total: u64,
@@ -112,7 +112,7 @@ impl Run {
         rows.sort_by_key(|row| (row.step, row.replica));
         rows.dedup_by_key(|row| (row.step, row.replica));
         Some(Self {
-            // More than there are machines makes no sense, and is refused by the planner.
+            // More than there are machines is invalid, and the planner refuses it.
             gradients: usize::try_from(gradients).unwrap_or(usize::MAX),
             total,
             trace: Trace::new(rows).ok()?,

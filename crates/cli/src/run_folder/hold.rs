@@ -32,7 +32,7 @@ impl Hold {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut by = String::new();
-                // Some systems do not let a locked file be read; it is held all the same.
+                // Some systems do not let a locked file be read; it is still held.
                 let _ = file.read_to_string(&mut by);
                 let by = if by.is_empty() { "another process".to_owned() } else { by };
                 return Err(Error::usage(format!(

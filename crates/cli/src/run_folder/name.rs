@@ -10,7 +10,7 @@ pub(super) fn fresh(model: &str) -> PathBuf {
     unused(&Path::new("runs").join(format!("{model}-{}", utc(SystemTime::now()))))
 }
 
-/// Two runs that start in the same second get folders of their own.
+/// Two runs that start in the same second get separate folders.
 fn unused(path: &Path) -> PathBuf {
     let numbered = |n: u32| {
         path.with_file_name(format!(

@@ -30,7 +30,7 @@ const END: &[u8] = b"\n]\n";
 pub(super) struct TraceFile {
     path: PathBuf,
     pub(super) file: File,
-    /// The one before, whose lock is kept: who opened it under its earlier name is refused as well.
+    /// The file before, whose lock is kept: opening it under its earlier name is also refused.
     _older: Option<File>,
     limit: u64,
     /// What the file has.

@@ -99,7 +99,7 @@ impl<'a> RunRecord<'a> {
         &self.folder
     }
 
-    /// What training is to be recorded in.
+    /// Where to record training.
     pub(crate) fn record(&self) -> &Record {
         &self.record
     }
