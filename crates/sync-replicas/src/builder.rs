@@ -207,7 +207,7 @@ impl<O> SyncReplicas<O> {
     /// How many replicas must be left of those of a [`fit`](crate::Trainer::fit) when others fail
     /// or panic; 1 when not given, so that training goes on while one is left (P-5). With fewer it
     /// ends with [`FitError::TooFewReplicas`](crate::FitError::TooFewReplicas). A replica whose
-    /// data ended is no failure. Not for a cluster, whose replicas are processes of their own.
+    /// data ended has not failed. Not for a cluster, whose replicas are separate processes.
     #[must_use]
     pub fn min_replicas(mut self, count: usize) -> Self {
         self.min_replicas = Some(count);

@@ -211,8 +211,7 @@ impl<T: Scalar> Hooks<T> {
 
     /// Writes every `steps`-th update into a folder that `tensorboard --logdir` shows (R-34, P-29).
     ///
-    /// What else is to be shown goes through [`tracker`](Self::tracker) and a
-    /// [`TensorBoard`] of one's own.
+    /// To show more, use [`tracker`](Self::tracker) with your own [`TensorBoard`].
     ///
     /// # Errors
     /// Whatever keeps the file from being begun.

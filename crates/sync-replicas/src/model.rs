@@ -180,7 +180,7 @@ impl<'a, T: Scalar> Work<'a, T> {
         self.buffers.get(variable)
     }
 
-    /// A gradient that somebody else holds, copied once, into such a buffer.
+    /// A gradient held elsewhere, copied once, into such a buffer.
     ///
     /// As [`Step::buffer_of`](crate::StepOf::buffer_of).
     #[must_use]

@@ -31,8 +31,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// The replicas that failed or panicked, by number, and why (P-5); a replica whose data ended
-    /// is none of them.
+    /// The replicas that failed or panicked, by number, and why (P-5); not those whose data ended.
     pub fn failed(&self) -> impl Iterator<Item = (ReplicaId, &str)> {
         self.replicas.iter().filter_map(|it| Some((it.replica, it.outcome.failure()?)))
     }

@@ -20,7 +20,7 @@ pub struct Status {
     pub generation: u64,
     /// The number of updates done.
     pub global_step: i64,
-    /// A.
+    /// A, the gradients that a step needs.
     pub replicas_to_aggregate: usize,
     /// N.
     pub total_num_replicas: usize,

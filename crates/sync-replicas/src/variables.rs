@@ -175,7 +175,7 @@ impl<T: Clone> Variables<T> {
         Arc::get_mut(&mut self.arrays[index]).is_none()
     }
 
-    /// Puts another array of the same shape in a variable's place; answers the one that was there.
+    /// Puts another array of the same shape in a variable's place; returns the previous one.
     ///
     /// # Panics
     /// When there is no such place, or the shape is another.

@@ -9,7 +9,7 @@ pub enum BuildError {
     /// The numbers of replicas, tokens or times do not fit.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// `min_replicas` is none of the numbers of replicas that can be left.
+    /// `min_replicas` is not a number of replicas that can be left.
     #[error("min_replicas: expected 1 to {total}, the number of replicas, got {got}")]
     MinReplicas {
         /// N.
@@ -43,7 +43,7 @@ pub enum BuildError {
     /// A variable cannot be averaged.
     #[error(transparent)]
     Average(#[from] optim::MovingAverageError),
-    /// A name that is to be averaged belongs to no variable.
+    /// The name of an average belongs to no variable.
     #[error(transparent)]
     Variable(#[from] crate::VariableError),
 }

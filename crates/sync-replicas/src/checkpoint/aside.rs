@@ -1,4 +1,4 @@
-//! Checkpoints that turned out bad are set aside: renamed, so that no reader finds them any more.
+//! Checkpoints that turned out bad are set aside: renamed, so that readers no longer find them.
 //!
 //! Nothing is removed: a user who wants to see how numbers went wrong finds them beside the good
 //! ones.

@@ -39,7 +39,7 @@ pub fn newest_generation(folder: &Path) -> Result<Generation, CheckpointError> {
 /// does not take it back (P-26).
 ///
 /// # Errors
-/// [`CheckpointError::Replaced`] when somebody has claimed a higher number than `own`, and
+/// [`CheckpointError::Replaced`] when another process has claimed a higher number than `own`, and
 /// [`CheckpointError::Io`].
 pub fn claim(
     folder: &Path,

@@ -108,7 +108,7 @@ pub enum CheckpointError {
         /// Its format.
         got: u32,
     },
-    /// There is no state of one step to be written.
+    /// There is no state of one step to write.
     #[error("nothing was saved, and older checkpoints are untouched: {source}")]
     Torn {
         /// What became of an update.

@@ -1,8 +1,8 @@
 //! Writing a checkpoint: aside, synced, renamed; then old ones of the same run are removed.
 //!
-//! A crash between any two file operations leaves the old checkpoints as they were; but one that is
-//! replaced by another of its own step lies aside, as `.NAME.old`, between two renames. One writes
-//! at a time: the names aside are the same for all.
+//! A crash between any two file operations leaves the old checkpoints as they were; but one that
+//! another of the same step replaces lies aside, as `.NAME.old`, between two renames. One process
+//! writes at a time: the names aside are the same for all.
 
 use std::fs;
 use std::path::{Path, PathBuf};

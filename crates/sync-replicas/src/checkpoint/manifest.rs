@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::state::Numbers;
 use super::{CheckpointError, RunId};
 
-/// The newest format; those before are read as well.
+/// The newest format; earlier ones are also read.
 const FORMAT: u32 = 3;
 
 /// The format without tables, which versions before them read.

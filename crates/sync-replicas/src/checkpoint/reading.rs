@@ -23,7 +23,7 @@ pub fn read<T: Scalar>(path: &Path) -> Result<TrainingState<T>, CheckpointError>
     read_or_open(path, true)
 }
 
-/// The same without a look into the rows of its tables: for whoever needs few of them
+/// The same without reading the rows of its tables: for callers that need few of them
 /// ([`SavedTables::lookup`](super::SavedTables::lookup)).
 ///
 /// # Errors
@@ -164,7 +164,7 @@ fn none_good<S>(
     damaged.pop().map_or(Ok(None), |(_, error)| Err(error))
 }
 
-/// One checkpoint; with `rows` every byte of its tables is looked at as well.
+/// One checkpoint; with `rows` every byte of its tables is also checked.
 fn read_one<T: Scalar>(folder: &Path, rows: bool) -> Result<TrainingState<T>, CheckpointError> {
     let manifest = Manifest::read(&folder.join(MANIFEST))?;
     let path = folder.join(TENSORS);

@@ -35,7 +35,7 @@ pub struct TrainingState<T: Scalar> {
     pub averages: Option<StateMap<'static, T>>,
     /// Where the data goes on.
     pub positions: Positions,
-    /// What was trained, as whoever writes the checkpoints defines it, if it does.
+    /// What was trained, as the writer of the checkpoints defines it, if it does.
     pub definition: Option<serde_json::Value>,
     /// Of one that was read: where the rows of its tables are, which are no part of it.
     pub tables: SavedTables,

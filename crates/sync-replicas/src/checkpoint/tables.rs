@@ -1,8 +1,8 @@
 //! The rows of tables in a checkpoint: files of some rows each, in the order of their places.
 //!
-//! Each file is a safetensors file of its own, listed with its checksum in the manifest: written
-//! while training goes on, read one by one, and the same whoever wrote them and how many did.
-//! Invariant: no row is taken over before the checksum of its file was found right.
+//! Each is a separate safetensors file, listed with its checksum in the manifest: written while
+//! training goes on, read one by one, and the same for any number of writers. Invariant: no row is
+//! taken over before the checksum of its file was found right.
 
 use std::borrow::Cow;
 use std::fs;
@@ -272,8 +272,7 @@ impl SavedTable {
     }
 }
 
-/// Writes all rows that are to be saved into files of a checkpoint's folder, as one of any number
-/// of writers.
+/// Writes all rows of a save into files of a checkpoint's folder, as one of any number of writers.
 pub(super) fn write_tables<T: Scalar>(
     disk: &mut impl Disk,
     folder: &Path,

@@ -24,7 +24,7 @@ pub struct UpdateMade {
 /// slow, and does not wait. Measured once a step, at the push, as a clock costs as much as a lock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Span {
-    /// Whose.
+    /// The replica.
     pub replica: ReplicaId,
     /// The step that it claimed (after a wait: claims next).
     pub step: i64,
@@ -162,7 +162,7 @@ pub struct FailedSave {
 pub struct Failure {
     /// Which one.
     pub replica: ReplicaId,
-    /// Why, in its words.
+    /// The reason, in its words.
     pub reason: String,
 }
 

@@ -19,8 +19,7 @@ const SMALLEST: usize = 4096;
 #[derive(Debug)]
 pub struct GradientBuffers<T: Scalar> {
     layout: Layout,
-    /// Made when the first buffer is asked for: gradients that a caller brings of its own are not
-    /// pooled.
+    /// Made when the first buffer is asked for: gradients in a caller's own arrays are not pooled.
     pools: Vec<OnceLock<BufferPool<T>>>,
     max_free: usize,
 }
@@ -57,7 +56,7 @@ impl<T: Scalar> GradientBuffers<T> {
         Ok(pool.lend(shape).into_array())
     }
 
-    /// A copy of a gradient, in such an array; in one of its own when it does not fit.
+    /// A copy of a gradient, in such an array; in a new one when it does not fit.
     pub(crate) fn filled(&self, name: &str, gradient: ArrayViewD<'_, T>) -> ArrayD<T> {
         match self.get(name) {
             Ok(mut buffer) if buffer.shape() == gradient.shape() => {

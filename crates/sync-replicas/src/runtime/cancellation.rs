@@ -1,7 +1,7 @@
-//! How a replica learns at once that it computes in vain (P-13), and how its pauses end.
+//! How a replica learns at once that its work is superseded (P-13), and how its pauses end.
 //!
 //! One watch for the whole trainer, so that closing a step costs the same for any number of
-//! replicas; a flag of its own for each replica, for shares that another was first with.
+//! replicas; a flag for each replica, for shares that another was first with.
 
 use std::future::{Future, poll_fn};
 use std::task::{Context, Poll, Waker};
@@ -250,7 +250,7 @@ impl CancellationSource {
         Cancellation::new(Arc::clone(&self.watch), grants.clone(), local_step, told)
     }
 
-    /// The present work is in vain.
+    /// The present work is superseded.
     pub fn supersede(&self) {
         lock(&self.grants).supersede();
         self.watch.wake();

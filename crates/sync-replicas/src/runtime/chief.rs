@@ -219,8 +219,8 @@ impl<T: Scalar> Chief<T> {
         half.slots.extend(slots);
     }
 
-    /// Updates in place what has no reader; otherwise beside it, and readers never wait. The
-    /// averages, if they are to be looked at.
+    /// Updates in place what has no reader; otherwise beside it, and readers never wait.
+    /// Returns the averages, if hooks read them.
     fn publish(
         &mut self,
         shared: &Shared<T>,

@@ -123,7 +123,7 @@ impl<T: Scalar> Core<T> {
         self.closing = None;
         let left = self.slots.iter_mut().map(std::mem::take);
         left.filter_map(|slot| {
-            // A replica that computes for the old life does so in vain (P-13).
+            // A replica that computes for the old life is superseded (P-13).
             slot.grants.supersede();
             slot.mailbox.close()
         })

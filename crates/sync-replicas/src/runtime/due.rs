@@ -1,8 +1,8 @@
 //! Steps that have closed and wait for their update, and the one thread at a time that makes them.
 //!
-//! Invariant: while a step is due, a thread is at it or about to be: the one that adds a step
-//! looks, and the one that was at it looks again. No lock that others wait for is held while hooks
-//! and optimizers run, but for that of the hooks themselves, which only `fit` takes.
+//! Invariant: while a step is due, a thread is at work on it or about to be: the thread that adds a
+//! step looks, and the one that was at work looks again. While hooks and optimizers run, no lock is
+//! held that others wait for, except the lock of the hooks themselves, which only `fit` takes.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -105,7 +105,7 @@ impl<T: Scalar> Shared<T> {
         self.due.changed.notify_all();
     }
 
-    /// No hook is called any more; waits for those that are.
+    /// No more hooks are called; waits for those that are running.
     pub(crate) fn uninstall(&self) {
         *lock(&self.monitor) = None;
         *lock(&self.hook) = None;

@@ -40,7 +40,7 @@ pub(crate) struct Begun {
     /// The step to count from.
     pub(crate) step: GlobalStep,
     pub(crate) generation: Generation,
-    /// The time of the trainer's clock, from which the record counts as well.
+    /// The time of the trainer's clock, which the record also counts from.
     pub(crate) at: Duration,
 }
 

@@ -1,6 +1,6 @@
-//! Where one life of a replica finds its next token, and waits for it, under a lock of its own.
+//! Where one life of a replica finds its next token, and waits for it, under its own lock.
 //!
-//! The core delivers tokens here, holding its own lock as well; a replica takes them without it.
+//! The core delivers tokens here, also holding its own lock; a replica takes them without it.
 //! For anything other than a token, the mailbox only says that the core must be asked. Invariant: a
 //! replica that need not ask stands in line, or has a token, here or in hand.
 
@@ -38,7 +38,7 @@ pub(crate) enum Found {
     Token(Granted),
     /// Nothing: it will be woken.
     Nothing,
-    /// The core is to be asked.
+    /// The core must be consulted.
     Consult,
 }
 
@@ -104,8 +104,8 @@ impl Mailbox {
         lock(&self.0).overdue.take()
     }
 
-    /// The replica asked, and stands in line: it is to be woken by a token. The waker that was
-    /// there, to be dropped where no lock is held.
+    /// The replica asked, and stands in line: a token will wake it. Returns the previous waker, for
+    /// dropping where no lock is held.
     #[must_use]
     pub(crate) fn wait(&self, waker: Waker) -> Option<Waker> {
         let mut state = lock(&self.0);

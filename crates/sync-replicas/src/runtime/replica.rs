@@ -181,7 +181,7 @@ impl<T: Scalar> Replica<T> {
         }
     }
 
-    /// Waits for the next token, if there is to be one and it has none.
+    /// Waits for the next token, if one can come and it has none.
     async fn token_async(&mut self) -> Result<(), WaitError> {
         if self.token.is_some() {
             return Ok(());

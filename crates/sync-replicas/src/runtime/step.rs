@@ -1,8 +1,8 @@
 //! One step of one replica, as a guard: it is pushed, or given back when dropped.
 //!
-//! It borrows its replica or has it, and is the same but for that. Holds the snapshot that the
-//! gradients are computed from, and lets go of it before the push, so that the update can happen in
-//! place. Invariant: the replica knows of its open step until that is pushed or given back.
+//! It borrows or owns its replica, and is otherwise the same. Holds the snapshot that the gradients
+//! are computed from, and releases it before the push, so that the update can happen in place.
+//! Invariant: the replica knows of its open step until that is pushed or given back.
 
 use std::borrow::{Borrow, BorrowMut};
 use std::fmt;
@@ -268,8 +268,8 @@ impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
         self.replica().shared.buffers.get(variable)
     }
 
-    /// A gradient that somebody else holds, copied once, into such a [`buffer`](Self::buffer); what
-    /// is no gradient of the variable is copied as it is, for the push to refuse.
+    /// A gradient held elsewhere, copied once, into such a [`buffer`](Self::buffer); what is not a
+    /// gradient of the variable is copied as it is, for the push to refuse.
     ///
     /// # Examples
     /// ```

@@ -81,7 +81,7 @@ pub enum UpdateError {
         name: String,
         /// The step that was to be applied.
         step: GlobalStep,
-        /// Why.
+        /// The cause.
         #[source]
         source: optim::ApplyError,
     },
@@ -90,7 +90,7 @@ pub enum UpdateError {
     Average {
         /// The variable.
         name: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: optim::MovingAverageError,
     },
@@ -99,7 +99,7 @@ pub enum UpdateError {
     Table {
         /// The step that was to be applied.
         step: GlobalStep,
-        /// Why.
+        /// The cause.
         #[source]
         source: StoreError,
     },
@@ -115,7 +115,7 @@ pub enum UpdateError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TableSetupError {
-    /// Its declaration makes no sense.
+    /// Its declaration is invalid.
     #[error(transparent)]
     Declaration(#[from] TableError),
     /// The optimizer moves rows that no gradient names.
@@ -147,7 +147,7 @@ impl TableSetupError {
     }
 }
 
-/// Variables, slots and averages are not of one step any more, since an update failed half-way.
+/// Variables, slots and averages are no longer of one step, since an update failed half-way.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}; variables and slots are not of one step any more: restore a checkpoint")]
 pub struct Torn {
@@ -189,7 +189,7 @@ pub enum RestoreError {
     OptimizerState {
         /// The optimizer.
         name: &'static str,
-        /// Why.
+        /// The cause.
         reason: optim::RestoreError,
     },
 }

@@ -84,7 +84,7 @@ impl<T: Scalar> ParameterStore<T> {
         &self.optimizer
     }
 
-    /// The tables, to be looked up and saved by whoever shares them.
+    /// The tables, for shared lookups and saves.
     #[must_use]
     pub fn tables(&self) -> &Arc<Tables<T>> {
         &self.tables
@@ -100,7 +100,7 @@ impl<T: Scalar> ParameterStore<T> {
     /// they are observed. `contributors` are the replicas that it is of, by their keys.
     ///
     /// # Errors
-    /// [`UpdateError`], after which variables and slots are not of one step any more.
+    /// [`UpdateError`], after which variables and slots are no longer of one step.
     pub fn update(
         &mut self,
         variables: &mut Variables<T>,

@@ -32,7 +32,7 @@ impl<T: Scalar> SpareArrays<T> {
         free.unwrap_or_else(|| ArrayD::zeros(like.raw_dim()))
     }
 
-    /// Keeps an array that was replaced, for when its readers have let go of it.
+    /// Keeps an array that was replaced, for when its readers have released it.
     pub fn keep(&mut self, variable: usize, array: Arc<ArrayD<T>>) {
         let most = self.most;
         let arrays = self.of(variable);

@@ -231,7 +231,7 @@ impl<T: Scalar> TableSaves<T> {
         self.tables.slots.iter().map(|(name, _)| *name).collect()
     }
 
-    /// Puts a table's rows in order, which takes long and holds nobody up.
+    /// Sorts a table's rows, which takes long and holds up no caller.
     pub(crate) fn sort(&mut self, table: usize) {
         if let Some(Some(saving)) = self.savings.get_mut(table) {
             saving.sort();
