@@ -1,4 +1,4 @@
-//! A file of rows as examples: numbers and keys of tables, and what is to be predicted.
+//! A file of rows as examples: numbers and keys of tables, and the value to predict.
 //!
 //! One pass over the file says what its columns are; after it rows are read by number, from memory
 //! where the file is gzipped and from disk where it is not. Invariant: which rows are for the test

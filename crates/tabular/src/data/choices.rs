@@ -21,7 +21,7 @@ pub struct Choices {
     pub crosses: Vec<Cross>,
     /// Columns that nothing is learned from by themselves; crosses and conditions may name them.
     pub ignore: Vec<String>,
-    /// What is to be learned; else the target's values say it.
+    /// What to learn; otherwise the target's values decide.
     pub task: Option<TaskKind>,
     /// Which rows are for the test; else one in five.
     pub test_where: Option<Condition>,

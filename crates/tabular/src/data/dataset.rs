@@ -82,7 +82,7 @@ impl Dataset {
             TestRows::Of(_) => Split::Elsewhere,
         };
         let found = scan::scan(&content, choices, split);
-        // Whatever is wrong in a file that somebody writes.
+        // Errors that a hand-written file may have.
         content.check()?;
         let found = found?;
         let (mut without_target, mut fingerprint) = (found.without_target, found.fingerprint);

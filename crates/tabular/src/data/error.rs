@@ -28,7 +28,7 @@ pub enum DataError {
         /// What the reader said.
         source: csv::Error,
     },
-    /// A Parquet file that makes no sense, or that this program cannot read.
+    /// A Parquet file that is invalid, or that this program cannot read.
     #[error("cannot read {path} as Parquet: {problem}")]
     Parquet {
         /// The file.
@@ -80,7 +80,7 @@ pub enum DataError {
         option: &'static str,
         /// The name.
         column: String,
-        /// The names that there are, the first of them if they are many.
+        /// The known names, the first of them if they are many.
         columns: String,
     },
     /// Choices that contradict each other, or leave nothing to learn from.

@@ -30,7 +30,7 @@ pub(crate) fn roles(names: &Names<'_>, choices: &Choices) -> Result<(usize, Vec<
     };
     let mut roles = vec![Role::Numbers(Moments::default(), false); names.columns().len()];
     roles[target] = Role::Unused;
-    // Nobody finds them again in another file.
+    // They could not be found again in another file.
     for (role, _) in roles.iter_mut().zip(names.columns()).filter(|(_, column)| column.is_empty()) {
         *role = Role::Unused;
     }

@@ -51,7 +51,7 @@ impl Targets {
         }
     }
 
-    /// What is learned of them: what was asked for, or what they say themselves.
+    /// What to learn of them: as requested, or as they say themselves.
     pub(crate) fn task(
         &self,
         content: &Content,

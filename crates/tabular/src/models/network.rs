@@ -310,7 +310,7 @@ impl Network {
 }
 
 impl Batch {
-    /// What is to be looked up, in the order in which models name their tables.
+    /// What to look up, in the order in which models name their tables.
     #[must_use]
     pub fn keys(&self) -> Keys {
         self.tables.iter().fold(Keys::new(), |keys, table| {
