@@ -41,15 +41,15 @@ pub struct Fleet {
     pub plan: Plan,
     /// What was measured; then how the plan computes does not matter.
     ///
-    /// Steps are drawn as wholes, so what machines have in common is kept. Only where nobody is
-    /// told that a step is over are machines drawn independently: then they come apart.
+    /// Steps are drawn as wholes, so what machines have in common is kept. Machines are drawn
+    /// independently only where no replica is told that a step is over: then they come apart.
     pub measured: Option<Replay>,
 }
 
 /// One choice of A and N.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Choice {
-    /// A.
+    /// A, the gradients that a step needs.
     pub replicas_to_aggregate: usize,
     /// N.
     pub total_num_replicas: usize,
@@ -65,11 +65,11 @@ pub struct Choice {
     pub p50: f64,
     /// Of the steps 95 % take less.
     pub p95: f64,
-    /// Gradients in vain, for each step.
+    /// Gradients wasted, for each step.
     pub wasted_per_step: f64,
-    /// The part of all computing that is in vain.
+    /// The part of all computing that is wasted.
     pub wasted_compute: f64,
-    /// What is to be small: for a fleet the seconds of training (or of each gradient, where the
+    /// What to minimize: for a fleet the seconds of training (or of each gradient, where the
     /// number of gradients counts), for a batch the machine-seconds of a step.
     pub cost: f64,
     /// Whether the machines that it needs were never seen to finish, so that its times are lower
@@ -94,8 +94,8 @@ pub struct Best {
 pub struct Advice {
     /// All that were simulated.
     pub choices: Vec<Choice>,
-    /// How many more there are that were compared by the formula alone, each of them, and looked
-    /// worse or no better than these.
+    /// How many more choices were compared by the formula alone, each of them, and looked worse or
+    /// no better than these.
     pub by_formula_alone: usize,
     /// The least cost.
     pub best: Best,
@@ -225,7 +225,7 @@ impl From<Plan> for Fleet {
 }
 
 impl Fleet {
-    /// Measured steps, if they are what a choice would have made of them: whoever is late is
+    /// Measured steps, if they are what a choice would have made of them: a late machine is
     /// stopped, and begins the next step with the others.
     fn steps(&self) -> Option<&Replay> {
         let told = self.plan.config.settings().tell_superseded;

@@ -32,7 +32,7 @@ fn one() -> NonZeroUsize {
 }
 
 /// Beginnings and ends that one computation can meet; what is left of it then takes the factor at
-/// hand. So a plan with episodes of nanoseconds ends as well.
+/// hand. So a plan with episodes of nanoseconds also ends.
 const MOST_CHANGES: usize = 10_000;
 
 /// The episodes that a replica meets, of all kinds, from a moment on.

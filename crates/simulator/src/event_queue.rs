@@ -1,7 +1,7 @@
 //! What happens when, in virtual time.
 //!
 //! No clock is read: time is whatever the next event says. Events of the same instant come in the
-//! order in which they were put down, so a run never depends on how a heap breaks ties.
+//! order in which they were added, so a run never depends on how a heap breaks ties.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -27,7 +27,7 @@ use std::time::Duration;
 pub struct EventQueue<E> {
     entries: BinaryHeap<Reverse<Entry<E>>>,
     now: Duration,
-    /// How many events were ever put down: the number of the next one.
+    /// How many events were ever added: the number of the next one.
     put: u64,
 }
 
@@ -75,7 +75,7 @@ impl<E> EventQueue<E> {
     }
 }
 
-/// Each event moves the present to its time; the iterator goes on when more is put down.
+/// Each event moves the present to its time; the iterator goes on when more are added.
 impl<E> Iterator for EventQueue<E> {
     type Item = E;
 

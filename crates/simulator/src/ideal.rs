@@ -22,7 +22,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
         let update = plan.update.as_ref().map(|update| update.draw_time(&mut updates));
         let update = update.unwrap_or_default().as_secs_f64();
         for (place, time) in times.iter().enumerate() {
-            // Whoever is late is stopped when the update is done.
+            // A late replica is stopped when the update is done.
             let spent = (time.computed - time.began).min(last + update - time.began).max(0.0);
             totals.computed_seconds += spent;
             totals.useful_seconds += if place < needed { spent } else { 0.0 };
@@ -112,7 +112,7 @@ impl<'p> Arrivals<'p> {
         *arrivals.select_nth_unstable_by(self.plan.aggregate() - 1, f64::total_cmp).1
     }
 
-    /// Whoever is free first begins the next batch, until A are begun.
+    /// The first free replica begins the next batch, until A are begun.
     fn more_rounds(&mut self) {
         let mut free: crate::EventQueue<usize> = crate::EventQueue::new();
         for (replica, first) in self.times.iter().enumerate() {

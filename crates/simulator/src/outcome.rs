@@ -1,4 +1,4 @@
-//! What came of a run: how long its steps took, and what was computed in vain.
+//! The outcome of a run: how long its steps took, and how much work was wasted.
 
 use engine::{Engine, Tally};
 use serde::Serialize;
@@ -24,7 +24,7 @@ pub struct Report {
     pub mode: Mode,
     /// What the random numbers came from.
     pub seed: u64,
-    /// A.
+    /// A, the gradients that a step needs.
     pub replicas_to_aggregate: usize,
     /// N.
     pub total_num_replicas: usize,

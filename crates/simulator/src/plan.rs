@@ -33,13 +33,13 @@ pub struct Plan {
     pub steps: u64,
     /// The engine's settings, A and N among them.
     pub config: Config,
-    /// From a token to the end of computing, for replicas without a distribution of their own.
+    /// From a token to the end of computing, for replicas that have no distribution below.
     pub compute: Distribution,
-    /// Replicas with a distribution of their own.
+    /// Replicas with their own distribution.
     pub replicas: BTreeMap<u64, Distribution>,
     /// How many times as long a replica computes as another, drawn once for each; none is once.
     pub machine: Option<Distribution>,
-    /// The same for a batch, whoever computes it and however often.
+    /// The same for a batch, each time that any replica computes it.
     pub batch: Option<Distribution>,
     /// How much the times that a replica draws resemble the ones before.
     pub correlation: Correlation,
@@ -70,7 +70,7 @@ pub enum Mode {
 /// Something that happens to a replica at a fixed time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Event {
-    /// When.
+    /// When it happens.
     pub at: Duration,
     /// To whom.
     pub replica: u64,
@@ -108,7 +108,7 @@ pub struct Churn {
 impl Plan {
     /// More steps than this do not fit a report.
     pub const MOST_STEPS: u64 = 10_000_000;
-    /// More replicas than this are a slip of the finger.
+    /// More replicas than this are certainly a typo.
     pub const MOST_REPLICAS: usize = 65_536;
 
     /// A plan for A gradients of N replicas under the front door's settings, without leases and
@@ -186,7 +186,7 @@ impl Plan {
         drawn + self.network_per_replica.get() * self.total() as f64
     }
 
-    /// A.
+    /// A, the gradients that a step needs.
     #[must_use]
     pub fn aggregate(&self) -> usize {
         self.config.replicas_to_aggregate()

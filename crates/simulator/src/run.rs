@@ -142,7 +142,7 @@ impl<'p> Run<'p> {
         None
     }
 
-    /// Whether no tick to come can change anything: no lease and no deadline ends any more.
+    /// Whether no tick to come can change anything: no lease and no deadline is left to end.
     fn is_frozen(&self) -> bool {
         let settings = self.plan.config.settings();
         let limits = settings.lease.into_iter().chain(settings.step_deadline);
@@ -307,7 +307,7 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// A replica is told that it computes in vain (P-13). One that stands still does not hear it.
+    /// A replica is told that its work is superseded (P-13). A halted replica does not hear it.
     fn superseded(&mut self, replica: usize) {
         let now = self.events.now();
         let worker = &mut self.workers[replica];

@@ -84,7 +84,7 @@ impl Draws {
     fn add(&mut self, candidate: &Candidate, last: f64, sum: f64, update: f64) {
         self.seconds.push(last + update);
         self.useful += sum;
-        // Whoever is late is stopped then.
+        // A late machine is stopped then.
         self.spent += sum + (candidate.total - candidate.aggregate) as f64 * last;
     }
 }

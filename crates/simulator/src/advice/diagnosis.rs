@@ -1,9 +1,10 @@
 //! Who is slow, for how long, and with whom: what a trace tells of its replicas.
 //!
 //! No clock and no random number: the same trace gives the same answer. Its invariant: where the
-//! times of a step are drawn by chance, alike for all replicas, somebody is named in fewer than two
-//! of a hundred traces, however many replicas there are. The tests are of ranks within steps, so
-//! that they hold for any law; what a replica's slowness in a row is worth is taken into account.
+//! times of a step are drawn by chance, alike for all replicas, it names a replica in fewer than
+//! two of a hundred traces, however many replicas there are. The tests are of ranks within steps,
+//! so that they hold for any law; what a replica's slowness in a row is worth is taken into
+//! account.
 
 mod episodes;
 mod groups;
@@ -85,7 +86,7 @@ pub enum Rest {
 
 /// A replica that takes less than this over the others is not worth a name.
 const LEAST_FACTOR: f64 = 1.1;
-/// How often chance may name somebody who is not slow, over all replicas.
+/// How often chance may name a replica that is not slow, over all replicas.
 const FALSE_ALARMS: f64 = 0.01;
 /// Parts of a trace in each of which a slow replica must be slow, where there are steps enough.
 const PARTS: usize = 4;

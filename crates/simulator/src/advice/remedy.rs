@@ -22,7 +22,7 @@ pub struct Remedy {
 /// How much work a choice of A does.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Work {
-    /// A.
+    /// A, the gradients that a step needs.
     pub replicas_to_aggregate: usize,
     /// Gradients for each machine and second, over those of now.
     pub times: f64,

@@ -3,7 +3,7 @@
 //! A step takes as long as the A-th fastest of its replicas did in that step, so that whatever they
 //! had in common, and whatever lasted, is kept. What is missing is filled in against the level of
 //! its step: a batch that was given up with one of the same machine that took longer, one that is
-//! not there with any. Its invariant: a time that nobody saw is never counted as known.
+//! not there with any. Its invariant: an unseen time is never counted as known.
 
 use serde::Serialize;
 
@@ -32,7 +32,7 @@ pub struct Replay {
 /// What one choice of A would have given on a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Gain {
-    /// A.
+    /// A, the gradients that a step needs.
     pub replicas_to_aggregate: usize,
     /// N - A.
     pub backups: usize,
@@ -273,7 +273,7 @@ fn ratios(trace: &Trace) -> Vec<Measured> {
     ratios.into_iter().filter_map(Measured::new).collect()
 }
 
-/// What is usual in a step, where nobody finished too; above zero.
+/// What is usual in a step, even where no replica finished; above zero.
 fn level(cells: &[Cell]) -> f64 {
     let level = relative::level(cells).or_else(|| {
         let all: Vec<Cell> = cells.iter().map(|cell| Cell { finished: true, ..*cell }).collect();

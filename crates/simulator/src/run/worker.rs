@@ -142,7 +142,7 @@ impl Run<'_> {
         worker.gone = worker.incarnation.take();
     }
 
-    /// A replica comes, or comes back: whoever runs it first reports the end of its last life.
+    /// A replica comes, or comes back: its process first reports the end of its last life.
     pub(super) fn join(&mut self, replica: usize) {
         let (now, id) = (self.events.now(), ReplicaId::new(replica as u64));
         let worker = &mut self.workers[replica];

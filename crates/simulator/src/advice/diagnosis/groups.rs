@@ -72,7 +72,7 @@ mod tests {
         check(&[&[], &[(90, 93)], &[], &[(90, 93), (200, 201)]], &[]);
         let (one, two) = (&[(10, 20), (40, 50)][..], &[(60, 80), (200, 201)][..]);
         check(&[one, two, &[], one, two, one, &[], &[]], &[&[0, 30, 50], &[10, 40]]);
-        // Of all but one it is the one that is fast.
+        // In all but one, that one is fast.
         check(&[one, &[], one], &[]);
         // Slow nearly always, and so together by chance.
         check(&[&[(0, 90), (99, 100)], &[(2, 93)], &[], &[]], &[]);
