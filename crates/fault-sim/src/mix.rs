@@ -1,8 +1,8 @@
 //! What one seed decides before anything happens: the settings, the speeds, the faults.
 //!
-//! Swarm style: every seed has a mix of its own, and each class of fault is absent from a fifth of
-//! them, so that no fault hides what only shows without it. Source: Groce et al., "Swarm Testing",
-//! 2012; the ranges of loss, duplication, partitions and clogging are those of TigerBeetle's VOPR.
+//! Swarm style: every seed has its own mix, and each class of fault is absent from a fifth of them,
+//! so that no fault hides what only shows without it. Source: Groce et al., "Swarm Testing", 2012;
+//! the ranges of loss, duplication, partitions and clogging are those of TigerBeetle's VOPR.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -16,7 +16,7 @@ const LATENCY: (u64, u64) = (0, 30);
 pub(super) const LATENCY_MAX: Duration = Duration::from_millis(LATENCY.1);
 /// The mean length of a link's fault.
 const OUTAGE: Duration = Duration::from_millis(400);
-/// How long it takes on average until somebody notices that a connection is broken.
+/// How long it takes on average until an end notices that a connection is broken.
 const NOTICE: Duration = Duration::from_millis(150);
 
 /// One connection of a process to a server.

@@ -52,7 +52,7 @@ pub(super) struct Process {
     incoming: Vec<(ConnectionId, ToReplica)>,
     /// The gradient that is pushed: its variables, and all elements.
     outgoing: (Vec<usize>, Vec<f64>),
-    /// The last permission, and whose it is.
+    /// The last permission, and its holder.
     granted: Option<(Ticket, Grant)>,
     /// The push under way, as it was sent.
     pub(super) pushing: Option<Contributor>,
@@ -148,7 +148,7 @@ impl Process {
         self.inbox.clear();
     }
 
-    /// It leaves in peace, in the middle of whatever it does.
+    /// It leaves cleanly, in the middle of whatever it does.
     pub(super) fn leave(&mut self, departure: Departure, stage: &mut Stage) {
         self.protocol.leave(departure, stage.now());
         self.state = State::Leaving;
@@ -312,7 +312,7 @@ impl Process {
         }
     }
 
-    /// Asks the protocol once; whether something came of it, and it is to be asked again.
+    /// Asks the protocol once; whether that had an effect, so that it must be asked again.
     fn goes_on(&mut self, actions: &mut Vec<Action>, stage: &mut Stage) -> bool {
         let now = stage.now();
         match self.state {
@@ -365,7 +365,7 @@ impl Process {
             WaitError::Overdue { .. } => return true,
             WaitError::Replaced { .. } => {
                 stage.happened(Happening::Replaced);
-                // If the one that has its place has died meanwhile, another is started.
+                // If the holder of its place has died meanwhile, another is started.
                 let (replica, soon) = (self.replica, stage.mix.compute);
                 stage.events.after(soon, Event::Restart { replica });
             }

@@ -36,7 +36,7 @@ pub(super) struct Servers {
     pub(super) leader: Option<Leader>,
     /// How many processes of servers have started.
     started: u64,
-    /// How many generations were begun; what was put down in an earlier one is void.
+    /// How many generations were begun; what was queued in an earlier one is void.
     begun: u64,
     disk: Disk,
 }

@@ -73,7 +73,7 @@ pub(super) enum Order {
     End(cluster::client::protocol::Ended),
 }
 
-/// What comes of an order.
+/// The result of an order.
 #[derive(Clone, Debug)]
 pub(super) enum Done {
     Applied(Option<usize>),

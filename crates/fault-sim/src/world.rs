@@ -18,7 +18,7 @@ use super::stage::{Event, Stage};
 
 mod mischief;
 
-/// More than any run needs; one that comes so far goes round in circles.
+/// More than any run needs; a run that comes so far goes round in circles.
 const EVENTS_MAX: u64 = 1_000_000;
 /// How many steps must be made once all is healed.
 const STEPS: i64 = 4;
@@ -27,7 +27,7 @@ const PIECES: u64 = 2;
 /// Until every process has noticed what broke, has looked for servers again, and has found them in
 /// a new generation.
 const MENDED: Duration = Duration::from_secs(10);
-/// Until a last checkpoint is written, and whoever looks for servers has found them.
+/// Until a last checkpoint is written, and processes that look for servers have found them.
 const TOLD: Duration = Duration::from_secs(4);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -182,7 +182,7 @@ impl World {
         }
     }
 
-    /// The end of all faults: whoever is to live lives from now on.
+    /// The end of all faults: every process that should live lives from now on.
     fn heal(&mut self) {
         if self.phase != Phase::Safety {
             return;
@@ -203,7 +203,7 @@ impl World {
             }
         }
         if !self.present().any(Process::stays) {
-            // Who has just said that it leaves comes back at once: somebody lives.
+            // A replica that has just said that it leaves comes back at once: one is alive.
             self.newest[0] = None;
             self.restart(0);
         }

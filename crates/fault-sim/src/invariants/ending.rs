@@ -2,7 +2,8 @@
 //! under way, which counts (P-1, P-2, L-3).
 //!
 //! Source: TensorFlow's users, whose replicas waited out a grace period at every end.
-//! Here whoever waits is told at once: when the messages of that moment have arrived, all know.
+//! Here every waiting replica is told at once: when the messages of that moment have arrived, all
+//! know.
 
 use std::time::Duration;
 

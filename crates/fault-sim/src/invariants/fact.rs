@@ -102,14 +102,14 @@ pub(crate) enum Fact<'a> {
         by: Contributor,
         outcome: &'a Outcome,
     },
-    /// A replica gives work up as it was told that it is in vain.
+    /// A replica gives up its work because it was told that the work is superseded.
     Heeded {
         ticket: Ticket,
         grant: &'a Grant,
     },
 }
 
-/// Who made a contribution, and which of its own it is; never the same for two.
+/// The maker of a contribution, and its number among the maker's own; never the same for two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Contributor {
     pub(crate) generation: Generation,

@@ -15,7 +15,7 @@ use crate::mix::Mix;
 pub(super) struct Leases {
     lease: Option<Duration>,
     step_timeout: StepTimeout,
-    /// Nothing comes of this generation any more, so that nobody looks at the clock.
+    /// This generation is over, so its clock is no longer read.
     given_up: bool,
     /// When each holder's lease ends.
     until: BTreeMap<ReplicaId, Option<Duration>>,

@@ -23,7 +23,7 @@ use crate::stage::{Stage, ToReplica};
 #[derive(Debug)]
 pub(crate) struct ParameterServer {
     index: usize,
-    /// Its life; what was put down for an earlier one is void.
+    /// Its life; what was queued for an earlier one is void.
     pub(crate) life: u64,
     pub(crate) shard: Shard<f64>,
     /// What receipts are made with.
