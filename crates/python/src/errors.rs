@@ -52,7 +52,7 @@ pub(crate) fn panicked() -> PyErr {
     plain("Error", "a thread of the package panicked; what it printed says where")
 }
 
-/// An argument that is none of those that there are.
+/// An unknown argument.
 pub(crate) fn argument(message: &str) -> PyErr {
     plain("ArgumentError", message)
 }

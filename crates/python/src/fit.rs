@@ -163,7 +163,7 @@ impl Work {
         }
     }
 
-    /// Lets go of the variables, so that an update can be made in place.
+    /// Releases the variables, so that an update can be made in place.
     fn close(&self) {
         if let Ok(mut shown) = self.shown.lock() {
             *shown = None;

@@ -1,4 +1,4 @@
-//! Variables on their way out: one copy a step for all replicas, in memory that goes round.
+//! Variables on their way out: one copy a step for all replicas, in memory that is reused.
 //!
 //! Arrays are read-only and begin at 64 bytes, so that JAX takes them without a copy. Invariant:
 //! memory is written again only once no array is left that shows it, as its reference count tells.
@@ -39,7 +39,7 @@ impl Kept {
         key: Key,
         variables: &Variables<T>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        // Waiting for the lock, this thread lets go of the interpreter.
+        // While waiting for the lock, this thread releases the interpreter.
         let mut state = match self.0.lock_py_attached(py) {
             Ok(state) => state,
             Err(poisoned) => poisoned.into_inner(),
@@ -73,7 +73,7 @@ fn flags(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(flags)
 }
 
-/// An aligned array in memory that nobody sees.
+/// An aligned array in memory that no reader sees yet.
 fn empty<'py, T: Number>(
     py: Python<'py>,
     memory: &mut Vec<Py<PyAny>>,

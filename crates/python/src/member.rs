@@ -85,7 +85,7 @@ impl<T: Number> Seat for Member<T> {
         Ok(self.open(serial)?.is_superseded())
     }
 
-    /// By a thread of its own, since the wait for the servers cannot be cut into slices.
+    /// By its own thread, since the wait for the servers cannot be cut into slices.
     fn lookup<'py>(
         &mut self,
         py: Python<'py>,
@@ -152,7 +152,7 @@ impl<T: Number> Seat for Member<T> {
         let Some(mut replica) = self.replica.take() else { return };
         if for_now {
             self.stop.leave();
-            // Whatever it answers, nobody asks for more.
+            // Its answer does not matter: there are no more requests.
             let _ = replica.next_step_within(FAREWELL);
         }
     }

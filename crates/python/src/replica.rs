@@ -69,7 +69,7 @@ pub(crate) trait Seat: Send {
     /// Leaves: for good, or for now, as one that is started again.
     fn leave(&mut self, for_now: bool);
 
-    /// Ends its part; what it did, where nobody else tells that.
+    /// Ends its part; what it did, if nothing else tells that.
     fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>>;
 }
 
@@ -202,8 +202,8 @@ impl Step {
 }
 
 impl Drop for Step {
-    /// A step that nobody can push any more is given up. Should the lock be held, then by a wait
-    /// for the next one, which has done that.
+    /// Gives up a step that can no longer be pushed. Should the lock be held, then by a wait for
+    /// the next one, which has done that.
     fn drop(&mut self) {
         if let Ok(seat) = self.seat.get()
             && let Ok(mut seat) = seat.try_lock()

@@ -18,7 +18,7 @@ pub(crate) fn hash_text(text: &str) -> i64 {
     sync_replicas::hash_text(text)
 }
 
-/// Refuses a declaration that makes no sense, by the name of its argument.
+/// Refuses an invalid declaration, by the name of its argument.
 #[pyfunction]
 #[pyo3(name = "_check_table")]
 pub(crate) fn check_table(given: &Bound<'_, PyAny>) -> PyResult<()> {
