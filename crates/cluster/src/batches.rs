@@ -1,4 +1,4 @@
-//! A stream of messages that are handed over in batches.
+//! A stream of messages, handed over in batches.
 //!
 //! What belongs together is sent together: the connection writes a whole batch at once, instead of
 //! waking for each message. Unread messages can be given up: a stream whose other end does not read
@@ -20,12 +20,12 @@ pub(crate) type Batch<M> = Box<dyn Iterator<Item = M> + Send>;
 
 /// The end that messages come out of.
 pub(crate) struct Batches<M> {
-    /// Says so for each batch.
+    /// Announces each batch.
     incoming: UnboundedReceiver<()>,
     unread: Unread<M>,
 }
 
-/// What was sent and not taken yet.
+/// Sent messages that were not taken yet.
 pub(crate) struct Unread<M>(Arc<Kept<M>>);
 
 struct Kept<M> {
@@ -61,7 +61,7 @@ pub(crate) fn batches<M>() -> (BatchSender<M>, Batches<M>) {
 }
 
 impl<M> Unread<M> {
-    /// Frees what was sent and not taken; the stream ends.
+    /// Frees messages sent and not taken; the stream ends.
     pub(crate) fn give_up(&self) {
         // Not under the lock: freeing the messages may wake a waiter.
         let given_up = lock(&self.0.batches).take();
@@ -114,7 +114,7 @@ impl<M> Drop for Batches<M> {
     }
 }
 
-/// A batch of messages that are there already.
+/// A batch of messages already made.
 pub(crate) fn batch<M: Send + 'static>(messages: Vec<M>) -> Batch<M> {
     Box::new(messages.into_iter())
 }

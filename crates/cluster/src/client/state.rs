@@ -24,7 +24,7 @@ pub(crate) struct ReplicaState<T: Scalar> {
     pub(super) local_variables: LocalVariables<T>,
     /// Those of the lookup under way.
     pub(super) rows: Option<RowLookup<T>>,
-    /// What came for the present piece of work, and is sent for it.
+    /// Bytes received and sent for the present piece of work.
     pub(super) traffic: Traffic,
     /// Checkpoints that were not written, since the last look.
     pub(super) failed_saves: Vec<FailedSave>,
@@ -59,7 +59,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
         Self { protocol, actions, local_variables, rows, traffic, failed_saves, made, keep_made }
     }
 
-    /// Takes what has come over connections that still count.
+    /// Takes the events of connections that still count.
     pub(crate) fn take(&mut self, events: impl IntoIterator<Item = Incoming>, now: Duration) {
         for (id, event) in events {
             if self.protocol.is_current(id) {

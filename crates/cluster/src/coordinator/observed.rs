@@ -28,7 +28,7 @@ pub enum Observed {
         /// Which one.
         replica: ReplicaId,
     },
-    /// A replica put its piece of work down.
+    /// A replica abandoned its piece of work.
     GaveUp {
         /// Which one.
         replica: ReplicaId,
@@ -46,10 +46,10 @@ pub enum Observed {
     Decided {
         /// As the engine had it.
         push: Push,
-        /// What it said.
+        /// Its decision.
         decision: Result<Decision, Refused>,
     },
-    /// What it answered to the last of the others.
+    /// Its answer to the last of the others.
     Effect(Effect),
 }
 
@@ -66,13 +66,13 @@ impl Observations {
 }
 
 impl Coordinator {
-    /// From now on what the engine is told and answers is kept.
+    /// From now on keeps what the engine is told and answers.
     #[doc(hidden)]
     pub fn observe(&mut self) {
         self.observations.0.get_or_insert_default();
     }
 
-    /// What the engine was told and answered since this was last asked.
+    /// What the engine was told and answered since the last call.
     #[doc(hidden)]
     pub fn take_observed(&mut self) -> Vec<Observed> {
         self.observations.0.as_mut().map(std::mem::take).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! What the engine answered, turned into orders and answers, in its order.
+//! The engine's effects, turned into orders and answers, in their order.
 
 use hooks::NanLoss;
 use sync_replicas::engine::{Effect, Expiry};

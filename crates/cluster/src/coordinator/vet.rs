@@ -44,7 +44,7 @@ impl Coordinator {
         self.actions.answers.push((replica, *ticket, Answer::Refused(refusal)));
     }
 
-    /// Checks a commit, and says what the engine is to judge.
+    /// Checks a commit, and returns what the engine must judge.
     pub(super) fn vet(
         &mut self,
         replica: ReplicaId,
@@ -90,8 +90,8 @@ impl Coordinator {
         Ok((index, push))
     }
 
-    /// The first contribution that is accepted fixes which variables have a gradient. Where
-    /// each is admitted for itself, one that was left out is fixed by the first that has it.
+    /// The first accepted contribution fixes which variables have a gradient. If each is
+    /// admitted by itself, the first that has a variable left out before fixes it.
     pub(super) fn fix_pattern(&mut self, variables: &[usize]) {
         let per_variable = self.is_per_variable();
         match &mut self.pattern {

@@ -26,7 +26,7 @@ use crate::spec::Task;
 const CRASHES: &str = "SYNC_REPLICAS_CRASH_AT";
 const MARKS: &str = "SYNC_REPLICAS_CRASH_MARKS";
 
-/// Every point beside those of the disk.
+/// Every point except those of the disk.
 const POINTS: [&str; 34] = [
     "worker/before-variables",
     "worker/token-assigned",
@@ -67,7 +67,7 @@ const POINTS: [&str; 34] = [
 /// Before the signal, so that what was sent before the point has left the process.
 const HOLD: Duration = Duration::from_millis(20);
 
-/// What is done to it there.
+/// What happens to it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deed {
     Signal(Signal),
@@ -86,7 +86,7 @@ struct Crash {
 
 static HERE: OnceLock<Vec<Crash>> = OnceLock::new();
 
-/// Takes this process's crashes from the environment; ends it where they make no sense.
+/// Takes this process's crashes from the environment; ends the process if they are invalid.
 pub(crate) fn enter(task: Task) {
     let Ok(list) = std::env::var(CRASHES) else { return };
     let marks = std::env::var_os(MARKS).map(PathBuf::from);
@@ -117,7 +117,7 @@ pub(super) fn reach_on_disk(point: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends this process, which is not what its test takes it for.
+/// Ends this process, which is not what its test assumes.
 fn give_up(reason: &str, exit: Exit) -> ! {
     let _ = writeln!(std::io::stderr(), "error: {CRASHES}: {reason}");
     std::process::exit(exit as i32);

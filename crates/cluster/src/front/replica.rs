@@ -1,7 +1,7 @@
 //! A worker's part without a loop: one replica's steps, and in the chief the turns of the hooks.
 //!
-//! Who computes is beside it: a model in [`fit`], or a loop of the user's own through [`handle`].
-//! Invariant: one step is held at a time, and what is not pushed is given back.
+//! The loop is beside it: a model in [`fit`], or the user's own through [`handle`]. Invariant: one
+//! step is held at a time, and one that is not pushed is given back.
 
 mod ending;
 mod fit;
@@ -115,9 +115,9 @@ struct Worker<T: Scalar + bytemuck::Pod> {
     record: Option<Record>,
     own_record: OwnRecord,
     left: bool,
-    /// A hook has wished for the end; no hook runs after that but for its last turn.
+    /// A hook has requested the end; hooks then have only their last turn.
     wished: bool,
-    /// How long the present step is being waited for.
+    /// How long the wait for the present step has lasted.
     waited: Duration,
     /// How many steps it got.
     steps: u64,
@@ -203,7 +203,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         Held { serial: self.steps, grant, superseded, waited, began: Instant::now() }
     }
 
-    /// Whether the step with this number is held.
+    /// Whether it holds the step with this number.
     fn holds(&self, serial: u64) -> bool {
         self.held.as_ref().is_some_and(|held| held.serial == serial)
     }
@@ -234,7 +234,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         self.client.leave(departure).await;
     }
 
-    /// The hooks' turn for the steps that were made since the last one.
+    /// The hooks' turn for the steps made since the last one.
     async fn run_hooks(&mut self) -> Result<(), ClusterError> {
         for failed in self.client.take_failed_saves() {
             tracing::info!(step = failed.step, reason = failed.reason, "no checkpoint was written");
@@ -271,8 +271,8 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         Ok(())
     }
 
-    /// Has training end: told at once where the coordinator is there, and otherwise as soon as it
-    /// is; this replica goes on meanwhile.
+    /// Has training end: at once if the coordinator is there, and otherwise as soon as it is; this
+    /// replica goes on meanwhile.
     async fn wish_to_stop(&self, reason: String) {
         if !request_stop(&self.connector, &reason).await {
             let connector = self.connector.clone();
@@ -313,10 +313,10 @@ async fn over(until: Option<Instant>) {
     }
 }
 
-/// When a slice of a wait that begins now is over; `None` for one without an end.
+/// The end of a slice of a wait that begins now; `None` for one without an end.
 fn end_of(slice: Duration) -> Option<Instant> {
     Instant::now().checked_add(slice)
 }
 
-/// Before a wish that was not heard is said again.
+/// The pause before repeating an unheard request.
 const AGAIN: Duration = Duration::from_millis(500);

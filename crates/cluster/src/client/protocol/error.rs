@@ -1,4 +1,4 @@
-//! What a replica's waits and pushes fail with.
+//! The errors of a replica's waits and pushes.
 
 use crate::client::GradientError;
 
@@ -13,7 +13,7 @@ pub enum WaitError {
         server: usize,
         /// Its address.
         address: String,
-        /// How long it was tried.
+        /// For how long it was tried.
         seconds: f64,
         /// What the last attempt said.
         reason: String,
@@ -21,9 +21,9 @@ pub enum WaitError {
     /// The cluster did not take this replica in for too long, and might later.
     #[error("the cluster did not let this replica in for {seconds:.0} s: {reason}")]
     NotLetIn {
-        /// How long it was tried.
+        /// For how long it was tried.
         seconds: f64,
-        /// What it said last.
+        /// Its last answer.
         reason: String,
     },
     /// Another process has taken the place of this one.

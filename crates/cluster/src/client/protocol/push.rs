@@ -1,8 +1,8 @@
 //! A contribution on its way: sent to every server, sent again over connections that broke,
 //! committed once all of them hold it.
 //!
-//! Invariant: what a server has said it holds it does hold until the coordinator decides, whatever
-//! becomes of the connection; all else is sent again.
+//! Invariant: once a server has said that it holds its part, it does so until the coordinator
+//! decides, whatever becomes of the connection; all else is sent again.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) struct Push {
 /// What is known of one server's part.
 #[derive(Clone, Copy, Debug, Default)]
 struct Part {
-    /// The connection that it was sent over last.
+    /// The connection that last carried it.
     sent: Option<u64>,
     /// The server's receipt, once it holds it.
     receipt: Option<u64>,
@@ -85,7 +85,7 @@ impl Push {
     }
 
     /// The commit, once the coordinator was sent its part over this connection and every other
-    /// server holds its own; `None` if that is not so, or it was sent.
+    /// server holds its own; `None` if that is not so, or the commit was sent.
     pub(super) fn commit_when_held(&mut self, number: u64, now: Duration) -> Option<Commit> {
         let held = self.parts[1..].iter().all(Part::is_staged);
         let sent = self.parts[0].sent == Some(number);
@@ -101,7 +101,7 @@ impl Push {
         Commit { receipts, times: self.work.times(now), ..self.commit.clone() }
     }
 
-    /// It belongs to a life that is over.
+    /// It belongs to a past life.
     pub(super) fn lose(&mut self, reason: &str) {
         let lost = PushError::Lost { reason: reason.to_owned() };
         self.result.get_or_insert(Err(lost));

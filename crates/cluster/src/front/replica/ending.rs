@@ -8,7 +8,7 @@ use super::Worker;
 use crate::client::{Departure, WaitError};
 
 impl<T: Scalar + bytemuck::Pod> Worker<T> {
-    /// The end of its part: where training has not ended, it leaves as one whose data has.
+    /// The end of its part: if training has not ended, it leaves like a replica whose data has.
     pub(super) async fn finish(mut self) -> Result<ClusterReport<T>, ClusterError> {
         if self.client.has_failed() {
             let reason = self.client.ended().unwrap_or_default().to_owned();

@@ -90,7 +90,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         Ok(())
     }
 
-    /// What the model makes of the batch of the step that is held.
+    /// The model's result for the batch of the held step.
     fn gradients<M: Model<T>>(
         &self,
         model: &M,

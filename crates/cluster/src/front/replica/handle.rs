@@ -18,9 +18,9 @@ use crate::spec::Role;
 
 /// One replica of a cluster, from joining to leaving; of [`ClusterTrainer::replica`].
 ///
-/// Dropping it without [`finish`](Self::finish), also by a panic, is leaving: its token goes to
-/// another and training goes on with the rest (P-2, P-5). That takes a few seconds at most, also
-/// where servers are out of reach.
+/// Dropping it without [`finish`](Self::finish), even by a panic, is leaving: its token goes to
+/// another and training goes on with the rest (P-2, P-5). That takes a few seconds at most, even
+/// while servers are out of reach.
 pub struct ClusterReplica<T: Scalar + bytemuck::Pod> {
     id: ReplicaId,
     pub(super) place: Arc<Place<T>>,
@@ -38,7 +38,7 @@ pub(super) struct Place<T: Scalar + bytemuck::Pod> {
 }
 
 impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
-    /// This process's replica, for a loop of one's own in a worker or the chief.
+    /// This process's replica, for the caller's own loop in a worker or the chief.
     ///
     /// It connects at the first wait. Hooks run in the chief, in [`ClusterReplica::next_step`] and
     /// [`ClusterReplica::finish`]. Parameter servers of such a program call
@@ -110,7 +110,7 @@ impl<T: Scalar + bytemuck::Pod> fmt::Debug for ClusterReplica<T> {
 }
 
 impl<T: Scalar + bytemuck::Pod> Place<T> {
-    /// What is begun meanwhile runs in the replica's runtime.
+    /// Tasks begun meanwhile run in the replica's runtime.
     pub(super) fn enter(&self) -> EnterGuard<'_> {
         self.handle.enter()
     }
@@ -143,8 +143,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
     /// Waits for a token and gives the step to compute; `None` when training has ended, or
     /// this process was asked to leave ([`ProcessHandle::leave`]).
     ///
-    /// An earlier step that was neither pushed nor dropped is given back. A push that was begun,
-    /// and not waited for, is heard of first.
+    /// An earlier step that was neither pushed nor dropped is given back. A push begun without a
+    /// wait is heard of first.
     ///
     /// # Errors
     /// [`ClusterError::Wait`]; after [`WaitError::Overdue`](crate::client::WaitError::Overdue) it
@@ -161,9 +161,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
         }
     }
 
-    /// The same for a wait in slices, between which its caller can look at something else:
-    /// `Pending` when there is no step within this time. Its place in line is kept, and nothing is
-    /// lost.
+    /// The same for a wait in slices, between which its caller can do other things: `Pending` when
+    /// there is no step within this time. Its place in line is kept, and nothing is lost.
     ///
     /// # Errors
     /// As [`next_step`](Self::next_step).
@@ -190,8 +189,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
         Ok(Poll::Ready(held.map(|held| ClusterStep::of(worker, held, &self.place))))
     }
 
-    /// The end of its part: what it did, with the last variables. Where training goes on it leaves,
-    /// as one whose data has ended. In the chief hooks have their last turn.
+    /// The end of its part: its report, with the last variables. If training goes on it leaves,
+    /// like a replica whose data has ended. In the chief hooks have their last turn.
     ///
     /// # Errors
     /// [`ClusterError`]: training failed, or a hook did.
@@ -230,5 +229,5 @@ impl<T: Scalar + bytemuck::Pod> Drop for ClusterReplica<T> {
     }
 }
 
-/// So long a replica that is dropped takes at most to leave.
+/// How long a dropped replica takes at most to leave.
 const FAREWELL: Duration = Duration::from_secs(5);

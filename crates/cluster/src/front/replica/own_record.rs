@@ -14,7 +14,7 @@ pub(super) struct OwnRecord {
     record: Option<Record>,
     replica: ReplicaId,
     begun: Instant,
-    /// What was pushed last, and is not known to be decided.
+    /// The last push, while its outcome is unknown.
     pushed: Option<(Grant, WorkTimes)>,
 }
 
@@ -30,7 +30,7 @@ impl OwnRecord {
         }
     }
 
-    /// What came of what was pushed.
+    /// The outcome of the last push.
     pub(super) fn decided(&mut self, outcome: &Outcome) {
         let Some((grant, times)) = self.pushed.take() else { return };
         let (kind, staleness) = SpanKind::of_push(outcome);

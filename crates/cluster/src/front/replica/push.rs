@@ -42,7 +42,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
         Self { place: Arc::clone(place), serial }
     }
 
-    /// Waits for what becomes of the gradients. Staleness is no error (P-7).
+    /// Waits for the fate of the gradients. Staleness is no error (P-7).
     ///
     /// `None` if the outcome will never be known: training has ended, this process was asked to
     /// leave, or the servers began anew meanwhile. The next [`next_step`] goes on, or says that it
@@ -52,8 +52,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
     ///
     /// # Errors
     /// [`ClusterError::Push`] when they were refused, and [`ClusterError::Wait`] when servers are
-    /// out of reach. [`ClusterError::StepOver`] when it was said before, or the next step was asked
-    /// for.
+    /// out of reach. [`ClusterError::StepOver`] when the outcome was already returned, or the next
+    /// step was requested.
     ///
     /// # Panics
     /// In a task of a runtime, which must not block.
@@ -65,8 +65,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
         }
     }
 
-    /// The same for a wait in slices, between which its caller can look at something else:
-    /// `Pending` when it is not known within this time. Nothing is lost.
+    /// The same for a wait in slices, between which its caller can do other things: `Pending` when
+    /// the outcome is not known within this time. Nothing is lost.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
@@ -110,7 +110,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         }
     }
 
-    /// Sends the gradients of the step that is held on their way.
+    /// Sends the gradients of the held step on their way.
     pub(super) fn begin_push(&mut self, pushed: impl Into<Pushed<T>>) -> Result<(), ClusterError> {
         let Some(held) = self.held.take() else { return Err(ClusterError::StepOver) };
         // What it has computed is left to another, as it is when it dies.
@@ -124,8 +124,8 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         Ok(())
     }
 
-    /// Waits for what becomes of them, and no longer than `until` where that is given: then
-    /// `Pending`, and the next call goes on waiting.
+    /// Waits for their fate, no longer than `until` if given: then `Pending`, and the next call
+    /// goes on waiting.
     pub(super) async fn wait_push(
         &mut self,
         until: Option<Instant>,
@@ -154,7 +154,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         }
     }
 
-    /// Counts what became of a push.
+    /// Counts the outcome of a push.
     fn count(&mut self, pushed: &Result<Outcome, PushError>) {
         match pushed {
             Ok(Outcome::Stale { .. }) => self.counts.stale += 1,
