@@ -44,7 +44,7 @@
 //! | for | use |
 //! |---|---|
 //! | a training whose loop is this crate's | [`SyncReplicas`], [`Model`], [`Trainer::fit`] |
-//! | a loop of one's own, with threads or tasks | [`Trainer::replica`], [`Step::push`] |
+//! | your own loop, with threads or tasks | [`Trainer::replica`], [`Step::push`] |
 //! | a loop that cannot lend its replica | [`Replica::into_step`], an [`OwnedStep`] |
 //! | what happens around updates | [`Hooks`], and the crate `hooks` for others |
 //! | curves, while it trains | [`Hooks::tensorboard`], [`Hooks::tracker`], [`JsonLines`] |

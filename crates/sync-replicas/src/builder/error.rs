@@ -14,10 +14,10 @@ pub enum BuildError {
     MinReplicas {
         /// N.
         total: usize,
-        /// What was given.
+        /// The given number.
         got: usize,
     },
-    /// This was asked for on a cluster, and is there in one process only.
+    /// This was requested on a cluster, and exists in one process only.
     #[error("{option} is for a training in one process; do not set it on a cluster{instead}")]
     OneProcessOnly {
         /// The method of [`SyncReplicas`](crate::SyncReplicas).
@@ -31,7 +31,7 @@ pub enum BuildError {
     /// A hyper-parameter of the optimizer is out of range.
     #[error(transparent)]
     Optimizer(#[from] optim::BuildError),
-    /// A table cannot be trained so.
+    /// A table cannot be trained this way.
     #[error(transparent)]
     Table(#[from] crate::store::TableSetupError),
     /// A variable cannot have slots.

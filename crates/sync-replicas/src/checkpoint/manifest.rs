@@ -114,7 +114,7 @@ impl Manifest {
     }
 }
 
-/// A file that should be there and is not is damage; one that the system does not give is not.
+/// A missing file is damage; one that the system does not give is not.
 pub(super) fn missing_or_unreadable(error: io::Error, path: &Path) -> CheckpointError {
     match error.kind() {
         io::ErrorKind::NotFound => {

@@ -1,7 +1,7 @@
-//! Gradient buffers that go round: asked for in a step, pushed, and free again once applied.
+//! Reused gradient buffers: requested in a step, pushed, and free again once applied.
 //!
 //! Decides nothing about gradients. Invariant: a buffer is either here or with one owner, a
-//! variable has no more free ones than could be in use, and none before one was asked for.
+//! variable has no more free ones than could be in use, and none before the first request.
 
 use std::sync::OnceLock;
 
@@ -38,7 +38,7 @@ impl<T: Scalar> GradientBuffers<T> {
         self.pools.len()
     }
 
-    /// An array of the variable's shape with whatever an earlier step left in it.
+    /// An array of the variable's shape, holding whatever an earlier step left in it.
     pub(crate) fn get(&self, name: &str) -> Result<ArrayD<T>, VariableError> {
         let Some(index) = self.layout.index_of(name) else {
             return Err(VariableError::Unknown {
@@ -67,13 +67,13 @@ impl<T: Scalar> GradientBuffers<T> {
         }
     }
 
-    /// Where a variable's gradients come back to once they are applied, if one was asked for.
+    /// Where a variable's gradients return to once they are applied, if a buffer was requested.
     pub(crate) fn pool(&self, index: usize) -> Option<&BufferPool<T>> {
         self.pools[index].get()
     }
 
-    /// Takes back what is no longer used, by variable. It may be of any shape: a refused
-    /// gradient comes back too.
+    /// Takes back unused arrays, by variable. They may be of any shape: a refused gradient also
+    /// comes back.
     pub fn take_back(&self, gradients: impl IntoIterator<Item = (usize, Gradient<T>)>) {
         for (index, gradient) in gradients {
             if let Gradient::Dense(array) = gradient

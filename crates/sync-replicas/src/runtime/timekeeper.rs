@@ -33,7 +33,7 @@ impl Timekeeper {
         &self.thread
     }
 
-    /// Has it look again: there may be something sooner.
+    /// Has it look again: something may be due sooner.
     pub(crate) fn rouse(&self) {
         self.thread.unpark();
     }

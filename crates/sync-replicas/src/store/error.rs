@@ -13,16 +13,16 @@ use super::spec::{GradientKind, Misfit};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GradientError {
-    /// There is not one pair.
+    /// There is no pair.
     #[error("no gradients were given; give one for each variable, or say that it is missing")]
     Empty,
     /// Every gradient is missing.
     #[error("no gradients for any variable: all are missing; at least one is needed")]
     AllMissing,
-    /// A name that no variable has.
+    /// An unknown name.
     #[error("a gradient is named `{name}`, but no variable is; the variables are: {known}")]
     UnknownVariable {
-        /// The name that came.
+        /// The given name.
         name: String,
         /// The names that exist.
         known: String,
@@ -33,14 +33,14 @@ pub enum GradientError {
         /// The variable.
         name: String,
     },
-    /// A variable's gradient is not of the kind that it was in the first push.
+    /// A variable's gradient differs in kind from that of the first push.
     #[error("variable `{name}` has {got}, but the first push gave {expected}; keep to one kind")]
     Kind {
         /// The variable.
         name: String,
         /// The kind of the first push.
         expected: GradientKind,
-        /// The kind that came.
+        /// The given kind.
         got: GradientKind,
     },
     /// A table is updated by the rows of a batch's keys.
@@ -79,7 +79,7 @@ pub enum UpdateError {
     Optimizer {
         /// The variable.
         name: String,
-        /// The step that was to be applied.
+        /// The step being applied.
         step: GlobalStep,
         /// The cause.
         #[source]
@@ -97,7 +97,7 @@ pub enum UpdateError {
     /// The rows of a table cannot be updated.
     #[error("the update of step {step} failed")]
     Table {
-        /// The step that was to be applied.
+        /// The step being applied.
         step: GlobalStep,
         /// The cause.
         #[source]
@@ -106,7 +106,7 @@ pub enum UpdateError {
     /// It is not finite.
     #[error(transparent)]
     NotFinite(#[from] NotFinite),
-    /// An earlier update did not come to its end.
+    /// An earlier update did not complete.
     #[error(transparent)]
     Torn(#[from] Torn),
 }
@@ -133,7 +133,7 @@ pub enum TableSetupError {
 }
 
 impl TableSetupError {
-    /// Whether tables can be trained beside variables that are admitted so (P-17).
+    /// Whether tables can be trained beside variables admitted in this way (P-17).
     ///
     /// # Errors
     /// [`TableSetupError::Admission`].
@@ -159,7 +159,7 @@ pub struct Torn {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// Another formula.
+    /// The formulas differ.
     #[error("the optimizer is {here} here and {there} there")]
     OtherOptimizer {
         /// The one in use.
@@ -167,7 +167,7 @@ pub enum RestoreError {
         /// The saved one.
         there: String,
     },
-    /// Averages on one side alone.
+    /// Only one side has averages.
     #[error("moving averages are kept {} but not {}", place(*.here), place(!.here))]
     Averages {
         /// Whether they are kept here.

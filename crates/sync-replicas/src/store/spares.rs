@@ -1,7 +1,7 @@
 //! Arrays of variables that newer ones have replaced, kept to be written again.
 //!
 //! A reader may still hold one: it is written only once none does, as its reference count tells.
-//! Invariant: what is given out has no other holder, and few are kept.
+//! Invariant: an array given out has no other holder, and few are kept.
 
 use std::sync::Arc;
 
