@@ -1,7 +1,7 @@
 //! The whole cluster in virtual time over simulated TCP: the real servers and sessions, with
 //! delayed, cut and held connections, crashes and restarts; a seed decides which.
 //!
-//! First faults happen, and nothing wrong may be computed. Then all is mended, and training must
+//! First faults happen, and nothing wrong may be computed. Then all is repaired, and training must
 //! end within [`BOUND`] with the bits of a run without faults.
 
 mod faults;
@@ -28,18 +28,18 @@ use program::{Plan, Program};
 use successor::{First, SUCCESSOR, Succession};
 use wishes::{Ear, Wishes};
 
-/// Virtual time from the last mend to the end of training.
+/// Virtual time from the last repair to the end of training.
 const BOUND: Duration = Duration::from_secs(120);
 
 /// After so long without a fault, every running process is connected: it must hear of the end.
 const PEACE: Duration = Duration::from_secs(15);
 
-/// What is seen of a run from outside.
+/// The view of a run from outside.
 #[derive(Default)]
 struct Seen {
     /// The coordinator of the present life of ps 0.
     coordinator: Option<Arc<Server<f32>>>,
-    /// Who hears wishes, by process: that of its present life.
+    /// The receiver of requests, by process: that of its present life.
     ears: BTreeMap<String, Ear>,
     /// Whether the coordinator has ended training.
     servers_ended: bool,
@@ -54,12 +54,12 @@ struct Seen {
     /// Whether the successor was turned away: neither had claimed a generation when it began, and
     /// the old process was the later to do so. A scheduler starts it once more.
     turned_away: bool,
-    /// How each process ended that did.
+    /// How each finished process ended.
     ends: Vec<String>,
     failure: Option<String>,
 }
 
-/// Plays a seed; all that happened, and what was wrong.
+/// Plays a seed; returns all that happened, and what was wrong.
 fn play(seed: u64) -> (String, Result<(), String>) {
     let mut draw = Draw::new(seed);
     let workers = 3;

@@ -1,4 +1,4 @@
-//! What no replica of ours sends; it closes the connection.
+//! A message that no replica of ours sends; it closes the connection.
 
 use super::link::transfer::TransferError;
 use crate::wire::WireError;

@@ -25,10 +25,10 @@ use crate::proto::{self, ToReplica, ToServer};
 use crate::stream::Receiving;
 use crate::wire::{self, WireError};
 
-/// Who is at the other end, and who hears it here.
+/// The process at the other end, and this one's receiver.
 struct ReplicaStream<T: Scalar> {
     own: Arc<ParameterServer<T>>,
-    /// Who decides, if that is this process.
+    /// The coordinator, if it is in this process.
     leader: Option<Arc<SharedLeader<T>>>,
     replica: ReplicaId,
     /// Its number at this server.
@@ -206,7 +206,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
         self.own.connections().close(self.replica, self.connection);
     }
 
-    /// To pass it over would leave the replica waiting for an answer.
+    /// Ignoring it would leave the replica waiting for an answer.
     fn refuse_unknown(&self) {
         let reason = WireError::unknown().to_string();
         self.own.counters.nonsense(&self.replica.to_string(), &reason);
@@ -249,7 +249,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
         }
     }
 
-    /// Waits until the last snapshot that the replica asked for is on its way whole.
+    /// Waits until the last snapshot that the replica asked for is fully on its way.
     async fn pull(&self, pull: proto::Pull) {
         let after = (Generation::new(pull.generation), GlobalStep::new(pull.after));
         let room = self.own.connections().room(self.replica, self.connection);
@@ -258,7 +258,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
         }
     }
 
-    /// Waits until the rows of the last lookup are on their way whole.
+    /// Waits until the rows of the last lookup are fully on their way.
     async fn look_up(&self, lookup: &proto::Lookup) -> Result<(), BadMessage> {
         let room = self.own.connections().lookup_room(self.replica, self.connection);
         let Some(place) = self.place_in(room).await else { return Ok(()) };

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-/// Why a server ended otherwise than by the end of training.
+/// Why a server ended other than by the end of training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// It cannot listen there.
+    /// It cannot listen at the address.
     #[error("cannot listen on {address}: {source}")]
     Bind {
         /// The address.
@@ -29,7 +29,7 @@ pub enum ServeError {
          before"
     )]
     Unsaved {
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// Another process has gone on from its checkpoints, and trains in its place.
@@ -38,7 +38,7 @@ pub enum ServeError {
         /// How that showed.
         reason: String,
     },
-    /// Another parameter server does not take this coordinator.
+    /// Another parameter server does not accept this coordinator.
     #[error("the cluster refused this coordinator: {reason}")]
     Refused {
         /// The reason.

@@ -36,11 +36,11 @@ use crate::proto::{
 };
 use crate::stream::{self, Receiving};
 
-/// What a program says of itself.
+/// A program's description of itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) definition: Definition,
-    /// What all must agree on, as it came.
+    /// What all must agree on, as received.
     pub(crate) items: Vec<Item>,
     pub(crate) duties: ServerDuties,
 }
@@ -49,9 +49,9 @@ pub(crate) struct Program {
 pub(crate) struct Undefined {
     index: ServerIndex,
     limits: Limits,
-    /// How long others than the first wait for the coordinator.
+    /// How long servers other than the first wait for the coordinator.
     patience: Duration,
-    /// Once it has come.
+    /// Set once it has come.
     program: watch::Sender<Option<Program>>,
     counters: Counters,
 }

@@ -15,7 +15,7 @@ use crate::placement::{Part, check_indices};
 /// The bytes of a row's number.
 const INDEX: usize = size_of::<i64>();
 
-/// One section, as far as it came.
+/// One section, as far as it has arrived.
 #[derive(Debug)]
 pub(super) struct Filling<T> {
     pub(super) part: usize,

@@ -38,7 +38,7 @@ pub(super) struct Faults {
     end: Duration,
     /// The mean pause between two faults, in milliseconds.
     pace: u64,
-    /// Which kinds there are in this run.
+    /// The kinds of fault in this run.
     kinds: Vec<Kind>,
 }
 
@@ -85,7 +85,7 @@ impl Faults {
         now >= self.end
     }
 
-    /// A fault, if it is time for one; broken things are mended by the same dice.
+    /// A fault, if it is time for one; the same dice repair broken things.
     pub(super) fn happen(
         &mut self,
         now: Duration,

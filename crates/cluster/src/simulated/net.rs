@@ -1,5 +1,5 @@
-//! Simulated TCP for the server and the client: what they take instead of sockets, and can be cut
-//! between any two bytes.
+//! Simulated TCP for the server and the client: takes the place of sockets, and can be cut between
+//! any two bytes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -60,7 +60,7 @@ impl Listener {
     }
 }
 
-/// The connections that were made, by the names of both ends.
+/// The connections made, by the names of both ends.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cables(Arc<Mutex<Vec<Cable>>>);
 

@@ -1,8 +1,8 @@
 //! Requests that come while faults happen: that training ends, that it is saved, that a worker
 //! leaves. All drawn from the seed.
 //!
-//! A wish meets every state that a training can be in: the start, an update, a save, a recovery,
-//! the end. Invariant: a process that heard one and lived on has it done.
+//! A request meets every state that a training can be in: the start, an update, a save, a recovery,
+//! the end. Invariant: a process that heard one and lived on carries it out.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::program::Plan;
 use crate::client::Connector;
 use crate::{Cluster, ProcessHandle};
 
-/// How one life of a process hears wishes.
+/// How one life of a process hears requests.
 #[derive(Clone)]
 pub(super) struct Ear {
     stop: ProcessHandle,
@@ -28,8 +28,8 @@ impl Ear {
         Self { stop: cluster.process_handle(), save: Arc::default() }
     }
 
-    /// Asks the coordinator for a checkpoint whenever one is wished for, as a
-    /// program does; never done.
+    /// Asks the coordinator for a checkpoint whenever one is requested, as a program does; never
+    /// done.
     pub(super) async fn pass_saves_on(&self, reach: &Connector) {
         loop {
             self.save.notified().await;
@@ -46,7 +46,7 @@ enum Kind {
     Leave,
 }
 
-/// When a wish comes.
+/// When a request comes.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
     /// So long after the beginning.
@@ -64,12 +64,12 @@ struct Wish {
     moment: Moment,
 }
 
-/// The wishes of one run.
+/// The requests of one run.
 pub(super) struct Wishes {
     open: Vec<Wish>,
-    /// When the step of an open wish was made.
+    /// When the step of an open request was made.
     reached: Option<Duration>,
-    /// When the end was wished for, and the step of then.
+    /// When the end was requested, and the step at that time.
     stopped: Option<(Duration, i64)>,
 }
 
@@ -114,7 +114,7 @@ impl Wishes {
         }
     }
 
-    /// Whether the end was wished for, and a server crashed after that.
+    /// Whether the end was requested, and a server crashed after that.
     pub(super) fn is_forgotten(&self, crashed: Option<Duration>) -> bool {
         self.stopped.is_some_and(|(then, _)| crashed.is_some_and(|crashed| crashed >= then))
     }
@@ -145,7 +145,7 @@ impl Wishes {
     }
 }
 
-/// A wish that is under way may be overtaken by so many steps.
+/// So many steps may overtake a request that is under way.
 const FEW: i64 = 4;
 
 fn wish(draw: &mut Draw, plan: &Plan) -> Wish {

@@ -1,5 +1,5 @@
-//! The leader's part in checkpoints: it begins them, hears of their parts, and does what follows
-//! once they are written.
+//! The leader's part in checkpoints: it begins them, hears of their parts, and acts once they are
+//! written.
 
 use sync_replicas::checkpoint::{SavedTable, aside_name};
 use sync_replicas::record::{FailedSave, Saved};
@@ -15,7 +15,7 @@ use crate::server::parameter_server::Release;
 use crate::shard::ShardState;
 
 impl<T: Scalar + bytemuck::Pod> Leader<T> {
-    /// A checkpoint is asked for: of now, or of when the servers are ready.
+    /// A checkpoint is requested: of now, or of when the servers are ready.
     pub(in crate::server) fn wish_to_save(&mut self) {
         if !self.serving {
             self.deferred.save = true;
@@ -48,7 +48,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         self.write_if_gathered();
     }
 
-    /// A server has written its rows of a checkpoint, or has not.
+    /// A server has written its rows of a checkpoint, or failed to.
     pub(in crate::server) fn rows_came(
         &mut self,
         server: ServerIndex,
@@ -63,7 +63,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         self.tasks.extend(self.saving.take_gathered().map(Task::Write));
     }
 
-    /// Another server has sent its state, as an order of this number said.
+    /// Another server has sent its state, in answer to this order.
     pub(in crate::server) fn state_came(
         &mut self,
         server: ServerIndex,
@@ -74,8 +74,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         self.write_if_gathered();
     }
 
-    /// The state that an order of this number asked for was lost on its way: all are gathered
-    /// anew, as of now.
+    /// The state that this order asked for was lost on its way: all are gathered anew, as of now.
     pub(in crate::server) fn save_again(&mut self, server: ServerIndex, order: u64) {
         if self.saving.lose(server, order) {
             self.begin_save();

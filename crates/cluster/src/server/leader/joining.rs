@@ -12,8 +12,8 @@ use crate::proto::{Hello, Initialize, ToReplica, Welcome};
 use crate::wire;
 
 impl<T: Scalar + bytemuck::Pod> Leader<T> {
-    /// Opens a connection of a replica to its own process's server, for a process that may have
-    /// the replica's place; its number.
+    /// Opens a connection of a replica to its own process's server, for a process that may have the
+    /// replica's place; its number.
     pub(crate) fn open(
         &self,
         replica: ReplicaId,

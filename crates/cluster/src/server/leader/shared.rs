@@ -1,4 +1,4 @@
-//! The leader under its lock, and what takes time done beside it.
+//! The leader under its lock, and its slow work beside it.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(crate) struct SharedLeader<T: Scalar> {
     /// All of them, by index.
     pub(crate) servers: Arc<[ServerHandle<T>]>,
     leader: Mutex<Leader<T>>,
-    /// The new generation that is needed can begin.
+    /// The required new generation can begin.
     pub(super) renewed: Notify,
     /// A checkpoint was written, or cannot be.
     pub(super) saved: Notify,
@@ -46,7 +46,7 @@ pub(crate) struct SharedLeader<T: Scalar> {
     pub(crate) gave_up: Notify,
 }
 
-/// At least so often the clock is looked at: leases begin at any time.
+/// How often the clock is read at least: leases begin at any time.
 const TICK: Duration = Duration::from_millis(100);
 
 impl<T: Scalar + bytemuck::Pod> SharedLeader<T> {
@@ -68,7 +68,7 @@ impl<T: Scalar + bytemuck::Pod> SharedLeader<T> {
         })
     }
 
-    /// Has the leader act, alone; then does what that left to be done.
+    /// Has the leader act, alone; then carries out the tasks it leaves.
     pub(crate) fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Leader<T>) -> R) -> R {
         let mut leader = lock(&self.leader);
         let result = act(&mut leader);
@@ -117,13 +117,13 @@ impl<T: Scalar + bytemuck::Pod> SharedLeader<T> {
         }
     }
 
-    /// The new generation that is needed can begin.
+    /// The required new generation can begin.
     pub(crate) fn renew(&self) {
         self.renewed.notify_one();
         self.saved.notify_one();
     }
 
-    /// Has leases end in time (P-5).
+    /// Expires leases (P-5).
     pub(crate) async fn keep_time(self: Arc<Self>) {
         loop {
             let wait = self.with(|leader| {

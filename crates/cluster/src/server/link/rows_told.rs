@@ -1,8 +1,8 @@
-//! What the leader is told of rows of a checkpoint that were written: of the last one that it has
-//! ordered, and once more over each connection.
+//! Reports to the leader of rows of a checkpoint that were written: of its last order, and again
+//! over each connection.
 //!
 //! A checkpoint may be given up and the next one ordered while the rows of the first are written.
-//! Invariant: what comes late of the first never takes the place of what is known of the next.
+//! Invariant: late news of the first never replaces what is known of the next.
 
 use crate::proto::RowsWritten;
 

@@ -1,5 +1,5 @@
-//! The replicas that are connected to a server: where messages to them go, and which variables
-//! they wait for.
+//! The replicas connected to a server: where to send their messages, and which variables they wait
+//! for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::proto::{ToReplica, Values};
 use crate::shard::Wire;
 use crate::wire;
 
-/// How many answers wait for a replica that does not read.
+/// How many answers may wait for a replica that does not read.
 const MOST_UNREAD: usize = 1000;
 
 /// By replica, in order, so that a simulation sends in the same order each time.
 pub(crate) struct ReplicaConnections {
     connections: BTreeMap<ReplicaId, Connection>,
-    /// What each replica's last connection has not read, also once it is closed.
+    /// What each replica's last connection has not read, even once it is closed.
     unread: BTreeMap<ReplicaId, Unread<ToReplica>>,
     /// How many were ever opened: the number of the last one.
     opened: u64,
@@ -32,15 +32,15 @@ pub(crate) struct ReplicaConnections {
 
 struct Connection {
     sender: BatchSender<ToReplica>,
-    /// This server's own, which no other connection has.
+    /// Its number here, which no other connection has.
     number: u64,
     caller: Caller,
-    /// Whether it is told of every step.
+    /// Whether to tell it of every step.
     follows: bool,
     pull: Option<Wanted>,
-    /// Of one snapshot on its way.
+    /// Room for one snapshot on its way.
     room: Arc<Semaphore>,
-    /// Of one lookup's rows on their way.
+    /// Room for one lookup's rows on their way.
     lookup_room: Arc<Semaphore>,
 }
 
@@ -48,9 +48,9 @@ struct Connection {
 pub(crate) struct Wanted {
     /// A newer version than this.
     pub(crate) after: (Generation, GlobalStep),
-    /// With all bits, also where variables travel rounded.
+    /// Whether with all bits, even where variables travel rounded.
     pub(crate) full: bool,
-    /// Given back once the snapshot is on its way whole.
+    /// Given back once the whole snapshot is on its way.
     pub(crate) place: OwnedSemaphorePermit,
 }
 
@@ -59,7 +59,7 @@ impl ReplicaConnections {
         Self { connections: BTreeMap::new(), unread: BTreeMap::new(), opened: 0, wire }
     }
 
-    /// Who is connected for a replica, as far as it is known.
+    /// The process connected for a replica, as far as it is known.
     pub(crate) fn caller(&self, replica: ReplicaId) -> Option<&Caller> {
         let connection = self.connections.get(&replica).filter(|it| !it.sender.is_closed());
         connection.map(|it| &it.caller)
@@ -92,7 +92,7 @@ impl ReplicaConnections {
         }
     }
 
-    /// Whether this is the replica's connection still.
+    /// Whether this is still the replica's connection.
     pub(crate) fn is_open(&self, replica: ReplicaId, number: u64) -> bool {
         self.connections.get(&replica).is_some_and(|it| it.number == number)
     }
@@ -107,7 +107,7 @@ impl ReplicaConnections {
         self.connections.keys().copied().collect()
     }
 
-    /// Those that asked to be told of every step.
+    /// Those that follow every step.
     pub(crate) fn followers(&self) -> impl Iterator<Item = ReplicaId> {
         self.connections.iter().filter(|(_, it)| it.follows).map(|(replica, _)| *replica)
     }
@@ -116,7 +116,8 @@ impl ReplicaConnections {
         self.connections.clear();
     }
 
-    /// A replica that reads nothing of many is closed: it comes again, or is taken for dead.
+    /// Closes the connection of a replica that leaves many messages unread: it comes again, or is
+    /// taken for dead.
     pub(crate) fn send(&mut self, replica: ReplicaId, messages: Vec<ToReplica>) {
         let Some(connection) = self.connections.get(&replica) else { return };
         drop(connection.sender.send(batch(messages)));
@@ -173,7 +174,7 @@ impl ReplicaConnections {
         }
     }
 
-    /// A replica wants the variables once they are newer; says whether they are.
+    /// A replica asks for the variables once they are newer; says whether they are.
     pub(crate) fn pull<T: Scalar + bytemuck::Pod>(
         &mut self,
         replica: ReplicaId,
@@ -256,7 +257,7 @@ mod tests {
         (connections, outgoing)
     }
 
-    /// Takes all that is there; how many messages.
+    /// Takes everything that is there; how many messages.
     fn read(outgoing: &mut Batches<ToReplica>) -> usize {
         let mut context = Context::from_waker(Waker::noop());
         let mut next = || std::pin::Pin::new(&mut *outgoing).poll_next(&mut context);

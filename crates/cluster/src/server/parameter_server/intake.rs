@@ -20,7 +20,7 @@ use crate::server::bad_message::BadMessage;
 use crate::shard::{Announced, Open, Section, StageError};
 use crate::wire;
 
-/// What comes over one connection of a replica's.
+/// The input of one connection of a replica.
 pub(crate) struct Intake<T: Scalar> {
     server: Arc<ParameterServer<T>>,
     replica: ReplicaId,
@@ -28,7 +28,7 @@ pub(crate) struct Intake<T: Scalar> {
     connection: u64,
     /// The contribution whose chunks come, and its replica.
     open: Option<(Open<T>, Ticket)>,
-    /// Told that the replica lives, where heartbeats wait behind what it sends.
+    /// Told that the replica lives, since heartbeats wait behind what it sends.
     alive: Box<dyn Fn(Ticket) + Send + Sync>,
 }
 
@@ -45,7 +45,7 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
         Self { server, replica, connection, open: None, alive }
     }
 
-    /// Takes an announcement, and waits for room where that is needed.
+    /// Takes an announcement, and waits for room if needed.
     ///
     /// # Errors
     /// It is invalid.
@@ -118,7 +118,7 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
         }
     }
 
-    /// Waits for room, as long as its connection is there; whether there is some.
+    /// Waits for room, as long as its connection lives; whether there is some.
     async fn make_room(&self, contribution: Contribution, ticket: Ticket) -> bool {
         let room = &self.server.room;
         if room.hand_over(contribution) {
@@ -173,7 +173,7 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
         }
     }
 
-    /// The leader's server tells the replica that the others may have its contribution, too.
+    /// The leader's server tells the replica that the others may now have its contribution.
     fn has_room(&self, ticket: Ticket, sequence: u64) {
         let leads = self.server.index == ServerIndex::LEADER;
         if leads && self.server.bounded && self.server.placement.shards() > 1 {

@@ -1,4 +1,4 @@
-//! Rows that a replica looks up, copied out of the tables without the shard.
+//! Row lookups of replicas, answered from the tables without the shard.
 
 use bytes::Bytes;
 use sync_replicas::Scalar;
@@ -13,7 +13,7 @@ use crate::server::bad_message::BadMessage;
 use crate::shard::Wire;
 use crate::tensor::{CHUNK, byte, most_keys};
 
-/// What is asked for, once it makes sense.
+/// A valid request.
 struct Wanted {
     table: usize,
     keys: Vec<i64>,
@@ -90,7 +90,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
     }
 }
 
-/// The changes cut so that the rows of each piece fit into a message, with how many have values.
+/// Cuts the changes so that the rows of each piece fit into a message, with how many have values.
 fn pieces(changes: &[Change], row: usize) -> Vec<(Vec<u8>, usize)> {
     let most = (CHUNK / row.max(1)).max(1);
     let mut pieces = Vec::new();
@@ -109,7 +109,7 @@ fn pieces(changes: &[Change], row: usize) -> Vec<(Vec<u8>, usize)> {
     pieces
 }
 
-/// Numbers as they travel: their own memory, where they are not rounded.
+/// Numbers as they travel: their own memory, unless they are rounded.
 fn bytes_of<T: Scalar + bytemuck::Pod>(wire: Wire, numbers: Vec<T>) -> Bytes {
     struct Numbers<T>(Vec<T>);
     impl<T: bytemuck::Pod> AsRef<[u8]> for Numbers<T> {
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::test_util::server_of;
 
-    /// P-17, P-27: what no replica of ours asks for is refused before anything is looked up.
+    /// P-17, P-27: an invalid request is refused before anything is looked up.
     #[test]
     fn lookups_that_make_no_sense_are_refused() {
         let server = server_of(1, 2);

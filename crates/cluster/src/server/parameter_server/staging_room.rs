@@ -1,7 +1,7 @@
 //! How many contributions are staged at once: others wait in line.
 //!
 //! Knows nothing of connections or shards. Invariant: a replica has one place at most, in the name
-//! of its newest contribution; the word on an earlier one does not take it away.
+//! of its newest contribution; a decision on an earlier one does not take it away.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
