@@ -33,22 +33,22 @@ impl std::fmt::Debug for Interrupt {
 struct State {
     requested: bool,
     training: Option<StopHandle>,
-    /// A checkpoint was asked for when no saver was attached.
+    /// A checkpoint was requested when no saver was attached.
     save: bool,
     saver: Option<SyncSender<()>>,
 }
 
-/// What a stopped training says of itself.
+/// A stopped training's reason.
 pub(crate) const REASON: &str = "interrupted";
 
 impl Interrupt {
-    /// Nothing is asked for yet.
+    /// Nothing is requested yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks for the end; returns whether this was the first time.
+    /// Requests the end; returns whether this was the first time.
     pub fn request(&self) -> bool {
         let mut state = lock(&self.state);
         let first = !state.requested;
@@ -59,13 +59,13 @@ impl Interrupt {
         first
     }
 
-    /// Whether the end was asked for.
+    /// Whether the end was requested.
     #[must_use]
     pub fn requested(&self) -> bool {
         lock(&self.state).requested
     }
 
-    /// Asks for a checkpoint of now; training goes on.
+    /// Requests a checkpoint of now; training goes on.
     pub fn request_save(&self) {
         let mut state = lock(&self.state);
         match &state.saver {
@@ -77,8 +77,7 @@ impl Interrupt {
         }
     }
 
-    /// Whether a checkpoint was asked for since this was last called, where nothing is attached
-    /// that writes one.
+    /// Whether a checkpoint was requested since the last call, if no saver is attached.
     pub(crate) fn take_save(&self) -> bool {
         std::mem::take(&mut lock(&self.state).save)
     }

@@ -1,6 +1,6 @@
 //! One entry of a file, as the words of its option.
 //!
-//! A value has the type of its option: a number is no text. Invariant: ranges and names are the
+//! A value has the type of its option: a number is not text. Invariant: ranges and names are the
 //! option's own, which it checks itself.
 
 use std::any::TypeId;
@@ -10,7 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 use serde_json::Value;
 
-/// The words that say the same on a command line; none for a flag that is not set.
+/// The same on a command line, in words; none for a flag that is not set.
 ///
 /// # Errors
 /// What was expected.

@@ -1,4 +1,4 @@
-//! Runs as people call them: by what tells their folders apart.
+//! Short names of runs: the part that tells their folders apart.
 
 use std::path::{Path, PathBuf};
 

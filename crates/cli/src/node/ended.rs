@@ -10,7 +10,7 @@ use crate::summary::Summary;
 pub enum Ended {
     /// With the training; the chief has the result.
     Over(Option<Box<Summary>>),
-    /// Before it, as it was asked to.
+    /// Before it, as requested.
     Left,
 }
 

@@ -1,7 +1,7 @@
-//! Who writes into a run's folders: one process at a time (P-24).
+//! The writer of a run's folders: one process at a time (P-24).
 //!
-//! A lock on a file, which the system gives back when its holder dies, however it dies; the file
-//! says who that is.
+//! A lock on a file, which the system releases when its holder dies, however it dies; the file
+//! names the holder.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use crate::host_time::utc;
 
-/// `runs/MODEL-TIME`, with a number where that is taken.
+/// `runs/MODEL-TIME`, with a number if that is taken.
 pub(super) fn fresh(model: &str) -> PathBuf {
     unused(&Path::new("runs").join(format!("{model}-{}", utc(SystemTime::now()))))
 }
