@@ -5,7 +5,7 @@
 
 use crate::{GlobalStep, LocalStep};
 
-/// What became of a gradient that was pushed (R-2, P-7).
+/// What became of a pushed gradient (R-2, P-7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Applied {
@@ -16,7 +16,7 @@ pub enum Applied {
         /// If the same push completes a waiting take, this is the count that the take sees.
         count: u64,
     },
-    /// It was computed at a step that is over, and was dropped without being looked at.
+    /// It was computed at a step that is over, and was dropped unread.
     Stale {
         /// The step that it was computed at.
         local_step: LocalStep,

@@ -27,9 +27,9 @@ use crate::{Element, Lent};
 pub enum Gradient<'a, E: Element> {
     /// Given away: as the first of a cycle its buffer becomes the sum.
     Owned(ArrayD<E>),
-    /// Looked at during the call.
+    /// Read during the call.
     Borrowed(ArrayViewD<'a, E>),
-    /// Given for a while: its buffer goes back to its pool.
+    /// Lent: its buffer goes back to its pool.
     Lent(Lent<E>),
 }
 

@@ -81,8 +81,8 @@ impl<E> IndexedSlices<E> {
         Self::new(indices.into_iter().collect(), values, dense_shape)
     }
 
-    /// Whether the parts fit each other: one row an index, a dense shape like the values' own but
-    /// for the number of rows, and every index one of those rows.
+    /// Whether the parts fit each other: one row an index, a dense shape like the values' own
+    /// except for the number of rows, and every index one of those rows.
     ///
     /// # Errors
     /// The first [`SlicesError`] found.

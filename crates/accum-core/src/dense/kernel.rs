@@ -1,7 +1,7 @@
 //! The loops that add gradients to a sum, and divide it.
 //!
 //! Plain slices of one length, no shapes. Invariant: additions are done one gradient after the
-//! other for each element, so that it cannot be seen how many were read at a time.
+//! other for each element, so that the number read at a time does not show.
 
 use crate::simd::widest;
 use crate::{Element, HalfSum};
