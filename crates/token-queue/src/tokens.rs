@@ -60,7 +60,7 @@ impl Tokens {
 
     /// Puts `n` tokens of `step` at the end, in constant time.
     ///
-    /// The count stops at `usize::MAX` tokens: what would go past it is not put.
+    /// The count stops at `usize::MAX` tokens: more are not put.
     #[inline]
     pub fn put_many(&mut self, step: Token, n: usize) {
         let n = n.min(usize::MAX - self.len);
