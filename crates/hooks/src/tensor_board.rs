@@ -1,7 +1,7 @@
 //! Event files for TensorBoard, written without TensorFlow.
 //!
-//! It reads none, and draws nothing. Invariant: a file is begun anew at each start, with a name
-//! that comes after those of all files beside it, as TensorBoard reads them.
+//! It reads none, and draws nothing. Invariant: each start begins a new file, with a name that
+//! comes after those of all files beside it, as TensorBoard reads them.
 
 mod events;
 mod histogram;
@@ -43,12 +43,12 @@ use crate::{At, BoxError, Param, Tracker};
 pub struct TensorBoard {
     path: PathBuf,
     records: RecordFile,
-    /// The last that anything was told of.
+    /// The last moment reported.
     step: i64,
 }
 
 impl TensorBoard {
-    /// Begins a file in a folder, which is made where it is not there.
+    /// Begins a file in a folder, which is made if missing.
     ///
     /// # Errors
     /// Whatever keeps it from being written.
@@ -109,7 +109,7 @@ impl Tracker for TensorBoard {
     }
 }
 
-/// What TensorBoard knows its files by.
+/// The mark by which TensorBoard knows its files.
 const PREFIX: &str = "events.out.tfevents.";
 
 /// A new file. TensorBoard reads the files of a folder in the order of their names, which begin

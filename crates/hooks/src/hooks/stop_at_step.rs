@@ -21,7 +21,7 @@ pub struct StopAtStep {
 enum Limit {
     /// The global step to stop at.
     Last(i64),
-    /// As many steps past the first session's start, which is not known yet.
+    /// This many steps past the first session's start, which is not known yet.
     More(i64),
 }
 
@@ -78,11 +78,11 @@ impl<S: Session + ?Sized> Hook<S> for StopAtStep {
     }
 }
 
-/// A run was to go on for a negative number of steps.
+/// The number of steps to run is negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a number of steps of at least 0, got {steps}")]
 #[non_exhaustive]
 pub struct NegativeSteps {
-    /// The number given.
+    /// The given number.
     pub steps: i64,
 }
