@@ -1,6 +1,6 @@
 //! Batches at which replicas failed: one that makes three of them fail would make all fail.
 //!
-//! Counts what it is told; who failed at what, and what follows, is for the caller to say.
+//! It only counts; the caller says which replica failed at what, and what follows.
 
 use std::collections::BTreeMap;
 

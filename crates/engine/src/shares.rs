@@ -21,7 +21,7 @@ struct Share {
     skipped: u64,
 }
 
-/// What a replica works on: a share, by the batch that comes after those left out.
+/// A replica's work: a share, by the batch that comes after those left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) share: u64,
@@ -111,7 +111,7 @@ impl Shares {
         self.shares.iter().map(|share| share.skipped).collect()
     }
 
-    /// Sets them, those of shares that are not named to none.
+    /// Sets them; shares not named have none.
     pub(crate) fn set_skipped(&mut self, skipped: &[u64]) {
         let counts = skipped.iter().copied().chain(std::iter::repeat(0));
         for (share, skipped) in self.shares.iter_mut().zip(counts) {
@@ -127,8 +127,8 @@ impl Shares {
         self.shares.get(share).is_some_and(|share| !share.contributed && share.workers.is_empty())
     }
 
-    /// Of the shares that are not in, the one with the fewest workers; among equals the one whose
-    /// workers were first least often.
+    /// Of the missing shares, the one with the fewest workers; among equals the one whose workers
+    /// were first least often.
     fn slowest(&self) -> Option<usize> {
         let firsts = |replica: &ReplicaId| {
             usize::try_from(replica.get()).ok().and_then(|r| self.firsts.get(r)).copied()

@@ -1,4 +1,4 @@
-//! Where tokens go: into the queue, to a replica that waits, or back in front when unused.
+//! Where tokens go: into the queue, to a waiting replica, or back in front when unused.
 //!
 //! Every path keeps the [`TokenLedger`](super::TokenLedger) true.
 
@@ -17,9 +17,9 @@ use crate::{Incarnation, ReplicaId};
 
 impl Engine {
     /// A replica gave its batch up before the push. If its step is over, the token is spent, as by
-    /// a stale push; else another replica needs it, and if the step is overdue by now, the replica
-    /// is told so in place of another token (P-5): one that always gives up would never wait for
-    /// it.
+    /// a stale push; otherwise another replica needs it, and if the step is overdue by now, the
+    /// replica is told so instead of getting another token (P-5): one that always gives up would
+    /// never wait for it.
     ///
     /// # Errors
     /// [`Refused`] when training has ended or it is no member.
@@ -44,7 +44,7 @@ impl Engine {
         self.decline(replica, incarnation, now, effects)
     }
 
-    /// A replica sends its token back before it began, as the step was over by then, and waits for
+    /// A replica sends its token back unused, since the step was already over, and waits for
     /// another one.
     ///
     /// # Errors
@@ -142,7 +142,7 @@ impl Engine {
         }));
     }
 
-    /// The number of a step's first batch, where the shares of a step follow each other (P-14).
+    /// The number of a step's first batch, where shares have consecutive numbers (P-14).
     pub(crate) fn first_of_step(&self, step: i64) -> u64 {
         let (origin, first) = self.origin;
         let steps = step.saturating_sub(origin.get()).unsigned_abs();
