@@ -8,8 +8,8 @@ use crate::{
 /// One formula for all variables, with other numbers for those of some groups.
 ///
 /// A group has the same formula as the rest, since slots and scalars are one set for all variables:
-/// its learning rate, weight decay and the like are its own, and what the scalars follow from, such
-/// as Adam's betas, is the rest's.
+/// its learning rate, weight decay and the like are its own, and the numbers behind the scalars,
+/// such as Adam's betas, are the rest's.
 ///
 /// # Examples
 /// No weight decay for biases, as is usual:

@@ -76,8 +76,8 @@ impl<T: Real> OptimizerState<T> {
         self.slots.iter().map(|slot| T::of(slot.initial))
     }
 
-    /// The update of this step for rows of a table; [`is_finite`](Self::is_finite) says what came
-    /// of it.
+    /// The update of this step for rows of a table; [`is_finite`](Self::is_finite) tells its
+    /// outcome.
     pub fn row_update(&mut self, table: &str) -> RowUpdate<'_, T> {
         let optimizer = formula(&*self.optimizer, table);
         let step = step(optimizer, self.finished, &self.scalar_values);
