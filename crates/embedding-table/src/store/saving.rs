@@ -13,7 +13,7 @@ use super::slab::Meta;
 use super::{Spread, StoreError, TableStore};
 use crate::{Number, place};
 
-/// Of all stores, so that none has the number of a save of the store whose place it took.
+/// Unique among all stores, so that none has the number of a save of the store it replaced.
 static SAVES: AtomicU64 = AtomicU64::new(0);
 
 /// A save under way: which rows there were, and how far it has come.
@@ -22,7 +22,7 @@ static SAVES: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub struct Saving {
     number: u64,
-    /// Places and where the rows are, in order once it is sorted.
+    /// Places and where the rows are, in order once sorted.
     rows: Vec<(u64, u32)>,
     sorted: bool,
     next: usize,
@@ -39,7 +39,7 @@ pub struct Block<T> {
     pub counts: Vec<u32>,
     /// The last step that updated each.
     pub steps: Vec<i64>,
-    /// Of each row its values and then its slots; nothing of candidates.
+    /// For each row its values and then its slots; nothing for candidates.
     pub rows: Vec<T>,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Kept<T> {
     number: u64,
     /// The place up to which rows were copied.
     done: Option<u64>,
-    /// By place: what it was, and where in `rows`.
+    /// By place: the old state, and where in `rows`.
     old: HashMap<i64, (Meta, usize), BuildHasherDefault<Spread>>,
     rows: Vec<T>,
 }
@@ -116,7 +116,7 @@ impl<T: Number> TableStore<T> {
     /// more.
     ///
     /// # Errors
-    /// [`StoreError::OtherSave`]: the save is of a store whose place this one took.
+    /// [`StoreError::OtherSave`]: the save is of a store that this one replaced.
     pub fn copy_rows(
         &mut self,
         saving: &mut Saving,
@@ -151,10 +151,10 @@ impl<T: Number> TableStore<T> {
         self.kept.retain(|it| it.number != saving.number);
     }
 
-    /// Takes saved rows over, or candidates: what a store of any number has saved.
+    /// Takes over saved rows, or candidates, from any number of stores.
     ///
     /// # Errors
-    /// [`StoreError`]; what came before the row that is refused is there.
+    /// [`StoreError`]; rows before the refused one are there.
     pub fn put(&mut self, block: &Block<T>) -> Result<(), StoreError> {
         let keys = block.keys.len();
         let stride = self.table.width() * (1 + self.slots.len());
