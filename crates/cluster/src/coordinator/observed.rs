@@ -40,7 +40,7 @@ pub enum Observed {
     },
     /// It is about to be told that time has passed.
     Ticked,
-    /// By lane: its variable. From now on.
+    /// From now on, lanes have these variables, in their order.
     Lanes(Vec<usize>),
     /// A push was judged.
     Decided {
