@@ -68,7 +68,7 @@ pub struct PlanArgs {
     /// Also write the figures fleet.svg and batch.svg to this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// The proof for an address.
+    /// The key or certificates for an address.
     #[command(flatten)]
     pub security: SecurityArgs,
 }

@@ -18,7 +18,7 @@ pub struct StatusArgs {
     /// Print everything as one JSON object
     #[arg(long)]
     pub json: bool,
-    /// The proof for the server.
+    /// The key or certificates for the server.
     #[command(flatten)]
     pub security: SecurityArgs,
 }
