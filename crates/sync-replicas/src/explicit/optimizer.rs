@@ -31,7 +31,7 @@ pub struct SyncReplicasOptimizer<T: Scalar, O> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} was asked for before apply_gradients; call apply_gradients first")]
 pub struct NotApplied {
-    /// The requested name.
+    /// What was requested.
     pub what: &'static str,
 }
 
