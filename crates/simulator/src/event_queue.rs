@@ -1,4 +1,4 @@
-//! What happens when, in virtual time.
+//! Events in virtual time.
 //!
 //! No clock is read: time is whatever the next event says. Events of the same instant come in the
 //! order in which they were added, so a run never depends on how a heap breaks ties.
@@ -44,14 +44,14 @@ impl<E> EventQueue<E> {
         self.now
     }
 
-    /// Puts an event down for a time; one that has passed already means now.
+    /// Adds an event at a time; a time that has passed already means now.
     pub fn at(&mut self, time: Duration, event: E) {
         let time = time.max(self.now);
         self.entries.push(Reverse(Entry { time, number: self.put, event }));
         self.put += 1;
     }
 
-    /// Puts an event down for `delay` from now, or for the end of time if that comes before.
+    /// Adds an event `delay` from now, or at the end of time if that comes before.
     pub fn after(&mut self, delay: Duration, event: E) {
         self.at(self.now.saturating_add(delay), event);
     }
@@ -105,7 +105,7 @@ impl<E> Entry<E> {
     }
 }
 
-/// By time, then by number; the event itself has no say.
+/// By time, then by number; the event itself does not matter.
 impl<E> Ord for Entry<E> {
     fn cmp(&self, other: &Self) -> Ordering {
         self.key().cmp(&other.key())

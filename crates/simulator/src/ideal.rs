@@ -1,8 +1,8 @@
 //! The formula: every replica starts each step afresh, and the step ends with the A-th gradient.
 //!
-//! No engine and no token: it is what the engine is compared with. For A <= N a step takes
-//! X_(A:N), the A-th smallest of N drawn times; for A > N a replica that has finished begins
-//! another batch until A are under way or done.
+//! No engine and no token: the engine is compared with it. For A <= N a step takes X_(A:N), the
+//! A-th smallest of N drawn times; for A > N a replica that has finished begins another batch until
+//! A are under way or done.
 
 use crate::computing::Computing;
 use crate::distribution::time;
@@ -46,7 +46,7 @@ pub struct Arrivals<'p> {
     replicas: Vec<Computing<'p>>,
     /// How many batches each replica has begun: they have the numbers that the engine gives.
     begun: Vec<u64>,
-    /// When the step begins; only episodes ask.
+    /// When the step begins; only episodes need it.
     now: f64,
     times: Vec<Arrival>,
 }

@@ -1,8 +1,8 @@
 //! The engine in virtual time: replicas that draw how long they compute.
 //!
-//! Whatever is decided, the engine decides. What is here is what a replica and a server do: wait,
-//! compute, send, update. Its invariant: the token ledger balance at the end of every run,
-//! or the run fails.
+//! The engine decides everything. The code here does what a replica and a server do: wait, compute,
+//! send, update. Its invariant: the token ledger balances at the end of every run, or the run
+//! fails.
 
 mod worker;
 
@@ -28,7 +28,7 @@ enum Event {
     Computed { replica: usize, work: u64 },
     /// Its gradient reaches the server.
     Arrives { replica: usize, work: u64, local_step: i64 },
-    /// A replica that stood still goes on.
+    /// A stopped replica goes on.
     Wakes { replica: usize },
     /// A lane's update is done.
     Applied { lane: usize },
@@ -51,7 +51,7 @@ struct Run<'p> {
     plan: &'p Plan,
     engine: Engine,
     events: EventQueue<Event>,
-    /// What the engine wants done, and a list to swap it with.
+    /// The engine's effects, and a list to swap them with.
     effects: Vec<Effect>,
     spare: Vec<Effect>,
     workers: Vec<Worker<'p>>,
@@ -61,7 +61,7 @@ struct Run<'p> {
     totals: Totals,
     /// Events since the last step.
     quiet: u64,
-    /// When the last of them was that is no tick.
+    /// When the last of them that is not a tick was.
     last_event: Duration,
     /// Whether a tick is among the events.
     ticks: bool,
@@ -116,7 +116,7 @@ impl<'p> Run<'p> {
         first.is_some_and(|event| event.what == What::Joins)
     }
 
-    /// Plays until the steps are done; says why when they will never be.
+    /// Plays until the steps are done; returns why if they never will be.
     fn play(&mut self) -> Option<String> {
         let patience = PATIENCE.max(100 * self.plan.config.tokens_per_step() as u64);
         while (self.durations.len() as u64) < self.plan.steps {
@@ -190,7 +190,7 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Does what the engine wants done, until it wants no more.
+    /// Carries out the engine's effects, until there are no more.
     fn carry_out(&mut self) {
         while !self.effects.is_empty() {
             let mut effects = std::mem::replace(&mut self.effects, std::mem::take(&mut self.spare));

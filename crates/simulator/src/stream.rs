@@ -41,7 +41,7 @@ impl Stream {
         Self::numbered(seed, 1 << 63)
     }
 
-    /// Draws that resample what was measured.
+    /// Draws that resample measurements.
     pub(crate) fn of_resampling(seed: u64) -> Self {
         Self::numbered(seed, (1 << 63) + 1)
     }

@@ -1,8 +1,8 @@
 //! Each replica's times against those of the others in the same step.
 //!
-//! What all have in common, such as a step that is long for everybody, is gone. Of a batch that was
-//! given up only this is known: that it would have taken longer. It is slower than the others if it
-//! was given up no sooner than most of them were done, and otherwise says nothing.
+//! What all replicas have in common, such as a long step, cancels out. Of a batch that was given
+//! up, only one thing is known: it would have taken longer. It is slower than the others if it was
+//! given up no sooner than most of them were done, and otherwise says nothing.
 
 use super::trace::{Cell, Trace};
 
@@ -44,7 +44,7 @@ pub(super) fn level(cells: &[Cell]) -> Option<f64> {
     (!finished.is_empty()).then(|| crate::stats::quantile(&finished, 0.5))
 }
 
-/// A time, or at least so long.
+/// A time, or a lower bound of one.
 #[derive(Clone, Copy)]
 struct Time {
     seconds: f64,
@@ -57,7 +57,7 @@ impl Time {
         libm::log(self.seconds.max(1e-9))
     }
 
-    /// What it is compared by: a replica that was given up is slower than one that was not.
+    /// The order of comparison: a replica that was given up is slower than one that was not.
     fn rank(self) -> f64 {
         if self.finished { self.log() } else { f64::INFINITY }
     }
@@ -66,7 +66,7 @@ impl Time {
 /// What one step tells.
 struct Times {
     by_replica: Vec<(usize, Time)>,
-    /// The same, those that finished first, and then the fastest first.
+    /// The same times: finished ones first, then by speed.
     in_order: Vec<Time>,
     given_up: usize,
 }

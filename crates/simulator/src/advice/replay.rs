@@ -23,7 +23,7 @@ pub struct Replay {
     machines: Vec<Measured>,
     /// Step by step, each machine's time; those that did not finish are lower bounds.
     times: Vec<Observation>,
-    /// What is usual in each step.
+    /// The usual time in each step.
     levels: Vec<f64>,
     /// What each step takes beside computing.
     updates: Vec<f64>,
@@ -48,7 +48,7 @@ pub struct Gain {
     pub lower_bound: bool,
 }
 
-/// Times that a replay has at most; of more, every so many steps are replayed.
+/// The most times of a replay; of more, every so many steps are replayed.
 const MOST_TIMES: usize = 500_000;
 /// How often steps are drawn anew.
 pub(super) const RESAMPLES: u64 = 60;
@@ -93,8 +93,8 @@ impl Replay {
         replay
     }
 
-    /// The same steps with usual machines in the place of some: each takes what another one took in
-    /// some other step, against the level of that step.
+    /// The same steps with some machines replaced by usual ones: each takes what another one took
+    /// in some other step, against the level of that step.
     #[must_use]
     pub fn replaced(&self, some: &[usize], seed: u64) -> Self {
         let usual: Vec<usize> = (0..self.machines()).filter(|it| !some.contains(it)).collect();

@@ -3,10 +3,10 @@
 use super::super::chance;
 use super::FALSE_ALARMS;
 
-/// Slow steps in common, at least, and as a part of those that either has.
+/// The least slow steps in common, as a number and as a part of those that either has.
 const LEAST_IN_COMMON: usize = 5;
 const PART_IN_COMMON: f64 = 0.5;
-/// Replicas that are looked at: those with the most slow steps.
+/// How many replicas are compared: those with the most slow steps.
 const MOST: usize = 256;
 
 /// The groups, by name, of replicas whose slow steps are known by their places.
