@@ -1,4 +1,4 @@
-//! Everything that is drawn, drawn from one seed.
+//! All random draws, from one seed.
 //!
 //! No other part of the fault simulation has a generator, so the order of the draws, and with it
 //! the whole run, follows from the seed.

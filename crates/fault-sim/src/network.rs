@@ -1,6 +1,6 @@
 //! Connections between replicas and servers: slow, held back, cut off and broken.
 //!
-//! As over TCP, what arrives was sent, comes in its order and once. What is lost ends its
+//! As over TCP, messages arrive in order and once, and only if they were sent. A loss ends its
 //! connection, which either side notices in its own time. A fault of a link has an end.
 
 use std::collections::BTreeMap;
@@ -77,7 +77,7 @@ impl Network {
         self.lines.insert(line, Ways { replica, broken: false, latest });
     }
 
-    /// Its process has no more of it; what is on its way arrives.
+    /// Its process no longer has it; messages on their way arrive.
     pub(super) fn close(&mut self, line: Line) {
         self.lines.remove(&line);
     }
@@ -88,7 +88,7 @@ impl Network {
         whole.map(|(line, _)| *line).collect()
     }
 
-    /// What becomes of a message that is sent now.
+    /// The fate of a message that is sent now.
     pub(super) fn send(
         &mut self,
         (line, direction): (Line, Direction),

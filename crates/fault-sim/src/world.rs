@@ -1,8 +1,8 @@
 //! One run: servers, replicas, and first everything that can go wrong, then nothing.
 //!
-//! Three phases. Safety: faults happen, nothing is asked but that no invariant breaks. Liveness:
-//! all is healed, and within a stated time the step must advance and every live replica make
-//! progress. Ending: a stop, of which all must know at once.
+//! Three phases. Safety: faults happen, and no invariant may break. Liveness: all is repaired, and
+//! within a stated time the step must advance and every live replica make progress. Ending: a stop,
+//! which all must know at once.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ mod mischief;
 
 /// More than any run needs; a run that comes so far goes round in circles.
 const EVENTS_MAX: u64 = 1_000_000;
-/// How many steps must be made once all is healed.
+/// How many steps must be made once all is repaired.
 const STEPS: i64 = 4;
 /// How many pieces of work every live replica must finish then.
 const PIECES: u64 = 2;
@@ -220,11 +220,11 @@ impl World {
         (0..self.newest.len()).map(finished).collect()
     }
 
-    /// How long [`STEPS`] steps and [`PIECES`] pieces of everybody's work may take: a time until
-    /// all is mended, two leases, for tokens of the dead and of those who never come; and rounds of
+    /// How long [`STEPS`] steps and [`PIECES`] pieces of every replica's work may take: a time
+    /// until all is repaired, two leases, for tokens of dead and absent replicas; and rounds of
     /// work, each no longer than the slowest. In one round all W live replicas use one token each,
-    /// and before a step closes its A gradients come, and the tokens that are left from earlier
-    /// steps are used up.
+    /// and before a step closes its A gradients come, and the tokens left from earlier steps are
+    /// used up.
     fn bound(&self) -> Duration {
         let (mix, config) = (&self.stage.mix, &self.stage.mix.config);
         let live = self.present().filter(|process| process.stays()).count().max(1) as u64;
@@ -239,7 +239,7 @@ impl World {
         MENDED + 2 * lease + round * u32::try_from(first + later).unwrap_or(u32::MAX)
     }
 
-    /// Whether all that the second phase asks for has come.
+    /// Whether the goals of the second phase are reached.
     fn is_well(&self) -> bool {
         let (step, finished) = &self.healed;
         let stays = |replica: usize| self.newest(replica).is_some_and(Process::stays);

@@ -17,7 +17,7 @@ pub(super) struct AtMostOnce {
     fates: BTreeMap<Contributor, Outcome>,
     /// The steps that used it, by server, lane, and part in it.
     used: BTreeSet<(Contributor, usize, usize, usize)>,
-    /// By lane: whose contributions are in, and those of the step that has closed.
+    /// By lane: the contributors, and those of the step that has closed.
     open: Vec<BTreeSet<Contributor>>,
     closed: Vec<BTreeSet<Contributor>>,
 }

@@ -15,7 +15,7 @@ use super::{Fact, Invariant};
 #[derive(Debug, Default)]
 pub(super) struct Fencing {
     generation: Generation,
-    /// Who has joined and not left.
+    /// The members: joined and not left.
     live: BTreeMap<ReplicaId, Incarnation>,
     /// The last incarnation of each, in this generation.
     last: BTreeMap<ReplicaId, Incarnation>,

@@ -35,7 +35,7 @@ impl Leases {
         }
     }
 
-    /// Takes the token of a replica off the books; when its lease ends, and when it got it.
+    /// Takes a replica's token off the books; when its lease ends, and when the replica got it.
     fn back(&mut self, replica: ReplicaId) -> (Option<Duration>, Option<Duration>) {
         (self.until.remove(&replica).flatten(), self.began.remove(&replica))
     }

@@ -18,7 +18,7 @@ pub(crate) struct Gathering {
     updates: u64,
     /// By server; empty once it is being written.
     states: Vec<Option<ShardState<f64>>>,
-    /// It was asked for once more, after an update.
+    /// It was requested once more, after an update.
     again: bool,
 }
 

@@ -12,7 +12,7 @@ use crate::stage::{Event, ToServer};
 /// How long a process stays away, on average.
 const ABSENCE: Duration = Duration::from_millis(350);
 
-/// After so long a connection whose other end says nothing is closed.
+/// How long a connection may be silent before it is closed.
 const SILENCE: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug)]
