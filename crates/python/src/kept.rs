@@ -14,14 +14,14 @@ use sync_replicas::{Snapshot, Variables};
 use crate::errors;
 use crate::number::Number;
 
-/// What JAX asks for, and a line of the processor's cache.
+/// The alignment that JAX asks for, and a line of the processor's cache.
 const ALIGNMENT: usize = 64;
 
 /// The newest variables as arrays, and memory for later ones.
 #[derive(Default)]
 pub(crate) struct Kept(Mutex<State>);
 
-/// What tells variables from others of one [`Kept`]: a life of their training, and their step.
+/// The key of a [`Kept`]'s variables: a life of their training, and their step.
 pub(crate) type Key = (u64, i64);
 
 #[derive(Default)]
@@ -32,7 +32,7 @@ struct State {
 }
 
 impl Kept {
-    /// The variables, by name; a dict of the caller's own.
+    /// The variables, by name, in a dict of the caller's.
     pub(crate) fn arrays<'py, T: Number>(
         &self,
         py: Python<'py>,

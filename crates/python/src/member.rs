@@ -1,6 +1,6 @@
 //! A replica of a cluster.
 //!
-//! Invariant: the step that is open is this replica's newest, and none is while it waits.
+//! Invariant: the open step is this replica's newest, and none is open while it waits.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -22,7 +22,7 @@ use crate::report::member;
 use crate::tables::Wanted;
 use crate::wait::{SLICE, beside};
 
-/// How long one that is going to be started again may take to say so.
+/// How long a replica that will be started again may take to say so.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 pub(crate) struct Member<T: Number> {

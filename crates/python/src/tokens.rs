@@ -1,4 +1,4 @@
-//! The queue of tokens by itself, for programs that are built from the parts.
+//! The queue of tokens by itself, for programs built from the parts.
 
 use pyo3::prelude::*;
 use token_queue::{DequeueError, EnqueueError, Token};
