@@ -226,7 +226,7 @@ fn open_step(text: &mut String, status: &ServerStatus, it: &CoordinatorStatus) {
     let waits = it.waiting_for.iter();
     let waits: Vec<String> =
         waits.map(|(replica, since)| format!("replica {replica} ({})", time(*since))).collect();
-    let waits = if waits.is_empty() { "nobody".to_owned() } else { waits.join(", ") };
+    let waits = if waits.is_empty() { "no replica".to_owned() } else { waits.join(", ") };
     let _ = writeln!(text, "the step waits for {waits}");
 }
 

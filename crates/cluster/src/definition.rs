@@ -71,7 +71,7 @@ pub(crate) struct Limits {
 #[non_exhaustive]
 pub enum DefinitionError {
     /// No definition, or one of another version.
-    #[error("what the program says of itself makes no sense: {0}; do both run the same version?")]
+    #[error("the program's definition is invalid: {0}; do both run the same version?")]
     Nonsense(#[from] serde_json::Error),
     /// An optimizer that is code of the program's.
     #[error(

@@ -76,7 +76,7 @@ impl Ear {
 /// What came of some bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// Messages that made no sense, as the server counts them; a replica counts none.
+    /// Invalid messages, as the server counts them; a replica counts none.
     pub bad_messages: u64,
     /// Whether the bytes made a step, ended training or put the state back, which messages may.
     pub changed: bool,

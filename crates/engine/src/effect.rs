@@ -244,7 +244,7 @@ pub enum Refused {
 #[non_exhaustive]
 pub enum JoinError {
     /// Training has ended.
-    #[error("training has ended; nobody can join any more")]
+    #[error("training has ended; no replica can join")]
     Ended,
     /// There is no such replica.
     #[error("{replica} cannot join: replicas are numbered 0 to {}", total - 1)]

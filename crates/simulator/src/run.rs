@@ -121,10 +121,10 @@ impl<'p> Run<'p> {
         let patience = PATIENCE.max(100 * self.plan.config.tokens_per_step() as u64);
         while (self.durations.len() as u64) < self.plan.steps {
             if self.events.len() == usize::from(self.ticks) && self.is_frozen() {
-                return Some(self.describe("nobody computes, and nothing is on its way"));
+                return Some(self.describe("no replica computes, and nothing is on its way"));
             }
             let Some(event) = self.events.next() else {
-                return Some(self.describe("nobody computes, and nothing is on its way"));
+                return Some(self.describe("no replica computes, and nothing is on its way"));
             };
             self.quiet += 1;
             if self.quiet > patience {

@@ -38,7 +38,7 @@ pub struct Variables<T> {
 #[non_exhaustive]
 pub enum VariableError {
     /// Two variables with one name.
-    #[error("variable `{name}` is there twice; give each variable a name of its own")]
+    #[error("variable `{name}` is there twice; give each variable its own name")]
     Twice {
         /// The repeated name.
         name: String,

@@ -93,7 +93,7 @@ impl Writer<'_> {
         self.gauge("connected_replicas", connected, it.connected as f64)?;
         self.counter("received_bytes", "Payload received", it.usage.received_bytes)?;
         self.counter("snapshots", "Snapshots of the variables sent", it.snapshots)?;
-        self.counter("bad_messages", "Messages that made no sense", it.bad_messages)?;
+        self.counter("bad_messages", "Invalid messages", it.bad_messages)?;
         let Some(counts) = &it.refusals else { return Ok(()) };
         let reasons = [
             ("missing", counts.missing),

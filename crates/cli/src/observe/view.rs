@@ -138,7 +138,7 @@ fn waits(it: &CoordinatorStatus) -> String {
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let has = format!("the next update has {} of {}", it.gradients, it.replicas_to_aggregate);
     match holders.len() {
-        0 => format!("{has} gradients; nobody computes"),
+        0 => format!("{has} gradients; no replica computes"),
         1 => format!("{has} gradients and waits for replica {}", names.join(", ")),
         _ => format!(
             "{has} gradients and waits for {missing} of replicas {}{more}",

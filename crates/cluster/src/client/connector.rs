@@ -230,7 +230,7 @@ fn path(method: &str) -> String {
 /// When the address is invalid.
 pub(crate) fn endpoint(uri: &str) -> Result<Endpoint, String> {
     let endpoint = Endpoint::from_shared(uri.to_owned())
-        .map_err(|error| format!("{uri} is no address: {error}"))?;
+        .map_err(|error| format!("invalid address {uri}: {error}"))?;
     Ok(endpoint
         .connect_timeout(Duration::from_secs(3))
         .initial_stream_window_size(WINDOW)

@@ -82,7 +82,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
             Event::Message(about, reply) => protocol.receive(id, about, reply, now, actions),
             Event::Values(values) => {
                 if let Err(error) = self.local_variables.take_queued(id.server, &values) {
-                    tracing::warn!(%id, %error, "a message makes no sense; connecting again");
+                    tracing::warn!(%id, %error, "invalid message; connecting again");
                     protocol.lost(id, actions);
                 }
             }
@@ -106,7 +106,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
             Ok(true) => self.protocol.rows_came(id.server, rows.number),
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(%id, %error, "a message makes no sense; connecting again");
+                tracing::warn!(%id, %error, "invalid message; connecting again");
                 self.protocol.lost(id, &mut self.actions);
             }
         }

@@ -14,8 +14,8 @@ const TOO_MUCH: u32 = 0o037;
 /// Other users of the machine could read a secret, or change it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{option} {}: expected a file that nobody but its owner and its group can read and nobody \
-     but its owner can write, got mode {mode:03o}; chmod 600 it, or 640 for the group",
+    "{option} {}: expected a file that only its owner and its group can read and only its \
+     owner can write, got mode {mode:03o}; chmod 600 it, or 640 for the group",
     path.display()
 )]
 pub struct Exposed {

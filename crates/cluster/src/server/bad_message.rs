@@ -12,7 +12,7 @@ pub(super) enum BadMessage {
     SecondHello,
     #[error("what was recorded was asked for twice on one connection")]
     SecondRecall,
-    #[error("initial values that nobody has asked for")]
+    #[error("unrequested initial values")]
     NotAsked,
     #[error("initial values: {0}")]
     InitialValues(#[from] TransferError),

@@ -149,7 +149,7 @@ impl TableSetupError {
 
 /// Variables, slots and averages are no longer of one step, since an update failed half-way.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}; variables and slots are not of one step any more: restore a checkpoint")]
+#[error("{reason}; variables and slots are no longer of one step: restore a checkpoint")]
 pub struct Torn {
     /// What became of that update.
     pub reason: String,
