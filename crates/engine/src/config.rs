@@ -350,9 +350,9 @@ pub enum StartError {
         given: usize,
         /// A - N.
         needed: usize,
-        /// A.
+        /// A, the gradients that a step needs.
         aggregate: usize,
-        /// N.
+        /// N, the number of replicas.
         replicas: usize,
     },
 }
