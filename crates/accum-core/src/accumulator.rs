@@ -1,4 +1,4 @@
-//! The plain accumulator: a [`Gate`] that says who comes in, over sums that know no rule.
+//! The plain accumulator: a [`Gate`] that decides what is admitted, over sums that know no rule.
 //!
 //! It never waits and takes no lock; see [`ConditionalAccumulator`](crate::ConditionalAccumulator)
 //! for that. Invariant: the gate's count is the number of gradients that the sums hold.
@@ -9,19 +9,19 @@ use crate::{
     Applied, ApplyError, Closed, Freshness, Gate, GlobalStep, LocalStep, PutBackError, TakeError,
 };
 
-/// Gradients held for one variable, without any rule about who may come in.
+/// Gradients held for one variable, without any rule about admission.
 ///
 /// Implemented by [`DenseSums`](crate::DenseSums) and [`SparseSums`](crate::SparseSums); sealed.
 /// Use it alone when a [`Gate`] elsewhere decides, for instance one for all variables of a model.
 pub trait Sums: sealed::Sealed {
     /// What is pushed.
     type Gradient<'a>;
-    /// What a take gives: not yet divided.
+    /// The result of a take: not yet divided.
     type Sum: Drained;
-    /// What is left of an addition once it was begun.
+    /// The rest of an addition that has begun.
     type Addition<'a>: Addition;
 
-    /// Whether this gradient would be let in, as far as its form goes.
+    /// Whether this gradient would be admitted, as far as its form goes.
     ///
     /// # Errors
     /// What [`add`](Self::add) would answer.
@@ -30,7 +30,7 @@ pub trait Sums: sealed::Sealed {
     /// Adds a gradient, validated and not judged for staleness.
     ///
     /// `key` is its place in the order of [`Summation::Ordered`](crate::Summation::Ordered), and is
-    /// not looked at otherwise.
+    /// otherwise ignored.
     ///
     /// # Errors
     /// [`ApplyError`] when its form does not fit; nothing changes.
@@ -41,10 +41,9 @@ pub trait Sums: sealed::Sealed {
 
     /// The first part of [`add`](Self::add): the gradient is validated and counted.
     ///
-    /// The rest needs the sums no more, so it can be done outside of a lock around them, while
-    /// other gradients are added. A caller that drains meanwhile gets a sum that waits for it when
-    /// its value is asked for. Dropped unfinished, the gradient stays counted and part of it
-    /// missing.
+    /// The rest no longer needs the sums, so it can be done outside a lock around them, while other
+    /// gradients are added. A caller that drains meanwhile gets a sum that waits for it when its
+    /// value is asked for. Dropped unfinished, the gradient stays counted and part of it missing.
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -60,20 +59,20 @@ pub trait Sums: sealed::Sealed {
     /// Puts a drained sum back, before all that came since.
     ///
     /// # Errors
-    /// [`PutBackError`], with the sum in it, when what came since has another shape or the sum was
+    /// [`PutBackError`], with the sum in it, when later gradients have another shape or the sum was
     /// drained under other options; nothing changes.
     fn put_back(&mut self, sum: Self::Sum) -> Result<(), PutBackError<Self::Sum>>;
 }
 
-/// What was drained: a sum, how many gradients are in it, and of which step.
+/// A drained sum, how many gradients are in it, and of which step.
 pub trait Drained: sealed::Sealed {
-    /// What it becomes when it is added up and divided.
+    /// Its type once it is added up and divided.
     type Value;
 
     /// The step that was closed over it, and the number of gradients in it.
     fn closed(&self) -> Closed;
 
-    /// Adds up what is still to add, and divides.
+    /// Adds up what is left, and divides.
     fn into_value(self) -> Self::Value;
 }
 
@@ -96,7 +95,7 @@ pub(crate) mod sealed {
 /// A conditional accumulator without a lock: fresh gradients in, their mean out.
 ///
 /// See [`DenseAccumulator`](crate::DenseAccumulator) and
-/// [`SparseAccumulator`](crate::SparseAccumulator) for the two there are, and how they are built.
+/// [`SparseAccumulator`](crate::SparseAccumulator) for the two kinds, and how to build them.
 #[derive(Debug)]
 pub struct Accumulator<S> {
     gate: Gate,
@@ -120,7 +119,7 @@ impl<S: Sums> Accumulator<S> {
 
     /// Pushes a gradient computed at `local_step`.
     ///
-    /// A stale one is dropped without being looked at. Otherwise it is validated and held.
+    /// A stale one is dropped unread. Otherwise it is validated and held.
     ///
     /// # Errors
     /// [`ApplyError`] when a fresh gradient's form does not fit; nothing changes.
@@ -148,7 +147,7 @@ impl<S: Sums> Accumulator<S> {
         Ok(applied)
     }
 
-    /// Judges, validates and counts a gradient; adding it may be left to do.
+    /// Judges, validates and counts a gradient; adding it may be left for later.
     pub(crate) fn begin<'a>(
         &mut self,
         gradient: S::Gradient<'a>,
@@ -162,7 +161,7 @@ impl<S: Sums> Accumulator<S> {
         Ok((self.gate.admit(local_step), Some(addition)))
     }
 
-    /// Whether a gradient of this form would be let in when fresh; changes nothing.
+    /// Whether a gradient of this form would be admitted when fresh; changes nothing.
     ///
     /// # Errors
     /// What [`apply`](Self::apply) would answer.
@@ -172,7 +171,7 @@ impl<S: Sums> Accumulator<S> {
 
     /// Takes all that is held when it is at least `num_required`: count 0, step + 1.
     ///
-    /// `Ok(None)`, and nothing changed, while there are too few. What is taken is not divided yet.
+    /// `Ok(None)`, and nothing changed, while there are too few. The sum taken is not divided yet.
     ///
     /// # Errors
     /// [`TakeError::NumRequired`] below one, [`TakeError::StepOverflow`] at the last step.
@@ -198,7 +197,7 @@ impl<S: Sums> Accumulator<S> {
     /// nothing came since, all is bit for bit as before the take; what came since is added after.
     ///
     /// # Errors
-    /// [`PutBackError`], with the sum in it, when what came since has another shape; nothing
+    /// [`PutBackError`], with the sum in it, when later gradients have another shape; nothing
     /// changes.
     pub fn put_back(&mut self, sum: S::Sum) -> Result<(), PutBackError<S::Sum>> {
         let closed = sum.closed();
@@ -207,7 +206,7 @@ impl<S: Sums> Accumulator<S> {
         Ok(())
     }
 
-    /// Sets the step, also lower, and returns the old one; held gradients stay.
+    /// Sets the step, even lower, and returns the old one; held gradients stay.
     pub fn set_global_step(&mut self, step: impl Into<GlobalStep>) -> GlobalStep {
         self.gate.set_step(step)
     }

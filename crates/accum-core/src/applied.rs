@@ -5,18 +5,18 @@
 
 use crate::{GlobalStep, LocalStep};
 
-/// What became of a gradient that was pushed (R-2, P-7).
+/// What became of a pushed gradient (R-2, P-7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Applied {
     /// It was fresh and is held.
     Accepted {
-        /// How many gradients are held now, this one included.
+        /// How many gradients are now held, including this one.
         ///
-        /// When the same push completes a waiting take, the count is the one that take sees.
+        /// If the same push completes a waiting take, this is the count that the take sees.
         count: u64,
     },
-    /// It was computed at a step that is over, and was dropped without being looked at.
+    /// It was computed at a step that is over, and was dropped unread.
     Stale {
         /// The step that it was computed at.
         local_step: LocalStep,

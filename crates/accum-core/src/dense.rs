@@ -1,6 +1,6 @@
 //! Dense gradients of one variable: holding them, and adding them up.
 //!
-//! Who may come in is the [`Gate`](crate::Gate)'s; this knows shapes and arithmetic. Invariant: all
+//! The [`Gate`](crate::Gate) decides admission; this knows shapes and arithmetic. Invariant: all
 //! gradients held at one time have one shape, and it fits the declared one.
 
 use ndarray::{ArrayD, ArrayViewD};
@@ -44,7 +44,7 @@ impl<E: Element> DenseAccumulator<E> {
         Self::with_options(shape, reduction, DenseOptions::default())
     }
 
-    /// The same, with other than the usual ways of adding up.
+    /// The same, with other options for adding up.
     pub fn with_options(
         shape: impl Into<PartialShape>,
         reduction: Reduction,
@@ -53,7 +53,7 @@ impl<E: Element> DenseAccumulator<E> {
         Self::over(DenseSums::new(shape, reduction, options))
     }
 
-    /// Whether a gradient of this shape would be let in when fresh; changes nothing.
+    /// Whether a gradient of this shape would be admitted when fresh; changes nothing.
     ///
     /// # Errors
     /// [`ApplyError::Shape`] when not.
@@ -62,7 +62,7 @@ impl<E: Element> DenseAccumulator<E> {
     }
 }
 
-/// Dense gradients held for one variable, without a rule about who may come in.
+/// Dense gradients held for one variable, without a rule about admission.
 #[derive(Debug)]
 pub struct DenseSums<E: Element> {
     declared: PartialShape,
@@ -154,10 +154,10 @@ impl<E: Element> Sums for DenseSums<E> {
     }
 }
 
-/// What a take of a dense accumulator gives: all its gradients, not yet divided.
+/// The result of a dense accumulator's take: all its gradients, not yet divided.
 ///
 /// The division, and under [`Summation::Held`](crate::Summation::Held) the additions, happen when
-/// the value is asked for, so that they can be done outside of a lock, or inside an optimizer's own
+/// the value is asked for, so that they can be done outside a lock, or inside an optimizer's own
 /// pass.
 #[derive(Debug)]
 pub struct DenseSum<E: Element> {
@@ -183,7 +183,7 @@ impl<E: Element> DenseSum<E> {
         self.parts.shape().unwrap_or_default()
     }
 
-    /// What the sum is to be divided by: the count for a mean, one for a sum.
+    /// What to divide the sum by: the count for a mean, one for a sum.
     pub fn divisor(&self) -> E::Sum {
         match self.reduction {
             Reduction::Mean => self.half_rounded(E::divisor(self.count())),
@@ -191,7 +191,7 @@ impl<E: Element> DenseSum<E> {
         }
     }
 
-    /// The value of [`into_value`](Self::into_value), to be read range by range.
+    /// The value of [`into_value`](Self::into_value), for reading range by range.
     ///
     /// Additions and the division are done for what is read, when it is read.
     pub fn reader(&mut self) -> SumReader<'_, E> {
@@ -202,8 +202,8 @@ impl<E: Element> DenseSum<E> {
         SumReader { shape, parts: self.parts.slices(), divisor, half_sum }
     }
 
-    /// The gradients that are still apart, each with its key, in the order in which they are added;
-    /// none where they were summed as they came.
+    /// The gradients that are still apart, each with its key, in the order of addition; none if
+    /// they were summed as they came.
     pub fn held(&self) -> impl Iterator<Item = (u64, ArrayViewD<'_, E>)> {
         self.parts.held().iter().map(|(key, gradient)| (*key, gradient.view()))
     }
@@ -218,7 +218,7 @@ impl<E: Element> DenseSum<E> {
 
     /// The sum, and what to divide it by.
     ///
-    /// Dividing gives [`into_value`](Self::into_value)'s bits, save under [`HalfSum::Reference`],
+    /// Dividing gives [`into_value`](Self::into_value)'s bits, except under [`HalfSum::Reference`],
     /// where that also rounds the quotient to the half type.
     pub fn into_sum(self) -> (ArrayD<E::Sum>, E::Sum) {
         let divisor = self.divisor();

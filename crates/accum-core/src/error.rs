@@ -92,9 +92,9 @@ pub enum SlicesError {
     /// The large array has more elements than memory can hold.
     #[error("{rows} rows of shape {row_shape:?} are more than memory can hold; ask for fewer rows")]
     TooLarge {
-        /// The rows that were asked for.
+        /// The requested rows.
         rows: usize,
-        /// The shape of one.
+        /// The shape of one row.
         row_shape: Vec<usize>,
     },
 }
@@ -107,10 +107,10 @@ fn in_rows(rows: &Option<usize>) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TakeError {
-    /// At least one gradient must be asked for.
+    /// At least one gradient must be requested.
     #[error("num_required is {got}; ask for at least 1")]
     NumRequired {
-        /// The number asked for.
+        /// The requested number.
         got: i64,
     },
     /// The accumulator was closed while the take waited, or before it would have had to.
@@ -129,7 +129,7 @@ pub struct StepOverflow {
     pub step: GlobalStep,
 }
 
-/// A sum could not be put back; it comes home in the error, and the accumulator is as it was.
+/// A sum could not be put back; the error returns it, and the accumulator is as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "a sum of shape {got} cannot go back where {expected} is held, or was taken under other options"

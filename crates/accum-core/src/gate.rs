@@ -8,7 +8,7 @@ use std::num::NonZeroU64;
 
 use crate::{Applied, Freshness, GlobalStep, LocalStep, StepOverflow};
 
-/// Who may still come in, how many came, and when that is enough (R-1 to R-3).
+/// Which gradients are still admitted, how many came, and when that is enough (R-1 to R-3).
 ///
 /// ```
 /// use std::num::NonZeroU64;
@@ -30,7 +30,7 @@ pub struct Gate {
     count: u64,
 }
 
-/// A step that a gate closed, and how many it had let in.
+/// A step that a gate closed, and how many gradients it had admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Closed {
@@ -46,7 +46,7 @@ impl Gate {
         Self { step: GlobalStep::new(0), count: 0 }
     }
 
-    /// Whether `local_step` is at least the gate's step; a later one is fresh too (R-2).
+    /// Whether `local_step` is at least the gate's step; a later one is also fresh (R-2).
     pub fn judge(&self, local_step: impl Into<LocalStep>) -> Freshness {
         let local_step = local_step.into();
         if local_step.get() < self.step.get() {
@@ -101,7 +101,7 @@ impl Gate {
         untouched
     }
 
-    /// Sets the step, also lower, and returns the old one; the count stays (R-5).
+    /// Sets the step, even lower, and returns the old one; the count stays (R-5).
     pub fn set_step(&mut self, step: impl Into<GlobalStep>) -> GlobalStep {
         std::mem::replace(&mut self.step, step.into())
     }

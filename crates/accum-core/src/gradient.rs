@@ -27,9 +27,9 @@ use crate::{Element, Lent};
 pub enum Gradient<'a, E: Element> {
     /// Given away: as the first of a cycle its buffer becomes the sum.
     Owned(ArrayD<E>),
-    /// Looked at during the call.
+    /// Read during the call.
     Borrowed(ArrayViewD<'a, E>),
-    /// Given for a while: its buffer goes back to its pool.
+    /// Lent: its buffer goes back to its pool.
     Lent(Lent<E>),
 }
 
@@ -61,7 +61,7 @@ impl<E: Element> Gradient<'_, E> {
         }
     }
 
-    /// An array of its own, in standard layout: a copy only if borrowed or laid out otherwise.
+    /// An owned array in standard layout: a copy only if borrowed or laid out otherwise.
     pub(crate) fn into_array(self) -> ArrayD<E> {
         let array = match self {
             Self::Owned(array) => array,

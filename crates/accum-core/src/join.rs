@@ -1,4 +1,4 @@
-//! How a large piece of work is spread: the caller hands in what carries out two halves of it.
+//! How to spread a large piece of work: the caller hands in a function that runs two halves of it.
 //!
 //! No thread is started here. Invariant: the result has the same bits however often it is cut.
 
@@ -7,7 +7,7 @@
 /// `rayon::join` is one, as `|a, b| drop(rayon::join(a, b))`.
 pub type Join = fn(&mut (dyn FnMut() + Send), &mut (dyn FnMut() + Send));
 
-/// Into how many parts work is cut at most, and who carries them out.
+/// Into how many parts work is cut at most, and the function that runs them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ways {
     pub(crate) ways: usize,
@@ -26,7 +26,7 @@ impl Ways {
         }
     }
 
-    /// The ways of the first half, and of the second.
+    /// The parts of the first half, and of the second.
     pub(crate) fn halves(self) -> (Self, Self) {
         let first = self.ways / 2;
         (Self { ways: first, ..self }, Self { ways: self.ways - first, ..self })

@@ -19,7 +19,7 @@
 //! ```
 //!
 //! # Three layers
-//! - [`Gate`] is the rule alone: who is late, how many came, when a step closes. It holds no data.
+//! - [`Gate`] is the rule alone: what is late, how many came, when a step closes. It holds no data.
 //! - [`DenseSums`] and [`SparseSums`] hold and add up gradients, and know no rule. Over a gate each
 //!   is a plain [`Accumulator`]: [`DenseAccumulator`], [`SparseAccumulator`].
 //! - [`Shared`] puts a lock and a line of waiting takes around one: [`ConditionalAccumulator`],
@@ -33,7 +33,7 @@
 //! # Features
 //! `sprs` (on by default) converts [`IndexedSlices`] from and to sparse matrices and vectors;
 //! `serde` makes steps, outcomes and slices of `f32` and `f64` serializable; `test-util` is a
-//! reference model with generators, to property-test code of your own.
+//! reference model with generators, to property-test your own code.
 //!
 //! Numbers such as R-3 or P-7 are the project's requirements.
 

@@ -1,12 +1,12 @@
 //! How an accumulator sums and divides: plain choices, each with the default first.
 //!
-//! No choice changes who is admitted; that rule has no options. Invariant: the defaults keep
-//! TensorFlow's results save where those would be wrong (P-16).
+//! No choice changes which gradients are admitted; that rule has no options. Invariant: the
+//! defaults keep TensorFlow's results except where those would be wrong (P-16).
 
 /// What a take gives: the mean over the gradients held, or their sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Reduction {
-    /// Σ gᵢ / n over the n gradients that are really held, not over the number asked for.
+    /// Σ gᵢ / n over the n gradients actually held, not over the number asked for.
     #[default]
     Mean,
     /// Σ gᵢ.
@@ -30,7 +30,7 @@ pub enum Summation {
     Ordered,
 }
 
-/// How `f16` and `bf16` gradients are added up; nothing else is touched by it.
+/// How `f16` and `bf16` gradients are added up; other types are unaffected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum HalfSum {
     /// In `f32`, rounded nowhere.
@@ -41,7 +41,7 @@ pub enum HalfSum {
     Reference,
 }
 
-/// What a row of a sparse mean is divided by.
+/// What divides a row of a sparse mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -61,12 +61,12 @@ pub enum SparseMerge {
     /// Indices are checked for range, each gradient is sorted and its repeated rows summed.
     #[default]
     Canonical,
-    /// TensorFlow's merge of two lists, which trusts that both are sorted and repeat
-    /// nothing, and does not look. For comparison only: other input gives odd results.
+    /// TensorFlow's merge of two lists, which trusts that both are sorted and repeat nothing,
+    /// without checking. For comparison only: other input gives odd results.
     Reference,
 }
 
-/// What the index of a sparse gradient's row is.
+/// The meaning of a sparse gradient's row index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SparseIndex {
     /// The number of a row of an array: not negative, and below the number of rows where that is
@@ -100,11 +100,11 @@ pub struct SparseOptions {
     pub summation: Summation,
     /// How half precision is added up.
     pub half_sum: HalfSum,
-    /// What a row of the mean is divided by.
+    /// What divides a row of the mean.
     pub mean: SparseMean,
     /// How gradients are checked and merged.
     pub merge: SparseMerge,
-    /// What their indices are.
+    /// What their indices mean.
     pub index: SparseIndex,
 }
 

@@ -1,8 +1,8 @@
-//! Buffers that go round: lent to a replica, pushed, given back, lent again.
+//! Reused buffers: lent to a replica, pushed, given back, lent again.
 //!
 //! Not an allocator: it finds free arrays by their exact shape, among few. Invariant: an array is
-//! either in the pool or with one owner, and the pool keeps no more than its limit; beside them it
-//! keeps a few lists that a sparse sum works with.
+//! either in the pool or with one owner, and the pool keeps no more than its limit; it also keeps a
+//! few lists for sparse sums.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -37,11 +37,11 @@ pub struct BufferPool<E: Element> {
 struct Shelf<E> {
     free: Vec<ArrayD<E>>,
     max_free: usize,
-    /// What a sparse sum works with beside its values.
+    /// A sparse sum's working memory beside its values.
     words: Vec<Vec<u64>>,
 }
 
-/// Lists of words that are kept: a sparse sum works with so many.
+/// How many lists of words are kept: a sparse sum works with so many.
 const LISTS: usize = 3;
 
 impl<E: Element> BufferPool<E> {
@@ -51,7 +51,7 @@ impl<E: Element> BufferPool<E> {
         Self { shelf: Arc::new(Mutex::new(shelf)) }
     }
 
-    /// A buffer of this shape: zeros when new, otherwise what its last owner left in it.
+    /// A buffer of this shape: zeros when new, otherwise holding what its last owner left.
     pub fn lend(&self, shape: &[usize]) -> Lent<E> {
         let found = {
             let mut shelf = lock(&self.shelf);
@@ -61,7 +61,7 @@ impl<E: Element> BufferPool<E> {
         self.adopt(found.unwrap_or_else(|| ArrayD::from_elem(shape, E::default())))
     }
 
-    /// Lends a buffer that came from elsewhere, so that it goes to this pool when it is done with.
+    /// Lends a buffer that came from elsewhere, which then returns to this pool.
     pub fn adopt(&self, array: ArrayD<E>) -> Lent<E> {
         Lent { array, home: Some(self.clone()) }
     }
@@ -77,7 +77,8 @@ impl<E: Element> BufferPool<E> {
         drop(array);
     }
 
-    /// The memory of a free buffer for `len` elements, whatever is in them; new when there is none.
+    /// The memory of a free buffer for `len` elements, with arbitrary contents; new when there is
+    /// none.
     pub(crate) fn room(&self, len: usize) -> Vec<E> {
         let found = {
             let mut shelf = lock(&self.shelf);
@@ -93,7 +94,7 @@ impl<E: Element> BufferPool<E> {
         room
     }
 
-    /// A list of `len` words, whatever they are; new when there is none.
+    /// A list of `len` words, with arbitrary contents; new when there is none.
     pub(crate) fn words(&self, len: usize) -> Vec<u64> {
         let found = {
             let mut shelf = lock(&self.shelf);
@@ -121,7 +122,7 @@ impl<E: Element> BufferPool<E> {
     }
 }
 
-/// Where the smallest is that is large enough, else the largest.
+/// The place of the smallest one that is large enough, otherwise of the largest.
 fn best_fit(len: usize, lengths: impl Iterator<Item = usize>) -> Option<usize> {
     let fit = |has: usize| if has < len { (true, len - has) } else { (false, has - len) };
     lengths.enumerate().min_by_key(|(_, has)| fit(*has)).map(|(at, _)| at)
@@ -141,8 +142,8 @@ impl<E: Element> fmt::Debug for BufferPool<E> {
 
 /// A buffer of a [`BufferPool`]; it goes back when dropped.
 ///
-/// Pushed to an accumulator, it goes back as soon as it was added; a stale or refused one at once.
-/// Only the first of a cycle becomes the sum itself and leaves the pool with the taken value.
+/// Pushed to an accumulator, it goes back once it was added; a stale or refused one at once. Only
+/// the first of a cycle becomes the sum itself and leaves the pool with the taken value.
 #[derive(Debug)]
 pub struct Lent<E: Element> {
     array: ArrayD<E>,

@@ -1,4 +1,4 @@
-//! A shape of which not everything need be known.
+//! A shape that may be partly unknown.
 //!
 //! It describes, it holds no data. Invariant: an unknown rank fits everything; a known rank fits
 //! only shapes with that many dimensions.
@@ -21,7 +21,7 @@ use std::fmt;
 pub struct PartialShape(Option<Vec<Option<usize>>>);
 
 impl PartialShape {
-    /// A shape of which nothing is known, not even the number of dimensions.
+    /// A wholly unknown shape, even in its number of dimensions.
     pub const fn unknown() -> Self {
         Self(None)
     }
@@ -41,7 +41,8 @@ impl PartialShape {
         self.dims().map(<[_]>::len)
     }
 
-    /// The size of dimension `axis`, when the rank is known, has that dimension, and it is known.
+    /// The size of dimension `axis`, when the rank is known, has that dimension, and its size is
+    /// known.
     pub fn dim(&self, axis: usize) -> Option<usize> {
         self.dims().and_then(|dims| dims.get(axis).copied().flatten())
     }

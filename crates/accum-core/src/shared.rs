@@ -1,8 +1,7 @@
 //! Accumulators that threads and tasks share: a plain one, a lock, and a line of waiting takes.
 //!
-//! It knows no rule of its own about gradients, and reads no clock. Invariant: whenever the lock is
-//! free, the take at the front of the line cannot be completed, and a closed accumulator has no
-//! line.
+//! It adds no rule about gradients, and reads no clock. Invariant: whenever the lock is free, the
+//! take at the front of the line cannot be completed, and a closed accumulator has no line.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,7 +18,7 @@ mod line;
 
 use line::{Answers, Joined, Place, State};
 
-/// A dense accumulator that is shared (R-1 to R-7); clones are handles to the same one.
+/// A shared dense accumulator (R-1 to R-7); clones are handles to the same one.
 ///
 /// ```
 /// use accum_core::{ConditionalAccumulator, Reduction};
@@ -41,7 +40,7 @@ use line::{Answers, Joined, Place, State};
 /// ```
 pub type ConditionalAccumulator<E> = Shared<DenseSums<E>>;
 
-/// A sparse accumulator that is shared (R-8 to R-10); clones are handles to the same one.
+/// A shared sparse accumulator (R-8 to R-10); clones are handles to the same one.
 ///
 /// ```
 /// use accum_core::{IndexedSlices, Reduction, SparseConditionalAccumulator};
@@ -57,12 +56,12 @@ pub type ConditionalAccumulator<E> = Shared<DenseSums<E>>;
 /// ```
 pub type SparseConditionalAccumulator<E> = Shared<SparseSums<E>>;
 
-/// What a take gives: the mean (or sum), of how many gradients, and of which step (R-3).
+/// The result of a take: the mean (or sum), of how many gradients, and of which step (R-3).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Taken<T> {
     /// The mean over the gradients held, or their sum, as the accumulator was built.
     pub value: T,
-    /// How many gradients are in it; at least as many as were asked for.
+    /// How many gradients are in it; at least as many as were requested.
     pub count: u64,
     /// The accumulator's step until this take, which left it one further.
     pub step: GlobalStep,
@@ -75,7 +74,7 @@ impl<T> Taken<T> {
     }
 }
 
-/// What a take of an accumulator over `S` gives.
+/// The result of a take of an accumulator over `S`.
 type TakenFrom<S> = Taken<<<S as Sums>::Sum as Drained>::Value>;
 
 /// A shared accumulator, dense or sparse: see [`ConditionalAccumulator`] and
@@ -83,11 +82,11 @@ type TakenFrom<S> = Taken<<<S as Sums>::Sum as Drained>::Value>;
 ///
 /// # Ordering
 /// Waiting takes complete in the order in which they were first polled. One that asks for more than
-/// there is holds up those behind it, and a `try_take_grad` does not overtake them (R-3). The push
-/// that brings enough completes the front take itself: what it takes cannot be added to any more.
-/// Pushes never wait for takes. A large gradient is added outside of the lock, so that pushes run
-/// side by side; it counts from its admission on, and the taker waits until all of it was added
-/// (P-11). The taker also divides, outside of the lock.
+/// is there holds up those behind it, and a `try_take_grad` does not overtake them (R-3). The push
+/// that brings enough completes the front take itself: nothing can be added to what it takes.
+/// Pushes never wait for takes. A large gradient is added outside the lock, so that pushes run side
+/// by side; it counts from its admission on, and the taker waits until all of it is added (P-11).
+/// The taker also divides, outside the lock.
 pub struct Shared<S: Sums> {
     state: Arc<Mutex<State<S>>>,
 }
@@ -118,7 +117,7 @@ impl<S: Sums> From<Accumulator<S>> for Shared<S> {
 impl<E: Element> ConditionalAccumulator<E> {
     /// Empty, at step 0, for gradients of this shape (R-1).
     ///
-    /// For other than the usual ways of adding up, share a plain one:
+    /// For other options of adding up, share a plain one:
     /// `ConditionalAccumulator::from(DenseAccumulator::with_options(..))`.
     pub fn new(shape: impl Into<PartialShape>, reduction: Reduction) -> Self {
         DenseAccumulator::new(shape, reduction).into()
@@ -128,7 +127,7 @@ impl<E: Element> ConditionalAccumulator<E> {
 impl<E: Element> SparseConditionalAccumulator<E> {
     /// Empty, at step 0, for gradients of a variable of this shape (R-8).
     ///
-    /// For other than the usual merge, share a plain one:
+    /// For other options of merging, share a plain one:
     /// `SparseConditionalAccumulator::from(SparseAccumulator::with_options(..))`.
     pub fn new(shape: impl Into<PartialShape>, reduction: Reduction) -> Self {
         SparseAccumulator::new(shape, reduction).into()
@@ -167,7 +166,7 @@ impl<S: Sums> Shared<S> {
             let begun = state.accumulator.begin(gradient, local_step, key);
             (begun, state.settle())
         });
-        // Counted, and so part of whatever is taken from here on; the sum waits for it.
+        // Counted, so every later take includes it; the sum waits for it.
         let (applied, addition) = begun?;
         addition.into_iter().for_each(Addition::finish);
         self.hand_over(done);
@@ -179,11 +178,11 @@ impl<S: Sums> Shared<S> {
     /// Inert until polled: its place in the line is that of its first poll.
     ///
     /// # Cancel safety
-    /// Nothing is lost. A dropped take leaves the line and frees those behind it. If it had been
-    /// completed and was not yet polled, its gradients are put back as
-    /// [`Accumulator::put_back`] describes, and the next in line is tried. (Only where the shape is
-    /// not declared and gradients of another shape were accepted in between, those stand, and the
-    /// ones that were taken and not looked at are gone.)
+    /// Nothing is lost. A dropped take leaves the line and frees those behind it. If it was
+    /// completed and not yet polled, its gradients are put back as [`Accumulator::put_back`]
+    /// describes, and the next in line is tried. (Only if the shape is not declared and gradients
+    /// of another shape were accepted in between, those stand, and the taken, unread ones are
+    /// gone.)
     ///
     /// # Errors
     /// [`TakeError::NumRequired`] at once when below one (R-4); [`TakeError::Closed`] when the
@@ -222,7 +221,7 @@ impl<S: Sums> Shared<S> {
         self.locked(|state| state.accumulator.num_accumulated())
     }
 
-    /// Sets the step, also lower, and returns the old one; held gradients and waiting takes stay
+    /// Sets the step, even lower, and returns the old one; held gradients and waiting takes stay
     /// (R-5).
     pub fn set_global_step(&self, step: impl Into<GlobalStep>) -> GlobalStep {
         let step = step.into();

@@ -81,8 +81,8 @@ impl<E> IndexedSlices<E> {
         Self::new(indices.into_iter().collect(), values, dense_shape)
     }
 
-    /// Whether the parts fit each other: one row an index, a dense shape like the values' own but
-    /// for the number of rows, and every index one of those rows.
+    /// Whether the parts fit each other: one row an index, a dense shape like the values' own
+    /// except for the number of rows, and every index one of those rows.
     ///
     /// # Errors
     /// The first [`SlicesError`] found.
@@ -183,7 +183,7 @@ impl<E: Element> IndexedSlices<E> {
 /// Room for `rows` rows, if memory has it; ndarray panics on a shape that it cannot count.
 pub(crate) fn reserve<T>(rows: usize, row_shape: &[usize]) -> Result<Vec<T>, SlicesError> {
     let too_large = || SlicesError::TooLarge { rows, row_shape: row_shape.to_vec() };
-    // Axes of length zero do not make the others any more countable.
+    // Axes of length zero do not make the others countable.
     let mut axes = [&[rows], row_shape].concat().into_iter().map(|axis| axis.max(1));
     let bytes = axes.try_fold(size_of::<T>(), |bytes, axis| bytes.checked_mul(axis));
     bytes.and_then(|bytes| isize::try_from(bytes).ok()).ok_or_else(too_large)?;

@@ -1,7 +1,7 @@
 //! Sparse gradients of one variable: holding them, checking them, and merging them by index.
 //!
-//! Who may come in is the [`Gate`](crate::Gate)'s. Invariant: all gradients held at one time have
-//! rows of one shape, and it fits the declared one; that of an empty gradient counts.
+//! The [`Gate`](crate::Gate) decides admission. Invariant: all gradients held at one time have rows
+//! of one shape, and it fits the declared one; that of an empty gradient counts.
 
 use crate::accumulator::{Drained, sealed};
 use crate::join::{Join, Ways};
@@ -51,7 +51,7 @@ impl<E: Element> SparseAccumulator<E> {
         Self::with_options(shape, reduction, SparseOptions::default())
     }
 
-    /// The same, with other than the usual ways of merging.
+    /// The same, with other options for merging.
     pub fn with_options(
         shape: impl Into<PartialShape>,
         reduction: Reduction,
@@ -73,7 +73,7 @@ impl<E: Element> SparseAccumulator<E> {
     }
 }
 
-/// Sparse gradients held for one variable, without a rule about who may come in.
+/// Sparse gradients held for one variable, without a rule about admission.
 #[derive(Debug)]
 pub struct SparseSums<E: Element> {
     declared: PartialShape,
@@ -102,8 +102,8 @@ impl<E: Element> SparseSums<E> {
     /// Takes the memory of sums from a pool; the caller returns a taken value with
     /// [`BufferPool::give`] when done with it.
     ///
-    /// Worth it where a sum is large: memory that is new to the process costs about as much as the
-    /// sum that is written to it. While it adds at the push, it keeps one more sum's memory.
+    /// Worth it for a large sum: memory that is new to the process costs about as much as the sum
+    /// written to it. While it adds at the push, it keeps one more sum's memory.
     ///
     /// ```
     /// use accum_core::{BufferPool, IndexedSlices, Reduction, SparseAccumulator};
@@ -127,10 +127,10 @@ impl<E: Element> SparseSums<E> {
         self
     }
 
-    /// Lets the sum of held gradients be made as up to `ways` parts, which `join` carries out.
+    /// Lets the sum of held gradients be made in up to `ways` parts, which `join` runs.
     ///
-    /// The result has the same bits whatever is chosen. Little is never cut, and what is added at
-    /// the push is not.
+    /// The result has the same bits whatever the choice. Small work is never cut, and additions at
+    /// the push are not.
     #[must_use]
     pub fn side_by_side(mut self, ways: usize, join: Join) -> Self {
         self.means.ways = Ways { ways, join };
@@ -183,7 +183,7 @@ impl<E: Element> SparseSums<E> {
         }
     }
 
-    /// What a sum that was taken elsewhere would have to be, and what it is.
+    /// The shape that a sum taken elsewhere must have, and the shape that it has.
     fn check_sum(&self, sum: &SparseSum<E>) -> Result<(), (PartialShape, PartialShape)> {
         let got = || PartialShape::from(sum.row_shape.as_slice());
         match self.check_row_shape(&sum.row_shape) {
@@ -271,11 +271,10 @@ impl<E: Element> Sums for SparseSums<E> {
     }
 }
 
-/// What a take of a sparse accumulator gives: all its gradients, not yet divided.
+/// The result of a sparse accumulator's take: all its gradients, not yet divided.
 ///
 /// The division, and under [`Summation::Held`](crate::Summation::Held) the merge, happen when the
-/// value is asked for, so that they can be done outside of a lock, or inside an optimizer's own
-/// pass.
+/// value is asked for, so that they can be done outside a lock, or inside an optimizer's own pass.
 #[derive(Debug)]
 pub struct SparseSum<E: Element> {
     parts: Parts<E>,
@@ -320,7 +319,7 @@ impl<E: Element> SparseSum<E> {
 
     /// The sum, and for each of its rows what to divide it by.
     ///
-    /// Dividing gives [`into_value`](Self::into_value)'s bits, save under
+    /// Dividing gives [`into_value`](Self::into_value)'s bits, except under
     /// [`HalfSum::Reference`](crate::HalfSum::Reference), where that also rounds the quotient to
     /// the half type.
     pub fn into_sum(self) -> (IndexedSlices<E::Sum>, Vec<E::Sum>) {
@@ -330,7 +329,7 @@ impl<E: Element> SparseSum<E> {
         (slices, divisors)
     }
 
-    /// The sum by ascending index, divided when it is said by what, and how many gradients had each
+    /// The sum by ascending index, divided if a divisor is given, and how many gradients had each
     /// row.
     fn into_slices(self, division: Option<Division>) -> (IndexedSlices<E::Sum>, Vec<u64>) {
         let Self { parts, row_shape, rows, means, .. } = self;

@@ -22,7 +22,7 @@ pub(crate) use self::named::*;
 
 use std::sync::PoisonError;
 
-/// Locks, also after a holder panicked: a panic leaves no state here half changed.
+/// Locks, even after a holder panicked: a panic leaves no state here half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! A checkpoint of whatever number type: the programs that are launched choose it.
+//! A checkpoint of any number type: the launched programs choose it.
 
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,7 @@ impl AnyState {
         of_either!(self, it => it.run)
     }
 
-    /// Of names, shapes and values, in order.
+    /// The hash of names, shapes and values, in order.
     pub(crate) fn variables_sha256(&self) -> String {
         of_either!(self, it => it.variables.sha256())
     }
@@ -49,7 +49,7 @@ impl AnyState {
         of_either!(self, it => &it.optimizer)
     }
 
-    /// Makes it one of this run, of a generation that is not below this one.
+    /// Makes it one of this run, of a generation not below this one.
     pub(crate) fn become_of(&mut self, run: RunId, generation: Generation) {
         of_either!(self, it => {
             (it.run, it.generation) = (Some(run), it.generation.max(generation));
@@ -60,7 +60,7 @@ impl AnyState {
         of_either!(self, it => checkpoint::write(folder, it, keep))
     }
 
-    /// The newest good checkpoint in a folder of the same run, where damaged ones are set aside.
+    /// The newest good checkpoint in a folder of the same run; damaged ones are set aside.
     pub(crate) fn newest(&self, folder: &Path) -> Result<Option<PathBuf>, CheckpointError> {
         Ok(match self {
             Self::F32(_) => checkpoint::recover::<f32>(folder)?.map(|(path, _)| path),

@@ -1,4 +1,4 @@
-//! The command line as it is written; what it means together is [`settings`](crate::settings)'s.
+//! The command line as written; its meaning as a whole is [`settings`](crate::settings)'s.
 //!
 //! Each option is checked by itself here, so that an unknown value lists the possible ones.
 //! Invariant: it imports nothing else of the program, so that every command can import it.
@@ -82,7 +82,7 @@ impl Cli {
     }
 }
 
-/// What the program can do.
+/// The program's commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a model on a file of rows, or on handwritten digits, with replicas and backups
@@ -97,7 +97,7 @@ pub enum Command {
     /// Answer "how many backups?" from a run's own times, or from a law
     #[command(after_long_help = statuses())]
     Plan(Box<PlanArgs>),
-    /// Draw the report of a run from its files, also of one that failed or was killed
+    /// Draw the report of a run from its files, even of one that failed or was killed
     #[command(after_long_help = statuses())]
     Report(ReportArgs),
     /// Compare several runs: settings, results and times in a table, curves on a page
@@ -109,7 +109,7 @@ pub enum Command {
     /// Take part in a cluster as one process: a parameter server or a worker
     #[command(after_long_help = statuses())]
     Node(Box<NodeArgs>),
-    /// Ask a parameter server who is alive, the step, and whom it waits for
+    /// Ask a parameter server who is alive, the step, and which replicas it waits for
     #[command(after_long_help = statuses())]
     Status(StatusArgs),
     /// End a cluster's training everywhere, with a checkpoint
@@ -118,7 +118,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// With the file that is a word by itself as the option that it stands for.
+    /// With a file given as a bare word turned into the option that it stands for.
     fn with_file_as_option(mut self) -> Self {
         let (file, train) = match &mut self {
             Self::Train(it) => (&mut it.file, &mut it.train),

@@ -1,4 +1,4 @@
-//! The best checkpoint of a run: in a folder of its own, where no other takes its place.
+//! The best checkpoint of a run: in its own folder, where no other takes its place.
 //!
 //! Invariant: a file beside it says what its value is, and is written after it, so that a run that
 //! goes on keeps nothing worse (P-24).
@@ -18,17 +18,17 @@ use crate::run_folder;
 
 const FILE: &str = "best.json";
 
-/// What the file says.
+/// The contents of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Kept {
-    /// As `--keep-best` has it.
+    /// Its name for `--keep-best`.
     metric: String,
     pub(crate) value: f64,
     pub(crate) step: i64,
 }
 
 impl Kept {
-    /// The best so far; `None` where there is none, or none that can be read, which is told.
+    /// The best so far; `None` if there is none, or none that is readable, which is reported.
     pub(crate) fn read(root: &Path) -> Option<Self> {
         let path = root.join(FILE);
         let text = fs::read_to_string(&path).ok()?;
@@ -40,7 +40,7 @@ impl Kept {
         .ok()
     }
 
-    /// Where its checkpoint is.
+    /// The place of its checkpoint.
     pub(crate) fn checkpoint(root: &Path) -> Option<PathBuf> {
         checkpoint::latest(&root.join(BEST)).ok().flatten()
     }
@@ -55,8 +55,8 @@ pub(crate) struct Best {
 }
 
 impl Best {
-    /// Of a run folder, which an earlier life may have kept one in: by the same measure, or it does
-    /// not count.
+    /// For a run folder, in which an earlier life may have kept one: it counts only by the same
+    /// measure.
     pub(crate) fn new(root: &Path, measure: Measure) -> Self {
         let kept = Kept::read(root).filter(|kept| kept.metric == measure.to_string());
         Self { root: root.to_owned(), measure, kept }

@@ -1,7 +1,7 @@
-//! `--tensorboard`: what a run's folder shows in TensorBoard, told as the metrics are.
+//! `--tensorboard`: what a run's folder shows in TensorBoard, fed like the metrics.
 //!
-//! It chooses; how files look is the tracker's. Invariants: what cannot be written ends no
-//! training, and what is written grows with the logarithm of a run's length, but for tests.
+//! It chooses; the tracker decides how files look. Invariants: a failed write ends no training, and
+//! the files grow with the logarithm of a run's length, except for tests.
 
 mod interval;
 
@@ -22,21 +22,21 @@ use crate::summary::Summary;
 /// Its folder in a run's; below it that of the chief of a cluster, which tests what others update.
 pub(crate) const BOARD: &str = "tensorboard";
 
-/// After so many losses only every other one is shown.
+/// After this many losses only every other one is shown.
 const MANY: u32 = 20_000;
 
 /// A run's tracker, and what it needs to know between two calls.
 pub(crate) struct Board {
     tracker: Box<dyn Tracker>,
     interval: Interval,
-    /// The wall's time when training began.
+    /// The wall-clock time when training began.
     begun: Option<SystemTime>,
-    /// The last update that was told of, by this process.
+    /// The last update that this process reported.
     step: Option<i64>,
     tested: Option<i64>,
-    /// Losses of every so many updates are shown; how many were, since it is so many.
+    /// Losses of every so many updates are shown; how many were shown at this rate.
     every: (i64, u32),
-    /// That something could not be written was said.
+    /// Whether a failed write was reported.
     warned: bool,
 }
 
@@ -62,7 +62,7 @@ impl Board {
         }
     }
 
-    /// What is started: its settings are hyper-parameters.
+    /// The run's start: its settings are hyper-parameters.
     pub(crate) fn run(&mut self, run: &Run) {
         let settings = run.settings.clone().into_entries();
         let settings: Vec<_> = settings.map(|(name, value)| (name, Setting::of(value))).collect();
@@ -76,7 +76,7 @@ impl Board {
         self.look(done);
     }
 
-    /// An update, with what its test said.
+    /// An update, with its test's results.
     pub(crate) fn update(&mut self, update: &Update) {
         let taken_back = self.is_made_again(update.step);
         let seconds = Duration::from_secs_f64(update.seconds.max(0.0));
@@ -106,7 +106,7 @@ impl Board {
         self.tests(At::now(test.step), numbers(&test.scores), test.averages_test_accuracy);
     }
 
-    /// What training came to.
+    /// The result of training.
     pub(crate) fn result(&mut self, summary: &Summary) {
         let last = i64::try_from(summary.updates).unwrap_or(i64::MAX);
         // A start after the end makes nothing, and tells nothing.
@@ -127,8 +127,8 @@ impl Board {
         self.look(done);
     }
 
-    /// Notes a step, and takes back what was told of it and of later ones: by this process, or by
-    /// an earlier one that made more updates than it saved.
+    /// Notes a step, and takes back the reports of it and of later ones: by this process, or by an
+    /// earlier one that made more updates than it saved.
     fn is_made_again(&mut self, step: i64) -> bool {
         let again = self.step.is_none_or(|last| step <= last);
         if again {

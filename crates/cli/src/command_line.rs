@@ -1,8 +1,8 @@
 //! The command line together with the file that `--config` names.
 //!
-//! What the file says becomes words before those of the user, so that ranges, conflicts and
-//! defaults are the options' own. Invariant: an option that the user gave wins, also over others
-//! in the file that it excludes.
+//! The file's settings become words before those of the user, so that ranges, conflicts and
+//! defaults are the options' own. Invariant: an option that the user gave wins, even over others in
+//! the file that it excludes.
 
 mod typed;
 
@@ -27,11 +27,11 @@ pub struct Given {
     pub file: Option<PathBuf>,
 }
 
-/// Reads a command line, of which the first word is the program, and the file that it names.
+/// Reads a command line, whose first word is the program, and the file that it names.
 ///
 /// # Errors
-/// [`ConfigError`] names the file, the key, what was expected and what came. A question for help
-/// is an error of clap too.
+/// [`ConfigError`] names the file, the key, what was expected and what came. A request for help is
+/// also an error of clap.
 ///
 /// # Examples
 /// ```
@@ -81,7 +81,7 @@ struct WithFile {
 type Entries<'c> = Vec<(String, &'c Arg, Vec<String>)>;
 
 impl WithFile {
-    /// `None` without a file. What is wrong with the words is said when all of them are read.
+    /// `None` without a file. Mistakes in the words are reported when all of them are read.
     fn of(typed: &[OsString]) -> Option<Self> {
         let mut program = Cli::command().ignore_errors(true);
         program.build();
@@ -96,7 +96,7 @@ impl WithFile {
         Some(Self { file, own, command, matches })
     }
 
-    /// What the file says, less what the user says otherwise.
+    /// The file's settings, except those that the user overrides.
     fn words(&self) -> Result<Vec<String>, ConfigError> {
         let entries = self.entries()?;
         self.refuse_both(&entries)?;
@@ -133,7 +133,7 @@ impl WithFile {
         Ok(entries)
     }
 
-    /// The option of a key; neither a file in a file nor what is not for people.
+    /// The option of a key; neither a file in a file nor a hidden option.
     fn option(&self, key: &str) -> Option<&Arg> {
         let named = |arg: &&Arg| arg.get_long().is_some_and(|long| long.replace('-', "_") == key);
         let arg = self.command.get_arguments().find(named)?;

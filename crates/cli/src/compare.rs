@@ -20,7 +20,7 @@ use crate::error::{Error, UsageError};
 use crate::history::METRICS;
 use crate::output;
 
-/// A table is no wider, save where a single column is.
+/// The most columns of a table, unless a single one is wider.
 const WIDTH: usize = 80;
 
 /// What `--json` prints.
@@ -34,7 +34,7 @@ struct Comparison<'a> {
 /// Reads runs, and shows them together.
 ///
 /// # Errors
-/// When a run is given twice, its files make no sense, or a result cannot be written.
+/// When a run is given twice, its files are invalid, or a result cannot be written.
 pub fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Error> {
     if let Some(path) = &args.out {
         refuse_page(path)?;
@@ -62,7 +62,7 @@ pub fn compare(args: &CompareArgs, out: &mut dyn Write) -> Result<(), Error> {
     output::text(out, &text)
 }
 
-/// Refuses a page where none can be, or where it would take the place of a run's own files.
+/// Refuses a page that cannot be written, or that would replace a run's own files.
 fn refuse_page(path: &Path) -> Result<(), Error> {
     let target = target(path);
     let folder = target.parent().unwrap_or(&target);
@@ -78,13 +78,13 @@ fn refuse_page(path: &Path) -> Result<(), Error> {
     Err(UsageError::number("--out", expected, path.display()).into())
 }
 
-/// Where links lead is what is meant.
+/// Links are followed first.
 fn target(path: &Path) -> PathBuf {
     let absolute = || std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     fs::canonicalize(path).unwrap_or_else(|_| absolute())
 }
 
-/// Where each run is, so that one that is given twice is found whatever it is called.
+/// Where each run is, so that a run given twice is found under any name.
 fn places(runs: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     let whole = |path: &PathBuf| {
         let target = target(path);

@@ -54,7 +54,7 @@ impl Config {
         self.0.into_iter()
     }
 
-    /// Sets a value; one that is none takes it out.
+    /// Sets a value; an absent one removes it.
     pub(crate) fn set(&mut self, key: &str, value: impl Into<Value>) {
         match value.into() {
             Value::Null => self.0.remove(key),

@@ -1,6 +1,6 @@
 //! Drawings as text: what every one needs, and line charts.
 //!
-//! Draws what it is given, the same bytes each time; measures and decides nothing.
+//! Draws its input, the same bytes each time; measures and decides nothing.
 
 pub mod chart;
 pub(crate) mod svg;

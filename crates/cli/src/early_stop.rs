@@ -1,10 +1,10 @@
-//! Whether a training is to end before its last update, since a metric says so.
+//! Whether a metric ends a training before its last update.
 //!
-//! Plain data; it is told of each test. It begins anew with the process that asks it.
+//! Plain data; it is told of each test. It begins anew with each process.
 
 use crate::args::StopWhen;
 
-/// Every reason begins so, by which each process of a cluster knows it.
+/// The beginning of every reason, by which each process of a cluster knows it.
 const REASON: &str = "--stop-when ";
 
 /// The rule, and what it has seen.
@@ -26,7 +26,7 @@ impl EarlyStop {
         self.rule
     }
 
-    /// Takes a test of an update; why training is to end, if it is.
+    /// Takes a test of an update; returns why training should end, if it should.
     pub(crate) fn tested(&mut self, step: i64, value: f64) -> Option<String> {
         let rule = self.rule;
         let reached = match rule {

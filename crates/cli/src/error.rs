@@ -29,7 +29,7 @@ impl Error {
         Self { exit, source: source.into() }
     }
 
-    /// What the command was given is wrong.
+    /// The command's input is wrong.
     pub fn usage(source: impl Into<BoxError>) -> Self {
         Self::new(Exit::Usage, source)
     }
@@ -46,7 +46,7 @@ impl Error {
     }
 }
 
-/// Errors that mean the same status in every command.
+/// Errors with the same status in every command.
 macro_rules! exits {
     ($($error:ty => $exit:ident,)*) => {$(
         impl From<$error> for Error {
@@ -76,7 +76,7 @@ impl From<ClusterError> for Error {
     }
 }
 
-/// A disk may mend itself; of another checkpoint the same command would be refused again.
+/// A disk may recover; with a bad checkpoint the same command would be refused again.
 impl From<CheckpointError> for Error {
     fn from(error: CheckpointError) -> Self {
         match error {

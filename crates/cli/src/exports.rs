@@ -1,5 +1,4 @@
-//! What goes out of a training's record while it trains, where that is asked for: `--trace` and
-//! `--otlp`.
+//! What a training's record sends elsewhere while it trains, if requested: `--trace` and `--otlp`.
 //!
 //! The same for one process and for the first server of a cluster.
 
@@ -22,16 +21,16 @@ impl Exports {
     /// Refuses what can be refused before anything is written.
     ///
     /// # Errors
-    /// An option makes no sense, or its file cannot be written.
+    /// An option is invalid, or its file cannot be written.
     pub(crate) fn check(args: &TrainArgs) -> Result<(), Error> {
         trace::check(args.trace.as_deref())?;
         otlp::check(args.otlp.as_deref())
     }
 
-    /// Begins those that are asked for.
+    /// Begins those requested.
     ///
     /// # Errors
-    /// As [`check`](Self::check), and what the system says.
+    /// As [`check`](Self::check), and the system's errors.
     pub(crate) fn start(
         args: &TrainArgs,
         record: &Record,

@@ -1,7 +1,7 @@
-//! What the files of a run tell of it: read back for its page, and for plans.
+//! A run's history, read back from its files: for its page, and for plans.
 //!
-//! A file may be that of a run that was killed, resumed, or taken back to a checkpoint. What was
-//! taken back is dropped.
+//! A file may be that of a run that was killed, resumed, or taken back to a checkpoint. Updates
+//! taken back are dropped.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::summary::Summary;
 
 /// The file of updates and batches in a run folder.
 pub(crate) const METRICS: &str = "metrics.jsonl";
-/// The files of tests, by those who test and do not update.
+/// The files of tests, by processes that test and do not update.
 pub(crate) const TESTS: [&str; 2] = ["chief.jsonl", "evaluations.jsonl"];
 
 /// A run, from its first start to its end.
@@ -28,9 +28,9 @@ pub(crate) struct History {
     pub(crate) lives: Vec<Life>,
     /// The updates that it was taken back to.
     pub(crate) restores: Vec<i64>,
-    /// What the last start came to, if that is known.
+    /// The result of the last start, if known.
     pub(crate) result: Option<Summary>,
-    /// The last result that was told, of whichever start.
+    /// The last reported result, of whichever start.
     pub(crate) told: Option<Summary>,
 }
 
@@ -82,7 +82,7 @@ impl History {
         Ok(history)
     }
 
-    /// Reads the files of a run folder, and goes on with what this process knows of its latest
+    /// Reads the files of a run folder, and continues with what this process knows of its latest
     /// part: another process may not have written all of it, or elsewhere.
     pub(crate) fn with_latest(path: &Path, latest: &News) -> Result<Self, Error> {
         let mut history = Self::default();
@@ -175,7 +175,7 @@ impl History {
         Ok(())
     }
 
-    /// The life that a line belongs to; a file of before may begin without one.
+    /// The life that a line belongs to; a file of an earlier version may begin without one.
     fn life(&mut self) -> &mut Life {
         if self.lives.is_empty() {
             self.lives.push(Life::default());
@@ -190,7 +190,7 @@ impl History {
     }
 }
 
-/// The stretches of time that batches tell of, up to those that are known otherwise.
+/// The spans that batches tell of, up to those known otherwise.
 pub(crate) fn spans(batches: &[Batch], latest: &[Span]) -> Vec<Span> {
     let mut from: BTreeMap<u64, Duration> = BTreeMap::new();
     for span in latest {

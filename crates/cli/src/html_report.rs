@@ -1,7 +1,7 @@
 //! The page of a run: one HTML file that needs nothing else, and a picture of its first steps.
 //!
-//! Draws what it is given; measures and decides nothing. Colours are CSS variables, so that the
-//! page follows the reader's light or dark choice.
+//! Draws its input; measures and decides nothing. Colours are CSS variables, so that the page
+//! follows the reader's light or dark choice.
 
 mod timeline;
 
@@ -38,7 +38,7 @@ pub struct Page<'a> {
     pub updates: &'a [Update],
     /// The updates that the run was taken back to.
     pub restores: &'a [i64],
-    /// The updates since the last start, whose clock the timeline has.
+    /// The updates since the last start, on whose clock the timeline is.
     pub recent: &'a [Update],
     /// What the replicas did since then.
     pub timeline: &'a [Span],
@@ -106,7 +106,7 @@ pub fn html(page: &Page<'_>) -> String {
     out
 }
 
-/// A picture of the first updates, a file of its own.
+/// A picture of the first updates, as a separate file.
 #[must_use]
 pub fn picture(page: &Page<'_>) -> String {
     timeline::picture(page.timeline, page.recent, PICTURE_STEPS, STYLE)
@@ -180,7 +180,7 @@ fn loss_chart(page: &Page<'_>) -> String {
     .draw()
 }
 
-/// The measure that says most.
+/// The most telling measure.
 fn test_chart(page: &Page<'_>) -> String {
     let points = |of: fn(&Update) -> Option<f64>| -> Vec<(f64, f64)> {
         let tested =
@@ -250,7 +250,7 @@ pub(crate) fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.iter().enumerate().map(|(n, point)| (point.0, mean(n))).collect()
 }
 
-/// More points than a chart has pixels cannot be seen: of each group the lowest and the highest
+/// More points than a chart has pixels cannot be seen: the lowest and the highest of each group
 /// stay, in their order.
 pub(crate) fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     const GROUPS: usize = 1000;

@@ -1,6 +1,6 @@
 //! Requests for the end and for a checkpoint, from a signal to a training, whichever comes first.
 //!
-//! Handles no signals itself, so that tests and other programs can interrupt a training as well.
+//! Handles no signals itself, so that tests and other programs can also interrupt a training.
 //! Invariant: a request is never forgotten, and its sender never waits.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -33,22 +33,22 @@ impl std::fmt::Debug for Interrupt {
 struct State {
     requested: bool,
     training: Option<StopHandle>,
-    /// A checkpoint was asked for when no saver was attached.
+    /// A checkpoint was requested when no saver was attached.
     save: bool,
     saver: Option<SyncSender<()>>,
 }
 
-/// What a stopped training says of itself.
+/// A stopped training's reason.
 pub(crate) const REASON: &str = "interrupted";
 
 impl Interrupt {
-    /// Nothing is asked for yet.
+    /// Nothing is requested yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks for the end; returns whether this was the first time.
+    /// Requests the end; returns whether this was the first time.
     pub fn request(&self) -> bool {
         let mut state = lock(&self.state);
         let first = !state.requested;
@@ -59,13 +59,13 @@ impl Interrupt {
         first
     }
 
-    /// Whether the end was asked for.
+    /// Whether the end was requested.
     #[must_use]
     pub fn requested(&self) -> bool {
         lock(&self.state).requested
     }
 
-    /// Asks for a checkpoint of now; training goes on.
+    /// Requests a checkpoint of now; training goes on.
     pub fn request_save(&self) {
         let mut state = lock(&self.state);
         match &state.saver {
@@ -77,8 +77,7 @@ impl Interrupt {
         }
     }
 
-    /// Whether a checkpoint was asked for since this was last called, where nothing is attached
-    /// that writes one.
+    /// Whether a checkpoint was requested since the last call, if no saver is attached.
     pub(crate) fn take_save(&self) -> bool {
         std::mem::take(&mut lock(&self.state).save)
     }
@@ -88,7 +87,7 @@ impl Interrupt {
         lock(&self.state).training = Some(training);
     }
 
-    /// What writes a checkpoint from now on, on a thread of its own; that ends with the last clone.
+    /// What writes a checkpoint from now on, on its own thread; that ends with the last clone.
     pub(crate) fn attach_saver(&self, save: impl Fn() + Send + 'static) -> std::io::Result<()> {
         let (sender, requests) = sync_channel(1);
         let saver = std::thread::Builder::new().name("saver".to_owned());

@@ -32,7 +32,7 @@ use crate::output::say;
 use crate::ports;
 use crate::security;
 
-/// Between two looks at the processes.
+/// The time between two checks of the processes.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// How long processes may take to end once they should.
@@ -43,15 +43,15 @@ const GRACE: Duration = Duration::from_secs(15);
 pub struct Launched {
     /// Where its files are.
     pub run_dir: PathBuf,
-    /// Whether it was ended before its time.
+    /// Whether it ended early.
     pub interrupted: bool,
     /// Whether there is a checkpoint to go on from.
     pub saved: bool,
 }
 
-/// Runs a cluster to its end; the chief shows how far it is, and the result. `words` are the
-/// command line's, without the program and the command, and `itself` starts this program once more
-/// when words are put behind it.
+/// Runs a cluster to its end; the chief shows progress and the result. `words` are the command
+/// line's, without the program and the command, and `itself` starts this program again when words
+/// are appended.
 ///
 /// # Errors
 /// When nothing could be begun, or the training failed; every process has ended by then.
@@ -82,7 +82,7 @@ pub fn launch(
         trace: args.train.trace.clone(),
         otlp: args.train.otlp.clone(),
     };
-    // Until it ends: then nobody listens there any more.
+    // Until it ends: then nothing listens there.
     let root = job.folder.root().to_owned();
     let (_reachable, security) = Reachable::new(&root, places.ps.clone(), &args.security)?;
     if !args.train.quiet {
@@ -145,8 +145,7 @@ fn check_security(args: &SecurityArgs) -> Result<(), Error> {
 struct Processes {
     children: Vec<Child>,
     quiet: bool,
-    /// How long the chief may take after the last server, if that is not shorter than the others
-    /// get.
+    /// How long the chief may take after the last server, if that is longer than the others get.
     patience: Duration,
 }
 
@@ -157,7 +156,7 @@ impl Processes {
         let mut told: Option<Instant> = None;
         // A server has left for good, which saves but does not end the training: no process can.
         let mut parted = false;
-        // Since when no server runs any more.
+        // Since when no server has been running.
         let mut alone: Option<Instant> = None;
         loop {
             if interrupt.take_save() {
@@ -255,14 +254,14 @@ impl Processes {
         self.children.iter().filter(|child| child.is_server()).all(Child::has_ended)
     }
 
-    /// At the end: the servers need not wait for workers where none is left or started again, and
-    /// the first one for no process at all where it is the last. In a later life it is told again.
+    /// At the end: the servers need not wait for workers if none is left or started again, and the
+    /// first one for no process at all if it is the last. A later life is told again.
     fn release_servers(&mut self) {
         let Some((first, others)) = self.children.split_first_mut() else { return };
         if others.iter().all(|child| child.is_server() || child.has_ended()) {
             first.say(LEAVE);
             if first.has_ended() {
-                // Nobody is left who could tell them of an end.
+                // No process is left that could tell them of an end.
                 others.iter_mut().for_each(|child| child.say(LEAVE));
             }
         }

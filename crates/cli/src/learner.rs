@@ -22,7 +22,7 @@ pub(crate) struct Learner<'a> {
 }
 
 impl Model<f32> for Learner<'_> {
-    /// A file that was changed has none.
+    /// A changed file has none.
     type Batch = Result<Batch, DataError>;
 
     fn keys(&self, batch: &Self::Batch) -> Keys {
@@ -94,7 +94,7 @@ pub enum Clip {
 }
 
 impl Clip {
-    /// The one that was given, if any.
+    /// The given limit, if any.
     ///
     /// # Errors
     /// [`UsageError::Number`] when the limit is not finite or not above zero.
@@ -119,7 +119,7 @@ impl Clip {
         Ok(None)
     }
 
-    /// Clips in place. A gradient that is not finite stays as it is: its loss is no number either,
+    /// Clips in place. A gradient that is not finite stays as it is: its loss is not finite either,
     /// and the guard that watches the loss can name the step.
     fn apply(self, gradients: &mut Gradients<f32>) {
         let mut views = gradients.views_mut();

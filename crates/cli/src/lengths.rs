@@ -1,5 +1,5 @@
 //! How long a training is, how large its batches are, and how often it is tested: as the options
-//! say, else as suits the data.
+//! say, otherwise as suits the data.
 
 use std::ops::RangeInclusive;
 
@@ -11,20 +11,20 @@ use crate::error::UsageError;
 /// With the built-in digits.
 const USUAL_UPDATES: u64 = 1000;
 
-/// With a file so many examples are used, in epochs of these bounds.
+/// With a file, this many examples are used, in epochs within these bounds.
 const USUAL_EXAMPLES: u64 = 200_000;
 const USUAL_EPOCHS: RangeInclusive<u64> = 2..=100;
 
 const USUAL_BATCH: u64 = 32;
 
-/// Where there are more examples than these, larger batches cost less each.
+/// With more examples than this, larger batches cost less each.
 const MANY_EXAMPLES: u64 = 20_000;
 const LARGE_BATCH: u64 = 512;
 
-/// The model is tested about so many times in a run without `--eval-every`,
+/// The model is tested about this many times in a run without `--eval-every`,
 const USUAL_TESTS: u64 = 25;
 
-/// or less often, so that not more than one example is tested for so many that are trained on.
+/// or less often, so that at most one example is tested for this many trained on.
 const TRAINED_A_TEST: u64 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! with replicas and backups, and writes down what happened.
 //!
 //! The rules of training are the `sync-replicas` crate's; here are data, models, options, and the
-//! pages of a run. As a library it serves the program's tests and programs that want its parts:
+//! pages of a run. As a library it serves the program's tests, and programs that want its parts:
 //!
 //! ```
 //! use clap::Parser;

@@ -1,4 +1,4 @@
-//! Locks that a panic does not make useless: what they guard is whole between any two calls.
+//! Locks that survive a panic: their data is whole between any two calls.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

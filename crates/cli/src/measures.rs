@@ -1,4 +1,4 @@
-//! Which metrics a run has for `--keep-best` and `--stop-when`, and what they are of a test.
+//! Which metrics a run has for `--keep-best` and `--stop-when`, and their values in a test.
 
 use std::path::Path;
 
@@ -11,8 +11,8 @@ use crate::metrics::Evaluation;
 /// Where a run folder has its best checkpoint.
 pub(crate) const BEST: &str = "best";
 
-/// Refuses what this run does not measure. In a cluster an evaluator keeps the best checkpoint, and
-/// the chief ends training.
+/// Refuses a metric that this run does not measure. In a cluster an evaluator keeps the best
+/// checkpoint, and the chief ends training.
 pub(crate) fn check(args: &TrainArgs, in_cluster: bool, task: TaskKind) -> Result<(), UsageError> {
     let no_averages = args.ema.is_none().then_some("needs --ema");
     let of_task = |metric| {
@@ -66,7 +66,7 @@ fn refuse(
     Err(UsageError::number(option, there.join(" or "), got))
 }
 
-/// What a test says, and the loss of its update; `None` where it was not measured.
+/// A test's result, and the loss of its update; `None` if it was not measured.
 pub(crate) fn value(metric: Metric, test: &Evaluation, loss: Option<f64>) -> Option<f64> {
     match metric {
         Metric::TestAccuracy => test.scores.test_accuracy,

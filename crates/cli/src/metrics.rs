@@ -1,6 +1,6 @@
 //! `metrics.jsonl`: a line for the run, one for each update, one for each batch, one for the end.
 //!
-//! Written while training runs, so that a run that was killed has all but its last second.
+//! Written while training runs, so that a killed run has all but its last second.
 
 mod batches;
 
@@ -26,7 +26,7 @@ use crate::error::Error;
 pub struct Run {
     /// The program's version.
     pub version: &'static str,
-    /// The words that it was started with.
+    /// The words that started it.
     pub command: Vec<String>,
     /// The machine.
     pub host: String,
@@ -34,7 +34,7 @@ pub struct Run {
     pub started: String,
     /// Which run it is.
     pub run: RunId,
-    /// Every setting with its own type, and N also where it is no setting.
+    /// Every setting with its own type, and N even if it is not a setting.
     #[serde(flatten)]
     pub settings: Config,
 }
@@ -46,7 +46,7 @@ pub struct Update {
     pub step: i64,
     /// The mean loss of its gradients, before the update.
     pub loss: Option<f64>,
-    /// Since training began, or was gone on with.
+    /// Since training began, or went on.
     pub seconds: f64,
     /// Examples in its gradients.
     #[serde(default)]
@@ -77,7 +77,7 @@ impl From<&UpdateMade> for Update {
 pub struct Saved {
     /// Its update.
     pub step: i64,
-    /// When it was there, since training began.
+    /// When it was complete, since training began.
     pub at: f64,
     /// How long it took.
     pub seconds: f64,
@@ -124,7 +124,7 @@ const SOON: Duration = Duration::from_secs(1);
 /// And no more than so many bytes of them,
 const MOST_BYTES: usize = 1 << 16;
 
-/// unless the file takes none: then they wait for it up to so many.
+/// unless the file takes none: then they wait, up to this many.
 const MOST_KEPT: usize = 1 << 24;
 
 #[derive(Serialize)]
@@ -142,8 +142,8 @@ pub struct Restore {
 }
 
 impl Metrics {
-    /// Goes on with a file, or begins it. Half a line at its end, of a process that was killed by a
-    /// version before, is taken away.
+    /// Appends to a file, or creates it. Removes half a line at its end, left by a killed process
+    /// of an earlier version.
     ///
     /// # Errors
     /// Whatever keeps it from being written.
@@ -169,7 +169,7 @@ impl Metrics {
         }
     }
 
-    /// Adds the line of an update; where a restore took earlier ones back, that line first.
+    /// Adds the line of an update; if a restore took earlier ones back, that line first.
     pub fn add_update(&mut self, update: &Update) {
         if self.last_step.is_some_and(|last| update.step <= last) {
             self.add("restore", &Restore { step: update.step - 1 });
@@ -187,8 +187,8 @@ impl Metrics {
         if due { self.flush() } else { Ok(()) }
     }
 
-    /// Lines that the file does not take would fill memory: all go but the one that may be half
-    /// written.
+    /// Lines that the file does not take would fill memory: all are dropped but the one that may be
+    /// half written.
     fn forget(&mut self) {
         let first = self.lines.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.lines.truncate(first);
@@ -198,7 +198,7 @@ impl Metrics {
     /// Hands everything to the system.
     ///
     /// # Errors
-    /// Whatever keeps it from being written; what was not written is tried again the next time.
+    /// Whatever keeps it from being written; unwritten lines are tried again the next time.
     pub fn flush(&mut self) -> io::Result<()> {
         self.written = Instant::now();
         let (mut done, mut result) = (0, Ok(()));
@@ -220,7 +220,7 @@ pub(crate) fn unwritten(error: io::Error) -> Error {
     Error::failed(format!("writing metrics.jsonl failed: {error}"))
 }
 
-/// Whether the last line of a file is the result of a run; no file has none.
+/// Whether the last line of a file is the result of a run; a missing file has none.
 pub(crate) fn ends_with_result(path: &Path) -> bool {
     last_line(path).is_some_and(|line| line.starts_with(br#"{"kind":"result""#))
 }
@@ -230,7 +230,7 @@ pub(crate) fn last_evaluation(path: &Path) -> Option<Evaluation> {
     serde_json::from_slice(&last_line(path)?).ok()
 }
 
-/// The last line of a file, if that is whole.
+/// The last line of a file, if it is whole.
 fn last_line(path: &Path) -> Option<Vec<u8>> {
     /// More than any result takes.
     const TAIL: u64 = 1 << 20;
@@ -303,7 +303,7 @@ mod tests {
             metrics.add_update(&update(step));
         }
         metrics.flush().expect("is writable");
-        // By another process as well.
+        // By another process, too.
         let mut metrics = Metrics::append(&path).expect("is writable");
         for step in [3, 4] {
             metrics.add_update(&update(step));

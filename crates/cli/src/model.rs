@@ -14,16 +14,15 @@ const WIDE_DEEP_UNITS: usize = 64;
 const EMBEDDING_WIDTH: usize = 32;
 const USUAL_WIDTH: usize = 8;
 
-/// What a file that is none, since it is in the program, is called.
+/// The name of the data in the program, which is not a file.
 const DIGITS: &str = "the built-in digits";
 
-/// The model that is trained unless another is asked for.
+/// The default model.
 pub(crate) fn usual_model(data: &DataArgs) -> ModelKind {
     if data.data.is_some() { ModelKind::Linear } else { ModelKind::Mlp }
 }
 
-/// The optimizer that is used unless another is asked for: tables need one that leaves the rows
-/// alone that a gradient does not have.
+/// The default optimizer: tables need one that leaves alone the rows that a gradient does not have.
 pub(crate) fn usual_optimizer(model: ModelKind) -> OptimizerKind {
     match model {
         ModelKind::Softmax | ModelKind::Mlp => OptimizerKind::Adam,
@@ -32,7 +31,7 @@ pub(crate) fn usual_optimizer(model: ModelKind) -> OptimizerKind {
     }
 }
 
-/// The model with its sizes; one that it does not have is refused.
+/// The model with its sizes; a size that it does not have is refused.
 pub(crate) fn kind(
     model: ModelKind,
     hidden: Option<u64>,
@@ -67,7 +66,7 @@ fn size(
     usual: Option<usize>,
     expected: &'static str,
 ) -> Result<Option<usize>, UsageError> {
-    /// More would not fit into memory; the option's own check has seen to the zero.
+    /// More would not fit into memory; the option's own check has excluded zero.
     const MOST: u64 = 1 << 20;
     match (asked, usual) {
         (None, usual) => Ok(usual),
@@ -164,7 +163,7 @@ fn names(columns: &[NumberColumn]) -> Vec<String> {
     columns.iter().map(|column| column.name.clone()).collect()
 }
 
-/// Not more of them than somebody reads.
+/// No more of them than a person reads.
 fn few(names: &[String]) -> String {
     const MOST: usize = 20;
     let mut text = names.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
@@ -174,10 +173,10 @@ fn few(names: &[String]) -> String {
     text
 }
 
-/// Which columns are learned from, and how: of two that say the same, one can go on with the
+/// Which columns are learned from, and how: of two equal descriptions, one can go on with the
 /// tables of the other.
 pub(crate) fn columns(data: &Dataset) -> String {
-    /// More is no help to whom it is shown.
+    /// More does not help the reader.
     const MOST: usize = 300;
     let features = &data.features;
     let classes = features.target.task.classes().iter().map(|class| class.value.clone());

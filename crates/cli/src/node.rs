@@ -50,8 +50,8 @@ pub fn run(process: &Process) -> Result<Ended, Error> {
     Ok(Ended::of(&report))
 }
 
-/// Serves the page of a process that does not coordinate, if it is to have one: of a server what it
-/// says, of a worker what it records of itself.
+/// Serves the page of a process that does not coordinate, if it should have one: a server's status,
+/// a worker's own record.
 fn serve_page(process: &Process) -> Result<(), Error> {
     let Some(page) = observe::listen(process.page)? else { return Ok(()) };
     let status = process.cluster.status_handle();

@@ -1,7 +1,7 @@
-//! A training looked at while it runs: metrics for Prometheus, a live page, and rows in a terminal.
+//! Views of a running training: metrics for Prometheus, a live page, and rows in a terminal.
 //!
-//! Every view is drawn from a status and a record; none of them changes anything, and a view that
-//! nobody looks at costs nothing.
+//! Every view is drawn from a status and a record; none of them changes anything, and a view
+//! without a viewer costs nothing.
 
 mod evaluations;
 mod events;
@@ -27,7 +27,7 @@ pub(crate) use self::recent::Recent;
 pub(crate) use self::rows::rows;
 pub(crate) use self::view::View;
 
-/// How a training in this process is, in the words of a cluster's first server.
+/// The status of a training in this process, in the words of a cluster's first server.
 pub(crate) fn of_process(status: Status, record: &Record) -> ServerStatus {
     let activity = record.activity();
     let steps = &activity.step_seconds;
@@ -43,7 +43,7 @@ pub(crate) fn of_process(status: Status, record: &Record) -> ServerStatus {
     }
 }
 
-/// What the views of one process are drawn from.
+/// The sources of one process's views.
 #[derive(Clone)]
 pub(crate) struct Observed {
     status: Arc<dyn Fn() -> Option<ServerStatus> + Send + Sync>,
@@ -53,12 +53,12 @@ pub(crate) struct Observed {
 }
 
 impl Observed {
-    /// A process that says how it is; `None` while it cannot say.
+    /// A process that reports its status; `None` while it cannot.
     pub(crate) fn new(status: impl Fn() -> Option<ServerStatus> + Send + Sync + 'static) -> Self {
         Self { status: Arc::new(status), record: None, folder: None }
     }
 
-    /// What it has recorded.
+    /// Its record.
     pub(crate) fn with_record(self, record: &Record) -> Self {
         Self { record: Some(record.clone()), ..self }
     }

@@ -11,7 +11,7 @@ use crate::args::{ModelKind, OptimizerKind, OptimizerNumbers, cli_name};
 use crate::error::UsageError;
 use crate::optional::set;
 
-/// An optimizer, and the numbers of its options that it has.
+/// An optimizer, and those of its numbers that are options.
 pub(crate) struct Built {
     pub(crate) optimizer: Box<dyn Optimizer<f32>>,
     pub(crate) numbers: OptimizerNumbers,
@@ -24,7 +24,7 @@ impl Built {
     }
 }
 
-/// Those of an optimizer's own numbers that are options, also those in a part that it shares with
+/// An optimizer's own numbers that are options, including those in a part that it shares with
 /// others.
 fn numbers(optimizer: Value) -> OptimizerNumbers {
     let mut all = serde_json::Map::new();
@@ -92,11 +92,11 @@ pub(crate) fn build(
     Ok(built)
 }
 
-/// What the sums of squares of Adagrad and FTRL begin with, where it is not their own usual 0.1.
+/// The initial sums of squares of Adagrad and FTRL, if they are not the usual 0.1.
 ///
-/// The gradient of a key that one row of a batch has is a part of a batch's size of that row's own;
-/// beside 0.1 its square is nothing, and the key would never be learned. Where all keys are
-/// frequent, a large number keeps those that are less so from being learned by heart.
+/// The gradient of a key that one row of a batch has is that row's own divided by the size of the
+/// batch; beside 0.1 its square is nothing, and the key would never be learned. If all keys are
+/// frequent, a large number keeps the rarer ones from being learned by heart.
 fn usual_accumulator(model: ModelKind) -> Option<f64> {
     match model {
         ModelKind::Linear | ModelKind::WideDeep | ModelKind::Fm => Some(1e-8),

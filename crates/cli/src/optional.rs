@@ -1,4 +1,4 @@
-//! Builder calls for values that may not be given.
+//! Builder calls for optional values.
 
 /// Calls `with` if there is a value; otherwise the builder keeps its default.
 pub(crate) fn set<B, V>(builder: B, value: Option<V>, with: impl FnOnce(B, V) -> B) -> B {

@@ -1,9 +1,9 @@
 //! `--otlp URL`: what happened when, as spans for an OpenTelemetry collector; behind the feature
 //! `otlp`.
 //!
-//! Follows a training's record in a thread of its own, as `--trace` does, and changes nothing of
-//! what is sent between processes. Invariant (P-29): a collector that is away or slow ends no
-//! training, and holds its end for two seconds at most.
+//! Follows a training's record on its own thread, as `--trace` does, and changes nothing of what
+//! processes send each other. Invariant (P-29): a collector that is away or slow ends no training,
+//! and delays its end by two seconds at most.
 
 #[cfg(not(feature = "otlp"))]
 mod absent;

@@ -1,8 +1,8 @@
-//! What the program says: messages on standard error, a text or one JSON object on standard output,
+//! The program's output: messages on standard error, a text or one JSON object on standard output,
 //! and files that a user names.
 //!
-//! Invariant: a user who does not read messages ends no training; a result that was asked for and
-//! cannot be written is an error.
+//! Invariant: unread messages end no training; a requested result that cannot be written is an
+//! error.
 
 use std::fmt::Display;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::error::Error;
 
 /// Writes a line to standard error, as one piece; it may be lost.
 ///
-/// `eprintln!` panics where the reader has gone, as `head` does and a closed window.
+/// `eprintln!` panics if the reader is gone, as with `head` or a closed window.
 pub fn say(line: impl Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
@@ -35,7 +35,7 @@ pub fn json(out: &mut (impl Write + ?Sized), result: &impl Serialize) -> Result<
     })
 }
 
-/// Writes a result as text; a reader who has gone, as `head` does, has seen enough.
+/// Writes a result as text; a reader that is gone, such as `head`, has seen enough.
 ///
 /// # Errors
 /// When it cannot be written for another reason, as to a full disk.
@@ -48,16 +48,16 @@ pub(crate) fn text(out: &mut (impl Write + ?Sized), text: &str) -> Result<(), Er
     }
 }
 
-/// Whether who reads has gone.
+/// Whether the reader is gone.
 pub(crate) fn is_broken_pipe(error: &io::Error) -> bool {
     error.kind() == ErrorKind::BrokenPipe
 }
 
-/// Writes to a pipe or a device as it is. A file is written beside the one that is meant, and put
-/// in its place once it is whole: what was there stays until then, and may be what is read.
+/// Writes to a pipe or a device as it is. A file is written beside its place, and moved there once
+/// it is whole: the old one stays until then, and may be the very input.
 ///
 /// # Errors
-/// What `write` says, or the system of the file, by its name.
+/// The error of `write`, or of the file's system, with its name.
 pub(crate) fn to_file<T>(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<T, BoxError>,

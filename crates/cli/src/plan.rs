@@ -1,8 +1,8 @@
-//! `sync-replicas plan`: who is slow, and how many backups? From a run's own times, from anybody's,
-//! or from a distribution.
+//! `sync-replicas plan`: who is slow, and how many backups? From a run's own times, from other
+//! measured times, or from a distribution.
 //!
-//! Choices are simulated and compared by the `simulator` crate, which also says who is slow; here
-//! are the reading of times, text and figures. What is measured is told before what is advised.
+//! The `simulator` crate simulates and compares choices, and says which replicas are slow; here are
+//! the reading of times, text and figures. Measurements come before advice.
 
 mod answer;
 mod replicas;

@@ -12,7 +12,7 @@ use crate::error::Error;
 const FROM: u16 = 20_000;
 const TO: u16 = 32_000;
 
-/// So many ports on which nothing listens now.
+/// This many ports on which nothing listens now.
 pub(crate) fn free(wanted: usize) -> Result<Vec<u16>, Error> {
     let range = TO - FROM;
     // Launchers that begin at the same time look in different places.
@@ -29,7 +29,7 @@ pub(crate) fn free(wanted: usize) -> Result<Vec<u16>, Error> {
     Ok(ports)
 }
 
-/// Listens for those who look at a page.
+/// Listens for viewers of a page.
 pub(crate) fn bind_metrics(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).map_err(|error| {
         let (ip, port) = (address.ip(), address.port());

@@ -18,7 +18,7 @@ use crate::table_rows::TableRows;
 /// Writes a line for each row of the file.
 ///
 /// # Errors
-/// When there is no model, a column is missing, or a line makes no sense: the lines before it are
+/// When there is no model, a column is missing, or a line is invalid: the lines before it are
 /// written.
 pub fn predict(args: &PredictArgs, out: &mut dyn Write) -> Result<(), Error> {
     let (described, state) = model(&args.run)?;

@@ -1,7 +1,7 @@
 //! The program as a whole: options in, a training, results out, an exit status.
 //!
-//! For `main`, and for what is another program to the system, as Python is. Knows what each command
-//! prints and how it ends, and nothing of what it does.
+//! For `main`, and for a program that the system knows by another name, such as Python. Knows what
+//! each command prints and how it ends, and nothing of what it does.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -34,11 +34,11 @@ use crate::stop::stop;
 use crate::summary::{Summary, story, table, verdict};
 use crate::train::train;
 
-/// Does what a command line says, of which the first word is the program, and answers how the
-/// process is to end. Listens to signals, and may end the process itself: call it once, at its end.
+/// Carries out a command line, whose first word is the program, and returns how the process should
+/// end. Listens to signals, and may end the process itself: call it once, at its end.
 ///
-/// `itself` starts this program once more when words are put behind it: the path of its file or, as
-/// for a program of Python's, an interpreter and what it is to run.
+/// `itself` starts this program again when words are appended: the path of its file or, for a
+/// program of Python's, an interpreter and its script.
 #[must_use]
 pub fn main(itself: &[OsString], typed: impl IntoIterator<Item = OsString>) -> Exit {
     let exit = carry_out(itself, typed);
@@ -91,7 +91,7 @@ fn carry_out(itself: &[OsString], typed: impl IntoIterator<Item = OsString>) -> 
     exit
 }
 
-/// A user who gave few options may wonder which ones are meant.
+/// A user who gave few options may wonder which ones apply.
 fn tell_file(file: &Path) {
     say(format!("settings that the command line does not give are those of {}", file.display()));
 }
@@ -149,7 +149,7 @@ fn run_node(args: NodeArgs, words: &[OsString]) -> Result<Exit, Error> {
     match ended {
         Ended::Over(Some(summary)) => tell(&summary, quiet, json).map(|()| Exit::Done),
         Ended::Over(None) => Ok(Exit::Done),
-        // Without a signal of its own it was told by its launcher, which had one.
+        // Without a signal, its launcher told it, which had one.
         Ended::Left => Ok(asked.exit().unwrap_or(Exit::Terminated)),
     }
 }
@@ -165,12 +165,12 @@ fn listen(interrupt: &Interrupt, words: &'static str) -> signals::Asked {
 /// Has the process of another program log as this one does, to standard error, unless something
 /// logs there already.
 pub fn log_to_stderr() {
-    // It fails only where a file is to be opened.
+    // It fails only when it opens a file.
     let _ = log(None);
 }
 
 /// Warnings only, unless `RUST_LOG` says otherwise (`info`, or by module: `warn,cluster=debug`); to
-/// standard error, or a file that is asked for.
+/// standard error, or to a requested file.
 fn log(path: Option<&Path>) -> io::Result<()> {
     let asked = std::env::var("RUST_LOG").ok().filter(|it| !it.is_empty());
     let filter = asked.as_deref().map(str::parse::<Targets>).transpose();
@@ -202,7 +202,7 @@ fn log(path: Option<&Path>) -> io::Result<()> {
     Ok(())
 }
 
-/// Tells the result; what people do not read is in the run folder.
+/// Shows the result; details that people rarely read are in the run folder.
 fn tell(summary: &Summary, quiet: bool, json: bool) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     if !quiet {
@@ -245,7 +245,7 @@ fn resume_command(run_dir: &str) -> String {
     words.iter().map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
 }
 
-/// A word as a shell takes it.
+/// A word in a shell's spelling.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -1,4 +1,4 @@
-//! How far a training is: a bar on a terminal, plain lines elsewhere, or nothing.
+//! The progress of a training: a bar on a terminal, plain lines elsewhere, or nothing.
 //!
 //! Everything goes to standard error; standard output is for results.
 
@@ -12,7 +12,7 @@ use tabular::scores::Scores;
 use crate::output::say;
 use crate::summary::headline;
 
-/// Between two plain lines, unless a tenth of the run has passed.
+/// The time between two plain lines, unless a tenth of the run has passed.
 const LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// Where progress is shown.
@@ -24,7 +24,7 @@ pub enum Progress {
     Lines {
         /// The global step at the end.
         last: u64,
-        /// The tenth of the run that was last told.
+        /// The tenth of the run shown last.
         tenth: u64,
         /// When that was.
         told: Instant,
@@ -33,18 +33,18 @@ pub enum Progress {
     Quiet,
 }
 
-/// What is shown.
+/// The content of a report.
 #[derive(Clone, Copy, Debug)]
 pub struct State {
     /// The global step.
     pub step: u64,
     /// The mean loss of its gradients.
     pub loss: Option<f64>,
-    /// Updates in a second.
+    /// Updates a second.
     pub rate: f64,
     /// Stale gradients dropped so far.
     pub stale: u64,
-    /// The update that was tested last, and how good it was.
+    /// The update that was tested last, and its result.
     pub test: Option<(i64, Scores)>,
 }
 
@@ -95,7 +95,7 @@ impl Progress {
         }
     }
 
-    /// Says something that stays above the bar, also in a quiet run.
+    /// Prints a line that stays above the bar, even in a quiet run.
     pub fn warn(&self, words: &str) {
         match self {
             Self::Bar(bar) => bar.suspend(|| say(words)),

@@ -14,7 +14,7 @@ pub(crate) fn replicas(
     Ok(set(replicas_anywhere(settings)?, settings.min_replicas, SyncReplicas::min_replicas))
 }
 
-/// The same without what only one process has.
+/// The same without the settings of one process.
 pub(crate) fn replicas_anywhere(
     settings: &Settings,
 ) -> Result<SyncReplicas<Box<dyn Optimizer<f32>>>, UsageError> {

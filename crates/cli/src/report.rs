@@ -1,4 +1,4 @@
-//! The report of a run, drawn from its files: also of one that has no result.
+//! The report of a run, drawn from its files: even of one without a result.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,7 +22,7 @@ use crate::summary::{ReplicaSummary, Summary, story};
 /// Writes the pages of a run into its folder.
 ///
 /// # Errors
-/// When the files of the run make no sense, or the page cannot be written.
+/// When the files of the run are invalid, or the page cannot be written.
 pub fn report(args: &ReportArgs, out: &mut dyn Write) -> Result<(), Error> {
     let root = folder_of(&args.run);
     let summary = draw(&args.run)?;
@@ -31,12 +31,12 @@ pub fn report(args: &ReportArgs, out: &mut dyn Write) -> Result<(), Error> {
     output::text(out, &format!("{}\nreport: {}\n", story(&summary), printable(&page)))
 }
 
-/// The folder of a run that is given as such, or as its file of metrics.
+/// The folder of a run, given as such or as its file of metrics.
 pub(crate) fn folder_of(run: &Path) -> &Path {
     if run.is_dir() { run } else { run.parent().unwrap_or(run) }
 }
 
-/// Draws what the files of a run tell, and answers what it came to.
+/// Draws what the files of a run tell, and returns its result.
 pub(crate) fn draw(run: &Path) -> Result<Summary, Error> {
     let (mut history, root) = (History::read(run)?, folder_of(run));
     if let Some(life) = history.lives.last_mut() {
@@ -50,12 +50,12 @@ pub(crate) fn draw(run: &Path) -> Result<Summary, Error> {
     Ok(summary)
 }
 
-/// What a run came to, or has come to so far.
+/// The result of a run, so far or final.
 pub(crate) fn summary_of(root: &Path, history: &History) -> Summary {
     history.result.clone().unwrap_or_else(|| so_far(root, history))
 }
 
-/// What is known of a run that has told no result: it failed, was killed, or still trains.
+/// The state of a run without a result: it failed, was killed, or still trains.
 fn so_far(root: &Path, history: &History) -> Summary {
     let last = history.lives.last();
     let updates = last.map_or(&[][..], |life| &life.updates);

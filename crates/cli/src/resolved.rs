@@ -1,4 +1,4 @@
-//! Every setting of a run with the value that holds, also where no option gave one.
+//! Every setting of a run with the value in force, even if no option gave one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::learner::Clip;
 use crate::replicas::replicas_anywhere;
 use crate::settings::Settings;
 
-/// What the options of a cluster say, beside those of training.
+/// The options of a cluster, beside those of training.
 pub(crate) struct ClusterOptions<'a> {
     pub(crate) wire: Wire,
     pub(crate) patience: Duration,
@@ -166,12 +166,12 @@ impl Config {
     }
 }
 
-/// As the options take it.
+/// In the options' form.
 fn duration(time: Duration) -> String {
     format!("{}s", time.as_secs_f64())
 }
 
-/// From wherever the run is repeated.
+/// For use from any folder.
 fn path(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path)).display().to_string()
 }

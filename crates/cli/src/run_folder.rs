@@ -1,8 +1,8 @@
 //! The folder of one run: where it is, where its checkpoints are, and what it goes on from (P-24).
 //!
 //! The one notion of that for `train`, `launch` and `node`. Its invariants: an earlier run is never
-//! written over, a path without a checkpoint makes nothing, and what is gone on from is the newest
-//! checkpoint of the folder that is gone on in.
+//! overwritten, a path without a checkpoint makes nothing, and a run goes on from the newest
+//! checkpoint of the folder that it goes on in.
 
 mod find;
 mod folder_settings;
@@ -31,10 +31,10 @@ pub use run_file::Resumed;
 use run_file::RunFile;
 use whole::{unwritable, write_whole};
 
-/// From which a run can be repeated.
+/// The file from which a run can be repeated.
 const CONFIG: &str = "config.toml";
 
-/// What predicts with the variables of its checkpoints.
+/// The file that predicts with the variables of its checkpoints.
 pub(crate) const MODEL: &str = "model.json";
 
 /// Where the files of a run are, for one of its processes.
@@ -44,7 +44,7 @@ pub struct RunFolder {
     checkpoints: PathBuf,
     run: RunId,
     from: Option<ResumePoint>,
-    /// What was not there before, each folder before the one that it lies in.
+    /// New folders, each before the one that it lies in.
     made: Vec<PathBuf>,
     holds: Vec<Hold>,
 }
@@ -56,11 +56,11 @@ pub struct ResumePoint {
     pub path: PathBuf,
     /// Its update.
     pub step: GlobalStep,
-    /// What is set otherwise than before, in words.
+    /// Which settings changed, in words.
     pub changed: Vec<String>,
 }
 
-/// What is to be gone on from, before anything is made.
+/// What to go on from, before anything is made.
 struct Source {
     place: Place,
     path: PathBuf,
@@ -80,12 +80,12 @@ impl ResumePoint {
 }
 
 impl RunFolder {
-    /// For the process that writes the checkpoints, and for a launcher of one: begins a run, or
-    /// goes on, as the settings say. It holds the folder until it is dropped, or lets go.
+    /// For the process that writes the checkpoints, and for its launcher: begins a run, or goes on,
+    /// as the settings say. It holds the folder until it is dropped, or releases it.
     ///
     /// # Errors
-    /// When there is nothing to go on from, nothing left to do, an earlier or
-    /// another run in the way, or a folder that cannot be written. Nothing was made then.
+    /// When there is nothing to go on from, nothing left to do, an earlier or another run in the
+    /// way, or a folder that cannot be written. Nothing was made then.
     pub fn open(settings: impl Into<FolderSettings>) -> Result<Self, Error> {
         let settings = &settings.into();
         let source = source(settings)?;
@@ -112,7 +112,7 @@ impl RunFolder {
         }
     }
 
-    /// For a process that adds files of its own to a run that another one writes: the chief of a
+    /// For a process that adds its own files to a run that another one writes: the chief of a
     /// cluster, its evaluator, and every process of a launcher.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl RunFolder {
     /// For a process that only reads: makes nothing.
     ///
     /// # Errors
-    /// When what it says of its run cannot be read.
+    /// When its record of its run is unreadable.
     pub fn look(settings: impl Into<FolderSettings>) -> Result<Self, Error> {
         let settings = &settings.into();
         let root = root(settings, None);
@@ -136,7 +136,7 @@ impl RunFolder {
         Ok(Self { root, checkpoints, run, from: None, made: Vec::new(), holds: Vec::new() })
     }
 
-    /// Whether the training in it has ended since it was started last.
+    /// Whether the training in it has ended since its last start.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         let metrics = self.root.join("metrics.jsonl");
@@ -157,13 +157,13 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Leaves the folders to the process that is to write them.
+    /// Leaves the folders to the process that will write them.
     pub fn let_go(&mut self) {
         self.holds.clear();
     }
 
-    /// Writes down which run this is, how it was begun, and in `config.toml` all that it takes to
-    /// repeat it: from now on the folder is its own.
+    /// Records which run this is, how it began, and in `config.toml` all that is needed to repeat
+    /// it: from now on the folder is its own.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -191,7 +191,7 @@ impl RunFolder {
         file.write(&self.root)
     }
 
-    /// Removes what was made, if there is no checkpoint in it: a start that failed leaves nothing.
+    /// Removes what was made, if there is no checkpoint in it: a failed start leaves nothing.
     pub fn abandon(&mut self) {
         self.holds.clear();
         if matches!(checkpoint::latest(&self.checkpoints), Ok(None)) {
@@ -215,35 +215,35 @@ impl RunFolder {
         &self.checkpoints
     }
 
-    /// Whose they are.
+    /// The run of the checkpoints.
     #[must_use]
     pub fn run(&self) -> RunId {
         self.run
     }
 
-    /// What this process goes on from, if it does not begin.
+    /// The checkpoint that this process goes on from, if any.
     #[must_use]
     pub fn from(&self) -> Option<&ResumePoint> {
         self.from.as_ref()
     }
 
-    /// What the run went on from when it was started last, whichever process did that.
+    /// What the run went on from at its last start, by whichever process.
     #[must_use]
     pub fn resumed(&self) -> Option<Resumed> {
         RunFile::read(&self.root).ok().flatten().and_then(|file| file.resumed)
     }
 
-    /// The words that the run was started with last, whichever process that was; this process's
-    /// own where none are written down yet.
+    /// The words of the run's last start, by whichever process; this process's own if none are
+    /// recorded yet.
     #[must_use]
     pub fn command(&self) -> Vec<String> {
         RunFile::read(&self.root).ok().flatten().map_or_else(own_words, |file| file.command)
     }
 
-    /// The settings with which it was started last, if they are there.
+    /// The settings of its last start, if they are there.
     ///
     /// # Errors
-    /// [`ConfigError`] when the file was changed and makes no sense.
+    /// [`ConfigError`] when the file was changed and is invalid.
     pub fn config(&self) -> Result<Option<Config>, ConfigError> {
         let path = self.root.join(CONFIG);
         path.exists().then(|| Config::read(&path)).transpose()
@@ -259,7 +259,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Makes what is gone on from the newest checkpoint of this folder.
+    /// Makes the newest checkpoint of this folder the one to go on from.
     fn go_on(
         &mut self,
         settings: &FolderSettings,
@@ -289,7 +289,7 @@ impl RunFolder {
     }
 }
 
-/// What the settings say to go on from; `None` for a run that begins.
+/// The checkpoint to go on from by the settings; `None` for a run that begins.
 fn source(settings: &FolderSettings) -> Result<Option<Source>, Error> {
     let own = || {
         let root = root(settings, None);
@@ -337,7 +337,7 @@ fn checkpoints(settings: &FolderSettings, root: &Path, file: Option<&RunFile>) -
     }
 }
 
-/// A run that begins takes no folder in which another has trained.
+/// A run that begins refuses a folder in which another has trained.
 fn refuse_used(settings: &FolderSettings, root: &Path, checkpoints: &Path) -> Result<(), Error> {
     if let Some(newest) = checkpoint::latest(checkpoints)? {
         let newest = newest.file_name().unwrap_or_default().to_string_lossy();
@@ -358,7 +358,7 @@ fn refuse_used(settings: &FolderSettings, root: &Path, checkpoints: &Path) -> Re
     Ok(())
 }
 
-/// What the settings say otherwise than those of before.
+/// How the settings differ from those of before.
 fn changes(before: &RunFile, settings: &FolderSettings) -> Result<Vec<String>, Error> {
     let columns = |(name, now): &(&str, String)| {
         let then = before.settings.get(*name).filter(|then| *name == COLUMNS && *then != now)?;
@@ -396,7 +396,7 @@ fn own_words() -> Vec<String> {
     std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
-/// Permissions lie about network drives and read-only mounts; a file that was written does not.
+/// Permissions mislead on network drives and read-only mounts; a file that was written does not.
 fn probe(folder: &Path) -> io::Result<()> {
     create_private_folder(folder)?;
     // Several processes of a cluster may look at once.

@@ -1,6 +1,6 @@
 //! The program's own hook: it records each update, tests the model now and then, and shows both.
 //!
-//! It changes nothing about the training, save that it passes on a request to stop.
+//! It changes nothing about the training, except that it passes on a request to stop.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -34,9 +34,9 @@ pub(crate) struct RunHook {
     pub(crate) eval_every: u64,
     /// Of the update that was tested last.
     pub(crate) tested: Option<(i64, Scores)>,
-    /// What ends training early, if anything does.
+    /// What ends training early, if anything.
     pub(crate) stop: Option<EarlyStop>,
-    /// What keeps the best checkpoint, where this process writes them.
+    /// What keeps the best checkpoint, if this process writes them.
     pub(crate) best: Option<(Best, SaveHandle<f32>)>,
 }
 
@@ -109,7 +109,7 @@ impl Hook<ChiefSession<f32>> for RunHook {
 }
 
 impl RunHook {
-    /// One that is not written ends no training.
+    /// A failed write ends no training.
     fn keep_if_best(&mut self, test: &Evaluation, loss: Option<f64>) {
         let Some((best, training)) = &mut self.best else { return };
         let Some(value) = value(best.measure().metric, test, loss) else { return };

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::metrics::{Batches, Evaluation, Metrics, Run, Saved, Update, unwritten};
 use crate::summary::Summary;
 
-/// A record and the file that it goes to.
+/// A record and its file.
 pub(crate) struct RunLog {
     metrics: Metrics,
     board: Option<Board>,
@@ -19,12 +19,12 @@ pub(crate) struct RunLog {
     batches: Batches,
     /// Tests of updates whose line is not written yet.
     tests: Option<BTreeMap<i64, Evaluation>>,
-    /// Nothing could be written the last time.
+    /// Whether the last write failed.
     stuck: bool,
 }
 
 impl RunLog {
-    /// Of the process that makes the updates: goes on with a file or begins it, with the line of
+    /// For the process that makes the updates: appends to a file or creates it, with the line of
     /// the run.
     pub(crate) fn open(
         path: &Path,
@@ -40,7 +40,7 @@ impl RunLog {
         Ok(log)
     }
 
-    /// Of a process that only tests what others update: each test is a line of its own.
+    /// Of a process that only tests what others update: each test has its own line.
     pub(crate) fn of_tests(
         path: &Path,
         record: Record,
@@ -75,8 +75,8 @@ impl RunLog {
         }
     }
 
-    /// Notes what has happened since the last time, if this is the process that does; answers the
-    /// checkpoints that were not written.
+    /// Writes what has happened since the last time, if this is the process that does; returns the
+    /// checkpoints that failed.
     pub(crate) fn follow(&mut self) -> Vec<FailedSave> {
         let news = self.record.since(&mut self.cursor);
         let Some(tests) = &mut self.tests else { return news.failed_saves };
@@ -113,7 +113,7 @@ impl RunLog {
         failed_saves
     }
 
-    /// Notes what training came to.
+    /// Notes the result of training.
     pub(crate) fn result(&mut self, summary: &Summary) {
         self.metrics.add("result", summary);
         self.show(|board| board.result(summary));
@@ -125,8 +125,8 @@ impl RunLog {
         }
     }
 
-    /// Hands to the system what waits for it, at once or if it is time. What cannot be written is
-    /// tried again, and the log says so once.
+    /// Hands waiting lines to the system, at once or if it is time. Failed writes are tried again,
+    /// and the log reports them once.
     pub(crate) fn hand_over(&mut self, at_once: bool) {
         let written = if at_once { self.metrics.flush() } else { self.metrics.flush_if_due() };
         if let Err(error) = &written

@@ -1,6 +1,6 @@
 //! Checked settings: what the options mean together.
 //!
-//! [`Settings`] can only be made by [`Settings::check`]: one that is there can be trained with.
+//! [`Settings`] can only be made by [`Settings::check`]: an existing one can be trained with.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,7 +33,8 @@ pub enum Resume {
     Never,
     /// It goes on from a run folder, a folder of checkpoints, or one checkpoint.
     From(PathBuf),
-    /// It goes on if its own folder has a checkpoint: for what is started again by itself.
+    /// It goes on if its own folder has a checkpoint: for a process that is started again
+    /// automatically.
     IfAny,
     /// The same, and goes on from elsewhere the first time.
     OwnOr(PathBuf),
@@ -56,7 +57,7 @@ impl Resume {
 /// Everything a run needs to know; nothing in it contradicts anything else.
 #[derive(Debug)]
 pub struct Settings {
-    /// The options, as they were given; for those below, what holds is there.
+    /// The options, as given; for those below, their final value is there.
     pub args: TrainArgs,
     /// The model's name.
     pub name: ModelKind,
@@ -76,7 +77,7 @@ pub struct Settings {
     pub learning_rate: Schedule,
     /// What happens to gradients before they are pushed.
     pub clip: Option<Clip>,
-    /// A.
+    /// A, the gradients that a step needs.
     pub replicas_to_aggregate: usize,
     /// N.
     pub total_num_replicas: usize,
@@ -86,7 +87,7 @@ pub struct Settings {
     pub order: SummationOrder,
     /// Tokens at the start, if given.
     pub initial_tokens: Option<usize>,
-    /// How many replicas must be left when others fail, if that was given.
+    /// How many replicas must be left when others fail, if given.
     pub min_replicas: Option<usize>,
     /// The global step to end at.
     pub updates: u64,
@@ -228,7 +229,7 @@ impl Settings {
         Self::new(args, true)
     }
 
-    /// What was found in the data, for its user; nothing of the built-in digits.
+    /// What was found in the data, for its user; nothing for the built-in digits.
     #[must_use]
     pub fn story(&self) -> Option<String> {
         let data = &self.args.data;
@@ -241,7 +242,7 @@ impl Settings {
         Described { model: self.kind, features: (*self.data.features).clone() }
     }
 
-    /// What the data is known by.
+    /// The data's fingerprint.
     #[must_use]
     pub(crate) fn identity(&self) -> String {
         model::identity(&self.args.data, &self.data)
@@ -253,15 +254,15 @@ impl Settings {
         model::columns(&self.data)
     }
 
-    /// The update rule, as often as it is wanted.
+    /// The update rule, as often as needed.
     ///
     /// # Errors
-    /// None in practice: [`Settings::check`] has built it before.
+    /// None in practice: [`Settings::check`] has already built it.
     pub fn optimizer(&self) -> Result<Box<dyn Optimizer<f32>>, UsageError> {
         Ok(self.built_optimizer()?.optimizer)
     }
 
-    /// The numbers that it has beside the learning rate, also those that no option gave.
+    /// Its numbers beside the learning rate, including those that no option gave.
     pub(crate) fn optimizer_numbers(&self) -> Result<OptimizerNumbers, UsageError> {
         Ok(self.built_optimizer()?.numbers)
     }
@@ -270,7 +271,7 @@ impl Settings {
         optimizers::build(self.optimizer, self.learning_rate.clone(), &self.args.numbers, self.name)
     }
 
-    /// What the page of a run shows, and a run that goes on compares, by name.
+    /// What a run's page shows, and a run that goes on compares, by name.
     #[must_use]
     pub fn describe(&self) -> Vec<(&'static str, String)> {
         let mut all = vec![
@@ -302,7 +303,7 @@ impl Settings {
     }
 }
 
-/// More than this many of anything is certainly a typo; threads and tokens are made of it.
+/// More than this many of anything is certainly a typo; threads and tokens are allocated by it.
 const MOST: u64 = 1 << 16;
 
 fn count(option: &'static str, got: u64) -> Result<usize, UsageError> {

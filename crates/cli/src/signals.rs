@@ -1,7 +1,7 @@
-//! What signals ask for: SIGINT (Ctrl-C), SIGTERM and SIGHUP the end, SIGUSR1 a checkpoint.
+//! What signals request: SIGINT (Ctrl-C), SIGTERM and SIGHUP the end, SIGUSR1 a checkpoint.
 //!
-//! The command that listens does what is asked; here is only what a signal means. Invariant: none
-//! but a second Ctrl-C shortens an end under way, and what was ignored at the start stays ignored.
+//! The listening command does what is requested; here is only a signal's meaning. Invariant: only a
+//! second Ctrl-C shortens an end under way, and a signal ignored at the start stays ignored.
 
 #[cfg(not(unix))]
 mod other;
@@ -21,7 +21,7 @@ use self::signal::Signal;
 use self::unix as system;
 use crate::output::say;
 
-/// What a signal asks of a running command.
+/// A signal's request to a running command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// End, with a checkpoint.
@@ -30,15 +30,15 @@ pub enum Request {
     Save,
 }
 
-/// A Ctrl-C so soon after the first signal is the same one: wrappers pass on what the terminal has
-/// sent to their children as well.
+/// A Ctrl-C so soon after the first signal is the same one: wrappers also pass on to their children
+/// what the terminal has sent.
 const ECHO: Duration = Duration::from_millis(500);
 
-/// How the end was asked for, if it was.
+/// How the end was requested, if it was.
 #[derive(Clone, Debug, Default)]
 pub struct Asked(Arc<OnceLock<(Exit, Instant)>>);
 
-/// What is to be done about a signal.
+/// What to do about a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Act {
     Tell(Request),
@@ -47,13 +47,13 @@ enum Act {
 }
 
 impl Asked {
-    /// The exit status of a process that ended because it was asked to.
+    /// The exit status of a process that ended on request.
     #[must_use]
     pub fn exit(&self) -> Option<Exit> {
         self.0.get().map(|(exit, _)| *exit)
     }
 
-    /// What a signal means now.
+    /// The present meaning of a signal.
     fn hear(&self, signal: Signal, now: Instant) -> Act {
         let exit = match signal {
             Signal::Interrupt => Exit::Interrupted,
@@ -73,8 +73,8 @@ impl Asked {
     }
 }
 
-/// Listens from now on: `handle` is told what is asked for, on a thread of its own, and `words` say
-/// what becomes of it. Without a listener a signal does what the system does with it.
+/// Listens from now on: `handle` gets each request, on its own thread, and `words` say what becomes
+/// of it. Without a listener a signal does what the system does with it.
 pub fn listen(words: &'static str, handle: impl Fn(Request) + Send + 'static) -> Asked {
     let asked = Asked::default();
     let known = asked.clone();
@@ -98,7 +98,7 @@ pub fn listen(words: &'static str, handle: impl Fn(Request) + Send + 'static) ->
 mod tests {
     use super::*;
 
-    /// Supervisors send what they send twice, and to whole groups.
+    /// Supervisors send signals twice, and to whole groups.
     #[test]
     fn only_a_second_ctrl_c_ends_at_once() {
         use Signal::{HangUp, Interrupt, Terminate, User};

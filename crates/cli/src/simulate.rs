@@ -1,6 +1,6 @@
 //! `sync-replicas simulate`: a plan run in virtual time, or the published numbers recomputed.
 //!
-//! What is simulated is the `simulator` crate's; here are options, words and figures.
+//! The `simulator` crate simulates; here are options, words and figures.
 
 mod figures;
 mod text;
@@ -16,10 +16,10 @@ use crate::args::SimulateArgs;
 use crate::error::Error;
 use crate::output;
 
-/// Simulates, and writes what came of it.
+/// Simulates, and writes the result.
 ///
 /// # Errors
-/// When there is no such plan, a file cannot be written, or a published number does not come out.
+/// When there is no such plan, a file cannot be written, or a published number is not reproduced.
 pub fn simulate(args: &SimulateArgs, out: &mut dyn Write) -> Result<(), Error> {
     match &args.plan {
         Some(name) => {

@@ -36,13 +36,13 @@ pub fn status(args: &StatusArgs, out: &mut impl Write) -> Result<(), Error> {
     write!(out, "{}", table(&status)).map_err(Error::failed)
 }
 
-/// Between two looks.
+/// The time between two questions.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How wide a terminal is that does not say.
+/// The assumed width of a terminal that does not tell.
 const COLUMNS: usize = 80;
 
-/// A server that is away is asked again for so long: its process may be started again.
+/// How long to ask a missing server again: its process may be started again.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Shows the training again and again, until it has ended.
@@ -98,8 +98,8 @@ struct Watched {
 }
 
 impl Watched {
-    /// Takes the news. Those of another life, or of another process, begin anew: the times of the
-    /// last one are not its own.
+    /// Takes the news. Those of another life, or of another process, begin anew: the earlier times
+    /// are not theirs.
     fn take(&mut self, status: &ServerStatus, recorded: Recorded) {
         let other = recorded.cursor.updates < self.cursor.updates;
         if other || status.generation != self.generation {
@@ -114,7 +114,7 @@ impl Watched {
 }
 
 /// Asks a parameter server something, over a connection that ends with the answer: the one at an
-/// address, or the first of the training that is launched in a folder.
+/// address, or the first of the training launched in a folder.
 pub(crate) fn ask<V>(
     address: &str,
     args: &SecurityArgs,
@@ -226,7 +226,7 @@ fn open_step(text: &mut String, status: &ServerStatus, it: &CoordinatorStatus) {
     let waits = it.waiting_for.iter();
     let waits: Vec<String> =
         waits.map(|(replica, since)| format!("replica {replica} ({})", time(*since))).collect();
-    let waits = if waits.is_empty() { "nobody".to_owned() } else { waits.join(", ") };
+    let waits = if waits.is_empty() { "no replica".to_owned() } else { waits.join(", ") };
     let _ = writeln!(text, "the step waits for {waits}");
 }
 

@@ -8,10 +8,10 @@ use crate::args::StopArgs;
 use crate::error::Error;
 use crate::status::ask;
 
-/// What training says of its end.
+/// The training's reason for its end.
 const REASON: &str = "`sync-replicas stop` was called";
 
-/// Asks for the end, and says to `out` that it was heard.
+/// Requests the end, and writes to `out` that it was heard.
 ///
 /// # Errors
 /// When no server has heard it.

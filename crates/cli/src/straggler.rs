@@ -1,6 +1,6 @@
 //! Replicas that are made slow on purpose, so that backups can show their worth.
 //!
-//! Its invariant: a pause never outlasts the step it was for, because superseded work is told so.
+//! Its invariant: a pause never outlasts its step, because superseded work is told so.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::args::StragglerArg;
 use crate::error::UsageError;
 
-/// How slow the straggler is without `--straggler`.
+/// The default slowness of the straggler.
 const USUAL_DELAY: Duration = Duration::from_millis(20);
 
 /// How long each slow replica pauses before a batch.

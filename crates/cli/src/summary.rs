@@ -1,4 +1,4 @@
-//! What a run came to: one JSON object, and a table to read.
+//! A run's result: one JSON object, and a table to read.
 //!
 //! Holds numbers only; nothing is measured here.
 
@@ -19,11 +19,10 @@ pub struct Summary {
     pub model: String,
     /// The optimizer's name.
     pub optimizer: String,
-    /// How good the model is on rows that it has not seen; nothing of a run that did not come to
-    /// its end.
+    /// How good the model is on unseen rows; nothing for a run that did not reach its end.
     #[serde(flatten)]
     pub scores: Scores,
-    /// The same of what the base rate predicts.
+    /// The same for the base rate's predictions.
     #[serde(flatten)]
     pub base: Base,
     /// The accuracy of the moving averages, when they are kept.
@@ -45,7 +44,7 @@ pub struct Summary {
     pub stale: u64,
     /// Pushed batches whose share another replica was first with.
     pub duplicates: u64,
-    /// Pushed batches of a step that was not made any more.
+    /// Pushed batches of a step that was never made.
     #[serde(default)]
     pub unused: u64,
     /// Batches given up before the push because their step was over (P-13).
@@ -56,7 +55,7 @@ pub struct Summary {
     pub seconds: f64,
     /// The life of the shared state (P-9).
     pub generation: u64,
-    /// Whether it was ended before its time.
+    /// Whether it ended early.
     pub interrupted: bool,
     /// Why it ended before its last update, if `--stop-when` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,16 +67,16 @@ pub struct Summary {
     pub run_dir: String,
     /// Its newest checkpoint.
     pub checkpoint: String,
-    /// The update that was best in a test, with `--keep-best`.
+    /// The update with the best test, with `--keep-best`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_step: Option<i64>,
-    /// What its test said.
+    /// Its test's result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_value: Option<f64>,
     /// Its checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_checkpoint: Option<String>,
-    /// Of names, shapes and values, in order.
+    /// The hash of names, shapes and values, in order.
     pub variables_sha256: String,
     /// How many of the replicas failed (P-5).
     pub failed_replicas: usize,
@@ -85,10 +84,10 @@ pub struct Summary {
     pub failed_batches: u64,
     /// Each replica's part.
     pub replicas: Vec<ReplicaSummary>,
-    /// Whether the run has told no result.
+    /// Whether the run has no result.
     #[serde(skip)]
     pub unfinished: bool,
-    /// The update that the accuracy is of, if that is not the last.
+    /// The update of the accuracy, if it is not the last.
     #[serde(skip)]
     pub tested_at: Option<i64>,
 }
@@ -106,7 +105,7 @@ pub struct ReplicaSummary {
     pub stale: u64,
     /// Batches whose share another was first with.
     pub duplicates: u64,
-    /// Batches of a step that was not made any more.
+    /// Batches of a step that was never made.
     #[serde(default)]
     pub unused: u64,
     /// Batches given up before the push because their step was over.
@@ -119,7 +118,7 @@ pub struct ReplicaSummary {
     pub compute_seconds: f64,
     /// Seconds spent waiting for tokens.
     pub wait_seconds: f64,
-    /// Milliseconds it was made slow by, for each batch.
+    /// By how many milliseconds it was slowed down, for each batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub straggler_ms: Option<u64>,
     /// Why it failed, if it did.
@@ -221,7 +220,7 @@ pub fn verdict(summary: &Summary) -> String {
     text
 }
 
-/// What the run's time says, in a sentence or two.
+/// The run's time, in a sentence or two.
 #[must_use]
 pub fn story(summary: &Summary) -> String {
     let (updates, time) = (summary.updates_this_run, summary.seconds);
@@ -260,7 +259,7 @@ pub fn story(summary: &Summary) -> String {
     text
 }
 
-/// The measure that says most of a test: its name, and its value.
+/// The most telling measure of a test: its name, and its value.
 #[must_use]
 pub fn headline(scores: &Scores) -> Option<(&'static str, String)> {
     headline_number(scores).map(|(name, value)| match name {

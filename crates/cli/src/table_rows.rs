@@ -11,7 +11,7 @@ pub(crate) enum TableRows {
     Here(TableReader<f32>),
     /// In a checkpoint.
     Saved(SavedTables),
-    /// In servers, which give them to replicas alone.
+    /// In servers, which give them to replicas only.
     Elsewhere,
 }
 

@@ -1,4 +1,4 @@
-//! Who tests the model while it trains: this process, with what it has, or what was saved.
+//! The tester of the model while it trains: with this process's variables, or a saved state.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,19 +13,19 @@ use crate::metrics::Evaluation;
 use crate::settings::Settings;
 use crate::table_rows::TableRows;
 
-/// Tests a model with the rows that are kept for it.
+/// Tests a model with the rows kept for that.
 pub(crate) struct Tester {
     pub(crate) model: Arc<Network>,
     pub(crate) data: Arc<Dataset>,
     pub(crate) source: Source,
 }
 
-/// What is tested.
+/// What it tests.
 pub(crate) enum Source {
-    /// The variables as of now, and rows from there.
+    /// The present variables, with rows from there.
     Newest(TableRows),
-    /// The newest checkpoint, since tables are in servers, which give rows to replicas alone; the
-    /// one that was tested last.
+    /// The newest checkpoint, since tables are in servers, which give rows to replicas only; and
+    /// the one that was tested last.
     Checkpoints(PathBuf, Option<PathBuf>),
 }
 
@@ -36,7 +36,7 @@ impl Tester {
         Self { model, data, source }
     }
 
-    /// Tests what there is at this step; nothing where that was tested before.
+    /// Tests the state at this step; nothing if that was tested before.
     pub(crate) fn test(
         &mut self,
         session: &ChiefSession<f32>,

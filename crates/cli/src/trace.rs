@@ -1,7 +1,7 @@
-//! `--trace FILE`: what happened when, as Chrome's trace format has it, for Perfetto.
+//! `--trace FILE`: what happened when, in Chrome's trace format, for Perfetto.
 //!
-//! Follows a training's record in a thread of its own. Invariants: a file is whole after each
-//! orderly end, and readable after any other; what cannot be written ends no training.
+//! Follows a training's record on its own thread. Invariants: a file is whole after each orderly
+//! end, and readable after any other; what cannot be written ends no training.
 
 mod event;
 mod file;
@@ -19,7 +19,8 @@ pub(crate) use self::file::check;
 use self::tracks::Tracks;
 use crate::error::Error;
 
-/// Between two looks at the record: it keeps what a fast training does in some multiples of this.
+/// The time between two reads of the record: it keeps what a fast training does in several of
+/// these.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// As much as the page that draws it takes without trouble.
@@ -34,7 +35,7 @@ pub(crate) enum Place {
     Cluster,
 }
 
-/// A trace that is being written; it is closed when dropped.
+/// A trace under way; dropping it closes it.
 #[derive(Debug)]
 pub(crate) struct Trace {
     thread: Option<JoinHandle<()>>,
@@ -42,10 +43,10 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    /// Begins one, if it is asked for.
+    /// Begins one, if requested.
     ///
     /// # Errors
-    /// As [`check`], and what the system says.
+    /// As [`check`], and the system's errors.
     pub(crate) fn start(
         path: Option<&Path>,
         record: &Record,
@@ -79,7 +80,7 @@ impl Drop for Trace {
     }
 }
 
-/// Reads a record, and writes its trace for as long as that can be written.
+/// Reads a record, and writes its trace for as long as that is possible.
 struct Follower {
     tracks: Tracks,
     record: Record,

@@ -1,8 +1,8 @@
-//! A stream of messages that are handed over in batches.
+//! A stream of messages, handed over in batches.
 //!
 //! What belongs together is sent together: the connection writes a whole batch at once, instead of
-//! waking for each message. What nobody reads can be given up: a stream whose other end does not
-//! read is not polled, so it would hold its messages for as long as the connection is there.
+//! waking for each message. Unread messages can be given up: a stream whose other end does not read
+//! is not polled, so it would hold its messages for as long as the connection lives.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -20,18 +20,18 @@ pub(crate) type Batch<M> = Box<dyn Iterator<Item = M> + Send>;
 
 /// The end that messages come out of.
 pub(crate) struct Batches<M> {
-    /// Says so for each batch.
+    /// Announces each batch.
     incoming: UnboundedReceiver<()>,
     unread: Unread<M>,
 }
 
-/// What was sent and not taken yet.
+/// Sent messages that were not taken yet.
 pub(crate) struct Unread<M>(Arc<Kept<M>>);
 
 struct Kept<M> {
     /// `None` once it was given up.
     batches: Mutex<Option<Waiting<M>>>,
-    /// How many batches nobody has begun.
+    /// How many batches have not begun.
     waiting: AtomicUsize,
 }
 
@@ -42,14 +42,14 @@ struct Waiting<M> {
 }
 
 /// The end that takes messages. Its users bound what they put in: a connection has at most one
-/// contribution, one snapshot and a few small messages under way, and whoever sends to somebody who
-/// may not read looks at how many wait.
+/// contribution, one snapshot and a few small messages under way, and a sender whose receiver may
+/// not read checks how many wait.
 pub(crate) struct BatchSender<M> {
     sender: UnboundedSender<()>,
     unread: Unread<M>,
 }
 
-/// Nobody takes any more.
+/// The receiver is gone.
 #[derive(Debug)]
 pub(crate) struct Closed;
 
@@ -61,9 +61,9 @@ pub(crate) fn batches<M>() -> (BatchSender<M>, Batches<M>) {
 }
 
 impl<M> Unread<M> {
-    /// Frees what was sent and not taken; the stream ends.
+    /// Frees messages sent and not taken; the stream ends.
     pub(crate) fn give_up(&self) {
-        // Not under the lock: what is freed may wake somebody.
+        // Not under the lock: freeing the messages may wake a waiter.
         let given_up = lock(&self.0.batches).take();
         drop(given_up);
     }
@@ -76,7 +76,7 @@ impl<M> Clone for Unread<M> {
 }
 
 impl<M> BatchSender<M> {
-    /// Queues a batch; an error if nobody takes any more.
+    /// Queues a batch; an error if the receiver is gone.
     pub(crate) fn send(&self, batch: Batch<M>) -> Result<(), Closed> {
         if let Some(waiting) = &mut *lock(&self.unread.0.batches) {
             waiting.queue.push_back(batch);
@@ -86,17 +86,17 @@ impl<M> BatchSender<M> {
         self.sender.send(()).map_err(|_| Closed)
     }
 
-    /// What nobody has taken, also once all senders are gone.
+    /// The batches not yet taken, even once all senders are gone.
     pub(crate) fn unread(&self) -> Unread<M> {
         self.unread.clone()
     }
 
-    /// How many batches nobody has begun to send.
+    /// How many batches are not yet being sent.
     pub(crate) fn waiting(&self) -> usize {
         self.unread.0.waiting.load(Ordering::Relaxed)
     }
 
-    /// Whether nobody takes any more.
+    /// Whether the receiver is gone.
     pub(crate) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
@@ -114,7 +114,7 @@ impl<M> Drop for Batches<M> {
     }
 }
 
-/// A batch of messages that are there already.
+/// A batch of messages already made.
 pub(crate) fn batch<M: Send + 'static>(messages: Vec<M>) -> Batch<M> {
     Box::new(messages.into_iter())
 }

@@ -1,7 +1,7 @@
 //! A replica's side: connections to all servers, the variables' copy, tokens, pushes.
 //!
 //! It never decides that a contribution was lost: it repeats it with the same number until the
-//! coordinator has spoken (P-15), or until it is a member no more.
+//! coordinator has spoken (P-15), or until it is no longer a member.
 
 mod connection;
 mod connector;

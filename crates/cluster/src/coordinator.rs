@@ -1,8 +1,8 @@
-//! The coordinator: the engine behind tickets, and what its replicas may ask again.
+//! The coordinator: the engine behind tickets, and the requests that its replicas may repeat.
 //!
-//! It decides nothing that the engine decides. What it adds is what any network needs: whoever
-//! speaks shows its generation and incarnation, each piece of work has a number, and what comes
-//! twice is answered twice and done once (P-9, P-15). No clock, no lock, no socket.
+//! It decides nothing that the engine decides. It adds what any network needs: each sender shows
+//! its generation and incarnation, each piece of work has a number, and a message that comes twice
+//! is answered twice and acted on once (P-9, P-15). No clock, no lock, no socket.
 
 mod answer;
 mod awaited;
@@ -50,13 +50,13 @@ use times::{DoneWork, Spent};
 #[derive(Debug)]
 pub struct Coordinator {
     engine: Engine,
-    /// The time that is told.
+    /// The present time, as told.
     now: Duration,
-    /// What the engine has answered, and what is to be done.
+    /// What the engine has answered, and what to do.
     effects: Vec<Effect>,
     actions: Actions,
     records: Vec<ReplicaRecord>,
-    /// The replicas that have a grant: others need not be looked at when a step is made.
+    /// The replicas that have a grant: a step made concerns no others.
     working: BTreeSet<usize>,
     /// By replica.
     spent: Vec<Spent>,
@@ -68,7 +68,7 @@ pub struct Coordinator {
     variables: usize,
     /// How many shards carry orders out.
     shards: usize,
-    /// What the shards make receipts with.
+    /// The secret of the shards' receipts.
     secret: u64,
     /// What shards have not heard yet.
     decisions: Decisions,
@@ -79,7 +79,7 @@ pub struct Coordinator {
     last_step: Option<i64>,
     leaving: Leaving,
     observations: Observations,
-    /// Failures at one batch, where it is given to another replica then.
+    /// Failures at one batch, if it then goes to another replica.
     failure_counts: FailureCounts,
     /// Whether to end when the loss is NaN or infinite.
     nan_guard: bool,
@@ -98,12 +98,12 @@ struct ReplicaRecord {
     replaced: VecDeque<u64>,
     incarnation: Incarnation,
     live: bool,
-    /// The piece of work that is granted, or waited for.
+    /// The granted, or awaited, piece of work.
     sequence: u64,
     grant: Option<Grant>,
     /// The last piece of work that was pushed; others up to `sequence` were given up.
     pushed: u64,
-    /// How many pieces of its work shards may hold whole, and have not heard of.
+    /// How many pieces of its work shards may hold whole, without having heard of them.
     owed: usize,
     /// When it was last heard of.
     heard: Duration,
@@ -111,9 +111,9 @@ struct ReplicaRecord {
     granted: Duration,
     /// Another replica has its token, since it took too long (P-28).
     timed_out: bool,
-    /// Why it left, if it did so with a reason.
+    /// Why it left, if it gave a reason.
     failure: Option<String>,
-    /// It left because its data ended or it failed; it is not waited for.
+    /// It left because its data ended or it failed; it is not expected back.
     left: bool,
 }
 
@@ -174,13 +174,13 @@ impl Coordinator {
         self.nan_guard = guard;
     }
 
-    /// It is this time now, for what is asked next.
+    /// Sets the time for the calls that follow.
     pub fn at(&mut self, now: Duration) -> &mut Self {
         self.now = now;
         self
     }
 
-    /// What must be done since this was last asked.
+    /// What to do since the last call.
     pub fn take_actions(&mut self) -> Actions {
         let decided = self.due_decisions().map(ShardCommand::Decide);
         self.actions.commands.extend(decided);
@@ -200,7 +200,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// A new generation from a saved state: everybody joins again (P-9).
+    /// A new generation from a saved state: all replicas join again (P-9).
     pub fn restore(&mut self, global_step: GlobalStep, after: Generation, positions: &Positions) {
         self.keep_counts();
         self.engine.restore(global_step, after, self.engine.num_lanes());
@@ -221,7 +221,7 @@ impl Coordinator {
         self.closed_lanes = 0;
     }
 
-    /// Training ends for everybody (P-1, P-2).
+    /// Training ends for all (P-1, P-2).
     pub fn stop(&mut self, reason: StopReason) {
         self.engine.stop(reason, &mut self.effects);
         self.settle();
@@ -234,7 +234,7 @@ impl Coordinator {
         self.stop(StopReason::Failed(reason));
     }
 
-    /// What the losses have told of checkpoints, if training ended by a number that is not finite.
+    /// What the losses tell of checkpoints, if a number that is not finite ended training.
     #[must_use]
     pub fn tested_when_not_finite(&self) -> Option<Tested> {
         self.not_finite.then(|| self.step_stats.tested())
@@ -249,8 +249,8 @@ impl Coordinator {
         next.into_iter().chain(silent).min()
     }
 
-    /// Whoever was silent for a whole lease is no member any more: its token goes to another, and
-    /// it joins again if it comes back (P-5). When the next one could be.
+    /// A replica that was silent for a whole lease is no longer a member: its token goes to
+    /// another, and it joins again if it comes back (P-5). Returns when the next lease could end.
     fn end_silent(&mut self) -> Option<Duration> {
         let lease = self.engine.config().settings().lease?;
         for index in 0..self.records.len() {
@@ -290,8 +290,8 @@ impl Coordinator {
         self.engine.global_step()
     }
 
-    /// Where the run is in its data in a checkpoint that is ordered now: an update that was ordered
-    /// and not yet answered is in it.
+    /// The run's position in its data, for a checkpoint ordered now: it includes an update that was
+    /// ordered and not yet answered.
     #[must_use]
     pub fn positions(&self) -> Positions {
         let step = self.engine.global_step();
@@ -300,7 +300,7 @@ impl Coordinator {
         self.engine.positions(saved)
     }
 
-    /// The engine, to be looked at.
+    /// The engine, for reading.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -320,7 +320,7 @@ impl Coordinator {
         }
     }
 
-    /// A replica has done with its grant, if it has one.
+    /// A replica has finished with its grant, if it has one.
     fn take_grant(&mut self, index: usize) -> Option<Grant> {
         self.working.remove(&index);
         self.records[index].grant.take()

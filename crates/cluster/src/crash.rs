@@ -1,8 +1,7 @@
 //! Named points at which a test ends or stops this very process, with a real signal.
 //!
-//! Only with the feature `crash-points`; without it there is no code of this here, and a point is
-//! an empty statement. What is true at each point, and what must become of it, is in
-//! `docs/faults.md`.
+//! Only with the feature `crash-points`; without it none of this is compiled, and a point is an
+//! empty statement. `docs/faults.md` says what is true at each point, and what must follow.
 
 /// Marks a point; every name has a line in the table of `docs/faults.md`.
 macro_rules! crash_point {

@@ -1,9 +1,9 @@
-//! What a program trains, as plain data: enough for a parameter server that has no program of its
-//! own to serve it.
+//! What a program trains, as plain data: enough for a parameter server without its own program to
+//! serve it.
 //!
 //! It is made of a description, travels in every hello as the items that all must agree on, and is
-//! read back by a server that was started without a program. Invariant: a server that is made from
-//! a definition agrees with the program that it came from, item by item.
+//! read back by a server that was started without a program. Invariant: a server made from a
+//! definition agrees with the program that it came from, item by item.
 
 use std::any::type_name;
 
@@ -37,25 +37,26 @@ pub(crate) struct Definition {
     pub(crate) settings: Settings,
     /// Shapes by name, in the order of the program.
     pub(crate) variables: IndexMap<String, Vec<usize>>,
-    /// Behind them.
+    /// After them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tables: Vec<Table>,
 }
 
-/// An optimizer, by what is known of it.
+/// An optimizer, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Formula {
     /// One of the crate `optim`'s, with its schedule and all other numbers.
     BuiltIn(BuiltIn),
-    /// The program's own, as it shows itself: to be compared, and not to be made from this.
+    /// The program's own, by its `Debug` text: for comparison only, since it cannot be made from
+    /// that.
     Own(String),
 }
 
 /// What a server without a program can serve.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Which one it is.
+    /// Its index.
     pub(crate) server: usize,
     /// How many there are.
     pub(crate) servers: usize,
@@ -70,7 +71,7 @@ pub(crate) struct Limits {
 #[non_exhaustive]
 pub enum DefinitionError {
     /// No definition, or one of another version.
-    #[error("what the program says of itself makes no sense: {0}; do both run the same version?")]
+    #[error("the program's definition is invalid: {0}; do both run the same version?")]
     Nonsense(#[from] serde_json::Error),
     /// An optimizer that is code of the program's.
     #[error(
@@ -90,7 +91,7 @@ pub enum DefinitionError {
     /// Another cluster than this one.
     #[error("the program is for {got} {what}, and the cluster has {expected}")]
     Counts {
-        /// What is counted.
+        /// The item counted.
         what: &'static str,
         /// How many there are.
         expected: usize,
@@ -111,13 +112,13 @@ pub enum DefinitionError {
     /// Settings that do not fit together.
     #[error(transparent)]
     Settings(#[from] ConfigError),
-    /// A table that cannot be.
+    /// An invalid table.
     #[error(transparent)]
     Declaration(#[from] TableError),
-    /// A table that cannot be trained so.
+    /// A table that cannot be trained this way.
     #[error(transparent)]
     Table(#[from] TableSetupError),
-    /// A number that the optimizer cannot take.
+    /// A number that the optimizer does not accept.
     #[error(transparent)]
     Optimizer(#[from] HyperParameterError),
 }
@@ -158,7 +159,7 @@ impl Definition {
         fields.into_iter().map(item).collect()
     }
 
-    /// Reads it back from items; those that do not define are the program's own affair.
+    /// Reads it back from items; items that define nothing are the program's own affair.
     pub(crate) fn parse(items: &[Item]) -> Result<Self, DefinitionError> {
         let defining = items.iter().filter(|item| item.defines);
         let field = |item: &Item| {
@@ -286,7 +287,7 @@ mod tests {
         Definition::of::<T, O>(&parts, &placement, Wire::Native)
     }
 
-    /// A server that is made from a definition agrees with the program that it came from (P-26).
+    /// A server made from a definition agrees with the program that it came from (P-26).
     #[test]
     fn what_is_read_back_is_what_was_written() {
         #[track_caller]
@@ -331,7 +332,7 @@ mod tests {
         fn update(&self, _: &Step<'_>, _: Tile<'_, T>) {}
     }
 
-    /// P-27: what a server is asked to serve is refused before it takes memory.
+    /// P-27: an excessive request to serve is refused before it takes memory.
     #[test]
     fn what_a_server_cannot_serve_is_refused() {
         #[track_caller]

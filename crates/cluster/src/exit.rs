@@ -63,7 +63,7 @@ impl Exit {
         }
     }
 
-    /// What whoever started the process should do.
+    /// What the starter of the process should do.
     #[must_use]
     pub fn advice(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! The front door of a cluster: the same program as in one process, with `.on(&cluster)`.
 //!
-//! Every process of the cluster runs the same program; what it does follows from its place.
+//! Every process of the cluster runs the same program; its place decides what it does.
 
 mod agreement;
 mod any_program;
@@ -40,7 +40,7 @@ use crate::placement::Placement;
 use crate::spec::{Role, Task};
 use crate::tensor::CHUNK;
 
-/// What a description's lease is on a cluster when it says none (P-5).
+/// The default lease on a cluster (P-5).
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(5);
 
 /// A description of a training, run by a cluster instead of threads.
@@ -145,7 +145,7 @@ pub struct ClusterTrainer<'c, T: Scalar, O> {
     variables: Variables<T>,
     /// Whether this process has no program: then it has shapes alone, and the chief has values.
     values_from_chief: bool,
-    /// What hooks asked of the parameter servers.
+    /// What hooks requested of the parameter servers.
     pub(crate) duties: ServerDuties,
 }
 
@@ -159,8 +159,8 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     /// Takes part until training is over: a parameter server serves, a worker computes.
     ///
     /// `shard` makes a replica's source of batches. Hooks run in the chief; the end and the
-    /// checkpoints that they ask for are the first parameter server's work, so that neither needs
-    /// a live chief.
+    /// checkpoints that they request are the first parameter server's work, so that neither needs a
+    /// live chief.
     ///
     /// # Errors
     /// [`ClusterError`]; its exit code says whether a restart can help.
@@ -186,7 +186,7 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     }
 
     /// Serves as a parameter server until training is over: what [`fit`](Self::fit) does in one,
-    /// for a program whose loop is its own ([`replica`](Self::replica)).
+    /// for a program with its own loop ([`replica`](Self::replica)).
     ///
     /// # Errors
     /// As [`fit`](Self::fit), and [`ClusterError::NoServer`] in any other process.

@@ -1,4 +1,4 @@
-//! Places in an order, each of a type of its own, so that none is taken for another.
+//! Places in an order, each of its own type, so that none is taken for another.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! The same training past one machine: parameter servers, a coordinator and replicas over gRPC.
 //!
-//! Every process of a cluster runs the same program, and what it does follows from its place; or
-//! the parameter servers are `sync-replicas node --role ps`, which take what is trained from the
-//! first worker. The rules are those of one process: the coordinator runs the same
+//! Every process of a cluster runs the same program, and its place decides what it does; or the
+//! parameter servers are `sync-replicas node --role ps`, which learn from the first worker what is
+//! trained. The rules are those of one process: the coordinator runs the same
 //! [`Engine`](sync_replicas::engine::Engine), and servers hold the same accumulators and
 //! optimizers.
 //!
@@ -50,17 +50,17 @@
 //! |---|---|
 //! | this process's place | [`Cluster::from_env`], or [`Cluster::new`] with a [`spec::Node`] |
 //! | the same program as in one process | [`OnCluster::on`], [`ClusterTrainer::fit`] |
-//! | a loop of one's own in a worker | [`ClusterTrainer::replica`], [`ClusterStep::push`] |
+//! | your own loop in a worker | [`ClusterTrainer::replica`], [`ClusterStep::push`] |
 //! | a parameter server without a program | [`Cluster::serve`] |
 //! | servers that move, as those of an engine do | [`Cluster::resolve_with`] |
-//! | who may come in | [`Cluster::key`], [`Cluster::tls`], [`security`] |
+//! | which callers may come in | [`Cluster::key`], [`Cluster::tls`], [`security`] |
 //! | half the bytes on the network | [`Cluster::wire`] with [`Wire::Bf16`] |
 //! | an end, or a checkpoint, from elsewhere | [`Cluster::process_handle`]; [`stop`], [`save`] |
-//! | how it is, and what has happened | [`status`], [`record()`], [`Cluster::status_handle`] |
+//! | its status, and what has happened | [`status`], [`record()`], [`Cluster::status_handle`] |
 //! | what to tell a scheduler | [`ClusterError::exit`], [`exit::Exit`] |
 //!
-//! The other modules are what it is made of. They are public for the project's own simulations,
-//! tests and benches, are not shown, and change from version to version.
+//! The other modules are its parts. They are public for the project's own simulations, tests and
+//! benches, are not shown, and change from version to version.
 
 #[macro_use]
 mod crash;

@@ -1,8 +1,8 @@
-//! Who may take a replica's place at a server: one process at a time (P-26).
+//! Which process may take a replica's place at a server: one at a time (P-26).
 //!
 //! No clock orders two processes. The coordinator knows which of them came later, since it let both
-//! in, and other servers know it from the ticket that each got. A number that a process chooses
-//! says only whether it is the same one as before, so that nobody can bar another with a large one.
+//! in, and other servers know it from the ticket of each. A number that a process chooses says only
+//! whether it is the same process as before, so that no process can bar another with a large one.
 
 use std::cmp::Ordering;
 
@@ -18,7 +18,7 @@ pub struct Caller {
     pub process: u64,
     /// Counts the connections of that life.
     pub connection: u64,
-    /// What the coordinator has let it in with.
+    /// The ticket with which the coordinator let it in.
     pub ticket: Option<Ticket>,
 }
 
@@ -26,7 +26,7 @@ pub struct Caller {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotAdmitted {
-    /// It was sent before the connection that is open.
+    /// It was sent before the open connection.
     #[error("this connection of {0} is open already, or a later one is")]
     Old(ReplicaId),
     /// Another process has it, for now.
@@ -41,9 +41,9 @@ pub enum NotAdmitted {
     /// It has not joined here.
     #[error("expected a ticket of {expected}, got {}", shown(.got))]
     Ticket {
-        /// That of the server.
+        /// The server's generation.
         expected: Generation,
-        /// That of the caller.
+        /// The caller's generation.
         got: Option<Generation>,
     },
 }
@@ -53,9 +53,9 @@ fn shown(generation: &Option<Generation>) -> String {
 }
 
 impl Caller {
-    /// Whether it may take a replica's place from whoever is connected, at a server of this
-    /// generation that does not coordinate; of `None` where training is over, and everybody may
-    /// come for the last variables.
+    /// Whether it may take a replica's place from the connected process, at a server of this
+    /// generation that does not coordinate; of `None` once training is over, when all may come for
+    /// the last variables.
     ///
     /// # Errors
     /// [`NotAdmitted`].
@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    /// What a server of generation 5 that does not coordinate says to process 1.
+    /// The answer of a server of generation 5 that does not coordinate, to process 1.
     #[test]
     fn tickets_order_the_processes_of_a_replica() {
         const R: ReplicaId = ReplicaId::new(0);

@@ -1,7 +1,7 @@
 //! Which parameter server owns which rows of which variable, and which keys of which table.
 //!
 //! Knows shapes alone: it holds no value and sends nothing. Invariant: every row of every variable
-//! is in exactly one part, and everybody who knows the same shapes computes the same placement.
+//! is in exactly one part, and all who know the same shapes compute the same placement.
 
 mod cut;
 
@@ -93,7 +93,7 @@ impl Part {
     }
 }
 
-/// Some rows of a variable that are placed as one.
+/// Some rows of a variable, placed as one.
 struct Piece {
     variable: usize,
     rows: Range<usize>,
@@ -187,7 +187,7 @@ impl Placement {
         self.shards.len()
     }
 
-    /// The parts of one shard, in the order of variables and rows; none for a shard there is not.
+    /// The parts of one shard, in the order of variables and rows; none for an unknown shard.
     #[must_use]
     pub fn parts(&self, shard: usize) -> &[Part] {
         self.shards.get(shard).map_or(&[], Vec::as_slice)
@@ -211,7 +211,7 @@ fn owned<N: AsRef<str>, S: AsRef<[usize]>>(shapes: &[(N, S)]) -> Vec<(String, Ve
     shapes.iter().map(owned).collect()
 }
 
-/// All variables, those that are larger than an even share of so many cut into ranges of rows.
+/// All variables; those larger than an even share of so many are cut into ranges of rows.
 fn pieces(
     variables: &[(String, Vec<usize>)],
     bytes_per_element: usize,
@@ -244,7 +244,7 @@ fn row_count(shape: &[usize]) -> usize {
     shape.first().copied().unwrap_or(1)
 }
 
-/// What stands before the rows, `[first..end]`, in the name of a part; `None` if no rows are named.
+/// The text before the rows, `[first..end]`, in the name of a part; `None` if no rows are named.
 fn without_rows(name: &str) -> Option<&str> {
     let (variable, rows) = name.strip_suffix(']')?.rsplit_once('[')?;
     let (first, end) = rows.split_once("..")?;

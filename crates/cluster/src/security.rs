@@ -1,7 +1,7 @@
-//! Who may reach a process of a cluster.
+//! Which callers may reach a process of a cluster.
 //!
 //! The rule where to listen, a key that all processes share, and TLS; not accounts, and no rights
-//! that differ between callers. Invariant: what is open to other machines asks every caller for a
+//! that differ between callers. Invariant: a process open to other machines asks every caller for a
 //! proof.
 
 mod bind;

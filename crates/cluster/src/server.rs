@@ -1,9 +1,9 @@
-//! A process that serves: a parameter server, and in the first one the leader, in the others what
-//! obeys it.
+//! A process that serves: a parameter server, with the leader in the first one, and in the others
+//! the follower that obeys it.
 //!
-//! Who knows whom, downwards: `serve` and `service` the process; that its `replica_stream`s, the
-//! leader, and `link`'s ends; the leader and `link::follower_side` the parameter server; that the
-//! shard and its connections. No lock is held across an await.
+//! Which part knows which, downwards: `serve` and `service` the process; that its
+//! `replica_stream`s, the leader, and `link`'s ends; the leader and `link::follower_side` the
+//! parameter server; that the shard and its connections. No lock is held across an await.
 
 mod bad_message;
 mod blocking;

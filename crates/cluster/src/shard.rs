@@ -1,8 +1,8 @@
 //! What one parameter server holds: parts of variables, their optimizer, and gradients on the way.
 //!
 //! Plain state: it reads no clock, sends nothing and decides nothing; the coordinator's orders say
-//! what is admitted and when it is applied. Invariant: a snapshot is all of one step, and orders in
-//! the coordinator's order give the bits of a single process, however variables are split.
+//! what to admit and when to apply it. Invariant: a snapshot is all of one step, and orders in the
+//! coordinator's order give the bits of a single process, however variables are split.
 
 mod commands;
 mod error;
@@ -36,14 +36,14 @@ pub use self::staging::Open;
 pub use self::state::{ShardState, gather, scatter, state_layout};
 pub use self::wire::Wire;
 
-/// Arrays of a part that are kept for the next values: readers send the step before meanwhile.
+/// How many arrays of a part are kept for the next values: readers send the step before meanwhile.
 const SPARES: usize = 2;
 
 /// Staging, sums, optimizer and snapshots of the parts that a parameter server owns.
 #[derive(Debug)]
 pub struct Shard<T: Scalar> {
     parts: Arc<[Part]>,
-    /// The parts, and after them its shares of tables.
+    /// The parts, followed by its shares of tables.
     sections: Arc<[Part]>,
     settings: ShardSettings,
     staging: Staging<T>,
@@ -54,9 +54,9 @@ pub struct Shard<T: Scalar> {
     store: ParameterStore<T>,
     /// The parts under their names.
     published: Arc<Snapshot<T>>,
-    /// The values of a step of which some lanes are applied, but not the last.
+    /// The values of a step of which only some lanes are applied.
     open: Option<Variables<T>>,
-    /// Whose contributions are in the sums, by their keys.
+    /// The contributors to the sums, by their keys.
     contributors: Vec<(u64, ReplicaId)>,
     /// It has values, and no update failed half-way since the generation began.
     whole: bool,
@@ -67,28 +67,28 @@ pub struct Shard<T: Scalar> {
 pub struct ShardSettings {
     /// The element type of gradients on the wire.
     pub wire: Wire,
-    /// What a sparse gradient's rows are divided by.
+    /// What divides a sparse gradient's rows.
     pub sparse_mean: SparseMean,
     /// How equal rows of sparse gradients are merged.
     pub sparse_merge: SparseMerge,
-    /// Whether contributions are summed in the order of their keys; as they come if not (P-14).
+    /// Whether contributions are summed in the order of their keys; otherwise as they come (P-14).
     pub ordered: bool,
     /// Whether all variables are admitted as one lane, or each has its own (P-11).
     pub admission: Admission,
-    /// Which moving averages are kept, if any.
+    /// Which moving averages to keep, if any.
     pub averages: Option<AverageSettings>,
     /// What becomes of an update that is not finite (P-25).
     pub non_finite: NonFinite,
-    /// The bytes of one contribution at most (P-27); when not given, four times those of the parts,
-    /// or 64 MiB where that is more, since sparse gradients may name a row often.
+    /// The most bytes of one contribution (P-27); when not given, four times those of the parts, or
+    /// 64 MiB if that is more, since sparse gradients may name a row often.
     pub largest_contribution: Option<usize>,
 }
 
-/// How many whole contributions of a replica are staged at most: the one that is being decided on,
-/// and the next (P-27).
+/// How many whole contributions of a replica are staged at most: the one under decision, and the
+/// next (P-27).
 pub(crate) const MOST_WHOLE: usize = 2;
 
-/// Which moving averages are kept, and how slow they are.
+/// Which moving averages to keep, and how slow they are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AverageSettings {
     /// The decay of an average at one step.
@@ -100,9 +100,9 @@ pub struct AverageSettings {
 /// One piece of a replica's work, as all servers name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Contribution {
-    /// Who computed it.
+    /// The replica that computed it.
     pub replica: ReplicaId,
-    /// In which of the replica's lives.
+    /// The life of the replica.
     pub incarnation: Incarnation,
     /// Its number in that life.
     pub sequence: u64,
@@ -115,12 +115,12 @@ pub struct Section {
     pub part: usize,
     /// The kind of its gradient.
     pub kind: GradientKind,
-    /// The number of rows of a sparse gradient; of no meaning for others.
+    /// The number of rows of a sparse gradient; meaningless for others.
     pub rows: u64,
 }
 
 impl Default for ShardSettings {
-    /// What a trainer in one process has when nothing is said.
+    /// The defaults of a trainer in one process.
     fn default() -> Self {
         Self {
             wire: Wire::Native,
@@ -179,13 +179,13 @@ impl fmt::Display for Contribution {
 
 impl<T: Scalar> Shard<T> {
     /// A shard of these parts with these values, at step 0 of generation 0, and of these shares of
-    /// tables, which stand behind the parts ([`Placement::sections`]).
+    /// tables, which follow the parts ([`Placement::sections`]).
     ///
     /// `optimizer` has no variables yet; the parts become its variables, by their own names.
     ///
     /// # Errors
     /// [`ShardError`]: values that do not fit the parts, a wire type that does not fit the numbers,
-    /// a decay out of range; a table that cannot be trained so.
+    /// a decay out of range; a table that cannot be trained this way.
     ///
     /// [`Placement::sections`]: crate::placement::Placement::sections
     pub fn new(
@@ -238,7 +238,7 @@ impl<T: Scalar> Shard<T> {
         })
     }
 
-    /// One that gets its values with the first state: until then there is nothing to be read.
+    /// A shard that gets its values with the first state: until then there is nothing to read.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -264,7 +264,7 @@ impl<T: Scalar> Shard<T> {
         &self.sections
     }
 
-    /// Its rows of tables, which are looked up without the shard.
+    /// Its rows of tables, for lookups without the shard.
     #[must_use]
     pub fn tables(&self) -> &Arc<Tables<T>> {
         self.store.tables()
@@ -288,14 +288,14 @@ impl<T: Scalar> Shard<T> {
         self.store.averages()
     }
 
-    /// Whether values and slots are there and of one step. After an update that failed they are
-    /// not: there is nothing to be read or saved until a saved state is restored (P-11, P-25).
+    /// Whether values and slots are there and of one step. After a failed update they are not:
+    /// there is nothing to read or save until a saved state is restored (P-11, P-25).
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.whole
     }
 
-    /// The parts as of the last whole step, in their order. As long as it is held, updates write
+    /// The parts as of the last whole step, in their order. While it is held, updates write
     /// elsewhere.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot<T>> {
@@ -305,13 +305,13 @@ impl<T: Scalar> Shard<T> {
     /// Announces a contribution; true if it is whole already, because it carries no data or has
     /// come before.
     ///
-    /// What is whole stays as it is until the coordinator's word on it arrives, which may have been
-    /// on its way when the replica sent it again or went on (P-15). What is not whole starts over,
-    /// and the replica's earlier ones that are not whole are replaced.
+    /// A whole contribution stays as it is until the coordinator's decision on it arrives, which
+    /// may have been on its way when the replica sent it again or went on (P-15). An incomplete one
+    /// starts over, and the replica's earlier incomplete ones are replaced.
     ///
     /// # Errors
-    /// [`StageError`]: parts out of order or not there, another kind than at first, too many rows,
-    /// a number below one that was begun, one that was decided on.
+    /// [`StageError`]: parts out of order or unknown, another kind than at first, too many rows, a
+    /// number below one already begun, one already decided on.
     pub fn begin(
         &mut self,
         contribution: Contribution,
@@ -322,7 +322,7 @@ impl<T: Scalar> Shard<T> {
         self.staging.begin(contribution, sections, &self.sections)
     }
 
-    /// A contribution that was begun, to be filled while the shard does other work.
+    /// A contribution that was begun, for filling while the shard does other work.
     ///
     /// # Errors
     /// [`StageError::Unknown`].
@@ -330,26 +330,26 @@ impl<T: Scalar> Shard<T> {
         self.staging.open(contribution)
     }
 
-    /// Whether the coordinator's word on a contribution has come, or on a later one of its replica.
+    /// Whether a contribution, or a later one of its replica, has been decided on.
     #[must_use]
     pub fn is_decided(&self, contribution: Contribution) -> bool {
         self.staging.is_decided(contribution)
     }
 
-    /// Whether all of a contribution is there, and neither admitted nor discarded.
+    /// Whether a contribution is whole, and neither admitted nor discarded.
     #[must_use]
     pub fn is_staged(&self, contribution: Contribution) -> bool {
         self.staging.is_staged(contribution)
     }
 
-    /// Whether as many whole contributions of this one's replica are staged as may be, and this is
-    /// none of them: it has to wait for the coordinator's word on those.
+    /// Whether as many whole contributions of this one's replica are staged as may be, not counting
+    /// this one: it must wait for the coordinator's decision on those.
     pub(crate) fn is_full(&self, contribution: Contribution) -> bool {
         self.staging.whole(contribution.replica) >= MOST_WHOLE && !self.is_staged(contribution)
     }
 
-    /// Whether a contribution is staged and can be admitted as one of gradients of these variables:
-    /// what is committed is what came.
+    /// Whether a contribution is staged and can be admitted as gradients of these variables: what
+    /// is committed is what came.
     ///
     /// # Errors
     /// [`CommitError`]: what does not fit.

@@ -1,7 +1,7 @@
 //! The whole cluster in virtual time over simulated TCP: the real servers and sessions, with
 //! delayed, cut and held connections, crashes and restarts; a seed decides which.
 //!
-//! First faults happen, and nothing wrong may be computed. Then all is mended, and training must
+//! First faults happen, and nothing wrong may be computed. Then all is repaired, and training must
 //! end within [`BOUND`] with the bits of a run without faults.
 
 mod faults;
@@ -28,18 +28,18 @@ use program::{Plan, Program};
 use successor::{First, SUCCESSOR, Succession};
 use wishes::{Ear, Wishes};
 
-/// Virtual time from the last mend to the end of training.
+/// Virtual time from the last repair to the end of training.
 const BOUND: Duration = Duration::from_secs(120);
 
-/// Once nothing has been broken for so long, whoever runs is connected: it must hear of the end.
+/// After so long without a fault, every running process is connected: it must hear of the end.
 const PEACE: Duration = Duration::from_secs(15);
 
-/// What is seen of a run from outside.
+/// The view of a run from outside.
 #[derive(Default)]
 struct Seen {
     /// The coordinator of the present life of ps 0.
     coordinator: Option<Arc<Server<f32>>>,
-    /// Who hears wishes, by process: that of its present life.
+    /// The receiver of requests, by process: that of its present life.
     ears: BTreeMap<String, Ear>,
     /// Whether the coordinator has ended training.
     servers_ended: bool,
@@ -48,17 +48,18 @@ struct Seen {
     peace: bool,
     /// Processes whose present life began before that.
     early: BTreeSet<String>,
-    /// Whether ps 0 lives anew since somebody heard of the end: it knows of one at the last step.
+    /// Whether ps 0 has lived anew since a process heard of the end: it knows of one at the last
+    /// step.
     forgotten: bool,
     /// Whether the successor was turned away: neither had claimed a generation when it began, and
     /// the old process was the later to do so. A scheduler starts it once more.
     turned_away: bool,
-    /// How each process ended that did.
+    /// How each finished process ended.
     ends: Vec<String>,
     failure: Option<String>,
 }
 
-/// Plays a seed; all that happened, and what was wrong.
+/// Plays a seed; returns all that happened, and what was wrong.
 fn play(seed: u64) -> (String, Result<(), String>) {
     let mut draw = Draw::new(seed);
     let workers = 3;
@@ -264,7 +265,7 @@ impl Seen {
         if index == 0 && !self.servers_ended {
             (self.servers_ended, self.in_peace) = (true, self.peace && ended.is_ok());
         }
-        // One that comes back after the end finds nobody, waits, and says so.
+        // One that comes back after the end finds no server, waits, and says so.
         let late = self.late(&format!("ps{index}"));
         self.ends.push(format!("ps{index} ended: {ended:?}"));
         if let Err(reason) = ended
@@ -275,7 +276,7 @@ impl Seen {
     }
 
     /// The first process of ps 0 ended, after another one was started in its place: it was turned
-    /// away, or found nobody after the end (P-26).
+    /// away, or found no server after the end (P-26).
     fn old_server_ended(&mut self, ended: Result<String, BoxError>) {
         self.ends.push(format!("the old ps0 ended: {ended:?}"));
         let Err(error) = ended else { return };
@@ -289,14 +290,14 @@ impl Seen {
         }
     }
 
-    /// Whether this process may not have heard of the end, which somebody has heard of: it came
-    /// later, or something was broken (P-2).
+    /// Whether this process may not have heard of an end that another has heard of: it came later,
+    /// or something was broken (P-2).
     fn late(&self, process: &str) -> bool {
         let ended = self.servers_ended || self.is_heard();
         ended && (process == "ps0" || !(self.in_peace && self.early.contains(process)))
     }
 
-    /// Whether somebody has ended who was told of the end.
+    /// Whether a process that was told of the end has ended.
     fn is_heard(&self) -> bool {
         let heard = |it: &String| it.contains("was reached") || it.contains("asked to end");
         self.ends.iter().any(heard)
@@ -314,8 +315,9 @@ impl Seen {
                 let right = program.expected(step) == Some(variables.sha256().as_str());
                 (!right).then(|| format!("worker{index} got variables that no step has: {step}"))
             }),
-            // It came after the end, and nobody was there to say so. Whoever reaches the first
-            // server hears of the end, whatever else is away, unless that server does not know.
+            // It came after the end, with no server there to say so. A process that reaches the
+            // first server hears of the end, whatever else is away, unless that server does not
+            // know.
             Err(reason)
                 if self.late(&format!("worker{index}"))
                     && (self.forgotten || reason.contains("ps 0 at")) =>

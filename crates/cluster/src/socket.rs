@@ -6,10 +6,9 @@ use std::net::SocketAddr;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-/// What a process of the same machine is sent before it has read it.
-///
-/// More would only have left the cache when it is read. Over a real network more must be under way,
-/// and the system finds out how much.
+/// How much is sent to a process of the same machine before it has read it. More would only have
+/// left the cache by then. Over a real network more must be under way, and the system finds out how
+/// much.
 const LOOPBACK: usize = 256 << 10;
 
 /// Connects to a host and port.
@@ -27,7 +26,7 @@ pub(crate) fn accepted(stream: TcpStream) -> (TcpStream, Option<SocketAddr>) {
     (stream, address)
 }
 
-/// Sets the options of a connection. Without them it is slower, and no less a connection.
+/// Sets the options of a connection. Without them it is slower, but works.
 fn prepare(stream: &TcpStream) {
     let options = || {
         stream.set_nodelay(true)?;

@@ -1,8 +1,8 @@
-//! Who is in a cluster, and which of them this process is.
+//! The processes of a cluster, and which of them this one is.
 //!
 //! Only names and numbers: nothing is looked up, opened or waited for, and the environment is
 //! handed in as a function. Invariant: the task of a [`Node`] is one of its cluster, so `address`
-//! and `replica_id` never point outside of it.
+//! and `replica_id` never point outside it.
 
 mod error;
 mod flags;
@@ -34,7 +34,7 @@ pub use slurm::{DEFAULT_PORT_BASE, SlurmJob};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Everybody.
+    /// All processes.
     pub cluster: ClusterSpec,
     /// This process.
     pub task: Task,
@@ -45,7 +45,7 @@ pub struct Node {
 pub struct ClusterSpec {
     /// The parameter servers in their order; the first coordinates.
     pub ps: Vec<String>,
-    /// The workers by index. With holes when workers are added while training runs.
+    /// The workers by index. With gaps when workers are added while training runs.
     pub workers: BTreeMap<u64, String>,
     /// The chief, if it is named apart from the workers.
     pub chief: Option<String>,
@@ -83,7 +83,7 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`SpecError`] when a variable that is set says something else than it should.
+    /// [`SpecError`] when a variable that is set has an unexpected value.
     pub fn from_env(
         variable: impl Fn(&str) -> Option<String>,
         ps: u64,
@@ -99,8 +99,8 @@ impl Node {
     /// From the text of a `TF_CONFIG`.
     ///
     /// Lists of addresses, or maps from an index to an address, of the roles `chief` (also called
-    /// `master`), `worker`, `ps` and `evaluator`; other keys are passed over. An evaluator need not
-    /// be listed.
+    /// `master`), `worker`, `ps` and `evaluator`; other keys are ignored. An evaluator need not be
+    /// listed.
     ///
     /// # Errors
     ///
@@ -124,7 +124,7 @@ impl Node {
     }
 
     /// The number of this replica: the chief is 0 and worker `i` is `i + 1` when a chief is named,
-    /// else worker `i` is `i`. `None` for a process that is no replica.
+    /// otherwise worker `i` is `i`. `None` for a process that is not a replica.
     #[must_use]
     pub fn replica_id(&self) -> Option<u64> {
         match self.task.role {
@@ -134,13 +134,13 @@ impl Node {
         }
     }
 
-    /// Whether this process runs the hooks: the named chief, else worker 0.
+    /// Whether this process runs the hooks: the named chief, otherwise worker 0.
     #[must_use]
     pub fn is_chief(&self) -> bool {
         self.replica_id() == Some(0)
     }
 
-    /// Where this process is reached; `None` for an evaluator that is not listed.
+    /// The address of this process; `None` for an evaluator that is not listed.
     #[must_use]
     pub fn address(&self) -> Option<&str> {
         self.cluster.address(self.task)
@@ -152,7 +152,7 @@ impl Node {
         self.cluster.num_replicas()
     }
 
-    /// Checks what every source of a cluster promises.
+    /// Checks the rules that hold for every source of a cluster.
     fn new(cluster: ClusterSpec, task: Task, source: &'static str) -> Result<Self, SpecError> {
         if cluster.ps.is_empty() {
             return Err(SpecError::invalid(source, "at least one ps", "none"));
@@ -180,13 +180,13 @@ impl Node {
     }
 }
 
-/// More processes than this are taken for a mistake, before memory is filled with their names.
+/// More processes than this are certainly a typo, refused before memory is filled with their names.
 const MAX_PROCESSES: u64 = 1 << 16;
 
 impl ClusterSpec {
     /// How many replicas there are: one more than the highest number of a listed replica.
     ///
-    /// While workers may be added, a process is told of itself only, so this is what it knows of
+    /// While workers may be added, a process is told only about itself, so this is what it knows
     /// and not a total.
     #[must_use]
     pub fn num_replicas(&self) -> u64 {
@@ -194,7 +194,7 @@ impl ClusterSpec {
         self.first_worker() + workers
     }
 
-    /// Where `task` is reached, if it is listed.
+    /// The address of `task`, if it is listed.
     #[must_use]
     pub fn address(&self, task: Task) -> Option<&str> {
         match (task.role, task.index) {

@@ -1,8 +1,8 @@
-//! Calls that stream messages both ways, as gRPC frames them, without copies of what is large.
+//! Calls that stream messages both ways, as gRPC frames them, without copying large fields.
 //!
-//! Tensors are sent from their own memory, and what is received lies in the buffer that it was read
-//! into, so the only copies beside the kernel's are made by whoever puts it in its place.
-//! Invariant: a message is not collected before its length was found to be within the limit.
+//! Tensors are sent from their own memory, and received ones lie in the buffer that they were read
+//! into, so the only copies beside the kernel's are made when they are put in place. Invariant: a
+//! message is not collected before its length was found to be within the limit.
 
 mod payload;
 mod receiving;
@@ -35,7 +35,7 @@ pub(crate) const LIMIT: usize = 4 << 20;
 /// Opens a stream to a server, if `check` finds nothing wrong with the head of its answer.
 ///
 /// # Errors
-/// The server's status, or what kept the call from it.
+/// The server's status, or the failure of the call.
 pub(crate) async fn open<Q: Bulk, A: Message + Default>(
     mut channel: Channel,
     path: &str,

@@ -1,6 +1,6 @@
 //! Tensors in pieces, cut for messages from their own memory.
 //!
-//! What a number looks like on the wire is [`Wire`]'s.
+//! The form of a number on the wire is [`Wire`]'s.
 
 use std::sync::Arc;
 
@@ -77,15 +77,15 @@ impl<T: Scalar + bytemuck::Pod, A: AsRef<ArrayD<T>>> AsRef<[u8]> for Owned<T, A>
     }
 }
 
-/// All numbers; what is sent is in standard layout.
+/// All numbers; gradients to send are in standard layout.
 fn slice<T>(array: &ArrayD<T>) -> &[T] {
     array.as_slice().unwrap_or_default()
 }
 
-/// Bytes of the rows that one lookup asks for, at most.
+/// The most bytes of the rows that one lookup asks for.
 const LOOKUP: usize = 8 << 20;
 
-/// The keys of one lookup, at most.
+/// The most keys of one lookup.
 const KEYS: usize = 1 << 16;
 
 /// How many keys of a table of this width one lookup may have.
@@ -107,7 +107,7 @@ pub(crate) fn byte(change: Change) -> u8 {
     }
 }
 
-/// What such a byte says, if it is one.
+/// The meaning of such a byte, if it has one.
 pub(crate) fn change(byte: u8) -> Option<Change> {
     Some(match byte {
         0 => Change::None,

@@ -1,8 +1,8 @@
-//! Whoever hears messages over the network, without the network: bytes in, and what came of them.
+//! Receivers of network messages, without the network: bytes in, and their effect out.
 //!
-//! Each of the [`Ear`]s is the real server, coordinator or replica. Beside whoever sends the bytes
-//! a well-behaved peer is in the middle of its own work; it goes on afterwards, and what becomes of
-//! it is told.
+//! Each of the [`Ear`]s is the real server, coordinator or replica. Beside the sender of the bytes,
+//! a well-behaved peer is in the middle of its own work; it goes on afterwards, and its fate is
+//! reported.
 
 pub(crate) mod coordinator;
 #[cfg(test)]
@@ -42,7 +42,7 @@ pub enum Ear {
     Coordinator,
     /// The coordinator, whose server has no program, hears the chief.
     Undefined,
-    /// The coordinator hears whoever controls the training.
+    /// The coordinator hears the controller of the training.
     Control,
     /// The coordinator hears the answers of another server.
     Answers,
@@ -54,7 +54,7 @@ pub enum Ear {
     FirstServer,
     /// A replica hears the second of two servers.
     SecondServer,
-    /// Whoever asks a server how it is hears its reply.
+    /// A client that asks a server for its status hears the reply.
     Status,
 }
 
@@ -76,7 +76,7 @@ impl Ear {
 /// What came of some bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// Messages that made no sense, as the server counts them; a replica counts none.
+    /// Invalid messages, as the server counts them; a replica counts none.
     pub bad_messages: u64,
     /// Whether the bytes made a step, ended training or put the state back, which messages may.
     pub changed: bool,
@@ -125,7 +125,8 @@ fn run() -> RunId {
 
 /// The life of every server.
 const LIFE: u64 = 7;
-/// The replica that sends, and the one that goes on beside it: no flipped bit makes one the other.
+/// The replica that sends, and the one that goes on beside it: no flipped bit turns one into the
+/// other.
 const SENDER: u64 = 1;
 const OTHER: u64 = 2;
 const REPLICAS: usize = 3;
@@ -150,7 +151,7 @@ fn table() -> Table {
     Table::new("e", 2)
 }
 
-/// Servers that nobody can reach.
+/// Servers that are out of reach.
 fn nowhere(servers: usize) -> Connector {
     let dial: Dial = Arc::new(|_| Box::pin(async { Err("there are no sockets".to_owned()) }));
     Connector::new(vec![String::new(); servers], dial, Signer::new(None, wall_clock))
@@ -201,7 +202,7 @@ fn server_by(
         wire: Wire::Native,
         reach: nowhere(servers),
         checkpoints,
-        // As the hellos here say, which count where nobody else does.
+        // As the hellos here say, which count where nothing else does.
         last_step: values_from_chief.then_some(LAST_STEP),
         nan_guard: values_from_chief,
         reconnect_timeout: Duration::from_secs(60),

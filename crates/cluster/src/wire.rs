@@ -1,7 +1,7 @@
 //! Between the protocol's messages and the engine's own types.
 //!
-//! What a peer sends may be anything: a message without a body, or with numbers that make no
-//! sense, is an error with a name, never a panic.
+//! A peer may send anything: a message without a body, or with invalid numbers, is an error with a
+//! name, never a panic.
 
 mod recorded;
 mod replica;
@@ -25,13 +25,13 @@ use crate::shard::Section;
 use proto::order::Order as WireOrder;
 use proto::to_replica::Message as ToReplica;
 
-/// A message that makes no sense.
+/// An invalid message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, got {got}; do both sides run the same version?")]
 pub struct WireError {
-    /// What should have come.
+    /// The expected content.
     pub expected: &'static str,
-    /// What came.
+    /// The actual content.
     pub got: String,
 }
 
@@ -40,7 +40,7 @@ impl WireError {
         Self { expected, got: "a message without it".to_owned() }
     }
 
-    /// Of a kind that this version does not know.
+    /// A kind unknown to this version.
     pub(crate) fn unknown() -> Self {
         Self { expected: "a message of a kind that is known", got: "another".to_owned() }
     }
@@ -71,7 +71,7 @@ pub(crate) fn run_words(run: Option<RunId>) -> String {
     run.map(|run| run.to_string()).unwrap_or_default()
 }
 
-/// The run of such words.
+/// The run of this text.
 pub(crate) fn run(words: &str) -> Result<Option<RunId>, WireError> {
     let some = (!words.is_empty()).then(|| words.parse()).transpose();
     some.map_err(|_| WireError {
@@ -89,7 +89,7 @@ pub(crate) fn given_up(message: &proto::GiveUp) -> GivenUp {
     }
 }
 
-/// Numbers that index something here.
+/// Numbers that serve as indexes here.
 pub(crate) fn indices(numbers: &[u64]) -> Result<Vec<usize>, WireError> {
     let index = |&number: &u64| {
         let large = |_| WireError { expected: "an index", got: number.to_string() };
@@ -113,7 +113,7 @@ pub(crate) fn reason(words: String) -> String {
     words
 }
 
-/// The most examples of one contribution: whoever says more would fill the totals of all.
+/// The most examples of one contribution: a larger claim would fill the totals of all.
 const MOST_EXAMPLES: u64 = 1 << 32;
 
 pub(crate) fn commit(commit: proto::Commit) -> Result<Commit, WireError> {
@@ -133,7 +133,7 @@ pub(crate) fn commit(commit: proto::Commit) -> Result<Commit, WireError> {
     })
 }
 
-/// What makes no sense as a time is none.
+/// An invalid time counts as none.
 pub(crate) fn times(times: Option<proto::Times>) -> Times {
     let times = times.unwrap_or_default();
     Times {
@@ -343,7 +343,7 @@ fn decision(decision: &proto::Decision) -> Result<Decision, WireError> {
     Ok(Decision::Admit { contribution, key: decision.key, variables })
 }
 
-/// What the coordinator commands shards while training; `None` for an order of another kind.
+/// The coordinator's command to shards while training; `None` for an order of another kind.
 pub(crate) fn command(order: &WireOrder) -> Result<Option<ShardCommand>, WireError> {
     Ok(Some(match order {
         WireOrder::Decide(it) => ShardCommand::Decide(decisions(&it.decided)?),

@@ -1,14 +1,15 @@
-//! What a table is, as plain data: name, width, how rows start, who is admitted and evicted.
+//! What a table is, as plain data: name, width, how rows start, which keys are admitted and
+//! evicted.
 //!
-//! It holds no row. Everybody who declares the same table computes the same rows and owners.
+//! It holds no row. All who declare the same table compute the same rows and owners.
 
 use crate::key::{hash_text, place, split_mix};
 use crate::{Initializer, Number};
 
-/// Partitions of a table that keeps at most so many rows: at most this many.
+/// The most partitions of a table that keeps a bounded number of rows.
 const MOST_PARTITIONS: u64 = 256;
 
-/// Rows of each of them, at least, so that none is full much before the others.
+/// The least rows of each of them, so that none is full much before the others.
 const PARTITION_ROWS: u64 = 1024;
 
 /// The widest row, in numbers.
@@ -44,7 +45,7 @@ pub enum RowAdmission {
     /// Every key that an update names.
     #[default]
     Always,
-    /// Those with at least so many contributions in made steps, the present one included. Until
+    /// Those with at least this many contributions in made steps, the present one included. Until
     /// then a key is counted, and its row stays as it was born.
     After(u32),
 }
@@ -82,23 +83,23 @@ pub enum EvictBy {
     Count,
 }
 
-/// A table is declared with something that it cannot have.
+/// A table's declaration is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("table `{table}`: {what} must be {allowed}, but {got} was given")]
 #[non_exhaustive]
 pub struct TableError {
     /// The table.
     pub table: String,
-    /// What of it.
+    /// The invalid property.
     pub what: &'static str,
-    /// What would have been accepted, in words.
+    /// The accepted values, in words.
     pub allowed: String,
-    /// What was given.
+    /// The given value.
     pub got: String,
 }
 
 impl Table {
-    /// A table of this name, whose rows have so many numbers: evenly from -0.05 to 0.05 at first,
+    /// A table of this name, whose rows have this many numbers: evenly from -0.05 to 0.05 at first,
     /// of all keys, and never evicted.
     #[must_use]
     pub fn new(name: impl Into<String>, width: usize) -> Self {
@@ -137,7 +138,7 @@ impl Table {
         self.initializer(Initializer::Normal { mean, deviation })
     }
 
-    /// With another seed rows start otherwise; 0 when not given.
+    /// With another seed rows start differently; 0 when not given.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -165,10 +166,10 @@ impl Table {
         self
     }
 
-    /// Whether all of it makes sense.
+    /// Whether all of it is valid.
     ///
     /// # Errors
-    /// [`TableError`], the first that does not.
+    /// [`TableError`], the first invalid property.
     pub fn check(&self) -> Result<(), TableError> {
         let unless = |holds: bool, what, allowed: &str, got: String| {
             let (table, allowed) = (self.name.clone(), allowed.to_owned());
@@ -259,7 +260,7 @@ impl Table {
     }
 
     /// Into how many parts its rows fall, each of which gives up rows by itself: by the declaration
-    /// alone, so that it does not matter how many stores share it.
+    /// alone, so that the number of stores that share it does not matter.
     pub(crate) fn partitions(&self) -> u64 {
         match self.eviction {
             Eviction::Beyond { rows, .. } => {

@@ -1,4 +1,4 @@
-//! Keys: 64-bit integers, or text as such; and the order in which a table's keys lie.
+//! Keys: 64-bit integers, or plain text; and the order in which a table's keys lie.
 //!
 //! Both functions are fixed for ever: checkpoints and other programs rely on them.
 
@@ -19,7 +19,7 @@ pub fn hash_text(text: &str) -> i64 {
     XxHash3_64::oneshot(text.as_bytes()).cast_signed()
 }
 
-/// Where a key lies among all: a number of its own, as good as random (SplitMix64 of the key).
+/// Where a key lies among all: a number as good as random (SplitMix64 of the key).
 ///
 /// Stores share a table by ranges of places, and saved rows are in the order of their places.
 #[must_use]

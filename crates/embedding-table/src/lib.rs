@@ -33,7 +33,7 @@
 //! | rows, and their updates | [`TableStore`] |
 //! | which of several stores has a key's row | [`Table::owner`] |
 //! | saving while updates go on | [`TableStore::begin_save`], a [`Saving`] |
-//! | taking saved rows over | [`TableStore::put`] |
+//! | loading saved rows | [`TableStore::put`] |
 //!
 //! It knows no optimizer: what an update does to a row is the caller's function. It reads no clock,
 //! draws no random numbers, starts no thread and needs no runtime.

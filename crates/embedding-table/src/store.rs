@@ -1,7 +1,7 @@
 //! The rows of a table, or of its keys that one store owns.
 //!
-//! Knows no optimizer and no file. Invariant: what it holds depends on its declaration and on the
-//! updates alone: neither on lookups, nor on time, nor on what other stores have (P-17).
+//! Knows no optimizer and no file. Invariant: its contents depend on its declaration and on the
+//! updates alone: neither on lookups, nor on time, nor on other stores (P-17).
 
 mod candidates;
 mod ranking;
@@ -19,7 +19,7 @@ use saving::Kept;
 pub use saving::{Block, Saving};
 use slab::Slab;
 
-/// How many rows before it is used a row is asked for.
+/// How many rows ahead a row is requested from memory.
 const AHEAD: usize = 8;
 
 /// Stands for no row.
@@ -32,14 +32,14 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct TableStore<T> {
     table: Table,
-    /// What each of a row's slots starts with.
+    /// The initial values of each row's slots.
     slots: Vec<T>,
     places: HashMap<i64, u32, BuildHasherDefault<Spread>>,
     rows: Slab<T>,
-    /// Which rows go first, where some do.
+    /// Which rows go first, if any are evicted.
     ranking: Option<Ranking>,
     candidates: Candidates,
-    /// What saves that are under way still need.
+    /// What saves under way still need.
     kept: Vec<Kept<T>>,
     /// The step of the last eviction.
     evicted: i64,
@@ -47,12 +47,12 @@ pub struct TableStore<T> {
     found: Vec<u32>,
 }
 
-/// What is to be said of a row to whoever has it as of an earlier step.
+/// What to tell a reader that has a row as of an earlier step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It is as it was.
     None,
-    /// It is as it was born, which whoever knows the declaration can compute.
+    /// It is as it was born: anyone with the declaration can compute it.
     Born,
     /// It has these values.
     Values,
@@ -63,17 +63,17 @@ pub enum Change {
 pub struct Rows<'a, T> {
     /// The keys, ascending, each once.
     pub keys: &'a [i64],
-    /// How many contributions had each of them.
+    /// How many contributions each of them had.
     pub counts: &'a [u64],
     /// The gradients, as wide as the table, one after the other.
     pub gradients: &'a [T],
 }
 
-/// Why rows were not taken; nothing changed.
+/// Why rows were refused; nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The keys are not ascending, or one is there twice.
+    /// The keys are not ascending, or one is repeated.
     #[error("table `{table}`: the key at position {position} is not above the one before")]
     Order {
         /// The table.
@@ -81,18 +81,18 @@ pub enum StoreError {
         /// The first that is not.
         position: usize,
     },
-    /// Parts that do not belong to each other.
+    /// Parts that do not fit each other.
     #[error("table `{table}`: expected {expected} {what} for {keys} keys, got {got}")]
     Length {
         /// The table.
         table: String,
-        /// Which part.
+        /// The part.
         what: &'static str,
         /// How many keys there are.
         keys: usize,
-        /// What they need.
+        /// How many entries they need.
         expected: usize,
-        /// What there is.
+        /// How many there are.
         got: usize,
     },
     /// More rows than one store can number.
@@ -103,7 +103,7 @@ pub enum StoreError {
     Full {
         /// The table.
         table: String,
-        /// How many it can have.
+        /// The most that it can have.
         most: u64,
     },
     /// A save of other rows.
@@ -112,7 +112,7 @@ pub enum StoreError {
         /// The table.
         table: String,
     },
-    /// A row that there is.
+    /// An existing row.
     #[error("table `{table}`: the row of key {key} is there twice")]
     Twice {
         /// The table.
@@ -176,7 +176,7 @@ impl<T: Number> TableStore<T> {
         rows
     }
 
-    /// The same into memory of the caller's.
+    /// The same into the caller's memory.
     ///
     /// # Panics
     /// When there is not room for exactly these rows.
@@ -198,7 +198,7 @@ impl<T: Number> TableStore<T> {
     }
 
     /// What has become of these keys' rows since the steps in which they were looked up; `None` for
-    /// those that were not. The values of those that have other ones are added to `rows`.
+    /// those that were not. Changed values are added to `rows`.
     ///
     /// # Panics
     /// When there is not one step a key.
@@ -246,7 +246,7 @@ impl<T: Number> TableStore<T> {
         row.unwrap_or_else(|| self.candidates.count(key))
     }
 
-    /// Updates these keys' rows, which makes those that are admitted and not there yet.
+    /// Updates these keys' rows, and creates those that are newly admitted.
     ///
     /// `update` gets a row, its values and then its slots, and its gradient; `step` is the number
     /// of the update that is being made, and each is above the last.
@@ -288,7 +288,7 @@ impl<T: Number> TableStore<T> {
         Ok(())
     }
 
-    /// Ends a step: rows and candidates that are to go go now, whatever the step has updated.
+    /// Ends a step: rows and candidates that are due go now, whatever the step has updated.
     pub fn finish_step(&mut self, step: i64) {
         if let Some(mut ranking) = self.ranking.take() {
             let score = |key: i64| {
@@ -364,7 +364,7 @@ impl<T: Number> TableStore<T> {
 }
 
 impl Eviction {
-    /// The lower, the sooner a row goes; never falls while the row is there.
+    /// The lower, the sooner a row goes; never falls while the row exists.
     fn score(self, meta: slab::Meta) -> i64 {
         match self {
             Self::Beyond { by: crate::EvictBy::Count, .. } => i64::from(meta.count),

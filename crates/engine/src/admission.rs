@@ -71,7 +71,7 @@ impl Engine {
         }
     }
 
-    /// R-21, P-12: the step, then the tokens of the new step, then the replicas that wait.
+    /// R-21, P-12: the step, then the tokens of the new step, then the waiting replicas.
     pub(crate) fn advance(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let Some(next) = self.global_step.next() else {
             let reason = "the global step cannot exceed the largest 64-bit number".to_owned();
@@ -101,7 +101,7 @@ impl Engine {
     }
 }
 
-/// What one lane says.
+/// One lane's verdict.
 fn outcome(applied: Applied) -> Outcome {
     match applied {
         Applied::Accepted { count } => Outcome::Accepted { count },

@@ -1,10 +1,10 @@
 //! Which batches were given out and which are in an update, so that a run that goes on from a
 //! checkpoint neither repeats nor skips one, whatever its number of replicas.
 //!
-//! In arrival order batches come in streams: stream *r* of *n* has the numbers *r*, *r* + *n*,
-//! *r* + 2*n* and so on. A run begins with a stream for each replica and keeps its streams for
-//! good: with another number of replicas, each takes the lowest number that is left in any of them.
-//! In replica order the shares of a step have numbers that follow each other, from step to step.
+//! In arrival order batches come in streams: stream *r* of *n* has the numbers *r*, *r* + *n*, *r*
+//! + 2*n* and so on. A run begins with a stream for each replica and keeps its streams for good:
+//! with another number of replicas, each takes the lowest number left in any of them. In replica
+//! order the shares of a step have consecutive numbers, from step to step.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ReplicaId;
 
-/// Where a run is in its data, for a checkpoint.
+/// A run's position in its data, for a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Positions {
     /// How many batches each stream has given.
@@ -23,20 +23,19 @@ pub struct Positions {
     /// The number of the open step's first batch (replica order only).
     #[serde(default)]
     pub first_of_step: Option<u64>,
-    /// How many batches of each share were left out: as many times A, its numbers are farther
+    /// How many batches of each share were left out: its numbers are that many times A farther
     /// (replica order only); empty for none (P-25).
     #[serde(default)]
     pub skipped: Vec<u64>,
 }
 
-/// What is to be told when [`Engine::set_positions`](crate::Engine::set_positions) cannot go on
-/// exactly.
+/// Reported when [`Engine::set_positions`](crate::Engine::set_positions) cannot go on exactly.
 pub const INEXACT_POSITIONS: &str = "the checkpoint is of a run in arrival order, or of one with \
      another A that left batches out, and goes on in replica order: batches are numbered by the \
      step, so some may be repeated or missed";
 
 impl Positions {
-    /// Where a run in replica order is.
+    /// The position of a run in replica order.
     pub(crate) fn of_shares(first: u64, skipped: Vec<u64>) -> Self {
         let shares = skipped.len() as u64;
         if skipped.iter().all(|&skipped| skipped == 0) {
@@ -74,7 +73,7 @@ impl Batches {
         Self { given: vec![0; replicas], again: BTreeSet::new(), replicas }
     }
 
-    /// Those that a checkpoint left.
+    /// Those from a checkpoint.
     pub(crate) fn at(positions: &Positions, replicas: usize) -> Self {
         let Positions { given, again, .. } = positions;
         let given = if given.is_empty() { vec![0; replicas] } else { given.clone() };
@@ -102,7 +101,7 @@ impl Batches {
         self.again.extend(batch);
     }
 
-    /// Where the run is, when these batches were given and are in no update.
+    /// The run's position, when these batches were given and are in no update.
     pub(crate) fn positions(&self, open: impl Iterator<Item = u64>) -> Positions {
         let mut left = self.clone();
         left.again.extend(open);
@@ -140,7 +139,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives `count` batches to replicas in turns; the numbers.
+    /// Gives `count` batches to replicas in turns; returns the numbers.
     fn give(batches: &mut Batches, replicas: u64, count: usize) -> Vec<u64> {
         let turns = (0..replicas).map(ReplicaId::new).cycle().take(count);
         turns.map(|replica| batches.next(replica)).collect()

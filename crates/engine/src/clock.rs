@@ -1,4 +1,4 @@
-//! What time does: leases end, and waits for a step that takes too long; and when neither runs.
+//! What time does: leases end, and waits for an overdue step; and when neither runs.
 //!
 //! Reads no clock. Invariant: no time runs against replicas that wait for the chief alone.
 
@@ -8,18 +8,18 @@ use crate::ReplicaId;
 use crate::effect::Effect;
 use crate::machine::Engine;
 
-/// The chief calls hooks.
+/// The chief is calling hooks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AtHooks {
-    /// Whose thread it is on.
+    /// The replica whose thread it is on.
     pub(crate) replica: Option<ReplicaId>,
     pub(crate) since: Duration,
 }
 
 impl Engine {
     /// The chief calls hooks from now on, perhaps on a replica's own thread. The step's deadline
-    /// does not run meanwhile, nor does that replica's lease: neither can do anything about it.
-    /// Hooks that are still being called are over.
+    /// does not run meanwhile, nor does that replica's lease: neither can do anything about it. An
+    /// earlier call's hooks are over.
     pub fn hooks_begin(&mut self, replica: Option<ReplicaId>, now: Duration) {
         self.hooks_end(now);
         self.hooks = Some(AtHooks { replica, since: now });
@@ -36,8 +36,8 @@ impl Engine {
     }
 
     /// Time has passed: ends leases and, if replicas hold up the step beyond its deadline, the
-    /// waits for it: those of now, and from then on that of each replica that gives a batch up,
-    /// which brings no step nearer. Answers when to call again, at the latest.
+    /// waits for it: the present ones, and from then on that of each replica that gives a batch up,
+    /// which brings no step nearer. Returns when to call again, at the latest.
     pub fn tick(&mut self, now: Duration, effects: &mut Vec<Effect>) -> Option<Duration> {
         if self.stopped.is_some() {
             return None;

@@ -25,8 +25,8 @@ pub enum Admission {
     /// All variables together or not at all; every variable of a step averages the same
     /// contributions.
     Together,
-    /// Each variable's accumulator for itself, as in TensorFlow: a push of some
-    /// variables only moves those.
+    /// Each variable's accumulator by itself, as in TensorFlow: a push of some variables only moves
+    /// those.
     PerVariable,
 }
 
@@ -61,9 +61,9 @@ pub enum NonFinite {
     /// replica where it is known.
     #[default]
     Fail,
-    /// Each push is looked at before it is added: one that is not finite is left out and counted,
-    /// and another batch stands in; ten in a row of one replica end training. An update that is not
-    /// finite all the same fails.
+    /// Checks each push before adding it: one that is not finite is left out and counted, and
+    /// another batch stands in; ten in a row from one replica end training. An update that is still
+    /// not finite fails.
     Skip,
     /// They are used like any others, as in TensorFlow.
     Allow,
@@ -81,24 +81,24 @@ pub enum FailingBatch {
     Skip,
 }
 
-/// How long a replica may work with one token, however often it shows that it lives, before the
-/// token goes to another (P-28): one whose data loader or device hangs shows that too.
+/// How long a replica may work with one token, whatever signs of life it gives, before the token
+/// goes to another (P-28): a replica whose data loader or device hangs still gives them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepTimeout {
     /// Ten times the median time from token to push of the latest contributions that counted, and
-    /// at least the lease. None before the first of them, since first batches compile, nor where
-    /// there is no lease.
+    /// at least the lease. None before the first of them, since first batches compile, nor without
+    /// a lease.
     #[default]
     Automatic,
-    /// So long, from the start.
+    /// This long, from the start.
     After(Duration),
     /// For ever.
     Never,
 }
 
 impl StepTimeout {
-    /// The limit that was given, if one was.
+    /// The explicit limit, if any.
     pub(crate) fn given(self) -> Option<Duration> {
         match self {
             Self::After(limit) => Some(limit),
@@ -113,9 +113,9 @@ impl StepTimeout {
 pub enum InitialTokens {
     /// max(0, A - N): nothing is wasted, and every replica contributes to the first step (P-3).
     Fewest,
-    /// A: TensorFlow's default; N batches are computed in vain at the start.
+    /// A: TensorFlow's default; the first N batches are wasted.
     Aggregate,
-    /// A number of one's own, at least A - N.
+    /// An explicit number, at least A - N.
     Exactly(usize),
 }
 
@@ -241,7 +241,7 @@ impl Settings {
     }
 }
 
-/// More replicas, shares or tokens than this are a slip of the finger; tables are made of them.
+/// More replicas, shares or tokens than this are certainly a typo; tables are allocated by them.
 const MOST: usize = 1 << 20;
 
 /// Settings that fit together.
@@ -252,18 +252,18 @@ pub struct Config {
 }
 
 impl Config {
-    /// A.
+    /// A, the gradients that a step needs.
     #[must_use]
     pub fn replicas_to_aggregate(&self) -> usize {
         self.settings.replicas_to_aggregate
     }
 
-    /// A, as the gates want it; never zero.
+    /// A, in the gates' type; never zero.
     pub(crate) fn gradients_needed(&self) -> NonZeroU64 {
         NonZeroU64::new(self.settings.replicas_to_aggregate as u64).unwrap_or(NonZeroU64::MIN)
     }
 
-    /// N.
+    /// N, the number of replicas.
     #[must_use]
     pub fn total_num_replicas(&self) -> usize {
         self.total
@@ -306,23 +306,23 @@ pub enum ConfigError {
     /// A count is zero.
     #[error("{name} is 0; it must be at least 1")]
     Zero {
-        /// Which one.
+        /// The setting.
         name: &'static str,
     },
     /// A count is out of all proportion.
     #[error("{name} is {got}; it can be at most {most}")]
     TooMany {
-        /// Which one.
+        /// The setting.
         name: &'static str,
-        /// What was given.
+        /// The given number.
         got: usize,
-        /// The largest that is taken.
+        /// The largest allowed.
         most: usize,
     },
     /// A time is zero.
     #[error("{name} is zero; give a time longer than nothing, or none for no limit")]
     NoTime {
-        /// Which one.
+        /// The setting.
         name: &'static str,
     },
     /// Replica order contradicts another setting.
@@ -346,13 +346,13 @@ pub enum StartError {
          replicas must compute {aggregate} gradients for the first step"
     )]
     TooFewTokens {
-        /// What was given.
+        /// The given number.
         given: usize,
         /// A - N.
         needed: usize,
-        /// A.
+        /// A, the gradients that a step needs.
         aggregate: usize,
-        /// N.
+        /// N, the number of replicas.
         replicas: usize,
     },
 }

@@ -12,13 +12,13 @@ use crate::{Generation, Incarnation, ReplicaId};
 /// A replica's gradients, without the gradients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
-    /// Who pushes.
+    /// The replica that pushes.
     pub replica: ReplicaId,
-    /// Which of its lives.
+    /// Its incarnation.
     pub incarnation: Incarnation,
     /// The life of the shared state that it joined.
     pub generation: Generation,
-    /// The contribution's number in this incarnation, from 1 upwards: the same number again is a
+    /// The contribution's number in this incarnation, from 1 upwards: a repeated number is a
     /// repetition, and does not count again (P-15).
     pub sequence: u64,
     /// The step that the gradients claim.
@@ -78,9 +78,9 @@ impl Outcome {
 /// A permission to compute one batch: the token's value and what to work on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// Who may.
+    /// The replica.
     pub replica: ReplicaId,
-    /// In which of its lives.
+    /// Its incarnation.
     pub incarnation: Incarnation,
     /// The step to claim.
     pub local_step: LocalStep,
@@ -90,7 +90,7 @@ pub struct Grant {
     pub number: u64,
 }
 
-/// What the caller must now do, in the order in which the effects came.
+/// What the caller must do now, in the order in which the effects came.
 ///
 /// Exhaustive, so that the compiler points out a new one wherever effects are carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,17 +110,17 @@ pub enum Effect {
         /// The new step.
         global_step: GlobalStep,
     },
-    /// A replica computes in vain from now on (P-13); the others that do are those whose step is
-    /// below the one that was just published.
+    /// The work of this replica can no longer count (P-13); so with every other replica whose step
+    /// is below the one just published.
     Superseded {
-        /// Which one.
+        /// The replica.
         replica: ReplicaId,
     },
     /// A replica kept a token for too long; the token went to the front of the queue (P-5, P-28).
     TokenExpired {
-        /// Which one.
+        /// The replica.
         replica: ReplicaId,
-        /// Why.
+        /// Why training ended.
         cause: Expiry,
     },
     /// The step took longer than its deadline: the waits of these replicas fail, or their batches
@@ -165,7 +165,7 @@ pub struct Overdue {
     pub global_step: GlobalStep,
     /// How many contributions it holds.
     pub count: u64,
-    /// A.
+    /// A, the gradients that a step needs.
     pub needed: u64,
     /// The replicas that hold a token and have not pushed.
     pub missing: Vec<ReplicaId>,
@@ -193,7 +193,7 @@ pub enum StopReason {
     Failed(String),
 }
 
-/// The words; a failure is told apart.
+/// The reason's words; a failure is marked as such.
 impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -213,17 +213,17 @@ pub enum Refused {
     /// It comes from another life of the shared state (P-9).
     #[error("it belongs to {got}, but {expected} is running; join again")]
     Generation {
-        /// The running one.
+        /// The running generation.
         expected: Generation,
-        /// The one that came.
+        /// The given generation.
         got: Generation,
     },
     /// The sender is not (or no longer) a member in this incarnation.
     #[error("{replica}, {incarnation}, is not a member; join first")]
     NotJoined {
-        /// Who.
+        /// The replica.
         replica: ReplicaId,
-        /// Which of its lives.
+        /// Its incarnation.
         incarnation: Incarnation,
     },
     /// A push of nothing; it would spend a token and bring no step nearer.
@@ -232,9 +232,9 @@ pub enum Refused {
     /// A lane that does not exist.
     #[error("lane {lane} was named, but there are {lanes}")]
     Lane {
-        /// The lane that came.
+        /// The given lane.
         lane: usize,
-        /// How many there are.
+        /// The number of lanes.
         lanes: usize,
     },
 }
@@ -244,20 +244,20 @@ pub enum Refused {
 #[non_exhaustive]
 pub enum JoinError {
     /// Training has ended.
-    #[error("training has ended; nobody can join any more")]
+    #[error("training has ended; no replica can join")]
     Ended,
     /// There is no such replica.
     #[error("{replica} cannot join: replicas are numbered 0 to {}", total - 1)]
     Unknown {
-        /// Who asked.
+        /// The replica.
         replica: ReplicaId,
-        /// N.
+        /// N, the number of replicas.
         total: usize,
     },
     /// It is already there.
     #[error("{replica} has joined already and has not left; each replica has one handle at a time")]
     Present {
-        /// Who asked.
+        /// The replica.
         replica: ReplicaId,
     },
 }

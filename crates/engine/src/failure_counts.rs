@@ -1,6 +1,6 @@
 //! Batches at which replicas failed: one that makes three of them fail would make all fail.
 //!
-//! Counts what it is told; who failed at what, and what follows, is for the caller to say.
+//! It only counts; the caller says which replica failed at what, and what follows.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ impl FailureCounts {
     /// A batch at which this many replicas have failed is given to no other.
     pub const LIMIT: u64 = 3;
 
-    /// One more replica has failed at this batch; whether it is to be given to no other.
+    /// Counts one more replica that failed at this batch; whether to give it to no other.
     pub fn failed(&mut self, number: u64) -> bool {
         let failed = self.failed.entry(number).or_default();
         *failed = failed.saturating_add(1);

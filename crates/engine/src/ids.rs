@@ -21,7 +21,7 @@ use std::fmt;
 #[serde(transparent)]
 pub struct ReplicaId(u64);
 
-/// One life of the shared state; a restore begins the next. Whatever carries an older number is
+/// One life of the shared state; a restore begins the next. Messages with an older number are
 /// fenced off (P-9).
 #[derive(
     Clone,

@@ -1,7 +1,7 @@
 //! A lane: variables whose gradients are admitted together, and how far their round has come.
 //!
-//! All-or-nothing admission has one lane; TensorFlow has one for each variable, which
-//! takes and updates for itself, and waits for the others only before the step moves.
+//! All-or-nothing admission has one lane; TensorFlow has one for each variable, which takes and
+//! updates by itself, and waits for the others only before the step moves.
 
 use std::num::NonZeroU64;
 
@@ -82,12 +82,12 @@ impl Lane {
         self.round == LaneState::Taken
     }
 
-    /// Whether contributions are being collected.
+    /// Whether it is collecting contributions.
     pub(crate) fn is_open(&self) -> bool {
         self.round == LaneState::Open
     }
 
-    /// Whether nothing was ever done with it, or all that was is over.
+    /// Whether it was never used, or all its work is over.
     pub(crate) fn is_untouched(&self) -> bool {
         self.round == LaneState::Open && self.gate.count() == 0
     }

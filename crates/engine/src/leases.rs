@@ -1,5 +1,5 @@
-//! How long a replica may keep a token: its lease, which signs of life renew, and the time limit of
-//! a step, which nothing does (P-5, P-28).
+//! How long a replica may keep a token: its lease, which signs of life renew, and the step timeout,
+//! which nothing renews (P-5, P-28).
 //!
 //! Reads no clock. Invariant: a replica that holds a token has an entry in `leases` that is due no
 //! later than its lease, and one in `by_age`, except while hooks run on its thread.
@@ -14,18 +14,18 @@ use crate::machine::Engine;
 use crate::members::Held;
 use crate::{Incarnation, ReplicaId};
 
-/// The automatic limit is so many times the median.
+/// The automatic limit, as a multiple of the median.
 const MEDIANS: u32 = 10;
-/// The median is that of so many contributions at most.
+/// The median is over at most this many contributions.
 const LATEST: usize = 64;
 
-/// Which tokens are out, by the time when they must be looked at.
+/// The tokens that are out, by the time of their next check.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leases {
-    /// When a lease may end, one entry a replica. Renewing leaves it where it is: what is due is
-    /// looked at, and put back if there is time left.
+    /// When a lease may end, one entry a replica. Renewing leaves it where it is: a due entry is
+    /// checked, and put back if there is time left.
     ends: BinaryHeap<Reverse<(Duration, ReplicaId)>>,
-    /// Lease by lease, as they began. What has come back meanwhile is dropped in passing.
+    /// Lease by lease, as they began. Returned ones are dropped in passing.
     by_age: VecDeque<(u64, ReplicaId)>,
     /// How many there were.
     lent: u64,
@@ -34,7 +34,7 @@ pub(crate) struct Leases {
 }
 
 impl Leases {
-    /// A contribution counted, so long after its replica got the token for it.
+    /// A contribution counted, this long after its replica got the token for it.
     pub(crate) fn came_back(&mut self, after: Duration) {
         if self.took.len() == LATEST {
             self.took.pop_front();
@@ -70,7 +70,7 @@ impl Engine {
         }
     }
 
-    /// The token in a replica's hands is lent from now on.
+    /// The token in a replica's hands is leased from now on.
     pub(crate) fn lend(&mut self, replica: ReplicaId, now: Duration) {
         let until = self.lease_from(now);
         let Some(member) = self.members.get_mut(replica) else { return };
@@ -121,7 +121,7 @@ impl Engine {
         Ok(())
     }
 
-    /// All live replicas are known to live, as the threads of one process are: their leases begin
+    /// All live replicas are known to live, like the threads of one process: their leases begin
     /// anew.
     pub fn renew_all(&mut self, now: Duration) {
         let until = self.lease_from(now);
@@ -132,7 +132,7 @@ impl Engine {
         }
     }
 
-    /// Takes the tokens back that were out for too long, and gives them to replicas that wait.
+    /// Takes back tokens that were out for too long, and gives them to waiting replicas.
     pub(crate) fn expire_tokens(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         self.replace_absent(now);
         let mut late = self.timed_out(now);
@@ -144,7 +144,7 @@ impl Engine {
             if let Some(member) = self.members.get_mut(replica) {
                 member.tally.expired += 1;
                 let claim = member.claim;
-                // It may still be first with its share, which others may have all the same.
+                // It may still be first with its share, although others may hold the share too.
                 if let (Some(shares), Some(claim)) = (&mut self.shares, claim) {
                     shares.release(replica, claim.share);
                 }
@@ -155,7 +155,7 @@ impl Engine {
         self.serve_line(now, effects);
     }
 
-    /// When the next token may come back, unless its replica shows that it lives.
+    /// When the next token may come back, unless its replica gives a sign of life.
     pub(crate) fn next_expiry(&mut self, now: Duration) -> Option<Duration> {
         // Tokens have come back since: the entry on top must be true.
         let silent = self.silent(now);
@@ -206,14 +206,14 @@ impl Engine {
         late
     }
 
-    /// When a lease began that is still out.
+    /// When a lease that is still out began.
     fn began(&self, (lease, replica): (u64, ReplicaId)) -> Option<Duration> {
         let member = self.members.get(replica).filter(|member| member.lease == lease);
         member.zip(self.held_by(replica)).map(|(member, _)| member.began)
     }
 
-    /// The token that a replica holds; `None` as well while the chief calls hooks on its thread,
-    /// which keep it from going on.
+    /// The token that a replica holds; also `None` while the chief calls hooks on its thread, which
+    /// keep it from going on.
     fn held_by(&self, replica: ReplicaId) -> Option<Held> {
         let at_hooks = self.hooks.is_some_and(|hooks| hooks.replica == Some(replica));
         self.members.get(replica)?.held.filter(|_| !at_hooks)

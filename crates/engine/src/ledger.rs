@@ -1,4 +1,4 @@
-//! The token ledger: none appears from nowhere, none vanishes.
+//! The token ledger: no token appears from nowhere, none vanishes.
 //!
 //! Counts only; the queue and the members hold the tokens themselves.
 

@@ -1,4 +1,4 @@
-//! The engine: who is admitted, when a step closes, which tokens go out, whose lease ran out.
+//! The engine: what is admitted, when a step closes, which tokens go out, whose lease ran out.
 //!
 //! One state machine without clock, lock, thread or gradient. It takes events (the time is handed
 //! in) and answers with [`Effect`]s, which the caller carries out: threads in one process, a
@@ -42,10 +42,10 @@
 //! |---|---|
 //! | the chief is there, with the first tokens | [`Engine::start_chief`] |
 //! | a replica comes, or goes | [`Engine::join`], [`Engine::leave`] |
-//! | it wants a token; it puts one down | [`Engine::request`], [`Engine::decline`] |
+//! | it wants a token; it gives one up | [`Engine::request`], [`Engine::decline`] |
 //! | it pushes | [`Engine::push`] |
 //! | an update was made | [`Engine::applied`] |
-//! | it shows that it lives | [`Engine::renew`] |
+//! | it gives a sign of life | [`Engine::renew`] |
 //! | time has passed | [`Engine::tick`] |
 
 mod machine;

@@ -22,8 +22,8 @@ use crate::{Generation, Incarnation, ReplicaId};
 
 /// The synchronous step as a state machine (R-18 to R-24, P-2 to P-14).
 ///
-/// Every event takes the time since some fixed origin, which must not go backwards, where it
-/// matters, and a list to which its effects are appended.
+/// Every event takes the time since some fixed origin, which must not go backwards, if it matters,
+/// and a list to which its effects are appended.
 #[derive(Clone, Debug)]
 pub struct Engine {
     pub(crate) config: Config,
@@ -94,8 +94,8 @@ impl Engine {
     }
 
     /// Says how many variables have a gradient. With all-or-nothing admission there is one lane
-    /// whatever the number. Once something was pushed, lanes are only added: one that comes while
-    /// an update is under way has a part in the next step.
+    /// whatever the number. Once something was pushed, lanes are only added: one added while an
+    /// update is under way has a part in the next step.
     pub fn set_lanes(&mut self, variables: usize) {
         if self.config.settings().admission == Admission::Together {
             return;
@@ -184,7 +184,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether the sender of a push may push at all; fresh or stale is not looked at.
+    /// Whether the sender of a push may push at all, fresh or stale.
     ///
     /// # Errors
     /// As [`Engine::push`].
@@ -209,7 +209,7 @@ impl Engine {
 
     /// A replica pushes its gradients, spends its token, and waits in line for the next.
     ///
-    /// Whether they count is in the [`Decision`]. A push that completes a step answers
+    /// The [`Decision`] says whether they count. A push that completes a step answers
     /// [`Effect::Close`].
     ///
     /// # Errors
@@ -293,7 +293,7 @@ impl Engine {
     }
 
     /// The variables of a lane are updated. After the last lane the global step moves, then the
-    /// tokens go out, also when training has ended meanwhile: an update that is made counts.
+    /// tokens go out, even if training has ended meanwhile: an update that is made counts.
     /// Reports of lanes that were not closed are ignored.
     pub fn applied(&mut self, lane: usize, now: Duration, effects: &mut Vec<Effect>) {
         if !self.lanes.get_mut(lane).is_some_and(Lane::finish) {
@@ -304,7 +304,7 @@ impl Engine {
         }
     }
 
-    /// The variables of all lanes that were closed are updated: [`Engine::applied`] for each.
+    /// The variables of all closed lanes are updated: [`Engine::applied`] for each.
     pub fn updated(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         // Which ones, before the step moves: it may close lanes of the next step.
         let last = self.lanes.iter().rposition(Lane::is_taken);

@@ -1,4 +1,4 @@
-//! The replicas: who lives, who holds which token until when, and what came of their work.
+//! The replicas: which live, which hold which token until when, and the outcomes of their work.
 //!
 //! A member is looked up by its number in constant time, however many there are.
 
@@ -21,18 +21,18 @@ pub(crate) struct Members {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Member {
     pub(crate) incarnation: Incarnation,
-    /// Whether its starting token was issued in this generation: it has joined, or stayed away
-    /// for so long that another one got the token.
+    /// Whether its starting token was issued in this generation: it has joined, or stayed away so
+    /// long that another one got the token.
     pub(crate) begun: bool,
     pub(crate) live: bool,
     pub(crate) waiting: bool,
     /// Computes a batch that it has not pushed or given up, with or without its lease.
     pub(crate) working: bool,
-    /// When it was given that batch.
+    /// When it got that batch.
     pub(crate) began: Duration,
     pub(crate) local_step: LocalStep,
     pub(crate) held: Option<Held>,
-    /// Which of all leases that is, where there is a step timeout.
+    /// Its number among all leases, if there is a step timeout.
     pub(crate) lease: u64,
     /// Whether it is in the list of leases.
     pub(crate) in_leases: bool,
@@ -42,7 +42,7 @@ pub(crate) struct Member {
     pub(crate) last: Option<(u64, Outcome)>,
     /// The batch that it computes (arrival order only).
     pub(crate) batch: Option<u64>,
-    /// Its batches in the step that is open, by that step (arrival order only).
+    /// Its batches in the open step, by that step (arrival order only).
     pub(crate) in_step: (i64, Vec<u64>),
     /// Batches in a row whose gradients were not finite (P-25).
     pub(crate) not_finite_in_row: u64,
@@ -60,7 +60,7 @@ impl Member {
         self.in_step.1.push(batch);
     }
 
-    /// Batches that were given to it and are in no update, of which the newest made the saved step.
+    /// Its batches that are in no update, of which the newest made the saved step.
     pub(crate) fn open_batches(&self, saved: i64) -> impl Iterator<Item = u64> {
         let in_step = if self.in_step.0 >= saved { &self.in_step.1[..] } else { &[] };
         in_step.iter().copied().chain(self.batch.filter(|_| self.live))
@@ -76,8 +76,8 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Whether work of this step was done for an earlier token, whose lease ended before a late
-    /// push: this one is still to be used.
+    /// Whether an earlier token, whose lease ended before a late push, already covered work of this
+    /// step: this token is still unused.
     pub(crate) fn is_newer(self, local_step: LocalStep) -> bool {
         self.token.step() > local_step.get()
     }
@@ -105,7 +105,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         Self {
@@ -120,19 +120,19 @@ impl Tally {
         }
     }
 
-    /// Batches that were begun and came to an end.
+    /// Batches that were begun and ended.
     #[must_use]
     pub fn batches(&self) -> u64 {
         self.pushed().saturating_add(self.superseded).saturating_add(self.non_finite)
     }
 
-    /// Gradients that were pushed, accepted or not.
+    /// Gradients pushed, accepted or not.
     #[must_use]
     pub fn pushed(&self) -> u64 {
         self.accepted.saturating_add(self.stale).saturating_add(self.duplicates)
     }
 
-    /// What was counted since these counters were read.
+    /// The counts since these counters were read.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         Self {

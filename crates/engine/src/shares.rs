@@ -21,7 +21,7 @@ struct Share {
     skipped: u64,
 }
 
-/// What a replica works on: a share, by the batch that comes after those left out.
+/// A replica's work: a share, by the batch that comes after those left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
     pub(crate) share: u64,
@@ -46,8 +46,8 @@ impl Shares {
         Some(Claim { share: share as u64, skipped: *skipped })
     }
 
-    /// Records a gradient for a share: `None` when it is of no use, as another was first or its
-    /// batch is left out, else the other replicas that work on it in vain from now on.
+    /// Records a gradient for a share: `None` when it is of no use, because another was first or
+    /// its batch is left out; otherwise the other replicas whose work on it can no longer count.
     pub(crate) fn contribute(
         &mut self,
         replica: ReplicaId,
@@ -69,7 +69,7 @@ impl Shares {
     }
 
     /// Leaves a claim's batch out, so that the share's next one stands in (P-25): `None` when it is
-    /// not wanted any more, else the other replicas that work on it in vain from now on.
+    /// no longer needed; otherwise the other replicas whose work on it can no longer count.
     pub(crate) fn skip(&mut self, replica: ReplicaId, claim: Claim) -> Option<Vec<ReplicaId>> {
         self.release(replica, claim.share);
         if self.is_over(claim) {
@@ -111,7 +111,7 @@ impl Shares {
         self.shares.iter().map(|share| share.skipped).collect()
     }
 
-    /// Sets them, those of shares that are not named to none.
+    /// Sets them; shares not named have none.
     pub(crate) fn set_skipped(&mut self, skipped: &[u64]) {
         let counts = skipped.iter().copied().chain(std::iter::repeat(0));
         for (share, skipped) in self.shares.iter_mut().zip(counts) {
@@ -127,8 +127,8 @@ impl Shares {
         self.shares.get(share).is_some_and(|share| !share.contributed && share.workers.is_empty())
     }
 
-    /// Of the shares that are not in, the one with the fewest workers; among equals the one whose
-    /// workers were first least often.
+    /// Of the missing shares, the one with the fewest workers; among equals the one whose workers
+    /// were first least often.
     fn slowest(&self) -> Option<usize> {
         let firsts = |replica: &ReplicaId| {
             usize::try_from(replica.get()).ok().and_then(|r| self.firsts.get(r)).copied()

@@ -11,13 +11,13 @@ use crate::members::Member;
 use crate::{Incarnation, ReplicaId};
 
 impl Engine {
-    /// As many batches of one replica in a row may be left out; then training has failed.
+    /// After this many left-out batches of one replica in a row, training has failed.
     pub const MOST_NOT_FINITE: u64 = 10;
 
     /// A replica's gradients are infinite or NaN, so they are not pushed: its batch is left out and
     /// counted, and its token goes back. In replica order the share's next batch stands in (P-25).
     ///
-    /// The tenth in a row of one replica ends training as failed; a push ends the row.
+    /// The tenth in a row from one replica ends training as failed; a push ends the row.
     ///
     /// # Errors
     /// [`Refused`] when training has ended or it is no member.
@@ -50,8 +50,8 @@ impl Engine {
     }
 
     /// A replica failed at the batch of its share, as others have before: the batch is left out and
-    /// counted, and the share's next one stands in (P-5). Its token stays, until it leaves. Says
-    /// whether the batch was still wanted.
+    /// counted, and the share's next one stands in (P-5). Its token stays, until it leaves. Returns
+    /// whether the batch was still needed.
     ///
     /// # Errors
     /// [`Refused`] when training has ended or it is no member.
@@ -68,7 +68,7 @@ impl Engine {
         Ok(left_out)
     }
 
-    /// Stops giving out the batch of the replica's share; answers whether it was still wanted.
+    /// Stops giving out the batch of the replica's share; returns whether it was still needed.
     fn leave_out(&mut self, replica: ReplicaId, effects: &mut Vec<Effect>) -> bool {
         let Some(member) = self.members.get_mut(replica) else { return false };
         let fresh = self.lanes[0].is_fresh(member.local_step);

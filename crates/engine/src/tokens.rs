@@ -1,4 +1,4 @@
-//! Where tokens go: into the queue, to a replica that waits, or back in front when unused.
+//! Where tokens go: into the queue, to a waiting replica, or back in front when unused.
 //!
 //! Every path keeps the [`TokenLedger`](super::TokenLedger) true.
 
@@ -17,9 +17,9 @@ use crate::{Incarnation, ReplicaId};
 
 impl Engine {
     /// A replica gave its batch up before the push. If its step is over, the token is spent, as by
-    /// a stale push; else another replica needs it, and if the step is overdue by now, the replica
-    /// is told so in place of another token (P-5): one that always gives up would never wait for
-    /// it.
+    /// a stale push; otherwise another replica needs it, and if the step is overdue by now, the
+    /// replica is told so instead of getting another token (P-5): one that always gives up would
+    /// never wait for it.
     ///
     /// # Errors
     /// [`Refused`] when training has ended or it is no member.
@@ -44,7 +44,7 @@ impl Engine {
         self.decline(replica, incarnation, now, effects)
     }
 
-    /// A replica sends its token back before it began, as the step was over by then, and waits for
+    /// A replica sends its token back unused, since the step was already over, and waits for
     /// another one.
     ///
     /// # Errors
@@ -142,15 +142,15 @@ impl Engine {
         }));
     }
 
-    /// The number of a step's first batch, where the shares of a step follow each other (P-14).
+    /// The number of a step's first batch, where shares have consecutive numbers (P-14).
     pub(crate) fn first_of_step(&self, step: i64) -> u64 {
         let (origin, first) = self.origin;
         let steps = step.saturating_sub(origin.get()).unsigned_abs();
         first.saturating_add(steps.saturating_mul(self.config.replicas_to_aggregate() as u64))
     }
 
-    /// A share's batch in a step. Every share has a stream of its own, each A-th number, and goes
-    /// on in it by one a step and by one for each batch left out: no number comes twice (P-14).
+    /// A share's batch in a step. Every share has its own stream, each A-th number, and advances in
+    /// it by one a step and by one for each batch left out: no number comes twice (P-14).
     fn number(&self, step: i64, Claim { share, skipped }: Claim) -> u64 {
         let left_out = skipped.saturating_mul(self.config.replicas_to_aggregate() as u64);
         self.first_of_step(step).saturating_add(share).saturating_add(left_out)
@@ -171,8 +171,8 @@ impl Engine {
             || !self.judges_stale(LocalStep::new(token.step()))
     }
 
-    /// P-5: a token that stays unused goes back in front. One whose step is over is spent, as by
-    /// a stale push, also where leftovers are kept (P-13): in front of the queue it would be taken
+    /// P-5: a token that stays unused goes back in front. One whose step is over is spent, as by a
+    /// stale push, even where leftovers are kept (P-13): in front of the queue it would be taken
     /// and come back again, for ever.
     pub(crate) fn return_token(&mut self, replica: ReplicaId) {
         let Some(held) = self.members.get_mut(replica).and_then(|member| member.held.take()) else {

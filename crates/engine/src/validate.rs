@@ -7,7 +7,7 @@ impl Engine {
     /// Checks the invariants.
     ///
     /// # Errors
-    /// The broken one, in words.
+    /// The broken invariant, in words.
     pub fn validate(&self) -> Result<(), String> {
         let outstanding = self.ledger.outstanding();
         let (queued, held) = (self.tokens.len() as u64, self.members.held());

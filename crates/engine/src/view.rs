@@ -1,4 +1,4 @@
-//! What can be read of the engine at any time; nothing here changes it, but for batch positions.
+//! What can be read of the engine at any time; nothing here changes it, except batch positions.
 
 use std::time::Duration;
 
@@ -99,7 +99,7 @@ impl Engine {
         self.members.get(replica).is_some_and(|member| member.live)
     }
 
-    /// When a replica was given the batch that it computes, if it computes one.
+    /// When a replica got the batch that it computes, if it computes one.
     #[must_use]
     pub fn working_since(&self, replica: ReplicaId) -> Option<Duration> {
         let member = self.members.get(replica)?;
@@ -117,7 +117,7 @@ impl Engine {
         self.ledger
     }
 
-    /// Whether what the replica works on can no longer count (P-13).
+    /// Whether a replica's work can no longer count (P-13).
     #[must_use]
     pub fn is_superseded(&self, replica: ReplicaId) -> bool {
         let Some(member) = self.members.get(replica) else { return false };
@@ -138,9 +138,9 @@ impl Engine {
         self.stopped.as_ref()
     }
 
-    /// Where the run is in its data in a state that is saved, as of its step: the global step, or
-    /// the next while an update is under way. What is in no update by then counts as not given.
-    /// With [`Engine::set_positions`] a restored run goes on from there.
+    /// The run's position in its data in a saved state, as of its step: the global step, or the
+    /// next while an update is under way. Batches in no update by then count as not given. With
+    /// [`Engine::set_positions`] a restored run goes on from there.
     #[must_use]
     pub fn positions(&self, saved: GlobalStep) -> Positions {
         let step = saved.get();
@@ -151,10 +151,10 @@ impl Engine {
             .positions(self.members.iter().flat_map(|(_, member)| member.open_batches(step)))
     }
 
-    /// Goes on from where a run was in its data, in any number of replicas and any order; whether
-    /// it neither repeats nor misses a batch. It may do so when a run in arrival order goes on in
-    /// replica order: there the numbers of a step are A times the step, and those that follow.
-    /// With another A in replica order, it begins after the last batch of the share that is
+    /// Goes on from a run's position in its data, in any number of replicas and any order; returns
+    /// whether it neither repeats nor misses a batch. It may do so when a run in arrival order goes
+    /// on in replica order: there the numbers of a step are A times the step, and those that
+    /// follow. With another A in replica order, it begins after the last batch of the share that is
     /// farthest, and misses what the others are behind by, if batches were left out (P-25).
     pub fn set_positions(&mut self, positions: &Positions) -> bool {
         let Some(shares) = &mut self.shares else {

@@ -1,7 +1,7 @@
-//! Everything that is drawn, drawn from one seed.
+//! All random draws, from one seed.
 //!
-//! Nobody else in the fault simulation has a generator, so the order of the draws, and with it the
-//! whole run, follows from the seed.
+//! No other part of the fault simulation has a generator, so the order of the draws, and with it
+//! the whole run, follows from the seed.
 
 use std::time::Duration;
 

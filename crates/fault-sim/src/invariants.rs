@@ -1,7 +1,7 @@
 //! What must hold in every run, one file each, with its source at the top.
 //!
-//! An invariant sees the facts of a run in their order and keeps books of its own: it reads nothing
-//! of the engine's state, so that it cannot believe a wrong one. Nothing here changes the run.
+//! An invariant sees the facts of a run in their order and keeps its own books: it reads nothing of
+//! the engine's state, so that it cannot believe a wrong one. Nothing here changes the run.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub(super) use fact::{Contributor, Fact, gradient};
 
 /// One rule and the books that it needs.
 trait Invariant: std::fmt::Debug {
-    /// Its number and its words.
+    /// Its number and text.
     fn name(&self) -> &'static str;
 
     /// # Errors
@@ -45,7 +45,7 @@ trait Invariant: std::fmt::Debug {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{invariant}: {what}")]
 pub struct Broken {
-    /// Its number and its words.
+    /// Its number and text.
     pub invariant: &'static str,
     /// What came instead.
     pub what: String,
@@ -103,7 +103,7 @@ impl Witnesses {
     }
 }
 
-/// The most lanes that there are: one for each variable, or one for all.
+/// The most lanes possible: one for each variable, or one for all.
 fn lanes(mix: &Mix) -> usize {
     match mix.config.settings().admission {
         engine::Admission::Together => 1,

@@ -1,9 +1,9 @@
 //! Fault simulation: the real coordinator, shards and replicas behind a bad network, which die.
 //!
-//! A seed decides a `mix` of settings and faults, and then everything that happens. In the
-//! first phase faults happen and no invariant may break; in the second all is healed, and every
-//! live replica must make progress. No rule is repeated outside `invariants`: what is here carries
-//! messages to and fro.
+//! A seed decides a `mix` of settings and faults, and then everything that happens. In the first
+//! phase faults happen and no invariant may break; in the second all is repaired, and every live
+//! replica must make progress. No rule is repeated outside `invariants`: the rest carries messages
+//! to and fro.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -31,7 +31,7 @@ use stage::Stage;
 use trace::Trace;
 use world::World;
 
-/// What came of one seed.
+/// The result of one seed.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// How many events there were.
@@ -42,7 +42,7 @@ pub struct Run {
     pub broken: Option<Broken>,
     /// The hash of all that happened.
     pub hash: u64,
-    /// All that happened, if it was asked for.
+    /// All that happened, if requested.
     pub trace: Option<String>,
 }
 

@@ -1,8 +1,8 @@
 //! What one seed decides before anything happens: the settings, the speeds, the faults.
 //!
-//! Swarm style: every seed has a mix of its own, and each class of fault is absent from a fifth of
-//! them, so that no fault hides what only shows without it. Source: Groce et al., "Swarm Testing",
-//! 2012; the ranges of loss, duplication, partitions and clogging are those of TigerBeetle's VOPR.
+//! Swarm style: every seed has its own mix, and each class of fault is absent from a fifth of them,
+//! so that no fault hides what only shows without it. Source: Groce et al., "Swarm Testing", 2012;
+//! the ranges of loss, duplication, partitions and clogging are those of TigerBeetle's VOPR.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub(super) struct Faults {
     pub(super) clogging: f64,
     /// The mean of the exponential part of a message's delay.
     pub(super) delay: Duration,
-    /// Weights among the mischief done to processes.
+    /// Weights of the kinds of mischief done to processes.
     pub(super) kill: f64,
     pub(super) pause: f64,
     pub(super) leave: f64,
@@ -72,7 +72,7 @@ pub(super) struct Faults {
     pub(super) noticed: f64,
     /// That a push has gradients for some variables only (per-variable admission only).
     pub(super) partial: f64,
-    /// That a replica hangs in a batch: it heeds nothing, and shows that it lives.
+    /// That a replica hangs in a batch: it ignores everything, but its heartbeats go on.
     pub(super) hang: f64,
 }
 

@@ -1,6 +1,6 @@
 //! Connections between replicas and servers: slow, held back, cut off and broken.
 //!
-//! As over TCP, what arrives was sent, comes in its order and once. What is lost ends its
+//! As over TCP, messages arrive in order and once, and only if they were sent. A loss ends its
 //! connection, which either side notices in its own time. A fault of a link has an end.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ const LATENCY: (u64, u64) = (0, 30);
 pub(super) const LATENCY_MAX: Duration = Duration::from_millis(LATENCY.1);
 /// The mean length of a link's fault.
 const OUTAGE: Duration = Duration::from_millis(400);
-/// How long it takes on average until somebody notices that a connection is broken.
+/// How long it takes on average until an end notices that a connection is broken.
 const NOTICE: Duration = Duration::from_millis(150);
 
 /// One connection of a process to a server.
@@ -77,7 +77,7 @@ impl Network {
         self.lines.insert(line, Ways { replica, broken: false, latest });
     }
 
-    /// Its process has no more of it; what is on its way arrives.
+    /// Its process no longer has it; messages on their way arrive.
     pub(super) fn close(&mut self, line: Line) {
         self.lines.remove(&line);
     }
@@ -88,7 +88,7 @@ impl Network {
         whole.map(|(line, _)| *line).collect()
     }
 
-    /// What becomes of a message that is sent now.
+    /// The fate of a message that is sent now.
     pub(super) fn send(
         &mut self,
         (line, direction): (Line, Direction),

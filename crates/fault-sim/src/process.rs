@@ -1,7 +1,7 @@
-//! A replica's process: the real protocol, and what a program does with it.
+//! A replica's process: the real protocol, and a program's use of it.
 //!
-//! It waits, computes, pushes and waits again; what it says to whom is the protocol's. What a dead
-//! one knew is gone.
+//! It waits, computes, pushes and waits again; the protocol decides what it says to which server. A
+//! dead process's knowledge is gone.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -48,11 +48,11 @@ pub(super) struct Process {
     superseded: CancellationSource,
     /// Of the work under way.
     work: Option<Cancellation>,
-    /// What came while it computed.
+    /// Events that came while it computed.
     incoming: Vec<(ConnectionId, ToReplica)>,
     /// The gradient that is pushed: its variables, and all elements.
     outgoing: (Vec<usize>, Vec<f64>),
-    /// The last permission, and whose it is.
+    /// The last permission, and its holder.
     granted: Option<(Ticket, Grant)>,
     /// The push under way, as it was sent.
     pub(super) pushing: Option<Contributor>,
@@ -60,7 +60,7 @@ pub(super) struct Process {
     gave_up: Option<u64>,
     /// Pieces of work that are done, and known to be.
     pub(super) finished: u64,
-    /// What came while it was paused.
+    /// Events that came while it was paused.
     inbox: Vec<Event>,
     pub(super) paused: bool,
     /// It hangs in the batch that it computes.
@@ -140,7 +140,7 @@ impl Process {
         self.protocol.member().is_some_and(|member| self.gave_up == Some(member.sequence))
     }
 
-    /// All that it knew is gone.
+    /// All its knowledge is gone.
     pub(super) fn die(&mut self) {
         self.stamp += 1;
         self.state = State::Down;
@@ -148,14 +148,14 @@ impl Process {
         self.inbox.clear();
     }
 
-    /// It leaves in peace, in the middle of whatever it does.
+    /// It leaves cleanly, in the middle of whatever it does.
     pub(super) fn leave(&mut self, departure: Departure, stage: &mut Stage) {
         self.protocol.leave(departure, stage.now());
         self.state = State::Leaving;
         self.go_on(stage);
     }
 
-    /// What comes over a connection; what it means for work under way is looked at at once.
+    /// An event of a connection; its meaning for work under way takes effect at once.
     pub(super) fn receive(&mut self, line: Line, message: ToReplica, stage: &mut Stage) {
         let id = ConnectionId { server: line.server, number: line.number };
         if !self.is_live() || self.state == State::Done || !self.protocol.is_current(id) {
@@ -186,7 +186,7 @@ impl Process {
         }
     }
 
-    /// The model gives its work up, as it was told.
+    /// The model gives its work up, as told.
     fn give_up(&mut self, told: bool, stage: &mut Stage) {
         stage.happened(Happening::GaveUp);
         if let (Some((ticket, grant)), true) = (&self.granted, told) {
@@ -233,7 +233,7 @@ impl Process {
         }
     }
 
-    /// Takes what has come, and asks the protocol whether what is waited for is there.
+    /// Takes the waiting events, and asks the protocol whether the awaited result is there.
     fn go_on(&mut self, stage: &mut Stage) {
         let (now, mut actions) = (stage.now(), Vec::new());
         for (id, message) in std::mem::take(&mut self.incoming) {
@@ -294,7 +294,7 @@ impl Process {
         }
     }
 
-    /// What a reply says of the present piece of work, for the invariants.
+    /// A reply's meaning for the present piece of work, for the invariants.
     fn remember(&mut self, about: Option<Ticket>, reply: &Reply) {
         let Some(member) = self.protocol.member().filter(|it| about == Some(it.ticket)) else {
             return;
@@ -312,7 +312,7 @@ impl Process {
         }
     }
 
-    /// Asks the protocol once; whether something came of it, and it is to be asked again.
+    /// Asks the protocol once; whether that had an effect, so that it must be asked again.
     fn goes_on(&mut self, actions: &mut Vec<Action>, stage: &mut Stage) -> bool {
         let now = stage.now();
         match self.state {
@@ -365,7 +365,7 @@ impl Process {
             WaitError::Overdue { .. } => return true,
             WaitError::Replaced { .. } => {
                 stage.happened(Happening::Replaced);
-                // If the one that has its place has died meanwhile, another is started.
+                // If the holder of its place has died meanwhile, another is started.
                 let (replica, soon) = (self.replica, stage.mix.compute);
                 stage.events.after(soon, Event::Restart { replica });
             }
@@ -375,7 +375,7 @@ impl Process {
         false
     }
 
-    /// What it computes from is one whole step, and not older than its permission.
+    /// It computes from one whole step, not older than its permission.
     fn note_start(&mut self, grant: &Grant, stage: &mut Stage) {
         let placement = std::sync::Arc::clone(&stage.mix.placement);
         let mut elements = Vec::new();

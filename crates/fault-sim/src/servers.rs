@@ -1,7 +1,7 @@
 //! All parameter servers, the leader among them, and the disk.
 //!
-//! Carries the coordinator's decisions to the shards, in one order, and to the replicas; what the
-//! shards answer goes back to it. It decides nothing.
+//! Carries the coordinator's decisions to the shards, in one order, and to the replicas, and the
+//! shards' answers back. It decides nothing.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use generations::Beginning;
 use parameter_server::ParameterServer;
 use saving::Gathering;
 
-/// At least so often the clock is looked at.
+/// How often the clock is read at least.
 const TICK: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
@@ -36,12 +36,12 @@ pub(super) struct Servers {
     pub(super) leader: Option<Leader>,
     /// How many processes of servers have started.
     started: u64,
-    /// How many generations were begun; what was put down in an earlier one is void.
+    /// How many generations were begun; what was queued in an earlier one is void.
     begun: u64,
     disk: Disk,
 }
 
-/// The coordinator, and what it takes to act for it.
+/// The coordinator, and what is needed to act for it.
 #[derive(Debug)]
 pub(super) struct Leader {
     pub(super) coordinator: Coordinator,
@@ -54,7 +54,7 @@ pub(super) struct Leader {
     beginning: Option<Beginning>,
     /// By lane: its variable, where each has its own.
     lanes: Vec<usize>,
-    /// Who kept its token beyond its lease.
+    /// The replicas that kept their tokens beyond their leases.
     late: BTreeSet<ReplicaId>,
     /// By server: whether it has been given orders since it started, and when the last one comes,
     /// and its last answer.
@@ -131,8 +131,8 @@ impl Servers {
         self.leader.as_ref().map_or(0, |leader| leader.coordinator.global_step().get())
     }
 
-    /// Does what the coordinator says: commands to all shards in their order, then what replicas
-    /// are told.
+    /// Carries out the coordinator's actions: commands to all shards in their order, then answers
+    /// to replicas.
     fn act(&mut self, stage: &mut Stage) {
         loop {
             self.note_observed(stage);
@@ -285,7 +285,7 @@ impl Servers {
         self.finish_if_saved(stage);
     }
 
-    /// Tells everybody that it is over, once nothing is left to be saved.
+    /// Tells all processes that it is over, once nothing is left to save.
     fn finish_if_saved(&mut self, stage: &mut Stage) {
         let Some(leader) = self.leader.as_ref().filter(|it| it.gathering.is_none()) else { return };
         let Some(ended) = leader.ending.clone() else { return };

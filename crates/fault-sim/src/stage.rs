@@ -1,4 +1,4 @@
-//! What servers and replicas act on: the clock, the network, the dice, and those who watch.
+//! The stage of servers and replicas: the clock, the network, the dice, and the observers.
 //!
 //! Everything that happens goes through here, so the trace has all of it and the invariants see
 //! all of it.
@@ -73,13 +73,13 @@ pub(super) enum Order {
     End(cluster::client::protocol::Ended),
 }
 
-/// What comes of an order.
+/// The result of an order.
 #[derive(Clone, Debug)]
 pub(super) enum Done {
     Applied(Option<usize>),
     State(u64, Box<ShardState<f64>>),
     Begun(Generation),
-    /// Of none: the server has started.
+    /// Of no order: the server has started.
     Started,
 }
 
@@ -88,12 +88,12 @@ pub(super) enum Done {
 pub(super) enum Event {
     ToServer(Line, ToServer),
     ToReplica(Line, ToReplica),
-    /// A request that came before, once more.
+    /// An earlier request, once more.
     Copy {
         replica: usize,
         request: Request,
     },
-    /// A replica's protocol wants to be asked again; `stamp` says for which wait.
+    /// A replica's protocol asks to be polled again; `stamp` says for which wait.
     Poll {
         process: usize,
         stamp: u64,

@@ -1,6 +1,6 @@
-//! Many seeds on all cores, and what came of them, in words.
+//! Many seeds on all cores, and their results, in words.
 //!
-//! Which thread runs which seed makes no difference: counts are added, failures sorted.
+//! It does not matter which thread runs which seed: counts are added, failures sorted.
 
 use std::fmt;
 use std::num::NonZero;
@@ -13,10 +13,10 @@ use super::{Broken, run_twice};
 
 /// From so many seeds on, each kind of fault and of answer must have occurred.
 const ENOUGH: u64 = 1000;
-/// More failures than this say nothing new.
+/// More failures than this add nothing new.
 const SHOWN: usize = 10;
 
-/// What came of a range of seeds.
+/// The results of a range of seeds.
 #[derive(Clone, Debug)]
 pub struct Report {
     seeds: Range<u64>,

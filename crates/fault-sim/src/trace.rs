@@ -1,4 +1,4 @@
-//! The bytes of a run: hashed always, kept when somebody wants to read them.
+//! The bytes of a run: hashed always, kept when asked for.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Every line that was written, as one number, and the lines themselves if wanted.
 ///
 /// The hash is FNV-1a: two equal numbers stand for equal bytes well enough to find a run that does
-/// not replay, and nobody attacks it.
+/// not replay, and there is no attacker.
 #[derive(Debug)]
 pub(super) struct Trace {
     hash: u64,

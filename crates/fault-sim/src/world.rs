@@ -1,8 +1,8 @@
 //! One run: servers, replicas, and first everything that can go wrong, then nothing.
 //!
-//! Three phases. Safety: faults happen, nothing is asked but that no invariant breaks. Liveness:
-//! all is healed, and within a stated time the step must advance and every live replica make
-//! progress. Ending: a stop, of which all must know at once.
+//! Three phases. Safety: faults happen, and no invariant may break. Liveness: all is repaired, and
+//! within a stated time the step must advance and every live replica make progress. Ending: a stop,
+//! which all must know at once.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use super::stage::{Event, Stage};
 
 mod mischief;
 
-/// More than any run needs; one that comes so far goes round in circles.
+/// More than any run needs; a run that comes so far goes round in circles.
 const EVENTS_MAX: u64 = 1_000_000;
-/// How many steps must be made once all is healed.
+/// How many steps must be made once all is repaired.
 const STEPS: i64 = 4;
 /// How many pieces of work every live replica must finish then.
 const PIECES: u64 = 2;
 /// Until every process has noticed what broke, has looked for servers again, and has found them in
 /// a new generation.
 const MENDED: Duration = Duration::from_secs(10);
-/// Until a last checkpoint is written, and whoever looks for servers has found them.
+/// Until a last checkpoint is written, and processes that look for servers have found them.
 const TOLD: Duration = Duration::from_secs(4);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -182,7 +182,7 @@ impl World {
         }
     }
 
-    /// The end of all faults: whoever is to live lives from now on.
+    /// The end of all faults: every process that should live lives from now on.
     fn heal(&mut self) {
         if self.phase != Phase::Safety {
             return;
@@ -203,7 +203,7 @@ impl World {
             }
         }
         if !self.present().any(Process::stays) {
-            // Who has just said that it leaves comes back at once: somebody lives.
+            // A replica that has just said that it leaves comes back at once: one is alive.
             self.newest[0] = None;
             self.restart(0);
         }
@@ -220,11 +220,11 @@ impl World {
         (0..self.newest.len()).map(finished).collect()
     }
 
-    /// How long [`STEPS`] steps and [`PIECES`] pieces of everybody's work may take: a time until
-    /// all is mended, two leases, for tokens of the dead and of those who never come; and rounds of
+    /// How long [`STEPS`] steps and [`PIECES`] pieces of every replica's work may take: a time
+    /// until all is repaired, two leases, for tokens of dead and absent replicas; and rounds of
     /// work, each no longer than the slowest. In one round all W live replicas use one token each,
-    /// and before a step closes its A gradients come, and the tokens that are left from earlier
-    /// steps are used up.
+    /// and before a step closes its A gradients come, and the tokens left from earlier steps are
+    /// used up.
     fn bound(&self) -> Duration {
         let (mix, config) = (&self.stage.mix, &self.stage.mix.config);
         let live = self.present().filter(|process| process.stays()).count().max(1) as u64;
@@ -239,7 +239,7 @@ impl World {
         MENDED + 2 * lease + round * u32::try_from(first + later).unwrap_or(u32::MAX)
     }
 
-    /// Whether all that the second phase asks for has come.
+    /// Whether the goals of the second phase are reached.
     fn is_well(&self) -> bool {
         let (step, finished) = &self.healed;
         let stays = |replica: usize| self.newest(replica).is_some_and(Process::stays);

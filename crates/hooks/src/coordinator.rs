@@ -1,8 +1,9 @@
-//! One stop for many threads: who asks for it, who waits for it, who is joined after it.
+//! One stop for many threads: any may request it, all can wait for it, and it joins them
+//! afterwards.
 //!
-//! It starts only the threads it is asked to start and polls nothing: every wait is on one
-//! condition variable that every change signals (P-1). Invariant: the first real error is kept,
-//! and no user code runs under the lock.
+//! It starts only the threads that it is asked to start and polls nothing: every wait is on one
+//! condition variable that every change signals (P-1). Invariant: the first real error is kept, and
+//! no user code runs under the lock.
 
 mod state;
 mod threads;
@@ -72,7 +73,7 @@ impl Coordinator {
         });
     }
 
-    /// Reports an error and asks all threads to stop; answers what became of the error.
+    /// Reports an error and asks all threads to stop; returns what became of the error.
     ///
     /// The first real error wins. A recoverable one ([`RunError::Recoverable`],
     /// [`HookError::Recoverable`]) gives way to a real one that comes after it.
@@ -119,18 +120,18 @@ impl Coordinator {
         wait_while(&self.shared.changed, self.lock(), timeout, going_on).should_stop()
     }
 
-    /// Whether the run was asked to end: a stop that no new session can mend. While a lost session
-    /// is exchanged for a new one there is a stop for its threads, but the run does not end.
+    /// Whether the run was asked to end: a stop that no new session can mend. While a new session
+    /// replaces a lost one, there is a stop for its threads, but the run does not end.
     pub fn is_ending(&self) -> bool {
         self.lock().ending()
     }
 
-    /// Has `callback` called at every stop while the returned guard lives; at once if it already is
+    /// Calls `callback` at every stop while the returned guard lives; at once if there already is
     /// one.
     ///
-    /// This is how a wait that is not on the coordinator wakes at a stop: the callback closes the
-    /// queue or cancels the take (P-1). It runs on the thread that asks for the stop, and a
-    /// session that is created again counts as a stop of the lost one. When the run is asked to end
+    /// A wait that is not on the coordinator wakes at a stop in this way: the callback closes the
+    /// queue or cancels the take (P-1). It runs on the thread that requests the stop, and a session
+    /// that is created again counts as a stop of the lost one. If the end of the run is requested
     /// during that, the callbacks are called once more; [`is_ending`](Self::is_ending) tells which.
     pub fn on_stop(&self, callback: impl Fn() + Send + Sync + 'static) -> OnStop {
         let callback: Arc<dyn Fn() + Send + Sync> = Arc::new(callback);
@@ -151,7 +152,7 @@ impl Coordinator {
         self.lock().failed()
     }
 
-    /// The recoverable error that asks for a new session, if the run is not to end anyway.
+    /// The recoverable error that asks for a new session, unless the run is ending anyway.
     pub(crate) fn interruption(&self) -> Option<SharedError> {
         let state = self.lock();
         let failure = state.failure.as_ref().filter(|f| f.recoverable && state.reason.is_none());
@@ -202,7 +203,7 @@ impl Coordinator {
         result
     }
 
-    /// A callback that panics must not take the thread that asked for the stop with it.
+    /// A panic in a callback must not take down the thread that requested the stop.
     fn call(&self, callback: &Arc<dyn Fn() + Send + Sync>) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| callback())) {
             self.request_stop_with_error(ThreadPanicked::new("on_stop callback", &*payload));
@@ -241,10 +242,10 @@ pub enum Reported {
     Joined(BoxError),
 }
 
-/// Keeps a stop callback registered; dropping it takes the callback out.
+/// Keeps a stop callback registered; dropping it removes the callback.
 ///
-/// Dropping does not wait for the one call that another thread may be in, or about to enter, at
-/// that moment; of a stop that is still calling others it is left out.
+/// Dropping does not wait for a call that another thread is making, or about to make, at that
+/// moment; a stop that is still calling others leaves this one out.
 #[must_use = "the callback is taken out when this is dropped"]
 pub struct OnStop {
     coordinator: Coordinator,
@@ -265,7 +266,7 @@ impl fmt::Debug for OnStop {
     }
 }
 
-/// Why joining did not end well.
+/// Why a join failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
@@ -279,9 +280,9 @@ pub enum JoinError {
         names.join(", ")
     )]
     StillRunning {
-        /// The names they were registered under.
+        /// Their registered names.
         names: Vec<String>,
-        /// How long they were given.
+        /// The grace period.
         grace: Duration,
     },
 }

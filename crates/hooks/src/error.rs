@@ -1,6 +1,6 @@
 //! The two shapes in which a foreign error travels through this crate.
 //!
-//! It defines no error of its own: each operation has its own enum beside it.
+//! It defines no error: each operation has its own enum beside it.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Two published facts that others wait for: which variables are ready, and how far the steps are.
+//! Two published facts to wait for: which variables are ready, and how far the steps are.
 //!
 //! Waiters sleep on a condition variable and are woken by the publisher, by a stop of their
 //! coordinator, or by their deadline; none polls.
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::Coordinator;
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, lock, wait_while};
 
-/// Which variables still wait to be initialised; clones are the same event (R-32).
+/// Which variables are not yet initialised; clones are the same event (R-32).
 ///
 /// # Examples
 /// ```

@@ -1,4 +1,4 @@
-//! The five calls a hook can answer, and what it is told in them.
+//! The five calls that a hook can answer, and what it is told in them.
 //!
 //! A hook extends a session from outside. It holds no lock between calls and is never called by
 //! two threads at once.
@@ -34,8 +34,8 @@ use crate::{BoxError, Coordinator, Session, StepReport};
 /// }
 /// ```
 pub trait Hook<S: Session + ?Sized>: Send {
-    /// What errors call this hook, in a word or two; its type's own name when not given, without
-    /// path and parameters.
+    /// The hook's name in errors, in a word or two; by default its type's own name, without path
+    /// and parameters.
     fn name(&self) -> &str {
         let full = std::any::type_name::<Self>();
         let plain = full.split('<').next().unwrap_or(full);
@@ -50,7 +50,7 @@ pub trait Hook<S: Session + ?Sized>: Send {
         Ok(())
     }
 
-    /// Called each time a session was created, also when it replaces a lost one.
+    /// Called each time a session was created, even to replace a lost one.
     ///
     /// Threads that serve this session are started here, under `coordinator`.
     ///
@@ -91,7 +91,7 @@ pub trait Hook<S: Session + ?Sized>: Send {
     /// Called once when the run ended without a failed step, while the session still lives.
     ///
     /// # Errors
-    /// The later hooks still have their turn; the first error is what closing returns.
+    /// The later hooks still have their turn; closing returns the first error.
     fn end(&mut self, session: &mut S) -> Result<(), HookError> {
         let _ = session;
         Ok(())
@@ -140,12 +140,12 @@ pub struct RunContext<'a> {
 }
 
 impl<'a> RunContext<'a> {
-    /// A context over `coordinator`; a test of a hook by itself needs one.
+    /// A context over `coordinator`, for testing a hook by itself.
     pub fn new(coordinator: &'a Coordinator) -> Self {
         Self { coordinator }
     }
 
-    /// Asks for the run to end after this step; the first reason given is kept.
+    /// Requests the end of the run after this step; the first reason given is kept.
     pub fn request_stop(&self, reason: impl Into<String>) {
         self.coordinator.request_stop(reason);
     }

@@ -1,7 +1,7 @@
 //! The hooks that most runs want, one file each.
 //!
-//! None of them knows what a session computes: they see its step, its report, and what they
-//! were given.
+//! None of them knows what a session computes: they see its step, its report, and their own
+//! settings.
 
 mod every;
 

@@ -1,13 +1,13 @@
 //! Session life cycle: hooks, a monitored session, a coordinator, and the usual hooks.
 //!
-//! A [`Session`] runs one step at a time. A [`MonitoredSession`] drives it: it calls every
-//! [`Hook`] at fixed points, creates the session again when it is lost, ends cleanly at the end
-//! of the input, and returns the first real error when closed. A [`Coordinator`] is one
-//! stop for all threads that serve the run. A [`SessionManager`] brings sessions to life: it
-//! restores or initialises on the chief and waits on the others. A [`Tracker`] is where a run is
-//! followed; [`TensorBoard`] is one, and [`SummarySaver`] the hook that tells it.
+//! A [`Session`] runs one step at a time. A [`MonitoredSession`] drives it: it calls every [`Hook`]
+//! at fixed points, creates the session again when it is lost, ends cleanly at the end of the
+//! input, and returns the first real error when closed. A [`Coordinator`] is one stop for all
+//! threads that serve the run. A [`SessionManager`] brings sessions to life: it restores or
+//! initialises on the chief and waits on the others. A [`Tracker`] receives what a run reports;
+//! [`TensorBoard`] is one, and [`SummarySaver`] the hook that reports to it.
 //!
-//! What a step computes is not known here: no variables, gradients or tokens. The crate polls
+//! The crate does not know what a step computes: no variables, gradients or tokens. It polls
 //! nothing; every wait ends with a stop.
 //!
 //! | call | when | errors |

@@ -1,8 +1,8 @@
-//! A session that is watched: hooks are called around it, it is created again when lost, and
-//! its end is orderly.
+//! A monitored session: hooks are called around it, it is created again when lost, and its end is
+//! orderly.
 //!
 //! It starts no thread and computes nothing. Invariant: hooks see the calls of [`Hook`] in that
-//! order, whatever fails, and the first real error is the one that closing returns.
+//! order, whatever fails, and closing returns the first real error.
 
 mod builder;
 mod error;
@@ -70,7 +70,7 @@ pub struct MonitoredSession<'h, S: Session> {
 enum Phase {
     /// Steps can be run.
     Open,
-    /// The caller was told, or could have seen, that no further step is wanted.
+    /// The caller was told, or could have seen, that no further step is needed.
     Ended,
     /// A step or the start failed or panicked: the hooks' `end` is not called.
     Failed,
@@ -79,7 +79,7 @@ enum Phase {
 }
 
 impl<'h, S: Session> MonitoredSession<'h, S> {
-    /// Starts a description of a session that `create` makes, first and after each loss.
+    /// Starts the builder of a session that `create` makes, first and after each loss.
     ///
     /// `create` is given the coordinator so that a wait in it can end at a stop.
     pub fn builder(
@@ -161,7 +161,7 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
     /// `end` from being called: the steps themselves went well.
     ///
     /// # Errors
-    /// The first real error of the run, also when [`run`](Self::run) returned it already; else
+    /// The first real error of the run, even if [`run`](Self::run) already returned it; otherwise
     /// the threads that did not end within the grace period.
     pub fn close(&mut self) -> Result<(), SessionError> {
         if self.phase == Phase::Closed {
@@ -188,12 +188,12 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
         self.session.as_ref()
     }
 
-    /// The session, to be changed.
+    /// The session, for changes.
     pub fn session_mut(&mut self) -> Option<&mut S> {
         self.session.as_mut()
     }
 
-    /// Which hook is being called, to be asked from another thread.
+    /// Which hook is running, for other threads.
     pub fn running_hook(&self) -> RunningHook {
         self.running.clone()
     }
@@ -335,7 +335,7 @@ impl<'h, S: Session> MonitoredSession<'h, S> {
         }
     }
 
-    /// A stop asked for by now is one the caller can see before the next run.
+    /// The caller can see a stop requested by now before the next run.
     fn note_stop(&mut self) {
         if self.coordinator.stop_reason().is_some() {
             self.phase = Phase::Ended;

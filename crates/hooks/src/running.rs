@@ -1,15 +1,15 @@
-//! Which hook is being called, to tell why a step takes so long.
+//! Which hook is running, to tell why a step takes so long.
 //!
 //! Read from other threads while the session is in use; it decides nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A view of the hook that a [`MonitoredSession`](crate::MonitoredSession) is calling.
+/// A view of the hook that a [`MonitoredSession`](crate::MonitoredSession) is running.
 #[derive(Clone, Debug)]
 pub struct RunningHook {
     names: Arc<[String]>,
-    /// Its place in the list, or past its end when none is being called.
+    /// Its place in the list, or past its end when none is running.
     place: Arc<AtomicUsize>,
 }
 

@@ -1,4 +1,4 @@
-//! What is driven: a session that runs one step at a time, and what a step says of itself.
+//! What is driven: a session that runs one step at a time, and a step's report.
 //!
 //! Nothing here knows what a step computes. A report is plain data, so that hooks can be tested
 //! without a session and sessions without hooks.
@@ -60,7 +60,7 @@ pub struct StepReport {
 }
 
 impl StepReport {
-    /// A report of nothing but the global step reached.
+    /// A report of the global step alone.
     pub fn new(global_step: i64) -> Self {
         Self { global_step, loss: None, scalars: Vec::new() }
     }

@@ -13,7 +13,7 @@ pub trait Checkpoint<S: ?Sized>: Send {
     /// Restores the newest state into `session`; its global step, or `None` if there is none.
     ///
     /// # Errors
-    /// Whatever keeps a state that does exist from being restored; the start then fails.
+    /// Whatever keeps an existing state from being restored; the start then fails.
     fn restore_latest(&mut self, session: &mut S) -> Result<Option<i64>, BoxError>;
 }
 
@@ -77,14 +77,14 @@ impl<'a, S> SessionManager<'a, S> {
         self
     }
 
-    /// Initialises the shared variables when nothing was restored.
+    /// Initialises the shared variables if nothing was restored.
     #[must_use]
     pub fn init(mut self, init: impl FnMut(&mut S) -> Result<(), BoxError> + Send + 'a) -> Self {
         self.init = Some(Box::new(init));
         self
     }
 
-    /// Initialises what each process has for itself, once `ready` names nothing as missing.
+    /// Initialises each process's local variables, once `ready` names nothing as missing.
     #[must_use]
     pub fn local_init(
         mut self,
@@ -102,12 +102,12 @@ impl<'a, S> SessionManager<'a, S> {
         self
     }
 
-    /// The chief's start: restores, or else initialises; the session and the restored step.
+    /// The chief's start: restores, or otherwise initialises; the session and the restored step.
     ///
     /// # Errors
-    /// [`StartError::NothingToStartFrom`] when there is neither a checkpoint nor an
-    /// initialiser, [`StartError::NotReady`] when variables are missing afterwards, or what
-    /// making, restoring or initialising said.
+    /// [`StartError::NothingToStartFrom`] when there is neither a checkpoint nor an initialiser,
+    /// [`StartError::NotReady`] when variables are missing afterwards, or the error of making,
+    /// restoring or initialising.
     pub fn prepare_session(&mut self) -> Result<(S, Option<i64>), StartError> {
         let mut session = (self.make)().map_err(StartError::Make)?;
         let restored = self.restore(&mut session)?;
@@ -129,7 +129,7 @@ impl<'a, S> SessionManager<'a, S> {
     /// Restores if possible and never initialises shared variables; whether all are ready.
     ///
     /// # Errors
-    /// What making, restoring or initialising said.
+    /// The error of making, restoring or initialising.
     pub fn recover_session(&mut self) -> Result<(S, bool), StartError> {
         let mut session = (self.make)().map_err(StartError::Make)?;
         let restored = self.restore(&mut session)?;
@@ -143,7 +143,7 @@ impl<'a, S> SessionManager<'a, S> {
     ///
     /// # Errors
     /// [`StartError::DeadlineExceeded`] naming the variables still missing after `timeout`,
-    /// [`StartError::Stopped`], or what making or initialising said.
+    /// [`StartError::Stopped`], or the error of making or initialising.
     pub fn wait_for_session(
         &mut self,
         readiness: &Readiness,
@@ -168,7 +168,7 @@ impl<'a, S> SessionManager<'a, S> {
         }
     }
 
-    /// Local initialisation, if it may run, and the names of what is missing after it.
+    /// Local initialisation, if allowed, and the names of what is missing after it.
     fn finish(&mut self, session: &mut S) -> Result<Vec<String>, StartError> {
         if let Some(LocalInit { ready, init }) = &mut self.local_init {
             let missing = ready(session);
@@ -194,7 +194,7 @@ pub enum StartError {
     /// Initialising the shared variables failed.
     #[error("initialising failed: {0}")]
     Init(#[source] BoxError),
-    /// Initialising what is local failed.
+    /// Initialising the local variables failed.
     #[error("local initialising failed: {0}")]
     LocalInit(#[source] BoxError),
     /// Neither a checkpoint nor an initialiser.
@@ -214,7 +214,7 @@ pub enum StartError {
     DeadlineExceeded {
         /// Their names.
         missing: Vec<String>,
-        /// How long was waited.
+        /// The timeout.
         timeout: Duration,
     },
     /// The coordinator stopped first.

@@ -1,4 +1,4 @@
-//! The one place that names the lock and the condition variable, and how one waits on it.
+//! The one place that names the lock and the condition variable, and waits on it.
 //!
 //! Built for the model checker (`cargo xtask loom`), they are loom's, and nothing else changes: the
 //! code that it checks is the code that runs. Invariant: a lock whose holder panicked is still a
@@ -15,12 +15,12 @@ pub(crate) use std::sync::Arc;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-/// Locks, also after a holder panicked: a panic leaves no state here half changed.
+/// Locks, even after a holder panicked: a panic leaves no state here half changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits as long as `blocked` says so, at most for `timeout`; `Duration::MAX` is for ever.
+/// Waits while `blocked` holds, for at most `timeout`; `Duration::MAX` waits for ever.
 ///
 /// `Condvar::wait_timeout_while`, which loom lacks. Under loom no time passes: a wait ends by a
 /// wake-up, or is a deadlock.

@@ -1,7 +1,7 @@
 //! Event files for TensorBoard, written without TensorFlow.
 //!
-//! It reads none, and draws nothing. Invariant: a file is begun anew at each start, with a name
-//! that comes after those of all files beside it, as TensorBoard reads them.
+//! It reads none, and draws nothing. Invariant: each start begins a new file, with a name that
+//! comes after those of all files beside it, as TensorBoard reads them.
 
 mod events;
 mod histogram;
@@ -21,8 +21,8 @@ use crate::{At, BoxError, Param, Tracker};
 /// A folder that `tensorboard --logdir` shows: scalars, histograms, texts and hyper-parameters
 /// (R-34, P-29).
 ///
-/// Each run has a folder of its own; a run that goes on gives the same one, and
-/// [`restored`](Tracker::restored) takes back the steps that it makes again.
+/// Each run has its own folder; a run that goes on gives the same one, and
+/// [`restored`](Tracker::restored) takes back the steps that it repeats.
 ///
 /// # Examples
 /// ```
@@ -43,12 +43,12 @@ use crate::{At, BoxError, Param, Tracker};
 pub struct TensorBoard {
     path: PathBuf,
     records: RecordFile,
-    /// The last that anything was told of.
+    /// The last moment reported.
     step: i64,
 }
 
 impl TensorBoard {
-    /// Begins a file in a folder, which is made where it is not there.
+    /// Begins a file in a folder, which is made if missing.
     ///
     /// # Errors
     /// Whatever keeps it from being written.
@@ -109,7 +109,7 @@ impl Tracker for TensorBoard {
     }
 }
 
-/// What TensorBoard knows its files by.
+/// The mark by which TensorBoard knows its files.
 const PREFIX: &str = "events.out.tfevents.";
 
 /// A new file. TensorBoard reads the files of a folder in the order of their names, which begin
@@ -140,7 +140,7 @@ fn newest(folder: &Path) -> io::Result<Option<u64>> {
         let name = entry?.file_name();
         let seconds = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('.').next());
         let seconds = seconds.and_then(|seconds| seconds.parse().ok());
-        // A name that somebody made up moves no clock to the end of time.
+        // A made-up name must not move the clock to the end of time.
         newest = newest.max(seconds.filter(|seconds| *seconds < 9_999_999_999));
     }
     Ok(newest)

@@ -1,17 +1,17 @@
-//! Where a run's numbers go to be looked at: TensorBoard, a file of lines, a service.
+//! Where a run's numbers go for viewing: TensorBoard, a file of lines, a service.
 //!
-//! A tracker writes down what it is told and answers nothing. Invariant: whatever becomes of it,
-//! training goes on; who feeds it tells of its first failure and drops the others.
+//! A tracker records what it is told and answers nothing. Invariant: whatever becomes of it,
+//! training goes on; its caller reports its first failure and drops the others.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::BoxError;
 
-/// Somewhere that a run is followed (R-34, P-29).
+/// A receiver of a run's reports (R-34, P-29).
 ///
-/// Only [`scalars`](Self::scalars) must be there; what a tracker has no place for it passes over.
-/// It may keep what it is told for about a second: [`flush`](Self::flush) hands over everything.
+/// Only [`scalars`](Self::scalars) is required; a tracker ignores what it has no place for. It may
+/// keep its input for about a second: [`flush`](Self::flush) hands over everything.
 ///
 /// # Examples
 /// ```
@@ -30,7 +30,7 @@ use crate::BoxError;
 /// # Ok::<(), BoxError>(())
 /// ```
 pub trait Tracker: Send {
-    /// What the run was started with: learning rate, batch size, seed.
+    /// The settings that the run was started with: learning rate, batch size, seed.
     ///
     /// # Errors
     /// Whatever kept it from being written.
@@ -45,7 +45,7 @@ pub trait Tracker: Send {
     /// Whatever kept them from being written.
     fn scalars(&mut self, at: At, scalars: &[(&str, f64)]) -> Result<(), BoxError>;
 
-    /// How many values there are of one kind, such as the times that batches took.
+    /// Many values of one kind, such as the times that batches took, as a histogram.
     ///
     /// # Errors
     /// Whatever kept them from being written.
@@ -63,7 +63,7 @@ pub trait Tracker: Send {
         Ok(())
     }
 
-    /// The run goes on from this step: what was told of later ones no longer counts.
+    /// The run goes on from this step: reports of later ones no longer count.
     ///
     /// # Errors
     /// Whatever kept it from being written.
@@ -75,7 +75,7 @@ pub trait Tracker: Send {
     /// Hands over what was kept until now.
     ///
     /// # Errors
-    /// Whatever kept it from being written; what can be is tried again the next time.
+    /// Whatever kept it from being written; where possible it is tried again the next time.
     fn flush(&mut self) -> Result<(), BoxError> {
         Ok(())
     }
@@ -89,7 +89,7 @@ pub trait Tracker: Send {
     }
 }
 
-/// After which step something was so, and when.
+/// The step and time of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct At {
     /// The global step.
@@ -106,7 +106,7 @@ impl At {
     }
 }
 
-/// What a run was started with, as one of its [`params`](Tracker::params).
+/// A setting of the run, as one of its [`params`](Tracker::params).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Param<'a> {
     /// A number.
@@ -165,7 +165,7 @@ impl<T: Tracker + ?Sized> Tracker for Box<T> {
     }
 }
 
-/// One tracker for several who feed it: a hook, and code that knows more than a hook does.
+/// One tracker with several callers: a hook, and code that knows more than a hook does.
 impl<T: Tracker + ?Sized> Tracker for Arc<Mutex<T>> {
     fn params(&mut self, params: &[(&str, Param<'_>)]) -> Result<(), BoxError> {
         self.lock().unwrap_or_else(PoisonError::into_inner).params(params)

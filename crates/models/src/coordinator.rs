@@ -32,7 +32,7 @@ pub enum ToldAct {
     Register,
     /// A thread ends, perhaps with an error.
     End(usize, Option<Told>),
-    /// A callback is to be called at a stop.
+    /// Call a callback at a stop.
     OnStop,
     /// A callback is taken out.
     TakeOut(usize),

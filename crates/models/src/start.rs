@@ -1,4 +1,4 @@
-//! The reference model of starts: what a session manager calls, and what comes of it.
+//! The reference model of starts: what a session manager calls, and what results.
 //!
 //! One shared variable and one local one, each there or not; no thread waits. Invariant: a start
 //! that succeeds has no variable missing where the manager can tell.
@@ -93,7 +93,7 @@ struct Made {
 }
 
 impl StartModel {
-    /// A manager that was given this, before its first start; `a` and `b` are to be published.
+    /// A manager given this, before its first start; `a` and `b` are published later.
     pub fn new(given: Given) -> Self {
         let unpublished = ["a", "b"].map(str::to_owned).to_vec();
         Self { given, unpublished, stop: false, calls: Vec::new(), answer: Started::Nothing }

@@ -14,22 +14,22 @@ pub enum ClipError {
     /// The range is empty, or not made of numbers.
     #[error("cannot clip to [{min}, {max}]; the first must not be above the second")]
     Range {
-        /// The lower end that was given.
+        /// The given lower end.
         min: f64,
-        /// The upper end that was given.
+        /// The given upper end.
         max: f64,
     },
-    /// The norm to clip to is none.
+    /// The norm to clip to is invalid.
     #[error("the norm to clip to must be finite and above zero, but {actual} was given")]
     MaxNorm {
-        /// What was given.
+        /// The given norm.
         actual: f64,
     },
-    /// The gradients have an element that is not finite, so that no scaling can help; or their norm
+    /// The gradients have an element that is not finite, so that scaling cannot help; or their norm
     /// is beyond the range of `f64`.
     #[error("the norm of the gradients is {norm}; look for a diverged loss or a division by zero")]
     NotFinite {
-        /// NaN if there is one, else infinity.
+        /// NaN if there is one, otherwise infinity.
         norm: f64,
     },
 }
@@ -63,8 +63,8 @@ pub fn clip_by_value<T: Real>(
     Ok(())
 }
 
-/// Scales one gradient so that its norm is at most `max_norm`, and returns the norm that it
-/// had: *g ← g · max_norm / max(‖g‖₂, max_norm)*.
+/// Scales one gradient so that its norm is at most `max_norm`, and returns its former norm:
+/// *g ← g · max_norm / max(‖g‖₂, max_norm)*.
 ///
 /// For a sparse gradient give its rows; rows of the same index count apart, as they stand.
 ///
@@ -89,7 +89,7 @@ pub fn clip_by_norm<T: Real>(
 }
 
 /// Scales all gradients of a step by one factor, so that their common norm is at most `max_norm`
-/// and returns the norm that they had: *‖g‖ = √Σ ‖gᵢ‖₂²*.
+/// and returns their former norm: *‖g‖ = √Σ ‖gᵢ‖₂²*.
 ///
 /// For a sparse gradient give its rows; rows of the same index count apart, as they stand. The norm
 /// is summed in `f64`, in the order of the gradients.
@@ -134,7 +134,7 @@ pub fn clip_by_global_norm<T: Real>(
     Ok(norm)
 }
 
-/// The root of the sum of squares, also where the squares alone leave the range of `f64`.
+/// The root of the sum of squares, even where the squares alone leave the range of `f64`.
 fn global_norm<T: Real>(gradients: &[ArrayViewMutD<'_, T>]) -> f64 {
     let elements = || gradients.iter().flatten().map(|element| element.wide().abs());
     let squares: f64 = elements().map(|element| element * element).sum();

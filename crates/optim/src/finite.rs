@@ -1,12 +1,12 @@
 //! Whether numbers are finite, neither infinite nor NaN, at no cost of memory (P-25).
 //!
-//! What follows from it is decided elsewhere.
+//! Other code decides what follows.
 
 use crate::Real;
 use crate::simd::widest;
 
-/// What a kernel has seen go by; two instructions a number, and no branch that would keep a loop
-/// from being wide.
+/// What a kernel has seen so far; two instructions a number, and no branch that would keep a loop
+/// from being vectorized.
 pub(crate) struct Seen<T: Real>(T::Bits);
 
 impl<T: Real> Seen<T> {

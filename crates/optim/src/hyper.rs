@@ -8,7 +8,7 @@ use crate::{Real, Schedule};
 
 /// A hyper-parameter has a value that its formula cannot take.
 ///
-/// The message names who owns the parameter, the parameter, what is allowed, and what came.
+/// The message names the parameter's owner, the parameter, what is allowed, and what came.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{owner}: {parameter} must be {allowed}, but {value} was given")]
 #[non_exhaustive]
@@ -17,9 +17,9 @@ pub struct HyperParameterError {
     pub owner: &'static str,
     /// The parameter's name.
     pub parameter: &'static str,
-    /// What would have been accepted, in words.
+    /// The accepted values, in words.
     pub allowed: &'static str,
-    /// What was given.
+    /// The given value.
     pub value: f64,
 }
 
@@ -55,8 +55,8 @@ impl HyperParameterError {
 
 /// The checks of one owner, so that each rule below is one short line.
 ///
-/// A number must fit the formula as it was given and as the formula will see it, rounded to `T`:
-/// 1e-46 is above zero and 0 in `f32`, and 0.99999999 is below one and 1.
+/// A number must fit the formula as given and as the formula will see it, rounded to `T`: 1e-46 is
+/// above zero and 0 in `f32`, and 0.99999999 is below one and 1.
 pub(crate) struct Checks<T> {
     owner: &'static str,
     number: PhantomData<T>,
@@ -148,7 +148,7 @@ impl<T: Real> Checks<T> {
         HyperParameterError::unless(value > 0, self.owner, parameter, "at least 1", value as f64)
     }
 
-    /// A schedule all of whose rates are numbers of `T`, also times the largest `factor` that the
+    /// A schedule all of whose rates are numbers of `T`, even times the largest `factor` that the
     /// formula has for them.
     pub(crate) fn learning_rate(
         schedule: &Schedule,

@@ -4,8 +4,8 @@
 //! An [`Optimizer`] is a formula: hyper-parameters and an elementwise kernel, no state. An
 //! [`OptimizerState`] puts it to work: it owns the named slots of every variable and is lent the
 //! variables. The two meet in tiles of plain slices, so that a division by a count ([`Mean`]) or a
-//! widening from `f16` happens inside the update's own pass over memory, and a formula of your own
-//! is one function.
+//! widening from `f16` happens inside the update's own pass over memory, and your own formula is
+//! one function.
 //!
 //! ```
 //! use ndarray::array;
@@ -30,9 +30,9 @@
 //! - the formulas: [`Sgd`], [`Momentum`], [`Adam`], [`LazyAdam`], [`AdamW`], [`Adagrad`],
 //!   [`RmsProp`], [`Ftrl`]; other numbers for some variables: [`Groups`]; any of them as one type:
 //!   [`BuiltIn`]
-//! - what they are fed: [`DenseGradient`], [`SparseGradient`]
+//! - their input: [`DenseGradient`], [`SparseGradient`]
 //! - slots, names, saving and restoring: [`OptimizerState`]
-//! - rows that somebody else keeps with their slots, such as a table's: [`RowUpdate`]
+//! - rows that the caller stores with their slots, such as a table's: [`RowUpdate`]
 //! - learning rates over steps, also as text: [`Schedule`]
 //! - for gradients before they are pushed: [`clip_by_value`], [`clip_by_norm`],
 //!   [`clip_by_global_norm`]

@@ -1,7 +1,7 @@
 //! Exponential moving averages of chosen variables.
 //!
-//! It owns the averages and is lent the variables; when it is applied is the caller's word.
-//! Invariant: a call that fails has changed nothing.
+//! It owns the averages and is lent the variables; the caller decides when to apply it. Invariant:
+//! a call that fails has changed nothing.
 
 use indexmap::IndexMap;
 use ndarray::{ArrayD, ArrayViewD, Zip};
@@ -14,13 +14,13 @@ use crate::{HyperParameterError, Real, RestoreError, StateMap, StateValue};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MovingAverageError {
-    /// There is an average of this variable already.
+    /// This variable already has an average.
     #[error("variable {name:?} has a moving average already")]
     Duplicate {
         /// The variable's name.
         name: String,
     },
-    /// There is no average of this variable.
+    /// This variable has no average.
     #[error("variable {name:?} has no moving average; add it first")]
     Unknown {
         /// The variable's name.
@@ -29,17 +29,17 @@ pub enum MovingAverageError {
     /// The shape has more elements than can be counted.
     #[error("an average of shape {shape:?} has more elements than memory can hold")]
     TooLarge {
-        /// The shape that was given.
+        /// The given shape.
         shape: Vec<usize>,
     },
-    /// The variable has another shape than its average.
+    /// The variable's shape differs from its average's.
     #[error("the average of {name:?} has shape {expected:?}, but shape {actual:?} was given")]
     Shape {
         /// The variable's name.
         name: String,
         /// The shape of the average.
         expected: Vec<usize>,
-        /// The shape that was given.
+        /// The given shape.
         actual: Vec<usize>,
     },
 }
@@ -70,13 +70,13 @@ pub struct ExponentialMovingAverage<T> {
 #[derive(Debug, Clone)]
 struct Average<T> {
     values: ArrayD<T>,
-    /// The product of all decays so far, which is the weight that the zero at the start still has;
-    /// only for an average whose start is to be divided out.
+    /// The product of all decays so far: the weight that the initial zero still has. Only for an
+    /// average that divides out its start.
     zero_weight: Option<f64>,
 }
 
 impl<T: Real> ExponentialMovingAverage<T> {
-    /// Averages with this decay, and of no variables yet.
+    /// Averages with this decay, of no variables yet.
     ///
     /// # Errors
     /// `decay` is not in [0, 1], or rounds to 1 in `T` without being 1.
@@ -187,8 +187,8 @@ impl<T: Real> ExponentialMovingAverage<T> {
         self.averages.keys().map(String::as_str)
     }
 
-    /// Everything that has to be saved, by name: `variable/average`, and `variable/zero_weight`
-    /// where a starting zero is divided out. Tensors are borrowed, not copied.
+    /// Everything to save, by name: `variable/average`, and `variable/zero_weight` if a starting
+    /// zero is divided out. Tensors are borrowed, not copied.
     #[must_use]
     pub fn state(&self) -> StateMap<'_, T> {
         let mut map = StateMap::new();
@@ -204,8 +204,8 @@ impl<T: Real> ExponentialMovingAverage<T> {
     /// Replaces everything that [`state`](Self::state) lists, all or nothing.
     ///
     /// # Errors
-    /// An entry that is missing, not known here, of another shape or kind, or a weight that is not
-    /// in [0, 1].
+    /// An entry that is missing, unknown, of another shape or kind, or a weight that is not in [0,
+    /// 1].
     pub fn restore(&mut self, saved: &StateMap<'_, T>) -> Result<(), RestoreError> {
         let mine = self.state();
         let reader = Reader::new(saved, |name| mine.contains_key(name))?;
@@ -226,9 +226,9 @@ impl<T: Real> ExponentialMovingAverage<T> {
 impl<T> Average<T> {
     /// How far the average goes towards the variable in an update with this decay.
     ///
-    /// With *b* the biased average and *P* the weight of its zero, *s = b / (1 − P)*. Putting
-    /// *b' = d b + (1 − d) x* and *P' = d P* in gives *s' = s − (1 − d) / (1 − P') · (s − x)*, so
-    /// that the unbiased average alone has to be kept.
+    /// With *b* the biased average and *P* the weight of its zero, *s = b / (1 − P)*. Substituting
+    /// *b' = d b + (1 − d) x* and *P' = d P* gives *s' = s − (1 − d) / (1 − P') · (s − x)*, so that
+    /// only the unbiased average is kept.
     fn next_weight(&mut self, decay: f64) -> f64 {
         let Some(zero_weight) = &mut self.zero_weight else { return 1.0 - decay };
         *zero_weight *= decay;

@@ -17,8 +17,8 @@ pub const MAX_SLOTS: usize = 4;
 
 /// An update formula: hyper-parameters, slots and the elementwise kernel.
 ///
-/// Implement it for a formula of your own, and [`OptimizerState`](crate::OptimizerState) adds
-/// named slots, dense and sparse gradients, any memory layout, saving and restoring.
+/// Implement it for your own formula, and [`OptimizerState`](crate::OptimizerState) adds named
+/// slots, dense and sparse gradients, any memory layout, saving and restoring.
 ///
 /// Its `Debug` output has all its numbers: the processes of a cluster compare it.
 ///
@@ -100,14 +100,14 @@ pub trait Optimizer<T: Real>: Send + Sync + Debug {
     }
 
     /// Checks the hyper-parameters; called once, when the state is built. A number must fit the
-    /// formula also once it is rounded to `T`.
+    /// formula even once it is rounded to `T`.
     ///
     /// # Errors
     /// The first parameter that the formula cannot take.
     fn validate(&self) -> Result<(), HyperParameterError>;
 
-    /// The formula of one variable, where that has numbers of its own; the same for all when not
-    /// overridden. Slots and scalars are those of this one.
+    /// The formula for one variable, for optimizers whose numbers differ by variable; by default
+    /// the same for all. Slots and scalars are this variable's.
     fn of_variable(&self, _variable: &str) -> Option<&dyn Optimizer<T>> {
         None
     }
@@ -122,10 +122,10 @@ pub trait Optimizer<T: Real>: Send + Sync + Debug {
     /// the gradient, and from nothing else.
     fn update(&self, step: &Step<'_>, tile: Tile<'_, T>);
 
-    /// The same, and whether the gradient and all that came of it is finite (P-25).
+    /// The same, and whether the gradient and all results are finite (P-25).
     ///
-    /// When not overridden, the tile is looked at once more; a kernel that has the numbers at hand
-    /// finds out sooner.
+    /// When not overridden, the tile is read once more; a kernel that has the numbers at hand finds
+    /// out sooner.
     fn update_checked(&self, step: &Step<'_>, tile: Tile<'_, T>) -> bool {
         let Tile { variable, mut slots, gradient } = tile;
         let lent = slots.each_mut().map(|slot| &mut **slot);
@@ -210,13 +210,13 @@ pub struct Tile<'a, T> {
     pub gradient: &'a [T],
 }
 
-/// A slot that the optimizer wants for every variable: same shape, one initial value.
+/// A slot of every variable: same shape, one initial value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct SlotSpec {
     /// The slot's name, without a slash.
     pub name: &'static str,
-    /// What every element starts at.
+    /// The initial value of every element.
     pub initial: f64,
 }
 
@@ -234,11 +234,11 @@ impl SlotSpec {
 pub struct ScalarSpec {
     /// The scalar's name, without a slash.
     pub name: &'static str,
-    /// What it starts at.
+    /// Its initial value.
     pub initial: f64,
-    /// The least that it can ever be: a saved one below is refused.
+    /// Its least possible value: a saved one below is refused.
     pub least: f64,
-    /// The most that it can ever be.
+    /// Its largest possible value.
     pub most: f64,
 }
 

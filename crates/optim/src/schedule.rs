@@ -59,7 +59,7 @@ pub enum Schedule {
         initial: f64,
         /// The rate from step `steps` on.
         end: f64,
-        /// The length of the way down, at least 1.
+        /// The length of the descent, at least 1.
         steps: u64,
         /// The exponent; 1 is a straight line.
         power: f64,
@@ -84,7 +84,7 @@ pub enum Schedule {
     WarmUp {
         /// The length of the warm-up, at least 1.
         steps: u64,
-        /// What is warmed up to, not a warm-up itself; it sees the same *k*.
+        /// The schedule after the warm-up, not a warm-up itself; it sees the same *k*.
         then: Box<Schedule>,
     },
 }
@@ -93,9 +93,9 @@ impl Schedule {
     /// The learning rate at step `step`, the number of steps that were finished before.
     ///
     /// # Panics
-    /// May panic when [`validate`](Self::validate) refuses the schedule, as a piecewise one without
-    /// values has no rate, and stairs of no steps have no height. What is read from text, and what
-    /// an [`OptimizerState`](crate::OptimizerState) was built with, was checked.
+    /// May panic when [`validate`](Self::validate) refuses the schedule: a piecewise one without
+    /// values has no rate, and stairs of no steps have no height. Schedules read from text, and
+    /// those of an [`OptimizerState`](crate::OptimizerState), were checked.
     #[must_use]
     pub fn at(&self, step: u64) -> f64 {
         match *self {
@@ -131,7 +131,7 @@ impl Schedule {
         }
     }
 
-    /// No rate is larger, at whatever step.
+    /// The largest rate, over all steps.
     pub(crate) fn most(&self) -> f64 {
         match *self {
             Self::Constant(rate) => rate,

@@ -82,9 +82,9 @@ struct Variable<T> {
 }
 
 impl<T: Real> OptimizerState<T> {
-    /// Puts an optimizer to work, with no variables yet and no finished steps.
+    /// Puts an optimizer to work, with no variables and no finished steps yet.
     ///
-    /// A `Box<dyn Optimizer<T>>` is an optimizer as well.
+    /// A `Box<dyn Optimizer<T>>` is also an optimizer.
     ///
     /// # Errors
     /// A hyper-parameter that the formula cannot take, or slots that cannot be named.
@@ -105,9 +105,9 @@ impl<T: Real> OptimizerState<T> {
         })
     }
 
-    /// Lets dense updates of large variables run as up to `ways` parts, which `join` carries out.
+    /// Lets dense updates of large variables run in up to `ways` parts, which `join` runs.
     ///
-    /// The result has the same bits whatever is chosen. Small variables are never cut.
+    /// The result has the same bits whatever the choice. Small variables are never cut.
     ///
     /// # Examples
     /// ```
@@ -178,8 +178,8 @@ impl<T: Real> OptimizerState<T> {
         self.dense(name, None, variable, gradient)
     }
 
-    /// The same from a variable's values to another array, so that readers keep the old ones; what
-    /// was in the other array does not matter.
+    /// The same from a variable's values to another array, so that readers keep the old ones; the
+    /// other array's old contents do not matter.
     ///
     /// # Errors
     /// As [`apply_dense`](Self::apply_dense), for either array.
@@ -227,7 +227,7 @@ impl<T: Real> OptimizerState<T> {
         Ok(())
     }
 
-    /// Updates the rows that a sparse gradient names, or all rows, where the optimizer says so.
+    /// Updates the rows that a sparse gradient names, or all rows, if the optimizer says so.
     ///
     /// For a variable of shape *d₀ × d₁ × …* and *n* indices the rows are *n × d₁ × …*. Rows of the
     /// same index are summed first. With strictly ascending indices no row is copied.
@@ -258,9 +258,9 @@ impl<T: Real> OptimizerState<T> {
         Ok(())
     }
 
-    /// Whether all gradients were finite, and all that the updates made of them, variables and
-    /// slots; since the last [`restore`](Self::restore), if there was one (P-25).
-    /// The updates find it out in their own pass; what follows from it is the caller's to decide.
+    /// Whether all gradients were finite, and all results of the updates, variables and slots;
+    /// since the last [`restore`](Self::restore), if any (P-25). The updates find out in their own
+    /// pass; the caller decides what follows.
     #[must_use]
     pub fn is_finite(&self) -> bool {
         self.finite
@@ -307,8 +307,8 @@ impl<T: Real> OptimizerState<T> {
         self.variables.keys().map(String::as_str)
     }
 
-    /// Everything that has to be saved, by name: slots as `variable/slot`, scalars such as
-    /// `beta1_power`, and `step` (R-15). Tensors are borrowed, not copied.
+    /// Everything to save, by name: slots as `variable/slot`, scalars such as `beta1_power`, and
+    /// `step` (R-15). Tensors are borrowed, not copied.
     #[must_use]
     pub fn state(&self) -> StateMap<'_, T> {
         let mut map = StateMap::new();
@@ -330,8 +330,7 @@ impl<T: Real> OptimizerState<T> {
     /// Add the variables first. What follows is bit-identical to a run that was never interrupted.
     ///
     /// # Errors
-    /// An entry that is missing, not known here, of another shape or kind, or a number that there
-    /// cannot be.
+    /// An entry that is missing, unknown, of another shape or kind, or an invalid number.
     pub fn restore(&mut self, saved: &StateMap<'_, T>) -> Result<(), RestoreError> {
         let mine = self.state();
         let reader = Reader::new(saved, |name| mine.contains_key(name))?;
@@ -368,7 +367,7 @@ fn step<'a, T: Real>(optimizer: &dyn Optimizer<T>, finished: u64, scalars: &'a [
     Step { learning_rate: optimizer.learning_rate().at(finished), finished, scalars }
 }
 
-/// The variable of that name, if the array that was lent has its shape.
+/// The variable of that name, if the lent array has its shape.
 fn find<'a, T>(
     variables: &'a mut IndexMap<String, Variable<T>>,
     name: &str,

@@ -1,4 +1,4 @@
-//! Conditional accumulators by themselves, for programs that are built from the parts.
+//! Conditional accumulators by themselves, for programs built from the parts.
 
 use accum_core::{LocalStep, PartialShape, Reduction, TakeError};
 use numpy::{PyArrayDyn, ToPyArray};
@@ -18,7 +18,7 @@ type Sparse<T> = accum_core::SparseConditionalAccumulator<T>;
 
 /// Averages fresh dense gradients and drops stale ones.
 ///
-/// `shape` has None for a dimension that is not known, and is None for any shape at all; `dtype` is
+/// `shape` has None for an unknown dimension, and is None for any shape at all; `dtype` is
 /// "float32" or "float64"; `reduction` is "mean" or "sum".
 #[pyclass(frozen, module = "sync_replicas")]
 pub(crate) struct ConditionalAccumulator(Born<Typed<Dense<f32>, Dense<f64>>>);
@@ -27,18 +27,18 @@ pub(crate) struct ConditionalAccumulator(Born<Typed<Dense<f32>, Dense<f64>>>);
 #[pyclass(frozen, module = "sync_replicas")]
 pub(crate) struct SparseConditionalAccumulator(Born<Typed<Sparse<f32>, Sparse<f64>>>);
 
-/// What a take gives: the mean (or sum), of how many gradients, and of which step.
+/// The result of a take: the mean (or sum), of how many gradients, and of which step.
 #[pyclass(frozen, get_all, module = "sync_replicas")]
 pub(crate) struct Taken {
     /// An array, or `IndexedSlices`.
     value: Py<PyAny>,
-    /// At least as many as were asked for.
+    /// At least as many as requested.
     count: u64,
     /// The accumulator's step until this take, which left it one further.
     step: i64,
 }
 
-/// What a caller says of numbers.
+/// The numbers that a caller describes.
 #[derive(FromPyObject)]
 pub(crate) enum Shape {
     Dims(Vec<Option<usize>>),
@@ -61,7 +61,7 @@ fn reduction(word: &str) -> PyResult<Reduction> {
     }
 }
 
-/// Which number type a caller names, as a word or as NumPy's own.
+/// The number type that a caller names, as a word or as NumPy's own.
 pub(crate) fn number(py: Python<'_>, dtype: &Bound<'_, PyAny>) -> PyResult<Typed<(), ()>> {
     let name = py.import("numpy")?.call_method1("dtype", (dtype,))?.getattr("name")?;
     match name.extract::<String>()?.as_str() {
@@ -92,7 +92,7 @@ macro_rules! common {
             }
 
             /// Pushes a gradient that was computed at `local_step`; never waits. A stale one is
-            /// dropped without a look at its form.
+            /// dropped unread.
             fn apply_grad(
                 &self,
                 py: Python<'_>,
@@ -128,13 +128,13 @@ macro_rules! common {
                 each!(self.0.get()?, acc => Ok(acc.num_accumulated()))
             }
 
-            /// The step that a gradient must not be behind. To set it lower is allowed too.
+            /// The step that a gradient must not be behind. It may also be set lower.
             #[getter]
             fn global_step(&self) -> PyResult<i64> {
                 each!(self.0.get()?, acc => Ok(acc.global_step().get()))
             }
 
-            /// Sets the step, and answers the old one; held gradients and waiting takes stay.
+            /// Sets the step, and returns the old one; held gradients and waiting takes stay.
             fn set_global_step(&self, step: i64) -> PyResult<i64> {
                 each!(self.0.get()?, acc => Ok(acc.set_global_step(step).get()))
             }

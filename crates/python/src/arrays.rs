@@ -1,6 +1,7 @@
 //! Gradients on their way in: NumPy's memory is read where it lies.
 //!
-//! Invariant: what is read was looked at first (type, alignment) and cannot be freed meanwhile.
+//! Invariant: memory is read only after its type and alignment were checked, and cannot be freed
+//! meanwhile.
 
 use ndarray::{ArrayD, ArrayViewD};
 use numpy::{
@@ -15,10 +16,10 @@ use crate::number::Number;
 use crate::tables::Ids;
 
 /// Some rows of a variable: `indices` of shape (k,), `values` of shape (k, ...); or both of more
-/// dimensions, which begin alike, as a table's ids and their rows.
+/// dimensions, which begin alike, as with a table's ids and their rows.
 #[pyclass(frozen, module = "sync_replicas")]
 pub(crate) struct IndexedSlices {
-    /// Which rows, as 64-bit integers; the same one may come twice.
+    /// The row numbers, as 64-bit integers; the same one may come twice.
     #[pyo3(get)]
     indices: Py<PyAny>,
     /// The rows.
@@ -26,19 +27,19 @@ pub(crate) struct IndexedSlices {
     values: Py<PyAny>,
 }
 
-/// What a caller gave for one variable.
+/// A caller's gradient for one variable.
 pub(crate) enum Given<'py, T: Number> {
     Lent(PyReadonlyArrayDyn<'py, T>),
     Own(Gradient<T>),
 }
 
-/// The same without the interpreter: what is lent is copied by who takes it.
+/// The same without the interpreter: the receiver copies what is lent.
 pub(crate) enum Seen<'a, T: Number> {
     Lent(ArrayViewD<'a, T>),
     Own(Gradient<T>),
 }
 
-/// One replica's gradients, as they were given.
+/// One replica's gradients, as given.
 pub(crate) struct Pushed<'py, T: Number>(Vec<(String, Given<'py, T>)>);
 
 #[pymethods]
@@ -59,7 +60,7 @@ impl IndexedSlices {
         Self { indices, values }
     }
 
-    /// Its copy; what does not fit together is found out by who is given it.
+    /// Its copy; the receiver finds parts that do not fit.
     pub(crate) fn read<T: Number>(
         &self,
         py: Python<'_>,
@@ -107,7 +108,7 @@ impl<'py, T: Number> Pushed<'py, T> {
         Ok(Self(pairs))
     }
 
-    /// What can be used where the interpreter is released.
+    /// A form that can be used while the interpreter is released.
     pub(crate) fn seen(&mut self) -> Vec<(String, Seen<'_, T>)> {
         let pairs = self.0.iter_mut().map(|(name, given)| {
             let seen = match given {
@@ -120,7 +121,7 @@ impl<'py, T: Number> Pushed<'py, T> {
     }
 }
 
-/// Gradients of one's own, from those that were seen: `copy` makes the one copy that they need.
+/// Owned gradients, from those seen: `copy` makes the one copy that they need.
 pub(crate) fn owned<T: Number>(
     seen: Vec<(String, Seen<'_, T>)>,
     copy: impl Fn(&str, ArrayViewD<'_, T>) -> ArrayD<T>,
@@ -173,7 +174,7 @@ pub(crate) fn lent<'py, T: numpy::Element>(
     }
 }
 
-/// A view of an array; of its copy where its numbers do not lie as the processor wants them.
+/// A view of an array; of its copy if its numbers do not lie as the processor wants them.
 fn readable<'py, T: numpy::Element>(
     array: &Bound<'py, PyArrayDyn<T>>,
 ) -> PyResult<PyReadonlyArrayDyn<'py, T>> {
@@ -184,7 +185,7 @@ fn readable<'py, T: numpy::Element>(
     Ok(copy.try_readonly()?)
 }
 
-/// NumPy's array of something: of JAX's on the host it is the same memory.
+/// NumPy's array of an object: of JAX's on the host it is the same memory.
 pub(crate) fn as_array<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     if value.is_instance_of::<PyUntypedArray>() {
         return Ok(value.clone());

@@ -52,12 +52,12 @@ pub(crate) fn panicked() -> PyErr {
     plain("Error", "a thread of the package panicked; what it printed says where")
 }
 
-/// An argument that is none of those that there are.
+/// An unknown argument.
 pub(crate) fn argument(message: &str) -> PyErr {
     plain("ArgumentError", message)
 }
 
-/// A gradient that is nothing like one; the engine refuses the others.
+/// A value that is not a gradient at all; the engine refuses the others.
 pub(crate) fn gradient(variable: &str, message: &str) -> PyErr {
     new("GradientError", message, |fields| fields.set_item("variable", variable))
 }
@@ -91,7 +91,7 @@ pub(crate) fn variable(error: &VariableError) -> PyErr {
     new("VariableError", &describe(error), |fields| fields.set_item("variable", name))
 }
 
-/// Why there are no rows; that a step is over is the class that loops give it up for.
+/// Why there are no rows; a finished step has the class for which loops give it up.
 pub(crate) fn lookup(error: &LookupError) -> PyErr {
     match error {
         LookupError::Superseded { step } => {
@@ -110,7 +110,7 @@ pub(crate) fn join(error: &JoinError) -> PyErr {
     )
 }
 
-/// What a refused push means: at the end of training it is no error.
+/// The meaning of a refused push: at the end of training it is no error.
 pub(crate) fn pushed(error: &PushError) -> PyResult<Outcome> {
     match error {
         PushError::Refused(Refused::Ended) => Ok(Outcome::Ended {}),

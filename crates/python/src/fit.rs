@@ -1,7 +1,7 @@
 //! `fit` with replicas whose model, data and hooks are Python's.
 //!
 //! Each replica is a thread of the engine's, which has the interpreter only while it runs Python.
-//! The thread that called waits meanwhile, and hears signals.
+//! The calling thread waits meanwhile, and hears signals.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ use crate::report::report;
 use crate::tables::Wanted;
 use crate::wait::SLICE;
 
-/// What a `fit` is given.
+/// The arguments of a `fit`.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct Fit {
@@ -58,7 +58,7 @@ pub(crate) struct Work {
 
 type Shown = Typed<Arc<Values<f32>>, Arc<Values<f64>>>;
 
-/// What a batch is computed from.
+/// The input of a batch's computation.
 pub(crate) struct Values<T: Number> {
     snapshot: Snapshot<T>,
     tables: Option<StepTables<T>>,
@@ -75,7 +75,7 @@ struct Callables {
     cause: Arc<Cause>,
 }
 
-/// One replica's: what gives batches, and what computes; or why there is none.
+/// One replica's: the source of batches, and the computation; or why there is none.
 struct Source {
     made: Result<(Py<PyAny>, Py<PyAny>), Option<BoxError>>,
     cause: Arc<Cause>,
@@ -99,7 +99,7 @@ impl Show for f64 {
 }
 
 impl Cause {
-    /// Keeps it if it is the first; what the engine is told of it.
+    /// Keeps it if it is the first; returns what the engine is told of it.
     pub(crate) fn keep(&self, error: PyErr) -> BoxError {
         if let Ok(mut first) = self.0.lock() {
             first.get_or_insert_with(|| Python::attach(|py| error.clone_ref(py)));
@@ -163,7 +163,7 @@ impl Work {
         }
     }
 
-    /// Lets go of the variables, so that an update can be made in place.
+    /// Releases the variables, so that an update can be made in place.
     fn close(&self) {
         if let Ok(mut shown) = self.shown.lock() {
             *shown = None;

@@ -11,7 +11,7 @@ use crate::fit::Cause;
 use crate::kept::{self, Kept};
 use crate::number::Number;
 
-/// An update that was made, as a hook sees it: variables, loss and step belong together.
+/// A finished update, as a hook sees it: variables, loss and step belong together.
 #[pyclass(frozen, module = "sync_replicas")]
 pub(crate) struct Update {
     /// The global step that it made.
@@ -44,7 +44,7 @@ impl Update {
     }
 }
 
-/// A hook as it is given: its name, every so many updates, the callable.
+/// A hook as given: its name, every so many updates, the callable.
 pub(crate) type Named = (String, u64, Py<PyAny>);
 
 /// A callable, called every so many updates.
@@ -56,7 +56,7 @@ pub(crate) struct PyHook {
     cause: Arc<Cause>,
 }
 
-/// The hooks that are meant.
+/// The described hooks.
 pub(crate) fn hooks(given: &[Named], kept: &Arc<Kept>, cause: &Arc<Cause>) -> Vec<PyHook> {
     let hook = |(name, every, call): &Named| PyHook {
         name: name.clone(),

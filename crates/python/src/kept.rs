@@ -1,4 +1,4 @@
-//! Variables on their way out: one copy a step for all replicas, in memory that goes round.
+//! Variables on their way out: one copy a step for all replicas, in memory that is reused.
 //!
 //! Arrays are read-only and begin at 64 bytes, so that JAX takes them without a copy. Invariant:
 //! memory is written again only once no array is left that shows it, as its reference count tells.
@@ -14,14 +14,14 @@ use sync_replicas::{Snapshot, Variables};
 use crate::errors;
 use crate::number::Number;
 
-/// What JAX asks for, and a line of the processor's cache.
+/// The alignment that JAX asks for, and a line of the processor's cache.
 const ALIGNMENT: usize = 64;
 
 /// The newest variables as arrays, and memory for later ones.
 #[derive(Default)]
 pub(crate) struct Kept(Mutex<State>);
 
-/// What tells variables from others of one [`Kept`]: a life of their training, and their step.
+/// The key of a [`Kept`]'s variables: a life of their training, and their step.
 pub(crate) type Key = (u64, i64);
 
 #[derive(Default)]
@@ -32,14 +32,14 @@ struct State {
 }
 
 impl Kept {
-    /// The variables, by name; a dict of the caller's own.
+    /// The variables, by name, in a dict of the caller's.
     pub(crate) fn arrays<'py, T: Number>(
         &self,
         py: Python<'py>,
         key: Key,
         variables: &Variables<T>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        // Waiting for the lock, this thread lets go of the interpreter.
+        // While waiting for the lock, this thread releases the interpreter.
         let mut state = match self.0.lock_py_attached(py) {
             Ok(state) => state,
             Err(poisoned) => poisoned.into_inner(),
@@ -73,7 +73,7 @@ fn flags(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(flags)
 }
 
-/// An aligned array in memory that nobody sees.
+/// An aligned array in memory that no reader sees yet.
 fn empty<'py, T: Number>(
     py: Python<'py>,
     memory: &mut Vec<Py<PyAny>>,

@@ -1,8 +1,8 @@
 //! The native half of the Python package `sync_replicas`; the other half is Python, beside it.
 //!
-//! Converts, waits and tells, and decides nothing: rules are those of the crates below. Invariants:
-//! the interpreter is released in every call that waits or is long, every wait looks at signals,
-//! and no memory of NumPy's is read without its flags saying that it may be.
+//! Converts, waits and reports, and decides nothing: rules are those of the crates below.
+//! Invariants: the interpreter is released in every call that waits or is long, every wait checks
+//! for signals, and NumPy's memory is read only if its flags allow it.
 
 #![forbid(unsafe_code)]
 
@@ -28,7 +28,7 @@ mod tokens;
 mod trainer;
 mod wait;
 
-/// What `sync_replicas` is made from.
+/// The contents of `sync_replicas`.
 #[pyo3::pymodule]
 mod _native {
     use pyo3::prelude::*;

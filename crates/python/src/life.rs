@@ -1,8 +1,8 @@
-//! A process that was forked has this one's memory and none of its threads.
+//! A forked process has its parent's memory and none of its threads.
 //!
-//! What needs threads, or holds locks that a thread of the parent may have had, says so at once in
-//! the child, instead of waiting for ever. Invariant: nothing of an earlier life is locked, waited
-//! for or dropped in a later one.
+//! Functions that need threads, or that hold locks a parent's thread may have had, report so at
+//! once in the child, instead of waiting for ever. Invariant: nothing of an earlier life is locked,
+//! waited for or dropped in a later one.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -22,7 +22,7 @@ pub(crate) fn forked() {
     LIFE.fetch_add(1, Relaxed);
 }
 
-/// Something that is of use in the process that made it alone.
+/// An object that is useful only in the process that made it.
 pub(crate) struct Born<T> {
     life: u64,
     value: Option<T>,
@@ -33,7 +33,7 @@ impl<T> Born<T> {
         Self { life: LIFE.load(Relaxed), value: Some(value) }
     }
 
-    /// The same for what starts threads, which a child of a process that had some cannot.
+    /// The same for one that starts threads, which a child of a process that had some cannot.
     pub(crate) fn with_threads(make: impl FnOnce() -> PyResult<T>) -> PyResult<Self> {
         if LIFE.load(Relaxed) > 0 && THREADS.load(Relaxed) {
             return Err(errors::forked());

@@ -48,7 +48,7 @@ impl<T: Number> Local<T> {
         }
     }
 
-    /// Begins the step of its token, unless that was over or training has ended before it came.
+    /// Begins the step of its token, unless the step was over or training has ended before it came.
     fn begin(&mut self) -> Option<Begun> {
         let State::Rest(replica) = std::mem::replace(&mut self.state, State::Gone) else {
             return None;
@@ -116,7 +116,7 @@ impl<T: Number> Seat for Local<T> {
         wanted.look_up(py, |table, keys| tables.lookup(table, keys))
     }
 
-    /// There is nothing to fetch; the names are looked at.
+    /// There is nothing to fetch; only the names are checked.
     fn prefetch(&mut self, py: Python<'_>, wanted: &Wanted) -> PyResult<()> {
         let looked = py.detach(|| {
             wanted.names().try_for_each(|table| self.reader.lookup(table, &[]).map(drop))

@@ -1,6 +1,6 @@
 //! A replica of a cluster.
 //!
-//! Invariant: the step that is open is this replica's newest, and none is while it waits.
+//! Invariant: the open step is this replica's newest, and none is open while it waits.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -22,7 +22,7 @@ use crate::report::member;
 use crate::tables::Wanted;
 use crate::wait::{SLICE, beside};
 
-/// How long one that is going to be started again may take to say so.
+/// How long a replica that will be started again may take to say so.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 pub(crate) struct Member<T: Number> {
@@ -85,7 +85,7 @@ impl<T: Number> Seat for Member<T> {
         Ok(self.open(serial)?.is_superseded())
     }
 
-    /// By a thread of its own, since the wait for the servers cannot be cut into slices.
+    /// By its own thread, since the wait for the servers cannot be cut into slices.
     fn lookup<'py>(
         &mut self,
         py: Python<'py>,
@@ -152,7 +152,7 @@ impl<T: Number> Seat for Member<T> {
         let Some(mut replica) = self.replica.take() else { return };
         if for_now {
             self.stop.leave();
-            // Whatever it answers, nobody asks for more.
+            // Its answer does not matter: there are no more requests.
             let _ = replica.next_step_within(FAREWELL);
         }
     }

@@ -6,12 +6,12 @@ use numpy::{PyArrayDyn, PyArrayMethods};
 use pyo3::prelude::*;
 use sync_replicas::Scalar;
 
-/// A number that variables are made of, here and in NumPy.
+/// A number type of variables, here and in NumPy.
 pub(crate) trait Number: Scalar + numpy::Element + bytemuck::Pod {
-    /// NumPy's word for it.
+    /// NumPy's name for it.
     const NAME: &'static str;
 
-    /// A gradient of fewer bits, widened; nothing when its bits are not fewer.
+    /// A gradient of fewer bits, widened; nothing if its bits are not fewer.
     fn widened(array: &Bound<'_, PyAny>) -> PyResult<Option<ArrayD<Self>>>;
 }
 
@@ -52,7 +52,7 @@ fn is_bfloat16(array: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(name == "bfloat16")
 }
 
-/// One of a thing for `f32` and a thing for `f64`.
+/// Either a value for `f32` or one for `f64`.
 pub(crate) enum Typed<A, B> {
     F32(A),
     F64(B),

@@ -1,5 +1,5 @@
 //! From Python's descriptions of optimizers and schedules to those of `optim`; and an optimizer by
-//! itself, for programs that are built from the parts.
+//! itself, for programs built from the parts.
 //!
 //! The descriptions are dataclasses with the names of the crate's numbers (`_optimizers.py`).
 
@@ -31,7 +31,7 @@ fn schedule(given: &Bound<'_, PyAny>) -> PyResult<Schedule> {
     text.parse().map_err(wrong)
 }
 
-/// The optimizer that a description means for these variables.
+/// The optimizer of a description, for these variables.
 pub(crate) fn optimizer<T: Number>(
     given: &Bound<'_, PyAny>,
     variables: &Variables<T>,
@@ -50,7 +50,7 @@ pub(crate) fn optimizer<T: Number>(
     Ok(groups.into())
 }
 
-/// What a description says that it is of.
+/// The kind named in a description.
 fn name(given: &Bound<'_, PyAny>) -> PyResult<String> {
     given.getattr("rule").and_then(|rule| rule.extract()).or_else(|_| {
         let got = given.get_type().name()?;

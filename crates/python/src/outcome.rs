@@ -19,7 +19,7 @@ pub(crate) enum Outcome {
     NotFinite {},
     /// Training ended meanwhile.
     Ended {},
-    /// Nobody will ever say (in a cluster only): servers began anew or training ended meanwhile, or
+    /// Will never be known (in a cluster only): servers began anew or training ended meanwhile, or
     /// this process leaves. The next step goes on, or there is none.
     Lost {},
 }

@@ -31,7 +31,7 @@ use crate::wait::beside;
 #[pyclass(frozen, module = "sync_replicas._native")]
 pub(crate) struct Place(Born<Cluster>);
 
-/// What a replica's part is described by, beside variables, optimizer and the trainer's settings.
+/// The description of a replica's part, beside variables, optimizer and the trainer's settings.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct Part {
@@ -42,7 +42,7 @@ struct Part {
 }
 
 impl Place {
-    /// Warnings go to standard error, where a scheduler and a launcher look.
+    /// Warnings go to standard error, where schedulers and launchers look.
     fn of(cluster: Cluster) -> PyResult<Self> {
         cli::program::log_to_stderr();
         Born::with_threads(|| Ok(cluster)).map(Self)
@@ -61,8 +61,8 @@ impl Place {
     }
 
     /// The place that an engine gives: in the words of `TF_CONFIG`, where servers have names whose
-    /// addresses `resolve` says, anew at every connection. A server listens at a free port of
-    /// `listen` at once; also where that is.
+    /// addresses `resolve` returns, anew at every connection. A server listens at a free port of
+    /// `listen` at once; also returns that address.
     #[staticmethod]
     fn _given(
         config: &str,
@@ -93,7 +93,7 @@ impl Place {
         Ok(self.0.get()?.place().task.role.to_string())
     }
 
-    /// The replica's number, from 0; None in a process that is no replica.
+    /// The replica's number, from 0; None in a process that is not a replica.
     #[getter]
     fn number(&self) -> PyResult<Option<u64>> {
         Ok(self.0.get()?.place().replica_id())
@@ -117,7 +117,7 @@ impl Place {
         Ok(self.0.get()?.replicas_to_aggregate())
     }
 
-    /// The run folder of the launcher, if it was one that started this process.
+    /// The run folder of the launcher, if one started this process.
     #[getter]
     fn run_dir(&self) -> Option<PathBuf> {
         Cluster::run_dir()
@@ -141,7 +141,7 @@ impl Place {
         Ok(Replica::new(number, seat))
     }
 
-    /// Serves as a parameter server whatever program the replicas run, until training is over.
+    /// Serves any program of the replicas as a parameter server, until training is over.
     fn _serve<'py>(
         &self,
         py: Python<'py>,
@@ -173,7 +173,7 @@ impl Place {
         member(py, served.map_err(|error| errors::cluster(&error, None))?)
     }
 
-    /// Has what this process does in the cluster end: a server saves and leaves.
+    /// Ends this process's part in the cluster: a server saves and leaves.
     fn _leave(&self) -> PyResult<()> {
         self.0.get().map(|cluster| cluster.process_handle().leave())
     }

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use pyo3::prelude::*;
 
-/// Does what a command line says, of which the first word is the program; the exit status. `itself`
-/// starts this program once more when words are put behind it. Once a process, at its end.
+/// Carries out a command line, whose first word is the program; returns the exit status. `itself`
+/// starts this program again when words are appended. Once a process, at its end.
 #[pyfunction]
 #[pyo3(name = "_program")]
 pub(crate) fn program(py: Python<'_>, itself: Vec<OsString>, typed: Vec<OsString>) -> i32 {

@@ -1,7 +1,7 @@
-//! A replica and its steps, for loops of the user's own; the classes that he sees are Python's.
+//! A replica and its steps, for the user's own loops; the user sees Python's classes.
 //!
-//! What does the work is a [`Seat`]: one of this process's trainer, or one of a cluster. Invariant:
-//! it is used under one lock, and who finds that held is a second thread, and is told so.
+//! The work is done by a [`Seat`]: one of this process's trainer, or one of a cluster. Invariant:
+//! it is used under one lock, and a second thread that finds the lock held is told so.
 
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
@@ -29,10 +29,10 @@ pub(crate) struct Step {
 
 type Shared = Born<Mutex<Box<dyn Seat>>>;
 
-/// What a replica does, whatever numbers its variables have and wherever they are. A step is named
-/// by its serial number; one that is over is refused.
+/// What a replica does, whatever its variables' number type and place. A step is named by its
+/// serial number; a finished one is refused.
 pub(crate) trait Seat: Send {
-    /// Waits for the next step; none when training has ended. A step that is open is given up.
+    /// Waits for the next step; none when training has ended. An open step is given up.
     fn next(&mut self, py: Python<'_>) -> PyResult<Option<Begun>>;
 
     /// The variables of the open step, as read-only arrays.
@@ -51,7 +51,7 @@ pub(crate) trait Seat: Send {
         wanted: Wanted,
     ) -> PyResult<Bound<'py, PyDict>>;
 
-    /// Asks for the rows of the next batch before its token is there, where that saves time.
+    /// Asks for the rows of the next batch before its token is there, if that saves time.
     fn prefetch(&mut self, py: Python<'_>, wanted: &Wanted) -> PyResult<()>;
 
     /// Pushes gradients, with the loss and the number of examples.
@@ -66,10 +66,10 @@ pub(crate) trait Seat: Send {
     /// Gives the step up if it is open.
     fn give_up(&mut self, serial: u64);
 
-    /// Leaves: for good, or for now, as one that is started again.
+    /// Leaves: for good, or for now, to be started again.
     fn leave(&mut self, for_now: bool);
 
-    /// Ends its part; what it did, where nobody else tells that.
+    /// Ends its part; what it did, if nothing else tells that.
     fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>>;
 }
 
@@ -92,7 +92,7 @@ impl Replica {
         self.number
     }
 
-    /// Waits for the next step; None when training has ended. A step that is open is given up.
+    /// Waits for the next step; None when training has ended. An open step is given up.
     fn next_step(&self, py: Python<'_>) -> PyResult<Option<Step>> {
         let begun = lock(&self.seat)?.next(py)?;
         Ok(begun.map(|begun| Step { begun, seat: Arc::clone(&self.seat) }))
@@ -105,7 +105,7 @@ impl Replica {
     }
 
     /// Leaves: its token goes to another, and training goes on with the rest; `for_now` says that
-    /// it is going to be started again, and concerns a cluster.
+    /// it will be started again, and concerns a cluster.
     #[pyo3(signature = (for_now = false))]
     fn leave(&self, py: Python<'_>, for_now: bool) -> PyResult<()> {
         let mut seat = lock(&self.seat)?;
@@ -180,7 +180,7 @@ impl Step {
         lock(&self.seat)?.superseded(self.begun.serial)
     }
 
-    /// Pushes the gradients of all variables as one unit, and says what became of them.
+    /// Pushes the gradients of all variables as one unit, and returns what became of them.
     #[pyo3(signature = (gradients, loss = None, examples = 0))]
     fn push(
         &self,
@@ -202,8 +202,8 @@ impl Step {
 }
 
 impl Drop for Step {
-    /// A step that nobody can push any more is given up. Should the lock be held, then by a wait
-    /// for the next one, which has done that.
+    /// Gives up a step that can no longer be pushed. Should the lock be held, then by a wait for
+    /// the next one, which has done that.
     fn drop(&mut self) {
         if let Ok(seat) = self.seat.get()
             && let Ok(mut seat) = seat.try_lock()

@@ -1,4 +1,4 @@
-//! What training did, as dicts: Python makes its report's objects and rows from them.
+//! A training's results, as dicts: Python makes its report's objects and rows from them.
 
 use cluster::ClusterReport;
 use numpy::ToPyArray;

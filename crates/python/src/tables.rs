@@ -1,6 +1,6 @@
 //! Tables: declarations and keys on their way in, rows on their way out.
 //!
-//! What a table may be, and what its rows are, is the business of the crates below.
+//! The crates below decide what a table may be, and what its rows are.
 
 use ndarray::{Array2, IxDyn};
 use numpy::{PyArrayDyn, PyUntypedArrayMethods};
@@ -18,7 +18,7 @@ pub(crate) fn hash_text(text: &str) -> i64 {
     sync_replicas::hash_text(text)
 }
 
-/// Refuses a declaration that makes no sense, by the name of its argument.
+/// Refuses an invalid declaration, by the name of its argument.
 #[pyfunction]
 #[pyo3(name = "_check_table")]
 pub(crate) fn check_table(given: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -30,7 +30,7 @@ pub(crate) fn is_table(given: &Bound<'_, PyAny>) -> PyResult<bool> {
     given.is_instance(&given.py().import("sync_replicas._table")?.getattr("Table")?)
 }
 
-/// The table that a declaration means (`_table.py`).
+/// The table of a declaration (`_table.py`).
 pub(crate) fn table(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Table> {
     let whole = "a whole number from 0";
     let mut table = Table::new(name, argument(given, "width", whole)?.unwrap_or_default());
@@ -64,7 +64,7 @@ pub(crate) fn table(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Table> {
     Ok(table)
 }
 
-/// The same with what one of the arguments says that is there.
+/// The same with the named argument in the error.
 fn with(table: Table, given: &Bound<'_, PyAny>, name: &str) -> PyResult<Table> {
     let whole = "a whole number from 1";
     Ok(match name {
@@ -116,7 +116,7 @@ fn pair(given: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyResult<(f64, 
     Ok(argument(given, name, expected)?.unwrap_or_default())
 }
 
-/// What is wrong since this argument was looked at.
+/// The error of this argument.
 fn checked(argument: &str, table: &Table) -> PyResult<()> {
     table.check().map_err(|error| {
         let TableError { what, allowed, got, .. } = error;

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 #[pyclass(frozen, module = "sync_replicas._native")]
 pub(crate) struct TensorBoard(Mutex<hooks::TensorBoard>);
 
-/// What a run was started with, by its type; the first that fits.
+/// A setting of the run, by its type; the first that fits.
 #[derive(FromPyObject)]
 enum Given {
     Flag(bool),
@@ -27,7 +27,7 @@ impl TensorBoard {
         Ok(Self(Mutex::new(board)))
     }
 
-    /// What the run was started with.
+    /// The settings that the run was started with.
     #[expect(clippy::needless_pass_by_value, reason = "it is converted for this call")]
     fn params(&self, py: Python<'_>, params: Vec<(String, Given)>) -> PyResult<()> {
         let params: Vec<_> = params.iter().map(|(name, given)| (&**name, given.param())).collect();
@@ -41,7 +41,7 @@ impl TensorBoard {
         self.told(py, |board| board.scalars(At::now(step), &scalars))
     }
 
-    /// How many values there are of one kind.
+    /// Many values of one kind, as a histogram.
     #[expect(clippy::needless_pass_by_value, reason = "it is converted for this call")]
     fn histogram(&self, py: Python<'_>, step: i64, name: &str, values: Vec<f64>) -> PyResult<()> {
         self.told(py, |board| board.histogram(At::now(step), name, &values))
@@ -57,12 +57,12 @@ impl TensorBoard {
         self.told(py, |board| board.restored(step))
     }
 
-    /// Hands over what was kept, about a second of it.
+    /// Hands over about a second of buffered values.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
         self.told(py, Tracker::flush)
     }
 
-    /// The run has ended; one that failed is not marked as done.
+    /// The run has ended; a failed one is not marked as done.
     #[pyo3(signature = (failed = false))]
     fn finish(&self, py: Python<'_>, failed: bool) -> PyResult<()> {
         self.told(py, |board| if failed { board.flush() } else { board.finish() })

@@ -1,4 +1,4 @@
-//! The queue of tokens by itself, for programs that are built from the parts.
+//! The queue of tokens by itself, for programs built from the parts.
 
 use pyo3::prelude::*;
 use token_queue::{DequeueError, EnqueueError, Token};
@@ -39,13 +39,13 @@ impl TokenQueue {
         Ok(token.step())
     }
 
-    /// Takes a token if there is one and nobody waits before.
+    /// Takes a token if there is one and no earlier caller waits.
     fn try_dequeue(&self) -> PyResult<Option<i64>> {
         let token = self.0.get()?.try_dequeue().map_err(|_: DequeueError| closed())?;
         Ok(token.map(Token::step))
     }
 
-    /// Closes it: tokens that are in it can still be taken, and waits that are in vain end with
+    /// Closes it: tokens in it can still be taken, and waits that cannot succeed end with
     /// `QueueClosedError`. Closing it again is no error.
     fn close(&self) -> PyResult<()> {
         let queue = self.0.get()?;

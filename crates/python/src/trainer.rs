@@ -1,4 +1,4 @@
-//! A training of this process: variables, optimizer, engine, and the door for replicas.
+//! A training in this process: variables, optimizer, engine, and the entry for replicas.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ pub(crate) enum Initial {
     F64(Variables<f64>),
 }
 
-/// What a training is described by, beside variables and optimizer.
+/// The description of a training, beside variables and optimizer.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct Settings {
@@ -83,7 +83,7 @@ impl Trainer {
         })
     }
 
-    /// Trains with threads, and answers what the report is made of.
+    /// Trains with threads, and returns the contents of the report.
     fn _fit<'py>(&self, py: Python<'py>, what: Fit) -> PyResult<Bound<'py, PyDict>> {
         match self.inner.get()? {
             Typed::F32(inner) => fit::run(py, inner, &self.kept, what),
@@ -109,7 +109,7 @@ impl Trainer {
     }
 
     /// The newest rows of a table's keys: an array in the shape of the keys, and as wide as the
-    /// table. One that no update has made is as it was born.
+    /// table. A row that no update has made is as it was born.
     fn lookup<'py>(
         &self,
         py: Python<'py>,
@@ -177,7 +177,7 @@ impl Trainer {
         })
     }
 
-    /// An optimizer's slot of a variable, such as "m" of Adam; None where there is none.
+    /// An optimizer's slot of a variable, such as "m" of Adam; None if there is none.
     fn slot<'py>(
         &self,
         py: Python<'py>,
@@ -197,7 +197,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Writes a checkpoint, keeping the `keep` newest; answers where it is. Steps go on meanwhile.
+    /// Writes a checkpoint, keeping the `keep` newest; returns its path. Steps go on meanwhile.
     #[pyo3(signature = (folder, keep = 3))]
     fn save(&self, py: Python<'_>, folder: PathBuf, keep: usize) -> PyResult<PathBuf> {
         each!(self.inner.get()?, inner => {
@@ -205,8 +205,8 @@ impl Trainer {
         })
     }
 
-    /// Goes on from a checkpoint, or the newest in a folder; answers its step. Replicas that joined
-    /// before have to join again.
+    /// Goes on from a checkpoint, or the newest in a folder; returns its step. Replicas that joined
+    /// before must join again.
     fn restore(&self, py: Python<'_>, path: PathBuf) -> PyResult<i64> {
         each!(self.inner.get()?, inner => {
             let step = py.detach(|| inner.restore(&path));
@@ -216,7 +216,7 @@ impl Trainer {
 }
 
 impl Initial {
-    /// Reads all of a dict: as float64 when the first array is, and otherwise as float32.
+    /// Reads the values of a dict: as float64 when the first array is, and otherwise as float32.
     pub(crate) fn read(variables: &Bound<'_, PyDict>) -> PyResult<Self> {
         let mut first = None;
         for value in variables.values() {

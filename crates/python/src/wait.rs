@@ -53,8 +53,8 @@ fn poll_for<F: Future>(
     }
 }
 
-/// Has a thread of its own do what cannot be waited for in slices, and waits for that; after a
-/// signal whose handler raises, the thread is left to itself.
+/// Has a separate thread do what cannot be waited for in slices, and waits for that; after a signal
+/// whose handler raises, the thread is left to itself.
 pub(crate) fn beside<R: Send + 'static>(
     py: Python<'_>,
     work: impl FnOnce() -> R + Send + 'static,

@@ -1,10 +1,10 @@
 //! How many backups? Choices of A and N are simulated many times over, and compared.
 //!
 //! Every choice meets the same random numbers, so that differences between choices are surer than
-//! the choices themselves. What the machines are like is either a distribution, or was measured;
-//! what was measured is drawn anew, with repetition, for each replication, so that the intervals
-//! also tell how little was measured. A [`Trace`] of measured times also tells who is slow
-//! ([`Diagnosis`]), and what each choice would have given on its own steps ([`Replay`]).
+//! the choices themselves. The machines follow a distribution or were measured; measured times are
+//! drawn anew, with repetition, for each replication, so that the intervals also show how little
+//! was measured. A [`Trace`] of measured times also tells which replicas are slow ([`Diagnosis`]),
+//! and what each choice would have given on its own steps ([`Replay`]).
 
 mod bootstrap;
 mod chance;
@@ -39,17 +39,17 @@ use search::Search;
 pub struct Fleet {
     /// Distributions and rules; its A and N do not matter.
     pub plan: Plan,
-    /// What was measured; then how the plan computes does not matter.
+    /// Measured times; then the plan's computing times do not matter.
     ///
-    /// Steps are drawn as wholes, so what machines have in common is kept. Only where nobody is
-    /// told that a step is over are machines drawn independently: then they come apart.
+    /// Steps are drawn as wholes, so what machines have in common is kept. Machines are drawn
+    /// independently only where no replica is told that a step is over: then they come apart.
     pub measured: Option<Replay>,
 }
 
 /// One choice of A and N.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Choice {
-    /// A.
+    /// A, the gradients that a step needs.
     pub replicas_to_aggregate: usize,
     /// N.
     pub total_num_replicas: usize,
@@ -65,11 +65,11 @@ pub struct Choice {
     pub p50: f64,
     /// Of the steps 95 % take less.
     pub p95: f64,
-    /// Gradients in vain, for each step.
+    /// Gradients wasted, for each step.
     pub wasted_per_step: f64,
-    /// The part of all computing that is in vain.
+    /// The part of all computing that is wasted.
     pub wasted_compute: f64,
-    /// What is to be small: for a fleet the seconds of training (or of each gradient, where the
+    /// What to minimize: for a fleet the seconds of training (or of each gradient, where the
     /// number of gradients counts), for a batch the machine-seconds of a step.
     pub cost: f64,
     /// Whether the machines that it needs were never seen to finish, so that its times are lower
@@ -84,8 +84,8 @@ pub struct Best {
     pub index: usize,
     /// The places of the first and the last choice that is as good, as far as can be told.
     pub as_good: (usize, usize),
-    /// Whether one as good lies at an end of what was looked at and not of what there is, so that
-    /// there may be better ones beyond.
+    /// Whether one as good lies at an end of the compared range that is not an end of the whole
+    /// range, so that there may be better ones beyond.
     pub at_edge: bool,
 }
 
@@ -94,8 +94,8 @@ pub struct Best {
 pub struct Advice {
     /// All that were simulated.
     pub choices: Vec<Choice>,
-    /// How many more there are that were compared by the formula alone, each of them, and looked
-    /// worse or no better than these.
+    /// How many more choices were compared by the formula alone, each of them, and looked worse or
+    /// no better than these.
     pub by_formula_alone: usize,
     /// The least cost.
     pub best: Best,
@@ -107,10 +107,10 @@ pub struct Advice {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AdviceError {
-    /// A or N cannot be, or does not fit the plan.
+    /// A or N is impossible, or does not fit the plan.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A measured time is no time.
+    /// A measured time is invalid.
     #[error(transparent)]
     Number(#[from] NumberError),
     /// The number of steps is not known for any A of this fleet.
@@ -121,17 +121,17 @@ pub enum AdviceError {
     NothingKnown {
         /// N.
         machines: usize,
-        /// From which A to which the points are.
+        /// The range of A that the points cover.
         points: String,
     },
 }
 
 /// A fixed fleet of machines: which A trains fastest?
 ///
-/// All `machines` compute, and A of them make a step. Fewer gradients a step make quicker steps of
-/// which more are needed: `iterations` says how many, and where it does not know, A is no choice.
-/// Every A is looked at: all are simulated where there are few, otherwise all are compared by the
-/// formula first, and the best of them and some all over the range are simulated.
+/// All `machines` compute, and A of them make a step. With fewer gradients a step, steps are
+/// quicker and more of them are needed: `iterations` says how many, and where it does not know, A
+/// is no choice. Every A is considered: all are simulated if there are few, otherwise the formula
+/// compares all first, and the best of them and some all over the range are simulated.
 ///
 /// # Errors
 /// [`AdviceError`].
@@ -166,7 +166,7 @@ fn fixed_fleet_within(
 
 /// A fixed batch of `gradients` a step: how many machines more than that?
 ///
-/// Looked at are all numbers up to `most_backups`, in the way of [`fixed_fleet`].
+/// All numbers up to `most_backups` are considered, as in [`fixed_fleet`].
 ///
 /// # Errors
 /// [`AdviceError`].
@@ -225,7 +225,7 @@ impl From<Plan> for Fleet {
 }
 
 impl Fleet {
-    /// Measured steps, if they are what a choice would have made of them: whoever is late is
+    /// Measured steps, if they are what a choice would have made of them: a late machine is
     /// stopped, and begins the next step with the others.
     fn steps(&self) -> Option<&Replay> {
         let told = self.plan.config.settings().tell_superseded;

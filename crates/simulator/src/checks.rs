@@ -41,9 +41,9 @@ pub struct Check {
     pub id: &'static str,
     /// What must hold, and how closely.
     pub claim: &'static str,
-    /// Who says so.
+    /// Its source.
     pub source: &'static str,
-    /// Who decided how a step goes.
+    /// What decided how a step goes.
     pub mode: &'static str,
     /// What it is worth.
     pub kind: Kind,
@@ -53,7 +53,7 @@ pub struct Check {
     pub holds: bool,
 }
 
-/// What the checks look at and figures show.
+/// The data of the checks and figures.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Published {
     /// A fleet of 100 machines.

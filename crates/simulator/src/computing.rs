@@ -1,10 +1,10 @@
 //! How long a replica computes: a drawn time, and the factors that make it longer.
 //!
-//! What is drawn for what: the time for each computation, a machine's factor for each replica,
-//! a batch's factor for each number of a batch, episodes for each group of replicas. So a replica
-//! that dies and comes back is on the same machine, and a batch that is computed again, by
-//! whomever, is as long as before. The invariant: each has random numbers of its own, so that a
-//! plan with one law more draws what it drew before.
+//! What is drawn for what: the time for each computation, a machine's factor for each replica, a
+//! batch's factor for each number of a batch, episodes for each group of replicas. So a replica
+//! that dies and comes back is on the same machine, and a batch takes as long as before when any
+//! replica computes it again. The invariant: each has its own random numbers, so that a plan with
+//! one law more draws what it drew before.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Distributions of random times: what a replica's computing takes, and what else is drawn.
+//! Distributions of random times: those of replicas' computing, and of all else that is drawn.
 //!
 //! Times are drawn by inverting the distribution function, with `libm`'s functions rather than the
 //! platform's, so that a seed gives the same times on every platform. Crates of distributions
@@ -37,9 +37,9 @@ pub enum Distribution {
     },
     /// `least` and then an exponential time; the usual model of a machine with stragglers.
     ShiftedExponential {
-        /// What every draw has.
+        /// The part common to every draw.
         least: Seconds,
-        /// The mean of what comes on top.
+        /// The mean of the rest.
         mean_excess: Seconds,
     },
     /// exp of a normal with mean ln `median` and standard deviation `sigma`.
@@ -58,7 +58,7 @@ pub enum Distribution {
         /// Longer draws are shortened to this.
         most: Option<Seconds>,
     },
-    /// Usually `body`; a `straggler` with some probability, each time anew.
+    /// Usually `body`; with some probability a `straggler`, each time anew.
     Mixture {
         /// Of a straggler.
         probability: Probability,
@@ -67,7 +67,7 @@ pub enum Distribution {
         /// A straggler's time.
         straggler: Box<Distribution>,
     },
-    /// One of these, each as likely: what was measured.
+    /// One of these measured values, each as likely.
     Samples {
         /// The measured times, or factors.
         #[serde(alias = "factors")]
@@ -106,10 +106,10 @@ impl Distribution {
         Self::Constant { seconds }
     }
 
-    /// A distribution that gives what was measured.
+    /// A distribution that gives the measured values.
     ///
     /// # Errors
-    /// [`NumberError`] when nothing was measured, or a time is no time.
+    /// [`NumberError`] when nothing was measured, or a time is invalid.
     pub fn samples(seconds: &[f64]) -> Result<Self, NumberError> {
         let seconds = seconds.iter().copied().map(Seconds::try_from);
         let seconds = Samples::try_from(seconds.collect::<Result<Vec<_>, _>>()?)?;

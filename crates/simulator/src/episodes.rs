@@ -1,8 +1,8 @@
 //! Episodes: stretches of time in which some replicas compute more slowly, as when a link is
 //! congested or a processor is throttled.
 //!
-//! Every replica of a group meets the same episodes, and works them out for itself from the same
-//! random numbers. Work is stretched exactly: an episode that begins or ends in the middle of a
+//! Every replica of a group meets the same episodes, and computes them from the same random
+//! numbers. Work is stretched exactly: an episode that begins or ends in the middle of a
 //! computation slows the part that lies within it, and no other.
 
 use std::num::NonZeroUsize;
@@ -32,7 +32,7 @@ fn one() -> NonZeroUsize {
 }
 
 /// Beginnings and ends that one computation can meet; what is left of it then takes the factor at
-/// hand. So a plan with episodes of nanoseconds ends as well.
+/// hand. So a plan with episodes of nanoseconds also ends.
 const MOST_CHANGES: usize = 10_000;
 
 /// The episodes that a replica meets, of all kinds, from a moment on.

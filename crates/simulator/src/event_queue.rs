@@ -1,7 +1,7 @@
-//! What happens when, in virtual time.
+//! Events in virtual time.
 //!
 //! No clock is read: time is whatever the next event says. Events of the same instant come in the
-//! order in which they were put down, so a run never depends on how a heap breaks ties.
+//! order in which they were added, so a run never depends on how a heap breaks ties.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -27,7 +27,7 @@ use std::time::Duration;
 pub struct EventQueue<E> {
     entries: BinaryHeap<Reverse<Entry<E>>>,
     now: Duration,
-    /// How many events were ever put down: the number of the next one.
+    /// How many events were ever added: the number of the next one.
     put: u64,
 }
 
@@ -44,14 +44,14 @@ impl<E> EventQueue<E> {
         self.now
     }
 
-    /// Puts an event down for a time; one that has passed already means now.
+    /// Adds an event at a time; a time that has passed already means now.
     pub fn at(&mut self, time: Duration, event: E) {
         let time = time.max(self.now);
         self.entries.push(Reverse(Entry { time, number: self.put, event }));
         self.put += 1;
     }
 
-    /// Puts an event down for `delay` from now, or for the end of time if that comes before.
+    /// Adds an event `delay` from now, or at the end of time if that comes before.
     pub fn after(&mut self, delay: Duration, event: E) {
         self.at(self.now.saturating_add(delay), event);
     }
@@ -75,7 +75,7 @@ impl<E> EventQueue<E> {
     }
 }
 
-/// Each event moves the present to its time; the iterator goes on when more is put down.
+/// Each event moves the present to its time; the iterator goes on when more are added.
 impl<E> Iterator for EventQueue<E> {
     type Item = E;
 
@@ -105,7 +105,7 @@ impl<E> Entry<E> {
     }
 }
 
-/// By time, then by number; the event itself has no say.
+/// By time, then by number; the event itself does not matter.
 impl<E> Ord for Entry<E> {
     fn cmp(&self, other: &Self) -> Ordering {
         self.key().cmp(&other.key())

@@ -1,8 +1,8 @@
 //! The formula: every replica starts each step afresh, and the step ends with the A-th gradient.
 //!
-//! No engine and no token: it is what the engine is compared with. For A <= N a step takes
-//! X_(A:N), the A-th smallest of N drawn times; for A > N a replica that has finished begins
-//! another batch until A are under way or done.
+//! No engine and no token: the engine is compared with it. For A <= N a step takes X_(A:N), the
+//! A-th smallest of N drawn times; for A > N a replica that has finished begins another batch until
+//! A are under way or done.
 
 use crate::computing::Computing;
 use crate::distribution::time;
@@ -22,7 +22,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
         let update = plan.update.as_ref().map(|update| update.draw_time(&mut updates));
         let update = update.unwrap_or_default().as_secs_f64();
         for (place, time) in times.iter().enumerate() {
-            // Whoever is late is stopped when the update is done.
+            // A late replica is stopped when the update is done.
             let spent = (time.computed - time.began).min(last + update - time.began).max(0.0);
             totals.computed_seconds += spent;
             totals.useful_seconds += if place < needed { spent } else { 0.0 };
@@ -46,7 +46,7 @@ pub struct Arrivals<'p> {
     replicas: Vec<Computing<'p>>,
     /// How many batches each replica has begun: they have the numbers that the engine gives.
     begun: Vec<u64>,
-    /// When the step begins; only episodes ask.
+    /// When the step begins; only episodes need it.
     now: f64,
     times: Vec<Arrival>,
 }
@@ -112,7 +112,7 @@ impl<'p> Arrivals<'p> {
         *arrivals.select_nth_unstable_by(self.plan.aggregate() - 1, f64::total_cmp).1
     }
 
-    /// Whoever is free first begins the next batch, until A are begun.
+    /// The first free replica begins the next batch, until A are begun.
     fn more_rounds(&mut self) {
         let mut free: crate::EventQueue<usize> = crate::EventQueue::new();
         for (replica, first) in self.times.iter().enumerate() {

@@ -1,8 +1,8 @@
 //! The engine in virtual time.
 //!
-//! Nothing here decides who is admitted or who gets a token: that is the engine's, the same one
-//! that trains. What is here draws times from a seed and carries the engine's effects
-//! out on an [`EventQueue`] instead of on threads.
+//! Nothing here decides what is admitted or which replica gets a token: that is the engine's, the
+//! same one that trains. The code here draws times from a seed and carries the engine's effects out
+//! on an [`EventQueue`] instead of on threads.
 //!
 //! The invariant: one seed decides everything. No clock is read, nothing depends on an address, a
 //! hash map's order or the number of processors, so the same seed gives the same bytes.

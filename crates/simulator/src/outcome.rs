@@ -1,4 +1,4 @@
-//! What came of a run: how long its steps took, and what was computed in vain.
+//! The outcome of a run: how long its steps took, and how much work was wasted.
 
 use engine::{Engine, Tally};
 use serde::Serialize;
@@ -20,13 +20,13 @@ pub struct Outcome {
 pub struct Report {
     /// The plan's name.
     pub plan: String,
-    /// Who decided how a step went.
+    /// What decided how a step went.
     pub mode: Mode,
-    /// What the random numbers came from.
+    /// The seed of the random numbers.
     pub seed: u64,
-    /// A.
+    /// A, the gradients that a step needs.
     pub replicas_to_aggregate: usize,
-    /// N.
+    /// N, the number of replicas.
     pub total_num_replicas: usize,
     /// Steps done.
     pub steps: usize,
@@ -34,7 +34,7 @@ pub struct Report {
     pub seconds: f64,
     /// How long a step took.
     pub step_seconds: Spread,
-    /// What came of the work.
+    /// The outcome of the work.
     pub gradients: Gradients,
     /// Gradients that were dropped or given up, for each step.
     pub wasted_per_step: f64,
@@ -48,7 +48,7 @@ pub struct Report {
     pub stuck: Option<String>,
 }
 
-/// What came of the gradients.
+/// The outcome of the gradients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Gradients {
     /// Became part of a step.
@@ -92,7 +92,7 @@ pub struct TokenBooks {
     pub held: u64,
 }
 
-/// Sums that a run keeps.
+/// A run's sums.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) computed_seconds: f64,

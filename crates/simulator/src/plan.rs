@@ -1,4 +1,4 @@
-//! A plan: what is simulated, read from TOML and checked.
+//! A plan: what to simulate, read from TOML and checked.
 //!
 //! Whatever the text, reading it ends in a plan that can be run or in an error that says where and
 //! what; it never panics. An unknown key is an error, since a misspelt one would change nothing.
@@ -25,7 +25,7 @@ pub struct Plan {
     pub name: String,
     /// What it shows, in a sentence.
     pub about: String,
-    /// Who decides how a step goes.
+    /// What decides how a step goes.
     pub mode: Mode,
     /// Decides every random number.
     pub seed: u64,
@@ -33,13 +33,13 @@ pub struct Plan {
     pub steps: u64,
     /// The engine's settings, A and N among them.
     pub config: Config,
-    /// From a token to the end of computing, for replicas without a distribution of their own.
+    /// From a token to the end of computing, for replicas that have no distribution below.
     pub compute: Distribution,
-    /// Replicas with a distribution of their own.
+    /// Replicas with their own distribution.
     pub replicas: BTreeMap<u64, Distribution>,
     /// How many times as long a replica computes as another, drawn once for each; none is once.
     pub machine: Option<Distribution>,
-    /// The same for a batch, whoever computes it and however often.
+    /// The same for a batch, each time that any replica computes it.
     pub batch: Option<Distribution>,
     /// How much the times that a replica draws resemble the ones before.
     pub correlation: Correlation,
@@ -47,7 +47,7 @@ pub struct Plan {
     pub episodes: Vec<Episodes>,
     /// From the end of computing to the arrival of the gradient; none takes no time.
     pub network: Option<Distribution>,
-    /// Added to a gradient's way for each of the N replicas, as they all share the server.
+    /// Added to a gradient's way for each of the N replicas, since they all share the server.
     pub network_per_replica: Seconds,
     /// From the last gradient that a step needs to the new tokens; none takes no time.
     pub update: Option<Distribution>,
@@ -57,7 +57,7 @@ pub struct Plan {
     pub churn: Option<Churn>,
 }
 
-/// Who decides how a step goes.
+/// What decides how a step goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
@@ -70,24 +70,24 @@ pub enum Mode {
 /// Something that happens to a replica at a fixed time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Event {
-    /// When.
+    /// When it happens.
     pub at: Duration,
-    /// To whom.
+    /// The replica.
     pub replica: u64,
-    /// What.
+    /// The event.
     pub what: What,
 }
 
 /// What can happen to a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// It vanishes without a word; only the end of its lease tells.
+    /// It vanishes silently; only the end of its lease tells.
     Dies,
-    /// It says that it goes.
+    /// It leaves by the protocol.
     Leaves,
-    /// It comes, or comes back. One whose first event this is is not there at the start.
+    /// It comes, or comes back. A replica whose first event this is was not there at the start.
     Joins,
-    /// It stands still for so long, and goes on where it was.
+    /// It stops for this long, and goes on where it was.
     Pauses(Duration),
 }
 
@@ -95,27 +95,27 @@ pub enum What {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Churn {
-    /// How long a replica lives; it then vanishes without a word.
+    /// How long a replica lives; it then vanishes silently.
     pub dies_after: Option<Distribution>,
     /// How long a dead replica stays away; for ever if there is none.
     pub back_after: Option<Distribution>,
-    /// How long a replica runs before it stands still.
+    /// How long a replica runs before it stops.
     pub pauses_after: Option<Distribution>,
-    /// For how long it then stands still.
+    /// For how long it then stops.
     pub pause: Option<Distribution>,
 }
 
 impl Plan {
     /// More steps than this do not fit a report.
     pub const MOST_STEPS: u64 = 10_000_000;
-    /// More replicas than this are a slip of the finger.
+    /// More replicas than this are certainly a typo.
     pub const MOST_REPLICAS: usize = 65_536;
 
     /// A plan for A gradients of N replicas under the front door's settings, without leases and
     /// deadlines, where only computing takes time.
     ///
     /// # Errors
-    /// [`ConfigError`] when A or N cannot be.
+    /// [`ConfigError`] when A or N is invalid.
     pub fn new(compute: Distribution, aggregate: usize, total: usize) -> Result<Self, ConfigError> {
         let settings = Settings {
             total_num_replicas: Some(total),
@@ -186,13 +186,13 @@ impl Plan {
         drawn + self.network_per_replica.get() * self.total() as f64
     }
 
-    /// A.
+    /// A, the gradients that a step needs.
     #[must_use]
     pub fn aggregate(&self) -> usize {
         self.config.replicas_to_aggregate()
     }
 
-    /// N.
+    /// N, the number of replicas.
     #[must_use]
     pub fn total(&self) -> usize {
         self.config.total_num_replicas()

@@ -1,9 +1,9 @@
-//! The plans that the crate carries, by name.
+//! The built-in plans, by name.
 
-/// A plan that the crate carries: its name and its text.
+/// A built-in plan: its name and its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Carried {
-    /// What it is asked for by.
+    /// The name to ask for.
     pub name: &'static str,
     /// The file.
     pub text: &'static str,
@@ -32,7 +32,7 @@ pub const CARRIED: [Carried; 13] = carried![
     "meta-failures",
 ];
 
-/// The carried plan of this name.
+/// The built-in plan of this name.
 #[must_use]
 pub fn carried(name: &str) -> Option<&'static Carried> {
     CARRIED.iter().find(|plan| plan.name == name)

@@ -1,8 +1,8 @@
 //! The engine in virtual time: replicas that draw how long they compute.
 //!
-//! Whatever is decided, the engine decides. What is here is what a replica and a server do: wait,
-//! compute, send, update. Its invariant: the token ledger balance at the end of every run,
-//! or the run fails.
+//! The engine decides everything. The code here does what a replica and a server do: wait, compute,
+//! send, update. Its invariant: the token ledger balances at the end of every run, or the run
+//! fails.
 
 mod worker;
 
@@ -28,7 +28,7 @@ enum Event {
     Computed { replica: usize, work: u64 },
     /// Its gradient reaches the server.
     Arrives { replica: usize, work: u64, local_step: i64 },
-    /// A replica that stood still goes on.
+    /// A stopped replica goes on.
     Wakes { replica: usize },
     /// A lane's update is done.
     Applied { lane: usize },
@@ -51,7 +51,7 @@ struct Run<'p> {
     plan: &'p Plan,
     engine: Engine,
     events: EventQueue<Event>,
-    /// What the engine wants done, and a list to swap it with.
+    /// The engine's effects, and a list to swap them with.
     effects: Vec<Effect>,
     spare: Vec<Effect>,
     workers: Vec<Worker<'p>>,
@@ -61,7 +61,7 @@ struct Run<'p> {
     totals: Totals,
     /// Events since the last step.
     quiet: u64,
-    /// When the last of them was that is no tick.
+    /// When the last of them that is not a tick was.
     last_event: Duration,
     /// Whether a tick is among the events.
     ticks: bool,
@@ -116,15 +116,15 @@ impl<'p> Run<'p> {
         first.is_some_and(|event| event.what == What::Joins)
     }
 
-    /// Plays until the steps are done; says why when they will never be.
+    /// Plays until the steps are done; returns why if they never will be.
     fn play(&mut self) -> Option<String> {
         let patience = PATIENCE.max(100 * self.plan.config.tokens_per_step() as u64);
         while (self.durations.len() as u64) < self.plan.steps {
             if self.events.len() == usize::from(self.ticks) && self.is_frozen() {
-                return Some(self.describe("nobody computes, and nothing is on its way"));
+                return Some(self.describe("no replica computes, and nothing is on its way"));
             }
             let Some(event) = self.events.next() else {
-                return Some(self.describe("nobody computes, and nothing is on its way"));
+                return Some(self.describe("no replica computes, and nothing is on its way"));
             };
             self.quiet += 1;
             if self.quiet > patience {
@@ -142,7 +142,7 @@ impl<'p> Run<'p> {
         None
     }
 
-    /// Whether no tick to come can change anything: no lease and no deadline ends any more.
+    /// Whether no tick to come can change anything: no lease and no deadline is left to end.
     fn is_frozen(&self) -> bool {
         let settings = self.plan.config.settings();
         let limits = settings.lease.into_iter().chain(settings.step_deadline);
@@ -190,7 +190,7 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// Does what the engine wants done, until it wants no more.
+    /// Carries out the engine's effects, until there are no more.
     fn carry_out(&mut self) {
         while !self.effects.is_empty() {
             let mut effects = std::mem::replace(&mut self.effects, std::mem::take(&mut self.spare));
@@ -307,7 +307,7 @@ impl<'p> Run<'p> {
         }
     }
 
-    /// A replica is told that it computes in vain (P-13). One that stands still does not hear it.
+    /// A replica is told that its work is superseded (P-13). A halted replica does not hear it.
     fn superseded(&mut self, replica: usize) {
         let now = self.events.now();
         let worker = &mut self.workers[replica];

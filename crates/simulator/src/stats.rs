@@ -7,8 +7,8 @@ use serde::Serialize;
 pub struct Spread {
     /// The mean.
     pub mean: f64,
-    /// The standard error of the mean, from the means of stretches of the run, since the steps of
-    /// a run depend on each other.
+    /// The standard error of the mean, from the means of stretches of the run, since the steps of a
+    /// run depend on each other.
     pub standard_error: f64,
     /// The standard deviation.
     pub deviation: f64,

@@ -1,7 +1,7 @@
 //! Random numbers: one stream for each purpose, all from one seed.
 //!
-//! A replica draws from a stream of its own, so adding a replica, or drawing more in one of them,
-//! does not move the numbers of the others.
+//! A replica draws from its own stream, so adding a replica, or drawing more in one of them, does
+//! not move the numbers of the others.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -41,7 +41,7 @@ impl Stream {
         Self::numbered(seed, 1 << 63)
     }
 
-    /// Draws that resample what was measured.
+    /// Draws that resample measurements.
     pub(crate) fn of_resampling(seed: u64) -> Self {
         Self::numbered(seed, (1 << 63) + 1)
     }

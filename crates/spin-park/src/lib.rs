@@ -38,8 +38,8 @@ thread_local! {
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    // A call within a call finds none and gets one of its own: the two must not take each other's
-    // wake-ups. Nor does one that comes when the thread ends and its signal is gone.
+    // A nested call finds none and gets its own: the two must not take each other's wake-ups. Nor
+    // does a call find one when the thread ends and its signal is gone.
     let kept = SIGNAL.try_with(Cell::take).ok().flatten();
     let signal = kept.unwrap_or_else(Signal::new);
     let waker = Waker::from(Arc::clone(&signal));

@@ -25,9 +25,9 @@ pub use error::BuildError;
 /// Describes a synchronous training; [`SyncReplicas::build`] starts it (R-18, P-3, P-4).
 ///
 /// # Learning rate
-/// The A gradients of a step are averaged, not summed (R-23): the update is as large as that of
-/// one replica. Against training with one replica a step sees A times the examples, and usually
-/// bears a larger rate.
+/// The A gradients of a step are averaged, not summed (R-23): the update is as large as that of one
+/// replica. Compared with training on one replica, a step sees A times the examples, and usually
+/// tolerates a larger rate.
 ///
 /// # Examples
 /// ```
@@ -57,7 +57,7 @@ pub struct SyncReplicas<O> {
     run: Option<RunId>,
 }
 
-/// Which moving averages are kept.
+/// Which moving averages to keep.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Averages {
     pub(crate) decay: Option<f64>,
@@ -65,18 +65,18 @@ pub(crate) struct Averages {
     pub(crate) names: Option<Vec<String>>,
 }
 
-/// A checked description, for a driver other than [`Trainer`].
+/// A checked description, for drivers other than [`Trainer`].
 #[derive(Clone, Debug)]
 pub struct Parts<O> {
     /// The update rule.
     pub optimizer: O,
     /// The engine's settings.
     pub config: Config,
-    /// The lease that was asked for, if one was.
+    /// The requested lease, if any.
     pub lease: Option<Duration>,
-    /// What a sparse gradient's rows are divided by.
+    /// What divides a sparse gradient's rows.
     pub sparse_mean: SparseMean,
-    /// How a sparse gradient's rows come together.
+    /// How a sparse gradient's rows are merged.
     pub sparse_merge: SparseMerge,
     /// The decay of the moving averages, if there are any.
     pub moving_average: Option<f64>,
@@ -84,12 +84,12 @@ pub struct Parts<O> {
     pub variables_to_average: Option<Vec<String>>,
     /// The run that its checkpoints belong to.
     pub run: RunId,
-    /// Where what happens is recorded, if anywhere.
+    /// Where to record what happens, if anywhere.
     pub record: Option<Record>,
 }
 
 impl<O> SyncReplicas<O> {
-    /// Wraps an optimizer; one replica until something else is said.
+    /// Wraps an optimizer; one replica unless changed.
     #[must_use]
     pub fn new(optimizer: O) -> Self {
         Self {
@@ -144,7 +144,7 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// What a sparse gradient's rows are divided by (R-8).
+    /// What divides a sparse gradient's rows (R-8).
     #[must_use]
     pub fn sparse_mean(mut self, mean: SparseMean) -> Self {
         self.sparse_mean = mean;
@@ -169,9 +169,9 @@ impl<O> SyncReplicas<O> {
     }
 
     /// With locking, the default, an update writes in place unless a reader holds the variables,
-    /// and readers that come meanwhile wait for it. Without, readers never wait, and there are two
-    /// arrays of each variable, written by turns. A reader sees whole steps either way, and keeps
-    /// the step that it began with (R-29, P-11).
+    /// and readers that come meanwhile wait for it. Without, readers never wait, and each variable
+    /// has two arrays, written by turns. Either way a reader sees whole steps, and keeps the step
+    /// that it began with (R-29, P-11).
     #[must_use]
     pub fn use_locking(mut self, locking: bool) -> Self {
         self.use_locking = locking;
@@ -179,17 +179,17 @@ impl<O> SyncReplicas<O> {
     }
 
     /// How long a replica may stay away at the start, and on a cluster be silent at any time,
-    /// before another one gets its token; 10 s when not given, on a cluster 5 s (P-5). A replica
-    /// that lives and hangs is the [step timeout](Self::step_timeout)'s.
+    /// before another one gets its token; 10 s when not given, on a cluster 5 s (P-5). For a live
+    /// replica that hangs there is the [step timeout](Self::step_timeout).
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         (self.settings.lease, self.lease) = (Some(lease), Some(lease));
         self
     }
 
-    /// How long a replica may work with one token before another one gets it, however often it
-    /// shows that it lives; [`StepTimeout::Automatic`] when not given (P-28). What comes after that
-    /// still counts if its step is open.
+    /// How long a replica may work with one token before another one gets it, whatever signs of
+    /// life it gives; [`StepTimeout::Automatic`] when not given (P-28). A later push still counts
+    /// if its step is open.
     #[must_use]
     pub fn step_timeout(mut self, timeout: StepTimeout) -> Self {
         self.settings.step_timeout = timeout;
@@ -207,7 +207,7 @@ impl<O> SyncReplicas<O> {
     /// How many replicas must be left of those of a [`fit`](crate::Trainer::fit) when others fail
     /// or panic; 1 when not given, so that training goes on while one is left (P-5). With fewer it
     /// ends with [`FitError::TooFewReplicas`](crate::FitError::TooFewReplicas). A replica whose
-    /// data ended is no failure. Not for a cluster, whose replicas are processes of their own.
+    /// data ended has not failed. Not for a cluster, whose replicas are separate processes.
     #[must_use]
     pub fn min_replicas(mut self, count: usize) -> Self {
         self.min_replicas = Some(count);
@@ -230,15 +230,15 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// Whether replicas whose step is over are told at once; they are when not given (P-13).
+    /// Whether to tell replicas at once that their step is over; yes when not given (P-13).
     #[must_use]
     pub fn tell_superseded(mut self, tell: bool) -> Self {
         self.settings.tell_superseded = tell;
         self
     }
 
-    /// The `reference` preset: TensorFlow's own rules (P-16). Say this first; what is
-    /// said afterwards holds.
+    /// The `reference` preset: TensorFlow's own rules (P-16). Call this first; later calls override
+    /// it.
     #[must_use]
     pub fn reference(mut self) -> Self {
         self.settings = self.settings.reference();
@@ -247,14 +247,14 @@ impl<O> SyncReplicas<O> {
         self
     }
 
-    /// Keeps the last averaged gradient, to be looked at by [`Trainer::last_average`] (P-10).
+    /// Keeps the last averaged gradient for [`Trainer::last_average`] (P-10).
     #[must_use]
     pub fn observe_gradients(mut self, observe: bool) -> Self {
         self.observe = observe;
         self
     }
 
-    /// Records there what happens when: the updates, and what each replica does.
+    /// Records what happens when: the updates, and what each replica does.
     #[must_use]
     pub fn record(mut self, record: &Record) -> Self {
         self.record = Some(record.clone());

@@ -1,9 +1,9 @@
-//! Large work on all cores, in a pool of this crate's own.
+//! Large work on all cores, in this crate's own pool.
 //!
 //! A pool runs whatever it holds on a thread that waits for a part of its work. In a pool that the
-//! program uses too, that could be a task which waits for the very lock under which the work is
+//! program also uses, that could be a task that waits for the very lock under which the work is
 //! done. So no task but this crate's parts ever runs here, and no thread that waits for them runs
-//! anything else. The pool starts with the first piece of work that is large enough to be cut.
+//! anything else. The pool starts with the first piece of work large enough to be cut.
 
 use std::cell::Cell;
 use std::num::NonZeroUsize;
@@ -18,7 +18,7 @@ use crate::Scalar;
 /// Lets an optimizer's large updates run on all cores, in a pool that starts with the first of
 /// them.
 ///
-/// [`SyncReplicas::build`](crate::SyncReplicas::build) does it; this is for code that carries out
+/// [`SyncReplicas::build`](crate::SyncReplicas::build) does this; call it in code that carries out
 /// the engine in another way.
 #[must_use]
 pub fn on_all_cores<T: Scalar>(optimizer: OptimizerState<T>) -> OptimizerState<T> {
@@ -31,7 +31,7 @@ pub(crate) fn sums_on_all_cores<T: Scalar>(sums: SparseSums<T>) -> SparseSums<T>
 }
 
 thread_local! {
-    /// Whose update this thread has a part in; 0 for none.
+    /// The mark of the update of which this thread runs a part; 0 for none.
     static MARK: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -40,9 +40,9 @@ pub(crate) fn mark() -> usize {
     MARK.get()
 }
 
-/// Runs something under a mark, which the parts of it that run elsewhere carry too.
+/// Runs something under a mark, which its parts on other threads also carry.
 pub(crate) fn marked<R>(mark: usize, run: impl FnOnce() -> R) -> R {
-    /// Also when it panics.
+    /// Even when it panics.
     struct Back(usize);
     impl Drop for Back {
         fn drop(&mut self) {
@@ -59,7 +59,7 @@ fn count() -> usize {
     *COUNT.get_or_init(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
 }
 
-/// Runs both, side by side if there are threads to be had.
+/// Runs both, side by side if threads are available.
 fn join(first: &mut (dyn FnMut() + Send), second: &mut (dyn FnMut() + Send)) {
     static POOL: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
         let named = |number| format!("sync-replicas-{number}");

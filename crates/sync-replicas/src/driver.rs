@@ -1,5 +1,6 @@
-//! For who carries out the engine's decisions in another way than [`Trainer`](crate::Trainer), as
-//! the crate `cluster` does: a description in its parts, and what hooks and models see.
+//! For drivers that carry out the engine's decisions in another way than
+//! [`Trainer`](crate::Trainer), as the crate `cluster` does: a description in its parts, and what
+//! hooks and models see.
 //!
 //! These are seams between the crates of this project: they change more often than the rest.
 

@@ -1,6 +1,6 @@
-//! The explicit way: TensorFlow's own parts under their own names, each to be called.
+//! The explicit way: TensorFlow's own parts under their own names, for separate calls.
 //!
-//! For those who come from it, and for comparison. It uses the `reference` preset; new code uses
+//! For users who come from it, and for comparison. It uses the `reference` preset; new code uses
 //! [`SyncReplicas`](crate::SyncReplicas), where nothing can be forgotten.
 //!
 //! The order is the original's: wrap an optimizer, `apply_gradients` once, then for every replica a

@@ -1,6 +1,6 @@
-//! What went wrong, in words: errors with their causes, panics with what they said.
+//! What went wrong, in words: errors with their causes, panics with their messages.
 //!
-//! Text only; who ends because of it is decided elsewhere.
+//! Text only; other code decides what ends because of it.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ pub fn describe(error: &dyn Error) -> String {
     with_causes(error.to_string(), error)
 }
 
-/// What was said of an error, and what it does not say of its causes.
+/// A text about an error, followed by the causes that it does not mention.
 #[must_use]
 pub fn with_causes(mut text: String, error: &dyn Error) -> String {
     let mut source = error.source();
@@ -27,7 +27,7 @@ pub fn with_causes(mut text: String, error: &dyn Error) -> String {
     text
 }
 
-/// Words from elsewhere, as a terminal may show them: control characters are escaped (P-27).
+/// Foreign words, as a terminal may show them: control characters are escaped (P-27).
 #[must_use]
 pub fn printable(words: &str) -> Cow<'_, str> {
     if !words.contains(char::is_control) {
@@ -43,7 +43,7 @@ pub fn printable(words: &str) -> Cow<'_, str> {
     shown.into()
 }
 
-/// What a panic said.
+/// A panic's message.
 pub(crate) fn describe_panic(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned())

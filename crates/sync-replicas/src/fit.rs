@@ -51,7 +51,7 @@ impl<T: Scalar> Trainer<T> {
     ///
     /// # Errors
     /// [`FitError`] when a hook or an update fails, or so many replicas that fewer than
-    /// [`min_replicas`](crate::SyncReplicas::min_replicas) are left. The failure of some is a
+    /// [`min_replicas`](crate::SyncReplicas::min_replicas) are left. The failure of a few is a
     /// warning at once, and in the report (P-5).
     ///
     /// # Examples
@@ -141,7 +141,7 @@ impl<T: Scalar> Trainer<T> {
     }
 
     /// After an end by numbers that are not finite: sets aside checkpoints that are not known to be
-    /// good, and says which one is.
+    /// good, and names the newest good one.
     fn good_ones(&self, error: FitError, folders: &[PathBuf]) -> FitError {
         let reason = match &error {
             FitError::Session(SessionError::Hook { source, .. } | SessionError::Step(source)) => {
@@ -164,7 +164,7 @@ impl<T: Scalar> Trainer<T> {
     }
 
     /// Puts the hooks between the steps, and makes a fresh start unless nothing has happened yet;
-    /// what hosts the hooks, and where training begins.
+    /// returns the hooks' host, and where training begins.
     fn begin(&self, hooks: Hooks<T>) -> Result<(Arc<HookHost<T>>, Begun), FitError> {
         // Before a hook is called; a replica that joins meanwhile is found below.
         let count = self.shared.core().engine.num_live();
@@ -243,7 +243,7 @@ fn guarded<R>(run: impl FnOnce() -> Result<R, SessionError>) -> Result<R, FitErr
     }
 }
 
-/// One replica's life; what goes wrong in it is told, not spread.
+/// One replica's life; its failures are reported, not spread.
 fn run_replica<T, M, S>(
     shared: &Arc<Shared<T>>,
     id: ReplicaId,
@@ -320,7 +320,7 @@ where
     Ok(ReplicaOutcome::Finished)
 }
 
-/// The next step; a failed update ends the loop as any end does, since `fit` itself tells it.
+/// The next step; a failed update ends the loop as any end does, since `fit` itself reports it.
 fn next_step<T: Scalar>(replica: &mut Replica<T>) -> Result<Option<Step<'_, T>>, WaitError> {
     match replica.next_step() {
         Err(WaitError::Failed { .. }) => Ok(None),

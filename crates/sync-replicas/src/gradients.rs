@@ -1,6 +1,6 @@
 //! One replica's gradients of one batch: for each variable a dense array, indexed slices, or none.
 //!
-//! Carries values only; who sent them, and whether they are fresh, is the engine's business.
+//! Carries values only; their sender and their freshness are the engine's business.
 
 use std::borrow::Cow;
 
@@ -45,7 +45,7 @@ impl<T> Default for Gradients<T> {
 }
 
 impl<T: Scalar> Gradient<T> {
-    /// Whether no number of it is infinite or NaN; one pass over it.
+    /// Whether no number in it is infinite or NaN; one pass over it.
     #[must_use]
     pub fn is_finite(&self) -> bool {
         let values = match self {
@@ -64,7 +64,7 @@ impl<T: Scalar> Gradient<T> {
 }
 
 impl<T: Scalar> Gradients<T> {
-    /// Whether no number of them is infinite or NaN (P-25); one pass over them.
+    /// Whether no number in them is infinite or NaN (P-25); one pass over them.
     #[must_use]
     pub fn is_finite(&self) -> bool {
         self.pairs.iter().all(|(_, gradient)| gradient.is_finite())

@@ -1,7 +1,7 @@
-//! What hosts a training's hooks: it calls them around updates, whatever makes these.
+//! The host of a training's hooks: it calls them around updates, whatever makes these.
 //!
-//! It knows no trainer and no optimizer: an update is a closure, and what hooks see is a
-//! [`TrainingView`]. Invariant: an update is made once, however often its run is tried.
+//! It knows no trainer and no optimizer: an update is a closure, and hooks see a [`TrainingView`].
+//! Invariant: an update is made once, however often its run is tried.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ pub type BoxedHooks<T> = Vec<Box<dyn Hook<ChiefSession<T>>>>;
 /// Runs the hooks of one training around its updates.
 ///
 /// # Examples
-/// Updates that are nothing but their reports, until a hook has seen enough:
+/// Updates that consist of their reports alone, until a hook has seen enough:
 /// ```
 /// use std::sync::Arc;
 ///
@@ -67,25 +67,25 @@ pub struct HookHost<T: Scalar> {
     update: Arc<Mutex<Update>>,
 }
 
-/// What hooks get to see, and what a monitored session drives: one run is one update.
+/// What hooks see, and what a monitored session drives: one run is one update.
 ///
 /// Hooks run between two updates: variables, optimizer and step belong together. The session holds
-/// no state of the training, so one that is created again goes on where the lost one was, with the
+/// no state of the training, so a session created again goes on where the lost one was, with the
 /// update that was under way.
 pub struct ChiefSession<T: Scalar> {
     view: Arc<dyn TrainingView<T>>,
     update: Arc<Mutex<Update>>,
 }
 
-/// The update that the next run makes, or has made if a hook had the session created again after
-/// it (R-30).
+/// The update that the next run makes, or has made if a hook had the session created again after it
+/// (R-30).
 #[derive(Default)]
 struct Update {
     due: Option<Box<MakeUpdate>>,
     made: Option<StepReport>,
 }
 
-/// Makes an update; no report where the training has begun another life since it was due.
+/// Makes an update; no report if the training has begun another life since it was due.
 type MakeUpdate = dyn FnOnce() -> Result<Option<StepReport>, RunError> + Send;
 
 impl<T: Scalar> fmt::Debug for HookHost<T> {
@@ -119,7 +119,7 @@ impl<T: Scalar> HookHost<T> {
         Ok(Self { monitored, update })
     }
 
-    /// Makes an update with the hooks around it; why training is to end, if it is.
+    /// Makes an update with the hooks around it; returns why training should end, if it should.
     ///
     /// # Errors
     /// [`SessionError`] when the update fails or one of the hooks does.
@@ -132,7 +132,7 @@ impl<T: Scalar> HookHost<T> {
         Ok(self.stop_reason())
     }
 
-    /// Why training is to end, if it is.
+    /// Why training should end, if it should.
     #[must_use]
     pub fn stop_reason(&self) -> Option<String> {
         let monitored = lock(&self.monitored);
@@ -140,7 +140,7 @@ impl<T: Scalar> HookHost<T> {
         monitored.should_stop().then(reason)
     }
 
-    /// Which hook is being called, to be asked from another thread.
+    /// Which hook is running, for other threads.
     pub(crate) fn running_hook(&self) -> RunningHook {
         lock(&self.monitored).running_hook()
     }
@@ -155,13 +155,13 @@ impl<T: Scalar> HookHost<T> {
 }
 
 impl<T: Scalar> ChiefSession<T> {
-    /// The variables as of now; with their step.
+    /// The present variables, with their step.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot<T>> {
         self.view.snapshot()
     }
 
-    /// The moving averages, if they were asked for.
+    /// The moving averages, if requested.
     #[must_use]
     pub fn averages(&self) -> Option<Variables<T>> {
         self.view.averages()

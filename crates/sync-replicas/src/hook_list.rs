@@ -1,4 +1,4 @@
-//! The hooks of a `fit`: the usual ones by name, one's own beside them.
+//! The hooks of a `fit`: the usual ones by name, the user's own beside them.
 //!
 //! They run in the order given, between two updates, on whichever thread closed the step.
 
@@ -40,7 +40,7 @@ pub struct Hooks<T: Scalar> {
     list: Vec<Entry<T>>,
 }
 
-/// What a list holds: code, or what the process that makes the updates can do better.
+/// What a list holds: code, or tasks that the process that makes the updates can do better.
 enum Entry<T: Scalar> {
     Hook(Box<dyn Hook<ChiefSession<T>>>),
     StopAtStep(i64),
@@ -59,8 +59,8 @@ pub struct Checkpoints {
     pub keep: usize,
 }
 
-/// What [`Hooks::stop_at_step`], [`Hooks::nan_guard`] and [`Hooks::checkpoints`] asked for, for who
-/// makes the updates elsewhere.
+/// What [`Hooks::stop_at_step`], [`Hooks::nan_guard`] and [`Hooks::checkpoints`] requested, for a
+/// process elsewhere that makes the updates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerDuties {
     /// The update to end after.
@@ -109,8 +109,8 @@ impl<T: Scalar> Hooks<T> {
         self.list.iter().filter_map(folder).collect()
     }
 
-    /// Those that are code, and what else was asked for: the parameter servers of a cluster make
-    /// the updates, and end and save by themselves.
+    /// The hooks that are code, and the other requests: the parameter servers of a cluster make the
+    /// updates, and themselves end and save.
     #[must_use]
     pub fn split(self) -> (BoxedHooks<T>, ServerDuties) {
         let mut wishes = ServerDuties::default();
@@ -135,8 +135,8 @@ impl<T: Scalar> Hooks<T> {
     }
 
     /// Ends training with an error that names the step when the mean loss of a step is NaN or
-    /// infinite. It looks at the loss alone, in a cluster before the step is made and in one
-    /// process after it; gradients and variables are guarded by [`NonFinite`](engine::NonFinite).
+    /// infinite. It checks the loss alone, in a cluster before the step is made and in one
+    /// process after it; [`NonFinite`](engine::NonFinite) guards gradients and variables.
     pub fn nan_guard(mut self) -> Self {
         self.list.push(Entry::NanGuard);
         self
@@ -146,7 +146,7 @@ impl<T: Scalar> Hooks<T> {
     /// at least two, since the newest is not known to be good before a batch that was computed from
     /// its variables has a finite loss (P-25).
     ///
-    /// One that cannot be written is an error in the log, is noted in the
+    /// A checkpoint that cannot be written is an error in the log, is noted in the
     /// [`Record`](crate::record::Record), and ends no training; the last one is tried for a minute,
     /// and then training has failed (P-24).
     pub fn checkpoints(mut self, folder: impl Into<PathBuf>, steps: u64, keep: usize) -> Self {
@@ -155,8 +155,8 @@ impl<T: Scalar> Hooks<T> {
         self
     }
 
-    /// Calls a closure every `steps` updates, with the chief's session: for evaluation and the
-    /// like. What it does happens between two updates.
+    /// Calls a closure every `steps` updates, with the chief's session: for evaluation and the like
+    /// . It runs between two updates.
     pub fn every<F>(self, steps: u64, call: F) -> Self
     where
         F: FnMut(&mut ChiefSession<T>, &StepReport) -> Result<(), BoxError> + Send + 'static,
@@ -178,7 +178,7 @@ impl<T: Scalar> Hooks<T> {
         })
     }
 
-    /// Says on standard error, about once a second, how far training is.
+    /// Reports progress on standard error, about once a second.
     pub fn progress(self) -> Self {
         let mut last = Instant::now();
         let mut updates = 0_u64;
@@ -201,8 +201,8 @@ impl<T: Scalar> Hooks<T> {
         })
     }
 
-    /// Tells a tracker of every `steps`-th update (R-34, P-29): its mean loss, and what else its
-    /// report has.
+    /// Reports every `steps`-th update to a tracker (R-34, P-29): its mean loss, and the rest of
+    /// its report.
     ///
     /// A tracker that fails ends no training; the log says so once.
     pub fn tracker(self, steps: u64, tracker: impl Tracker + 'static) -> Self {
@@ -211,11 +211,10 @@ impl<T: Scalar> Hooks<T> {
 
     /// Writes every `steps`-th update into a folder that `tensorboard --logdir` shows (R-34, P-29).
     ///
-    /// What else is to be shown goes through [`tracker`](Self::tracker) and a
-    /// [`TensorBoard`] of one's own.
+    /// To show more, use [`tracker`](Self::tracker) with your own [`TensorBoard`].
     ///
     /// # Errors
-    /// Whatever keeps the file from being begun.
+    /// Whatever keeps the file from being created.
     pub fn tensorboard(self, folder: impl AsRef<Path>, steps: u64) -> std::io::Result<Self> {
         Ok(self.tracker(steps, TensorBoard::create(folder)?))
     }

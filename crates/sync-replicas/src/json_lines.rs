@@ -1,6 +1,6 @@
 //! A tracker that writes JSON, an object a line.
 //!
-//! It has no histograms. Invariant: lines are whole, about a second behind, also when the process
+//! It has no histograms. Invariant: lines are whole, about a second behind, even when the process
 //! is killed or the disk is full.
 
 use std::fs::File;
@@ -22,11 +22,11 @@ const MOST_BYTES: usize = 1 << 16;
 /// unless the disk is full: then so many.
 const MOST_KEPT: usize = 1 << 20;
 
-/// A file of lines, one for each update that is tracked (R-34, P-29).
+/// A file of lines, one for each tracked update (R-34, P-29).
 ///
-/// `{"loss":0.5,"scalars":{},"step":1}` is one; what is no number, as a loss of NaN, is `null`.
-/// Params are `{"params":{..}}`, a text `{"step":1,"text":{..}}`, and `{"restored":7}` says that
-/// lines before it of steps after 7 no longer count.
+/// `{"loss":0.5,"scalars":{},"step":1}` is one; a value that is not a number, such as a loss of
+/// NaN, is `null`. Params are `{"params":{..}}`, a text `{"step":1,"text":{..}}`, and
+/// `{"restored":7}` says that earlier lines of steps after 7 no longer count.
 ///
 /// # Examples
 /// ```
@@ -44,14 +44,14 @@ const MOST_KEPT: usize = 1 << 20;
 /// ```
 #[derive(Debug)]
 pub struct JsonLines {
-    /// Its buffer keeps what is not written, however much of a line that is.
+    /// Its buffer keeps what is not written, even part of a line.
     file: BufWriter<File>,
     written: Instant,
     last_step: Option<i64>,
 }
 
 impl JsonLines {
-    /// Goes on with a file, or begins it.
+    /// Appends to a file, or creates it.
     ///
     /// # Errors
     /// Whatever keeps it from being opened.

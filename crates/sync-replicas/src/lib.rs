@@ -44,7 +44,7 @@
 //! | for | use |
 //! |---|---|
 //! | a training whose loop is this crate's | [`SyncReplicas`], [`Model`], [`Trainer::fit`] |
-//! | a loop of one's own, with threads or tasks | [`Trainer::replica`], [`Step::push`] |
+//! | your own loop, with threads or tasks | [`Trainer::replica`], [`Step::push`] |
 //! | a loop that cannot lend its replica | [`Replica::into_step`], an [`OwnedStep`] |
 //! | what happens around updates | [`Hooks`], and the crate `hooks` for others |
 //! | curves, while it trains | [`Hooks::tensorboard`], [`Hooks::tracker`], [`JsonLines`] |
@@ -53,7 +53,7 @@
 //! | another choice than the defaults | [`options`] |
 //! | the same bits at every run | [`SyncReplicas::order`] with [`options::SummationOrder`] |
 //! | an end from elsewhere | [`Trainer::stop_handle`], a [`StopHandle`] |
-//! | giving up work that is in vain | [`Work::is_superseded`], a [`Cancellation`] |
+//! | giving up superseded work | [`Work::is_superseded`], a [`Cancellation`] |
 //! | what happened, while it happens | [`record::Record`]; at the end, [`Report`] |
 //! | how it stands now | [`Trainer::status_handle`], a [`status::Status`] |
 //! | more than one machine | the crate `cluster`, with the same [`SyncReplicas`] and [`Model`] |

@@ -1,6 +1,6 @@
-//! Rows of tables for one batch: the keys that it names, and the rows that they have.
+//! Rows of tables for one batch: the keys that it names, and their rows.
 //!
-//! Carries values only; which step they are of is the business of who looks up (P-17).
+//! Carries values only; the caller of the lookup knows which step they are of (P-17).
 
 use std::borrow::Cow;
 
@@ -24,21 +24,21 @@ pub struct Keys {
     tables: Vec<(Cow<'static, str>, Vec<i64>)>,
 }
 
-/// The rows that a batch's keys have, table by table, as they are at one step.
+/// The rows of a batch's keys, table by table, as they are at one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rows<T> {
     tables: Vec<(String, Array2<T>)>,
 }
 
-/// Why rows were not looked up.
+/// Why a lookup failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LookupError {
-    /// The step was over before: its gradients would be dropped, and rows are kept of one step
+    /// The step was already over: its gradients would be dropped, and rows are kept of one step
     /// alone (P-17).
     #[error("rows of step {step} were asked for after it was over; give the step up")]
     Superseded {
-        /// The step whose rows were asked for.
+        /// The step of the requested rows.
         step: GlobalStep,
     },
     /// There is no such table.

@@ -17,7 +17,7 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 ///
 /// One value serves all replicas at once, so it is `Sync` and takes `&self`.
 pub trait Model<T: Scalar>: Sync {
-    /// What one step of one replica works on.
+    /// The input of one step of one replica.
     type Batch;
 
     /// The keys whose rows `batch` needs, of tables (P-17): [`Work::rows`] has them when gradients
@@ -28,11 +28,10 @@ pub trait Model<T: Scalar>: Sync {
 
     /// The mean loss over `batch` and its gradients, one for each variable.
     ///
-    /// `Ok(None)` says that the work was given up because it was superseded
-    /// ([`Work::is_superseded`], P-13).
+    /// `Ok(None)` says that the model gave up superseded work ([`Work::is_superseded`], P-13).
     ///
     /// # Errors
-    /// Anything; the replica then leaves, gives its token back, and the others go on (P-5).
+    /// Any error; the replica then leaves, gives its token back, and the others go on (P-5).
     fn gradients(
         &self,
         variables: &Variables<T>,
@@ -52,7 +51,7 @@ pub struct Computed<T> {
     pub gradients: Gradients<T>,
 }
 
-/// The order for one batch: who computes it, for which step, and which batch it is.
+/// The order for one batch: which replica computes it, for which step, and which batch it is.
 pub struct Work<'a, T: Scalar> {
     /// The replica that computes.
     pub replica: ReplicaId,
@@ -92,7 +91,7 @@ impl<'a, T: Scalar> Work<'a, T> {
         Self { replica, step, number, superseded, buffers, rows: None, tables: None }
     }
 
-    /// The same with rows that were looked up for it.
+    /// The same with the rows looked up for it.
     #[must_use]
     pub fn with_rows(self, rows: &'a Rows<T>) -> Self {
         Self { rows: Some(rows), ..self }
@@ -117,8 +116,8 @@ impl<'a, T: Scalar> Work<'a, T> {
         Self { tables: Some(tables), ..self }
     }
 
-    /// The tables at [`step`](Self::step), for a model that finds out only while it computes which
-    /// keys it needs; to be kept and asked elsewhere, too. None in a cluster, where the rows of
+    /// The tables at [`step`](Self::step), for a model that learns which keys it needs only while
+    /// it computes; it may also be kept and asked elsewhere. None in a cluster, where the rows of
     /// [`Model::keys`] come in one round trip.
     #[must_use]
     pub fn tables(&self) -> Option<StepTables<T>> {
@@ -132,7 +131,7 @@ impl<'a, T: Scalar> Work<'a, T> {
         self.superseded.is_cancelled()
     }
 
-    /// The same, to be awaited, or asked elsewhere.
+    /// The same, to await, or to ask elsewhere.
     #[must_use]
     pub fn cancellation(&self) -> Cancellation {
         self.superseded.clone()
@@ -180,7 +179,7 @@ impl<'a, T: Scalar> Work<'a, T> {
         self.buffers.get(variable)
     }
 
-    /// A gradient that somebody else holds, copied once, into such a buffer.
+    /// A gradient held elsewhere, copied once, into such a buffer.
     ///
     /// As [`Step::buffer_of`](crate::StepOf::buffer_of).
     #[must_use]
@@ -191,18 +190,18 @@ impl<'a, T: Scalar> Work<'a, T> {
 
 /// One replica's source of batches.
 ///
-/// Every iterator is one: it gives its next item and does not look at the number. A source that
-/// can find any batch by its number makes runs repeatable and resumable.
+/// Every iterator is one: it gives its next item and ignores the number. A source that can find any
+/// batch by its number makes runs repeatable and resumable.
 pub trait BatchSource {
-    /// What one step of the replica works on.
+    /// The input of one step of the replica.
     type Batch;
 
     /// The batch with this number, or `None` when the data has ended: the replica then leaves,
     /// and the others go on (P-6).
     fn batch(&mut self, number: u64) -> Option<Self::Batch>;
 
-    /// The batch that will be next, where that does not depend on its number: in a cluster the rows
-    /// of its keys are asked for before its token comes (P-17). None when not overridden.
+    /// The next batch, if that does not depend on its number: in a cluster the rows of its keys are
+    /// requested before its token comes (P-17). None when not overridden.
     fn peek(&mut self) -> Option<&Self::Batch> {
         None
     }

@@ -1,4 +1,4 @@
-//! Files and folders for their owner alone: what is in them gives weights away (P-27).
+//! Files and folders for their owner alone: their contents give weights away (P-27).
 //!
 //! Invariant: nothing is written through a planted link.
 
@@ -6,10 +6,10 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::path::Path;
 
-/// Makes a file that only its owner can read; what had its name, a link also, goes.
+/// Makes a file that only its owner can read; anything of that name, even a link, is removed.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn create_private_file(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -22,10 +22,10 @@ pub fn create_private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Opens a file to write at its end; where it is made, only its owner can read it.
+/// Opens a file to write at its end; if it is new, only its owner can read it.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn append_private_file(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.create(true).append(true);
@@ -34,11 +34,10 @@ pub fn append_private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Makes a folder, and those above it where they are missing; those that it makes are for their
-/// owner alone.
+/// Makes a folder, and its missing parents; those that it makes are for their owner alone.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn create_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);

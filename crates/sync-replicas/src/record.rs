@@ -48,7 +48,7 @@ use crate::sync::{Arc, Mutex, lock};
 #[derive(Clone, Default)]
 pub struct Record(Arc<Mutex<Kept>>);
 
-/// How far a reader of a [`Record`] has come; it may travel, as the numbers of what comes next.
+/// How far a reader of a [`Record`] has come: the numbers of what comes next, which may travel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     /// Of the next update.
@@ -80,7 +80,7 @@ pub struct News {
     pub failed_saves: Vec<FailedSave>,
     /// Replicas that failed.
     pub failures: Vec<Failure>,
-    /// Updates and spans of replicas that were dropped before this reader came for them.
+    /// Updates and spans of replicas that were dropped before this reader read them.
     pub missed: u64,
 }
 
@@ -108,7 +108,7 @@ struct Latest<T> {
 }
 
 impl Record {
-    /// So many of each kind are kept.
+    /// The most of each kind that are kept.
     pub const MOST: usize = 1 << 15;
 
     /// An empty one.
@@ -141,13 +141,13 @@ impl Record {
     }
 
     /// When training began, by the system's clock; all times of the record count from there. `None`
-    /// before, and of a record that has all of it from another one ([`Record::add_news`]).
+    /// before, and for a record filled from another one ([`Record::add_news`]).
     #[must_use]
     pub fn began(&self) -> Option<SystemTime> {
         lock(&self.0).began
     }
 
-    /// Training begins now, at this time of the clock: what is added from now on counts from there.
+    /// Training begins now, at this time of the clock: later additions count from there.
     pub fn begin(&self, now: Duration) {
         let mut kept = lock(&self.0);
         kept.zero = now;
@@ -195,7 +195,7 @@ impl Record {
         kept.failures.add(failure);
     }
 
-    /// Adds what another record has told, as its reader; its times stay as they are.
+    /// Adds another record's news, as its reader; their times stay as they are.
     pub fn add_news(&self, news: News) {
         news.updates.into_iter().for_each(|update| self.add_update(update));
         self.add_spans(news.spans);
@@ -239,7 +239,7 @@ impl<T: Clone> Latest<T> {
         self.kept.push_back(item);
     }
 
-    /// Those from a number on, and how many of them are kept no more.
+    /// Those from a number on, and how many of them are no longer kept.
     fn since(&self, next: &mut u64) -> (Vec<T>, u64) {
         let missed = self.first.saturating_sub(*next);
         let skip = usize::try_from(next.saturating_sub(self.first)).unwrap_or(usize::MAX);

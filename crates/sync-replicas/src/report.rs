@@ -1,4 +1,4 @@
-//! What a `fit` tells when it is over: plain data, filled in by `fit.rs`.
+//! What a `fit` reports when it is over: plain data, filled in by `fit.rs`.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub struct Report {
     pub batches: u64,
     /// Examples in accepted batches (P-8).
     pub examples: u64,
-    /// Pushed batches that became part of an update; those of a step that was not made are none.
+    /// Pushed batches that became part of an update; those of a step never made do not count.
     pub accepted: u64,
     /// Pushed batches that were dropped as stale.
     pub stale: u64,
@@ -31,8 +31,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// The replicas that failed or panicked, by number, and why (P-5); a replica whose data ended
-    /// is none of them.
+    /// The replicas that failed or panicked, by number, and why (P-5); not those whose data ended.
     pub fn failed(&self) -> impl Iterator<Item = (ReplicaId, &str)> {
         self.replicas.iter().filter_map(|it| Some((it.replica, it.outcome.failure()?)))
     }
@@ -51,7 +50,7 @@ pub struct ReplicaReport {
     pub unused: u64,
     /// How long it had no token, and waited for one.
     pub waited: Duration,
-    /// How long it had tokens, from being given each to its push.
+    /// How long it had tokens, from receiving each to its push.
     pub computed: Duration,
     /// How it ended.
     pub outcome: ReplicaOutcome,

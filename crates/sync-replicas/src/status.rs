@@ -20,13 +20,13 @@ pub struct Status {
     pub generation: u64,
     /// The number of updates done.
     pub global_step: i64,
-    /// A.
+    /// A, the gradients that a step needs.
     pub replicas_to_aggregate: usize,
     /// N.
     pub total_num_replicas: usize,
     /// Contributions that the open step holds.
     pub gradients: u64,
-    /// The same by lane: one for all variables, or where each is admitted by itself one for each
+    /// The same by lane: one for all variables, or, if each is admitted by itself, one for each
     /// that has gradients, in their order.
     pub gradients_by_lane: Vec<u64>,
     /// Tokens in the queue.
@@ -51,11 +51,11 @@ pub struct ReplicaStatus {
     /// `absent`, `computing`, `waiting`, `silent` (its lease is running out), `timed_out` (it
     /// lives, and works on one batch for so long that another has its token), `left` or `failed`.
     pub state: Cow<'static, str>,
-    /// Seconds since it was last heard of, if it is a member; in one process it is heard of always.
+    /// Seconds since it was last heard of, if it is a member; always heard of in one process.
     pub silent_seconds: Option<f64>,
     /// The step that it claims.
     pub local_step: i64,
-    /// Gradients that became part of a step, also of steps that a restore took back.
+    /// Gradients that became part of a step, even of steps that a restore took back.
     pub accepted: u64,
     /// Gradients dropped because their step was over.
     pub stale: u64,
@@ -66,7 +66,7 @@ pub struct ReplicaStatus {
 }
 
 impl Status {
-    /// What the engine alone knows; of its replicas nothing.
+    /// What the engine alone knows; nothing of its replicas.
     #[must_use]
     pub fn of_engine(engine: &Engine, totals: Totals, now: Duration) -> Self {
         let total = engine.config().total_num_replicas();
@@ -117,7 +117,7 @@ impl ReplicaStatus {
     }
 }
 
-/// Says how a training in this process is; from any thread, at any time.
+/// Reports the state of a training in this process; from any thread, at any time.
 #[derive(Clone, Debug)]
 pub struct StatusHandle<T: Scalar> {
     shared: Arc<Shared<T>>,

@@ -1,8 +1,8 @@
-//! The parameter store: what is done with gradients once it is decided to take them.
+//! The parameter store: what happens to gradients once they are admitted.
 //!
 //! One process has a store of whole variables, and a parameter server one of its parts of them. It
-//! decides nothing about freshness and holds no lock. For those who carry the
-//! [`engine`] out elsewhere; [`Trainer`](crate::Trainer) does it in one process.
+//! decides nothing about freshness and holds no lock. For code that carries the [`engine`] out
+//! elsewhere; [`Trainer`](crate::Trainer) does it in one process.
 
 mod error;
 mod layout;

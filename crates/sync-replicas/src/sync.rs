@@ -39,17 +39,17 @@ pub(crate) use std::sync::{Arc, Weak};
 
 use std::sync::PoisonError;
 
-/// Locks, also after a holder panicked: every change is made whole or not at all.
+/// Locks, even after a holder panicked: every change is made whole or not at all.
 pub(crate) fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The same for a look.
+/// The same for reading.
 pub(crate) fn read<V>(lock: &RwLock<V>) -> RwLockReadGuard<'_, V> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The same for a change.
+/// The same for writing.
 pub(crate) fn write<V>(lock: &RwLock<V>) -> RwLockWriteGuard<'_, V> {
     lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The trainer: variables, optimizer and engine at work, and the door for replicas.
+//! The trainer: variables, optimizer and engine at work, and the entry for replicas.
 //!
 //! Made by the builder, already started; training itself is in `fit.rs`.
 
@@ -18,7 +18,7 @@ use crate::{Gradients, Scalar, Snapshot, VariableError, Variables};
 use engine::ReplicaId;
 use engine::{ConfigError, InitialTokens, JoinError, Tally, TokenLedger};
 
-/// A running training: variables, optimizer, engine, and the door for replicas.
+/// A running training: variables, optimizer, engine, and the entry for replicas.
 ///
 /// Two trainers share nothing, so any number of them may live in one process (P-10).
 pub struct Trainer<T: Scalar> {
@@ -47,8 +47,8 @@ impl<T: Scalar> fmt::Debug for Trainer<T> {
 
 impl StopHandle {
     /// Ends it: every wait returns at once, and no error is reported (P-1). The first reason
-    /// stands, to its 255th byte. An update under way is finished and counted. It ends what runs
-    /// now; a later [`fit`](Trainer::fit) begins anew.
+    /// stands, to its 255th byte. An update under way is finished and counted. It ends the present
+    /// run; a later [`fit`](Trainer::fit) begins anew.
     pub fn stop(&self, reason: &str) {
         // In this order: what begins in between ends by the wish.
         self.watch.end();
@@ -95,7 +95,7 @@ impl<T: Scalar> SaveHandle<T> {
 }
 
 impl<T: Scalar> Trainer<T> {
-    /// Takes part as a replica, from a thread or a task of one's own.
+    /// Takes part as a replica, from the caller's own thread or task.
     ///
     /// # Errors
     /// [`JoinError`] when the number is N or more, taken, or training has ended.
@@ -143,7 +143,7 @@ impl<T: Scalar> Trainer<T> {
     }
 
     /// The rows of these keys of a table, keys x width, as they are now: of whole updates, and of
-    /// the newest step (P-17). One that no update has made is as it was born; looking up changes
+    /// the newest step (P-17). A row that no update has made is as it was born; looking up changes
     /// nothing.
     ///
     /// # Errors
@@ -183,7 +183,7 @@ impl<T: Scalar> Trainer<T> {
         self.shared.core().engine.tally(replica)
     }
 
-    /// The books of the tokens.
+    /// The ledger of the tokens.
     #[must_use]
     pub fn ledger(&self) -> TokenLedger {
         self.shared.core().engine.ledger()
@@ -238,8 +238,8 @@ impl<T: Scalar> Trainer<T> {
         self.shared.training_state()
     }
 
-    /// Writes a checkpoint into `folder`, keeping the `keep` newest; answers where it is. Steps go
-    /// on meanwhile.
+    /// Writes a checkpoint into `folder`, keeping the `keep` newest; returns its path. Steps go on
+    /// meanwhile.
     ///
     /// # Errors
     /// [`CheckpointError`]; older checkpoints are untouched. After an update that failed half-way
@@ -248,7 +248,7 @@ impl<T: Scalar> Trainer<T> {
         self.save_handle().save(folder, keep)
     }
 
-    /// A handle that says how this training is, from any thread.
+    /// A handle that reports this training's state, from any thread.
     #[must_use]
     pub fn status_handle(&self) -> StatusHandle<T> {
         StatusHandle::new(&self.shared)

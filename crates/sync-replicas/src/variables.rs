@@ -38,7 +38,7 @@ pub struct Variables<T> {
 #[non_exhaustive]
 pub enum VariableError {
     /// Two variables with one name.
-    #[error("variable `{name}` is there twice; give each variable a name of its own")]
+    #[error("variable `{name}` is there twice; give each variable its own name")]
     Twice {
         /// The repeated name.
         name: String,
@@ -46,12 +46,12 @@ pub enum VariableError {
     /// No variable has this name.
     #[error("no variable is named `{name}`; the variables are: {known}")]
     Unknown {
-        /// The name asked for.
+        /// The requested name.
         name: String,
         /// The names that exist, separated by commas.
         known: String,
     },
-    /// It is a table, which no replica has as a whole.
+    /// It is a table, which no replica holds whole.
     #[error("variable `{name}` is a table: look up the rows of a batch\'s keys")]
     Table {
         /// The table.
@@ -71,20 +71,20 @@ pub enum VariableError {
          name: {known}"
     )]
     NotLookedUp {
-        /// The name asked for.
+        /// The requested name.
         name: String,
         /// The tables whose rows are there, separated by commas.
         known: String,
     },
-    /// A table that cannot be.
+    /// An invalid table.
     #[error(transparent)]
     Declaration(#[from] TableError),
-    /// The variable has another number of dimensions.
+    /// The variable has a different number of dimensions.
     #[error("variable `{name}` was asked for with {expected} dimensions but has shape {got:?}")]
     Dimensions {
         /// The variable.
         name: String,
-        /// The number of dimensions asked for.
+        /// The requested number of dimensions.
         expected: usize,
         /// Its shape.
         got: Vec<usize>,
@@ -157,7 +157,7 @@ impl<T: Clone> Variables<T> {
         (self.layout.name(index), &mut self.arrays[index])
     }
 
-    /// The array of a variable, by its place in the order, to be written; copied first if a clone
+    /// The array of a variable, by its place in the order, for writing; copied first if a clone
     /// still shares it.
     ///
     /// # Panics
@@ -175,10 +175,10 @@ impl<T: Clone> Variables<T> {
         Arc::get_mut(&mut self.arrays[index]).is_none()
     }
 
-    /// Puts another array of the same shape in a variable's place; answers the one that was there.
+    /// Puts another array of the same shape in a variable's place; returns the previous one.
     ///
     /// # Panics
-    /// When there is no such place, or the shape is another.
+    /// When there is no such place, or the shape differs.
     pub fn replace(&mut self, index: usize, array: Arc<ArrayD<T>>) -> Arc<ArrayD<T>> {
         let place = &mut self.arrays[index];
         assert_eq!(array.shape(), place.shape(), "a variable keeps its shape");
@@ -275,7 +275,7 @@ impl<T> Variables<T> {
     /// A variable of shape *rows* x *columns*.
     ///
     /// # Errors
-    /// [`VariableError::Unknown`]; [`VariableError::Dimensions`] when it is no matrix.
+    /// [`VariableError::Unknown`]; [`VariableError::Dimensions`] when it is not a matrix.
     pub fn matrix(&self, name: &str) -> Result<ArrayView2<'_, T>, VariableError> {
         let array = self.get(name)?;
         array.view().into_dimensionality::<Ix2>().map_err(|_| dimensions(name, 2, array))
@@ -284,7 +284,7 @@ impl<T> Variables<T> {
     /// A variable of shape *n*.
     ///
     /// # Errors
-    /// [`VariableError::Unknown`]; [`VariableError::Dimensions`] when it is no vector.
+    /// [`VariableError::Unknown`]; [`VariableError::Dimensions`] when it is not a vector.
     pub fn vector(&self, name: &str) -> Result<ArrayView1<'_, T>, VariableError> {
         let array = self.get(name)?;
         array.view().into_dimensionality::<Ix1>().map_err(|_| dimensions(name, 1, array))

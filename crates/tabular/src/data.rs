@@ -1,9 +1,9 @@
-//! A file of rows as examples: numbers and keys of tables, and what is to be predicted.
+//! A file of rows as examples: numbers and keys of tables, and the value to predict.
 //!
 //! One pass over the file says what its columns are; after it rows are read by number, from memory
-//! where the file is gzipped and from disk where it is not. Invariant: which rows are for the test
-//! depends on the file and the choices alone, never on a run's seed, so that every run is judged by
-//! the same rows.
+//! if the file is gzipped and from disk otherwise. Invariant: which rows are for the test depends
+//! on the file and the choices alone, never on a run's seed, so that every run is judged by the
+//! same rows.
 
 mod batches;
 mod choices;

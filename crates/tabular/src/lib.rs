@@ -6,7 +6,7 @@
 //! - [`scores`]: how good predictions are, beside the base rate
 //! - [`predict`]: a prediction for each row of another file
 //!
-//! Knows arrays, variables, tables and gradients; replicas, steps and options are others'.
+//! Knows arrays, variables, tables and gradients; replicas, steps and options belong elsewhere.
 
 pub mod data;
 pub mod models;
@@ -20,5 +20,5 @@ struct Readme;
 
 /// The handwritten digits, a file like any other: 64 columns of pixels, and `digit`.
 ///
-/// `data/README.md` says whose work they are.
+/// `data/README.md` says who made them.
 pub const DIGITS: &[u8] = include_bytes!("../data/digits.csv.gz");

@@ -16,7 +16,7 @@ use crate::scores::{best, rows_at_a_time};
 /// A model as a run folder keeps it, without its variables.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Described {
-    /// Which model.
+    /// The kind of model.
     pub model: Kind,
     /// The columns that it has learned from.
     #[serde(flatten)]
@@ -24,11 +24,11 @@ pub struct Described {
 }
 
 /// Writes a line of names, and a line for each row: its most probable value and the probability of
-/// the second of two values, or of each of several; or its number. How many rows there were.
+/// the second of two values, or of each of several; or its number. Returns the number of rows.
 ///
 /// # Errors
-/// A line that is not like those that were learned from, a column that is missing, a lookup or a
-/// reader that fails; the lines before were written.
+/// A line unlike those learned from, a missing column, a failed lookup or reader; the lines before
+/// were written.
 pub fn predict(
     described: &Described,
     variables: &Variables<f32>,
@@ -125,7 +125,7 @@ fn probability(value: f64) -> String {
     (value as f32).to_string()
 }
 
-/// What the system said, which tells a reader that has gone from a disk that is full.
+/// The system's error, which distinguishes a reader that is gone from a full disk.
 fn unwritten(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,

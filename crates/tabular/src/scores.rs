@@ -1,4 +1,4 @@
-//! How good predictions are on rows that were not learned from, beside what the base rate gives.
+//! How good predictions are on unseen rows, beside those of the base rate.
 
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
@@ -7,17 +7,17 @@ use sync_replicas::{BoxError, Keys, Rows, Variables};
 use crate::data::{Part, Task};
 use crate::models::{Network, predictions};
 
-/// How good predictions are; what does not fit the task is not there.
+/// How good predictions are; measures that do not fit the task are absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// The part of the rows whose most probable value is right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_accuracy: Option<f64>,
-    /// The mean of −log of the probability that was given to the right value.
+    /// The mean of −log of the probability given to the right value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_log_loss: Option<f64>,
-    /// Of two rows with different targets, the part that are told apart: the area under the curve
-    /// of true by false positives.
+    /// The part of pairs of rows with different targets that are told apart: the area under the
+    /// curve of true by false positives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_auc: Option<f64>,
     /// The root of the mean square of the errors, in the target's unit.
@@ -25,7 +25,7 @@ pub struct Scores {
     pub test_rmse: Option<f64>,
 }
 
-/// The same of what the base rate predicts: the rates in training, and their mean.
+/// The same for the base rate's predictions: the rates in training, and their mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Base {
     /// The accuracy of the value that is most frequent in training.
@@ -39,7 +39,7 @@ pub struct Base {
     pub base_rmse: Option<f64>,
 }
 
-/// What a test has said.
+/// The result of a test.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tested {
     /// Of the model.
@@ -63,7 +63,7 @@ pub fn rows_at_a_time(values: usize) -> usize {
 /// Tests a model with all rows of a part; `lookup` has the rows of tables.
 ///
 /// # Errors
-/// Those of the lookup, and of a file that was changed.
+/// Those of the lookup, and of a changed file.
 pub fn test(
     model: &Network,
     variables: &Variables<f32>,

@@ -17,7 +17,7 @@ use crate::{Token, Tokens, TryEnqueueError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AttemptId(u64);
 
-/// What an attempt wants.
+/// The request of an attempt.
 #[derive(Debug)]
 pub(crate) enum Request {
     /// To put these tokens, in this order.
@@ -33,7 +33,7 @@ pub(crate) enum Request {
 /// How an attempt ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It did all it wanted; a dequeue's tokens are here.
+    /// It did all that it requested; a dequeue's tokens are here.
     Done(Tokens),
     /// The queue is closed: an enqueue gets the rest of its tokens, a dequeue the number left.
     Closed { not_enqueued: Tokens, available: usize },
@@ -95,7 +95,7 @@ impl Attempts {
         }
     }
 
-    /// Starts an attempt behind those of its line; it may be among the completed at once.
+    /// Starts an attempt behind those of its line; it may complete at once.
     ///
     /// An empty batch never waits, and succeeds on a closed queue too. // E-14
     pub(crate) fn begin(&mut self, request: Request) -> AttemptId {
@@ -115,8 +115,8 @@ impl Attempts {
         id
     }
 
-    /// Takes an attempt that waits out of its line: tokens that it held go back in front, tokens
-    /// that it had put stay.
+    /// Removes a waiting attempt from its line: tokens that it held go back in front, tokens that
+    /// it had put stay.
     pub(crate) fn cancel(&mut self, id: AttemptId) {
         if let Ok(at) = self.leaving.binary_search_by_key(&id, |attempt| attempt.id) {
             if let Some(cancelled) = self.leaving.remove(at) {

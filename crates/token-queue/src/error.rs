@@ -61,13 +61,13 @@ pub enum TryEnqueueError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DequeueError {
-    /// The queue is closed and will never hold as many tokens as were asked for.
+    /// The queue is closed and will never hold as many tokens as requested.
     #[error(
         "the queue is closed: {requested} tokens were requested and {available} are left; \
          nothing more will come"
     )]
     Closed {
-        /// How many tokens the call asked for.
+        /// How many tokens the call requested.
         requested: usize,
         /// How many the queue holds; they can still be taken.
         available: usize,

@@ -1,14 +1,14 @@
 //! A fair first-in first-out queue of global-step tokens, asynchronous and blocking.
 //!
 //! In synchronous training a replica may start its next gradient when it gets a token, and the
-//! token tells it which global step it works on. This crate is the queue between the one that
-//! finishes a step and those who wait for the next. It knows nothing of gradients, replicas or
-//! training.
+//! token tells it which global step to work on. This crate is the queue between the thread that
+//! finishes a step and the replicas that wait for the next. It knows nothing of gradients, replicas
+//! or training.
 //!
 //! - [`TokenQueue`] is shared by cloning; callers wait in order, as tasks or as threads, and a
 //!   caller that gives up while it waits loses no token.
 //! - [`Tokens`] is the plain line of tokens, for a state machine that has one owner.
-//! - [`Token`] is the step, as a type of its own.
+//! - [`Token`] is the step, as its own type.
 //!
 //! It starts no thread, reads no clock and needs no runtime. A deadline is the caller's: drop the
 //! future.

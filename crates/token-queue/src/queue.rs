@@ -1,7 +1,7 @@
 //! The queue that callers share: the rules of `attempts` under a lock, with wakers.
 //!
-//! It decides nothing about tokens; it only brings outcomes to the callers that wait for them.
-//! The enqueues are in `enqueue`, the dequeues in `dequeue`, the waiting itself in `wait`.
+//! It decides nothing about tokens; it only brings outcomes to waiting callers. The enqueues are in
+//! `enqueue`, the dequeues in `dequeue`, the waiting itself in `wait`.
 
 mod dequeue;
 mod enqueue;
@@ -54,13 +54,13 @@ pub struct TokenQueue {
 }
 
 impl TokenQueue {
-    /// A queue on which no enqueue waits.
+    /// A queue whose enqueues never wait.
     #[must_use]
     pub fn unbounded() -> Self {
         Self::with_capacity(usize::MAX)
     }
 
-    /// A queue on which enqueues wait while it holds `capacity` tokens.
+    /// A queue whose enqueues wait while it holds `capacity` tokens.
     ///
     /// A token put back in front is never refused, so the size can pass the capacity.
     ///
@@ -101,11 +101,11 @@ impl TokenQueue {
         self.act(|attempts| attempts.put_back([token].into_iter().collect()));
     }
 
-    /// Closes the queue once every enqueue that waits already has finished.
+    /// Closes the queue once every enqueue that already waits has finished.
     ///
-    /// Until then [`is_closed`](Self::is_closed) is false, and an enqueue that comes later waits
-    /// behind the close, to fail when it takes effect. On an unbounded queue nothing waits, and the
-    /// queue is closed at the first poll. Dequeues that the rest cannot satisfy then fail.
+    /// Until then [`is_closed`](Self::is_closed) is false, and a later enqueue waits behind the
+    /// close, to fail when it takes effect. On an unbounded queue nothing waits, and the queue is
+    /// closed at the first poll. Dequeues that the rest cannot satisfy then fail.
     ///
     /// # Errors
     /// [`CloseError::AlreadyClosed`] when another close took effect first.
@@ -133,7 +133,7 @@ impl TokenQueue {
         }
     }
 
-    /// [`close`](Self::close), holding up the thread while earlier enqueues wait.
+    /// [`close`](Self::close), blocking the thread while earlier enqueues wait.
     ///
     /// # Errors
     /// As for [`close`](Self::close).

@@ -1,11 +1,11 @@
-//! The token: leave to work on one global step, as a number that no other number can be taken for.
+//! The token: permission to work on one global step, as a type that no other number can replace.
 //!
-//! It carries the step and nothing else. Who holds it, for how long, and what happens when the
-//! holder dies is not known here.
+//! It carries the step and nothing else. It does not know its holder, for how long it is held, or
+//! what happens when the holder dies.
 
 use std::fmt;
 
-/// Leave to compute one gradient, worth the global step that it carries.
+/// Permission to compute one gradient, worth the global step that it carries.
 ///
 /// Tokens order by their step: an older token is a smaller one.
 ///

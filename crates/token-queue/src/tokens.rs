@@ -60,7 +60,7 @@ impl Tokens {
 
     /// Puts `n` tokens of `step` at the end, in constant time.
     ///
-    /// The count stops at `usize::MAX` tokens: what would go past it is not put.
+    /// The count stops at `usize::MAX` tokens: more are not put.
     #[inline]
     pub fn put_many(&mut self, step: Token, n: usize) {
         let n = n.min(usize::MAX - self.len);
@@ -77,7 +77,7 @@ impl Tokens {
     /// Drops every token older than `step`, puts `n` tokens of `step` at the end, and returns how
     /// many were dropped. (P-12)
     ///
-    /// Nobody can see the line between the two. A newer token stays where it is.
+    /// No other caller sees the line between the two. A newer token stays where it is.
     pub fn put_many_discarding(&mut self, step: Token, n: usize) -> usize {
         let discarded = self.discard_older(step);
         self.put_many(step, n);

@@ -1,13 +1,12 @@
 //! The loops that add gradients to a sum, and divide it.
 //!
 //! Plain slices of one length, no shapes. Invariant: additions are done one gradient after the
-//! other for each element, so that it cannot be seen how many were read at a time.
+//! other for each element, so that the number read at a time does not show.
 
 use crate::simd::widest;
 use crate::{Element, HalfSum};
 
-/// Gradients that are read at a time: more streams than this, and the processor does not see in
-/// time what is wanted next.
+/// Gradients read at a time: with more streams than this, the processor prefetches too late.
 const STREAMS: usize = 4;
 
 /// `sum += gradient`.

@@ -78,7 +78,7 @@ impl<E: Element> Parts<E> {
         }
     }
 
-    /// Puts the gradients in the order in which they are to be added.
+    /// Sorts the gradients into the order in which they are added.
     pub(super) fn sort(&mut self, summation: Summation) {
         if let (Self::Held(held), Summation::Ordered) = (self, summation) {
             held.sort_by_key(|(key, _)| *key);

@@ -1,9 +1,9 @@
-//! The sum that is added to at the push, also by several pushes at once.
+//! The sum that pushes add to, even several at once.
 //!
-//! A large sum is added to outside of the accumulator's lock, chunk by chunk, each chunk under a
-//! lock of its own, so that pushes run side by side. The locks are std's also for the model
-//! checker, whose gradients are far too small to come here. Invariant: a push is counted before it
-//! adds, and no sum is read before every push that it counts has added all of its gradient.
+//! A large sum is updated outside the accumulator's lock, chunk by chunk, each chunk under its own
+//! lock, so that pushes run side by side. The locks are std's even for the model checker, whose
+//! gradients are far too small to come here. Invariant: a push is counted before it adds, and no
+//! sum is read before every push that it counts has added its whole gradient.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use super::kernel::add;
 use super::under_way::{Pass, UnderWay};
 use crate::{Addition, Element, Gradient, HalfSum};
 
-/// Elements of the smallest sum that is added to outside of the lock.
+/// Elements of the smallest sum that is added to outside the lock.
 const OPEN: usize = 1 << 17;
 
 /// Elements of the smallest chunk: its lock costs nothing beside it.
@@ -46,10 +46,10 @@ struct Chunked<S> {
     chunks: Vec<Mutex<()>>,
 }
 
-/// What is left to do of a push once the accumulator's lock is free.
+/// The rest of a push once the accumulator's lock is free.
 ///
-/// Boxed, since it is mostly nothing: a small push would else move all of its bytes about, under
-/// the lock.
+/// Boxed, since it is mostly nothing: otherwise a small push would move all of its bytes under the
+/// lock.
 #[derive(Debug)]
 pub struct DenseAddition<'a, E: Element>(Option<Box<Adding<'a, E>>>);
 
@@ -71,7 +71,8 @@ impl<E: Element> Total<E> {
         }
     }
 
-    /// Adds a gradient of the same shape: at once when small, otherwise when the answer is told to.
+    /// Adds a gradient of the same shape: immediately if small; otherwise when the returned value
+    /// is finished.
     pub(super) fn begin<'a>(
         &mut self,
         gradient: Gradient<'a, E>,
@@ -129,7 +130,7 @@ impl<E: Element> Open<E> {
     fn close(&mut self) -> ArrayD<E::Sum> {
         self.adding.wait();
         let sum = std::mem::replace(&mut self.sum, Arc::new(Chunked::new(Vec::new())));
-        // Every push has let go of it, so it is ours alone.
+        // Every push has released it, so it is ours alone.
         let sum = Arc::into_inner(sum).expect("no push is under way");
         let elements = sum.elements.into_inner();
         ArrayD::from_shape_vec(self.shape.clone(), elements).unwrap_or_default()
@@ -187,7 +188,7 @@ impl<E: Element> Adding<'_, E> {
     }
 }
 
-/// The size of a chunk, such that there are no more of them than a word has bits.
+/// The size of a chunk, such that a word has a bit for each chunk.
 fn chunk_of(elements: usize) -> usize {
     elements.div_ceil(u64::BITS as usize).max(CHUNK)
 }

@@ -1,6 +1,6 @@
 //! How many pushes are adding to a sum, and the wait until none is.
 //!
-//! It holds no data. Invariant: a pass that is dropped, by a panic also, is over.
+//! It holds no data. Invariant: a pass that is dropped, even by a panic, is over.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 

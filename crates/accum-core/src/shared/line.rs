@@ -1,4 +1,4 @@
-//! The line of waiting takes, under the lock: who is next, and what is to be handed to whom.
+//! The line of waiting takes, under the lock: who is next, and what each receives.
 //!
 //! Wakes no waiter itself: it hands the answers back, to be sent once the lock is free. Invariant:
 //! a waiter is in the line, or its answer is on its way, never both.

@@ -1,4 +1,4 @@
-//! What each row of a sparse sum is divided by, and how the quotient is rounded.
+//! What divides each row of a sparse sum, and how the quotient is rounded.
 //!
 //! It divides and adds nothing up. Invariant: a row is divided once, or not at all.
 

@@ -37,7 +37,7 @@ impl Entry for u64 {
     }
 }
 
-/// What does not fit into one word.
+/// An entry that does not fit into one word.
 impl Entry for (i64, u32, u32) {
     #[inline(always)]
     fn index(self) -> i64 {
@@ -70,13 +70,13 @@ impl Packing {
         Self(0)
     }
 
-    /// The list of gradients whose indices go up to `largest`, sorted, in the first of two lists
-    /// that are as long; what is in the second is left over.
+    /// Sorts the list of gradients whose indices go up to `largest` into the first of two lists of
+    /// equal length; the second holds leftovers.
     pub(super) fn sort(self, gradients: &[&[i64]], largest: i64, lists: &mut [Vec<u64>; 2]) {
         let [entries, spare] = lists;
         let digits = Digits::of(largest, entries.len());
         let mut places = digits.places(gradients);
-        // The first pass makes the entries as well.
+        // The first pass also makes the entries.
         for (nth, indices) in (0_u64..).zip(gradients) {
             for (index, at) in indices.iter().zip(0..) {
                 let place = &mut places[0][digits.nth(0, *index as u64)];
@@ -95,8 +95,7 @@ impl Packing {
     }
 }
 
-/// How indices are cut into digits, the lowest first, by which a list is sorted one after the
-/// other.
+/// How indices are cut into digits, the lowest first, for sorting by one after the other.
 #[derive(Clone, Copy, Debug)]
 struct Digits {
     count: u32,
@@ -170,8 +169,8 @@ pub(super) fn whole(entries: &[impl Entry], about: usize) -> Range<usize> {
 mod tests {
     use super::*;
 
-    /// Sorts indices that a simple rule makes, in lists of these lengths, and compares with a sort
-    /// that is known to be stable.
+    /// Sorts indices made by a simple rule, in lists of these lengths, and compares with a sort
+    /// known to be stable.
     #[track_caller]
     fn check(lengths: &[usize], largest: i64) {
         let index = |at: usize| (at as i64).wrapping_mul(0x9E37_79B9_7F4A_7C15_u64 as i64);

@@ -1,7 +1,7 @@
 //! The ways to hand over a sparse gradient: owned, borrowed, or shared.
 //!
-//! It carries data and decides nothing. Invariant: only a borrowed gradient is ever copied in order
-//! to be kept.
+//! It carries data and decides nothing. Invariant: only a borrowed gradient is ever copied for
+//! keeping.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,9 +10,10 @@ use crate::{Element, IndexedSlices};
 
 /// Indexed slices on their way to an accumulator.
 ///
-/// Made by `From`, so a call takes slices, a reference, a `Cow` or an `Arc` as it is. Of shared
-/// slices an accumulator that holds gradients keeps the handle until their sum was made. A replica
-/// that kept one as well then gets its memory back with [`Arc::get_mut`], for its next gradient:
+/// Made by `From`, so a call takes slices, a reference, a `Cow` or an `Arc` as it is. An
+/// accumulator that holds gradients keeps the handle of shared slices until their sum was made. A
+/// replica that also kept one then gets its memory back with [`Arc::get_mut`], for its next
+/// gradient:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -34,9 +35,9 @@ use crate::{Element, IndexedSlices};
 pub enum SparseGradient<'a, E: Element> {
     /// Given away.
     Owned(IndexedSlices<E>),
-    /// Looked at during the call; copied when it is to be held.
+    /// Read during the call; copied only to be held.
     Borrowed(&'a IndexedSlices<E>),
-    /// Looked at for as long as it is held.
+    /// Read for as long as it is held.
     Shared(Arc<IndexedSlices<E>>),
 }
 

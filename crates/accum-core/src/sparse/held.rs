@@ -23,7 +23,7 @@ pub(super) enum Parts<E: Element> {
     Held(Vec<(u64, Arc<IndexedSlices<E>>)>),
 }
 
-/// Where the memory of a sum comes from, and how the work on it is spread.
+/// The source of a sum's memory, and how the work on it is spread.
 #[derive(Clone, Debug)]
 pub(super) struct Means<E: Element> {
     pub(super) pool: Option<BufferPool<E::Sum>>,
@@ -57,7 +57,7 @@ impl<E: Element> Parts<E> {
         usize::try_from(end).unwrap_or(0)
     }
 
-    /// Puts what came earlier before it. Both sides were built under the same options.
+    /// Puts earlier gradients before it. Both sides were built under the same options.
     pub(super) fn prepend(&mut self, earlier: Self, options: SparseOptions) {
         match (self, earlier) {
             (Self::Sum(sum), Self::Sum(earlier)) => sum.prepend(earlier, options),
@@ -66,8 +66,8 @@ impl<E: Element> Parts<E> {
         }
     }
 
-    /// All rows in one union, divided when it is said by what; ascending, save where the
-    /// reference's merge left them otherwise.
+    /// All rows in one union, divided if a divisor is given; ascending, unless the reference's
+    /// merge left them otherwise.
     pub(super) fn sum_up(
         self,
         row_shape: &[usize],

@@ -15,16 +15,16 @@ use crate::simd::widest;
 use crate::slices::rows::{Row, Rows, add_row};
 use crate::{BufferPool, Element, HalfSum, IndexedSlices};
 
-/// Elements to read below which a part is not worth a wake-up of a thread.
+/// Elements to read below which a part is not worth waking a thread.
 const SMALLEST_PART: usize = 1 << 18;
 
-/// How many rows before it is added a row is asked for.
+/// How many rows ahead a row is requested from memory.
 const AHEAD: usize = 8;
 
-/// Bytes that the memory gives at a time, on most machines.
+/// Bytes that the memory delivers at a time, on most machines.
 const LINE: usize = 64;
 
-/// Lines of a row that are asked for; the processor sees by itself that the others will follow.
+/// Lines of a row that are requested; the processor itself predicts the others.
 const LINES: usize = 16;
 
 /// Elements of a sum that the widest instructions keep in registers while rows are added.
@@ -38,7 +38,7 @@ pub(super) struct Merge<'a, E: Element> {
     pub(super) division: Option<Division>,
 }
 
-/// A range of the union that is made.
+/// A range of the union under construction.
 struct Part<'a, S> {
     indices: &'a mut [i64],
     counts: &'a mut [u64],
@@ -218,7 +218,7 @@ impl<S> Part<'_, S> {
     }
 }
 
-/// Room for so many words, with whatever is in it; new where there is no pool.
+/// Room for so many words, with arbitrary contents; new if there is no pool.
 fn words<S: Element>(len: usize, pool: Option<&BufferPool<S>>) -> Vec<u64> {
     pool.map_or_else(|| vec![0; len], |pool| pool.words(len))
 }
@@ -246,8 +246,8 @@ fn copy<E: Element, T: Element<Sum = E::Sum>>(to: &mut [E::Sum], row: &[T]) {
     to.iter_mut().zip(row).for_each(|(to, value)| *to = value.widen());
 }
 
-/// [`Merge::fill`] as what [`widest`] compiles: a closure as long as it would not be inlined, and
-/// then be compiled for the plainest machine.
+/// [`Merge::fill`] as [`widest`] compiles it: a closure of this length would not be inlined, and
+/// would then be compiled for the plainest machine.
 struct Fill<'f, 'p, 'a, E: Element, T> {
     merge: &'f Merge<'a, E>,
     entries: &'f [T],

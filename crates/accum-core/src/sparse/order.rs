@@ -90,8 +90,8 @@ impl<E: Element> Union<E> {
 
 /// A pass over rows, each with where it is copied from, if it is, and how many gradients had it.
 ///
-/// A type as what [`widest`] compiles: a closure as long would not be inlined, and then be compiled
-/// for the plainest machine.
+/// A type for [`widest`] to compile: a closure of this length would not be inlined, and would then
+/// be compiled for the plainest machine.
 struct Pass<E, I> {
     rows: I,
     division: Option<Division>,

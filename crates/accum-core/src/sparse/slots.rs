@@ -1,4 +1,5 @@
-//! Where the row of each index is: a table when the rows are known and not too many, else a map.
+//! Where the row of each index is: a table when the rows are known and not too many, otherwise a
+//! map.
 //!
 //! It knows numbers only. Invariant: an index has one place until it is forgotten.
 
@@ -56,7 +57,7 @@ impl Slots {
     }
 }
 
-/// A hasher of one number: indices are row numbers that were checked, not foreign text.
+/// A hasher of one number: indices are checked row numbers, not foreign text.
 #[derive(Debug, Default)]
 pub(super) struct Spread(u64);
 

@@ -32,7 +32,7 @@ impl<E: Element> Union<E> {
         Self { slots: Slots::of(rows), ..Self::with_room(0, 0) }
     }
 
-    /// Of rows that need no more additions.
+    /// For rows that need no more additions.
     pub(super) fn of(indices: Vec<i64>, counts: Vec<u64>, rows: Vec<E::Sum>, width: usize) -> Self {
         Self { indices, counts, rows, ..Self::with_room(0, width) }
     }
@@ -84,7 +84,7 @@ impl<E: Element> Union<E> {
         }
     }
 
-    /// Puts another union, which came earlier, before this one.
+    /// Puts an earlier union before this one.
     pub(super) fn prepend(&mut self, mut earlier: Self, options: SparseOptions) {
         let mut later = self.drain(None);
         self.width = earlier.width;
@@ -111,7 +111,7 @@ impl<E: Element> Union<E> {
         mem::swap(&mut self.rows, &mut other.rows);
     }
 
-    /// Adds every row in its place. Rows that the gradient repeats are summed before.
+    /// Adds every row in its place. Rows that the gradient repeats are summed first.
     fn add_rows(&mut self, gradient: &IndexedSlices<E>, half_sum: HalfSum) {
         self.place_held();
         let mut places = mem::take(&mut self.places);
@@ -147,7 +147,7 @@ impl<E: Element> Union<E> {
         self.places = places;
     }
 
-    /// Gives a place to what came without one.
+    /// Assigns places to new indices.
     fn place_held(&mut self) {
         for at in self.times.len()..self.indices.len() {
             self.slots.place(self.indices[at], at);

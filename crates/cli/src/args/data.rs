@@ -1,4 +1,4 @@
-//! The options that say what is learned from: a file, and what its columns are.
+//! The options that say what to learn from: a file, and what its columns are.
 
 use std::path::PathBuf;
 
@@ -7,23 +7,23 @@ use tabular::data::{Condition, Cross, TaskKind};
 
 use super::train::MODEL;
 
-/// The options that say what is learned from.
+/// The options that say what to learn from.
 #[derive(Clone, Debug, Default, Args)]
 pub struct DataArgs {
     /// What to learn from: CSV with a line of names, also gzipped [default: the built-in digits]
     #[arg(long, value_name = "FILE", help_heading = MODEL)]
     pub data: Option<PathBuf>,
-    /// The column to be predicted
+    /// The column to predict
     #[arg(long, value_name = "COLUMN", help_heading = MODEL)]
     pub target: Option<String>,
-    /// Columns whose values are names, also where they are numbers: `month,hour`. Columns of text
-    /// are so anyway
+    /// Columns whose values are names, even if they are numbers: `month,hour`. Columns of text are
+    /// so anyway
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = MODEL)]
     pub categorical: Vec<String>,
     /// Columns whose values count together: `origin*dest`; may be repeated
     #[arg(long, value_name = "A*B", help_heading = MODEL)]
     pub cross: Vec<Cross>,
-    /// Columns that nothing is learned from by themselves; --cross and --test-where may name them
+    /// Columns not to learn from by themselves; --cross and --test-where may name them
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',', help_heading = MODEL)]
     pub ignore: Vec<String>,
     /// What to learn [default: binary of two values; classes of few; regression of numbers]
@@ -33,7 +33,7 @@ pub struct DataArgs {
     /// one in five]
     #[arg(long, value_name = "CONDITION", conflicts_with = "test_file", help_heading = MODEL)]
     pub test_where: Option<Condition>,
-    /// A file of lines for the test; then all of the other are trained on
+    /// A file of lines for the test; then all lines of the other are trained on
     #[arg(long, value_name = "FILE", help_heading = MODEL)]
     pub test_file: Option<PathBuf>,
 }
@@ -59,7 +59,7 @@ impl From<TaskArg> for TaskKind {
     }
 }
 
-/// The file as a word by itself: `train FILE` is `train --data FILE`.
+/// The file as a bare word: `train FILE` is `train --data FILE`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FileArg {
     /// The same as --data FILE
@@ -73,7 +73,7 @@ pub struct TrainCommand {
     /// What to learn from.
     #[command(flatten)]
     pub file: FileArg,
-    /// All else.
+    /// All other options.
     #[command(flatten)]
     pub train: super::TrainArgs,
 }

@@ -49,7 +49,7 @@ pub fn cli_name(kind: impl ValueEnum) -> String {
     kind.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-/// Values of other crates, as an option has them: name, value, help.
+/// Values from other crates, as an option lists them: name, value, help.
 #[derive(Debug)]
 pub struct Choices<T: 'static>(&'static [(&'static str, T, &'static str)]);
 
@@ -119,7 +119,7 @@ pub static WIRES: Choices<Wire> = Choices(&[
     ("bf16", Wire::Bf16, "Half the bytes, rounded; sums are still made in full"),
 ]);
 
-/// Who decides how a step goes.
+/// What decides how a step goes.
 pub static MODES: Choices<Mode> = Choices(&[
     ("ideal", Mode::Ideal, "The formula: all replicas start each step together"),
     ("tokens", Mode::Tokens, "The engine and its tokens, as in training"),

@@ -33,7 +33,7 @@ pub struct LaunchArgs {
     /// How numbers travel
     #[arg(long, value_parser = WIRES.parser(), default_value = "f32", help_heading = PLACE)]
     pub wire: Wire,
-    /// How long a worker looks for servers that are gone before it ends
+    /// How long a worker looks for missing servers before it ends
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = PLACE)]
     #[arg(value_parser = parse_duration)]
     pub patience: Duration,
@@ -41,18 +41,18 @@ pub struct LaunchArgs {
     #[arg(long, value_name = "PORT", help_heading = PLACE)]
     #[arg(value_parser = whole::<u16>(1..=65_000))]
     pub metrics_port: Option<u16>,
-    /// With a program of one's own: how many megabytes a parameter server may need for it
-    /// [default: the machine's memory]
+    /// With your own program: how many megabytes a parameter server may need for it [default: the
+    /// machine's memory]
     #[arg(long, value_name = "MB", value_parser = at_least_one(), help_heading = PLACE)]
     pub max_memory: Option<u64>,
     /// What to learn from.
     #[command(flatten)]
     pub file: FileArg,
-    /// A program that the workers run instead of ours, with its own options: it takes its
-    /// place from TF_CONFIG, as a program with the crate `cluster` or the Python package does
+    /// A program that the workers run instead of ours, with its own options: it takes its place
+    /// from TF_CONFIG, as a program with the crate `cluster` or the Python package does
     #[arg(last = true, value_name = "PROGRAM")]
     pub program: Vec<OsString>,
-    /// Who may come in.
+    /// Which callers may come in.
     #[command(flatten)]
     pub security: SecurityArgs,
     /// What is trained.

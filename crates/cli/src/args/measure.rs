@@ -3,16 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What can be measured of a model while it trains.
+/// A measure of a model while it trains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
-    /// The part of the rows for the test that it tells right, 0 to 1.
+    /// The part of the test rows that it predicts right, 0 to 1.
     TestAccuracy,
     /// The same of the moving averages.
     AveragesTestAccuracy,
-    /// Of two such rows with different targets, the part that are told apart, 0 to 1.
+    /// Of pairs of test rows with different targets, the part that it tells apart, 0 to 1.
     TestAuc,
-    /// The mean of −log of the probability that is given to what is right.
+    /// The mean of −log of the probability given to the right value.
     TestLogLoss,
     /// The root of the mean square of the errors.
     TestRmse,
@@ -31,7 +31,7 @@ impl Metric {
         Self::Loss,
     ];
 
-    /// As the options and the metrics have it.
+    /// Its name in the options and the metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl Metric {
         self.is_part()
     }
 
-    /// Whether it is a part of something, 0 to 1.
+    /// Whether it is a part of a whole, 0 to 1.
     fn is_part(self) -> bool {
         matches!(self, Self::TestAccuracy | Self::AveragesTestAccuracy | Self::TestAuc)
     }
@@ -76,7 +76,7 @@ pub struct Measure {
 }
 
 impl Measure {
-    /// Whether a value is better than the one before; what is no number never is.
+    /// Whether a value is better than the one before; NaN never is.
     #[must_use]
     pub fn is_better(self, value: f64, before: Option<f64>) -> bool {
         let better = |before| if self.larger { value > before } else { value < before };
@@ -106,7 +106,7 @@ impl FromStr for Measure {
     }
 }
 
-/// The way is said only where it is not the usual one.
+/// The direction is written only if it is not the usual one.
 impl fmt::Display for Measure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.metric.name())?;
@@ -118,7 +118,7 @@ impl fmt::Display for Measure {
     }
 }
 
-/// When training is to end before its last update.
+/// When to end training before its last update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum StopWhen {
     /// So many tests in a row were no better: `METRIC[:min|max][,tests=N]`.
@@ -128,9 +128,9 @@ pub enum StopWhen {
         /// At least one.
         tests: u64,
     },
-    /// A test came so high: `METRIC>=VALUE`.
+    /// A test reached this value from below: `METRIC>=VALUE`.
     AtLeast(Metric, f64),
-    /// A test came so low: `METRIC<=VALUE`.
+    /// A test reached this value from above: `METRIC<=VALUE`.
     AtMost(Metric, f64),
 }
 
@@ -145,7 +145,7 @@ impl StopWhen {
     }
 }
 
-/// Tests that may be in vain in a row, without `tests=N`.
+/// Tests in a row that may bring nothing, without `tests=N`.
 const USUAL_TESTS: u64 = 10;
 
 impl FromStr for StopWhen {

@@ -39,8 +39,8 @@ pub struct NodeArgs {
     /// How numbers travel; the same in every process
     #[arg(long, value_parser = WIRES.parser(), default_value = "f32", help_heading = PLACE)]
     pub wire: Wire,
-    /// How long a worker looks for servers that are gone, or an evaluator for a checkpoint, before
-    /// it ends
+    /// How long a worker looks for missing servers, or an evaluator for a checkpoint, before it
+    /// ends
     #[arg(long, value_name = "DURATION", default_value = "60s", help_heading = PLACE)]
     #[arg(value_parser = parse_duration)]
     pub patience: Duration,
@@ -52,16 +52,16 @@ pub struct NodeArgs {
     /// comes [default: the machine's memory]
     #[arg(long, value_name = "MB", value_parser = at_least_one(), help_heading = PLACE)]
     pub max_memory: Option<u64>,
-    /// Messages about the run go to this file instead of standard error
+    /// A file for messages about the run, instead of standard error
     #[arg(long, value_name = "FILE", help_heading = PLACE)]
     pub log: Option<PathBuf>,
-    /// End as soon as standard input does: of a launcher that holds the other end
+    /// End as soon as standard input does: for a launcher that holds the other end
     #[arg(long, hide = true)]
     pub end_with_stdin: bool,
     /// What to learn from.
     #[command(flatten)]
     pub file: FileArg,
-    /// Who may come in.
+    /// Which callers may come in.
     #[command(flatten)]
     pub security: SecurityArgs,
     /// What is trained.

@@ -1,13 +1,13 @@
-//! Where a page of metrics listens, as it is written.
+//! Where a page of metrics listens, as written.
 
 use std::net::{IpAddr, SocketAddr};
 
 /// `PORT`, `IP` or `IP:PORT`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PageAddress {
-    /// On loopback, if it is not said.
+    /// Loopback, unless given.
     pub ip: Option<IpAddr>,
-    /// Said by another option, if not here.
+    /// Another option's, unless given.
     pub port: Option<u16>,
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Arg;
 use sync_replicas::options::StepTimeout;
 
-/// Reads a whole number of a range; a negative one is told of the range as any other is.
+/// Reads a whole number in a range; a negative one gets the same error as any other.
 pub(super) fn whole<T: TryFrom<u64>>(
     range: RangeInclusive<u64>,
 ) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
@@ -27,8 +27,8 @@ pub(super) fn at_least_one() -> impl Fn(&str) -> Result<u64, String> + Clone + S
     whole(1..=u64::MAX)
 }
 
-/// Has an option take what begins with a minus and a digit, so that its own check can say what is
-/// wrong with it.
+/// Lets an option take a value that begins with a minus and a digit, so that its own check can say
+/// what is wrong with it.
 pub(super) fn with_negative_numbers(option: Arg) -> Arg {
     let name = option.get_value_names().and_then(<[_]>::first).map(|name| name.to_string());
     match name.as_deref() {

@@ -16,16 +16,16 @@ use super::security::SecurityArgs;
 #[command(group(ArgGroup::new("source").required(true).args(["run", "times", "plan", "compute"])))]
 pub struct PlanArgs {
     /// The run folder of a training, or its metrics.jsonl: plan with the times measured there; or
-    /// the address of the first parameter server of one that is running, HOST:PORT
+    /// the address of the first parameter server of a running one, HOST:PORT
     #[arg(value_name = "RUN or ADDR")]
     pub run: Option<PathBuf>,
-    /// Plan with anybody's times: a CSV file with the columns step, replica and seconds
+    /// Plan with your own times: a CSV file with the columns step, replica and seconds
     #[arg(long, value_name = "FILE", visible_alias = "trace")]
     pub times: Option<PathBuf>,
-    /// Plan with the laws and rules of a plan file, or of a plan that the program carries
+    /// Plan with the laws and rules of a plan file, or of a built-in plan
     #[arg(long, value_name = "PLAN")]
     pub plan: Option<String>,
-    /// Plan with machines that compute for such a time, as in log-normal:median=1.5,sigma=0.1
+    /// Plan with machines with this computing time, as in log-normal:median=1.5,sigma=0.1
     ///
     ///   constant:seconds=1                    exponential:mean=1
     ///   shifted-exponential:least=1,mean_excess=0.2
@@ -48,14 +48,14 @@ pub struct PlanArgs {
     #[arg(long, value_name = "NUMBER", value_parser = whole::<u64>(0..=200))]
     pub most_backups: Option<u64>,
     /// Steps that training needs with A gradients each: `inverse` (the same number of gradients
-    /// altogether), or points A=STEPS joined by lines, as in 50=137500,100=76200; nothing is said
-    /// of an A beyond the points
+    /// altogether), or points A=STEPS joined by lines, as in 50=137500,100=76200; an A beyond the
+    /// points gets no answer
     #[arg(long, value_name = "CURVE", default_value = "inverse")]
     pub iterations: Iterations,
-    /// Who decides how a step goes
+    /// What decides how a step goes
     #[arg(long, value_parser = MODES.parser(), default_value = "tokens")]
     pub mode: Mode,
-    /// Under the rules of the original system: leftover tokens are kept, nobody is told
+    /// Under the rules of the original system: leftover tokens are kept, no replica is told
     #[arg(long, conflicts_with = "plan")]
     pub reference: bool,
     /// Decides every random number
@@ -68,7 +68,7 @@ pub struct PlanArgs {
     /// Also write the figures fleet.svg and batch.svg to this folder
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// How to come in at an address.
+    /// The key or certificates for an address.
     #[command(flatten)]
     pub security: SecurityArgs,
 }

@@ -1,4 +1,4 @@
-//! The options that say with what key and certificates a process joins a cluster.
+//! The options for the key and certificates with which a process joins a cluster.
 
 use std::path::PathBuf;
 
@@ -21,18 +21,18 @@ pub struct SecurityArgs {
     /// The authority that signed the others' certificates; servers then ask callers for one
     #[arg(long, value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
-    /// A name that a caller's certificate may be for; several can be given, and any that --tls-ca
-    /// signed will do if none is
+    /// A name that a caller's certificate may be for; several can be given; without one, any
+    /// certificate that --tls-ca signed will do
     #[arg(long, value_name = "NAME")]
     #[serde(default)]
     pub tls_allow: Vec<String>,
 }
 
 impl SecurityArgs {
-    /// The same files, from wherever they are named.
+    /// The same files, wherever they are named.
     ///
     /// # Errors
-    /// When the system does not say where this process is.
+    /// When the system does not tell where this process is.
     pub(crate) fn absolute(&self) -> std::io::Result<Self> {
         let absolute = |path: &Option<PathBuf>| path.as_ref().map(std::path::absolute).transpose();
         Ok(Self {

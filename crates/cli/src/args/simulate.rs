@@ -12,7 +12,7 @@ use super::parse::whole;
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "The carried plans are listed by --help.")]
 pub struct SimulateArgs {
-    /// A plan file, or the name of a plan that the program carries
+    /// A plan file, or the name of a built-in plan
     #[arg(value_name = "PLAN", required_unless_present = "checks", conflicts_with = "checks")]
     pub plan: Option<String>,
     /// Decides every random number [default: the plan's]
@@ -23,7 +23,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "STEPS", conflicts_with = "checks")]
     #[arg(value_parser = whole::<u64>(1..=Plan::MOST_STEPS))]
     pub steps: Option<u64>,
-    /// Who decides how a step goes [default: the plan's]
+    /// What decides how a step goes [default: the plan's]
     #[arg(long, value_parser = MODES.parser(), conflicts_with = "checks")]
     pub mode: Option<Mode>,
     /// Recompute what is published about stragglers, as a table

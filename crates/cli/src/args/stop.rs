@@ -10,7 +10,7 @@ pub struct StopArgs {
     /// The first parameter server, HOST:PORT, or the run folder of a training that `launch` runs
     #[arg(value_name = "ADDR or RUN")]
     pub address: String,
-    /// How to come in.
+    /// The key or certificates for the server.
     #[command(flatten)]
     pub security: SecurityArgs,
 }

@@ -10,7 +10,7 @@ pub enum StragglerArg {
     None,
     /// `REPLICA=MILLISECONDS`.
     Slow {
-        /// Which replica.
+        /// The replica.
         replica: u64,
         /// How long it pauses before each batch.
         delay: Duration,

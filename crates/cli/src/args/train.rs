@@ -1,4 +1,4 @@
-//! The options of `train`, which `node` and `launch` have too.
+//! The options of `train`, which `node` and `launch` also have.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ pub struct TrainArgs {
     #[arg(long, value_enum, help_heading = OPTIMIZER)]
     pub optimizer: Option<OptimizerKind>,
     /// Learning rate, constant [default: one that suits the model and the optimizer, and that
-    /// falls by half every 200 updates, save of adagrad and ftrl]
+    /// halves every 200 updates, except for adagrad and ftrl]
     #[arg(long, value_name = "RATE", conflicts_with = "schedule", help_heading = OPTIMIZER)]
     pub learning_rate: Option<f64>,
     /// Learning rate over the updates, such as `cosine:initial=0.05,steps=300`
@@ -99,11 +99,11 @@ pub struct TrainArgs {
     #[arg(long, value_name = "TOKENS", help_heading = REPLICAS)]
     #[arg(value_parser = whole::<u64>(0..=u64::MAX))]
     pub init_tokens: Option<u64>,
-    /// What a row of a sparse gradient is divided by [default: per-row]
+    /// What divides a row of a sparse gradient [default: per-row]
     #[arg(long, value_parser = SPARSE_MEANS.parser(), value_name = "RULE")]
     #[arg(help_heading = REPLICAS)]
     pub sparse_mean: Option<SparseMean>,
-    /// Behave as the original system in everything: tokens, admission, sparse merge
+    /// Behave like the original system in everything: tokens, admission, sparse merge
     #[arg(long, conflicts_with_all = ["deterministic"], help_heading = REPLICAS)]
     pub reference: bool,
     /// After this long without a sign of life a replica's token goes to another [default: 10s; in
@@ -119,7 +119,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = REPLICAS)]
     pub step_deadline: Option<Duration>,
     /// Fail when so many replicas have failed that fewer than this are left; one whose data ended
-    /// is no failure [default: 1; in a cluster refused]
+    /// has not failed [default: 1; in a cluster refused]
     #[arg(long, value_name = "COUNT", value_parser = at_least_one(), help_heading = REPLICAS)]
     pub min_replicas: Option<u64>,
 
@@ -134,18 +134,18 @@ pub struct TrainArgs {
     #[arg(requires = "deterministic", help_heading = REPLICAS)]
     pub failing_batch: Option<FailingBatch>,
 
-    /// Train up to this global step [default: 1000 with the built-in digits, else as --epochs has
-    /// it]
+    /// Train up to this global step [default: 1000 with the built-in digits, otherwise from
+    /// --epochs]
     #[arg(long, value_name = "STEPS", value_parser = at_least_one(), help_heading = LENGTH)]
     #[arg(conflicts_with = "epochs")]
     pub updates: Option<u64>,
-    /// Train until this many times the training data was used [default: so often that 200000
-    /// examples are, at least 2 and at most 100 times]
+    /// Train until the training data was used this many times [default: enough for 200000 examples,
+    /// at least 2 and at most 100 times]
     #[arg(long, value_name = "EPOCHS", value_parser = at_least_one(), help_heading = LENGTH)]
     pub epochs: Option<u64>,
-    /// End earlier: once METRIC has not become better in N tests in a row [default: 10], or once a
-    /// test reaches a value, as in 'test_accuracy>=0.97' or 'loss<=0.1'. The metrics and :min|max
-    /// are those of --keep-best; counts start anew when a run goes on
+    /// End earlier: once METRIC has not improved in N tests in a row [default: 10], or once a test
+    /// reaches a value, as in 'test_accuracy>=0.97' or 'loss<=0.1'. The metrics and :min|max are
+    /// those of --keep-best; counts start anew when a run goes on
     #[arg(long, value_name = "METRIC[:min|max][,tests=N]", help_heading = LENGTH)]
     pub stop_when: Option<StopWhen>,
     /// Examples in one replica's batch
@@ -167,7 +167,7 @@ pub struct TrainArgs {
     /// Test the model every so many updates [default: 25 times in a run, fewer of a large file]
     #[arg(long, value_name = "UPDATES", value_parser = at_least_one(), help_heading = OUTPUT)]
     pub eval_every: Option<u64>,
-    /// How many checkpoints stay, two at least: the newest may turn out to be of a loss that is NaN
+    /// How many checkpoints stay, two at least: the newest may turn out to have a loss that is NaN
     #[arg(long, value_name = "COUNT", default_value_t = 2)]
     #[arg(value_parser = at_least_one(), help_heading = OUTPUT)]
     pub keep: u64,
@@ -192,17 +192,17 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub trace: Option<PathBuf>,
     /// Send who did what when to an OpenTelemetry collector, over gRPC: a trace for each step; in a
-    /// cluster parameter server 0 does. Of a program that was built with `--features otlp`
+    /// cluster parameter server 0 does. Needs a program built with `--features otlp`
     #[arg(long, value_name = "http://HOST:PORT", help_heading = OUTPUT)]
     pub otlp: Option<String>,
     /// Settings from a TOML file, each under its option's long name with _ for -, such as
-    /// `learning_rate = 0.1`; an option that is given here wins
+    /// `learning_rate = 0.1`; options on the command line win
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// A live page of the training, and metrics for Prometheus: a port, on loopback, or IP:PORT. In
     /// a cluster each process has its own, and that of parameter server 0 shows all; launch gives
     /// the next parameter server the next port. One that others reach needs --key-file or TLS,
-    /// though the page itself is for everybody who can reach it
+    /// though the page itself is open to all who can reach it
     #[arg(long, visible_alias = "metrics-listen", value_name = "IP:PORT", help_heading = OUTPUT)]
     #[arg(value_parser = parse_page_address)]
     pub dashboard: Option<PageAddress>,
@@ -273,8 +273,8 @@ Examples:
 
 The run folder has report.html (open it in a browser), metrics.jsonl and a checkpoint.";
 
-/// Options of a training that are not about what is trained: whoever starts processes gives them
-/// whatever program it is.
+/// Options of a training that are not about what is trained: the launcher gives them to any
+/// program.
 const OF_ANY_PROGRAM: [&str; 12] = [
     "out",
     "checkpoint_dir",
@@ -290,7 +290,7 @@ const OF_ANY_PROGRAM: [&str; 12] = [
     "quiet",
 ];
 
-/// The first option among a command's words that says what is trained, if there is one.
+/// The first option among a command's words that says what is trained, if any.
 pub fn says_what_is_trained(command: &str, words: &[OsString]) -> Option<String> {
     let mut program = Cli::command().ignore_errors(true);
     program.build();

@@ -1,7 +1,7 @@
-//! What is told of a stretch of updates together: rates, and the times that batches took.
+//! Reports on a stretch of updates together: rates, and the times of batches.
 //!
-//! Invariant: stretches are a second at least, and longer the longer training has gone on, so that
-//! there are few of them.
+//! Invariant: stretches are a second at least, and grow with the training so far, so that there are
+//! few of them.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ const SHORTEST: f64 = 1.0;
 /// and the shortest part of a training so far.
 const PART: f64 = 1.0 / 200.0;
 
-/// Replicas from this number on have no histogram of their own.
+/// Replicas from this number on have no histogram.
 const MOST: u64 = 64;
 
-/// The stretch that is going on.
+/// The present stretch.
 #[derive(Debug, Default)]
 pub(super) struct Interval {
     /// When it began, in seconds since training did, and when its last update was.
@@ -32,7 +32,7 @@ pub(super) struct Interval {
     compute_seconds: BTreeMap<String, Vec<f64>>,
 }
 
-/// A stretch that is over.
+/// A finished stretch.
 #[derive(Debug, PartialEq)]
 pub(super) struct Told {
     pub(super) scalars: [(&'static str, f64); 4],
@@ -41,7 +41,7 @@ pub(super) struct Told {
 }
 
 impl Interval {
-    /// Whether it is over with this update.
+    /// Whether it ends with this update.
     pub(super) fn update(&mut self, update: &Update) -> bool {
         if update.seconds < self.last {
             // Training was begun anew, and its clock with it.
@@ -68,7 +68,7 @@ impl Interval {
         }
     }
 
-    /// What it came to; nothing without an update or a time. The next one begins.
+    /// Its result; nothing without an update or a time. The next one begins.
     pub(super) fn take(&mut self) -> Option<Told> {
         let seconds = self.last - self.begun;
         if self.updates == 0 || seconds <= 0.0 {

@@ -18,7 +18,7 @@ struct Told(Arc<Mutex<Vec<String>>>);
 impl Told {
     fn tell(&self, words: String) -> Result<(), BoxError> {
         lock(&self.0).push(words);
-        // A tracker that fails is told all the same.
+        // A failing tracker is still told.
         Err("the disk is full".into())
     }
 

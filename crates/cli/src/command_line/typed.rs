@@ -1,6 +1,6 @@
 //! One entry of a file, as the words of its option.
 //!
-//! A value has the type of its option: a number is no text. Invariant: ranges and names are the
+//! A value has the type of its option: a number is not text. Invariant: ranges and names are the
 //! option's own, which it checks itself.
 
 use std::any::TypeId;
@@ -10,7 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 use serde_json::Value;
 
-/// The words that say the same on a command line; none for a flag that is not set.
+/// The same on a command line, in words; none for a flag that is not set.
 ///
 /// # Errors
 /// What was expected.
@@ -54,7 +54,7 @@ fn expected(what: &str, got: &Value) -> String {
     format!("expected {what}, got {got}")
 }
 
-/// What the option itself has against its words, if they are all that there is.
+/// Why the option itself refuses these words, when they are the only ones.
 pub(super) fn refusal(command: &mut Command, before: &[&str], words: &[String]) -> Option<String> {
     let all = before.iter().copied().chain(words.iter().map(String::as_str));
     let error = command.try_get_matches_from_mut(all).err()?;

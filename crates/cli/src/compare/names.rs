@@ -1,8 +1,8 @@
-//! Runs as people call them: by what tells their folders apart.
+//! Short names of runs: the part that tells their folders apart.
 
 use std::path::{Path, PathBuf};
 
-/// Each path without the folders that all begin with, and without those that all end with.
+/// Each path without the leading and trailing folders that all share.
 pub(super) fn short(paths: &[PathBuf]) -> Vec<String> {
     let parts: Vec<Vec<_>> = paths.iter().map(|path| path.components().collect()).collect();
     let least = parts.iter().map(Vec::len).min().unwrap_or(0);

@@ -15,10 +15,10 @@ use crate::metrics::Update;
 
 const OWN_STYLE: &str = include_str!("page.css");
 
-/// What a test measured, if it did.
+/// What a test measured, if there was one.
 type Measure = fn(&Scores) -> Option<f64>;
 
-/// Where an axis begins and ends, if that does not depend on what was measured.
+/// Where an axis begins and ends, if that does not depend on the data.
 type Ends = Option<(f64, f64)>;
 
 const TESTS: [(&str, Measure, Ends); 4] = [
@@ -60,7 +60,7 @@ pub(super) fn html(runs: &[ComparedRun], facts: &[Fact]) -> String {
     out
 }
 
-/// What a curve is drawn over.
+/// What the curves are drawn over.
 #[derive(Clone, Copy)]
 enum Over {
     Updates,

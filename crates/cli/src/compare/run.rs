@@ -1,4 +1,4 @@
-//! One run among others: what it came to, in numbers that can be compared.
+//! One run among others: its results, in comparable numbers.
 //!
 //! A run may have been resumed: updates and seconds are of all its starts, and counts of batches of
 //! the last one, as in its own report.
@@ -16,7 +16,7 @@ use crate::metrics::{Batch, Update};
 use crate::report::{folder_of, summary_of};
 use crate::summary::Summary;
 
-/// In the line of a run, and no settings.
+/// In the line of a run, but not settings.
 const ABOUT: [&str; 7] = ["kind", "version", "command", "host", "started", "run", "model"];
 
 /// What is known of one run.
@@ -44,14 +44,14 @@ pub(super) struct ComparedRun {
     /// The median time that the slowest replica computed a batch, over the median of all replicas'.
     pub(super) slowest_replica: Option<f64>,
     pub(super) checkpoints: usize,
-    /// How long one took in the mean.
+    /// How long one took on average.
     pub(super) checkpoint_seconds: Option<f64>,
     /// All updates that stand, with seconds since the first start.
     #[serde(skip)]
     pub(super) curve: Vec<Update>,
 }
 
-/// What became of the batches that were begun, each as a part of all of them.
+/// The fate of the batches begun, each as a part of all of them.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Parts {
     pub(super) accepted_part: Option<f64>,
@@ -110,7 +110,7 @@ impl Parts {
     }
 }
 
-/// Leaves each run the settings in which it differs from another one, and answers which those are.
+/// Leaves each run the settings in which it differs from another one, and returns which those are.
 pub(super) fn keep_differing(runs: &mut [ComparedRun]) -> Vec<String> {
     let keys: BTreeSet<String> = runs.iter().flat_map(|run| run.settings.keys()).cloned().collect();
     // What is not set is as if it were not there.
@@ -133,8 +133,8 @@ fn state(summary: &Summary) -> &'static str {
     }
 }
 
-/// The updates of all starts, one after the other, and how long they took; the last start `lasted`
-/// so long, where that is told.
+/// The updates of all starts, one after the other, and how long they took; the last start took
+/// `lasted`, if that is known.
 fn curve(lives: &[Life], lasted: Option<f64>) -> (Vec<Update>, f64) {
     let (mut curve, mut before) = (Vec::new(), 0.0);
     for (number, life) in lives.iter().enumerate() {
@@ -146,8 +146,8 @@ fn curve(lives: &[Life], lasted: Option<f64>) -> (Vec<Update>, f64) {
     (curve, before)
 }
 
-/// How much slower the slowest replica is than the one in the middle. A batch that was given up
-/// would have taken longer.
+/// How much slower the slowest replica is than the median one. A batch that was given up would have
+/// taken longer.
 fn slowest(batches: &[Batch]) -> Option<f64> {
     let mut times: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for batch in batches.iter().filter(|batch| batch.outcome.is_batch()) {

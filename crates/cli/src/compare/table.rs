@@ -1,4 +1,4 @@
-//! The table of several runs: a column for each where they fit, else a line for each.
+//! The table of several runs: a column for each if they fit, otherwise a line for each.
 
 use serde_json::Value;
 use sync_replicas::driver::printable;
@@ -7,13 +7,13 @@ use super::run::ComparedRun;
 use crate::summary::percent;
 use crate::units::time;
 
-/// What is longer is cut.
+/// Longer text is cut.
 const LONGEST: usize = 32;
 
-/// What a run has none of.
+/// Shown for what a run lacks.
 const NONE: &str = "-";
 
-/// One thing that is known of runs: its name, and a cell for each run.
+/// One property of runs: its name, and a cell for each run.
 pub(super) struct Fact {
     pub(super) name: String,
     pub(super) cells: Vec<String>,
@@ -23,7 +23,7 @@ fn rate(rate: f64) -> String {
     if rate < 9.95 { format!("{rate:.2}") } else { format!("{rate:.0}") }
 }
 
-/// What any of the runs has, in the order in which it is read.
+/// The properties of any run, in reading order.
 pub(super) fn facts(runs: &[ComparedRun], differing: &[String]) -> Vec<Fact> {
     let mut facts = Vec::new();
     let mut add = |name: &str, of: &dyn Fn(&ComparedRun) -> Option<String>| {
@@ -133,7 +133,7 @@ fn words(value: &Value) -> Option<String> {
     }
 }
 
-/// At most so many letters of it, and nothing that a terminal would do.
+/// At most so many letters of it, and no control characters.
 fn cut(text: &str, most: usize) -> String {
     let text = printable(text);
     match text.char_indices().nth(most - 1) {

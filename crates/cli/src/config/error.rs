@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The words themselves, with those of the file, or a question for help.
+    /// The words themselves, with those of the file, or a request for help.
     #[error("{error}")]
     Words {
         /// What is wrong, or the answer.
@@ -20,10 +20,10 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is no TOML.
+    /// It is not TOML.
     #[error("{}, line {line}: expected TOML, such as `updates = 500`; {problem}", path.display())]
     Toml {
         /// The file.
@@ -33,7 +33,7 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
-    /// It has a key that is no option's.
+    /// A key that is no option's.
     #[error(
         "{}: {key}: expected the long name of an option of `{command}` with _ for -; \
          `sync-replicas {command} --help` lists them",
@@ -44,7 +44,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// The key.
         key: String,
-        /// What was asked for.
+        /// The command.
         command: String,
     },
     /// A value that its option does not take.
@@ -54,7 +54,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// The key.
         key: String,
-        /// The value that came, as JSON.
+        /// The given value, as JSON.
         value: String,
         /// What was expected.
         problem: String,

@@ -1,4 +1,4 @@
-//! A line chart: on a page, among its styles, or as a file of its own.
+//! A line chart: on a page, among its styles, or as a separate file.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ pub const COLOURS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
 /// An axis.
 #[derive(Clone, Debug)]
 pub struct Axis {
-    /// What it measures; not written on a page, whose caption says it.
+    /// What it measures; not written on a page, where the caption says it.
     pub name: &'static str,
     /// Where it begins.
     pub from: f64,
@@ -27,20 +27,20 @@ pub struct Axis {
 pub struct Series {
     /// Its colour in the style sheet.
     pub class: &'static str,
-    /// What the legend calls it.
+    /// Its name in the legend.
     pub name: String,
-    /// Ascending in the first number.
+    /// Its points, ascending in the first number.
     pub points: Vec<(f64, f64)>,
     /// Whether each point is marked.
     pub dots: bool,
 }
 
-/// A chart and what is written around it.
+/// A chart and its captions.
 #[derive(Clone, Debug)]
 pub struct Chart {
-    /// What stands above it.
+    /// Its title.
     pub title: String,
-    /// What a page says below the title.
+    /// A page's text below the title.
     pub note: &'static str,
     /// The axis across.
     pub x: Axis,
@@ -65,7 +65,7 @@ struct Frame {
 const ON_A_PAGE: Frame =
     Frame { width: 640.0, height: 300.0, left: 48.0, right: 14.0, top: 12.0, bottom: 34.0 };
 
-/// The width of a letter in a legend, more or less.
+/// The approximate width of a letter in a legend.
 const LETTER: f64 = 6.6;
 
 impl Chart {
@@ -90,7 +90,7 @@ impl Chart {
         out
     }
 
-    /// The chart as a file of its own, with title, legend and the names of the axes.
+    /// The chart as a separate file, with title, legend and the names of the axes.
     #[must_use]
     pub fn file(&self) -> String {
         let rows = self.legend_rows(ON_A_PAGE.left, ON_A_PAGE.width);

@@ -1,6 +1,6 @@
 //! What every drawing needs: text made safe, numbers made short, round tick marks.
 
-/// Text as it may stand between tags and in quoted attributes.
+/// Text that is safe between tags and in quoted attributes.
 pub(crate) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {

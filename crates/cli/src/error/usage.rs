@@ -19,7 +19,7 @@ pub enum UsageError {
     /// The batches cannot be made.
     #[error(transparent)]
     Batch(#[from] BatchSizeError),
-    /// The optimizer cannot take a number.
+    /// The optimizer does not accept a number.
     #[error(transparent)]
     HyperParameter(#[from] HyperParameterError),
     /// A number for another optimizer.
@@ -29,7 +29,7 @@ pub enum UsageError {
         option: &'static str,
         /// The optimizer chosen.
         optimizer: String,
-        /// Those that have it.
+        /// The optimizers that have it.
         owners: String,
     },
     /// A number out of its range.
@@ -37,12 +37,12 @@ pub enum UsageError {
     Number {
         /// The option.
         option: &'static str,
-        /// What it may be.
+        /// Its range.
         expected: String,
-        /// What it is.
+        /// The given value.
         got: String,
     },
-    /// The file of `--config` was not read before.
+    /// The file of `--config` was not read.
     #[error(
         "--config {}: expected a command line that `command_line::read` has read, which puts the \
          file's settings into it",

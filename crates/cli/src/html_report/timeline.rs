@@ -16,14 +16,14 @@ const BAR: f64 = 20.0;
 const TOP: f64 = 26.0;
 const BOTTOM: f64 = 26.0;
 
-/// More updates than this are shown as the first and the last so many.
+/// Of more updates than this, only so many of the first and the last are shown.
 const MOST_STEPS: usize = 400;
 const WINDOW_STEPS: usize = 150;
 /// The width at which the page opens: so many pixels for each update, within limits.
 const PIXELS_A_STEP: f64 = 48.0;
 const WIDEST: f64 = 30_000.0;
 
-/// How the kinds are drawn and called, in the order of the legend.
+/// How the kinds are drawn and named, in the order of the legend.
 const KINDS: [(&str, &str); 8] = [
     ("accepted", "computed and accepted"),
     ("stale", "computed, dropped as stale"),
@@ -141,7 +141,7 @@ fn strip(out: &mut String, window: &Window<'_>, name: &str) {
     out.push_str("</svg></div></div>\n");
 }
 
-/// A file of its own: the first `steps` updates.
+/// A separate file: the first `steps` updates.
 pub(super) fn picture(spans: &[Span], updates: &[Update], steps: usize, style: &str) -> String {
     const NAMES: f64 = 84.0;
     const WIDTH: f64 = 1100.0;

@@ -1,4 +1,4 @@
-//! One process of a launched cluster: started, looked after, started again, ended.
+//! One process of a launched cluster: started, watched, started again, ended.
 //!
 //! Invariant: it is started again only when that can help, and only so many times.
 
@@ -13,29 +13,29 @@ use sync_replicas::driver::append_private_file;
 
 use super::signal;
 
-/// What a process is told on its standard input: to end training.
+/// Words to a process on its standard input: end training.
 pub(super) const END: &str = "end\n";
 
-/// To write a checkpoint.
+/// Write a checkpoint.
 pub(super) const SAVE: &str = "save\n";
 
-/// To leave: the training is not ended, and goes on no more.
+/// Leave: this does not end the training, but takes no further part.
 pub(super) const LEAVE: &str = "leave\n";
 
-/// That no process which has ended is started again.
+/// No process that has ended is started again.
 pub(super) const NOBODY: &str = "nobody\n";
 
 /// How often one process is started again.
 const TIMES: u32 = 10;
 
-/// Which process of the cluster one is.
+/// The place of a process in the cluster.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Task {
     pub(super) role: &'static str,
     pub(super) index: usize,
 }
 
-/// What a process is started as.
+/// How a process is started.
 pub(super) enum Started {
     /// This program, by these words; it listens to the launcher.
     Own(Vec<OsString>),
@@ -43,42 +43,42 @@ pub(super) enum Started {
     Program { words: Vec<OsString>, environment: Vec<(&'static str, OsString)> },
 }
 
-/// A process and what it is for.
+/// A process and its task.
 pub(super) struct Child {
     task: Task,
     started: Started,
     log: PathBuf,
     state: State,
     again: u32,
-    /// Whether it was asked to end: so is each of its later lives.
+    /// Whether it was asked to end; then so is each of its later lives.
     asked: bool,
-    /// Whether it was ended since it does not listen, and the servers are gone.
+    /// Whether it was ended because it does not listen, and the servers are gone.
     released: bool,
 }
 
 enum State {
     Runs(std::process::Child),
-    /// To be started at this time.
+    /// To start at this time.
     Waits(Instant),
     Ended,
 }
 
-/// Whether a process that has ended, as a restart could mend, is started again.
+/// Whether a process that has ended, with a status that a restart can mend, is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Restart {
     Yes,
-    /// Not if a signal has asked it to end: it is the end of all that was asked for.
+    /// Not if a signal has asked it to end: it is the end of all that was requested.
     UnlessAsked,
     No,
 }
 
-/// What a look at a process found.
+/// The finding of a check of a process.
 pub(super) enum Look {
     Nothing,
     /// It ended, and is started again, in these words.
     Again(String),
     Done,
-    /// A signal has asked it to end, which is as well.
+    /// A signal has asked it to end, which does as well.
     Left,
     Failed(String),
 }
@@ -124,8 +124,8 @@ impl Child {
         matches!(self.state, State::Ended)
     }
 
-    /// Asks it to end, at whatever it is: a process that has just been started reads it later, and
-    /// one that waits to be started again is started now, since others wait for it.
+    /// Asks it to end, whatever it is doing: a process that has just been started reads it later,
+    /// and one that waits to be started again is started now, since others wait for it.
     pub(super) fn ask_to_end(&mut self) {
         self.asked = true;
         match &mut self.state {
@@ -135,11 +135,11 @@ impl Child {
         }
     }
 
-    /// Says this to it, if it runs: a checkpoint that is asked for needs no process that is being
-    /// started again, and goes on from one.
+    /// Sends it this, if it runs: a requested checkpoint needs no process that is being started
+    /// again, and goes on from one.
     pub(super) fn say(&mut self, request: &str) {
         match (&self.started, &mut self.state) {
-            // The servers are gone, and it listens to nobody else.
+            // The servers are gone, and it listens to no other process.
             (Started::Program { .. }, State::Runs(_)) if request == LEAVE => {
                 self.released = true;
                 self.kill();
@@ -157,7 +157,7 @@ impl Child {
         }
     }
 
-    /// How it is; starts it again when it is time, if `restart` says so.
+    /// Its state; starts it again when it is time, if `restart` says so.
     pub(super) fn look(&mut self, restart: Restart) -> io::Result<Look> {
         let status = match &mut self.state {
             State::Ended => return Ok(Look::Nothing),
@@ -239,7 +239,7 @@ impl Drop for Child {
     }
 }
 
-/// Over standard input, which nothing can come too early for, as a signal can.
+/// Over standard input, where no request can come too early, as a signal can.
 fn tell(process: &mut std::process::Child, request: &str) {
     if let Some(input) = &mut process.stdin {
         // It may have ended just now.

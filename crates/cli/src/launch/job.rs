@@ -1,5 +1,5 @@
 //! What is launched: the digits, or a program of the user's; its run folder, and the words that
-//! each process is started with.
+//! start each process.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use crate::resolved::ClusterOptions;
 use crate::run_folder::{FolderSettings, RunFolder};
 use crate::settings::{Resume, Settings};
 
-/// Options that are the launcher's own, or that it gives each process itself.
+/// Options that are the launcher's own, or that it sets for each process.
 const OWN: [&str; 11] = [
     "--ps",
     "--workers",
@@ -36,7 +36,7 @@ const OWN: [&str; 11] = [
 /// What is launched.
 pub(super) struct Job {
     pub(super) folder: RunFolder,
-    /// What a user who waits for the first update wants to know.
+    /// News for a user who waits for the first update.
     pub(super) beginning: String,
     /// What starts a process of ours.
     itself: Vec<OsString>,
@@ -57,14 +57,14 @@ struct Program {
 pub(super) struct Places {
     pub(super) ps: Vec<String>,
     pub(super) workers: Vec<String>,
-    /// Of the first parameter server's page, if there are any.
+    /// The port of the first parameter server's page, if any.
     pub(super) page: Option<SocketAddr>,
     pub(super) trace: Option<PathBuf>,
     pub(super) otlp: Option<String>,
 }
 
 impl Job {
-    /// Makes its run folder ready.
+    /// Prepares its run folder.
     pub(super) fn new(
         args: &LaunchArgs,
         words: &[OsString],
@@ -185,7 +185,7 @@ impl Job {
         ))
     }
 
-    /// What a process is started as.
+    /// How a process is started.
     pub(super) fn start(&self, task: &Task, places: &Places, security: &SecurityArgs) -> Started {
         match &self.program {
             Some(program) if task.role == "worker" => {
@@ -253,7 +253,7 @@ fn set_counts(config: &mut Config, args: &LaunchArgs) {
     config.set("workers", args.workers);
 }
 
-/// The options of TLS, as a server is given them; its key's file it gets by itself.
+/// The options of TLS, for a server; its key's file it gets separately.
 fn security_words(security: &SecurityArgs) -> Vec<OsString> {
     let SecurityArgs { key_file: _, tls_cert, tls_key, tls_ca, tls_allow } = security;
     let files = [("--tls-cert", tls_cert), ("--tls-key", tls_key), ("--tls-ca", tls_ca)];

@@ -1,6 +1,6 @@
 //! The launcher's words, heard by a process that it has started.
 //!
-//! Invariant: a process whose launcher was killed ends at once: no other looks after it.
+//! Invariant: a process whose launcher was killed ends at once: no other process watches it.
 
 use std::io::{self, BufRead};
 
@@ -9,7 +9,7 @@ use cluster::exit::Exit;
 
 use super::child::{END, LEAVE, NOBODY, SAVE};
 
-/// Passes on what the launcher says, which is said on standard input, from now on.
+/// Passes on the launcher's words, from standard input, from now on.
 pub fn listen_to_launcher(stop: ProcessHandle) {
     std::thread::spawn(move || {
         let mut words = io::stdin().lock();

@@ -17,7 +17,7 @@ const FILE: &str = "launch.json";
 
 const KEY: &str = "launch.key";
 
-/// What it takes to call the parameter servers.
+/// What is needed to call the parameter servers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Reach {
     /// By number.
@@ -26,7 +26,7 @@ pub(crate) struct Reach {
     pub(crate) security: SecurityArgs,
 }
 
-/// The files, which go with it.
+/// The files, which are removed with it.
 pub(super) struct Reachable {
     root: PathBuf,
 }
@@ -55,8 +55,8 @@ impl Reach {
 }
 
 impl Reachable {
-    /// Writes down how servers at these addresses are reached; draws a key unless the user has
-    /// said how callers prove themselves. What was left by a launcher that was killed goes.
+    /// Writes down how to reach servers at these addresses; draws a key unless the user has said
+    /// how callers prove themselves. Removes files left by a killed launcher.
     pub(super) fn new(
         root: &Path,
         ps: Vec<String>,
@@ -94,7 +94,7 @@ fn draw() -> Result<String, Error> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Writes a file that is new, whatever was or is put there under its name.
+/// Writes a new file, whatever was or is put there under its name.
 fn write(path: &Path, text: &str) -> Result<(), Error> {
     let written = create_private_file(path).and_then(|mut file| writeln!(file, "{text}"));
     written.map_err(|error| Error::failed(format!("{} cannot be written: {error}", path.display())))

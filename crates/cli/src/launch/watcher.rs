@@ -1,7 +1,7 @@
-//! How far the training of a launched program is, as its first parameter server tells it: the
-//! program's own chief may say nothing.
+//! The progress of a launched program's training, as its first parameter server reports it: the
+//! program's own chief may report nothing.
 //!
-//! Invariant: nothing of the training waits for it.
+//! Invariant: nothing in the training waits for it.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -15,13 +15,13 @@ use crate::error::Error;
 use crate::output::say;
 use crate::security;
 
-/// Between two looks.
+/// The time between two questions.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long an answer is waited for.
+/// How long to wait for an answer.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// Tells, until it is dropped.
+/// Reports, until it is dropped.
 pub(super) struct Watcher {
     goes_on: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -60,7 +60,7 @@ impl Drop for Watcher {
     }
 }
 
-/// What was told last.
+/// The last report.
 #[derive(Default)]
 struct Told {
     step: i64,

@@ -1,4 +1,4 @@
-//! From stretches of time to lines of batches, of which a long run keeps only some.
+//! Turns spans into lines of batches, of which a long run keeps only some.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use sync_replicas::ReplicaId;
 use sync_replicas::record::{Span, SpanKind};
 
-/// After so many lines only every other step's batches are kept: a file grows with the logarithm of
-/// a run's length, and has whole steps.
+/// After this many lines only every other step's batches are kept: a file grows with the logarithm
+/// of a run's length, and has whole steps.
 const MANY: u32 = 20_000;
 
-/// One batch of one replica; times are seconds since training began, or was gone on with.
+/// One batch of one replica; times are seconds since training began, or went on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
-    /// Whose.
+    /// The replica.
     pub replica: u64,
     /// The step whose variables it was computed with.
     pub step: i64,
@@ -23,9 +23,9 @@ pub struct Batch {
     pub computed: f64,
     /// When the gradient was pushed; not at all when it was given up.
     pub pushed: Option<f64>,
-    /// What came of it.
+    /// Its outcome.
     pub outcome: SpanKind,
-    /// How long the replica had waited for its token before.
+    /// How long the replica had waited for its token.
     #[serde(default)]
     pub wait: f64,
     /// The batch's number.
@@ -34,13 +34,13 @@ pub struct Batch {
     /// By how many steps it came too late, if it was stale.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub staleness: u64,
-    /// How much of computing was looking rows up, if rows were looked up.
+    /// How much of computing was looking up rows, if there was a lookup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookup: Option<f64>,
-    /// Bytes of its gradients that travelled.
+    /// Bytes of its gradients sent.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub sent_bytes: u64,
-    /// Bytes of variables and rows that travelled.
+    /// Bytes of variables and rows received.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub received_bytes: u64,
 }
@@ -63,7 +63,7 @@ pub(crate) struct Batches {
     waited: BTreeMap<ReplicaId, Wait>,
     /// Batches of every so many steps are kept.
     every: i64,
-    /// How many were, since it is so many.
+    /// How many were kept at this rate.
     kept: u32,
 }
 
@@ -74,12 +74,12 @@ impl Default for Batches {
 }
 
 impl Batches {
-    /// Whether so many lines are all that there were.
+    /// Whether these lines are all that there were.
     pub(crate) fn has_all(lines: usize) -> bool {
         lines < MANY as usize
     }
 
-    /// Those that are kept of the spans that have come; each replica's are in order of time.
+    /// The batches kept from these spans; each replica's spans are in order of time.
     pub(crate) fn of(&mut self, spans: &[Span]) -> Vec<Batch> {
         let mut batches: Vec<Batch> = Vec::new();
         // By replica: where its last batch is.

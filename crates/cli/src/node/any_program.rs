@@ -1,7 +1,7 @@
-//! A parameter server that serves whatever program the workers run: it knows nothing of the digits.
+//! A parameter server that serves any program of the workers: it knows nothing of the digits.
 //!
-//! The first one also writes the run folder: checkpoints, metrics, what the training came to, and
-//! its report.
+//! The first one also writes the run folder: checkpoints, metrics, the training's result, and its
+//! report.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -34,7 +34,7 @@ use crate::settings::Resume;
 use crate::summary::{ReplicaSummary, Summary};
 use crate::trace::Place;
 
-/// What its run folder is named after, and what stands for the model in its result.
+/// The name of its run folder, and of the model in its result.
 const NAME: &str = "program";
 
 /// Serves until training is over, or until it is asked to leave.
@@ -63,7 +63,7 @@ pub fn serve(args: &NodeArgs, stop: ProcessHandle) -> Result<Ended, Error> {
     Ok(Ended::of(&cluster.serve(files)?))
 }
 
-/// Where a server that does not lead writes the rows of its tables, if it is told.
+/// Where a server that does not lead writes the rows of its tables, if anywhere.
 fn rows(args: &NodeArgs) -> Option<Checkpoints> {
     let own = || args.train.out.as_deref().map(checkpoints_of);
     let folder = args.train.checkpoint_dir.clone().or_else(own)?;
@@ -71,7 +71,7 @@ fn rows(args: &NodeArgs) -> Option<Checkpoints> {
     Some(Checkpoints { folder, steps: args.train.save_every, keep })
 }
 
-/// The first server's part; it shows itself there, if anywhere.
+/// The first server's part, with its page, if any.
 fn lead(
     args: &NodeArgs,
     cluster: &Cluster,
@@ -156,7 +156,7 @@ fn folder(args: &NodeArgs) -> Result<RunFolder, Error> {
     Ok(folder)
 }
 
-/// What the training came to.
+/// The result of the training.
 fn summary(report: &ClusterReport<f32>, folder: &RunFolder) -> Result<Summary, Error> {
     let newest = checkpoint::latest(folder.checkpoints())?;
     let state = newest.as_deref().map(AnyState::read).transpose()?;

@@ -1,4 +1,4 @@
-//! The chief's own work: it tests, shows how far training is, and draws what it came to.
+//! The chief's own work: it tests, shows progress, and draws the result.
 //!
 //! Training does not need it. Invariant: a chief that comes back after the end still has the
 //! result, from the last checkpoint.
@@ -71,15 +71,15 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     over(process, &record, &outcome)
 }
 
-/// The update that training ends with, or the first that it may have ended with, if it has.
+/// The update that training ends with, or the first that it may have ended with, if any.
 fn last_update(process: &Process, folder: &RunFolder) -> u64 {
     // Without a launcher the folder may still tell of the part before, which others go on from.
     let has_ended = process.is_launched && folder.has_ended();
     if has_ended { 0 } else { process.settings.updates }
 }
 
-/// The end of a training of which only the last checkpoint is at hand: parameter server 0 may have
-/// told of it already, and knows more.
+/// The end of a training of which only the last checkpoint is at hand: parameter server 0 may
+/// already have reported it, and knows more.
 fn told(process: &Process, record: &RunRecord<'_>, outcome: RunOutcome) -> Result<Ended, Error> {
     let Some(mut summary) = record.told(outcome.global_step) else {
         return over(process, record, &outcome);
@@ -109,7 +109,7 @@ fn of_report(report: &ClusterReport<f32>, settings: &Settings) -> Result<RunOutc
     Ok(outcome_of(report, settings, (variables, None, TableRows::Elsewhere)))
 }
 
-/// What a training came to, of a process that knows of all replicas.
+/// The result of a training, from a process that knows all replicas.
 pub(super) fn outcome_of(
     report: &ClusterReport<f32>,
     settings: &Settings,

@@ -1,7 +1,7 @@
-//! Parameter server 0: it writes what happens in the cluster, and what it came to.
+//! Parameter server 0: it writes what happens in the cluster, and the result.
 //!
-//! It knows of every update and every replica, whatever process is away. Invariant: a disk that
-//! takes no lines ends no training; they are tried again.
+//! It knows every update and every replica, whatever process is away. Invariant: a disk that takes
+//! no lines ends no training; they are tried again.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ use crate::table_rows::TableRows;
 use crate::trace::Place;
 use crate::train::{RunRecord, hooks};
 
-/// Between two looks at the record.
+/// The time between two reads of the record.
 const LOOK: Duration = Duration::from_millis(250);
 
 pub(super) fn run(process: &Process) -> Result<Ended, Error> {
@@ -51,7 +51,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
     Ok(Ended::of(&report?))
 }
 
-/// What is not written yet, and the result of a training that is over.
+/// The lines still to write, and the result of a finished training.
 fn write_end(
     process: &Process,
     record: &RunRecord<'_>,

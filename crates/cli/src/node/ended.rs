@@ -10,12 +10,12 @@ use crate::summary::Summary;
 pub enum Ended {
     /// With the training; the chief has the result.
     Over(Option<Box<Summary>>),
-    /// Before it, as it was asked to.
+    /// Before it, as requested.
     Left,
 }
 
 impl Ended {
-    /// Of a process that has no result of its own.
+    /// Of a process without a result.
     pub(super) fn of<T: Scalar>(report: &ClusterReport<T>) -> Self {
         tracing::info!(reason = report.stopped, "{} has ended", report.task);
         if report.left { Self::Left } else { Self::Over(None) }

@@ -25,7 +25,7 @@ use crate::summary::headline;
 use crate::table_rows::TableRows;
 use crate::tester::{Source, Tester};
 
-/// Between two looks at the folder, which may be a network's and announces no changes.
+/// The time between two checks of the folder, which may be a network's and announces no changes.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Tests every checkpoint that it can until training is over, or until it is asked to end.
@@ -87,7 +87,7 @@ pub(super) fn run(process: &Process) -> Result<Ended, Error> {
 /// A checkpoint by its place and its generation: a later life writes the same step anew.
 type Key = (PathBuf, u64);
 
-/// The checkpoints that are not known yet, the oldest first.
+/// The new checkpoints, the oldest first.
 fn newer(
     folder: &RunFolder,
     known: &BTreeSet<Key>,
@@ -109,7 +109,7 @@ fn newer(
     Ok(found)
 }
 
-/// One that is not written ends nothing.
+/// A failed write ends nothing.
 fn keep_if_best(best: &mut Best, test: &Evaluation, state: &TrainingState<f32>) {
     let Some(value) = value(best.measure().metric, test, None) else { return };
     let kept = best.tested(test.step, value, |folder| checkpoint::write(folder, state, 1));

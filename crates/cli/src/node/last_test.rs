@@ -1,4 +1,4 @@
-//! The evaluator's last test: only then it is known which checkpoint is the best.
+//! The evaluator's last test: only then is the best checkpoint known.
 //!
 //! Invariant: no process waits for it for long; there may be no evaluator.
 
@@ -12,14 +12,13 @@ use crate::metrics::last_evaluation;
 use crate::run_folder::RunFolder;
 use crate::train::RunOutcome;
 
-/// Between two looks at its file.
+/// The time between two checks of its file.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Shorter than a launcher waits for its processes.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Waits until the last checkpoint of a training that has come to its end is tested, if one is
-/// kept as the best.
+/// Waits until the last checkpoint of a finished training is tested, if one is kept as the best.
 pub(super) fn wait(
     process: &Process,
     folder: &RunFolder,

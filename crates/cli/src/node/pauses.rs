@@ -1,4 +1,4 @@
-//! Pauses of a process that looks at files which others write.
+//! Pauses of a process that watches files which others write.
 //!
 //! Invariant: a process that is asked to leave does not wait.
 

@@ -32,20 +32,20 @@ pub struct Process {
     pub(super) patience: Duration,
     /// Where its page is, if it has one.
     pub(super) page: Option<SocketAddr>,
-    /// What a worker records of itself, for its page.
+    /// A worker's own record, for its page.
     pub(super) own_record: Option<Record>,
-    /// A launcher has started it, and has written down that the run begins or goes on.
+    /// A launcher has started it, and has recorded that the run begins or goes on.
     pub(super) is_launched: bool,
-    /// What it writes down, if it has to: a launcher has done so before it starts processes.
+    /// What it records, if it must: a launcher has done so before it starts processes.
     config: Option<Config>,
 }
 
 impl Process {
-    /// The place, the key and the settings; `stop` ends its part from outside, also if it has been
-    /// told to already.
+    /// The place, the key and the settings; `stop` ends its part from outside, even if that was
+    /// requested before.
     ///
     /// # Errors
-    /// When they make no sense, before anything is opened or written.
+    /// When they are invalid, before anything is opened or written.
     pub fn new(args: NodeArgs, stop: ProcessHandle) -> Result<Self, Error> {
         // Said before anything is opened.
         let page = observe::address(args.train.dashboard, args.metrics_port, &args.security)?;
@@ -76,7 +76,7 @@ impl Process {
         let patience = args.patience;
         let config = (leads && !args.end_with_stdin).then(|| {
             let (wire, security) = (args.wire, &args.security);
-            // Each process has a port of its own.
+            // Each process has its own port.
             let options = ClusterOptions { wire, patience, metrics_port: None, security };
             let mut config = Config::in_cluster(&settings, &options)?;
             config.set("ps", args.ps);
@@ -99,7 +99,7 @@ impl Process {
     }
 
     /// The run folder, for the process that writes the checkpoints: an earlier life of it may have
-    /// been there, or its launcher has made it ready.
+    /// been there, or its launcher has prepared it.
     pub(super) fn owned(&self) -> Result<RunFolder, Error> {
         match &self.config {
             None => RunFolder::join(&self.settings)
@@ -142,11 +142,11 @@ pub(super) fn cluster_of(args: &NodeArgs, stop: ProcessHandle) -> Result<Cluster
     Ok(set(cluster, args.listen, Cluster::listen))
 }
 
-/// Whether this process is a parameter server that serves whatever program comes: one that was told
-/// nothing of what is trained.
+/// Whether this process is a parameter server that serves any program: one that was told nothing of
+/// what is trained.
 ///
 /// # Errors
-/// When its place makes no sense.
+/// When its place is invalid.
 pub fn serves_any_program(args: &NodeArgs, words: &[OsString]) -> Result<bool, Error> {
     let is_server = place(args)?.task.role == Role::Ps;
     // Which a program would say itself.
@@ -154,7 +154,7 @@ pub fn serves_any_program(args: &NodeArgs, words: &[OsString]) -> Result<bool, E
     Ok(is_server && !of_ours && says_what_is_trained("node", words).is_none())
 }
 
-/// From options where they say it, else from the environment.
+/// From options if they say it, otherwise from the environment.
 fn place(args: &NodeArgs) -> Result<Node, Error> {
     if let (Some(role), None) = (&args.role, &args.worker_hosts) {
         if role != "evaluator" {
@@ -224,7 +224,7 @@ mod tests {
         check("--role ps --l1 0.5 --optimizer ftrl", false);
     }
 
-    /// What is written is of the whole cluster; each process says who it is.
+    /// The files are of the whole cluster; each process says which it is.
     #[test]
     fn a_cluster_is_repeated_from_its_folder() {
         let dir = tempfile::tempdir().expect("a folder");

@@ -1,4 +1,4 @@
-//! Tests of the model, as they are written into the run folder by whichever process made them.
+//! Tests of the model, as any process has written them into the run folder.
 //!
 //! Reads on from where it was; half a line waits for its end.
 
@@ -14,16 +14,16 @@ use tabular::scores::Scores;
 use crate::history::{METRICS, TESTS};
 use crate::summary::headline_number;
 
-/// At most so many bytes of one file are read at one look.
+/// The most bytes of one file read at a time.
 const MOST: u64 = 1 << 24;
 
-/// What was tested so far.
+/// The tests so far.
 #[derive(Debug)]
 pub(crate) struct Evaluations {
     folder: Arc<Path>,
     /// By file: how far it was read.
     read: BTreeMap<PathBuf, u64>,
-    /// By update: the measure that says most.
+    /// By update: the most telling measure.
     values: BTreeMap<i64, f64>,
     measure: &'static str,
 }
@@ -68,7 +68,7 @@ impl Evaluations {
     }
 }
 
-/// What a file has from there on, if it can be read.
+/// The content of a file from there on, if it is readable.
 fn read_on(path: &Path, from: u64) -> Option<Vec<u8>> {
     let mut file = File::open(path).ok()?;
     file.seek(SeekFrom::Start(from)).ok()?;

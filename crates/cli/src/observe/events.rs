@@ -1,7 +1,7 @@
 //! The live page's news: server-sent events, the whole view in each.
 //!
-//! The view is made once for all who watch, at most every so often; where nobody watches, nothing
-//! is done.
+//! The view is made once for all viewers, at most every so often; without a viewer, nothing is
+//! done.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -17,10 +17,10 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::{Evaluations, Observed, Recent, View};
 use crate::lock::lock;
 
-/// A view is sent so often.
+/// How often a view is sent.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// What is looked at, and how far it was read.
+/// The source, and how far it was read.
 pub(super) struct Live {
     observed: Observed,
     seen: Mutex<Seen>,
@@ -69,7 +69,7 @@ impl Live {
     }
 }
 
-/// Events until the watcher goes, who has a place for it.
+/// Events until the viewer, which has a place, goes away.
 pub(super) fn stream(live: Arc<Live>, place: OwnedSemaphorePermit) -> Events {
     let mut every = interval(EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,8 +1,8 @@
-//! What a process shows to who looks at it with a browser or with Prometheus: three pages.
+//! What a process shows to a browser or to Prometheus: three pages.
 //!
-//! They are made from what is known in this very process, at most once a second: whoever asks needs
-//! no key, makes no call in anybody's name, and costs little (P-27). Nothing here changes anything.
-//! Invariant: a look that fails never holds up training.
+//! They are made from what this very process knows, at most once a second: a viewer needs no key,
+//! makes no call in another's name, and costs little (P-27). Nothing here changes anything.
+//! Invariant: a failed view never holds up training.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -33,7 +33,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 const EVENTS: &str = "text/event-stream";
 
-/// The page may run what is in it, and ask its own server.
+/// The page may run its own script, and ask its own server.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'";
 
@@ -43,7 +43,7 @@ static PAGE: LazyLock<Bytes> = LazyLock::new(|| {
     include_str!("live.html").replace("/*STYLE*/", style).into()
 });
 
-/// How long metrics are shown again.
+/// How long the same metrics are shown.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// How long a caller may take to ask and to read, and how many there may be: more wait, for less
@@ -56,7 +56,7 @@ const WATCH: Duration = Duration::from_secs(600);
 
 type Body = BoxBody<Bytes, Infallible>;
 
-/// What the answers are made from.
+/// The sources of the answers.
 struct Pages {
     observed: Observed,
     is_local: bool,
@@ -66,7 +66,7 @@ struct Pages {
     watchers: Arc<Semaphore>,
 }
 
-/// Serves until the process ends; where.
+/// Serves until the process ends; returns the address.
 ///
 /// # Errors
 /// When the system gives no thread or no socket.
@@ -97,7 +97,7 @@ async fn listen(pages: Arc<Pages>, listener: std::net::TcpListener) -> std::io::
     let listener = TcpListener::from_std(listener)?;
     let callers = Arc::new(Semaphore::new(CALLERS));
     loop {
-        // Fails only where the semaphore is closed, which nobody does.
+        // Fails only when the semaphore is closed, which never happens.
         let Ok(caller) = Arc::clone(&callers).acquire_owned().await else { return Ok(()) };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -113,7 +113,7 @@ async fn listen(pages: Arc<Pages>, listener: std::net::TcpListener) -> std::io::
     }
 }
 
-/// One question and its answer. Who watches has a place of its own, and time.
+/// One question and its answer. A viewer has its own place, and time.
 async fn serve_one(pages: Arc<Pages>, stream: TcpStream, caller: OwnedSemaphorePermit) {
     let watches = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&watches);
@@ -209,7 +209,7 @@ fn response(code: StatusCode, kind: &'static str, body: Body) -> Response<Body> 
 }
 
 /// Whether a request is addressed to this machine. A web page whose name was made to mean a
-/// loopback address asks by that name (DNS rebinding), and must not read what is here.
+/// loopback address asks by that name (DNS rebinding), and must not read this page.
 fn names_this_machine<B>(request: &Request<B>) -> bool {
     // HTTP/1.0 needs no such header, and no browser speaks it.
     let Some(host) = request.headers().get(HOST) else { return true };
@@ -254,7 +254,7 @@ mod tests {
         check(Some("not a host"), false);
     }
 
-    /// A page in this process; where.
+    /// A page in this process; returns its address.
     fn served() -> SocketAddr {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let observed = Observed::new(|| Some(ServerStatus { parts: 1, ..Default::default() }));

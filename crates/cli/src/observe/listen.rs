@@ -1,5 +1,5 @@
-//! Where a page listens: from `--dashboard` and `--metrics-port`, and not where strangers
-//! reach it unthinkingly.
+//! Where a page listens: from `--dashboard` and `--metrics-port`, and never unprotected within
+//! reach of strangers.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
@@ -9,11 +9,10 @@ use crate::args::{PageAddress, SecurityArgs};
 use crate::error::Error;
 use crate::ports;
 
-/// The address, if a page is asked for: nowhere that others reach, unless who may come in was
-/// thought of.
+/// The address, if a page is requested: none that others reach, unless access is protected.
 ///
 /// # Errors
-/// When both options say a port, or none does, or strangers would reach it.
+/// When both options give a port, or neither does, or strangers would reach it.
 pub(crate) fn address(
     listen: Option<PageAddress>,
     port: Option<u16>,

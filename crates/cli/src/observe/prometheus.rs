@@ -1,5 +1,5 @@
-//! A process's page for Prometheus, in OpenMetrics text: counters end in `_total`, units are in the
-//! names, and what is of one replica, server or outcome has that as its label.
+//! A process's page for Prometheus, in OpenMetrics text: counters end in `_total`, names contain
+//! units, and values of one replica, server or outcome have that as their label.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use sync_replicas::record::{Activity, Histogram, ReplicaActivity};
 
-/// What the page is made of.
+/// The sources of the page.
 #[derive(Debug)]
 struct Page {
     status: Option<ServerStatus>,
@@ -43,7 +43,7 @@ impl Collector for Page {
     }
 }
 
-/// Whose values they are: a label, and the value that it has.
+/// The owner of the values: a label, and its value.
 type Label = (&'static str, String);
 
 struct Writer<'e>(DescriptorEncoder<'e>);
@@ -93,7 +93,7 @@ impl Writer<'_> {
         self.gauge("connected_replicas", connected, it.connected as f64)?;
         self.counter("received_bytes", "Payload received", it.usage.received_bytes)?;
         self.counter("snapshots", "Snapshots of the variables sent", it.snapshots)?;
-        self.counter("bad_messages", "Messages that made no sense", it.bad_messages)?;
+        self.counter("bad_messages", "Invalid messages", it.bad_messages)?;
         let Some(counts) = &it.refusals else { return Ok(()) };
         let reasons = [
             ("missing", counts.missing),

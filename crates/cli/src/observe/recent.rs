@@ -1,7 +1,6 @@
-//! What a view shows of the past: the loss of all updates, thinned, and what each replica did
-//! lately.
+//! The past that a view shows: the loss of all updates, thinned, and what each replica did lately.
 //!
-//! Invariant: it holds no more than so many losses, and so many spans and batches of each replica.
+//! Invariant: it holds a bounded number of losses, and of spans and batches of each replica.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -9,30 +8,30 @@ use std::time::Duration;
 use simulator::advice::{Diagnosis, Row, Trace};
 use sync_replicas::record::{News, Saved, Span, SpanKind, UpdateMade};
 
-/// So many points of loss are kept, evenly spread over the run.
+/// How many points of loss are kept, evenly spread over the run.
 const LOSSES: usize = 200;
-/// A replica is judged by so many of its latest batches.
+/// How many of its latest batches a replica is judged by.
 const BATCHES: usize = 100;
-/// So many of the latest updates are shown with what the replicas did.
+/// How many of the latest updates are shown with what the replicas did.
 const UPDATES: usize = 12;
-/// Who is slow is told from so many of the latest steps, and from so many times at most.
+/// From how many of the latest steps slowness is told, and from how many times at most.
 const STEPS: i64 = 200;
 const TIMES: usize = 20_000;
-/// So many spans of one replica at most.
+/// The most spans of one replica.
 const SPANS: usize = 96;
 
 /// The past, as far as it is shown.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
     losses: Vec<(i64, f64)>,
-    /// Of so many updates one is a point.
+    /// One point for this many updates.
     every: i64,
     pub(super) updates: VecDeque<UpdateMade>,
     pub(super) replicas: BTreeMap<u64, Lately>,
     /// How long batches took, in the order in which they ended.
     took: VecDeque<Row>,
     pub(super) saved: Option<Saved>,
-    /// The latest time that anything is known of.
+    /// The latest known time.
     pub(super) now: Duration,
 }
 
@@ -92,7 +91,7 @@ impl Recent {
         }
     }
 
-    /// Who is slow, as far as the latest steps tell.
+    /// Which replicas are slow, as far as the latest steps tell.
     pub(super) fn diagnosis(&self) -> Option<Diagnosis> {
         let mut rows: Vec<_> = self.took.iter().copied().collect();
         // Of several batches of a step the first began with those of others.
@@ -106,7 +105,7 @@ impl Recent {
         &self.losses
     }
 
-    /// The time that is shown: of the latest updates.
+    /// The shown stretch of time: of the latest updates.
     pub(super) fn window(&self) -> (Duration, Duration) {
         let from = self.updates.front().map_or(Duration::ZERO, |update| update.at);
         (from, self.now)
@@ -127,15 +126,15 @@ impl Lately {
         }
     }
 
-    /// Which part of them came too late, or was given up for that.
+    /// The part of them that came too late, or was given up for that.
     pub(super) fn late(&self) -> f64 {
         let late = |kind| matches!(kind, SpanKind::Stale | SpanKind::Superseded);
         let count = self.batches.iter().filter(|(_, kind)| late(*kind)).count();
         count as f64 / self.batches.len().max(1) as f64
     }
 
-    /// The median of how long it computed them, in seconds; a batch that was given up counts as
-    /// what it had taken by then.
+    /// The median of its computing times, in seconds; a batch that was given up counts with the
+    /// time until then.
     pub(super) fn median(&self) -> Option<f64> {
         let mut took: Vec<f64> = self.batches.iter().map(|(took, _)| took.as_secs_f64()).collect();
         if took.is_empty() {

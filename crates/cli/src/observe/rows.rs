@@ -8,10 +8,10 @@ use super::View;
 use super::view::Row;
 use crate::units::time;
 
-/// What is to the left of a replica's past.
+/// The text to the left of a replica's past.
 const BEFORE: usize = 58;
 
-/// The view in so many columns.
+/// The view in this many columns.
 pub(crate) fn rows(view: &View, columns: usize) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.

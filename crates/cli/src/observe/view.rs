@@ -1,4 +1,4 @@
-//! A training at a glance: what the live page and `status --watch` show.
+//! A training at a glance: the content of the live page and of `status --watch`.
 //!
 //! Made of a status and of the recent past; measures and decides nothing.
 
@@ -14,7 +14,7 @@ use crate::units::time;
 /// A training as of now.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct View {
-    /// What it does, in a sentence.
+    /// Its activity, in a sentence.
     pub(crate) state: String,
     /// The number of updates.
     pub(crate) step: i64,
@@ -23,13 +23,13 @@ pub(crate) struct View {
     /// A and N.
     pub(crate) aggregate: usize,
     pub(crate) total: usize,
-    /// Who the next update waits for, in a sentence.
+    /// Which replicas the next update waits for, in a sentence.
     pub(crate) waits: String,
-    /// What somebody should know or do, each in a sentence.
+    /// What the user should know or do, each in a sentence.
     pub(crate) advice: Vec<String>,
     /// Steps and losses.
     pub(crate) losses: Vec<(i64, f64)>,
-    /// Which measure the tests have, and steps and values.
+    /// The tests' measure, with steps and values.
     pub(crate) measure: &'static str,
     pub(crate) tests: Vec<(i64, f64)>,
     /// The time that the rows show, in seconds, and the updates in it.
@@ -37,7 +37,7 @@ pub(crate) struct View {
     pub(crate) updates: Vec<(i64, f64)>,
     pub(crate) replicas: Vec<Row>,
     pub(crate) servers: Vec<Server>,
-    /// How checkpoints stand, in a sentence.
+    /// The state of checkpoints, in a sentence.
     pub(crate) checkpoints: String,
 }
 
@@ -45,10 +45,10 @@ pub(crate) struct View {
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Row {
     pub(crate) replica: u64,
-    /// What it does now, in words.
+    /// Its present activity, in words.
     pub(crate) doing: String,
     pub(crate) accepted: u64,
-    /// Batches that came too late, or were given up for that, of those that are known.
+    /// Batches that came too late, or were given up for that, of the known ones.
     pub(crate) late: f64,
     /// The median of its computing lately, in seconds, and over the median of the others, step by
     /// step.
@@ -64,21 +64,21 @@ pub(crate) struct Row {
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Server {
     pub(crate) server: usize,
-    /// Whether it can be spoken to, and for how long that has been so, in words.
+    /// Whether it is connected, and since when, in words.
     pub(crate) state: String,
-    /// What it needs of the machine's memory, and what it has received, in words.
+    /// The machine's memory that it needs, and what it has received, in words.
     pub(crate) memory: String,
     pub(crate) received: String,
 }
 
 impl View {
-    /// Of a process that computes and knows of no other.
+    /// For a process that computes and knows of no other.
     pub(super) fn of_worker() -> Self {
         let state = "a worker; the page of parameter server 0 shows the training".to_owned();
         Self { state, ..Self::default() }
     }
 
-    /// Of what the coordinating process says, and of the past.
+    /// From the coordinating process's status, and the past.
     pub(crate) fn new(status: &ServerStatus, recent: &Recent) -> Self {
         let Some(it) = &status.coordinator else {
             let (server, step) = (status.server, status.global_step);
@@ -124,7 +124,7 @@ fn state(status: &ServerStatus, it: &CoordinatorStatus) -> String {
     }
 }
 
-/// Who holds a token, the one that has had it longest first.
+/// The replicas that hold a token, the longest holder first.
 fn waits(it: &CoordinatorStatus) -> String {
     if it.ended.is_some() {
         return String::new();
@@ -138,7 +138,7 @@ fn waits(it: &CoordinatorStatus) -> String {
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let has = format!("the next update has {} of {}", it.gradients, it.replicas_to_aggregate);
     match holders.len() {
-        0 => format!("{has} gradients; nobody computes"),
+        0 => format!("{has} gradients; no replica computes"),
         1 => format!("{has} gradients and waits for replica {}", names.join(", ")),
         _ => format!(
             "{has} gradients and waits for {missing} of replicas {}{more}",
@@ -180,7 +180,7 @@ fn doing(it: &CoordinatorStatus, status: &ReplicaStatus) -> String {
     }
 }
 
-/// Marks who is slow, and how much slower than the others each is.
+/// Marks slow replicas, and how much slower than the others each is.
 fn compare(rows: &mut [Row], diagnosis: &Diagnosis) {
     for standing in &diagnosis.replicas {
         let own = |row: &&mut Row| i64::try_from(row.replica) == Ok(standing.replica);

@@ -1,5 +1,5 @@
-//! What stands for the exporter in a program that was built without it: it refuses the option, and
-//! says how to have it.
+//! Stands for the exporter in a program built without it: it refuses the option, and says how to
+//! get it.
 
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::record::Record;

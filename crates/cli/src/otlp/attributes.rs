@@ -1,6 +1,6 @@
-//! Attributes: what a span and the program that sends it say of themselves.
+//! Attributes: how a span, and the program that sends it, describe themselves.
 //!
-//! Names that OpenTelemetry has are used as it defines them; all others begin with `sync_replicas`.
+//! OpenTelemetry's names are used as it defines them; all others begin with `sync_replicas`.
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -15,7 +15,7 @@ pub(super) fn attribute(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value, key_strindex: 0 }
 }
 
-/// A number, or the largest where it is larger than OpenTelemetry's.
+/// A number, capped at OpenTelemetry's largest.
 pub(super) fn number(key: &str, value: u64) -> KeyValue {
     integer(key, i64::try_from(value).unwrap_or(i64::MAX))
 }
@@ -28,7 +28,7 @@ fn text(key: &str, value: impl Into<String>) -> KeyValue {
     attribute(key, Value::StringValue(value.into()))
 }
 
-/// What a span of a replica says beside its step.
+/// The description of a replica's span beside its step.
 pub(super) fn of_span(span: &Span) -> Vec<KeyValue> {
     let mut attributes = vec![number("sync_replicas.replica", span.replica.get())];
     attributes.extend(span.batch.map(|batch| number("sync_replicas.batch", batch)));
@@ -44,7 +44,7 @@ pub(super) fn of_span(span: &Span) -> Vec<KeyValue> {
     attributes
 }
 
-/// Who sends: this process of this run.
+/// The sender: this process of this run.
 pub(super) fn resource(run: RunId) -> Resource {
     let (host, process) = (host(), std::process::id());
     let mut attributes = vec![

@@ -15,7 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::error::{Error, UsageError};
 
-/// In one message; some 300 bytes each, and a collector takes 4 MiB unless it is told otherwise.
+/// Spans in one message; some 300 bytes each, and a collector takes 4 MiB by default.
 const MOST: usize = 4096;
 
 /// Where spans go.
@@ -26,12 +26,12 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// Call it in a runtime of tokio, which is to carry the connection.
+    /// Call it in a tokio runtime, which will carry the connection.
     pub(super) fn new(endpoint: &Endpoint, resource: Resource) -> Self {
         Self { client: TraceServiceClient::new(endpoint.connect_lazy()), resource }
     }
 
-    /// Sends spans; those of a message that was not taken are lost, with those behind it.
+    /// Sends spans; if a message is not taken, its spans and those after it are lost.
     ///
     /// # Errors
     /// In words.
@@ -68,7 +68,7 @@ impl Collector {
 /// Where a collector is.
 ///
 /// # Errors
-/// When it is no `http://HOST:PORT`.
+/// When it is not `http://HOST:PORT`.
 pub(super) fn endpoint(url: &str) -> Result<Endpoint, Error> {
     let refused = || {
         let expected = "http://HOST:PORT of a collector that takes OTLP over gRPC, usually on port \

@@ -1,7 +1,7 @@
 //! The thread that follows a record and sends its spans.
 //!
-//! The record is the only queue: what it has dropped before the collector took anything is lost,
-//! and so is what was not taken in time. Either is told of once, and again after it went well.
+//! The record is the only queue: what it has dropped before the collector took it is lost, and so
+//! is what was not taken in time. Either loss is reported once, and again after a success.
 
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -17,14 +17,15 @@ use super::collector::{Collector, endpoint};
 use super::steps::Steps;
 use crate::error::Error;
 
-/// Between two looks at the record: it keeps what a fast training does in some multiples of this.
+/// The time between two reads of the record: it keeps what a fast training does in several of
+/// these.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// In one process a replica tells of a batch half a second later or at its next one, in a cluster
+/// In one process a replica reports a batch half a second later or at its next one, in a cluster
 /// with its next message.
 const LATE: u32 = 8;
 
-/// For what one look has found; at the end it may be waited for twice, so that takes two seconds.
+/// The time limit for one read's spans; the end may wait for it twice, so for two seconds.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Spans that are being sent; the last ones go when it is dropped.
@@ -35,10 +36,10 @@ pub(crate) struct Otlp {
 }
 
 impl Otlp {
-    /// Begins to send, if it is asked for; whether anybody is there shows later.
+    /// Begins to send, if requested; whether a collector is there shows later.
     ///
     /// # Errors
-    /// As [`check`], and what the system says.
+    /// As [`check`], and the system's errors.
     pub(crate) fn start(
         url: Option<&str>,
         record: &Record,
@@ -73,10 +74,10 @@ impl Drop for Otlp {
     }
 }
 
-/// Refuses an address that is none of a collector, without looking for it.
+/// Refuses an address that cannot be a collector's, without looking for it.
 ///
 /// # Errors
-/// When it makes no sense.
+/// When it is invalid.
 pub(crate) fn check(url: Option<&str>) -> Result<(), Error> {
     url.map_or(Ok(()), |url| endpoint(url).map(drop))
 }
@@ -92,7 +93,7 @@ fn follow(runtime: Runtime, mut follower: Follower, mut end: oneshot::Receiver<(
     runtime.shutdown_background();
 }
 
-/// Reads a record, and sends what it tells.
+/// Reads a record, and sends its news.
 struct Follower {
     collector: Collector,
     url: String,

@@ -1,5 +1,5 @@
-//! Ids of traces and of steps' spans: functions of run and step, so that whoever knows these two
-//! can add spans of its own.
+//! Ids of traces and of steps' spans: functions of run and step, so that a program that knows both
+//! can add its own spans.
 //!
 //! The formula is public, in docs/observability.md. It is a hash, since collectors choose traces by
 //! their ids, which must look as if they were drawn.
@@ -26,12 +26,12 @@ impl StepIds {
     }
 }
 
-/// Ids of spans that nobody needs to know beforehand.
+/// Ids of spans that need not be known beforehand.
 #[derive(Debug)]
 pub(super) struct SpanIds(u64);
 
 impl SpanIds {
-    /// From a place of its own, since a step that is made again is in the same trace.
+    /// From its own place, since a repeated step is in the same trace.
     pub(super) fn new() -> Self {
         let mut bytes = [0; 8];
         if getrandom::fill(&mut bytes).is_err() {

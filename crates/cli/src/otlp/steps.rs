@@ -1,9 +1,9 @@
-//! From what a record tells to spans: a trace for each step, with a span that stands for it and is
+//! Turns a record's news into spans: a trace for each step, with a span that stands for it and is
 //! the parent of what replicas and servers did.
 //!
 //! A step's own span reaches from its first token to the end of its update. Invariants: each step
-//! that ends has one, after its update and once in each time that it is made; names of spans say
-//! what was done and never to which step, since who reads them counts by name.
+//! that ends has one, after its update and once each time that it is made; names of spans say what
+//! was done and never to which step, since readers count by name.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,11 +21,11 @@ const FLAGS: u32 = 0x101;
 
 type Times = (Duration, Duration);
 
-/// The steps of a run that are not over.
+/// The unfinished steps of a run.
 #[derive(Debug)]
 pub(super) struct Steps {
     run: RunId,
-    /// So many looks after the update of a step has its own span: what replicas did comes later.
+    /// How many reads after its update a step gets its own span: news of replicas comes later.
     patience: u32,
     ids: SpanIds,
     open: BTreeMap<i64, Open>,
@@ -59,8 +59,8 @@ impl Steps {
         Self { run, patience, ids, open, latest: None, closed: i64::MIN }
     }
 
-    /// Spans of what has happened since training began then; of the last news also those of steps
-    /// that did not end.
+    /// Spans of the news of a training that began then; the last news includes steps that did not
+    /// end.
     pub(super) fn add(&mut self, news: &News, began: SystemTime, is_last: bool) -> Vec<Span> {
         let zero = nanos(began.duration_since(UNIX_EPOCH).unwrap_or_default());
         let mut spans = Vec::new();
@@ -134,7 +134,7 @@ impl Steps {
         self.child(span.step, name, times, of_span(span))
     }
 
-    /// A step, unless it has its own span already.
+    /// A step, unless it already has its own span.
     fn open(&mut self, step: i64) -> Option<&mut Open> {
         if step < self.closed {
             return None;
@@ -145,7 +145,7 @@ impl Steps {
         Some(self.open.entry(step).or_default())
     }
 
-    /// The spans of steps that are over.
+    /// The spans of finished steps.
     fn close(&mut self, all: bool) -> Vec<Span> {
         let is_over =
             |open: &Open| open.update.as_ref().is_some_and(|update| update.age >= self.patience);

@@ -1,4 +1,5 @@
-//! The answers: who is slow, the choices that `simulator` compared, and which of them to take.
+//! The answers: which replicas are slow, the choices that `simulator` compared, and which of them
+//! to take.
 
 use serde::Serialize;
 use simulator::advice::{
@@ -6,7 +7,7 @@ use simulator::advice::{
     fixed_fleet,
 };
 
-/// What is asked, and the answers.
+/// The question, and the answers.
 #[derive(Debug, Serialize)]
 pub(super) struct Answer {
     pub(super) source: String,
@@ -62,21 +63,21 @@ pub(super) struct BatchAnswer {
     pub(super) advice: Advice,
 }
 
-/// Fewer steps do not tell how they spread.
+/// Fewer steps do not show their spread.
 const FEWEST_STEPS: usize = 10;
 
 impl Answer {
-    /// Whether somebody is slow all the time.
+    /// Whether some replica is always slow.
     pub(super) fn names_somebody(&self) -> bool {
         self.measured.as_ref().is_some_and(|it| !it.diagnosis.slow().is_empty())
     }
 
-    /// Whether enough was measured for intervals; where nothing was, the laws are known.
+    /// Whether enough was measured for intervals; without measurements, the laws are known.
     pub(super) fn has_intervals(&self) -> bool {
         self.measured.as_ref().is_none_or(MeasuredAnswer::has_intervals)
     }
 
-    /// A note where that is not so.
+    /// A note if that is not so.
     pub(super) fn warn_of_few_steps(&mut self) {
         if let Some(measured) = self.measured.as_ref().filter(|it| !it.has_intervals()) {
             let (steps, were) = match measured.replay.steps {
@@ -92,7 +93,7 @@ impl Answer {
 }
 
 impl MeasuredAnswer {
-    /// What a trace tells, in whose training so many gradients made a step.
+    /// What a trace tells of a training in whose steps so many gradients count.
     pub(super) fn new(
         trace: &Trace,
         replay: &Replay,

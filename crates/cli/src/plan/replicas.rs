@@ -1,4 +1,4 @@
-//! Who is slow, in sentences: first what to do, then why.
+//! Slow replicas, in sentences: first what to do, then why.
 
 use std::fmt::Write as _;
 
@@ -8,12 +8,12 @@ use super::answer::MeasuredAnswer;
 use super::text::{NONE, count, wrapped};
 use crate::units::time;
 
-/// Of many, so many are told of in words; all are in the JSON object.
+/// How many are named in words; all are in the JSON object.
 const MOST_LINES: usize = 8;
-/// What is hardly any gain.
+/// A gain below this hardly counts.
 const LEAST_GAIN: f64 = 1.02;
 
-/// A sentence for each replica that is slow all the time.
+/// A sentence for each replica that is always slow.
 pub(crate) fn slow_replicas(diagnosis: &Diagnosis) -> Vec<String> {
     let all = diagnosis.replicas.len();
     let slow = diagnosis.slow().into_iter().take(MOST_LINES);
@@ -161,7 +161,7 @@ fn names(names: &[i64]) -> String {
     }
 }
 
-/// Of the replicas that are not named.
+/// About the unnamed replicas.
 fn rest(diagnosis: &Diagnosis, all: bool) -> String {
     let apart = if diagnosis.episodes.is_empty() { "" } else { "Apart from that " };
     let who = match (all, apart) {
@@ -189,7 +189,7 @@ fn rest(diagnosis: &Diagnosis, all: bool) -> String {
     }
 }
 
-/// What each number of backups would have given.
+/// What each number of backups would have gained.
 pub(super) fn replayed(out: &mut String, measured: &MeasuredAnswer) {
     let (replay, told) = (&measured.replay, measured.has_intervals());
     let steps = match replay.steps {

@@ -1,6 +1,6 @@
-//! A run's `metrics.jsonl`, as what it tells about each machine.
+//! A run's `metrics.jsonl`, as evidence about each machine.
 //!
-//! A batch that was given up is told apart from one that was finished: it would have taken longer.
+//! A batch that was given up is distinguished from a finished one: it would have taken longer.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,13 +19,13 @@ use crate::status;
 /// No run has more replicas.
 const MOST: u64 = 1 << 16;
 
-/// What a run tells.
+/// The evidence of a run.
 pub(super) struct Run {
-    /// A.
+    /// A, the gradients that a step needs.
     pub(super) gradients: usize,
     /// N; some of them may have no batch.
     total: u64,
-    /// Who took how long in which step.
+    /// How long each replica took in each step.
     pub(super) trace: Trace,
     /// From the last gradient of a step to the first work on the next, for each step.
     updates: Vec<f64>,
@@ -61,7 +61,7 @@ pub(super) fn read(path: &Path) -> Result<Run, Error> {
     })
 }
 
-/// What a training that is running tells, as far as its first parameter server has kept it.
+/// The evidence of a running training, as far as its first parameter server has kept it.
 pub(super) fn ask(address: &str, security: &SecurityArgs) -> Result<Run, Error> {
     let (status, recorded) = status::ask(address, security, async |reach| {
         let status = cluster::status(reach, 0).await?;
@@ -91,8 +91,8 @@ fn updates(batches: &[Batch]) -> Vec<f64> {
 }
 
 impl Run {
-    /// What batches tell, those of one life after those of another, where A of N replicas make a
-    /// step; `None` if there are none.
+    /// The evidence of batches, one life after the other, where A of N replicas make a step; `None`
+    /// if there are none.
     pub(super) fn of<'b>(
         lives: impl Iterator<Item = &'b [Batch]> + Clone,
         gradients: u64,
@@ -112,7 +112,7 @@ impl Run {
         rows.sort_by_key(|row| (row.step, row.replica));
         rows.dedup_by_key(|row| (row.step, row.replica));
         Some(Self {
-            // More than there are machines makes no sense, and is refused by the planner.
+            // More than there are machines is invalid, and the planner refuses it.
             gradients: usize::try_from(gradients).unwrap_or(usize::MAX),
             total,
             trace: Trace::new(rows).ok()?,

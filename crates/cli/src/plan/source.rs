@@ -1,4 +1,4 @@
-//! What the machines are like: a run, anybody's times, a plan, or a distribution in one line.
+//! What the machines are like: a run, measured times, a plan, or a distribution in one line.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::simulate::read_plan;
 
 pub(super) struct Source {
     pub(super) name: String,
-    /// What a reader of the answer should know.
+    /// Notes for a reader of the answer.
     pub(super) notes: Vec<String>,
     pub(super) fleet: Fleet,
     /// What was measured, if anything was.
@@ -66,12 +66,12 @@ pub(super) fn read(args: &PlanArgs) -> Result<Source, Error> {
     Ok(source)
 }
 
-/// The address of a parameter server, if that is what was given and no file.
+/// The address of a parameter server, if one is given and not a file.
 fn live(run: &Path) -> Option<&str> {
     run.to_str().filter(|it| !run.exists() && check_address("RUN", it).is_ok())
 }
 
-/// A run, by what it is called.
+/// A run, by its name.
 fn of_run(name: String, run: Run, args: &PlanArgs) -> Result<Source, Error> {
     let (notes, update, gradients) = (run.notes(), run.update(), run.gradients);
     let mut source = measured(name, notes, run.trace, update, args)?;
@@ -79,7 +79,7 @@ fn of_run(name: String, run: Run, args: &PlanArgs) -> Result<Source, Error> {
     Ok(source)
 }
 
-/// Times that were measured, in steps that take `update` beside computing; all make a step.
+/// Measured times, in steps that take `update` beside computing; all make a step.
 fn measured(
     name: String,
     notes: Vec<String>,
@@ -101,7 +101,7 @@ fn measured(
     })
 }
 
-/// A plan with a distribution alone, without leases: how long one is changes with the times.
+/// A plan with a distribution alone, without leases, whose length changes with the times.
 fn bare(compute: Distribution, reference: bool) -> Result<Plan, Error> {
     let failed = |error| refused("--reference", "", error);
     let plan = Plan::new(compute, 1, 1).map_err(failed)?;
@@ -115,7 +115,7 @@ fn bare(compute: Distribution, reference: bool) -> Result<Plan, Error> {
     .map_err(failed)
 }
 
-/// `NAME:key=value,...` as a distribution: the words are those of plan files.
+/// `NAME:key=value,...` as a distribution, in the words of plan files.
 fn distribution(option: &str, text: &str) -> Result<Distribution, Error> {
     let (name, keys) = text.split_once(':').unwrap_or((text, ""));
     let is_word = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);

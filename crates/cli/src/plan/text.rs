@@ -35,16 +35,16 @@ pub(super) fn answer(answer: &Answer) -> String {
     out
 }
 
-/// What cannot be told.
+/// Shown for what cannot be told.
 pub(super) const NONE: &str = "-";
 
-/// How an interval is told.
+/// The text of an interval.
 type Interval = fn(&Choice) -> String;
 
 /// The columns of a terminal.
 const WIDTH: usize = 80;
 
-/// A paragraph in lines that a terminal has, the second and later ones after an indent.
+/// A paragraph wrapped for a terminal, with the second and later lines indented.
 pub(super) fn wrapped(text: &str, indent: &str) -> String {
     let mut out = String::new();
     let mut column = 0;
@@ -63,7 +63,7 @@ pub(super) fn wrapped(text: &str, indent: &str) -> String {
     out
 }
 
-/// How a fleet's cost is told: hours where steps are counted, else against the best.
+/// The text of a fleet's cost: hours where steps are counted, otherwise against the best.
 fn cost(fleet: &FleetAnswer, choice: &Choice) -> f64 {
     let best = fleet.advice.choices[fleet.advice.best.index].cost;
     if fleet.hours { choice.cost / 3600.0 } else { choice.cost / best.max(f64::MIN_POSITIVE) }
@@ -228,7 +228,7 @@ pub(super) fn figures(answer: &Answer) -> Vec<(&'static str, String)> {
     figures
 }
 
-/// A value over the choices, with its 95 % interval as two more lines where that can be told.
+/// A value over the choices, with its 95 % interval as two more lines if there is one.
 fn curve(
     title: String,
     (x_name, y_name): (&'static str, &'static str),

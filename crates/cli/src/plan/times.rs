@@ -1,8 +1,8 @@
-//! Anybody's times: a CSV file with the columns step, replica and seconds.
+//! Measured times of any origin: a CSV file with the columns step, replica and seconds.
 //!
 //! It is read line by line; numbers need no quotes, so a comma always ends a cell. Its invariant:
-//! of a file of any size no more than so many times are held, of whole steps, and no line that is
-//! longer than a line can be.
+//! of a file of any size only a bounded number of times is held, of whole steps, and no line longer
+//! than the limit.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -15,13 +15,13 @@ use simulator::{Plan, Seconds};
 
 use crate::error::Error;
 
-/// Times that are held at most: of more, those of every second, fourth, ... step.
+/// The most times held: of more, those of every second, fourth, ... step.
 const MOST_TIMES: usize = 2_000_000;
 /// No line of three numbers is so long, and hardly one of three hundred.
 const LONGEST_LINE: u64 = 1 << 16;
 const COLUMNS: [&str; 3] = ["step", "replica", "seconds"];
 
-/// What a file says.
+/// The content of a file.
 pub(super) struct Times {
     pub(super) trace: Trace,
     pub(super) notes: Vec<String>,
@@ -98,7 +98,7 @@ fn rows(file: impl Read, most: usize) -> Result<(Vec<Row>, i64), Problem> {
     Ok((rows, every))
 }
 
-/// Where the columns are, by the headings.
+/// The places of the columns, by the headings.
 fn places(headings: &str) -> Result<[usize; 3], Problem> {
     let mut places = [0; 3];
     for (place, column) in places.iter_mut().zip(COLUMNS) {

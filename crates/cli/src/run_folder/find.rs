@@ -1,4 +1,5 @@
-//! What a path after `--resume` means: a run folder, a folder of checkpoints, or one checkpoint.
+//! The meaning of a path after `--resume`: a run folder, a folder of checkpoints, or one
+//! checkpoint.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use sync_replicas::checkpoint::{self, CheckpointError};
 use super::run_file::RunFile;
 use crate::error::Error;
 
-/// Where checkpoints are unless an option says otherwise.
+/// The default place of checkpoints.
 pub(super) const USUAL: &str = "checkpoint";
 
 /// What was found there.
@@ -15,7 +16,7 @@ pub(super) const USUAL: &str = "checkpoint";
 pub(super) enum Place {
     /// A run, by its folder or by that of its checkpoints.
     Run { root: PathBuf, checkpoints: PathBuf },
-    /// Checkpoints that no run folder is known for.
+    /// Checkpoints without a known run folder.
     Checkpoints(PathBuf),
     /// One of them.
     One(PathBuf),

@@ -7,19 +7,19 @@ use crate::settings::{Resume, Settings};
 /// What a run folder must know of the run in it.
 #[derive(Clone, Debug)]
 pub struct FolderSettings {
-    /// What the folder is named after where it has no name.
+    /// The stem of the folder's name, if it has none.
     pub name: String,
-    /// Where it is, if that was said.
+    /// Where it is, if given.
     pub out: Option<PathBuf>,
-    /// Where checkpoints are, if that was said.
+    /// Where checkpoints are, if given.
     pub checkpoint_dir: Option<PathBuf>,
     /// What to go on from.
     pub resume: Resume,
     /// How many checkpoints are kept.
     pub keep: usize,
-    /// The update to end after, where the launcher knows it.
+    /// The update to end after, if the launcher knows it.
     pub updates: Option<u64>,
-    /// What predicts with its checkpoints, as JSON, where the program knows it.
+    /// What predicts with its checkpoints, as JSON, if the program knows it.
     pub model: Option<String>,
     /// Settings by name, for people.
     pub told: Vec<(&'static str, String)>,

@@ -1,7 +1,7 @@
-//! Who writes into a run's folders: one process at a time (P-24).
+//! The writer of a run's folders: one process at a time (P-24).
 //!
-//! A lock on a file, which the system gives back when its holder dies, however it dies; the file
-//! says who that is.
+//! A lock on a file, which the system releases when its holder dies, however it dies; the file
+//! names the holder.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
@@ -32,7 +32,7 @@ impl Hold {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut by = String::new();
-                // Some systems do not let a locked file be read; it is held all the same.
+                // Some systems do not let a locked file be read; it is still held.
                 let _ = file.read_to_string(&mut by);
                 let by = if by.is_empty() { "another process".to_owned() } else { by };
                 return Err(Error::usage(format!(

@@ -5,12 +5,12 @@ use std::time::SystemTime;
 
 use crate::host_time::utc;
 
-/// `runs/MODEL-TIME`, with a number where that is taken.
+/// `runs/MODEL-TIME`, with a number if that is taken.
 pub(super) fn fresh(model: &str) -> PathBuf {
     unused(&Path::new("runs").join(format!("{model}-{}", utc(SystemTime::now()))))
 }
 
-/// Two runs that start in the same second get folders of their own.
+/// Two runs that start in the same second get separate folders.
 fn unused(path: &Path) -> PathBuf {
     let numbered = |n: u32| {
         path.with_file_name(format!(

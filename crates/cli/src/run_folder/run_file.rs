@@ -1,4 +1,4 @@
-//! `run.json`: which run a folder is of, where its checkpoints are, and how it was begun last.
+//! `run.json`: the run of a folder, the place of its checkpoints, and its last start.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,18 +13,18 @@ use crate::error::Error;
 
 const FILE: &str = "run.json";
 
-/// What the file says.
+/// The contents of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RunFile {
     pub(super) run: RunId,
-    /// From the run folder, where it lies in it.
+    /// Relative to the run folder, if it lies inside.
     pub(super) checkpoints: PathBuf,
     /// By the names of [`Settings::describe`](crate::settings::Settings::describe).
     pub(super) settings: BTreeMap<String, String>,
-    /// The words that it was started with last, the program's own first.
+    /// The words of its last start, the program's own first.
     #[serde(default)]
     pub(super) command: Vec<String>,
-    /// The checkpoint that it went on from when it was started last.
+    /// The checkpoint that it went on from at its last start.
     pub(super) resumed: Option<Resumed>,
 }
 
@@ -38,7 +38,7 @@ pub struct Resumed {
 }
 
 impl RunFile {
-    /// That of a run folder; `None` where there is none.
+    /// That of a run folder; `None` if there is none.
     pub(super) fn read(root: &Path) -> Result<Option<Self>, Error> {
         let path = root.join(FILE);
         let file = match fs::read_to_string(&path) {
@@ -56,8 +56,7 @@ impl RunFile {
         root.join(&self.checkpoints)
     }
 
-    /// How the file names a folder of checkpoints: so that a run folder can be moved with what is
-    /// in it.
+    /// The file's name for a folder of checkpoints: a run folder can be moved with its contents.
     pub(super) fn name_of(root: &Path, checkpoints: &Path) -> PathBuf {
         match checkpoints.strip_prefix(root) {
             Ok(inside) => inside.to_owned(),

@@ -1,4 +1,4 @@
-//! Files that are there whole, or as they were before, whenever they are read.
+//! Files that are always read whole: the new version or the one before.
 
 use std::fs;
 use std::io::{self, Write};

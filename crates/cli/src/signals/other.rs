@@ -11,7 +11,7 @@ use signal_hook::flag;
 
 use super::signal::Signal;
 
-/// Between two looks: these systems wake no thread.
+/// The time between two checks: these systems wake no thread.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Calls `handle` for each Ctrl-C from now on.

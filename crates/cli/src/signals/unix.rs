@@ -1,6 +1,6 @@
 //! The signals of Unix, each as it comes.
 //!
-//! Knows their numbers and not what they ask for.
+//! Knows their numbers and not what they request.
 
 use std::io;
 use std::thread;
@@ -32,8 +32,8 @@ pub(super) fn each(handle: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
-/// The signals that this process was started to ignore, as `nohup` has it, by bits from number 1
-/// on. Told by Linux alone without unsafe code; elsewhere none is known to be.
+/// The signals that this process was started to ignore, as with `nohup`, by bits from number 1 on.
+/// Only Linux tells this without unsafe code; elsewhere none is known.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     of_status(&status)

@@ -5,10 +5,10 @@ use simulator::{Outcome, Plan};
 
 use crate::drawing::chart::{Axis, COLOURS, Chart, Series};
 
-/// Points in a curve: as many as can be seen.
+/// The most points in a curve that can be seen.
 const POINTS: usize = 120;
 
-/// Which part of the steps is done within a time.
+/// The part of the steps done within a time.
 pub(super) fn steps(plan: &Plan, outcome: &Outcome) -> String {
     let mut seconds = outcome.step_seconds.clone();
     seconds.sort_by(f64::total_cmp);

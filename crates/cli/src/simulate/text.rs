@@ -1,4 +1,4 @@
-//! What a simulated run and the table of published numbers say.
+//! The text of a simulated run and of the table of published numbers.
 
 use std::fmt::Write as _;
 

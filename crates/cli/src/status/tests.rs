@@ -96,7 +96,7 @@ fn the_status_is_in_plain_words() {
         })),
         &[
             "the open step has 2 of them, and 1 token is free; 57 updates a second",
-            "the step waits for nobody",
+            "the step waits for no replica",
         ],
     );
 }

@@ -1,7 +1,6 @@
-//! One event as Chrome's trace format has it: a span, an instant, a count, an end of an arrow, or a
-//! name.
+//! One event in Chrome's trace format: a span, an instant, a count, an end of an arrow, or a name.
 //!
-//! Times are microseconds, with the nanoseconds behind the point.
+//! Times are microseconds, with the nanoseconds after the point.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use sync_replicas::record::{Span, SpanKind};
 
-/// The category of names, by which a trace of ours is known.
+/// The category of names, which marks our traces.
 pub(super) const OURS: &str = "sync-replicas";
 
 /// A line on the reader's screen: which group it is in, and which one of it.
@@ -19,7 +18,7 @@ pub(super) struct Track {
     pub(super) tid: u64,
 }
 
-/// One event; what a kind of event does not have is not written.
+/// One event; absent fields are not written.
 #[derive(Debug, Serialize)]
 pub(super) struct Event<'a> {
     name: Cow<'a, str>,
@@ -42,7 +41,7 @@ pub(super) struct Event<'a> {
     args: Option<Args<'a>>,
 }
 
-/// What a reader who clicks on an event is shown.
+/// Details for a reader who clicks on an event.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum Args<'a> {
@@ -91,7 +90,7 @@ impl<'a> Event<'a> {
         Self { name, cat, ph, ts: micros(at), dur, pid, tid, id, bp, s, args }
     }
 
-    /// What a group or a track is called, or where it stands.
+    /// The name of a group or a track, or its place.
     pub(super) fn about(what: &'static str, track: Track, args: Args<'a>) -> Self {
         Self { args: Some(args), ..Self::new("M", (OURS, what), track, Duration::ZERO) }
     }

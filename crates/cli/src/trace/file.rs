@@ -1,7 +1,7 @@
-//! The file of a trace, and the older ones beside it: each an array of events, whole by itself.
+//! The file of a trace, and the older ones beside it: each a complete array of events.
 //!
-//! Invariant: no file grows beyond its limit, no file that is not a trace of ours is touched, and
-//! each has one writer, which holds a lock on it for as long as it writes.
+//! Invariant: no file grows beyond its limit, no file that is not our trace is touched, and each
+//! has one writer, which holds a lock on it for as long as it writes.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
@@ -12,17 +12,17 @@ use sync_replicas::driver::{append_private_file, create_private_file};
 use super::event::OURS;
 use crate::error::{Error, UsageError};
 
-/// So many older files are kept.
+/// How many older files are kept.
 const OLDER: usize = 2;
 
-/// The files of a run folder that are JSON, as a trace is.
+/// The files of a run folder that are also JSON.
 const OF_A_RUN: [&str; 4] = ["best.json", "launch.json", "model.json", "run.json"];
 
-/// Why a file cannot be had.
+/// Why a file is not available.
 const HELD: &str = "another training writes its trace there now; wait for it, end it, or give \
                     another FILE";
 
-/// What closes the array; a reader does without it, as after a process that was killed.
+/// Closes the array; readers do without it, as after a killed process.
 const END: &[u8] = b"\n]\n";
 
 /// The newest file of a trace, open for events.
@@ -30,17 +30,17 @@ const END: &[u8] = b"\n]\n";
 pub(super) struct TraceFile {
     path: PathBuf,
     pub(super) file: File,
-    /// The one before, whose lock is kept: who opened it under its earlier name is refused as well.
+    /// The file before, whose lock is kept: opening it under its earlier name is also refused.
     _older: Option<File>,
     limit: u64,
-    /// What the file has.
+    /// The size of the file.
     written: u64,
-    /// What it has not yet.
+    /// The bytes still to write.
     waiting: Vec<u8>,
 }
 
 impl TraceFile {
-    /// Begins a file; a trace that is there becomes an older one, unless nothing is in it.
+    /// Begins a file; an existing trace becomes an older one, unless it is empty.
     pub(super) fn open(path: &Path, limit: u64) -> io::Result<Self> {
         let (mut file, mut older) = (held(path)?, None);
         while file.metadata()?.len() > 0 {
@@ -51,7 +51,7 @@ impl TraceFile {
         Ok(Self { path, file, _older: older, limit, written: 0, waiting })
     }
 
-    /// Whether so many bytes more fit into this file.
+    /// Whether this many more bytes fit into the file.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
         let all = self.waiting.len() + bytes + END.len() + 2;
         self.written.saturating_add(all as u64) <= self.limit
@@ -83,7 +83,7 @@ impl TraceFile {
         Ok(())
     }
 
-    /// Writes what waits, and the end. What cannot be written is left out, and so is an event of
+    /// Writes the waiting events, and the end. Failed writes are left out, and so is an event of
     /// which the file has only a part.
     pub(super) fn close(&mut self) -> io::Result<()> {
         let flushed = self.flush();
@@ -104,7 +104,7 @@ fn held(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Takes a file; given back when it is closed, and by the system when its process dies.
+/// Locks a file; released when it is closed, and by the system when its process dies.
 fn hold(file: &File) -> io::Result<()> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(io::Error::new(io::ErrorKind::ResourceBusy, HELD)),
@@ -117,7 +117,7 @@ fn hold(file: &File) -> io::Result<()> {
     }
 }
 
-/// Refuses a file that a trace cannot be written to, and makes none.
+/// Refuses an unsuitable file, and makes none.
 ///
 /// # Errors
 /// The sentence says what was expected, and what is there.
@@ -147,8 +147,8 @@ fn refuse_name(path: &Path) -> Result<(), Error> {
     Err(UsageError::number("--trace", expected, path.display()).into())
 }
 
-/// A folder may say that it is writable, and is not. A file of another name is tried: this one may
-/// be another training's by now.
+/// A folder may claim to be writable, and not be. A file of another name is tried: this one may be
+/// another training's by now.
 fn probe(path: &Path) -> io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
@@ -156,7 +156,7 @@ fn probe(path: &Path) -> io::Result<()> {
     fs::remove_file(beside)
 }
 
-/// Refuses what is there and would be lost.
+/// Refuses existing content that would be lost.
 fn refuse_other(path: &Path) -> Result<(), Error> {
     let refused = |what: String| {
         let expected = "a new file, or one with an earlier trace";
@@ -176,7 +176,7 @@ fn refuse_other(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Whether a file is empty, or begins as a trace of ours does.
+/// Whether a file is empty, or begins like our trace.
 fn is_ours(path: &Path) -> io::Result<bool> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Ok(false);
@@ -199,7 +199,7 @@ fn age(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// `trace.json`, `trace.1.json`, `trace.2.json`: what opens the first opens the others.
+/// `trace.json`, `trace.1.json`, `trace.2.json`: a program that opens the first opens the others.
 fn aged(path: &Path, age: usize) -> PathBuf {
     if age == 0 {
         return path.to_owned();

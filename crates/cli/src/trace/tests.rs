@@ -206,7 +206,7 @@ fn checkpoints_failures_and_gaps_are_told() {
     assert_eq!(news, expected);
 }
 
-// What is there and is no trace of ours stays.
+// A file that is not our trace stays.
 #[test]
 fn a_trace_is_not_written_over_anything_else() {
     #[track_caller]

@@ -1,8 +1,8 @@
-//! From what a record tells to events: a track for each replica and each server, and arrows from
+//! Turns a record's news into events: a track for each replica and each server, and arrows from
 //! pushes to updates.
 //!
-//! Invariants: the spans of a track follow each other, save that a lookup lies in its batch, and no
-//! arrow leads back in time or out of its file.
+//! Invariants: the spans of a track follow each other, except that a lookup lies in its batch, and
+//! no arrow leads back in time or out of its file.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,7 +19,7 @@ use super::file::TraceFile;
 const REPLICAS: u64 = 1;
 const SERVERS: u64 = 2;
 const CHECKPOINTS: Track = Track { pid: 3, tid: 0 };
-/// Which makes the update that all servers' parts belong to.
+/// The track of the update that all servers' parts belong to.
 const FIRST_SERVER: Track = Track { pid: SERVERS, tid: 0 };
 
 /// No arrow takes more bytes.
@@ -32,16 +32,16 @@ pub(super) struct Tracks {
     pub(super) file: TraceFile,
     place: Place,
     lanes: BTreeMap<Track, Lane>,
-    /// Gradients that were taken, by the update that they are for, until that is known.
+    /// Accepted gradients, by their update, until that is known.
     pushes: BTreeMap<i64, Vec<(Track, Times)>>,
     /// The latest updates: the spans of pushes may come after that of their update.
     updates: BTreeMap<i64, Times>,
     arrows: u64,
-    /// How many files were full; what is in one of them has no arrows from the next.
+    /// How many files were full; arrows do not cross between files.
     turns: u64,
 }
 
-/// How far a track has come.
+/// The progress of a track.
 #[derive(Default)]
 struct Lane {
     /// No span on it begins before this.
@@ -50,7 +50,7 @@ struct Lane {
     batch: Times,
 }
 
-/// A gradient that was taken, while its span may still be followed by that of its way.
+/// An accepted gradient, whose span may still be followed by that of its sending.
 struct Push {
     update: i64,
     times: Times,
@@ -142,7 +142,7 @@ impl Tracks {
         }
     }
 
-    /// Those of which both ends are known.
+    /// The arrows with both ends known.
     fn draw_arrows(&mut self) -> io::Result<()> {
         for (update, pushes) in std::mem::take(&mut self.pushes) {
             let Some(&times) = self.updates.get(&update) else {
@@ -189,7 +189,7 @@ impl Tracks {
         self.write(&[Event::instant("replica failed", track, at, args)])
     }
 
-    /// The latest time that anything is known of.
+    /// The latest known time.
     fn latest(&self) -> Duration {
         self.lanes.values().map(|lane| lane.free).max().unwrap_or_default()
     }
@@ -208,8 +208,8 @@ impl Tracks {
         Ok(times)
     }
 
-    /// A span of a track, as far as no earlier one has that time: in a cluster a replica's times
-    /// are lengths that it tells, and rounding must not have them overlap.
+    /// A span of a track, as far as no earlier one covers that time: in a cluster a replica reports
+    /// its times as lengths, and rounding must not make them overlap.
     fn fit(&mut self, track: Track, (start, end): Times) -> io::Result<Option<Times>> {
         let lane = self.lane(track)?;
         let start = start.max(lane.free);
@@ -220,7 +220,7 @@ impl Tracks {
         Ok(Some((start, end)))
     }
 
-    /// A track, which has a name from its first event on.
+    /// A track, named from its first event on.
     fn lane(&mut self, track: Track) -> io::Result<&mut Lane> {
         if !self.lanes.contains_key(&track) {
             self.write(&about(track, self.place))?;
@@ -269,7 +269,7 @@ impl Tracks {
     }
 }
 
-/// What a track is called, and where it stands.
+/// The name and place of a track.
 fn about(track: Track, place: Place) -> [Event<'static>; 2] {
     let name = match (track.pid, place) {
         (REPLICAS, _) => format!("replica {}", track.tid).into(),
@@ -288,7 +288,7 @@ fn json(events: &[Event<'_>]) -> io::Result<Vec<Vec<u8>>> {
 }
 
 /// Where an arrow begins, at the end of a push, and where it ends in its update; both inside, since
-/// a span has no longer begun where it ends.
+/// a span has already ended where it ends.
 fn ends(push: Times, update: Times) -> Option<Times> {
     let inside = |(start, end): Times| start.max(end.saturating_sub(Duration::from_nanos(1)));
     let last = inside(update);

@@ -1,6 +1,6 @@
 //! The record of a run in its folder: metrics while it trains, then its result and its pages.
 //!
-//! The same for a training in one process, where one does it all, and for a cluster, where
+//! The same for a training in one process, which does everything, and for a cluster, where
 //! parameter server 0 writes what happens and the chief draws it.
 
 use std::sync::{Arc, Mutex};
@@ -29,7 +29,7 @@ use crate::summary::{ReplicaSummary, Summary};
 use crate::table_rows::TableRows;
 use crate::tester::{Source, Tester};
 
-/// What a training came to.
+/// The result of a training.
 pub(crate) struct RunOutcome {
     pub(crate) variables: Variables<f32>,
     pub(crate) averages: Option<Variables<f32>>,
@@ -42,12 +42,12 @@ pub(crate) struct RunOutcome {
     pub(crate) elapsed: Duration,
     /// Why it ended before its last update, if `--stop-when` says so.
     pub(crate) stopped_by: Option<String>,
-    /// Every replica, as far as it is known of.
+    /// Every replica, as far as it is known.
     pub(crate) replicas: Vec<ReplicaSummary>,
 }
 
 impl RunOutcome {
-    /// Of a training that has ended before: its last checkpoint says all that is left.
+    /// For a training that has already ended: its last checkpoint has all that is left.
     pub(crate) fn of_checkpoint(state: TrainingState<f32>) -> Self {
         Self {
             averages: state.averaged(),
@@ -99,7 +99,7 @@ impl<'a> RunRecord<'a> {
         &self.folder
     }
 
-    /// What training is to be recorded in.
+    /// Where to record training.
     pub(crate) fn record(&self) -> &Record {
         &self.record
     }
@@ -126,7 +126,7 @@ impl<'a> RunRecord<'a> {
         }
     }
 
-    /// Hands all lines to the system, also those of a run that failed.
+    /// Hands all lines to the system, even those of a failed run.
     pub(crate) fn flush(&self) -> Result<(), Error> {
         lock(&self.log).flush()
     }
@@ -139,21 +139,21 @@ impl<'a> RunRecord<'a> {
         log.flush()
     }
 
-    /// The result that was told of the run when it ended with this update, by whichever process.
+    /// The result that any process has written for a run that ended with this update.
     pub(crate) fn told(&self, updates: u64) -> Option<Summary> {
         let history = History::read(self.folder.root()).ok()?;
         history.told.filter(|summary| summary.updates == updates)
     }
 
-    /// Draws the pages. The result stands without them: files that were changed, and that
-    /// cannot be read back, are told of.
+    /// Draws the pages. The result stands without them: changed files that cannot be read back are
+    /// reported.
     pub(crate) fn draw(&self, summary: &Summary) {
         if let Err(error) = self.try_to_draw(summary) {
             tracing::error!("the report is not drawn: {error}");
         }
     }
 
-    /// Draws what the folder tells, and what is known here of the latest part.
+    /// Draws from the folder, and from what is known here of the latest part.
     fn try_to_draw(&self, summary: &Summary) -> Result<(), Error> {
         self.flush()?;
         let latest = self.record.since(&mut Cursor::default());
@@ -163,7 +163,7 @@ impl<'a> RunRecord<'a> {
         html_report::write(self.folder.root(), &history, summary, settings)
     }
 
-    /// The result of what a training came to.
+    /// The result of a training.
     pub(crate) fn summarize(&self, outcome: &RunOutcome) -> Result<Summary, Error> {
         let settings = self.settings;
         let tester = Tester::new(settings, Source::Newest(outcome.rows.clone()));

@@ -9,8 +9,8 @@ use crate::metrics::Run;
 use crate::run_folder::RunFolder;
 use crate::settings::Settings;
 
-/// Of the run of a folder, with the settings that are written there: those of a whole cluster,
-/// whichever process tells them.
+/// For a folder's run, with its recorded settings: those of a whole cluster, whichever process
+/// writes them.
 pub(super) fn run_line(settings: &Settings, folder: &RunFolder) -> Result<Run, Error> {
     let written = folder.config()?;
     let mut config = written.map_or_else(|| Config::of(settings), Ok)?;

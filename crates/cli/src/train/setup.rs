@@ -1,4 +1,4 @@
-//! From settings to what `sync_replicas` trains with, in one process or in many.
+//! From settings to the input of `sync_replicas`, in one process or in many.
 
 use sync_replicas::Hooks;
 

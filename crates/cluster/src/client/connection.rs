@@ -1,7 +1,7 @@
-//! One connection to one parameter server: opened, its messages passed on, its end told.
+//! One connection to one parameter server: opens it, passes its messages on, reports its end.
 //!
-//! What must be known while a gradient is computed (a new step, an end, a share lost to another)
-//! is signalled at once; everything else waits in the inbox until the replica looks.
+//! Events that matter while a gradient is computed (a new step, an end, a share lost to another)
+//! are signalled at once; all else waits in the inbox until the replica looks.
 
 use std::error::Error;
 
@@ -23,17 +23,17 @@ use crate::proto::{Hello, Rows, ToReplica, ToServer, Values};
 use crate::stream::Receiving;
 use crate::wire;
 
-/// What comes of a connection.
+/// What a connection reports.
 #[derive(Debug)]
 pub(crate) enum Event {
     Connected,
-    /// There is none.
+    /// The connection could not be made.
     Failed(ConnectError),
-    /// A message, and the life that it is about if it is about one.
+    /// A message, and the life that it concerns, if any.
     Message(Option<Ticket>, Reply),
     /// Some of a server's values.
     Values(Values),
-    /// Some of the rows that are looked up.
+    /// Some of the requested rows.
     Rows(Rows),
     /// All of a server's values are in their place.
     Written,
@@ -44,7 +44,7 @@ pub(crate) enum Event {
 /// An event and the connection that it came over.
 pub(crate) type Incoming = (ConnectionId, Event);
 
-/// Where what comes over a connection goes.
+/// Where events of a connection go.
 pub(crate) struct Sinks<T: Scalar> {
     pub(super) inbox: UnboundedSender<Incoming>,
     pub(crate) variables: SharedVariables<T>,
@@ -52,7 +52,7 @@ pub(crate) struct Sinks<T: Scalar> {
 }
 
 impl<T: Scalar + bytemuck::Pod> Sinks<T> {
-    /// New ones, and what comes out of the inbox.
+    /// New inboxes, and the receiver of their events.
     pub(crate) fn new() -> (Self, UnboundedReceiver<Incoming>) {
         let (inbox, incoming) = unbounded_channel();
         let (variables, signals) = (SharedVariables::new(), Signals::new());
@@ -92,7 +92,7 @@ impl ConnectError {
 }
 
 impl ServerConnection {
-    /// Connects and says hello; what comes of it, and the welcome, come over the inbox.
+    /// Connects and says hello; the outcome and the welcome arrive in the inbox.
     pub(super) fn open<T: Scalar + bytemuck::Pod>(
         connector: Connector,
         id: ConnectionId,
@@ -118,7 +118,7 @@ impl ServerConnection {
         Self { sender, task }
     }
 
-    /// Queues messages; a connection that is gone says so over the inbox.
+    /// Queues messages; a lost connection reports itself in the inbox.
     pub(super) fn send<I>(&self, messages: I)
     where
         I: IntoIterator<Item = ToServerMessage>,
@@ -132,7 +132,7 @@ impl ServerConnection {
         self.sender.clone()
     }
 
-    /// Says that nothing more comes, and waits until the server has closed its side too.
+    /// Says that nothing more comes, and waits until the server has also closed its side.
     pub(super) async fn close(mut self) {
         (self.sender, _) = batches();
         // Fails only where the task panicked, and the connection is gone.
@@ -188,7 +188,7 @@ pub(crate) async fn read<T: Scalar + bytemuck::Pod>(
     drop(sinks.inbox.send((id, Event::Lost(lost))));
 }
 
-/// A status in words, with what is beneath it.
+/// A status in words, with its cause.
 pub(crate) fn describe(status: &tonic::Status) -> String {
     let text = match status.message() {
         "" => status.code().to_string(),

@@ -22,7 +22,7 @@ use crate::security::{Signer, TlsSettings};
 use crate::socket;
 use crate::stream::{self, Bulk, Receiving};
 
-/// A connection that is being made.
+/// A connection in the making.
 pub type DialFuture = Pin<Box<dyn Future<Output = Result<Channel, String>> + Send>>;
 
 /// Makes a connection to an address; a simulation hands in its own.
@@ -34,7 +34,7 @@ pub type ResolveFuture = Pin<Box<dyn Future<Output = io::Result<String>> + Send>
 /// Says where the server of an address is; asked anew at every connection.
 pub type Resolve = Arc<dyn Fn(String) -> ResolveFuture + Send + Sync>;
 
-/// What it takes to call any of the servers.
+/// What is needed to call any of the servers.
 #[derive(Clone)]
 pub struct Connector {
     addresses: Arc<[String]>,
@@ -52,7 +52,7 @@ impl std::fmt::Debug for Connector {
 }
 
 /// A connection carries one large stream: a message is one frame, and a few are under way. More
-/// would lie about in memory; fewer would have the sender wait for news of the receiver.
+/// would lie about in memory; fewer would make the sender wait for news of the receiver.
 pub(crate) const WINDOW: u32 = 2 << 20;
 pub(crate) const FRAME: u32 = 1 << 20;
 
@@ -64,7 +64,7 @@ impl Connector {
         Self::tcp_resolved(addresses, signer, tls, None)
     }
 
-    /// The same where the addresses are names, and `resolve` says what they mean now.
+    /// The same with names as addresses, which `resolve` translates.
     pub(crate) fn tcp_resolved(
         addresses: Vec<String>,
         signer: Signer,
@@ -121,8 +121,8 @@ impl Connector {
         self.addresses.len()
     }
 
-    /// What to do about a server that could not be called, in words to append: where something
-    /// listens at its address, the two may differ in TLS.
+    /// What to do about a server that could not be called, in words to append: if something listens
+    /// at its address, the two may differ in TLS.
     pub(crate) async fn advice(&self, server: usize) -> &'static str {
         let connected = tokio::net::TcpStream::connect(self.address(server));
         let connected = tokio::time::timeout(Duration::from_secs(1), connected);
@@ -139,7 +139,7 @@ impl Connector {
         self.call_timeout
     }
 
-    /// Makes a call of one message and one answer.
+    /// Makes a call with one message and one answer.
     ///
     /// # Errors
     /// [`CallError`].
@@ -194,10 +194,10 @@ impl Connector {
 /// Why a call failed, in words.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    /// The server may not have heard it.
+    /// The server may not have heard the call.
     #[error("{0}")]
     Unheard(String),
-    /// It was answered, or not in time.
+    /// The call was answered, or not in time.
     #[error("{0}")]
     Said(String),
 }
@@ -210,7 +210,7 @@ impl From<Status> for CallError {
     }
 }
 
-/// What shows the key, if there is one.
+/// The proof of the key, if there is one.
 fn metadata(value: Option<&str>) -> Result<MetadataMap, Status> {
     let mut metadata = MetadataMap::new();
     if let Some(value) = value {
@@ -227,10 +227,10 @@ fn path(method: &str) -> String {
 /// An endpoint with this protocol's settings.
 ///
 /// # Errors
-/// When the address is none.
+/// When the address is invalid.
 pub(crate) fn endpoint(uri: &str) -> Result<Endpoint, String> {
     let endpoint = Endpoint::from_shared(uri.to_owned())
-        .map_err(|error| format!("{uri} is no address: {error}"))?;
+        .map_err(|error| format!("invalid address {uri}: {error}"))?;
     Ok(endpoint
         .connect_timeout(Duration::from_secs(3))
         .initial_stream_window_size(WINDOW)

@@ -19,11 +19,11 @@ use crate::proto::{Begin, Chunk, Kind, Section};
 use crate::shard::Wire;
 use crate::tensor::CHUNK;
 
-/// A contribution, ready to be sent, and sent again (P-15).
+/// A contribution, ready to send, and to send again (P-15).
 pub(super) struct EncodedContribution {
     /// The variables with a gradient, ascending.
     pub(super) variables: Vec<usize>,
-    /// What of it travels, in all.
+    /// How many bytes of it travel in all.
     pub(super) bytes: u64,
     /// By server.
     sections: Vec<Vec<Section>>,
@@ -33,12 +33,12 @@ pub(super) struct EncodedContribution {
 /// Some bytes of a section; cheap to clone.
 type Piece = Arc<dyn Fn() -> Box<dyn Iterator<Item = Bytes> + Send> + Send + Sync>;
 
-/// A dense gradient that is sent from its own memory.
+/// A dense gradient sent from its own memory.
 #[derive(Clone)]
 pub(super) struct Shared<T>(Arc<ArrayD<T>>);
 
 impl<T> Shared<T> {
-    /// The array, once nothing of it is left to be sent.
+    /// The array, once none of it is left to send.
     pub(super) fn into_array(self) -> Option<ArrayD<T>> {
         Arc::try_unwrap(self.0).ok()
     }
@@ -173,7 +173,7 @@ impl EncodedContribution {
     }
 }
 
-/// What belongs to a variable, of pairs in the variables' order.
+/// The items of one variable, from pairs in the variables' order.
 fn of<G>(pairs: &[(usize, G)], variable: usize) -> Option<&G> {
     let place = pairs.binary_search_by_key(&variable, |(index, _)| *index).ok()?;
     Some(&pairs[place].1)

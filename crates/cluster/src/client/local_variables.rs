@@ -2,7 +2,7 @@
 //!
 //! A version counts only once all servers' parts are of one generation and step, so a replica never
 //! computes from a mixture (P-11). Where variables travel rounded, all replicas compute from
-//! rounded ones; what is shown, to hooks and as the result, has all bits.
+//! rounded ones; what hooks and the result show has all bits.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,24 +21,24 @@ use crate::wire::WireError;
 pub(super) struct LocalVariables<T: Scalar> {
     /// What the replica computes from; none once it only shows.
     pub(super) variables: Variables<T>,
-    /// What it shows, where that is something else.
+    /// What it shows, if that differs.
     full: Option<Variables<T>>,
     placement: Arc<Placement>,
     servers: Vec<Server>,
     wire: Wire,
-    /// Arrays that hooks looked at, to be written once they have let go of them.
+    /// Arrays that hooks read, writable again once they release them.
     spares: SpareArrays<T>,
     /// How many pieces have come.
     pieces: u64,
-    /// Bytes that have come since somebody asked.
+    /// Bytes received since the request.
     received: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Server {
-    /// What is there whole; `None` while it is being written.
+    /// The version that is there whole; `None` while it is being written.
     version: Option<Version>,
-    /// Its line, and how many of what that put into the inbox was taken.
+    /// Its line, and how many of the line's inbox entries were taken.
     line: u64,
     taken: u64,
 }
@@ -50,7 +50,7 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
         Self { variables, full: None, placement, servers, wire, spares, pieces: 0, received: 0 }
     }
 
-    /// One without variables, in the place of one that is lent.
+    /// A placeholder without variables, for one that is lent.
     pub(super) fn hollow(&self) -> Self {
         let (variables, placement) = (Variables::new(), Arc::clone(&self.placement));
         let (servers, spares) = (Vec::new(), SpareArrays::new(0));
@@ -58,7 +58,7 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
         Self { variables, full, placement, servers, wire, spares, pieces: 0, received: 0 }
     }
 
-    /// From now on variables come with all bits, and are shown so.
+    /// From now on variables come with all bits, and are shown with them.
     pub(super) fn show_all_bits(&mut self) {
         if self.wire != Wire::Native && self.full.is_none() {
             self.full = Some(self.variables.clone());
@@ -66,7 +66,7 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
         }
     }
 
-    /// The same, where the replica computes no more.
+    /// The same, for a replica that no longer computes.
     pub(super) fn only_show_all_bits(&mut self) {
         if self.wire != Wire::Native {
             let computed = std::mem::take(&mut self.variables);
@@ -77,7 +77,7 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
         }
     }
 
-    /// What is here, or was asked for, is of no use.
+    /// What is here, or was requested, is useless now.
     fn forget(&mut self) {
         for copy in &mut self.servers {
             copy.version = None;
@@ -89,28 +89,28 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
         self.full.as_ref().unwrap_or(&self.variables)
     }
 
-    /// The version of all parts, if they are of one.
+    /// The common version of all parts, if there is one.
     pub(super) fn version(&self) -> Option<Version> {
         let first = self.servers.first()?.version?;
         self.servers.iter().all(|copy| copy.version == Some(first)).then_some(first)
     }
 
-    /// By server: the version that is there whole, if one is.
+    /// By server: the version that is there whole, if any.
     pub(super) fn versions(&self) -> impl Iterator<Item = Option<Version>> {
         self.servers.iter().map(|copy| copy.version)
     }
 
-    /// How many pieces have come so far: whether there is any news.
+    /// How many pieces have come so far, which shows whether there is news.
     pub(super) fn pieces(&self) -> u64 {
         self.pieces
     }
 
-    /// How many bytes have come since this was last asked.
+    /// How many bytes have come since the last call.
     pub(super) fn take_received(&mut self) -> u64 {
         std::mem::take(&mut self.received)
     }
 
-    /// The line to a server is gone: what was asked will not come, what came in part is void.
+    /// The connection to a server is gone: the answer will not come, and a partial one is void.
     pub(super) fn lost(&mut self, server: usize) {
         let version = self.servers[server].version;
         self.servers[server] = Server { version, ..Server::default() };
@@ -122,7 +122,7 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
         self.servers[server].line = line;
     }
 
-    /// Whether values of this line may be taken past the inbox, into which it has put so many.
+    /// Whether values of this line may bypass the inbox, into which it has put so many.
     pub(super) fn is_level(&self, (server, line): (usize, u64), queued: u64) -> bool {
         self.servers.get(server).is_some_and(|it| it.line == line && it.taken == queued)
     }
@@ -179,7 +179,7 @@ impl<T: Scalar + bytemuck::Pod> LocalVariables<T> {
     }
 }
 
-/// Has the replica compute from these numbers of a variable as they travel to the others.
+/// Makes the replica compute from these numbers of a variable as they travel to the others.
 fn round<T: Scalar>(
     wire: Wire,
     (full, computed): (&Variables<T>, &mut Variables<T>),
@@ -193,9 +193,9 @@ fn round<T: Scalar>(
     }
 }
 
-/// Has a variable lie in memory of this replica's own: hooks keep the variables that they saw.
+/// Gives a variable its own memory here: hooks keep the variables that they saw.
 ///
-/// Nothing is copied but what other servers have sent, since this one sends all of its part.
+/// Only what other servers have sent is copied, since this one sends all of its part.
 fn unshare<T: Scalar>(
     variables: &mut Variables<T>,
     spares: &mut SpareArrays<T>,

@@ -1,9 +1,9 @@
-//! A replica as a state machine: what it says to servers, and what comes of what they say.
+//! A replica as a state machine: what it says to servers, and how it reacts to their replies.
 //!
-//! What a replica wants (a token, a push, to leave) is polled: the answer is what it waited for, or
-//! that it must wait, with what must be done meanwhile as [`Action`]s. All that was asked over a
-//! connection that broke is asked again over the next, with the same numbers, until servers have
-//! been out of reach for too long (P-15). One piece of work at a time.
+//! A replica's requests (a token, a push, to leave) are polled: each poll returns the result, or
+//! says that the replica must wait, with what to do meanwhile as [`Action`]s. Requests over a
+//! broken connection are repeated over the next, with the same numbers, until servers have been out
+//! of reach for too long (P-15). One piece of work at a time.
 //!
 //! No clock, no lock, no socket.
 
@@ -48,7 +48,7 @@ pub struct ReplicaProtocol {
     connections: Connections,
     copies: Copies,
     ticket: Option<Ticket>,
-    /// The run that it trains in, once it is known.
+    /// The run that it trains in, once known.
     run: Option<RunId>,
     sequence: u64,
     /// Whether the coordinator has welcomed the replica over its present connection.
@@ -56,10 +56,10 @@ pub struct ReplicaProtocol {
     /// Whether no piece of work has ended since then.
     resumed: bool,
     grant: Option<Grant>,
-    /// The piece of work that the replica has begun or put down; its token, which may come once
-    /// more, does not begin it again.
+    /// The piece of work that the replica has begun or abandoned; its token may come once more, and
+    /// does not begin it again.
     begun: Option<u64>,
-    /// Whether the coordinator's server says when there is room for a contribution.
+    /// Whether the coordinator's server announces room for a contribution.
     bounded: bool,
     push: Option<Push>,
     lookup: Option<Lookup>,
@@ -67,7 +67,7 @@ pub struct ReplicaProtocol {
     lookups: u64,
     overdue: Option<String>,
     ended: Option<Ended>,
-    /// While the coordinator has not told of the end, and another server has.
+    /// Set while another server has told of the end, and the coordinator has not.
     foretold: Option<Foretold>,
     leaving: Option<Leaving>,
     last_values: Option<LastValues>,
@@ -77,11 +77,11 @@ pub struct ReplicaProtocol {
     wake: Option<Duration>,
 }
 
-/// What a poll answers.
+/// The result of a poll.
 type Polled<V> = Poll<Result<V, WaitError>>;
 
 impl ReplicaProtocol {
-    /// A replica that is not connected; the first poll has it connect.
+    /// A replica that is not connected; the first poll connects it.
     #[must_use]
     pub fn new(settings: ProtocolSettings) -> Self {
         let servers = settings.addresses.len();
@@ -111,7 +111,7 @@ impl ReplicaProtocol {
         }
     }
 
-    /// Waits for a permission and for the variables that it is for; `None` once training ended.
+    /// Waits for a permission and for its variables; `None` once training ended.
     ///
     /// # Errors
     /// [`WaitError`].
@@ -157,8 +157,8 @@ impl ReplicaProtocol {
         }
     }
 
-    /// Sends the contribution of a grant's batch on its way; [`poll_push`](Self::poll_push) says
-    /// what becomes of it. Its gradients must be there until then.
+    /// Sends the contribution of a grant's batch on its way; [`poll_push`](Self::poll_push) returns
+    /// its fate. Its gradients must be there until then.
     ///
     /// # Errors
     /// [`PushError::Lost`].
@@ -185,10 +185,10 @@ impl ReplicaProtocol {
         Ok(())
     }
 
-    /// Waits for what becomes of the contribution under way.
+    /// Waits for the fate of the contribution under way.
     ///
     /// # Errors
-    /// [`PushError`]; [`PushError::Lost`] where there is none.
+    /// [`PushError`]; [`PushError::Lost`] if there is none.
     pub fn poll_push(
         &mut self,
         now: Duration,
@@ -226,8 +226,8 @@ impl ReplicaProtocol {
         Poll::Pending
     }
 
-    /// Sends the contribution to each server that is to have it and was not sent it over its
-    /// present connection, with a pull for the variables that come of it.
+    /// Sends the contribution to each server that needs it and was not sent it over its present
+    /// connection, together with a pull for the resulting variables.
     fn send_due(&mut self, now: Duration, actions: &mut Vec<Action>) {
         for server in (0..self.connections.servers()).rev() {
             let (Some(push), Some(ticket)) = (&mut self.push, self.ticket) else { return };
@@ -252,14 +252,14 @@ impl ReplicaProtocol {
         }
     }
 
-    /// Leaves in peace (P-2, P-6), also in the middle of a push;
-    /// [`poll_leave`](Self::poll_leave) waits until the coordinator knows, for a moment.
+    /// Leaves cleanly (P-2, P-6), even in the middle of a push; [`poll_leave`](Self::poll_leave)
+    /// waits for a moment until the coordinator knows.
     pub fn leave(&mut self, departure: Departure, now: Duration) {
         self.push = None;
         self.leaving = Some(Leaving::new(departure, now));
     }
 
-    /// Waits until the coordinator knows that the replica leaves, or that cannot be had.
+    /// Waits until the coordinator knows that the replica leaves, or cannot be reached.
     pub fn poll_leave(&mut self, now: Duration, actions: &mut Vec<Action>) -> Poll<()> {
         self.awaits_last_words(now);
         let leaving = self.leaving.take();
@@ -272,7 +272,7 @@ impl ReplicaProtocol {
         Poll::Ready(())
     }
 
-    /// `None` once there is nothing more to be said.
+    /// `None` once there is nothing more to say.
     fn say_goodbye(
         &mut self,
         mut leaving: Leaving,
@@ -293,8 +293,8 @@ impl ReplicaProtocol {
         self.ended.is_none().then_some(leaving)
     }
 
-    /// From now on variables are asked for with all bits, also where they travel rounded; what is
-    /// here is of no use.
+    /// From now on asks for variables with all bits, even where they travel rounded; what is here
+    /// is useless then.
     pub fn want_all_bits(&mut self) {
         self.copies.want_all_bits();
     }
@@ -310,7 +310,7 @@ impl ReplicaProtocol {
         self.last_values = Some(LastValues::new((generation, last), self.copies.pieces, now));
     }
 
-    /// Waits for the variables of the last step; false if they cannot be had.
+    /// Waits for the variables of the last step; false if they cannot be fetched.
     pub fn poll_last_values(&mut self, now: Duration, actions: &mut Vec<Action>) -> Poll<bool> {
         let Some(fetch) = &self.last_values else { return Poll::Ready(false) };
         let (generation, last) = fetch.target;
@@ -335,13 +335,13 @@ impl ReplicaProtocol {
         Poll::Pending
     }
 
-    /// Fetches what the coordinator has recorded of the training, after its end;
+    /// Fetches the coordinator's record of the training, after its end;
     /// [`poll_record`](Self::poll_record) waits for it.
     pub fn fetch_record(&mut self, now: Duration) {
         self.recall = Some(Recall::new(now));
     }
 
-    /// Waits for what the coordinator has recorded; `None` if it is gone.
+    /// Waits for the coordinator's record; `None` if the coordinator is gone.
     pub fn poll_record(
         &mut self,
         now: Duration,
@@ -366,8 +366,8 @@ impl ReplicaProtocol {
         self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
     }
 
-    /// Opens the connections that are missing; whether all are there. Until they are, and the
-    /// coordinator has welcomed the replica, the time runs after which it fails.
+    /// Opens the missing connections; whether all are there. Until they are, and the coordinator
+    /// has welcomed the replica, the time runs after which it fails.
     fn connect(&mut self, now: Duration, actions: &mut Vec<Action>) -> Result<bool, WaitError> {
         self.wake = None;
         let joined = self.ticket.is_some() || self.ended.is_some();

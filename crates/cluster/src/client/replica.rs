@@ -33,15 +33,15 @@ use crate::placement::Placement;
 use crate::shard::Wire;
 use crate::wire::{self, Recorded};
 
-/// Connections may take so long to close.
+/// How long connections may take to close.
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// A piece of work that was computed, or given up, by this process's clock.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkTimes {
-    /// How long the token and the variables were waited for.
+    /// How long it waited for the token and the variables.
     pub waited: Duration,
-    /// How long it was computed.
+    /// How long it computed.
     pub computed: Duration,
     /// When computing ended.
     pub ended: Instant,
@@ -62,15 +62,15 @@ pub struct ReplicaClient<T: Scalar + bytemuck::Pod> {
     sinks: Sinks<T>,
     inbox: UnboundedReceiver<Incoming>,
     heartbeat: JoinHandle<()>,
-    /// How long rows were looked up for the present piece of work.
+    /// How long looking up rows has taken for the present piece of work.
     looked_up: Duration,
-    /// The rows of the last lookup, which those of the next may be.
+    /// The rows of the last lookup, which may serve the next.
     known: Option<RowLookup<T>>,
     /// The gradients of the push under way.
     encoded: Option<EncodedContribution>,
-    /// Those of them that are dense: memory to be used again.
+    /// The dense ones among them: memory to reuse.
     dense: Dense<T>,
-    /// What has become of it already as it began.
+    /// Its fate, if known from the beginning.
     decided: Option<Result<Outcome, PushError>>,
     spent: Vec<(usize, ArrayD<T>)>,
     /// In the chief, until the servers have values.
@@ -126,7 +126,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         }
     }
 
-    /// Waits for a permission and for the variables that it is for; `None` once training ended.
+    /// Waits for a permission and for its variables; `None` once training ended.
     ///
     /// # Errors
     /// [`WaitError`].
@@ -145,8 +145,8 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         self.carry_out();
     }
 
-    /// Leaves in peace (P-2, P-6), also in the middle of a push: waits until the coordinator knows,
-    /// for a moment. Over a connection that has just broken it is said once more.
+    /// Leaves cleanly (P-2, P-6), even in the middle of a push: waits for a moment until the
+    /// coordinator knows. If the connection has just broken, says it once more.
     pub async fn leave(&mut self, departure: Departure) {
         self.take_back();
         self.state.protocol.leave(departure, self.now());
@@ -154,9 +154,9 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
     }
 
     /// The newest variables of all servers, with all bits, after the end; `None` if they cannot be
-    /// had. Those that are here, where training goes on without this replica.
+    /// fetched. Where training goes on without this replica, those that are here.
     pub async fn final_variables(&mut self) -> Option<(GlobalStep, &Variables<T>)> {
-        // Whoever left must not join again for this.
+        // A replica that left must not join again for this.
         if self.state.protocol.ended().is_some() {
             if self.settings.wire != Wire::Native {
                 self.state.local_variables.only_show_all_bits();
@@ -173,14 +173,14 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
             .map(|(_, step)| (step, self.state.local_variables.shown()))
     }
 
-    /// What the coordinator has recorded of the training, after its end; `None` if it is gone.
+    /// The coordinator's record of the training, after its end; `None` if the coordinator is gone.
     pub async fn final_record(&mut self) -> Option<Recorded> {
         self.state.protocol.fetch_record(self.now());
         self.wait(ReplicaProtocol::poll_record).await.map(|recorded| *recorded)
     }
 
-    /// Closes the connections in order, by which the servers know that this replica has heard of
-    /// the end; one that does not close in time is dropped.
+    /// Closes the connections in order, which tells the servers that this replica has heard of the
+    /// end; one that does not close in time is dropped.
     pub async fn close(&mut self) {
         self.sinks.signals.live(None, None);
         let all = async {
@@ -195,7 +195,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         let _ = tokio::time::timeout(CLOSING, all).await;
     }
 
-    /// Polls the protocol until it has an answer, and carries out what it wants meanwhile.
+    /// Polls the protocol until it has an answer, and carries out its actions meanwhile.
     async fn wait<V>(
         &mut self,
         poll: impl Fn(&mut ReplicaProtocol, Duration, &mut Vec<Action>) -> Poll<V>,
@@ -211,8 +211,8 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         }
     }
 
-    /// Waits for one event and takes it, and whatever else has come; or until the protocol is to be
-    /// polled again.
+    /// Waits for one event and takes it, with all others that have arrived; or until the protocol
+    /// must be polled again.
     async fn receive(&mut self) {
         let wake = self.state.protocol.next_call().map(|at| self.begun + at);
         let incoming = {
@@ -227,7 +227,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         self.state.take(incoming.into_iter().chain(more), now);
     }
 
-    /// Does what the protocol wants done.
+    /// Does what the protocol wants.
     fn carry_out(&mut self) {
         for action in self.state.take_actions() {
             match action {
@@ -307,7 +307,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         self.begun.elapsed()
     }
 
-    /// The piece of work that is over, with what travelled for it.
+    /// The finished piece of work, with the bytes that travelled for it.
     fn work(&mut self, work: WorkTimes) -> Work {
         let ended = work.ended.saturating_duration_since(self.begun);
         let traffic = std::mem::take(&mut self.state.traffic);
@@ -322,7 +322,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         self.state.variables()
     }
 
-    /// The same as hooks see them: with all bits, also where variables travel rounded.
+    /// The same for hooks: with all bits, even where variables travel rounded.
     #[must_use]
     pub fn shown(&self) -> &Variables<T> {
         self.state.local_variables.shown()
@@ -334,20 +334,20 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         self.state.local_variables.version().map(|(_, step)| step).unwrap_or_default()
     }
 
-    /// The life of the shared state that the variables are of.
+    /// The life of the shared state of the variables.
     #[must_use]
     pub fn generation(&self) -> Generation {
         self.state.local_variables.version().map(|(generation, _)| generation).unwrap_or_default()
     }
 
-    /// Tells when the work of a grant is in vain.
+    /// Tells when the work of a grant is superseded.
     #[must_use]
     pub fn superseded(&self, grant: &Grant) -> Cancellation {
         let told = self.settings.tell_superseded;
         self.sinks.signals.superseded.next(grant.local_step, told)
     }
 
-    /// Tells from elsewhere that all work of this replica is in vain.
+    /// Marks all work of this replica as superseded, from elsewhere.
     pub(crate) fn in_vain(&self) -> impl FnOnce() + Send + 'static {
         let superseded = self.sinks.signals.superseded.clone();
         move || superseded.end()
@@ -380,7 +380,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         std::mem::take(&mut self.state.made).into_iter()
     }
 
-    /// The dense gradients of pushes that are over, by variable: memory to be used again.
+    /// The dense gradients of finished pushes, by variable: memory to reuse.
     pub fn take_spent(&mut self) -> impl Iterator<Item = (usize, ArrayD<T>)> {
         std::mem::take(&mut self.spent).into_iter()
     }

@@ -1,8 +1,8 @@
 //! The rows of a batch's keys, filled from what the servers send.
 //!
-//! Each key is asked for once, at the server that owns it. Rows that are here as of an earlier step
-//! are asked for as what has changed since. Invariant: rows are whole once every key was answered,
-//! and all are of the version that was asked for.
+//! Each key is requested once, from the server that owns it. For rows that are here as of an
+//! earlier step, only changes are requested. Invariant: rows are whole once every key was answered,
+//! and all are of the requested version.
 
 use bytes::Bytes;
 use ndarray::Array2;
@@ -23,7 +23,7 @@ pub(super) struct RowLookup<T> {
     tables: Vec<Asked<T>>,
 }
 
-/// What is asked of one table.
+/// The request for one table.
 struct Asked<T> {
     /// Its place among the tables.
     number: usize,
@@ -34,7 +34,7 @@ struct Asked<T> {
     places: Vec<usize>,
     /// Their rows, one after the other.
     rows: Vec<T>,
-    /// The step that a row is of which is here already.
+    /// The step of each row that is already here.
     since: Vec<Option<i64>>,
     /// By server: which of the keys are its own.
     owned: Vec<Vec<usize>>,
@@ -43,7 +43,7 @@ struct Asked<T> {
 }
 
 impl<T: Scalar + bytemuck::Pod> RowLookup<T> {
-    /// For these keys at a version; rows that an earlier lookup has are not asked for whole.
+    /// For these keys at a version; rows from an earlier lookup are not requested whole.
     ///
     /// # Errors
     /// [`VariableError`]: no such table.
@@ -68,13 +68,13 @@ impl<T: Scalar + bytemuck::Pod> RowLookup<T> {
         Ok(Self { version, wire, tables })
     }
 
-    /// By server: whether it has rows of this.
+    /// By server: whether it has any of these rows.
     pub(super) fn servers(&self, servers: usize) -> impl Iterator<Item = bool> {
         let any = |server: usize| self.tables.iter().any(|it| !it.owned[server].is_empty());
         (0..servers).map(any).collect::<Vec<_>>().into_iter()
     }
 
-    /// The messages that ask a server; what it has answered before is asked for once more.
+    /// The messages that ask a server; they repeat what it has answered before.
     pub(super) fn messages(&mut self, server: usize, number: u64) -> Vec<Message> {
         let (generation, step) = (self.version.0.get(), self.version.1.get());
         let mut messages = Vec::new();
@@ -105,7 +105,7 @@ impl<T: Scalar + bytemuck::Pod> RowLookup<T> {
         messages
     }
 
-    /// Takes some of a server's answers; whether those are all of it.
+    /// Takes some of a server's answers; whether those are all.
     pub(super) fn take(&mut self, server: usize, rows: &proto::Rows) -> Result<bool, WireError> {
         let bad = |expected, got: String| WireError { expected, got };
         let asked = usize::try_from(rows.tag).ok().and_then(|tag| self.tables.get_mut(tag));
@@ -142,7 +142,7 @@ impl<T: Scalar + bytemuck::Pod> Asked<T> {
         Self { number, table, keys, places, rows, since, owned, came }
     }
 
-    /// Takes the rows over that another lookup has of the same table.
+    /// Reuses the rows that another lookup has of the same table.
     fn take_known(&mut self, known: &Self, (_, step): Version) {
         if known.number != self.number {
             return;

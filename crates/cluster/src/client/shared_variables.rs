@@ -13,7 +13,7 @@ use super::protocol::ConnectionId;
 use crate::proto::Values;
 use crate::wire::WireError;
 
-/// Clones are the same place.
+/// Clones share the place.
 pub(crate) struct SharedVariables<T: Scalar>(Arc<Mutex<Option<LocalVariables<T>>>>);
 
 impl<T: Scalar> Clone for SharedVariables<T> {
@@ -27,7 +27,7 @@ impl<T: Scalar + bytemuck::Pod> SharedVariables<T> {
         Self(Arc::default())
     }
 
-    /// Lends the local variables to whoever receives, until the answer is dropped.
+    /// Lends the local variables to the receiver, until the answer is dropped.
     pub(super) fn lend<'m>(&'m self, local_variables: &'m mut LocalVariables<T>) -> Lent<'m, T> {
         let hollow = local_variables.hollow();
         *self.lock() = Some(std::mem::replace(local_variables, hollow));
@@ -55,7 +55,7 @@ impl<T: Scalar + bytemuck::Pod> SharedVariables<T> {
     }
 }
 
-/// Local variables that are lent.
+/// Lent local variables.
 pub(super) struct Lent<'m, T: Scalar + bytemuck::Pod> {
     shared: &'m SharedVariables<T>,
     local_variables: &'m mut LocalVariables<T>,

@@ -18,7 +18,7 @@ pub(super) struct Signals {
     living: Arc<Mutex<Option<Living>>>,
 }
 
-/// As whom the replica lives, and over which connection it says so.
+/// The replica's identity, and the connection for its heartbeats.
 struct Living {
     member: Member,
     sender: BatchSender<ToServer>,
@@ -30,7 +30,7 @@ impl Signals {
         Self { superseded, living: Arc::default() }
     }
 
-    /// Looks at a message, about the life of a ticket, before the replica does.
+    /// Reads a message, about the life of a ticket, before the replica does.
     pub(super) fn note(&self, about: Option<Ticket>, reply: &Reply) {
         let member = self.living().as_ref().map(|it| it.member);
         if let Some(signal) = Signal::of(member, about, reply) {
@@ -38,12 +38,12 @@ impl Signals {
         }
     }
 
-    /// The replica lives as this member, if as any, and says so over this connection.
+    /// The replica lives as this member, if any, and sends its heartbeats over this connection.
     pub(super) fn live(&self, member: Option<Member>, sender: Option<BatchSender<ToServer>>) {
         *self.living() = member.zip(sender).map(|(member, sender)| Living { member, sender });
     }
 
-    /// Says that the replica lives; not heard where it is no member.
+    /// Sends a heartbeat, unless the replica is not a member.
     pub(super) fn beat(&self) {
         if let Some(living) = &*self.living() {
             let alive = Alive { ticket: Some(living.member.ticket.into()) };

@@ -24,7 +24,7 @@ pub(crate) struct ReplicaState<T: Scalar> {
     pub(super) local_variables: LocalVariables<T>,
     /// Those of the lookup under way.
     pub(super) rows: Option<RowLookup<T>>,
-    /// What came for the present piece of work, and is sent for it.
+    /// Bytes received and sent for the present piece of work.
     pub(super) traffic: Traffic,
     /// Checkpoints that were not written, since the last look.
     pub(super) failed_saves: Vec<FailedSave>,
@@ -59,7 +59,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
         Self { protocol, actions, local_variables, rows, traffic, failed_saves, made, keep_made }
     }
 
-    /// Takes what has come over connections that still count.
+    /// Takes the events of connections that still count.
     pub(crate) fn take(&mut self, events: impl IntoIterator<Item = Incoming>, now: Duration) {
         for (id, event) in events {
             if self.protocol.is_current(id) {
@@ -82,7 +82,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
             Event::Message(about, reply) => protocol.receive(id, about, reply, now, actions),
             Event::Values(values) => {
                 if let Err(error) = self.local_variables.take_queued(id.server, &values) {
-                    tracing::warn!(%id, %error, "a message makes no sense; connecting again");
+                    tracing::warn!(%id, %error, "invalid message; connecting again");
                     protocol.lost(id, actions);
                 }
             }
@@ -106,7 +106,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
             Ok(true) => self.protocol.rows_came(id.server, rows.number),
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(%id, %error, "a message makes no sense; connecting again");
+                tracing::warn!(%id, %error, "invalid message; connecting again");
                 self.protocol.lost(id, &mut self.actions);
             }
         }
@@ -125,7 +125,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaState<T> {
         actions
     }
 
-    /// Lends the copy of the variables to whoever receives, until the answer is dropped.
+    /// Lends the copy of the variables to the receiver, until the answer is dropped.
     pub(crate) fn lend<'s>(&'s mut self, shared: &'s SharedVariables<T>) -> impl Drop {
         shared.lend(&mut self.local_variables)
     }

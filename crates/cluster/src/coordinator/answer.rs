@@ -20,7 +20,7 @@ pub struct Ticket {
 /// A contribution whose data is staged on every shard.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Commit {
-    /// Whose it is.
+    /// The replica's ticket.
     pub ticket: Ticket,
     /// The piece of work.
     pub sequence: u64,
@@ -62,7 +62,7 @@ pub enum Answer {
     },
     /// Another replica was first with the share (P-13).
     Superseded {
-        /// The piece of work that is in vain.
+        /// The piece of work that is superseded.
         sequence: u64,
     },
     /// The step took too long, and who is missing (P-5).
@@ -124,7 +124,7 @@ impl ShardCommand {
 pub struct GiveUp {
     /// Which one.
     pub sequence: u64,
-    /// Why.
+    /// The reason.
     pub why: GivenUp,
     /// How the work went.
     pub times: Times,
@@ -148,9 +148,9 @@ pub struct Actions {
     pub commands: Vec<ShardCommand>,
     /// Answers to replicas, each about the life of this ticket.
     pub answers: Vec<(ReplicaId, Ticket, Answer)>,
-    /// A step was made: to be told to who follows, and to those in vain.
+    /// Steps made: to tell followers, and replicas whose work is superseded.
     pub made: Vec<StepMade>,
-    /// Who works on a step before the last of these, and is to be told (P-13).
+    /// Replicas that work on a step before the last of these, to be told (P-13).
     pub in_vain: Vec<ReplicaId>,
     /// What replicas did, for the record.
     pub spans: Vec<Span>,

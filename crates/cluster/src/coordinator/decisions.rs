@@ -1,13 +1,13 @@
-//! What was decided of contributions and shards have not heard yet: it leaves in batches, so that
-//! what the coordinator sends in a step does not grow with replicas times servers (P-22).
+//! Decisions on contributions that shards have not heard yet: they leave in batches, so that what
+//! the coordinator sends in a step does not grow with replicas times servers (P-22).
 //!
-//! Invariant: shards hear all in the order in which it was decided, before the update that it is
-//! for, and nobody waits for a word that waits for others: a replica is owed one at most.
+//! Invariant: shards hear all decisions in order, before the update that they are for, and no
+//! replica waits for a word that waits for others: each is owed one at most.
 
 use super::{Contribution, Coordinator, ReplicaRecord};
 use crate::shard::MOST_WHOLE;
 
-/// What was decided of a staged contribution.
+/// A decision on a staged contribution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It counts.
@@ -33,9 +33,9 @@ impl Decision {
     }
 }
 
-/// Of `needed` contributions to a step so many decisions leave at once, where `spare` contributions
-/// may be held up by a decision that has not left: eight batches a step, so that shards add while
-/// others still arrive.
+/// How many decisions leave at once, of `needed` contributions to a step, where `spare`
+/// contributions may be held up by a decision that has not left: eight batches a step, so that
+/// shards add while others still arrive.
 #[must_use]
 pub fn batch_size(needed: usize, spare: usize) -> usize {
     needed.div_ceil(8).min(spare).max(1)
@@ -47,7 +47,7 @@ pub(super) struct Decisions {
     decided: Vec<Decision>,
     /// How many leave together.
     batch: usize,
-    /// Somebody waits for one of them.
+    /// A replica waits for one of them.
     urgent: bool,
 }
 
@@ -62,15 +62,15 @@ impl Decisions {
         self.urgent || self.decided.len() >= self.batch
     }
 
-    /// They are about an earlier life of the shared state.
+    /// They concern an earlier life of the shared state.
     pub(super) fn forget(&mut self) {
         (self.decided, self.urgent) = (Vec::new(), false);
     }
 }
 
 impl ReplicaRecord {
-    /// Shards may hold one more whole piece of its work, and have not heard what becomes of it.
-    /// Whether they take no more until they hear (P-27).
+    /// Shards may hold one more whole piece of its work, without having heard its fate. Whether
+    /// they take no more until they hear (P-27).
     pub(super) fn owe(&mut self) -> bool {
         self.owed += 1;
         self.owed >= MOST_WHOLE
@@ -78,12 +78,12 @@ impl ReplicaRecord {
 }
 
 impl Coordinator {
-    /// How many decisions leave together; one when this is not said. See [`batch_size`].
+    /// How many decisions leave together; one unless set. See [`batch_size`].
     pub fn set_batch(&mut self, batch: usize) {
         self.decisions.batch = batch.max(1);
     }
 
-    /// A contribution was decided on; the word leaves with others.
+    /// A contribution was decided on; the decision leaves with others.
     pub(super) fn decide(&mut self, decision: Decision) {
         let index = self.index(decision.contribution().replica);
         let record = index.and_then(|index| self.records.get_mut(index));
@@ -91,8 +91,8 @@ impl Coordinator {
         self.decisions.decided.push(decision);
     }
 
-    /// A contribution and its replica's earlier ones are void, and the room that they take is
-    /// waited for.
+    /// A contribution and its replica's earlier ones are void, and others wait for the room that
+    /// they take.
     pub(super) fn discard_now(&mut self, contribution: Contribution) {
         self.decisions.decided.push(Decision::Discard(contribution));
         self.decisions.urgent = true;

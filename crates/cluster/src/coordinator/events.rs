@@ -1,4 +1,4 @@
-//! What replicas ask, each request idempotent.
+//! Requests of replicas, each idempotent.
 
 use sync_replicas::ReplicaId;
 use sync_replicas::driver::Generation;
@@ -13,17 +13,17 @@ use super::{
 };
 use crate::place::{Caller, NotAdmitted};
 
-/// How many processes that had a replica's place are known. Earlier ones have ended long ago; one
-/// that has not waits for a place that is held.
+/// How many processes that had a replica's place are remembered. Earlier ones have ended long ago;
+/// one that has not waits for a held place.
 const MOST_REPLACED: usize = 8;
 
 impl Coordinator {
-    /// Whether a process may say hello for a replica, while `connected` is, if anybody (P-26).
+    /// Whether a process may say hello for a replica while the process of `connected`, if any, is
+    /// connected (P-26).
     ///
-    /// One at a time has the place. Another gets it once the connection of the one that has it is
-    /// closed, as it is at once when that process has died, or its lease has ended; and whoever had
-    /// it before does not get it back, so two processes never take it from each other again and
-    /// again.
+    /// One process at a time has the place. Another gets it once the holder's connection is closed,
+    /// as it is at once when the holder dies, or once its lease has ended. An earlier holder does
+    /// not get it back, so two processes never take it from each other in turn.
     ///
     /// # Errors
     /// [`NotAdmitted`].
@@ -50,7 +50,7 @@ impl Coordinator {
         if connected.is_some_and(held) { Err(NotAdmitted::Held(replica)) } else { Ok(()) }
     }
 
-    /// A process that [may](Self::admits) says hello for a replica; answers its ticket.
+    /// A process that [may](Self::admits) says hello for a replica; returns its ticket.
     ///
     /// With a valid ticket of an earlier connection it goes on where it was. Otherwise an earlier
     /// life of the replica ends, and a new one begins.
@@ -234,7 +234,7 @@ impl Coordinator {
         }
     }
 
-    /// A sign of life: the lease begins anew (P-5). Who was taken for dead meanwhile is told to
+    /// A sign of life: the lease begins anew (P-5). A replica taken for dead meanwhile is told to
     /// join again, since it may be waiting for what will not come.
     pub fn alive(&mut self, replica: ReplicaId, ticket: Ticket) {
         if self.admitted(replica, ticket, 0).is_some() {
@@ -285,8 +285,8 @@ impl Coordinator {
         }
     }
 
-    /// One more replica has failed at the batch that it has, which goes to another; its number, if
-    /// it is to be given to no other (P-5).
+    /// Counts one more replica that failed at the batch it has, which goes to another; the batch's
+    /// number, if no other is to get it (P-5).
     fn is_deadly(&mut self, index: usize) -> Option<u64> {
         let grant = self.records[index].grant.as_ref().filter(|grant| grant.share.is_some())?;
         let number = grant.number;
@@ -318,8 +318,8 @@ impl Coordinator {
         self.settle();
     }
 
-    /// The sender's record, if it is who it says; the engine fences incarnations, and what it is
-    /// asked without a generation is fenced here (P-9).
+    /// The sender's record, if its identity is right; the engine fences incarnations, and requests
+    /// without a generation are fenced here (P-9).
     pub(super) fn check(&self, replica: ReplicaId, ticket: Ticket) -> Result<usize, Refused> {
         let expected: Generation = self.engine.generation();
         if ticket.generation != expected {
@@ -351,7 +351,7 @@ impl Coordinator {
         usize::try_from(replica.get()).ok().filter(|&index| index < self.records.len())
     }
 
-    /// Tells a replica's life why not; an end is told to all as such.
+    /// Tells a replica's life the reason of a refusal; an end is told to all as such.
     fn refuse(&mut self, replica: ReplicaId, ticket: Ticket, refused: &Refused, sequence: u64) {
         if *refused != Refused::Ended {
             let refusal = Answer::Refused(Refusal::of(refused, sequence));

@@ -1,7 +1,9 @@
-//! Who leaves for now: a process that was asked to end, and is expected to be started again.
+//! Replicas and servers that leave for now: processes asked to end, and expected to be started
+//! again.
 //!
-//! A replica goes at once. A parameter server holds what nobody else has, so it goes when that is
-//! in a checkpoint. Invariant: whoever waits to leave is let go, also where nothing can be saved.
+//! A replica goes at once. A parameter server holds the only copy of its parts, so it goes once
+//! they are in a checkpoint. Invariant: every process that waits to leave may go in the end, even
+//! where nothing can be saved.
 
 use std::collections::BTreeMap;
 
@@ -13,24 +15,24 @@ use crate::index::ServerIndex;
 /// The parameter servers that wait to leave.
 #[derive(Debug, Default)]
 pub(super) struct Leaving {
-    /// By server: after how many ordered updates a checkpoint has all that it holds.
+    /// By server: the number of ordered updates after which a checkpoint has all that it holds.
     servers: BTreeMap<ServerIndex, u64>,
-    /// Some were let go: of this life of the shared state nothing more can be saved.
+    /// Some have left: nothing more of this life of the shared state can be saved.
     gone: bool,
 }
 
-/// What becomes of a parameter server's wish to leave.
+/// The answer to a parameter server's request to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Farewell {
     /// It may leave.
     Go,
-    /// Once a checkpoint is written, which is to be begun.
+    /// Once a checkpoint is written, which begins now.
     Save,
-    /// Once the one that is under way is written.
+    /// Once the checkpoint under way is written.
     Wait,
 }
 
-/// How checkpoints stand when a parameter server wishes to leave.
+/// The state of checkpoints when a parameter server asks to leave.
 #[derive(Clone, Copy, Debug)]
 pub struct Saves {
     /// How many updates were ordered.
@@ -39,7 +41,7 @@ pub struct Saves {
     pub on_disk: Option<u64>,
     /// Whether another can be begun.
     pub possible: bool,
-    /// Whether one is being written, for which nobody is needed any more.
+    /// Whether a checkpoint is being written that needs no more from any server.
     pub under_way: bool,
     /// Whether training is ending, and all leave with it once its last one is written.
     pub ending: bool,
@@ -55,7 +57,7 @@ impl Coordinator {
         self.actions.answers.push((replica, ticket, Answer::Left));
     }
 
-    /// A parameter server wishes to leave; it may say so again and again.
+    /// A parameter server asks to leave; it may repeat that.
     pub fn server_leaves(&mut self, server: ServerIndex, saves: Saves) -> Farewell {
         let Saves { updates, on_disk, possible, under_way, ending } = saves;
         let leaving = &mut self.leaving;
@@ -76,14 +78,14 @@ impl Coordinator {
         Farewell::Go
     }
 
-    /// A checkpoint after so many updates was written, or failed; answers the servers that may
-    /// leave now, together, as none of them can be saved without the others.
+    /// A checkpoint after so many updates was written, or failed; returns the servers that may
+    /// leave now, all together, since none can be saved without the others.
     pub fn saved(&mut self, updates: u64) -> Vec<ServerIndex> {
         let later = self.leaving.servers.values().any(|&needed| needed > updates);
         if later { Vec::new() } else { self.nothing_is_saved() }
     }
 
-    /// No checkpoint of this life comes any more; answers the servers that may leave now.
+    /// This life writes no more checkpoints; answers the servers that may leave now.
     pub fn nothing_is_saved(&mut self) -> Vec<ServerIndex> {
         let servers: Vec<_> = std::mem::take(&mut self.leaving.servers).into_keys().collect();
         self.leaving.gone |= !servers.is_empty();

@@ -1,6 +1,6 @@
-//! What the engine was told and what it answered, in order, for whoever checks the whole.
+//! What the engine was told and what it answered, in order, to check the whole.
 //!
-//! Kept only where somebody asked for it.
+//! Kept only on request.
 
 use sync_replicas::ReplicaId;
 use sync_replicas::driver::Incarnation;
@@ -23,12 +23,12 @@ pub enum Observed {
         /// As which life of it.
         incarnation: Incarnation,
     },
-    /// A replica that was a member is none any more.
+    /// A replica is no longer a member.
     Left {
         /// Which one.
         replica: ReplicaId,
     },
-    /// A replica put its piece of work down.
+    /// A replica abandoned its piece of work.
     GaveUp {
         /// Which one.
         replica: ReplicaId,
@@ -40,20 +40,20 @@ pub enum Observed {
     },
     /// It is about to be told that time has passed.
     Ticked,
-    /// By lane: its variable. From now on.
+    /// From now on, lanes have these variables, in their order.
     Lanes(Vec<usize>),
     /// A push was judged.
     Decided {
         /// As the engine had it.
         push: Push,
-        /// What it said.
+        /// Its decision.
         decision: Result<Decision, Refused>,
     },
-    /// What it answered to the last of the others.
+    /// Its answer to the last of the others.
     Effect(Effect),
 }
 
-/// Nothing, unless somebody looks.
+/// Empty unless requested.
 #[derive(Debug, Default)]
 pub(super) struct Observations(Option<Vec<Observed>>);
 
@@ -66,13 +66,13 @@ impl Observations {
 }
 
 impl Coordinator {
-    /// From now on what the engine is told and answers is kept.
+    /// From now on keeps what the engine is told and answers.
     #[doc(hidden)]
     pub fn observe(&mut self) {
         self.observations.0.get_or_insert_default();
     }
 
-    /// What the engine was told and answered since this was last asked.
+    /// What the engine was told and answered since the last call.
     #[doc(hidden)]
     pub fn take_observed(&mut self) -> Vec<Observed> {
         self.observations.0.as_mut().map(std::mem::take).unwrap_or_default()

@@ -1,9 +1,9 @@
-//! What shows that servers hold a contribution: each gives the replica a receipt, and the replica
-//! shows them all with its commit.
+//! Proof that servers hold a contribution: each gives the replica a receipt, and the replica shows
+//! them all with its commit.
 //!
-//! Servers know one secret, replicas do not, so nobody commits what a server did not get. All
-//! receipts together are as long as one, and no server tells the coordinator anything: what it gets
-//! in a step does not grow with the servers times the replicas.
+//! Servers know one secret, replicas do not, so no replica commits what a server did not get. All
+//! receipts together are as long as one, and no server tells the coordinator anything: its traffic
+//! in a step does not grow with servers times replicas.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -14,8 +14,8 @@ use crate::index::ServerIndex;
 
 /// The receipt of one server, for a contribution in a generation.
 ///
-/// It depends on all of these, so that none of another life, another replica or another server
-/// stands for it.
+/// It depends on all of these, so that none of another life, another replica or another server can
+/// replace it.
 #[must_use]
 pub fn receipt(
     secret: u64,

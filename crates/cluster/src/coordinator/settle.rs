@@ -1,4 +1,4 @@
-//! What the engine answered, turned into orders and answers, in its order.
+//! The engine's effects, turned into orders and answers, in their order.
 
 use hooks::NanLoss;
 use sync_replicas::engine::{Effect, Expiry};
@@ -64,7 +64,7 @@ impl Coordinator {
         }
     }
 
-    /// Who works on a step below this one, and is to be told (P-13).
+    /// The replicas that work on a step below this one, to be told (P-13).
     fn in_vain(&self, global_step: GlobalStep) -> Vec<ReplicaId> {
         if !self.engine.config().settings().tell_superseded {
             return Vec::new();

@@ -1,4 +1,5 @@
-//! Who is alive, the step, the tokens, and which replicas the step waits for, and since when.
+//! Which replicas are alive, the step, the tokens, and which replicas the step waits for, since
+//! when.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -46,7 +47,7 @@ impl Coordinator {
         }
     }
 
-    /// With what was counted in generations that are over.
+    /// Including the counts of past generations.
     fn counted(&self, status: ReplicaStatus, index: usize) -> ReplicaStatus {
         let before = self.spent[index].before();
         ReplicaStatus {

@@ -1,4 +1,4 @@
-//! What is counted: batches, examples, losses of the open step (P-8).
+//! The counts: batches, examples, losses of the open step (P-8).
 
 use sync_replicas::checkpoint::Tested;
 use sync_replicas::driver::Generation;
@@ -19,7 +19,7 @@ pub struct StepMade {
     pub gradients: u64,
     /// Their examples.
     pub examples: u64,
-    /// All counters as of then.
+    /// All counters at that time.
     pub totals: Totals,
 }
 
@@ -27,11 +27,11 @@ pub struct StepMade {
 pub(super) struct StepStats {
     totals: Totals,
     open: StepContributions,
-    /// The round that was closed and whose step is not made yet.
+    /// The closed round whose step is not made yet.
     closed: StepContributions,
     /// Examples of contributions that no update has used, in generations that are over.
     unused_examples: u64,
-    /// What the losses have told of the variables' steps (P-25).
+    /// What the losses tell of the variables' steps (P-25).
     tested: Tested,
 }
 
@@ -55,7 +55,7 @@ impl StepStats {
         }
     }
 
-    /// The first lane of a step closed: what comes from now on belongs to the next.
+    /// The first lane of a step closed: later contributions belong to the next.
     pub(super) fn close(&mut self) {
         self.closed = std::mem::take(&mut self.open);
     }
@@ -72,7 +72,7 @@ impl StepStats {
         }
     }
 
-    /// Whose accepted contributions no update has used: those of steps that are not made.
+    /// The replicas with accepted contributions that no update has used: those of steps not made.
     pub(super) fn unused(&self) -> impl Iterator<Item = ReplicaId> {
         [&self.open, &self.closed].into_iter().flat_map(StepContributions::replicas)
     }
@@ -83,7 +83,7 @@ impl StepStats {
         self.unused_examples.saturating_add(now)
     }
 
-    /// The mean loss of the step that has closed, if it is NaN or infinite.
+    /// The mean loss of the closed step, if it is NaN or infinite.
     pub(super) fn bad_loss(&self) -> Option<f64> {
         self.closed.mean_loss().filter(|loss| !loss.is_finite())
     }

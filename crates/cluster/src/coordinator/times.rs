@@ -1,7 +1,7 @@
 //! What each replica did when, on the coordinator's clock.
 //!
-//! A replica tells how long it was at its work, and the coordinator when it heard of it: no two
-//! clocks are compared.
+//! A replica tells how long its work took, and the coordinator when it heard of it: no two clocks
+//! are compared.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use super::{Coordinator, Totals};
 /// How a piece of work went, by the replica's own clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
-    /// How long it had waited for the token and the variables.
+    /// How long it waited for the token and the variables.
     pub waited: Duration,
     /// How long it computed.
     pub computed: Duration,
     /// From the end of computing to the message that says this.
     pub sent: Duration,
-    /// How long of its computing it looked rows up.
+    /// How much of its computing was looking up rows.
     pub looked_up: Duration,
-    /// What travelled meanwhile.
+    /// The bytes that travelled meanwhile.
     pub traffic: Traffic,
 }
 
@@ -31,13 +31,13 @@ pub struct Times {
 pub struct Traffic {
     /// Gradients that were sent.
     pub gradients: u64,
-    /// Variables that came.
+    /// Variables received.
     pub variables: u64,
-    /// Rows of tables that came.
+    /// Rows of tables received.
     pub rows: u64,
 }
 
-/// A piece of work that is over.
+/// A finished piece of work.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DoneWork {
     pub(super) step: i64,
@@ -49,26 +49,26 @@ pub(super) struct DoneWork {
     pub(super) times: Times,
 }
 
-/// What a replica did in all its lives, also in generations that are over.
+/// What a replica did in all its lives, past generations included.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Spent {
     waited: Duration,
     computed: Duration,
-    /// Of generations that are over: the engine begins anew with each.
+    /// Of past generations: the engine begins anew with each.
     before: Tally,
     unused_before: u64,
 }
 
 impl Spent {
-    /// What was counted in generations that are over.
+    /// The counts of past generations.
     pub(super) fn before(&self) -> &Tally {
         &self.before
     }
 }
 
 impl Coordinator {
-    /// Notes a piece of work of which the coordinator has just heard. What a replica says of itself
-    /// cannot be more than the time that there was.
+    /// Notes a piece of work of which the coordinator has just heard. A replica cannot claim more
+    /// time than has passed.
     pub(super) fn note(&mut self, index: usize, work: DoneWork) {
         let (record, DoneWork { step, batch, kind, staleness, times }) =
             (&self.records[index], work);
@@ -99,7 +99,7 @@ impl Coordinator {
         }));
     }
 
-    /// The generation is over: what it counted is kept.
+    /// The generation is over: its counts are kept.
     pub(super) fn keep_counts(&mut self) {
         for index in 0..self.records.len() {
             let (tally, unused) = self.counts(index);
@@ -108,8 +108,8 @@ impl Coordinator {
         }
     }
 
-    /// What was counted of a replica in all generations, and which of its accepted gradients no
-    /// update has used. Updates that a restore takes back have used theirs.
+    /// A replica's counts over all generations, and which of its accepted gradients no update has
+    /// used. Updates that a restore takes back have used theirs.
     fn counts(&self, index: usize) -> (Tally, u64) {
         let (replica, spent) = (ReplicaId::new(index as u64), &self.spent[index]);
         let mut tally = self.engine.tally(replica).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! What is looked at before the engine judges a commit: whose it is, whether it is staged
-//! everywhere, and of which variables it is (P-11, R-19, R-25).
+//! What to check before the engine judges a commit: whose it is, whether it is staged everywhere,
+//! and which variables it covers (P-11, R-19, R-25).
 
 use sync_replicas::engine::Push;
 use sync_replicas::{ReplicaId, Scalar};
@@ -10,7 +10,7 @@ use crate::index::ServerIndex;
 use crate::shard::Shard;
 
 impl Coordinator {
-    /// A commit came to the server that leads, whose own shard must hold the contribution as well.
+    /// A commit reached the leader, whose shard must also hold the contribution.
     pub fn commit_to<T: Scalar>(&mut self, replica: ReplicaId, mut commit: Commit, own: &Shard<T>) {
         let Ticket { generation, incarnation } = commit.ticket;
         let contribution = Contribution { replica, incarnation, sequence: commit.sequence };
@@ -29,8 +29,8 @@ impl Coordinator {
         }
     }
 
-    /// Refuses a commit. What the replica has staged for it is void, unless its time may come: what
-    /// is ahead of its replica is none of a good one's, and earlier lives were discarded whole.
+    /// Refuses a commit. What the replica has staged for it is void, unless its time may come: a
+    /// good replica never sends ahead of itself, and earlier lives were discarded whole.
     pub(super) fn refuse_commit(&mut self, replica: ReplicaId, commit: &Commit, refusal: Refusal) {
         let (Commit { ticket, sequence, .. }, incarnation) = (commit, commit.ticket.incarnation);
         let record = self.check(replica, *ticket).ok().map(|index| &self.records[index]);
@@ -44,7 +44,7 @@ impl Coordinator {
         self.actions.answers.push((replica, *ticket, Answer::Refused(refusal)));
     }
 
-    /// Checks a commit, and says what the engine is to judge.
+    /// Checks a commit, and returns what the engine must judge.
     pub(super) fn vet(
         &mut self,
         replica: ReplicaId,
@@ -90,8 +90,8 @@ impl Coordinator {
         Ok((index, push))
     }
 
-    /// The first contribution that is accepted fixes which variables have a gradient. Where
-    /// each is admitted for itself, one that was left out is fixed by the first that has it.
+    /// The first accepted contribution fixes which variables have a gradient. If each is
+    /// admitted by itself, the first that has a variable left out before fixes it.
     pub(super) fn fix_pattern(&mut self, variables: &[usize]) {
         let per_variable = self.is_per_variable();
         match &mut self.pattern {

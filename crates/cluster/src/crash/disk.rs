@@ -1,4 +1,4 @@
-//! The disk that checkpoints are written to, with a point after each operation that counts.
+//! The disk of checkpoints, with a point after each operation that counts.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -2,12 +2,12 @@
 //!
 //! `SYNC_REPLICAS_CRASH_AT` is a list, with commas, of `PROCESS POINT#VISIT=DEED`, such as
 //! `worker-1 worker/before-commit#3=kill`: the third time that a life of worker 1 is there, it is
-//! killed. `stop` stops it until somebody has it go on. `hang` has the thread that comes there hang
-//! while its process lives on. `full` has the file operation at a point of the disk fail as on a
-//! full one. `SYNC_REPLICAS_CRASH_MARKS` is a folder: each crash of the list leaves a file there,
-//! named by its place in the list, with the number of the process that it struck; what hangs goes
-//! on when there is one with `.go` behind that name. Invariant: each happens once, whatever is
-//! started again.
+//! killed. `stop` stops it until it is continued from outside. `hang` has the thread that reaches
+//! the point hang while its process lives on. `full` has the file operation at a point of the disk
+//! fail as on a full one. `SYNC_REPLICAS_CRASH_MARKS` is a folder: each crash of the list leaves a
+//! file there, named by its place in the list, with the number of the process that it struck; what
+//! hangs goes on when there is one with `.go` behind that name. Invariant: each happens once, even
+//! if a process is started again.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -26,7 +26,7 @@ use crate::spec::Task;
 const CRASHES: &str = "SYNC_REPLICAS_CRASH_AT";
 const MARKS: &str = "SYNC_REPLICAS_CRASH_MARKS";
 
-/// Every point beside those of the disk.
+/// Every point except those of the disk.
 const POINTS: [&str; 34] = [
     "worker/before-variables",
     "worker/token-assigned",
@@ -67,7 +67,7 @@ const POINTS: [&str; 34] = [
 /// Before the signal, so that what was sent before the point has left the process.
 const HOLD: Duration = Duration::from_millis(20);
 
-/// What is done to it there.
+/// What happens to it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Deed {
     Signal(Signal),
@@ -86,7 +86,7 @@ struct Crash {
 
 static HERE: OnceLock<Vec<Crash>> = OnceLock::new();
 
-/// Takes this process's crashes from the environment; ends it where they make no sense.
+/// Takes this process's crashes from the environment; ends the process if they are invalid.
 pub(crate) fn enter(task: Task) {
     let Ok(list) = std::env::var(CRASHES) else { return };
     let marks = std::env::var_os(MARKS).map(PathBuf::from);
@@ -107,7 +107,7 @@ pub(crate) fn reach(point: &str) {
     let _ = reach_on_disk(point);
 }
 
-/// The same, where a file operation has just been done: it may fail all the same.
+/// The same, after a file operation: it may still fail.
 pub(super) fn reach_on_disk(point: &str) -> io::Result<()> {
     for crash in HERE.get().into_iter().flatten().filter(|crash| crash.point == point) {
         if crash.visits.fetch_add(1, Ordering::Relaxed) + 1 == crash.visit {
@@ -117,7 +117,7 @@ pub(super) fn reach_on_disk(point: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends this process, which is not what its test takes it for.
+/// Ends this process, which is not what its test assumes.
 fn give_up(reason: &str, exit: Exit) -> ! {
     let _ = writeln!(std::io::stderr(), "error: {CRASHES}: {reason}");
     std::process::exit(exit as i32);
@@ -125,7 +125,7 @@ fn give_up(reason: &str, exit: Exit) -> ! {
 
 impl Crash {
     fn happen(&self) -> io::Result<()> {
-        // Whoever makes the file is the one that crashes.
+        // The process that makes the file is the one that crashes.
         let Ok(mut mark) = File::options().write(true).create_new(true).open(&self.mark) else {
             return Ok(());
         };

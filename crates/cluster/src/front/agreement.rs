@@ -1,8 +1,9 @@
 //! What all processes of a training must agree on, item by item, so that a refusal can name the
 //! item and both values (P-26).
 //!
-//! Each process says its items in its hello. What may differ, such as paths and ports, is none.
-//! Invariant: two programs that agree have the same items in the same order, versions first.
+//! Each process states its items in its hello. Settings that may differ, such as paths and ports,
+//! are not items. Invariant: two programs that agree have the same items in the same order,
+//! versions first.
 
 use sync_replicas::driver::printable;
 
@@ -11,10 +12,10 @@ use crate::definition::Definition;
 use crate::proto::Item;
 use crate::stream;
 
-/// Values that are shown are not longer.
+/// The longest value that is shown.
 const SHOWN: usize = 200;
 
-/// So much is shown before the place where long values differ.
+/// How much is shown before the place where long values differ.
 const BEFORE: usize = 60;
 
 /// The items in their order.
@@ -48,12 +49,12 @@ impl Agreement {
         all
     }
 
-    /// That of a program whose items have come.
+    /// Those of a program whose items have arrived.
     pub(super) fn from_items(items: Vec<Item>) -> Self {
         Self(items)
     }
 
-    /// What a server without a program would be made from, for its checkpoints.
+    /// What makes a server without a program, for its checkpoints.
     pub(crate) fn definition(&self) -> Option<serde_json::Value> {
         let definition = Definition::parse(&self.0).ok()?;
         serde_json::to_value(definition).ok()
@@ -64,7 +65,7 @@ impl Agreement {
         self.0.clone()
     }
 
-    /// In what another program differs, in words; `None` if it agrees.
+    /// How another program differs, in words; `None` if it agrees.
     pub(crate) fn difference(&self, other: &[Item]) -> Option<String> {
         if self.0 == other {
             return None;
@@ -94,7 +95,7 @@ impl Agreement {
 }
 
 /// A text in words; of a long one the part around a difference, before which so many characters are
-/// the same.
+/// equal.
 fn shown(text: &str, same: usize) -> String {
     let length = text.chars().count();
     let from = if length > SHOWN { same.saturating_sub(BEFORE) } else { 0 };

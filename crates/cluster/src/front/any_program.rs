@@ -1,8 +1,8 @@
-//! A parameter server without a program of its own: one that serves whatever program comes.
+//! A parameter server without its own program: it serves whatever program comes.
 //!
 //! Names, shapes, number type, optimizer, settings and the last step come with the first hello, and
-//! initial values from the chief; where checkpoints are and how often they are written is the
-//! server's own affair.
+//! initial values from the chief; the place and frequency of checkpoints are the server's own
+//! affair.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,16 +32,16 @@ pub struct ServerFiles {
     /// Where checkpoints are, and how often the first server writes one; `None` for none. The
     /// others write the rows of their tables there, so they need it where there are tables.
     pub checkpoints: Option<Checkpoints>,
-    /// The run that they belong to, until one is gone on from (P-24).
+    /// The run that they belong to, until the server goes on from one (P-24).
     pub run: RunId,
     /// Where the first server records what happens, if anywhere.
     pub record: Option<Record>,
 }
 
 impl Cluster {
-    /// Serves as a parameter server whatever program the replicas run, until its training is over.
+    /// Serves any program that the replicas run, as a parameter server, until its training is over.
     ///
-    /// The program's optimizer must be one of the crate `optim`. One of the program's own is
+    /// The program's optimizer must be one of the crate `optim`. A program's own optimizer is
     /// refused: it needs servers that run the program.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Cluster {
         })
     }
 
-    /// Waits for a program; `None` if this process is to end before one has come.
+    /// Waits for a program; `None` if this process is asked to end first.
     pub(crate) async fn program<I, IO, E>(
         &self,
         incoming: I,
@@ -93,8 +93,8 @@ impl Cluster {
         }
     }
 
-    /// Waits until this process is to leave; or until training is to end, and a little longer, so
-    /// that whoever comes is told so.
+    /// Waits until this process may leave; or until training ends, and a little longer, so that
+    /// late callers are told.
     async fn asked_to_end(&self) {
         let mut requests = self.stop.requests();
         // Both fail only when the sender is gone, which the cluster holds.
@@ -117,7 +117,7 @@ impl Cluster {
         Ok(report.without_variables())
     }
 
-    /// The trainer of a program that has come.
+    /// The trainer of a program that has arrived.
     pub(crate) fn trainer_of<T: Scalar + bytemuck::Pod>(
         &self,
         program: Program,
@@ -154,7 +154,7 @@ impl Cluster {
         })
     }
 
-    /// What is told of a server that was asked to end before a program came.
+    /// The report of a server that was asked to end before a program came.
     fn nothing_served(&self, begun: Instant) -> ClusterReport<f32> {
         ClusterReport {
             task: self.place.task,
@@ -172,8 +172,8 @@ impl Cluster {
     }
 }
 
-/// Tells what a program defines otherwise than the one whose checkpoint it goes on from. What the
-/// state depends on is compared when it is restored.
+/// Reports how a program's definition differs from that of the checkpoint it goes on from. A
+/// restore compares what the state depends on.
 fn tell_changes(definition: &Definition, checkpoints: &Checkpoints) {
     let before = checkpoint::newest_definition(&checkpoints.folder);
     let before = before.ok().flatten().and_then(|it| serde_json::from_value(it).ok());

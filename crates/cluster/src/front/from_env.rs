@@ -1,4 +1,4 @@
-//! A process's place and what goes with it, from its environment: what schedulers say, and the
+//! A process's place and related settings, from its environment: from schedulers, and from the
 //! launcher.
 
 use std::path::{Path, PathBuf};
@@ -14,29 +14,29 @@ const KEY_FILE: &str = "SYNC_REPLICAS_KEY_FILE";
 const PS: &str = "SYNC_REPLICAS_PS";
 /// How many of the workers are backups.
 const BACKUP: &str = "SYNC_REPLICAS_BACKUP";
-/// For how many seconds servers that are gone are looked for.
+/// For how many seconds to look for missing servers.
 const PATIENCE: &str = "SYNC_REPLICAS_PATIENCE";
 /// The run folder of the launcher.
 const RUN_DIR: &str = "SYNC_REPLICAS_RUN_DIR";
-/// Set by a launcher that this process is not to outlive.
+/// Set by a launcher that this process must not outlive.
 const LAUNCHED: &str = "SYNC_REPLICAS_LAUNCHED";
 
-/// Between two looks at whether the launcher still runs.
+/// How often to check whether the launcher still runs.
 #[cfg(unix)]
 const LOOK: Duration = Duration::from_secs(1);
 
 impl Cluster {
     /// The place that `TF_CONFIG` or Slurm's variables name; `None` without any. In Slurm's case
-    /// the first processes are parameter servers, as many as `SYNC_REPLICAS_PS` says, or `ps` where
-    /// it is not set.
+    /// the first processes are parameter servers, as many as `SYNC_REPLICAS_PS` says, or `ps` if it
+    /// is not set.
     ///
     /// The key is that of the file that `SYNC_REPLICAS_KEY_FILE` names, if it is set;
     /// `SYNC_REPLICAS_BACKUP` says how many workers are backups, and `SYNC_REPLICAS_PATIENCE` for
-    /// how many seconds servers that are gone are looked for. `sync-replicas launch` sets all of
-    /// them; what it has started leaves when it is gone.
+    /// how many seconds to look for missing servers. `sync-replicas launch` sets all of them; the
+    /// processes that it starts leave when it is gone.
     ///
     /// # Errors
-    /// [`SpecError`] when they make no sense.
+    /// [`SpecError`] when they are invalid.
     pub fn from_env(ps: u64) -> Result<Option<Self>, SpecError> {
         let variable = |name: &str| std::env::var(name).ok();
         let said = variable(PS).map(|text| {
@@ -69,15 +69,15 @@ impl Cluster {
         Ok(Some(cluster))
     }
 
-    /// The run folder of the launcher that has started this process, if one has: for what the
-    /// program itself writes.
+    /// The run folder of the launcher that has started this process, if one has: for the program's
+    /// own files.
     #[must_use]
     pub fn run_dir() -> Option<PathBuf> {
         std::env::var_os(RUN_DIR).map(PathBuf::from)
     }
 }
 
-/// Has this process leave once the one that has started it is gone.
+/// Has this process leave once its parent is gone.
 fn leave_with_parent(stop: ProcessHandle) {
     #[cfg(unix)]
     {

@@ -33,8 +33,8 @@ impl<T: Scalar> ChiefHooks<T> {
         Ok(Self { host: HookHost::start(view, hooks)?, seen })
     }
 
-    /// Runs the hooks for a step that was made, of which they see this; a reason to end training,
-    /// if one of them has one.
+    /// Runs the hooks for a step that was made, with this view; returns a reason to end training,
+    /// if a hook has one.
     pub(super) fn run(
         &self,
         made: &StepMade,
@@ -48,7 +48,7 @@ impl<T: Scalar> ChiefHooks<T> {
         self.host.run(move || Ok(Some(report)))
     }
 
-    /// The counters as of the last step that hooks have seen.
+    /// The counters at the last step that hooks have seen.
     pub(super) fn totals(&self) -> Totals {
         self.seen.totals()
     }

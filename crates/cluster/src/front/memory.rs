@@ -1,8 +1,8 @@
-//! The machine's memory: how much there is, and how the system's allocator treats buffers that come
-//! and go.
+//! The machine's memory: its size, and how the system's allocator treats buffers that come and go.
 
-/// Freed once, it has the allocator of Linux keep what is freed later, up to twice as much, instead
-/// of giving pages back that the next message faults in again. Its largest such size is 32 MiB.
+/// Once it has freed a block, Linux's allocator keeps later freed memory, up to twice as much,
+/// instead of giving back pages that the next message faults in again. Its largest such size is 32
+/// MiB.
 const LARGE: usize = 31 << 20;
 
 /// Has freed memory stay with the process: buffers of messages come and go at every step.
@@ -10,7 +10,7 @@ pub(super) fn keep_freed() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
 }
 
-/// Bytes that a machine is taken to have where it does not say.
+/// The bytes assumed where the machine does not tell.
 const UNKNOWN: u64 = 16_000_000_000;
 
 /// The machine's memory in bytes.

@@ -37,7 +37,7 @@ pub struct Cluster {
     pub(super) own_record: Option<Record>,
 }
 
-/// Where servers are, said by somebody else.
+/// A function that says where servers are.
 #[derive(Clone)]
 struct Resolving(Resolve);
 
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Resolving {
 }
 
 impl Cluster {
-    /// A place that is known.
+    /// From an explicit task.
     #[must_use]
     pub fn new(place: Node) -> Self {
         Self {
@@ -72,7 +72,7 @@ impl Cluster {
         }
     }
 
-    /// The place.
+    /// This process's place.
     #[must_use]
     pub fn place(&self) -> &Node {
         &self.place
@@ -85,7 +85,7 @@ impl Cluster {
         self
     }
 
-    /// How long a worker tries to reach servers that are gone; 60 s when not given.
+    /// How long a worker tries to reach missing servers; 60 s when not given.
     #[must_use]
     pub fn reconnect_timeout(mut self, reconnect_timeout: Duration) -> Self {
         self.reconnect_timeout = reconnect_timeout;
@@ -103,27 +103,27 @@ impl Cluster {
         self
     }
 
-    /// The bytes of one replica's contribution to one server at most: more is refused before it is
-    /// taken in (P-27).
+    /// The most bytes of one replica's contribution to one server: larger ones are refused before
+    /// they are taken in (P-27).
     ///
-    /// When not given, four times the bytes of the server's variables, or 64 MiB where that is
-    /// more; 1 GiB where there are tables, whose size says nothing of a batch.
+    /// When not given, four times the bytes of the server's variables, or 64 MiB if that is more; 1
+    /// GiB where there are tables, whose size says nothing of a batch.
     #[must_use]
     pub fn largest_contribution(mut self, bytes: usize) -> Self {
         self.largest_contribution = Some(bytes);
         self
     }
 
-    /// The bytes that a program may have a parameter server without a program of its own need, as
-    /// far as can be known before: one that needs more is refused (P-27). When not given, the
-    /// machine's memory, or 16 GB where that is not known.
+    /// The bytes that a program may have a parameter server without its own program need, as far as
+    /// that is known beforehand: a program that needs more is refused (P-27). When not given, the
+    /// machine's memory, or 16 GB if that is unknown.
     #[must_use]
     pub fn max_memory(mut self, bytes: u64) -> Self {
         self.max_memory = Some(bytes);
         self
     }
 
-    /// How many of the workers are backups, as whoever placed them says: for
+    /// How many of the workers are backups, as the scheduler says: for
     /// [`replicas_to_aggregate`](Self::replicas_to_aggregate). None when not given.
     #[must_use]
     pub fn backup(mut self, workers: u64) -> Self {
@@ -144,15 +144,15 @@ impl Cluster {
         self.total_num_replicas().saturating_sub(backup).max(1)
     }
 
-    /// One more thing that all processes must agree on, such as a seed or the size of a batch: one
-    /// that says otherwise is refused, and told both values (P-26).
+    /// One more item that all processes must agree on, such as a seed or the size of a batch: a
+    /// process that differs is refused, and told both values (P-26).
     #[must_use]
     pub fn agree(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.agreed.push((name.to_owned(), value.to_string()));
         self
     }
 
-    /// The key that all processes share: every call shows it, and a server asks for it.
+    /// The key that all processes share: every call proves it, and a server asks for it.
     #[must_use]
     pub fn key(mut self, key: SharedKey) -> Self {
         self.guard = Some(Arc::new(Guard::new(key.clone())));
@@ -167,19 +167,19 @@ impl Cluster {
         self
     }
 
-    /// The address to listen on, if it is not the one that the others know.
+    /// The address to listen on, if it differs from the one that the others know.
     #[must_use]
     pub fn listen(mut self, address: IpAddr) -> Self {
         self.listen = Some(address);
         self
     }
 
-    /// Listens at once on this address, port 0 for any that is free, and answers where: for a
-    /// server that is found by [`resolve_with`](Self::resolve_with). What protects it comes first.
+    /// Listens at once on this address, port 0 for any free one, and returns it: for a server found
+    /// by [`resolve_with`](Self::resolve_with). Set its protection first.
     ///
     /// # Errors
     /// [`ClusterError`]: others could reach the address, and there is neither key nor mutual TLS;
-    /// or it cannot be had.
+    /// or it is not available.
     pub fn bind(mut self, address: SocketAddr) -> Result<(Self, SocketAddr), ClusterError> {
         check_bind(&address.to_string(), self.is_protected())?;
         let listener = Listener::bind(address)?;
@@ -188,15 +188,15 @@ impl Cluster {
         Ok((self, address))
     }
 
-    /// Says where a parameter server is now, whose address in the place is only its name: asked
-    /// anew at every connection, for servers that an engine moves to other machines.
+    /// Resolves a parameter server's present address from its name in the place, anew at every
+    /// connection: for servers that an engine moves to other machines.
     #[must_use]
     pub fn resolve_with(mut self, resolve: Resolve) -> Self {
         self.resolve = Some(Resolving(resolve));
         self
     }
 
-    /// Hears this handle, which was made before and may have been told something already.
+    /// Uses this handle, which may already hold requests.
     #[must_use]
     pub fn with_handle(mut self, stop: ProcessHandle) -> Self {
         self.stop = stop;
@@ -209,15 +209,15 @@ impl Cluster {
         self.stop.clone()
     }
 
-    /// Asks this process's parameter server how it is, while
+    /// Asks this process's parameter server for its status, while
     /// [`fit`](super::ClusterTrainer::fit) runs.
     #[must_use]
     pub fn status_handle(&self) -> StatusHandle {
         self.status.clone()
     }
 
-    /// Has this process's replica record what it does itself, by its own clock; what all replicas
-    /// do, the first parameter server records
+    /// Has this process's replica record its own work, by its own clock; the first parameter server
+    /// records that of all replicas
     /// ([`SyncReplicas::record`](sync_replicas::SyncReplicas::record)).
     #[must_use]
     pub fn own_record(self, record: &Record) -> Self {

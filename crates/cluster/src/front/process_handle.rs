@@ -1,17 +1,17 @@
-//! Requests from outside to a process of a cluster: of a signal, most often.
+//! Requests from outside to a process of a cluster, most often by a signal.
 //!
-//! Handles no signals itself. Invariant: a wish is never forgotten, whenever it comes.
+//! Handles no signals itself. Invariant: a request is never forgotten, whenever it comes.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// What somebody wishes of this process; from any thread, at any time, also before `fit` begins.
-/// Clones are the same wishes.
+/// Requests to this process; from any thread, at any time, even before `fit` begins. Clones share
+/// the requests.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessHandle(Arc<watch::Sender<Requests>>);
 
-/// All that was wished for so far.
+/// All requests so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Requests {
     /// That this process leaves.
@@ -20,13 +20,13 @@ pub(crate) struct Requests {
     pub(crate) end: bool,
     /// That a checkpoint is written: how often.
     pub(crate) saves: u64,
-    /// That the end is held for nobody who is away.
+    /// That the end waits for no absent process.
     pub(crate) expect_no_returns: bool,
 }
 
 impl ProcessHandle {
-    /// For a process that can be told to end before it knows its place: what is said to it waits
-    /// for [`Cluster::with_handle`](crate::Cluster::with_handle).
+    /// For a process that can be told to end before it knows its place: requests wait for
+    /// [`Cluster::with_handle`](crate::Cluster::with_handle).
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -39,36 +39,37 @@ impl ProcessHandle {
         self.0.send_modify(|wished| wished.leave = true);
     }
 
-    /// Has training end everywhere, with a checkpoint; heard by parameter servers.
+    /// Has training end everywhere, with a checkpoint; parameter servers act on it.
     pub fn end_training(&self) {
         self.0.send_modify(|wished| wished.end = true);
     }
 
-    /// Has a checkpoint written while training goes on; heard by the first parameter server, which
-    /// writes them.
+    /// Has a checkpoint written while training goes on; the first parameter server, which writes
+    /// it, acts on it.
     pub fn save(&self) {
         self.0.send_modify(|wished| wished.saves += 1);
     }
 
-    /// Says that no process which is away is started again, so that the end need not wait for it;
-    /// heard by the first parameter server. For what looks after all processes: nobody else knows.
+    /// Says that no absent process will be started again, so that the end need not wait for it; the
+    /// first parameter server acts on it. For the supervisor of all processes: no other process
+    /// knows.
     pub fn expect_no_returns(&self) {
         self.0.send_modify(|wished| wished.expect_no_returns = true);
     }
 
-    /// Waits for the wish that this process ends its part: for a part that the cluster does not
+    /// Waits for the request that this process end its part: for a part that the cluster does not
     /// play, such as an evaluator's.
     pub async fn leave_requested(&self) {
         // Fails only when the sender is gone, which this holds.
         let _ = self.0.subscribe().wait_for(|wished| wished.leave).await;
     }
 
-    /// Whether there is that wish.
+    /// Whether that was requested.
     pub(crate) fn is_leave_requested(&self) -> bool {
         self.0.borrow().leave
     }
 
-    /// All wishes, as they come.
+    /// All requests, as they come.
     pub(crate) fn requests(&self) -> watch::Receiver<Requests> {
         self.0.subscribe()
     }

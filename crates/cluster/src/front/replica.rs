@@ -1,7 +1,7 @@
 //! A worker's part without a loop: one replica's steps, and in the chief the turns of the hooks.
 //!
-//! Who computes is beside it: a model in [`fit`], or a loop of the user's own through [`handle`].
-//! Invariant: one step is held at a time, and what is not pushed is given back.
+//! The loop is beside it: a model in [`fit`], or the user's own through [`handle`]. Invariant: one
+//! step is held at a time, and one that is not pushed is given back.
 
 mod ending;
 mod fit;
@@ -108,16 +108,16 @@ struct Worker<T: Scalar + bytemuck::Pod> {
     task: Task,
     begun: Instant,
     stop: ProcessHandle,
-    /// Told when nobody wants this replica any more.
+    /// Told when this replica is no longer wanted.
     abandoned: ProcessHandle,
     counts: Counts,
-    /// In the chief, if there is to be one.
+    /// In the chief, if there is one.
     record: Option<Record>,
     own_record: OwnRecord,
     left: bool,
-    /// A hook has wished for the end; no hook runs after that but for its last turn.
+    /// A hook has requested the end; hooks then have only their last turn.
     wished: bool,
-    /// How long the present step is being waited for.
+    /// How long the wait for the present step has lasted.
     waited: Duration,
     /// How many steps it got.
     steps: u64,
@@ -155,9 +155,9 @@ impl Held {
 }
 
 impl<T: Scalar + bytemuck::Pod> Worker<T> {
-    /// Waits for the next step, and no longer than `until` where that is given: then `Pending`, and
-    /// the next call goes on waiting. `None` when training has ended, or this replica has left. A
-    /// step that is still held is given back, and the end of a push that nobody waits for is heard.
+    /// Waits for the next step, no longer than `until` if given: then `Pending`, and the next call
+    /// goes on waiting. `None` when training has ended, or this replica has left. A step still held
+    /// is given back, and the end of a push without a waiter is heard.
     async fn next_step(
         &mut self,
         until: Option<Instant>,
@@ -203,13 +203,13 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         Held { serial: self.steps, grant, superseded, waited, began: Instant::now() }
     }
 
-    /// Whether the step with this number is held.
+    /// Whether it holds the step with this number.
     fn holds(&self, serial: u64) -> bool {
         self.held.as_ref().is_some_and(|held| held.serial == serial)
     }
 
-    /// Gives the step that is held back, if one is: to another replica, if it is still needed.
-    /// Where nobody says whether it was superseded, the step itself does.
+    /// Gives back the held step, if there is one: to another replica, if it is still needed. Unless
+    /// the caller says whether it was superseded, the step itself does.
     fn give_back(&mut self, superseded: Option<bool>) {
         if let Some(held) = self.held.take() {
             let superseded = superseded.unwrap_or_else(|| held.superseded.is_cancelled());
@@ -228,13 +228,13 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         self.leave(Departure::ForNow).await;
     }
 
-    /// Leaves in peace; a step that is held goes to another.
+    /// Leaves cleanly; a held step goes to another replica.
     async fn leave(&mut self, departure: Departure) {
         (self.held, self.pushing) = (None, None);
         self.client.leave(departure).await;
     }
 
-    /// The hooks' turn for the steps that were made since the last one.
+    /// The hooks' turn for the steps made since the last one.
     async fn run_hooks(&mut self) -> Result<(), ClusterError> {
         for failed in self.client.take_failed_saves() {
             tracing::info!(step = failed.step, reason = failed.reason, "no checkpoint was written");
@@ -261,7 +261,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
                 Err(error) => {
                     let reason = error.to_string();
                     let insist = insist_on_stop(&self.connector, &reason);
-                    // Where nobody comes back, nobody is left to be told.
+                    // Where no process comes back, there is none left to tell.
                     let _ = tokio::time::timeout(self.reconnect_timeout, insist).await;
                     return Err(error.into());
                 }
@@ -271,8 +271,8 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         Ok(())
     }
 
-    /// Has training end: told at once where the coordinator is there, and otherwise as soon as it
-    /// is; this replica goes on meanwhile.
+    /// Has training end: at once if the coordinator is there, and otherwise as soon as it is; this
+    /// replica goes on meanwhile.
     async fn wish_to_stop(&self, reason: String) {
         if !request_stop(&self.connector, &reason).await {
             let connector = self.connector.clone();
@@ -296,7 +296,8 @@ pub(super) async fn insist_on_stop(connector: &Connector, reason: &str) {
     }
 }
 
-/// Until this replica is to leave: its process was asked to end, or nobody wants it any more.
+/// Until this replica is to leave: its process was asked to end, or the replica is no longer
+/// wanted.
 async fn leave_requested(stop: &ProcessHandle, abandoned: &ProcessHandle) {
     tokio::select! {
         () = stop.leave_requested() => {}
@@ -312,10 +313,10 @@ async fn over(until: Option<Instant>) {
     }
 }
 
-/// When a slice of a wait that begins now is over; `None` for one without an end.
+/// The end of a slice of a wait that begins now; `None` for one without an end.
 fn end_of(slice: Duration) -> Option<Instant> {
     Instant::now().checked_add(slice)
 }
 
-/// Before a wish that was not heard is said again.
+/// The pause before repeating an unheard request.
 const AGAIN: Duration = Duration::from_millis(500);

@@ -1,4 +1,4 @@
-//! What a process of a cluster tells at its end, and why it may have failed.
+//! What a process of a cluster reports at its end, and why it may have failed.
 
 use std::time::Duration;
 
@@ -21,22 +21,22 @@ pub struct ClusterReport<T: Scalar> {
     pub task: Task,
     /// Updates at the end.
     pub global_step: GlobalStep,
-    /// Where all replicas are known of, the update that training began with, or went on from, when
-    /// parameter server 0 was started last: counts and times are of what came after; else 0.
+    /// Where all replicas are known, the update that training began with, or went on from, when
+    /// parameter server 0 last started: counts and times are of what came after; otherwise 0.
     pub first_step: GlobalStep,
     /// Why training ended.
     pub stopped: String,
-    /// How long this process took part; where all replicas are known of, how long training took.
+    /// How long this process took part; where all replicas are known, how long training took.
     pub elapsed: Duration,
     /// What a replica did; zeros for a parameter server.
     pub counts: Counts,
-    /// The training's counters: at its end where all replicas are known of, else at the last step
+    /// The training's counters: at its end where all replicas are known, otherwise at the last step
     /// that the chief's hooks saw; zeros elsewhere.
     pub totals: Totals,
-    /// The life of the shared state that it was last in.
+    /// The last life of the shared state that it was in.
     pub generation: Generation,
-    /// What each replica did: in parameter server 0, and in the chief of a training that is
-    /// recorded ([`SyncReplicas::record`](sync_replicas::SyncReplicas::record)).
+    /// What each replica did: in parameter server 0, and in the chief of a recorded training
+    /// ([`SyncReplicas::record`](sync_replicas::SyncReplicas::record)).
     pub replicas: Vec<ReplicaReport>,
     /// Whether this process left since [`ProcessHandle::leave`](crate::ProcessHandle::leave) asked
     /// it to.
@@ -46,7 +46,7 @@ pub struct ClusterReport<T: Scalar> {
 }
 
 impl<T: Scalar> ClusterReport<T> {
-    /// The same of a process that has none, whatever their type.
+    /// The same for a process without variables, of any type.
     pub(super) fn without_variables<U: Scalar>(self) -> ClusterReport<U> {
         let Self { task, global_step, first_step, stopped, elapsed, counts, .. } = self;
         let Self { totals, generation, replicas, left, .. } = self;
@@ -93,7 +93,7 @@ pub enum ClusterError {
     /// The description does not fit.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The place in the cluster makes no sense.
+    /// The place in the cluster is invalid.
     #[error(transparent)]
     Spec(#[from] SpecError),
     /// N is not the number of workers.
@@ -116,9 +116,9 @@ pub enum ClusterError {
     /// An address that cannot be looked up.
     #[error("{address}: {reason}")]
     Address {
-        /// Which.
+        /// The address.
         address: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// No threads or no timers.
@@ -133,7 +133,7 @@ pub enum ClusterError {
     /// The wait for a step failed.
     #[error(transparent)]
     Wait(#[from] WaitError),
-    /// Rows were not looked up.
+    /// A lookup failed.
     #[error(transparent)]
     Lookup(#[from] LookupError),
     /// A table's rows are too wide for a message.
@@ -143,7 +143,7 @@ pub enum ClusterError {
         table: String,
         /// The bytes of a row.
         got: usize,
-        /// The most that there may be.
+        /// The largest allowed.
         most: usize,
     },
     /// The model failed; the replica left, and the others went on.

@@ -117,11 +117,11 @@ impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T,
     }
 }
 
-/// How many contributions a server stages at once when nobody says: all that there may be, unless
-/// they are large.
+/// How many contributions a server stages at once by default: all that there may be, unless they
+/// are large.
 ///
 /// Then it is those that may get stuck half way without a step waiting for them, those whose
-/// decision has not left yet, one for each server, as so many senders keep all of them busy, and
+/// decision has not left yet, one for each server, since so many senders keep all of them busy, and
 /// one more.
 fn staging<T>(placement: &Placement, needed: usize, replicas: usize) -> usize {
     let elements: usize = placement.parts(0).iter().map(Part::elements).sum();
@@ -136,7 +136,7 @@ fn staging<T>(placement: &Placement, needed: usize, replicas: usize) -> usize {
 /// Contributions of so many bytes together are not worth waiting for each other.
 const LARGE: usize = 64 << 20;
 
-/// Does what is wished of this process, until it has left.
+/// Carries out the requests to this process, until it has left.
 pub(crate) async fn pass_on<T: Scalar + bytemuck::Pod>(
     cluster: &super::Cluster,
     reach: &Connector,
@@ -173,7 +173,7 @@ pub(crate) async fn pass_on<T: Scalar + bytemuck::Pod>(
 /// Why training ends when a parameter server is asked to end it.
 const STOPPED: &str = "a parameter server was asked to end it";
 
-/// A number that no other life of a process has.
+/// A number unique to this life of a process.
 pub(super) fn draw() -> u64 {
     let mut bytes = [0; 8];
     if getrandom::fill(&mut bytes).is_err() {

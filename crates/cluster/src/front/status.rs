@@ -1,4 +1,4 @@
-//! A look at one parameter server from outside, and wishes for a checkpoint and for the end.
+//! A look at one parameter server from outside, and requests for a checkpoint and for the end.
 //!
 //! Asks and reads; shows nothing.
 
@@ -10,7 +10,7 @@ use crate::proto::{self, ControlReply, ControlRequest, RecordRequest, StatusRepl
 use crate::server::ServerStatus;
 use crate::wire::Recorded;
 
-/// A parameter server that did not say how it is, or did not take a wish.
+/// A parameter server that did not report its status, or did not take a request.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("expected {expected} of a parameter server at {address}, got: {reason}")]
 pub struct StatusError {
@@ -19,7 +19,7 @@ pub struct StatusError {
     reason: String,
 }
 
-/// Asks server number `server` of `reach` how it is. The first one also tells of the replicas.
+/// Asks server number `server` of `reach` for its status. The first one also reports the replicas.
 ///
 /// # Errors
 /// [`StatusError`] when it cannot be reached, refuses the key, or speaks another language.
@@ -31,8 +31,8 @@ pub async fn status(reach: &Connector, server: usize) -> Result<ServerStatus, St
     answered(reach, (server, "the status"), call.await).await
 }
 
-/// Asks the coordinator what it has recorded of the training since a reader's last look; with
-/// [`Cursor::default`](sync_replicas::record::Cursor) all that it has kept.
+/// Asks the coordinator for its record of the training since a reader's last look; with
+/// [`Cursor::default`](sync_replicas::record::Cursor) for all that it has kept.
 ///
 /// # Errors
 /// [`StatusError`] when it cannot be reached or refuses the key, or does not coordinate.
@@ -42,8 +42,8 @@ pub async fn record(reach: &Connector, since: Cursor) -> Result<Recorded, Status
     answered(reach, (0, "the record"), reply.map(Into::into)).await
 }
 
-/// Asks the coordinator to write a checkpoint, which is begun when this answers. `checkpoints` of
-/// its status counts those that were written.
+/// Asks the coordinator to write a checkpoint; it has begun when this returns. `checkpoints` of its
+/// status counts those written.
 ///
 /// # Errors
 /// [`StatusError`] when it cannot be reached or refuses the key.
@@ -51,7 +51,7 @@ pub async fn save(reach: &Connector) -> Result<(), StatusError> {
     control(reach, "a checkpoint", Action::Save(true)).await
 }
 
-/// Asks the coordinator to end training everywhere, with a checkpoint; answers once it has heard.
+/// Asks the coordinator to end training everywhere, with a checkpoint; returns once it has heard.
 ///
 /// # Errors
 /// [`StatusError`] when it cannot be reached or refuses the key.

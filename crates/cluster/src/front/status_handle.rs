@@ -1,4 +1,4 @@
-//! How this process's own parameter server is, asked without a connection.
+//! The status of this process's own parameter server, without a connection.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -6,12 +6,12 @@ use sync_replicas::Scalar;
 
 use crate::server::{Server, ServerStatus, Undefined};
 
-/// Asks the parameter server of this process how it is; from any thread, at any time. Clones ask
-/// the same one.
+/// Asks the parameter server of this process for its status; from any thread, at any time. Clones
+/// ask the same one.
 #[derive(Clone, Default)]
 pub struct StatusHandle(Arc<Mutex<Option<Weak<dyn Told>>>>);
 
-/// Says how it is.
+/// Reports its status.
 pub(crate) trait Told: Send + Sync {
     fn told(&self) -> ServerStatus;
 }
@@ -29,10 +29,10 @@ impl Told for Undefined {
 }
 
 impl StatusHandle {
-    /// What the parameter server says; `None` where this process has none, not yet or no more.
+    /// The parameter server's status; `None` where this process has none, not yet or no longer.
     #[must_use]
     pub fn get(&self) -> Option<ServerStatus> {
-        // Not asked under this lock: it has locks of its own.
+        // Not asked under this lock: it takes other locks.
         let server = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.upgrade()?;
         Some(server.told())
     }

@@ -25,8 +25,8 @@ pub fn cut_dense<'a, T>(part: &Part, whole: ArrayViewD<'a, T>) -> ArrayViewD<'a,
 /// The slices of a whole variable's sparse gradient that fall into a part, in their order, with
 /// indices that count from the part's first row; of a table those of the part's keys.
 ///
-/// Lent when the part is the whole variable. Rows that the variable does not have are in no part,
-/// so [`resolve`](sync_replicas::store::resolve) comes first.
+/// Lent when the part is the whole variable. Unknown rows are in no part, so
+/// [`resolve`](sync_replicas::store::resolve) comes first.
 #[must_use]
 pub fn cut_sparse<'a, T: Clone>(
     part: &Part,
@@ -54,7 +54,8 @@ pub fn cut_sparse<'a, T: Clone>(
     Cow::Owned(IndexedSlices { indices, values, dense_shape: None })
 }
 
-/// These rows, one after the other: `select`, and several times as fast where rows lie in order.
+/// These rows, one after the other: like `select`, but several times as fast where rows lie in
+/// order.
 fn rows_at<T: Clone>(values: &ArrayD<T>, positions: &[usize]) -> ArrayD<T> {
     let Some(all) = values.as_slice() else { return values.select(Axis(0), positions) };
     let mut shape = values.shape().to_vec();

@@ -13,7 +13,7 @@ use std::net::IpAddr;
      protection; give TLS with --tls-cert, --tls-key and --tls-ca, or a shared key with --key-file"
 )]
 pub struct BindError {
-    /// The address that was asked for.
+    /// The requested address.
     pub address: String,
 }
 

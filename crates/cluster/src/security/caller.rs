@@ -1,9 +1,9 @@
-//! Who is at the other end of a connection, and how far the proof that it may come in has got
+//! The caller at the other end of a connection, and how far its proof that it may come in has got
 //! (P-27).
 //!
 //! Shared by the connection, which reads little until its caller is admitted, by the guard, which
-//! judges calls, and by the door, which turns callers away. Invariant: whoever is admitted stays
-//! so, and whoever is turned away is never admitted.
+//! judges calls, and by the door, which turns callers away. Invariant: an admitted caller stays
+//! admitted, and one that is turned away is never admitted.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-/// The caller of one connection; clones are the same one.
+/// The caller of one connection; clones are the same caller.
 #[derive(Clone)]
 pub(crate) struct Caller(Arc<Inner>);
 
@@ -31,7 +31,7 @@ pub(crate) enum Standing {
     Admitted,
     /// Its first call was refused: it gets that answer and no other.
     Refused,
-    /// Its connection is to be closed, or is.
+    /// Its connection must close, or is closed.
     TurnedAway,
 }
 
@@ -68,12 +68,12 @@ impl Caller {
         matches!(self.lock().0, Standing::Unproven | Standing::Refused)
     }
 
-    /// A call of it was let in.
+    /// A call of its was let in.
     pub(crate) fn admit(&self) {
         self.step(Standing::Admitted, &[Standing::Unproven]);
     }
 
-    /// A call of it was refused, which counts only where none was let in before.
+    /// A call of its was refused, which counts only if none was let in before.
     pub(crate) fn refuse(&self) {
         self.step(Standing::Refused, &[Standing::Unproven]);
     }

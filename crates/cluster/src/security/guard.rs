@@ -1,7 +1,7 @@
 //! Decides whether a call may come in.
 //!
-//! Has no clock and no connection: path, value and time are handed in. Invariant: a value is let
-//! in at most once, and only within [`WINDOW_MS`] of the time that its maker wrote into it.
+//! Has no clock and no connection: path, value and time are handed in. Invariant: a value is let in
+//! at most once, and only within [`WINDOW_MS`] of the time that its maker wrote into it.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use tonic::Status;
 use super::SharedKey;
 use super::header::{self, Header, Nonce};
 
-/// Knows the key and what was let in lately.
+/// Knows the key and the calls let in lately.
 #[derive(Debug)]
 pub struct Guard {
     key: SharedKey,
@@ -23,7 +23,7 @@ pub struct Guard {
 
 /// How far apart the clocks of two machines may be, and how long a value is good for.
 const WINDOW_MS: u64 = 60_000;
-/// So many calls in a window are no training, whoever makes them; the memory of them ends here.
+/// So many calls in a window are not training; no more are remembered.
 const MOST_SEEN: usize = 1 << 16;
 const KINDS: usize = 6;
 
@@ -39,7 +39,7 @@ pub enum Refusal {
     /// The value was made with another key, or for another call, or was changed.
     #[error("expected an authorization made with the shared key, got another; compare --key-file")]
     WrongKey = 2,
-    /// The value is too old, or of a time to come.
+    /// The value is too old, or of a future time.
     #[error("expected an authorization of the last 60 s, got another time; set the clocks")]
     Expired = 3,
     /// The value was let in before.
@@ -48,7 +48,7 @@ pub enum Refusal {
     /// There were more calls than are remembered.
     #[error("more than 65536 calls came in 60 s; wait a minute, or make fewer")]
     Flooded = 5,
-    /// The caller's certificate is for another name; no guard says so.
+    /// The caller's certificate is for another name; the guard never says so.
     #[error(
         "expected a certificate for a name that --tls-allow has, got one for others; compare its \
          subject alternative names"
@@ -57,8 +57,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether a later call may be let in though nobody changes anything but a clock: the
-    /// caller tries again, as long as it is patient.
+    /// Whether a later call may be let in with nothing changed but a clock: the caller tries again,
+    /// as long as it is patient.
     #[must_use]
     pub fn is_passing(self) -> bool {
         matches!(self, Self::Expired | Self::Replayed | Self::Flooded)
@@ -92,18 +92,18 @@ pub struct RefusalCounts {
     pub flooded: u64,
 }
 
-/// What was let in and could still be replayed.
+/// Values that were let in and could still be replayed.
 #[derive(Debug, Default)]
 struct Seen {
     /// By time, so that the oldest are forgotten first.
     values: BTreeSet<(u64, Nonce)>,
-    /// Nothing of this time or before it comes in, or a clock set back would open the door to what
-    /// has been forgotten.
+    /// No value of this time or before comes in, or a clock set back would let in what has been
+    /// forgotten.
     forgotten: Option<u64>,
 }
 
 impl Guard {
-    /// Lets in who knows `key`.
+    /// Lets in callers that know `key`.
     #[must_use]
     pub fn new(key: SharedKey) -> Self {
         Self { key, seen: Mutex::default(), refusals: Default::default() }
@@ -124,7 +124,7 @@ impl Guard {
         judged
     }
 
-    /// The proof that this server knows the key as well, for its answer to a call of `path` that
+    /// The proof that this server also knows the key, for its answer to a call of `path` that
     /// carried `value`.
     pub(super) fn answer(&self, path: &str, value: &[u8]) -> Option<String> {
         let claim = header::parse(value)?.claim;

@@ -1,14 +1,14 @@
 //! The `authorization` value of one call, `v1.TIME.NONCE.PROOF`, and the proof in its answer.
 //!
 //! TIME is decimal milliseconds since 1970, NONCE 16 random bytes and PROOF 32 bytes in lower-case
-//! hexadecimal. Only its form; what is acceptable is for the guard to say. Invariant: one value
-//! has one spelling, so a changed character is a changed value.
+//! hexadecimal. Only its form; the guard decides what is acceptable. Invariant: one value has one
+//! spelling, so a changed character is a changed value.
 
 use std::fmt::Write;
 
 use super::SharedKey;
 
-/// A value that has the right form.
+/// A value of the right form.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header<'a> {
     /// Everything before the proof.
@@ -23,7 +23,7 @@ pub(super) struct Header<'a> {
 
 pub(super) type Nonce = [u8; 16];
 
-/// The value for one call of `path`, made now with a nonce that was never used.
+/// The value for one call of `path`, made now with a fresh nonce.
 pub(super) fn make(key: &SharedKey, path: &str, time: u64, nonce: Nonce) -> String {
     let mut value = format!("v1.{time}.");
     push_hex(&mut value, &nonce);
@@ -33,7 +33,7 @@ pub(super) fn make(key: &SharedKey, path: &str, time: u64, nonce: Nonce) -> Stri
     value
 }
 
-/// What a server that knows the key answers a call of `path` with: it saw the call's `claim`.
+/// The answer of a server that knows the key to a call of `path`: it saw the call's `claim`.
 pub(super) fn answer(key: &SharedKey, claim: &str, path: &str) -> String {
     let mut proof = String::new();
     push_hex(&mut proof, &key.sign(claim, &answered(path)));
@@ -53,7 +53,7 @@ fn answered(path: &str) -> String {
     format!("{path} answered")
 }
 
-/// `None` for whatever [`make`] does not make.
+/// `None` for anything that [`make`] does not make.
 pub(super) fn parse(value: &[u8]) -> Option<Header<'_>> {
     let value = std::str::from_utf8(value).ok()?;
     let (claim, proof) = value.rsplit_once('.')?;

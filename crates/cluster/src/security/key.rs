@@ -18,7 +18,7 @@ pub struct SharedKey(Hmac<Sha256>);
 
 /// Fewer bytes could be guessed.
 const LEAST: usize = 32;
-/// A longer file is no key, but something else that was named by mistake.
+/// A longer file is not a key, but something else named by mistake.
 const MOST: u64 = 4096;
 
 /// The shared key could not be used.
@@ -33,7 +33,7 @@ pub enum KeyError {
     Read {
         /// Which file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Other users of the machine could read the key.
@@ -53,7 +53,7 @@ pub enum KeyError {
 }
 
 impl SharedKey {
-    /// The key of these bytes; `None` where they are too few, as they could be guessed.
+    /// The key of these bytes; `None` if they are so few that they could be guessed.
     #[must_use]
     pub fn new(key: &[u8]) -> Option<Self> {
         if key.len() < LEAST {
@@ -66,7 +66,7 @@ impl SharedKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError`] when the file cannot be read, can be read by strangers, or is no key.
+    /// [`KeyError`] when the file cannot be read, can be read by strangers, or is not a key.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
         let read = |source| KeyError::Read { path: path.to_owned(), source };
         let file = secret::open("--key-file", path).map_err(|closed| match closed {

@@ -1,7 +1,7 @@
 //! The guard in front of a server, and the signer in front of a client.
 //!
 //! Carries values between calls and the guard; decides nothing. Invariant: a refused call is
-//! answered from its head alone, nothing of its body is read.
+//! answered from its head alone; none of its body is read.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub struct Admission<S> {
     layer: AdmissionLayer,
 }
 
-/// Signs every call of a client, and looks for the key in its answers.
+/// Signs every call of a client, and checks answers for the key.
 #[derive(Clone, Debug)]
 pub struct Signer {
     key: Option<SharedKey>,
@@ -43,7 +43,7 @@ type Answer<R, E> = Pin<Box<dyn Future<Output = Result<R, E>> + Send>>;
 
 const AUTHORIZATION: &str = "authorization";
 
-/// In an answer: what proves that the server knows the key.
+/// In an answer: the proof that the server knows the key.
 const PROOF: &str = "sync-replicas-proof";
 
 impl AdmissionLayer {
@@ -53,12 +53,13 @@ impl AdmissionLayer {
         Self { guard, clock, refusals: Arc::default() }
     }
 
-    /// What it has refused and not told yet.
+    /// Refusals not yet reported.
     pub(crate) fn refusals(&self) -> Arc<RefusalLog> {
         Arc::clone(&self.refusals)
     }
 
-    /// Judges a call from its head; the proof that its answer carries, if a key is asked for.
+    /// Judges a call from its head; returns the proof that its answer carries, if a key is
+    /// required.
     fn admit<B>(&self, request: &http::Request<B>) -> Result<Option<HeaderValue>, Refusal> {
         let caller = request.extensions().get::<Caller>();
         let (path, now) = (request.uri().path(), (self.clock)());
@@ -144,8 +145,8 @@ impl Signer {
         Ok(Some(header::make(key, path, (self.clock)(), nonce)))
     }
 
-    /// Whether whoever answered a call of `path` that showed `value` knows the key as well: before
-    /// that nothing but the first message is sent.
+    /// Whether the server that answered a call of `path` showing `value` also knows the key: before
+    /// that only the first message is sent.
     ///
     /// # Errors
     ///

@@ -7,10 +7,10 @@ use std::sync::{Mutex, PoisonError};
 
 use super::Refusal;
 
-/// Between two lines.
+/// The time between two lines.
 const PAUSE_MS: u64 = 60_000;
 
-/// What was refused and is not in the log yet.
+/// Refusals that are not in the log yet.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog(Mutex<State>);
 
@@ -40,7 +40,7 @@ impl RefusalLog {
         });
     }
 
-    /// Writes what is left, if it is time.
+    /// Writes the rest, if it is time.
     pub(crate) fn flush(&self, now: u64) {
         self.with(|state| state.line(now));
     }

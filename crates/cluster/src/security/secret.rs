@@ -1,22 +1,21 @@
 //! Files that hold a secret: a shared key, the private key of a certificate.
 //!
-//! Opens them and judges who else could read them; what is in them is for others to read.
-//! Invariant: a file that strangers could read, or that anybody but its owner could change, is
-//! never used.
+//! Opens them and judges who else could read them; other modules read their contents. Invariant: a
+//! file that strangers could read, or that any user but its owner could change, is never used.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Rights that none but the owner may have: those of strangers, and a group's to do more than read.
-/// A group may read, since that is how Kubernetes hands a secret to a user that is not root.
+/// Rights that only the owner may have: those of strangers, and a group's to do more than read. A
+/// group may read, since that is how Kubernetes hands a secret to a user that is not root.
 const TOO_MUCH: u32 = 0o037;
 
 /// Other users of the machine could read a secret, or change it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{option} {}: expected a file that nobody but its owner and its group can read and nobody \
-     but its owner can write, got mode {mode:03o}; chmod 600 it, or 640 for the group",
+    "{option} {}: expected a file that only its owner and its group can read and only its \
+     owner can write, got mode {mode:03o}; chmod 600 it, or 640 for the group",
     path.display()
 )]
 pub struct Exposed {
@@ -40,8 +39,7 @@ impl From<io::Error> for Closed {
     }
 }
 
-/// Opens the file that `option` names. What is judged is the open file, whatever becomes of the
-/// name.
+/// Opens the file that `option` names. The open file is judged, whatever becomes of the name.
 pub(super) fn open(option: &'static str, path: &Path) -> Result<File, Closed> {
     let file = File::open(path)?;
     let mode = permissions(&file)?;

@@ -1,8 +1,8 @@
 //! TLS of a process that listens: from files that may change while it runs.
 //!
-//! Certificates of a day are renewed under a training of weeks, so the files are looked at for each
-//! connection, and read again when they have changed. Invariant: what cannot be used changes
-//! nothing; the last that could be used stays.
+//! Certificates of a day are renewed under a training of weeks, so each connection checks the
+//! files, and reads them again when they have changed. Invariant: unusable files change nothing;
+//! the last usable ones stay.
 
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,13 +23,13 @@ use super::tls::{TlsError, TlsSettings, unusable};
 /// How long a caller may take for its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// What makes connections out of callers' handshakes; clones are the same one.
+/// Makes connections out of callers' handshakes; clones are the same one.
 #[derive(Clone)]
 pub struct ServerTls(Arc<Inner>);
 
 struct Inner {
     settings: TlsSettings,
-    /// Those whose certificates may come in; all, if there are none.
+    /// The certificate names that may come in; all, if there are none.
     allowed: Vec<ServerName<'static>>,
     loaded: Mutex<Loaded>,
 }
@@ -57,7 +57,7 @@ impl ServerTls {
         Ok(Self(Arc::new(Inner { settings, allowed, loaded })))
     }
 
-    /// Makes an encrypted connection; `None` if the caller does not do its part, in time.
+    /// Makes an encrypted connection; `None` if the caller does not do its part in time.
     pub(crate) async fn accept<IO>(&self, io: IO) -> Option<TlsStream<IO>>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
@@ -83,7 +83,7 @@ impl ServerTls {
         allowed.is_empty() || certificate.is_some_and(named)
     }
 
-    /// Of the files as they are now, if they can be used.
+    /// From the files as they are now, if they are usable.
     fn config(&self) -> Arc<ServerConfig> {
         let settings = &self.0.settings;
         let mut loaded = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,7 @@
 //! TLS from files.
 //!
-//! Reads PEM files and hands them to the library; no certificate is made or renewed here.
-//! Invariant: with settings at hand a connection is encrypted and checked, or there is an error:
-//! never plain text.
+//! Reads PEM files and hands them to the library; makes and renews no certificate. Invariant: with
+//! settings at hand a connection is encrypted and checked, or there is an error: never plain text.
 
 use std::fs::File;
 use std::io::Read;
@@ -26,8 +25,8 @@ pub struct TlsSettings {
     /// The authority that signed the others' certificates. A server that has it asks every caller
     /// for a certificate.
     pub ca: Option<PathBuf>,
-    /// The names that a caller's certificate must be for one of, by its subject alternative names;
-    /// any that `ca` signed will do if there are none.
+    /// The names, among which a caller's certificate must have one as a subject alternative name;
+    /// without any, all that `ca` signed may come in.
     pub allow: Vec<String>,
 }
 
@@ -53,7 +52,7 @@ pub enum TlsError {
         option: &'static str,
         /// Which file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Other users of the machine could read the private key.
@@ -69,13 +68,13 @@ pub enum TlsError {
         /// What it should hold.
         expected: &'static str,
     },
-    /// A name that no certificate is for.
+    /// A name that no certificate can have.
     #[error("{ALLOW}: expected the name or the IP address of a host, got {got:?}")]
     Name {
-        /// What was given.
+        /// The given name.
         got: String,
     },
-    /// The files can be read and do not work.
+    /// The files are readable and do not work.
     #[error(
         "TLS: expected files of --tls-cert, --tls-key and --tls-ca that fit together, got: {0}"
     )]
@@ -88,8 +87,7 @@ const CA: &str = "--tls-ca";
 const ALLOW: &str = "--tls-allow";
 
 impl TlsSettings {
-    /// Whether callers must prove who they are, which is what [`check_bind`](super::check_bind)
-    /// asks for.
+    /// Whether callers must prove who they are, which [`check_bind`](super::check_bind) requires.
     #[must_use]
     pub fn is_mutual(&self) -> bool {
         self.ca.is_some()
@@ -104,8 +102,7 @@ impl TlsSettings {
         ServerTls::new(self.clone())
     }
 
-    /// For one call of a process, which must be to an `https://` address: of the files as they are
-    /// now.
+    /// For one call of a process, to an `https://` address: from the files as they are now.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
-//! What no replica of ours sends; it closes the connection.
+//! A message that no replica of ours sends; it closes the connection.
 
 use super::link::transfer::TransferError;
 use crate::wire::WireError;
 
-/// Why a message makes no sense.
+/// Why a message is invalid.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadMessage {
     #[error(transparent)]
@@ -12,7 +12,7 @@ pub(super) enum BadMessage {
     SecondHello,
     #[error("what was recorded was asked for twice on one connection")]
     SecondRecall,
-    #[error("initial values that nobody has asked for")]
+    #[error("unrequested initial values")]
     NotAsked,
     #[error("initial values: {0}")]
     InitialValues(#[from] TransferError),

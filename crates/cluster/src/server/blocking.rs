@@ -1,6 +1,6 @@
-//! What blocks, beside what must not wait for it.
+//! Blocking work, beside tasks that must not wait for it.
 
-/// Runs what blocks without holding up other tasks, where the runtime has other threads.
+/// Runs blocking work without holding up other tasks, if the runtime has other threads.
 pub(crate) fn blocking<R>(run: impl FnOnce() -> R) -> R {
     let several = tokio::runtime::Handle::try_current()
         .is_ok_and(|it| it.runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread);

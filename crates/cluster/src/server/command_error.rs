@@ -1,4 +1,4 @@
-//! Why a parameter server could not do as it was told.
+//! Why a parameter server could not carry out an order.
 
 use sync_replicas::TableError;
 use sync_replicas::checkpoint::CheckpointError;
@@ -13,7 +13,7 @@ use crate::wire::WireError;
 /// An order that failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CommandError {
-    /// An update is infinite or NaN: what was saved before may be of the same kind (P-25).
+    /// An update is infinite or NaN: earlier checkpoints may be affected too (P-25).
     #[error("{0}")]
     NotFinite(String),
     #[error("{}", describe(.0))]

@@ -1,8 +1,8 @@
 //! A connection of any kind, of which little is read until its caller is admitted (P-27).
 //!
-//! Reading stops after [`MOST_UNPROVEN`] bytes, and after a refusal; what is not admitted in time
-//! is closed, also where the caller does not read. Knows nothing of keys: the guard says who is
-//! admitted.
+//! Reading stops after [`MOST_UNPROVEN`] bytes, and after a refusal; a connection not admitted in
+//! time is closed, even if the caller does not read. Knows nothing of keys: the guard decides who
+//! is admitted.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -46,7 +46,7 @@ trait ReadWrite: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> ReadWrite for T {}
 
 impl Connection {
-    /// One whose caller has [`PROOF`] from now to be admitted; holds `open` while it is open.
+    /// One whose caller must be admitted within [`PROOF`] from now; holds `open` while it is open.
     pub(super) fn new<IO>(io: IO, caller: Caller, open: Arc<()>) -> Self
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -58,7 +58,7 @@ impl Connection {
     /// How many bytes may be read now; wakes the task when that changes.
     ///
     /// # Errors
-    /// When it is to be closed.
+    /// When the connection must close.
     fn budget(&mut self, context: &mut Context<'_>) -> io::Result<usize> {
         let Some(unproven) = &mut self.unproven else { return Ok(usize::MAX) };
         match self.caller.standing(context.waker()) {

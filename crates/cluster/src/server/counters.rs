@@ -1,4 +1,4 @@
-//! What a server counts for metrics, and what makes no sense of what it receives.
+//! What a server counts for metrics, invalid messages among them.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,12 +12,12 @@ pub(super) struct Counters {
     pub(super) received_bytes: AtomicU64,
     /// Snapshots sent.
     pub(super) snapshots: AtomicU64,
-    /// Messages that made no sense.
+    /// Invalid messages.
     pub(super) bad_messages: AtomicU64,
 }
 
 impl Counters {
-    /// A connection broke: because the other side went, or because what it sent is no message.
+    /// A connection broke: because the other side went, or because its bytes are not a message.
     pub(super) fn broke(&self, from: &str, status: &Status) {
         let reason = crate::client::describe(status);
         // What the transport lost has a cause beneath it; what could not be read has none.
@@ -30,7 +30,7 @@ impl Counters {
         }
     }
 
-    /// Counts a message that makes no sense.
+    /// Counts an invalid message.
     pub(super) fn nonsense(&self, from: &str, reason: &str) {
         self.bad_messages.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(from, reason, "a bad message");

@@ -1,8 +1,8 @@
-//! The door: takes connections in, few at a time from callers that nobody knows (P-27).
+//! The door: takes connections in, few at a time from unknown callers (P-27).
 //!
 //! Invariant: at most [`MOST_STRANGERS`] connections are open whose caller was not admitted. One
-//! more closes the oldest of them, so that strangers who say nothing, however many, keep no replica
-//! out: it is admitted with its first bytes.
+//! more closes the oldest of them, so that silent strangers, however many, keep no replica out: a
+//! replica is admitted with its first bytes.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -24,10 +24,10 @@ use crate::security::{Caller, RefusalLog, wall_clock};
 /// How many connections there may be whose caller was not admitted.
 pub(super) const MOST_STRANGERS: usize = 64;
 
-/// After a connection could not be taken in, for want of descriptors most likely.
+/// The pause after a connection could not be taken in, most likely for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Between two lines in the log about the same.
+/// The time between two lines in the log about the same.
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Descriptors for files, sockets to other servers and what the program has open.
@@ -37,8 +37,8 @@ const OWN_DESCRIPTORS: usize = 64;
 pub(super) type Incoming = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
 
 /// How many connections a server of so many replicas and servers may have: theirs, some that are
-/// about to be closed, and strangers. At most as many as there are descriptors for, so that
-/// checkpoints can always be written.
+/// closing, and strangers'. At most as many as there are descriptors for, so that checkpoints can
+/// always be written.
 pub(super) fn most_connections(replicas: usize, servers: usize) -> usize {
     let wanted = 4 * (replicas + servers) + 32 + MOST_STRANGERS;
     wanted.min(descriptors().saturating_sub(OWN_DESCRIPTORS)).max(MOST_STRANGERS)
@@ -55,7 +55,7 @@ fn descriptors() -> usize {
     usize::MAX
 }
 
-/// Takes in at most `most` connections at a time, until what it gives is dropped.
+/// Takes in at most `most` connections at a time, until the returned stream is dropped.
 pub(super) fn open<I, IO, E>(incoming: I, most: usize, refusals: Arc<RefusalLog>) -> Incoming
 where
     I: Stream<Item = Result<(IO, Option<SocketAddr>), E>> + Send + 'static,
@@ -112,12 +112,12 @@ struct Door {
     /// Held by each connection.
     open: Arc<()>,
     most: usize,
-    /// When the log was told that connections were not taken in.
+    /// When the log last reported connections that were not taken in.
     told: Option<Instant>,
 }
 
 impl Door {
-    /// Makes room for one more connection; `None` where there is none, and it is to be closed.
+    /// Makes room for one more connection; `None` if there is none, and the connection must close.
     fn admit(&mut self, address: Option<SocketAddr>) -> Option<(Caller, Arc<()>)> {
         self.strangers.retain(Caller::is_unproven);
         let is_full = Arc::strong_count(&self.open) > self.most;
@@ -169,7 +169,7 @@ mod tests {
         first.0.admit();
         let others: Vec<_> = (0..MOST_STRANGERS).filter_map(|_| door.admit(None)).collect();
         assert_eq!(others.len(), MOST_STRANGERS);
-        // The first one is none any more, and the second was the oldest.
+        // The first is no longer a stranger, and the second was the oldest.
         assert!(!second.0.is_unproven(), "it was not turned away");
         assert!(others.iter().all(|(caller, _)| caller.is_unproven()));
     }

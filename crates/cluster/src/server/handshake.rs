@@ -14,7 +14,7 @@ const HELLO: Duration = Duration::from_secs(5);
 /// The first message of a connection, which comes at once or never, and must be a hello.
 ///
 /// # Errors
-/// It is none, or none came.
+/// It is not one, or none came.
 pub(super) async fn hello<M: Message + Default, H>(
     incoming: &mut Receiving<M>,
     counters: &Counters,

@@ -1,8 +1,8 @@
 //! The leader: the coordinator, and the parameter servers that carry out what it decides.
 //!
 //! Plain state under one lock, `SharedLeader`'s, which is held while orders go out, so that every
-//! server gets them in one order. Messages are handed over and not waited for; what takes time is
-//! left as a [`Task`]. Lock order: the leader's, the shard's, the connections'.
+//! server gets them in one order. Messages are handed over without waiting; what takes time is left
+//! as a [`Task`]. Lock order: the leader's, the shard's, the connections'.
 
 mod checkpoints;
 pub(super) mod ending;
@@ -45,19 +45,19 @@ use shared::Task;
 pub(super) struct Leader<T: Scalar> {
     settings: Arc<ServerSettings>,
     origin: Instant,
-    /// That of its own process, whose connections replicas ask it over.
+    /// The leader's own parameter server, over whose connections replicas ask it.
     own: Arc<ParameterServer<T>>,
     /// By index.
     pub(super) servers: Arc<[ServerHandle<T>]>,
     pub(super) coordinator: Coordinator,
     /// Whether all shards are in the coordinator's generation.
     pub(super) serving: bool,
-    /// When that came about.
+    /// When that happened.
     began: Option<Duration>,
     /// A new generation is needed.
     pub(super) stale: bool,
     pub(super) history: History,
-    /// What was wished for while it was not serving: done as soon as it is.
+    /// Requests that came while it was not serving: done as soon as it is.
     deferred: Deferred,
     pub(super) saving: Saving<T>,
     /// Drawn when the process started.
@@ -70,7 +70,7 @@ pub(super) struct Leader<T: Scalar> {
     heard: BTreeSet<ReplicaId>,
     /// Another process has gone on from its checkpoints; how that showed.
     pub(super) replaced: Option<String>,
-    /// The servers that do not take this coordinator, and why.
+    /// The servers that do not accept this coordinator, and why.
     pub(super) refusals: BTreeMap<ServerIndex, String>,
     /// Where the servers have no program of their own.
     pub(super) initial_values: Option<InitialValues<T>>,
@@ -120,19 +120,19 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         self.origin.elapsed()
     }
 
-    /// The newest generation that is this process's: it has claimed one before it begins it, and
-    /// whoever has a later one must know (P-26).
+    /// The newest generation of this process, which claims one before it begins it: the holder of a
+    /// later one must know (P-26).
     pub(super) fn newest_generation(&self) -> Generation {
         self.coordinator.generation().max(self.saving.claimed.unwrap_or_default())
     }
 
-    /// The coordinator, which is told the time.
+    /// The coordinator, with the present time.
     fn coordinator(&mut self) -> &mut Coordinator {
         let now = self.now();
         self.coordinator.at(now)
     }
 
-    /// Does what a replica asks of the coordinator.
+    /// Carries out a replica's request to the coordinator.
     pub(super) fn request(
         &mut self,
         replica: ReplicaId,
@@ -165,12 +165,12 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     /// A replica sends data, which is a sign of life.
     pub(super) fn is_alive(&mut self, replica: ReplicaId, ticket: Ticket) {
         self.coordinator().alive(replica, ticket);
-        // Whoever is no member any more is told so when it commits.
+        // A replica that is no longer a member is told so when it commits.
         drop(self.coordinator.take_actions());
     }
 
-    /// Does what the coordinator says: commands to all shards in their order, then what replicas
-    /// are told.
+    /// Carries out the coordinator's actions: commands to all shards in their order, then answers
+    /// to replicas.
     pub(super) fn act(&mut self) {
         let mut messages = Messages::new();
         loop {
@@ -270,7 +270,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
     }
 
-    /// Another server could not do as it was told.
+    /// Another server could not carry out an order.
     pub(super) fn order_failed(&mut self, server: ServerIndex, order: u64, error: CommandError) {
         if self.saving.lose(server, order) {
             let server = server.get();
@@ -290,12 +290,12 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
     }
 
-    /// A server has lost its state: what is under way is in vain, and requests wait.
+    /// A server has lost its state: what is under way is lost, and requests wait.
     pub(super) fn give_up_generation(&mut self) {
         (self.serving, self.stale) = (false, true);
     }
 
-    /// The training as the coordinator has seen it, for a reader who has come so far.
+    /// The training as the coordinator has seen it, for a reader at this position.
     pub(super) fn recorded(&self, cursor: Cursor) -> Recorded {
         let record = self.settings.record.as_ref();
         self.history.recorded(&self.coordinator, record, cursor, self.now())

@@ -1,5 +1,5 @@
-//! The link between the leader and another parameter server: orders go one way, and what became of
-//! them comes back.
+//! The link between the leader and another parameter server: orders go one way, and their results
+//! come back.
 
 pub(super) mod follower_side;
 pub(super) mod leader_side;

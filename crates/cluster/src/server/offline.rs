@@ -1,5 +1,5 @@
-//! A server's connections without sockets, for tests: bytes go in as they come over one, and what
-//! the server says comes out.
+//! A server's connections without sockets, for tests: bytes go in as if they came over one, and the
+//! server's messages come out.
 
 use std::convert::Infallible;
 use std::fmt::Debug;
@@ -33,7 +33,7 @@ use crate::proto::order::Order as Message;
 use crate::proto::{self, ControlRequest, Done, Order, ToReplica, ToServer};
 use crate::stream::Receiving;
 
-/// A message as it stands on a connection: not compressed, its length, its bytes.
+/// A message as framed on a connection: not compressed, its length, its bytes.
 pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
     [&[0][..], &length.to_be_bytes(), message].concat()
@@ -54,7 +54,7 @@ impl Body for Pipe {
     }
 }
 
-/// Messages that are written as bytes.
+/// Messages written as bytes.
 pub(crate) fn receiving<M: prost::Message + Default>() -> (UnboundedSender<Bytes>, Receiving<M>) {
     let (sender, bytes) = unbounded_channel();
     (sender, Receiving::new(tonic::body::Body::new(Pipe(bytes))))
@@ -85,7 +85,7 @@ impl Talk {
         drop(self.sender.send(framed(&message.encode_to_vec()).into()));
     }
 
-    /// Says no more, and hears all that is still answered.
+    /// Sends no more, and hears all remaining answers.
     pub(crate) async fn close(self) -> Vec<ToReplica> {
         drop(self.sender);
         self.answers.collect().await
@@ -97,20 +97,20 @@ impl Talk {
     }
 }
 
-/// A replica's connection of these bytes, to its end.
+/// Plays these bytes as a replica's connection, to its end.
 pub(crate) async fn train(server: &Arc<Server<f32>>, bytes: &[u8]) {
     if let Ok(mut answers) = replica_stream::train(Arc::clone(server), whole(bytes)).await {
         while answers.next().await.is_some() {}
     }
 }
 
-/// The coordinator's connection of these bytes, to its end; what was answered.
+/// Plays these bytes as the coordinator's connection, to its end; returns the answers.
 pub(crate) async fn serve(server: &Arc<Server<f32>>, bytes: &[u8]) -> Vec<Done> {
     let Ok(answers) = Arc::clone(server).follow(whole(bytes)).await else { return Vec::new() };
     answers.collect().await
 }
 
-/// One call of whoever controls the training.
+/// One call of the controller of the training.
 pub(crate) fn control(server: &Arc<Server<f32>>, request: ControlRequest) {
     drop(service::control(server, request));
 }
@@ -132,7 +132,7 @@ pub(crate) fn initial_values(server: &Server<f32>) -> Option<Vec<Vec<f32>>> {
     Some(values.iter().map(|array| array.iter().copied().collect()).collect())
 }
 
-/// Who leads, which the first server does.
+/// The leader, in the first server.
 pub(super) fn leader(server: &Server<f32>) -> &Arc<SharedLeader<f32>> {
     server.leader().expect("it leads")
 }
@@ -176,7 +176,7 @@ pub(crate) fn restoring(server: &Server<f32>, generation: u64, global_step: i64)
     tensors.into_iter().chain(rest).collect()
 }
 
-/// What a server answers to an order; `server` is the one that saves.
+/// A server's answer to an order; `server` is the one that saves.
 fn right_answers(server: &Server<f32>, order: Order) -> Vec<Done> {
     let answers: Vec<Option<Answer>> = match order.order {
         Some(Message::Apply(apply)) => {
@@ -199,7 +199,7 @@ pub(crate) fn saved(server: &Server<f32>) -> Vec<Answer> {
     pieces(&state).map(Answer::Saved).chain([Answer::SavedScalars(scalars(&state))]).collect()
 }
 
-/// A leader's link to another server, whose answers are written by hand.
+/// A leader's link to another server, whose answers the test writes.
 pub(crate) struct Link {
     orders: Orders,
     index: ServerIndex,
@@ -234,7 +234,7 @@ impl Link {
         assert!(begun.is_ok(), "nothing stands in its way");
     }
 
-    /// Sends an order that is answered without a word.
+    /// Sends an order whose answer has no content.
     pub(crate) fn decide(&self) {
         self.orders.send(Message::Decide(proto::Decisions::default()));
     }
@@ -244,7 +244,7 @@ impl Link {
         self.orders.send(Message::Save(proto::SaveState::default()));
     }
 
-    /// A connection of the other server's of these bytes, to its end.
+    /// Plays these bytes as a connection of the other server's, to its end.
     pub(crate) async fn hear(&self, server: &Arc<Server<f32>>, bytes: &[u8]) {
         let leader = Arc::clone(leader(server));
         LinkKeeper::new(leader, self.index, self.orders.clone()).read(whole(bytes)).await;

@@ -1,8 +1,8 @@
-//! A parameter server: its shard, the replicas that are connected, and room for what they send.
+//! A parameter server: its shard, its connected replicas, and room for what they send.
 //!
-//! It is told what counts, when an update is made and when training is over, and decides none of
-//! it; who tells it, its own process or another, it does not know. Lock order: the shard's, then
-//! the connections'.
+//! It is told what counts, when to make an update and when training is over, and decides none of
+//! it; it does not know whether the leader is in its own process or another. Lock order: the
+//! shard's, then the connections'.
 
 mod connections;
 pub(super) mod intake;
@@ -50,16 +50,16 @@ pub(super) struct Updated {
     pub(super) took: Duration,
 }
 
-/// A shard and everything that it takes to serve it.
+/// A shard and all that is needed to serve it.
 pub(super) struct ParameterServer<T: Scalar> {
     pub(super) index: ServerIndex,
     pub(super) placement: Arc<Placement>,
-    /// What receipts are made with, which no replica knows.
+    /// The secret of the receipts, which no replica knows.
     secret: AtomicU64,
     /// The run that it serves, since its first generation.
     run: Mutex<Option<RunId>>,
     shard: Mutex<Shard<T>>,
-    /// The shard's, which are looked up while it is at work.
+    /// The shard's tables, looked up while it is at work.
     tables: Arc<Tables<T>>,
     wire: Wire,
     /// Where checkpoints are, if anywhere.
@@ -67,26 +67,26 @@ pub(super) struct ParameterServer<T: Scalar> {
     connections: Mutex<ReplicaConnections>,
     pub(super) room: StagingRoom,
     /// Whether there is room for fewer contributions than there may be: the leader's server gives
-    /// it for all servers, and no other one has anybody wait.
+    /// it for all servers, and no other server makes a replica wait.
     pub(super) bounded: bool,
-    /// The coordinator's word on a contribution has come.
+    /// The coordinator has decided on a contribution.
     decided: Notify,
     pub(super) counters: Counters,
     /// Whether this server was asked to end.
     pub(super) leaving: AtomicBool,
-    /// Once it may leave.
+    /// Set once it may leave.
     pub(super) released: watch::Sender<Option<Release>>,
     /// How the training ended, once it has and everything is saved.
     pub(super) over: watch::Sender<Option<Ended>>,
 }
 
-/// Where a generation begins.
+/// The state in which a generation begins.
 #[derive(Clone, Debug)]
 pub(super) struct Start {
     pub(super) run: RunId,
     pub(super) generation: Generation,
     pub(super) global_step: GlobalStep,
-    /// The checkpoint that has the rows of tables, by its name, where there is one.
+    /// The name of the checkpoint that has the rows of tables, if there is one.
     pub(super) checkpoint: Option<String>,
 }
 
@@ -108,14 +108,14 @@ pub(super) struct OtherRun {
 /// A server that was asked to end may leave.
 #[derive(Clone, Debug)]
 pub(super) enum Release {
-    /// A checkpoint has what it holds, or nobody is there who could write one.
+    /// A checkpoint has what it holds, or no leader is there to write one.
     Saved,
-    /// No checkpoint has, and why.
+    /// No checkpoint has it, and why.
     Unsaved(String),
 }
 
 impl Release {
-    /// From the words that travel: none where it is saved.
+    /// From the words that travel: none if it is saved.
     pub(super) fn of(words: String) -> Self {
         if words.is_empty() { Self::Saved } else { Self::Unsaved(words) }
     }
@@ -159,18 +159,18 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         lock(&self.connections)
     }
 
-    /// Receipts are made with this from now on.
+    /// From now on receipts are made with this secret.
     pub(super) fn set_secret(&self, secret: u64) {
         self.secret.store(secret, Ordering::Release);
     }
 
-    /// What shows the coordinator that this server holds a contribution.
+    /// The proof to the coordinator that this server holds a contribution.
     pub(super) fn receipt(&self, generation: Generation, contribution: Contribution) -> u64 {
         let secret = self.secret.load(Ordering::Acquire);
         coordinator::receipt(secret, self.index, generation, contribution)
     }
 
-    /// What was decided of contributions, and an update.
+    /// Carries out decisions on contributions, and an update.
     pub(super) fn carry_out(
         &self,
         command: &ShardCommand,
@@ -178,8 +178,8 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         let mut shard = self.shard();
         let begun = Instant::now();
         let carried_out = shard.carry_out(command);
-        // Not before: whoever gets the room wants the shard at once, and while that is at work
-        // would hold up a thread that others are read on.
+        // Not before: the replica that gets the room wants the shard at once, and while that is at
+        // work would hold up a thread that reads others.
         let decisions = command.decisions();
         decisions.iter().for_each(|decision| self.room.release(decision.contribution()));
         if !decisions.is_empty() {
@@ -199,10 +199,10 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         Usage::of_process(self.counters.received_bytes.load(Ordering::Relaxed))
     }
 
-    /// The state of the shard, and its rows as of the same step, to be written.
+    /// The state of the shard, and its rows as of the same step, for writing.
     ///
     /// # Errors
-    /// There is none of one step, since an update failed.
+    /// There is no state of one step, since an update failed.
     pub(super) fn save(&self) -> Result<Saved<T>, CommandError> {
         let shard = self.shard();
         if !shard.is_whole() {
@@ -236,7 +236,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         Ok(())
     }
 
-    /// What the state of a server consists of, which runs the same program.
+    /// The contents of a server's state, in the same program.
     pub(super) fn layout_of(&self, server: ServerIndex) -> Layout {
         Layout::of(&self.shard(), self.placement.parts(server.get()))
     }
@@ -277,20 +277,20 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         Ok(())
     }
 
-    /// A replica wants the variables once they are newer than it knows.
+    /// A replica asks for the variables once they are newer than its own.
     pub(super) fn pull(&self, replica: ReplicaId, wanted: Wanted) {
         let (snapshot, whole) = {
             let shard = self.shard();
             (shard.snapshot(), shard.is_whole())
         };
-        // If not, there is nothing to be read any more, and soon the end is told (P-25).
+        // If not, nothing is left to read, and soon the end is told (P-25).
         if whole {
             let sent = self.connections().pull(replica, wanted, &snapshot);
             self.counters.snapshots.fetch_add(sent, Ordering::Relaxed);
         }
     }
 
-    /// Sends the newest variables to whoever waits for them.
+    /// Sends the newest variables to the replicas that wait for them.
     fn publish(&self) {
         let snapshot = self.shard().snapshot();
         let sent = self.connections().publish(&snapshot);
@@ -302,10 +302,10 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         self.released.send_replace(Some(release));
     }
 
-    /// Training is over, which all replicas here are told. Nothing takes it back.
+    /// Training is over; tells all replicas here. Nothing takes that back.
     pub(super) fn end(&self, ended: Ended) {
         if !self.is_over() {
-            // First, so that whoever comes meanwhile is told as well.
+            // First, so that a replica that comes meanwhile is also told.
             self.over.send_replace(Some(ended.clone()));
             self.connections().send_to_all(&Message::Ended(ended));
         }

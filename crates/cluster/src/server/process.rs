@@ -1,4 +1,4 @@
-//! One process of a cluster that serves, from the wish to end to the last who hears of the end.
+//! One process of a cluster that serves, from the request to end until the last process has heard.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +27,7 @@ pub struct Server<T: Scalar> {
     pub(super) settings: Arc<ServerSettings>,
     pub(super) own: Arc<ParameterServer<T>>,
     pub(super) role: Role<T>,
-    /// No process that is away is started again.
+    /// No absent process is started again.
     expects_nobody: AtomicBool,
 }
 
@@ -37,21 +37,21 @@ impl<T: Scalar> std::fmt::Debug for Server<T> {
     }
 }
 
-/// Who has the parameter server do things.
+/// The leader or follower that commands the parameter server.
 pub(super) enum Role<T: Scalar> {
     Leader(Arc<SharedLeader<T>>),
     Follower(Arc<Follower<T>>),
 }
 
-/// How often it is looked whether all have heard of the end.
+/// How often to check whether all have heard of the end.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Supervisors wait for little longer than this before they kill.
+/// Supervisors wait little longer than this before they kill.
 const LONGEST: Duration = Duration::from_secs(15);
 
 impl<T: Scalar + bytemuck::Pod> Server<T> {
-    /// One that does not serve yet; its shard has the program's initial values. `life` is a number
-    /// that no other process has.
+    /// A process that does not serve yet; its shard has the program's initial values. `life` is a
+    /// number that no other process has.
     #[must_use]
     pub fn new(settings: ServerSettings, shard: Shard<T>, life: u64) -> Arc<Self> {
         let settings = Arc::new(settings);
@@ -94,21 +94,21 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
         self.own.shard().snapshot().generation
     }
 
-    /// Ends training, where this server leads.
+    /// Ends training, if this server leads.
     pub(crate) fn stop(&self, reason: StopReason) {
         if let Some(leader) = self.leader() {
             leader.with(|leader| leader.stop(reason));
         }
     }
 
-    /// Has a checkpoint written, where this server leads.
+    /// Has a checkpoint written, if this server leads.
     pub(crate) fn save(&self) {
         if let Some(leader) = self.leader() {
             leader.with(|leader| leader.wish_to_save());
         }
     }
 
-    /// No process that is away comes back: the end waits for those alone that are here.
+    /// No absent process comes back: the end waits only for those that are here.
     pub(crate) fn expect_no_returns(&self) {
         self.expects_nobody.store(true, Ordering::Release);
     }
@@ -123,11 +123,11 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
         self.leader()?.with(|leader| Some(leader.recorded(cursor)))
     }
 
-    /// This server was asked to end: it leaves once what it holds is in a checkpoint. To the others
-    /// it is lost then, and they wait for it as long as for any that was lost.
+    /// This server was asked to end: it leaves once what it holds is in a checkpoint. The others
+    /// then count it as lost, and wait for it as long as for any lost one.
     ///
-    /// Waits until it may leave, at most [`LONGEST`]. Where training is over it is never done: then
-    /// the server ends with the training, but waits for nobody who is not there.
+    /// Waits until it may leave, at most [`LONGEST`]. Once training is over it never completes:
+    /// then the server ends with the training, but waits for no absent process.
     ///
     /// # Errors
     /// [`ServeError::Unsaved`] when no checkpoint has what it holds.
@@ -159,8 +159,8 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
         }
     }
 
-    /// Waits until this server may leave. Lets the watched value go: whoever holds it stops those
-    /// who say so once more.
+    /// Waits until this server may leave. Releases the watched value: holding it would stop the
+    /// threads that say so once more.
     async fn released(&self) -> Release {
         let mut released = self.own.released.subscribe();
         let release = released.wait_for(Option::is_some).await;
@@ -174,7 +174,7 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
         self.own.is_over() || self.leader().is_some_and(ending)
     }
 
-    /// Waits, after the end, until everybody has heard of it and has what it wants, at most
+    /// Waits, after the end, until all processes have heard of it and have what they want, at most
     /// [`GRACE`].
     pub(super) async fn until_all_have_heard(&self) {
         let all = async {
@@ -185,7 +185,7 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
         let _ = tokio::time::timeout(GRACE, all).await;
     }
 
-    /// Whether somebody is here who wants the last variables, or will come to hear of the end.
+    /// Whether a replica is here that wants the last variables, or will come to hear of the end.
     fn is_waited_for(&self) -> bool {
         if !self.own.connections().replicas().is_empty() {
             return true;

@@ -25,10 +25,10 @@ use crate::proto::{self, ToReplica, ToServer};
 use crate::stream::Receiving;
 use crate::wire::{self, WireError};
 
-/// Who is at the other end, and who hears it here.
+/// The process at the other end, and this one's receiver.
 struct ReplicaStream<T: Scalar> {
     own: Arc<ParameterServer<T>>,
-    /// Who decides, if that is this process.
+    /// The coordinator, if it is in this process.
     leader: Option<Arc<SharedLeader<T>>>,
     replica: ReplicaId,
     /// Its number at this server.
@@ -37,7 +37,7 @@ struct ReplicaStream<T: Scalar> {
     has_recalled: bool,
 }
 
-/// Takes a connection: the hello first, then the rest in a task of its own.
+/// Takes a connection: the hello first, then the rest in its own task.
 pub(super) async fn train<T: Scalar + bytemuck::Pod>(
     server: Arc<Server<T>>,
     mut incoming: Receiving<ToServer>,
@@ -52,7 +52,7 @@ pub(super) async fn train<T: Scalar + bytemuck::Pod>(
     let leader = server.leader().cloned();
     let connection = open(&own, leader.as_ref(), (replica, &hello), sender)?;
     let told = leader.clone();
-    // While the leader is at work nobody waits to say so; the next piece will.
+    // While the leader is at work this does not wait to say so; the next piece will.
     let alive = move |ticket| {
         told.iter().for_each(|it| it.try_with(|leader| leader.is_alive(replica, ticket)));
     };
@@ -206,7 +206,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
         self.own.connections().close(self.replica, self.connection);
     }
 
-    /// To pass it over would leave the replica waiting for an answer.
+    /// Ignoring it would leave the replica waiting for an answer.
     fn refuse_unknown(&self) {
         let reason = WireError::unknown().to_string();
         self.own.counters.nonsense(&self.replica.to_string(), &reason);
@@ -214,7 +214,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
         self.answer(None, Answer::Refused(refusal.into()));
     }
 
-    /// An error closes the connection: what came makes no sense.
+    /// An error closes the connection: the message is invalid.
     async fn take(&mut self, message: Message) -> Result<(), BadMessage> {
         match message {
             Message::Pull(pull) => {
@@ -249,7 +249,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
         }
     }
 
-    /// Waits until the last snapshot that the replica asked for is on its way whole.
+    /// Waits until the last snapshot that the replica asked for is fully on its way.
     async fn pull(&self, pull: proto::Pull) {
         let after = (Generation::new(pull.generation), GlobalStep::new(pull.after));
         let room = self.own.connections().room(self.replica, self.connection);
@@ -258,7 +258,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
         }
     }
 
-    /// Waits until the rows of the last lookup are on their way whole.
+    /// Waits until the rows of the last lookup are fully on their way.
     async fn look_up(&self, lookup: &proto::Lookup) -> Result<(), BadMessage> {
         let room = self.own.connections().lookup_room(self.replica, self.connection);
         let Some(place) = self.place_in(room).await else { return Ok(()) };
@@ -267,7 +267,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaStream<T> {
         Ok(())
     }
 
-    /// A place, as long as somebody reads over this connection.
+    /// A place, as long as the other end reads over this connection.
     async fn place_in(&self, room: Option<Arc<Semaphore>>) -> Option<OwnedSemaphorePermit> {
         let place = room?.acquire_owned();
         tokio::pin!(place);

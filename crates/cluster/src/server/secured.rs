@@ -1,4 +1,4 @@
-//! Connections as they are served: with TLS where that is asked for.
+//! Connections as they are served: with TLS if required.
 //!
 //! A handshake is each connection's own task, so that a slow one holds up no other.
 
@@ -18,16 +18,16 @@ use super::connection::Connection;
 use super::door::Incoming;
 use crate::security::{Caller, ServerTls};
 
-/// A connection whose bytes are a call's.
+/// A connection that carries a call's bytes.
 pub(super) enum Secured {
     Plain(Connection),
     Tls(Box<TlsStream<Connection>>),
 }
 
-/// Such connections.
+/// A stream of them.
 pub(super) type Served = Pin<Box<dyn Stream<Item = io::Result<Secured>> + Send>>;
 
-/// Encrypts what comes in, where that is asked for, until what it gives is dropped.
+/// Encrypts incoming connections, if required, until the returned stream is dropped.
 pub(super) fn secure(mut incoming: Incoming, tls: Option<ServerTls>) -> Served {
     let Some(tls) = tls else {
         return Box::pin(incoming.map(|connection| connection.map(Secured::Plain)));
@@ -49,7 +49,7 @@ pub(super) fn secure(mut incoming: Incoming, tls: Option<ServerTls>) -> Served {
                     let (sender, tls) = (sender.clone(), tls.clone());
                     handshakes.spawn(async move {
                         if let Some(secured) = shake_hands(&tls, connection).await {
-                            // Fails only when nobody serves any more.
+                            // Fails only when the server has ended.
                             let _ = sender.send(Ok(secured)).await;
                         }
                     });

@@ -28,10 +28,10 @@ use crate::proto::Ended;
 use crate::security::{AdmissionLayer, wall_clock};
 use crate::socket;
 
-/// After the end was told, connections may take so long to close.
+/// How long connections may take to close after the end was told.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// Serves on a socket until training is over; answers why it ended.
+/// Serves on a socket until training is over; returns why it ended.
 ///
 /// # Errors
 /// [`ServeError`].
@@ -43,8 +43,8 @@ pub async fn serve<T: Scalar + bytemuck::Pod>(
     serve_with_incoming(server, listener.incoming()?, settings).await
 }
 
-/// A socket that listens, for several servers one after the other: who connects in between waits
-/// for the next.
+/// A listening socket, for several servers one after the other: callers that connect in between
+/// wait for the next.
 #[derive(Debug)]
 pub struct Listener {
     socket: std::net::TcpListener,
@@ -65,12 +65,12 @@ impl Listener {
         bound.map_err(|source| ServeError::Bind { address, source })
     }
 
-    /// Where it listens.
+    /// Its address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The connections that come in, while it is read. Needs a tokio runtime.
+    /// The incoming connections, while the stream is read. Needs a tokio runtime.
     ///
     /// # Errors
     /// [`ServeError::Bind`].
@@ -85,7 +85,7 @@ impl Listener {
     }
 }
 
-/// The same on connections of any kind, each with the address that it comes from.
+/// The same on connections of any kind, each with its peer's address.
 ///
 /// # Errors
 /// [`ServeError`].
@@ -137,7 +137,7 @@ where
     }
 }
 
-/// Answers calls, over at most so many connections, until `ending` has come; then closes them.
+/// Answers calls, over at most so many connections, until `ending` completes; then closes them.
 pub(super) async fn answer_calls<I, IO, E, F>(
     calls: Arc<dyn Calls>,
     incoming: I,
@@ -157,7 +157,7 @@ where
     let ending = ending(reporter);
     let ending = Box::pin(async {
         ending.await;
-        // Fails only when nobody serves any more.
+        // Fails only when the server has ended.
         let _ = told.send(());
     });
     let services = Services { health: HealthServer::new(health), calls };

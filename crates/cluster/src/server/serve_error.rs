@@ -2,16 +2,16 @@
 
 use std::net::SocketAddr;
 
-/// Why a server ended otherwise than by the end of training.
+/// Why a server ended other than by the end of training.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// It cannot listen there.
+    /// It cannot listen at the address.
     #[error("cannot listen on {address}: {source}")]
     Bind {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// The transport failed.
@@ -29,7 +29,7 @@ pub enum ServeError {
          before"
     )]
     Unsaved {
-        /// Why not.
+        /// The reason.
         reason: String,
     },
     /// Another process has gone on from its checkpoints, and trains in its place.
@@ -38,16 +38,16 @@ pub enum ServeError {
         /// How that showed.
         reason: String,
     },
-    /// Another parameter server does not take this coordinator.
+    /// Another parameter server does not accept this coordinator.
     #[error("the cluster refused this coordinator: {reason}")]
     Refused {
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// Training failed.
     #[error("training failed: {reason}")]
     Failed {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }

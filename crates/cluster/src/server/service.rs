@@ -1,4 +1,4 @@
-//! The calls of the gRPC service, each handed to whom it is for.
+//! The calls of the gRPC service, each handed to its receiver.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -37,19 +37,19 @@ impl<T: Scalar + bytemuck::Pod> Calls for Server<T> {
     }
 }
 
-/// The method that a call is for, if there is one of that name.
+/// The method of a call, if there is one of that name.
 pub(super) fn method(request: &http::Request<Body>) -> &'static str {
     let name = request.uri().path().rsplit('/').next().unwrap_or_default();
     let methods = ["Train", "Serve", "Status", "Record", "Control"];
     methods.into_iter().find(|it| *it == name).unwrap_or_default()
 }
 
-/// The answer to a call of another method.
+/// The answer to an unknown method.
 pub(super) fn unknown(path: &str) -> http::Response<Body> {
     Status::unimplemented(format!("there is no method {path}")).into_http()
 }
 
-/// A call of one message and one answer.
+/// A call with one message and one answer.
 pub(super) async fn once<Q, A>(
     request: http::Request<Body>,
     answer: impl Fn(Q) -> Result<A, Status> + Clone + Send,

@@ -1,4 +1,4 @@
-//! What a process that serves must know.
+//! What a serving process must know.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,19 +18,19 @@ use crate::placement::Placement;
 use crate::security::Guard;
 use crate::shard::Wire;
 
-/// What a parameter server must know, and to lead also.
+/// What a parameter server must know, and what it needs to lead.
 pub struct ServerSettings {
     /// Which server it is; the first leads.
     pub index: ServerIndex,
-    /// Who owns which parts.
+    /// Which server owns which parts.
     pub placement: Arc<Placement>,
     /// What all processes must agree on.
     pub agreement: Agreement,
     /// The engine's settings.
     pub config: Config,
-    /// The run that checkpoints belong to, until one is gone on from.
+    /// The run that checkpoints belong to, until the server goes on from one.
     pub run: RunId,
-    /// Where what happens is recorded, if anywhere; by the leader alone.
+    /// Where to record what happens, if anywhere; by the leader alone.
     pub record: Option<Record>,
     /// Whether the servers have no program of their own, and the chief sends initial values.
     pub values_from_chief: bool,
@@ -46,11 +46,11 @@ pub struct ServerSettings {
     pub last_step: Option<i64>,
     /// Whether to end when the loss is NaN or infinite.
     pub nan_guard: bool,
-    /// How long a server waits for others that are gone.
+    /// How long a server waits for missing ones.
     pub reconnect_timeout: Duration,
     /// How many contributions may be staged at once.
     pub staging: usize,
-    /// Who asks callers for the key, if anybody does: for its counts.
+    /// What asks callers for the key, if anything: for its counts.
     pub guard: Option<Arc<Guard>>,
 }
 
@@ -67,7 +67,7 @@ impl ServerSettings {
     /// How many decisions the coordinator sends together.
     ///
     /// Where there is room for few contributions, those that wait to be sent take some of it; at
-    /// least one place is for whoever is still to come, beside those of replicas that got stuck.
+    /// least one place is for replicas still to come, beside those of replicas that are stuck.
     fn batch(&self) -> usize {
         let (needed, replicas) =
             (self.config.settings().replicas_to_aggregate, self.config.total_num_replicas());
@@ -80,7 +80,7 @@ impl ServerSettings {
         }
     }
 
-    /// When training is to end: after which update, and whether where the loss is NaN.
+    /// When training should end: after which update, and whether when the loss is NaN.
     pub(super) fn duties(&self) -> (Option<i64>, bool) {
         (self.last_step, self.nan_guard)
     }

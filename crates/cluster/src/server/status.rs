@@ -35,34 +35,33 @@ pub struct ServerStatus {
     pub usage: Usage,
     /// Snapshots sent so far.
     pub snapshots: u64,
-    /// Messages that made no sense.
+    /// Invalid messages.
     pub bad_messages: u64,
     /// Checkpoints written.
     pub checkpoints: u64,
-    /// Checkpoints that were not written, though they should have been (ps 0).
+    /// Checkpoints that failed (ps 0).
     pub failed_checkpoints: u64,
-    /// Why the newest of them was not, if no later one was written (ps 0).
+    /// Why the newest of them failed, if no later one was written (ps 0).
     pub checkpoint_error: Option<String>,
     /// Updates a second, lately (ps 0).
     pub updates_per_second: Option<f64>,
-    /// What must come before training can begin, if anything is missing: a program, or the chief's
-    /// initial values.
+    /// What training still needs to begin, if anything: a program, or the chief's initial values.
     pub waiting_for: Option<String>,
     /// Whether all shards are ready (ps 0).
     pub serving: Option<bool>,
     /// All parameter servers, as ps 0 sees them (ps 0).
     pub servers: Vec<ServerPresence>,
-    /// Calls that were refused for want of the key, where one is asked for.
+    /// Calls refused for want of the key, if one is required.
     pub refusals: Option<RefusalCounts>,
     /// The coordinator (ps 0).
     pub coordinator: Option<Status>,
 }
 
-/// What a server without a program waits for, before it can begin.
+/// What a server without a program awaits, before it can begin.
 pub(super) const PROGRAM: &str = "a program, with the first worker";
 const VALUES: &str = "the chief's initial values";
 
-/// Whether a parameter server can be spoken to, and since when.
+/// Whether a parameter server is connected, and since when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServerPresence {
     /// Which one.
@@ -71,7 +70,7 @@ pub struct ServerPresence {
     pub up: bool,
     /// How many seconds that has been so.
     pub seconds: f64,
-    /// What its process needed when it was last heard of, if it was.
+    /// What its process needed when it was last heard of, if ever.
     pub usage: Option<Usage>,
 }
 
@@ -124,7 +123,7 @@ impl<T: Scalar + bytemuck::Pod> Server<T> {
 }
 
 impl<T: Scalar + bytemuck::Pod> Leader<T> {
-    /// All servers, of which this process's own needs this.
+    /// All servers, with what this process's own needs.
     fn presences(&self, own: Usage) -> Vec<ServerPresence> {
         let presence = |(server, handle): (usize, &ServerHandle<T>)| {
             let lasts = handle.state_lasts().unwrap_or_else(|| self.now());

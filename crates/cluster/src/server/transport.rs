@@ -22,15 +22,15 @@ use crate::client::{FRAME, WINDOW};
 use crate::security::{AdmissionLayer, Guard, ServerTls};
 use crate::stream;
 
-/// How many calls are under way over one connection: a process makes one. More are
-/// refused, and while those refusals are not read nothing more is; what is not read of a call holds
-/// a piece of a snapshot (P-27).
+/// How many calls are under way over one connection: a process makes one. More are refused, and
+/// while those refusals are not read nothing more is; what a call leaves unread holds a piece of a
+/// snapshot (P-27).
 const MOST_CALLS: u32 = 4;
 
 /// How a server listens.
 #[derive(Clone, Default)]
 pub struct TransportSettings {
-    /// Who asks callers for the key.
+    /// What asks callers for the key.
     pub guard: Option<Arc<Guard>>,
     /// TLS, mutual where it has a CA.
     pub tls: Option<ServerTls>,
@@ -44,13 +44,13 @@ impl std::fmt::Debug for TransportSettings {
     }
 }
 
-/// What comes of a call.
+/// The outcome of a call.
 pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// Serving, until its end.
 pub(super) type Served = Pin<Box<dyn Future<Output = Result<(), tonic::transport::Error>> + Send>>;
 
-/// What answers the calls of [`stream::SERVICE`].
+/// Answers the calls of [`stream::SERVICE`].
 pub(super) trait Calls: Send + Sync {
     /// Answers one call.
     fn call(self: Arc<Self>, request: Request<Body>) -> Answer;
@@ -65,7 +65,7 @@ pub(super) struct Services {
 
 /// Serves until `ending` has come and all connections are closed.
 ///
-/// The future is in a box since one that is not is compiled by each crate that awaits it.
+/// The future is boxed, since an unboxed one is compiled by each crate that awaits it.
 pub(super) fn serve(
     services: Services,
     incoming: secured::Served,
@@ -101,7 +101,7 @@ impl Service<Request<Body>> for Services {
     }
 }
 
-/// The name under which the health of the calls is told.
+/// The name under which the health of the calls is reported.
 pub(super) struct Name;
 
 impl NamedService for Name {

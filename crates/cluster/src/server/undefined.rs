@@ -1,9 +1,10 @@
 //! A parameter server without a program: it learns from the first hello what is trained, and gives
 //! way to a server of that.
 //!
-//! The first server hears it from a replica, the others from the coordinator, so that there is one
-//! source of it. Whoever says hello meanwhile is asked to come again. Invariant: what it takes
-//! makes a server that agrees with the program, and needs no more memory than was allowed (P-27).
+//! The first server hears it from a replica, the others from the coordinator, so that it has one
+//! source. A process that says hello meanwhile is asked to come again. Invariant: what the server
+//! takes makes a server that agrees with the program, and needs no more memory than was allowed
+//! (P-27).
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -35,11 +36,11 @@ use crate::proto::{
 };
 use crate::stream::{self, Receiving};
 
-/// What a program says of itself.
+/// A program's description of itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub(crate) definition: Definition,
-    /// What all must agree on, as it came.
+    /// What all must agree on, as received.
     pub(crate) items: Vec<Item>,
     pub(crate) duties: ServerDuties,
 }
@@ -48,9 +49,9 @@ pub(crate) struct Program {
 pub(crate) struct Undefined {
     index: ServerIndex,
     limits: Limits,
-    /// How long others than the first wait for the coordinator.
+    /// How long servers other than the first wait for the coordinator.
     patience: Duration,
-    /// Once it has come.
+    /// Set once it has come.
     program: watch::Sender<Option<Program>>,
     counters: Counters,
 }
@@ -80,7 +81,7 @@ impl Undefined {
         let mut program = self.program.subscribe();
         let mut came = program.clone();
         let ending = |reporter: tonic_health::server::HealthReporter| async move {
-            // Fails only when nobody listens any more.
+            // Fails only when the listener is gone.
             drop(came.wait_for(Option::is_some).await);
             reporter.set_not_serving::<transport::Name>().await;
         };
@@ -138,7 +139,7 @@ impl Undefined {
         Err(self.define(hello.agreement, ServerDuties::default()))
     }
 
-    /// Takes what is trained, if nobody has said so yet; what to tell the caller.
+    /// Takes what is trained, if it is not yet known; what to tell the caller.
     fn define(&self, items: Vec<Item>, duties: ServerDuties) -> Status {
         match Definition::parse(&items).and_then(|it| it.check(&self.limits).map(|()| it)) {
             Ok(definition) => {

@@ -1,4 +1,4 @@
-//! What a parameter server needs of its machine, for whoever looks after it.
+//! What a parameter server needs of its machine, for its supervisor.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,14 +7,14 @@ use crate::proto;
 /// Memory and traffic of one parameter server's process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Memory of the process that is in use; 0 where the system does not say.
+    /// Memory of the process that is in use; 0 if the system does not tell.
     pub memory_bytes: u64,
     /// Payload received so far.
     pub received_bytes: u64,
 }
 
 impl Usage {
-    /// Of this process, which has received so much.
+    /// Those of this process, which has received so much.
     #[must_use]
     pub fn of_process(received_bytes: u64) -> Self {
         let told = std::fs::read_to_string("/proc/self/status").ok();

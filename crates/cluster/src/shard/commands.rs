@@ -1,4 +1,4 @@
-//! What the coordinator decides and what replicas announce, carried out whoever serves the shard.
+//! What the coordinator decides and what replicas announce, carried out on any server's shard.
 
 use accum_core::GlobalStep;
 use sync_replicas::Scalar;
@@ -14,14 +14,14 @@ pub struct Applied {
     pub variable: Option<usize>,
 }
 
-/// What is to be done about a contribution that is announced.
+/// What to do about an announced contribution.
 #[derive(Debug)]
 pub enum Announced<T> {
     /// It is whole: nothing that follows is wanted.
     Held,
-    /// The coordinator's word on it has come.
+    /// It has been decided on.
     Decided,
-    /// Its bytes are to come.
+    /// Its bytes will follow.
     Open(Open<T>),
     /// An old packet: the replica has long gone on.
     Old,
@@ -34,7 +34,7 @@ pub enum BeginError {
     /// The saved state does not fit.
     #[error(transparent)]
     State(#[from] StateError),
-    /// Steps were made of the initial values, and there is no saved state.
+    /// Steps were made from the initial values, and there is no saved state.
     #[error(
         "the coordinator has lost its state, and there is no checkpoint to go back to; give \
          --checkpoint-dir"
@@ -43,7 +43,7 @@ pub enum BeginError {
 }
 
 impl<T: Scalar> Shard<T> {
-    /// Carries out what was decided of contributions, and an update.
+    /// Carries out decisions on contributions, and an update.
     ///
     /// # Errors
     /// [`ShardError`], after which nothing more of the command is carried out.
@@ -74,7 +74,7 @@ impl<T: Scalar> Shard<T> {
     /// Announces a contribution of a generation, perhaps once more, perhaps late.
     ///
     /// # Errors
-    /// [`StageError`]: it makes no sense.
+    /// [`StageError`]: it is invalid.
     pub fn announce(
         &mut self,
         contribution: Contribution,

@@ -1,6 +1,6 @@
 //! What can go wrong with a shard, one enum an operation.
 //!
-//! Staging errors are the sender's fault and leave everybody else's contributions alone.
+//! Staging errors are the sender's fault and do not affect others' contributions.
 
 use accum_core::SlicesError;
 use sync_replicas::driver::Generation;
@@ -9,7 +9,7 @@ use sync_replicas::explicit::GradientKind;
 
 use super::Contribution;
 
-/// Why a contribution cannot be admitted as what was committed (R-19, R-25).
+/// Why a contribution cannot be admitted as committed (R-19, R-25).
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitError {
@@ -25,16 +25,16 @@ pub enum CommitError {
         /// The variable.
         name: String,
     },
-    /// A gradient of another kind than the variable has.
+    /// A gradient that differs in kind from its variable's.
     #[error(transparent)]
     Kind(#[from] StageError),
 }
 
-/// Why a contribution was not staged. What was staged of it is gone.
+/// Why a contribution was not staged. Nothing staged of it remains.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StageError {
-    /// A section names a part that there is not.
+    /// A section names an unknown part.
     #[error("section {section} is for part {got}; this shard has {parts} parts, from 0")]
     Part {
         /// The section's place.
@@ -54,7 +54,7 @@ pub enum StageError {
         /// The part of the section before.
         previous: usize,
     },
-    /// The gradient is of another kind than that of the first contribution (R-19).
+    /// The gradient differs in kind from that of the first contribution (R-19).
     #[error("part `{name}` has {got}; it had {expected} in the first contribution")]
     Kind {
         /// The part.
@@ -88,15 +88,15 @@ pub enum StageError {
         /// The number that came.
         got: u64,
     },
-    /// A contribution of more bytes than one may have (P-27).
+    /// A contribution of more bytes than allowed (P-27).
     #[error(
         "a contribution was announced with {got} bytes, expected at most {most}; merge equal rows, \
          or allow more with `largest_contribution`"
     )]
     Large {
-        /// The bytes up to the section that is too much.
+        /// The bytes up to the section that exceeds the limit.
         got: usize,
-        /// The most.
+        /// The limit.
         most: usize,
     },
     /// The replica began a later contribution already.
@@ -104,7 +104,7 @@ pub enum StageError {
     Older {
         /// The later one.
         staged: Contribution,
-        /// The one that came.
+        /// The contribution that came.
         got: Contribution,
     },
     /// A contribution that was admitted or discarded, or is older than one that was.
@@ -124,7 +124,7 @@ pub enum StageError {
     Section {
         /// The contribution.
         contribution: Contribution,
-        /// The number that came.
+        /// The number given.
         got: usize,
         /// How many were announced.
         sections: usize,
@@ -149,12 +149,12 @@ pub enum StageError {
         /// The bytes that came.
         got: usize,
     },
-    /// Rows that the part does not have.
+    /// Unknown rows of the part.
     #[error("the sparse gradient of part `{name}` does not fit")]
     Slices {
         /// The part.
         name: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: SlicesError,
     },
@@ -176,7 +176,7 @@ pub enum ShardError {
         /// The value's shape.
         got: Vec<usize>,
     },
-    /// Not one initial value a part.
+    /// The number of initial values differs from that of the parts.
     #[error("{got} initial values came for {expected} parts")]
     Count {
         /// The number of parts.
@@ -190,7 +190,7 @@ pub enum ShardError {
         /// The bytes of an element.
         got: usize,
     },
-    /// Its formula cannot be made anew from what is known of it.
+    /// Its formula cannot be rebuilt from what is known of it.
     #[error("the optimizer `{name}` is a program's own; it begins in a server of that program")]
     OwnOptimizer {
         /// Its name.
@@ -199,7 +199,7 @@ pub enum ShardError {
     /// The optimizer's numbers.
     #[error(transparent)]
     Optimizer(#[from] optim::BuildError),
-    /// A table cannot be trained so.
+    /// A table cannot be trained this way.
     #[error(transparent)]
     Table(#[from] sync_replicas::store::TableSetupError),
     /// A part cannot have slots.
@@ -214,13 +214,13 @@ pub enum ShardError {
     /// Two parts of one name.
     #[error(transparent)]
     Name(#[from] sync_replicas::VariableError),
-    /// The coordinator admitted what is not wholly staged here.
+    /// The coordinator admitted a contribution that is not wholly staged here.
     #[error("{contribution} is to be admitted, but is not wholly staged here")]
     NotStaged {
         /// The contribution.
         contribution: Contribution,
     },
-    /// The gradient is of another kind than that of the first contribution (R-19).
+    /// The gradient differs in kind from that of the first contribution (R-19).
     #[error("{contribution} does not fit: {source}")]
     Kind {
         /// The contribution.
@@ -233,7 +233,7 @@ pub enum ShardError {
     Sum {
         /// The part.
         name: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: accum_core::ApplyError,
     },

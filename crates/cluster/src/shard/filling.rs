@@ -1,6 +1,6 @@
 //! One section of a contribution, filled from bytes as they come.
 //!
-//! Invariant: no size that a sender claims is allocated on its word.
+//! Invariant: nothing is allocated on the strength of a size that a sender claims.
 
 use accum_core::{BufferPool, IndexedSlices, SlicesError};
 use ndarray::{ArrayD, IxDyn};
@@ -15,7 +15,7 @@ use crate::placement::{Part, check_indices};
 /// The bytes of a row's number.
 const INDEX: usize = size_of::<i64>();
 
-/// One section, as far as it came.
+/// One section, as far as it has arrived.
 #[derive(Debug)]
 pub(super) struct Filling<T> {
     pub(super) part: usize,

@@ -1,7 +1,7 @@
 //! Contributions on their way in: announced, filled from bytes, checked, and then whole.
 //!
-//! Decides nothing about freshness, and sums nothing. Each contribution has a lock of its own, so
-//! that its bytes are put in place while the shard is at work. Invariant: what is whole fits its
+//! Decides nothing about freshness, and sums nothing. Each contribution has its own lock, so that
+//! its bytes are put in place while the shard is at work. Invariant: a whole contribution fits its
 //! parts, so that admitting it cannot fail.
 
 use std::collections::BTreeMap;
@@ -22,14 +22,14 @@ use crate::placement::Part;
 #[derive(Debug)]
 pub(super) struct Staging<T: Scalar> {
     wire: Wire,
-    /// The bytes of one contribution at most.
+    /// The most bytes of one contribution.
     largest: usize,
     /// By replica, then by (incarnation, sequence), so that later ones come last.
     staged: BTreeMap<Contribution, Open<T>>,
-    /// By replica: the newest that was decided on. Neither it nor an earlier one is staged again.
+    /// By replica: the newest one decided on. Neither it nor an earlier one is staged again.
     decided: BTreeMap<ReplicaId, Contribution>,
-    /// By part: buffers of dense gradients that were added, for the next ones. No more than were
-    /// staged at once.
+    /// By part: buffers of dense gradients that were added, for reuse. No more than were staged at
+    /// once.
     pools: Vec<BufferPool<T>>,
 }
 
@@ -41,7 +41,7 @@ pub struct Open<T> {
     contribution: Contribution,
     parts: Arc<[Part]>,
     wire: Wire,
-    /// `None` once it is not the shard's any more.
+    /// `None` once the shard no longer has it.
     staged: Arc<Mutex<Option<Staged<T>>>>,
 }
 
@@ -59,9 +59,9 @@ impl<T: Scalar> Open<T> {
     /// then the rows. Sections may come in any order, and each in pieces of whole numbers.
     ///
     /// # Errors
-    /// [`StageError`], after which nothing is staged of the contribution: it is not the shard's any
-    /// more, more bytes than announced, a piece that ends within a number, a row that the part does
-    /// not have.
+    /// [`StageError`], after which nothing is staged of the contribution: it no longer belongs to
+    /// the shard, more bytes than announced, a piece that ends within a number, a row that the part
+    /// does not have.
     pub fn receive(&self, section: usize, bytes: &[u8]) -> Result<bool, StageError> {
         let contribution = self.contribution;
         let mut staged = self.lock();
@@ -100,15 +100,15 @@ impl<T: Scalar> Staging<T> {
         Self { wire, largest, staged: BTreeMap::new(), decided: BTreeMap::new(), pools }
     }
 
-    /// Where the buffers of a part's dense gradients go once they are added.
+    /// Where the buffers of a part's dense gradients return once they are added.
     pub(super) fn pool(&self, part: usize) -> &BufferPool<T> {
         &self.pools[part]
     }
 
     /// Announces a contribution; true if it is whole already: it has no data, or came before.
     ///
-    /// It replaces the replica's earlier ones that are not whole. Those that are may have been
-    /// accepted by the coordinator, whose word is still on its way; so may this one itself.
+    /// It replaces the replica's earlier incomplete ones. Whole ones may have been accepted by the
+    /// coordinator, whose decision is still on its way; so may this one itself.
     pub(super) fn begin(
         &mut self,
         contribution: Contribution,
@@ -145,7 +145,7 @@ impl<T: Scalar> Staging<T> {
         self.staged.get(&contribution).cloned().ok_or(StageError::Unknown { contribution })
     }
 
-    /// The sections as they were announced, once everything about them was found right.
+    /// The announced sections, once everything about them was found right.
     fn announced(
         &self,
         sections: &[Section],
@@ -229,7 +229,7 @@ impl<T: Scalar> Staging<T> {
         which.into_iter().for_each(|key| drop(self.remove(key)));
     }
 
-    /// Takes a contribution from whoever fills it.
+    /// Takes a contribution from the filling connection.
     fn remove(&mut self, contribution: Contribution) -> Option<Staged<T>> {
         self.staged.remove(&contribution)?.lock().take()
     }

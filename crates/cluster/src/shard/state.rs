@@ -1,5 +1,5 @@
-//! A shard's state as named tensors and numbers, and the way between those of all shards and the
-//! state of a whole run.
+//! A shard's state as named tensors and numbers, and the conversions between those of all shards
+//! and the state of a whole run.
 //!
 //! Knows no file and no message. Invariant: gathering what was scattered gives every bit back,
 //! however many shards there are, so that a checkpoint fits any number of them.
@@ -22,7 +22,7 @@ use crate::tensor::in_standard_layout;
 const VARIABLE: &str = "variable/";
 const OPTIMIZER: &str = "optimizer/";
 const AVERAGE: &str = "average/";
-/// What the moving averages call their values.
+/// The moving averages' name for their values.
 const VALUES: &str = "average";
 
 /// All of a shard at one step: `variable/PART`, `optimizer/PART/SLOT`, `average/PART/average`, and
@@ -142,7 +142,7 @@ impl<T: Scalar> Shard<T> {
     /// The state at step 0 of a shard of the same program with these parts and values.
     ///
     /// # Errors
-    /// [`ShardError`]: values that do not fit the parts; an optimizer that is a program's own.
+    /// [`ShardError`]: values that do not fit the parts; a program's own optimizer.
     pub fn initial_state(
         &self,
         parts: &[Part],
@@ -164,7 +164,7 @@ impl<T: Scalar> Shard<T> {
 }
 
 impl<T: Scalar> ShardState<T> {
-    /// The entries whose names begin so, without the beginning.
+    /// The entries whose names begin so, without the prefix.
     fn map(&self, prefix: &str) -> StateMap<'_, T> {
         let own = |name: &str| name.strip_prefix(prefix).map(str::to_owned);
         let counters = self.counters.iter().map(|(name, n)| (name, StateValue::Counter(*n)));
@@ -183,7 +183,8 @@ impl<T: Scalar> ShardState<T> {
     }
 }
 
-/// The state of the whole run from those of all its shards; `positions` is where it is in its data.
+/// The state of the whole run from those of all its shards; `positions` is its position in its
+/// data.
 ///
 /// # Errors
 /// [`StateError`]: shards of different steps, or without a tensor that their parts have.
@@ -241,7 +242,7 @@ pub fn gather<T: Scalar>(
     })
 }
 
-/// An entry that is no tensor.
+/// An entry that is not a tensor.
 fn number<'a, T: Scalar>(
     (name, value): (String, StateValue<'a, T>),
 ) -> Option<(String, StateValue<'static, T>)> {

@@ -16,7 +16,7 @@ impl<T: Scalar> Shard<T> {
     /// Moves a staged contribution into the sums of these lanes, or of all of them.
     ///
     /// Lane 0 is all variables when they are admitted together; otherwise a variable's lane is its
-    /// place in the order of variables. What the replica staged earlier is forgotten.
+    /// place in the order of variables. Earlier contributions of the replica are forgotten.
     ///
     /// # Errors
     /// [`ShardError::NotStaged`], and [`ShardError::Kind`] for one that was staged before the kinds
@@ -60,7 +60,7 @@ impl<T: Scalar> Shard<T> {
     /// Values are written elsewhere if a reader still holds them, or if the step has further lanes.
     ///
     /// # Errors
-    /// [`ShardError::Generation`], which changes nothing; [`ShardError::Update`], also for a mean
+    /// [`ShardError::Generation`], which changes nothing; [`ShardError::Update`], even for a mean
     /// or a result that is not finite, unless that was allowed (P-25). After that nothing is
     /// published, and training cannot go on: the shard [is not whole](Self::is_whole).
     pub fn apply(
@@ -89,7 +89,7 @@ impl<T: Scalar> Shard<T> {
     ) -> Result<(), ShardError> {
         match self.open.take() {
             None if last => {
-                // A reader's snapshot is left to it; what nobody reads is written in place.
+                // A reader's snapshot is left to it; values without a reader are written in place.
                 let mut published = std::mem::replace(&mut self.published, Arc::new(no_parts()));
                 let snapshot = Arc::make_mut(&mut published);
                 let updated = self.update(&mut snapshot.variables, lane, snapshot.global_step);

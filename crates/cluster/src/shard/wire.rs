@@ -49,7 +49,7 @@ impl Wire {
         }
     }
 
-    /// Writes numbers as they are once they have travelled so.
+    /// Rounds numbers as travelling would.
     pub(crate) fn round<T: Scalar>(self, numbers: &[T], rounded: &mut [T]) {
         match self {
             Self::Native => rounded.copy_from_slice(numbers),
@@ -72,7 +72,7 @@ impl Wire {
         }
     }
 
-    /// Writes as many numbers as there are bytes for; a rest that is no whole number is left out.
+    /// Writes as many numbers as there are bytes for, ignoring an incomplete last one.
     pub(crate) fn read<T: Scalar + bytemuck::Pod>(self, bytes: &[u8], numbers: &mut [T]) {
         match self {
             Self::Native => {

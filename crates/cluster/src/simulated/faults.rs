@@ -38,7 +38,7 @@ pub(super) struct Faults {
     end: Duration,
     /// The mean pause between two faults, in milliseconds.
     pace: u64,
-    /// Which kinds there are in this run.
+    /// The kinds of fault in this run.
     kinds: Vec<Kind>,
 }
 
@@ -72,7 +72,7 @@ impl Faults {
         }
     }
 
-    /// Another process is ps 0 now: it may crash as the first one might, which nobody starts again.
+    /// Another process is now ps 0: it may crash as the first one might, and is not started again.
     pub(super) fn replace_first(&mut self, host: &str, now: Duration) {
         let old = std::mem::replace(&mut self.hosts[0], host.to_owned());
         self.crashed.remove(&old);
@@ -85,7 +85,7 @@ impl Faults {
         now >= self.end
     }
 
-    /// A fault, if it is time for one; broken things are mended by the same dice.
+    /// A fault, if it is time for one; the same dice repair broken things.
     pub(super) fn happen(
         &mut self,
         now: Duration,

@@ -1,7 +1,7 @@
-//! Mischief in several acts: connections that are cut at a byte, servers that stand still or are
-//! slow, answers that come late, workers that die while they wait for room. All of it is drawn.
+//! Mischief in several acts: connections that are cut at a byte, servers that stop or are slow,
+//! answers that come late, workers that die while they wait for room. All of it is drawn.
 //!
-//! A single fault seldom meets another by chance; what is here sets a scene in which they meet.
+//! A single fault seldom meets another by chance; the scenes here make them meet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -11,13 +11,13 @@ use super::faults::Draw;
 use super::net::Cables;
 use super::program::{LEASE, Plan};
 
-/// The scenes of one run, and what is amiss at the moment.
+/// The scenes of one run, and the present troubles.
 pub(super) struct Mischief {
     plan: Plan,
     cables: Cables,
     /// The usual longest delay of a message.
     latency: Duration,
-    /// What is still to be done, by its time and in the order in which it was thought of.
+    /// What is still to come, by its time and in the order in which it was planned.
     acts: BTreeMap<(Duration, u64), Act>,
     thought: u64,
     held: BTreeSet<(String, String)>,
@@ -33,7 +33,7 @@ pub(super) struct Mischief {
 enum Kind {
     /// A worker's connections break, to some servers and not to others.
     Blip,
-    /// Servers stand still, and heartbeats go on.
+    /// Servers stop, and heartbeats go on.
     Still,
     /// A server's messages take longer than a lease, or nearly so.
     Slow,
@@ -74,7 +74,7 @@ impl Mischief {
         }
     }
 
-    /// What it is time for.
+    /// The acts that are due.
     pub(super) fn happen(
         &mut self,
         now: Duration,
@@ -159,7 +159,7 @@ impl Mischief {
         self.at(at, Act::Release(one, other));
     }
 
-    /// Some of a worker's connections break, each at a byte of its own.
+    /// Some of a worker's connections break, each at its own byte.
     fn blip(&mut self, worker: &str, server: u64, now: Duration, draw: &mut Draw) {
         for other in 0..self.plan.ps {
             if other == server || draw.below(3) == 0 {

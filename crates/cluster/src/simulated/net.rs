@@ -1,5 +1,5 @@
-//! Simulated TCP for the server and the client: what they take instead of sockets, and can be cut
-//! between any two bytes.
+//! Simulated TCP for the server and the client: takes the place of sockets, and can be cut between
+//! any two bytes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -40,7 +40,7 @@ pub(super) async fn listen() -> io::Result<Listener> {
 }
 
 impl Listener {
-    /// What comes in, for whoever reads it now.
+    /// Incoming bytes, for the present reader.
     pub(super) fn incoming(&self) -> ReceiverStream<io::Result<Accepted>> {
         let (shared, (sender, incoming)) = (Arc::clone(&self.0), tokio::sync::mpsc::channel(1));
         tokio::spawn(async move {
@@ -60,7 +60,7 @@ impl Listener {
     }
 }
 
-/// The connections that were made, by the names of both ends.
+/// The connections made, by the names of both ends.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cables(Arc<Mutex<Vec<Cable>>>);
 
@@ -71,7 +71,7 @@ struct Cable {
     fuse: Fuse,
 }
 
-/// How many bytes may still pass, once somebody has set it on fire.
+/// How many bytes may still pass, once the connection is set on fire.
 #[derive(Clone, Debug, Default)]
 struct Fuse(Arc<Mutex<(Option<u64>, Option<Waker>)>>);
 
@@ -79,12 +79,12 @@ impl Cables {
     /// Breaks the connections from one to the other after so many bytes, of either direction.
     pub(super) fn burn(&self, from: &str, to: &str, bytes: u64) {
         let mut cables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Nobody else has the fuses of those that are gone.
+        // No other owner has the fuses of connections that are gone.
         cables.retain(|cable| Arc::strong_count(&cable.fuse.0) > 1);
         for cable in cables.iter().filter(|cable| cable.from == from && cable.to == to) {
             let mut fuse = cable.fuse.lock();
             fuse.0 = Some(bytes);
-            // Whoever waits for bytes does not wait for more than these.
+            // A reader waits for no more bytes than these.
             fuse.1.take().into_iter().for_each(Waker::wake);
         }
     }

@@ -49,7 +49,7 @@ pub(super) struct Program {
 }
 
 pub(super) const LEASE: Duration = Duration::from_secs(2);
-/// Longer than faults last: who gives up did so because all servers have ended.
+/// Longer than faults last: a process gives up only because all servers have ended.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 impl Program {
@@ -88,7 +88,7 @@ impl Program {
         Hooks::new().stop_at_step(self.plan.last_step).checkpoints(&self.folder, 5, 2)
     }
 
-    /// A parameter server, until training is over; `started` gets to see it, and its ear.
+    /// A parameter server, until training is over; `started` sees it, and its ear.
     pub(super) async fn serve(
         self,
         index: u64,
@@ -158,7 +158,7 @@ fn variables() -> Variables<f32> {
         .expect("names of their own")
 }
 
-/// Rows of all kinds: that stay, that are counted first, that go when they are unused, that go when
+/// Rows of all kinds: those that stay, that are counted first, that go when unused, that go when
 /// they are too many.
 fn tables() -> [Table; 3] {
     [

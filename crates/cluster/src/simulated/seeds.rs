@@ -1,8 +1,8 @@
-//! The seeds, each played in a process of its own: what a seed comes to then depends on nothing
-//! that was played before it, and one that failed can be looked at again.
+//! The seeds, each played in its own process: a seed's result then depends on nothing played before
+//! it, and a failed one can be looked at again.
 //!
-//! All of it is drawn from the seed where tokio is built with `tokio_unstable`, as `cargo xtask sim
-//! --cluster` does; otherwise about one seed in a hundred goes otherwise now and then.
+//! With `tokio_unstable`, as in `cargo xtask sim --cluster`, everything is drawn from the seed;
+//! otherwise about one seed in a hundred occasionally plays differently.
 
 use std::ops::Range;
 use std::process::Command;
@@ -13,9 +13,9 @@ use super::faults::Draw;
 use super::program::Plan;
 use super::{play, play_plan};
 
-/// A few, for whoever only runs the tests.
+/// A few, for an ordinary run of the tests.
 const SEEDS: Range<u64> = 0..4;
-/// Chooses others, as A..B; a single one is played in this very process, and told about.
+/// Chooses others, as A..B; a single one is played in this very process, and reported.
 const VARIABLE: &str = "SYNC_REPLICAS_CLUSTER_SEEDS";
 /// The test below, by its full name.
 const TEST: &str = "simulated::seeds::whole_clusters_live_through_faults";
@@ -28,7 +28,7 @@ fn chosen() -> Range<u64> {
     range.unwrap_or_else(|| panic!("{VARIABLE} is {given:?}; expected A..B"))
 }
 
-/// What a process says that plays this seed, and whether it passed.
+/// The output of a process that plays this seed, and whether it passed.
 fn play_apart(seed: u64) -> (String, bool) {
     let program = std::env::current_exe().expect("this program has a name");
     let played = Command::new(program)

@@ -1,4 +1,4 @@
-//! A coordinator that is replaced while it stands still, and comes back (P-26).
+//! A coordinator that is replaced while it is stopped, and comes back (P-26).
 //!
 //! Parameter server 0 says and hears nothing for a while; a scheduler takes it for lost and starts
 //! another process under its name, with its folder. Then the first one goes on. Invariant: from the
@@ -55,14 +55,14 @@ impl First {
 
 /// The scene, where a run has it.
 pub(super) struct Succession {
-    /// When it stands still, when another is started, and when it goes on.
+    /// When it stops, when another is started, and when it goes on.
     times: Option<(Duration, Duration, Duration)>,
     others: Vec<String>,
     still: bool,
 }
 
 impl Succession {
-    /// In one run of three with several servers: with one, nobody can tell it.
+    /// In one run of three with several servers: with one server it cannot be told apart.
     pub(super) fn new(seed: u64, plan: &Plan) -> Self {
         let mut draw = Draw::new(seed ^ 0x5355_4343);
         let mut milliseconds = |from: u64, to: u64| Duration::from_millis(from + draw.below(to));
@@ -78,7 +78,7 @@ impl Succession {
         }
     }
 
-    /// What it is time for; whether the successor has just been started.
+    /// The acts that are due; whether the successor has just been started.
     pub(super) fn happen(
         &mut self,
         now: Duration,

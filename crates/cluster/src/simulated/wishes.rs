@@ -1,8 +1,8 @@
-//! What somebody wishes for while faults happen: that training ends, that it is saved, that a
-//! worker leaves. All drawn from the seed.
+//! Requests that come while faults happen: that training ends, that it is saved, that a worker
+//! leaves. All drawn from the seed.
 //!
-//! A wish meets every state that a training can be in: the start, an update, a save, a recovery,
-//! the end. Invariant: a process that heard one and lived on has it done.
+//! A request meets every state that a training can be in: the start, an update, a save, a recovery,
+//! the end. Invariant: a process that heard one and lived on carries it out.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::program::Plan;
 use crate::client::Connector;
 use crate::{Cluster, ProcessHandle};
 
-/// How one life of a process hears wishes.
+/// How one life of a process hears requests.
 #[derive(Clone)]
 pub(super) struct Ear {
     stop: ProcessHandle,
@@ -28,12 +28,12 @@ impl Ear {
         Self { stop: cluster.process_handle(), save: Arc::default() }
     }
 
-    /// Asks the coordinator for a checkpoint whenever one is wished for, as a
-    /// program does; never done.
+    /// Asks the coordinator for a checkpoint whenever one is requested, as a program does; never
+    /// done.
     pub(super) async fn pass_saves_on(&self, reach: &Connector) {
         loop {
             self.save.notified().await;
-            // Whoever asks for a checkpoint hears whether it is begun, and may ask again.
+            // The requester of a checkpoint hears whether it is begun, and may ask again.
             let _ = crate::save(reach).await;
         }
     }
@@ -46,7 +46,7 @@ enum Kind {
     Leave,
 }
 
-/// When a wish comes.
+/// When a request comes.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
     /// So long after the beginning.
@@ -64,17 +64,17 @@ struct Wish {
     moment: Moment,
 }
 
-/// The wishes of one run.
+/// The requests of one run.
 pub(super) struct Wishes {
     open: Vec<Wish>,
-    /// When the step of an open wish was made.
+    /// When the step of an open request was made.
     reached: Option<Duration>,
-    /// When the end was wished for, and the step of then.
+    /// When the end was requested, and the step at that time.
     stopped: Option<(Duration, i64)>,
 }
 
 impl Wishes {
-    /// None in two seeds of five, so that whole trainings are played as well.
+    /// None in two seeds of five, so that whole trainings are also played.
     pub(super) fn new(seed: u64, plan: &Plan) -> Self {
         let mut draw = Draw::new(seed ^ 0x5749_5348);
         let count = [0, 0, 1, 1, 2][draw.below(5) as usize];
@@ -82,7 +82,7 @@ impl Wishes {
         Self { open, reached: None, stopped: None }
     }
 
-    /// Tells the processes what is wished for by now. Whoever has crashed hears of nothing.
+    /// Makes the requests that are due by now. A crashed process hears nothing.
     pub(super) fn tell(
         &mut self,
         now: Duration,
@@ -114,12 +114,12 @@ impl Wishes {
         }
     }
 
-    /// Whether the end was wished for, and a server crashed after that.
+    /// Whether the end was requested, and a server crashed after that.
     pub(super) fn is_forgotten(&self, crashed: Option<Duration>) -> bool {
         self.stopped.is_some_and(|(then, _)| crashed.is_some_and(|crashed| crashed >= then))
     }
 
-    /// Whether training ended as it was wished, or to its last step where nobody wished.
+    /// Whether training ended as requested, or at its last step if there was no request.
     ///
     /// # Errors
     /// What is wrong.
@@ -133,7 +133,7 @@ impl Wishes {
         let left = reasons.iter().any(|it| it.contains("has left"));
         match self.stopped {
             None if asked => Err(format!("it ended at {step}, and nobody had asked for it")),
-            // What a crashed process had heard, nobody knows.
+            // What a crashed process had heard is unknown.
             Some((then, at))
                 if !asked && !left && at + FEW < last && crashed.is_none_or(|it| it < then) =>
             {
@@ -145,7 +145,7 @@ impl Wishes {
     }
 }
 
-/// A wish that is under way may be overtaken by so many steps.
+/// So many steps may overtake a request that is under way.
 const FEW: i64 = 4;
 
 fn wish(draw: &mut Draw, plan: &Plan) -> Wish {

@@ -1,28 +1,28 @@
 //! What is wrong with a description of a cluster.
 //!
-//! Not about networks: nothing was connected to yet. Invariant: a message stays short, however long
-//! the text that was refused.
+//! Not about networks: nothing is connected yet. Invariant: a message stays short, however long the
+//! refused text.
 
 /// The description of a cluster could not be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpecError {
-    /// A variable that the others need is not set.
+    /// A variable that the others require is not set.
     #[error("{variable} is not set: expected {expected}")]
     Missing {
         /// Which variable.
         variable: &'static str,
-        /// What it should have said.
+        /// The expected value.
         expected: &'static str,
     },
-    /// A variable, key or option says something else than it should.
+    /// A variable, key or option has an unexpected value.
     #[error("{variable}: expected {expected}, got {got}")]
     Invalid {
         /// The variable, with the key in it, or the option.
         variable: String,
-        /// What it should have said.
+        /// The expected value.
         expected: String,
-        /// What it said, shortened.
+        /// Its value, shortened.
         got: String,
     },
 }
@@ -47,7 +47,7 @@ impl SpecError {
     }
 }
 
-/// Lets an address through that is `host:port`, where an IPv6 host is in brackets; `variable` says
+/// Accepts an address of the form `host:port`, where an IPv6 host is in brackets; `variable` says
 /// where it stands.
 ///
 /// # Errors

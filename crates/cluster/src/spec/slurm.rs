@@ -9,7 +9,7 @@ use super::{ClusterSpec, MAX_PROCESSES, Node, Role, SpecError, Task, nodelist};
 /// The port of the first process of a host; the next ones have the ports after it.
 pub const DEFAULT_PORT_BASE: u16 = 8888;
 
-/// What Slurm says about a job step and this process in it.
+/// Slurm's data about a job step and this process in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlurmJob {
     /// The number of this process in the step.

@@ -136,7 +136,7 @@ const STEP: [(&str, &str); 5] = [
     ("SLURM_STEP_TASKS_PER_NODE", "2(x2),1"),
 ];
 
-/// What is set otherwise (nothing: unset), the number of ps, and what comes of it.
+/// What is set otherwise (nothing: unset), the number of ps, and the result.
 type SlurmCase<'a> = (&'a [(&'a str, &'a str)], u64, &'a str);
 
 #[test]

@@ -2,7 +2,7 @@
 //! environment.
 //!
 //! Reads the two forms that exist, lists and maps by index; not the keys that this project has no
-//! use for. Invariant: what is passed over cannot change who this process is.
+//! use for. Invariant: ignored keys cannot change which process this is.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub(super) fn parse(text: &str) -> Result<Node, SpecError> {
     Node::new(spec, task, "TF_CONFIG")
 }
 
-/// Enough of it to be recognized: there may be secrets in the rest.
+/// Enough of it to recognize it: the rest may hold secrets.
 fn beginning(text: &str, error: &serde_json::Error) -> String {
     let begins: String = text.chars().take(40).collect();
     format!("what begins with {begins:?} ({error})")

@@ -1,7 +1,7 @@
 //! A message in two pieces: a head, and the bytes of its one large field as they are.
 //!
-//! It is the message's ordinary encoding: one that is set twice is merged from both, so the head
-//! has the message without that field, and then once more with that field alone.
+//! It is the message's ordinary encoding: a field set twice is merged from both, so the head has
+//! the message without that field, and then once more with that field alone.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
@@ -13,7 +13,7 @@ use crate::proto::{done, order, to_replica, to_server};
 
 /// A message with a field that may be large.
 pub(crate) trait Bulk: Message + Default + 'static {
-    /// That field, and the numbers of the field that it is in and of its own, both below 16.
+    /// That field: the numbers of its parent and of itself, both below 16.
     fn payload(&mut self) -> Option<(u8, u8, &mut Bytes)>;
 }
 
@@ -55,10 +55,10 @@ impl Bulk for Done {
     }
 }
 
-/// Fewer bytes are copied into the head, which costs less than a frame of their own.
+/// Fewer bytes are copied into the head, which costs less than their own frame.
 const APART: usize = 8 << 10;
 
-/// Appends a message's head to what is there; the payload, which may be empty, follows it.
+/// Appends a message's head to the buffer; the payload, which may be empty, follows it.
 ///
 /// # Errors
 /// A message above the limit.

@@ -18,7 +18,7 @@ use super::payload::HEADER;
 pub(crate) struct Receiving<M> {
     body: Body,
     received: Received,
-    /// The length of the message that is coming.
+    /// The length of the incoming message.
     length: Option<usize>,
     message: PhantomData<fn() -> M>,
 }
@@ -59,7 +59,7 @@ impl<M: Message + Default> Receiving<M> {
         }
     }
 
-    /// A message that is there whole.
+    /// A complete message.
     fn decode(&mut self) -> Result<Option<M>, Status> {
         let length = match self.length {
             Some(length) => length,
@@ -101,7 +101,7 @@ struct Received {
     remaining: usize,
 }
 
-/// Fewer bytes are gathered, so that a message in tiny pieces takes no more memory than it has.
+/// Fewer bytes are gathered, so that a message in tiny pieces takes no more memory than its size.
 const SMALL: usize = 1 << 10;
 
 impl Received {

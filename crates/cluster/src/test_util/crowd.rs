@@ -149,7 +149,7 @@ fn check((aggregate, replicas, servers): (usize, usize, usize), most: f64) {
     let a_step = counts.values().sum::<usize>() as f64 / STEPS as f64;
     let case = format!("{aggregate} of {replicas} with {servers}: {counts:?}");
     assert!(a_step <= most, "{a_step} a step, expected at most {most}: {case}");
-    // What is counted is all that there is.
+    // Everything is counted.
     let of = |name| counts.get(name).copied().unwrap_or(0) / STEPS as usize;
     assert_eq!(
         (of("Commit"), of("Pushed"), of("Granted")),

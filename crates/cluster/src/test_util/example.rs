@@ -282,13 +282,13 @@ fn is_about_a_life(said: &Said) -> bool {
     )
 }
 
-/// Of a checkpoint that nobody writes.
+/// Of an unwanted checkpoint.
 fn written(tables: &str, failed: &str) -> proto::RowsWritten {
     let (aside, tables) = (".checkpoint-1.new".to_owned(), tables.as_bytes().to_vec().into());
     proto::RowsWritten { aside, tables, failed: failed.to_owned() }
 }
 
-/// Of a lookup that nobody waits for.
+/// Of an unwanted lookup.
 fn rows() -> proto::Rows {
     let data = [0.5_f32, 1.5].iter().flat_map(|it| it.to_le_bytes()).collect();
     proto::Rows { number: 1, tag: 0, changes: vec![2, 1].into(), data }

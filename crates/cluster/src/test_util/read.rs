@@ -1,4 +1,4 @@
-//! What a connection's bytes are, seen by somebody who only reads them.
+//! What a connection's bytes are, seen by a passive reader.
 
 use prost::{DecodeError, Message as _};
 

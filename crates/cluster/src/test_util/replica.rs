@@ -131,7 +131,7 @@ impl Replica {
         protocol.push(grant, report, work, self.now, actions).expect("it is of this life");
     }
 
-    /// All connections can be had, and nobody hears what is said over them.
+    /// All connections open, and no server hears what is said over them.
     fn carry_out(&mut self) {
         for action in self.state.take_actions() {
             match action {

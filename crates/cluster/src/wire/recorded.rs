@@ -1,5 +1,5 @@
-//! The record of a training as it travels: from the coordinator, which has seen all of it, to who
-//! tells of it.
+//! The record of a training as it travels: from the coordinator, which has seen all of it, to its
+//! readers.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub struct Recorded {
     pub replicas: Vec<ReplicaReport>,
     /// What its reader had not seen.
     pub news: News,
-    /// How far its reader has come with it.
+    /// The reader's new position.
     pub cursor: Cursor,
     /// How long training took, or has taken.
     pub elapsed: Duration,
@@ -96,7 +96,7 @@ impl From<proto::Cursor> for Cursor {
     }
 }
 
-/// What makes no sense as a time is none.
+/// An invalid time counts as none.
 pub(crate) fn time(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
@@ -178,7 +178,7 @@ fn span(it: Span) -> proto::Span {
     }
 }
 
-/// One of a kind that this version does not know is passed over.
+/// Unknown kinds are skipped.
 fn stretch(it: proto::Span) -> Option<Span> {
     let kind = match proto::SpanKind::try_from(it.kind).ok()? {
         proto::SpanKind::Waited => SpanKind::Waited,

@@ -1,4 +1,4 @@
-//! What a replica and its servers say to each other, as the replica's protocol has it.
+//! The messages between a replica and its servers, in the types of the replica's protocol.
 
 use sync_replicas::driver::{LocalStep, ServerDuties};
 use sync_replicas::record::FailedSave;
@@ -49,13 +49,13 @@ pub(crate) fn initial_values<T: Scalar + bytemuck::Pod>(
     pieces.chain([last]).map(ToServer::InitialValues)
 }
 
-/// Who says hello.
+/// The sender of a hello.
 pub(crate) fn caller(hello: &proto::Hello) -> Caller {
     let proto::Hello { process, connection, .. } = *hello;
     Caller { process, connection, ticket: hello.ticket.map(Ticket::from) }
 }
 
-/// Why somebody who has said hello is not let in.
+/// Why a process that has said hello is not let in.
 pub(crate) fn not_admitted(reason: &NotAdmitted) -> Status {
     let words = reason.to_string();
     match reason {

@@ -59,10 +59,7 @@ fn hello() {
             FIRST,
             STEP,
             ("applied", ENDED),
-            (
-                "hello 0 2",
-                &["0 refused: training has ended; nobody can join any more", "discard 0.*"],
-            ),
+            ("hello 0 2", &["0 refused: training has ended; no replica can join", "discard 0.*"]),
         ],
     );
 }
@@ -336,10 +333,7 @@ fn not_finite() {
             STEP,
             ("one_applied", &[]),
             ("not_finite", &["failed: w"]),
-            (
-                "hello 0 2",
-                &["0 refused: training has ended; nobody can join any more", "discard 0.*"],
-            ),
+            ("hello 0 2", &["0 refused: training has ended; no replica can join", "discard 0.*"]),
         ],
     );
 }

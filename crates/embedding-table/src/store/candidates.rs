@@ -1,6 +1,6 @@
 //! Keys that are counted and have no row yet.
 //!
-//! They are given up as rows are: unused ones after as many steps, and beyond as many.
+//! They are given up like rows: unused ones after as many steps, and those beyond as many.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -37,7 +37,7 @@ impl Candidates {
         self.counted.get(&key).map_or(0, |it| it.count)
     }
 
-    /// Counts a key's contributions of this step; all of its own, once it is admitted.
+    /// Counts a key's contributions of this step; all of the key's, once it is admitted.
     pub(super) fn admit(&mut self, key: i64, count: u32, step: i64) -> Option<u32> {
         let least = self.table.admitted_with();
         if least <= 1 {
@@ -56,7 +56,7 @@ impl Candidates {
         None
     }
 
-    /// So many contributions were counted, the last in this step.
+    /// This many contributions were counted, the last in this step.
     pub(super) fn put(&mut self, key: i64, count: u32, step: i64) {
         let counted = Counted { count, step };
         if self.counted.insert(key, counted).is_none()

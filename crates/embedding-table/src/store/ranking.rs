@@ -1,8 +1,8 @@
 //! Which rows go first: a queue for each partition, the lowest score in front.
 //!
-//! Invariant: an entry's score is at most its row's, since a row's only rises; so what an update
-//! does to a row costs nothing here, and the front is looked at again before it goes. A row that
-//! went by itself leaves an entry behind, which is passed over.
+//! Invariant: an entry's score is at most its row's, since a row's only rises; so an update to a
+//! row costs nothing here, and the front is checked again before it goes. A row that went by itself
+//! leaves an entry behind, which is skipped.
 
 use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
@@ -27,14 +27,14 @@ struct Queue {
 
 #[derive(Clone, Copy, Debug)]
 enum Limit {
-    /// Those go whose score is so far behind the step.
+    /// Rows whose score is this far behind the step go.
     Behind(u64),
-    /// Those go that are beyond so many in their partition.
+    /// Rows beyond this many in their partition go.
     Rows(u64),
 }
 
 impl Ranking {
-    /// For a table's rows; none where none ever goes.
+    /// For a table's rows; none if none ever goes.
     pub(super) fn of(table: &Table) -> Option<Self> {
         let limit = match table.eviction() {
             Eviction::Never => return None,
@@ -57,8 +57,8 @@ impl Ranking {
         self.queues[partition as usize].rows -= 1;
     }
 
-    /// Those that go at the end of this step, partition by partition: by their scores as they are
-    /// now, then by their keys. `score` knows no row that has gone.
+    /// The rows that go at the end of this step, partition by partition: by their present scores,
+    /// then by their keys. `score` knows no row that has gone.
     pub(super) fn victims(&mut self, step: i64, score: impl Fn(i64) -> Option<i64>) -> Vec<i64> {
         // A key that left and came again has several entries, and goes once.
         let (mut victims, mut gone) = (Vec::new(), HashSet::new());

@@ -1,8 +1,8 @@
 //! Rows on their way to a checkpoint while updates go on.
 //!
-//! A save walks the rows as of the step at which it began, in the order of their places. Whoever
-//! changes a row that it has not reached keeps the old one for it: so much memory is needed as rows
-//! change meanwhile, and no second copy of the table.
+//! A save walks the rows as of the step at which it began, in the order of their places. An update
+//! to a row that the save has not reached keeps the old row for it: memory grows with the rows that
+//! change meanwhile, and there is no second copy of the table.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,7 +13,7 @@ use super::slab::Meta;
 use super::{Spread, StoreError, TableStore};
 use crate::{Number, place};
 
-/// Of all stores, so that none has the number of a save of the store whose place it took.
+/// Unique among all stores, so that none has the number of a save of the store it replaced.
 static SAVES: AtomicU64 = AtomicU64::new(0);
 
 /// A save under way: which rows there were, and how far it has come.
@@ -22,7 +22,7 @@ static SAVES: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub struct Saving {
     number: u64,
-    /// Places and where the rows are, in order once it is sorted.
+    /// Places and where the rows are, in order once sorted.
     rows: Vec<(u64, u32)>,
     sorted: bool,
     next: usize,
@@ -39,7 +39,7 @@ pub struct Block<T> {
     pub counts: Vec<u32>,
     /// The last step that updated each.
     pub steps: Vec<i64>,
-    /// Of each row its values and then its slots; nothing of candidates.
+    /// For each row its values and then its slots; nothing for candidates.
     pub rows: Vec<T>,
 }
 
@@ -49,13 +49,13 @@ pub(super) struct Kept<T> {
     number: u64,
     /// The place up to which rows were copied.
     done: Option<u64>,
-    /// By place: what it was, and where in `rows`.
+    /// By place: the old state, and where in `rows`.
     old: HashMap<i64, (Meta, usize), BuildHasherDefault<Spread>>,
     rows: Vec<T>,
 }
 
 impl Saving {
-    /// How many rows there are to be saved.
+    /// How many rows to save.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -67,7 +67,7 @@ impl Saving {
         self.rows.is_empty()
     }
 
-    /// Puts the rows in order; to be called where nobody waits for the store, since it takes long.
+    /// Sorts the rows; call it where nothing waits for the store, since it takes long.
     pub fn sort(&mut self) {
         if !std::mem::replace(&mut self.sorted, true) {
             radsort::sort_by_key(&mut self.rows, |(place, _)| *place);
@@ -116,7 +116,7 @@ impl<T: Number> TableStore<T> {
     /// more.
     ///
     /// # Errors
-    /// [`StoreError::OtherSave`]: the save is of a store whose place this one took.
+    /// [`StoreError::OtherSave`]: the save is of a store that this one replaced.
     pub fn copy_rows(
         &mut self,
         saving: &mut Saving,
@@ -146,15 +146,15 @@ impl<T: Number> TableStore<T> {
         Ok(end < saving.rows.len())
     }
 
-    /// A save is over, or given up: nothing is kept for it any more.
+    /// A save is over, or given up: nothing more is kept for it.
     pub fn end_save(&mut self, saving: Saving) {
         self.kept.retain(|it| it.number != saving.number);
     }
 
-    /// Takes saved rows over, or candidates: what a store of any number has saved.
+    /// Takes over saved rows, or candidates, from any number of stores.
     ///
     /// # Errors
-    /// [`StoreError`]; what came before the row that is refused is there.
+    /// [`StoreError`]; rows before the refused one are there.
     pub fn put(&mut self, block: &Block<T>) -> Result<(), StoreError> {
         let keys = block.keys.len();
         let stride = self.table.width() * (1 + self.slots.len());

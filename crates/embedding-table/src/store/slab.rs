@@ -1,5 +1,4 @@
-//! Rows in memory: large chunks of them, numbered; a row that is removed leaves its place to the
-//! next.
+//! Rows in memory: large numbered chunks of them; a removed row leaves its place to the next.
 //!
 //! No row is allocated by itself, and none moves while it is there.
 
@@ -7,14 +6,14 @@ use prefetch_index::prefetch_index;
 
 use crate::Number;
 
-/// Bytes of a chunk's values, about: room that is allocated and not used costs no memory until it
-/// is touched, but it is touched whole when it is copied.
+/// About how many bytes a chunk's values have: unused room costs no memory until it is touched, but
+/// copying touches all of it.
 const CHUNK: usize = 1 << 20;
 
-/// Bytes that the memory gives at a time, on most machines.
+/// Bytes that the memory delivers at a time, on most machines.
 const LINE: usize = 64;
 
-/// Lines of a row that are asked for; the processor sees by itself that the others will follow.
+/// Lines of a row that are requested; the processor itself predicts the others.
 const LINES: usize = 8;
 
 #[derive(Debug)]
@@ -24,7 +23,7 @@ pub(super) struct Slab<T> {
     /// A chunk has 2 to this power of rows.
     bits: u32,
     chunks: Vec<Chunk<T>>,
-    /// Rows that ever were there at once.
+    /// The most rows that were ever there at once.
     high: u32,
     free: Vec<u32>,
 }
@@ -35,7 +34,7 @@ struct Chunk<T> {
     meta: Box<[Meta]>,
 }
 
-/// What is kept of a row beside its numbers.
+/// A row's data beside its numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Meta {
     pub(super) key: i64,
@@ -51,9 +50,9 @@ impl<T: Number> Slab<T> {
         Self { stride, bits: rows.ilog2(), chunks: Vec::new(), high: 0, free: Vec::new() }
     }
 
-    /// A place for a row, with whatever an earlier one left in it.
+    /// A place for a row, holding whatever an earlier row left there.
     ///
-    /// The caller has made sure that there are not too many.
+    /// The caller has checked that there are not too many.
     pub(super) fn insert(&mut self, meta: Meta) -> u32 {
         let at = self.free.pop().unwrap_or_else(|| {
             let at = self.high;
@@ -71,7 +70,7 @@ impl<T: Number> Slab<T> {
         at
     }
 
-    /// The place is another row's from now on.
+    /// The place now belongs to another row.
     pub(super) fn remove(&mut self, at: u32) {
         self.free.push(at);
     }
@@ -96,7 +95,7 @@ impl<T: Number> Slab<T> {
         &mut self.chunks[chunk].meta[row]
     }
 
-    /// Asks the memory for the first numbers of a row.
+    /// Requests the first numbers of a row from memory.
     pub(super) fn prefetch(&self, at: u32, numbers: usize) {
         let (chunk, row) = self.split(at);
         let (values, first) = (&self.chunks[chunk].values, row * self.stride);

@@ -23,7 +23,7 @@ impl Stores {
     /// So many, which are empty.
     ///
     /// # Panics
-    /// When the table makes no sense.
+    /// When the table is invalid.
     #[must_use]
     pub fn new(table: &Table, stores: usize) -> Self {
         let store = |_| TableStore::new(table.clone(), &SLOTS).expect("it makes sense");

@@ -318,7 +318,7 @@ impl Run {
 
     /// Liveness: from here, the step goes on when all are well (L-1), and with leases while a
     /// single replica lives and the others hang (L-2). Where leavers' tokens are lost or a member
-    /// has spent one in vain there is no such promise, and after a stop nothing goes on.
+    /// has wasted one, there is no such promise, and after a stop nothing goes on.
     ///
     /// # Panics
     /// When it does not.

@@ -36,7 +36,7 @@ pub enum Sent {
     OldGeneration,
 }
 
-/// One event; replicas and lanes that there are not are drawn too.
+/// One event; unknown replicas and lanes are drawn too.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The chief starts, if it has not.

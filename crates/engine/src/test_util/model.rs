@@ -42,7 +42,7 @@ pub struct EngineModel {
     pub(super) skipped: BTreeMap<u64, u64>,
     /// How long each contribution that counted took, from token to push, in this generation.
     pub(super) took: Vec<Duration>,
-    /// Whether a member that broke the protocol has spent a token of this step in vain.
+    /// Whether a member that broke the protocol has wasted a token of this step.
     pub(super) wasted: bool,
     pub(super) now: Duration,
     /// The effects that the present event must have, but for those that tell of superseded work.
@@ -372,7 +372,7 @@ impl EngineModel {
             },
             Effect::Ended => Want::Ended,
             Effect::Superseded { replica } => {
-                // P-13: only those are told whose work is in vain.
+                // P-13: only replicas whose work is superseded are told.
                 let vain = self.member(replica.get()).is_some_and(|member| {
                     member.share.is_some_and(|share| self.is_in_vain(member, share))
                 });

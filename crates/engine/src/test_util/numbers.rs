@@ -9,7 +9,7 @@ use crate::{Engine, Grant, SummationOrder};
 impl EngineModel {
     /// P-14: a share's batch follows from step and share, and from how many were left out. In
     /// arrival order a batch is of the replica's own stream, and every earlier holder left it
-    /// behind; in replica order what comes of a batch without a share is in no update, so any batch
+    /// behind; in replica order the result of a batch without a share is in no update, so any batch
     /// will do.
     pub(super) fn numbered(&mut self, grant: &Grant) {
         let Grant { replica, local_step, share, number, .. } = *grant;

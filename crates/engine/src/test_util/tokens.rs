@@ -9,7 +9,7 @@ use super::model::Want;
 use crate::{Expiry, StepTimeout, SummationOrder, TokenPolicy};
 
 impl EngineModel {
-    /// Whether what a token permits can count, or leftovers are handed out all the same (P-12).
+    /// Whether a push for this token can count, or leftovers are handed out anyway (P-12).
     fn is_work(&self, token: i64) -> bool {
         self.config.settings().token_policy == TokenPolicy::KeepLeftovers || !self.is_over(token)
     }

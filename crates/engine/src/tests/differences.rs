@@ -1,5 +1,5 @@
 //! Each deliberate difference that the engine decides: one scenario, played in the described
-//! system's way and at the front door, with what comes of it on either side (P-16).
+//! system's way and at the front door, with the result of each (P-16).
 //!
 //! The table of differences in docs/semantics.md names these tests; what needs gradients is in
 //! `tests/it/differences.rs`.
@@ -30,7 +30,7 @@ fn waits(bench: &Bench, replica: u64) -> bool {
     bench.engine.waiting().any(|waiting| waiting == id(replica))
 }
 
-/// Turns of `living` replicas, one after the other, until the step; how many were in vain.
+/// Turns of `living` replicas, one after the other, until the step; how many were wasted.
 fn stale_until(bench: &mut Bench, living: u64, until: i64) -> u64 {
     let mut stale = 0;
     while bench.step() < until {

@@ -83,7 +83,7 @@ fn a_hung_replica_keeps_its_token_no_longer_than_the_step_timeout() {
     check_hung(After(7 * SECOND), &[], Some((7, 7)));
     // Shorter than a lease, if one says so.
     check_hung(After(2 * SECOND), &[1, 1], Some((2, 2)));
-    // First batches compile: before one has counted nobody is late.
+    // First batches compile: before one has counted, no replica is late.
     check_hung(Automatic, &[], None);
     check_hung(Automatic, &[3], Some((30, 30)));
     // Ten times the median of 1, 1, 2, and not of the mean or the last.

@@ -1,7 +1,7 @@
 //! `faults A..B [--trace]`: plays seeds A to B - 1 of the fault simulation.
 //!
 //! Ends with the line `N passed, M failed`. Exit status: 0 when all passed and every kind of fault
-//! occurred, 1 when not, 2 when the arguments cannot be read.
+//! occurred, 1 when not, 2 when the arguments are invalid.
 
 #![allow(clippy::print_stderr, reason = "a tool for a terminal")]
 

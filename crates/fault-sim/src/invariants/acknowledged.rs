@@ -1,4 +1,4 @@
-//! F-7: what a replica was told of its push is what became of it (P-7).
+//! F-7: the answer that a replica got to its push is what became of the push (P-7).
 //!
 //! Source: the oracle of etcd's robustness tests and of openraft's simulation: an answer that was
 //! lost leaves the outcome unknown, never absent, so only answers that arrived are compared.

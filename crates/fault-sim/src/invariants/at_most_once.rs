@@ -17,7 +17,7 @@ pub(super) struct AtMostOnce {
     fates: BTreeMap<Contributor, Outcome>,
     /// The steps that used it, by server, lane, and part in it.
     used: BTreeSet<(Contributor, usize, usize, usize)>,
-    /// By lane: whose contributions are in, and those of the step that has closed.
+    /// By lane: the contributors, and those of the step that has closed.
     open: Vec<BTreeSet<Contributor>>,
     closed: Vec<BTreeSet<Contributor>>,
 }
@@ -57,7 +57,7 @@ impl Invariant for AtMostOnce {
                 if known.is_none() {
                     return Err(format!("{push:?} came first and was called a repetition"));
                 }
-                // Of older ones nobody waits for the answer any more.
+                // No replica still waits for the answer to older ones.
                 let next = Contributor { sequence: key.sequence + 1, ..key };
                 let later = Contributor { sequence: u64::MAX, ..key };
                 let last = self.fates.range(next..=later).next().is_none();

@@ -1,4 +1,4 @@
-//! F-11: a checkpoint is one step, whole, and what is restored is the last one saved (P-9, S-7).
+//! F-11: a checkpoint is one step, whole, and a restore takes the last one saved (P-9, S-7).
 //!
 //! Source: Abadi et al., "TensorFlow", OSDI 2016, section 4.3, whose checkpoints during a step may
 //! hold none, some or all of it; this project promises all or nothing (P-11).

@@ -1,8 +1,9 @@
-//! F-16: a stop reaches everybody, and nothing happens after it but the end of an update that was
-//! under way, which counts (P-1, P-2, L-3).
+//! F-16: a stop reaches all processes, and nothing happens after it but the end of an update that
+//! was under way, which counts (P-1, P-2, L-3).
 //!
 //! Source: TensorFlow's users, whose replicas waited out a grace period at every end.
-//! Here whoever waits is told at once: when the messages of that moment have arrived, all know.
+//! Here every waiting replica is told at once: when the messages of that moment have arrived, all
+//! know.
 
 use std::time::Duration;
 

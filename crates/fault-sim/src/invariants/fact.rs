@@ -1,5 +1,5 @@
-//! What the invariants are shown: everything that coordinator, shards and replicas did and were
-//! answered, in its order.
+//! What the invariants see: everything that coordinator, shards and replicas did and were answered,
+//! in its order.
 //!
 //! Where each variable is admitted for itself, a lane is called by its variable.
 
@@ -17,7 +17,7 @@ pub(crate) enum Fact<'a> {
         global_step: GlobalStep,
         variables: &'a [f64],
     },
-    /// A server was lost, and nothing more comes of the generation.
+    /// A server was lost, which ends the generation.
     GivenUp,
     /// The chief starts, and puts the initial tokens.
     ChiefStarts {
@@ -58,13 +58,14 @@ pub(crate) enum Fact<'a> {
         decision: &'a Result<Decision, Refused>,
     },
     Effect(&'a Effect),
-    /// What a replica is told, in the name of a life.
+    /// A message to a replica, in the name of a life.
     Answered {
         replica: ReplicaId,
         ticket: Ticket,
         answer: &'a Answer,
     },
-    /// A server took its gradients of a lane, and updated them; whose, for each of its parts.
+    /// A server took its gradients of a lane, and updated its variables; the contributors, for each
+    /// of its parts.
     Took {
         server: usize,
         lane: usize,
@@ -91,7 +92,7 @@ pub(crate) enum Fact<'a> {
         global_step: GlobalStep,
         variables: &'a [f64],
     },
-    /// A replica begins a piece of work, from what it has of the servers' variables.
+    /// A replica begins a piece of work, from its copy of the servers' variables.
     Computes {
         grant: &'a Grant,
         versions: &'a [Version],
@@ -102,14 +103,14 @@ pub(crate) enum Fact<'a> {
         by: Contributor,
         outcome: &'a Outcome,
     },
-    /// A replica gives work up as it was told that it is in vain.
+    /// A replica gives up its work because it was told that the work is superseded.
     Heeded {
         ticket: Ticket,
         grant: &'a Grant,
     },
 }
 
-/// Who made a contribution, and which of its own it is; never the same for two.
+/// The maker of a contribution, and its number among the maker's own; never the same for two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Contributor {
     pub(crate) generation: Generation,

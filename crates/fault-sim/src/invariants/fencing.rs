@@ -1,7 +1,7 @@
 //! F-9: nothing of an earlier generation or incarnation changes the present one (P-9).
 //!
 //! Source: fencing tokens, as in Gray and Cheriton, "Leases", 1989, and in every epoch of a view
-//! since: whoever was replaced must be refused, however late its message comes.
+//! since: a replaced process must be refused, however late its message comes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::{Fact, Invariant};
 #[derive(Debug, Default)]
 pub(super) struct Fencing {
     generation: Generation,
-    /// Who has joined and not left.
+    /// The members: joined and not left.
     live: BTreeMap<ReplicaId, Incarnation>,
     /// The last incarnation of each, in this generation.
     last: BTreeMap<ReplicaId, Incarnation>,

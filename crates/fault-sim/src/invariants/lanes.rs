@@ -1,4 +1,4 @@
-//! The lanes that there are, and the step that gradients must have in each: one more at each close.
+//! The lanes, and the step that gradients must have in each: one more at each close.
 //!
 //! A book that several invariants keep, each its own.
 
@@ -46,7 +46,7 @@ impl Lanes {
         self.required.get(&lane).is_some_and(|&required| local_step >= required)
     }
 
-    /// Whether no lane takes a gradient of this step any more.
+    /// Whether no lane takes a gradient of this step any longer.
     pub(super) fn is_over(&self, local_step: i64) -> bool {
         let over = |&required: &i64| local_step < required;
         if self.required.is_empty() { over(&self.step) } else { self.required.values().all(over) }

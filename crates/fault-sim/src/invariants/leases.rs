@@ -15,7 +15,7 @@ use crate::mix::Mix;
 pub(super) struct Leases {
     lease: Option<Duration>,
     step_timeout: StepTimeout,
-    /// Nothing comes of this generation any more, so that nobody looks at the clock.
+    /// This generation is over, so its clock is no longer read.
     given_up: bool,
     /// When each holder's lease ends.
     until: BTreeMap<ReplicaId, Option<Duration>>,
@@ -35,7 +35,7 @@ impl Leases {
         }
     }
 
-    /// Takes the token of a replica off the books; when its lease ends, and when it got it.
+    /// Takes a replica's token off the books; when its lease ends, and when the replica got it.
     fn back(&mut self, replica: ReplicaId) -> (Option<Duration>, Option<Duration>) {
         (self.until.remove(&replica).flatten(), self.began.remove(&replica))
     }

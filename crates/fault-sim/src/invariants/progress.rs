@@ -32,7 +32,7 @@ pub(crate) struct HangLaw {
     /// Tokens spent without a gradient for the lane.
     spent_elsewhere: Vec<u64>,
     closed: Vec<bool>,
-    /// The lanes that there are.
+    /// The lanes.
     lanes: Vec<usize>,
     held: BTreeMap<ReplicaId, i64>,
 }
@@ -57,7 +57,7 @@ impl HangLaw {
         }
     }
 
-    /// Whether the law lets this run stop, given who holds its token in vain: the dead.
+    /// Whether the law lets this run stop, given which replicas hold a useless token: the dead.
     ///
     /// Per variable there is a second way to stop, which no lease mends: replicas that pushed some
     /// variables only have spent tokens that the others needed.

@@ -1,7 +1,7 @@
 //! F-17: two runs of a seed are the same to the byte (S-8).
 //!
-//! Source: FoundationDB's and TigerBeetle's simulators, where a seed and a commit are all that it
-//! takes to see a failure again.
+//! Source: FoundationDB's and TigerBeetle's simulators, where a seed and a commit suffice to see a
+//! failure again.
 
 use super::Broken;
 

@@ -1,7 +1,7 @@
 //! F-12: in replica order the variables depend on the step alone, whatever went wrong (P-14).
 //!
 //! Source: the reduction in rank order of deterministic all-reduce: share r of step s has the same
-//! batch whoever computes it. The ideal run is calculated without any replica.
+//! batch, on any replica. The ideal run is calculated without any replica.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! F-13: whoever is told that it computes in vain does so (P-13).
+//! F-13: a replica told that its work is superseded cannot contribute with it (P-13).
 //!
 //! Source: the point of telling is to save work, never to lose any: a gradient given up wrongly
 //! could have been the one that its step waits for.

@@ -56,7 +56,7 @@ impl Conservation {
         }
     }
 
-    /// P-5: the starting tokens of those who have not come within a lease go to the others.
+    /// P-5: the starting tokens of replicas that have not come within a lease go to the others.
     fn replace_absent(&mut self, now: Duration) {
         let end = self.started.zip(self.lease).map(|(started, lease)| started + lease);
         if end.is_some_and(|end| now >= end) {

@@ -1,4 +1,4 @@
-//! What a process does with what its protocol wants done: connections, and messages over them.
+//! Carries out a process's protocol actions: connections, and messages over them.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! A process that does nothing for a while: it is paused, or hangs in a batch and shows that it
-//! lives.
+//! A process that does nothing for a while: it is paused, or hangs in a batch while its heartbeats
+//! go on.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::Process;
 use crate::stage::{Event, Stage};
 
 impl Process {
-    /// Goes on after a pause; gives back what came meanwhile.
+    /// Goes on after a pause; returns the events that came meanwhile.
     pub(crate) fn resume(&mut self) -> Vec<Event> {
         self.paused = false;
         std::mem::take(&mut self.inbox)

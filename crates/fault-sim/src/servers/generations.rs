@@ -28,7 +28,7 @@ pub(crate) struct Beginning {
 }
 
 impl Disk {
-    /// Takes the next generation's number; answers the one before it (P-9).
+    /// Claims the next generation's number; returns the one before it (P-9).
     fn claim(&mut self, after: Generation) -> Generation {
         let after = after.max(self.claimed);
         self.claimed = after.next();

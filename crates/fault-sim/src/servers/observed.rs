@@ -11,7 +11,7 @@ use crate::invariants::{Contributor, Fact};
 use crate::stage::Stage;
 
 impl Servers {
-    /// Shows what has happened in the coordinator since it was last looked at.
+    /// Shows what has happened in the coordinator since the last call.
     pub(super) fn note_observed(&mut self, stage: &mut Stage) {
         let Some(leader) = &mut self.leader else { return };
         let observed = leader.coordinator.take_observed();
@@ -85,7 +85,7 @@ impl Servers {
         }
     }
 
-    /// Shows what a replica is answered.
+    /// Shows the answer to a replica.
     pub(super) fn note_answer(
         &self,
         (replica, ticket): (ReplicaId, Ticket),

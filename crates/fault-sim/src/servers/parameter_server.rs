@@ -23,18 +23,18 @@ use crate::stage::{Stage, ToReplica};
 #[derive(Debug)]
 pub(crate) struct ParameterServer {
     index: usize,
-    /// Its life; what was put down for an earlier one is void.
+    /// Its life; what was queued for an earlier one is void.
     pub(crate) life: u64,
     pub(crate) shard: Shard<f64>,
-    /// What receipts are made with.
+    /// The secret of the receipts.
     pub(crate) secret: u64,
     /// By replica.
     connections: BTreeMap<usize, Connection>,
-    /// What it was told of the end.
+    /// The end as it was told.
     pub(crate) over: Option<Ended>,
     /// The parts that staged contributions have, for the invariants.
     staged: BTreeMap<Contribution, Vec<usize>>,
-    /// Whose gradients are in the sums, by part, for the invariants.
+    /// The contributors to the sums, by part, for the invariants.
     held: Vec<Vec<Contributor>>,
 }
 
@@ -45,7 +45,7 @@ struct Connection {
     pull: Option<Option<Version>>,
     /// The contribution whose bytes come.
     open: Option<(Open<f64>, Ticket)>,
-    /// The one before it, whose last message may be heard after it was opened.
+    /// The one before it, whose last message may be heard after this one was opened.
     before: Option<Line>,
 }
 
@@ -58,12 +58,12 @@ impl ParameterServer {
         Ok(Self { index, life, shard, secret: 0, connections, over: None, staged, held })
     }
 
-    /// Who is connected for a replica.
+    /// The process connected for a replica.
     pub(crate) fn caller(&self, replica: usize) -> Option<&Caller> {
         self.connections.get(&replica).map(|it| &it.caller)
     }
 
-    /// A process that may connects for a replica; an earlier connection ends.
+    /// A permitted process connects for a replica; an earlier connection ends.
     pub(crate) fn open(&mut self, replica: usize, line: Line, caller: Caller, stage: &mut Stage) {
         let before = self.connections.get(&replica).map(|it| it.line);
         let connection = Connection { line, caller, pull: None, open: None, before };
@@ -73,8 +73,8 @@ impl ParameterServer {
         }
     }
 
-    /// Whether a message over a connection that was replaced is the first since, which may have
-    /// been read before.
+    /// Whether a message over a replaced connection is the first since, which may have been read
+    /// before.
     pub(crate) fn had_read(&mut self, replica: usize, line: Line) -> bool {
         let connection = self.connections.get_mut(&replica);
         connection.is_some_and(|it| it.before.take_if(|before| *before == line).is_some())
@@ -84,7 +84,7 @@ impl ParameterServer {
         self.connections.get(&replica).is_some_and(|it| it.line == line)
     }
 
-    /// What was sent over it arrives, then its end.
+    /// Messages sent over it arrive, then its end.
     pub(crate) fn close(&mut self, replica: usize, line: Line, stage: &mut Stage) {
         if self.is_open(replica, line) {
             self.connections.remove(&replica);
@@ -123,7 +123,7 @@ impl ParameterServer {
         self.tell_all(&Reply::Ended(ended), stage);
     }
 
-    /// A replica wants the variables once they are newer than it knows.
+    /// A replica asks for the variables once they are newer than its own.
     pub(crate) fn pull(&mut self, replica: usize, after: Option<Version>, stage: &mut Stage) {
         if let Some(connection) = self.connections.get_mut(&replica) {
             connection.pull = Some(after);
@@ -228,7 +228,7 @@ impl ParameterServer {
         }
     }
 
-    /// Carries out what the coordinator decided.
+    /// Carries out the coordinator's decisions.
     pub(crate) fn carry_out(
         &mut self,
         command: &ShardCommand,

@@ -1,4 +1,4 @@
-//! What replicas say to servers: to a shard's server, or to the coordinator.
+//! Replicas' messages to servers: to a shard's server, or to the coordinator.
 
 use cluster::client::protocol::{ConnectError, Departure, Hello, Reply, Request};
 use cluster::coordinator::{GiveUp, Refusal, Ticket};
@@ -12,7 +12,7 @@ use crate::network::Line;
 use crate::stage::{Stage, ToReplica, ToServer};
 
 impl Servers {
-    /// What comes over a replica's connection.
+    /// A message over a replica's connection.
     pub(crate) fn receive(
         &mut self,
         (replica, line): (usize, Line),
@@ -91,7 +91,7 @@ impl Servers {
         server.tell(replica, None, server.over.clone().map_or(welcome, Reply::Ended), stage);
     }
 
-    /// Lets a replica in that has said hello to the leader.
+    /// Lets in a replica that has said hello to the leader.
     fn welcome(&mut self, replica: usize, hello: &Hello, stage: &mut Stage) -> Result<(), Refusal> {
         let (Some(leader), Some(own)) = (&mut self.leader, &self.all[0]) else { return Ok(()) };
         if leader.ending.is_some() {
@@ -125,7 +125,7 @@ impl Servers {
         Ok(())
     }
 
-    /// What a replica asks of the coordinator.
+    /// A replica's request to the coordinator.
     pub(crate) fn request(&mut self, replica: usize, request: Request, stage: &mut Stage) {
         let (Some(leader), Some(own)) = (&mut self.leader, &self.all[0]) else { return };
         if !leader.serving && !matches!(request, Request::Leave { .. }) {

@@ -18,7 +18,7 @@ pub(crate) struct Gathering {
     updates: u64,
     /// By server; empty once it is being written.
     states: Vec<Option<ShardState<f64>>>,
-    /// It was asked for once more, after an update.
+    /// It was requested once more, after an update.
     again: bool,
 }
 
@@ -29,7 +29,7 @@ impl Gathering {
 }
 
 impl Servers {
-    /// Somebody wishes for a checkpoint, time and again.
+    /// Requests a checkpoint, time and again.
     pub(crate) fn wish_to_save(&mut self, begun: u64, stage: &mut Stage) {
         let serving = self.leader.as_ref().is_some_and(|leader| leader.serving);
         if serving && begun == self.begun {

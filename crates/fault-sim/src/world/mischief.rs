@@ -9,10 +9,10 @@ use crate::happenings::Happening;
 use crate::process::State;
 use crate::stage::{Event, ToServer};
 
-/// How long somebody stays away, on average.
+/// How long a process stays away, on average.
 const ABSENCE: Duration = Duration::from_millis(350);
 
-/// After so long a connection whose other end says nothing is closed.
+/// How long a connection may be silent before it is closed.
 const SILENCE: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +79,7 @@ impl World {
         self.come_back(self.processes[process].replica, Happening::Restarted);
     }
 
-    /// What it was at: each moment is a crash point of its own.
+    /// What it was doing: each moment is a separate crash point.
     fn moment_of_death(&self, process: usize) -> Happening {
         let process = &self.processes[process];
         let id = process.replica as u64;
@@ -123,7 +123,7 @@ impl World {
             return;
         }
         self.stage.happened(Happening::LeftInPeace);
-        // Where all have left for good training ends, so somebody else is to stay.
+        // Where all have left for good training ends, so another must stay.
         let others = self.present().filter(|it| it.stays()).count() > 1;
         let for_good = others && self.stage.dice.chance(0.3);
         let departure = if for_good { Departure::Done } else { Departure::ForNow };
@@ -133,7 +133,7 @@ impl World {
         self.stage.events.after(absence, Event::Restart { replica });
     }
 
-    /// Whoever watches the replica takes it for dead, wrongly, and starts another process; perhaps
+    /// The watcher of the replica takes it for dead, wrongly, and starts another process; perhaps
     /// since it is cut off, and its connections break.
     fn replace(&mut self, replica: usize) {
         let Some(earlier) = self.newest[replica].filter(|&it| self.processes[it].is_member())
@@ -149,7 +149,7 @@ impl World {
         self.start(replica);
     }
 
-    /// Whoever has started a second process of a replica ends the first.
+    /// The watcher that has started a second process of a replica ends the first.
     pub(super) fn end_earlier(&mut self) {
         for index in 0..self.processes.len() {
             let process = &self.processes[index];

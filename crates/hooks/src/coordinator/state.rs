@@ -8,11 +8,11 @@ use crate::sync::Arc;
 
 #[derive(Default)]
 pub(super) struct State {
-    /// Why the first to ask for a stop wanted one.
+    /// The reason given by the first request for a stop.
     pub(super) reason: Option<String>,
     /// The first real error, or a recoverable one while there is no real one.
     pub(super) failure: Option<Failure>,
-    /// The threads of a lost session are being ended.
+    /// The threads of a lost session are ending.
     pub(super) recycling: bool,
     /// A join has returned.
     pub(super) joined: bool,

@@ -17,7 +17,7 @@ impl Coordinator {
     /// Starts a thread that is joined with the others; its error or panic is reported.
     ///
     /// # Errors
-    /// That of the operating system when it refuses a thread.
+    /// The operating system's, when it refuses a thread.
     pub fn spawn<E: Into<BoxError>>(
         &self,
         name: impl Into<String>,
@@ -50,7 +50,7 @@ impl Coordinator {
     /// this waits for itself.
     ///
     /// # Errors
-    /// The first error reported; else the names of the threads still running.
+    /// The first error reported; otherwise the names of the threads still running.
     pub fn join(&self, grace: Duration) -> Result<(), JoinError> {
         let names = self.join_leaving(grace)?;
         if names.is_empty() { Ok(()) } else { Err(JoinError::StillRunning { names, grace }) }
@@ -133,9 +133,9 @@ impl Drop for Registration {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("thread '{name}' panicked: {message}")]
 pub struct ThreadPanicked {
-    /// The name the thread was registered under.
+    /// The thread's registered name.
     pub name: String,
-    /// What it panicked with.
+    /// Its panic message.
     pub message: String,
 }
 

@@ -1,7 +1,7 @@
 //! Saves the session's state every n steps and at the end.
 //!
-//! It decides when; how is the saver's. Invariant: nothing is saved while the latest known loss is
-//! not finite, so that the last good checkpoint stays the last.
+//! It decides when to save; the saver decides how. Invariant: nothing is saved while the latest
+//! known loss is not finite, so that the last good checkpoint stays the last.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ where
 /// Saves checkpoints (R-34).
 ///
 /// Steps are counted from where the session started. At a clean end the state is saved unless it
-/// was just saved; a run that failed leaves what there was.
+/// was just saved; a failed run leaves what there was.
 ///
 /// # Examples
 /// ```
@@ -62,7 +62,7 @@ pub struct CheckpointSaver<'a, S: ?Sized> {
     every: Option<Every>,
     saver: Box<dyn Saver<S> + 'a>,
     saved: Option<i64>,
-    /// The last loss was not.
+    /// The last loss was not finite.
     not_finite: bool,
 }
 

@@ -15,7 +15,7 @@ impl Every {
         Self { steps, last: None }
     }
 
-    /// Refuses an interval of nothing, in the hook's `begin`.
+    /// Refuses an interval of 0, in the hook's `begin`.
     pub(super) fn check(&self) -> Result<(), HookError> {
         if self.steps == 0 { Err(HookError::failed(ZeroInterval)) } else { Ok(()) }
     }
@@ -40,7 +40,7 @@ impl Every {
     }
 }
 
-/// A hook was told to act every 0 steps.
+/// A hook's interval is 0 steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an interval of at least 1 step, got 0; leave the hook out to turn it off")]
 pub struct ZeroInterval;

@@ -1,4 +1,4 @@
-//! Says how the run is doing, every n steps.
+//! Reports on the run, every n steps.
 //!
 //! It prints nothing itself: reports go to the log or to a sink.
 
@@ -35,7 +35,7 @@ impl<'a> Logging<'a> {
         }
     }
 
-    /// Logs the last report too, when the run ends and it was not logged already.
+    /// Also logs the last report, when the run ends, unless it was logged already.
     #[must_use]
     pub fn at_end(mut self) -> Self {
         self.at_end = true;

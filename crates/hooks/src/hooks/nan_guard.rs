@@ -1,13 +1,13 @@
-//! Ends a run whose loss is not a finite number any more.
+//! Ends a run whose loss is no longer a finite number.
 //!
-//! It looks at the loss only, after the step that reports it: that it is finite says nothing of
-//! gradients and variables, and it is the loss of the variables before the step.
+//! It checks the loss only, after the step that reports it: a finite loss says nothing of gradients
+//! and variables, and it is the loss of the variables before the step.
 
 use crate::{Hook, HookError, RunContext, Session, StepReport};
 
 /// Stops at a loss that is NaN or infinite, as an error unless asked otherwise.
 ///
-/// A step without a loss passes. The step that reported it is made: code that saves should look at
+/// A step without a loss passes. The step that reported it is made: code that saves should check
 /// the loss first.
 #[derive(Clone, Debug)]
 pub struct NanGuard {
@@ -66,7 +66,7 @@ pub struct NanLoss {
 }
 
 impl NanLoss {
-    /// Of the step that reported this loss.
+    /// For the step that reported this loss.
     #[must_use]
     pub fn new(global_step: i64, loss: f64) -> Self {
         Self { global_step, loss }

@@ -21,7 +21,7 @@ pub struct StopAtStep {
 enum Limit {
     /// The global step to stop at.
     Last(i64),
-    /// As many steps past the first session's start, which is not known yet.
+    /// This many steps past the first session's start, which is not known yet.
     More(i64),
 }
 
@@ -31,7 +31,7 @@ impl StopAtStep {
         Self { limit: Limit::Last(step) }
     }
 
-    /// Stops after so many more global steps than the first session started with.
+    /// Stops this many global steps after the one at which the first session started.
     ///
     /// A negative number is refused when the run begins.
     pub fn num_steps(steps: i64) -> Self {
@@ -78,11 +78,11 @@ impl<S: Session + ?Sized> Hook<S> for StopAtStep {
     }
 }
 
-/// A run was to go on for a negative number of steps.
+/// The number of steps to run is negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a number of steps of at least 0, got {steps}")]
 #[non_exhaustive]
 pub struct NegativeSteps {
-    /// The number given.
+    /// The given number.
     pub steps: i64,
 }

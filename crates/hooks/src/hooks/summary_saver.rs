@@ -1,6 +1,6 @@
-//! Tells a tracker what each step reported.
+//! Passes each step's report to a tracker.
 //!
-//! Where that goes is the tracker's. Invariant: a tracker that fails, as on a full disk, ends no
+//! The tracker decides where it goes. Invariant: a tracker that fails, as on a full disk, ends no
 //! run: the log says so once.
 
 use std::fmt;

@@ -1,7 +1,7 @@
-//! Holds a replica back until the others have come some way.
+//! Holds a replica back until the others have reached a step.
 //!
 //! It sleeps on the published step: it wakes when the step is reached or the run stops, and never
-//! looks in between.
+//! polls.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! How a monitored session is described before it starts.
+//! The description of a monitored session before it starts.
 //!
-//! Nothing is called until `start`: a builder that is dropped has done nothing.
+//! Nothing is called until `start`: a dropped builder has done nothing.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_secs(120);
 /// More losses in a row than any restart of a healthy system causes.
 const MAX_RECOVERIES: u32 = 16;
 
-/// A monitored session to be; made by [`MonitoredSession::builder`].
+/// The builder of a monitored session; made by [`MonitoredSession::builder`].
 #[must_use = "nothing happens until `start` is called"]
 pub struct Builder<'h, S: Session> {
     create: Box<Create<'h, S>>,
@@ -51,13 +51,13 @@ impl<'h, S: Session> Builder<'h, S> {
         self
     }
 
-    /// Adds hooks that are boxed already.
+    /// Adds boxed hooks.
     pub fn hooks(mut self, hooks: impl IntoIterator<Item = Box<dyn Hook<S> + 'h>>) -> Self {
         self.hooks.extend(hooks);
         self
     }
 
-    /// Uses a coordinator that the caller keeps too, to stop the run from outside.
+    /// Uses the caller's coordinator, so that the run can be stopped from outside.
     pub fn coordinator(mut self, coordinator: Coordinator) -> Self {
         self.coordinator = coordinator;
         self
@@ -80,7 +80,7 @@ impl<'h, S: Session> Builder<'h, S> {
     /// When a stop is requested meanwhile, the session starts as one that should stop.
     ///
     /// # Errors
-    /// The first real error; what was started by then is stopped, closed and joined.
+    /// The first real error; everything started by then is stopped, closed and joined.
     pub fn start(self) -> Result<MonitoredSession<'h, S>, SessionError> {
         let Self { create, hooks, coordinator, grace, max_recoveries } = self;
         let running = RunningHook::new(hooks.iter().map(|hook| hook.name().to_owned()));

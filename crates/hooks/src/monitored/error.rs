@@ -1,7 +1,7 @@
 //! What can go wrong with a monitored session, and how its causes are sorted.
 //!
-//! The error is `Clone`: the caller of a failed run and the caller of the close that follows
-//! are told the same thing.
+//! The error is `Clone`: the caller of a failed run and the caller of the close that follows get
+//! the same error.
 
 use crate::{HookCall, HookError, JoinError, RunError, SharedError};
 
@@ -16,7 +16,7 @@ pub enum SessionError {
         hook: String,
         /// The call it failed in.
         call: HookCall,
-        /// What it said.
+        /// The hook's error.
         source: SharedError,
     },
     /// The session could not be created.
@@ -39,13 +39,13 @@ pub enum SessionError {
     /// Threads under the coordinator did not end.
     #[error(transparent)]
     Join(JoinError),
-    /// A step was asked for although the run had ended.
+    /// A step was requested after the run had ended.
     #[error("run called after the run ended ({reason}); look at should_stop() before each run")]
     RunAfterStop {
         /// Why it ended.
         reason: String,
     },
-    /// A step was asked for after closing.
+    /// A step was requested after closing.
     #[error("run called on a closed session; start a new one")]
     Closed,
 }

@@ -48,7 +48,7 @@ pub(super) fn text(at: At, tag: &str, text: &str) -> Message {
     summary(at, &value.message(9, &metadata(&Message::default().text(1, "text"))))
 }
 
-/// What the run was started with.
+/// The settings that the run was started with.
 pub(super) fn params(at: At, params: &[(&str, Param<'_>)]) -> Message {
     let entry = |start: Message, (name, value): &(&str, Param<'_>)| {
         let value = match *value {
@@ -69,7 +69,7 @@ pub(super) fn end(at: At) -> Message {
     of_session(at, "_hparams_/session_end_info", &Message::default().message(4, &end))
 }
 
-/// What is about the run as a whole says it beside a tensor without a number.
+/// Values about the run as a whole carry a tensor without a number.
 fn of_session(at: At, tag: &str, data: &Message) -> Message {
     const FLOAT: i64 = 1;
     let no_numbers = Message::default().message(2, &Message::default());
@@ -79,7 +79,7 @@ fn of_session(at: At, tag: &str, data: &Message) -> Message {
     summary(at, &value.message(9, &metadata(&plugin)))
 }
 
-/// Which part of TensorBoard a value is for.
+/// The part of TensorBoard that a value is for.
 fn metadata(plugin: &Message) -> Message {
     const TENSOR: i64 = 2;
     Message::default().message(1, plugin).whole(4, TENSOR)

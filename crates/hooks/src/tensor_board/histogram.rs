@@ -20,7 +20,7 @@ pub(super) struct Buckets {
 }
 
 impl Buckets {
-    /// Nothing where no value is finite.
+    /// Nothing if no value is finite.
     pub(super) fn of(values: &[f64]) -> Option<Self> {
         let finite = || values.iter().copied().filter(|value| value.is_finite());
         let (min, max) = (finite().reduce(f64::min)?, finite().reduce(f64::max)?);

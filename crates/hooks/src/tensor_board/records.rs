@@ -1,6 +1,6 @@
 //! A file of records, each between its length and checksums: TensorFlow's framing.
 //!
-//! It knows nothing of what a record says. Invariant: the file is whole records, about a second
+//! It knows nothing of a record's contents. Invariant: the file is whole records, about a second
 //! behind, and half a one at its end at most; what a full disk does not take is written once there
 //! is room, or left out whole.
 
@@ -20,7 +20,7 @@ const MOST_KEPT: usize = 1 << 20;
 /// The file, open for records.
 #[derive(Debug)]
 pub(super) struct RecordFile<W: Write = File> {
-    /// Its buffer keeps what is not written, however much of a record that is.
+    /// Its buffer keeps what is not written, even part of a record.
     file: BufWriter<W>,
     framed: Vec<u8>,
     written: Instant,
@@ -32,10 +32,10 @@ impl<W: Write> RecordFile<W> {
         Self { file, framed: Vec::new(), written: Instant::now() }
     }
 
-    /// Adds a record, and hands over what waits if it is time.
+    /// Adds a record, and hands over waiting ones if it is time.
     ///
     /// # Errors
-    /// When the record is too large, or the disk takes nothing and as much waits as may.
+    /// When the record is too large, or the disk takes nothing and the buffer is full.
     pub(super) fn add(&mut self, record: &[u8]) -> io::Result<()> {
         frame(record, &mut self.framed);
         if self.framed.len() >= MOST_KEPT {
@@ -68,7 +68,7 @@ fn frame(record: &[u8], framed: &mut Vec<u8>) {
     framed.extend(masked(crc32c(record)).to_le_bytes());
 }
 
-/// Rotated and moved, since a checksum of what has its own checksum in it says little.
+/// Rotated and moved, since a checksum over data that contains its own checksum says little.
 fn masked(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }

@@ -1,8 +1,8 @@
-//! Messages of protocol buffers, as far as event files have them: fields in the order given.
+//! Messages of protocol buffers, as far as event files need them: fields in the order given.
 //!
 //! It writes and never reads. Numbers of fields are the callers' affair.
 
-/// A message that is being written.
+/// A message under construction.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Message(Vec<u8>);
 

@@ -26,7 +26,7 @@ pub struct Run {
     play: Play,
 }
 
-/// What is to be done next, and what was called.
+/// What to do next, and what was called.
 #[derive(Clone, Debug, Default)]
 struct Play(Arc<Mutex<(VecDeque<Deed>, Vec<String>)>>);
 

@@ -9,11 +9,11 @@ use crate::simd::widest;
 
 /// A gradient with a value for every element of its variable.
 ///
-/// Array views of any layout are gradients, also of `f16` or `bf16` for an `f32` variable; [`Mean`]
+/// Array views of any layout are gradients, even of `f16` or `bf16` for an `f32` variable; [`Mean`]
 /// divides another one. Implement it to compute elements where they are needed, for example a sum
 /// over several held gradients.
 pub trait DenseGradient<T>: Sync {
-    /// The gradient's shape, which has to be that of the variable.
+    /// The gradient's shape, which must be that of the variable.
     fn shape(&self) -> &[usize];
 
     /// Writes the elements `start .. start + tile.len()`, counted in row-major order, into `tile`.
@@ -90,8 +90,8 @@ fn read_lanes<T, E: GradientElement<T>>(
     }
 }
 
-/// The `lane`-th view along the last axis, which is the only one that it has left, counted in
-/// row-major order.
+/// The `lane`-th view along the last axis, the only one that it has left, counted in row-major
+/// order.
 fn nth_lane<'a, E>(view: &ArrayViewD<'a, E>, mut lane: usize) -> ArrayViewD<'a, E> {
     let mut rest = view.clone();
     // The axis before the last varies fastest, so it is split off first.

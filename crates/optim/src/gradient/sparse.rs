@@ -35,7 +35,7 @@ pub(crate) struct CanonicalRows<'a, T: Clone> {
 }
 
 impl<'a, T: Real> CanonicalRows<'a, T> {
-    /// Checks the gradient against the variable's shape, and merges its rows where it has to.
+    /// Checks the gradient against the variable's shape, and merges its rows if needed.
     pub(crate) fn new<E: GradientElement<T>>(
         shape: &[usize],
         gradient: &SparseGradient<'a, E>,
@@ -107,8 +107,8 @@ fn merge<T: Real, E: GradientElement<T>>(
     (merged, sums)
 }
 
-/// A sparse gradient seen as a dense one that is zero in all other rows: what an optimizer needs
-/// that reaches all rows.
+/// A sparse gradient seen as a dense one that is zero in all other rows, for an optimizer that
+/// reaches all rows.
 #[derive(Debug)]
 pub(crate) struct Scattered<'a, T: Clone> {
     pub(crate) shape: Vec<usize>,

@@ -30,7 +30,7 @@ impl Adagrad {
         Self { learning_rate: learning_rate.into(), initial_accumulator_value: 0.1 }
     }
 
-    /// What the accumulator starts at, above zero.
+    /// The initial value of the accumulator, above zero.
     #[must_use]
     pub fn initial_accumulator_value(mut self, value: f64) -> Self {
         self.initial_accumulator_value = value;

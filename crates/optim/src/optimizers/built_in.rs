@@ -7,8 +7,8 @@ use crate::{
 
 /// Any formula of this crate, with its numbers.
 ///
-/// Through serde it is a formula's name with its numbers: what one process writes another carries
-/// out, to the bit.
+/// Through serde it is a formula's name with its numbers: one process writes it and another carries
+/// it out, to the bit.
 ///
 /// # Examples
 /// ```

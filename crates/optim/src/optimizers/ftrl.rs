@@ -15,10 +15,10 @@ use crate::{BuiltIn, HyperParameterError, Optimizer, Real, Schedule, SlotSpec, S
 /// rows alone. A step whose learning rate is zero, or so small that a quotient by it is beyond the
 /// number type, changes nothing, since the formula divides by it.
 ///
-/// As in TensorFlow, *x* is made anew from *z* in each step, in proportion to the *η* of
-/// that step alone: when a schedule lowers *η*, all of the model shrinks towards zero with it, also
-/// what was learnt before. FTRL lowers its rate by itself, by *n*; give it a constant *η*, or a
-/// schedule whose end is not far below its start.
+/// As in TensorFlow, each step makes *x* anew from *z*, in proportion to the *η* of that step
+/// alone: when a schedule lowers *η*, the whole model shrinks towards zero with it, including what
+/// was learnt before. FTRL lowers its own rate, by *n*; give it a constant *η*, or a schedule whose
+/// end is not far below its start.
 ///
 /// # Examples
 /// ```
@@ -64,7 +64,7 @@ impl Ftrl {
         self
     }
 
-    /// What `accum` starts at, not negative.
+    /// The initial value of `accum`, not negative.
     #[must_use]
     pub fn initial_accumulator_value(mut self, value: f64) -> Self {
         self.initial_accumulator_value = value;

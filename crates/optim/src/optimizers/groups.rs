@@ -1,5 +1,4 @@
-//! Groups of variables with numbers of their own: another rate for some, no weight decay for
-//! others.
+//! Groups of variables with their own numbers: another rate for some, no weight decay for others.
 
 use super::BuiltIn;
 use crate::{
@@ -9,8 +8,8 @@ use crate::{
 /// One formula for all variables, with other numbers for those of some groups.
 ///
 /// A group has the same formula as the rest, since slots and scalars are one set for all variables:
-/// its learning rate, weight decay and the like are its own, and what the scalars follow from, such
-/// as Adam's betas, is the rest's.
+/// its learning rate, weight decay and the like are its own, and the numbers behind the scalars,
+/// such as Adam's betas, are the rest's.
 ///
 /// # Examples
 /// No weight decay for biases, as is usual:

@@ -41,21 +41,21 @@ impl LazyAdam {
         Self { learning_rate: learning_rate.into(), moments: Moments::default() }
     }
 
-    /// The decay of the first moment, in [0, 1), also once rounded to the variables' number type.
+    /// The decay of the first moment, in [0, 1), even once rounded to the variables' number type.
     #[must_use]
     pub fn beta1(mut self, beta1: f64) -> Self {
         self.moments.beta1 = beta1;
         self
     }
 
-    /// The decay of the second moment, in [0, 1), also once rounded to the variables' number type.
+    /// The decay of the second moment, in [0, 1), even once rounded to the variables' number type.
     #[must_use]
     pub fn beta2(mut self, beta2: f64) -> Self {
         self.moments.beta2 = beta2;
         self
     }
 
-    /// What is added to *√v*, above zero.
+    /// The number added to *√v*, above zero.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.moments.epsilon = epsilon;

@@ -7,7 +7,7 @@ use crate::{BuiltIn, HyperParameterError, Optimizer, Real, Schedule, SlotSpec, S
 
 /// Momentum (R-14): *a ← μ a + g*, *x ← x − η a*; Nesterov's form: *x ← x − η (g + μ a)*.
 ///
-/// Slot: `momentum` (*a*, from 0). A sparse gradient leaves all other rows alone, also their *a*.
+/// Slot: `momentum` (*a*, from 0). A sparse gradient leaves all other rows alone, even their *a*.
 ///
 /// # Examples
 /// ```
@@ -31,7 +31,7 @@ impl Momentum {
         Self { learning_rate: learning_rate.into(), momentum, nesterov: false }
     }
 
-    /// Whether Nesterov's form is used; not, unless asked for.
+    /// Whether to use Nesterov's form; not by default.
     #[must_use]
     pub fn nesterov(mut self, nesterov: bool) -> Self {
         self.nesterov = nesterov;

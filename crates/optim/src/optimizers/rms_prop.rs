@@ -37,7 +37,7 @@ impl RmsProp {
         Self { learning_rate, decay: 0.9, momentum: 0.0, epsilon: 1e-10, centered: false }
     }
 
-    /// The decay *ρ* of the averages, in [0, 1]; below 1 it must be so as well once rounded to the
+    /// The decay *ρ* of the averages, in [0, 1]; below 1 it must stay so once rounded to the
     /// variables' number type.
     #[must_use]
     pub fn decay(mut self, decay: f64) -> Self {
@@ -52,14 +52,14 @@ impl RmsProp {
         self
     }
 
-    /// What is added under the root, above zero.
+    /// The number added under the root, above zero.
     #[must_use]
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
         self
     }
 
-    /// Whether the mean of the gradients is subtracted; not, unless asked for.
+    /// Whether to subtract the mean of the gradients; not by default.
     #[must_use]
     pub fn centered(mut self, centered: bool) -> Self {
         self.centered = centered;

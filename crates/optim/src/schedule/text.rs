@@ -1,6 +1,6 @@
 //! Schedules as text, for command lines and configuration files.
 //!
-//! Reading checks the numbers as well. Invariant: what is written reads back as the same schedule.
+//! Reading also checks the numbers. Invariant: what is written reads back as the same schedule.
 
 use std::fmt;
 use std::str::FromStr;
@@ -37,29 +37,29 @@ pub enum ParseScheduleError {
         /// The parameter's name.
         parameter: &'static str,
     },
-    /// A parameter was given that this schedule does not have, or twice.
+    /// A parameter that this schedule does not have, or given twice.
     #[error("{schedule} schedule takes no {parameter:?} here; it takes each of {known} once")]
     Unknown {
         /// The kind of schedule.
         schedule: &'static str,
         /// The parameter's name.
         parameter: String,
-        /// The parameters that there are.
+        /// The known parameters.
         known: String,
     },
-    /// A parameter's value cannot be read.
+    /// A parameter's value is unreadable.
     #[error("{schedule} schedule: {parameter} must be {expected}, but is {found:?}")]
     Value {
         /// The kind of schedule.
         schedule: &'static str,
         /// The parameter's name.
         parameter: &'static str,
-        /// What can be read.
+        /// The readable form.
         expected: &'static str,
         /// The text.
         found: String,
     },
-    /// A number is not one that the formula can take.
+    /// A number that the formula cannot take.
     #[error(transparent)]
     HyperParameter(#[from] HyperParameterError),
 }

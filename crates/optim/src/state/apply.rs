@@ -1,8 +1,8 @@
 //! One pass of the kernel over a variable: cut into tiles when dense, row by row when sparse.
 //!
-//! Nothing is checked here; shapes and indices were. Variables of any layout are updated in
-//! place; one that is not in row-major order costs a copy of what is touched. Invariant: the kernel
-//! is elementwise, so neither tiles nor parts can be seen in the result.
+//! Nothing is checked here; shapes and indices were. Variables of any layout are updated in place;
+//! one that is not in row-major order costs a copy of what is touched. Invariant: the kernel is
+//! elementwise, so neither tiles nor parts show in the result.
 
 use std::ops::Range;
 use std::{array, mem};
@@ -13,8 +13,8 @@ use super::parts::{Parts, SMALLEST_PART};
 use crate::gradient::CanonicalRows;
 use crate::{DenseGradient, MAX_SLOTS, Optimizer, Real, Step, Tile};
 
-/// Elements of a gradient that are computed at a time: large enough that a sum over many held
-/// gradients reads each in long runs, small enough to stay in the second cache until it is used.
+/// How many elements of a gradient are computed at a time: enough that a sum over many held
+/// gradients reads each in long runs, few enough to stay in the second cache until used.
 const TILE: usize = 1 << 15;
 
 /// The kernel with what is the same for all its calls.
@@ -116,7 +116,7 @@ impl<T: Real> Pass<'_, T> {
         self.optimizer.update_checked(&self.step, tile)
     }
 
-    /// Updates the rows that are named, and no others; whether gradient and results are finite.
+    /// Updates the named rows, and no others; whether gradient and results are finite.
     pub(super) fn rows(
         &self,
         mut variable: ArrayViewMutD<'_, T>,
@@ -143,7 +143,7 @@ impl<T: Real> Pass<'_, T> {
 }
 
 /// A gradient, and its elements if they lie in memory; and the variable's values if they lie
-/// elsewhere than where they go.
+/// elsewhere than their destination.
 struct Source<'a, T> {
     from: Option<&'a [T]>,
     gradient: &'a dyn DenseGradient<T>,

@@ -1,9 +1,9 @@
-//! What is checked before anything is kept: names that are declared, and shapes.
+//! Checks before anything is kept: declared names, and shapes.
 
 use super::{BuildError, STEP};
 use crate::{MAX_SLOTS, ScalarSpec, SlotSpec};
 
-/// Names have to be unique and without a slash, so that `variable/slot` can mean only one thing.
+/// Names must be unique and without a slash, so that `variable/slot` can mean only one thing.
 pub(super) fn check_declarations(
     optimizer: &'static str,
     slots: &[SlotSpec],

@@ -19,12 +19,12 @@ pub enum BuildError {
         /// How many slots it declares.
         actual: usize,
     },
-    /// The optimizer declares a slot or scalar whose name has a slash or is not its alone.
+    /// The optimizer declares a slot or scalar whose name has a slash or is not unique.
     #[error("{optimizer} declares {name:?}; names must be unique and have no slash")]
     Name {
         /// The optimizer's name.
         optimizer: &'static str,
-        /// The name that cannot be used.
+        /// The unusable name.
         name: &'static str,
     },
 }
@@ -33,7 +33,7 @@ pub enum BuildError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddVariableError {
-    /// There is a variable of this name already.
+    /// There is already a variable of this name.
     #[error("a variable called {name:?} was added before; names must be unique")]
     Duplicate {
         /// The name.
@@ -61,7 +61,7 @@ pub struct TableOptimizerError {
     pub optimizer: &'static str,
     /// The table.
     pub table: String,
-    /// What to take, in words.
+    /// The optimizer to take, in words.
     pub instead: &'static str,
 }
 
@@ -75,7 +75,7 @@ pub enum ApplyError {
         /// The name.
         name: String,
     },
-    /// The array given as the variable has another shape than the one that was added.
+    /// The array given for the variable differs in shape from the one that was added.
     #[error("variable {name:?} was added with shape {expected:?}, but has shape {actual:?} now")]
     VariableShape {
         /// The variable's name.
@@ -85,7 +85,7 @@ pub enum ApplyError {
         /// The shape of the array.
         actual: Vec<usize>,
     },
-    /// A dense gradient has another shape than its variable.
+    /// A dense gradient's shape differs from its variable's.
     #[error("the gradient has shape {actual:?}, but the variable has shape {expected:?}")]
     GradientShape {
         /// The variable's shape.
@@ -126,38 +126,38 @@ pub enum RestoreError {
         /// What is missing.
         name: String,
     },
-    /// The saved state has something that has no place here.
+    /// The saved state has an unknown entry.
     #[error("the saved state has {name:?}, which is not known here; add its variable first")]
     Unknown {
-        /// What is not known.
+        /// The unknown entry.
         name: String,
     },
-    /// A saved tensor has another shape.
+    /// A saved tensor's shape differs.
     #[error("{name:?} was saved with shape {actual:?}, but has shape {expected:?} here")]
     Shape {
         /// The tensor's name.
         name: String,
-        /// The shape that is needed.
+        /// The required shape.
         expected: Vec<usize>,
-        /// The shape that was saved.
+        /// The saved shape.
         actual: Vec<usize>,
     },
-    /// A saved number is none that there can be, such as a power of Adam's beta that is NaN.
+    /// A saved number is invalid, such as a power of Adam's beta that is NaN.
     #[error("{name:?} was saved as {actual}, but must be {expected}")]
     Value {
         /// The entry's name.
         name: String,
-        /// What it may be.
+        /// What is allowed.
         expected: String,
-        /// What was saved.
+        /// The saved number.
         actual: String,
     },
-    /// A tensor was saved where a number is needed, or the like.
+    /// A tensor was saved where a number is required, or the like.
     #[error("{name:?} was saved as {actual}, but is {expected} here")]
     Kind {
         /// The entry's name.
         name: String,
-        /// What is needed.
+        /// What is required.
         expected: &'static str,
         /// What was saved.
         actual: &'static str,

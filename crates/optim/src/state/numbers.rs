@@ -1,4 +1,4 @@
-//! Numbers of a saved state through serde, also those that a text format has no word for.
+//! Numbers of a saved state through serde, including those that a text format cannot express.
 //!
 //! JSON has neither NaN nor infinities: written as they are they become `null`, which does not read
 //! back. In formats for people they are the texts `"NaN"`, `"inf"` and `"-inf"`, and all other

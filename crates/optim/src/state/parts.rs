@@ -1,14 +1,14 @@
-//! Whether a large update is cut into parts, and who carries them out.
+//! Whether a large update is cut into parts, and what runs them.
 //!
-//! No thread is started here: the caller hands in what runs two things side by side.
+//! No thread is started here: the caller hands in a function that runs two closures side by side.
 
 /// Runs both, in any order or at the same time, and returns when both are done.
 ///
 /// `rayon::join` is one, as `|a, b| drop(rayon::join(a, b))`.
 pub type Join = fn(&mut (dyn FnMut() + Send), &mut (dyn FnMut() + Send));
 
-/// Elements below which a part is not worth a wake-up of a thread: to pass over 1 MB of `f32` takes
-/// about as long.
+/// Elements below which a part is not worth waking a thread: passing over 1 MB of `f32` takes about
+/// as long.
 pub(super) const SMALLEST_PART: usize = 1 << 18;
 
 /// How large dense updates are cut.

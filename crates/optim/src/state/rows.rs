@@ -1,6 +1,6 @@
-//! Updates of rows that somebody else keeps, with their slots beside them.
+//! Updates of rows that the caller stores, with their slots beside them.
 //!
-//! The state has the formula, the scalars and the step; it holds nothing of such rows.
+//! The state has the formula, the scalars and the step; it holds none of the rows.
 
 use super::{OptimizerState, TableOptimizerError, formula, step};
 use crate::{MAX_SLOTS, Optimizer, Real, Step, Tile};
@@ -76,8 +76,8 @@ impl<T: Real> OptimizerState<T> {
         self.slots.iter().map(|slot| T::of(slot.initial))
     }
 
-    /// The update of this step for rows of a table; [`is_finite`](Self::is_finite) says what came
-    /// of it.
+    /// The update of this step for rows of a table; [`is_finite`](Self::is_finite) tells its
+    /// outcome.
     pub fn row_update(&mut self, table: &str) -> RowUpdate<'_, T> {
         let optimizer = formula(&*self.optimizer, table);
         let step = step(optimizer, self.finished, &self.scalar_values);

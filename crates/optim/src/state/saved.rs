@@ -9,12 +9,12 @@ use ndarray::{ArrayViewD, CowArray, IxDyn};
 use super::RestoreError;
 use crate::Real;
 
-/// Everything that has to be saved, by name, in a fixed order.
+/// Everything to save, by name, in a fixed order.
 pub type StateMap<'a, T> = IndexMap<String, StateValue<'a, T>>;
 
 /// One entry of a [`StateMap`].
 ///
-/// Through serde, a number that JSON has no word for is a text there, such as `"NaN"`, and reads
+/// Through serde, a number that JSON cannot express is a text there, such as `"NaN"`, and reads
 /// back. (With `serde_json`, its feature `float_roundtrip` keeps the last bit of all others.)
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -24,7 +24,7 @@ pub type StateMap<'a, T> = IndexMap<String, StateValue<'a, T>>;
     serde(bound(serialize = "T: serde::Serialize", deserialize = "T: serde::Deserialize<'de>"))
 )]
 pub enum StateValue<'a, T: Real> {
-    /// A slot or an average; borrowed when it is saved, owned or borrowed when it is restored.
+    /// A slot or an average; borrowed when saved, owned or borrowed when restored.
     Tensor(
         #[cfg_attr(feature = "serde", serde(with = "super::numbers::tensor"))]
         CowArray<'a, T, IxDyn>,
@@ -68,7 +68,7 @@ impl<'b, T: Real> PartialEq<StateValue<'b, T>> for StateValue<'_, T> {
     }
 }
 
-/// Reads a map whose entries have to be exactly those asked for.
+/// Reads a map whose entries must be exactly those requested.
 pub(crate) struct Reader<'m, 'a, T: Real> {
     map: &'m StateMap<'a, T>,
 }

@@ -59,7 +59,7 @@ class JoinError(Error, RuntimeError):
 
 
 class EndedError(JoinError):
-    """Training has ended; nobody can join any more."""
+    """Training has ended; no replica can join."""
 
 
 class FencedError(Error, RuntimeError):

@@ -1,7 +1,7 @@
-//! Choices on the steps of a trace, which are drawn anew as wholes.
+//! Choices on the steps of a trace, drawn anew as wholes.
 //!
-//! All choices meet the same draws. A step that is drawn has the times of all machines as they
-//! were in it, so that machines that were slow together still are.
+//! All choices meet the same draws. A drawn step has the times of all its machines, so that
+//! machines that were slow together still are.
 
 use std::collections::BinaryHeap;
 
@@ -11,11 +11,10 @@ use super::replay::{MOST_UNKNOWN, RESAMPLES, Replay, in_order};
 use crate::stats::{Spread, mean};
 use crate::stream::Stream;
 
-/// Draws of which the spread is looked at, too: it is the same in all, more or less.
+/// Draws whose spread is also measured: it is about the same in all.
 const SPREADS: u64 = 8;
 
-/// Estimates of choices of which either A or N is the same for all, ascending, and no A is above
-/// its N.
+/// Estimates of choices with the same A or the same N, ascending, where no A is above its N.
 pub(super) fn estimates(replay: &Replay, candidates: &[Candidate], seed: u64) -> Vec<Estimate> {
     let mut estimates: Vec<Estimate> = candidates.iter().map(|_| Estimate::default()).collect();
     let Some((first, last)) = candidates.first().zip(candidates.last()) else { return estimates };
@@ -70,7 +69,7 @@ fn machines(replay: &Replay, largest: &Candidate, stream: &mut Stream) -> Vec<Ma
     machines.collect()
 }
 
-/// What the drawn steps of one choice take.
+/// The durations of one choice's drawn steps.
 #[derive(Default)]
 struct Draws {
     seconds: Vec<f64>,
@@ -84,7 +83,7 @@ impl Draws {
     fn add(&mut self, candidate: &Candidate, last: f64, sum: f64, update: f64) {
         self.seconds.push(last + update);
         self.useful += sum;
-        // Whoever is late is stopped then.
+        // A late machine is stopped then.
         self.spent += sum + (candidate.total - candidate.aggregate) as f64 * last;
     }
 }
@@ -145,7 +144,7 @@ fn add_of_batch(
     }
 }
 
-/// Ordered by when it came: those that were given up last.
+/// Ordered by arrival: those that were given up last.
 struct Arrival(Observation);
 
 impl Ord for Arrival {

@@ -1,4 +1,4 @@
-//! What chance alone would do: tails, medians of what was cut off, and how long slowness lasts.
+//! What chance alone would do: tails, medians of censored numbers, and how long slowness lasts.
 
 use crate::stats::quantile;
 
@@ -27,7 +27,7 @@ pub(super) struct Median {
 }
 
 /// The median of numbers of which some were cut off: those would have been larger. By Kaplan and
-/// Meier's estimate, where half of it is known; 0 of nothing.
+/// Meier's estimate, if half of it is known; 0 of nothing.
 pub(super) fn median(numbers: impl Iterator<Item = (f64, bool)>) -> Median {
     let mut numbers: Vec<(f64, bool)> = numbers.collect();
     numbers.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
@@ -49,7 +49,8 @@ pub(super) fn median(numbers: impl Iterator<Item = (f64, bool)>) -> Median {
     Median { value: quantile(&sorted, 0.5), at_least: true }
 }
 
-/// How much a number is like the one before it, from -1 to 1; single far ones count for little.
+/// The correlation of each number with the one before it, from -1 to 1; single outliers count for
+/// little.
 pub(super) fn lag_1(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -65,7 +66,7 @@ pub(super) fn lag_1(numbers: &[f64]) -> f64 {
     if squares > 0.0 { products / squares } else { 0.0 }
 }
 
-/// How many independent ones so many are worth, each of which is so much like the one before.
+/// How many independent numbers so many correlated ones are worth.
 pub(super) fn worth(count: usize, lag_1: f64) -> f64 {
     let lag_1 = lag_1.clamp(0.0, 0.99);
     count as f64 * (1.0 - lag_1) / (1.0 + lag_1)

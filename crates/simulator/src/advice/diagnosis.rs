@@ -1,9 +1,11 @@
-//! Who is slow, for how long, and with whom: what a trace tells of its replicas.
+//! Which replicas are slow, for how long, and with which others: what a trace tells of its
+//! replicas.
 //!
 //! No clock and no random number: the same trace gives the same answer. Its invariant: where the
-//! times of a step are drawn by chance, alike for all replicas, somebody is named in fewer than two
-//! of a hundred traces, however many replicas there are. The tests are of ranks within steps, so
-//! that they hold for any law; what a replica's slowness in a row is worth is taken into account.
+//! times of a step are drawn by chance, alike for all replicas, it names a replica in fewer than
+//! two of a hundred traces, however many replicas there are. The tests are of ranks within steps,
+//! so that they hold for any law; what a replica's slowness in a row is worth is taken into
+//! account.
 
 mod episodes;
 mod groups;
@@ -23,16 +25,16 @@ pub struct Diagnosis {
     pub steps: usize,
     /// Each replica, by name.
     pub replicas: Vec<Standing>,
-    /// When replicas were slow that usually are not, the earliest first.
+    /// Stretches in which a usually fast replica was slow, the earliest first.
     pub episodes: Vec<Episode>,
     /// Replicas that were slow in the same steps, by name.
     pub groups: Vec<Vec<i64>>,
-    /// Of the replicas that are not slow all the time, outside of the episodes: how long the
-    /// slowest takes over their median, in the mean step.
+    /// For the replicas that are not always slow, outside the episodes: how long the slowest takes
+    /// over their median, in the mean step.
     pub spread: f64,
-    /// Of the same: how much slowness in a step is like that in the step before, from -1 to 1.
+    /// For the same: the correlation of slowness with that in the step before, from -1 to 1.
     pub lag_1: f64,
-    /// What makes the replicas that are not named slow.
+    /// What makes the unnamed replicas slow.
     pub rest: Rest,
 }
 
@@ -51,22 +53,22 @@ pub struct Standing {
     pub slowest: f64,
     /// In which part it would be so by chance.
     pub by_chance: f64,
-    /// How much its slowness is like that in the step before, from -1 to 1.
+    /// The correlation of its slowness with that in the step before, from -1 to 1.
     pub lag_1: f64,
-    /// What to think of it.
+    /// The verdict on it.
     pub verdict: Verdict,
 }
 
-/// What to think of a replica.
+/// The verdict on a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// As the others, as far as can be told.
+    /// Like the others, as far as can be told.
     Usual,
     /// Slow from the first to the last step, and more than a little.
     Slow,
-    /// Last from the first to the last step; how slow it is cannot be seen, since its batches were
-    /// given up.
+    /// Last from the first to the last step; its slowness cannot be measured, since its batches
+    /// were given up.
     Last,
 }
 
@@ -76,18 +78,18 @@ pub enum Verdict {
 pub enum Rest {
     /// They are hardly ever slow.
     Even,
-    /// Now one is slow and now another, each time anew: by chance, or with the batch. Times alone
-    /// do not tell which.
+    /// Different replicas are slow each time: by chance, or with the batch. Times alone do not tell
+    /// which.
     Wanders,
-    /// Who is slow in a step is likely to be so in the next one.
+    /// A replica that is slow in a step is likely to be so in the next one.
     Lasts,
 }
 
 /// A replica that takes less than this over the others is not worth a name.
 const LEAST_FACTOR: f64 = 1.1;
-/// How often chance may name somebody who is not slow, over all replicas.
+/// How often chance may name a replica that is not slow, over all replicas.
 const FALSE_ALARMS: f64 = 0.01;
-/// Parts of a trace in each of which a slow replica must be slow, where there are steps enough.
+/// Parts of a trace in each of which a slow replica must be slow, if there are enough steps.
 const PARTS: usize = 4;
 const STEPS_OF_A_PART: usize = 5;
 /// A step whose slowest takes less than this over the median is even.
@@ -125,7 +127,7 @@ impl Diagnosis {
         Self { steps: trace.steps().len(), replicas, episodes, groups, spread, lag_1, rest }
     }
 
-    /// The replicas that are slow all the time, by their place.
+    /// The replicas that are always slow, by their place.
     #[must_use]
     pub fn slow(&self) -> Vec<usize> {
         let places = self.replicas.iter().enumerate();
@@ -157,7 +159,7 @@ fn median_log(steps: &[Relative]) -> Median {
     median(steps.iter().map(|it| (it.log, it.finished)))
 }
 
-/// Of the steps in which it finished, if it usually did.
+/// Over the steps in which it finished, if it usually did.
 fn lag_1(steps: &[Relative]) -> f64 {
     let finished = steps.iter().filter(|it| it.finished).map(|it| it.log);
     let finished: Vec<f64> = finished.collect();
@@ -181,8 +183,8 @@ fn verdict(steps: &[Relative], factor: Median, replicas: usize) -> Verdict {
     if factor.at_least && parts(steps).all(is_mostly_last) { Verdict::Last } else { Verdict::Usual }
 }
 
-/// Whether it is the slowest, or in the slower half, more often than chance would have one of so
-/// many replicas be, if its steps are worth so many trials.
+/// Whether it is the slowest, or in the slower half, more often than chance would make one of so
+/// many replicas, if its steps are worth so many trials.
 fn is_beyond_chance(steps: &[Relative], trials: usize, replicas: usize) -> bool {
     let tail = |hits: fn(&Relative) -> bool, chance: fn(&Relative) -> f64| {
         let count = steps.iter().filter(|it| hits(it)).count();
@@ -202,7 +204,7 @@ fn parts(steps: &[Relative]) -> impl Iterator<Item = &[Relative]> {
     steps.chunks(steps.len().div_ceil(count).max(1))
 }
 
-/// The mean over the steps of the slowest over the median, of those that are not named.
+/// The mean over the steps of the slowest over the median, among the unnamed ones.
 fn spread(trace: &Trace, is_named: impl Fn(usize, usize) -> bool) -> f64 {
     let ratios = trace.by_step().enumerate().filter_map(|(step, cells)| {
         let cells = cells.iter().filter(|cell| !is_named(cell.replica, step));
@@ -215,7 +217,7 @@ fn spread(trace: &Trace, is_named: impl Fn(usize, usize) -> bool) -> f64 {
     if ratios.is_empty() { 1.0 } else { crate::stats::mean(&ratios) }
 }
 
-/// The mean of what the replicas have each, by their steps.
+/// The mean of each replica's values, weighted by its steps.
 fn lag_1_of_all(replicas: &[Vec<Relative>], is_named: impl Fn(usize, usize) -> bool) -> f64 {
     let (mut sum, mut all) = (0.0, 0.0);
     for (replica, steps) in replicas.iter().enumerate() {

@@ -15,12 +15,12 @@ pub(super) const REPLICATIONS: u64 = 20;
 const T: f64 = 2.093;
 /// That of the normal distribution.
 const Z: f64 = 1.96;
-/// Replica-steps that all choices together may take, more or less: a few seconds.
+/// About how many replica-steps all choices together may take: a few seconds.
 pub(super) const BUDGET: usize = 10_000_000;
 /// Steps before a run counts: all replicas begin the first one together.
 const WARM_UP: usize = 10;
-/// Steps that count in a run: no more than this, as intervals are then narrow enough, and no fewer
-/// than that, as they say nothing then.
+/// Steps that count in a run: no more than the first number, since intervals are then narrow
+/// enough, and no fewer than the second, since they say nothing then.
 const MOST_STEPS: usize = 2000;
 const LEAST_STEPS: usize = 20;
 /// Choices that are simulated at most, where there are many; and at least, whatever it takes.
@@ -31,9 +31,9 @@ const LEAST_CHOICES: usize = 8;
 pub(super) struct Candidate {
     pub(super) aggregate: usize,
     pub(super) total: usize,
-    /// What the mean step is multiplied by to get the cost.
+    /// The factor from the mean step to the cost.
     pub(super) weight: f64,
-    /// Whether the machines are drawn from those measured, rather than being those.
+    /// Whether the machines are drawn from the measured ones, or are those themselves.
     pub(super) shuffled: bool,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Estimate {
 }
 
 impl Candidate {
-    /// How many replica-steps a step takes, more or less.
+    /// About how many replica-steps a step takes.
     pub(super) fn machines(&self) -> usize {
         self.total.max(self.aggregate)
     }
@@ -80,8 +80,8 @@ impl Estimate {
     }
 }
 
-/// Half the width of a 95 % interval for what the replications are about: of resampled ones the
-/// spread is that of the estimate itself, of independent ones it shrinks with their number.
+/// Half the width of a 95 % interval for the subject of the replications: for resampled ones the
+/// spread is that of the estimate itself, for independent ones it shrinks with their number.
 pub(super) fn half_width(replications: &[f64], resampled: bool) -> f64 {
     match resampled {
         true => Z * deviation(replications),

@@ -1,7 +1,7 @@
 //! All choices by the formula at once: how long a step takes if all replicas begin it together.
 //!
-//! One draw of the largest fleet's times serves every choice, so that looking at all of them costs
-//! as much as looking at one.
+//! One draw of the largest fleet's times serves every choice, so that comparing all of them costs
+//! as much as computing one.
 
 use std::collections::BinaryHeap;
 
@@ -10,8 +10,8 @@ use super::{AdviceError, Fleet};
 use crate::distribution::time;
 use crate::ideal::Arrivals;
 
-/// The mean step of each choice, up to what all have in common. Of the candidates either A or N is
-/// the same for all, and they ascend; no A is above its N.
+/// The mean step of each choice, up to what all have in common. All candidates have the same A or
+/// the same N, and they ascend; no A is above its N.
 pub(super) fn step_seconds(
     budget: usize,
     fleet: &Fleet,

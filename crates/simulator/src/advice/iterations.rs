@@ -14,7 +14,7 @@ pub enum Iterations {
     Points(Vec<(f64, f64)>),
 }
 
-/// Why a text names no such curve.
+/// Why a text does not name such a curve.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected `inverse`, or two or more of A=STEPS with commas between, A ascending and both \
@@ -23,7 +23,7 @@ pub enum Iterations {
 pub struct IterationsError(String);
 
 impl Iterations {
-    /// Steps to train with `aggregate` of `machines`; `None` where nothing is known of them.
+    /// Steps to train with `aggregate` of `machines`; `None` if nothing is known of them.
     #[must_use]
     pub fn needed(&self, aggregate: usize, machines: usize) -> Option<f64> {
         let a = aggregate as f64;
@@ -40,7 +40,7 @@ impl Iterations {
     }
 }
 
-/// As it is read.
+/// In its text form.
 impl fmt::Display for Iterations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::Points(points) = self else { return f.write_str("inverse") };

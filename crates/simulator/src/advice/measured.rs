@@ -1,4 +1,4 @@
-//! What was measured of a machine: how long its batches took, also those that it gave up.
+//! Measurements of a machine: how long its batches took, including those that it gave up.
 
 use crate::stream::Stream;
 
@@ -18,7 +18,7 @@ pub struct Measured {
     batches: Vec<Observation>,
 }
 
-/// Times that are drawn of one machine; more would tell nothing new.
+/// How many times of one machine are drawn from; more would tell nothing new.
 const MOST_DRAWN: usize = 1000;
 
 impl Measured {
@@ -63,7 +63,7 @@ impl Measured {
         if batch.finished { batch } else { self.longer(batch.seconds, stream) }
     }
 
-    /// What a batch that was given up after so long stands for.
+    /// What a batch that was given up after this time stands for.
     pub(super) fn longer(&self, mut seconds: f64, stream: &mut Stream) -> Observation {
         loop {
             let longer = self.batches.partition_point(|it| it.seconds <= seconds);

@@ -1,8 +1,8 @@
 //! Each replica's times against those of the others in the same step.
 //!
-//! What all have in common, such as a step that is long for everybody, is gone. Of a batch that was
-//! given up only this is known: that it would have taken longer. It is slower than the others if it
-//! was given up no sooner than most of them were done, and otherwise says nothing.
+//! What all replicas have in common, such as a long step, cancels out. Of a batch that was given
+//! up, only one thing is known: it would have taken longer. It is slower than the others if it was
+//! given up no sooner than most of them were done, and otherwise says nothing.
 
 use super::trace::{Cell, Trace};
 
@@ -44,7 +44,7 @@ pub(super) fn level(cells: &[Cell]) -> Option<f64> {
     (!finished.is_empty()).then(|| crate::stats::quantile(&finished, 0.5))
 }
 
-/// A time, or at least so long.
+/// A time, or a lower bound of one.
 #[derive(Clone, Copy)]
 struct Time {
     seconds: f64,
@@ -57,7 +57,7 @@ impl Time {
         libm::log(self.seconds.max(1e-9))
     }
 
-    /// What it is compared by: who was given up is slower than whoever was not.
+    /// The order of comparison: a replica that was given up is slower than one that was not.
     fn rank(self) -> f64 {
         if self.finished { self.log() } else { f64::INFINITY }
     }
@@ -66,13 +66,13 @@ impl Time {
 /// What one step tells.
 struct Times {
     by_replica: Vec<(usize, Time)>,
-    /// The same, those that finished first, and then the fastest first.
+    /// The same times: finished ones first, then by speed.
     in_order: Vec<Time>,
     given_up: usize,
 }
 
 impl Times {
-    /// `None` where there is nobody to compare with.
+    /// `None` where there is no other to compare with.
     fn of(cells: &[Cell]) -> Option<Self> {
         let least = level(cells)?;
         let telling = cells.iter().filter(|cell| cell.finished || cell.seconds >= least);
@@ -93,7 +93,7 @@ impl Times {
         let other = |place: usize| self.in_order[place + usize::from(place >= own)].log();
         let others = f64::midpoint(other((count - 2) / 2), other((count - 1) / 2));
         let half = count / 2;
-        // Who is as slow as somebody else is not counted as slower.
+        // An equally slow replica is not counted as slower.
         let last = self.given_up.max(1);
         let is_among_last = |count_of: usize| rank > self.in_order[count - count_of - 1].rank();
         Relative {
@@ -146,7 +146,7 @@ mod tests {
         let four =
             [(1.0, false, false), (4.0, true, true), (1.0, false, false), (1.0, false, false)];
         check(&[1.0, 4.0, 1.0, 1.0], &four);
-        // Nobody is slower than the others where all are alike.
+        // No replica is slower than the others where all are alike.
         check(&[2.0; 3], &[(1.0, false, false); 3]);
         check(&[0.0; 2], &[(1.0, false, false); 2]);
         check(&[1.0], &[]);

@@ -1,17 +1,17 @@
-//! What it gives to replace slow replicas, and what to leave them behind.
+//! What it gains to replace slow replicas, and to leave them behind.
 
 use serde::Serialize;
 
 use super::replay::{Replay, StepTimes};
 use crate::stats::mean;
 
-/// What two remedies for slow replicas give: gradients for each machine and second, over what the
-/// fleet does now.
+/// The gains of two remedies for slow replicas: gradients for each machine and second, over what
+/// the fleet does now.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Remedy {
-    /// Who is slow.
+    /// The slow replicas.
     pub replicas: Vec<i64>,
-    /// A as it is now.
+    /// The present A.
     pub replicas_to_aggregate: usize,
     /// With usual machines in their place.
     pub replaced: Work,
@@ -22,7 +22,7 @@ pub struct Remedy {
 /// How much work a choice of A does.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Work {
-    /// A.
+    /// A, the gradients that a step needs.
     pub replicas_to_aggregate: usize,
     /// Gradients for each machine and second, over those of now.
     pub times: f64,
@@ -34,8 +34,8 @@ pub struct Work {
 const WORTH_BACKUPS: f64 = 1.02;
 
 impl Replay {
-    /// What there is to do about some replicas, by their places, where so many gradients make a
-    /// step now; `None` if it is all of them, or none.
+    /// The remedies for some replicas, by their places, where so many gradients make a step now;
+    /// `None` if it is all of them, or none.
     #[must_use]
     pub fn remedy(&self, slow: &[usize], aggregate: usize, seed: u64) -> Option<Remedy> {
         let all = self.machines();

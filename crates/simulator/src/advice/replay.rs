@@ -3,7 +3,7 @@
 //! A step takes as long as the A-th fastest of its replicas did in that step, so that whatever they
 //! had in common, and whatever lasted, is kept. What is missing is filled in against the level of
 //! its step: a batch that was given up with one of the same machine that took longer, one that is
-//! not there with any. Its invariant: a time that nobody saw is never counted as known.
+//! not there with any. Its invariant: an unseen time is never counted as known.
 
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ pub struct Replay {
     machines: Vec<Measured>,
     /// Step by step, each machine's time; those that did not finish are lower bounds.
     times: Vec<Observation>,
-    /// What is usual in each step.
+    /// The usual time in each step.
     levels: Vec<f64>,
     /// What each step takes beside computing.
     updates: Vec<f64>,
@@ -32,7 +32,7 @@ pub struct Replay {
 /// What one choice of A would have given on a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Gain {
-    /// A.
+    /// A, the gradients that a step needs.
     pub replicas_to_aggregate: usize,
     /// N - A.
     pub backups: usize,
@@ -48,7 +48,7 @@ pub struct Gain {
     pub lower_bound: bool,
 }
 
-/// Times that a replay has at most; of more, every so many steps are replayed.
+/// The most times of a replay; of more, every so many steps are replayed.
 const MOST_TIMES: usize = 500_000;
 /// How often steps are drawn anew.
 pub(super) const RESAMPLES: u64 = 60;
@@ -93,8 +93,8 @@ impl Replay {
         replay
     }
 
-    /// The same steps with usual machines in the place of some: each takes what another one took in
-    /// some other step, against the level of that step.
+    /// The same steps with some machines replaced by usual ones: each takes what another one took
+    /// in some other step, against the level of that step.
     #[must_use]
     pub fn replaced(&self, some: &[usize], seed: u64) -> Self {
         let usual: Vec<usize> = (0..self.machines()).filter(|it| !some.contains(it)).collect();
@@ -273,7 +273,7 @@ fn ratios(trace: &Trace) -> Vec<Measured> {
     ratios.into_iter().filter_map(Measured::new).collect()
 }
 
-/// What is usual in a step, where nobody finished too; above zero.
+/// What is usual in a step, even where no replica finished; above zero.
 fn level(cells: &[Cell]) -> f64 {
     let level = relative::level(cells).or_else(|| {
         let all: Vec<Cell> = cells.iter().map(|cell| Cell { finished: true, ..*cell }).collect();

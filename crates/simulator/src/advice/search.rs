@@ -1,8 +1,8 @@
-//! Which choices are simulated, and which of those is best.
+//! Which choices to simulate, and which of those is best.
 //!
-//! Its invariant: every choice is looked at. Where simulating all of them would take too long, the
-//! formula compares all, and tells which are worth it. As tokens are not the formula, some all over
-//! the range are simulated as well, and then the neighbours of the best.
+//! Its invariant: every choice is considered. If simulating all of them would take too long, the
+//! formula compares all, and tells which are worth it. Since tokens differ from the formula, some
+//! all over the range are also simulated, and then the neighbours of the best.
 
 use super::estimate::{Candidate, Estimate, affordable, estimate, half_width};
 use super::{Advice, AdviceError, Best, Choice, Fleet, bootstrap, formula};
@@ -12,7 +12,7 @@ pub(super) struct Search<'a> {
     pub(super) budget: usize,
     pub(super) fleet: &'a Fleet,
     pub(super) candidates: &'a [Candidate],
-    /// Whether there are more choices before the first and behind the last candidate.
+    /// Whether there are more choices before the first and after the last candidate.
     pub(super) open: (bool, bool),
 }
 
@@ -116,7 +116,8 @@ impl Search<'_> {
         }
     }
 
-    /// The least mean cost, among the known ones if there are any, and what is not surely worse.
+    /// The least mean cost, among the known ones if there are any, and those that are not surely
+    /// worse.
     fn best(&self, costs: &[Vec<f64>], known: &[bool]) -> Best {
         let is_measured = self.fleet.measured.is_some();
         let any = known.contains(&true);

@@ -148,7 +148,7 @@ fn questions_without_an_answer_are_errors() {
 fn no_question_takes_much_more_than_its_budget() {
     for machines in 1..=Plan::MOST_REPLICAS {
         let replica_steps = estimate::replica_steps(BUDGET, machines);
-        // Of very many machines eight choices are simulated all the same, of 600 steps each.
+        // Even of very many machines, eight choices are simulated, of 600 steps each.
         let most = (2 * BUDGET).max(8 * 600 * machines);
         assert!(replica_steps <= most, "{machines}: {replica_steps}");
     }

@@ -1,4 +1,4 @@
-//! How long each replica took in each step of a real training, and who did not finish.
+//! How long each replica took in each step of a real training, and which replicas did not finish.
 //!
 //! Of a replica and a step there is one time at most; there may be none. Its invariant: steps and
 //! replicas ascend, each has a time at least, and every time is finite and not below zero.
@@ -9,9 +9,9 @@ use crate::distribution::{NumberError, Seconds};
 /// One replica's time in one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Row {
-    /// Which step; steps need not follow each other.
+    /// The step; steps need not be consecutive.
     pub step: i64,
-    /// Which replica; any number names one.
+    /// The replica; any number names one.
     pub replica: i64,
     /// How long it computed.
     pub seconds: f64,
@@ -43,14 +43,14 @@ impl Cell {
     }
 }
 
-/// Why times are no trace.
+/// Why times are not a trace.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TraceError {
     /// There are no times.
     #[error("expected the time of a replica in a step, got none")]
     Empty,
-    /// One is no time.
+    /// One is not a time.
     #[error("step {step}, replica {replica}: {error}")]
     Number {
         /// Its step.
@@ -77,7 +77,7 @@ impl Trace {
     /// A trace of times in any order.
     ///
     /// # Errors
-    /// [`TraceError`] when there are none, one is no time, or one is there twice.
+    /// [`TraceError`] when there are none, one is invalid, or one is there twice.
     pub fn new(mut rows: Vec<Row>) -> Result<Self, TraceError> {
         if rows.is_empty() {
             return Err(TraceError::Empty);

@@ -1,4 +1,4 @@
-//! no token appears from nowhere or vanishes, and max(N, A) - A gradients a step are in vain.
+//! no token appears from nowhere or vanishes, and max(N, A) - A gradients a step are wasted.
 
 use engine::{InitialTokens, TokenPolicy};
 
@@ -41,7 +41,7 @@ pub(super) fn check() -> Check {
     }
 }
 
-/// Each replica begins with a token of its own; each step puts max(N, A) more.
+/// Each replica begins with its own token; each step puts max(N, A) more.
 fn balances(report: &Report, initial: u64) -> bool {
     let Some(tokens) = report.tokens else { return false };
     let (aggregate, total) = (report.replicas_to_aggregate, report.total_num_replicas);

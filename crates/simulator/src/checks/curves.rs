@@ -24,7 +24,7 @@ pub struct Arrived {
 /// What training takes with A of 100.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FleetPoint {
-    /// A.
+    /// A, the gradients that a step needs.
     pub aggregate: usize,
     /// Updates to converge.
     pub iterations: f64,

@@ -22,7 +22,7 @@ pub(super) fn checks(curves: &Curves) -> [Check; 2] {
     let mut costs = Vec::new();
     for (name, aggregate, backups) in RUNS {
         let mut plan = carried_for(name, aggregate, aggregate + backups);
-        // Token mode as described: kept leftovers, nobody is told.
+        // Token mode as described: leftovers are kept, no replica is told.
         (plan.mode, plan.steps) = (Mode::Ideal, 5000);
         let ideal = simulate(&plan);
         plan.mode = Mode::Tokens;

@@ -1,5 +1,5 @@
-//! P-23: what is planned from a trace is what its own steps would have given, and who is slow all
-//! the time is named first.
+//! P-23: a plan from a trace matches what its own steps would have given, and always slow replicas
+//! are named first.
 //!
 //! The traces are drawn here, of laws in which machines differ, slowness lasts, several machines
 //! are slow together, and steps are long for all. Planning with independent machines fails here.
@@ -72,7 +72,7 @@ pub(super) fn check() -> Check {
     }
 }
 
-/// What is found of a law's trace.
+/// What is found in a law's trace.
 struct Found {
     /// How far a planned gain is from that of the replay, at most.
     off: f64,

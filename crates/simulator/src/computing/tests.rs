@@ -142,9 +142,9 @@ fn an_episode_slows_the_part_of_a_computation_that_lies_within_it() {
     check(ONE, 29.0, 1.0 / 3.0 + 10.0 + 5.0 / 3.0 + 2.0, 18.0);
     // Of two kinds that come together both factors count.
     check(&ONE.repeat(2), 10.0, 0.5, 4.5);
-    // Faster is an episode as well.
+    // Faster is also an episode.
     check(&ONE.replace("= 3", "= 0.5"), 10.0, 4.0, 2.0);
-    // Far more changes than are looked at: it ends all the same.
+    // Far more changes than are looked at: it still ends.
     let short = ONE.replace("10", "1e-9").replace("= 5", "= 1e-9");
     let plan = plan(&short);
     let took = Walks::new(&plan.episodes, 0, 0).stretched(0.0, 1e9);

@@ -28,16 +28,16 @@ pub struct Correlation(f64);
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NumberError {
-    /// No time.
+    /// Not a time.
     #[error("expected a time from 0 to 1e9 seconds, got {0}")]
     Seconds(f64),
     /// Not above zero.
     #[error("expected a number above 0 and up to 1e6, got {0}")]
     Above(f64),
-    /// No probability.
+    /// Not a probability.
     #[error("expected a probability from 0 to 1, got {0}")]
     Probability(f64),
-    /// No correlation.
+    /// Not a correlation.
     #[error("expected a correlation from 0 to below 1, got {0}")]
     Correlation(f64),
     /// No samples.

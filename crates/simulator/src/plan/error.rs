@@ -1,4 +1,4 @@
-//! Why a text is no plan, and where in it.
+//! Why a text is not a plan, and where in it.
 
 /// Why a plan was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! A replica: what it works on, until when, and what happens to it.
+//! A replica: its work, until when, and what happens to it.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(super) struct Worker<'p> {
     pub(super) granted: Duration,
     pub(super) began: Duration,
     pub(super) due: Duration,
-    /// How much of the time since `began` it stood still.
+    /// How much of the time since `began` it was stopped.
     pub(super) stood_still: Duration,
     /// What the finished work took.
     pub(super) spent: Duration,
@@ -58,9 +58,9 @@ impl<'p> Worker<'p> {
         }
     }
 
-    /// Begins to compute, or will as soon as it no longer stands still. Both times are drawn at
-    /// once, so that work that is given up takes as many numbers as work that is not. A pause in
-    /// the middle delays what is left, which then takes as long as it would have without.
+    /// Begins to compute, or will as soon as it goes on. Both times are drawn at once, so that
+    /// abandoned work takes as many numbers as finished work. A pause in the middle delays the
+    /// rest, which then takes as long as it would have without.
     pub(super) fn begin(&mut self, local_step: i64, batch: u64, now: Duration) {
         self.work += 1;
         self.computing = true;
@@ -96,7 +96,7 @@ impl<'p> Worker<'p> {
 }
 
 impl Run<'_> {
-    /// Lets something happen to a replica; what cannot happen to it now does not.
+    /// Lets something happen to a replica; an event that is impossible now has no effect.
     pub(super) fn happens(&mut self, replica: usize, what: What) {
         let now = self.events.now();
         self.shows_life(replica);
@@ -122,7 +122,7 @@ impl Run<'_> {
         }
     }
 
-    /// Its heartbeats come as long as it lives and does not stand still, the last one just before.
+    /// Its heartbeats come as long as it lives and is not stopped, the last one just before.
     pub(super) fn shows_life(&mut self, replica: usize) {
         let (now, worker) = (self.events.now(), &self.workers[replica]);
         if let Some(incarnation) = worker.incarnation.filter(|_| worker.still_until <= now) {
@@ -142,7 +142,7 @@ impl Run<'_> {
         worker.gone = worker.incarnation.take();
     }
 
-    /// A replica comes, or comes back: whoever runs it first reports the end of its last life.
+    /// A replica comes, or comes back: its process first reports the end of its last life.
     pub(super) fn join(&mut self, replica: usize) {
         let (now, id) = (self.events.now(), ReplicaId::new(replica as u64));
         let worker = &mut self.workers[replica];
@@ -158,7 +158,7 @@ impl Run<'_> {
         }
     }
 
-    /// A replica that stood still looks up: its step may be over.
+    /// A stopped replica wakes up: its step may be over.
     pub(super) fn wakes(&mut self, replica: usize) {
         self.shows_life(replica);
         let told = self.plan.config.settings().tell_superseded;
@@ -184,7 +184,7 @@ impl Run<'_> {
         }
     }
 
-    /// What a random event is followed by.
+    /// The event that follows a random one.
     pub(super) fn churn_after(&mut self, replica: usize, what: What) {
         let Some(churn) = &self.plan.churn else { return };
         let worker = &mut self.workers[replica];

@@ -9,15 +9,15 @@ pub enum BuildError {
     /// The numbers of replicas, tokens or times do not fit.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// `min_replicas` is none of the numbers of replicas that can be left.
+    /// `min_replicas` is not a number of replicas that can be left.
     #[error("min_replicas: expected 1 to {total}, the number of replicas, got {got}")]
     MinReplicas {
         /// N.
         total: usize,
-        /// What was given.
+        /// The given number.
         got: usize,
     },
-    /// This was asked for on a cluster, and is there in one process only.
+    /// This was requested on a cluster, and exists in one process only.
     #[error("{option} is for a training in one process; do not set it on a cluster{instead}")]
     OneProcessOnly {
         /// The method of [`SyncReplicas`](crate::SyncReplicas).
@@ -31,7 +31,7 @@ pub enum BuildError {
     /// A hyper-parameter of the optimizer is out of range.
     #[error(transparent)]
     Optimizer(#[from] optim::BuildError),
-    /// A table cannot be trained so.
+    /// A table cannot be trained this way.
     #[error(transparent)]
     Table(#[from] crate::store::TableSetupError),
     /// A variable cannot have slots.
@@ -43,7 +43,7 @@ pub enum BuildError {
     /// A variable cannot be averaged.
     #[error(transparent)]
     Average(#[from] optim::MovingAverageError),
-    /// A name that is to be averaged belongs to no variable.
+    /// The name of an average belongs to no variable.
     #[error(transparent)]
     Variable(#[from] crate::VariableError),
 }

@@ -1,4 +1,4 @@
-//! Checkpoints that turned out bad are set aside: renamed, so that no reader finds them any more.
+//! Checkpoints that turned out bad are set aside: renamed, so that readers no longer find them.
 //!
 //! Nothing is removed: a user who wants to see how numbers went wrong finds them beside the good
 //! ones.
@@ -15,19 +15,19 @@ use super::turn::Turn;
 /// Which checkpoints are good, as far as the losses have told (P-25).
 ///
 /// The loss of a step is that of the variables before it, so a checkpoint is known to be good once
-/// a batch that was computed from its variables had a finite loss.
+/// a batch computed from its variables had a finite loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tested {
     good: Option<i64>,
     bad: Option<i64>,
 }
 
-/// What is left in a folder after bad checkpoints were set aside.
+/// What remains in a folder after bad checkpoints were set aside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// The newest one that is left.
+    /// The newest remaining one.
     pub newest: Option<PathBuf>,
-    /// Those that were set aside, where they are now.
+    /// Those set aside, at their new places.
     pub aside: Vec<PathBuf>,
 }
 
@@ -46,8 +46,8 @@ impl Tested {
     }
 }
 
-/// Renames the checkpoints in `folder` that are not known to be good to `checkpoint-STEP.bad`;
-/// where no loss has told anything, none.
+/// Renames the checkpoints in `folder` that are not known to be good to `checkpoint-STEP.bad`; none
+/// if no loss has told anything.
 ///
 /// # Errors
 /// [`CheckpointError`] when the folder cannot be listed or a checkpoint not be renamed.

@@ -1,6 +1,6 @@
 //! The two files of a checkpoint as bytes: made, checked, and taken apart.
 //!
-//! It opens no file; paths only name what an error is about. Invariant: no number is read before
+//! It opens no file; paths only name the subject of an error. Invariant: no number is read before
 //! the checksum over its bytes was found right, and no size that the bytes claim is believed.
 
 use std::path::Path;
@@ -17,12 +17,12 @@ use crate::Scalar;
 pub(super) const TENSORS: &str = "tensors.safetensors";
 pub(super) const MANIFEST: &str = "manifest.json";
 
-/// Reads a checkpoint from the bytes of its two files, wherever they were kept; not the rows of its
-/// tables.
+/// Reads a checkpoint from the bytes of its two files, wherever they were kept, without the rows of
+/// its tables.
 ///
 /// # Errors
-/// [`CheckpointError::Damaged`] when a single bit is not what was written, and the others that
-/// [`read`](super::read) has, save those of the file system.
+/// [`CheckpointError::Damaged`] when a single bit differs from what was written, and the errors of
+/// [`read`](super::read), except those of the file system.
 pub fn from_bytes<T: Scalar>(
     manifest: &[u8],
     tensors: &[u8],

@@ -1,8 +1,8 @@
 //! The newest generation begun in a folder, in a file beside the checkpoints.
 //!
 //! A process that goes on from a folder claims a higher number than all before it, on disk and
-//! before it serves any replica; an earlier writer that still lives sees so before its next rename,
-//! and stops (P-9, P-24). A lock ends with its machine's network; this number does not.
+//! before it serves any replica; an earlier writer that still lives sees the number before its next
+//! rename, and stops (P-9, P-24). A lock ends with its machine's network; this number does not.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -33,13 +33,13 @@ pub fn newest_generation(folder: &Path) -> Result<Generation, CheckpointError> {
     known.map(Generation::new).map_err(CheckpointError::io("reading", &path))
 }
 
-/// Takes the next generation's number for a new life of a run, on disk, and answers the one before
+/// Takes the next generation's number for a new life of a run, on disk, and returns the one before
 /// it: at least `after`, and at least what was claimed in the folder before. A process that claims
-/// again says what it claimed last as `own`, so that one whose place another has taken meanwhile
-/// does not take it back (P-26).
+/// again passes its last claim as `own`, so that it does not take the run back from a process that
+/// has replaced it meanwhile (P-26).
 ///
 /// # Errors
-/// [`CheckpointError::Replaced`] when somebody has claimed a higher number than `own`, and
+/// [`CheckpointError::Replaced`] when another process has claimed a higher number than `own`, and
 /// [`CheckpointError::Io`].
 pub fn claim(
     folder: &Path,
@@ -55,7 +55,7 @@ pub fn claim(
     Ok(after)
 }
 
-/// Writes the number, if none that is as high is there.
+/// Writes the number, unless one as high is there.
 pub(super) fn raise(folder: &Path, generation: Generation) -> Result<(), CheckpointError> {
     if newest_generation(folder)? < generation { put(folder, generation) } else { Ok(()) }
 }

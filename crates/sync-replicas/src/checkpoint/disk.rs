@@ -8,16 +8,16 @@ use std::path::Path;
 
 use crate::private_file::{create_private_file, create_private_folder};
 
-/// What changes files and folders; each call is one point at which a crash can come.
+/// What changes files and folders; a crash can come at each call.
 #[allow(clippy::missing_errors_doc, reason = "each fails with what the system says")]
 pub trait Disk {
-    /// Makes a folder, and those above it where they are missing.
+    /// Makes a folder, and its missing parents.
     fn create_folder(&mut self, path: &Path) -> io::Result<()>;
-    /// Writes a whole file, which may not be on the medium before [`Disk::sync_file`].
+    /// Writes a whole file, which may reach the medium only at [`Disk::sync_file`].
     fn write(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()>;
     /// Brings a file's bytes onto the medium.
     fn sync_file(&mut self, path: &Path) -> io::Result<()>;
-    /// Brings a folder's names onto the medium: what was made in it, moved, and removed.
+    /// Brings a folder's names onto the medium: what was made, moved and removed in it.
     fn sync_folder(&mut self, path: &Path) -> io::Result<()>;
     /// Gives a folder another name in one step.
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()>;
@@ -43,7 +43,7 @@ impl Disk for SystemDisk {
         File::options().write(true).open(path)?.sync_all()
     }
 
-    /// Elsewhere than on Unix a folder cannot be opened for this.
+    /// Only on Unix can a folder be opened for this.
     fn sync_folder(&mut self, path: &Path) -> io::Result<()> {
         if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
     }

@@ -12,15 +12,15 @@ pub enum CheckpointError {
     /// The file system refused.
     #[error("{action} {} failed", path.display())]
     Io {
-        /// What was tried.
+        /// The attempted operation.
         action: &'static str,
-        /// On what.
+        /// Its path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// Another save into the same folder does not come to an end.
+    /// Another save into the same folder does not end.
     #[error(
         "another save into {} has not ended for {waited:?}; see what holds it up, or save into \
          another folder",
@@ -29,7 +29,7 @@ pub enum CheckpointError {
     Busy {
         /// The folder.
         path: PathBuf,
-        /// How long it was waited for.
+        /// How long this one waited for it.
         waited: std::time::Duration,
     },
     /// There is no checkpoint here.
@@ -44,20 +44,20 @@ pub enum CheckpointError {
     /// The bytes are not those that were written.
     #[error("{} is damaged: {what}", path.display())]
     Damaged {
-        /// Which file.
+        /// The damaged file.
         path: PathBuf,
-        /// How it shows.
+        /// How the damage shows.
         what: String,
     },
-    /// It holds what its file format cannot.
+    /// It holds what its file format cannot express.
     #[error(
         "{} cannot be written: {what}; use fewer or shorter names of variables",
         path.display()
     )]
     Unwritable {
-        /// Which checkpoint.
+        /// The checkpoint.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         what: String,
     },
     /// None of a folder's checkpoints can be read.
@@ -95,20 +95,20 @@ pub enum CheckpointError {
         /// This training's.
         own: Generation,
     },
-    /// It was written by a version that this one does not know.
+    /// It was written by a version unknown to this one.
     #[error(
         "{} has format {got}, but this version reads formats up to {expected}; use a newer one",
         path.display()
     )]
     Format {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// The newest format that can be read.
+        /// The newest readable format.
         expected: u32,
         /// Its format.
         got: u32,
     },
-    /// There is no state of one step to be written.
+    /// There is no state of one step to write.
     #[error("nothing was saved, and older checkpoints are untouched: {source}")]
     Torn {
         /// What became of an update.

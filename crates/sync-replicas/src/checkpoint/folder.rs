@@ -1,8 +1,8 @@
 //! Writing a checkpoint: aside, synced, renamed; then old ones of the same run are removed.
 //!
-//! A crash between any two file operations leaves the old checkpoints as they were; but one that is
-//! replaced by another of its own step lies aside, as `.NAME.old`, between two renames. One writes
-//! at a time: the names aside are the same for all.
+//! A crash between any two file operations leaves the old checkpoints as they were; but one that
+//! another of the same step replaces lies aside, as `.NAME.old`, between two renames. One process
+//! writes at a time: the names aside are the same for all.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use super::{CheckpointError, TrainingState};
 use crate::Scalar;
 use crate::store::TableSaves;
 
-/// How many bytes a checkpoint has on the disk; what cannot be looked at counts as none.
+/// How many bytes a checkpoint has on the disk; unreadable files count as none.
 #[must_use]
 pub fn size_on_disk(checkpoint: &Path) -> u64 {
     let files = fs::read_dir(checkpoint).into_iter().flatten();
@@ -28,10 +28,10 @@ pub fn size_on_disk(checkpoint: &Path) -> u64 {
 }
 
 /// Writes a checkpoint into `folder`, which is made if need be, and removes the oldest ones of the
-/// same run beyond `keep`; the new one stays in any case. Answers where it is. The rows of a state
+/// same run beyond `keep`; the new one stays in any case. Returns its path. The rows of a state
 /// that was read come with it.
 ///
-/// Others that save into the folder meanwhile, from this process or another, take their turn.
+/// Other saves into the folder, from this process or another, take turns.
 ///
 /// # Errors
 /// [`CheckpointError`]; the checkpoints that were there are untouched. A folder of another run is
@@ -44,7 +44,7 @@ pub fn write<T: Scalar>(
     write_on(&mut SystemDisk, folder, state, RowsToSave::AsRead, keep)
 }
 
-/// The same with the rows of tables, which go there piece by piece: no second copy is made of them.
+/// The same with the rows of tables, written piece by piece without a second copy of them.
 ///
 /// # Errors
 /// As [`write()`].
@@ -57,10 +57,10 @@ pub fn write_with_rows<T: Scalar>(
     write_on(&mut SystemDisk, folder, state, rows, keep)
 }
 
-/// Rows of tables that go into a checkpoint.
+/// Rows of tables for a checkpoint.
 #[derive(Debug)]
 pub enum RowsToSave<T: Scalar> {
-    /// Those of the checkpoint that the state was read from; none where it was not.
+    /// Those of the checkpoint that the state was read from, if it was read.
     AsRead,
     /// All rows are this writer's.
     Own(TableSaves<T>),
@@ -69,8 +69,7 @@ pub enum RowsToSave<T: Scalar> {
     Written(String, Vec<Vec<SavedTable>>),
 }
 
-/// A name for a folder beside the place of a checkpoint, into which rows are written before it:
-/// no other attempt has it.
+/// A unique name for a folder beside the place of a checkpoint, into which rows are written first.
 #[must_use]
 pub fn aside_name(step: GlobalStep, attempt: &str) -> String {
     format!(".{PREFIX}{:09}.{attempt}.new", step.get())
@@ -164,7 +163,7 @@ pub fn write_on<T: Scalar>(
     Ok(place)
 }
 
-/// What several writers have written into a folder, all of which must be there: a writer may have
+/// What several writers have written into a folder, where all of it must be: a writer may have
 /// another folder of that name.
 fn together(
     aside: &Path,
@@ -179,7 +178,7 @@ fn together(
     Ok(tables.tables)
 }
 
-/// Gives up what was written aside for a checkpoint that will not be.
+/// Discards what was written aside for an abandoned checkpoint.
 ///
 /// # Errors
 /// [`CheckpointError::Io`].
@@ -213,7 +212,7 @@ fn refuse_if_replaced<T: Scalar>(
     Err(CheckpointError::Replaced { path: folder.to_owned(), claimed, own })
 }
 
-/// What a process that died while it wrote has left: there is no other writer now.
+/// Removes what a process that died while writing has left: there is no other writer now.
 fn remove_leftovers(
     disk: &mut impl Disk,
     folder: &Path,

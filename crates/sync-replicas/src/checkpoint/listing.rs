@@ -1,7 +1,7 @@
 //! Which checkpoints a folder has, the newest first.
 //!
 //! Newest means the highest generation, then the highest step (P-24): a run that went back counts
-//! on from there. The names say the step, the manifests the rest.
+//! on from there. The names tell the step, the manifests the rest.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub(super) struct Head {
 }
 
 impl Entry {
-    /// One that cannot be read comes before all others: it may be the newest.
+    /// An unreadable one comes before all others: it may be the newest.
     fn rank(&self) -> (bool, Generation, i64) {
         let generation = self.head.as_ref().map(|head| head.generation);
         (generation.is_err(), generation.unwrap_or_default(), self.step)
@@ -41,7 +41,7 @@ impl Entry {
 /// The checkpoints in a folder, the newest first; those whose manifest is no good before them.
 ///
 /// # Errors
-/// [`CheckpointError::Io`], also of a manifest that is there and cannot be read.
+/// [`CheckpointError::Io`], even for a manifest that is there and cannot be read.
 pub(super) fn list(folder: &Path) -> Result<Vec<Entry>, CheckpointError> {
     let mut found: Vec<(i64, bool, PathBuf)> = Vec::new();
     let listed = fs::read_dir(folder).map_err(CheckpointError::io("listing", folder))?;

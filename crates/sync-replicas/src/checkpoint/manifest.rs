@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::state::Numbers;
 use super::{CheckpointError, RunId};
 
-/// The newest format; those before are read as well.
+/// The newest format; earlier ones are also read.
 const FORMAT: u32 = 3;
 
 /// The format without tables, which versions before them read.
@@ -114,7 +114,7 @@ impl Manifest {
     }
 }
 
-/// A file that should be there and is not is damage; one that the system does not give is not.
+/// A missing file is damage; one that the system does not give is not.
 pub(super) fn missing_or_unreadable(error: io::Error, path: &Path) -> CheckpointError {
     match error.kind() {
         io::ErrorKind::NotFound => {

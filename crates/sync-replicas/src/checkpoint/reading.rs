@@ -1,8 +1,7 @@
 //! Reading a checkpoint: the newest good one of a folder, or a given one.
 //!
-//! A damaged one is passed over, with a warning, for the one before it; what is merely out of reach
-//! (a permission, a disk that fails, a format of a newer version) is an error, since the newest may
-//! be good.
+//! A damaged one is skipped, with a warning, for the one before it; one that is merely out of reach
+//! (a permission, a failing disk, a newer format) is an error, since the newest may be good.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,13 +16,13 @@ use crate::Scalar;
 /// Reads a checkpoint: a `checkpoint-STEP` folder, or the newest good one in `path`.
 ///
 /// # Errors
-/// [`CheckpointError::NotFound`], or [`CheckpointError::Damaged`] when a single bit of it is not
-/// what was written; of a folder [`CheckpointError::NoneGood`] when that holds for all in it.
+/// [`CheckpointError::NotFound`], or [`CheckpointError::Damaged`] when a single bit of it differs
+/// from what was written; of a folder [`CheckpointError::NoneGood`] when that holds for all in it.
 pub fn read<T: Scalar>(path: &Path) -> Result<TrainingState<T>, CheckpointError> {
     read_or_open(path, true)
 }
 
-/// The same without a look into the rows of its tables: for whoever needs few of them
+/// The same without reading the rows of its tables: for callers that need few of them
 /// ([`SavedTables::lookup`](super::SavedTables::lookup)).
 ///
 /// # Errors
@@ -41,18 +40,18 @@ fn read_or_open<T: Scalar>(path: &Path, rows: bool) -> Result<TrainingState<T>, 
     Ok(found.1)
 }
 
-/// The newest good checkpoint of a folder, for the process that goes on from it and owns it, and
-/// where it is. Damaged ones are renamed to `checkpoint-STEP.damaged`, so that they are read once.
+/// The newest good checkpoint of a folder and its path, for the process that goes on from it and
+/// owns it. Damaged ones are renamed to `checkpoint-STEP.damaged`, so that they are read once.
 ///
 /// # Errors
-/// As [`read`], save that a folder without a checkpoint is none.
+/// As [`read`], except that a folder without a checkpoint gives none.
 pub fn recover<T: Scalar>(
     folder: &Path,
 ) -> Result<Option<(PathBuf, TrainingState<T>)>, CheckpointError> {
     newest_good(folder, true, rename_damaged)
 }
 
-/// The newest checkpoint in a folder, if there is one; it may turn out to be damaged.
+/// The newest checkpoint in a folder, if any; it may turn out to be damaged.
 ///
 /// # Errors
 /// [`CheckpointError::Io`] when the folder or a manifest in it cannot be read.
@@ -65,7 +64,7 @@ pub fn latest(folder: &Path) -> Result<Option<PathBuf>, CheckpointError> {
     Ok(good.into_iter().chain(bad).next().map(|entry| entry.path))
 }
 
-/// The run of the newest checkpoint in a folder, if there is one that says so.
+/// The run of the newest checkpoint in a folder, if it names one.
 ///
 /// # Errors
 /// As [`latest`].
@@ -90,7 +89,7 @@ pub fn has_f64(path: &Path) -> Result<bool, CheckpointError> {
     Ok(manifest.dtype == f64::DTYPE.to_string())
 }
 
-/// What the newest checkpoint in a folder says was trained, if there is one that says so.
+/// What was trained according to the newest checkpoint in a folder, if it says so.
 ///
 /// # Errors
 /// As [`latest`].
@@ -111,7 +110,7 @@ pub fn all(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     Ok(good.map(|entry| entry.path).collect())
 }
 
-/// Gives a checkpoint a name under which no reader looks for one.
+/// Renames a checkpoint so that no reader finds it.
 fn rename_damaged(path: &Path) -> Result<(), CheckpointError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let named = |n: u32| match n {
@@ -164,7 +163,7 @@ fn none_good<S>(
     damaged.pop().map_or(Ok(None), |(_, error)| Err(error))
 }
 
-/// One checkpoint; with `rows` every byte of its tables is looked at as well.
+/// One checkpoint; with `rows` every byte of its tables is also checked.
 fn read_one<T: Scalar>(folder: &Path, rows: bool) -> Result<TrainingState<T>, CheckpointError> {
     let manifest = Manifest::read(&folder.join(MANIFEST))?;
     let path = folder.join(TENSORS);

@@ -1,14 +1,14 @@
-//! The last save of a training, tried again where it has failed: a full disk may find room.
+//! The last save of a training, retried after failures: a full disk may find room.
 
 use std::time::Duration;
 
-/// How many checkpoints are kept at least: the newest, and one that is known to be good (P-25).
+/// How many checkpoints are kept at least: the newest, and one known to be good (P-25).
 pub const FEWEST_KEPT: usize = 2;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Pauses that grow, until a time.
+/// Growing pauses, until a deadline.
 #[derive(Clone, Copy, Debug)]
 pub struct Retry {
     until: Duration,
@@ -16,7 +16,7 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// For so long from now.
+    /// For this long from now.
     #[must_use]
     pub fn new(now: Duration, longest: Duration) -> Self {
         Self { until: now.saturating_add(longest), pause: FIRST_PAUSE }

@@ -16,7 +16,7 @@ use crate::{Scalar, Variables};
 use engine::Generation;
 use engine::Positions;
 
-/// All of a run at one step: what it takes to go on as if it had never stopped.
+/// All of a run at one step: enough to go on as if it had never stopped.
 #[derive(Clone, Debug)]
 pub struct TrainingState<T: Scalar> {
     /// The run that it belongs to; `None` of a version that knew no identities (P-24).
@@ -33,15 +33,15 @@ pub struct TrainingState<T: Scalar> {
     pub optimizer_state: StateMap<'static, T>,
     /// The moving averages' state, if there are any.
     pub averages: Option<StateMap<'static, T>>,
-    /// Where the data goes on.
+    /// Where the data continues.
     pub positions: Positions,
-    /// What was trained, as whoever writes the checkpoints defines it, if it does.
+    /// What was trained, as the writer of the checkpoints defines it, if it does.
     pub definition: Option<serde_json::Value>,
-    /// Of one that was read: where the rows of its tables are, which are no part of it.
+    /// After reading: where the rows of its tables are, which are no part of it.
     pub tables: SavedTables,
 }
 
-/// What is no tensor.
+/// Everything that is not a tensor.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Numbers {
     global_step: i64,
@@ -68,7 +68,7 @@ pub(super) struct Numbers {
     pub(super) tables: Vec<SavedTable>,
 }
 
-/// A run that goes on has to count on, and none ever counted this far.
+/// A run that goes on counts on, and none ever counted this far.
 const LAST: u64 = 1 << 62;
 
 impl Numbers {
@@ -98,8 +98,8 @@ const OPTIMIZER: &str = "optimizer/";
 const AVERAGE: &str = "average/";
 
 impl<T: Scalar> TrainingState<T> {
-    /// The variables, each with its moving average in its place where it has one; `None`
-    /// where no averages were kept.
+    /// The variables, each replaced by its moving average if it has one; `None` if no
+    /// averages were kept.
     #[must_use]
     pub fn averaged(&self) -> Option<Variables<T>> {
         let averages = self.averages.as_ref()?;

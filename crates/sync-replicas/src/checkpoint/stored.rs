@@ -20,7 +20,7 @@ pub trait Stored: Copy + 'static {
         numbers
     }
 
-    /// Reads all numbers onto the end of those there.
+    /// Appends all numbers to those there.
     fn take_into(bytes: &[u8], numbers: &mut Vec<Self>);
 }
 

@@ -1,8 +1,8 @@
 //! The rows of tables in a checkpoint: files of some rows each, in the order of their places.
 //!
-//! Each file is a safetensors file of its own, listed with its checksum in the manifest: written
-//! while training goes on, read one by one, and the same whoever wrote them and how many did.
-//! Invariant: no row is taken over before the checksum of its file was found right.
+//! Each is a separate safetensors file, listed with its checksum in the manifest: written while
+//! training goes on, read one by one, and the same for any number of writers. Invariant: no row is
+//! taken over before the checksum of its file was found right.
 
 use std::borrow::Cow;
 use std::fs;
@@ -21,7 +21,7 @@ use super::manifest::{FileEntry, Manifest, missing_or_unreadable, sha256_hex};
 use crate::Scalar;
 use crate::store::TableSaves;
 
-/// Bytes of a file's rows, about: so many are in memory at a time.
+/// About how many bytes of a file's rows are in memory at a time.
 const FILE: usize = 16 << 20;
 
 /// The tables of a checkpoint, and the folder that has their files.
@@ -34,14 +34,14 @@ pub struct SavedTables {
 /// One table of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SavedTable {
-    /// What it was declared as.
+    /// Its declaration.
     table: Table,
     /// The slots of each row, in order.
     slots: Vec<String>,
     files: Vec<RowsFile>,
 }
 
-/// A file of rows, or of keys that are counted and have none.
+/// A file of rows, or of keys that are counted and have no row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct RowsFile {
     #[serde(flatten)]
@@ -94,7 +94,7 @@ impl SavedTable {
 }
 
 impl SavedTables {
-    /// Those of a checkpoint by its name, in this folder; read without anything else of it.
+    /// Those of a checkpoint by its name, in this folder; nothing else of it is read.
     ///
     /// # Errors
     /// [`CheckpointError`]: it is not there, or damaged.
@@ -117,7 +117,7 @@ impl SavedTables {
     }
 
     /// Whether stores of these declarations and slots can take the rows over: rows that no update
-    /// has made must stay as they are. Who is admitted and evicted may differ.
+    /// has made must stay as they are. Admission and eviction may differ.
     pub(crate) fn check<'a>(
         &self,
         declared: impl ExactSizeIterator<Item = &'a Table>,
@@ -143,10 +143,11 @@ impl SavedTables {
     }
 
     /// Has a store take over its share of the rows of a table, as one of so many stores; files of
-    /// others' are not read.
+    /// other stores' rows are not read.
     ///
     /// # Errors
-    /// [`CheckpointError::Damaged`] when a bit is not what was written; some rows are there then.
+    /// [`CheckpointError::Damaged`] when a bit differs from what was written; some rows are there
+    /// then.
     ///
     /// # Panics
     /// When there is no such table.
@@ -171,8 +172,8 @@ impl SavedTables {
         Ok(())
     }
 
-    /// The values of these keys' rows of a table, one after the other: of no more files than they
-    /// are in.
+    /// The values of these keys' rows of a table, one after the other; reads only the files that
+    /// have them.
     ///
     /// # Errors
     /// [`CheckpointError::Damaged`]; [`CheckpointError::Mismatch`] without such a table.
@@ -209,7 +210,7 @@ impl SavedTables {
         Ok(rows)
     }
 
-    /// Brings every file into another checkpoint's folder, a file in memory at a time.
+    /// Copies every file into another checkpoint's folder, one file in memory at a time.
     pub(super) fn copy_to(
         self,
         disk: &mut impl Disk,
@@ -272,8 +273,7 @@ impl SavedTable {
     }
 }
 
-/// Writes all rows that are to be saved into files of a checkpoint's folder, as one of any number
-/// of writers.
+/// Writes all rows of a save into files of a checkpoint's folder, as one of any number of writers.
 pub(super) fn write_tables<T: Scalar>(
     disk: &mut impl Disk,
     folder: &Path,
@@ -362,7 +362,7 @@ impl SavedTable {
     }
 }
 
-/// The rows of a block that are wanted.
+/// The requested rows of a block.
 fn only<T: Scalar>(block: &Block<T>, wanted: impl Fn(i64) -> bool) -> Block<T> {
     let stride = block.rows.len().checked_div(block.len()).unwrap_or(0);
     let mut own = Block::default();

@@ -1,8 +1,8 @@
-//! Whose turn it is to write into a folder of checkpoints: a lock on the folder itself, which the
-//! system gives back when its holder dies.
+//! Turns at writing into a folder of checkpoints: a lock on the folder itself, which the system
+//! releases when its holder dies.
 //!
-//! It holds between threads as well as between processes. Where a folder cannot be opened or locked
-//! (elsewhere than on Unix, and on some file systems), every writer has the turn.
+//! It holds between threads and between processes. Where a folder cannot be opened or locked (other
+//! than on Unix, and on some file systems), every writer has the turn.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::CheckpointError;
 
-/// Longer than any checkpoint takes to be written.
+/// Longer than any checkpoint takes to write.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// How often it is looked whether the other one is done.
+/// How often to check whether the other writer is done.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Given back when dropped.

@@ -1,6 +1,6 @@
 //! The wrapped optimizer and its calls.
 //!
-//! A hook may be made before `apply_gradients`; everything that needs its result says so.
+//! A hook may be made before `apply_gradients`; all that needs its result says so.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -21,7 +21,7 @@ use engine::{ConfigError, InitialTokens, Settings, StartError};
 
 /// Wraps an optimizer so that the mean of A replicas' gradients is applied at once.
 pub struct SyncReplicasOptimizer<T: Scalar, O> {
-    /// Taken by `apply_gradients`.
+    /// Consumed by `apply_gradients`.
     wrapped: Option<SyncReplicas<O>>,
     settings: Settings,
     applied: Arc<OnceLock<Applied<T>>>,
@@ -31,7 +31,7 @@ pub struct SyncReplicasOptimizer<T: Scalar, O> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} was asked for before apply_gradients; call apply_gradients first")]
 pub struct NotApplied {
-    /// What was asked for.
+    /// What was requested.
     pub what: &'static str,
 }
 
@@ -65,11 +65,11 @@ pub enum ApplyGradientsError {
     Build(#[from] BuildError),
 }
 
-/// Why the initial tokens could not be told.
+/// Why the number of initial tokens is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitTokensError {
-    /// It was asked for before `apply_gradients`.
+    /// It was called before `apply_gradients`.
     #[error(transparent)]
     NotApplied(#[from] NotApplied),
     /// They do not suffice.
@@ -128,11 +128,11 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
         self
     }
 
-    /// The gradients of a loss, computed by `gradients`: nothing is added to what the model gives,
-    /// as in the wrapped optimizer.
+    /// The gradients of a loss, computed by `gradients`: nothing is added to the model's result, as
+    /// in the wrapped optimizer.
     ///
     /// # Errors
-    /// What `gradients` says.
+    /// The error of `gradients`.
     pub fn compute_gradients(
         &self,
         variables: &Variables<T>,
@@ -143,9 +143,8 @@ impl<T: Scalar, O: Optimizer<T> + Clone + 'static> SyncReplicasOptimizer<T, O> {
 
     /// Builds the accumulators, the token queue and the update; call it once.
     ///
-    /// `grads_and_vars` names the variables with the kind of gradient that will be pushed; those
-    /// that it does not name have none. The variables become ready by
-    /// [`TrainOp::initialize`] or a restore.
+    /// `grads_and_vars` names the variables with the kind of gradient that will be pushed;
+    /// variables not named have none. They become ready by [`TrainOp::initialize`] or a restore.
     ///
     /// # Errors
     /// [`ApplyGradientsError`]. An unknown kind of gradient cannot be written:

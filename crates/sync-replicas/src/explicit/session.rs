@@ -32,13 +32,13 @@ impl<T: Scalar> Applied<T> {
     }
 }
 
-/// What every replica runs; state and checkpoints are the [`Trainer`]'s that it belongs to.
+/// What every replica runs; state and checkpoints belong to its [`Trainer`].
 #[derive(Clone)]
 pub struct TrainOp<T: Scalar> {
     applied: Applied<T>,
 }
 
-/// Computes a replica's gradients from the variables; is told the batch's number.
+/// Computes a replica's gradients from the variables; it gets the batch's number.
 type Compute<'a, T> = dyn FnMut(&Variables<T>, u64) -> Result<Gradients<T>, BoxError> + Send + 'a;
 
 /// One replica's session: each run is one of its steps.
@@ -163,7 +163,7 @@ impl<T: Scalar> Session for ReplicaSession<'_, T> {
     }
 }
 
-/// What the computation says of the session, if it says anything.
+/// What the computation says of the session, if anything.
 fn of_compute(error: BoxError) -> RunError {
     match error.downcast::<RunError>() {
         Ok(said) => *said,

@@ -9,7 +9,7 @@ use crate::store::Totals;
 use crate::{Report, Scalar};
 use engine::{ReplicaId, StopReason, Tally};
 
-/// What was counted before a `fit`.
+/// The counts before a `fit`.
 pub(super) struct Counted {
     totals: Totals,
     pub(super) tallies: Vec<Tally>,
@@ -27,7 +27,7 @@ impl Counted {
         }
     }
 
-    /// What was counted since then. An accepted gradient is one that an update has used (P-8).
+    /// The counts since then. An accepted gradient is one that an update has used (P-8).
     pub(super) fn report<T: Scalar>(
         &self,
         shared: &Shared<T>,

@@ -1,4 +1,4 @@
-//! Why a training failed as a whole; what became of one replica is in the report.
+//! Why a training failed as a whole; the report says what became of each replica.
 
 use hooks::SessionError;
 
@@ -15,7 +15,7 @@ pub enum FitError {
     /// An update failed.
     #[error("training ended: {reason}")]
     Update {
-        /// What failed.
+        /// The failure.
         reason: String,
     },
     /// A loss, a gradient or an update is NaN or infinite (P-25). Checkpoints of
@@ -25,7 +25,7 @@ pub enum FitError {
     NotFinite {
         /// What is not finite.
         reason: String,
-        /// Which checkpoint is good, where there are any, and which ones were set aside.
+        /// Which checkpoint is good, if there are any, and which ones were set aside.
         kept: String,
     },
     /// An earlier update failed half-way.
@@ -34,10 +34,10 @@ pub enum FitError {
     /// A hook panicked before the first update or after the last.
     #[error("a hook panicked: {reason}")]
     Hook {
-        /// What it said.
+        /// Its message.
         reason: String,
     },
-    /// A checkpoint was restored while it ran, which began another life of the training.
+    /// A checkpoint was restored meanwhile, which began another life of the training.
     #[error("a checkpoint was restored while fit ran; call fit again to go on from it")]
     Restored,
     /// Replicas failed, and fewer than [`min_replicas`](crate::SyncReplicas::min_replicas) were
@@ -51,8 +51,9 @@ pub enum FitError {
         /// Those that failed, by number, and why.
         failed: Vec<(ReplicaId, String)>,
     },
-    /// One batch made so many replicas fail that no other is given it: it would go round until
-    /// none is left (P-5). In replica order only, where a batch is given to another replica.
+    /// One batch made so many replicas fail that no other is given it: it would fail one after
+    /// another until none is left (P-5). In replica order only, where a batch is given to another
+    /// replica.
     #[error(
         "batch {number} made {} replicas fail, so no other one tries it; mend it or the model, or \
          leave it out: {}", failed.len(), reasons(failed)
@@ -60,10 +61,10 @@ pub enum FitError {
     Batch {
         /// The batch.
         number: u64,
-        /// Those that failed at it, by number, and why.
+        /// The replicas that failed at it, by number, and why.
         failed: Vec<(ReplicaId, String)>,
     },
-    /// Replicas of one's own are still there.
+    /// Replicas of the caller's own loops are still there.
     #[error("{count} replicas have joined by hand; drop their handles before fit")]
     Busy {
         /// How many.

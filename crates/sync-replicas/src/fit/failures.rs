@@ -1,4 +1,4 @@
-//! Replicas that fail while `fit` runs: each is told of at once, and too many end the training.
+//! Replicas that fail while `fit` runs: each is reported at once, and too many end the training.
 //!
 //! Only those that fail are counted: a replica whose data ended has done its part (P-6).
 
@@ -21,7 +21,7 @@ pub(super) struct Failures<'a, T: Scalar> {
     so_far: Mutex<SoFar>,
 }
 
-/// One replica, whose failure is told of once.
+/// One replica, whose failure is reported once.
 pub(super) struct Watched<'a, T: Scalar> {
     failures: &'a Failures<'a, T>,
     replica: ReplicaId,
@@ -31,12 +31,12 @@ pub(super) struct Watched<'a, T: Scalar> {
 }
 
 impl<T: Scalar> Watched<'_, T> {
-    /// In which of its lives it computes.
+    /// The life in which it computes.
     pub(super) fn joined(&self, life: Incarnation) {
         self.life.set(life);
     }
 
-    /// What is in its hands from now on.
+    /// What it holds from now on.
     pub(super) fn at(&self, batch: Option<u64>) {
         self.batch.set(batch);
     }
@@ -53,13 +53,13 @@ impl<T: Scalar> Watched<'_, T> {
 struct SoFar {
     failed: Vec<Failed>,
     failure_counts: FailureCounts,
-    /// Why they, and nothing before them, ended the training.
+    /// Why these failures, before any other reason, ended the training.
     ended: Option<Cause>,
 }
 
 struct Failed {
     replica: ReplicaId,
-    /// What it was at.
+    /// What it was doing.
     batch: Option<u64>,
     reason: String,
 }
@@ -82,7 +82,7 @@ impl<'a, T: Scalar> Failures<'a, T> {
         Watched { failures: self, replica, life, batch, told }
     }
 
-    /// A replica has ended in this way, at this batch if at one. If it failed, and too few are left
+    /// A replica has ended in this way, perhaps at this batch. If it failed, and too few are left
     /// or too many have failed at the batch, training ends with it, or goes on without the batch.
     fn heed(
         &self,
@@ -110,7 +110,7 @@ impl<'a, T: Scalar> Failures<'a, T> {
         }
     }
 
-    /// By choice the batch that made several fail is left out.
+    /// By choice, leaves out the batch that made several fail.
     fn leaves_out(&self, (replica, life): (ReplicaId, Incarnation), batch: u64) -> bool {
         if self.shared.core().config().settings().failing_batch != FailingBatch::Skip {
             return false;
@@ -130,7 +130,7 @@ impl<'a, T: Scalar> Failures<'a, T> {
         matches!(left_out, Some(Ok(_)))
     }
 
-    /// Why training ended, if it was for them.
+    /// Why training ended, if failures ended it.
     pub(super) fn verdict(&self) -> Result<(), FitError> {
         let ended = self.so_far().ended;
         ended.map_or(Ok(()), |cause| Err(self.error(cause)))

@@ -1,6 +1,6 @@
-//! Checkpoints of a training in one process, and what becomes of one that is not written.
+//! Checkpoints of a training in one process, and the handling of those that fail.
 //!
-//! A full disk ends no training: the next save may find room. Invariant: what was trained last is
+//! A full disk ends no training: the next save may find room. Invariant: the last trained state is
 //! saved, or the training has failed.
 
 use std::error::Error;
@@ -16,7 +16,7 @@ use crate::runtime::Shared;
 use crate::sync::{Arc, park_timeout};
 use crate::{ChiefSession, Scalar};
 
-/// The last save is tried again for so long.
+/// How long the last save is retried.
 const LONGEST: Duration = Duration::from_secs(60);
 
 pub(super) struct Saving<T: Scalar> {

@@ -1,4 +1,4 @@
-//! What a record counts: of each replica, of each server, of all. Nothing of it is ever dropped.
+//! What a record counts: for each replica, for each server, in all. None of it is ever dropped.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub struct Activity {
     pub step_seconds: Histogram,
     /// By how many steps gradients came too late; 0 for those that did not.
     pub staleness: Histogram,
-    /// By server: how long its part of an update took, in seconds.
+    /// By server: the duration of its part of an update, in seconds.
     pub update_seconds: BTreeMap<u64, Histogram>,
     /// How long checkpoints took, in seconds.
     pub save_seconds: Histogram,

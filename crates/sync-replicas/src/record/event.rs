@@ -20,23 +20,24 @@ pub struct UpdateMade {
 
 /// One stretch of a replica's time.
 ///
-/// A wait ends, and computing begins, when the token is given: a replica that comes for it late is
-/// slow, and does not wait. Measured once a step, at the push, as a clock costs as much as a lock.
+/// A wait ends, and computing begins, when the token is given: a replica that fetches it late is
+/// slow, and does not wait. Measured once a step, at the push, since a clock costs as much as a
+/// lock.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Span {
-    /// Whose.
+    /// The replica.
     pub replica: ReplicaId,
     /// The step that it claimed (after a wait: claims next).
     pub step: i64,
     /// The number of the batch, where it is known.
     pub batch: Option<u64>,
-    /// What it did, and for computed batches what came of them.
+    /// What it did, and for computed batches the outcome.
     pub kind: SpanKind,
     /// Since training began.
     pub start: Duration,
     /// Since training began.
     pub end: Duration,
-    /// What travelled meanwhile, to other processes or from them: variables during a wait, rows
+    /// Bytes sent to other processes or received from them meanwhile: variables during a wait, rows
     /// during a lookup, gradients while they were sent.
     pub bytes: u64,
     /// By how many steps the gradient came too late, if it was dropped for that.
@@ -68,7 +69,7 @@ pub enum SpanKind {
 }
 
 impl SpanKind {
-    /// What a push was that was judged so, and by how many steps it came too late.
+    /// The kind of a push with this outcome, and by how many steps it came too late.
     #[must_use]
     pub fn of_push(outcome: &Outcome) -> (Self, u64) {
         match outcome {
@@ -104,7 +105,7 @@ impl SpanKind {
 }
 
 impl Span {
-    /// One of a replica, with nothing else known of it.
+    /// A span of a replica, with nothing else known of it.
     #[must_use]
     pub fn new(
         replica: ReplicaId,
@@ -115,14 +116,14 @@ impl Span {
         Self { replica, step, batch: None, kind, start, end, bytes: 0, staleness: 0 }
     }
 
-    /// How long it was.
+    /// Its duration.
     #[must_use]
     pub fn length(&self) -> Duration {
         self.end.saturating_sub(self.start)
     }
 }
 
-/// The time that the variables of a server took to be updated for a step.
+/// The time that a server took to update its variables for a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UpdateSpan {
     /// Which server; in one process there is number 0, the chief.
@@ -140,7 +141,7 @@ pub struct UpdateSpan {
 pub struct Saved {
     /// Its global step.
     pub step: i64,
-    /// When it was there, since training began.
+    /// When it was complete, since training began.
     pub at: Duration,
     /// How long it took, from asking for the state to the name in the folder.
     pub took: Duration,
@@ -153,7 +154,7 @@ pub struct Saved {
 pub struct FailedSave {
     /// The global step that it would have been of.
     pub step: i64,
-    /// Why not.
+    /// The reason.
     pub reason: String,
 }
 
@@ -162,7 +163,7 @@ pub struct FailedSave {
 pub struct Failure {
     /// Which one.
     pub replica: ReplicaId,
-    /// Why, in its words.
+    /// The reason, in its words.
     pub reason: String,
 }
 

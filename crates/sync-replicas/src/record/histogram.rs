@@ -1,4 +1,4 @@
-//! Counts of values by size: what stays of values that are too many to keep.
+//! Counts of values by size: the summary of values too many to keep.
 
 /// Upper bounds of times in seconds: three in each power of ten.
 const SECONDS: &[f64] = &[
@@ -63,8 +63,8 @@ impl Histogram {
         self.sum
     }
 
-    /// Each upper bound, and how many values were not above it but above the one before; the last
-    /// bound is infinite.
+    /// Each upper bound, and how many values lie between the bound before and this one, inclusive;
+    /// the last bound is infinite.
     pub fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
         let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
         bounds.zip(self.counts.iter().copied())

@@ -1,7 +1,7 @@
-//! Gradient buffers that go round: asked for in a step, pushed, and free again once applied.
+//! Reused gradient buffers: requested in a step, pushed, and free again once applied.
 //!
 //! Decides nothing about gradients. Invariant: a buffer is either here or with one owner, a
-//! variable has no more free ones than could be in use, and none before one was asked for.
+//! variable has no more free ones than could be in use, and none before the first request.
 
 use std::sync::OnceLock;
 
@@ -19,8 +19,7 @@ const SMALLEST: usize = 4096;
 #[derive(Debug)]
 pub struct GradientBuffers<T: Scalar> {
     layout: Layout,
-    /// Made when the first buffer is asked for: gradients that a caller brings of its own are not
-    /// pooled.
+    /// Made when the first buffer is asked for: gradients in a caller's own arrays are not pooled.
     pools: Vec<OnceLock<BufferPool<T>>>,
     max_free: usize,
 }
@@ -39,7 +38,7 @@ impl<T: Scalar> GradientBuffers<T> {
         self.pools.len()
     }
 
-    /// An array of the variable's shape with whatever an earlier step left in it.
+    /// An array of the variable's shape, holding whatever an earlier step left in it.
     pub(crate) fn get(&self, name: &str) -> Result<ArrayD<T>, VariableError> {
         let Some(index) = self.layout.index_of(name) else {
             return Err(VariableError::Unknown {
@@ -57,7 +56,7 @@ impl<T: Scalar> GradientBuffers<T> {
         Ok(pool.lend(shape).into_array())
     }
 
-    /// A copy of a gradient, in such an array; in one of its own when it does not fit.
+    /// A copy of a gradient, in such an array; in a new one when it does not fit.
     pub(crate) fn filled(&self, name: &str, gradient: ArrayViewD<'_, T>) -> ArrayD<T> {
         match self.get(name) {
             Ok(mut buffer) if buffer.shape() == gradient.shape() => {
@@ -68,13 +67,13 @@ impl<T: Scalar> GradientBuffers<T> {
         }
     }
 
-    /// Where a variable's gradients come back to once they are applied, if one was asked for.
+    /// Where a variable's gradients return to once they are applied, if a buffer was requested.
     pub(crate) fn pool(&self, index: usize) -> Option<&BufferPool<T>> {
         self.pools[index].get()
     }
 
-    /// Takes back what is no longer used, by variable. It may be of any shape: a refused
-    /// gradient comes back too.
+    /// Takes back unused arrays, by variable. They may be of any shape: a refused gradient also
+    /// comes back.
     pub fn take_back(&self, gradients: impl IntoIterator<Item = (usize, Gradient<T>)>) {
         for (index, gradient) in gradients {
             if let Gradient::Dense(array) = gradient

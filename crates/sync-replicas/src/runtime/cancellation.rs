@@ -1,7 +1,7 @@
-//! How a replica learns at once that it computes in vain (P-13), and how its pauses end.
+//! How a replica learns at once that its work is superseded (P-13), and how its pauses end.
 //!
 //! One watch for the whole trainer, so that closing a step costs the same for any number of
-//! replicas; a flag of its own for each replica, for shares that another was first with.
+//! replicas; a flag for each replica, for shares that another was first with.
 
 use std::future::{Future, poll_fn};
 use std::task::{Context, Poll, Waker};
@@ -26,9 +26,9 @@ pub(crate) struct Watch {
 /// The threads and tasks that wait for a cancellation.
 #[derive(Debug, Default)]
 struct Waiting {
-    /// How many threads: where none does, waking costs no call of the system.
+    /// How many threads: without any, waking costs no system call.
     threads: usize,
-    /// Tasks, by numbers that are given once.
+    /// Tasks, by unique numbers.
     tasks: Vec<(u64, Waker)>,
     next: u64,
 }
@@ -63,8 +63,7 @@ impl Watch {
         self.ended.store(false, Ordering::Release);
     }
 
-    /// Wakes all that wait, to look. The lock makes sure that no thread is between looking and
-    /// sleeping.
+    /// Wakes all waiters, to look. The lock ensures that no thread is between looking and sleeping.
     pub(crate) fn wake(&self) {
         let (threads, tasks) = {
             let mut waiting = lock(&self.waiting);
@@ -78,7 +77,7 @@ impl Watch {
     }
 }
 
-/// Whether the work on one batch has become useless, to be asked or awaited.
+/// Whether the work on one batch has become useless, to ask or to await.
 ///
 /// # Examples
 /// A model that computes in tasks ends them with the step that they are for:
@@ -115,7 +114,7 @@ impl Grants {
         self.newest
     }
 
-    /// The newest grant, and all before it, are for work that is no longer wanted.
+    /// The newest grant, and all before it, are for work that is no longer needed.
     pub(crate) fn supersede(&self) {
         self.over.store(self.newest, Ordering::Release);
     }
@@ -149,7 +148,7 @@ impl Cancellation {
         self.watch.has_ended() || self.is_over()
     }
 
-    /// The same without the end.
+    /// The same, ignoring the end.
     pub(crate) fn is_over(&self) -> bool {
         self.told
             && (self.grants.is_over()
@@ -188,7 +187,7 @@ impl Cancellation {
 /// A task that waits for a cancellation.
 struct Task {
     cancellation: Cancellation,
-    /// Under which it stands in line, once it was polled.
+    /// Its number in the line, once it was polled.
     number: Option<u64>,
 }
 
@@ -228,7 +227,7 @@ impl Drop for Task {
     }
 }
 
-/// The telling end of [`Cancellation`], for code that learns of steps from elsewhere.
+/// The signalling end of [`Cancellation`], for code that learns of steps from elsewhere.
 #[derive(Clone, Debug)]
 pub struct CancellationSource {
     watch: Arc<Watch>,
@@ -250,7 +249,7 @@ impl CancellationSource {
         Cancellation::new(Arc::clone(&self.watch), grants.clone(), local_step, told)
     }
 
-    /// The present work is in vain.
+    /// The present work is superseded.
     pub fn supersede(&self) {
         lock(&self.grants).supersede();
         self.watch.wake();

@@ -21,21 +21,21 @@ use crate::{Gradients, Scalar, Variables};
 /// What only the chief touches: the optimizer and the averages.
 #[derive(Debug)]
 pub(crate) struct Chief<T: Scalar> {
-    /// Whose checkpoints these are (P-24).
+    /// The run of its checkpoints (P-24).
     pub(crate) run: RunId,
     pub(crate) store: ParameterStore<T>,
     /// Readers wait for an update of what had no reader before.
     use_locking: bool,
-    /// The last averaged gradient, kept to be looked at (P-10).
+    /// The last averaged gradient, if kept (P-10).
     pub(crate) last_average: Option<Arc<Gradients<T>>>,
-    /// What the losses have told of the variables' steps.
+    /// What the losses tell of the variables' steps.
     pub(crate) tested: Tested,
     condition: Condition,
     half: Option<Half<T>>,
 }
 
-/// A step of which some lanes are applied and others are not, where each variable is admitted for
-/// itself: readers see it as it is, checkpoints and new generations do not (P-11).
+/// A step of which only some lanes are applied, where each variable is admitted by itself: readers
+/// see it as it is, checkpoints and new generations do not (P-11).
 #[derive(Debug)]
 struct Half<T: Scalar> {
     /// The variables before the first of them.
@@ -49,9 +49,9 @@ struct Half<T: Scalar> {
 #[derive(Debug)]
 enum Condition {
     Whole,
-    /// The update of this step is under way; should it panic, it is found like this.
+    /// The update of this step is under way; a panic leaves this state behind.
     Updating(GlobalStep),
-    /// An update failed, in these words; only a restore mends it.
+    /// An update failed, in these words; only a restore helps.
     Torn(String),
 }
 
@@ -68,8 +68,8 @@ impl<T: Scalar> Chief<T> {
         }
     }
 
-    /// Forgets what belongs to an earlier life, a half-made step among it: the variables before it,
-    /// if there is one.
+    /// Forgets the state of an earlier life, including a half-made step: returns the variables
+    /// before it, if there is one.
     pub(crate) fn clear(&mut self) -> Option<Variables<T>> {
         self.last_average = None;
         self.half.as_ref()?;
@@ -100,7 +100,7 @@ impl<T: Scalar> Chief<T> {
         state
     }
 
-    /// Whether all that it has is of one step.
+    /// Whether all of its state is of one step.
     ///
     /// # Errors
     /// [`Torn`].
@@ -167,8 +167,8 @@ impl<T: Scalar> Chief<T> {
         Ok(last.then_some(report))
     }
 
-    /// variables, global step, tokens, averages. A stop that comes in between changes
-    /// nothing about it.
+    /// variables, global step, tokens, averages. A stop in between changes nothing
+    /// about it.
     fn make(&mut self, shared: &Shared<T>, mut closing: ClosedStep<T>) -> Result<(), UpdateError> {
         let lanes = closing.lanes.take();
         if lanes.is_some() {
@@ -200,7 +200,7 @@ impl<T: Scalar> Chief<T> {
         Ok(())
     }
 
-    /// Keeps what lanes that do not make the step are about to change.
+    /// Keeps what lanes that do not complete the step are about to change.
     fn keep_before(&mut self, shared: &Shared<T>, closing: &ClosedStep<T>) {
         let names = closing.sums.iter().map(|(index, _)| shared.layout.name(*index));
         let mut slots = Vec::new();
@@ -219,8 +219,8 @@ impl<T: Scalar> Chief<T> {
         half.slots.extend(slots);
     }
 
-    /// Updates in place what has no reader; otherwise beside it, and readers never wait. The
-    /// averages, if they are to be looked at.
+    /// Updates in place what has no reader; otherwise beside it, and readers never wait.
+    /// Returns the averages, if hooks read them.
     fn publish(
         &mut self,
         shared: &Shared<T>,
@@ -252,8 +252,8 @@ impl<T: Scalar> Chief<T> {
         Ok(averages)
     }
 
-    /// Keeps the average to be looked at (P-10); the buffers of the one before are free again
-    /// unless a reader still holds it.
+    /// Keeps the average for readers (P-10); the buffers of the one before are free again unless a
+    /// reader still holds it.
     fn observed(&mut self, shared: &Shared<T>, average: Gradients<T>) {
         let before = self.last_average.replace(Arc::new(average));
         let Some(before) = before.and_then(Arc::into_inner) else { return };

@@ -22,7 +22,7 @@ use engine::{Generation, ReplicaId};
 /// Everything that a trainer's threads share and change.
 pub(crate) struct Core<T: Scalar> {
     pub(crate) engine: Engine,
-    /// Where gradients go once they are applied.
+    /// Where gradients return to once they are applied.
     buffers: Arc<GradientBuffers<T>>,
     /// By variable; `None` for variables without a gradient.
     sums: Vec<Option<VariableSums<T>>>,
@@ -31,9 +31,9 @@ pub(crate) struct Core<T: Scalar> {
     options: SumOptions,
     /// The lanes that the present event closed.
     closing: Option<Taken<T>>,
-    /// What the contributions of the open step reported.
+    /// The reports of the open step's contributions.
     round: StepContributions,
-    /// Those of the step that has closed and is not made yet.
+    /// The reports of the step that has closed and is not made yet.
     closed: Option<Arc<StepContributions>>,
     pub(crate) totals: Totals,
     pub(crate) slots: Vec<ReplicaSlot>,
@@ -56,10 +56,10 @@ pub(crate) struct ReplicaSlot {
     pub(crate) log: ReplicaLog,
 }
 
-/// What must be done once the lock is released.
+/// What to do once the lock is released.
 pub(crate) struct FollowUp<T: Scalar> {
     pub(crate) wakers: Vec<Waker>,
-    /// What closed.
+    /// The lanes that closed.
     pub(crate) closing: Option<ClosedStep<T>>,
     /// Whether some work, or all of a step's, became useless.
     pub(crate) superseded: bool,
@@ -70,7 +70,7 @@ pub(crate) struct FollowUp<T: Scalar> {
 #[derive(Debug)]
 struct Taken<T: Scalar> {
     lanes: Vec<usize>,
-    /// How many gradients there were, in the last of them.
+    /// How many gradients the last of them had.
     count: u64,
     sums: Vec<(usize, VariableSum<T>)>,
 }
@@ -80,10 +80,10 @@ struct Taken<T: Scalar> {
 pub(crate) struct ClosedStep<T: Scalar> {
     /// The lanes that closed here; `None` when they complete the step.
     pub(crate) lanes: Option<Vec<usize>>,
-    /// How many gradients there were, in the last of them.
+    /// How many gradients the last of them had.
     pub(crate) count: u64,
     pub(crate) sums: Vec<(usize, VariableSum<T>)>,
-    /// Whose gradients these are, and what they reported.
+    /// The contributors of these gradients, and their reports.
     pub(crate) round: Arc<StepContributions>,
     pub(crate) generation: Generation,
 }
@@ -123,15 +123,14 @@ impl<T: Scalar> Core<T> {
         self.closing = None;
         let left = self.slots.iter_mut().map(std::mem::take);
         left.filter_map(|slot| {
-            // A replica that computes for the old life does so in vain (P-13).
+            // A replica that computes for the old life is superseded (P-13).
             slot.grants.supersede();
             slot.mailbox.close()
         })
         .collect()
     }
 
-    /// Admits and stores one replica's gradients as a unit (P-11); what it does not store, it
-    /// leaves.
+    /// Admits and stores one replica's gradients as a unit (P-11); leaves behind those not stored.
     pub(crate) fn push(
         &mut self,
         push: &Push,
@@ -155,8 +154,8 @@ impl<T: Scalar> Core<T> {
         Ok(decision.outcome)
     }
 
-    /// A push that has what no other had before says what the later ones must be like; another may
-    /// have been first meanwhile.
+    /// The first push with a variable decides what later ones must be like; another may have been
+    /// first meanwhile.
     pub(crate) fn check_first(
         &mut self,
         layout: &Layout,
@@ -198,7 +197,7 @@ impl<T: Scalar> Core<T> {
         self.engine.num_accumulated(self.spec.lane(variable)?)
     }
 
-    /// Turns effects into what must be done outside the lock.
+    /// Turns effects into what to do outside the lock.
     pub(crate) fn settle(&mut self, now: Duration, effects: &mut Vec<Effect>) -> FollowUp<T> {
         let mut settled = FollowUp {
             wakers: Vec::with_capacity(effects.len()),
@@ -278,8 +277,8 @@ impl<T: Scalar> Core<T> {
         slot_of(&mut self.slots, replica)
     }
 
-    /// Time has passed. A process lives as long as any thread of it does, so no replica here is
-    /// silent; but it may hang (P-28).
+    /// Time has passed. A process lives as long as any of its threads, so no replica here is
+    /// silent; but one may hang (P-28).
     pub(crate) fn tick(&mut self, now: Duration, effects: &mut Vec<Effect>) -> Option<Duration> {
         self.engine.renew_all(now);
         self.engine.tick(now, effects)
@@ -333,7 +332,7 @@ impl<T: Scalar> Core<T> {
 }
 
 impl<T: Scalar> ClosedStep<T> {
-    /// Whether it makes the step.
+    /// Whether it completes the step.
     pub(crate) fn is_last(&self) -> bool {
         self.lanes.is_none()
     }

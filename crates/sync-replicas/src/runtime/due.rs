@@ -1,8 +1,8 @@
 //! Steps that have closed and wait for their update, and the one thread at a time that makes them.
 //!
-//! Invariant: while a step is due, a thread is at it or about to be: the one that adds a step
-//! looks, and the one that was at it looks again. No lock that others wait for is held while hooks
-//! and optimizers run, but for that of the hooks themselves, which only `fit` takes.
+//! Invariant: while a step is due, a thread is at work on it or about to be: the thread that adds a
+//! step looks, and the one that was at work looks again. While hooks and optimizers run, no lock is
+//! held that others wait for, except the lock of the hooks themselves, which only `fit` takes.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,12 +18,12 @@ use engine::StopReason;
 /// Called by the thread that closes a step, instead of the plain update, while hooks are installed.
 pub(crate) type Monitor<T> = Box<dyn FnMut(ClosedStep<T>) -> Result<(), StopReason> + Send>;
 
-/// Who acts as the chief when a step closes.
+/// What acts as the chief when a step closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UpdateThread {
     /// The replica whose push closed it: no hand-over between threads.
     LastPusher,
-    /// A runner of the chief's, as in TensorFlow.
+    /// The chief's runner, as in TensorFlow.
     Runner,
 }
 
@@ -35,8 +35,8 @@ pub(crate) struct Due<T: Scalar> {
 
 struct Line<T: Scalar> {
     closings: VecDeque<ClosedStep<T>>,
-    /// A thread is at one of them, perhaps this very one further up its stack, when an update let
-    /// the next step close at once.
+    /// A thread works on one of them, perhaps this very one further up its stack, when an update
+    /// lets the next step close at once.
     busy: bool,
 }
 
@@ -57,7 +57,7 @@ impl<T: Scalar> Due<T> {
         lock(&self.line).closings.clear();
     }
 
-    /// The next one, unless a thread is at one, which then does this too.
+    /// The next one, unless a thread is already at work, which then does this too.
     fn begin(&self) -> Option<ClosedStep<T>> {
         let mut line = lock(&self.line);
         if line.busy {
@@ -74,8 +74,8 @@ impl<T: Scalar> Due<T> {
 }
 
 impl<T: Scalar> Shared<T> {
-    /// Applies what is due, unless another thread is at it; on a replica's own thread, if it is
-    /// one's.
+    /// Applies what is due, unless another thread is at work; on a replica's own thread, if
+    /// `replica` names one.
     pub(crate) fn apply_due(&self, replica: Option<ReplicaId>) {
         while let Some(closing) = self.due.begin() {
             self.apply_one(closing, replica);
@@ -98,14 +98,14 @@ impl<T: Scalar> Shared<T> {
         }
     }
 
-    /// Has the chief's runner look whether there is something to do, or it is to leave. The lock
-    /// makes sure that it is not between looking and sleeping.
+    /// Has the chief's runner check whether there is something to do, or whether to leave. The lock
+    /// ensures that it is not between looking and sleeping.
     pub(crate) fn wake_runner(&self) {
         drop(lock(&self.due.line));
         self.due.changed.notify_all();
     }
 
-    /// No hook is called any more; waits for those that are.
+    /// No more hooks are called; waits for those that are running.
     pub(crate) fn uninstall(&self) {
         *lock(&self.monitor) = None;
         *lock(&self.hook) = None;

@@ -1,7 +1,7 @@
 //! A run's state as a whole: taken out for a checkpoint, put back for a restore, begun anew.
 //!
-//! Invariant: what is taken out is of one step, and whatever an earlier life of the shared state
-//! left behind is fenced off by a higher generation (P-9).
+//! Invariant: the state taken out is of one step, and a higher generation fences off whatever an
+//! earlier life of the shared state left behind (P-9).
 
 use std::path::{Path, PathBuf};
 use std::task::Waker;
@@ -40,7 +40,7 @@ pub(crate) struct Begun {
     /// The step to count from.
     pub(crate) step: GlobalStep,
     pub(crate) generation: Generation,
-    /// The time of the trainer's clock, from which the record counts as well.
+    /// The time of the trainer's clock, which the record also counts from.
     pub(crate) at: Duration,
 }
 
@@ -101,8 +101,8 @@ impl<T: Scalar> Shared<T> {
         }
     }
 
-    /// Puts a saved state in place of the present one, all or nothing, and starts the chief; no
-    /// update and no other restore comes between.
+    /// Replaces the present state by a saved one, all or nothing, and starts the chief; no update
+    /// and no other restore comes between.
     pub(crate) fn restore(
         &self,
         state: TrainingState<T>,
@@ -135,8 +135,8 @@ impl<T: Scalar> Shared<T> {
         Ok(())
     }
 
-    /// Makes ready for a training of the replicas that join next, with hooks around its updates: a
-    /// new generation, unless nothing has happened in this one.
+    /// Prepares a training of the replicas that join next, with hooks around its updates: a new
+    /// generation, unless nothing has happened in this one.
     ///
     /// # Errors
     /// [`BeginError`]; nothing changed.
@@ -184,7 +184,7 @@ impl<T: Scalar> Shared<T> {
     }
 
     /// A new life of the shared state: what an earlier one left is fenced off (P-9). Its number is
-    /// above this one's and above `after`. The caller must tell those that wait.
+    /// above this one's and above `after`. The caller must tell the waiting replicas.
     fn replace(
         &self,
         chief: &mut Chief<T>,

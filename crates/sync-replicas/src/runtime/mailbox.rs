@@ -1,8 +1,8 @@
-//! Where one life of a replica finds its next token, and waits for it, under a lock of its own.
+//! Where one life of a replica finds its next token, and waits for it, under its own lock.
 //!
-//! The core delivers tokens here, holding its own lock as well; a replica takes them without it.
-//! For anything other than a token, the mailbox only says that the core must be asked. Invariant: a
-//! replica that need not ask stands in line, or has a token, here or in hand.
+//! The core delivers tokens here, also holding its own lock; a replica takes them without it. For
+//! anything other than a token, the mailbox only signals that the core must be consulted.
+//! Invariant: a replica that need not ask stands in line, or has a token, here or in hand.
 
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::sync::{Mutex, lock};
 use engine::{Grant, Overdue};
 
-/// One for each life: a handle of an earlier one looks at a mailbox that is served no more.
+/// One for each life: a handle of an earlier life looks at a mailbox that is no longer served.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox(Mutex<State>);
 
@@ -18,18 +18,18 @@ pub(crate) struct Mailbox(Mutex<State>);
 struct State {
     token: Option<Granted>,
     overdue: Option<Overdue>,
-    /// Something else than a token has come.
+    /// Something other than a token has come.
     ask: bool,
     waker: Option<Waker>,
 }
 
-/// A token, as it was given.
+/// A delivered token.
 #[derive(Clone, Debug)]
 pub(crate) struct Granted {
     pub(crate) grant: Grant,
     /// The number of its grant, which says whether its work is superseded.
     pub(crate) serial: u64,
-    /// When: the end of the wait for it, whenever the replica comes for it.
+    /// When it was delivered: the end of the wait for it, whenever the replica takes it.
     pub(crate) at: Duration,
 }
 
@@ -38,33 +38,33 @@ pub(crate) enum Found {
     Token(Granted),
     /// Nothing: it will be woken.
     Nothing,
-    /// The core is to be asked.
+    /// The core must be consulted.
     Consult,
 }
 
 impl Mailbox {
-    /// Delivers a token; whom to wake.
+    /// Delivers a token; returns whom to wake.
     pub(crate) fn deliver(&self, granted: Granted) -> Option<Waker> {
         let mut state = lock(&self.0);
         state.token = Some(granted);
         state.waker.take()
     }
 
-    /// Has the replica ask the core; whom to wake.
+    /// Has the replica ask the core; returns whom to wake.
     pub(crate) fn notify(&self) -> Option<Waker> {
         let mut state = lock(&self.0);
         state.ask = true;
         state.waker.take()
     }
 
-    /// The same about a step that is overdue.
+    /// The same for an overdue step.
     pub(crate) fn notify_overdue(&self, overdue: Overdue) -> Option<Waker> {
         let mut state = lock(&self.0);
         (state.overdue, state.ask) = (Some(overdue), true);
         state.waker.take()
     }
 
-    /// Ends it with its life, and what lies here with it; whom to wake.
+    /// Ends it with its life, and with its contents; returns whom to wake.
     pub(crate) fn close(&self) -> Option<Waker> {
         let mut state = lock(&self.0);
         std::mem::replace(&mut *state, State { ask: true, ..State::default() }).waker
@@ -104,8 +104,8 @@ impl Mailbox {
         lock(&self.0).overdue.take()
     }
 
-    /// The replica asked, and stands in line: it is to be woken by a token. The waker that was
-    /// there, to be dropped where no lock is held.
+    /// The replica asked, and stands in line: a token will wake it. Returns the previous waker, for
+    /// dropping where no lock is held.
     #[must_use]
     pub(crate) fn wait(&self, waker: Waker) -> Option<Waker> {
         let mut state = lock(&self.0);
@@ -115,7 +115,7 @@ impl Mailbox {
 }
 
 impl State {
-    /// What is there, if anything is.
+    /// What is there, if anything.
     fn found(&mut self) -> Option<Found> {
         if self.ask {
             return Some(Found::Consult);

@@ -1,4 +1,4 @@
-//! A replica's handle: it asks for steps, and gives back what it holds when it goes.
+//! A replica's handle: it asks for steps, and gives back what it holds when it is dropped.
 //!
 //! For a thread through [`Replica::next_step`], for a task through [`Replica::next_step_async`];
 //! both are the same future.
@@ -23,8 +23,8 @@ use engine::{JoinError, Overdue, Refused, StopReason};
 
 /// One replica, from joining to leaving.
 ///
-/// Dropping it, also by a panic, is leaving: its token goes to another and training goes on
-/// with the rest (P-2, P-5).
+/// Dropping it, even by a panic, is leaving: its token goes to another and training goes on with
+/// the rest (P-2, P-5).
 pub struct Replica<T: Scalar> {
     pub(crate) shared: Arc<Shared<T>>,
     pub(crate) id: ReplicaId,
@@ -34,7 +34,7 @@ pub struct Replica<T: Scalar> {
     /// Of the newest grant that it looked at.
     pub(super) superseded: Cancellation,
     mailbox: Arc<Mailbox>,
-    /// When it joined or was done with its last step: it has waited for a token since then.
+    /// When it joined or finished its last step: it has waited for a token since then.
     pub(super) idle_since: Duration,
     /// A token that was waited for and is not used yet.
     token: Option<Granted>,
@@ -55,7 +55,7 @@ pub enum WaitError {
     /// Training was ended by a failure, of an update or of too many replicas.
     #[error("training failed: {reason}")]
     Failed {
-        /// What failed.
+        /// The failure.
         reason: String,
     },
 }
@@ -117,8 +117,8 @@ impl<T: Scalar> Replica<T> {
     /// The same for a task.
     ///
     /// # Cancel safety
-    /// A dropped future loses nothing: its place in line is kept, and a token that was given
-    /// meanwhile is there at the next call.
+    /// A dropped future loses nothing: its place in line is kept, and a token delivered meanwhile
+    /// is there at the next call.
     ///
     /// # Errors
     /// As [`Replica::next_step`].
@@ -148,11 +148,11 @@ impl<T: Scalar> Replica<T> {
         Ok(self.token.is_some())
     }
 
-    /// Begins the step of the token that was waited for, and has the replica in it, for a loop that
-    /// cannot lend it: an iterator's, or one in another language.
+    /// Begins the step of the token that was waited for, and moves the replica into it, for a loop
+    /// that cannot lend it: an iterator's, or one in another language.
     ///
     /// # Errors
-    /// The replica itself when it has no token: it has to [wait](Self::wait_for_token) for one.
+    /// The replica itself when it has no token: it must [wait](Self::wait_for_token) for one.
     ///
     /// # Examples
     /// ```
@@ -181,7 +181,7 @@ impl<T: Scalar> Replica<T> {
         }
     }
 
-    /// Waits for the next token, if there is to be one and it has none.
+    /// Waits for the next token, if one can come and it has none.
     async fn token_async(&mut self) -> Result<(), WaitError> {
         if self.token.is_some() {
             return Ok(());
@@ -208,14 +208,13 @@ impl<T: Scalar> Replica<T> {
         }
     }
 
-    /// Whether the step was over before the replica saw its token: what it computes would be in
-    /// vain (P-13).
+    /// Whether the step was over before the replica saw its token: its work could not count (P-13).
     fn is_late(&mut self, granted: &Granted) -> bool {
         self.superseded.begin(granted.serial, granted.grant.local_step);
         self.superseded.is_over()
     }
 
-    /// What the mailbox alone cannot answer; `late` when the token that lay there is of no use.
+    /// What the mailbox alone cannot answer; `late` when the token found there is useless.
     fn ask(
         &mut self,
         context: &mut Context<'_>,

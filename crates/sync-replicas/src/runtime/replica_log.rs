@@ -1,7 +1,7 @@
 //! What a replica did when, and the counters that only the replica can know.
 //!
-//! Recorded by the replica itself, and handed to the training's record now and then: a lock for
-//! each batch would cost as much as a small step.
+//! The replica itself records them, and hands them to the training's record now and then: a lock
+//! for each batch would cost as much as a small step.
 
 use std::time::Duration;
 

@@ -36,14 +36,14 @@ pub(crate) struct Shared<T: Scalar> {
     core: Mutex<Core<T>>,
     chief: Mutex<Chief<T>>,
     pub(super) monitor: Mutex<Option<Monitor<T>>>,
-    /// Which of the installed hooks is being called.
+    /// Which of the installed hooks is running.
     pub(super) hook: Mutex<Option<RunningHook>>,
     published: Mutex<Arc<Snapshot<T>>>,
-    /// Names and shapes never change, so they are read without a lock.
+    /// Names and shapes never change, so reading them takes no lock.
     pub(crate) layout: Layout,
     pub(crate) buffers: Arc<GradientBuffers<T>>,
     spec: Arc<GradientSpec>,
-    /// Looked up by replicas, without the chief.
+    /// Replicas look them up without the chief.
     pub(super) tables: Arc<Tables<T>>,
     /// How equal rows of sparse gradients are merged.
     merge: SparseMerge,
@@ -176,7 +176,7 @@ impl<T: Scalar> Shared<T> {
         );
     }
 
-    /// Runs an event of the engine under the lock and does what follows from it.
+    /// Runs an event of the engine under the lock and carries out its effects.
     pub(crate) fn event<R>(
         &self,
         event: impl FnOnce(&mut Core<T>, Duration, &mut Vec<Effect>) -> R,
@@ -185,7 +185,7 @@ impl<T: Scalar> Shared<T> {
     }
 
     /// The same at a time that the caller has just read, since a clock costs as much as a lock; and
-    /// on a replica's own thread, if it is one's.
+    /// on a replica's own thread, if `replica` names one.
     pub(crate) fn event_at<R>(
         &self,
         now: Duration,
@@ -206,15 +206,15 @@ impl<T: Scalar> Shared<T> {
         result.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// A wish to end training is part of the next event, whichever that is.
+    /// A request to end training is part of the next event, whichever that is.
     pub(super) fn heed(&self, core: &mut Core<T>, effects: &mut Vec<Effect>) {
         if let Some(reason) = self.wish.take() {
             core.engine.stop(StopReason::Requested(reason), effects);
         }
     }
 
-    /// What the effects make necessary outside of the lock; and what must happen under it, so that
-    /// a late change cannot fall into the next generation (P-9).
+    /// What the effects require outside the lock; and what must happen under it, so that a late
+    /// change cannot fall into the next generation (P-9).
     pub(super) fn settle(
         &self,
         core: &mut Core<T>,
@@ -313,7 +313,7 @@ impl<T: Scalar> Shared<T> {
         }
     }
 
-    /// The timekeeper's call; how long it may sleep now.
+    /// The timekeeper's call; returns how long it may sleep now.
     pub(crate) fn tick(&self) -> Duration {
         let (next, hooks) = self.event(|core, now, effects| {
             let next = core.tick(now, effects);
@@ -372,7 +372,7 @@ impl<T: Scalar> TrainingView<T> for Shared<T> {
     }
 }
 
-/// A waker is foreign code: should it panic, that is its own matter.
+/// A waker is foreign code: a panic in it is its own matter.
 pub(super) fn wake(waker: Waker) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
         tracing::error!(panic = describe_panic(&*panic), "a waker panicked");

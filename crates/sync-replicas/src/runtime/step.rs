@@ -1,8 +1,8 @@
 //! One step of one replica, as a guard: it is pushed, or given back when dropped.
 //!
-//! It borrows its replica or has it, and is the same but for that. Holds the snapshot that the
-//! gradients are computed from, and lets go of it before the push, so that the update can happen in
-//! place. Invariant: the replica knows of its open step until that is pushed or given back.
+//! It borrows or owns its replica, and is otherwise the same. Holds the snapshot that the gradients
+//! are computed from, and releases it before the push, so that the update can happen in place.
+//! Invariant: the replica knows of its open step until that is pushed or given back.
 
 use std::borrow::{Borrow, BorrowMut};
 use std::fmt;
@@ -30,7 +30,7 @@ use engine::{Grant, Outcome, Push};
 /// Dropping it without a push gives the token back: to the others if the step still needs it.
 pub type Step<'r, T> = StepOf<T, Lent<'r, T>>;
 
-/// A step that has its replica, for a loop that cannot lend it: see [`Replica::into_step`].
+/// A step that owns its replica, for a loop that cannot lend it: see [`Replica::into_step`].
 ///
 /// Dropping it without a push gives the token back, and the replica leaves.
 pub type OwnedStep<T> = StepOf<T, Replica<T>>;
@@ -43,7 +43,7 @@ pub struct StepOf<T: Scalar, R: BorrowMut<Replica<T>>> {
     replica: R,
 }
 
-/// A replica that is lent to its step, and gives the token back when it is not pushed.
+/// A replica lent to its step, which gives the token back if it is not pushed.
 #[derive(Debug)]
 pub struct Lent<'r, T: Scalar>(&'r mut Replica<T>);
 
@@ -83,8 +83,8 @@ impl<'r, T: Scalar> Step<'r, T> {
         Self::begin(Lent(replica), granted)
     }
 
-    /// Pushes the gradients of all variables as one unit (P-11), and says what became of them.
-    /// With [`NonFinite::Skip`](engine::NonFinite) they are looked at first: [`Outcome::NotFinite`]
+    /// Pushes the gradients of all variables as one unit (P-11), and returns what became of them.
+    /// With [`NonFinite::Skip`](engine::NonFinite) they are checked first: [`Outcome::NotFinite`]
     /// says that they were left out (P-25).
     ///
     /// # Errors
@@ -107,7 +107,7 @@ impl<'r, T: Scalar> Step<'r, T> {
 }
 
 impl<T: Scalar> OwnedStep<T> {
-    /// As the borrowed step's `push`; the replica comes back, whatever becomes of the gradients.
+    /// As the borrowed step's `push`; returns the replica, whatever becomes of the gradients.
     pub fn push(self, gradients: Gradients<T>) -> (Replica<T>, Result<Outcome, PushError>) {
         self.send(gradients, None, 0)
     }
@@ -117,7 +117,7 @@ impl<T: Scalar> OwnedStep<T> {
         self.send(computed.gradients, Some(computed.loss), computed.examples)
     }
 
-    /// Gives the batch up; the replica may wait for its next.
+    /// Gives the batch up; the replica may wait for its next one.
     #[must_use = "dropping the replica makes it leave"]
     pub fn give_up(mut self) -> Replica<T> {
         self.replica.give_up();
@@ -174,7 +174,7 @@ impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
         self.replica().superseded.is_cancelled()
     }
 
-    /// The same, to be awaited, or asked elsewhere.
+    /// The same, to await, or to ask elsewhere.
     #[must_use]
     pub fn cancellation(&self) -> Cancellation {
         self.replica().superseded.clone()
@@ -187,7 +187,7 @@ impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
     /// [`IndexedSlices::by_key`](crate::IndexedSlices::by_key).
     ///
     /// # Errors
-    /// [`LookupError::Superseded`] when the step was over before: give it up.
+    /// [`LookupError::Superseded`] when the step was already over: give it up.
     ///
     /// # Examples
     /// ```
@@ -229,7 +229,7 @@ impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
             .with_tables(self.tables())
     }
 
-    /// The tables as they are at this step, to be asked from elsewhere, too.
+    /// The tables as they are at this step, which may also be asked elsewhere.
     #[must_use]
     pub fn tables(&self) -> StepTables<T> {
         let version = (self.snapshot.generation, self.snapshot.global_step);
@@ -237,11 +237,11 @@ impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
     }
 
     /// An array of a variable's shape to write its gradient to, so that a step allocates nothing:
-    /// once pushed and applied, or dropped as stale, it is there for another step.
+    /// once pushed and applied, or dropped as stale, it is free for another step.
     ///
-    /// What is in it is whatever an earlier step left: write all of it. One that is dropped
-    /// instead of pushed is freed, and when none is free, a new one is made.
-    /// Worth it for large variables; a gradient of a few KB is as well an array of your own.
+    /// It holds whatever an earlier step left: write all of it. Dropping it instead of pushing it
+    /// frees its memory, and when none is free, a new one is made. Worth it for large variables;
+    /// for a gradient of a few KB your own array does as well.
     ///
     /// # Errors
     /// [`VariableError::Unknown`] names those that exist.
@@ -268,8 +268,8 @@ impl<T: Scalar, R: BorrowMut<Replica<T>>> StepOf<T, R> {
         self.replica().shared.buffers.get(variable)
     }
 
-    /// A gradient that somebody else holds, copied once, into such a [`buffer`](Self::buffer); what
-    /// is no gradient of the variable is copied as it is, for the push to refuse.
+    /// A gradient held elsewhere, copied once, into such a [`buffer`](Self::buffer); what is not a
+    /// gradient of the variable is copied as it is, for the push to refuse.
     ///
     /// # Examples
     /// ```

@@ -1,6 +1,6 @@
-//! Rows of one step, for who computes it and finds out meanwhile which keys it needs.
+//! Rows of one step, for a replica that learns which keys it needs only while it computes.
 //!
-//! Holds no step back: once that is over, it has no rows any more (P-17).
+//! Holds no step back: once that is over, it no longer has rows (P-17).
 
 use ndarray::Array2;
 

@@ -1,6 +1,6 @@
-//! A wish to end training that comes from anywhere, a signal handler included.
+//! A request to end training that comes from anywhere, a signal handler included.
 //!
-//! It only leaves a word: the next event finds it, and the clock's thread is roused to be that
+//! It only leaves a word: the next event finds it, and the clock's thread is woken to be that
 //! event. Invariant: leaving it takes no lock, allocates nothing and frees nothing.
 
 use std::fmt;
@@ -41,13 +41,13 @@ impl StopWish {
         }
     }
 
-    /// The thread that makes an event of a wish.
+    /// The thread that turns a request into an event.
     pub(crate) fn serve_by(&self, clock: Thread) {
         // There is one clock for the whole life of a trainer.
         drop(self.clock.set(clock));
     }
 
-    /// Leaves a wish, unless there is one.
+    /// Leaves a request, unless there is one.
     pub(crate) fn leave(&self, reason: &str) {
         let free = self.state.compare_exchange(NONE, COMING, Ordering::Acquire, Ordering::Relaxed);
         if free.is_ok() {
@@ -64,7 +64,7 @@ impl StopWish {
         }
     }
 
-    /// Takes the wish, if there is one. One taker at a time.
+    /// Takes the request, if there is one. One taker at a time.
     pub(crate) fn take(&self) -> Option<String> {
         if self.state.load(Ordering::Acquire) != THERE {
             return None;

@@ -21,7 +21,7 @@ impl Timekeeper {
         let theirs = Arc::clone(&over);
         let clock = thread::Builder::new().name("timekeeper".to_owned()).spawn(move || {
             while !theirs.load(Ordering::Acquire) {
-                // The trainer is let go of before sleeping, so that it can end.
+                // The trainer is released before sleeping, so that it can end.
                 let Some(sleep) = shared.upgrade().map(|shared| shared.tick()) else { return };
                 park_timeout(sleep);
             }
@@ -33,7 +33,7 @@ impl Timekeeper {
         &self.thread
     }
 
-    /// Has it look again: there may be something sooner.
+    /// Has it look again: something may be due sooner.
     pub(crate) fn rouse(&self) {
         self.thread.unpark();
     }

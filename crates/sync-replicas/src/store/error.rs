@@ -13,16 +13,16 @@ use super::spec::{GradientKind, Misfit};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GradientError {
-    /// There is not one pair.
+    /// There is no pair.
     #[error("no gradients were given; give one for each variable, or say that it is missing")]
     Empty,
     /// Every gradient is missing.
     #[error("no gradients for any variable: all are missing; at least one is needed")]
     AllMissing,
-    /// A name that no variable has.
+    /// An unknown name.
     #[error("a gradient is named `{name}`, but no variable is; the variables are: {known}")]
     UnknownVariable {
-        /// The name that came.
+        /// The given name.
         name: String,
         /// The names that exist.
         known: String,
@@ -33,14 +33,14 @@ pub enum GradientError {
         /// The variable.
         name: String,
     },
-    /// A variable's gradient is not of the kind that it was in the first push.
+    /// A variable's gradient differs in kind from that of the first push.
     #[error("variable `{name}` has {got}, but the first push gave {expected}; keep to one kind")]
     Kind {
         /// The variable.
         name: String,
         /// The kind of the first push.
         expected: GradientKind,
-        /// The kind that came.
+        /// The given kind.
         got: GradientKind,
     },
     /// A table is updated by the rows of a batch's keys.
@@ -79,9 +79,9 @@ pub enum UpdateError {
     Optimizer {
         /// The variable.
         name: String,
-        /// The step that was to be applied.
+        /// The step being applied.
         step: GlobalStep,
-        /// Why.
+        /// The cause.
         #[source]
         source: optim::ApplyError,
     },
@@ -90,23 +90,23 @@ pub enum UpdateError {
     Average {
         /// The variable.
         name: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: optim::MovingAverageError,
     },
     /// The rows of a table cannot be updated.
     #[error("the update of step {step} failed")]
     Table {
-        /// The step that was to be applied.
+        /// The step being applied.
         step: GlobalStep,
-        /// Why.
+        /// The cause.
         #[source]
         source: StoreError,
     },
     /// It is not finite.
     #[error(transparent)]
     NotFinite(#[from] NotFinite),
-    /// An earlier update did not come to its end.
+    /// An earlier update did not complete.
     #[error(transparent)]
     Torn(#[from] Torn),
 }
@@ -115,7 +115,7 @@ pub enum UpdateError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TableSetupError {
-    /// Its declaration makes no sense.
+    /// Its declaration is invalid.
     #[error(transparent)]
     Declaration(#[from] TableError),
     /// The optimizer moves rows that no gradient names.
@@ -133,7 +133,7 @@ pub enum TableSetupError {
 }
 
 impl TableSetupError {
-    /// Whether tables can be trained beside variables that are admitted so (P-17).
+    /// Whether tables can be trained beside variables admitted in this way (P-17).
     ///
     /// # Errors
     /// [`TableSetupError::Admission`].
@@ -147,9 +147,9 @@ impl TableSetupError {
     }
 }
 
-/// Variables, slots and averages are not of one step any more, since an update failed half-way.
+/// Variables, slots and averages are no longer of one step, since an update failed half-way.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}; variables and slots are not of one step any more: restore a checkpoint")]
+#[error("{reason}; variables and slots are no longer of one step: restore a checkpoint")]
 pub struct Torn {
     /// What became of that update.
     pub reason: String,
@@ -159,7 +159,7 @@ pub struct Torn {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// Another formula.
+    /// The formulas differ.
     #[error("the optimizer is {here} here and {there} there")]
     OtherOptimizer {
         /// The one in use.
@@ -167,7 +167,7 @@ pub enum RestoreError {
         /// The saved one.
         there: String,
     },
-    /// Averages on one side alone.
+    /// Only one side has averages.
     #[error("moving averages are kept {} but not {}", place(*.here), place(!.here))]
     Averages {
         /// Whether they are kept here.
@@ -189,7 +189,7 @@ pub enum RestoreError {
     OptimizerState {
         /// The optimizer.
         name: &'static str,
-        /// Why.
+        /// The cause.
         reason: optim::RestoreError,
     },
 }

@@ -23,12 +23,12 @@ pub struct Layout {
 pub enum VariableKind<'a> {
     /// An array of this shape.
     Array(&'a [usize]),
-    /// A table, the number of which among the tables is this.
+    /// A table, by its number among the tables.
     Table(usize, &'a Table),
 }
 
 impl Layout {
-    /// Adds an array behind the others; false if the name is taken.
+    /// Adds an array after the others; false if the name is taken.
     pub(crate) fn add(&mut self, name: &str, shape: &[usize]) -> bool {
         if self.names.contains(name) {
             return false;
@@ -38,7 +38,7 @@ impl Layout {
         true
     }
 
-    /// Adds a table behind the others; false if the name is taken.
+    /// Adds a table after the others; false if the name is taken.
     pub(crate) fn add_table(&mut self, table: Table) -> bool {
         if self.names.contains(table.name()) {
             return false;
@@ -142,7 +142,7 @@ impl Layout {
     }
 
     /// Whether variables have these names and shapes; if not, what was expected and what came.
-    /// Tables are looked at where their rows are taken over.
+    /// Tables are checked where their rows are taken over.
     pub(crate) fn check<T: Clone>(&self, variables: &Variables<T>) -> Result<(), String> {
         let there = variables.layout();
         let arrays = |layout: &Self| -> Vec<String> {

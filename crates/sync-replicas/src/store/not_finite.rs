@@ -1,6 +1,7 @@
-//! What is said of an update that is not finite: which variable, which step, and whose gradient.
+//! The error for an update that is not finite: which variable, which step, and which replicas'
+//! gradients.
 //!
-//! Looked for after the fact, so that it costs a good update nothing.
+//! Searched for after the fact, so that it costs a good update nothing.
 
 use accum_core::{DenseSum, GlobalStep};
 use engine::ReplicaId;
@@ -16,7 +17,7 @@ use crate::Scalar;
 pub struct NotFinite {
     /// The variable.
     pub variable: String,
-    /// The step that was to be applied.
+    /// The step being applied.
     pub step: GlobalStep,
     /// Where it comes from.
     pub cause: Cause,
@@ -26,7 +27,7 @@ pub struct NotFinite {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The gradients of these replicas, at least one, are not finite.
+    /// Gradients of one or more of these replicas are not finite.
     Gradients(Vec<ReplicaId>),
     /// The gradients are finite, and their sum or the update is too large for the number type.
     Overflow,
@@ -36,7 +37,7 @@ pub enum Cause {
 
 impl Cause {
     /// From the contributions of a step by their keys, and the keys of those that are not finite
-    /// where the gradients are still apart.
+    /// while the gradients are still apart.
     pub(super) fn of(contributors: &[(u64, ReplicaId)], found: Option<&[u64]>) -> Self {
         let named = |key: &u64| found.is_none_or(|found| found.contains(key));
         let named = contributors.iter().filter(|(key, _)| named(key));

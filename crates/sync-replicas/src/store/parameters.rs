@@ -1,8 +1,8 @@
-//! Variables' updates: the optimizer with its slots, the averages, the tables, and the arrays that
-//! come round.
+//! Variables' updates: the optimizer with its slots, the averages, the tables, and the reused
+//! arrays.
 //!
-//! The arrays themselves are its owner's, who decides what a reader sees. Invariant: an array that
-//! a reader holds is not written; its next values go to another one.
+//! The arrays themselves belong to the caller, who decides what a reader sees. Invariant: an array
+//! that a reader holds is not written; its next values go to another one.
 
 use std::sync::Arc;
 
@@ -26,9 +26,9 @@ pub struct ParameterStore<T: Scalar> {
     optimizer: OptimizerState<T>,
     averages: Option<ExponentialMovingAverage<T>>,
     tables: Arc<Tables<T>>,
-    /// Whether an update that is not finite is refused (P-25).
+    /// Whether to refuse an update that is not finite (P-25).
     finite_only: bool,
-    /// Whether the averaged gradients are answered (P-10).
+    /// Whether to return the averaged gradients (P-10).
     observe: bool,
     /// Where the next values go while a reader holds the newest ones.
     spares: SpareArrays<T>,
@@ -53,7 +53,7 @@ impl<T: Scalar> ParameterStore<T> {
     /// variable are kept for when a reader holds others.
     ///
     /// # Errors
-    /// [`TableSetupError`]: a table that cannot be, or that the optimizer cannot update.
+    /// [`TableSetupError`]: a table that is invalid, or that the optimizer cannot update.
     pub fn new(
         optimizer: OptimizerState<T>,
         tables: &[Table],
@@ -66,7 +66,7 @@ impl<T: Scalar> ParameterStore<T> {
         Ok(Self { optimizer, averages, tables, finite_only, observe: false, spares })
     }
 
-    /// Whether updates answer the averaged gradients, to be looked at (P-10).
+    /// Whether updates return the averaged gradients (P-10).
     #[must_use]
     pub fn observing(self, observe: bool) -> Self {
         Self { observe, ..self }
@@ -84,7 +84,7 @@ impl<T: Scalar> ParameterStore<T> {
         &self.optimizer
     }
 
-    /// The tables, to be looked up and saved by whoever shares them.
+    /// The tables, for shared lookups and saves.
     #[must_use]
     pub fn tables(&self) -> &Arc<Tables<T>> {
         &self.tables
@@ -96,11 +96,11 @@ impl<T: Scalar> ParameterStore<T> {
         self.averages.as_ref()
     }
 
-    /// Averages and applies what was taken of each variable, tables after arrays; the averages, if
-    /// they are observed. `contributors` are the replicas that it is of, by their keys.
+    /// Averages and applies the sums taken of each variable, tables after arrays; returns the
+    /// averages, if they are observed. `contributors` are the step's replicas, by their keys.
     ///
     /// # Errors
-    /// [`UpdateError`], after which variables and slots are not of one step any more.
+    /// [`UpdateError`], after which variables and slots are no longer of one step.
     pub fn update(
         &mut self,
         variables: &mut Variables<T>,
@@ -161,7 +161,7 @@ impl<T: Scalar> ParameterStore<T> {
         Ok(())
     }
 
-    /// Whether a saved state is of the same optimizer, and has averages if they are kept here.
+    /// Whether a saved state is of the same optimizer, and has averages if this store keeps them.
     ///
     /// # Errors
     /// [`RestoreError`].
@@ -206,7 +206,7 @@ impl<T: Scalar> ParameterStore<T> {
         restored.map_err(|reason| RestoreError::OptimizerState { name, reason })
     }
 
-    /// Averages and applies one variable's gradients; the average, if it is observed.
+    /// Averages and applies one variable's gradients; returns the average, if it is observed.
     fn update_variable(
         &mut self,
         (index, name): (usize, &str),
@@ -271,7 +271,7 @@ impl<T: Scalar> ParameterStore<T> {
         }
     }
 
-    /// Averages and applies one table's gradients; the average, if it is observed.
+    /// Averages and applies one table's gradients; returns the average, if it is observed.
     fn update_table(
         &mut self,
         tables: &Tables<T>,

@@ -1,6 +1,6 @@
-//! Gradients as they come from a replica: named, not yet looked at.
+//! Gradients as they come from a replica: named, not yet checked.
 //!
-//! Looks at names and shapes, which no push changes; kinds are the [`GradientSpec`]'s.
+//! Checks names and shapes, which no push changes; kinds are the [`GradientSpec`]'s.
 //!
 //! [`GradientSpec`]: super::GradientSpec
 
@@ -29,7 +29,7 @@ pub fn resolve<T: Scalar>(
     Ok(resolved)
 }
 
-/// Looks up names and refuses what no variable has; does not look at values.
+/// Looks up names and refuses unknown ones; does not read values.
 pub(crate) fn named<T: Scalar>(
     layout: &Layout,
     gradients: Gradients<T>,
@@ -79,7 +79,7 @@ fn give_tables_theirs<T: Scalar>(layout: &Layout, resolved: &mut Vec<(usize, Gra
     }
 }
 
-/// Whether each can be added, and its sum applied to its variable. Of a sparse one that takes a
+/// Whether each can be added, and its sum applied to its variable. For a sparse one that takes a
 /// pass over its indices.
 pub(crate) fn fit<T: Scalar>(
     layout: &Layout,

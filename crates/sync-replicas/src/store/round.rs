@@ -29,7 +29,7 @@ pub struct StepContributions {
 }
 
 impl Totals {
-    /// Counts a batch that was pushed; whether it was accepted.
+    /// Counts a pushed batch; whether it was accepted.
     pub fn push(&mut self, outcome: &Outcome, examples: u64) -> bool {
         self.batches += 1;
         match outcome {
@@ -54,13 +54,13 @@ impl StepContributions {
         self.examples = self.examples.saturating_add(examples);
     }
 
-    /// Whose they are, by their keys.
+    /// The contributors, by their keys.
     #[must_use]
     pub fn contributors(&self) -> &[(u64, ReplicaId)] {
         &self.contributors
     }
 
-    /// Whose they are, one for each contribution.
+    /// The contributors, one for each contribution.
     pub fn replicas(&self) -> impl Iterator<Item = ReplicaId> {
         self.contributors.iter().map(|&(_, replica)| replica)
     }

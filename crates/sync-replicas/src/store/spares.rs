@@ -1,7 +1,7 @@
 //! Arrays of variables that newer ones have replaced, kept to be written again.
 //!
 //! A reader may still hold one: it is written only once none does, as its reference count tells.
-//! Invariant: what is given out has no other holder, and few are kept.
+//! Invariant: an array given out has no other holder, and few are kept.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl<T: Scalar> SpareArrays<T> {
         free.unwrap_or_else(|| ArrayD::zeros(like.raw_dim()))
     }
 
-    /// Keeps an array that was replaced, for when its readers have let go of it.
+    /// Keeps an array that was replaced, for when its readers have released it.
     pub fn keep(&mut self, variable: usize, array: Arc<ArrayD<T>>) {
         let most = self.most;
         let arrays = self.of(variable);

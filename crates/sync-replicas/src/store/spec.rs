@@ -2,9 +2,9 @@
 //! later ones must be like.
 //!
 //! Where a replica's gradients are admitted together, the first push fixes all variables; where
-//! each variable is admitted for itself, it fixes those that it names, and one that was left out is
-//! fixed by the first push that has it. What is fixed never changes, so gradients are checked
-//! against it without a lock.
+//! each variable is admitted by itself, it fixes those that it names, and the first push with a
+//! variable left out then fixes it. What is fixed never changes, so gradients are checked against
+//! it without a lock.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -62,11 +62,11 @@ pub struct GradientSpec {
 #[derive(Clone, Copy, Debug)]
 struct Fixed {
     kind: GradientKind,
-    /// Who admits it; `None` without a gradient.
+    /// The lane that admits it; `None` without a gradient.
     lane: Option<usize>,
 }
 
-/// A variable's gradient is of another kind than the first one was.
+/// A variable's gradient differs in kind from the first one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Misfit {
     /// The variable.
@@ -104,8 +104,8 @@ impl GradientSpec {
         Ok(all_fixed)
     }
 
-    /// Fixes those variables of a push that fits which no push had before: these, with their kinds.
-    /// One caller at a time.
+    /// Fixes the variables of a fitting push that no push had before: these, with their kinds. One
+    /// caller at a time.
     pub fn fix(
         &self,
         push: impl Iterator<Item = (usize, GradientKind)>,
@@ -116,9 +116,9 @@ impl GradientSpec {
         new
     }
 
-    /// Says before any push of what kind these variables' gradients will be.
+    /// Declares, before any push, the kind of these variables' gradients.
     ///
-    /// With each variable's admission for itself, as in TensorFlow, each has a lane.
+    /// If each variable is admitted by itself, as in TensorFlow, each has a lane.
     pub fn declare(&self, kinds: impl Iterator<Item = (usize, GradientKind)>) {
         let mut next = self.with_gradients();
         for (variable, kind) in kinds {
@@ -142,8 +142,8 @@ impl GradientSpec {
         self.variables.get(variable)?.get()?.lane
     }
 
-    /// Every variable that the push says something of, with the kind of its gradient: one walk
-    /// through both finds what is left out, which says nothing where each is admitted for itself.
+    /// Every variable that the push mentions, with the kind of its gradient: one walk through both
+    /// finds what is left out, which says nothing where each is admitted by itself.
     fn all(
         &self,
         push: impl Iterator<Item = (usize, GradientKind)>,

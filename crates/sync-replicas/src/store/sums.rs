@@ -1,6 +1,6 @@
 //! One variable's gradients of the open step, dense or sparse, on accum-core's own parts.
 //!
-//! Decides nothing about freshness, and checks nothing that was checked before.
+//! Decides nothing about freshness, and repeats no check.
 
 use accum_core::{
     ApplyError, BufferPool, DenseOptions, DenseSum, DenseSums, GlobalStep, PartialShape, Reduction,
@@ -19,7 +19,7 @@ use crate::{Gradient, Scalar};
 pub struct SumOptions {
     /// When gradients are added.
     pub summation: Summation,
-    /// What a sparse gradient's rows are divided by.
+    /// What divides a sparse gradient's rows.
     pub mean: SparseMean,
     /// How equal rows of sparse gradients are merged.
     pub merge: SparseMerge,
@@ -28,16 +28,17 @@ pub struct SumOptions {
 /// What is held for one variable.
 #[derive(Debug)]
 pub enum VariableSums<T: Scalar> {
-    /// Dense gradients, with where the memory of their sum goes, if it is not a gradient's own.
+    /// Dense gradients, with the place to return the memory of their sum to, unless it is a
+    /// gradient's.
     Dense(DenseSums<T>, Option<BufferPool<T>>),
-    /// Indexed slices, with what the memory of their sums comes from.
+    /// Indexed slices, with the source of their sums' memory.
     Sparse(SparseSums<T>, BufferPool<T>),
 }
 
 /// What was taken for one variable: not divided yet, so that the update can do it in its own pass.
 #[derive(Debug)]
 pub enum VariableSum<T: Scalar> {
-    /// Of dense gradients, with where its memory goes once it is applied.
+    /// Of dense gradients, with the place to return its memory to once it is applied.
     Dense(DenseSum<T>, Option<BufferPool<T>>),
     /// The same of indexed slices.
     Sparse(SparseSum<T>, BufferPool<T>),
@@ -89,7 +90,7 @@ impl<T: Scalar> VariableSums<T> {
         }
     }
 
-    /// Those of a table whose rows have so many numbers: indices are keys (P-17).
+    /// Those of a table whose rows have this width: indices are keys (P-17).
     #[must_use]
     pub fn of_table(width: usize, options: SumOptions) -> Self {
         let SumOptions { summation, mean, .. } = options;
@@ -103,7 +104,7 @@ impl<T: Scalar> VariableSums<T> {
     /// Adds a gradient of the same kind; a dense one's memory goes to the pool afterwards.
     ///
     /// # Errors
-    /// [`ApplyError`] when it does not fit, which `resolve` has made sure of.
+    /// [`ApplyError`] when it does not fit, which `resolve` has ruled out.
     pub fn add(
         &mut self,
         gradient: Gradient<T>,
@@ -117,7 +118,7 @@ impl<T: Scalar> VariableSums<T> {
         }
     }
 
-    /// Takes what is held, if there is something.
+    /// Takes what is held, if anything.
     pub fn drain(&mut self, step: GlobalStep) -> Option<VariableSum<T>> {
         match self {
             Self::Dense(sums, pool) => {
@@ -135,7 +136,7 @@ impl<T: Scalar> VariableSums<T> {
     }
 }
 
-/// A gradient on its way to the sum, whose memory comes back to the pool.
+/// A gradient on its way to the sum, whose memory returns to the pool.
 pub(crate) fn lent<T: Scalar>(
     array: ArrayD<T>,
     pool: Option<&BufferPool<T>>,

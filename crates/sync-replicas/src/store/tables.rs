@@ -1,9 +1,9 @@
 //! The tables of a training, or one parameter server's rows of them: looked up by many, updated by
 //! one.
 //!
-//! All tables are of one step. Invariant: who looks up gets rows of exactly the step that it names,
-//! or is told that they are of another; an update waits for copies in memory only, never for a
-//! reader (P-17).
+//! All tables are of one step. Invariant: a lookup gets rows of exactly the step that it names, or
+//! is told that they are of another; an update waits for copies in memory only, never for a reader
+//! (P-17).
 
 use accum_core::GlobalStep;
 use embedding_table::{Block, Change, Rows, Saving, StoreError, Table, TableError, TableStore};
@@ -29,7 +29,7 @@ pub struct Tables<T> {
 
 #[derive(Debug)]
 struct State<T> {
-    /// Whose step the rows are of; none while an update is under way, or after one that failed.
+    /// The step of the rows; none while an update is under way, or after one that failed.
     version: Option<Version>,
     stores: Vec<TableStore<T>>,
 }
@@ -42,14 +42,14 @@ pub struct TableSaves<T: Scalar> {
     savings: Vec<Option<Saving>>,
 }
 
-/// Rows that are copied at a time: who looks up or updates waits for no more.
+/// How many rows are copied at a time: lookups and updates wait for no more.
 const PIECE: usize = 1024;
 
 impl<T: Scalar> Tables<T> {
     /// Tables without rows, which this optimizer updates.
     ///
     /// # Errors
-    /// [`TableSetupError`]: a table that cannot be, or that the optimizer cannot update.
+    /// [`TableSetupError`]: a table that is invalid, or that the optimizer cannot update.
     pub fn new(declared: &[Table], optimizer: &OptimizerState<T>) -> Result<Self, TableSetupError> {
         declared.iter().try_for_each(|table| optimizer.check_table(table.name()))?;
         let slots: Vec<_> = optimizer.slot_names().zip(optimizer.initial_slots()).collect();
@@ -70,7 +70,7 @@ impl<T: Scalar> Tables<T> {
     /// Writes the values of these keys' rows, of a table by its number, as they are at a step.
     ///
     /// # Errors
-    /// The step that the rows are of, where it is another: none while an update is made.
+    /// The step that the rows are of, if it is another: none while an update is made.
     ///
     /// # Panics
     /// When there is no such table, or not room for exactly these rows.
@@ -131,7 +131,7 @@ impl<T: Scalar> Tables<T> {
         self.write().version = Some(version);
     }
 
-    /// Puts rows that were taken over from elsewhere in place of the present ones.
+    /// Replaces the present rows by rows taken over from elsewhere.
     ///
     /// # Panics
     /// When these are other tables.
@@ -164,7 +164,7 @@ impl<T: Scalar> Tables<T> {
         Ok(stores)
     }
 
-    /// Puts no rows in place of the present ones.
+    /// Removes all rows.
     ///
     /// # Errors
     /// [`TableError`], which the declarations would have shown before.
@@ -178,7 +178,7 @@ impl<T: Scalar> Tables<T> {
         self.declared.iter().map(|table| TableStore::new(table.clone(), &slots)).collect()
     }
 
-    /// Updates the rows of a table: those of an update that makes this step.
+    /// Updates the rows of a table, in an update that makes this step.
     pub(super) fn update(
         &self,
         table: usize,
@@ -231,7 +231,7 @@ impl<T: Scalar> TableSaves<T> {
         self.tables.slots.iter().map(|(name, _)| *name).collect()
     }
 
-    /// Puts a table's rows in order, which takes long and holds nobody up.
+    /// Sorts a table's rows, which takes long and holds up no caller.
     pub(crate) fn sort(&mut self, table: usize) {
         if let Some(Some(saving)) = self.savings.get_mut(table) {
             saving.sort();
@@ -255,7 +255,7 @@ impl<T: Scalar> TableSaves<T> {
         Ok(block)
     }
 
-    /// The keys of a table that are counted and have no row; the table's save is over with it.
+    /// The keys of a table that are counted and have no row; ends the table's save.
     pub(crate) fn finish(&mut self, table: usize) -> Block<T> {
         let Some(saving) = self.savings.get_mut(table).and_then(Option::take) else {
             return Block::default();

@@ -34,7 +34,7 @@ pub struct Batches {
 pub struct BatchSizeError {
     /// The number of training examples.
     pub examples: usize,
-    /// The size asked for.
+    /// The requested size.
     pub got: usize,
 }
 
@@ -50,7 +50,7 @@ impl Batches {
         Ok(Self { size, seed, epoch: 0, order: shuffled(examples, seed, 0) })
     }
 
-    /// Batches in one pass over the data; examples that fill no batch sit this pass out.
+    /// Batches in one pass over the data; examples that fill no batch are left out of this pass.
     #[must_use]
     pub fn per_epoch(&self) -> u64 {
         (self.order.len() / self.size) as u64

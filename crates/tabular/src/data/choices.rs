@@ -1,4 +1,4 @@
-//! What a user says of a file's columns: which is predicted, which are keys, which do not count.
+//! The user's choices about a file's columns: which to predict, which are keys, which do not count.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,22 +8,22 @@ use serde::{Deserialize, Serialize};
 use super::condition::Condition;
 use super::features::TaskKind;
 
-/// What a user says of a file's columns.
+/// The user's choices about a file's columns.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Choices {
-    /// The column to be predicted.
+    /// The column to predict.
     pub target: String,
-    /// Columns that are keys, whatever is in them; those of text are so anyway.
+    /// Columns that are keys, whatever their content; those of text are so anyway.
     pub categorical: Vec<String>,
-    /// Numbers are keys too, by how many deviations they are from the mean.
+    /// Whether numbers are also keys, by how many deviations they are from the mean.
     pub bin_numbers: bool,
     /// Columns that are keys together.
     pub crosses: Vec<Cross>,
-    /// Columns that nothing is learned from by themselves; crosses and conditions may name them.
+    /// Columns not to learn from by themselves; crosses and conditions may name them.
     pub ignore: Vec<String>,
-    /// What is to be learned; else the target's values say it.
+    /// What to learn; otherwise the target's values decide.
     pub task: Option<TaskKind>,
-    /// Which rows are for the test; else one in five.
+    /// Which rows are for the test; otherwise one in five.
     pub test_where: Option<Condition>,
 }
 

@@ -1,6 +1,6 @@
 //! Which rows are for the test: `day % 10 == 0`, or several such conditions joined by `and`.
 //!
-//! No language: a column, perhaps a remainder, a comparison, a value.
+//! Not a language: a column, perhaps a remainder, a comparison, a value.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ pub struct Condition {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Comparison {
     pub(crate) column: String,
-    /// What the value is divided by, if it is its remainder that is compared.
+    /// The divisor of the value, if its remainder is compared.
     divisor: Option<f64>,
     operator: Operator,
     value: Value,
@@ -39,7 +39,7 @@ enum Value {
     Text(String),
 }
 
-/// Longer ones first, of which a shorter one is the beginning.
+/// Longer ones first, since a shorter one may be their beginning.
 const OPERATORS: [(&str, Operator); 7] = [
     ("==", Operator::Equal),
     ("!=", Operator::NotEqual),
@@ -50,7 +50,7 @@ const OPERATORS: [(&str, Operator); 7] = [
     ("=", Operator::Equal),
 ];
 
-/// A text that is no condition.
+/// A text that is not a condition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected COLUMN == VALUE, also with != < <= > >=, with COLUMN % NUMBER, and several joined by \
@@ -89,7 +89,7 @@ impl Comparison {
     /// Whether it holds of a field; a missing number fulfils nothing.
     ///
     /// # Errors
-    /// What was expected, where the field is no number and one is needed.
+    /// What was expected, if the field must be a number and is not.
     pub(crate) fn holds(&self, field: &str) -> Result<bool, &'static str> {
         let ordering = match &self.value {
             // As in keys, a missing text is the empty one.
@@ -112,7 +112,7 @@ impl Comparison {
     }
 }
 
-/// The parts between the words `and` that stand outside of quotes.
+/// The parts between the words `and` outside quotes.
 fn split_at_and(text: &str) -> Vec<&str> {
     let (mut parts, mut begun, mut quote) = (Vec::new(), 0, None);
     for (at, c) in text.char_indices() {
@@ -172,7 +172,7 @@ fn comparison(text: &str) -> Result<Comparison, String> {
     Ok(Comparison { column, divisor, operator: *operator, value })
 }
 
-/// Where a name in quotes ends that stands first; 0 where there is none.
+/// Where a leading name in quotes ends; 0 if there is none.
 fn quoted_first(text: &str) -> usize {
     let start = text.len() - text.trim_start().len();
     let quote = text[start..].chars().next().filter(|it| matches!(it, '\'' | '"'));

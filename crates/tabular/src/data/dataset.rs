@@ -1,4 +1,4 @@
-//! A file of rows, ready to be trained on and tested with.
+//! A file of rows, ready for training and testing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::row_file::{RowFile, RowReader};
 use super::scan::{self, Split};
 use super::text::Content;
 
-/// A file of rows, ready to be trained on and tested with.
+/// A file of rows, ready for training and testing.
 ///
 /// # Examples
 /// ```
@@ -35,11 +35,11 @@ pub struct Dataset {
     pub test: Part,
     /// Rows that were left out, since their target is missing.
     pub without_target: u64,
-    /// Of all bytes, those of the file for the test too: who reads another has another.
+    /// A hash of all bytes, those of the file for the test included: another file gives another.
     pub fingerprint: u64,
 }
 
-/// Which rows a model is tested with.
+/// Which rows test a model.
 #[derive(Clone, Copy, Debug)]
 pub enum TestRows<'a> {
     /// Some of the same file.
@@ -68,7 +68,7 @@ impl Dataset {
     /// Reads a file once, to find what its columns are and where its rows lie.
     ///
     /// # Errors
-    /// [`DataError`] says which line and column is wrong, what belongs there and what is there.
+    /// [`DataError`] names the line and the column, what belongs there and what is there.
     pub fn new(content: Content, choices: &Choices, test: TestRows<'_>) -> Result<Self, DataError> {
         let split = match test {
             TestRows::OfTheFile => Split::Here,
@@ -82,7 +82,7 @@ impl Dataset {
             TestRows::Of(_) => Split::Elsewhere,
         };
         let found = scan::scan(&content, choices, split);
-        // Whatever is wrong in a file that somebody writes.
+        // Errors that a hand-written file may have.
         content.check()?;
         let found = found?;
         let (mut without_target, mut fingerprint) = (found.without_target, found.fingerprint);
@@ -107,7 +107,7 @@ impl Dataset {
 }
 
 impl Part {
-    /// All rows of a file that have a target, each of them looked at once; and how many have none.
+    /// All rows of a file that have a target, each read once; and how many have none.
     fn of_file(content: Content, features: &Arc<Features>) -> Result<(Self, u64), DataError> {
         let found = Self::starts(&content, features);
         content.check()?;
@@ -168,7 +168,7 @@ impl Part {
         &self.rows
     }
 
-    /// What reads its examples, with the file open for itself.
+    /// A reader of its examples, which has its own handle on the file.
     ///
     /// # Errors
     /// [`DataError::Open`].
@@ -181,7 +181,7 @@ impl PartReader {
     /// Some examples, by their places in the part.
     ///
     /// # Errors
-    /// [`DataError::Changed`], when the file is not what it was.
+    /// [`DataError::Changed`], when the file has changed.
     ///
     /// # Panics
     /// When the part has fewer.

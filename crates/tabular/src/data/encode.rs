@@ -1,8 +1,8 @@
 //! From the fields of a row to numbers and keys.
 //!
 //! The key of a field is that of the text `COLUMN=VALUE`, and of a cross that of `A*B=VALUE␟VALUE`
-//! with the character U+001F between the values; any program can make it again. What is missing has
-//! the empty value, and a binned number that of its bin.
+//! with the character U+001F between the values; any program can compute it. A missing value is the
+//! empty one, and a binned number that of its bin.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ const BETWEEN: char = '\u{1f}';
 
 /// The fields of one row.
 pub trait Fields {
-    /// A field, by its place; an empty one where there is none.
+    /// A field, by its place; an empty one if there is none.
     fn field(&self, place: usize) -> &str;
 }
 
@@ -41,7 +41,7 @@ pub struct Encoder {
     numbers: Vec<usize>,
     /// The beginning of each key's text, and what follows.
     keys: Vec<(String, Values)>,
-    /// The column of the target, where one is wanted.
+    /// The column of the target, if needed.
     target: Option<usize>,
     classes: HashMap<String, f32>,
 }
@@ -55,7 +55,7 @@ enum Values {
     Bin(usize, NumberColumn),
 }
 
-/// A field that is not what its column has.
+/// A field that does not fit its column.
 #[derive(Debug)]
 pub(crate) struct Wrong {
     column: usize,
@@ -64,8 +64,8 @@ pub(crate) struct Wrong {
 }
 
 impl Encoder {
-    /// For a file with these columns, in this order; those that nothing is learned from may be
-    /// missing, and the target too where it is not wanted.
+    /// For a file with these columns, in this order; ignored ones may be missing, and so may the
+    /// target if it is not needed.
     ///
     /// # Errors
     /// [`DataError::NoColumn`].
@@ -109,12 +109,12 @@ impl Encoder {
         self.features.num_numbers() + self.features.num_keys()
     }
 
-    /// Whether a row has no target, where one is wanted.
+    /// Whether a row lacks a target that is needed.
     pub(crate) fn lacks_target(&self, row: &impl Fields) -> bool {
         self.target.is_some_and(|place| is_missing(row.field(place).trim()))
     }
 
-    /// No examples yet, with room for so many.
+    /// No examples yet, with room for this many.
     #[must_use]
     pub fn examples(&self, rows: usize) -> Examples {
         Examples::with_capacity(rows, self.features.num_numbers(), self.features.num_keys())
@@ -139,7 +139,7 @@ impl Encoder {
         })
     }
 
-    /// Adds the example of a row; `text` is room for the texts of keys.
+    /// Adds the example of a row; `text` is scratch space for the texts of keys.
     pub(crate) fn add(
         &self,
         row: &impl Fields,

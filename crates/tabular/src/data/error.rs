@@ -17,18 +17,18 @@ pub enum DataError {
     Open {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The bytes are no gzip stream, or no text.
+    /// The bytes are not a gzip stream, or not text.
     #[error("cannot read {path} as CSV or gzipped CSV: {source}")]
     Read {
         /// The file.
         path: String,
-        /// What the reader said.
+        /// The reader's error.
         source: csv::Error,
     },
-    /// A Parquet file that makes no sense, or that this program cannot read.
+    /// A Parquet file that is invalid, or that this program cannot read.
     #[error("cannot read {path} as Parquet: {problem}")]
     Parquet {
         /// The file.
@@ -36,7 +36,7 @@ pub enum DataError {
         /// What is wrong.
         problem: String,
     },
-    /// A gzipped file, which is held in memory, has more text than fits there.
+    /// A gzipped file, which is held in memory, has too much text.
     #[error(
         "{path}: expected at most {expected} bytes of text in a file that is held in memory, got \
          more; as CSV that is not compressed it is read from disk"
@@ -44,7 +44,7 @@ pub enum DataError {
     TooLong {
         /// The file.
         path: String,
-        /// How many bytes there may be, after gunzipping.
+        /// The most bytes allowed, after gunzipping.
         expected: u64,
     },
     /// There is nothing in it.
@@ -58,12 +58,12 @@ pub enum DataError {
     TooFew {
         /// The file.
         path: String,
-        /// How many rows there must be.
+        /// The least number of rows.
         expected: usize,
-        /// How many there are.
+        /// The number of rows.
         got: usize,
     },
-    /// Two columns of one name.
+    /// Two columns with one name.
     #[error("{path}, line 1: expected columns of different names, got {column:?} twice")]
     SameColumn {
         /// The file.
@@ -76,24 +76,24 @@ pub enum DataError {
     NoColumn {
         /// The file.
         path: String,
-        /// What names the column.
+        /// The option that names the column.
         option: &'static str,
         /// The name.
         column: String,
-        /// The names that there are, the first of them if they are many.
+        /// The known names, the first of them if they are many.
         columns: String,
     },
     /// Choices that contradict each other, or leave nothing to learn from.
     #[error("{option}: expected {expected}, got {got}")]
     Choice {
-        /// What was chosen.
+        /// The choice.
         option: &'static str,
-        /// What it may be.
+        /// What is allowed.
         expected: String,
-        /// What it is.
+        /// What was given.
         got: String,
     },
-    /// A line with another number of fields.
+    /// A line with a different number of fields.
     #[error(
         "{path}, line {line}: expected {expected} fields, as many as there are columns, got {got}"
     )]
@@ -104,10 +104,10 @@ pub enum DataError {
         line: u64,
         /// As many as the first line names.
         expected: u64,
-        /// How many there are.
+        /// The number of fields.
         got: u64,
     },
-    /// A field in quotes that has no end; the rest of the file would be in it.
+    /// A quoted field without an end; it would contain the rest of the file.
     #[error(
         "{path}, line {line}: expected a quote that closes the last field, got the end of the file"
     )]
@@ -117,7 +117,7 @@ pub enum DataError {
         /// Where its row begins, counted from 1.
         line: u64,
     },
-    /// A line that is no text.
+    /// A line that is not text.
     #[error("{path}, line {line}: expected UTF-8 text, got other bytes in field {field}")]
     Text {
         /// The file.
@@ -127,7 +127,7 @@ pub enum DataError {
         /// Counted from 1.
         field: usize,
     },
-    /// A field that is not what its column has.
+    /// A field that does not fit its column.
     #[error("{path}, line {line}, column {column:?}: expected {expected}, got {:?}", shown(got))]
     Value {
         /// The file.
@@ -141,7 +141,7 @@ pub enum DataError {
         /// What is there.
         got: String,
     },
-    /// A target from which nothing can be learned as was asked.
+    /// A target that cannot be learned as requested.
     #[error("--target {column}: expected {expected}, got {got} in {path}")]
     Target {
         /// The file.
@@ -169,7 +169,7 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// What the reader of CSV says, by line.
+    /// The CSV reader's error, by line.
     pub(crate) fn of_csv(content: &Content, error: csv::Error) -> Self {
         let path = content.name.clone();
         match error.kind() {

@@ -19,7 +19,7 @@ pub struct Examples {
     targets: Vec<f32>,
 }
 
-/// The keys of some examples without those that come again.
+/// The distinct keys of some examples.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeySet {
     /// The keys, ascending.
@@ -54,7 +54,7 @@ impl Examples {
         self.targets.push(target);
     }
 
-    /// Takes back what was added of a row that has come to no end.
+    /// Takes back the parts of an unfinished row.
     pub(crate) fn forget_half(&mut self) {
         self.numbers.truncate(self.targets.len() * self.num_numbers);
         self.keys.truncate(self.targets.len() * self.num_keys);
@@ -82,7 +82,7 @@ impl Examples {
         ArrayView2::from_shape(shape, &self.numbers).expect("each row has as many numbers")
     }
 
-    /// Their targets: places of classes, or standardised numbers; NaN where none was wanted.
+    /// Their targets: places of classes, or standardised numbers; NaN if none was needed.
     #[must_use]
     pub fn targets(&self) -> &[f32] {
         &self.targets
@@ -130,7 +130,7 @@ impl KeySet {
         &self.places[row * self.per_row..(row + 1) * self.per_row]
     }
 
-    /// How many examples they are of.
+    /// The number of their examples.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.places.len().checked_div(self.per_row).unwrap_or(0)
@@ -162,7 +162,7 @@ impl KeySet {
     }
 }
 
-/// Keys of texts are hashes already; those that are no texts' are none of ours.
+/// Keys of texts are already hashes; other keys are not ours.
 #[derive(Clone, Copy, Debug, Default)]
 struct AsItIs(u64);
 

@@ -1,4 +1,5 @@
-//! What a file's columns are: all that it takes to make an example of a row, now and at prediction.
+//! What a file's columns are: all that is needed to make an example of a row, now and at
+//! prediction.
 //!
 //! Plain data, which a run folder keeps as `model.json`.
 
@@ -9,7 +10,7 @@ use super::choices::Cross;
 /// What a file's columns are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Features {
-    /// What is predicted.
+    /// The target.
     pub target: Target,
     /// Columns of numbers.
     pub numbers: Vec<NumberColumn>,
@@ -21,7 +22,7 @@ pub struct Features {
     pub crosses: Vec<Cross>,
 }
 
-/// A column of numbers, standardised by the mean and the deviation of the rows that are trained on.
+/// A column of numbers, standardised by the mean and the deviation of the rows trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NumberColumn {
     /// Its name.
@@ -34,16 +35,16 @@ pub struct NumberColumn {
     pub has_missing: bool,
 }
 
-/// What is predicted.
+/// The target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Target {
     /// The column.
     pub column: String,
-    /// How.
+    /// Its task.
     pub task: Task,
 }
 
-/// What is learned, with what is known of it from the rows that are trained on.
+/// The task, with what is known of the target from the rows trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Task {
@@ -69,7 +70,7 @@ pub enum Task {
 /// A value of the target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassRate {
-    /// As the file has it.
+    /// Its text in the file.
     pub value: String,
     /// The part of the rows that have it: the base rate.
     pub rate: f64,
@@ -152,7 +153,7 @@ impl Features {
     }
 }
 
-/// What stands for a value that is not there, besides nothing.
+/// Texts that mean a missing value, besides the empty one.
 const MISSING: [&str; 7] = ["NA", "N/A", "NaN", "nan", "null", "NULL", "None"];
 
 /// Whether a field has no value.
@@ -160,10 +161,10 @@ pub(crate) fn is_missing(field: &str) -> bool {
     field.is_empty() || MISSING.contains(&field)
 }
 
-/// The number of a field; none where it is missing.
+/// The number of a field; none if it is missing.
 ///
 /// # Errors
-/// What was expected, where it is neither.
+/// What was expected, if it is neither.
 pub(crate) fn number(field: &str) -> Result<Option<f64>, &'static str> {
     if is_missing(field) {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The mean of a column's numbers and how far they are from it.
+//! The mean of a column's numbers and their distance from it.
 
 /// The mean and the sum of squares around it (Welford 1962).
 #[derive(Clone, Copy, Debug, Default)]

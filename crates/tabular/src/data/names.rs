@@ -36,7 +36,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The place of a column; one without a name cannot be meant.
+    /// The place of a column; one without a name cannot be chosen.
     pub(crate) fn find(&self, option: &'static str, column: &str) -> Result<usize, DataError> {
         let place = self.places.get(column).copied().filter(|_| !column.is_empty());
         place.ok_or_else(|| DataError::NoColumn {

@@ -1,6 +1,6 @@
-//! Parquet files as the text that they would be in CSV, so that one path leads from there on.
+//! Parquet files as their CSV text, so that one path leads on from there.
 //!
-//! The whole file is held in memory as text, as a gzipped one is.
+//! The whole file is held in memory as text, like a gzipped one.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -46,7 +46,7 @@ pub(crate) fn text(file: File, name: &str, most: u64) -> Result<Vec<u8>, DataErr
     }
 }
 
-/// As CSV has it; none of what has parts.
+/// In CSV's form; none for nested values.
 fn field_text(field: &Field) -> Option<String> {
     Some(match field {
         Field::Null => String::new(),

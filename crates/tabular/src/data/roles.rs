@@ -1,23 +1,22 @@
-//! What becomes of each column, as the choices have it.
+//! The role of each column, by the choices.
 
 use super::choices::Choices;
 use super::error::DataError;
 use super::moments::Moments;
 use super::names::Names;
 
-/// What becomes of a column.
+/// The role of a column.
 #[derive(Clone, Debug)]
 pub(crate) enum Role {
     /// It has numbers, as far as there are values, and perhaps rows to train on that have none.
     Numbers(Moments, bool),
     /// Its values are keys.
     Keys,
-    /// Nothing is learned from it by itself.
+    /// It is not learned from by itself.
     Unused,
 }
 
-/// The place of the target, and the role of every column; those that nothing was said of may be
-/// numbers.
+/// The place of the target, and the role of every column; columns without a choice may be numbers.
 ///
 /// # Errors
 /// [`DataError::NoColumn`]; [`DataError::Choice`] when choices contradict each other.
@@ -30,7 +29,7 @@ pub(crate) fn roles(names: &Names<'_>, choices: &Choices) -> Result<(usize, Vec<
     };
     let mut roles = vec![Role::Numbers(Moments::default(), false); names.columns().len()];
     roles[target] = Role::Unused;
-    // Nobody finds them again in another file.
+    // They could not be found again in another file.
     for (role, _) in roles.iter_mut().zip(names.columns()).filter(|(_, column)| column.is_empty()) {
         *role = Role::Unused;
     }

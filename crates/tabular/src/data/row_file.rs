@@ -1,7 +1,7 @@
 //! The rows of a file by their numbers.
 //!
-//! Invariant: a file on disk that is no longer the one whose rows were found is refused, never read
-//! as if it were.
+//! Invariant: a file on disk that has changed since its rows were found is refused, never read as
+//! if it were the same.
 
 use std::fs::File;
 use std::io;
@@ -33,14 +33,14 @@ pub(crate) struct RowReader {
     record: Record,
 }
 
-/// Room for the fields of a row.
+/// Scratch space for the fields of a row.
 #[derive(Debug, Default)]
 struct Record {
     text: Vec<u8>,
     ends: Vec<usize>,
 }
 
-/// The fields of a row that was read.
+/// The fields of the last row read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row<'a> {
     text: &'a str,
@@ -55,7 +55,7 @@ impl Fields for Row<'_> {
 }
 
 impl RowFile {
-    /// Each reader has the file open for itself.
+    /// Each reader has its own handle on the file.
     pub(crate) fn reader(self: &Arc<Self>) -> Result<RowReader, DataError> {
         let file =
             match &self.content.place {

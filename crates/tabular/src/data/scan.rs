@@ -1,8 +1,8 @@
 //! The one pass over a file that says what its columns are, where its rows lie, and which of them
 //! are for the test.
 //!
-//! A column is one of numbers if most of its first thousand values are; then a value that is none
-//! is an error. Invariant: means, deviations and rates are those of the rows that are trained on.
+//! A column is one of numbers if most of its first thousand values are; then any other value is an
+//! error. Invariant: means, deviations and rates are those of the rows trained on.
 
 use std::io::{self, Read};
 
@@ -17,7 +17,7 @@ use super::split;
 use super::targets::Targets;
 use super::text::{Content, Hashed, Records};
 
-/// What a pass has found.
+/// The findings of a pass.
 #[derive(Debug)]
 pub(crate) struct Scanned {
     pub(crate) columns: Vec<String>,
@@ -28,25 +28,25 @@ pub(crate) struct Scanned {
     pub(crate) test: Vec<u32>,
     /// Rows that were left out, since their target is missing.
     pub(crate) without_target: u64,
-    /// Of all bytes: who reads another file has another.
+    /// A hash of all bytes: another file gives another.
     pub(crate) fingerprint: u64,
 }
 
-/// Values of a column that say whether it is one of numbers,
+/// How many values of a column decide whether it is one of numbers,
 const DECISIVE: usize = 1000;
 
-/// as long as the rows that have them are not longer together.
+/// unless their rows together are longer than this.
 const DECISIVE_BYTES: usize = 1 << 24;
 
 /// Fewer rows than this cannot be split into some to train on and some to test with.
 const FEWEST_ROWS: usize = 10;
 
-/// Who decides which rows are for the test.
+/// What decides which rows are for the test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Split {
-    /// The choices' condition, or else one row in five is.
+    /// The choices' condition; otherwise one row in five is.
     Here,
-    /// None is: there is another file for it.
+    /// None is: another file is for it.
     Elsewhere,
 }
 

@@ -1,4 +1,4 @@
-//! Which rows are for the test where nobody says which: one in five.
+//! Which rows are for the test by default: one in five.
 
 use twox_hash::XxHash3_64;
 

@@ -7,13 +7,13 @@ use super::features::{ClassRate, Task, TaskKind, number};
 use super::moments::Moments;
 use super::text::Content;
 
-/// More values than this are no classes.
+/// With more values than this, they are not classes.
 const MOST_CLASSES: usize = 1000;
 
 /// Whole numbers of more values than this are amounts.
 const MOST_NUMBERED_CLASSES: usize = 20;
 
-/// What the rows' targets are.
+/// The rows' targets.
 #[derive(Debug, Default)]
 pub(crate) struct Targets {
     /// The values and how many rows to train on have them, as long as they are few.
@@ -21,7 +21,7 @@ pub(crate) struct Targets {
     too_many: bool,
     numbers: Moments,
     has_fractions: bool,
-    /// Where its row begins, and what is there.
+    /// Where its row begins, and its text.
     first_text: Option<(u64, String)>,
     texts: u64,
     values: u64,
@@ -51,7 +51,7 @@ impl Targets {
         }
     }
 
-    /// What is learned of them: what was asked for, or what they say themselves.
+    /// What to learn of them: as requested, or as they say themselves.
     pub(crate) fn task(
         &self,
         content: &Content,

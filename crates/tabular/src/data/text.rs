@@ -22,13 +22,13 @@ const PARQUET: &[u8] = b"PAR1";
 /// A few kilobytes of gzip can hold gigabytes of text.
 const MOST_BYTES: u64 = 4 << 30;
 
-/// Bytes that are read from disk at a time.
+/// How many bytes are read from disk at a time.
 const BUFFER: usize = 1 << 16;
 
-/// What rows are read from.
+/// The source of rows.
 #[derive(Clone, Debug)]
 pub struct Content {
-    /// What errors call it.
+    /// Its name in errors.
     pub(crate) name: String,
     pub(crate) place: Place,
 }
@@ -39,12 +39,12 @@ pub(crate) enum Place {
     Disk { path: PathBuf, state: FileState },
 }
 
-/// What a file is known by, so that one that changes is noticed.
+/// A file's fingerprint, so that a change is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileState {
     pub(crate) length: u64,
     pub(crate) modified: Option<SystemTime>,
-    /// Another file of the same name has another.
+    /// Different for another file of the same name.
     number: Option<u64>,
 }
 
@@ -90,7 +90,7 @@ impl Content {
         Ok(Self { name, place: Place::Disk { path: path.to_owned(), state } })
     }
 
-    /// A file's content, which may be gzipped; `name` is what errors call it.
+    /// A file's content, which may be gzipped; `name` is its name in errors.
     ///
     /// # Errors
     /// As [`open`](Self::open) of a gzipped file.
@@ -124,7 +124,7 @@ impl Content {
         Ok(Self { name: name.to_owned(), place: Place::Memory(text.into()) })
     }
 
-    /// What errors call it.
+    /// Its name in errors.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -139,7 +139,7 @@ impl Content {
         Records::new(self, self.reader()?)
     }
 
-    /// Of all bytes: another text has another.
+    /// A hash of all bytes: another text gives another.
     pub(crate) fn fingerprint(&self) -> Result<u64, DataError> {
         let mut hashed = Hashed::new(self.reader()?);
         io::copy(&mut hashed, &mut io::sink())
@@ -157,7 +157,7 @@ impl Content {
         })
     }
 
-    /// Whether it is still what it was when it was opened.
+    /// Whether it is unchanged since it was opened.
     ///
     /// # Errors
     /// [`DataError::Changed`], and [`DataError::Open`] when it is gone.
@@ -166,7 +166,7 @@ impl Content {
         self.check_as(fs::metadata(path))
     }
 
-    /// As [`check`](Self::check), of a file that is open.
+    /// As [`check`](Self::check), for an open file.
     pub(crate) fn check_as(&self, now: io::Result<Metadata>) -> Result<(), DataError> {
         let Place::Disk { state, .. } = &self.place else { return Ok(()) };
         let now = now.map_err(|source| DataError::Open { path: self.name.clone(), source })?;
@@ -191,8 +191,8 @@ impl Content {
 
     /// The line on which the record at this byte begins, counted from 1.
     ///
-    /// Reads all of it up to there, so that errors alone ask: a reader of CSV takes records apart
-    /// by what ends a line, and counts the blank lines and the half of an end that are left.
+    /// Reads everything up to there, so only errors use it: a CSV reader splits records at line
+    /// ends, and this counts the blank lines and half ends that are left.
     pub(crate) fn line(&self, byte: u64) -> u64 {
         let Ok(text) = self.reader() else { return 0 };
         let mut bytes = BufReader::with_capacity(BUFFER, text).bytes().map_while(Result::ok);
@@ -202,7 +202,7 @@ impl Content {
         1 + (before + left) as u64
     }
 
-    /// Whether quotes that open in the last record, which begins at this byte, never close.
+    /// Whether quotes opened in the last record, which begins at this byte, never close.
     fn ends_in_quotes(&self, byte: u64, fields: usize) -> io::Result<bool> {
         let mut last = Vec::new();
         match &self.place {
@@ -240,7 +240,7 @@ impl<R> Hashed<R> {
         Self { text, hash: XxHash3_64::new() }
     }
 
-    /// Of what was read so far.
+    /// Of the bytes read so far.
     pub(crate) fn fingerprint(&self) -> u64 {
         self.hash.finish()
     }

@@ -1,4 +1,4 @@
-//! *b*: what a row scores of which nothing is known.
+//! *b*: the score of a row of which nothing is known.
 
 use ndarray::{Array1, Array2, Axis};
 use sync_replicas::{BoxError, VariableError, Variables};

@@ -1,8 +1,8 @@
 //! A factorization machine's second order: *½ Σ (s² − Σ v²)* with *s = Σ v*, over the factors *v*
 //! of the keys of a row's columns and those of its numbers times the numbers (Rendle 2010).
 //!
-//! Crosses have none: what they say is what the factors are to find out, and with both a model
-//! learns by heart.
+//! Crosses have none: the factors should find out what crosses state, and with both a model learns
+//! by heart.
 
 use ndarray::{Array2, Axis};
 use sync_replicas::{BoxError, IndexedSlices, VariableError, Variables};

@@ -1,15 +1,15 @@
-//! What a model's variables start with.
+//! The initial values of a model's variables.
 
 use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sync_replicas::Table;
 
-/// The deviation of the numbers in an embedding at its birth: rows that are seldom seen keep what
-/// they were born with, and at 0.1 that costs a part in a hundred of the digits.
+/// The initial deviation of the numbers in an embedding: rows that are seldom seen keep their
+/// initial values, and at 0.1 that costs a part in a hundred of the digits.
 pub(super) const EMBEDDED: f64 = 0.01;
 
-/// Draws what variables start with: one seed decides all of it.
+/// Draws initial values: one seed decides all of them.
 pub(super) struct Start {
     random: ChaCha8Rng,
     seed: u64,

@@ -14,7 +14,7 @@ use super::linear::Linear;
 use super::{loss, math};
 use crate::data::{Examples, Features, KeySet, Task, TaskKind};
 
-/// Which model.
+/// The kind of model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Kind {
@@ -48,7 +48,7 @@ pub enum Kind {
     },
 }
 
-/// A model that has nothing to learn from.
+/// A model without anything to learn from.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("--model {model}: expected {expected}, got {got}")]
 pub struct ModelError {
@@ -106,11 +106,11 @@ pub struct Network {
     task: Task,
     parts: Vec<Box<dyn Part>>,
     tables: Vec<Table>,
-    /// The first so many keys of a row are of columns, all of them with crosses.
+    /// The number of a row's keys that are of columns; with crosses, all of them.
     num_keys: [usize; 2],
 }
 
-/// A table, and whose keys have rows in it.
+/// A table, and which keys have rows in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Table {
     pub(super) name: &'static str,
@@ -121,12 +121,12 @@ pub(super) struct Table {
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     examples: Examples,
-    /// Of columns alone, and with crosses; those that are wanted.
+    /// The requested keys: of columns alone, or with crosses.
     sets: [Option<KeySet>; 2],
     tables: Vec<Table>,
 }
 
-/// What a part computes from.
+/// The input of a part.
 pub(super) struct Given<'a, 'r> {
     pub(super) variables: &'a Variables<f32>,
     pub(super) batch: &'a Batch,
@@ -231,7 +231,7 @@ impl Network {
     /// Its variables before training; the same seed gives the same numbers.
     ///
     /// # Errors
-    /// None in practice: no two parts name a variable alike.
+    /// None in practice: no two parts use one name for a variable.
     pub fn variables(&self, seed: u64) -> Result<Variables<f32>, VariableError> {
         let mut start = math::Start::new(seed);
         self.parts.iter().try_fold(Variables::new(), |all, part| part.declare(all, &mut start))
@@ -273,8 +273,7 @@ impl Network {
         Ok(self.forward(&Given { variables, batch, rows: &rows })?.0)
     }
 
-    /// The mean loss of a batch, and its gradient for each variable and each row that was looked
-    /// up.
+    /// The mean loss of a batch, and its gradient for each variable and each row looked up.
     ///
     /// # Errors
     /// As [`scores`](Self::scores).
@@ -310,7 +309,7 @@ impl Network {
 }
 
 impl Batch {
-    /// What is to be looked up, in the order in which models name their tables.
+    /// What to look up, in the order in which models name their tables.
     #[must_use]
     pub fn keys(&self) -> Keys {
         self.tables.iter().fold(Keys::new(), |keys, table| {

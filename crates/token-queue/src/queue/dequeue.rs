@@ -21,7 +21,7 @@ impl TokenQueue {
         Ok(only(batch))
     }
 
-    /// [`dequeue`](Self::dequeue), holding up the thread while it waits.
+    /// [`dequeue`](Self::dequeue), blocking the thread while it waits.
     ///
     /// # Errors
     /// As for [`dequeue`](Self::dequeue).
@@ -44,8 +44,8 @@ impl TokenQueue {
 
     /// Takes `n` tokens in order, gathering them as they come until all are there.
     ///
-    /// What is gathered no longer counts in [`size`](Self::size), and dequeues that come later wait
-    /// behind. No token at all is an empty batch, on a closed queue too.
+    /// Gathered tokens no longer count in [`size`](Self::size), and later dequeues wait behind.
+    /// Zero tokens are an empty batch, even on a closed queue.
     ///
     /// # Errors
     /// [`DequeueError::Closed`] when the queue is closed with fewer than `n` left; what was
@@ -58,7 +58,7 @@ impl TokenQueue {
         Ok(batch.iter().collect())
     }
 
-    /// [`dequeue_many`](Self::dequeue_many), holding up the thread while it waits.
+    /// [`dequeue_many`](Self::dequeue_many), blocking the thread while it waits.
     ///
     /// # Errors
     /// As for [`dequeue_many`](Self::dequeue_many).
@@ -91,7 +91,7 @@ impl TokenQueue {
         Ok(batch.iter().collect())
     }
 
-    /// [`dequeue_up_to`](Self::dequeue_up_to), holding up the thread while it waits.
+    /// [`dequeue_up_to`](Self::dequeue_up_to), blocking the thread while it waits.
     ///
     /// # Errors
     /// As for [`dequeue_up_to`](Self::dequeue_up_to).

@@ -16,7 +16,7 @@ impl TokenQueue {
         self.enqueue_many(token, 1).await
     }
 
-    /// [`enqueue`](Self::enqueue), holding up the thread while it waits.
+    /// [`enqueue`](Self::enqueue), blocking the thread while it waits.
     ///
     /// # Errors
     /// As for [`enqueue`](Self::enqueue).
@@ -35,7 +35,7 @@ impl TokenQueue {
     /// Puts `n` tokens of `step`, waiting for room on a bounded queue.
     ///
     /// On an unbounded queue they all appear in one step. On a bounded one those that fit appear,
-    /// and the call keeps its place for the rest. No token at all succeeds on a closed queue too.
+    /// and the call keeps its place for the rest. Zero tokens succeed even on a closed queue.
     ///
     /// # Errors
     /// [`EnqueueError::Closed`], with the tokens that were not put, when the queue is closed.
@@ -52,7 +52,7 @@ impl TokenQueue {
         self.enqueue_batch(batch).await
     }
 
-    /// [`enqueue_many`](Self::enqueue_many), holding up the thread while it waits.
+    /// [`enqueue_many`](Self::enqueue_many), blocking the thread while it waits.
     ///
     /// # Errors
     /// As for [`enqueue_many`](Self::enqueue_many).
@@ -74,7 +74,7 @@ impl TokenQueue {
     /// other caller sees between; returns how many were dropped. (P-12)
     ///
     /// Tokens that an unfinished [`dequeue_many`](Self::dequeue_many) has gathered are still the
-    /// queue's and are dropped too; a token that was returned is not.
+    /// queue's and are also dropped; a token that was returned is not.
     ///
     /// # Errors
     /// [`TryEnqueueError`]; nothing was dropped and nothing put. Room is counted after the drop.
@@ -127,7 +127,7 @@ impl TokenQueue {
         self.enqueue_batch(batch).await
     }
 
-    /// [`enqueue_all`](Self::enqueue_all), holding up the thread while it waits.
+    /// [`enqueue_all`](Self::enqueue_all), blocking the thread while it waits.
     ///
     /// # Errors
     /// As for [`enqueue_all`](Self::enqueue_all).

@@ -1,4 +1,4 @@
-//! How a caller waits: an attempt, a waker, and an outcome that is brought to it.
+//! How a caller waits: an attempt, a waker, and an outcome delivered to it.
 //!
 //! Hand-over, not broadcast: an operation ends exactly the attempts that can end, leaves each its
 //! outcome, and wakes those callers and no other.
@@ -22,7 +22,7 @@ pub(super) struct State {
 
 enum Slot {
     Waiting(Waker),
-    /// Ended, and the caller has not come for it yet.
+    /// Ended, and its caller has not fetched the outcome yet.
     Ended(Outcome),
 }
 

@@ -1,10 +1,10 @@
-//! Which servers are connected, which are tried next and when, and for how long that goes on.
+//! Which servers are connected, which to try next and when, and for how long.
 
 use std::time::Duration;
 
 use super::{ConnectError, ConnectionId, WaitError};
 
-/// Servers that are away for no longer are not worth a warning.
+/// A shorter absence of servers is not worth a warning.
 const QUIET: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -19,18 +19,18 @@ pub(super) struct Connections {
     failures: u32,
     /// Since when the cluster has been out of reach.
     down: Option<Duration>,
-    /// Whether a warning tells of that.
+    /// Whether a warning has reported that.
     warned: bool,
-    /// No attempt is made before.
+    /// No attempt before this time.
     not_before: Option<Duration>,
-    /// No further attempt is made.
+    /// The error that rules out further attempts.
     error: Option<WaitError>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Closed,
-    /// Tried, when the cluster had been out of reach for so long.
+    /// Attempted, after the cluster had been out of reach for so long.
     Opening(u64, Duration),
     Open(u64),
 }
@@ -40,7 +40,7 @@ enum State {
 pub(super) enum Progress {
     /// All servers are connected.
     Complete,
-    /// This server is to be tried.
+    /// Try this server.
     Try(usize),
     /// An attempt is under way, or none may be made before this time.
     Wait(Option<Duration>),
@@ -85,8 +85,8 @@ impl Connections {
         (0..self.servers()).all(|server| self.open(server).is_some())
     }
 
-    /// What is to be done for the servers that are not connected, one at a time, the coordinator's
-    /// first. The others let nobody in who has not joined there.
+    /// What to do for the servers that are not connected, one at a time, the coordinator's first:
+    /// the others refuse a replica that has not joined there.
     pub(super) fn progress(&mut self, joined: bool, now: Duration) -> Result<Progress, WaitError> {
         let Some(server) = self.states.iter().position(|it| !matches!(it, State::Open(_))) else {
             self.failures = 0;
@@ -121,7 +121,7 @@ impl Connections {
         }
     }
 
-    /// An attempt has failed. After the timeout, or where another would fail too, that is an error.
+    /// An attempt has failed. After the timeout, or if another would also fail, that is an error.
     pub(super) fn failed(&mut self, id: ConnectionId, error: ConnectError, now: Duration) {
         let Some(&State::Opening(number, spent)) = self.states.get(id.server) else { return };
         if number != id.number {
@@ -151,7 +151,7 @@ impl Connections {
         }
     }
 
-    /// Says that a server is out of reach, as a warning once it is for longer than a start takes.
+    /// Reports a server out of reach, as a warning once that lasts longer than a start takes.
     fn log(&mut self, server: usize, spent: Duration, reason: &str) {
         if spent < QUIET || self.warned {
             tracing::debug!(server, reason, "no connection yet");
@@ -165,7 +165,7 @@ impl Connections {
         );
     }
 
-    /// No attempt is made before this time.
+    /// No attempt before this time.
     pub(super) fn pause(&mut self, until: Duration) {
         self.not_before = self.not_before.max(Some(until));
     }

@@ -1,4 +1,4 @@
-//! Which version of each server's variables is here, and which was asked for.
+//! Which version of each server's variables is here, and which was requested.
 //!
 //! Invariant: no server has more than one pull to answer.
 
@@ -7,7 +7,7 @@ use super::{Request, Version};
 #[derive(Debug)]
 pub(super) struct Copies {
     servers: Vec<Server>,
-    /// Whether all bits are wanted.
+    /// Whether to ask for all bits.
     full: bool,
     /// How many pieces have come, of all servers' variables.
     pub(super) pieces: u64,
@@ -15,7 +15,7 @@ pub(super) struct Copies {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Server {
-    /// What is there whole; `None` while it is being written.
+    /// The version that is there whole; `None` while it is being written.
     version: Option<Version>,
     pull: Pull,
 }
@@ -24,7 +24,7 @@ struct Server {
 enum Pull {
     #[default]
     Idle,
-    /// A version newer than this was asked for.
+    /// A version newer than this was requested.
     Pending(Option<Version>),
 }
 
@@ -42,7 +42,7 @@ impl Copies {
         }
     }
 
-    /// The version of all parts, if they are of one.
+    /// The common version of all parts, if there is one.
     pub(super) fn version(&self) -> Option<Version> {
         let first = self.servers.first()?.version?;
         self.servers.iter().all(|copy| copy.version == Some(first)).then_some(first)
@@ -53,8 +53,8 @@ impl Copies {
         self.servers.iter().filter_map(|copy| copy.version).max()
     }
 
-    /// The request that gets a server's part to a common version; `None` if there is no need, or it
-    /// was made.
+    /// The version to request from a server for its part of a common version; `None` if there is no
+    /// need, or it was requested.
     pub(super) fn pull_up_to(&mut self, server: usize, least: Version) -> Option<Request> {
         let wanted = self.newest().map_or(least, |newest| newest.max(least));
         let here = self.servers[server].version.is_some_and(|version| version >= wanted);
@@ -71,12 +71,12 @@ impl Copies {
         Some(Request::Pull { after: copy.version, full: self.full })
     }
 
-    /// The connection to a server is gone: what was asked for will not come.
+    /// The connection to a server is gone: the answer will not come.
     pub(super) fn lost(&mut self, server: usize) {
         self.servers[server].pull = Pull::Idle;
     }
 
-    /// From now on all bits are wanted; what is here, or was asked for, is of no use.
+    /// From now on all bits are needed; what is here, or was requested, is useless.
     pub(super) fn want_all_bits(&mut self) {
         if !std::mem::replace(&mut self.full, true) {
             self.servers.fill(Server::default());

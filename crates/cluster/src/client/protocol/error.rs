@@ -1,4 +1,4 @@
-//! What a replica's waits and pushes fail with.
+//! The errors of a replica's waits and pushes.
 
 use crate::client::GradientError;
 
@@ -11,9 +11,9 @@ pub enum WaitError {
     Unreachable {
         /// Which one.
         server: usize,
-        /// Where.
+        /// Its address.
         address: String,
-        /// How long it was tried.
+        /// For how long it was tried.
         seconds: f64,
         /// What the last attempt said.
         reason: String,
@@ -21,9 +21,9 @@ pub enum WaitError {
     /// The cluster did not take this replica in for too long, and might later.
     #[error("the cluster did not let this replica in for {seconds:.0} s: {reason}")]
     NotLetIn {
-        /// How long it was tried.
+        /// For how long it was tried.
         seconds: f64,
-        /// What it said last.
+        /// Its last answer.
         reason: String,
     },
     /// Another process has taken the place of this one.
@@ -35,7 +35,7 @@ pub enum WaitError {
     /// The cluster does not take this replica.
     #[error("the cluster refused this replica: {reason}")]
     Refused {
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The step took too long (P-5).
@@ -47,7 +47,7 @@ pub enum WaitError {
     /// Training failed.
     #[error("training failed: {reason}")]
     Failed {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -62,7 +62,7 @@ pub enum PushError {
     /// The cluster refused it.
     #[error("the push was refused: {reason}")]
     Refused {
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The replica has joined anew meanwhile: whether it counts is unknown, or it belongs to an

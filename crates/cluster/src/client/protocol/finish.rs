@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::{Departure, Ended, ReplicaProtocol, Version};
 
-/// How long an answer is waited for that is only a courtesy.
+/// How long to wait for an answer that is only a courtesy.
 const MOMENT: Duration = Duration::from_secs(1);
 
-/// So long after the last piece of variables nothing more is expected.
+/// After so long without a piece of the variables, no more is expected.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// How long nothing has come. Variables may be large, and what is waited for comes after them.
+/// How long nothing has come. Variables may be large, and the awaited answer comes after them.
 #[derive(Debug)]
 pub(super) struct Silence {
     pub(super) until: Duration,
@@ -39,7 +39,7 @@ pub(super) struct Foretold {
 
 impl ReplicaProtocol {
     /// Takes the end from a server. The coordinator tells of it after all else that it has to say,
-    /// such as the last step and what became of the last push; another one says it earlier, maybe.
+    /// such as the last step and the fate of the last push; another server may tell earlier.
     pub(super) fn learn_end(&mut self, server: usize, ended: Ended, now: Duration) {
         if server == 0 {
             (self.ended, self.foretold) = (Some(ended), None);
@@ -49,8 +49,8 @@ impl ReplicaProtocol {
         }
     }
 
-    /// Whether the end is foretold, and the coordinator's own word is waited for: as long as its
-    /// connection is there, and not for long where it hangs.
+    /// Whether the end is foretold, and the coordinator's own word is awaited: as long as its
+    /// connection is there, and not for long if it hangs.
     pub(super) fn awaits_last_words(&mut self, now: Duration) -> bool {
         let Some(foretold) = &mut self.foretold else { return false };
         let (silence, pieces) = (&mut foretold.silence, self.copies.pieces);
@@ -65,7 +65,7 @@ impl ReplicaProtocol {
         true
     }
 
-    /// The end that is foretold is as good as told.
+    /// The foretold end is as good as told.
     pub(super) fn take_foretold_end(&mut self) {
         if let Some(foretold) = self.foretold.take() {
             self.ended.get_or_insert(foretold.ended);
@@ -73,15 +73,14 @@ impl ReplicaProtocol {
     }
 }
 
-/// The coordinator is told that the replica leaves, over a connection that has just broken once
-/// more.
+/// The coordinator is told that the replica leaves; if the connection has just broken, once more.
 #[derive(Debug)]
 pub(super) struct Leaving {
     pub(super) departure: Departure,
     /// How many connections may be tried after the present one.
     spare: u32,
     pub(super) until: Duration,
-    /// The coordinator's connection that it is told over.
+    /// The coordinator's connection for the message.
     pub(super) over: Option<u64>,
     pub(super) said: bool,
 }
@@ -91,8 +90,8 @@ impl Leaving {
         Self { departure, spare: 2, until: now + MOMENT, over: None, said: false }
     }
 
-    /// Goes on over the coordinator's connection of this number, or another; false if there is
-    /// none, and none may be tried any more.
+    /// Goes on over the coordinator's connection of this number, or another; false if there is none
+    /// and none may be tried.
     pub(super) fn goes_on(&mut self, number: Option<u64>, now: Duration) -> bool {
         if number.is_some() && number == self.over {
             return true;
@@ -107,11 +106,11 @@ impl Leaving {
 }
 
 /// The variables of the last step are fetched. They may be large, and servers may be gone: as long
-/// as some come, the rest is waited for.
+/// as some come, it waits for the rest.
 #[derive(Debug)]
 pub(super) struct LastValues {
     pub(super) silence: Silence,
-    /// The lowest generation that they may be of, and the step.
+    /// The lowest acceptable generation, and the step.
     pub(super) target: Version,
 }
 
@@ -125,7 +124,7 @@ impl LastValues {
 #[derive(Debug)]
 pub(super) struct Recall {
     pub(super) until: Duration,
-    /// The connection that it was asked for over.
+    /// The connection of the request.
     pub(super) asked: Option<u64>,
 }
 

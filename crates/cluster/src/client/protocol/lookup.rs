@@ -1,5 +1,5 @@
-//! Rows that are being looked up: asked for at the servers that have some, and once more over each
-//! connection that follows one that broke.
+//! Row lookups under way: requested from the servers that have rows, and again over each connection
+//! that replaces a broken one.
 //!
 //! Invariant: rows of one lookup are of one version, or it is over.
 
@@ -14,14 +14,14 @@ pub(super) struct Lookup {
     version: Version,
     /// By server.
     servers: Vec<Share>,
-    /// The version is of another time.
+    /// The version is out of date.
     gone: bool,
 }
 
-/// What one server has of it.
+/// One server's part of it.
 #[derive(Clone, Copy, Debug)]
 enum Share {
-    /// To be asked for; over this connection it was.
+    /// Not here yet; requested over this connection, if any.
     Wanted(Option<u64>),
     /// All of it is here.
     Whole,
@@ -34,10 +34,9 @@ impl Lookup {
 }
 
 impl ReplicaProtocol {
-    /// Begins to look up rows of a version: at the servers for which this is true. One that was
-    /// under way is given up.
-    /// [`poll_lookup`](Self::poll_lookup) says when they are there. Their keys must be there until
-    /// then.
+    /// Begins to look up rows of a version, at the servers for which this is true. An earlier
+    /// lookup is given up. [`poll_lookup`](Self::poll_lookup) says when the rows are there. Their
+    /// keys must be there until then.
     pub fn look_up(
         &mut self,
         version: Version,
@@ -63,8 +62,8 @@ impl ReplicaProtocol {
         self.lookup.as_ref().is_some_and(|lookup| lookup.is_whole() && !lookup.gone)
     }
 
-    /// Waits for the rows that are being looked up: whether they are there, or of another step by
-    /// now, or training has ended.
+    /// Waits for the rows of a lookup: whether they are there, or already of another step, or
+    /// training has ended.
     ///
     /// # Errors
     /// [`WaitError`](super::WaitError).
@@ -87,7 +86,7 @@ impl ReplicaProtocol {
         Poll::Pending
     }
 
-    /// Asks where it was not asked over the present connection.
+    /// Sends requests not yet made over the present connection.
     pub(super) fn send_lookups(&mut self, actions: &mut Vec<Action>) {
         let Some(lookup) = &mut self.lookup else { return };
         let (number, version) = (lookup.number, lookup.version);
@@ -113,14 +112,14 @@ impl ReplicaProtocol {
         }
     }
 
-    /// Its rows are of another step by now.
+    /// Its rows are already of another step.
     pub(super) fn rows_gone(&mut self, number: u64) {
         if let Some(lookup) = self.lookup.as_mut().filter(|lookup| lookup.number == number) {
             lookup.gone = true;
         }
     }
 
-    /// The life that it is of is over.
+    /// Its life is over.
     pub(super) fn forget_lookup(&mut self) {
         if let Some(lookup) = &mut self.lookup {
             lookup.gone = true;

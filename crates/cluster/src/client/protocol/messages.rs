@@ -1,4 +1,4 @@
-//! What a replica's protocol is told and what it wants done, as plain data; the wire form is the
+//! What a replica's protocol hears and what it wants done, as plain data; the wire form is the
 //! `wire` module's.
 
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::coordinator::{Answer, Commit, GivenUp, Refusal, StepMade, Ticket, Tim
 use crate::place::Caller;
 use crate::wire::Recorded;
 
-/// A generation and a step in it, in the order of time.
+/// A generation and a step in it, ordered by time.
 pub type Version = (Generation, GlobalStep);
 
 /// One connection to a server: no later one of the same client has its number.
@@ -22,7 +22,7 @@ pub type Version = (Generation, GlobalStep);
 pub struct ConnectionId {
     /// The server that it goes to.
     pub server: usize,
-    /// Counts the connections of a client, to whatever server, from 1.
+    /// Counts the connections of a client, to any server, from 1.
     pub number: u64,
 }
 
@@ -45,12 +45,12 @@ pub struct Hello {
     pub ticket: Option<Ticket>,
     /// The run that it has trained in.
     pub run: Option<RunId>,
-    /// Whether it is to be told of every step that is made.
+    /// Whether to tell it of every step that is made.
     pub follows: bool,
 }
 
 impl Hello {
-    /// Who says it, as far as a replica's place goes (P-26).
+    /// The sender's identity, as far as a replica's place goes (P-26).
     #[must_use]
     pub fn caller(&self) -> Caller {
         Caller { process: self.process, connection: self.connection, ticket: self.ticket }
@@ -62,21 +62,21 @@ impl Hello {
 pub enum Request {
     /// "Send your variables once they are newer than this."
     Pull {
-        /// The version that is here; `None` for none.
+        /// The version that is here, if any.
         after: Option<Version>,
-        /// Whether all bits are wanted, also where variables travel rounded.
+        /// Whether to send all bits, even where variables travel rounded.
         full: bool,
     },
-    /// The server's share of the rows that are being looked up, as they are at this version.
+    /// The server's share of a lookup's rows, as they are at this version.
     Lookup {
         /// Counts the replica's lookups.
         number: u64,
         /// The version that its variables are of.
         version: Version,
     },
-    /// The server's part of the gradients that are being pushed, from the first byte to the last.
+    /// The server's part of the pushed gradients, from the first byte to the last.
     Gradients {
-        /// The life that they belong to.
+        /// Their life.
         ticket: Ticket,
         /// The piece of work.
         sequence: u64,
@@ -90,7 +90,7 @@ pub enum Request {
         /// The piece of work.
         sequence: u64,
     },
-    /// A piece of work is not finished.
+    /// A piece of work will not be finished.
     GiveUp {
         /// The life that it belongs to.
         ticket: Ticket,
@@ -108,7 +108,7 @@ pub enum Request {
         /// How it leaves.
         departure: Departure,
     },
-    /// After the end: what was recorded of the training.
+    /// After the end: asks for the record of the training.
     Recall,
 }
 
@@ -132,7 +132,7 @@ pub enum Reply {
         ticket: Option<Ticket>,
         /// The number of updates done.
         global_step: GlobalStep,
-        /// Whether gradients go to the other servers once the first has room for them.
+        /// Whether gradients go to the other servers only once the first has room for them.
         bounded: bool,
         /// The run that is served.
         run: Option<RunId>,
@@ -145,7 +145,7 @@ pub enum Reply {
         sequence: u64,
         /// The step that it is for.
         local_step: LocalStep,
-        /// The share of the step that it makes, in replica order.
+        /// Its share of the step, in replica order.
         share: Option<u64>,
         /// The number of its batch.
         number: u64,
@@ -155,7 +155,7 @@ pub enum Reply {
         /// The lookup.
         number: u64,
     },
-    /// The first server has room for the gradients, and the others have too.
+    /// The first server has room for the gradients, and so have the others.
     Room {
         /// The piece of work.
         sequence: u64,
@@ -164,7 +164,7 @@ pub enum Reply {
     Staged {
         /// The piece of work.
         sequence: u64,
-        /// Shows the coordinator that it does.
+        /// Proves that to the coordinator.
         receipt: u64,
     },
     /// What became of a contribution (P-7).
@@ -188,9 +188,9 @@ pub enum Reply {
     Overdue(String),
     /// It has left.
     Left,
-    /// It may not; whether joining again can help.
+    /// It is refused; whether joining again can help.
     Refused(Refusal),
-    /// A step was made: who does not follow is told where its work is in vain by that.
+    /// A step was made: a replica that does not follow learns from it that its work is superseded.
     Advanced(StepMade),
     /// Training ended.
     Ended(Ended),
@@ -222,7 +222,7 @@ impl From<Answer> for Reply {
 /// The end of training.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// Why.
+    /// The reason.
     pub reason: String,
     /// Whether that is a failure.
     pub failed: bool,
@@ -247,16 +247,15 @@ pub enum ConnectError {
     Permanent(String),
 }
 
-/// What must be done, in order.
+/// What to do, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Connect and say hello. What comes of it is told by
-    /// [`connected`](super::ReplicaProtocol::connected) or
-    /// [`failed`](super::ReplicaProtocol::failed).
+    /// Connect and say hello. [`connected`](super::ReplicaProtocol::connected) or
+    /// [`failed`](super::ReplicaProtocol::failed) tells the outcome.
     Connect(ConnectionId, Hello),
     /// Close the connection to this server, or give the attempt up.
     Disconnect(usize),
-    /// Say this to a server, together.
+    /// Send this to a server, together.
     Send(usize, Vec<Request>),
     /// Send the coordinator's server the variables' initial values.
     Initialize,
@@ -266,7 +265,7 @@ pub enum Action {
     Supersede,
 }
 
-/// What a message means for work under way; it is looked at as soon as it comes.
+/// What a message means for work under way; read as soon as it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// The step moved to this one.
@@ -277,7 +276,7 @@ pub enum Signal {
     Ended(GlobalStep),
 }
 
-/// As whom a replica lives while the coordinator knows of it.
+/// A replica's identity while the coordinator knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Its life.
@@ -287,7 +286,7 @@ pub struct Member {
 }
 
 impl Signal {
-    /// What a message, about the life of a ticket, means for the work of this member.
+    /// What a message, about the life of a ticket, means for this member's work.
     #[must_use]
     pub fn of(member: Option<Member>, about: Option<Ticket>, reply: &Reply) -> Option<Self> {
         match reply {
@@ -303,7 +302,7 @@ impl Signal {
         }
     }
 
-    /// Passes it on to the work that is under way.
+    /// Passes it on to the work under way.
     pub fn tell(self, work: &CancellationSource) {
         match self {
             Self::Advanced(step) => work.advance(step),
@@ -316,12 +315,12 @@ impl Signal {
     }
 }
 
-/// What is said of a contribution beside its gradients.
+/// The description of a contribution beside its gradients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PushReport {
     /// The variables with a gradient, ascending.
     pub variables: Vec<usize>,
-    /// The mean loss of the batch, where it is said.
+    /// The mean loss of the batch, if given.
     pub loss: Option<f64>,
     /// How many examples the batch had.
     pub examples: u64,
@@ -330,7 +329,7 @@ pub struct PushReport {
 /// How a piece of work goes, by the replica's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Work {
-    /// What the coordinator is told of it, but for how long it was sent.
+    /// What the coordinator is told of it, except for how long it was sent.
     pub times: Times,
     /// When computing ended.
     pub ended: Duration,

@@ -1,8 +1,8 @@
 //! A contribution on its way: sent to every server, sent again over connections that broke,
 //! committed once all of them hold it.
 //!
-//! Invariant: what a server has said it holds it does hold until the coordinator decides, whatever
-//! becomes of the connection; all else is sent again.
+//! Invariant: once a server has said that it holds its part, it does so until the coordinator
+//! decides, whatever becomes of the connection; all else is sent again.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) struct Push {
 /// What is known of one server's part.
 #[derive(Clone, Copy, Debug, Default)]
 struct Part {
-    /// The connection that it was sent over last.
+    /// The connection that last carried it.
     sent: Option<u64>,
     /// The server's receipt, once it holds it.
     receipt: Option<u64>,
@@ -50,9 +50,9 @@ impl Push {
         self.result.is_none()
     }
 
-    /// Whether a server is to be sent its part over this connection, whatever was committed: what
-    /// broke off with an earlier one is lost. Where room is bounded the coordinator's server gives
-    /// it for all of them, so that nobody has room at one and waits for it at another.
+    /// Whether to send a server its part over this connection, whatever was committed: what an
+    /// earlier connection broke off is lost. Where room is bounded, the coordinator's server gives
+    /// it for all servers, so that no replica has room at one while it waits for it at another.
     pub(super) fn is_due(&self, server: usize, number: u64, bounded: bool) -> bool {
         let part = &self.parts[server];
         let has_room = server == 0 || !bounded || self.has_room;
@@ -64,8 +64,8 @@ impl Push {
         self.has_room = true;
     }
 
-    /// A server is sent its part over this connection. Where nobody else has one, the commit to go
-    /// with it.
+    /// A server is sent its part over this connection. If no other server has a part, returns the
+    /// commit to send with it.
     pub(super) fn send(&mut self, server: usize, number: u64, now: Duration) -> Option<Commit> {
         self.parts[server].sent = Some(number);
         let alone = self.parts.len() == 1;
@@ -85,7 +85,7 @@ impl Push {
     }
 
     /// The commit, once the coordinator was sent its part over this connection and every other
-    /// server holds its own; `None` if that is not so, or it was sent.
+    /// server holds its own; `None` if that is not so, or the commit was sent.
     pub(super) fn commit_when_held(&mut self, number: u64, now: Duration) -> Option<Commit> {
         let held = self.parts[1..].iter().all(Part::is_staged);
         let sent = self.parts[0].sent == Some(number);
@@ -95,13 +95,13 @@ impl Push {
 
     fn commit(&mut self, now: Duration) -> Commit {
         self.committed = true;
-        // The coordinator knows of its own part.
+        // The coordinator knows of its part.
         let receipts = self.parts[1..].iter().filter_map(|part| part.receipt);
         let receipts = receipts.fold(0, |together, one| together ^ one);
         Commit { receipts, times: self.work.times(now), ..self.commit.clone() }
     }
 
-    /// It belongs to a life that is over.
+    /// It belongs to a past life.
     pub(super) fn lose(&mut self, reason: &str) {
         let lost = PushError::Lost { reason: reason.to_owned() };
         self.result.get_or_insert(Err(lost));

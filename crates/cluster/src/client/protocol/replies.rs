@@ -1,4 +1,4 @@
-//! What comes over the connections, one event at a time.
+//! Handles the events of the connections, one at a time.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::coordinator::{GivenUp, Refusal, Ticket};
 
-/// How long a replica that must join anew waits before it does.
+/// How long a replica that must join anew waits first.
 const AGAIN: Duration = Duration::from_millis(100);
 
 impl ReplicaProtocol {
@@ -21,7 +21,7 @@ impl ReplicaProtocol {
         self.wake
     }
 
-    /// Whether what comes over a connection counts: what one said before it was given up is void.
+    /// Whether a connection's messages count: those sent before it was given up are void.
     #[must_use]
     pub fn is_current(&self, id: ConnectionId) -> bool {
         self.connections.number(id.server) == Some(id.number)
@@ -50,14 +50,14 @@ impl ReplicaProtocol {
         }
     }
 
-    /// What of a server's variables is here now: this version, or none while it is being written;
-    /// and how many pieces of all servers' have come so far.
+    /// What is here of a server's variables: this version, or none while it is being written; and
+    /// how many pieces of all servers' variables have come so far.
     pub fn hold(&mut self, server: usize, version: Option<Version>, pieces: u64) {
         self.copies.hold(server, version);
         self.copies.pieces = pieces;
     }
 
-    /// As whom the replica lives, while the coordinator knows of it.
+    /// The replica's identity, while the coordinator knows it.
     #[must_use]
     pub fn member(&self) -> Option<Member> {
         let ticket = self.ticket.filter(|_| self.welcomed)?;
@@ -70,14 +70,14 @@ impl ReplicaProtocol {
         self.ended.as_ref()
     }
 
-    /// What a message, about the life of a ticket, means for work under way; to be looked at as
-    /// soon as it comes.
+    /// What a message, about the life of a ticket, means for work under way; read it as soon as it
+    /// comes.
     #[must_use]
     pub fn signal(&self, about: Option<Ticket>, reply: &Reply) -> Option<Signal> {
         Signal::of(self.member(), about, reply)
     }
 
-    /// Takes a message, about the life of a ticket if it is about one.
+    /// Takes a message, about the life of a ticket, if any.
     pub fn receive(
         &mut self,
         id: ConnectionId,
@@ -112,7 +112,7 @@ impl ReplicaProtocol {
         }
     }
 
-    /// Takes what was said to this very life: pieces of work are counted anew in each.
+    /// Takes a message for this very life: each counts its pieces of work anew.
     fn take_answer(
         &mut self,
         server: usize,
@@ -188,7 +188,7 @@ impl ReplicaProtocol {
         // What is being pushed in this life is sent again; what belongs to an earlier one is lost.
         let pushes = self.push.as_ref().is_some_and(|push| push.is_under_way());
         if !pushes {
-            // That work was put down may be lost, and then its token comes again.
+            // The message that work was abandoned may be lost, and then its token comes again.
             self.begun = None;
             if self.grant.is_none() {
                 self.ask(actions);
@@ -234,7 +234,7 @@ impl ReplicaProtocol {
         }
     }
 
-    /// The present piece of work belongs to a life that is over.
+    /// The present piece of work belongs to a past life.
     fn fence_off(&mut self, reason: &str, actions: &mut Vec<Action>) {
         self.grant = None;
         self.forget_lookup();

@@ -1,4 +1,4 @@
-//! What a replica's protocol is told at its start.
+//! What a replica's protocol needs at its start.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ pub struct ProtocolSettings {
     pub addresses: Vec<String>,
     /// How long servers may be out of reach before the replica fails.
     pub reconnect_timeout: Duration,
-    /// Whether work of a step that is over is given up (P-13).
+    /// Whether to give up work of a step that is over (P-13).
     pub tell_superseded: bool,
-    /// Whether it is to be told of every step that is made.
+    /// Whether to tell it of every step that is made.
     pub follows: bool,
-    /// Whether variables are asked for with all bits, also where they travel rounded.
+    /// Whether to ask for variables with all bits, even where they travel rounded.
     pub all_bits: bool,
 }

@@ -1,6 +1,6 @@
-//! A piece of work: begun, put down, or left out.
+//! A piece of work: begun, abandoned, or left out.
 //!
-//! Invariant: what was put down is not begun again, whatever of its token is still on its way.
+//! Invariant: abandoned work is not begun again, whatever of its token is still on its way.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl ReplicaProtocol {
         same.ok_or_else(|| PushError::Lost { reason: reason() })
     }
 
-    /// Whether the present piece of work is the one that the replica has begun.
+    /// Whether the replica has begun the present piece of work.
     pub(super) fn has_begun(&self) -> bool {
         self.begun == Some(self.sequence)
     }

@@ -7,7 +7,7 @@ use crate::client::WaitError;
 use crate::client::protocol::ReplicaProtocol;
 use crate::client::row_lookup::RowLookup;
 
-/// Why rows were not looked up.
+/// Why a lookup failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LookupError {
@@ -20,8 +20,8 @@ pub enum LookupError {
 }
 
 impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
-    /// The rows of these keys as they are at the step of the variables; `None` where it is over,
-    /// or training is (P-17).
+    /// The rows of these keys as they are at the step of the variables; `None` if the step or
+    /// training is over (P-17).
     ///
     /// # Errors
     /// [`LookupError`].
@@ -77,7 +77,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         Ok(true)
     }
 
-    /// What was asked for before its token is known now, if all of it has come.
+    /// The lookup made before its token is known now, if all of it has arrived.
     fn keep_prefetched(&mut self) {
         let rows = self.state.rows.take();
         if self.state.protocol.is_lookup_whole() {

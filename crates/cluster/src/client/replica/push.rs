@@ -8,7 +8,8 @@ use super::{ReplicaClient, WorkTimes};
 use crate::client::encoded_contribution::EncodedContribution;
 use crate::client::protocol::{PushError, PushReport, ReplicaProtocol};
 
-/// What is pushed: gradients, with what hooks and reports are told of their batch, if anything.
+/// The content of a push: gradients, with what hooks and reports are told of their batch, if
+/// anything.
 #[derive(Clone, Debug)]
 pub struct Pushed<T> {
     gradients: Gradients<T>,
@@ -30,14 +31,14 @@ impl<T> From<Gradients<T>> for Pushed<T> {
 }
 
 impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
-    /// Pushes the gradients of a grant's batch, and says what became of them.
+    /// Pushes the gradients of a grant's batch, and returns what became of them.
     ///
     /// # Errors
     /// [`PushError`].
     ///
     /// # Cancel safety
-    /// Nothing is lost once it was polled; [`wait_push`](Self::wait_push) goes on waiting, and is
-    /// to do so before the next step is waited for.
+    /// Nothing is lost once it was polled; [`wait_push`](Self::wait_push) goes on waiting, and must
+    /// do so before the wait for the next step.
     pub async fn push(
         &mut self,
         grant: &Grant,
@@ -48,9 +49,9 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         self.wait_push().await
     }
 
-    /// Sends the gradients of a grant's batch on their way; [`wait_push`](Self::wait_push) says
-    /// what becomes of them. Those that are not finite are not sent, where that was chosen: their
-    /// batch is left out (P-25).
+    /// Sends the gradients of a grant's batch on their way; [`wait_push`](Self::wait_push) returns
+    /// what becomes of them. If so chosen, those that are not finite are not sent: their batch is
+    /// left out (P-25).
     ///
     /// # Errors
     /// They do not fit; nothing was sent, and the token was given back.
@@ -88,10 +89,10 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         Ok(())
     }
 
-    /// Waits for what becomes of the gradients that were pushed last.
+    /// Waits for the fate of the last pushed gradients.
     ///
     /// # Errors
-    /// [`PushError`]; [`PushError::Lost`] where that was said before.
+    /// [`PushError`]; [`PushError::Lost`] if it was already returned.
     ///
     /// # Cancel safety
     /// Nothing is lost; the next call goes on waiting.
@@ -104,7 +105,7 @@ impl<T: Scalar + bytemuck::Pod> ReplicaClient<T> {
         outcome
     }
 
-    /// Nothing is to be sent again; dense gradients' memory is free once none is on its way.
+    /// Nothing will be sent again; the memory of dense gradients is free once none is on its way.
     pub(super) fn take_back(&mut self) {
         (self.encoded, self.decided) = (None, None);
         let sent = std::mem::take(&mut self.dense).into_iter();

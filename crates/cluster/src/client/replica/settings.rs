@@ -17,17 +17,17 @@ pub struct ReplicaSettings {
     pub process: u64,
     /// What all processes must agree on.
     pub agreement: Agreement,
-    /// What a server that has no program of its own is to do beside that.
+    /// What a server without its own program also has to do.
     pub duties: ServerDuties,
     /// How numbers travel.
     pub wire: Wire,
     /// How long servers may be out of reach before the replica fails.
     pub reconnect_timeout: Duration,
-    /// How often it says that it lives; well below the lease.
+    /// How often it sends a heartbeat; well below the lease.
     pub heartbeat: Duration,
-    /// Whether work of a step that is over is given up (P-13).
+    /// Whether to give up work of a step that is over (P-13).
     pub tell_superseded: bool,
-    /// Whether gradients are looked at before they are sent, and left out where they are not finite
+    /// Whether to check gradients before they are sent, and leave out those that are not finite
     /// (P-25).
     pub skips_not_finite: bool,
 }

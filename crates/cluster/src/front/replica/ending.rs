@@ -1,4 +1,4 @@
-//! The ends of a replica: in peace with a report, or without one.
+//! The ends of a replica: cleanly with a report, or without one.
 
 use sync_replicas::{GlobalStep, Scalar};
 
@@ -8,7 +8,7 @@ use super::Worker;
 use crate::client::{Departure, WaitError};
 
 impl<T: Scalar + bytemuck::Pod> Worker<T> {
-    /// The end of its part: where training has not ended, it leaves as one whose data has.
+    /// The end of its part: if training has not ended, it leaves like a replica whose data has.
     pub(super) async fn finish(mut self) -> Result<ClusterReport<T>, ClusterError> {
         if self.client.has_failed() {
             let reason = self.client.ended().unwrap_or_default().to_owned();
@@ -18,7 +18,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             self.leave(Departure::Done).await;
         }
         crash_point!("worker/before-result");
-        // Whoever left would join again to fetch them.
+        // A replica that left would join again to fetch them.
         let last = if self.left { None } else { self.client.final_variables().await };
         let (global_step, variables) = match last {
             Some((step, variables)) => (step, Some(variables.clone())),
@@ -55,9 +55,9 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         Ok(report)
     }
 
-    /// Nothing more is to be said; gives the error back.
+    /// There is nothing more to say; gives the error back.
     pub(super) async fn fail(mut self, error: ClusterError) -> ClusterError {
-        // Servers that have ended wait for whoever may not have heard of it.
+        // Servers that have ended wait for processes that may not have heard of it.
         self.client.close().await;
         error
     }

@@ -60,7 +60,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
             held.began = Instant::now();
             let rows = match guarded(|| model.keys(&batch)) {
                 Ok(keys) => match self.look_up(&keys).await {
-                    // A table that there is not.
+                    // An unknown table.
                     Err(ClusterError::Lookup(error)) => Err(describe(&error)),
                     rows => Ok(rows?),
                 },
@@ -90,7 +90,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         Ok(())
     }
 
-    /// What the model makes of the batch of the step that is held.
+    /// The model's result for the batch of the held step.
     fn gradients<M: Model<T>>(
         &self,
         model: &M,

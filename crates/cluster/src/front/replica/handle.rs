@@ -1,4 +1,4 @@
-//! A replica for a loop of the user's own: it blocks, and has a runtime of its own.
+//! A replica for the user's own loop: it blocks, and has its own runtime.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, mpsc};
@@ -18,9 +18,9 @@ use crate::spec::Role;
 
 /// One replica of a cluster, from joining to leaving; of [`ClusterTrainer::replica`].
 ///
-/// Dropping it without [`finish`](Self::finish), also by a panic, is leaving: its token goes to
-/// another and training goes on with the rest (P-2, P-5). That takes a few seconds at most, also
-/// where servers are out of reach.
+/// Dropping it without [`finish`](Self::finish), even by a panic, is leaving: its token goes to
+/// another and training goes on with the rest (P-2, P-5). That takes a few seconds at most, even
+/// while servers are out of reach.
 pub struct ClusterReplica<T: Scalar + bytemuck::Pod> {
     id: ReplicaId,
     pub(super) place: Arc<Place<T>>,
@@ -30,7 +30,7 @@ pub struct ClusterReplica<T: Scalar + bytemuck::Pod> {
 
 /// What a replica and its step share.
 pub(super) struct Place<T: Scalar + bytemuck::Pod> {
-    /// There until the replica ends; locked while somebody waits with it.
+    /// There until the replica ends; locked while a caller waits with it.
     worker: Mutex<Option<Worker<T>>>,
     handle: Handle,
     /// Told when the replica is dropped.
@@ -38,7 +38,7 @@ pub(super) struct Place<T: Scalar + bytemuck::Pod> {
 }
 
 impl<T: Scalar + bytemuck::Pod, O: Optimizer<T> + 'static> ClusterTrainer<'_, T, O> {
-    /// This process's replica, for a loop of one's own in a worker or the chief.
+    /// This process's replica, for the caller's own loop in a worker or the chief.
     ///
     /// It connects at the first wait. Hooks run in the chief, in [`ClusterReplica::next_step`] and
     /// [`ClusterReplica::finish`]. Parameter servers of such a program call
@@ -110,7 +110,7 @@ impl<T: Scalar + bytemuck::Pod> fmt::Debug for ClusterReplica<T> {
 }
 
 impl<T: Scalar + bytemuck::Pod> Place<T> {
-    /// What is begun meanwhile runs in the replica's runtime.
+    /// Tasks begun meanwhile run in the replica's runtime.
     pub(super) fn enter(&self) -> EnterGuard<'_> {
         self.handle.enter()
     }
@@ -119,7 +119,7 @@ impl<T: Scalar + bytemuck::Pod> Place<T> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same, unless somebody has it.
+    /// The same, unless another caller has it.
     pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, Option<Worker<T>>>> {
         match self.worker.try_lock() {
             Ok(worker) => Some(worker),
@@ -143,13 +143,13 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
     /// Waits for a token and gives the step to compute; `None` when training has ended, or
     /// this process was asked to leave ([`ProcessHandle::leave`]).
     ///
-    /// An earlier step that was neither pushed nor dropped is given back. A push that was begun,
-    /// and not waited for, is heard of first.
+    /// An earlier step that was neither pushed nor dropped is given back. A push begun without a
+    /// wait is heard of first.
     ///
     /// # Errors
     /// [`ClusterError::Wait`]; after [`WaitError::Overdue`](crate::client::WaitError::Overdue) it
     /// may wait again. [`ClusterError::Hook`] in the chief: training was ended.
-    /// [`ClusterError::Push`] when a push was refused that nobody waited for.
+    /// [`ClusterError::Push`] when a push without a waiter was refused.
     ///
     /// # Panics
     /// In a task of a runtime, which must not block.
@@ -161,9 +161,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
         }
     }
 
-    /// The same for a wait in slices, between which its caller can look at something else:
-    /// `Pending` when there is no step within this time. Its place in line is kept, and nothing is
-    /// lost.
+    /// The same for a wait in slices, between which its caller can do other things: `Pending` when
+    /// there is no step within this time. Its place in line is kept, and nothing is lost.
     ///
     /// # Errors
     /// As [`next_step`](Self::next_step).
@@ -190,8 +189,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
         Ok(Poll::Ready(held.map(|held| ClusterStep::of(worker, held, &self.place))))
     }
 
-    /// The end of its part: what it did, with the last variables. Where training goes on it leaves,
-    /// as one whose data has ended. In the chief hooks have their last turn.
+    /// The end of its part: its report, with the last variables. If training goes on it leaves,
+    /// like a replica whose data has ended. In the chief hooks have their last turn.
     ///
     /// # Errors
     /// [`ClusterError`]: training failed, or a hook did.
@@ -209,7 +208,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
 
 impl<T: Scalar + bytemuck::Pod> Drop for ClusterReplica<T> {
     fn drop(&mut self) {
-        // Whoever pushes a step of it elsewhere waits no longer.
+        // A thread that still pushes one of its steps need not wait any longer.
         self.place.abandoned.leave();
         let Some(runtime) = self.runtime.take() else { return };
         if let Some(worker) = self.place.lock().take() {
@@ -230,5 +229,5 @@ impl<T: Scalar + bytemuck::Pod> Drop for ClusterReplica<T> {
     }
 }
 
-/// So long a replica that is dropped takes at most to leave.
+/// How long a dropped replica takes at most to leave.
 const FAREWELL: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! Rows of tables for the step that is held, and of the next batch before its token (P-17).
+//! Rows of tables for the held step, and for the next batch before its token (P-17).
 
 use ndarray::Array2;
 use sync_replicas::{Keys, LookupError, Rows, Scalar};
@@ -12,8 +12,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     /// (P-17). Keys may come in any order and repeat; looking up changes nothing.
     ///
     /// # Errors
-    /// [`ClusterError::Lookup`]: of [`LookupError::Superseded`] when the step was over before: give
-    /// it up. [`ClusterError::StepOver`] when the token was given back before.
+    /// [`ClusterError::Lookup`]: with [`LookupError::Superseded`] when the step was already over:
+    /// give it up. [`ClusterError::StepOver`] when the token had been given back.
     ///
     /// # Panics
     /// In a task of a runtime, which must not block.
@@ -30,7 +30,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     /// # Panics
     /// As [`lookup`](Self::lookup).
     pub fn lookup_all(&self, keys: &Keys) -> Result<Rows<T>, ClusterError> {
-        // Where somebody waits with it, that is a wait for a later step.
+        // If another caller waits with it, that is a wait for a later step.
         let Some(mut worker) = self.place.try_lock() else { return Err(ClusterError::StepOver) };
         let rows = match &mut *worker {
             Some(worker) if worker.holds(self.serial) => {
@@ -45,8 +45,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
 
 impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
     /// Asks for the rows of the keys that the next batch will name, before its token is there; once
-    /// it is, [`ClusterStep::lookup_all`] asks for what has changed since, and for nothing else
-    /// (P-17). Waits for nothing.
+    /// it is, [`ClusterStep::lookup_all`] asks only for what has changed since (P-17). Does not
+    /// wait.
     ///
     /// # Errors
     /// [`ClusterError::Lookup`]: there is no such table.
@@ -59,8 +59,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterReplica<T> {
 }
 
 impl<T: Scalar + bytemuck::Pod> Worker<T> {
-    /// The rows of these keys at the step that is held; `None` where it is over, or this replica is
-    /// to leave.
+    /// The rows of these keys at the held step; `None` if it is over, or this replica must leave.
     pub(super) async fn look_up(&mut self, keys: &Keys) -> Result<Option<Rows<T>>, ClusterError> {
         let looked_up = tokio::select! {
             biased;

@@ -1,4 +1,4 @@
-//! What a replica itself records of its work, by its own clock, for a page of its own process.
+//! What a replica records of its own work, by its own clock, for a page of its own process.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use tokio::time::Instant;
 
 use crate::client::WorkTimes;
 
-/// Nothing, unless somebody asked for it.
+/// Empty unless requested.
 pub(super) struct OwnRecord {
     record: Option<Record>,
     replica: ReplicaId,
     begun: Instant,
-    /// What was pushed last, and is not known to be decided.
+    /// The last push, while its outcome is unknown.
     pushed: Option<(Grant, WorkTimes)>,
 }
 
@@ -23,14 +23,14 @@ impl OwnRecord {
         Self { record, replica, begun: Instant::now(), pushed: None }
     }
 
-    /// Work was pushed; what comes of it is heard later.
+    /// Work was pushed; its outcome is heard later.
     pub(super) fn pushed(&mut self, grant: &Grant, times: WorkTimes) {
         if self.record.is_some() {
             self.pushed = Some((grant.clone(), times));
         }
     }
 
-    /// What came of what was pushed.
+    /// The outcome of the last push.
     pub(super) fn decided(&mut self, outcome: &Outcome) {
         let Some((grant, times)) = self.pushed.take() else { return };
         let (kind, staleness) = SpanKind::of_push(outcome);

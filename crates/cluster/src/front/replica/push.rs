@@ -1,6 +1,6 @@
 //! One push of a replica of a cluster: begun, and then waited for.
 //!
-//! Invariant: what was begun is heard of to its end before the next step, also where nobody waits
+//! Invariant: every push begun is followed to its end before the next step, even if no caller waits
 //! for it, unless the replica leaves.
 
 use std::fmt;
@@ -42,17 +42,18 @@ impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
         Self { place: Arc::clone(place), serial }
     }
 
-    /// Waits for what becomes of the gradients. Staleness is no error (P-7).
+    /// Waits for the fate of the gradients. Staleness is no error (P-7).
     ///
-    /// `None` where nobody will ever say: training has ended, this process was asked to leave, or
-    /// the servers began anew meanwhile. The next [`next_step`] goes on, or says that it has ended.
+    /// `None` if the outcome will never be known: training has ended, this process was asked to
+    /// leave, or the servers began anew meanwhile. The next [`next_step`] goes on, or says that it
+    /// has ended.
     ///
     /// [`next_step`]: super::ClusterReplica::next_step
     ///
     /// # Errors
     /// [`ClusterError::Push`] when they were refused, and [`ClusterError::Wait`] when servers are
-    /// out of reach. [`ClusterError::StepOver`] when it was said before, or the next step was asked
-    /// for.
+    /// out of reach. [`ClusterError::StepOver`] when the outcome was already returned, or the next
+    /// step was requested.
     ///
     /// # Panics
     /// In a task of a runtime, which must not block.
@@ -64,8 +65,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
         }
     }
 
-    /// The same for a wait in slices, between which its caller can look at something else:
-    /// `Pending` when it is not known within this time. Nothing is lost.
+    /// The same for a wait in slices, between which its caller can do other things: `Pending` when
+    /// the outcome is not known within this time. Nothing is lost.
     ///
     /// # Errors
     /// As [`wait`](Self::wait).
@@ -77,7 +78,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
     }
 
     fn wait_until(&self, until: Option<Instant>) -> Result<Poll<Option<Outcome>>, ClusterError> {
-        // Where somebody waits with it, that is a wait for a later step.
+        // If another caller waits with it, that is a wait for a later step.
         let Some(mut worker) = self.place.try_lock() else { return Err(ClusterError::StepOver) };
         match &mut *worker {
             Some(worker) if worker.pushing == Some(self.serial) => {
@@ -89,9 +90,9 @@ impl<T: Scalar + bytemuck::Pod> ClusterPush<T> {
 }
 
 impl<T: Scalar + bytemuck::Pod> Worker<T> {
-    /// Pushes the gradients of the step that is held, and says what became of them; `None` where
-    /// nobody will ever say: training has ended, this replica has left or joined anew. Meanwhile
-    /// the rows of the next batch's keys are asked for.
+    /// Pushes the gradients of the held step, and says what became of them; `None` if that will
+    /// never be known: training has ended, this replica has left or joined anew. Meanwhile asks for
+    /// the rows of the next batch's keys.
     pub(super) async fn push(
         &mut self,
         computed: Computed<T>,
@@ -109,7 +110,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         }
     }
 
-    /// Sends the gradients of the step that is held on their way.
+    /// Sends the gradients of the held step on their way.
     pub(super) fn begin_push(&mut self, pushed: impl Into<Pushed<T>>) -> Result<(), ClusterError> {
         let Some(held) = self.held.take() else { return Err(ClusterError::StepOver) };
         // What it has computed is left to another, as it is when it dies.
@@ -123,8 +124,8 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         Ok(())
     }
 
-    /// Waits for what becomes of them, and no longer than `until` where that is given: then
-    /// `Pending`, and the next call goes on waiting.
+    /// Waits for their fate, no longer than `until` if given: then `Pending`, and the next call
+    /// goes on waiting.
     pub(super) async fn wait_push(
         &mut self,
         until: Option<Instant>,
@@ -153,7 +154,7 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         }
     }
 
-    /// Counts what became of a push.
+    /// Counts the outcome of a push.
     fn count(&mut self, pushed: &Result<Outcome, PushError>) {
         match pushed {
             Ok(Outcome::Stale { .. }) => self.counts.stale += 1,

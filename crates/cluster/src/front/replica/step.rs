@@ -1,7 +1,7 @@
 //! One step of a replica of a cluster: owned, so that it can be kept beside its replica.
 //!
-//! Holds the variables that the gradients are computed from, and lets go of them before the push,
-//! so that the servers' next ones are written in place.
+//! Holds the variables that the gradients are computed from, and releases them before the push, so
+//! that the servers' next ones are written in place.
 
 use std::fmt;
 use std::sync::Arc;
@@ -61,8 +61,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
         }
     }
 
-    /// The variables to compute gradients from. A clone of them shares their memory, and costs a
-    /// copy of them when it is kept beyond the step.
+    /// The variables to compute gradients from. A clone shares their memory, and costs a copy of
+    /// them if it is kept beyond the step.
     #[must_use]
     pub fn variables(&self) -> &Variables<T> {
         &self.variables
@@ -93,7 +93,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
         self.superseded.is_cancelled()
     }
 
-    /// The same, to be awaited, or asked elsewhere.
+    /// The same, to await, or to ask elsewhere.
     #[must_use]
     pub fn cancellation(&self) -> Cancellation {
         self.superseded.clone()
@@ -107,7 +107,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     }
 
     /// An array of a variable's shape to write its gradient to, so that a step allocates nothing:
-    /// once pushed, it is there for another step. What is in it is whatever an earlier step left.
+    /// once pushed, it is free for another step. It holds whatever an earlier step left.
     ///
     /// # Errors
     /// [`VariableError::Unknown`] names those that exist.
@@ -115,8 +115,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
         self.work().buffer(variable)
     }
 
-    /// Pushes the gradients of all variables as one unit (P-11), and waits for what becomes of
-    /// them: [`begin_push`](Self::begin_push) and [`ClusterPush::wait`].
+    /// Pushes the gradients of all variables as one unit (P-11), and waits for their fate:
+    /// [`begin_push`](Self::begin_push) and [`ClusterPush::wait`].
     ///
     /// They are a [`Computed`], or [`Gradients`] alone: then hooks and reports lack the loss and
     /// the examples of this batch.
@@ -130,8 +130,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
         self.begin_push(pushed)?.wait()
     }
 
-    /// Sends the gradients of all variables on their way, as one unit (P-11), and waits for
-    /// nothing.
+    /// Sends the gradients of all variables on their way, as one unit (P-11), without waiting.
     ///
     /// # Errors
     /// [`ClusterError::Push`] when they do not fit: nothing was changed, the token was given back,
@@ -142,7 +141,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
     ) -> Result<ClusterPush<T>, ClusterError> {
         self.variables = Variables::new();
         let place = Arc::clone(&self.place);
-        // Where somebody waits with it, that is a wait for a later step.
+        // If another caller waits with it, that is a wait for a later step.
         let Some(mut worker) = place.try_lock() else { return Err(ClusterError::StepOver) };
         match &mut *worker {
             Some(worker) if worker.holds(self.serial) => worker.begin_push(pushed)?,
@@ -151,8 +150,8 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
         Ok(ClusterPush::of(&place, self.serial))
     }
 
-    /// Pushes dense gradients that are only borrowed, by their variables' names: they are copied
-    /// once, into memory that is kept from step to step.
+    /// Pushes borrowed dense gradients, by their variables' names: they are copied once, into
+    /// memory that is kept from step to step.
     ///
     /// # Errors
     /// As [`push`](Self::push).
@@ -167,8 +166,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
         self.begin_push_views(gradients, of_batch)?.wait()
     }
 
-    /// [`begin_push`](Self::begin_push) of dense gradients that are only borrowed, and no longer
-    /// than this call.
+    /// [`begin_push`](Self::begin_push) of dense gradients that are borrowed for this call only.
     ///
     /// # Errors
     /// As [`begin_push`](Self::begin_push).
@@ -198,7 +196,7 @@ impl<T: Scalar + bytemuck::Pod> ClusterStep<T> {
 
 impl<T: Scalar + bytemuck::Pod> Drop for ClusterStep<T> {
     fn drop(&mut self) {
-        // Whoever waits with the worker has given this step back.
+        // The caller that waits with the worker has given this step back.
         if let Some(mut worker) = self.place.try_lock()
             && let Some(worker) = worker.as_mut().filter(|it| it.holds(self.serial))
         {

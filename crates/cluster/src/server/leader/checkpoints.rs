@@ -1,5 +1,5 @@
-//! The leader's part in checkpoints: it begins them, hears of their parts, and does what follows
-//! once they are written.
+//! The leader's part in checkpoints: it begins them, hears of their parts, and acts once they are
+//! written.
 
 use sync_replicas::checkpoint::{SavedTable, aside_name};
 use sync_replicas::record::{FailedSave, Saved};
@@ -15,7 +15,7 @@ use crate::server::parameter_server::Release;
 use crate::shard::ShardState;
 
 impl<T: Scalar + bytemuck::Pod> Leader<T> {
-    /// A checkpoint is asked for: of now, or of when the servers are ready.
+    /// A checkpoint is requested: of now, or of when the servers are ready.
     pub(in crate::server) fn wish_to_save(&mut self) {
         if !self.serving {
             self.deferred.save = true;
@@ -48,7 +48,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         self.write_if_gathered();
     }
 
-    /// A server has written its rows of a checkpoint, or has not.
+    /// A server has written its rows of a checkpoint, or failed to.
     pub(in crate::server) fn rows_came(
         &mut self,
         server: ServerIndex,
@@ -63,7 +63,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         self.tasks.extend(self.saving.take_gathered().map(Task::Write));
     }
 
-    /// Another server has sent its state, as an order of this number said.
+    /// Another server has sent its state, in answer to this order.
     pub(in crate::server) fn state_came(
         &mut self,
         server: ServerIndex,
@@ -74,8 +74,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         self.write_if_gathered();
     }
 
-    /// The state that an order of this number asked for was lost on its way: all are gathered
-    /// anew, as of now.
+    /// The state that this order asked for was lost on its way: all are gathered anew, as of now.
     pub(in crate::server) fn save_again(&mut self, server: ServerIndex, order: u64) {
         if self.saving.lose(server, order) {
             self.begin_save();
@@ -84,7 +83,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
 
     /// A checkpoint was written, or failed.
     pub(in crate::server) fn written(&mut self, written: Result<u64, NotSaved>) {
-        // A generation begins once this is done, so it is the one that was taken.
+        // A generation begins once this is done, so this is the checkpoint it took.
         let Some(gathering) = self.saving.under_way.take() else { return };
         let mut again = gathering.again && self.serving;
         let mut later = false;
@@ -110,7 +109,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             }
         }
         let leave = match &written {
-            // Whoever waits to leave ends with the training.
+            // Processes that wait to leave end with the training.
             _ if self.ending.is_some() => Vec::new(),
             Ok(_) => self.coordinator.saved(gathering.updates),
             Err(_) if again || later => Vec::new(),
@@ -135,7 +134,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
     }
 
-    /// Tells of a checkpoint that was not written, wherever somebody looks.
+    /// Reports a checkpoint that was not written, to whatever shows it.
     fn note_failed(&mut self, step: GlobalStep, error: &NotSaved) {
         let (reason, step) = (error.to_string(), step.get());
         tracing::error!(reason, step, "no checkpoint was written");

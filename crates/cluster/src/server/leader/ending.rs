@@ -1,9 +1,9 @@
-//! The end of training: saved first, then told to everybody, then waited for until all have heard.
-//! And the end of single servers, which leave once what they hold is saved.
+//! The end of training: saved first, then told to all, then held until all have heard. And the end
+//! of single servers, which leave once their state is saved.
 //!
-//! Whoever is told does not come back, so nobody could make the last updates again; whoever is not
-//! told looks for servers that are gone. Invariant: the first reason stands, and once the end was
-//! told nothing takes it back.
+//! A process that was told does not come back, so the last updates could not be made again; one
+//! that was not told looks for servers that are gone. Invariant: the first reason stands, and once
+//! the end was told nothing takes it back.
 
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ use crate::server::blocking::blocking;
 use crate::server::parameter_server::Release;
 use crate::wire;
 
-/// After the end it is told, and the last variables can be fetched, for so long.
+/// How long after the end it is told, and the last variables can be fetched.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 impl<T: Scalar + bytemuck::Pod> Leader<T> {
-    /// Ends training from outside: at once where it is served, and otherwise as soon as it is.
+    /// Ends training from outside: at once if it is served, and otherwise as soon as it is.
     pub(crate) fn stop(&mut self, reason: StopReason) {
         if !self.serving && self.ending.is_none() {
             tracing::info!(%reason, "training ends once the servers are ready");
@@ -57,7 +57,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         self.tasks.push(Task::GiveUp);
     }
 
-    /// Another server does not take this coordinator, in these words, or no longer says so.
+    /// Another server does not accept this coordinator, in these words, or no longer says so.
     pub(crate) fn note_refusal(&mut self, server: ServerIndex, words: Option<String>) {
         match words {
             Some(words) => drop(self.refusals.insert(server, words)),
@@ -70,7 +70,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         let ended = told(reason.clone(), step);
         let (words, failed) = (&ended.reason, ended.failed);
         tracing::info!(reason = words, failed, %step, "training ended; the servers were not ready");
-        // For its status alone: it serves nobody.
+        // For its status alone: it serves no replica.
         self.coordinator().stop(reason);
         drop(self.coordinator.take_actions());
         self.ending = Some(ended);
@@ -95,7 +95,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         new
     }
 
-    /// Tells everybody that it is over, once no update is under way and nothing is left to be saved
+    /// Tells all processes that it is over, once no update is under way and nothing is left to save
     /// (P-1).
     pub(super) fn finish_if_saved(&mut self) {
         if self.saving.is_done()
@@ -119,13 +119,13 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         self.serving && !failed && self.coordinator.engine().is_updating()
     }
 
-    /// Tells all servers that it is over; those that know of it stay at that.
+    /// Tells all servers that it is over; those that know it already keep to that.
     fn tell_servers(&self, ended: &Ended) {
         self.servers.iter().for_each(|server| server.end(ended));
     }
 
     /// After an end by numbers that are not finite: sets aside checkpoints that are not known to be
-    /// good, and says which one is (P-25).
+    /// good, and names the newest good one (P-25).
     fn keep_good(&self, ended: &mut Ended) {
         let Some(tested) = self.coordinator.tested_when_not_finite() else { return };
         let Some(checkpoints) = &self.settings.checkpoints else { return };
@@ -136,8 +136,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         ended.reason = format!("{}; {kept}", ended.reason);
     }
 
-    /// A server was lost after the end: whether it stays at that. Where nobody has heard of it, all
-    /// can make the last updates again, or end at an earlier step as it was wished.
+    /// A server was lost after the end: whether the end stands. If no process has heard of it, all
+    /// can make the last updates again, or end at an earlier step as requested.
     pub(super) fn stays_ended(&mut self) -> bool {
         match self.ending.take() {
             None => false,
@@ -161,8 +161,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
     }
 
-    /// What nobody was told of is to be wished for again by the next life, unless it is at its last
-    /// step anyway.
+    /// An end that reached no process must be requested again by the next life, unless that is at
+    /// its last step anyway.
     fn take_back_end(&mut self) {
         if let Some(ended) = self.ending.take_if(|ended| !ended.failed)
             && !self.is_last(ended.global_step)
@@ -176,8 +176,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         self.settings.last_step.is_some_and(|last| step >= last)
     }
 
-    /// A replica has closed its connection, as it does once it has heard of the end. One that
-    /// breaks may be that of a process which died with the word unread, and is started again.
+    /// A replica has closed its connection, as it does once it has heard of the end. A broken one
+    /// may be that of a process that died before it read the message, and is started again.
     pub(crate) fn has_heard(&mut self, replica: ReplicaId) {
         // Under the leader's lock the end is told and then noted, and a quick replica has closed in
         // between.
@@ -186,9 +186,9 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
     }
 
-    /// Whether somebody has not heard of the end who may: another server, or a replica that was
-    /// heard of lately, also if it has died; it may be started again, if `absent` ones are waited
-    /// for. Where the generation has just begun, or none has, nobody can have come yet.
+    /// Whether some process that may hear of the end has not: another server, or a replica that was
+    /// heard of lately, even a dead one; it may be started again, if `absent` ones are waited for.
+    /// Where the generation has just begun, or none has, no replica can have come yet.
     pub(crate) fn awaits(&self, absent: bool) -> bool {
         let now = self.now();
         let began = self.began.unwrap_or(now);
@@ -198,8 +198,8 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
             || self.servers.iter().any(|server| server.open_orders() > 0)
     }
 
-    /// A server asks to leave: it may at once, or a checkpoint comes first. Where training is
-    /// ending it ends with it, unless that is taken back.
+    /// A server asks to leave: it may at once, or a checkpoint comes first. If training is ending,
+    /// it ends with it, unless that is taken back.
     pub(crate) fn server_leaves(&mut self, server: ServerIndex) {
         let saves = Saves {
             updates: self.saving.updates,
@@ -229,7 +229,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     }
 }
 
-/// The end in the words that everybody is told.
+/// The end in the words that all processes are told.
 fn told(reason: StopReason, step: GlobalStep) -> Ended {
     let (reason, failed) = match reason {
         StopReason::Failed(reason) => (reason, true),

@@ -1,4 +1,4 @@
-//! When training began and ended, and how fast it goes.
+//! When training began and ended, and its present speed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::wire::Recorded;
 pub(crate) struct History {
     began: Option<Moment>,
     pub(super) ended: Option<Duration>,
-    /// Steps that were made lately, and when.
+    /// Recent steps, with their times.
     lately: VecDeque<Moment>,
 }
 
-/// When a step was.
+/// The time of a step.
 #[derive(Clone, Copy)]
 struct Moment {
     at: Duration,
@@ -47,7 +47,7 @@ impl History {
         }
     }
 
-    /// The training, as of `now` if it has not ended, for a reader who has come so far.
+    /// The training, as of `now` if it has not ended, for a reader at this position.
     pub(super) fn recorded(
         &self,
         coordinator: &Coordinator,

@@ -1,7 +1,7 @@
-//! The initial values of variables, where servers have no program that could make them: the chief
-//! sends its own, in pieces, over its connection.
+//! The initial values of variables, where servers have no program to make them: the chief sends its
+//! own, in pieces, over its connection.
 //!
-//! Invariant: they are one connection's, whole; what came over an earlier one is forgotten.
+//! Invariant: they come whole over one connection; pieces from an earlier one are forgotten.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::proto;
 use crate::server::bad_message::BadMessage;
 use crate::server::link::transfer::{IncomingState, Layout};
 
-/// What has come of them.
+/// The pieces received.
 pub(crate) struct InitialValues<T> {
     placement: Arc<Placement>,
     /// Whether a generation can begin from them alone.
@@ -31,12 +31,12 @@ impl<T: Scalar + bytemuck::Pod> InitialValues<T> {
         Self { placement, wanted, connection, incoming, whole: None }
     }
 
-    /// They are asked for over this connection.
+    /// Asks for them over this connection.
     pub(super) fn ask(&mut self, connection: u64) {
         (self.connection, self.incoming) = (Some(connection), IncomingState::default());
     }
 
-    /// Whether the chief is to be asked for them.
+    /// Whether to ask the chief for them.
     pub(super) fn are_wanted(&self) -> bool {
         self.wanted && self.whole.is_none()
     }
@@ -49,7 +49,7 @@ impl<T: Scalar + bytemuck::Pod> InitialValues<T> {
     /// Takes a piece.
     ///
     /// # Errors
-    /// Nobody was asked for it, or it is none of these variables'.
+    /// The chief was not asked for it, or it is not one of these variables' values.
     pub(super) fn take(
         &mut self,
         connection: u64,

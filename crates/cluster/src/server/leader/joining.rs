@@ -12,8 +12,8 @@ use crate::proto::{Hello, Initialize, ToReplica, Welcome};
 use crate::wire;
 
 impl<T: Scalar + bytemuck::Pod> Leader<T> {
-    /// Opens a connection of a replica to its own process's server, for a process that may have
-    /// the replica's place; its number.
+    /// Opens a connection of a replica to its own process's server, for a process that may have the
+    /// replica's place; its number.
     pub(crate) fn open(
         &self,
         replica: ReplicaId,
@@ -25,7 +25,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         Ok(connections.open(replica, (caller, follows), sender))
     }
 
-    /// Lets a replica in that has said hello over a connection of its own process's server.
+    /// Lets in a replica that has said hello over a connection of its process's server.
     pub(crate) fn welcome(
         &mut self,
         (replica, connection): (ReplicaId, u64),
@@ -33,7 +33,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
     ) -> Result<(), Refusal> {
         if let Some(ended) = self.ending.clone() {
             if self.own.is_over() {
-                // It comes too late, which is no fault of its own (P-1).
+                // It comes too late, which is not its fault (P-1).
                 let ended = Message::Ended(ended);
                 self.own.connections().answer(replica, connection, None, ended);
             }
@@ -60,7 +60,7 @@ impl<T: Scalar + bytemuck::Pod> Leader<T> {
         }
         let caller = wire::caller(hello);
         let welcomed = self.coordinator().hello(replica, &caller);
-        // What comes of an earlier life of it is done also where this one is refused.
+        // The consequences for its earlier life stand even if this one is refused.
         let ticket = welcomed.inspect_err(|_| self.act())?;
         let welcome = Message::Welcome(Welcome {
             generation: ticket.generation.get(),

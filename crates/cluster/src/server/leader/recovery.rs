@@ -1,9 +1,9 @@
 //! A new life of the shared state: at the start, and whenever a server has lost its state.
 //!
-//! All shards go back to the newest checkpoint, or to the program's initial values where there is
-//! none (the chief sends them where servers have no program), under a generation that no earlier
-//! life had and that is on disk before anybody is served (P-9). Invariant: what is wished for
-//! meanwhile is done afterwards, and an end stays one.
+//! All shards go back to the newest checkpoint, or to the program's initial values if there is none
+//! (the chief sends them where servers have no program), under a generation that no earlier life
+//! had and that is on disk before any replica is served (P-9). Invariant: requests made meanwhile
+//! are carried out afterwards, and an end stays one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub(crate) struct Recovery<T: Scalar> {
 pub(crate) enum RecoveryError {
     #[error("a server was lost meanwhile")]
     Again,
-    /// Whoever places the processes must see to it.
+    /// The supervisor of the processes must see to it.
     #[error("a server stays away")]
     Alone,
     #[error(
@@ -52,17 +52,17 @@ pub(crate) enum RecoveryError {
     Shard(#[from] ShardError),
     #[error(transparent)]
     Begin(#[from] CommandError),
-    /// Nothing is lost yet, and whoever has started it is still there.
+    /// Nothing is lost yet, and its starter is still there.
     #[error("the first checkpoint was not written, so training has not begun: {0}")]
     FirstSave(String),
     #[error(transparent)]
     Start(#[from] StartError),
 }
 
-/// Servers that do not come within so long are not waited for to end training.
+/// To end training, servers absent for longer than this are not waited for.
 const SOON: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether a state still comes in somewhere.
+/// How often to check whether a state still comes in somewhere.
 const LOOK: Duration = Duration::from_millis(100);
 
 impl<T: Scalar + bytemuck::Pod> Recovery<T> {
@@ -71,7 +71,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
     }
 
     /// Begins a new generation on all shards at the start, and whenever one is needed; ends
-    /// training if that cannot be.
+    /// training if that is impossible.
     pub(crate) async fn keep(self) {
         let leader = &self.leader;
         loop {
@@ -98,8 +98,8 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         }
     }
 
-    /// Finds out which run this is, where there is a checkpoint to go on from. What keeps it from
-    /// being read is told when it is gone on from.
+    /// Finds out which run this is, if there is a checkpoint to go on from. An unreadable one is
+    /// reported when training goes on from it.
     pub(crate) fn learn_run(&self) {
         let Some(checkpoints) = &self.leader.settings.checkpoints else { return };
         if let Ok(Some(run)) = blocking(|| checkpoint::newest_run(&checkpoints.folder)) {
@@ -113,7 +113,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         leader.with(|leader| leader.serving = false);
         self.until_written().await;
         let Some(first) = leader.with(give_up_generation) else { return Ok(()) };
-        // Whoever is connected says hello again once all shards are ready.
+        // Connected replicas say hello again once all shards are ready.
         leader.own.connections().close_all();
         let saved = blocking(|| self.newest())?;
         if saved.is_none() && !first {
@@ -148,7 +148,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
             Err(RecoveryError::Alone) => return self.end_alone(step, restored),
             begun => begun?,
         }
-        // All shards are in it: the coordinator as well.
+        // All shards are in it, and so is the coordinator.
         leader.with(|leader| {
             leader.coordinator.restore(step, after, &positions);
             leader.saving.on_disk = restored.then_some(leader.saving.updates);
@@ -162,14 +162,14 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         leader.with(|leader| serve(leader, step))
     }
 
-    /// The checkpoint that has the rows of tables, by its name, where there are any.
+    /// The name of the checkpoint that has the rows of tables, if there are any.
     fn rows_of(&self, saved: Option<&TrainingState<T>>) -> Option<String> {
         let saved = &saved?.tables;
         let any = !saved.tables().is_empty() || !self.leader.settings.placement.tables().is_empty();
         saved.checkpoint().filter(|_| any).map(str::to_owned)
     }
 
-    /// The states of all servers at step 0, of the chief's values; `None` where training is to end
+    /// The states of all servers at step 0, of the chief's values; `None` if training must end
     /// before they have come.
     async fn initial_states(&self) -> Result<Option<Vec<ShardState<T>>>, RecoveryError> {
         let leader = &self.leader;
@@ -201,8 +201,8 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         Ok(Some(states.collect::<Result<_, _>>()?))
     }
 
-    /// Servers stay away. Where training is over, or an end was asked for, the newest
-    /// checkpoint is what came of it.
+    /// Servers stay away. If training is over, or an end was requested, the newest checkpoint is
+    /// its result.
     fn end_alone(&self, step: GlobalStep, restored: bool) -> Result<(), RecoveryError> {
         self.leader.with(|leader| {
             let reason = match leader.deferred.stop.take() {
@@ -217,8 +217,8 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         })
     }
 
-    /// Waits until the checkpoint that is on its way to the disk is there: it is the newest, and
-    /// of the next ones none may overtake it.
+    /// Waits until the checkpoint on its way to the disk is there: it is the newest, and no later
+    /// one may overtake it.
     async fn until_written(&self) {
         while self.leader.with(|leader| leader.saving.is_written()) {
             self.leader.saved.notified().await;
@@ -237,7 +237,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         Ok(())
     }
 
-    /// Puts every shard into the new generation, that of this process last.
+    /// Puts every shard into the new generation, this process's own last.
     async fn begin_shards(
         &self,
         states: Option<Vec<ShardState<T>>>,
@@ -261,7 +261,7 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
     }
 
     /// Waits for the other servers for as long as they come and receive, and beyond that for the
-    /// reconnect timeout; not so long where all that is left is to end.
+    /// reconnect timeout; less long if only the end remains.
     async fn while_they_come(
         &self,
         step: GlobalStep,
@@ -292,13 +292,13 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
         }
     }
 
-    /// What to go on from, passing over what is damaged.
+    /// The checkpoint to go on from, skipping damaged ones.
     fn newest(&self) -> Result<Option<TrainingState<T>>, CheckpointError> {
         let Some(checkpoints) = &self.leader.settings.checkpoints else { return Ok(None) };
         Ok(checkpoint::recover(&checkpoints.folder)?.map(|(_, state)| state))
     }
 
-    /// Takes the next generation's number for this life, on disk; answers the one before it.
+    /// Claims the next generation's number for this life, on disk; returns the one before it.
     fn claim(&self, after: Generation) -> Result<Generation, CheckpointError> {
         let Some(checkpoints) = &self.leader.settings.checkpoints else { return Ok(after) };
         let own = self.leader.with(|leader| leader.saving.claimed);
@@ -308,8 +308,8 @@ impl<T: Scalar + bytemuck::Pod> Recovery<T> {
     }
 }
 
-/// Nothing comes of the present generation any more. Whether no step was made yet; `None` where
-/// training has ended, and no other one begins.
+/// The present generation is over. Whether no step was made yet; `None` if training has ended, and
+/// no other generation begins.
 fn give_up_generation<T: Scalar + bytemuck::Pod>(leader: &mut Leader<T>) -> Option<bool> {
     leader.saving.under_way = None;
     let leave = leader.coordinator.nothing_is_saved();

@@ -1,4 +1,4 @@
-//! What replicas ask of the coordinator, from their messages.
+//! Replicas' requests to the coordinator, from their messages.
 
 use sync_replicas::{ReplicaId, Scalar};
 
@@ -9,10 +9,10 @@ use crate::server::parameter_server::ParameterServer;
 
 use crate::wire;
 
-/// Asks the coordinator, whose own process has this server.
+/// Asks the coordinator in this server's process.
 ///
 /// # Errors
-/// The message makes no sense.
+/// The message is invalid.
 pub(super) fn ask<T: Scalar + bytemuck::Pod>(
     coordinator: &mut Coordinator,
     own: &ParameterServer<T>,

@@ -1,8 +1,8 @@
 //! A checkpoint of the whole cluster on its way: every server's state at one step, gathered.
 //!
 //! The order to save stands among the updates, so all servers save the same step, and training goes
-//! on meanwhile. Writes nothing. Invariant: what is on disk, or on its way there, is not saved once
-//! more.
+//! on meanwhile. Writes nothing. Invariant: a state that is on disk, or on its way there, is not
+//! saved again.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::server::blocking::blocking;
 use crate::server::settings::ServerSettings;
 use crate::shard::{ShardState, StateError, gather};
 
-/// How checkpoints stand.
+/// The state of checkpoints.
 pub(crate) struct Saving<T: Scalar> {
     /// The run that they belong to (P-24).
     pub(crate) run: RunId,
@@ -32,9 +32,9 @@ pub(crate) struct Saving<T: Scalar> {
     pub(crate) updates: u64,
     /// How many of them the newest checkpoint on disk has, if it is of this generation.
     pub(crate) on_disk: Option<u64>,
-    /// The one that is being gathered or written.
+    /// The checkpoint being gathered or written.
     pub(crate) under_way: Option<Gathering<T>>,
-    /// The last one has failed, and is tried again.
+    /// The last checkpoint has failed, and is retried.
     retry: Option<Retry>,
     /// Why the newest failed, if it did.
     pub(crate) error: Option<String>,
@@ -56,7 +56,7 @@ pub(crate) struct Gathering<T: Scalar> {
     parts: Vec<Part<T>>,
     /// The rows of tables, where there are tables.
     rows: Option<RowsUnderWay>,
-    /// What it is for was asked for once more, after an update.
+    /// The same checkpoint was requested again, after an update.
     pub(crate) again: bool,
 }
 
@@ -70,8 +70,8 @@ struct RowsUnderWay {
 
 /// One server's part of a checkpoint.
 enum Part<T: Scalar> {
-    /// Comes as the answer to the order of this number, and to no other: one that was asked for
-    /// before may be of another step.
+    /// Comes as the answer to the order of this number, and to no other: an earlier answer may be
+    /// of another step.
     Ordered(u64),
     Here(Box<ShardState<T>>),
     /// It is being written.
@@ -119,30 +119,30 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         }
     }
 
-    /// Whether nothing is under way, and nothing is tried again.
+    /// Whether nothing is under way, and nothing is retried.
     pub(crate) fn is_done(&self) -> bool {
         self.under_way.is_none() && self.retry.is_none()
     }
 
-    /// Whether all parts of the one that is under way are there, and on their way to the disk.
+    /// Whether all parts of the checkpoint under way are there, and on their way to the disk.
     pub(crate) fn is_written(&self) -> bool {
         let taken = |part| matches!(part, &Part::Taken);
         self.under_way.as_ref().is_some_and(|it| it.parts.iter().all(taken))
     }
 
-    /// Whether the variables as of now are neither saved nor being saved.
+    /// Whether the present variables are neither saved nor being saved.
     pub(crate) fn is_wanted(&self) -> bool {
         self.under_way.is_some() || self.on_disk != Some(self.updates)
     }
 
-    /// Whether a failed one is tried again.
+    /// Whether a failed one is retried.
     pub(crate) fn is_retried(&self) -> bool {
         self.retry.is_some()
     }
 
-    /// Has every server send its state as of now, and write the rows of its tables where this says,
-    /// if there are any: those of this process are handed out, to be written. While one is under
-    /// way, the newest wish is kept.
+    /// Has every server send its state as of now, and write the rows of its tables to this folder,
+    /// if there are any: returns this process's own, for writing. While one is under way, the
+    /// newest request is kept.
     pub(crate) fn begin(
         &mut self,
         servers: &[ServerHandle<T>],
@@ -181,7 +181,7 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         own
     }
 
-    /// A server has written its rows into the folder of this name, or has not.
+    /// A server has written its rows into the folder of this name, or failed to.
     pub(crate) fn rows_came(
         &mut self,
         server: ServerIndex,
@@ -196,14 +196,14 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         }
     }
 
-    /// A server has sent its state, as an order of this number said.
+    /// A server has sent its state, in answer to this order.
     pub(crate) fn came(&mut self, server: ServerIndex, order: u64, state: ShardState<T>) {
         if let Some(part) = self.part_of(server, order) {
             *part = Part::Here(Box::new(state));
         }
     }
 
-    /// The state that this order asked for will not come; whether one is missed.
+    /// The state that this order asked for will not come; whether one is missing.
     pub(crate) fn lose(&mut self, server: ServerIndex, order: u64) -> bool {
         let missed = self.part_of(server, order).is_some();
         if missed {
@@ -212,7 +212,7 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         missed
     }
 
-    /// The part that this order asked for, if it is still waited for.
+    /// The part that this order asked for, if it is still awaited.
     fn part_of(&mut self, server: ServerIndex, order: u64) -> Option<&mut Part<T>> {
         let part = self.under_way.as_mut()?.parts.get_mut(server.get())?;
         matches!(part, Part::Ordered(number) if *number == order).then_some(part)
@@ -239,19 +239,19 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         Some(Gathered { states, positions, run: self.run, rows })
     }
 
-    /// The one that was under way is on disk.
+    /// The checkpoint under way is on disk.
     pub(crate) fn succeeded(&mut self, gathering: &Gathering<T>) {
         (self.on_disk, self.retry, self.error) = (Some(gathering.updates), None, None);
         self.written += 1;
     }
 
-    /// One was not written, for this reason.
+    /// A checkpoint was not written, for this reason.
     pub(crate) fn failed(&mut self, reason: String) {
         self.error = Some(reason);
         self.failed += 1;
     }
 
-    /// The last one has failed: when it is tried again, if that may help and there is time.
+    /// The last one has failed: when to retry it, if that may help and there is time.
     pub(crate) fn try_later(
         &mut self,
         error: &NotSaved,
@@ -266,7 +266,7 @@ impl<T: Scalar + bytemuck::Pod> Saving<T> {
         pause
     }
 
-    /// Nothing more comes of what is under way.
+    /// The checkpoint under way is abandoned.
     pub(crate) fn give_up(&mut self) {
         (self.under_way, self.retry) = (None, None);
     }
@@ -300,7 +300,7 @@ impl<T: Scalar> Gathered<T> {
         let keep = checkpoints.keep.max(FEWEST_KEPT);
         let aside = self.rows.as_ref().map(|rows| rows.aside.clone());
         let rows = self.rows.map_or(Ok(RowsToSave::AsRead), RowsUnderWay::finish);
-        // All servers have answered: nobody writes there any more, and the next attempt needs room.
+        // All servers have answered: none writes there any longer, and the next attempt needs room.
         if let (Err(_), Some(aside)) = (&rows, aside)
             && let Err(error) = blocking(|| discard_rows(&checkpoints.folder, &aside))
         {

@@ -1,4 +1,4 @@
-//! A parameter server as the leader orders it about: its own process's by a call, another over its
+//! A parameter server as the leader commands it: its own process's by a call, another over its
 //! link, and both in the same words.
 
 use std::sync::Arc;
@@ -28,12 +28,12 @@ pub(crate) enum ServerHandle<T: Scalar> {
 pub(crate) enum Reply<A> {
     /// It is done, or failed.
     Now(Result<A, CommandError>),
-    /// It is answered over the link, as the order of this number.
+    /// Its answer comes over the link, as that of this order.
     Later(u64),
 }
 
 impl<T: Scalar + bytemuck::Pod> ServerHandle<T> {
-    /// Has its shard carry out what the coordinator has decided.
+    /// Has its shard carry out the coordinator's decisions.
     pub(crate) fn carry_out(&self, command: &ShardCommand) -> Reply<Option<Updated>> {
         match self {
             Self::Local(server) => Reply::Now(server.carry_out(command)),
@@ -42,7 +42,7 @@ impl<T: Scalar + bytemuck::Pod> ServerHandle<T> {
     }
 
     /// Asks for its state as of now. The rows of tables go to the folder of this name, if there are
-    /// any: those of this process are still to be written.
+    /// any: this process's own are still to write.
     pub(crate) fn save(&self, aside: Option<&str>) -> Reply<Saved<T>> {
         match self {
             Self::Local(server) => Reply::Now(server.save()),
@@ -85,7 +85,7 @@ impl<T: Scalar + bytemuck::Pod> ServerHandle<T> {
         }
     }
 
-    /// Whether it can be spoken to now.
+    /// Whether it is connected.
     pub(crate) fn is_here(&self) -> bool {
         match self {
             Self::Local(_) => true,
@@ -106,7 +106,7 @@ impl<T: Scalar + bytemuck::Pod> ServerHandle<T> {
         }
     }
 
-    /// What another process said last that it needs.
+    /// What another process last said that it needs.
     pub(crate) fn usage(&self) -> Option<Usage> {
         match self {
             Self::Local(_) => None,

@@ -1,4 +1,4 @@
-//! The leader under its lock, and what takes time done beside it.
+//! The leader under its lock, and its slow work beside it.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::server::parameter_server::ParameterServer;
 use crate::server::settings::ServerSettings;
 use crate::sync::lock;
 
-/// What is to be done without the lock.
+/// What to do without the lock.
 pub(super) enum Task<T: Scalar> {
-    /// A checkpoint is to be written.
+    /// Write a checkpoint.
     Write(Gathered<T>),
-    /// This process's rows of a checkpoint are to be written, into the folder of this name.
+    /// Write this process's rows of a checkpoint, into the folder of this name.
     WriteRows(String, TableSaves<T>),
-    /// The last one is to be tried again, after so long.
+    /// Try the last checkpoint again, after this time.
     SaveLater(Duration),
     /// This process has nothing more to do.
     GiveUp,
@@ -38,7 +38,7 @@ pub(crate) struct SharedLeader<T: Scalar> {
     /// All of them, by index.
     pub(crate) servers: Arc<[ServerHandle<T>]>,
     leader: Mutex<Leader<T>>,
-    /// The new generation that is needed can begin.
+    /// The required new generation can begin.
     pub(super) renewed: Notify,
     /// A checkpoint was written, or cannot be.
     pub(super) saved: Notify,
@@ -46,7 +46,7 @@ pub(crate) struct SharedLeader<T: Scalar> {
     pub(crate) gave_up: Notify,
 }
 
-/// At least so often the clock is looked at: leases begin at any time.
+/// How often the clock is read at least: leases begin at any time.
 const TICK: Duration = Duration::from_millis(100);
 
 impl<T: Scalar + bytemuck::Pod> SharedLeader<T> {
@@ -68,7 +68,7 @@ impl<T: Scalar + bytemuck::Pod> SharedLeader<T> {
         })
     }
 
-    /// Has the leader act, alone; then does what that left to be done.
+    /// Has the leader act, alone; then carries out the tasks it leaves.
     pub(crate) fn with<R>(self: &Arc<Self>, act: impl FnOnce(&mut Leader<T>) -> R) -> R {
         let mut leader = lock(&self.leader);
         let result = act(&mut leader);
@@ -78,7 +78,7 @@ impl<T: Scalar + bytemuck::Pod> SharedLeader<T> {
         result
     }
 
-    /// The same unless it is at work, for what nobody need wait for and leaves nothing to be done.
+    /// The same unless it is at work, for callers that need not wait and leave nothing to do.
     pub(crate) fn try_with(&self, act: impl FnOnce(&mut Leader<T>)) {
         if let Ok(mut leader) = self.leader.try_lock() {
             act(&mut leader);
@@ -117,13 +117,13 @@ impl<T: Scalar + bytemuck::Pod> SharedLeader<T> {
         }
     }
 
-    /// The new generation that is needed can begin.
+    /// The required new generation can begin.
     pub(crate) fn renew(&self) {
         self.renewed.notify_one();
         self.saved.notify_one();
     }
 
-    /// Has leases end in time (P-5).
+    /// Expires leases (P-5).
     pub(crate) async fn keep_time(self: Arc<Self>) {
         loop {
             let wait = self.with(|leader| {

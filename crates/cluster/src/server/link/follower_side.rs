@@ -30,10 +30,10 @@ use crate::stream::Receiving;
 use crate::sync::lock;
 use crate::wire::{self, WireError};
 
-/// What every coordinator says.
+/// The part common to every coordinator's hello.
 const RUN: &str = "a run";
 
-/// Has its parameter server do as the leader says.
+/// Has its parameter server obey the leader.
 pub(crate) struct Follower<T: Scalar> {
     settings: Arc<ServerSettings>,
     /// Drawn when the process started.
@@ -44,25 +44,25 @@ pub(crate) struct Follower<T: Scalar> {
 
 /// What is known of the link.
 struct LinkState<T: Scalar> {
-    /// The highest generation that a leader has said it is in (P-26).
+    /// The highest generation that a leader has claimed to be in (P-26).
     generation: u64,
-    /// The life of the leader that the orders are from.
+    /// The life of the leader that gives the orders.
     leader: u64,
     /// Its run.
     run: RunId,
-    /// The last of them that was carried out.
+    /// The last order carried out.
     done: u64,
     /// The present connection; an earlier one is void.
     connection: u64,
     /// Since when there has been none.
     alone: Option<Instant>,
-    /// What the leader is told over the present one.
+    /// Messages to the leader over the present connection.
     sender: Option<BatchSender<Done>>,
-    /// What the leader is told of rows that were written.
+    /// Reports to the leader of rows that were written.
     rows: RowsTold,
-    /// When it was told what this process needs.
+    /// When the leader last heard what this process needs.
     told_usage: Option<Instant>,
-    /// A state that is coming in.
+    /// An incoming state.
     incoming: IncomingState,
     state: Option<ShardState<T>>,
     /// Reads the present connection.
@@ -70,7 +70,7 @@ struct LinkState<T: Scalar> {
 }
 
 impl<T: Scalar + bytemuck::Pod> LinkState<T> {
-    /// Tells the leader that this server wishes to leave, if it is there.
+    /// Tells the leader that this server asks to leave, if the leader is there.
     fn say_that_it_leaves(&self) -> bool {
         let sender = self.sender.as_ref().filter(|_| self.alone.is_none());
         sender.map(|sender| answer(sender, 0, vec![Answer::Leaving(true)])).is_some()
@@ -121,12 +121,12 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
     /// This server was asked to end.
     pub(crate) fn leave(&self) {
         if !lock(&self.link).say_that_it_leaves() {
-            // Nobody is there who could save what it holds.
+            // No leader is there to save what it holds.
             self.own.release(Release::Saved);
         }
     }
 
-    /// Waits until the leader has been gone for too long: nobody would ever end this server.
+    /// Waits until the leader has been gone for too long: nothing else would ever end this server.
     pub(crate) async fn abandoned(&self) {
         loop {
             let alone = lock(&self.link).alone.map(|since| since.elapsed());
@@ -247,18 +247,18 @@ impl<T: Scalar + bytemuck::Pod> Follower<T> {
             (link.alone, link.sender) = (Some(Instant::now()), None);
             tracing::info!("the coordinator's link is gone");
             if self.own.leaving.load(Ordering::Acquire) {
-                // Whoever could save what this server holds has gone before it.
+                // The process that could save what this server holds has left before it.
                 self.own.release(Release::Saved);
             }
         }
     }
 
-    /// Has its rows of a checkpoint written, which is told when it is done.
+    /// Has its rows of a checkpoint written, and reports when that is done.
     fn write_rows(self: &Arc<Self>, link: &mut LinkState<T>, aside: String, rows: TableSaves<T>) {
         link.rows.order(&aside);
         let this = Arc::clone(self);
         tokio::spawn(async move {
-            // The leader would wait for ever for what is never told.
+            // The leader would wait for ever for an answer that never comes.
             let write = || this.own.write_rows(&aside, rows).map_err(|error| error.to_string());
             let written = catch_unwind(AssertUnwindSafe(write));
             let (tables, failed) = match written.unwrap_or_else(|_| Err("it panicked".to_owned())) {

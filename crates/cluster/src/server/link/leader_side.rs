@@ -1,4 +1,4 @@
-//! The leader's side of a link: connects to one other server, tells the leader what it answers,
+//! The leader's side of a link: connects to one other server, passes its answers to the leader,
 //! connects again; has a new generation begun when the server has lost its state.
 
 use std::sync::Arc;
@@ -28,13 +28,13 @@ pub(crate) struct LinkKeeper<T: Scalar> {
     leader: Arc<SharedLeader<T>>,
     server: ServerIndex,
     link: Link,
-    /// That of the server when it was last connected.
+    /// The server's process when it was last connected.
     life: Option<u64>,
-    /// A state that is coming in, in answer to the order of this number.
+    /// An incoming state, in answer to the order of this number.
     incoming: (u64, IncomingState),
 }
 
-/// Why a link broke, or was none.
+/// Why a link broke, or was not made.
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
     #[error("{}", describe(.0))]
@@ -48,14 +48,14 @@ enum LinkError {
 }
 
 impl LinkError {
-    /// Whether the server does not take this coordinator, now or later. Another may be at its
+    /// Whether the server does not accept this coordinator, now or later. Another may be at its
     /// address soon, if this one is of an earlier training.
     fn is_refusal(&self) -> bool {
         matches!(self, Self::Status(status) if status.code() == Code::FailedPrecondition)
     }
 }
 
-/// Why an answer closes the connection, over whose successor orders are sent again.
+/// Why an answer closes the connection; orders are sent again over the next one.
 #[derive(Debug, thiserror::Error)]
 enum BadAnswer {
     #[error(transparent)]
@@ -69,7 +69,7 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
         Self { leader, server, link, life: None, incoming: (0, IncomingState::default()) }
     }
 
-    /// Until training is over, and the server knows.
+    /// Runs until training is over, and the server knows.
     pub(crate) async fn keep(mut self) {
         let mut attempt = 0_u32;
         let mut down = Instant::now();
@@ -102,7 +102,7 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
             if self.leader.own.is_over() && self.link.open() == 0 {
                 return;
             }
-            // The allocation would be held until somebody looks (P-28).
+            // The allocation would be held until the next reader (P-28).
             let patience = self.leader.settings.reconnect_timeout;
             if down.elapsed() >= patience && !self.leader.own.is_over() {
                 tracing::error!(server, "a parameter server stayed away for {patience:?}");
@@ -176,7 +176,7 @@ impl<T: Scalar + bytemuck::Pod> LinkKeeper<T> {
         self.leader.with(|leader| leader.applied(self.server, updated));
     }
 
-    /// Takes what comes over a connection, to its end; why it ended.
+    /// Reads a connection to its end; returns why it ended.
     pub(crate) async fn read(&mut self, mut incoming: Receiving<Done>) -> String {
         let counters = &Arc::clone(&self.leader.own).counters;
         self.incoming = (0, IncomingState::default());

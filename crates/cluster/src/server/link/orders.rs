@@ -42,18 +42,18 @@ pub(crate) struct Orders {
     /// When the connection was made or lost; `None`: there has been none yet.
     since: Option<Instant>,
     beginning: Option<Beginning>,
-    /// What the server's process needed when it last said so.
+    /// What the server's process last said that it needs.
     usage: Option<Usage>,
 }
 
-/// A generation that the server is to begin.
+/// A generation that the server is about to begin.
 struct Beginning {
     /// The numbers of its orders; the last is the beginning itself.
     orders: RangeInclusive<u64>,
     begun: oneshot::Sender<Result<(), CommandError>>,
 }
 
-/// What no server answers.
+/// An answer that no server sends.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AnswerError {
     #[error("the answer to order {number} is one to another order")]
@@ -69,7 +69,8 @@ impl Link {
         lock(&self.0)
     }
 
-    /// Queues an order; it is carried out once, whatever becomes of the connection. Its number.
+    /// Queues an order; it is carried out once, whatever becomes of the connection. Returns its
+    /// number.
     pub(crate) fn send(&self, order: Message) -> u64 {
         let mut orders = self.lock();
         orders.push(order);
@@ -87,12 +88,12 @@ impl Link {
         self.lock().sender.is_some()
     }
 
-    /// How long there has been a connection, or none; `None`: there was none yet.
+    /// How long there has been a connection, or none; `None`: never yet.
     pub(crate) fn state_lasts(&self) -> Option<Duration> {
         self.lock().since.map(|since| since.elapsed())
     }
 
-    /// What the server's process needed when it last said so.
+    /// What the server's process last said that it needs.
     pub(crate) fn usage(&self) -> Option<Usage> {
         self.lock().usage
     }
@@ -144,8 +145,8 @@ impl Orders {
         }
     }
 
-    /// There is a connection, on which nothing was sent yet, to a server that has carried out all
-    /// up to this number; answers the orders of which that was not known.
+    /// There is a connection, still unused, to a server that has carried out all orders up to this
+    /// number; returns those of which that was unknown.
     pub(super) fn connected(&mut self, sender: BatchSender<Order>, done: u64) -> Vec<Order> {
         let count = self.open.iter().take_while(|order| order.number <= done).count();
         let unanswered = self.open.drain(..count).collect();
@@ -154,7 +155,7 @@ impl Orders {
         unanswered
     }
 
-    /// The same to one that has lost its state, and all that it was told before with it; whoever
+    /// The same for a server that has lost its state, and with it all earlier orders; a caller that
     /// waits for it to begin tries again.
     pub(super) fn connected_anew(&mut self, sender: BatchSender<Order>) {
         let since = Some(Instant::now());
@@ -167,8 +168,7 @@ impl Orders {
         }
     }
 
-    /// Whether this is the answer to the order that is under way. One to an order that was taken
-    /// back says nothing any more.
+    /// Whether this answers the order under way. An answer to a withdrawn order means nothing.
     pub(super) fn awaits(&self, answer: &Done) -> Result<bool, AnswerError> {
         let Done { number, done } = answer;
         match self.open.front() {
@@ -197,8 +197,8 @@ impl Orders {
         self.sent = self.sent.saturating_sub(1);
     }
 
-    /// That order was carried out, or failed: if a generation has begun by it, or never will,
-    /// whoever waits for that is told. An error that nobody waits for is given back.
+    /// That order was carried out, or failed: if it has begun a generation, or never will, the
+    /// waiting caller is told. An error without a waiter is given back.
     pub(super) fn begun(
         &mut self,
         number: u64,
@@ -216,7 +216,7 @@ impl Orders {
     }
 }
 
-/// Whether an answer is one to this order.
+/// Whether an answer fits this order.
 fn answers(order: Option<&Message>, answer: &Option<Answer>) -> bool {
     match (order, answer) {
         (Some(Message::Apply(apply)), Some(Answer::Applied(it))) => apply.variable == it.variable,

@@ -1,8 +1,8 @@
-//! What the leader is told of rows of a checkpoint that were written: of the last one that it has
-//! ordered, and once more over each connection.
+//! Reports to the leader of rows of a checkpoint that were written: of its last order, and again
+//! over each connection.
 //!
 //! A checkpoint may be given up and the next one ordered while the rows of the first are written.
-//! Invariant: what comes late of the first never takes the place of what is known of the next.
+//! Invariant: late news of the first never replaces what is known of the next.
 
 use crate::proto::RowsWritten;
 
@@ -14,18 +14,18 @@ pub(super) struct RowsTold {
 }
 
 impl RowsTold {
-    /// Rows are to be written there.
+    /// Orders rows to be written there.
     pub(super) fn order(&mut self, aside: &str) {
         self.ordered = aside.to_owned();
         self.told = None;
     }
 
-    /// They are written, or failed; what is to be told now.
+    /// They are written, or failed; what to tell now.
     pub(super) fn written(&mut self, rows: RowsWritten) -> Option<RowsWritten> {
         (rows.aside == self.ordered).then(|| self.told.insert(rows).clone())
     }
 
-    /// What is to be told over a new connection.
+    /// What to tell over a new connection.
     pub(super) fn again(&self) -> Option<RowsWritten> {
         self.told.clone()
     }

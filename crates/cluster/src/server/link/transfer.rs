@@ -1,6 +1,6 @@
-//! A shard's state on its way between servers: in pieces as bytes, and put together again.
+//! A shard's state on its way between servers: cut into pieces as bytes, and reassembled.
 //!
-//! Knows no link and no order. Invariant: nobody's word makes a state larger than it is.
+//! Knows no link and no order. Invariant: no sender's claim makes a state larger than it is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::placement::{Part, Placement};
 use crate::proto;
 use crate::shard::{Shard, ShardState, Wire, state_layout};
 
-/// What a shard's state consists of.
+/// The contents of a shard's state.
 pub(crate) struct Layout {
     tensors: Vec<(String, Vec<usize>)>,
     optimizer: String,
@@ -22,13 +22,13 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// That of variables alone.
+    /// Those of variables alone.
     pub(crate) fn of_variables(placement: &Placement) -> Self {
         let tensors = placement.variables().to_vec();
         Self { tensors, optimizer: String::new(), averages: false }
     }
 
-    /// That of a shard of these parts, in the same program as this shard.
+    /// Those of a shard of these parts, in the same program as this shard.
     pub(crate) fn of<T: Scalar>(shard: &Shard<T>, parts: &[Part]) -> Self {
         let slots: Vec<_> = shard.optimizer().slot_names().collect();
         let averages = shard.settings().averages.as_ref();
@@ -40,7 +40,7 @@ impl Layout {
     }
 }
 
-/// Why what came is no state of a shard here.
+/// Why the bytes are not a state of a shard here.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TransferError {
     #[error("a piece of tensor {got} came; a state here has {tensors}")]
@@ -54,7 +54,7 @@ pub(crate) enum TransferError {
 /// A state's tensors as bytes, while they come.
 #[derive(Default)]
 pub(crate) struct IncomingState {
-    /// What is to come; known with the first piece.
+    /// The expected contents; known with the first piece.
     like: Option<Layout>,
     tensors: BTreeMap<u32, Pieces>,
 }
@@ -90,7 +90,7 @@ impl IncomingState {
         Ok(())
     }
 
-    /// The state, of the shape that a shard has.
+    /// The state, in the form of a shard's.
     pub(crate) fn finish<T: Scalar + bytemuck::Pod>(
         mut self,
         like: &Layout,

@@ -1,5 +1,5 @@
-//! The replicas that are connected to a server: where messages to them go, and which variables
-//! they wait for.
+//! The replicas connected to a server: where to send their messages, and which variables they wait
+//! for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use crate::proto::{ToReplica, Values};
 use crate::shard::Wire;
 use crate::wire;
 
-/// How many answers wait for a replica that does not read.
+/// How many answers may wait for a replica that does not read.
 const MOST_UNREAD: usize = 1000;
 
 /// By replica, in order, so that a simulation sends in the same order each time.
 pub(crate) struct ReplicaConnections {
     connections: BTreeMap<ReplicaId, Connection>,
-    /// What each replica's last connection has not read, also once it is closed.
+    /// What each replica's last connection has not read, even once it is closed.
     unread: BTreeMap<ReplicaId, Unread<ToReplica>>,
     /// How many were ever opened: the number of the last one.
     opened: u64,
@@ -32,15 +32,15 @@ pub(crate) struct ReplicaConnections {
 
 struct Connection {
     sender: BatchSender<ToReplica>,
-    /// This server's own, which no other connection has.
+    /// Its number here, which no other connection has.
     number: u64,
     caller: Caller,
-    /// Whether it is told of every step.
+    /// Whether to tell it of every step.
     follows: bool,
     pull: Option<Wanted>,
-    /// Of one snapshot on its way.
+    /// Room for one snapshot on its way.
     room: Arc<Semaphore>,
-    /// Of one lookup's rows on their way.
+    /// Room for one lookup's rows on their way.
     lookup_room: Arc<Semaphore>,
 }
 
@@ -48,9 +48,9 @@ struct Connection {
 pub(crate) struct Wanted {
     /// A newer version than this.
     pub(crate) after: (Generation, GlobalStep),
-    /// With all bits, also where variables travel rounded.
+    /// Whether with all bits, even where variables travel rounded.
     pub(crate) full: bool,
-    /// Given back once the snapshot is on its way whole.
+    /// Given back once the whole snapshot is on its way.
     pub(crate) place: OwnedSemaphorePermit,
 }
 
@@ -59,15 +59,15 @@ impl ReplicaConnections {
         Self { connections: BTreeMap::new(), unread: BTreeMap::new(), opened: 0, wire }
     }
 
-    /// Who is connected for a replica, as far as it is known.
+    /// The process connected for a replica, as far as it is known.
     pub(crate) fn caller(&self, replica: ReplicaId) -> Option<&Caller> {
         let connection = self.connections.get(&replica).filter(|it| !it.sender.is_closed());
         connection.map(|it| &it.caller)
     }
 
     /// A process has connected for a replica, which it may; an earlier connection is closed, and
-    /// what it has not read is given up: whoever connects again and again and reads nothing takes
-    /// the memory of one connection (P-27). The new one's number.
+    /// what it has not read is given up: a process that connects again and again and reads nothing
+    /// takes the memory of one connection (P-27). The new one's number.
     pub(crate) fn open(
         &mut self,
         replica: ReplicaId,
@@ -92,12 +92,12 @@ impl ReplicaConnections {
         }
     }
 
-    /// Whether this is the replica's connection still.
+    /// Whether this is still the replica's connection.
     pub(crate) fn is_open(&self, replica: ReplicaId, number: u64) -> bool {
         self.connections.get(&replica).is_some_and(|it| it.number == number)
     }
 
-    /// The same, and somebody still reads what is sent over it.
+    /// The same, and the other end still reads.
     pub(crate) fn is_live(&self, replica: ReplicaId, number: u64) -> bool {
         let connection = self.connections.get(&replica).filter(|it| it.number == number);
         connection.is_some_and(|it| !it.sender.is_closed())
@@ -107,7 +107,7 @@ impl ReplicaConnections {
         self.connections.keys().copied().collect()
     }
 
-    /// Those that asked to be told of every step.
+    /// Those that follow every step.
     pub(crate) fn followers(&self) -> impl Iterator<Item = ReplicaId> {
         self.connections.iter().filter(|(_, it)| it.follows).map(|(replica, _)| *replica)
     }
@@ -116,7 +116,8 @@ impl ReplicaConnections {
         self.connections.clear();
     }
 
-    /// A replica that reads nothing of many is closed: it comes again, or is taken for dead.
+    /// Closes the connection of a replica that leaves many messages unread: it comes again, or is
+    /// taken for dead.
     pub(crate) fn send(&mut self, replica: ReplicaId, messages: Vec<ToReplica>) {
         let Some(connection) = self.connections.get(&replica) else { return };
         drop(connection.sender.send(batch(messages)));
@@ -146,9 +147,8 @@ impl ReplicaConnections {
         }
     }
 
-    /// Room for one more snapshot, which there is once the last one is on its way whole: whoever
-    /// asks and does not read takes the memory of one (P-27). What was asked for and is not sent
-    /// yet is asked for no more.
+    /// Room for one more snapshot, once the last one has been sent whole: a replica that asks and
+    /// does not read takes the memory of one (P-27). An unsent request is dropped.
     pub(crate) fn room(&mut self, replica: ReplicaId, number: u64) -> Option<Arc<Semaphore>> {
         let connection = self.connections.get_mut(&replica).filter(|it| it.number == number)?;
         connection.pull = None;
@@ -174,7 +174,7 @@ impl ReplicaConnections {
         }
     }
 
-    /// A replica wants the variables once they are newer; says whether they are.
+    /// A replica asks for the variables once they are newer; says whether they are.
     pub(crate) fn pull<T: Scalar + bytemuck::Pod>(
         &mut self,
         replica: ReplicaId,
@@ -187,7 +187,7 @@ impl ReplicaConnections {
         self.publish(snapshot)
     }
 
-    /// Sends a snapshot to whoever waits for one that is newer than theirs; how many do.
+    /// Sends a snapshot to replicas that wait for one newer than theirs; how many do.
     pub(crate) fn publish<T: Scalar + bytemuck::Pod>(
         &mut self,
         snapshot: &Arc<Snapshot<T>>,
@@ -257,14 +257,14 @@ mod tests {
         (connections, outgoing)
     }
 
-    /// Takes all that is there; how many messages.
+    /// Takes everything that is there; how many messages.
     fn read(outgoing: &mut Batches<ToReplica>) -> usize {
         let mut context = Context::from_waker(Waker::noop());
         let mut next = || std::pin::Pin::new(&mut *outgoing).poll_next(&mut context);
         std::iter::from_fn(|| if let Poll::Ready(some) = next() { some } else { None }).count()
     }
 
-    /// P-27: whoever asks and does not read takes the memory of one snapshot.
+    /// P-27: a replica that asks and does not read takes the memory of one snapshot.
     #[test]
     fn one_snapshot_is_on_its_way() {
         let (mut connections, mut outgoing) = connected();
@@ -284,7 +284,7 @@ mod tests {
         }
     }
 
-    /// P-27: so does whoever connects again and again.
+    /// P-27: so does a process that connects again and again.
     #[test]
     fn one_connections_answers_are_kept() {
         let variables = Variables::new().with("w", ndarray::arr1(&[1.0_f32])).expect("one name");

@@ -1,9 +1,9 @@
 //! A replica's contributions on their way into a server: announced, given room, filled, and then
 //! staged.
 //!
-//! Its sender is answered over the connection that it came over, and over no other: whoever has
-//! connected anew sends again what was not answered. Invariant: nobody waits for room, and nobody
-//! lives, in the name of a connection that is gone.
+//! Its sender is answered over the connection that it came over, and over no other: a replica that
+//! has connected anew sends again what was not answered. Invariant: nothing waits for room, and no
+//! lease is renewed, in the name of a connection that is gone.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,19 +20,19 @@ use crate::server::bad_message::BadMessage;
 use crate::shard::{Announced, Open, Section, StageError};
 use crate::wire;
 
-/// What comes over one connection of a replica's.
+/// The input of one connection of a replica.
 pub(crate) struct Intake<T: Scalar> {
     server: Arc<ParameterServer<T>>,
     replica: ReplicaId,
     /// Its number at this server.
     connection: u64,
-    /// The contribution whose chunks come, and whose it is.
+    /// The contribution whose chunks come, and its replica.
     open: Option<(Open<T>, Ticket)>,
-    /// Told that the replica lives, where heartbeats wait behind what it sends.
+    /// Told that the replica lives, since heartbeats wait behind what it sends.
     alive: Box<dyn Fn(Ticket) + Send + Sync>,
 }
 
-/// How often whoever waits for room is looked at.
+/// How often the replica waiting for room is checked.
 pub(crate) const BEAT: Duration = Duration::from_secs(1);
 
 impl<T: Scalar + bytemuck::Pod> Intake<T> {
@@ -45,10 +45,10 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
         Self { server, replica, connection, open: None, alive }
     }
 
-    /// Takes an announcement, and waits for room where that is needed.
+    /// Takes an announcement, and waits for room if needed.
     ///
     /// # Errors
-    /// It makes no sense.
+    /// It is invalid.
     pub(crate) async fn begin(&mut self, begin: proto::Begin) -> Result<(), BadMessage> {
         let ticket = wire::ticket(begin.ticket)?;
         self.open = None;
@@ -66,7 +66,7 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
             // Of an earlier life; the coordinator tells the replica (P-9).
             return Ok(());
         }
-        // Memory is for what this server has parts for, not for what somebody announces.
+        // Memory is for the parts that this server has, not for what a sender announces.
         let got = begin.sections.len();
         if got > parts {
             return Err(BadMessage::Sections { got, most: parts });
@@ -102,9 +102,9 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
         Ok(())
     }
 
-    /// Waits until the coordinator's word has come on enough of the replica's whole contributions,
-    /// as long as its connection is there; whether it has. A replica that commits nothing of what
-    /// it sends waits for ever, and what it holds is little (P-27).
+    /// Waits until the coordinator has decided on enough of the replica's whole contributions, as
+    /// long as its connection lives; whether it has. A replica that commits nothing of what it
+    /// sends waits for ever, and what it holds is little (P-27).
     async fn until_decided(&self, contribution: Contribution) -> bool {
         loop {
             let decided = self.server.decided.notified();
@@ -118,7 +118,7 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
         }
     }
 
-    /// Waits for room, as long as its connection is there; whether there is some.
+    /// Waits for room, as long as its connection lives; whether there is some.
     async fn make_room(&self, contribution: Contribution, ticket: Ticket) -> bool {
         let room = &self.server.room;
         if room.hand_over(contribution) {
@@ -153,7 +153,7 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
         let Some((open, ticket)) = &self.open else { return };
         let (contribution, ticket) = (open.contribution(), *ticket);
         (self.alive)(ticket);
-        // In a lock of its own: the shard may be at work on what others have sent.
+        // Under its own lock: the shard may be at work on what others have sent.
         match open.receive(chunk.section as usize, &chunk.data) {
             Ok(false) => {}
             Ok(true) => {
@@ -163,7 +163,8 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
             }
             // A new life of the shared state has begun meanwhile (P-9).
             Err(StageError::Unknown { .. }) => self.open = None,
-            // Nothing of it is staged any more; what the replica staged before it is not its own.
+            // Nothing of it is staged any longer; what the replica staged before it belongs to
+            // others.
             Err(error) => {
                 self.open = None;
                 self.server.room.release(contribution);
@@ -172,7 +173,7 @@ impl<T: Scalar + bytemuck::Pod> Intake<T> {
         }
     }
 
-    /// The leader's server tells the replica that the others may have its contribution, too.
+    /// The leader's server tells the replica that the others may now have its contribution.
     fn has_room(&self, ticket: Ticket, sequence: u64) {
         let leads = self.server.index == ServerIndex::LEADER;
         if leads && self.server.bounded && self.server.placement.shards() > 1 {

@@ -1,4 +1,4 @@
-//! Rows that a replica looks up, copied out of the tables without the shard.
+//! Row lookups of replicas, answered from the tables without the shard.
 
 use bytes::Bytes;
 use sync_replicas::Scalar;
@@ -13,7 +13,7 @@ use crate::server::bad_message::BadMessage;
 use crate::shard::Wire;
 use crate::tensor::{CHUNK, byte, most_keys};
 
-/// What is asked for, once it makes sense.
+/// A valid request.
 struct Wanted {
     table: usize,
     keys: Vec<i64>,
@@ -25,7 +25,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
     /// back once all of it is on its way.
     ///
     /// # Errors
-    /// It makes no sense.
+    /// It is invalid.
     pub(crate) fn look_up(
         &self,
         lookup: &Lookup,
@@ -36,7 +36,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
         let at = (Generation::new(lookup.generation), lookup.global_step.into());
         let mut rows = Vec::new();
         let Ok(changes) = self.tables.changes(at, (table, &keys, &since), &mut rows) else {
-            // With its place as well: whoever reads no answers gets no more of them.
+            // Its place is dropped too: a replica that reads no answers gets no more of them.
             return Ok(Box::new(std::iter::once_with(move || {
                 let _held = &place;
                 Message::Gone(Gone { number })
@@ -90,7 +90,7 @@ impl<T: Scalar + bytemuck::Pod> ParameterServer<T> {
     }
 }
 
-/// The changes cut so that the rows of each piece fit into a message, with how many have values.
+/// Cuts the changes so that the rows of each piece fit into a message, with how many have values.
 fn pieces(changes: &[Change], row: usize) -> Vec<(Vec<u8>, usize)> {
     let most = (CHUNK / row.max(1)).max(1);
     let mut pieces = Vec::new();
@@ -109,7 +109,7 @@ fn pieces(changes: &[Change], row: usize) -> Vec<(Vec<u8>, usize)> {
     pieces
 }
 
-/// Numbers as they travel: their own memory, where they are not rounded.
+/// Numbers as they travel: their own memory, unless they are rounded.
 fn bytes_of<T: Scalar + bytemuck::Pod>(wire: Wire, numbers: Vec<T>) -> Bytes {
     struct Numbers<T>(Vec<T>);
     impl<T: bytemuck::Pod> AsRef<[u8]> for Numbers<T> {
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::test_util::server_of;
 
-    /// P-17, P-27: what no replica of ours asks for is refused before anything is looked up.
+    /// P-17, P-27: an invalid request is refused before anything is looked up.
     #[test]
     fn lookups_that_make_no_sense_are_refused() {
         let server = server_of(1, 2);
@@ -168,7 +168,7 @@ mod tests {
         check(&many, &|_| {}, "expected at most 65536 whole keys, got 65537");
     }
 
-    /// P-27: whoever reads no answers has them counted, those that rows are gone as well.
+    /// P-27: unread answers are counted, even those that say that rows are gone.
     #[test]
     fn an_answer_holds_its_place_until_it_is_on_its_way() {
         let server = server_of(1, 2);

@@ -1,7 +1,7 @@
 //! How many contributions are staged at once: others wait in line.
 //!
 //! Knows nothing of connections or shards. Invariant: a replica has one place at most, in the name
-//! of its newest contribution; the word on an earlier one does not take it away.
+//! of its newest contribution; a decision on an earlier one does not take it away.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ pub(crate) struct StagingRoom {
     taken: Mutex<HashMap<ReplicaId, (Contribution, Place)>>,
 }
 
-/// A place that nobody else has; dropping it gives it to the next in the line.
+/// An exclusive place; dropping it gives it to the next in the line.
 pub(crate) type Place = OwnedSemaphorePermit;
 
 impl StagingRoom {
@@ -33,7 +33,7 @@ impl StagingRoom {
         own.map(|(newest, _)| *newest = contribution.max(*newest)).is_some()
     }
 
-    /// Waits in the line for a place. Whoever drops the answer leaves the line.
+    /// Waits in the line for a place. Dropping the answer leaves the line.
     pub(crate) async fn place(&self) -> Option<Place> {
         // Never closed.
         Arc::clone(&self.free).acquire_owned().await.ok()
@@ -43,7 +43,7 @@ impl StagingRoom {
         lock(&self.taken).insert(contribution.replica, (contribution, place));
     }
 
-    /// A contribution takes no room any more, nor do the replica's earlier ones.
+    /// A contribution no longer takes room, nor do the replica's earlier ones.
     pub(crate) fn release(&self, contribution: Contribution) {
         let mut taken = lock(&self.taken);
         if taken.get(&contribution.replica).is_some_and(|(newest, _)| *newest <= contribution) {

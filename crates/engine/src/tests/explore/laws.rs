@@ -88,7 +88,7 @@ impl World {
     }
 
     /// S-7: a stop may come at any moment, and updates under way are made after it: the step moves
-    /// exactly when all lanes of it are updated, and no replica is given anything any more.
+    /// exactly when all its lanes are updated, and no replica is given anything afterwards.
     pub(super) fn stops(&self, hits: &mut Hits) -> Result<(), Broken> {
         let mut ended = self.clone();
         let step = ended.engine.global_step().get();

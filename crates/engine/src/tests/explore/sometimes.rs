@@ -13,7 +13,7 @@ pub(super) enum Sometimes {
     LateGrant,
     /// A push of an earlier life came, and was refused.
     EarlierLife,
-    /// A push came whose token had gone to another, and was accepted all the same.
+    /// A push was accepted although its token had gone to another replica.
     Unleased,
     /// A lease ended and its token went back.
     LeaseEnded,
@@ -29,9 +29,9 @@ pub(super) enum Sometimes {
     Partly,
     /// A token was lost with its holder.
     TokenLost,
-    /// Training ended while an update was under way, which was made all the same.
+    /// Training ended while an update was under way, which was still made.
     StoppedInUpdate,
-    /// The step cannot move any more.
+    /// The step can no longer move.
     Hang,
 }
 

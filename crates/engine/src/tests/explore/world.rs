@@ -176,7 +176,7 @@ impl World {
         }
     }
 
-    /// P-13: it works on the batch that the engine thinks it does, and in vain.
+    /// P-13: it works on the batch that the engine thinks it does, and the work cannot count.
     fn is_told(&self, replica: &Replica) -> bool {
         let told = self.engine.config().settings().tell_superseded;
         told && replica.pushes.is_empty()

@@ -1,4 +1,4 @@
-//! Stretches in which a replica is slow that usually is not.
+//! Stretches in which a usually fast replica is slow.
 //!
 //! A step counts as slow if the replica takes a quarter more than it usually does against the
 //! others, or was given up. A stretch is found where slow steps are so dense that chance, at the
@@ -22,7 +22,7 @@ pub struct Episode {
     pub to: i64,
     /// How many of the trace's steps that is.
     pub steps: usize,
-    /// How long it took over what it usually does, against the others.
+    /// How long it took over its usual time, against the others.
     pub factor: f64,
     /// Whether that is a lower bound, since most of its batches were given up.
     pub at_least: bool,
@@ -32,11 +32,11 @@ pub struct Episode {
 const SLOW: f64 = 1.25;
 /// The part of a stretch's steps that are slow.
 const DENSE: f64 = 0.9;
-/// Chance makes at least this part of all steps slow: where none is, one is no stretch yet.
+/// Chance makes at least this part of all steps slow: if none is, a single one is no stretch yet.
 const LEAST_RATE: f64 = 0.02;
 
-/// For each replica, the places of its slow steps. Of one that hardly ever finishes nothing can be
-/// told from when it was given up.
+/// For each replica, the places of its slow steps. For one that hardly ever finishes, the times of
+/// giving up tell nothing.
 pub(super) fn slow_steps(replicas: &[Vec<Relative>]) -> Vec<Vec<usize>> {
     let slow = |steps: &Vec<Relative>| {
         if 2 * steps.iter().filter(|it| it.finished).count() <= steps.len() {
@@ -49,8 +49,8 @@ pub(super) fn slow_steps(replicas: &[Vec<Relative>]) -> Vec<Vec<usize>> {
     replicas.iter().map(slow).collect()
 }
 
-/// What a replica usually takes against the others: the median, or where that is too slow for
-/// chance, that of its best part, since an episode may take most of the trace.
+/// What a replica usually takes against the others: the median, or if that is too slow for chance,
+/// that of its best part, since an episode may take most of the trace.
 fn usual(steps: &[Relative], replicas: usize) -> f64 {
     let all = median_log(steps).value;
     if all < libm::log(LEAST_FACTOR) || !is_beyond_chance(steps, steps.len(), replicas) {

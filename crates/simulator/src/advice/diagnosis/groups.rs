@@ -3,10 +3,10 @@
 use super::super::chance;
 use super::FALSE_ALARMS;
 
-/// Slow steps in common, at least, and as a part of those that either has.
+/// The least slow steps in common, as a number and as a part of those that either has.
 const LEAST_IN_COMMON: usize = 5;
 const PART_IN_COMMON: f64 = 0.5;
-/// Replicas that are looked at: those with the most slow steps.
+/// How many replicas are compared: those with the most slow steps.
 const MOST: usize = 256;
 
 /// The groups, by name, of replicas whose slow steps are known by their places.
@@ -72,7 +72,7 @@ mod tests {
         check(&[&[], &[(90, 93)], &[], &[(90, 93), (200, 201)]], &[]);
         let (one, two) = (&[(10, 20), (40, 50)][..], &[(60, 80), (200, 201)][..]);
         check(&[one, two, &[], one, two, one, &[], &[]], &[&[0, 30, 50], &[10, 40]]);
-        // Of all but one it is the one that is fast.
+        // In all but one, that one is fast.
         check(&[one, &[], one], &[]);
         // Slow nearly always, and so together by chance.
         check(&[&[(0, 90), (99, 100)], &[(2, 93)], &[], &[]], &[]);

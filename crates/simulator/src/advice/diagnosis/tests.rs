@@ -1,4 +1,4 @@
-//! Who is named, and that nobody is where nothing is wrong (P-23).
+//! Which replicas are named, and that none is where nothing is wrong (P-23).
 
 use proptest::prelude::*;
 
@@ -46,7 +46,7 @@ fn given_up(mut rows: Vec<Row>, aggregate: usize, replicas: usize) -> Vec<Row> {
     rows
 }
 
-/// P-23: of traces by chance alone fewer than 2 % name somebody, or an episode, or a group.
+/// P-23: of traces by chance alone fewer than 2 % name a replica, an episode or a group.
 #[test]
 fn nobody_is_named_where_nothing_is_wrong() {
     #[track_caller]

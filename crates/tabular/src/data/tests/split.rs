@@ -59,7 +59,7 @@ fn another_file_may_be_the_test() {
         let content = Content::of_bytes(table().as_bytes(), NAME).expect("is text");
         Dataset::new(content, &choices(), TestRows::Of(&path))
     };
-    // In another order, with a column that nobody has heard of.
+    // In another order, with an unknown column.
     let it = test("y,extra,day,n\n2,a,6,499\n0,b,0,0\n").expect("is well formed");
     assert_eq!((it.train.len(), it.test.len()), (500, 2));
     assert_eq!(it.test.rows(), [0, 1]);

@@ -64,7 +64,7 @@ async fn the_end_is_held_for_who_may_come_back() {
     }
 }
 
-/// P-1: the last step is the one that the variables have, of which nobody waits in vain.
+/// P-1: the last step is the one that the variables have; no process waits for a later one.
 #[tokio::test]
 async fn an_update_under_way_is_the_last_step() {
     let (server, served) = (server_of(0, 2), server_of(1, 2));
@@ -78,8 +78,8 @@ async fn an_update_under_way_is_the_last_step() {
     assert_eq!(ended.map(|it| it.global_step), Some(1));
 }
 
-/// A server that waits to end with the training is told once more that it may leave, by the loss of
-/// its link; it holds up nobody.
+/// A server that waits to end with the training is told once more that it may leave, when its link
+/// is lost; it holds up no other process.
 #[tokio::test]
 async fn who_may_leave_is_told_twice() {
     let server = server_of(0, 1);

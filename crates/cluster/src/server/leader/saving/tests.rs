@@ -27,7 +27,7 @@ fn orders(server: &Server<f32>) -> [u64; 2] {
     })
 }
 
-/// P-11: a state that an earlier save asked for is none of the next one.
+/// P-11: a state that an earlier save asked for is not part of the next one.
 #[tokio::test]
 async fn a_state_for_an_earlier_save_is_no_part_of_the_next() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -74,7 +74,7 @@ async fn a_write_of_an_earlier_life_is_waited_for() {
     });
 }
 
-/// Nothing can be written into a folder in whose place a file is.
+/// Nothing can be written into a folder where a file is in its place.
 fn block(path: &Path) {
     std::fs::remove_dir_all(path).expect("it is there");
     std::fs::write(path, "").expect("it is writable");
@@ -107,8 +107,8 @@ async fn the_last_save_is_tried_again() {
     }
 }
 
-/// P-26: whoever has claimed a generation says so, also before it has begun it: another may have
-/// claimed a later one.
+/// P-26: a process that has claimed a generation says so, even before it has begun it: another may
+/// have claimed a later one.
 #[tokio::test]
 async fn a_generation_that_is_claimed_is_the_newest() {
     let folder = tempfile::tempdir().expect("a folder");
