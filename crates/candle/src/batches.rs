@@ -45,12 +45,10 @@ impl<A: Examples, B, C> Examples for (A, B, C) {
 /// use sync_replicas::BatchSource;
 /// use sync_replicas_candle::Batches;
 ///
-/// let (x, y) = (Tensor::arange(0_f32, 10.0, &Device::Cpu)?, Tensor::arange(0_u32, 10, &Device::Cpu)?);
-/// let mut batches = Batches::new((x, y), 4)?.seed(7);
+/// let x = Tensor::arange(0_f32, 10.0, &Device::Cpu)?;
+/// let mut batches = Batches::new((x.clone(), x.sqr()?), 4)?.seed(7);
 /// let (x, y) = batches.batch(1_000_000).expect("there is no last one");
-/// assert_eq!(x.to_vec1::<f32>()?, y.to_vec1::<u32>()?.map_to_f32());
-/// # trait Map { fn map_to_f32(self) -> Vec<f32>; }
-/// # impl Map for Vec<u32> { fn map_to_f32(self) -> Vec<f32> { self.into_iter().map(|it| it as f32).collect() } }
+/// assert_eq!(x.sqr()?.to_vec1::<f32>()?, y.to_vec1::<f32>()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -19,8 +19,8 @@ pub enum CandleError {
     NoVariables,
     /// A variable is of numbers that cannot be trained as `trained`.
     #[error(
-        "variable `{name}` is {got:?}, but {trained:?} is trained: a variable may be {trained:?} or \
-         a narrower float (see `CandleModel::dtype` and `in_f64`)"
+        "variable `{name}` is {got:?}, but {trained:?} is trained: a variable may be {trained:?} \
+         or a narrower float (see `CandleModel::dtype` and `in_f64`)"
     )]
     Number {
         /// The variable.

@@ -36,7 +36,8 @@
 //! |---|---|
 //! | a model: how its module is built, and its loss | [`CandleModel::new`] |
 //! | its first values, the same at every run | [`CandleModel::variables`], [`CandleModel::seed`] |
-//! | the trained module; its file | [`CandleModel::module`]; [`CandleModel::var_map`], [`CandleModel::load`] |
+//! | the trained module | [`CandleModel::module`] |
+//! | its file, as candle writes it | [`CandleModel::var_map`], [`CandleModel::load`] |
 //! | tensors as shuffled batches, found by number | [`Batches`] |
 //! | batches of a type of your own | [`Examples`] |
 //! | giving up late work between layers | [`Pass::check`] |

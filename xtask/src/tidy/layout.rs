@@ -27,7 +27,8 @@ const TOP_LEVEL: [&str; 16] = [
 /// The fields of a package that are the same everywhere and said once, in the root.
 const INHERITED: [&str; 5] = ["version", "edition", "rust-version", "license", "repository"];
 
-/// A crate's folder bears its name, but for the project's prefix, and its manifest repeats nothing that the root says.
+/// A crate's folder bears its name, but for the project's prefix, and its manifest repeats nothing
+/// that the root says.
 pub(super) fn crates_inherit_what_is_shared(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     for package in &facts.packages {
