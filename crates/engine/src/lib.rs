@@ -48,6 +48,8 @@
 //! | it shows that it lives | [`Engine::renew`] |
 //! | time has passed | [`Engine::tick`] |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod machine;
 
 mod admission;
