@@ -10,6 +10,7 @@ mod canaries;
 mod check;
 mod ci;
 mod conformance;
+mod copy;
 mod explore;
 mod faults;
 mod fix;
@@ -18,6 +19,7 @@ mod fuzz;
 mod loom;
 mod model;
 mod programs;
+mod publish;
 mod python;
 mod release;
 mod sim;
@@ -93,6 +95,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
             };
             return Ok(python::alone(&sh, tests));
         }
+        flags::XtaskCmd::Publish(it) => publish::run(&sh, it.build)?,
         flags::XtaskCmd::Slurm(_) => return slurm::run(&sh),
         flags::XtaskCmd::Ray(_) => return Ok(python::alone(&sh, python::Tests::Ray)),
         flags::XtaskCmd::Spec(_) => spec::run(&sh)?,
