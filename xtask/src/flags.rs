@@ -47,6 +47,12 @@ xflags::xflags! {
         /// Train under Ray on several nodes of this machine, with processes and nodes that die.
         cmd ray {}
 
+        /// Pack what a registry would get, under the names that it has there; publishes nothing.
+        cmd publish {
+            /// Build each package from what was packed, too: minutes.
+            optional --build
+        }
+
         /// Run the sbatch file of the documents on a real Slurm of two nodes, of which one is lost.
         cmd slurm {}
 

@@ -11,6 +11,7 @@ mod candle;
 mod check;
 mod ci;
 mod conformance;
+mod copy;
 mod explore;
 mod faults;
 mod fix;
@@ -20,6 +21,7 @@ mod learned;
 mod loom;
 mod model;
 mod programs;
+mod publish;
 mod python;
 mod release;
 mod sim;
@@ -96,6 +98,7 @@ fn run(command: flags::XtaskCmd) -> Result<bool> {
             return Ok(python::alone(&sh, tests));
         }
         flags::XtaskCmd::Candle(_) => return Ok(candle::run(&sh)),
+        flags::XtaskCmd::Publish(it) => publish::run(&sh, it.build)?,
         flags::XtaskCmd::Slurm(_) => return slurm::run(&sh),
         flags::XtaskCmd::Ray(_) => return Ok(python::alone(&sh, python::Tests::Ray)),
         flags::XtaskCmd::Spec(_) => spec::run(&sh)?,

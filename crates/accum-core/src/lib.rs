@@ -37,6 +37,8 @@
 //!
 //! Numbers such as R-3 or P-7 are the project's requirements.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod accumulator;
 mod applied;
 mod dense;

@@ -62,6 +62,8 @@
 //! The other modules are its parts. They are public for the project's own simulations, tests and
 //! benches, are not shown, and change from version to version.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[macro_use]
 mod crash;
 

@@ -56,6 +56,8 @@
 //! # Ok::<(), hooks::SessionError>(())
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod error;
 
 mod session;

@@ -41,6 +41,8 @@
 //! Variables are `f32` or `f64`; hyper-parameters are `f64` and are rounded to the variable's type.
 //! The crate reads no clock, starts no thread and needs no runtime.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod clip;
 mod finite;
 mod gradient;

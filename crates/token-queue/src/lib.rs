@@ -42,6 +42,8 @@
 //! - `serde`: `Serialize` and `Deserialize` for [`Token`], as a plain number.
 //! - `test-util`: a reference model with generators, for property tests.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod token;
 mod tokens;
 
