@@ -124,7 +124,7 @@ xflags::xflags! {
 
         /// Measure the performance table; writes `bench/summary.json` in the target folder.
         cmd bench {
-            /// Only those rows whose name contains this.
+            /// Only those rows whose name contains this; `candle` for those of its adapter.
             optional filter: String
             /// Fewer and shorter measurements: under 3 minutes instead of under 15.
             optional --quick
