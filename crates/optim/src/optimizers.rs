@@ -1,8 +1,7 @@
 //! The formulas: hyper-parameters and one elementwise kernel each.
 //!
 //! Each is a plain value that can be cloned, compared and printed; none holds state. [`Groups`] has
-//! several of one kind. Slots, names
-//! and defaults are those of TensorFlow.
+//! several of one kind. Slots, names and defaults are those of TensorFlow.
 
 mod adagrad;
 mod adam;
@@ -11,6 +10,7 @@ mod built_in;
 mod ftrl;
 mod groups;
 mod lazy_adam;
+mod moments;
 mod momentum;
 mod rms_prop;
 mod sgd;
