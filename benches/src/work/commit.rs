@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use cluster::coordinator::{
+use cluster::driver::coordinator::{
     Answer, Commit, Contribution, Coordinator, Ticket, Times, batch_size, receipt,
 };
-use cluster::index::ServerIndex;
-use cluster::place::Caller;
+use cluster::driver::index::ServerIndex;
+use cluster::driver::place::Caller;
 use sync_replicas::driver::{Generation, LocalStep};
 use sync_replicas::engine::Settings;
 use sync_replicas::{GlobalStep, ReplicaId};

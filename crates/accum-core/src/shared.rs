@@ -59,6 +59,7 @@ pub type SparseConditionalAccumulator<E> = Shared<SparseSums<E>>;
 
 /// What a take gives: the mean (or sum), of how many gradients, and of which step.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Taken<T> {
     /// The mean over the gradients held, or their sum, as the accumulator was built.
     pub value: T,

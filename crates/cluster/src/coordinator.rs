@@ -22,7 +22,6 @@ pub use answer::{
 };
 pub use decisions::{Decision, batch_size};
 pub use leaving::{Farewell, Saves};
-#[doc(hidden)]
 pub use observed::Observed;
 pub use receipts::receipt;
 pub use step_stats::StepMade;

@@ -58,33 +58,25 @@
 //! | an end, or a checkpoint, from elsewhere | [`Cluster::process_handle`]; [`stop`], [`save`] |
 //! | how it is, and what has happened | [`status`], [`record()`], [`Cluster::status_handle`] |
 //! | what to tell a scheduler | [`ClusterError::exit`], [`exit::Exit`] |
-//!
-//! The other modules are what it is made of. They are public for the project's own simulations,
-//! tests and benches, are not shown, and change from version to version.
+//! | servers and replicas whose parts are carried out by hand | [`driver`] |
 
 #[macro_use]
 mod crash;
 
 mod batches;
-#[doc(hidden)]
-pub mod client;
-#[doc(hidden)]
-pub mod coordinator;
+mod client;
+mod coordinator;
 mod definition;
+pub mod driver;
 pub mod exit;
 mod front;
-#[doc(hidden)]
-pub mod index;
-#[doc(hidden)]
-pub mod place;
-#[doc(hidden)]
-pub mod placement;
+mod index;
+mod place;
+mod placement;
 mod proto;
 pub mod security;
-#[doc(hidden)]
-pub mod server;
-#[doc(hidden)]
-pub mod shard;
+mod server;
+mod shard;
 #[cfg(test)]
 mod simulated;
 mod socket;

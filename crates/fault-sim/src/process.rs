@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use cluster::client::protocol::{
+use cluster::driver::client::protocol::{
     Action, ConnectionId, Departure, ProtocolSettings, PushError, PushReport, ReplicaProtocol,
     Reply, Signal, WaitError, Work,
 };
-use cluster::coordinator::{Ticket, Times};
+use cluster::driver::coordinator::{Ticket, Times};
 use engine::{Grant, ReplicaId};
 use sync_replicas::driver::CancellationSource;
 use sync_replicas::{Cancellation, Snapshot};

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use accum_core::GlobalStep;
-use cluster::client::protocol::{Ended, Reply};
-use cluster::coordinator::{Coordinator, ShardCommand};
+use cluster::driver::client::protocol::{Ended, Reply};
+use cluster::driver::coordinator::{Coordinator, ShardCommand};
 use engine::{Generation, ReplicaId, StopReason};
 use sync_replicas::checkpoint::TrainingState;
 

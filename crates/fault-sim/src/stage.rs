@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::client::protocol::{ConnectError, Hello, Reply, Request};
-use cluster::coordinator::{ShardCommand, Ticket};
-use cluster::shard::{Section, ShardState};
+use cluster::driver::client::protocol::{ConnectError, Hello, Reply, Request};
+use cluster::driver::coordinator::{ShardCommand, Ticket};
+use cluster::driver::shard::{Section, ShardState};
 use engine::{Engine, Generation};
 use simulator::EventQueue;
 use sync_replicas::Snapshot;
@@ -70,7 +70,7 @@ pub(super) enum Order {
         global_step: accum_core::GlobalStep,
         secret: u64,
     },
-    End(cluster::client::protocol::Ended),
+    End(cluster::driver::client::protocol::Ended),
 }
 
 /// What comes of an order.

@@ -67,13 +67,11 @@ impl Observations {
 
 impl Coordinator {
     /// From now on what the engine is told and answers is kept.
-    #[doc(hidden)]
     pub fn observe(&mut self) {
         self.observations.0.get_or_insert_default();
     }
 
     /// What the engine was told and answered since this was last asked.
-    #[doc(hidden)]
     pub fn take_observed(&mut self) -> Vec<Observed> {
         self.observations.0.as_mut().map(std::mem::take).unwrap_or_default()
     }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use cluster::placement::Placement;
-use cluster::shard::{ShardError, ShardSettings};
+use cluster::driver::placement::Placement;
+use cluster::driver::shard::{ShardError, ShardSettings};
 use cluster::spec::Node;
 use cluster::{Cluster, OnCluster};
 use sync_replicas::driver::Generation;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cluster::placement::{Placement, cut_dense, cut_sparse};
+use cluster::driver::placement::{Placement, cut_dense, cut_sparse};
 use ndarray::{ArrayD, Axis};
 use proptest::prelude::*;
 use sync_replicas::IndexedSlices;

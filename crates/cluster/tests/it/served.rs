@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::client::{Connector, ReplicaClient, ReplicaSettings, WorkTimes};
-use cluster::index::ServerIndex;
-use cluster::placement::{Placement, cut_dense};
+use cluster::driver::client::{Connector, ReplicaClient, ReplicaSettings, WorkTimes};
+use cluster::driver::index::ServerIndex;
+use cluster::driver::placement::{Placement, cut_dense};
+use cluster::driver::server::{
+    self, ServeError, ServerSettings, TransportSettings, serve_with_incoming,
+};
+use cluster::driver::shard::{Shard, ShardSettings};
 use cluster::security::{Guard, ServerTls, SharedKey, Signer, wall_clock};
-use cluster::server::{self, ServeError, ServerSettings, TransportSettings, serve_with_incoming};
-use cluster::shard::{Shard, ShardSettings};
 use cluster::{Agreement, Wire};
 use optim::{OptimizerState, Sgd};
 use sync_replicas::driver::ServerDuties;

@@ -1,8 +1,8 @@
 //! A shard sums the same in whatever batches the coordinator's decisions come (P-14, P-22).
 
-use cluster::coordinator::{Decision, ShardCommand};
-use cluster::placement::Placement;
-use cluster::shard::ShardSettings;
+use cluster::driver::coordinator::{Decision, ShardCommand};
+use cluster::driver::placement::Placement;
+use cluster::driver::shard::ShardSettings;
 use sync_replicas::engine::Admission;
 
 use crate::support::{contribution, gradients, optimizers, shapes, shards, stage, variables};

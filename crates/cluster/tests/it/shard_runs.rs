@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use cluster::placement::Placement;
-use cluster::shard::{AverageSettings, ShardError, ShardSettings, Wire};
+use cluster::driver::placement::Placement;
+use cluster::driver::shard::{AverageSettings, ShardError, ShardSettings, Wire};
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::Admission;
 use sync_replicas::options::SummationOrder;
@@ -153,8 +153,9 @@ fn what_nobody_reads_is_updated_in_place() {
     let placement = Placement::new(&shapes(&initial), 4, 1);
     let make = || optimizers().remove(0);
     let mut shards = shards(&placement, &initial, make, &ShardSettings::default());
-    let place =
-        |shard: &cluster::shard::Shard<f32>| shard.snapshot().variables.arrays()[0].as_ptr();
+    let place = |shard: &cluster::driver::shard::Shard<f32>| {
+        shard.snapshot().variables.arrays()[0].as_ptr()
+    };
     let before = place(&shards[0]);
     for (step, held) in [(1, false), (2, true)] {
         let id = contribution(0, step);

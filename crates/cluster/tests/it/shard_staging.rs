@@ -1,7 +1,7 @@
 //! Staging: what is announced comes whole, or not at all.
 
-use cluster::placement::Placement;
-use cluster::shard::{Section, Shard, ShardSettings, StageError, Wire};
+use cluster::driver::placement::Placement;
+use cluster::driver::shard::{Section, Shard, ShardSettings, StageError, Wire};
 use ndarray::arr1;
 use optim::{OptimizerState, Sgd};
 use sync_replicas::driver::Generation;

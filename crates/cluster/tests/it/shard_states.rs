@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use cluster::placement::Placement;
-use cluster::shard::{AverageSettings, Shard, ShardSettings, ShardState, gather, scatter};
+use cluster::driver::placement::Placement;
+use cluster::driver::shard::{AverageSettings, Shard, ShardSettings, ShardState, gather, scatter};
 use proptest::prelude::*;
 use sync_replicas::checkpoint::TrainingState;
 use sync_replicas::driver::Generation;

@@ -1,7 +1,7 @@
 //! Shares of tables on shards: together what one process has, however many there are (P-17).
 
-use cluster::placement::Placement;
-use cluster::shard::{Section, Shard, ShardError, ShardSettings, StageError};
+use cluster::driver::placement::Placement;
+use cluster::driver::shard::{Section, Shard, ShardError, ShardSettings, StageError};
 use ndarray::ArrayD;
 use optim::{LazyAdam, Momentum, OptimizerState};
 use sync_replicas::driver::Generation;

@@ -1,7 +1,7 @@
 //! What several tests need: variables and gradients, and shards driven as a coordinator does.
 
-use cluster::placement::{Part, Placement, cut_dense, cut_sparse};
-use cluster::shard::{Contribution, Section, Shard, ShardSettings, StageError};
+use cluster::driver::placement::{Part, Placement, cut_dense, cut_sparse};
+use cluster::driver::shard::{Contribution, Section, Shard, ShardSettings, StageError};
 use ndarray::ArrayD;
 use optim::{Adam, Momentum, Optimizer, OptimizerState, Sgd};
 use sync_replicas::driver::{Generation, Incarnation};

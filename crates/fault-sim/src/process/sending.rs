@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use cluster::client::protocol::{Action, Request};
-use cluster::coordinator::{GivenUp, Ticket};
-use cluster::shard::{Section, Wire};
+use cluster::driver::client::protocol::{Action, Request};
+use cluster::driver::coordinator::{GivenUp, Ticket};
+use cluster::driver::shard::{Section, Wire};
 use engine::{Admission, ReplicaId};
 use sync_replicas::explicit::GradientKind;
 

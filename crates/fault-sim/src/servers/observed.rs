@@ -2,7 +2,7 @@
 //!
 //! Where each variable is admitted for itself, lanes are called by their variables here.
 
-use cluster::coordinator::{Answer, Observed, Ticket};
+use cluster::driver::coordinator::{Answer, Observed, Ticket};
 use engine::{Admission, Decision, Effect, Expiry, Outcome, Push, Refused, ReplicaId};
 
 use super::Servers;

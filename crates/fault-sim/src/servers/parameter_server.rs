@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cluster::client::protocol::{Ended, Reply, Version};
-use cluster::coordinator::{Decision, ShardCommand, Ticket, receipt};
-use cluster::index::ServerIndex;
-use cluster::place::Caller;
-use cluster::placement::Part;
-use cluster::shard::{
+use cluster::driver::client::protocol::{Ended, Reply, Version};
+use cluster::driver::coordinator::{Decision, ShardCommand, Ticket, receipt};
+use cluster::driver::index::ServerIndex;
+use cluster::driver::place::Caller;
+use cluster::driver::placement::Part;
+use cluster::driver::shard::{
     Announced, Applied, Contribution, Open, Section, Shard, ShardState, StageError,
 };
 use engine::{Generation, ReplicaId};

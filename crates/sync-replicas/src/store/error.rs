@@ -150,6 +150,7 @@ impl TableSetupError {
 /// Variables, slots and averages are not of one step any more, since an update failed half-way.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}; variables and slots are not of one step any more: restore a checkpoint")]
+#[non_exhaustive]
 pub struct Torn {
     /// What became of that update.
     pub reason: String,

@@ -1,10 +1,10 @@
 //! Which contributions count: staged everywhere, of this life, and once.
 
-use cluster::coordinator::{
+use cluster::driver::coordinator::{
     Answer, Commit, Contribution, Coordinator, Ticket, Times, batch_size, receipt,
 };
-use cluster::index::ServerIndex;
-use cluster::place::Caller;
+use cluster::driver::index::ServerIndex;
+use cluster::driver::place::Caller;
 use sync_replicas::driver::{Generation, LocalStep};
 use sync_replicas::engine::{Admission, Outcome, Settings};
 use sync_replicas::{GlobalStep, ReplicaId};

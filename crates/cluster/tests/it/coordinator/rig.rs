@@ -6,12 +6,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use cluster::coordinator::{
+use cluster::driver::coordinator::{
     Actions, Answer, Commit, Contribution, Coordinator, Decision, GiveUp, GivenUp, ShardCommand,
     Ticket, Times, receipt,
 };
-use cluster::index::ServerIndex;
-use cluster::place::Caller;
+use cluster::driver::index::ServerIndex;
+use cluster::driver::place::Caller;
 use sync_replicas::driver::{Generation, LocalStep};
 use sync_replicas::engine::{Outcome, Positions, Settings, StopReason, SummationOrder};
 use sync_replicas::record::Span;

@@ -7,12 +7,12 @@
 use std::task::Poll;
 use std::time::Duration;
 
-use cluster::client::protocol::{
+use cluster::driver::client::protocol::{
     Action, ConnectError, ConnectionId, Departure, Ended, ProtocolSettings, PushReport,
     ReplicaProtocol, Reply, Request, Version, Work,
 };
-use cluster::client::{PushError, WaitError};
-use cluster::coordinator::{GivenUp, Refusal, Ticket, Times};
+use cluster::driver::client::{PushError, WaitError};
+use cluster::driver::coordinator::{GivenUp, Refusal, Ticket, Times};
 use sync_replicas::driver::{Generation, Incarnation, LocalStep};
 use sync_replicas::engine::{Grant, Outcome};
 use sync_replicas::{GlobalStep, ReplicaId};

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::task::Poll;
 use std::time::Duration;
 
-use cluster::client::protocol::{
+use cluster::driver::client::protocol::{
     Action, ConnectionId, Ended, Hello, ProtocolSettings, PushReport, ReplicaProtocol, Reply,
     Request, Version, Work,
 };
-use cluster::coordinator::{Contribution, Coordinator, Ticket, Times};
+use cluster::driver::coordinator::{Contribution, Coordinator, Ticket, Times};
 use sync_replicas::driver::Generation;
 use sync_replicas::engine::{Grant, Outcome, Settings};
 use sync_replicas::{GlobalStep, ReplicaId};
