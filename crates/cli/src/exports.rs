@@ -1,7 +1,7 @@
 //! What goes out of a training's record while it trains, where that is asked for: `--trace` and
 //! `--otlp`.
 //!
-//! The same for one process and for the first server of a cluster.
+//! The same for one process and for parameter server 0 of a cluster.
 
 use sync_replicas::checkpoint::RunId;
 use sync_replicas::record::Record;

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// A parameter server's place among them; the first leads.
+/// A parameter server's number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerIndex(usize);
 
 impl ServerIndex {
-    /// The first, which leads.
+    /// Number 0, which has the coordinator and the leader.
     pub const LEADER: Self = Self(0);
 
     /// Number `index` from 0 on.

@@ -54,7 +54,7 @@ fn shown(generation: &Option<Generation>) -> String {
 
 impl Caller {
     /// Whether it may take a replica's place from whoever is connected, at a server of this
-    /// generation that does not coordinate; of `None` where training is over, and everybody may
+    /// generation other than the coordinator's; of `None` where training is over, and everybody may
     /// come for the last variables.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! A process that serves: a parameter server, and in the first one the leader, in the others what
-//! obeys it.
+//! A process that serves: a parameter server, and in number 0 the leader, in the others what obeys
+//! it.
 //!
 //! Who knows whom, downwards: `serve` and `service` the process; that its `replica_stream`s, the
 //! leader, and `link`'s ends; the leader and `link::follower_side` the parameter server; that the

@@ -31,7 +31,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Servers {
-    /// By index, the first one leads; `None` while it is dead.
+    /// By index, number 0 has the leader; `None` while it is dead.
     pub(super) all: Vec<Option<ParameterServer>>,
     pub(super) leader: Option<Leader>,
     /// How many processes of servers have started.
@@ -82,7 +82,7 @@ impl Servers {
         Self { all, leader: None, started: 0, begun: 0, disk: Disk::default() }
     }
 
-    /// A server's process starts; the first one's leads.
+    /// A server's process starts, that of number 0 with the leader.
     pub(super) fn start(&mut self, server: usize, stage: &mut Stage) {
         if self.all[server].is_some() {
             return;

@@ -1,4 +1,4 @@
-//! How far the training of a launched program is, as its first parameter server tells it: the
+//! How far the training of a launched program is, as its parameter server 0 tells it: the
 //! program's own chief may say nothing.
 //!
 //! Invariant: nothing of the training waits for it.

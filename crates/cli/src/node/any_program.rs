@@ -1,6 +1,6 @@
 //! A parameter server that serves whatever program the workers run: it knows nothing of the digits.
 //!
-//! The first one also writes the run folder: checkpoints, metrics, what the training came to, and
+//! Number 0 also writes the run folder: checkpoints, metrics, what the training came to, and
 //! its report.
 
 use std::net::TcpListener;
@@ -71,7 +71,7 @@ fn rows(args: &NodeArgs) -> Option<Checkpoints> {
     Some(Checkpoints { folder, steps: args.train.save_every, keep })
 }
 
-/// The first server's part; it shows itself there, if anywhere.
+/// Parameter server 0's part; it shows itself there, if anywhere.
 fn lead(
     args: &NodeArgs,
     cluster: &Cluster,

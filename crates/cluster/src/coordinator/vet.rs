@@ -10,7 +10,8 @@ use crate::index::ServerIndex;
 use crate::shard::Shard;
 
 impl Coordinator {
-    /// A commit came to the server that leads, whose own shard must hold the contribution as well.
+    /// A commit came to the coordinator's server, whose own shard must hold the contribution as
+    /// well.
     pub fn commit_to<T: Scalar>(&mut self, replica: ReplicaId, mut commit: Commit, own: &Shard<T>) {
         let Ticket { generation, incarnation } = commit.ticket;
         let contribution = Contribution { replica, incarnation, sequence: commit.sequence };

@@ -217,7 +217,7 @@ impl Cluster {
     }
 
     /// Has this process's replica record what it does itself, by its own clock; what all replicas
-    /// do, the first parameter server records
+    /// do, parameter server 0 records
     /// ([`SyncReplicas::record`](sync_replicas::SyncReplicas::record)).
     #[must_use]
     pub fn own_record(self, record: &Record) -> Self {

@@ -1,8 +1,8 @@
 //! A parameter server without a program: it learns from the first hello what is trained, and gives
 //! way to a server of that.
 //!
-//! The first server hears it from a replica, the others from the coordinator, so that there is one
-//! source of it. Whoever says hello meanwhile is asked to come again. Invariant: what it takes
+//! Number 0 hears it from a replica, the others from the coordinator, so that there is one source
+//! of it. Whoever says hello meanwhile is asked to come again. Invariant: what it takes
 //! makes a server that agrees with the program, and needs no more memory than was allowed (P-27).
 
 use std::error::Error;
@@ -48,7 +48,7 @@ pub(crate) struct Program {
 pub(crate) struct Undefined {
     index: ServerIndex,
     limits: Limits,
-    /// How long others than the first wait for the coordinator.
+    /// How long others than number 0 wait for the coordinator.
     patience: Duration,
     /// Once it has come.
     program: watch::Sender<Option<Program>>,

@@ -132,7 +132,7 @@ pub enum Reply {
         ticket: Option<Ticket>,
         /// The number of updates done.
         global_step: GlobalStep,
-        /// Whether gradients go to the other servers once the first has room for them.
+        /// Whether gradients go to the other servers once the coordinator's has room for them.
         bounded: bool,
         /// The run that is served.
         run: Option<RunId>,
@@ -155,12 +155,12 @@ pub enum Reply {
         /// The lookup.
         number: u64,
     },
-    /// The first server has room for the gradients, and the others have too.
+    /// The coordinator's server has room for the gradients, and the others have too.
     Room {
         /// The piece of work.
         sequence: u64,
     },
-    /// The server, which is not the first, holds its part of the gradients.
+    /// The server, which is not the coordinator's, holds its part of the gradients.
     Staged {
         /// The piece of work.
         sequence: u64,
