@@ -8,9 +8,7 @@
 mod bad_message;
 mod blocking;
 mod command_error;
-mod connection;
 mod counters;
-mod door;
 mod handshake;
 mod leader;
 mod link;
@@ -19,7 +17,6 @@ pub(crate) mod offline;
 mod parameter_server;
 mod process;
 mod replica_stream;
-mod secured;
 mod serve;
 mod serve_error;
 mod service;

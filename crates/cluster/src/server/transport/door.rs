@@ -34,12 +34,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 const OWN_DESCRIPTORS: usize = 64;
 
 /// Connections as they are served.
-pub(super) type Incoming = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
+pub(in crate::server) type Incoming = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send>>;
 
 /// How many connections a server of so many replicas and servers may have: theirs, some that are
 /// about to be closed, and strangers. At most as many as there are descriptors for, so that
 /// checkpoints can always be written.
-pub(super) fn most_connections(replicas: usize, servers: usize) -> usize {
+pub(in crate::server) fn most_connections(replicas: usize, servers: usize) -> usize {
     let wanted = 4 * (replicas + servers) + 32 + MOST_STRANGERS;
     wanted.min(descriptors().saturating_sub(OWN_DESCRIPTORS)).max(MOST_STRANGERS)
 }
@@ -56,7 +56,11 @@ fn descriptors() -> usize {
 }
 
 /// Takes in at most `most` connections at a time, until what it gives is dropped.
-pub(super) fn open<I, IO, E>(incoming: I, most: usize, refusals: Arc<RefusalLog>) -> Incoming
+pub(in crate::server) fn open<I, IO, E>(
+    incoming: I,
+    most: usize,
+    refusals: Arc<RefusalLog>,
+) -> Incoming
 where
     I: Stream<Item = Result<(IO, Option<SocketAddr>), E>> + Send + 'static,
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -19,16 +19,16 @@ use super::door::Incoming;
 use crate::security::{Caller, ServerTls};
 
 /// A connection whose bytes are a call's.
-pub(super) enum Secured {
+pub(in crate::server) enum Secured {
     Plain(Connection),
     Tls(Box<TlsStream<Connection>>),
 }
 
 /// Such connections.
-pub(super) type Served = Pin<Box<dyn Stream<Item = io::Result<Secured>> + Send>>;
+pub(in crate::server) type Served = Pin<Box<dyn Stream<Item = io::Result<Secured>> + Send>>;
 
 /// Encrypts what comes in, where that is asked for, until what it gives is dropped.
-pub(super) fn secure(mut incoming: Incoming, tls: Option<ServerTls>) -> Served {
+pub(in crate::server) fn secure(mut incoming: Incoming, tls: Option<ServerTls>) -> Served {
     let Some(tls) = tls else {
         return Box::pin(incoming.map(|connection| connection.map(Secured::Plain)));
     };

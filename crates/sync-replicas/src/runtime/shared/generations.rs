@@ -11,12 +11,12 @@ use accum_core::GlobalStep;
 use hooks::RunningHook;
 use optim::StateMap;
 
-use super::chief::Chief;
 use super::core::Core;
-use super::due::Monitor;
-use super::shared::{Shared, wake};
+use super::{Shared, wake};
 use crate::checkpoint::{self, CheckpointError, RowsToSave, SavedTables, TrainingState};
 use crate::record::Saved;
+use crate::runtime::chief::Chief;
+use crate::runtime::due::Monitor;
 use crate::store::Torn;
 use crate::sync::{Arc, lock};
 use crate::{Scalar, Variables};
