@@ -79,7 +79,7 @@ impl Coordinator {
                  and commit with the receipts that they give"
             )));
         }
-        let lanes = self.lanes(&commit.variables).map_err(refuse)?;
+        let lanes = self.lanes(&commit.variables).map_err(|error| refuse(error.to_string()))?;
         let push = Push {
             replica,
             incarnation: commit.ticket.incarnation,
@@ -108,34 +108,45 @@ impl Coordinator {
 
     /// The lanes of the variables with a gradient, where they are not all of the pattern (R-25);
     /// those that have none yet are the next ones.
-    fn lanes(&self, variables: &[usize]) -> Result<Option<Vec<usize>>, String> {
+    fn lanes(&self, variables: &[usize]) -> Result<Option<Vec<usize>>, LanesError> {
         if variables.is_empty() {
-            return Err("no gradients for any variable; at least one is needed".to_owned());
+            return Err(LanesError::None);
         }
         let ascending = variables.windows(2).all(|pair| pair[0] < pair[1]);
         if !ascending || variables.last().is_some_and(|&last| last >= self.variables) {
-            return Err(format!(
-                "the variables with a gradient are {}; expected ascending numbers below {}",
-                few(variables),
-                self.variables
-            ));
+            return Err(LanesError::Numbers { got: variables.to_vec(), below: self.variables });
         }
         let pattern = match &self.pattern {
             Some(pattern) if pattern != variables => pattern,
             _ => return Ok(None),
         };
         if !self.is_per_variable() {
-            return Err(format!(
-                "gradients of variables {} came, but the first contribution had those of {}; give \
-                 the same in every step",
-                few(variables),
-                few(pattern)
-            ));
+            let (expected, got) = (pattern.clone(), variables.to_vec());
+            return Err(LanesError::Others { expected, got });
         }
         let known = |variable: &usize| pattern.iter().position(|known| known == variable);
         let mut next = pattern.len()..;
         Ok(Some(variables.iter().filter_map(|it| known(it).or_else(|| next.next())).collect()))
     }
+}
+
+/// Why a commit's variables have no lanes.
+#[derive(Debug, thiserror::Error)]
+enum LanesError {
+    #[error("no gradients for any variable; at least one is needed")]
+    None,
+    #[error(
+        "the variables with a gradient are {}; expected ascending numbers below {below}",
+        few(got)
+    )]
+    Numbers { got: Vec<usize>, below: usize },
+    #[error(
+        "gradients of variables {} came, but the first contribution had those of {}; give the \
+         same in every step",
+        few(got),
+        few(expected)
+    )]
+    Others { expected: Vec<usize>, got: Vec<usize> },
 }
 
 /// The variables of which none is in the pattern yet.
