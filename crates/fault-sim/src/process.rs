@@ -12,6 +12,7 @@ use cluster::driver::client::protocol::{
     Reply, Signal, WaitError, Work,
 };
 use cluster::driver::coordinator::{Ticket, Times};
+use cluster::driver::index::VariableIndex;
 use engine::{Grant, ReplicaId};
 use sync_replicas::driver::CancellationSource;
 use sync_replicas::{Cancellation, Snapshot};
@@ -51,7 +52,7 @@ pub(super) struct Process {
     /// What came while it computed.
     incoming: Vec<(ConnectionId, ToReplica)>,
     /// The gradient that is pushed: its variables, and all elements.
-    outgoing: (Vec<usize>, Vec<f64>),
+    outgoing: (Vec<VariableIndex>, Vec<f64>),
     /// The last permission, and whose it is.
     granted: Option<(Ticket, Grant)>,
     /// The push under way, as it was sent.

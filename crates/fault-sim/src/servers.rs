@@ -9,6 +9,7 @@ use std::time::Duration;
 use accum_core::GlobalStep;
 use cluster::driver::client::protocol::{Ended, Reply};
 use cluster::driver::coordinator::{Coordinator, ShardCommand};
+use cluster::driver::index::VariableIndex;
 use engine::{Generation, ReplicaId, StopReason};
 use sync_replicas::checkpoint::TrainingState;
 
@@ -176,7 +177,7 @@ impl Servers {
     }
 
     /// A server has done its part of an update.
-    fn applied(&mut self, variable: Option<usize>, stage: &mut Stage) {
+    fn applied(&mut self, variable: Option<VariableIndex>, stage: &mut Stage) {
         if let Some(leader) = &mut self.leader {
             leader.coordinator.at(stage.now()).applied(variable);
         }

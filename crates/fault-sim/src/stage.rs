@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use cluster::driver::client::protocol::{ConnectError, Hello, Reply, Request};
 use cluster::driver::coordinator::{ShardCommand, Ticket};
+use cluster::driver::index::VariableIndex;
 use cluster::driver::shard::{Section, ShardState};
 use engine::{Engine, Generation};
 use simulator::EventQueue;
@@ -76,7 +77,7 @@ pub(super) enum Order {
 /// What comes of an order.
 #[derive(Clone, Debug)]
 pub(super) enum Done {
-    Applied(Option<usize>),
+    Applied(Option<VariableIndex>),
     State(u64, Box<ShardState<f64>>),
     Begun(Generation),
     /// Of none: the server has started.

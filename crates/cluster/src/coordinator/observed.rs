@@ -7,6 +7,7 @@ use sync_replicas::driver::Incarnation;
 use sync_replicas::engine::{Decision, Effect, Push, Refused};
 
 use super::Coordinator;
+use crate::index::VariableIndex;
 
 /// Something that the engine was told, or that it answered.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ pub enum Observed {
     /// It is about to be told that time has passed.
     Ticked,
     /// By lane: its variable. From now on.
-    Lanes(Vec<usize>),
+    Lanes(Vec<VariableIndex>),
     /// A push was judged.
     Decided {
         /// As the engine had it.

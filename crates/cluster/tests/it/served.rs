@@ -87,7 +87,7 @@ impl Server {
         let optimizer = OptimizerState::new(Sgd::new(0.1)).expect("a good rate");
         let parts = placement.parts(index);
         let arrays: Vec<_> = start.iter().map(|(_, it)| it).collect();
-        let initial = parts.iter().map(|part| cut_dense(part, arrays[part.variable].view()));
+        let initial = parts.iter().map(|part| cut_dense(part, arrays[part.variable.get()].view()));
         let initial = initial.map(|view| view.to_owned()).collect();
         let shard = Shard::new(parts, initial, optimizer, ShardSettings::default());
         let guard = key.clone().map(|key| Arc::new(Guard::new(key)));

@@ -11,6 +11,7 @@ use sync_replicas::record::FailedSave;
 use sync_replicas::{GlobalStep, ReplicaId};
 
 use crate::coordinator::{Answer, Commit, GivenUp, Refusal, StepMade, Ticket, Times};
+use crate::index::VariableIndex;
 use crate::place::Caller;
 use crate::wire::Recorded;
 
@@ -320,7 +321,7 @@ impl Signal {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PushReport {
     /// The variables with a gradient, ascending.
-    pub variables: Vec<usize>,
+    pub variables: Vec<VariableIndex>,
     /// The mean loss of the batch, where it is said.
     pub loss: Option<f64>,
     /// How many examples the batch had.
