@@ -1,5 +1,5 @@
-//! The programs of the workspace, and its extension of Python, built once for every check that needs
-//! one.
+//! The programs of the workspace, and its extension of Python, built once for every check that
+//! needs one.
 //!
 //! Cargo unites the features of what one command builds, and builds a crate anew for each union.
 //! So every check asks for the same: all packages with all features, but that of candle, which has

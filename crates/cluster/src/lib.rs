@@ -68,25 +68,19 @@
 mod crash;
 
 mod batches;
-#[doc(hidden)]
-pub mod client;
-#[doc(hidden)]
-pub mod coordinator;
+mod client;
+mod coordinator;
 mod definition;
+pub mod driver;
 pub mod exit;
 mod front;
-#[doc(hidden)]
-pub mod index;
-#[doc(hidden)]
-pub mod place;
-#[doc(hidden)]
-pub mod placement;
+mod index;
+mod place;
+mod placement;
 mod proto;
 pub mod security;
-#[doc(hidden)]
-pub mod server;
-#[doc(hidden)]
-pub mod shard;
+mod server;
+mod shard;
 #[cfg(test)]
 mod simulated;
 mod socket;
