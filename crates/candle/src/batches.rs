@@ -72,6 +72,8 @@ impl Batches {
         }
         let order = Order::new(examples, size, 0)
             .map_err(|error| CandleError::BatchSize { examples: error.examples, got: error.got })?;
+        // What they were computed from is not trained through them.
+        let data = (data.0.detach().contiguous()?, data.1.detach().contiguous()?);
         let batches = Self { data, size, order };
         batches.clone().take(0)?;
         Ok(batches)
@@ -107,7 +109,7 @@ impl BatchSource for Batches {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
+    use candle_core::{DType, Device};
 
     use super::*;
 
@@ -144,6 +146,17 @@ mod tests {
         assert_eq!(batch(1, 1000), batch(1, 1000));
         assert_ne!(batch(1, 1000), batch(2, 1000));
         assert_ne!(batch(1, 0), batch(1, 6), "another epoch, another order");
+    }
+
+    /// Else each backward pass would go through what the data was computed from.
+    #[test]
+    fn a_batch_has_no_graph_of_its_data() {
+        let of = candle_core::Var::from_tensor(&tensor(6).to_dtype(DType::F32).expect("floats"));
+        let x = of.expect("a variable").sqr().expect("as many");
+        let transposed = Tensor::stack(&[&x, &x], 0).and_then(|it| it.t()).expect("6 x 2");
+        let mut batches = Batches::new((x, transposed), 2).expect("it fits");
+        let (x, y) = batches.batch(0).expect("there is no last one");
+        assert!(!x.track_op() && !y.track_op());
     }
 
     #[test]

@@ -84,12 +84,24 @@ pub(crate) fn copy_out<T: Float>(tensor: &Tensor, room: &mut ArrayD<T>) -> Resul
 
 /// Whether a variable has the numbers of an array, as [`set`] would round them.
 pub(crate) fn is_equal<T: Float>(var: &Var, array: &ArrayD<T>) -> Result<bool> {
-    let given = tensor(&numbers_of(array), array.shape(), var.dtype(), &Device::Cpu)?;
-    let (mut before, mut now) = (ArrayD::<T>::zeros(array.shape()), ArrayD::zeros(array.shape()));
-    copy_out(&given, &mut before)?;
-    copy_out(var, &mut now)?;
     // NaN differs from itself, and is no sign that it was set.
-    Ok(before.iter().zip(&now).all(|(before, now)| before == now || before.is_nan()))
+    let same = |(before, now): (&T, &T)| before == now || before.is_nan();
+    let mut equal = false;
+    let mut compare = |before: &[T]| {
+        with_numbers(var, |now| {
+            equal = before.len() == now.len() && before.iter().zip(now).all(same);
+            Some(())
+        })
+    };
+    if var.dtype() == T::TYPE {
+        compare(&numbers_of(array))?;
+    } else {
+        let rounded = tensor(&numbers_of(array), array.shape(), var.dtype(), &Device::Cpu)?;
+        let mut before = ArrayD::zeros(array.shape());
+        copy_out(&rounded, &mut before)?;
+        compare(&numbers_of(&before))?;
+    }
+    Ok(equal)
 }
 
 /// Calls `read` with a tensor's numbers in order, as `T` and on the CPU.

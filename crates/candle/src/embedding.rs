@@ -2,16 +2,24 @@
 //!
 //! Candle's own answers with a matrix of zeros but for these rows. Here the rows become a variable
 //! of their own for one forward pass; the model asks for its gradient, and knows the rows' numbers.
-//! Invariant: outside a model's forward pass it computes and differentiates as candle's does.
+//! Invariant: what it computes is what candle's computes, and outside a model's forward pass, or in
+//! a thread other than the pass's, its gradient is, too.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 use candle_core::{DType, Device, Module, Result, Tensor, TensorId, Var};
 use candle_nn::{Init, VarBuilder};
 
 thread_local! {
-    /// What the forward pass of this thread has looked up; none while there is no pass.
-    static LOOKED_UP: RefCell<Option<Vec<LookedUp>>> = const { RefCell::new(None) };
+    /// The forward pass of this thread, while there is one.
+    static RECORDING: RefCell<Option<Recording>> = const { RefCell::new(None) };
+}
+
+/// What a pass has looked up, of the variables of its own module.
+struct Recording {
+    own: HashSet<TensorId>,
+    looked_up: Vec<LookedUp>,
 }
 
 /// Rows of one variable that one layer looked up in one pass.
@@ -58,6 +66,19 @@ impl Embedding {
         &self.weight
     }
 
+    /// The indices, where the rows' gradient is wanted, and they are rows: candle has numbers of
+    /// its own for padding, and errors for the rest.
+    fn recorded(&self, indices: &Tensor) -> Result<Option<Vec<i64>>> {
+        let is_own = |it: &Recording| it.own.contains(&self.weight.id());
+        if !indices.dtype().is_int() || !RECORDING.with_borrow(|it| it.as_ref().is_some_and(is_own))
+        {
+            return Ok(None);
+        }
+        let numbers: Vec<i64> = indices.to_device(&Device::Cpu)?.to_dtype(DType::I64)?.to_vec1()?;
+        let rows = 0..self.weight.dim(0)? as i64;
+        Ok(numbers.iter().all(|it| rows.contains(it)).then_some(numbers))
+    }
+
     /// The rows as a variable of this pass.
     fn look_up(&self, numbers: &[i64]) -> Result<(Var, Vec<i64>)> {
         let mut indices = numbers.to_vec();
@@ -75,35 +96,39 @@ impl Module for Embedding {
         let mut shape = indices.dims().to_vec();
         shape.push(self.weight.dim(1)?);
         let flat = indices.flatten_all()?;
-        let recording = LOOKED_UP.with_borrow(Option::is_some);
-        if !recording || !self.weight.is_variable() {
+        let Some(numbers) = self.recorded(&flat)? else {
             return self.weight.index_select(&flat, 0)?.reshape(shape);
-        }
-        let numbers: Vec<i64> = flat.to_device(&Device::Cpu)?.to_dtype(DType::I64)?.to_vec1()?;
+        };
         let (rows, indices) = self.look_up(&numbers)?;
         let places: Vec<i64> =
             numbers.iter().map(|it| indices.partition_point(|index| index < it) as i64).collect();
         let places = Tensor::from_vec(places, numbers.len(), self.weight.device())?;
         let output = rows.index_select(&places, 0)?.reshape(shape)?;
         let looked_up = LookedUp { of: self.weight.id(), indices, rows };
-        LOOKED_UP.with_borrow_mut(|all| all.get_or_insert_default().push(looked_up));
+        RECORDING.with_borrow_mut(|it| {
+            if let Some(recording) = it {
+                recording.looked_up.push(looked_up);
+            }
+        });
         Ok(output)
     }
 }
 
-/// Runs a forward pass, and gives what its embeddings have looked up.
-pub(crate) fn recorded<R>(pass: impl FnOnce() -> R) -> (R, Vec<LookedUp>) {
+/// Runs the forward pass of a module with these variables, and gives what its embeddings have
+/// looked up.
+pub(crate) fn recorded<R>(own: HashSet<TensorId>, pass: impl FnOnce() -> R) -> (R, Vec<LookedUp>) {
     /// Ends the recording also where the pass panics.
-    struct Recording(Option<Vec<LookedUp>>);
-    impl Drop for Recording {
+    struct Outer(Option<Recording>);
+    impl Drop for Outer {
         fn drop(&mut self) {
-            LOOKED_UP.set(self.0.take());
+            RECORDING.set(self.0.take());
         }
     }
     // A pass within a pass has a recording of its own.
-    let outer = Recording(LOOKED_UP.replace(Some(Vec::new())));
+    let recording = Recording { own, looked_up: Vec::new() };
+    let outer = Outer(RECORDING.replace(Some(recording)));
     let result = pass();
-    let looked_up = LOOKED_UP.take().unwrap_or_default();
+    let looked_up = RECORDING.take().map(|it| it.looked_up).unwrap_or_default();
     drop(outer);
     (result, looked_up)
 }

@@ -54,6 +54,15 @@ pub enum CandleError {
         /// Their names, separated by commas.
         known: String,
     },
+    /// A variable has a gradient for the first time after a batch in which it had none.
+    #[error(
+        "variable `{name}` has a gradient now, and had none in the first batch: where batches use \
+         some variables and not others, take `CandleModel::zeros_for_unused`"
+    )]
+    FirstGradient {
+        /// The variable.
+        name: String,
+    },
     /// The forward pass itself has set a variable, as a batch normalisation in training does.
     #[error(
         "variable `{name}` was set by the forward pass, as batch normalisation sets its running \

@@ -1,12 +1,15 @@
 //! What a backward pass left behind, as gradients by name: dense, of some rows, or none.
 //!
-//! Invariant: each variable of the module is named once, in the order of their names.
+//! Invariant: each variable of the module is named once, in the order of their names, and has
+//! gradients of one kind in all batches, as the trainer wants it: the kind that its first
+//! one had.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, TensorId, Var};
-use ndarray::Axis;
+use ndarray::{ArrayD, Axis};
 use sync_replicas::{BoxError, Gradient, Gradients, IndexedSlices, Work};
 
 use crate::CandleError;
@@ -14,39 +17,113 @@ use crate::copies::{self, Float};
 use crate::embedding::LookedUp;
 use crate::pass::TableRows;
 
-/// The gradients of `variables`, and of the rows of tables.
-pub(crate) fn collect<T: Float>(
-    variables: &[(String, Var)],
-    tables: Vec<TableRows>,
-    looked_up: Vec<LookedUp>,
-    store: &GradStore,
-    work: &Work<'_, T>,
-) -> Result<Gradients<T>, BoxError> {
-    let mut rows: HashMap<TensorId, Vec<LookedUp>> = HashMap::new();
-    for it in looked_up {
-        rows.entry(it.of).or_default().push(it);
+/// What one forward and backward pass have left.
+pub(crate) struct Left<'a> {
+    pub(crate) store: &'a GradStore,
+    pub(crate) looked_up: Vec<LookedUp>,
+    pub(crate) tables: Vec<TableRows>,
+}
+
+/// The kind of gradient that each variable has, once there was one; shared by all replicas.
+#[derive(Debug, Default)]
+pub(crate) struct Kinds {
+    known: Mutex<HashMap<String, Kind>>,
+    zeros_for_unused: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Dense,
+    Sparse,
+    Missing,
+}
+
+impl Kinds {
+    /// With no variable whose gradient is missing.
+    pub(crate) fn zeros_for_unused() -> Self {
+        Self { known: Mutex::default(), zeros_for_unused: true }
     }
-    let mut gradients = Gradients::new();
-    let mut found = false;
-    for (name, var) in variables {
-        let rows = rows.remove(&var.id()).unwrap_or_default();
-        let gradient = of_variable(name, var, store, rows, work)?;
-        found |= !matches!(gradient, Gradient::Missing);
-        gradients = gradients.with(name.clone(), gradient);
+
+    /// The gradients of `variables`, and of the rows of tables.
+    pub(crate) fn collect<T: Float>(
+        &self,
+        variables: &[(String, Var)],
+        left: Left<'_>,
+        work: &Work<'_, T>,
+    ) -> Result<Gradients<T>, BoxError> {
+        let Left { store, looked_up, tables } = left;
+        let mut rows: HashMap<TensorId, Vec<LookedUp>> = HashMap::new();
+        for it in looked_up {
+            rows.entry(it.of).or_default().push(it);
+        }
+        let known = variables.iter().map(|(name, _)| name.as_str());
+        let known: Vec<&str> = known.chain(tables.iter().map(|it| it.table.as_str())).collect();
+        let nothing = CandleError::NoGradient { known: known.join(", ") };
+        let (mut gradients, mut found) = (Gradients::new(), false);
+        for (name, var) in variables {
+            let rows = rows.remove(&var.id()).unwrap_or_default();
+            let gradient = of_variable(name, var, store, rows, work)?;
+            found |= !matches!(gradient, Gradient::Missing);
+            let gradient = self.as_before(name, var, gradient, work)?;
+            gradients = gradients.with(name.clone(), gradient);
+        }
+        for TableRows { table, keys, rows } in tables {
+            let Some(gradient) = store.get(&rows) else {
+                gradients = gradients.missing(table);
+                continue;
+            };
+            found = true;
+            let slices = IndexedSlices::by_key(keys, copies::array(gradient)?)?;
+            gradients = gradients.sparse(table, slices);
+        }
+        if found { Ok(gradients) } else { Err(nothing.into()) }
     }
-    for TableRows { table, keys, rows } in tables {
-        let Some(gradient) = store.get(&rows) else {
-            gradients = gradients.missing(table);
-            continue;
+
+    /// The same gradient in the kind that the variable had first.
+    fn as_before<T: Float>(
+        &self,
+        name: &str,
+        var: &Var,
+        gradient: Gradient<T>,
+        work: &Work<'_, T>,
+    ) -> Result<Gradient<T>, BoxError> {
+        let kind = match &gradient {
+            Gradient::Dense(_) => Kind::Dense,
+            Gradient::Sparse(_) => Kind::Sparse,
+            Gradient::Missing if self.zeros_for_unused => Kind::Dense,
+            Gradient::Missing => Kind::Missing,
         };
-        found = true;
-        gradients = gradients.sparse(table, IndexedSlices::by_key(keys, copies::array(gradient)?)?);
+        let first = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            match known.get(name) {
+                Some(&first) => first,
+                None => *known.entry(name.to_owned()).or_insert(kind),
+            }
+        };
+        match (first, gradient) {
+            (Kind::Dense, Gradient::Sparse(slices)) => {
+                Ok(Gradient::Dense(slices.to_dense(var.dim(0)?)?))
+            }
+            (Kind::Dense, Gradient::Missing) => {
+                let mut zeros = work.buffer(name)?;
+                zeros.fill(T::zero());
+                Ok(Gradient::Dense(zeros))
+            }
+            (Kind::Sparse, Gradient::Dense(all)) => {
+                let rows = (0..all.len_of(Axis(0)) as i64).collect();
+                Ok(Gradient::Sparse(slices_of(var, rows, all)?))
+            }
+            (Kind::Sparse, Gradient::Missing) => {
+                let mut shape = var.dims().to_vec();
+                shape[0] = 0;
+                Ok(Gradient::Sparse(slices_of(var, Vec::new(), ArrayD::zeros(shape))?))
+            }
+            (Kind::Missing, Gradient::Dense(_) | Gradient::Sparse(_)) => {
+                Err(CandleError::FirstGradient { name: name.to_owned() }.into())
+            }
+            (_, same) => Ok(same),
+        }
     }
-    if !found {
-        let known: Vec<&str> = variables.iter().map(|(name, _)| name.as_str()).collect();
-        return Err(CandleError::NoGradient { known: known.join(", ") }.into());
-    }
-    Ok(gradients)
 }
 
 fn of_variable<T: Float>(
@@ -90,6 +167,14 @@ fn slices<T: Float>(
         [one] => copies::array(one)?,
         several => copies::array(&Tensor::cat(several, 0)?)?,
     };
+    Ok(Some(slices_of(var, indices, values)?))
+}
+
+fn slices_of<T: Float>(
+    var: &Var,
+    rows: Vec<i64>,
+    values: ArrayD<T>,
+) -> Result<IndexedSlices<T>, BoxError> {
     let shape = var.dims().iter().map(|&it| it as i64).collect();
-    Ok(Some(IndexedSlices::new(indices, values, Some(shape))?))
+    Ok(IndexedSlices::new(rows, values, Some(shape))?)
 }

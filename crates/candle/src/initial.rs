@@ -1,11 +1,12 @@
-//! Where a module's variables are kept, and their first values: drawn from a seed, where candle's
-//! own are other ones at every run.
+//! Where a module's variables are kept while it is built, and the values that they have then: given
+//! ones, or drawn from a seed, where candle's own differ at every run.
 //!
 //! Knows candle's ways to initialise, not who trains. Invariant: a name has one variable, and the
 //! values that a seed gives it depend on its name, its shape and its initialisation alone, so they
-//! are the same in every process and whatever else the module has (P-14).
+//! are the same in every process and whatever else the module has (P-14). Once the module is built
+//! it gives out no other variable, which nobody would train.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{DType, Device, Error, Result, Shape, Tensor, Var};
@@ -19,46 +20,82 @@ use sync_replicas::hash_text;
 /// The variables of a module that is being built, by name and so sorted.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
-    seed: Option<u64>,
-    variables: Arc<Mutex<BTreeMap<String, Var>>>,
+    values: Arc<Values>,
+    taken: Arc<Mutex<Taken>>,
+}
+
+/// What the variables are while the module is built.
+#[derive(Debug)]
+pub(crate) enum Values {
+    /// Drawn.
+    Seed(u64),
+    /// These; zeros under another name, which is refused later.
+    Given(HashMap<String, Tensor>),
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    variables: BTreeMap<String, Var>,
+    built: bool,
 }
 
 impl Store {
-    /// One whose variables get their first values from a seed; zeros without one, where other
-    /// values are set anyway.
-    pub(crate) fn new(seed: Option<u64>) -> Self {
-        Self { seed, variables: Arc::default() }
+    pub(crate) fn new(values: Values) -> Self {
+        Self { values: Arc::new(values), taken: Arc::default() }
     }
 
-    /// What was taken from it, sorted by name.
-    pub(crate) fn variables(&self) -> Vec<(String, Var)> {
-        self.lock().iter().map(|(name, var)| (name.clone(), var.clone())).collect()
+    /// What was taken from it, sorted by name; the module is built.
+    pub(crate) fn close(&self) -> Vec<(String, Var)> {
+        let mut taken = self.lock();
+        taken.built = true;
+        taken.variables.iter().map(|(name, var)| (name.clone(), var.clone())).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Var>> {
+    fn lock(&self) -> MutexGuard<'_, Taken> {
         // No code of others runs while it is held.
-        self.variables.lock().unwrap_or_else(PoisonError::into_inner)
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn first_value(&self, name: &str, shape: &Shape, init: Init) -> Option<Vec<f64>> {
-        let mut random = ChaCha8Rng::seed_from_u64(self.seed?);
-        random.set_stream(hash_text(name).cast_unsigned());
-        let count = shape.elem_count();
-        Some(match init {
-            Init::Const(value) => vec![value; count],
-            Init::Uniform { lo, up } => uniform(&mut random, count, lo, up),
-            Init::Randn { mean, stdev } => normal(&mut random, count, mean, stdev),
-            Init::Kaiming { dist, fan, non_linearity } => {
-                let stdev = non_linearity.gain() / (fan.for_shape(shape) as f64).sqrt();
-                match dist {
-                    NormalOrUniform::Uniform => {
-                        let bound = 3_f64.sqrt() * stdev;
-                        uniform(&mut random, count, -bound, bound)
-                    }
-                    NormalOrUniform::Normal => normal(&mut random, count, 0.0, stdev),
-                }
+    fn first_value(
+        &self,
+        name: &str,
+        shape: &Shape,
+        init: Init,
+        (dtype, device): (DType, &Device),
+    ) -> Result<Var> {
+        let value = match &*self.values {
+            Values::Given(given) => match given.get(name).filter(|it| it.shape() == shape) {
+                Some(value) => value.clone(),
+                None => return Var::zeros(shape, dtype, device),
+            },
+            Values::Seed(seed) => {
+                let numbers = drawn(*seed, name, shape, init);
+                Tensor::from_vec(numbers, shape, &Device::Cpu)?
             }
-        })
+        };
+        // Of an integer there are no first values that train; its kind is refused later.
+        Var::from_tensor(&value.to_dtype(dtype)?.to_device(device)?)
+    }
+}
+
+fn drawn(seed: u64, name: &str, shape: &Shape, init: Init) -> Vec<f64> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(hash_text(name).cast_unsigned());
+    let count = shape.elem_count();
+    match init {
+        Init::Const(value) => vec![value; count],
+        Init::Uniform { lo, up } => uniform(&mut random, count, lo, up),
+        Init::Randn { mean, stdev } => normal(&mut random, count, mean, stdev),
+        Init::Kaiming { dist, fan, non_linearity } => {
+            let stdev = non_linearity.gain() / (fan.for_shape(shape) as f64).sqrt();
+            match dist {
+                NormalOrUniform::Uniform => {
+                    let bound = 3_f64.sqrt() * stdev;
+                    uniform(&mut random, count, -bound, bound)
+                }
+                NormalOrUniform::Normal => normal(&mut random, count, 0.0, stdev),
+            }
+        }
     }
 }
 
@@ -86,8 +123,8 @@ impl SimpleBackend for Store {
         dtype: DType,
         device: &Device,
     ) -> Result<Tensor> {
-        let mut variables = self.lock();
-        if let Some(known) = variables.get(name) {
+        let mut taken = self.lock();
+        if let Some(known) = taken.variables.get(name) {
             if known.shape() != &shape {
                 let msg = format!("variable `{name}` is taken from the VarBuilder twice");
                 let (expected, got) = (known.shape().clone(), shape);
@@ -95,26 +132,26 @@ impl SimpleBackend for Store {
             }
             return Ok(known.as_tensor().clone());
         }
-        let var = match self.first_value(name, &shape, init) {
-            Some(values) => {
-                let values = Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?;
-                Var::from_tensor(&values.to_device(device)?)?
-            }
-            None => Var::zeros(shape, dtype, device)?,
-        };
+        if taken.built {
+            return Err(Error::Msg(format!(
+                "variable `{name}` is taken from the VarBuilder after the module was built, so \
+                 nobody would train it: take all in the function that builds the module"
+            )));
+        }
+        let var = self.first_value(name, &shape, init, (dtype, device))?;
         let tensor = var.as_tensor().clone();
-        variables.insert(name.to_owned(), var);
+        taken.variables.insert(name.to_owned(), var);
         Ok(tensor)
     }
 
     fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
-        match self.lock().get(name) {
+        match self.lock().variables.get(name) {
             Some(known) => Ok(known.as_tensor().clone()),
             None => Err(Error::CannotFindTensor { path: name.to_owned() }),
         }
     }
 
     fn contains_tensor(&self, name: &str) -> bool {
-        self.lock().contains_key(name)
+        self.lock().variables.contains_key(name)
     }
 }

@@ -1,7 +1,7 @@
 //! A module and its loss as a model: set the values, run forward and backward, collect gradients.
 //!
-//! Knows no replicas and no steps; the trainer does. Invariant: what a module was given is what it
-//! computes with. Its values are set before each pass, and nothing of an earlier one is left.
+//! Knows no replicas and no steps; the trainer does. Invariant: the variables of a module are set
+//! before each pass, and nothing of an earlier one is left in them.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -10,13 +10,15 @@ use std::sync::PoisonError;
 
 use candle_core::{DType, Device, Tensor, Var};
 use candle_nn::{VarBuilder, VarMap};
+use ndarray::ArrayD;
 use sync_replicas::{BoxError, Computed, Gradient, Gradients, Keys, Model, Variables, Work};
 
 use crate::copies::{self, Float};
 use crate::embedding::recorded;
-use crate::initial::Store;
+use crate::gradients::{Kinds, Left};
+use crate::initial::{Store, Values};
 use crate::modules::{Built, Modules};
-use crate::{CandleError, Examples, Pass, gradients};
+use crate::{CandleError, Examples, Pass};
 
 type Build<M> = Box<dyn Fn(VarBuilder<'static>) -> candle_core::Result<M> + Send + Sync>;
 type Loss<M, B> = Box<dyn Fn(&M, &B, &Pass) -> candle_core::Result<Tensor> + Send + Sync>;
@@ -30,10 +32,13 @@ type KeysOf<B> = Box<dyn Fn(&B) -> Keys + Send + Sync>;
 ///
 /// Its variables have the names that the module asks its `VarBuilder` for, sorted. A variable that
 /// a loss does not use has no gradient. Replicas share what the optimizer updates and
-/// nothing else, so batch normalisation that sets its running statistics is refused.
+/// nothing else, so batch normalisation that sets its running statistics is refused. A module keeps
+/// its variables and computes with them in the loss: what its function computes from them while it
+/// is built stays what it was.
 pub struct CandleModel<M, B, T = f32> {
     settings: Settings<M, B>,
     modules: Modules,
+    kinds: Kinds,
     _number: PhantomData<fn() -> T>,
 }
 
@@ -69,14 +74,14 @@ impl<M: 'static, B> CandleModel<M, B, f32> {
         let (build, loss) = (Box::new(build), Box::new(loss));
         let settings =
             Settings { build, loss, keys: None, device: Device::Cpu, dtype: None, seed: 0 };
-        Self { settings, modules: Modules::new(), _number: PhantomData }
+        Self { settings, modules: Modules::new(), kinds: Kinds::default(), _number: PhantomData }
     }
 
     /// The same, trained in double precision.
     #[must_use]
     pub fn in_f64(self) -> CandleModel<M, B, f64> {
-        let Self { settings, modules, _number: _ } = self;
-        CandleModel { settings, modules, _number: PhantomData }
+        let Self { settings, kinds, .. } = self;
+        CandleModel { settings, modules: Modules::new(), kinds, _number: PhantomData }
     }
 }
 
@@ -85,6 +90,7 @@ impl<M: 'static, B, T: Float> CandleModel<M, B, T> {
     #[must_use]
     pub fn device(mut self, device: Device) -> Self {
         self.settings.device = device;
+        self.modules = Modules::new();
         self
     }
 
@@ -94,6 +100,7 @@ impl<M: 'static, B, T: Float> CandleModel<M, B, T> {
     #[must_use]
     pub fn dtype(mut self, dtype: DType) -> Self {
         self.settings.dtype = Some(dtype);
+        self.modules = Modules::new();
         self
     }
 
@@ -104,8 +111,20 @@ impl<M: 'static, B, T: Float> CandleModel<M, B, T> {
         self
     }
 
+    /// Sends zeros for a variable that a batch does not use, from the first batch on.
+    ///
+    /// For modules whose branches depend on the batch, or on the step: a variable that has no
+    /// gradient in the first batch is trained without one, and may get none later. Zeros are
+    /// gradients: an optimizer with momentum goes on moving the variable.
+    #[must_use]
+    pub fn zeros_for_unused(mut self) -> Self {
+        self.kinds = Kinds::zeros_for_unused();
+        self
+    }
+
     /// The keys of a batch, whose rows of tables the loss then finds by [`Pass::rows`] (P-17). The
-    /// tables are added to the variables: `model.variables()?.with_table(table)?`.
+    /// tables are added to the variables: `model.variables()?.with_table(table)?`. It is called
+    /// more than once for a batch, and gives the same keys each time.
     #[must_use]
     pub fn keys(mut self, keys: impl Fn(&B) -> Keys + Send + Sync + 'static) -> Self {
         self.settings.keys = Some(Box::new(keys));
@@ -118,7 +137,13 @@ impl<M: 'static, B, T: Float> CandleModel<M, B, T> {
     /// # Errors
     /// [`CandleError`] when the module cannot be built or trained.
     pub fn variables(&self) -> Result<Variables<T>, CandleError> {
-        arrays(&self.built(Some(self.settings.seed))?.variables)
+        // What is trained is not rounded to what computes.
+        let built = self.built(Values::Seed(self.settings.seed), T::TYPE)?;
+        let mut arrays = Variables::new();
+        for (name, var) in built.variables {
+            arrays = arrays.with(name, copies::array::<T>(&var)?)?;
+        }
+        Ok(arrays)
     }
 
     /// A module with these values, to evaluate or to predict with.
@@ -126,19 +151,16 @@ impl<M: 'static, B, T: Float> CandleModel<M, B, T> {
     /// # Errors
     /// [`CandleError::Variables`] when they are another model's.
     pub fn module(&self, variables: &Variables<T>) -> Result<M, CandleError> {
-        let built = self.built(None)?;
-        set(&built.variables, variables)?;
-        Ok(built.module)
+        Ok(self.with_values(variables, self.compute_type())?.module)
     }
 
     /// These values as a `VarMap`, which candle's own code goes on with; `save` writes it as
-    /// safetensors.
+    /// safetensors. They are what is trained, also where modules compute in half precision.
     ///
     /// # Errors
     /// [`CandleError::Variables`] when they are another model's.
     pub fn var_map(&self, variables: &Variables<T>) -> Result<VarMap, CandleError> {
-        let built = self.built(None)?;
-        set(&built.variables, variables)?;
+        let built = self.with_values(variables, T::TYPE)?;
         let map = VarMap::new();
         map.data().lock().unwrap_or_else(PoisonError::into_inner).extend(built.variables);
         Ok(map)
@@ -151,11 +173,11 @@ impl<M: 'static, B, T: Float> CandleModel<M, B, T> {
     pub fn load(&self, path: impl AsRef<Path>) -> Result<Variables<T>, CandleError> {
         let path = path.as_ref();
         let refused = |reason: String| CandleError::File { path: path.to_owned(), reason };
-        let built = self.built(None)?;
-        let tensors = candle_core::safetensors::load(path, &self.settings.device)
+        let mut tensors = candle_core::safetensors::load(path, &Device::Cpu)
             .map_err(|error| refused(error.to_string()))?;
-        for (name, var) in &built.variables {
-            let Some(tensor) = tensors.get(name) else {
+        let mut arrays = Variables::new();
+        for (name, var) in self.built(Values::Seed(0), T::TYPE)?.variables {
+            let Some(tensor) = tensors.remove(&name) else {
                 return Err(refused(format!("expected a tensor `{name}`, and there is none")));
             };
             let (expected, got) = (var.dims(), tensor.dims());
@@ -163,23 +185,29 @@ impl<M: 'static, B, T: Float> CandleModel<M, B, T> {
                 let shapes = format!("expected the shape {expected:?}, got {got:?}");
                 return Err(refused(format!("tensor `{name}`: {shapes}")));
             }
-            var.set(&tensor.to_dtype(var.dtype())?)?;
+            if !tensor.dtype().is_float() {
+                let kind = format!("expected floats, got {:?}", tensor.dtype());
+                return Err(refused(format!("tensor `{name}`: {kind}")));
+            }
+            arrays = arrays.with(name, copies::array::<T>(&tensor)?)?;
         }
-        if let Some(name) =
-            tensors.keys().find(|name| !built.variables.iter().any(|(it, _)| it == *name))
-        {
-            return Err(refused(format!("tensor `{name}` is no variable of this model")));
+        match tensors.keys().min() {
+            Some(name) => Err(refused(format!("tensor `{name}` is no variable of this model"))),
+            None => Ok(arrays),
         }
-        arrays(&built.variables)
     }
 
-    fn built(&self, seed: Option<u64>) -> Result<Built<M>, CandleError> {
-        let store = Store::new(seed);
-        let dtype = self.settings.dtype.unwrap_or(T::TYPE);
+    /// What modules compute in.
+    fn compute_type(&self) -> DType {
+        self.settings.dtype.unwrap_or(T::TYPE)
+    }
+
+    fn built(&self, values: Values, dtype: DType) -> Result<Built<M>, CandleError> {
+        let store = Store::new(values);
         let device = &self.settings.device;
         let vb = VarBuilder::from_backend(Box::new(store.clone()), dtype, device.clone());
         let module = (self.settings.build)(vb)?;
-        let variables = store.variables();
+        let variables = store.close();
         if variables.is_empty() && self.settings.keys.is_none() {
             return Err(CandleError::NoVariables);
         }
@@ -190,6 +218,19 @@ impl<M: 'static, B, T: Float> CandleModel<M, B, T> {
             }
         }
         Ok(Built { module, variables })
+    }
+
+    /// A module that is built with these values, so that also what it computes from them there is
+    /// theirs.
+    fn with_values(&self, values: &Variables<T>, dtype: DType) -> Result<Built<M>, CandleError> {
+        let tensor = |(name, array): (&str, &ArrayD<T>)| {
+            let numbers = copies::numbers_of(array);
+            Ok((name.to_owned(), copies::tensor(&numbers, array.shape(), T::TYPE, &Device::Cpu)?))
+        };
+        let given = values.iter().map(tensor).collect::<candle_core::Result<_>>()?;
+        let built = self.built(Values::Given(given), dtype)?;
+        check(&built.variables, values)?;
+        Ok(built)
     }
 
     /// Forward and backward; nothing when the work was given up.
@@ -203,7 +244,9 @@ impl<M: 'static, B, T: Float> CandleModel<M, B, T> {
     where
         B: Examples,
     {
-        let (loss, looked_up) = recorded(|| (self.settings.loss)(&built.module, batch, &pass));
+        let ids = built.variables.iter().map(|(_, var)| var.id()).collect();
+        let loss = || (self.settings.loss)(&built.module, batch, &pass);
+        let (loss, looked_up) = recorded(ids, loss);
         if pass.gave_up() {
             return Ok(None);
         }
@@ -217,8 +260,8 @@ impl<M: 'static, B, T: Float> CandleModel<M, B, T> {
         let loss = loss.flatten_all()?.squeeze(0)?;
         let store = loss.backward()?;
         let loss = loss.to_dtype(DType::F64)?.to_scalar()?;
-        let variables = &built.variables;
-        let gradients = gradients::collect(variables, pass.into_rows(), looked_up, &store, work)?;
+        let left = Left { store: &store, looked_up, tables: pass.into_rows() };
+        let gradients = self.kinds.collect(&built.variables, left, work)?;
         Ok(Some(Computed { loss, examples: batch.examples() as u64, gradients }))
     }
 }
@@ -236,9 +279,12 @@ impl<M: 'static, B: Examples, T: Float> Model<T> for CandleModel<M, B, T> {
         batch: &B,
         work: &Work<'_, T>,
     ) -> Result<Option<Computed<T>>, BoxError> {
-        let built = self.modules.take(|| self.built(None))?;
+        if work.is_superseded() {
+            return Ok(None);
+        }
+        let dtype = self.compute_type();
+        let built = self.modules.take(|| self.with_values(variables, dtype))?;
         set(&built.variables, variables)?;
-        let dtype = self.settings.dtype.unwrap_or(T::TYPE);
         let pass = Pass::new(work, self.keys(batch), (dtype, &self.settings.device))?;
         let computed = self.compute(&built, batch, pass, work)?;
         if let Some(Computed { gradients, .. }) = &computed {
@@ -249,30 +295,28 @@ impl<M: 'static, B: Examples, T: Float> Model<T> for CandleModel<M, B, T> {
     }
 }
 
-/// Variables as arrays that can be trained.
-fn arrays<T: Float>(variables: &[(String, Var)]) -> Result<Variables<T>, CandleError> {
-    let mut arrays = Variables::new();
-    for (name, var) in variables {
-        arrays = arrays.with(name.clone(), copies::array::<T>(var)?)?;
-    }
-    Ok(arrays)
-}
-
 /// Gives a module its values.
 fn set<T: Float>(module: &[(String, Var)], values: &Variables<T>) -> Result<(), CandleError> {
+    check(module, values)?;
+    for (name, var) in module {
+        copies::set(var, values.get(name)?)?;
+    }
+    Ok(())
+}
+
+/// Whether a module has these variables, and no others.
+fn check<T: Float>(module: &[(String, Var)], values: &Variables<T>) -> Result<(), CandleError> {
     let differ = |difference| Err(CandleError::Variables { difference });
     for (name, var) in module {
         let Some(index) = values.index_of(name).filter(|&it| it < values.len()) else {
             return differ(format!("the module has a variable `{name}`, which is not trained"));
         };
-        let array = &values.arrays()[index];
-        if array.shape() != var.dims() {
-            let (expected, got) = (var.dims(), array.shape());
+        let (expected, got) = (var.dims(), values.arrays()[index].shape());
+        if got != expected {
             return differ(format!(
                 "`{name}` has shape {expected:?} in the module and {got:?} in the training"
             ));
         }
-        copies::set(var, array)?;
     }
     if module.len() != values.len() {
         let unknown = values.names().find(|name| !module.iter().any(|(it, _)| it == name));

@@ -29,7 +29,8 @@ struct Kept {
     model: Weak<u64>,
 }
 
-/// A model's own number, under which threads keep its modules; they let go of them once it is gone.
+/// A model's own number, under which threads keep its modules. A thread lets go of those of a model
+/// that is gone when it keeps another's, or ends.
 #[derive(Debug)]
 pub(crate) struct Modules(Arc<u64>);
 
@@ -55,9 +56,9 @@ impl Modules {
     pub(crate) fn put<M: 'static>(&self, built: Built<M>) {
         let kept = Kept { module: Box::new(built), model: Arc::downgrade(&self.0) };
         let gone = KEPT.with_borrow_mut(|all| {
-            let gone: Vec<Kept> =
-                all.extract_if(|_, it| it.model.strong_count() == 0).map(|it| it.1).collect();
-            all.insert(*self.0, kept);
+            let is_gone = |_: &u64, it: &mut Kept| it.model.strong_count() == 0;
+            let mut gone: Vec<Kept> = all.extract_if(is_gone).map(|(_, it)| it).collect();
+            gone.extend(all.insert(*self.0, kept));
             gone
         });
         // Outside the borrow: what a module does when it is dropped is its own business.

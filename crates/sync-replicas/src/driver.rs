@@ -11,7 +11,7 @@ pub use crate::builder::Parts;
 pub use crate::cores::on_all_cores;
 #[cfg(feature = "test-util")]
 pub use crate::engine::test_util;
-pub use crate::failure::{describe, printable, with_causes};
+pub use crate::failure::{describe, describe_panic, printable, with_causes};
 pub use crate::hook_host::{BoxedHooks, HookHost, TrainingView};
 pub use crate::hook_list::ServerDuties;
 pub use crate::private_file::{append_private_file, create_private_file, create_private_folder};

@@ -44,7 +44,7 @@ pub fn printable(words: &str) -> Cow<'_, str> {
 }
 
 /// A panic's message.
-pub(crate) fn describe_panic(panic: &(dyn Any + Send)) -> String {
+pub fn describe_panic(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "a panic without words".to_owned())

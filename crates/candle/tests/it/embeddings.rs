@@ -166,3 +166,35 @@ fn rows_that_were_not_looked_up_are_named() {
     assert!(error.starts_with("no rows of `users` were looked up for this batch"), "{error}");
     assert!(error.ends_with("now: none"), "{error}");
 }
+
+/// Candle's mark of padding is a row of zeros without a gradient, and floats are no indices.
+#[test]
+fn padding_and_indices_that_are_none_are_as_in_candle() {
+    let variables = ours().variables().expect("it builds");
+    let padded = words(vec![4, u32::MAX, 4], &[3]);
+    let (ours, candles) =
+        (computed(&ours(), &variables, &padded), computed(&of_candle(), &variables, &padded));
+    assert_eq!(ours.loss, candles.loss);
+    assert_eq!(
+        gradient(&ours.gradients, "e.weight"),
+        gradient(&candles.gradients, "e.weight"),
+        "the gradient of the whole matrix"
+    );
+    let floats = noise(&[3], 1);
+    assert!(crate::support::pass(&self::ours(), &variables, &floats).is_err());
+}
+
+/// A model of tables alone names them where its loss uses none.
+#[test]
+fn a_loss_that_uses_no_row_names_the_tables() {
+    let model: CandleModel<(), Tensor> =
+        CandleModel::new(|_| Ok(()), |(), keys: &Tensor, _| keys.mean_all())
+            .keys(|_: &Tensor| Keys::new().of("items", vec![1]));
+    let variables = model.variables().expect("it needs none");
+    let variables = variables.with_table(Table::new("items", 1)).expect("one name");
+    let rows = Rows::new().with("items", array![[1.0_f32]]);
+    let source = CancellationSource::new(GlobalStep::new(0));
+    let error = pass_with(&model, &variables, &noise(&[2], 1), &rows, &source);
+    let error = error.expect_err("it uses none").to_string();
+    assert!(error.contains("depends on none of the variables (items)"), "{error}");
+}

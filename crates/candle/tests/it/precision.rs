@@ -83,3 +83,34 @@ fn a_kept_module_computes_with_the_values_of_its_step() {
         assert!((loss - f64::from(value * value * 1.5)).abs() < 1e-6, "{value}: {loss}");
     }
 }
+
+/// What computes is rounded, and nothing that is trained, saved or loaded.
+#[test]
+fn values_are_kept_as_they_are_trained_whatever_modules_compute_in() {
+    let model = || -> CandleModel<Tensor, Tensor> {
+        let init = candle_nn::Init::Uniform { lo: -1.0, up: 1.0 };
+        CandleModel::new(
+            move |vb| vb.get_with_hints(50, "w", init),
+            |w, x: &Tensor, _| (w.mean_all()? * x.to_dtype(w.dtype())?.mean_all()?)?.mean_all(),
+        )
+    };
+    let first = model().variables().expect("it builds");
+    let half = model().dtype(DType::BF16);
+    assert_eq!(half.variables().expect("it builds").sha256(), first.sha256());
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("w.safetensors");
+    half.var_map(&first).expect("they are its own").save(&file).expect("there is room");
+    assert_eq!(half.load(&file).expect("it was saved").sha256(), first.sha256());
+}
+
+/// A module that was built for other settings is not used for these.
+#[test]
+fn settings_hold_also_after_a_pass() {
+    let model = squares();
+    let variables = Variables::new().with("w", arr1(&[0.1_f32, 0.2])).expect("one name");
+    computed(&model, &variables, &x());
+    let model = model.in_f64();
+    let variables = Variables::new().with("w", arr1(&[0.1_f64, 0.2])).expect("one name");
+    let loss = computed(&model, &variables, &x()).loss;
+    assert!((loss - (0.01 + 0.08) / 2.0).abs() < 1e-15, "{loss}");
+}

@@ -160,3 +160,37 @@ fn values_of_another_model_are_refused_by_name() {
         "`more` is trained, and the module has no such variable",
     );
 }
+
+/// What a module computes of its variables while it is built is of these values.
+#[test]
+fn a_module_to_evaluate_is_built_with_its_values() {
+    let model: CandleModel<Tensor, Tensor> =
+        CandleModel::new(|vb| vb.get(2, "w")?.sqr(), |squares, x, _| (squares * x)?.mean_all());
+    let variables = Variables::new().with("w", ndarray::arr1(&[3.0_f32, -2.0])).expect("one name");
+    let squares = model.module(&variables).expect("they are its own");
+    assert_eq!(squares.to_vec1::<f32>().expect("a vector"), [9.0, 4.0]);
+}
+
+#[test]
+fn a_variable_that_is_taken_when_the_module_is_built_already_is_refused() {
+    let model: CandleModel<(Tensor, VarBuilder<'static>), Tensor> = CandleModel::new(
+        |vb| Ok((vb.get(2, "w")?, vb)),
+        |(w, vb), _: &Tensor, _| (w + vb.get(2, "late")?)?.mean_all(),
+    );
+    let variables = model.variables().expect("it builds");
+    let error = crate::support::pass(&model, &variables, &noise(&[2], 1));
+    let error = error.expect_err("nobody trains it").to_string();
+    assert!(error.contains("`late` is taken from the VarBuilder after the module"), "{error}");
+}
+
+#[test]
+fn a_file_of_whole_numbers_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("w.safetensors");
+    let whole = Tensor::new(&[1_u32, 2], &Device::Cpu).expect("a vector");
+    candle_core::safetensors::save(&[("w", whole)].into(), &file).expect("there is room");
+    let model: CandleModel<Tensor, Tensor> =
+        CandleModel::new(|vb| vb.get(2, "w"), |w, _: &Tensor, _| w.mean_all());
+    let error = model.load(&file).expect_err("they are no floats").to_string();
+    assert!(error.ends_with("tensor `w`: expected floats, got U32"), "{error}");
+}

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 
 use optim::Optimizer;
-use sync_replicas::driver::{BoxedHooks, describe};
+use sync_replicas::driver::{BoxedHooks, describe, describe_panic};
 use sync_replicas::{BatchSource, Computed, Model, ReplicaId, Rows, Scalar, Work};
 use tokio::time::Instant;
 
@@ -56,7 +56,15 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         S: BatchSource<Batch = M::Batch>,
     {
         while let Poll::Ready(Some(held)) = self.next_step(None).await? {
-            let Some(batch) = shard.batch(held.grant.number) else { return Ok(()) };
+            let number = held.grant.number;
+            let batch = match guarded(|| shard.batch(number)) {
+                Ok(Some(batch)) => batch,
+                Ok(None) => return Ok(()),
+                Err(reason) => {
+                    self.leave(Departure::Failed(reason.clone())).await;
+                    return Err(ClusterError::Model(reason));
+                }
+            };
             held.began = Instant::now();
             let rows = match guarded(|| model.keys(&batch)) {
                 Ok(keys) => match self.look_up(&keys).await {
@@ -103,11 +111,11 @@ impl<T: Scalar + bytemuck::Pod> Worker<T> {
         let work = work.with_rows(rows);
         let variables = self.client.variables();
         let compute = || model.gradients(variables, batch, &work);
-        guarded(compute).and_then(|computed| computed.map_err(|error| error.to_string()))
+        guarded(compute).and_then(|computed| computed.map_err(|error| describe(&*error)))
     }
 }
 
 /// Calls a model's own code. P-5: whatever happens to one replica, the others are told and go on.
 fn guarded<R>(call: impl FnOnce() -> R) -> Result<R, String> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|_| "it panicked".to_owned())
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| describe_panic(&*panic))
 }
